@@ -48,6 +48,7 @@ from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.replies import Reply
 from bot.running_answers import RunningAnswers
+from bot.synthetic.runner import SyntheticRunner
 from bot.tuning.offers import TrainingOffers
 from bot.tuning.polling import JobPoller
 from bot.tuning.retries import RetryLimits
@@ -86,6 +87,7 @@ class Runners:
     canaries: CanaryWatcher
     offers: TrainingOffers
     judges: JudgeRunner
+    synthetic: SyntheticRunner
     removals: Removals
     job_wakes: Mapping[HostName | None, asyncio.Event]
     """Wakes the poller of each host; None is for hosts that are configured no more."""
@@ -133,7 +135,8 @@ class App:
             return False
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
-            judged = {one.workspace for one in await records.judgings.open()}
+            asked = {one.workspace for one in await records.judgings.open()}
+            asked |= {one.workspace for one in await records.synthetic_runs.open()}
             votes = await records.blind_votes.open()
             is_asking = bool(await records.evaluations.open_in(workspace))
             is_told = await records.outbox.is_empty(workspace)
@@ -141,7 +144,7 @@ class App:
             job.status != "paused" or job.requested_action is RequestedAction.RESUME for job in jobs
         )
         # A vote that is open waits for people; until then, and after that, it waits for us.
-        busy = {one.workspace for one in votes if one.state is not VoteState.OPEN} | judged
+        busy = {one.workspace for one in votes if one.state is not VoteState.OPEN} | asked
         return is_told and not is_running and not is_asking and workspace not in busy
 
     async def has_closed(self, platform: str) -> bool:
@@ -219,6 +222,7 @@ def _runners(settings: Settings, deps: Dependencies, hosts: Iterable[HostName]) 
         CanaryWatcher(store=store, clock=clock),
         TrainingOffers(deps),
         JudgeRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.tokens),
+        SyntheticRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.tokens),
         Removals(store=store, surfaces=deps.surfaces, clock=clock, erase_after=deps.erase_after),
         job_wakes,
         evaluation_wakes,

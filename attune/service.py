@@ -90,7 +90,9 @@ def _loops_of(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
     yield group.create_task(_turn_pages(built), name="calendar")
     for host in built.runners.evaluation_wakes:
         if host is not None:
-            yield group.create_task(_judge(built, host), name=f"judges at {host}")
+            judge, propose = built.runners.judges.poll_host, built.runners.synthetic.poll_host
+            yield group.create_task(_ask_paid(judge, host), name=f"judges at {host}")
+            yield group.create_task(_ask_paid(propose, host), name=f"proposals at {host}")
     yield group.create_task(_offer_trainings(built), name="training offers")
     yield group.create_task(_settle_removals(built), name="removals")
     yield group.create_task(_look_for_former_members(built), name="members")
@@ -225,9 +227,11 @@ async def _turn_pages(built: App) -> None:
     await _repeat(turn, asyncio.Event(), longest=_CALENDAR_SECONDS)
 
 
-async def _judge(built: App, host: HostName) -> None:
+async def _ask_paid(
+    poll_host: Callable[[HostName], Awaitable[float | None]], host: HostName
+) -> None:
     async def turn() -> float:
-        wait = await built.runners.judges.poll_host(host)
+        wait = await poll_host(host)
         return _EVALUATIONS_SECONDS if wait is None else wait
 
     await _repeat(turn, asyncio.Event(), longest=_LONGEST_REST_SECONDS)

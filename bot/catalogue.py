@@ -73,6 +73,7 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.surface import CanSwitchWorkspace
 from bot.replies import Reply
 from bot.request import Request
+from bot.synthetic import command as synthetic
 from bot.tuning import cards as job_cards
 from bot.tuning import (
     data_changes,
@@ -127,6 +128,7 @@ MODULES = (
     masking.handlers,
     checking.handlers,
     merging.handlers,
+    synthetic.handlers,
     must_answer.handlers,
     capture.handlers,
     save_form.handlers,
@@ -192,6 +194,7 @@ WORDINGS: Mapping[str, Wording] = {
     serving.SERVING: serving.word_serving,
     offers.OFFERED: offers.word_offered,
     judge_command.STATUS: judge_command.word_status,
+    synthetic.STATUS: synthetic.word_status,
     chat.FELL_BACK: chat.word_fell_back,
     tools.HANDED_OVER: tools.word_handed_over,
     workspace_removal.CLOSED: workspace_removal.word_closed,

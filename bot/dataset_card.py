@@ -31,6 +31,8 @@ class DatasetFacts:
     languages: Counter[str] = field(default_factory=Counter)
     authors: set[str] = field(default_factory=set)
     kept_private: int = 0
+    synthetic: Counter[str] = field(default_factory=Counter)
+    """Rows that a model wrote, by its name."""
     first: datetime | None = None
     last: datetime | None = None
 
@@ -40,6 +42,8 @@ class DatasetFacts:
         self.origins[example.origin] += 1
         self.languages[language(answer)] += 1
         self.authors.update(example.authors)
+        if example.synthetic is not None:
+            self.synthetic[example.synthetic.model] += 1
         self.kept_private += bool(example.private_text)
         self.first = min(self.first or example.created_at, example.created_at)
         self.last = max(self.last or example.created_at, example.created_at)
@@ -117,7 +121,12 @@ def _what(facts: DatasetFacts, method: Method, words: Words) -> str:
 
 def _sources(facts: DatasetFacts, words: Words) -> str:
     table = _table({words(f"origin.{name}"): n for name, n in facts.origins.most_common()}, words)
-    return f"{table}\n\n{words('card.authors', count=len(facts.authors))}"
+    written = [
+        words("card.synthetic", count=count, model=model)
+        for model, count in facts.synthetic.most_common()
+    ]
+    authors = words("card.authors", count=len(facts.authors))
+    return "\n\n".join([table, " ".join([authors, *written])])
 
 
 def _languages(facts: DatasetFacts, words: Words) -> str:

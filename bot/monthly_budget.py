@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from bot.domain import Evaluation, Job, Judging, Role
+from bot.domain import Evaluation, HostName, Job, Judging, Role, SyntheticRun
 from bot.errors import NotFound, NotNow
 from bot.ports.store import Records
 from bot.request import Request
 
 
-def require_decider(request: Request, estimate: Job | Evaluation | Judging, *, noun: str) -> None:
+def require_decider(
+    request: Request, estimate: Job | Evaluation | Judging | SyntheticRun, *, noun: str
+) -> None:
     """Raises NotFound unless it was priced in this channel or for this person."""
     is_here = estimate.place.channel == request.place.channel or request.role is Role.OPERATOR
     if not is_here and estimate.asked_by != request.by:
@@ -22,11 +24,19 @@ async def training_cap(request: Request, records: Records) -> float | None:
 
 
 async def committed_this_month(request: Request, records: Records) -> float:
-    """US dollars of the trainings and evaluations that were confirmed since the month began."""
-    trainings = await records.jobs.committed(request.id, since=request.month_start)
-    since = request.month_start
-    evaluations = await records.evaluations.committed(request.id, since=since)
-    return trainings + evaluations + await records.judgings.committed(request.id, since=since)
+    """US dollars of everything priced that was confirmed since the month began."""
+    kinds = records.jobs, records.evaluations, records.judgings, records.synthetic_runs
+    return sum([await one.committed(request.id, since=request.month_start) for one in kinds])
+
+
+async def require_priced_budget(
+    request: Request, price: float | None, host: HostName, records: Records
+) -> None:
+    """Raises NotNow where this month's money does not reach, or cannot be reckoned."""
+    if price is not None:
+        await require_budget(request, price, records)
+    elif request.role < Role.ADMIN and await training_cap(request, records) is not None:
+        raise NotNow(problem=request.words("budget.unpriced", host=host))
 
 
 async def require_budget(request: Request, price: float, records: Records) -> None:

@@ -104,7 +104,7 @@ async def shot_pool(
 
     Of a larger dataset also those, of all its examples, with one of the longest words of a given
     question, as far as that is quickly found. Without `is_asked` those are left out that
-    evaluations ask: held-out and must-answer ones.
+    evaluations ask, held-out and must-answer ones, and other wordings of these.
     """
     found: dict[ExampleId, Shot] = {}
 
@@ -121,7 +121,8 @@ async def shot_pool(
         ):
             looked += 1
             pair = _pair(example)
-            if pair and (is_asked or MUST_ANSWER not in example.tags):
+            is_test = MUST_ANSWER in example.tags or example.synthetic is not None
+            if pair and (is_asked or not is_test):
                 found[example.id] = words_in(pair[0]["content"]), pair
         return looked
 

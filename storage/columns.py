@@ -12,7 +12,10 @@ from typing import Any, TypeVar
 
 from sqlalchemy import DateTime, Dialect, Enum, MetaData, Row, Text, TypeDecorator
 
-from bot.domain import Canary, Evaluation, Job, Judging, Place, Turn
+from bot.domain import Canary, Evaluation, Job, Judging, Place, SyntheticRun, Turn
+
+Kept = Job | Turn | Evaluation | Canary | Judging | SyntheticRun
+
 
 T = TypeVar("T")
 
@@ -100,9 +103,7 @@ def one_of(words: type[StrEnum]) -> Enum:
     )
 
 
-def columns_of(
-    kind: type[Job | Turn | Evaluation | Canary | Judging], changes: Mapping[str, object]
-) -> dict[str, object]:
+def columns_of(kind: type[Kept], changes: Mapping[str, object]) -> dict[str, object]:
     """Fields by name as columns by name; a name that cannot be set raises TypeError."""
     settable = {field.name for field in fields(kind)} - {"id", "workspace"}
     if unknown := changes.keys() - settable:
@@ -116,7 +117,7 @@ def columns_of(
     return values
 
 
-def all_columns_of(thing: Job | Turn | Evaluation | Canary | Judging) -> dict[str, object]:
+def all_columns_of(thing: Kept) -> dict[str, object]:
     """Every field except the id and the workspace, as columns."""
     names = (field.name for field in fields(thing) if field.name not in ("id", "workspace"))
     return columns_of(type(thing), {name: getattr(thing, name) for name in names})

@@ -12,7 +12,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from bot.domain import EvaluationState, PairState, Preferred
+from bot.domain import CallState, EvaluationState, Preferred
 from storage.columns import Json, Utc, metadata, one_of
 from storage.schema import (
     boolean_column,
@@ -56,7 +56,7 @@ judged_pairs = Table(
     integer_column("judging"),
     integer_column("number"),
     boolean_column("is_swapped"),
-    Column("state", one_of(PairState), nullable=False),
+    Column("state", one_of(CallState), nullable=False),
     Column("preferred", one_of(Preferred)),
     PrimaryKeyConstraint("judging", "number", "is_swapped"),
     foreign_key("judgings", "judging"),

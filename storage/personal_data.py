@@ -41,6 +41,7 @@ from storage.connection import Connection, some_of
 from storage.evaluation_tables import ballots, evaluations
 from storage.examples.values import text_columns_of
 from storage.judging_tables import judgings
+from storage.synthetic_tables import synthetic_runs
 from storage.tables import (
     IS_LIVING,
     audit,
@@ -77,6 +78,7 @@ PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
     "deployment": (deployments.c.by,),
     "evaluation": (evaluations.c.asked_by,),
     "judging": (judgings.c.asked_by,),
+    "synthetic": (synthetic_runs.c.asked_by,),
     "trial": (canaries.c.started_by, canaries.c.ended_by),
     "reaction": (room_reactions.c.user,),
     "choice": (direct_choices.c.user,),
@@ -99,6 +101,7 @@ _WITHOUT_NAME = (
     deployments.c.by,
     evaluations.c.asked_by,
     judgings.c.asked_by,
+    synthetic_runs.c.asked_by,
     canaries.c.started_by,
     canaries.c.ended_by,
     examples.c.decided_by,

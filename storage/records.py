@@ -29,6 +29,7 @@ from storage.reviews import Reviews
 from storage.roles import Roles
 from storage.room import Room
 from storage.snapshots import Snapshots
+from storage.synthetic_runs import SyntheticRuns
 from storage.training_offers import TrainingOffers
 from storage.turns import Turns
 from storage.undoables import Undoables
@@ -61,6 +62,7 @@ class Records:
         self.turns: store.Turns = Turns(connection)
         self.answer_stats: store.AnswerStats = AnswerStats(connection)
         self.judgings: store.Judgings = Judgings(connection)
+        self.synthetic_runs: store.SyntheticRuns = SyntheticRuns(connection)
         self.training_offers: store.TrainingOffers = TrainingOffers(connection)
         self.outbox: store.Outbox = Outbox(connection)
         self.inbox: store.Inbox = Inbox(connection)

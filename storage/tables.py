@@ -69,6 +69,9 @@ from storage.schema import (
     text_column,
     workspace_key,
 )
+from storage.synthetic_tables import origin_columns
+from storage.synthetic_tables import synthetic_calls as synthetic_calls
+from storage.synthetic_tables import synthetic_runs as synthetic_runs
 from storage.teach_next_table import taught_turns as taught_turns
 
 workspaces = Table(
@@ -194,6 +197,7 @@ examples = numbered_table(
     Column("decided_by", Text),
     bits_column("private_text"),
     Column("keeps_private_text", Boolean, nullable=False, server_default=false()),
+    *origin_columns(),
     UniqueConstraint("workspace", "id"),
     foreign_key("assistants", "assistant"),
     check("revision", "revision >= 1"),
@@ -229,9 +233,9 @@ partial_index(
     examples.c.id,
     where=_is_private,
 )
-for _person in (examples.c.editor, examples.c.decided_by):
-    _is_named = _person.is_not(None)
-    _columns = examples.c.workspace, _person
+for _column in (examples.c.editor, examples.c.decided_by, examples.c.derived_from):
+    _is_named = _column.is_not(None)
+    _columns = examples.c.workspace, _column
     partial_index(None, *_columns, where=_is_named)
 
 example_authors = Table(

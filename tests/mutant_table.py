@@ -51,9 +51,9 @@ MUTANTS = (
         ("tests/test_profiles.py::test_a_budget_for_training_is_kept_to",),
     ),
     Mutant(
-        "bot/tuning/start.py",
-        "request.role < Role.ADMIN\n",
-        "False\n",
+        "bot/monthly_budget.py",
+        "request.role < Role.ADMIN and",
+        "False and",
         ("tests/test_profiles.py::test_under_a_budget_only_an_admin_confirms_an_unknown_price",),
     ),
     Mutant(

@@ -363,6 +363,8 @@ class Scene:
         await runners.offers.poll()
         if self._has_rows("judgings"):
             waits.append(await runners.judges.poll())
+        if self._has_rows("synthetic_runs"):
+            waits.append(await runners.synthetic.poll())
         if self._has_rows("blind_votes"):
             await runners.votes.poll()
         if self._has_rows("canaries"):

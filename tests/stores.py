@@ -39,6 +39,8 @@ from bot.domain import (
     Source,
     Sources,
     Split,
+    SyntheticKind,
+    SyntheticRun,
     Turn,
     TurnId,
     TurnState,
@@ -221,3 +223,25 @@ def hash_of(text: str) -> str:
 
 async def texts_of(records: Records, snapshot: SnapshotId) -> list[Row | None]:
     return [row.row async for row in records.snapshots.rows(HOME, snapshot)]
+
+
+def a_synthetic_run(assistant: AssistantId) -> SyntheticRun:
+    return SyntheticRun(
+        id=0,
+        workspace=HOME,
+        assistant=assistant,
+        place=PLACE,
+        start="run",
+        asked_by=ANN,
+        state=EvaluationState.RUNNING,
+        kind=SyntheticKind.WORDINGS,
+        host=HOST,
+        model=ModelName("m"),
+        wordings=1,
+        labels=(),
+        tag="",
+        examples=1,
+        tokens=1,
+        price=0.0,
+        created_at=NOW,
+    )

@@ -61,7 +61,8 @@ def ways() -> Iterator[tuple[Command | Action, Role, What]]:
         yield command, command.role, CommandInvoked(_line(command))
         for option in command.options:
             if option.role is not None:
-                yield command, option.role, CommandInvoked(f"{command.path} {option.name}:1")
+                value = option.choices[0] if option.choices else "1"
+                yield command, option.role, CommandInvoked(f"{command.path} {option.name}:{value}")
     said = Message(Place(LOCAL, GENERAL), SAID, PEOPLE[Role.MEMBER], "x", NOW)
     kinds: Sequence[tuple[Sequence[Action], Callable[[str], What]]] = (
         (CATALOGUE.buttons, lambda name: ButtonClicked(f"{name}:1", SAID)),

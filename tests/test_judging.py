@@ -16,10 +16,10 @@ from sqlalchemy import select
 
 from bot.domain import (
     LOCAL,
+    CallState,
     EvaluationState,
     JudgedPair,
     Judging,
-    PairState,
     Preferred,
 )
 from bot.errors import NotFound
@@ -223,7 +223,7 @@ def judged(
             if chance.random() < noise:
                 says_a = chance.random() < 0.5
             said = Preferred.A if says_a else Preferred.B
-            found.append(JudgedPair(number, is_swapped, PairState.DONE, said))
+            found.append(JudgedPair(number, is_swapped, CallState.DONE, said))
     return found
 
 

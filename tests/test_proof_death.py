@@ -19,11 +19,11 @@ import pytest
 from bot.domain import (
     LOCAL,
     AnswerState,
+    CallState,
     CanaryEnd,
     CanaryState,
     EvaluationState,
     ModelName,
-    PairState,
     VoteState,
 )
 from bot.events import ButtonClicked, CommandInvoked
@@ -197,13 +197,13 @@ async def check_gate(scene: Scene) -> None:
 async def check_judge(scene: Scene) -> None:
     (judging,) = await test_judging.judgings(scene)
     async with scene.database.reading() as records:
-        pairs = await records.judgings.pairs(LOCAL, judging.id)
+        pairs = await records.judgings.calls(LOCAL, judging.id)
     found = load(judging.report)
     assert found is not None
     assert judging.state is EvaluationState.DONE
     assert len(pairs) == 2 * judging.pairs
-    assert {one.state for one in pairs} <= {PairState.DONE, PairState.LOST}
-    assert found.missing == len({one.number for one in pairs if one.state is PairState.LOST})
+    assert {one.state for one in pairs} <= {CallState.DONE, CallState.LOST}
+    assert found.missing == len({one.number for one in pairs if one.state is CallState.LOST})
     assert len(await scene.said("judges evaluation")) == 1
 
 

@@ -51,6 +51,7 @@ OPENS_A_QUESTION = {
         "job.start",
         "offer.train",
         "judge.estimate",
+        "synthetic.choose",
         "model.delete",
         "model.name",
         "privacy.ask_forget",
@@ -87,6 +88,7 @@ ELSEWHERE = {
     # The state of the evaluation decides.
     *("evaluation.confirm", "evaluation.decline", "evaluation.stop"),
     *("judge.confirm", "judge.decline", "judge.stop"),
+    *("synthetic.confirm", "synthetic.decline", "synthetic.stop"),
     # test_blind_votes: the state of the vote decides
     *("vote.confirm", "vote.cast", "vote.end"),
     # A preview is of use once.

@@ -21,6 +21,7 @@ from bot.domain import (
     Ballot,
     Binding,
     BlindVote,
+    CallState,
     Canary,
     Checkpoint,
     Choice,
@@ -43,7 +44,6 @@ from bot.domain import (
     Model,
     ModelKind,
     ModelName,
-    PairState,
     Phase,
     QuestionOrder,
     ReviewKind,
@@ -53,6 +53,9 @@ from bot.domain import (
     Sources,
     Split,
     StepMetrics,
+    Synthetic,
+    SyntheticCall,
+    SyntheticRun,
     Turn,
     Undoable,
     Vote,
@@ -76,6 +79,7 @@ from tests.stores import (
     a_job,
     a_row,
     a_source,
+    a_synthetic_run,
     a_turn,
     an_evaluation,
     an_example,
@@ -103,6 +107,7 @@ class Household:
     evaluation: Evaluation
     canary: Canary
     judging: Judging
+    run: SyntheticRun
 
 
 Call = Callable[[Records, Household], Awaitable[object] | AsyncIterator[object]]
@@ -306,15 +311,44 @@ CALLS: dict[str, Call] = {
     ),
     "judgings.decline": lambda r, h: r.judgings.decline(FOREIGN, h.judging.id),
     "judgings.committed": lambda r, _: r.judgings.committed(FOREIGN, since=NOW),
-    "judgings.add_pairs": lambda r, h: r.judgings.add_pairs(FOREIGN, h.judging.id, [2]),
+    "judgings.add_calls": lambda r, h: r.judgings.add_calls(
+        FOREIGN, h.judging.id, [JudgedPair(2, False, CallState.WAITING)]
+    ),
     "judgings.claim": lambda r, h: r.judgings.claim(FOREIGN, h.judging.id, limit=9),
     "judgings.record_outcome": lambda r, h: r.judgings.record_outcome(
-        FOREIGN, h.judging.id, JudgedPair(1, False, PairState.ASKED), PairState.DONE
+        FOREIGN, h.judging.id, JudgedPair(1, False, CallState.DONE)
     ),
     "judgings.mark_outcome_unknown": lambda r, h: r.judgings.mark_outcome_unknown(
         FOREIGN, h.judging.id
     ),
-    "judgings.pairs": lambda r, h: r.judgings.pairs(FOREIGN, h.judging.id),
+    "judgings.calls": lambda r, h: r.judgings.calls(FOREIGN, h.judging.id),
+    "judgings.counts": lambda r, h: r.judgings.counts(FOREIGN, h.judging.id),
+    "examples.derived": lambda r, h: r.examples.derived(FOREIGN, [h.example.id]),
+    **{
+        f"synthetic_runs.{name}": call
+        for name, call in {
+            "add": lambda r, h: r.synthetic_runs.add(FOREIGN, replace(h.run, start="other")),
+            "get": lambda r, h: r.synthetic_runs.get(FOREIGN, h.run.id),
+            "change": lambda r, h: r.synthetic_runs.change(
+                FOREIGN, h.run.id, when=tuple(EvaluationState), state=EvaluationState.STOPPED
+            ),
+            "decline": lambda r, h: r.synthetic_runs.decline(FOREIGN, h.run.id),
+            "committed": lambda r, _: r.synthetic_runs.committed(FOREIGN, since=NOW),
+            "add_calls": lambda r, h: r.synthetic_runs.add_calls(
+                FOREIGN, h.run.id, [SyntheticCall(h.example.id, CallState.WAITING)]
+            ),
+            "claim": lambda r, h: r.synthetic_runs.claim(FOREIGN, h.run.id, limit=9),
+            "record_outcome": lambda r, h: r.synthetic_runs.record_outcome(
+                FOREIGN, h.run.id, SyntheticCall(h.example.id, CallState.DONE, 3)
+            ),
+            "mark_outcome_unknown": lambda r, h: r.synthetic_runs.mark_outcome_unknown(
+                FOREIGN, h.run.id
+            ),
+            "counts": lambda r, h: r.synthetic_runs.counts(FOREIGN, h.run.id),
+            "calls": lambda r, h: r.synthetic_runs.calls(FOREIGN, h.run.id),
+            "with_proposals": lambda r, h: r.synthetic_runs.with_proposals(FOREIGN, h.assistant.id),
+        }.items()
+    },
     "training_offers.new_rows": lambda r, h: r.training_offers.new_rows(
         FOREIGN, h.assistant.id, Method.SUPERVISED, learned=None
     ),
@@ -423,6 +457,7 @@ FOR_EVERYBODY = {
     "evaluations.open",
     "training_offers.wanted",
     "judgings.open",
+    "synthetic_runs.open",
     "evaluations.forget_estimates",
     "blind_votes.open",
     "canaries.all_running",
@@ -533,9 +568,15 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.outbox.delivered(notice.id, version=1, message=MESSAGE)
     row = SnapshotRow(example.id, 1, Split.TRAIN, hash_of("row"), None)
     judging = await r.judgings.add(HOME, a_judging(evaluation))
-    await r.judgings.add_pairs(HOME, judging.id, [1])
+    await r.judgings.add_calls(HOME, judging.id, [JudgedPair(1, False, CallState.WAITING)])
     await r.judgings.claim(HOME, judging.id, limit=1)
-    own = assistant, example, snapshot, row, job, model, turn, evaluation, canary, judging
+    run = await r.synthetic_runs.add(HOME, a_synthetic_run(assistant.id))
+    await r.synthetic_runs.add_calls(HOME, run.id, [SyntheticCall(example.id, CallState.WAITING)])
+    await r.synthetic_runs.claim(HOME, run.id, limit=1)
+    written = replace(new, row=a_row("Written"), source=None)
+    written = replace(written, synthetic=Synthetic(example.id, ModelName("m")))
+    await r.examples.add(HOME, written, at=NOW)
+    own = assistant, example, snapshot, row, job, model, turn, evaluation, canary, judging, run
     return Household(*own)
 
 

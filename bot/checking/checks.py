@@ -13,10 +13,10 @@ from bot.check_results import CheckKind, CheckResult
 from bot.checking.near import ALIKE, near_pairs
 from bot.checking.samples import Sample
 from bot.domain import ExampleId
+from bot.rows.classification import labels_among
 
 MOST_GROUPS, MOST_IN_GROUP = 200, 10
 _ONE_ANSWER_FROM = 5
-_MOST_LABELS, _LONGEST_LABEL, _FEWEST_PER_LABEL = 30, 40, 5
 _LONG_CHARACTERS, _LONG_TIMES, _SHORT_CHARACTERS, _SHORT_SHARE = 2000, 12, 4, 0.03
 _RARE_LANGUAGE = 0.1
 
@@ -25,7 +25,7 @@ Group = Sequence[int]
 
 
 def check_samples(samples: Sequence[Sample], *, at: datetime) -> CheckResult:
-    labels = label_counts(samples)
+    labels = labels_among(Counter(one.answer for one in samples))
     found: dict[CheckKind, list[Group]] = {kind: [] for kind in CheckKind}
     for kind, group in (*_by_prompt(samples), *_near(samples)):
         found[kind].append(group)
@@ -88,16 +88,6 @@ def _near(samples: Sequence[Sample]) -> Iterator[tuple[CheckKind, Group]]:
 
 def _has_same_answer(samples: Sequence[Sample], one: int, other: int) -> bool:
     return fuzz.ratio(samples[one].answer, samples[other].answer) >= ALIKE
-
-
-def label_counts(samples: Sequence[Sample]) -> list[tuple[str, int]]:
-    """The answers and how often each is given, where they are classes; else nothing."""
-    counts = Counter(one.answer for one in samples)
-    is_few = 2 <= len(counts) <= _MOST_LABELS
-    is_used = len(samples) >= _FEWEST_PER_LABEL * len(counts)
-    if not is_few or not is_used or max(map(len, counts), default=0) > _LONGEST_LABEL:
-        return []
-    return counts.most_common()
 
 
 def _one_answer(samples: Sequence[Sample]) -> list[Group]:

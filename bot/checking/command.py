@@ -9,8 +9,8 @@ from bot.check_results import CheckKind, CheckResult
 from bot.checking.checks import advice
 from bot.checking.private import private_listing
 from bot.checking.reading import MOST_CHECKED, checked, key_of, visible
-from bot.commands import Handlers
-from bot.domain import Example, ExampleId, Role
+from bot.commands import Handlers, Option, OptionKind
+from bot.domain import Example, ExampleId, Role, SyntheticKind
 from bot.errors import NotFound
 from bot.examples.cards import line_of
 from bot.examples.shown import stamp
@@ -19,6 +19,7 @@ from bot.ports.store import Records
 from bot.private_text import ANY_PRIVATE_TEXT
 from bot.replies import Button, Listing, ListingRow, Reply, Tone
 from bot.request import Request
+from bot.synthetic import command as synthetic
 from bot.words import Words
 
 handlers = Handlers()
@@ -29,9 +30,21 @@ _PAGE, _DIGITS = 8, 9
 _LONGEST_TEXT, _LONGEST_NUMBERS = 240, 80
 
 
-@handlers.command("check", Role.CURATOR, is_private=True)
+@handlers.command(
+    "check",
+    Role.CURATOR,
+    replace(Option.choice("propose", *SyntheticKind), role=Role.TRAINER),
+    Option("host", OptionKind.HOST),
+    Option.text("model"),
+    Option.integer("wordings", 1, synthetic.MOST_WORDINGS),
+    Option.text("tag"),
+    Option.integer("limit", 1, synthetic.MOST_EXAMPLES),
+    is_private=True,
+)
 async def check(request: Request, deps: Dependencies) -> Reply:
-    """Everything that should be decided before training, by kind."""
+    """Everything that should be decided before training, by kind; or what a model would propose."""
+    if request.text("propose"):
+        return await synthetic.estimate(request, deps)
     return await _overview(request, deps, await checked(request, deps))
 
 
@@ -52,10 +65,13 @@ async def _overview(request: Request, deps: Dependencies, result: CheckResult) -
     found = [(kind, count) for kind, count in counts.items() if count]
     lines = [_kind_line(at, *one, words) for at, one in enumerate(found, 1)]
     lines += _label_lines(len(lines) + 1, result, words)
+    nothing = words("check.nothing") if result.examples and not lines else ""
+    if result.examples and request.role >= Role.TRAINER:
+        lines.append(_proposing_line(len(lines) + 1, result, words))
     notes = [words("check.examined", count=f"{result.examples:,}", at=f"{result.at:%H:%M}")]
     if total > MOST_CHECKED:
         notes.append(words("check.first", count=f"{MOST_CHECKED:,}"))
-    notes.append(_advice(result, words))
+    notes += [_advice(result, words), nothing]
     return Listing(
         words("check.title", assistant=request.assistant.name),
         tuple(lines),
@@ -76,6 +92,13 @@ def _label_lines(at: int, result: CheckResult, words: Words) -> list[ListingRow]
         return []
     shown = ", ".join(f"{label} {count}" for label, count in result.labels[:_PAGE])
     return [ListingRow(str(at), words("check.labels"), shown, tone=Tone.BUSY)]
+
+
+def _proposing_line(at: int, result: CheckResult, words: Words) -> ListingRow:
+    """What a model may propose: wordings of questions, and labels where answers are some."""
+    kinds = [one for one in SyntheticKind if result.labels or one is not SyntheticKind.LABELS]
+    ways = tuple(Button(words(f"button.propose.{one}"), f"synthetic.choose:{one}") for one in kinds)
+    return ListingRow(str(at), words("check.propose"), words("synthetic.rules"), ways)
 
 
 def _advice(result: CheckResult, words: Words) -> str:

@@ -45,8 +45,9 @@ from bot.domain.ids import UserId as UserId
 from bot.domain.ids import WorkspaceId as WorkspaceId
 from bot.domain.judging import JudgedPair as JudgedPair
 from bot.domain.judging import Judging as Judging
-from bot.domain.judging import PairState as PairState
 from bot.domain.judging import Preferred as Preferred
+from bot.domain.paid_runs import UNFINISHED_CALLS as UNFINISHED_CALLS
+from bot.domain.paid_runs import CallState as CallState
 from bot.domain.reviewing import AUTHOR_SAID as AUTHOR_SAID
 from bot.domain.reviewing import VERDICTS as VERDICTS
 from bot.domain.reviewing import Review as Review
@@ -55,6 +56,11 @@ from bot.domain.row_text import RowText as RowText
 from bot.domain.row_text import mark_of as mark_of
 from bot.domain.row_text import row_text as row_text
 from bot.domain.row_text import searchable as searchable
+from bot.domain.synthetic import SYNTHETIC as SYNTHETIC
+from bot.domain.synthetic import Synthetic as Synthetic
+from bot.domain.synthetic import SyntheticCall as SyntheticCall
+from bot.domain.synthetic import SyntheticKind as SyntheticKind
+from bot.domain.synthetic import SyntheticRun as SyntheticRun
 from bot.domain.training import BEFORE_JOB as BEFORE_JOB
 from bot.domain.training import HELD_LOSS as HELD_LOSS
 from bot.domain.training import OPEN_PHASES as OPEN_PHASES
@@ -320,6 +326,8 @@ class Example:
     """Kinds found in the row."""
     keeps_private_text: bool = False
     """Whether a curator decided that it may stay."""
+    synthetic: Synthetic | None = None
+    """Of one that a model wrote: from which example."""
 
     @property
     def awaits_masking(self) -> bool:
@@ -353,6 +361,7 @@ class NewExample:
     """Every message whose words are in it; `source` need not be repeated."""
     text: RowText | None = None
     """That of `row`, where it was made before the example is written, and not by the writer."""
+    synthetic: Synthetic | None = None
 
 
 @dataclass(frozen=True, slots=True)

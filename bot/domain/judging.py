@@ -9,16 +9,7 @@ from enum import StrEnum
 
 from bot.domain.evaluation import EvaluationState
 from bot.domain.ids import EvaluationId, HostName, ModelName, Place, UserId, WorkspaceId
-
-
-class PairState(StrEnum):
-    """A pair waits, is being asked, and then has an outcome; lost is one never to be known."""
-
-    WAITING = "waiting"
-    ASKED = "asked"
-    DONE = "done"
-    FAILED = "failed"
-    LOST = "lost"
+from bot.domain.paid_runs import CallState
 
 
 class Preferred(StrEnum):
@@ -64,5 +55,5 @@ class JudgedPair:
 
     number: int
     is_swapped: bool
-    state: PairState
+    state: CallState
     preferred: Preferred | None = None

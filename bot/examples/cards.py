@@ -93,6 +93,8 @@ def line_of(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
     notes = [words(f"state.{example.state}"), words(f"origin.{example.origin}")]
     if example.held_out:
         notes.append(words("example.held_out"))
+    if example.synthetic is not None:
+        notes.append(words("example.synthetic", model=example.synthetic.model))
     if example.method is Method.DPO:
         notes.append(words("example.preference"))
     return ListingRow(

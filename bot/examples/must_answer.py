@@ -22,6 +22,8 @@ async def mark(request: Request, deps: Dependencies) -> Reply:
         example = await records.examples.get(request.id, number(request))
         if example.state is not ExampleState.APPROVED or example.method is not Method.SUPERVISED:
             raise NotNow(problem=request.words("must.cannot", id=example.id))
+        if example.synthetic is not None:
+            raise NotNow(problem=request.words("must.synthetic", id=example.id))
         await _retag(request, example, records, remove=ALWAYS_TRAINED, add=MUST_ANSWER)
         await records.audit.add(
             request.id, request.by, "example.must_answer", at=request.now, example=example.id

@@ -21,7 +21,7 @@ from bot.domain import (
 from bot.errors import NotFound
 from bot.examples import must_answer, reviewers
 from bot.examples.exchange import names_of
-from bot.examples.review import marks, warnings
+from bot.examples.review import marks, synthetic_lines, warnings
 from bot.examples.shown import masking_buttons, review_buttons, stamp
 from bot.examples.states import number, seen
 from bot.examples.texts import last_text, readable
@@ -49,6 +49,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         example = await seen(request, records)
         consent = await _consent(request, example, records)
+        written = await synthetic_lines(example, records, request.words)
     is_curator = request.role >= Role.CURATOR
     said = await reviewers.lines(request, example, deps) if is_curator else ()
     words = request.words
@@ -65,6 +66,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     return Card(
         title=words("example.title", id=example.id),
         lines=(
+            *written,
             *warnings(example, words),
             *([words("example.must_answer")] if MUST_ANSWER in example.tags else ()),
             *said,
@@ -254,7 +256,7 @@ def _ways(request: Request, example: Example) -> tuple[Button, ...]:
         drop = Button(words("button.withdraw"), f"example.drop:{stamp(example)}", is_danger=True)
         went = Button(words("button.lineage"), f"example.lineage:{example.id}")
         ways = (edit, *masking_buttons(example, words), drop, went)
-        if example.method is Method.SUPERVISED:
+        if example.method is Method.SUPERVISED and example.synthetic is None:
             return (*ways, must_answer.button(example, words))
         return ways
     return (

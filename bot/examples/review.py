@@ -15,9 +15,10 @@ from bot.examples import reviewers
 from bot.examples.exchange import names_of
 from bot.examples.shown import message_button, review_buttons
 from bot.examples.states import hidden, number
-from bot.examples.texts import labelled
+from bot.examples.texts import labelled, last_text, readable
 from bot.examples.verdicts import agreement_line
 from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
 from bot.private_text import PrivateText, private_texts
 from bot.replies import (
     Card,
@@ -30,6 +31,7 @@ from bot.words import Words
 
 handlers = Handlers()
 
+_MOST_NAMED = 8
 _MOST, _LONGEST = 3, 40
 """So many places of one kind are quoted, each with so many characters."""
 
@@ -70,11 +72,12 @@ async def next_card(
             page = await records.examples.page(request.id, waiting, limit=1)
         left = await records.examples.count(request.id, waiting)
         agreement = await agreement_line(request, records)
+        written = await synthetic_lines(page[0], records, request.words) if page else ()
     if not page:
         lines = (*_some(done), *agreement)
         return Card(request.words("review.empty"), lines=lines, replaces=bool(done))
     authors = names_of(page[0].authors)
-    said = await reviewers.lines(request, page[0], deps)
+    said = (*written, *await reviewers.lines(request, page[0], deps))
     return _review_card(request, page[0], authors, left, done, said)
 
 
@@ -113,6 +116,21 @@ def spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
     if example.row is None:
         return (words("example.pointer_only", id=example.id),)
     return labelled(example.row, words)
+
+
+async def synthetic_lines(example: Example, records: Records, words: Words) -> tuple[str, ...]:
+    """Of what a model wrote, from which example; of an example, which others it was used for."""
+    if example.synthetic is None:
+        found = await records.examples.derived(example.workspace, [example.id])
+        names = ", ".join(f"#{one}" for one in found[:_MOST_NAMED])
+        more = "…" if len(found) > _MOST_NAMED else ""
+        return (words("synthetic.used", names=names + more),) if found else ()
+    source, model = example.synthetic.source, example.synthetic.model
+    if not example.synthetic.replaces_source:
+        return (words("synthetic.wording_of", model=model, id=source),)
+    replaced = await records.examples.get(example.workspace, source)
+    answer = one_line(last_text(readable(replaced.row), "answer"), _LONGEST)
+    return (words("synthetic.label_of", model=model, id=source, answer=answer),)
 
 
 def warnings(example: Example, words: Words) -> tuple[str, ...]:

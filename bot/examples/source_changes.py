@@ -95,6 +95,7 @@ async def erase_examples(
     """Text goes; the host's training files go; models made from them are marked. How many."""
     if not examples:
         return 0
+    examples = [*examples, *await records.examples.derived(workspace, examples)]
     snapshots = await records.snapshots.holding(workspace, examples)
     await records.examples.erase(workspace, examples)
     await records.jobs.forget_files(workspace, snapshots, at=at)

@@ -9,6 +9,7 @@ from datetime import datetime
 from bot import access, monthly_budget
 from bot.commands import Handlers
 from bot.domain import (
+    UNFINISHED_CALLS,
     AnswerState,
     Assistant,
     Contender,
@@ -19,7 +20,6 @@ from bot.domain import (
     Judging,
     ModelName,
     Notice,
-    PairState,
     Role,
     VoteState,
 )
@@ -177,8 +177,8 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     why = words.plain(error) if error else ""
     if found is None:
         stop_button = Button(words("button.stop"), f"judge.stop:{judging.id}", is_danger=True)
-        pairs = await records.judgings.pairs(judging.workspace, judging.id)
-        done = sum(one.state not in (PairState.WAITING, PairState.ASKED) for one in pairs)
+        counts = await records.judgings.counts(judging.workspace, judging.id)
+        done = sum(count for state, count in counts.items() if state not in UNFINISHED_CALLS)
         return Card(
             title,
             (

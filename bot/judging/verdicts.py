@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
-from bot.domain import JudgedPair, PairState, Preferred
+from bot.domain import CallState, JudgedPair, Preferred
 from bot.significance import (
     ALPHA,
     FEWEST_QUESTIONS,
@@ -72,7 +72,7 @@ def report_of(pairs: Sequence[JudgedPair], votes: Mapping[int, str]) -> JudgeRep
     """`votes` are what people chose by question: FIRST, SECOND or EVEN."""
     said: dict[int, dict[bool, Preferred]] = defaultdict(dict)
     for pair in pairs:
-        if pair.state is PairState.DONE and pair.preferred is not None:
+        if pair.state is CallState.DONE and pair.preferred is not None:
             said[pair.number][pair.is_swapped] = pair.preferred
     whole = {number: one for number, one in said.items() if len(one) == 2}
     verdicts = {number: _verdict(one) for number, one in whole.items()}
@@ -86,7 +86,7 @@ def report_of(pairs: Sequence[JudgedPair], votes: Mapping[int, str]) -> JudgeRep
         len({pair.number for pair in pairs}) - len(whole),
         len(both),
         cohens_kappa(both),
-        sum(one.state is PairState.DONE and one.preferred is None for one in pairs),
+        sum(one.state is CallState.DONE and one.preferred is None for one in pairs),
     )
 
 

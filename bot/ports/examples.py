@@ -99,7 +99,16 @@ class Examples(Protocol):
         at: datetime,
         by: UserId | None = None,
     ) -> int:
-        """How many changed; one that would come back beside a living twin stays as it is."""
+        """How many changed; one that would come back beside a living twin stays as it is.
+
+        One that a model wrote in place of another withdraws that one when it is approved.
+        """
+        ...
+
+    async def derived(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> Sequence[ExampleId]:
+        """Those that a model wrote from one of these."""
         ...
 
     async def awaiting_consent(
@@ -125,7 +134,9 @@ class Examples(Protocol):
 
     async def hold_out(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
-    ) -> None: ...
+    ) -> None:
+        """What a model wrote is never held out, and never gets the tag of must-answer examples."""
+        ...
 
     async def by_author(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 500

@@ -49,7 +49,8 @@ from bot.ports.evaluation import Evaluations as Evaluations
 from bot.ports.examples import ExampleCards as ExampleCards
 from bot.ports.examples import ExampleMessages as ExampleMessages
 from bot.ports.examples import Examples as Examples
-from bot.ports.judgings import Judgings as Judgings
+from bot.ports.paid_runs import Judgings as Judgings
+from bot.ports.paid_runs import SyntheticRuns as SyntheticRuns
 from bot.ports.personal_data import PersonalData as PersonalData
 from bot.ports.reviews import Reviews as Reviews
 from bot.ports.training import Deployments as Deployments
@@ -524,6 +525,7 @@ class Records(Protocol):
     answer_stats: AnswerStats
     training_offers: TrainingOffers
     judgings: Judgings
+    synthetic_runs: SyntheticRuns
     outbox: Outbox
     inbox: Inbox
     audit: Audit

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 OTHER = "other"
 """Stands in a confusion table for an answer that is none of the labels."""
 
+_MOST_LABELS, _LONGEST_LABEL, _FEWEST_PER_LABEL = 30, 40, 5
+
 Confusion = Mapping[str, Mapping[str, int]]
 """How often each label (first key) was answered by each (second key)."""
 
@@ -24,6 +26,15 @@ class LabelMetrics:
     f_beta: Mapping[float, float]
     count: int
     """How often the label was expected."""
+
+
+def labels_among(answers: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The answers and how often each is given, most first, where they are classes; else nothing."""
+    is_few = 2 <= len(answers) <= _MOST_LABELS
+    is_used = sum(answers.values()) >= _FEWEST_PER_LABEL * len(answers)
+    if not is_few or not is_used or max(map(len, answers)) > _LONGEST_LABEL:
+        return []
+    return Counter(answers).most_common()
 
 
 def confusion_of(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> Confusion:

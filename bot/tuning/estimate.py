@@ -42,6 +42,8 @@ class TrainingPlan:
     """Examples that are approved, but not permitted."""
     private: int = 0
     """Examples that are approved, but hold private text that nobody has decided upon."""
+    apart: int = 0
+    """Examples that a model wrote from one that is held out or must be answered."""
     is_gate: bool = False
     """Whether an evaluation decides if the model is taken into use."""
 
@@ -54,6 +56,11 @@ def estimate_card(request: Request, job: Job, plan: TrainingPlan, *more: str) ->
         lines.append(words("start.left_out", count=plan.left_out))
     if plan.private > 0:
         lines.append(words("start.private", count=plan.private))
+    written = sum(row.is_synthetic for row in plan.training)
+    if written:
+        lines.append(words("start.synthetic", count=written))
+    if plan.apart > 0:
+        lines.append(words("start.apart", count=plan.apart))
     key = "start.will_use" if job.use_when_done else "start.will_not_use"
     key = "start.will_use_if_better" if job.use_if_better else key
     lines += [words(key, assistant=request.assistant.name), *(one for one in more if one)]

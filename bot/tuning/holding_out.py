@@ -30,7 +30,10 @@ _MOST_SHARE = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A row that may be trained on; rows of one `group` stay on one side of the split."""
+    """A row that may be trained on; rows of one `group` stay on one side of the split.
+
+    One that a model wrote is of its source's group, and trained on or left out.
+    """
 
     example: ExampleId
     revision: int
@@ -40,6 +43,9 @@ class Candidate:
     was_held_out: bool = False
     is_always_trained: bool = False
     bytes: int = 0
+    is_synthetic: bool = False
+    is_left_out: bool = False
+    """Whether every model is asked its source, so that none may learn it in other words."""
 
 
 def group_of(example: Example) -> str:
@@ -57,12 +63,14 @@ def split(
 
     `share` is the part to hold out, 0 to 1. Groups with a row that was held out before come first,
     then the others in the order of their hash: what was held out stays so as the dataset grows.
-    A group with a row that is always trained is never held out.
+    A group with a row that is always trained is never held out. What a model wrote from a row that
+    is held out is on neither side.
     """
-    sizes = Counter(row.group for row in rows)
+    rows = [row for row in rows if not row.is_left_out]
+    sizes = Counter(row.group for row in rows if not row.is_synthetic)
     trained = {row.group for row in rows if row.is_always_trained}
     before = {row.group for row in rows if row.was_held_out}
-    room = round(len(rows) * share)
+    room = round(sizes.total() * share)
     held: set[str] = set()
     for group in sorted(
         sizes.keys() - trained, key=lambda group: (group not in before, _order(group))
@@ -71,7 +79,7 @@ def split(
             held.add(group)
             room -= sizes[group]
     training = [row for row in rows if row.group not in held]
-    return training, [row for row in rows if row.group in held]
+    return training, [row for row in rows if row.group in held and not row.is_synthetic]
 
 
 def _order(group: str) -> str:

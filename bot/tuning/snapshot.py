@@ -15,6 +15,7 @@ from bot.domain import (
     ALWAYS_TRAINED,
     MUST_ANSWER,
     Example,
+    ExampleId,
     Job,
     Phase,
     Row,
@@ -46,10 +47,14 @@ async def candidates(
     Raises BadRow for the first one that the format or the host forbids.
     """
     found: dict[str, Candidate] = {}
+    groups: dict[ExampleId, str] = {}
+    asked: set[ExampleId] = set()
     async for example in records.examples.trainable(request.id, request.assistant.id, method):
         if len(found) % _ROWS_BETWEEN_PAUSES == 0:
             await asyncio.sleep(0)
+        groups[example.id] = await _group_of(request, example, groups, records)
         if MUST_ANSWER in example.tags:
+            asked.add(example.id)
             continue
         row = example.row or {}
         longest, counter = host.profile.max_row_tokens, host.tokenizer
@@ -61,14 +66,26 @@ async def candidates(
             example.id,
             example.revision,
             fingerprint(row),
-            group_of(example),
+            groups[example.id],
             count_tokens(row, counter),
             example.held_out,
             ALWAYS_TRAINED in example.tags,
             len(training_line(row, request.assistant.instructions)),
+            is_synthetic=example.synthetic is not None,
+            is_left_out=example.synthetic is not None and example.synthetic.source in asked,
         )
         found.setdefault(candidate.sha256, candidate)
     return list(found.values())
+
+
+async def _group_of(
+    request: Request, example: Example, groups: Mapping[ExampleId, str], records: Records
+) -> str:
+    """That of the example from which a model wrote it, which came before it."""
+    if example.synthetic is None:
+        return group_of(example)
+    source = example.synthetic.source
+    return groups.get(source) or group_of(await records.examples.get(request.id, source))
 
 
 def _refuse_row(request: Request, host: Host, example: Example) -> None:

@@ -120,7 +120,10 @@ async def planned(request: Request, deps: Dependencies) -> PlannedTraining:
             most = host.profile.max_epochs
             settings = replace(settings, n_epochs=min(most, likely_epochs(len(training))))
         left_out -= private
-        plan = TrainingPlan(host, base, method, settings, training, validation, left_out, private)
+        apart = len(rows) - len(training) - len(validation)
+        plan = TrainingPlan(
+            host, base, method, settings, training, validation, left_out, private, apart
+        )
         _refuse_size(request, plan)
         costs = await estimate_plan(plan, records)
         plan = replace(plan, is_gate=await _is_gate(request, plan, records))
@@ -159,7 +162,8 @@ async def _confirm(request: Request, deps: Dependencies, *, is_sure: bool) -> Re
     async with deps.store.writing() as records:
         job = await _estimated_here(request, records)
         if job.phase is Phase.ESTIMATED:
-            await _refuse_over_budget(request, job, records)
+            price = job.estimate.price
+            await monthly_budget.require_priced_budget(request, price, job.host, records)
             if job.estimate.price is None and not is_sure:
                 return _unpriced_card(request, job)
         await _write_confirmed(request, job, records)
@@ -359,15 +363,3 @@ def _unpriced_card(request: Request, job: Job) -> Card:
         ),
         replaces=True,
     )
-
-
-async def _refuse_over_budget(request: Request, job: Job, records: Records) -> None:
-    """Raises NotNow where this month's money does not reach, or cannot be reckoned."""
-    price = job.estimate.price
-    if price is not None:
-        await monthly_budget.require_budget(request, price, records)
-    elif (
-        request.role < Role.ADMIN
-        and await monthly_budget.training_cap(request, records) is not None
-    ):
-        raise NotNow(problem=request.words("budget.unpriced", host=job.host))

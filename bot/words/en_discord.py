@@ -78,6 +78,8 @@ _NAMES = (
     "judge_model",
     "judge_host",
     "judge_criteria",
+    "propose",
+    "wordings",
     "tools",
     "file",
     "format",

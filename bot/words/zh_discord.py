@@ -147,6 +147,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.suffix": "后缀",
     "name.switch": "开关",
     "name.tag": "标签",
+    "name.propose": "提议",
+    "name.wordings": "问法数",
     "name.temperature": "温度",
     "name.top_p": "采样范围",
     "name.topic": "主题",

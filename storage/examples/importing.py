@@ -20,7 +20,7 @@ from storage.tables import (
 
 Marked = Mapping[tuple[AssistantId, str], tuple[NewExample, RowText]]
 
-_LATER = ("id", "editor", "decided_by")
+_LATER = ("id", "editor", "decided_by", "derived_from", "written_by", "replaces_source")
 _EXAMPLE = [column.name for column in examples.c if column.name not in _LATER]
 _NEW = ["workspace", "assistant", "mark", "newest"]
 _ITEM = ["position", "item"]

@@ -16,6 +16,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    true,
     update,
 )
 
@@ -81,6 +82,8 @@ _ERASED: dict[str, object] = {
     "decided_by": None,
     "private_text": 0,
     "keeps_private_text": False,
+    "derived_from": None,
+    "written_by": None,
     "state": ExampleState.WITHDRAWN,
 }
 
@@ -246,7 +249,19 @@ class Examples:
                     changed += moved
                 own = and_(own, IS_LIVING)
             changed += await self._move(own, state, at, by)
+            if state is ExampleState.APPROVED:
+                await self._move(_replaced_by(workspace, part), ExampleState.WITHDRAWN, at, by)
         return changed
+
+    async def derived(
+        self, workspace: WorkspaceId, examples: Sequence[ExampleId]
+    ) -> Sequence[ExampleId]:
+        found: list[ExampleId] = []
+        for part in batched(examples, MANY):
+            own = and_(table.c.workspace == workspace, table.c.derived_from.in_(part))
+            rows = await self._connection.every(select(table.c.id).where(own), table.c.id)
+            found += [ExampleId(row.id) for row in rows]
+        return found
 
     async def awaiting_consent(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
@@ -272,6 +287,8 @@ class Examples:
         self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
     ) -> None:
         if await self._connection.has(table, workspace, example):
+            if MUST_ANSWER in tags and (await self.get(workspace, example)).synthetic:
+                tags = [tag for tag in tags if tag != MUST_ANSWER]
             old = belonging_to(example_tags, workspace, [example])
             await self._connection.run(delete(example_tags).where(old))
             await self._put_list(example_tags, workspace, example, tags)
@@ -283,10 +300,15 @@ class Examples:
             example_tags.c.workspace == table.c.workspace, example_tags.c.example == table.c.id
         )
         last = select(func.max(example_tags.c.position)).where(own).scalar_subquery()
+        may_have = true() if tag != MUST_ANSWER else table.c.derived_from.is_(None)
         for part in batched(examples, MANY):
             new = select(
                 table.c.workspace, table.c.id, func.coalesce(last + 1, 0), literal(tag)
-            ).where(these(workspace, part), ~exists().where(own, example_tags.c.item == tag))
+            ).where(
+                these(workspace, part),
+                may_have,
+                ~exists().where(own, example_tags.c.item == tag),
+            )
             names = ["workspace", "example", "position", "item"]
             await self._connection.run(insert(example_tags).from_select(names, new))
 
@@ -295,6 +317,8 @@ class Examples:
     ) -> None:
         for part in batched(examples, MANY):
             own = and_(these(workspace, part), table.c.held_out.is_not(held_out))
+            if held_out:
+                own = and_(own, table.c.derived_from.is_(None))
             await self._connection.run(update(table).where(own).values(held_out=held_out))
 
     async def by_author(
@@ -420,6 +444,18 @@ class Examples:
         return await self._connection.changed(
             update(table).where(others).values(state=state, updated_at=at, decided_by=by)
         )
+
+
+def _replaced_by(workspace: WorkspaceId, approved: Sequence[ExampleId]) -> ColumnElement[bool]:
+    """The living examples in whose place a model wrote one of these, approved now."""
+    new = table.alias("new")
+    sources = select(new.c.derived_from).where(
+        new.c.workspace == workspace,
+        new.c.id.in_(approved),
+        new.c.replaces_source,
+        new.c.state == ExampleState.APPROVED,
+    )
+    return and_(table.c.workspace == workspace, table.c.id.in_(sources), IS_LIVING)
 
 
 def _as_proposed(example: NewExample) -> NewExample:

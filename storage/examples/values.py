@@ -15,6 +15,7 @@ from bot.domain import (
     NewExample,
     Row,
     Source,
+    Synthetic,
     UserId,
     WorkspaceId,
     row_text,
@@ -40,6 +41,7 @@ def columns_of(workspace: WorkspaceId, example: NewExample, *, at: datetime) -> 
         "created_at": at,
         "updated_at": at,
         "exclusions": int(example.exclusions),
+        **_synthetic_columns_of(example.synthetic),
         **text_columns_of(example.row),
     }
 
@@ -76,6 +78,7 @@ def kept(example: NewExample, workspace: WorkspaceId, number: int, *, at: dateti
         updated_at=at,
         exclusions=example.exclusions,
         private_text=row_kinds(example.row or {}),
+        synthetic=example.synthetic,
     )
 
 
@@ -99,7 +102,22 @@ def example_of(row: Found[Any], authors: Sequence[UserId], tags: Sequence[str]) 
         decided_by=row.decided_by,
         private_text=PrivateText(row.private_text),
         keeps_private_text=row.keeps_private_text,
+        synthetic=_synthetic_of(row),
     )
+
+
+def _synthetic_columns_of(synthetic: Synthetic | None) -> dict[str, object]:
+    return {
+        "derived_from": synthetic and synthetic.source,
+        "written_by": synthetic and synthetic.model,
+        "replaces_source": synthetic is not None and synthetic.replaces_source,
+    }
+
+
+def _synthetic_of(row: Found[Any]) -> Synthetic | None:
+    if row.derived_from is None:
+        return None
+    return Synthetic(row.derived_from, row.written_by, row.replaces_source)
 
 
 def _source_of(row: Found[Any]) -> Source | None:

@@ -1,0 +1,1 @@
+"""Examples that a model writes from others, always as proposals: other wordings, other labels."""

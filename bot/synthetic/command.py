@@ -1,0 +1,279 @@
+"""Examples by a model: priced first, then confirmed, stopped; what came of it waits in review."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from bot import access, monthly_budget
+from bot.commands import Handlers
+from bot.domain import (
+    UNFINISHED_CALLS,
+    CallState,
+    Contender,
+    ContenderKind,
+    EvaluationState,
+    HostName,
+    ModelName,
+    Notice,
+    Role,
+    SyntheticKind,
+    SyntheticRun,
+)
+from bot.errors import AttuneError, NotFound, NotNow, Outdated, deserialize, serialize
+from bot.evaluation.questions import price_of
+from bot.numerals import whole_number
+from bot.option_values import read_whole
+from bot.outbox import ASKER
+from bot.ports.dependencies import Dependencies
+from bot.ports.store import Records
+from bot.replies import Button, Card, Drawn, Field, FieldKind, Form, Progress, Reply, Text, Tone
+from bot.request import Request
+from bot.synthetic.sources import SourceExamples, source_examples
+from bot.words import Words
+
+handlers = Handlers()
+
+STATUS = "synthetic.status"
+MOST_WORDINGS, MOST_EXAMPLES = 5, 5000
+_WORDINGS, _EXAMPLES = 3, 200
+_TROUBLE = "trouble"
+_ESTIMATED = (EvaluationState.ESTIMATED,)
+_CAN_STOP = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
+
+
+@handlers.button("synthetic.choose", Role.TRAINER, opens_form=True)
+async def choose(request: Request, deps: Dependencies) -> Reply:
+    """Which model is asked, at which host, and about how many examples."""
+    kind, words, usual = _kind(request), request.words, request.assistant.chat_host
+    hosts = tuple((name, name) for name in deps.hosts.usable(request.workspace))
+    wordings = Field(
+        "wordings", words("synthetic.wordings"), FieldKind.NUMBER, str(_WORDINGS), required=False
+    )
+    return Form(
+        id=f"synthetic.choose:{kind}",
+        title=words(f"synthetic.choose.{kind}"),
+        fields=(
+            Field("host", words("synthetic.host"), FieldKind.CHOICE, usual, choices=hosts),
+            Field("model", words("synthetic.model"), value=request.assistant.base),
+            *((wordings,) if kind is SyntheticKind.WORDINGS else ()),
+            Field(
+                "limit", words("synthetic.limit"), FieldKind.NUMBER, str(_EXAMPLES), required=False
+            ),
+            Field("tag", words("option.tag"), required=False),
+        ),
+        submit=words("button.show_price"),
+        note=words("synthetic.rules"),
+        again=f"synthetic.choose:{kind}",
+    )
+
+
+@handlers.form("synthetic.choose", Role.TRAINER)
+async def estimate(request: Request, deps: Dependencies) -> Reply:
+    """What the model would be asked, and the price; nothing is sent."""
+    access.refuse_closed(request.workspace, request.words)
+    new = _asked_for(request, deps)
+    async with deps.store.reading() as records:
+        found = await source_examples(new, request.assistant, records, until=request.now)
+    _refuse_nothing(request, new, found)
+    prompt, completion = found.prompt_tokens, found.completion_tokens
+    asked = Contender(ContenderKind.BASE, new.model, new.host, new.model)
+    new = replace(
+        new,
+        labels=found.labels if new.kind is SyntheticKind.LABELS else (),
+        examples=len(found.examples),
+        tokens=prompt + completion,
+        price=price_of(asked, prompt, completion, deps.hosts),
+    )
+    async with deps.store.writing() as records:
+        run = await records.synthetic_runs.add(request.id, new)
+    return _estimate_card(run, found.private, request.words)
+
+
+def _kind(request: Request) -> SyntheticKind:
+    try:
+        return SyntheticKind(request.argument or request.options.get("propose", ""))
+    except ValueError:
+        raise NotFound(noun="button", name=request.argument) from None
+
+
+def _asked_for(request: Request, deps: Dependencies) -> SyntheticRun:
+    """As the options or the form say. Raises NotNow for a host that only recites."""
+    assistant, words = request.assistant, request.words
+    host = deps.hosts.paid(HostName(request.text("host") or assistant.chat_host), request.workspace)
+    model = ModelName(request.text("model") or assistant.base)
+    if host.profile.keeps_words:
+        raise NotNow(problem=words("synthetic.recites", host=host.name))
+    return SyntheticRun(
+        id=0,
+        workspace=request.id,
+        assistant=assistant.id,
+        place=request.place,
+        start=request.idempotency_key,
+        asked_by=request.by,
+        state=EvaluationState.ESTIMATED,
+        kind=_kind(request),
+        host=host.name,
+        model=model,
+        wordings=_number(request, "wordings", _WORDINGS, MOST_WORDINGS),
+        labels=(),
+        tag=request.text("tag") or "",
+        examples=_number(request, "limit", _EXAMPLES, MOST_EXAMPLES),
+        tokens=0,
+        price=None,
+        created_at=request.now,
+    )
+
+
+def _number(request: Request, name: str, usual: int, most: int) -> int:
+    """Raises BadInput for what is no number from one to the most."""
+    text = request.text(name)
+    if text is None:
+        return usual
+    return read_whole(name, text, request.words, least=1, most=most)
+
+
+def _refuse_nothing(request: Request, new: SyntheticRun, found: SourceExamples) -> None:
+    words = request.words
+    if new.kind is SyntheticKind.LABELS and not found.labels:
+        raise NotNow(problem=words("synthetic.no_labels"))
+    if not found.examples:
+        raise NotNow(problem=words("synthetic.none", private=found.private))
+
+
+def _estimate_card(run: SyntheticRun, private: int, words: Words) -> Card:
+    told = {"count": run.examples, "wordings": run.wordings, "labels": len(run.labels)}
+    lines = [
+        words(f"synthetic.asked.{run.kind}", **told),
+        words("evaluate.cost", tokens=f"{run.tokens:,}", price=words.price(run.price)),
+    ]
+    lines += [words("synthetic.private", count=private)] if private else []
+    return Card(
+        words("synthetic.title", model=run.model, host=run.host),
+        lines=(*lines, words("synthetic.rules")),
+        buttons=(
+            Button(words("button.ask_model"), f"synthetic.confirm:{run.id}", is_primary=True),
+            Button(words("button.cancel"), f"synthetic.decline:{run.id}"),
+        ),
+    )
+
+
+@handlers.button("synthetic.confirm", Role.TRAINER)
+async def confirm(request: Request, deps: Dependencies) -> Reply:
+    """The run is durable from here on; its runner asks."""
+    access.refuse_closed(request.workspace, request.words)
+    async with deps.store.writing() as records:
+        run = await _estimated(request, records)
+        await monthly_budget.require_priced_budget(request, run.price, run.host, records)
+        if not await records.synthetic_runs.change(
+            request.id, run.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
+        ):
+            raise Outdated(problem=request.words("start.already"))
+        await records.audit.add(
+            request.id, request.by, "synthetic.confirmed", at=request.now, run=run.id
+        )
+        await tell_status(records, run, at=request.now, locale=request.words.language)
+    deps.wake()
+    return Card(request.words("synthetic.confirmed", name=request.user.name), replaces=True)
+
+
+@handlers.button("synthetic.decline", Role.TRAINER)
+async def decline(request: Request, deps: Dependencies) -> Reply:
+    async with deps.store.writing() as records:
+        run = await _estimated(request, records)
+        if not await records.synthetic_runs.decline(request.id, run.id):
+            raise Outdated(problem=request.words("start.already"))
+    return Card(request.words("start.declined"), replaces=True)
+
+
+@handlers.button("synthetic.stop", Role.TRAINER)
+async def stop(request: Request, deps: Dependencies) -> Reply:
+    """What was proposed by then stays."""
+    async with deps.store.writing() as records:
+        run = await _named(request, records)
+        if not await records.synthetic_runs.change(
+            request.id, run.id, when=_CAN_STOP, state=EvaluationState.STOPPING
+        ):
+            raise NotNow(problem=request.words("synthetic.over"))
+        await tell_status(records, run, at=request.now, locale=request.words.language)
+    deps.wake()
+    return Text(request.words("synthetic.stops"), private=True)
+
+
+async def tell_status(
+    records: Records,
+    run: SyntheticRun,
+    *,
+    at: datetime,
+    locale: str | None = None,
+    trouble: AttuneError | None = None,
+) -> None:
+    """One message, which becomes the result; `trouble` is why the model wrote nothing lately."""
+    more: dict[str, object] = {"locale": locale} if locale else {}
+    more |= {_TROUBLE: serialize(trouble)} if trouble else {}
+    await records.outbox.put(
+        f"{STATUS}.{run.id}",
+        run.place,
+        STATUS,
+        subject=run.id,
+        details={ASKER: run.asked_by, **more},
+        at=at,
+    )
+
+
+async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """How far the run is; at the end how many proposals wait in review."""
+    run = await records.synthetic_runs.get(notice.place.workspace, notice.subject or 0)
+    counts = await records.synthetic_runs.counts(run.workspace, run.id)
+    trouble = notice.details.get(_TROUBLE)
+    error = deserialize(trouble) if isinstance(trouble, dict) else None
+    why = words.plain(error) if error else ""
+    title = words("synthetic.of", model=run.model, host=run.host)
+    if run.finished_at is None:
+        done = sum(count for state, count in counts.items() if state not in UNFINISHED_CALLS)
+        stop_button = Button(words("button.stop"), f"synthetic.stop:{run.id}", is_danger=True)
+        return Card(
+            title,
+            (
+                words("synthetic.progress", done=done, total=run.examples),
+                *((words("evaluation.waits", why=why),) if why else ()),
+            ),
+            progress=Progress(done, run.examples),
+            buttons=(stop_button,),
+            tone=Tone.BUSY,
+        )
+    lines = [*_result_lines(run, counts, words)]
+    lines += [words("judge.why", why=why)] if why and counts.get(CallState.FAILED) else []
+    return Card(title, tuple(lines), tone=Tone.GOOD if run.report["proposed"] else Tone.PLAIN)
+
+
+def _result_lines(
+    run: SyntheticRun, counts: Mapping[CallState, int], words: Words
+) -> Iterator[str]:
+    if run.state in (EvaluationState.STOPPED, EvaluationState.FAILED):
+        yield words(f"synthetic.{run.state}")
+    proposed = run.report["proposed"]
+    yield words("synthetic.proposed" if proposed else "synthetic.nothing", count=proposed)
+    if silent := run.report["unused"]:
+        yield words(f"synthetic.unused.{run.kind}", count=silent)
+    if missing := run.examples - counts.get(CallState.DONE, 0):
+        yield words("synthetic.missing", count=missing)
+
+
+async def _estimated(request: Request, records: Records) -> SyntheticRun:
+    """The estimate that is named, if it was made in this channel or for this person."""
+    try:
+        run = await _named(request, records)
+    except NotFound as error:
+        raise Outdated(problem=request.words("start.already")) from error
+    monthly_budget.require_decider(request, run, noun="run")
+    return run
+
+
+async def _named(request: Request, records: Records) -> SyntheticRun:
+    try:
+        number = whole_number(request.argument)
+    except ValueError:
+        raise NotFound(noun="run", name=request.argument) from None
+    return await records.synthetic_runs.get(request.id, number)

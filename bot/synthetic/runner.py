@@ -1,0 +1,101 @@
+"""Asks models for examples until every open run is over; what they write waits in review."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from bot.domain import (
+    ALWAYS_TRAINED,
+    SYNTHETIC,
+    CallState,
+    Example,
+    ExampleState,
+    NewExample,
+    Row,
+    Sampling,
+    Synthetic,
+    SyntheticCall,
+    SyntheticKind,
+    SyntheticRun,
+)
+from bot.errors import AttuneError
+from bot.paid_runs import PaidRunner
+from bot.ports.paid_runs import PaidRuns
+from bot.ports.store import Records
+from bot.prompts import PromptMessage
+from bot.rows import Method, check_row
+from bot.synthetic import command
+from bot.synthetic.asking import messages_for, rows_of
+from bot.synthetic.sources import source_examples, source_of
+
+_SAMPLING = Sampling(max_tokens=2000)
+"""Room for a model that thinks first."""
+
+
+class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
+    """Sends one example at a time, as it is then and if it may be sent then."""
+
+    def _runs(self, records: Records) -> PaidRuns[SyntheticRun, SyntheticCall]:
+        return records.synthetic_runs
+
+    async def _calls(self, run: SyntheticRun) -> Sequence[SyntheticCall]:
+        async with self._store.reading() as records:
+            assistant = await records.assistants.get(run.workspace, run.assistant)
+            until = run.created_at or self._clock.now()
+            found = await source_examples(run, assistant, records, until=until)
+        return [SyntheticCall(example, CallState.WAITING) for example in found.examples]
+
+    async def _messages(self, run: SyntheticRun, call: SyntheticCall) -> list[PromptMessage] | None:
+        async with self._store.reading() as records:
+            assistant = await records.assistants.get(run.workspace, run.assistant)
+            source = await source_of(run, call.example, records)
+        if source is None:
+            return None
+        return messages_for(run, source.row or {}, assistant.instructions)
+
+    def _sampling(self, run: SyntheticRun) -> Sampling:
+        return _SAMPLING
+
+    async def _outcome(
+        self, records: Records, run: SyntheticRun, call: SyntheticCall, text: str
+    ) -> SyntheticCall:
+        """What the model wrote is proposed, if its source may still be used."""
+        source = await source_of(run, call.example, records)
+        if source is None:
+            return replace(call, state=CallState.FAILED)
+        messages = await records.example_messages.of(run.workspace, source.id)
+        proposed = 0
+        for row in rows_of(run, source.row or {}, text):
+            if check_row(row, Method.SUPERVISED) is None:
+                new = replace(_proposal(run, source, row), messages=tuple(messages))
+                now = self._clock.now()
+                proposed += (await records.examples.add(run.workspace, new, at=now))[1]
+        return replace(call, proposed=proposed)
+
+    async def _tell(
+        self, records: Records, run: SyntheticRun, *, at: datetime, trouble: AttuneError | None
+    ) -> None:
+        await command.tell_status(records, run, at=at, trouble=trouble)
+
+    async def _report(self, run: SyntheticRun, records: Records) -> Mapping[str, object]:
+        calls = await records.synthetic_runs.calls(run.workspace, run.id)
+        done = [one.proposed for one in calls if one.state is CallState.DONE]
+        return {"proposed": sum(done), "unused": done.count(0)}
+
+
+def _proposal(run: SyntheticRun, source: Example, row: Row) -> NewExample:
+    """With the origin, authors and exclusions of its source, whose words are in it."""
+    tags = [tag for tag in source.tags if tag != ALWAYS_TRAINED]
+    return NewExample(
+        assistant=source.assistant,
+        method=Method.SUPERVISED,
+        state=ExampleState.PROPOSED,
+        row=row,
+        origin=source.origin,
+        authors=source.authors,
+        tags=(*tags, SYNTHETIC),
+        exclusions=source.exclusions,
+        synthetic=Synthetic(source.id, run.model, run.kind is SyntheticKind.LABELS),
+    )

@@ -1,0 +1,161 @@
+"""Runs of paid calls: each call is written down as asked before a host hears of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Column, ColumnElement, Row, Table, and_, delete, func, select, update
+
+from bot.domain import (
+    OPEN_EVALUATIONS,
+    CallState,
+    EvaluationState,
+    JudgedPair,
+    Judging,
+    SyntheticCall,
+    SyntheticRun,
+    WorkspaceId,
+)
+from bot.errors import NotFound
+from storage.columns import all_columns_of, columns_of, fields_of
+from storage.connection import Connection, foreign_key_as_not_found
+from storage.tables import CLOSED_WORKSPACES
+
+R = TypeVar("R", Judging, SyntheticRun)
+C = TypeVar("C", JudgedPair, SyntheticCall)
+
+
+class PaidRuns(Generic[R, C]):
+    """Keeps runs; of one start there is never a second.
+
+    A call is told apart by the columns of its table's key behind the run, which comes first.
+    """
+
+    _runs: Table
+    _calls: Table
+    _call: Callable[..., C]
+    _kind: type[R]
+    _noun: str
+    """What is missing where a run is not found."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Connection = connection
+        run, *key = self._calls.primary_key.columns
+        self._run: Column[int] = run
+        self._key: Sequence[Column[Any]] = key
+        names = [one.name for one in self._calls.c if one.name not in ("workspace", run.name)]
+        self._fields = [self._calls.c[name] for name in names]
+
+    async def add(self, workspace: WorkspaceId, run: R) -> R:
+        values = {"workspace": workspace, **all_columns_of(run)}
+        insert = self._connection.insert(self._runs).values(values)
+        with foreign_key_as_not_found(self._noun, run.start):
+            await self._connection.run(insert.on_conflict_do_nothing(index_elements=["start"]))
+        return await self._one(workspace, self._runs.c.start == run.start, run.start)
+
+    async def get(self, workspace: WorkspaceId, run: int) -> R:
+        return await self._one(workspace, self._runs.c.id == run, run)
+
+    async def change(
+        self,
+        workspace: WorkspaceId,
+        run: int,
+        *,
+        when: Sequence[EvaluationState],
+        **changes: object,
+    ) -> bool:
+        own = self._named(workspace, run)
+        statement = update(self._runs).where(own, self._runs.c.state.in_(when))
+        statement = statement.values(columns_of(self._kind, changes))
+        return await self._connection.changed(statement) > 0
+
+    async def decline(self, workspace: WorkspaceId, run: int) -> bool:
+        is_estimate = self._runs.c.state == EvaluationState.ESTIMATED
+        statement = delete(self._runs).where(self._named(workspace, run), is_estimate)
+        return await self._connection.changed(statement) > 0
+
+    async def open(self) -> Sequence[R]:
+        is_open = (
+            self._runs.c.state.in_(OPEN_EVALUATIONS),
+            self._runs.c.workspace.not_in(CLOSED_WORKSPACES),
+        )
+        rows = await self._connection.every(select(self._runs).where(*is_open), self._runs.c.id)
+        return [self._run_of(row) for row in rows]
+
+    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        total = select(func.coalesce(func.sum(self._runs.c.price), 0.0)).where(
+            self._runs.c.workspace == workspace,
+            self._runs.c.created_at >= since,
+            self._runs.c.state != EvaluationState.ESTIMATED,
+        )
+        return float((await self._connection.run(total)).scalar_one())
+
+    async def add_calls(self, workspace: WorkspaceId, run: int, calls: Sequence[C]) -> None:
+        if not calls or not await self._connection.has(self._runs, workspace, run):
+            return
+        new = [{"workspace": workspace, self._run.name: run, **_values(call)} for call in calls]
+        insert = self._connection.insert(self._calls).values(new)
+        await self._connection.run(insert.on_conflict_do_nothing())
+
+    async def claim(self, workspace: WorkspaceId, run: int, *, limit: int) -> Sequence[C]:
+        waiting = self._in_state(workspace, run, CallState.WAITING)
+        wanted = select(*self._fields).where(waiting).order_by(*self._key)
+        found = [self._call_of(row) for row in await self._connection.rows(wanted, most=limit)]
+        for call in found:
+            statement = update(self._calls).where(waiting, self._is(call))
+            await self._connection.run(statement.values(state=CallState.ASKED))
+        return found
+
+    async def record_outcome(self, workspace: WorkspaceId, run: int, call: C) -> None:
+        asked = self._in_state(workspace, run, CallState.ASKED)
+        names = {one.name for one in self._key}
+        outcome = {name: value for name, value in _values(call).items() if name not in names}
+        await self._connection.run(update(self._calls).where(asked, self._is(call)).values(outcome))
+
+    async def mark_outcome_unknown(self, workspace: WorkspaceId, run: int) -> None:
+        asked = self._in_state(workspace, run, CallState.ASKED)
+        await self._connection.run(update(self._calls).where(asked).values(state=CallState.LOST))
+
+    async def counts(self, workspace: WorkspaceId, run: int) -> Mapping[CallState, int]:
+        state = self._calls.c.state
+        counted = select(state, func.count().label("calls")).where(self._of(workspace, run))
+        rows = await self._connection.every(counted.group_by(state), state)
+        return {row.state: row.calls for row in rows}
+
+    async def calls(self, workspace: WorkspaceId, run: int) -> Sequence[C]:
+        wanted = select(*self._fields).where(self._of(workspace, run))
+        return [self._call_of(row) for row in await self._connection.every(wanted, *self._key)]
+
+    async def _one(self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object) -> R:
+        own = self._runs.c.workspace == workspace, condition
+        row = await self._connection.first(select(self._runs).where(*own))
+        if row is None:
+            raise NotFound(noun=self._noun, name=name)
+        return self._run_of(row)
+
+    def _named(self, workspace: WorkspaceId, run: int) -> ColumnElement[bool]:
+        return and_(self._runs.c.workspace == workspace, self._runs.c.id == run)
+
+    def _of(self, workspace: WorkspaceId, run: int) -> ColumnElement[bool]:
+        return and_(self._calls.c.workspace == workspace, self._run == run)
+
+    def _in_state(self, workspace: WorkspaceId, run: int, state: CallState) -> ColumnElement[bool]:
+        return and_(self._of(workspace, run), self._calls.c.state == state)
+
+    def _is(self, call: C) -> ColumnElement[bool]:
+        return and_(*(column == getattr(call, column.name) for column in self._key))
+
+    def _call_of(self, row: Row[Any]) -> C:
+        return type(self)._call(**row._asdict())
+
+    def _run_of(self, row: Row[Any]) -> R:
+        values = fields_of(row)
+        lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
+        return self._kind(**{**values, **lists})
+
+
+def _values(call: JudgedPair | SyntheticCall) -> dict[str, object]:
+    return {field.name: getattr(call, field.name) for field in fields(call)}

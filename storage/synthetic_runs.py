@@ -1,0 +1,24 @@
+"""Runs in which a model writes examples from others, each written down as asked before it is."""
+
+from __future__ import annotations
+
+from sqlalchemy import and_, select
+
+from bot.domain import AssistantId, ExampleId, SyntheticCall, SyntheticRun, WorkspaceId
+from storage.paid_runs import PaidRuns
+from storage.synthetic_tables import synthetic_calls, synthetic_runs
+from storage.tables import IS_LIVING, examples
+
+
+class SyntheticRuns(PaidRuns[SyntheticRun, SyntheticCall]):
+    _runs, _calls, _noun = synthetic_runs, synthetic_calls, "run"
+    _call, _kind = SyntheticCall, SyntheticRun
+
+    async def with_proposals(
+        self, workspace: WorkspaceId, assistant: AssistantId
+    ) -> frozenset[ExampleId]:
+        own = and_(examples.c.workspace == workspace, examples.c.assistant == assistant)
+        column = examples.c.derived_from
+        found = select(column).distinct().where(own, column.is_not(None), IS_LIVING)
+        rows = await self._connection.every(found, column)
+        return frozenset(ExampleId(row.derived_from) for row in rows)

@@ -1,0 +1,70 @@
+"""The tables of synthetic examples: which model was asked to write some, and from which ones."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
+
+from bot.domain import CallState, EvaluationState, SyntheticKind
+from storage.columns import Json, Utc, metadata, one_of
+from storage.schema import check, foreign_key, integer_column, numbered_table, text_column
+
+synthetic_runs = numbered_table(
+    "synthetic_runs",
+    integer_column("assistant"),
+    text_column("channel"),
+    Column("thread", Text),
+    Column("start", Text, nullable=False, unique=True),
+    text_column("asked_by"),
+    Column("state", one_of(EvaluationState), nullable=False),
+    Column("kind", one_of(SyntheticKind), nullable=False),
+    text_column("host"),
+    text_column("model"),
+    integer_column("wordings"),
+    Column("labels", Json, nullable=False),
+    text_column("tag"),
+    integer_column("examples"),
+    integer_column("tokens"),
+    Column("price", Float),
+    Column("report", Json, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("finished_at", Utc),
+    UniqueConstraint("workspace", "id"),
+    foreign_key("assistants", "assistant"),
+    check("amounts", "examples >= 0 AND tokens >= 0 AND price >= 0"),
+)
+Index(None, synthetic_runs.c.state)
+Index(None, synthetic_runs.c.workspace, synthetic_runs.c.created_at)
+
+synthetic_calls = Table(
+    "synthetic_calls",
+    metadata,
+    text_column("workspace"),
+    integer_column("run"),
+    integer_column("example"),
+    Column("state", one_of(CallState), nullable=False),
+    integer_column("proposed"),
+    PrimaryKeyConstraint("run", "example"),
+    foreign_key("synthetic_runs", "run"),
+    foreign_key("examples", "example"),
+)
+Index(None, synthetic_calls.c.workspace, synthetic_calls.c.example)
+
+
+def origin_columns() -> tuple[Column[int], Column[str], Column[bool]]:
+    """Of an example that a model wrote: from which one, which model, and what approval does."""
+    return (
+        Column("derived_from", Integer),
+        Column("written_by", Text),
+        Column("replaces_source", Boolean, nullable=False, server_default=false()),
+    )
