@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -74,8 +73,6 @@ async def import_file(
             lines, is_sure = await asyncio.to_thread(importing.plans_of, *told)
             if not is_sure and not confirm(lines):
                 raise BadInput(problem=words("import.unsure"))
-            # What is loaded by now stays; to look through it again and again costs a tenth.
-            gc.freeze()
             return await importing.import_members(
                 opened, file.name, options, ask, store, assistant=ask.assistant.id
             )

@@ -17,6 +17,7 @@ from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
 from attune.engine.folder import EngineFolder
 from attune.folder import private_folder, remove_exports, temporary_files
+from attune.loading import without_collection
 from attune.settings import Settings
 from bot.domain import HostName
 from bot.errors import EngineError, FolderTaken, SettingsError
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from attune.bootstrap import App
     from attune.embedded import EmbeddedTuner
     from storage.database import Database
-    from storage.service_lock import ServiceLock
 
 log = logging.getLogger(__name__)
 
@@ -55,11 +55,14 @@ async def running_app(settings: Settings) -> AsyncIterator[App]:
         await asyncio.to_thread(EngineFolder(folder).remove_old_environments)
         async with embedded_tuner(folder) as tuner:
             # Half a second passes until it stands; the rest of the app loads meanwhile.
-            from attune.bootstrap import build, configured_hosts
+            with without_collection():
+                from attune.bootstrap import build, configured_hosts
+                from storage.database import Database
+                from storage.service_lock import service_lock
 
             async with (
-                _service_lock(settings) as lock,
-                _database(settings) as database,
+                service_lock(settings.database, holder=_holder(settings)) as lock,
+                _closed_at_last(Database.open(settings.database)) as database,
                 asyncio.TaskGroup() as group,
             ):
                 hosts = configured_hosts(settings, await tuner.address())
@@ -122,21 +125,13 @@ def data_lock(folder: Path) -> Iterator[None]:
         yield
 
 
-@asynccontextmanager
-async def _service_lock(settings: Settings) -> AsyncIterator[ServiceLock]:
-    """Taken before the database is migrated or read. Raises DatabaseTaken for the second."""
-    from storage.service_lock import service_lock
-
-    holder = f"process {os.getpid()} on {socket.gethostname()}, {settings.data_dir.absolute()}"
-    async with service_lock(settings.database, holder=holder) as lock:
-        yield lock
+def _holder(settings: Settings) -> str:
+    return f"process {os.getpid()} on {socket.gethostname()}, {settings.data_dir.absolute()}"
 
 
 @asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[Database]:
-    from storage.database import Database
-
-    database = await Database.open(settings.database)
+async def _closed_at_last(opening: Awaitable[Database]) -> AsyncIterator[Database]:
+    database = await opening
     try:
         yield database
     finally:

@@ -26,7 +26,7 @@ import httpx
 from adapters.openai.hosts_file import ConfiguredHosts
 from attune.bootstrap import App, build
 from attune.clock import SystemClock
-from attune.server import health_routes
+from attune.http_server import health_routes
 from attune.settings import Settings
 from bench import large
 from bench.figures import Figure, told

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -235,3 +237,13 @@ def test_nobody_is_healthy_where_nothing_runs(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("ATTUNE_STUDIO_PORT", "9")
 
     assert attune("health").exit_code == 1
+
+
+def test_the_health_check_loads_no_server() -> None:
+    """It runs every half minute, and has five seconds on a busy machine."""
+    heavy = {"fastapi", "nicegui", "uvicorn", "openai", "sqlalchemy", "discord", "numpy"}
+    program = f"import attune.__main__, attune.server, sys; print(sys.modules.keys() & {heavy})"
+
+    loaded = subprocess.check_output([sys.executable, "-c", program], text=True)
+
+    assert loaded.strip() == "set()"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import Table, UniqueConstraint
 
-from attune.server import health_routes
+from attune.http_server import health_routes
 from bot import batches, workspace_removal
 from bot.domain import (
     LOCAL,

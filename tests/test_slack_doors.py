@@ -21,7 +21,7 @@ from adapters.slack.checks import examine
 from adapters.slack.manifest import manifest
 from adapters.slack.pacing import Pacing
 from attune.bootstrap import slack_access
-from attune.server import health_routes
+from attune.http_server import health_routes
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
 from bot.errors import SettingsError

@@ -24,7 +24,7 @@ from adapters.slack.signed import MOST_BYTES
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.sessions import Sessions
 from attune.bootstrap import slack_access
-from attune.server import _door, health_routes
+from attune.http_server import _door, health_routes
 from attune.settings import Settings
 from bot.errors import SettingsError, SurfaceError
 from tests.fakes.app import StillClock

@@ -1,0 +1,132 @@
+"""The HTTP server of `attune run`: the studio, what machines ask, and Slack's signed requests."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from adapters.slack.manifest import PATH as SLACK_PATH
+from adapters.studio import AccessPolicy, Studio, open_studio
+from attune.bootstrap import App
+from attune.connections import BoundedConnection
+from attune.metrics import Metrics
+from attune.settings import Settings
+from attune.studio_access import sessions, with_token
+from bot.catalogue import CATALOGUE
+from bot.errors import AttuneError
+
+_MOST_CONNECTIONS = 500
+_MOST_MESSAGE_BYTES = 1024 * 1024
+
+
+def http_server(built: App, settings: Settings) -> uvicorn.Server:
+    """Serves the studio and all other routes on the sockets that its `serve` is given."""
+    app = health_routes(built)
+    open_studio(app, _studio(built, settings), _door(built, settings))
+    return _Server(_server_config(app, settings), settings)
+
+
+def health_routes(built: App) -> FastAPI:
+    """What machines ask: is it alive, is it ready, and its numbers."""
+    app = FastAPI(title="Attune", openapi_url=None)
+    measures = Metrics(built)
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz(response: Response) -> dict[str, str]:
+        try:
+            async with built.store.reading() as records:
+                await records.workspaces.page(limit=1)
+        except AttuneError as error:
+            response.status_code = 503
+            return {"status": error.sentence}
+        return {"status": "ready"}
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        async with built.store.reading() as records:
+            measures.workspaces.set(await records.workspaces.count())
+            measures.open_jobs.set(await records.jobs.count_open())
+        return Response(generate_latest(measures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    _let_slack_in(app, built)
+    return app
+
+
+def _let_slack_in(app: FastAPI, built: App) -> None:
+    """HTTP mode alone: Slack signs what it sends, so this stands outside any password."""
+    slack = built.slack
+    if slack is None or not slack.is_http:
+        return
+
+    @app.post(SLACK_PATH)
+    async def from_slack(request: Request) -> Response:
+        return await slack.handle_http(request)
+
+
+def _server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    """Nothing about whom a request comes from is believed but of the proxies that are named."""
+    return uvicorn.Config(
+        app,
+        http=BoundedConnection,
+        ws_max_size=_MOST_MESSAGE_BYTES,
+        limit_concurrency=_MOST_CONNECTIONS,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def _studio(built: App, settings: Settings) -> Studio:
+    return Studio(
+        app=built,
+        room=built.room,
+        catalogue=CATALOGUE,
+        clock=built.clock,
+        links=built.links,
+        has_password=settings.studio_password is not None,
+    )
+
+
+def _door(built: App, settings: Settings) -> AccessPolicy:
+    is_signed = built.slack is not None and built.slack.is_http
+    return AccessPolicy(
+        settings.studio_host,
+        settings.public_url,
+        sessions(settings, built.clock),
+        signed_path=SLACK_PATH if is_signed else "",
+    )
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are ours, and that says where it is once it is there."""
+
+    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+        super().__init__(config)
+        self._settings = settings
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and not self.should_exit:
+            shown = with_token(self._address(), self._settings)
+            print(f"Attune is ready: {shown}", flush=True)  # noqa: T201
+
+    def _address(self) -> str:
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+        return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
