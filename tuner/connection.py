@@ -93,3 +93,5 @@ class Connection(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.ERROR, h11.SEND_RESPONSE):
             self.transport.write(head.encode() + body)
         self.transport.close()
+        # The loop tells of the end in its next turn; those that come in this one may have the room.
+        self.connections.discard(self)
