@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,16 +18,28 @@ from nicegui.testing.user_simulation import user_simulation
 from adapters.room import ASSISTANT, drawn
 from adapters.studio import Studio, register_pages
 from adapters.studio.markup import quoted
+from adapters.studio.pages.lists import sorted_by
 from adapters.text_layout import draw_words
 from bot.catalogue import CATALOGUE
-from bot.domain import LOCAL, Attachment, ChannelId, MessageId, Place, WorkspaceId
+from bot.domain import (
+    LOCAL,
+    Attachment,
+    ChannelId,
+    ExampleOrder,
+    MessageId,
+    Place,
+    WorkspaceId,
+)
 from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted
 from bot.replies import (
     Card,
     Document,
+    Fact,
     Form,
     Listing,
+    ListingRow,
     Refused,
+    Reply,
     Stream,
     Text,
     Tone,
@@ -347,6 +359,99 @@ async def test_an_answer_is_stopped_while_it_is_written(window: User, scene: Sce
     is_enough.set()
     await writing
     await window.should_not_see("Stop", retries=20)
+
+
+async def test_the_window_shows_that_it_works_until_what_was_asked_for_is_there(
+    window: User, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await window.open("/jobs")
+    await window.should_see("No training yet", retries=20)
+    may_answer, query = asyncio.Event(), scene.app.query
+
+    async def slow_query(app: object, event: Event) -> Reply:
+        await may_answer.wait()
+        return await query(event)
+
+    monkeypatch.setattr(type(scene.app), "query", slow_query)
+    window.find(marker="train-with").click()
+
+    await until(lambda: is_working(window))
+    may_answer.set()
+    await window.should_see("Epochs", retries=20)
+    await until(lambda: not is_working(window))
+
+
+def is_working(window: User) -> bool:
+    client = window.client
+    assert client is not None
+    return any("working" in one.classes and one.visible for one in client.elements.values())
+
+
+async def until(is_true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not is_true():
+            await asyncio.sleep(0.01)
+
+
+async def test_a_list_is_sorted_and_filtered_by_what_its_address_says(
+    window: User, desk: Desk
+) -> None:
+    for name in ("bea", "al", "cy"):
+        await desk.ask(CommandInvoked("admin roles", {"user": name, "role": "curator"}))
+    await desk.ask(CommandInvoked("admin roles", {"user": "dan", "role": "trainer"}))
+
+    await window.open("/roles?sort=-id&search=curator&nonsense=1")
+    await window.should_see("cy", retries=20)
+    assert shown_rows(window) == ["cy", "bea", "al"]
+    window.find(marker="sort-id").click()
+
+    await until(lambda: shown_rows(window) == ["al", "bea", "cy"])
+
+
+def shown_rows(window: User) -> list[str]:
+    client = window.client
+    assert client is not None
+    rows = [one for one in client.elements.values() if "line-id" in one.classes]
+    return [one.text for one in rows if isinstance(one, ui.label)]
+
+
+def test_a_column_is_sorted_by_the_value_of_its_numbers() -> None:
+    lines = [
+        ListingRow("1", "b", facts=(Fact("Asked", "10", "count"),)),
+        ListingRow("2", "a", facts=(Fact("Asked", "9", "count"),)),
+        ListingRow("3", "c"),
+    ]
+
+    def order(sort: str) -> str:
+        return "".join(line.id for line in sorted_by(lines, sort))
+
+    assert [order(sort) for sort in ("", "count", "-count", "text", "-text")] == [
+        "123",
+        "321",
+        "123",
+        "213",
+        "312",
+    ]
+
+
+@pytest.mark.parametrize("order", ExampleOrder)
+async def test_every_order_of_the_examples_is_whole_over_its_pages(
+    scene: Scene, desk: Desk, order: ExampleOrder
+) -> None:
+    await scene.learn(7)
+    await desk.ask(ButtonClicked("example.drop:3.r1.approved"))
+    found: list[ListingRow] = []
+
+    while page := (await desk.listing(order=order, limit="2", after=last_of(found))).lines:
+        found += page
+
+    assert sorted(int(line.id) for line in found) == list(range(1, 8))
+    keys = {"newest": "-id", "oldest": "id"}
+    assert found == sorted_by(found, keys.get(order, order))
+
+
+def last_of(lines: Sequence[ListingRow]) -> str:
+    return lines[-1].id if lines else ""
 
 
 async def test_the_address_of_a_list_says_what_it_looks_for(window: User, scene: Scene) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,9 @@ SEEN = """() => JSON.stringify([
 ])"""
 MARK_NOTES = """() => document.querySelectorAll(".note")
   .forEach((one) => one.dataset.old = "1")"""
+ARRIVED = """() => Promise.race([
+  window.socket?.emitWithAck("ack", { client_id: window.clientId, next_message_id: 0 }),
+  new Promise((done) => setTimeout(done, 5000))])"""
 HAS_NEW_NOTE = "() => document.querySelector('.note:not([data-old])') !== null"
 FORGET_CHOICES = """() => ["assistant", "workspace", "speaker", "language", "dark"]
   .forEach((name) => document.cookie = `attune-${name}=; path=/; max-age=0`)"""
@@ -63,18 +67,20 @@ NAMES = f"""(roots) => {{ {NAME} return [...(roots.at(-1)?.querySelectorAll({BUT
   .filter((one) => one.ariaCurrent !== "true").map(name) }}"""
 TITLE = """(roots) => roots.length === 0 ? "" : roots.at(-1)
   .querySelector("[role=heading], .form-title, .card-title")?.innerText ?? "menu" """
-# Waits until nothing has changed for a moment and nothing moves, then tells what is seen.
+# Waits until nothing has changed for a moment, nothing moves, and the line below the bar says
+# that nothing is worked on any more, then tells what is seen.
 QUIET = f"""() => new Promise((done) => {{
   const isMoving = () => document.getAnimations().some((one) =>
     one.playState === "running" && one.effect?.getComputedTiming().endTime !== Infinity);
-  const end = () => {{ watch.disconnect(); clearTimeout(limit); done(({SEEN})()); }};
-  const look = () => {{ if (isMoving()) wait(); else end(); }};
+  const isWorking = () => document.querySelector(".working:not(.hidden)") !== null;
+  const end = () => {{ watch.disconnect(); clearInterval(limit); done(({SEEN})()); }};
+  const look = () => {{ if (isMoving() || isWorking()) wait(); else end(); }};
   let timer;
   const wait = () => {{ clearTimeout(timer); timer = setTimeout(look, 60); }};
   const watch = new MutationObserver(wait);
   const all = {{ subtree: true, childList: true, attributes: true, characterData: true }};
   watch.observe(document, all);
-  const limit = setTimeout(() => {{ clearTimeout(timer); end(); }}, 3000);
+  const limit = setInterval(() => {{ if (!isWorking()) {{ clearTimeout(timer); end(); }} }}, 3000);
   wait();
 }})"""
 
@@ -265,6 +271,9 @@ async def _click(button: Locator) -> None:
     if await around.count():
         await around.last.hover(position={"x": 4, "y": 4})
     await button.click()
+    # Told in its order: once this is answered, the click has arrived.
+    with suppress(PageGone):
+        await button.page.evaluate(ARRIVED)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from adapters.studio.drawing import show_card
 from adapters.studio.forms import open_form
 from adapters.studio.message import MessageView, is_answer
 from adapters.studio.notes import tell
-from adapters.studio.page_session import DIRECT, PageSession
+from adapters.studio.page_session import DIRECT, PageSession, is_refresh
 from bot import events
 from bot.commands import OptionKind
 from bot.domain import LOCAL, MessageId, Place, RoomMessage
@@ -230,7 +230,8 @@ class Room:
         )
         if task is not None:
             # The button spins until the click has had its effect.
-            await _ended(task)
+            with self._session.working():
+                await _ended(task)
 
     async def improve(self, message: RoomMessage) -> None:
         await self._session.send(
@@ -301,6 +302,7 @@ class Room:
         return any(message.is_own for message in await self.read(thread=thread))
 
     async def _follow(self, watch: Subscription) -> None:
+        is_refresh.set(True)
         with watch:
             async for change in watch:
                 try:

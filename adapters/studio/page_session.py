@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from nicegui import ui
@@ -23,6 +25,8 @@ OWNER = User(UserId("you"), "you", is_platform_admin=True, is_operator=True)
 OF_PEOPLE = "of-people"
 """The class of fields that offer the names of people; studio.js gives them the page's list."""
 GENERAL, DIRECT = ChannelId("general"), ChannelId("direct")
+is_refresh: ContextVar[bool] = ContextVar("is_refresh", default=False)
+"""Whether a task brings a page up to date by itself, so that nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,28 @@ class Studio:
     has_password: bool
 
 
+class WorkingLine:
+    """A line below the bar that moves until what the person began has come to its end."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._line = ui.element("div").classes("working").props("aria-hidden=true")
+        self._line.set_visibility(False)
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        self._change(1)
+        try:
+            yield
+        finally:
+            self._change(-1)
+
+    def _change(self, by: int) -> None:
+        self._count += by
+        if not self._line.is_deleted:
+            self._line.set_visibility(self._count > 0)
+
+
 @dataclass(slots=True)
 class PageSession:
     """What one window wants to know and do; pages share nothing else."""
@@ -49,6 +75,7 @@ class PageSession:
     speaker: User = OWNER
     view: str = field(default_factory=lambda: f"{WINDOW}{secrets.token_hex(4)}")
     sent: set[str] = field(default_factory=set)
+    line: WorkingLine | None = None
 
     @property
     def place(self) -> Place:
@@ -76,11 +103,23 @@ class PageSession:
     ) -> Reply:
         """The reply itself; whoever runs the studio asks, unless another is named."""
         event = self._event(what, place or self.place, by, None)
-        return await self.studio.app.ask(event, progress=progress)
+        with self.working():
+            return await self.studio.app.ask(event, progress=progress)
 
     async def query(self, what: events.What, place: Place | None = None) -> Reply:
         """As `ask`, for what changes nothing."""
-        return await self.studio.app.query(self._event(what, place or self.place, OWNER, None))
+        event = self._event(what, place or self.place, OWNER, None)
+        with self.working():
+            return await self.studio.app.query(event)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The window shows that it works, unless it only brings itself up to date."""
+        if self.line is None or is_refresh.get():
+            yield
+            return
+        with self.line.shown():
+            yield
 
     async def click(self, action: str) -> Reply:
         return await self.ask(events.ButtonClicked(action))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
 from fastapi import Request
@@ -21,12 +22,20 @@ from nicegui import Client, background_tasks, ui
 from adapters.studio.markup import quoted
 from adapters.studio.navigation import draw_navigation
 from adapters.studio.notes import NoteLine
-from adapters.studio.page_session import PageSession, Studio, remember
+from adapters.studio.page_session import (
+    PageSession,
+    Studio,
+    WorkingLine,
+    is_refresh,
+    remember,
+)
 from adapters.studio.palette import Palette
 from bot.domain import LOCAL, ChannelId, WorkspaceId
 from bot.replies import Card, Listing, Reply, Tone
 
 log = logging.getLogger(__name__)
+
+P = TypeVar("P", bound="Page")
 
 _QUIET_SECONDS = 0.25
 _AFTER_FAILURE_SECONDS = 2.0
@@ -110,6 +119,7 @@ def shell(
         opener.classes("menu").props(f"aria-label={quoted(session.say('studio.navigation'))}")
         frame.top = ui.row().classes("top-row")
         Palette(session, channels)
+        session.line = WorkingLine()
     # What fields for people offer; whom nobody has heard yet can still be typed.
     frame.people = ui.html("", sanitize=False)
     frame.foot = ui.footer(value=has_foot).classes("bottom")
@@ -122,6 +132,39 @@ def shell(
     yield frame
     ui.run_javascript(naming)
     follow(session, frame.count, at_once=True)
+
+
+class Page(Protocol):
+    """What stands within the shell: the rest of the bar, the middle, and how it is kept current."""
+
+    def draw_top(self) -> None:
+        """What can be begun here, at the right of the bar."""
+
+    def draw(self) -> None: ...
+
+    async def refresh(self) -> None:
+        """What stands there as it is now."""
+
+
+async def draw_page(
+    studio: Studio, request: Request, here: str, make: Callable[[PageSession], P]
+) -> P:
+    """A page of the sidebar with its title, what it is for, and what `make` gives."""
+    session = page_session_of(studio, request)
+    title = session.say(f"studio.{here}")
+    channels = await studio.room.channels()
+    with shell(session, request, here=here, title=title, channels=channels) as frame:
+        page = make(session)
+        with frame.top:
+            title_of(title)
+            ui.space()
+            page.draw_top()
+        with middle("page"):
+            lead(session, here)
+            page.draw()
+    await page.refresh()
+    follow(session, page.refresh)
+    return page
 
 
 def middle(classes: str) -> ui.element:
@@ -171,6 +214,7 @@ class _Following:
                 self._news.set()
 
     async def _turn(self) -> None:
+        is_refresh.set(True)
         while not self._client.is_deleted:
             await self._news.wait()
             self._news.clear()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from bot.batches import batched
 from bot.check_results import CheckKind, CheckResult
 from bot.checking.checks import advice
 from bot.checking.private import private_listing
@@ -28,6 +29,7 @@ PRIVATE = "private"
 _GROUPED = (CheckKind.COPIES, CheckKind.NEAR, CheckKind.DISAGREEING)
 _PAGE, _DIGITS = 8, 9
 _LONGEST_TEXT, _LONGEST_NUMBERS = 240, 80
+_PART = 500
 
 
 @handlers.command(
@@ -133,7 +135,7 @@ async def _groups(
     groups = result.groups[kind]
     page, words = groups[first : first + _PAGE], request.words
     async with deps.store.reading() as records:
-        found = [await standing(request, group, records) for group in page]
+        found = await standing(request, page, records)
     lines = [_line(kind, group, words) for group in found if len(group) >= _least(kind)]
     more = None
     if len(groups) > first + _PAGE:
@@ -153,15 +155,23 @@ def _least(kind: CheckKind) -> int:
     return 2 if kind in (*_GROUPED, CheckKind.ONE_ANSWER) else 1
 
 
-async def standing(request: Request, group: Sequence[ExampleId], records: Records) -> list[Example]:
-    """Those of a group that still live and that the asker may see, the approved ones first."""
-    found: list[Example] = []
-    for number in group:
+async def standing(
+    request: Request, groups: Sequence[Sequence[ExampleId]], records: Records
+) -> list[list[Example]]:
+    """Those of each group that still live and that the asker may see, the approved ones first."""
+    found: dict[ExampleId, Example] = {}
+    for part in batched(sorted({number for group in groups for number in group}), _PART):
         page = await records.examples.page(
-            request.id, visible(request), after=ExampleId(number - 1), limit=1
+            request.id, visible(request), among=part, limit=len(part)
         )
-        found += [one for one in page if one.id == number]
-    return sorted(found, key=lambda one: (one.state, one.id))
+        found.update((one.id, one) for one in page)
+    return [
+        sorted(
+            (found[number] for number in group if number in found),
+            key=lambda one: (one.state, one.id),
+        )
+        for group in groups
+    ]
 
 
 def joined(group: Sequence[Example]) -> str:

@@ -85,7 +85,7 @@ async def _group(request: Request, records: Records, numbers: str = "") -> list[
         named = [ExampleId(whole_number(n)) for n in (numbers or request.argument).split(".")]
     except ValueError:
         raise NotFound(noun="button", name=request.argument) from None
-    found = await standing(request, named, records)
+    (found,) = await standing(request, [named], records)
     if len(found) < 2:
         raise Outdated(problem=request.words("check.decided"))
     return found

@@ -372,6 +372,16 @@ class Revision:
     at: datetime
 
 
+class ExampleOrder(StrEnum):
+    """By number downwards or upwards, or by a column of the list of examples."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+    QUESTION = "question"
+    STATE = "state"
+    ORIGIN = "origin"
+
+
 @dataclass(frozen=True, slots=True)
 class ExampleFilter:
     assistant: AssistantId | None = None

@@ -9,6 +9,7 @@ from bot.domain import (
     NO_EXCLUSION,
     ExampleFilter,
     ExampleId,
+    ExampleOrder,
     ExampleState,
     Origin,
     Role,
@@ -44,7 +45,7 @@ _PAGE = 10
     METHOD,
     Option.integer("limit", 1, 200),
     Option.integer("after", 0),
-    Option.choice("order", "newest", "oldest"),
+    Option.choice("order", *(order.value for order in ExampleOrder)),
     Option.yes_no("mine"),
     Option("edit", OptionKind.EXAMPLE, role=Role.CURATOR, is_alone=True),
     Option("withdraw", OptionKind.EXAMPLE, role=Role.CURATOR, is_alone=True),
@@ -77,7 +78,7 @@ async def listing(request: Request, deps: Dependencies) -> Reply:
             filters,
             after=ExampleId(after) if after else None,
             limit=page + 1,
-            newest_first=request.text("order") != "oldest",
+            order=ExampleOrder(request.text("order") or ExampleOrder.NEWEST),
         )
         total = await records.examples.count(request.id, filters)
     shown, words = found[:page], request.words

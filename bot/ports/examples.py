@@ -12,6 +12,7 @@ from bot.domain import (
     Example,
     ExampleFilter,
     ExampleId,
+    ExampleOrder,
     ExampleState,
     MessageId,
     NewExample,
@@ -60,7 +61,8 @@ class Examples(Protocol):
         *,
         after: ExampleId | None = None,
         limit: int = 20,
-        newest_first: bool = False,
+        order: ExampleOrder = ExampleOrder.OLDEST,
+        among: Sequence[ExampleId] | None = None,
     ) -> Sequence[Example]:
         """In the order of their numbers, or the other way; `after` is where the last page ended."""
         ...

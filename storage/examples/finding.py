@@ -8,21 +8,26 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    FromClause,
     Table,
     Text,
     and_,
     cast,
     exists,
     func,
+    literal,
     literal_column,
     or_,
     select,
+    tuple_,
 )
 
 from bot.domain import (
     AssistantId,
     Example,
     ExampleFilter,
+    ExampleId,
+    ExampleOrder,
     ExampleState,
     NewExample,
     WorkspaceId,
@@ -43,19 +48,40 @@ async def read(
     workspace: WorkspaceId,
     *conditions: ColumnElement[bool],
     limit: int,
-    newest_first: bool = False,
+    order: ExampleOrder = ExampleOrder.OLDEST,
 ) -> list[Example]:
-    """The oldest or the newest examples that meet the conditions, with authors and tags."""
+    """The first examples in this order that meet the conditions, with authors and tags."""
+    is_down = order is ExampleOrder.NEWEST
     rows = await connection.rows(
         select(*_SHOWN)
         .where(examples.c.workspace == workspace, *conditions)
-        .order_by(examples.c.id.desc() if newest_first else examples.c.id),
+        .order_by(*_columns(order, examples), examples.c.id.desc() if is_down else examples.c.id),
         most=limit,
     )
     ids = [row.id for row in rows]
     authors = await _lists(connection, example_authors, workspace, ids)
     tags = await _lists(connection, example_tags, workspace, ids)
     return [example_of(row, authors[row.id], tags[row.id]) for row in rows]
+
+
+def following(order: ExampleOrder, workspace: WorkspaceId, after: ExampleId) -> ColumnElement[bool]:
+    """What comes after one of the examples in this order."""
+    if order is ExampleOrder.NEWEST:
+        return examples.c.id < after
+    last = examples.alias("last")
+    own = and_(last.c.workspace == workspace, last.c.id == after)
+    passed = [select(one).where(own).scalar_subquery() for one in _columns(order, last)]
+    return tuple_(*_columns(order, examples), examples.c.id) > tuple_(*passed, literal(after))
+
+
+def _columns(order: ExampleOrder, table: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """What is sorted by, before the number."""
+    match order:
+        case ExampleOrder.QUESTION:
+            return (func.coalesce(table.c.search_text, ""),)
+        case ExampleOrder.STATE | ExampleOrder.ORIGIN:
+            return (table.c[order.value],)
+    return ()
 
 
 async def _lists(

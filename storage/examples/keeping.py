@@ -28,6 +28,7 @@ from bot.domain import (
     Example,
     ExampleFilter,
     ExampleId,
+    ExampleOrder,
     ExampleState,
     MessageId,
     NewExample,
@@ -49,6 +50,7 @@ from storage.examples.finding import (
     LIVING,
     belonging_to,
     duplicates_of,
+    following,
     has_item,
     matching,
     may_come_back,
@@ -153,14 +155,15 @@ class Examples:
         *,
         after: ExampleId | None = None,
         limit: int = 20,
-        newest_first: bool = False,
+        order: ExampleOrder = ExampleOrder.OLDEST,
+        among: Sequence[ExampleId] | None = None,
     ) -> Sequence[Example]:
         wanted = list(matching(filters))
+        if among is not None:
+            wanted.append(table.c.id.in_(among))
         if after is not None:
-            wanted.append(table.c.id < after if newest_first else table.c.id > after)
-        return await read(
-            self._connection, workspace, *wanted, limit=limit, newest_first=newest_first
-        )
+            wanted.append(following(order, workspace, after))
+        return await read(self._connection, workspace, *wanted, limit=limit, order=order)
 
     async def ids(
         self,

@@ -9,44 +9,35 @@ from adapters.studio import drawing
 from adapters.studio.actions import PageActions
 from adapters.studio.notes import tell
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import follow, lead, middle, page_session_of, shell, title_of
+from adapters.studio.pages.lists import ListAddress
+from adapters.studio.shell import Page, draw_page
 from bot.replies import Listing, Refused, Reply
 
 _SHOW = "check.show:"
 
 
 async def check_page(studio: Studio, request: Request) -> None:
-    session = page_session_of(studio, request)
-    title = session.say("studio.check")
-    channels = await studio.room.channels()
-    with shell(session, request, here="check", title=title, channels=channels) as frame:
-        page = _Check(session)
-        with frame.top:
-            title_of(title)
-            ui.space()
-            again = ui.button(session.say("studio.check.again"), icon="fact_check")
-            again.on_click(page.again).props("unelevated").classes("only-icon-on-phones")
-            again.mark("check-again")
-        with middle("page"):
-            lead(session, "check")
-            page.draw()
-    await page.refresh()
-    follow(session, page.refresh)
+    await draw_page(studio, request, "check", lambda session: _Check(session, request))
 
 
-class _Check:
+class _Check(Page):
     """The kinds with their numbers, and the list of the kind that is open."""
 
-    def __init__(self, session: PageSession) -> None:
+    def __init__(self, session: PageSession, request: Request) -> None:
         self._session = session
-        self._open = ""
+        self._address = ListAddress(request, {"show": None})
         self._seen: list[Reply] = []
         self._actions = PageActions(session, self.refresh)
+
+    def draw_top(self) -> None:
+        again = ui.button(self._session.say("studio.check.again"), icon="fact_check")
+        again.on_click(self._again).props("unelevated").classes("only-icon-on-phones")
+        again.mark("check-again")
 
     def draw(self) -> None:
         self._body = ui.element("div").classes("stack").props("aria-live=polite")
 
-    async def again(self) -> None:
+    async def _again(self) -> None:
         """Every example is looked at anew."""
         told = await self._session.command("check")
         if isinstance(told, Refused):
@@ -55,8 +46,8 @@ class _Check:
 
     async def refresh(self) -> None:
         told = [await self._session.see("check.overview")]
-        if self._open:
-            told.append(await self._session.see(self._open))
+        if opened := self._address.get("show"):
+            told.append(await self._session.see(f"{_SHOW}{opened}"))
         if told == self._seen:
             return
         self._seen = told
@@ -70,5 +61,5 @@ class _Check:
         if not action.startswith(_SHOW):
             await self._actions.click(action)
             return
-        self._open = action
+        self._address.set("show", action.removeprefix(_SHOW))
         await self.refresh()

@@ -15,27 +15,16 @@ from adapters.studio.drawing import StreamedText
 from adapters.studio.markup import quoted
 from adapters.studio.notes import notify, tell
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import empty, follow, lead, middle, page_session_of, shell, title_of
+from adapters.studio.shell import Page, draw_page, empty
 from bot import events
 from bot.replies import Column, Comparison, Listing, ListingRow, Refused, Tone, Writing
 
 
 async def compare_page(studio: Studio, request: Request) -> None:
-    session = page_session_of(studio, request)
-    title = session.say("studio.compare")
-    channels = await studio.room.channels()
-    with shell(session, request, here="compare", title=title, channels=channels) as frame:
-        with frame.top:
-            title_of(title)
-        with middle("page"):
-            lead(session, "compare")
-            page = _Comparison(session)
-            page.draw()
-    await page.refresh()
-    follow(session, page.refresh)
+    await draw_page(studio, request, "compare", _Comparison)
 
 
-class _Comparison:
+class _Comparison(Page):
     def __init__(self, session: PageSession) -> None:
         self._session = session
         self._question = ""

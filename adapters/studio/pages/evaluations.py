@@ -10,12 +10,12 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.actions import PageActions
-from adapters.studio.markup import quoted
 from adapters.studio.notes import notify, tell
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.evaluation_table import draw_table, rows_of
+from adapters.studio.pages.lists import ListAddress, Pager
 from adapters.studio.score_chart import draw_scores
-from adapters.studio.shell import empty, follow, lead, middle, page_session_of, shell, title_of
+from adapters.studio.shell import Page, draw_page, empty
 from bot.domain import QuestionOrder
 from bot.replies import Card, Listing, ListingRow, Reply
 
@@ -24,26 +24,16 @@ _ORDERS = (QuestionOrder.APART, QuestionOrder.WORSE, QuestionOrder.BETTER, Quest
 
 
 async def evaluations_page(studio: Studio, request: Request, number: str | None) -> None:
-    session = page_session_of(studio, request)
-    title = session.say("studio.evaluations")
-    channels = await studio.room.channels()
-    with shell(session, request, here="evaluations", title=title, channels=channels) as frame:
-        page = _Evaluations(session, number)
-        with frame.top:
-            title_of(title)
-            page.draw_top()
-        with middle("page"):
-            lead(session, "evaluations")
-            page.draw()
-    await page.refresh()
-    follow(session, page.refresh)
+    await draw_page(
+        studio, request, "evaluations", lambda session: _Evaluations(session, request, number)
+    )
 
 
-class _Evaluations:
-    def __init__(self, session: PageSession, chosen: str | None) -> None:
+class _Evaluations(Page):
+    def __init__(self, session: PageSession, request: Request, chosen: str | None) -> None:
         self._session = session
         self._chosen = chosen or ""
-        self._order = QuestionOrder.APART
+        self._address = ListAddress(request, {"order": _ORDERS}, path="/evaluations")
         self._first = 0
         self._actions = PageActions(session, self.refresh)
         self._seen: dict[str, Reply] = {}
@@ -52,7 +42,6 @@ class _Evaluations:
 
     def draw_top(self) -> None:
         say = self._session.say
-        ui.space()
         with ui.button(say("studio.export"), icon="download").props("flat") as button:
             button.classes("only-icon-on-phones")
             with ui.menu():
@@ -74,16 +63,12 @@ class _Evaluations:
                 self._scores = ui.element("div").classes("stack")
             with ui.element("div").classes("bar"):
                 offered = {one.value: say(f"studio.order.{one}") for one in _ORDERS}
-                order = ui.select(offered, label=say("studio.order"), value=self._order.value)
+                order = ui.select(offered, label=say("studio.order"), value=self._order)
                 order.props("outlined dense").classes("order").mark("order")
-                order.on_value_change(self._reorder)
+                order.on_value_change(self._address.setting("order", self._from_the_start))
                 ui.label(say("studio.marked")).classes("fine")
             self._sheet = ui.element("div").classes("stack")
-            with ui.element("div").classes("bar pager"):
-                self._range = ui.label().classes("fine").props("aria-live=polite")
-                ui.space()
-                self._back = self._turner("chevron_left", "studio.previous", -_PAGE)
-                self._on = self._turner("chevron_right", "studio.next", _PAGE)
+            self._pager = Pager(self._session, back=self._turner(-_PAGE), on=self._turner(_PAGE))
             self._history = ui.element("div").classes("stack")
         self._whole.set_visibility(False)
 
@@ -130,20 +115,23 @@ class _Evaluations:
 
     async def _choose(self, change: browser.ValueChangeEventArguments[str]) -> None:
         if change.value and change.value != self._chosen:
-            self._chosen, self._first = str(change.value), 0
+            self._chosen, self._first = self._address.choose(str(change.value)), 0
             await self._show()
 
-    async def _reorder(self, change: browser.ValueChangeEventArguments[str]) -> None:
-        self._order, self._first = QuestionOrder(change.value), 0
+    @property
+    def _order(self) -> str:
+        return self._address.get("order") or QuestionOrder.APART
+
+    async def _from_the_start(self) -> None:
+        self._first = 0
         await self._turn()
 
-    def _turner(self, icon: str, words: str, step: int) -> ui.button:
+    def _turner(self, step: int) -> Callable[[], Awaitable[None]]:
         async def turn() -> None:
             self._first = max(0, self._first + step)
             await self._turn()
 
-        button = ui.button(icon=icon, on_click=turn).props("flat round dense")
-        return button.props(f"aria-label={quoted(self._session.say(words))}").mark(icon)
+        return turn
 
     async def _show(self) -> None:
         card = await self._session.see(f"evaluation.show:{self._chosen}")
@@ -178,17 +166,9 @@ class _Evaluations:
                 )
         self._table.rows = rows_of(told.lines, names)
         self._table.update()
-        self._tell_range(told)
-
-    def _tell_range(self, told: Listing) -> None:
-        last, total = self._first + len(told.lines), told.total or 0
-        self._range.set_text(
-            self._session.say(
-                "studio.range", first=min(last, self._first + 1), last=last, count=f"{total:,}"
-            )
-        )
-        self._back.set_enabled(self._first > 0)
-        self._on.set_enabled(len(told.lines) == _PAGE and last < total)
+        count, total = len(told.lines), told.total or 0
+        has_more = count == _PAGE and self._first + count < total
+        self._pager.show(self._first + 1, count, total, has_more=has_more)
 
     def _draw_history(self, told: Reply) -> None:
         self._history.clear()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Mapping
-from urllib.parse import urlencode
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from fastapi import Request
 from nicegui import events as browser
@@ -17,57 +16,44 @@ from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
 from adapters.studio.page_session import OF_PEOPLE, PageSession, Studio
 from adapters.studio.pages.importing import ImportDialog
+from adapters.studio.pages.lists import Change, ListAddress, Pager
 from adapters.studio.pages.review import draw_exchange
 from adapters.studio.pages.table import draw_table, fill
 from adapters.studio.pages.views import SavedViews
-from adapters.studio.shell import empty, follow, lead, middle, page_session_of, shell, title_of
+from adapters.studio.shell import Page, draw_page, empty
 from bot import events
 from bot.domain import ExampleState, Origin
 from bot.replies import Card, Field, Form, Listing, ListingRow, Refused, Reply
 
 _PAGE = 25
-_FILTERS = ("search", "state", "origin", "author", "tag", "order")
-_LONGEST = 200
+_ORDERS = ("oldest", "question", "state", "origin")
+_FILTERS: Mapping[str, Collection[str] | None] = {
+    "search": None,
+    "state": set(ExampleState),
+    "origin": set(Origin),
+    "author": None,
+    "tag": None,
+    "order": _ORDERS,
+}
 
 
 async def examples_page(studio: Studio, request: Request, *, method: str) -> None:
-    session = page_session_of(studio, request)
     here = "examples" if method == "supervised" else "preferences"
-    title = session.say(f"studio.{here}")
-    channels = await studio.room.channels()
-    with shell(session, request, here=here, title=title, channels=channels) as frame:
-        page = _Examples(session, here, method, filters=_filters(request))
-        with frame.top:
-            title_of(title)
-            page.draw_top()
-        with middle("page"):
-            lead(session, here)
-            page.draw(request)
-    await page.refresh()
-    follow(session, page.refresh)
+    page = await draw_page(
+        studio, request, here, lambda session: _Examples(session, request, here, method)
+    )
     if "import" in request.query_params:
         page.open_import()
     await page.open_named(request.query_params.get("open", ""))
 
 
-def _filters(request: Request) -> dict[str, str]:
-    """What the address looks for; a reload, a bookmark and the way back keep it."""
-    asked = {name: request.query_params.get(name, "")[:_LONGEST] for name in _FILTERS}
-    known: Mapping[str, Container[str]] = {
-        "state": set(ExampleState),
-        "origin": set(Origin),
-        "order": {"oldest"},
-    }
-    return {name: text for name, text in asked.items() if text in known.get(name, (text,))}
-
-
-class _Examples:
-    def __init__(
-        self, session: PageSession, here: str, method: str, *, filters: Mapping[str, str]
-    ) -> None:
+class _Examples(Page):
+    def __init__(self, session: PageSession, request: Request, here: str, method: str) -> None:
         self._session = session
+        self._request = request
         self._here = here
-        self._filters = {"method": method, **filters}
+        self._method = method
+        self._address = ListAddress(request, _FILTERS)
         # Where each page began: the way back, as the store only goes forward.
         self._began: list[str] = [""]
         self._listed: Listing | None = None
@@ -75,7 +61,6 @@ class _Examples:
 
     def draw_top(self) -> None:
         say = self._session.say
-        ui.space()
         bring = ui.button(say("studio.import"), icon="upload_file", on_click=self.open_import)
         bring.props("flat").classes("only-icon-on-phones").mark("import")
         with ui.button(say("studio.export"), icon="download").props("flat") as button:
@@ -87,8 +72,8 @@ class _Examples:
         write = ui.button(say("studio.write"), icon="add", on_click=self._write)
         write.props("unelevated").classes("only-icon-on-phones").mark("write")
 
-    def draw(self, request: Request) -> None:
-        self._draw_filters(request)
+    def draw(self) -> None:
+        self._draw_filters()
         self._bulk = ui.element("div").classes("bar bulk").props("role=toolbar")
         with self._bulk:
             self._draw_bulk()
@@ -98,13 +83,10 @@ class _Examples:
             is_preferences=self._here == "preferences",
             selected=self._selected,
             opened=self._opened,
+            sort=self._sort,
         )
         self._nothing = ui.element("div").classes("stack")
-        with ui.element("div").classes("bar pager") as self._pager:
-            self._range = ui.label().classes("fine").props("aria-live=polite")
-            ui.space()
-            self._back = self._turner("chevron_left", "studio.previous", self._previous)
-            self._on = self._turner("chevron_right", "studio.next", self._next)
+        self._pager = Pager(self._session, back=self._previous, on=self._next)
 
     async def refresh(self) -> None:
         """This page as it is now."""
@@ -113,6 +95,10 @@ class _Examples:
         if isinstance(told, Listing) and told != self._listed:
             self._listed = told
             self._show(told)
+
+    @property
+    def _filters(self) -> Mapping[str, str]:
+        return {"method": self._method, **self._address.values}
 
     def open_import(self) -> None:
         """A place to drop a file, and what came of it."""
@@ -127,12 +113,12 @@ class _Examples:
         self._began = [""]
         await self.refresh()
 
-    def _draw_filters(self, request: Request) -> None:
+    def _draw_filters(self) -> None:
         say = self._session.say
         with ui.element("div").classes("bar").props("role=search"):
             search = ui.input(
                 placeholder=say("studio.search"),
-                value=self._filters.get("search", ""),
+                value=self._address.get("search"),
                 on_change=self._filtering("search"),
             )
             search.props("outlined dense debounce=250 clearable").classes("grow").mark("search")
@@ -142,40 +128,27 @@ class _Examples:
             origins = {one.value: say(f"origin.{one}") for one in Origin}
             self._choice("state", anything | states)
             self._choice("origin", anything | origins)
-            orders = {"": say("studio.order.newest"), "oldest": say("studio.order.oldest")}
-            self._choice("order", orders)
+            orders = {one: say(f"studio.order.{one or 'newest'}") for one in ("", *_ORDERS)}
+            self._order = self._choice("order", orders)
             for name, key in (("author", "studio.author"), ("tag", "studio.tags")):
-                known = self._filters.get(name, "")
+                known = self._address.get(name)
                 field = ui.input(say(key), value=known, on_change=self._filtering(name))
                 field.props("outlined dense debounce=250 clearable").classes("narrow").mark(name)
                 if name == "author":
                     field.classes(OF_PEOPLE)
-            SavedViews(self._session, request, self._here, self._address)
+            SavedViews(self._session, self._request, self._here, self._address.__str__)
 
-    def _choice(self, name: str, offered: dict[str, str]) -> None:
+    def _choice(self, name: str, offered: dict[str, str]) -> ui.select:
         field = ui.select(
             offered,
             label=self._session.say(f"studio.{name}"),
-            value=self._filters.get(name, ""),
+            value=self._address.get(name),
             on_change=self._filtering(name),
         )
-        field.props("outlined dense").classes("narrow").mark(f"filter-{name}")
+        return field.props("outlined dense").classes("narrow").mark(f"filter-{name}")
 
-    def _filtering(
-        self, name: str
-    ) -> Callable[[browser.ValueChangeEventArguments[str | None]], Awaitable[None]]:
-        async def filtered(change: browser.ValueChangeEventArguments[str | None]) -> None:
-            self._filters[name] = change.value or ""
-            self._began = [""]
-            ui.navigate.history.replace(self._address())
-            await self.refresh()
-
-        return filtered
-
-    def _address(self) -> str:
-        """Of this list, with what it looks for."""
-        asked = {one: text for one, text in self._filters.items() if text and one in _FILTERS}
-        return f"/{self._here}{'?' if asked else ''}{urlencode(asked)}"
+    def _filtering(self, name: str) -> Callable[[Change], Awaitable[None]]:
+        return self._address.setting(name, self._from_the_start)
 
     def _draw_bulk(self) -> None:
         say = self._session.say
@@ -191,22 +164,14 @@ class _Examples:
         ui.button(say("studio.tag"), on_click=self._tag).props("outline dense").mark("bulk-tag")
         ui.button(say("studio.clear"), on_click=self._clear).props("flat dense")
 
-    def _turner(self, icon: str, key: str, turn: Callable[[], Awaitable[None]]) -> ui.button:
-        button = ui.button(icon=icon, on_click=turn).props("flat round dense")
-        return button.props(f"aria-label={quoted(self._session.say(key))}").mark(key)
-
     def _show(self, listed: Listing) -> None:
-        fill(self._table, listed.lines)
+        fill(self._table, listed.lines, order=self._address.get("order"))
         self._tell_selected()
-        first = (len(self._began) - 1) * _PAGE + 1
-        last, count = first + len(listed.lines) - 1, listed.total or 0
-        self._range.set_text(
-            self._session.say("studio.range", first=first, last=last, count=f"{count:,}")
-        )
-        self._back.set_enabled(len(self._began) > 1)
-        self._on.set_enabled(listed.more is not None)
+        first, total = (len(self._began) - 1) * _PAGE + 1, listed.total or 0
+        has_more = len(listed.lines) == _PAGE and first + _PAGE <= total
+        self._pager.show(first, len(listed.lines), total, has_more=has_more)
         self._table.set_visibility(bool(listed.lines))
-        self._pager.set_visibility(bool(listed.lines))
+        self._pager.frame.set_visibility(bool(listed.lines))
         self._nothing.clear()
         if not listed.lines:
             with self._nothing:
@@ -214,7 +179,7 @@ class _Examples:
 
     def _draw_nothing(self) -> None:
         say = self._session.say
-        if any(text for name, text in self._filters.items() if name not in ("method", "order")):
+        if self._address.values.keys() - {"order"}:
             empty("search_off", say("studio.nothing_found"))
         elif self._here == "examples":
             empty("school", say("studio.examples.empty"), say("studio.examples.empty.note"))
@@ -225,6 +190,11 @@ class _Examples:
                 say("studio.preferences.empty.note"),
                 ways={"/compare": say("studio.compare")},
             )
+
+    async def _sort(self, column: str) -> None:
+        """By a column, or again as they came: the newest first."""
+        order = "oldest" if column == "id" else column
+        self._order.set_value("" if self._address.get("order") == order else order)
 
     async def _next(self) -> None:
         if self._listed and self._listed.lines:
@@ -329,7 +299,7 @@ class _Examples:
 
     def _exporting(self, kind: str) -> Callable[[], Awaitable[None]]:
         async def export() -> None:
-            options = {"format": kind, "method": self._filters["method"]}
+            options = {"format": kind, "method": self._method}
             await self._actions.run("export", options)
 
         return export

@@ -11,17 +11,8 @@ from adapters.studio import drawing
 from adapters.studio.actions import PageActions
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import (
-    empty,
-    follow,
-    lead,
-    middle,
-    page_session_of,
-    pill,
-    shell,
-    title_of,
-    train_label,
-)
+from adapters.studio.pages.lists import ListControls
+from adapters.studio.shell import Page, draw_page, empty, pill, train_label
 from bot.domain import LOCAL
 from bot.replies import Button, Card, Listing, ListingRow, Refused
 
@@ -40,24 +31,25 @@ _SETTINGS = (
 )
 
 
+_COLUMNS = {
+    "id": "fact.job",
+    "text": "fact.model",
+    "state": "fact.state",
+    "examples": "fact.examples",
+    "date": "fact.date",
+}
+_MOST_PAGES = 100
+
+
 async def jobs_page(studio: Studio, request: Request, job: str | None) -> None:
-    session = page_session_of(studio, request)
-    title = session.say("studio.jobs")
-    channels = await studio.room.channels()
-    with shell(session, request, here="jobs", title=title, channels=channels) as frame:
-        page = _Jobs(session, job)
-        with frame.top:
-            title_of(title)
-            page.draw_top()
-        page.draw()
-    await page.refresh()
-    follow(session, page.refresh)
+    await draw_page(studio, request, "jobs", lambda session: _Jobs(session, request, job))
 
 
-class _Jobs:
-    def __init__(self, session: PageSession, chosen: str | None) -> None:
+class _Jobs(Page):
+    def __init__(self, session: PageSession, request: Request, chosen: str | None) -> None:
         self._session = session
         self._chosen = chosen
+        self._controls = ListControls(session, request, _COLUMNS, path="/jobs")
         self._actions = PageActions(session, self.refresh)
         self._listed: Listing | None = None
         self._story: Listing | None = None
@@ -66,7 +58,6 @@ class _Jobs:
         self._more_pages = 0
 
     def draw_top(self) -> None:
-        ui.space()
         if self._session.workspace != LOCAL:
             return
         button = ui.button(
@@ -77,15 +68,15 @@ class _Jobs:
         self._trainer.props("unelevated").classes("only-icon-on-phones").mark("train")
 
     def draw(self) -> None:
-        with middle("page"):
-            lead(self._session, "jobs")
-            with ui.element("div").classes("split"):
+        with ui.element("div").classes("split"):
+            with ui.element("div").classes("stack"):
+                self._controls.draw(self._relist)
                 self._list = ui.element("div").classes("chooser")
-                with ui.element("div").classes("stack"):
-                    self._detail = ui.element("div").classes("stack")
-                    self._told = ui.element("div").classes("stack story")
-                    label = self._session.say("job.events")
-                    self._told.props(f"tabindex=0 role=region aria-label={quoted(label)}")
+            with ui.element("div").classes("stack"):
+                self._detail = ui.element("div").classes("stack")
+                self._told = ui.element("div").classes("stack story")
+                label = self._session.say("job.events")
+                self._told.props(f"tabindex=0 role=region aria-label={quoted(label)}")
 
     async def refresh(self) -> None:
         if self._session.workspace == LOCAL:
@@ -101,15 +92,19 @@ class _Jobs:
             await self._show(self._chosen)
 
     async def _list_pages(self) -> Listing | None:
-        """The newest trainings, and as many further pages of the list as were asked for."""
+        """The newest trainings and the further pages asked for; all where one sorts or looks."""
         listed = await self._session.list("jobs")
-        for _ in range(self._more_pages):
+        for _ in range(self._more_pages if self._controls.is_plain else _MOST_PAGES):
             if not isinstance(listed, Listing) or listed.more is None:
                 break
             older = await self._session.see(listed.more.action)
             if isinstance(older, Listing):
                 listed = replace(listed, lines=(*listed.lines, *older.lines), more=older.more)
         return listed if isinstance(listed, Listing) else None
+
+    async def _relist(self) -> None:
+        self._listed = None
+        await self.refresh()
 
     async def _show_more(self, action: str) -> None:
         self._more_pages += 1
@@ -134,7 +129,10 @@ class _Jobs:
                     say("studio.jobs.empty.note"),
                     ways={"/examples": say("studio.examples")},
                 )
-            for line in listed.lines:
+            shown = self._controls.apply(listed.lines)
+            if listed.lines and not shown:
+                ui.label(self._session.say("studio.nothing_found")).classes("fine")
+            for line in shown:
                 self._draw_row(line)
             if listed.more:
                 drawing.draw_buttons((listed.more,), self._show_more)
@@ -143,7 +141,7 @@ class _Jobs:
         facts = {fact.name: fact.value for fact in line.facts}
 
         async def choose() -> None:
-            self._chosen = line.id
+            self._chosen = self._controls.address.choose(line.id)
             if self._listed is not None:
                 self._draw_list(self._listed)
             await self._show(line.id)

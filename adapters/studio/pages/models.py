@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 from fastapi import Request
 from nicegui import ui
@@ -10,34 +11,25 @@ from nicegui import ui
 from adapters.studio import drawing
 from adapters.studio.actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import follow, lead, middle, page_session_of, pill, shell, title_of
+from adapters.studio.pages.lists import ListControls
+from adapters.studio.shell import Page, draw_page, pill
 from bot.replies import Button, Listing, ListingRow, Tone
 
 HANDLE = 80
 """Characters of a name's end that fit into a button."""
 
 
+_COLUMNS = {"id": "studio.name", "kind": "fact.kind", "host": "fact.host", "date": "fact.date"}
+
+
 async def models_page(studio: Studio, request: Request) -> None:
-    session = page_session_of(studio, request)
-    title = session.say("studio.models")
-    channels = await studio.room.channels()
-    with shell(session, request, here="models", title=title, channels=channels) as frame:
-        page = _Models(session)
-        with frame.top:
-            title_of(title)
-            ui.space()
-            page.draw_top()
-        with middle("page"):
-            lead(session, "models")
-            with ui.element("div").classes("two"):
-                page.draw()
-    await page.refresh()
-    follow(session, page.refresh)
+    await draw_page(studio, request, "models", lambda session: _Models(session, request))
 
 
-class _Models:
-    def __init__(self, session: PageSession) -> None:
+class _Models(Page):
+    def __init__(self, session: PageSession, request: Request) -> None:
         self._session = session
+        self._controls = ListControls(session, request, _COLUMNS)
         self._actions = PageActions(session, self.refresh)
         self._seen: tuple[object, object] | None = None
         self._kept: dict[str, list[ListingRow]] = {}
@@ -54,8 +46,15 @@ class _Models:
         await self._actions.click(f"{action}:{answering[-HANDLE:]}")
 
     def draw(self) -> None:
-        self._tree = ui.element("div").classes("stack")
-        self._history = ui.element("div").classes("stack")
+        with ui.element("div").classes("two"):
+            with ui.element("div").classes("stack"):
+                self._controls.draw(self._relist)
+                self._tree = ui.element("div").classes("stack")
+            self._history = ui.element("div").classes("stack")
+
+    async def _relist(self) -> None:
+        self._seen = None
+        await self.refresh()
 
     async def refresh(self) -> None:
         models = await self._session.list("models")
@@ -66,12 +65,25 @@ class _Models:
         self._tree.clear()
         self._history.clear()
         if isinstance(models, Listing):
+            shown = replace(models, lines=tuple(self._controls.apply(models.lines)))
             with self._tree, ui.element("section").classes("card plain"):
                 ui.label(models.title).classes("card-title").props("role=heading aria-level=2")
-                self._draw_tree(models)
+                if self._controls.is_plain:
+                    self._draw_tree(models)
+                else:
+                    self._draw_flat(shown)
         if isinstance(history, Listing):
             with self._history:
                 drawing.draw_listing(history, self._actions.click)
+
+    def _draw_flat(self, models: Listing) -> None:
+        """What is looked for, in the order of a column."""
+        if not models.lines:
+            ui.label(self._session.say("studio.nothing_found")).classes("fine")
+        with ui.element("ul").classes("tree"):
+            for line in models.lines:
+                with ui.element("li").classes("branch"):
+                    self._draw_model(line)
 
     def _draw_tree(self, models: Listing) -> None:
         """Every model below the one it was made from, its checkpoints folded beneath it."""

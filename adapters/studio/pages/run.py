@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from typing import ClassVar
 
 from fastapi import Request
 from nicegui import ui
@@ -12,7 +14,8 @@ from adapters.studio.actions import PageActions
 from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
 from adapters.studio.page_session import DIRECT, GENERAL, OF_PEOPLE, PageSession, Studio, remember
-from adapters.studio.shell import follow, lead, middle, page_session_of, pill, shell, title_of
+from adapters.studio.pages.lists import ListAddress, ListControls
+from adapters.studio.shell import Page, draw_page, pill
 from bot import events
 from bot.domain import LOCAL, ChannelId, Place
 from bot.replies import (
@@ -55,20 +58,28 @@ _ASSISTANT = (
 AUDITED = ("example", "job", "model", "assistant", "role", "budget", "sources", "consent")
 
 
-class Run:
+class Run(Page):
     """What one of these pages shows, drawn anew only when it differs."""
 
-    def __init__(self, session: PageSession) -> None:
+    columns: ClassVar[Mapping[str, str]] = {}
+    """What its first list is sorted by, and how that is called."""
+
+    def __init__(self, session: PageSession, request: Request) -> None:
         self.session = session
         self.actions = PageActions(session, self.refresh)
-        self.filters: dict[str, str] = {}
+        self._controls = ListControls(session, request, self.columns)
         self._seen: list[Reply] = []
 
     def draw_top(self) -> None:
         """What can be begun here, at the right of the bar."""
 
     def draw(self) -> None:
+        self._controls.draw(self.relist)
         self._body = ui.element("div").classes("stack")
+
+    async def relist(self) -> None:
+        self._seen = []
+        await self.refresh()
 
     async def load(self) -> list[Reply]:
         """The replies that the page is made of."""
@@ -87,8 +98,15 @@ class Run:
         self._seen = told
         self._body.clear()
         with self._body:
-            for reply in told:
+            for at, reply in enumerate(told):
+                if at == 0 and self.columns and isinstance(reply, Listing):
+                    reply = self._controlled(reply)
                 self.draw_reply(reply)
+
+    def _controlled(self, listing: Listing) -> Listing:
+        lines = tuple(self._controls.apply(listing.lines))
+        empty = self.session.say("studio.nothing_found") if listing.lines else listing.empty
+        return replace(listing, lines=lines, empty=empty)
 
     def button(
         self, key: str, icon: str, act: Callable[[], Awaitable[None]], *, is_primary: bool = True
@@ -102,24 +120,13 @@ RunPage = type[Run]
 
 
 async def run_page(studio: Studio, request: Request, name: str, page: RunPage) -> None:
-    session = page_session_of(studio, request)
-    title = session.say(f"studio.{name}")
-    channels = await studio.room.channels()
-    with shell(session, request, here=name, title=title, channels=channels) as frame:
-        shown = page(session)
-        with frame.top:
-            title_of(title)
-            ui.space()
-            shown.draw_top()
-        with middle("page"):
-            lead(session, name)
-            shown.draw()
-    await shown.refresh()
-    follow(session, shown.refresh)
+    await draw_page(studio, request, name, lambda session: page(session, request))
 
 
 class Workspaces(Run):
     """Every place that is served; one of them is what the other pages are about."""
+
+    columns: ClassVar[Mapping[str, str]] = {"text": "studio.name"}
 
     async def load(self) -> list[Reply]:
         return [await self.session.see("workspaces")]
@@ -161,6 +168,8 @@ class Workspaces(Run):
 
 class Assistants(Run):
     """Who answers: each one's setup, and the channels it answers in."""
+
+    columns: ClassVar[Mapping[str, str]] = {"text": "studio.name", "note": "fact.model"}
 
     def draw_top(self) -> None:
         self.button("studio.bind", "tag", self._bind, is_primary=False)
@@ -278,6 +287,8 @@ class Assistants(Run):
 class TeachNext(Run):
     """Questions that nobody answered well, alike ones together, each to be answered here."""
 
+    columns: ClassVar[Mapping[str, str]] = {"text": "part.question", "count": "unanswered.count"}
+
     async def load(self) -> list[Reply]:
         return [await self.session.list("assistant teach-next")]
 
@@ -285,12 +296,16 @@ class TeachNext(Run):
 class Hosts(Run):
     """The servers that answer and train, each with a test of its connection."""
 
+    columns: ClassVar[Mapping[str, str]] = {"id": "studio.name"}
+
     async def load(self) -> list[Reply]:
         return [await self.session.see("hosts"), await self.session.see("engine")]
 
 
 class Roles(Run):
     """Who may do what."""
+
+    columns: ClassVar[Mapping[str, str]] = {"id": "studio.person", "text": "studio.role"}
 
     def draw_top(self) -> None:
         self.button("studio.grant", "person_add", self._grant)
@@ -306,6 +321,12 @@ class Roles(Run):
 
 class Privacy(Run):
     """What may be learned from, and who has agreed to it."""
+
+    columns: ClassVar[Mapping[str, str]] = {
+        "id": "studio.person",
+        "text": "fact.state",
+        "note": "fact.date",
+    }
 
     def draw_top(self) -> None:
         self.button("studio.change_sources", "verified_user", self._change)
@@ -335,35 +356,32 @@ class Spending(Run):
 class Audit(Run):
     """Who did what, and when."""
 
+    def __init__(self, session: PageSession, request: Request) -> None:
+        super().__init__(session, request)
+        self._address = ListAddress(request, {"what": AUDITED, "user": None})
+
     def draw_top(self) -> None:
         self.button("studio.export", "download", self._export, is_primary=False)
 
     async def _export(self) -> None:
-        what = events.FormSubmitted("audit.export", self.filters)
+        what = events.FormSubmitted("audit.export", self._address.values)
         await self.actions.show(await self.session.ask(what))
 
     def draw(self) -> None:
         with ui.element("div").classes("bar"):
             say = self.session.say
             offered = {"": say("studio.any")} | {one: say(f"studio.audit.{one}") for one in AUDITED}
-            what = ui.select(
-                offered, label=say("studio.what"), value="", on_change=self._filtering("what")
-            )
+            what = ui.select(offered, label=say("studio.what"), value=self._address.get("what"))
+            what.on_value_change(self._address.setting("what", self.refresh))
             what.props("outlined dense").classes("narrow").mark("what")
-            who = ui.input(say("studio.person"), on_change=self._filtering("user"))
+            who = ui.input(say("studio.person"), value=self._address.get("user"))
+            who.on_value_change(self._address.setting("user", self.refresh))
             who.props("outlined dense debounce=250 clearable")
             who.classes(f"narrow {OF_PEOPLE}").mark("user")
         super().draw()
 
     async def load(self) -> list[Reply]:
-        return [await self.session.list("admin audit", {**self.filters, "limit": "200"})]
-
-    def _filtering(self, name: str) -> Callable[..., Awaitable[None]]:
-        async def filtered(change: object) -> None:
-            self.filters[name] = str(getattr(change, "value", "") or "")
-            await self.refresh()
-
-        return filtered
+        return [await self.session.list("admin audit", {**self._address.values, "limit": "200"})]
 
 
 RUN_PAGES: Mapping[str, RunPage] = {

@@ -21,6 +21,7 @@ _KEYS = {
 }
 _WIDTHS = {"id": "56px", "question": "30%", "answer": "auto", "rejected": "auto"}
 _WIDTH = "104px"
+_SORTABLE = ("id", "question", "state", "origin")
 _OFTEN_EMPTY = ("authors", "tags")
 _IS_PHONE = "Quasar.Screen.lt.sm"
 _TONES = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}
@@ -36,6 +37,11 @@ _QUESTION = """
 <q-td :props="props"><button type="button" class="row-open clip" @click.stop="OPENED">
 {{ props.value || "…" }}</button></q-td>
 """.replace("OPENED", _OPENED)
+_HEAD = """
+<q-th :props="props" :aria-sort="props.col.arrow || 'none'"><button type="button" class="sorter"
+@click="$parent.$emit('sort', props.col.name)">{{ props.col.label }}<q-icon v-if="props.col.arrow"
+:name="props.col.arrow === 'ascending' ? 'arrow_upward' : 'arrow_downward'" /></button></q-th>
+"""
 _SELECT_ALL = """
 <q-checkbox v-model="props.selected" :aria-label="LABEL" />
 """
@@ -64,11 +70,15 @@ def draw_table(
     is_preferences: bool,
     selected: Callable[[browser.TableSelectionEventArguments], None],
     opened: Open,
+    sort: Open,
 ) -> ui.table:
     """Empty at first; fill it with `rows_of`."""
 
     async def open_row(event: browser.GenericEventArguments) -> None:
         await opened(str(event.args))
+
+    async def sort_by(event: browser.GenericEventArguments) -> None:
+        await sort(str(event.args))
 
     names = ["id", *_COLUMNS]
     if is_preferences:
@@ -81,24 +91,33 @@ def draw_table(
         on_select=selected,
     )
     table.props(f'flat :rows-per-page-options="[0]" hide-pagination :grid="{_IS_PHONE}"')
-    table.props("binary-state-sort").classes("w-full examples")
+    table.classes("w-full examples")
     for slot, template in _slots(session).items():
         table.add_slot(slot, template)
     table.on("rowClick", open_row, js_handler="(event, row) => emit(row.id)")
     table.on("open", open_row)
+    table.on("sort", sort_by)
     return table
 
 
-def fill(table: ui.table, lines: Sequence[ListingRow]) -> None:
+def fill(table: ui.table, lines: Sequence[ListingRow], *, order: str) -> None:
     """Show these; a column that none of them fills leaves its room to the texts."""
     table.rows = rows_of(lines)
     for column in table.columns:
         name = column["name"]
+        column["arrow"] = _arrow(name, order)
         if name in _OFTEN_EMPTY:
             is_empty = not any(row.get(name) for row in table.rows)
             column["classes"] = column["headerClasses"] = "hidden" if is_empty else ""
     table.selected = []
     table.update()
+
+
+def _arrow(name: str, order: str) -> str:
+    """How a column is sorted: the newest have the highest numbers."""
+    if name == "id":
+        return {"": "descending", "oldest": "ascending"}.get(order, "")
+    return "ascending" if name == order else ""
 
 
 def rows_of(lines: Sequence[ListingRow]) -> list[dict[str, str]]:
@@ -116,6 +135,7 @@ def _row(line: ListingRow) -> dict[str, str]:
 def _slots(session: PageSession) -> Mapping[str, str]:
     one, every = (quoted_script(session.say(f"studio.select_{name}")) for name in ("one", "all"))
     return {
+        **{f"header-cell-{name}": _HEAD for name in _SORTABLE},
         "header-selection": _SELECT_ALL.replace("LABEL", every),
         "body-selection": _SELECT.replace("LABEL", one),
         "item": _CARD.replace("LABEL", one),
@@ -134,7 +154,5 @@ def _column(session: PageSession, name: str) -> dict[str, object]:
         "label": label,
         "field": name,
         "align": "left",
-        "sortable": True,
         "headerStyle": f"width: {_WIDTHS.get(name, _WIDTH)}",
-        **({":sort": "(a, b) => a - b"} if name == "id" else {}),
     }

@@ -1,0 +1,191 @@
+"""Lists one works in: what they look for and how they are sorted, kept in the page's address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from urllib.parse import urlencode
+
+from fastapi import Request
+from nicegui import events as browser
+from nicegui import ui
+
+from adapters.studio.markup import quoted
+from adapters.studio.page_session import PageSession
+from bot.replies import ListingRow
+
+SEARCH, SORT = "search", "sort"
+_LONGEST = 200
+_DIGITS = re.compile(r"(\d+)")
+
+Changed = Callable[[], Awaitable[None]]
+Change = browser.ValueChangeEventArguments[str | None]
+
+
+class ListAddress:
+    """What a list looks for; a reload, a bookmark and the way back keep it.
+
+    `known` names the parameters, each with the values it may have; None is any text.
+    """
+
+    def __init__(
+        self, request: Request, known: Mapping[str, Collection[str] | None], *, path: str = ""
+    ) -> None:
+        self._path = path or request.url.path
+        self._number = ""
+        asked = {name: request.query_params.get(name, "")[:_LONGEST] for name in known}
+        self.values = {
+            name: text
+            for name, text in asked.items()
+            if text and ((values := known[name]) is None or text in values)
+        }
+
+    def __str__(self) -> str:
+        path = f"{self._path}/{self._number}" if self._number else self._path
+        return f"{path}{'?' if self.values else ''}{urlencode(self.values)}"
+
+    def get(self, name: str) -> str:
+        return self.values.get(name, "")
+
+    def set(self, name: str, value: str | None) -> None:
+        """In the address too, in place of what stands there."""
+        self.values = {**self.values, name: value or ""}
+        self.values = {known: text for known, text in self.values.items() if text}
+        self.show()
+
+    def choose(self, number: str) -> str:
+        """One of the rows, by its number at the end of the path."""
+        self._number = number
+        self.show()
+        return number
+
+    def show(self) -> None:
+        ui.navigate.history.replace(str(self))
+
+    def setting(self, name: str, changed: Changed) -> Callable[[Change], Awaitable[None]]:
+        """The handler of the field for it."""
+
+        async def set_value(change: Change) -> None:
+            self.set(name, change.value)
+            await changed()
+
+        return set_value
+
+
+class ListControls:
+    """The search field and the columns of a list, which is sorted and filtered as it is drawn.
+
+    `columns` are the labels by what they sort: a fact of the rows, or "id", "text" or "note".
+    """
+
+    def __init__(
+        self, session: PageSession, request: Request, columns: Mapping[str, str], *, path: str = ""
+    ) -> None:
+        self._session = session
+        self._columns = columns
+        sorts = {*columns, *(f"-{name}" for name in columns)}
+        self.address = ListAddress(request, {SEARCH: None, SORT: sorts}, path=path)
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all stands in the order in which it came."""
+        return not self.address.values
+
+    def draw(self, changed: Changed) -> None:
+        say = self._session.say
+        with ui.element("div").classes("bar controls").props("role=search") as self._bar:
+            search = ui.input(
+                placeholder=say("studio.search"),
+                value=self.address.get(SEARCH),
+                on_change=self.address.setting(SEARCH, changed),
+            )
+            search.props("outlined dense debounce=250 clearable").classes("grow").mark(SEARCH)
+            search.props(f"aria-label={quoted(say('studio.search'))}")
+            label = quoted(say("studio.sort"))
+            with ui.element("div").classes("sorters").props(f"role=group aria-label={label}"):
+                ui.label(say("studio.sort")).classes("fine only-wide")
+                self._buttons = {name: self._sorter(name, changed) for name in self._columns}
+        self._mark()
+        self._bar.set_visibility(False)
+
+    def apply(self, lines: Sequence[ListingRow]) -> Sequence[ListingRow]:
+        """Those that are looked for, sorted; with one row or none there is nothing to control."""
+        self._bar.set_visibility(len(lines) > 1 or not self.is_plain)
+        wanted = self.address.get(SEARCH).casefold()
+        found = [line for line in lines if wanted in "\n".join(_texts(line)).casefold()]
+        return sorted_by(found, self.address.get(SORT))
+
+    def _sorter(self, name: str, changed: Changed) -> ui.button:
+        async def sort() -> None:
+            following = {"": name, name: f"-{name}"}
+            current = self.address.get(SORT)
+            is_ours = current.removeprefix("-") == name
+            self.address.set(SORT, following.get(current if is_ours else "", ""))
+            self._mark()
+            await changed()
+
+        label = self._session.say(self._columns[name])
+        return ui.button(label, on_click=sort, color=None).mark(f"sort-{name}")
+
+    def _mark(self) -> None:
+        sort = self.address.get(SORT)
+        for name, button in self._buttons.items():
+            is_chosen = sort.removeprefix("-") == name
+            icon = "arrow_downward" if sort.startswith("-") else "arrow_upward"
+            button.props(remove="icon-right").classes(remove="chosen")
+            button.props("flat dense no-caps size=sm")
+            button.props(f"aria-pressed={'true' if is_chosen else 'false'}")
+            if is_chosen:
+                button.props(f"icon-right={icon}").classes("chosen")
+
+
+def sorted_by(lines: Iterable[ListingRow], sort: str) -> list[ListingRow]:
+    """By one column, downwards with a minus before its name; as they come without one."""
+    if not sort:
+        return list(lines)
+    name = sort.removeprefix("-")
+    is_down = sort.startswith("-")
+    return sorted(lines, key=lambda line: _natural(_cell(line, name)), reverse=is_down)
+
+
+def _cell(line: ListingRow, name: str) -> str:
+    own = {"id": line.id, "text": line.text, "note": line.note}
+    facts = {fact.name.partition(".")[0]: fact.value for fact in line.facts}
+    return own.get(name) or facts.get(name, "")
+
+
+def _natural(text: str) -> list[str | int]:
+    """Numbers by their value: 9 stands before 10."""
+    parts = _DIGITS.split(text.casefold())
+    return [int(part) if at % 2 else part for at, part in enumerate(parts)]
+
+
+def _texts(line: ListingRow) -> list[str]:
+    return [line.id, line.text, line.note, *(fact.value for fact in line.facts)]
+
+
+class Pager:
+    """Which rows of how many are shown, and the ways to those before and after."""
+
+    def __init__(self, session: PageSession, *, back: Changed, on: Changed) -> None:
+        self._session = session
+        with ui.element("div").classes("bar pager") as self.frame:
+            self._range = ui.label().classes("fine").props("aria-live=polite")
+            ui.space()
+            self._back = self._turner("chevron_left", "previous", back)
+            self._on = self._turner("chevron_right", "next", on)
+
+    def show(self, first: int, count: int, total: int, *, has_more: bool) -> None:
+        """`first` of the `count` rows on this page, from 1."""
+        last = first + count - 1
+        told = self._session.say(
+            "studio.range", first=min(first, last), last=last, count=f"{total:,}"
+        )
+        self._range.set_text(told)
+        self._back.set_enabled(first > 1)
+        self._on.set_enabled(has_more)
+
+    def _turner(self, icon: str, name: str, turn: Changed) -> ui.button:
+        button = ui.button(icon=icon, on_click=turn).props("flat round dense")
+        label = quoted(self._session.say(f"studio.{name}"))
+        return button.props(f"aria-label={label}").mark(name)
