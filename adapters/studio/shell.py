@@ -125,13 +125,18 @@ def shell(
     frame.foot = ui.footer(value=has_foot).classes("bottom")
     with frame.foot:
         NoteLine(frame.foot, stays=has_foot)
-    # Once in the page itself, which may lose the service before it was ever connected.
-    notes = [session.say("studio.lost"), session.say("studio.reconnecting")]
-    naming = f"attune.name({json.dumps(notes)})"
-    ui.add_head_html(f"<script>addEventListener('DOMContentLoaded', () => {naming})</script>")
+    naming = _name_parts(session)
     yield frame
     ui.run_javascript(naming)
     follow(session, frame.count, at_once=True)
+
+
+def _name_parts(session: PageSession) -> str:
+    """The script that does it; in the page too, which may never come to be connected."""
+    notes = [session.say("studio.lost"), session.say("studio.reconnecting")]
+    naming = f"attune.name({json.dumps(notes)})"
+    ui.add_head_html(f"<script>addEventListener('DOMContentLoaded', () => {naming})</script>")
+    return naming
 
 
 class Page(Protocol):
