@@ -45,7 +45,7 @@ _BETWEEN = 200
 _MOST_CHOICES, _LONGEST_CHOICE = 24, 75
 _PURPOSES: Final = (
     *("question", "answer", "system", "context", "history", "preferred", "rejected", "label"),
-    *("messages", "ticket", "role", "text", "time", "private"),
+    *("messages", "ticket", "role", "text", "time", "private", "kind"),
 )
 _NONE = "-"
 
@@ -508,6 +508,8 @@ def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
         lines.append(f"{words('import.columns')}: {columns}")
     if "label" in plan.columns:
         lines.append(words("import.labels"))
+    if plan.layout in (Layout.TICKETS, Layout.THREADS):
+        lines.append(words("import.tickets"))
     if plan.unused:
         lines.append(f"{words('import.unused')}: {', '.join(plan.unused)}")
     if plan.encodings:

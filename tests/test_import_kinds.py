@@ -1,14 +1,17 @@
 """Files of the kinds that people bring: encodings, shapes, workbooks, archives, help desks."""
 
+import csv
 import gzip
+import html
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 
 from bot.imports import ImportOptions
+from bot.imports.mail_text import said_in
 from bot.rows import Method, Problem
 from tests.test_imports import imported, jsonl, looked_at, planned, refused, said
 
@@ -329,6 +332,165 @@ DESK = """ticket_id,created_at,author_role,visibility,body
 7,2026-01-01 10:10,customer,public,Thanks!
 9,2026-01-02 09:00,customer,public,Anybody?
 """
+
+
+WROTE = [
+    ("customer", "Ann Lee", "Hello,\n\nhow much is a tube?\n\nThanks\nAnn\nSent from my iPhone"),
+    ("system", "System", "Ticket assigned to Bo"),
+    ("note", "Bo Ek", "He is always asking."),
+    (
+        "agent",
+        "Bo Ek",
+        "Hi Ann,\nseven euros.\n\nBest regards,\nBo Ek\nDesk | www.x.example",
+    ),
+    (
+        "customer",
+        "Ann Lee",
+        "And a tyre?\n\nOn Mon, 5 Jan 2026, Bo <bo@bikes.example> wrote:\n> seven euros.",
+    ),
+    ("agent", "Bo Ek", "Thirty.\n-- \nBo"),
+    ("system", "System", "Status changed to solved"),
+]
+TALK = [(U, "how much is a tube?"), (A, "seven euros."), (U, "And a tyre?"), (A, "Thirty.")]
+
+
+def at(number: int) -> str:
+    return f"2026-01-05T10:0{number}:00Z"
+
+
+def table_of(headings: str, cells: Callable[[int, int, str, str, str], list[object]]) -> bytes:
+    """The ticket, and a second and third so that columns repeat."""
+    out = io.StringIO()
+    csv.writer(out).writerows(line.split(",") for line in headings.splitlines())
+    for ticket in (7, 8, 9):
+        for number, (side, who, text) in enumerate(WROTE):
+            name = f"{who} {ticket}" if side == "customer" else who
+            row = cells(ticket, number, side, name, text)
+            csv.writer(out).writerows([row] if row else [])
+    return out.getvalue().encode()
+
+
+def html_of(text: str) -> str:
+    return "<p>" + html.escape(text).replace("\n", "<br>") + "</p>"
+
+
+ROLES = {"customer": "End-user", "agent": "Agent", "note": "Agent", "system": "System"}
+ZENDESK = table_of(
+    "Ticket ID,Ticket status,Comment ID,Author role,Author name,Created,Public,Comment body",
+    lambda t, n, side, who, text: [
+        *(t, "Solved", t * 10 + n, ROLES[side], who, at(n), str(side != "note").lower(), text)
+    ],
+)
+FRESHDESK = table_of(
+    "Conversations\nExported,today\n,\nTicket ID,Subject,Type,Incoming,Created time,Body",
+    lambda t, n, side, who, text: [
+        *(t, f"Tube {t}", {"note": "Note", "system": "Status"}.get(side, "Reply")),
+        *(str(side == "customer"), f"1/{12 + n}/2026 9:00 PM", text),
+    ],
+)
+NAMES = table_of(
+    "Thread ID,Date,From,Message",
+    lambda t, n, side, who, text: (
+        [f"19:{t}", f"{('30.01.2026', '01.02.2026')[n > 3]} 1{n}:00", who, text]
+        if side in ("customer", "agent")
+        else []
+    ),
+)
+PARTS = {"note": "note", "system": "assignment"}
+AUTHORS = {"customer": "user", "system": "bot"}
+INTERCOM = json.dumps(
+    {
+        "type": "conversation.list",
+        "conversations": [
+            {
+                "type": "conversation",
+                "id": "7",
+                "source": {"body": html_of(WROTE[0][2]), "author": {"type": "user"}},
+                "conversation_parts": {
+                    "type": "conversation_part.list",
+                    "conversation_parts": [
+                        {
+                            "type": "conversation_part",
+                            "part_type": PARTS.get(side, "comment"),
+                            "body": html_of(text),
+                            "author": {"type": AUTHORS.get(side, "admin"), "id": who},
+                            "created_at": 1767600000 + number,
+                        }
+                        for number, (side, who, text) in enumerate(WROTE[1:])
+                    ],
+                },
+            }
+        ],
+    }
+).encode()
+NUMBERS = {"customer": 5, "agent": 1, "note": 1, "system": -1}
+ZENDESK_LINES = json.dumps(
+    {
+        "id": 7,
+        "subject": "Tube",
+        "description": WROTE[0][2],
+        "requester_id": 5,
+        "comments": [
+            {
+                "type": "Comment",
+                "author_id": NUMBERS[side],
+                "public": side != "note",
+                "plain_body": text,
+                "html_body": html_of(text),
+                "created_at": at(number),
+            }
+            for number, (side, _, text) in enumerate(WROTE)
+        ],
+    }
+).encode()
+FRESHDESK_JSON = json.dumps(
+    [
+        {
+            "id": 7,
+            "description_text": WROTE[0][2],
+            "conversations": [
+                {"incoming": side == "customer", "private": side == "note", "body_text": text}
+                for side, _, text in WROTE[1:]
+                if side != "system"
+            ],
+        }
+    ],
+    indent=1,
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (ZENDESK, "zendesk.csv"),
+        (FRESHDESK, "freshdesk.csv"),
+        (NAMES, "names.csv"),
+        (INTERCOM, "intercom.json"),
+        (ZENDESK_LINES, "zendesk.jsonl"),
+        (FRESHDESK_JSON, "freshdesk.json"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_ticket_is_what_people_said_however_a_help_desk_exports_it(
+    data: bytes, name: str
+) -> None:
+    assert not planned(data, name).is_sure
+    assert refused(data, name) == []
+    assert all(one == TALK for one in said(data, name))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello I need help with my order\nIt is late.",
+        "Thank you!\nYou can follow it under Orders.",
+        "We have two models.\nLG TV 42\nBest of all: the other",
+        "From: Berlin\nI want to go to Rome.",
+        "5 > 3, and a < b",
+    ],
+)
+def test_what_looks_like_a_signature_and_is_none_stays(text: str) -> None:
+    assert said_in(text) == text
 
 
 def test_a_help_desk_becomes_conversations_by_ticket() -> None:

@@ -13,6 +13,7 @@ _LISTS_OF_A_ROW: Final = frozenset(
     (
         *("history", "chosen", "rejected", "prompt", "completion", "tools", "functions", "tags"),
         *("preferred_output", "non_preferred_output"),
+        *("comments", "conversation_parts", "replies", "notes", "attachments", "events"),
     )
 )
 
@@ -203,4 +204,6 @@ def _is_row(value: object) -> bool:
     if not isinstance(value, Mapping):
         return False
     is_message = ("role" in value or "from" in value) and ("content" in value or "value" in value)
-    return not is_message and "type" not in value
+    # A part of a message has its content under the name of its type.
+    kind = str(value.get("type", ""))
+    return not is_message and kind not in value and not kind.endswith("_text")

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
 from typing import IO, Final
@@ -13,12 +13,14 @@ from bot.imports.encodings import ENCODINGS, Encoding, find_encodings, utf8_bloc
 from bot.imports.shapes import is_label, is_messages
 from bot.imports.sources import Source, Syntax, read_cells, read_records
 from bot.imports.tables import has_parquet, open_workbook
+from bot.imports.threads import is_thread
 from bot.imports.tickets import ticket_columns
 from bot.rows import Method, Problem, method_of
 from bot.rows.problems import kind_of
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _ROWS_LOOKED_AT: Final = 40
+_MOST_TITLE_ROWS: Final = 12
 _MOST_COLUMNS_SHOWN: Final = 12
 _KEYS_OF_ROWS: Final = frozenset(("messages", "tools", "functions", "parallel_tool_calls"))
 _CHAT_HEAD: Final = 4096
@@ -39,6 +41,7 @@ class Layout(StrEnum):
     CONVERSATION = "conversation"
     COLUMNS = "columns"
     TICKETS = "tickets"
+    THREADS = "threads"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +153,7 @@ def _has_rows(value: Mapping[object, object]) -> bool:
             isinstance(each, list)
             and each
             and isinstance(each[0], Mapping)
-            and any(key in each[0] for key in _CONVERSATIONS)
+            and (any(key in each[0] for key in _CONVERSATIONS) or is_thread(each[0]))
             for each in value.values()
         )
     lists = [each for each in value.values() if isinstance(each, list) and each]
@@ -182,6 +185,8 @@ def _plan_objects(
     headings = list(dict.fromkeys(str(key) for each in objects for key in each))
     values = {name: [each.get(name) for each in objects] for name in headings}
     found = None if options.columns else _published_shape(objects[0], headings, values, source)
+    if found is None and not (options.columns or source.is_table) and is_thread(objects[0]):
+        found = ImportPlan(Layout.THREADS, Method.SUPERVISED, {}, source, is_sure=False)
     return found or _plan_columns(headings, values, source, options)
 
 
@@ -344,8 +349,25 @@ def _plan_rows(
     found = _plan_objects(objects or [dict.fromkeys(headings, "")], source, options)
     if isinstance(found, ImportPlan):
         return found
-    missing = _plan_other_of_two(headings, objects, source)
+    below = _plan_below_a_title(rows, source, options)
+    missing = below or _plan_other_of_two(headings, objects, source)
     return missing or _plan_pairs(rows, source) or found
+
+
+def _plan_below_a_title(
+    rows: list[list[str]], source: Source, options: ImportOptions
+) -> ImportPlan | None:
+    """A report begins with its name and date; each of these rows has fewer cells than the table."""
+    for count in range(1, min(_MOST_TITLE_ROWS, len(rows) - 1) + 1):
+        widths = [sum(map(bool, row)) for row in rows[: count + 1]]
+        if widths[-1] <= max(widths[:-1]):
+            continue
+        objects = [_by_heading(rows[count], row) for row in rows[count + 1 :]]
+        below = replace(source, title_rows=count)
+        found = _plan_objects(objects, below, options) if objects else None
+        if isinstance(found, ImportPlan):
+            return replace(found, is_sure=False)
+    return None
 
 
 def _by_heading(headings: Sequence[str], row: Sequence[str]) -> dict[str, str]:

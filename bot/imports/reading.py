@@ -7,6 +7,7 @@ from bot.imports import shapes
 from bot.imports.labels import read_labelled
 from bot.imports.plan import ImportPlan, Layout
 from bot.imports.sources import read_records
+from bot.imports.threads import read_threads
 from bot.imports.tickets import read_tickets
 from bot.rows import Method, Problem, check_rows, method_of
 from bot.rows.problems import RowRefused, kind_of
@@ -33,6 +34,8 @@ def read_import(
         return
     if plan.layout is Layout.TICKETS:
         rows = read_tickets(records, plan.columns)
+    elif plan.layout is Layout.THREADS:
+        rows = read_threads(records)
     elif plan.layout is Layout.DPO or (plan.layout is Layout.CHAT and not plan.unused):
         rows = records
     else:

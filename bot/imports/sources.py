@@ -37,6 +37,8 @@ class Source:
     delimiter: str = ","
     sheet: str = ""
     headings: tuple[str, ...] | None = None
+    title_rows: int = 0
+    """Rows above the heading, which are none of the table."""
 
     @property
     def is_table(self) -> bool:
@@ -78,10 +80,12 @@ def read_cells(file: IO[bytes], source: Source) -> Iterator[tuple[int, Cells | P
 
 
 def _named_rows(file: IO[bytes], source: Source) -> Iterator[tuple[int, object]]:
-    headings = source.headings
+    headings, titles = source.headings, source.title_rows
     for line, cells in read_cells(file, source):
         if isinstance(cells, Problem):
             yield line, cells
+        elif titles > 0:
+            titles -= 1
         elif headings is None:
             headings = tuple(cell.strip() for cell in cells)
         else:

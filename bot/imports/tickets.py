@@ -1,14 +1,17 @@
 """Makes conversations of help-desk exports, which have one row a message, grouped by ticket."""
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot.imports.columns import heading_words, plain_name
+from bot.imports.columns import heading_words, is_about, plain_name
+from bot.imports.mail_text import said_in
 from bot.rows import Problem
 from bot.rows.problems import shown
 
-_MOST_CHARACTERS: Final = 256 << 20
+MOST_CHARACTERS: Final = 256 << 20
 _GROUPS: Final = frozenset(
     (
         *("ticket", "thread", "conversation", "case", "session", "dialog", "dialogue", "issue"),
@@ -16,6 +19,9 @@ _GROUPS: Final = frozenset(
     )
 )
 _GROUP_ENDINGS: Final = ("工单", "会话", "工单号", "工单编号", "会话编号", "會話", "对话编号")
+_NUMBER_WORDS: Final = frozenset(
+    ("id", "ids", "no", "nr", "num", "number", "key", "nummer", "numero")
+)
 _ROLES: Final = frozenset(
     (
         *("role", "author", "sender", "from", "speaker", "direction", "side", "who"),
@@ -24,6 +30,8 @@ _ROLES: Final = frozenset(
     )
 )
 _ROLE_ENDINGS: Final = ("角色", "发送者", "发件人", "方向", "發送者")
+_INCOMING: Final = frozenset(("incoming", "inbound", "eingehend"))
+_OUTGOING: Final = frozenset(("outgoing", "outbound", "ausgehend"))
 _TEXTS: Final = frozenset(
     (
         *("text", "message", "body", "content", "comment", "description", "utterance", "reply"),
@@ -35,96 +43,184 @@ _TIMES: Final = frozenset(
     (*("time", "timestamp", "date", "created", "at", "sent", "datum", "zeit", "fecha", "hora"),)
 )
 _TIME_ENDINGS: Final = ("时间", "日期", "時間")
-_PRIVATE: Final = frozenset(
-    (*("private", "internal", "note", "public", "visibility", "type", "kind"),)
-)
+_PRIVATE: Final = frozenset(("private", "internal", "note", "public", "visibility", "type", "kind"))
+_KINDS: Final = frozenset(("type", "kind", "event", "action", "typ", "art"))
 _CUSTOMER: Final = frozenset(
     (
         *("customer", "client", "user", "end", "enduser", "requester", "kunde", "kundin"),
         *("visitor", "inbound", "incoming", "human", "guest", "buyer", "contact", "consumer"),
-        *("received", "in", "cliente", "usuario", "客户", "用户", "顾客", "客戶", "用戶"),
+        *("lead", "received", "in", "cliente", "usuario", "客户", "用户", "顾客", "客戶", "用戶"),
     )
 )
 _AGENT: Final = frozenset(
     (
-        *("agent", "support", "staff", "assistant", "bot", "admin", "outbound", "outgoing"),
+        *("agent", "support", "staff", "assistant", "admin", "outbound", "outgoing"),
         *("sent", "operator", "mitarbeiter", "employee", "representative", "rep", "advisor"),
-        *("helpdesk", "team", "out", "agente", "客服", "坐席", "助手", "员工"),
+        *("helpdesk", "team", "teammate", "out", "agente", "客服", "坐席", "助手", "员工"),
     )
 )
+_BOTS: Final = frozenset(("bot", "chatbot", "机器人"))
+_SYSTEM: Final = frozenset(
+    ("system", "automation", "automated", "automatic", "trigger", "workflow", "系统")
+)
 _NOTES: Final = frozenset((*("private", "internal", "note", "notes", "intern", "notiz", "hidden"),))
+_MESSAGES: Final = frozenset(
+    (
+        *("comment", "comments", "reply", "message", "response", "email", "mail", "chat"),
+        *(
+            "public",
+            "external",
+            "answer",
+            "question",
+            "nachricht",
+            "antwort",
+            "kommentar",
+            "回复",
+            "消息",
+        ),
+    )
+)
+_TRUE, _FALSE = frozenset(("true", "yes", "1")), frozenset(("false", "no", "0"))
+_LONGEST_NAME: Final = 60
+_SHORT_TEXT: Final = 12
+_EPOCH: Final = re.compile(r"\d{9,13}(?:\.\d+)?")
+
+Values = Mapping[str, Sequence[object]]
 
 
-def ticket_columns(
-    headings: Sequence[str], values: Mapping[str, Sequence[object]]
-) -> dict[str, str] | None:
+def ticket_columns(headings: Sequence[str], values: Values) -> dict[str, str] | None:
     """The columns of a table with one row a message, or None where it is none."""
     free = list(headings)
-    group = _taken(free, _GROUPS, _GROUP_ENDINGS, lambda name: _repeats(values[name]))
-    role = _taken(free, _ROLES, _ROLE_ENDINGS, lambda name: any(map(_side, values[name])))
-    text = _taken(free, _TEXTS, _TEXT_ENDINGS, lambda name: not _repeats_often(values[name]))
+    group = _taken(free, _GROUPS, _GROUP_ENDINGS, lambda name: _identifies(name, values[name]))
+    role = _taken(free, _ROLES | _INCOMING | _OUTGOING, _ROLE_ENDINGS, _sides_in(values))
+    text = _taken(free, _TEXTS, _TEXT_ENDINGS, lambda name: _text_length(name, values[name]))
     if group is None or role is None or text is None:
         return None
     columns = {"ticket": group, "role": role, "text": text}
-    time = _taken(free, _TIMES, _TIME_ENDINGS, lambda name: True)
-    private = _taken(free, _PRIVATE, (), lambda name: any(map(_is_known_mark, values[name])))
-    return columns | ({"time": time} if time else {}) | ({"private": private} if private else {})
+    time = _taken(free, _TIMES, _TIME_ENDINGS, lambda name: _moments(values[name]))
+    kind = _taken(free, _KINDS, (), lambda name: any(map(_is_message, values[name])))
+    private = _taken(free, _PRIVATE, (), lambda name: _marks(values[name]))
+    found = {"time": time, "private": private, "kind": kind}
+    return columns | {purpose: name for purpose, name in found.items() if name is not None}
 
 
 def _taken(
     free: list[str],
     words: frozenset[str],
     endings: tuple[str, ...],
-    fits: Callable[[str], bool],
+    fits: Callable[[str], float],
 ) -> str | None:
-    """The heading that is one of the words, else one that has one; no longer free afterwards."""
-    exact = [name for name in free if plain_name(name) in words]
-    inside = [name for name in free if words & set(heading_words(name))]
-    ending = [name for name in free if endings and plain_name(name).endswith(endings)]
-    found = next((name for name in (*exact, *inside, *ending) if fits(name)), None)
-    if found is not None:
-        free.remove(found)
+    """Of the headings that are or have one of the words the one that fits best; not free then."""
+    named = [
+        name
+        for name in free
+        if plain_name(name) in words
+        or words & set(heading_words(name))
+        or (endings and plain_name(name).endswith(endings))
+    ]
+    found = max(named, key=lambda name: (fits(name), plain_name(name) in words), default=None)
+    if found is None or not fits(found):
+        return None
+    free.remove(found)
     return found
 
 
-def _repeats(values: Sequence[object]) -> bool:
+def _identifies(name: str, values: Sequence[object]) -> float:
+    """How well a column tells tickets apart of which each has several rows; 0 is not at all."""
     seen = [str(value) for value in values if value not in (None, "")]
-    return len(set(seen)) < len(seen)
+    count = len(set(seen))
+    words = heading_words(name)
+    if count == len(seen) or (len(words) > 1 and is_about(name) and words[-1] not in _NUMBER_WORDS):
+        return 0.0
+    return count + (1000.0 if set(words) & _NUMBER_WORDS else 0.0)
 
 
-def _repeats_often(values: Sequence[object]) -> bool:
+def _sides_in(values: Values) -> Callable[[str], float]:
+    """The share of values that say who wrote; little of names, which who speaks first explains."""
+
+    def share(name: str) -> float:
+        seen = [value for value in values[name] if value not in (None, "")]
+        told = sum(side_of(value, name) is not None for value in seen)
+        names = [str(value) for value in seen]
+        may_be_names = not is_about(name) and all(len(one) <= _LONGEST_NAME for one in names)
+        is_repeated = 1 < len(set(names)) < len(names)
+        return told / len(seen) if told else 0.01 * (may_be_names and is_repeated)
+
+    return share
+
+
+def _text_length(name: str, values: Sequence[object]) -> float:
+    """The middle length of the texts of a column; 0 where it holds ids, flags or few words."""
     seen = [str(value) for value in values if value not in (None, "")]
-    return len(set(seen)) * 2 < len(seen)
+    length = sum(map(len, seen)) / max(1, len(seen))
+    is_few = length < _SHORT_TEXT and len(set(seen)) * 2 < len(seen)
+    return 0.0 if is_few or is_about(name) else length
 
 
-def _side(value: object) -> str | None:
-    words = set(heading_words(str(value or "")))
+def _moments(values: Sequence[object]) -> float:
+    """How many moments a column tells apart."""
+    return len({str(value) for value in values if value not in (None, "") and _moment(str(value))})
+
+
+def _marks(values: Sequence[object]) -> float:
+    return sum(map(_is_known_mark, values))
+
+
+def side_of(value: object, column: str) -> str | None:
+    """Who wrote a message: user, assistant, bot or system; None where that is not said."""
+    words, named = _words(value), set(heading_words(column))
+    if named & (_INCOMING | _OUTGOING) and words & (_TRUE | _FALSE):
+        return "user" if bool(words & _TRUE) is bool(named & _INCOMING) else "assistant"
+    if words & _BOTS:
+        return "bot"
     if words & _CUSTOMER:
         return "user"
-    return "assistant" if words & _AGENT else None
+    if words & _AGENT:
+        return "assistant"
+    return "system" if words & _SYSTEM else None
+
+
+def _words(value: object) -> set[str]:
+    return set() if value is None else set(heading_words(str(value)))
+
+
+def _is_message(value: object) -> bool:
+    return bool(_words(value) & _MESSAGES)
 
 
 def _is_known_mark(value: object) -> bool:
-    words = set(heading_words(str(value or "")))
+    words = _words(value)
     return bool(words & (_NOTES | {"public", "true", "false", "reply"}))
 
 
-def _is_note(value: object, column: str) -> bool:
+def is_note(value: object, column: str) -> bool:
     """Whether a message was for colleagues only, by a column like “visibility” or “public”."""
-    words = set(heading_words(str(value or "")))
+    words = _words(value)
     if words & _NOTES:
         return True
-    is_true = bool(words & {"true", "yes", "1"})
     says_public = "public" in heading_words(column)
-    is_flag = bool(words & {"true", "yes", "1", "false", "no", "0"})
-    return is_flag and is_true is not says_public
+    return bool(words & (_TRUE | _FALSE)) and bool(words & _TRUE) is not says_public
 
 
 @dataclass(slots=True)
-class _Ticket:
+class Ticket:
+    """Messages as they are written: when, by whom, from which side if that is said, and what."""
+
     line: int
-    messages: list[tuple[str, str, str]] = field(default_factory=list)
-    """Time, role as it is written, and text."""
+    messages: list[tuple[str, str, str | None, str]] = field(default_factory=list)
+
+    def add(self, *, time: str, author: str, side: str | None, text: str) -> None:
+        if side != "system" and text.strip() and (said := said_in(text)):
+            self.messages.append((time, author, side, said))
+
+    @property
+    def size(self) -> int:
+        """Characters of its texts."""
+        return sum(len(text) for *_, text in self.messages)
+
+
+def too_long(line: int) -> Problem:
+    return Problem(line, "tickets_too_long", {"limit": MOST_CHARACTERS >> 20})
 
 
 def read_tickets(
@@ -133,37 +229,65 @@ def read_tickets(
     """Yield a chat row for each ticket, at the line of its first message.
 
     The messages may stand in any order, so all are held in memory, up to 256 Mi characters.
-    Notes among colleagues are left out; messages of one side in a row are joined.
+    Notes among colleagues and what the system said are left out, as are greetings, signatures and
+    quoted mail; messages of one side in a row are joined.
     """
-    tickets: dict[str, _Ticket] = {}
+    tickets: dict[str, Ticket] = {}
     size = 0
     for line, record in records:
         if not isinstance(record, Mapping):
             yield line, record
             continue
         name, role, text = (str(record.get(columns[p]) or "") for p in ("ticket", "role", "text"))
-        private = columns.get("private")
         if not name.strip():
             yield line, Problem(line, "cell_empty", {"column": columns["ticket"]})
             continue
-        ticket = tickets.setdefault(name, _Ticket(line))
-        if text.strip() and not (private and _is_note(record.get(private), private)):
+        ticket = tickets.setdefault(name, Ticket(line))
+        if not _is_left_out(record, columns):
             time = str(record.get(columns.get("time", "")) or "")
-            ticket.messages.append((time, role, text.strip()))
+            side = side_of(record.get(columns["role"]), columns["role"])
+            ticket.add(time=time, author=role, side=side, text=text)
         size += len(text)
-        if size > _MOST_CHARACTERS:
-            yield line, Problem(line, "tickets_too_long", {"limit": _MOST_CHARACTERS >> 20})
+        if size > MOST_CHARACTERS:
+            yield line, too_long(line)
             return
+    yield from rows_of(tickets)
+
+
+def _is_left_out(record: Mapping[object, object], columns: Mapping[str, str]) -> bool:
+    """A note, or an event that is no message."""
+    private, kind = columns.get("private"), columns.get("kind")
+    if private and is_note(record.get(private), private):
+        return True
+    said = record.get(kind) if kind else None
+    return said not in (None, "") and (is_note(said, "kind") or not _is_message(said))
+
+
+def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
+    """The rows of tickets; where people answer, what a bot said is left out.
+
+    Somebody of whom no side is known is a customer where they usually speak first.
+    """
+    has_people = any(side == "assistant" for t in tickets.values() for _, _, side, _ in t.messages)
+    times = [time for ticket in tickets.values() for time, *_ in ticket.messages]
+    is_day_first = any(_is_day_first(time) for time in times)
+    for ticket in tickets.values():
+        kept = [one for one in ticket.messages if not (has_people and one[2] == "bot")]
+        ticket.messages = sorted(kept, key=lambda one: _moment(one[0], is_day_first=is_day_first))
+    spoke: Counter[str] = Counter()
+    first: Counter[str] = Counter()
+    for ticket in tickets.values():
+        spoke.update({author for _, author, _, _ in ticket.messages})
+        first.update([ticket.messages[0][1]] if ticket.messages else [])
     for name, ticket in tickets.items():
-        yield ticket.line, _row_of(name, ticket)
+        yield ticket.line, _row_of(name, ticket, lambda one: 2 * first[one] >= spoke[one])
 
 
-def _row_of(name: str, ticket: _Ticket) -> object:
-    messages = sorted(ticket.messages, key=lambda message: message[0])
-    first = next((role for _, role, _ in messages), "")
+def _row_of(name: str, ticket: Ticket, is_customer: Callable[[str], bool]) -> object:
     turns: list[tuple[str, str]] = []
-    for _, role, text in messages:
-        side = _side(role) or ("user" if role == first else "assistant")
+    for _, author, said, text in ticket.messages:
+        side = "assistant" if said == "bot" else said
+        side = side or ("user" if is_customer(author) else "assistant")
         if turns and turns[-1][0] == side:
             turns[-1] = (side, f"{turns[-1][1]}\n\n{text}")
         elif turns or side == "user":
@@ -173,3 +297,28 @@ def _row_of(name: str, ticket: _Ticket) -> object:
     if not turns:
         return Problem(ticket.line, "ticket_unanswered", {"ticket": shown(name)})
     return {"messages": [{"role": side, "content": text} for side, text in turns]}
+
+
+def _is_day_first(time: str) -> bool:
+    found = re.match(r"(\d{1,2})/\d{1,2}/\d{2,4}", time)
+    return found is not None and int(found[1]) > 12
+
+
+def _moment(time: str, *, is_day_first: bool = False) -> tuple[float, ...]:
+    """Numbers that order moments, however they are written; none for what is no moment.
+
+    1/2/2026 is in January unless the file has a day above twelve in that place.
+    """
+    if _EPOCH.fullmatch(time):
+        return (float(time),)
+    numbers = [int(one) for one in re.findall(r"\d+", time)[:6]]
+    if len(numbers) < 3 or not re.match(r"\d{1,4}[-./年]", time):
+        return ()
+    head, clock = numbers[:3], numbers[3:]
+    if head[0] < 1000:
+        is_day_first = is_day_first or "/" not in time[:3]
+        head = [head[2], head[1], head[0]] if is_day_first else [head[2], head[0], head[1]]
+    lower = time.lower()
+    if clock and ("pm" in lower or "下午" in lower) and clock[0] < 12:
+        clock[0] += 12
+    return (*head, *clock)

@@ -356,6 +356,9 @@ SENTENCES: Mapping[str, str] = {
     "import.purpose.text": "Text",
     "import.purpose.time": "Time",
     "import.purpose.private": "Notes among colleagues",
+    "import.purpose.kind": "Kind of message",
+    "import.tickets": "Each ticket becomes one conversation. Left out are notes among colleagues, what "
+    "the system said, greetings, signatures and quoted mail.",
     "chats.preview": "Check {name}: the exchanges found in this chat export",
     "chats.exchanges": "Exchanges",
     "chats.people": "People",

@@ -381,6 +381,8 @@ SENTENCES: Mapping[str, str] = {
     "import.purpose.text": "文字",
     "import.purpose.time": "时间",
     "import.purpose.private": "内部备注",
+    "import.purpose.kind": "消息类型",
+    "import.tickets": "每个工单成为一段对话。内部备注、系统消息、问候语、签名和引用的邮件不会学习。",
     "chats.preview": "请检查 {name}：在这份聊天导出里找到的问答",
     "chats.exchanges": "问答",
     "chats.people": "人数",
