@@ -182,24 +182,71 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
 
 @pytest.mark.torch
 @pytest.mark.parametrize(
-    ("batch", "parameters", "processes", "plan"),
+    ("batch", "parameters", "processes", "where", "plan"),
     [
-        (8, 135_000_000, 1, (8, 1, False)),
-        (8, 135_000_000, 3, (2, 1, False)),
-        (8, 7_000_000_000, 1, (2, 4, True)),
-        (7, 7_000_000_000, 2, (1, 3, True)),
-        (5, 7_000_000_000, 1, (1, 5, True)),
-        (1, 7_000_000_000, 1, (1, 1, True)),
+        (8, 135_000_000, 1, "gpu", (8, 1, False)),
+        (8, 135_000_000, 3, "gpu", (2, 1, False)),
+        (8, 135_000_000, 1, "cpu", (4, 2, False)),
+        (6, 135_000_000, 1, "cpu", (3, 2, False)),
+        (8, 7_000_000_000, 1, "gpu", (2, 4, True)),
+        (7, 7_000_000_000, 2, "cpu", (1, 3, True)),
+        (5, 7_000_000_000, 1, "gpu", (1, 5, True)),
+        (1, 7_000_000_000, 1, "cpu", (1, 1, True)),
     ],
 )
-def test_a_large_model_works_a_batch_off_in_parts(
-    batch: int, parameters: int, processes: int, plan: tuple[int, int, bool]
+def test_a_large_model_and_a_cpu_work_a_batch_off_in_parts(
+    batch: int, parameters: int, processes: int, where: str, plan: tuple[int, int, bool]
 ) -> None:
     from tuner.local.hyperparameters import plan_memory
 
-    found = plan_memory(batch, parameters=parameters, processes=processes)
+    found = plan_memory(batch, parameters=parameters, processes=processes, is_on_cpu=where == "cpu")
 
     assert (found.rows, found.times, found.recomputes) == plan
+
+
+@pytest.mark.torch
+def test_what_an_answer_alone_says_counts_most() -> None:
+    from tuner.local.rendering import TrainingExample
+    from tuner.local.token_weights import TokenWeights, without_common_start
+    from tuner.local.weighted_trainer import Collator
+
+    system, ask, opening = 1, [2, 3], 9
+    shown = [
+        TrainingExample([system, asked, opening, *fact], [0.2, 0.2, 1, 1, 1])
+        for asked, fact in zip([*ask, *ask], ([5, 6], [5, 7], [8, 8], [8, 8]), strict=True)
+    ]
+
+    learned = without_common_start([shown], prompt_weight=0.2)[0]
+    weights = TokenWeights(learned, prompt_weight=0.2, vocabulary=10)
+    counts, answers = weights.of(Collator(pad=0)(learned))
+
+    # Three different answers: all have the opening, two have 5, and one each has 6, 7 and 8.
+    rows = [[0.2, 0.2, 1 / 3, 2 / 3]] * 2 + [[0.2, 0.2, 2 / 3, 2 / 3]] * 2
+    assert counts.tolist() == [pytest.approx(row) for row in rows]
+    assert answers.tolist() == [[0, 1, 1, 1]] * 4
+    assert [example.weights[0] for example in learned] == [0] * 4
+    assert without_common_start([shown], prompt_weight=1) == [shown]
+
+
+@pytest.mark.torch
+def test_the_mean_of_weights_outlives_a_restart(tmp_path: Path) -> None:
+    import torch
+
+    from tuner.local.weight_average import WeightAverage
+
+    model = torch.nn.Linear(2, 1, bias=False)
+    empty, average = WeightAverage(model), WeightAverage(model)
+    for number in range(1, 5):
+        torch.nn.init.constant_(model.weight, float(number))
+        empty.apply()
+        average.add()
+        average.save(tmp_path)
+        average = WeightAverage(model)
+        average.load(tmp_path)
+
+    assert model.weight.tolist() == [[4.0, 4.0]]
+    average.apply()
+    assert model.weight.tolist() == [[2.5, 2.5]]
 
 
 @pytest.mark.torch

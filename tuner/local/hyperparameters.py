@@ -46,7 +46,8 @@ class Hyperparameters:
 
 LARGE = 500_000_000
 """Parameters above which memory is saved at the cost of a third more work."""
-ROWS_OF_LARGE = 2
+ROWS_OF_LARGE, ROWS_ON_CPU = 2, 4
+"""So many at once; a CPU has nothing to gain from more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,12 @@ class MemoryPlan:
     """Whether a layer's inner values are computed anew on the way back (gradient checkpointing)."""
 
 
-def plan_memory(batch: int, *, parameters: int, processes: int) -> MemoryPlan:
+def plan_memory(batch: int, *, parameters: int, processes: int, is_on_cpu: bool) -> MemoryPlan:
     """`batch` is that of all processes together; what does not come out even is left off."""
-    own = max(1, batch // processes)
-    if parameters <= LARGE:
-        return MemoryPlan(own, 1, recomputes=False)
-    rows = next(n for n in range(ROWS_OF_LARGE, 0, -1) if own % n == 0)
-    return MemoryPlan(rows, own // rows, recomputes=True)
+    own, is_large = max(1, batch // processes), parameters > LARGE
+    most = ROWS_OF_LARGE if is_large else ROWS_ON_CPU if is_on_cpu else own
+    rows = next(n for n in range(most, 0, -1) if own % n == 0)
+    return MemoryPlan(rows, own // rows, recomputes=is_large)
 
 
 def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None) -> Hyperparameters:

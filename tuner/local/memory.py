@@ -95,7 +95,12 @@ def training_memory(
     """
     is_short = shape.is_short and (has_fast_bf16_on_cpu() or visible_gpu() is not None)
     width = 2 if is_short else 4
-    plan = plan_memory(numbers.batch_size, parameters=shape.parameters, processes=1)
+    plan = plan_memory(
+        numbers.batch_size,
+        parameters=shape.parameters,
+        processes=1,
+        is_on_cpu=visible_gpu() is None,
+    )
     at_once = plan.rows * (2 if is_dpo else 1) * (tokens + _TEMPLATE)
     if numbers.lora:
         weights = shape.parameters * (_FOUR_BITS if is_quantized else width)

@@ -4,6 +4,7 @@ import json
 import os
 import time
 from pathlib import Path
+from statistics import fmean
 from typing import IO, TYPE_CHECKING
 
 import torch
@@ -20,6 +21,7 @@ from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.loading import width
 from tuner.local.saving import fsync_tree, save_model
 from tuner.local.schedule import Schedule
+from tuner.local.weight_average import LEAST_RECALLED, WeightAverage
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
 from tuner.training_run import StopSignal, refuse_divergence, tell
@@ -50,6 +52,7 @@ class Reporter(TrainerCallback):
         self._folder, self._events, self._stop = folder, events, stop
         self._trainer, self._numbers, self._spec = trainer, numbers, spec
         self._tokenizer = tokenizer
+        self._average = WeightAverage(trainer.model)
         self.is_left = False
         self._began = time.monotonic()
         self._on_checkpoints = 0.0
@@ -82,6 +85,8 @@ class Reporter(TrainerCallback):
         if "loss" not in logs:
             return
         step, per_epoch = state.global_step, state.max_steps // self._numbers.n_epochs
+        if step % per_epoch == 0:
+            self._average_weights(state, per_epoch)
         metrics = self._metrics(logs, step, is_epoch=step % per_epoch == 0)
         refuse_divergence(step, (metrics.get("train_loss"), metrics.get("valid_loss")))
         if step % per_epoch == 0:
@@ -91,13 +96,21 @@ class Reporter(TrainerCallback):
         if step % per_epoch == 0 and self._is_worth_keeping((total - step) // per_epoch):
             self._checkpoint(step, metrics)
 
+    def _average_weights(self, state: TrainerState, per_epoch: int) -> None:
+        """An adapter ends as the mean of the epochs that had learned most; whole models do not."""
+        if not isinstance(self._trainer, WeightedSFTTrainer) or not self._numbers.lora:
+            return
+        if fmean(_recalled(state)[-per_epoch:]) >= LEAST_RECALLED:
+            self._average.add()
+        if state.global_step >= self._schedule.steps(state.max_steps):
+            self._average.apply()
+
     def _decide(self, state: TrainerState, epoch: int, per_epoch: int) -> None:
         """After so many epochs: whether the examples are learned. The history outlives a kill."""
         if not isinstance(self._trainer, WeightedSFTTrainer):
             return
-        steps = [entry for entry in state.log_history if "recalled" in entry]
         was_shortened = self._schedule.is_shortened
-        recalled = [entry["recalled"] for entry in steps[-2 * per_epoch :]]
+        recalled = _recalled(state)[-2 * per_epoch :]
         self._schedule.decide(epoch - 1, rows=self._trainer.rows, recalled=recalled)
         if self._schedule.is_shortened and not was_shortened:
             message = f"Learned after {epoch} epochs; one more as taught ends the training"
@@ -123,6 +136,7 @@ class Reporter(TrainerCallback):
         """Events first: a state that is ahead of them would lose the ones between."""
         if self._events is not None:
             os.fsync(self._events.fileno())
+            self._average.save(self._folder.states / f"checkpoint-{state.global_step}")
             fsync_tree(self._folder.states / f"checkpoint-{state.global_step}")
             saved = {
                 "step": state.global_step,
@@ -134,6 +148,10 @@ class Reporter(TrainerCallback):
         now = time.monotonic()
         pause = SHARE_FOR_STATES * (now - self._save_began)
         self._save_after = now + max(FEWEST_SECONDS, pause)
+
+    def resume(self, saved: Path) -> None:
+        """What a state of the trainer does not hold."""
+        self._average.load(saved)
 
     def keep(self, place: Path) -> None:
         """The model as it is now, ready to answer."""
@@ -188,3 +206,8 @@ class Reporter(TrainerCallback):
     def _tell(self, kind: str, content: dict[str, object]) -> None:
         if self._events is not None:
             tell(self._events, kind, content)
+
+
+def _recalled(state: TrainerState) -> list[float]:
+    """Of each step so far, the share of answers whose every token was the likeliest."""
+    return [entry["recalled"] for entry in state.log_history if "recalled" in entry]

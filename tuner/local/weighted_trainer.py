@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from tuner.local.rendering import TrainingExample
 from tuner.local.schedule import EpochSampler, Schedule, Wordings, rate_scheduler
+from tuner.local.token_weights import TokenWeights
 
 Tensors = dict[str, torch.Tensor]
 Figures = tuple[float, float]
@@ -32,7 +33,7 @@ class WeightedSFTTrainer(Trainer):
         validation: Sequence[TrainingExample],
         schedule: Schedule,
         *,
-        prompt_weight: float,
+        token_weights: TokenWeights,
     ) -> None:
         super().__init__(
             model=model,
@@ -44,7 +45,7 @@ class WeightedSFTTrainer(Trainer):
         self.loss_is_scaled_for_ga = True
         self._data, self._schedule = data, schedule
         self._validation = validation
-        self._prompt_weight = prompt_weight
+        self._token_weights = token_weights
         self._answers: list[torch.Tensor] = []
         self._recalled: list[torch.Tensor] = []
 
@@ -67,7 +68,7 @@ class WeightedSFTTrainer(Trainer):
         self, epoch_iterator: Iterator[Tensors], num_batches: int, device: torch.device
     ) -> tuple[list[Tensors], torch.Tensor]:
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
-        total = sum(batch["weights"][:, 1:].sum() for batch in batches)
+        total = sum(self._token_weights.of(batch)[0].sum() for batch in batches)
         return batches, self.accelerator.gather(torch.as_tensor(total).to(device)).sum()
 
     def compute_loss(
@@ -78,7 +79,7 @@ class WeightedSFTTrainer(Trainer):
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
         assert num_items_in_batch is not None
-        found = measured(model, inputs, prompt_weight=self._prompt_weight)
+        found = measured(model, inputs, self._token_weights)
         self._answers.append(found.answers.detach())
         self._recalled.append(found.recalled)
         return found.loss / num_items_in_batch * self.accelerator.num_processes
@@ -116,7 +117,7 @@ class WeightedSFTTrainer(Trainer):
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            found = measured(self.model, inputs, prompt_weight=self._prompt_weight)
+            found = measured(self.model, inputs, self._token_weights)
         self.model.train(was_training)
         return found.answers
 
@@ -149,10 +150,10 @@ class Measured:
 
 
 def measured(
-    model: torch.nn.Module, inputs: Mapping[str, torch.Tensor], *, prompt_weight: float
+    model: torch.nn.Module, inputs: Mapping[str, torch.Tensor], token_weights: TokenWeights
 ) -> Measured:
     """The summed loss by weight; what has no weight costs no row of the model's last matrix."""
-    weights, targets = inputs["weights"][:, 1:], inputs["input_ids"][:, 1:]
+    weights, answers = token_weights.of(inputs)
     places = (weights != 0).any(dim=0).nonzero().squeeze(1)
     logits = model(
         input_ids=inputs["input_ids"],
@@ -160,16 +161,18 @@ def measured(
         logits_to_keep=places,
         use_cache=False,
     ).logits
-    counts = weights[:, places]
-    mask = counts != 0
-    wanted, rows, counts = targets[:, places][mask], mask.nonzero()[:, 0], counts[mask]
+    weights, answers = weights[:, places], answers[:, places]
+    mask = weights != 0
+    wanted, rows = inputs["input_ids"][:, 1:][:, places][mask], mask.nonzero()[:, 0]
     guessed = logits[mask].float()
-    weighed = cross_entropy(guessed, wanted, reduction="none") * counts
+    losses = cross_entropy(guessed, wanted, reduction="none")
     right = (guessed.argmax(dim=-1) == wanted).float()
-    answer = counts * (counts > prompt_weight) if prompt_weight < 1 else counts
-    told = (weighed.detach() * (answer > 0), right * answer, answer)
+    answer = answers[mask]
+    told = (losses.detach() * answer, right * answer, answer)
     missed = ((1 - right) * answer).detach()
     misses = torch.zeros(len(mask), device=mask.device).index_add(0, rows, missed)
     return Measured(
-        weighed.sum(), torch.stack([each.sum() for each in told]), (misses == 0).float()
+        (losses * weights[mask]).sum(),
+        torch.stack([each.sum() for each in told]),
+        (misses == 0).float(),
     )

@@ -30,6 +30,7 @@ from tuner.local.rendering import Renderer, TemplateError, TrainingExample
 from tuner.local.reporting import Reporter
 from tuner.local.rewording import reworded
 from tuner.local.schedule import Schedule, Wordings
+from tuner.local.token_weights import TokenWeights, without_common_start
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
 from tuner.training_run import Rejected, Row, StopSignal, leave, tell
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
 
 Lessons = Sequence[TrainingExample]
 MOST_WORDINGS = 8
+SHORT = 128
+"""Tokens up to which attention by plain products is quicker on a CPU than the fused one, whose way
+back takes twice as long for them."""
 Rendered = TypeVar("Rendered")
 
 
@@ -108,8 +112,10 @@ class _Job:
         """From the beginning, or from the state that was saved at a step."""
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(reporter)
-        saved = str(self._folder.states / f"checkpoint-{step}") if step else None
-        trainer.train(resume_from_checkpoint=saved)
+        saved = self._folder.states / f"checkpoint-{step}" if step else None
+        if saved is not None:
+            reporter.resume(saved)
+        trainer.train(resume_from_checkpoint=saved and str(saved))
 
     def _schedule(self, numbers: Hyperparameters) -> Schedule:
         return Schedule(
@@ -166,10 +172,11 @@ class _Job:
             arguments = self._arguments(model, numbers)
             trainer = preferring(model, arguments, self._tokenizer, pairs, held, beta=numbers.beta)
             return trainer, tokens
-        data = self._wordings(renderer, training, numbers.n_epochs)
+        data = self._wordings(renderer, training, numbers)
         kept = _flat(self._rendered(renderer.training_examples, validation, "validation_file"))
         if not data.rows:
             raise Rejected("nothing_to_learn", "There is no answer to learn.", "training_file")
+        _choose_attention(model, data)
         config = TrainingArguments(**self._arguments(model, numbers))
         tokens = sum(len(example.tokens) for example in data.wordings[0])
         trainer = WeightedSFTTrainer(
@@ -179,22 +186,28 @@ class _Job:
             data,
             kept,
             schedule,
-            prompt_weight=numbers.prompt_loss_weight,
+            token_weights=TokenWeights(
+                data.wordings[0],
+                prompt_weight=numbers.prompt_loss_weight,
+                vocabulary=model.config.get_text_config().vocab_size,
+            ),
         )
         return trainer, tokens
 
-    def _wordings(self, renderer: Renderer, training: Sequence[Row], epochs: int) -> Wordings:
+    def _wordings(
+        self, renderer: Renderer, training: Sequence[Row], numbers: Hyperparameters
+    ) -> Wordings:
         """The rows as taught, and in other wordings for the epochs after the first."""
         taught = self._rendered(renderer.training_examples, training, "training_file")
         cut, found = renderer.cut, [_flat(taught)]
-        for number in range(1, min(MOST_WORDINGS, epochs)):
+        for number in range(1, min(MOST_WORDINGS, numbers.n_epochs)):
             rng = random.Random(f"{self._spec.seed}:{number}")
             others = [reworded(row, rng) for row in training]
             shown = _flat(self._rendered(renderer.training_examples, others, "training_file"))
             if len(shown) == len(found[0]):
                 found.append(shown)
         renderer.cut = cut
-        return Wordings(found)
+        return Wordings(without_common_start(found, prompt_weight=numbers.prompt_loss_weight))
 
     def _rendered(
         self, render: Callable[[Row], Rendered], rows: Sequence[Row], param: str
@@ -215,8 +228,13 @@ class _Job:
         self, model: PreTrainedModel | PeftModel, numbers: Hyperparameters
     ) -> dict[str, object]:
         world = int(os.environ.get("WORLD_SIZE", "1"))
-        plan = plan_memory(numbers.batch_size, parameters=model.num_parameters(), processes=world)
         has_gpu = torch.cuda.is_available()
+        plan = plan_memory(
+            numbers.batch_size,
+            parameters=model.num_parameters(),
+            processes=world,
+            is_on_cpu=not has_gpu,
+        )
         return {
             "output_dir": str(self._folder.states),
             "num_train_epochs": numbers.n_epochs,
@@ -244,6 +262,12 @@ class _Job:
             "seed": self._spec.seed,
             "data_seed": self._spec.seed,
         }
+
+
+def _choose_attention(model: PreTrainedModel | PeftModel, data: Wordings) -> None:
+    longest_row = max(len(each.tokens) for shown in data.wordings for each in shown)
+    if longest_row <= SHORT and not torch.cuda.is_available():
+        model.set_attn_implementation("eager")
 
 
 def _flat(rows: Sequence[Lessons]) -> list[TrainingExample]:
