@@ -1,4 +1,4 @@
-"""Who may do what: decisions that read and write nothing."""
+"""Who may do what by role, also after leaving and rejoining; reads and writes nothing."""
 
 from __future__ import annotations
 

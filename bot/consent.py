@@ -1,4 +1,4 @@
-"""Whether people's own words may be learned from: asked, given, taken back, listed."""
+"""Asks people whether their words may be learned from, records and lists it; see `states`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was said before a question, as it goes along with it."""
+"""The history of a question: its newest messages verbatim, the older ones summarised."""
 
 from __future__ import annotations
 

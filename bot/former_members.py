@@ -1,4 +1,4 @@
-"""Takes granted roles from people who left a workspace while no event told of it."""
+"""Looks for people who left unnoticed and takes their granted roles; see `access` on rejoining."""
 
 from __future__ import annotations
 

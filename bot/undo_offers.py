@@ -1,4 +1,4 @@
-"""The button that takes a deletion back, for as long as that is possible."""
+"""The *Undo* button, and for how long it works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deletions taken back: by the same person, within ten seconds, if nobody decided since."""
+"""Undo of a deletion: by the same person, within ten seconds, if nobody decided since."""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ def modules_page() -> Iterator[str]:
         yield f"| `/tune {command.path}` | `{file.relative_to(ROOT).as_posix()}` |"
     paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
     names = [path.relative_to(ROOT) for path in paths if "versions" not in path.parts]
-    for folder, files in groupby(names, key=lambda name: name.parent):
+    by_folder = sorted(names, key=lambda name: (PACKAGES.index(name.parts[0]), name.parent.parts))
+    for folder, files in groupby(by_folder, key=lambda name: name.parent):
         yield from ("", f"## {folder.as_posix()}/", "", "| File | What it holds |", "| --- | --- |")
         for file in files:
             text = ast.get_docstring(ast.parse((ROOT / file).read_text("utf-8"))) or ""

@@ -1,4 +1,4 @@
-"""The hosts of an installation: the file in which people name theirs, and what becomes of it."""
+"""Reads the hosts file, builds each host, and says which workspace may use it."""
 
 from __future__ import annotations
 

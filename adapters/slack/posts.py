@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Posts:
-    """`is_first` tells that nothing with a key can stand yet, so nothing is looked for."""
+    """Posts once per key. `is_first`: no message with the key can exist, so none is sought."""
 
     def __init__(
         self, api: Api, posted_messages: PostedMessages, *, is_first: Callable[[str], bool]
@@ -31,7 +31,7 @@ class Posts:
     async def post(
         self, channel: str, thread: MessageId | None, reply: Drawn, key: str
     ) -> MessageId:
-        """Once per key: what an earlier run has posted with it is edited."""
+        """Post a reply in as many messages as it needs, or edit what was posted with this key."""
         payloads = outbound.payloads(reply)
         known = await self._posted_before(channel, thread, key)
         if known is not None:

@@ -407,7 +407,11 @@ class ExampleFilter:
 
 
 class IncompleteReason(StrEnum):
-    """Why an answer ended before the model was done: its length limit, or a content filter."""
+    """Why the host ended an answer: the token limit, or a content filter.
+
+    `incomplete_details.reason` of https://platform.openai.com/docs/api-reference/responses/object;
+    what a person stopped and what a lost connection cut is neither.
+    """
 
     LENGTH = "length"
     FILTER = "content_filter"

@@ -1,4 +1,4 @@
-"""From a marked message to a proposed example."""
+"""A 🎓 on a message proposes its exchange as an example; taking it off withdraws that."""
 
 from __future__ import annotations
 

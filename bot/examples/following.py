@@ -1,4 +1,4 @@
-"""What happens to a message after it went into an example happens to the example too."""
+"""An edited source message: its examples get the new text and are reviewed again."""
 
 from __future__ import annotations
 

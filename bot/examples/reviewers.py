@@ -1,4 +1,4 @@
-"""Who reviews an example: assigned to one person, and asked of the person who wrote it."""
+"""Assigns an example to one reviewer, or asks its author about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages deleted or edited where they were said: the examples made from them follow."""
+"""Deleted and edited source messages, and forget-me: erases the examples made from them."""
 
 from __future__ import annotations
 

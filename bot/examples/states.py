@@ -1,4 +1,4 @@
-"""What every way to an example ends in: kept once, its state changed, told in the audit."""
+"""Creates examples and changes their state; refuses an approval while a consent is missing."""
 
 from __future__ import annotations
 

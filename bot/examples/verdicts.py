@@ -1,4 +1,4 @@
-"""Several reviewers of one example: each says one thing, and so many must say the same."""
+"""How many reviewers must approve an example; each says one thing, kept in `storage/examples`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes about files."""
+"""Routes of `/v1/files`: upload (refused above `--max-rows` lines), list, read, delete."""
 
 import asyncio
 import os

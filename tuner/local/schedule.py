@@ -1,4 +1,4 @@
-"""The order, wording and learning rate in which rows are trained on, and the early end."""
+"""Early stopping, and the order, wording and learning rate in which rows are trained on."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
