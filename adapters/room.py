@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import logging
 import re
+import secrets
 import shutil
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -96,6 +97,7 @@ class LocalRoom:
         self._clock = clock
         self._publish = publish
         self._exports = exports
+        self._files = exports.parent / "room-files"
         self._run = run
         self._count = itertools.count(1)
         self._watches: weakref.WeakSet[Subscription] = weakref.WeakSet()
@@ -187,7 +189,17 @@ class LocalRoom:
         self._tell(FileSent(event, path.name, path, size))
 
     async def forget_files(self) -> None:
+        """Those written for people, and those whose message is gone."""
         await asyncio.to_thread(shutil.rmtree, self._exports, ignore_errors=True)
+        async with self._store.reading() as records:
+            kept = await records.room.file_references()
+        await asyncio.to_thread(_unlink_others, self._files, frozenset(kept))
+
+    async def new_file(self, name: str) -> Attachment:
+        """A place for a file that will come with a message; whoever asked writes it there."""
+        path = self._files / secrets.token_hex(16)
+        await asyncio.to_thread(self._files.mkdir, mode=0o700, parents=True, exist_ok=True)
+        return Attachment(name, str(path), platform=LOCAL)
 
     async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
         with _as_surface_error():
@@ -207,6 +219,7 @@ class LocalRoom:
         *,
         reply_to: int | None = None,
         thread: int | None = None,
+        files: Sequence[Attachment] = (),
     ) -> RoomMessage:
         """A person writes."""
         async with self._store.writing() as records:
@@ -219,6 +232,7 @@ class LocalRoom:
                 at=self._clock.now(),
                 thread=thread,
                 reply_to=reply_to,
+                files=files,
             )
         self._tell(Posted(message))
         return message
@@ -233,7 +247,10 @@ class LocalRoom:
 
     async def delete(self, number: int) -> None:
         """A person takes a message back: its number stays, its text goes. Raises MessageGone."""
+        message = await self.message(number)
         await self.correct(number, "")
+        for file in message.files if message else ():
+            await asyncio.to_thread(Path(file.reference).unlink, missing_ok=True)
 
     async def mark(
         self, number: int, emoji: str, user: UserId, *, is_removed: bool = False
@@ -342,7 +359,7 @@ def drawn(message: RoomMessage, language: str = "") -> Drawn:
 
 def is_gone(message: RoomMessage) -> bool:
     """Whether its author has taken it back."""
-    return not message.text and message.body is None
+    return not (message.text or message.files) and message.body is None
 
 
 def is_command(message: RoomMessage) -> bool:
@@ -385,7 +402,14 @@ def to_said(message: RoomMessage) -> Message:
         at=message.at,
         reply_to=None if message.reply_to is None else MessageId(str(message.reply_to)),
         is_own=message.is_own,
+        files=message.files,
     )
+
+
+def _unlink_others(folder: Path, kept: frozenset[str]) -> None:
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if str(path) not in kept:
+            path.unlink(missing_ok=True)
 
 
 async def _chain(records: Records, number: int, limit: int) -> Sequence[RoomMessage]:

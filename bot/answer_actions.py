@@ -18,7 +18,7 @@ from bot.commands import Handlers
 from bot.conversation import NEW, question_of, said_before
 from bot.domain import MessageId, Role, Turn, TurnState
 from bot.errors import NotAllowed, NotNow
-from bot.events import MessageEdited
+from bot.events import STOP, MessageEdited
 from bot.examples.source_changes import source_edited
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
@@ -85,6 +85,7 @@ async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) ->
 @handlers.button("go_on", Role.STRANGER)
 async def go_on(request: Request, deps: Dependencies) -> Reply:
     """Continues an answer that was cut off; what is kept of it is the whole, from its beginning."""
+    deps.running.begin(request.event)
     turn, known = await _named(request, deps)
     if (said := said_already(request, known, deps, begun=turn.reply)) is not None:
         return said
@@ -109,6 +110,7 @@ async def again(request: Request, deps: Dependencies) -> Reply:
 
     From then on the newer one alone goes along with what is asked next.
     """
+    deps.running.begin(request.event)
     turn, known = await _named(request, deps)
     if (said := said_already(request, known, deps)) is not None:
         return said
@@ -142,19 +144,25 @@ async def new(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words(NEW))
 
 
-@handlers.reaction("❌", Role.STRANGER)
+@handlers.reaction(STOP, Role.STRANGER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
-    """❌ from the asker, a curator or an admin stops the answer; nothing more is paid for."""
-    message = deps.running.answer_of(request.clicked) if request.clicked else None
-    if message is None:
+    """❌ from the asker, a curator or an admin stops the answer; nothing more is paid for.
+
+    On the question too, before the first words; a button may name the event that asks for it.
+    """
+    name = request.argument or request.clicked
+    answer = deps.running.named(name) if name else None
+    if answer is None:
         return NoReply()
-    async with deps.store.reading() as records:
-        turn = await records.turns.by_message(request.id, request.place.channel, message)
-    if turn is None or turn.state is not TurnState.STREAMING:
-        return NoReply()
-    if turn.asker != request.by and request.role < Role.CURATOR:
+    if answer.asker != request.by and request.role < Role.CURATOR:
         raise NotAllowed(role=request.words("role.curator"), who=request.words("role.ask.curator"))
-    deps.running.stop(message)
+    if answer.message is not None:
+        async with deps.store.reading() as records:
+            channel = request.place.channel
+            turn = await records.turns.by_message(request.id, channel, answer.message)
+        if turn is not None and turn.state is not TurnState.STREAMING:
+            return NoReply()
+    answer.stop()
     return NoReply()
 
 

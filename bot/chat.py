@@ -313,7 +313,7 @@ class AnswerWriter:
         async with self._deps.store.writing() as records:
             if self._usage:
                 await self._spend(self._usage, records)
-            if self._question.turn is not None and state is TurnState.FAILED:
+            if self._question.turn is not None and state is not TurnState.STREAMING:
                 done = TurnState.DONE
                 await records.turns.change(self._request.id, self._question.turn.id, state=done)
 

@@ -264,6 +264,8 @@ class Dispatch:
         except Exception:
             log.exception("A question could not be handled", extra={"kind": event.what.kind})
             reply = Refused(words.error(AttuneError()))
+        finally:
+            self._answers.leave()
         return await named(reply, event.place, self._surface_of(event), is_page=True)
 
     def _surface_of(self, event: Event) -> Surface | None:
@@ -292,6 +294,18 @@ class Dispatch:
 
         A platform may let us whisper once a second; an answer is written while it is told.
         """
+        try:
+            await self._answer(event, ticket)
+        except asyncio.CancelledError:
+            if not self._answers.is_stopping():
+                raise
+            _uncancel()
+        finally:
+            self._answers.leave()
+        await self._finish(event.key)
+        self._deps.changed(event.what.kind)
+
+    async def _answer(self, event: Event, ticket: Ticket) -> None:
         outcome = await self._outcome(event)
         if isinstance(outcome.reply, Stream):
             await self._tell(event, outcome)
@@ -299,8 +313,6 @@ class Dispatch:
             telling = self._telling.take(event.subjects)
             ticket.leave()
             await self._in_turn(telling, partial(self._tell, event, outcome))
-        await self._finish(event.key)
-        self._deps.changed(event.what.kind)
 
     async def _outcome(self, event: Event) -> _Outcome:
         words, role = _words(event, _language(event)), Role.STRANGER
@@ -443,6 +455,7 @@ class Dispatch:
         if not request.may_ask and not what.is_addressed:
             return NoReply()
         access.require_leave_to_ask(request.may_ask)
+        self._deps.running.begin(request.event)
         await self._within_caps(request)
         return await self._act(self._event_handlers[what.kind], request)
 
@@ -507,6 +520,12 @@ class Dispatch:
             await self._inbox.end(key)
         except Exception:
             log.exception("An event could not be put away")
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
 
 
 def _read(row: InboxRow) -> Event | None:

@@ -20,6 +20,9 @@ from bot.domain import (
     User,
 )
 
+STOP = "❌"
+"""The emoji that ends an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
@@ -185,10 +188,15 @@ class Event:
         """Keys of what the event is about; events that share one take effect in their order.
 
         A click concerns the card and whoever clicked it: others are not kept waiting. A shortcut
-        reads the message for itself, and its form must open within seconds.
+        reads the message for itself, and its form must open within seconds. What stops an answer
+        waits for nothing, least of all for that answer.
         """
         what = self.what
         match what:
+            case ReactionChanged(emoji=emoji) if emoji == STOP:
+                return ()
+            case ButtonClicked(action=action) if action.partition(":")[0] == "stop":
+                return ()
             case MessageReceived():
                 return (self._key_of(what.message.id),)
             case ReactionChanged() | MessageEdited():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 from contextlib import aclosing
@@ -130,27 +129,20 @@ class ReplySender:
             with self._answers.storing(message):
                 await stream.posted(message)
 
-        running = self._answers.begin()
-        try:
-            async with aclosing(stream.pieces):
-                if isinstance(surface, CanStream):
-                    shown = replace(
-                        stream,
-                        posted=posted,
-                        begins=partial(self._begin, event),
-                        continued=running.add,
-                        stopped=running.stop,
-                    )
-                    await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
-                    return
-                text = "".join([piece async for piece in stream.pieces])
-                await posted(await surface.post(event.place, Text(text), key=event.key))
-        except asyncio.CancelledError:
-            if not self._answers.is_stopping():
-                raise
-            _uncancel()
-        finally:
-            self._answers.leave()
+        running = self._answers.begin(event)
+        async with aclosing(stream.pieces):
+            if isinstance(surface, CanStream):
+                shown = replace(
+                    stream,
+                    posted=posted,
+                    begins=partial(self._begin, event),
+                    continued=running.add,
+                    stopped=running.stop,
+                )
+                await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
+                return
+            text = "".join([piece async for piece in stream.pieces])
+            await posted(await surface.post(event.place, Text(text), key=event.key))
 
     async def _begin(self, event: Event) -> None:
         """Written before anything is shown, so that a later run knows where to look first."""
@@ -184,9 +176,3 @@ def _in_all_languages(event: Event, reply: D, words: Words) -> D:
     if event.place.workspace != LOCAL or isinstance(event.what, MessageReceived):
         return reply
     return replace(reply, other_words=words.translations())
-
-
-def _uncancel() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()

@@ -5,62 +5,74 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from bot.domain import MessageId
+from bot.domain import MessageId, UserId
+from bot.events import Event, MessageEdited, MessageReceived
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunningAnswer:
     """One answer, for whoever shows it, in whichever task that is done."""
 
-    _task: asyncio.Task[None]
-    _tasks: dict[MessageId, asyncio.Task[None]]
-    _stopping: set[asyncio.Task[None]]
+    task: asyncio.Task[None]
+    asker: UserId
+    names: set[str]
+    message: MessageId | None = None
+    is_stopping: bool = field(default=False)
 
     def add(self, message: MessageId) -> None:
         """One more message of the answer, by which it can be stopped too."""
-        self._tasks[message] = self._task
+        self.names.add(message)
 
     def stop(self) -> None:
-        self._stopping.add(self._task)
-        self._task.cancel()
+        """Once is enough: a second time would end what the first one leaves to be stored."""
+        if not self.is_stopping:
+            self.is_stopping = True
+            self.task.cancel()
 
 
 class RunningAnswers:
-    """The task of each answer by its message; the port is `bot.ports.dependencies`."""
+    """The task of each answer by its messages; the port is `bot.ports.dependencies`.
+
+    Before its first message it goes by the key of the event that asks for it, and by the message
+    of the question.
+    """
 
     def __init__(self) -> None:
-        self._tasks: dict[MessageId, asyncio.Task[None]] = {}
-        self._stopping: set[asyncio.Task[None]] = set()
+        self._answers: list[RunningAnswer] = []
         self.unstored: dict[MessageId, asyncio.Event] = {}
 
-    def stop(self, message: MessageId) -> bool:
-        task = self._tasks.get(message)
-        if task is None:
-            return False
-        self._stopping.add(task)
-        return task.cancel()
+    def named(self, name: str) -> RunningAnswer | None:
+        return next((one for one in self._answers if name in one.names), None)
 
-    def answer_of(self, message: MessageId) -> MessageId | None:
-        task = self._tasks.get(message)
-        return next((first for first, known in self._tasks.items() if known is task), None)
-
-    def begin(self) -> RunningAnswer:
-        """The answer that the current task writes."""
+    def begin(self, event: Event) -> RunningAnswer:
+        """The answer that the current task works on."""
+        known = self._own()
+        if known is not None:
+            return known
         task = asyncio.current_task()
         assert task is not None
-        return RunningAnswer(task, self._tasks, self._stopping)
+        names: set[str] = {event.key}
+        match event.what:
+            case MessageReceived(message=question):
+                names.add(question.id)
+            case MessageEdited(message=edited):
+                names.add(edited)
+        begun = RunningAnswer(task, event.user.id, names)
+        self._answers.append(begun)
+        return begun
 
     def is_stopping(self) -> bool:
-        return asyncio.current_task() in self._stopping
+        own = self._own()
+        return own is not None and own.is_stopping
 
     @contextmanager
     def storing(self, message: MessageId) -> Iterator[None]:
         """The answer of this task stands in `message`; the block stores so."""
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks[message] = task
+        if (own := self._own()) is not None:
+            own.message = own.message or message
+            own.add(message)
         stored = self.unstored[message] = asyncio.Event()
         try:
             yield
@@ -69,7 +81,10 @@ class RunningAnswers:
             stored.set()
 
     def leave(self) -> None:
+        """The current task works on no answer any more."""
         task = asyncio.current_task()
-        self._stopping = {known for known in self._stopping if known is not task}
-        for message in [known for known, kept in self._tasks.items() if kept is task]:
-            del self._tasks[message]
+        self._answers = [one for one in self._answers if one.task is not task]
+
+    def _own(self) -> RunningAnswer | None:
+        task = asyncio.current_task()
+        return next((one for one in self._answers if one.task is task), None)

@@ -264,7 +264,7 @@ class PersonalData:
         return rows[-1].number if len(rows) == limit else None
 
     async def _blank(self, these: ColumnElement[bool], **more: object) -> None:
-        gone = update(room_messages).where(these).values(text="", body=None, **more)
+        gone = update(room_messages).where(these).values(text="", body=None, files=None, **more)
         await self._connection.run(gone)
         self._connection.has_erased = True
 

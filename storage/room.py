@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import CTE, Column, Row, and_, delete, func, or_, select, update
 
-from bot.domain import LOCAL, ChannelId, RoomMessage, User, UserId
+from bot.domain import LOCAL, Attachment, ChannelId, RoomMessage, User, UserId
 from storage.connection import PAGE, Connection
 from storage.tables import room_messages, room_reactions
 
@@ -34,6 +34,7 @@ class Room:
         thread: int | None = None,
         reply_to: int | None = None,
         key: str | None = None,
+        files: Sequence[Attachment] = (),
     ) -> RoomMessage:
         # An upsert would burn a number each time, and people count them.
         stands = await self._by_key(key)
@@ -53,6 +54,7 @@ class Room:
             at=at,
             reply_to=reply_to,
             key=key,
+            files=list(files) or None,
         )
         row = (await self._connection.run(insert.returning(*_SHOWN))).one()
         return _message(row, {})
@@ -61,7 +63,9 @@ class Room:
         self, number: int, *, text: str, body: str | None, at: datetime
     ) -> RoomMessage | None:
         own = room_messages.c.number == number
-        changes = {"text": text, "body": body, "edited_at": at}
+        changes: dict[str, object] = {"text": text, "body": body, "edited_at": at}
+        if not text and body is None:
+            changes["files"] = None
         rewritten = update(room_messages).where(own).values(changes).returning(*_SHOWN)
         row = (await self._connection.run(rewritten)).one_or_none()
         return None if row is None else _message(row, await self._reactions([number]))
@@ -119,6 +123,13 @@ class Room:
     async def people(self) -> Sequence[UserId]:
         return list(map(UserId, await self._every(room_messages.c.author_id)))
 
+    async def file_references(self) -> Sequence[str]:
+        found: list[str] = []
+        with_files = select(room_messages.c.files).where(room_messages.c.files.is_not(None))
+        async for row in self._connection.stream(with_files, room_messages.c.number):
+            found += [one["reference"] for one in row.files]
+        return found
+
     async def _every(self, column: Column[Any]) -> Sequence[str]:
         found: list[str] = []
         while True:
@@ -150,4 +161,6 @@ _SHOWN = [column for column in room_messages.c if column.name not in ("workspace
 
 
 def _message(row: Row[Any], reactions: Reactions) -> RoomMessage:
-    return RoomMessage(**row._asdict(), reactions=tuple(reactions.get(row.number, ())))
+    values = row._asdict()
+    files = tuple(Attachment(**one) for one in values.pop("files") or ())
+    return RoomMessage(**values, files=files, reactions=tuple(reactions.get(row.number, ())))

@@ -13,7 +13,7 @@ from sqlalchemy import (
 )
 
 from bot.domain import User
-from storage.columns import Frozen, Utc, metadata
+from storage.columns import Frozen, Json, Utc, metadata
 from storage.schema import boolean_column, integer_column, text_column
 
 room_messages = Table(
@@ -32,6 +32,7 @@ room_messages = Table(
     Column("reply_to", Integer),
     Column("key", Text, unique=True),
     Column("author_id", Text),
+    Column("files", Json),
     sqlite_autoincrement=True,
 )
 Index(None, room_messages.c.channel, room_messages.c.thread)

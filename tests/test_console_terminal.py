@@ -96,6 +96,27 @@ async def test_ctrl_c_stops_the_answer_that_is_being_written(scene: Scene) -> No
     assert scene.happened()[1] == ReactionChanged(MessageId("2"), "❌")
 
 
+async def test_ctrl_c_stops_what_is_asked_before_the_first_word(scene: Scene) -> None:
+    stopped = asyncio.Event()
+
+    async def answer(event: Event) -> None:
+        if isinstance(event.what, ButtonClicked):
+            stopped.set()
+        else:
+            await stopped.wait()
+
+    scene.app.answer = answer
+
+    async def act(terminal: Terminal) -> None:
+        terminal.type("@attune hi\r")
+        await until(lambda: len(scene.app.events) == 1)
+        await terminal.presses("\x03", stopped.is_set)
+
+    await _visit(scene, act)
+
+    assert scene.happened()[1] == ButtonClicked("stop:room:1")
+
+
 async def test_a_running_job_is_shown_in_place_and_its_end_for_good(scene: Scene) -> None:
     async def act(terminal: Terminal) -> None:
         card = Card("Training", progress=Progress(1, 4), tone=Tone.BUSY)

@@ -517,6 +517,27 @@ async def test_the_asker_stops_an_answer(scene: Scene) -> None:
     assert await inbox(scene) == []
 
 
+@pytest.mark.parametrize("way", ["mark on the question", "button", "of somebody else"])
+async def test_an_answer_is_stopped_before_its_first_word(scene: Scene, way: str) -> None:
+    scene.host.fail(CHAT, hangs())
+    await scene.ask_only("@attune hi", by="mina")
+    await until(lambda: scene.host.count(CHAT) == 1)
+
+    if way == "mark on the question":
+        await scene.react(1, "❌", by="mina")
+    else:
+        by = "mina" if way == "button" else "omar"
+        await scene.handle(scene.event(ButtonClicked("stop:room:1"), key="e1", by=by))
+
+    if way == "of somebody else":
+        assert WHO[Role.CURATOR] in await scene.last()
+        assert await inbox(scene) != []
+        return
+    await scene.settle()
+    assert await scene.texts() == ["@attune hi"]
+    assert await inbox(scene) == []
+
+
 async def test_a_stop_that_comes_before_the_answer_is_stored_is_not_lost(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from nicegui import Client, ui
+from nicegui.elements.upload_files import FileUpload, SmallFileUpload
 from nicegui.props import Props
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
-from adapters.room import ASSISTANT, drawn
+from adapters.room import ASSISTANT, drawn, is_gone
 from adapters.studio import Studio, register_pages
 from adapters.studio.markup import quoted
 from adapters.studio.pages.lists import sorted_by
@@ -44,6 +46,8 @@ from bot.replies import (
     Text,
     Tone,
 )
+from tests.fakes.connected import CHAT, until
+from tests.fakes.faults import hangs
 from tests.scene import Scene
 from tests.studio_desk import MINA, OWNER, Desk
 
@@ -361,6 +365,53 @@ async def test_an_answer_is_stopped_while_it_is_written(window: User, scene: Sce
     await window.should_not_see("Stop", retries=20)
 
 
+async def test_an_answer_is_stopped_before_its_first_word(window: User, scene: Scene) -> None:
+    scene.host.fail(CHAT, hangs())
+    await window.open("/room/support")
+    window.find(marker="composer").type("@attune hi")
+    window.find(marker="send").click()
+    await window.should_see(marker="stop", retries=20)
+    await until(lambda: scene.host.count(CHAT) == 1)
+
+    window.find(marker="stop").click()
+
+    await window.should_not_see(marker="stop", retries=20)
+    await until(lambda: not scene.app.busy)
+    assert await scene.texts() == ["@attune hi"]
+
+
+async def test_a_file_goes_with_a_question_and_goes_when_that_is_taken_back(
+    window: User, scene: Scene
+) -> None:
+    room = scene.app.room
+    await window.open("/room/direct")
+    (upload,) = window.find(kind=ui.upload).elements
+    files: list[FileUpload] = [
+        SmallFileUpload(name, "text/csv", b"red;4") for name in ("stock.csv", "other.csv")
+    ]
+    await upload.handle_uploads(files)
+    await window.should_see("other.csv", retries=20)
+    window.find(marker="composer").type("How many red ones?")
+    window.find(marker="send").click()
+    await until(lambda: scene.host.count(CHAT) == 1)
+    await scene.settle()
+
+    (asked, _) = await room.recent(ChannelId("direct"), limit=5)
+    assert [file.name for file in asked.files] == ["stock.csv", "other.csv"]
+    prompt: Any = scene.host.last(CHAT).body["messages"]
+    assert "stock.csv:\n```\nred;4" in str(prompt[-1]["content"])
+    kept = [Path(file.reference) for file in asked.files]
+    kept[0].with_name("of a message that is gone").touch()
+    await room.forget_files()
+    assert sorted(kept[0].parent.iterdir()) == sorted(kept)
+
+    await room.delete(asked.number)
+    assert list(kept[0].parent.iterdir()) == []
+    after = await room.message(asked.number)
+    assert after is not None
+    assert is_gone(after)
+
+
 async def test_the_window_shows_that_it_works_until_what_was_asked_for_is_there(
     window: User, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,12 +436,6 @@ def is_working(window: User) -> bool:
     client = window.client
     assert client is not None
     return any("working" in one.classes and one.visible for one in client.elements.values())
-
-
-async def until(is_true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not is_true():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_list_is_sorted_and_filtered_by_what_its_address_says(

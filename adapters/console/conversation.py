@@ -59,6 +59,7 @@ class ConsoleSession:
         self.form: OpenForm | None = None
         # The form that was sent last: it opens again where it is refused.
         self._sent: dict[str, OpenForm] = {}
+        self._asked: dict[str, asyncio.Task[None]] = {}
         self.is_over = False
         self._app = app
         self._clock = clock
@@ -118,6 +119,11 @@ class ConsoleSession:
         return await self._send(
             events.ReactionChanged(_id(message), emoji, is_removed), _place(message)
         )
+
+    async def stop(self) -> None:
+        """Ends every answer that a line of this person is waiting for."""
+        for key in [key for key, task in self._asked.items() if not task.done()]:
+            await self._send(events.ButtonClicked(f"stop:{key}"))
 
     async def _speak(self, text: str) -> Outcome:
         message = await self.room.say(self.channel, self.speaker, text)
@@ -253,7 +259,11 @@ class ConsoleSession:
             locale=self._locale,
         )
         task = await self._app.handle(event)
-        return "" if task is None else _ended(task)
+        if task is None:
+            return ""
+        waiting = {key: asked for key, asked in self._asked.items() if not asked.done()}
+        self._asked = {**waiting, event.key: task}
+        return _ended(task)
 
 
 async def _ended(task: asyncio.Task[None]) -> str:

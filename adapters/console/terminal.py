@@ -28,9 +28,8 @@ from adapters.console.hints import USAGES, LineError
 from adapters.room import drawn
 from adapters.text_layout import clean
 from bot.domain import RoomMessage
+from bot.events import STOP
 from bot.replies import Card, Tone
-
-STOP = "❌"
 
 _SHOWN_AT_START = 20
 _PROMPT_LINES = 12
@@ -66,7 +65,6 @@ class _Screen:
         self._known: set[int] = set()
         self._group = asyncio.TaskGroup()
         self._working: set[asyncio.Task[None]] = set()
-        self._is_impatient = False
 
     async def run(self, watch: Subscription) -> None:
         """Show and read until the person leaves; once."""
@@ -103,7 +101,6 @@ class _Screen:
             self._session.app.invalidate()
 
     async def _run_line(self, line: str) -> None:
-        self._is_impatient = False
         try:
             self._deal_with(await self._conversation.run_line(line))
         except LineError as error:
@@ -122,10 +119,10 @@ class _Screen:
         self._tell(await outcome)
 
     async def _stop(self) -> None:
-        """Stop what is being written, or what will be as soon as it stands."""
-        self._is_impatient = bool(self._working) and not self._being_written
+        """Stop what is being written, and what this person waits for."""
         for message in list(self._being_written.values()):
             self._deal_with(await self._conversation.react(message, STOP))
+        await self._conversation.stop()
 
     async def _show(self, change: Change) -> None:
         match change:
@@ -142,8 +139,6 @@ class _Screen:
     async def _begin(self, message: RoomMessage) -> None:
         self._being_written[message.number] = message
         self._live[message.number] = _growing(message, message.text)
-        if self._is_impatient:
-            await self._stop()
 
     def _settle(self, message: RoomMessage) -> None:
         was_written = self._being_written.pop(message.number, None)

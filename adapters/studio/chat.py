@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from nicegui import Client, background_tasks, ui
 
@@ -24,18 +24,20 @@ from adapters.room import mentions, to_said, without_call
 from adapters.studio.downloads import deliver
 from adapters.studio.drawing import show_card
 from adapters.studio.forms import open_form
-from adapters.studio.message import MessageView, is_answer
+from adapters.studio.message import MessageView, WaitingView, is_answer
 from adapters.studio.notes import tell
 from adapters.studio.page_session import DIRECT, PageSession, is_refresh
 from bot import events
 from bot.commands import OptionKind
-from bot.domain import LOCAL, MessageId, Place, RoomMessage
+from bot.domain import LOCAL, Attachment, MessageId, Place, RoomMessage
 from bot.replies import Card, Field, FieldKind, Form, Listing, Refused
 
 log = logging.getLogger(__name__)
 
 _SHOWN = 40
 _MOST_HELD = 60
+_ANSWERED = ("again", "go_on")
+"""Buttons that a model answers."""
 
 
 class Conversation:
@@ -52,6 +54,8 @@ class Conversation:
         self._earlier.set_visibility(False)
         self._column = ui.element("div").classes("messages")
         self._column.props('role=log aria-live=polite aria-relevant="additions text"')
+        self._waiting: dict[str, WaitingView] = {}
+        self._foot = ui.element("div").classes("messages")
 
     @property
     def is_empty(self) -> bool:
@@ -71,8 +75,22 @@ class Conversation:
         self._earlier.set_visibility(len(page) >= _SHOWN)
         await self._tell_models([m for m in page if is_answer(m)])
 
+    def wait_for(self, key: str, message: RoomMessage) -> None:
+        """An answer is on its way, to the event of this key in the place of this message."""
+        if not self._belongs(message):
+            return
+        with self._foot:
+            self._waiting[key] = WaitingView(self._session, key, place_of(message), message.number)
+
+    def end_waiting(self, key: str) -> None:
+        if view := self._waiting.pop(key, None):
+            view.frame.delete()
+
     async def hear(self, change: Change) -> None:
         """Show a change, where it belongs here."""
+        match change:
+            case Posted() | Updated() if change.is_partial:
+                self._end_waiting_for(change.message)
         match change:
             case Posted():
                 await self._posted(change)
@@ -82,6 +100,12 @@ class Conversation:
                 self._views[change.number].stream(change.text)
             case ReactionsUpdated() if change.number in self._views:
                 await self._reload(change.number)
+
+    def _end_waiting_for(self, message: RoomMessage) -> None:
+        """Its first words stand, with a button of their own."""
+        for key, view in tuple(self._waiting.items()):
+            if key == message.key or view.question == message.reply_to:
+                self.end_waiting(key)
 
     async def _posted(self, change: Posted) -> None:
         message = change.message
@@ -198,14 +222,16 @@ class Room:
         page = await room.recent(self._session.channel, limit=limit, before=before)
         return [m for m in page if thread is None or thread in (m.thread, m.number)]
 
-    async def speak(self, text: str, *, thread: int | None = None) -> None:
-        """A line from the composer: a command, or words for the channel."""
-        if text.startswith("/"):
+    async def speak(
+        self, text: str, files: Sequence[Attachment] = (), *, thread: int | None = None
+    ) -> None:
+        """A line from the composer: a command, or words and files for the channel."""
+        if text.startswith("/") and not files:
             await self._command(text)
             return
         session = self._session
         message = await session.studio.room.say(
-            session.channel, session.speaker, text, thread=thread, reply_to=thread
+            session.channel, session.speaker, text, thread=thread, reply_to=thread, files=files
         )
         is_direct = session.channel == DIRECT
         what = events.MessageReceived(
@@ -213,7 +239,7 @@ class Room:
             is_addressed=is_direct or mentions(text) or await self._is_ours(thread),
             is_direct=is_direct,
         )
-        await session.send(what, place_of(message), key=f"room:{message.number}")
+        await self._ask(what, message, key=f"room:{message.number}")
 
     async def react(self, message: RoomMessage, emoji: str) -> None:
         """Put an emoji on, or take one's own off again."""
@@ -225,13 +251,31 @@ class Room:
         await self._session.send(what, place_of(message))
 
     async def click(self, message: RoomMessage, action: str) -> None:
-        task = await self._session.send(
-            events.ButtonClicked(action, _id(message)), place_of(message)
-        )
+        what = events.ButtonClicked(action, _id(message))
+        if action.partition(":")[0] in _ANSWERED:
+            task = await self._ask(what, message, key=self._session.new_key())
+        else:
+            task = await self._session.send(what, place_of(message))
         if task is not None:
             # The button spins until the click has had its effect.
             with self._session.working():
                 await _ended(task)
+
+    async def _ask(
+        self, what: events.What, message: RoomMessage, *, key: str
+    ) -> asyncio.Task[None] | None:
+        """What a model answers; the window shows that it waits, until the first words are there."""
+        task = await self._session.send(what, place_of(message), key=key)
+        if task is not None and not task.done():
+            for conversation in self._conversations:
+                conversation.wait_for(key, message)
+            background_tasks.create(self._end_waiting(task, key), name="studio: an answer")
+        return task
+
+    async def _end_waiting(self, task: asyncio.Task[None], key: str) -> None:
+        await _ended(task)
+        for conversation in self._conversations:
+            conversation.end_waiting(key)
 
     async def improve(self, message: RoomMessage) -> None:
         await self._session.send(
@@ -259,7 +303,7 @@ class Room:
         async def submit(values: Mapping[str, str]) -> str:
             await self._session.studio.room.correct(message.number, values["text"])
             what = events.MessageEdited(_id(message), without_call(values["text"]))
-            await self._session.send(what, place_of(message))
+            await self._ask(what, message, key=self._session.new_key())
             return ""
 
         open_form(self._session, form, submit)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import islice
 
 from nicegui import events as browser
@@ -12,6 +12,8 @@ from adapters.room import ASSISTANT
 from adapters.studio.markup import quoted
 from adapters.studio.notes import notify
 from adapters.studio.page_session import OF_PEOPLE, OWNER, PageSession, remember
+from adapters.studio.uploads import MessageFiles
+from bot.domain import Attachment
 
 _MOST_OFFERED = 7
 
@@ -33,7 +35,7 @@ class Composer:
     def __init__(
         self,
         session: PageSession,
-        send: Callable[[str], Awaitable[None]],
+        send: Callable[[str, Sequence[Attachment]], Awaitable[None]],
         *,
         hint: str,
         can_speak_as: bool = False,
@@ -45,9 +47,11 @@ class Composer:
         with ui.element("div").classes("composer") as self._frame:
             self._offers = ui.element("div").classes("offers").props("role=listbox")
             self._offers.set_visibility(False)
+            self._files = MessageFiles(session, self._frame)
             with ui.element("div").classes("composer-line"):
                 if can_speak_as:
                     self._draw_speaker()
+                self._files.draw_button()
                 self._field = ui.textarea(placeholder=hint, on_change=self._typed)
                 self._field.props("outlined autogrow dense rows=1 input-style='max-height:160px'")
                 self._field.props(f"aria-label={quoted(hint)}").classes("composer-field").mark(
@@ -99,7 +103,7 @@ class Composer:
 
     async def _clicked(self) -> None:
         text = str(self._field.value or "")
-        if not text.strip():
+        if not text.strip() and not self._files.chosen:
             self._field.run_method("focus")
         await self._finish(text)
 
@@ -118,10 +122,10 @@ class Composer:
 
     async def _finish(self, text: str) -> None:
         self._offer([])
-        if not text.strip():
+        if not text.strip() and not self._files.chosen:
             return
         self._field.set_value("")
-        await self._send(text.strip())
+        await self._send(text.strip(), await self._files.take())
 
     def _typed(self, change: browser.ValueChangeEventArguments[str | None]) -> None:
         text = change.value or ""

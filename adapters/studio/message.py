@@ -14,12 +14,14 @@ from adapters.studio import drawing
 from adapters.studio.dialogs import in_page
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
-from bot.domain import RoomMessage
+from adapters.studio.uploads import draw_file
+from bot.domain import Place, RoomMessage
+from bot.events import STOP, ButtonClicked
 from bot.replies import Card, Drawn, Text
 
 Act = Callable[[], Awaitable[None]]
 
-TEACH, APPROVE, GOOD, BAD, STOP = "🎓", "✅", "👍", "👎", "❌"
+TEACH, APPROVE, GOOD, BAD = "🎓", "✅", "👍", "👎"
 _FACES = ("#ef5f8f", "#26a69a", "#5c6bc0", "#ff8a50", "#8e6bc0", "#3d9fd8", "#7aa63a", "#c2705a")
 
 
@@ -114,6 +116,11 @@ class MessageView:
             self._draw_head()
             with ui.element("div").classes("message-content"):
                 self._draw_content()
+            if self.message.files and not is_gone(self.message):
+                with ui.element("div").classes("files"):
+                    for file in self.message.files:
+                        with ui.element("span").classes("file"):
+                            draw_file(file)
             self._reactions = ui.element("div").classes("reactions")
             with self._reactions:
                 self._draw_reactions()
@@ -161,8 +168,7 @@ class MessageView:
         async def stop() -> None:
             await self._actions.react(self.message, STOP)
 
-        button = ui.button(self._session.say("studio.stop"), icon="stop_circle", on_click=stop)
-        button.props("outline dense no-caps size=sm").classes("stop").mark("stop")
+        _stop_button(self._session, stop)
 
     def _draw_reactions(self) -> None:
         mine = {emoji for emoji, user in self.message.reactions if user == self._session.speaker.id}
@@ -231,6 +237,28 @@ class MessageView:
 
     async def _take_back(self) -> None:
         await self._actions.take_back(self.message)
+
+
+class WaitingView:
+    """In the place of an answer of which no word is there yet: the way to stop it."""
+
+    def __init__(self, session: PageSession, key: str, place: Place, question: int) -> None:
+        self.question = question
+
+        async def stop() -> None:
+            button.props("loading")
+            await session.send(ButtonClicked(f"stop:{key}"), place)
+
+        with ui.element("article").classes("message awaited") as self.frame:
+            _face(ASSISTANT.name, is_own=True)
+            with ui.element("div").classes("message-body"):
+                ui.label("").classes("writing").props("aria-hidden=true")
+                button = _stop_button(session, stop)
+
+
+def _stop_button(session: PageSession, stop: Act) -> ui.button:
+    button = ui.button(session.say("studio.stop"), icon="stop_circle", on_click=stop)
+    return button.props("outline dense no-caps size=sm").classes("stop").mark("stop")
 
 
 def is_answer(message: RoomMessage) -> bool:

@@ -93,6 +93,10 @@ class PageSession:
         self.sent.add(event.key)
         return await self.studio.app.handle(event)
 
+    def new_key(self) -> str:
+        """Of an event that no message stands for."""
+        return self.studio.room.new_key(self.view)
+
     async def ask(
         self,
         what: events.What,
@@ -141,7 +145,7 @@ class PageSession:
 
     def _event(self, what: events.What, place: Place, user: User, key: str | None) -> events.Event:
         return events.Event(
-            key=key or self.studio.room.new_key(self.view),
+            key=key or self.new_key(),
             place=place,
             user=user,
             at=self.studio.clock.now(),

@@ -1,23 +1,34 @@
-"""Taking a file from the browser: dropped or chosen, and deleted once it was used."""
+"""Taking files from the browser: dropped, pasted or chosen."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from nicegui import events as browser
 from nicegui import ui
 
+from adapters.studio.markup import quoted
 from adapters.studio.notes import notify
 from adapters.studio.page_session import PageSession
 from bot.domain import LOCAL, Attachment
 
-_MOST_MEBIBYTES = 1024
+_MOST_MEBIBYTES, _MESSAGE_MEBIBYTES = 1024, 25
+"""Of an import, and of a file that comes with a message."""
+_PATIENCE_SECONDS = 60
 
 _PICK = "() => runMethod({id}, 'pickFiles', [])"
 _OVER = "(e) => { e.preventDefault(); e.currentTarget.classList.add('over') }"
 _LEAVE = "(e) => e.currentTarget.classList.remove('over')"
+_PASTE = """(e) => {{
+  if (!e.clipboardData.files.length) return;
+  e.preventDefault();
+  runMethod({id}, 'addFiles', [e.clipboardData.files]);
+}}"""
 _DROP = """(e) => {{
   e.preventDefault(); e.currentTarget.classList.remove('over');
   runMethod({id}, 'addFiles', [e.dataTransfer.files]);
@@ -34,6 +45,98 @@ def upload_area(
     _UploadArea(session, use, label)
 
 
+class MessageFiles:
+    """The files that will go with the next message: chosen, dropped on its composer or pasted."""
+
+    def __init__(self, session: PageSession, composer: ui.element) -> None:
+        self._session = session
+        self._chosen: dict[str, Attachment] = {}
+        self._sending = 0
+        self._all_here = asyncio.Event()
+        self._all_here.set()
+        self._transfer = ui.upload(
+            on_upload=self._receive,
+            on_begin_upload=lambda: self._count(1),
+            on_rejected=lambda: _refuse(session, _MESSAGE_MEBIBYTES),
+            auto_upload=True,
+            multiple=True,
+            max_file_size=_MESSAGE_MEBIBYTES * 1024 * 1024,
+        ).classes("transfer")
+        self._shown = ui.element("div").classes("files")
+        composer.on("dragover", js_handler=_OVER)
+        composer.on("dragleave", js_handler=_LEAVE)
+        composer.on("drop", js_handler=_DROP.format(id=self._transfer.id))
+        composer.on("paste", js_handler=_PASTE.format(id=self._transfer.id))
+        ui.context.client.on_delete(self._forget)
+
+    @property
+    def chosen(self) -> Sequence[Attachment]:
+        return tuple(self._chosen.values())
+
+    def draw_button(self) -> None:
+        label = quoted(self._session.say("studio.attach"))
+        button = ui.button(icon="attach_file", color=None).classes("quiet")
+        button.props(f"flat round aria-label={label} title={label}").mark("attach")
+        button.on("click", js_handler=_PICK.format(id=self._transfer.id))
+
+    async def take(self) -> Sequence[Attachment]:
+        """They belong to a message from now on; one that is still on its way is waited for."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE_SECONDS):
+                await self._all_here.wait()
+        return self._take()
+
+    def _take(self) -> Sequence[Attachment]:
+        taken = self.chosen
+        self._chosen.clear()
+        self._shown.clear()
+        return taken
+
+    def _count(self, by: int) -> None:
+        self._sending = max(0, self._sending + by)
+        if self._sending:
+            self._all_here.clear()
+        else:
+            self._all_here.set()
+
+    def _forget(self) -> None:
+        for file in self._take():
+            Path(file.reference).unlink(missing_ok=True)
+
+    async def _receive(self, upload: browser.UploadEventArguments) -> None:
+        made = await self._session.studio.room.new_file(_name_of(upload))
+        await upload.file.save(made.reference)
+        file = replace(made, size=upload.file.size())
+        self._chosen[file.reference] = file
+        self._transfer.run_method("removeUploadedFiles")
+        self._count(-1)
+        with self._shown, ui.element("span").classes("file") as shown:
+            draw_file(file)
+
+            def drop() -> None:
+                self._chosen.pop(file.reference, None)
+                Path(file.reference).unlink(missing_ok=True)
+                shown.delete()
+
+            close = ui.button(icon="close", on_click=drop, color=None).classes("quiet")
+            label = quoted(self._session.say("studio.detach", name=file.name))
+            close.props(f"flat round dense size=xs aria-label={label}")
+
+
+def draw_file(file: Attachment) -> None:
+    """A file's name."""
+    ui.icon("attach_file").props("aria-hidden=true")
+    ui.label(file.name).classes("file-name")
+
+
+def _name_of(upload: browser.UploadEventArguments) -> str:
+    return Path(upload.file.name.replace("\\", "/")).name or "upload"
+
+
+def _refuse(session: PageSession, most: int) -> None:
+    notify(session.say("studio.too_big", most=most), kind="warning")
+
+
 class _UploadArea:
     def __init__(
         self, session: PageSession, use: Callable[[Attachment], Awaitable[None]], label: str
@@ -44,7 +147,7 @@ class _UploadArea:
         transfer = ui.upload(
             on_upload=self._receive,
             on_begin_upload=self._show_sending,
-            on_rejected=self._refuse,
+            on_rejected=lambda: _refuse(session, _MOST_MEBIBYTES),
             auto_upload=True,
             max_file_size=_MOST_MEBIBYTES * 1024 * 1024,
         ).classes("transfer")
@@ -59,12 +162,9 @@ class _UploadArea:
     def _show_sending(self) -> None:
         self._label.set_text(self._session.say("studio.sending"))
 
-    def _refuse(self) -> None:
-        notify(self._session.say("studio.too_big", most=_MOST_MEBIBYTES), kind="warning")
-
     async def _receive(self, upload: browser.UploadEventArguments) -> None:
         with TemporaryDirectory(prefix="attune-upload-") as folder:
             path = Path(folder) / "upload"
             await upload.file.save(path)
-            name = Path(upload.file.name.replace("\\", "/")).name or "upload"
-            await self._use(Attachment(name, str(path), upload.file.size(), platform=LOCAL))
+            file = Attachment(_name_of(upload), str(path), upload.file.size(), platform=LOCAL)
+            await self._use(file)

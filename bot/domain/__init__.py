@@ -574,3 +574,4 @@ class RoomMessage:
     reply_to: int | None = None
     key: str | None = None
     reactions: tuple[tuple[str, UserId], ...] = ()
+    files: tuple[Attachment, ...] = ()

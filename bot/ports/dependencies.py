@@ -33,6 +33,16 @@ class Surfaces(Protocol):
         ...
 
 
+class RunningAnswer(Protocol):
+    """An answer that is worked on; `message` is its first one, once it stands."""
+
+    @property
+    def asker(self) -> UserId: ...
+    @property
+    def message(self) -> MessageId | None: ...
+    def stop(self) -> None: ...
+
+
 class RunningAnswers(Protocol):
     """The answers being written right now."""
 
@@ -41,12 +51,12 @@ class RunningAnswers(Protocol):
         """Answers just posted that are not known by their message yet; set once they are."""
         ...
 
-    def stop(self, message: MessageId) -> bool:
-        """True if that message was still being written."""
+    def begin(self, event: Event) -> object:
+        """From here on what the current task does for the event can be stopped."""
         ...
 
-    def answer_of(self, message: MessageId) -> MessageId | None:
-        """The first message of the running answer that this message is a part of."""
+    def named(self, name: str) -> RunningAnswer | None:
+        """By one of its messages, by its question, or by the key of what asks for it."""
         ...
 
     def is_stopping(self) -> bool:

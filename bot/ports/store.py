@@ -15,6 +15,7 @@ from typing import Protocol
 from bot.domain import (
     Assistant,
     AssistantId,
+    Attachment,
     AuditEntry,
     Binding,
     ChannelId,
@@ -470,6 +471,7 @@ class Room(Protocol):
         thread: int | None = None,
         reply_to: int | None = None,
         key: str | None = None,
+        files: Sequence[Attachment] = (),
     ) -> RoomMessage:
         """A message with the same key is edited instead. Numbers count up from 1."""
         ...
@@ -496,6 +498,10 @@ class Room(Protocol):
 
     async def people(self) -> Sequence[UserId]:
         """Who has said anything, the assistant too, by id."""
+        ...
+
+    async def file_references(self) -> Sequence[str]:
+        """Of every file that a message still has."""
         ...
 
 

@@ -82,6 +82,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.hint_direct": "Ask Attune, or / for commands",
     "studio.hint_thread": "Reply in the thread",
     "studio.send": "Send",
+    "studio.attach": "Attach files: text, PDF, Word or pictures",
+    "studio.detach": "Leave {name} out",
     "studio.stop": "Stop",
     "studio.speak_as": "Speak as",
     "studio.name": "Name",

@@ -80,6 +80,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.hint": "在 #{channel} 发消息，@attune 提问，/ 看命令",
     "studio.hint_direct": "问 Attune，或输入 / 看命令",
     "studio.hint_thread": "在消息串里回复",
+    "studio.attach": "附上文件：文本、PDF、Word 或图片",
+    "studio.detach": "不附 {name}",
     "studio.send": "发送",
     "studio.stop": "停止",
     "studio.speak_as": "换个名字说话",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
-from bot.domain import ChannelId, RoomMessage, User, UserId
+from bot.domain import Attachment, ChannelId, RoomMessage, User, UserId
 from bot.ports.store import Store
 
 
@@ -29,6 +29,7 @@ class MemoryRoom:
         thread: int | None = None,
         reply_to: int | None = None,
         key: str | None = None,
+        files: Sequence[Attachment] = (),
     ) -> RoomMessage:
         standing = next((m for m in self.messages.values() if key and m.key == key), None)
         if standing:
@@ -38,7 +39,18 @@ class MemoryRoom:
         self.writes += 1
         number = len(self.messages) + 1
         self.messages[number] = RoomMessage(
-            number, channel, thread, author, text, body, is_own, at, None, reply_to, key
+            number,
+            channel,
+            thread,
+            author,
+            text,
+            body,
+            is_own,
+            at,
+            None,
+            reply_to,
+            key,
+            files=tuple(files),
         )
         return self.messages[number]
 
@@ -49,6 +61,8 @@ class MemoryRoom:
             return None
         self.writes += 1
         self.messages[number] = replace(self.messages[number], text=text, body=body, edited_at=at)
+        if not text and body is None:
+            self.messages[number] = replace(self.messages[number], files=())
         return self.messages[number]
 
     async def get(self, number: int) -> RoomMessage | None:
@@ -68,6 +82,9 @@ class MemoryRoom:
         if thread is not None:
             found = [m for m in found if thread in (m.number, m.thread)]
         return found[-limit:]
+
+    async def file_references(self) -> Sequence[str]:
+        return [file.reference for one in self.messages.values() for file in one.files]
 
     async def channels(self) -> Sequence[ChannelId]:
         return sorted({message.channel for message in self.messages.values()})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fastapi import Request
 from nicegui import ui
 
@@ -15,7 +17,7 @@ from adapters.studio.page_session import DIRECT, PageSession, Studio
 from adapters.studio.shell import empty, follow, middle, page_session_of, shell, train_label
 from adapters.studio.tour import Tour
 from bot import events
-from bot.domain import LOCAL, ChannelId
+from bot.domain import LOCAL, Attachment, ChannelId
 from bot.replies import Button, Card, Form, Listing, ListingRow, Refused
 
 _WAITING = 8
@@ -100,8 +102,8 @@ class _RoomPage:
             self._model.set_text(facts.get("model", ""))
             self._trainer.text = train_label(self._session, told)
 
-    async def _speak(self, text: str) -> None:
-        await self._room.speak(text)
+    async def _speak(self, text: str, files: Sequence[Attachment]) -> None:
+        await self._room.speak(text, files)
         ui.run_javascript("attune.toBottom(true)")
 
     def write(self, text: str) -> None:
@@ -177,8 +179,8 @@ class _RoomPage:
                 close.props(f"flat round dense size=sm aria-label={quoted(say('studio.close'))}")
             self._thread = Conversation(self._session, self._room, thread=number)
 
-            async def speak(text: str) -> None:
-                await self._room.speak(text, thread=number)
+            async def speak(text: str, files: Sequence[Attachment]) -> None:
+                await self._room.speak(text, files, thread=number)
 
             Composer(self._session, speak, hint=say("studio.hint_thread"))
         self._room.add(self._thread)

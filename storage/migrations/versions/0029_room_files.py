@@ -1,0 +1,13 @@
+"""The files that come with a message of the room."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0029"
+down_revision = "0028"
+
+
+def upgrade() -> None:
+    op.add_column("room_messages", sa.Column("files", sa.Text(), nullable=True))
