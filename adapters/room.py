@@ -109,7 +109,7 @@ class LocalRoom:
         return watch
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
-        return _id(await self._post(place, reply, key=key))
+        return id_of(await self._post(place, reply, key=key))
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
         self._tell(Updated(await self._rewrite(_number(message), reply)))
@@ -150,7 +150,7 @@ class LocalRoom:
                     self._tell(Streaming(message.number, _storable(written)))
                 elif written.strip():
                     message = await self._begin(place, written, stream.standing, key)
-                    await stream.posted(_id(message))
+                    await stream.posted(id_of(message))
             buttons = tuple(one for one in stream.buttons() if not one.action.startswith(VOTE))
         finally:
             if message:
@@ -159,7 +159,7 @@ class LocalRoom:
                 await self._close(message.number, answer)
         if message is None:
             raise EmptyAnswer
-        return _id(message)
+        return id_of(message)
 
     async def _begin(
         self, place: Place, written: str, standing: MessageId | None, key: str
@@ -393,10 +393,9 @@ def without_call(text: str) -> str:
 
 def to_said(message: RoomMessage) -> Message:
     """A message in the core's words; a person's is without the mention it begins with."""
-    thread = None if message.thread is None else MessageId(str(message.thread))
     return Message(
-        place=Place(LOCAL, message.channel, thread),
-        id=_id(message),
+        place=place_of(message),
+        id=id_of(message),
         author=message.author,
         text=message.text if message.is_own else without_call(message.text),
         at=message.at,
@@ -506,7 +505,12 @@ def _found(message: RoomMessage | None) -> RoomMessage:
     return message
 
 
-def _id(message: RoomMessage) -> MessageId:
+def place_of(message: RoomMessage) -> Place:
+    thread = None if message.thread is None else MessageId(str(message.thread))
+    return Place(LOCAL, message.channel, thread)
+
+
+def id_of(message: RoomMessage) -> MessageId:
     return MessageId(str(message.number))
 
 

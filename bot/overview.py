@@ -130,11 +130,9 @@ async def channel(request: Request, deps: Dependencies) -> Reply:
 async def _new_rows(request: Request, records: Records) -> int:
     """Examples that the next training would be the first to learn."""
     mine = request.assistant.id
-    jobs = await records.jobs.page(request.id, assistant=mine, limit=_RECENT)
-    done = (one for one in jobs if one.phase is Phase.SUCCEEDED)
-    learned = next((one.snapshot for one in done if one.method is Method.SUPERVISED), None)
+    last = await records.jobs.newest_success(request.id, mine, method=Method.SUPERVISED)
     return await records.training_offers.new_rows(
-        request.id, mine, Method.SUPERVISED, learned=learned
+        request.id, mine, Method.SUPERVISED, learned=last.snapshot if last else None
     )
 
 

@@ -440,6 +440,7 @@ CALLS: dict[str, Call] = {
 
 # These serve the loops of the whole installation, or the local workspace alone.
 FOR_EVERYBODY = {
+    "room.file_references",
     "workspaces.page",
     "direct_choices.chosen",
     "direct_choices.of",

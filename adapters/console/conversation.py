@@ -15,16 +15,18 @@ from adapters.room import (
     ASSISTANT,
     LocalRoom,
     drawn,
+    id_of,
     is_addressed,
     is_gone,
     mentions,
+    place_of,
     to_said,
     without_call,
 )
 from adapters.text_layout import clean_line
 from bot import events
 from bot.commands import Catalogue
-from bot.domain import LOCAL, ChannelId, MessageId, Place, RoomMessage, User, UserId
+from bot.domain import LOCAL, ChannelId, Place, RoomMessage, User, UserId
 from bot.ports.dependencies import App
 from bot.ports.store import Clock
 
@@ -117,13 +119,13 @@ class ConsoleSession:
         """Put an emoji on a message, or take it off."""
         await self.room.mark(message.number, emoji, self.speaker.id, is_removed=is_removed)
         return await self._send(
-            events.ReactionChanged(_id(message), emoji, is_removed), _place(message)
+            events.ReactionChanged(id_of(message), emoji, is_removed), place_of(message)
         )
 
     async def stop(self) -> None:
         """Ends every answer that a line of this person is waiting for."""
         for key in [key for key, task in self._asked.items() if not task.done()]:
-            await self._send(events.ButtonClicked(f"stop:{key}"))
+            await self._app.handle(self._event(events.ButtonClicked(f"stop:{key}")))
 
     async def _speak(self, text: str) -> Outcome:
         message = await self.room.say(self.channel, self.speaker, text)
@@ -139,7 +141,7 @@ class ConsoleSession:
 
     async def _spoken(self, message: RoomMessage, *, is_called: bool) -> Outcome:
         what = events.MessageReceived(to_said(message), is_addressed=is_called)
-        return await self._send(what, _place(message), key=f"room:{message.number}")
+        return await self._send(what, place_of(message), key=f"room:{message.number}")
 
     async def _tune(self, rest: str) -> Outcome:
         words, attachment = take_file(rest, self.catalogue)
@@ -149,7 +151,7 @@ class ConsoleSession:
         number, label = _number_and_label(rest)
         message = await self._find(number, lambda message: bool(labels(drawn(message))))
         action = find_action(drawn(message), label, number=message.number)
-        return await self._send(events.ButtonClicked(action, _id(message)), _place(message))
+        return await self._send(events.ButtonClicked(action, id_of(message)), place_of(message))
 
     async def _react(self, rest: str) -> Outcome:
         number, emoji = _number_and_text(rest, "react")
@@ -164,7 +166,7 @@ class ConsoleSession:
         message = await self._find_own(number)
         await self.room.correct(message.number, text)
         return await self._send(
-            events.MessageEdited(_id(message), without_call(text)), _place(message)
+            events.MessageEdited(id_of(message), without_call(text)), place_of(message)
         )
 
     async def _delete(self, rest: str) -> Outcome:
@@ -172,7 +174,7 @@ class ConsoleSession:
             raise misread("delete")
         message = await self._find_own(rest)
         await self.room.delete(message.number)
-        return await self._send(events.MessagesDeleted((_id(message),)), _place(message))
+        return await self._send(events.MessagesDeleted((id_of(message),)), place_of(message))
 
     async def _fill(self, rest: str) -> Outcome:
         name, _, text = rest.partition(" ")
@@ -247,10 +249,10 @@ class ConsoleSession:
                 return message
         raise LineError("console.none_fits")
 
-    async def _send(
+    def _event(
         self, what: events.What, place: Place | None = None, *, key: str | None = None
-    ) -> Outcome:
-        event = events.Event(
+    ) -> events.Event:
+        return events.Event(
             key=key or self.room.new_key(VIEW),
             place=place or Place(LOCAL, self.channel),
             user=self.speaker,
@@ -258,6 +260,11 @@ class ConsoleSession:
             what=what,
             locale=self._locale,
         )
+
+    async def _send(
+        self, what: events.What, place: Place | None = None, *, key: str | None = None
+    ) -> Outcome:
+        event = self._event(what, place, key=key)
         task = await self._app.handle(event)
         if task is None:
             return ""
@@ -287,12 +294,3 @@ def _number_and_label(rest: str) -> tuple[str, str]:
     if not label.strip():
         raise misread("click")
     return number, label.strip()
-
-
-def _id(message: RoomMessage) -> MessageId:
-    return MessageId(str(message.number))
-
-
-def _place(message: RoomMessage) -> Place:
-    thread = None if message.thread is None else MessageId(str(message.thread))
-    return Place(LOCAL, message.channel, thread)

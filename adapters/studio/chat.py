@@ -20,7 +20,7 @@ from adapters.changes import (
     Subscription,
     Updated,
 )
-from adapters.room import mentions, to_said, without_call
+from adapters.room import id_of, mentions, place_of, to_said, without_call
 from adapters.studio.downloads import deliver
 from adapters.studio.drawing import show_card
 from adapters.studio.forms import open_form
@@ -29,7 +29,7 @@ from adapters.studio.notes import tell
 from adapters.studio.page_session import DIRECT, PageSession, is_refresh
 from bot import events
 from bot.commands import OptionKind
-from bot.domain import LOCAL, Attachment, MessageId, Place, RoomMessage
+from bot.domain import LOCAL, Attachment, Place, RoomMessage
 from bot.replies import Card, Field, FieldKind, Form, Listing, Refused
 
 log = logging.getLogger(__name__)
@@ -247,11 +247,11 @@ class Room:
         now = await room.message(message.number)
         is_removed = now is not None and (emoji, me) in now.reactions
         await room.mark(message.number, emoji, me, is_removed=is_removed)
-        what = events.ReactionChanged(_id(message), emoji, is_removed)
+        what = events.ReactionChanged(id_of(message), emoji, is_removed)
         await self._session.send(what, place_of(message))
 
     async def click(self, message: RoomMessage, action: str) -> None:
-        what = events.ButtonClicked(action, _id(message))
+        what = events.ButtonClicked(action, id_of(message))
         if action.partition(":")[0] in _ANSWERED:
             task = await self._ask(what, message, key=self._session.new_key())
         else:
@@ -302,7 +302,7 @@ class Room:
 
         async def submit(values: Mapping[str, str]) -> str:
             await self._session.studio.room.correct(message.number, values["text"])
-            what = events.MessageEdited(_id(message), without_call(values["text"]))
+            what = events.MessageEdited(id_of(message), without_call(values["text"]))
             await self._ask(what, message, key=self._session.new_key())
             return ""
 
@@ -310,7 +310,7 @@ class Room:
 
     async def take_back(self, message: RoomMessage) -> None:
         await self._session.studio.room.delete(message.number)
-        await self._session.send(events.MessagesDeleted((_id(message),)), place_of(message))
+        await self._session.send(events.MessagesDeleted((id_of(message),)), place_of(message))
 
     async def open_thread(self, number: int) -> None:
         if self.show_thread is not None:
@@ -369,15 +369,6 @@ class Room:
                     await conversation.hear(change)
 
 
-def place_of(message: RoomMessage) -> Place:
-    thread = None if message.thread is None else MessageId(str(message.thread))
-    return Place(LOCAL, message.channel, thread)
-
-
 async def _ended(task: asyncio.Task[None]) -> None:
     # Waited for, not awaited: closing a window must not cancel what the app does.
     await asyncio.wait({task})
-
-
-def _id(message: RoomMessage) -> MessageId:
-    return MessageId(str(message.number))

@@ -9,6 +9,7 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.room import ASSISTANT
+from adapters.studio.drawing import draw_option
 from adapters.studio.markup import quoted
 from adapters.studio.notes import notify
 from adapters.studio.page_session import OF_PEOPLE, OWNER, PageSession, remember
@@ -157,9 +158,7 @@ class Composer:
                 self._draw_offer(index, line)
 
     def _draw_offer(self, index: int, line: str) -> None:
-        is_chosen = index == self._chosen
-        row = ui.element("div").classes("offer" + (" chosen" if is_chosen else ""))
-        row.props(f"role=option aria-selected={'true' if is_chosen else 'false'}")
+        row = draw_option(is_chosen=index == self._chosen)
         row.on("click", lambda: self._write_offer(line))
         with row:
             ui.label(line).classes("offer-words")

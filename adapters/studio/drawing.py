@@ -190,6 +190,17 @@ def draw_chart(chart: Chart, *, can_zoom: bool = False) -> ui.echart:
     return drawn
 
 
+def draw_option(*, is_chosen: bool) -> ui.element:
+    """A line of a list from which arrows and Enter choose."""
+    row = ui.element("div").classes("offer" + (" chosen" if is_chosen else ""))
+    return row.props(f"role=option aria-selected={'true' if is_chosen else 'false'}")
+
+
+def by_name(told: Card | ListingRow) -> dict[str, str]:
+    """The values of its facts, by what they are about."""
+    return {fact.name: fact.value for fact in told.facts}
+
+
 def draw_facts(facts: Sequence[Fact]) -> list[ui.label]:
     """Label and value, as a list that screen readers announce as such; back come the values."""
     values: list[ui.label] = []

@@ -10,6 +10,7 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio.dialogs import in_page, open_dialog
+from adapters.studio.drawing import by_name, draw_option
 from adapters.studio.markup import quoted
 from adapters.studio.navigation import GROUPS, channel_title, listed
 from adapters.studio.page_session import PageSession, remember
@@ -111,7 +112,7 @@ class Palette:
         if wanted:
             kind = self._session.say("noun.example")
             for line in await self._lines("examples", search=text, limit=_EXAMPLES):
-                facts = {fact.name: fact.value for fact in line.facts}
+                facts = by_name(line)
                 title = facts.get("question") or line.text
                 address = f"/examples?open={line.id}"
                 found.append(
@@ -135,9 +136,7 @@ class Palette:
         )
 
     def _draw_destination(self, index: int, place: Destination) -> None:
-        is_chosen = index == self._chosen
-        row = ui.element("div").classes("offer" + (" chosen" if is_chosen else ""))
-        row.props(f"id=found-{index} role=option aria-selected={'true' if is_chosen else 'false'}")
+        row = draw_option(is_chosen=index == self._chosen).props(f"id=found-{index}")
         row.on("click", lambda: self._go(place))
         with row:
             ui.label(place.title).classes("found-title")

@@ -6,6 +6,7 @@ from typing import Any
 
 from nicegui import ui
 
+from adapters.studio.drawing import by_name
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
 from bot.replies import Listing
@@ -43,7 +44,7 @@ def draw_scores(session: PageSession, measures: Listing) -> None:
 def scores_of(measures: Listing) -> list[Score]:
     found: list[Score] = []
     for line in measures.lines:
-        facts = {fact.name: fact.value for fact in line.facts}
+        facts = by_name(line)
         if "mean" in facts:
             mean, low, high = (float(facts[name]) for name in ("mean", "low", "high"))
             found.append((line.text, mean, low, high))

@@ -257,6 +257,15 @@ def empty(
             ui.link(label, address).classes("empty-way")
 
 
+def empty_page(
+    session: PageSession, page: str, icon: str, *, ways: Mapping[str, str] = MappingProxyType({})
+) -> None:
+    """What a page of the sidebar says while there is nothing; `ways` as keys of the catalogue."""
+    say = session.say
+    found = {address: say(key) for address, key in ways.items()}
+    empty(icon, say(f"studio.{page}.empty"), say(f"studio.{page}.empty.note"), ways=found)
+
+
 def train_label(session: PageSession, channel: Reply) -> str:
     """What stands on the button that trains: how many examples it would be the first to learn."""
     facts = channel.facts if isinstance(channel, Card) else ()

@@ -15,7 +15,7 @@ from adapters.studio.drawing import StreamedText
 from adapters.studio.markup import quoted
 from adapters.studio.notes import notify, tell
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import Page, draw_page, empty
+from adapters.studio.shell import Page, draw_page, empty_page
 from bot import events
 from bot.replies import Column, Comparison, Listing, ListingRow, Refused, Tone, Writing
 
@@ -49,7 +49,7 @@ class _Comparison(Page):
         self._who.props("outlined dense use-chips options-dense").classes("w-full").mark("who")
         self._answers = ui.element("div").classes("stack").props("aria-live=polite")
         with self._answers:
-            empty("view_column", say("studio.compare.empty"), say("studio.compare.empty.note"))
+            empty_page(self._session, "compare", "view_column")
 
     async def refresh(self) -> None:
         """Who can be asked, as trainings end and others take over."""

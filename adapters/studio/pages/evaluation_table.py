@@ -8,6 +8,7 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio.differences import marked
+from adapters.studio.drawing import by_name
 from adapters.studio.markup import quoted_script
 from adapters.studio.page_session import PageSession
 from bot.replies import ListingRow
@@ -81,7 +82,7 @@ def rows_of(lines: Sequence[ListingRow], names: Sequence[str]) -> list[dict[str,
 
 
 def _row(line: ListingRow, names: Sequence[str]) -> dict[str, object]:
-    facts = {fact.name: fact.value for fact in line.facts}
+    facts = by_name(line)
     taught = facts.get("taught", "")
     cells = {f"told{index}": _cell(facts, index, taught) for index in range(len(names))}
     return {

@@ -15,7 +15,7 @@ from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.evaluation_table import draw_table, rows_of
 from adapters.studio.pages.lists import ListAddress, Pager
 from adapters.studio.score_chart import draw_scores
-from adapters.studio.shell import Page, draw_page, empty
+from adapters.studio.shell import Page, draw_page, empty_page
 from bot.domain import QuestionOrder
 from bot.replies import Card, Listing, ListingRow, Reply
 
@@ -100,13 +100,8 @@ class _Evaluations(Page):
         self._whole.set_visibility(bool(listed.lines))
         if not listed.lines:
             with self._nothing:
-                say = self._session.say
-                empty(
-                    "balance",
-                    say("studio.evaluations.empty"),
-                    say("studio.evaluations.empty.note"),
-                    ways={"/jobs": say("studio.jobs")},
-                )
+                ways = {"/jobs": "studio.jobs"}
+                empty_page(self._session, "evaluations", "balance", ways=ways)
             return
         known = {line.id for line in listed.lines}
         self._chosen = self._chosen if self._chosen in known else listed.lines[0].id

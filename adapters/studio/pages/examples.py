@@ -17,10 +17,10 @@ from adapters.studio.notes import tell
 from adapters.studio.page_session import OF_PEOPLE, PageSession, Studio
 from adapters.studio.pages.importing import ImportDialog
 from adapters.studio.pages.lists import Change, ListAddress, Pager
-from adapters.studio.pages.review import draw_exchange
+from adapters.studio.pages.review import draw_exchange, revisions_of
 from adapters.studio.pages.table import draw_table, fill
 from adapters.studio.pages.views import SavedViews
-from adapters.studio.shell import Page, draw_page, empty
+from adapters.studio.shell import Page, draw_page, empty, empty_page
 from bot import events
 from bot.domain import ExampleState, Origin
 from bot.replies import Card, Field, Form, Listing, ListingRow, Refused, Reply
@@ -182,14 +182,10 @@ class _Examples(Page):
         if self._address.values.keys() - {"order"}:
             empty("search_off", say("studio.nothing_found"))
         elif self._here == "examples":
-            empty("school", say("studio.examples.empty"), say("studio.examples.empty.note"))
+            empty_page(self._session, "examples", "school")
         else:
-            empty(
-                "thumbs_up_down",
-                say("studio.preferences.empty"),
-                say("studio.preferences.empty.note"),
-                ways={"/compare": say("studio.compare")},
-            )
+            ways = {"/compare": "studio.compare"}
+            empty_page(self._session, "preferences", "thumbs_up_down", ways=ways)
 
     async def _sort(self, column: str) -> None:
         """By a column, or again as they came: the newest first."""
@@ -287,11 +283,8 @@ class _Examples(Page):
             drawing.draw_buttons(card.buttons, act)
 
     async def _draw_revisions(self, number: str, card: Card) -> None:
-        revision = next((f.value for f in card.facts if f.name == "revision"), "1")
-        if revision == "1":
-            return
-        told = await self._session.see(f"example.revisions:{number}")
-        if isinstance(told, Card):
+        told = await revisions_of(self._session, number, card)
+        if told is not None:
             drawing.draw_revisions(told)
 
     async def _write(self) -> None:

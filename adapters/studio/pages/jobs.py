@@ -12,7 +12,7 @@ from adapters.studio.actions import PageActions
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.lists import ListControls
-from adapters.studio.shell import Page, draw_page, empty, pill, train_label
+from adapters.studio.shell import Page, draw_page, empty_page, pill, train_label
 from bot.domain import LOCAL
 from bot.replies import Button, Card, Listing, ListingRow, Refused
 
@@ -122,13 +122,8 @@ class _Jobs(Page):
         self._list.clear()
         with self._list:
             if not listed.lines:
-                say = self._session.say
-                empty(
-                    "model_training",
-                    say("studio.jobs.empty"),
-                    say("studio.jobs.empty.note"),
-                    ways={"/examples": say("studio.examples")},
-                )
+                ways = {"/examples": "studio.examples"}
+                empty_page(self._session, "jobs", "model_training", ways=ways)
             shown = self._controls.apply(listed.lines)
             if listed.lines and not shown:
                 ui.label(self._session.say("studio.nothing_found")).classes("fine")
@@ -138,7 +133,7 @@ class _Jobs(Page):
                 drawing.draw_buttons((listed.more,), self._show_more)
 
     def _draw_row(self, line: ListingRow) -> None:
-        facts = {fact.name: fact.value for fact in line.facts}
+        facts = drawing.by_name(line)
 
         async def choose() -> None:
             self._chosen = self._controls.address.choose(line.id)

@@ -89,13 +89,13 @@ class _Models(Page):
         """Every model below the one it was made from, its checkpoints folded beneath it."""
         below: dict[str, list[ListingRow]] = defaultdict(list)
         names = {line.text for line in models.lines}
-        parents = {_facts(line).get("parent", "") for line in models.lines}
+        parents = {drawing.by_name(line).get("parent", "") for line in models.lines}
         roots = []
         self._kept = defaultdict(list)
         for line in reversed(models.lines):
-            parent = _facts(line).get("parent", "")
+            parent = drawing.by_name(line).get("parent", "")
             if _is_checkpoint(line) and line.text not in parents:
-                self._kept[_facts(line)["job"]].append(line)
+                self._kept[drawing.by_name(line)["job"]].append(line)
             elif parent in names and parent != line.text:
                 below[parent].append(line)
             else:
@@ -115,12 +115,12 @@ class _Models(Page):
                 with ui.element("ul").classes("tree"):
                     for child in children:
                         self._draw_branch(child, below)
-            job = _facts(line).get("job", "")
+            job = drawing.by_name(line).get("job", "")
             if job and not _is_checkpoint(line) and (kept := self._kept.pop(job, [])):
                 self._draw_checkpoints(kept)
 
     def _draw_model(self, line: ListingRow) -> None:
-        facts = _facts(line)
+        facts = drawing.by_name(line)
         with ui.element("div").classes("branch-line"):
             with ui.element("div").classes("line-body"):
                 ui.label(line.id).classes("branch-name")
@@ -154,7 +154,3 @@ class _Models(Page):
 
 def _is_checkpoint(line: ListingRow) -> bool:
     return any(fact.name == "kind.checkpoint" for fact in line.facts)
-
-
-def _facts(line: ListingRow) -> dict[str, str]:
-    return {fact.name: fact.value for fact in line.facts}

@@ -129,7 +129,7 @@ class _Queue:
             self._draw_row(line)
 
     def _draw_row(self, line: ListingRow) -> None:
-        facts = {fact.name: fact.value for fact in line.facts}
+        facts = drawing.by_name(line)
 
         async def choose() -> None:
             async with self._lock:
@@ -183,16 +183,14 @@ class _Queue:
 
     async def _draw_beside(self, number: str, card: Card) -> None:
         for action in ("example.context", "example.similar"):
-            told = await self._session.see(f"{action}:{number}")
-            if self._open == number and isinstance(told, Listing):
+            beside = await self._session.see(f"{action}:{number}")
+            if self._open == number and isinstance(beside, Listing):
                 with self._beside:
-                    drawing.draw_listing(told, self._click)
-        revision = next((f.value for f in card.facts if f.name == "revision"), "1")
-        if self._open == number and revision != "1":
-            told = await self._session.see(f"example.revisions:{number}")
-            if isinstance(told, Card):
-                with self._detail:
-                    drawing.draw_revisions(told)
+                    drawing.draw_listing(beside, self._click)
+        told = await revisions_of(self._session, number, card)
+        if self._open == number and told is not None:
+            with self._detail:
+                drawing.draw_revisions(told)
 
     def _draw_empty(self) -> None:
         say = self._session.say
@@ -305,6 +303,14 @@ class _Queue:
             return ""
 
         open_form(self._session, form, submit)
+
+
+async def revisions_of(session: PageSession, number: str, card: Card) -> Card | None:
+    """The texts that an example had, where it has had more than one."""
+    if drawing.by_name(card).get("revision", "1") == "1":
+        return None
+    told = await session.see(f"example.revisions:{number}")
+    return told if isinstance(told, Card) else None
 
 
 def draw_exchange(card: Card) -> None:

@@ -9,12 +9,12 @@ from nicegui import ui
 
 from adapters.studio.chat import Conversation, Room
 from adapters.studio.composer import Composer
-from adapters.studio.drawing import draw_button, draw_text
+from adapters.studio.drawing import by_name, draw_button, draw_text
 from adapters.studio.markup import quoted
 from adapters.studio.navigation import channel_title
 from adapters.studio.notes import tell
 from adapters.studio.page_session import DIRECT, PageSession, Studio
-from adapters.studio.shell import empty, follow, middle, page_session_of, shell, train_label
+from adapters.studio.shell import empty_page, follow, middle, page_session_of, shell, train_label
 from adapters.studio.tour import Tour
 from bot import events
 from bot.domain import LOCAL, Attachment, ChannelId
@@ -72,7 +72,7 @@ class _RoomPage:
             self._conversation = Conversation(session, self._room)
             self._tour = Tour(session, self._tour_click, self.write)
             with ui.element("div").classes("empty-room"):
-                empty("forum", say("studio.room.empty"), say("studio.room.empty.note"))
+                empty_page(session, "room", "forum")
         with foot:
             is_direct = session.channel == DIRECT
             key = "studio.hint_direct" if is_direct else "studio.hint"
@@ -98,7 +98,7 @@ class _RoomPage:
     async def _tell_answering(self) -> None:
         told = await self._session.see("channel")
         if isinstance(told, Card):
-            facts = {fact.name: fact.value for fact in told.facts}
+            facts = by_name(told)
             self._model.set_text(facts.get("model", ""))
             self._trainer.text = train_label(self._session, told)
 
@@ -148,7 +148,7 @@ class _RoomPage:
                 ui.link(say("studio.see_all"), "/review").classes("fine")
 
     def _draw_waiting(self, line: ListingRow) -> None:
-        facts = {fact.name: fact.value for fact in line.facts}
+        facts = by_name(line)
         with ui.element("article").classes("waiting"):
             ui.label(facts.get("question", line.text)).classes("waiting-question")
             draw_text(facts.get("answer", "")).classes("waiting-answer")

@@ -212,7 +212,7 @@ class Assistants(Run):
 
     async def _edit(self, name: str) -> None:
         card = await self.session.list("assistant show", {"name": name})
-        known = {f.name: f.value for f in card.facts} if isinstance(card, Card) else {}
+        known = drawing.by_name(card) if isinstance(card, Card) else {}
         none = self.session.say("none")
         values = {one: known.get(one, "") for one in _ASSISTANT}
         values |= {"history": "", "language": ""}

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from nicegui import events as browser
 from nicegui import ui
 
+from adapters.studio.drawing import by_name
 from adapters.studio.markup import quoted_script
 from adapters.studio.page_session import PageSession
 from bot.replies import ListingRow, Tone
@@ -126,7 +127,7 @@ def rows_of(lines: Sequence[ListingRow]) -> list[dict[str, str]]:
 
 
 def _row(line: ListingRow) -> dict[str, str]:
-    facts = {fact.name: fact.value for fact in line.facts}
+    facts = by_name(line)
     said = (f"#{line.id}", *(facts.get(name, "") for name in ("origin", "authors", "tags")))
     small = " · ".join(part for part in said if part)
     return {"id": line.id, "tone": _TONES.get(line.tone, ""), "small": small, **facts}
