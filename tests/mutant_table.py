@@ -184,7 +184,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot/answer_actions.py",
-        "if turn.asker != request.by and request.role < Role.CURATOR:",
+        "if answer.asker != request.by and request.role < Role.CURATOR:",
         "if False:",
         ("tests/test_dispatch.py::test_a_stranger_does_not_stop_an_answer",),
     ),
