@@ -77,6 +77,8 @@ _TRIES = 8  # attempts after which an event is given up, as it may bring the pro
 
 
 _NOTHING = NoReply()
+_ANSWERED = (MessageReceived, MessageEdited, ButtonClicked, CommandInvoked)
+"""What a model may answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,16 +296,23 @@ class Dispatch:
 
         A platform may let us whisper once a second; an answer is written while it is told.
         """
-        try:
+        if isinstance(event.what, _ANSWERED):
+            await self._until_stopped(self._answer(event, ticket))
+        else:
             await self._answer(event, ticket)
+        await self._finish(event.key)
+        self._deps.changed(event.what.kind)
+
+    async def _until_stopped(self, work: Awaitable[None]) -> None:
+        """To its end, or until somebody stops the answer that it writes."""
+        try:
+            await work
         except asyncio.CancelledError:
             if not self._answers.is_stopping():
                 raise
             _uncancel()
         finally:
             self._answers.leave()
-        await self._finish(event.key)
-        self._deps.changed(event.what.kind)
 
     async def _answer(self, event: Event, ticket: Ticket) -> None:
         outcome = await self._outcome(event)
