@@ -297,22 +297,11 @@ class Dispatch:
         A platform may let us whisper once a second; an answer is written while it is told.
         """
         if isinstance(event.what, _ANSWERED):
-            await self._until_stopped(self._answer(event, ticket))
+            await self._answers.until_stopped(self._answer(event, ticket))
         else:
             await self._answer(event, ticket)
         await self._finish(event.key)
         self._deps.changed(event.what.kind)
-
-    async def _until_stopped(self, work: Awaitable[None]) -> None:
-        """To its end, or until somebody stops the answer that it writes."""
-        try:
-            await work
-        except asyncio.CancelledError:
-            if not self._answers.is_stopping():
-                raise
-            _uncancel()
-        finally:
-            self._answers.leave()
 
     async def _answer(self, event: Event, ticket: Ticket) -> None:
         outcome = await self._outcome(event)
@@ -529,12 +518,6 @@ class Dispatch:
             await self._inbox.end(key)
         except Exception:
             log.exception("An event could not be put away")
-
-
-def _uncancel() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        task.uncancel()
 
 
 def _read(row: InboxRow) -> Event | None:

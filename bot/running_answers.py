@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -62,6 +62,18 @@ class RunningAnswers:
         begun = RunningAnswer(task, event.user.id, names)
         self._answers.append(begun)
         return begun
+
+    async def until_stopped(self, work: Awaitable[None]) -> None:
+        """The work of the current task, to its end or until somebody stops the answer in it."""
+        try:
+            await work
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self.is_stopping() or task is None:
+                raise
+            task.uncancel()
+        finally:
+            self.leave()
 
     def is_stopping(self) -> bool:
         own = self._own()
