@@ -15,7 +15,7 @@ import asyncio
 import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine, Generator, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from contextvars import Context
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -194,6 +194,8 @@ class Scene:
     async def start(self) -> None:
         """A new life over what the last one left."""
         self.database = await Database.open(f"sqlite:///{self.folder}/attune.db")
+        # One for the whole life: to read all the tables' names costs more than what is asked.
+        self._beside = sqlite3.connect(self.folder / "attune.db")
         self.store = MortalStore(self.database, self.crash_point)
         self.hosts = ConfiguredHosts(self.configs, keys={"KEY": self.host.key})
         self.tasks = Tasks()
@@ -224,6 +226,7 @@ class Scene:
         await self.tasks.end()
         self._watch.__exit__(None, None, None)
         await self.hosts.close()
+        self._beside.close()
         await self.database.close()
 
     async def open(self, dies_at: int = 0) -> None:
@@ -373,8 +376,8 @@ class Scene:
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _has_rows(self, table: str) -> bool:
-        with closing(sqlite3.connect(self.folder / "attune.db")) as database:
-            return bool(database.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()[0])
+        (found,) = self._beside.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()
+        return bool(found)
 
     async def settle(self, *, turns: int = PATIENCE) -> None:
         """Until nothing is left to do, however long that takes by the clock."""

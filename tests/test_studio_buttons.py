@@ -124,7 +124,7 @@ class Visitor:
         for name in await self._names(opened):
             if (
                 self._is_new(title, name)
-                and await self._go(way)
+                and (await self._is_still_open(title, name) or await self._go(way))
                 and await self._press(self._opened(), name)
             ):
                 await self._press_opened([*way, name])
@@ -137,6 +137,11 @@ class Visitor:
                 self._known.add(self._key(title, name))
                 await found.click(trial=True)
                 self.pressed.append(f"{self._path} {title} → {name}")
+
+    async def _is_still_open(self, title: str, name: str) -> bool:
+        """Whether the last button has left the dialog as it was, so that none need be reopened."""
+        await self._quiet()
+        return await self._title() == title and await self._find(self._opened(), name) is not None
 
     async def _go(self, way: list[str]) -> bool:
         """Open what stands at the end of the way once more; False where it is not there now."""
