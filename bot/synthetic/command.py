@@ -46,8 +46,14 @@ _CAN_STOP = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
 @handlers.button("synthetic.choose", Role.TRAINER, opens_form=True)
 async def choose(request: Request, deps: Dependencies) -> Reply:
     """Which model is asked, at which host, and about how many examples."""
-    kind, words, usual = _kind(request), request.words, request.assistant.chat_host
-    hosts = tuple((name, name) for name in deps.hosts.usable(request.workspace))
+    kind, words, assistant = _kind(request), request.words, request.assistant
+    usable = [deps.hosts.get(name) for name in deps.hosts.usable(request.workspace)]
+    hosts = [one for one in usable if not one.profile.keeps_words and one.bases]
+    if not hosts:
+        raise NotNow(problem=words("synthetic.no_host"))
+    usual = next((one for one in hosts if one.name == assistant.chat_host), hosts[0])
+    model = assistant.base if usual.name == assistant.chat_host else usual.bases[0]
+    names = tuple((one.name, one.name) for one in hosts)
     wordings = Field(
         "wordings", words("synthetic.wordings"), FieldKind.NUMBER, str(_WORDINGS), required=False
     )
@@ -55,13 +61,13 @@ async def choose(request: Request, deps: Dependencies) -> Reply:
         id=f"synthetic.choose:{kind}",
         title=words(f"synthetic.choose.{kind}"),
         fields=(
-            Field("host", words("synthetic.host"), FieldKind.CHOICE, usual, choices=hosts),
-            Field("model", words("synthetic.model"), value=request.assistant.base),
+            Field("host", words("synthetic.host"), FieldKind.CHOICE, usual.name, choices=names),
+            Field("model", words("synthetic.model"), value=model),
             *((wordings,) if kind is SyntheticKind.WORDINGS else ()),
             Field(
                 "limit", words("synthetic.limit"), FieldKind.NUMBER, str(_EXAMPLES), required=False
             ),
-            Field("tag", words("option.tag"), required=False),
+            Field("tag", words("synthetic.tag"), required=False),
         ),
         submit=words("button.show_price"),
         note=words("synthetic.rules"),

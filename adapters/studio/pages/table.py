@@ -20,7 +20,7 @@ _KEYS = {
     "answer": "part.answer",
     "rejected": "part.rejected",
 }
-_WIDTHS = {"id": "56px", "question": "30%", "answer": "auto", "rejected": "auto"}
+_WIDTHS = {"id": "72px", "question": "30%", "answer": "auto", "rejected": "auto"}
 _WIDTH = "104px"
 _SORTABLE = ("id", "question", "state", "origin")
 _OFTEN_EMPTY = ("authors", "tags")
