@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Protocol
 
-from bot.private_text.finding import Finding, PrivateText
+from bot.private_text.finding import NAMES_OF_SECRETS, Finding, PrivateText
 
 _DETECTORS = (
     ("artifactory", "ArtifactoryDetector"),
@@ -80,11 +80,6 @@ _NAMED_KEY = re.compile(
     rf"(?:{_JOINT}|\s{{1,3}})[\"'“`]?([A-Za-z0-9_+/=.~-]{{20,256}})(?![A-Za-z0-9_+/=.~-])",
     re.IGNORECASE,
 )
-# One of these is in whatever the two patterns above match.
-_NAMES = (
-    *("pass", "pw", "kennwort", "contrase", "senha", "wachtwoord", "密码", "口令", "パスワード"),
-    *("비밀번호", "key", "token", "secret", "bearer", "credential", "密钥", "令牌", "mot de"),
-)
 # Only a piece like this is worth the way through all of detect-secrets.
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_+/=-]{16,}|://\S{0,200}@", re.ASCII)
 _WINDOW = 600
@@ -99,7 +94,7 @@ def find_credentials(text: str) -> Iterator[Finding]:
     if is_like_a_key := _LIKE_A_KEY.search(text) is not None:
         yield from _tokens(text)
     folded = text.casefold()
-    if any(word in folded for word in _NAMES):
+    if any(word in folded for word in NAMES_OF_SECRETS):
         yield from _named(text)
     if is_like_a_key:
         yield from _by_detect_secrets(text)

@@ -157,7 +157,7 @@ def _hash(meaning: list[object]) -> str:
 
 
 def _unified(text: str) -> str:
-    composed = normalize("NFC", text)
+    composed = text if text.isascii() else normalize("NFC", text)
     if composed.isprintable() and "  " not in composed:
         # Of all white space only the plain space is printable; splitting takes longer than this.
         return composed.strip()
