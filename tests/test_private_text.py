@@ -166,3 +166,18 @@ async def test_a_workspace_may_demand_masks(scene: Scene) -> None:
     before, after = await scene.examples(ExampleState.APPROVED, workspace=SLACK)
     assert (texts(before.row)[1], texts(after.row)[1]) == (lesson["answer"], "Ask [EMAIL_1].")
     assert (before.awaits_masking, after.awaits_masking) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("see fe80::1 there", PrivateText.ADDRESS),
+        ("it is aa:bb:cc:dd:ee:f1", PrivateText.ADDRESS),
+        ("ask 10.0.0.7 for it", PrivateText.ADDRESS),
+        ("sort code 12-34-56", PrivateText.BANK),
+        ("the password is hunter2", PrivateText.SECRET),
+        ("sk-abcdefghijklmnopq1", PrivateText.SECRET),
+    ],
+)
+def test_the_shortest_of_each_kind_is_looked_at(text: str, kind: PrivateText) -> None:
+    assert [one.kind for one in find_private(text)] == [kind]
