@@ -22,7 +22,7 @@ from bot.ports.engine import (
     MemoryEstimate,
 )
 from tuner.local.hyperparameters import resolve
-from tuner.local.memory import Shape, free_memory, training_memory
+from tuner.local.memory import free_memory, training_memory
 from tuner.store.jobs import named_base
 
 log = logging.getLogger(__name__)
@@ -66,9 +66,7 @@ class EngineManager:
 
         def estimate() -> MemoryEstimate:
             numbers = resolve(asked, rows=rows, is_full=None)
-            needed = training_memory(
-                Shape.of(base), numbers, tokens=longest, is_dpo=is_preference, is_quantized=False
-            )
+            needed = training_memory(base, numbers, tokens=longest, is_dpo=is_preference)
             return MemoryEstimate(needed, free_memory())
 
         return await asyncio.to_thread(estimate)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.local.gpu_choice import has_fast_bf16_on_cpu, visible_gpu
-from tuner.local.hyperparameters import Hyperparameters, plan_memory, resolve
+from tuner.local.hyperparameters import ROWS_ON_CPU, Hyperparameters, plan_memory, resolve
 from tuner.spec import Spec
 from tuner.training_run import Rejected
 
@@ -75,10 +75,9 @@ def job_memory(spec: Spec, *, rows: int, longest: int) -> int:
     is_full = None
     if spec.start_from:
         is_full = not (Path(spec.start_from) / "adapter_config.json").exists()
-    numbers = resolve(spec.hyperparameters, rows=rows, is_full=is_full)
     return training_memory(
-        Shape.of(Path(spec.base)),
-        numbers,
+        Path(spec.base),
+        resolve(spec.hyperparameters, rows=rows, is_full=is_full),
         tokens=longest,
         is_dpo=spec.method == "dpo",
         is_quantized=bool(spec.quantization),
@@ -86,13 +85,14 @@ def job_memory(spec: Spec, *, rows: int, longest: int) -> int:
 
 
 def training_memory(
-    shape: Shape, numbers: Hyperparameters, *, tokens: int, is_dpo: bool, is_quantized: bool
+    base: Path, numbers: Hyperparameters, *, tokens: int, is_dpo: bool, is_quantized: bool = False
 ) -> int:
     """Bytes: the weights, what the optimiser keeps, and the values that the way back needs.
 
     The values of a layer are counted as in "Reducing Activation Recomputation in Large Transformer
     Models" (https://arxiv.org/abs/2205.05198), without the scores of attention, which are not kept.
     """
+    shape = Shape.of(base)
     is_short = shape.is_short and (has_fast_bf16_on_cpu() or visible_gpu() is not None)
     width = 2 if is_short else 4
     plan = plan_memory(
@@ -135,8 +135,9 @@ def too_large(
     numbers: Hyperparameters, *, needed: int | None = None, free: int | None = None
 ) -> Rejected:
     """What a job's error says where memory is too small, with what to do about it."""
-    if numbers.batch_size > 1:
-        advice = f"Try batch_size {numbers.batch_size // 2}."
+    at_once = numbers.batch_size if visible_gpu() else min(numbers.batch_size, ROWS_ON_CPU)
+    if at_once > 1:
+        advice = f"Try batch_size {at_once // 2}."
     else:
         advice = "batch_size is 1 already: use shorter examples or a smaller base."
     sentence = f"The memory is too small for batch_size {numbers.batch_size}"
