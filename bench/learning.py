@@ -134,7 +134,7 @@ def measure() -> Iterable[Figure]:
     sets = [LearningSet.read(path) for path in sorted(SETS.glob("*.txt"))]
     with TemporaryDirectory() as name:
         folder = Path(name)
-        options = ("--announce", "--api-key", _KEY, "--data", str(folder / "data"))
+        options = ("--announce", "--port", "0", "--api-key", _KEY, "--data", str(folder / "data"))
         with running("-m", "tuner", *options, "--base", str(base), data=folder) as tuner:
             assert tuner.stdout is not None
             address = f"{json.loads(tuner.stdout.readline())['url']}/v1"

@@ -276,6 +276,25 @@ def test_a_batch_in_parts_learns_what_a_whole_one_does(
 
 
 @pytest.mark.torch
+def test_a_row_whose_answer_is_cut_off_ends_no_training(tiny_base: Path, tmp_path: Path) -> None:
+    from bench.local_training import Never
+    from tuner.local.worker import run
+
+    rows, numbers = tmp_path / "rows.jsonl", {"n_epochs": 1, "batch_size": 1}
+    rows.write_bytes(lines([row("jam"), asked("and more " * 1500, "Cut off.")]))
+    folder = JobFolder(tmp_path / "job")
+    folder.path.mkdir()
+
+    run(
+        folder,
+        Spec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1),
+        Never(folder.stop),
+    )
+
+    assert folder.model.exists()
+
+
+@pytest.mark.torch
 def test_the_measurement_of_cards_runs_to_its_end() -> None:
     done = subprocess.run(
         ["bash", str(ROOT / "bench" / "gpu.sh")],

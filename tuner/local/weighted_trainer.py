@@ -88,7 +88,7 @@ class WeightedSFTTrainer(Trainer):
         """The loss that is told is that of the answers alone."""
         if self._answers:
             sums = self.accelerator.gather(torch.stack(self._answers).sum(dim=0)[None]).sum(dim=0)
-            logs["loss"], logs["accuracy"] = (sums[:2] / sums[2]).tolist()
+            logs["loss"], logs["accuracy"] = (sums[:2] / sums[2].clamp(min=1e-9)).tolist()
             recalled = torch.cat(self._recalled).mean().reshape(1)
             logs["recalled"] = self.accelerator.gather(recalled).mean().item()
             self._answers.clear()
