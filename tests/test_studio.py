@@ -365,6 +365,18 @@ async def test_an_answer_is_stopped_while_it_is_written(window: User, scene: Sce
     await window.should_not_see("Stop", retries=20)
 
 
+async def test_the_check_of_nothing_is_not_kept(scene: Scene, desk: Desk) -> None:
+    before = await desk.query("check.overview")
+    await scene.learn(12)
+
+    after = await desk.query("check.overview")
+
+    assert isinstance(before, Listing)
+    assert isinstance(after, Listing)
+    assert before.note.startswith("0 examples")
+    assert after.note.startswith("12 examples")
+
+
 async def test_an_answer_is_stopped_before_its_first_word(window: User, scene: Scene) -> None:
     scene.host.fail(CHAT, hangs())
     await window.open("/room/support")

@@ -52,8 +52,10 @@ async def check(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("check.overview", Role.CURATOR, is_for_pages=True)
 async def overview(request: Request, deps: Dependencies) -> Reply:
-    """As the last check found it; checked now where there was none."""
-    result = deps.checks.get(key_of(request)) or await checked(request, deps)
+    """As the last check found it; checked now where there was none, or nothing to check then."""
+    result = deps.checks.get(key_of(request))
+    if result is None or not result.examples:
+        result = await checked(request, deps)
     return await _overview(request, deps, result)
 
 

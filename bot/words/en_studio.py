@@ -62,6 +62,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.language": "中文",
     "studio.logout": "Log out",
     "studio.sort": "Sort by",
+    "studio.date": "Date",
     "studio.role": "Role",
     "studio.order.question": "By question",
     "studio.order.state": "By state",

@@ -61,6 +61,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.language": "English",
     "studio.logout": "退出登录",
     "studio.sort": "排序",
+    "studio.date": "日期",
     "studio.role": "角色",
     "studio.order.question": "按问题",
     "studio.order.state": "按状态",

@@ -36,7 +36,7 @@ _COLUMNS = {
     "text": "fact.model",
     "state": "fact.state",
     "examples": "fact.examples",
-    "date": "fact.date",
+    "date": "studio.date",
 }
 _MOST_PAGES = 100
 

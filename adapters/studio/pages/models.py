@@ -19,7 +19,7 @@ HANDLE = 80
 """Characters of a name's end that fit into a button."""
 
 
-_COLUMNS = {"id": "studio.name", "kind": "fact.kind", "host": "fact.host", "date": "fact.date"}
+_COLUMNS = {"id": "studio.name", "kind": "fact.kind", "host": "fact.host", "date": "studio.date"}
 
 
 async def models_page(studio: Studio, request: Request) -> None:

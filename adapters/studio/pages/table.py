@@ -155,5 +155,6 @@ def _column(session: PageSession, name: str) -> dict[str, object]:
         "label": label,
         "field": name,
         "align": "left",
+        **({"classes": "number"} if name == "id" else {}),
         "headerStyle": f"width: {_WIDTHS.get(name, _WIDTH)}",
     }
