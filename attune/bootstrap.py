@@ -91,13 +91,21 @@ class Runners:
     removals: Removals
     job_wakes: Mapping[HostName | None, asyncio.Event]
     """Wakes the poller of each host; None is for hosts that are configured no more."""
-    evaluation_wakes: Mapping[HostName | None, asyncio.Event]
-    """The same for the evaluations of each host."""
 
     def wake(self) -> None:
         """What was asked for is looked at now, not at the next poll."""
-        hosts = (*self.job_wakes.values(), *self.evaluation_wakes.values())
-        _ring((*hosts, self.votes.wake, self.canaries.wake))
+        hosts = (
+            self.job_wakes,
+            self.evaluations.wakes,
+            self.judges.wakes,
+            self.synthetic.wakes,
+        )
+        for wake in (
+            self.votes.wake,
+            self.canaries.wake,
+            *(w for by in hosts for w in by.values()),
+        ):
+            wake.set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,17 +215,10 @@ def build(
 def _runners(settings: Settings, deps: Dependencies, hosts: Iterable[HostName]) -> Runners:
     names = (*hosts, None)
     job_wakes = {host: asyncio.Event() for host in names}
-    evaluation_wakes = {host: asyncio.Event() for host in names}
     store, clock = deps.store, deps.clock
     return Runners(
         JobPoller(store=store, hosts=deps.hosts, clock=clock, limits=_retry_limits(settings)),
-        EvaluationRunner(
-            store=store,
-            hosts=deps.hosts,
-            clock=clock,
-            tokens=deps.tokens,
-            wake=lambda: _ring(evaluation_wakes.values()),
-        ),
+        EvaluationRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.tokens),
         VoteRunner(store=store, clock=clock),
         CanaryWatcher(store=store, clock=clock),
         TrainingOffers(deps),
@@ -225,7 +226,6 @@ def _runners(settings: Settings, deps: Dependencies, hosts: Iterable[HostName]) 
         SyntheticRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.tokens),
         Removals(store=store, surfaces=deps.surfaces, clock=clock, erase_after=deps.erase_after),
         job_wakes,
-        evaluation_wakes,
     )
 
 
@@ -238,11 +238,6 @@ def _surfaces(
     known = {"slack": slack, "discord": discord}
     connected = {name: one.surface for name, one in known.items() if one is not None}
     return Surfaces({"local": room, **connected, **platforms})
-
-
-def _ring(wakes: Iterable[asyncio.Event]) -> None:
-    for wake in wakes:
-        wake.set()
 
 
 def _retry_limits(settings: Settings) -> RetryLimits:

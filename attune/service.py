@@ -91,11 +91,12 @@ def _loops_of(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
     yield from _watchers(built, group)
     yield group.create_task(_deliver(built), name="courier")
     yield group.create_task(_turn_pages(built), name="calendar")
-    for host in built.runners.evaluation_wakes:
-        if host is not None:
-            judge, propose = built.runners.judges.poll_host, built.runners.synthetic.poll_host
-            yield group.create_task(_ask_paid(judge, host), name=f"judges at {host}")
-            yield group.create_task(_ask_paid(propose, host), name=f"proposals at {host}")
+    for host in filter(None, built.runners.job_wakes):
+        judges, proposals = built.runners.judges, built.runners.synthetic
+        judging = _ask_paid(judges.poll_host, host, judges.wakes[host])
+        yield group.create_task(judging, name=f"judges at {host}")
+        proposing = _ask_paid(proposals.poll_host, host, proposals.wakes[host])
+        yield group.create_task(proposing, name=f"proposals at {host}")
     yield group.create_task(_offer_trainings(built), name="training offers")
     yield group.create_task(_settle_removals(built), name="removals")
     yield group.create_task(_look_for_former_members(built), name="members")
@@ -142,8 +143,8 @@ def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
     """Two loops a host, so that one that hangs holds up its own jobs and answers alone."""
     for host, wake in built.runners.job_wakes.items():
         yield group.create_task(_watch(built, host, wake), name=f"watcher of {host}")
-    for host, wake in built.runners.evaluation_wakes.items():
-        yield group.create_task(_evaluate(built, host, wake), name=f"evaluations at {host}")
+        asking = _evaluate(built, host, built.runners.evaluations.wakes[host])
+        yield group.create_task(asking, name=f"evaluations at {host}")
     yield group.create_task(_count_votes(built), name="votes")
     yield group.create_task(_watch_canaries(built), name="canaries")
 
@@ -223,13 +224,13 @@ async def _turn_pages(built: App) -> None:
 
 
 async def _ask_paid(
-    poll_host: Callable[[HostName], Awaitable[float | None]], host: HostName
+    poll_host: Callable[[HostName], Awaitable[float | None]], host: HostName, wake: asyncio.Event
 ) -> None:
     async def turn() -> float:
         wait = await poll_host(host)
         return _EVALUATIONS_SECONDS if wait is None else wait
 
-    await _repeat(turn, asyncio.Event(), longest=_LONGEST_REST_SECONDS)
+    await _repeat(turn, wake)
 
 
 async def _offer_trainings(built: App) -> None:

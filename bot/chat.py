@@ -36,21 +36,20 @@ from bot.errors import (
     HostUnreachable,
     KeyRefused,
     NotFound,
-    OverCap,
     SurfaceError,
     deserialize,
     serialize,
 )
 from bot.events import MessageReceived
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Delta, Host, Usage
+from bot.ports.metered_calls import Meter
+from bot.ports.provider import Delta, Host
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanSendEphemeral
 from bot.prompts import PictureMessage, PromptMessage, few_shot, prompt
 from bot.question_files import FileReader, Picture
 from bot.replies import Button, Drawn, NoReply, Reply, Stream, Text
 from bot.request import Request
-from bot.rows import text_tokens, tokens_of
 from bot.tools import AnswerTools
 from bot.words import Words
 
@@ -83,6 +82,10 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
     what = request.event.what
     if not isinstance(what, MessageReceived):
         return NoReply()
+    async with deps.store.reading() as records:
+        known = await records.turns.by_event(request.id, request.event.key)
+    if (told := said_already(request, known, deps)) is not None:
+        return told
     message = what.message
     is_reply = bool(message.place.thread or message.reply_to)
     surface = deps.surfaces.of(request.id)
@@ -91,9 +94,6 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
     if not asked.text.strip():
         return Text(asked.note or request.words("chat.empty"))
     async with deps.store.reading() as records:
-        known = await records.turns.by_event(request.id, request.event.key)
-        if (told := said_already(request, known, deps)) is not None:
-            return told
         messages = await prompt_for(request, asked, records)
         trial = await records.canaries.running(request.id, request.assistant.id)
         canary = await canary_for(request, trial, records) if trial else None
@@ -246,7 +246,7 @@ class AnswerWriter:
         self._question = question
         self._unseen = ""
         self._text: list[str] = []
-        self._usage: Usage | None = None
+        self._meter = Meter()
         self._is_refusal = False
         self._started = deps.clock.now()
         self._turn = self._blank(question)
@@ -266,60 +266,58 @@ class AnswerWriter:
         )
 
     async def pieces(self) -> AsyncGenerator[str]:
-        """The text as it comes, once today's tokens reach for it. Raises OverCap."""
+        """The text as it comes, once today's tokens reach for it. Raises OverCap.
+
+        Whatever happens, the turn says how far it came.
+        """
+        state = TurnState.FAILED
         try:
             async with (
-                reserve(self._request, self._messages, self._deps.tokens),
-                aclosing(self._kept()) as pieces,
+                reserve(self._request, self._messages, self._deps.tokens) as self._meter,
+                self._telling_of_warmup(),
+                aclosing(self._written()) as pieces,
             ):
                 async for piece in pieces:
                     yield piece
-        except OverCap:
-            if self._question.turn is not None:
-                await self._end_without_text(TurnState.FAILED)
-            raise
-
-    async def _kept(self) -> AsyncGenerator[str]:
-        """The text as it comes; whatever happens, the turn says how far it came."""
-        state = TurnState.FAILED
-        waiting = asyncio.create_task(self._tell_warming(), name="model warms up")
-        try:
-            async for delta in self._deltas():
-                self._has_begun.set()
-                if isinstance(delta, ToolCallNotice):
-                    lead = "\n\n" if self._text else ""
-                    yield f"{lead}{NOTE.lstrip()}{delta.text}\n\n"
-                    continue
-                if text := self._read(delta):
-                    self._note(text)
-                    yield text
             state = TurnState.DONE
         except (asyncio.CancelledError, GeneratorExit):
             is_wanted = self._deps.running.is_stopping()
             state = TurnState.STOPPED if is_wanted else TurnState.STREAMING
             raise
         finally:
-            waiting.cancel()
             if self._text or self._is_kept:
                 await self._finish(state)
-            elif self._usage or self._question.turn:
-                await self._end_without_text(state)
+            elif self._question.turn is not None and state is not TurnState.STREAMING:
+                await self._stay_as_it_was(self._question.turn)
         more = f"{self._unseen} {self._question.note}".strip()
         if note := _note_of(self._turn, self._request.words, more):
             yield note
 
-    async def _end_without_text(self, state: TurnState) -> None:
-        """An answer that was to be renewed stays what it was."""
+    async def _written(self) -> AsyncGenerator[str]:
+        async for delta in self._deltas():
+            self._has_begun.set()
+            if isinstance(delta, ToolCallNotice):
+                lead = "\n\n" if self._text else ""
+                yield f"{lead}{NOTE.lstrip()}{delta.text}\n\n"
+            elif text := self._read(delta):
+                self._note(text)
+                yield text
+
+    @contextlib.asynccontextmanager
+    async def _telling_of_warmup(self) -> AsyncGenerator[None]:
+        waiting = asyncio.create_task(self._tell_warming(), name="model warms up")
+        try:
+            yield
+        finally:
+            waiting.cancel()
+
+    async def _stay_as_it_was(self, turn: Turn) -> None:
+        """An answer that was to be renewed, and was not."""
         async with self._deps.store.writing() as records:
-            if self._usage:
-                await self._spend(self._usage, records)
-            if self._question.turn is not None and state is not TurnState.STREAMING:
-                done = TurnState.DONE
-                await records.turns.change(self._request.id, self._question.turn.id, state=done)
+            await records.turns.change(self._request.id, turn.id, state=TurnState.DONE)
 
     def _read(self, delta: Delta) -> str:
         """The text that a piece of the answer brings; calls of tools are told in words."""
-        self._usage = delta.usage or self._usage
         self._is_refusal |= delta.is_refusal
         self._turn = replace(self._turn, end=delta.end or self._turn.end)
         if not delta.calls:
@@ -402,21 +400,21 @@ class AnswerWriter:
         host = self._deps.hosts.paid(answering.host, self._request.workspace)
         assistant = self._request.assistant
         tools = AnswerTools(self._request, self._deps) if assistant.tools else None
-        messages, spent, rounds = list(await self._shown(host, answering)), Usage(0, 0), 0
+        messages, rounds = list(await self._shown(host, answering)), 0
         while True:
             calls: tuple[ToolCall, ...] = ()
-            used, written = Usage(0, 0), ""
-            offered = tools.schemas(rounds) if tools else ()
-            answer = host.chat(answering.address, messages, assistant.sampling, tools=offered)
+            offered, written = tools.schemas(rounds) if tools else (), ""
+            sampling = assistant.sampling
+            answer = self._meter.chat(host, answering.address, messages, sampling, tools=offered)
             async with aclosing(answer) as deltas:
                 async for delta in deltas:
-                    used, written = delta.usage or used, written + delta.text
+                    written += delta.text
                     if tools and offered and tools.knows(delta.calls):
                         calls, delta = delta.calls, replace(delta, calls=())
-                    yield replace(delta, usage=spent + used if delta.usage else None)
+                    yield delta
             if tools is None or not calls:
                 return
-            spent, rounds = spent + used, rounds + 1
+            rounds += 1
             for call in calls:
                 yield ToolCallNotice(tools.notice_of(call))
             messages += await tools.run_calls(calls, written)
@@ -466,7 +464,7 @@ class AnswerWriter:
         if not self._is_kept:
             await self._keep()
         text = "".join(self._text)
-        usage = self._usage or self._counted(text)
+        usage = self._meter.usage
         self._turn = replace(self._turn, state=state)
         async with self._deps.store.writing() as records:
             await records.turns.change(
@@ -482,18 +480,6 @@ class AnswerWriter:
                 first_text_seconds=self._turn.first_text_seconds,
                 seconds=self._seconds(),
             )
-            await self._spend(usage, records)
-
-    async def _spend(self, usage: Usage, records: Records) -> None:
-        tokens = usage.total
-        await records.daily_tokens.add(
-            self._request.id, self._request.by, self._request.now.date(), tokens
-        )
-
-    def _counted(self, text: str) -> Usage:
-        """A host that tells no usage is counted by our own estimate."""
-        asked = tokens_of(self._messages)
-        return Usage(asked, text_tokens(text))
 
     async def _tell_fallback(
         self, model: ModelName, error: HostError | NotFound, answering: ModelInUse

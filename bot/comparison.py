@@ -13,12 +13,12 @@ from bot.daily_token_budget import reserve
 from bot.domain import HostName, ModelKind, ModelName, Role
 from bot.errors import BadInput, HostError, OverCap
 from bot.ports.dependencies import Dependencies
+from bot.ports.metered_calls import Answer, Meter
 from bot.ports.provider import Usage
 from bot.ports.store import Store
 from bot.prompts import PromptMessage, few_shot, prompt
 from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, Tone, Writing
 from bot.request import Request
-from bot.rows import text_tokens, tokens_of
 
 handlers = Handlers()
 
@@ -58,11 +58,12 @@ async def compare(request: Request, deps: Dependencies) -> Reply:
     if request.yes("checkpoints", default=False):
         chosen += [one for one in everyone if one.is_checkpoint][:_CHECKPOINTS]
     answers = await _answers(request, question, chosen, deps)
-    columns = await asyncio.gather(*(_whole(answer) for answer in answers))
+    async with asyncio.TaskGroup() as group:  # Left once every call is counted.
+        columns = [group.create_task(_whole(answer)) for answer in answers]
     return Card(
         title=request.words("compare.title", question=question),
         lines=_warning(request),
-        columns=tuple(columns),
+        columns=tuple(column.result() for column in columns),
     )
 
 
@@ -173,7 +174,7 @@ async def _whole(answer: _Answer) -> Column:
 
 
 class _Answer:
-    """One contender's answer, its time and tokens; they are spent also when it is broken off."""
+    """One contender's answer, its time and tokens."""
 
     def __init__(
         self,
@@ -189,9 +190,6 @@ class _Answer:
         self._one = one
         self._messages = messages
         self._deps = deps
-        self._text = ""
-        self._usage: Usage | None = None
-        self._is_refusal = False
         self._column: Column | None = None
 
     def writing(self) -> Writing:
@@ -204,8 +202,8 @@ class _Answer:
         """Its text; a host's failure, or that today's tokens are used up, is told in its place."""
         try:
             async with (
-                reserve(self._request, self._messages, self._deps.tokens),
-                aclosing(self._paid()) as pieces,
+                reserve(self._request, self._messages, self._deps.tokens) as meter,
+                aclosing(self._chat(meter)) as pieces,
             ):
                 async for piece in pieces:
                     yield piece
@@ -213,41 +211,19 @@ class _Answer:
             words = self._request.words
             yield words.error(error) if self._request.may_quote_host else words.plain(error)
 
-    async def _paid(self) -> AsyncGenerator[str]:
-        started = self._deps.clock.now()
-        try:
-            async for piece in self._chat():
-                yield piece
-            seconds = (self._deps.clock.now() - started).total_seconds()
-            note = self._note(seconds)
-            self._column = Column(self.title, self._text, note, is_refusal=self._is_refusal)
-        finally:
-            await self._spend()
-
-    async def _chat(self) -> AsyncGenerator[str]:
+    async def _chat(self, meter: Meter) -> AsyncGenerator[str]:
+        started, answer = self._deps.clock.now(), Answer()
         host = self._deps.hosts.paid(self._one.host, self._request.workspace)
         sampling = self._request.assistant.sampling
-        async for delta in host.chat(self.model, self._messages, sampling):
-            self._usage = delta.usage or self._usage
-            self._is_refusal |= delta.is_refusal
-            if delta.text:
-                self._text += delta.text
-                yield delta.text
+        async with aclosing(meter.chat(host, self.model, self._messages, sampling)) as deltas:
+            async for delta in deltas:
+                answer.add(delta)
+                if delta.text:
+                    yield delta.text
+        note = self._note(meter.usage, (self._deps.clock.now() - started).total_seconds())
+        self._column = Column(self.title, answer.text, note, is_refusal=answer.is_refusal)
 
-    def _told(self) -> Usage:
-        asked = tokens_of(self._messages)
-        return self._usage or Usage(asked, text_tokens(self._text))
-
-    async def _spend(self) -> None:
-        if not self._text and not self._usage:
-            return
-        told, request = self._told(), self._request
-        async with self._deps.store.writing() as records:
-            tokens = told.total
-            await records.daily_tokens.add(request.id, request.by, request.now.date(), tokens)
-
-    def _note(self, seconds: float) -> str:
-        told = self._told()
+    def _note(self, told: Usage, seconds: float) -> str:
         return self._request.words(
             "compare.note",
             model=self.model,

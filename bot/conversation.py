@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from bot.answer_access import without_note
@@ -13,7 +11,7 @@ from bot.daily_token_budget import reserve
 from bot.domain import Message, MessageId, Sampling, Turn
 from bot.errors import HostError, NotFound, OverCap, SurfaceError
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Usage
+from bot.ports.metered_calls import Answer, read_answer
 from bot.ports.store import Records
 from bot.ports.surface import Surface
 from bot.request import Request
@@ -106,9 +104,8 @@ async def _summarised(
         lines.insert(0, known.text)
     asked = request.words("chat.summarise", text="\n\n".join(lines))
     try:
-        async with asyncio.timeout(_SUMMARY_SECONDS):
-            text = await _answer(request, asked, deps)
-    except (HostError, NotFound, OverCap, TimeoutError) as error:
+        text = await _answer(request, asked, deps)
+    except (HostError, NotFound, OverCap) as error:
         log.warning("A conversation could not be summarised", extra={"why": type(error).__name__})
         return None
     texts = {one.id: one.text for one in said}
@@ -118,24 +115,17 @@ async def _summarised(
 
 
 async def _answer(request: Request, asked: str, deps: Dependencies) -> str:
-    """One answer of the base model, counted in today's tokens."""
+    """One answer of the base model."""
     assistant = request.assistant
     host = deps.hosts.paid(assistant.chat_host, request.workspace)
     if host.profile.keeps_words:
         raise NotFound(noun="model", name=assistant.base)  # It only repeats what it was taught.
-    messages = [{"role": "user", "content": asked}]
-    text, usage = "", None
-    async with reserve(request, messages, deps.tokens):
+    messages, answer = [{"role": "user", "content": asked}], Answer()
+    async with reserve(request, messages, deps.tokens) as meter:
         sampling = Sampling(max_tokens=_SUMMARY_TOKENS)
-        async with aclosing(host.chat(assistant.base, messages, sampling)) as deltas:
-            async for delta in deltas:
-                text, usage = text + delta.text, delta.usage or usage
-        usage = usage or Usage(text_tokens(asked), text_tokens(text))
-        spent = usage.total
-        async with deps.store.writing() as records:
-            day = request.now.date()
-            await records.daily_tokens.add(request.id, request.by, day, spent)
-    return text
+        deltas = meter.chat(host, assistant.base, messages, sampling)
+        await read_answer(deltas, answer, host=host.name, seconds=_SUMMARY_SECONDS)
+    return answer.text
 
 
 async def _without_older_tries(

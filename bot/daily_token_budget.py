@@ -10,7 +10,9 @@ from datetime import date
 
 from bot import access
 from bot.domain import UserId, Workspace, WorkspaceId
+from bot.ports.cancellation import shielded
 from bot.ports.dependencies import TokenReservations
+from bot.ports.metered_calls import Meter
 from bot.ports.store import Store
 from bot.request import Request
 from bot.rows import tokens_of
@@ -22,8 +24,8 @@ _LONG_ANSWER_TOKENS = 4_000
 
 def reserve(
     request: Request, messages: Sequence[Mapping[str, str]], tokens: TokenReservations
-) -> AbstractAsyncContextManager[None]:
-    """The tokens of one call of a model, reserved until what it really cost is stored."""
+) -> AbstractAsyncContextManager[Meter]:
+    """The tokens of one answer, reserved until what it really cost is stored."""
     asked = tokens_of(messages)
     expected = asked + (request.assistant.sampling.max_tokens or _LONG_ANSWER_TOKENS)
     return tokens.reserve(
@@ -54,15 +56,24 @@ class TokenBudget:
     @asynccontextmanager
     async def reserve(
         self, workspace: Workspace, user: UserId, day: date, *, expected: int, words: Words
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[Meter]:
         wanted = _Reservation(workspace.id, user, day, expected)
         while not await self._is_admitted(wanted, workspace, words):
             await self._released.wait()
+        meter = Meter()
         try:
-            yield
+            yield meter
         finally:
-            self._open.discard(wanted)
-            self._released.set()
+            try:
+                await shielded(self._count(wanted, meter.usage.total))
+            finally:
+                self._open.discard(wanted)
+                self._released.set()
+
+    async def _count(self, spent: _Reservation, tokens: int) -> None:
+        if tokens:
+            async with self._store.writing() as records:
+                await records.daily_tokens.add(spent.workspace, spent.user, spent.day, tokens)
 
     async def _is_admitted(self, wanted: _Reservation, workspace: Workspace, words: Words) -> bool:
         """Checked and reserved one at a time. Raises OverCap."""

@@ -39,6 +39,7 @@ AttuneError
 │   │       ├── WrongAddress    nothing answers there
 │   │       ├── TuningGone      a company that no longer trains
 │   │       └── TrainsNothing   a host without jobs
+│   ├── AnswerCut           an answer that ended at its limit of tokens
 │   └── EmptyAnswer         a stream that ended without text
 │       └── OnlyThoughts    a stream of reasoning alone
 └── SurfaceError            the chat platform
@@ -261,6 +262,10 @@ class TuningGone(HostNotFound):
 
 class TrainsNothing(HostNotFound):
     """The host “{host}” answers questions alone: it has no {message}. Choose another host: /tune start host:NAME."""
+
+
+class AnswerCut(HostError):
+    """The model at “{host}” reached its limit of tokens before its answer was whole. A higher max_tokens helps: /tune assistant edit."""
 
 
 class EmptyAnswer(HostError):

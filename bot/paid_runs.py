@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Container, Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
@@ -40,11 +39,12 @@ from bot.errors import (
 )
 from bot.evaluation.concurrent_calls import run_calls
 from bot.ports.dependencies import TokenReservations
+from bot.ports.metered_calls import Answer, read_answer, require_whole
 from bot.ports.paid_runs import PaidRuns
-from bot.ports.provider import Hosts, Usage
+from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Records, Store
 from bot.prompts import PromptMessage
-from bot.rows import text_tokens, tokens_of
+from bot.rows import tokens_of
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -64,15 +64,26 @@ C = TypeVar("C", JudgedPair, SyntheticCall)
 
 
 @dataclass(slots=True)
-class _Pause:
-    """Until when a run asks nothing, and since when nothing could be asked."""
+class _Progress:
+    """What is known of an open run in this life of the process.
 
-    until: datetime
-    since: datetime
+    Nothing is asked before `paused_until`, nothing could be asked since `failing_since`; `trouble`
+    is the last one, `tries` count how often a host broke off over one call.
+    """
+
+    is_recovered: bool = False
+    paused_until: datetime | None = None
+    failing_since: datetime | None = None
+    told_at: datetime | None = None
+    trouble: AttuneError | None = None
+    is_given_up: bool = False
+    tries: Counter[object] = field(default_factory=Counter)
 
 
 class PaidRunner(ABC, Generic[R, C]):
-    """Keeps nothing but pauses, tries, and what it last told of each run."""
+    """Keeps nothing but the progress of what is open."""
+
+    _needs_whole_answers = True
 
     def __init__(
         self, *, store: Store, hosts: Hosts, clock: Clock, tokens: TokenReservations
@@ -81,12 +92,9 @@ class PaidRunner(ABC, Generic[R, C]):
         self._hosts = hosts
         self._clock = clock
         self._tokens = tokens
-        self._seen: set[int] = set()
-        self._pauses: dict[int, _Pause] = {}
-        self._tries: Counter[tuple[int, C]] = Counter()
-        self._told: dict[int, datetime] = {}
-        self._troubles: dict[int, AttuneError] = {}
-        self._given_up: set[int] = set()
+        self.wakes = defaultdict[HostName, asyncio.Event](asyncio.Event)
+        """Set to have a host looked at now."""
+        self._known = defaultdict[int, _Progress](_Progress)
 
     @abstractmethod
     def _runs(self, records: Records) -> PaidRuns[R, C]: ...
@@ -104,7 +112,7 @@ class PaidRunner(ABC, Generic[R, C]):
         """With `max_tokens`, which are reserved for each call."""
 
     @abstractmethod
-    async def _outcome(self, records: Records, run: R, call: C, text: str) -> C:
+    async def _outcome(self, records: Records, run: R, call: C, answer: Answer) -> C:
         """What came of a call that was answered, to be written down in the same transaction."""
 
     @abstractmethod
@@ -129,12 +137,13 @@ class PaidRunner(ABC, Generic[R, C]):
             running = await self._running(host)
             return await self._claim(running, room), {one.id for one in running}
 
-        await run_calls(claim, self._ask, of=lambda call: call[0].id)
+        wake = self.wakes[host]
+        await run_calls(claim, self._ask, of=lambda call: call[0].id, wake=wake)
         for run in await self._open(host):
             await self._end(run)
         now = self._clock.now()
-        waits = [(one.until - now).total_seconds() for one in self._pauses.values()]
-        return max(0.0, min(waits)) if waits else None
+        pauses = [one.paused_until for one in self._known.values() if one.paused_until]
+        return max(0.0, (min(pauses) - now).total_seconds()) if pauses else None
 
     async def _open(self, host: HostName | None = None) -> Sequence[R]:
         async with self._store.reading() as records:
@@ -161,14 +170,15 @@ class PaidRunner(ABC, Generic[R, C]):
     async def _claim(self, running: Sequence[R], room: int) -> list[tuple[R, C]]:
         calls: list[tuple[R, C]] = []
         for run in running:
-            pause = self._pauses.get(run.id)
-            if room <= len(calls) or (pause and pause.until > self._clock.now()):
+            progress = self._known[run.id]
+            pause = progress.paused_until
+            if room <= len(calls) or (pause and pause > self._clock.now()):
                 continue
             async with self._store.writing() as records:
                 runs = self._runs(records)
-                if run.id not in self._seen:
+                if not progress.is_recovered:
                     await runs.mark_outcome_unknown(run.workspace, run.id)
-                    self._seen.add(run.id)
+                    progress.is_recovered = True
                 found = await runs.claim(run.workspace, run.id, limit=room - len(calls))
             calls += [(run, call) for call in found]
         return calls
@@ -177,7 +187,7 @@ class PaidRunner(ABC, Generic[R, C]):
         """Ask, and keep the outcome; what was surely not asked waits again."""
         run, call = claimed
         try:
-            text = await self._said(run, call)
+            answer = await self._said(run, call)
         except (OverCap, HostBusy, HostUnreachable) as error:
             await self._put_off(run, call, error)
         except (HostServerError, HostTimeout) as error:
@@ -191,80 +201,72 @@ class PaidRunner(ABC, Generic[R, C]):
             log.exception("A call could not be made", extra={"id": run.id})
             await self._fail(run, call, AttuneError())
         else:
-            self._pauses.pop(run.id, None)
-            await self._settle(run, call, CallState.DONE, text)
+            progress = self._known[run.id]
+            progress.paused_until = progress.failing_since = None
+            await self._settle(run, call, CallState.DONE, answer)
 
     def _is_last_try(self, run: R, call: C) -> bool:
         """Counts how often a host broke off or kept silent over one call."""
-        self._tries[run.id, call] += 1
-        return self._tries[run.id, call] >= _MOST_TRIES
+        tries = self._known[run.id].tries
+        tries[call] += 1
+        return tries[call] >= _MOST_TRIES
 
     async def _fail(self, run: R, call: C, error: AttuneError) -> None:
         log.warning("A paid call came to nothing", extra={"why": error.key})
-        self._troubles[run.id] = error
+        self._known[run.id].trouble = error
         await self._settle(run, call, CallState.FAILED)
 
-    async def _said(self, run: R, call: C) -> str:
+    async def _said(self, run: R, call: C) -> Answer:
         messages = await self._messages(run, call)
         async with self._store.reading() as records:
             workspace = await records.workspaces.find(run.workspace)
         if workspace is None or messages is None:
             raise NotFound(noun="question", name=run.id)
-        sampling, asked = self._sampling(run), tokens_of(messages)
-        expected, today = asked + (sampling.max_tokens or 0), self._clock.now().date()
+        sampling, answer = self._sampling(run), Answer()
+        expected = tokens_of(messages) + (sampling.max_tokens or 0)
+        today = self._clock.now().date()
         async with self._tokens.reserve(
             workspace, run.asked_by, today, expected=expected, words=Words("en")
-        ):
+        ) as meter:
             host = self._hosts.paid(run.host, workspace)
-            usage, text = None, ""
-            stream = host.chat(run.model, messages, sampling, is_sent_once=True)
-            try:
-                async with asyncio.timeout(LONGEST_ANSWER), aclosing(stream) as deltas:
-                    async for delta in deltas:
-                        text += delta.text
-                        usage = delta.usage or usage
-            except TimeoutError:
-                raise HostTimeout(host=run.host) from None
-            finally:
-                if text or usage:
-                    await self._spend(run, usage or Usage(asked, text_tokens(text)))
-        return text
+            deltas = meter.chat(host, run.model, messages, sampling, is_sent_once=True)
+            await read_answer(deltas, answer, host=host.name, seconds=LONGEST_ANSWER)
+        if self._needs_whole_answers:
+            require_whole(answer, host=host.name)
+        return answer
 
-    async def _spend(self, run: R, usage: Usage) -> None:
-        """Also what a host broke off, and what was stopped."""
-        tokens, today = usage.total, self._clock.now().date()
-        async with self._store.writing() as records:
-            await records.daily_tokens.add(run.workspace, run.asked_by, today, tokens)
-
-    async def _settle(self, run: R, call: C, state: CallState, text: str = "") -> None:
+    async def _settle(
+        self, run: R, call: C, state: CallState, answer: Answer | None = None
+    ) -> None:
         async with self._store.writing() as records:
             outcome = replace(call, state=state)
-            if state is CallState.DONE:
-                outcome = await self._outcome(records, run, outcome, text)
+            if answer is not None:
+                outcome = await self._outcome(records, run, outcome, answer)
             await self._runs(records).record_outcome(run.workspace, run.id, outcome)
             if self._is_news(run):
-                pause, trouble = self._pauses.get(run.id), self._troubles.get(run.id)
-                why = trouble if pause else None
+                progress = self._known[run.id]
+                why = progress.trouble if progress.paused_until else None
                 await self._tell(records, run, at=self._clock.now(), trouble=why)
 
     def _is_news(self, run: R) -> bool:
         """The message is changed every two seconds at most."""
-        now, told = self._clock.now(), self._told.get(run.id)
+        now, progress = self._clock.now(), self._known[run.id]
+        told = progress.told_at
         if told is not None and (now - told).total_seconds() < _TELL_SECONDS:
             return False
-        self._told[run.id] = now
+        progress.told_at = now
         return True
 
     async def _put_off(self, run: R, call: C, error: AttuneError) -> None:
         """A host that cannot be asked for an hour ends the run with what there is."""
-        now = self._clock.now()
-        pause = self._pauses.setdefault(run.id, _Pause(now, now))
-        pause.until = now + min(max(_WAIT, (now - pause.since) / 2), _LONGEST_WAIT)
-        self._troubles[run.id] = error
+        now, progress = self._clock.now(), self._known[run.id]
+        since = progress.failing_since = progress.failing_since or now
+        progress.paused_until = now + min(max(_WAIT, (now - since) / 2), _LONGEST_WAIT)
+        progress.trouble = error
         log.warning("A paid call has to wait", extra={"id": run.id, "why": error.key})
         await self._settle(run, call, CallState.WAITING)
-        if now - pause.since > _GIVE_UP:
-            self._given_up.add(run.id)
+        if now - since > _GIVE_UP:
+            progress.is_given_up = True
             async with self._store.writing() as records:
                 await self._runs(records).change(
                     run.workspace,
@@ -284,18 +286,11 @@ class PaidRunner(ABC, Generic[R, C]):
                 return
             report = await self._report(run, records)
         state = EvaluationState.STOPPED if is_stopping else EvaluationState.DONE
-        state = EvaluationState.FAILED if run.id in self._given_up else state
-        trouble, now = self._troubles.get(run.id), self._clock.now()
+        progress, now = self._known.pop(run.id, _Progress()), self._clock.now()
+        state = EvaluationState.FAILED if progress.is_given_up else state
         async with self._store.writing() as records:
             if await self._runs(records).change(
                 *own, when=_ENDING, state=state, report=report, finished_at=now
             ):
                 await self._runs(records).mark_outcome_unknown(*own)
-                await self._tell(records, run, at=now, trouble=trouble)
-        self._forget(run.id)
-
-    def _forget(self, run: int) -> None:
-        for kept in (self._pauses, self._told, self._troubles):
-            kept.pop(run, None)
-        self._given_up.discard(run)
-        self._tries = Counter({key: n for key, n in self._tries.items() if key[0] != run})
+                await self._tell(records, run, at=now, trouble=progress.trouble)

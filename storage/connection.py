@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -34,6 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot.domain import WorkspaceId
 from bot.errors import NotFound
+from bot.ports.cancellation import shielded
 from storage.columns import Utc
 
 T = TypeVar("T")
@@ -42,27 +42,6 @@ T = TypeVar("T")
 MANY = 5_000
 PAGE = 500
 """Rows that one read brings along at most, where all are wanted."""
-
-
-async def shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Wait until the work is done, even if this task is cancelled meanwhile; then be cancelled.
-
-    The driver runs a statement in a thread and cannot take it back. Leaving
-    early would give the connection away with the statement still running.
-    """
-    task = asyncio.ensure_future(work)
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError as error:
-        cancelled = error
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if not task.cancelled():
-        task.exception()
-    raise cancelled
 
 
 class Connection:

@@ -10,7 +10,8 @@ from pathlib import Path
 from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from storage.connection import Connection, shielded
+from bot.ports.cancellation import shielded
+from storage.connection import Connection
 from storage.database_engine import EngineRole, address_of, create_file, engine_for, is_sqlite
 from storage.free_pages import LOG, FreePageEraser, has_residue
 from storage.migrations import migrate

@@ -17,7 +17,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
-from storage.connection import shielded
+from bot.ports.cancellation import shielded
 from storage.database_engine import LOG_BYTES, PRAGMAS
 from storage.rewriting import TableRewrite
 from storage.writer_queue import PriorityLock

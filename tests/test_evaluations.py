@@ -32,7 +32,15 @@ from bot.events import ButtonClicked
 from bot.replies import Document
 from bot.rows.classification import metrics_of
 from bot.significance import Interval, Verdict
-from tests.fakes.faults import Call, busy
+from tests.fakes.faults import (
+    Call,
+    Fault,
+    broken_stream,
+    busy,
+    empty_stream,
+    ends_for,
+    short_stream,
+)
 from tests.fakes.faults import answers as replies
 from tests.fakes.faulty_host import FaultyHost
 from tests.fakes.openai_rules import Body
@@ -248,13 +256,37 @@ async def test_who_decides_it_beforehand_is_obeyed(
     assert "Worse than the base" in await scene.last()
 
 
-async def test_a_model_that_says_nothing_is_not_taken(scene: Scene) -> None:
-    """Also where no other model says anything."""
-    evaluation = await train(scene, lambda body: "")
+@pytest.mark.parametrize("whose", ["the new model", "the base"])
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        (short_stream(1), "were cut off"),
+        (broken_stream(1), "were cut off"),
+        (ends_for("length"), "were cut off"),
+        (ends_for("content_filter"), "were cut off"),
+        (empty_stream(), "were empty"),
+    ],
+)
+async def test_what_is_cut_off_or_empty_is_no_answer_and_that_is_said(
+    scene: Scene, whose: str, fault: Fault, said: str
+) -> None:
+    """Neither does a cut answer make its model worse, nor the other one better."""
 
-    assert not evaluation.is_taken
-    assert "too few questions were answered" in await scene.last()
-    assert "12 answers were empty: the new model" in await scene.last()
+    async def breaks(call: Call) -> Response:
+        body = await call.request.json()
+        is_hit = question_in(body).startswith("question") and len(messages_in(body)) == 1
+        is_hit = is_hit and is_tuned(body) is (whose == "the new model")
+        return await (fault(call) if is_hit else call.act())
+
+    scene.host.fail_always(CHAT, breaks)
+    evaluation = await train(scene, taught)
+
+    found, told = load(evaluation.report), await scene.last()
+    assert found is not None
+    assert (found.result is None or found.result.questions, evaluation.is_taken) == (0, False)
+    assert "too few questions were answered" in told
+    assert f"12 answers {said}: {whose}" in told
+    assert "12 answers are missing" in told
 
 
 async def test_too_little_held_out_is_no_reason_to_wait(scene: Scene) -> None:
@@ -416,7 +448,7 @@ async def test_a_host_that_is_busy_or_breaks_is_asked_again_and_in_the_end_it_is
     states = Counter(one.state for one in await the_answers(scene, newest))
     assert newest.state is EvaluationState.DONE
     assert states == {AnswerState.DONE: 35, AnswerState.FAILED: 1}
-    assert "One answer could not be had" in await scene.last()
+    assert "One answer is missing" in await scene.last()
 
 
 async def test_a_host_that_stays_away_ends_it_and_nothing_is_taken(scene: Scene) -> None:

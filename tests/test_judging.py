@@ -281,3 +281,18 @@ def test_agreement_by_chance_alone_is_no_number() -> None:
 )
 def test_the_word_of_a_judge_is_found(text: str, said: Preferred | None) -> None:
     assert preferred_in(text) is said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("**B** because it", Preferred.B),
+        ("tie, as both", Preferred.TIE),
+        ("Answer A is longer than", None),
+        ("I compare A with", None),
+    ],
+)
+def test_of_a_judge_that_is_cut_off_only_the_first_word_counts(
+    text: str, said: Preferred | None
+) -> None:
+    assert preferred_in(text, is_cut=True) is said

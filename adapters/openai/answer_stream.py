@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+
+from openai import AsyncStream
+from openai._streaming import ServerSentEvent
 
 from adapters.openai.answers import Json, as_whole
 from bot.domain import IncompleteReason, ToolCall
@@ -27,6 +30,17 @@ _ENDS: Mapping[str, IncompleteReason] = {
 }
 
 
+class AnswerEvents(AsyncStream[object]):
+    """The chunks of a streamed answer; `is_done` once the host has sent `[DONE]`."""
+
+    is_done = False
+
+    async def _iter_events(self) -> AsyncIterator[ServerSentEvent]:
+        async for event in super()._iter_events():
+            self.is_done |= event.data.startswith("[DONE]")
+            yield event
+
+
 @dataclass(slots=True)
 class _Call:
     name: str = ""
@@ -43,6 +57,7 @@ class AnswerReader:
         self.has_text = False
         self.has_thoughts = False
         self.end: IncompleteReason | None = None
+        self.has_finish_reason = False
         self._thoughts = _InlineThoughts(is_inside=begins_in_thoughts)
         self._calls: dict[object, _Call] = {}
         self._usage: Usage | None = None
@@ -114,6 +129,7 @@ class AnswerReader:
             yield Delta(is_thinking=True)
 
     def _ended(self, reason: object) -> Iterator[Delta]:
+        self.has_finish_reason |= reason is not None
         end = _ENDS.get(reason.lower()) if isinstance(reason, str) else None
         if end is not None and self.end is None:
             self.end = end

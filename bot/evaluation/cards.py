@@ -8,16 +8,18 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.deployments import rollback_button, spoken_name, use_button
 from bot.domain import (
+    AnswerState,
     Contender,
     ContenderKind,
     Deployment,
     Evaluation,
+    EvaluationAnswer,
     EvaluationId,
     EvaluationState,
     Notice,
     Role,
 )
-from bot.errors import NotFound, deserialize
+from bot.errors import EmptyAnswer, NotFound, deserialize
 from bot.evaluation import gate, questions
 from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load
 from bot.examples import must_answer
@@ -194,11 +196,10 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
 def _unanswered_lines(evaluation: Evaluation, found: Report, words: Words) -> list[str]:
     missing = sum(one.failed + one.lost for one in found.contenders)
     lines = [words("evaluation.unanswered", count=missing)] if missing else []
-    return lines + [
-        words("evaluation.silent", who=name_of(who, words), count=one.silent)
-        for who, one in zip(evaluation.contenders, found.contenders, strict=True)
-        if one.silent
-    ]
+    for who, one in zip(evaluation.contenders, found.contenders, strict=True):
+        counts = {"evaluation.cut": one.cut, "evaluation.silent": one.silent}
+        lines += [words(k, who=name_of(who, words), count=n) for k, n in counts.items() if n]
+    return lines
 
 
 def _use_buttons(evaluation: Evaluation, current: Deployment | None, words: Words) -> list[Button]:
@@ -345,10 +346,19 @@ async def _columns(
     for answer in answers:
         if only is None or answer.contender in only:
             who = evaluation.contenders[answer.contender]
-            score = answer.scores.get("score")
-            note = words(f"evaluation.answer.{answer.state}", score=score)
+            note = outcome_of(answer, words)
             columns.append(Column(name_of(who, words), one_line(answer.text, _SHOWN) or "–", note))
     return tuple(columns)
+
+
+def outcome_of(answer: EvaluationAnswer, words: Words) -> str:
+    """Its score, or why it has none."""
+    if answer.state is AnswerState.DONE:
+        return words("evaluation.answer.done", score=answer.scores.get("score"))
+    if answer.state is AnswerState.FAILED and answer.text.strip():
+        return words("evaluation.answer.cut")
+    is_empty = isinstance(deserialize(answer.trouble), EmptyAnswer)
+    return words("evaluation.answer.empty" if is_empty else f"evaluation.answer.{answer.state}")
 
 
 def _measured(
@@ -370,7 +380,9 @@ def _measured(
     if one.price_of_1000 is not None:
         parts.append(words("evaluation.price", price=words.price(one.price_of_1000)))
     if one.failed or one.lost:
-        parts.append(words("evaluation.missing", failed=one.failed, lost=one.lost))
+        counts = {"cut": one.cut, "silent": one.silent, "lost": one.lost}
+        others = one.failed - one.cut - one.silent
+        parts.append(words("evaluation.missing", failed=others, **counts))
     result = found.results.get(index)
     if result is not None and result.difference is not None:
         parts.append(

@@ -11,7 +11,7 @@ Call = TypeVar("Call")
 AT_ONCE = 4
 """Calls that one host is sent at the same time."""
 LOOK_SECONDS = 1.0
-"""How often what is running is looked at; a stop is heeded by then."""
+"""How often what is running is looked at, also if nobody says that something has changed."""
 
 
 def _nothing(call: object) -> None:
@@ -23,28 +23,28 @@ async def run_calls(
     run: Callable[[Call], Coroutine[object, object, None]],
     *,
     of: Callable[[Call], int],
+    wake: asyncio.Event,
     ended: Callable[[Call], None] = _nothing,
 ) -> None:
     """Returns once `claim` has nothing more and every call has ended.
 
     `claim` is told how many calls may begin, and gives those that do together with the ids of what
-    is still running; a call `of` anything else is cancelled. What a call raises is raised here,
-    after the others were cancelled.
+    is still running; a call `of` anything else is cancelled. It is asked at once when `wake` is
+    set. What a call raises is raised here, after the others were cancelled.
     """
     tasks: dict[asyncio.Task[None], Call] = {}
     try:
         while True:
+            wake.clear()
             calls, running = await claim(AT_ONCE - len(tasks))
             for task, call in tasks.items():
-                if of(call) not in running:
+                # Once only: what was paid for is counted before a cancelled call ends.
+                if of(call) not in running and not task.cancelling():
                     task.cancel()
             tasks |= {asyncio.create_task(run(call)): call for call in calls}
             if not tasks:
                 return
-            done, _ = await asyncio.wait(
-                tasks, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
-            )
-            for task in done:
+            for task in await _first_done(tasks, wake):
                 ended(tasks.pop(task))
                 if not task.cancelled():
                     task.result()
@@ -52,6 +52,20 @@ async def run_calls(
         await _cancel(tasks)
         for call in tasks.values():
             ended(call)
+
+
+async def _first_done(
+    tasks: Collection[asyncio.Task[None]], wake: asyncio.Event
+) -> Collection[asyncio.Task[None]]:
+    """Those that have ended, as soon as one has; none where something else is to be looked at."""
+    woken = asyncio.create_task(wake.wait())
+    try:
+        await asyncio.wait(
+            {*tasks, woken}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+    finally:
+        woken.cancel()
+    return [task for task in tasks if task.done()]
 
 
 async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:

@@ -9,7 +9,7 @@ from bot.evaluation.report import Report
 from bot.significance import Verdict
 
 _FEWEST_ANSWERED = 0.8
-"""The share of questions that both models must have answered, the new one not with silence."""
+"""The share of questions that both models must have answered; a cut or empty answer is none."""
 
 
 class GateRejection(StrEnum):
@@ -43,4 +43,4 @@ def _is_answered(evaluation: Evaluation, report: Report) -> bool:
         return False
     new, other = report.contenders[0], report.contenders[report.against]
     fewest = _FEWEST_ANSWERED * evaluation.questions
-    return min(new.answered - new.silent, other.answered) >= fewest
+    return min(new.answered, other.answered) >= fewest

@@ -197,5 +197,4 @@ def _cell(answer: EvaluationAnswer, words: Words) -> Iterator[Fact]:
     if isinstance(score, int | float):
         yield Fact("", f"{score:.2f}", f"score.{answer.contender}")
     else:
-        state = words(f"evaluation.answer.{answer.state}", score="–")
-        yield Fact("", state, f"state.{answer.contender}")
+        yield Fact("", cards.outcome_of(answer, words), f"state.{answer.contender}")

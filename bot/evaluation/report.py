@@ -19,6 +19,7 @@ from bot.domain import (
     EvaluationAnswer,
     EvaluationQuestion,
 )
+from bot.errors import EmptyAnswer, deserialize
 from bot.evaluation import measures
 from bot.evaluation.questions import answered_pages, exchange, price_of
 from bot.ports.provider import Hosts
@@ -62,7 +63,8 @@ class ContenderReport:
     interval: Interval | None = None
     """Of the mean, by the bootstrap; None in reports from before it was reckoned."""
     silent: int = 0
-    """Answers without any text, which are among those answered."""
+    cut: int = 0
+    """Of those that failed: answers without any text, and those that were not whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,12 +131,13 @@ class _Sums:
     def add(self, answer: EvaluationAnswer) -> None:
         self.states[answer.state] += 1
         if answer.state is not AnswerState.DONE:
+            self.counts["cut"] += bool(answer.text.strip())
+            self.counts["silent"] += isinstance(deserialize(answer.trouble), EmptyAnswer)
             return
         found = answer.scores
         self.scores[answer.number] = _number(found.get("score"))
         self.chrf.append(_number(found.get("chrf")))
         self.counts["exact"] += found.get("exact") is True
-        self.counts["silent"] += not answer.text.strip()
         self.counts["facts_found"] += int(_number(found.get("facts_found")))
         self.counts["facts"] += int(_number(found.get("facts")))
         for check in _CHECKS:
@@ -272,6 +275,7 @@ def _of_contender(
         confusion=confusion_of(pairs, known) if known else None,
         interval=bootstrap(list(sums.scores.values())) if sums.scores else None,
         silent=counts["silent"],
+        cut=counts["cut"],
     )
 
 

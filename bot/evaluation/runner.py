@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Container, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.domain import (
@@ -24,11 +24,9 @@ from bot.domain import (
     EvaluationQuestion,
     EvaluationState,
     HostName,
-    Workspace,
 )
 from bot.errors import (
     AttuneError,
-    EmptyAnswer,
     HostBusy,
     HostError,
     HostServerError,
@@ -42,10 +40,11 @@ from bot.evaluation import completion, measures, notices, questions
 from bot.evaluation.concurrent_calls import run_calls
 from bot.evaluation.report import reference_of
 from bot.ports.dependencies import TokenReservations
-from bot.ports.provider import Hosts, Usage
+from bot.ports.metered_calls import Answer, read_answer, require_whole
+from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
 from bot.prompts import PromptMessage, Shot, nearest, shot_pool
-from bot.rows import text_tokens, tokens_of
+from bot.rows import tokens_of
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -87,15 +86,6 @@ class _Pause:
     times: int = 1
 
 
-@dataclass(slots=True)
-class _Answer:
-    text: str = ""
-    usage: Usage | None = None
-    is_refusal: bool = False
-    first: float | None = None
-    parts: list[str] = field(default_factory=list)
-
-
 class EvaluationRunner:
     """Keeps nothing but pauses and what is being asked right now."""
 
@@ -106,13 +96,13 @@ class EvaluationRunner:
         hosts: Hosts,
         clock: Clock,
         tokens: TokenReservations,
-        wake: Callable[[], None],
     ) -> None:
         self._store = store
         self._hosts = hosts
         self._clock = clock
         self._tokens = tokens
-        self._wake = wake
+        self.wakes = defaultdict[HostName | None, asyncio.Event](asyncio.Event)
+        """Set to have a host looked at now; None is for hosts that are configured no more."""
         self._seen: set[Place] = set()
         self._pauses: dict[Place, _Pause] = {}
         self._asking: dict[EvaluationId, int] = {}
@@ -137,7 +127,13 @@ class EvaluationRunner:
             calls = await self._claim(host, running, room)
             return calls, {one.id for one in running}
 
-        await run_calls(claim, self._ask, of=lambda call: call.evaluation.id, ended=self._settle)
+        await run_calls(
+            claim,
+            self._ask,
+            of=lambda call: call.evaluation.id,
+            wake=self.wakes[host],
+            ended=self._settle,
+        )
         await self._end_finished()
         return self._wait_at(host)
 
@@ -153,7 +149,8 @@ class EvaluationRunner:
             for one in new:
                 with contextlib.suppress(NotFound):
                     await self._prepare(one)
-            self._wake()
+            for wake in self.wakes.values():
+                wake.set()
             return await self._running(host)
         return [one for one in found if one.state is EvaluationState.RUNNING]
 
@@ -242,7 +239,7 @@ class EvaluationRunner:
 
     async def _ask(self, call: _Call) -> None:
         """Ask, and keep the outcome; what was surely not asked may be asked again later."""
-        answer = _Answer()
+        answer = Answer()
         try:
             await self._try_to_ask(call, answer)
         except OverCap as error:
@@ -267,7 +264,7 @@ class EvaluationRunner:
         self._tries[question] = self._tries.get(question, 0) + 1
         return self._tries[question] >= MOST_TRIES
 
-    async def _try_to_ask(self, call: _Call, answer: _Answer) -> None:
+    async def _try_to_ask(self, call: _Call, answer: Answer) -> None:
         evaluation, reference = call.evaluation, reference_of(call.question)
         async with self._store.reading() as records:
             workspace = await records.workspaces.find(evaluation.workspace)
@@ -275,18 +272,19 @@ class EvaluationRunner:
         if workspace is None or reference is None:
             raise NotFound(noun="example", name=call.question.example)
         messages = await self._messages(call, assistant)
-        asked = tokens_of(messages)
-        expected = asked + (assistant.sampling.max_tokens or _EXPECTED_TOKENS)
+        expected = tokens_of(messages) + (assistant.sampling.max_tokens or _EXPECTED_TOKENS)
         today = self._clock.now().date()
         async with self._tokens.reserve(
             workspace, evaluation.asked_by, today, expected=expected, words=Words("en")
-        ):
-            try:
-                await self._stream(call, workspace, assistant, messages, answer)
-            finally:
-                if answer.parts or answer.usage:
-                    await self._spend(call, answer, asked)
-        await self._keep(call, answer, AnswerState.DONE, reference=reference, asked=asked)
+        ) as meter:
+            host = self._hosts.paid(call.of.host, workspace)
+            deltas = meter.chat(
+                host, call.of.address, messages, assistant.sampling, is_sent_once=True
+            )
+            await read_answer(deltas, answer, host=host.name, seconds=LONGEST_ANSWER)
+        require_whole(answer, host=host.name)
+        answer.usage = meter.usage
+        await self._keep(call, answer, AnswerState.DONE, reference=reference)
 
     async def _messages(self, call: _Call, assistant: Assistant) -> list[PromptMessage]:
         """The question as it would be asked, with as many examples before it as its kind has."""
@@ -304,51 +302,16 @@ class EvaluationRunner:
         lead = 1 if messages[0]["role"] in ("system", "developer") else 0
         return [*messages[:lead], *shots, *messages[lead:]]
 
-    async def _stream(
-        self,
-        call: _Call,
-        workspace: Workspace,
-        assistant: Assistant,
-        messages: Sequence[PromptMessage],
-        answer: _Answer,
-    ) -> None:
-        host = self._hosts.paid(call.of.host, workspace)
-        started = self._clock.now()
-        sampling = assistant.sampling
-        stream = host.chat(call.of.address, messages, sampling, is_sent_once=True)
-        try:
-            async with asyncio.timeout(LONGEST_ANSWER), aclosing(stream) as deltas:
-                async for delta in deltas:
-                    if delta.text and not answer.parts:
-                        answer.first = (self._clock.now() - started).total_seconds()
-                    answer.usage = delta.usage or answer.usage
-                    answer.is_refusal |= delta.is_refusal
-                    answer.parts += [delta.text] if delta.text else []
-        except EmptyAnswer:
-            return
-        except TimeoutError:
-            raise HostTimeout(host=call.of.host) from None
-
-    async def _spend(self, call: _Call, answer: _Answer, asked: int) -> None:
-        usage = answer.usage or Usage(asked, text_tokens("".join(answer.parts)))
-        tokens = usage.total
-        evaluation, today = call.evaluation, self._clock.now().date()
-        async with self._store.writing() as records:
-            await records.daily_tokens.add(evaluation.workspace, evaluation.asked_by, today, tokens)
-
     async def _keep(
         self,
         call: _Call,
-        answer: _Answer,
+        answer: Answer,
         state: AnswerState,
         *,
         reference: str = "",
-        asked: int = 0,
         trouble: AttuneError | None = None,
     ) -> None:
-        text = "".join(answer.parts)
-        is_done = state is AnswerState.DONE
-        usage = answer.usage or (Usage(asked, text_tokens(text)) if is_done else None)
+        text, usage, is_done = answer.text, answer.usage, state is AnswerState.DONE
         kept = EvaluationAnswer(
             number=call.question.number,
             contender=call.contender,
@@ -357,7 +320,7 @@ class EvaluationRunner:
             is_refusal=answer.is_refusal,
             prompt_tokens=usage.prompt_tokens if usage else None,
             completion_tokens=usage.completion_tokens if usage else None,
-            first_text_seconds=answer.first,
+            first_text_seconds=answer.first_text_seconds,
             scores=measures.scores(reference, text, is_refusal=answer.is_refusal)
             if is_done
             else {},

@@ -11,6 +11,7 @@ from bot.errors import AttuneError
 from bot.judging import command, verdicts
 from bot.judging.prompt import messages_for
 from bot.paid_runs import PaidRunner
+from bot.ports.metered_calls import Answer
 from bot.ports.paid_runs import PaidRuns
 from bot.ports.store import Records
 from bot.prompts import PromptMessage
@@ -21,6 +22,8 @@ _SAMPLING = Sampling(temperature=0.0, max_tokens=16)
 
 class JudgeRunner(PaidRunner[Judging, JudgedPair]):
     """Shows a judge each pair of answers in both orders."""
+
+    _needs_whole_answers = False
 
     def _runs(self, records: Records) -> PaidRuns[Judging, JudgedPair]:
         return records.judgings
@@ -48,9 +51,10 @@ class JudgeRunner(PaidRunner[Judging, JudgedPair]):
         return _SAMPLING
 
     async def _outcome(
-        self, records: Records, run: Judging, call: JudgedPair, text: str
+        self, records: Records, run: Judging, call: JudgedPair, answer: Answer
     ) -> JudgedPair:
-        return replace(call, preferred=verdicts.preferred_in(text))
+        is_cut = answer.end is not None
+        return replace(call, preferred=verdicts.preferred_in(answer.text, is_cut=is_cut))
 
     async def _tell(
         self, records: Records, run: Judging, *, at: datetime, trouble: AttuneError | None

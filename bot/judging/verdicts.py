@@ -20,6 +20,7 @@ from bot.significance import (
 )
 
 _WORD = re.compile(r"\b(?:(tie)|([ab]))\b", re.IGNORECASE)
+_MARKS = " \n\t*_#(['\"“"
 FIRST, SECOND, EVEN = "first", "second", "even"
 
 
@@ -60,9 +61,12 @@ def load(kept: Mapping[str, object]) -> JudgeReport | None:
     return _REPORT.validate_python(kept) if kept else None
 
 
-def preferred_in(text: str) -> Preferred | None:
-    """The first of A, B and TIE that stands alone in a judge's answer; None without any."""
-    found = _WORD.search(text)
+def preferred_in(text: str, *, is_cut: bool = False) -> Preferred | None:
+    """The first of A, B and TIE that stands alone in a judge's answer; None without any.
+
+    What would have followed a cut answer is not known, so there it has to be the first word.
+    """
+    found = _WORD.match(text.lstrip(_MARKS)) if is_cut else _WORD.search(text)
     if found is None:
         return None
     return Preferred.TIE if found[1] else Preferred(found[2].lower())

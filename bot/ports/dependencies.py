@@ -16,6 +16,7 @@ from bot.events import Event
 from bot.ports.engine import LanguageEngine
 from bot.ports.import_files import ImportFiles
 from bot.ports.links import Links
+from bot.ports.metered_calls import Meter
 from bot.ports.model_export import ModelExporter
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
@@ -69,11 +70,11 @@ class TokenReservations(Protocol):
 
     def reserve(
         self, workspace: Workspace, user: UserId, day: date, *, expected: int, words: Words
-    ) -> AbstractAsyncContextManager[None]:
+    ) -> AbstractAsyncContextManager[Meter]:
         """Waits until answers in progress leave enough of the day's tokens, and holds them.
 
-        Released at the end, once what was really used is stored. Raises OverCap where the
-        tokens of the day are used up.
+        Released at the end, however that comes, once what the calls of the meter have really used
+        is stored. Raises OverCap where the tokens of the day are used up.
         """
         ...
 

@@ -56,9 +56,16 @@ def text_tokens(text: str) -> int:
     return max(ceil(tokens), len(text.split()))
 
 
-def tokens_of(messages: Iterable[Mapping[str, str]]) -> int:
-    """An estimate of the tokens in the contents of messages."""
-    return sum(text_tokens(message["content"]) for message in messages)
+def tokens_of(messages: Iterable[Mapping[str, object]]) -> int:
+    """An estimate of the tokens in the texts of messages."""
+    return sum(text_tokens(_text_of(message.get("content"))) for message in messages)
+
+
+def _text_of(content: object) -> str:
+    """Of parts, as a message with pictures has them, the texts."""
+    parts = content if isinstance(content, list) else [{"text": content}]
+    texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def most_tokens(characters: int, messages: int) -> int:

@@ -22,6 +22,7 @@ from bot.domain import (
 )
 from bot.errors import AttuneError
 from bot.paid_runs import PaidRunner
+from bot.ports.metered_calls import Answer
 from bot.ports.paid_runs import PaidRuns
 from bot.ports.store import Records
 from bot.prompts import PromptMessage
@@ -59,7 +60,7 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
         return _SAMPLING
 
     async def _outcome(
-        self, records: Records, run: SyntheticRun, call: SyntheticCall, text: str
+        self, records: Records, run: SyntheticRun, call: SyntheticCall, answer: Answer
     ) -> SyntheticCall:
         """What the model wrote is proposed, if its source may still be used."""
         source = await source_of(run, call.example, records)
@@ -67,7 +68,7 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
             return replace(call, state=CallState.FAILED)
         messages = await records.example_messages.of(run.workspace, source.id)
         proposed = 0
-        for row in rows_of(run, source.row or {}, text):
+        for row in rows_of(run, source.row or {}, answer.text):
             if check_row(row, Method.SUPERVISED) is None:
                 new = replace(_proposal(run, source, row), messages=tuple(messages))
                 now = self._clock.now()

@@ -57,6 +57,7 @@ _ERRORS = {
     "error.TrainsNothing": "模型服务“{host}”只能回答问题：它没有 {message}。请换一个：/tune start host:名称。",
     "error.OnlyThoughts": "“{host}”上的模型只顾思考，还没写出回答就用完了 token。可以用 /tune assistant edit 调高 max_tokens 或调低 reasoning_effort。",
     "error.AnswerFiltered": "模型服务“{host}”的内容过滤器拦下了这个回答，请换个说法再问。",
+    "error.AnswerCut": "“{host}”上的模型还没答完就到了 token 上限。调高 max_tokens 会有帮助：/tune assistant edit。",
     "error.EmptyAnswer": "“{host}”上的模型给了空的回答，请再试一次。",
     "error.SurfaceError": "聊天平台没能办到：{message}",
     "error.MessageGone": "这条消息已经不在了。",

@@ -148,9 +148,20 @@ def empty_stream() -> Fault:
     return _stream(after=0, then=b"data: [DONE]\n\n")
 
 
+def short_stream(after: int) -> Fault:
+    """The stream ends after some pieces as if it were over, as proxies do whose host has died."""
+    return _stream(after=after, then=b"")
+
+
 def broken_stream(after: int) -> Fault:
     """The connection is lost after some pieces."""
     return _stream(after=after, then=None)
+
+
+def ends_for(reason: str) -> Fault:
+    """The stream says after its first piece why there is no more of it."""
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
+    return _stream(after=1, then=f"data: {json.dumps(end)}\n\ndata: [DONE]\n\n".encode())
 
 
 def error_event(after: int, message: str = "The engine died.") -> Fault:

@@ -1,0 +1,111 @@
+"""Calls of models, whose tokens are known however each call ends."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from bot.domain import HostName, IncompleteReason, ModelName, Sampling
+from bot.errors import AnswerCut, AnswerFiltered, EmptyAnswer, HostError, HostTimeout
+from bot.ports.provider import Delta, PaidHost, Usage
+from bot.rows import text_tokens, tokens_of
+
+
+@dataclass(slots=True, eq=False)
+class Answer:
+    """What has come of an answer so far; `end` is why the host ended it before it was whole."""
+
+    text: str = ""
+    usage: Usage | None = None
+    is_refusal: bool = False
+    end: IncompleteReason | None = None
+    first_text_seconds: float | None = None
+    has_begun: bool = False
+    _asked_at: float = field(default_factory=perf_counter)
+
+    def add(self, delta: Delta) -> None:
+        self.has_begun = True
+        if delta.text and not self.text:
+            self.first_text_seconds = perf_counter() - self._asked_at
+        self.text += delta.text
+        self.usage = delta.usage or self.usage
+        self.is_refusal |= delta.is_refusal
+        self.end = delta.end or self.end
+
+
+@dataclass(slots=True, eq=False)
+class _Call:
+    messages: Sequence[Mapping[str, object]]
+    answer: Answer
+
+    @property
+    def usage(self) -> Usage:
+        """A host that tells no usage, or was broken off, is counted by our own estimate."""
+        estimate = Usage(tokens_of(self.messages), text_tokens(self.answer.text))
+        return self.answer.usage or estimate
+
+
+class Meter:
+    """Makes the calls that one reservation pays for, and knows at any time what they have cost.
+
+    Only a call that its host failed before anything came counts for nothing.
+    """
+
+    def __init__(self) -> None:
+        self._calls: list[_Call] = []
+
+    @property
+    def usage(self) -> Usage:
+        return sum((one.usage for one in self._calls), Usage(0, 0))
+
+    async def chat(
+        self,
+        host: PaidHost,
+        model: ModelName,
+        messages: Sequence[Mapping[str, object]],
+        sampling: Sampling,
+        *,
+        is_sent_once: bool = False,
+        tools: Sequence[Mapping[str, object]] = (),
+    ) -> AsyncGenerator[Delta]:
+        """As `PaidHost.chat`."""
+        call = _Call(messages, Answer())
+        self._calls.append(call)
+        stream = host.chat(model, messages, sampling, is_sent_once=is_sent_once, tools=tools)
+        try:
+            async with aclosing(stream) as deltas:
+                async for delta in deltas:
+                    call.answer.add(delta)
+                    yield delta
+        except HostError as error:
+            if not (call.answer.has_begun or isinstance(error, EmptyAnswer)):
+                self._calls.remove(call)
+            raise
+
+
+async def read_answer(
+    deltas: AsyncGenerator[Delta], answer: Answer, *, host: HostName, seconds: float
+) -> None:
+    """Until the answer is over; what came is in `answer` also where this raises.
+
+    Raises HostTimeout after so many seconds.
+    """
+    try:
+        async with asyncio.timeout(seconds), aclosing(deltas):
+            async for delta in deltas:
+                answer.add(delta)
+    except TimeoutError:
+        raise HostTimeout(host=host) from None
+
+
+def require_whole(answer: Answer, *, host: HostName) -> None:
+    """Raises AnswerCut, AnswerFiltered or EmptyAnswer for what is not the whole of an answer."""
+    if answer.end is IncompleteReason.FILTER:
+        raise AnswerFiltered(host=host)
+    if answer.end is not None:
+        raise AnswerCut(host=host)
+    if not answer.text.strip():
+        raise EmptyAnswer(host=host)
