@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import access, teach_next
+from bot import access
 from bot.answer_access import may_rate, require_own, turn_named
 from bot.commands import Handlers
 from bot.domain import (
     MUST_ANSWER,
-    ExampleId,
     ExampleState,
     Exclusion,
     MessageId,
@@ -108,8 +107,7 @@ async def submitted(request: Request, deps: Dependencies) -> Reply:
     if not _may_teach(request, found):
         return Text(request.words("feedback.not_kept"), private=True)
     async with deps.store.writing() as records:
-        reply, example = await _teach(request, turn, better, found, records)
-    await teach_next.close_alike(request, turn.id, example, deps)
+        reply = await _teach(request, turn, better, found, records)
     await ask_authors(request, (asker, request.user), store=deps.store)
     return reply
 
@@ -180,8 +178,11 @@ async def _answer_at(request: Request, message: MessageId | None, *, store: Stor
 
 async def _teach(
     request: Request, turn: Turn, better: str, found: Exclusion, records: Records
-) -> tuple[Reply, ExampleId]:
-    """An example of the better answer, and a preference of it over the bot's own."""
+) -> Reply:
+    """An example of the better answer, and a preference of it over the bot's own.
+
+    The question is taught; what is alike is found when the questions to teach are listed.
+    """
     _refuse_bad(request, example_row(turn, better), Method.SUPERVISED)
     asked = messages_of(replace(turn, message=None))
     new = _new(request, turn, example_row(turn, better), Method.SUPERVISED)
@@ -198,9 +199,13 @@ async def _teach(
     await records.audit.add(
         request.id, request.by, f"example.{example.state}", at=request.now, example=example.id
     )
+    await records.answer_stats.mark_resolved(request.id, [turn.id], example.id, at=request.now)
+    await records.audit.add(
+        request.id, request.by, "question.taught", at=request.now, turn=turn.id, example=example.id
+    )
     key = "feedback.taught" if example.state is ExampleState.APPROVED else "feedback.proposed"
     key = "must.marked" if is_never_again else key
-    return Text(request.words(key, id=example.id)), example.id
+    return Text(request.words(key, id=example.id))
 
 
 def example_row(turn: Turn, better: str) -> Row:

@@ -16,7 +16,7 @@ from functools import partial
 
 from bot import references
 from bot.commands import Handlers
-from bot.domain import ExampleId, Role, TurnId, UnansweredTurn
+from bot.domain import Role, TurnId, UnansweredTurn
 from bot.errors import NotFound
 from bot.evaluation.measures import refusal_in
 from bot.likeness import groups
@@ -69,30 +69,18 @@ async def more(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("unanswered.dismiss", Role.CURATOR)
 async def dismiss(request: Request, deps: Dependencies) -> Reply:
     """Nothing is to be taught about it; the questions leave the list for good."""
-    closed = await close_alike(request, TurnId(_number(request)), None, deps)
-    if not closed:
-        raise NotFound(noun="answer", name=request.argument)
-    return Text(request.words("unanswered.dismissed", count=closed), private=True)
-
-
-async def close_alike(
-    request: Request, turn: TurnId, example: ExampleId | None, deps: Dependencies
-) -> int:
-    """The question of a turn and those alike leave the list; how many there were in it.
-
-    They come back where the example that answers them is rejected or withdrawn.
-    """
+    turn = _number(request)
     gaps = await _gaps(request, deps)
-    gap = next((one for one in gaps if turn in {t.id for t in one.turns}), None)
-    if gap is None:
-        return 0
+    closed = next((g for gap in gaps if turn in (g := [one.id for one in gap.turns])), None)
+    if closed is None:
+        raise NotFound(noun="answer", name=request.argument)
     async with deps.store.writing() as records:
-        closed = [one.id for one in gap.turns]
-        await records.answer_stats.mark_resolved(request.id, closed, example, at=request.now)
-        what = "question.dismissed" if example is None else "question.taught"
-        facts = {"turn": turn, "count": len(closed), "example": example}
-        await records.audit.add(request.id, request.by, what, at=request.now, **facts)
-    return len(closed)
+        await records.answer_stats.mark_resolved(request.id, closed, None, at=request.now)
+        facts = {"turn": turn, "count": len(closed)}
+        await records.audit.add(
+            request.id, request.by, "question.dismissed", at=request.now, **facts
+        )
+    return Text(request.words("unanswered.dismissed", count=len(closed)), private=True)
 
 
 async def _page(request: Request, deps: Dependencies, *, first: int) -> Reply:
@@ -170,8 +158,10 @@ def _sorted_out(found: _Answers) -> tuple[list[TeachingGap], list[TurnId]]:
     gaps, answered = list[TeachingGap](), list[TurnId]()
     for group in groups([one.question for one in turns]):
         good = [turns[at] for at in group if at >= first_good]
+        taught = [turns[at] for at in group if len(bad) <= at < first_good]
         # What was taught waits for another model; that the same one declines again is no news.
-        waiting = {turns[at].model for at in group if len(bad) <= at < first_good}
+        waiting = {one.model for one in taught}
+        until = max((one.taught_at for one in taught if one.taught_at), default=None)
         own = [turns[at] for at in group if at < len(bad)]
         over = {
             one.id
@@ -179,7 +169,8 @@ def _sorted_out(found: _Answers) -> tuple[list[TeachingGap], list[TurnId]]:
             if any(other.model != one.model and other.at > one.at for other in good)
         }
         answered += over
-        left = [one for one in own if one.id not in over and one.model not in waiting]
+        fresh = [one for one in own if one.model not in waiting and not (until and one.at <= until)]
+        left = [one for one in fresh if one.id not in over]
         gaps += [TeachingGap(left)] if left else []
     return gaps, answered
 

@@ -75,6 +75,10 @@ class AnswerStats:
         limit: int = 500,
     ) -> Sequence[UnansweredTurn]:
         dislikes = _votes(-1)
+        closed = and_(
+            taught_turns.c.workspace == turns.c.workspace, taught_turns.c.turn == turns.c.id
+        )
+        taught_at = select(taught_turns.c.at).where(closed).correlate(turns).scalar_subquery()
         wanted = select(
             turns.c.id,
             turns.c.model,
@@ -85,6 +89,7 @@ class AnswerStats:
             turns.c.at,
             turns.c.is_refusal,
             dislikes.label("dislikes"),
+            taught_at.label("taught_at"),
         ).where(_answered(workspace, assistant, since), turns.c.question != "")
         wanted = wanted.where(_is_closed(_is_taught()) if is_taught else ~_is_closed())
         if is_marked and not is_taught:

@@ -25,7 +25,10 @@ class DailyAnswers:
 
 @dataclass(frozen=True, slots=True)
 class UnansweredTurn:
-    """A question with what `model` answered it; `is_refusal` as the host marked it."""
+    """A question with what `model` answered it; `is_refusal` as the host marked it.
+
+    `taught_at` is when a better answer was taught, whatever has become of that since.
+    """
 
     id: TurnId
     model: ModelName
@@ -36,3 +39,4 @@ class UnansweredTurn:
     at: datetime
     is_refusal: bool
     dislikes: int
+    taught_at: datetime | None = None
