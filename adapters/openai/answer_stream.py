@@ -212,7 +212,7 @@ class _InlineThoughts:
 def _content(content: object) -> tuple[str, bool]:
     """The text of a message's content, a string or a list of parts; whether thoughts are in it.
 
-    https://docs.mistral.ai/capabilities/reasoning: parts of type `thinking` beside `text`.
+    Parts of type `thinking` beside `text`: https://docs.mistral.ai/inference/conversations/reasoning
     """
     if isinstance(content, str):
         return content, False

@@ -157,7 +157,7 @@ DIALECTS = (
     ),
     ChatDialect(
         "together",
-        "https://docs.together.ai/docs/reasoning-models-guide",
+        "https://docs.together.ai/docs/deepseek-r1",
         thought={"content": "<think>\nHm.\n</think>\n"},
         usage_beside=True,
     ),
@@ -178,12 +178,10 @@ DIALECTS = (
     ChatDialect(
         "nebius",
         "https://docs.tokenfactory.nebius.com/api-reference/introduction",
-        # No page says what it refuses; this is the form of FastAPI.
-        refuses={"top_p": (422, {"detail": [forbidden_extra("top_p")]})},
     ),
     ChatDialect(
         "mistral",
-        "https://docs.mistral.ai/capabilities/reasoning/",
+        "https://docs.mistral.ai/inference/conversations/reasoning",
         # Two forms: https://github.com/nomtek/mistralai_client_dart/issues/44 of 2024,
         # https://github.com/partITech/php-mistral/issues/76 of 2025.
         refuses={
