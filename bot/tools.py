@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot import references
 from bot.domain import Notice, ToolCall
 from bot.events import MessageReceived
-from bot.examples.asking_admins import reachable_admins
+from bot.examples.asking_admins import tell_admins
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.prompts import nearest, shot_pool, words_in
@@ -60,21 +60,14 @@ async def _hand_over(request: Request, reason: str, deps: Dependencies) -> str:
     """Each admin who can be reached hears of it, once for an answer."""
     what = request.event.what
     link = what.message.permalink if isinstance(what, MessageReceived) else None
-    reached = await reachable_admins(request, deps)
-    details = {
-        "name": request.user.name,
-        "link": link,
-        "channel": request.place.channel,
-        "reason": one_line(reason, _LONGEST),
-        "locale": request.event.locale,
-    }
-    async with deps.store.writing() as records:
-        for person, there in reached:
-            key = f"{request.event.key}.{person.id}.handed_over"
-            await records.outbox.put(
-                key, there, HANDED_OVER, details=details, at=request.now, once=True
-            )
-    names = ", ".join(person.name for person, _ in reached)
+    names = await tell_admins(
+        request,
+        HANDED_OVER,
+        deps,
+        key=request.event.key,
+        link=link,
+        reason=one_line(reason, _LONGEST),
+    )
     return f"These people were told: {names}." if names else "Nobody could be told."
 
 

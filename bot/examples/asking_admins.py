@@ -132,27 +132,33 @@ async def _said_of_admins(request: Request, marked: Message, deps: Dependencies)
 
 
 async def _ask(request: Request, marked: Message, deps: Dependencies) -> str:
-    """Puts a card to each admin who is known here; their names, empty where nobody is reached."""
-    reached = await reachable_admins(request, deps)
-    names = ", ".join(person.name for person, _ in reached)
-    details = {
-        "name": request.user.name,
-        "link": marked.permalink,
-        "channel": request.place.channel,
-        "locale": request.event.locale,
-    }
-    async with deps.store.writing() as records:
-        for person, there in reached:
-            key = f"{request.id}.{person.id}.marks"
-            await records.outbox.put(
-                key, there, MARKS_WAIT, details=details, at=request.now, once=True
-            )
-        if reached:
+    """Asks each admin who is known here; their names, empty where nobody is reached."""
+    names = await tell_admins(request, MARKS_WAIT, deps, key=request.id, link=marked.permalink)
+    if names:
+        async with deps.store.writing() as records:
             await records.audit.add(request.id, request.by, ASKED, at=request.now, names=names)
     return names
 
 
-async def reachable_admins(request: Request, deps: Dependencies) -> Sequence[tuple[User, Place]]:
+async def tell_admins(
+    request: Request, kind: str, deps: Dependencies, *, key: str, **details: object
+) -> str:
+    """Tells each admin who can be reached, once for a key; their names, empty for nobody."""
+    reached = await _reachable_admins(request, deps)
+    told = {
+        "name": request.user.name,
+        "channel": request.place.channel,
+        "locale": request.event.locale,
+        **details,
+    }
+    async with deps.store.writing() as records:
+        for person, there in reached:
+            own = f"{key}.{person.id}.{kind}"
+            await records.outbox.put(own, there, kind, details=told, at=request.now, once=True)
+    return ", ".join(person.name for person, _ in reached)
+
+
+async def _reachable_admins(request: Request, deps: Dependencies) -> Sequence[tuple[User, Place]]:
     """The first few admins who can be written to alone, and where."""
     surface = deps.surfaces.of(request.id)
     reached: list[tuple[User, Place]] = []
