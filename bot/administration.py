@@ -34,8 +34,6 @@ _AUDIT_EXPORTED = 100_000
     Option("user", OptionKind.GRANTEE, rest=True),
     Option.choice("role", "none", "member", "curator", "trainer", "admin"),
     Option.yes_no("external"),
-    is_private=True,
-    is_shareable=True,
 )
 async def roles(request: Request, deps: Dependencies) -> Reply:
     """Without a user it lists; with user and role it grants, `role:none` takes back.
@@ -132,8 +130,6 @@ async def approvers(request: Request, deps: Dependencies) -> Reply:
     Option.amount("person", suggestions=("off",)),
     Option.amount("workspace", suggestions=("off",)),
     Option.amount("training", suggestions=("off",)),
-    is_private=True,
-    is_shareable=True,
 )
 async def budget(request: Request, deps: Dependencies) -> Reply:
     """Tokens of answers per day, dollars of training per month, and what is left of them."""
@@ -165,8 +161,6 @@ async def budget(request: Request, deps: Dependencies) -> Reply:
     Option.text("what", rest=True),
     Option("user", OptionKind.USER),
     Option.integer("limit", 1, 200),
-    is_private=True,
-    is_shareable=True,
 )
 async def audit(request: Request, deps: Dependencies) -> Reply:
     """Who did what, newest first."""

@@ -116,7 +116,7 @@ async def create(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words("assistant.created", name=name))
 
 
-@handlers.command("assistant show", Role.MEMBER, _NAMED, is_private=True)
+@handlers.command("assistant show", Role.MEMBER, _NAMED)
 async def show(request: Request, deps: Dependencies) -> Reply:
     """How it is set up; its instructions and channels are for curators."""
     async with deps.store.reading() as records:
@@ -149,7 +149,8 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     }
     kept = facts if request.role >= Role.CURATOR else {n: facts[n] for n in _FOR_MEMBERS}
     shown = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in kept.items())
-    return Card(words("assistant.title", name=assistant.name), facts=shown)
+    is_more = kept is facts
+    return Card(words("assistant.title", name=assistant.name), facts=shown, private=is_more)
 
 
 async def _answering(
@@ -243,7 +244,7 @@ async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = N
     return Text(request.words("assistant.unbound"), buttons=(undo,))
 
 
-@handlers.command("assistant list", Role.MEMBER, is_private=True, is_shareable=True)
+@handlers.command("assistant list", Role.MEMBER)
 async def listing(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         assistants = await records.assistants.all(request.id)

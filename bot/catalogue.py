@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from bot import (
     administration,
@@ -33,7 +32,6 @@ from bot import (
     workspace_removal,
     workspaces,
 )
-from bot.access import admit
 from bot.canary import cards as canary_cards
 from bot.canary import command as canary_command
 from bot.canary import notices as canary_notices
@@ -41,7 +39,6 @@ from bot.checking import command as checking
 from bot.checking import merging
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
-from bot.errors import NotFound
 from bot.evaluation import cards as evaluation_cards
 from bot.evaluation import command as evaluation_command
 from bot.evaluation import export as evaluation_export
@@ -94,9 +91,7 @@ from bot.votes import notices as vote_notices
 handlers = Handlers()
 
 
-@handlers.command(
-    "help", Role.STRANGER, Option.text("topic", rest=True), is_private=True, is_shareable=True
-)
+@handlers.command("help", Role.STRANGER, Option.text("topic", rest=True))
 async def help_(request: Request, deps: Dependencies) -> Reply:
     """In a direct message it begins with the workspace that answers there."""
     surface = deps.surfaces.of(request.id)
@@ -106,17 +101,8 @@ async def help_(request: Request, deps: Dependencies) -> Reply:
     return usage(request, CATALOGUE.commands, note)
 
 
-@handlers.button(sharing.SHARE, Role.MEMBER)
-async def share(request: Request, deps: Dependencies) -> Reply:
-    """Runs a command again at the right of whoever shares its reply with the channel."""
-    command, line = CATALOGUE.command(request.argument)
-    if not command.is_shareable:
-        raise NotFound(noun="button", name=f"{sharing.SHARE}:{command.path}")
-    admitted = admit(command, replace(request, argument=""), line)
-    return sharing.for_channel(command, await command.run(admitted, deps))
-
-
 MODULES = (
+    sharing.handlers,
     writing.handlers,
     review.handlers,
     decision_buttons.handlers,

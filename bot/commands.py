@@ -104,8 +104,7 @@ H = TypeVar("H", bound=Handler)
 class Command:
     """A word after `/tune`; groups have a space in their path ("assistant show").
 
-    One that asks a model costs tokens, so it stands under the caps. Cards and listings of a
-    private one are for the asker alone; a shareable one can be shown to the channel then.
+    One that asks a model costs tokens, so it stands under the caps.
     """
 
     path: str
@@ -113,8 +112,6 @@ class Command:
     run: Handler
     options: tuple[Option, ...] = ()
     costs_tokens: bool = False
-    is_private: bool = False
-    is_shareable: bool = False
     opens_form: bool = False
     """Whether a form is the likely reply, so that a surface can make ready for it."""
 
@@ -142,15 +139,13 @@ class Command:
 class Action:
     """A button, form, reaction, shortcut or event, by name.
 
-    What only the studio's pages offer is refused where it comes from a chat. Cards and listings
-    of a private one are for whoever clicked alone.
+    What only the studio's pages offer is refused where it comes from a chat.
     """
 
     name: str
     role: Role
     run: Handler
     is_for_pages: bool = False
-    is_private: bool = False
     opens_form: bool = False
 
 
@@ -179,13 +174,10 @@ class Handlers:
         role: Role,
         *options: Option,
         costs_tokens: bool = False,
-        is_private: bool = False,
-        is_shareable: bool = False,
         opens_form: bool = False,
     ) -> Callable[[H], H]:
         def register(run: H) -> H:
-            flags = costs_tokens, is_private, is_shareable, opens_form
-            self.commands.append(Command(path, role, run, options, *flags))
+            self.commands.append(Command(path, role, run, options, costs_tokens, opens_form))
             return run
 
         return register
@@ -197,12 +189,10 @@ class Handlers:
         role: Role,
         *,
         is_for_pages: bool = False,
-        is_private: bool = False,
         opens_form: bool = False,
     ) -> Callable[[H], H]:
         def register(run: H) -> H:
-            flags = is_for_pages, is_private, opens_form
-            self._actions.append((kind, Action(name, role, run, *flags)))
+            self._actions.append((kind, Action(name, role, run, is_for_pages, opens_form)))
             return run
 
         return register

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot import access, assistants, sharing, workspaces
-from bot.commands import Action, Catalogue, Command
+from bot.commands import Action, Catalogue
 from bot.domain import (
     LOCAL,
     Assistant,
@@ -472,14 +472,7 @@ class Dispatch:
         if command.costs_tokens:
             await self._within_caps(request)
         reply = await command.run(admitted, self._deps)
-        is_private = self._is_private(request, command)
-        return sharing.for_asker(admitted, command, reply) if is_private else reply
-
-    def _is_private(self, request: Request, wanted: Command | Action) -> bool:
-        """Where nothing can be shown to one person alone, as in the local room, all see it."""
-        if request.is_page or not wanted.is_private:
-            return False
-        return isinstance(self._deps.surfaces.of(request.id), CanSendEphemeral | CanReach)
+        return await sharing.for_asker(request, reply, self._deps)
 
     async def _reaction(self, request: Request, what: ReactionChanged) -> Reply:
         action = self._reactions.get((what.emoji, what.is_removed))
@@ -496,7 +489,7 @@ class Dispatch:
         if request.clicked and (stored := self._deps.running.unstored.get(request.clicked)):
             await stored.wait()
         reply = await action.run(access.admit(action, request), self._deps)
-        return sharing.privately(reply) if self._is_private(request, action) else reply
+        return await sharing.for_asker(request, reply, self._deps)
 
     def _pressable(self, request: Request, reply: Reply) -> Reply:
         """What one person alone is shown has no button that this person may not press."""

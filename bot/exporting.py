@@ -34,7 +34,7 @@ async def export(request: Request, deps: Dependencies) -> Reply:
     return await datasets.export_examples(request, store=deps.store)
 
 
-@handlers.button("model.export", Role.CURATOR, is_private=True)
+@handlers.button("model.export", Role.CURATOR)
 async def forms(request: Request, deps: Dependencies) -> Reply:
     return await _forms(request, request.argument, deps)
 
@@ -66,7 +66,7 @@ async def _forms(request: Request, name: str, deps: Dependencies) -> Card:
     )
 
 
-@handlers.button("model.take", Role.CURATOR, is_private=True)
+@handlers.button("model.take", Role.CURATOR)
 @handlers.form("model.take", Role.CURATOR)
 async def take(request: Request, deps: Dependencies) -> Reply:
     """The file itself; where a chat would not take it, a link to it."""

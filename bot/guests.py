@@ -23,7 +23,6 @@ _HERE, _NOWHERE = "here", "nowhere"
     "admin guests",
     Role.ADMIN,
     Option.choice("where", _HERE, "everywhere", _NOWHERE, rest=True),
-    is_private=True,
 )
 async def guests(request: Request, deps: Dependencies) -> Reply:
     """`where:here`, `where:everywhere` or `where:nowhere`; without it, how things stand."""

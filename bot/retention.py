@@ -9,7 +9,7 @@ from functools import partial
 
 from bot.batches import run_in_batches
 from bot.commands import Handlers, Option
-from bot.domain import ExampleFilter, Role, Workspace
+from bot.domain import SHAREABLE_FOR, ExampleFilter, Role, Workspace
 from bot.errors import BadInput, Outdated
 from bot.examples.source_changes import erase_examples
 from bot.numerals import whole_number
@@ -48,6 +48,10 @@ async def remove_old(keep: RetentionPeriods, *, store: Store, clock: Clock) -> N
         (keep.events, lambda at, records, most: records.outbox.forget_before(at, limit=most)),
         (keep.answers, lambda at, records, most: records.turns.forget_before(at, limit=most)),
         (keep.audit, lambda at, records, most: records.audit.forget_before(at, limit=most)),
+        (
+            SHAREABLE_FOR,
+            lambda at, records, most: records.private_replies.forget_before(at, limit=most),
+        ),
         (_UNUSED, lambda at, records, most: records.snapshots.forget_unused(at, limit=most)),
         (_UNUSED, lambda at, records, most: records.evaluations.forget_estimates(at, limit=most)),
     ]
@@ -104,7 +108,6 @@ async def _forget_turns(workspace: Workspace, before: datetime, records: Records
     Role.ADMIN,
     Option.amount("all"),
     Option.amount("unapproved"),
-    is_private=True,
 )
 async def retention(request: Request, deps: Dependencies) -> Reply:
     """After how many days examples are deleted; a change is shown before it is made."""
@@ -127,7 +130,7 @@ async def retention(request: Request, deps: Dependencies) -> Reply:
     )
 
 
-@handlers.button("retention.set", Role.ADMIN, is_private=True)
+@handlers.button("retention.set", Role.ADMIN)
 async def set_retention(request: Request, deps: Dependencies) -> Reply:
     """As the card said; the next daily sweep deletes."""
     everything, _, rest = request.argument.partition(".")
@@ -190,4 +193,4 @@ def _card(request: Request, workspace: Workspace) -> Card:
         )
         for name, kept in days.items()
     )
-    return Card(words("retention.title"), (words("retention.explained"),), facts)
+    return Card(words("retention.title"), (words("retention.explained"),), facts, private=True)

@@ -1,34 +1,92 @@
-"""Lists are for the asker alone; a button shows one to the whole channel."""
+"""Cards and lists come first to whoever asked for them; a button posts them where they asked."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from bot.commands import Command
-from bot.domain import ChannelKind, Role
-from bot.errors import NotFound
-from bot.parsing import in_button
-from bot.replies import Button, Card, Listing, ReactionReply, Reply, Text
+from pydantic import TypeAdapter, ValidationError
+
+from bot.access import require
+from bot.commands import Handlers
+from bot.domain import SHAREABLE_FOR, ChannelKind, PrivateReply, Role
+from bot.errors import Outdated
+from bot.events import (
+    ButtonClicked,
+    CommandInvoked,
+    Event,
+    FormSubmitted,
+    ShortcutUsed,
+)
+from bot.numerals import whole_number
+from bot.ports.dependencies import Dependencies
+from bot.ports.surface import CanReach, CanSendEphemeral
+from bot.references import channel, named, person
+from bot.replies import Button, Card, Listing, NoReply, ReactionReply, Reply, Text
 from bot.request import Request
+
+handlers = Handlers()
 
 SHARE = "share"
 
 
-def for_asker(request: Request, command: Command, reply: Reply) -> Reply:
-    """The reply of a private command, with the button that shares it."""
-    button = _button(request, command)
-    match reply:
-        case Listing():
-            return replace(reply, private=True, share=button)
-        case Card():
-            buttons = (*reply.buttons, button) if button else reply.buttons
-            return replace(reply, private=True, buttons=buttons)
-    return reply
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A reply as it is kept: exactly one of these."""
+
+    card: Card | None = None
+    listing: Listing | None = None
 
 
-def privately(reply: Reply) -> Reply:
-    return replace(reply, private=True) if isinstance(reply, Card | Listing) else reply
+_BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
+
+
+async def for_asker(request: Request, reply: Reply, deps: Dependencies) -> Reply:
+    """A card or list for whoever asked alone, where the surface can, and its button to share it.
+
+    What is private by itself is shared with nobody. A sentence says what was done, to all; answers
+    and notices are no replies of this kind.
+    """
+    surface = deps.surfaces.of(request.id)
+    can_be_private = isinstance(surface, CanSendEphemeral | CanReach) and not request.is_page
+    if not isinstance(reply, Card | Listing) or reply.private or not can_be_private:
+        return reply
+    if not _is_asked_for(request.event, reply):
+        return reply
+    is_alone = request.place.kind is ChannelKind.DIRECT or request.role is Role.STRANGER
+    if is_alone or (isinstance(reply, Card) and reply.replaces):
+        return replace(reply, private=True)
+    new = PrivateReply(
+        event=request.event.key,
+        user=request.by,
+        role=request.role,
+        place=request.place,
+        body=_to_json(reply),
+        at=request.now,
+    )
+    async with deps.store.writing() as records:
+        number = await records.private_replies.keep(request.id, new)
+    button = Button(request.words("button.share"), f"{SHARE}:{number}")
+    if isinstance(reply, Listing):
+        return replace(reply, private=True, share=button)
+    return replace(reply, private=True, buttons=(*reply.buttons, button))
+
+
+@handlers.button(SHARE, Role.MEMBER)
+async def share(request: Request, deps: Dependencies) -> Reply:
+    """Posts what somebody was shown where they asked for it, in their name and without buttons.
+
+    Raises Outdated for what is nobody's any more, or somebody else's.
+    """
+    kept, shown = await _kept(request, deps)
+    require(request.role, kept.role, request.words)
+    by = request.words("share.by", name=person(request.by, request.user.name))
+    surface = deps.surfaces.of(request.id)
+    drawn = await named(_for_everybody(shown, by), kept.place, surface)
+    await surface.post(kept.place, drawn, key=f"{request.id}.{SHARE}.{request.argument}")
+    if kept.place.channel == request.place.channel:
+        return NoReply()
+    return Text(request.words("share.done", channel=channel(kept.place.channel)), private=True)
 
 
 def pressable(reply: Reply, needed: Mapping[str, Role], role: Role) -> Reply:
@@ -55,21 +113,47 @@ def pressable(reply: Reply, needed: Mapping[str, Role], role: Role) -> Reply:
     return reply
 
 
-def for_channel(command: Command, reply: Reply) -> Reply:
-    """The reply of a shareable command without what can be clicked; NotFound for no list."""
-    match reply:
-        case Listing():
-            lines = tuple(replace(one, buttons=()) for one in reply.lines)
-            return replace(reply, lines=lines, more=None, private=False)
-        case Card():
-            return replace(reply, buttons=(), private=False)
-    raise NotFound(noun="button", name=f"{SHARE}:{command.path}")
+def _is_asked_for(event: Event, reply: Card | Listing) -> bool:
+    """Whether somebody wants to see it; what takes the place of a card that all see is for all."""
+    match event.what:
+        case CommandInvoked() | FormSubmitted() | ShortcutUsed():
+            return True
+        case ButtonClicked():
+            return not reply.replaces or event.private_card is not None
+    return False
 
 
-def _button(request: Request, command: Command) -> Button | None:
-    """None where nobody else would see it, or where it cannot be said in a button."""
-    action = in_button(f"{SHARE}:{command.path} ", request.options)
-    is_alone = request.place.kind is ChannelKind.DIRECT or request.role is Role.STRANGER
-    if is_alone or not command.is_shareable or action is None:
-        return None
-    return Button(request.words("button.share"), action)
+async def _kept(request: Request, deps: Dependencies) -> tuple[PrivateReply, Card | Listing]:
+    gone = Outdated(problem=request.words("share.over"))
+    try:
+        number = whole_number(request.argument)
+    except ValueError:
+        raise gone from None
+    async with deps.store.reading() as records:
+        kept = await records.private_replies.find(request.id, number)
+    is_over = kept is None or kept.at + SHAREABLE_FOR < request.now
+    if kept is None or is_over or kept.user != request.by:
+        raise gone
+    try:
+        body = _BODY.validate_json(kept.body)
+    except ValidationError as error:
+        raise gone from error
+    shown = body.card or body.listing
+    if shown is None:
+        raise gone
+    return kept, shown
+
+
+def _to_json(reply: Card | Listing) -> str:
+    plain = replace(reply, other_words={})
+    body = _Body(card=plain) if isinstance(plain, Card) else _Body(listing=plain)
+    return _BODY.dump_json(body, exclude_defaults=True).decode()
+
+
+def _for_everybody(reply: Card | Listing, by: str) -> Card | Listing:
+    """Without what can be clicked, and with the name of who shared it."""
+    if isinstance(reply, Card):
+        return replace(reply, lines=(*reply.lines, by), buttons=())
+    lines = tuple(replace(one, buttons=()) for one in reply.lines)
+    note = "\n".join(filter(None, (reply.note, by)))
+    return replace(reply, lines=lines, more=None, replaces=False, note=note)

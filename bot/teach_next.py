@@ -55,13 +55,13 @@ class TeachingGap:
         return sum(one.dislikes for one in self.turns)
 
 
-@handlers.command("assistant teach-next", Role.CURATOR, is_private=True)
+@handlers.command("assistant teach-next", Role.CURATOR)
 async def listing(request: Request, deps: Dependencies) -> Reply:
     """The questions that most people did not get a good answer to."""
     return await _page(request, deps, first=0)
 
 
-@handlers.button("unanswered.more", Role.CURATOR, is_private=True)
+@handlers.button("unanswered.more", Role.CURATOR)
 async def more(request: Request, deps: Dependencies) -> Reply:
     return await _page(request, deps, first=_number(request))
 

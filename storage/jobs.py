@@ -24,13 +24,21 @@ from bot.domain import (
     RequestedAction,
     SnapshotId,
     StepMetrics,
+    UserId,
     WorkspaceId,
 )
 from bot.errors import NotFound
 from bot.rows import Method
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import MANY, Connection, foreign_key_as_not_found
-from storage.tables import CLOSED_WORKSPACES, checkpoints, job_events, job_metrics, jobs
+from storage.tables import (
+    CLOSED_WORKSPACES,
+    checkpoints,
+    job_events,
+    job_metrics,
+    job_pings,
+    jobs,
+)
 
 # An estimate that nobody confirmed may have been dropped by its asker, or by time.
 # Estimates are numbered apart and by chance: a number counts only what was confirmed, and a card
@@ -222,6 +230,21 @@ class Jobs:
         own = and_(checkpoints.c.workspace == workspace, checkpoints.c.job == job)
         rows = await self._connection.every(select(checkpoints).where(own), checkpoints.c.step)
         return [Checkpoint(row.step, row.model, row.metrics) for row in rows]
+
+    async def set_ping(self, workspace: WorkspaceId, job: JobId, user: UserId, *, on: bool) -> None:
+        await self.get(workspace, job)
+        if on:
+            row = {"workspace": workspace, "job": job, "user": user}
+            added = self._connection.insert(job_pings).values(row)
+            await self._connection.run(added.on_conflict_do_nothing())
+            return
+        own = and_(job_pings.c.workspace == workspace, job_pings.c.job == job)
+        await self._connection.run(delete(job_pings).where(own, job_pings.c.user == user))
+
+    async def pings(self, workspace: WorkspaceId, job: JobId) -> Sequence[UserId]:
+        own = and_(job_pings.c.workspace == workspace, job_pings.c.job == job)
+        wanted = select(job_pings.c.user).where(own)
+        return [row.user for row in await self._connection.every(wanted, job_pings.c.user)]
 
     async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
         counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN_PHASES))

@@ -52,8 +52,10 @@ from storage.tables import (
     example_marks,
     example_reviews,
     examples,
+    job_pings,
     jobs,
     notices,
+    private_replies,
     revisions,
     roles,
     room_messages,
@@ -75,6 +77,8 @@ PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
     "author": (example_authors.c.item,),
     "edit": (revisions.c.editor,),
     "training": (jobs.c.asked_by,),
+    "ping": (job_pings.c.user,),
+    "shown": (private_replies.c.user,),
     "deployment": (deployments.c.by,),
     "evaluation": (evaluations.c.asked_by,),
     "judging": (judgings.c.asked_by,),
@@ -222,6 +226,8 @@ class PersonalData:
             (ballots, ballots.c.user == user),
             (room_reactions, room_reactions.c.user == user),
             (direct_choices, direct_choices.c.user == user),
+            (job_pings, job_pings.c.user == user),
+            (private_replies, private_replies.c.user == user),
             (notices, notices.c.key == f"{workspace}.{user}.consent"),
         ):
             own = some_of(table, table.c.workspace == workspace, theirs, limit=limit)

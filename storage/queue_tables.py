@@ -51,6 +51,21 @@ undoables = numbered_table(
 Index(None, undoables.c.host, undoables.c.due_at)
 Index(None, undoables.c.workspace)
 
+# What one person was shown and may share, for a day.
+private_replies = numbered_table(
+    "private_replies",
+    Column("event", Text, nullable=False, unique=True),
+    text_column("user"),
+    integer_column("role"),
+    text_column("channel"),
+    Column("thread", Text),
+    text_column("body"),
+    Column("at", Utc, nullable=False),
+    workspace_key(),
+)
+Index(None, private_replies.c.at)
+Index(None, private_replies.c.workspace)
+
 remote_cleanups = Table(
     "leavings",
     metadata,

@@ -24,6 +24,7 @@ from storage.judgings import Judgings
 from storage.models import Models
 from storage.outbox import Outbox
 from storage.personal_data import PersonalData
+from storage.private_replies import PrivateReplies
 from storage.remote_cleanups import RemoteCleanups
 from storage.reviews import Reviews
 from storage.roles import Roles
@@ -57,6 +58,7 @@ class Records:
         self.canaries: store.Canaries = Canaries(connection)
         self.remote_cleanups: store.RemoteCleanups = RemoteCleanups(connection)
         self.undoables: store.Undoables = Undoables(connection)
+        self.private_replies: store.PrivateReplies = PrivateReplies(connection)
         self.models: store.Models = Models(connection)
         self.deployments: store.Deployments = Deployments(connection)
         self.turns: store.Turns = Turns(connection)

@@ -50,6 +50,7 @@ from storage.example_message_tables import example_reviews as example_reviews
 from storage.judging_tables import judgings as judgings
 from storage.offer_table import training_offers as training_offers
 from storage.queue_tables import inbox as inbox
+from storage.queue_tables import private_replies as private_replies
 from storage.queue_tables import remote_cleanups as remote_cleanups
 from storage.queue_tables import undoables as undoables
 from storage.residue_table import residues as residues
@@ -408,6 +409,17 @@ job_metrics = Table(
     foreign_key("jobs", "job"),
 )
 Index(None, job_metrics.c.workspace)
+
+job_pings = Table(
+    "job_pings",
+    metadata,
+    text_column("workspace"),
+    integer_column("job"),
+    text_column("user"),
+    PrimaryKeyConstraint("job", "user"),
+    foreign_key("jobs", "job"),
+)
+Index(None, job_pings.c.workspace, job_pings.c.user)
 
 checkpoints = Table(
     "checkpoints",

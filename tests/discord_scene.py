@@ -13,6 +13,7 @@ from attune.settings import Settings
 from bot.domain import ChannelId, Place, WorkspaceId
 from bot.ports.surface import Surface
 from tests.fakes.discord import ADMIN, GENERAL, GUILD, FakeDiscord, Interaction, fake_discord
+from tests.fakes.discord_rest import shown
 from tests.fakes.discord_rules import Json
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.opening import opened, until
@@ -82,6 +83,14 @@ class Scene:
             lambda: f"{self.discord.texts(channel)} {self.discord.refusals}",
         )
         return self.discord.texts(channel)
+
+    async def read(self, channel: str, count: int = 1) -> list[str]:
+        """As `hear`, with what the bot told one person alone there."""
+        await until(
+            lambda: len(self.discord.read(channel)) >= count and self.is_idle(),
+            lambda: f"{[*map(shown, self.discord.read(channel))]} {self.discord.refusals}",
+        )
+        return [shown(one) for one in self.discord.read(channel)]
 
     async def whispered(self, count: int = 1) -> list[Json]:
         await until(

@@ -13,7 +13,7 @@ from attune.bootstrap import App
 from attune.settings import Settings
 from tests.fakes import slack as fake
 from tests.fakes.faulty_host import FaultyHost, faulty_host
-from tests.fakes.slack import FakeSlack, fake_slack
+from tests.fakes.slack import FakeSlack, fake_slack, shown
 from tests.fakes.slack_rules import Json
 from tests.opening import opened, until
 
@@ -71,6 +71,14 @@ class Scene:
             lambda: f"{self.slack.texts(channel)} {self.slack.refusals}",
         )
         return self.slack.texts(channel)
+
+    async def read(self, channel: str, count: int = 1) -> list[str]:
+        """As `hear`, with what the bot told one person alone there."""
+        await until(
+            lambda: len(self.slack.read(channel)) >= count and self.is_idle(),
+            lambda: f"{[*map(shown, self.slack.read(channel))]} {self.slack.refusals}",
+        )
+        return [shown(one) for one in self.slack.read(channel)]
 
     async def whispered(self, count: int = 1) -> list[Json]:
         await until(

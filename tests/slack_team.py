@@ -61,7 +61,7 @@ class Team:
     async def train(self, wishes: str) -> Json:
         """Priced, confirmed and waited for; the card that tells how it ended."""
         card = await self.command(f"start {wishes}".strip())
-        known = len(self.slack.own(HERE))
+        known = len(self.slack.read(HERE))
         self.slack.click(ADMIN, card, "Confirm")
         # The live card says so too, in its second line, until that one comes.
         return await self.message(
@@ -73,11 +73,11 @@ class Team:
         return await self._found(lambda: self.slack.ephemerals, lambda one: part in shown(one))
 
     async def message(self, is_it: Callable[[Json], bool], *, after: int = 0) -> Json:
-        return await self._found(lambda: self.slack.own(HERE)[after:], is_it)
+        return await self._found(lambda: self.slack.read(HERE)[after:], is_it)
 
     @asynccontextmanager
     async def _answer(self) -> AsyncIterator[list[Json]]:
-        known, answer = len(self.slack.own(HERE)), list[Json]()
+        known, answer = len(self.slack.read(HERE)), list[Json]()
         yield answer
         answer.append(await self.message(lambda one: True, after=known))
 

@@ -90,9 +90,9 @@ async def test_an_export_of_slack_waits_for_its_authors(
 ) -> None:
     in_slack.slack.tiers.is_on = False
     await in_slack.allow_messages()
-    own = len(in_slack.slack.own("C1"))
+    own = len(in_slack.slack.read("C1"))
     await hand_over(in_slack)
-    preview = in_slack.slack.own("C1")[own]
+    preview = in_slack.slack.read("C1")[own]
     for part in (
         *("How do I reset it? → Hold it.", "Ann (2), Ben (1), Cy (1)", "one message of a bot"),
         *("one channel that is private", "one direct conversation", "with a guest"),
@@ -102,7 +102,7 @@ async def test_an_export_of_slack_waits_for_its_authors(
     assert await kept(in_slack) == []
 
     in_slack.slack.click("U1", preview, "Import")
-    await in_slack.hear("C1", own + 2)
+    await in_slack.read("C1", own + 2)
 
     examples = await kept(in_slack)
     assert [one.authors for one in examples] == [("U2", "U3"), ("U2", "U4")]
@@ -114,8 +114,8 @@ async def test_an_export_of_slack_waits_for_its_authors(
         ("C1", "200.2"),
     ]
     assert waiting_files(in_slack) == []
-    assert "One example holds private text" in shown(in_slack.slack.own("C1")[own])
-    question = in_slack.slack.own("C1")[own + 1]
+    assert "One example holds private text" in shown(in_slack.slack.read("C1")[own])
+    question = in_slack.slack.read("C1")[own + 1]
     assert "Ann, Ben, Cy, messages of yours here" in shown(question)
 
     in_slack.slack.click("U2", question, "Yes, learn from me")
@@ -175,17 +175,17 @@ async def test_an_export_of_discord_waits_for_its_authors(in_discord: DiscordSce
     await until(lambda: "may not be learned from" in str(discord.ephemerals))
     await in_discord.settled()
     await in_discord.allow_messages()
-    own = len(discord.own(GENERAL))
+    own = len(discord.read(GENERAL))
 
     discord.command(ADMIN, GENERAL, "import", file=("export.zip", zipped(files)))
-    await in_discord.hear(count=own + 1)
-    preview = discord.own(GENERAL)[own]
+    await in_discord.read(GENERAL, own + 1)
+    preview = discord.read(GENERAL)[own]
     for part in ("When? → At nine.", "one age-restricted channel", "it is not known who reads it"):
         assert part in drawn(preview)
     await in_discord.answered(discord.click(ADMIN, preview, "Import"))
-    await in_discord.hear(count=own + 2)
+    await in_discord.read(GENERAL, own + 2)
 
-    question = discord.own(GENERAL)[own + 1]
+    question = discord.read(GENERAL)[own + 1]
     assert f"name-{ANN}, name-{BEN}, messages of yours here" in drawn(question)
     assert in_discord.app is not None
     async with in_discord.app.store.reading() as records:

@@ -276,7 +276,7 @@ async def test_a_file_comes_with_the_command(in_discord: Scene) -> None:
 
     in_discord.discord.command(ADMIN, GENERAL, "import", yes="yes", file=("rows.csv", rows))
 
-    assert "New: 1" in (await in_discord.hear())[0]
+    assert "New: 1" in (await in_discord.read(GENERAL))[0]
 
 
 async def test_without_a_file_a_form_asks_for_it(in_discord: Scene) -> None:
@@ -284,24 +284,23 @@ async def test_without_a_file_a_form_asks_for_it(in_discord: Scene) -> None:
     await in_discord.form(asked)
 
     in_discord.discord.submit(ADMIN, asked, file=("rows.csv", b"question,answer\nA?,B.\n"))
-    assert "A? → B." in (await in_discord.hear())[0]
-    preview = in_discord.discord.own(GENERAL)[0]
+    assert "A? → B." in (await in_discord.read(GENERAL))[0]
+    preview = in_discord.discord.read(GENERAL)[0]
     clicked = in_discord.discord.click(ADMIN, preview, "Import")
 
     await in_discord.answered(clicked)
     await in_discord.settled()
-    assert "New: 1" in shown(in_discord.discord.own(GENERAL)[0])
+    assert "New: 1" in shown(in_discord.discord.read(GENERAL)[0])
 
 
 async def test_an_export_is_a_file_for_the_asker_alone(in_discord: Scene) -> None:
     rows = b"question,answer\nWhen?,At nine.\n"
     in_discord.discord.command(ADMIN, GENERAL, "import", yes="yes", file=("rows.csv", rows))
-    await in_discord.hear()
+    await in_discord.read(GENERAL)
 
     in_discord.discord.command(ADMIN, GENERAL, "export")
 
-    (send_ephemeral,) = await in_discord.whispered()
-    assert send_ephemeral["user"] == ADMIN
+    assert [one["user"] for one in await in_discord.whispered(2)] == [ADMIN, ADMIN]
     (file,) = in_discord.discord.files
     assert "At nine." in json.loads(file["data"])["messages"][1]["content"]
 
@@ -309,7 +308,7 @@ async def test_an_export_is_a_file_for_the_asker_alone(in_discord: Scene) -> Non
 async def test_an_export_asked_for_by_a_message_comes_alone(in_discord: Scene) -> None:
     rows = b"question,answer\nWhen?,At nine.\n"
     in_discord.discord.command(ADMIN, GENERAL, "import", yes="yes", file=("rows.csv", rows))
-    await in_discord.hear()
+    await in_discord.read(GENERAL)
 
     in_discord.discord.mention(ADMIN, GENERAL, "tune export")
 
@@ -321,12 +320,12 @@ async def test_an_export_asked_for_by_a_message_comes_alone(in_discord: Scene) -
 async def test_somebody_without_direct_messages_is_told_so(in_discord: Scene) -> None:
     rows = b"question,answer\nWhen?,At nine.\n"
     in_discord.discord.command(ADMIN, GENERAL, "import", yes="yes", file=("rows.csv", rows))
-    await in_discord.hear()
+    await in_discord.read(GENERAL)
     in_discord.discord.direct_closed.add(ADMIN)
 
     in_discord.discord.mention(ADMIN, GENERAL, "tune export")
 
-    assert "direct messages" in (await in_discord.hear(GENERAL, 2))[1]
+    assert "direct messages" in (await in_discord.hear())[0]
 
 
 async def test_commands_work_in_direct_messages(in_discord: Scene) -> None:
@@ -334,7 +333,7 @@ async def test_commands_work_in_direct_messages(in_discord: Scene) -> None:
 
     in_discord.discord.command(ANN, channel, "consent", switch="on")
 
-    assert "Thank" in shown((await in_discord.whispered())[0])
+    assert "Thank" in (await in_discord.hear(channel))[0]
 
 
 async def slowly(scene: Scene, seconds: float) -> None:
@@ -389,12 +388,12 @@ async def test_an_interaction_that_cannot_be_kept_is_answered_all_the_same(
     assert asked.took < 3
 
 
-async def test_an_expired_interaction_is_answered_in_the_channel(in_discord: Scene) -> None:
+async def test_an_expired_interaction_is_answered_between_the_two_of_us(in_discord: Scene) -> None:
     in_discord.discord.fail(CALLBACK, Fault(status=404, code=10062))
 
     in_discord.discord.command(ANN, GENERAL, "status")
 
-    assert "No training" in (await in_discord.hear())[0]
+    assert "No training" in (await in_discord.hear(in_discord.discord.direct(ANN)))[0]
 
 
 async def test_a_refusal_that_comes_too_late_reaches_the_asker_alone(in_discord: Scene) -> None:

@@ -118,10 +118,10 @@ async def test_a_mark_is_kept(elsewhere: Scene) -> None:
 
 async def test_a_training_is_priced_and_declined(elsewhere: Scene) -> None:
     elsewhere.discord.command(ADMIN, GENERAL, "import", starter="limericks")
-    await elsewhere.hear()
+    await elsewhere.read(GENERAL)
     elsewhere.discord.command(ADMIN, GENERAL, "start", host="default", base="base")
-    await elsewhere.hear(GENERAL, 2)
-    estimate = elsewhere.discord.own(GENERAL)[1]
+    await elsewhere.read(GENERAL, 2)
+    estimate = elsewhere.discord.read(GENERAL)[1]
 
     elsewhere.discord.click(ADMIN, estimate, "Cancel")
 

@@ -15,10 +15,10 @@ CHART = Chart("Loss", "step", (Series("training", [(1, 2.0), (2, 1.0)]),), "from
 async def priced(scene: Scene, channel: str = GENERAL) -> tuple[Interaction, Json]:
     """The estimate of a training, as it stands in the channel."""
     scene.discord.command(ADMIN, channel, "import", starter="limericks")
-    await scene.hear(channel)
+    await scene.read(channel)
     asked = scene.discord.command(ADMIN, channel, "start", host="default", base="base")
-    await scene.hear(channel, 2)
-    return asked, scene.discord.own(channel)[1]
+    await scene.read(channel, 2)
+    return asked, scene.discord.read(channel)[1]
 
 
 async def confirmed(scene: Scene, estimate: Json) -> None:
@@ -31,19 +31,18 @@ async def confirmed(scene: Scene, estimate: Json) -> None:
 
 async def told(scene: Scene, part: str, channel: str = GENERAL) -> Json:
     def found() -> list[Json]:
-        return [one for one in scene.discord.own(channel) if part in shown(one)]
+        return [one for one in scene.discord.read(channel) if part in shown(one)]
 
     await until(lambda: bool(found()), lambda: str(scene.discord.texts(channel)))
     return found()[-1]
 
 
-async def test_the_estimate_is_the_bots_own_message(in_discord: Scene) -> None:
-    asked, estimate = await priced(in_discord)
+async def test_the_estimate_is_for_whoever_asked(in_discord: Scene) -> None:
+    _, estimate = await priced(in_discord)
 
-    await until(lambda: asked.original == "gone")
-    assert labels(estimate) == ["Confirm", "Cancel"]
-    assert estimate["id"] != asked.original
-    assert asked.response == {"type": 5, "data": {"flags": 64}}
+    assert labels(estimate) == ["Confirm", "Cancel", "Share here"]
+    assert estimate in in_discord.discord.ephemerals
+    assert in_discord.discord.own(GENERAL) == []
 
 
 async def test_a_training_is_followed_to_its_end_and_calls_those_who_asked(
@@ -53,8 +52,8 @@ async def test_a_training_is_followed_to_its_end_and_calls_those_who_asked(
     host.life = ("running",)
     _, estimate = await priced(in_discord)
     await confirmed(in_discord, estimate)
-    await until(lambda: any("Ping me" in str(labels(one)) for one in fake.own(GENERAL)))
-    (status,) = [one for one in fake.own(GENERAL) if "Ping me at the end" in labels(one)]
+    await until(lambda: any("Ping me" in str(labels(one)) for one in fake.read(GENERAL)))
+    (status,) = [one for one in fake.read(GENERAL) if "Ping me at the end" in labels(one)]
     for user, times in ((ANN, 1), (BEN, 2)):
         for _ in range(times):
             await in_discord.answered(fake.click(user, status, "Ping me at the end"))
@@ -101,7 +100,7 @@ async def test_only_a_trainer_confirms(in_discord: Scene) -> None:
 
     in_discord.discord.click(ANN, estimate, "Confirm")
 
-    assert (await in_discord.whispered())[0]["user"] == ANN
+    assert (await in_discord.whispered(3))[2]["user"] == ANN
     assert in_discord.host.jobs == {}
 
 
@@ -166,4 +165,4 @@ async def test_a_training_begun_in_a_thread_is_told_there(in_discord: Scene) -> 
     await confirmed(in_discord, estimate)
 
     await told(in_discord, "succeeded", thread)
-    assert in_discord.discord.own(GENERAL) == []
+    assert in_discord.discord.read(GENERAL) == []

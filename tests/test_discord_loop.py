@@ -26,7 +26,7 @@ async def message(fake: FakeDiscord, is_it: Callable[[Json], bool], *, alone: bo
     """The newest message of the bot of which this is so."""
 
     def found() -> list[Json]:
-        told = fake.ephemerals if alone else fake.own(GENERAL)
+        told = fake.ephemerals if alone else fake.read(GENERAL)
         return [one for one in told if is_it(one)]
 
     def told() -> str:

@@ -103,11 +103,11 @@ async def test_no_command_reaches_a_configured_host(
 ) -> None:
     await unlisted.greeted()
     unlisted.discord.command(ADMIN, GENERAL, "import", starter="limericks")
-    await unlisted.hear()
+    await unlisted.read(GENERAL)
 
     unlisted.discord.command(ADMIN, GENERAL, words, **options)
 
-    (told,) = await unlisted.whispered()
+    told = (await unlisted.whispered(2))[1]
     assert "Whoever runs Attune allows it" in shown(told)
     assert spent(unlisted) == 0
 

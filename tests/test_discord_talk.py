@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bot.domain import MessageId
-from bot.replies import Text
+from bot.replies import Card, Text
 from tests.discord_scene import HERE, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, BOT_ROLE, GENERAL, GUILD
 from tests.fakes.discord_rest import Fault, shown
@@ -148,7 +148,7 @@ async def test_other_bots_and_webhooks_are_not_answered(in_discord: Scene) -> No
 async def test_the_same_words_work_as_a_message(in_discord: Scene) -> None:
     in_discord.discord.mention(ANN, GENERAL, "tune status")
 
-    assert "No training" in (await in_discord.hear())[0]
+    assert "No training" in (await in_discord.hear(in_discord.discord.direct(ANN)))[0]
 
 
 async def test_nobody_outside_the_server_gets_a_role(in_discord: Scene) -> None:
@@ -247,7 +247,7 @@ async def test_a_post_that_was_not_kept_is_edited_and_not_repeated(in_discord: S
 async def test_a_post_whose_outcome_is_unknown_stands_once(in_discord: Scene, fault: Fault) -> None:
     in_discord.discord.fail(POST, fault)
 
-    in_discord.discord.mention(ANN, GENERAL, "tune status")
+    in_discord.discord.mention(ADMIN, GENERAL, "tune use base")
 
     await in_discord.hear()
     await in_discord.settled()
@@ -266,9 +266,8 @@ async def test_a_channel_without_permission_is_left_in_peace(in_discord: Scene) 
 async def test_frames_that_may_not_be_shown_become_words(in_discord: Scene) -> None:
     in_discord.discord.guilds[GUILD].bot_permissions &= ~(1 << 14)
 
-    in_discord.discord.mention(ANN, GENERAL, "tune status")
+    await in_discord.surface.post(HERE, Card("It succeeded", ("At last.",)), key="k")
 
-    await in_discord.hear()
     (message,) = in_discord.discord.own(GENERAL)
     assert message["embeds"] == []
     assert message["content"]

@@ -155,7 +155,7 @@ async def test_a_curator_elsewhere_neither_lists_nor_finds_nor_opens_it(
         ButtonClicked("example.show:1"),
         ButtonClicked("example.edit:1"),
         ButtonClicked("examples.more:"),
-        ButtonClicked("share:examples"),
+        ButtonClicked("share:1"),
     )
     for number, what in enumerate(words):
         await scene.slack_event(what, key=f"look{number}", by=CURATOR)

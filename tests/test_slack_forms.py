@@ -181,7 +181,7 @@ async def test_a_text_longer_than_an_input_comes_back_whole(in_slack: Scene) -> 
     in_slack.slack.mention("U1", "C1", "tune import starter:limericks")
     in_slack.host.pieces = ["word " * 1500]
     in_slack.slack.mention("U2", "C1", "hello")
-    await in_slack.hear("C1", 3)
+    await in_slack.hear("C1", 2)
     answer = next(one for one in in_slack.slack.own("C1") if "word word" in one["text"])
 
     in_slack.slack.click("U2", answer, "👎")
@@ -206,10 +206,10 @@ async def test_a_file_is_imported_by_a_form(in_slack: Scene) -> None:
     form = await in_slack.form()
 
     in_slack.slack.submit("U1", form, file=in_slack.slack.give_file("rows.jsonl", ROWS))
-    await in_slack.hear("C1")
-    in_slack.slack.click("U1", in_slack.slack.own("C1")[0], "Import")
+    await in_slack.read("C1")
+    in_slack.slack.click("U1", in_slack.slack.read("C1")[0], "Import")
 
-    await until(lambda: "Imported rows.jsonl" in shown(in_slack.slack.own("C1")[0]))
+    await until(lambda: "Imported rows.jsonl" in shown(in_slack.slack.read("C1")[0]))
 
 
 async def test_a_file_in_a_message_is_imported(in_slack: Scene) -> None:
@@ -219,12 +219,12 @@ async def test_a_file_in_a_message_is_imported(in_slack: Scene) -> None:
 
     in_slack.slack.event({**event, "text": "<@UBOT> tune import yes", "files": [file]})
 
-    assert "Imported rows.jsonl" in (await in_slack.hear("C1"))[0]
+    assert "Imported rows.jsonl" in (await in_slack.read("C1"))[0]
 
 
 async def test_an_export_goes_to_the_asker_alone(in_slack: Scene) -> None:
     in_slack.slack.mention("U1", "C1", "tune import starter:limericks")
-    await in_slack.hear("C1")
+    await in_slack.read("C1")
 
     in_slack.slack.command("U1", "C1", "export")
 
@@ -232,7 +232,7 @@ async def test_an_export_goes_to_the_asker_alone(in_slack: Scene) -> None:
     (file,) = in_slack.slack.files.values()
     assert file["channel"] == "DU1"
     assert b"messages" in file["bytes"]
-    assert "direct message" in (await in_slack.whispered())[0]["text"]
+    assert "direct message" in (await in_slack.whispered(2))[1]["text"]
 
 
 async def test_without_the_scope_for_files_the_refusal_says_so(in_slack: Scene) -> None:

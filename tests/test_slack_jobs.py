@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.domain import ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.replies import Card, Chart, Series
-from tests.fakes.slack import BOT
+from tests.fakes.slack import BOT, shown
 from tests.opening import until
 from tests.slack_scene import Scene
 
@@ -22,16 +22,16 @@ async def post(scene: Scene, card: Card) -> MessageId:
 async def priced(scene: Scene) -> None:
     """The estimate of a training is the second message of the channel."""
     scene.slack.mention("U1", "C1", STARTER)
-    await scene.hear("C1")
+    await scene.read("C1")
     scene.slack.command("U1", "C1", "start host:default base:base")
-    await scene.hear("C1", 2)
+    await scene.read("C1", 2)
 
 
 async def say_yes_twice(scene: Scene) -> None:
     """Nobody knows the price at this host."""
-    scene.slack.click("U1", scene.slack.own("C1")[1], "Confirm")
-    await until(lambda: "is not known" in scene.slack.texts("C1")[1])
-    scene.slack.click("U1", scene.slack.own("C1")[1], "Train anyway")
+    scene.slack.click("U1", scene.slack.read("C1")[1], "Confirm")
+    await until(lambda: "is not known" in shown(scene.slack.read("C1")[1]))
+    scene.slack.click("U1", scene.slack.read("C1")[1], "Train anyway")
 
 
 async def test_a_training_is_followed_to_its_end(in_slack: Scene) -> None:
@@ -63,7 +63,7 @@ async def test_a_chart_that_a_crash_kept_back_comes_once(in_slack: Scene) -> Non
         await post(in_slack, Card("It succeeded", chart=CHART))
 
     assert [file["name"] for file in in_slack.slack.files.values()] == ["chart.png"]
-    assert len(in_slack.slack.own("C1")) == 1
+    assert len(in_slack.slack.read("C1")) == 1
 
 
 async def test_whoever_started_a_training_hears_of_it_after_the_bot_was_sent_away(
@@ -86,9 +86,9 @@ async def test_whoever_started_a_training_hears_of_it_after_the_bot_was_sent_awa
 async def test_only_a_trainer_confirms(in_slack: Scene) -> None:
     await priced(in_slack)
 
-    in_slack.slack.click("U2", in_slack.slack.own("C1")[1], "Confirm")
+    in_slack.slack.click("U2", in_slack.slack.read("C1")[1], "Confirm")
 
-    assert (await in_slack.whispered())[0]["user"] == UserId("U2")
+    assert (await in_slack.whispered(3))[2]["user"] == UserId("U2")
     assert in_slack.host.jobs == {}
 
 
@@ -96,11 +96,11 @@ async def test_a_training_begun_in_a_thread_is_told_there(in_slack: Scene) -> No
     in_slack.host.life = ("succeeded",)
     root = in_slack.slack.put("U1", "C1", "let us train")
     in_slack.slack.mention("U1", "C1", STARTER, thread=root)
-    await in_slack.hear("C1")
+    await in_slack.read("C1")
     in_slack.slack.mention("U1", "C1", "tune start host:default base:base", thread=root)
-    await in_slack.hear("C1", 2)
+    await in_slack.read("C1", 2)
 
     await say_yes_twice(in_slack)
 
     await until(lambda: any("succeeded" in text for text in in_slack.slack.texts("C1")))
-    assert {one["thread_ts"] for one in in_slack.slack.own("C1")} == {root}
+    assert {one["thread_ts"] for one in in_slack.slack.read("C1")} == {root}

@@ -45,6 +45,8 @@ from bot.domain import (
     ModelKind,
     ModelName,
     Phase,
+    Place,
+    PrivateReply,
     QuestionOrder,
     ReviewKind,
     Role,
@@ -89,6 +91,7 @@ from tests.stores import (
 )
 
 MESSAGE = MessageId("200.1")
+SHOWN = PrivateReply("shown", ANN, Role.MEMBER, Place(HOME, GENERAL), "{}", NOW)
 TODAY = date(2026, 11, 21)
 SUPERVISED = Method.SUPERVISED
 
@@ -183,6 +186,13 @@ CALLS: dict[str, Call] = {
         FOREIGN, [h.example.id], ExampleState.REJECTED, at=NOW
     ),
     "undoables.add": lambda r, _: alone(r.undoables.add(FOREIGN, Undoable(ANN, "role", {}, NOW))),
+    "private_replies.keep": lambda r, _: alone(
+        r.private_replies.keep(FOREIGN, replace(SHOWN, event="another"))
+    ),
+    "private_replies.find": lambda r, _: r.private_replies.find(FOREIGN, 1),
+    "private_replies.forget": lambda r, _: r.private_replies.forget(FOREIGN),
+    "jobs.set_ping": lambda r, h: r.jobs.set_ping(FOREIGN, h.job.id, BOB, on=True),
+    "jobs.pings": lambda r, h: r.jobs.pings(FOREIGN, h.job.id),
     "undoables.find": lambda r, _: r.undoables.find(FOREIGN, 1),
     "undoables.all": lambda r, _: r.undoables.all(FOREIGN),
     "models.restore": lambda r, h: r.models.restore(FOREIGN, h.model.name),
@@ -479,6 +489,7 @@ FOR_EVERYBODY = {
     "snapshots.forget_unused",
     "jobs.forgetting",
     "jobs.postpone",
+    "private_replies.forget_before",
     "undoables.due",
     "undoables.next_due",
     "undoables.postpone",
@@ -535,6 +546,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.reviews.put(HOME, [example.id], ANN, ReviewKind.APPROVED, at=NOW)
     snapshot = await frozen(r, assistant.id, "one", "two")
     job = await r.jobs.add(HOME, a_job(snapshot))
+    await r.jobs.set_ping(HOME, job.id, ANN, on=True)
     event = JobEvent("e", NOW, "info", "step", 1, 2, {"train_loss": 0.5})
     await r.jobs.add_events(HOME, job.id, [event])
     await r.jobs.add_checkpoints(HOME, job.id, [Checkpoint(1, ModelName("c"), {})])
@@ -557,6 +569,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     canary = await r.canaries.add(HOME, a_canary(assistant.id))
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))
     await r.roles.put(HOME, ANN, Grant(Role.ADMIN, NOW))
+    await r.private_replies.keep(HOME, SHOWN)
     await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))
     await r.guest_channels.put(HOME, GENERAL, may_ask=True)
     await r.direct_choices.choose(HOME, ANN)

@@ -84,7 +84,7 @@ async def act(scene: Scene, action: str) -> Reply:
 async def start(scene: Scene, by: str = "U1") -> None:
     await scene.grant(by, Role.ADMIN, SLACK)
     await scene.slack_event(CommandInvoked("start"), key="start", by=by)
-    (card,) = (post for post in scene.slack.posts.values() if isinstance(post, Card))
+    (card,) = (post for post in scene.slack.whispers if isinstance(post, Card))
     confirm = next(button.action for button in card.buttons if "confirm" in button.action)
     await scene.slack_event(ButtonClicked(confirm), key="confirm", by=by)
 

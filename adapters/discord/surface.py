@@ -264,7 +264,9 @@ class DiscordSurface(ServerLookups):
         context = self._context(event.key)
         if context is not None and self.interactions.is_alive(context):
             with contextlib.suppress(MessageGone):
-                await self._tell(context, reply, private=True)
+                # Between the two of us it stays, as a whisper would not.
+                is_alone = event.place.kind is ChannelKind.DIRECT
+                await self._tell(context, reply, private=not is_alone)
                 return
         # A card or listing for one person is more than a quiet word beside the message.
         if "/interaction/" in event.key or not isinstance(reply, Text):

@@ -16,6 +16,7 @@ from adapters.rendering import bar, words
 from adapters.slack.api import Json
 from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
 from adapters.slack.texts import LONGEST_MARKDOWN, cut, escaped, is_typable, safe
+from adapters.text_chart import legend, plot
 from bot.domain import MessageId, Place
 from bot.replies import (
     VOTE,
@@ -56,6 +57,16 @@ def payloads(reply: Drawn) -> list[Payload]:
     text = next(chunks(escaped(words(reply)), _FALLBACK))
     pages = [blocks[at : at + _BLOCKS] for at in range(0, len(blocks), _BLOCKS)]
     return [Payload(text, page) for page in pages]
+
+
+def private_payloads(reply: Drawn) -> list[Payload]:
+    """As `payloads`, with a chart in characters: no file can be shown to one person alone."""
+    shown = payloads(reply)
+    if isinstance(reply, Card) and reply.chart and (lines := plot(reply.chart)):
+        drawn = escaped("\n".join([*lines, legend(reply.chart)]))
+        text = {"type": "mrkdwn", "text": f"```{drawn}```"}
+        shown.append(Payload(reply.chart.summary, [{"type": "section", "text": text}]))
+    return shown
 
 
 def _called(reply: Drawn) -> Iterator[Json]:
@@ -368,4 +379,5 @@ __all__ = [
     "modal",
     "notice",
     "payloads",
+    "private_payloads",
 ]

@@ -304,13 +304,15 @@ class SlackSurface:
         if event.place.channel.startswith(HOME):
             await self._publish(event.place, reply)
             return
+        # Between the two of us it stays, as an answer to a command would not.
         is_command = isinstance(event.what, CommandInvoked)
-        if is_command and await self._responded(event.key, reply):
+        is_direct = event.place.channel.startswith("D")
+        if is_command and not is_direct and await self._responded(event.key, reply):
             return
         try:
             await self._whisper(event, reply)
         except PlaceClosed:
-            if is_command or not await self._responded(event.key, reply):
+            if not await self._responded(event.key, reply):
                 raise
 
     async def open_form(self, event: Event, form: Form) -> None:
@@ -435,7 +437,7 @@ class SlackSurface:
         return True
 
     async def _respond(self, url: str, reply: Drawn) -> None:
-        for payload in outbound.payloads(reply)[:5]:
+        for payload in outbound.private_payloads(reply)[:5]:
             await self._api.respond(
                 url,
                 {
@@ -468,7 +470,7 @@ class SlackSurface:
     async def _post_ephemeral(
         self, event: Event, channel: str, thread: MessageId | None, reply: Drawn
     ) -> None:
-        for payload in outbound.payloads(reply):
+        for payload in outbound.private_payloads(reply):
             args: dict[str, object] = {
                 "channel": channel,
                 "user": event.user.id,

@@ -41,7 +41,6 @@ _PART = 500
     Option.integer("wordings", 1, synthetic.MOST_WORDINGS),
     Option.text("tag"),
     Option.integer("limit", 1, synthetic.MOST_EXAMPLES),
-    is_private=True,
 )
 async def check(request: Request, deps: Dependencies) -> Reply:
     """Everything that should be decided before training, by kind; or what a model would propose."""
@@ -81,6 +80,7 @@ async def _overview(request: Request, deps: Dependencies, result: CheckResult) -
         tuple(lines),
         empty=words("check.nothing"),
         note=" ".join(note for note in notes if note),
+        private=True,
     )
 
 
@@ -112,7 +112,7 @@ def _advice(result: CheckResult, words: Words) -> str:
     return words("check.more", **wanted) if wanted else ""
 
 
-@handlers.button("check.show", Role.CURATOR, is_private=True)
+@handlers.button("check.show", Role.CURATOR)
 async def show(request: Request, deps: Dependencies) -> Reply:
     """A page of one kind: `check.show:near:8` begins with the ninth group."""
     kind, _, rest = request.argument.partition(":")
@@ -149,6 +149,7 @@ async def _groups(
         note=words(f"check.{kind}.note"),
         more=more,
         total=result.counts[kind],
+        private=True,
         replaces=first > 0,
     )
 

@@ -32,6 +32,7 @@ async def private_listing(request: Request, deps: Dependencies, *, after: Exampl
         empty=words("check.private.none"),
         more=Button(words("list.more"), f"check.show:private:{shown[-1].id}") if is_more else None,
         total=total,
+        private=True,
         replaces=after > 0,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import IntEnum, IntFlag, StrEnum
 
 from bot.domain.answer_stats import DailyAnswers as DailyAnswers
@@ -476,6 +476,21 @@ class Undoable:
     attempts: int = 0
     id: int = 0
     workspace: WorkspaceId = LOCAL
+
+
+SHAREABLE_FOR = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateReply:
+    """A reply to an event as `user` was shown it with `role`; what they may share."""
+
+    event: str
+    user: UserId
+    role: Role
+    place: Place
+    body: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,7 +109,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         return await result_card(evaluation, records, request.words)
 
 
-@handlers.button("evaluation.question", Role.MEMBER, is_private=True)
+@handlers.button("evaluation.question", Role.MEMBER)
 async def one_question(request: Request, deps: Dependencies) -> Reply:
     """Every contender's answer to one question, beside the taught reply."""
     number_of, _, number = request.argument.partition(".")
@@ -118,7 +118,7 @@ async def one_question(request: Request, deps: Dependencies) -> Reply:
         return await question_card(evaluation, _number(number), records, request.words)
 
 
-@handlers.button("evaluation.details", Role.MEMBER, is_private=True)
+@handlers.button("evaluation.details", Role.MEMBER)
 async def details(request: Request, deps: Dependencies) -> Reply:
     """Every measure of every contender."""
     async with deps.store.reading() as records:

@@ -34,7 +34,7 @@ _COLUMNS = (
 )
 
 
-@handlers.button("evaluation.export", Role.CURATOR, is_private=True)
+@handlers.button("evaluation.export", Role.CURATOR)
 async def export(request: Request, deps: Dependencies) -> Reply:
     """A row for each answer; `ID.csv` or, a line of JSON each, `ID.jsonl`."""
     named, _, ending = request.argument.partition(".")

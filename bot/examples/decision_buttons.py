@@ -18,12 +18,12 @@ from bot.request import Request
 handlers = Handlers()
 
 
-@handlers.button("example.approve", Role.CURATOR, is_private=True)
+@handlers.button("example.approve", Role.CURATOR)
 async def approve(request: Request, deps: Dependencies) -> Reply:
     return await _judge(request, ExampleState.APPROVED, deps)
 
 
-@handlers.button("example.reject", Role.CURATOR, is_private=True)
+@handlers.button("example.reject", Role.CURATOR)
 async def reject(request: Request, deps: Dependencies) -> Reply:
     return await _judge(request, ExampleState.REJECTED, deps)
 

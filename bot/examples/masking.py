@@ -19,7 +19,7 @@ from bot.request import Request
 handlers = Handlers()
 
 
-@handlers.button("example.mask", Role.CURATOR, is_private=True)
+@handlers.button("example.mask", Role.CURATOR)
 async def mask(request: Request, deps: Dependencies) -> Reply:
     """A new revision with `[EMAIL_1]` and the like; the same everywhere in the row."""
     async with deps.store.writing() as records:
@@ -39,7 +39,7 @@ async def _mask(request: Request, example: Example, records: Records) -> None:
     await _note(request, example, "example.masked", records)
 
 
-@handlers.button("example.keep", Role.CURATOR, is_private=True)
+@handlers.button("example.keep", Role.CURATOR)
 async def keep(request: Request, deps: Dependencies) -> Reply:
     """Not a mistake: what was found may stay, and be trained on."""
     async with deps.store.writing() as records:
@@ -58,6 +58,7 @@ async def keep(request: Request, deps: Dependencies) -> Reply:
 async def _note(request: Request, example: Example, what: str, records: Records) -> None:
     await records.audit.add(request.id, request.by, what, at=request.now, example=example.id)
     await redraw_cards(request, [example.id], records)
+    await records.private_replies.forget(request.id)
 
 
 async def _done(request: Request, deps: Dependencies, example: Example, key: str) -> Reply:

@@ -43,7 +43,7 @@ _SHOWN = 5
 _NEARBY = 6
 
 
-@handlers.button("example.show", Role.MEMBER, is_private=True)
+@handlers.button("example.show", Role.MEMBER)
 async def show(request: Request, deps: Dependencies) -> Reply:
     """An example whole: every text of it, where it came from, whether it may be trained on."""
     async with deps.store.reading() as records:
@@ -75,6 +75,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         columns=_columns(example.row, words) if example.row else (),
         marks=marks(example),
         buttons=_ways(request, example) if is_curator else (),
+        private=True,
     )
 
 

@@ -41,7 +41,6 @@ _MOST, _LONGEST = 3, 40
     Role.CURATOR,
     Option("example", OptionKind.EXAMPLE, rest=True),
     Option("assign", OptionKind.USER),
-    is_private=True,
 )
 async def review(request: Request, deps: Dependencies) -> Reply:
     """What waits for this person; or gives an example to somebody, `assign:off` to nobody."""
@@ -75,13 +74,13 @@ async def next_card(
         written = await synthetic_lines(page[0], records, request.words) if page else ()
     if not page:
         lines = (*_some(done), *agreement)
-        return Card(request.words("review.empty"), lines=lines, replaces=bool(done))
+        return Card(request.words("review.empty"), lines, private=True, replaces=bool(done))
     authors = names_of(page[0].authors)
     said = (*written, *await reviewers.lines(request, page[0], deps))
     return _review_card(request, page[0], authors, left, done, said)
 
 
-@handlers.button("example.skip", Role.CURATOR, is_private=True)
+@handlers.button("example.skip", Role.CURATOR)
 async def skip(request: Request, deps: Dependencies) -> Reply:
     example, done = number(request), request.words("review.skipped")
     return await next_card(request, deps, after=example, done=done)
@@ -108,6 +107,7 @@ def _review_card(
             *reviewers.buttons(request, example),
             *message_button(example.source.permalink if example.source else None, words),
         ),
+        private=True,
         replaces=bool(done),
     )
 

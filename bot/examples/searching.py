@@ -49,8 +49,6 @@ _PAGE = 10
     Option.yes_no("mine"),
     Option("edit", OptionKind.EXAMPLE, role=Role.CURATOR, is_alone=True),
     Option("withdraw", OptionKind.EXAMPLE, role=Role.CURATOR, is_alone=True),
-    is_private=True,
-    is_shareable=True,
 )
 async def find(request: Request, deps: Dependencies) -> Reply:
     """A page of examples, or the one that `edit:` or `withdraw:` names."""
@@ -60,7 +58,7 @@ async def find(request: Request, deps: Dependencies) -> Reply:
     return await listing(request, deps)
 
 
-@handlers.button("examples.more", Role.MEMBER, is_private=True)
+@handlers.button("examples.more", Role.MEMBER)
 async def more(request: Request, deps: Dependencies) -> Reply:
     """The next page of what the button looks for."""
     (command,) = (one for one in handlers.commands if one.path == "examples")

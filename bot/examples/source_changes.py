@@ -98,5 +98,6 @@ async def erase_examples(
     examples = [*examples, *await records.examples.derived(workspace, examples)]
     snapshots = await records.snapshots.holding(workspace, examples)
     await records.examples.erase(workspace, examples)
+    await records.private_replies.forget(workspace)
     await records.jobs.forget_files(workspace, snapshots, at=at)
     return await records.models.taint(workspace, snapshots)

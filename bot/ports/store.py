@@ -32,6 +32,7 @@ from bot.domain import (
     Notice,
     NoticeId,
     Place,
+    PrivateReply,
     Role,
     RoomMessage,
     Sources,
@@ -323,6 +324,21 @@ class Undoables(Protocol):
     async def drop(self, number: int) -> None: ...
 
 
+class PrivateReplies(Protocol):
+    async def keep(self, workspace: WorkspaceId, new: PrivateReply) -> int:
+        """Its number; of one event there is one, and the first stays."""
+        ...
+
+    async def find(self, workspace: WorkspaceId, number: int) -> PrivateReply | None: ...
+    async def forget(self, workspace: WorkspaceId) -> None:
+        """All of them: they may quote what was erased."""
+        ...
+
+    async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
+        """Those that were kept before then, of every workspace; how many."""
+        ...
+
+
 class Outbox(Protocol):
     async def put(
         self,
@@ -525,6 +541,7 @@ class Records(Protocol):
     canaries: Canaries
     remote_cleanups: RemoteCleanups
     undoables: Undoables
+    private_replies: PrivateReplies
     models: Models
     deployments: Deployments
     turns: Turns

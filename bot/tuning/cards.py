@@ -20,7 +20,6 @@ from bot.domain import (
     Role,
     Split,
     StepMetrics,
-    UserId,
 )
 from bot.errors import NotNow, deserialize
 from bot.ports.dependencies import Dependencies
@@ -50,8 +49,7 @@ handlers = Handlers()
 Points = list[tuple[float, float]]
 
 PING = "job.ping"
-"""The button of whoever wants to be called at the end, and the entries of the audit that say so."""
-_MOST_PINGS = 500
+"""The button of whoever wants to be called at the end."""
 _HELD_ACCURACY = ("full_valid_mean_token_accuracy", "valid_mean_token_accuracy")
 _RISEN = 1.05
 _FILES = ("training_file", "validation_file")
@@ -86,7 +84,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
     """The last word on a job: what came out, or why nothing did."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     ended = await _ended(notice, job, records, words)
-    return replace(ended, pings=await _pinged(job, records))
+    return replace(ended, pings=tuple(await records.jobs.pings(job.workspace, job.id)))
 
 
 @handlers.button(PING, Role.MEMBER)
@@ -94,20 +92,9 @@ async def ping(request: Request, deps: Dependencies) -> Reply:
     """Whoever presses it is called by name when the training has ended; a second time, not."""
     async with deps.store.writing() as records:
         job = await notices.named_job(request, records)
-        is_on = request.by not in await _pinged(job, records)
-        await records.audit.add(
-            request.id, request.by, PING, at=request.now, job=job.id, is_on=is_on
-        )
+        is_on = request.by not in await records.jobs.pings(request.id, job.id)
+        await records.jobs.set_ping(request.id, job.id, request.by, on=is_on)
     return Text(request.words("job.ping_on" if is_on else "job.ping_off", id=job.id), private=True)
-
-
-async def _pinged(job: Job, records: Records) -> tuple[UserId, ...]:
-    """Those whose last word was that they want to be called."""
-    last: dict[UserId, bool] = {}
-    for entry in await records.audit.of_kind(job.workspace, PING, limit=_MOST_PINGS):
-        if entry.user is not None and entry.details.get("job") == job.id:
-            last.setdefault(entry.user, bool(entry.details.get("is_on")))
-    return tuple(user for user, is_on in last.items() if is_on)
 
 
 async def _ended(notice: Notice, job: Job, records: Records, words: Words) -> Card:
@@ -223,7 +210,7 @@ async def status(request: Request, deps: Dependencies) -> Reply:
     )
 
 
-@handlers.button("job.quote", Role.CURATOR, is_private=True)
+@handlers.button("job.quote", Role.CURATOR)
 async def quote(request: Request, deps: Dependencies) -> Reply:
     """What a host said about a job that went wrong, in its own words."""
     words = request.words
@@ -235,8 +222,8 @@ async def quote(request: Request, deps: Dependencies) -> Reply:
     return Card(words("job.quoted", id=job.id, host=job.host), lines=why, private=True)
 
 
-@handlers.command("jobs", Role.MEMBER, is_private=True, is_shareable=True)
-@handlers.button("jobs.more", Role.MEMBER, is_private=True)
+@handlers.command("jobs", Role.MEMBER)
+@handlers.button("jobs.more", Role.MEMBER)
 async def jobs(request: Request, deps: Dependencies) -> Reply:
     """All jobs, failed ones too, with why."""
     before = notices.job_id(request.argument) if request.argument else None
@@ -251,7 +238,8 @@ async def jobs(request: Request, deps: Dependencies) -> Reply:
     in_full = request.role >= Role.CURATOR
     lines = tuple(_job_line(job, names, words, in_full=in_full) for job in shown)
     title, empty, replaces = words("jobs.title"), words("jobs.empty"), before is not None
-    return Listing(title, lines, empty=empty, more=more, replaces=replaces)
+    is_quoting = in_full and any(_quoting(job, words, in_full=False) for job in shown)
+    return Listing(title, lines, empty=empty, more=more, private=is_quoting, replaces=replaces)
 
 
 def _status_lines(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:

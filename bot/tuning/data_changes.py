@@ -46,7 +46,6 @@ class Changes:
     Role.CURATOR,
     JOB,
     Option("since", OptionKind.JOB),
-    is_private=True,
 )
 async def data(request: Request, deps: Dependencies) -> Reply:
     """From the last training until now; from `job` until now; or from `since` to `job`."""
@@ -57,7 +56,7 @@ async def data(request: Request, deps: Dependencies) -> Reply:
         return await _listing(request, older, newer, records)
 
 
-@handlers.button("job.changes", Role.CURATOR, is_private=True)
+@handlers.button("job.changes", Role.CURATOR)
 async def since_training(request: Request, deps: Dependencies) -> Reply:
     """What this training learned from beside the one before it."""
     async with deps.store.reading() as records:
@@ -100,6 +99,7 @@ async def _listing(request: Request, older: Job, newer: Job | None, records: Rec
         note=" ".join(
             [words("data.counts", **counts), *([words("data.more", count=more)] if more else [])]
         ),
+        private=True,
     )
 
 

@@ -130,8 +130,6 @@ async def _csv(measured: Sequence[StepMetrics]) -> AsyncIterator[bytes]:
     "models",
     Role.MEMBER,
     Option("lineage", OptionKind.MODEL, rest=True, role=Role.CURATOR),
-    is_private=True,
-    is_shareable=True,
 )
 async def models(request: Request, deps: Dependencies) -> Reply:
     """All models, or where one of them comes from."""
@@ -140,7 +138,7 @@ async def models(request: Request, deps: Dependencies) -> Reply:
     return await deployments.listing(request, deps)
 
 
-@handlers.button("model.lineage", Role.CURATOR, is_private=True)
+@handlers.button("model.lineage", Role.CURATOR)
 async def of_model(request: Request, deps: Dependencies) -> Reply:
     """From the model down to the base: model, training, snapshot, examples; parent after parent."""
     name = request.argument or request.text("lineage") or ""
@@ -157,10 +155,10 @@ async def of_model(request: Request, deps: Dependencies) -> Reply:
             at = await records.models.find(request.id, parent) if parent else None
     if parent is not None and parent not in seen:
         lines.append(ListingRow(parent, parent, request.words("model.base")))
-    return Listing(request.words("lineage.title", model=model.name), tuple(lines))
+    return Listing(request.words("lineage.title", model=model.name), tuple(lines), private=True)
 
 
-@handlers.button("example.lineage", Role.CURATOR, is_private=True)
+@handlers.button("example.lineage", Role.CURATOR)
 async def of_example(request: Request, deps: Dependencies) -> Reply:
     """Which trainings learned from an example, and what models came of them."""
     example = ExampleId(notices.number(request.argument, "example"))
@@ -171,7 +169,7 @@ async def of_example(request: Request, deps: Dependencies) -> Reply:
     words = request.words
     lines = tuple(_job_line(job, words) for job in jobs)
     title = words("lineage.example", id=example)
-    return Listing(title, lines, empty=words("lineage.nowhere", id=example))
+    return Listing(title, lines, empty=words("lineage.nowhere", id=example), private=True)
 
 
 async def _model(request: Request, name: str, records: Records) -> Model:

@@ -35,7 +35,7 @@ class OwnedResources:
     models: Sequence[Model]
 
 
-@handlers.command("hosted", Role.TRAINER, is_private=True)
+@handlers.command("hosted", Role.TRAINER)
 async def listing(request: Request, deps: Dependencies) -> Reply:
     """Host by host; one that does not answer says so, and the others are listed all the same."""
     own = await _own(request, deps.store)

@@ -14,7 +14,7 @@ from bot.errors import SettingsError
 from storage.database_engine import EngineRole, address_of, engine_for, reachable
 from storage.tables import metadata
 
-HEAD = "0029"
+HEAD = "0030"
 
 _versions = Table(
     "alembic_version",

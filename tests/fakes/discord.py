@@ -341,6 +341,11 @@ class FakeDiscord:
     def texts(self, channel: str) -> list[str]:
         return [shown(one) for one in self.own(channel)]
 
+    def read(self, channel: str) -> list[Json]:
+        """The bot's messages in a channel with what it told one person alone, oldest first."""
+        alone = [one for one in self.ephemerals if one["channel_id"] == channel]
+        return sorted([*self.own(channel), *alone], key=lambda one: int(one["id"]))
+
     def called(self, route: str) -> list[Json]:
         """The bodies of calls of a route, like `POST /channels/{channel}/messages`."""
         return [call.body for call in self.calls if call.route == route]

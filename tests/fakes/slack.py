@@ -306,6 +306,11 @@ class FakeSlack:
             if one["user"] == BOT and "files" not in one
         ]
 
+    def read(self, channel: str) -> list[Json]:
+        """The bot's messages in a channel with what it told one person alone, oldest first."""
+        alone = [one for one in self.ephemerals if one["channel"] == channel]
+        return sorted([*self.own(channel), *alone], key=lambda one: float(one["ts"]))
+
     def called(self, method: str) -> list[Json]:
         return [call.args for call in self.calls if call.method == method]
 
