@@ -103,7 +103,7 @@ async def test_a_dropped_file_is_imported_reported_and_deleted(
     await page.locator(".bottom textarea").first.fill("/tune import")
     await page.keyboard.press("Enter")
 
-    await page.locator("input[type=file]").set_input_files(file)
+    await page.get_by_role("dialog").locator("input[type=file]").set_input_files(file)
 
     await page.locator(".report").get_by_text("Where? → Here.").wait_for()
     await page.get_by_role("button", name="Import", exact=True).click()
