@@ -58,7 +58,7 @@ async def bring(page: Page, address: str, file: Path, rows: list[dict[str, objec
     """Dropped on the page of examples; then back to the room."""
     file.write_bytes(lines(rows))
     await page.goto(f"{address}/examples?import=1")
-    await page.locator("input[type=file]").set_input_files(file)
+    await page.get_by_role("dialog").locator("input[type=file]").set_input_files(file)
     await page.get_by_role("button", name="Import", exact=True).click()
     await page.get_by_text(f"Imported {file.name}").wait_for()
     await page.goto(f"{address}/room/support")
