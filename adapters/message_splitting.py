@@ -38,7 +38,7 @@ def length(text: str) -> int:
     return len(text) + len(_WIDE.findall(text))
 
 
-def fitting(text: str, most: int) -> int:
+def fitting_length(text: str, most: int) -> int:
     """How many characters of a text take at most so many UTF-16 code units."""
     if length(text) <= most:
         return len(text)
@@ -50,13 +50,13 @@ def fitting(text: str, most: int) -> int:
     return len(text)
 
 
-def closed(text: str, longest: int) -> str:
+def close_code_block(text: str, longest: int) -> str:
     """With an open code block ended, unless that makes it longer than a message may be."""
     whole = text + close_fence(text)
     return whole if length(whole) <= longest else text
 
 
-def reopened(before: str, rest: str) -> str:
+def reopen_code_block(before: str, rest: str) -> str:
     """What follows a cut, with the code block of the text before it opened again."""
     fence = open_fence(before)[:_LONGEST_FENCE]
     return f"{fence}\n{rest}" if fence else rest.lstrip("\n")
@@ -66,9 +66,9 @@ def first_page(text: str, longest: int) -> tuple[str, str]:
     """The first message of a text, at most so many UTF-16 code units, and what is left."""
     if len(text) <= longest and length(text + close_fence(text)) <= longest:
         return text, ""
-    most = max(1, fitting(text[:longest], longest - FENCE_ROOM))
+    most = max(1, fitting_length(text[:longest], longest - FENCE_ROOM))
     cut = boundary(text, most) or most
-    page, rest = closed(text[:cut], longest), reopened(text[:cut], text[cut:])
+    page, rest = close_code_block(text[:cut], longest), reopen_code_block(text[:cut], text[cut:])
     # A fence as long as the page would be carried on for ever.
     return (page, rest) if len(rest) < len(text) else (text[:most], text[most:])
 

@@ -149,8 +149,8 @@ class LocalRoom:
                 if message:
                     self._tell(Streaming(message.number, _storable(written)))
                 elif written.strip():
-                    message = await self._begin(place, written, stream.standing, key)
-                    await stream.posted(id_of(message))
+                    message = await self._begin(place, written, stream.unfinished_message, key)
+                    await stream.on_posted(id_of(message))
             buttons = tuple(one for one in stream.buttons() if not one.action.startswith(VOTE))
         finally:
             if message:
@@ -343,7 +343,7 @@ class LocalRoom:
         self._publish(change)
 
 
-def drawn(message: RoomMessage, language: str = "") -> Drawn:
+def render_message(message: RoomMessage, language: str = "") -> Drawn:
     """What a view shows of a message, with its buttons; in a language that it was kept in too."""
     if message.body is None:
         return Text(message.text)
@@ -371,7 +371,7 @@ def _is_conversation(message: RoomMessage) -> bool:
     """Whether it is what a model may read as said before: no command, card or private note."""
     if is_gone(message) or is_command(message):
         return False
-    reply = drawn(message)
+    reply = render_message(message)
     return isinstance(reply, Text) and not reply.private
 
 

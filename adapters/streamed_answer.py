@@ -13,11 +13,11 @@ from typing import Protocol
 from adapters.message_splitting import (
     FENCE_ROOM,
     boundary,
-    closed,
+    close_code_block,
     first_page,
-    fitting,
+    fitting_length,
     length,
-    reopened,
+    reopen_code_block,
 )
 from bot.domain import MessageId
 from bot.errors import EmptyAnswer, MessageGone, PlaceClosed, SurfaceError
@@ -152,12 +152,12 @@ class StreamedAnswer:
         """`posted` is called in the task of `run`, by which a stop finds it."""
         await self._open(is_last=is_last)
         assert self._first is not None
-        await self._stream.posted(self._first)
+        await self._stream.on_posted(self._first)
 
     async def _open(self, *, is_last: bool = False) -> None:
         """Puts pending text into the next message, whole and with buttons if it is the last."""
         number, longest = self._count, self._writer.longest
-        standing = self._stream.standing if number == 0 else None
+        standing = self._stream.unfinished_message if number == 0 else None
         if standing is None:
             standing = await self._writer.find(number)
         with self._taken() as pending:
@@ -165,14 +165,14 @@ class StreamedAnswer:
             is_full = bool(rest.strip())
             is_end = is_last and not is_full
             buttons = AnswerButtons(self._stream.buttons(), self._first) if is_end else None
-            text = closed(text, longest) if is_end else text
+            text = close_code_block(text, longest) if is_end else text
             message = await self._put(standing, number, text, buttons)
         self._pending = rest + self._pending
         self._count += 1
         if self._first is None:
             self._first = message
         else:
-            self._stream.continued(message)
+            self._stream.on_continuation_message(message)
         if not is_end:
             self._message = AnswerMessage(message, number, text, self._now(), is_full)
 
@@ -206,7 +206,7 @@ class StreamedAnswer:
                 await self._write_more()
             except AnswerStopped:
                 self._is_stopped = True
-                self._stream.stopped()
+                self._stream.on_stopped()
                 return
             except (MessageGone, PlaceClosed):
                 raise
@@ -266,15 +266,15 @@ class StreamedAnswer:
         with self._taken() as pending:
             cut = self._cut(message, pending)
             text = message.text + pending[:cut]
-            await self._writer.finish(message, closed(text, self._writer.longest), None)
-        self._pending = reopened(text, pending[cut:]) + self._pending
+            await self._writer.finish(message, close_code_block(text, self._writer.longest), None)
+        self._pending = reopen_code_block(text, pending[cut:]) + self._pending
         self._message = None
 
     def _cut(self, message: AnswerMessage, pending: str) -> int:
         """How much of the pending text still goes into a message that is finished."""
         room = self._room(message)
         if length(pending) > room:
-            return boundary(pending, fitting(pending, room))
+            return boundary(pending, fitting_length(pending, room))
         return 0 if message.is_full else pending.rfind("\n") + 1 or len(pending)
 
     async def _complete(self) -> MessageId:
@@ -316,7 +316,7 @@ class StreamedAnswer:
         except SurfaceError:
             if not self._pending.strip():
                 raise
-            self._pending = reopened(message.text, self._pending)
+            self._pending = reopen_code_block(message.text, self._pending)
             self._message = None
             await self._open(is_last=True)
 
@@ -326,8 +326,10 @@ class StreamedAnswer:
 
     async def _close(self, message: AnswerMessage, buttons: AnswerButtons | None) -> None:
         with self._taken() as pending:
-            text = message.text + pending[: fitting(pending, self._room(message))]
-            await self._writer.finish(message, closed(text, self._writer.longest), buttons)
+            text = message.text + pending[: fitting_length(pending, self._room(message))]
+            await self._writer.finish(
+                message, close_code_block(text, self._writer.longest), buttons
+            )
         self._message = None
 
     def _end_writing(self) -> None:

@@ -137,15 +137,15 @@ class App:
     def watch(self, topic: str) -> AsyncIterator[str]:
         return self.topics.watch(topic)
 
-    async def is_quiet(self, workspace: WorkspaceId) -> bool:
+    async def is_idle(self, workspace: WorkspaceId) -> bool:
         """A paused job does not run, so it keeps nobody waiting."""
         if self.busy - {asyncio.current_task()}:
             return False
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
-            asked = {one.workspace for one in await records.judgings.open()}
-            asked |= {one.workspace for one in await records.synthetic_runs.open()}
-            votes = await records.blind_votes.open()
+            asked = {one.workspace for one in await records.judgings.list_open()}
+            asked |= {one.workspace for one in await records.synthetic_runs.list_open()}
+            votes = await records.blind_votes.list_open()
             is_asking = bool(await records.evaluations.open_in(workspace))
             is_told = await records.outbox.is_empty(workspace)
         is_running = any(
@@ -157,7 +157,7 @@ class App:
 
     async def has_closed(self, platform: str) -> bool:
         async with self.store.reading() as records:
-            removed = await records.workspaces.removed()
+            removed = await records.workspaces.list_removed()
         return any(one.platform == platform and one.closed_at for one in removed)
 
     def say(self, key: str, locale: str = "en", /, **details: object) -> str:
@@ -193,12 +193,12 @@ def build(
         clock=clock,
         links=links,
         imports=ImportFolder(settings.data_dir / "imports"),
-        running=answers,
-        tokens=TokenBudget(store),
+        running_answers=answers,
+        token_reservations=TokenBudget(store),
         admins=settings.admin_keys,
         starters=starters(),
-        wake=lambda: runners.wake(),
-        changed=topics.changed,
+        wake_runners=lambda: runners.wake(),
+        publish_change=topics.changed,
         engine=engine,
         exporter=EmbeddedModels(settings),
         erase_after=timedelta(days=settings.erase_after_days),
@@ -218,12 +218,14 @@ def _runners(settings: Settings, deps: Dependencies, hosts: Iterable[HostName]) 
     store, clock = deps.store, deps.clock
     return Runners(
         JobPoller(store=store, hosts=deps.hosts, clock=clock, limits=_retry_limits(settings)),
-        EvaluationRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.tokens),
+        EvaluationRunner(
+            store=store, hosts=deps.hosts, clock=clock, tokens=deps.token_reservations
+        ),
         VoteRunner(store=store, clock=clock),
         CanaryWatcher(store=store, clock=clock),
         TrainingOffers(deps),
-        JudgeRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.tokens),
-        SyntheticRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.tokens),
+        JudgeRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.token_reservations),
+        SyntheticRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.token_reservations),
         Removals(store=store, surfaces=deps.surfaces, clock=clock, erase_after=deps.erase_after),
         job_wakes,
     )

@@ -123,7 +123,7 @@ async def _ask(
         found = await records.workspaces.find(workspace)
         chosen = await records.assistants.default(workspace)
         if assistant is not None:
-            chosen = await records.assistants.named(workspace, assistant)
+            chosen = await records.assistants.find_by_name(workspace, assistant)
     await hosts.close()
     if found is None or chosen is None:
         raise NotFound(noun="assistant", name=assistant or workspace)

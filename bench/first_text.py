@@ -77,7 +77,7 @@ class Ear:
         async for piece in stream.pieces:
             if piece and key not in self.first_heard:
                 self.first_heard[key] = perf_counter()
-                await stream.posted(message)
+                await stream.on_posted(message)
         return message
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
@@ -130,12 +130,12 @@ async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awa
             clock=SystemClock(),
             links=SignedLinks("", "bench"),
             imports=ImportFolder(folder / "imports"),
-            running=answers,
-            tokens=TokenBudget(database),
+            running_answers=answers,
+            token_reservations=TokenBudget(database),
             admins=frozenset(),
             starters={},
-            wake=lambda: None,
-            changed=lambda topic: None,
+            wake_runners=lambda: None,
+            publish_change=lambda topic: None,
         )
         dispatch = Dispatch(
             deps=deps,

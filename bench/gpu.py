@@ -230,13 +230,13 @@ def _served(base: Path, chats: int) -> float:
                 choice=number,
                 prompt=of.renderer.prompt([{"role": "user", "content": f"Tell {number}."}], ()),
                 sampling=Sampling(),
-                drawing=of.defaults.drawing,
+                sampling_parameters=of.defaults.sampling_parameters,
                 adapter=None,
                 most_tokens=SAID,
                 stop_token_ids=frozenset(),
                 tokenizer=of.tokenizer,
                 may_call=False,
-                tell=lambda *_: None,
+                on_delta=lambda *_: None,
             )
             for number in range(count)
         ]

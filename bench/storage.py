@@ -99,7 +99,7 @@ async def answer(store: Database, assistant: AssistantId) -> None:
 
     async def answering(_: int) -> None:
         async with store.reading() as records:
-            await records.assistants.answering(HOME, GENERAL)
+            await records.assistants.answering_in(HOME, GENERAL)
 
     async def add_turn(number: int) -> None:
         async with store.writing() as records:
@@ -160,7 +160,7 @@ async def train(store: Database, assistant: AssistantId) -> None:
     print(f"freeze          {(time.process_time() - started) * each:.1f} µs a row")
     started = time.process_time()
     async with store.reading() as records:
-        await records.snapshots.forbidden(HOME, snapshot.id)
+        await records.snapshots.count_forbidden(HOME, snapshot.id)
     print(f"forbidden       {(time.process_time() - started) * 1e3:.0f} ms")
     started = time.perf_counter()
     async with store.writing() as records:

@@ -29,7 +29,7 @@ handlers = Handlers()
 
 
 @handlers.event("edited", Role.STRANGER)
-async def edited(request: Request, deps: Dependencies) -> Reply:
+async def on_message_edited(request: Request, deps: Dependencies) -> Reply:
     """What was learned follows an edited message; its answer is written anew in its place."""
     what = request.event.what
     if not isinstance(what, MessageEdited):
@@ -85,7 +85,7 @@ async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) ->
 @handlers.button("go_on", Role.STRANGER)
 async def go_on(request: Request, deps: Dependencies) -> Reply:
     """Continues an answer that was cut off; what is kept of it is the whole, from its beginning."""
-    deps.running.begin(request.event)
+    deps.running_answers.begin(request.event)
     turn, known = await _named(request, deps)
     if (said := said_already(request, known, deps, begun=turn.reply)) is not None:
         return said
@@ -99,18 +99,18 @@ async def go_on(request: Request, deps: Dependencies) -> Reply:
             {"role": "user", "content": request.words("chat.go_on_asked")},
         ]
     question = replace(
-        Question.of(turn), begun=turn.reply, has_history=bool(asked.context.messages)
+        Question.of(turn), answered_before=turn.reply, has_history=bool(asked.context.messages)
     )
     return AnswerWriter(request, question, messages, deps).stream(known)
 
 
 @handlers.button("again", Role.STRANGER)
-async def again(request: Request, deps: Dependencies) -> Reply:
+async def try_again(request: Request, deps: Dependencies) -> Reply:
     """Another answer to the same question, below; the older one keeps its votes and examples.
 
     From then on the newer one alone goes along with what is asked next.
     """
-    deps.running.begin(request.event)
+    deps.running_answers.begin(request.event)
     turn, known = await _named(request, deps)
     if (said := said_already(request, known, deps)) is not None:
         return said
@@ -150,8 +150,8 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
 
     On the question too, before the first words; a button may name the event that asks for it.
     """
-    name = request.argument or request.clicked
-    answer = deps.running.named(name) if name else None
+    name = request.argument or request.clicked_message
+    answer = deps.running_answers.named(name) if name else None
     if answer is None:
         return NoReply()
     if answer.asker != request.by and request.role < Role.CURATOR:
@@ -175,7 +175,7 @@ async def about_answers(request: Request, deps: Dependencies) -> Reply:
     lines: list[ListingRow] = []
     async with deps.store.reading() as records:
         models = await records.models.all(request.id, request.assistant.id)
-        names = {model.name: model.spoken for model in models}
+        names = {model.name: model.display_name for model in models}
         messages = [MessageId(one) for one in request.argument.split(",")]
         turns = await records.turns.at(request.id, request.place.channel, messages)
         for message in messages:

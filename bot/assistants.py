@@ -107,7 +107,7 @@ async def create(request: Request, deps: Dependencies) -> Reply:
     fresh = replace(first(request.workspace, hosts=deps.hosts), name=name, is_default=False)
     wanted = _changed(fresh, request, hosts=deps.hosts)
     async with deps.store.writing() as records:
-        if await records.assistants.named(request.id, name):
+        if await records.assistants.find_by_name(request.id, name):
             raise BadInput(problem=request.words("assistant.taken", name=name))
         await records.assistants.add(request.id, wanted)
         await records.audit.add(
@@ -120,7 +120,7 @@ async def create(request: Request, deps: Dependencies) -> Reply:
 async def show(request: Request, deps: Dependencies) -> Reply:
     """How it is set up; its instructions and channels are for curators."""
     async with deps.store.reading() as records:
-        assistant = await chosen(request, records)
+        assistant = await chosen_assistant(request, records)
         deployment = await records.deployments.current(request.id, assistant.id)
         bindings = await records.assistants.bindings(request.id)
         answers = await _answering(request, assistant, deployment, records)
@@ -160,13 +160,13 @@ async def _answering(
     if current is None:
         return assistant.base
     model = await records.models.find(request.id, current.model)
-    return model.spoken if model else current.model
+    return model.display_name if model else current.model
 
 
 @handlers.command("assistant edit", Role.ADMIN, _NAMED, *_SETTINGS)
 async def edit(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        assistant = await chosen(request, records)
+        assistant = await chosen_assistant(request, records)
         wanted = _changed(assistant, request, hosts=deps.hosts)
         if wanted == assistant:
             raise BadInput(problem=request.words("assistant.nothing_to_change"))
@@ -187,7 +187,7 @@ async def bind(request: Request, deps: Dependencies) -> Reply:
         await _check_channel(request, deps.surfaces)
     always = request.yes("always", default=False)
     async with deps.store.writing() as records:
-        assistant = await chosen(request, records)
+        assistant = await chosen_assistant(request, records)
         binding = Binding(request.place.channel, assistant.id, always)
         await records.assistants.bind(request.id, binding)
         await records.audit.add(
@@ -245,7 +245,7 @@ async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = N
 
 
 @handlers.command("assistant list", Role.MEMBER)
-async def listing(request: Request, deps: Dependencies) -> Reply:
+async def list_assistants(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         assistants = await records.assistants.all(request.id)
         lines = []
@@ -278,12 +278,12 @@ async def bindings(request: Request, deps: Dependencies) -> Reply:
     return Listing(request.words("bindings.title"), lines, empty=request.words("bindings.empty"))
 
 
-async def chosen(request: Request, records: Records) -> Assistant:
+async def chosen_assistant(request: Request, records: Records) -> Assistant:
     """The assistant that `name:` or `assistant:` says, else the one that answers here."""
     name = request.text("name") or request.text("assistant")
     if name is None:
         return request.assistant
-    found = await records.assistants.named(request.id, name)
+    found = await records.assistants.find_by_name(request.id, name)
     if found is None:
         raise NotFound(noun="assistant", name=name)
     return found

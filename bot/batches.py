@@ -34,7 +34,7 @@ class BatchSize:
         self.rows = min(fewest * 2, self._most)
 
     @contextmanager
-    def measured(self) -> Iterator[None]:
+    def measure_batch(self) -> Iterator[None]:
         """The time of a part decides the size of the next."""
         started = perf_counter()
         yield
@@ -52,7 +52,7 @@ async def run_in_batches(part: BatchStep, store: Store, *, fewest: int = _FEWEST
     size, total = BatchSize(fewest=fewest), 0
     while True:
         async with store.writing() as records:
-            with size.measured():
+            with size.measure_batch():
                 changed = await part(records, size.rows)
         if not changed:
             return total

@@ -59,7 +59,7 @@ handlers = Handlers()
 log = logging.getLogger(__name__)
 
 FELL_BACK = "model.fell_back"
-WARMING_SECONDS = 15.0
+MODEL_LOADING_SECONDS = 15.0
 """After so long without a first word whoever asked hears that the model is being loaded."""
 
 
@@ -95,7 +95,7 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
         return Text(asked.note or request.words("chat.empty"))
     async with deps.store.reading() as records:
         messages = await prompt_for(request, asked, records)
-        trial = await records.canaries.running(request.id, request.assistant.id)
+        trial = await records.canaries.running_for(request.id, request.assistant.id)
         canary = await canary_for(request, trial, records) if trial else None
     question = Question(
         asked.question, message.id, request.by, note=asked.note, has_history=bool(said)
@@ -127,10 +127,10 @@ async def read_prompt_input(
     reader = FileReader(request, deps.surfaces.of(request.id), deps.documents)
     read = await reader.read(message.files)
     earlier, pictures = await reader.read_earlier(context.messages)
-    typed = "\n\n".join(filter(None, (message.text.strip(), *read.typed)))
+    typed = "\n\n".join(filter(None, (message.text.strip(), *read.typed_texts)))
     question = typed or ", ".join(one.name for one in message.files)
     pictures[None] = read.pictures
-    note = " ".join(filter(None, (*read.told, context.note)))
+    note = " ".join(filter(None, (*read.notes, context.note)))
     context = replace(context, messages=earlier)
     return PromptInput(question, read.beside(message.text), context, pictures, note)
 
@@ -177,7 +177,10 @@ def _once_more(turn: Turn, *, store: Store, words: Words) -> Stream:
         await _note_message(turn, message, store=store)
 
     return Stream(
-        pieces(), posted, buttons=lambda: answer_buttons(turn, words), standing=turn.message
+        pieces(),
+        posted,
+        buttons=lambda: answer_buttons(turn, words),
+        unfinished_message=turn.message,
     )
 
 
@@ -211,7 +214,7 @@ class Question:
     text: str
     message: MessageId | None
     asker: UserId
-    begun: str = ""
+    answered_before: str = ""
     turn: Turn | None = None
     note: str = ""
     has_history: bool = False
@@ -257,12 +260,12 @@ class AnswerWriter:
         """For whoever shows it; `known` is what an earlier attempt at this event has kept."""
         return Stream(
             self.pieces(),
-            self.posted,
+            self.on_posted,
             buttons=lambda: answer_buttons(
                 self._turn, self._request.words, has_history=self._question.has_history
             ),
-            standing=known.message if known else None,
-            while_written=(Button(self._request.words("button.stop"), "stop"),),
+            unfinished_message=known.message if known else None,
+            buttons_while_written=(Button(self._request.words("button.stop"), "stop"),),
         )
 
     async def pieces(self) -> AsyncGenerator[str]:
@@ -273,7 +276,9 @@ class AnswerWriter:
         state = TurnState.FAILED
         try:
             async with (
-                reserve(self._request, self._messages, self._deps.tokens) as self._meter,
+                reserve(
+                    self._request, self._messages, self._deps.token_reservations
+                ) as self._meter,
                 self._telling_of_warmup(),
                 aclosing(self._written()) as pieces,
             ):
@@ -281,7 +286,7 @@ class AnswerWriter:
                     yield piece
             state = TurnState.DONE
         except (asyncio.CancelledError, GeneratorExit):
-            is_wanted = self._deps.running.is_stopping()
+            is_wanted = self._deps.running_answers.is_stopping()
             state = TurnState.STOPPED if is_wanted else TurnState.STREAMING
             raise
         finally:
@@ -334,7 +339,7 @@ class AnswerWriter:
     async def _tell_warming(self) -> None:
         """A model that has to be loaded first is said to be, to whoever waits for it."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(WARMING_SECONDS):
+            async with asyncio.timeout(MODEL_LOADING_SECONDS):
                 await self._has_begun.wait()
                 return
         request = self._request
@@ -347,7 +352,7 @@ class AnswerWriter:
         except SurfaceError as error:
             log.info("It could not be told that a model warms up", extra={"why": error.key})
 
-    async def posted(self, message: MessageId) -> None:
+    async def on_posted(self, message: MessageId) -> None:
         """The first words stand: from now on the turn is known by its message."""
         self._turn = replace(self._turn, message=message)
         if self._is_kept:
@@ -470,7 +475,7 @@ class AnswerWriter:
             await records.turns.change(
                 self._request.id,
                 self._turn.id,
-                reply=self._question.begun + text,
+                reply=self._question.answered_before + text,
                 end=self._turn.end,
                 state=state,
                 is_refusal=self._is_refusal,

@@ -73,7 +73,7 @@ async def contenders(request: Request, deps: Dependencies) -> Reply:
     found = await _everyone(request, store=deps.store)
     async with deps.store.reading() as records:
         models = await records.models.all(request.id, request.assistant.id)
-    names: Mapping[str, str] = {model.name: model.spoken for model in models}
+    names: Mapping[str, str] = {model.name: model.display_name for model in models}
     lines = tuple(
         ListingRow(
             one.name,
@@ -202,7 +202,7 @@ class _Answer:
         """Its text; a host's failure, or that today's tokens are used up, is told in its place."""
         try:
             async with (
-                reserve(self._request, self._messages, self._deps.tokens) as meter,
+                reserve(self._request, self._messages, self._deps.token_reservations) as meter,
                 aclosing(self._chat(meter)) as pieces,
             ):
                 async for piece in pieces:

@@ -121,7 +121,7 @@ async def _answer(request: Request, asked: str, deps: Dependencies) -> str:
     if host.profile.keeps_words:
         raise NotFound(noun="model", name=assistant.base)  # It only repeats what it was taught.
     messages, answer = [{"role": "user", "content": asked}], Answer()
-    async with reserve(request, messages, deps.tokens) as meter:
+    async with reserve(request, messages, deps.token_reservations) as meter:
         sampling = Sampling(max_tokens=_SUMMARY_TOKENS)
         deltas = meter.chat(host, assistant.base, messages, sampling)
         await read_answer(deltas, answer, host=host.name, seconds=_SUMMARY_SECONDS)

@@ -32,7 +32,7 @@ async def dashboard(request: Request, deps: Dependencies) -> Reply:
             request.id, request.assistant.id, since=since - timedelta(days=_DAYS - 1)
         )
         models = await records.models.all(request.id, request.assistant.id)
-    names = {model.name: model.spoken for model in models}
+    names = {model.name: model.display_name for model in models}
     if not found:
         return Card(words("dashboard.title"), (words("dashboard.empty"),))
     return Card(

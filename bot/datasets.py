@@ -85,7 +85,7 @@ async def import_rows(
             for r in batch
         ]
         async with store.writing() as records:
-            with size.measured():
+            with size.measure_batch():
                 new = await records.examples.add_many(request.id, examples, at=request.now)
         tally.new += new
         tally.known += len(batch) - new

@@ -56,7 +56,7 @@ async def _use(
         model = await with_host_name(request, await wanted_model(request, name, records), records)
         current = await records.deployments.current(request.id, request.assistant.id)
         if current is not None and (current.model, current.called) == (model.name, model.called):
-            return Text(request.words("use.already", model=model.spoken))
+            return Text(request.words("use.already", model=model.display_name))
         if instead_of is not None and instead_of != _stamp(current):
             answering = current.model if current else request.assistant.base
             name = await spoken_name(records, request.id, answering)
@@ -66,7 +66,7 @@ async def _use(
             request.id, request.by, "model.used", at=request.now, model=model.name
         )
     key = "use.tainted" if model.is_tainted else "use.done"
-    return Text(request.words(key, model=model.spoken, assistant=request.assistant.name))
+    return Text(request.words(key, model=model.display_name, assistant=request.assistant.name))
 
 
 async def _serve_again(request: Request, name: str, deps: Dependencies) -> None:
@@ -83,7 +83,7 @@ async def _serve_again(request: Request, name: str, deps: Dependencies) -> None:
     called = await host.serve(job.host_job or "", model.name, base=job.base, name=served)
     if called is None:
         price = request.words.price(host.price(job.base).hosting)
-        raise NotNow(problem=request.words("use.serving", model=model.spoken, price=price))
+        raise NotNow(problem=request.words("use.serving", model=model.display_name, price=price))
     async with deps.store.writing() as records:
         await records.models.call(request.id, model.name, called)
 
@@ -119,7 +119,7 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
             model=name,
             event=request.event.key,
         )
-    return Text(request.words("rollback.done", model=model.spoken, before=answering))
+    return Text(request.words("rollback.done", model=model.display_name, before=answering))
 
 
 async def _deploy(
@@ -185,12 +185,12 @@ async def is_done(request: Request, records: Records, what: str) -> bool:
     return any(entry.details.get("event") == request.event.key for entry in entries)
 
 
-async def listing(request: Request, deps: Dependencies) -> Reply:
+async def list_models(request: Request, deps: Dependencies) -> Reply:
     """The base and all that was made from it, newest first."""
     async with deps.store.reading() as records:
         found = await records.models.all(request.id, request.assistant.id)
         current = await records.deployments.current(request.id, request.assistant.id)
-        votes = await records.turns.liked(request.id, request.assistant.id)
+        votes = await records.turns.votes_by_model(request.id, request.assistant.id)
     listed = [*found, _base(request)]
     lines = tuple(
         _with_votes(_line(request, model, current, deps), votes.get(model.name), request.words)
@@ -206,7 +206,7 @@ async def history(request: Request, deps: Dependencies) -> Reply:
         found = await records.deployments.history(request.id, request.assistant.id)
         models = await records.models.all(request.id, request.assistant.id)
         canaries = await records.canaries.history(request.id, request.assistant.id)
-    labels = {model.name: model.spoken for model in models}
+    labels = {model.name: model.display_name for model in models}
     # Where a rollback came back from is no place to go back to, so `after` does not know it.
     before = [*(one.model for one in found[1:]), request.assistant.base]
     rows = [
@@ -317,7 +317,7 @@ async def wanted_model(request: Request, name: str, records: Records) -> Model:
 async def spoken_name(records: Records, workspace: WorkspaceId, name: ModelName) -> ModelName:
     """The short name of a model, where it has one; else its id."""
     model = await records.models.find(workspace, name)
-    return ModelName(model.spoken) if model else name
+    return ModelName(model.display_name) if model else name
 
 
 async def with_host_name(request: Request, model: Model, records: Records) -> Model:

@@ -55,7 +55,7 @@ from bot.ports.surface import (
     HasFormLimits,
     Surface,
 )
-from bot.references import named
+from bot.references import resolve_names
 from bot.replies import (
     Form,
     NoReply,
@@ -67,7 +67,7 @@ from bot.reply_sender import ReplySender
 from bot.request import Request
 from bot.running_answers import RunningAnswers
 from bot.single_flight import SingleFlight
-from bot.warmup import warm_up
+from bot.startup_warmup import warm_up
 from bot.words import Words, language_of
 
 log = logging.getLogger(__name__)
@@ -148,7 +148,7 @@ class Dispatch:
         async def run() -> None:
             told.append(await self._told(event, progress))
             await self._finish(event.key)
-            self._deps.changed(event.what.kind)
+            self._deps.publish_change(event.what.kind)
 
         # Waited for, not awaited: a page that closes must not cancel what it asked for.
         work = self._in_turn(ticket, run)
@@ -202,7 +202,7 @@ class Dispatch:
 
     async def _unfinished(self, *, after: tuple[datetime, str] | None) -> Sequence[InboxRow]:
         async with self._deps.store.reading() as records:
-            return await records.inbox.unfinished(after=after)
+            return await records.inbox.list_unfinished(after=after)
 
     async def _is_taken_up(self, row: InboxRow, event: Event) -> bool:
         """Whether an event of an earlier run is worked on once more; counts the attempt."""
@@ -268,7 +268,7 @@ class Dispatch:
             reply = Refused(words.error(AttuneError()))
         finally:
             self._answers.leave()
-        return await named(reply, event.place, self._surface_of(event), is_page=True)
+        return await resolve_names(reply, event.place, self._surface_of(event), is_page=True)
 
     def _surface_of(self, event: Event) -> Surface | None:
         """None where its platform is off."""
@@ -301,7 +301,7 @@ class Dispatch:
         else:
             await self._answer(event, ticket)
         await self._finish(event.key)
-        self._deps.changed(event.what.kind)
+        self._deps.publish_change(event.what.kind)
 
     async def _answer(self, event: Event, ticket: Ticket) -> None:
         outcome = await self._outcome(event)
@@ -453,7 +453,7 @@ class Dispatch:
         if not request.may_ask and not what.is_addressed:
             return NoReply()
         access.require_leave_to_ask(request.may_ask)
-        self._deps.running.begin(request.event)
+        self._deps.running_answers.begin(request.event)
         await self._within_caps(request)
         return await self._act(self._event_handlers[what.kind], request)
 
@@ -486,7 +486,9 @@ class Dispatch:
         """Roles are checked on every click, whoever could see the button."""
         if action is None:
             return NoReply()
-        if request.clicked and (stored := self._deps.running.unstored.get(request.clicked)):
+        if request.clicked_message and (
+            stored := self._deps.running_answers.unstored.get(request.clicked_message)
+        ):
             await stored.wait()
         reply = await action.run(access.admit(action, request), self._deps)
         return await sharing.for_asker(request, reply, self._deps)
@@ -554,13 +556,13 @@ async def _assistant_for(
     """
     workspace = event.place.workspace
     if event.assistant is None:
-        answering = await records.assistants.answering(workspace, event.place.channel)
+        answering = await records.assistants.answering_in(workspace, event.place.channel)
         is_bound = answering is not None and answering[1] is not None
         if event.looks_at is None or is_bound:
             return answering
-        beside = await records.assistants.answering(workspace, event.looks_at)
+        beside = await records.assistants.answering_in(workspace, event.looks_at)
         return answering if beside is None else (beside[0], None, beside[2])
-    named = await records.assistants.named(workspace, event.assistant)
+    named = await records.assistants.find_by_name(workspace, event.assistant)
     if named is None:
         raise NotFound(noun="assistant", name=event.assistant)
     return named, None, await records.deployments.current(workspace, named.id)

@@ -22,7 +22,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotNow
 from bot.examples.better_answer import NEVER_AGAIN, better_answer_form, offer_form
-from bot.examples.exchange import described, messages_of, turn_at, typed_at
+from bot.examples.exchange import described_by_platform, messages_of, turn_at, typed_at
 from bot.examples.states import ask_authors
 from bot.examples.texts import is_same
 from bot.examples.writing import lesson_form
@@ -88,7 +88,7 @@ async def improve_form(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("feedback", Role.STRANGER)
-async def submitted(request: Request, deps: Dependencies) -> Reply:
+async def save_feedback(request: Request, deps: Dependencies) -> Reply:
     """The reason stays with the vote; a better answer becomes a lesson where that is permitted."""
     reason = request.options.get("reason", "").strip() or None
     better = request.options.get("better", "").strip()
@@ -102,7 +102,7 @@ async def submitted(request: Request, deps: Dependencies) -> Reply:
     if turn.place.channel != request.place.channel and request.workspace.platform != "local":
         # How open the channel is in which it was said is known only there.
         return Text(request.words("feedback.not_kept"), private=True)
-    asker = await described(request, turn.asker, deps.surfaces.of(request.id))
+    asker = await described_by_platform(request, turn.asker, deps.surfaces.of(request.id))
     found = access.exclusions(request.place, [asker, request.user])
     if not _may_teach(request, found):
         return Text(request.words("feedback.not_kept"), private=True)
@@ -142,7 +142,7 @@ async def prefer(request: Request, deps: Dependencies) -> Reply:
 
 async def _vote(request: Request, value: int, *, store: Store) -> Turn | None:
     """Stores a vote by reaction; the answer, where this vote on it is new."""
-    turn = await turn_at(request, request.clicked, store=store)
+    turn = await turn_at(request, request.clicked_message, store=store)
     if turn is None or not may_rate(request, turn):
         return None
     async with store.writing() as records:
@@ -153,7 +153,7 @@ async def _vote(request: Request, value: int, *, store: Store) -> Turn | None:
 
 
 async def _unvote(request: Request, value: int, *, store: Store) -> Reply:
-    turn = await turn_at(request, request.clicked, store=store)
+    turn = await turn_at(request, request.clicked_message, store=store)
     if turn is not None and may_rate(request, turn):
         async with store.writing() as records:
             await records.turns.unvote(request.id, turn.id, request.by, value)
@@ -162,7 +162,7 @@ async def _unvote(request: Request, value: int, *, store: Store) -> Reply:
 
 async def _click(request: Request, value: int, *, store: Store) -> Turn:
     """Stores a vote by button and returns the answer that was voted on."""
-    turn = await _answer_at(request, request.clicked, store=store)
+    turn = await _answer_at(request, request.clicked_message, store=store)
     require_own(request, turn)
     async with store.writing() as records:
         await records.turns.vote(request.id, Vote(turn.id, request.by, value, None, request.now))

@@ -11,7 +11,7 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.store import EVERYWHERE, Records
 from bot.replies import Button, Listing, ListingRow, Reply
 from bot.request import Request
-from bot.shown_state import outdated, stamp_of
+from bot.shown_state import outdated_refusal, stamp_of
 
 handlers = Handlers()
 
@@ -40,7 +40,7 @@ async def close(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         if shown != _stamp(await records.guest_channels.all(request.id)):
             listing = await _listing(request, records, is_changed=True)
-            return outdated(request, listing)
+            return outdated_refusal(request, listing)
         await _set(request, ChannelId(channel), records, may_ask=False)
         return await _listing(request, records, is_changed=True)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bot.commands import Command, Option
 from bot.domain import Role
 from bot.errors import UnknownCommand
-from bot.numerals import plain
+from bot.numerals import format_number
 from bot.replies import Listing, ListingRow, Reply, Text
 from bot.request import Request
 from bot.words import Words
@@ -54,5 +54,5 @@ def _range(option: Option) -> str:
     if option.choices:
         return " | ".join(option.choices)
     if option.least is not None and option.most is not None:
-        return f"{plain(option.least)}…{plain(option.most)}"
+        return f"{format_number(option.least)}…{format_number(option.most)}"
     return ""

@@ -185,7 +185,7 @@ async def _pending(request: Request, deps: Dependencies) -> PendingImport:
     return found
 
 
-def planned(
+def open_and_plan(
     file: IO[bytes],
     name: str,
     words: Words,
@@ -209,7 +209,7 @@ def members_of(
     """
     members = row_files(file)
     for member in members:
-        planned(file, name, words, options, member)[0].close()
+        open_and_plan(file, name, words, options, member)[0].close()
     return members or ("",)
 
 
@@ -220,7 +220,7 @@ def plans_of(
     lines: list[str] = []
     is_sure = True
     for member in row_files(file) or ("",):
-        rows, plan = planned(file, name, words, options, member)
+        rows, plan = open_and_plan(file, name, words, options, member)
         if rows is not file:
             rows.close()
         lines += _of_member(plan_lines(plan, words), member)
@@ -281,7 +281,7 @@ async def import_members(
     members = await asyncio.to_thread(members_of, file, name, words, options)
     lines: list[str] = []
     for number, member in enumerate(members):
-        rows, plan = await asyncio.to_thread(planned, file, name, words, options, member)
+        rows, plan = await asyncio.to_thread(open_and_plan, file, name, words, options, member)
         with rows:
             tally = await import_rows(
                 _told_rows(rows, plan, request, share=(number, len(members))),
@@ -386,7 +386,7 @@ def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card
         lines.append(f"{words('import.refused')}: {words.problem(_in_file(refused[0], first))}")
     lines += _of_member(plan_lines(plan, words), first)
     for member in others:
-        other, its_plan = planned(file, pending.name, words, options, member)
+        other, its_plan = open_and_plan(file, pending.name, words, options, member)
         other.close()
         lines += _of_member(plan_lines(its_plan, words) or (words("import.as_it_is"),), member)
     return Card(

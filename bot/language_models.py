@@ -109,7 +109,7 @@ async def use(request: Request, deps: Dependencies) -> Reply:
         await records.audit.add(
             request.id, request.by, "assistant.edited", at=request.now, name=mine.name
         )
-    deps.changed("hosts")
+    deps.publish_change("hosts")
     return Text(request.words("engine.used", model=name, assistant=mine.name))
 
 

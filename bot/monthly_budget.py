@@ -26,7 +26,7 @@ async def training_cap(request: Request, records: Records) -> float | None:
 async def committed_this_month(request: Request, records: Records) -> float:
     """US dollars of everything priced that was confirmed since the month began."""
     kinds = records.jobs, records.evaluations, records.judgings, records.synthetic_runs
-    return sum([await one.committed(request.id, since=request.month_start) for one in kinds])
+    return sum([await one.committed_cost(request.id, since=request.month_start) for one in kinds])
 
 
 async def require_priced_budget(

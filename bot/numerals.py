@@ -56,7 +56,7 @@ def _unsigned(text: str) -> set[float]:
     return found
 
 
-def plain(number: float) -> str:
+def format_number(number: float) -> str:
     """A number as people write it: no exponent, no needless zeros."""
     return str(int(number)) if number == int(number) else f"{number:g}"
 

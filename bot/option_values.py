@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from bot.errors import BadInput
-from bot.numerals import LARGEST, plain, readings, whole_readings
+from bot.numerals import LARGEST, format_number, readings, whole_readings
 from bot.words import Words
 
 
@@ -86,7 +86,7 @@ def _fitting_reading(text: str, *, least: float | None, most: float | None) -> f
     if not fitting:
         raise PydanticCustomError("no_number", "no number")
     if len(fitting) > 1:
-        one, other = map(plain, fitting)
+        one, other = map(format_number, fitting)
         raise PydanticCustomError("ambiguous", "two readings", {"one": one, "other": other})
     return fitting[0]
 
@@ -109,5 +109,7 @@ def _sentence(
         case "ambiguous":
             return words("option.ambiguous", option=name, value=value, **detail["ctx"])
     if most is None:
-        return words("option.least", option=name, least=plain(least or 0))
-    return words("option.range", option=name, least=plain(least or 0), most=plain(most))
+        return words("option.least", option=name, least=format_number(least or 0))
+    return words(
+        "option.range", option=name, least=format_number(least or 0), most=format_number(most)
+    )

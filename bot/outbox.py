@@ -14,7 +14,7 @@ from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanReach, Surface
-from bot.references import named
+from bot.references import resolve_names
 from bot.replies import Drawn
 from bot.words import Words
 
@@ -76,7 +76,7 @@ async def _deliver(
         # The platform is off for now; what happened is told once it is on again.
         return await _wait(notice, timedelta(minutes=5), store=store, clock=clock)
     try:
-        drawn = await named(drawn, notice.place, surface)
+        drawn = await resolve_names(drawn, notice.place, surface)
         message = await _show(notice, drawn, surface)
     except (MessageGone, PlaceClosed) as error:
         log.warning("A notice cannot be told there", extra={"kind": notice.kind, "why": error.key})
@@ -85,14 +85,16 @@ async def _deliver(
         log.warning("A notice must wait", extra={"kind": notice.kind, "why": error.key})
         return await _postpone(notice, store=store, clock=clock)
     async with store.writing() as records:
-        await records.outbox.delivered(notice.id, version=notice.version, message=message)
+        await records.outbox.mark_delivered(notice.id, version=notice.version, message=message)
     return None
 
 
 async def _worded(notice: Notice, *, store: Store, wordings: Mapping[str, Wording]) -> Drawn | None:
     """Facts become words only now, in the language of the channel's assistant."""
     async with store.reading() as records:
-        answering = await records.assistants.answering(notice.place.workspace, notice.place.channel)
+        answering = await records.assistants.answering_in(
+            notice.place.workspace, notice.place.channel
+        )
         locale = str(notice.details.get("locale", "en"))
         language = (answering[0].language if answering else None) or locale
         wording = wordings.get(notice.kind)

@@ -100,7 +100,7 @@ async def counts(request: Request, deps: Dependencies) -> Reply:
             "jobs": len(await records.jobs.open_in(request.id)),
         }
         if request.role is Role.OPERATOR:
-            removed = await records.workspaces.removed()
+            removed = await records.workspaces.list_removed()
             numbers["workspaces"] = sum(one.closed_at is not None for one in removed)
     return Listing("", tuple(ListingRow(name, str(number)) for name, number in numbers.items()))
 

@@ -147,7 +147,7 @@ class PaidRunner(ABC, Generic[R, C]):
 
     async def _open(self, host: HostName | None = None) -> Sequence[R]:
         async with self._store.reading() as records:
-            found = await self._runs(records).open()
+            found = await self._runs(records).list_open()
         return [one for one in found if host in (None, one.host)]
 
     async def _running(self, host: HostName) -> Sequence[R]:

@@ -42,7 +42,7 @@ def parse(
     _refuse_unknown(command, loose, named, words)
     if loose and command.rest:
         named[command.rest.name] = _bare(" ".join(loose))
-    return checked(command, named, words)
+    return check_options(command, named, words)
 
 
 def in_button(action: str, options: Mapping[str, str]) -> str | None:
@@ -75,7 +75,7 @@ def _is_misspelt(token: str, command: Command, rest: Option) -> bool:
     return bool(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75))
 
 
-def checked(command: Command, options: Mapping[str, str], words: Words) -> dict[str, str]:
+def check_options(command: Command, options: Mapping[str, str], words: Words) -> dict[str, str]:
     """The options again, or BadInput: required ones there, numbers in range, choices known.
 
     Numbers come back without separators.

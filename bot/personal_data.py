@@ -107,7 +107,7 @@ async def forget(request: Request, deps: Dependencies) -> Reply:
         await records.audit.add(
             request.id, None, "person.forgotten", at=request.now, examples=examples, turns=turns
         )
-    deps.wake()
+    deps.wake_runners()
     text = request.words("forget.done", examples=examples, turns=turns, models=marked)
     return Card(text, replaces=True)
 
@@ -131,8 +131,8 @@ async def _forget_edits(request: Request, store: Store) -> int:
 
     async def part(records: Records, most: int) -> int:
         nonlocal marked
-        edited = await records.personal_data.edited(request.id, request.by, limit=most)
-        snapshots = await records.snapshots.holding(request.id, edited)
+        edited = await records.personal_data.examples_edited_by(request.id, request.by, limit=most)
+        snapshots = await records.snapshots.list_holding(request.id, edited)
         await records.jobs.forget_files(request.id, snapshots, at=request.now)
         marked += await records.models.taint(request.id, snapshots)
         alone = await records.personal_data.take_back(

@@ -51,14 +51,14 @@ class Picture:
 class FilesRead:
     """`typed` belongs to the question itself, `texts` stand beside it, `told` is not read."""
 
-    typed: list[str] = field(default_factory=list)
+    typed_texts: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
-    told: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def beside(self, text: str) -> str:
         """The text of a message with that of its files."""
-        return "\n\n".join(part for part in (text, *self.typed, *self.texts) if part.strip())
+        return "\n\n".join(part for part in (text, *self.typed_texts, *self.texts) if part.strip())
 
 
 class FileReader:
@@ -98,12 +98,12 @@ class FileReader:
     async def _read(self, file: Attachment, read: FilesRead) -> None:
         words = self._request.words
         if self._files_left <= 0 or self._room <= 0:
-            read.told.append(words("chat.file_no_room", name=file.name))
+            read.notes.append(words("chat.file_no_room", name=file.name))
             return
         self._files_left -= 1
         content = await self._content(file)
         if content is None:
-            read.told.append(words("chat.file_unread", name=file.name))
+            read.notes.append(words("chat.file_unread", name=file.name))
         elif kind := _kind(content):
             self._add_picture(Picture(file.name, kind, content), read)
         elif _is_document(content):
@@ -115,9 +115,9 @@ class FileReader:
         words = self._request.words
         if len(picture.content) > _PICTURE_BYTES:
             size = _PICTURE_BYTES // _MEGABYTE
-            read.told.append(words("chat.file_large", name=picture.name, size=size))
+            read.notes.append(words("chat.file_large", name=picture.name, size=size))
         elif self._pictures_left <= 0:
-            read.told.append(words("chat.pictures_many", name=picture.name, count=_MOST_PICTURES))
+            read.notes.append(words("chat.pictures_many", name=picture.name, count=_MOST_PICTURES))
         else:
             self._pictures_left -= 1
             read.pictures.append(picture)
@@ -127,15 +127,15 @@ class FileReader:
         words = self._request.words
         if len(content) > _DOCUMENT_BYTES:
             size = _DOCUMENT_BYTES // _MEGABYTE
-            read.told.append(words("chat.file_large", name=file.name, size=size))
+            read.notes.append(words("chat.file_large", name=file.name, size=size))
             return
         document = await self._documents.read(content, self._room)
         if problem := _problem(document):
-            read.told.append(words(f"chat.file_{problem}", name=file.name))
+            read.notes.append(words(f"chat.file_{problem}", name=file.name))
             return
         if document.read < document.of:
             pages = {"count": document.read, "total": document.of}
-            read.told.append(words("chat.file_pages", name=file.name, **pages))
+            read.notes.append(words("chat.file_pages", name=file.name, **pages))
         self._add_text(file, document.text, read, is_cut_told=document.read < document.of)
 
     def _add_text(
@@ -143,13 +143,13 @@ class FileReader:
     ) -> None:
         words = self._request.words
         if text is None:
-            read.told.append(words("chat.file_unread", name=file.name))
+            read.notes.append(words("chat.file_unread", name=file.name))
             return
         if len(text) > self._room and not is_cut_told:
-            read.told.append(words("chat.file_cut", name=file.name, count=f"{self._room:,}"))
+            read.notes.append(words("chat.file_cut", name=file.name, count=f"{self._room:,}"))
         text, self._room = text[: self._room], self._room - len(text)
         if file.name == _TYPED:
-            read.typed.append(text)
+            read.typed_texts.append(text)
         else:
             read.texts.append(words("chat.file", name=file.name, text=text))
 

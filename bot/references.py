@@ -51,17 +51,19 @@ def moment(at: datetime) -> str:
     return _reference(ReferenceKind.MOMENT, seconds, f"{at:%Y-%m-%d %H:%M}")
 
 
-def drawn(text: str, draw: Callable[[ReferenceKind, str, str], str]) -> str:
+def render(text: str, draw: Callable[[ReferenceKind, str, str], str]) -> str:
     """The text with each reference drawn from its kind, its id and its name."""
     return _REFERENCE.sub(lambda found: draw(ReferenceKind(found[1]), found[2], found[3]), text)
 
 
-def plain(text: str) -> str:
+def plain_text(text: str) -> str:
     """The text with names alone."""
-    return drawn(text, lambda kind, number, name: name)
+    return render(text, lambda kind, number, name: name)
 
 
-async def named(reply: R, place: Place, surface: Surface | None, *, is_page: bool = False) -> R:
+async def resolve_names(
+    reply: R, place: Place, surface: Surface | None, *, is_page: bool = False
+) -> R:
     """A reply in which everything has its name, and nothing else where the surface draws no more.
 
     What cannot be asked in time is called by its id.
@@ -77,7 +79,7 @@ async def named(reply: R, place: Place, surface: Surface | None, *, is_page: boo
         called = name or names.get((kind, number)) or _bare(kind, number)
         return _reference(kind, number, called) if is_native else called
 
-    return cast(R, _changed(reply, lambda text: drawn(text, draw)))
+    return cast(R, _changed(reply, lambda text: render(text, draw)))
 
 
 def _is_native(surface: object) -> bool:

@@ -250,13 +250,13 @@ class Stream:
     """
 
     pieces: AsyncGenerator[str]
-    posted: Callable[[MessageId], Awaitable[None]]
+    on_posted: Callable[[MessageId], Awaitable[None]]
     buttons: Callable[[], tuple[Button, ...]] = _no_buttons
-    standing: MessageId | None = None
-    begins: Callable[[], Awaitable[None]] = _nothing
-    while_written: tuple[Button, ...] = ()
-    continued: Callable[[MessageId], None] = _ignored
-    stopped: Callable[[], None] = _unheard
+    unfinished_message: MessageId | None = None
+    before_first_message: Callable[[], Awaitable[None]] = _nothing
+    buttons_while_written: tuple[Button, ...] = ()
+    on_continuation_message: Callable[[MessageId], None] = _ignored
+    on_stopped: Callable[[], None] = _unheard
     other_words: Callable[[], OtherWords] = dict
 
 
@@ -270,7 +270,7 @@ class Writing:
     title: str
     note: str
     pieces: AsyncGenerator[str]
-    ended: Callable[[], Column | None]
+    final_column: Callable[[], Column | None]
 
 
 @dataclass(frozen=True, slots=True)

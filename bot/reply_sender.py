@@ -25,7 +25,7 @@ from bot.ports.surface import (
     CanStream,
     Surface,
 )
-from bot.references import named
+from bot.references import resolve_names
 from bot.replies import (
     Card,
     Document,
@@ -56,7 +56,7 @@ class ReplySender:
 
     async def send(self, event: Event, reply: Reply, words: Words) -> None:
         surface = self._deps.surfaces.of(event.place.workspace)
-        reply = await named(reply, event.place, surface)
+        reply = await resolve_names(reply, event.place, surface)
         match reply:
             case NoReply():
                 return
@@ -127,17 +127,17 @@ class ReplySender:
     async def _stream(self, event: Event, stream: Stream, surface: Surface) -> None:
         async def posted(message: MessageId) -> None:
             with self._answers.storing(message):
-                await stream.posted(message)
+                await stream.on_posted(message)
 
         running = self._answers.begin(event)
         async with aclosing(stream.pieces):
             if isinstance(surface, CanStream):
                 shown = replace(
                     stream,
-                    posted=posted,
-                    begins=partial(self._begin, event),
-                    continued=running.add,
-                    stopped=running.stop,
+                    on_posted=posted,
+                    before_first_message=partial(self._begin, event),
+                    on_continuation_message=running.add,
+                    on_stopped=running.stop,
                 )
                 await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
                 return
@@ -154,7 +154,7 @@ class ReplySender:
         """An error is told where it happened; if even that fails it is only logged."""
         try:
             surface = self._deps.surfaces.of(event.place.workspace)
-            sentence = await named(sentence, event.place, surface)
+            sentence = await resolve_names(sentence, event.place, surface)
             key = f"{event.key}.error"
             text = _in_all_languages(event, Text(sentence, private=True), words)
             if is_outdated and event.private_card is not None:

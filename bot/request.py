@@ -101,7 +101,7 @@ class Request:
         return not isinstance(self.event.what, CommandInvoked | MessageReceived)
 
     @property
-    def clicked(self) -> MessageId | None:
+    def clicked_message(self) -> MessageId | None:
         """The message whose button was clicked, or that was reacted to."""
         what = self.event.what
         return what.message if isinstance(what, ButtonClicked | ReactionChanged) else None

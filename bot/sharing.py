@@ -21,7 +21,7 @@ from bot.events import (
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import CanReach, CanSendEphemeral
-from bot.references import channel, named, person
+from bot.references import channel, person, resolve_names
 from bot.replies import Button, Card, Listing, NoReply, ReactionReply, Reply, Text
 from bot.request import Request
 
@@ -82,7 +82,7 @@ async def share(request: Request, deps: Dependencies) -> Reply:
     require(request.role, kept.role, request.words)
     by = request.words("share.by", name=person(request.by, request.user.name))
     surface = deps.surfaces.of(request.id)
-    drawn = await named(_for_everybody(shown, by), kept.place, surface)
+    drawn = await resolve_names(_for_everybody(shown, by), kept.place, surface)
     await surface.post(kept.place, drawn, key=f"{request.id}.{SHARE}.{request.argument}")
     if kept.place.channel == request.place.channel:
         return NoReply()

@@ -17,7 +17,7 @@ def stamp_of(*state: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 
 
-def outdated(request: Request, fresh: Card | Listing) -> Refused:
+def outdated_refusal(request: Request, fresh: Card | Listing) -> Refused:
     """Nothing was done; how it stands now, with buttons that are for that."""
     text = request.words("button.outdated")
     if isinstance(fresh, Listing):

@@ -56,7 +56,7 @@ class TeachingGap:
 
 
 @handlers.command("assistant teach-next", Role.CURATOR)
-async def listing(request: Request, deps: Dependencies) -> Reply:
+async def list_gaps(request: Request, deps: Dependencies) -> Reply:
     """The questions that most people did not get a good answer to."""
     return await _page(request, deps, first=0)
 
@@ -111,7 +111,7 @@ class _Answers:
 async def _answers(request: Request, records: Records) -> _Answers:
     """What is marked, and the newest of all others, some of which decline in words."""
     read = partial(
-        records.answer_stats.unanswered,
+        records.answer_stats.unanswered_turns,
         request.id,
         request.assistant.id,
         since=request.now - _DAYS,

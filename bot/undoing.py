@@ -69,7 +69,7 @@ async def _examples(request: Request, details: Details, records: Records) -> Non
     """Those that are still as the bulk change left them."""
     for state, numbers in details["before"].items():
         for batch in batched([ExampleId(number) for number in numbers], _BATCH):
-            standing = await records.examples.standing(request.id, batch)
+            standing = await records.examples.current_states(request.id, batch)
             own = [one for one, (_, now) in standing.items() if now == details["after"]]
             await records.examples.set_state(
                 request.id, own, ExampleState(state), at=request.now, by=request.by

@@ -36,7 +36,7 @@ from bot.references import moment
 from bot.replies import Button, Card, Document, Drawn, Reply, Text, Tone
 from bot.request import Request
 from bot.rows import Method
-from bot.shown_state import outdated, stamp_of
+from bot.shown_state import outdated_refusal, stamp_of
 from bot.words import Words
 
 handlers = Handlers()
@@ -66,7 +66,7 @@ class Removals:
     async def poll(self) -> float:
         """One look at each of them; seconds until the next."""
         async with self._store.reading() as records:
-            removed = await records.workspaces.removed()
+            removed = await records.workspaces.list_removed()
         answers = [await self._settle(one) for one in removed]
         return _UNANSWERED_SECONDS if None in answers else _PENDING_SECONDS
 
@@ -143,7 +143,7 @@ async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
     while at >= 0:
         # Its own row goes last, so that an erasure that was cut off is taken up again.
         async with store.writing() as records:
-            with size.measured():
+            with size.measure_batch():
                 at = await records.workspaces.erase_part(workspace.id, first=at, limit=size.rows)
     async with store.writing() as records:
         await tell(records, workspace, at=now, erase_after=timedelta(0))
@@ -257,9 +257,9 @@ async def erase_now(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         workspace = await _closed(WorkspaceId(number), records)
     if shown != _stamp(workspace):
-        return outdated(request, _question(workspace, request.words))
+        return outdated_refusal(request, _question(workspace, request.words))
     await erase(workspace, store=deps.store, now=request.now)
-    deps.wake()
+    deps.wake_runners()
     return Card(request.words("removal.erased", name=workspace.name), replaces=True)
 
 
@@ -270,7 +270,7 @@ async def extend(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         workspace = await _closed(WorkspaceId(number), records)
         if shown != _stamp(workspace):
-            return outdated(
+            return outdated_refusal(
                 request, _card(workspace, _until(workspace, request, deps), request.words)
             )
         await records.workspaces.close(workspace.id, at=request.now)

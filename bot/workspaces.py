@@ -28,7 +28,7 @@ _QUESTIONS, _BETWEEN = 5, timedelta(seconds=2)
 
 
 @handlers.button("workspaces", Role.OPERATOR, is_for_pages=True)
-async def listing(request: Request, deps: Dependencies) -> Reply:
+async def list_workspaces(request: Request, deps: Dependencies) -> Reply:
     """Every workspace, for whoever runs them; `workspaces:<last>` goes on.
 
     Those that wait to be allowed come first.
@@ -80,7 +80,7 @@ async def disallow(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.event("joined", Role.STRANGER)
-async def joined(request: Request, deps: Dependencies) -> Reply:
+async def on_app_added(request: Request, deps: Dependencies) -> Reply:
     """The app was added; where it was removed and comes again, everything is there."""
     await _removals(deps).confirm_removal(request.id)
     async with deps.store.reading() as records:
@@ -97,7 +97,7 @@ async def joined(request: Request, deps: Dependencies) -> Reply:
 @handlers.event("left", Role.STRANGER)
 async def left(request: Request, deps: Dependencies) -> Reply:
     await _removals(deps).report(request.id)
-    deps.wake()
+    deps.wake_runners()
     return NoReply()
 
 

@@ -63,7 +63,7 @@ class AnswerStats:
             for row in rows
         ]
 
-    async def unanswered(
+    async def unanswered_turns(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,

@@ -51,7 +51,7 @@ class Assistants:
             raise NotFound(noun="assistant", name=assistant)
         return found
 
-    async def named(self, workspace: WorkspaceId, name: str) -> Assistant | None:
+    async def find_by_name(self, workspace: WorkspaceId, name: str) -> Assistant | None:
         return await self._find(workspace, assistants.c.name_key == name.casefold())
 
     async def default(self, workspace: WorkspaceId) -> Assistant | None:
@@ -103,7 +103,7 @@ class Assistants:
 
     async def unbind(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
         own = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
-        return await self._connection.changed(delete(bindings).where(own)) > 0
+        return await self._connection.run_counting(delete(bindings).where(own)) > 0
 
     async def binding(self, workspace: WorkspaceId, channel: ChannelId) -> Binding | None:
         own = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
@@ -115,7 +115,7 @@ class Assistants:
         rows = await self._connection.every(statement, bindings.c.channel)
         return [Binding(row.channel, row.assistant, row.always) for row in rows]
 
-    async def answering(
+    async def answering_in(
         self, workspace: WorkspaceId, channel: ChannelId
     ) -> tuple[Assistant, Binding | None, Deployment | None] | None:
         row = await self._connection.first(_ANSWERING, workspace=workspace, channel=channel)

@@ -33,7 +33,7 @@ class Audit:
 
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
         some = select(audit.c.id).where(audit.c.at < at).order_by(audit.c.at).limit(limit)
-        return await self._connection.changed(delete(audit).where(audit.c.id.in_(some)))
+        return await self._connection.run_counting(delete(audit).where(audit.c.id.in_(some)))
 
     async def page(
         self,

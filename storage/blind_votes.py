@@ -51,9 +51,11 @@ class BlindVotes:
         **changes: object,
     ) -> bool:
         own = and_(_own(workspace, evaluation), blind_votes.c.state.in_(when))
-        return await self._connection.changed(update(blind_votes).where(own).values(changes)) > 0
+        return (
+            await self._connection.run_counting(update(blind_votes).where(own).values(changes)) > 0
+        )
 
-    async def open(self) -> Sequence[BlindVote]:
+    async def list_open(self) -> Sequence[BlindVote]:
         is_open = (
             blind_votes.c.state.in_(OPEN_VOTES),
             blind_votes.c.workspace.not_in(CLOSED_WORKSPACES),

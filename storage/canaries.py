@@ -33,7 +33,7 @@ class Canaries:
     async def get(self, workspace: WorkspaceId, canary: CanaryId) -> Canary:
         return await self._one(workspace, canaries.c.id == canary, canary)
 
-    async def running(self, workspace: WorkspaceId, assistant: AssistantId) -> Canary | None:
+    async def running_for(self, workspace: WorkspaceId, assistant: AssistantId) -> Canary | None:
         own = canaries.c.workspace == workspace, canaries.c.assistant == assistant
         row = await self._connection.first(select(canaries).where(*own, _IS_RUNNING))
         return None if row is None else _canary(row)
@@ -45,7 +45,7 @@ class Canaries:
     async def change(self, workspace: WorkspaceId, canary: CanaryId, **changes: object) -> bool:
         own = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)
         values = columns_of(Canary, changes)
-        return await self._connection.changed(update(canaries).where(own).values(values)) > 0
+        return await self._connection.run_counting(update(canaries).where(own).values(values)) > 0
 
     async def count_failure(self, workspace: WorkspaceId, canary: CanaryId) -> None:
         own = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)

@@ -86,7 +86,7 @@ class Connection:
             statement = statement.limit(1)
         return (await self.run(statement, **values)).first()
 
-    async def changed(self, statement: Executable, **values: object) -> int:
+    async def run_counting(self, statement: Executable, **values: object) -> int:
         """Run a change and say how many rows it met."""
         return (await self.run(statement, **values)).rowcount
 

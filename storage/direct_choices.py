@@ -17,7 +17,7 @@ class DirectChoices:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def chosen(self, platform: str, user: UserId) -> WorkspaceId | None:
+    async def chosen_workspace(self, platform: str, user: UserId) -> WorkspaceId | None:
         columns = direct_choices.c
         own = (columns.user == user) & columns.is_chosen
         statement = select(columns.workspace).where(own, _is_of(platform))

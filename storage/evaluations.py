@@ -75,7 +75,7 @@ class Evaluations:
         own = and_(evaluations.c.workspace == workspace, evaluations.c.id == evaluation)
         statement = update(evaluations).where(own, evaluations.c.state.in_(when))
         values = columns_of(Evaluation, changes)
-        return await self._connection.changed(statement.values(values)) > 0
+        return await self._connection.run_counting(statement.values(values)) > 0
 
     async def page(
         self,
@@ -98,7 +98,7 @@ class Evaluations:
     async def decline(self, workspace: WorkspaceId, evaluation: EvaluationId) -> bool:
         own = and_(evaluations.c.workspace == workspace, evaluations.c.id == evaluation)
         is_estimate = evaluations.c.state == EvaluationState.ESTIMATED
-        return await self._connection.changed(delete(evaluations).where(own, is_estimate)) > 0
+        return await self._connection.run_counting(delete(evaluations).where(own, is_estimate)) > 0
 
     async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
         own = and_(evaluations.c.workspace == workspace, evaluations.c.job == job)
@@ -106,13 +106,13 @@ class Evaluations:
         row = await self._connection.first(wanted.limit(1))
         return None if row is None else _evaluation(row)
 
-    async def open(self) -> Sequence[Evaluation]:
+    async def list_open(self) -> Sequence[Evaluation]:
         return await self._open(evaluations.c.workspace.not_in(CLOSED_WORKSPACES))
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]:
         return await self._open(evaluations.c.workspace == workspace)
 
-    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+    async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         total = select(func.coalesce(func.sum(evaluations.c.price), 0.0)).where(
             evaluations.c.workspace == workspace,
             evaluations.c.created_at >= since,
@@ -155,7 +155,7 @@ class Evaluations:
         rows = await self._connection.rows(wanted.order_by(questions.c.number), most=limit)
         return [_question(row) for row in rows]
 
-    async def pending(
+    async def pending_questions(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, *, limit: int
     ) -> Sequence[EvaluationQuestion]:
         asked = exists().where(
@@ -211,7 +211,7 @@ class Evaluations:
     ) -> int:
         own = _being_asked(workspace, evaluation, contenders)
         statement = update(answers).where(own).values(state=AnswerState.LOST)
-        return await self._connection.changed(statement)
+        return await self._connection.run_counting(statement)
 
     async def answers(
         self,
@@ -228,7 +228,7 @@ class Evaluations:
         rows = await self._connection.every(wanted, answers.c.number, answers.c.contender)
         return [EvaluationAnswer(**row._asdict()) for row in rows]
 
-    async def ordered(
+    async def list_ordered(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
@@ -286,7 +286,9 @@ class Evaluations:
             evaluations.c.state == EvaluationState.ESTIMATED, evaluations.c.created_at < at
         )
         some = select(evaluations.c.id).where(is_old).limit(limit)
-        return await self._connection.changed(delete(evaluations).where(evaluations.c.id.in_(some)))
+        return await self._connection.run_counting(
+            delete(evaluations).where(evaluations.c.id.in_(some))
+        )
 
     async def _one(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object

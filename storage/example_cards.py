@@ -38,7 +38,7 @@ class ExampleCards:
         with foreign_key_as_not_found("example", ", ".join(map(str, examples))):
             await self._connection.many(self._connection.insert(table), names, rows)
 
-    async def shown(
+    async def examples_shown_in(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Sequence[ExampleId]:
         wanted = select(table.c.position, table.c.example).where(_at(workspace, channel, message))

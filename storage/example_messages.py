@@ -80,7 +80,7 @@ class ExampleMessages:
     async def unmark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> int | None:
         own = and_(example_marks.c.workspace == workspace, example_marks.c.example == example)
         gone = delete(example_marks).where(own, example_marks.c.user == user)
-        if not await self._connection.changed(gone):
+        if not await self._connection.run_counting(gone):
             return None
         left = select(func.count()).select_from(example_marks).where(own)
         return int((await self._connection.run(left)).scalar_one())

@@ -29,7 +29,7 @@ class Inbox:
     ) -> bool:
         # Values beside the statement, not in it, halve its cost; this one runs for every event.
         statement = self._connection.insert(inbox).on_conflict_do_nothing()
-        met = await self._connection.changed(
+        met = await self._connection.run_counting(
             statement,
             workspace=workspace,
             key=key,
@@ -51,7 +51,7 @@ class Inbox:
         done = update(inbox).where(inbox.c.key == key).values(state="done", payload="")
         await self._connection.run(done)
 
-    async def unfinished(
+    async def list_unfinished(
         self, *, after: tuple[datetime, str] | None = None, limit: int = 500
     ) -> Sequence[InboxRow]:
         wanted = select(
@@ -79,7 +79,7 @@ class Inbox:
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
         old = (inbox.c.state == "done") & (inbox.c.received_at < at)
         some = select(inbox.c.key).where(old).order_by(inbox.c.received_at).limit(limit)
-        return await self._connection.changed(delete(inbox).where(inbox.c.key.in_(some)))
+        return await self._connection.run_counting(delete(inbox).where(inbox.c.key.in_(some)))
 
     async def _change(self, key: str, **values: object) -> None:
         undone = (inbox.c.key == key) & (inbox.c.state != "done")

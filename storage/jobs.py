@@ -66,14 +66,14 @@ class Jobs:
         own = and_(jobs.c.workspace == workspace, jobs.c.id == job)
         values = {"id": number, "phase": Phase.CONFIRMED, "confirmed_at": at}
         statement = update(jobs).where(own, jobs.c.phase == Phase.ESTIMATED).values(values)
-        if not await self._connection.changed(statement):
+        if not await self._connection.run_counting(statement):
             return None
         return await self.get(workspace, number)
 
     async def decline(self, workspace: WorkspaceId, job: JobId) -> bool:
         own = and_(jobs.c.workspace == workspace, jobs.c.id == job)
         statement = delete(jobs).where(own, jobs.c.phase == Phase.ESTIMATED)
-        return await self._connection.changed(statement) > 0
+        return await self._connection.run_counting(statement) > 0
 
     async def get(self, workspace: WorkspaceId, job: JobId) -> Job:
         return await self._one(workspace, jobs.c.id == job, job)
@@ -92,7 +92,7 @@ class Jobs:
         if not changes:
             return await self._connection.first(select(jobs.c.id).where(own)) is not None
         statement = update(jobs).where(own).values(columns_of(Job, changes))
-        return await self._connection.changed(statement) > 0
+        return await self._connection.run_counting(statement) > 0
 
     async def page(
         self,
@@ -121,7 +121,7 @@ class Jobs:
         rows = await self._connection.rows(wanted.order_by(jobs.c.id.desc()), most=1)
         return _job(rows[0]) if rows else None
 
-    async def open(self) -> Sequence[Job]:
+    async def list_open(self) -> Sequence[Job]:
         # What has not begun at its host does not begin while its workspace is closed; what has
         # goes on, so that a workspace that comes back has lost nothing that was paid for.
         is_held = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(CLOSED_WORKSPACES))
@@ -150,7 +150,7 @@ class Jobs:
             statement.values(requested_action=RequestedAction.FORGET, next_look=at)
         )
 
-    async def forgetting(self) -> Sequence[Job]:
+    async def list_expiring(self) -> Sequence[Job]:
         return await self._open(jobs.c.requested_action == RequestedAction.FORGET)
 
     async def postpone(
@@ -246,7 +246,7 @@ class Jobs:
         wanted = select(job_pings.c.user).where(own)
         return [row.user for row in await self._connection.every(wanted, job_pings.c.user)]
 
-    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+    async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN_PHASES))
         own = jobs.c.workspace == workspace, jobs.c.confirmed_at >= since
         wanted = select(jobs.c.id, jobs.c.estimate).where(*own, counts)

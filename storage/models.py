@@ -49,7 +49,7 @@ class Models:
     async def of_workspaces(self, numbers: Sequence[WorkspaceId]) -> Sequence[Model]:
         return await self._kept(models.c.workspace.in_(numbers))
 
-    async def tainted(self, host: HostName) -> Sequence[Model]:
+    async def list_tainted(self, host: HostName) -> Sequence[Model]:
         learned = models.c.host == host, models.c.is_tainted
         return await self._kept(*learned, models.c.kind != ModelKind.BASE)
 
@@ -72,7 +72,7 @@ class Models:
         for part in batched(names, MANY):
             clean = and_(own, models.c.name.in_(part), models.c.is_tainted.is_(False))
             taint = update(models).where(clean).values(is_tainted=True)
-            changed += await self._connection.changed(taint)
+            changed += await self._connection.run_counting(taint)
         return changed
 
     async def set_ends(self, ends: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:

@@ -80,7 +80,9 @@ class Outbox:
         )
         return [_notice(row) for row in rows]
 
-    async def delivered(self, notice: NoticeId, *, version: int, message: MessageId | None) -> None:
+    async def mark_delivered(
+        self, notice: NoticeId, *, version: int, message: MessageId | None
+    ) -> None:
         further = and_(notices.c.delivered < version, notices.c.version >= version)
         told = {
             "delivered": case((further, version), else_=notices.c.delivered),
@@ -119,7 +121,7 @@ class Outbox:
         )
         old = and_(notices.c.due_at < at, not_(IS_BEHIND), not_(about_open))
         some = select(notices.c.id).where(old).order_by(notices.c.due_at).limit(limit)
-        return await self._connection.changed(delete(notices).where(notices.c.id.in_(some)))
+        return await self._connection.run_counting(delete(notices).where(notices.c.id.in_(some)))
 
     async def is_empty(self, workspace: WorkspaceId | None = None) -> bool:
         waiting = exists().select_from(notices).where(IS_BEHIND)

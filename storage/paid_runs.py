@@ -70,14 +70,14 @@ class PaidRuns(Generic[R, C]):
         own = self._named(workspace, run)
         statement = update(self._runs).where(own, self._runs.c.state.in_(when))
         statement = statement.values(columns_of(self._kind, changes))
-        return await self._connection.changed(statement) > 0
+        return await self._connection.run_counting(statement) > 0
 
     async def decline(self, workspace: WorkspaceId, run: int) -> bool:
         is_estimate = self._runs.c.state == EvaluationState.ESTIMATED
         statement = delete(self._runs).where(self._named(workspace, run), is_estimate)
-        return await self._connection.changed(statement) > 0
+        return await self._connection.run_counting(statement) > 0
 
-    async def open(self) -> Sequence[R]:
+    async def list_open(self) -> Sequence[R]:
         is_open = (
             self._runs.c.state.in_(OPEN_EVALUATIONS),
             self._runs.c.workspace.not_in(CLOSED_WORKSPACES),
@@ -85,7 +85,7 @@ class PaidRuns(Generic[R, C]):
         rows = await self._connection.every(select(self._runs).where(*is_open), self._runs.c.id)
         return [self._run_of(row) for row in rows]
 
-    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+    async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         total = select(func.coalesce(func.sum(self._runs.c.price), 0.0)).where(
             self._runs.c.workspace == workspace,
             self._runs.c.created_at >= since,

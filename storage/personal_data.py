@@ -178,7 +178,7 @@ class PersonalData:
         row = (await self._connection.run(select(turn.label("turn"), example.label("it")))).one()
         return f"{row.turn or 0}.{row.it or 0}" if row.turn or row.it else ""
 
-    async def edited(
+    async def examples_edited_by(
         self,
         workspace: WorkspaceId,
         user: UserId,
@@ -231,13 +231,13 @@ class PersonalData:
             (notices, notices.c.key == f"{workspace}.{user}.consent"),
         ):
             own = some_of(table, table.c.workspace == workspace, theirs, limit=limit)
-            changed += await self._connection.changed(delete(table).where(own))
+            changed += await self._connection.run_counting(delete(table).where(own))
         for column in _WITHOUT_NAME:
             table = column.table
             assert isinstance(table, Table)
             own = some_of(table, table.c.workspace == workspace, column == user, limit=limit)
             nobody = update(table).where(own).values({column.name: FORGOTTEN.id})
-            changed += await self._connection.changed(nobody)
+            changed += await self._connection.run_counting(nobody)
         return changed
 
     async def forget_messages(

@@ -49,4 +49,4 @@ class PrivateReplies:
 
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
         old = some_of(table, table.c.at < at, limit=limit)
-        return await self._connection.changed(delete(table).where(old))
+        return await self._connection.run_counting(delete(table).where(old))

@@ -68,7 +68,7 @@ class Reviews:
         rows = await self._connection.every(select(table).where(own), table.c.user, table.c.kind)
         return [Review(row.user, row.kind, row.revision, row.at, row.note) for row in rows]
 
-    async def agreed(
+    async def agreed_examples(
         self,
         workspace: WorkspaceId,
         numbers: Sequence[ExampleId],
@@ -126,7 +126,7 @@ class Reviews:
             rivals = VERDICTS if kind in VERDICTS else AUTHOR_SAID
             replaced = and_(table.c.user == user, table.c.kind.in_(rivals))
         own = and_(table.c.workspace == workspace, table.c.example.in_(numbers))
-        return await self._connection.changed(delete(table).where(own, replaced))
+        return await self._connection.run_counting(delete(table).where(own, replaced))
 
 
 def waits_for(reviewer: UserId) -> ColumnElement[bool]:

@@ -31,7 +31,7 @@ class TableRewrite:
 
     def step(self) -> bool:
         """Do one part in a transaction of its own; False where nothing is left to rewrite."""
-        with self._size.measured(), _immediate(self._connection):
+        with self._size.measure_batch(), _immediate(self._connection):
             return self._step()
 
     def _step(self) -> bool:

@@ -95,7 +95,7 @@ class Snapshots:
         rows = self._connection.stream(told.where(own), snapshot_rows.c.position)
         return {ExampleId(row.example): row.revision async for row in rows}
 
-    async def forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
+    async def count_forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
         text = _frozen_text(workspace, snapshot).selected_columns.text
         counted = (
             _frozen_text(workspace, snapshot)
@@ -127,7 +127,7 @@ class Snapshots:
         row = await self._connection.first(old)
         return 0 if row is None else await _forget(self._connection, row.id, limit)
 
-    async def holding(
+    async def list_holding(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[SnapshotId]:
         found: set[SnapshotId] = set()
@@ -143,9 +143,9 @@ async def _forget(connection: Connection, snapshot: SnapshotId, limit: int) -> i
     own = snapshot_rows.c.snapshot == snapshot
     some = select(snapshot_rows.c.position).where(own).limit(limit)
     rows = delete(snapshot_rows).where(own, snapshot_rows.c.position.in_(some))
-    if gone := await connection.changed(rows):
+    if gone := await connection.run_counting(rows):
         return gone
-    return await connection.changed(delete(snapshots).where(snapshots.c.id == snapshot))
+    return await connection.run_counting(delete(snapshots).where(snapshots.c.id == snapshot))
 
 
 def _frozen_text(workspace: WorkspaceId, snapshot: SnapshotId) -> Select[tuple[object, ...]]:

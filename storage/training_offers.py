@@ -22,7 +22,7 @@ class TrainingOffers:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def wanted(self) -> Sequence[Assistant]:
+    async def assistants_with_offers(self) -> Sequence[Assistant]:
         wants = or_(
             assistants.c.offer_after_examples.is_not(None),
             assistants.c.offer_after_preferences.is_not(None),
@@ -89,4 +89,4 @@ class TrainingOffers:
         insert = self._connection.insert(training_offers).values(
             workspace=workspace, assistant=assistant, method=method, state=state, at=at
         )
-        return await self._connection.changed(insert.on_conflict_do_nothing()) > 0
+        return await self._connection.run_counting(insert.on_conflict_do_nothing()) > 0

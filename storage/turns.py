@@ -115,7 +115,7 @@ class Turns:
                 (turns.c.message.in_(part), _NO_REPLY),
             ):
                 statement = update(turns).where(here, where).values(gone)
-                changed += await self._connection.changed(statement)
+                changed += await self._connection.run_counting(statement)
         if changed:
             self._connection.has_erased = True
         return changed
@@ -136,7 +136,7 @@ class Turns:
         await self._connection.run(update(votes).where(typed).values(reason=None))
         statement = update(turns).where(here, turns.c.id.in_(found))
         statement = statement.values({**_NO_QUESTION, **_NO_REPLY})
-        changed = await self._connection.changed(statement)
+        changed = await self._connection.run_counting(statement)
         if changed:
             self._connection.has_erased = True
         return changed
@@ -162,7 +162,7 @@ class Turns:
         self._connection.has_erased = True
         own = and_(votes.c.workspace == workspace, votes.c.user == user)
         some = select(votes.c.turn).where(own).limit(limit)
-        return await self._connection.changed(delete(votes).where(own, votes.c.turn.in_(some)))
+        return await self._connection.run_counting(delete(votes).where(own, votes.c.turn.in_(some)))
 
     async def forget_before(
         self, at: datetime, *, workspace: WorkspaceId | None = None, limit: int = 500
@@ -183,7 +183,7 @@ class Turns:
         numbers = [row.id for row in await self._connection.rows(some, most=limit)]
         await self._connection.run(delete(votes).where(votes.c.turn.in_(numbers)))
         await self._connection.run(delete(taught_turns).where(taught_turns.c.turn.in_(numbers)))
-        return await self._connection.changed(delete(turns).where(turns.c.id.in_(numbers)))
+        return await self._connection.run_counting(delete(turns).where(turns.c.id.in_(numbers)))
 
     async def vote(self, workspace: WorkspaceId, vote: Vote) -> None:
         if not await self._connection.has(turns, workspace, vote.turn):
@@ -237,7 +237,7 @@ class Turns:
             for model, count in answers.items()
         }
 
-    async def liked(
+    async def votes_by_model(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Mapping[ModelName, tuple[int, int]]:
         own = turns.c.workspace == workspace, turns.c.assistant == assistant

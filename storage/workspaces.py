@@ -62,7 +62,7 @@ class Workspaces:
         counted = select(func.count()).select_from(workspaces)
         return int((await self._connection.run(counted)).scalar_one())
 
-    async def removed(self) -> Sequence[Workspace]:
+    async def list_removed(self) -> Sequence[Workspace]:
         gone = or_(
             workspaces.c.removal_reported_at.is_not(None), workspaces.c.closed_at.is_not(None)
         )
@@ -134,7 +134,7 @@ class Workspaces:
             table = _ERASED[number]
             owner = workspaces.c.id if table is workspaces else table.c.workspace
             some = some_of(table, owner == workspace, limit=limit)
-            if await self._connection.changed(delete(table).where(some)):
+            if await self._connection.run_counting(delete(table).where(some)):
                 return number
         return -1
 

@@ -384,8 +384,8 @@ MUTANTS = (
     ),
     Mutant(
         "adapters/streamed_answer.py",
-        "closed(text, self._writer.longest), buttons)",
-        "text, buttons)",
+        "message, close_code_block(text, self._writer.longest), buttons\n",
+        "message, text, buttons\n",
         (
             "tests/contracts/test_streamed_answer.py::test_stopped_at_any_call_what_is_shown_is_a_beginning_and_closed",
         ),

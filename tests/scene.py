@@ -29,7 +29,7 @@ from sqlalchemy import select
 from adapters.console.conversation import OWNER, ConsoleSession
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, host_class
 from adapters.openai.timeouts import Timeouts
-from adapters.room import drawn
+from adapters.room import render_message
 from attune.bootstrap import App, build
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
@@ -395,8 +395,8 @@ class Scene:
 
     async def _is_settled(self) -> bool:
         async with self.database.reading() as records:
-            is_removing = bool(await records.jobs.forgetting())
-        return not is_removing and await self.app.is_quiet(LOCAL)
+            is_removing = bool(await records.jobs.list_expiring())
+        return not is_removing and await self.app.is_idle(LOCAL)
 
     # Hearing
 
@@ -430,7 +430,7 @@ class Scene:
         return found[-1]
 
     async def _drawn(self) -> list[Drawn]:
-        return [drawn(message) for message in await self.messages() if message.is_own]
+        return [render_message(message) for message in await self.messages() if message.is_own]
 
     async def jobs(self) -> Sequence[Job]:
         async with self.database.reading() as records:

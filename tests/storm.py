@@ -226,7 +226,7 @@ class Storm:
         async with store.reading() as records:
             kept = await records.examples.page(workspace, ExampleFilter(), limit=10_000)
             assistants = await records.assistants.all(workspace)
-            unfinished = await records.inbox.unfinished()
+            unfinished = await records.inbox.list_unfinished()
         await store.close()
         sources = Counter((e.source.channel, e.source.message) for e in kept if e.source)
         outcome.blame(sources != Counter(self.marked), "marks and examples differ")

@@ -261,7 +261,7 @@ def test_simulated_voters_are_judged_rightly(
                 Ballot(number, UserId(f"u{n}"), better if draw() < 0.9 else worse, False, NOW)
                 for n in range(5)
             ]
-        found = result_of(ballots).compared.verdict
+        found = result_of(ballots).comparison.verdict
         right += found is (verdict or Verdict.UNDECIDED)
 
     assert right >= least

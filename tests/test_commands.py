@@ -9,7 +9,7 @@ from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.domain import LOCAL, Role
 from bot.errors import BadInput, NotFound
 from bot.numerals import readings
-from bot.parsing import checked, parse
+from bot.parsing import check_options, parse
 from bot.words import LANGUAGES, Words
 from tests.scene import Scene
 
@@ -99,7 +99,7 @@ def value_of(path: str, option: Option, written: str) -> float | str:
     command, _ = CATALOGUE.command(path)
     needed = {one.name: "x" for one in command.options if one.required}
     try:
-        return float(checked(command, {**needed, option.name: written}, WORDS)[option.name])
+        return float(check_options(command, {**needed, option.name: written}, WORDS)[option.name])
     except BadInput as refused:
         return WORDS.error(refused)
 

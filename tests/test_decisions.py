@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.room import drawn
+from adapters.room import render_message
 from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ChannelId, Example, ExampleState, MessageId, Role
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
@@ -44,7 +44,7 @@ async def click(scene: Scene, action: str, *, by: str, on: MessageId | None = No
 
 async def card_in(scene: Scene, channel: ChannelId) -> Drawn:
     """The newest message of a channel, as it stands now."""
-    return drawn((await scene.app.room.recent(channel, limit=50))[-1])
+    return render_message((await scene.app.room.recent(channel, limit=50))[-1])
 
 
 async def review_in(scene: Scene, channel: ChannelId, *, by: str) -> MessageId:

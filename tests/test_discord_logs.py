@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from adapters.discord.inbound import Bot, plain
-from adapters.discord.texts import LONGEST, cut, escaped, safe, shortened
+from adapters.discord.texts import LONGEST, cut, escape, safe, shorten
 from adapters.message_splitting import split
 from attune.logs import JsonFormatter
 from tests.discord_scene import Scene
@@ -107,10 +107,10 @@ async def test_an_interrupted_reply_to_a_reaction_is_not_told_twice(in_discord: 
 
 READERS: dict[str, Callable[[str], object]] = {
     "safe": safe,
-    "escaped": escaped,
+    "escaped": escape,
     "split": lambda text: list(split(text, LONGEST)),
     "cut": lambda text: cut(text, 4000),
-    "shortened": lambda text: shortened(text, 200),
+    "shortened": lambda text: shorten(text, 200),
     "plain": lambda text: plain(text, Bot("900", "900"), {}),
 }
 UNITS = (

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.discord.completion import CompletionRequest, choices, question
+from adapters.discord.completion import CompletionRequest, choices, choices_query
 from adapters.discord.inbound import Bot, at, is_addressed, plain, said
 from adapters.discord.outbound import answer, modal, nonce, payloads, plain_payloads
-from adapters.discord.texts import LONGEST, escaped, safe, shortened
-from adapters.message_splitting import closed, fitting, length
+from adapters.discord.texts import LONGEST, escape, safe, shorten
+from adapters.message_splitting import close_code_block, fitting_length, length
 from bot.commands import OptionKind
 from bot.domain import ChannelId, MessageId, Place, WorkspaceId
 from bot.events import CommandInvoked
@@ -110,7 +110,7 @@ def test_a_long_value_is_asked_for_in_several() -> None:
     ],
 )
 def test_what_the_bot_says_has_no_markup(said_: str, shown: str) -> None:
-    assert escaped(said_) == shown
+    assert escape(said_) == shown
 
 
 def test_a_models_markdown_is_left_to_it() -> None:
@@ -120,13 +120,13 @@ def test_a_models_markdown_is_left_to_it() -> None:
 
 @given(st.text(max_size=300), st.integers(1, 200))
 def test_what_is_shortened_fits(text: str, most: int) -> None:
-    assert length(shortened(text, most)) <= most
-    assert length(text[: fitting(text, most)]) <= most
+    assert length(shorten(text, most)) <= most
+    assert length(text[: fitting_length(text, most)]) <= most
 
 
 @pytest.mark.parametrize("text", ["```\nx", "~~~~\nx", "`" * 1999, "plain"])
 def test_a_part_is_closed_within_its_limit(text: str) -> None:
-    assert length(closed(text, LONGEST)) <= LONGEST
+    assert length(close_code_block(text, LONGEST)) <= LONGEST
 
 
 def test_the_buttons_of_a_later_part_know_the_first() -> None:
@@ -200,7 +200,7 @@ def test_at_most_25_choices_of_100_characters_are_offered() -> None:
 
     assert len(found) == 25
     assert all(len(one["name"]) <= 100 for one in found)
-    assert question(CompletionRequest(OptionKind.EXAMPLE, "neon")) == CommandInvoked(
+    assert choices_query(CompletionRequest(OptionKind.EXAMPLE, "neon")) == CommandInvoked(
         "examples", {"limit": "25", "search": "neon"}
     )
-    assert question(CompletionRequest(OptionKind.TEXT, "x")) is None
+    assert choices_query(CompletionRequest(OptionKind.TEXT, "x")) is None

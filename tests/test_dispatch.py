@@ -49,7 +49,7 @@ GUARDED = [command for command in CATALOGUE.commands if command.role > Role.MEMB
 
 async def inbox(scene: Scene) -> list[str]:
     async with scene.database.reading() as records:
-        return [row.payload for row in await records.inbox.unfinished()]
+        return [row.payload for row in await records.inbox.list_unfinished()]
 
 
 async def answered(scene: Scene) -> Turn:
@@ -641,4 +641,4 @@ async def test_a_rehearsal_leaves_no_trace(scene: Scene) -> None:
 
     async with scene.database.reading() as records:
         assert await records.workspaces.page() == before
-        assert await records.inbox.unfinished() == []
+        assert await records.inbox.list_unfinished() == []

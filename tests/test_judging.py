@@ -78,7 +78,10 @@ async def test_a_declined_judge_leaves_no_price_behind(scene: Scene) -> None:
     await scene.click("Cancel")
 
     async with scene.database.reading() as records:
-        assert await records.judgings.committed(LOCAL, since=datetime(2020, 1, 1, tzinfo=UTC)) == 0
+        assert (
+            await records.judgings.committed_cost(LOCAL, since=datetime(2020, 1, 1, tzinfo=UTC))
+            == 0
+        )
         with pytest.raises(NotFound):
             await records.judgings.get(LOCAL, 1)
 

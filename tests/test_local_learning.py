@@ -14,7 +14,7 @@ import pytest
 from tests.program import ROOT
 from tests.tuner_scene import THINGS, lines, row
 from tuner.folder import JobFolder
-from tuner.local.rewording import reworded
+from tuner.local.rewording import reword
 from tuner.spec import Spec
 
 
@@ -26,7 +26,7 @@ def asked(question: str, answer: str, **more: object) -> dict[str, object]:
 def questions(of: dict[str, object], *, tries: int = 200) -> list[str]:
     found = []
     for seed in range(tries):
-        other = reworded(of, random.Random(seed))
+        other = reword(of, random.Random(seed))
         messages = other["messages"]
         assert isinstance(messages, list)
         assert other == {**of, "messages": [{**messages[0]}, of["messages"][-1]]}  # type: ignore[index]
@@ -63,7 +63,7 @@ def test_a_rewording_keeps_what_the_answer_hangs_on(
     ],
 )
 def test_what_is_no_single_question_is_left_as_it_is(unchanged: dict[str, object]) -> None:
-    assert all(reworded(unchanged, random.Random(seed)) == unchanged for seed in range(50))
+    assert all(reword(unchanged, random.Random(seed)) == unchanged for seed in range(50))
 
 
 @pytest.mark.torch
@@ -163,13 +163,13 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
         choice=0,
         prompt=tokenizer.encode(prompt).ids,
         sampling=Sampling(most_tokens=len(tokens) + 1),
-        drawing=SamplingParameters(),
+        sampling_parameters=SamplingParameters(),
         adapter=None,
         most_tokens=len(tokens) + 1,
         stop_token_ids=frozenset([999]),
         tokenizer=tokenizer,
         may_call=False,
-        tell=lambda _, piece: told.append(piece) if isinstance(piece, Delta) else None,
+        on_delta=lambda _, piece: told.append(piece) if isinstance(piece, Delta) else None,
     )
 
     ends = [reply.add_token(token) for token in [*tokens, 999]]

@@ -352,13 +352,13 @@ def test_a_long_prompt_that_finds_no_room_at_its_end_is_refused(
         choice=0,
         prompt=loaded.renderer.prompt([{"role": "user", "content": "Do you sell figs?" * 3}], ()),
         sampling=Sampling(temperature=0),
-        drawing=loaded.defaults.drawing,
+        sampling_parameters=loaded.defaults.sampling_parameters,
         adapter=None,
         most_tokens=2,
         stop_token_ids=frozenset(),
         tokenizer=loaded.tokenizer,
         may_call=False,
-        tell=lambda *_: None,
+        on_delta=lambda *_: None,
     )
 
     def full(rows: object) -> None:
@@ -400,13 +400,13 @@ def test_a_memory_too_small_ends_the_newest_answer_alone(
             choice=choice,
             prompt=loaded.renderer.prompt(asked, ()),
             sampling=Sampling(temperature=0),
-            drawing=loaded.defaults.drawing,
+            sampling_parameters=loaded.defaults.sampling_parameters,
             adapter=None,
             most_tokens=12,
             stop_token_ids=frozenset(),
             tokenizer=loaded.tokenizer,
             may_call=False,
-            tell=lambda of, piece: heard.append((of, piece)),
+            on_delta=lambda of, piece: heard.append((of, piece)),
         )
 
     def said(choice: int, *, model: object = batch._model, company: bool) -> str | None:

@@ -13,7 +13,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion
 
-from adapters.openai.errors import retry_after_seconds, translated
+from adapters.openai.errors import retry_after_seconds, translate_errors
 from bot.errors import (
     HostBusy,
     HostError,
@@ -100,7 +100,7 @@ def after(error: BaseException) -> HostError:
     """What comes out when this goes in."""
     with (
         pytest.raises(HostError) as raised,
-        translated(host="here", key_variable="THE_KEY", secrets=["sk-secret", ""]),
+        translate_errors(host="here", key_variable="THE_KEY", secrets=["sk-secret", ""]),
     ):
         raise error
     return raised.value
@@ -205,7 +205,7 @@ def test_a_date_in_the_future_becomes_seconds() -> None:
 
 @pytest.mark.parametrize("error", [asyncio.CancelledError(), GeneratorExit(), NotNow(problem="-")])
 def test_what_is_not_the_hosts_passes_through(error: BaseException) -> None:
-    with pytest.raises(type(error)), translated(host="here", key_variable="THE_KEY"):
+    with pytest.raises(type(error)), translate_errors(host="here", key_variable="THE_KEY"):
         raise error
 
 
@@ -214,7 +214,7 @@ async def test_an_iteration_can_be_wrapped_too() -> None:
         yield 1
         raise openai.APIConnectionError(request=REQUEST)
 
-    with pytest.raises(HostTimeout), translated(host="here", key_variable="THE_KEY"):
+    with pytest.raises(HostTimeout), translate_errors(host="here", key_variable="THE_KEY"):
         assert [number async for number in broken()]
 
 

@@ -140,7 +140,7 @@ async def test_a_comparison_tells_which_answers_are_refusals(scene: Scene) -> No
 
     _ = [piece async for piece in answer.pieces]
 
-    column = answer.ended()
+    column = answer.final_column()
     assert column is not None
     assert column.is_refusal
 

@@ -54,7 +54,7 @@ async def fill(records: Records) -> None:
     await records.inbox.receive(HOME, "waiting", message_key=None, payload="", at=OLD)
     await records.outbox.put("of an open job", PLACE, "kind", subject=job.id, at=OLD)
     for notice in await records.outbox.due(now=CLOCK.now()):
-        await records.outbox.delivered(notice.id, version=1, message=None)
+        await records.outbox.mark_delivered(notice.id, version=1, message=None)
     await records.outbox.put("undelivered", PLACE, "kind", at=OLD)
     asked = replace(a_turn(assistant, "proposed"), state=TurnState.DONE, at=OLD)
     await records.turns.add(HOME, replace(asked, message=MessageId("taken")))

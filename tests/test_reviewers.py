@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.room import drawn
+from adapters.room import render_message
 from adapters.studio.page_session import OWNER
 from bot.domain import ExampleState, Role
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
@@ -128,7 +128,7 @@ async def test_the_author_is_asked_and_the_answer_is_shown_in_review(scene: Scen
 
     asked = await press(scene, "example.ask_author:1", by="cora")
     await scene.app.deliver()
-    question = drawn((await scene.app.room.recent(GENERAL, limit=50))[-1])
+    question = render_message((await scene.app.room.recent(GENERAL, limit=50))[-1])
     foreign = await press(scene, "author.right:1.r1", by="ben")
     wrong = FormSubmitted("author.wrong:1.r1", {"note": "closed on Monday"})
     await scene.handle(scene.event(wrong, key="wrong", by="mina"))

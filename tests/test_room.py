@@ -16,7 +16,7 @@ from adapters.changes import (
     Updated,
 )
 from adapters.console.buttons import labels
-from adapters.room import ASSISTANT, drawn, is_gone
+from adapters.room import ASSISTANT, is_gone, render_message
 from adapters.text_layout import draw
 from bot.domain import LOCAL, ChannelId, MessageId, Place
 from bot.errors import EmptyAnswer, HostServerError, MessageGone
@@ -85,8 +85,8 @@ async def test_a_reply_keeps_its_buttons_over_a_restart(tmp_path: Path, reply: D
 
     message = await RoomScene(tmp_path, scene.store).room.message(1)
     assert message
-    assert draw(drawn(message)) == draw(reply)
-    assert labels(drawn(message)) == labels(reply)
+    assert draw(render_message(message)) == draw(reply)
+    assert labels(render_message(message)) == labels(reply)
 
 
 async def test_posting_twice_with_one_key_edits(scene: RoomScene) -> None:
@@ -107,7 +107,7 @@ async def test_a_body_that_cannot_be_read_is_shown_as_its_text(scene: RoomScene)
     message = await scene.room.message(1)
 
     assert message
-    assert drawn(message) == Text("plain")
+    assert render_message(message) == Text("plain")
 
 
 @pytest.mark.parametrize("message", ["9", "not a number"])
@@ -123,7 +123,7 @@ async def test_a_stream_is_written_at_its_first_text_and_at_its_end(scene: RoomS
 
     kept = await scene.room.message(int(message))
     assert kept
-    assert drawn(kept) == Text("So sorry about that!")
+    assert render_message(kept) == Text("So sorry about that!")
     assert kept.text == "So sorry about that!"
     assert scene.store.room.writes == 2
 
@@ -157,7 +157,7 @@ async def test_an_error_in_a_stream_leaves_what_was_shown(scene: RoomScene) -> N
 
     kept = await scene.room.message(1)
     assert kept
-    assert drawn(kept) == Text("So sorry")
+    assert render_message(kept) == Text("So sorry")
 
 
 async def test_a_cancelled_stream_leaves_what_was_shown(scene: RoomScene) -> None:

@@ -16,9 +16,9 @@ from bot.rows import (
     check_row,
     check_rows,
     count_tokens,
+    find_overlaps,
     fingerprint,
     method_of,
-    overlapping,
     prompt_fingerprint,
     read_lines,
     text_tokens,
@@ -525,7 +525,7 @@ def test_the_same_prompt_is_found_whatever_the_answer_and_the_method() -> None:
 def test_rows_on_both_sides_are_found_with_their_lines() -> None:
     row, other, third = (asked(content=text) for text in ("one", "two", "three"))
 
-    found = overlapping([(1, row), (2, other), (3, row)], [(1, third), (2, row), (4, other)])
+    found = find_overlaps([(1, row), (2, other), (3, row)], [(1, third), (2, row), (4, other)])
 
     assert list(found) == [(1, 2), (2, 4)]
 

@@ -269,7 +269,7 @@ async def test_a_channel_is_posted_to_once_a_second() -> None:
 async def test_a_refused_method_rests_and_the_others_do_not() -> None:
     time_ = Time()
     paced = Pacing(lambda: time_.now, time_.sleep)
-    paced.refused("chat.update", 30)
+    paced.on_rate_limited("chat.update", 30)
 
     await paced.turn("chat.postMessage", "C1")
     assert time_.now == 0
@@ -284,7 +284,7 @@ async def test_refusals_do_not_use_a_method_up() -> None:
 
     for number in range(100):
         await paced.turn("chat.postEphemeral", f"C{number}")
-        paced.refused("chat.postEphemeral", 1, f"C{number}")
+        paced.on_rate_limited("chat.postEphemeral", 1, f"C{number}")
     for number in range(100):
         await paced.turn("chat.postEphemeral", f"C{number}")
 
@@ -295,7 +295,7 @@ async def test_a_post_too_early_holds_back_its_own_channel_alone() -> None:
     time_ = Time()
     paced = Pacing(lambda: time_.now, time_.sleep)
     await paced.turn("chat.postMessage", "C1")
-    paced.refused("chat.postMessage", 1, "C1")
+    paced.on_rate_limited("chat.postMessage", 1, "C1")
 
     await paced.turn("chat.postMessage", "C2")
     assert time_.now == 0

@@ -15,7 +15,7 @@ from adapters.message_splitting import close_fence, open_fence, split
 from adapters.slack.api import is_response_url
 from adapters.slack.inbound import Bot, plain
 from adapters.slack.outbound import answer_payloads, payloads
-from adapters.slack.texts import SafeTextStream, cut, escaped, safe
+from adapters.slack.texts import SafeTextStream, cut, escape, safe
 from bot.replies import (
     Button,
     Card,
@@ -70,7 +70,7 @@ def pings(text: str) -> list[str]:
     return live(message)
 
 
-@pytest.mark.parametrize("made_safe", [safe, escaped, letter_by_letter])
+@pytest.mark.parametrize("made_safe", [safe, escape, letter_by_letter])
 def test_nothing_a_model_writes_can_ping(made_safe: Callable[[str], str]) -> None:
     live_ones = [one for one in SPELLINGS if pings(made_safe(f"Hello {one} there"))]
 
@@ -233,7 +233,7 @@ def read_as_message(text: str) -> None:
 
 WORK: list[Callable[[str], object]] = [
     safe,
-    escaped,
+    escape,
     streamed,
     read_as_message,
     lambda text: SafeTextStream().feed(text),

@@ -156,7 +156,7 @@ CALLS: dict[str, Call] = {
     "guest_channels.holds": lambda r, _: r.guest_channels.holds(FOREIGN, GENERAL),
     "assistants.add": lambda r, h: r.assistants.add(FOREIGN, h.assistant),
     "assistants.get": lambda r, h: r.assistants.get(FOREIGN, h.assistant.id),
-    "assistants.named": lambda r, h: r.assistants.named(FOREIGN, h.assistant.name),
+    "assistants.find_by_name": lambda r, h: r.assistants.find_by_name(FOREIGN, h.assistant.name),
     "assistants.default": lambda r, _: r.assistants.default(FOREIGN),
     "assistants.all": lambda r, _: r.assistants.all(FOREIGN),
     "assistants.update": lambda r, h: r.assistants.update(FOREIGN, replace(h.assistant, name="X")),
@@ -166,7 +166,7 @@ CALLS: dict[str, Call] = {
     "assistants.unbind": lambda r, _: r.assistants.unbind(FOREIGN, GENERAL),
     "assistants.binding": lambda r, _: r.assistants.binding(FOREIGN, GENERAL),
     "assistants.bindings": lambda r, _: r.assistants.bindings(FOREIGN),
-    "assistants.answering": lambda r, _: r.assistants.answering(FOREIGN, GENERAL),
+    "assistants.answering_in": lambda r, _: r.assistants.answering_in(FOREIGN, GENERAL),
     "examples.add": lambda r, h: r.examples.add(FOREIGN, an_example(h.assistant.id), at=NOW),
     "examples.add_many": lambda r, h: r.examples.add_many(
         FOREIGN, [an_example(h.assistant.id)], at=NOW
@@ -197,7 +197,7 @@ CALLS: dict[str, Call] = {
     "undoables.all": lambda r, _: r.undoables.all(FOREIGN),
     "models.restore": lambda r, h: r.models.restore(FOREIGN, h.model.name),
     "examples.awaiting_consent": lambda r, h: r.examples.awaiting_consent(FOREIGN, [h.example.id]),
-    "examples.standing": lambda r, h: r.examples.standing(FOREIGN, [h.example.id]),
+    "examples.current_states": lambda r, h: r.examples.current_states(FOREIGN, [h.example.id]),
     "examples.trainable_revisions": lambda r, h: r.examples.trainable_revisions(
         FOREIGN, h.assistant.id, Method.SUPERVISED
     ),
@@ -209,12 +209,14 @@ CALLS: dict[str, Call] = {
     ),
     "reviews.unassign": lambda r, h: r.reviews.unassign(FOREIGN, h.example.id),
     "reviews.of": lambda r, h: r.reviews.of(FOREIGN, h.example.id),
-    "reviews.agreed": lambda r, h: r.reviews.agreed(
+    "reviews.agreed_examples": lambda r, h: r.reviews.agreed_examples(
         FOREIGN, [h.example.id], ReviewKind.APPROVED, needed=1
     ),
     "reviews.verdicts": lambda r, h: r.reviews.verdicts(FOREIGN, h.assistant.id),
     "example_cards.put": lambda r, h: r.example_cards.put(FOREIGN, PLACE, MESSAGE, [h.example.id]),
-    "example_cards.shown": lambda r, _: r.example_cards.shown(FOREIGN, GENERAL, MESSAGE),
+    "example_cards.examples_shown_in": lambda r, _: r.example_cards.examples_shown_in(
+        FOREIGN, GENERAL, MESSAGE
+    ),
     "example_cards.of": lambda r, h: r.example_cards.of(FOREIGN, [h.example.id]),
     "examples.add_tag": lambda r, h: r.examples.add_tag(FOREIGN, [h.example.id], "x"),
     "examples.ids": lambda r, _: r.examples.ids(FOREIGN, ExampleFilter(), until=NOW),
@@ -248,7 +250,9 @@ CALLS: dict[str, Call] = {
     ),
     "personal_data.example_count": lambda r, _: r.personal_data.example_count(FOREIGN, ANN),
     "personal_data.messages": lambda r, _: r.personal_data.messages(FOREIGN, ANN, after=0),
-    "personal_data.edited": lambda r, _: r.personal_data.edited(FOREIGN, ANN),
+    "personal_data.examples_edited_by": lambda r, _: r.personal_data.examples_edited_by(
+        FOREIGN, ANN
+    ),
     "personal_data.take_back": lambda r, h: r.personal_data.take_back(
         FOREIGN, [h.example.id], ANN, at=NOW
     ),
@@ -261,8 +265,8 @@ CALLS: dict[str, Call] = {
     "snapshots.get": lambda r, h: r.snapshots.get(FOREIGN, h.snapshot.id),
     "snapshots.rows": lambda r, h: r.snapshots.rows(FOREIGN, h.snapshot.id),
     "snapshots.revisions": lambda r, h: r.snapshots.revisions(FOREIGN, h.snapshot.id),
-    "snapshots.forbidden": lambda r, h: r.snapshots.forbidden(FOREIGN, h.snapshot.id),
-    "snapshots.holding": lambda r, h: r.snapshots.holding(FOREIGN, [h.example.id]),
+    "snapshots.count_forbidden": lambda r, h: r.snapshots.count_forbidden(FOREIGN, h.snapshot.id),
+    "snapshots.list_holding": lambda r, h: r.snapshots.list_holding(FOREIGN, [h.example.id]),
     "jobs.add": lambda r, h: r.jobs.add(FOREIGN, h.job),
     "jobs.confirm": lambda r, h: r.jobs.confirm(FOREIGN, h.job.id, at=NOW),
     "jobs.decline": lambda r, h: r.jobs.decline(FOREIGN, h.job.id),
@@ -282,7 +286,7 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.job.id, [StepMetrics(1, {"train_loss": 9.0})]
     ),
     "jobs.measures": lambda r, h: r.jobs.measures(FOREIGN, h.job.id),
-    "jobs.committed": lambda r, _: r.jobs.committed(FOREIGN, since=NOW),
+    "jobs.committed_cost": lambda r, _: r.jobs.committed_cost(FOREIGN, since=NOW),
     "jobs.add_checkpoints": lambda r, h: r.jobs.add_checkpoints(
         FOREIGN, h.job.id, [Checkpoint(1, ModelName("X"), {})]
     ),
@@ -297,12 +301,14 @@ CALLS: dict[str, Call] = {
     "evaluations.decline": lambda r, h: r.evaluations.decline(FOREIGN, h.evaluation.id),
     "evaluations.of_job": lambda r, h: r.evaluations.of_job(FOREIGN, h.job.id),
     "evaluations.open_in": lambda r, _: r.evaluations.open_in(FOREIGN),
-    "evaluations.committed": lambda r, _: r.evaluations.committed(FOREIGN, since=NOW),
+    "evaluations.committed_cost": lambda r, _: r.evaluations.committed_cost(FOREIGN, since=NOW),
     "evaluations.add_questions": lambda r, h: r.evaluations.add_questions(
         FOREIGN, h.evaluation.id, [EvaluationQuestion(9, h.example.id, 1, False)]
     ),
     "evaluations.questions": lambda r, h: r.evaluations.questions(FOREIGN, h.evaluation.id),
-    "evaluations.pending": lambda r, h: r.evaluations.pending(FOREIGN, h.evaluation.id, 0, limit=9),
+    "evaluations.pending_questions": lambda r, h: r.evaluations.pending_questions(
+        FOREIGN, h.evaluation.id, 0, limit=9
+    ),
     "evaluations.ask": lambda r, h: r.evaluations.ask(FOREIGN, h.evaluation.id, 0, [2]),
     "evaluations.withdraw_call": lambda r, h: r.evaluations.withdraw_call(
         FOREIGN, h.evaluation.id, 0, 1
@@ -320,7 +326,7 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.judging.id, when=tuple(EvaluationState), state=EvaluationState.STOPPED
     ),
     "judgings.decline": lambda r, h: r.judgings.decline(FOREIGN, h.judging.id),
-    "judgings.committed": lambda r, _: r.judgings.committed(FOREIGN, since=NOW),
+    "judgings.committed_cost": lambda r, _: r.judgings.committed_cost(FOREIGN, since=NOW),
     "judgings.add_calls": lambda r, h: r.judgings.add_calls(
         FOREIGN, h.judging.id, [JudgedPair(2, False, CallState.WAITING)]
     ),
@@ -343,7 +349,7 @@ CALLS: dict[str, Call] = {
                 FOREIGN, h.run.id, when=tuple(EvaluationState), state=EvaluationState.STOPPED
             ),
             "decline": lambda r, h: r.synthetic_runs.decline(FOREIGN, h.run.id),
-            "committed": lambda r, _: r.synthetic_runs.committed(FOREIGN, since=NOW),
+            "committed_cost": lambda r, _: r.synthetic_runs.committed_cost(FOREIGN, since=NOW),
             "add_calls": lambda r, h: r.synthetic_runs.add_calls(
                 FOREIGN, h.run.id, [SyntheticCall(h.example.id, CallState.WAITING)]
             ),
@@ -369,13 +375,13 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.assistant.id, Method.SUPERVISED, 0, at=NOW
     ),
     "answer_stats.daily": lambda r, h: r.answer_stats.daily(FOREIGN, h.assistant.id, since=NOW),
-    "answer_stats.unanswered": lambda r, h: r.answer_stats.unanswered(
+    "answer_stats.unanswered_turns": lambda r, h: r.answer_stats.unanswered_turns(
         FOREIGN, h.assistant.id, since=NOW, is_marked=False
     ),
     "answer_stats.mark_resolved": lambda r, h: r.answer_stats.mark_resolved(
         FOREIGN, [h.turn.id], h.example.id, at=NOW
     ),
-    "evaluations.ordered": lambda r, h: r.evaluations.ordered(
+    "evaluations.list_ordered": lambda r, h: r.evaluations.list_ordered(
         FOREIGN, h.evaluation.id, QuestionOrder.APART
     ),
     "evaluations.count_answers": lambda r, h: r.evaluations.count_answers(FOREIGN, h.evaluation.id),
@@ -393,12 +399,12 @@ CALLS: dict[str, Call] = {
     "blind_votes.count": lambda r, h: r.blind_votes.count(FOREIGN, h.evaluation.id),
     "canaries.add": lambda r, h: r.canaries.add(FOREIGN, h.canary),
     "canaries.get": lambda r, h: r.canaries.get(FOREIGN, h.canary.id),
-    "canaries.running": lambda r, h: r.canaries.running(FOREIGN, h.assistant.id),
+    "canaries.running_for": lambda r, h: r.canaries.running_for(FOREIGN, h.assistant.id),
     "canaries.change": lambda r, h: r.canaries.change(FOREIGN, h.canary.id, looks=9),
     "canaries.count_failure": lambda r, h: r.canaries.count_failure(FOREIGN, h.canary.id),
     "canaries.history": lambda r, h: r.canaries.history(FOREIGN, h.assistant.id),
     "turns.model_feedback": lambda r, h: r.turns.model_feedback(FOREIGN, h.assistant.id, since=NOW),
-    "turns.liked": lambda r, h: r.turns.liked(FOREIGN, h.assistant.id),
+    "turns.votes_by_model": lambda r, h: r.turns.votes_by_model(FOREIGN, h.assistant.id),
     "models.add": lambda r, h: r.models.add(FOREIGN, h.model),
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
@@ -452,42 +458,42 @@ CALLS: dict[str, Call] = {
 FOR_EVERYBODY = {
     "room.file_references",
     "workspaces.page",
-    "direct_choices.chosen",
+    "direct_choices.chosen_workspace",
     "direct_choices.of",
-    "workspaces.removed",
+    "workspaces.list_removed",
     "workspaces.with_retention",
     "workspaces.count",
     "assistants.of_workspaces",
     "models.of_workspaces",
-    "models.tainted",
+    "models.list_tainted",
     "models.set_ends",
     "jobs.count_open",
     "jobs.many",
     "outbox.announce",
-    "jobs.open",
-    "evaluations.open",
-    "training_offers.wanted",
-    "judgings.open",
-    "synthetic_runs.open",
+    "jobs.list_open",
+    "evaluations.list_open",
+    "training_offers.assistants_with_offers",
+    "judgings.list_open",
+    "synthetic_runs.list_open",
     "evaluations.forget_estimates",
-    "blind_votes.open",
+    "blind_votes.list_open",
     "canaries.all_running",
     "jobs.durations",
     "outbox.put",
     "outbox.due",
-    "outbox.delivered",
+    "outbox.mark_delivered",
     "outbox.move",
     "outbox.postpone",
     "outbox.drop",
     "inbox.begin",
     "inbox.retry",
     "inbox.finish",
-    "inbox.unfinished",
+    "inbox.list_unfinished",
     "inbox.forget_before",
     "outbox.forget_before",
     "audit.forget_before",
     "snapshots.forget_unused",
-    "jobs.forgetting",
+    "jobs.list_expiring",
     "jobs.postpone",
     "private_replies.forget_before",
     "undoables.due",
@@ -579,7 +585,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.inbox.receive(HOME, "event", message_key="message", payload="{}", at=NOW)
     await r.outbox.put("notice", PLACE, "job", at=NOW)
     (notice,) = await r.outbox.due(now=NOW)
-    await r.outbox.delivered(notice.id, version=1, message=MESSAGE)
+    await r.outbox.mark_delivered(notice.id, version=1, message=MESSAGE)
     row = SnapshotRow(example.id, 1, Split.TRAIN, hash_of("row"), None)
     judging = await r.judgings.add(HOME, a_judging(evaluation))
     await r.judgings.add_calls(HOME, judging.id, [JudgedPair(1, False, CallState.WAITING)])

@@ -107,7 +107,7 @@ async def check(store: Database, case: Case) -> None:
 
         rows = [SnapshotRow(e.id, e.revision, Split.TRAIN, "hash", None) for e in kept]
         snapshot = await freeze(records, case.workspace, assistant, rows)
-        forbidden = await records.snapshots.forbidden(case.workspace, snapshot.id)
+        forbidden = await records.snapshots.count_forbidden(case.workspace, snapshot.id)
         assert forbidden == len(kept) - len(allowed)
 
         raise ForgottenError

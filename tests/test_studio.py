@@ -17,7 +17,7 @@ from nicegui.props import Props
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
-from adapters.room import ASSISTANT, drawn, is_gone
+from adapters.room import ASSISTANT, is_gone, render_message
 from adapters.studio import Studio, register_pages
 from adapters.studio.markup import quoted
 from adapters.studio.pages.lists import sorted_by
@@ -308,7 +308,8 @@ async def test_what_stands_is_read_in_each_windows_language(scene: Scene) -> Non
 
     own = [one for one in await scene.messages() if one.is_own and "Hello from" not in one.text]
     in_english, in_chinese = (
-        [draw_words(drawn(message, language)) for message in own] for language in ("en", "zh")
+        [draw_words(render_message(message, language)) for message in own]
+        for language in ("en", "zh")
     )
     assert [text for text in in_chinese if _ENGLISH.search(text)] == []
     assert in_english == [message.text for message in own]

@@ -73,7 +73,7 @@ async def test_the_chosen_answer_side_by_side_and_are_paid_for(scene: Scene, des
     assert len(told.answers) == 3
     for answer in told.answers:
         text = "".join([piece async for piece in answer.pieces])
-        column = answer.ended()
+        column = answer.final_column()
         assert column is not None
         assert column.text == text
         assert "tokens" in column.note

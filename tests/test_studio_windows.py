@@ -51,8 +51,8 @@ class FailingHouse:
     def watch(self, topic: str) -> AsyncIterator[str]:
         return self._app.watch(topic)
 
-    async def is_quiet(self, workspace: WorkspaceId) -> bool:
-        return await self._app.is_quiet(workspace)
+    async def is_idle(self, workspace: WorkspaceId) -> bool:
+        return await self._app.is_idle(workspace)
 
     async def has_closed(self, platform: str) -> bool:
         return False

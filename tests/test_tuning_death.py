@@ -72,7 +72,7 @@ class Story:
         names = sorted(file.name.rpartition("-")[2] for file in scene.host.files.values())
         async with scene.database.reading() as records:
             (job,) = await records.jobs.page(LOCAL)
-            unfinished = await records.inbox.unfinished()
+            unfinished = await records.inbox.list_unfinished()
             is_told = await records.outbox.is_empty()
         models = [model.name for model in await scene.models() if "ckpt" not in model.name]
 

@@ -12,8 +12,8 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from tuner.file_checks import check_files
 from tuner.folder import JobFolder, read_json, write_atomically
+from tuner.job_file_checks import check_files
 from tuner.spec import Spec
 from tuner.training_run import Rejected, StopSignal, TrainingRun
 

@@ -14,12 +14,12 @@ from adapters.console.hints import USAGES, LineError, misread
 from adapters.room import (
     ASSISTANT,
     LocalRoom,
-    drawn,
     id_of,
     is_addressed,
     is_gone,
     mentions,
     place_of,
+    render_message,
     to_said,
     without_call,
 )
@@ -149,8 +149,8 @@ class ConsoleSession:
 
     async def _click(self, rest: str) -> Outcome:
         number, label = _number_and_label(rest)
-        message = await self._find(number, lambda message: bool(labels(drawn(message))))
-        action = find_action(drawn(message), label, number=message.number)
+        message = await self._find(number, lambda message: bool(labels(render_message(message))))
+        action = find_action(render_message(message), label, number=message.number)
         return await self._send(events.ButtonClicked(action, id_of(message)), place_of(message))
 
     async def _react(self, rest: str) -> Outcome:
@@ -201,7 +201,7 @@ class ConsoleSession:
         return self._until_quiet()
 
     async def _until_quiet(self) -> str:
-        while not await self._app.is_quiet(LOCAL):
+        while not await self._app.is_idle(LOCAL):
             await self._clock.sleep(_LOOK)
         return self.say("console.quiet")
 

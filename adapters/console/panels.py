@@ -14,7 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text as Words
 
-from adapters.room import drawn, is_gone
+from adapters.room import is_gone, render_message
 from adapters.text_chart import MARKS, legend, plot
 from adapters.text_layout import Say, clean, clean_line, share_done
 from bot.domain import RoomMessage
@@ -38,7 +38,7 @@ def show(message: RoomMessage, say: Say, *, is_edit: bool = False) -> Renderable
     if is_gone(message):
         body: RenderableType = Words(say("console.deleted"), style="dim italic")
     else:
-        body = show_reply(drawn(message))
+        body = show_reply(render_message(message))
     return Group(head(message, is_edit=is_edit), Padding(body, (0, 0, 1, 2)))
 
 

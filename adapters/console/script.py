@@ -11,7 +11,7 @@ from typing import TextIO
 from adapters.changes import Change, Posted, Subscription, Updated
 from adapters.console.conversation import ConsoleSession
 from adapters.console.hints import LineError
-from adapters.room import drawn, is_gone
+from adapters.room import is_gone, render_message
 from adapters.text_layout import clean, clean_line, draw
 from bot.domain import RoomMessage
 
@@ -92,7 +92,7 @@ class _Page:
 
 
 def _text(message: RoomMessage) -> str:
-    return clean(draw(drawn(message)))
+    return clean(draw(render_message(message)))
 
 
 def _silence(output: TextIO) -> None:

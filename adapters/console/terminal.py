@@ -25,7 +25,7 @@ from adapters.changes import Change, Posted, Streaming, Subscription, Updated
 from adapters.console import panels
 from adapters.console.conversation import ConsoleSession, Outcome
 from adapters.console.hints import USAGES, LineError
-from adapters.room import drawn
+from adapters.room import render_message
 from adapters.text_layout import clean
 from bot.domain import RoomMessage
 from bot.events import STOP
@@ -212,7 +212,7 @@ class _RoomCompleter(Completer):
 
 
 def _is_busy(message: RoomMessage) -> bool:
-    reply = drawn(message)
+    reply = render_message(message)
     return isinstance(reply, Card) and reply.tone is Tone.BUSY
 
 

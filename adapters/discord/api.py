@@ -70,7 +70,7 @@ class Api(Protocol):
         """`priority` is None for calls outside the limits; `patience` is the number of retries."""
         ...
 
-    async def listed(
+    async def get_list(
         self, path: str, at: Ids | None = None, *, query: Mapping[str, object] | None = None
     ) -> list[Json]: ...
 

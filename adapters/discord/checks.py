@@ -97,7 +97,7 @@ async def _gateway(api: HttpApi) -> CheckResult:
 
 async def _guilds(api: HttpApi) -> AsyncIterator[CheckResult]:
     try:
-        guilds = await api.listed("/users/@me/guilds")
+        guilds = await api.get_list("/users/@me/guilds")
     except SurfaceError:
         return
     if not guilds:

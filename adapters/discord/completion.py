@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from adapters.discord.api import Json
 from adapters.discord.inbound import options_of
-from adapters.discord.texts import shortened
+from adapters.discord.texts import shorten
 from bot.commands import Catalogue, OptionKind
 from bot.events import ButtonClicked, CommandInvoked, What
 from bot.replies import Listing, ListingRow, Reply
@@ -32,7 +32,7 @@ _QUESTIONS: Mapping[OptionKind, What] = {
 }
 
 
-def wanted(data: Json, catalogue: Catalogue) -> CompletionRequest | None:
+def parse_completion(data: Json, catalogue: Catalogue) -> CompletionRequest | None:
     path, options = options_of(data)
     focused = next((one for one in options if one.get("focused")), None)
     command = next((one for one in catalogue.commands if one.path == path), None)
@@ -43,7 +43,7 @@ def wanted(data: Json, catalogue: Catalogue) -> CompletionRequest | None:
     return CompletionRequest(option.kind, typed, option.suggestions) if option else None
 
 
-def suggested(wanted: CompletionRequest) -> list[Json]:
+def suggest(wanted: CompletionRequest) -> list[Json]:
     """Fixed values that begin as what was typed, after that itself: it need not be one of them."""
     if not wanted.suggestions:
         return []
@@ -53,7 +53,7 @@ def suggested(wanted: CompletionRequest) -> list[Json]:
     return [{"name": one[:_LONGEST], "value": one[:_LONGEST]} for one in shown][:_MOST]
 
 
-def question(wanted: CompletionRequest) -> What | None:
+def choices_query(wanted: CompletionRequest) -> What | None:
     """Which of the app's own lists holds the choices."""
     if wanted.kind is OptionKind.EXAMPLE:
         is_number = wanted.typed.isdecimal()
@@ -77,4 +77,4 @@ def _choice(kind: OptionKind, line: ListingRow) -> Json:
     is_named = kind in (OptionKind.ASSISTANT, OptionKind.MODEL)
     value = line.text if is_named else line.id
     label = value if is_named or not line.text else f"{line.id}  {line.text}"
-    return {"name": shortened(label, _LONGEST) or "–", "value": value[-_LONGEST:]}
+    return {"name": shorten(label, _LONGEST) or "–", "value": value[-_LONGEST:]}

@@ -14,9 +14,9 @@ from typing import Any
 
 from adapters.discord import inbound, manifest
 from adapters.discord.api import Access, Json, code
-from adapters.discord.completion import choices, question, suggested, wanted
+from adapters.discord.completion import choices, choices_query, parse_completion, suggest
 from adapters.discord.direct_guild_choices import DirectGuildChoices
-from adapters.discord.direct_messages import DirectMessages, Found
+from adapters.discord.direct_messages import DirectMessages, PayloadInGuild
 from adapters.discord.directory import Directory
 from adapters.discord.gateway import HttpApi
 from adapters.discord.gateway_events import GatewayConnection, GatewayEvent
@@ -258,7 +258,7 @@ class Discord:
                 await self._say_unknown(heard)
         finally:
             ticket.leave()
-        connection.kept(heard.sequence)
+        connection.mark_stored(heard.sequence)
 
     async def _patiently(
         self, connection: GatewayConnection, heard: GatewayEvent, ticket: Ticket
@@ -352,8 +352,10 @@ class Discord:
 
     async def _guard(self, context: InteractionContext) -> None:
         """https://docs.discord.com/developers/interactions: three seconds to say something."""
-        assert context.handle is not None
-        await asyncio.sleep(_PUBLIC_DEFER_SECONDS if context.handle.is_open else _DEFER_SECONDS)
+        assert context.interaction is not None
+        await asyncio.sleep(
+            _PUBLIC_DEFER_SECONDS if context.interaction.is_open else _DEFER_SECONDS
+        )
         await self.surface.interactions.defer(context)
 
     async def _finish(self, context: InteractionContext, task: asyncio.Task[None] | None) -> None:
@@ -368,9 +370,9 @@ class Discord:
 
     async def _complete(self, data: Json) -> None:
         """Nothing to choose from is better than an answer that comes too late."""
-        handle, asked = handle_of(data), wanted(data, self._catalogue)
-        found = suggested(asked) if asked else []
-        what = question(asked) if asked and not found else None
+        handle, asked = handle_of(data), parse_completion(data, self._catalogue)
+        found = suggest(asked) if asked else []
+        what = choices_query(asked) if asked and not found else None
         try:
             async with asyncio.timeout(_COMPLETION_SECONDS):
                 (one,) = await self._found(_INTERACTION, data) or (None,)
@@ -396,23 +398,23 @@ class Discord:
             return EventContext(inbound.deleted_place(name, data)) if data.get("guild_id") else None
         return await directory.around(data, user)
 
-    async def _found(self, name: str, data: Json) -> Sequence[Found]:
+    async def _found(self, name: str, data: Json) -> Sequence[PayloadInGuild]:
         """Where it belongs: to one place, or a direct message's change to all that may hold it."""
         if name.startswith("GUILD_") or name in _PLACES_GONE or data.get("guild_id"):
             around = await self._around(name, data)
-            return [] if around is None else [Found(data, around)]
+            return [] if around is None else [PayloadInGuild(data, around)]
         user = _user_of(data) or await self._known().person_of(str(data.get("channel_id") or ""))
         if user is None:
             return []
         if name in _CHANGES:
             return await self._talks_().everywhere(data, user)
-        found = await self._talks_().answering(name, data, user)
+        found = await self._talks_().resolve_message(name, data, user)
         await self._note_departure(found.lost, user)
         return [] if found.found is None else [found.found]
 
     async def _found_interaction(
         self, context: InteractionContext | None, data: Json
-    ) -> Found | None:
+    ) -> PayloadInGuild | None:
         """None where the person was told what is missing instead."""
         user = _user_of(data)
         if inbound.is_elsewhere(data):
@@ -420,10 +422,10 @@ class Discord:
             data = {key: value for key, value in data.items() if key != "guild_id"}
         if data.get("guild_id"):
             around = await self._around(_INTERACTION, data)
-            return None if around is None else Found(data, around)
+            return None if around is None else PayloadInGuild(data, around)
         if context is None or user is None:
             return None
-        answered = await self._talks_().asked(context, data, user)
+        answered = await self._talks_().resolve_interaction(context, data, user)
         await self._note_departure(answered.lost, user)
         for waiting in answered.waiting:
             for one in await self._found("MESSAGE_CREATE", waiting):

@@ -35,7 +35,7 @@ class Choice:
 
     guild: str | None
     member: Json = field(default_factory=dict)
-    shared: Sequence[str] = ()
+    shared_guilds: Sequence[str] = ()
     lost: str | None = None
 
 
@@ -50,15 +50,15 @@ class DirectGuildChoices:
 
     async def choice_of(self, user: str) -> Choice:
         """The kept choice; else the one guild that is shared, which is kept from now on."""
-        kept = await self.kept(user)
+        kept = await self.chosen_guild(user)
         if kept is not None:
             member = await self._members.find(kept, user)
             if member is not None:
                 return Choice(kept, member)
             await self._drop(kept, user)
-        shared = await self.shared(user)
+        shared = await self.shared_guilds(user)
         if len(shared) != 1:
-            return Choice(None, shared=shared, lost=kept)
+            return Choice(None, shared_guilds=shared, lost=kept)
         return replace(await self.choose(shared[0], user), lost=kept)
 
     async def choose(self, guild: str, user: str) -> Choice:
@@ -75,14 +75,14 @@ class DirectGuildChoices:
         member = await self._members.find(guild, user)
         return Choice(None) if member is None else Choice(guild, member)
 
-    async def shared(self, user: str) -> Sequence[str]:
+    async def shared_guilds(self, user: str) -> Sequence[str]:
         guilds = await self._directory.own_guilds()
         found = await asyncio.gather(*(self._is_in(guild, user) for guild in guilds))
         return [guild for guild, is_in in zip(guilds, found, strict=True) if is_in]
 
-    async def kept(self, user: str) -> str | None:
+    async def chosen_guild(self, user: str) -> str | None:
         async with self._store.reading() as records:
-            found = await records.direct_choices.chosen(PLATFORM, UserId(user))
+            found = await records.direct_choices.chosen_workspace(PLATFORM, UserId(user))
         return None if found is None else _guild(found)
 
     async def ever(self, user: str) -> Sequence[str]:
@@ -100,7 +100,7 @@ class DirectGuildChoices:
             await records.direct_choices.leave(workspace(guild), UserId(user))
 
 
-def marked(reply: Drawn, owner: WorkspaceId) -> Drawn:
+def mark_with_guild(reply: Drawn, owner: WorkspaceId) -> Drawn:
     """Its buttons say which guild they belong to, whichever answers when they are clicked."""
     if not isinstance(reply, Listing):
         return replace(reply, buttons=marked_buttons(reply.buttons, owner))
@@ -126,7 +126,7 @@ def marked_action(action: str, owner: WorkspaceId) -> str:
     return action if is_bare else whole
 
 
-def unmarked(data: Json) -> tuple[Json, str | None]:
+def split_guild_mark(data: Json) -> tuple[Json, str | None]:
     """A click or form without the mark, and the guild that the mark names."""
     inner: Json = dict(data.get("data") or {})
     texts = [str(inner.get("custom_id") or ""), *map(str, inner.get("values") or ())]

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from adapters.discord.api import Json
-from adapters.discord.direct_guild_choices import SERVER, Choice, DirectGuildChoices, unmarked
+from adapters.discord.direct_guild_choices import (
+    SERVER,
+    Choice,
+    DirectGuildChoices,
+    split_guild_mark,
+)
 from adapters.discord.directory import Directory
 from adapters.discord.inbound import EventContext
 from adapters.discord.interactions import InteractionContext
@@ -24,7 +29,7 @@ _NOWHERE = "discord:"
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PayloadInGuild:
     """A payload, as of the place it belongs to."""
 
     data: Json
@@ -32,10 +37,10 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ResolvedPayload:
     """What became of a payload; `waiting` are messages that can be answered now."""
 
-    found: Found | None = None
+    found: PayloadInGuild | None = None
     lost: str | None = None
     waiting: Sequence[Json] = ()
 
@@ -57,7 +62,7 @@ class DirectMessages:
         self._asked: dict[str, None] = {}
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    async def answering(self, name: str, data: Json, user: str) -> Answered:
+    async def resolve_message(self, name: str, data: Json, user: str) -> ResolvedPayload:
         """A message or reaction; where nobody can answer yet, a message is told why."""
         # In their order, so that the question names the first of those that wait.
         async with self._locks.setdefault(user, asyncio.Lock()):
@@ -65,22 +70,25 @@ class DirectMessages:
             if choice.guild is None:
                 if name == "MESSAGE_CREATE":
                     await self._ask(data, choice, user)
-                return Answered(lost=choice.lost)
+                return ResolvedPayload(lost=choice.lost)
         if choice.lost is not None and name == "MESSAGE_CREATE":
             await self._post(data, Text(await self._named("discord.server_lost", choice.guild)))
-        return Answered(await self._as_found(data, choice, user), choice.lost)
+        return ResolvedPayload(await self._as_found(data, choice, user), choice.lost)
 
-    async def everywhere(self, data: Json, user: str) -> Sequence[Found]:
+    async def everywhere(self, data: Json, user: str) -> Sequence[PayloadInGuild]:
         """An edit or deletion is news for every guild that was ever talked to."""
         channel = str(data.get("channel_id") or "")
         guilds = await self._directs.ever(user)
         return [
-            Found(data, await self._directory.direct(channel, guild, user, {})) for guild in guilds
+            PayloadInGuild(data, await self._directory.direct(channel, guild, user, {}))
+            for guild in guilds
         ]
 
-    async def asked(self, context: InteractionContext, data: Json, user: str) -> Answered:
+    async def resolve_interaction(
+        self, context: InteractionContext, data: Json, user: str
+    ) -> ResolvedPayload:
         """An interaction: a choice itself, or something for the guild it names or that answers."""
-        data, named = unmarked(data)
+        data, named = split_guild_mark(data)
         action = str((data.get("data") or {}).get("custom_id") or "")
         try:
             if action.startswith(SERVER) or _chosen(data).startswith(SERVER):
@@ -91,11 +99,11 @@ class DirectMessages:
                 choice = await self._directs.choice_of(user)
         except SurfaceError:
             await self._tell(context, "discord.unknown_server")
-            return Answered()
+            return ResolvedPayload()
         if choice.guild is None:
             await self._tell_missing(context, choice, is_named=named is not None)
-            return Answered(lost=named or choice.lost)
-        return Answered(await self._as_found(data, choice, user), choice.lost)
+            return ResolvedPayload(lost=named or choice.lost)
+        return ResolvedPayload(await self._as_found(data, choice, user), choice.lost)
 
     async def say_unknown(self, data: Json) -> None:
         await self._post(data, Text(self._say("discord.unknown_server")))
@@ -107,48 +115,48 @@ class DirectMessages:
             "discord.server_here", event.locale, name=await self._directory.name_of(guild)
         )
         try:
-            shared = await self._directs.shared(event.user.id)
+            shared = await self._directs.shared_guilds(event.user.id)
         except SurfaceError:
             return Text(text)
         others = [one for one in shared if one != guild]
         return Text(text, buttons=await self._buttons(others))
 
-    async def _as_found(self, data: Json, choice: Choice, user: str) -> Found:
+    async def _as_found(self, data: Json, choice: Choice, user: str) -> PayloadInGuild:
         assert choice.guild is not None
         channel = str(data.get("channel_id") or "")
         around = await self._directory.direct(channel, choice.guild, user, choice.member)
-        return Found({**data, "member": choice.member}, around)
+        return PayloadInGuild({**data, "member": choice.member}, around)
 
     async def _ask(self, data: Json, choice: Choice, user: str) -> None:
         """Once; what is said until then waits in the channel for the answer."""
-        if not choice.shared:
+        if not choice.shared_guilds:
             await self._post(data, Text(self._say("discord.no_guild")))
             return
         if user in self._asked:
             return
         self._remember(user)
         try:
-            buttons = await self._buttons(choice.shared, first=str(data["id"]))
+            buttons = await self._buttons(choice.shared_guilds, first=str(data["id"]))
             await self._post(data, Text(self._say("discord.choose_server"), buttons=buttons))
         except SurfaceError:
             self._asked.pop(user, None)
             raise
 
-    async def _switch(self, context: InteractionContext, data: Json, user: str) -> Answered:
+    async def _switch(self, context: InteractionContext, data: Json, user: str) -> ResolvedPayload:
         inner = data.get("data") or {}
         action = _chosen(data) or str(inner.get("custom_id"))
         guild, _, first = action.removeprefix(SERVER).partition(":")
-        before = await self._directs.kept(user)
+        before = await self._directs.chosen_guild(user)
         choice = await self._directs.choose(guild, user)
         if choice.guild is None:
             await self._tell(context, "discord.not_in_server")
-            return Answered(lost=guild if before == guild else None)
+            return ResolvedPayload(lost=guild if before == guild else None)
         self._asked.pop(user, None)
         text = await self._named("discord.server_chosen", guild, context.locale)
         await self._surface.tell(context, Text(text, private=True))
         # Whoever only switches has been answered already.
         waits = before is None and first
-        return Answered(waiting=await self._since(data, first, user) if waits else ())
+        return ResolvedPayload(waiting=await self._since(data, first, user) if waits else ())
 
     async def _since(self, data: Json, first: str, user: str) -> Sequence[Json]:
         channel = str(data.get("channel_id") or "")
@@ -160,10 +168,10 @@ class DirectMessages:
     ) -> None:
         if is_named:
             await self._tell(context, "discord.not_in_server")
-        elif not choice.shared:
+        elif not choice.shared_guilds:
             await self._tell(context, "discord.no_guild")
         else:
-            buttons = await self._buttons(choice.shared)
+            buttons = await self._buttons(choice.shared_guilds)
             text = self._say("discord.choose_first", context.locale)
             await self._surface.tell(context, Text(text, private=True, buttons=buttons))
 

@@ -199,7 +199,7 @@ class Directory:
         after = "0"
         while True:
             query = {"after": after, "limit": _GUILDS_PAGE}
-            found = await self._api.listed("/users/@me/guilds", query=query)
+            found = await self._api.get_list("/users/@me/guilds", query=query)
             for one in found:
                 yield str(one["id"])
             if len(found) < _GUILDS_PAGE:

@@ -46,7 +46,7 @@ class Drafts:
         _put(self._sent, action, (place, user, modal))
         return action
 
-    def refused(self, event_key: str) -> str | None:
+    def reopen_action(self, event_key: str) -> str | None:
         """The action of the button that opens it again."""
         action = _action(event_key)
         return action if action in self._sent else None

@@ -144,7 +144,7 @@ class Http(HTTPClient):
 class Socket(DiscordWebSocket):
     """Acknowledges only what is kept: heartbeats and resumes name the last event in our inbox."""
 
-    heard: Callable[[GatewayEvent], object] = staticmethod(lambda heard: None)
+    on_event: Callable[[GatewayEvent], object] = staticmethod(lambda heard: None)
 
     def __init__(
         self, socket: aiohttp.ClientWebSocketResponse, *, loop: asyncio.AbstractEventLoop
@@ -167,7 +167,7 @@ class Socket(DiscordWebSocket):
     def address(self) -> str:
         return str(self.gateway)
 
-    def kept(self, sequence: int) -> None:
+    def mark_stored(self, sequence: int) -> None:
         """An event is in the inbox, or means nothing to us."""
         self._open.discard(sequence)
 
@@ -180,7 +180,7 @@ class Socket(DiscordWebSocket):
     def pass_on(self, name: str, data: Any) -> None:
         sequence = self._last or 0
         self._open.add(sequence)
-        self.heard(GatewayEvent(name, data if isinstance(data, dict) else {}, sequence))
+        self.on_event(GatewayEvent(name, data if isinstance(data, dict) else {}, sequence))
 
 
 class _Parsers(dict[str, Callable[[Any], None]]):
@@ -241,7 +241,7 @@ class HttpApi:
         answer = await self._patiently(verb, path, at or {}, body, query, files, priority, patience)
         return answer if isinstance(answer, dict) else {}
 
-    async def listed(
+    async def get_list(
         self, path: str, at: Ids | None = None, *, query: Mapping[str, object] | None = None
     ) -> list[Json]:
         answer = await self._patiently("GET", path, at or {}, None, query, (), Priority.PLAIN, 4)
@@ -283,7 +283,7 @@ class HttpApi:
         socket: Socket | None = None
         try:
             socket = here = await self._connect(kept, gateway, number)
-            here.heard = lambda one: heard(here, one)
+            here.on_event = lambda one: heard(here, one)
             while True:
                 await socket.poll_event()
         except ReconnectWebSocket as error:

@@ -38,7 +38,7 @@ class ResponseState(Enum):
 class InteractionContext:
     """What we hold of an event of this process: its handle, and the message it came from."""
 
-    handle: InteractionHandle | None
+    interaction: InteractionHandle | None
     taken_at: float
     source: str | None = None
     locale: str = "en"
@@ -80,7 +80,7 @@ class Interactions:
     async def show(self, context: InteractionContext, modal: Json) -> bool:
         """A form must be the first response, so it is shown at once or not at all."""
         async with context.lock:
-            is_fresh = context.handle is not None and self._age(context) < _FIRST_SECONDS
+            is_fresh = context.interaction is not None and self._age(context) < _FIRST_SECONDS
             if context.state is not ResponseState.NEW or not is_fresh:
                 return False
             try:
@@ -100,9 +100,9 @@ class Interactions:
         async with context.lock:
             if context.state is not ResponseState.NEW:
                 return
-            assert context.handle is not None
-            is_click = context.handle.kind == CLICK
-            deferred = {} if context.handle.is_open else {"flags": EPHEMERAL_FLAG}
+            assert context.interaction is not None
+            is_click = context.interaction.kind == CLICK
+            deferred = {} if context.interaction.is_open else {"flags": EPHEMERAL_FLAG}
             kind, data = (LATER, None) if is_click else (THINKING, deferred)
             try:
                 await self._respond(context, kind, data)
@@ -126,15 +126,18 @@ class Interactions:
         await self._edit(context, message.removeprefix(EPHEMERAL), payload)
 
     def is_alive(self, context: InteractionContext) -> bool:
-        return context.handle is not None and self._age(context) < _LIFE_SECONDS
+        return context.interaction is not None and self._age(context) < _LIFE_SECONDS
 
     async def _tell(self, context: InteractionContext, payload: Payload, flags: int) -> MessageId:
         if context.state is ResponseState.NEW:
             answer = await self._respond(context, MESSAGE, payload.body(flags=flags), payload)
             context.state = ResponseState.TOLD
             return await self._id_of(context, answer)
-        assert context.handle is not None
-        if context.state is ResponseState.THINKING and bool(flags) is not context.handle.is_open:
+        assert context.interaction is not None
+        if (
+            context.state is ResponseState.THINKING
+            and bool(flags) is not context.interaction.is_open
+        ):
             answer = await self._edit(context, _ORIGINAL, payload)
             context.state = ResponseState.TOLD
             return MessageId(str(answer.get("id") or _ORIGINAL))
@@ -161,7 +164,7 @@ class Interactions:
         data: Json | None,
         payload: Payload | None = None,
     ) -> Json:
-        assert context.handle is not None
+        assert context.interaction is not None
         body: Json = {"type": kind}
         if data is not None:
             body["data"] = data
@@ -170,7 +173,7 @@ class Interactions:
             return await self._api.call(
                 "POST",
                 CALLBACK,
-                _at(context.handle),
+                _at(context.interaction),
                 body=body,
                 query={"with_response": "true"},
                 files=files,
@@ -215,8 +218,8 @@ class Interactions:
             raise MessageGone
 
     def _later(self, context: InteractionContext, message: str = "") -> Ids:
-        assert context.handle is not None
-        at = {"webhook_id": self._bot().application, "webhook_token": context.handle.token}
+        assert context.interaction is not None
+        at = {"webhook_id": self._bot().application, "webhook_token": context.interaction.token}
         return {**at, "message_id": message} if message else at
 
     def _age(self, context: InteractionContext) -> float:

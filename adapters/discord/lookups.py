@@ -17,11 +17,11 @@ _NOBODY = (10007, 10013)
 _MEMBER, _CHANNEL_PATH = "/guilds/{guild_id}/members/{user_id}", "/channels/{channel_id}"
 
 
-def unknown(guild: str) -> str | None:
+def no_owner(guild: str) -> str | None:
     return None
 
 
-async def closed(place: Place) -> Place:
+async def as_private(place: Place) -> Place:
     return replace(place, kind=ChannelKind.PRIVATE)
 
 
@@ -80,7 +80,7 @@ class ServerLookups:
         number = said.removeprefix(ROLE)
         if number == guild or not number.isdecimal():
             return None
-        listed = await self._api.listed("/guilds/{guild_id}/roles", {"guild_id": guild})
+        listed = await self._api.get_list("/guilds/{guild_id}/roles", {"guild_id": guild})
         found = next((one for one in listed if str(one.get("id")) == number), None)
         return User(UserId(said), f"@{found.get('name') or number}") if found else None
 

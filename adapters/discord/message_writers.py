@@ -133,7 +133,7 @@ class InteractionWriter(ChannelWriter):
     async def _post(self, number: int, payload: Payload) -> MessageId:
         if not self._in_channel:
             with contextlib.suppress(MessageGone):
-                handle = self._context.handle
+                handle = self._context.interaction
                 is_alone = handle is not None and handle.is_elsewhere
                 return await self._interactions.tell(self._context, [payload], private=is_alone)
         message = await super()._post(number, payload)

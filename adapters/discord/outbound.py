@@ -14,11 +14,11 @@ from typing import assert_never
 
 from adapters.discord.api import File, Json
 from adapters.discord.names import CHOOSE, FIRST, PART
-from adapters.discord.texts import LONGEST, cut, escaped, safe, shortened
+from adapters.discord.texts import LONGEST, cut, escape, safe, shorten
 from adapters.message_splitting import length, split
 from adapters.rendering import bar, words
 from bot.domain import MessageId
-from bot.references import plain
+from bot.references import plain_text
 from bot.replies import (
     Button,
     Card,
@@ -104,7 +104,7 @@ def _calling(payload: Payload, reply: Drawn) -> Payload:
 def _payloads(reply: Drawn, picture: bytes | None) -> list[Payload]:
     match reply:
         case Text():
-            texts = list(split(escaped(reply.text) or "–", LONGEST))
+            texts = list(split(escape(reply.text) or "–", LONGEST))
             last = Payload(texts[-1], (), _rows(reply.buttons), flags=NO_EMBEDS_FLAG)
             return [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
         case Card():
@@ -117,7 +117,7 @@ def _payloads(reply: Drawn, picture: bytes | None) -> list[Payload]:
 
 def plain_payloads(reply: Drawn) -> list[Payload]:
     """For places where the bot may not show frames."""
-    texts = list(split(escaped(words(reply)) or "–", LONGEST))
+    texts = list(split(escape(words(reply)) or "–", LONGEST))
     drawn = payloads(reply)
     last = Payload(texts[-1], (), drawn[-1].components, flags=NO_EMBEDS_FLAG)
     first, *more = [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
@@ -155,7 +155,7 @@ def modal(form: Form) -> Json:
     note = _note(form.note) if form.note and len(parts) < _MODAL_PARTS else ()
     return {
         "custom_id": form.id[:_ACTION],
-        "title": shortened(safe(form.title) or "–", _MODAL_TITLE),
+        "title": shorten(safe(form.title) or "–", _MODAL_TITLE),
         "components": [*note, *parts][:_MODAL_PARTS],
     }
 
@@ -179,7 +179,7 @@ def _card(card: Card, picture: bytes | None) -> list[Payload]:
     if card.progress:
         lines.append(bar(card.progress))
     facts = [_fact(fact) for fact in card.facts]
-    if all(length(escaped(one.text)) <= _FIELD for one in card.columns):
+    if all(length(escape(one.text)) <= _FIELD for one in card.columns):
         facts += [_column(one) for one in card.columns]
     else:
         # What no field holds is said in full.
@@ -187,7 +187,7 @@ def _card(card: Card, picture: bytes | None) -> list[Payload]:
     embeds = list(_embeds(card.title, "\n".join(lines), facts, _COLOURS[card.tone]))
     files: tuple[File, ...] = ()
     if card.chart is not None and card.chart.summary:
-        embeds[-1]["footer"] = {"text": shortened(safe(card.chart.summary), _FOOTER)}
+        embeds[-1]["footer"] = {"text": shorten(safe(card.chart.summary), _FOOTER)}
     if card.chart is not None and picture is not None:
         embeds[-1]["image"] = {"url": f"attachment://{_CHART}"}
         files = (File(_CHART, picture, "image/png", card.chart.summary),)
@@ -195,10 +195,10 @@ def _card(card: Card, picture: bytes | None) -> list[Payload]:
 
 
 def _listing(listing: Listing) -> list[Payload]:
-    text = "\n".join(_line(line) for line in listing.lines) or escaped(listing.empty)
+    text = "\n".join(_line(line) for line in listing.lines) or escape(listing.empty)
     embeds = list(_embeds(listing.title, text, [], _COLOURS[Tone.PLAIN], is_escaped=True))
     if listing.note:
-        embeds[-1]["footer"] = {"text": shortened(safe(listing.note), _FOOTER)}
+        embeds[-1]["footer"] = {"text": shorten(safe(listing.note), _FOOTER)}
     return _messages(embeds, _listing_rows(listing), ())
 
 
@@ -221,15 +221,15 @@ def _embeds(
     title: str, text: str, facts: list[Json], colour: int, *, is_escaped: bool = False
 ) -> Iterator[Json]:
     """A title that is too long is said in full below it."""
-    drawn = text if is_escaped else escaped(text)
-    heading = escaped(plain(title))
+    drawn = text if is_escaped else escape(text)
+    heading = escape(plain_text(title))
     if length(heading) > _TITLE:
-        drawn = f"{escaped(title)}\n{drawn}"
+        drawn = f"{escape(title)}\n{drawn}"
     bodies = [one for one in split(drawn, _DESCRIPTION) if one.strip()] or [""]
     for number, body in enumerate(bodies):
         embed: Json = {"color": colour}
         if number == 0:
-            embed["title"] = shortened(heading or "–", _TITLE)
+            embed["title"] = shorten(heading or "–", _TITLE)
         if body:
             embed["description"] = body
         if number == len(bodies) - 1 and facts:
@@ -247,17 +247,17 @@ def _size(embed: Json) -> int:
 
 
 def _fact(fact: Fact) -> Json:
-    value = shortened(escaped(fact.value) or "–", _FIELD)
+    value = shorten(escape(fact.value) or "–", _FIELD)
     return {
-        "name": shortened(escaped(plain(fact.label)) or "–", _FIELD_NAME),
+        "name": shorten(escape(plain_text(fact.label)) or "–", _FIELD_NAME),
         "value": value,
         "inline": True,
     }
 
 
 def _column(column: Column) -> Json:
-    title = shortened(escaped(plain(_column_title(column))) or "–", _FIELD_NAME)
-    return {"name": title, "value": escaped(column.text) or "–", "inline": False}
+    title = shorten(escape(plain_text(_column_title(column))) or "–", _FIELD_NAME)
+    return {"name": title, "value": escape(column.text) or "–", "inline": False}
 
 
 def _column_title(column: Column) -> str:
@@ -265,8 +265,8 @@ def _column_title(column: Column) -> str:
 
 
 def _line(line: ListingRow) -> str:
-    text = escaped(line.text if line.id in ("", line.text) else f"{line.id}  {line.text}")
-    return f"{text}\n-# {escaped(line.note)}" if line.note else text
+    text = escape(line.text if line.id in ("", line.text) else f"{line.id}  {line.text}")
+    return f"{text}\n-# {escape(line.note)}" if line.note else text
 
 
 def _rows(buttons: Sequence[Button]) -> tuple[Json, ...]:
@@ -283,7 +283,7 @@ def _row(components: list[Json]) -> Json:
 
 
 def _button(button: Button) -> Json:
-    label = shortened(safe(button.label).strip() or "–", _LABEL)
+    label = shorten(safe(button.label).strip() or "–", _LABEL)
     if button.link:
         return {"type": 2, "style": _LINK, "label": label, "url": button.link}
     style = _DANGER if button.is_danger else _PRIMARY if button.is_primary else _SECONDARY
@@ -307,7 +307,7 @@ def _listing_rows(listing: Listing) -> tuple[Json, ...]:
 def _menu(number: int, owned: Sequence[tuple[ListingRow, Button]]) -> Json:
     options = {
         button.action: {
-            "label": shortened(safe(_named(line, button, 2)).strip() or "–", 100),
+            "label": shorten(safe(_named(line, button, 2)).strip() or "–", 100),
             "value": button.action[:_ACTION],
         }
         for line, button in owned
@@ -325,7 +325,7 @@ def _named(line: ListingRow, button: Button, lines: int) -> str:
 
 
 def _note(text: str) -> tuple[Json, ...]:
-    return ({"type": 10, "content": shortened(escaped(text), LONGEST)},)
+    return ({"type": 10, "content": shorten(escape(text), LONGEST)},)
 
 
 def _inputs(shown: Field) -> list[Json]:
@@ -344,10 +344,10 @@ def _inputs(shown: Field) -> list[Json]:
 
 
 def _labelled(shown: Field, label: str, component: Json) -> Json:
-    drawn: Json = {"type": 18, "label": shortened(label or "–", _INPUT_LABEL)}
+    drawn: Json = {"type": 18, "label": shorten(label or "–", _INPUT_LABEL)}
     hint = shown.hint or (label if length(label) > _INPUT_LABEL else "")
     if hint:
-        drawn["description"] = shortened(hint, _HINT)
+        drawn["description"] = shorten(hint, _HINT)
     return {**drawn, "component": component}
 
 
@@ -376,7 +376,7 @@ def _select(
 ) -> Json:
     options = [
         {
-            "label": shortened(label or known, 100),
+            "label": shorten(label or known, 100),
             "value": known[:100],
             "default": known in chosen,
         }

@@ -15,11 +15,11 @@ from typing import Any, TypeVar
 from adapters.chart_image import draw_chart
 from adapters.discord import inbound, outbound
 from adapters.discord.api import MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, code
-from adapters.discord.direct_guild_choices import buttons_in, marked, marked_action
+from adapters.discord.direct_guild_choices import buttons_in, mark_with_guild, marked_action
 from adapters.discord.drafts import DRAFT, Drafts
 from adapters.discord.inbound import Bot, InteractionHandle
 from adapters.discord.interactions import InteractionContext, Interactions
-from adapters.discord.lookups import ServerLookups, closed, unknown
+from adapters.discord.lookups import ServerLookups, as_private, no_owner
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
 from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
 from adapters.discord.texts import safe
@@ -75,8 +75,8 @@ class DiscordSurface(ServerLookups):
         ready: Callable[[], Awaitable[None]],
         note: Callable[[Event], Awaitable[Text | None]] = _no_note,
         is_direct: Callable[[str], Awaitable[bool]] = _not_known,
-        locate: Callable[[Place], Awaitable[Place]] = closed,
-        owner: Callable[[str], str | None] = unknown,
+        locate: Callable[[Place], Awaitable[Place]] = as_private,
+        owner: Callable[[str], str | None] = no_owner,
         names: Callable[[], Mapping[str, str]] = dict,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -159,7 +159,7 @@ class DiscordSurface(ServerLookups):
             if code(error) not in _NO_GUILD:
                 return None
             around = {"after": str(int(guild) - 1), "limit": 1}
-            listed = await self._api.listed("/users/@me/guilds", query=around)
+            listed = await self._api.get_list("/users/@me/guilds", query=around)
             return any(str(one.get("id")) == guild for one in listed)
         return True
 
@@ -228,13 +228,13 @@ class DiscordSurface(ServerLookups):
     ) -> Sequence[Message]:
         await self._ready()
         query = {"before": before, "limit": min(limit, _PAGE)}
-        found = await self._api.listed(MESSAGES, {"channel_id": _channel(place)}, query=query)
+        found = await self._api.get_list(MESSAGES, {"channel_id": _channel(place)}, query=query)
         return [self._said(one, place) for one in reversed(found)]
 
     async def said_since(self, channel: str, first: str) -> Sequence[Json]:
         """The messages of a channel from one on, oldest first."""
         query = {"after": str(int(first) - 1), "limit": _PAGE}
-        found = await self._api.listed(MESSAGES, {"channel_id": channel}, query=query)
+        found = await self._api.get_list(MESSAGES, {"channel_id": channel}, query=query)
         return sorted(found, key=lambda one: int(one["id"]))
 
     async def workspace_note(self, event: Event) -> Text | None:
@@ -243,18 +243,18 @@ class DiscordSurface(ServerLookups):
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
         channel, context = _channel(place), self._context(key)
-        stop = buttons_in(place, lambda: stream.while_written)
+        stop = buttons_in(place, lambda: stream.buttons_while_written)
         writer = self._writer(channel, key, context, stop)
         async with self._typing.in_channel(channel) as is_answered:
 
             async def posted(message: MessageId) -> None:
                 is_answered()
                 _remember(self._posted, f"{key}.answer", message, _KNOWN_EVENTS)
-                await stream.posted(message)
+                await stream.on_posted(message)
 
             buttons = partial(buttons_in, place, stream.buttons)
             pieces = (safe(piece) async for piece in with_drawn_tables(stream.pieces))
-            shown = replace(stream, pieces=pieces, posted=posted, buttons=buttons)
+            shown = replace(stream, pieces=pieces, on_posted=posted, buttons=buttons)
             return await StreamedAnswer(writer, shown, now=self._now).run()
 
     async def send_ephemeral(self, event: Event, reply: Drawn) -> None:
@@ -299,7 +299,7 @@ class DiscordSurface(ServerLookups):
     async def return_form(self, event: Event, problem: str) -> None:
         """A form cannot answer a form, so a button opens it anew as it was sent."""
         await self._ready()
-        action = self.drafts.refused(event.key)
+        action = self.drafts.reopen_action(event.key)
         label = self._say("discord.form_again", event.locale)
         buttons = (Button(label, action, is_primary=True),) if action else ()
         await self.send_ephemeral(event, Text(problem, private=True, buttons=buttons))
@@ -343,7 +343,7 @@ class DiscordSurface(ServerLookups):
         if not _has_buttons(reply):
             return reply
         is_direct = place.kind is ChannelKind.DIRECT or await self._is_direct(place.channel)
-        return marked(reply, place.workspace) if is_direct else reply
+        return mark_with_guild(reply, place.workspace) if is_direct else reply
 
     def _explained(self, error: SurfaceError, locale: str) -> SurfaceError:
         """A file that is too large, or a person who takes no direct messages, in clear words."""
@@ -355,7 +355,7 @@ class DiscordSurface(ServerLookups):
 
     async def _tell(self, context: InteractionContext, reply: Drawn, *, private: bool) -> MessageId:
         drawn = outbound.payloads(reply, await _picture(reply))
-        is_alone = private or (context.handle is not None and context.handle.is_elsewhere)
+        is_alone = private or (context.interaction is not None and context.interaction.is_elsewhere)
         return await self.interactions.tell(context, drawn, private=is_alone)
 
     async def _tell_alone(self, user: UserId, payloads: Sequence[Payload], key: str) -> None:
@@ -388,7 +388,7 @@ class DiscordSurface(ServerLookups):
         self, place: Place, reply: Drawn, key: str, context: InteractionContext | None
     ) -> MessageId:
         channel, picture = _channel(place), await _picture(reply)
-        is_message = context is not None and context.handle is None
+        is_message = context is not None and context.interaction is None
         more = _reference(context.source if context and is_message else None)
         try:
             return await self._post_drawn(channel, reply, picture, key, more)
@@ -460,7 +460,7 @@ class DiscordSurface(ServerLookups):
     ) -> MessageWriter:
         if (
             context is not None
-            and context.handle is not None
+            and context.interaction is not None
             and self.interactions.is_alive(context)
         ):
             return InteractionWriter(

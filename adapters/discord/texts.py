@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from adapters.message_splitting import fitting, length
-from bot.references import ReferenceKind, drawn, plain
+from adapters.message_splitting import fitting_length, length
+from bot.references import ReferenceKind, plain_text, render
 
 LONGEST = 2000
 """https://docs.discord.com/developers/resources/message: characters of a message."""
@@ -24,14 +24,14 @@ def safe(text: str) -> str:
 
     People, channels and times are called by name, for titles and buttons.
     """
-    return _UNWANTED.sub("", plain(text))
+    return _UNWANTED.sub("", plain_text(text))
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """For what the bot itself says, in which nothing but people, channels and times is markup."""
     markup = _MARKUP_AND_LINKS if "](" in text else _MARKUP
     bare = markup.sub(lambda found: f"\\{found[0]}", _UNWANTED.sub("", text))
-    return drawn(bare, _reference)
+    return render(bare, _reference)
 
 
 def _reference(kind: ReferenceKind, number: str, name: str) -> str:
@@ -45,11 +45,11 @@ def _reference(kind: ReferenceKind, number: str, name: str) -> str:
             return name or number
 
 
-def shortened(text: str, most: int) -> str:
+def shorten(text: str, most: int) -> str:
     """At most so many places, with dots where something is missing."""
     if length(text) <= most:
         return text
-    return text[: fitting(text, most - 1)] + "…"
+    return text[: fitting_length(text, most - 1)] + "…"
 
 
 def cut(text: str, most: int) -> list[str] | None:
@@ -60,7 +60,7 @@ def cut(text: str, most: int) -> list[str] | None:
     parts: list[str] = []
     start = 0
     while len(text) - start > most or length(text[start:]) > most:
-        end = start + fitting(text[start : start + most], most)
+        end = start + fitting_length(text[start : start + most], most)
         while end > start and (text[end - 1].isspace() or text[end].isspace()):
             end -= 1
         if end == start:

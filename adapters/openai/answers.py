@@ -9,7 +9,7 @@ from math import isfinite
 
 import httpx2
 
-from adapters.openai.errors import ProtocolViolation, plain, violation
+from adapters.openai.errors import ProtocolViolation, plain, violation_in
 from adapters.openai.statuses import UNKNOWN, meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel
@@ -40,11 +40,11 @@ def document(response: httpx2.Response) -> Json:
         raise ProtocolViolation("The answer is not a JSON object.")
     if body.get("error") and not body.keys() & {"id", "data"}:
         words = _error(body["error"])[1] or "The answer is an error without words."
-        raise violation(response, words)
+        raise violation_in(response, words)
     return body
 
 
-def listing(response: httpx2.Response) -> Sequence[Json]:
+def list_rows(response: httpx2.Response) -> Sequence[Json]:
     """The rows of a list that has one page; Together's list of models is a bare array."""
     try:
         body = response.json()

@@ -19,7 +19,7 @@ from adapters.openai.answer_stream import AnswerEvents, AnswerReader
 from adapters.openai.answers import Json
 from adapters.openai.deploying import Deployments
 from adapters.openai.dialects import Dialect, gone
-from adapters.openai.errors import ProtocolViolation, plain, translated
+from adapters.openai.errors import ProtocolViolation, plain, translate_errors
 from adapters.openai.paging import PAGE_ROWS, pages
 from adapters.openai.parameters import LearnedParameters
 from adapters.openai.prices import HostPrices
@@ -223,7 +223,7 @@ class OpenAIHost:
             "messages": messages,
             "stream": True,
             "stream_options": {"include_usage": True},
-            **request_fields.asked(sampling),
+            **request_fields.chosen_options(sampling),
             **({"tools": tools} if tools else {}),
             **self._extra_body,
         }
@@ -306,7 +306,7 @@ class OpenAIHost:
     async def _post_job(self, path: str, fields: Json, **query: str) -> httpx2.Response:
         """A field that the host says it does not take is left out: then there is no job yet."""
         while True:
-            fitted = self._learned.fitted(fields)
+            fitted = self._learned.fit(fields)
             try:
                 return await self._acting.post(
                     path, cast_to=httpx2.Response, body=fitted, options={"params": query}
@@ -405,7 +405,7 @@ class OpenAIHost:
     async def models(self) -> Sequence[RemoteModel]:
         async with self._asked():
             answer = await self._chatting.models.with_raw_response.list()
-            rows = answers.listing(answer.http_response)
+            rows = answers.list_rows(answer.http_response)
             found = [answers.remote_model(row) for row in rows if answers.identity(row)]
         return [self._with_end(model) for model in found]
 
@@ -443,7 +443,7 @@ class OpenAIHost:
     async def _open_stream(self, client: AsyncOpenAI, body: Json, deadline: float) -> AnswerEvents:
         """Asks in other words where the host refuses a parameter, again while it loads a model."""
         while True:
-            fitted = self._learned.fitted(body)
+            fitted = self._learned.fit(body)
             try:
                 async with asyncio.timeout_at(deadline):
                     return await self._post_stream(client, fitted)
@@ -535,7 +535,9 @@ class OpenAIHost:
                 yield
 
     def _translated(self) -> AbstractContextManager[None]:
-        return translated(host=self._name, key_variable=self._key_variable, secrets=self._secrets)
+        return translate_errors(
+            host=self._name, key_variable=self._key_variable, secrets=self._secrets
+        )
 
 
 def _gone(host: HostName, address: str) -> TuningGone | None:

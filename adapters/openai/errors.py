@@ -48,7 +48,7 @@ class NoSuchPath(ProtocolViolation):
         self.path = url.path
 
 
-def violation(response: httpx2.Response, words: str) -> ProtocolViolation:
+def violation_in(response: httpx2.Response, words: str) -> ProtocolViolation:
     """What a host means that answers with 200 and has an error in the body."""
     is_of_path = _COLLECTION.search(response.url.path) and _NO_PATH.match(words.strip())
     return NoSuchPath(response.url) if is_of_path else ProtocolViolation(words)
@@ -106,7 +106,9 @@ _OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
 
 
 @contextmanager
-def translated(*, host: str, key_variable: str, secrets: Sequence[str] = ()) -> Iterator[None]:
+def translate_errors(
+    *, host: str, key_variable: str, secrets: Sequence[str] = ()
+) -> Iterator[None]:
     """Around awaits and async iteration alike: only HostErrors come out.
 
     `secrets` are struck from the host's words, since some hosts repeat the key they refuse.

@@ -53,7 +53,7 @@ class LearnedParameters:
     def __init__(self) -> None:
         self._changes: dict[tuple[str, str], str | None] = {}
 
-    def fitted(self, body: Json) -> dict[str, object]:
+    def fit(self, body: Json) -> dict[str, object]:
         """The request as the host takes it, as far as that is known."""
         model = str(body.get("model"))
         fitted: dict[str, object] = {}
@@ -82,7 +82,7 @@ class LearnedParameters:
         scope = str(sent.get("model")) if "model" in words.lower() else ""
         if (scope, name) in self._changes:
             # Another request may have learned it since this one was sent.
-            return self.fitted(sent) != sent
+            return self.fit(sent) != sent
         self._changes[scope, name] = replacement
         return True
 

@@ -13,7 +13,7 @@ from bot.ports.provider import JobRequest
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def asked(sampling: Sampling) -> dict[str, object]:
+def chosen_options(sampling: Sampling) -> dict[str, object]:
     """The options that were chosen; the others are the host's to decide."""
     return {name: value for name, value in asdict(sampling).items() if value not in (None, ())}
 

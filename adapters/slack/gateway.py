@@ -314,7 +314,7 @@ class Slack:
             if may_open or sent is not None:
                 self._later(self._end_waiting(context, task))
             if sent is not None:
-                await sent.decided(task)
+                await sent.wait_until_decided(task)
 
     async def _in_order(
         self, context: InteractionContext, event: Event
@@ -324,8 +324,8 @@ class Slack:
         try:
             described = await self._described(event)
             context.event = described
-            if context.sent is not None:
-                context.sent.locale = described.locale
+            if context.submission is not None:
+                context.submission.locale = described.locale
             await ticket.turn()
             return await self._handle(described)
         finally:
@@ -386,7 +386,7 @@ class Slack:
         user = replace(person.user, groups=groups)
         event = replace(event, user=user, locale=person.locale, place=place)
         if isinstance(what, ShortcutUsed):
-            (marked,) = await self._people.described([what.message])
+            (marked,) = await self._people.with_authors([what.message])
             message = replace(marked, place=replace(marked.place, kind=place.kind))
             event = replace(event, what=replace(what, message=message))
         return event
@@ -396,7 +396,7 @@ class Slack:
 
         What is said to others leaves some of the look-ups a minute for those who ask.
         """
-        known = self._people.known(event.user)
+        known = self._people.last_known(event.user)
         is_shared = event.place.kind is ChannelKind.SHARED
         if not is_asked and not self.api.pacing.has_left("users.info", reserve=_KEPT_LOOK_UPS):
             return known or Person(event.user, event.locale)

@@ -206,7 +206,7 @@ class HttpApi:
             raise
         except SurfaceBusy as error:
             seconds = _seconds(error.details.get("retry_after"))
-            self.pacing.refused(method, min(_LONGEST_WAIT_SECONDS, seconds), channel)
+            self.pacing.on_rate_limited(method, min(_LONGEST_WAIT_SECONDS, seconds), channel)
             raise
         return dict(answer.data) if isinstance(answer.data, dict) else {}
 

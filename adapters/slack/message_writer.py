@@ -13,7 +13,7 @@ from adapters.slack.api import Api, Before, Json, code, is_unknown_method, ts_of
 from adapters.slack.outbound import feedback, metadata
 from adapters.slack.pacing import FinalCallReservation
 from adapters.slack.posted_before_crash import PostedParts
-from adapters.slack.texts import LONGEST_MARKDOWN, LONGEST_TEXT, escaped
+from adapters.slack.texts import LONGEST_MARKDOWN, LONGEST_TEXT, escape
 from adapters.streamed_answer import AnswerButtons, AnswerMessage, AnswerStopped
 from bot.domain import MessageId, UserId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
@@ -97,7 +97,7 @@ class SlackMessageWriter:
     async def find(self, number: int) -> MessageId | None:
         if self._is_new:
             return None
-        found = await self._earlier.find(self._key(number))
+        found = await self._earlier.find_part(self._key(number))
         return None if found is None else MessageId(found)
 
     async def post(self, number: int, text: str, buttons: AnswerButtons | None) -> MessageId:
@@ -276,7 +276,7 @@ class SlackMessageWriter:
         """A message that was posted although its call failed; Slack gets `wait` seconds."""
         await asyncio.sleep(wait)
         with contextlib.suppress(SurfaceError):
-            found = await self._earlier.find(self._key(number))
+            found = await self._earlier.find_part(self._key(number))
             if found is not None:
                 await self.replace(MessageId(found), number, text, buttons)
                 return MessageId(found)
@@ -306,7 +306,7 @@ def _blocks(buttons: AnswerButtons | None) -> list[Json]:
 
 def _drawn(text: str, blocks: list[Json]) -> Json:
     """The fallback text is whole too, for whoever reads that alone."""
-    whole = next(chunks(escaped(text), LONGEST_TEXT)) or "…"
+    whole = next(chunks(escape(text), LONGEST_TEXT)) or "…"
     return {"text": whole, "blocks": [{"type": "markdown", "text": text or "…"}, *blocks]}
 
 

@@ -15,7 +15,7 @@ from adapters.message_splitting import chunks, length, split
 from adapters.rendering import bar, words
 from adapters.slack.api import Json
 from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
-from adapters.slack.texts import LONGEST_MARKDOWN, cut, escaped, is_typable, safe
+from adapters.slack.texts import LONGEST_MARKDOWN, cut, escape, is_typable, safe
 from adapters.text_chart import legend, plot
 from bot.domain import MessageId, Place
 from bot.replies import (
@@ -54,7 +54,7 @@ class Payload:
 def payloads(reply: Drawn) -> list[Payload]:
     """One message, or several where Slack's limits are too small for one."""
     blocks = [*_called(reply), *_blocks(reply)]
-    text = next(chunks(escaped(words(reply)), _FALLBACK))
+    text = next(chunks(escape(words(reply)), _FALLBACK))
     pages = [blocks[at : at + _BLOCKS] for at in range(0, len(blocks), _BLOCKS)]
     return [Payload(text, page) for page in pages]
 
@@ -63,7 +63,7 @@ def private_payloads(reply: Drawn) -> list[Payload]:
     """As `payloads`, with a chart in characters: no file can be shown to one person alone."""
     shown = payloads(reply)
     if isinstance(reply, Card) and reply.chart and (lines := plot(reply.chart)):
-        drawn = escaped("\n".join([*lines, legend(reply.chart)]))
+        drawn = escape("\n".join([*lines, legend(reply.chart)]))
         text = {"type": "mrkdwn", "text": f"```{drawn}```"}
         shown.append(Payload(reply.chart.summary, [{"type": "section", "text": text}]))
     return shown
@@ -92,7 +92,7 @@ def key_of(message: Json) -> str | None:
 def answer_payloads(text: str) -> list[Payload]:
     """A model's answer as it stands, for places that cannot stream it."""
     return [
-        Payload(escaped(piece), [{"type": "markdown", "text": piece}])
+        Payload(escape(piece), [{"type": "markdown", "text": piece}])
         for piece in split(safe(text), LONGEST_MARKDOWN)
     ]
 
@@ -238,12 +238,12 @@ def _column(column: Column) -> Iterator[Json]:
 
 
 def _fact(fact: Fact) -> Json:
-    value = next(chunks(escaped(fact.value or "–"), _FIELD - 300))
+    value = next(chunks(escape(fact.value or "–"), _FIELD - 300))
     return {"type": "mrkdwn", "text": f"*{_bold(fact.label)[:250]}*\n{value}"}
 
 
 def _bold(text: str) -> str:
-    return next(chunks(escaped(text.replace("*", "∗")), 2900))
+    return next(chunks(escape(text.replace("*", "∗")), 2900))
 
 
 def _sections(text: str) -> Iterator[Json]:

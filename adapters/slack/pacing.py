@@ -148,7 +148,7 @@ class Pacing:
     def has_left(self, method: str, *, reserve: int = 0) -> bool:
         return self.budget(method).left > reserve
 
-    def refused(self, method: str, seconds: float, channel: str | None = None) -> None:
+    def on_rate_limited(self, method: str, seconds: float, channel: str | None = None) -> None:
         """Slack said 429: the method rests; after a post a second too early, its channel alone."""
         budget = self.budget(method)
         budget.give_back()

@@ -52,14 +52,14 @@ class People:
         self._people_asked: SingleFlight[Person | None] = SingleFlight()
         self._kinds_asked: SingleFlight[ChannelKind] = SingleFlight()
 
-    def known(self, user: User) -> Person | None:
+    def last_known(self, user: User) -> Person | None:
         """What was known of somebody last, however long ago."""
         kept = self._people.get(user.id)
         return kept[1] if kept else None
 
     def team_of(self, user: UserId) -> str:
         """The workspace that a person's answers are streamed to; an organisation has several."""
-        known = self.known(User(user, user)) if self._bot().is_org else None
+        known = self.last_known(User(user, user)) if self._bot().is_org else None
         return known.team if known is not None and known.team else self._bot().team
 
     def is_fresh(self, user: User) -> bool:
@@ -74,9 +74,9 @@ class People:
         a channel that is shared with another organisation.
         """
         if self.is_fresh(user) or not user.id.startswith(("U", "W")):
-            return self.known(user) or Person(user, "en")
+            return self.last_known(user) or Person(user, "en")
         found = await self._people_asked.ask(user.id, lambda: self._look_up(user))
-        found = found or self.known(user)
+        found = found or self.last_known(user)
         if found is not None:
             return found
         return Person(replace(user, is_external=user.is_external or is_shared), "en")
@@ -201,7 +201,7 @@ class People:
             raise
         return True
 
-    async def described(self, said: Iterable[Message]) -> list[Message]:
+    async def with_authors(self, said: Iterable[Message]) -> list[Message]:
         """Messages with their authors' names and standing."""
         messages = list(said)
         authors = {one.author.id: one.author for one in messages if not one.is_own}

@@ -86,10 +86,12 @@ class PostedParts:
     posted_messages: PostedMessages
     channel: str
     thread: str | None
-    asked: str | None
+    question_ts: str | None
 
-    async def find(self, key: str) -> str | None:
-        return await self.posted_messages.find(self.channel, self.thread, key, after=self.asked)
+    async def find_part(self, key: str) -> str | None:
+        return await self.posted_messages.find(
+            self.channel, self.thread, key, after=self.question_ts
+        )
 
     def keep(self, ts: str) -> str:
         return self.posted_messages.keep(self.channel, ts)

@@ -47,7 +47,7 @@ class Submission:
         self._refused.set()
         return True
 
-    async def decided(self, task: asyncio.Task[None] | None) -> None:
+    async def wait_until_decided(self, task: asyncio.Task[None] | None) -> None:
         """Until the work is done or has refused."""
         if task is None:
             return
@@ -68,7 +68,7 @@ class Submission:
             return {"response_action": "errors", "errors": errors}
         return {"response_action": "update", "view": waiting} if waiting is not None else {}
 
-    async def settled(self) -> None:
+    async def wait_until_settled(self) -> None:
         """A response and a call go different ways, so Slack may do first what came last."""
         if self.is_late:
             await asyncio.sleep(self._answered_at + _SETTLE_SECONDS - time.monotonic())
@@ -77,7 +77,7 @@ class Submission:
         """What was typed is needed no longer."""
         self._view = {"id": self.view_id}
 
-    def filled(self, problem: str) -> Json | None:
+    def refilled_form(self, problem: str) -> Json | None:
         """The form with all that was typed and the reason above it; None if Slack kept no form."""
         blocks = [one for one in self._view.get("blocks") or () if one.get("type") == "input"]
         if not blocks:

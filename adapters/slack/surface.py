@@ -67,8 +67,8 @@ class InteractionContext:
     event: Event
     handle: InteractionHandle
     taken_at: float
-    sent: Submission | None = None
-    opened: str | None = None
+    submission: Submission | None = None
+    opened_view: str | None = None
     is_waiting: bool = True
     """Whether nothing has been answered yet, or only a form that says so."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -76,8 +76,12 @@ class InteractionContext:
     @property
     def view(self) -> str | None:
         """The form that stands for this event: one opened for it, or its own, kept open."""
-        late = self.sent.view_id if self.sent is not None and self.sent.is_late else None
-        return self.opened or late
+        late = (
+            self.submission.view_id
+            if self.submission is not None and self.submission.is_late
+            else None
+        )
+        return self.opened_view or late
 
 
 class SlackSurface:
@@ -113,7 +117,7 @@ class SlackSurface:
         self, event: Event, handle: InteractionHandle, sent: Submission | None = None
     ) -> InteractionContext:
         """Remembers what an event lets us do, and whether it is the first time we hear of it."""
-        context = InteractionContext(event, handle, self._now(), sent=sent)
+        context = InteractionContext(event, handle, self._now(), submission=sent)
         _remember(self._contexts, event.key, context)
         clicked = event.what.message if isinstance(event.what, ButtonClicked) else None
         if clicked and clicked.startswith(EPHEMERAL) and handle.response_url:
@@ -274,10 +278,10 @@ class SlackSurface:
 
         async def posted(message: MessageId) -> None:
             status.cancel()
-            await stream.posted(message)
+            await stream.on_posted(message)
 
         pieces = safe_pieces(with_drawn_tables(stream.pieces))
-        shown = replace(stream, posted=posted, pieces=pieces)
+        shown = replace(stream, on_posted=posted, pieces=pieces)
         earlier = PostedParts(self._posted_messages, channel, place.thread, inbound.asked_at(key))
         try:
             with FinalCallReservation(self._api.pacing) as reservation:
@@ -286,10 +290,10 @@ class SlackSurface:
                     target,
                     earlier,
                     reservation=reservation,
-                    begins=stream.begins,
+                    begins=stream.before_first_message,
                     now=self._now,
                     is_new=self._is_first(key),
-                    while_written=stream.while_written,
+                    while_written=stream.buttons_while_written,
                 )
                 return await StreamedAnswer(writer, shown, now=self._now).run()
         finally:
@@ -337,11 +341,11 @@ class SlackSurface:
         """Beside its input while Slack waits; later in the form, else with what was typed."""
         await self._ready()
         context = self._contexts.get(event.key)
-        sent = context.sent if context is not None else None
+        sent = context.submission if context is not None else None
         if context is not None and sent is not None:
             if sent.refuse(problem):
                 return
-            filled = sent.filled(problem)
+            filled = sent.refilled_form(problem)
             if filled is not None and await self._show_form(context, filled):
                 return
         typed = event.what.values if isinstance(event.what, FormSubmitted) else {}
@@ -386,7 +390,7 @@ class SlackSurface:
                 return
             with contextlib.suppress(SurfaceError):
                 notice = self._notice("slack.moment", context.event.locale)
-                context.opened = await self._open_view(context, notice)
+                context.opened_view = await self._open_view(context, notice)
 
     async def end_waiting(self, context: InteractionContext) -> None:
         """All that is to be answered has been: no form opens now, and none goes on waiting."""
@@ -394,8 +398,8 @@ class SlackSurface:
             if context.view is not None and context.is_waiting:
                 await self._put_view(context, self._notice("slack.answered", context.event.locale))
             context.is_waiting = False
-            if context.sent is not None:
-                context.sent.forget()
+            if context.submission is not None:
+                context.submission.forget()
 
     def _notice(self, key: str, locale: str) -> Json:
         close = self._say("slack.close", locale)
@@ -505,13 +509,13 @@ class SlackSurface:
         context.is_waiting = False
         try:
             if context.view is not None:
-                if context.sent is not None:
-                    await context.sent.settled()
+                if context.submission is not None:
+                    await context.submission.wait_until_settled()
                 await self._api.call("views.update", {"view_id": context.view, "view": view})
                 return True
             if not self._is_fresh(context):
                 return False
-            context.opened = await self._open_view(context, view)
+            context.opened_view = await self._open_view(context, view)
         except SurfaceError as error:
             log.info("A form could not be opened", extra={"why": code(error)})
             return False
@@ -558,10 +562,12 @@ class SlackSurface:
             for one in messages
             if one.get("text") or one.get("files")
         ]
-        return await self._people.described(said)
+        return await self._people.with_authors(said)
 
     async def _said(self, message: Json, channel: str) -> Message:
-        (described,) = await self._people.described([inbound.said(message, channel, self._bot())])
+        (described,) = await self._people.with_authors(
+            [inbound.said(message, channel, self._bot())]
+        )
         if described.place.thread:
             _remember(self._threads, (channel, described.id), described.place.thread)
         return described

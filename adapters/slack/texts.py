@@ -84,7 +84,7 @@ def is_typable(text: str) -> bool:
     return _CONTROL.search(text) is None and _ESCAPED.search(text) is None
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """For mrkdwn and the fallback text, where only these three are special."""
     return safe(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 

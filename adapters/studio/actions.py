@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from nicegui import ui
 
 from adapters.studio import drawing
-from adapters.studio.dialogs import closing, open_dialog
+from adapters.studio.dialogs import close_then, open_dialog
 from adapters.studio.downloads import deliver
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
@@ -110,7 +110,7 @@ class PageActions:
             open_dialog(f"aria-label={quoted(reply.title)}") as dialog,
             ui.element("div").classes("asking"),
         ):
-            drawing.draw(reply, closing(dialog, self.click))
+            drawing.draw(reply, close_then(dialog, self.click))
 
 
 def _field(

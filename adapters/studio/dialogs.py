@@ -36,7 +36,7 @@ def in_page(act: Callable[Arguments, Awaitable[None]]) -> Callable[Arguments, Aw
     return act_in_page
 
 
-def closing(
+def close_then(
     dialog: ui.dialog, act: Callable[Arguments, Awaitable[None]]
 ) -> Callable[Arguments, Awaitable[None]]:
     """Closes the dialog, then acts in the page."""

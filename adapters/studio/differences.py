@@ -12,7 +12,7 @@ _MOST = 400
 """Words of a text that are compared; a longer one is shown as it is."""
 
 
-def marked(text: str, reference: str) -> list[tuple[str, bool]]:
+def split_by_difference(text: str, reference: str) -> list[tuple[str, bool]]:
     """The text in pieces, each with whether it differs from what the reference has there."""
     ours, theirs = _WORD.findall(text), _WORD.findall(reference)
     if not theirs or max(len(ours), len(theirs)) > _MOST:

@@ -10,9 +10,9 @@ from functools import partial
 from nicegui import ui
 
 from adapters.studio import charts
-from adapters.studio.dialogs import closing, in_page, open_dialog
-from adapters.studio.differences import marked as differences
-from adapters.studio.markup import marked, quoted, to_html
+from adapters.studio.dialogs import close_then, in_page, open_dialog
+from adapters.studio.differences import split_by_difference as differences
+from adapters.studio.markup import highlight, quoted, to_html
 from adapters.text_layout import share_done
 from bot.replies import Button, Card, Chart, Column, Drawn, Fact, Listing, ListingRow, Text, Tone
 
@@ -39,7 +39,7 @@ def draw(reply: Drawn, click: Click) -> Callable[[Drawn], bool] | None:
 
 def draw_text(text: str, marks: Sequence[str] = ()) -> ui.html:
     """A text with its Markdown; what is among the marks is highlighted."""
-    return ui.html(marked(to_html(text), marks), sanitize=False).classes("said")
+    return ui.html(highlight(to_html(text), marks), sanitize=False).classes("said")
 
 
 def draw_revisions(card: Card) -> None:
@@ -173,7 +173,7 @@ def show_card(card: Card) -> None:
         open_dialog(f"aria-label={quoted(card.title)}") as dialog,
         ui.element("div").classes("asking"),
     ):
-        CardView(card, closing(dialog, _nothing))
+        CardView(card, close_then(dialog, _nothing))
 
 
 async def _nothing(action: str) -> None:

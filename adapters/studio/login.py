@@ -33,7 +33,7 @@ def add_login(web: FastAPI, policy: AccessPolicy, app: App, clock: Clock) -> Non
         next: str = Form("/", max_length=2000),  # noqa: A002
     ) -> Response:
         address = request.client.host if request.client else ""
-        guesser = guesses.client_key(address, request.cookies.get(BROWSER, ""))
+        guesser = guesses.throttle_key(address, request.cookies.get(BROWSER, ""))
         if not await guesses.pause(guesser):
             return page.show(request, next, "login.too_often", 429)
         cookie = policy.sessions.open(password)

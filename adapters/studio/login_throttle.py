@@ -44,7 +44,7 @@ class LoginThrottle:
             self._browsers.popitem(last=False)
         return cookie
 
-    def client_key(self, address: str, browser: str) -> str:
+    def throttle_key(self, address: str, browser: str) -> str:
         """Whom an attempt counts for: a browser that is remembered, else the address."""
         return browser if browser in self._browsers else address
 

@@ -36,7 +36,7 @@ def to_html(text: str) -> str:
 _TAG = re.compile(r"(<[^<>]*>)")
 
 
-def marked(html: str, marks: Sequence[str]) -> str:
+def highlight(html: str, marks: Sequence[str]) -> str:
     """HTML with the texts highlighted wherever they stand outside of tags."""
     texts = sorted({escapeHtml(one) for one in marks if one.strip()}, key=len, reverse=True)
     if not texts:

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from nicegui import ui
 
-from adapters.room import ASSISTANT, drawn, is_command, is_gone
+from adapters.room import ASSISTANT, is_command, is_gone, render_message
 from adapters.studio import drawing
 from adapters.studio.dialogs import in_page
 from adapters.studio.markup import quoted
@@ -162,7 +162,7 @@ class MessageView:
 
     def _drawn(self, message: RoomMessage) -> Drawn:
         """In the language of this window, whichever it was posted in."""
-        return drawn(message, self._session.locale)
+        return render_message(message, self._session.locale)
 
     def _draw_stop(self) -> None:
         async def stop() -> None:
@@ -184,7 +184,7 @@ class MessageView:
                 chip.classes("mine")
 
     def _draw_actions(self) -> None:
-        is_answer = self.message.is_own and isinstance(drawn(self.message), Text)
+        is_answer = self.message.is_own and isinstance(render_message(self.message), Text)
         with ui.element("div").classes("actions").props("role=toolbar"):
             if is_answer or not (self.message.is_own or is_command(self.message)):
                 self._action(TEACH, "studio.act.teach", self._reacting(TEACH))
@@ -263,7 +263,7 @@ def _stop_button(session: PageSession, stop: Act) -> ui.button:
 
 def is_answer(message: RoomMessage) -> bool:
     """Whether the assistant wrote it in plain words."""
-    return message.is_own and not isinstance(drawn(message), Card)
+    return message.is_own and not isinstance(render_message(message), Card)
 
 
 def _face(name: str, *, is_own: bool) -> None:

@@ -34,7 +34,7 @@ def channel_title(session: PageSession, channel: ChannelId) -> str:
 
 def _pieces(session: PageSession, here: str, channels: Sequence[ChannelId]) -> Iterator[str]:
     yield _group(session, "room")
-    for channel in listed(channels):
+    for channel in ordered_channels(channels):
         address, title = f"/room/{quote(channel)}", channel_title(session, channel)
         yield _entry(address, title, is_here=here == f"room:{channel}")
     for group, names in GROUPS:
@@ -60,7 +60,7 @@ def _entry(address: str, text: str, *, is_here: bool, count: str = "") -> str:
     )
 
 
-def listed(channels: Sequence[ChannelId]) -> list[ChannelId]:
+def ordered_channels(channels: Sequence[ChannelId]) -> list[ChannelId]:
     """The usual channels, those where something was said, and the direct message last."""
     spoken = [channel for channel in channels if channel not in (DIRECT, "cli")]
     return [*dict.fromkeys([*map(ChannelId, CHANNELS), *spoken]), DIRECT]

@@ -12,7 +12,7 @@ from nicegui import ui
 from adapters.studio.dialogs import in_page, open_dialog
 from adapters.studio.drawing import by_name, draw_option
 from adapters.studio.markup import quoted
-from adapters.studio.navigation import GROUPS, channel_title, listed
+from adapters.studio.navigation import GROUPS, channel_title, ordered_channels
 from adapters.studio.page_session import PageSession, remember
 from bot.domain import ChannelId
 from bot.replies import Listing, ListingRow
@@ -87,7 +87,7 @@ class Palette:
 
     def _pages(self) -> Iterator[Destination]:
         say = self._session.say
-        for channel in listed(self._channels):
+        for channel in ordered_channels(self._channels):
             title = channel_title(self._session, channel)
             yield Destination(title, say("noun.channel"), f"/room/{quote(channel)}")
         for _, names in GROUPS:

@@ -34,10 +34,10 @@ class Offer:
     license: str
     source: str
     bytes: int
-    take: Callable[[str], Awaitable[None]]
+    install: Callable[[str], Awaitable[None]]
 
 
-async def offered(folder: EngineFolder, said: str) -> Offer:
+async def find_offer(folder: EngineFolder, said: str) -> Offer:
     """A path, a name of the hub (OWNER/NAME) or a package, in this order. Raises EngineError.
 
     To be called, and its offer taken, while `folder` is held by `installing`.

@@ -8,7 +8,7 @@ from typing import Annotated, Never
 import typer
 
 from attune.engine.adding import refuse_name
-from attune.engine.candidates import offered
+from attune.engine.candidates import find_offer
 from attune.engine.folder import EngineFolder
 from attune.engine.installation import Installation
 from attune.engine.steps import SMOLLM2, has_gpu, steps_of, write_pth_file
@@ -100,14 +100,14 @@ def remove(name: Annotated[str, typer.Argument(metavar="NAME")], yes: Yes = Fals
 
 async def _add(folder: EngineFolder, model: str, name: str, *, yes: bool) -> str:
     """What it is called now."""
-    with folder.installing():
-        offer = await offered(folder, model)
+    with folder.installation_lock():
+        offer = await find_offer(folder, model)
         called = name or offer.name
         refuse_name(called)
         typer.echo(f"{called}: {size(offer.bytes)}, licence {offer.license}, from {offer.source}")
         if not yes:
             typer.confirm("Take it?", default=True, abort=True)
-        await offer.take(called)
+        await offer.install(called)
     return called
 
 

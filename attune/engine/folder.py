@@ -90,7 +90,7 @@ class EngineFolder:
                 shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
-    def installing(self) -> Iterator[None]:
+    def installation_lock(self) -> Iterator[None]:
         """One installation at a time. Raises InstallRunning for the second."""
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.path / "lock").open("ab") as file:

@@ -74,7 +74,7 @@ class Installation:
     async def run(self, report: ReportProgress) -> None:
         """Raises EngineError; killed at any moment, it goes on from there the next time."""
         self._report = report
-        with self._folder.installing():
+        with self._folder.installation_lock():
             missing = await self.missing()
             self._refuse_full_disk(missing)
             for step in missing:

@@ -20,7 +20,7 @@ _FULL = os.strerror(errno.ENOSPC)
 _WRONG_HASH = "DO NOT MATCH THE HASHES"
 
 
-def explained(said: str, *, log: Path) -> EngineError:
+def explain(said: str, *, log: Path) -> EngineError:
     """The error behind what a failed step printed."""
     if _FULL in said:
         return NotEnoughSpace(folder=log.parent, needed="more", free="none left")

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from attune.engine.folder import LOCK_FILE, EngineFolder, checksums, is_whole
-from attune.engine.pip_errors import explained, is_not_offered
+from attune.engine.pip_errors import explain, is_not_offered
 from attune.settings import Settings, environment
 from bot.errors import EngineError
 
@@ -105,7 +105,7 @@ class Steps:
         if said is None:
             return
         if not is_not_offered(said) or not self._torch_index:
-            raise explained(said, log=self._folder.log)
+            raise explain(said, log=self._folder.log)
         await self._pip("install", "--no-deps", "--index-url", self._torch_index, wanted)
 
     async def libraries(self) -> None:
@@ -188,7 +188,7 @@ class Steps:
     async def _pip(self, *words: str) -> None:
         said = await self._attempt(*words)
         if said is not None:
-            raise explained(said, log=self._folder.log)
+            raise explain(said, log=self._folder.log)
 
     async def _attempt(self, *words: str) -> str | None:
         """What pip said where it failed."""
@@ -197,7 +197,7 @@ class Steps:
     async def _run(self, python: Path, *words: str) -> None:
         said = await self._outcome(python, *words)
         if said is not None:
-            raise explained(said, log=self._folder.log)
+            raise explain(said, log=self._folder.log)
 
     async def _outcome(self, python: Path, *words: str) -> str | None:
         with self._folder.log.open("ab") as log:

@@ -21,7 +21,7 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Card, Reply, Text
 from bot.request import Request
-from bot.shown_state import outdated
+from bot.shown_state import outdated_refusal
 
 handlers = Handlers()
 
@@ -42,7 +42,7 @@ async def use(request: Request, deps: Dependencies) -> Reply:
         canary = await _begin(request, share, records)
         name = await deployments.spoken_name(records, request.id, canary.model)
         await notices.tell(records, canary, notices.STATUS, at=request.now)
-    deps.wake()
+    deps.wake_runners()
     return Text(request.words("canary.begun", model=name, share=f"{share:.0%}"))
 
 
@@ -94,7 +94,7 @@ async def _begin(request: Request, share: float, records: Records) -> Canary:
     in_use = current.model if current else request.assistant.base
     if model.name == in_use:
         raise NotNow(problem=words("use.already", model=model.label or model.name))
-    running = await records.canaries.running(request.id, request.assistant.id)
+    running = await records.canaries.running_for(request.id, request.assistant.id)
     deployment = current.id if current else 0
     wanted = model.name, model.called, deployment
     if running is not None and (running.model, running.called, running.deployment) != wanted:
@@ -146,7 +146,7 @@ async def _shown(request: Request, records: Records) -> tuple[Canary, Reply | No
     if canary.state is CanaryState.RUNNING and is_as_shown:
         return canary, None
     card: Card = await cards.status_card(canary, records, request.words)
-    return canary, outdated(request, replace(card, private=True))
+    return canary, outdated_refusal(request, replace(card, private=True))
 
 
 async def _end(request: Request, canary: Canary, state: CanaryState, records: Records) -> None:

@@ -129,7 +129,7 @@ class DiscordExport:
             thread=thread,
             reply_to=reply_to or None,
             mentions=tuple(one.id for one in called if not one.is_bot),
-            edited=_seconds(value.get("timestampEdited")) or 0.0,
+            edited_at=_seconds(value.get("timestampEdited")) or 0.0,
         )
 
 

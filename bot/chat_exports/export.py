@@ -56,7 +56,7 @@ class ExportedMessage:
     thread: str | None = None
     reply_to: str | None = None
     mentions: tuple[str, ...] = ()
-    edited: float = 0.0
+    edited_at: float = 0.0
 
 
 class ReadMeter:

@@ -95,5 +95,5 @@ def _values(one: ExportedMessage) -> tuple[object, ...]:
     return (
         *(one.channel, one.id, one.at, one.author, one.text, one.thread, one.reply_to),
         " ".join(one.mentions),
-        one.edited,
+        one.edited_at,
     )

@@ -148,7 +148,7 @@ class SlackExport:
             text=self._plain(text),
             thread=word(thread) if _is_time(thread) else None,
             mentions=tuple(dict.fromkeys(_MENTION.findall(text))),
-            edited=float(str(edit)) if _is_time(edit) else 0.0,
+            edited_at=float(str(edit)) if _is_time(edit) else 0.0,
         )
 
     def _learn_author(self, author: str, value: Mapping[str, object]) -> None:
@@ -195,7 +195,7 @@ def _channel(value: Mapping[str, object], kind: ChannelKind) -> ExportedChannel 
 def _deleted(ts: object, channel: str) -> ExportedMessage | None:
     if not _is_time(ts):
         return None
-    return ExportedMessage(channel, str(ts), float(str(ts)), "", "", edited=_ALWAYS)
+    return ExportedMessage(channel, str(ts), float(str(ts)), "", "", edited_at=_ALWAYS)
 
 
 def _is_time(value: object) -> bool:

@@ -9,7 +9,7 @@ from bot.batches import batched
 from bot.check_results import CheckKind, CheckResult
 from bot.checking.checks import advice
 from bot.checking.private import private_listing
-from bot.checking.reading import MOST_CHECKED, checked, key_of, visible
+from bot.checking.reading import MOST_CHECKED, key_of, run_checks, visible
 from bot.commands import Handlers, Option, OptionKind
 from bot.domain import Example, ExampleId, Role, SyntheticKind
 from bot.errors import NotFound
@@ -46,7 +46,7 @@ async def check(request: Request, deps: Dependencies) -> Reply:
     """Everything that should be decided before training, by kind; or what a model would propose."""
     if request.text("propose"):
         return await synthetic.estimate(request, deps)
-    return await _overview(request, deps, await checked(request, deps))
+    return await _overview(request, deps, await run_checks(request, deps))
 
 
 @handlers.button("check.overview", Role.CURATOR, is_for_pages=True)
@@ -54,7 +54,7 @@ async def overview(request: Request, deps: Dependencies) -> Reply:
     """As the last check found it; checked now where there was none, or nothing to check then."""
     result = deps.checks.get(key_of(request))
     if result is None or not result.examples:
-        result = await checked(request, deps)
+        result = await run_checks(request, deps)
     return await _overview(request, deps, result)
 
 
@@ -121,7 +121,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         return await private_listing(request, deps, after=ExampleId(first))
     if kind not in set(CheckKind):
         raise NotFound(noun="button", name=request.argument)
-    result = deps.checks.get(key_of(request)) or await checked(request, deps)
+    result = deps.checks.get(key_of(request)) or await run_checks(request, deps)
     return await _groups(request, deps, result, CheckKind(kind), first)
 
 
@@ -137,7 +137,7 @@ async def _groups(
     groups = result.groups[kind]
     page, words = groups[first : first + _PAGE], request.words
     async with deps.store.reading() as records:
-        found = await standing(request, page, records)
+        found = await living_examples(request, page, records)
     lines = [_line(kind, group, words) for group in found if len(group) >= _least(kind)]
     more = None
     if len(groups) > first + _PAGE:
@@ -158,7 +158,7 @@ def _least(kind: CheckKind) -> int:
     return 2 if kind in (*_GROUPED, CheckKind.ONE_ANSWER) else 1
 
 
-async def standing(
+async def living_examples(
     request: Request, groups: Sequence[Sequence[ExampleId]], records: Records
 ) -> list[list[Example]]:
     """Those of each group that still live and that the asker may see, the approved ones first."""
@@ -177,7 +177,7 @@ async def standing(
     ]
 
 
-def joined(group: Sequence[Example]) -> str:
+def join_ids(group: Sequence[Example]) -> str:
     """The numbers of the first examples, as many as the name of a button holds."""
     text = ".".join(str(one.id) for one in group)
     return text if len(text) <= _LONGEST_NUMBERS else text[:_LONGEST_NUMBERS].rpartition(".")[0]
@@ -197,7 +197,7 @@ def _ways(kind: CheckKind, group: Sequence[Example], words: Words) -> tuple[Butt
     withdraw = Button(words("button.withdraw"), f"example.drop:{stamp(group[0])}")
     if kind not in _GROUPED:
         return (edit, withdraw)
-    numbers = joined(group)
+    numbers = join_ids(group)
     keep = Button(words("button.keep_one"), f"check.keep_one:{numbers}")
     merge = Button(words("button.merge"), f"check.merge:{numbers}")
     return (keep, merge, edit, withdraw)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from bot.checking.command import joined, standing
+from bot.checking.command import join_ids, living_examples
 from bot.commands import Handlers
 from bot.domain import Example, ExampleId, ExampleState, Role
 from bot.errors import NotFound, Outdated
 from bot.examples.states import redraw_cards
-from bot.examples.texts import checked, parts, with_parts
+from bot.examples.texts import parts, require_valid, with_parts
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -42,7 +42,7 @@ async def merge(request: Request, deps: Dependencies) -> Reply:
     shown = list(parts(group[0].row or {}).items())[-_MOST_FIELDS:]
     words = request.words
     others = [f"#{one.id}: {list(parts(one.row or {}).values())[-1]}" for one in group[1:]]
-    numbers = joined(group)
+    numbers = join_ids(group)
     return Form(
         id=f"check.merge:{group[0].revision}:{numbers}",
         title=words("check.merge", id=group[0].id),
@@ -57,7 +57,7 @@ async def merge(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("check.merge", Role.CURATOR)
-async def merged(request: Request, deps: Dependencies) -> Reply:
+async def merge_examples(request: Request, deps: Dependencies) -> Reply:
     """The first gets the text of the form and the tags of all; the others are withdrawn."""
     revision, _, numbers = request.argument.partition(":")
     async with deps.store.writing() as records:
@@ -66,7 +66,7 @@ async def merged(request: Request, deps: Dependencies) -> Reply:
         if str(first.revision) != revision:
             raise Outdated(problem=request.words("example.changed", id=first.id))
         undo = await _withdraw(request, group[1:], records)
-        row = checked(with_parts(first.row or {}, request.options), request.words)
+        row = require_valid(with_parts(first.row or {}, request.options), request.words)
         if row != first.row:
             await records.examples.revise(request.id, first.id, row, request.by, at=request.now)
         tags = dict.fromkeys(tag for one in group for tag in one.tags)
@@ -85,7 +85,7 @@ async def _group(request: Request, records: Records, numbers: str = "") -> list[
         named = [ExampleId(whole_number(n)) for n in (numbers or request.argument).split(".")]
     except ValueError:
         raise NotFound(noun="button", name=request.argument) from None
-    (found,) = await standing(request, [named], records)
+    (found,) = await living_examples(request, [named], records)
     if len(found) < 2:
         raise Outdated(problem=request.words("check.decided"))
     return found

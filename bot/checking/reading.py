@@ -9,7 +9,7 @@ from bot.check_results import CheckKey, CheckResult
 from bot.checking.checks import check_samples
 from bot.checking.samples import Sample, sample_of
 from bot.domain import Example, ExampleFilter, ExampleId
-from bot.examples.states import hidden
+from bot.examples.states import hidden_exclusion
 from bot.ports.dependencies import Dependencies
 from bot.request import Request
 
@@ -17,7 +17,7 @@ MOST_CHECKED = 100_000
 _PART = 500
 
 
-async def checked(request: Request, deps: Dependencies) -> CheckResult:
+async def run_checks(request: Request, deps: Dependencies) -> CheckResult:
     """Checks anew; the first hundred thousand examples, as far as the asker may see them."""
     samples = await _samples(request, deps)
     result = await asyncio.to_thread(check_samples, samples, at=request.now)
@@ -26,14 +26,14 @@ async def checked(request: Request, deps: Dependencies) -> CheckResult:
 
 
 def key_of(request: Request) -> CheckKey:
-    return request.id, request.assistant.id, hidden(request), request.place.channel
+    return request.id, request.assistant.id, hidden_exclusion(request), request.place.channel
 
 
 def visible(request: Request) -> ExampleFilter:
     return ExampleFilter(
         assistant=request.assistant.id,
         is_living=True,
-        hidden=hidden(request),
+        hidden=hidden_exclusion(request),
         seen_from=request.place.channel,
     )
 

@@ -35,8 +35,8 @@ def sample_of(example: Example, instructions: str) -> Sample | None:
         return None
     return Sample(
         example=example.id,
-        prompt=_cut(folded(prompt)),
-        answer=_cut(folded(answer)),
+        prompt=_cut(fold(prompt)),
+        answer=_cut(fold(answer)),
         length=len(answer),
         asked_in=language(prompt),
         answered_in=language(answer),
@@ -65,7 +65,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= 2 * _LONGEST else text[:_LONGEST] + text[-_LONGEST:]
 
 
-def folded(text: str) -> str:
+def fold(text: str) -> str:
     """Without case, accents of form, punctuation and spaces that make no difference."""
     return _NO_LETTERS.sub(" ", normalize("NFKC", text).casefold()).strip()
 

@@ -233,7 +233,7 @@ class Model:
     note: str | None = None
 
     @property
-    def spoken(self) -> str:
+    def display_name(self) -> str:
         """Its short name where it has one; else its id."""
         return self.label or self.name
 

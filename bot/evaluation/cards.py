@@ -103,7 +103,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
 @handlers.button("evaluation.show", Role.MEMBER)
 async def show(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
-        evaluation = await shown(request, request.argument, records)
+        evaluation = await visible_evaluation(request, request.argument, records)
         if not evaluation.report:
             return await status_card(evaluation, records, request.words)
         return await result_card(evaluation, records, request.words)
@@ -114,7 +114,9 @@ async def one_question(request: Request, deps: Dependencies) -> Reply:
     """Every contender's answer to one question, beside the taught reply."""
     number_of, _, number = request.argument.partition(".")
     async with deps.store.reading() as records:
-        evaluation = await named(await shown(request, number_of, records), records)
+        evaluation = await with_names(
+            await visible_evaluation(request, number_of, records), records
+        )
         return await question_card(evaluation, _number(number), records, request.words)
 
 
@@ -122,7 +124,9 @@ async def one_question(request: Request, deps: Dependencies) -> Reply:
 async def details(request: Request, deps: Dependencies) -> Reply:
     """Every measure of every contender."""
     async with deps.store.reading() as records:
-        evaluation = await named(await shown(request, request.argument, records), records)
+        evaluation = await with_names(
+            await visible_evaluation(request, request.argument, records), records
+        )
     found, words = load(evaluation.report), request.words
     if found is None:
         return Listing(words("evaluation.details"), (), empty=words("evaluation.state.running"))
@@ -144,7 +148,7 @@ def evaluation_id(text: str) -> EvaluationId:
     return EvaluationId(_number(text))
 
 
-async def shown(request: Request, name: str, records: Records) -> Evaluation:
+async def visible_evaluation(request: Request, name: str, records: Records) -> Evaluation:
     """One whose answers may be seen. Raises NotFound, also for that of a blind vote."""
     evaluation = await records.evaluations.get(request.id, evaluation_id(name))
     if evaluation.is_vote:
@@ -161,7 +165,7 @@ def _number(text: str) -> int:
 
 async def result_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
     """The verdict in plain words first, then what it rests on."""
-    found, evaluation = load(evaluation.report), await named(evaluation, records)
+    found, evaluation = load(evaluation.report), await with_names(evaluation, records)
     name = await spoken_name(records, evaluation.workspace, evaluation.model)
     title = words("evaluation.title", id=evaluation.id, model=name)
     if found is None:
@@ -448,7 +452,7 @@ def _label_line(confusion: Confusion, words: Words) -> str:
     return " · ".join(parts)
 
 
-async def named(evaluation: Evaluation, records: Records) -> Evaluation:
+async def with_names(evaluation: Evaluation, records: Records) -> Evaluation:
     """With its contenders called as people call them, to be shown; the id of its model stays."""
     return replace(
         evaluation,

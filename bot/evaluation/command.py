@@ -14,7 +14,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotFound, NotNow, Outdated
 from bot.evaluation import cards, notices
-from bot.evaluation.questions import EvaluationPlan, plan, prepared
+from bot.evaluation.questions import EvaluationPlan, plan_evaluation, with_plan
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Reply, Text
@@ -40,7 +40,7 @@ async def evaluate(request: Request, deps: Dependencies) -> Reply:
     """How many questions go to whom, and the price; nothing is asked before the yes."""
     access.refuse_closed(request.workspace, request.words)
     async with deps.store.reading() as records:
-        new = await wanted(request, records)
+        new = await requested_evaluation(request, records)
     evaluation, found = await estimate(request, new, deps)
     title = request.words("evaluate.title", model=evaluation.contenders[0].model)
     label = request.words("button.evaluate")
@@ -53,7 +53,7 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
     """The evaluation is durable from here on; its runner asks."""
     async with deps.store.writing() as records:
         await confirm_estimate(request, records, is_vote=False)
-    deps.wake()
+    deps.wake_runners()
     return Card(request.words("evaluate.confirmed", name=request.user.name), replaces=True)
 
 
@@ -80,7 +80,7 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
             request.id, request.by, "evaluation.stop", at=request.now, evaluation=evaluation.id
         )
         await notices.tell_status(records, evaluation, at=request.now)
-    deps.wake()
+    deps.wake_runners()
     return Text(request.words("evaluation.asked_to_stop", id=evaluation.id), private=True)
 
 
@@ -89,14 +89,14 @@ async def estimate(
 ) -> tuple[Evaluation, EvaluationPlan]:
     """The evaluation with its price, as it is shown, kept until it is confirmed. Raises NotNow."""
     async with deps.store.reading() as records:
-        found = await plan(records, new, request.assistant, deps.hosts)
+        found = await plan_evaluation(records, new, request.assistant, deps.hosts)
     if not found.questions:
         raise NotNow(problem=request.words("evaluate.no_questions"))
     if len(found.contenders) < 2:
         raise NotNow(problem=request.words("evaluate.nothing_to_compare"))
     async with deps.store.writing() as records:
-        evaluation = await records.evaluations.add(request.id, prepared(new, found))
-        return await cards.named(evaluation, records), found
+        evaluation = await records.evaluations.add(request.id, with_plan(new, found))
+        return await cards.with_names(evaluation, records), found
 
 
 async def confirm_estimate(
@@ -122,7 +122,7 @@ async def confirm_estimate(
     return evaluation
 
 
-async def wanted(request: Request, records: Records) -> Evaluation:
+async def requested_evaluation(request: Request, records: Records) -> Evaluation:
     """As the options of a command say: which model against which. Raises NotFound and BadInput."""
     model = await wanted_model(request, request.text("model") or "latest", records)
     current = await records.deployments.current(request.id, request.assistant.id)

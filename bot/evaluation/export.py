@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from bot.commands import Handlers
 from bot.datasets import csv_line
 from bot.domain import Evaluation, EvaluationAnswer, EvaluationQuestion, Role
-from bot.evaluation.cards import shown
+from bot.evaluation.cards import visible_evaluation
 from bot.evaluation.questions import answered_pages, exchange
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
@@ -39,7 +39,7 @@ async def export(request: Request, deps: Dependencies) -> Reply:
     """A row for each answer; `ID.csv` or, a line of JSON each, `ID.jsonl`."""
     named, _, ending = request.argument.partition(".")
     async with deps.store.reading() as records:
-        evaluation = await shown(request, named, records)
+        evaluation = await visible_evaluation(request, named, records)
     rows = _rows(evaluation, deps.store)
     is_csv = ending == "csv"
     name = f"evaluation-{evaluation.id}.{'csv' if is_csv else 'jsonl'}"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from bot.commands import Handlers
 from bot.domain import Evaluation, Role
 from bot.errors import BadInput, NotNow
-from bot.evaluation.cards import name_of, shown
+from bot.evaluation.cards import name_of, visible_evaluation
 from bot.evaluation.report import Report, load
 from bot.option_values import read_number
 from bot.ports.dependencies import Dependencies
@@ -40,7 +40,7 @@ async def choose(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("evaluation.labels", Role.MEMBER)
-async def measured(request: Request, deps: Dependencies) -> Reply:
+async def label_scores(request: Request, deps: Dependencies) -> Reply:
     """Of each model: accuracy, and precision, recall and F-beta of the label, with its table."""
     evaluation, found = await _report(request, deps)
     words, positive = request.words, request.options.get("positive", "")
@@ -58,7 +58,7 @@ async def measured(request: Request, deps: Dependencies) -> Reply:
 
 async def _report(request: Request, deps: Dependencies) -> tuple[Evaluation, Report]:
     async with deps.store.reading() as records:
-        evaluation = await shown(request, request.argument, records)
+        evaluation = await visible_evaluation(request, request.argument, records)
     found = load(evaluation.report)
     if found is None:
         raise NotNow(problem=request.words("labels.none"))

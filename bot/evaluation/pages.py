@@ -41,7 +41,7 @@ _KINDS = (ContenderKind.NEW, ContenderKind.IN_USE, ContenderKind.BASE, Contender
 
 
 @handlers.button("evaluations", Role.CURATOR, is_for_pages=True)
-async def listing(request: Request, deps: Dependencies) -> Reply:
+async def list_evaluations(request: Request, deps: Dependencies) -> Reply:
     """The newest evaluations of the assistant."""
     async with deps.store.reading() as records:
         found = await records.evaluations.page(
@@ -83,8 +83,10 @@ async def sheet(request: Request, deps: Dependencies) -> Reply:
     """
     number, order, first = _sheet_of(request)
     async with deps.store.reading() as records:
-        evaluation = await cards.named(await cards.shown(request, str(number), records), records)
-        found = await records.evaluations.ordered(
+        evaluation = await cards.with_names(
+            await cards.visible_evaluation(request, str(number), records), records
+        )
+        found = await records.evaluations.list_ordered(
             request.id,
             evaluation.id,
             order,

@@ -88,7 +88,7 @@ async def begin_after(
     return await records.evaluations.add(job.workspace, evaluation)
 
 
-async def plan(
+async def plan_evaluation(
     records: Records, evaluation: Evaluation, assistant: Assistant, hosts: Hosts
 ) -> EvaluationPlan:
     """Of an evaluation that is not prepared yet, as things stand now.
@@ -301,7 +301,7 @@ def is_same_deployment(evaluation: Evaluation, current: Deployment | None) -> bo
     return (current.id if current else 0) == evaluation.deployment
 
 
-def prepared(evaluation: Evaluation, found: EvaluationPlan) -> Evaluation:
+def with_plan(evaluation: Evaluation, found: EvaluationPlan) -> Evaluation:
     return replace(
         evaluation,
         contenders=found.contenders,

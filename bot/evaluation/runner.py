@@ -143,7 +143,7 @@ class EvaluationRunner:
     async def _running(self, host: HostName | None) -> Sequence[Evaluation]:
         """Those that are asking; the loop of the first host gives each its questions first."""
         async with self._store.reading() as records:
-            found = await records.evaluations.open()
+            found = await records.evaluations.list_open()
         new = [one for one in found if one.state is EvaluationState.CONFIRMED]
         if new and host == self._hosts.names()[0]:
             for one in new:
@@ -158,7 +158,7 @@ class EvaluationRunner:
         """Choose and write down its questions, in parts; the last step makes it run."""
         async with self._store.reading() as records:
             assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
-            found = await questions.plan(records, evaluation, assistant, self._hosts)
+            found = await questions.plan_evaluation(records, evaluation, assistant, self._hosts)
         for first in range(0, len(found.questions), _PART):
             async with self._store.writing() as records:
                 part = found.questions[first : first + _PART]
@@ -228,7 +228,7 @@ class EvaluationRunner:
                 left = most - len(calls)
                 if left <= 0:
                     break
-                found = await records.evaluations.pending(
+                found = await records.evaluations.pending_questions(
                     evaluation.workspace, evaluation.id, index, limit=left
                 )
                 numbers = [one.number for one in found]
@@ -371,7 +371,7 @@ class EvaluationRunner:
     async def _end_finished(self) -> None:
         """Those of which nothing is being asked and nothing is left to ask come to their end."""
         async with self._store.reading() as records:
-            found = await records.evaluations.open()
+            found = await records.evaluations.list_open()
             due = [
                 one
                 for one in found

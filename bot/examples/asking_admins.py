@@ -20,7 +20,7 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import SurfaceError
-from bot.examples.exchange import described
+from bot.examples.exchange import described_by_platform
 from bot.examples.shown import message_button, write_button
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation
@@ -167,7 +167,7 @@ async def _reachable_admins(request: Request, deps: Dependencies) -> Sequence[tu
     for admin in (await _admins(request, deps))[:_MOST_ASKED]:
         try:
             there = await surface.direct(request.place, admin)
-            reached.append((await described(request, admin, surface), there))
+            reached.append((await described_by_platform(request, admin, surface), there))
         except SurfaceError:
             continue
     return reached

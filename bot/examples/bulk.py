@@ -10,9 +10,9 @@ from functools import partial
 from bot.commands import Handlers
 from bot.domain import ExampleId, ExampleState, Role
 from bot.errors import BadInput, NotFound
+from bot.examples.required_approvals import note_verdict
 from bot.examples.searching import filter_of
 from bot.examples.states import redraw_cards
-from bot.examples.verdicts import note_verdict
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -54,18 +54,14 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
             asked, meant = meant, await _agreed(request, meant, records)
             judged += len(asked) - len(meant)
             if request.argument in _UNDONE:
-                for one, (_, state) in (await records.examples.standing(request.id, meant)).items():
+                states = await records.examples.current_states(request.id, meant)
+                for one, (_, state) in states.items():
                     before[state].append(one)
             count = await change(meant, records)
             if request.argument != "tag":
                 await redraw_cards(request, meant, records)
-            await records.audit.add(
-                request.id,
-                request.by,
-                f"examples.{request.argument}",
-                at=request.now,
-                examples=count,
-            )
+            entry = f"examples.{request.argument}"
+            await records.audit.add(request.id, request.by, entry, at=request.now, examples=count)
         changed, last = changed + count, batch[-1]
     counts = {"bulk.outdated": left, "bulk.waiting": waiting, "bulk.judged": judged}
     said = [request.words("bulk.done", count=changed)]
@@ -100,7 +96,7 @@ async def _as_shown(
     """Those that are still what the person saw; a tag decides nothing, and a filter says enough."""
     if request.argument == "tag" or not shown:
         return batch
-    states = await records.examples.standing(request.id, batch)
+    states = await records.examples.current_states(request.id, batch)
     return [
         one
         for one in batch

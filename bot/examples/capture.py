@@ -61,10 +61,12 @@ async def _propose(request: Request, marked: Message, deps: Dependencies) -> Rep
         return await pointer_reply(request, kept, marked, deps)
     surface = deps.surfaces.of(request.id)
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
-    return await proposed(request, marked, exchange, store=deps.store)
+    return await propose_by_mark(request, marked, exchange, store=deps.store)
 
 
-async def proposed(request: Request, marked: Message, exchange: Exchange, *, store: Store) -> Reply:
+async def propose_by_mark(
+    request: Request, marked: Message, exchange: Exchange, *, store: Store
+) -> Reply:
     """It waits for a curator, and for every author who has not said yes or no."""
     kept, is_new = await add(request, proposal(request, marked, exchange), store=store)
     await _mark(request, kept, store=store)
@@ -175,7 +177,7 @@ async def _keep_again(request: Request, source: Source, deps: Dependencies) -> b
     request = replace(request, event=replace(request.event, place=place), message=marked)
     try:
         exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
-        await proposed(request, marked, exchange, store=deps.store)
+        await propose_by_mark(request, marked, exchange, store=deps.store)
     except Refusal:
         return False
     return True

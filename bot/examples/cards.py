@@ -50,7 +50,7 @@ async def word_standing(notice: Notice, records: Records, words: Words) -> Drawn
     if notice.message is None:
         return None
     workspace, channel = notice.place.workspace, notice.place.channel
-    shown = await records.example_cards.shown(workspace, channel, notice.message)
+    shown = await records.example_cards.examples_shown_in(workspace, channel, notice.message)
     changed = notice.details.get("examples")
     if isinstance(changed, list) and not set(changed) & set(shown):
         return None

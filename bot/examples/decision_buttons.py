@@ -7,10 +7,10 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import ExampleState, Role
 from bot.examples.cards import refuse_outdated
+from bot.examples.required_approvals import take_back
 from bot.examples.review import next_card
 from bot.examples.shown import is_same_text
-from bot.examples.states import decide, number, seen
-from bot.examples.verdicts import take_back
+from bot.examples.states import decide, find_visible, number
 from bot.ports.dependencies import Dependencies
 from bot.replies import Reply, Text
 from bot.request import Request
@@ -52,7 +52,7 @@ async def withdraw(request: Request, deps: Dependencies) -> Reply:
 async def undo(request: Request, deps: Dependencies) -> Reply:
     """Back among those that wait, as if nobody, or this reviewer, had not judged it."""
     async with deps.store.writing() as records:
-        example = await seen(request, records)
+        example = await find_visible(request, records)
         is_current = example.state is ExampleState.PROPOSED and is_same_text(request, example)
         if is_current and await take_back(request, example, records):
             return Text(request.words("example.waits_again", id=example.id))

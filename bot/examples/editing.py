@@ -9,8 +9,8 @@ from bot.domain import (
     Role,
 )
 from bot.errors import NotNow
-from bot.examples.states import number, redraw_cards, seen
-from bot.examples.texts import checked, parts, with_parts
+from bot.examples.states import find_visible, number, redraw_cards
+from bot.examples.texts import parts, require_valid, with_parts
 from bot.ports.dependencies import Dependencies
 from bot.replies import (
     Field,
@@ -28,7 +28,7 @@ handlers = Handlers()
 async def edit_form(request: Request, deps: Dependencies) -> Reply:
     """The text of an example, to be changed."""
     async with deps.store.reading() as records:
-        example = await seen(request, records)
+        example = await find_visible(request, records)
     if example.row is None:
         raise NotNow(problem=request.words("example.pointer_only", id=example.id))
     names = parts(example.row)
@@ -45,7 +45,7 @@ async def edit_form(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("example.edit", Role.CURATOR)
-async def edited(request: Request, deps: Dependencies) -> Reply:
+async def save_edit(request: Request, deps: Dependencies) -> Reply:
     """The form came back: a new revision, unless nothing was changed."""
     named, _, shown = request.argument.partition(":")
     chosen = number(replace(request, argument=named))
@@ -55,7 +55,7 @@ async def edited(request: Request, deps: Dependencies) -> Reply:
             raise NotNow(problem=request.words("example.pointer_only", id=chosen))
         if shown and shown != str(example.revision):
             raise NotNow(problem=request.words("example.changed", id=chosen))
-        row = checked(with_parts(example.row, request.options), request.words)
+        row = require_valid(with_parts(example.row, request.options), request.words)
         if row == example.row:
             return Text(request.words("example.unchanged", id=chosen), private=True)
         await records.examples.revise(request.id, chosen, row, request.by, at=request.now)

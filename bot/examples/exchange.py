@@ -24,7 +24,7 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import NotFound, NotNow
-from bot.examples.texts import checked, exchange_row
+from bot.examples.texts import exchange_row, require_valid
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
 from bot.ports.surface import CanDescribe, CanFindPerson, Surface
@@ -75,12 +75,12 @@ async def exchange_of(
     if turn is not None and turn.is_refusal:
         raise NotNow(problem=request.words("refusal.no_lesson"))
     if turn is not None:
-        people = [await described(request, turn.asker, surface)]
+        people = [await described_by_platform(request, turn.asker, surface)]
         row, messages = exchange_row(turn.question, turn.reply), messages_of(turn)
     else:
         row, people, messages = await _said(request, marked, store=store, surface=surface)
     allowed = found | refuse_excluded(request, people)
-    return Exchange(checked(row, request.words), tuple(people), allowed, messages)
+    return Exchange(require_valid(row, request.words), tuple(people), allowed, messages)
 
 
 def messages_of(turn: Turn) -> tuple[Source, ...]:
@@ -137,7 +137,7 @@ def proposal(request: Request, marked: Message, exchange: Exchange) -> NewExampl
     )
 
 
-async def described(request: Request, user: UserId, surface: Surface) -> User:
+async def described_by_platform(request: Request, user: UserId, surface: Surface) -> User:
     """As the platform describes them today: an answer keeps only who asked."""
     if user == request.by:
         return request.user
@@ -150,7 +150,7 @@ async def person_named(request: Request, said: str, surfaces: Surfaces) -> User:
     """Who is meant. Raises NotFound where the platform knows nobody of that id."""
     surface = surfaces.of(request.id)
     if not isinstance(surface, CanFindPerson):
-        return await described(request, UserId(said), surface)
+        return await described_by_platform(request, UserId(said), surface)
     found = await surface.find_person(request.place, said)
     if found is None:
         raise NotFound(noun="person", name=said)

@@ -72,7 +72,7 @@ def buttons(example: ExampleId, words: Words) -> tuple[Button, ...]:
     )
 
 
-def button(example: Example, words: Words) -> Button:
+def must_answer_button(example: Example, words: Words) -> Button:
     """Marks an approved example, or takes the mark away."""
     if MUST_ANSWER in example.tags:
         return Button(words("button.not_must_answer"), f"example.not_must_answer:{example.id}")

@@ -19,11 +19,11 @@ from bot.domain import (
     Row,
 )
 from bot.errors import NotFound
-from bot.examples import must_answer, reviewers
+from bot.examples import must_answer, review_assignment
 from bot.examples.exchange import names_of
 from bot.examples.review import marks, synthetic_lines, warnings
 from bot.examples.shown import masking_buttons, review_buttons, stamp
-from bot.examples.states import number, seen
+from bot.examples.states import find_visible, number
 from bot.examples.texts import last_text, readable
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -47,11 +47,11 @@ _NEARBY = 6
 async def show(request: Request, deps: Dependencies) -> Reply:
     """An example whole: every text of it, where it came from, whether it may be trained on."""
     async with deps.store.reading() as records:
-        example = await seen(request, records)
+        example = await find_visible(request, records)
         consent = await _consent(request, example, records)
         written = await synthetic_lines(example, records, request.words)
     is_curator = request.role >= Role.CURATOR
-    said = await reviewers.lines(request, example, deps) if is_curator else ()
+    said = await review_assignment.lines(request, example, deps) if is_curator else ()
     words = request.words
     facts = (
         Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
@@ -149,7 +149,7 @@ async def behind_answer(request: Request, deps: Dependencies) -> Reply:
         is_same = last_text(readable(nearest.row), "answer").strip() == turn.reply.strip()
         key = "answer.word_for_word" if is_same else "answer.in_own_words"
         columns = tuple(replace(one, note="") for one in _columns(nearest.row or {}, words))
-    spoken = model.spoken if model else turn.model
+    spoken = model.display_name if model else turn.model
     facts = [Fact(words("assistant.model"), spoken, "model")]
     if model is not None and model.label:
         facts.append(Fact(words("answer.model_id"), turn.model, "id"))
@@ -251,14 +251,14 @@ def _columns(row: Row, words: Words) -> tuple[Column, ...]:
 def _ways(request: Request, example: Example) -> tuple[Button, ...]:
     words = request.words
     if example.state is ExampleState.PROPOSED:
-        return (*review_buttons(example, words)[:-1], *reviewers.buttons(request, example))
+        return (*review_buttons(example, words)[:-1], *review_assignment.buttons(request, example))
     edit = Button(words("button.edit"), f"example.edit:{example.id}")
     if example.state is ExampleState.APPROVED:
         drop = Button(words("button.withdraw"), f"example.drop:{stamp(example)}", is_danger=True)
         went = Button(words("button.lineage"), f"example.lineage:{example.id}")
         ways = (edit, *masking_buttons(example, words), drop, went)
         if example.method is Method.SUPERVISED and example.synthetic is None:
-            return (*ways, must_answer.button(example, words))
+            return (*ways, must_answer.must_answer_button(example, words))
         return ways
     return (
         Button(words("button.approve"), f"example.approve:{stamp(example)}", is_primary=True),

@@ -11,12 +11,12 @@ from bot.domain import (
     Role,
 )
 from bot.errors import BadInput
-from bot.examples import reviewers
+from bot.examples import review_assignment
 from bot.examples.exchange import names_of
+from bot.examples.required_approvals import agreement_line
 from bot.examples.shown import message_button, review_buttons
-from bot.examples.states import hidden, number
-from bot.examples.texts import labelled, last_text, readable
-from bot.examples.verdicts import agreement_line
+from bot.examples.states import hidden_exclusion, number
+from bot.examples.texts import label_texts, last_text, readable
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.private_text import PrivateText, private_texts
@@ -46,7 +46,7 @@ async def review(request: Request, deps: Dependencies) -> Reply:
     """What waits for this person; or gives an example to somebody, `assign:off` to nobody."""
     person, named = request.text("assign"), request.text("example")
     if person and named:
-        return await reviewers.assign_named(request, deps, person)
+        return await review_assignment.assign_named(request, deps, person)
     if person or named:
         missing = "example" if person else "assign"
         problem = request.words("option.missing", option=missing, command="review")
@@ -61,7 +61,7 @@ async def next_card(
     waiting = ExampleFilter(
         assistant=request.assistant.id,
         state=ExampleState.PROPOSED,
-        hidden=hidden(request),
+        hidden=hidden_exclusion(request),
         seen_from=request.place.channel,
         reviewer=request.by,
     )
@@ -76,7 +76,7 @@ async def next_card(
         lines = (*_some(done), *agreement)
         return Card(request.words("review.empty"), lines, private=True, replaces=bool(done))
     authors = names_of(page[0].authors)
-    said = (*written, *await reviewers.lines(request, page[0], deps))
+    said = (*written, *await review_assignment.lines(request, page[0], deps))
     return _review_card(request, page[0], authors, left, done, said)
 
 
@@ -104,7 +104,7 @@ def _review_card(
         ),
         buttons=(
             *review_buttons(example, words),
-            *reviewers.buttons(request, example),
+            *review_assignment.buttons(request, example),
             *message_button(example.source.permalink if example.source else None, words),
         ),
         private=True,
@@ -115,7 +115,7 @@ def _review_card(
 def spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
     if example.row is None:
         return (words("example.pointer_only", id=example.id),)
-    return labelled(example.row, words)
+    return label_texts(example.row, words)
 
 
 async def synthetic_lines(example: Example, records: Records, words: Words) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from bot.domain import Message, MessageId, Role, Row, Sources
 from bot.errors import NotNow
 from bot.examples.asking_admins import pointer_reply
 from bot.examples.better_answer import better_answer_form
-from bot.examples.capture import keep_pointer, proposed
+from bot.examples.capture import keep_pointer, propose_by_mark
 from bot.examples.exchange import Exchange, exchange_of, refusal_at, refuse_excluded
-from bot.examples.texts import checked, parts, with_parts
+from bot.examples.texts import parts, require_valid, with_parts
 from bot.examples.writing import write_form
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import Surface
@@ -57,7 +57,7 @@ async def _save_form(request: Request, marked: Message, deps: Dependencies) -> R
 
 
 @handlers.form("save", Role.MEMBER)
-async def saved(request: Request, deps: Dependencies) -> Reply:
+async def save_from_form(request: Request, deps: Dependencies) -> Reply:
     """The form came back; what stands in the channel now decides who its authors are."""
     surface = deps.surfaces.of(request.id)
     marked, shown = await _marked(request, surface)
@@ -68,8 +68,10 @@ async def saved(request: Request, deps: Dependencies) -> Reply:
     row = exchange.row or {}
     if len(parts(row)) != shown:
         raise NotNow(problem=request.words("save.changed"))
-    edited = _edited(request, exchange, checked(with_parts(row, request.options), request.words))
-    return await proposed(request, marked, edited, store=deps.store)
+    edited = _edited(
+        request, exchange, require_valid(with_parts(row, request.options), request.words)
+    )
+    return await propose_by_mark(request, marked, edited, store=deps.store)
 
 
 def _edited(request: Request, exchange: Exchange, row: Row) -> Exchange:

@@ -18,7 +18,7 @@ from bot.domain import (
 from bot.examples.cards import line_of
 from bot.examples.decision_buttons import withdraw
 from bot.examples.editing import edit_form
-from bot.examples.states import hidden
+from bot.examples.states import hidden_exclusion
 from bot.parsing import in_button, parse
 from bot.ports.dependencies import Dependencies
 from bot.replies import (
@@ -55,7 +55,7 @@ async def find(request: Request, deps: Dependencies) -> Reply:
     for name, change in {"edit": edit_form, "withdraw": withdraw}.items():
         if chosen := request.text(name):
             return await change(replace(request, argument=chosen), deps)
-    return await listing(request, deps)
+    return await list_examples(request, deps)
 
 
 @handlers.button("examples.more", Role.MEMBER)
@@ -63,10 +63,10 @@ async def more(request: Request, deps: Dependencies) -> Reply:
     """The next page of what the button looks for."""
     (command,) = (one for one in handlers.commands if one.path == "examples")
     options = parse(command, request.argument, request.words)
-    return await listing(replace(request, options=options), deps)
+    return await list_examples(replace(request, options=options), deps)
 
 
-async def listing(request: Request, deps: Dependencies) -> Reply:
+async def list_examples(request: Request, deps: Dependencies) -> Reply:
     """A page of what the options look for; the newest first unless they say otherwise."""
     page = request.integer("limit") or _PAGE
     after, filters = request.integer("after"), filter_of(request)
@@ -114,6 +114,6 @@ def filter_of(request: Request) -> ExampleFilter:
         method=Method(method) if method else None,
         tag=request.text("tag"),
         reviewer=request.by if request.yes("mine", default=False) else None,
-        hidden=NO_EXCLUSION if author == request.by else hidden(request),
+        hidden=NO_EXCLUSION if author == request.by else hidden_exclusion(request),
         seen_from=request.place.channel,
     )

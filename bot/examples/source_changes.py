@@ -60,7 +60,7 @@ async def place_deleted(request: Request, deps: Dependencies) -> Reply:
 
     await run_in_batches(turn_part, deps.store)
     await run_in_batches(example_part, deps.store)
-    deps.wake()
+    deps.wake_runners()
     return NoReply()
 
 
@@ -69,7 +69,7 @@ async def source_edited(request: Request, what: MessageEdited, deps: Dependencie
     surface = deps.surfaces.of(request.id)
     gone = await follow_edit(request, what.message, what.text, store=deps.store, surface=surface)
     await _erase_in_batches(request, gone, deps.store)
-    deps.wake()
+    deps.wake_runners()
 
 
 async def _erase_in_batches(request: Request, examples: Sequence[ExampleId], store: Store) -> None:
@@ -96,7 +96,7 @@ async def erase_examples(
     if not examples:
         return 0
     examples = [*examples, *await records.examples.derived(workspace, examples)]
-    snapshots = await records.snapshots.holding(workspace, examples)
+    snapshots = await records.snapshots.list_holding(workspace, examples)
     await records.examples.erase(workspace, examples)
     await records.private_replies.forget(workspace)
     await records.jobs.forget_files(workspace, snapshots, at=at)

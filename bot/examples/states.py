@@ -24,8 +24,8 @@ from bot.domain import (
 )
 from bot.errors import NotFound, NotNow
 from bot.events import Event
+from bot.examples.required_approvals import note_verdict
 from bot.examples.shown import is_as_shown, is_done_already
-from bot.examples.verdicts import note_verdict
 from bot.numerals import whole_number
 from bot.ports.store import Records, Store
 from bot.replies import Button
@@ -118,7 +118,7 @@ class Decided:
 async def decide(request: Request, state: ExampleState, *, store: Store) -> Decided:
     """Set the state of the example that a button names."""
     async with store.writing() as records:
-        found = await seen(request, records)
+        found = await find_visible(request, records)
         if not is_as_shown(request, found):
             is_done = is_done_already(request, found, state)
             return Decided() if is_done else Decided(outdated=found)
@@ -149,7 +149,7 @@ async def _set_state(
     request: Request, found: Example, state: ExampleState, records: Records
 ) -> bool:
     if state is ExampleState.APPROVED:
-        await _refuse_unready(request, found, records)
+        await _refuse_unapprovable(request, found, records)
     if found.state is not state:
         assistant = await records.assistants.get(request.id, found.assistant)
         needed = assistant.reviewers
@@ -163,7 +163,7 @@ async def _set_state(
     return True
 
 
-async def _refuse_unready(request: Request, found: Example, records: Records) -> None:
+async def _refuse_unapprovable(request: Request, found: Example, records: Records) -> None:
     if found.row is None:
         raise NotNow(problem=request.words("example.pointer_only", id=found.id))
     if await records.examples.awaiting_consent(request.id, [found.id]):
@@ -190,7 +190,7 @@ async def redraw_outdated(
 ) -> None:
     """A decision may have been taken between the drawing of a card and its standing there."""
     workspace = event.place.workspace
-    states = await records.examples.standing(workspace, list(shown))
+    states = await records.examples.current_states(workspace, list(shown))
     current = {one: f"{one}.r{revision}.{state}" for one, (revision, state) in states.items()}
     changed = [one for one, now in current.items() if shown[one] not in (now, str(one))]
     await _redraw(event, changed, records, at=at)
@@ -215,7 +215,7 @@ async def _redraw(
         )
 
 
-async def seen(request: Request, records: Records) -> Example:
+async def find_visible(request: Request, records: Records) -> Example:
     """The example that is named. Raises NotFound.
 
     A member sees their own, a curator all but what was said in a channel that stays to itself.
@@ -230,10 +230,10 @@ async def seen(request: Request, records: Records) -> Example:
 def is_hidden(request: Request, example: Example) -> bool:
     """Whether it was said in a channel that stays to itself, and not here."""
     source = example.source.channel if example.source else None
-    return bool(example.exclusions & hidden(request)) and source != request.place.channel
+    return bool(example.exclusions & hidden_exclusion(request)) and source != request.place.channel
 
 
-def hidden(request: Request) -> Exclusion:
+def hidden_exclusion(request: Request) -> Exclusion:
     """What is left out of lists and searches in other channels; the operator sees all."""
     return (
         NO_EXCLUSION

@@ -21,7 +21,7 @@ def exchange_row(question: str, answer: str) -> Row:
     }
 
 
-def checked(row: Row, words: Words) -> Row:
+def require_valid(row: Row, words: Words) -> Row:
     problem = check_row(row, Method.DPO if "input" in row else Method.SUPERVISED)
     if problem is not None:
         raise BadInput(problem=words.problem(problem))
@@ -42,7 +42,7 @@ def readable(row: Row | None) -> dict[str, str]:
     return {name: content_text(message.get("content")) for name, message in named}
 
 
-def labelled(row: Row, words: Words) -> tuple[str, ...]:
+def label_texts(row: Row, words: Words) -> tuple[str, ...]:
     """Each text on a line, behind what it is."""
     named = readable(row).items()
     return tuple(f"{words('part.' + name.rstrip('0123456789'))}: {text}" for name, text in named)

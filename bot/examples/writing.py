@@ -22,7 +22,7 @@ from bot.examples.exchange import refuse_guest, typed_at
 from bot.examples.review import warnings
 from bot.examples.shown import masking_buttons
 from bot.examples.states import add, change_state, note_new, number
-from bot.examples.texts import checked, exchange_row
+from bot.examples.texts import exchange_row, require_valid
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation, Links
 from bot.ports.store import Records, Store
@@ -93,7 +93,7 @@ async def write_page(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("example.written", Role.MEMBER)
-async def written(request: Request, deps: Dependencies) -> Reply:
+async def save_written(request: Request, deps: Dependencies) -> Reply:
     """The text takes the pointer's place; so a link is of use once."""
     if request.argument.isdecimal():
         pointer, origin = number(request), _origin(request)
@@ -160,7 +160,7 @@ def _written(request: Request, origin: Origin) -> NewExample:
         assistant=request.assistant.id,
         method=Method.SUPERVISED,
         state=ExampleState.APPROVED if request.role >= Role.CURATOR else ExampleState.PROPOSED,
-        row=checked(exchange_row(question, answer), request.words),
+        row=require_valid(exchange_row(question, answer), request.words),
         origin=origin,
         authors=(request.by,),
         source=typed_at(request) if is_here else None,

@@ -72,7 +72,7 @@ def _row_from(record: object, plan: ImportPlan, line: int) -> object:
 def _conversation_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
     messages = shapes.messages_of(record.get(columns["messages"]), columns["messages"])
     others = {
-        key: shapes.parsed(record[key])
+        key: shapes.parse_cell(record[key])
         for key in _MESSAGE_ROWS[1:]
         if record.get(key) not in (None, "")
     }

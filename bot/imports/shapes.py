@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from bot.rows.problems import RowRefused, kind_of, shown
+from bot.rows.problems import RowRefused, kind_of, quote_value
 
 _LONGEST_LITERAL = 1 << 20
 # The names of ShareGPT's speakers, and those that others gave them.
@@ -37,7 +37,7 @@ def is_good(value: object) -> bool:
     return str(value).strip().lower() in _GOOD
 
 
-def parsed(value: object) -> object:
+def parse_cell(value: object) -> object:
     """The list or object written as text in a cell, as JSON or as Python writes it; else as is."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
         return value
@@ -53,7 +53,7 @@ def parsed(value: object) -> object:
 
 def is_messages(value: object) -> bool:
     """Whether a value, also as text in a cell, is a list of messages in any known shape."""
-    listed = parsed(value)
+    listed = parse_cell(value)
     if not isinstance(listed, list) or not listed:
         return False
     first = listed[0]
@@ -63,7 +63,7 @@ def is_messages(value: object) -> bool:
 
 def messages_of(value: object, column: str) -> list[object]:
     """The messages in OpenAI's shape. Raises RowRefused."""
-    listed = parsed(value)
+    listed = parse_cell(value)
     if listed is None:
         raise RowRefused("cell_missing", column=column)
     if not isinstance(listed, list):
@@ -84,7 +84,7 @@ def _from_sharegpt(message: object, number: int, before: Sequence[object]) -> ob
     speaker = message.get("from")
     role = _ROLES.get(speaker.lower()) if isinstance(speaker, str) else None
     if role is None:
-        raise RowRefused("role_unknown", message=number, role=shown(speaker))
+        raise RowRefused("role_unknown", message=number, role=quote_value(speaker))
     text = message.get("value", message.get("content"))
     if role == "function_call":
         return {"role": "assistant", "tool_calls": [_call_of(text, number)]}
@@ -99,7 +99,7 @@ def _from_sharegpt(message: object, number: int, before: Sequence[object]) -> ob
 
 
 def _call_of(text: object, number: int) -> dict[str, object]:
-    call = parsed(text)
+    call = parse_cell(text)
     name = call.get("name") if isinstance(call, Mapping) else None
     if not isinstance(call, Mapping) or not isinstance(name, str):
         raise RowRefused("call_broken", message=number, call=1)
@@ -111,7 +111,7 @@ def _call_of(text: object, number: int) -> dict[str, object]:
 
 def history_of(value: object, column: str) -> list[object]:
     """Earlier turns: pairs of question and answer, or messages. Raises RowRefused."""
-    listed = parsed(value)
+    listed = parse_cell(value)
     if listed in (None, "", []):
         return []
     if not isinstance(listed, list):
@@ -148,7 +148,7 @@ def preference_of(prompt: object, preferred: object, rejected: object) -> dict[s
 
 
 def _prompt_of(prompt: object) -> list[object]:
-    listed = parsed(prompt)
+    listed = parse_cell(prompt)
     if isinstance(listed, list):
         return messages_of(listed, "prompt")
     text = listed.strip() if isinstance(listed, str) else ""
@@ -156,7 +156,7 @@ def _prompt_of(prompt: object) -> list[object]:
 
 
 def _turns_of(value: object, column: str) -> list[object]:
-    listed = parsed(value)
+    listed = parse_cell(value)
     if listed is None:
         raise RowRefused("cell_missing", column=column)
     if isinstance(listed, Mapping):

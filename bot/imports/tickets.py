@@ -9,7 +9,7 @@ from typing import Final
 from bot.imports.columns import heading_words, is_about, plain_name
 from bot.imports.mail_text import said_in
 from bot.rows import Problem
-from bot.rows.problems import shown
+from bot.rows.problems import quote_value
 
 MOST_CHARACTERS: Final = 256 << 20
 _GROUPS: Final = frozenset(
@@ -295,7 +295,7 @@ def _row_of(name: str, ticket: Ticket, is_customer: Callable[[str], bool]) -> ob
     if turns and turns[-1][0] == "user":
         turns.pop()
     if not turns:
-        return Problem(ticket.line, "ticket_unanswered", {"ticket": shown(name)})
+        return Problem(ticket.line, "ticket_unanswered", {"ticket": quote_value(name)})
     return {"messages": [{"role": side, "content": text} for side, text in turns]}
 
 

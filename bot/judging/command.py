@@ -116,7 +116,7 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
             request.id, request.by, "judging.confirmed", at=request.now, judging=judging.id
         )
         await tell_status(records, judging, at=request.now, locale=request.words.language)
-    deps.wake()
+    deps.wake_runners()
     name = request.user.name
     return Card(request.words("judge.confirmed", name=name), replaces=True)
 
@@ -140,7 +140,7 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
         ):
             raise NotNow(problem=request.words("judge.over"))
         await tell_status(records, judging, at=request.now, locale=request.words.language)
-    deps.wake()
+    deps.wake_runners()
     return Text(request.words("judge.stops"), private=True)
 
 
@@ -169,7 +169,7 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     """How far the judge is; at the end what it said, and how far one can trust it."""
     judging = await records.judgings.get(notice.place.workspace, notice.subject or 0)
     evaluation = await records.evaluations.get(judging.workspace, judging.evaluation)
-    evaluation = await cards.named(evaluation, records)
+    evaluation = await cards.with_names(evaluation, records)
     title = words("judge.of", id=judging.evaluation, judge=judging.model)
     found = verdicts.load(judging.report)
     trouble = notice.details.get(_TROUBLE)

@@ -29,7 +29,7 @@ class AnswerStats(Protocol):
         """By day, then model."""
         ...
 
-    async def unanswered(
+    async def unanswered_turns(
         self,
         workspace: WorkspaceId,
         assistant: AssistantId,

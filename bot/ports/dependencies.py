@@ -89,12 +89,12 @@ class Dependencies:
     clock: Clock
     links: Links
     imports: ImportFiles
-    running: RunningAnswers
-    tokens: TokenReservations
+    running_answers: RunningAnswers
+    token_reservations: TokenReservations
     admins: frozenset[str]
     starters: Mapping[str, Sequence[Row]]
-    wake: Callable[[], None]
-    changed: Callable[[str], None]
+    wake_runners: Callable[[], None]
+    publish_change: Callable[[str], None]
     engine: LanguageEngine | None = None
     """Installs language models here; None in programs that install nothing."""
     exporter: ModelExporter | None = None
@@ -132,7 +132,7 @@ class App(Protocol):
         """Names of what changed under a topic (`room`, `notices`; `all` for any), from now on."""
         ...
 
-    async def is_quiet(self, workspace: WorkspaceId) -> bool:
+    async def is_idle(self, workspace: WorkspaceId) -> bool:
         """No job runs and every notice is delivered."""
         ...
 

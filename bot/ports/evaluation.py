@@ -55,12 +55,12 @@ class Evaluations(Protocol):
         """The one that began as the job ended."""
         ...
 
-    async def open(self) -> Sequence[Evaluation]:
+    async def list_open(self) -> Sequence[Evaluation]:
         """Confirmed and not over, oldest first, of every workspace that is not closed."""
         ...
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]: ...
-    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+    async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         """Dollars, as priced, of those confirmed since then."""
         ...
 
@@ -84,7 +84,7 @@ class Evaluations(Protocol):
         """By number, from 1, with the text of the frozen revision."""
         ...
 
-    async def pending(
+    async def pending_questions(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, *, limit: int
     ) -> Sequence[EvaluationQuestion]:
         """Those that a contender was not asked yet, by number."""
@@ -129,7 +129,7 @@ class Evaluations(Protocol):
         """To the questions with numbers above `after`, up to `until`, by number and contender."""
         ...
 
-    async def ordered(
+    async def list_ordered(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,

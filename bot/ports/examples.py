@@ -119,7 +119,7 @@ class Examples(Protocol):
         """Those with words from a channel of which not every author has agreed."""
         ...
 
-    async def standing(
+    async def current_states(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Mapping[ExampleId, tuple[int, ExampleState]]:
         """Revision and state of each."""
@@ -193,7 +193,7 @@ class ExampleCards(Protocol):
         """What a message shows now, in place of what it showed before."""
         ...
 
-    async def shown(
+    async def examples_shown_in(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Sequence[ExampleId]: ...
     def of(

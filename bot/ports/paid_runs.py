@@ -66,11 +66,11 @@ class PaidRuns(Protocol[Run, Call]):
         """Nothing is left of an estimate; False of what was confirmed."""
         ...
 
-    async def open(self) -> Sequence[Run]:
+    async def list_open(self) -> Sequence[Run]:
         """Confirmed and not over, oldest first, of every workspace that is not closed."""
         ...
 
-    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+    async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         """Dollars, as priced, of those confirmed since then."""
         ...
 

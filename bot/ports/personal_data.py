@@ -42,7 +42,7 @@ class PersonalData(Protocol):
         """Which of their questions and examples came last; another one once more are kept."""
         ...
 
-    async def edited(
+    async def examples_edited_by(
         self,
         workspace: WorkspaceId,
         user: UserId,

@@ -37,7 +37,7 @@ class Reviews(Protocol):
         """About any revision, by person."""
         ...
 
-    async def agreed(
+    async def agreed_examples(
         self,
         workspace: WorkspaceId,
         numbers: Sequence[ExampleId],

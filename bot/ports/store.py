@@ -81,7 +81,7 @@ class Workspaces(Protocol):
         ...
 
     async def count(self) -> int: ...
-    async def removed(self) -> Sequence[Workspace]:
+    async def list_removed(self) -> Sequence[Workspace]:
         """Those whose removal is reported, and those that are closed."""
         ...
 
@@ -168,7 +168,7 @@ class GuestChannels(Protocol):
 class DirectChoices(Protocol):
     """Which workspace answers a person's direct messages, on platforms where several could."""
 
-    async def chosen(self, platform: str, user: UserId) -> WorkspaceId | None: ...
+    async def chosen_workspace(self, platform: str, user: UserId) -> WorkspaceId | None: ...
     async def of(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
         """Every workspace that was ever chosen, also one that the person has left."""
         ...
@@ -190,7 +190,7 @@ class Assistants(Protocol):
         ...
 
     async def get(self, workspace: WorkspaceId, assistant: AssistantId) -> Assistant: ...
-    async def named(self, workspace: WorkspaceId, name: str) -> Assistant | None:
+    async def find_by_name(self, workspace: WorkspaceId, name: str) -> Assistant | None:
         """Upper and lower case are the same."""
         ...
 
@@ -207,7 +207,7 @@ class Assistants(Protocol):
     async def unbind(self, workspace: WorkspaceId, channel: ChannelId) -> bool: ...
     async def binding(self, workspace: WorkspaceId, channel: ChannelId) -> Binding | None: ...
     async def bindings(self, workspace: WorkspaceId) -> Sequence[Binding]: ...
-    async def answering(
+    async def answering_in(
         self, workspace: WorkspaceId, channel: ChannelId
     ) -> tuple[Assistant, Binding | None, Deployment | None] | None:
         """Who answers in a channel, and with which model: the bound one, else the default."""
@@ -301,7 +301,7 @@ class Turns(Protocol):
         """Answers given since then that have ended, and the votes on them, by model."""
         ...
 
-    async def liked(
+    async def votes_by_model(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Mapping[ModelName, tuple[int, int]]:
         """Votes for and against answers, by model; one without a vote is not there."""
@@ -366,7 +366,7 @@ class Outbox(Protocol):
         """Facts whose message is behind them, oldest first."""
         ...
 
-    async def delivered(
+    async def mark_delivered(
         self, notice: NoticeId, *, version: int, message: MessageId | None
     ) -> None: ...
     async def postpone(self, notice: NoticeId, *, until: datetime) -> None: ...
@@ -412,7 +412,7 @@ class Inbox(Protocol):
         """Done: the payload is erased."""
         ...
 
-    async def unfinished(
+    async def list_unfinished(
         self, *, after: tuple[datetime, str] | None = None, limit: int = 500
     ) -> Sequence[InboxRow]:
         """Oldest first; `after` is the moment and the key of the last one seen."""

@@ -69,7 +69,7 @@ class Snapshots(Protocol):
         """The revision of each example that it froze."""
         ...
 
-    async def forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
+    async def count_forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
         """How many rows were erased or may no longer be trained on, by the rule of `trainable`."""
         ...
 
@@ -79,7 +79,7 @@ class Snapshots(Protocol):
         """Those of the examples that the snapshot's training rows have."""
         ...
 
-    async def holding(
+    async def list_holding(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[SnapshotId]: ...
     async def forget_unused(self, at: datetime, *, limit: int = 500) -> int:
@@ -132,7 +132,7 @@ class Jobs(Protocol):
         """The last that made a model, of any method where none is named."""
         ...
 
-    async def open(self) -> Sequence[Job]:
+    async def list_open(self) -> Sequence[Job]:
         """Confirmed and not over, oldest first, of every workspace.
 
         Of a closed one only those that have begun at their hosts.
@@ -145,7 +145,7 @@ class Jobs(Protocol):
         """Request that the files of these snapshots' finished jobs are deleted at their hosts."""
         ...
 
-    async def forgetting(self) -> Sequence[Job]:
+    async def list_expiring(self) -> Sequence[Job]:
         """Finished jobs whose files are to be deleted so, of every workspace."""
         ...
 
@@ -196,7 +196,7 @@ class Jobs(Protocol):
         ...
 
     async def pings(self, workspace: WorkspaceId, job: JobId) -> Sequence[UserId]: ...
-    async def committed(self, workspace: WorkspaceId, *, since: datetime) -> float:
+    async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         """Dollars, as priced, of what was confirmed since then and reached a host, or may yet."""
         ...
 
@@ -227,7 +227,7 @@ class Models(Protocol):
         """Newest first, deleted ones left out."""
         ...
 
-    async def tainted(self, host: HostName) -> Sequence[Model]:
+    async def list_tainted(self, host: HostName) -> Sequence[Model]:
         """Of every workspace, those of a host that learned a row which was erased since."""
         ...
 

@@ -11,7 +11,7 @@ from bot.rows import Method
 
 
 class TrainingOffers(Protocol):
-    async def wanted(self) -> Sequence[Assistant]:
+    async def assistants_with_offers(self) -> Sequence[Assistant]:
         """The assistants that offer trainings by themselves, of every workspace in use."""
         ...
 

@@ -25,7 +25,7 @@ class BlindVotes(Protocol):
         """Set fields by name, only if the state is one of these."""
         ...
 
-    async def open(self) -> Sequence[BlindVote]:
+    async def list_open(self) -> Sequence[BlindVote]:
         """Not closed, oldest first, of every workspace that is not closed."""
         ...
 

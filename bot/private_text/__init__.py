@@ -8,7 +8,7 @@ from bot.private_text.finding import (
     find_private,
     may_be_private,
 )
-from bot.private_text.rows import mask_row, private_texts, row_kinds, row_texts
+from bot.private_text.row_masking import mask_row, private_texts, row_kinds, row_texts
 
 __all__ = [
     "ANY_PRIVATE_TEXT",

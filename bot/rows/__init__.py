@@ -1,7 +1,7 @@
 """The rules of training rows, with line numbers; bot and tuner check with the same module."""
 
 from bot.rows.checking import check_row, check_rows, method_of
-from bot.rows.fingerprints import fingerprint, overlapping, prompt_fingerprint
+from bot.rows.fingerprints import find_overlaps, fingerprint, prompt_fingerprint
 from bot.rows.problems import MINIMUM_ROWS, REASONS, Method, Problem
 from bot.rows.reading import read_lines
 from bot.rows.tokens import Count, content_text, count_tokens, text_tokens, tokens_of
@@ -17,9 +17,9 @@ __all__ = [
     "check_rows",
     "content_text",
     "count_tokens",
+    "find_overlaps",
     "fingerprint",
     "method_of",
-    "overlapping",
     "prompt_fingerprint",
     "read_lines",
     "telling_pieces",

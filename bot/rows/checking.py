@@ -6,7 +6,7 @@ from typing import Final, TypeGuard
 
 from bot.rows.conversation import CONTROL_MARK, check_chat
 from bot.rows.preference import OUTPUTS, check_preference
-from bot.rows.problems import Method, Problem, RowRefused, kind_of, shown
+from bot.rows.problems import Method, Problem, RowRefused, kind_of, quote_value
 from bot.rows.tokens import ROW_TOKENS, Count, count_tokens, most_tokens
 
 DEEPEST_NESTING: Final = 64
@@ -143,7 +143,7 @@ def _text_of(row: object) -> str:
             elif isinstance(value, list):
                 below += value
             elif isinstance(value, float) and not isfinite(value):
-                raise RowRefused("not_finite", number=shown(value))
+                raise RowRefused("not_finite", number=quote_value(value))
         if not below:
             return _unbroken("".join(texts))
         level = below

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from bot.rows.problems import RowRefused, kind_of, shown
+from bot.rows.problems import RowRefused, kind_of, quote_value
 from bot.rows.tokens import texts_in
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
@@ -57,7 +57,7 @@ def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list
             raise RowRefused(refusal.code, message=number, **refusal.details) from None
     # Calls at the very end are the answer that is taught; after a first result the others lack.
     if calls and messages[-1]["role"] in ("tool", "function"):
-        raise RowRefused("call_unanswered", message=len(messages), id=shown(calls.first))
+        raise RowRefused("call_unanswered", message=len(messages), id=quote_value(calls.first))
     _check_tools(holder, is_marked=is_marked)
     return messages
 
@@ -79,12 +79,12 @@ class OpenCalls:
     def check_before(self, role: str) -> None:
         """Refuse another message than a result where results are due."""
         if self and role not in ("tool", "function"):
-            raise RowRefused("call_unanswered", id=shown(self.first))
+            raise RowRefused("call_unanswered", id=quote_value(self.first))
 
     def open(self, ids: list[str]) -> None:
         for each in ids:
             if each in self._ids:
-                raise RowRefused("call_twice", id=shown(each))
+                raise RowRefused("call_twice", id=quote_value(each))
             self._ids[each] = None
 
     def open_function(self, name: str) -> None:
@@ -92,12 +92,12 @@ class OpenCalls:
 
     def answer(self, call: str) -> None:
         if call not in self._ids:
-            raise RowRefused("answer_to_nothing", id=shown(call))
+            raise RowRefused("answer_to_nothing", id=quote_value(call))
         del self._ids[call]
 
     def answer_function(self, name: str) -> None:
         if name != self._function:
-            raise RowRefused("answer_to_nothing", id=shown(name))
+            raise RowRefused("answer_to_nothing", id=quote_value(name))
         self._function = ""
 
 
@@ -106,7 +106,9 @@ def check_message(message: object, calls: OpenCalls, *, is_marked: bool) -> None
     if not isinstance(message, dict):
         raise RowRefused("message_not_object", kind=kind_of(message))
     if not _KEYS.issuperset(message):
-        raise RowRefused("key_unknown", key=shown(next(key for key in message if key not in _KEYS)))
+        raise RowRefused(
+            "key_unknown", key=quote_value(next(key for key in message if key not in _KEYS))
+        )
     role = _role_of(message)
     calls.check_before(role)
     is_plain = len(message) == 2 and "content" in message
@@ -121,7 +123,7 @@ def _check_control_tokens(value: object) -> None:
     for text in texts_in(value):
         found = _CONTROL_TOKEN.search(text)
         if found:
-            raise RowRefused("control_token", token=shown(found.group()))
+            raise RowRefused("control_token", token=quote_value(found.group()))
 
 
 def _role_of(message: Mapping[str, object]) -> str:
@@ -129,7 +131,7 @@ def _role_of(message: Mapping[str, object]) -> str:
     if role is None:
         raise RowRefused("role_missing")
     if not isinstance(role, str) or role not in _ROLES:
-        raise RowRefused("role_unknown", role=shown(role))
+        raise RowRefused("role_unknown", role=quote_value(role))
     return role
 
 
@@ -165,7 +167,7 @@ def _has_part(part: object, number: int, role: str) -> bool:
         _check_image(part.get("image_url"), role)
         return True
     if part["type"] != "text":
-        raise RowRefused("part_unknown", kind=shown(part["type"]))
+        raise RowRefused("part_unknown", kind=quote_value(part["type"]))
     text = part.get("text")
     if not isinstance(text, str):
         raise RowRefused("part_broken", part=number)
@@ -206,7 +208,7 @@ def _check_weight(weight: object, role: str) -> None:
         raise RowRefused("weight_not_for_role", role=role)
     # True and 1.0 equal 1, yet hosts refuse them.
     if type(weight) is not int or weight not in (0, 1):
-        raise RowRefused("weight_wrong", weight=shown(weight))
+        raise RowRefused("weight_wrong", weight=quote_value(weight))
 
 
 def _check_calls(message: Mapping[str, object], role: str, calls: OpenCalls) -> None:
@@ -286,7 +288,7 @@ def _check_definitions(tools: object, field: str) -> None:
         if not isinstance(function, dict) or not isinstance(name, str) or not name:
             raise RowRefused("tool_broken", field=field, tool=number)
         if not _TOOL_NAME.fullmatch(name):
-            raise RowRefused("tool_name", field=field, tool=number, name=shown(name))
+            raise RowRefused("tool_name", field=field, tool=number, name=quote_value(name))
         if not _is_schema(function.get("parameters")):
             raise RowRefused("tool_schema", field=field, tool=number)
 

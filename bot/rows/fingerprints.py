@@ -52,7 +52,7 @@ def prompt_fingerprint(row: Mapping[str, object]) -> str:
     return _hash([conversation])
 
 
-def overlapping(
+def find_overlaps(
     training: Iterable[tuple[int, Mapping[str, object]]],
     validation: Iterable[tuple[int, Mapping[str, object]]],
 ) -> Iterator[tuple[int, int]]:

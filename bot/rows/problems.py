@@ -240,7 +240,7 @@ def kind_of(value: object) -> str:
     return next((name for kind, name in names.items() if isinstance(value, kind)), "null")
 
 
-def shown(value: object) -> str:
+def quote_value(value: object) -> str:
     """Quote a value briefly, on one line and without half characters."""
     if not isinstance(value, str):
         # A number may have more digits than Python is willing to print.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Final, NoReturn
 
-from bot.rows.problems import Problem, RowRefused, shown
+from bot.rows.problems import Problem, RowRefused, quote_value
 
 LONGEST_LINE_MEBIBYTES: Final = 8
 _LONGEST_LINE = LONGEST_LINE_MEBIBYTES << 20
@@ -134,7 +134,7 @@ def _value_in(text: str) -> object:
 def _refusal_of(error: json.JSONDecodeError, text: str) -> RowRefused:
     if text.startswith(("{", "[")) and not text.endswith(("}", "]", ",")):
         return RowRefused("cut_off")
-    return RowRefused("not_json", column=error.colno, what=shown(error.msg))
+    return RowRefused("not_json", column=error.colno, what=quote_value(error.msg))
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -144,7 +144,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
-        raise RowRefused("not_finite", number=shown(digits))
+        raise RowRefused("not_finite", number=quote_value(digits))
     return number
 
 

@@ -180,7 +180,7 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
             request.id, request.by, "synthetic.confirmed", at=request.now, run=run.id
         )
         await tell_status(records, run, at=request.now, locale=request.words.language)
-    deps.wake()
+    deps.wake_runners()
     return Card(request.words("synthetic.confirmed", name=request.user.name), replaces=True)
 
 
@@ -203,7 +203,7 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
         ):
             raise NotNow(problem=request.words("synthetic.over"))
         await tell_status(records, run, at=request.now, locale=request.words.language)
-    deps.wake()
+    deps.wake_runners()
     return Text(request.words("synthetic.stops"), private=True)
 
 

@@ -88,7 +88,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
 
 
 @handlers.button(PING, Role.MEMBER)
-async def ping(request: Request, deps: Dependencies) -> Reply:
+async def toggle_ping(request: Request, deps: Dependencies) -> Reply:
     """Whoever presses it is called by name when the training has ended; a second time, not."""
     async with deps.store.writing() as records:
         job = await notices.named_job(request, records)
@@ -107,7 +107,7 @@ async def _ended(notice: Notice, job: Job, records: Records, words: Words) -> Ca
     is_asked = evaluation is not None and evaluation.is_gate
     is_in_use = job.use_when_done and job.trouble is None and not is_asked
     made = await records.models.find(job.workspace, job.model) if job.model else None
-    lines = [words("ended.model", model=made.spoken if made else job.model)]
+    lines = [words("ended.model", model=made.display_name if made else job.model)]
     state = "evaluating" if is_asked else "in_use" if is_in_use else "not_in_use"
     lines.append(words(f"ended.{state}"))
     if job.trouble_code == BY_HAND:
@@ -230,7 +230,7 @@ async def jobs(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         page = await records.jobs.page(request.id, before=before, limit=11)
         made = [await records.models.find(request.id, one.model) for one in page if one.model]
-    names = {model.name: model.spoken for model in made if model}
+    names = {model.name: model.display_name for model in made if model}
     shown, words = page[:10], request.words
     more = None
     if len(page) > len(shown):

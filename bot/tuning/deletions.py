@@ -75,8 +75,8 @@ async def delete_due(host: HostName | None, record: JobRecord, hosts: Hosts) -> 
 async def _has_due(host: HostName | None, records: Records, hosts: Hosts, *, now: datetime) -> bool:
     """Whether any step below may find work: one transaction instead of five at each look."""
     return bool(
-        await records.jobs.forgetting()
-        or (_keeps_words(host, hosts) and await records.models.tainted(host))
+        await records.jobs.list_expiring()
+        or (_keeps_words(host, hosts) and await records.models.list_tainted(host))
         or await records.remote_cleanups.due(now=now)
         or await records.undoables.due(host, now=now)
     )
@@ -94,7 +94,7 @@ def is_at(name: HostName, host: HostName | None, hosts: Hosts) -> bool:
 async def _forget_files(host: HostName | None, record: JobRecord, hosts: Hosts) -> None:
     """A team's words do not stay at a host that is not to learn from them any more."""
     async with record.store.reading() as records:
-        jobs = await records.jobs.forgetting()
+        jobs = await records.jobs.list_expiring()
     now = record.clock.now()
     for job in jobs:
         if not is_at(job.host, host, hosts) or (job.next_look is not None and job.next_look > now):
@@ -140,7 +140,7 @@ async def _delete_tainted(name: HostName | None, record: JobRecord, hosts: Hosts
     if not _keeps_words(name, hosts):
         return
     async with record.store.reading() as records:
-        tainted: Sequence[Model] = await records.models.tainted(name)
+        tainted: Sequence[Model] = await records.models.list_tainted(name)
     for model in tainted:
         try:
             await _delete_model(model.name, hosts.get(name))

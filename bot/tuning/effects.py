@@ -116,7 +116,7 @@ async def _is_stopped(record: JobRecord, job: Job) -> bool:
         await record.end(job, Phase.CANCELLED)
         return True
     async with record.store.reading() as records:
-        forbidden = await records.snapshots.forbidden(job.workspace, job.snapshot)
+        forbidden = await records.snapshots.count_forbidden(job.workspace, job.snapshot)
     if forbidden:
         await record.end(job, Phase.ABANDONED, trouble_code="permission")
     return bool(forbidden)
@@ -477,7 +477,7 @@ async def _keep_models(
             kept = replace(tuned, name=checkpoint.model, kind=kind, called=None, label=None)
             await records.models.add(job.workspace, kept)
     await records.models.add(job.workspace, tuned)
-    is_tainted = bool(await records.snapshots.forbidden(job.workspace, job.snapshot))
+    is_tainted = bool(await records.snapshots.count_forbidden(job.workspace, job.snapshot))
     if is_tainted:
         await records.models.taint(job.workspace, [job.snapshot])
     return is_tainted

@@ -135,7 +135,7 @@ async def models(request: Request, deps: Dependencies) -> Reply:
     """All models, or where one of them comes from."""
     if request.text("lineage"):
         return await of_model(request, deps)
-    return await deployments.listing(request, deps)
+    return await deployments.list_models(request, deps)
 
 
 @handlers.button("model.lineage", Role.CURATOR)
@@ -164,7 +164,7 @@ async def of_example(request: Request, deps: Dependencies) -> Reply:
     example = ExampleId(notices.number(request.argument, "example"))
     async with deps.store.reading() as records:
         await records.examples.get(request.id, example)
-        holding = set(await records.snapshots.holding(request.id, [example]))
+        holding = set(await records.snapshots.list_holding(request.id, [example]))
         jobs = [job async for job in every_job(request.id, records) if job.snapshot in holding]
     words = request.words
     lines = tuple(_job_line(job, words) for job in jobs)

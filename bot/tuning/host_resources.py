@@ -16,7 +16,7 @@ from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store
 from bot.replies import LONGEST_ACTION, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
-from bot.shown_state import outdated, stamp_of
+from bot.shown_state import outdated_refusal, stamp_of
 from bot.tuning import serving
 from bot.tuning.notices import job_id
 from bot.undo_offers import offer_undo
@@ -36,7 +36,7 @@ class OwnedResources:
 
 
 @handlers.command("hosted", Role.TRAINER)
-async def listing(request: Request, deps: Dependencies) -> Reply:
+async def list_host_resources(request: Request, deps: Dependencies) -> Reply:
     """Host by host; one that does not answer says so, and the others are listed all the same."""
     own = await _own(request, deps.store)
     used = {job.host for job in own.jobs} | {model.host for model in own.models}
@@ -67,7 +67,7 @@ async def delete_file(request: Request, deps: Dependencies) -> Reply:
         await records.audit.add(
             request.id, request.by, "file.deleted", at=request.now, file=file, job=job.id
         )
-    deps.wake()
+    deps.wake_runners()
     return Text(request.words("hosted.file_deleted", host=host.name), buttons=(undo,))
 
 
@@ -92,7 +92,7 @@ async def _question(request: Request, model: Model, records: Records) -> Card:
     action = f"model.delete_sure:{stamp}:{model.name[-HANDLE_LENGTH:]}"
     sure = Button(words("button.delete"), action, is_danger=True)
     keep = Button(words("button.keep"), "model.keep")
-    title = words("hosted.delete_model", model=model.spoken)
+    title = words("hosted.delete_model", model=model.display_name)
     return Card(title, lines=(words("hosted.for_good"),), buttons=(sure, keep))
 
 
@@ -104,15 +104,15 @@ async def delete_model(request: Request, deps: Dependencies) -> Reply:
         model = await _model(request, handle, records)
         await _refuse_answering(request, model, records)
         if shown != await _stamp(request, model, records):
-            return outdated(request, await _question(request, model, records))
+            return outdated_refusal(request, await _question(request, model, records))
         host = deps.hosts.get(model.host)
         await records.models.delete(request.id, model.name)
         undo = await _offer_undo(request, records, "model", host.name, model=model.name)
         await records.audit.add(
             request.id, request.by, "model.deleted", at=request.now, model=model.name
         )
-    deps.wake()
-    title = request.words("hosted.model_deleted", model=model.spoken)
+    deps.wake_runners()
+    title = request.words("hosted.model_deleted", model=model.display_name)
     return Card(title, buttons=(undo,), replaces=True)
 
 
@@ -138,7 +138,7 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
         await records.audit.add(
             request.id, request.by, "model.undeployed", at=request.now, model=model.name
         )
-    return Text(request.words("hosted.undeployed", model=model.spoken))
+    return Text(request.words("hosted.undeployed", model=model.display_name))
 
 
 async def _own(request: Request, store: Store) -> OwnedResources:
@@ -249,7 +249,7 @@ async def _model(request: Request, handle: str, records: Records) -> Model:
 async def _refuse_answering(request: Request, model: Model, records: Records) -> None:
     current = await records.deployments.current(request.id, model.assistant)
     if current is not None and current.model == model.name:
-        raise NotNow(problem=request.words("hosted.answering", model=model.spoken))
+        raise NotNow(problem=request.words("hosted.answering", model=model.display_name))
 
 
 def _known_files(job: Job) -> tuple[str, ...]:

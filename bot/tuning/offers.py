@@ -69,7 +69,7 @@ class TrainingOffers:
 
     async def poll(self) -> None:
         async with self._deps.store.reading() as records:
-            wanted = await records.training_offers.wanted()
+            wanted = await records.training_offers.assistants_with_offers()
         for assistant in wanted:
             try:
                 await self._look_at(assistant)
@@ -101,7 +101,7 @@ class TrainingOffers:
             assistant,
             options=offer.options,
         )
-        planned = await start.planned(request, self._deps)
+        planned = await start.plan_training(request, self._deps)
         await self._make(request, offer, planned.estimate)
 
     async def _make(self, request: Request, offer: Offer, estimate: Estimate) -> None:
@@ -130,7 +130,7 @@ class TrainingOffers:
                 at=request.now,
                 once=True,
             )
-        self._deps.changed("jobs")
+        self._deps.publish_change("jobs")
 
 
 async def _due(assistant: Assistant, records: Records) -> Offer | None:

@@ -73,7 +73,7 @@ class JobPoller:
 
     async def _open_at(self, host: HostName | None) -> Sequence[Job]:
         async with self._store.reading() as records:
-            jobs = await records.jobs.open()
+            jobs = await records.jobs.list_open()
         return [job for job in jobs if deletions.is_at(job.host, host, self._hosts)]
 
     async def _advance_all(self, batch: Sequence[Job]) -> None:

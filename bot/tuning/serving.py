@@ -81,7 +81,7 @@ async def word_serving(notice: Notice, records: Records, words: Words) -> Drawn 
     lines = [words("serving.price", price=words.price(float(str(price))))] if price else []
     lines += [words("serving.unknown")] if not price else []
     lines.append(words("serving.idle" if is_idle else "serving.until"))
-    title = words("serving.title", model=model.spoken, host=notice.details.get("host"))
+    title = words("serving.title", model=model.display_name, host=notice.details.get("host"))
     return Card(
         title,
         tuple(lines),

@@ -126,7 +126,7 @@ def _conversation(row: Row) -> Mapping[str, object]:
     return source if isinstance(source, Mapping) else {}
 
 
-def frozen(rows: Sequence[Candidate], side: Split) -> Sequence[SnapshotRow]:
+def snapshot_rows(rows: Sequence[Candidate], side: Split) -> Sequence[SnapshotRow]:
     return [SnapshotRow(row.example, row.revision, side, row.sha256, None) for row in rows]
 
 

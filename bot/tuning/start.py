@@ -87,14 +87,14 @@ class PlannedTraining:
 @handlers.button("job.start", Role.TRAINER, is_for_pages=True)
 async def start(request: Request, deps: Dependencies) -> Reply:
     """Freeze a snapshot and show what it will cost; nothing is sent to the host yet."""
-    found = await planned(request, deps)
+    found = await plan_training(request, deps)
     job = await _write_down(request, found.plan, found.estimate, store=deps.store)
     evaluation = evaluation_line(request, job, found.plan, found.in_use, deps)
     memory = await memory_line(request, found.plan, deps.engine)
     return estimate_card(request, job, found.plan, evaluation, memory)
 
 
-async def planned(request: Request, deps: Dependencies) -> PlannedTraining:
+async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining:
     """The rows, settings and price of a training, of which nothing is written down."""
     access.refuse_closed(request.workspace, request.words)
     name = HostName(request.text("host") or request.assistant.training_host)
@@ -132,7 +132,7 @@ async def planned(request: Request, deps: Dependencies) -> PlannedTraining:
 
 
 @handlers.button("job.again", Role.TRAINER)
-async def again(request: Request, deps: Dependencies) -> Reply:
+async def train_again(request: Request, deps: Dependencies) -> Reply:
     """The settings of an earlier training on today's examples, priced anew."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
@@ -167,7 +167,7 @@ async def _confirm(request: Request, deps: Dependencies, *, is_sure: bool) -> Re
             if job.estimate.price is None and not is_sure:
                 return _unpriced_card(request, job)
         await _write_confirmed(request, job, records)
-    deps.wake()
+    deps.wake_runners()
     title = request.words("start.confirmed", name=request.user.name)
     return Card(title, lines=(notices.cost_text(job, request.words),), replaces=True)
 
@@ -304,7 +304,7 @@ async def _write_down(
     request: Request, plan: TrainingPlan, estimate: Estimate, *, store: Store
 ) -> Job:
     sides = ((plan.training, Split.TRAIN), (plan.validation, Split.VALIDATION))
-    rows = [row for side in sides for row in await asyncio.to_thread(snapshot.frozen, *side)]
+    rows = [row for side in sides for row in await asyncio.to_thread(snapshot.snapshot_rows, *side)]
     frozen = await snapshot.freeze(request, plan.method, rows, store=store)
     async with store.writing() as records:
         return await records.jobs.add(request.id, _job(request, plan, estimate, frozen))

@@ -171,7 +171,7 @@ async def _request_action(request: Request, action: RequestedAction, deps: Depen
             raise NotNow(problem=words("job.over", id=job.id))
         await records.audit.add(request.id, request.by, f"job.{action}", at=request.now, job=job.id)
         await notices.tell_status(records, job, at=request.now)
-    deps.wake()
+    deps.wake_runners()
     return Text(words(f"job.asked.{action}", id=job.id), private=True)
 
 

@@ -15,7 +15,7 @@ from bot.domain import (
     Notice,
     VoteState,
 )
-from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of, named
+from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of, with_names
 from bot.evaluation.questions import exchange
 from bot.ports.store import Records
 from bot.references import moment
@@ -108,7 +108,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
         return Card(title, (words(key),))
     current = await records.deployments.current(evaluation.workspace, evaluation.assistant)
     is_used = current is not None and current.model == evaluation.model
-    verdict = found.compared.verdict
+    verdict = found.comparison.verdict
     buttons = []
     if not is_used and verdict is not Verdict.WORSE:
         buttons.append(use_button(evaluation.model, current, words))
@@ -125,7 +125,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
 
 def _verdict(found: VoteResult, evaluation: Evaluation, words: Words) -> Iterator[str]:
     first, second = (name_of(one, words) for one in evaluation.contenders)
-    result, who = found.compared, {"model": first, "against": second}
+    result, who = found.comparison, {"model": first, "against": second}
     yield words(f"vote.verdict.{result.verdict}", count=result.questions, **who)
     yield words("vote.wins", wins=found.wins, losses=found.losses, ties=found.ties, **who)
     share = result.win_share
@@ -161,7 +161,7 @@ def _kept(result: Mapping[str, object], words: Words) -> Iterator[str]:
 async def _vote(notice: Notice, records: Records) -> tuple[BlindVote, Evaluation]:
     number, workspace = EvaluationId(notice.subject or 0), notice.place.workspace
     vote = await records.blind_votes.get(workspace, number)
-    return vote, await named(await records.evaluations.get(workspace, number), records)
+    return vote, await with_names(await records.evaluations.get(workspace, number), records)
 
 
 def _title(evaluation: Evaluation, words: Words) -> str:

@@ -45,7 +45,7 @@ MOST_HOURS = 168
 async def vote(request: Request, deps: Dependencies) -> Reply:
     """How many questions go to both models, and the price; nothing is asked before the yes."""
     async with deps.store.reading() as records:
-        new = await command.wanted(request, records)
+        new = await command.requested_evaluation(request, records)
     questions = request.integer("questions") or QUESTIONS
     new = replace(new, is_vote=True, most_questions=questions, method=Method.SUPERVISED)
     evaluation, found = await command.estimate(request, new, deps)
@@ -70,7 +70,7 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
         evaluation = await command.confirm_estimate(request, records, is_vote=True, name=name)
         waiting = BlindVote(request.id, evaluation.id, VoteState.WAITING, _hours(hours))
         await records.blind_votes.add(request.id, waiting)
-    deps.wake()
+    deps.wake_runners()
     return Card(request.words("vote.confirmed", name=request.user.name), replaces=True)
 
 
@@ -107,7 +107,7 @@ async def end(request: Request, deps: Dependencies) -> Reply:
         await records.audit.add(
             request.id, request.by, "vote.ended", at=request.now, evaluation=evaluation.id
         )
-    deps.wake()
+    deps.wake_runners()
     return Text(words("vote.ending", id=evaluation.id), private=True)
 
 

@@ -16,7 +16,7 @@ NUMBER, POSITION = "number", "position"
 """Details of a card: the number of its question, and which of the cards it is."""
 
 
-def opening(evaluation: Evaluation, numbers: Sequence[int]) -> Sequence[NewNotice]:
+def opening_notices(evaluation: Evaluation, numbers: Sequence[int]) -> Sequence[NewNotice]:
     """All that is posted as the vote opens, in order."""
     asker = {ASKER: evaluation.asked_by}
     status = NewNotice(f"{STATUS}.{evaluation.id}", evaluation.place, STATUS, evaluation.id, asker)
@@ -34,14 +34,14 @@ def opening(evaluation: Evaluation, numbers: Sequence[int]) -> Sequence[NewNotic
 
 
 async def tell_status(records: Records, evaluation: Evaluation, *, at: datetime) -> None:
-    await _put(records, opening(evaluation, ())[0], at)
+    await _put(records, opening_notices(evaluation, ())[0], at)
 
 
 async def tell_ended(
     records: Records, evaluation: Evaluation, numbers: Sequence[int], *, at: datetime
 ) -> None:
     """The result as a message of its own; the cards, if there are any, say now who wrote what."""
-    for notice in opening(evaluation, numbers) if numbers else ():
+    for notice in opening_notices(evaluation, numbers) if numbers else ():
         await _put(records, notice, at)
     key = f"{ENDED}.{evaluation.id}"
     asker = {ASKER: evaluation.asked_by}

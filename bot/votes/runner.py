@@ -37,7 +37,7 @@ class VoteRunner:
         is_changed = False
         while True:
             async with self._store.reading() as records:
-                found = await records.blind_votes.open()
+                found = await records.blind_votes.list_open()
             if not any([await self._step(vote) for vote in found]):
                 return is_changed
             is_changed = True
@@ -77,7 +77,7 @@ class VoteRunner:
             ):
                 return False
             if numbers:
-                await records.outbox.announce(notices.opening(evaluation, numbers), at=now)
+                await records.outbox.announce(notices.opening_notices(evaluation, numbers), at=now)
             elif is_whole:
                 await notices.tell_ended(records, evaluation, [], at=now)
         return True

@@ -49,7 +49,7 @@ class VoteResult:
     voters: int
 
     @property
-    def compared(self) -> PairedResult:
+    def comparison(self) -> PairedResult:
         return compare_wins(self.wins, self.losses, self.ties)
 
 

@@ -56,7 +56,7 @@ class Words:
     def translations(self) -> Mapping[str, Translate]:
         """By language, what puts texts made of what was said so far into that language."""
         others = (one for one in LANGUAGES if one != self.language)
-        return {one: partial(translated, phrases=self._in(Words(one))) for one in others}
+        return {one: partial(translate_phrases, phrases=self._in(Words(one))) for one in others}
 
     def _remember(self, text: str, say: Callable[[Words, Translate], str]) -> None:
         if len(self._said) < _MOST_SAID:
@@ -66,7 +66,7 @@ class Words:
         """What is said later may hold what was said before."""
         found: dict[str, str] = {}
         for text, say in tuple(self._said.items()):
-            found[text] = say(other, partial(translated, phrases=found))
+            found[text] = say(other, partial(translate_phrases, phrases=found))
         return found
 
     def error(self, error: AttuneError) -> str:
@@ -132,7 +132,7 @@ def language_of(question: str, locale: str | None) -> str:
     return "en" if is_latin and not _HAN.search(question) else best_language(locale)
 
 
-def translated(text: str, phrases: Mapping[str, str]) -> str:
+def translate_phrases(text: str, phrases: Mapping[str, str]) -> str:
     """The text with each phrase that stands in it by itself in the other language."""
     if text in phrases:
         return phrases[text]

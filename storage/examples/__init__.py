@@ -1,5 +1,5 @@
 """Examples: what the assistant is taught, with its revisions, authors and tags."""
 
-from storage.examples.keeping import Examples
+from storage.examples.repository import Examples
 
 __all__ = ["Examples"]

@@ -107,7 +107,7 @@ def of_assistant(workspace: WorkspaceId, assistant: AssistantId) -> ColumnElemen
     return and_(examples.c.workspace == workspace, examples.c.assistant == assistant)
 
 
-def matching(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
+def filter_conditions(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
     wanted = {
         "assistant": filters.assistant,
         "state": filters.state,

@@ -59,7 +59,9 @@ def text_columns_of(row: Row | None) -> dict[str, object]:
     }
 
 
-def kept(example: NewExample, workspace: WorkspaceId, number: int, *, at: datetime) -> Example:
+def stored_example(
+    example: NewExample, workspace: WorkspaceId, number: int, *, at: datetime
+) -> Example:
     """What a new example has become, without asking the database."""
     return Example(
         id=ExampleId(number),

@@ -179,7 +179,7 @@ class TestWorkspaces:
         async with store.reading() as records:
             assert [each.id for each in await records.workspaces.page()] == [FOREIGN]
             assert await records.examples.count(HOME, ExampleFilter()) == 0
-            assert await records.inbox.unfinished() == []
+            assert await records.inbox.list_unfinished() == []
 
 
 class TestRoles:
@@ -234,7 +234,7 @@ class TestAssistants:
             await records.workspaces.add(Workspace(HOME, "Home", Sources.FORMS))
             kept = await records.assistants.add(HOME, an_assistant("Émile"))
 
-            assert await records.assistants.named(HOME, "éMILE") == kept
+            assert await records.assistants.find_by_name(HOME, "éMILE") == kept
 
     async def test_a_second_of_the_same_name_is_refused(self, store: Store) -> None:
         await furnished(store)
@@ -259,7 +259,7 @@ class TestAssistants:
 
             await records.assistants.update(HOME, changed)
 
-            assert await records.assistants.named(HOME, "eva") == changed
+            assert await records.assistants.find_by_name(HOME, "eva") == changed
 
     async def test_one_that_is_not_there_is_not_found(self, store: Store) -> None:
         async with store.reading() as records:
@@ -281,7 +281,7 @@ class TestAssistants:
 
     async def test_nobody_answers_where_there_is_no_assistant(self, store: Store) -> None:
         async with store.reading() as records:
-            assert await records.assistants.answering(HOME, GENERAL) is None
+            assert await records.assistants.answering_in(HOME, GENERAL) is None
 
     async def test_the_bound_one_answers_else_the_default(self, store: Store) -> None:
         default = await furnished(store)
@@ -294,8 +294,8 @@ class TestAssistants:
                     HOME, bound.id, model=ModelName(model), host=HOST, by=ANN, at=NOW, after=None
                 )
 
-            here = await records.assistants.answering(HOME, GENERAL)
-            elsewhere = await records.assistants.answering(HOME, RANDOM)
+            here = await records.assistants.answering_in(HOME, GENERAL)
+            elsewhere = await records.assistants.answering_in(HOME, RANDOM)
 
         assert here == (bound, binding, deployment)
         assert elsewhere == (replace(an_assistant(), id=default), None, None)
@@ -601,7 +601,7 @@ class TestSnapshots:
             await records.examples.revise(HOME, example.id, a_row("three"), BOB, at=NOW)
 
             assert await texts_of(records, snapshot.id) == [a_row("one")]
-            assert await records.snapshots.forbidden(HOME, snapshot.id) == 0
+            assert await records.snapshots.count_forbidden(HOME, snapshot.id) == 0
 
     async def test_an_erased_row_leaves_its_hash(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -616,7 +616,7 @@ class TestSnapshots:
             rows = [row async for row in records.snapshots.rows(HOME, snapshot.id)]
             assert [row.row for row in rows] == [None, a_row("two")]
             assert rows[0].sha256 == hash_of("one")
-            assert await records.snapshots.forbidden(HOME, snapshot.id) == 1
+            assert await records.snapshots.count_forbidden(HOME, snapshot.id) == 1
 
     async def test_consent_taken_back_forbids_rows(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -625,7 +625,7 @@ class TestSnapshots:
             snapshot = await frozen(records, assistant, "one", "two")
             await records.consents.put(HOME, Consent(ANN, 1, given=False, at=NOW))
 
-            assert await records.snapshots.forbidden(HOME, snapshot.id) == 2
+            assert await records.snapshots.count_forbidden(HOME, snapshot.id) == 2
 
     async def test_snapshots_that_hold_an_example_are_named(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -635,9 +635,9 @@ class TestSnapshots:
             second = await frozen(records, assistant, "one")
             one, two = await records.examples.page(HOME, ExampleFilter())
 
-            assert await records.snapshots.holding(HOME, [one.id]) == [first.id, second.id]
-            assert await records.snapshots.holding(HOME, [two.id]) == [first.id]
-            assert await records.snapshots.holding(HOME, [ExampleId(99)]) == []
+            assert await records.snapshots.list_holding(HOME, [one.id]) == [first.id, second.id]
+            assert await records.snapshots.list_holding(HOME, [two.id]) == [first.id]
+            assert await records.snapshots.list_holding(HOME, [ExampleId(99)]) == []
 
 
 class TestJobs:
@@ -743,7 +743,7 @@ class TestJobs:
             for phase in Phase:
                 await records.jobs.add(HOME, replace(a_job(snapshot, phase), phase=phase))
 
-            everywhere = await records.jobs.open()
+            everywhere = await records.jobs.list_open()
 
             assert [job.phase for job in everywhere] == [
                 Phase.CONFIRMED,
@@ -773,7 +773,7 @@ class TestJobs:
                 await records.jobs.add(HOME, replace(job, host_job=host_job))
             await records.jobs.add(HOME, an_estimate(snapshot, "estimate"))
 
-            assert await records.jobs.committed(HOME, since=NOW) == 4 * 0.25
+            assert await records.jobs.committed_cost(HOME, since=NOW) == 4 * 0.25
 
     async def test_only_finished_jobs_forget_their_files(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -784,7 +784,7 @@ class TestJobs:
 
             await records.jobs.forget_files(HOME, [snapshot.id], at=NOW)
 
-            assert [job.phase for job in await records.jobs.forgetting()] == [Phase.SUCCEEDED]
+            assert [job.phase for job in await records.jobs.list_expiring()] == [Phase.SUCCEEDED]
 
     async def test_leavings_are_kept_until_they_are_gone(self, store: Store) -> None:
         left = RemoteCleanup(HOST, "start-1", "ftjob-1", ("file-1", "file-2"), NOW)
@@ -814,7 +814,7 @@ class TestJobs:
         async with store.writing() as records:
             await records.outbox.put("end", PLACE, "end", details={"n": 1}, at=NOW, once=True)
             (notice,) = await records.outbox.due(now=NOW)
-            await records.outbox.delivered(notice.id, version=1, message=MessageId("1"))
+            await records.outbox.mark_delivered(notice.id, version=1, message=MessageId("1"))
 
             await records.outbox.put("end", PLACE, "end", details={"n": 2}, at=NOW, once=True)
 
@@ -1028,7 +1028,7 @@ class TestOutbox:
             assert (notice.details, notice.version, notice.delivered) == ({"a": [1]}, 1, 0)
             assert not await records.outbox.is_empty()
 
-            await records.outbox.delivered(notice.id, version=1, message=MessageId("9"))
+            await records.outbox.mark_delivered(notice.id, version=1, message=MessageId("9"))
 
             assert await records.outbox.due(now=NOW) == []
             assert await records.outbox.is_empty()
@@ -1042,7 +1042,7 @@ class TestOutbox:
             (notice,) = await records.outbox.due(now=NOW)
             await records.outbox.put("k", PLACE, "job", details={"b": 2}, at=later(1))
 
-            await records.outbox.delivered(notice.id, version=1, message=MessageId("9"))
+            await records.outbox.mark_delivered(notice.id, version=1, message=MessageId("9"))
 
             (again,) = await records.outbox.due(now=later(1))
             assert (again.id, again.version, again.delivered) == (notice.id, 2, 1)
@@ -1082,7 +1082,7 @@ class TestOutbox:
         async with store.writing() as records:
             await records.outbox.put("k", PLACE, "job", at=NOW)
             (notice,) = await records.outbox.due(now=NOW)
-            await records.outbox.delivered(notice.id, version=1, message=MessageId("9"))
+            await records.outbox.mark_delivered(notice.id, version=1, message=MessageId("9"))
             await records.outbox.put("k", PLACE, "job", at=NOW)
 
             await records.outbox.move(notice.id, there)
@@ -1119,7 +1119,7 @@ class TestInbox:
             await records.inbox.begin("b")
             await records.inbox.finish("c")
 
-            rows = await records.inbox.unfinished()
+            rows = await records.inbox.list_unfinished()
 
         assert [(row.key, row.payload, row.attempts, row.has_begun) for row in rows] == [
             ("a", "of a", 1, False),
@@ -1134,7 +1134,7 @@ class TestInbox:
 
             await records.inbox.begin("a")
 
-            assert await records.inbox.unfinished() == []
+            assert await records.inbox.list_unfinished() == []
 
     async def test_old_keys_are_forgotten_only_when_done(self, store: Store) -> None:
         async with store.writing() as records:
@@ -1286,7 +1286,7 @@ async def test_an_evaluation_is_asked_question_by_question(store: Store) -> None
         ]
         await records.evaluations.add_questions(HOME, made.id, questions)
         await records.evaluations.add_questions(HOME, made.id, questions)
-        first, second = await records.evaluations.pending(HOME, made.id, 0, limit=2)
+        first, second = await records.evaluations.pending_questions(HOME, made.id, 0, limit=2)
         await records.evaluations.ask(HOME, made.id, 0, [first.number, second.number])
         answer = EvaluationAnswer(first.number, 0, AnswerState.DONE, "Hi", scores={"score": 0.5})
         await records.evaluations.put(HOME, made.id, answer)
@@ -1296,13 +1296,13 @@ async def test_an_evaluation_is_asked_question_by_question(store: Store) -> None
 
     async with store.writing() as records:
         assert again == made
-        assert await records.evaluations.open() == [made]
+        assert await records.evaluations.list_open() == [made]
         assert [q.row for q in await records.evaluations.questions(HOME, made.id)] == [
             a_row("one"),
             a_row("two"),
             a_row("three"),
         ]
-        (left,) = await records.evaluations.pending(HOME, made.id, 0, limit=9)
+        (left,) = await records.evaluations.pending_questions(HOME, made.id, 0, limit=9)
         assert left.number == second.number
         assert await records.evaluations.mark_outcome_unknown(HOME, made.id, [0]) == 1
         assert await records.evaluations.count_answers(HOME, made.id) == 2
@@ -1352,7 +1352,7 @@ async def test_an_evaluation_that_is_over_changes_no_more(store: Store) -> None:
         assert kept == replace(made, state=EvaluationState.DONE, report=report)
         assert await records.evaluations.open_in(HOME) == []
         assert await records.evaluations.page(HOME) == [kept]
-        assert await records.evaluations.committed(HOME, since=NOW) == 0.5
+        assert await records.evaluations.committed_cost(HOME, since=NOW) == 0.5
 
 
 async def test_an_estimate_of_an_evaluation_goes_with_time(store: Store) -> None:
@@ -1362,6 +1362,6 @@ async def test_an_estimate_of_an_evaluation_goes_with_time(store: Store) -> None
         await records.evaluations.add(HOME, estimate)
 
         assert await records.evaluations.page(HOME) == []
-        assert await records.evaluations.committed(HOME, since=NOW) == 0.0
+        assert await records.evaluations.committed_cost(HOME, since=NOW) == 0.0
         assert await records.evaluations.forget_estimates(NOW) == 0
         assert await records.evaluations.forget_estimates(later(1)) == 1

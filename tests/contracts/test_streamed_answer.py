@@ -272,7 +272,7 @@ async def answer(platform: Platform, *, standing: MessageId | None = None) -> Me
         noted.append(message)
 
     now = asyncio.get_running_loop().time
-    stream = Stream(pieces(platform), posted, lambda: BUTTONS, standing=standing)
+    stream = Stream(pieces(platform), posted, lambda: BUTTONS, unfinished_message=standing)
     async with platform.writer(is_new=standing is None) as writer:
         first = await StreamedAnswer(writer, stream, now=now).run()
     assert noted[-1] == first

@@ -59,7 +59,7 @@ class FakeApp:
     async def watch(self, topic: str) -> AsyncIterator[str]:
         yield topic
 
-    async def is_quiet(self, workspace: WorkspaceId) -> bool:
+    async def is_idle(self, workspace: WorkspaceId) -> bool:
         return not self.is_busy()
 
     async def has_closed(self, platform: str) -> bool:

@@ -84,7 +84,7 @@ class FakePlatform:
             text += piece
             if message is None:
                 message = await self.post(place, Text(text), key=key)
-                await stream.posted(message)
+                await stream.on_posted(message)
             self.posts[key] = Text(text)
         if message is None:
             raise EmptyAnswer

@@ -57,7 +57,7 @@ class Usage:
     reasoning_tokens: int = 0
     """Those of the completion that belong to what was thought before it."""
 
-    def shown(self) -> dict[str, int]:
+    def to_json(self) -> dict[str, int]:
         return {
             "prompt_tokens": self.prompt_tokens,
             "completion_tokens": self.completion_tokens,

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from tuner.api.answer_options import answer_options_of
 from tuner.api.answering import (
     EVENT_STREAM,
     NO_CACHE,
@@ -29,6 +28,7 @@ from tuner.api.answering import (
 )
 from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.logprobs import shown_logprobs
+from tuner.api.output_constraints import output_constraints_of
 from tuner.api.request_body import json_body, read_as
 from tuner.api.schemas import CreateChat
 from tuner.conversation import read_messages
@@ -118,7 +118,7 @@ async def _ask(place: ApiDependencies, wanted: CreateChat) -> Generation:
         most_tokens=min(limits, default=None),
         top_logprobs=(wanted.top_logprobs or 0) if wanted.logprobs else None,
     )
-    return await ask(place, wanted.model, messages, sampling, answer_options_of(wanted))
+    return await ask(place, wanted.model, messages, sampling, output_constraints_of(wanted))
 
 
 async def _whole(completion: Completion, answer: Generation) -> dict[str, object]:
@@ -126,7 +126,7 @@ async def _whole(completion: Completion, answer: Generation) -> dict[str, object
     return {
         **completion.head("chat.completion"),
         "choices": [_shown(completion, index, choice) for index, choice in enumerate(choices)],
-        "usage": completion.usage.shown(),
+        "usage": completion.usage.to_json(),
     }
 
 
@@ -178,7 +178,7 @@ async def _events(
                 )
             begun.add(piece.choice)
     if with_usage:
-        yield event({**head, "choices": [], "usage": completion.usage.shown()})
+        yield event({**head, "choices": [], "usage": completion.usage.to_json()})
     yield b"data: [DONE]\n\n"
 
 

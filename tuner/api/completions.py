@@ -114,7 +114,7 @@ async def _whole(
         for number, (echo, answer) in enumerate(answers)
         for index, choice in enumerate(await collect_choices(usage, answer))
     ]
-    return {**head, "choices": shown, "usage": usage.shown()}
+    return {**head, "choices": shown, "usage": usage.to_json()}
 
 
 async def _events(
@@ -138,5 +138,5 @@ async def _events(
                     choice = _choice(place, text, piece.finish_reason, logprobs)
                     yield event({**head, "choices": [choice]})
     if with_usage:
-        yield event({**head, "choices": [], "usage": usage.shown()})
+        yield event({**head, "choices": [], "usage": usage.to_json()})
     yield b"data: [DONE]\n\n"

@@ -62,7 +62,7 @@ async def create_file(request: Request) -> dict[str, object]:
             raise ClientDisconnected from error
         arrival = await asyncio.to_thread(_examine, form, draft, file, place.max_rows)
         stored = await asyncio.to_thread(place.files.keep, draft, arrival)
-    return shown(stored)
+    return file_object(stored)
 
 
 @router.get("/files", dependencies=[BODILESS])
@@ -77,12 +77,12 @@ def list_files(request: Request) -> dict[str, object]:
         newest_first=order == "desc",
         purpose=request.query_params.get("purpose"),
     )
-    return with_ends(envelope([shown(row) for row in rows], page), empty="")
+    return with_ends(envelope([file_object(row) for row in rows], page), empty="")
 
 
 @router.get("/files/{file_id}", dependencies=[BODILESS])
 def retrieve_file(request: Request, file_id: str) -> dict[str, object]:
-    return shown(dependencies_of(request).files.get(file_id))
+    return file_object(dependencies_of(request).files.get(file_id))
 
 
 @router.delete("/files/{file_id}", dependencies=[BODILESS])
@@ -231,7 +231,7 @@ def _chunks(file: IO[bytes]) -> Iterator[bytes]:
             yield chunk
 
 
-def shown(stored: StoredFile) -> dict[str, object]:
+def file_object(stored: StoredFile) -> dict[str, object]:
     body: dict[str, object] = {
         "id": stored.id,
         "object": "file",

@@ -16,7 +16,7 @@ from tuner.api.paging import envelope, page_of, with_ends
 from tuner.api.request_body import BODILESS, json_body, read_as
 from tuner.api.schemas import LARGEST_SEED, CreateJob, SupervisedNumbers
 from tuner.errors import ApiError, Unknown
-from tuner.file_checks import refuse_few
+from tuner.job_file_checks import refuse_few
 from tuner.store import jobs, models
 from tuner.store.events import Event, events_page
 from tuner.store.files import StoredFile
@@ -47,12 +47,12 @@ def list_jobs(request: Request) -> dict[str, object]:
         metadata=pairs,
         is_without_metadata=request.query_params.get("metadata") == "null",
     )
-    return envelope([shown(job) for job in found], page)
+    return envelope([job_object(job) for job in found], page)
 
 
 @router.get("/{job_id}", dependencies=[BODILESS])
 def retrieve_job(request: Request, job_id: str) -> dict[str, object]:
-    return shown(dependencies_of(request).jobs.get(job_id))
+    return job_object(dependencies_of(request).jobs.get(job_id))
 
 
 @router.post("/{job_id}/cancel", dependencies=[BODILESS])
@@ -92,7 +92,7 @@ def list_checkpoints(request: Request, job_id: str) -> dict[str, object]:
 def _steer(request: Request, action: Callable[[str], Job], job_id: str) -> dict[str, object]:
     job = action(job_id)
     dependencies_of(request).runner.wake()
-    return shown(job)
+    return job_object(job)
 
 
 def _metadata_pairs(request: Request) -> dict[str, str]:
@@ -130,7 +130,7 @@ def _create(place: ApiDependencies, body: dict[str, object]) -> dict[str, object
         _check(place, connection, order)
         job = jobs.create(connection, order, base=named_base(order.model))
     place.runner.wake()
-    return shown(job)
+    return job_object(job)
 
 
 def _refuse_reinforcement(body: Mapping[str, object]) -> None:
@@ -235,7 +235,7 @@ def _check_file(stored: StoredFile, order: JobRequest, *, param: str) -> None:
         )
 
 
-def shown(job: Job) -> dict[str, object]:
+def job_object(job: Job) -> dict[str, object]:
     has_model = job.status is jobs.Status.SUCCEEDED
     return {
         "id": job.id,

@@ -152,11 +152,11 @@ def part(text: str, logprobs: Sequence[TokenLogprob] = ()) -> dict[str, object]:
         "type": "output_text",
         "text": text,
         "annotations": [],
-        "logprobs": shown(logprobs),
+        "logprobs": output_items(logprobs),
     }
 
 
-def shown(logprobs: Sequence[TokenLogprob]) -> list[dict[str, object]]:
+def output_items(logprobs: Sequence[TokenLogprob]) -> list[dict[str, object]]:
     return [
         {
             **_likeliness(each.token, each.logprob),

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from tuner.api.answer_options import answer_options_of
 from tuner.api.answering import (
     EVENT_STREAM,
     NO_CACHE,
@@ -30,15 +29,16 @@ from tuner.api.answering import (
     writes_tokens,
 )
 from tuner.api.dependencies import ApiDependencies, dependencies_of
+from tuner.api.output_constraints import output_constraints_of
 from tuner.api.request_body import json_body, read_as
 from tuner.api.response_items import (
     as_chat,
     call_items,
     messages_of,
+    output_items,
     part,
     reasoning_item,
     reasoning_part,
-    shown,
     text_item,
 )
 from tuner.api.schemas import CreateChat, CreateResponse
@@ -77,11 +77,11 @@ WITHOUT_TOKENS: NeutralValues = {
 class Answer:
     """The response object, as it is before, while and after the text comes."""
 
-    wanted: CreateResponse
+    request: CreateResponse
     usage: Usage
     id: str = field(default_factory=lambda: f"resp_{secrets.token_hex(24)}")
     item_id: str = field(default_factory=lambda: f"msg_{secrets.token_hex(24)}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    created_at: int = field(default_factory=lambda: int(time.time()))
     reasoning_id: str = field(default_factory=lambda: f"rs_{secrets.token_hex(24)}")
     calls: list[dict[str, object]] = field(default_factory=list)
     has_reasoning: bool = False
@@ -89,14 +89,14 @@ class Answer:
     is_thinking: bool = False
     """Whether that item is not at its end yet."""
 
-    def shown(self, choice: Choice | None = None) -> dict[str, object]:
+    def to_json(self, choice: Choice | None = None) -> dict[str, object]:
         """In progress without a choice, and ended with one."""
-        wanted, is_cut = self.wanted, choice is not None and choice.finish_reason == "length"
+        wanted, is_cut = self.request, choice is not None and choice.finish_reason == "length"
         ended = "incomplete" if is_cut else "completed"
         return {
             "id": self.id,
             "object": "response",
-            "created_at": self.created,
+            "created_at": self.created_at,
             "completed_at": None if choice is None or is_cut else int(time.time()),
             "status": "in_progress" if choice is None else ended,
             "background": False,
@@ -161,7 +161,7 @@ async def create_response(request: Request) -> Response:
     has_tools = writes_tokens(place, wanted.model)
     said = read_messages(messages_of(wanted), with_tools=has_tools, where="input")
     asked = {"messages": [{"role": "user", "content": ""}], **as_chat(wanted)}
-    options = answer_options_of(read_as(CreateChat, asked))
+    options = output_constraints_of(read_as(CreateChat, asked))
     sampling = Sampling(
         temperature=wanted.temperature,
         top_p=wanted.top_p,
@@ -200,13 +200,13 @@ def _instructions(wanted: CreateResponse) -> list[dict[str, object]]:
 
 async def _whole(answer: Answer, generation: Generation) -> dict[str, object]:
     [choice] = await collect_choices(answer.usage, generation)
-    return answer.shown(choice)
+    return answer.to_json(choice)
 
 
 async def _events(answer: Answer, generation: Generation) -> AsyncIterator[bytes]:
     numbered, choice = _Events(), Choice()
-    yield numbered.event("response.created", response=answer.shown())
-    yield numbered.event("response.in_progress", response=answer.shown())
+    yield numbered.event("response.created", response=answer.to_json())
+    yield numbered.event("response.in_progress", response=answer.to_json())
     async with aclosing(stream_counting_usage(answer.usage, generation)) as pieces:
         async for piece in pieces:
             is_first = not choice.text
@@ -215,7 +215,7 @@ async def _events(answer: Answer, generation: Generation) -> AsyncIterator[bytes
                 yield told
     for told in _rest(numbered, answer, choice):
         yield told
-    ended = answer.shown(choice)
+    ended = answer.to_json(choice)
     yield numbered.event(f"response.{ended['status']}", response=ended)
 
 
@@ -244,7 +244,7 @@ def _deltas(
             yield from _thoughts_end(numbered, answer, choice)
         if is_first:
             yield from _text_begins(numbered, answer)
-        logprobs = shown(piece.logprobs)
+        logprobs = output_items(piece.logprobs)
         kind = "response.output_text.delta"
         yield numbered.event(kind, **_place(answer), delta=piece.text, logprobs=logprobs)
 
@@ -284,7 +284,7 @@ def _item_ends(
 ) -> Iterator[bytes]:
     """A call comes whole, so its beginning and its end stand here together."""
     if item["type"] == "message":
-        place, logprobs = _place(answer), shown(choice.logprobs)
+        place, logprobs = _place(answer), output_items(choice.logprobs)
         text = choice.text
         yield numbered.event("response.output_text.done", **place, text=text, logprobs=logprobs)
         whole = part(text, choice.logprobs)

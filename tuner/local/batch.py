@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 from transformers import DynamicCache, PreTrainedModel
 
 from tuner.local.adapters import Adapter, AdapterBank
-from tuner.local.replies import Reply, chosen
+from tuner.local.replies import Reply, sample_tokens
 
 MOST_ROWS = 32
 CHUNK = 512
@@ -235,7 +235,7 @@ class Batch:
             use_cache=True,
             logits_to_keep=1,
         )
-        last = chosen(rows.replies, out.logits[:, -1])
+        last = sample_tokens(rows.replies, out.logits[:, -1])
         return Rows(rows.replies, rows.seen, rows.cache, last)
 
     def _tensor(self, values: Sequence[Sequence[int]]) -> torch.Tensor:

@@ -175,7 +175,7 @@ class Local:
                 choice=choice,
                 prompt=prompt,
                 sampling=asked.sampling,
-                drawing=drawing,
+                sampling_parameters=drawing,
                 adapter=adapter,
                 most_tokens=most,
                 stop_token_ids=loaded.stop_token_ids,
@@ -184,7 +184,7 @@ class Local:
                 matcher=self._matcher(loaded, asked, arguments),
                 opener=opener,
                 has_parallel_calls=asked.has_parallel_calls,
-                tell=lambda reply, piece: self._told.append((reply, piece)),
+                on_delta=lambda reply, piece: self._told.append((reply, piece)),
             )
             for choice in range(asked.sampling.choices)
         ]
@@ -380,13 +380,13 @@ class Local:
             choice=0,
             prompt=prompt,
             sampling=Sampling(),
-            drawing=loaded.defaults.drawing,
+            sampling_parameters=loaded.defaults.sampling_parameters,
             adapter=None,
             most_tokens=2,
             stop_token_ids=loaded.stop_token_ids,
             tokenizer=loaded.tokenizer,
             may_call=False,
-            tell=lambda *_: None,
+            on_delta=lambda *_: None,
         )
         loaded.batch.waiting.append(nobody)
 

@@ -28,7 +28,7 @@ class SamplingParameters:
 class GenerationDefaults:
     """A base's `generation_config.json`; a base that does not ask to be drawn from is not."""
 
-    drawing: SamplingParameters = SamplingParameters(temperature=0.0)
+    sampling_parameters: SamplingParameters = SamplingParameters(temperature=0.0)
     most_tokens: int = MOST_TOKENS
 
     @classmethod
@@ -44,7 +44,7 @@ class GenerationDefaults:
 
     def sampling_for(self, asked: Sampling) -> SamplingParameters:
         """Of several answers to one question none shall be the other's copy."""
-        own = self.drawing
+        own = self.sampling_parameters
         temperature = own.temperature or (1.0 if asked.choices > 1 else 0.0)
         return SamplingParameters(
             temperature=temperature if asked.temperature is None else asked.temperature,

@@ -16,7 +16,7 @@ Tensors = dict[str, torch.Tensor]
 Figures = tuple[float, float]
 
 
-def preferring(
+def make_preference_trainer(
     model: PreTrainedModel | PeftModel,
     arguments: dict[str, object],
     tokenizer: Tokenizer,

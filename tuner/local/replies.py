@@ -32,13 +32,13 @@ class Reply:
     choice: int
     prompt: Sequence[int]
     sampling: Sampling
-    drawing: SamplingParameters
+    sampling_parameters: SamplingParameters
     adapter: Path | None
     most_tokens: int
     stop_token_ids: frozenset[int]
     tokenizer: Tokenizer
     may_call: bool
-    tell: Callable[["Reply", Delta | BaseException], None]
+    on_delta: Callable[["Reply", Delta | BaseException], None]
     matcher: Matcher | None = None
     opener: str = ""
     has_parallel_calls: bool = True
@@ -69,17 +69,17 @@ class Reply:
 
     @property
     def is_greedy(self) -> bool:
-        return self.drawing.temperature == 0
+        return self.sampling_parameters.temperature == 0
 
     @property
     def has_penalty(self) -> bool:
         wanted = self.sampling
-        is_penalised = self.drawing.repetition_penalty != 1
+        is_penalised = self.sampling_parameters.repetition_penalty != 1
         return bool(wanted.presence_penalty or wanted.frequency_penalty or is_penalised)
 
     def penalise(self, scores: torch.Tensor) -> None:
         """Lower what has been said, in place, as transformers' and OpenAI's formulas have it."""
-        if (penalty := self.drawing.repetition_penalty) != 1:
+        if (penalty := self.sampling_parameters.repetition_penalty) != 1:
             seen = torch.tensor(sorted({*self.prompt, *self._counts}), device=scores.device)
             one = scores[seen]
             scores[seen] = torch.where(one < 0, one * penalty, one / penalty)
@@ -92,8 +92,12 @@ class Reply:
 
     def draw(self, scores: torch.Tensor) -> int:
         """By chance, as hot as was asked; of what is likely enough."""
-        likely = torch.softmax(scores.float() / self.drawing.temperature, dim=-1)
-        point, top_p, top_k = self._chance.random(), self.drawing.top_p, self.drawing.top_k
+        likely = torch.softmax(scores.float() / self.sampling_parameters.temperature, dim=-1)
+        point, top_p, top_k = (
+            self._chance.random(),
+            self.sampling_parameters.top_p,
+            self.sampling_parameters.top_k,
+        )
         if top_p >= 1 and not top_k:
             at = torch.searchsorted(likely.cumsum(0), point * float(likely.sum()))
             return min(int(at), len(likely) - 1)
@@ -166,7 +170,7 @@ class Reply:
         said, rest = self._text[:upto], self._text[upto:]
         self._logprobs.clear()
         if said:
-            self.tell(self, Delta(self.choice, reasoning=said))
+            self.on_delta(self, Delta(self.choice, reasoning=said))
         if at >= 0:
             self._is_reasoning, self._has_reasoned = False, True
             rest = rest.removeprefix(ANSWER).lstrip()
@@ -187,12 +191,12 @@ class Reply:
             said = self._text[self._told : upto]
             self._told = upto
             logprobs, self._logprobs = self._logprobs, []
-            self.tell(self, Delta(self.choice, said, logprobs=logprobs))
+            self.on_delta(self, Delta(self.choice, said, logprobs=logprobs))
 
     def _end(self, reason: str) -> bool:
         calls: Sequence[Mapping[str, object]] = ()
         if self._is_reasoning:
-            self.tell(self, Delta(self.choice, reasoning=self._text))
+            self.on_delta(self, Delta(self.choice, reasoning=self._text))
             self._text = ""
         if self.may_call:
             self._text, calls = calls_in(self._text)
@@ -200,11 +204,11 @@ class Reply:
         self._say(len(self._text))
         reason = "tool_calls" if calls else reason
         logs = self._logprobs
-        self.tell(self, Delta(self.choice, "", self.spent, reason, calls, logprobs=logs))
+        self.on_delta(self, Delta(self.choice, "", self.spent, reason, calls, logprobs=logs))
         return True
 
 
-def chosen(replies: Sequence[Reply], scores: torch.Tensor) -> list[int]:
+def sample_tokens(replies: Sequence[Reply], scores: torch.Tensor) -> list[int]:
     """The next token of each reply, given a row of scores for each."""
     # What the model thought, before it is bent to what was asked for.
     logs = {

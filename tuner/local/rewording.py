@@ -38,7 +38,7 @@ _KEPT = frozenset(["no", "not", "never", "none", "nor", "without", "cannot"])
 _END = "?.!？。！"
 
 
-def reworded(row: dict[str, object], rng: random.Random) -> dict[str, object]:
+def reword(row: dict[str, object], rng: random.Random) -> dict[str, object]:
     """The same row, with another wording of the question before its only answer.
 
     Rows with tools, with several answers or with a long question come back unchanged.

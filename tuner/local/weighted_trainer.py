@@ -79,7 +79,7 @@ class WeightedSFTTrainer(Trainer):
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
         assert num_items_in_batch is not None
-        found = measured(model, inputs, self._token_weights)
+        found = measure_loss(model, inputs, self._token_weights)
         self._answers.append(found.answers.detach())
         self._recalled.append(found.recalled)
         return found.loss / num_items_in_batch * self.accelerator.num_processes
@@ -117,7 +117,7 @@ class WeightedSFTTrainer(Trainer):
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            found = measured(self.model, inputs, self._token_weights)
+            found = measure_loss(self.model, inputs, self._token_weights)
         self.model.train(was_training)
         return found.answers
 
@@ -140,7 +140,7 @@ class Collator:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredLoss:
     """`answers`: summed loss, summed weight of the tokens guessed right, and summed weight, of the
     answers alone. `recalled`: for each row 1 where its whole answer was guessed right, else 0."""
 
@@ -149,9 +149,9 @@ class Measured:
     recalled: torch.Tensor
 
 
-def measured(
+def measure_loss(
     model: torch.nn.Module, inputs: Mapping[str, torch.Tensor], token_weights: TokenWeights
-) -> Measured:
+) -> MeasuredLoss:
     """The summed loss by weight; what has no weight costs no row of the model's last matrix."""
     weights, answers = token_weights.of(inputs)
     places = (weights != 0).any(dim=0).nonzero().squeeze(1)
@@ -171,7 +171,7 @@ def measured(
     told = (losses.detach() * answer, right * answer, answer)
     missed = ((1 - right) * answer).detach()
     misses = torch.zeros(len(mask), device=mask.device).index_add(0, rows, missed)
-    return Measured(
+    return MeasuredLoss(
         (losses * weights[mask]).sum(),
         torch.stack([each.sum() for each in told]),
         (misses == 0).float(),

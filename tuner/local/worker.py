@@ -12,8 +12,8 @@ from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 
 from tuner.classification import classification_of
-from tuner.file_checks import read_rows
 from tuner.folder import JobFolder, read_json
+from tuner.job_file_checks import read_rows
 from tuner.local.error_mapping import mapped_errors
 from tuner.local.greedy_answers import GreedyAnswers
 from tuner.local.hyperparameters import Hyperparameters, plan_memory, resolve
@@ -28,7 +28,7 @@ from tuner.local.loading import (
 from tuner.local.memory import wait_for_memory
 from tuner.local.rendering import Renderer, TemplateError, TrainingExample
 from tuner.local.reporting import Reporter
-from tuner.local.rewording import reworded
+from tuner.local.rewording import reword
 from tuner.local.schedule import Schedule, Wordings
 from tuner.local.token_weights import TokenWeights, without_common_start
 from tuner.local.weighted_trainer import WeightedSFTTrainer
@@ -167,11 +167,11 @@ class _Job:
             held = self._rendered(renderer.pair, validation, "validation_file")
             tokens = sum(len(p.prompt) * 2 + len(p.chosen) + len(p.rejected) for p in pairs)
             # Here and not at the top: TRL takes a second to come, and most jobs need none.
-            from tuner.local.preference_trainer import preferring
+            from tuner.local.preference_trainer import make_preference_trainer
 
             arguments = self._arguments(model, numbers)
-            trainer = preferring(model, arguments, self._tokenizer, pairs, held, beta=numbers.beta)
-            return trainer, tokens
+            own = (model, arguments, self._tokenizer, pairs, held)
+            return make_preference_trainer(*own, beta=numbers.beta), tokens
         data = self._wordings(renderer, training, numbers)
         kept = _flat(self._rendered(renderer.training_examples, validation, "validation_file"))
         if not data.rows:
@@ -202,7 +202,7 @@ class _Job:
         cut, found = renderer.cut, [_flat(taught)]
         for number in range(1, min(MOST_WORDINGS, numbers.n_epochs)):
             rng = random.Random(f"{self._spec.seed}:{number}")
-            others = [reworded(row, rng) for row in training]
+            others = [reword(row, rng) for row in training]
             shown = _flat(self._rendered(renderer.training_examples, others, "training_file"))
             if len(shown) == len(found[0]):
                 found.append(shown)

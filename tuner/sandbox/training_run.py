@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import IO, Literal
 
 from tuner.classification import FIELDS, Classification, classification_of
-from tuner.file_checks import read_rows
 from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
+from tuner.job_file_checks import read_rows
 from tuner.sandbox import Metrics, Model, Training, resolve
 from tuner.spec import Spec
 from tuner.training_run import (

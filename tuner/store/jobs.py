@@ -136,7 +136,7 @@ class Jobs:
         )
 
     def resume(self, job_id: str) -> Job:
-        return self._steer(job_id, (Status.PAUSED,), waiting, "The job was resumed")
+        return self._steer(job_id, (Status.PAUSED,), waiting_status, "The job was resumed")
 
     def _steer(
         self,
@@ -153,7 +153,7 @@ class Jobs:
             return get_within(connection, job_id)
 
 
-def waiting(job: Job) -> Status:
+def waiting_status(job: Job) -> Status:
     """Where a job stands in line again: its files need checking only once."""
     return Status.QUEUED if job.is_checked else Status.VALIDATING
 

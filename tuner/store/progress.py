@@ -111,7 +111,7 @@ class Progress:
             else:
                 message = f"The training process ended by itself ({reason}), starting it again"
                 counts = {"deaths": deaths, "progress_at_death": job.progress}
-                move(connection, job, jobs.waiting(job), message, level="warn", **counts)
+                move(connection, job, jobs.waiting_status(job), message, level="warn", **counts)
 
     def requeue(self, job_id: str) -> None:
         """After a restart of the server: nobody works on it, so it waits in line again."""

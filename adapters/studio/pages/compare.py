@@ -159,7 +159,7 @@ class _Answer:
                 text += piece
                 self._text.show(text)
         self._text.end(text)
-        self.column = self._writing.ended()
+        self.column = self._writing.final_column()
         if self.column is not None:
             self._note.set_text(self.column.note)
 

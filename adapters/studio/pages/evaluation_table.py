@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.studio.differences import marked
+from adapters.studio.differences import split_by_difference
 from adapters.studio.drawing import by_name
 from adapters.studio.markup import quoted_script
 from adapters.studio.page_session import PageSession
@@ -102,7 +102,7 @@ def _cell(facts: dict[str, str], index: int, taught: str) -> dict[str, object] |
         return None
     score = facts.get(f"score.{index}")
     return {
-        "parts": marked(text, taught),
+        "parts": split_by_difference(text, taught),
         "score": score or facts.get(f"state.{index}", ""),
         "tone": _tone(score),
     }

@@ -10,7 +10,7 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.actions import PageActions
-from adapters.studio.dialogs import closing, open_dialog
+from adapters.studio.dialogs import close_then, open_dialog
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
 from adapters.studio.notes import tell
@@ -261,7 +261,7 @@ class _Examples(Page):
             open_dialog(f"aria-label={quoted(card.title)}") as dialog,
             ui.element("div").classes("asking"),
         ):
-            self._draw_example(card, closing(dialog, self._act))
+            self._draw_example(card, close_then(dialog, self._act))
             await self._draw_revisions(number, card)
 
     async def _act(self, action: str) -> None:

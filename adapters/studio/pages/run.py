@@ -58,7 +58,7 @@ _ASSISTANT = (
 AUDITED = ("example", "job", "model", "assistant", "role", "budget", "sources", "consent")
 
 
-class Run(Page):
+class AdminPage(Page):
     """What one of these pages shows, drawn anew only when it differs."""
 
     columns: ClassVar[Mapping[str, str]] = {}
@@ -116,14 +116,14 @@ class Run(Page):
         button.classes("only-icon-on-phones")
 
 
-RunPage = type[Run]
+RunPage = type[AdminPage]
 
 
 async def run_page(studio: Studio, request: Request, name: str, page: RunPage) -> None:
     await draw_page(studio, request, name, lambda session: page(session, request))
 
 
-class Workspaces(Run):
+class Workspaces(AdminPage):
     """Every place that is served; one of them is what the other pages are about."""
 
     columns: ClassVar[Mapping[str, str]] = {"text": "studio.name"}
@@ -166,7 +166,7 @@ class Workspaces(Run):
         drawn.props("unelevated dense" if button.is_primary else "flat dense")
 
 
-class Assistants(Run):
+class Assistants(AdminPage):
     """Who answers: each one's setup, and the channels it answers in."""
 
     columns: ClassVar[Mapping[str, str]] = {"text": "studio.name", "note": "fact.model"}
@@ -284,7 +284,7 @@ class Assistants(Run):
         return Field("channel", label, FieldKind.CHOICE, GENERAL, choices=choices)
 
 
-class TeachNext(Run):
+class TeachNext(AdminPage):
     """Questions that nobody answered well, alike ones together, each to be answered here."""
 
     columns: ClassVar[Mapping[str, str]] = {"text": "part.question", "count": "unanswered.count"}
@@ -293,7 +293,7 @@ class TeachNext(Run):
         return [await self.session.list("assistant teach-next")]
 
 
-class Hosts(Run):
+class Hosts(AdminPage):
     """The servers that answer and train, each with a test of its connection."""
 
     columns: ClassVar[Mapping[str, str]] = {"id": "studio.name"}
@@ -302,7 +302,7 @@ class Hosts(Run):
         return [await self.session.see("hosts"), await self.session.see("engine")]
 
 
-class Roles(Run):
+class Roles(AdminPage):
     """Who may do what."""
 
     columns: ClassVar[Mapping[str, str]] = {"id": "studio.person", "text": "studio.role"}
@@ -319,7 +319,7 @@ class Roles(Run):
         )
 
 
-class Privacy(Run):
+class Privacy(AdminPage):
     """What may be learned from, and who has agreed to it."""
 
     columns: ClassVar[Mapping[str, str]] = {
@@ -338,7 +338,7 @@ class Privacy(Run):
         await self.actions.run("admin sources")
 
 
-class Spending(Run):
+class Spending(AdminPage):
     """Tokens of today, and their caps."""
 
     def draw_top(self) -> None:
@@ -353,7 +353,7 @@ class Spending(Run):
         )
 
 
-class Audit(Run):
+class Audit(AdminPage):
     """Who did what, and when."""
 
     def __init__(self, session: PageSession, request: Request) -> None:

@@ -52,7 +52,7 @@ class _TakenBack(Exception):
 async def _read(store: Store) -> None:
     async with store.reading() as records:
         await records.workspaces.find(_HERE.workspace)
-        await records.assistants.answering(_HERE.workspace, _HERE.channel)
+        await records.assistants.answering_in(_HERE.workspace, _HERE.channel)
         await records.roles.get(_HERE.workspace, _NOBODY)
         await records.turns.by_event(_HERE.workspace, _KEY)
 

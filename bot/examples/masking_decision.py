@@ -8,8 +8,8 @@ from bot.errors import NotNow
 from bot.examples.cards import refuse_outdated
 from bot.examples.review import next_card
 from bot.examples.shown import is_as_shown
-from bot.examples.states import number, redraw_cards, seen
-from bot.examples.texts import checked
+from bot.examples.states import find_visible, number, redraw_cards
+from bot.examples.texts import require_valid
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.private_text import mask_row
@@ -23,7 +23,7 @@ handlers = Handlers()
 async def mask(request: Request, deps: Dependencies) -> Reply:
     """A new revision with `[EMAIL_1]` and the like; the same everywhere in the row."""
     async with deps.store.writing() as records:
-        example = await seen(request, records)
+        example = await find_visible(request, records)
         if is_current := is_as_shown(request, example):
             await _mask(request, example, records)
     if not is_current:
@@ -34,7 +34,7 @@ async def mask(request: Request, deps: Dependencies) -> Reply:
 async def _mask(request: Request, example: Example, records: Records) -> None:
     if example.row is None or not example.private_text:
         raise NotNow(problem=request.words("private.none", id=example.id))
-    row = checked(mask_row(example.row), request.words)
+    row = require_valid(mask_row(example.row), request.words)
     await records.examples.revise(request.id, example.id, row, request.by, at=request.now)
     await _note(request, example, "example.masked", records)
 
@@ -43,7 +43,7 @@ async def _mask(request: Request, example: Example, records: Records) -> None:
 async def keep(request: Request, deps: Dependencies) -> Reply:
     """Not a mistake: what was found may stay, and be trained on."""
     async with deps.store.writing() as records:
-        example = await seen(request, records)
+        example = await find_visible(request, records)
         if is_current := is_as_shown(request, example):
             workspace = await records.workspaces.find(request.id)
             if (workspace or request.workspace).must_mask:

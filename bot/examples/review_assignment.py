@@ -17,10 +17,10 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import NotFound, NotNow, Outdated, SurfaceError
-from bot.examples.exchange import described, names_of, person_named
-from bot.examples.states import number, redraw_cards, seen
-from bot.examples.texts import labelled
-from bot.examples.verdicts import review_lines
+from bot.examples.exchange import described_by_platform, names_of, person_named
+from bot.examples.required_approvals import review_lines
+from bot.examples.states import find_visible, number, redraw_cards
+from bot.examples.texts import label_texts
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.ports.surface import CanReach
@@ -61,7 +61,7 @@ async def assign_form(request: Request, deps: Dependencies) -> Reply:
         granted = await records.roles.all(request.id)
     people = [request.by, *(user for user, role in granted if role >= Role.CURATOR)]
     surface = deps.surfaces.of(request.id)
-    named = [await described(request, one, surface) for one in dict.fromkeys(people)]
+    named = [await described_by_platform(request, one, surface) for one in dict.fromkeys(people)]
     choices = tuple((one.id, one.name) for one in named[:_MOST_CHOICES])
     nobody = (_NOBODY, request.words("reviewers.nobody"))
     label, by = request.words("reviewers.person"), request.by
@@ -155,7 +155,7 @@ async def word_author_asked(notice: Notice, records: Records, words: Words) -> D
     said = f"{example.id}.r{example.revision}"
     right = Button(words("button.author_right"), f"author.right:{said}", is_primary=True)
     wrong = Button(words("button.author_wrong"), f"author.wrong:{said}")
-    lines = words("author.question"), *labelled(example.row, words)
+    lines = words("author.question"), *label_texts(example.row, words)
     return Card(words("author.title"), lines, buttons=(right, wrong))
 
 
@@ -205,7 +205,7 @@ async def _asked(request: Request, records: Records) -> Example:
 
 
 async def _waiting(request: Request, records: Records) -> Example:
-    example = await seen(request, records)
+    example = await find_visible(request, records)
     if example.state is not ExampleState.PROPOSED:
         raise Outdated(problem=request.words("reviewers.decided", id=example.id))
     return example

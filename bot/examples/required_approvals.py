@@ -38,19 +38,19 @@ async def note_verdict(
     if needed < 2 or kind is None:
         return examples
     await records.reviews.put(request.id, examples, request.by, kind, at=request.now)
-    return await records.reviews.agreed(request.id, examples, kind, needed=needed)
+    return await records.reviews.agreed_examples(request.id, examples, kind, needed=needed)
 
 
 async def take_back(request: Request, example: Example, records: Records) -> bool:
     """Whether there was a verdict of this person about the example as it is, which is gone now."""
     found = await records.reviews.of(request.id, example.id)
-    own = [one for one in standing(example, found) if one.user == request.by]
+    own = [one for one in reviews_in_force(example, found) if one.user == request.by]
     for one in own:
         await records.reviews.take_back(request.id, example.id, one.user, one.kind)
     return bool(own)
 
 
-def standing(example: Example, reviews: Sequence[Review]) -> list[Review]:
+def reviews_in_force(example: Example, reviews: Sequence[Review]) -> list[Review]:
     """The verdicts about the text in force."""
     return [one for one in reviews if one.kind in VERDICTS and one.revision == example.revision]
 
@@ -64,7 +64,7 @@ def review_lines(
 ) -> Iterator[str]:
     """Who approved, who rejected, to whom it is assigned, and what the author said."""
     said: dict[ReviewKind, list[str]] = defaultdict(list)
-    for one in standing(example, reviews):
+    for one in reviews_in_force(example, reviews):
         said[one.kind].append(person(one.user))
     if needed > 1:
         told = [

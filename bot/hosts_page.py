@@ -12,7 +12,7 @@ handlers = Handlers()
 
 
 @handlers.button("hosts", Role.TRAINER, is_for_pages=True)
-async def listing(request: Request, deps: Dependencies) -> Reply:
+async def list_hosts(request: Request, deps: Dependencies) -> Reply:
     """The servers that are configured, and what each can do."""
     words = request.words
     lines = []

@@ -50,16 +50,16 @@ from storage.examples.finding import (
     LIVING,
     belonging_to,
     duplicates_of,
+    filter_conditions,
     following,
     has_item,
-    matching,
     may_come_back,
     of_assistant,
     read,
     these,
 )
 from storage.examples.importing import add_marked
-from storage.examples.values import columns_of, kept, text_columns_of
+from storage.examples.values import columns_of, stored_example, text_columns_of
 from storage.tables import (
     IS_LIVING,
     assistants,
@@ -109,7 +109,7 @@ class Examples:
     async def add(
         self, workspace: WorkspaceId, example: NewExample, *, at: datetime
     ) -> tuple[Example, bool]:
-        example = (await self._as_demanded(workspace, [example]))[0]
+        example = (await self._as_approvals_require(workspace, [example]))[0]
         statement = self._connection.insert(table).on_conflict_do_nothing().returning(table.c.id)
         values = columns_of(workspace, example, at=at)
         with foreign_key_as_not_found("assistant", example.assistant):
@@ -122,13 +122,13 @@ class Examples:
         await ExampleMessages(self._connection).add(workspace, row.id, messages)
         await self._put_list(example_authors, workspace, row.id, example.authors)
         await self._put_list(example_tags, workspace, row.id, example.tags)
-        return kept(example, workspace, row.id, at=at), True
+        return stored_example(example, workspace, row.id, at=at), True
 
     async def add_many(
         self, workspace: WorkspaceId, examples: Sequence[NewExample], *, at: datetime
     ) -> int:
         new = 0
-        examples = await self._as_demanded(workspace, examples)
+        examples = await self._as_approvals_require(workspace, examples)
         marked: dict[tuple[AssistantId, str], tuple[NewExample, RowText]] = {}
         for example in examples:
             if example.row is not None and example.state in LIVING:
@@ -158,7 +158,7 @@ class Examples:
         order: ExampleOrder = ExampleOrder.OLDEST,
         among: Sequence[ExampleId] | None = None,
     ) -> Sequence[Example]:
-        wanted = list(matching(filters))
+        wanted = list(filter_conditions(filters))
         if among is not None:
             wanted.append(table.c.id.in_(among))
         if after is not None:
@@ -176,7 +176,11 @@ class Examples:
         after: ExampleId | None = None,
         limit: int = 500,
     ) -> Sequence[ExampleId]:
-        wanted = [*matching(filters), table.c.id > (after or 0), table.c.created_at <= until]
+        wanted = [
+            *filter_conditions(filters),
+            table.c.id > (after or 0),
+            table.c.created_at <= until,
+        ]
         if among is not None:
             wanted.append(table.c.id.in_(among))
         if has_text:
@@ -186,7 +190,7 @@ class Examples:
         return [ExampleId(row.id) for row in rows]
 
     async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int:
-        own = and_(table.c.workspace == workspace, *matching(filters))
+        own = and_(table.c.workspace == workspace, *filter_conditions(filters))
         counted = select(func.count()).select_from(table).where(own)
         return int((await self._connection.run(counted)).scalar_one())
 
@@ -275,7 +279,7 @@ class Examples:
             found.update(row.id for row in await self._connection.rows(waiting, most=len(part)))
         return found
 
-    async def standing(
+    async def current_states(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Mapping[ExampleId, tuple[int, ExampleState]]:
         found: dict[ExampleId, tuple[int, ExampleState]] = {}
@@ -375,7 +379,7 @@ class Examples:
         shown_in: ChannelId | None = None,
         filters: ExampleFilter | None = None,
     ) -> AsyncIterator[Example]:
-        rule = and_(is_trainable(shown_in=shown_in), *matching(filters or ExampleFilter()))
+        rule = and_(is_trainable(shown_in=shown_in), *filter_conditions(filters or ExampleFilter()))
         wanted = and_(table.c.assistant == assistant, table.c.method == method, rule)
         last, left = after or 0, limit
         while left is None or left > 0:
@@ -387,7 +391,7 @@ class Examples:
                 return
             last, left = found[-1].id, None if left is None else left - len(found)
 
-    async def _as_demanded(
+    async def _as_approvals_require(
         self, workspace: WorkspaceId, examples: Sequence[NewExample]
     ) -> Sequence[NewExample]:
         """With masks for private text, and proposed for several reviewers, where demanded."""
@@ -444,7 +448,7 @@ class Examples:
         self, own: ColumnElement[bool], state: ExampleState, at: datetime, by: UserId | None
     ) -> int:
         others = and_(own, table.c.state != state)
-        return await self._connection.changed(
+        return await self._connection.run_counting(
             update(table).where(others).values(state=state, updated_at=at, decided_by=by)
         )
 

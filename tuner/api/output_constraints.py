@@ -9,7 +9,7 @@ from tuner.errors import ApiError
 _ANY_OBJECT: Mapping[str, object] = {"type": "object"}
 
 
-def answer_options_of(wanted: CreateChat) -> AnswerOptions:
+def output_constraints_of(wanted: CreateChat) -> AnswerOptions:
     tools, template = wanted.tools or [], wanted.chat_template_kwargs
     return AnswerOptions(
         tools=[] if wanted.tool_choice == "none" else tools,

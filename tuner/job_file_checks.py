@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bot.rows import Method, Problem, check_rows, count_tokens, overlapping, read_lines
+from bot.rows import Method, Problem, check_rows, count_tokens, find_overlaps, read_lines
 from tuner.classification import classification_of
 from tuner.errors import ApiError
 from tuner.spec import Spec
@@ -45,7 +45,7 @@ def check_files(spec: Spec, stop: StopSignal) -> dict[str, int]:
 def _refuse_overlap(training: list[NumberedRow], validation: list[NumberedRow]) -> None:
     if not validation:
         raise Rejected("too_few_examples", "The validation file is empty.", "validation_file")
-    for line, other in overlapping(training, validation):
+    for line, other in find_overlaps(training, validation):
         raise Rejected(
             "overlapping_examples",
             f"Line {other}: this row is also in the training file, on line {line}. A row that"
