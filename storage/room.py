@@ -125,8 +125,9 @@ class Room:
 
     async def file_references(self) -> Sequence[str]:
         found: list[str] = []
-        with_files = select(room_messages.c.files).where(room_messages.c.files.is_not(None))
-        async for row in self._connection.stream(with_files, room_messages.c.number):
+        number, files = room_messages.c.number, room_messages.c.files
+        with_files = select(number, files).where(files.is_not(None), number > 0)
+        async for row in self._connection.stream(with_files, number):
             found += [one["reference"] for one in row.files]
         return found
 

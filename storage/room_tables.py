@@ -14,7 +14,7 @@ from sqlalchemy import (
 
 from bot.domain import User
 from storage.columns import Frozen, Json, Utc, metadata
-from storage.schema import boolean_column, integer_column, text_column
+from storage.schema import boolean_column, integer_column, partial_index, text_column
 
 room_messages = Table(
     "room_messages",
@@ -41,6 +41,9 @@ Index(None, room_messages.c.channel, room_messages.c.number)
 Index("ix_room_messages_author_id", room_messages.c.author_id)
 Index("ix_room_messages_reply_to", room_messages.c.reply_to)
 Index("ix_room_messages_workspace", room_messages.c.workspace)
+partial_index(
+    "ix_room_messages_files", room_messages.c.number, where=room_messages.c.files.is_not(None)
+)
 
 room_reactions = Table(
     "room_reactions",

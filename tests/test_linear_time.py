@@ -186,7 +186,9 @@ def atoms(pattern: re.Pattern[str]) -> list[str]:
     """Small texts out of which something is made that nearly matches."""
     words = re.findall(r"\\?[A-Za-z0-9]{1,12}|[^\w\s]", pattern.pattern)
     signs = {one.lstrip("\\") for one in words} - {""}
-    literals = sorted(signs, key=len)[:5] + sorted(signs, key=len)[-2:]
+    # Not as a set lists them: that differs from run to run.
+    by_length = sorted(sorted(signs), key=len)
+    literals = by_length[:5] + by_length[-2:]
     return list(dict.fromkeys([*FIXED, *literals]))
 
 

@@ -230,5 +230,5 @@ async def test_saved_unchanged_an_example_keeps_its_revision(in_slack: Scene) ->
 
     in_slack.slack.submit("U1", await in_slack.view())
 
-    assert "nothing was changed" in (await in_slack.whispered())[-1]["text"]
+    assert "nothing was changed" in (await in_slack.whispered(2))[-1]["text"]
     assert await row_now(in_slack, example) == example.row

@@ -20,6 +20,7 @@ pytestmark = pytest.mark.browser
 
 NAMELESS = """
 () => [...document.querySelectorAll("button, a, input, textarea")]
+  .filter((one) => one.checkVisibility({ visibilityProperty: true }))
   .filter((one) => !(one.innerText.trim() || one.ariaLabel || one.labels?.length))
   .map((one) => one.outerHTML)
 """

@@ -42,7 +42,7 @@ _CLOSING: Final = re.compile(
     r"|(?:viele|beste|liebe|freundliche|herzliche|schöne) gr(?:ü|ue)(?:ß|ss)e"
     r"|cordialement|bien à vous|(?:un )?saludos?|atentamente|(?:cordiali|distinti) saluti"
     r"|atenciosamente|met vriendelijke groet(?:en)?|此致|祝好|敬礼|顺颂商祺|敬上)"
-    r"[\s,.!，。！]*(?:\w[\w.'’-]*\s*){0,4}"
+    r"[\s,.!，。！]*(?:\w[\w.'’-]*+\s*+){0,4}"
     r"|(?:mfg|lg|vg)[\s,.!]*",
     re.IGNORECASE,
 )

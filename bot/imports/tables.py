@@ -46,8 +46,9 @@ def _lines(lines: Iterable[bytes | None]) -> Iterator[str]:
         line = raw.decode("utf-8", _REFUSED_LATER)
         if "\r" in line[:-1]:
             # A row may end in a carriage return alone; within quotes it is part of a cell.
-            *ended, line = line.split("\r") if line[-1] != "\r" else line[:-1].split("\r")
+            *ended, last = line.removesuffix("\r").split("\r")
             yield from (each + "\r" for each in ended)
+            line = last + "\r" if line[-1] == "\r" else last
         yield line + "\n"
 
 
