@@ -70,7 +70,7 @@ class MessageWriter(Protocol):
         """Whether the first words may be shown now; if not, they wait for more text."""
         ...
 
-    async def find(self, number: int) -> MessageId | None:
+    async def find_posted(self, number: int) -> MessageId | None:
         """The message of that number that an attempt before a restart has posted."""
         ...
 
@@ -159,7 +159,7 @@ class StreamedAnswer:
         number, longest = self._count, self._writer.longest
         standing = self._stream.unfinished_message if number == 0 else None
         if standing is None:
-            standing = await self._writer.find(number)
+            standing = await self._writer.find_posted(number)
         with self._taken() as pending:
             text, rest = first_page(pending, longest)
             is_full = bool(rest.strip())

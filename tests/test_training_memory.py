@@ -182,7 +182,7 @@ def test_a_base_in_4_bits_is_refused_where_it_cannot_be_computed(
 
     assert bases["quarter"].quantization == "4bit"
     with pytest.raises(CannotStart, match=sentence):
-        loading.refuse_quantized(bases.values())
+        loading.require_4bit_support(bases.values())
     for wrong in (
         [f"{tiny_base},quantization=3bit"],
         [f"a={tiny_base},quantization=4bit", str(tiny_base)],

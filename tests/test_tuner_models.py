@@ -18,7 +18,7 @@ def test_the_base_says_what_it_is(sandbox: Tuner) -> None:
 
 
 def test_the_server_and_the_engine_agree_on_the_base() -> None:
-    assert (sandbox_engine.BASE.id, sandbox_engine.BASE.label) == (picker.BASE, picker.LABEL)
+    assert (sandbox_engine.BASE.id, sandbox_engine.BASE.owned_by) == (picker.BASE, picker.LABEL)
 
 
 def test_a_tuned_model_is_listed_and_found(tuner: Tuner, tuned: FineTuningJob) -> None:

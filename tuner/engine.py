@@ -14,7 +14,7 @@ class Base:
     """
 
     id: str
-    label: str
+    owned_by: str
     place: str = ""
     quantization: str = ""
 

@@ -264,7 +264,7 @@ class HttpApi:
                 async for block in answer.content.iter_chunked(_BLOCK):
                     yield block
 
-    async def listen(
+    async def run_shard(
         self,
         kept: GatewaySession,
         *,

@@ -43,7 +43,7 @@ class ChannelWriter:
     def may_begin(self) -> bool:
         return True
 
-    async def find(self, number: int) -> MessageId | None:
+    async def find_posted(self, number: int) -> MessageId | None:
         """Nothing is looked for: Discord returns what was posted with the same nonce."""
         return None
 

@@ -50,7 +50,7 @@ class ShardingRequired(Exception):
 class Gateway(Protocol):
     """What opens a connection; see `adapters.discord.gateway.HttpApi.listen`."""
 
-    async def listen(
+    async def run_shard(
         self,
         kept: GatewaySession,
         *,
@@ -155,7 +155,7 @@ class Shard:
         if not kept.session or kept.sequence is None:
             kept = replace(kept, session=None)
             await self._identifies.turn(self._number)
-        return await self._gateway.listen(
+        return await self._gateway.run_shard(
             kept,
             intents=intents,
             gateway=self._plan.url,

@@ -94,7 +94,7 @@ class SlackMessageWriter:
             return False
         return True
 
-    async def find(self, number: int) -> MessageId | None:
+    async def find_posted(self, number: int) -> MessageId | None:
         if self._is_new:
             return None
         found = await self._earlier.find_part(self._key(number))

@@ -41,7 +41,7 @@ async def evaluate(request: Request, deps: Dependencies) -> Reply:
     access.refuse_closed(request.workspace, request.words)
     async with deps.store.reading() as records:
         new = await requested_evaluation(request, records)
-    evaluation, found = await estimate(request, new, deps)
+    evaluation, found = await price_and_keep(request, new, deps)
     title = request.words("evaluate.title", model=evaluation.contenders[0].model)
     label = request.words("button.evaluate")
     confirm = Button(label, f"evaluation.confirm:{evaluation.id}", is_primary=True)
@@ -84,7 +84,7 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words("evaluation.asked_to_stop", id=evaluation.id), private=True)
 
 
-async def estimate(
+async def price_and_keep(
     request: Request, new: Evaluation, deps: Dependencies
 ) -> tuple[Evaluation, EvaluationPlan]:
     """The evaluation with its price, as it is shown, kept until it is confirmed. Raises NotNow."""

@@ -95,13 +95,17 @@ def refuse_excluded(request: Request, people: Sequence[User]) -> Exclusion:
         return NO_EXCLUSION
     if any(person.is_bot for person in people):
         raise NotNow(problem=request.words("excluded.bot"))
-    return refuse(request, access.exclusions(request.place, people))
+    return refuse_unless_allowed(request, access.exclusions(request.place, people))
 
 
 def refuse_guest(request: Request) -> Exclusion:
     """For what is typed into a form, where the channel plays no part."""
     is_local = request.workspace.platform == "local"
-    return NO_EXCLUSION if is_local else refuse(request, access.excluded_people([request.user]))
+    return (
+        NO_EXCLUSION
+        if is_local
+        else refuse_unless_allowed(request, access.excluded_people([request.user]))
+    )
 
 
 def typed_at(request: Request) -> Source | None:
@@ -112,7 +116,7 @@ def typed_at(request: Request) -> Source | None:
     return Source(place.channel, MessageId(f"{TYPED}{request.event.key}"), place.thread)
 
 
-def refuse(request: Request, found: Exclusion) -> Exclusion:
+def refuse_unless_allowed(request: Request, found: Exclusion) -> Exclusion:
     for one in found & ~request.workspace.allowed:
         raise NotNow(problem=request.words(f"excluded.{str(one.name).lower()}"))
     return found

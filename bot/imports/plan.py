@@ -405,7 +405,7 @@ def _plan_pairs(rows: list[list[str]], source: Source) -> ImportPlan | None:
     if is_header or not has_text:
         return None
     pair = {"question": "1", "answer": "2"}
-    numbered = source.with_headings(("1", "2"))
+    numbered = source.with_column_names(("1", "2"))
     return _with_columns(Layout.COLUMNS, pair, ["1", "2"], numbered, is_sure=False)
 
 

@@ -50,7 +50,7 @@ class Source:
     def with_delimiter(self, delimiter: str) -> "Source":
         return replace(self, delimiter=delimiter)
 
-    def with_headings(self, headings: tuple[str, ...]) -> "Source":
+    def with_column_names(self, headings: tuple[str, ...]) -> "Source":
         return replace(self, headings=headings)
 
 

@@ -54,7 +54,7 @@ def read_threads(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, o
         name = str(record.get("id") or record.get("ticket_id") or line)
         # Two tickets with one number, as of two desks, stay two.
         ticket = tickets[f"{name} {line}"] = _ticket(record, line)
-        size += ticket.size
+        size += ticket.characters
         if size > MOST_CHARACTERS:
             yield line, too_long(line)
             return

@@ -214,7 +214,7 @@ class Ticket:
             self.messages.append((time, author, side, said))
 
     @property
-    def size(self) -> int:
+    def characters(self) -> int:
         """Characters of its texts."""
         return sum(len(text) for *_, text in self.messages)
 

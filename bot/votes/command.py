@@ -48,7 +48,7 @@ async def vote(request: Request, deps: Dependencies) -> Reply:
         new = await command.requested_evaluation(request, records)
     questions = request.integer("questions") or QUESTIONS
     new = replace(new, is_vote=True, most_questions=questions, method=Method.SUPERVISED)
-    evaluation, found = await command.estimate(request, new, deps)
+    evaluation, found = await command.price_and_keep(request, new, deps)
     hours = request.integer("hours") or HOURS
     words = request.words
     label, action = words("button.vote"), f"vote.confirm:{evaluation.id}.{hours}"

@@ -74,7 +74,7 @@ def _remove(place: ApiDependencies, model_id: str) -> None:
 
 
 def _shown_base(base: Base) -> dict[str, object]:
-    return {"id": base.id, "object": "model", "created": BASE_CREATED, "owned_by": base.label}
+    return {"id": base.id, "object": "model", "created": BASE_CREATED, "owned_by": base.owned_by}
 
 
 def _shown_alias(name: str, model: str) -> dict[str, object]:

@@ -72,7 +72,7 @@ class Matcher:
         self._inner.consume_token(token)
 
     @property
-    def is_complete(self) -> bool:
+    def must_end(self) -> bool:
         """Whether nothing but the end can follow."""
         return bool(self._inner.is_stopped())
 

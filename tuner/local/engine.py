@@ -60,9 +60,9 @@ class Local:
         set_passive_omp_wait()
         bases = find_bases(said)
         if any(base.quantization for base in bases.values()):
-            from tuner.local.loading import refuse_quantized
+            from tuner.local.loading import require_4bit_support
 
-            refuse_quantized(bases.values())
+            require_4bit_support(bases.values())
         return cls(bases, longest_queue=longest_queue)
 
     async def run(self) -> None:

@@ -98,7 +98,7 @@ def load_for_training(
     )
 
 
-def refuse_quantized(bases: Iterable[Base]) -> None:
+def require_4bit_support(bases: Iterable[Base]) -> None:
     """Raises CannotStart for a base in 4 bits where that cannot be computed."""
     name = next((base.id for base in bases if base.quantization), None)
     if name is None:

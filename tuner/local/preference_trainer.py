@@ -57,7 +57,7 @@ class PreferenceTrainer(DPOTrainer):
         """None: models stay here, and a card would be looked up in the hub."""
 
     @property
-    def held_out(self) -> int:
+    def held_out_count(self) -> int:
         return 0 if self.eval_dataset is None else len(self.eval_dataset)
 
     def figures(self, chosen: Sequence[int], size: int) -> Figures:

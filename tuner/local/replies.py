@@ -141,7 +141,7 @@ class Reply:
         return self._go_on()
 
     def _go_on(self) -> bool:
-        if self.matcher is not None and self.matcher.is_complete:
+        if self.matcher is not None and self.matcher.must_end:
             return self._end("stop")
         if self._is_over():
             return self._end("length")

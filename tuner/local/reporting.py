@@ -173,7 +173,7 @@ class Reporter(TrainerCallback):
         if "rewards/margins" in logs:
             metrics["train_reward_margin"] = logs["rewards/margins"]
         # Every process measures, though one tells: in groups their steps must not part.
-        if count := trainer.held_out:
+        if count := trainer.held_out_count:
             some = [n % count for n in range(step * size, step * size + min(size, count))]
             metrics["valid_loss"], metrics["valid_mean_token_accuracy"] = trainer.figures(
                 some, size

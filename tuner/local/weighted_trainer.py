@@ -96,7 +96,7 @@ class WeightedSFTTrainer(Trainer):
         super().log(logs, start_time)
 
     @property
-    def held_out(self) -> int:
+    def held_out_count(self) -> int:
         return len(self._validation)
 
     @property

@@ -8,7 +8,7 @@ from tuner.sandbox.text import question_and_context, text_of
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class TrainingPair:
     """A reply to learn for a question; `rejected` is the reply it is preferred to, if any."""
 
     question: str
@@ -19,7 +19,7 @@ class Target:
 
 def read_targets(
     rows: Sequence[Mapping[str, object]], method: Literal["supervised", "dpo"]
-) -> list[Target]:
+) -> list[TrainingPair]:
     """One target per taught assistant message or pair of replies. Raises ValueError for none."""
     read = _preferences if method == "dpo" else _replies
     found = [target for row in rows for target in read(row)]
@@ -30,22 +30,22 @@ def read_targets(
     raise ValueError("No row has an assistant message with text, so there is nothing to learn.")
 
 
-def _replies(row: Mapping[str, object]) -> Iterator[Target]:
+def _replies(row: Mapping[str, object]) -> Iterator[TrainingPair]:
     messages = _messages(row.get("messages"))
     for position, message in enumerate(messages):
         reply = text_of(message.get("content"))
         is_taught = message.get("role") == "assistant" and message.get("weight", 1) != 0
         if is_taught and reply.strip():
-            yield Target(*question_and_context(messages[:position]), reply)
+            yield TrainingPair(*question_and_context(messages[:position]), reply)
 
 
-def _preferences(row: Mapping[str, object]) -> Iterator[Target]:
+def _preferences(row: Mapping[str, object]) -> Iterator[TrainingPair]:
     prompt = row.get("input")
     messages = _messages(prompt.get("messages") if isinstance(prompt, Mapping) else None)
     preferred = _last_text(row.get("preferred_output"))
     rejected = _last_text(row.get("non_preferred_output"))
     if preferred.strip() and rejected.strip():
-        yield Target(*question_and_context(messages), preferred, rejected)
+        yield TrainingPair(*question_and_context(messages), preferred, rejected)
 
 
 def _last_text(output: object) -> str:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tuner.sandbox.features import Floats
 from tuner.sandbox.model import Model, TrainingExample, log_total
-from tuner.sandbox.targets import Target, read_targets
+from tuner.sandbox.targets import TrainingPair, read_targets
 from tuner.sandbox.text import accuracy_tokens, normalise
 
 Method = Literal["supervised", "dpo"]
@@ -99,7 +99,7 @@ class _Batch:
 class _Dataset:
     """The targets of a split as vectors and reply numbers of a model."""
 
-    def __init__(self, model: Model, targets: Sequence[Target]) -> None:
+    def __init__(self, model: Model, targets: Sequence[TrainingPair]) -> None:
         numbers = {reply: number for number, reply in enumerate(model.replies)}
         self._vectors = [model.features(one.question, one.earlier) for one in targets]
         self._right = np.array([numbers.get(one.reply, NONE_OF_THESE) for one in targets])
@@ -293,7 +293,7 @@ def _token_accuracy(replies: Sequence[str], pick: int, right: int, text: str) ->
     return sum(a == b for a, b in zip(said, wanted, strict=False)) / len(wanted)
 
 
-def _untrained(targets: Sequence[Target], start_from: Model | None) -> Model:
+def _untrained(targets: Sequence[TrainingPair], start_from: Model | None) -> Model:
     """The model before the first step: new replies have weights of zero."""
     replies = list(start_from.replies) if start_from else []
     for target in targets:
@@ -309,7 +309,7 @@ def _untrained(targets: Sequence[Target], start_from: Model | None) -> Model:
 
 
 def _examples(
-    targets: Sequence[Target], replies: Sequence[str], start_from: Model | None
+    targets: Sequence[TrainingPair], replies: Sequence[str], start_from: Model | None
 ) -> list[TrainingExample]:
     """The examples of the model before, unless taught otherwise now, and the new ones."""
     numbers = {reply: number for number, reply in enumerate(replies)}

@@ -124,7 +124,7 @@ class _Jobs(Page):
             if not listed.lines:
                 ways = {"/examples": "studio.examples"}
                 empty_page(self._session, "jobs", "model_training", ways=ways)
-            shown = self._controls.apply(listed.lines)
+            shown = self._controls.filter_and_sort(listed.lines)
             if listed.lines and not shown:
                 ui.label(self._session.say("studio.nothing_found")).classes("fine")
             for line in shown:

@@ -108,7 +108,7 @@ class ListControls:
         self._mark()
         self._bar.set_visibility(False)
 
-    def apply(self, lines: Sequence[ListingRow]) -> Sequence[ListingRow]:
+    def filter_and_sort(self, lines: Sequence[ListingRow]) -> Sequence[ListingRow]:
         """Those that are looked for, sorted; with one row or none there is nothing to control."""
         self._bar.set_visibility(len(lines) > 1 or not self.is_plain)
         wanted = self.address.get(SEARCH).casefold()

@@ -65,7 +65,7 @@ class _Models(Page):
         self._tree.clear()
         self._history.clear()
         if isinstance(models, Listing):
-            shown = replace(models, lines=tuple(self._controls.apply(models.lines)))
+            shown = replace(models, lines=tuple(self._controls.filter_and_sort(models.lines)))
             with self._tree, ui.element("section").classes("card plain"):
                 ui.label(models.title).classes("card-title").props("role=heading aria-level=2")
                 if self._controls.is_plain:

@@ -104,7 +104,7 @@ class AdminPage(Page):
                 self.draw_reply(reply)
 
     def _controlled(self, listing: Listing) -> Listing:
-        lines = tuple(self._controls.apply(listing.lines))
+        lines = tuple(self._controls.filter_and_sort(listing.lines))
         empty = self.session.say("studio.nothing_found") if listing.lines else listing.empty
         return replace(listing, lines=lines, empty=empty)
 
