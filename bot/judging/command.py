@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
-from datetime import datetime
 
 from bot import access, monthly_budget
 from bot.commands import Handlers
 from bot.domain import (
-    UNFINISHED_CALLS,
     AnswerState,
     Assistant,
     Contender,
@@ -23,16 +21,23 @@ from bot.domain import (
     Role,
     VoteState,
 )
-from bot.errors import AttuneError, NotFound, NotNow, Outdated, deserialize, serialize
+from bot.errors import NotFound, NotNow
 from bot.evaluation import cards, report
 from bot.evaluation.questions import answered_pages, price_of
 from bot.judging import verdicts
 from bot.judging.prompt import messages_for
-from bot.numerals import whole_number
-from bot.outbox import ASKER
+from bot.paid_run_actions import (
+    confirm_run,
+    decline_run,
+    estimated_run,
+    named_run,
+    progress_card,
+    stop_run,
+    trouble_in,
+)
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
-from bot.replies import Button, Card, Drawn, Progress, Reply, Text, Tone
+from bot.replies import Button, Card, Drawn, Reply
 from bot.request import Request
 from bot.rows import text_tokens
 from bot.words import Words
@@ -40,9 +45,6 @@ from bot.words import Words
 handlers = Handlers()
 
 STATUS = "judging.status"
-_TROUBLE = "trouble"
-_ESTIMATED = (EvaluationState.ESTIMATED,)
-_CAN_STOP = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
 _ANSWER_TOKENS = 4
 
 
@@ -106,16 +108,12 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
     """The judging is durable from here on; its runner asks."""
     access.refuse_closed(request.workspace, request.words)
     async with deps.store.writing() as records:
-        judging = await _estimated(request, records)
+        judging = await estimated_run(request, records.judgings, noun="evaluation")
         await monthly_budget.require_budget(request, judging.price or 0.0, records)
-        if not await records.judgings.change(
-            request.id, judging.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
-        ):
-            raise Outdated(problem=request.words("start.already"))
+        await confirm_run(request, judging, records.judgings, records, status=STATUS)
         await records.audit.add(
             request.id, request.by, "judging.confirmed", at=request.now, judging=judging.id
         )
-        await tell_status(records, judging, at=request.now, locale=request.words.language)
     deps.wake_runners()
     name = request.user.name
     return Card(request.words("judge.confirmed", name=name), replaces=True)
@@ -124,45 +122,20 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("judge.decline", Role.TRAINER)
 async def decline(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        judging = await _estimated(request, records)
-        if not await records.judgings.decline(request.id, judging.id):
-            raise Outdated(problem=request.words("start.already"))
-    return Card(request.words("start.declined"), replaces=True)
+        judging = await estimated_run(request, records.judgings, noun="evaluation")
+        return await decline_run(request, judging, records.judgings)
 
 
 @handlers.button("judge.stop", Role.TRAINER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
     """What was judged is reported."""
     async with deps.store.writing() as records:
-        judging = await _named(request, records)
-        if not await records.judgings.change(
-            request.id, judging.id, when=_CAN_STOP, state=EvaluationState.STOPPING
-        ):
-            raise NotNow(problem=request.words("judge.over"))
-        await tell_status(records, judging, at=request.now, locale=request.words.language)
+        judging = await named_run(request, records.judgings, noun="evaluation")
+        reply = await stop_run(
+            request, judging, records.judgings, records, name="judge", status=STATUS
+        )
     deps.wake_runners()
-    return Text(request.words("judge.stops"), private=True)
-
-
-async def tell_status(
-    records: Records,
-    judging: Judging,
-    *,
-    at: datetime,
-    locale: str | None = None,
-    trouble: AttuneError | None = None,
-) -> None:
-    """One message, which becomes the result; `trouble` is why the judge gave no verdict lately."""
-    more: dict[str, object] = {"locale": locale} if locale else {}
-    more |= {_TROUBLE: serialize(trouble)} if trouble else {}
-    await records.outbox.put(
-        f"{STATUS}.{judging.id}",
-        judging.place,
-        STATUS,
-        subject=judging.id,
-        details={ASKER: judging.asked_by, **more},
-        at=at,
-    )
+    return reply
 
 
 async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
@@ -172,22 +145,10 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     evaluation = await cards.with_names(evaluation, records)
     title = words("judge.of", id=judging.evaluation, judge=judging.model)
     found = verdicts.load(judging.report)
-    trouble = notice.details.get(_TROUBLE)
-    error = deserialize(trouble) if isinstance(trouble, dict) else None
-    why = words.plain(error) if error else ""
+    why = trouble_in(notice, words)
     if found is None:
-        stop_button = Button(words("button.stop"), f"judge.stop:{judging.id}", is_danger=True)
-        counts = await records.judgings.counts(judging.workspace, judging.id)
-        done = sum(count for state, count in counts.items() if state not in UNFINISHED_CALLS)
-        return Card(
-            title,
-            (
-                words("judge.progress", done=done, total=2 * judging.pairs),
-                *((words("evaluation.waits", why=why),) if why else ()),
-            ),
-            progress=Progress(done, 2 * judging.pairs),
-            buttons=(stop_button,),
-            tone=Tone.BUSY,
+        return await progress_card(
+            judging, records.judgings, 2 * judging.pairs, title, words, name="judge", why=why
         )
     against = cards.name_of(evaluation.contenders[judging.against], words)
     lines = [*_lines(found, against, why, words)]
@@ -276,21 +237,3 @@ def two_of(
 def _judge(assistant: Assistant) -> Contender:
     host, model = assistant.judge_host or assistant.chat_host, assistant.judge_model
     return Contender(ContenderKind.BASE, ModelName(model or ""), host, ModelName(model or ""))
-
-
-async def _estimated(request: Request, records: Records) -> Judging:
-    """The estimate that is named, if it was made in this channel or for this person."""
-    try:
-        judging = await _named(request, records)
-    except NotFound as error:
-        raise Outdated(problem=request.words("start.already")) from error
-    monthly_budget.require_decider(request, judging, noun="evaluation")
-    return judging
-
-
-async def _named(request: Request, records: Records) -> Judging:
-    try:
-        number = whole_number(request.argument)
-    except ValueError:
-        raise NotFound(noun="evaluation", name=request.argument) from None
-    return await records.judgings.get(request.id, number)

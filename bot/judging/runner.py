@@ -10,6 +10,7 @@ from bot.domain import CallState, Evaluation, JudgedPair, Judging, Sampling
 from bot.errors import AttuneError
 from bot.judging import command, verdicts
 from bot.judging.prompt import messages_for
+from bot.paid_run_actions import tell_run
 from bot.paid_runs import PaidRunner
 from bot.ports.metered_calls import Answer
 from bot.ports.paid_runs import PaidRuns
@@ -59,7 +60,7 @@ class JudgeRunner(PaidRunner[Judging, JudgedPair]):
     async def _tell(
         self, records: Records, run: Judging, *, at: datetime, trouble: AttuneError | None
     ) -> None:
-        await command.tell_status(records, run, at=at, trouble=trouble)
+        await tell_run(records, run, command.STATUS, at=at, trouble=trouble)
 
     async def _report(self, run: Judging, records: Records) -> Mapping[str, object]:
         pairs = await records.judgings.calls(run.workspace, run.id)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
 
 from bot import access, monthly_budget
 from bot.commands import Handlers
 from bot.domain import (
-    UNFINISHED_CALLS,
     CallState,
     Contender,
     ContenderKind,
@@ -21,14 +19,21 @@ from bot.domain import (
     SyntheticKind,
     SyntheticRun,
 )
-from bot.errors import AttuneError, NotFound, NotNow, Outdated, deserialize, serialize
+from bot.errors import NotFound, NotNow
 from bot.evaluation.questions import price_of
-from bot.numerals import whole_number
 from bot.option_values import read_whole
-from bot.outbox import ASKER
+from bot.paid_run_actions import (
+    confirm_run,
+    decline_run,
+    estimated_run,
+    named_run,
+    progress_card,
+    stop_run,
+    trouble_in,
+)
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.replies import Button, Card, Drawn, Field, FieldKind, Form, Progress, Reply, Text, Tone
+from bot.replies import Button, Card, Drawn, Field, FieldKind, Form, Reply, Tone
 from bot.request import Request
 from bot.synthetic.sources import SourceExamples, source_examples
 from bot.words import Words
@@ -38,9 +43,6 @@ handlers = Handlers()
 STATUS = "synthetic.status"
 MOST_WORDINGS, MOST_EXAMPLES = 5, 5000
 _WORDINGS, _EXAMPLES = 3, 200
-_TROUBLE = "trouble"
-_ESTIMATED = (EvaluationState.ESTIMATED,)
-_CAN_STOP = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
 
 
 @handlers.button("synthetic.choose", Role.TRAINER, opens_form=True)
@@ -170,16 +172,12 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
     """The run is durable from here on; its runner asks."""
     access.refuse_closed(request.workspace, request.words)
     async with deps.store.writing() as records:
-        run = await _estimated(request, records)
+        run = await estimated_run(request, records.synthetic_runs, noun="run")
         await monthly_budget.require_priced_budget(request, run.price, run.host, records)
-        if not await records.synthetic_runs.change(
-            request.id, run.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
-        ):
-            raise Outdated(problem=request.words("start.already"))
+        await confirm_run(request, run, records.synthetic_runs, records, status=STATUS)
         await records.audit.add(
             request.id, request.by, "synthetic.confirmed", at=request.now, run=run.id
         )
-        await tell_status(records, run, at=request.now, locale=request.words.language)
     deps.wake_runners()
     return Card(request.words("synthetic.confirmed", name=request.user.name), replaces=True)
 
@@ -187,68 +185,32 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("synthetic.decline", Role.TRAINER)
 async def decline(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        run = await _estimated(request, records)
-        if not await records.synthetic_runs.decline(request.id, run.id):
-            raise Outdated(problem=request.words("start.already"))
-    return Card(request.words("start.declined"), replaces=True)
+        run = await estimated_run(request, records.synthetic_runs, noun="run")
+        return await decline_run(request, run, records.synthetic_runs)
 
 
 @handlers.button("synthetic.stop", Role.TRAINER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
     """What was proposed by then stays."""
     async with deps.store.writing() as records:
-        run = await _named(request, records)
-        if not await records.synthetic_runs.change(
-            request.id, run.id, when=_CAN_STOP, state=EvaluationState.STOPPING
-        ):
-            raise NotNow(problem=request.words("synthetic.over"))
-        await tell_status(records, run, at=request.now, locale=request.words.language)
+        run = await named_run(request, records.synthetic_runs, noun="run")
+        reply = await stop_run(
+            request, run, records.synthetic_runs, records, name="synthetic", status=STATUS
+        )
     deps.wake_runners()
-    return Text(request.words("synthetic.stops"), private=True)
-
-
-async def tell_status(
-    records: Records,
-    run: SyntheticRun,
-    *,
-    at: datetime,
-    locale: str | None = None,
-    trouble: AttuneError | None = None,
-) -> None:
-    """One message, which becomes the result; `trouble` is why the model wrote nothing lately."""
-    more: dict[str, object] = {"locale": locale} if locale else {}
-    more |= {_TROUBLE: serialize(trouble)} if trouble else {}
-    await records.outbox.put(
-        f"{STATUS}.{run.id}",
-        run.place,
-        STATUS,
-        subject=run.id,
-        details={ASKER: run.asked_by, **more},
-        at=at,
-    )
+    return reply
 
 
 async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """How far the run is; at the end how many proposals wait in review."""
     run = await records.synthetic_runs.get(notice.place.workspace, notice.subject or 0)
-    counts = await records.synthetic_runs.counts(run.workspace, run.id)
-    trouble = notice.details.get(_TROUBLE)
-    error = deserialize(trouble) if isinstance(trouble, dict) else None
-    why = words.plain(error) if error else ""
+    why = trouble_in(notice, words)
     title = words("synthetic.of", model=run.model, host=run.host)
     if run.finished_at is None:
-        done = sum(count for state, count in counts.items() if state not in UNFINISHED_CALLS)
-        stop_button = Button(words("button.stop"), f"synthetic.stop:{run.id}", is_danger=True)
-        return Card(
-            title,
-            (
-                words("synthetic.progress", done=done, total=run.examples),
-                *((words("evaluation.waits", why=why),) if why else ()),
-            ),
-            progress=Progress(done, run.examples),
-            buttons=(stop_button,),
-            tone=Tone.BUSY,
+        return await progress_card(
+            run, records.synthetic_runs, run.examples, title, words, name="synthetic", why=why
         )
+    counts = await records.synthetic_runs.counts(run.workspace, run.id)
     lines = [*_result_lines(run, counts, words)]
     lines += [words("judge.why", why=why)] if why and counts.get(CallState.FAILED) else []
     return Card(title, tuple(lines), tone=Tone.GOOD if run.report["proposed"] else Tone.PLAIN)
@@ -265,21 +227,3 @@ def _result_lines(
         yield words(f"synthetic.unused.{run.kind}", count=silent)
     if missing := run.examples - counts.get(CallState.DONE, 0):
         yield words("synthetic.missing", count=missing)
-
-
-async def _estimated(request: Request, records: Records) -> SyntheticRun:
-    """The estimate that is named, if it was made in this channel or for this person."""
-    try:
-        run = await _named(request, records)
-    except NotFound as error:
-        raise Outdated(problem=request.words("start.already")) from error
-    monthly_budget.require_decider(request, run, noun="run")
-    return run
-
-
-async def _named(request: Request, records: Records) -> SyntheticRun:
-    try:
-        number = whole_number(request.argument)
-    except ValueError:
-        raise NotFound(noun="run", name=request.argument) from None
-    return await records.synthetic_runs.get(request.id, number)

@@ -21,6 +21,7 @@ from bot.domain import (
     SyntheticRun,
 )
 from bot.errors import AttuneError
+from bot.paid_run_actions import tell_run
 from bot.paid_runs import PaidRunner
 from bot.ports.metered_calls import Answer
 from bot.ports.paid_runs import PaidRuns
@@ -78,7 +79,7 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
     async def _tell(
         self, records: Records, run: SyntheticRun, *, at: datetime, trouble: AttuneError | None
     ) -> None:
-        await command.tell_status(records, run, at=at, trouble=trouble)
+        await tell_run(records, run, command.STATUS, at=at, trouble=trouble)
 
     async def _report(self, run: SyntheticRun, records: Records) -> Mapping[str, object]:
         calls = await records.synthetic_runs.calls(run.workspace, run.id)
