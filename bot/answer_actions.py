@@ -151,7 +151,7 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
     On the question too, before the first words; a button may name the event that asks for it.
     """
     name = request.argument or request.clicked_message
-    answer = deps.running_answers.named(name) if name else None
+    answer = deps.running_answers.find_by_name(name) if name else None
     if answer is None:
         return NoReply()
     if answer.asker != request.by and request.role < Role.CURATOR:

@@ -187,7 +187,7 @@ class PaidRunner(ABC, Generic[R, C]):
         """Ask, and keep the outcome; what was surely not asked waits again."""
         run, call = claimed
         try:
-            answer = await self._said(run, call)
+            answer = await self._answer_to(run, call)
         except (OverCap, HostBusy, HostUnreachable) as error:
             await self._put_off(run, call, error)
         except (HostServerError, HostTimeout) as error:
@@ -216,7 +216,7 @@ class PaidRunner(ABC, Generic[R, C]):
         self._known[run.id].trouble = error
         await self._settle(run, call, CallState.FAILED)
 
-    async def _said(self, run: R, call: C) -> Answer:
+    async def _answer_to(self, run: R, call: C) -> Answer:
         messages = await self._messages(run, call)
         async with self._store.reading() as records:
             workspace = await records.workspaces.find(run.workspace)

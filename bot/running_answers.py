@@ -43,7 +43,7 @@ class RunningAnswers:
         self._answers: list[RunningAnswer] = []
         self.unstored: dict[MessageId, asyncio.Event] = {}
 
-    def named(self, name: str) -> RunningAnswer | None:
+    def find_by_name(self, name: str) -> RunningAnswer | None:
         return next((one for one in self._answers if name in one.names), None)
 
     def begin(self, event: Event) -> RunningAnswer:

@@ -339,7 +339,7 @@ CALLS: dict[str, Call] = {
     ),
     "judgings.calls": lambda r, h: r.judgings.calls(FOREIGN, h.judging.id),
     "judgings.counts": lambda r, h: r.judgings.counts(FOREIGN, h.judging.id),
-    "examples.derived": lambda r, h: r.examples.derived(FOREIGN, [h.example.id]),
+    "examples.list_derived": lambda r, h: r.examples.list_derived(FOREIGN, [h.example.id]),
     **{
         f"synthetic_runs.{name}": call
         for name, call in {

@@ -126,7 +126,7 @@ class Composer:
         if not text.strip() and not self._files.chosen:
             return
         self._field.set_value("")
-        await self._send(text.strip(), await self._files.take())
+        await self._send(text.strip(), await self._files.claim())
 
     def _typed(self, change: browser.ValueChangeEventArguments[str | None]) -> None:
         text = change.value or ""

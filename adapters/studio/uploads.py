@@ -1,4 +1,4 @@
-"""Taking files from the browser: dropped, pasted or chosen."""
+"""Receives files from the browser: dropped, pasted or chosen."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ class MessageFiles:
         button.props(f"flat round aria-label={label} title={label}").mark("attach")
         button.on("click", js_handler=_PICK.format(id=self._transfer.id))
 
-    async def take(self) -> Sequence[Attachment]:
+    async def claim(self) -> Sequence[Attachment]:
         """They belong to a message from now on; one that is still on its way is waited for."""
         with suppress(TimeoutError):
             async with asyncio.timeout(_PATIENCE_SECONDS):
                 await self._all_here.wait()
-        return self._take()
+        return self._empty()
 
-    def _take(self) -> Sequence[Attachment]:
+    def _empty(self) -> Sequence[Attachment]:
         taken = self.chosen
         self._chosen.clear()
         self._shown.clear()
@@ -100,7 +100,7 @@ class MessageFiles:
             self._all_here.set()
 
     def _forget(self) -> None:
-        for file in self._take():
+        for file in self._empty():
             Path(file.reference).unlink(missing_ok=True)
 
     async def _receive(self, upload: browser.UploadEventArguments) -> None:

@@ -121,7 +121,7 @@ def spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
 async def synthetic_lines(example: Example, records: Records, words: Words) -> tuple[str, ...]:
     """Of what a model wrote, from which example; of an example, which others it was used for."""
     if example.synthetic is None:
-        found = await records.examples.derived(example.workspace, [example.id])
+        found = await records.examples.list_derived(example.workspace, [example.id])
         names = ", ".join(f"#{one}" for one in found[:_MOST_NAMED])
         more = "…" if len(found) > _MOST_NAMED else ""
         return (words("synthetic.used", names=names + more),) if found else ()

@@ -95,7 +95,7 @@ async def erase_examples(
     """Text goes; the host's training files go; models made from them are marked. How many."""
     if not examples:
         return 0
-    examples = [*examples, *await records.examples.derived(workspace, examples)]
+    examples = [*examples, *await records.examples.list_derived(workspace, examples)]
     snapshots = await records.snapshots.list_holding(workspace, examples)
     await records.examples.erase(workspace, examples)
     await records.private_replies.forget(workspace)

@@ -56,7 +56,7 @@ class RunningAnswers(Protocol):
         """From here on what the current task does for the event can be stopped."""
         ...
 
-    def named(self, name: str) -> RunningAnswer | None:
+    def find_by_name(self, name: str) -> RunningAnswer | None:
         """By one of its messages, by its question, or by the key of what asks for it."""
         ...
 

@@ -107,7 +107,7 @@ class Examples(Protocol):
         """
         ...
 
-    async def derived(
+    async def list_derived(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[ExampleId]:
         """Those that a model wrote from one of these."""

@@ -260,7 +260,7 @@ class Examples:
                 await self._move(_replaced_by(workspace, part), ExampleState.WITHDRAWN, at, by)
         return changed
 
-    async def derived(
+    async def list_derived(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[ExampleId]:
         found: list[ExampleId] = []
