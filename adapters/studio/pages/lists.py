@@ -16,7 +16,7 @@ from bot.replies import ListingRow
 
 SEARCH, SORT = "search", "sort"
 _LONGEST = 200
-_DIGITS = re.compile(r"(\d+)")
+_DIGITS = re.compile(r"(\d{1,300})")
 
 Changed = Callable[[], Awaitable[None]]
 Change = browser.ValueChangeEventArguments[str | None]
