@@ -19,6 +19,7 @@ from attune.engine.commands import app as engine_commands
 from attune.folder import UMASK, private_folder
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
+from bot.ports.model_export import ModelForm
 from bot.rows import Method
 
 if TYPE_CHECKING:
@@ -33,13 +34,6 @@ class Format(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     DATASET = "dataset"
-
-
-class GgufForm(StrEnum):
-    """In how many bits a GGUF holds weights."""
-
-    F16 = "f16"
-    Q8_0 = "q8_0"
 
 
 class EngineName(StrEnum):
@@ -179,11 +173,9 @@ def export(
 def export_model(
     model: Annotated[str, typer.Argument(metavar="MODEL")],
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet")],
-    merged: Annotated[
-        bool, typer.Option("--merged", help="Whole weights instead of the adapter; needs torch")
-    ] = False,
-    gguf: Annotated[
-        GgufForm | None, typer.Option(help="Whole weights as one GGUF file; needs torch")
+    form: Annotated[
+        ModelForm | None,
+        typer.Option(help="The adapter unless said otherwise; merged and GGUF need torch"),
     ] = None,
     base: Annotated[
         Path | None, typer.Option(help="The folder of its base, unless `attune engine` has it")
@@ -195,7 +187,6 @@ def export_model(
     """A tuned model as files that other programs load, with a card of what it is made of."""
     from attune.model_export import export_model as write
 
-    form = ["--gguf", str(gguf)] if gguf else ["--merged"] if merged else []
     _run(write(_settings(), model, out.resolve(), form=form, data=data, base=base))
     typer.echo(f"{model} is in {out}. Its README.md says how to load it.")
 

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import zipfile
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -26,7 +26,6 @@ from tuner.export import TunedModel, base_name, find, sizes
 
 _PRELUDE = Path(__file__).with_name("engine") / "until_parent_ends.py"
 _BLOCK = 1024 * 1024
-_OPTIONS = {ModelForm.WHOLE: ("--merged",), ModelForm.GGUF: ("--gguf", "f16")}
 
 
 async def export_model(
@@ -34,13 +33,13 @@ async def export_model(
     model: str,
     out: Path,
     *,
-    form: Sequence[str] = (),
+    form: ModelForm | None = None,
     data: Path | None = None,
     base: Path | None = None,
 ) -> None:
     """Writes it into `out`, which must not be there yet. Raises ExportRefused.
 
-    `form` has the options of the tuner's export: none for the adapter, else --merged or --gguf.
+    Without `form` in the smallest that it has: the adapter, or a model that needs none as it is.
     A process of its own, in the engine's own environment where there is one: to add an adapter to
     its base takes torch and the memory of a whole model.
     """
@@ -48,7 +47,8 @@ async def export_model(
     place = (data or settings.data_dir / "tuner").absolute()
     found = await asyncio.to_thread(_find, place, model, base, engine)
     command = ["tuner.export", "--data", str(place), "--model", model, "--out", str(out)]
-    command += [*(["--base", str(found.base)] if found.base else []), *form]
+    command += ["--base", str(found.base)] if found.base else []
+    command += ["--form", form] if form else []
     said = await _run(engine.python or Path(sys.executable), command)
     if said is not None:
         raise ExportRefused(problem=said)
@@ -81,7 +81,7 @@ class EmbeddedModels:
             folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
             try:
                 out = folder / "model"
-                await export_model(self._settings, model, out, form=_OPTIONS.get(form, ()))
+                await export_model(self._settings, model, out, form=form)
                 file = await asyncio.to_thread(_packed, out)
             finally:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)

@@ -80,7 +80,7 @@ async def take(request: Request, deps: Dependencies) -> Reply:
             about="export.model",
             size=size(count),
             model=model.name,
-            option={ModelForm.WHOLE: " --merged", ModelForm.GGUF: " --gguf f16"}.get(form, ""),
+            kind=form,
         )
     chunks = await exporter.pack(model.name, form)
     async with deps.store.writing() as records:

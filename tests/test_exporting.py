@@ -140,7 +140,7 @@ async def test_without_an_address_it_is_said_how_the_operator_gets_it(
 
     told = scene.slack.whispers[-1]
     assert isinstance(told, Text)
-    assert f"attune export-model {model} FOLDER" in told.text
+    assert f"attune export-model --form sandbox {model} FOLDER" in told.text
 
 
 @pytest.mark.parametrize(

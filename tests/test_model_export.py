@@ -13,7 +13,10 @@ import pytest
 from jinja2 import Template
 from openai.types.fine_tuning import FineTuningJob
 
+from bot.ports.model_export import ModelForm
 from tests.tuner_scene import Tuner
+from tuner.errors import CannotStart
+from tuner.export import FORMS, find, write
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -50,6 +53,9 @@ def test_a_sandbox_model_goes_as_its_file_and_a_card(
     again = export(tmp_path, model, str(out), "--data", str(sandbox.data))
     assert again.returncode != 0
     assert "is there already" in again.stderr
+    with pytest.raises(CannotStart, match="only as sandbox"):
+        write(find(sandbox.data, model, base=None), out / "other", form=ModelForm.MERGED)
+    assert list(FORMS) == list(ModelForm), "one name for a form, everywhere"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +121,7 @@ def assert_same_words(file: Path, tokenizer: PreTrainedTokenizerBase) -> None:
 # What the plain libraries warn of among themselves is not ours.
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("tuner", ["local"], indirect=True, scope="session")
-@pytest.mark.parametrize("form", ["adapter", "merged", "gguf f16"])
+@pytest.mark.parametrize("form", ["adapter", "merged", "gguf-f16"])
 def test_plain_libraries_load_it_and_it_says_the_same_words(
     tuner: Tuner, tuned: FineTuningJob, tiny_base: Path, tmp_path: Path, form: str
 ) -> None:
@@ -125,8 +131,7 @@ def test_plain_libraries_load_it_and_it_says_the_same_words(
     out = tmp_path / "taken"
     words = [str(tuned.fine_tuned_model), str(out), "--data", str(tuner.data)]
     refused = export(tmp_path, *words)
-    option = [] if form == "adapter" else f"--{form}".split()
-    ended = export(tmp_path, *words, "--base", str(tiny_base), *option)
+    ended = export(tmp_path, *words, "--base", str(tiny_base), "--form", form)
     assert "needs its base" in refused.stderr
     assert ended.returncode == 0, ended.stderr
 
@@ -142,7 +147,7 @@ def test_plain_libraries_load_it_and_it_says_the_same_words(
         ]
         assert_same_words(out / "model.gguf", AutoTokenizer.from_pretrained(tiny_base))
         model = AutoModelForCausalLM.from_pretrained(out, gguf_file="model.gguf")
-    tokenizer = AutoTokenizer.from_pretrained(tiny_base if form == "gguf f16" else out)
+    tokenizer = AutoTokenizer.from_pretrained(tiny_base if form == "gguf-f16" else out)
     if form != "adapter":
         assert_modelfile_asks_as(tokenizer, (out / "Modelfile").read_text("utf-8"))
     asked = tokenizer.apply_chat_template(

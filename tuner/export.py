@@ -27,7 +27,9 @@ from tuner.store.models import Models
 
 _ADAPTER = "adapter_config.json"
 _GGUF = "model.gguf"
-GGUF_FORMS = ("f16", "q8_0")
+ADAPTER, MERGED, SANDBOX = "adapter", "merged", "sandbox"
+GGUF_F16, GGUF_Q8_0 = "gguf-f16", "gguf-q8_0"
+FORMS = (ADAPTER, MERGED, GGUF_F16, GGUF_Q8_0, SANDBOX)
 _OF_THE_TOKENIZER = (
     "tokenizer.json",
     "tokenizer.model",
@@ -55,15 +57,12 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--out", type=Path, required=True, help="a folder that is not there yet")
     parser.add_argument("--base", type=Path, help="the folder of the base, unless it is a sandbox")
-    forms = parser.add_mutually_exclusive_group()
-    forms.add_argument("--merged", action="store_true", help="whole weights, not the adapter")
-    forms.add_argument("--gguf", choices=GGUF_FORMS, help="whole weights as one GGUF file")
+    parser.add_argument("--form", choices=FORMS, help="the smallest that it has, unless said")
     options = parser.parse_args()
     os.umask(0o077)
     try:
         model = find(options.data, options.model, base=options.base)
-        form = "gguf" if options.gguf else "merged" if options.merged else "adapter"
-        write(model, options.out.resolve(), form=form, is_q8_0=options.gguf == "q8_0")
+        write(model, options.out.resolve(), form=options.form)
     except (CannotStart, Unknown) as error:
         sys.exit(str(error))
     except OSError as error:
@@ -102,29 +101,30 @@ def find(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
 
 
 def sizes(model: TunedModel) -> dict[str, int]:
-    """Bytes of each form that it has: `sandbox`, or `whole`, or `adapter` and `whole`.
+    """Bytes of each of `FORMS` that it has, the one first that it is kept in.
 
-    `gguf`, in 16 bits, beside `whole` where its family is known there.
-
-    Raises CannotStart for a model whose files, or whose base, are gone.
+    A GGUF beside `merged` where its family is known there. Raises CannotStart for a model whose
+    files, or whose base, are gone.
     """
     _refuse_gone(model)
     if model.weights.is_file():
-        return {"sandbox": model.weights.stat().st_size}
+        return {SANDBOX: model.weights.stat().st_size}
     own = _size(model.weights.iterdir())
     if not (model.weights / _ADAPTER).exists():
-        return {"whole": own, **_gguf(model.weights, own)}
+        return {MERGED: own, **_gguf(model.weights, own)}
     base = _needed_base(model)
     words = _size(base / name for name in _OF_THE_TOKENIZER)
-    whole = _size(base.glob("*.safetensors")) + words
-    return {"adapter": own + words, "whole": whole, **_gguf(base, whole)}
+    merged = _size(base.glob("*.safetensors")) + words
+    return {ADAPTER: own + words, MERGED: merged, **_gguf(base, merged)}
 
 
 def _gguf(folder: Path, size: int) -> dict[str, int]:
     config = json.loads((folder / "config.json").read_bytes())
     is_known = config.get("model_type") in GGUF_FAMILIES
     saved = str(config.get("dtype") or config.get("torch_dtype"))
-    return {"gguf": size if "16" in saved else size // 2} if is_known else {}
+    in_16_bits = size if "16" in saved else size // 2
+    # Each 32 weights have one scale of 16 bits.
+    return {GGUF_F16: in_16_bits, GGUF_Q8_0: in_16_bits * 34 // 64} if is_known else {}
 
 
 def _size(files: Iterable[Path]) -> int:
@@ -143,18 +143,26 @@ def _is_before(metrics: Mapping[str, object], step: int | None) -> bool:
     return step is None or int(str(metrics.get("step", 0))) <= step
 
 
-def write(model: TunedModel, out: Path, *, form: str, is_q8_0: bool = False) -> None:
-    """Whole or not at all; `is_q8_0` is a GGUF in 8 bits. Raises CannotStart, with advice."""
+def write(model: TunedModel, out: Path, *, form: str | None) -> None:
+    """Complete or not at all, in the first of its forms unless one is named.
+
+    Raises CannotStart, with advice.
+    """
     if out.exists():
         raise CannotStart(f"{out} is there already; give the name of a new folder.")
-    _refuse_gone(model)
+    forms = list(sizes(model))
+    form = form or forms[0]
+    if form not in forms:
+        raise CannotStart(f"'{model.id}' cannot be had as {form}, only as {', '.join(forms)}.")
     draft = out.with_name(f".{out.name}.draft")
     remove(draft)
     draft.mkdir(parents=True, mode=0o700)
     try:
-        form = _fill(draft, model, form)
-        if form == "gguf":
-            _as_gguf(draft, model, is_q8_0=is_q8_0)
+        _fill(draft, model, form)
+        if form in (GGUF_F16, GGUF_Q8_0):
+            _as_gguf(draft, model, is_q8_0=form == GGUF_Q8_0)
+        elif form == MERGED:
+            _write_modelfile(draft)
         (draft / "README.md").write_text(card(model, form), "utf-8")
         draft.replace(out)
     finally:
@@ -186,31 +194,25 @@ def _as_gguf(draft: Path, model: TunedModel, *, is_q8_0: bool) -> None:
         remove(path)
 
 
-def _fill(draft: Path, model: TunedModel, form: str) -> str:
-    """The weights and what belongs to them; which form they have now, or shall have."""
-    if model.weights.is_file():
+def _fill(draft: Path, model: TunedModel, form: str) -> None:
+    """The weights, merged unless the adapter is asked for, and what belongs to them."""
+    if form == SANDBOX:
         shutil.copyfile(model.weights, draft / "model.npz")
-        return "sandbox"
+        return
     if not (model.weights / _ADAPTER).exists():
         shutil.copytree(model.weights, draft, dirs_exist_ok=True)
-        if form == "gguf":
-            return form
-        _write_modelfile(draft)
-        return "whole"
+        return
     base = _needed_base(model)
     for name in _OF_THE_TOKENIZER:
         if (base / name).exists():
             shutil.copyfile(base / name, draft / name)
-    if form != "adapter":
-        # Here and not at the top: an adapter is copied without torch.
-        from tuner.local.merging import merge
+    if form == ADAPTER:
+        shutil.copytree(model.weights, draft, dirs_exist_ok=True)
+        return
+    # Here and not at the top: an adapter is copied without torch.
+    from tuner.local.merging import merge
 
-        merge(base, model.weights, draft)
-        if form != "gguf":
-            _write_modelfile(draft)
-        return form
-    shutil.copytree(model.weights, draft, dirs_exist_ok=True)
-    return "adapter"
+    merge(base, model.weights, draft)
 
 
 def _write_modelfile(draft: Path) -> None:
@@ -223,26 +225,25 @@ def _write_modelfile(draft: Path) -> None:
 
 
 _USE = {
-    "adapter": (
+    ADAPTER: (
         "An adapter (LoRA). PEFT: `PeftModel.from_pretrained(base, FOLDER)`. vLLM: `vllm serve BASE"
         " --enable-lora --lora-modules NAME=FOLDER`."
     ),
-    "merged": (
+    MERGED: (
         "Whole weights. transformers: `AutoModelForCausalLM.from_pretrained(FOLDER)`."
         " vLLM: `vllm serve FOLDER`. Ollama: `ollama create NAME -f Modelfile`, in this folder."
-        " For LM Studio, llama.cpp and others export it with --gguf."
+        f" For LM Studio, llama.cpp and others export it with --form {GGUF_F16}."
     ),
-    "gguf": (
-        "Whole weights as one GGUF file, with tokenizer and chat template in it. LM Studio: put"
-        " this folder into its models folder. llama.cpp: `llama-server -m model.gguf`. Ollama:"
-        " `ollama create NAME -f Modelfile`, in this folder."
-    ),
-    "sandbox": (
+    SANDBOX: (
         "A model of Attune's sandbox, which picks from the replies it was taught: they stand in"
         " `model.npz` as they are. No other program loads it."
     ),
 }
-_USE["whole"] = _USE["merged"]
+_USE[GGUF_F16] = _USE[GGUF_Q8_0] = (
+    "Whole weights as one GGUF file, with tokenizer and chat template in it. LM Studio: put"
+    " this folder into its models folder. llama.cpp: `llama-server -m model.gguf`. Ollama:"
+    " `ollama create NAME -f Modelfile`, in this folder."
+)
 
 
 def card(model: TunedModel, form: str) -> str:
@@ -261,7 +262,7 @@ def card(model: TunedModel, form: str) -> str:
         **{name: value for name, value in model.metrics.items() if value is not None},
     }
     lines = [f"| {name} | {value} |" for name, value in facts.items()]
-    head = [f"base_model: {base}", "library_name: peft"] if form == "adapter" else []
+    head = [f"base_model: {base}", "library_name: peft"] if form == ADAPTER else []
     return "\n".join(
         (
             "---",

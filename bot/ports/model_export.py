@@ -13,8 +13,9 @@ class ModelForm(StrEnum):
     """What a tuned model is taken away as; an adapter needs its base beside it."""
 
     ADAPTER = "adapter"
-    WHOLE = "whole"
-    GGUF = "gguf"
+    MERGED = "merged"
+    GGUF_F16 = "gguf-f16"
+    GGUF_Q8_0 = "gguf-q8_0"
     SANDBOX = "sandbox"
 
 
