@@ -17,6 +17,7 @@ import typer
 
 from attune.engine.commands import app as engine_commands
 from attune.folder import UMASK, private_folder
+from attune.loading import without_collection
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
 from bot.ports.model_export import ModelForm
@@ -107,11 +108,12 @@ def import_(
     yes: Annotated[bool, typer.Option(help="Also where the columns were guessed")] = False,
 ) -> None:
     """Learn from a file: CSV, XLSX, ODS, JSON, JSON Lines, or a chat export; refusals are named."""
-    from attune.operator_commands import import_file
-    from bot.domain import WorkspaceId
-    from bot.importing import columns_in, refusal_lines
-    from bot.imports import ImportOptions
-    from bot.words import Words
+    with without_collection():
+        from attune.operator_commands import import_file
+        from bot.domain import WorkspaceId
+        from bot.importing import columns_in, refusal_lines
+        from bot.imports import ImportOptions
+        from bot.words import Words
 
     words = Words(_locale())
 

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
-from attune.bootstrap import configured_hosts
 from attune.clock import SystemClock
 from attune.embedded import Address
 from attune.folder import private_folder
+from attune.loading import without_collection
 from attune.settings import Settings
 from bot import assistants, datasets, importing
 from bot.chat_imports import ChatImport
@@ -117,14 +117,15 @@ async def _ask(
     options: Mapping[str, str] | None = None,
 ) -> Request:
     clock = SystemClock()
-    hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
-    await assistants.ensure_workspace(workspace, store=store, hosts=hosts)
+    async with store.reading() as records:
+        is_known = await records.assistants.default(workspace) is not None
+    if not is_known:
+        await _create(workspace, settings, store)
     async with store.reading() as records:
         found = await records.workspaces.find(workspace)
         chosen = await records.assistants.default(workspace)
         if assistant is not None:
             chosen = await records.assistants.find_by_name(workspace, assistant)
-    await hosts.close()
     if found is None or chosen is None:
         raise NotFound(noun="assistant", name=assistant or workspace)
     event = Event(
@@ -143,6 +144,16 @@ async def _ask(
         assistant=chosen,
         options=options or {},
     )
+
+
+async def _create(workspace: WorkspaceId, settings: Settings, store: Database) -> None:
+    # The hosts load openai, which takes longer than a small import.
+    with without_collection():
+        from attune.bootstrap import configured_hosts
+
+    hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
+    await assistants.ensure_workspace(workspace, store=store, hosts=hosts)
+    await hosts.close()
 
 
 def _opened(file: Path) -> IO[bytes]:

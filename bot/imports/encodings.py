@@ -75,8 +75,7 @@ def find_encodings(file: IO[bytes]) -> tuple[Encoding, ...]:
     wide = _wide_encoding(head)
     if wide:
         return (Encoding(wide),)
-    file.seek(0)
-    if _is_utf8(file):
+    if _is_unbroken_utf8(file) or _is_mostly_utf8(file):
         return (Encoding("utf-8"),)
     file.seek(0)
     return _legacy_encodings(_odd_lines(file))
@@ -101,8 +100,22 @@ def _is_text_with_zeros(head: bytes) -> bool:
     return has_few and bool(_decoded(head.replace(b"\0", b""), "utf-8"))
 
 
-def _is_utf8(file: IO[bytes]) -> bool:
+def _is_unbroken_utf8(file: IO[bytes]) -> bool:
+    """As nearly every file is: to decode takes a tenth of the time that counting takes."""
+    file.seek(0)
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for block in _blocks(file):
+            decoder.decode(block)
+    except UnicodeDecodeError:
+        return False
+    # A character that the end cuts off is refused with its row.
+    return True
+
+
+def _is_mostly_utf8(file: IO[bytes]) -> bool:
     """Whether more characters are whole in UTF-8 than broken; a broken one is refused later."""
+    file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     broken = whole = 0
     for block in _blocks(file):
