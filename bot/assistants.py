@@ -50,6 +50,7 @@ _SETTINGS = (
     Option("training_host", OptionKind.HOST),
     Option.text("base"),
     Option.yes_no("history"),
+    Option.yes_no("threads"),
     Option.integer("few_shot", 0, 32),
     Option.integer("reviewers", 1, 9),
     Option.integer("offer_after_examples", 0, 10_000),
@@ -138,6 +139,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         "language": assistant.language or words("assistant.asker_language"),
         **_sampling_facts(assistant.sampling),
         "history": words("yes" if assistant.history else "no"),
+        "threads": words("yes" if assistant.threads else "no"),
         "few_shot": str(assistant.few_shot),
         "reviewers": str(assistant.reviewers),
         "offer_after_examples": str(assistant.offer_after_examples or words("none")),
@@ -177,9 +179,12 @@ async def edit(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words("assistant.edited", name=wanted.name))
 
 
-@handlers.command("assistant bind", Role.ADMIN, _NAMED, Option.yes_no("always"))
+@handlers.command(
+    "assistant bind", Role.ADMIN, _NAMED, Option.yes_no("always"), Option.yes_no("threads")
+)
 async def bind(request: Request, deps: Dependencies) -> Reply:
-    """This channel is answered by the named assistant, unasked if `always:yes`.
+    """This channel is answered by the named assistant, unasked if `always:yes`, and in threads or
+    not as `threads` says, else as the assistant does.
 
     A page names a channel; there must be one, as far as its platform can tell.
     """
@@ -188,7 +193,8 @@ async def bind(request: Request, deps: Dependencies) -> Reply:
     always = request.yes("always", default=False)
     async with deps.store.writing() as records:
         assistant = await chosen_assistant(request, records)
-        binding = Binding(request.place.channel, assistant.id, always)
+        threads = request.yes("threads", default=False) if request.text("threads") else None
+        binding = Binding(request.place.channel, assistant.id, always, threads)
         await records.assistants.bind(request.id, binding)
         await records.audit.add(
             request.id, request.by, "assistant.bound", at=request.now, channel=request.place.channel
@@ -240,6 +246,7 @@ async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = N
             request.id, request.by, "assistant.unbound", at=request.now, channel=channel
         )
         held = {"channel": channel, "assistant": bound.assistant, "always": bound.always}
+        held |= {"threads": bound.threads}
         undo = await offer_undo(request, records, "binding", held)
     return Text(request.words("assistant.unbound"), buttons=(undo,))
 
@@ -338,6 +345,7 @@ def _with_texts(assistant: Assistant, request: Request) -> Assistant:
         instructions=request.options.get("instructions", assistant.instructions).strip(),
         language=assistant.language if language is None else _unless(language, "auto"),
         history=request.yes("history", default=assistant.history),
+        threads=request.yes("threads", default=assistant.threads),
         tools=_tools(assistant, request),
         few_shot=assistant.few_shot if few_shot is None else few_shot,
         reviewers=reviewers or assistant.reviewers,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from bot import (
     administration,
     answer_actions,
+    answer_threads,
     assistants,
     chat,
     comparison,
@@ -182,6 +183,7 @@ WORDINGS: Mapping[str, Wording] = {
     judge_command.STATUS: judge_command.word_status,
     synthetic.STATUS: synthetic.word_status,
     chat.FELL_BACK: chat.word_fell_back,
+    answer_threads.NO_THREADS: answer_threads.word_no_threads,
     tools.HANDED_OVER: tools.word_handed_over,
     workspace_removal.CLOSED: workspace_removal.word_closed,
     CARD_STANDS: cards.word_standing,

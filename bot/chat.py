@@ -10,6 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from bot.answer_access import NOTE
+from bot.answer_threads import moved_to_thread
 from bot.canary.selection import canary_for
 from bot.commands import Handlers
 from bot.conversation import Context, context_of, said_before
@@ -22,6 +23,7 @@ from bot.domain import (
     MessageId,
     ModelName,
     Notice,
+    Place,
     Role,
     ToolCall,
     Turn,
@@ -97,6 +99,8 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
         messages = await prompt_for(request, asked, records)
         trial = await records.canaries.running_for(request.id, request.assistant.id)
         canary = await canary_for(request, trial, records) if trial else None
+    if request.opens_threads:
+        request = await moved_to_thread(request, message, deps)
     question = Question(
         asked.question, message.id, request.by, note=asked.note, has_history=bool(said)
     )
@@ -164,11 +168,13 @@ def said_already(
         return NoReply()
     if known is not None and known.state is TurnState.DONE:
         rest = replace(known, reply=known.reply.removeprefix(begun))
-        return _once_more(rest, store=deps.store, words=request.words)
+        return _once_more(request, rest, store=deps.store)
     return None
 
 
-def _once_more(turn: Turn, *, store: Store, words: Words) -> Stream:
+def _once_more(request: Request, turn: Turn, *, store: Store) -> Stream:
+    words = request.words
+
     async def pieces() -> AsyncGenerator[str]:
         yield turn.reply
         yield _note_of(turn, words)
@@ -181,6 +187,7 @@ def _once_more(turn: Turn, *, store: Store, words: Words) -> Stream:
         posted,
         buttons=lambda: answer_buttons(turn, words),
         unfinished_message=turn.message,
+        place=replace(request.place, thread=turn.place.thread),
     )
 
 
@@ -266,6 +273,7 @@ class AnswerWriter:
             ),
             unfinished_message=known.message if known else None,
             buttons_while_written=(Button(self._request.words("button.stop"), "stop"),),
+            place=self._turn.place,
         )
 
     async def pieces(self) -> AsyncGenerator[str]:
@@ -513,7 +521,7 @@ class AnswerWriter:
             id=TurnId(0),
             workspace=self._request.id,
             assistant=self._request.assistant.id,
-            place=self._request.place,
+            place=_place_of(self._request, question),
             event_key=question.turn.event_key if question.turn else self._request.event.key,
             message=question.turn.message if question.turn else None,
             asker=question.asker,
@@ -525,6 +533,13 @@ class AnswerWriter:
             state=TurnState.STREAMING,
             at=self._request.now,
         )
+
+
+def _place_of(request: Request, question: Question) -> Place:
+    """Where an answer is written: one that is written anew stays in its thread."""
+    if question.turn is None:
+        return request.place
+    return replace(request.place, thread=question.turn.place.thread)
 
 
 def _may_answer(one: ModelInUse, failed: ModelInUse, error: HostError | NotFound) -> bool:

@@ -334,6 +334,8 @@ class Dispatch:
     async def _tell(self, event: Event, outcome: _Outcome) -> None:
         """Errors become words for the place where they happened."""
         error = outcome.error
+        if isinstance(outcome.reply, Stream) and outcome.reply.place is not None:
+            event = replace(event, place=outcome.reply.place)
         try:
             await self._sender.send(event, outcome.reply, outcome.words)
         except AttuneError as raised:

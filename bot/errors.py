@@ -288,5 +288,9 @@ class PlaceClosed(SurfaceError):
     """The bot may not speak there. Invite it to the channel first."""
 
 
+class PermissionMissing(SurfaceError):
+    """The bot has no permission for that: {permissions}"""
+
+
 class SurfaceBusy(SurfaceError):
     """The chat platform asks for a pause."""

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from bot.domain import MessageId, UserId
+from bot.domain import MessageId, Place, UserId
 
 
 class Tone(StrEnum):
@@ -245,6 +245,7 @@ class Stream:
     it stands; `buttons` close a whole answer and are asked for once all pieces are read.
     `standing` is what a broken-off attempt has left, to be written anew.
 
+    `place` is where it is written, where that is not the place of the question.
     `while_written` stand below it until it ends. `continued` is called with each further message,
     and `stopped` where the platform's own button has ended it.
     """
@@ -258,6 +259,7 @@ class Stream:
     on_continuation_message: Callable[[MessageId], None] = _ignored
     on_stopped: Callable[[], None] = _unheard
     other_words: Callable[[], OtherWords] = dict
+    place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,12 @@ class Request:
         return self.role >= Role.CURATOR and (self.is_page or self.id == LOCAL)
 
     @property
+    def opens_threads(self) -> bool:
+        """Whether a question in this channel is answered in a thread of its own."""
+        bound = self.binding.threads if self.binding is not None else None
+        return self.assistant.threads if bound is None else bound
+
+    @property
     def is_click(self) -> bool:
         """A button, a form or a reaction, which was shown something; not typed."""
         return not isinstance(self.event.what, CommandInvoked | MessageReceived)

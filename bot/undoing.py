@@ -81,7 +81,8 @@ async def _binding(request: Request, details: Details, records: Records) -> None
     channel = ChannelId(details["channel"])
     if await records.assistants.binding(request.id, channel) is not None:
         raise Outdated(problem=request.words("undo.changed"))
-    binding = Binding(channel, AssistantId(details["assistant"]), always=details["always"])
+    number, threads = AssistantId(details["assistant"]), details.get("threads")
+    binding = Binding(channel, number, details["always"], threads)
     await records.assistants.bind(request.id, binding)
 
 

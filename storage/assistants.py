@@ -93,7 +93,11 @@ class Assistants:
     async def bind(self, workspace: WorkspaceId, binding: Binding) -> None:
         if not await self._connection.has(assistants, workspace, binding.assistant):
             return
-        said = {"assistant": binding.assistant, "always": binding.always}
+        said = {
+            "assistant": binding.assistant,
+            "always": binding.always,
+            "threads": binding.threads,
+        }
         statement = self._connection.insert(bindings).values(
             workspace=workspace, channel=binding.channel, **said
         )
@@ -108,12 +112,12 @@ class Assistants:
     async def binding(self, workspace: WorkspaceId, channel: ChannelId) -> Binding | None:
         own = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
         row = await self._connection.first(select(bindings).where(own))
-        return None if row is None else Binding(row.channel, row.assistant, row.always)
+        return None if row is None else _binding(row)
 
     async def bindings(self, workspace: WorkspaceId) -> Sequence[Binding]:
         statement = select(bindings).where(bindings.c.workspace == workspace)
         rows = await self._connection.every(statement, bindings.c.channel)
-        return [Binding(row.channel, row.assistant, row.always) for row in rows]
+        return [_binding(row) for row in rows]
 
     async def answering_in(
         self, workspace: WorkspaceId, channel: ChannelId
@@ -121,7 +125,9 @@ class Assistants:
         row = await self._connection.first(_ANSWERING, workspace=workspace, channel=channel)
         if row is None:
             return None
-        binding = None if row.bound is None else Binding(row.bound, row.id, row.always)
+        binding = (
+            None if row.bound is None else Binding(row.bound, row.id, row.always, row.bound_threads)
+        )
         return assistant_of(row), binding, _deployment(row)
 
     async def _find(
@@ -149,6 +155,7 @@ def _answering() -> Select[tuple[object, ...]]:
             *assistants.c,
             bindings.c.channel.label("bound"),
             bindings.c.always,
+            bindings.c.threads.label("bound_threads"),
             *_deployment_columns(),
         )
         .outerjoin_from(assistants, bindings, bound)
@@ -205,6 +212,7 @@ def _values(assistant: Assistant) -> dict[str, object]:
         "judge_criteria": assistant.judge_criteria,
         "reviewers": assistant.reviewers,
         "tools": ",".join(assistant.tools),
+        "threads": assistant.threads,
     }
 
 
@@ -231,7 +239,12 @@ def assistant_of(row: Row[Any]) -> Assistant:
         judge_criteria=row.judge_criteria,
         reviewers=row.reviewers,
         tools=tuple(filter(None, row.tools.split(","))),
+        threads=row.threads,
     )
+
+
+def _binding(row: Row[Any]) -> Binding:
+    return Binding(row.channel, row.assistant, row.always, row.threads)
 
 
 def _deployment(row: Row[Any]) -> Deployment | None:

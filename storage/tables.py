@@ -150,6 +150,7 @@ assistants = numbered_table(
     Column("judge_criteria", Text, nullable=False, server_default=""),
     Column("reviewers", Integer, nullable=False, server_default="1"),
     Column("tools", Text, nullable=False, server_default=""),
+    Column("threads", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "name_key"),
     workspace_key(),
@@ -169,6 +170,7 @@ bindings = Table(
     text_column("channel"),
     integer_column("assistant"),
     boolean_column("always"),
+    Column("threads", Boolean),
     PrimaryKeyConstraint("workspace", "channel"),
     foreign_key("assistants", "assistant"),
 )

@@ -23,6 +23,7 @@ TYPING = "/channels/{channel_id}/typing"
 CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
 FOLLOW_UP = "/webhooks/{webhook_id}/{webhook_token}"
 FOLLOWED = "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
+THREADS = "/channels/{channel_id}/messages/{message_id}/threads"
 OWN_REACTION = "/channels/{channel_id}/messages/{message_id}/reactions/{emoji}/@me"
 DIRECT = "/users/@me/channels"
 

@@ -115,6 +115,7 @@ class Discord:
             note=self._workspace_note,
             is_direct=self._is_direct,
             locate=self._locate,
+            lacking=lambda place, wanted: self._known().lacking(place, wanted),
             owner=lambda guild: self._known().owner_of(guild),
             names=lambda: self._bot().names,
         )

@@ -299,15 +299,24 @@ class Directory:
         return bool(allowed & (_ADMINISTRATOR | _MANAGE_GUILD))
 
     def _may_speak(self, guild: Guild, channel: Channel) -> bool:
-        if not guild.roles:
-            return True
+        return self._lacking(guild, channel, VIEW | SEND) == 0
+
+    async def lacking(self, place: Place, wanted: int) -> int:
+        """Which of these permissions we miss in a channel of a guild, as far as we know."""
+        guild = await self._guild(place.workspace.partition(":")[2])
+        channel = await self._channel(place.channel)
+        return 0 if channel is None else self._lacking(guild, channel, wanted)
+
+    def _lacking(self, guild: Guild, channel: Channel, wanted: int) -> int:
+        if not guild.roles or not guild.own_roles:
+            return 0
         allowed = _allowed(guild, guild.own_roles)
         if allowed & _ADMINISTRATOR:
-            return True
+            return 0
         allowed = _overwritten(channel, [guild.id], allowed)
         allowed = _overwritten(channel, guild.own_roles, allowed)
         allowed = _overwritten(channel, [self._bot], allowed)
-        return allowed & (VIEW | SEND) == VIEW | SEND
+        return wanted & ~allowed
 
 
 def _person(data: Mapping[str, Any]) -> str | None:

@@ -23,6 +23,11 @@ PERMISSIONS = {
     "Send Messages in Threads": 1 << 38,
 }
 """The least that everything needs, by the names that Discord shows."""
+THREAD_PERMISSIONS = {
+    "Create Public Threads": 1 << 35,
+    "Send Messages in Threads": PERMISSIONS["Send Messages in Threads"],
+}
+"""What a thread for each question needs; asked for along with the rest, missed by nothing else."""
 SCOPES = ("bot", "applications.commands")
 
 _MAY_WRITE = PERMISSIONS["Send Messages"]
@@ -52,7 +57,7 @@ def invitation(application: str) -> str:
     query = {
         "client_id": application,
         "scope": " ".join(SCOPES),
-        "permissions": sum(PERMISSIONS.values()),
+        "permissions": sum((PERMISSIONS | THREAD_PERMISSIONS).values()),
     }
     return f"https://discord.com/oauth2/authorize?{urlencode(query)}"
 

@@ -23,6 +23,7 @@ from adapters.discord.lookups import ServerLookups, as_private, no_owner
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
 from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
 from adapters.discord.texts import safe
+from adapters.discord.threads import open_thread
 from adapters.discord.typing_indicator import TypingIndicator
 from adapters.streamed_answer import MessageWriter, StreamedAnswer
 from adapters.tables import with_drawn_tables
@@ -63,6 +64,10 @@ async def _not_known(channel: str) -> bool:
     return False
 
 
+async def _nothing_lacks(place: Place, wanted: int) -> int:
+    return 0
+
+
 class DiscordSurface(ServerLookups):
     """Implements the surface port with all its gifts; `say` words what Discord itself must tell."""
 
@@ -76,6 +81,7 @@ class DiscordSurface(ServerLookups):
         note: Callable[[Event], Awaitable[Text | None]] = _no_note,
         is_direct: Callable[[str], Awaitable[bool]] = _not_known,
         locate: Callable[[Place], Awaitable[Place]] = as_private,
+        lacking: Callable[[Place, int], Awaitable[int]] = _nothing_lacks,
         owner: Callable[[str], str | None] = no_owner,
         names: Callable[[], Mapping[str, str]] = dict,
         now: Callable[[], float] = time.monotonic,
@@ -83,6 +89,7 @@ class DiscordSurface(ServerLookups):
         super().__init__(api, ready=ready, locate=locate, owner=owner, names=names)
         self._note = note
         self._is_direct = is_direct
+        self._lacking = lacking
         self._bot = bot
         self._say = say
         self._now = now
@@ -205,13 +212,22 @@ class DiscordSurface(ServerLookups):
     async def fetch(self, place: Place, message: MessageId) -> Message | None:
         await self._ready()
         try:
-            at = {"channel_id": _channel(place), "message_id": message}
-            found = await self._api.call("GET", MESSAGE, at)
+            found = await self._found(place, message)
         except MessageGone:
             return None
         said, heard = self._said(found, place), self._heard.get(message)
         # Without the intent for them the words of others came along with an interaction alone.
         return heard if heard is not None and not said.text else said
+
+    async def _found(self, place: Place, message: MessageId) -> Json:
+        """A thread hangs on a message of its channel; a forum's post holds its first one itself."""
+        at = {"channel_id": _channel(place), "message_id": message}
+        try:
+            return await self._api.call("GET", MESSAGE, at)
+        except MessageGone:
+            if message != place.thread:
+                raise
+            return await self._api.call("GET", MESSAGE, at | {"channel_id": place.channel})
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         await self._ready()
@@ -239,6 +255,10 @@ class DiscordSurface(ServerLookups):
 
     async def workspace_note(self, event: Event) -> Text | None:
         return await self._note(event)
+
+    async def open_thread(self, event: Event, title: str) -> Place | None:
+        await self._ready()
+        return await open_thread(self._api, event, title, self._lacking)
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
@@ -472,10 +492,14 @@ class DiscordSurface(ServerLookups):
                 while_written=stop,
             )
         source = context.source if context else key.rpartition("/")[2]
+        # What a thread hangs on stands above it, and is no message of it.
+        source = None if source == channel else source
         return ChannelWriter(self._api, channel, key, source, while_written=stop)
 
     async def _thread(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         """What was said in it; a thread hangs on the message that bears its id."""
+        if before == place.thread:
+            return []
         said = list(await self.messages_before(place, before, limit))
         if place.thread is None or len(said) >= limit:
             return said

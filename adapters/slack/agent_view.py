@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from adapters.slack.api import Api, Json, code
+from adapters.thread_titles import title_of
 from bot.domain import ChannelId
 from bot.errors import SurfaceError
 
@@ -72,8 +73,7 @@ class AgentView:
 
     async def set_title(self, channel: str, thread: str, question: str) -> None:
         """A conversation is called what it began with."""
-        title = " ".join(question.split())
-        title = title if len(title) <= _TITLE else f"{title[: _TITLE - 1]}…"
+        title = title_of(question, _TITLE)
         if title:
             args = {"channel_id": channel, "thread_ts": thread, "title": title}
             await self._call("assistant.threads.setTitle", args)

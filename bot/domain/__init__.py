@@ -250,7 +250,8 @@ class Sampling:
 class Assistant:
     """After so many new examples or preferences a training is offered by itself,
     in `offer_channel`; None is never. With a `judge_model` answers can be compared by that model.
-    An example counts as approved once so many `reviewers` have approved it.
+    An example counts as approved once so many `reviewers` have approved it. With `threads` each
+    question in a channel is answered in a thread of its own, where the platform has such.
     """
 
     id: AssistantId
@@ -273,15 +274,20 @@ class Assistant:
     judge_criteria: str = ""
     reviewers: int = 1
     tools: tuple[str, ...] = ()
+    threads: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Which assistant answers in a channel, and whether it answers unasked."""
+    """Which assistant answers in a channel, and whether it answers unasked.
+
+    `threads` overrides the assistant's own setting there; None leaves it as it is.
+    """
 
     channel: ChannelId
     assistant: AssistantId
     always: bool
+    threads: bool | None = None
 
 
 TYPED = "form:"

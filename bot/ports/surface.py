@@ -44,6 +44,18 @@ class CanStream(Protocol):
 
 
 @runtime_checkable
+class CanOpenThread(Protocol):
+    """Opens a thread on a message of a channel."""
+
+    async def open_thread(self, event: Event, title: str) -> Place | None:
+        """The thread on the event's message, also one that stands already.
+
+        None where there can be none; raises PermissionMissing.
+        """
+        ...
+
+
+@runtime_checkable
 class CanSendEphemeral(Protocol):
     """Shows something to one person alone."""
 

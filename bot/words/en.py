@@ -85,6 +85,7 @@ SENTENCES: Mapping[str, str] = {
     "option.file": "a file with rows: CSV, XLSX, ODS, JSON, JSONL, also zipped",
     "option.format": "how the file is written",
     "option.frequency_penalty": "less repetition of words",
+    "option.threads": "answer each question in a thread of its own (Discord)",
     "option.history": "take the thread along as context",
     "option.host": "where to train",
     "option.instructions": "who the assistant is and how it speaks",
@@ -586,6 +587,7 @@ SENTENCES: Mapping[str, str] = {
     "assistant.presence_penalty": "Presence penalty",
     "assistant.frequency_penalty": "Frequency penalty",
     "assistant.stop": "Stops at",
+    "assistant.threads": "A thread for each question",
     "assistant.history": "Thread as context",
     "assistant.few_shot": "Examples sent along",
     # Governing

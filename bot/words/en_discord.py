@@ -85,6 +85,7 @@ _NAMES = (
     "format",
     "frequency_penalty",
     "history",
+    "threads",
     "host",
     "instructions",
     "job",

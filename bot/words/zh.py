@@ -62,6 +62,7 @@ _ERRORS = {
     "error.SurfaceError": "聊天平台没能办到：{message}",
     "error.MessageGone": "这条消息已经不在了。",
     "error.PlaceClosed": "机器人不能在那里发言。请先邀请它进频道。",
+    "error.PermissionMissing": "机器人缺少这项权限：{permissions}",
     "error.SurfaceBusy": "聊天平台要求稍等一会儿。",
 }
 
@@ -136,6 +137,7 @@ SENTENCES: Mapping[str, str] = {
     "option.file": "数据文件：CSV、XLSX、ODS、JSON、JSONL，也可以是压缩包",
     "option.format": "文件格式",
     "option.frequency_penalty": "少重复用词",
+    "option.threads": "每个问题都在新的讨论串里回答（Discord）",
     "option.history": "把讨论串当作上下文",
     "option.host": "在哪个模型服务上训练",
     "option.instructions": "助手是谁，怎么说话",
@@ -610,6 +612,7 @@ SENTENCES: Mapping[str, str] = {
     "assistant.presence_penalty": "存在惩罚",
     "assistant.frequency_penalty": "频率惩罚",
     "assistant.stop": "停止词",
+    "assistant.threads": "每个问题单开讨论串",
     "assistant.history": "讨论串作上下文",
     "assistant.few_shot": "附带示例数",
     # Governing

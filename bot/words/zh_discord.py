@@ -119,6 +119,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "name.file": "文件",
     "name.format": "格式",
     "name.frequency_penalty": "重复惩罚",
+    "name.threads": "讨论串",
     "name.history": "历史",
     "name.host": "主机",
     "name.instructions": "指令",

@@ -35,7 +35,7 @@ from tests.fakes.discord_rules import (
 BOT, GUILD, GENERAL = "900", "10", "20"
 BOT_ROLE = "990"
 ADMIN_ROLE = "991"
-_EVERYBODY = VIEW | SEND | HISTORY | EMBED | ATTACH | ADD_REACTIONS | (1 << 38)
+_EVERYBODY = VIEW | SEND | HISTORY | EMBED | ATTACH | ADD_REACTIONS | (1 << 38) | (1 << 35)
 _EPOCH = 1_420_070_400_000
 _JOINED = "2026-01-01T10:00:00+00:00"
 ADMIN, ANN, BEN = "101", "102", "103"
@@ -61,11 +61,13 @@ class Channel:
     parent: str | None = None
     nsfw: bool = False
     denied: int = 0
+    name: str = ""
     messages: dict[str, Json] = field(default_factory=dict)
     members: set[str] = field(default_factory=set)
 
     def described(self) -> Json:
-        drawn: Json = {"id": self.id, "type": self.kind, "name": f"channel-{self.id}", "flags": 0}
+        name = self.name or f"channel-{self.id}"
+        drawn: Json = {"id": self.id, "type": self.kind, "name": name, "flags": 0}
         if self.kind == 1:
             drawn["recipients"] = [{"id": member} for member in self.members]
         if self.guild:
@@ -171,10 +173,12 @@ class FakeDiscord:
             self.channels[channel] = Channel(channel, None, 1, members={user})
         return channel
 
-    def open_thread(self, channel: str, message: str, *, kind: int = 11) -> str:
+    def open_thread(self, channel: str, message: str, *, kind: int = 11, name: str = "") -> str:
         """topics/threads: one that begins with a message bears its id."""
         parent = self.channels[channel]
-        self.channels[message] = Channel(message, parent.guild, kind, parent=channel)
+        self.channels[message] = Channel(
+            message, parent.guild, kind, parent=channel, denied=parent.denied, name=name
+        )
         self.gateway.dispatch("THREAD_CREATE", self.channels[message].described())
         return message
 

@@ -186,6 +186,7 @@ class Rest:
             ("POST", messages): self._post,
             ("GET", messages + "/{message}"): self._get,
             ("PATCH", messages + "/{message}"): self._edit,
+            ("POST", messages + "/{message}/threads"): self._open_thread,
             ("PUT", messages + "/{message}/reactions/{emoji}/@me"): self._react,
             ("POST", "/channels/{channel}/typing"): self._type,
             ("POST", "/interactions/{interaction}/{token}/callback"): self._callback,
@@ -270,7 +271,7 @@ class Rest:
         channel = self._seen(args)
         if channel.members & self.discord.direct_closed:
             raise RefusedError(403, 50007, "Cannot send messages to this user")
-        self._need(channel, 1 << 11)
+        self._need(channel, 1 << 38 if channel.kind in (10, 11, 12) else 1 << 11)
         if body.get("embeds"):
             self._need(channel, 1 << 14)
         if files:
@@ -293,6 +294,21 @@ class Rest:
             "MESSAGE_CREATE", self.discord.told(channel.id, message["id"])
         )
         return message
+
+    def _open_thread(self, args: Json, body: Json, *_: Any) -> Json:
+        """resources/channel#start-thread-from-message."""
+        channel = self._seen(args)
+        if channel.kind not in (0, 5):
+            raise RefusedError(400, 50024, "Cannot execute action on this channel type")
+        if args["message"] not in channel.messages:
+            raise RefusedError(404, 10008, "Unknown Message")
+        self._need(channel, 1 << 35)
+        if not 1 <= len(str(body.get("name") or "").encode("utf-16-le")) // 2 <= 100:
+            raise RefusedError(400, 50035, "name: Must be between 1 and 100 in length.")
+        if args["message"] in self.discord.channels:
+            raise RefusedError(400, 160004, "A thread has already been created for this message")
+        self.discord.open_thread(channel.id, args["message"], name=str(body["name"]))
+        return self.discord.channels[args["message"]].described()
 
     def _known_nonce(self, channel: str, body: Json) -> Json | None:
         """resources/message#create-message: enforce_nonce gives back what was made before."""

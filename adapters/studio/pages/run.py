@@ -44,6 +44,7 @@ _ASSISTANT = (
     "frequency_penalty",
     "stop",
     "history",
+    "threads",
     "few_shot",
     "reviewers",
     "offer_after_examples",
