@@ -33,6 +33,7 @@ from bot.domain import (
 )
 from bot.errors import (
     AttuneError,
+    EmptyAnswer,
     HostBusy,
     HostError,
     HostUnreachable,
@@ -384,6 +385,8 @@ class AnswerWriter:
                             await self._tell_fallback(failed[0].model, failed[1], answering)
                             failed = None
                         yield delta
+                if self._text and not "".join(self._text).strip():
+                    raise EmptyAnswer(host=answering.host)
                 return
             except (HostError, NotFound) as error:
                 left = [one for one in left if _may_answer(one, answering, error)]

@@ -32,17 +32,16 @@ async def committed_this_month(request: Request, records: Records) -> float:
 async def require_priced_budget(
     request: Request, price: float | None, host: HostName, records: Records
 ) -> None:
-    """Raises NotNow where this month's money does not reach, or cannot be reckoned."""
-    if price is not None:
-        await require_budget(request, price, records)
-    elif request.role < Role.ADMIN and await training_cap(request, records) is not None:
-        raise NotNow(problem=request.words("budget.unpriced", host=host))
+    """Raises NotNow where less is left of this month's money than `price` US dollars.
 
-
-async def require_budget(request: Request, price: float, records: Records) -> None:
-    """Raises NotNow where what is left of this month's money is less than `price` dollars."""
+    So it does of an unknown price, except for admins.
+    """
     cap = await training_cap(request, records)
     if cap is None or price == 0:
+        return
+    if price is None:
+        if request.role < Role.ADMIN:
+            raise NotNow(problem=request.words("budget.unpriced", host=host))
         return
     spent = await committed_this_month(request, records)
     if spent + price > cap:

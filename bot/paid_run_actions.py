@@ -1,16 +1,25 @@
-"""What a judge and a run of proposals share: their buttons' state changes and their notice."""
+"""What evaluations, judges and runs of proposals share: their buttons' state changes and notice."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from bot import monthly_budget
-from bot.domain import UNFINISHED_CALLS, EvaluationState, Judging, Notice, SyntheticRun
+from bot import access, monthly_budget
+from bot.domain import (
+    UNFINISHED_CALLS,
+    Evaluation,
+    EvaluationState,
+    HostName,
+    Judging,
+    Notice,
+    SyntheticRun,
+)
 from bot.errors import AttuneError, NotFound, NotNow, Outdated, deserialize, serialize
 from bot.numerals import whole_number
 from bot.outbox import ASKER
-from bot.ports.paid_runs import PaidRuns
+from bot.ports.paid_runs import PaidRuns, Runs
 from bot.ports.store import Records
 from bot.replies import Button, Card, Progress, Reply, Text, Tone
 from bot.request import Request
@@ -20,71 +29,100 @@ _TROUBLE = "trouble"
 _ESTIMATED = (EvaluationState.ESTIMATED,)
 _CAN_STOP = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
 
-R = TypeVar("R", Judging, SyntheticRun)
+R = TypeVar("R", Evaluation, Judging, SyntheticRun)
+P = TypeVar("P", Judging, SyntheticRun)
 C = TypeVar("C")
 
 
-async def named_run(request: Request, runs: PaidRuns[R, C], *, noun: str) -> R:
-    """The run whose number the button names. Raises NotFound."""
+@dataclass(frozen=True, slots=True)
+class RunKind:
+    """What one kind of run is called.
+
+    `noun` is what is missing where there is none, `audited` begins its audit lines, `words` the
+    keys of its sentences and its buttons; `status` is the kind of the notice of how far it is.
+    """
+
+    noun: str
+    audited: str
+    words: str
+    status: str
+
+
+async def named_run(request: Request, runs: Runs[R], kind: RunKind, name: str = "") -> R:
+    """The run whose number the button names, as `name` or as its argument. Raises NotFound."""
+    name = name or request.argument
     try:
-        number = whole_number(request.argument)
+        number = whole_number(name)
     except ValueError:
-        raise NotFound(noun=noun, name=request.argument) from None
+        raise NotFound(noun=kind.noun, name=name) from None
     return await runs.get(request.id, number)
 
 
-async def estimated_run(request: Request, runs: PaidRuns[R, C], *, noun: str) -> R:
+async def estimated_run(request: Request, runs: Runs[R], kind: RunKind, name: str = "") -> R:
     """The estimate that is named, if it was made in this channel or for this person."""
     try:
-        run = await named_run(request, runs, noun=noun)
+        run = await named_run(request, runs, kind, name)
     except NotFound as error:
         raise Outdated(problem=request.words("start.already")) from error
-    monthly_budget.require_decider(request, run, noun=noun)
+    monthly_budget.require_decider(request, run, noun=kind.noun)
     return run
 
 
 async def confirm_run(
-    request: Request, run: R, runs: PaidRuns[R, C], records: Records, *, status: str
+    request: Request, run: R, runs: Runs[R], records: Records, kind: RunKind, *, host: HostName
 ) -> None:
-    """The run is durable from here on; its runner asks. Raises Outdated where it is already."""
+    """The run is durable from here on; its runner asks.
+
+    Raises Outdated where it is already, and NotNow where this month's money does not reach for
+    its price or, as that at `host` is unknown, nobody can say whether it does.
+    """
+    access.refuse_closed(request.workspace, request.words)
+    await monthly_budget.require_priced_budget(request, run.price, host, records)
     if not await runs.change(request.id, run.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED):
         raise Outdated(problem=request.words("start.already"))
-    await tell_run(records, run, status, at=request.now, locale=request.words.language)
+    await _audit(request, run.id, "confirmed", records, kind)
+    await tell_run(records, run, kind.status, at=request.now, locale=request.words.language)
 
 
-async def decline_run(request: Request, run: R, runs: PaidRuns[R, C]) -> Reply:
+async def decline_run(request: Request, runs: Runs[R], kind: RunKind) -> Reply:
     """Drops an estimate. Raises Outdated where the run is confirmed."""
+    run = await estimated_run(request, runs, kind)
     if not await runs.decline(request.id, run.id):
         raise Outdated(problem=request.words("start.already"))
     return Card(request.words("start.declined"), replaces=True)
 
 
-async def stop_run(
-    request: Request, run: R, runs: PaidRuns[R, C], records: Records, *, name: str, status: str
-) -> Reply:
-    """Asks the runner to end it; `name` begins the keys of its words. Raises NotNow when over."""
+async def stop_run(request: Request, runs: Runs[R], records: Records, kind: RunKind) -> Reply:
+    """Asks the runner to end it. Raises NotNow when it is over."""
+    run = await named_run(request, runs, kind)
     if not await runs.change(request.id, run.id, when=_CAN_STOP, state=EvaluationState.STOPPING):
-        raise NotNow(problem=request.words(f"{name}.over"))
-    await tell_run(records, run, status, at=request.now, locale=request.words.language)
-    return Text(request.words(f"{name}.stops"), private=True)
+        raise NotNow(problem=request.words(f"{kind.words}.over", id=run.id))
+    await _audit(request, run.id, "stop", records, kind)
+    await tell_run(records, run, kind.status, at=request.now, locale=request.words.language)
+    return Text(request.words(f"{kind.words}.stops", id=run.id), private=True)
+
+
+async def _audit(request: Request, number: int, what: str, records: Records, kind: RunKind) -> None:
+    action, subject = f"{kind.audited}.{what}", {kind.audited: number}
+    await records.audit.add(request.id, request.by, action, at=request.now, **subject)
 
 
 async def tell_run(
     records: Records,
-    run: Judging | SyntheticRun,
-    status: str,
+    run: Evaluation | Judging | SyntheticRun,
+    kind: str,
     *,
     at: datetime,
     locale: str | None = None,
     trouble: AttuneError | None = None,
 ) -> None:
-    """One message, which becomes the result; `trouble` is why the model did not answer lately."""
+    """One message of each kind; `trouble` is why the model did not answer lately."""
     more: dict[str, object] = {"locale": locale} if locale else {}
     more |= {_TROUBLE: serialize(trouble)} if trouble else {}
     await records.outbox.put(
-        f"{status}.{run.id}",
+        f"{kind}.{run.id}",
         run.place,
-        status,
+        kind,
         subject=run.id,
         details={ASKER: run.asked_by, **more},
         at=at,
@@ -99,7 +137,7 @@ def trouble_in(notice: Notice, words: Words) -> str:
 
 
 async def progress_card(
-    run: R, runs: PaidRuns[R, C], total: int, title: str, words: Words, *, name: str, why: str
+    run: P, runs: PaidRuns[P, C], total: int, title: str, words: Words, *, name: str, why: str
 ) -> Card:
     """How many of `total` calls have an outcome, and *Stop*."""
     counts = await runs.counts(run.workspace, run.id)

@@ -1,58 +1,26 @@
 """What to teach next: questions that nobody answered well, alike ones together, the most first.
 
-A question leaves the list once it is taught, and once another model answers one like it later and
-nobody dislikes that. It comes back where the answer of such a model is a refusal or is disliked.
 What was asked in one channel is shown in that channel alone; the operator sees all, as in every
 list.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import timedelta
-from functools import partial
-
 from bot import references
 from bot.commands import Handlers
-from bot.domain import Role, TurnId, UnansweredTurn
+from bot.domain import GapOutcome, GapQuestion, Role, Turn, UnansweredTurn
 from bot.errors import NotFound
-from bot.evaluation.measures import refusal_in
-from bot.likeness import groups
+from bot.evaluation.cards import visible_evaluation
+from bot.evaluation.gaps import RecentAnswers, TeachingGap, find_gaps, recent_answers
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
-from bot.ports.store import Records
 from bot.replies import Button, Fact, Listing, ListingRow, Reply, Text, one_line
 from bot.request import Request
 
 handlers = Handlers()
 
 _PAGE = 10
-_DAYS = timedelta(days=90)
-_MARKED = 500
-_LOOKED_AT = 1000
-"""Recent answers that are read beyond those that are marked: good ones, and refusals in words."""
 _LONGEST = 300
-
-
-@dataclass(frozen=True, slots=True)
-class TeachingGap:
-    """Alike questions that were not answered well, newest first."""
-
-    turns: Sequence[UnansweredTurn]
-
-    @property
-    def first(self) -> UnansweredTurn:
-        return self.turns[0]
-
-    @property
-    def refused(self) -> int:
-        return sum(one.is_refusal or not one.dislikes for one in self.turns)
-
-    @property
-    def dislikes(self) -> int:
-        return sum(one.dislikes for one in self.turns)
 
 
 @handlers.command("assistant teach-next", Role.CURATOR)
@@ -83,6 +51,37 @@ async def dismiss(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words("unanswered.dismissed", count=len(closed)), private=True)
 
 
+@handlers.button("evaluation.gaps", Role.CURATOR)
+async def evaluated_gaps(request: Request, deps: Dependencies) -> Reply:
+    """What the new model of an evaluation answered to questions that were in this list."""
+    words = request.words
+    async with deps.store.reading() as records:
+        evaluation = await visible_evaluation(request, request.argument, records)
+        calls = await records.evaluation_gaps.calls(request.id, evaluation.id)
+        turns = [(one, await records.turns.get(request.id, one.turn)) for one in calls]
+    shown = [
+        _evaluated_row(request, one, turn)
+        for one, turn in turns
+        if turn.question and _may_see(request, turn)
+    ]
+    return Listing(
+        words("unanswered.evaluated", id=evaluation.id),
+        tuple(shown),
+        empty=words("unanswered.empty"),
+        note="" if _sees_all(request) else words("unanswered.here"),
+        private=True,
+    )
+
+
+def _evaluated_row(request: Request, gap: GapQuestion, turn: Turn) -> ListingRow:
+    words = request.words
+    said = words(f"unanswered.{gap.outcome or 'missing'}", answer=one_line(gap.answer, _LONGEST))
+    answer = Button(words("button.write_answer"), f"feedback.why:{turn.id}", is_primary=True)
+    is_closed = gap.outcome is GapOutcome.ANSWERED
+    text = one_line(turn.question, _LONGEST)
+    return ListingRow(str(turn.id), text, said, () if is_closed else (answer,))
+
+
 async def _page(request: Request, deps: Dependencies, *, first: int) -> Reply:
     gaps, words = await _gaps(request, deps), request.words
     shown = gaps[first : first + _PAGE]
@@ -99,80 +98,43 @@ async def _page(request: Request, deps: Dependencies, *, first: int) -> Reply:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Answers:
-    """Those that are not good, those of them that were taught since, and the good ones."""
-
-    bad: Sequence[UnansweredTurn]
-    taught: Sequence[UnansweredTurn]
-    good: Sequence[UnansweredTurn]
-
-
-async def _answers(request: Request, records: Records) -> _Answers:
-    """What is marked, and the newest of all others, some of which decline in words."""
-    read = partial(
-        records.answer_stats.unanswered_turns,
-        request.id,
-        request.assistant.id,
-        since=request.now - _DAYS,
-        channel=None if _sees_all(request) else request.place.channel,
-    )
-    marked, taught = await read(limit=_MARKED), await read(is_taught=True, limit=_MARKED)
-    known = {one.id for one in marked}
-    others = [one for one in await read(is_marked=False, limit=_LOOKED_AT) if one.id not in known]
-    declined = {one.id for one in others if refusal_in(one.reply)}
-    bad = [*marked, *(one for one in others if one.id in declined)]
-    return _Answers(
-        bad=[one for one in bad if _may_see(request, one)],
-        taught=[one for one in taught if _may_see(request, one)],
-        good=[one for one in others if one.id not in declined and _may_see(request, one)],
-    )
-
-
 def _sees_all(request: Request) -> bool:
     return request.role is Role.OPERATOR or request.workspace.platform == "local"
 
 
-def _may_see(request: Request, turn: UnansweredTurn) -> bool:
+def _may_see(request: Request, turn: UnansweredTurn | Turn) -> bool:
     """A thread may have fewer readers than its channel."""
-    return _sees_all(request) or turn.thread in (None, request.place.thread)
+    channel, thread = (
+        (turn.place.channel, turn.place.thread)
+        if isinstance(turn, Turn)
+        else (turn.channel, turn.thread)
+    )
+    is_here = channel == request.place.channel and thread in (None, request.place.thread)
+    return _sees_all(request) or is_here
 
 
 async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
     """Most asked first. What another model has answered since is over for good."""
+    assistant = request.assistant
     async with deps.store.reading() as records:
-        found = await _answers(request, records)
-    # Two thousand questions take seconds, so a thread computes.
-    gaps, answered = await asyncio.to_thread(_sorted_out, found)
+        current = await records.deployments.current(request.id, assistant.id)
+        found = await recent_answers(
+            records,
+            request.id,
+            assistant.id,
+            current.model if current else assistant.base,
+            now=request.now,
+            channel=None if _sees_all(request) else request.place.channel,
+        )
+    bad, taught, good = (
+        [one for one in part if _may_see(request, one)]
+        for part in (found.bad, found.taught, found.good)
+    )
+    gaps, answered = await find_gaps(RecentAnswers(bad, taught, good))
     if answered:
         async with deps.store.writing() as records:
             await records.answer_stats.mark_resolved(request.id, answered, None, at=request.now)
-    return sorted(gaps, key=lambda gap: -len(gap.turns))
-
-
-def _sorted_out(found: _Answers) -> tuple[list[TeachingGap], list[TurnId]]:
-    """The gaps there are, and the questions that another model has answered since."""
-    bad = sorted(found.bad, key=lambda one: one.at, reverse=True)
-    turns = [*bad, *found.taught, *found.good]
-    first_good = len(turns) - len(found.good)
-    gaps, answered = list[TeachingGap](), list[TurnId]()
-    for group in groups([one.question for one in turns]):
-        good = [turns[at] for at in group if at >= first_good]
-        taught = [turns[at] for at in group if len(bad) <= at < first_good]
-        # What was taught waits for another model; that the same one declines again is no news.
-        waiting = {one.model for one in taught}
-        until = max((one.taught_at for one in taught if one.taught_at), default=None)
-        own = [turns[at] for at in group if at < len(bad)]
-        over = {
-            one.id
-            for one in own
-            if any(other.model != one.model and other.at > one.at for other in good)
-        }
-        answered += over
-        fresh = [one for one in own if one.model not in waiting and not (until and one.at <= until)]
-        left = [one for one in fresh if one.id not in over]
-        gaps += [TeachingGap(left)] if left else []
-    return gaps, answered
+    return gaps
 
 
 def _row(request: Request, gap: TeachingGap) -> ListingRow:

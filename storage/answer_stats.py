@@ -19,7 +19,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from storage.connection import MANY, Connection
-from storage.tables import IS_LIVING, examples, turns, votes
+from storage.tables import IS_LIVING, IS_WHOLE, examples, turns, votes
 from storage.teach_next_table import taught_turns
 
 
@@ -50,7 +50,7 @@ class AnswerStats:
                 day.label("day"),
                 turns.c.model,
                 turns.c.host,
-                func.count().label("answered"),
+                func.sum(case((IS_WHOLE, 1), else_=0)).label("answered"),
                 *(func.sum(value).label(name) for name, value in summed.items()),
             )
             .where(_answered(workspace, assistant, since))
@@ -78,7 +78,10 @@ class AnswerStats:
         closed = and_(
             taught_turns.c.workspace == turns.c.workspace, taught_turns.c.turn == turns.c.id
         )
-        taught_at = select(taught_turns.c.at).where(closed).correlate(turns).scalar_subquery()
+        taught = {
+            name: select(taught_turns.c[column]).where(closed).correlate(turns).scalar_subquery()
+            for name, column in (("taught_at", "at"), ("taught_by", "example"))
+        }
         wanted = select(
             turns.c.id,
             turns.c.model,
@@ -89,11 +92,12 @@ class AnswerStats:
             turns.c.at,
             turns.c.is_refusal,
             dislikes.label("dislikes"),
-            taught_at.label("taught_at"),
+            *(column.label(name) for name, column in taught.items()),
         ).where(_answered(workspace, assistant, since), turns.c.question != "")
         wanted = wanted.where(_is_closed(_is_taught()) if is_taught else ~_is_closed())
-        if is_marked and not is_taught:
-            wanted = wanted.where(or_(turns.c.is_refusal, dislikes > 0))
+        if not is_taught:
+            is_bad = or_(turns.c.is_refusal, dislikes > 0)
+            wanted = wanted.where(is_bad if is_marked else IS_WHOLE)
         if channel is not None:
             wanted = wanted.where(turns.c.channel == channel)
         newest = wanted.order_by(turns.c.at.desc(), turns.c.id.desc())

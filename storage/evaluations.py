@@ -53,26 +53,25 @@ class Evaluations:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def add(self, workspace: WorkspaceId, evaluation: Evaluation) -> Evaluation:
-        values = {"workspace": workspace, **all_columns_of(evaluation)}
+    async def add(self, workspace: WorkspaceId, run: Evaluation) -> Evaluation:
+        values = {"workspace": workspace, **all_columns_of(run)}
         statement = self._connection.insert(evaluations).values(values)
-        with foreign_key_as_not_found("assistant", evaluation.assistant):
+        with foreign_key_as_not_found("assistant", run.assistant):
             await self._connection.run(statement.on_conflict_do_nothing(index_elements=["start"]))
-        is_same = evaluations.c.start == evaluation.start
-        return await self._one(workspace, is_same, evaluation.start)
+        return await self._one(workspace, evaluations.c.start == run.start, run.start)
 
-    async def get(self, workspace: WorkspaceId, evaluation: EvaluationId) -> Evaluation:
-        return await self._one(workspace, evaluations.c.id == evaluation, evaluation)
+    async def get(self, workspace: WorkspaceId, run: int) -> Evaluation:
+        return await self._one(workspace, evaluations.c.id == run, run)
 
     async def change(
         self,
         workspace: WorkspaceId,
-        evaluation: EvaluationId,
+        run: int,
         *,
         when: Sequence[EvaluationState],
         **changes: object,
     ) -> bool:
-        own = and_(evaluations.c.workspace == workspace, evaluations.c.id == evaluation)
+        own = and_(evaluations.c.workspace == workspace, evaluations.c.id == run)
         statement = update(evaluations).where(own, evaluations.c.state.in_(when))
         values = columns_of(Evaluation, changes)
         return await self._connection.run_counting(statement.values(values)) > 0
@@ -95,8 +94,8 @@ class Evaluations:
         rows = await self._connection.rows(wanted.order_by(evaluations.c.id.desc()), most=limit)
         return [_evaluation(row) for row in rows]
 
-    async def decline(self, workspace: WorkspaceId, evaluation: EvaluationId) -> bool:
-        own = and_(evaluations.c.workspace == workspace, evaluations.c.id == evaluation)
+    async def decline(self, workspace: WorkspaceId, run: int) -> bool:
+        own = and_(evaluations.c.workspace == workspace, evaluations.c.id == run)
         is_estimate = evaluations.c.state == EvaluationState.ESTIMATED
         return await self._connection.run_counting(delete(evaluations).where(own, is_estimate)) > 0
 

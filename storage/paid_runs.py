@@ -12,7 +12,9 @@ from sqlalchemy import Column, ColumnElement, Row, Table, and_, delete, func, se
 from bot.domain import (
     OPEN_EVALUATIONS,
     CallState,
+    Evaluation,
     EvaluationState,
+    GapQuestion,
     JudgedPair,
     Judging,
     SyntheticCall,
@@ -24,8 +26,8 @@ from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, foreign_key_as_not_found
 from storage.tables import CLOSED_WORKSPACES
 
-R = TypeVar("R", Judging, SyntheticRun)
-C = TypeVar("C", JudgedPair, SyntheticCall)
+R = TypeVar("R", Evaluation, Judging, SyntheticRun)
+C = TypeVar("C", GapQuestion, JudgedPair, SyntheticCall)
 
 
 class PaidRuns(Generic[R, C]):
@@ -157,5 +159,5 @@ class PaidRuns(Generic[R, C]):
         return self._kind(**{**values, **lists})
 
 
-def _values(call: JudgedPair | SyntheticCall) -> dict[str, object]:
+def _values(call: GapQuestion | JudgedPair | SyntheticCall) -> dict[str, object]:
     return {field.name: getattr(call, field.name) for field in fields(call)}

@@ -13,6 +13,7 @@ from storage.consents import Consents
 from storage.daily_tokens import DailyTokens
 from storage.deployments import Deployments
 from storage.direct_choices import DirectChoices
+from storage.evaluation_gaps import EvaluationGaps
 from storage.evaluations import Evaluations
 from storage.example_cards import ExampleCards
 from storage.example_messages import ExampleMessages
@@ -54,6 +55,7 @@ class Records:
         self.snapshots: store.Snapshots = Snapshots(connection)
         self.jobs: store.Jobs = Jobs(connection)
         self.evaluations: store.Evaluations = Evaluations(connection)
+        self.evaluation_gaps: store.EvaluationGaps = EvaluationGaps(connection)
         self.blind_votes: store.BlindVotes = BlindVotes(connection)
         self.canaries: store.Canaries = Canaries(connection)
         self.remote_cleanups: store.RemoteCleanups = RemoteCleanups(connection)

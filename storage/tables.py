@@ -73,6 +73,7 @@ from storage.schema import (
 from storage.synthetic_tables import origin_columns
 from storage.synthetic_tables import synthetic_calls as synthetic_calls
 from storage.synthetic_tables import synthetic_runs as synthetic_runs
+from storage.teach_next_table import evaluation_gaps as evaluation_gaps
 from storage.teach_next_table import taught_turns as taught_turns
 
 workspaces = Table(
@@ -504,6 +505,8 @@ Index(None, turns.c.workspace, turns.c.asker)
 Index(None, turns.c.workspace, turns.c.model)
 Index(None, turns.c.workspace, turns.c.assistant, turns.c.at)
 Index(None, turns.c.at)
+IS_WHOLE = (turns.c.state == TurnState.DONE) & turns.c.end.is_(None)
+"""An answer as `bot.ports.metered_calls.require_whole` has it: neither failed nor cut nor empty."""
 # Written out, as above. What is forgotten leaves it, so that each part finds the next at once.
 HAS_WORDS = or_(turns.c.question != literal_column("''"), turns.c.reply != literal_column("''"))
 partial_index("ix_turns_words", turns.c.workspace, turns.c.channel, turns.c.thread, where=HAS_WORDS)

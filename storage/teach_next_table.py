@@ -1,4 +1,4 @@
-"""The table of questions that nobody could answer well, and what was done about each."""
+"""The tables of questions that nobody could answer well: what was done, and what models say now."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from sqlalchemy import (
     Table,
 )
 
-from storage.columns import Utc, metadata
+from bot.domain import CallState, GapOutcome
+from storage.columns import Utc, metadata, one_of
 from storage.schema import foreign_key, integer_column, text_column
 
 taught_turns = Table(
@@ -26,3 +27,21 @@ taught_turns = Table(
 )
 Index(None, taught_turns.c.workspace, taught_turns.c.turn)
 Index(None, taught_turns.c.workspace, taught_turns.c.example)
+
+evaluation_gaps = Table(
+    "evaluation_gaps",
+    metadata,
+    text_column("workspace"),
+    integer_column("evaluation"),
+    integer_column("turn"),
+    Column("state", one_of(CallState), nullable=False),
+    Column("example", Integer),
+    text_column("answer"),
+    Column("outcome", one_of(GapOutcome)),
+    PrimaryKeyConstraint("evaluation", "turn"),
+    foreign_key("evaluations", "evaluation"),
+    foreign_key("turns", "turn"),
+    foreign_key("examples", "example"),
+)
+Index(None, evaluation_gaps.c.workspace, evaluation_gaps.c.turn)
+Index(None, evaluation_gaps.c.workspace, evaluation_gaps.c.example)

@@ -28,7 +28,16 @@ from bot.domain import (
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
 from storage.connection import MANY, Connection, foreign_key_as_not_found
-from storage.tables import HAS_WORDS, IS_LIVING, examples, taught_turns, turns, votes
+from storage.tables import (
+    HAS_WORDS,
+    IS_LIVING,
+    IS_WHOLE,
+    evaluation_gaps,
+    examples,
+    taught_turns,
+    turns,
+    votes,
+)
 
 
 class Turns:
@@ -114,6 +123,7 @@ class Turns:
                 (turns.c.asked_message.in_(part), _NO_QUESTION),
                 (turns.c.message.in_(part), _NO_REPLY),
             ):
+                await self._forget_again(workspace, and_(here, where))
                 statement = update(turns).where(here, where).values(gone)
                 changed += await self._connection.run_counting(statement)
         if changed:
@@ -134,12 +144,19 @@ class Turns:
         found = await self._part_of(workspace, here, limit)
         typed = and_(votes.c.workspace == workspace, votes.c.turn.in_(found))
         await self._connection.run(update(votes).where(typed).values(reason=None))
+        await self._forget_again(workspace, turns.c.id.in_(found))
         statement = update(turns).where(here, turns.c.id.in_(found))
         statement = statement.values({**_NO_QUESTION, **_NO_REPLY})
         changed = await self._connection.run_counting(statement)
         if changed:
             self._connection.has_erased = True
         return changed
+
+    async def _forget_again(self, workspace: WorkspaceId, which: ColumnElement[bool]) -> None:
+        """What models answered since to these questions, in evaluations."""
+        own = evaluation_gaps.c.workspace == workspace
+        asked = evaluation_gaps.c.turn.in_(select(turns.c.id).where(which))
+        await self._connection.run(update(evaluation_gaps).where(own, asked).values(answer=""))
 
     async def _part_of(
         self, workspace: WorkspaceId, here: ColumnElement[bool], limit: int
@@ -182,7 +199,8 @@ class Turns:
     async def _delete(self, some: Select[tuple[int]], limit: int) -> int:
         numbers = [row.id for row in await self._connection.rows(some, most=limit)]
         await self._connection.run(delete(votes).where(votes.c.turn.in_(numbers)))
-        await self._connection.run(delete(taught_turns).where(taught_turns.c.turn.in_(numbers)))
+        for table in (taught_turns, evaluation_gaps):
+            await self._connection.run(delete(table).where(table.c.turn.in_(numbers)))
         return await self._connection.run_counting(delete(turns).where(turns.c.id.in_(numbers)))
 
     async def vote(self, workspace: WorkspaceId, vote: Vote) -> None:
@@ -221,7 +239,7 @@ class Turns:
         self, workspace: WorkspaceId, assistant: AssistantId, *, since: datetime
     ) -> Mapping[ModelName, ModelFeedback]:
         own = turns.c.workspace == workspace, turns.c.assistant == assistant, turns.c.at >= since
-        is_failed = turns.c.state == TurnState.FAILED
+        is_failed = and_(~IS_WHOLE, turns.c.state != TurnState.STOPPED)
         counted = select(turns.c.model, is_failed.label("failed"), func.count().label("number"))
         over = counted.where(*own, turns.c.state != TurnState.STREAMING)
         rows = await self._connection.every(over.group_by(turns.c.model, is_failed), turns.c.model)

@@ -52,8 +52,8 @@ MUTANTS = (
     ),
     Mutant(
         "bot/monthly_budget.py",
-        "request.role < Role.ADMIN and",
-        "False and",
+        "if request.role < Role.ADMIN:",
+        "if False:",
         ("tests/test_profiles.py::test_under_a_budget_only_an_admin_confirms_an_unknown_price",),
     ),
     Mutant(

@@ -28,7 +28,14 @@ from bot.domain import (
 from bot.events import ButtonClicked, FormSubmitted
 from bot.replies import Listing
 from bot.significance import Verdict, compare_shares
-from tests.fakes.faults import Call
+from tests.fakes.faults import (
+    Call,
+    Fault,
+    broken_stream,
+    empty_stream,
+    ends_for,
+    short_stream,
+)
 from tests.fakes.faults import answers as replies
 from tests.scene import Scene
 from tests.stores import a_canary, a_turn
@@ -36,9 +43,17 @@ from tests.stores import a_canary, a_turn
 CHAT = "POST /chat/completions"
 
 
-async def tuned_fails(call: Call) -> Response:
-    is_tuned = str((await call.request.json())["model"]).startswith("ft:")
-    return await (replies(500)(call) if is_tuned else call.act())
+def tuned(fault: Fault) -> Fault:
+    """This fault wherever the tuned model is asked."""
+
+    async def respond(call: Call) -> Response:
+        is_tuned = str((await call.request.json())["model"]).startswith("ft:")
+        return await (fault(call) if is_tuned else call.act())
+
+    return respond
+
+
+tuned_fails = tuned(replies(500))
 
 
 async def begin(scene: Scene, share: str = "50%") -> Canary:
@@ -155,19 +170,35 @@ async def test_votes_decide_about_it_once_they_are_beyond_chance(
     assert await in_use(scene) is None
 
 
-async def test_a_model_that_fails_is_stopped_and_the_one_in_use_answers(scene: Scene) -> None:
+@pytest.mark.parametrize(
+    ("fault", "failures"),
+    [
+        (replies(500), 3),
+        (empty_stream(), 3),
+        (broken_stream(1), 0),
+        (short_stream(1), 0),
+        (ends_for("length"), 0),
+        (ends_for("content_filter"), 0),
+    ],
+)
+async def test_a_model_that_gives_no_whole_answers_is_stopped(
+    scene: Scene, fault: Fault, failures: int
+) -> None:
+    """What an evaluation counts as missing is none here either; unbegun, the other one answers."""
     canary = await begin(scene)
-    by = people(canary, drawn=True, count=4)
-    scene.host.fail_always(CHAT, tuned_fails)
-    for person in by[:3]:
+    by = people(canary, drawn=True, count=3)
+    scene.host.fail_always(CHAT, tuned(fault))
+    for person in by:
         await scene.say("@attune hello", by=person)
     await scene.settle()
-    await scene.say("@attune hello", by=by[3])
 
     kept = await current(scene)
-    assert (kept.state, kept.why, kept.failures) == (CanaryState.STOPPED, CanaryEnd.FAILING, 3)
+    ended = (CanaryState.STOPPED, CanaryEnd.FAILING, failures)
+    assert (kept.state, kept.why, kept.failures) == ended
+    assert "failed: 3" in str(await scene.last_card())
     assert "it failed too often" in "".join(await scene.texts())
-    assert await scene.said("could not answer, so the base model did")
+    fell_back = await scene.said("could not answer, so the base model did")
+    assert len(fell_back) == min(failures, 1)
 
 
 @pytest.mark.parametrize("label", ["Use for all", "Stop"])

@@ -37,7 +37,7 @@ SHOWS_ONLY = {
     *("job.quote", "job.results", "job.rows", "job.show", "jobs.more", "model.history"),
     *("model.keep", "model.lineage", "privacy.keep", "privacy.my_data", "share"),
     *("dashboard", "unanswered.more"),
-    *("engine", "evaluation.details", "evaluation.question", "evaluation.show"),
+    *("engine", "evaluation.details", "evaluation.gaps", "evaluation.question", "evaluation.show"),
     *("evaluation.export", "evaluation.sheet", "evaluations", "evaluations.history"),
     *("model.export", "model.take", "model.take_page", "welcome.approvers"),
     *("welcome.try", "workspace.export", "workspace.show", "workspaces"),

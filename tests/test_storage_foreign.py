@@ -35,6 +35,7 @@ from bot.domain import (
     ExampleId,
     ExampleState,
     Exclusion,
+    GapQuestion,
     Grant,
     Job,
     JobEvent,
@@ -321,6 +322,23 @@ CALLS: dict[str, Call] = {
     ),
     "evaluations.answers": lambda r, h: r.evaluations.answers(FOREIGN, h.evaluation.id),
     "judgings.add": lambda r, h: r.judgings.add(FOREIGN, replace(h.judging, start="other")),
+    "evaluation_gaps.add_calls": lambda r, h: r.evaluation_gaps.add_calls(
+        FOREIGN, h.evaluation.id, [GapQuestion(h.turn.id, CallState.WAITING)]
+    ),
+    "evaluation_gaps.claim": lambda r, h: r.evaluation_gaps.claim(
+        FOREIGN, h.evaluation.id, limit=9
+    ),
+    "evaluation_gaps.record_outcome": lambda r, h: r.evaluation_gaps.record_outcome(
+        FOREIGN, h.evaluation.id, GapQuestion(h.turn.id, CallState.DONE)
+    ),
+    "evaluation_gaps.mark_outcome_unknown": lambda r, h: r.evaluation_gaps.mark_outcome_unknown(
+        FOREIGN, h.evaluation.id
+    ),
+    "evaluation_gaps.calls": lambda r, h: r.evaluation_gaps.calls(FOREIGN, h.evaluation.id),
+    "evaluation_gaps.counts": lambda r, h: r.evaluation_gaps.counts(FOREIGN, h.evaluation.id),
+    "evaluation_gaps.of_model": lambda r, h: r.evaluation_gaps.of_model(
+        FOREIGN, h.assistant.id, h.evaluation.model, since=NOW
+    ),
     "judgings.get": lambda r, h: r.judgings.get(FOREIGN, h.judging.id),
     "judgings.change": lambda r, h: r.judgings.change(
         FOREIGN, h.judging.id, when=tuple(EvaluationState), state=EvaluationState.STOPPED
@@ -570,6 +588,9 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
     await r.evaluations.add_questions(HOME, evaluation.id, [question])
     await r.evaluations.ask(HOME, evaluation.id, 0, [1])
+    gap = GapQuestion(turn.id, CallState.WAITING)
+    await r.evaluation_gaps.add_calls(HOME, evaluation.id, [gap])
+    await r.evaluation_gaps.claim(HOME, evaluation.id, limit=1)
     await r.blind_votes.add(HOME, BlindVote(HOME, evaluation.id, VoteState.OPEN, 24))
     await r.blind_votes.cast(HOME, evaluation.id, Ballot(1, ANN, Choice.FIRST, False, NOW))
     canary = await r.canaries.add(HOME, a_canary(assistant.id))

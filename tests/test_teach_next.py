@@ -8,7 +8,6 @@ from datetime import timedelta
 
 import pytest
 
-from bot import teach_next
 from bot.domain import (
     LOCAL,
     ChannelId,
@@ -21,6 +20,7 @@ from bot.domain import (
     UserId,
     Vote,
 )
+from bot.evaluation import gaps as gap_module
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
 from bot.likeness import groups
 from bot.replies import Card, Listing
@@ -29,7 +29,7 @@ from tests.scene import SLACK, Scene
 from tests.stores import NOW, a_turn
 from tests.studio_desk import Desk
 from tests.studio_desk import desk as desk
-from tests.test_evaluations import is_tuned, question_in
+from tests.test_evaluations import CHAT, is_tuned, question_in
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_what_is_refused_or_disliked_waits_until_it_is_taught(
     assert (second.text, "one 👎" in second.note) == ("When do you open?", True)
     form = FormSubmitted(f"feedback:{first.id}", {"better": "Within thirty days, with the bill."})
     with monkeypatch.context() as patched:
-        patched.setattr(teach_next, "groups", None)  # Nobody waits for that in a reply.
+        patched.setattr(gap_module, "groups", None)  # Nobody waits for that in a reply.
         await desk.ask(form)
 
     (left,) = (await gaps(desk)).lines
@@ -135,6 +135,64 @@ async def test_a_gap_closes_as_another_model_answers_and_reopens_as_it_declines(
     declining = {True: True, False: False}
     assert await ask(norway) == [norway]
     assert await ask(shirt) == [shirt, norway]
+
+
+@pytest.mark.parametrize("use", ["if_better", "no"])
+async def test_gaps_are_put_to_the_new_model_and_close_as_it_is_in_use(
+    scene: Scene, desk: Desk, use: str
+) -> None:
+    """What it answers as was taught, or for the first time; what it declines comes back."""
+    norway, shirt, pay = "Do you ship to Norway?", "May I return a shirt?", "How can I pay?"
+    says = {norway: "Yes, in 7 days.", shirt: "Yes, with the bill.", pay: "I'm sorry, I can't."}
+    secret = "My card is 4111 1111 1111 1111, is it safe?"
+
+    def answer(body: Body) -> str:
+        if not is_tuned(body):
+            return "I'm sorry, I can't help with that."
+        return says.get(question_in(body), "I have no idea!")
+
+    scene.host.answers = answer
+    await scene.learn(60)
+    for question in (norway, shirt, pay, secret):
+        await scene.say(f"@Attune {question}", by="omar")
+    listed = {line.text: line.id for line in (await gaps(desk)).lines}
+    for question, better in ((norway, "Yes, in 7 days."), (pay, "By card.")):
+        await desk.ask(FormSubmitted(f"feedback:{listed[question]}", {"better": better}))
+    answers = [one for one in await scene.messages() if "can't help" in one.text]
+    await scene.react(answers[-1].number, "👎", by="mina")
+    scene.host.asked.clear()
+    scene.advance(60)
+    await scene.command(f"start use:{use}")
+    assert "4 more questions, from “What to teach next”" in await scene.last()
+    await scene.click("Confirm")
+    await scene.settle()
+
+    asked = Counter(
+        (is_tuned(one.body), question_in(one.body))
+        for one in scene.host.asked
+        if one.route == CHAT and not question_in(one.body).startswith(("question", "Hello"))
+    )
+    assert set(asked) == {
+        (True, text) for text in (norway, shirt, pay, "My card is [CARD_1], is it safe?")
+    }
+    assert set(asked.values()) == {1}
+    told, is_used = await scene.last(), use != "no"
+    assert "it was asked 4 and answers 3" in told
+    assert ("leave that list once it is in use" in told) is not is_used
+    if not is_used:
+        assert {line.text for line in (await gaps(desk)).lines} == {shirt, secret}
+        await scene.command("use latest")
+    assert [line.text for line in (await gaps(desk)).lines] == [pay]
+    shown = await desk.ask(ButtonClicked("evaluation.gaps:1"))
+    assert isinstance(shown, Listing)
+    assert Counter(line.note.partition(":")[0] for line in shown.lines) == {
+        "Answered now": 3,
+        "Still not answered": 1,
+    }
+    await scene.command("evaluate")
+    assert "What to teach next" not in await scene.last()
+    await desk.ask(FormSubmitted(f"feedback:{listed[pay]}", {"better": "By card or cash."}))
+    assert (await gaps(desk)).lines == ()
 
 
 async def test_what_was_asked_elsewhere_is_shown_to_nobody_here(scene: Scene) -> None:

@@ -23,6 +23,8 @@ from bot.domain.evaluation import Evaluation as Evaluation
 from bot.domain.evaluation import EvaluationAnswer as EvaluationAnswer
 from bot.domain.evaluation import EvaluationQuestion as EvaluationQuestion
 from bot.domain.evaluation import EvaluationState as EvaluationState
+from bot.domain.evaluation import GapOutcome as GapOutcome
+from bot.domain.evaluation import GapQuestion as GapQuestion
 from bot.domain.evaluation import QuestionOrder as QuestionOrder
 from bot.domain.ids import EPHEMERAL as EPHEMERAL
 from bot.domain.ids import LOCAL as LOCAL

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from bot.domain.ids import ChannelId, HostName, MessageId, ModelName, TurnId
+from bot.domain.ids import ChannelId, ExampleId, HostName, MessageId, ModelName, TurnId
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class DailyAnswers:
 class UnansweredTurn:
     """A question with what `model` answered it; `is_refusal` as the host marked it.
 
-    `taught_at` is when a better answer was taught, whatever has become of that since.
+    `taught_at` is when a better answer was taught, by the example `taught_by`, whatever has become
+    of that since.
     """
 
     id: TurnId
@@ -40,3 +41,4 @@ class UnansweredTurn:
     is_refusal: bool
     dislikes: int
     taught_at: datetime | None = None
+    taught_by: ExampleId | None = None

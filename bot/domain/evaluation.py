@@ -16,9 +16,11 @@ from bot.domain.ids import (
     ModelName,
     Place,
     Row,
+    TurnId,
     UserId,
     WorkspaceId,
 )
+from bot.domain.paid_runs import CallState
 from bot.rows import Method
 
 MUST_ANSWER = "must-answer"
@@ -143,3 +145,25 @@ class EvaluationAnswer:
     seconds: float | None = None
     scores: Mapping[str, object] = field(default_factory=dict)
     trouble: Mapping[str, object] = field(default_factory=dict)
+
+
+class GapOutcome(StrEnum):
+    """Whether an answer closes the gap; other is one that may be right, which nobody can tell."""
+
+    ANSWERED = "answered"
+    DECLINED = "declined"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class GapQuestion:
+    """A question that was not answered well, put to the new model of an evaluation alone.
+
+    `turn` asked it; `example` is the better answer that was taught since, None where there is none.
+    """
+
+    turn: TurnId
+    state: CallState
+    example: ExampleId | None = None
+    answer: str = ""
+    outcome: GapOutcome | None = None

@@ -16,11 +16,13 @@ from bot.domain import (
     EvaluationAnswer,
     EvaluationId,
     EvaluationState,
+    GapOutcome,
     Notice,
     Role,
 )
 from bot.errors import EmptyAnswer, NotFound, deserialize
 from bot.evaluation import gate, questions
+from bot.evaluation.calls import progress
 from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load
 from bot.examples import must_answer
 from bot.numerals import whole_number
@@ -69,8 +71,7 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
 
 async def status_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
     """How far it is, and what it waits for."""
-    done = await records.evaluations.count_answers(evaluation.workspace, evaluation.id)
-    total = evaluation.questions * len(evaluation.contenders)
+    done, total = await progress(evaluation, records)
     lines = [words(f"evaluation.state.{evaluation.state}")]
     if total:
         lines.append(words("evaluation.progress", done=done, total=total))
@@ -175,6 +176,11 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
     lines += _unanswered_lines(evaluation, found, words)
     lines += _must_lines(evaluation, found, words)
     lines += _gate_lines(evaluation, found, words)
+    answered, asked = await _gaps(evaluation, records)
+    is_used = current is not None and current.model == evaluation.model
+    if asked:
+        key = "closed" if is_used else "open"
+        lines.append(words(f"evaluation.gaps.{key}", count=asked, answered=answered))
     buttons = _use_buttons(evaluation, current, words)
     buttons.append(Button(words("button.measures"), f"evaluation.details:{evaluation.id}"))
     buttons += [
@@ -184,6 +190,8 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
     assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
     if assistant.judge_model:
         buttons.append(judge_button(evaluation, words))
+    if asked:
+        buttons.append(Button(words("unanswered.title"), f"evaluation.gaps:{evaluation.id}"))
     buttons.append(Button(words("button.evaluation_csv"), f"evaluation.export:{evaluation.id}.csv"))
     return Card(
         title=title,
@@ -195,6 +203,13 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
         if evaluation.state is EvaluationState.DONE
         else Tone.PLAIN,
     )
+
+
+async def _gaps(evaluation: Evaluation, records: Records) -> tuple[int, int]:
+    """How many questions of “what to teach next” the new model answers, of so many asked."""
+    calls = await records.evaluation_gaps.calls(evaluation.workspace, evaluation.id)
+    outcomes = [one.outcome for one in calls if one.outcome is not None]
+    return outcomes.count(GapOutcome.ANSWERED), len(outcomes)
 
 
 def _unanswered_lines(evaluation: Evaluation, found: Report, words: Words) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot import access, monthly_budget
+from bot import access
 from bot.commands import Handlers, Option, OptionKind
 from bot.deployments import wanted_model
 from bot.domain import (
@@ -12,12 +12,15 @@ from bot.domain import (
     ModelKind,
     Role,
 )
-from bot.errors import BadInput, NotFound, NotNow, Outdated
-from bot.evaluation import cards, notices
-from bot.evaluation.questions import EvaluationPlan, plan_evaluation, with_plan
+from bot.errors import BadInput, NotNow, Outdated
+from bot.evaluation import cards
+from bot.evaluation.notices import KIND
+from bot.evaluation.questions import EvaluationPlan, plan_evaluation, unpriced_host, with_plan
+from bot.paid_run_actions import confirm_run, decline_run, estimated_run, stop_run
 from bot.ports.dependencies import Dependencies
+from bot.ports.provider import Hosts
 from bot.ports.store import Records
-from bot.replies import Button, Card, Reply, Text
+from bot.replies import Button, Card, Reply
 from bot.request import Request
 from bot.rows import Method
 from bot.significance import FEWEST_QUESTIONS
@@ -25,8 +28,6 @@ from bot.significance import FEWEST_QUESTIONS
 handlers = Handlers()
 
 _MOST = 5000
-_ESTIMATED = (EvaluationState.ESTIMATED,)
-_CAN_STOP = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
 
 
 @handlers.command(
@@ -52,7 +53,7 @@ async def evaluate(request: Request, deps: Dependencies) -> Reply:
 async def confirm(request: Request, deps: Dependencies) -> Reply:
     """The evaluation is durable from here on; its runner asks."""
     async with deps.store.writing() as records:
-        await confirm_estimate(request, records, is_vote=False)
+        await confirm_estimate(request, records, deps.hosts, is_vote=False)
     deps.wake_runners()
     return Card(request.words("evaluate.confirmed", name=request.user.name), replaces=True)
 
@@ -60,28 +61,16 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("evaluation.decline", Role.TRAINER)
 async def decline(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        evaluation = await _estimated(request, request.argument, records)
-        if not await records.evaluations.decline(request.id, evaluation.id):
-            raise Outdated(problem=request.words("start.already"))
-    return Card(request.words("start.declined"), replaces=True)
+        return await decline_run(request, records.evaluations, KIND)
 
 
 @handlers.button("evaluation.stop", Role.TRAINER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
     """What was answered is reported; what is being written is broken off."""
     async with deps.store.writing() as records:
-        number = cards.evaluation_id(request.argument)
-        evaluation = await records.evaluations.get(request.id, number)
-        if not await records.evaluations.change(
-            request.id, evaluation.id, when=_CAN_STOP, state=EvaluationState.STOPPING
-        ):
-            raise NotNow(problem=request.words("evaluation.over", id=evaluation.id))
-        await records.audit.add(
-            request.id, request.by, "evaluation.stop", at=request.now, evaluation=evaluation.id
-        )
-        await notices.tell_status(records, evaluation, at=request.now)
+        reply = await stop_run(request, records.evaluations, records, KIND)
     deps.wake_runners()
-    return Text(request.words("evaluation.asked_to_stop", id=evaluation.id), private=True)
+    return reply
 
 
 async def price_and_keep(
@@ -89,7 +78,7 @@ async def price_and_keep(
 ) -> tuple[Evaluation, EvaluationPlan]:
     """The evaluation with its price, as it is shown, kept until it is confirmed. Raises NotNow."""
     async with deps.store.reading() as records:
-        found = await plan_evaluation(records, new, request.assistant, deps.hosts)
+        found = await plan_evaluation(records, new, request.assistant, deps.hosts, now=request.now)
     if not found.questions:
         raise NotNow(problem=request.words("evaluate.no_questions"))
     if len(found.contenders) < 2:
@@ -100,25 +89,17 @@ async def price_and_keep(
 
 
 async def confirm_estimate(
-    request: Request, records: Records, *, is_vote: bool, name: str | None = None
+    request: Request, records: Records, hosts: Hosts, *, is_vote: bool, name: str = ""
 ) -> Evaluation:
     """What was priced is to be asked. Raises NotNow, Outdated and NotFound.
 
     `name` is its number, where that is not the whole argument of the button.
     """
-    access.refuse_closed(request.workspace, request.words)
-    words = request.words
-    evaluation = await _estimated(request, name or request.argument, records)
-    await monthly_budget.require_budget(request, evaluation.price or 0.0, records)
-    is_changed = evaluation.is_vote is is_vote and await records.evaluations.change(
-        request.id, evaluation.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
-    )
-    if not is_changed:
-        raise Outdated(problem=words("start.already"))
-    await records.audit.add(
-        request.id, request.by, "evaluation.confirmed", at=request.now, evaluation=evaluation.id
-    )
-    await notices.tell_status(records, evaluation, at=request.now, locale=words.language)
+    evaluation = await estimated_run(request, records.evaluations, KIND, name)
+    if evaluation.is_vote is not is_vote:
+        raise Outdated(problem=request.words("start.already"))
+    host = unpriced_host(evaluation, hosts)
+    await confirm_run(request, evaluation, records.evaluations, records, KIND, host=host)
     return evaluation
 
 
@@ -153,16 +134,6 @@ async def requested_evaluation(request: Request, records: Records) -> Evaluation
     )
 
 
-async def _estimated(request: Request, name: str, records: Records) -> Evaluation:
-    """The estimate that is named, if it was made in this channel or for this person."""
-    try:
-        evaluation = await records.evaluations.get(request.id, cards.evaluation_id(name))
-    except NotFound as error:
-        raise Outdated(problem=request.words("start.already")) from error
-    monthly_budget.require_decider(request, evaluation, noun="evaluation")
-    return evaluation
-
-
 def estimate_card(
     request: Request, evaluation: Evaluation, found: EvaluationPlan, *, title: str, confirm: Button
 ) -> Card:
@@ -177,6 +148,8 @@ def estimate_card(
     must = sum(one.is_must_answer for one in found.questions)
     if must:
         lines.append(words("evaluate.must", count=must))
+    if found.gaps:
+        lines.append(words("evaluate.gaps", count=len(found.gaps)))
     if found.learned:
         lines.append(words("evaluate.learned", count=found.learned))
     if len(found.questions) - must < FEWEST_QUESTIONS:

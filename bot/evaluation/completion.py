@@ -7,7 +7,9 @@ from datetime import datetime
 
 from bot.domain import Evaluation, EvaluationState
 from bot.evaluation import gate, notices, report
+from bot.evaluation.calls import progress
 from bot.evaluation.questions import is_same_deployment
+from bot.paid_run_actions import tell_run
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 
@@ -22,8 +24,8 @@ async def is_due(evaluation: Evaluation, records: Records) -> bool:
         return True
     if evaluation.state is not EvaluationState.RUNNING:
         return False
-    expected = evaluation.questions * len(evaluation.contenders)
-    return await records.evaluations.count_answers(evaluation.workspace, evaluation.id) >= expected
+    done, total = await progress(evaluation, records)
+    return done >= total
 
 
 async def finish_evaluation(
@@ -38,13 +40,12 @@ async def finish_evaluation(
     over = replace(evaluation, state=state)
     async with store.writing() as records:
         everybody = range(len(evaluation.contenders))
-        await records.evaluations.mark_outcome_unknown(
-            evaluation.workspace, evaluation.id, everybody
-        )
+        own = evaluation.workspace, evaluation.id
+        await records.evaluations.mark_outcome_unknown(*own, everybody)
+        await records.evaluation_gaps.mark_outcome_unknown(*own)
         is_taken = evaluation.is_gate and await _may_deploy(over, made, records)
         if not await records.evaluations.change(
-            evaluation.workspace,
-            evaluation.id,
+            *own,
             when=_ENDING,
             state=state,
             report=report.dump(made),
@@ -57,10 +58,10 @@ async def finish_evaluation(
         await records.audit.add(
             evaluation.workspace, None, f"evaluation.{state}", at=at, evaluation=evaluation.id
         )
-        await notices.tell_status(records, evaluation, at=at)
+        await tell_run(records, evaluation, notices.STATUS, at=at)
         # The answers of a blind vote are shown by the vote.
         if not evaluation.is_vote or state is not EvaluationState.DONE:
-            await notices.tell_ended(records, evaluation, at=at)
+            await tell_run(records, evaluation, notices.ENDED, at=at)
 
 
 async def _may_deploy(over: Evaluation, made: report.Report, records: Records) -> bool:

@@ -2,34 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
-from bot.domain import Evaluation
-from bot.outbox import ASKER
-from bot.ports.store import Records
+from bot.paid_run_actions import RunKind
 
 STATUS = "evaluation.status"
 ENDED = "evaluation.ended"
-
-
-async def tell_status(
-    records: Records, evaluation: Evaluation, *, at: datetime, locale: str = ""
-) -> None:
-    await _tell(records, evaluation, STATUS, at, **({"locale": locale} if locale else {}))
-
-
-async def tell_ended(records: Records, evaluation: Evaluation, *, at: datetime) -> None:
-    await _tell(records, evaluation, ENDED, at)
-
-
-async def _tell(
-    records: Records, evaluation: Evaluation, kind: str, at: datetime, **details: object
-) -> None:
-    await records.outbox.put(
-        f"{kind}.{evaluation.id}",
-        evaluation.place,
-        kind,
-        subject=evaluation.id,
-        details={ASKER: evaluation.asked_by, **details},
-        at=at,
-    )
+KIND = RunKind("evaluation", audited="evaluation", words="evaluation", status=STATUS)

@@ -24,13 +24,16 @@ from bot.domain import (
     ExampleFilter,
     ExampleId,
     ExampleState,
+    HostName,
     Job,
     JobId,
     Model,
     ModelName,
     Row,
     Split,
+    UnansweredTurn,
 )
+from bot.evaluation import gaps
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.prompts import PromptMessage
@@ -47,10 +50,14 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class EvaluationPlan:
-    """What an evaluation would do; `learned` questions are left out as some model's own."""
+    """What an evaluation would do; `learned` questions are left out as some model's own.
+
+    `gaps` are put to the new model alone.
+    """
 
     contenders: tuple[Contender, ...]
     questions: Sequence[EvaluationQuestion]
+    gaps: Sequence[UnansweredTurn]
     learned: int
     tokens: int
     price: float | None
@@ -89,7 +96,7 @@ async def begin_after(
 
 
 async def plan_evaluation(
-    records: Records, evaluation: Evaluation, assistant: Assistant, hosts: Hosts
+    records: Records, evaluation: Evaluation, assistant: Assistant, hosts: Hosts, *, now: datetime
 ) -> EvaluationPlan:
     """Of an evaluation that is not prepared yet, as things stand now.
 
@@ -111,8 +118,22 @@ async def plan_evaluation(
         EvaluationQuestion(number, one.id, one.revision, MUST_ANSWER in one.tags, one.row)
         for number, one in enumerate(examples, start=1)
     ]
-    tokens, price = _cost(questions, contenders, assistant, hosts)
-    return EvaluationPlan(contenders, questions, len(held) - len(fresh), tokens, price)
+    own = evaluation.workspace, evaluation.assistant, evaluation.model
+    asked = [] if evaluation.is_vote else await gaps.questions_for(records, *own, now=now)
+    pairs = [pair for one in questions if (pair := exchange(one.row, assistant.instructions))]
+    tokens, price = _cost(pairs, contenders, hosts)
+    lead = assistant.instructions
+    rows = [exchange(exchange_row(one.question, one.reply or "–"), lead) for one in asked]
+    more, extra = _cost([pair for pair in rows if pair], contenders[:1], hosts)
+    total = None if price is None or extra is None else price + extra
+    left_out = len(held) - len(fresh)
+    return EvaluationPlan(contenders, questions, asked, left_out, tokens + more, total)
+
+
+def exchange_row(question: str, reply: str) -> Row:
+    """One question with one reply, as a row of training."""
+    asked, told = {"role": "user", "content": question}, {"role": "assistant", "content": reply}
+    return {"messages": [asked, told]}
 
 
 def exchange(row: Row | None, instructions: str) -> tuple[list[PromptMessage], str] | None:
@@ -248,12 +269,11 @@ def _order(example: Example) -> str:
 
 
 def _cost(
-    questions: Sequence[EvaluationQuestion],
+    pairs: Sequence[tuple[Sequence[PromptMessage], str]],
     contenders: Sequence[Contender],
-    assistant: Assistant,
     hosts: Hosts,
 ) -> tuple[int, float | None]:
-    pairs = [pair for one in questions if (pair := exchange(one.row, assistant.instructions))]
+    """Tokens and US dollars of asking all contenders, if each answers as was taught."""
     asked = sum(text_tokens(message["content"]) for pair in pairs for message in pair[0])
     told = sum(text_tokens(pair[1]) for pair in pairs)
     tokens, total = 0, 0.0
@@ -277,12 +297,24 @@ def price_of(contender: Contender, prompt: int, completion: int, hosts: Hosts) -
     return (prompt * price.prompt + completion * price.completion) / 1_000_000
 
 
+def unpriced_host(evaluation: Evaluation, hosts: Hosts) -> HostName:
+    """The first host whose price nobody knows; that of the new model where all are known."""
+    unknown = (one.host for one in evaluation.contenders if price_of(one, 0, 0, hosts) is None)
+    return next(unknown, evaluation.contenders[0].host)
+
+
 def cost_after(
-    job: Job, rows: int, tokens: int, hosts: Hosts, in_use: Deployment | None
+    job: Job,
+    rows: int,
+    tokens: int,
+    hosts: Hosts,
+    in_use: Deployment | None,
+    asked_again: Sequence[UnansweredTurn],
 ) -> tuple[int, float | None]:
     """Tokens and US dollars of the evaluation that follows a training, of held-out rows.
 
-    Counted as if each row's tokens were its prompt; None where a price is not known.
+    Counted as if each row's tokens were its prompt; None where a price is not known. Only the new
+    model is asked the questions of “what to teach next”.
     """
     share = min(1.0, MOST_QUESTIONS / rows) if rows else 0.0
     asked = round(tokens * share)
@@ -290,8 +322,10 @@ def cost_after(
     asked_of = [base, base, replace(base, shots=SHOTS)]
     if in_use is not None:
         asked_of.append(replace(base, model=in_use.model, host=in_use.host))
-    total = sum(asked * (1 + one.shots) for one in asked_of)
+    extra = sum(text_tokens(one.question) + text_tokens(one.reply) for one in asked_again)
+    total = sum(asked * (1 + one.shots) for one in asked_of) + extra
     prices = [price_of(one, asked * (1 + one.shots), asked, hosts) for one in asked_of]
+    prices.append(price_of(base, extra, extra, hosts))
     known = [price for price in prices if price is not None]
     return total, sum(known) if len(known) == len(prices) else None
 

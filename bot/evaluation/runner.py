@@ -9,22 +9,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import defaultdict
-from collections.abc import Container, Sequence
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Awaitable, Callable, Container, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 
-from bot.domain import (
-    AnswerState,
-    Assistant,
-    Contender,
-    Evaluation,
-    EvaluationAnswer,
-    EvaluationId,
-    EvaluationQuestion,
-    EvaluationState,
-    HostName,
-)
+from bot.domain import Assistant, Evaluation, EvaluationId, EvaluationState, HostName, Row
 from bot.errors import (
     AttuneError,
     HostBusy,
@@ -36,13 +27,14 @@ from bot.errors import (
     OverCap,
     serialize,
 )
-from bot.evaluation import completion, measures, notices, questions
+from bot.evaluation import completion, gaps, notices, questions
+from bot.evaluation.calls import Call, GapCall, QuestionCall
 from bot.evaluation.concurrent_calls import run_calls
-from bot.evaluation.report import reference_of
+from bot.paid_run_actions import tell_run
 from bot.ports.dependencies import TokenReservations
 from bot.ports.metered_calls import Answer, read_answer, require_whole
 from bot.ports.provider import Hosts
-from bot.ports.store import Clock, Store
+from bot.ports.store import Clock, Records, Store
 from bot.prompts import PromptMessage, Shot, nearest, shot_pool
 from bot.rows import tokens_of
 from bot.words import Words
@@ -61,21 +53,6 @@ _PART = 500
 _EXPECTED_TOKENS = 1000
 _TO_ASK = (EvaluationState.RUNNING,)
 
-Place = tuple[EvaluationId, HostName]
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One question to one contender."""
-
-    evaluation: Evaluation
-    contender: int
-    question: EvaluationQuestion
-
-    @property
-    def of(self) -> Contender:
-        return self.evaluation.contenders[self.contender]
-
 
 @dataclass(slots=True)
 class _Pause:
@@ -84,6 +61,23 @@ class _Pause:
     until: datetime
     since: datetime
     times: int = 1
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What is known of an open evaluation in this life of the process.
+
+    `asking` counts the calls of now; `recovered` are the hosts at which what an earlier life was
+    asking is lost, `tries` how often a host broke off over one question, `shots` the examples that
+    may go along, once they were read.
+    """
+
+    asking: int = 0
+    told_at: datetime | None = None
+    shots: Sequence[Shot] | None = None
+    recovered: set[HostName] = field(default_factory=set)
+    pauses: dict[HostName, _Pause] = field(default_factory=dict)
+    tries: Counter[object] = field(default_factory=Counter)
 
 
 class EvaluationRunner:
@@ -103,12 +97,7 @@ class EvaluationRunner:
         self._tokens = tokens
         self.wakes = defaultdict[HostName | None, asyncio.Event](asyncio.Event)
         """Set to have a host looked at now; None is for hosts that are configured no more."""
-        self._seen: set[Place] = set()
-        self._pauses: dict[Place, _Pause] = {}
-        self._asking: dict[EvaluationId, int] = {}
-        self._told: dict[EvaluationId, datetime] = {}
-        self._tries: dict[tuple[EvaluationId, int, int], int] = {}
-        self._pools: dict[EvaluationId, Sequence[Shot]] = {}
+        self._known = defaultdict[EvaluationId, _Progress](_Progress)
 
     async def poll(self) -> float | None:
         """At every host, one after the other; for tests and scripts."""
@@ -121,7 +110,7 @@ class EvaluationRunner:
         None stands for hosts that are configured no more.
         """
 
-        async def claim(room: int) -> tuple[Sequence[_Call], Container[int]]:
+        async def claim(room: int) -> tuple[Sequence[Call], Container[int]]:
             await self._end_finished()
             running = await self._running(host)
             calls = await self._claim(host, running, room)
@@ -137,8 +126,8 @@ class EvaluationRunner:
         await self._end_finished()
         return self._wait_at(host)
 
-    def _settle(self, call: _Call) -> None:
-        self._asking[call.evaluation.id] -= 1
+    def _settle(self, call: Call) -> None:
+        self._known[call.evaluation.id].asking -= 1
 
     async def _running(self, host: HostName | None) -> Sequence[Evaluation]:
         """Those that are asking; the loop of the first host gives each its questions first."""
@@ -158,12 +147,17 @@ class EvaluationRunner:
         """Choose and write down its questions, in parts; the last step makes it run."""
         async with self._store.reading() as records:
             assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
-            found = await questions.plan_evaluation(records, evaluation, assistant, self._hosts)
+            now = self._clock.now()
+            found = await questions.plan_evaluation(
+                records, evaluation, assistant, self._hosts, now=now
+            )
         for first in range(0, len(found.questions), _PART):
             async with self._store.writing() as records:
                 part = found.questions[first : first + _PART]
                 await records.evaluations.add_questions(evaluation.workspace, evaluation.id, part)
         async with self._store.writing() as records:
+            asked = gaps.waiting_gaps(found.gaps)
+            await records.evaluation_gaps.add_calls(evaluation.workspace, evaluation.id, asked)
             await records.evaluations.change(
                 evaluation.workspace,
                 evaluation.id,
@@ -174,13 +168,13 @@ class EvaluationRunner:
                 tokens=found.tokens,
                 price=found.price,
             )
-            await notices.tell_status(records, evaluation, at=self._clock.now())
+            await tell_run(records, evaluation, notices.STATUS, at=now)
 
     async def _claim(
         self, host: HostName | None, running: Sequence[Evaluation], room: int
-    ) -> Sequence[_Call]:
+    ) -> Sequence[Call]:
         """The next questions, written down as asked; every evaluation gets its share."""
-        calls: list[_Call] = []
+        calls: list[Call] = []
         share = max(1, room // max(1, len(running)))
         for evaluation in running:
             here = [
@@ -201,13 +195,14 @@ class EvaluationRunner:
         self, evaluation: Evaluation, host: HostName | None, contenders: Sequence[int]
     ) -> None:
         """What an earlier life of the process was asking there is lost."""
-        place = (evaluation.id, host or HostName(""))
-        if place not in self._seen:
-            self._seen.add(place)
+        recovered, place = self._known[evaluation.id].recovered, host or HostName("")
+        if place not in recovered:
+            recovered.add(place)
+            own = evaluation.workspace, evaluation.id
             async with self._store.writing() as records:
-                await records.evaluations.mark_outcome_unknown(
-                    evaluation.workspace, evaluation.id, contenders
-                )
+                await records.evaluations.mark_outcome_unknown(*own, contenders)
+                if 0 in contenders:
+                    await records.evaluation_gaps.mark_outcome_unknown(*own)
 
     async def _claim_of(
         self,
@@ -215,33 +210,35 @@ class EvaluationRunner:
         host: HostName | None,
         contenders: Sequence[int],
         most: int,
-    ) -> Sequence[_Call]:
-        pause = self._pauses.get((evaluation.id, host or HostName("")))
+    ) -> Sequence[Call]:
+        progress = self._known[evaluation.id]
+        pause = progress.pauses.get(host or HostName(""))
         if pause is not None and pause.until > self._clock.now():
             return ()
-        calls: list[_Call] = []
+        calls: list[Call] = []
+        own = evaluation.workspace, evaluation.id
         async with self._store.writing() as records:
-            fresh = await records.evaluations.get(evaluation.workspace, evaluation.id)
+            fresh = await records.evaluations.get(*own)
             if fresh.state is not EvaluationState.RUNNING:
                 return ()
             for index in contenders:
-                left = most - len(calls)
-                if left <= 0:
+                if (left := most - len(calls)) <= 0:
                     break
-                found = await records.evaluations.pending_questions(
-                    evaluation.workspace, evaluation.id, index, limit=left
-                )
+                found = await records.evaluations.pending_questions(*own, index, limit=left)
                 numbers = [one.number for one in found]
-                await records.evaluations.ask(evaluation.workspace, evaluation.id, index, numbers)
-                calls += [_Call(evaluation, index, one) for one in found]
-        self._asking[evaluation.id] = self._asking.get(evaluation.id, 0) + len(calls)
+                await records.evaluations.ask(*own, index, numbers)
+                calls += [QuestionCall(evaluation, index, one) for one in found]
+            if 0 in contenders and most > len(calls):
+                waiting = await records.evaluation_gaps.claim(*own, limit=most - len(calls))
+                calls += [GapCall(evaluation, one) for one in waiting]
+        progress.asking += len(calls)
         return calls
 
-    async def _ask(self, call: _Call) -> None:
+    async def _ask(self, call: Call) -> None:
         """Ask, and keep the outcome; what was surely not asked may be asked again later."""
         answer = Answer()
         try:
-            await self._try_to_ask(call, answer)
+            row = await self._try_to_ask(call, answer)
         except OverCap as error:
             tomorrow = (self._clock.now() + timedelta(days=1)).replace(hour=0, minute=0, second=0)
             await self._put_off(call, error, until=tomorrow)
@@ -249,29 +246,33 @@ class EvaluationRunner:
             await self._put_off(call, error, until=None)
         except (HostServerError, HostTimeout) as error:
             if self._is_last_try(call):
-                await self._keep(call, answer, AnswerState.FAILED, trouble=error)
+                await self._keep(call, partial(call.fail, answer=answer, trouble=error))
             else:
                 await self._put_off(call, error, until=None)
         except (HostError, NotFound) as error:
-            await self._keep(call, answer, AnswerState.FAILED, trouble=error)
+            await self._keep(call, partial(call.fail, answer=answer, trouble=error))
         except Exception:
             log.exception("A question could not be asked", extra={"id": call.evaluation.id})
-            await self._keep(call, answer, AnswerState.FAILED, trouble=AttuneError())
+            await self._keep(call, partial(call.fail, answer=answer, trouble=AttuneError()))
+        else:
+            await self._keep(call, partial(call.keep, answer=answer, row=row))
 
-    def _is_last_try(self, call: _Call) -> bool:
+    def _is_last_try(self, call: Call) -> bool:
         """Counts how often a host broke off or kept silent over one question."""
-        question = call.evaluation.id, call.contender, call.question.number
-        self._tries[question] = self._tries.get(question, 0) + 1
-        return self._tries[question] >= MOST_TRIES
+        tries = self._known[call.evaluation.id].tries
+        tries[call.key] += 1
+        return tries[call.key] >= MOST_TRIES
 
-    async def _try_to_ask(self, call: _Call, answer: Answer) -> None:
-        evaluation, reference = call.evaluation, reference_of(call.question)
+    async def _try_to_ask(self, call: Call, answer: Answer) -> Row:
+        """What was asked, once its whole answer is there."""
+        evaluation = call.evaluation
         async with self._store.reading() as records:
             workspace = await records.workspaces.find(evaluation.workspace)
             assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
-        if workspace is None or reference is None:
-            raise NotFound(noun="example", name=call.question.example)
-        messages = await self._messages(call, assistant)
+            row = await call.row(records)
+        messages = await self._messages(call, row, assistant)
+        if workspace is None or not messages:
+            raise NotFound(noun="question", name=evaluation.id)
         expected = tokens_of(messages) + (assistant.sampling.max_tokens or _EXPECTED_TOKENS)
         today = self._clock.now().date()
         async with self._tokens.reserve(
@@ -284,89 +285,65 @@ class EvaluationRunner:
             await read_answer(deltas, answer, host=host.name, seconds=LONGEST_ANSWER)
         require_whole(answer, host=host.name)
         answer.usage = meter.usage
-        await self._keep(call, answer, AnswerState.DONE, reference=reference)
+        return row
 
-    async def _messages(self, call: _Call, assistant: Assistant) -> list[PromptMessage]:
+    async def _messages(self, call: Call, row: Row, assistant: Assistant) -> list[PromptMessage]:
         """The question as it would be asked, with as many examples before it as its kind has."""
-        found = questions.exchange(call.question.row, assistant.instructions)
+        found = questions.exchange(row, assistant.instructions)
         messages = list(found[0]) if found else []
-        if call.of.shots == 0:
+        if not messages or call.of.shots == 0:
             return messages
-        evaluation = call.evaluation
-        if evaluation.id not in self._pools:
+        progress = self._known[call.evaluation.id]
+        if progress.shots is None:
+            place = call.evaluation.place
             async with self._store.reading() as records:
-                pool = await shot_pool(records, evaluation.place, assistant, is_asked=False)
-            self._pools[evaluation.id] = pool
-        question = messages[-1]["content"]
-        shots = nearest(self._pools[evaluation.id], question, count=call.of.shots)
+                progress.shots = await shot_pool(records, place, assistant, is_asked=False)
+        shots = nearest(progress.shots, messages[-1]["content"], count=call.of.shots)
         lead = 1 if messages[0]["role"] in ("system", "developer") else 0
         return [*messages[:lead], *shots, *messages[lead:]]
 
-    async def _keep(
-        self,
-        call: _Call,
-        answer: Answer,
-        state: AnswerState,
-        *,
-        reference: str = "",
-        trouble: AttuneError | None = None,
-    ) -> None:
-        text, usage, is_done = answer.text, answer.usage, state is AnswerState.DONE
-        kept = EvaluationAnswer(
-            number=call.question.number,
-            contender=call.contender,
-            state=state,
-            text=text,
-            is_refusal=answer.is_refusal,
-            prompt_tokens=usage.prompt_tokens if usage else None,
-            completion_tokens=usage.completion_tokens if usage else None,
-            first_text_seconds=answer.first_text_seconds,
-            scores=measures.scores(reference, text, is_refusal=answer.is_refusal)
-            if is_done
-            else {},
-            trouble=serialize(trouble) if trouble else {},
-        )
+    async def _keep(self, call: Call, write: Callable[[Records], Awaitable[None]]) -> None:
+        """Write the outcome, and with it what has changed for people."""
         evaluation, now = call.evaluation, self._clock.now()
-        is_over_it = self._pauses.pop((evaluation.id, call.of.host), None) is not None
+        is_over_it = self._known[evaluation.id].pauses.pop(call.of.host, None) is not None
         async with self._store.writing() as records:
-            await records.evaluations.put(evaluation.workspace, evaluation.id, kept)
+            await write(records)
             if is_over_it:
                 await records.evaluations.change(
                     evaluation.workspace, evaluation.id, when=_TO_ASK, trouble={}
                 )
-            if is_over_it or self._is_news(evaluation, now):
-                await notices.tell_status(records, evaluation, at=now)
+            if self._is_news(evaluation, now) or is_over_it:
+                await tell_run(records, evaluation, notices.STATUS, at=now)
 
     def _is_news(self, evaluation: Evaluation, now: datetime) -> bool:
         """The live message is changed every two seconds at most."""
-        told = self._told.get(evaluation.id)
+        progress = self._known[evaluation.id]
+        told = progress.told_at
         if told is not None and (now - told).total_seconds() < _TELL_SECONDS:
             return False
-        self._told[evaluation.id] = now
+        progress.told_at = now
         return True
 
-    async def _put_off(self, call: _Call, error: AttuneError, *, until: datetime | None) -> None:
+    async def _put_off(self, call: Call, error: AttuneError, *, until: datetime | None) -> None:
         """Strike the intention out; a host that cannot be asked for an hour ends the evaluation."""
         evaluation, now = call.evaluation, self._clock.now()
-        place = (evaluation.id, call.of.host)
-        before = self._pauses.get(place)
+        pauses = self._known[evaluation.id].pauses
+        before = pauses.get(call.of.host)
         pause = _Pause(now, before.since, before.times + 1) if before else _Pause(now, now)
         wait = min(_LONGEST_WAIT, 2.0 ** min(pause.times, 10))
         pause.until = until or now + timedelta(seconds=wait)
-        self._pauses[place] = pause
+        pauses[call.of.host] = pause
         log.warning("An evaluation has to wait", extra={"id": evaluation.id, "why": error.key})
         changes: dict[str, object] = {"trouble": serialize(error)}
         if until is None and now - pause.since > GIVE_UP:
             changes["state"] = EvaluationState.STOPPING
             changes["trouble"] = {**serialize(error), completion.FINAL: True}
         async with self._store.writing() as records:
-            await records.evaluations.withdraw_call(
-                evaluation.workspace, evaluation.id, call.contender, call.question.number
-            )
+            await call.withdraw(records)
             await records.evaluations.change(
                 evaluation.workspace, evaluation.id, when=_TO_ASK, **changes
             )
-            await notices.tell_status(records, evaluation, at=now)
+            await tell_run(records, evaluation, notices.STATUS, at=now)
 
     async def _end_finished(self) -> None:
         """Those of which nothing is being asked and nothing is left to ask come to their end."""
@@ -375,27 +352,17 @@ class EvaluationRunner:
             due = [
                 one
                 for one in found
-                if not self._asking.get(one.id) and await completion.is_due(one, records)
+                if not self._known[one.id].asking and await completion.is_due(one, records)
             ]
         for one in due:
             await completion.finish_evaluation(
                 one, store=self._store, hosts=self._hosts, at=self._clock.now()
             )
-            self._forget(one.id)
-
-    def _forget(self, evaluation: EvaluationId) -> None:
-        self._pools.pop(evaluation, None)
-        self._told.pop(evaluation, None)
-        self._asking.pop(evaluation, None)
-        self._pauses = {place: one for place, one in self._pauses.items() if place[0] != evaluation}
-        self._tries = {key: count for key, count in self._tries.items() if key[0] != evaluation}
+            self._known.pop(one.id, None)
 
     def _wait_at(self, host: HostName | None) -> float | None:
         """Seconds until the first pause at a host is over."""
-        now = self._clock.now()
-        waits = [
-            (pause.until - now).total_seconds()
-            for (_, where), pause in self._pauses.items()
-            if where == host
-        ]
+        now, known = self._clock.now(), self._known.values()
+        pauses = [one.pauses[host] for one in known if host is not None and host in one.pauses]
+        waits = [(pause.until - now).total_seconds() for pause in pauses]
         return max(0.0, min(waits)) if waits else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Sequence
 
-from bot import access, monthly_budget
+from bot import access
 from bot.commands import Handlers
 from bot.domain import (
     AnswerState,
@@ -27,10 +27,10 @@ from bot.evaluation.questions import answered_pages, price_of
 from bot.judging import verdicts
 from bot.judging.prompt import messages_for
 from bot.paid_run_actions import (
+    RunKind,
     confirm_run,
     decline_run,
     estimated_run,
-    named_run,
     progress_card,
     stop_run,
     trouble_in,
@@ -45,6 +45,7 @@ from bot.words import Words
 handlers = Handlers()
 
 STATUS = "judging.status"
+KIND = RunKind("evaluation", audited="judging", words="judge", status=STATUS)
 _ANSWER_TOKENS = 4
 
 
@@ -106,14 +107,9 @@ def _estimate_card(judging: Judging, words: Words) -> Card:
 @handlers.button("judge.confirm", Role.TRAINER)
 async def confirm(request: Request, deps: Dependencies) -> Reply:
     """The judging is durable from here on; its runner asks."""
-    access.refuse_closed(request.workspace, request.words)
     async with deps.store.writing() as records:
-        judging = await estimated_run(request, records.judgings, noun="evaluation")
-        await monthly_budget.require_budget(request, judging.price or 0.0, records)
-        await confirm_run(request, judging, records.judgings, records, status=STATUS)
-        await records.audit.add(
-            request.id, request.by, "judging.confirmed", at=request.now, judging=judging.id
-        )
+        judging = await estimated_run(request, records.judgings, KIND)
+        await confirm_run(request, judging, records.judgings, records, KIND, host=judging.host)
     deps.wake_runners()
     name = request.user.name
     return Card(request.words("judge.confirmed", name=name), replaces=True)
@@ -122,18 +118,14 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("judge.decline", Role.TRAINER)
 async def decline(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        judging = await estimated_run(request, records.judgings, noun="evaluation")
-        return await decline_run(request, judging, records.judgings)
+        return await decline_run(request, records.judgings, KIND)
 
 
 @handlers.button("judge.stop", Role.TRAINER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
     """What was judged is reported."""
     async with deps.store.writing() as records:
-        judging = await named_run(request, records.judgings, noun="evaluation")
-        reply = await stop_run(
-            request, judging, records.judgings, records, name="judge", status=STATUS
-        )
+        reply = await stop_run(request, records.judgings, records, KIND)
     deps.wake_runners()
     return reply
 

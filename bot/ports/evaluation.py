@@ -12,30 +12,17 @@ from bot.domain import (
     EvaluationAnswer,
     EvaluationId,
     EvaluationQuestion,
-    EvaluationState,
+    GapQuestion,
     JobId,
+    ModelName,
     QuestionOrder,
+    UnansweredTurn,
     WorkspaceId,
 )
+from bot.ports.paid_runs import PaidCalls, Runs
 
 
-class Evaluations(Protocol):
-    async def add(self, workspace: WorkspaceId, evaluation: Evaluation) -> Evaluation:
-        """The given id is ignored. One with the same `start` is returned instead of a second."""
-        ...
-
-    async def get(self, workspace: WorkspaceId, evaluation: EvaluationId) -> Evaluation: ...
-    async def change(
-        self,
-        workspace: WorkspaceId,
-        evaluation: EvaluationId,
-        *,
-        when: Sequence[EvaluationState],
-        **changes: object,
-    ) -> bool:
-        """Set fields by name, only if the state is one of these."""
-        ...
-
+class Evaluations(Runs[Evaluation], Protocol):
     async def page(
         self,
         workspace: WorkspaceId,
@@ -47,23 +34,11 @@ class Evaluations(Protocol):
         """Newest first, estimates left out."""
         ...
 
-    async def decline(self, workspace: WorkspaceId, evaluation: EvaluationId) -> bool:
-        """An estimate goes as if it had never been; False where none waits there."""
-        ...
-
     async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
         """The one that began as the job ended."""
         ...
 
-    async def list_open(self) -> Sequence[Evaluation]:
-        """Confirmed and not over, oldest first, of every workspace that is not closed."""
-        ...
-
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]: ...
-    async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
-        """Dollars, as priced, of those confirmed since then."""
-        ...
-
     async def add_questions(
         self,
         workspace: WorkspaceId,
@@ -152,4 +127,23 @@ class Evaluations(Protocol):
 
     async def forget_estimates(self, at: datetime, *, limit: int = 500) -> int:
         """How many went that were estimated before then and never confirmed."""
+        ...
+
+
+class EvaluationGaps(PaidCalls[GapQuestion], Protocol):
+    """Questions that were not answered well, which evaluations put to their new models."""
+
+    async def of_model(
+        self,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        model: ModelName,
+        *,
+        since: datetime,
+    ) -> Sequence[UnansweredTurn]:
+        """Those that this model has answered or declined in evaluations that ended since then.
+
+        Each as asked of the model as its evaluation ended, with its answer as the reply, which is a
+        refusal where it declined. Newest first, without those that were set aside.
+        """
         ...

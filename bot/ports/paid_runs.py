@@ -39,18 +39,19 @@ class PaidRun(Protocol):
     def model(self) -> ModelName: ...
 
 
+Priced = TypeVar("Priced")
 Run = TypeVar("Run", bound=PaidRun)
 Call = TypeVar("Call")
 
 
-class PaidRuns(Protocol[Run, Call]):
-    """Runs of one kind, and their calls; a call is one of its fields that name it, and a state."""
+class Runs(Protocol[Priced]):
+    """Runs of one kind, each priced before it is confirmed."""
 
-    async def add(self, workspace: WorkspaceId, run: Run) -> Run:
+    async def add(self, workspace: WorkspaceId, run: Priced) -> Priced:
         """The given id is ignored. One with the same `start` is returned instead of a second."""
         ...
 
-    async def get(self, workspace: WorkspaceId, run: int) -> Run: ...
+    async def get(self, workspace: WorkspaceId, run: int) -> Priced: ...
     async def change(
         self,
         workspace: WorkspaceId,
@@ -59,20 +60,24 @@ class PaidRuns(Protocol[Run, Call]):
         when: Sequence[EvaluationState],
         **changes: object,
     ) -> bool:
-        """Set `state`, `report` or `finished_at`, only if the state is one of these."""
+        """Set fields by name, only if the state is one of these."""
         ...
 
     async def decline(self, workspace: WorkspaceId, run: int) -> bool:
         """Nothing is left of an estimate; False of what was confirmed."""
         ...
 
-    async def list_open(self) -> Sequence[Run]:
+    async def list_open(self) -> Sequence[Priced]:
         """Confirmed and not over, oldest first, of every workspace that is not closed."""
         ...
 
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         """Dollars, as priced, of those confirmed since then."""
         ...
+
+
+class PaidCalls(Protocol[Call]):
+    """The calls of runs of one kind; a call is one of its fields that name it, and a state."""
 
     async def add_calls(self, workspace: WorkspaceId, run: int, calls: Sequence[Call]) -> None:
         """Those that stand already are left as they are."""
@@ -97,6 +102,10 @@ class PaidRuns(Protocol[Run, Call]):
     async def calls(self, workspace: WorkspaceId, run: int) -> Sequence[Call]:
         """In the order in which they are asked."""
         ...
+
+
+class PaidRuns(Runs[Run], PaidCalls[Call], Protocol[Run, Call]):
+    """Runs at one host, and their calls."""
 
 
 class Judgings(PaidRuns[Judging, JudgedPair], Protocol):

@@ -47,6 +47,7 @@ from bot.domain import (
 )
 from bot.ports.answer_stats import AnswerStats as AnswerStats
 from bot.ports.canaries import Canaries as Canaries
+from bot.ports.evaluation import EvaluationGaps as EvaluationGaps
 from bot.ports.evaluation import Evaluations as Evaluations
 from bot.ports.examples import ExampleCards as ExampleCards
 from bot.ports.examples import ExampleMessages as ExampleMessages
@@ -537,6 +538,7 @@ class Records(Protocol):
     snapshots: Snapshots
     jobs: Jobs
     evaluations: Evaluations
+    evaluation_gaps: EvaluationGaps
     blind_votes: BlindVotes
     canaries: Canaries
     remote_cleanups: RemoteCleanups

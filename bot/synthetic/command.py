@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from bot import access, monthly_budget
+from bot import access
 from bot.commands import Handlers
 from bot.domain import (
     CallState,
@@ -23,10 +23,10 @@ from bot.errors import NotFound, NotNow
 from bot.evaluation.questions import price_of
 from bot.option_values import read_whole
 from bot.paid_run_actions import (
+    RunKind,
     confirm_run,
     decline_run,
     estimated_run,
-    named_run,
     progress_card,
     stop_run,
     trouble_in,
@@ -41,6 +41,7 @@ from bot.words import Words
 handlers = Handlers()
 
 STATUS = "synthetic.status"
+KIND = RunKind("run", audited="synthetic", words="synthetic", status=STATUS)
 MOST_WORDINGS, MOST_EXAMPLES = 5, 5000
 _WORDINGS, _EXAMPLES = 3, 200
 
@@ -170,14 +171,9 @@ def _estimate_card(run: SyntheticRun, private: int, words: Words) -> Card:
 @handlers.button("synthetic.confirm", Role.TRAINER)
 async def confirm(request: Request, deps: Dependencies) -> Reply:
     """The run is durable from here on; its runner asks."""
-    access.refuse_closed(request.workspace, request.words)
     async with deps.store.writing() as records:
-        run = await estimated_run(request, records.synthetic_runs, noun="run")
-        await monthly_budget.require_priced_budget(request, run.price, run.host, records)
-        await confirm_run(request, run, records.synthetic_runs, records, status=STATUS)
-        await records.audit.add(
-            request.id, request.by, "synthetic.confirmed", at=request.now, run=run.id
-        )
+        run = await estimated_run(request, records.synthetic_runs, KIND)
+        await confirm_run(request, run, records.synthetic_runs, records, KIND, host=run.host)
     deps.wake_runners()
     return Card(request.words("synthetic.confirmed", name=request.user.name), replaces=True)
 
@@ -185,18 +181,14 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("synthetic.decline", Role.TRAINER)
 async def decline(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        run = await estimated_run(request, records.synthetic_runs, noun="run")
-        return await decline_run(request, run, records.synthetic_runs)
+        return await decline_run(request, records.synthetic_runs, KIND)
 
 
 @handlers.button("synthetic.stop", Role.TRAINER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
     """What was proposed by then stays."""
     async with deps.store.writing() as records:
-        run = await named_run(request, records.synthetic_runs, noun="run")
-        reply = await stop_run(
-            request, run, records.synthetic_runs, records, name="synthetic", status=STATUS
-        )
+        reply = await stop_run(request, records.synthetic_runs, records, KIND)
     deps.wake_runners()
     return reply
 

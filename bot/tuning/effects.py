@@ -41,6 +41,7 @@ from bot.errors import (
 )
 from bot.evaluation import notices as evaluation_notices
 from bot.evaluation import questions
+from bot.paid_run_actions import tell_run
 from bot.ports.provider import Host, Hosts, JobRequest, PaidHost, RemoteFile, RemoteJob, Serving
 from bot.ports.store import Records
 from bot.tuning import holding_out, retries, serving, snapshot
@@ -490,7 +491,7 @@ async def _evaluate_or_deploy(
     is_gate = job.use_when_done and job.use_if_better
     evaluation = await questions.begin_after(records, job, is_gate=is_gate, at=at)
     if evaluation is not None:
-        await evaluation_notices.tell_status(records, evaluation, at=at)
+        await tell_run(records, evaluation, evaluation_notices.STATUS, at=at)
     if job.use_when_done and (evaluation is None or not is_gate):
         await _deploy(records, job, called=called, at=at)
 

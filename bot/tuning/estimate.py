@@ -13,7 +13,7 @@ from bot.domain import (
     Job,
     ModelName,
 )
-from bot.evaluation import questions
+from bot.evaluation import gaps, questions
 from bot.ports.dependencies import Dependencies
 from bot.ports.engine import LanguageEngine
 from bot.ports.provider import Host, Serving
@@ -127,17 +127,21 @@ def _hosting_warnings(host: Host, request: Request) -> Iterator[str]:
         yield words("start.served")
 
 
-def evaluation_line(
+async def evaluation_line(
     request: Request, job: Job, plan: TrainingPlan, in_use: Deployment | None, deps: Dependencies
 ) -> str:
     """What the evaluation afterwards asks and costs; empty where none follows."""
     if len(plan.validation) < FEWEST_QUESTIONS:
         return ""
     rows, held = len(plan.validation), sum(row.tokens for row in plan.validation)
-    tokens, price = questions.cost_after(job, rows, held, deps.hosts, in_use)
-    count = min(rows, questions.MOST_QUESTIONS)
-    said = request.words.price(price)
-    return request.words("start.evaluation", count=count, tokens=f"{tokens:,}", price=said)
+    async with deps.store.reading() as records:
+        own = request.id, job.assistant, ModelName("")
+        asked = await gaps.questions_for(records, *own, now=request.now)
+    tokens, price = questions.cost_after(job, rows, held, deps.hosts, in_use, asked)
+    count, words = min(rows, questions.MOST_QUESTIONS), request.words
+    said = words("start.evaluation", count=count, tokens=f"{tokens:,}", price=words.price(price))
+    more = words("evaluate.gaps", count=len(asked)) if asked else ""
+    return f"{said} {more}".strip()
 
 
 async def memory_line(request: Request, plan: TrainingPlan, engine: LanguageEngine | None) -> str:

@@ -89,7 +89,7 @@ async def start(request: Request, deps: Dependencies) -> Reply:
     """Freeze a snapshot and show what it will cost; nothing is sent to the host yet."""
     found = await plan_training(request, deps)
     job = await _write_down(request, found.plan, found.estimate, store=deps.store)
-    evaluation = evaluation_line(request, job, found.plan, found.in_use, deps)
+    evaluation = await evaluation_line(request, job, found.plan, found.in_use, deps)
     memory = await memory_line(request, found.plan, deps.engine)
     return estimate_card(request, job, found.plan, evaluation, memory)
 

@@ -67,7 +67,9 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
     """Both models are asked from here on; the cards come once the answers are there."""
     name, _, hours = request.argument.partition(".")
     async with deps.store.writing() as records:
-        evaluation = await command.confirm_estimate(request, records, is_vote=True, name=name)
+        evaluation = await command.confirm_estimate(
+            request, records, deps.hosts, is_vote=True, name=name
+        )
         waiting = BlindVote(request.id, evaluation.id, VoteState.WAITING, _hours(hours))
         await records.blind_votes.add(request.id, waiting)
     deps.wake_runners()

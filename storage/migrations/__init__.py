@@ -14,7 +14,7 @@ from bot.errors import SettingsError
 from storage.database_engine import EngineRole, address_of, engine_for, reachable
 from storage.tables import metadata
 
-HEAD = "0031"
+HEAD = "0032"
 
 _versions = Table(
     "alembic_version",

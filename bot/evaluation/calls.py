@@ -1,0 +1,141 @@
+"""What an evaluation asks one contender: a held-out question, or one that was not answered well."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from bot.domain import (
+    UNFINISHED_CALLS,
+    AnswerState,
+    CallState,
+    Contender,
+    Evaluation,
+    EvaluationAnswer,
+    EvaluationQuestion,
+    GapQuestion,
+    Row,
+)
+from bot.errors import AttuneError, NotFound, serialize
+from bot.evaluation import gaps, measures
+from bot.evaluation.questions import exchange, exchange_row
+from bot.ports.metered_calls import Answer
+from bot.ports.store import Records
+from bot.private_text import mask_row
+
+
+@dataclass(frozen=True, slots=True)
+class QuestionCall:
+    """One question to one contender."""
+
+    evaluation: Evaluation
+    contender: int
+    question: EvaluationQuestion
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """What tells it apart in its evaluation."""
+        return self.contender, self.question.number
+
+    @property
+    def of(self) -> Contender:
+        return self.evaluation.contenders[self.contender]
+
+    async def row(self, records: Records) -> Row:
+        """The question with the taught reply. Raises NotFound where its text was erased."""
+        if self.question.row is None:
+            raise NotFound(noun="example", name=self.question.example)
+        return self.question.row
+
+    async def withdraw(self, records: Records) -> None:
+        """It was surely not asked, and may be asked again."""
+        own = self.evaluation.workspace, self.evaluation.id
+        await records.evaluations.withdraw_call(*own, *self.key)
+
+    async def keep(self, records: Records, answer: Answer, row: Row) -> None:
+        found = exchange(row, "")
+        reference = found[1] if found else ""
+        scores = measures.scores(reference, answer.text, is_refusal=answer.is_refusal)
+        kept = replace(self._outcome(answer, AnswerState.DONE), scores=scores)
+        await self._put(records, kept)
+
+    async def fail(self, records: Records, answer: Answer, trouble: AttuneError) -> None:
+        kept = self._outcome(answer, AnswerState.FAILED)
+        await self._put(records, replace(kept, trouble=serialize(trouble)))
+
+    def _outcome(self, answer: Answer, state: AnswerState) -> EvaluationAnswer:
+        usage = answer.usage
+        return EvaluationAnswer(
+            number=self.question.number,
+            contender=self.contender,
+            state=state,
+            text=answer.text,
+            is_refusal=answer.is_refusal,
+            prompt_tokens=usage.prompt_tokens if usage else None,
+            completion_tokens=usage.completion_tokens if usage else None,
+            first_text_seconds=answer.first_text_seconds,
+        )
+
+    async def _put(self, records: Records, kept: EvaluationAnswer) -> None:
+        await records.evaluations.put(self.evaluation.workspace, self.evaluation.id, kept)
+
+
+@dataclass(frozen=True, slots=True)
+class GapCall:
+    """A question that was not answered well, to the new model; private text is masked."""
+
+    evaluation: Evaluation
+    gap: GapQuestion
+
+    @property
+    def key(self) -> tuple[int, int]:
+        return -1, self.gap.turn
+
+    @property
+    def of(self) -> Contender:
+        return self.evaluation.contenders[0]
+
+    async def row(self, records: Records) -> Row:
+        """The question with what was taught since, else with the answer that was no good."""
+        turn = await records.turns.get(self.evaluation.workspace, self.gap.turn)
+        if not turn.question:
+            raise NotFound(noun="question", name=turn.id)
+        reply = await self._taught(records) or turn.reply or "–"
+        return mask_row(exchange_row(turn.question, reply))
+
+    async def _taught(self, records: Records) -> str | None:
+        if self.gap.example is None:
+            return None
+        example = await records.examples.get(self.evaluation.workspace, self.gap.example)
+        found = exchange(example.row, "")
+        return found[1] if found else None
+
+    async def withdraw(self, records: Records) -> None:
+        await self._record(records, replace(self.gap, state=CallState.WAITING))
+
+    async def keep(self, records: Records, answer: Answer, row: Row) -> None:
+        is_taught = await self._taught(records) is not None
+        found = exchange(row, "")
+        reference = found[1] if found else ""
+        outcome = gaps.outcome_of(answer, reference=reference, is_taught=is_taught)
+        done = replace(self.gap, state=CallState.DONE, answer=answer.text, outcome=outcome)
+        await self._record(records, done)
+
+    async def fail(self, records: Records, answer: Answer, trouble: AttuneError) -> None:
+        await self._record(records, replace(self.gap, state=CallState.FAILED, answer=answer.text))
+
+    async def _record(self, records: Records, gap: GapQuestion) -> None:
+        own = self.evaluation.workspace, self.evaluation.id
+        await records.evaluation_gaps.record_outcome(*own, gap)
+
+
+Call = QuestionCall | GapCall
+
+
+async def progress(evaluation: Evaluation, records: Records) -> tuple[int, int]:
+    """How many calls have an outcome, or never will have one; and how many there are."""
+    own = evaluation.workspace, evaluation.id
+    done = await records.evaluations.count_answers(*own)
+    of_gaps = await records.evaluation_gaps.counts(*own)
+    total = evaluation.questions * len(evaluation.contenders) + sum(of_gaps.values())
+    finished = sum(count for state, count in of_gaps.items() if state not in UNFINISHED_CALLS)
+    return done + finished, total
