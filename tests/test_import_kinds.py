@@ -1,17 +1,14 @@
 """Files of the kinds that people bring: encodings, shapes, workbooks, archives, help desks."""
 
-import csv
 import gzip
-import html
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 
 from bot.imports import ImportOptions
-from bot.imports.mail_text import said_in
 from bot.rows import Method, Problem
 from tests.test_imports import imported, jsonl, looked_at, planned, refused, said
 
@@ -45,6 +42,30 @@ def test_a_text_is_read_in_its_own_encoding(encoding: str, end: str) -> None:
     table = end.join(f"{a}\t{b}" for a, b in (heads, answers, answers)) + end
 
     assert said(table.encode(encoding), "rows.tsv") == 2 * [[(U, answers[0]), (A, answers[1])]]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("問い合わせ,答え\n送料は？,五百円です。\n", "shift_jis"),
+        ("soru,cevap\nAçık mısınız?,Evet açığız.\n", "cp1254"),
+        ("klausimas,atsakymas\nKur?,Kasdien iki šešių vakaro ačiū.\n", "cp1257"),
+        ("pytanie,odpowiedź\nGdzie są buty?,Na półce.\n", "cp1250"),
+        ("question,réponse\nCombien ?,Elle coûte 5 €.\n", "iso8859_15"),
+        ("question,answer\nπού;,εδώ.\n", "cp1253"),
+    ],
+)
+def test_headings_of_every_language_are_no_lesson(text: str, encoding: str) -> None:
+    line = text.splitlines()[1]
+
+    assert said(text.encode(encoding)) == [[(U, line.split(",")[0]), (A, line.split(",")[1])]]
+
+
+def test_two_words_above_sentences_are_headings() -> None:
+    rows = "Anliegen,Lösungsweg", "Das Rad quietscht.,Bitte ölen.", "Die Kette reißt.,Bitte kürzen."
+    table = "\n".join(rows)
+
+    assert planned(table.encode()).columns == {"question": "Anliegen", "answer": "Lösungsweg"}
 
 
 @pytest.mark.parametrize("text", ["שאלה,תשובה\nמתי אתם פותחים?,בתשע בבוקר.\n"])
@@ -197,6 +218,7 @@ def test_what_is_no_row_file_is_said(file: bytes, code: str) -> None:
 
 
 TURNS = [{"from": "human", "value": "Which oil?"}, {"from": "gpt", "value": "Wet lube."}]
+WRAPPED = {"q": "Which oil?", "a": "Wet lube."}
 MESSAGES = [{"role": U, "content": "Which oil?"}, {"role": A, "content": "Wet lube."}]
 
 
@@ -227,8 +249,13 @@ MESSAGES = [{"role": U, "content": "Which oil?"}, {"role": A, "content": "Wet lu
             [[*SHOP[0], *SHOP[1]]],
         ),
         ({"prompt": "Which oil?", "completion": "Wet lube.", "label": True}, SHOP[:1]),
+        ({"system": "Be brief.", "messages": MESSAGES}, [[(S, "Be brief."), *SHOP[0]]]),
+        ({"conversation": [one | {"language": "en"} for one in MESSAGES], "turn": 1}, SHOP[:1]),
+        ({"conversations": [one | {"weight": 0.0} for one in TURNS[:1]] + TURNS[1:]}, SHOP[:1]),
+        ({"features": [{"name": "q"}], "rows": [{"row_idx": 0, "row": WRAPPED}]}, SHOP[:1]),
+        ({"conversations": TURNS, "tools": json.dumps([{"name": "find"}])}, SHOP[:1]),
     ],
-    ids=range(10),
+    ids=range(15),
 )
 def test_the_shapes_of_published_datasets_are_known(
     row: dict[str, object], rows: list[list[tuple[str, str]]]
@@ -248,6 +275,22 @@ def test_a_bad_answer_is_a_preference_beside_a_good_one_and_else_refused() -> No
         (4, PAIR),
     ]
     assert refused(jsonl(good, bad, alone), "rows.jsonl") == [(3, "label_bad")]
+
+
+@pytest.mark.parametrize("column", ["label", "feedback", "Rating"])
+@pytest.mark.parametrize("marks", [("thumbs_up", "thumbs_down"), ("1", "0"), (True, False)])
+@pytest.mark.parametrize("is_chat", [True, False])
+def test_a_bad_answer_is_no_lesson_whatever_its_column_is_called(
+    column: str, marks: Sequence[object], *, is_chat: bool
+) -> None:
+    rows: list[dict[str, object]] = [
+        {"messages": messages} if is_chat else {"question": "Which oil?", "answer": answer}
+        for messages, answer in ((MESSAGES, "Wet lube."), (WORSE, "Any."))
+    ]
+    file = jsonl(*[row | {column: mark} for row, mark in zip(rows, marks, strict=True)])
+
+    assert [row for _, row in imported(file, "rows.jsonl")] == [{"messages": MESSAGES}, PAIR]
+    assert planned(file, "rows.jsonl").is_sure == (column == "label")
 
 
 WORSE = [MESSAGES[0], {"role": A, "content": "Any."}]
@@ -270,8 +313,14 @@ PAIR = {
             "rejected": "\n\nHuman: Which oil?\n\nAssistant: Any.",
         },
         {"prompt": "Which oil?", "chosen": str(MESSAGES), "rejected": str(WORSE)},
+        {"prompt": "Which oil?", "chosen": MESSAGES, "rejected": WORSE, "messages": MESSAGES},
+        {
+            "conversations": TURNS[:1],
+            "chosen": TURNS[1],
+            "rejected": {"from": "gpt", "value": "Any."},
+        },
     ],
-    ids=range(6),
+    ids=range(8),
 )
 def test_preferences_are_read_as_texts_and_as_messages(row: dict[str, object]) -> None:
     assert planned(jsonl(row), "rows.jsonl").method is Method.DPO
@@ -318,198 +367,6 @@ def test_ids_scores_and_dates_are_never_chosen(
 )
 def test_a_table_without_texts_is_no_table_of_pairs(table: str) -> None:
     assert isinstance(looked_at(table.encode()), Problem)
-
-
-DESK = """ticket_id,created_at,author_role,visibility,body
-7,2026-01-01 10:05,agent,public,Seven euros.
-7,2026-01-01 10:00,customer,public,How much is a tube?
-8,2026-01-01 10:01,end-user,public,Do you fix flats?
-7,2026-01-01 10:06,agent,private,He is always asking.
-8,2026-01-01 10:02,end-user,public,It is urgent.
-8,2026-01-01 11:00,agent,public,Yes. Bring it.
-7,2026-01-01 10:07,customer,public,And a tyre?
-7,2026-01-01 10:09,agent,public,Thirty.
-7,2026-01-01 10:10,customer,public,Thanks!
-9,2026-01-02 09:00,customer,public,Anybody?
-"""
-
-
-WROTE = [
-    ("customer", "Ann Lee", "Hello,\n\nhow much is a tube?\n\nThanks\nAnn\nSent from my iPhone"),
-    ("system", "System", "Ticket assigned to Bo"),
-    ("note", "Bo Ek", "He is always asking."),
-    (
-        "agent",
-        "Bo Ek",
-        "Hi Ann,\nseven euros.\n\nBest regards,\nBo Ek\nDesk | www.x.example",
-    ),
-    (
-        "customer",
-        "Ann Lee",
-        "And a tyre?\n\nOn Mon, 5 Jan 2026, Bo <bo@bikes.example> wrote:\n> seven euros.",
-    ),
-    ("agent", "Bo Ek", "Thirty.\n-- \nBo"),
-    ("system", "System", "Status changed to solved"),
-]
-TALK = [(U, "how much is a tube?"), (A, "seven euros."), (U, "And a tyre?"), (A, "Thirty.")]
-
-
-def at(number: int) -> str:
-    return f"2026-01-05T10:0{number}:00Z"
-
-
-def table_of(headings: str, cells: Callable[[int, int, str, str, str], list[object]]) -> bytes:
-    """The ticket, and a second and third so that columns repeat."""
-    out = io.StringIO()
-    csv.writer(out).writerows(line.split(",") for line in headings.splitlines())
-    for ticket in (7, 8, 9):
-        for number, (side, who, text) in enumerate(WROTE):
-            name = f"{who} {ticket}" if side == "customer" else who
-            row = cells(ticket, number, side, name, text)
-            csv.writer(out).writerows([row] if row else [])
-    return out.getvalue().encode()
-
-
-def html_of(text: str) -> str:
-    return "<p>" + html.escape(text).replace("\n", "<br>") + "</p>"
-
-
-ROLES = {"customer": "End-user", "agent": "Agent", "note": "Agent", "system": "System"}
-ZENDESK = table_of(
-    "Ticket ID,Ticket status,Comment ID,Author role,Author name,Created,Public,Comment body",
-    lambda t, n, side, who, text: [
-        *(t, "Solved", t * 10 + n, ROLES[side], who, at(n), str(side != "note").lower(), text)
-    ],
-)
-FRESHDESK = table_of(
-    "Conversations\nExported,today\n,\nTicket ID,Subject,Type,Incoming,Created time,Body",
-    lambda t, n, side, who, text: [
-        *(t, f"Tube {t}", {"note": "Note", "system": "Status"}.get(side, "Reply")),
-        *(str(side == "customer"), f"1/{12 + n}/2026 9:00 PM", text),
-    ],
-)
-NAMES = table_of(
-    "Thread ID,Date,From,Message",
-    lambda t, n, side, who, text: (
-        [f"19:{t}", f"{('30.01.2026', '01.02.2026')[n > 3]} 1{n}:00", who, text]
-        if side in ("customer", "agent")
-        else []
-    ),
-)
-PARTS = {"note": "note", "system": "assignment"}
-AUTHORS = {"customer": "user", "system": "bot"}
-INTERCOM = json.dumps(
-    {
-        "type": "conversation.list",
-        "conversations": [
-            {
-                "type": "conversation",
-                "id": "7",
-                "source": {"body": html_of(WROTE[0][2]), "author": {"type": "user"}},
-                "conversation_parts": {
-                    "type": "conversation_part.list",
-                    "conversation_parts": [
-                        {
-                            "type": "conversation_part",
-                            "part_type": PARTS.get(side, "comment"),
-                            "body": html_of(text),
-                            "author": {"type": AUTHORS.get(side, "admin"), "id": who},
-                            "created_at": 1767600000 + number,
-                        }
-                        for number, (side, who, text) in enumerate(WROTE[1:])
-                    ],
-                },
-            }
-        ],
-    }
-).encode()
-NUMBERS = {"customer": 5, "agent": 1, "note": 1, "system": -1}
-ZENDESK_LINES = json.dumps(
-    {
-        "id": 7,
-        "subject": "Tube",
-        "description": WROTE[0][2],
-        "requester_id": 5,
-        "comments": [
-            {
-                "type": "Comment",
-                "author_id": NUMBERS[side],
-                "public": side != "note",
-                "plain_body": text,
-                "html_body": html_of(text),
-                "created_at": at(number),
-            }
-            for number, (side, _, text) in enumerate(WROTE)
-        ],
-    }
-).encode()
-FRESHDESK_JSON = json.dumps(
-    [
-        {
-            "id": 7,
-            "description_text": WROTE[0][2],
-            "conversations": [
-                {"incoming": side == "customer", "private": side == "note", "body_text": text}
-                for side, _, text in WROTE[1:]
-                if side != "system"
-            ],
-        }
-    ],
-    indent=1,
-).encode()
-
-
-@pytest.mark.parametrize(
-    ("data", "name"),
-    [
-        (ZENDESK, "zendesk.csv"),
-        (FRESHDESK, "freshdesk.csv"),
-        (NAMES, "names.csv"),
-        (INTERCOM, "intercom.json"),
-        (ZENDESK_LINES, "zendesk.jsonl"),
-        (FRESHDESK_JSON, "freshdesk.json"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_a_ticket_is_what_people_said_however_a_help_desk_exports_it(
-    data: bytes, name: str
-) -> None:
-    assert not planned(data, name).is_sure
-    assert refused(data, name) == []
-    assert all(one == TALK for one in said(data, name))
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "Hello I need help with my order\nIt is late.",
-        "Thank you!\nYou can follow it under Orders.",
-        "We have two models.\nLG TV 42\nBest of all: the other",
-        "From: Berlin\nI want to go to Rome.",
-        "5 > 3, and a < b",
-    ],
-)
-def test_what_looks_like_a_signature_and_is_none_stays(text: str) -> None:
-    assert said_in(text) == text
-
-
-def test_a_help_desk_becomes_conversations_by_ticket() -> None:
-    plan = planned(DESK.encode())
-    rows = imported(DESK.encode())
-
-    assert plan.columns["ticket"] == "ticket_id"
-    assert not plan.is_sure
-    assert [line for line, _ in rows] == [2, 4, 11]
-    assert refused(DESK.encode()) == [(11, "ticket_unanswered")]
-    assert said(DESK.encode().rpartition(b"9,2026")[0]) == [
-        [
-            (U, "How much is a tube?"),
-            (A, "Seven euros."),
-            (U, "And a tyre?"),
-            (A, "Thirty."),
-        ],
-        [(U, "Do you fix flats?\n\nIt is urgent."), (A, "Yes. Bring it.")],
-    ]
 
 
 def test_columns_may_be_said() -> None:

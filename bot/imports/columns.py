@@ -7,8 +7,8 @@ from unicodedata import combining, normalize
 
 _LONGEST_HEADING_WORDS = 3
 
-# English, German, French, Spanish, Italian, Portuguese, Chinese, Japanese, Korean, Russian; the
-# better name stands before the weaker.
+# The words of the languages whose encodings are read, as `plain_name` writes them; the better name
+# stands before the weaker.
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "question": (
         *("question", "prompt", "user", "usermessage", "userinput", "query", "request", "input"),
@@ -17,8 +17,13 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
         *("demande", "requete", "entree", "utilisateur"),
         *("pregunta", "consulta", "solicitud", "entrada", "usuario"),
         *("domanda", "richiesta", "utente", "pergunta", "duvida", "pedido"),
-        *("问题", "提问", "提示词", "提示", "输入", "用户", "問題", "提問", "輸入", "用戶", "问"),
+        *("问题", "提问", "提示词", "提示", "输入", "用户", "問題", "提問", "輸入", "用戶"),
         *("質問", "問い合わせ", "入力", "질문", "문의", "입력", "вопрос", "запрос"),
+        *("vraag", "pytanie", "zapytanie", "otazka", "dotaz", "fraga", "spørgsmal"),
+        *("spørsmal", "kysymys", "kerdes", "intrebare", "soru", "ερωτηση", "שאלה"),
+        *("سوال", "السوال", "питання", "запитання", "въпрос", "pitanje", "klausimas"),
+        *("jautajums", "kusimus", "cauhoi", "pertanyaan", "คาถาม", "परशन", "پرسش"),
+        *("utterance", "description", "shortdescription", "客户提问", "问"),
     ),
     "answer": (
         *("answer", "completion", "response", "assistant", "reply", "output", "target"),
@@ -27,8 +32,14 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
         *("reponse", "sortie"),
         *("respuesta", "salida", "asistente"),
         *("risposta", "assistente", "resposta"),
-        *("回答", "答案", "回复", "答复", "输出", "助手", "回覆", "答覆", "輸出", "答"),
+        *("回答", "答案", "回复", "答复", "输出", "助手", "回覆", "答覆", "輸出"),
         *("返答", "応答", "出力", "답변", "대답", "응답", "출력", "ответ"),
+        *("antwoord", "odpowiedz", "odpoved", "svar", "vastaus", "valasz", "raspuns"),
+        *("cevap", "yanıt", "απαντηση", "תשובה", "جواب", "الجواب", "اجابة", "الاجابة"),
+        *("відповідь", "отговор", "odgovor", "atsakymas", "atbilde", "vastus", "cautraloi"),
+        *("jawaban", "คาตอบ", "उततर", "پاسخ"),
+        *("gold", "expected", "ideal", "groundtruth", "closenotes"),
+        *("处理结果", "解决方案", "解决办法", "處理結果", "答"),
     ),
     "system": (
         *("system", "systemprompt", "systemmessage", "instructions"),
@@ -106,6 +117,8 @@ _ABOUT_ENDINGS: Final = (
         "編號",
         "時間",
     ),
+    *("分类", "类别", "分類", "類別", "状态", "狀態", "标签", "標籤", "来源", "來源", "等级"),
+    *("数量", "人", "者", "员", "員"),
     *("番号", "日時", "日付", "点数", "번호", "날짜", "시간", "점수"),
 )
 # A value that says something about a text: a number, a date, a time, an address, an id.
@@ -129,6 +142,9 @@ def guess_columns(
     """
     free = [each for each in headings if not is_about(each) and not _is_no_text(each, values)]
     found: dict[str, str] = {}
+    if {"q", "a"} <= {_plain(heading) for heading in free}:
+        _assign(found, free, "question", ("q",), by_word=False)
+        _assign(found, free, "answer", ("a",), by_word=False)
     if {"instruction", "input"} <= {_plain(heading) for heading in free}:
         _assign(found, free, "question", ("instruction",), by_word=False)
         _assign(found, free, "context", ("input",), by_word=False)
@@ -152,7 +168,8 @@ def is_preference(columns: Mapping[str, str]) -> bool:
 def are_exact(columns: Mapping[str, str]) -> bool:
     """Tell whether each heading is a known name itself, rather than has one as a word."""
     return all(
-        plain_name(heading) in (*SYNONYMS.get(purpose, ()), "instruction", "input")
+        plain_name(heading) in (*SYNONYMS.get(purpose, ()), "instruction", "input", "q", "a")
+        and plain_name(heading) not in _VAGUE
         for purpose, heading in columns.items()
     )
 
@@ -225,10 +242,17 @@ def _few_words(heading: str) -> list[str]:
     words = heading_words(heading)
     if len(words) > _LONGEST_HEADING_WORDS:
         return []
-    # Chinese and Japanese are written without spaces, and the noun stands last.
+    # Chinese and Japanese are written without spaces; there, and in German, the noun stands last,
+    # or what is said of it.
     whole = _plain(heading)
-    ends = [n for n in _ALL_NAMES if not n.isascii() and len(n) > 1 and whole.endswith(n)]
-    return words + ends
+    joined = [n for n in _JOINED_NAMES if whole.endswith(n)]
+    return words + joined + [n for n in _JOINED_NAMES if not n.isascii() and whole.startswith(n)]
 
 
 _ALL_NAMES: Final = frozenset(name for names in SYNONYMS.values() for name in names)
+# They name other things as often.
+_VAGUE: Final = frozenset(("description", "shortdescription", "gold", "expected", "ideal"))
+_COMPOUNDED: Final = frozenset(("frage", "antwort", "vraag", "antwoord", "svar"))
+_JOINED_NAMES: Final = sorted(
+    name for name in _ALL_NAMES if name in _COMPOUNDED or (not name.isascii() and len(name) > 1)
+)

@@ -25,19 +25,21 @@ _WIDE: Final = (
 )
 _PUNCTUATION = frozenset("“”‘’„‚«»‹›–—…€£§°©®·\xa0\xad¿¡")
 _CJK_PUNCTUATION = frozenset("，。？！、：；（）「」『』《》“”‘’—…・ー％　～")
-_CYRILLIC = frozenset("оеаинтсрвлкмдпуыяьбзг")
-# What people write most in the languages of an encoding. A text read in the wrong one of these
-# encodings consists of other letters.
+# What people write most beyond ASCII in each language of an encoding. A text that is read in the
+# wrong one of these encodings consists of other letters.
+_LATIN = ("äöüß", "éèêëàâçîïôûùœæ", "ñáíóúéü", "äöåøæé", "ãõáéíóúâêôçà")
+_RUSSIAN, _UKRAINIAN = "оеаинтсрвлкмдпуыяьбзг", "оеаинтсрвлкмдпуяьбзгії"
 _USUAL: Final = {
-    "cp1252": frozenset("äöüßÄÖÜéèêëàâçîïôûùœæñáíóúåøãõÉÈÀÇÑÅØ"),
-    "cp1250": frozenset("ąćęłńóśźżáčďéěíňřšťúůýžőűöüäôľĺŕăâîşţĄĆĘŁŃÓŚŹŻČĎŘŠŤŽÁÉÍđ"),
-    "cp1251": _CYRILLIC | frozenset("ії"),
-    "koi8_r": _CYRILLIC,
-    "cp1253": frozenset("αοιεητσνρκπυμλςάόίέήύώ"),
-    "cp1254": frozenset("çğıöşüâÇĞİÖŞÜ"),
-    "cp1255": frozenset("יוהלאבתרמשנדםקחע"),
-    "cp1256": frozenset("ايلمنترهوبعدسكفقحةجأ"),
-    "cp1257": frozenset("ąčęėįšųūžāēģīķļņõäöüĄČĘĖĮŠŲŪŽĀĒĢĪĶĻŅÕ"),
+    "cp1252": _LATIN,
+    "iso8859_15": _LATIN,
+    "cp1250": ("ąćęłńóśźż", "áčďéěíňřšťúůýžľĺŕôä", "áéíóöőúüű", "ăâîşţ", "čćđšž", "äöü"),
+    "cp1251": (_RUSSIAN, _UKRAINIAN),
+    "koi8_r": (_RUSSIAN,),
+    "cp1253": ("αοιεητσνρκπυμλςάόίέήύώ",),
+    "cp1254": ("çğıöşüâİ",),
+    "cp1255": ("יוהלאבתרמשנדםקחע",),
+    "cp1256": ("ايلمنترهوبعدسكفقحةجأ",),
+    "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž"),
 }
 # The lead bytes of the characters that a standard lists as frequent, and those of its own script.
 _USUAL_LEADS: Final = {
@@ -153,7 +155,7 @@ def _legacy_encodings(sample: bytes) -> tuple[Encoding, ...]:
         if _decoded(sample, name)
     }
     texts: dict[str, str] = {}
-    for name in sorted(scores, key=lambda name: -scores[name]):
+    for name in sorted(scores, key=lambda name: _capitals(sample, name) / 2 - scores[name]):
         texts.setdefault(_decoded(sample, name), name)
     found = [Encoding(name, _beginning(text)) for text, name in texts.items()]
     if not found:
@@ -171,14 +173,20 @@ def _decoded(sample: bytes, name: str) -> str:
         return ""
 
 
+def _capitals(sample: bytes, name: str) -> float:
+    """The share of capitals beyond ASCII: as such, Hebrew reads in KOI8-R."""
+    odd = [character for character in _decoded(sample, name) if character > "\x7f"]
+    return sum(map(str.isupper, odd)) / max(1, len(odd))
+
+
 def _usual_share(sample: bytes, name: str) -> float:
     """The share of a text's letters beyond ASCII that are usual where the encoding is used."""
     odd = [character for character in _decoded(sample, name) if character > "\x7f"]
     leads = _USUAL_LEADS.get(name)
     if leads is None:
         letters = [letter for letter in odd if letter not in _PUNCTUATION]
-        usual = [c for c in letters if c in _USUAL[name] or c.lower() in _USUAL[name]]
-        return len(usual) / len(letters) if letters else 0.5
+        counts = [sum(c in usual or c.lower() in usual for c in letters) for usual in _USUAL[name]]
+        return max(counts) / len(letters) if letters else 0.5
     letters = [letter for letter in odd if letter not in _CJK_PUNCTUATION]
     return sum(letter.encode(name)[0] in leads for letter in letters) / max(1, len(letters))
 

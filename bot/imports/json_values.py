@@ -12,8 +12,9 @@ _LONGEST = LONGEST_LINE_MEBIBYTES << 20
 _LISTS_OF_A_ROW: Final = frozenset(
     (
         *("history", "chosen", "rejected", "prompt", "completion", "tools", "functions", "tags"),
-        *("preferred_output", "non_preferred_output"),
+        *("preferred_output", "non_preferred_output", "features"),
         *("comments", "conversation_parts", "replies", "notes", "attachments", "events"),
+        *("threads", "parts", "posts", "emails", "recipients", "users", "agents"),
     )
 )
 
@@ -186,7 +187,7 @@ def _members(stream: _Stream) -> Iterator[tuple[int, object]]:
             for line, value in _elements(stream):
                 if has_rows or (not listed and _is_row(value)):
                     has_rows = True
-                    yield line, value
+                    yield line, _without_wrapping(value)
                 else:
                     listed.append(value)
             held[key] = listed
@@ -197,6 +198,14 @@ def _members(stream: _Stream) -> Iterator[tuple[int, object]]:
     stream.skip("}")
     if not has_rows:
         yield first, held
+
+
+def _without_wrapping(value: object) -> object:
+    """The row itself, of those that the viewer of the Hub hands out."""
+    # https://huggingface.co/docs/dataset-viewer/rows
+    if isinstance(value, Mapping) and "row_idx" in value and isinstance(value.get("row"), Mapping):
+        return value["row"]
+    return value
 
 
 def _is_row(value: object) -> bool:

@@ -10,10 +10,10 @@ from typing import IO, Final
 from bot.imports import columns as names
 from bot.imports.containers import Container, find_container
 from bot.imports.encodings import ENCODINGS, Encoding, find_encodings, utf8_blocks
-from bot.imports.shapes import is_label, is_messages
+from bot.imports.shapes import is_good, is_label, is_messages, unknown_message_keys
 from bot.imports.sources import Source, Syntax, read_cells, read_records
 from bot.imports.tables import has_parquet, open_workbook
-from bot.imports.threads import is_thread
+from bot.imports.threads import is_thread, is_timed
 from bot.imports.tickets import ticket_columns
 from bot.rows import Method, Problem, method_of
 from bot.rows.problems import kind_of
@@ -23,6 +23,7 @@ _ROWS_LOOKED_AT: Final = 40
 _MOST_TITLE_ROWS: Final = 12
 _MOST_COLUMNS_SHOWN: Final = 12
 _KEYS_OF_ROWS: Final = frozenset(("messages", "tools", "functions", "parallel_tool_calls"))
+_HEADING_WORDS: Final = 2
 _CHAT_HEAD: Final = 4096
 # WhatsApp, Telegram, LINE and Signal as text: a date, a time and who says it.
 _CHAT_LINES: Final = re.compile(
@@ -30,6 +31,8 @@ _CHAT_LINES: Final = re.compile(
     r"[\]-] [^\n:,;\t|]{1,60}: ",
     re.MULTILINE,
 )
+# What says of an answer whether it was good, where its values say so too.
+_LABELS: Final = ("label", "feedback", "rating", "thumbs", "vote", "helpful", "liked", "correct")
 _CONVERSATIONS: Final = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")
 
 
@@ -184,38 +187,78 @@ def _plan_objects(
 ) -> ImportPlan | Problem:
     headings = list(dict.fromkeys(str(key) for each in objects for key in each))
     values = {name: [each.get(name) for each in objects] for name in headings}
-    found = None if options.columns else _published_shape(objects[0], headings, values, source)
-    if found is None and not (options.columns or source.is_table) and is_thread(objects[0]):
-        found = ImportPlan(Layout.THREADS, Method.SUPERVISED, {}, source, is_sure=False)
+    by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
+    found = None
+    if not options.columns and not {"chosen", "rejected"} <= by_name.keys():
+        if not source.is_table and is_thread(objects[0]) and not _is_chat(objects[0]):
+            return ImportPlan(Layout.THREADS, Method.SUPERVISED, {}, source, is_sure=False)
+        found = _published_shape(objects[0], by_name, values, source)
     return found or _plan_columns(headings, values, source, options)
+
+
+def _is_chat(row: Mapping[str, object]) -> bool:
+    """Whether the messages of a row are those of a chat, rather than of a help desk."""
+    return any(is_messages(row.get(key)) and not is_timed(row.get(key)) for key in _CONVERSATIONS)
 
 
 def _published_shape(
     first: Mapping[str, object],
-    headings: list[str],
+    by_name: Mapping[str, str],
     values: Mapping[str, Sequence[object]],
     source: Source,
 ) -> ImportPlan | None:
     if method_of(first) is Method.DPO and not _has_texts(first):
         return ImportPlan(Layout.DPO, Method.DPO, {}, source)
+    columns = _label_column(values) | _system_column(by_name, values)
     if method_of(first) is Method.SUPERVISED and isinstance(first["messages"], list):
-        unused = tuple(name for name in headings if name not in _KEYS_OF_ROWS)
         is_chat = not any("from" in m for m in first["messages"] if isinstance(m, Mapping))
-        if is_chat and "chosen" not in first:
-            return ImportPlan(Layout.CHAT, Method.SUPERVISED, {}, source, unused)
-    by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
-    if {"chosen", "rejected"} <= by_name.keys():
-        return None
+        if is_chat and "system" not in columns:
+            return _of_messages(Layout.CHAT, columns, values, source)
     for each in _CONVERSATIONS:
         heading = by_name.get(each)
         if heading is not None and any(map(is_messages, values[heading])):
-            columns = {"messages": heading}
-            if "system" in by_name:
-                columns["system"] = by_name["system"]
-            used = {*columns.values(), *_KEYS_OF_ROWS}
-            unused = tuple(name for name in headings if name not in used)
-            return ImportPlan(Layout.CONVERSATION, Method.SUPERVISED, columns, source, unused)
+            return _of_messages(
+                Layout.CONVERSATION, {"messages": heading} | columns, values, source
+            )
     return None
+
+
+def _of_messages(
+    layout: Layout,
+    columns: Mapping[str, str],
+    values: Mapping[str, Sequence[object]],
+    source: Source,
+) -> ImportPlan:
+    used = {*columns.values(), *_KEYS_OF_ROWS}
+    unused = [name for name in values if name not in used]
+    heading = columns.get("messages", "messages")
+    if heading != "messages":
+        keys = dict.fromkeys(key for one in values[heading] for key in unknown_message_keys(one))
+        unused += [f"{heading}.{key}" for key in keys]
+    is_sure = columns.get("label", "label") == "label"
+    return ImportPlan(layout, Method.SUPERVISED, columns, source, tuple(unused), is_sure=is_sure)
+
+
+def _system_column(
+    by_name: Mapping[str, str], values: Mapping[str, Sequence[object]]
+) -> dict[str, str]:
+    named = (by_name[name] for name in names.SYNONYMS["system"] if name in by_name)
+    texts = [one for one in named if any(value and isinstance(value, str) for value in values[one])]
+    return {"system": texts[0]} if texts else {}
+
+
+def _label_column(values: Mapping[str, Sequence[object]]) -> dict[str, str]:
+    """The column that says which answers are good; numbers under another name say both."""
+    for heading, seen in values.items():
+        name = names.plain_name(heading)
+        if name not in _LABELS or not is_label(seen):
+            continue
+        # Of stars, too, one may be all that the first rows have.
+        is_number = any(str(value).strip()[:1].isdigit() for value in seen)
+        has_both = len({is_good(value) for value in seen if value not in (None, "")}) == 2
+        if name == "label" or has_both or not is_number:
+            return {"label": heading}
+    return {}
 
 
 def _has_texts(row: Mapping[str, object]) -> bool:
@@ -234,6 +277,9 @@ def _plan_columns(
     found = names.guess_columns(headings, values)
     if "preferred" in found and "rejected" in found and "question" not in found:
         found = {purpose: found[purpose] for purpose in ("preferred", "rejected")}
+        chats = [name for name in headings if names.plain_name(name) in _CONVERSATIONS[1:]]
+        if chats and any(map(is_messages, values[chats[0]])):
+            found["question"] = chats[0]
     elif not names.is_enough(found):
         tickets = ticket_columns(headings, values)
         if tickets:
@@ -242,10 +288,11 @@ def _plan_columns(
         code = "columns_unknown" if source.is_table else "row_unknown"
         line = 1 if source.is_table else 0
         return UnknownColumns(line, code, {"columns": shown}, tuple(headings))
-    label = next((each for each in headings if names.plain_name(each) == "label"), None)
-    if label and "answer" in found and is_label(values[label]):
-        found["label"] = label
-    is_sure = names.are_exact({k: v for k, v in found.items() if k != "label"})
+    is_sure = names.are_exact(found)
+    if "answer" in found:
+        label = _label_column(values)
+        is_sure = is_sure and label.get("label", "label") == "label"
+        found |= label
     return _with_columns(Layout.COLUMNS, found, headings, source, is_sure=is_sure)
 
 
@@ -404,9 +451,31 @@ def _plan_pairs(rows: list[list[str]], source: Source) -> ImportPlan | None:
     )
     if is_header or not has_text:
         return None
+    if _is_heading(rows):
+        pair = {"question": rows[0][0], "answer": rows[0][1]}
+        return _with_columns(Layout.COLUMNS, pair, rows[0], source, is_sure=False)
     pair = {"question": "1", "answer": "2"}
     numbered = source.with_column_names(("1", "2"))
     return _with_columns(Layout.COLUMNS, pair, ["1", "2"], numbered, is_sure=False)
+
+
+def _is_heading(rows: list[list[str]]) -> bool:
+    """Whether the first row of unknown words names the columns: two words without a mark or digit
+    above sentences that are longer."""
+    first, others = rows[0], rows[1:]
+    is_named = first[0] != first[1] and all(
+        cell.replace(" ", "").replace("_", "").isalpha() and len(cell.split()) <= _HEADING_WORDS
+        for cell in first
+    )
+    return (
+        is_named
+        and all(
+            any(2 * len(cell) > 3 * len(name) for cell, name in zip(row, first, strict=True))
+            and any(not cell[-1:].isalnum() for cell in row)
+            for row in others[:_ROWS_LOOKED_AT]
+        )
+        and len(others) > 1
+    )
 
 
 def _listed(headings: Sequence[str]) -> str:

@@ -58,7 +58,8 @@ def _row_from(record: object, plan: ImportPlan, line: int) -> object:
     if plan.layout is Layout.CHAT:
         # A preference among chats is refused as what it is.
         is_chat = "messages" in record
-        return {k: v for k, v in record.items() if not (is_chat and k in plan.unused)}
+        left_out = (*plan.unused, *plan.columns.values())
+        return {k: v for k, v in record.items() if not (is_chat and k in left_out)}
     try:
         if plan.layout is Layout.CONVERSATION:
             return _conversation_row(record, plan.columns)
@@ -72,7 +73,7 @@ def _row_from(record: object, plan: ImportPlan, line: int) -> object:
 def _conversation_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
     messages = shapes.messages_of(record.get(columns["messages"]), columns["messages"])
     others = {
-        key: shapes.parse_cell(record[key])
+        key: shapes.tools_of(record[key]) if key == "tools" else shapes.parse_cell(record[key])
         for key in _MESSAGE_ROWS[1:]
         if record.get(key) not in (None, "")
     }

@@ -20,21 +20,39 @@ _ROLES: Final = {
     **dict.fromkeys(("observation", "tool", "function_response", "tool_response"), "tool"),
     **dict.fromkeys(("function_call", "tool_call"), "function_call"),
 }
-_GOOD: Final = frozenset(("true", "1", "yes", "good", "desirable", "thumbsup", "+1", "up", "👍"))
+_GOOD: Final = frozenset(
+    (
+        *("true", "1", "1.0", "yes", "good", "desirable", "thumbsup", "+1", "up", "👍"),
+        *("positive", "like", "liked", "helpful", "correct", "accepted"),
+    )
+)
 _BAD: Final = frozenset(
-    ("false", "0", "no", "bad", "undesirable", "thumbsdown", "-1", "down", "👎")
+    (
+        *("false", "0", "0.0", "no", "bad", "undesirable", "thumbsdown", "-1", "down", "👎"),
+        *("negative", "dislike", "disliked", "unhelpful", "incorrect", "rejected"),
+    )
+)
+_MESSAGE_KEYS: Final = frozenset(
+    (
+        *("role", "content", "name", "weight", "refusal", "reasoning_content"),
+        *("tool_calls", "tool_call_id", "function_call"),
+    )
 )
 _TURN: Final = re.compile(r"\n\n(Human|Assistant): ")
 
 
 def is_label(values: Sequence[object]) -> bool:
     """Whether a column says of each row whether its answer is good."""
-    seen = [str(value).strip().lower() for value in values if value is not None]
+    seen = [_label(value) for value in values if value not in (None, "")]
     return bool(seen) and all(value in _GOOD | _BAD for value in seen)
 
 
 def is_good(value: object) -> bool:
-    return str(value).strip().lower() in _GOOD
+    return _label(value) in _GOOD
+
+
+def _label(value: object) -> str:
+    return re.sub(r"[\s_]", "", str(value)).lower()
 
 
 def parse_cell(value: object) -> object:
@@ -71,11 +89,35 @@ def messages_of(value: object, column: str) -> list[object]:
     if not listed:
         raise RowRefused("messages_empty")
     if not any(isinstance(each, Mapping) and "from" in each for each in listed):
-        return listed
+        # What hosts refuse is refused where the file is meant for them.
+        return listed if column == "messages" else [_known_keys(each) for each in listed]
     messages: list[object] = []
     for number, each in enumerate(listed, 1):
         messages.append(_from_sharegpt(each, number, messages))
     return messages
+
+
+def unknown_message_keys(value: object) -> list[str]:
+    """Of the messages of a value the keys that are none of OpenAI's, each once."""
+    listed = parse_cell(value)
+    messages = [m for m in listed if isinstance(m, Mapping)] if isinstance(listed, list) else []
+    keys = dict.fromkeys(str(key) for message in messages for key in message)
+    return [key for key in keys if key not in (*_MESSAGE_KEYS, "from", "value")]
+
+
+def _known_keys(message: object) -> object:
+    if not isinstance(message, Mapping):
+        return message
+    return {key: value for key, value in message.items() if key in _MESSAGE_KEYS}
+
+
+def tools_of(value: object) -> object:
+    """The tools of a row in OpenAI's shape, also where functions are listed without it."""
+    listed = parse_cell(value)
+    if not isinstance(listed, list):
+        return listed
+    is_bare = all(isinstance(one, Mapping) and "name" in one for one in listed)
+    return [{"type": "function", "function": one} for one in listed] if is_bare else listed
 
 
 def _from_sharegpt(message: object, number: int, before: Sequence[object]) -> object:
@@ -94,7 +136,8 @@ def _from_sharegpt(message: object, number: int, before: Sequence[object]) -> ob
         call = calls[0]["id"] if isinstance(calls, list) else ""
         return {"role": "tool", "tool_call_id": call, "content": text}
     weight = message.get("weight")
-    kept = {} if weight is None else {"weight": weight}
+    # There each message may have one; hosts take those of answers alone.
+    kept = {"weight": 0 if weight == 0 else 1} if weight in (0, 1) and role == "assistant" else {}
     return {"role": role, "content": text, **kept}
 
 

@@ -1,6 +1,6 @@
 """Makes conversations of JSON tickets, each of which holds its messages in a list.
 
-So do Zendesk (comments), Intercom (conversation_parts) and Freshdesk (conversations).
+So do Zendesk, Freshdesk, Intercom, HubSpot, Help Scout, Front, Jira, Gorgias, LiveChat and Crisp.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,31 +16,63 @@ from bot.imports.tickets import (
 )
 
 _LISTS: Final = (
-    *("comments", "conversation_parts", "conversations", "messages", "replies", "notes"),
-    *("thread", "threads", "parts", "events", "posts", "emails"),
+    *("messages", "conversation_parts", "conversations", "comments", "replies"),
+    *("thread", "threads", "parts", "events", "posts", "emails", "notes"),
 )
-_TEXTS: Final = ("plain_body", "body_text", "text_body", "text", "body", "content", "message")
+# What a ticket is wrapped in: Help Scout, Jira, Freshdesk's export, LiveChat.
+_WRAPPINGS: Final = ("_embedded", "fields", "helpdesk_ticket", "ticket", "thread", "comment")
+_DEEPEST: Final = 4
+_TEXTS: Final = (
+    *("stripped_text", "plain_body", "body_text", "text_body", "text", "body", "content"),
+    "message",
+)
 _OPENINGS: Final = ("source", "description_text", "description", "question", "body", "message")
-_SIDES: Final = ("author_role", "role", "sender_type", "author_type", "direction", "from", "sender")
+_SIDES: Final = (
+    *("author", "createdBy", "created_by", "author_role", "role", "sender_type", "author_type"),
+    *("user_type", "direction", "from", "sender"),
+)
 _AUTHORS: Final = ("author_id", "user_id", "sender_id", "from_id", "from", "sender", "author")
-_CUSTOMERS: Final = ("requester_id", "customer_id", "contact_id", "user_id")
-_KINDS: Final = ("part_type", "type", "event", "kind", "visibility", "channel")
+_CUSTOMERS: Final = (
+    *("requester_id", "customer_id", "contact_id", "user_id", "contactId"),
+    *("requester", "customer", "contact", "visitor", "reporter"),
+)
+_PEOPLE: Final = ("users", "participants", "members")
+_NAMES: Final = ("id", "accountId", "email", "name")
+_KINDS: Final = (
+    *("part_type", "type", "event", "kind", "visibility", "channel", "message_type", "state"),
+)
+_FLAGS: Final = ("public", "private", "internal", "is_private", "is_public", "jsdPublic")
 _EVENTS: Final = frozenset(
     (
         *("close", "open", "assignment", "snoozed", "unsnoozed", "status", "change", "event"),
         *("conversation_rating", "participant_added", "participant_removed", "rating"),
+        *("lineitem", "system_message", "activity", "thread_status_change", "draft"),
+        # https://developers.chatwoot.com/api-reference/messages: an activity is 2.
+        "2",
     )
 )
 # https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_comments/
 _SYSTEM_AUTHOR: Final = "-1"
-_TIMES: Final = ("created_at", "created", "timestamp", "time", "date", "sent_at", "updated_at")
+_TIMES: Final = (
+    *("created_at", "created", "createdAt", "createdTime", "created_datetime", "timestamp"),
+    *("time", "date", "sent_at", "sentAt", "sent_datetime", "posted_at", "updated_at"),
+)
 
 
 def is_thread(record: Mapping[str, object]) -> bool:
-    """Whether an object is a ticket with messages of which each says something."""
-    return bool(_messages(record)) and any(
-        _text(one) and (_author(one) or _said_side(one)) for one in _messages(record)
+    """Whether an object is, or holds, a ticket with messages of which each says something."""
+    return any(
+        _text(one) and (_author(one) or _said_side(one))
+        for ticket in _tickets_in(record)
+        for one in _messages(ticket)
     )
+
+
+def is_timed(value: object) -> bool:
+    """Whether messages have a time and no role, which those of published chats do not."""
+    listed = value if isinstance(value, list) else []
+    messages = [one for one in listed if isinstance(one, Mapping)]
+    return any(_first(one, _TIMES) for one in messages) and not any("role" in m for m in messages)
 
 
 def read_threads(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
@@ -51,14 +83,33 @@ def read_threads(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, o
         if not isinstance(record, Mapping):
             yield line, record
             continue
-        name = str(record.get("id") or record.get("ticket_id") or line)
-        # Two tickets with one number, as of two desks, stay two.
-        ticket = tickets[f"{name} {line}"] = _ticket(record, line)
-        size += ticket.characters
+        for number, each in enumerate(_tickets_in(record)):
+            name = str(each.get("id") or each.get("ticket_id") or line)
+            # Two tickets with one number, as of two desks, stay two.
+            ticket = tickets[f"{name} {line} {number}"] = _ticket(each, line)
+            size += ticket.characters
         if size > MOST_CHARACTERS:
             yield line, too_long(line)
             return
     yield from rows_of(tickets)
+
+
+def _tickets_in(record: Mapping[str, object], depth: int = 0) -> Iterator[Mapping[str, object]]:
+    """The tickets of an object, without what they are wrapped in."""
+    ticket = dict(record)
+    for _ in range(_DEEPEST):
+        inner = [one for key in _WRAPPINGS if isinstance(one := ticket.pop(key, None), Mapping)]
+        if not inner:
+            break
+        for one in inner:
+            ticket = {**one, **ticket} if _messages(ticket) else {**ticket, **one}
+    listed = _messages(ticket)
+    inside = [one for one in listed if any(key in one for key in (*_WRAPPINGS, *_LISTS))]
+    if inside and depth < _DEEPEST and not any(map(_text, inside)):
+        for one in inside:
+            yield from _tickets_in(one, depth + 1)
+    else:
+        yield ticket
 
 
 def _ticket(record: Mapping[str, object], line: int) -> Ticket:
@@ -66,17 +117,30 @@ def _ticket(record: Mapping[str, object], line: int) -> Ticket:
     opening = _opening(record)
     if opening and opening.strip() not in {_text(one).strip() for one in messages}:
         ticket.add(time="", author="", side="user", text=opening)
-    customers = {str(record[key]) for key in _CUSTOMERS if record.get(key)}
+    customers = {name for key in _CUSTOMERS if (name := _name_of(record.get(key)))}
+    people = _people_of(record)
+    kinds = {str(one.get("type", "")).lower() for one in messages}
     for one in messages:
-        if _is_left_out(one):
+        # At HubSpot a comment beside messages is among colleagues.
+        is_comment = str(one.get("type", "")).lower() == "comment" and "message" in kinds
+        if is_comment or _is_left_out(one):
             continue
         author = _author(one)
-        side = _said_side(one)
+        side = _said_side(one) or people.get(author)
         if side is None and author and customers:
             side = "user" if author in customers else "assistant"
         side = "system" if author == _SYSTEM_AUTHOR else side
         ticket.add(time=_first(one, _TIMES), author=author, side=side, text=_text(one))
     return ticket
+
+
+def _people_of(record: Mapping[str, object]) -> Mapping[str, str]:
+    """The sides of those whom a ticket lists, by their id."""
+    listed = [
+        one for key in _PEOPLE if isinstance(people := record.get(key), list) for one in people
+    ]
+    sides = {_name_of(one): side_of(one.get("type"), "type") for one in listed if "type" in one}
+    return {name: side for name, side in sides.items() if side}
 
 
 def _messages(record: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
@@ -99,31 +163,35 @@ def _opening(record: Mapping[str, object]) -> str:
 
 
 def _text(message: Mapping[str, object]) -> str:
-    return _first(message, _TEXTS)
+    return next((one for key in _TEXTS if (one := message.get(key)) and isinstance(one, str)), "")
 
 
 def _first(message: Mapping[str, object], keys: Sequence[str]) -> str:
     return next((str(message[key]) for key in keys if message.get(key) not in (None, "")), "")
 
 
+def _name_of(value: object) -> str:
+    """Of a person, by number, address or name."""
+    if isinstance(value, Mapping):
+        return _first(value, _NAMES)
+    return "" if value is None else str(value)
+
+
 def _author(message: Mapping[str, object]) -> str:
     """Who wrote it, by number, address or name."""
-    for key in _AUTHORS:
-        value = message.get(key)
-        if isinstance(value, Mapping):
-            value = value.get("id") or value.get("email") or value.get("name")
-        if value not in (None, ""):
-            return str(value)
-    return ""
+    return next((name for key in _AUTHORS if (name := _name_of(message.get(key)))), "")
 
 
 def _said_side(message: Mapping[str, object]) -> str | None:
-    if isinstance(message.get("incoming"), bool):
-        return "user" if message["incoming"] else "assistant"
-    for key in ("author", *_SIDES):
+    for key, value in message.items():
+        # Such as is_inbound and from_agent.
+        if isinstance(value, bool) and (side := side_of(value, key)):
+            return side
+    # At Help Scout the type of a message names its writer, and else is a word for any message.
+    for key in (*_SIDES, "type"):
         value = message.get(key)
         if isinstance(value, Mapping):
-            value = value.get("type") or value.get("role")
+            value = _first(value, ("type", "role", "accountType"))
         if isinstance(value, str) and (side := side_of(value, key)):
             return side
     return None
@@ -131,8 +199,10 @@ def _said_side(message: Mapping[str, object]) -> str | None:
 
 def _is_left_out(message: Mapping[str, object]) -> bool:
     """A note among colleagues, or an event."""
-    flags = [key for key in ("public", "private", "internal", "is_private") if key in message]
-    if any(is_note(message[key], key) for key in flags):
+    if any(is_note(message[key], key) for key in _FLAGS if key in message):
         return True
-    kind = next((str(message[key]) for key in _KINDS if message.get(key)), "")
-    return is_note(kind, "kind") or kind.lower() in _EVENTS
+    kinds = {key: str(message[key]) for key in _KINDS if message.get(key) not in (None, "")}
+    return any(
+        kind.lower() in _EVENTS or (not kind.isdigit() and is_note(kind, key))
+        for key, kind in kinds.items()
+    )

@@ -15,10 +15,13 @@ MOST_CHARACTERS: Final = 256 << 20
 _GROUPS: Final = frozenset(
     (
         *("ticket", "thread", "conversation", "case", "session", "dialog", "dialogue", "issue"),
-        *("incident", "chat", "vorgang", "anfrage", "conversacion"),
+        *("incident", "chat", "vorgang", "anfrage", "conversacion", "parent"),
     )
 )
-_GROUP_ENDINGS: Final = ("工单", "会话", "工单号", "工单编号", "会话编号", "會話", "对话编号")
+_GROUP_ENDINGS: Final = (
+    *("工单", "会话", "工单号", "工单编号", "会话编号", "會話", "对话编号"),
+    *("vorgangsnummer", "vorgangsnr", "ticketnummer", "ticketnr", "fallnummer"),
+)
 _NUMBER_WORDS: Final = frozenset(
     ("id", "ids", "no", "nr", "num", "number", "key", "nummer", "numero")
 )
@@ -26,7 +29,7 @@ _ROLES: Final = frozenset(
     (
         *("role", "author", "sender", "from", "speaker", "direction", "side", "who"),
         *("participant", "party", "rolle", "absender", "autor", "remitente", "auteur"),
-        *("usertype",),
+        *("usertype", "by", "poster"),
     )
 )
 _ROLE_ENDINGS: Final = ("角色", "发送者", "发件人", "方向", "發送者")
@@ -35,7 +38,7 @@ _OUTGOING: Final = frozenset(("outgoing", "outbound", "ausgehend"))
 _TEXTS: Final = frozenset(
     (
         *("text", "message", "body", "content", "comment", "description", "utterance", "reply"),
-        *("nachricht", "inhalt", "texto", "mensaje", "contenu"),
+        *("nachricht", "inhalt", "texto", "mensaje", "contenu", "extract", "preview"),
     )
 )
 _TEXT_ENDINGS: Final = ("内容", "消息", "正文", "訊息")
@@ -44,6 +47,7 @@ _TIMES: Final = frozenset(
 )
 _TIME_ENDINGS: Final = ("时间", "日期", "時間")
 _PRIVATE: Final = frozenset(("private", "internal", "note", "public", "visibility", "type", "kind"))
+_PRIVATE_ENDINGS: Final = ("内部", "私密", "公开", "可见性", "intern", "offentlich", "sichtbarkeit")
 _KINDS: Final = frozenset(("type", "kind", "event", "action", "typ", "art"))
 _CUSTOMER: Final = frozenset(
     (
@@ -59,10 +63,13 @@ _AGENT: Final = frozenset(
         *("helpdesk", "team", "teammate", "out", "agente", "客服", "坐席", "助手", "员工"),
     )
 )
+_ACCOUNTS: Final = frozenset(("user", "users"))
 _BOTS: Final = frozenset(("bot", "chatbot", "机器人"))
 _SYSTEM: Final = frozenset(
     ("system", "automation", "automated", "automatic", "trigger", "workflow", "系统")
 )
+_STAFF: Final = frozenset(("agent", "agents", "staff", "team"))
+_SAYS_PUBLIC: Final = ("公开", "offentlich")
 _NOTES: Final = frozenset((*("private", "internal", "note", "notes", "intern", "notiz", "hidden"),))
 _MESSAGES: Final = frozenset(
     (
@@ -77,10 +84,15 @@ _MESSAGES: Final = frozenset(
             "kommentar",
             "回复",
             "消息",
+            "offentlich",
+            "extern",
         ),
+        # Messages and replies at osTicket, where notes are N.
+        *("m", "r"),
     )
 )
-_TRUE, _FALSE = frozenset(("true", "yes", "1")), frozenset(("false", "no", "0"))
+_TRUE = frozenset(("true", "yes", "1", "是", "ja", "oui", "si"))
+_FALSE = frozenset(("false", "no", "0", "否", "nein", "non"))
 _LONGEST_NAME: Final = 60
 _SHORT_TEXT: Final = 12
 _EPOCH: Final = re.compile(r"\d{9,13}(?:\.\d+)?")
@@ -99,7 +111,7 @@ def ticket_columns(headings: Sequence[str], values: Values) -> dict[str, str] | 
     columns = {"ticket": group, "role": role, "text": text}
     time = _taken(free, _TIMES, _TIME_ENDINGS, lambda name: _moments(values[name]))
     kind = _taken(free, _KINDS, (), lambda name: any(map(_is_message, values[name])))
-    private = _taken(free, _PRIVATE, (), lambda name: _marks(values[name]))
+    private = _taken(free, _PRIVATE, _PRIVATE_ENDINGS, lambda name: _marks(values[name]))
     found = {"time": time, "private": private, "kind": kind}
     return columns | {purpose: name for purpose, name in found.items() if name is not None}
 
@@ -167,12 +179,19 @@ def _marks(values: Sequence[object]) -> float:
 
 
 def side_of(value: object, column: str) -> str | None:
-    """Who wrote a message: user, assistant, bot or system; None where that is not said."""
+    """Who wrote a message: user, assistant, bot or system; None where that is not said.
+
+    An account is a customer's at some desks and an agent's at others.
+    """
     words, named = _words(value), set(heading_words(column))
-    if named & (_INCOMING | _OUTGOING) and words & (_TRUE | _FALSE):
-        return "user" if bool(words & _TRUE) is bool(named & _INCOMING) else "assistant"
+    if words & (_TRUE | _FALSE):
+        if not named & (_CUSTOMER | _AGENT) or named & _NUMBER_WORDS:
+            return None
+        return "user" if bool(words & _TRUE) is bool(named & _CUSTOMER) else "assistant"
     if words & _BOTS:
         return "bot"
+    if words <= _ACCOUNTS and words:
+        return "account"
     if words & _CUSTOMER:
         return "user"
     if words & _AGENT:
@@ -190,15 +209,15 @@ def _is_message(value: object) -> bool:
 
 def _is_known_mark(value: object) -> bool:
     words = _words(value)
-    return bool(words & (_NOTES | {"public", "true", "false", "reply"}))
+    return bool(words & (_NOTES | _TRUE | _FALSE | {"public", "reply"}))
 
 
 def is_note(value: object, column: str) -> bool:
     """Whether a message was for colleagues only, by a column like “visibility” or “public”."""
     words = _words(value)
-    if words & _NOTES:
+    if words & _NOTES or (column == "visibility" and words & _STAFF):
         return True
-    says_public = "public" in heading_words(column)
+    says_public = "public" in heading_words(column) or plain_name(column).endswith(_SAYS_PUBLIC)
     return bool(words & (_TRUE | _FALSE)) and bool(words & _TRUE) is not says_public
 
 
@@ -268,6 +287,7 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
 
     Somebody of whom no side is known is a customer where they usually speak first.
     """
+    _decide_accounts(tickets)
     has_people = any(side == "assistant" for t in tickets.values() for _, _, side, _ in t.messages)
     times = [time for ticket in tickets.values() for time, *_ in ticket.messages]
     is_day_first = any(_is_day_first(time) for time in times)
@@ -281,6 +301,17 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
         first.update([ticket.messages[0][1]] if ticket.messages else [])
     for name, ticket in tickets.items():
         yield ticket.line, _row_of(name, ticket, lambda one: 2 * first[one] >= spoke[one])
+
+
+def _decide_accounts(tickets: Mapping[str, Ticket]) -> None:
+    """Users are agents where customers have a name of their own and agents have none."""
+    sides = {side for ticket in tickets.values() for _, _, side, _ in ticket.messages}
+    meant = "assistant" if "user" in sides and "assistant" not in sides else "user"
+    for ticket in tickets.values():
+        ticket.messages = [
+            (time, author, meant if side == "account" else side, text)
+            for time, author, side, text in ticket.messages
+        ]
 
 
 def _row_of(name: str, ticket: Ticket, is_customer: Callable[[str], bool]) -> object:

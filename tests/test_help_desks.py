@@ -1,0 +1,330 @@
+"""Tickets as help desks export them: as tables, one row a message, and as JSON."""
+
+import csv
+import html
+import io
+import json
+from collections.abc import Callable
+
+import pytest
+
+from bot.imports.mail_text import said_in
+from tests.test_imports import imported, planned, refused, said
+
+U, A = "user", "assistant"
+
+DESK = """ticket_id,created_at,author_role,visibility,body
+7,2026-01-01 10:05,agent,public,Seven euros.
+7,2026-01-01 10:00,customer,public,How much is a tube?
+8,2026-01-01 10:01,end-user,public,Do you fix flats?
+7,2026-01-01 10:06,agent,private,He is always asking.
+8,2026-01-01 10:02,end-user,public,It is urgent.
+8,2026-01-01 11:00,agent,public,Yes. Bring it.
+7,2026-01-01 10:07,customer,public,And a tyre?
+7,2026-01-01 10:09,agent,public,Thirty.
+7,2026-01-01 10:10,customer,public,Thanks!
+9,2026-01-02 09:00,customer,public,Anybody?
+"""
+
+
+WROTE = [
+    ("customer", "Ann Lee", "Hello,\n\nhow much is a tube?\n\nThanks\nAnn\nSent from my iPhone"),
+    ("system", "System", "Ticket assigned to Bo"),
+    ("note", "Bo Ek", "He is always asking."),
+    (
+        "agent",
+        "Bo Ek",
+        "Hi Ann,\nseven euros.\n\nBest regards,\nBo Ek\nDesk | www.x.example",
+    ),
+    (
+        "customer",
+        "Ann Lee",
+        "And a tyre?\n\nOn Mon, 5 Jan 2026, Bo <bo@bikes.example> wrote:\n> seven euros.",
+    ),
+    ("agent", "Bo Ek", "Thirty.\n-- \nBo"),
+    ("system", "System", "Status changed to solved"),
+]
+TALK = [(U, "how much is a tube?"), (A, "seven euros."), (U, "And a tyre?"), (A, "Thirty.")]
+
+
+def at(number: int) -> str:
+    return f"2026-01-05T10:0{number}:00Z"
+
+
+def table_of(headings: str, cells: Callable[[int, int, str, str, str], list[object]]) -> bytes:
+    """The ticket, and a second and third so that columns repeat."""
+    out = io.StringIO()
+    csv.writer(out).writerows(line.split(",") for line in headings.splitlines())
+    for ticket in (7, 8, 9):
+        for number, (side, who, text) in enumerate(WROTE):
+            name = f"{who} {ticket}" if side == "customer" else who
+            row = cells(ticket, number, side, name, text)
+            csv.writer(out).writerows([row] if row else [])
+    return out.getvalue().encode()
+
+
+def html_of(text: str) -> str:
+    return "<p>" + html.escape(text).replace("\n", "<br>") + "</p>"
+
+
+ROLES = {"customer": "End-user", "agent": "Agent", "note": "Agent", "system": "System"}
+ZENDESK = table_of(
+    "Ticket ID,Ticket status,Comment ID,Author role,Author name,Created,Public,Comment body",
+    lambda t, n, side, who, text: [
+        *(t, "Solved", t * 10 + n, ROLES[side], who, at(n), str(side != "note").lower(), text)
+    ],
+)
+FRESHDESK = table_of(
+    "Conversations\nExported,today\n,\nTicket ID,Subject,Type,Incoming,Created time,Body",
+    lambda t, n, side, who, text: [
+        *(t, f"Tube {t}", {"note": "Note", "system": "Status"}.get(side, "Reply")),
+        *(str(side == "customer"), f"1/{12 + n}/2026 9:00 PM", text),
+    ],
+)
+NAMES = table_of(
+    "Thread ID,Date,From,Message",
+    lambda t, n, side, who, text: (
+        [f"19:{t}", f"{('30.01.2026', '01.02.2026')[n > 3]} 1{n}:00", who, text]
+        if side in ("customer", "agent")
+        else []
+    ),
+)
+PARTS = {"note": "note", "system": "assignment"}
+AUTHORS = {"customer": "user", "system": "bot"}
+INTERCOM = json.dumps(
+    {
+        "type": "conversation.list",
+        "conversations": [
+            {
+                "type": "conversation",
+                "id": "7",
+                "source": {"body": html_of(WROTE[0][2]), "author": {"type": "user"}},
+                "conversation_parts": {
+                    "type": "conversation_part.list",
+                    "conversation_parts": [
+                        {
+                            "type": "conversation_part",
+                            "part_type": PARTS.get(side, "comment"),
+                            "body": html_of(text),
+                            "author": {"type": AUTHORS.get(side, "admin"), "id": who},
+                            "created_at": 1767600000 + number,
+                        }
+                        for number, (side, who, text) in enumerate(WROTE[1:])
+                    ],
+                },
+            }
+        ],
+    }
+).encode()
+NUMBERS = {"customer": 5, "agent": 1, "note": 1, "system": -1}
+
+
+def desk_of(
+    part: Callable[[int, str, str], dict[str, object] | None],
+    wrap: Callable[[list[dict[str, object]]], object],
+) -> bytes:
+    """A ticket of JSON; of a message that a desk does not keep, the part is None."""
+    parts = [part(number, side, text) for number, (side, _, text) in enumerate(WROTE)]
+    return json.dumps(wrap([one for one in parts if one is not None]), indent=1).encode()
+
+
+HUBSPOT_TYPES = {"note": "COMMENT", "system": "THREAD_STATUS_CHANGE"}
+WAYS = {"customer": "INCOMING", "agent": "OUTGOING"}
+HUBSPOT = desk_of(
+    lambda n, side, text: {
+        "id": n,
+        "type": HUBSPOT_TYPES.get(side, "MESSAGE"),
+        "createdAt": at(n),
+        "text": text,
+        **({"direction": WAYS[side]} if side in WAYS else {}),
+    },
+    lambda parts: [{"id": 7, "messages": parts}],
+)
+SCOUT_TYPES = {"customer": "customer", "agent": "message", "note": "note", "system": "lineitem"}
+HELP_SCOUT = desk_of(
+    lambda n, side, text: {
+        "type": SCOUT_TYPES[side],
+        "body": html_of(text),
+        "createdAt": at(n),
+        "createdBy": {"id": NUMBERS[side], "type": "customer" if side == "customer" else "user"},
+    },
+    lambda parts: {"_embedded": {"conversations": [{"id": 7, "_embedded": {"threads": parts}}]}},
+)
+JIRA = desk_of(
+    lambda n, side, text: (
+        None
+        if side == "system"
+        else {
+            "body": text,
+            "created": at(n),
+            "jsdPublic": side != "note",
+            "author": {"accountId": NUMBERS[side], "accountType": "atlassian"},
+        }
+    ),
+    lambda parts: {
+        "issues": [
+            {"fields": {"reporter": {"accountId": 5}, "comment": {"comments": parts}}, "key": "A-7"}
+        ]
+    },
+)
+LIVECHAT = desk_of(
+    lambda n, side, text: {
+        "type": "system_message" if side == "system" else "message",
+        "text": text,
+        "author_id": NUMBERS[side],
+        "created_at": at(n),
+        "visibility": "agents" if side == "note" else "all",
+    },
+    lambda parts: {
+        "chats": [
+            {
+                "users": [{"id": 5, "type": "customer"}, {"id": 1, "type": "agent"}],
+                "thread": {"events": parts},
+            }
+        ]
+    },
+)
+CRISP_TYPES = {"note": "note", "system": "event"}
+CRISP = desk_of(
+    lambda n, side, text: {
+        "type": CRISP_TYPES.get(side, "text"),
+        "timestamp": 1767600000000 + n,
+        "from": "user" if side == "customer" else "operator",
+        "content": {"namespace": "state"} if side == "system" else text,
+    },
+    lambda parts: {"session_id": "7", "messages": parts},
+)
+CHATWOOT = desk_of(
+    lambda n, side, text: {
+        "content": text,
+        "created_at": 1767600000 + n,
+        "private": side == "note",
+        "message_type": {"customer": 0, "system": 2}.get(side, 1),
+        **(
+            {}
+            if side == "system"
+            else {"sender": {"type": "contact" if side == "customer" else "user"}}
+        ),
+    },
+    lambda parts: [{"id": 7, "messages": parts}],
+)
+FRONT = desk_of(
+    lambda n, side, text: (
+        {"is_inbound": side == "customer", "text": text, "created_at": 1767600000.5 + n}
+        if side in WAYS
+        else None
+    ),
+    lambda parts: [{"id": "cnv_7", "messages": parts, "comments": [{"body": "He asks a lot."}]}],
+)
+SALESFORCE = table_of(
+    "Case Number,Created Date,Created By,Public,Comment Body",
+    lambda t, n, side, who, text: (
+        [] if side == "system" else [t, f"1/{5 + n}/2026 9:00", who, int(side != "note"), text]
+    ),
+)
+CHINESE = table_of(
+    "工单号,时间,发送者角色,是否内部,消息内容",
+    lambda t, n, side, who, text: (
+        []
+        if side == "system"
+        else [
+            *(t, at(n), "客户" if side == "customer" else "客服"),
+            *("是" if side == "note" else "否", text),
+        ]
+    ),
+)
+ZENDESK_LINES = json.dumps(
+    {
+        "id": 7,
+        "subject": "Tube",
+        "description": WROTE[0][2],
+        "requester_id": 5,
+        "comments": [
+            {
+                "type": "Comment",
+                "author_id": NUMBERS[side],
+                "public": side != "note",
+                "plain_body": text,
+                "html_body": html_of(text),
+                "created_at": at(number),
+            }
+            for number, (side, _, text) in enumerate(WROTE)
+        ],
+    }
+).encode()
+FRESHDESK_JSON = json.dumps(
+    [
+        {
+            "id": 7,
+            "description_text": WROTE[0][2],
+            "conversations": [
+                {"incoming": side == "customer", "private": side == "note", "body_text": text}
+                for side, _, text in WROTE[1:]
+                if side != "system"
+            ],
+        }
+    ],
+    indent=1,
+).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        (ZENDESK, "zendesk.csv"),
+        (FRESHDESK, "freshdesk.csv"),
+        (NAMES, "names.csv"),
+        (INTERCOM, "intercom.json"),
+        (ZENDESK_LINES, "zendesk.jsonl"),
+        (FRESHDESK_JSON, "freshdesk.json"),
+        (HUBSPOT, "hubspot.json"),
+        (HELP_SCOUT, "help_scout.json"),
+        (JIRA, "jira.json"),
+        (LIVECHAT, "livechat.json"),
+        (CRISP, "crisp.json"),
+        (CHATWOOT, "chatwoot.json"),
+        (FRONT, "front.json"),
+        (SALESFORCE, "salesforce.csv"),
+        (CHINESE, "desk.csv"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_ticket_is_what_people_said_however_a_help_desk_exports_it(
+    data: bytes, name: str
+) -> None:
+    assert not planned(data, name).is_sure
+    assert refused(data, name) == []
+    assert {str(one) for one in said(data, name)} == {str(TALK)}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Hello I need help with my order\nIt is late.",
+        "Thank you!\nYou can follow it under Orders.",
+        "We have two models.\nLG TV 42\nBest of all: the other",
+        "From: Berlin\nI want to go to Rome.",
+        "5 > 3, and a < b",
+    ],
+)
+def test_what_looks_like_a_signature_and_is_none_stays(text: str) -> None:
+    assert said_in(text) == text
+
+
+def test_a_help_desk_becomes_conversations_by_ticket() -> None:
+    plan = planned(DESK.encode())
+    rows = imported(DESK.encode())
+
+    assert plan.columns["ticket"] == "ticket_id"
+    assert not plan.is_sure
+    assert [line for line, _ in rows] == [2, 4, 11]
+    assert refused(DESK.encode()) == [(11, "ticket_unanswered")]
+    assert said(DESK.encode().rpartition(b"9,2026")[0]) == [
+        [
+            (U, "How much is a tube?"),
+            (A, "Seven euros."),
+            (U, "And a tyre?"),
+            (A, "Thirty."),
+        ],
+        [(U, "Do you fix flats?\n\nIt is urgent."), (A, "Yes. Bring it.")],
+    ]
