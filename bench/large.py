@@ -96,7 +96,7 @@ FROM numbers WHERE n % 10 = 1
 """
 _TURNS = f"""
 INSERT INTO turns (workspace, assistant, channel, event_key, asker, question, reply, model, host,
-    state, at, message, prompt, prompt_tokens, completion_tokens)
+    state, at, reply_message, prompt, prompt_tokens, completion_tokens)
 {_numbers("turns")}
 SELECT :home, :assistant, 'C' || (n % 50), 'event ' || n, 'U' || (n % 10), {_WORDS},
     {_WORDS} || {_WORDS} || {_WORDS} || {_WORDS}, 'base', 'sandbox', 'done',

@@ -72,10 +72,12 @@ async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) ->
     channel = request.place.channel
     async with store.writing() as records:
         turn = await records.turns.by_question(request.id, channel, what.message)
-        if turn is None or turn.message is None or turn.asker != request.by:
+        if turn is None or turn.reply_message is None or turn.asker != request.by:
             return None
         is_same = turn.question == what.text and turn.state is not TurnState.STREAMING
-        is_marked = await records.example_messages.examples(request.id, channel, [turn.message])
+        is_marked = await records.example_messages.examples(
+            request.id, channel, [turn.reply_message]
+        )
         if is_same or is_marked or not (request.may_ask and what.text.strip()):
             return None
         await records.turns.change(request.id, turn.id, state=TurnState.STREAMING)

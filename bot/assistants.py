@@ -245,7 +245,7 @@ async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = N
         await records.audit.add(
             request.id, request.by, "assistant.unbound", at=request.now, channel=channel
         )
-        held = {"channel": channel, "assistant": bound.assistant, "always": bound.always}
+        held = {"channel": channel, "assistant": bound.assistant, "always": bound.answers_unasked}
         held |= {"threads": bound.threads}
         undo = await offer_undo(request, records, "binding", held)
     return Text(request.words("assistant.unbound"), buttons=(undo,))
@@ -277,7 +277,7 @@ async def bindings(request: Request, deps: Dependencies) -> Reply:
         ListingRow(
             one.channel,
             names.get(one.assistant, "–"),
-            request.words("channel.always" if one.always else "channel.mentioned"),
+            request.words("channel.always" if one.answers_unasked else "channel.mentioned"),
             buttons=(_unbind_button(request, one),),
         )
         for one in found

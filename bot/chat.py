@@ -187,7 +187,7 @@ def _once_more(request: Request, turn: Turn, *, store: Store) -> Stream:
         pieces(),
         posted,
         buttons=lambda: answer_buttons(turn, words),
-        unfinished_message=turn.message,
+        unfinished_message=turn.reply_message,
         place=replace(request.place, thread=turn.place.thread),
     )
 
@@ -195,7 +195,7 @@ def _once_more(request: Request, turn: Turn, *, store: Store) -> Stream:
 async def _note_message(turn: Turn, message: MessageId, *, store: Store) -> None:
     """From now on the turn is known by where its answer stands."""
     async with store.writing() as records:
-        await records.turns.change(turn.workspace, turn.id, message=message)
+        await records.turns.change(turn.workspace, turn.id, reply_message=message)
 
 
 async def word_fell_back(notice: Notice, records: Records, words: Words) -> Drawn | None:
@@ -231,8 +231,8 @@ class Question:
     def of(cls, turn: Turn, edited: str | None = None) -> Question:
         """That of an answer; an edited one is answered in place."""
         if edited is None:
-            return cls(turn.question, turn.asked_message, turn.asker)
-        return cls(edited, turn.asked_message, turn.asker, turn=turn)
+            return cls(turn.question, turn.question_message, turn.asker)
+        return cls(edited, turn.question_message, turn.asker, turn=turn)
 
 
 class ToolCallNotice(Delta):
@@ -272,7 +272,7 @@ class AnswerWriter:
             buttons=lambda: answer_buttons(
                 self._turn, self._request.words, has_history=self._question.has_history
             ),
-            unfinished_message=known.message if known else None,
+            unfinished_message=known.reply_message if known else None,
             buttons_while_written=(Button(self._request.words("button.stop"), "stop"),),
             place=self._turn.place,
         )
@@ -333,7 +333,9 @@ class AnswerWriter:
     def _read(self, delta: Delta) -> str:
         """The text that a piece of the answer brings; calls of tools are told in words."""
         self._is_refusal |= delta.is_refusal
-        self._turn = replace(self._turn, end=delta.end or self._turn.end)
+        self._turn = replace(
+            self._turn, incomplete_reason=delta.end or self._turn.incomplete_reason
+        )
         if not delta.calls:
             return delta.text
         # No tool of ours answers, so a call in place of an answer is nothing to learn from.
@@ -363,7 +365,7 @@ class AnswerWriter:
 
     async def on_posted(self, message: MessageId) -> None:
         """The first words stand: from now on the turn is known by its message."""
-        self._turn = replace(self._turn, message=message)
+        self._turn = replace(self._turn, reply_message=message)
         if self._is_kept:
             await _note_message(self._turn, message, store=self._deps.store)
         else:
@@ -454,7 +456,7 @@ class AnswerWriter:
         canary = self._canary
         if canary is None:
             return self._in_use()
-        return ModelInUse(canary.model, canary.host, canary.called or canary.model)
+        return ModelInUse(canary.model, canary.host, canary.served_name or canary.model)
 
     def _in_use(self) -> ModelInUse:
         deployment = self._request.deployment
@@ -470,8 +472,8 @@ class AnswerWriter:
     async def _keep(self) -> None:
         async with self._deps.store.writing() as records:
             kept = await records.turns.add(self._request.id, self._turn)
-            if kept.message != self._turn.message or kept.model != self._turn.model:
-                changes = {"message": self._turn.message, "model": self._turn.model}
+            if kept.reply_message != self._turn.reply_message or kept.model != self._turn.model:
+                changes = {"reply_message": self._turn.reply_message, "model": self._turn.model}
                 await records.turns.change(self._request.id, kept.id, **changes)
         self._turn = replace(self._turn, id=kept.id)
         self._is_kept = True
@@ -487,10 +489,10 @@ class AnswerWriter:
                 self._request.id,
                 self._turn.id,
                 reply=self._question.answered_before + text,
-                end=self._turn.end,
+                incomplete_reason=self._turn.incomplete_reason,
                 state=state,
                 is_refusal=self._is_refusal,
-                message=self._turn.message,
+                reply_message=self._turn.reply_message,
                 prompt_tokens=usage.prompt_tokens,
                 completion_tokens=usage.completion_tokens,
                 first_text_seconds=self._turn.first_text_seconds,
@@ -526,10 +528,10 @@ class AnswerWriter:
             assistant=self._request.assistant.id,
             place=_place_of(self._request, question),
             event_key=question.turn.event_key if question.turn else self._request.event.key,
-            message=question.turn.message if question.turn else None,
+            reply_message=question.turn.reply_message if question.turn else None,
             asker=question.asker,
             question=question.text,
-            asked_message=question.message,
+            question_message=question.message,
             reply="",
             model=wanted.model,
             host=wanted.host,
@@ -562,7 +564,7 @@ def answer_buttons(turn: Turn, words: Words, *, has_history: bool = False) -> tu
         Button(words("button.good"), "feedback.good"),
         Button(words("button.bad"), "feedback.bad"),
     ]
-    if turn.end is not None:
+    if turn.incomplete_reason is not None:
         buttons.append(Button(words("button.go_on"), f"go_on:{turn.id}"))
     buttons.append(Button(words("button.again"), f"again:{turn.id}"))
     if has_history:
@@ -572,7 +574,7 @@ def answer_buttons(turn: Turn, words: Words, *, has_history: bool = False) -> tu
 
 def _note_of(turn: Turn, words: Words, more: str = "") -> str:
     """Why an answer ends where it does, as a last paragraph that is no part of it."""
-    is_cut = turn.end is not None and turn.state is TurnState.DONE
-    told = [words(f"chat.end.{turn.end}")] if is_cut else []
+    is_cut = turn.incomplete_reason is not None and turn.state is TurnState.DONE
+    told = [words(f"chat.end.{turn.incomplete_reason}")] if is_cut else []
     told += [more] if more else []
     return f"{NOTE}{' '.join(told)}" if told else ""

@@ -134,7 +134,7 @@ async def _everyone(request: Request, *, store: Store) -> list[Contender]:
         Contender(
             one.name,
             titles[one.kind],
-            one.called or one.name,
+            one.served_name or one.name,
             one.host,
             is_checkpoint=one.kind is ModelKind.CHECKPOINT,
         )

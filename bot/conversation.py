@@ -57,9 +57,9 @@ async def said_before(request: Request, message: Message, surface: Surface) -> S
 
 async def question_of(request: Request, turn: Turn, surface: Surface) -> Message:
     """The question of an answer, with what its platform still knows of it."""
-    place = turn.place if turn.asked_message else replace(turn.place, thread=None)
+    place = turn.place if turn.question_message else replace(turn.place, thread=None)
     asked = Message(
-        place, turn.asked_message or MessageId(""), request.user, turn.question, turn.at
+        place, turn.question_message or MessageId(""), request.user, turn.question, turn.at
     )
     try:
         found = await surface.fetch(place, asked.id) if asked.id else None
@@ -134,7 +134,7 @@ async def _without_older_tries(
     """Of several answers to one question the last, each as the model wrote it."""
     own = [one.id for one in said if one.is_own]
     turns = await records.turns.at(request.id, request.place.channel, own) if own else {}
-    last = {turn.asked_message or turn.id: turn for turn in turns.values()}
+    last = {turn.question_message or turn.id: turn for turn in turns.values()}
     kept: list[Message] = []
     is_replaced = False
     for one in said:
@@ -143,7 +143,7 @@ async def _without_older_tries(
             continue
         turn = turns.get(one.id)
         if turn is not None:
-            newest = last[turn.asked_message or turn.id]
+            newest = last[turn.question_message or turn.id]
             # A continuation holds the whole from its beginning, which stands in this message.
             is_replaced = not newest.reply.startswith(turn.reply)
         if not is_replaced:

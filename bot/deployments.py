@@ -55,7 +55,10 @@ async def _use(
     async with deps.store.writing() as records:
         model = await with_host_name(request, await wanted_model(request, name, records), records)
         current = await records.deployments.current(request.id, request.assistant.id)
-        if current is not None and (current.model, current.called) == (model.name, model.called):
+        if current is not None and (current.model, current.served_name) == (
+            model.name,
+            model.served_name,
+        ):
             return Text(request.words("use.already", model=model.display_name))
         if instead_of is not None and instead_of != _stamp(current):
             answering = current.model if current else request.assistant.base
@@ -74,18 +77,18 @@ async def _serve_again(request: Request, name: str, deps: Dependencies) -> None:
     async with deps.store.reading() as records:
         model = await wanted_model(request, name, records)
         job = await records.jobs.get(request.id, model.job) if model.job is not None else None
-    if model.kind is not ModelKind.TUNED or model.called or request.text("as") or job is None:
+    if model.kind is not ModelKind.TUNED or model.served_name or request.text("as") or job is None:
         return
     host = deps.hosts.paid(model.host, request.workspace)
     if host.profile.serving is not Serving.BY_CALL:
         return
-    served = f"attune-{job.start}"
+    served = f"attune-{job.idempotency_key}"
     called = await host.serve(job.host_job or "", model.name, base=job.base, name=served)
     if called is None:
         price = request.words.price(host.price(job.base).hosting)
         raise NotNow(problem=request.words("use.serving", model=model.display_name, price=price))
     async with deps.store.writing() as records:
-        await records.models.call(request.id, model.name, called)
+        await records.models.set_served_name(request.id, model.name, called)
 
 
 @handlers.command("rollback", Role.TRAINER)
@@ -98,19 +101,21 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         history = await records.deployments.history(request.id, request.assistant.id)
         current = history[0] if history else None
-        if current is None or (current.after is None and current.model == request.assistant.base):
+        if current is None or (
+            current.previous_model is None and current.model == request.assistant.base
+        ):
             raise NotNow(problem=request.words("rollback.nothing"))
         answering = await spoken_name(records, request.id, current.model)
         if await is_done(request, records, _ROLLED_BACK):
             return Text(request.words("use.already", model=answering))
         if not _is_as_shown(request, current):
             return _refuse_outdated(request, current, answering)
-        name = current.after or request.assistant.base
+        name = current.previous_model or request.assistant.base
         earlier = next((one for one in history[1:] if one.model == name), None)
         # What was deleted since cannot answer again; the base always can.
         known = await records.models.find(request.id, name)
         model = await wanted_model(request, name if known else request.assistant.base, records)
-        await _deploy(model, request, records, after=earlier.after if earlier else None)
+        await _deploy(model, request, records, after=earlier.previous_model if earlier else None)
         await records.audit.add(
             request.id,
             request.by,
@@ -133,7 +138,7 @@ async def _deploy(
         by=request.by,
         at=request.now,
         after=after,
-        called=model.called,
+        served_name=model.served_name,
     )
 
 
@@ -207,7 +212,7 @@ async def history(request: Request, deps: Dependencies) -> Reply:
         models = await records.models.all(request.id, request.assistant.id)
         canaries = await records.canaries.history(request.id, request.assistant.id)
     labels = {model.name: model.display_name for model in models}
-    # Where a rollback came back from is no place to go back to, so `after` does not know it.
+    # A rollback does not go back to what it came from: `previous_model` skips that.
     before = [*(one.model for one in found[1:]), request.assistant.base]
     rows = [
         (
@@ -255,8 +260,8 @@ def _line(
         notes.append(words("model.job", job=model.job))
     if model.parent and model.kind is not ModelKind.BASE:
         notes.append(words("model.parent", parent=model.parent))
-    if model.called:
-        notes.append(words("model.called", name=model.called))
+    if model.served_name:
+        notes.append(words("model.called", name=model.served_name))
     if model.expires_on:
         notes.append(words("model.ends", date=model.expires_on))
     if model.is_tainted:
@@ -325,8 +330,8 @@ async def with_host_name(request: Request, model: Model, records: Records) -> Mo
     called = request.text("as")
     if called is None or model.kind is ModelKind.BASE:
         return model
-    await records.models.call(request.id, model.name, ModelName(called))
-    return replace(model, called=ModelName(called))
+    await records.models.set_served_name(request.id, model.name, ModelName(called))
+    return replace(model, served_name=ModelName(called))
 
 
 def is_called(model: Model, name: str) -> bool:

@@ -243,7 +243,7 @@ class Dispatch:
         place = event.place
         async with self._deps.store.reading() as records:
             binding = await records.assistants.binding(place.workspace, place.channel)
-            if binding is not None and binding.always:
+            if binding is not None and binding.answers_unasked:
                 return True
             # A thread that began with a question to us goes on with it.
             root = event.root_key

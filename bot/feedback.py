@@ -184,7 +184,7 @@ async def _teach(
     The question is taught; what is alike is found when the questions to teach are listed.
     """
     _refuse_bad(request, example_row(turn, better), Method.SUPERVISED)
-    asked = messages_of(replace(turn, message=None))
+    asked = messages_of(replace(turn, reply_message=None))
     new = _new(request, turn, example_row(turn, better), Method.SUPERVISED)
     is_never_again = request.role >= Role.CURATOR and request.yes(NEVER_AGAIN, default=False)
     tags = (MUST_ANSWER,) if is_never_again else ()

@@ -113,7 +113,7 @@ async def channel(request: Request, deps: Dependencies) -> Reply:
         new = await _new_rows(request, records)
         if request.deployment is not None:
             answering = await spoken_name(records, request.id, request.deployment.model)
-    is_always = request.binding is not None and request.binding.always
+    is_always = request.binding is not None and request.binding.answers_unasked
     key = "channel.always" if is_always else "channel.mentioned"
     return Card(
         request.assistant.name,

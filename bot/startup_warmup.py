@@ -87,5 +87,5 @@ def _turn(assistant: Assistant, now: datetime) -> Turn:
         host=assistant.chat_host,
         state=TurnState.STREAMING,
         at=now,
-        message=MessageId("0"),
+        reply_message=MessageId("0"),
     )

@@ -159,7 +159,7 @@ async def _left_at_hosts(
     for model in await records.models.of_workspaces([workspace.id]):
         if model.kind is not ModelKind.BASE:
             start = f"model-{model.name}"
-            names = (*([model.called] if model.called else []), model.name)
+            names = (*([model.served_name] if model.served_name else []), model.name)
             yield RemoteCleanup(model.host, start, None, (), now, models=names)
 
 
@@ -308,7 +308,7 @@ def _leaving(job: Job, now: datetime) -> RemoteCleanup | None:
     running = None if job.phase.is_over else job.host_job
     if not files and running is None and job.attempted_at is None:
         return None
-    return RemoteCleanup(job.host, job.start, running, files, now)
+    return RemoteCleanup(job.host, job.idempotency_key, running, files, now)
 
 
 async def _blocks(lines: list[bytes]) -> AsyncIterator[bytes]:

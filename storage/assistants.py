@@ -95,7 +95,7 @@ class Assistants:
             return
         said = {
             "assistant": binding.assistant,
-            "always": binding.always,
+            "answers_unasked": binding.answers_unasked,
             "threads": binding.threads,
         }
         statement = self._connection.insert(bindings).values(
@@ -126,7 +126,9 @@ class Assistants:
         if row is None:
             return None
         binding = (
-            None if row.bound is None else Binding(row.bound, row.id, row.always, row.bound_threads)
+            None
+            if row.bound is None
+            else Binding(row.bound, row.id, row.answers_unasked, row.bound_threads)
         )
         return assistant_of(row), binding, _deployment(row)
 
@@ -154,7 +156,7 @@ def _answering() -> Select[tuple[object, ...]]:
         select(
             *assistants.c,
             bindings.c.channel.label("bound"),
-            bindings.c.always,
+            bindings.c.answers_unasked,
             bindings.c.threads.label("bound_threads"),
             *_deployment_columns(),
         )
@@ -244,7 +246,7 @@ def assistant_of(row: Row[Any]) -> Assistant:
 
 
 def _binding(row: Row[Any]) -> Binding:
-    return Binding(row.channel, row.assistant, row.always, row.threads)
+    return Binding(row.channel, row.assistant, row.answers_unasked, row.threads)
 
 
 def _deployment(row: Row[Any]) -> Deployment | None:

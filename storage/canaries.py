@@ -27,8 +27,12 @@ class Canaries:
         values = {**all_columns_of(canary), "workspace": workspace}
         insert = self._connection.insert(canaries).values(values)
         with foreign_key_as_not_found("assistant", canary.assistant):
-            await self._connection.run(insert.on_conflict_do_nothing(index_elements=["start"]))
-        return await self._one(workspace, canaries.c.start == canary.start, canary.start)
+            await self._connection.run(
+                insert.on_conflict_do_nothing(index_elements=["idempotency_key"])
+            )
+        return await self._one(
+            workspace, canaries.c.idempotency_key == canary.idempotency_key, canary.idempotency_key
+        )
 
     async def get(self, workspace: WorkspaceId, canary: CanaryId) -> Canary:
         return await self._one(workspace, canaries.c.id == canary, canary)

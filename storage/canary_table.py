@@ -19,6 +19,7 @@ from storage.schema import (
     integer_column,
     numbered_table,
     text_column,
+    unique_idempotency_key,
 )
 
 canaries = numbered_table(
@@ -26,26 +27,27 @@ canaries = numbered_table(
     integer_column("assistant"),
     text_column("channel"),
     Column("thread", Text),
-    Column("start", Text, nullable=False, unique=True),
+    text_column("idempotency_key"),
     text_column("started_by"),
     Column("state", one_of(CanaryState), nullable=False),
     text_column("model"),
     text_column("host"),
-    Column("called", Text),
+    Column("served_name", Text),
     Column("share", Float, nullable=False),
     integer_column("deployment"),
     text_column("in_use"),
     Column("started_at", Utc, nullable=False),
-    integer_column("looks"),
+    integer_column("vote_checks"),
     integer_column("failures"),
     boolean_column("is_liked"),
     Column("why", one_of(CanaryEnd)),
     Column("ended_by", Text),
     Column("ended_at", Utc),
+    unique_idempotency_key("canaries"),
     UniqueConstraint("workspace", "id"),
     foreign_key("assistants", "assistant"),
     check("share", "share > 0 AND share < 1"),
-    check("counts", "looks >= 0 AND failures >= 0"),
+    check("counts", "vote_checks >= 0 AND failures >= 0"),
 )
 Index(None, canaries.c.state)
 Index(None, canaries.c.workspace, canaries.c.assistant)

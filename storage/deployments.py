@@ -30,7 +30,7 @@ class Deployments:
         by: UserId,
         at: datetime,
         after: ModelName | None,
-        called: ModelName | None = None,
+        served_name: ModelName | None = None,
     ) -> Deployment:
         if not await self._connection.has(assistants, workspace, assistant):
             raise NotFound(noun="assistant", name=assistant)
@@ -41,8 +41,8 @@ class Deployments:
             "host": host,
             "by": by,
             "since": at,
-            "after": after,
-            "called": called,
+            "previous_model": after,
+            "served_name": served_name,
         }
         statement = insert(deployments).values(values).returning(*deployments.c)
         return _deployment((await self._connection.run(statement)).one())

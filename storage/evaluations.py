@@ -57,8 +57,12 @@ class Evaluations:
         values = {"workspace": workspace, **all_columns_of(run)}
         statement = self._connection.insert(evaluations).values(values)
         with foreign_key_as_not_found("assistant", run.assistant):
-            await self._connection.run(statement.on_conflict_do_nothing(index_elements=["start"]))
-        return await self._one(workspace, evaluations.c.start == run.start, run.start)
+            await self._connection.run(
+                statement.on_conflict_do_nothing(index_elements=["idempotency_key"])
+            )
+        return await self._one(
+            workspace, evaluations.c.idempotency_key == run.idempotency_key, run.idempotency_key
+        )
 
     async def get(self, workspace: WorkspaceId, run: int) -> Evaluation:
         return await self._one(workspace, evaluations.c.id == run, run)
@@ -101,7 +105,7 @@ class Evaluations:
 
     async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
         own = and_(evaluations.c.workspace == workspace, evaluations.c.job == job)
-        wanted = select(evaluations).where(own, evaluations.c.start.startswith("job:"))
+        wanted = select(evaluations).where(own, evaluations.c.idempotency_key.startswith("job:"))
         row = await self._connection.first(wanted.limit(1))
         return None if row is None else _evaluation(row)
 
@@ -185,7 +189,7 @@ class Evaluations:
                 "text": "",
                 "is_refusal": False,
                 "scores": {},
-                "trouble": {},
+                "error": {},
             }
             for number in numbers
         ]

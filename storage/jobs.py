@@ -58,8 +58,12 @@ class Jobs:
         values = {"id": number, "workspace": workspace, **all_columns_of(job)}
         statement = self._connection.insert(jobs).values(values)
         with foreign_key_as_not_found("snapshot", job.snapshot):
-            await self._connection.run(statement.on_conflict_do_nothing(index_elements=["start"]))
-        return await self._one(workspace, jobs.c.start == job.start, job.start)
+            await self._connection.run(
+                statement.on_conflict_do_nothing(index_elements=["idempotency_key"])
+            )
+        return await self._one(
+            workspace, jobs.c.idempotency_key == job.idempotency_key, job.idempotency_key
+        )
 
     async def confirm(self, workspace: WorkspaceId, job: JobId, *, at: datetime) -> Job | None:
         number = job if job < _FIRST_ESTIMATE else await self._next_number()
@@ -147,7 +151,7 @@ class Jobs:
         own = and_(jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots))
         statement = update(jobs).where(own, jobs.c.phase.in_(over))
         await self._connection.run(
-            statement.values(requested_action=RequestedAction.FORGET, next_look=at)
+            statement.values(requested_action=RequestedAction.FORGET, next_poll_at=at)
         )
 
     async def list_expiring(self) -> Sequence[Job]:
@@ -162,7 +166,7 @@ class Jobs:
             else jobs.c.requested_action == requested_action
         )
         for part in batched(numbers, MANY):
-            statement = update(jobs).where(jobs.c.id.in_(part), is_same).values(next_look=until)
+            statement = update(jobs).where(jobs.c.id.in_(part), is_same).values(next_poll_at=until)
             await self._connection.run(statement)
 
     async def add_events(
@@ -309,7 +313,6 @@ def _estimate_id() -> JobId:
 
 def _job(row: Row[Any]) -> Job:
     values = fields_of(row)
-    values["requested_action"] = values.pop("wish")
     return Job(**{**values, "result_files": tuple(values["result_files"])})
 
 

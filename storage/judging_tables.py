@@ -21,6 +21,7 @@ from storage.schema import (
     integer_column,
     numbered_table,
     text_column,
+    unique_idempotency_key,
 )
 
 judgings = numbered_table(
@@ -28,7 +29,7 @@ judgings = numbered_table(
     integer_column("evaluation"),
     text_column("channel"),
     Column("thread", Text),
-    Column("start", Text, nullable=False, unique=True),
+    text_column("idempotency_key"),
     text_column("asked_by"),
     Column("state", one_of(EvaluationState), nullable=False),
     integer_column("against"),
@@ -41,6 +42,7 @@ judgings = numbered_table(
     Column("report", Json, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
+    unique_idempotency_key("judgings"),
     UniqueConstraint("workspace", "id"),
     foreign_key("evaluations", "evaluation"),
     check("amounts", "pairs >= 0 AND tokens >= 0 AND price >= 0"),

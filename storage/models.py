@@ -86,9 +86,11 @@ class Models:
         ]
         await self._connection.run_each(statement, rows)
 
-    async def call(self, workspace: WorkspaceId, name: ModelName, called: ModelName | None) -> None:
+    async def set_served_name(
+        self, workspace: WorkspaceId, name: ModelName, served_name: ModelName | None
+    ) -> None:
         own = and_(models.c.workspace == workspace, models.c.name == name)
-        await self._connection.run(update(models).where(own).values(called=called))
+        await self._connection.run(update(models).where(own).values(served_name=served_name))
 
     async def describe(
         self, workspace: WorkspaceId, name: ModelName, *, label: str, note: str | None

@@ -54,9 +54,13 @@ class PaidRuns(Generic[R, C]):
     async def add(self, workspace: WorkspaceId, run: R) -> R:
         values = {"workspace": workspace, **all_columns_of(run)}
         insert = self._connection.insert(self._runs).values(values)
-        with foreign_key_as_not_found(self._noun, run.start):
-            await self._connection.run(insert.on_conflict_do_nothing(index_elements=["start"]))
-        return await self._one(workspace, self._runs.c.start == run.start, run.start)
+        with foreign_key_as_not_found(self._noun, run.idempotency_key):
+            await self._connection.run(
+                insert.on_conflict_do_nothing(index_elements=["idempotency_key"])
+            )
+        return await self._one(
+            workspace, self._runs.c.idempotency_key == run.idempotency_key, run.idempotency_key
+        )
 
     async def get(self, workspace: WorkspaceId, run: int) -> R:
         return await self._one(workspace, self._runs.c.id == run, run)

@@ -67,14 +67,14 @@ Index(None, private_replies.c.at)
 Index(None, private_replies.c.workspace)
 
 remote_cleanups = Table(
-    "leavings",
+    "remote_cleanups",
     metadata,
     Column("id", Integer, primary_key=True, autoincrement=True),
     text_column("host"),
-    text_column("start"),
+    text_column("idempotency_key"),
     Column("host_job", Text),
     Column("files", Json, nullable=False),
-    Column("next_look", Utc, nullable=False),
+    Column("next_attempt_at", Utc, nullable=False),
     integer_column("attempts"),
     Column("models", Json, nullable=False, server_default="[]"),
     _attempts(),

@@ -21,25 +21,25 @@ class RemoteCleanups:
     async def add(self, cleanup: RemoteCleanup) -> None:
         values = {
             "host": cleanup.host,
-            "start": cleanup.start,
+            "idempotency_key": cleanup.idempotency_key,
             "host_job": cleanup.host_job,
             "files": cleanup.files,
-            "next_look": cleanup.next_look,
+            "next_attempt_at": cleanup.next_attempt_at,
             "attempts": cleanup.attempts,
             "models": cleanup.models,
         }
         await self._connection.run(insert(remote_cleanups).values(values))
 
     async def due(self, *, now: datetime) -> Sequence[RemoteCleanup]:
-        wanted = select(remote_cleanups).where(remote_cleanups.c.next_look <= now)
+        wanted = select(remote_cleanups).where(remote_cleanups.c.next_attempt_at <= now)
         rows = await self._connection.every(wanted, remote_cleanups.c.id)
         return [
             RemoteCleanup(
                 row.host,
-                row.start,
+                row.idempotency_key,
                 row.host_job,
                 tuple(row.files),
-                row.next_look,
+                row.next_attempt_at,
                 row.attempts,
                 row.id,
                 tuple(row.models),
@@ -49,7 +49,7 @@ class RemoteCleanups:
 
     async def postpone(self, cleanup: int, *, until: datetime) -> None:
         own = remote_cleanups.c.id == cleanup
-        again = {"next_look": until, "attempts": remote_cleanups.c.attempts + 1}
+        again = {"next_attempt_at": until, "attempts": remote_cleanups.c.attempts + 1}
         await self._connection.run(update(remote_cleanups).where(own).values(again))
 
     async def drop(self, cleanup: int) -> None:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Integer,
     Table,
     Text,
+    UniqueConstraint,
 )
 from sqlalchemy.sql.schema import SchemaItem
 
@@ -43,12 +44,18 @@ def boolean_column(name: str) -> Column[bool]:
 
 
 def enum_column(
-    name: str, enum: type[StrEnum], key: str = "", nullable: bool = False
+    name: str, enum: type[StrEnum], nullable: bool = False, constraint: str = ""
 ) -> Column[StrEnum]:
+    """A column of these words. SQLite cannot rename a `constraint`: it keeps its first name."""
     # Not IN: for more than two words SQLite would build a set of them, anew for every row.
     rule = " OR ".join(f"{name} = '{word}'" for word in enum)
-    check = CheckConstraint(rule, name=name)
-    return Column(name, one_of(enum), check, key=key or name, nullable=nullable)
+    check = CheckConstraint(rule, name=constraint or name)
+    return Column(name, one_of(enum), check, nullable=nullable)
+
+
+def unique_idempotency_key(table: str) -> UniqueConstraint:
+    """One row of each key, by the first name of the constraint: SQLite cannot rename it."""
+    return UniqueConstraint("idempotency_key", name=f"uq_{table}_start")
 
 
 def check(name: str, rule: str) -> CheckConstraint:

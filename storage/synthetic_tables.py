@@ -17,14 +17,21 @@ from sqlalchemy import (
 
 from bot.domain import CallState, EvaluationState, SyntheticKind
 from storage.columns import Json, Utc, metadata, one_of
-from storage.schema import check, foreign_key, integer_column, numbered_table, text_column
+from storage.schema import (
+    check,
+    foreign_key,
+    integer_column,
+    numbered_table,
+    text_column,
+    unique_idempotency_key,
+)
 
 synthetic_runs = numbered_table(
     "synthetic_runs",
     integer_column("assistant"),
     text_column("channel"),
     Column("thread", Text),
-    Column("start", Text, nullable=False, unique=True),
+    text_column("idempotency_key"),
     text_column("asked_by"),
     Column("state", one_of(EvaluationState), nullable=False),
     Column("kind", one_of(SyntheticKind), nullable=False),
@@ -39,6 +46,7 @@ synthetic_runs = numbered_table(
     Column("report", Json, nullable=False),
     Column("created_at", Utc, nullable=False),
     Column("finished_at", Utc),
+    unique_idempotency_key("synthetic_runs"),
     UniqueConstraint("workspace", "id"),
     foreign_key("assistants", "assistant"),
     check("amounts", "examples >= 0 AND tokens >= 0 AND price >= 0"),

@@ -68,6 +68,7 @@ from storage.schema import (
     numbered_table,
     partial_index,
     text_column,
+    unique_idempotency_key,
     workspace_key,
 )
 from storage.synthetic_tables import origin_columns
@@ -170,7 +171,7 @@ bindings = Table(
     text_column("workspace"),
     text_column("channel"),
     integer_column("assistant"),
-    boolean_column("always"),
+    boolean_column("answers_unasked"),
     Column("threads", Boolean),
     PrimaryKeyConstraint("workspace", "channel"),
     foreign_key("assistants", "assistant"),
@@ -330,7 +331,7 @@ jobs = numbered_table(
     "jobs",
     integer_column("assistant"),
     integer_column("snapshot"),
-    Column("start", Text, nullable=False, unique=True),
+    text_column("idempotency_key"),
     text_column("channel"),
     Column("thread", Text),
     text_column("asked_by"),
@@ -343,32 +344,33 @@ jobs = numbered_table(
     boolean_column("use_when_done"),
     Column("estimate", Frozen(Estimate), nullable=False),
     enum_column("phase", Phase),
-    enum_column("wish", RequestedAction, key="requested_action", nullable=True),
+    enum_column("requested_action", RequestedAction, nullable=True, constraint="wish"),
     Column("training_file", Text),
     Column("validation_file", Text),
     Column("attempted_at", Utc),
     integer_column("attempts"),
     Column("host_job", Text),
     Column("status", Text),
-    Column("resolved", Json, nullable=False),
+    Column("resolved_hyperparameters", Json, nullable=False),
     Column("trained_tokens", BigInteger),
     Column("model", Text),
-    Column("trouble", Text),
-    Column("trouble_code", Text),
+    Column("error_message", Text),
+    Column("error_code", Text),
     Column("step", Integer),
     Column("total_steps", Integer),
     Column("train_loss", Float),
     Column("valid_loss", Float),
-    Column("next_look", Utc),
+    Column("next_poll_at", Utc),
     Column("created_at", Utc),
     Column("confirmed_at", Utc),
     Column("running_at", Utc),
     Column("finished_at", Utc),
-    Column("trouble_details", Json, nullable=False, server_default="{}"),
+    Column("error_details", Json, nullable=False, server_default="{}"),
     Column("result_files", Json, nullable=False, server_default="[]"),
     Column("seconds_left", Float),
     Column("is_late", Boolean, nullable=False, server_default=false()),
     Column("use_if_better", Boolean, nullable=False, server_default=false()),
+    unique_idempotency_key("jobs"),
     UniqueConstraint("workspace", "id"),
     foreign_key("assistants", "assistant"),
     foreign_key("snapshots", "snapshot"),
@@ -450,7 +452,7 @@ models = numbered_table(
     Column("expires_on", Text),
     boolean_column("is_tainted"),
     boolean_column("is_deleted"),
-    Column("called", Text),
+    Column("served_name", Text),
     Column("label", Text),
     Column("note", Text),
     UniqueConstraint("workspace", "name"),
@@ -465,8 +467,8 @@ deployments = numbered_table(
     text_column("host"),
     text_column("by"),
     Column("since", Utc, nullable=False),
-    Column("after", Text),
-    Column("called", Text),
+    Column("previous_model", Text),
+    Column("served_name", Text),
     foreign_key("assistants", "assistant"),
 )
 Index(None, deployments.c.workspace, deployments.c.assistant)
@@ -484,28 +486,28 @@ turns = numbered_table(
     text_column("host"),
     enum_column("state", TurnState),
     Column("at", Utc, nullable=False),
-    Column("message", Text),
+    Column("reply_message", Text),
     Column("prompt", Json, nullable=False),
     Column("prompt_tokens", Integer),
     Column("completion_tokens", Integer),
     Column("first_text_seconds", Float),
     Column("seconds", Float),
     Column("is_refusal", Boolean, nullable=False, server_default=false()),
-    Column("asked_message", Text),
-    Column("end", one_of(IncompleteReason)),
+    Column("question_message", Text),
+    Column("incomplete_reason", one_of(IncompleteReason)),
     UniqueConstraint("workspace", "id"),
     UniqueConstraint("workspace", "event_key"),
     foreign_key("assistants", "assistant"),
     check("tokens", "prompt_tokens >= 0 AND completion_tokens >= 0"),
     check("durations", "first_text_seconds >= 0 AND seconds >= 0"),
 )
-Index(None, turns.c.workspace, turns.c.channel, turns.c.message)
-Index(None, turns.c.workspace, turns.c.channel, turns.c.asked_message)
+Index(None, turns.c.workspace, turns.c.channel, turns.c.reply_message)
+Index(None, turns.c.workspace, turns.c.channel, turns.c.question_message)
 Index(None, turns.c.workspace, turns.c.asker)
 Index(None, turns.c.workspace, turns.c.model)
 Index(None, turns.c.workspace, turns.c.assistant, turns.c.at)
 Index(None, turns.c.at)
-IS_WHOLE = (turns.c.state == TurnState.DONE) & turns.c.end.is_(None)
+IS_WHOLE = (turns.c.state == TurnState.DONE) & turns.c.incomplete_reason.is_(None)
 """An answer as `bot.ports.metered_calls.require_whole` has it: neither failed nor cut nor empty."""
 # Written out, as above. What is forgotten leaves it, so that each part finds the next at once.
 HAS_WORDS = or_(turns.c.question != literal_column("''"), turns.c.reply != literal_column("''"))

@@ -68,7 +68,7 @@ class Turns:
     async def by_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Turn | None:
-        at = and_(turns.c.channel == channel, turns.c.message == message)
+        at = and_(turns.c.channel == channel, turns.c.reply_message == message)
         return await self._find(workspace, at)
 
     async def at(
@@ -77,8 +77,10 @@ class Turns:
         here = select(turns).where(turns.c.workspace == workspace, turns.c.channel == channel)
         found: dict[MessageId, Turn] = {}
         for part in batched(messages, MANY):
-            rows = await self._connection.every(here.where(turns.c.message.in_(part)), turns.c.id)
-            found |= {row.message: _turn(row) for row in rows}
+            rows = await self._connection.every(
+                here.where(turns.c.reply_message.in_(part)), turns.c.id
+            )
+            found |= {row.reply_message: _turn(row) for row in rows}
         return found
 
     async def by_event(self, workspace: WorkspaceId, event_key: str) -> Turn | None:
@@ -110,7 +112,7 @@ class Turns:
     async def by_question(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Turn | None:
-        asked = and_(turns.c.channel == channel, turns.c.asked_message == message)
+        asked = and_(turns.c.channel == channel, turns.c.question_message == message)
         return await self._find(workspace, asked)
 
     async def forget_messages(
@@ -120,8 +122,8 @@ class Turns:
         changed = 0
         for part in batched(messages, MANY):
             for where, gone in (
-                (turns.c.asked_message.in_(part), _NO_QUESTION),
-                (turns.c.message.in_(part), _NO_REPLY),
+                (turns.c.question_message.in_(part), _NO_QUESTION),
+                (turns.c.reply_message.in_(part), _NO_REPLY),
             ):
                 await self._forget_again(workspace, and_(here, where))
                 statement = update(turns).where(here, where).values(gone)
@@ -187,7 +189,7 @@ class Turns:
         waiting = exists().where(
             examples.c.workspace == turns.c.workspace,
             examples.c.channel == turns.c.channel,
-            examples.c.message == turns.c.message,
+            examples.c.message == turns.c.reply_message,
             examples.c.state == ExampleState.PROPOSED,
             IS_LIVING,
         )

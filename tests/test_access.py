@@ -133,7 +133,7 @@ async def fill(records: Records) -> None:
     model = Model(HOME, assistant.id, TUNED, HOST, ModelKind.TUNED, assistant.base, job.id, NOW)
     await records.models.add(HOME, model)
     turn = replace(a_turn(assistant.id), place=Place(HOME, THERE), question=MARKER, reply=MARKER)
-    turn = replace(turn, message=MessageId("200.1"), state=TurnState.DONE)
+    turn = replace(turn, reply_message=MessageId("200.1"), state=TurnState.DONE)
     kept = await records.turns.add(HOME, turn)
     await records.turns.vote(HOME, Vote(kept.id, ANN, -1, MARKER, NOW))
 

@@ -89,7 +89,7 @@ async def received(
                     model=model,
                     state=TurnState.DONE,
                     at=scene.clock.now(),
-                    message=MessageId(f"{model} {number}"),
+                    reply_message=MessageId(f"{model} {number}"),
                 )
                 kept = await records.turns.add(LOCAL, turn)
                 if value:
@@ -233,7 +233,7 @@ async def test_it_is_asked_by_the_name_of_its_host_and_shown_by_its_short_name(
 
     await scene.say("@attune hello", by=people(canary, drawn=True)[0])
 
-    assert (canary.model, canary.called) == (model.name, "team/spring-lora")
+    assert (canary.model, canary.served_name) == (model.name, "team/spring-lora")
     assert scene.host.last(CHAT).body["model"] == "team/spring-lora"
     assert (await scene.last_card()).title == "Trial of Spring on 50% of the questions"
     await scene.click("Stop", on=await scene.number_of("Trial of Spring"))
@@ -290,7 +290,7 @@ def _decided(draw: random.Random, own: float, other: float) -> Verdict:
             found = stop_rules.verdict(canary, of[0], of[1])
             if found is not Verdict.UNDECIDED:
                 return found
-            canary = replace(canary, looks=canary.looks + 1)
+            canary = replace(canary, vote_checks=canary.vote_checks + 1)
     return Verdict.UNDECIDED
 
 

@@ -35,7 +35,7 @@ async def furnished(scene: Scene) -> None:
             new = replace(new, messages=(Source(GENERAL, message),))
             await records.examples.add(LOCAL, new, at=NOW)
             turn = replace(a_turn(assistant.id, f"turn {message}"), place=Place(LOCAL, GENERAL))
-            turn = replace(turn, asked_message=message, message=message, reply="PARROT")
+            turn = replace(turn, question_message=message, reply_message=message, reply="PARROT")
             await records.turns.add(LOCAL, turn)
 
 

@@ -284,7 +284,7 @@ async def test_what_is_cut_off_or_empty_is_no_answer_and_that_is_said(
 
     found, told = load(evaluation.report), await scene.last()
     assert found is not None
-    assert (found.result is None or found.result.questions, evaluation.is_taken) == (0, False)
+    assert (found.result is None or found.result.questions, evaluation.is_deployed) == (0, False)
     assert "too few questions were answered" in told
     assert f"12 answers {said}: {whose}" in told
     assert "12 answers are missing" in told

@@ -317,7 +317,7 @@ async def _wrong(scene: Scene, wanted: str) -> object:
     running = [one.id for one in scene.host.jobs.values() if one.status not in ENDED]
     is_trained = job.phase is Phase.SUCCEEDED
     if not told or wanted not in told[-1] or (wanted == TRAINED) > is_trained:
-        return job.phase, job.trouble, told
+        return job.phase, job.error_message, told
     if len(scene.host.files) > 1:
         return "left there", list(scene.host.files)
     if running and wanted not in UNREACHED:

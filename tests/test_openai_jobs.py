@@ -130,7 +130,11 @@ async def test_a_healthy_job_has_no_error(
 
     assert (job.error_code, job.error_message) == (None, None)
     assert job.model is None
-    assert job.resolved == {"n_epochs": 3, "batch_size": 1, "learning_rate_multiplier": 1.8}
+    assert job.resolved_hyperparameters == {
+        "n_epochs": 3,
+        "batch_size": 1,
+        "learning_rate_multiplier": 1.8,
+    }
 
 
 async def test_a_failed_job_says_why(fake: FaultyHost, host: OpenAIHost) -> None:
@@ -205,7 +209,7 @@ async def test_a_job_of_nothing_but_an_id_is_still_a_job(
 
     job = await host.job(await a_job(host))
 
-    assert (job.status, job.training_file, job.resolved) == ("unknown", "", {})
+    assert (job.status, job.training_file, job.resolved_hyperparameters) == ("unknown", "", {})
 
 
 @pytest.mark.parametrize(
@@ -224,7 +228,7 @@ async def test_resolved_hyperparameters_are_found_wherever_they_stand(
 ) -> None:
     fake.fail(JOB, reshaped(lambda body: {"id": body["id"], **shape}))
 
-    assert (await host.job(await a_job(host))).resolved == {"n_epochs": 4}
+    assert (await host.job(await a_job(host))).resolved_hyperparameters == {"n_epochs": 4}
 
 
 async def test_a_job_can_be_paused_resumed_and_cancelled(host: OpenAIHost) -> None:

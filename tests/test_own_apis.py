@@ -23,7 +23,7 @@ async def trained(scene: Scene, kind: str, options: str = "use:no", **more: Any)
     scene.host.life = ("queued", "running", "running", "succeeded")
     await scene.confirm(options)
     await scene.settle()
-    assert (await scene.job()).phase is Phase.SUCCEEDED, (await scene.job()).trouble
+    assert (await scene.job()).phase is Phase.SUCCEEDED, (await scene.job()).error_message
 
 
 @BOTH
@@ -79,7 +79,7 @@ async def test_preferences_and_settings_are_asked_for_in_its_own_words(
     await scene.settle()
 
     job = await scene.job()
-    assert job.phase is Phase.SUCCEEDED, job.trouble
+    assert job.phase is Phase.SUCCEEDED, job.error_message
     body = str(scene.host.last(CREATE).body)
     own = {
         "together": ("'n_epochs': 2", "'batch_size': 8", "'dpo_beta': 0.2"),

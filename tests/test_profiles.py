@@ -80,7 +80,7 @@ def addresses(scene: Scene, kind: str) -> dict[str, str]:
 
 async def one_of_everything(scene: Scene, kind: str) -> None:
     job = await scene.job()
-    assert job.phase is Phase.SUCCEEDED, job.trouble
+    assert job.phase is Phase.SUCCEEDED, job.error_message
     assert len(scene.host.jobs) == len(scene.host.tuned) == 1
     names = [file.name.rpartition("-")[2] for file in scene.host.files.values()]
     assert sorted(names) == ["training.jsonl", "validation.jsonl"]

@@ -187,9 +187,9 @@ async def check_gate(scene: Scene) -> None:
     assert len(answers) == evaluation.questions * len(evaluation.contenders)
     assert {one.state for one in answers} <= {AnswerState.DONE, AnswerState.LOST}
     lost = {one.contender for one in answers if one.state is AnswerState.LOST} & {0, 1}
-    assert lost or evaluation.is_taken
-    assert (await in_use(scene) == evaluation.model) is evaluation.is_taken
-    assert await scene.audited("model.used") == evaluation.is_taken
+    assert lost or evaluation.is_deployed
+    assert (await in_use(scene) == evaluation.model) is evaluation.is_deployed
+    assert await scene.audited("model.used") == evaluation.is_deployed
     assert await scene.audited("evaluation.done") == 1
     assert len(await scene.said(f"Evaluation {evaluation.id}")) == 2
 

@@ -34,7 +34,7 @@ from tests.statements import changed_rows, full_scans, recorded, unbounded
 from tests.stores import NOW, a_turn, an_assistant, an_example
 from tests.test_tuning_hosted import dying
 
-SMALL = {"workspaces", "leavings", "undoables"}
+SMALL = {"workspaces", "remote_cleanups", "undoables"}
 """A row for each workspace at most, or for what waits to be done."""
 LARGE = frozenset(metadata.tables) - SMALL
 

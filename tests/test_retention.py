@@ -44,7 +44,7 @@ async def fill(records: Records) -> None:
         await records.audit.add(HOME, ANN, name, at=at)
         await records.outbox.put(name, PLACE, "kind", at=at)
         turn = replace(a_turn(assistant, name), state=TurnState.DONE, at=at)
-        kept = await records.turns.add(HOME, replace(turn, message=MessageId(name)))
+        kept = await records.turns.add(HOME, replace(turn, reply_message=MessageId(name)))
         await records.turns.vote(HOME, Vote(kept.id, ANN, 1, None, at))
     snapshot = await frozen(records, assistant, "one", "two")
     await records.snapshots.begin(
@@ -57,7 +57,7 @@ async def fill(records: Records) -> None:
         await records.outbox.mark_delivered(notice.id, version=1, message=None)
     await records.outbox.put("undelivered", PLACE, "kind", at=OLD)
     asked = replace(a_turn(assistant, "proposed"), state=TurnState.DONE, at=OLD)
-    await records.turns.add(HOME, replace(asked, message=MessageId("taken")))
+    await records.turns.add(HOME, replace(asked, reply_message=MessageId("taken")))
     source = Source(GENERAL, MessageId("taken"), None, None)
     proposed = replace(an_example(assistant, "three"), state=ExampleState.PROPOSED, source=source)
     await records.examples.add(HOME, proposed, at=OLD)

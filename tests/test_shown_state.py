@@ -149,7 +149,7 @@ async def a_deployed_model(scene: Scene) -> str:
     job = await scene.tuned("use:no")
     assert job.model is not None
     async with scene.store.writing() as records:
-        await records.models.call(LOCAL, job.model, ModelName("first"))
+        await records.models.set_served_name(LOCAL, job.model, ModelName("first"))
     return f"model.undeploy:{stamp_of('first')}:{job.model}"
 
 
@@ -200,7 +200,7 @@ async def another_share_is_tried(scene: Scene) -> None:
 async def deployed_anew(scene: Scene) -> None:
     for model in await scene.models():
         async with scene.store.writing() as records:
-            await records.models.call(LOCAL, model.name, ModelName("second"))
+            await records.models.set_served_name(LOCAL, model.name, ModelName("second"))
 
 
 HERE: Mapping[str, tuple[Draw, Step]] = {

@@ -100,7 +100,7 @@ async def test_no_byte_of_an_erased_turn_stays(store: Database, path: Path) -> N
     assistant = await furnished(store)
     async with store.writing() as records:
         turn = await records.turns.add(HOME, a_turn(assistant))
-        await records.turns.change(HOME, turn.id, reply=SECRET, message=MessageId("1"))
+        await records.turns.change(HOME, turn.id, reply=SECRET, reply_message=MessageId("1"))
 
     async with store.writing() as records:
         await records.turns.erase(HOME, ANN)

@@ -162,7 +162,7 @@ CALLS: dict[str, Call] = {
     "assistants.all": lambda r, _: r.assistants.all(FOREIGN),
     "assistants.update": lambda r, h: r.assistants.update(FOREIGN, replace(h.assistant, name="X")),
     "assistants.bind": lambda r, h: r.assistants.bind(
-        FOREIGN, Binding(GENERAL, h.assistant.id, always=False)
+        FOREIGN, Binding(GENERAL, h.assistant.id, answers_unasked=False)
     ),
     "assistants.unbind": lambda r, _: r.assistants.unbind(FOREIGN, GENERAL),
     "assistants.binding": lambda r, _: r.assistants.binding(FOREIGN, GENERAL),
@@ -296,7 +296,7 @@ CALLS: dict[str, Call] = {
     "evaluations.add": lambda r, h: r.evaluations.add(FOREIGN, h.evaluation),
     "evaluations.get": lambda r, h: r.evaluations.get(FOREIGN, h.evaluation.id),
     "evaluations.change": lambda r, h: r.evaluations.change(
-        FOREIGN, h.evaluation.id, when=tuple(EvaluationState), is_taken=True
+        FOREIGN, h.evaluation.id, when=tuple(EvaluationState), is_deployed=True
     ),
     "evaluations.page": lambda r, _: r.evaluations.page(FOREIGN),
     "evaluations.decline": lambda r, h: r.evaluations.decline(FOREIGN, h.evaluation.id),
@@ -321,7 +321,9 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.evaluation.id, [0]
     ),
     "evaluations.answers": lambda r, h: r.evaluations.answers(FOREIGN, h.evaluation.id),
-    "judgings.add": lambda r, h: r.judgings.add(FOREIGN, replace(h.judging, start="other")),
+    "judgings.add": lambda r, h: r.judgings.add(
+        FOREIGN, replace(h.judging, idempotency_key="other")
+    ),
     "evaluation_gaps.add_calls": lambda r, h: r.evaluation_gaps.add_calls(
         FOREIGN, h.evaluation.id, [GapQuestion(h.turn.id, CallState.WAITING)]
     ),
@@ -361,7 +363,9 @@ CALLS: dict[str, Call] = {
     **{
         f"synthetic_runs.{name}": call
         for name, call in {
-            "add": lambda r, h: r.synthetic_runs.add(FOREIGN, replace(h.run, start="other")),
+            "add": lambda r, h: r.synthetic_runs.add(
+                FOREIGN, replace(h.run, idempotency_key="other")
+            ),
             "get": lambda r, h: r.synthetic_runs.get(FOREIGN, h.run.id),
             "change": lambda r, h: r.synthetic_runs.change(
                 FOREIGN, h.run.id, when=tuple(EvaluationState), state=EvaluationState.STOPPED
@@ -418,7 +422,7 @@ CALLS: dict[str, Call] = {
     "canaries.add": lambda r, h: r.canaries.add(FOREIGN, h.canary),
     "canaries.get": lambda r, h: r.canaries.get(FOREIGN, h.canary.id),
     "canaries.running_for": lambda r, h: r.canaries.running_for(FOREIGN, h.assistant.id),
-    "canaries.change": lambda r, h: r.canaries.change(FOREIGN, h.canary.id, looks=9),
+    "canaries.change": lambda r, h: r.canaries.change(FOREIGN, h.canary.id, vote_checks=9),
     "canaries.count_failure": lambda r, h: r.canaries.count_failure(FOREIGN, h.canary.id),
     "canaries.history": lambda r, h: r.canaries.history(FOREIGN, h.assistant.id),
     "turns.model_feedback": lambda r, h: r.turns.model_feedback(FOREIGN, h.assistant.id, since=NOW),
@@ -427,7 +431,9 @@ CALLS: dict[str, Call] = {
     "models.find": lambda r, h: r.models.find(FOREIGN, h.model.name),
     "models.all": lambda r, h: r.models.all(FOREIGN, h.assistant.id),
     "models.taint": lambda r, h: r.models.taint(FOREIGN, [h.snapshot.id]),
-    "models.call": lambda r, h: r.models.call(FOREIGN, h.model.name, ModelName("X")),
+    "models.set_served_name": lambda r, h: r.models.set_served_name(
+        FOREIGN, h.model.name, ModelName("X")
+    ),
     "models.describe": lambda r, h: r.models.describe(FOREIGN, h.model.name, label="X", note=None),
     "models.delete": lambda r, h: r.models.delete(FOREIGN, h.model.name),
     "deployments.add": lambda r, h: r.deployments.add(
@@ -579,7 +585,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.models.add(HOME, model)
     await r.deployments.add(HOME, assistant.id, model=name, host=HOST, by=ANN, at=NOW, after=None)
     turn = await r.turns.add(
-        HOME, replace(a_turn(assistant.id), message=MESSAGE, asked_message=MESSAGE)
+        HOME, replace(a_turn(assistant.id), reply_message=MESSAGE, question_message=MESSAGE)
     )
     await r.turns.vote(HOME, Vote(turn.id, ANN, 1, "good", NOW))
     await r.training_offers.make(HOME, assistant.id, Method.SUPERVISED, 0, at=NOW)
@@ -594,7 +600,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.blind_votes.add(HOME, BlindVote(HOME, evaluation.id, VoteState.OPEN, 24))
     await r.blind_votes.cast(HOME, evaluation.id, Ballot(1, ANN, Choice.FIRST, False, NOW))
     canary = await r.canaries.add(HOME, a_canary(assistant.id))
-    await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, always=True))
+    await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, answers_unasked=True))
     await r.roles.put(HOME, ANN, Grant(Role.ADMIN, NOW))
     await r.private_replies.keep(HOME, SHOWN)
     await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))
@@ -627,7 +633,7 @@ def a_judging(evaluation: Evaluation) -> Judging:
         workspace=HOME,
         evaluation=evaluation.id,
         place=PLACE,
-        start="judging",
+        idempotency_key="judging",
         asked_by=ANN,
         state=EvaluationState.RUNNING,
         against=1,
@@ -693,4 +699,4 @@ def belongings(path: Path) -> dict[str, list[tuple[object, ...]]]:
 def test_every_table_has_something_to_lose(home: tuple[Path, Household]) -> None:
     empty = {table for table, rows in belongings(home[0]).items() if not rows}
 
-    assert empty == {"room_messages", "room_reactions", "leavings", "residues"}
+    assert empty == {"room_messages", "room_reactions", "remote_cleanups", "residues"}

@@ -68,7 +68,9 @@ async def test_examples_then_preferences_are_offered_once_each(scene: Scene) -> 
     # What was learned stays learned, however many trainings have failed since.
     async with scene.store.writing() as records:
         for number in range(60):
-            failed = replace(newest, start=f"failed {number}", phase=Phase.FAILED, model=None)
+            failed = replace(
+                newest, idempotency_key=f"failed {number}", phase=Phase.FAILED, model=None
+            )
             await records.jobs.add(LOCAL, failed)
     assert len(await offers(scene)) == 3
     await scene.command("assistant edit offer_after_examples:0")

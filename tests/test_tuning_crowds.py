@@ -25,7 +25,7 @@ async def crowd(scene: Scene, size: int, *, life: Sequence[str] = LONG) -> None:
         for n in range(size):
             running = replace(
                 estimate,
-                start=f"start-{n}",
+                idempotency_key=f"start-{n}",
                 phase=Phase.WATCHING,
                 host_job=f"ftjob-{n}",
                 status="running",
@@ -101,7 +101,7 @@ async def test_one_that_the_host_has_lost_is_asked_for_by_name(scene: Scene) -> 
         scene.advance(300)
 
     (lost,) = [job for job in await scene.jobs() if job.phase is Phase.FAILED]
-    assert (lost.host_job, lost.trouble_code) == ("ftjob-7", "vanished")
+    assert (lost.host_job, lost.error_code) == ("ftjob-7", "vanished")
 
 
 async def test_a_list_that_fails_for_a_while_loses_nobody(scene: Scene) -> None:
@@ -109,7 +109,9 @@ async def test_a_list_that_fails_for_a_while_loses_nobody(scene: Scene) -> None:
     scene.host.fail(LIST, answers(500), answers(429))
 
     await rounds(scene, 1)
-    assert all(job.trouble for job in await scene.jobs())
+    assert all(job.error_message for job in await scene.jobs())
     await rounds(scene, 4)
 
-    assert {(job.phase, job.trouble) for job in await scene.jobs()} == {(Phase.WATCHING, None)}
+    assert {(job.phase, job.error_message) for job in await scene.jobs()} == {
+        (Phase.WATCHING, None)
+    }

@@ -154,7 +154,7 @@ async def test_what_stands_at_the_host_is_listed(scene: Scene) -> None:
     await scene.command("hosted")
 
     lines = (await scene.last_listing()).lines
-    assert lines[0].text == f"attune-{job.start}-training.jsonl"
+    assert lines[0].text == f"attune-{job.idempotency_key}-training.jsonl"
     assert "file · sandbox · training 1" in lines[0].note
     assert {line.text for line in lines[1:]} == {job.model, f"{job.model}:ckpt-step-2"}
 

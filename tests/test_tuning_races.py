@@ -154,7 +154,7 @@ async def test_putting_off_a_job_does_not_put_off_a_new_wish(scene: Scene) -> No
 
     async with scene.database.reading() as records:
         job = await records.jobs.get(LOCAL, JobId(1))
-    assert (job.requested_action, job.next_look) == (RequestedAction.CANCEL, scene.clock.now())
+    assert (job.requested_action, job.next_poll_at) == (RequestedAction.CANCEL, scene.clock.now())
 
 
 async def test_a_cancel_is_asked_of_a_failing_host_again_and_not_in_a_hurry(scene: Scene) -> None:

@@ -66,7 +66,7 @@ async def promote(request: Request, deps: Dependencies) -> Reply:
             by=request.by,
             at=request.now,
             after=current.model if current else None,
-            called=canary.called,
+            served_name=canary.served_name,
         )
         await _end(request, canary, CanaryState.PROMOTED, records)
     return promoting
@@ -96,8 +96,8 @@ async def _begin(request: Request, share: float, records: Records) -> Canary:
         raise NotNow(problem=words("use.already", model=model.label or model.name))
     running = await records.canaries.running_for(request.id, request.assistant.id)
     deployment = current.id if current else 0
-    wanted = model.name, model.called, deployment
-    if running is not None and (running.model, running.called, running.deployment) != wanted:
+    wanted = model.name, model.served_name, deployment
+    if running is not None and (running.model, running.served_name, running.deployment) != wanted:
         other = await deployments.spoken_name(records, request.id, running.model)
         raise NotNow(problem=words("canary.another", model=other))
     if running is None:
@@ -108,12 +108,12 @@ async def _begin(request: Request, share: float, records: Records) -> Canary:
                 workspace=request.id,
                 assistant=request.assistant.id,
                 place=request.place,
-                start=request.idempotency_key,
+                idempotency_key=request.idempotency_key,
                 started_by=request.by,
                 state=CanaryState.RUNNING,
                 model=model.name,
                 host=model.host,
-                called=model.called,
+                served_name=model.served_name,
                 share=share,
                 deployment=deployment,
                 in_use=in_use,

@@ -22,7 +22,7 @@ async def canary_for(request: Request, canary: Canary, records: Records) -> Cana
 
 def is_selected(canary: Canary, key: str) -> bool:
     """Always the same for one key; who is selected at a small share is selected at a larger one."""
-    drawn = hashlib.sha256(f"{canary.start}/{key}".encode()).digest()
+    drawn = hashlib.sha256(f"{canary.idempotency_key}/{key}".encode()).digest()
     return int.from_bytes(drawn[:8], "big") < canary.share * 2**64
 
 

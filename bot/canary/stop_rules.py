@@ -30,7 +30,7 @@ def is_failing(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool
 
 def is_due(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool:
     """Whether the votes are tested: as each model has 8 of them, and whenever that has doubled."""
-    return min(own.votes, other.votes) >= FEWEST_QUESTIONS << canary.looks
+    return min(own.votes, other.votes) >= FEWEST_QUESTIONS << canary.vote_checks
 
 
 def verdict(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> Verdict:
@@ -38,5 +38,5 @@ def verdict(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> Verdict
     return compare_shares(
         (own.liked, own.disliked),
         (other.liked, other.disliked),
-        alpha=ALPHA / 2 ** (canary.looks + 1),
+        alpha=ALPHA / 2 ** (canary.vote_checks + 1),
     )

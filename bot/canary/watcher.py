@@ -54,7 +54,7 @@ class CanaryWatcher:
         is_liked = canary.is_liked or verdict is Verdict.BETTER
         async with self._store.writing() as records:
             if not await records.canaries.change(
-                canary.workspace, canary.id, looks=canary.looks + 1, is_liked=is_liked
+                canary.workspace, canary.id, vote_checks=canary.vote_checks + 1, is_liked=is_liked
             ):
                 return False
             if is_liked and not canary.is_liked:

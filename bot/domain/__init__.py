@@ -288,7 +288,7 @@ class Binding:
 
     channel: ChannelId
     assistant: AssistantId
-    always: bool
+    answers_unasked: bool
     threads: bool | None = None
 
 
@@ -456,16 +456,16 @@ class Turn:
     host: HostName
     state: TurnState
     at: datetime
-    message: MessageId | None = None
+    reply_message: MessageId | None = None
     prompt: Sequence[Mapping[str, str]] = ()
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     first_text_seconds: float | None = None
     seconds: float | None = None
     is_refusal: bool = False
-    asked_message: MessageId | None = None
-    """The message of the question; `message` is that of the reply."""
-    end: IncompleteReason | None = None
+    question_message: MessageId | None = None
+    """The message of the question; `reply_message` is that of the reply."""
+    incomplete_reason: IncompleteReason | None = None
     """Why the reply is not whole, where its host said so."""
 
 

@@ -27,7 +27,7 @@ class CanaryEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """`start` makes it unique, and draws whose questions go to the model.
+    """`idempotency_key` makes it unique, and draws whose questions go to the model.
 
     `in_use` answered as it began, as `deployment`, 0 for the base; once something else does, the
     canary is over. `share` is between 0 and 1. `failures` counts answers that had not begun when
@@ -38,17 +38,17 @@ class Canary:
     workspace: WorkspaceId
     assistant: AssistantId
     place: Place
-    start: str
+    idempotency_key: str
     started_by: UserId
     state: CanaryState
     model: ModelName
     host: HostName
-    called: ModelName | None
+    served_name: ModelName | None
     share: float
     deployment: int
     in_use: ModelName
     started_at: datetime
-    looks: int = 0
+    vote_checks: int = 0
     failures: int = 0
     is_liked: bool = False
     why: CanaryEnd | None = None

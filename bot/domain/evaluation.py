@@ -68,7 +68,7 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """`start` makes it unique. `deployment` is what was in use as it began, 0 for none.
+    """`idempotency_key` makes it unique. `deployment` is what was in use as it began, 0 for none.
 
     With `is_gate` its verdict decides whether the model is taken into use; one with `is_vote` only
     makes the answers of a blind vote, and nobody is shown who wrote them before that is over.
@@ -79,7 +79,7 @@ class Evaluation:
     workspace: WorkspaceId
     assistant: AssistantId
     place: Place
-    start: str
+    idempotency_key: str
     asked_by: UserId
     state: EvaluationState
     model: ModelName
@@ -94,9 +94,9 @@ class Evaluation:
     questions: int = 0
     tokens: int = 0
     price: float | None = None
-    is_taken: bool = False
+    is_deployed: bool = False
     report: Mapping[str, object] = field(default_factory=dict)
-    trouble: Mapping[str, object] = field(default_factory=dict)
+    error: Mapping[str, object] = field(default_factory=dict)
     created_at: datetime | None = None
     finished_at: datetime | None = None
 
@@ -144,7 +144,7 @@ class EvaluationAnswer:
     first_text_seconds: float | None = None
     seconds: float | None = None
     scores: Mapping[str, object] = field(default_factory=dict)
-    trouble: Mapping[str, object] = field(default_factory=dict)
+    error: Mapping[str, object] = field(default_factory=dict)
 
 
 class GapOutcome(StrEnum):

@@ -22,7 +22,7 @@ class Preferred(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """One judge on one evaluation: contender 0 against `against`. `start` makes it unique.
+    """One judge on one evaluation: contender 0 against `against`; one run of an `idempotency_key`.
 
     Money is in US dollars, None is unknown. `report` is kept as `bot.judging.verdicts` writes it.
     """
@@ -31,7 +31,7 @@ class Judging:
     workspace: WorkspaceId
     evaluation: EvaluationId
     place: Place
-    start: str
+    idempotency_key: str
     asked_by: UserId
     state: EvaluationState
     against: int

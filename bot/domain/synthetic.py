@@ -33,7 +33,7 @@ class Synthetic:
 
 @dataclass(frozen=True, slots=True)
 class SyntheticRun:
-    """A model is asked about so many `examples`; `start` makes it unique.
+    """A model is asked about so many `examples`; `idempotency_key` makes it unique.
 
     `wordings` are asked for of each question; `labels` are those to choose from. Money is in US
     dollars, None is unknown.
@@ -43,7 +43,7 @@ class SyntheticRun:
     workspace: WorkspaceId
     assistant: AssistantId
     place: Place
-    start: str
+    idempotency_key: str
     asked_by: UserId
     state: EvaluationState
     kind: SyntheticKind

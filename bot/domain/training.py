@@ -109,16 +109,16 @@ class Estimate:
 class Job:
     """One start and what became of it.
 
-    `start` names its files and is unguessable. `attempted_at` is set before
-    an outside effect and cleared when its outcome is known. `trouble` is in
-    English or the host's own words; `trouble_details` say it in any language.
+    `idempotency_key` names its files and is unguessable. `attempted_at` is set
+    before an outside effect and cleared when its outcome is known. `error_message`
+    is in English or the host's own words; `error_details` say it in any language.
     """
 
     id: JobId
     workspace: WorkspaceId
     assistant: AssistantId
     snapshot: SnapshotId
-    start: str
+    idempotency_key: str
     place: Place
     asked_by: UserId
     host: HostName
@@ -137,12 +137,12 @@ class Job:
     attempts: int = 0
     host_job: str | None = None
     status: str | None = None
-    resolved: Mapping[str, object] = field(default_factory=dict)
+    resolved_hyperparameters: Mapping[str, object] = field(default_factory=dict)
     trained_tokens: int | None = None
     model: ModelName | None = None
-    trouble: str | None = None
-    trouble_code: str | None = None
-    trouble_details: Mapping[str, object] = field(default_factory=dict)
+    error_message: str | None = None
+    error_code: str | None = None
+    error_details: Mapping[str, object] = field(default_factory=dict)
     step: int | None = None
     total_steps: int | None = None
     train_loss: float | None = None
@@ -151,7 +151,7 @@ class Job:
     seconds_left: float | None = None
     is_late: bool = False
     use_if_better: bool = False
-    next_look: datetime | None = None
+    next_poll_at: datetime | None = None
     created_at: datetime | None = None
     confirmed_at: datetime | None = None
     running_at: datetime | None = None
@@ -195,10 +195,10 @@ class RemoteCleanup:
     """What a job of a workspace that is gone may still have at its host; `id` is the store's."""
 
     host: HostName
-    start: str
+    idempotency_key: str
     host_job: str | None
     files: tuple[str, ...]
-    next_look: datetime
+    next_attempt_at: datetime
     attempts: int = 0
     id: int = 0
     models: tuple[ModelName, ...] = ()
@@ -214,7 +214,7 @@ class ModelKind(StrEnum):
 class Model:
     """A base, or what a job made.
 
-    `called` is what its host calls it once it is deployed; `label` what people call it.
+    `served_name` is what its host calls it once it is deployed; `label` what people call it.
     """
 
     workspace: WorkspaceId
@@ -228,7 +228,7 @@ class Model:
     expires_on: str | None = None
     is_tainted: bool = False
     is_deleted: bool = False
-    called: ModelName | None = None
+    served_name: ModelName | None = None
     label: str | None = None
     note: str | None = None
 
@@ -249,10 +249,10 @@ class Deployment:
     host: HostName
     by: UserId
     since: datetime
-    after: ModelName | None
-    called: ModelName | None = None
+    previous_model: ModelName | None
+    served_name: ModelName | None = None
 
     @property
     def address(self) -> ModelName:
         """What the host calls it: the name of its deployment there, where it needs one."""
-        return self.called or self.model
+        return self.served_name or self.model

@@ -60,7 +60,7 @@ class QuestionCall:
 
     async def fail(self, records: Records, answer: Answer, trouble: AttuneError) -> None:
         kept = self._outcome(answer, AnswerState.FAILED)
-        await self._put(records, replace(kept, trouble=serialize(trouble)))
+        await self._put(records, replace(kept, error=serialize(trouble)))
 
     def _outcome(self, answer: Answer, state: AnswerState) -> EvaluationAnswer:
         usage = answer.usage

@@ -75,7 +75,7 @@ async def status_card(evaluation: Evaluation, records: Records, words: Words) ->
     lines = [words(f"evaluation.state.{evaluation.state}")]
     if total:
         lines.append(words("evaluation.progress", done=done, total=total))
-    trouble = deserialize(evaluation.trouble)
+    trouble = deserialize(evaluation.error)
     is_open = evaluation.state in (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
     if trouble is not None and is_open:
         lines.append(words("evaluation.waits", why=words.plain(trouble)))
@@ -223,10 +223,10 @@ def _unanswered_lines(evaluation: Evaluation, found: Report, words: Words) -> li
 
 def _use_buttons(evaluation: Evaluation, current: Deployment | None, words: Words) -> list[Button]:
     if current is None or current.model != evaluation.model:
-        is_refused = evaluation.is_gate and not evaluation.is_taken
+        is_refused = evaluation.is_gate and not evaluation.is_deployed
         key = "button.use_anyway" if is_refused else "button.use"
         return [use_button(evaluation.model, current, words, label=key)]
-    return [rollback_button(evaluation.model, words)] if evaluation.is_taken else []
+    return [rollback_button(evaluation.model, words)] if evaluation.is_deployed else []
 
 
 def judge_button(evaluation: Evaluation, words: Words) -> Button:
@@ -240,7 +240,7 @@ def _ending(evaluation: Evaluation, words: Words) -> Iterator[str]:
 
 
 def _trouble(evaluation: Evaluation, words: Words) -> Iterator[str]:
-    trouble = deserialize(evaluation.trouble)
+    trouble = deserialize(evaluation.error)
     if trouble is not None and evaluation.state is EvaluationState.FAILED:
         yield words.plain(trouble)
 
@@ -288,7 +288,7 @@ def _must_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator
 def _gate_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator[str]:
     if not evaluation.is_gate:
         return
-    if evaluation.is_taken:
+    if evaluation.is_deployed:
         yield words("evaluation.taken")
         return
     # What else was in use when it ended is not known any more; that it was is what is left.
@@ -376,7 +376,7 @@ def outcome_of(answer: EvaluationAnswer, words: Words) -> str:
         return words("evaluation.answer.done", score=answer.scores.get("score"))
     if answer.state is AnswerState.FAILED and answer.text.strip():
         return words("evaluation.answer.cut")
-    is_empty = isinstance(deserialize(answer.trouble), EmptyAnswer)
+    is_empty = isinstance(deserialize(answer.error), EmptyAnswer)
     return words("evaluation.answer.empty" if is_empty else f"evaluation.answer.{answer.state}")
 
 

@@ -120,7 +120,7 @@ async def requested_evaluation(request: Request, records: Records) -> Evaluation
         workspace=request.id,
         assistant=request.assistant.id,
         place=request.place,
-        start=request.idempotency_key,
+        idempotency_key=request.idempotency_key,
         asked_by=request.by,
         state=EvaluationState.ESTIMATED,
         model=model.name,

@@ -35,7 +35,7 @@ async def finish_evaluation(
     made = await report.make(store, evaluation, hosts)
     state = EvaluationState.DONE
     if evaluation.state is EvaluationState.STOPPING:
-        is_final = bool(evaluation.trouble.get(FINAL))
+        is_final = bool(evaluation.error.get(FINAL))
         state = EvaluationState.FAILED if is_final else EvaluationState.STOPPED
     over = replace(evaluation, state=state)
     async with store.writing() as records:
@@ -43,17 +43,17 @@ async def finish_evaluation(
         own = evaluation.workspace, evaluation.id
         await records.evaluations.mark_outcome_unknown(*own, everybody)
         await records.evaluation_gaps.mark_outcome_unknown(*own)
-        is_taken = evaluation.is_gate and await _may_deploy(over, made, records)
+        is_deployed = evaluation.is_gate and await _may_deploy(over, made, records)
         if not await records.evaluations.change(
             *own,
             when=_ENDING,
             state=state,
             report=report.dump(made),
             finished_at=at,
-            is_taken=is_taken,
+            is_deployed=is_deployed,
         ):
             return
-        if is_taken:
+        if is_deployed:
             await _deploy(evaluation, records, at)
         await records.audit.add(
             evaluation.workspace, None, f"evaluation.{state}", at=at, evaluation=evaluation.id
@@ -82,7 +82,7 @@ async def _deploy(evaluation: Evaluation, records: Records, at: datetime) -> Non
         by=evaluation.asked_by,
         at=at,
         after=evaluation.against,
-        called=None if new.address == evaluation.model else new.address,
+        served_name=None if new.address == evaluation.model else new.address,
     )
     await records.audit.add(
         evaluation.workspace, evaluation.asked_by, "model.used", at=at, model=evaluation.model

@@ -81,7 +81,7 @@ async def begin_after(
         workspace=job.workspace,
         assistant=job.assistant,
         place=job.place,
-        start=f"job:{job.start}",
+        idempotency_key=f"job:{job.idempotency_key}",
         asked_by=job.asked_by,
         state=EvaluationState.CONFIRMED,
         model=ModelName(job.model or ""),
@@ -226,7 +226,7 @@ async def _contender(
     shots = assistant.few_shot
     if model is None:
         return Contender(kind, name, assistant.chat_host, name, shots)
-    return Contender(kind, name, model.host, model.called or name, shots)
+    return Contender(kind, name, model.host, model.served_name or name, shots)
 
 
 async def _taught(

@@ -132,7 +132,7 @@ class _Sums:
         self.states[answer.state] += 1
         if answer.state is not AnswerState.DONE:
             self.counts["cut"] += bool(answer.text.strip())
-            self.counts["silent"] += isinstance(deserialize(answer.trouble), EmptyAnswer)
+            self.counts["silent"] += isinstance(deserialize(answer.error), EmptyAnswer)
             return
         found = answer.scores
         self.scores[answer.number] = _number(found.get("score"))

@@ -310,7 +310,7 @@ class EvaluationRunner:
             await write(records)
             if is_over_it:
                 await records.evaluations.change(
-                    evaluation.workspace, evaluation.id, when=_TO_ASK, trouble={}
+                    evaluation.workspace, evaluation.id, when=_TO_ASK, error={}
                 )
             if self._is_news(evaluation, now) or is_over_it:
                 await tell_run(records, evaluation, notices.STATUS, at=now)
@@ -334,10 +334,10 @@ class EvaluationRunner:
         pause.until = until or now + timedelta(seconds=wait)
         pauses[call.of.host] = pause
         log.warning("An evaluation has to wait", extra={"id": evaluation.id, "why": error.key})
-        changes: dict[str, object] = {"trouble": serialize(error)}
+        changes: dict[str, object] = {"error": serialize(error)}
         if until is None and now - pause.since > GIVE_UP:
             changes["state"] = EvaluationState.STOPPING
-            changes["trouble"] = {**serialize(error), completion.FINAL: True}
+            changes["error"] = {**serialize(error), completion.FINAL: True}
         async with self._store.writing() as records:
             await call.withdraw(records)
             await records.evaluations.change(

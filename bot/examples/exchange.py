@@ -85,7 +85,7 @@ async def exchange_of(
 
 def messages_of(turn: Turn) -> tuple[Source, ...]:
     """Where a question and its reply stand, as far as that is known."""
-    known = [one for one in (turn.asked_message, turn.message) if one is not None]
+    known = [one for one in (turn.question_message, turn.reply_message) if one is not None]
     return tuple(Source(turn.place.channel, one, turn.place.thread) for one in known)
 
 

@@ -72,7 +72,7 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         workspace=request.id,
         evaluation=evaluation.id,
         place=request.place,
-        start=request.idempotency_key,
+        idempotency_key=request.idempotency_key,
         asked_by=request.by,
         state=EvaluationState.ESTIMATED,
         against=against,

@@ -10,7 +10,7 @@ from bot.domain import AssistantId, Canary, CanaryId, WorkspaceId
 
 class Canaries(Protocol):
     async def add(self, workspace: WorkspaceId, canary: Canary) -> Canary:
-        """The given id is ignored. One with the same `start` is returned instead of a second."""
+        """The given id is ignored. One with the same key is returned instead of a second."""
         ...
 
     async def get(self, workspace: WorkspaceId, canary: CanaryId) -> Canary: ...

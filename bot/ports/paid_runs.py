@@ -48,7 +48,7 @@ class Runs(Protocol[Priced]):
     """Runs of one kind, each priced before it is confirmed."""
 
     async def add(self, workspace: WorkspaceId, run: Priced) -> Priced:
-        """The given id is ignored. One with the same `start` is returned instead of a second."""
+        """The given id is ignored. One with the same key is returned instead of a second."""
         ...
 
     async def get(self, workspace: WorkspaceId, run: int) -> Priced: ...

@@ -148,7 +148,7 @@ class RemoteJob:
     error_code: str | None = None
     error_message: str | None = None
     error_param: str | None = None
-    resolved: Mapping[str, object] = field(default_factory=dict)
+    resolved_hyperparameters: Mapping[str, object] = field(default_factory=dict)
     estimated_finish: datetime | None = None
     created_at: datetime | None = None
     result_files: tuple[str, ...] = ()

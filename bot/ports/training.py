@@ -89,7 +89,7 @@ class Snapshots(Protocol):
 
 class Jobs(Protocol):
     async def add(self, workspace: WorkspaceId, job: Job) -> Job:
-        """The given id is ignored. A job with the same `start` is returned instead of a second.
+        """The given id is ignored. A job with the same key is returned instead of a second.
 
         An estimate gets a number of its own; it counts as a job once it is confirmed.
         """
@@ -243,7 +243,9 @@ class Models(Protocol):
         """When their hosts will take them away, as dates."""
         ...
 
-    async def call(self, workspace: WorkspaceId, name: ModelName, called: ModelName | None) -> None:
+    async def set_served_name(
+        self, workspace: WorkspaceId, name: ModelName, served_name: ModelName | None
+    ) -> None:
         """What its host calls it from now on."""
         ...
 
@@ -270,7 +272,7 @@ class Deployments(Protocol):
         by: UserId,
         at: datetime,
         after: ModelName | None,
-        called: ModelName | None = None,
+        served_name: ModelName | None = None,
     ) -> Deployment:
         """`after` is what a rollback of this one goes back to; None is the base."""
         ...

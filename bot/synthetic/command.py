@@ -119,7 +119,7 @@ def _asked_for(request: Request, deps: Dependencies) -> SyntheticRun:
         workspace=request.id,
         assistant=assistant.id,
         place=request.place,
-        start=request.idempotency_key,
+        idempotency_key=request.idempotency_key,
         asked_by=request.by,
         state=EvaluationState.ESTIMATED,
         kind=_kind(request),

@@ -105,14 +105,14 @@ async def _ended(notice: Notice, job: Job, records: Records, words: Words) -> Ca
     saved = await _tokens_saved(job, records)
     evaluation = await records.evaluations.of_job(job.workspace, job.id)
     is_asked = evaluation is not None and evaluation.is_gate
-    is_in_use = job.use_when_done and job.trouble is None and not is_asked
+    is_in_use = job.use_when_done and job.error_message is None and not is_asked
     made = await records.models.find(job.workspace, job.model) if job.model else None
     lines = [words("ended.model", model=made.display_name if made else job.model)]
     state = "evaluating" if is_asked else "in_use" if is_in_use else "not_in_use"
     lines.append(words(f"ended.{state}"))
-    if job.trouble_code == BY_HAND:
-        lines.append(words("ended.by_hand", page=job.trouble, model=job.model))
-    elif job.trouble:
+    if job.error_code == BY_HAND:
+        lines.append(words("ended.by_hand", page=job.error_message, model=job.model))
+    elif job.error_message:
         why = notices.trouble_text(job, words, in_full=in_full)
         lines.append(words("ended.not_answering", why=why))
     if is_overfitting(measures):
@@ -253,7 +253,7 @@ def _status_lines(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
     if job.seconds_left is not None and not job.phase.is_over:
         said.append(words("job.left", time=notices.time_text(job.seconds_left, words)))
     lines = [" · ".join(said)]
-    if job.trouble and not job.phase.is_over:
+    if job.error_message and not job.phase.is_over:
         why = notices.trouble_text(job, words, in_full=in_full)
         lines.append(words("job.waiting", why=why))
     if job.requested_action is not None and not job.phase.is_over:
@@ -301,7 +301,7 @@ def _more(job: Job, measures: Sequence[StepMetrics], words: Words) -> tuple[Butt
 
 def _quoting(job: Job, words: Words, in_full: bool) -> list[Button]:
     """For curators, where the card does not say all that the host did."""
-    if in_full or job.trouble == notices.trouble_text(job, words, in_full=False):
+    if in_full or job.error_message == notices.trouble_text(job, words, in_full=False):
         return []
     return [Button(words("button.quote"), f"job.quote:{job.id}")]
 
@@ -310,13 +310,13 @@ def _why(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
     """Why a job ended badly, in plain words, and in full in the host's own."""
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
-    key = f"trouble.{job.trouble_code}"
+    key = f"trouble.{job.error_code}"
     trouble = notices.trouble_text(job, words, in_full=in_full) or words("trouble.unsaid")
     if words.has(key):
         return (words(key, message=trouble),)
-    if job.trouble_code is None or not in_full:
+    if job.error_code is None or not in_full:
         return (trouble,)
-    return (words("trouble.host", message=trouble, code=job.trouble_code),)
+    return (words("trouble.host", message=trouble, code=job.error_code),)
 
 
 def _facts(job: Job, words: Words, checkpoints: Sequence[str]) -> list[tuple[str, str]]:
@@ -345,7 +345,7 @@ def _resolved(job: Job, name: str, words: Words) -> str:
     asked = getattr(job.hyperparameters, name)
     if asked is not None:
         return f"{asked:g}"
-    became = job.resolved.get(name)
+    became = job.resolved_hyperparameters.get(name)
     return words("auto") if became in (None, "auto") else words("auto.became", value=became)
 
 

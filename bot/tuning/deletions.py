@@ -97,7 +97,9 @@ async def _forget_files(host: HostName | None, record: JobRecord, hosts: Hosts) 
         jobs = await records.jobs.list_expiring()
     now = record.clock.now()
     for job in jobs:
-        if not is_at(job.host, host, hosts) or (job.next_look is not None and job.next_look > now):
+        if not is_at(job.host, host, hosts) or (
+            job.next_poll_at is not None and job.next_poll_at > now
+        ):
             continue
         try:
             await _forget_files_of(job, record, hosts.get(job.host))
@@ -111,7 +113,7 @@ async def _forget_files_of(job: Job, record: JobRecord, host: Host) -> None:
     if job.attempted_at is not None:
         if record.may_lag(job, host):
             return
-        known |= await _files_of_start(job.start, host)
+        known |= await _files_of_start(job.idempotency_key, host)
     await _delete_files(known, host)
     gone = dict.fromkeys(("training_file", "validation_file", "requested_action", "attempted_at"))
     async with record.store.writing() as records:
@@ -184,7 +186,7 @@ async def _is_removed(cleanup: RemoteCleanup, hosts: Hosts) -> bool:
 
 async def _remove(cleanup: RemoteCleanup, host: Host) -> None:
     # By its name too: an upload may have been under way when it was given up.
-    files = {*cleanup.files, *await _files_of_start(cleanup.start, host)}
+    files = {*cleanup.files, *await _files_of_start(cleanup.idempotency_key, host)}
     jobs = [cleanup.host_job] if cleanup.host_job is not None else []
     if not jobs and files:
         # One may have just been made from these files.
@@ -192,9 +194,9 @@ async def _remove(cleanup: RemoteCleanup, host: Host) -> None:
     for job in jobs:
         await _cancel(job, host)
     await _delete_files(files, host)
-    await serving.take_down(host, start=cleanup.start)
+    await serving.take_down(host, idempotency_key=cleanup.idempotency_key)
     for model in cleanup.models:
-        await serving.take_down(host, start=None, called=model)
+        await serving.take_down(host, idempotency_key=None, served_name=model)
         await _delete_model(model, host)
 
 
@@ -249,7 +251,9 @@ async def _delete_with_checkpoints(one: Undoable, host: Host, record: JobRecord)
         if model is None:
             return
         job = await records.jobs.get(one.workspace, model.job) if model.job is not None else None
-    await serving.take_down(host, start=job.start if job else None, called=model.called)
+    await serving.take_down(
+        host, idempotency_key=job.idempotency_key if job else None, served_name=model.served_name
+    )
     await _delete_model(name, host)
     left = {each.name for each in await host.models()}
     async with record.store.writing() as records:

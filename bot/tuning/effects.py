@@ -119,7 +119,7 @@ async def _is_stopped(record: JobRecord, job: Job) -> bool:
     async with record.store.reading() as records:
         forbidden = await records.snapshots.count_forbidden(job.workspace, job.snapshot)
     if forbidden:
-        await record.end(job, Phase.ABANDONED, trouble_code="permission")
+        await record.end(job, Phase.ABANDONED, error_code="permission")
     return bool(forbidden)
 
 
@@ -135,10 +135,10 @@ async def _upload(record: JobRecord, job: Job, host: PaidHost, split: Split, fie
     if await _is_stopped(record, job):
         return None
     part = "training" if split is Split.TRAIN else "validation"
-    name = f"attune-{job.start}-{part}.jsonl"
+    name = f"attune-{job.idempotency_key}-{part}.jsonl"
     file = None
     if job.attempted_at is not None:
-        file = await _find_file(host, job.start, part)
+        file = await _find_file(host, job.idempotency_key, part)
         if file is None and record.may_lag(job, host):
             return await record.look_again(job, host)
     if file is None:
@@ -188,7 +188,7 @@ async def find_job(host: Host, training_file: str) -> RemoteJob | None:
 
 def _job_request(job: Job) -> JobRequest:
     return JobRequest(
-        start=job.start,
+        start=job.idempotency_key,
         base=job.base,
         training_file=job.training_file or "",
         validation_file=job.validation_file,
@@ -218,10 +218,10 @@ async def _follow(record: JobRecord, job: Job, host: Host, seen: JobSnapshot) ->
             raise ModelUnnamed(host=host.name)
         await _trained(record, job, remote, host, news)
     elif remote.status in _BAD_ENDS:
-        why = {"trouble_code": remote.error_code, "trouble": remote.error_message}
+        why = {"error_code": remote.error_code, "error_message": remote.error_message}
         details = {"param": remote.error_param}
         end = _BAD_ENDS[remote.status]
-        await record.end(job, end, **{**news, **why, "trouble_details": details})
+        await record.end(job, end, **{**news, **why, "error_details": details})
     else:
         await _goes_on(record, job, remote, host, news)
 
@@ -267,8 +267,8 @@ async def _news(
     async with record.store.writing() as records:
         await records.jobs.add_events(job.workspace, job.id, events)
     news = {"status": remote.status, **_progress(events)}
-    if remote.resolved:
-        news["resolved"] = remote.resolved
+    if remote.resolved_hyperparameters:
+        news["resolved_hyperparameters"] = remote.resolved_hyperparameters
     if remote.result_files:
         news["result_files"] = remote.result_files
     return {**news, "seconds_left": _seconds_left(job, remote, news, record.clock.now())}
@@ -335,14 +335,14 @@ async def _goes_on(
         changes["is_late"] = True
     if remote.status in NOT_YET_RUNNING and _waited(job, now) > record.limits.job:
         why = retries.trouble(NotBegun(host=host.name))
-        return await record.give_up(job, trouble_code=None, **why)
+        return await record.give_up(job, error_code=None, **why)
     if remote.status not in _GOING_ON:
         is_new = job.status != remote.status or news.get("step", job.step) != job.step
-        known = replace(job, trouble_details={}) if is_new else job
+        known = replace(job, error_details={}) if is_new else job
         if now - retries.unknown_since(known, now=now) > record.limits.job:
             why = retries.trouble(StateUnknown(host=host.name, message=remote.status))
-            return await record.give_up(job, trouble_code=None, **why)
-        changes["trouble_details"] = retries.unknown_status(known, now=now)
+            return await record.give_up(job, error_code=None, **why)
+        changes["error_details"] = retries.unknown_status(known, now=now)
     poll = host.profile.poll_seconds
     # A cancel that was asked of the host is not asked again in a hurry.
     is_hurried = (
@@ -404,26 +404,26 @@ async def _warm_up(record: JobRecord, job: Job, host: PaidHost) -> None:
     model, profile = ModelName(job.model or ""), host.profile
     if profile.serving is Serving.BY_HAND:
         page = profile.serving_page or host.name
-        return await _succeed(record, job, called=None, trouble=page, trouble_code=BY_HAND)
+        return await _succeed(record, job, served_name=None, error_message=page, error_code=BY_HAND)
     limit = _LONGEST_WARM_UP if profile.serving is Serving.AT_ONCE else _LONGEST_DEPLOYING
     now = record.clock.now()
     is_given_up = now - (job.finished_at or now) > limit
     try:
-        name = f"attune-{job.start}"
-        called = await host.serve(job.host_job or "", model, base=job.base, name=name)
-        if called is None:
+        name = f"attune-{job.idempotency_key}"
+        served_name = await host.serve(job.host_job or "", model, base=job.base, name=name)
+        if served_name is None:
             if is_given_up:
                 raise HostTimeout(host=host.name)
             return await record.postpone(job, seconds=profile.poll_seconds)
-        await _await_first_word(host, called)
+        await _await_first_word(host, served_name)
     except HostError as error:
         if not is_given_up:
             raise
-        return await _succeed(record, job, called=None, **retries.trouble(error))
+        return await _succeed(record, job, served_name=None, **retries.trouble(error))
     if profile.serving is Serving.BY_CALL:
         async with record.store.writing() as records:
             await serving.tell_serving(records, job, host, at=now)
-    return await _succeed(record, job, called=None if called == model else called)
+    return await _succeed(record, job, served_name=None if served_name == model else served_name)
 
 
 async def _await_first_word(host: PaidHost, model: ModelName) -> None:
@@ -437,21 +437,21 @@ async def _await_first_word(host: PaidHost, model: ModelName) -> None:
 
 
 async def _succeed(
-    record: JobRecord, job: Job, *, called: ModelName | None, **changes: object
+    record: JobRecord, job: Job, *, served_name: ModelName | None, **changes: object
 ) -> None:
     """Keep the models and deploy the new one, in the transaction that ends the job."""
-    changes = {"trouble": None, "trouble_details": {}, **changes}
+    changes = {"error_message": None, "error_details": {}, **changes}
     at = record.clock.now()
     async with record.store.writing() as records:
-        is_tainted = await _keep_models(records, job, called=called, at=at)
-        if changes["trouble"] is None:
-            await _evaluate_or_deploy(records, job, called=called, at=at)
+        is_tainted = await _keep_models(records, job, served_name=served_name, at=at)
+        if changes["error_message"] is None:
+            await _evaluate_or_deploy(records, job, served_name=served_name, at=at)
         changes["requested_action"] = RequestedAction.FORGET if is_tainted else None
         await record.write_end(records, job, Phase.SUCCEEDED, **changes)
 
 
 async def _keep_models(
-    records: Records, job: Job, *, called: ModelName | None, at: datetime
+    records: Records, job: Job, *, served_name: ModelName | None, at: datetime
 ) -> bool:
     """The model and its checkpoints; marked, and True, where a row was erased meanwhile."""
     assistant = await records.assistants.get(job.workspace, job.assistant)
@@ -469,13 +469,13 @@ async def _keep_models(
         parent=job.base,
         job=job.id,
         created_at=at,
-        called=called,
+        served_name=served_name,
         label=f"{assistant.name} {number}",
     )
     for checkpoint in await records.jobs.checkpoints(job.workspace, job.id):
         if checkpoint.model != job.model:
             kind = ModelKind.CHECKPOINT
-            kept = replace(tuned, name=checkpoint.model, kind=kind, called=None, label=None)
+            kept = replace(tuned, name=checkpoint.model, kind=kind, served_name=None, label=None)
             await records.models.add(job.workspace, kept)
     await records.models.add(job.workspace, tuned)
     is_tainted = bool(await records.snapshots.count_forbidden(job.workspace, job.snapshot))
@@ -485,7 +485,7 @@ async def _keep_models(
 
 
 async def _evaluate_or_deploy(
-    records: Records, job: Job, *, called: ModelName | None, at: datetime
+    records: Records, job: Job, *, served_name: ModelName | None, at: datetime
 ) -> None:
     """The evaluation is compared with what is in use before; as a gate it decides what is after."""
     is_gate = job.use_when_done and job.use_if_better
@@ -493,10 +493,12 @@ async def _evaluate_or_deploy(
     if evaluation is not None:
         await tell_run(records, evaluation, evaluation_notices.STATUS, at=at)
     if job.use_when_done and (evaluation is None or not is_gate):
-        await _deploy(records, job, called=called, at=at)
+        await _deploy(records, job, served_name=served_name, at=at)
 
 
-async def _deploy(records: Records, job: Job, *, called: ModelName | None, at: datetime) -> None:
+async def _deploy(
+    records: Records, job: Job, *, served_name: ModelName | None, at: datetime
+) -> None:
     current = await records.deployments.current(job.workspace, job.assistant)
     await records.deployments.add(
         job.workspace,
@@ -506,6 +508,6 @@ async def _deploy(records: Records, job: Job, *, called: ModelName | None, at: d
         by=job.asked_by,
         at=at,
         after=current.model if current else None,
-        called=called,
+        served_name=served_name,
     )
     await records.audit.add(job.workspace, job.asked_by, "model.used", at=at, model=job.model)

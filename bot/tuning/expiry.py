@@ -223,8 +223,8 @@ def _line(name: ModelName, models: Mapping[ModelName, Model]) -> Iterable[ModelN
     while at is not None and at not in seen:
         seen[at] = None
         model = models.get(at)
-        if model is not None and model.called:
-            seen[model.called] = None
+        if model is not None and model.served_name:
+            seen[model.served_name] = None
         at = model.parent if model else None
     return seen
 

@@ -54,7 +54,7 @@ async def delete_file(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         job = await records.jobs.get(request.id, job_id(number))
     host = deps.hosts.get(job.host)
-    sent = {one.id async for one in host.files() if one.is_of(job.start)}
+    sent = {one.id async for one in host.files() if one.is_of(job.idempotency_key)}
     if file not in sent | set(_known_files(job)):
         raise NotFound(noun="file", name=file)
     if not job.phase.is_over:
@@ -129,12 +129,14 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
         model = await _model(request, handle, records)
         await _refuse_answering(request, model, records)
         job = await records.jobs.get(request.id, model.job) if model.job is not None else None
-    if shown != stamp_of(model.called):
+    if shown != stamp_of(model.served_name):
         raise Outdated(problem=request.words("button.outdated"))
     host = deps.hosts.get(model.host)
-    await serving.take_down(host, start=job.start if job else None, called=model.called)
+    await serving.take_down(
+        host, idempotency_key=job.idempotency_key if job else None, served_name=model.served_name
+    )
     async with deps.store.writing() as records:
-        await records.models.call(request.id, model.name, None)
+        await records.models.set_served_name(request.id, model.name, None)
         await records.audit.add(
             request.id, request.by, "model.undeployed", at=request.now, model=model.name
         )
@@ -176,7 +178,7 @@ async def _file_lines(
     known = {file: job for job in jobs for file in _known_files(job)}
     seen = set()
     async for file in host.files():
-        named = (job for job in jobs if file.is_of(job.start))
+        named = (job for job in jobs if file.is_of(job.idempotency_key))
         job = known.get(file.id) or next(named, None)
         if job is not None:
             seen.add(file.id)
@@ -217,12 +219,12 @@ async def _deployment_lines(
 ) -> AsyncIterator[ListingRow]:
     if host.profile.serving is not Serving.BY_CALL:
         return
-    words, starts = request.words, {job.id: job.start for job in own.jobs}
+    words, starts = request.words, {job.id: job.idempotency_key for job in own.jobs}
     made = [one for one in own.models if one.kind is ModelKind.TUNED and one.job is not None]
     for one in await host.deployments():
         for model in made:
             start = starts.get(model.job) if model.job is not None else None
-            if not serving.is_of(one, start=start, called=model.called):
+            if not serving.is_of(one, idempotency_key=start, served_name=model.served_name):
                 continue
             price = one.dollars_an_hour or host.price(model.parent or model.name).hosting
             notes = [words("hosted.deployment"), host.name, one.status]
@@ -234,7 +236,7 @@ async def _deployment_lines(
 async def _stamp(request: Request, model: Model, records: Records) -> str:
     """Of what answers in place of the model, and of what is known of the model itself."""
     current = await records.deployments.current(request.id, model.assistant)
-    return stamp_of(current.id if current else 0, model.called, model.is_tainted)
+    return stamp_of(current.id if current else 0, model.served_name, model.is_tainted)
 
 
 async def _model(request: Request, handle: str, records: Records) -> Model:

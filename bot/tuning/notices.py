@@ -80,10 +80,14 @@ def fact(name: str, value: str, words: Words) -> Fact:
 
 def trouble_text(job: Job, words: Words, *, in_full: bool) -> str | None:
     """Attune's own sentence in the reader's language; the host's own words only in full."""
-    error = deserialize(job.trouble_details)
+    error = deserialize(job.error_details)
     if error is not None:
         return words.error(error) if in_full else words.plain(error)
-    return job.trouble if in_full or not job.trouble else words("host.plain", host=job.host)
+    return (
+        job.error_message
+        if in_full or not job.error_message
+        else words("host.plain", host=job.host)
+    )
 
 
 def may_quote(notice: Notice) -> bool:

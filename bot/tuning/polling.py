@@ -67,7 +67,7 @@ class JobPoller:
             *(self._advance(job) for job in alone), *(self._advance_all(one) for one in batches)
         )
         due = await deletions.delete_due(host, self._record, self._hosts)
-        waits = [self._seconds_until(job.next_look) for job in await self._open_at(host)]
+        waits = [self._seconds_until(job.next_poll_at) for job in await self._open_at(host)]
         waits += [] if due is None else [self._seconds_until(due)]
         return min(waits) if waits else None
 
@@ -97,7 +97,7 @@ class JobPoller:
                 return
             with self._claim(job):
                 fresh = await self._record.read(job)
-                if fresh is None or (seen is None and self._seconds_until(fresh.next_look) > 0):
+                if fresh is None or (seen is None and self._seconds_until(fresh.next_poll_at) > 0):
                     return
                 await self._try_step(fresh, seen)
 
@@ -119,7 +119,7 @@ class JobPoller:
         except NotFound as error:
             with contextlib.suppress(NotFound):
                 await self._record.end(
-                    job, Phase.FAILED, trouble_code="host_gone", **retries.trouble(error)
+                    job, Phase.FAILED, error_code="host_gone", **retries.trouble(error)
                 )
         except Exception:
             log.exception("A job could not be advanced", extra={"job": job.id})
@@ -133,9 +133,9 @@ class JobPoller:
             return None
         if retries.is_final(fresh, error):
             code = "vanished" if fresh.phase is Phase.WATCHING else error.details.get("code")
-            return await record.give_up(fresh, trouble_code=code, **retries.trouble(error))
+            return await record.give_up(fresh, error_code=code, **retries.trouble(error))
         if retries.is_exhausted(fresh, error, record.limits, now=now):
-            return await record.give_up(fresh, trouble_code=None, **retries.trouble(error))
+            return await record.give_up(fresh, error_code=None, **retries.trouble(error))
         poll = self._hosts.get(job.host).profile.poll_seconds
         is_unknown = isinstance(error, HostTimeout | HostServerError)
         log.warning(
@@ -238,8 +238,8 @@ async def _listed(host: Host, wanted: set[str]) -> tuple[dict[str, RemoteJob], i
 
 def _has_news(job: Job, remote: RemoteJob, now: datetime) -> bool:
     is_late = effects.is_unusually_long(job, remote.status, now)
-    return remote.status != job.status or job.trouble is not None or is_late
+    return remote.status != job.status or job.error_message is not None or is_late
 
 
 def _is_due(job: Job, now: datetime) -> bool:
-    return job.next_look is None or job.next_look <= now
+    return job.next_poll_at is None or job.next_poll_at <= now

@@ -86,16 +86,16 @@ def wait(job: Job, error: AttuneError, *, poll_seconds: float) -> float:
 
 def trouble(error: AttuneError) -> dict[str, object]:
     """The fields of a job that name a failure: in English, and to be worded in any language."""
-    return {"trouble": error.sentence, "trouble_details": serialize(error)}
+    return {"error_message": error.sentence, "error_details": serialize(error)}
 
 
 def cleared_failure() -> dict[str, object]:
-    return {"trouble": None, "trouble_details": {}, "attempts": 0}
+    return {"error_message": None, "error_details": {}, "attempts": 0}
 
 
 def repeated_failure(job: Job, error: AttuneError, *, now: datetime) -> dict[str, object]:
     """The failure, with how often and since when in a row."""
-    known = job.trouble_details
+    known = job.error_details
     kept = {name: known[name] for name in (_UNKNOWN_SINCE,) if name in known}
     details = {
         **serialize(error),
@@ -104,14 +104,14 @@ def repeated_failure(job: Job, error: AttuneError, *, now: datetime) -> dict[str
         _TIMES: _times(job, error),
     }
     return {
-        "trouble": error.sentence,
-        "trouble_details": details,
+        "error_message": error.sentence,
+        "error_details": details,
         "attempts": job.attempts + 1,
     }
 
 
 def unknown_status(job: Job, *, now: datetime) -> dict[str, object]:
-    """`trouble_details` of a job whose host reports a status that is not of the protocol."""
+    """`error_details` of a job whose host reports a status that is not of the protocol."""
     return {_UNKNOWN_SINCE: unknown_since(job, now=now).isoformat()}
 
 
@@ -122,11 +122,11 @@ def unknown_since(job: Job, *, now: datetime) -> datetime:
 
 def _times(job: Job, error: AttuneError) -> int:
     """How often in a row it was this kind of error, this one included."""
-    known = job.trouble_details.get(_TIMES)
-    is_same = job.trouble_details.get("error") == type(error).__name__
+    known = job.error_details.get(_TIMES)
+    is_same = job.error_details.get("error") == type(error).__name__
     return known + 1 if is_same and isinstance(known, int) else 1
 
 
 def _since(job: Job, name: str, now: datetime) -> datetime:
-    value = job.trouble_details.get(name)
+    value = job.error_details.get(name)
     return datetime.fromisoformat(value) if isinstance(value, str) else now

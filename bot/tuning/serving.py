@@ -19,17 +19,22 @@ SERVING = "model.serving"
 """The notice that a deployed model costs money by the hour."""
 
 
-def is_of(one: RemoteDeployment, *, start: str | None, called: ModelName | None = None) -> bool:
+def is_of(
+    one: RemoteDeployment, *, idempotency_key: str | None, served_name: ModelName | None = None
+) -> bool:
     """Whether it is the deployment of that start: Attune names each after its start."""
-    return one.name == called or (start is not None and f"attune-{start}" in one.name)
+    is_of_start = idempotency_key is not None and f"attune-{idempotency_key}" in one.name
+    return is_of_start or one.name == served_name
 
 
-async def take_down(host: Host, *, start: str | None, called: ModelName | None = None) -> None:
+async def take_down(
+    host: Host, *, idempotency_key: str | None, served_name: ModelName | None = None
+) -> None:
     """Whatever stands ready of that start, also what was never seen to be ready."""
     if host.profile.serving is not Serving.BY_CALL:
         return
     for one in await host.deployments():
-        if is_of(one, start=start, called=called):
+        if is_of(one, idempotency_key=idempotency_key, served_name=served_name):
             with contextlib.suppress(HostNotFound):
                 await host.undeploy(one.name)
 
@@ -58,7 +63,10 @@ def idle_facts(
     for model in models:
         job = jobs.get(model.job) if model.job is not None else None
         ready = [
-            one for one in standing if job and is_of(one, start=job.start, called=model.called)
+            one
+            for one in standing
+            if job
+            and is_of(one, idempotency_key=job.idempotency_key, served_name=model.served_name)
         ]
         if job is None or not ready:
             continue
@@ -91,5 +99,5 @@ async def word_serving(notice: Notice, records: Records, words: Words) -> Drawn 
 
 
 def stop_button(model: Model, words: Words) -> Button:
-    action = f"model.undeploy:{stamp_of(model.called)}:{model.name[-HANDLE_LENGTH:]}"
+    action = f"model.undeploy:{stamp_of(model.served_name)}:{model.name[-HANDLE_LENGTH:]}"
     return Button(words("button.undeploy"), action, is_danger=True)

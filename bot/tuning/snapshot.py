@@ -180,10 +180,10 @@ def _without_weight(message: object) -> object:
 
 async def failed_example(job: Job, records: Records) -> Example | None:
     """The example of the row that a failed job's host complains of; None where it names none."""
-    number = row_number(job.trouble or "")
+    number = row_number(job.error_message or "")
     if job.phase is not Phase.FAILED or number is None:
         return None
-    is_held_out = job.trouble_details.get("param") == "validation_file"
+    is_held_out = job.error_details.get("param") == "validation_file"
     side = Split.VALIDATION if is_held_out else Split.TRAIN
     left = number
     async for row in records.snapshots.rows(job.workspace, job.snapshot, side):

@@ -316,7 +316,7 @@ def _job(request: Request, plan: TrainingPlan, estimate: Estimate, frozen: Snaps
         workspace=request.id,
         assistant=request.assistant.id,
         snapshot=frozen,
-        start=request.idempotency_key,
+        idempotency_key=request.idempotency_key,
         place=request.place,
         asked_by=request.by,
         host=plan.host.name,

@@ -42,7 +42,7 @@ handlers = Handlers()
 _VISIBLE = frozenset(
     (
         *("phase", "status", "requested_action", "step", "total_steps", "train_loss", "valid_loss"),
-        *("trouble", "seconds_left"),
+        *("error_message", "seconds_left"),
     )
 )
 """Fields of a job that its status message shows."""
@@ -98,7 +98,7 @@ class ActionRule:
 
 
 BY_HAND = "by_hand"
-"""`trouble_code` of a model that somebody has to deploy by hand; `trouble` is the page for it."""
+"""`error_code` of a model that somebody deploys by hand; `error_message` is the page for it."""
 NOT_YET_RUNNING = ("validating_files", "queued")
 _BEFORE_MODEL = (*BEFORE_JOB, Phase.WATCHING)
 _OVER = tuple(phase for phase in Phase if phase.is_over)
@@ -164,7 +164,7 @@ async def _request_action(request: Request, action: RequestedAction, deps: Depen
             raise NotNow(problem=words("job.so_already", id=job.id, state=_state(request, job)))
         if action is RequestedAction.RESUME:
             deps.hosts.paid(job.host, request.workspace)
-        changes = {"requested_action": action, "next_look": request.now}
+        changes = {"requested_action": action, "next_poll_at": request.now}
         if not await records.jobs.change(
             request.id, job.id, when=ACTIONS[action].phases, **changes
         ):
@@ -224,16 +224,16 @@ class JobRecord:
         A requested action is cleared only if it is still the one that `job` had.
         """
         now, changes = self.clock.now(), dict(changes)
-        next_look = now + timedelta(seconds=wait)
+        next_poll_at = now + timedelta(seconds=wait)
         phase = changes.get("phase")
         when = sources_of(phase) if isinstance(phase, Phase) else OPEN_PHASES
         async with self.store.writing() as records:
             fresh = await records.jobs.get(job.workspace, job.id)
             if fresh.requested_action is not job.requested_action:
                 changes.pop("requested_action", None)
-                next_look = now
+                next_poll_at = now
             await records.jobs.change(
-                job.workspace, job.id, when=when, next_look=next_look, **changes
+                job.workspace, job.id, when=when, next_poll_at=next_poll_at, **changes
             )
             if tell and _is_visible(fresh, changes):
                 await notices.tell_status(records, job, at=now)
@@ -245,13 +245,13 @@ class JobRecord:
 
         One of which another action was requested meanwhile keeps its time: that comes first.
         """
-        next_look = self.clock.now() + timedelta(seconds=seconds)
+        next_poll_at = self.clock.now() + timedelta(seconds=seconds)
         by_action: dict[RequestedAction | None, list[JobId]] = defaultdict(list)
         for job in jobs:
             by_action[job.requested_action].append(job.id)
         async with self.store.writing() as records:
             for action, ids in by_action.items():
-                await records.jobs.postpone(ids, requested_action=action, until=next_look)
+                await records.jobs.postpone(ids, requested_action=action, until=next_poll_at)
 
     async def end(self, job: Job, phase: Phase, **changes: object) -> None:
         async with self.store.writing() as records:
@@ -260,7 +260,7 @@ class JobRecord:
     async def give_up(self, job: Job, **changes: object) -> None:
         """Failed on our side; what may still run there ends once the host can be reached again."""
         files = tuple(file for file in (job.training_file, job.validation_file) if file)
-        left = RemoteCleanup(job.host, job.start, job.host_job, files, self.clock.now())
+        left = RemoteCleanup(job.host, job.idempotency_key, job.host_job, files, self.clock.now())
         async with self.store.writing() as records:
             if job.host_job is not None or job.attempted_at is not None:
                 await records.remote_cleanups.add(left)
@@ -272,7 +272,7 @@ class JobRecord:
         fresh = await records.jobs.get(job.workspace, job.id)
         changes = {
             "phase": phase,
-            "next_look": now,
+            "next_poll_at": now,
             "finished_at": job.finished_at or now,
             "requested_action": RequestedAction.FORGET,
             **changes,
@@ -320,7 +320,7 @@ class JobRecord:
             if (fresh.phase, fresh.requested_action) != (job.phase, job.requested_action):
                 raise JobChangedError
             await records.jobs.change(
-                job.workspace, job.id, when=(job.phase,), attempted_at=now, next_look=now
+                job.workspace, job.id, when=(job.phase,), attempted_at=now, next_poll_at=now
             )
 
     def may_lag(self, job: Job, host: Host) -> bool:

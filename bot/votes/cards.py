@@ -33,7 +33,7 @@ _LIKELY_SHARE = 0.7
 
 def order_of(evaluation: Evaluation, number: int) -> tuple[int, int]:
     """Which contender's answer is A and which is B: by chance, and always the same."""
-    drawn = hashlib.sha256(f"{evaluation.start}/{number}".encode()).digest()
+    drawn = hashlib.sha256(f"{evaluation.idempotency_key}/{number}".encode()).digest()
     return (1, 0) if drawn[0] & 1 else (0, 1)
 
 

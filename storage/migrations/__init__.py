@@ -14,7 +14,7 @@ from bot.errors import SettingsError
 from storage.database_engine import EngineRole, address_of, engine_for, reachable
 from storage.tables import metadata
 
-HEAD = "0032"
+HEAD = "0033"
 
 _versions = Table(
     "alembic_version",

@@ -270,11 +270,11 @@ class TestAssistants:
         assistant = await furnished(store)
 
         async with store.writing() as records:
-            await records.assistants.bind(HOME, Binding(GENERAL, assistant, always=False))
-            await records.assistants.bind(HOME, Binding(GENERAL, assistant, always=True))
+            await records.assistants.bind(HOME, Binding(GENERAL, assistant, answers_unasked=False))
+            await records.assistants.bind(HOME, Binding(GENERAL, assistant, answers_unasked=True))
             bindings = await records.assistants.bindings(HOME)
 
-            assert bindings == [Binding(GENERAL, assistant, always=True)]
+            assert bindings == [Binding(GENERAL, assistant, answers_unasked=True)]
             assert await records.assistants.unbind(HOME, GENERAL)
             assert not await records.assistants.unbind(HOME, GENERAL)
             assert await records.assistants.binding(HOME, GENERAL) is None
@@ -287,7 +287,7 @@ class TestAssistants:
         default = await furnished(store)
         async with store.writing() as records:
             bound = await records.assistants.add(HOME, an_assistant("Bea", is_default=False))
-            binding = Binding(GENERAL, bound.id, always=True)
+            binding = Binding(GENERAL, bound.id, answers_unasked=True)
             await records.assistants.bind(HOME, binding)
             for model in ("first", "second"):
                 deployment = await records.deployments.add(
@@ -667,8 +667,8 @@ class TestJobs:
             "phase": Phase.WATCHING,
             "place": Place(HOME, RANDOM, None),
             "requested_action": RequestedAction.CANCEL,
-            "resolved": {"n_epochs": 3},
-            "next_look": later(10),
+            "resolved_hyperparameters": {"n_epochs": 3},
+            "next_poll_at": later(10),
             "train_loss": 0.5,
             "model": TUNED,
         }
@@ -711,8 +711,8 @@ class TestJobs:
             rest = await records.jobs.page(HOME, before=newest[-1].id)
             other = await records.jobs.page(HOME, assistant=AssistantId(99))
 
-        assert [job.start for job in newest] == ["c", "b"]
-        assert [job.start for job in rest] == ["a"]
+        assert [job.idempotency_key for job in newest] == ["c", "b"]
+        assert [job.idempotency_key for job in rest] == ["a"]
         assert other == []
 
     async def test_only_what_is_confirmed_gets_the_next_number(self, store: Store) -> None:
@@ -786,7 +786,7 @@ class TestJobs:
 
             assert [job.phase for job in await records.jobs.list_expiring()] == [Phase.SUCCEEDED]
 
-    async def test_leavings_are_kept_until_they_are_gone(self, store: Store) -> None:
+    async def test_a_remote_cleanup_is_kept_until_it_is_done(self, store: Store) -> None:
         left = RemoteCleanup(HOST, "start-1", "ftjob-1", ("file-1", "file-2"), NOW)
         async with store.writing() as records:
             await records.remote_cleanups.add(left)
@@ -801,7 +801,7 @@ class TestJobs:
             await records.remote_cleanups.drop(kept.id)
             assert await records.remote_cleanups.due(now=later(99)) == []
 
-    async def test_leavings_outlive_every_workspace(self, store: Store) -> None:
+    async def test_a_remote_cleanup_outlives_every_workspace(self, store: Store) -> None:
         await furnished(store)
         async with store.writing() as records:
             await records.remote_cleanups.add(RemoteCleanup(HOST, "start-1", None, (), NOW))
@@ -944,7 +944,7 @@ class TestDeployments:
                     HOME, assistant, model=model, host=HOST, by=ANN, at=NOW, after=after
                 )
 
-            assert (last.model, last.after, last.by, last.since) == (TUNED, BASE, ANN, NOW)
+            assert (last.model, last.previous_model, last.by, last.since) == (TUNED, BASE, ANN, NOW)
             assert await records.deployments.current(HOME, assistant) == last
             history = await records.deployments.history(HOME, assistant)
             assert [each.model for each in history] == [TUNED, BASE]
@@ -969,9 +969,9 @@ class TestTurns:
             turn = await records.turns.add(HOME, a_turn(assistant))
 
             message = MessageId("300.1")
-            await records.turns.change(HOME, turn.id, message=message, state=TurnState.DONE)
+            await records.turns.change(HOME, turn.id, reply_message=message, state=TurnState.DONE)
 
-            told = replace(turn, message=message, state=TurnState.DONE)
+            told = replace(turn, reply_message=message, state=TurnState.DONE)
             assert await records.turns.by_message(HOME, GENERAL, message) == told
             with pytest.raises(TypeError):
                 await records.turns.change(HOME, turn.id, colour="red")
