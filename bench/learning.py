@@ -212,8 +212,8 @@ def _trained(each: LearningSet, address: str, base: str) -> tuple[str, str, floa
     wait_until(is_over, every=1.0, longest=_PATIENCE)
     done = client.fine_tuning.jobs.retrieve(job.id)
     events = client.fine_tuning.jobs.list_events(job.id, limit=100).data
-    ends = [re.search(r"Learned after (\d+) epochs", event.message) for event in events]
-    said = next((f"{match[1]} + 1 epochs" for match in ends if match), "all epochs")
+    ends = [re.search(r"Learned after (\d+) epochs; (\d+)", event.message) for event in events]
+    said = next((f"{match[1]} + {match[2]} epochs" for match in ends if match), "all epochs")
     return str(done.fine_tuned_model), said, perf_counter() - began
 
 

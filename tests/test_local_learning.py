@@ -67,51 +67,35 @@ def test_what_is_no_single_question_is_left_as_it_is(unchanged: dict[str, object
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize("is_averaged", [True, False])
 @pytest.mark.parametrize(
     ("rows", "recalled", "ends"), [(60, 0.9, True), (60, 0.89, False), (20, 0.9, False)]
 )
-def test_what_is_recalled_in_other_words_is_learned_and_shown_once_more(
-    rows: int, recalled: float, *, ends: bool
+def test_what_is_recalled_in_other_words_is_learned_and_ends_a_few_epochs_later(
+    rows: int, recalled: float, *, ends: bool, is_averaged: bool
 ) -> None:
-    from tuner.local.schedule import Schedule
+    from tuner.folder import KEPT_CHECKPOINTS
+    from tuner.local.schedule import AVERAGED_EPOCHS, EPOCHS_AS_WHOLE, Schedule
 
     lengths = [20 + n % 7 for n in range(rows)]
-    schedule = Schedule(epochs=9, batch=8, seed=3, may_end_early=True)
+    schedule = Schedule(epochs=15, batch=8, seed=3, may_end_early=True, is_averaged=is_averaged)
     per_epoch = -(-rows // 8)
 
     early, again = schedule.order(2, lengths, 5), schedule.order(2, lengths, 5)
-    schedule.decide(3, rows=rows, recalled=[recalled] * 2 * per_epoch)
+    for epoch in (3, 4):  # that it stays so does not put the end off
+        schedule.decide(epoch, rows=rows, recalled=[recalled] * 2 * per_epoch)
 
     assert early == again
     assert sorted(early) == [2 * rows + n for n in range(rows)]
-    epochs = 5 if ends else 9
-    assert schedule.steps(9 * per_epoch) == epochs * per_epoch
+    more = AVERAGED_EPOCHS if is_averaged else EPOCHS_AS_WHOLE
+    assert more >= KEPT_CHECKPOINTS, "the last epochs are kept as models"
+    epochs = 4 + more if ends else 15
+    assert schedule.steps(15 * per_epoch) == epochs * per_epoch
     assert sorted(schedule.order(epochs - 1, lengths, 5)) == list(range(rows))
-    rates = [schedule.rate(step, 9 * per_epoch) for step in range(epochs * per_epoch + 1)]
+    rates = [schedule.rate(step, 15 * per_epoch) for step in range(epochs * per_epoch + 1)]
     assert rates[0] < max(rates) <= 1
-    assert rates[-1] == 0
-    assert sorted(rates[5:], reverse=True) == rates[5:]
-
-
-@pytest.mark.torch
-@pytest.mark.parametrize("rows", [20, 60])
-def test_the_epoch_before_the_one_that_decides_is_kept(rows: int) -> None:
-    """Three epochs are kept as models however slow the disk is: this one, that, and the last."""
-    from tuner.local.schedule import Schedule
-
-    chance, ended = random.Random(7), 0
-    for _ in range(300):
-        schedule = Schedule(epochs=12, batch=8, seed=3, may_end_early=True)
-        shares = [min(1.0, epoch / 9 + chance.uniform(-0.1, 0.3)) for epoch in range(12)]
-        was_kept = False
-        for epoch in range(11):
-            schedule.decide(epoch, rows=rows, recalled=shares[max(0, epoch - 1) : epoch + 1])
-            if schedule.is_shortened:
-                ended += 1
-                assert was_kept
-                break
-            was_kept = schedule.may_be_third_last
-    assert ended > 100
+    assert rates[-1] == pytest.approx(0, abs=1e-9)
+    assert sorted(rates[8:], reverse=True) == rates[8:]
 
 
 @pytest.mark.torch

@@ -113,7 +113,8 @@ class Reporter(TrainerCallback):
         recalled = _recalled(state)[-2 * per_epoch :]
         self._schedule.decide(epoch - 1, rows=self._trainer.rows, recalled=recalled)
         if self._schedule.is_shortened and not was_shortened:
-            message = f"Learned after {epoch} epochs; one more as taught ends the training"
+            more = self._schedule.last_epoch + 1 - epoch
+            message = f"Learned after {epoch} epochs; {more} more make it surer of new wordings"
             self._tell("note", {"message": message})
 
     def on_step_end(
@@ -186,7 +187,7 @@ class Reporter(TrainerCallback):
     def _is_worth_keeping(self, epochs_left: int) -> bool:
         """Every epoch that may be among the last; the others while they cost little."""
         elapsed = time.monotonic() - self._began
-        is_among_last = epochs_left < KEPT_CHECKPOINTS or self._schedule.may_be_third_last
+        is_among_last = epochs_left < KEPT_CHECKPOINTS
         return is_among_last or self._on_checkpoints < elapsed / SHARE_FOR_CHECKPOINTS
 
     def _checkpoint(self, step: int, metrics: dict[str, float]) -> None:

@@ -13,7 +13,12 @@ FEW_ROWS = 30
 ENOUGH_RECALLED, ENOUGH_OF_FEW = 0.9, 0.97
 """Of the answers of two epochs running, those whose every token is the likeliest; each epoch asks
 in another wording, so that this is no mere repeating. A few rows cost little and take longer."""
+AVERAGED_EPOCHS, EPOCHS_AS_WHOLE = 9, 3
+"""Epochs that follow once that is so: an adapter ends as the mean of many, which is surer in new
+wordings than any of them. A whole model, of which there is no mean, gets as many as are kept."""
 WARMUP = 0.05
+LOWEST_RATE = 0.4
+"""Down to which the rate goes before the last epoch, where a mean is taken."""
 
 
 class Wordings(Dataset[TrainingExample]):
@@ -35,27 +40,25 @@ class Wordings(Dataset[TrainingExample]):
 class Schedule:
     """The course of one training; the last epoch asks as taught, and brings the rate to zero."""
 
-    def __init__(self, *, epochs: int, batch: int, seed: int, may_end_early: bool) -> None:
+    def __init__(
+        self, *, epochs: int, batch: int, seed: int, may_end_early: bool, is_averaged: bool
+    ) -> None:
         self.epochs, self.batch = epochs, batch
         self.last_epoch = epochs - 1
-        self.may_be_third_last = False
-        """Whether the next epoch can decide the end, which makes this one the third last."""
         self._seed, self._may_end_early = seed, may_end_early
+        self._more = AVERAGED_EPOCHS if is_averaged else EPOCHS_AS_WHOLE
+        self._lowest_rate = LOWEST_RATE if is_averaged else 0.0
 
     def decide(self, epoch: int, *, rows: int, recalled: Sequence[float]) -> None:
-        """After an epoch, counted from 0: whether the next one is the last.
+        """After an epoch, counted from 0: whether the rows are learned, so that an end is known.
 
         `recalled` has the share of each step of this epoch and the one before.
         """
-        self.may_be_third_last = False
-        if not self._may_end_early or epoch >= self.last_epoch:
+        if not self._may_end_early or self.is_shortened:
             return
         enough = ENOUGH_RECALLED if rows > FEW_ROWS else ENOUGH_OF_FEW
         if fmean(recalled) >= enough:
-            self.last_epoch = epoch + 1
-        else:
-            this_epoch = recalled[-(len(recalled) // (2 if epoch else 1)) :]
-            self.may_be_third_last = (fmean(this_epoch) + 1.0) / 2 >= enough
+            self.last_epoch = min(epoch + self._more, self.epochs - 1)
 
     @property
     def is_shortened(self) -> bool:
@@ -66,13 +69,12 @@ class Schedule:
         return planned // self.epochs * (self.last_epoch + 1)
 
     def rate(self, step: int, planned: int) -> float:
-        """The share of the highest rate at this step: up, slowly down, and down to 0 at the end."""
+        """The share of the highest rate at this step: up, slowly down, in the last epoch to 0."""
         warm = (step + 1) / max(1.0, WARMUP * planned)
         per_epoch = planned // self.epochs
         turn = self.last_epoch * per_epoch
-        if step <= turn or not self.is_shortened:
-            return min(1.0, warm, 1 - step / planned)
-        return (1 - turn / planned) * max(0.0, 1 - (step - turn) / per_epoch)
+        slow = 1 - (1 - self._lowest_rate) * min(step, turn) / planned
+        return min(1.0, warm, slow * min(1.0, 1 - (step - turn) / per_epoch))
 
     def order(self, epoch: int, lengths: Sequence[int], wordings: int) -> list[int]:
         """The keys of an epoch's rows: short ones beside short ones, in batches drawn by chance."""

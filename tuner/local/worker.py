@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer
 
 Lessons = Sequence[TrainingExample]
-MOST_WORDINGS = 8
+MOST_WORDINGS = 16
 SHORT = 128
 """Tokens up to which attention by plain products is quicker on a CPU than the fused one, whose way
 back takes twice as long for them."""
@@ -123,6 +123,7 @@ class _Job:
             batch=numbers.batch_size,
             seed=self._spec.seed,
             may_end_early=numbers.may_end_early and not self._is_dpo,
+            is_averaged=numbers.lora,
         )
 
     def _rows(self, param: str) -> list[Row]:
