@@ -29,7 +29,7 @@ def upgrade() -> None:
             for name in ("evaluation", "turn", "example")
         ),
     )
-    op.create_index("ix_evaluation_gaps_workspace_turn", "evaluation_gaps", ["workspace", "turn"])
+    op.create_index("ix_evaluation_gaps_turn", "evaluation_gaps", ["turn"])
     op.create_index(
         "ix_evaluation_gaps_workspace_example", "evaluation_gaps", ["workspace", "example"]
     )
