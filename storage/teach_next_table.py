@@ -43,5 +43,6 @@ evaluation_gaps = Table(
     foreign_key("turns", "turn"),
     foreign_key("examples", "example"),
 )
+Index(None, evaluation_gaps.c.workspace, evaluation_gaps.c.turn)
 Index(None, evaluation_gaps.c.turn)
 Index(None, evaluation_gaps.c.workspace, evaluation_gaps.c.example)

@@ -30,6 +30,7 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_evaluation_gaps_turn", "evaluation_gaps", ["turn"])
+    op.create_index("ix_evaluation_gaps_workspace_turn", "evaluation_gaps", ["workspace", "turn"])
     op.create_index(
         "ix_evaluation_gaps_workspace_example", "evaluation_gaps", ["workspace", "example"]
     )
