@@ -120,6 +120,7 @@ def test_a_job_that_cannot_be_started_fails_alone(own_tuner: Tuner) -> None:
 def test_a_killed_worker_is_replaced(own_tuner: Tuner, undisturbed: str) -> None:
     job = begin(own_tuner)
     killed = set()
+    until(lambda: bool(own_tuner.workers()))
 
     for steps in (0, 2500):
         own_tuner.await_steps(job, steps)
