@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from adapters.studio.differences import split_by_difference
@@ -95,3 +97,24 @@ def test_what_differs_is_marked_and_nothing_is_lost(
 
     assert "".join(piece for piece, _ in pieces) == text
     assert [piece for piece, differs in pieces if differs] == differing
+
+
+def test_no_more_is_marked_than_the_longest_common_subsequence_leaves() -> None:
+    chance = random.Random(1)
+    for _ in range(200):
+        ours, theirs = (chance.choices("abcd", k=chance.randint(1, 12)) for _ in range(2))
+        pieces = split_by_difference("".join(f" {one}" for one in ours), " ".join(theirs))
+        shared = "".join(text for text, differs in pieces if not differs).split()
+        assert len(shared) == longest_common(ours, theirs)
+        left = iter(theirs)
+        assert all(one in left for one in shared)
+
+
+def longest_common(ours: list[str], theirs: list[str]) -> int:
+    before = [0] * (len(theirs) + 1)
+    for one in ours:
+        row = [0]
+        for at, other in enumerate(theirs):
+            row.append(before[at] + 1 if one == other else max(row[at], before[at + 1]))
+        before = row
+    return before[-1]

@@ -288,6 +288,13 @@ async def test_what_is_cut_off_or_empty_is_no_answer_and_that_is_said(
     assert "too few questions were answered" in told
     assert f"12 answers {said}: {whose}" in told
     assert "12 answers are missing" in told
+    await scene.click("Answers as CSV")
+    (path,) = (scene.folder / "exports").glob("evaluation-1.csv")
+    rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8"), newline="")))
+    hit = [one for one in rows if one["contender"] == ("new" if "new" in whose else "base")]
+    assert {one["missing"] for one in hit} == {said.removeprefix("were ").partition(" ")[0]}
+    assert all("“sandbox”" in one["why"] for one in hit)
+    assert {one["missing"] for one in rows if one not in hit} == {""}
 
 
 async def test_too_little_held_out_is_no_reason_to_wait(scene: Scene) -> None:
@@ -402,7 +409,7 @@ async def test_the_examples_that_go_along_are_none_of_the_questions(scene: Scene
     assert not shown & texts
 
 
-async def test_a_stop_ends_it_soon_and_reports_what_was_answered(scene: Scene) -> None:
+async def test_a_stop_ends_it_soon_and_reports_what_was_answered(scene: Scene, desk: Desk) -> None:
     await train(scene, tuned_is_right)
     await scene.command("evaluate")
     scene.host.stops_after_first = True
@@ -420,6 +427,11 @@ async def test_a_stop_ends_it_soon_and_reports_what_was_answered(scene: Scene) -
     (newest, *_) = await evaluations(scene)
     assert newest.state is EvaluationState.STOPPED
     assert "It was stopped" in await scene.last()
+    exported = await desk.ask(ButtonClicked(f"evaluation.export:{newest.id}.jsonl"))
+    assert isinstance(exported, Document)
+    lines = [json.loads(one) for one in b"".join([c async for c in exported.chunks]).splitlines()]
+    assert len(lines) == newest.questions * len(newest.contenders)
+    assert Counter(one["missing"] for one in lines).keys() == {"lost", "not_asked"}
 
 
 def times_asked_now(host: FaultyHost) -> bool:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.deployments import rollback_button, spoken_name, use_button
 from bot.domain import (
-    AnswerState,
     Contender,
     ContenderKind,
     Deployment,
@@ -20,10 +19,10 @@ from bot.domain import (
     Notice,
     Role,
 )
-from bot.errors import EmptyAnswer, NotFound, deserialize
+from bot.errors import NotFound, deserialize
 from bot.evaluation import gate, questions
 from bot.evaluation.calls import progress
-from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load
+from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load, why_missing
 from bot.examples import must_answer
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
@@ -372,12 +371,8 @@ async def _columns(
 
 def outcome_of(answer: EvaluationAnswer, words: Words) -> str:
     """Its score, or why it has none."""
-    if answer.state is AnswerState.DONE:
-        return words("evaluation.answer.done", score=answer.scores.get("score"))
-    if answer.state is AnswerState.FAILED and answer.text.strip():
-        return words("evaluation.answer.cut")
-    is_empty = isinstance(deserialize(answer.error), EmptyAnswer)
-    return words("evaluation.answer.empty" if is_empty else f"evaluation.answer.{answer.state}")
+    why = why_missing(answer) or "done"
+    return words(f"evaluation.answer.{why}", score=answer.scores.get("score"))
 
 
 def _measured(

@@ -7,13 +7,16 @@ from collections.abc import AsyncIterator, Mapping
 
 from bot.commands import Handlers
 from bot.datasets import csv_line
-from bot.domain import Evaluation, EvaluationAnswer, EvaluationQuestion, Role
+from bot.domain import Contender, Evaluation, EvaluationAnswer, EvaluationQuestion, Role
+from bot.errors import deserialize
 from bot.evaluation.cards import visible_evaluation
 from bot.evaluation.questions import answered_pages, exchange
+from bot.evaluation.report import why_missing
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
 from bot.replies import Document, Reply
 from bot.request import Request
+from bot.words import Words
 
 handlers = Handlers()
 
@@ -30,33 +33,40 @@ _SCORES = (
 )
 _COLUMNS = (
     *("question", "example", "must_answer", "asked", "taught", "contender", "model", "state"),
-    *("answer", *_SCORES, "prompt_tokens", "completion_tokens", "first_text_seconds"),
+    *("missing", "why", "answer", *_SCORES),
+    *("prompt_tokens", "completion_tokens", "first_text_seconds"),
 )
 
 
 @handlers.button("evaluation.export", Role.CURATOR)
 async def export(request: Request, deps: Dependencies) -> Reply:
-    """A row for each answer; `ID.csv` or, a line of JSON each, `ID.jsonl`."""
+    """A row for each question and model; `ID.csv` or, a line of JSON each, `ID.jsonl`."""
     named, _, ending = request.argument.partition(".")
     async with deps.store.reading() as records:
         evaluation = await visible_evaluation(request, named, records)
-    rows = _rows(evaluation, deps.store)
+    rows = _rows(evaluation, deps.store, request.words)
     is_csv = ending == "csv"
     name = f"evaluation-{evaluation.id}.{'csv' if is_csv else 'jsonl'}"
     return Document(name, _csv(rows) if is_csv else _jsonl(rows), request.words("evaluation.file"))
 
 
-async def _rows(evaluation: Evaluation, store: Store) -> AsyncIterator[Mapping[str, object]]:
+async def _rows(
+    evaluation: Evaluation, store: Store, words: Words
+) -> AsyncIterator[Mapping[str, object]]:
     async for asked, answers in answered_pages(store, evaluation):
-        by_number = {question.number: question for question in asked}
-        for answer in answers:
-            yield _row(evaluation, by_number[answer.number], answer)
+        known = {(answer.number, answer.contender): answer for answer in answers}
+        for question in asked:
+            for index, who in enumerate(evaluation.contenders):
+                yield _row(who, question, known.get((question.number, index)), words)
 
 
 def _row(
-    evaluation: Evaluation, question: EvaluationQuestion, answer: EvaluationAnswer
+    who: Contender, question: EvaluationQuestion, answer: EvaluationAnswer | None, words: Words
 ) -> Mapping[str, object]:
-    who, pair = evaluation.contenders[answer.contender], exchange(question.row, "")
+    """`missing` is one of the words of `why_missing`, `why` what the host had to say about it."""
+    pair = exchange(question.row, "")
+    trouble = deserialize(answer.error) if answer else None
+    scores = answer.scores if answer else {}
     values = (
         question.number,
         question.example,
@@ -65,12 +75,14 @@ def _row(
         pair[1] if pair else "",
         who.kind.value,
         who.model,
-        answer.state.value,
-        answer.text,
-        *(answer.scores.get(name) for name in _SCORES),
-        answer.prompt_tokens,
-        answer.completion_tokens,
-        answer.first_text_seconds,
+        answer.state.value if answer else "",
+        why_missing(answer),
+        words.plain(trouble) if trouble else "",
+        answer.text if answer else "",
+        *(scores.get(name) for name in _SCORES),
+        answer.prompt_tokens if answer else None,
+        answer.completion_tokens if answer else None,
+        answer.first_text_seconds if answer else None,
     )
     return dict(zip(_COLUMNS, values, strict=True))
 

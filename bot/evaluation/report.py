@@ -106,6 +106,19 @@ class Report:
 _ADAPTER = TypeAdapter(Report)
 
 
+def why_missing(answer: EvaluationAnswer | None) -> str:
+    """`not_asked`, `asked`, `lost`, `failed`, `cut` or `empty`; empty text for a whole answer."""
+    if answer is None:
+        return "not_asked"
+    if answer.state is AnswerState.DONE:
+        return ""
+    if answer.state is not AnswerState.FAILED:
+        return answer.state.value
+    if answer.text.strip():
+        return "cut"
+    return "empty" if isinstance(deserialize(answer.error), EmptyAnswer) else "failed"
+
+
 def dump(report: Report) -> Mapping[str, object]:
     values: dict[str, object] = _ADAPTER.dump_python(report, mode="json")
     return values
@@ -130,9 +143,8 @@ class _Sums:
 
     def add(self, answer: EvaluationAnswer) -> None:
         self.states[answer.state] += 1
-        if answer.state is not AnswerState.DONE:
-            self.counts["cut"] += bool(answer.text.strip())
-            self.counts["silent"] += isinstance(deserialize(answer.error), EmptyAnswer)
+        if why := why_missing(answer):
+            self.counts[why] += 1
             return
         found = answer.scores
         self.scores[answer.number] = _number(found.get("score"))
@@ -274,7 +286,7 @@ def _of_contender(
         price_of_1000=None if price is None or not answered else price / answered * 1000,
         confusion=confusion_of(pairs, known) if known else None,
         interval=bootstrap(list(sums.scores.values())) if sums.scores else None,
-        silent=counts["silent"],
+        silent=counts["empty"],
         cut=counts["cut"],
     )
 
