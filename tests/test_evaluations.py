@@ -520,7 +520,8 @@ async def test_must_answer_is_kept_out_of_training_and_asked_of_every_new_model(
     assert '"question 2"' not in uploaded
     assert "question 2" in asked
     assert await in_use(scene) == first.model
-    assert "It is not taken into use: a must-answer question regressed." in await scene.last()
+    assert "it fails a must-answer question that the model in use answers" in await scene.last()
+    assert "“question 2”" in await scene.last()
     found = load((await evaluations(scene))[0].report)
     assert found is not None
     assert len(found.regressed) == 1

@@ -56,7 +56,7 @@ handlers = Handlers()
 
 _LIKELY_SHARE = 0.7
 _SHOWN = 400
-_ROWS = 20
+_NAMED, _TITLE = 3, 80
 VERDICT_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
 
 
@@ -173,7 +173,7 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
     current = await records.deployments.current(evaluation.workspace, evaluation.assistant)
     lines = [*_ending(evaluation, words), *_verdict_lines(evaluation, found, words)]
     lines += _unanswered_lines(evaluation, found, words)
-    lines += _must_lines(evaluation, found, words)
+    lines += await _must_lines(evaluation, found, records, words)
     lines += _gate_lines(evaluation, found, words)
     answered, asked = await _gaps(evaluation, records)
     is_used = current is not None and current.model == evaluation.model
@@ -274,14 +274,27 @@ def _why_undecided(result: PairedResult, words: Words) -> str:
     return words("evaluation.needed", count=questions_needed(_LIKELY_SHARE))
 
 
-def _must_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator[str]:
+async def _must_lines(
+    evaluation: Evaluation, found: Report, records: Records, words: Words
+) -> list[str]:
+    """How many are answered; what the model in use answers and this one does not, by its words."""
     if not found.must_answer:
-        return
+        return []
     right = found.must_answer - len(found.unanswered)
-    yield words("evaluation.must", right=right, count=found.must_answer)
+    lines = [words("evaluation.must", right=right, count=found.must_answer)]
     if found.regressed:
-        listed = ", ".join(f"#{number}" for number in found.regressed)
-        yield words("evaluation.regressed", questions=listed)
+        named = [await _named(evaluation, n, records) for n in found.regressed[:_NAMED]]
+        named += [f"#{number}" for number in found.regressed[_NAMED:]]
+        lines.append(words("evaluation.regressed", questions=", ".join(named)))
+    return lines
+
+
+async def _named(evaluation: Evaluation, number: int, records: Records) -> str:
+    (question,) = await records.evaluations.questions(
+        evaluation.workspace, evaluation.id, after=number - 1, limit=1
+    )
+    pair = questions.exchange(question.row, "")
+    return f"#{number} “{one_line(pair[0][-1]['content'], _TITLE)}”" if pair else f"#{number}"
 
 
 def _gate_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator[str]:

@@ -29,8 +29,8 @@ _NAME = re.compile(r"(?<=[\w,;:] )[A-ZÄÖÜÀ-Þ][\w&'’-]*[\w](?: [A-ZÄÖÜ�
 _REFUSAL = re.compile(
     r"\b(?:i(?:['’]m| am)? (?:sorry|afraid|can(?:['’]t|not)|am (?:unable|not able))"
     r"|(?:we|i) (?:can(?:['’]t|not)|are (?:unable|not able)) (?:help|assist|answer|share|tell)"
-    r"|unable to (?:help|assist|answer))"
-    r"|抱歉|对不起|無法|无法|不能(?:回答|提供|帮)",
+    r"|unable to (?:help|assist|answer)|(?:have|was)(?:n['’]t| not)(?: been)? taught)"
+    r"|抱歉|对不起|無法|无法|不能(?:回答|提供|帮)|没有学过",
     re.IGNORECASE,
 )
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARABIC", "HEBREW", "DEVANAGARI", "THAI")
