@@ -10,7 +10,7 @@ import pytest
 
 from bot.domain import ExampleState, Phase
 from bot.events import ButtonClicked, FormSubmitted
-from bot.private_text import PrivateText, find_private, mask_row, row_kinds
+from bot.private_text import PrivateText, find_private, id_numbers, mask_row, row_kinds
 from tests.private_text import SETS, clean, planted
 from tests.scene import SLACK, Scene
 
@@ -38,6 +38,16 @@ def test_nine_in_ten_are_found_and_hardly_a_clean_line_is_taken_for_one(
 
     assert len(missed) <= len(lines) // 10, missed
     assert len(false) <= 2, false
+
+
+def test_every_number_has_its_rules() -> None:
+    for number in id_numbers.NUMBERS:
+        assert not id_numbers.validator(number.module).is_valid("")
+
+
+@pytest.mark.parametrize("text", ["Barcode 0 12345 67890 5", "In 2025 came 512 345 678 people"])
+def test_a_number_with_another_meaning_is_no_phone(text: str) -> None:
+    assert list(find_private(text)) == []
 
 
 def test_a_number_is_a_card_only_by_its_check_digit() -> None:
@@ -177,6 +187,13 @@ async def test_a_workspace_may_demand_masks(scene: Scene) -> None:
         ("sort code 12-34-56", PrivateText.BANK),
         ("the password is hunter2", PrivateText.SECRET),
         ("sk-abcdefghijklmnopq1", PrivateText.SECRET),
+        ("gsk_" + "aB3dE5gH7jK9" * 4, PrivateText.SECRET),
+        ("export HOUSE_KEY=aB3dE5gH7jK9aB3dE5gH7jK9", PrivateText.SECRET),
+        ("PAN: ACUPA7085R", PrivateText.TAX),
+        ("RFC GODE561231GR8", PrivateText.TAX),
+        ("tel. 512 345 678", PrivateText.PHONE),
+        ("port 001a.2b3c.4d5e", PrivateText.ADDRESS),
+        ("jürgen@müller.example", PrivateText.EMAIL),
     ],
 )
 def test_the_shortest_of_each_kind_is_looked_at(text: str, kind: PrivateText) -> None:

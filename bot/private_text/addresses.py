@@ -12,12 +12,14 @@ from bot.private_text.finding import Finding, PrivateText
 _DOMAIN = re.compile(r"@([A-Za-z0-9À-ɏ-]{1,63}(?:\.[A-Za-z0-9À-ɏ-]{1,63}){1,8})")
 _LOCAL_PART = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-"
+    "äöüßÄÖÜáàâãåæçéèêëíìîïñóòôõøœúùûýÿąćęłńśźżčďěňřšťůžğışőű"
 )
 _LONGEST_LOCAL_PART = 64
 _IPV4 = re.compile(r"(?<![A-Za-z0-9_.-])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9_-]|\.\d)", re.ASCII)
 _IPV6 = re.compile(r"(?<![A-Za-z0-9_:.])[0-9A-Fa-f:]{6,39}(?![A-Za-z0-9_:])", re.ASCII)
 _MAC = re.compile(
-    r"(?<![A-Za-z0-9_:-])[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])",
+    r"(?<![A-Za-z0-9_:-])[0-9A-Fa-f]{2}(?:([:-])[0-9A-Fa-f]{2})(?:\1[0-9A-Fa-f]{2}){4}(?![\w:-])"
+    r"|(?<![\w.-])(?=[0-9.]{0,9}[A-Fa-f])[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}(?![\w-]|\.\w)",
     re.ASCII,
 )
 _HOST = re.compile(

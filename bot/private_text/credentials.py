@@ -51,6 +51,25 @@ _TOKEN = re.compile(
     r"|SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{30,60}"
     r"|npm_[A-Za-z0-9]{30,60}|hf_[A-Za-z0-9]{30,60}|pypi-[A-Za-z0-9_-]{40,255}"
     r"|dop_v1_[a-f0-9]{64}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|dapi[a-f0-9]{32}"
+    r"|gsk_[A-Za-z0-9]{40,60}|pplx-[A-Za-z0-9]{40,60}|xai-[A-Za-z0-9]{60,100}|pa-[A-Za-z0-9_-]{40,50}"
+    r"|r8_[A-Za-z0-9]{30,60}|tgp_v1_[A-Za-z0-9_-]{40,60}|nvapi-[A-Za-z0-9_-]{60,80}"
+    r"|tvly-[A-Za-z0-9-]{24,60}|jina_[A-Za-z0-9_-]{50,80}|pcsk_[A-Za-z0-9_]{40,90}"
+    r"|lsv2_(?:pt|sk)_[a-f0-9]{32}_[a-f0-9]{10}|phx_[A-Za-z0-9]{40,50}"
+    r"|lin_(?:api|oauth)_[A-Za-z0-9]{32,80}|ntn_[A-Za-z0-9]{40,60}|secret_[A-Za-z0-9]{40,60}"
+    r"|pat[A-Za-z0-9]{14}\.[a-f0-9]{64}|fig[dour]_[A-Za-z0-9_-]{36,60}"
+    r"|PMAK-[a-f0-9]{24}-[a-f0-9]{34}|sntry[us]_[A-Za-z0-9+/=_-]{40,400}"
+    r"|hv[sbr]\.[A-Za-z0-9_-]{24,300}|dp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9._-]{40,80}"
+    r"|glsa_[A-Za-z0-9]{32}_[a-f0-9]{8}|glc_[A-Za-z0-9+/=]{32,400}|NRAK-[A-Z0-9]{27}"
+    r"|EAA[A-Za-z0-9_-]{56,300}|sq0(?:atp|csp)-[A-Za-z0-9_-]{22,43}|sbp_[a-f0-9]{40}"
+    r"|sb_secret_[A-Za-z0-9_-]{24,60}|fm[12]_[A-Za-z0-9+/=_-]{40,900}|fo1_[A-Za-z0-9_-]{43}"
+    r"|sl\.(?:u\.)?[A-Za-z0-9_-]{60,1500}|HRKU-[A-Za-z0-9_-]{36,70}"
+    r"|AT[AC]TT3[A-Za-z0-9_=-]{100,300}|00[A-Za-z0-9_-]{40}"
+    r"|[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70}|key-[a-f0-9]{32}"
+    r"|re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24}|xkeysib-[a-f0-9]{64}-[A-Za-z0-9]{16}"
+    r"|dckr_pat_[A-Za-z0-9_-]{27}|rubygems_[a-f0-9]{48}|CFPAT-[A-Za-z0-9_-]{43}|pul-[a-f0-9]{40}"
+    r"|pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.=-]{32,64}|LTAI[A-Za-z0-9]{12,24}|AKID[A-Za-z0-9]{13,40}"
+    r"|bkua_[a-f0-9]{40}|CCIPAT_[A-Za-z0-9]{22}_[a-f0-9]{40}|AGE-SECRET-KEY-1[0-9A-Z]{58}"
+    r"|[MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,40}"
     r"|eyJ[A-Za-z0-9_-]{10,2000}\.eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{10,2000}"
     r")(?![A-Za-z0-9_-])",
     re.ASCII,
@@ -78,6 +97,10 @@ _NAMED_KEY = re.compile(
     r"(?:api[_ -]?key|secret(?:[_ -]?(?:access[_ -]?)?key)?|token|(?:access|private|auth)[_ -]?key"
     r"|bearer|credential|密钥|令牌)[\"']?"
     rf"(?:{_JOINT}|\s{{1,3}})[\"'“`]?([A-Za-z0-9_+/=.~-]{{20,256}})(?![A-Za-z0-9_+/=.~-])",
+    re.IGNORECASE,
+)
+_KEY = re.compile(
+    rf"(?:\b|_)key[\"']?{_JOINT}[\"'“`]?([A-Za-z0-9_+/=.~-]{{24,256}})(?![A-Za-z0-9_+/=.~-])",
     re.IGNORECASE,
 )
 # Only a piece like this is worth the way through all of detect-secrets.
@@ -115,9 +138,10 @@ def _named(text: str) -> Iterator[Finding]:
         end = match.end(1) - len(match[1]) + len(match[1].rstrip(".,;:?)"))
         if end - match.start(1) >= 6 and _has_letter_and_more(match[1]):
             yield Finding(PrivateText.SECRET, match.start(1), end)
-    for match in _NAMED_KEY.finditer(text):
-        if _has_letter_and_digit(match[1]):
-            yield Finding(PrivateText.SECRET, *match.span(1))
+    for pattern in (_NAMED_KEY, _KEY):
+        for match in pattern.finditer(text):
+            if _has_letter_and_digit(match[1]):
+                yield Finding(PrivateText.SECRET, *match.span(1))
 
 
 def _key_blocks(text: str) -> Iterator[Finding]:

@@ -40,7 +40,8 @@ _SORT_CODE = re.compile(r"sort code[ :=]{0,3}(?:is )?(\d\d-\d\d-\d\d)", re.IGNOR
 OTHER_NUMBER = re.compile(
     r"order|ticket|invoice|rechnung|bestell|kunden|订单|发票|单号|编号|快递|\bnr\.?|\bno\.|"
     r"\bid\b|\bsku|serial|tracking|version|build|isbn|issn|\bport|timestamp|注文|주문|\bcase\b|"
-    r"sum|lotto|score|seconds|row|commit|part|#|\bgps|article|artikel|account|konto|\bin ms",
+    r"sum|lotto|score|seconds|row|commit|part|#|\bgps|article|artikel|account|konto|\bin ms|"
+    r"barcode|\bean\b|\bupc\b|条码",
     re.IGNORECASE,
 )
 _BEFORE = 48
@@ -65,7 +66,7 @@ def _number(shape: str, module: str, words: str = "") -> _Number:
     return _Number(pattern, module, re.compile(words, re.IGNORECASE) if words else None)
 
 
-_NUMBERS = (
+NUMBERS = (
     _number(r"\d{17}[\dXx]", "cn.ric"),
     _number(r"[159][1-9]\d{6}[0-9A-HJ-NP-RTUWXY]{10}", "cn.uscc"),
     _number(r"\d{3}\.\d{3}\.\d{3}-\d{2}", "br.cpf"),
@@ -93,7 +94,7 @@ _NUMBERS = (
     _number(r"\d{3}-?\d{3}-?\d{2}-?\d{2}", "pl.nip", r"\bnip\b"),
     _number(r"\d{9}", "nl.bsn", r"\bbsn|burgerservice"),
     _number(r"\d{4}[ -]\d{4}[ -]\d{4}", "in_.aadhaar", r"aadhaar|uid"),
-    _number(r"[A-Z]{5}\d{4}[A-Z]", "in_.pan", r"\bpan\b"),
+    _number(r"\d{2}[A-Z]{5}\d{4}[A-Z]\d[A-Z0-9]{2}", "in_.gstin"),
     _number(r"\d{3}[- ]?\d{3}[- ]?\d{3}", "ca.sin", r"\bsin\b|social insurance"),
     _number(r"\d{3} ?\d{3} ?\d{2,3}", "au.tfn", r"\btfn|tax file"),
     _number(r"\d{2} ?\d{3} ?\d{3} ?\d{3}", "au.abn", r"\babn\b"),
@@ -105,6 +106,29 @@ _NUMBERS = (
     _number(r"\d{11}", "tr.tckimlik", r"kimlik|\btc\b"),
     _number(r"\d{13}", "ro.cnp", r"\bcnp\b"),
     _number(r"\d{10}|\d{12}", "ru.inn", r"инн"),
+    _number(r"[A-Z&Ñ]{3,4}\d{6}(?:[A-Z0-9]{3})?", "mx.rfc", r"\brfc\b"),
+    _number(r"\d{3} ?\d{3} ?\d{3}", "pt.nif", r"\bnif\b|contribuinte|\bnipc\b"),
+    _number(r"9\d{2}-[5-9]\d-\d{4}", "us.itin"),
+    _number(r"\d{7}[A-W][A-IW]?", "ie.pps", r"\bppsn?\b"),
+    _number(r"\d{6} ?\d{5}", "no.fodselsnummer", r"f[øo]dselsn|personnummer|\bfnr\b"),
+    _number(r"\d{11}", "hr.oib", r"\boib\b"),
+    _number(r"\d{10}", "bg.egn", r"\begn\b|егн"),
+    _number(r"\d{6}/\d{3,4}", "cz.rc"),
+    _number(r"\d{11}", "gr.amka", r"amka|αμκα"),
+    _number(r"\d{9}", "gr.vat", r"\bafm\b|αφμ"),
+    _number(r"\d{9}", "il.idnr", r"ת.?ז|teudat|תעודת"),
+    _number(r"[3-6]\d{10}", "lt.asmens", r"asmens"),
+    _number(r"[1-8]\d{10}", "ee.ik", r"isikukood"),
+    _number(r"\d{3}\.?\d{3}\.?\d{3}-?\d", "co.nit", r"\bnit\b"),
+    _number(r"\d{11}", "pe.ruc", r"\bruc\b"),
+    _number(r"\d{6}-\d{2}-\d{4}", "my.nric"),
+    _number(r"\d-?\d{4}-?\d{5}-?\d{2}-?\d", "th.pin", r"บัตร|citizen|national id"),
+    _number(r"\d{2}\.\d{3}\.\d{3}\.\d-\d{3}\.\d{3}", "id.npwp"),
+    _number(r"\d{2,3}-?\d{3}-?\d{3}", "nz.ird", r"\bird\b"),
+    _number(r"\d{3}-\d{2}-\d{5}", "kr.brn"),
+    _number(r"\d{10}", "ua.rntrc", r"рнокпп|\bіпн\b|\bинн\b"),
+    _number(r"\d{6}-?\d{4}", "is_.kennitala", r"kennitala"),
+    _number(r"[A-HJNPQRSUVW]\d{7}[0-9A-J]", "es.cif", r"\bcif\b"),
     _number(r"\d{13}", "za.idnr", r"id number|identity"),
     _number(
         r"(?:AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK)"
@@ -112,8 +136,10 @@ _NUMBERS = (
         "eu.vat",
     ),
 )
-_UNNAMED = tuple(number for number in _NUMBERS if number.words is None)
-_ANY_WORD = re.compile("|".join(one.words.pattern for one in _NUMBERS if one.words), re.IGNORECASE)
+_UNNAMED = tuple(number for number in NUMBERS if number.words is None)
+_ANY_WORD = re.compile("|".join(one.words.pattern for one in NUMBERS if one.words), re.IGNORECASE)
+# India's tax number has four digits only.
+_PAN = re.compile(r"\bPAN\b[^A-Z0-9]{1,12}(?:is )?([A-Z]{5}\d{4}[A-Z])(?![A-Za-z0-9])", re.ASCII)
 _INSURANCE = re.compile(
     rf"{_LEFT}[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]{_RIGHT}", re.ASCII
 )
@@ -121,6 +147,9 @@ _INSURANCE = re.compile(
 
 def find_id_numbers(text: str) -> Iterator[Finding]:
     """Cards, accounts, then tax and identity numbers."""
+    for match in _PAN.finditer(text):
+        if validator("in_.pan").is_valid(match[1]):
+            yield Finding(PrivateText.TAX, *match.span(1))
     for first, last in _regions(text):
         yield from _cards_and_ibans(text, first, last)
         yield from _tax_numbers(text, first, last)
@@ -157,11 +186,11 @@ def _tax_numbers(text: str, first: int, last: int) -> Iterator[Finding]:
     for match in _INSURANCE.finditer(text, first, last):
         yield Finding(PrivateText.TAX, *match.span())
     is_named = _ANY_WORD.search(text, max(0, first - _BEFORE), last) is not None
-    for number in _NUMBERS if is_named else _UNNAMED:
+    for number in NUMBERS if is_named else _UNNAMED:
         for match in number.shape.finditer(text, first, last):
             words = number.words
             is_meant = words is None or words.search(_before(text, match)) is not None
-            if is_meant and _validator(number.module).is_valid(match[0]):
+            if is_meant and validator(number.module).is_valid(match[0]):
                 yield Finding(PrivateText.TAX, *match.span())
 
 
@@ -170,7 +199,7 @@ def _before(text: str, match: re.Match[str]) -> str:
 
 
 @cache
-def _validator(module: str) -> _Validator:
+def validator(module: str) -> _Validator:
     found: _Validator = import_module(f"stdnum.{module}")
     return found
 
@@ -179,7 +208,7 @@ def _iban_length(text: str) -> int:
     """Characters that the account number takes, of words that may follow it; 0 for none."""
     compact = text.replace(" ", "")
     for length in range(min(_LONGEST_IBAN, len(compact)), _SHORTEST_IBAN - 1, -1):
-        if _validator("iban").is_valid(compact[:length].upper()):
+        if validator("iban").is_valid(compact[:length].upper()):
             return _reach(text, length)
     return 0
 

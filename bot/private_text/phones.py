@@ -18,8 +18,9 @@ _RUN = re.compile(
 _DATE = re.compile(
     r"(?:19|20)\d\d[-./ ]?[01]?\d[-./ ]?[0-3]?\d(?:\D|\Z)"
     r"|[0-3]?\d[./-][0-3]?\d[./-](?:\d\d){1,2}(?:\D|\Z)"
-    r"|\d{1,3}(?:[ .]\d{3}){2,5}\Z|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\Z|\d{1,7}\.\d+\Z"
+    r"|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\Z|\d{1,7}\.\d+\Z"
 )
+_THOUSANDS = re.compile(r"\d{1,3}(?:[ .]\d{3}){2,5}\Z")
 _NORTH_AMERICA = re.compile(r"\(?[2-9]\d\d\)?[ .-]{1,2}\d{3}[ .-]\d{4}\Z")
 _CHINA = re.compile(
     r"1[3-9]\d(?:[ -]?\d{4}){2}\Z|0\d{2,3}[ -]?\d{7,8}\Z|(?:400|800)-?\d{3,4}-?\d{3,4}\Z"
@@ -27,6 +28,7 @@ _CHINA = re.compile(
 _MEANT = re.compile(
     r"\btel|phone|\bcall|\bring\b|\bdial|mobile|mobil\b|móvil|\bcell|handy|\bfax|whatsapp|\bsms\b"
     r"|\btext (?:me|him|her|us)|reach|telefon|anruf|\bruf\b|erreich|durchwahl|appel|\btél|llam"
+    r"|\bbel\b|\bzadzwo|\btlf|\bpuh|\bτηλ|телефон|звон|\bтел|هاتف|טלפון|เบอร์|โทร|điện thoại"
     r"|电话|手机|座机|拨|打|联系|微信|電話|携帯|전화|\bon \Z|number is",
     re.IGNORECASE,
 )
@@ -34,6 +36,13 @@ _MEANT_AFTER = re.compile(
     r"\A.{0,6}(?:\w+'s (?:number|cell|mobile)|微信|\(tel|\(mob)", re.IGNORECASE
 )
 _REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "CN", "JP", "NL", "CH", "AT", "BR", "IN", "AU")
+# There, too, numbers without a leading zero are written in groups.
+_REGIONS_OF_GROUPS = (
+    *("PL", "PT", "CZ", "SK", "GR", "DK", "NO", "SE", "FI", "BE", "HU", "RO", "BG", "HR", "IE"),
+    *("RU", "UA", "TR", "IL", "MX", "AR", "CL", "CO", "PE", "KR", "TW", "HK", "SG", "ID", "VN"),
+    *("TH", "PH", "MY", "ZA", "NG", "KE", "EG", "AE", "SA", "NZ"),
+)
+_GROUPED_DIGITS = 9
 _BEFORE, _AFTER = 28, 24
 
 
@@ -56,13 +65,17 @@ def _is_phone(number: str, before: str, after: str) -> bool:
     is_meant = _MEANT.search(before) is not None or _MEANT_AFTER.search(after) is not None
     if OTHER_NUMBER.search(before) and not is_meant:
         return False
+    # Poland and Portugal write phone numbers as others write millions.
+    if _THOUSANDS.match(number) and not (is_meant and len(digits) == _GROUPED_DIGITS):
+        return False
     if number.startswith("00"):
         return _is_valid(f"+{digits[2:]}", None)
     if _NORTH_AMERICA.match(number) or _CHINA.match(number):
         return True
     has_groups = not number.isdigit()
     if (number.startswith("0") and has_groups) or is_meant:
-        return any(_is_valid(number, region) for region in _REGIONS)
+        more = _REGIONS_OF_GROUPS if has_groups and is_meant else ()
+        return any(_is_valid(number, region) for region in (*_REGIONS, *more))
     return False
 
 
