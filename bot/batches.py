@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from time import perf_counter
 from typing import TypeVar
 
@@ -25,8 +25,9 @@ BatchStep = Callable[[Records, int], Awaitable[int]]
 class BatchSize:
     """How many rows the next part may take: as many as take some twenty milliseconds.
 
-    Never fewer than `fewest`: on a machine that is busy with other things parts take long however
-    small they are, and each costs a transaction.
+    Of a part that is a transaction the commit counts too: where an index is written all over, it
+    takes as long as the changes. Never fewer than `fewest`: on a machine that is busy with other
+    things parts take long however small they are, and each costs a transaction.
     """
 
     def __init__(self, *, fewest: int = _FEWEST, most: int | None = None) -> None:
@@ -38,7 +39,19 @@ class BatchSize:
         """The time of a part decides the size of the next."""
         started = perf_counter()
         yield
-        took = perf_counter() - started
+        self._adapt(perf_counter() - started)
+
+    @asynccontextmanager
+    async def measure_transaction(self, store: Store) -> AsyncIterator[Records]:
+        """A transaction for one part; to wait for it is none of its time, and its commit is."""
+        async with AsyncExitStack() as stack:
+            records = await stack.enter_async_context(store.writing())
+            started = perf_counter()
+            yield records
+            await stack.aclose()
+            self._adapt(perf_counter() - started)
+
+    def _adapt(self, took: float) -> None:
         wanted = self.rows * min(2.0, max(0.5, _SECONDS / max(took, 1e-6)))
         self.rows = min(self._most, max(self._fewest, int(wanted)))
 
@@ -51,9 +64,8 @@ async def run_in_batches(part: BatchStep, store: Store, *, fewest: int = _FEWEST
     """
     size, total = BatchSize(fewest=fewest), 0
     while True:
-        async with store.writing() as records:
-            with size.measure_batch():
-                changed = await part(records, size.rows)
+        async with size.measure_transaction(store) as records:
+            changed = await part(records, size.rows)
         if not changed:
             return total
         total += changed

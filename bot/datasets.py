@@ -84,9 +84,8 @@ async def import_rows(
             NewExample(assistant, _method(r, method), state, r, Origin.IMPORT, text=row_text(r))
             for r in batch
         ]
-        async with store.writing() as records:
-            with size.measure_batch():
-                new = await records.examples.add_many(request.id, examples, at=request.now)
+        async with size.measure_transaction(store) as records:
+            new = await records.examples.add_many(request.id, examples, at=request.now)
         tally.new += new
         tally.known += len(batch) - new
     await end_import(tally, assistant, request, store)

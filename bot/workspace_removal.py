@@ -142,9 +142,8 @@ async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
     at, size = 0, BatchSize()
     while at >= 0:
         # Its own row goes last, so that an erasure that was cut off is taken up again.
-        async with store.writing() as records:
-            with size.measure_batch():
-                at = await records.workspaces.erase_part(workspace.id, first=at, limit=size.rows)
+        async with size.measure_transaction(store) as records:
+            at = await records.workspaces.erase_part(workspace.id, first=at, limit=size.rows)
     async with store.writing() as records:
         await tell(records, workspace, at=now, erase_after=timedelta(0))
     log.warning("A workspace is erased", extra=_extra(workspace))
