@@ -55,14 +55,16 @@ async def test_an_upload_arrives_row_by_row(fake: FaultyHost, host: OpenAIHost) 
     assert await host.read_file(file.id) == kept.content
 
 
+@pytest.mark.parametrize(("length", "rows"), [(100_000, 60), (2_600, 2_000)])
 async def test_an_upload_larger_than_memory_allows_arrives_whole(
-    fake: FaultyHost, host: OpenAIHost
+    fake: FaultyHost, host: OpenAIHost, length: int, rows: int
 ) -> None:
-    row = b'{"messages": "' + b"x" * 100_000 + b'"}'
+    """Also where its rows are shorter than the buffer of a file."""
+    row = b'{"messages": "' + b"x" * length + b'"}'
 
-    file = await host.upload("big.jsonl", (row for _ in range(60)))
+    file = await host.upload("big.jsonl", (row for _ in range(rows)))
 
-    assert fake.files[file.id].content == (row + b"\n") * 60
+    assert fake.files[file.id].content == (row + b"\n") * rows
 
 
 async def test_a_profile_may_ask_for_a_byte_order_mark(fake: FaultyHost) -> None:

@@ -41,4 +41,6 @@ def write_rows(spool: IO[bytes], lines: Iterable[bytes], *, byte_order_mark: boo
     for line in lines:
         spool.write(line.rstrip(b"\r\n") + b"\n")
         count += 1
+    # The length of the request is that of the file on disk, which misses what is still buffered.
+    spool.flush()
     return count
