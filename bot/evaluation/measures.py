@@ -44,18 +44,23 @@ def scores(reference: str, answer: str, *, is_refusal: bool = False) -> dict[str
     whether its shape is right.
     """
     refuses, should_refuse = is_refusal or refusal_in(answer), refusal_in(reference)
+    likeness = chrf(reference, answer)
     found: dict[str, object] = {
         "exact": words_of(reference) == words_of(answer),
-        "chrf": chrf(reference, answer),
+        "chrf": likeness,
         "length": _is_as_long(reference, answer),
         "language": script_of(reference) == script_of(answer),
         "refusal": refuses == should_refuse,
         "should_refuse": should_refuse,
         "voice": voice(answer),
     }
-    parts = [chrf(reference, answer)]
+    parts = [likeness]
     if wanted := facts(reference):
-        present = sum(_has_fact(answer, fact) for fact in wanted)
+        numbers, text = set(_numbers(answer)), answer.casefold()
+        present = sum(
+            fact in numbers if _NUMBER.fullmatch(fact) else fact.casefold() in text
+            for fact in wanted
+        )
         found |= {"facts_found": present, "facts": len(wanted)}
         parts.append(present / len(wanted))
     if (shape := json_shape(reference)) is not None:
@@ -119,12 +124,6 @@ def _numbers(text: str) -> Iterator[str]:
     """Without the separators of thousands: 1,200 is 1200."""
     for number in _NUMBER.findall(text):
         yield re.sub(r"[.,](?=\d{3}(?!\d))", "", number)
-
-
-def _has_fact(answer: str, fact: str) -> bool:
-    if _NUMBER.fullmatch(fact):
-        return fact in set(_numbers(answer))
-    return fact.casefold() in answer.casefold()
 
 
 def json_shape(text: str) -> object | None:
