@@ -67,15 +67,16 @@ def test_what_is_no_single_question_is_left_as_it_is(unchanged: dict[str, object
 
 
 @pytest.mark.torch
-@pytest.mark.parametrize("is_averaged", [True, False])
+@pytest.mark.parametrize(
+    ("is_averaged", "averaged", "more"), [(True, 5, 9), (True, 13, 3), (False, 0, 3)]
+)
 @pytest.mark.parametrize(
     ("rows", "recalled", "ends"), [(60, 0.9, True), (60, 0.89, False), (20, 0.9, False)]
 )
 def test_what_is_recalled_in_other_words_is_learned_and_ends_a_few_epochs_later(
-    rows: int, recalled: float, *, ends: bool, is_averaged: bool
+    rows: int, recalled: float, averaged: int, more: int, *, ends: bool, is_averaged: bool
 ) -> None:
-    from tuner.folder import KEPT_CHECKPOINTS
-    from tuner.local.schedule import AVERAGED_EPOCHS, EPOCHS_AS_WHOLE, Schedule
+    from tuner.local.schedule import Schedule
 
     lengths = [20 + n % 7 for n in range(rows)]
     schedule = Schedule(epochs=15, batch=8, seed=3, may_end_early=True, is_averaged=is_averaged)
@@ -83,12 +84,10 @@ def test_what_is_recalled_in_other_words_is_learned_and_ends_a_few_epochs_later(
 
     early, again = schedule.order(2, lengths, 5), schedule.order(2, lengths, 5)
     for epoch in (3, 4):  # that it stays so does not put the end off
-        schedule.decide(epoch, rows=rows, recalled=[recalled] * 2 * per_epoch)
+        schedule.decide(epoch, rows=rows, recalled=[recalled] * 2 * per_epoch, averaged=averaged)
 
     assert early == again
     assert sorted(early) == [2 * rows + n for n in range(rows)]
-    more = AVERAGED_EPOCHS if is_averaged else EPOCHS_AS_WHOLE
-    assert more >= KEPT_CHECKPOINTS, "the last epochs are kept as models"
     epochs = 4 + more if ends else 15
     assert schedule.steps(15 * per_epoch) == epochs * per_epoch
     assert sorted(schedule.order(epochs - 1, lengths, 5)) == list(range(rows))

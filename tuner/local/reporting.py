@@ -111,10 +111,12 @@ class Reporter(TrainerCallback):
             return
         was_shortened = self._schedule.is_shortened
         recalled = _recalled(state)[-2 * per_epoch :]
-        self._schedule.decide(epoch - 1, rows=self._trainer.rows, recalled=recalled)
+        self._schedule.decide(
+            epoch - 1, rows=self._trainer.rows, recalled=recalled, averaged=self._average.count
+        )
         if self._schedule.is_shortened and not was_shortened:
             more = self._schedule.last_epoch + 1 - epoch
-            message = f"Learned after {epoch} epochs; {more} more make it surer of new wordings"
+            message = f"Learned after {epoch} epochs; {more} more end the training"
             self._tell("note", {"message": message})
 
     def on_step_end(

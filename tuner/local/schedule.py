@@ -7,15 +7,15 @@ from statistics import fmean
 import torch
 from torch.utils.data import Dataset, Sampler
 
+from tuner.folder import KEPT_CHECKPOINTS
 from tuner.local.rendering import TrainingExample
 
 FEW_ROWS = 30
 ENOUGH_RECALLED, ENOUGH_OF_FEW = 0.9, 0.97
 """Of the answers of two epochs running, those whose every token is the likeliest; each epoch asks
 in another wording, so that this is no mere repeating. A few rows cost little and take longer."""
-AVERAGED_EPOCHS, EPOCHS_AS_WHOLE = 9, 3
-"""Epochs that follow once that is so: an adapter ends as the mean of many, which is surer in new
-wordings than any of them. A whole model, of which there is no mean, gets as many as are kept."""
+AVERAGED_EPOCHS = 14
+"""An adapter ends as the mean of so many epochs, surer of new wordings than any of them is."""
 WARMUP = 0.05
 LOWEST_RATE = 0.4
 """Down to which the rate goes before the last epoch, where a mean is taken."""
@@ -46,19 +46,20 @@ class Schedule:
         self.epochs, self.batch = epochs, batch
         self.last_epoch = epochs - 1
         self._seed, self._may_end_early = seed, may_end_early
-        self._more = AVERAGED_EPOCHS if is_averaged else EPOCHS_AS_WHOLE
-        self._lowest_rate = LOWEST_RATE if is_averaged else 0.0
+        self._is_averaged = is_averaged
 
-    def decide(self, epoch: int, *, rows: int, recalled: Sequence[float]) -> None:
+    def decide(self, epoch: int, *, rows: int, recalled: Sequence[float], averaged: int) -> None:
         """After an epoch, counted from 0: whether the rows are learned, so that an end is known.
 
-        `recalled` has the share of each step of this epoch and the one before.
+        `recalled` has the share of each step of this epoch and the one before; `averaged` epochs
+        are in the mean so far. At least the epochs that are kept as models follow.
         """
         if not self._may_end_early or self.is_shortened:
             return
         enough = ENOUGH_RECALLED if rows > FEW_ROWS else ENOUGH_OF_FEW
         if fmean(recalled) >= enough:
-            self.last_epoch = min(epoch + self._more, self.epochs - 1)
+            missing = AVERAGED_EPOCHS - averaged if self._is_averaged else 0
+            self.last_epoch = min(epoch + max(KEPT_CHECKPOINTS, missing), self.epochs - 1)
 
     @property
     def is_shortened(self) -> bool:
@@ -73,7 +74,8 @@ class Schedule:
         warm = (step + 1) / max(1.0, WARMUP * planned)
         per_epoch = planned // self.epochs
         turn = self.last_epoch * per_epoch
-        slow = 1 - (1 - self._lowest_rate) * min(step, turn) / planned
+        lowest = LOWEST_RATE if self._is_averaged else 0.0
+        slow = 1 - (1 - lowest) * min(step, turn) / planned
         return min(1.0, warm, slow * min(1.0, 1 - (step - turn) / per_epoch))
 
     def order(self, epoch: int, lengths: Sequence[int], wordings: int) -> list[int]:

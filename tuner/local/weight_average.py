@@ -17,13 +17,14 @@ class WeightAverage:
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._mean: dict[str, torch.Tensor] = {}
-        self._count = 0
+        self.count = 0
+        """Epochs in the mean."""
 
     def add(self) -> None:
-        self._count += 1
+        self.count += 1
         for name, weight in self._trained().items():
             if name in self._mean:
-                self._mean[name].lerp_(weight.detach(), 1 / self._count)
+                self._mean[name].lerp_(weight.detach(), 1 / self.count)
             else:
                 self._mean[name] = weight.detach().clone()
 
@@ -34,14 +35,14 @@ class WeightAverage:
                 weight.data.copy_(self._mean[name])
 
     def save(self, folder: Path) -> None:
-        save_file({**self._mean, COUNT: torch.tensor(self._count)}, folder / FILE)
+        save_file({**self._mean, COUNT: torch.tensor(self.count)}, folder / FILE)
 
     def load(self, folder: Path) -> None:
         """What `save` wrote; nothing where a version before this one saved."""
         if not (folder / FILE).exists():
             return
         found = load_file(folder / FILE)
-        self._count = int(found.pop(COUNT))
+        self.count = int(found.pop(COUNT))
         here = self._trained()
         self._mean = {name: mean.to(here[name].device) for name, mean in found.items()}
 
