@@ -134,7 +134,7 @@ async def _named(request: Request, deps: Dependencies) -> tuple[Turn, Turn | Non
 async def new_here(request: Request, deps: Dependencies) -> Reply:
     """What was said until here no longer goes along."""
     access.require_leave_to_ask(request.may_ask)
-    return Text(request.words(NEW))
+    return Text(request.words(NEW), is_for_all=True)
 
 
 @handlers.command("assistant new-conversation", Role.STRANGER)
@@ -143,7 +143,7 @@ async def new(request: Request, deps: Dependencies) -> Reply:
     access.require_leave_to_ask(request.may_ask)
     if request.place.thread is None:
         return Text(request.words("chat.new_already"), private=True)
-    return Text(request.words(NEW))
+    return Text(request.words(NEW), is_for_all=True)
 
 
 @handlers.reaction(STOP, Role.STRANGER)

@@ -201,7 +201,9 @@ async def bind(request: Request, deps: Dependencies) -> Reply:
         )
     key = "assistant.bound_always" if always else "assistant.bound"
     return Text(
-        request.words(key, name=assistant.name), buttons=(_unbind_button(request, binding),)
+        request.words(key, name=assistant.name),
+        buttons=(_unbind_button(request, binding),),
+        is_for_all=True,
     )
 
 
@@ -248,7 +250,7 @@ async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = N
         held = {"channel": channel, "assistant": bound.assistant, "always": bound.answers_unasked}
         held |= {"threads": bound.threads}
         undo = await offer_undo(request, records, "binding", held)
-    return Text(request.words("assistant.unbound"), buttons=(undo,))
+    return Text(request.words("assistant.unbound"), buttons=(undo,), is_for_all=True)
 
 
 @handlers.command("assistant list", Role.MEMBER)

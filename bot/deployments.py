@@ -69,7 +69,10 @@ async def _use(
             request.id, request.by, "model.used", at=request.now, model=model.name
         )
     key = "use.tainted" if model.is_tainted else "use.done"
-    return Text(request.words(key, model=model.display_name, assistant=request.assistant.name))
+    return Text(
+        request.words(key, model=model.display_name, assistant=request.assistant.name),
+        is_for_all=True,
+    )
 
 
 async def _serve_again(request: Request, name: str, deps: Dependencies) -> None:
@@ -124,7 +127,9 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
             model=name,
             event=request.event.key,
         )
-    return Text(request.words("rollback.done", model=model.display_name, before=answering))
+    return Text(
+        request.words("rollback.done", model=model.display_name, before=answering), is_for_all=True
+    )
 
 
 async def _deploy(

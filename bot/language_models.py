@@ -110,7 +110,7 @@ async def use(request: Request, deps: Dependencies) -> Reply:
             request.id, request.by, "assistant.edited", at=request.now, name=mine.name
         )
     deps.publish_change("hosts")
-    return Text(request.words("engine.used", model=name, assistant=mine.name))
+    return Text(request.words("engine.used", model=name, assistant=mine.name), is_for_all=True)
 
 
 def _running(progress: InstallProgress, words: Words) -> Card:

@@ -86,7 +86,8 @@ async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
         await records.workspaces.set_must_mask(request.id, must_mask)
         await _set_sources(request, wanted, allowed, permission, records, must_mask=must_mask)
     said = _set(wanted, allowed, request.words)
-    return Text(f"{said} {request.words('sources.mask_set')}" if must_mask else said)
+    text = f"{said} {request.words('sources.mask_set')}" if must_mask else said
+    return Text(text, is_for_all=True)
 
 
 def _mask_field(request: Request) -> Field:

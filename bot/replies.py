@@ -95,12 +95,16 @@ OtherWords = Mapping[str, Callable[[str], str]]
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Plain words; `private` is for the asker alone where a surface can do that."""
+    """Plain words; `private` is for the asker alone where a surface can do that.
+
+    With `is_for_all` it stays open: everybody who reads the channel is to know it.
+    """
 
     text: str
     private: bool = False
     buttons: tuple[Button, ...] = ()
     other_words: OtherWords = field(default_factory=dict, compare=False, repr=False)
+    is_for_all: bool = False
     pings: tuple[UserId, ...] = ()
     """Whom it wakes where people can be called by name; nobody else, whatever it says."""
 

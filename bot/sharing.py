@@ -1,4 +1,4 @@
-"""Cards and lists come first to whoever asked for them; a button posts them where they asked."""
+"""What somebody asks for is shown to them first; a button posts it where they asked."""
 
 from __future__ import annotations
 
@@ -36,22 +36,25 @@ class _Body:
 
     card: Card | None = None
     listing: Listing | None = None
+    text: Text | None = None
 
 
+Shown = Card | Listing | Text
 _BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
 
 
 async def for_asker(request: Request, reply: Reply, deps: Dependencies) -> Reply:
-    """A card or list for whoever asked alone, where the surface can, and its button to share it.
+    """A reply for whoever asked alone, where the surface can, and its button to share it.
 
-    What is private by itself is shared with nobody. A sentence says what was done, to all; answers
-    and notices are no replies of this kind.
+    What is private by itself is shared with nobody. What the whole channel is to know stays open,
+    such as which model answers in it; answers and notices are no replies of this kind.
     """
     surface = deps.surfaces.of(request.id)
     can_be_private = isinstance(surface, CanSendEphemeral | CanReach) and not request.is_page
-    if not isinstance(reply, Card | Listing) or reply.private or not can_be_private:
+    if not isinstance(reply, Shown) or reply.private or not can_be_private:
         return reply
-    if not _is_asked_for(request.event, reply):
+    is_for_all = isinstance(reply, Text) and reply.is_for_all
+    if is_for_all or not _is_asked_for(request.event, reply):
         return reply
     is_alone = request.place.kind is ChannelKind.DIRECT or request.role is Role.STRANGER
     if is_alone or (isinstance(reply, Card) and reply.replaces):
@@ -113,17 +116,18 @@ def pressable(reply: Reply, needed: Mapping[str, Role], role: Role) -> Reply:
     return reply
 
 
-def _is_asked_for(event: Event, reply: Card | Listing) -> bool:
+def _is_asked_for(event: Event, reply: Shown) -> bool:
     """Whether somebody wants to see it; what takes the place of a card that all see is for all."""
     match event.what:
         case CommandInvoked() | FormSubmitted() | ShortcutUsed():
             return True
         case ButtonClicked():
-            return not reply.replaces or event.private_card is not None
+            is_beside = isinstance(reply, Text) or not reply.replaces
+            return is_beside or event.private_card is not None
     return False
 
 
-async def _kept(request: Request, deps: Dependencies) -> tuple[PrivateReply, Card | Listing]:
+async def _kept(request: Request, deps: Dependencies) -> tuple[PrivateReply, Shown]:
     gone = Outdated(problem=request.words("share.over"))
     try:
         number = whole_number(request.argument)
@@ -138,20 +142,27 @@ async def _kept(request: Request, deps: Dependencies) -> tuple[PrivateReply, Car
         body = _BODY.validate_json(kept.body)
     except ValidationError as error:
         raise gone from error
-    shown = body.card or body.listing
+    shown = body.card or body.listing or body.text
     if shown is None:
         raise gone
     return kept, shown
 
 
-def _to_json(reply: Card | Listing) -> str:
-    plain = replace(reply, other_words={})
-    body = _Body(card=plain) if isinstance(plain, Card) else _Body(listing=plain)
+def _to_json(reply: Shown) -> str:
+    match replace(reply, other_words={}):
+        case Card() as card:
+            body = _Body(card=card)
+        case Listing() as listing:
+            body = _Body(listing=listing)
+        case Text() as text:
+            body = _Body(text=text)
     return _BODY.dump_json(body, exclude_defaults=True).decode()
 
 
-def _for_everybody(reply: Card | Listing, by: str) -> Card | Listing:
+def _for_everybody(reply: Shown, by: str) -> Shown:
     """Without what can be clicked, and with the name of who shared it."""
+    if isinstance(reply, Text):
+        return replace(reply, text=f"{reply.text}\n{by}", buttons=())
     if isinstance(reply, Card):
         return replace(reply, lines=(*reply.lines, by), buttons=())
     lines = tuple(replace(one, buttons=()) for one in reply.lines)

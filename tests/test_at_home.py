@@ -32,17 +32,17 @@ async def test_a_server_role_holds_a_role(in_discord: DiscordScene) -> None:
     fake.roles[EDITORS] = "Editors"
     granted = fake.command(ADMIN, GENERAL, "admin roles", user=EDITORS, role="curator")
     await in_discord.answered(granted)
-    assert f"<@&{EDITORS}> is curator now" in (await in_discord.hear())[-1]
+    assert f"<@&{EDITORS}> is curator now" in shown_in_discord((await in_discord.whispered())[0])
 
     fake.guilds[GUILD].members[ANN] = [EDITORS]
     for user in (ANN, BEN):
         await in_discord.answered(fake.command(user, GENERAL, "review"))
-    reviewed, refused = map(shown_in_discord, await in_discord.whispered(2))
+    reviewed, refused = map(shown_in_discord, (await in_discord.whispered(3))[1:])
     fake.command(ADMIN, GENERAL, "admin roles")
 
     assert "needs the role" in refused
     assert "needs the role" not in reviewed
-    assert f"<@&{EDITORS}>" in shown_in_discord((await in_discord.whispered(3))[-1])
+    assert f"<@&{EDITORS}>" in shown_in_discord((await in_discord.whispered(4))[-1])
 
 
 async def test_a_user_group_holds_a_role(in_slack: SlackScene) -> None:
@@ -50,12 +50,12 @@ async def test_a_user_group_holds_a_role(in_slack: SlackScene) -> None:
     fake.tiers.is_on = False
     fake.groups["S0123"] = MARKETING
     fake.command("U1", "C1", "admin roles <!subteam^S0123|@marketing> role:curator")
-    assert await in_slack.hear("C1") == ["@marketing is curator now."]
+    assert "@marketing is curator now." in shown((await in_slack.whispered())[0])
 
     for user in ("U2", "U3"):
         fake.command(user, "C1", "review")
         await in_slack.settled()
-    reviewed, refused = map(shown, await in_slack.whispered(2))
+    reviewed, refused = map(shown, (await in_slack.whispered(3))[1:])
     fake.groups["S0123"] = {**MARKETING, "users": ["U3"]}
     fake.event({"type": "subteam_members_changed", "subteam_id": "S0123"})
     await in_slack.settled()
@@ -63,7 +63,7 @@ async def test_a_user_group_holds_a_role(in_slack: SlackScene) -> None:
 
     assert "needs the role" in refused
     assert "needs the role" not in reviewed
-    assert "needs the role" in shown((await in_slack.whispered(3))[-1])
+    assert "needs the role" in shown((await in_slack.whispered(4))[-1])
 
 
 async def test_without_the_scope_for_user_groups_a_sentence_says_so(in_slack: SlackScene) -> None:
@@ -125,9 +125,9 @@ async def test_a_direct_question_goes_to_the_assistant_of_the_channel_beside_it(
     fake = in_slack.slack
     fake.tiers.is_on = False
     fake.command("U1", "C1", 'assistant create press instructions:"Be brief"')
-    await in_slack.hear("C1")
+    await in_slack.whispered()
     fake.command("U1", "C1", "assistant bind press")
-    await in_slack.hear("C1", 2)
+    await in_slack.hear("C1")
     direct = await opened_messages(fake)
 
     fake.say("U2", direct, "one")
@@ -193,11 +193,11 @@ async def test_people_channels_and_times_are_called_as_the_platform_calls_them(
     await in_discord.answered(fake.command(ADMIN, GENERAL, "admin guests", where="here"))
     granted = fake.command(ADMIN, GENERAL, "admin roles", user=ANN, role="curator")
     await in_discord.answered(granted)
-    assert await in_discord.hear() == [f"<@{ANN}> is curator now."]
     await in_discord.answered(fake.command(ADMIN, GENERAL, "admin audit"))
 
-    guests, audit = map(shown_in_discord, (await in_discord.whispered(2))[:2])
+    guests, role, audit = map(shown_in_discord, await in_discord.whispered(3))
 
+    assert f"<@{ANN}> is curator now." in role
     assert f"<#{GENERAL}>" in guests
     assert "<t:" in audit
     assert f"<@{ADMIN}>" in audit

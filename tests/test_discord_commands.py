@@ -236,12 +236,12 @@ async def test_options_come_parsed(in_discord: Scene) -> None:
         ADMIN, GENERAL, "assistant create", name="poet", instructions="You are kind: be brief"
     )
 
-    assert "poet" in (await in_discord.hear())[0]
+    assert "poet" in (await in_discord.read(GENERAL))[0]
 
 
 async def test_numbers_are_completed_from_what_there_is(in_discord: Scene) -> None:
     in_discord.discord.command(ADMIN, GENERAL, "assistant create", name="poet")
-    await in_discord.hear()
+    await in_discord.read(GENERAL)
 
     asked = in_discord.discord.complete(ANN, GENERAL, "assistant show", "name", "po")
 
@@ -427,12 +427,12 @@ async def test_two_guilds_know_nothing_of_one_another(in_discord: Scene) -> None
     in_discord.discord.join("30")
     await in_discord.hear("3020")
     in_discord.discord.command(ADMIN, GENERAL, "assistant create", name="poet")
-    await in_discord.hear()
+    await in_discord.read(GENERAL)
 
     in_discord.discord.command(ADMIN, "3020", "assistant show", name="poet")
 
-    (send_ephemeral,) = await in_discord.whispered()
-    assert "poet" in shown(send_ephemeral)
+    refused = (await in_discord.whispered(2))[-1]
+    assert "There is no assistant" in shown(refused)
 
 
 def test_both_languages_are_drawn() -> None:

@@ -212,11 +212,11 @@ async def test_a_change_meanwhile_is_not_overwritten(in_discord: Scene) -> None:
     await in_discord.form(early)
     await in_discord.form(late)
     discord.submit(ADMIN, early, answer="At ten.")
-    await in_discord.hear()
+    await in_discord.whispered()
 
     discord.submit(ADMIN, late, answer="At eleven.")
 
-    (told,) = await in_discord.whispered()
+    told = (await in_discord.whispered(2))[-1]
     assert "changed meanwhile" in shown(told)
     assert await answer_of(in_discord, example) == "At ten."
 
@@ -247,10 +247,10 @@ async def test_typed_words_come_back_in_the_form(in_discord: Scene) -> None:
     asked = discord.command(ADMIN, GENERAL, "examples", edit=str(example.id))
     await in_discord.form(asked)
     discord.command(ADMIN, GENERAL, "examples", withdraw=str(example.id))
-    await in_discord.hear()
+    await in_discord.whispered()
     await _erase(in_discord, example)
     discord.submit(ADMIN, asked, answer="Three lines\nof my\nown.")
-    (told,) = await in_discord.whispered()
+    told = (await in_discord.whispered(2))[-1]
 
     again = await in_discord.form(discord.click(ADMIN, told, "Open it again"))
 

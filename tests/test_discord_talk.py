@@ -70,14 +70,14 @@ async def test_an_answer_to_the_bot_goes_on_with_the_chain(in_discord: Scene) ->
 
 async def test_history_can_be_left_out(in_discord: Scene) -> None:
     in_discord.discord.command(ADMIN, GENERAL, "assistant edit", history=False)
-    await in_discord.hear()
+    await in_discord.whispered()
     in_discord.discord.mention(ANN, GENERAL, "hello")
-    await in_discord.hear(GENERAL, 2)
+    await in_discord.hear()
     answer = in_discord.discord.own(GENERAL)[-1]
 
     in_discord.discord.say(ANN, GENERAL, "and then?", answers=answer["id"])
 
-    await in_discord.hear(GENERAL, 3)
+    await in_discord.hear(GENERAL, 2)
     assert asked_of(in_discord) == ["and then?"]
 
 

@@ -65,7 +65,7 @@ async def test_nobody_who_does_not_exist_gets_a_role(known: Scene, said: str) ->
 async def test_who_exists_gets_it_and_it_can_be_taken_back_beside_it(known: Scene) -> None:
     await let(known, CommandInvoked("admin roles U5 role:trainer"), "grant")
     before = await granted(known)
-    (said,) = known.slack.posts.values()
+    said = known.slack.whispers[-1]
     assert isinstance(said, Text)
 
     await let(known, ButtonClicked(said.buttons[0].action), "back")

@@ -243,7 +243,7 @@ async def test_a_lesson_of_a_private_channel_is_kept_and_says_that_it_stays_ther
     assert kept.exclusions == Exclusion.PRIVATE
     assert kept.source is not None
     assert kept.source.channel == THERE
-    assert "in this channel alone" in str(scene.slack.posts)
+    assert "in this channel alone" in str(scene.slack.whispers)
 
 
 async def test_two_people_may_rate_one_answer(scene: Scene) -> None:

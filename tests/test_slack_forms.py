@@ -40,19 +40,19 @@ async def test_a_lesson_is_typed_into_a_form(in_slack: Scene) -> None:
 
     in_slack.slack.submit("U2", form, question="Hi", answer="Ahoy")
 
-    assert "Saved as example 1" in (await in_slack.hear("C1", 2))[-1]
+    assert "Saved as example 1" in shown((await in_slack.whispered())[0])
 
 
 async def test_whoever_teaches_is_asked_and_counted_once_they_agree(in_slack: Scene) -> None:
     await allow_forms(in_slack)
     in_slack.slack.command("U1", "C1", "teach")
     in_slack.slack.submit("U1", await in_slack.form(2), question="Hi", answer="Ahoy")
-    await in_slack.hear("C1", 2)
+    (taught,) = await in_slack.whispered()
 
     in_slack.slack.command("U1", "C1", "start")
-    assert "1 more are approved, but not permitted" in (await in_slack.whispered())[-1]["text"]
-    in_slack.slack.click("U1", in_slack.slack.own("C1")[-1], "Yes, learn from me")
-    await in_slack.whispered(2)
+    assert "1 more are approved, but not permitted" in (await in_slack.whispered(2))[-1]["text"]
+    in_slack.slack.click("U1", taught, "Yes, learn from me")
+    await until(lambda: "Thank you" in shown(in_slack.slack.ephemerals[0]))
     in_slack.slack.command("U1", "C1", "start")
 
     assert "There are 1 approved examples" in (await in_slack.whispered(3))[-1]["text"]
@@ -393,7 +393,8 @@ async def test_a_form_that_is_sent_twice_counts_once(in_slack: Scene) -> None:
     in_slack.slack.submit("U2", form, question="Hi", answer="Ahoy, twice")
 
     await in_slack.calm()
-    assert len([one for one in in_slack.slack.texts("C1") if "Saved as" in one]) == 1
+    told = [shown(one) for one in in_slack.slack.read("C1")]
+    assert len([one for one in told if "Saved as" in one]) == 1
 
 
 async def test_after_a_restart_what_was_typed_is_told_to_its_sender(in_slack: Scene) -> None:

@@ -137,7 +137,7 @@ async def test_the_same_words_work_in_a_thread(in_slack: Scene) -> None:
 async def test_a_person_in_a_command_is_their_id(in_slack: Scene) -> None:
     in_slack.slack.command("U1", "C1", "admin roles user:<@U2|ann> role:curator")
 
-    assert "U2" in (await in_slack.hear("C1"))[0]
+    assert "U2" in (await in_slack.read("C1"))[0]
 
 
 async def test_workspace_admins_are_admins(in_slack: Scene) -> None:

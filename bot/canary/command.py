@@ -43,7 +43,7 @@ async def use(request: Request, deps: Dependencies) -> Reply:
         name = await deployments.spoken_name(records, request.id, canary.model)
         await notices.tell(records, canary, notices.STATUS, at=request.now)
     deps.wake_runners()
-    return Text(request.words("canary.begun", model=name, share=f"{share:.0%}"))
+    return Text(request.words("canary.begun", model=name, share=f"{share:.0%}"), is_for_all=True)
 
 
 @handlers.button(cards.PROMOTE, Role.TRAINER)
