@@ -60,6 +60,7 @@ from bot.examples import (
     review_assignment,
     save_form,
     searching,
+    several_messages,
     source_changes,
     writing,
 )
@@ -119,6 +120,7 @@ MODULES = (
     must_answer.handlers,
     capture.handlers,
     save_form.handlers,
+    several_messages.handlers,
     importing.handlers,
     exporting.handlers,
     start.handlers,

@@ -9,8 +9,10 @@ import pytest
 
 from adapters.slack import inbound
 from adapters.slack.outbound import modal
-from bot.domain import ChannelId, Place, WorkspaceId
+from attune.bootstrap import App
+from bot.domain import ChannelId, ExampleFilter, Place, WorkspaceId
 from bot.events import FormSubmitted
+from bot.examples.texts import readable
 from bot.replies import Field, FieldKind, Form
 from bot.words import Words
 from tests.discord_scene import Scene as DiscordScene
@@ -256,6 +258,63 @@ async def test_a_whole_thread_is_marked_at_once_and_its_author_is_reached(
     assert "the 3 texts before it" in heard
     assert sorted(fake.pings) == ["<@U2>", "<@U3>"]
     assert all("Open the message" in str(one["blocks"]) for one in asked)
+
+
+async def test_several_messages_are_chosen_in_a_form_on_slack(in_slack: SlackScene) -> None:
+    """With what lies between left out; an edit of one of them is followed."""
+    fake = in_slack.slack
+    fake.tiers.is_on = False
+    await in_slack.allow_messages()
+    said = [("U2", "How do we greet?"), ("U3", "With Ahoy"), ("U1", "Lunch?"), ("U2", "At night?")]
+    earlier = [fake.put(user, "C1", text) for user, text in said]
+    answer = fake.put("U3", "C1", "With a lantern")
+
+    views, before = len(fake.views), len(fake.ephemerals)
+    fake.shortcut("U1", "several", "C1", answer)
+    view = await in_slack.view(views + 1)
+    ticked = [one["value"] for one in view["blocks"][-1]["element"]["initial_options"]]
+    fake.submit("U1", view, messages=tuple(earlier[at] for at in (3, 0, 1)))
+    heard = shown((await in_slack.whispered(before + 1))[-1])
+
+    assert "Lunch?" in str(view)
+    assert ticked == [earlier[3]]
+    assert "the 3 texts before it" in heard
+    assert "name-U2 → name-U3 → name-U2 → name-U3" in heard
+    fake.edit("U2", "C1", earlier[0], "How do we say hello?")
+    await in_slack.settled()
+    assert await texts_of(in_slack.app, SLACK_TEAM) == [
+        *("How do we say hello?", "With Ahoy", "At night?", "With a lantern")
+    ]
+
+
+async def test_several_messages_are_chosen_in_a_form_on_discord(in_discord: DiscordScene) -> None:
+    fake = in_discord.discord
+    await in_discord.allow_messages()
+    first = fake.put(ANN, GENERAL, "How do we greet?")
+    fake.put(ADMIN, GENERAL, "Lunch?")
+    answer = fake.put(BEN, GENERAL, "With Ahoy")
+
+    asked = fake.menu(ANN, GENERAL, "Save several messages", answer)
+    form = await in_discord.form(asked)
+    fake.submit(ANN, asked, messages=[])
+    refused = shown_in_discord((await in_discord.whispered())[-1])
+    fake.submit(ANN, asked, messages=[first])
+    heard = shown_in_discord((await in_discord.whispered(2))[-1])
+
+    assert "name-102: How do we greet?" in str(form)
+    assert "Choose at least one" in refused
+    assert "Saved as example" in heard
+    assert await texts_of(in_discord.app, WorkspaceId(f"discord:{GUILD}")) == [
+        *("How do we greet?", "With Ahoy")
+    ]
+
+
+async def texts_of(app: App | None, workspace: WorkspaceId) -> list[str]:
+    """Of the one example that there is."""
+    assert app is not None
+    async with app.store.reading() as records:
+        (kept,) = await records.examples.page(workspace, ExampleFilter(), limit=2)
+    return list(readable(kept.row).values())
 
 
 async def test_one_receipt_stands_below_a_message_whoever_reacts(in_discord: DiscordScene) -> None:

@@ -128,8 +128,8 @@ def test_everybody_who_may_write_may_use_them_by_default() -> None:
 def test_menus_stand_beside_the_group() -> None:
     menus = [(one["name"], one["type"]) for one in DRAWN if one["type"] == 3]
 
-    names = ("Save as example", "Save whole thread", "Improve this reply")
-    assert menus == [(name, 3) for name in names]
+    saving = ("Save as example", "Save several messages", "Save whole thread")
+    assert menus == [(name, 3) for name in (*saving, "Improve this reply")]
 
 
 def test_the_invitation_asks_for_the_least() -> None:

@@ -56,6 +56,7 @@ OPENS_A_QUESTION = {
         "model.name",
         "privacy.ask_forget",
         "save",
+        "several",
         "welcome.sources",
     ),
     *("evaluation.labels", "workspace.erase", "engine.install", "import.change"),

@@ -6,6 +6,7 @@ COMMAND = "tune"
 ASK = "ask"
 MENUS = {
     "save": "Save as example",
+    "several": "Save several messages",
     "thread": "Save whole thread",
     "improve": "Improve this reply",
 }

@@ -54,6 +54,7 @@ PATH = "/slack/events"
 _HINT = 1000
 _SHORTCUTS = {
     "save": ("Save as example", "Propose this exchange as a lesson"),
+    "several": ("Save several messages", "Choose what was said before this, as one lesson"),
     "thread": ("Save whole thread", "Propose all of this thread as one lesson"),
     "improve": ("Improve this reply", "Say what the answer should have been"),
 }

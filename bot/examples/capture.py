@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from bot.commands import Handlers
@@ -73,17 +74,20 @@ async def propose_by_mark(
     await ask_authors(request, exchange.people, store=store, link=marked.permalink)
     key = "example.proposed" if is_new else "example.known"
     text = request.words(key, id=kept.id, state=request.words(f"state.{kept.state}"))
-    text = " ".join([text, *_learned(kept, request.words)])
+    text = " ".join([text, *_learned(kept, exchange, request.words)])
     if kept.awaits_masking:
         text = " ".join([text, *warnings(kept, request.words)])
     buttons = review_buttons(kept, request.words) if kept.state is ExampleState.PROPOSED else ()
     return ReactionReply(PROPOSED, Text(text, private=True, buttons=buttons), marked.id)
 
 
-def _learned(kept: Example, words: Words) -> tuple[str, ...]:
+def _learned(kept: Example, exchange: Exchange, words: Words) -> Iterator[str]:
     """What the example teaches, without its words: those go where the message goes."""
     earlier = len(readable(kept.row)) - 1
-    return (words("example.learned", count=earlier),) if earlier > 0 else ()
+    if earlier > 0:
+        yield words("example.learned", count=earlier)
+    if earlier > 1 and len(exchange.speakers) == earlier + 1:
+        yield words("example.turns", turns=" → ".join(exchange.speakers))
 
 
 @handlers.shortcut("thread", Role.MEMBER)

@@ -10,7 +10,6 @@ from bot.answer_access import without_note
 from bot.domain import (
     NO_EXCLUSION,
     TYPED,
-    ChannelId,
     ExampleState,
     Exclusion,
     Message,
@@ -46,6 +45,8 @@ class Exchange:
     people: tuple[User, ...]
     exclusions: Exclusion = NO_EXCLUSION
     messages: tuple[Source, ...] = ()
+    speakers: tuple[str, ...] = ()
+    """Whose text each message of the row is, as people are named; empty for an answer of ours."""
 
     @property
     def authors(self) -> tuple[UserId, ...]:
@@ -66,21 +67,35 @@ async def refusal_at(request: Request, marked: Message, *, store: Store) -> Turn
 
 
 async def exchange_of(
-    request: Request, marked: Message, *, store: Store, surface: Surface
+    request: Request,
+    marked: Message,
+    *,
+    store: Store,
+    surface: Surface,
+    before: Sequence[Message] | None = None,
 ) -> Exchange:
-    """Raises NotNow where somebody in it must not be learned from, NotFound without a question."""
+    """What a message answers: the messages `before` it, where they are named.
+
+    Raises NotNow where somebody in it must not be learned from, NotFound without a question.
+    """
     found = refuse_excluded(request, strangers(marked))
     async with store.reading() as records:
         turn = await records.turns.by_message(request.id, marked.place.channel, marked.id)
     if turn is not None and turn.is_refusal:
         raise NotNow(problem=request.words("refusal.no_lesson"))
-    if turn is not None:
+    speakers: tuple[str, ...] = ()
+    if turn is not None and before is None:
         people = [await described_by_platform(request, turn.asker, surface)]
         row, messages = exchange_row(turn.question, turn.reply), messages_of(turn)
     else:
-        row, people, messages = await _said(request, marked, store=store, surface=surface)
+        if before is None:
+            before = await said_just_before(marked, surface)
+        said = [*await _without_refusals(request, marked, before, store=store), marked]
+        row, speakers = _as_row(request, said, marked)
+        people = list({one.author.id: one.author for one in said if not one.is_own}.values())
+        messages = tuple(Source(one.place.channel, one.id, one.place.thread) for one in said)
     allowed = found | refuse_excluded(request, people)
-    return Exchange(require_valid(row, request.words), tuple(people), allowed, messages)
+    return Exchange(require_valid(row, request.words), tuple(people), allowed, messages, speakers)
 
 
 def messages_of(turn: Turn) -> tuple[Source, ...]:
@@ -165,31 +180,17 @@ def names_of(people: Sequence[UserId]) -> str:
     return ", ".join(map(person, people))
 
 
-async def _said(
-    request: Request, marked: Message, *, store: Store, surface: Surface
-) -> tuple[Row, list[User], tuple[Source, ...]]:
-    before = await _said_before(marked, surface)
-    channel = marked.place.channel
-    said = [*await _without_refusals(request, channel, before, store=store), marked]
-    messages = _as_messages(said, marked)
-    if not any(message["role"] == "user" for message in messages):
-        raise NotFound(noun="question", name=marked.text[:40])
-    people = {one.author.id: one.author for one in said if not one.is_own}
-    sources = tuple(Source(one.place.channel, one.id, one.place.thread) for one in said)
-    return {"messages": messages}, list(people.values()), sources
-
-
 async def _without_refusals(
-    request: Request, channel: ChannelId, said: Sequence[Message], *, store: Store
+    request: Request, marked: Message, said: Sequence[Message], *, store: Store
 ) -> list[Message]:
     """What the assistant declined to answer is no part of the answer that came after it."""
     own = [one.id for one in said if one.is_own]
     async with store.reading() as records:
-        turns = await records.turns.at(request.id, channel, own) if own else {}
+        turns = await records.turns.at(request.id, marked.place.channel, own) if own else {}
     return [one for one in said if not (one.id in turns and turns[one.id].is_refusal)]
 
 
-async def _said_before(marked: Message, surface: Surface) -> Sequence[Message]:
+async def said_just_before(marked: Message, surface: Surface) -> Sequence[Message]:
     """The thread or reply chain; else the other person's words just above."""
     if marked.place.thread is not None or marked.reply_to is not None:
         return await surface.history(marked.place, marked.id, 50)
@@ -209,16 +210,27 @@ def _trailing(messages: Sequence[Message], author: UserId) -> list[Message]:
     return tail
 
 
-def _as_messages(said: Sequence[Message], marked: Message) -> list[dict[str, object]]:
-    """The marked author teaches, everybody else asks; neighbours of one side are stitched."""
+def _as_row(
+    request: Request, said: Sequence[Message], marked: Message
+) -> tuple[Row, tuple[str, ...]]:
+    """The marked author teaches, everybody else asks; neighbours of one side are stitched.
+
+    With who said each of its messages. Raises NotFound without a question.
+    """
     messages: list[dict[str, object]] = []
+    speakers: list[list[str]] = []
     for one in said:
         role = "assistant" if one.author.id == marked.author.id or one.is_own else "user"
         text = without_note(one.text) if one.is_own else one.text
+        name = request.assistant.name if one.is_own else person(one.author.id, one.author.name)
         if messages and messages[-1]["role"] == role:
             messages[-1]["content"] = f"{messages[-1]['content']}\n{text}"
+            speakers[-1].append(name)
         else:
             messages.append({"role": role, "content": text})
-    while messages and messages[0]["role"] == "assistant" and len(messages) > 1:
-        messages.pop(0)
-    return messages
+            speakers.append([name])
+    first = next((at for at, one in enumerate(messages) if one["role"] == "user"), None)
+    if first is None:
+        raise NotFound(noun="question", name=marked.text[:40])
+    named = tuple(", ".join(dict.fromkeys(names)) for names in speakers[first:])
+    return {"messages": messages[first:]}, named

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from bot.domain import Example, ExampleId, ExampleState, MessageId, Place, Row, Source, Turn
+from bot.domain import (
+    Example,
+    ExampleId,
+    ExampleState,
+    Message,
+    MessageId,
+    Place,
+    Row,
+    Source,
+    Turn,
+)
 from bot.errors import BadInput, Refusal, SurfaceError
-from bot.examples.exchange import exchange_of
+from bot.examples.exchange import Exchange, exchange_of
 from bot.examples.states import change_state, redraw_cards
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
@@ -78,25 +89,47 @@ async def _row_now(
     if example.source is None:
         return _replaced(example.row or {}, turn.question, text) if turn else None
     try:
-        return await _said_now(request, example.source, store=store, surface=surface)
+        return await _said_now(request, example, example.source, store=store, surface=surface)
     except SurfaceError:
         return None
     except Refusal:
         return _GONE
 
 
-async def _said_now(request: Request, source: Source, *, store: Store, surface: Surface) -> Row:
+async def _said_now(
+    request: Request, example: Example, source: Source, *, store: Store, surface: Surface
+) -> Row:
     place = Place(request.id, source.channel, source.thread, request.place.kind)
     marked = await surface.fetch(place, source.message)
     if marked is None:
         return _GONE
-    exchange = await exchange_of(request, marked, store=store, surface=surface)
+    async with store.reading() as records:
+        kept = await records.example_messages.of(request.id, example.id)
+    exchange = await _exchange_now(request, marked, kept, store=store, surface=surface)
     async with store.writing() as records:
         for number in await records.example_messages.examples(
             request.id, source.channel, [source.message]
         ):
             await records.example_messages.add(request.id, number, exchange.messages)
     return exchange.row or _GONE
+
+
+async def _exchange_now(
+    request: Request, marked: Message, kept: Sequence[Source], *, store: Store, surface: Surface
+) -> Exchange:
+    """With the messages that went into it: somebody may have chosen others than the nearest."""
+    known = {one.message for one in kept}
+    try:
+        exchange = await exchange_of(request, marked, store=store, surface=surface)
+        if not known or {one.message for one in exchange.messages} == known:
+            return exchange
+    except Refusal:
+        if not known:
+            raise
+    places = {one.message: replace(marked.place, thread=one.thread) for one in kept}
+    found = [await surface.fetch(at, one) for one, at in places.items() if one != marked.id]
+    before = sorted((one for one in found if one is not None), key=lambda one: one.at)
+    return await exchange_of(request, marked, store=store, surface=surface, before=before)
 
 
 def _replaced(row: Row, old: str, new: str) -> Row:

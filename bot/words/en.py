@@ -242,6 +242,12 @@ SENTENCES: Mapping[str, str] = {
     "job.ping_on": "I call you by name here when training {id} has ended. Press again to take that back.",
     "job.ping_off": "You are not called when training {id} has ended.",
     "audit.job.ping": "asked to be called at the end of a training",
+    "example.turns": "In this order: {turns}.",
+    "several.title": "Save several messages",
+    "several.messages": "What was said before it",
+    "several.note": "This one is learned as the answer: {text}",
+    "several.nothing": "I see no messages before this one.",
+    "several.none": "Choose at least one message that was said before it.",
     "example.learned": "I learn the last answer in it, and the text before it as what was asked.|I learn the last answer in it, and the {count} texts before it as what was said.",
     "example.pointer": (
         "Kept as a pointer, number {id}: I may not keep the text of messages here."

@@ -130,6 +130,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.tune": "teach, train and choose your assistant",
     "discord.ask": "ask the assistant of this channel",
     "discord.menu.save": "Save as example",
+    "discord.menu.several": "Save several messages",
     "discord.menu.thread": "Save whole thread",
     "discord.menu.improve": "Improve this reply",
     "discord.form_late": "Click to go on: the form opens here.",

@@ -9,6 +9,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.tune": "教导、训练并选择你们的助手",
     "discord.ask": "向这个频道的助手提问",
     "discord.menu.save": "存为示例",
+    "discord.menu.several": "保存多条消息",
     "discord.menu.thread": "保存整个讨论串",
     "discord.menu.improve": "改进这个回答",
     "discord.form_late": "点击继续，表单会在这里打开。",
