@@ -59,6 +59,8 @@ STRANGER = User(BOB, "bob", is_guest=True)
 ADMIN = User(BOB, "bob", is_platform_admin=True)
 UNFORESEEN = template(AttuneError)
 ARGUMENTS = ("", "1", "2", "3", "4", "1.0", "1::::plum", "U1", "C2", TUNED, "base", "tag", "1:2")
+THINGS = ("1", "1.0", TUNED, "U1", "tag")
+"""A thing of each kind, as an action names it."""
 CRAFTED = (
     ("-1", "+1", " 1"),
     ("٣", "１", "²"),
@@ -180,18 +182,22 @@ def submitted(deed: Action, arguments: Sequence[str] = ARGUMENTS) -> Iterator[Wh
         yield FormSubmitted(f"{deed.name}:{argument}"[:100], VALUES)
 
 
-ENTRIES: dict[str, list[What]] = {
-    **{f"/{command.path}": list(asked(command)) for command in CATALOGUE.commands},
-    **{f"button {deed.name}": list(clicked(deed)) for deed in CATALOGUE.buttons},
-    **{f"form {deed.name}": list(submitted(deed)) for deed in CATALOGUE.forms},
-    **{
-        f"reaction {deed.name}": [
-            ReactionChanged(MessageId("200.1"), deed.name),
-            ReactionChanged(MessageId("200.1"), deed.name, is_removed=True),
-        ]
-        for deed in CATALOGUE.reactions
-    },
-}
+def entries(arguments: Sequence[str]) -> dict[str, list[What]]:
+    return {
+        **{f"/{command.path}": list(asked(command)) for command in CATALOGUE.commands},
+        **{f"button {deed.name}": list(clicked(deed, arguments)) for deed in CATALOGUE.buttons},
+        **{f"form {deed.name}": list(submitted(deed, arguments)) for deed in CATALOGUE.forms},
+        **{
+            f"reaction {deed.name}": [
+                ReactionChanged(MessageId("200.1"), deed.name),
+                ReactionChanged(MessageId("200.1"), deed.name, is_removed=True),
+            ]
+            for deed in CATALOGUE.reactions
+        },
+    }
+
+
+ENTRIES = entries(ARGUMENTS)
 
 
 def numbered(entries: Mapping[str, Sequence[What]]) -> Iterator[tuple[int, What]]:
@@ -267,12 +273,13 @@ async def test_nobody_below_curator_sees_or_changes_what_is_anothers(home: Scene
 
 
 async def test_nor_on_a_page(home: Scene) -> None:
-    """What a member asked in a chat is asked by a stranger here, and the other way round."""
-    entries = {name: all_of for name, all_of in ENTRIES.items() if not name.startswith("reaction")}
+    """Every other one is asked by a stranger."""
+    on_pages = entries(THINGS)
+    tried = {name: all_of for name, all_of in on_pages.items() if not name.startswith("reaction")}
     by = (STRANGER, MEMBER)
     seen = [
         what
-        for number, what in numbered(entries)
+        for number, what in numbered(tried)
         if MARKER in await tell(home, what, number, by[number % 2], is_page=True)
     ]
 
@@ -324,8 +331,8 @@ async def test_a_crafted_id_is_refused_in_words_even_to_an_admin(
 ) -> None:
     """Every other one on a page, and there all that only pages offer."""
     unforeseen: list[What] = []
-    for position, (name, entries) in enumerate(TARGETS.items()):
-        for number, what in enumerate(entries):
+    for position, (name, crafted) in enumerate(TARGETS.items()):
+        for number, what in enumerate(crafted):
             is_page = name in FOR_PAGES or (position + number) % 2 == 1
             by = replace(ADMIN, is_operator=is_page)
             told = await tell(home, what, number, by, is_page=is_page)
@@ -341,7 +348,7 @@ async def test_what_is_of_another_workspace_stays_as_it_is(home: Scene) -> None:
     before = kept(home.folder)
     seen: list[What] = []
 
-    for number, what in numbered(ENTRIES):
+    for number, what in numbered(entries(THINGS)):
         event = home.event(what, key=f"tried{number}", by=ADMIN, workspace=FOREIGN, channel=THERE)
         await home.handle(event)
         seen += [what] if MARKER in told_on(home.slack) else []

@@ -257,19 +257,19 @@ async def test_who_decides_it_beforehand_is_obeyed(
     assert "Worse than the base" in await scene.last()
 
 
-@pytest.mark.parametrize("whose", ["the new model", "the base"])
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "said", "whose"),
     [
-        (short_stream(1), "were cut off"),
-        (broken_stream(1), "were cut off"),
-        (ends_for("length"), "were cut off"),
-        (ends_for("content_filter"), "were cut off"),
-        (empty_stream(), "were empty"),
+        (short_stream(1), "were cut off", "the new model"),
+        (broken_stream(1), "were cut off", "the base"),
+        (ends_for("length"), "were cut off", "the new model"),
+        (ends_for("content_filter"), "were cut off", "the base"),
+        (empty_stream(), "were empty", "the new model"),
+        (empty_stream(), "were empty", "the base"),
     ],
 )
 async def test_what_is_cut_off_or_empty_is_no_answer_and_that_is_said(
-    scene: Scene, whose: str, fault: Fault, said: str
+    scene: Scene, fault: Fault, said: str, whose: str
 ) -> None:
     """Neither does a cut answer make its model worse, nor the other one better."""
 

@@ -28,7 +28,6 @@ from bot.judging.verdicts import EVEN, FIRST, SECOND, load, preferred_in, report
 from bot.significance import Verdict, cohens_kappa
 from storage.tables import notices
 from tests.fakes.faults import Fault, broken_stream, busy
-from tests.fakes.faults import answers as replies
 from tests.fakes.faulty_host import FaultyHost
 from tests.fakes.openai_rules import Body
 from tests.scene import Scene
@@ -130,7 +129,7 @@ async def edits(scene: Scene, key: str) -> int:
         return int((await connection.execute(query)).scalar_one())
 
 
-@pytest.mark.parametrize("fault", [busy(0), replies(500), broken_stream(1), None])
+@pytest.mark.parametrize("fault", [busy(0), broken_stream(1), None])
 async def test_a_judge_that_gives_no_verdict_ends_with_the_reason(
     voting: Scene, fault: Fault | None
 ) -> None:

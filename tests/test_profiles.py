@@ -50,10 +50,10 @@ OWN_APIS = ("together", "fireworks")
 ALL = pytest.mark.parametrize("kind", OUTSIDE)
 
 
-def half_of(faults: Iterable[str]) -> list[tuple[str, str]]:
-    """Every kind with half of the faults, every fault with half of the kinds."""
+def some_of(faults: Iterable[str], *, every: int) -> list[tuple[str, str]]:
+    """Every kind with so many of the faults, every fault with so many of the kinds."""
     pairs = itertools.product(enumerate(OUTSIDE), enumerate(faults))
-    return [(kind, fault) for (row, kind), (column, fault) in pairs if (row + column) % 2 == 0]
+    return [(kind, fault) for (row, kind), (column, fault) in pairs if (row + column) % every == 0]
 
 
 async def at(scene: Scene, kind: str, **more: Any) -> None:
@@ -96,7 +96,7 @@ async def one_of_everything(scene: Scene, kind: str) -> None:
             assert "/tune use as:DEPLOYMENT" in ended
 
 
-@pytest.mark.parametrize(("kind", "fault"), half_of(FAULTS))
+@pytest.mark.parametrize(("kind", "fault"), some_of(FAULTS, every=3))
 async def test_a_host_that_goes_wrong_everywhere_once_trains_once(
     scene: Scene, kind: str, fault: str
 ) -> None:
@@ -125,7 +125,7 @@ async def test_a_host_that_is_slow_trains_once(scene: Scene, kind: str) -> None:
     await one_of_everything(scene, kind)
 
 
-@pytest.mark.parametrize(("kind", "refusal"), half_of(REFUSALS))
+@pytest.mark.parametrize(("kind", "refusal"), some_of(REFUSALS, every=4))
 async def test_a_refusal_is_a_sentence_and_leaves_nothing_behind(
     scene: Scene, kind: str, refusal: str
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 
 import pytest
@@ -71,6 +72,8 @@ async def window(
     scene: Scene, app: FailingHouse, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[User]:
     monkeypatch.setattr("adapters.studio.shell._AFTER_FAILURE_SECONDS", 0.01)
+    # NiceGUI collects garbage before and after each test; what lives already is left out of that.
+    gc.freeze()
     async with user_simulation() as user:
         links = scene.app.links
         room = scene.app.room

@@ -38,8 +38,9 @@ async def begin(scene: Scene, options: str = "") -> None:
 
 
 async def until_watching(scene: Scene) -> None:
-    """A job at a host that is looked at every hour, so that days are few looks."""
+    """A job that is looked at every hour and given up after twelve, so that this is few looks."""
     scene.configs[0] = scene.config("sandbox", poll_seconds=3600)
+    scene.job_patience = 12.0
     await scene.restart()
     await begin(scene)
     while (await scene.job()).phase is not Phase.WATCHING:
@@ -47,10 +48,10 @@ async def until_watching(scene: Scene) -> None:
 
 
 async def hours(scene: Scene, count: float) -> None:
-    """Whatever the watcher does in so many hours."""
+    """Whatever the watcher does in so many hours; every ten minutes where nothing is due."""
     end = scene.clock.now() + timedelta(hours=count)
     while scene.clock.now() < end:
-        scene.advance(min(await scene.turn() or 60.0, 3600.0))
+        scene.advance(min(await scene.turn() or 600.0, 3600.0))
 
 
 @pytest.mark.parametrize(
@@ -61,6 +62,8 @@ async def test_a_start_at_a_senseless_host_fails_with_the_hosts_words(
     scene: Scene, act: str, kind: str
 ) -> None:
     fault, words = SENSELESS[kind]
+    scene.start_patience = 0.25
+    await scene.restart()
     scene.host.fail_always(act, fault())
     await begin(scene)
     started = scene.clock.now()
@@ -73,7 +76,7 @@ async def test_a_start_at_a_senseless_host_fails_with_the_hosts_words(
     assert words in ended
     assert "<" not in ended
     assert job.finished_at is not None
-    assert timedelta(hours=1) <= job.finished_at - started <= timedelta(hours=2)
+    assert timedelta(minutes=15) <= job.finished_at - started <= timedelta(minutes=30)
     assert scene.host.files == {}
 
 
@@ -99,7 +102,7 @@ async def test_a_running_job_outlives_days_of_outage(scene: Scene, fault: Fault)
     await until_watching(scene)
     for route in (JOB, EVENTS, JOBS, FILES):
         scene.host.fail_always(route, fault)
-    await hours(scene, 60)
+    await hours(scene, 10)
     assert (await scene.job()).phase is Phase.WATCHING
     scene.host.recover()
 
@@ -111,7 +114,7 @@ async def test_a_running_job_outlives_days_of_outage(scene: Scene, fault: Fault)
 async def test_a_job_missed_for_a_moment_after_an_outage_is_not_given_up(scene: Scene) -> None:
     scene.host.life = ("running", "succeeded")
     await until_watching(scene)
-    scene.host.fail(JOB, *[answers(502)] * 20, *[answers(404)] * 3)
+    scene.host.fail(JOB, *[answers(502)] * 8, *[answers(404)] * 3)
 
     await scene.settle()
 
@@ -125,7 +128,7 @@ async def test_a_running_job_at_a_host_that_never_recovers_is_given_up_and_cance
     await until_watching(scene)
     scene.host.fail_always(JOB, answers(500, "Gone for good."))
 
-    await hours(scene, 74)
+    await hours(scene, 14)
     (ended,) = await scene.said("Training 1 failed")
     assert "Gone for good." in ended
     await hours(scene, 1)
@@ -139,7 +142,7 @@ async def test_a_job_that_alternates_between_faults_is_given_up_too(scene: Scene
     await until_watching(scene)
     scene.host.fail(JOB, *[answers(500), answers(404)] * 2000)
 
-    await hours(scene, 74)
+    await hours(scene, 14)
 
     assert (await scene.job()).phase is Phase.FAILED
 
@@ -156,7 +159,7 @@ async def test_success_without_a_model_for_ever_fails_in_words(scene: Scene) -> 
 async def test_an_unknown_state_for_ever_fails_in_words(scene: Scene) -> None:
     await until_watching(scene)
     scene.host.fail_always(JOB, with_(status="reticulating"))
-    await hours(scene, 70)
+    await hours(scene, 11)
     assert (await scene.job()).phase is Phase.WATCHING
 
     await hours(scene, 6)
@@ -169,8 +172,7 @@ async def test_an_unknown_state_with_news_is_not_given_up(scene: Scene) -> None:
     await until_watching(scene)
     scene.host.fail_always(JOB, with_(status="reticulating"))
 
-    for _ in range(8):
-        await hours(scene, 12)
+    await hours(scene, 25)
 
     assert (await scene.job()).phase is Phase.WATCHING
 
