@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.async_api import Browser, Page, ViewportSize, async_playwright, expect
+import pytest_asyncio
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    async_playwright,
+    expect,
+)
 
 from tests.program import entrance, served
 
@@ -27,10 +34,33 @@ QUIET = (
 DESK: ViewportSize = {"width": 1440, "height": 900}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 PATIENCE = 60_000
+IN_BROWSER = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+"""What a test that opens windows is marked with: a browser belongs to one event loop."""
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def studio(tmp_path: Path) -> AsyncIterator[str]:
+    """A studio in which nothing happened yet."""
+    async with served(tmp_path) as address:
+        yield address
+
+
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def trained(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a studio where a newcomer has reached a tuned answer."""
+    folder = tmp_path_factory.mktemp("trained")
+    windows = Windows(browser)
+    async with served(folder) as address:
+        await go_the_newcomers_way(await windows.open(address))
+        await windows.close()
+    assert windows.troubles == []
+    return folder
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def trained_studio(trained: Path, tmp_path: Path) -> AsyncIterator[str]:
+    """A studio that goes on where `trained` ended."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     async with served(tmp_path) as address:
         yield address
 
@@ -40,6 +70,7 @@ class Windows:
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
+        self._contexts: list[BrowserContext] = []
         self.troubles: list[str] = []
 
     async def open(
@@ -51,6 +82,7 @@ class Windows:
         light: Literal["light", "dark"] = "light",
     ) -> Page:
         context = await self._browser.new_context(viewport=size, locale=locale, color_scheme=light)
+        self._contexts.append(context)
         page = await context.new_page()
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
@@ -60,27 +92,32 @@ class Windows:
         await page.goto(entrance(address))
         return page
 
+    async def close(self) -> None:
+        for context in self._contexts:
+            await context.close()
+
     def _note(self, url: str, home: str) -> None:
         if not url.startswith((home, home.replace("http", "ws", 1), "data:", "blob:")):
             self.troubles.append(f"asked {url}")
 
 
-@asynccontextmanager
-async def windows_in_browser() -> AsyncIterator[Windows]:
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    """One for all tests of a process; cookies and storage belong to the windows of each."""
     if CHROMIUM is None:
         pytest.fail("Chromium is missing; make test-all installs it")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
-        windows = Windows(browser)
-        yield windows
+        yield browser
         await browser.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def windows(browser: Browser) -> AsyncIterator[Windows]:
+    windows = Windows(browser)
+    yield windows
+    await windows.close()
     assert windows.troubles == []
-
-
-@pytest.fixture
-async def windows() -> AsyncIterator[Windows]:
-    async with windows_in_browser() as windows:
-        yield windows
 
 
 async def go_the_newcomers_way(page: Page) -> int:

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.browser import Windows
+from tests.browser import IN_BROWSER, Windows
 from tests.program import served
 from tests.tuner_scene import THINGS, Tuner, lines, preference, row
 
-pytestmark = [pytest.mark.browser, pytest.mark.torch]
+pytestmark = [*IN_BROWSER, pytest.mark.torch]
 
 LOSS = re.compile(r"from ([\d.]+\d) to ([\d.]+\d)")
 

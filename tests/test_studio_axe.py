@@ -5,18 +5,15 @@ Every other one has the light at the desk and the dark on the phone, the rest th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from importlib.resources import files
-from pathlib import Path
 from typing import Literal
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from tests.browser import DESK, PHONE, Windows, go_the_newcomers_way
-from tests.program import served
+from tests.browser import DESK, IN_BROWSER, PHONE, Windows
 
-pytestmark = pytest.mark.browser
+pytestmark = IN_BROWSER
 
 Light = Literal["light", "dark"]
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
@@ -61,13 +58,10 @@ LIGHTS: tuple[tuple[Light, Light], ...] = (("light", "dark"), ("dark", "light"))
 """At the desk and on the phone."""
 
 
-@pytest.fixture
-async def page(windows: Windows, tmp_path: Path) -> AsyncIterator[Page]:
+@pytest_asyncio.fixture(loop_scope="session")
+async def page(windows: Windows, trained_studio: str) -> Page:
     """A window on a studio in which something happened."""
-    async with served(tmp_path) as address:
-        page = await windows.open(address)
-        await go_the_newcomers_way(page)
-        yield page
+    return await windows.open(trained_studio)
 
 
 async def findings(page: Page, number: int) -> list[str]:

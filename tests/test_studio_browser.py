@@ -12,11 +12,11 @@ from playwright.async_api import Page, ViewportSize, expect
 
 from bot.domain import Sources, Workspace, WorkspaceId
 from storage.database import Database
-from tests.browser import DESK, PATIENCE, PHONE, Windows, go_the_newcomers_way, visit
+from tests.browser import DESK, IN_BROWSER, PATIENCE, PHONE, Windows, go_the_newcomers_way, visit
 from tests.program import served
 from tests.stores import an_assistant, an_example
 
-pytestmark = pytest.mark.browser
+pytestmark = IN_BROWSER
 
 NAMELESS = """
 () => [...document.querySelectorAll("button, a, input, textarea")]
@@ -116,10 +116,10 @@ async def test_a_dropped_file_is_imported_reported_and_deleted(
 
 
 async def test_models_are_compared_put_in_use_and_deleted_by_mouse(
-    windows: Windows, studio: str
+    windows: Windows, trained_studio: str
 ) -> None:
+    studio = trained_studio
     page = await windows.open(studio)
-    await go_the_newcomers_way(page)
 
     await visit(page, f"{studio}/compare")
     await page.get_by_label("One question to every model").fill("Write a limerick about neon")
@@ -152,9 +152,9 @@ async def test_models_are_compared_put_in_use_and_deleted_by_mouse(
     await expect(page.locator(".branch-name", has_text=name)).to_have_count(0)
 
 
-async def test_what_was_deleted_comes_back_by_undo(windows: Windows, studio: str) -> None:
+async def test_what_was_deleted_comes_back_by_undo(windows: Windows, trained_studio: str) -> None:
+    studio = trained_studio
     page = await windows.open(studio)
-    await go_the_newcomers_way(page)
 
     await visit(page, f"{studio}/examples")
     states = page.locator("tbody .pill")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import shutil
 from collections.abc import AsyncIterator
@@ -10,16 +9,18 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, Page, ViewportSize, expect
 from playwright.async_api import Error as PageGone
-from playwright.async_api import Locator, Page, ViewportSize, expect
 
-from tests.browser import DESK, PHONE, Windows, go_the_newcomers_way, visit, windows_in_browser
+from tests.browser import DESK, IN_BROWSER, PHONE, Windows, connected, visit
 from tests.program import served, service_in
 
-pytestmark = pytest.mark.browser
+pytestmark = IN_BROWSER
 
 PAGES = {
-    "talk": ("/", "/room/direct", "/review"),
+    "talk": ("/",),
+    "direct": ("/room/direct", "/review"),
     "examples": ("/examples", "/preferences", "/teach-next"),
     "train": ("/jobs", "/evaluations", "/models", "/compare"),
     "run": ("/workspaces", "/assistants", "/hosts", "/roles", "/privacy", "/spending", "/audit"),
@@ -62,9 +63,13 @@ BUTTONS = "button, [role=button], [role=menuitem], .q-item"
 NAME = """const name = (one) => (one.matches(".row-open")
   ? "row " + one.closest("tr, .example-card")?.querySelector(".pill")?.innerText
   : (one.ariaLabel || one.innerText)).replace(/\\s+/g, " ").trim();"""
-NAMES = f"""(roots) => {{ {NAME} return [...(roots.at(-1)?.querySelectorAll({BUTTONS!r}) ?? [])]
-  .filter((one) => one.checkVisibility() && !one.disabled && !one.closest("nav"))
-  .filter((one) => one.ariaCurrent !== "true").map(name) }}"""
+BUTTONS_IN = f"""{NAME} const buttons = [...(roots.at(-1)?.querySelectorAll({BUTTONS!r}) ?? [])];
+  const isReady = (one) => one.checkVisibility({{ visibilityProperty: true }})
+    && one.getBoundingClientRect().width > 0 && !one.disabled && one.ariaDisabled !== "true"
+    && !one.closest("nav") && one.ariaCurrent !== "true";"""
+NAMES = f"(roots) => {{ {BUTTONS_IN} return buttons.filter(isReady).map(name) }}"
+POSITION = f"""(roots, wanted) => {{ {BUTTONS_IN} return buttons.findIndex((one) =>
+  name(one).replace(/\\d+/g, "#") === wanted && isReady(one)) }}"""
 TITLE = """(roots) => roots.length === 0 ? "" : roots.at(-1)
   .querySelector("[role=heading], .form-title, .card-title")?.innerText ?? "menu" """
 # Waits until nothing has changed for a moment, nothing moves, and the line below the bar says
@@ -199,18 +204,8 @@ class Visitor:
 
     async def _find(self, root: Locator, name: str) -> Locator | None:
         """A button of that name which can be pressed now; its digits may have changed."""
-        names = await root.evaluate_all(NAMES)
-        plain = re.sub(r"\d+", "#", name)
-        shown = next((one for one in names if re.sub(r"\d+", "#", one) == plain), None)
-        if shown is None:
-            return None
-        every = root.last.locator(BUTTONS)
-        for at in range(await every.count()):
-            one = every.nth(at)
-            is_ready = await one.is_visible() and await one.is_enabled()
-            if is_ready and await one.evaluate(f"(one) => {{ {NAME} return name(one) }}") == shown:
-                return one
-        return None
+        at = int(await root.evaluate_all(POSITION, re.sub(r"\d+", "#", name)))
+        return None if at < 0 else root.last.locator(BUTTONS).nth(at)
 
     async def _names(self, root: Locator) -> list[str]:
         await self._quiet()
@@ -286,20 +281,20 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "service.log"
 
 
-@pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest_asyncio.fixture(loop_scope="session", scope="session")
+async def filled(browser: Browser, trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The data folder of a studio in which something happened."""
     folder = tmp_path_factory.mktemp("filled")
-
-    async def fill_it() -> None:
-        async with served(folder) as home, windows_in_browser() as windows:
-            await fill(await windows.open(home), home)
-
-    asyncio.run(fill_it())
+    shutil.copytree(trained, folder, dirs_exist_ok=True)
+    windows = Windows(browser)
+    async with served(folder) as home:
+        await fill(await windows.open(home), home)
+        await windows.close()
+    assert windows.troubles == []
     return folder
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def studio_home(filled: Path, tmp_path: Path, log: Path) -> AsyncIterator[str]:
     shutil.copytree(filled, tmp_path / "data")
     service = service_in(tmp_path / "data").into(log)
@@ -309,7 +304,7 @@ async def studio_home(filled: Path, tmp_path: Path, log: Path) -> AsyncIterator[
 
 async def fill(page: Page, home: str) -> None:
     """A room in which something was said, proposed, taught, preferred and trained."""
-    await go_the_newcomers_way(page)
+    await connected(page)
     await say(page, "@attune what is new?")
     answer = page.locator(".message").last
     await answer.get_by_role("button", name="Teach this").wait_for(state="attached")

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
+import pytest_asyncio
 from playwright.async_api import Page, expect
 
-from tests.browser import Windows, connected
+from tests.browser import IN_BROWSER, Windows, connected
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.program import Service, service_in
 
-pytestmark = pytest.mark.browser
+pytestmark = IN_BROWSER
 
 WORDS = [f"word{number} " for number in range(60)]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def host() -> AsyncIterator[FaultyHost]:
     async with faulty_host() as host:
         host.pieces, host.piece_seconds = WORDS, 0.25
         yield host
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def service(host: FaultyHost, tmp_path: Path) -> AsyncIterator[Service]:
     service = service_in(
         tmp_path, OPENAI_BASE_URL=host.url, OPENAI_API_KEY=host.key, ATTUNE_BASE_MODEL="base"

@@ -134,6 +134,7 @@ def test_an_address_ends_before_the_sentence_does() -> None:
 
 
 @pytest.mark.browser
+@pytest.mark.asyncio(loop_scope="session")
 async def test_a_browser_finds_no_more_in_hostile_texts(windows: Windows, studio: str) -> None:
     page = await windows.open(f"{studio}/room/support")
     for text in ("\n\n".join(ATTACKS), *ATTACKS[-3:]):
