@@ -248,3 +248,35 @@ def test_learned_is_said_only_of_what_was_trained(language: str) -> None:
         r"\b(I|I have|I've|Now) (learned|learnt|remember)|^Learn(ed|t)\b|学到了|学会了|记住了"
     )
     assert [key for key, text in said.items() if pattern.search(text)] == []
+
+
+def audited(module: Path) -> Iterator[str]:
+    """What a module writes into the audit, where the name stands in the call or in a constant."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    constants: dict[str, ast.expr] = {}
+    for one in tree.body:
+        if isinstance(one, ast.Assign):
+            names, values = one.targets[0], one.value
+            pairs = (
+                zip(names.elts, values.elts, strict=True)
+                if isinstance(names, ast.Tuple) and isinstance(values, ast.Tuple)
+                else [(names, values)]
+            )
+            constants |= {name.id: value for name, value in pairs if isinstance(name, ast.Name)}
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("audit.add"):
+            for part in ast.walk(call.args[2]):
+                known = constants.get(part.id) if isinstance(part, ast.Name) else part
+                if isinstance(known, ast.Constant) and re.fullmatch(
+                    r"\w+\.[\w.]*\w", str(known.value)
+                ):
+                    yield str(known.value)
+
+
+def test_every_entry_of_the_audit_has_words() -> None:
+    found = {name for module in Path("bot").rglob("*.py") for name in audited(module)}
+
+    assert len(found) > 30
+    states = {f"job.{one}" for one in ("cancel", "pause", "resume", "abandoned")}
+    states |= {"canary.promoted", "evaluation.done", "undone.role", "example.approved_by_one"}
+    assert {one for one in found | states if f"audit.{one}" not in ENGLISH} == set()
