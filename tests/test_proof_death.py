@@ -23,6 +23,7 @@ from bot.domain import (
     CanaryEnd,
     CanaryState,
     EvaluationState,
+    GapOutcome,
     ModelName,
     VoteState,
 )
@@ -40,6 +41,8 @@ MOMENTS = 3
 AGAIN = 4
 """Effects of the second life of those that die twice."""
 VOTERS = ("ann", "ben")
+GAP = "question about parcels"
+"""Was not answered well, so the new model is asked it beside the others."""
 HEARD_BY_ONE = (
     *("That was decided already", "Judging confirmed", "Blind vote confirmed"),
     *("Your vote is counted", "Blind vote 2 ends.", "Blind vote 2 is not open"),
@@ -78,6 +81,8 @@ async def _prepare(folder: Path) -> None:
         await scene.command("assistant edit judge_model:judge")
         await scene.learn(15)
         await scene.handle(scene.event(ButtonClicked("example.must_answer:3"), key="mark"))
+        await scene.say(f"@Attune {GAP}", by="mina")
+        await scene.react((await scene.messages())[-1].number, "👎", by="mina")
         await scene.confirm("validation:20%")
         while not await evaluations(scene):
             scene.advance((await scene.app.runners.jobs.poll()) or 1)
@@ -190,6 +195,9 @@ async def check_gate(scene: Scene) -> None:
     assert lost or evaluation.is_deployed
     assert (await in_use(scene) == evaluation.model) is evaluation.is_deployed
     assert await scene.audited("model.used") == evaluation.is_deployed
+    async with scene.database.reading() as records:
+        (gap,) = await records.evaluation_gaps.calls(LOCAL, evaluation.id)
+    assert gap.state is CallState.LOST or gap.outcome is GapOutcome.ANSWERED
     assert await scene.audited("evaluation.done") == 1
     assert len(await scene.said(f"Evaluation {evaluation.id}")) == 2
 

@@ -102,7 +102,8 @@ def _cell(facts: dict[str, str], index: int, taught: str) -> dict[str, object] |
         return None
     score = facts.get(f"score.{index}")
     return {
-        "parts": split_by_difference(text, taught),
+        # A tuple: the table watches every list in its rows for changes, which takes longer.
+        "parts": tuple(split_by_difference(text, taught)),
         "score": score or facts.get(f"state.{index}", ""),
         "tone": _tone(score),
     }
