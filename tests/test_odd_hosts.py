@@ -130,6 +130,12 @@ def done_twice() -> Fault:
     return fault
 
 
+def marked(response: Response) -> Response:
+    """With the mark of its byte order, as some Windows servers send it."""
+    content = b"\xef\xbb\xbf" + bytes(response.body)
+    return Response(content, response.status_code, media_type="application/json")
+
+
 def empty(status: int) -> Fault:
     return answered(lambda response: Response(status_code=status))
 
@@ -238,6 +244,23 @@ ODD: Mapping[str, tuple[Arrange, str]] = {
         always(EVENTS, times_as(lambda at: datetime.fromtimestamp(at, UTC).isoformat())),
         TRAINED,
     ),
+    "times with fractions": (
+        all_of(
+            always(EVENTS, times_as(lambda at: at + 0.5)),
+            always(JOB, times_as(lambda at: at + 0.5)),
+        ),
+        TRAINED,
+    ),
+    "a mark before the JSON": (
+        all_of(*(always(step, answered(marked)) for step in (CREATE, JOB, EVENTS))),
+        TRAINED,
+    ),
+    "settings that are null": (
+        always(JOB, with_(hyperparameters=None, method=None, metadata=None, trained_tokens=None)),
+        TRAINED,
+    ),
+    "no state for a while": (once(JOB, *[with_(status=None)] * 2), TRAINED),
+    "events that are text": (always(EVENTS, with_(data=["warming up", None, 7])), TRAINED),
     "an end long ago": (always(JOB, with_(estimated_finish=7)), TRAINED),
     "one job made twice": (
         all_of(once(CREATE, done_twice()), has(life=("queued",) * 3 + ("succeeded",))),
