@@ -32,7 +32,7 @@ class Updated:
 
 
 @dataclass(frozen=True, slots=True)
-class Streaming:
+class PartialAnswer:
     """The text so far of an answer that is being written."""
 
     number: int
@@ -50,7 +50,7 @@ class FormOpened:
 
 
 @dataclass(frozen=True, slots=True)
-class FormReturned:
+class FormRejected:
     """A form that `event` sent was refused; whoever holds it open keeps what was typed."""
 
     event: Event
@@ -84,9 +84,9 @@ class ChangesLost:
 Change = (
     Posted
     | Updated
-    | Streaming
+    | PartialAnswer
     | FormOpened
-    | FormReturned
+    | FormRejected
     | FileSent
     | ReactionsUpdated
     | ChangesLost
@@ -102,7 +102,7 @@ class Subscription(AsyncIterator[Change]):
         self._news = asyncio.Event()
         self._is_closed = False
 
-    def tell(self, change: Change) -> None:
+    def enqueue(self, change: Change) -> None:
         """Put a change in the queue; never waits."""
         if self._is_closed:
             return
@@ -145,13 +145,13 @@ class Subscription(AsyncIterator[Change]):
 
     def _make_room(self) -> None:
         # A live piece can go quietly, the message's last update has it all.
-        kept = [change for change in self._waiting if not isinstance(change, Streaming)]
+        kept = [change for change in self._waiting if not isinstance(change, PartialAnswer)]
         self._waiting = deque(kept if len(kept) < self._limit else [ChangesLost()])
 
 
 def _says_more(change: Change, before: Change | None) -> bool:
     return (
-        isinstance(change, Streaming)
-        and isinstance(before, Streaming)
+        isinstance(change, PartialAnswer)
+        and isinstance(before, PartialAnswer)
         and change.number == before.number
     )

@@ -20,13 +20,13 @@ class SignedLinks:
         self._is_local = not public_url
         self._serializer = URLSafeSerializer(key, salt="write up")
 
-    def write(self, invitation: Invitation) -> Link | None:
+    def create_link(self, invitation: Invitation) -> Link | None:
         if not self._base:
             return None
         token = self._serializer.dumps(_INVITATION.dump_python(invitation, mode="json"))
         return Link(f"{self._base}{PATH}{token}", self._is_local)
 
-    def read(self, token: str) -> Invitation | None:
+    def read_invitation(self, token: str) -> Invitation | None:
         try:
             return _INVITATION.validate_python(self._serializer.loads(token))
         except (BadData, ValidationError):

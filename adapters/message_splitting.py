@@ -12,7 +12,7 @@ _WIDE = re.compile("[\U00010000-\U0010ffff]")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
 
 
-def open_fence(text: str) -> str:
+def unclosed_fence(text: str) -> str:
     """The line that opened the code block in which a text ends; empty outside of one."""
     opened = ""
     for match in _FENCE.finditer(text):
@@ -24,9 +24,9 @@ def open_fence(text: str) -> str:
     return opened
 
 
-def close_fence(text: str) -> str:
+def closing_fence(text: str) -> str:
     """What must follow so that an open code block ends."""
-    fence = open_fence(text)
+    fence = unclosed_fence(text)
     if not fence:
         return ""
     marks = fence[: _length(fence)]
@@ -52,19 +52,19 @@ def fitting_length(text: str, most: int) -> int:
 
 def close_code_block(text: str, longest: int) -> str:
     """With an open code block ended, unless that makes it longer than a message may be."""
-    whole = text + close_fence(text)
+    whole = text + closing_fence(text)
     return whole if length(whole) <= longest else text
 
 
 def reopen_code_block(before: str, rest: str) -> str:
     """What follows a cut, with the code block of the text before it opened again."""
-    fence = open_fence(before)[:_LONGEST_FENCE]
+    fence = unclosed_fence(before)[:_LONGEST_FENCE]
     return f"{fence}\n{rest}" if fence else rest.lstrip("\n")
 
 
 def first_page(text: str, longest: int) -> tuple[str, str]:
     """The first message of a text, at most so many UTF-16 code units, and what is left."""
-    if len(text) <= longest and length(text + close_fence(text)) <= longest:
+    if len(text) <= longest and length(text + closing_fence(text)) <= longest:
         return text, ""
     most = max(1, fitting_length(text[:longest], longest - FENCE_ROOM))
     cut = boundary(text, most) or most

@@ -9,7 +9,7 @@ from bot.replies import Card, Drawn, Listing, Progress, Text
 _BAR = 20
 
 
-def words(reply: Drawn) -> str:
+def reply_text(reply: Drawn) -> str:
     """What a reply says, without its buttons."""
     match reply:
         case Text():

@@ -21,10 +21,10 @@ from adapters.changes import (
     Change,
     FileSent,
     FormOpened,
-    FormReturned,
+    FormRejected,
+    PartialAnswer,
     Posted,
     ReactionsUpdated,
-    Streaming,
     Subscription,
     Updated,
 )
@@ -115,19 +115,19 @@ class LocalRoom:
         self._tell(Updated(await self._rewrite(_number(message), reply)))
 
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
-        await self.mark(_number(message), emoji, ASSISTANT.id)
+        await self.set_reaction(_number(message), emoji, ASSISTANT.id)
 
     async def fetch(self, place: Place, message: MessageId) -> Message | None:
         found = await self.message(_number(message))
         is_here = found is not None and found.channel == place.channel and not is_gone(found)
-        return to_said(found) if found and is_here else None
+        return to_domain_message(found) if found and is_here else None
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         if place.thread:
             return await self.messages_before(place, before, limit)
         async with self._store.reading() as records:
             found = await _chain(records, _number(before), limit)
-        return [to_said(message) for message in found if _is_conversation(message)]
+        return [to_domain_message(message) for message in found if _is_conversation(message)]
 
     async def messages_before(
         self, place: Place, before: MessageId, limit: int
@@ -137,7 +137,7 @@ class LocalRoom:
             found = await records.room.page(
                 place.channel, before=_number(before), thread=thread, limit=limit
             )
-        return [to_said(message) for message in found if _is_conversation(message)]
+        return [to_domain_message(message) for message in found if _is_conversation(message)]
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         """Kept at the first text and at the end; what comes between is only shown live."""
@@ -147,7 +147,7 @@ class LocalRoom:
             async for piece in stream.pieces:
                 written += piece
                 if message:
-                    self._tell(Streaming(message.number, _storable(written)))
+                    self._tell(PartialAnswer(message.number, _storable(written)))
                 elif written.strip():
                     message = await self._begin(place, written, stream.unfinished_message, key)
                     await stream.on_posted(id_of(message))
@@ -178,7 +178,7 @@ class LocalRoom:
 
     async def return_form(self, event: Event, problem: str) -> None:
         await self._post(event.place, Text(problem, private=True), key=f"{event.key}.error")
-        self._tell(FormReturned(event))
+        self._tell(FormRejected(event))
 
     async def send_file(self, event: Event, document: Document) -> None:
         path = await self.write_file(document)
@@ -211,7 +211,7 @@ class LocalRoom:
         finally:
             file.close()
 
-    async def say(
+    async def post_as_person(
         self,
         channel: ChannelId,
         author: User,
@@ -237,7 +237,7 @@ class LocalRoom:
         self._tell(Posted(message))
         return message
 
-    async def correct(self, number: int, text: str) -> None:
+    async def edit_as_person(self, number: int, text: str) -> None:
         """A person rewrites a message; nothing is left of the old text. Raises MessageGone."""
         async with self._store.writing() as records:
             message = await records.room.edit(
@@ -245,14 +245,14 @@ class LocalRoom:
             )
         self._tell(Updated(_found(message)))
 
-    async def delete(self, number: int) -> None:
+    async def delete_message(self, number: int) -> None:
         """A person takes a message back: its number stays, its text goes. Raises MessageGone."""
         message = await self.message(number)
-        await self.correct(number, "")
+        await self.edit_as_person(number, "")
         for file in message.files if message else ():
             await asyncio.to_thread(Path(file.reference).unlink, missing_ok=True)
 
-    async def mark(
+    async def set_reaction(
         self, number: int, emoji: str, user: UserId, *, is_removed: bool = False
     ) -> None:
         """Somebody puts an emoji on a message, or takes it off. Raises MessageGone."""
@@ -290,7 +290,7 @@ class LocalRoom:
         """A key for an event that no message stands for."""
         return f"{view}:{self._run}:{next(self._count)}"
 
-    def has_made(self, view: str, key: str) -> bool:
+    def is_own_event_key(self, view: str, key: str) -> bool:
         """Whether a view of this process made the key."""
         return key.startswith(f"{view}:{self._run}:")
 
@@ -321,7 +321,7 @@ class LocalRoom:
 
     async def _close(self, number: int, answer: Text) -> None:
         message = await self._rewrite(number, answer, is_answer=True)
-        self._tell(Streaming(number, message.text, is_final=True))
+        self._tell(PartialAnswer(number, message.text, is_final=True))
         self._tell(Updated(message))
 
     async def write_file(self, document: Document) -> Path:
@@ -339,7 +339,7 @@ class LocalRoom:
 
     def _tell(self, change: Change) -> None:
         for watch in tuple(self._watches):
-            watch.tell(change)
+            watch.enqueue(change)
         self._publish(change)
 
 
@@ -391,7 +391,7 @@ def without_call(text: str) -> str:
     return text[called.end() :] if called else text
 
 
-def to_said(message: RoomMessage) -> Message:
+def to_domain_message(message: RoomMessage) -> Message:
     """A message in the core's words; a person's is without the mention it begins with."""
     return Message(
         place=place_of(message),

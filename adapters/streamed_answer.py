@@ -53,7 +53,7 @@ class AnswerButtons:
     """Buttons below the last message; `first` is the answer's first message, if another one."""
 
     buttons: tuple[Button, ...]
-    first: MessageId | None
+    first_message: MessageId | None
 
 
 class MessageWriter(Protocol):
@@ -82,7 +82,7 @@ class MessageWriter(Protocol):
         """Takes over a message of an earlier attempt. Raises MessageGone."""
         ...
 
-    def pause(self, message: AnswerMessage) -> float:
+    def write_interval(self, message: AnswerMessage) -> float:
         """Seconds between two writes to the message."""
         ...
 
@@ -220,7 +220,7 @@ class StreamedAnswer:
         if message is None or self._is_over(message):
             await self._roll()
             return
-        await self._rest(message.written_at + self._writer.pause(message) - self._now())
+        await self._rest(message.written_at + self._writer.write_interval(message) - self._now())
         while not self._ending.is_set() and not self._writer.may_extend(message):
             await self._rest(_POLL_SECONDS)
         if self._ending.is_set() or self._is_over(message):

@@ -49,7 +49,7 @@ def draw_form(form: Form, values: Mapping[str, str], say: Say) -> str:
     lines = [say("console.form", title=form.title)]
     lines += [f"  {line}" for line in form.note.splitlines()]
     lines += [f"  {draw_field(field, values.get(field.name, ''), say)}" for field in form.fields]
-    return "\n".join([*lines, say("console.form_help", submit=form.submit)])
+    return "\n".join([*lines, say("console.form_help", submit=form.submit_label)])
 
 
 def draw_field(field: Field, value: str, say: Say) -> str:

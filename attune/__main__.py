@@ -17,10 +17,10 @@ import typer
 
 from attune.engine.commands import app as engine_commands
 from attune.folder import UMASK, private_folder
-from attune.loading import without_collection
+from attune.import_speed import pause_garbage_collection
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
-from bot.ports.model_export import ModelForm
+from bot.ports.model_export import ModelFormat
 from bot.rows import Method
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def import_(
     yes: Annotated[bool, typer.Option(help="Also where the columns were guessed")] = False,
 ) -> None:
     """Learn from a file: CSV, XLSX, ODS, JSON, JSON Lines, or a chat export; refusals are named."""
-    with without_collection():
+    with pause_garbage_collection():
         from attune.operator_commands import import_file
         from bot.domain import WorkspaceId
         from bot.importing import columns_in, refusal_lines
@@ -176,7 +176,7 @@ def export_model(
     model: Annotated[str, typer.Argument(metavar="MODEL")],
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet")],
     form: Annotated[
-        ModelForm | None,
+        ModelFormat | None,
         typer.Option(help="The adapter unless said otherwise; merged and GGUF need torch"),
     ] = None,
     base: Annotated[

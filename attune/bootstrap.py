@@ -32,7 +32,7 @@ from attune.settings import Settings
 from attune.starters import starters
 from attune.topics import Topics
 from bot.canary.watcher import CanaryWatcher
-from bot.catalogue import CATALOGUE, WORDINGS
+from bot.catalogue import CATALOGUE, NOTICE_RENDERERS
 from bot.daily_token_budget import TokenBudget
 from bot.dispatch import Dispatch
 from bot.domain import HostName, RequestedAction, VoteState, WorkspaceId
@@ -119,7 +119,7 @@ class App:
     surfaces: Surfaces
     clock: Clock
     topics: Topics
-    busy: set[asyncio.Task[None]]
+    running_tasks: set[asyncio.Task[None]]
     links: Links
     engine: EngineManager
     slack: Slack | None = None
@@ -128,8 +128,10 @@ class App:
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self.dispatch.handle(event)
 
-    async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
-        return await self.dispatch.ask(event, progress=progress)
+    async def handle_for_page(
+        self, event: Event, *, progress: ProgressCallback | None = None
+    ) -> Reply:
+        return await self.dispatch.handle_for_page(event, progress=progress)
 
     async def query(self, event: Event) -> Reply:
         return await self.dispatch.query(event)
@@ -139,7 +141,7 @@ class App:
 
     async def is_idle(self, workspace: WorkspaceId) -> bool:
         """A paused job does not run, so it keeps nobody waiting."""
-        if self.busy - {asyncio.current_task()}:
+        if self.running_tasks - {asyncio.current_task()}:
             return False
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
@@ -160,13 +162,13 @@ class App:
             removed = await records.workspaces.list_removed()
         return any(one.platform == platform and one.closed_at for one in removed)
 
-    def say(self, key: str, locale: str = "en", /, **details: object) -> str:
+    def translate(self, key: str, locale: str = "en", /, **details: object) -> str:
         return _say(key, locale, **details)
 
-    async def deliver(self) -> int:
+    async def deliver_notices(self) -> int:
         """Bring every notice up to its fact."""
         return await deliver(
-            store=self.store, surfaces=self.surfaces, clock=self.clock, wordings=WORDINGS
+            store=self.store, surfaces=self.surfaces, clock=self.clock, wordings=NOTICE_RENDERERS
         )
 
 
@@ -184,7 +186,7 @@ def build(
     room = _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
     surfaces = _surfaces(room, slack, discord, platforms or {})
-    engine = EngineManager(settings, group, lambda: topics.changed("hosts"))
+    engine = EngineManager(settings, group, lambda: topics.publish_and_wake("hosts"))
     answers, links = RunningAnswers(), links_of(settings)
     deps = Dependencies(
         store=store,
@@ -198,12 +200,12 @@ def build(
         admins=settings.admin_keys,
         starters=starters(),
         wake_runners=lambda: runners.wake(),
-        publish_change=topics.changed,
+        publish_change=topics.publish_and_wake,
         engine=engine,
         exporter=EmbeddedModels(settings),
         erase_after=timedelta(days=settings.erase_after_days),
     )
-    runners = _runners(settings, deps, hosts.configured())
+    runners = _runners(settings, deps, hosts.configured_names())
     dispatch = Dispatch(
         deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
     )
@@ -326,7 +328,7 @@ def discord_access(settings: Settings) -> DiscordAccess | None:
         token=settings.discord_token.get_secret_value(),
         api_url=settings.discord_api_url,
         gateway_url=settings.discord_gateway_url,
-        guild=settings.discord_guild,
+        development_guild=settings.discord_guild,
     )
 
 

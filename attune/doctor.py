@@ -185,7 +185,9 @@ async def _models(
 async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
     """Both where it answers and where it trains are asked for what costs nothing."""
     host = hosts.get(name)
-    kind = host.profile.name if host.profile.is_tried else f"{host.profile.name}, never tried"
+    kind = (
+        host.profile.name if host.profile.was_tested_live else f"{host.profile.name}, never tried"
+    )
     try:
         async with asyncio.timeout(_LONGEST_WAIT):
             found = await host.check()

@@ -112,7 +112,7 @@ class EmbeddedTuner:
         self._is_restarting = True
         await self._end()
 
-    async def keep(self) -> None:
+    async def supervise(self) -> None:
         """Runs until cancelled."""
         while True:
             assert self._process is not None

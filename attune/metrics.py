@@ -17,7 +17,7 @@ class Metrics:
         self.workspaces = self._gauge("attune_workspaces", "Workspaces known")
         self.open_jobs = self._gauge("attune_jobs_open", "Jobs confirmed and not over")
         events = self._gauge("attune_events_in_hand", "Events being worked on now")
-        events.set_function(lambda: len(built.busy))
+        events.set_function(lambda: len(built.running_tasks))
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self.registry)

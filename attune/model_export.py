@@ -20,8 +20,8 @@ from attune.engine.folder import EngineFolder
 from attune.settings import Settings, environment
 from bot.domain import HostName, ModelName
 from bot.errors import ExportRefused
-from bot.ports.model_export import ModelForm
-from tuner.errors import CannotStart, Unknown
+from bot.ports.model_export import ModelFormat
+from tuner.errors import CannotStart, NotFound
 from tuner.export import TunedModel, base_name, find, sizes
 
 _PRELUDE = Path(__file__).with_name("engine") / "until_parent_ends.py"
@@ -33,7 +33,7 @@ async def export_model(
     model: str,
     out: Path,
     *,
-    form: ModelForm | None = None,
+    form: ModelFormat | None = None,
     data: Path | None = None,
     base: Path | None = None,
 ) -> None:
@@ -65,17 +65,17 @@ class EmbeddedModels:
     def has_files_of(self, host: HostName) -> bool:
         return host in ("sandbox", LANGUAGE_MODELS)
 
-    async def sizes(self, model: ModelName) -> Mapping[ModelForm, int]:
+    async def sizes(self, model: ModelName) -> Mapping[ModelFormat, int]:
         return await asyncio.to_thread(self._sizes, model)
 
-    def _sizes(self, model: ModelName) -> Mapping[ModelForm, int]:
+    def _sizes(self, model: ModelName) -> Mapping[ModelFormat, int]:
         found = _find(self._settings.data_dir / "tuner", model, None, self._engine)
         try:
-            return {ModelForm(form): size for form, size in sizes(found).items()}
+            return {ModelFormat(form): size for form, size in sizes(found).items()}
         except CannotStart as error:
             raise ExportRefused(problem=str(error)) from error
 
-    async def pack(self, model: ModelName, form: ModelForm) -> AsyncIterator[bytes]:
+    async def pack(self, model: ModelName, form: ModelFormat) -> AsyncIterator[bytes]:
         """One at a time, as each may need the memory and the disk of a whole model."""
         async with self._turn:
             folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
@@ -92,7 +92,7 @@ def _find(place: Path, model: str, base: Path | None, engine: EngineFolder) -> T
     try:
         installed = engine.model(base_name(place, model))
         return find(place, model, base=base or (installed if installed.is_dir() else None))
-    except (CannotStart, Unknown) as error:
+    except (CannotStart, NotFound) as error:
         raise ExportRefused(problem=str(error)) from error
 
 

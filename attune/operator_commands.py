@@ -12,7 +12,7 @@ from typing import IO
 from attune.clock import SystemClock
 from attune.embedded import Address
 from attune.folder import private_folder
-from attune.loading import without_collection
+from attune.import_speed import pause_garbage_collection
 from attune.settings import Settings
 from bot import assistants, datasets, importing
 from bot.chat_imports import ChatImport
@@ -57,7 +57,7 @@ async def import_file(
     words: Words,
     options: ImportOptions,
     confirm: Callable[[Sequence[str]], bool],
-) -> tuple[Sequence[str], datasets.Tally]:
+) -> tuple[Sequence[str], datasets.ImportTally]:
     """Rows that the operator imports count as approved. Raises Refusal.
 
     Returned is what is to be known of the file; where how to read it was guessed, and for an
@@ -70,7 +70,7 @@ async def import_file(
             if chats is not None:
                 return await _import_chats(chats, confirm, words, store)
             told = opened, file.name, words, options
-            lines, is_sure = await asyncio.to_thread(importing.plans_of, *told)
+            lines, is_sure = await asyncio.to_thread(importing.describe_plans, *told)
             if not is_sure and not confirm(lines):
                 raise BadInput(problem=words("import.unsure"))
             return await importing.import_members(
@@ -80,15 +80,15 @@ async def import_file(
 
 async def _import_chats(
     chats: ChatImport, confirm: Callable[[Sequence[str]], bool], words: Words, store: Database
-) -> tuple[Sequence[str], datasets.Tally]:
-    await chats.look()
+) -> tuple[Sequence[str], datasets.ImportTally]:
+    await chats.build_overview()
     facts = [f"{each.name}: {each.value}" for each in importing.chats_facts(chats, words)]
     lines = [*facts, *chats.lines()]
     if not chats.overview.exchanges:
         raise BadInput(problem="\n".join(lines))
     if not confirm(lines):
         raise BadInput(problem=words("chats.unconfirmed"))
-    return lines, await chats.keep(store=store)
+    return lines, await chats.store_proposals(store=store)
 
 
 async def export_file(
@@ -148,7 +148,7 @@ async def _ask(
 
 async def _create(workspace: WorkspaceId, settings: Settings, store: Database) -> None:
     # The hosts load openai, which takes longer than a small import.
-    with without_collection():
+    with pause_garbage_collection():
         from attune.bootstrap import configured_hosts
 
     hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from attune.loading import without_collection
+from attune.import_speed import pause_garbage_collection
 from attune.service import running_app
 from attune.settings import Settings
 from bot.errors import SettingsError
@@ -40,7 +40,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
         # Not at the top: the embedded tuner starts beside it, and the health check needs nothing.
         # All must be frozen before the server is made: NiceGUI looks for it among the rest, and
         # what openai loads on demand would be loaded by the look, which takes a second.
-        with without_collection():
+        with pause_garbage_collection():
             from attune.http_server import http_server
         server = http_server(built, settings)
         with _stop_on_signals(server):

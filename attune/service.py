@@ -17,7 +17,7 @@ from attune.clock import SystemClock
 from attune.embedded import embedded_tuner
 from attune.engine.folder import EngineFolder
 from attune.folder import private_folder, remove_exports, temporary_files
-from attune.loading import without_collection
+from attune.import_speed import pause_garbage_collection
 from attune.settings import Settings
 from bot.domain import HostName
 from bot.errors import EngineError, FolderTaken, SettingsError
@@ -55,7 +55,7 @@ async def running_app(settings: Settings) -> AsyncIterator[App]:
         await asyncio.to_thread(EngineFolder(folder).remove_old_environments)
         async with embedded_tuner(folder) as tuner:
             # Half a second passes until it stands; the rest of the app loads meanwhile.
-            with without_collection():
+            with pause_garbage_collection():
                 from attune.bootstrap import build, configured_hosts
                 from storage.database import Database
                 from storage.service_lock import service_lock
@@ -72,7 +72,7 @@ async def running_app(settings: Settings) -> AsyncIterator[App]:
                 backlog = await built.dispatch.backlog()
                 loops = [
                     group.create_task(lock.keep(), name="database lock"),
-                    group.create_task(tuner.keep(), name="embedded tuner"),
+                    group.create_task(tuner.supervise(), name="embedded tuner"),
                     group.create_task(_serve_models(built, tuner, hosts), name="language models"),
                     group.create_task(_scrub(database), name="erasure"),
                     group.create_task(_remove_old(built, settings), name="retention"),
@@ -152,7 +152,7 @@ def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
 async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
         wait = await built.runners.jobs.poll_host(host)
-        built.topics.changed("jobs")
+        built.topics.publish_and_wake("jobs")
         return _LONGEST_REST_SECONDS if wait is None else wait
 
     await _repeat(turn, wake)
@@ -168,9 +168,9 @@ async def _serve_models(built: App, tuner: EmbeddedTuner, hosts: ConfiguredHosts
             await _until_idle(built)
             await tuner.restart()
         elif list(hosts.get(LANGUAGE_MODELS).bases) != list(tuner.program.bases):
-            hosts.offer(list(tuner.program.bases))
-            built.topics.changed("hosts")
-        if await asyncio.to_thread(lambda: tuner.is_broken) and built.engine.failure() is None:
+            hosts.set_installed_models(list(tuner.program.bases))
+            built.topics.publish_and_wake("hosts")
+        if await asyncio.to_thread(lambda: tuner.is_broken) and built.engine.last_failure() is None:
             problem = "What is installed does not start; the service's own log says why."
             built.engine.fail(EngineError(problem=problem, log=built.engine.folder.log))
         return _ENGINE_SECONDS
@@ -180,7 +180,7 @@ async def _serve_models(built: App, tuner: EmbeddedTuner, hosts: ConfiguredHosts
 
 async def _until_idle(built: App) -> None:
     """Answers that are being written are finished first, as long as that is worth waiting for."""
-    working = set(built.busy)
+    working = set(built.running_tasks)
     if working:
         await asyncio.wait(working, timeout=_LONGEST_REST_SECONDS)
 
@@ -188,7 +188,7 @@ async def _until_idle(built: App) -> None:
 async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
         wait = await built.runners.evaluations.poll_host(host)
-        built.topics.changed("evaluations")
+        built.topics.publish_and_wake("evaluations")
         return _EVALUATIONS_SECONDS if wait is None else wait
 
     await _repeat(turn, wake)
@@ -197,7 +197,7 @@ async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> N
 async def _count_votes(built: App) -> None:
     async def turn() -> float:
         if await built.runners.votes.poll():
-            built.topics.changed("evaluations")
+            built.topics.publish_and_wake("evaluations")
         return _EVALUATIONS_SECONDS
 
     await _repeat(turn, built.runners.votes.wake)
@@ -206,7 +206,7 @@ async def _count_votes(built: App) -> None:
 async def _watch_canaries(built: App) -> None:
     async def turn() -> float:
         if await built.runners.canaries.poll():
-            built.topics.changed("models")
+            built.topics.publish_and_wake("models")
         return _EVALUATIONS_SECONDS
 
     await _repeat(turn, built.runners.canaries.wake)
@@ -217,7 +217,7 @@ async def _turn_pages(built: App) -> None:
 
     async def turn() -> float:
         await built.runners.jobs.calendar.poll()
-        built.topics.changed("models")
+        built.topics.publish_and_wake("models")
         return _CALENDAR_SECONDS
 
     await _repeat(turn, asyncio.Event(), longest=_CALENDAR_SECONDS)
@@ -248,7 +248,7 @@ async def _settle_removals(built: App) -> None:
 
     async def turn() -> float:
         wait = await built.runners.removals.poll()
-        built.topics.changed("workspaces")
+        built.topics.publish_and_wake("workspaces")
         return wait
 
     await _repeat(turn, asyncio.Event(), longest=_REMOVALS_SECONDS)
@@ -307,7 +307,7 @@ async def _scrub(database: Database) -> None:
 
 async def _deliver(built: App) -> None:
     async def turn() -> float:
-        delivered = await built.deliver()
+        delivered = await built.deliver_notices()
         if delivered:
             built.topics.publish("notices")
         return 1.0
@@ -341,8 +341,8 @@ async def _finish(built: App, loops: list[asyncio.Task[None]]) -> None:
     for loop in loops:
         loop.cancel()
     await built.engine.cancel()
-    working = set(built.busy)
+    working = set(built.running_tasks)
     if working:
         await asyncio.wait(working, timeout=_LAST_WORDS_SECONDS)
-    for task in set(built.busy):
+    for task in set(built.running_tasks):
         task.cancel()

@@ -17,7 +17,7 @@ class Topics:
         self.news = asyncio.Event()
         """Set by `changed`; whoever delivers notices clears it."""
 
-    def changed(self, topic: str) -> None:
+    def publish_and_wake(self, topic: str) -> None:
         """Publish, and wake the delivery of notices."""
         self.publish(topic)
         self.news.set()

@@ -219,8 +219,8 @@ def _trl_options(folder: str, parameters: int, has_card: bool, is_whole: bool) -
 def _served(base: Path, chats: int) -> float:
     """Tokens of all chats together, after one that warms up."""
     from tuner.engine import Sampling
-    from tuner.local.load_model import Loaded, load_for_serving
     from tuner.local.replies import Reply
+    from tuner.local.serving_model import Loaded, load_for_serving
 
     loaded = load_for_serving(base, base)
 

@@ -169,7 +169,7 @@ class Large:
     async def _do(self, what: What, *, user: str = "U0", channel: ChannelId = GENERAL) -> Reply:
         self._written += 1
         event = _event(user, what, key=f"do {self._written}", channel=channel)
-        return _taken(await self._app.ask(event))
+        return _taken(await self._app.handle_for_page(event))
 
     async def _look(self) -> None:
         for words in _LISTS:
@@ -204,7 +204,7 @@ class Large:
         )
 
     async def _freeze(self) -> None:
-        number = await snapshot.freeze(
+        number = await snapshot.freeze_snapshot(
             self._ask, Method.SUPERVISED, self._frozen, store=self._store
         )
         async with self._store.reading() as records:

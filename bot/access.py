@@ -52,9 +52,9 @@ def role_of(
     if user.is_operator:
         return Role.OPERATOR
     is_named = f"{workspace.platform}:{user.id}" in admins
-    if is_named or (user.is_platform_admin and not is_stranger(user)):
+    if is_named or (user.is_platform_admin and not is_guest_or_external(user)):
         return Role.ADMIN
-    own = Role.STRANGER if is_stranger(user) else max(Role.MEMBER, through_groups)
+    own = Role.STRANGER if is_guest_or_external(user) else max(Role.MEMBER, through_groups)
     if (
         grant is None
         or has_rejoined_since(grant, user)
@@ -69,19 +69,19 @@ def has_rejoined_since(grant: Grant, user: User) -> bool:
     return user.joined_at is not None and grant.at < user.joined_at
 
 
-def is_stranger(user: User) -> bool:
+def is_guest_or_external(user: User) -> bool:
     """Whether the platform says that a person is a guest or of another organisation."""
     return user.is_guest or user.is_external
 
 
-def admit(entry: Command | Action, request: Request, line: str = "") -> Request:
+def authorize_and_parse(entry: Command | Action, request: Request, line: str = "") -> Request:
     """The request with the options of a command's line, for whoever may make it.
 
     The one place where the role of a command, an option, a button, a form, a reaction or a
     shortcut is required. Raises NotAllowed, NotForGuests, BadInput, and NotFound for what only
     the studio's pages offer.
     """
-    require(request.role, entry.role, request.words)
+    require_role(request.role, entry.role, request.words)
     if isinstance(entry, Action):
         if entry.is_for_pages and not request.is_page:
             raise NotFound(noun="button", name=entry.name)
@@ -89,11 +89,11 @@ def admit(entry: Command | Action, request: Request, line: str = "") -> Request:
     options = parse(entry, line, request.words, given=request.options)
     for option in entry.options:
         if option.role is not None and options.get(option.name):
-            require(request.role, option.role, request.words)
+            require_role(request.role, option.role, request.words)
     return replace(request, options=options)
 
 
-def require(role: Role, needed: Role, words: Words) -> None:
+def require_role(role: Role, needed: Role, words: Words) -> None:
     """Raises NotAllowed, naming who can."""
     if role < needed and role is Role.STRANGER:
         raise NotForGuests
@@ -109,13 +109,13 @@ def require_leave_to_ask(may_ask: bool) -> None:
         raise NotForGuests
 
 
-def refuse_closed(workspace: Workspace, words: Words) -> None:
+def refuse_closed_workspace(workspace: Workspace, words: Words) -> None:
     """Raises NotNow where the app was removed: nothing is asked of a model, nothing is trained."""
     if workspace.closed_at is not None:
         raise NotNow(problem=words("removal.closed"))
 
 
-def within_caps(workspace: Workspace, spent: tuple[int, int], words: Words) -> None:
+def require_within_caps(workspace: Workspace, spent: tuple[int, int], words: Words) -> None:
     """Raises OverCap when today's tokens of the person or the workspace are used up."""
     person, whole = spent
     if workspace.person_cap is not None and person >= workspace.person_cap:
@@ -124,7 +124,7 @@ def within_caps(workspace: Workspace, spent: tuple[int, int], words: Words) -> N
         raise OverCap(cap=workspace.workspace_cap, whom=words("cap.workspace"))
 
 
-def hidden_elsewhere(workspace: Workspace) -> Exclusion:
+def exclusions_hidden_elsewhere(workspace: Workspace) -> Exclusion:
     """What was said in such a channel shows in that channel alone; the admin's form allows more."""
     return CHANNEL_EXCLUSIONS & ~workspace.allowed
 
@@ -135,4 +135,6 @@ def exclusions(place: Place, people: Iterable[User]) -> Exclusion:
 
 
 def excluded_people(people: Iterable[User]) -> Exclusion:
-    return reduce(or_, (Exclusion.GUEST for one in people if is_stranger(one)), NO_EXCLUSION)
+    return reduce(
+        or_, (Exclusion.GUEST for one in people if is_guest_or_external(one)), NO_EXCLUSION
+    )

@@ -11,7 +11,7 @@ from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import csv_line
 from bot.domain import AuditEntry, Grant, Role, User, UserId
 from bot.errors import BadInput, NotNow, Outdated
-from bot.examples.exchange import person_named
+from bot.examples.exchange import find_person
 from bot.monthly_budget import committed_this_month
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import EVERYWHERE, Records
@@ -35,30 +35,39 @@ _AUDIT_EXPORTED = 100_000
     Option.choice("role", "none", "member", "curator", "trainer", "admin"),
     Option.yes_no("external"),
 )
-async def roles(request: Request, deps: Dependencies) -> Reply:
+async def manage_roles(request: Request, deps: Dependencies) -> Reply:
     """Without a user it lists; with user and role it grants, `role:none` takes back.
 
     To be a member is a grant for a guest alone. Somebody of another organisation is lifted only
     by a grant that says so.
     """
-    user, wanted = request.text("user"), request.text("role")
+    user, wanted = request.text_option("user"), request.text_option("role")
     if user is None and wanted is not None:
         problem = request.words("option.missing", option="user", command="admin roles")
         raise BadInput(problem=problem)
     if user is None or wanted is None:
         return await _list_roles(request, deps)
-    person = await person_named(request, user, deps.surfaces)
-    shown = references.person(person.id, person.name)
+    person = await find_person(request, user, deps.surfaces)
+    shown = references.person_reference(person.id, person.name)
     role = None if wanted == _NO_ROLE else Role[wanted.upper()]
-    if role is not None and person.is_external and not request.yes("external", default=False):
+    if (
+        role is not None
+        and person.is_external
+        and not request.yes_no_option("external", default=False)
+    ):
         raise NotNow(problem=request.words("roles.external", user=person.name))
-    is_needless = role is Role.MEMBER and not access.is_stranger(person)
+    is_needless = role is Role.MEMBER and not access.is_guest_or_external(person)
     async with deps.store.writing() as records:
         grant = None if role is None or is_needless else _grant(person, role, request.now)
         undo = await _offer_undo(request, person.id, records) if grant is None else ()
-        await records.roles.put(request.id, person.id, grant)
+        await records.roles.put(request.workspace_id, person.id, grant)
         await records.audit.add(
-            request.id, request.by, "role.granted", at=request.now, user_id=user, role=wanted
+            request.workspace_id,
+            request.user_id,
+            "role.granted",
+            at=request.now,
+            user_id=user,
+            role=wanted,
         )
     if role is None:
         return Text(request.words("roles.taken_back", user=shown), buttons=undo)
@@ -67,22 +76,29 @@ async def roles(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("role.take_back", Role.ADMIN)
-async def take_back(request: Request, deps: Dependencies) -> Reply:
+async def revoke_role(request: Request, deps: Dependencies) -> Reply:
     """The button beside a granted role."""
     shown, _, named = request.argument.partition(":")
     user = UserId(named)
     async with deps.store.writing() as records:
-        grant = await records.roles.get(request.id, user)
+        grant = await records.roles.get(request.workspace_id, user)
         if grant is not None and shown != str(int(grant.role)):
-            raise Outdated(problem=request.words("roles.changed", user=references.person(user)))
+            raise Outdated(
+                problem=request.words("roles.changed", user=references.person_reference(user))
+            )
         undo = await _offer_undo(request, user, records)
-        await records.roles.put(request.id, user, None)
+        await records.roles.put(request.workspace_id, user, None)
         await records.audit.add(
-            request.id, request.by, "role.granted", at=request.now, user_id=user, role=_NO_ROLE
+            request.workspace_id,
+            request.user_id,
+            "role.granted",
+            at=request.now,
+            user_id=user,
+            role=_NO_ROLE,
         )
     listing = await _list_roles(request, deps)
-    text = request.words("roles.taken_back", user=references.person(user))
-    done = ListingRow(references.person(user), text, buttons=undo)
+    text = request.words("roles.taken_back", user=references.person_reference(user))
+    done = ListingRow(references.person_reference(user), text, buttons=undo)
     return replace(listing, lines=(done, *listing.lines), replaces=True)
 
 
@@ -92,7 +108,7 @@ def _grant(person: User, role: Role, now: datetime) -> Grant:
 
 
 async def _offer_undo(request: Request, user: UserId, records: Records) -> tuple[Button, ...]:
-    grant = await records.roles.get(request.id, user)
+    grant = await records.roles.get(request.workspace_id, user)
     if grant is None:
         return ()
     held = {
@@ -105,20 +121,24 @@ async def _offer_undo(request: Request, user: UserId, records: Records) -> tuple
 
 
 @handlers.event("person_left", Role.STRANGER)
-async def person_left(request: Request, deps: Dependencies) -> Reply:
+async def on_person_left(request: Request, deps: Dependencies) -> Reply:
     """Whoever comes back begins as a member; what was granted since then stays."""
     async with deps.store.writing() as records:
-        grant = await records.roles.get(request.id, request.by)
+        grant = await records.roles.get(request.workspace_id, request.user_id)
         if grant is not None and grant.at < request.event.at:
-            await records.roles.put(request.id, request.by, None)
+            await records.roles.put(request.workspace_id, request.user_id, None)
             await records.audit.add(
-                request.id, request.by, "role.lost", at=request.now, user_id=request.by
+                request.workspace_id,
+                request.user_id,
+                "role.lost",
+                at=request.now,
+                user_id=request.user_id,
             )
     return NoReply()
 
 
 @handlers.button("welcome.approvers", Role.MEMBER)
-async def approvers(request: Request, deps: Dependencies) -> Reply:
+async def list_approvers(request: Request, deps: Dependencies) -> Reply:
     """Who may approve what is proposed; shown to whoever asks."""
     listing = await _list_roles(request, deps)
     return replace(listing, note=request.words("roles.who_grants"), private=True)
@@ -131,21 +151,25 @@ async def approvers(request: Request, deps: Dependencies) -> Reply:
     Option.amount("workspace", suggestions=("off",)),
     Option.amount("training", suggestions=("off",)),
 )
-async def budget(request: Request, deps: Dependencies) -> Reply:
+async def manage_budget(request: Request, deps: Dependencies) -> Reply:
     """Tokens of answers per day, dollars of training per month, and what is left of them."""
     async with deps.store.writing() as records:
         # As it is now: two admins may each set another cap at the same time.
-        held = await records.workspaces.find(request.id) or request.workspace
+        held = await records.workspaces.find(request.workspace_id) or request.workspace
         before = held.person_cap, held.workspace_cap, held.training_cap
         person, whole = _cap(request, "person", before[0]), _cap(request, "workspace", before[1])
         training = _dollars(request, before[2])
         if (person, whole, training) != before:
             wanted = {"person": person, "whole": whole, "training": training}
             await records.workspaces.set_caps(
-                request.id, person=person, whole=whole, training=training
+                request.workspace_id, person=person, whole=whole, training=training
             )
-            await records.audit.add(request.id, request.by, "budget.set", at=request.now, **wanted)
-        spent = await records.daily_tokens.spent(request.id, request.by, request.now.date())
+            await records.audit.add(
+                request.workspace_id, request.user_id, "budget.set", at=request.now, **wanted
+            )
+        spent = await records.daily_tokens.spent(
+            request.workspace_id, request.user_id, request.now.date()
+        )
         paid = await committed_this_month(request, records)
     facts = (
         Fact(request.words("budget.person"), _left(request, person, spent[0])),
@@ -162,19 +186,19 @@ async def budget(request: Request, deps: Dependencies) -> Reply:
     Option("user", OptionKind.USER),
     Option.integer("limit", 1, 200),
 )
-async def audit(request: Request, deps: Dependencies) -> Reply:
+async def show_audit_log(request: Request, deps: Dependencies) -> Reply:
     """Who did what, newest first."""
-    user, limit = request.text("user"), request.integer("limit") or _AUDIT_PAGE
+    user, limit = request.text_option("user"), request.integer_option("limit") or _AUDIT_PAGE
     async with deps.store.reading() as records:
         entries = await records.audit.page(
-            request.id,
-            what=request.text("what"),
+            request.workspace_id,
+            what=request.text_option("what"),
             user=UserId(user) if user else None,
             limit=limit,
         )
     lines = tuple(
         ListingRow(
-            id=references.moment(entry.at),
+            id=references.time_reference(entry.at),
             text=f"{_who(entry)}: {_said(entry, request.words)}",
             note=" · ".join(f"{name} {_shown(name, value)}" for name, value in _details(entry)),
         )
@@ -186,11 +210,11 @@ async def audit(request: Request, deps: Dependencies) -> Reply:
 @handlers.form("audit.export", Role.ADMIN, is_for_pages=True)
 async def export_audit(request: Request, deps: Dependencies) -> Reply:
     """All that the filters find, as CSV."""
-    user = request.text("user")
+    user = request.text_option("user")
     async with deps.store.reading() as records:
         entries = await records.audit.page(
-            request.id,
-            what=request.text("what"),
+            request.workspace_id,
+            what=request.text_option("what"),
             user=UserId(user) if user else None,
             limit=_AUDIT_EXPORTED,
         )
@@ -212,13 +236,17 @@ def _said(entry: AuditEntry, words: Words) -> str:
 
 
 def _who(entry: AuditEntry) -> str:
-    return references.person(entry.user) if entry.user else "attune"
+    return references.person_reference(entry.user) if entry.user else "attune"
 
 
 def _shown(name: str, value: object) -> object:
     if name == "user_id":
-        return references.person(str(value))
-    return references.channel(str(value)) if name == "channel" and value != EVERYWHERE else value
+        return references.person_reference(str(value))
+    return (
+        references.channel_reference(str(value))
+        if name == "channel" and value != EVERYWHERE
+        else value
+    )
 
 
 def _details(entry: AuditEntry) -> list[tuple[str, object]]:
@@ -227,12 +255,12 @@ def _details(entry: AuditEntry) -> list[tuple[str, object]]:
 
 async def _list_roles(request: Request, deps: Dependencies) -> Listing:
     async with deps.store.reading() as records:
-        granted = await records.roles.all(request.id)
+        granted = await records.roles.all(request.workspace_id)
     is_admin = request.role >= Role.ADMIN
-    wanted = request.text("user")
+    wanted = request.text_option("user")
     lines = [
         ListingRow(
-            references.person(user),
+            references.person_reference(user),
             request.words(f"role.{role.name.lower()}"),
             buttons=(_take_back_button(request, user, role),) if is_admin else (),
         )
@@ -248,12 +276,12 @@ def _take_back_button(request: Request, user: UserId, role: Role) -> Button:
 
 
 def _cap(request: Request, name: str, current: int | None) -> int | None:
-    said = request.text(name)
+    said = request.text_option(name)
     if said is None:
         return current
     if said.lower() == _OFF:
         return None
-    tokens = request.integer(name)
+    tokens = request.integer_option(name)
     if tokens is None or tokens < 1:
         raise BadInput(problem=request.words("budget.bad", option=name))
     return tokens
@@ -266,12 +294,12 @@ def _left(request: Request, cap: int | None, spent: int) -> str:
 
 
 def _dollars(request: Request, current: float | None) -> float | None:
-    said = request.text("training")
+    said = request.text_option("training")
     if said is None:
         return current
     if said.lower() == _OFF:
         return None
-    dollars = request.number("training")
+    dollars = request.number_option("training")
     if dollars is None or dollars < 0:
         raise BadInput(problem=request.words("budget.bad_money", option="training"))
     return dollars

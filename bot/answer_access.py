@@ -16,7 +16,7 @@ It stands before or after the answer and is no part of it.
 """
 
 
-def without_note(text: str) -> str:
+def strip_bot_notes(text: str) -> str:
     """An answer of ours as the model wrote it."""
     paragraphs = text.split("\n\n")
     is_ours = [one.startswith(_MARK) for one in paragraphs]
@@ -27,16 +27,19 @@ def without_note(text: str) -> str:
     return "\n\n".join(paragraphs[first:end])
 
 
-async def turn_named(request: Request, records: Records) -> Turn:
+async def requested_turn(request: Request, records: Records) -> Turn:
     """The turn that a form or button names, for those who could read it.
 
     They stand in its channel, or asked, or have rated it there before. Raises NotFound.
     """
-    turn = await records.turns.get(request.id, _turn_id(request))
-    require_own(request, turn)
-    if _is_here(request, turn) or turn.asker == request.by:
+    turn = await records.turns.get(request.workspace_id, _turn_id(request))
+    require_member_or_asker(request, turn)
+    if _is_here(request, turn) or turn.asker == request.user_id:
         return turn
-    if not any(vote.user == request.by for vote in await records.turns.votes(request.id, turn.id)):
+    if not any(
+        vote.user == request.user_id
+        for vote in await records.turns.votes(request.workspace_id, turn.id)
+    ):
         raise NotFound(noun="answer", name=request.argument)
     return turn
 
@@ -48,14 +51,14 @@ def _is_here(request: Request, turn: Turn) -> bool:
     return is_open or request.role is Role.OPERATOR
 
 
-def require_own(request: Request, turn: Turn) -> None:
+def require_member_or_asker(request: Request, turn: Turn) -> None:
     """Raises NotForGuests for a stranger who did not get this answer where strangers may ask."""
     if not may_rate(request, turn):
         raise NotForGuests
 
 
 def may_rate(request: Request, turn: Turn) -> bool:
-    is_own = turn.asker == request.by and request.may_ask
+    is_own = turn.asker == request.user_id and request.may_ask
     return is_own or request.role > Role.STRANGER
 
 

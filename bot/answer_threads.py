@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 NO_THREADS = "chat.no_threads"
 
 
-async def moved_to_thread(request: Request, message: Message, deps: Dependencies) -> Request:
+async def open_answer_thread(request: Request, message: Message, deps: Dependencies) -> Request:
     """The request as asked in a new thread on its message; as it is where none is to be opened.
 
     What already stands in a thread, answers another message, or is said between two stays there.
     """
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     is_in_channel = request.place.thread is None and request.place.kind is not ChannelKind.DIRECT
     is_wanted = is_in_channel and message.reply_to is None
     if not is_wanted or not isinstance(surface, CanOpenThread):
@@ -42,7 +42,7 @@ async def moved_to_thread(request: Request, message: Message, deps: Dependencies
 
 async def _tell_once(request: Request, permissions: str, deps: Dependencies) -> None:
     """Whoever reads the channel hears once why its questions get no threads."""
-    key = f"{request.id}.{request.place.channel}.{permissions}.{NO_THREADS}"
+    key = f"{request.workspace_id}.{request.place.channel}.{permissions}.{NO_THREADS}"
     details = {"permissions": permissions}
     async with deps.store.writing() as records:
         await records.outbox.put(
@@ -50,5 +50,7 @@ async def _tell_once(request: Request, permissions: str, deps: Dependencies) -> 
         )
 
 
-async def word_no_threads(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_missing_thread_permission_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
     return Text(words(NO_THREADS, permissions=notice.details.get("permissions")))

@@ -69,9 +69,9 @@ TOOL_NAMES = ("search_examples", "today", "hand_over")
 _FOR_MEMBERS = ("model", "base", "language", "history")
 
 
-def first(workspace: Workspace, *, hosts: Hosts) -> Assistant:
+def initial_assistant(workspace: Workspace, *, hosts: Hosts) -> Assistant:
     """The assistant a new workspace starts with."""
-    host = hosts.paid(hosts.first_for(workspace), workspace)
+    host = hosts.paid(hosts.default_host_for(workspace), workspace)
     return Assistant(
         id=AssistantId(0),
         workspace=workspace.id,
@@ -91,7 +91,7 @@ async def ensure_workspace(workspace: WorkspaceId, *, store: Store, hosts: Hosts
     sources = Sources.MESSAGES if workspace == LOCAL else Sources.OUTSIDE
     new = Workspace(workspace, workspace, sources)
     new = replace(new, is_allowed=new.platform not in OPEN_PLATFORMS)
-    fresh = first(new, hosts=hosts)
+    fresh = initial_assistant(new, hosts=hosts)
     async with store.writing() as records:
         await records.workspaces.add(new)
         if await records.assistants.default(workspace) is None:
@@ -102,17 +102,19 @@ async def ensure_workspace(workspace: WorkspaceId, *, store: Store, hosts: Hosts
     "assistant create", Role.ADMIN, Option.text("name", rest=True, required=True), *_SETTINGS
 )
 async def create(request: Request, deps: Dependencies) -> Reply:
-    name = request.text("name") or ""
+    name = request.text_option("name") or ""
     if not name or len(name) > 40:
         raise BadInput(problem=request.words("assistant.bad_name"))
-    fresh = replace(first(request.workspace, hosts=deps.hosts), name=name, is_default=False)
+    fresh = replace(
+        initial_assistant(request.workspace, hosts=deps.hosts), name=name, is_default=False
+    )
     wanted = _changed(fresh, request, hosts=deps.hosts)
     async with deps.store.writing() as records:
-        if await records.assistants.find_by_name(request.id, name):
+        if await records.assistants.find_by_name(request.workspace_id, name):
             raise BadInput(problem=request.words("assistant.taken", name=name))
-        await records.assistants.add(request.id, wanted)
+        await records.assistants.add(request.workspace_id, wanted)
         await records.audit.add(
-            request.id, request.by, "assistant.created", at=request.now, name=name
+            request.workspace_id, request.user_id, "assistant.created", at=request.now, name=name
         )
     return Text(request.words("assistant.created", name=name))
 
@@ -122,11 +124,13 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     """How it is set up; its instructions and channels are for curators."""
     async with deps.store.reading() as records:
         assistant = await chosen_assistant(request, records)
-        deployment = await records.deployments.current(request.id, assistant.id)
-        bindings = await records.assistants.bindings(request.id)
+        deployment = await records.deployments.current(request.workspace_id, assistant.id)
+        bindings = await records.assistants.bindings(request.workspace_id)
         answers = await _answering(request, assistant, deployment, records)
     words = request.words
-    channels = [references.channel(b.channel) for b in bindings if b.assistant == assistant.id]
+    channels = [
+        references.channel_reference(b.channel) for b in bindings if b.assistant == assistant.id
+    ]
     facts = {
         "instructions": assistant.instructions or words("none"),
         "model": answers,
@@ -161,7 +165,7 @@ async def _answering(
     """The name that people call the model by which an assistant answers."""
     if current is None:
         return assistant.base
-    model = await records.models.find(request.id, current.model)
+    model = await records.models.find(request.workspace_id, current.model)
     return model.display_name if model else current.model
 
 
@@ -172,9 +176,13 @@ async def edit(request: Request, deps: Dependencies) -> Reply:
         wanted = _changed(assistant, request, hosts=deps.hosts)
         if wanted == assistant:
             raise BadInput(problem=request.words("assistant.nothing_to_change"))
-        await records.assistants.update(request.id, wanted)
+        await records.assistants.update(request.workspace_id, wanted)
         await records.audit.add(
-            request.id, request.by, "assistant.edited", at=request.now, name=wanted.name
+            request.workspace_id,
+            request.user_id,
+            "assistant.edited",
+            at=request.now,
+            name=wanted.name,
         )
     return Text(request.words("assistant.edited", name=wanted.name))
 
@@ -182,7 +190,7 @@ async def edit(request: Request, deps: Dependencies) -> Reply:
 @handlers.command(
     "assistant bind", Role.ADMIN, _NAMED, Option.yes_no("always"), Option.yes_no("threads")
 )
-async def bind(request: Request, deps: Dependencies) -> Reply:
+async def bind_channel(request: Request, deps: Dependencies) -> Reply:
     """This channel is answered by the named assistant, unasked if `always:yes`, and in threads or
     not as `threads` says, else as the assistant does.
 
@@ -190,14 +198,22 @@ async def bind(request: Request, deps: Dependencies) -> Reply:
     """
     if request.is_page:
         await _check_channel(request, deps.surfaces)
-    always = request.yes("always", default=False)
+    always = request.yes_no_option("always", default=False)
     async with deps.store.writing() as records:
         assistant = await chosen_assistant(request, records)
-        threads = request.yes("threads", default=False) if request.text("threads") else None
+        threads = (
+            request.yes_no_option("threads", default=False)
+            if request.text_option("threads")
+            else None
+        )
         binding = Binding(request.place.channel, assistant.id, always, threads)
-        await records.assistants.bind(request.id, binding)
+        await records.assistants.bind(request.workspace_id, binding)
         await records.audit.add(
-            request.id, request.by, "assistant.bound", at=request.now, channel=request.place.channel
+            request.workspace_id,
+            request.user_id,
+            "assistant.bound",
+            at=request.now,
+            channel=request.place.channel,
         )
     key = "assistant.bound_always" if always else "assistant.bound"
     return Text(
@@ -208,7 +224,7 @@ async def bind(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("assistant.unbind", Role.ADMIN)
-async def unbind_named(request: Request, deps: Dependencies) -> Reply:
+async def unbind_listed_channel(request: Request, deps: Dependencies) -> Reply:
     """The button beside a channel."""
     shown, _, channel = request.argument.partition(":")
     place = replace(request.place, channel=ChannelId(channel))
@@ -217,7 +233,7 @@ async def unbind_named(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _check_channel(request: Request, surfaces: Surfaces) -> None:
-    surface = surfaces.of(request.id)
+    surface = surfaces.of(request.workspace_id)
     if isinstance(surface, CanFindChannel) and not await surface.find_channel(request.place):
         raise NotFound(noun="channel", name=request.place.channel)
 
@@ -228,7 +244,7 @@ def _unbind_button(request: Request, bound: Binding) -> Button:
 
 
 @handlers.command("assistant unbind", Role.ADMIN)
-async def unbind(request: Request, deps: Dependencies) -> Reply:
+async def unbind_channel(request: Request, deps: Dependencies) -> Reply:
     return await _unbind(request, deps)
 
 
@@ -236,16 +252,22 @@ async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = N
     """The channel has the default again, if it still has the assistant that a button shows."""
     async with deps.store.writing() as records:
         channel = request.place.channel
-        bound = await records.assistants.binding(request.id, channel)
+        bound = await records.assistants.binding(request.workspace_id, channel)
         if bound is None:
             return Text(request.words("assistant.not_bound"))
         if shown is not None and shown != str(bound.assistant):
             raise Outdated(
-                problem=request.words("assistant.bound_anew", channel=references.channel(channel))
+                problem=request.words(
+                    "assistant.bound_anew", channel=references.channel_reference(channel)
+                )
             )
-        await records.assistants.unbind(request.id, channel)
+        await records.assistants.unbind(request.workspace_id, channel)
         await records.audit.add(
-            request.id, request.by, "assistant.unbound", at=request.now, channel=channel
+            request.workspace_id,
+            request.user_id,
+            "assistant.unbound",
+            at=request.now,
+            channel=channel,
         )
         held = {"channel": channel, "assistant": bound.assistant, "always": bound.answers_unasked}
         held |= {"threads": bound.threads}
@@ -256,10 +278,10 @@ async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = N
 @handlers.command("assistant list", Role.MEMBER)
 async def list_assistants(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
-        assistants = await records.assistants.all(request.id)
+        assistants = await records.assistants.all(request.workspace_id)
         lines = []
         for assistant in assistants:
-            current = await records.deployments.current(request.id, assistant.id)
+            current = await records.deployments.current(request.workspace_id, assistant.id)
             model = await _answering(request, assistant, current, records)
             lines.append(
                 ListingRow(
@@ -270,11 +292,11 @@ async def list_assistants(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("bindings", Role.CURATOR, is_for_pages=True)
-async def bindings(request: Request, deps: Dependencies) -> Reply:
+async def list_bindings(request: Request, deps: Dependencies) -> Reply:
     """Which assistant answers in which channel, where it is not the default one."""
     async with deps.store.reading() as records:
-        found = await records.assistants.bindings(request.id)
-        names = {one.id: one.name for one in await records.assistants.all(request.id)}
+        found = await records.assistants.bindings(request.workspace_id)
+        names = {one.id: one.name for one in await records.assistants.all(request.workspace_id)}
     lines = tuple(
         ListingRow(
             one.channel,
@@ -289,10 +311,10 @@ async def bindings(request: Request, deps: Dependencies) -> Reply:
 
 async def chosen_assistant(request: Request, records: Records) -> Assistant:
     """The assistant that `name:` or `assistant:` says, else the one that answers here."""
-    name = request.text("name") or request.text("assistant")
+    name = request.text_option("name") or request.text_option("assistant")
     if name is None:
         return request.assistant
-    found = await records.assistants.find_by_name(request.id, name)
+    found = await records.assistants.find_by_name(request.workspace_id, name)
     if found is None:
         raise NotFound(noun="assistant", name=name)
     return found
@@ -307,7 +329,7 @@ def _changed(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assista
 
 def _with_judge(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assistant:
     """The model that compares answers, and what is good in the team's words; "off" is none."""
-    model, host = request.text("judge_model"), request.text("judge_host")
+    model, host = request.text_option("judge_model"), request.text_option("judge_host")
     if model == "off":
         return replace(assistant, judge_model=None, judge_host=None)
     if host is not None:
@@ -321,7 +343,9 @@ def _with_judge(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assi
 def _with_offers(assistant: Assistant, request: Request) -> Assistant:
     """After how many new rows a training is offered, here; 0 and "auto" turn it off."""
     names = ("offer_after_examples", "offer_after_preferences")
-    asked = {name: request.integer(name) or None for name in names if request.text(name)}
+    asked = {
+        name: request.integer_option(name) or None for name in names if request.text_option(name)
+    }
     if not asked:
         return assistant
     examples = asked.get(names[0], assistant.offer_after_examples)
@@ -335,19 +359,19 @@ def _with_offers(assistant: Assistant, request: Request) -> Assistant:
 
 
 def _with_texts(assistant: Assistant, request: Request) -> Assistant:
-    language = request.text("language")
+    language = request.text_option("language")
     if language and language not in (*LANGUAGES, "auto"):
         known = ", ".join((*LANGUAGES, "auto"))
         raise BadInput(
             problem=request.words("option.choice", option="language", choices=known, value=language)
         )
-    few_shot, reviewers = request.integer("few_shot"), request.integer("reviewers")
+    few_shot, reviewers = request.integer_option("few_shot"), request.integer_option("reviewers")
     return replace(
         assistant,
         instructions=request.options.get("instructions", assistant.instructions).strip(),
         language=assistant.language if language is None else _unless(language, "auto"),
-        history=request.yes("history", default=assistant.history),
-        threads=request.yes("threads", default=assistant.threads),
+        history=request.yes_no_option("history", default=assistant.history),
+        threads=request.yes_no_option("threads", default=assistant.threads),
         tools=_tools(assistant, request),
         few_shot=assistant.few_shot if few_shot is None else few_shot,
         reviewers=reviewers or assistant.reviewers,
@@ -356,7 +380,7 @@ def _with_texts(assistant: Assistant, request: Request) -> Assistant:
 
 def _tools(assistant: Assistant, request: Request) -> tuple[str, ...]:
     """The names with commas between them, "all" or "off"."""
-    given = request.text("tools")
+    given = request.text_option("tools")
     if given is None:
         return assistant.tools
     names = [name.strip().lower() for name in given.replace("，", ",").split(",")]
@@ -380,10 +404,14 @@ def _sampling(sampling: Sampling, request: Request) -> Sampling:
     kept: dict[str, float | int | None] = {}
     for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
         old = getattr(sampling, name)
-        kept[name] = request.number(name) if request.text(name) else old
-    tokens = request.integer("max_tokens") if request.text("max_tokens") else sampling.max_tokens
-    effort = request.text("reasoning_effort") or sampling.reasoning_effort
-    stop = request.text("stop")
+        kept[name] = request.number_option(name) if request.text_option(name) else old
+    tokens = (
+        request.integer_option("max_tokens")
+        if request.text_option("max_tokens")
+        else sampling.max_tokens
+    )
+    effort = request.text_option("reasoning_effort") or sampling.reasoning_effort
+    stop = request.text_option("stop")
     stops = sampling.stop if stop is None else _stops(stop, request.words)
     return Sampling(
         temperature=kept["temperature"],
@@ -420,13 +448,13 @@ def _sampling_facts(sampling: Sampling) -> Mapping[str, str]:
 
 
 def _with_hosts(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assistant:
-    chat, training = request.text("chat_host"), request.text("training_host")
+    chat, training = request.text_option("chat_host"), request.text_option("training_host")
     changed = replace(
         assistant,
         chat_host=_host(chat, assistant.chat_host, request, hosts=hosts),
         training_host=_host(training, assistant.training_host, request, hosts=hosts),
     )
-    base = request.text("base")
+    base = request.text_option("base")
     if base:
         return replace(changed, base=ModelName(base))
     host = hosts.get(changed.training_host)

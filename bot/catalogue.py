@@ -62,12 +62,12 @@ from bot.examples import (
     searching,
     several_messages,
     source_changes,
-    writing,
+    typed_examples,
 )
 from bot.examples.states import CARD_STANDS
 from bot.help import usage
 from bot.judging import command as judge_command
-from bot.outbox import Wording
+from bot.outbox import NoticeRenderer
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import CanSwitchWorkspace
 from bot.replies import Reply
@@ -96,7 +96,7 @@ handlers = Handlers()
 @handlers.command("help", Role.STRANGER, Option.text("topic", rest=True))
 async def help_(request: Request, deps: Dependencies) -> Reply:
     """In a direct message it begins with the workspace that answers there."""
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     note = None
     if isinstance(surface, CanSwitchWorkspace) and request.place.kind is ChannelKind.DIRECT:
         note = await surface.workspace_note(request.event)
@@ -105,7 +105,7 @@ async def help_(request: Request, deps: Dependencies) -> Reply:
 
 MODULES = (
     sharing.handlers,
-    writing.handlers,
+    typed_examples.handlers,
     review.handlers,
     decision_buttons.handlers,
     review_assignment.handlers,
@@ -163,34 +163,34 @@ MODULES = (
     workspace_removal.handlers,
 )
 
-CATALOGUE = Catalogue.of(handlers, *MODULES)
+CATALOGUE = Catalogue.from_modules(handlers, *MODULES)
 
-WORDINGS: Mapping[str, Wording] = {
-    deletions.KEPT: deletions.word_kept,
-    notices.STATUS: job_cards.word_status,
-    notices.ENDED: job_cards.word_ended,
-    notices.LATE: job_cards.word_late,
-    notices.REFUSED: job_cards.word_refused,
-    evaluation_notices.STATUS: evaluation_cards.word_status,
-    evaluation_notices.ENDED: evaluation_cards.word_ended,
-    canary_notices.STATUS: canary_cards.word_status,
-    canary_notices.LIKED: canary_cards.word_liked,
-    canary_notices.ENDED: canary_cards.word_ended,
-    vote_notices.STATUS: vote_cards.word_status,
-    vote_notices.CARD: vote_cards.word_card,
-    vote_notices.ENDED: vote_cards.word_ended,
-    expiry.ENDING: expiry.word_ending,
-    serving.SERVING: serving.word_serving,
-    offers.OFFERED: offers.word_offered,
-    judge_command.STATUS: judge_command.word_status,
-    synthetic.STATUS: synthetic.word_status,
-    chat.FELL_BACK: chat.word_fell_back,
-    answer_threads.NO_THREADS: answer_threads.word_no_threads,
-    tools.HANDED_OVER: tools.word_handed_over,
-    workspace_removal.CLOSED: workspace_removal.word_closed,
-    CARD_STANDS: cards.word_standing,
-    review_assignment.AUTHOR_ASKED: review_assignment.word_author_asked,
-    consent.CONSENT_WANTED: cards.word_consent_wanted,
-    asking_admins.MARKS_WAIT: asking_admins.word_marks_wait,
-    asking_admins.MARKS_ALLOWED: asking_admins.word_marks_allowed,
+NOTICE_RENDERERS: Mapping[str, NoticeRenderer] = {
+    deletions.KEPT: deletions.render_deletion_refused_notice,
+    notices.STATUS: job_cards.render_status_notice,
+    notices.ENDED: job_cards.render_ended_notice,
+    notices.LATE: job_cards.render_late_notice,
+    notices.REFUSED: job_cards.render_action_refused_notice,
+    evaluation_notices.STATUS: evaluation_cards.render_status_notice,
+    evaluation_notices.ENDED: evaluation_cards.render_ended_notice,
+    canary_notices.STATUS: canary_cards.render_status_notice,
+    canary_notices.LIKED: canary_cards.render_liked_notice,
+    canary_notices.ENDED: canary_cards.render_ended_notice,
+    vote_notices.STATUS: vote_cards.render_status_notice,
+    vote_notices.CARD: vote_cards.render_question_notice,
+    vote_notices.ENDED: vote_cards.render_ended_notice,
+    expiry.ENDING: expiry.render_model_expiry_notice,
+    serving.SERVING: serving.render_hourly_cost_notice,
+    offers.OFFERED: offers.render_training_offer_notice,
+    judge_command.STATUS: judge_command.render_status_notice,
+    synthetic.STATUS: synthetic.render_status_notice,
+    chat.FELL_BACK: chat.render_fallback_notice,
+    answer_threads.NO_THREADS: answer_threads.render_missing_thread_permission_notice,
+    tools.HANDED_OVER: tools.render_handover_notice,
+    workspace_removal.CLOSED: workspace_removal.render_removal_notice,
+    CARD_STANDS: cards.render_examples_notice,
+    review_assignment.AUTHOR_ASKED: review_assignment.render_author_question_notice,
+    consent.CONSENT_WANTED: cards.render_consent_request_notice,
+    asking_admins.MARKS_WAIT: asking_admins.render_marks_waiting_notice,
+    asking_admins.MARKS_ALLOWED: asking_admins.render_marks_allowed_notice,
 }

@@ -10,10 +10,10 @@ from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from bot.answer_access import NOTE
-from bot.answer_threads import moved_to_thread
+from bot.answer_threads import open_answer_thread
 from bot.canary.selection import canary_for
 from bot.commands import Handlers
-from bot.conversation import Context, context_of, said_before
+from bot.conversation import Context, build_context, fetch_history
 from bot.daily_token_budget import reserve
 from bot.domain import (
     LOCAL,
@@ -49,7 +49,7 @@ from bot.ports.metered_calls import Meter
 from bot.ports.provider import Delta, Host
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanSendEphemeral
-from bot.prompts import PictureMessage, PromptMessage, few_shot, prompt
+from bot.prompts import PictureMessage, PromptMessage, build_prompt, few_shot
 from bot.question_files import FileReader, Picture
 from bot.replies import Button, Drawn, NoReply, Reply, Stream, Text
 from bot.request import Request
@@ -72,7 +72,7 @@ class ModelInUse:
 
     model: ModelName
     host: HostName
-    address: ModelName
+    name_at_host: ModelName
 
 
 @handlers.event("spoken", Role.STRANGER)
@@ -86,24 +86,24 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
     if not isinstance(what, MessageReceived):
         return NoReply()
     async with deps.store.reading() as records:
-        known = await records.turns.by_event(request.id, request.event.key)
-    if (told := said_already(request, known, deps)) is not None:
+        known = await records.turns.by_event(request.workspace_id, request.event.key)
+    if (told := reply_of_earlier_attempt(request, known, deps)) is not None:
         return told
     message = what.message
     is_reply = bool(message.place.thread or message.reply_to)
-    surface = deps.surfaces.of(request.id)
-    said = await said_before(request, message, surface) if is_reply else ()
+    surface = deps.surfaces.of(request.workspace_id)
+    said = await fetch_history(request, message, surface) if is_reply else ()
     asked = await read_prompt_input(request, message, said, deps)
-    if not asked.text.strip():
+    if not asked.text_with_files.strip():
         return Text(asked.note or request.words("chat.empty"))
     async with deps.store.reading() as records:
-        messages = await prompt_for(request, asked, records)
-        trial = await records.canaries.running_for(request.id, request.assistant.id)
+        messages = await build_question_prompt(request, asked, records)
+        trial = await records.canaries.running_for(request.workspace_id, request.assistant.id)
         canary = await canary_for(request, trial, records) if trial else None
     if request.opens_threads:
-        request = await moved_to_thread(request, message, deps)
+        request = await open_answer_thread(request, message, deps)
     question = Question(
-        asked.question, message.id, request.by, note=asked.note, has_history=bool(said)
+        asked.question, message.id, request.user_id, note=asked.note, has_history=bool(said)
     )
     return AnswerWriter(request, question, messages, deps, canary).stream(known)
 
@@ -116,7 +116,7 @@ class PromptInput:
     """
 
     question: str
-    text: str
+    text_with_files: str
     context: Context
     pictures: Mapping[MessageId | None, Sequence[Picture]] = field(default_factory=dict)
     note: str = ""
@@ -126,10 +126,10 @@ async def read_prompt_input(
     request: Request, message: Message, said: Sequence[Message], deps: Dependencies
 ) -> PromptInput:
     """The files of the question come first; those said before it get what is left of the budget."""
-    context = await context_of(request, said, deps) if said else Context()
+    context = await build_context(request, said, deps) if said else Context()
     if not (message.files or any(one.files for one in context.messages)):
         return PromptInput(message.text, message.text, context, note=context.note)
-    reader = FileReader(request, deps.surfaces.of(request.id), deps.documents)
+    reader = FileReader(request, deps.surfaces.of(request.workspace_id), deps.documents)
     read = await reader.read(message.files)
     earlier, pictures = await reader.read_earlier(context.messages)
     typed = "\n\n".join(filter(None, (message.text.strip(), *read.typed_texts)))
@@ -137,18 +137,20 @@ async def read_prompt_input(
     pictures[None] = read.pictures
     note = " ".join(filter(None, (*read.notes, context.note)))
     context = replace(context, messages=earlier)
-    return PromptInput(question, read.beside(message.text), context, pictures, note)
+    return PromptInput(question, read.text_with_files(message.text), context, pictures, note)
 
 
-async def prompt_for(request: Request, asked: PromptInput, records: Records) -> list[PromptMessage]:
+async def build_question_prompt(
+    request: Request, asked: PromptInput, records: Records
+) -> list[PromptMessage]:
     """What the model is sent of it."""
     assistant = request.assistant
     shots = await few_shot(
         records, request.place, assistant, asked.question, count=assistant.few_shot
     )
-    return prompt(
+    return build_prompt(
         request.assistant,
-        asked.text,
+        asked.text_with_files,
         summary=request.words("chat.summary", text=asked.context.summary)
         if asked.context.summary
         else "",
@@ -158,7 +160,7 @@ async def prompt_for(request: Request, asked: PromptInput, records: Records) -> 
     )
 
 
-def said_already(
+def reply_of_earlier_attempt(
     request: Request, known: Turn | None, deps: Dependencies, *, begun: str = ""
 ) -> Reply | None:
     """What an earlier attempt at the same event has ended; None where there is work to do.
@@ -198,13 +200,17 @@ async def _note_message(turn: Turn, message: MessageId, *, store: Store) -> None
         await records.turns.change(turn.workspace, turn.id, reply_message=message)
 
 
-async def word_fell_back(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_fallback_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Whoever reads the channel hears why the base answered."""
     model, kept = notice.details.get("model"), notice.details.get("why")
     why = deserialize(kept) if isinstance(kept, Mapping) else None
     error = why or AttuneError()
     # Everybody in the channel reads it; the operator alone reads the local room.
-    told = words.error(error) if notice.place.workspace == LOCAL else words.plain(error)
+    told = (
+        words.error(error)
+        if notice.place.workspace == LOCAL
+        else words.error_without_host_words(error)
+    )
     instead = notice.details.get("instead")
     if instead is not None:
         return Text(words("chat.fell_back_to", model=model, instead=instead, why=told))
@@ -228,7 +234,7 @@ class Question:
     has_history: bool = False
 
     @classmethod
-    def of(cls, turn: Turn, edited: str | None = None) -> Question:
+    def from_turn(cls, turn: Turn, edited: str | None = None) -> Question:
         """That of an answer; an edited one is answered in place."""
         if edited is None:
             return cls(turn.question, turn.question_message, turn.asker)
@@ -328,22 +334,22 @@ class AnswerWriter:
     async def _stay_as_it_was(self, turn: Turn) -> None:
         """An answer that was to be renewed, and was not."""
         async with self._deps.store.writing() as records:
-            await records.turns.change(self._request.id, turn.id, state=TurnState.DONE)
+            await records.turns.change(self._request.workspace_id, turn.id, state=TurnState.DONE)
 
     def _read(self, delta: Delta) -> str:
         """The text that a piece of the answer brings; calls of tools are told in words."""
         self._is_refusal |= delta.is_refusal
         self._turn = replace(
-            self._turn, incomplete_reason=delta.end or self._turn.incomplete_reason
+            self._turn, incomplete_reason=delta.incomplete_reason or self._turn.incomplete_reason
         )
-        if not delta.calls:
+        if not delta.tool_calls:
             return delta.text
         # No tool of ours answers, so a call in place of an answer is nothing to learn from.
         self._is_refusal |= not self._text
         lead = "\n\n" if self._text else ""
         told = [
             self._request.words("chat.called", name=one.name, arguments=one.arguments)
-            for one in delta.calls
+            for one in delta.tool_calls
         ]
         return f"{delta.text}{lead}{chr(10).join(told)}"
 
@@ -354,7 +360,7 @@ class AnswerWriter:
                 await self._has_begun.wait()
                 return
         request = self._request
-        surface, text = self._deps.surfaces.of(request.id), request.words("chat.warming")
+        surface, text = self._deps.surfaces.of(request.workspace_id), request.words("chat.warming")
         try:
             if isinstance(surface, CanSendEphemeral):
                 await surface.send_ephemeral(request.event, Text(text, private=True))
@@ -423,12 +429,14 @@ class AnswerWriter:
             calls: tuple[ToolCall, ...] = ()
             offered, written = tools.schemas(rounds) if tools else (), ""
             sampling = assistant.sampling
-            answer = self._meter.chat(host, answering.address, messages, sampling, tools=offered)
+            answer = self._meter.chat(
+                host, answering.name_at_host, messages, sampling, tools=offered
+            )
             async with aclosing(answer) as deltas:
                 async for delta in deltas:
                     written += delta.text
-                    if tools and offered and tools.knows(delta.calls):
-                        calls, delta = delta.calls, replace(delta, calls=())
+                    if tools and offered and tools.knows(delta.tool_calls):
+                        calls, delta = delta.tool_calls, replace(delta, tool_calls=())
                     yield delta
             if tools is None or not calls:
                 return
@@ -443,7 +451,7 @@ class AnswerWriter:
         asked = [one for one in self._messages if isinstance(one, PictureMessage)]
         if not asked:
             return self._messages
-        if await host.sees(answering.address):
+        if await host.takes_pictures(answering.name_at_host):
             return [
                 one.parts() if isinstance(one, PictureMessage) else one for one in self._messages
             ]
@@ -462,7 +470,7 @@ class AnswerWriter:
         deployment = self._request.deployment
         if deployment is None:
             return self._base
-        return ModelInUse(deployment.model, deployment.host, deployment.address)
+        return ModelInUse(deployment.model, deployment.host, deployment.name_at_host)
 
     def _note(self, text: str) -> None:
         if not self._text:
@@ -471,10 +479,10 @@ class AnswerWriter:
 
     async def _keep(self) -> None:
         async with self._deps.store.writing() as records:
-            kept = await records.turns.add(self._request.id, self._turn)
+            kept = await records.turns.add(self._request.workspace_id, self._turn)
             if kept.reply_message != self._turn.reply_message or kept.model != self._turn.model:
                 changes = {"reply_message": self._turn.reply_message, "model": self._turn.model}
-                await records.turns.change(self._request.id, kept.id, **changes)
+                await records.turns.change(self._request.workspace_id, kept.id, **changes)
         self._turn = replace(self._turn, id=kept.id)
         self._is_kept = True
 
@@ -486,7 +494,7 @@ class AnswerWriter:
         self._turn = replace(self._turn, state=state)
         async with self._deps.store.writing() as records:
             await records.turns.change(
-                self._request.id,
+                self._request.workspace_id,
                 self._turn.id,
                 reply=self._question.answered_before + text,
                 incomplete_reason=self._turn.incomplete_reason,
@@ -506,7 +514,7 @@ class AnswerWriter:
         log.warning("A tuned model failed, the base answers", extra={"why": error.key})
         request = self._request
         at = f"{request.place.channel}.{model}.{request.now.date()}"
-        key = f"{request.id}.{at}.fell_back"
+        key = f"{request.workspace_id}.{at}.fell_back"
         instead = {} if answering == self._base else {"instead": answering.model}
         async with self._deps.store.writing() as records:
             await records.outbox.put(
@@ -524,7 +532,7 @@ class AnswerWriter:
         wanted = self._wanted()
         return Turn(
             id=TurnId(0),
-            workspace=self._request.id,
+            workspace=self._request.workspace_id,
             assistant=self._request.assistant.id,
             place=_place_of(self._request, question),
             event_key=question.turn.event_key if question.turn else self._request.event.key,

@@ -19,10 +19,11 @@ from bot.chat_exports import (
     exchange_row,
     find_exchanges,
 )
-from bot.datasets import Tally, end_import, ends
+from bot.datasets import ImportTally, end_import, last_question_and_answer
 from bot.domain import (
     ChannelId,
     ChannelKind,
+    ExampleSource,
     ExampleState,
     Exclusion,
     MessageId,
@@ -30,7 +31,6 @@ from bot.domain import (
     Origin,
     Place,
     Row,
-    Source,
     Sources,
     User,
     UserId,
@@ -55,7 +55,7 @@ _LONGEST_TEXT: Final = 240
 
 
 @dataclass(slots=True)
-class Overview:
+class ImportOverview:
     """What an export comes to: exchanges, of whom, and how much was left out for what reason."""
 
     exchanges: int = 0
@@ -71,7 +71,7 @@ class ChatImport:
     """One export on its way in; `overview` is complete once all is found."""
 
     def __init__(self, export: ChatExport, request: Request) -> None:
-        self.overview = Overview()
+        self.overview = ImportOverview()
         self._export = export
         self._request = request
         self._consents: dict[str, bool] = {}
@@ -84,25 +84,27 @@ class ChatImport:
         """
         self._refuse()
         async with store.reading() as records:
-            held = await records.consents.all(self._request.id)
+            held = await records.consents.all(self._request.workspace_id)
         self._consents = {one.user: one.given for one in held}
         for channel in self._export.channels.values():
             self._kinds[channel.id] = await self._kind(channel, surfaces)
 
-    async def look(self) -> None:
+    async def build_overview(self) -> None:
         """Finds everything and keeps nothing but the overview."""
         async for _ in self._found():
             pass
 
-    async def keep(self, *, store: Store) -> Tally:
+    async def store_proposals(self, *, store: Store) -> ImportTally:
         """Stores every exchange as proposed, a part at a time, and has the authors asked.
 
         What is known already is left alone, so it is made whole by doing it again.
         """
-        tally = Tally()
+        tally = ImportTally()
         async for batch in self._found():
             async with store.writing() as records:
-                new = await records.examples.add_many(self._request.id, batch, at=self._request.now)
+                new = await records.examples.add_many(
+                    self._request.workspace_id, batch, at=self._request.now
+                )
             tally.new += new
             tally.known += len(batch) - new
         tally.refused = self.overview.left_out["unfit"]
@@ -115,7 +117,9 @@ class ChatImport:
         """The first exchanges, who wrote them, what is left out and why, and what they wait for."""
         words, overview = self._request.words, self.overview
         for number, row in enumerate(overview.samples, 1):
-            question, answer = (one_line(text, _LONGEST_TEXT) for text in ends(row))
+            question, answer = (
+                one_line(text, _LONGEST_TEXT) for text in last_question_and_answer(row)
+            )
             yield f"{number}. {question} → {answer}"
         if overview.authors:
             shown = [f"{self._name(one)} ({n})" for one, n in overview.authors.most_common(_NAMED)]
@@ -143,10 +147,14 @@ class ChatImport:
 
     def _refuse(self) -> None:
         request, export = self._request, self._export
-        platform, _, home = request.id.partition(":")
+        platform, _, home = request.workspace_id.partition(":")
         name = _PLATFORMS[export.platform]
-        if platform != export.platform or (export.homes and home not in export.homes):
-            homes = ", ".join(sorted(f"{export.platform}:{one}" for one in export.homes)[:5])
+        if platform != export.platform or (
+            export.workspace_ids and home not in export.workspace_ids
+        ):
+            homes = ", ".join(
+                sorted(f"{export.platform}:{one}" for one in export.workspace_ids)[:5]
+            )
             raise BadInput(problem=request.words("chats.elsewhere", platform=name, homes=homes))
         if request.workspace.sources < Sources.MESSAGES:
             raise NotNow(problem=request.words("chats.not_allowed", platform=name))
@@ -155,9 +163,9 @@ class ChatImport:
         if channel.kind is not None or surfaces is None:
             return channel.kind or ChannelKind.PRIVATE
         try:
-            surface = surfaces.of(self._request.id)
+            surface = surfaces.of(self._request.workspace_id)
             if isinstance(surface, CanLocate):
-                place = Place(self._request.id, ChannelId(channel.id))
+                place = Place(self._request.workspace_id, ChannelId(channel.id))
                 return (await surface.locate(place)).kind
         except SurfaceError as error:
             log.info("It is not known who reads a channel", extra={"why": error.key})
@@ -165,7 +173,7 @@ class ChatImport:
 
     async def _found(self) -> AsyncIterator[list[NewExample]]:
         """The exchanges that may be kept, in parts; read in threads, so that others go on."""
-        self.overview = Overview()
+        self.overview = ImportOverview()
         index = MessageIndex()
         try:
             messages = self._export.messages(self._readable_channels(), self._teller())
@@ -175,7 +183,7 @@ class ChatImport:
             found = self._exchanges(index)
             while batch := await asyncio.to_thread(lambda: list(islice(found, _BATCH))):
                 used += sum(len(one.messages) for one in batch)
-                self._request.tell_progress(count + min(used, count), 2 * count)
+                self._request.report_progress(count + min(used, count), 2 * count)
                 kept = [example for one in batch if (example := self._example(one)) is not None]
                 if kept:
                     yield kept
@@ -184,7 +192,7 @@ class ChatImport:
 
     def _exchanges(self, index: MessageIndex) -> Iterator[FoundExchange]:
         for channel in index.channels():
-            yield from find_exchanges(index, channel, self._export.may_begin)
+            yield from find_exchanges(index, channel, self._export.may_lack_first_message)
 
     def _readable_channels(self) -> list[str]:
         """Those that an admin lets us learn from; of the others nothing is read."""
@@ -199,7 +207,9 @@ class ChatImport:
 
     def _exclusions(self, channel: str) -> Exclusion:
         kind = self._kinds.get(channel, ChannelKind.PRIVATE)
-        return access.exclusions(Place(self._request.id, ChannelId(channel), kind=kind), ())
+        return access.exclusions(
+            Place(self._request.workspace_id, ChannelId(channel), kind=kind), ()
+        )
 
     def _teller(self) -> Callable[[int, int], None]:
         """For the thread that reads, which is half of the work: tells each percent once."""
@@ -210,7 +220,7 @@ class ChatImport:
             percent = 100 * done // max(total, 1)
             if percent > told:
                 told = percent
-                loop.call_soon_threadsafe(self._request.tell_progress, done, 2 * max(total, 1))
+                loop.call_soon_threadsafe(self._request.report_progress, done, 2 * max(total, 1))
 
         return tell
 
@@ -257,7 +267,7 @@ class ChatImport:
 
     def _user(self, author: str) -> User:
         person = self._export.people[author]
-        home = self._request.id.partition(":")[2]
+        home = self._request.workspace_id.partition(":")[2]
         is_external = bool(person.team) and person.team != home
         return User(UserId(author), person.name, is_guest=person.is_guest, is_external=is_external)
 
@@ -291,5 +301,7 @@ class ChatImport:
         return known.name if known else channel
 
 
-def _source(channel: str, message: str, thread: str | None) -> Source:
-    return Source(ChannelId(channel), MessageId(message), MessageId(thread) if thread else None)
+def _source(channel: str, message: str, thread: str | None) -> ExampleSource:
+    return ExampleSource(
+        ChannelId(channel), MessageId(message), MessageId(thread) if thread else None
+    )

@@ -29,9 +29,9 @@ class CheckResult:
     """Groups of examples by kind, the first of them, and how many groups there are of each."""
 
     at: datetime
-    examples: int
+    example_count: int
     groups: Mapping[CheckKind, Sequence[Sequence[ExampleId]]]
-    counts: Mapping[CheckKind, int]
+    group_counts: Mapping[CheckKind, int]
     labels: Sequence[tuple[str, int]] = ()
     """Answers with their numbers of examples, most first, where answers are few and short."""
 

@@ -58,7 +58,7 @@ class Option:
     most: float | None = None
     role: Role | None = None
     """Needed to give it, where that is more than its command needs."""
-    is_alone: bool = False
+    excludes_others: bool = False
     """Whether no other option may be given beside it."""
 
     @classmethod
@@ -116,7 +116,7 @@ class Command:
     """Whether a form is the likely reply, so that a surface can make ready for it."""
 
     @property
-    def key(self) -> str:
+    def summary_key(self) -> str:
         """Where its summary stands in the catalogue of words."""
         return f"command.{self.path.replace(' ', '.')}"
 
@@ -221,7 +221,7 @@ class Catalogue:
     event_handlers: tuple[Action, ...] = ()
 
     @classmethod
-    def of(cls, *modules: Handlers) -> Catalogue:
+    def from_modules(cls, *modules: Handlers) -> Catalogue:
         """What the modules have registered; groups of commands come after single words."""
         commands = [command for module in modules for command in module.commands]
         found = {
@@ -248,7 +248,7 @@ class Catalogue:
             if len(set(names)) != len(names):
                 raise ValueError(f"a name stands twice: {names}")
 
-    def command(self, words: str) -> tuple[Command, str]:
+    def find_command(self, words: str) -> tuple[Command, str]:
         """The command that a line begins with, and the rest of the line. Raises NotFound."""
         tokens = words.split(maxsplit=2)
         for length in (2, 1):
@@ -260,12 +260,12 @@ class Catalogue:
         known = " ".join(tokens[: 2 if is_group else 1])
         raise UnknownCommand(noun="command", name=known or "/tune")
 
-    def has_word(self, words: str) -> bool:
+    def has_command(self, words: str) -> bool:
         """Whether the first of the words begins a command."""
         first = words.split(maxsplit=1)[0].lower()
         return any(command.path.partition(" ")[0] == first for command in self.commands)
 
-    def button(self, action: str) -> tuple[Action, str]:
+    def find_button(self, action: str) -> tuple[Action, str]:
         return _named_action(self.buttons, action)
 
     def form(self, form: str) -> tuple[Action, str]:

@@ -16,8 +16,8 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.metered_calls import Answer, Meter
 from bot.ports.provider import Usage
 from bot.ports.store import Store
-from bot.prompts import PromptMessage, few_shot, prompt
-from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, Tone, Writing
+from bot.prompts import PromptMessage, build_prompt, few_shot
+from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, StreamedColumn, Tone
 from bot.request import Request
 
 handlers = Handlers()
@@ -30,7 +30,7 @@ _BASE, _FEW_SHOT = "base", "few_shot"
 
 
 @dataclass(frozen=True, slots=True)
-class Contender:
+class ComparedModel:
     """Who may be asked; `name` tells apart what has one model."""
 
     name: str
@@ -38,7 +38,7 @@ class Contender:
     model: ModelName
     host: HostName
     has_examples: bool = False
-    is_usual: bool = False
+    is_asked_by_default: bool = False
     is_checkpoint: bool = False
 
 
@@ -51,11 +51,11 @@ class Contender:
 )
 async def compare(request: Request, deps: Dependencies) -> Reply:
     """The same question and instructions to each, with tokens and time."""
-    access.refuse_closed(request.workspace, request.words)
-    question = request.text("question") or ""
+    access.refuse_closed_workspace(request.workspace, request.words)
+    question = request.text_option("question") or ""
     everyone = await _everyone(request, store=deps.store)
-    chosen = [one for one in everyone if one.is_usual]
-    if request.yes("checkpoints", default=False):
+    chosen = [one for one in everyone if one.is_asked_by_default]
+    if request.yes_no_option("checkpoints", default=False):
         chosen += [one for one in everyone if one.is_checkpoint][:_CHECKPOINTS]
     answers = await _answers(request, question, chosen, deps)
     async with asyncio.TaskGroup() as group:  # Left once every call is counted.
@@ -72,14 +72,14 @@ async def contenders(request: Request, deps: Dependencies) -> Reply:
     """Who can be compared; those asked unless others are chosen come with a good tone."""
     found = await _everyone(request, store=deps.store)
     async with deps.store.reading() as records:
-        models = await records.models.all(request.id, request.assistant.id)
+        models = await records.models.all(request.workspace_id, request.assistant.id)
     names: Mapping[str, str] = {model.name: model.display_name for model in models}
     lines = tuple(
         ListingRow(
             one.name,
             one.title,
             names.get(one.name, one.model),
-            tone=Tone.GOOD if one.is_usual else Tone.PLAIN,
+            tone=Tone.GOOD if one.is_asked_by_default else Tone.PLAIN,
         )
         for one in found
     )
@@ -89,14 +89,16 @@ async def contenders(request: Request, deps: Dependencies) -> Reply:
 @handlers.form("compare", Role.CURATOR, is_for_pages=True)
 async def side_by_side(request: Request, deps: Dependencies) -> Reply:
     """As `compare`, of the chosen and while they write. Raises OverCap and BadInput."""
-    access.refuse_closed(request.workspace, request.words)
+    access.refuse_closed_workspace(request.workspace, request.words)
     question, wanted = (
         request.options.get("question", "").strip(),
         request.options.get("who", "").splitlines(),
     )
     async with deps.store.reading() as records:
-        spent = await records.daily_tokens.spent(request.id, request.by, request.now.date())
-    access.within_caps(request.workspace, spent, request.words)
+        spent = await records.daily_tokens.spent(
+            request.workspace_id, request.user_id, request.now.date()
+        )
+    access.require_within_caps(request.workspace, spent, request.words)
     chosen = [one for one in await _everyone(request, store=deps.store) if one.name in wanted][
         :_MOST
     ]
@@ -111,27 +113,35 @@ def _warning(request: Request) -> tuple[str, ...]:
     return () if request.deployment else (request.words("compare.no_tuned"),)
 
 
-async def _everyone(request: Request, *, store: Store) -> list[Contender]:
+async def _everyone(request: Request, *, store: Store) -> list[ComparedModel]:
     """The base, the base with examples, who answers now, then every other model, newest first."""
     assistant, words = request.assistant, request.words
     async with store.reading() as records:
-        models = await records.models.all(request.id, assistant.id)
+        models = await records.models.all(request.workspace_id, assistant.id)
     base, host = assistant.base, assistant.chat_host
     found = [
-        Contender(_BASE, words("compare.base"), base, host, is_usual=True),
-        Contender(_FEW_SHOT, words("compare.examples"), base, host, True, is_usual=True),
+        ComparedModel(_BASE, words("compare.base"), base, host, is_asked_by_default=True),
+        ComparedModel(
+            _FEW_SHOT, words("compare.examples"), base, host, True, is_asked_by_default=True
+        ),
     ]
     answering = request.deployment
     if answering and answering.model != base:
         title = words("compare.tuned")
         found.append(
-            Contender(answering.model, title, answering.address, answering.host, is_usual=True)
+            ComparedModel(
+                answering.model,
+                title,
+                answering.name_at_host,
+                answering.host,
+                is_asked_by_default=True,
+            )
         )
     known = {one.name for one in found}
     checkpoint = words("model.checkpoint").capitalize()
     titles = {ModelKind.TUNED: words("compare.tuned"), ModelKind.CHECKPOINT: checkpoint}
     found.extend(
-        Contender(
+        ComparedModel(
             one.name,
             titles[one.kind],
             one.served_name or one.name,
@@ -145,12 +155,12 @@ async def _everyone(request: Request, *, store: Store) -> list[Contender]:
 
 
 async def _answers(
-    request: Request, question: str, chosen: list[Contender], deps: Dependencies
+    request: Request, question: str, chosen: list[ComparedModel], deps: Dependencies
 ) -> list[_Answer]:
     async with deps.store.reading() as records:
         shots = await few_shot(records, request.place, request.assistant, question, count=_SHOTS)
-    plain = prompt(request.assistant, question)
-    shown = prompt(request.assistant, question, shots=shots)
+    plain = build_prompt(request.assistant, question)
+    shown = build_prompt(request.assistant, question, shots=shots)
     asked = [one for one in chosen if shots or not one.has_examples]
     return [
         _Answer(
@@ -164,7 +174,7 @@ async def _answers(
     ]
 
 
-def _titled(request: Request, one: Contender, count: int) -> str:
+def _titled(request: Request, one: ComparedModel, count: int) -> str:
     return request.words("compare.few_shot", count=count) if one.has_examples else one.title
 
 
@@ -179,7 +189,7 @@ class _Answer:
     def __init__(
         self,
         request: Request,
-        one: Contender,
+        one: ComparedModel,
         title: str,
         messages: list[PromptMessage],
         deps: Dependencies,
@@ -192,8 +202,8 @@ class _Answer:
         self._deps = deps
         self._column: Column | None = None
 
-    def writing(self) -> Writing:
-        return Writing(self.title, self.model, self.pieces(), self.ended)
+    def writing(self) -> StreamedColumn:
+        return StreamedColumn(self.title, self.model, self.pieces(), self.ended)
 
     def ended(self) -> Column | None:
         return self._column
@@ -209,7 +219,11 @@ class _Answer:
                     yield piece
         except (HostError, OverCap) as error:
             words = self._request.words
-            yield words.error(error) if self._request.may_quote_host else words.plain(error)
+            yield (
+                words.error(error)
+                if self._request.may_quote_host
+                else words.error_without_host_words(error)
+            )
 
     async def _chat(self, meter: Meter) -> AsyncGenerator[str]:
         started, answer = self._deps.clock.now(), Answer()

@@ -11,7 +11,7 @@ from bot.domain import (
 )
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
-from bot.references import moment
+from bot.references import time_reference
 from bot.replies import (
     Button,
     Card,
@@ -33,14 +33,14 @@ CONSENT_WANTED = "consent.wanted"
 
 def consent_buttons(words: Words, held: Consent | None = None) -> tuple[Button, Button]:
     """Yes and no; each is refused once the person's word is no longer the one `held` here."""
-    shown = consent_stamp(held)
+    shown = consent_state_token(held)
     return (
         Button(words("button.consent_on"), f"consent.on:{shown}"),
         Button(words("button.consent_off"), f"consent.off:{shown}"),
     )
 
 
-def consent_stamp(held: Consent | None) -> str:
+def consent_state_token(held: Consent | None) -> str:
     """Which word of a person a card shows; empty where they have given none."""
     if held is None:
         return ""
@@ -51,11 +51,11 @@ def consent_stamp(held: Consent | None) -> str:
 @handlers.command("consent", Role.STRANGER, Option.choice("switch", "on", "off", rest=True))
 async def consent(request: Request, deps: Dependencies) -> Reply:
     """My own switch: without a word it shows how it stands."""
-    wanted = request.text("switch")
+    wanted = request.text_option("switch")
     if wanted is not None:
         return await _switch_consent(request, given=wanted == "on", store=deps.store)
     async with deps.store.reading() as records:
-        held = await records.consents.get(request.id, request.by)
+        held = await records.consents.get(request.workspace_id, request.user_id)
     return _consent_card(request, held)
 
 
@@ -84,21 +84,21 @@ async def revoke_consent(request: Request, deps: Dependencies) -> Reply:
 async def _switch_consent(request: Request, *, given: bool, store: Store) -> Reply:
     """A button is refused where the person has said otherwise since it was shown."""
     async with store.writing() as records:
-        held = await records.consents.get(request.id, request.by)
+        held = await records.consents.get(request.workspace_id, request.user_id)
         is_new = held is None or (held.given, held.version) != (given, CONSENT_VERSION)
-        if is_new and request.is_click and request.argument != consent_stamp(held):
+        if is_new and request.is_click and request.argument != consent_state_token(held):
             text = request.words("consent.changed")
             return Refused(text, replace(_consent_card(request, held), title=text))
         if is_new:
-            new = Consent(request.by, CONSENT_VERSION, given, request.now)
-            await records.consents.put(request.id, new)
+            new = Consent(request.user_id, CONSENT_VERSION, given, request.now)
+            await records.consents.put(request.workspace_id, new)
             what = "consent.given" if given else "consent.revoked"
             await records.audit.add(
-                request.id, request.by, what, at=request.now, version=CONSENT_VERSION
+                request.workspace_id, request.user_id, what, at=request.now, version=CONSENT_VERSION
             )
     done = request.words("consent.thanks" if given else "consent.revoked")
     # A card in a channel stands there for others too.
-    is_alone = request.event.private_card is not None
+    is_alone = request.event.ephemeral_message_id is not None
     return Card(done, private=True, replaces=True) if is_alone else Text(done, private=True)
 
 
@@ -106,13 +106,13 @@ async def _switch_consent(request: Request, *, given: bool, store: Store) -> Rep
 async def consents(request: Request, deps: Dependencies) -> Reply:
     """Everybody's latest word on whether they may be learned from."""
     async with deps.store.reading() as records:
-        held = await records.consents.all(request.id)
+        held = await records.consents.all(request.workspace_id)
     words = request.words
     lines = tuple(
         ListingRow(
             one.user,
             words("consent.is_given" if one.given else "consent.is_withheld"),
-            words("consent.since", at=moment(one.at), version=one.version),
+            words("consent.since", at=time_reference(one.at), version=one.version),
             tone=Tone.GOOD if one.given else Tone.BAD,
         )
         for one in held

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from bot.answer_access import without_note
+from bot.answer_access import strip_bot_notes
 from bot.daily_token_budget import reserve
 from bot.domain import Message, MessageId, Sampling, Turn
 from bot.errors import HostError, NotFound, OverCap, SurfaceError
@@ -43,7 +43,7 @@ class Context:
     note: str = ""
 
 
-async def said_before(request: Request, message: Message, surface: Surface) -> Sequence[Message]:
+async def fetch_history(request: Request, message: Message, surface: Surface) -> Sequence[Message]:
     """A platform that does not tell what was said still wants an answer."""
     if not request.assistant.history or not (message.place.thread or message.reply_to):
         return ()
@@ -69,7 +69,7 @@ async def question_of(request: Request, turn: Turn, surface: Surface) -> Message
     return replace(asked, reply_to=found.reply_to, files=found.files) if found else asked
 
 
-async def context_of(request: Request, said: Sequence[Message], deps: Dependencies) -> Context:
+async def build_context(request: Request, said: Sequence[Message], deps: Dependencies) -> Context:
     """Of what is too much the older part is summarised by the base model, or else left out."""
     async with deps.store.reading() as records:
         kept = await _without_older_tries(request, said, records)
@@ -133,7 +133,11 @@ async def _without_older_tries(
 ) -> list[Message]:
     """Of several answers to one question the last, each as the model wrote it."""
     own = [one.id for one in said if one.is_own]
-    turns = await records.turns.at(request.id, request.place.channel, own) if own else {}
+    turns = (
+        await records.turns.by_messages(request.workspace_id, request.place.channel, own)
+        if own
+        else {}
+    )
     last = {turn.question_message or turn.id: turn for turn in turns.values()}
     kept: list[Message] = []
     is_replaced = False
@@ -147,7 +151,7 @@ async def _without_older_tries(
             # A continuation holds the whole from its beginning, which stands in this message.
             is_replaced = not newest.reply.startswith(turn.reply)
         if not is_replaced:
-            kept.append(replace(one, text=without_note(one.text)))
+            kept.append(replace(one, text=strip_bot_notes(one.text)))
     return kept
 
 

@@ -29,7 +29,11 @@ def reserve(
     asked = tokens_of(messages)
     expected = asked + (request.assistant.sampling.max_tokens or _LONG_ANSWER_TOKENS)
     return tokens.reserve(
-        request.workspace, request.by, request.now.date(), expected=expected, words=request.words
+        request.workspace,
+        request.user_id,
+        request.now.date(),
+        expected=expected,
+        words=request.words,
     )
 
 
@@ -96,7 +100,7 @@ class TokenBudget:
             # As it is now: an admin may have changed it while this answer waited.
             workspace = await records.workspaces.find(workspace.id) or workspace
             spent = await records.daily_tokens.spent(wanted.workspace, wanted.user, wanted.day)
-        access.within_caps(workspace, spent, words)
+        access.require_within_caps(workspace, spent, words)
         own = [one for one in others if one.user == wanted.user]
         return _leaves_room(workspace.person_cap, spent[0], own, wanted) and _leaves_room(
             workspace.workspace_cap, spent[1], others, wanted

@@ -29,9 +29,9 @@ async def dashboard(request: Request, deps: Dependencies) -> Reply:
     since = request.now.replace(hour=0, minute=0, second=0, microsecond=0)
     async with deps.store.reading() as records:
         found = await records.answer_stats.daily(
-            request.id, request.assistant.id, since=since - timedelta(days=_DAYS - 1)
+            request.workspace_id, request.assistant.id, since=since - timedelta(days=_DAYS - 1)
         )
-        models = await records.models.all(request.id, request.assistant.id)
+        models = await records.models.all(request.workspace_id, request.assistant.id)
     names = {model.name: model.display_name for model in models}
     if not found:
         return Card(words("dashboard.title"), (words("dashboard.empty"),))

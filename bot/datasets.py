@@ -39,7 +39,7 @@ _BLOCK = 1 << 16
 
 
 @dataclass(slots=True)
-class Tally:
+class ImportTally:
     """What an import came to."""
 
     new: int = 0
@@ -49,7 +49,7 @@ class Tally:
     """Examples of the assistant whose private text nobody has decided upon."""
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, other: Tally, file: str) -> None:
+    def add(self, other: ImportTally, file: str) -> None:
         """What one of several files came to."""
         self.new += other.new
         self.known += other.known
@@ -72,35 +72,37 @@ async def import_rows(
     state: ExampleState,
     request: Request,
     store: Store,
-) -> Tally:
+) -> ImportTally:
     """A part of the good rows in each transaction, so that others can write in between.
 
     What is known already is left alone, so an import that was cut off is made whole by
     doing it again; nothing of a part that was written is lost. No more is held than a part.
     """
-    tally, size = Tally(), BatchSize(fewest=_FEWEST, most=_MOST)
+    tally, size = ImportTally(), BatchSize(fewest=_FEWEST, most=_MOST)
     async for batch in _batches(rows, tally, size):
         examples = [
             NewExample(assistant, _method(r, method), state, r, Origin.IMPORT, text=row_text(r))
             for r in batch
         ]
         async with size.measure_transaction(store) as records:
-            new = await records.examples.add_many(request.id, examples, at=request.now)
+            new = await records.examples.add_many(request.workspace_id, examples, at=request.now)
         tally.new += new
         tally.known += len(batch) - new
     await end_import(tally, assistant, request, store)
     return tally
 
 
-async def end_import(tally: Tally, assistant: AssistantId, request: Request, store: Store) -> None:
+async def end_import(
+    tally: ImportTally, assistant: AssistantId, request: Request, store: Store
+) -> None:
     """Counts the private text to decide upon, and tells the audit what the import came to."""
-    private = ExampleFilter(assistant, private_text=ANY_PRIVATE_TEXT, is_living=True)
+    private = ExampleFilter(assistant, private_text=ANY_PRIVATE_TEXT, only_active=True)
     async with store.reading() as records:
-        tally.private = await records.examples.count(request.id, private)
+        tally.private = await records.examples.count(request.workspace_id, private)
     async with store.writing() as records:
         await records.audit.add(
-            request.id,
-            request.by,
+            request.workspace_id,
+            request.user_id,
             "examples.imported",
             at=request.now,
             new=tally.new,
@@ -116,15 +118,22 @@ def _method(row: Row, method: Method) -> Method:
 
 async def export_examples(request: Request, *, store: Store) -> Reply:
     """The approved examples, as JSONL that can be trained on, or as CSV."""
-    kind = request.text("format") or "jsonl"
-    method = Method(request.text("method") or Method.SUPERVISED)
+    kind = request.text_option("format") or "jsonl"
+    method = Method(request.text_option("method") or Method.SUPERVISED)
     async with store.reading() as records:
-        count = await records.examples.count_trainable(request.id, request.assistant.id, method)
+        count = await records.examples.count_trainable(
+            request.workspace_id, request.assistant.id, method
+        )
     if not count:
         raise NotNow(problem=request.words("export.nothing"))
     async with store.writing() as records:
         await records.audit.add(
-            request.id, request.by, "examples.exported", at=request.now, rows=count, format=kind
+            request.workspace_id,
+            request.user_id,
+            "examples.exported",
+            at=request.now,
+            rows=count,
+            format=kind,
         )
     if kind == "dataset":
         name = f"{_safe(request.assistant.name)}-{method}-dataset.zip"
@@ -142,10 +151,10 @@ async def _packed(request: Request, method: Method, store: Store) -> AsyncIterat
     """A zip with a dataset card, and a file for each side of the last split."""
     facts = DatasetFacts()
     async for example in _exported(request, method, store):
-        facts.add(example, ends(example.row or {})[1])
+        facts.add(example, last_question_and_answer(example.row or {})[1])
     async with store.reading() as records:
-        workspace = await records.workspaces.find(request.id) or request.workspace
-        attested = await records.audit.of_kind(request.id, "sources.set", limit=1)
+        workspace = await records.workspaces.find(request.workspace_id) or request.workspace
+        attested = await records.audit.of_kind(request.workspace_id, "sources.set", limit=1)
     readme = card(
         facts,
         name=request.assistant.name,
@@ -177,7 +186,12 @@ async def _exported(
     while True:
         async with store.reading() as records:
             trainable = records.examples.trainable(
-                request.id, request.assistant.id, method, after=last, limit=_PAGE, filters=filters
+                request.workspace_id,
+                request.assistant.id,
+                method,
+                after=last,
+                limit=_PAGE,
+                filters=filters,
             )
             page = [example async for example in trainable]
         if not page:
@@ -218,7 +232,7 @@ async def csv_lines(examples: AsyncIterator[Example]) -> AsyncIterator[bytes]:
     yield "\ufeff".encode()
     yield csv_line(["id", "question", "answer", "state", "origin", "tags"])
     async for example in examples:
-        question, answer = ends(example.row or {})
+        question, answer = last_question_and_answer(example.row or {})
         yield csv_line(
             [
                 str(example.id),
@@ -242,7 +256,7 @@ def _unformula(cell: str) -> str:
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
-def ends(row: Row) -> tuple[str, str]:
+def last_question_and_answer(row: Row) -> tuple[str, str]:
     """The last question of a row, and the answer that is taught."""
     if "input" in row:
         source = row["input"]
@@ -260,7 +274,7 @@ def _last(messages: object, role: str) -> str:
 
 
 async def _batches(
-    rows: Iterable[tuple[int, Row | Problem]], tally: Tally, size: BatchSize
+    rows: Iterable[tuple[int, Row | Problem]], tally: ImportTally, size: BatchSize
 ) -> AsyncIterator[list[Row]]:
     """The good rows in parts of the size that is right by then; others have a turn meanwhile."""
     batch: list[Row] = []

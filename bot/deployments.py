@@ -21,7 +21,7 @@ from bot.events import ButtonClicked
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Serving
 from bot.ports.store import Records
-from bot.references import moment, person
+from bot.references import person_reference, time_reference
 from bot.replies import Button, Card, Fact, Listing, ListingRow, Refused, Reply, Text, Tone
 from bot.request import Request
 from bot.words import Words
@@ -36,15 +36,15 @@ _ROLLED_BACK = "model.rolled_back"
 
 
 @handlers.button("model.use", Role.TRAINER)
-async def use_shown(request: Request, deps: Dependencies) -> Reply:
+async def use_model_of_button(request: Request, deps: Dependencies) -> Reply:
     """The model of a button, unless another answers since the button was shown."""
     shown, _, name = request.argument.partition(":")
     return await _use(request, name, deps, instead_of=shown)
 
 
-async def use(request: Request, deps: Dependencies) -> Reply:
+async def use_model(request: Request, deps: Dependencies) -> Reply:
     """A tuned model, a checkpoint, the base, or `latest`, for all questions."""
-    return await _use(request, request.text("model") or "", deps)
+    return await _use(request, request.text_option("model") or "", deps)
 
 
 async def _use(
@@ -53,8 +53,10 @@ async def _use(
     """In place of the deployment that a button shows, if any."""
     await _serve_again(request, name, deps)
     async with deps.store.writing() as records:
-        model = await with_host_name(request, await wanted_model(request, name, records), records)
-        current = await records.deployments.current(request.id, request.assistant.id)
+        model = await with_host_name(
+            request, await find_model_by_name(request, name, records), records
+        )
+        current = await records.deployments.current(request.workspace_id, request.assistant.id)
         if current is not None and (current.model, current.served_name) == (
             model.name,
             model.served_name,
@@ -62,11 +64,11 @@ async def _use(
             return Text(request.words("use.already", model=model.display_name))
         if instead_of is not None and instead_of != _stamp(current):
             answering = current.model if current else request.assistant.base
-            name = await spoken_name(records, request.id, answering)
+            name = await find_display_name(records, request.workspace_id, answering)
             return _refuse_use(request, model, current, name)
         await _deploy(model, request, records, after=current.model if current else None)
         await records.audit.add(
-            request.id, request.by, "model.used", at=request.now, model=model.name
+            request.workspace_id, request.user_id, "model.used", at=request.now, model=model.name
         )
     key = "use.tainted" if model.is_tainted else "use.done"
     return Text(
@@ -78,9 +80,18 @@ async def _use(
 async def _serve_again(request: Request, name: str, deps: Dependencies) -> None:
     """Deploys a model that was stopped. Raises NotNow while its host makes it ready."""
     async with deps.store.reading() as records:
-        model = await wanted_model(request, name, records)
-        job = await records.jobs.get(request.id, model.job) if model.job is not None else None
-    if model.kind is not ModelKind.TUNED or model.served_name or request.text("as") or job is None:
+        model = await find_model_by_name(request, name, records)
+        job = (
+            await records.jobs.get(request.workspace_id, model.job)
+            if model.job is not None
+            else None
+        )
+    if (
+        model.kind is not ModelKind.TUNED
+        or model.served_name
+        or request.text_option("as")
+        or job is None
+    ):
         return
     host = deps.hosts.paid(model.host, request.workspace)
     if host.profile.serving is not Serving.BY_CALL:
@@ -91,7 +102,7 @@ async def _serve_again(request: Request, name: str, deps: Dependencies) -> None:
         price = request.words.price(host.price(job.base).hosting)
         raise NotNow(problem=request.words("use.serving", model=model.display_name, price=price))
     async with deps.store.writing() as records:
-        await records.models.set_served_name(request.id, model.name, called)
+        await records.models.set_served_name(request.workspace_id, model.name, called)
 
 
 @handlers.command("rollback", Role.TRAINER)
@@ -102,26 +113,28 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
     The audit remembers for which event it was done: run again after a crash it does nothing.
     """
     async with deps.store.writing() as records:
-        history = await records.deployments.history(request.id, request.assistant.id)
+        history = await records.deployments.history(request.workspace_id, request.assistant.id)
         current = history[0] if history else None
         if current is None or (
             current.previous_model is None and current.model == request.assistant.base
         ):
             raise NotNow(problem=request.words("rollback.nothing"))
-        answering = await spoken_name(records, request.id, current.model)
-        if await is_done(request, records, _ROLLED_BACK):
+        answering = await find_display_name(records, request.workspace_id, current.model)
+        if await is_event_audited(request, records, _ROLLED_BACK):
             return Text(request.words("use.already", model=answering))
         if not _is_as_shown(request, current):
             return _refuse_outdated(request, current, answering)
         name = current.previous_model or request.assistant.base
         earlier = next((one for one in history[1:] if one.model == name), None)
         # What was deleted since cannot answer again; the base always can.
-        known = await records.models.find(request.id, name)
-        model = await wanted_model(request, name if known else request.assistant.base, records)
+        known = await records.models.find(request.workspace_id, name)
+        model = await find_model_by_name(
+            request, name if known else request.assistant.base, records
+        )
         await _deploy(model, request, records, after=earlier.previous_model if earlier else None)
         await records.audit.add(
-            request.id,
-            request.by,
+            request.workspace_id,
+            request.user_id,
             _ROLLED_BACK,
             at=request.now,
             model=name,
@@ -136,11 +149,11 @@ async def _deploy(
     model: Model, request: Request, records: Records, *, after: ModelName | None
 ) -> None:
     await records.deployments.add(
-        request.id,
+        request.workspace_id,
         request.assistant.id,
         model=model.name,
         host=model.host,
-        by=request.by,
+        by=request.user_id,
         at=request.now,
         after=after,
         served_name=model.served_name,
@@ -189,18 +202,18 @@ def _refuse_outdated(request: Request, current: Deployment, answering: str) -> R
     return Refused(text, Card(text, buttons=buttons, private=True))
 
 
-async def is_done(request: Request, records: Records, what: str) -> bool:
+async def is_event_audited(request: Request, records: Records, what: str) -> bool:
     """Whether an earlier attempt at this event has left an audit entry of the kind."""
-    entries = await records.audit.page(request.id, what=what)
+    entries = await records.audit.page(request.workspace_id, what=what)
     return any(entry.details.get("event") == request.event.key for entry in entries)
 
 
 async def list_models(request: Request, deps: Dependencies) -> Reply:
     """The base and all that was made from it, newest first."""
     async with deps.store.reading() as records:
-        found = await records.models.all(request.id, request.assistant.id)
-        current = await records.deployments.current(request.id, request.assistant.id)
-        votes = await records.turns.votes_by_model(request.id, request.assistant.id)
+        found = await records.models.all(request.workspace_id, request.assistant.id)
+        current = await records.deployments.current(request.workspace_id, request.assistant.id)
+        votes = await records.turns.votes_by_model(request.workspace_id, request.assistant.id)
     listed = [*found, _base(request)]
     lines = tuple(
         _with_votes(_line(request, model, current, deps), votes.get(model.name), request.words)
@@ -213,9 +226,9 @@ async def list_models(request: Request, deps: Dependencies) -> Reply:
 async def history(request: Request, deps: Dependencies) -> Reply:
     """Which model answered when, by whose word, after which."""
     async with deps.store.reading() as records:
-        found = await records.deployments.history(request.id, request.assistant.id)
-        models = await records.models.all(request.id, request.assistant.id)
-        canaries = await records.canaries.history(request.id, request.assistant.id)
+        found = await records.deployments.history(request.workspace_id, request.assistant.id)
+        models = await records.models.all(request.workspace_id, request.assistant.id)
+        canaries = await records.canaries.history(request.workspace_id, request.assistant.id)
     labels = {model.name: model.display_name for model in models}
     # A rollback does not go back to what it came from: `previous_model` skips that.
     before = [*(one.model for one in found[1:]), request.assistant.base]
@@ -223,14 +236,14 @@ async def history(request: Request, deps: Dependencies) -> Reply:
         (
             one.since,
             one.model,
-            request.words("model.after", by=person(one.by), after=labels.get(left, left)),
+            request.words("model.after", by=person_reference(one.by), after=labels.get(left, left)),
         )
         for one, left in zip(found, before, strict=False)
     ]
     rows += [(one.started_at, one.model, _canary_line(one, request.words)) for one in canaries]
     newest = sorted(rows, key=lambda row: row[0], reverse=True)
     lines = tuple(
-        ListingRow(moment(at), labels.get(model, model), note) for at, model, note in newest
+        ListingRow(time_reference(at), labels.get(model, model), note) for at, model, note in newest
     )
     return Listing(request.words("model.history"), lines, empty=request.words("model.no_history"))
 
@@ -238,8 +251,10 @@ async def history(request: Request, deps: Dependencies) -> Reply:
 def _canary_line(canary: Canary, words: Words) -> str:
     """Who let it answer which share, and what became of that."""
     end = canary.why if canary.state is CanaryState.STOPPED else canary.state
-    began = words("canary.history", share=f"{canary.share:.0%}", by=person(canary.started_by))
-    by = person(canary.ended_by) if canary.ended_by else "–"
+    began = words(
+        "canary.history", share=f"{canary.share:.0%}", by=person_reference(canary.started_by)
+    )
+    by = person_reference(canary.ended_by) if canary.ended_by else "–"
     return f"{began} · {words(f'canary.history.{end}', name=by)}"
 
 
@@ -311,20 +326,20 @@ def _buttons(
     return *use, name, Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)
 
 
-async def wanted_model(request: Request, name: str, records: Records) -> Model:
+async def find_model_by_name(request: Request, name: str, records: Records) -> Model:
     """By `latest`, `base`, a name, the end of its id or the number of its job. Raises NotFound."""
-    found = await records.models.all(request.id, request.assistant.id)
+    found = await records.models.all(request.workspace_id, request.assistant.id)
     if name == LATEST:
         return _latest(request, found)
     if name in (request.assistant.base, "base"):
         return _base(request)
-    matches = [model for model in found if is_called(model, name)]
+    matches = [model for model in found if matches_name(model, name)]
     if len(matches) != 1 and name not in [model.name for model in matches]:
         raise NotFound(noun="model", name=name)
     return next((model for model in matches if model.name == name), matches[0])
 
 
-async def spoken_name(records: Records, workspace: WorkspaceId, name: ModelName) -> ModelName:
+async def find_display_name(records: Records, workspace: WorkspaceId, name: ModelName) -> ModelName:
     """The short name of a model, where it has one; else its id."""
     model = await records.models.find(workspace, name)
     return ModelName(model.display_name) if model else name
@@ -332,14 +347,14 @@ async def spoken_name(records: Records, workspace: WorkspaceId, name: ModelName)
 
 async def with_host_name(request: Request, model: Model, records: Records) -> Model:
     """`as:NAME` is what the host calls it, where somebody has deployed it there by hand."""
-    called = request.text("as")
+    called = request.text_option("as")
     if called is None or model.kind is ModelKind.BASE:
         return model
-    await records.models.set_served_name(request.id, model.name, ModelName(called))
+    await records.models.set_served_name(request.workspace_id, model.name, ModelName(called))
     return replace(model, served_name=ModelName(called))
 
 
-def is_called(model: Model, name: str) -> bool:
+def matches_name(model: Model, name: str) -> bool:
     """Its whole name, the end of it, what people call it, or the number of its job."""
     is_job = model.kind is ModelKind.TUNED and name == str(model.job)
     is_handle = len(name) == HANDLE_LENGTH and model.name.endswith(name)
@@ -356,7 +371,7 @@ def _latest(request: Request, found: Sequence[Model]) -> Model:
 
 def _base(request: Request) -> Model:
     return Model(
-        workspace=request.id,
+        workspace=request.workspace_id,
         assistant=request.assistant.id,
         name=request.assistant.base,
         host=request.assistant.chat_host,

@@ -41,11 +41,11 @@ from bot.events import (
     WorkspaceJoined,
     WorkspaceLeft,
     from_json,
-    left_before,
+    person_left_event,
 )
-from bot.form_links import offer
+from bot.form_links import offer_form_link
 from bot.inbox_writer import AdmissionGate, InboxWriter, Spawn
-from bot.ordering import Ordering, Ticket
+from bot.keyed_order import KeyedOrder, QueueTicket
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.store import Records
 from bot.ports.surface import (
@@ -110,17 +110,17 @@ class Dispatch:
         self._inbox = InboxWriter(deps.store, deps.clock, spawn)
         self._gate = AdmissionGate()
         self._sender = ReplySender(deps=deps, answers=answers, inbox=self._inbox)
-        self._order, self._telling = Ordering(), Ordering()
+        self._order, self._telling = KeyedOrder(), KeyedOrder()
         self._settling: SingleFlight[None] = SingleFlight()
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         """Once this returns the platform may be acknowledged."""
-        ticket, at = self._order.take(event.subjects), self._inbox.arrival()
+        ticket, at = self._order.enqueue(event.ordering_keys), self._inbox.next_arrival_time()
         is_kept = False
         try:
             if event.user.is_bot or not await self._concerns_us(event, ticket):
                 return None
-            is_kept = await self._inbox.keep(event, at)
+            is_kept = await self._inbox.store_event(event, at)
         finally:
             if not is_kept:
                 ticket.leave()
@@ -130,14 +130,16 @@ class Dispatch:
             self._in_turn(ticket, partial(self._run, event, ticket)), f"event {event.what.kind}"
         )
 
-    async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
+    async def handle_for_page(
+        self, event: Event, *, progress: ProgressCallback | None = None
+    ) -> Reply:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
-        ticket, at = self._order.take(event.subjects), self._inbox.arrival()
+        ticket, at = self._order.enqueue(event.ordering_keys), self._inbox.next_arrival_time()
         is_kept = False
         try:
             if not await self._is_served(event.place):
                 return await self._told(event)
-            is_kept = not event.user.is_bot and await self._inbox.keep(event, at)
+            is_kept = not event.user.is_bot and await self._inbox.store_event(event, at)
         finally:
             if not is_kept:
                 ticket.leave()
@@ -155,10 +157,10 @@ class Dispatch:
         await asyncio.wait({self._spawn(work, f"question {event.what.kind}")})
         return told[0] if told else NoReply()
 
-    async def _in_turn(self, ticket: Ticket, work: Callable[[], Awaitable[None]]) -> None:
+    async def _in_turn(self, ticket: QueueTicket, work: Callable[[], Awaitable[None]]) -> None:
         """The work of an event, after that of those before it about the same message."""
         try:
-            await ticket.turn()
+            await ticket.wait_turn()
             await work()
         finally:
             ticket.leave()
@@ -172,22 +174,24 @@ class Dispatch:
         deps = self._deps
         await warm_up(store=deps.store, hosts=deps.hosts, clock=deps.clock)
 
-    async def backlog(self) -> Sequence[tuple[InboxRow, Event | None, Ticket]]:
+    async def backlog(self) -> Sequence[tuple[InboxRow, Event | None, QueueTicket]]:
         """Unfinished events of an earlier run; to be read before anything new comes in.
 
         Each has its place already before everything that comes later about the same message.
         """
-        found: list[tuple[InboxRow, Event | None, Ticket]] = []
+        found: list[tuple[InboxRow, Event | None, QueueTicket]] = []
         last = None
         while page := await self._unfinished(after=last):
             for row in page:
                 event = _read(row)
-                found.append((row, event, self._order.take(event.subjects if event else ())))
+                found.append(
+                    (row, event, self._order.enqueue(event.ordering_keys if event else ()))
+                )
             last = page[-1].received_at, page[-1].key
         return found
 
     async def recover(
-        self, backlog: Sequence[tuple[InboxRow, Event | None, Ticket]] | None = None
+        self, backlog: Sequence[tuple[InboxRow, Event | None, QueueTicket]] | None = None
     ) -> None:
         """Handles unfinished events of an earlier run; drops questions older than ten minutes."""
         for row, event, ticket in await self.backlog() if backlog is None else backlog:
@@ -225,7 +229,7 @@ class Dispatch:
         if isinstance(surface, CanResume):
             surface.resume(event, has_begun=has_begun)
 
-    async def _concerns_us(self, event: Event, ticket: Ticket) -> bool:
+    async def _concerns_us(self, event: Event, ticket: QueueTicket) -> bool:
         """What is not meant for us leaves no trace, not even in the inbox."""
         match event.what:
             case ReactionChanged(emoji=emoji, is_removed=is_removed):
@@ -259,7 +263,7 @@ class Dispatch:
             request = replace(request, progress=progress, is_page=True)
             words, role = request.words, request.role
             if not _is_heard(request):
-                access.refuse_closed(request.workspace, words)
+                access.refuse_closed_workspace(request.workspace, words)
             reply = await self._reply(request)
         except AttuneError as error:
             reply = Refused(_explained(error, role, words))
@@ -291,7 +295,7 @@ class Dispatch:
                 return True
             return bool(await records.example_messages.examples(*at, [message]))
 
-    async def _run(self, event: Event, ticket: Ticket) -> None:
+    async def _run(self, event: Event, ticket: QueueTicket) -> None:
         """What comes later about the same message waits for the effect, not until it is told.
 
         A platform may let us whisper once a second; an answer is written while it is told.
@@ -303,12 +307,12 @@ class Dispatch:
         await self._finish(event.key)
         self._deps.publish_change(event.what.kind)
 
-    async def _answer(self, event: Event, ticket: Ticket) -> None:
+    async def _answer(self, event: Event, ticket: QueueTicket) -> None:
         outcome = await self._outcome(event)
         if isinstance(outcome.reply, Stream):
             await self._tell(event, outcome)
         else:
-            telling = self._telling.take(event.subjects)
+            telling = self._telling.enqueue(event.ordering_keys)
             ticket.leave()
             await self._in_turn(telling, partial(self._tell, event, outcome))
 
@@ -318,7 +322,7 @@ class Dispatch:
             await self._gate.wait()
             request = await self._request_for(event)
             if not _is_heard(request):
-                await workspaces.reopen(request.id, self._deps)
+                await workspaces.check_reinstallation(request.workspace_id, self._deps)
                 request = await self._request_for(event)
             words, role = request.words, request.role
             if not _is_heard(request):
@@ -346,7 +350,7 @@ class Dispatch:
         if error is not None:
             said = _explained(error, outcome.role, outcome.words)
             is_outdated = isinstance(error, Outdated)
-            await self._sender.apologise(event, said, outcome.words, is_outdated=is_outdated)
+            await self._sender.send_error(event, said, outcome.words, is_outdated=is_outdated)
 
     async def _request_for(self, event: Event, *, may_create: bool = True) -> Request:
         """What one look at the store says about an event."""
@@ -364,7 +368,7 @@ class Dispatch:
     async def _ensure_workspace(self, workspace: WorkspaceId) -> None:
         """Creates the workspace; events that arrive together wait for one creation."""
         store, hosts = self._deps.store, self._deps.hosts
-        await self._settling.ask(
+        await self._settling.run(
             workspace, lambda: assistants.ensure_workspace(workspace, store=store, hosts=hosts)
         )
 
@@ -379,7 +383,7 @@ class Dispatch:
         user = event.user
         grant = await records.roles.get(workspace.id, user.id)
         if grant is not None and access.has_rejoined_since(grant, user):
-            self._spawn(self._pass_on(left_before(event)), "event person_left")
+            self._spawn(self._pass_on(person_left_event(event)), "event person_left")
         through = await records.roles.highest(workspace.id, user.groups) if user.groups else None
         role = access.role_of(
             user,
@@ -388,7 +392,7 @@ class Dispatch:
             admins=self._deps.admins,
             through_groups=through or Role.STRANGER,
         )
-        may_ask = role > Role.STRANGER or await records.guest_channels.holds(
+        may_ask = role > Role.STRANGER or await records.guest_channels.allows(
             workspace.id, place.channel
         )
         return Request(
@@ -412,7 +416,7 @@ class Dispatch:
             case CommandInvoked() as what:
                 return await self._command(request, what)
             case ButtonClicked(action=name):
-                action, argument = self._catalogue.button(name)
+                action, argument = self._catalogue.find_button(name)
                 return await self._act(action, replace(request, argument=argument))
             case FormSubmitted() as what:
                 action, argument = self._catalogue.form(what.form)
@@ -448,7 +452,7 @@ class Dispatch:
 
     def _is_ours(self, words: str) -> bool:
         """One word alone may be a command that somebody has mistyped."""
-        return len(words.split()) < 2 or self._catalogue.has_word(words)
+        return len(words.split()) < 2 or self._catalogue.has_command(words)
 
     async def _question(self, request: Request, what: MessageReceived) -> Reply:
         """Strangers who may not ask hear so only where they turned to us."""
@@ -464,23 +468,25 @@ class Dispatch:
         if request.workspace.person_cap is None and request.workspace.workspace_cap is None:
             return
         async with self._deps.store.reading() as records:
-            spent = await records.daily_tokens.spent(request.id, request.by, request.now.date())
-        access.within_caps(request.workspace, spent, request.words)
+            spent = await records.daily_tokens.spent(
+                request.workspace_id, request.user_id, request.now.date()
+            )
+        access.require_within_caps(request.workspace, spent, request.words)
 
     async def _command(self, request: Request, what: CommandInvoked) -> Reply:
-        command, line = self._catalogue.command(what.words.strip() or "help")
+        command, line = self._catalogue.find_command(what.words.strip() or "help")
         filled = replace(request, options=what.options, attachment=what.attachment)
-        admitted = access.admit(command, filled, line)
+        admitted = access.authorize_and_parse(command, filled, line)
         if command.costs_tokens:
             await self._within_caps(request)
         reply = await command.run(admitted, self._deps)
-        return await sharing.for_asker(request, reply, self._deps)
+        return await sharing.as_private_reply(request, reply, self._deps)
 
     async def _reaction(self, request: Request, what: ReactionChanged) -> Reply:
         action = self._reactions.get((what.emoji, what.is_removed))
         if action is None:
             return NoReply()
-        surface = self._deps.surfaces.of(request.id)
+        surface = self._deps.surfaces.of(request.workspace_id)
         message = await surface.fetch(request.place, what.message)
         return await self._act(action, replace(request, message=message))
 
@@ -492,22 +498,24 @@ class Dispatch:
             stored := self._deps.running_answers.unstored.get(request.clicked_message)
         ):
             await stored.wait()
-        reply = await action.run(access.admit(action, request), self._deps)
-        return await sharing.for_asker(request, reply, self._deps)
+        reply = await action.run(access.authorize_and_parse(action, request), self._deps)
+        return await sharing.as_private_reply(request, reply, self._deps)
 
     def _pressable(self, request: Request, reply: Reply) -> Reply:
         """What one person alone is shown has no button that this person may not press."""
-        if not isinstance(self._deps.surfaces.of(request.id), CanSendEphemeral | CanReach):
+        if not isinstance(
+            self._deps.surfaces.of(request.workspace_id), CanSendEphemeral | CanReach
+        ):
             return reply
-        return sharing.pressable(reply, self._button_roles, request.role)
+        return sharing.without_forbidden_buttons(reply, self._button_roles, request.role)
 
     def _fitting(self, request: Request, reply: Reply) -> Reply:
         """What a form of the surface cannot hold is filled in on a page of ours."""
         if not isinstance(reply, Form):
             return reply
-        surface = self._deps.surfaces.of(request.id)
-        is_too_long = isinstance(surface, HasFormLimits) and not surface.holds(reply)
-        return offer(request, reply, self._deps.links) if is_too_long else reply
+        surface = self._deps.surfaces.of(request.workspace_id)
+        is_too_long = isinstance(surface, HasFormLimits) and not surface.can_hold_form(reply)
+        return offer_form_link(request, reply, self._deps.links) if is_too_long else reply
 
     async def _finish(self, key: str) -> None:
         """Ends the event in the inbox; where that fails, the next start tries again."""
@@ -532,7 +540,7 @@ def _words(event: Event, language: str) -> Words:
 
 def _explained(error: AttuneError, role: Role, words: Words) -> str:
     """What a host said in its own words is for curators and the operator."""
-    return words.error(error) if role >= Role.CURATOR else words.plain(error)
+    return words.error(error) if role >= Role.CURATOR else words.error_without_host_words(error)
 
 
 def _is_heard(request: Request) -> bool:
@@ -573,7 +581,7 @@ async def _assistant_for(
 async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:
     """A question that was answered or waits for its answer, or an answer of ours."""
     answered = await records.turns.by_event(workspace, root)
-    if answered is not None or await records.inbox.holds(workspace, root):
+    if answered is not None or await records.inbox.has_unfinished(workspace, root):
         return True
     _, channel, message = root.split("/", 2)
     at = ChannelId(channel), MessageId(message)

@@ -27,29 +27,29 @@ _BREAKS = {
 
 
 def main() -> None:
-    limit_itself()
+    limit_own_resources()
     room = int(sys.argv[1])
     content = sys.stdin.buffer.read()
     try:
-        pages = word_text(content) if content.startswith(b"PK") else pdf_pages(content)
+        pages = docx_text(content) if content.startswith(b"PK") else pdf_pages(content)
         for text, count in pages:
-            say({"text": text[:room], "of": count})
+            print_json({"text": text[:room], "of": count})
             room -= len(text)
             if room <= 0:
                 return
     except PermissionError:
-        say({"problem": "locked"})
+        print_json({"problem": "locked"})
     except Exception:  # noqa: BLE001
         # Whatever is wrong with somebody's file, and with the library's reading of it.
-        say({"problem": "unread"})
+        print_json({"problem": "unread"})
 
 
-def say(told: dict[str, object]) -> None:
+def print_json(told: dict[str, object]) -> None:
     sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
 
 
-def limit_itself() -> None:
+def limit_own_resources() -> None:
     """Where the system can; elsewhere the time limit of whoever started it has to do."""
     try:
         import resource
@@ -79,7 +79,7 @@ def pdf_pages(content: bytes) -> Iterator[tuple[str, int]]:
         yield page.extract_text(), count
 
 
-def word_text(content: bytes) -> Iterator[tuple[str, int]]:
+def docx_text(content: bytes) -> Iterator[tuple[str, int]]:
     """https://ecma-international.org/publications-and-standards/standards/ecma-376: the body."""
     with zipfile.ZipFile(BytesIO(content)) as archive, archive.open("word/document.xml") as body:
         xml = body.read(_MOST_XML + 1)

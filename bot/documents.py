@@ -21,8 +21,8 @@ class DocumentText:
     """The text of the first `read` of `of` pages; `problem` is "locked", "unread" or none."""
 
     text: str
-    read: int = 0
-    of: int = 0
+    pages_read: int = 0
+    page_count: int = 0
     problem: str = ""
 
 

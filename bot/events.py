@@ -184,7 +184,7 @@ class Event:
         return None
 
     @property
-    def subjects(self) -> tuple[str, ...]:
+    def ordering_keys(self) -> tuple[str, ...]:
         """Keys of what the event is about; events that share one take effect in their order.
 
         A click concerns the card and whoever clicked it: others are not kept waiting. A shortcut
@@ -211,7 +211,7 @@ class Event:
         return f"{self.place.workspace}/{self.place.channel}/{message}"
 
     @property
-    def private_card(self) -> MessageId | None:
+    def ephemeral_message_id(self) -> MessageId | None:
         """The clicked message, if nobody but the clicker sees it."""
         what = self.what
         if not isinstance(what, ButtonClicked) or what.message is None:
@@ -228,7 +228,7 @@ class Event:
         return None
 
 
-def left_before(event: Event) -> Event:
+def person_left_event(event: Event) -> Event:
     """That its person had left the workspace, some time before they joined it again."""
     user = event.user
     at = user.joined_at or event.at

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from bot import datasets
 from bot.commands import METHOD, Handlers, Option, OptionKind
-from bot.deployments import HANDLE_LENGTH, wanted_model
+from bot.deployments import HANDLE_LENGTH, find_model_by_name
 from bot.domain import LOCAL, Model, ModelKind, Role
 from bot.errors import NotFound, NotNow
-from bot.form_links import offer
-from bot.numerals import size
+from bot.form_links import offer_form_link
+from bot.numerals import format_bytes
 from bot.ports.dependencies import Dependencies
-from bot.ports.model_export import ModelExporter, ModelForm
+from bot.ports.model_export import ModelExporter, ModelFormat
 from bot.replies import Button, Card, Document, Fact, Form, Reply
 from bot.request import Request
 
@@ -25,17 +25,17 @@ LARGEST_IN_CHAT = 8_000_000
     Role.CURATOR,
     Option.choice("format", "jsonl", "csv", "dataset", rest=True),
     METHOD,
-    Option("model", OptionKind.MODEL, is_alone=True),
+    Option("model", OptionKind.MODEL, excludes_others=True),
 )
 async def export(request: Request, deps: Dependencies) -> Reply:
     """The approved examples; or, with `model`, the forms that one can be taken away in."""
-    if (name := request.text("model")) is not None:
+    if (name := request.text_option("model")) is not None:
         return await _forms(request, name, deps)
     return await datasets.export_examples(request, store=deps.store)
 
 
 @handlers.button("model.export", Role.CURATOR)
-async def forms(request: Request, deps: Dependencies) -> Reply:
+async def list_model_formats(request: Request, deps: Dependencies) -> Reply:
     return await _forms(request, request.argument, deps)
 
 
@@ -52,12 +52,21 @@ async def _forms(request: Request, name: str, deps: Dependencies) -> Card:
         words("export.model.title", model=model.name),
         lines=tuple(lines),
         facts=tuple(
-            Fact(words(f"export.model.{form}"), size(count), form, words(f"export.about.{form}"))
+            Fact(
+                words(f"export.model.{form}"),
+                format_bytes(count),
+                form,
+                words(f"export.about.{form}"),
+            )
             for form, count in sizes.items()
         ),
         buttons=tuple(
             Button(
-                words("export.model.take", form=words(f"export.model.{form}"), size=size(count)),
+                words(
+                    "export.model.take",
+                    form=words(f"export.model.{form}"),
+                    size=format_bytes(count),
+                ),
                 f"model.take:{form}:{handle}",
             )
             for form, count in sizes.items()
@@ -68,24 +77,29 @@ async def _forms(request: Request, name: str, deps: Dependencies) -> Card:
 
 @handlers.button("model.take", Role.CURATOR)
 @handlers.form("model.take", Role.CURATOR)
-async def take(request: Request, deps: Dependencies) -> Reply:
+async def download_model(request: Request, deps: Dependencies) -> Reply:
     """The file itself; where a chat would not take it, a link to it."""
     form, model, exporter, count = await _chosen(request, deps)
-    is_sent = request.is_page or request.id == LOCAL or count <= LARGEST_IN_CHAT
+    is_sent = request.is_page or request.workspace_id == LOCAL or count <= LARGEST_IN_CHAT
     if not is_sent:
-        return offer(
+        return offer_form_link(
             request,
             _download(request, count),
             deps.links,
             about="export.model",
-            size=size(count),
+            size=format_bytes(count),
             model=model.name,
             kind=form,
         )
     chunks = await exporter.pack(model.name, form)
     async with deps.store.writing() as records:
         await records.audit.add(
-            request.id, request.by, "model.exported", at=request.now, model=model.name, form=form
+            request.workspace_id,
+            request.user_id,
+            "model.exported",
+            at=request.now,
+            model=model.name,
+            form=form,
         )
     name = f"{model.name.replace(':', '-').replace('/', '-')}-{form}.zip"
     return Document(name, chunks, request.words("export.model.done", model=model.name))
@@ -105,22 +119,22 @@ def _download(request: Request, count: int) -> Form:
         f"model.take:{argument}",
         words("export.model.title", model=name),
         (),
-        words("export.model.download", size=size(count)),
+        words("export.model.download", size=format_bytes(count)),
         note=words("export.model.wait"),
-        again=f"model.take_page:{argument}",
+        reopen_action=f"model.take_page:{argument}",
     )
 
 
 async def _chosen(
     request: Request, deps: Dependencies
-) -> tuple[ModelForm, Model, ModelExporter, int]:
+) -> tuple[ModelFormat, Model, ModelExporter, int]:
     """What a button says: the form, the model and how many bytes that is."""
     said, _, name = request.argument.partition(":")
     model, exporter = await _exportable(request, name, deps)
     sizes = {str(one): count for one, count in (await exporter.sizes(model.name)).items()}
     if said not in sizes:
         raise NotFound(noun="button", name=request.argument)
-    return ModelForm(said), model, exporter, sizes[said]
+    return ModelFormat(said), model, exporter, sizes[said]
 
 
 async def _exportable(
@@ -128,7 +142,7 @@ async def _exportable(
 ) -> tuple[Model, ModelExporter]:
     """A tuned model of this workspace whose files lie here. Raises NotNow for any other."""
     async with deps.store.reading() as records:
-        model = await wanted_model(request, name, records)
+        model = await find_model_by_name(request, name, records)
     if model.kind is ModelKind.BASE:
         raise NotNow(problem=request.words("export.model.base", model=model.name))
     if deps.exporter is None or not deps.exporter.has_files_of(model.host):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot import access
-from bot.answer_access import may_rate, require_own, turn_named
+from bot.answer_access import may_rate, requested_turn, require_member_or_asker
 from bot.commands import Handlers
 from bot.domain import (
     MUST_ANSWER,
@@ -22,10 +22,10 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotNow
 from bot.examples.better_answer import NEVER_AGAIN, better_answer_form, offer_form
-from bot.examples.exchange import described_by_platform, messages_of, turn_at, typed_at
+from bot.examples.exchange import described_by_platform, form_source, messages_of, turn_at
 from bot.examples.states import ask_authors
 from bot.examples.texts import is_same
-from bot.examples.writing import lesson_form
+from bot.examples.typed_examples import lesson_form
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.replies import NoReply, Reply, Text
@@ -74,9 +74,9 @@ async def click_bad(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("feedback.why", Role.STRANGER, opens_form=True)
-async def why_form(request: Request, deps: Dependencies) -> Reply:
+async def feedback_form(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
-        turn = await turn_named(request, records)
+        turn = await requested_turn(request, records)
     return better_answer_form(request, turn)
 
 
@@ -93,8 +93,10 @@ async def save_feedback(request: Request, deps: Dependencies) -> Reply:
     reason = request.options.get("reason", "").strip() or None
     better = request.options.get("better", "").strip()
     async with deps.store.writing() as records:
-        turn = await turn_named(request, records)
-        await records.turns.vote(request.id, Vote(turn.id, request.by, BAD, reason, request.now))
+        turn = await requested_turn(request, records)
+        await records.turns.vote(
+            request.workspace_id, Vote(turn.id, request.user_id, BAD, reason, request.now)
+        )
     if turn.is_refusal and better and is_same(better, turn.reply):
         raise BadInput(problem=request.words("refusal.no_lesson"))
     if not better or request.role is Role.STRANGER:
@@ -102,7 +104,7 @@ async def save_feedback(request: Request, deps: Dependencies) -> Reply:
     if turn.place.channel != request.place.channel and request.workspace.platform != "local":
         # How open the channel is in which it was said is known only there.
         return Text(request.words("feedback.not_kept"), private=True)
-    asker = await described_by_platform(request, turn.asker, deps.surfaces.of(request.id))
+    asker = await described_by_platform(request, turn.asker, deps.surfaces.of(request.workspace_id))
     found = access.exclusions(request.place, [asker, request.user])
     if not _may_teach(request, found):
         return Text(request.words("feedback.not_kept"), private=True)
@@ -113,7 +115,7 @@ async def save_feedback(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("prefer", Role.CURATOR, is_for_pages=True)
-async def prefer(request: Request, deps: Dependencies) -> Reply:
+async def save_preference(request: Request, deps: Dependencies) -> Reply:
     """Of two answers to one question the better one, picked in a comparison."""
     question, better, worse = (
         request.options.get(n, "") for n in ("question", "preferred", "rejected")
@@ -129,13 +131,17 @@ async def prefer(request: Request, deps: Dependencies) -> Reply:
         state=ExampleState.APPROVED if is_curator else ExampleState.PROPOSED,
         row=row,
         origin=Origin.STUDIO,
-        authors=(request.by,),
+        authors=(request.user_id,),
     )
     async with deps.store.writing() as records:
-        kept, is_new = await records.examples.add(request.id, example, at=request.now)
+        kept, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
         if is_new:
             await records.audit.add(
-                request.id, request.by, f"example.{kept.state}", at=request.now, example=kept.id
+                request.workspace_id,
+                request.user_id,
+                f"example.{kept.state}",
+                at=request.now,
+                example=kept.id,
             )
     return Text(request.words("prefer.done", id=kept.id))
 
@@ -146,9 +152,11 @@ async def _vote(request: Request, value: int, *, store: Store) -> Turn | None:
     if turn is None or not may_rate(request, turn):
         return None
     async with store.writing() as records:
-        before = await records.turns.votes(request.id, turn.id)
-        await records.turns.vote(request.id, Vote(turn.id, request.by, value, None, request.now))
-    is_known = any(one.user == request.by and one.value == value for one in before)
+        before = await records.turns.votes(request.workspace_id, turn.id)
+        await records.turns.vote(
+            request.workspace_id, Vote(turn.id, request.user_id, value, None, request.now)
+        )
+    is_known = any(one.user == request.user_id and one.value == value for one in before)
     return None if is_known else turn
 
 
@@ -156,16 +164,18 @@ async def _unvote(request: Request, value: int, *, store: Store) -> Reply:
     turn = await turn_at(request, request.clicked_message, store=store)
     if turn is not None and may_rate(request, turn):
         async with store.writing() as records:
-            await records.turns.unvote(request.id, turn.id, request.by, value)
+            await records.turns.unvote(request.workspace_id, turn.id, request.user_id, value)
     return NoReply()
 
 
 async def _click(request: Request, value: int, *, store: Store) -> Turn:
     """Stores a vote by button and returns the answer that was voted on."""
     turn = await _answer_at(request, request.clicked_message, store=store)
-    require_own(request, turn)
+    require_member_or_asker(request, turn)
     async with store.writing() as records:
-        await records.turns.vote(request.id, Vote(turn.id, request.by, value, None, request.now))
+        await records.turns.vote(
+            request.workspace_id, Vote(turn.id, request.user_id, value, None, request.now)
+        )
     return turn
 
 
@@ -186,23 +196,28 @@ async def _teach(
     _refuse_bad(request, example_row(turn, better), Method.SUPERVISED)
     asked = messages_of(replace(turn, reply_message=None))
     new = _new(request, turn, example_row(turn, better), Method.SUPERVISED)
-    is_never_again = request.role >= Role.CURATOR and request.yes(NEVER_AGAIN, default=False)
+    may_forbid = request.role >= Role.CURATOR
+    is_never_again = may_forbid and request.yes_no_option(NEVER_AGAIN, default=False)
     tags = (MUST_ANSWER,) if is_never_again else ()
     new = replace(new, exclusions=found, messages=asked, tags=tags)
-    example, _ = await records.examples.add(request.id, new, at=request.now)
+    example, _ = await records.examples.add(request.workspace_id, new, at=request.now)
     if is_never_again:
-        await records.examples.add_tag(request.id, [example.id], MUST_ANSWER)
+        await records.examples.add_tag(request.workspace_id, [example.id], MUST_ANSWER)
     elif not is_same(better, turn.reply):
         other = replace(new, row=preference_row(turn, better), method=Method.DPO)
         other = replace(other, messages=messages_of(turn))
-        await records.examples.add(request.id, other, at=request.now)
+        await records.examples.add(request.workspace_id, other, at=request.now)
     await records.audit.add(
-        request.id, request.by, f"example.{example.state}", at=request.now, example=example.id
+        request.workspace_id,
+        request.user_id,
+        f"example.{example.state}",
+        at=request.now,
+        example=example.id,
     )
-    await records.answer_stats.mark_resolved(request.id, [turn.id], example.id, at=request.now)
-    await records.audit.add(
-        request.id, request.by, "question.taught", at=request.now, turn=turn.id, example=example.id
-    )
+    own, at = request.workspace_id, request.now
+    await records.answer_stats.mark_resolved(own, [turn.id], example.id, at=at)
+    taught = {"turn": turn.id, "example": example.id}
+    await records.audit.add(own, request.user_id, "question.taught", at=at, **taught)
     key = "feedback.taught" if example.state is ExampleState.APPROVED else "feedback.proposed"
     key = "must.marked" if is_never_again else key
     return Text(request.words(key, id=example.id))
@@ -238,8 +253,8 @@ def _new(request: Request, turn: Turn, row: Row, method: Method) -> NewExample:
         state=ExampleState.APPROVED if is_curator else ExampleState.PROPOSED,
         row=row,
         origin=Origin.CONSOLE if is_local else Origin.MESSAGE,
-        authors=tuple(dict.fromkeys((turn.asker, request.by))),
-        source=typed_at(request),
+        authors=tuple(dict.fromkeys((turn.asker, request.user_id))),
+        source=form_source(request),
     )
 
 

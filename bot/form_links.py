@@ -14,7 +14,7 @@ LINK_LASTS = timedelta(minutes=10)
 _TYPED = (FieldKind.LINE, FieldKind.TEXT, FieldKind.NUMBER)
 
 
-def offer(
+def offer_form_link(
     request: Request, form: Form, links: Links, *, about: str = "form", **details: object
 ) -> Text:
     """A link to the form, for the asker alone. Raises NotNow where no page can be reached.
@@ -23,9 +23,9 @@ def offer(
     """
     is_typed = all(field.kind in _TYPED for field in form.fields)
     invitation = Invitation(
-        request.place, request.user, None, request.now + LINK_LASTS, form.again, form.id
+        request.place, request.user, None, request.now + LINK_LASTS, form.reopen_action, form.id
     )
-    link = links.write(invitation) if form.again and is_typed else None
+    link = links.create_link(invitation) if form.reopen_action and is_typed else None
     # An admin may sit at the machine itself; whoever else would open it finds nothing there.
     if link is None or (link.is_local and request.role < Role.ADMIN):
         raise NotNow(problem=request.words(f"{about}.no_address", **details))

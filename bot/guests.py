@@ -11,7 +11,7 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.store import EVERYWHERE, Records
 from bot.replies import Button, Listing, ListingRow, Reply
 from bot.request import Request
-from bot.shown_state import outdated_refusal, stamp_of
+from bot.shown_state import outdated_refusal, state_token
 
 handlers = Handlers()
 
@@ -26,7 +26,7 @@ _HERE, _NOWHERE = "here", "nowhere"
 )
 async def guests(request: Request, deps: Dependencies) -> Reply:
     """`where:here`, `where:everywhere` or `where:nowhere`; without it, how things stand."""
-    where = request.text("where")
+    where = request.text_option("where")
     async with deps.store.writing() as records:
         if where is not None:
             await _open(request, where, records)
@@ -34,11 +34,11 @@ async def guests(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("guests.close", Role.ADMIN)
-async def close(request: Request, deps: Dependencies) -> Reply:
+async def disallow_guests(request: Request, deps: Dependencies) -> Reply:
     """The button beside a channel of a list that is still true: guests may not ask there."""
     shown, _, channel = request.argument.partition(":")
     async with deps.store.writing() as records:
-        if shown != _stamp(await records.guest_channels.all(request.id)):
+        if shown != _stamp(await records.guest_channels.all(request.workspace_id)):
             listing = await _listing(request, records, is_changed=True)
             return outdated_refusal(request, listing)
         await _set(request, ChannelId(channel), records, may_ask=False)
@@ -47,7 +47,7 @@ async def close(request: Request, deps: Dependencies) -> Reply:
 
 async def _open(request: Request, where: str, records: Records) -> None:
     if where == _NOWHERE:
-        for channel in await records.guest_channels.all(request.id):
+        for channel in await records.guest_channels.all(request.workspace_id):
             await _set(request, channel, records, may_ask=False)
         return
     channel = request.place.channel if where == _HERE else EVERYWHERE
@@ -55,19 +55,23 @@ async def _open(request: Request, where: str, records: Records) -> None:
 
 
 async def _set(request: Request, channel: ChannelId, records: Records, *, may_ask: bool) -> None:
-    await records.guest_channels.put(request.id, channel, may_ask=may_ask)
+    await records.guest_channels.put(request.workspace_id, channel, may_ask=may_ask)
     what = "guests.allowed" if may_ask else "guests.refused"
-    await records.audit.add(request.id, request.by, what, at=request.now, channel=channel)
+    await records.audit.add(
+        request.workspace_id, request.user_id, what, at=request.now, channel=channel
+    )
 
 
 async def _listing(request: Request, records: Records, *, is_changed: bool = False) -> Listing:
     words = request.words
-    open_channels = await records.guest_channels.all(request.id)
+    open_channels = await records.guest_channels.all(request.workspace_id)
     stamp = _stamp(open_channels)
     lines = tuple(
         ListingRow(
             "",
-            words("guests.everywhere") if channel == EVERYWHERE else references.channel(channel),
+            words("guests.everywhere")
+            if channel == EVERYWHERE
+            else references.channel_reference(channel),
             buttons=(Button(words("button.take_back"), f"guests.close:{stamp}:{channel}"),),
         )
         for channel in open_channels
@@ -83,4 +87,4 @@ async def _listing(request: Request, records: Records, *, is_changed: bool = Fal
 
 
 def _stamp(channels: Sequence[ChannelId]) -> str:
-    return stamp_of(*sorted(channels))
+    return state_token(*sorted(channels))

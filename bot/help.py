@@ -19,7 +19,7 @@ def usage(request: Request, commands: Sequence[Command], note: Text | None = Non
     Raises UnknownCommand.
     """
     words = request.words
-    topic = request.text("topic")
+    topic = request.text_option("topic")
     mine = [command for command in commands if command.role <= request.role]
     if topic:
         return _explained(topic, mine if request.role is Role.STRANGER else commands, words)
@@ -42,12 +42,12 @@ def _explained(topic: str, commands: Sequence[Command], words: Words) -> Reply:
     )
     role = words(f"role.{listed[0].role.name.lower()}")
     note = words("help.role", role=role)
-    title = f"/tune {listed[0].path}: {words(listed[0].key)}"
+    title = f"/tune {listed[0].path}: {words(listed[0].summary_key)}"
     return Listing(title, options, empty=words("help.no_options"), note=note)
 
 
 def _line(command: Command, words: Words) -> ListingRow:
-    return ListingRow(f"/tune {command.path}", words(command.key))
+    return ListingRow(f"/tune {command.path}", words(command.summary_key))
 
 
 def _range(option: Option) -> str:

@@ -19,7 +19,7 @@ async def home(request: Request, deps: Dependencies) -> Reply:
     words = request.words
     async with deps.store.reading() as records:
         facts = await _facts(request, records) if request.role > Role.STRANGER else ()
-        held = await records.consents.get(request.id, request.by)
+        held = await records.consents.get(request.workspace_id, request.user_id)
     is_given = held.given if held else request.workspace.platform == "local"
     agree, withhold = consent_buttons(words, held)
     return Card(
@@ -65,7 +65,7 @@ async def try_me(request: Request, deps: Dependencies) -> Reply:
 async def _counts(request: Request, records: Records) -> str:
     counted = {
         state: await records.examples.count(
-            request.id, ExampleFilter(assistant=request.assistant.id, state=state)
+            request.workspace_id, ExampleFilter(assistant=request.assistant.id, state=state)
         )
         for state in (ExampleState.APPROVED, ExampleState.PROPOSED)
     }
@@ -75,12 +75,12 @@ async def _counts(request: Request, records: Records) -> str:
 
 
 async def _model(request: Request, records: Records) -> str:
-    deployment = await records.deployments.current(request.id, request.assistant.id)
+    deployment = await records.deployments.current(request.workspace_id, request.assistant.id)
     return deployment.model if deployment else request.assistant.base
 
 
 async def _job(request: Request, records: Records) -> str:
-    running = await records.jobs.open_in(request.id)
+    running = await records.jobs.open_in(request.workspace_id)
     if not running:
         return request.words("none")
     return ", ".join(f"{job.id} ({job.status or job.phase})" for job in running)

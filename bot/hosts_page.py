@@ -19,7 +19,7 @@ async def list_hosts(request: Request, deps: Dependencies) -> Reply:
     for name in deps.hosts.usable(request.workspace):
         host = deps.hosts.get(name)
         notes = [words(f"method.{method}") for method in host.profile.methods]
-        if not host.profile.is_tried:
+        if not host.profile.was_tested_live:
             notes.append(words("hosts.untried"))
         test = Button(words("button.test"), f"host.test:{name}")
         lines.append(

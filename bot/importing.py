@@ -14,7 +14,7 @@ from typing import IO, Final
 from bot.chat_exports import open_chat_export
 from bot.chat_imports import ChatImport
 from bot.commands import Handlers, Option, OptionKind
-from bot.datasets import Tally, ends, import_rows
+from bot.datasets import ImportTally, import_rows, last_question_and_answer
 from bot.domain import AssistantId, ExampleState, Role, Row, WorkspaceId
 from bot.errors import BadInput, NotNow
 from bot.imports import (
@@ -53,7 +53,7 @@ _NONE = "-"
 @handlers.command(
     "import",
     Role.CURATOR,
-    Option("starter", is_alone=True),
+    Option("starter", excludes_others=True),
     Option("file", OptionKind.FILE, rest=True),
     Option.text("columns"),
     Option.text("encoding"),
@@ -67,7 +67,7 @@ async def import_file(request: Request, deps: Dependencies) -> Reply:
     A curator's rows count as approved, as the operator's do. A file is shown first, unless its
     columns are given or it is said to be right.
     """
-    starter, is_local = request.text("starter"), request.workspace.platform == "local"
+    starter, is_local = request.text_option("starter"), request.workspace.platform == "local"
     if starter and request.attachment is not None:
         raise BadInput(problem=request.words("option.not_both", one="starter", other="file"))
     if starter:
@@ -75,8 +75,8 @@ async def import_file(request: Request, deps: Dependencies) -> Reply:
     if request.attachment is None and not is_local:
         return _file_form(request.words)
     pending = await _keep(request, deps)
-    is_said = request.text("columns") or request.text("file") == "yes"
-    if is_said or request.yes("yes", default=False):
+    is_said = request.text_option("columns") or request.text_option("file") == "yes"
+    if is_said or request.yes_no_option("yes", default=False):
         return await _import(request, deps, pending)
     return await _preview(request, deps, pending)
 
@@ -107,7 +107,7 @@ async def import_starter(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("import.go", Role.CURATOR)
-async def import_shown(request: Request, deps: Dependencies) -> Reply:
+async def import_previewed(request: Request, deps: Dependencies) -> Reply:
     """The file of a preview, as it was shown."""
     report = await _import(request, deps, await _pending(request, deps))
     return replace(report, replaces=True)
@@ -136,9 +136,9 @@ async def change_columns(request: Request, deps: Dependencies) -> Reply:
 @handlers.form("import.columns", Role.CURATOR)
 async def use_columns(request: Request, deps: Dependencies) -> Reply:
     pending = await _pending(request, deps)
-    given = {name: request.text(name) for name in _PURPOSES}
+    given = {name: request.text_option(name) for name in _PURPOSES}
     columns = {name: text for name, text in given.items() if text and text != _NONE}
-    encoding = request.text("encoding") or pending.encoding
+    encoding = request.text_option("encoding") or pending.encoding
     changed = replace(pending, columns=columns or pending.columns, encoding=encoding)
     await deps.imports.change(changed)
     return await _preview(request, deps, changed)
@@ -148,17 +148,19 @@ async def _keep(request: Request, deps: Dependencies) -> PendingImport:
     """The attachment, kept under a key that is the same when the event is worked on again."""
     file = request.attachment
     # Who runs the studio brings a file that lies there into any workspace.
-    surface = deps.surfaces.of(WorkspaceId(file.platform) if file and file.platform else request.id)
+    surface = deps.surfaces.of(
+        WorkspaceId(file.platform) if file and file.platform else request.workspace_id
+    )
     if file is None or not isinstance(surface, CanReadFile):
         raise BadInput(problem=request.words("import.no_file"))
     pending = PendingImport(
         key=hashlib.sha256(request.event.key.encode()).hexdigest()[:32],
-        workspace=request.id,
+        workspace=request.workspace_id,
         assistant=request.assistant.id,
-        by=request.by,
+        by=request.user_id,
         name=file.name,
-        columns=columns_in(request.text("columns") or "", request.words),
-        encoding=request.text("encoding") or "",
+        columns=columns_in(request.text_option("columns") or "", request.words),
+        encoding=request.text_option("encoding") or "",
     )
     await deps.imports.keep(pending, surface.read_file(request.place, file))
     return pending
@@ -179,7 +181,7 @@ def columns_in(text: str, words: Words) -> dict[str, str]:
 async def _pending(request: Request, deps: Dependencies) -> PendingImport:
     """The file of a button or form. Raises NotNow where it is gone."""
     key = request.argument
-    found = await deps.imports.find(request.id, key) if key.isalnum() else None
+    found = await deps.imports.find(request.workspace_id, key) if key.isalnum() else None
     if found is None:
         raise NotNow(problem=request.words("import.gone"))
     return found
@@ -213,7 +215,7 @@ def members_of(
     return members or ("",)
 
 
-def plans_of(
+def describe_plans(
     file: IO[bytes], name: str, words: Words, options: ImportOptions
 ) -> tuple[tuple[str, ...], bool]:
     """How each row file would be read, and whether nothing of that was guessed. Raises BadInput."""
@@ -253,7 +255,7 @@ async def _import(request: Request, deps: Dependencies, pending: PendingImport) 
     with await deps.imports.open(pending.key) as file:
         chats = await open_chats(file, request, deps.store, deps.surfaces)
         if chats is not None:
-            tally = await chats.keep(store=deps.store)
+            tally = await chats.store_proposals(store=deps.store)
             await deps.imports.delete(pending.key)
             return chats_report(request, pending.name, chats, tally)
         lines, tally = await import_members(
@@ -272,12 +274,12 @@ async def import_members(
     store: Store,
     *,
     assistant: AssistantId,
-) -> tuple[tuple[str, ...], Tally]:
+) -> tuple[tuple[str, ...], ImportTally]:
     """Stores the rows of a file, or of each in a zip; how they were read, and what they came to.
 
     Raises BadInput.
     """
-    words, whole = request.words, Tally()
+    words, whole = request.words, ImportTally()
     members = await asyncio.to_thread(members_of, file, name, words, options)
     lines: list[str] = []
     for number, member in enumerate(members):
@@ -305,7 +307,7 @@ async def _preview(request: Request, deps: Dependencies, pending: PendingImport)
         with await deps.imports.open(pending.key) as file:
             chats = await open_chats(file, request, deps.store, deps.surfaces)
             if chats is not None:
-                await chats.look()
+                await chats.build_overview()
                 return _chats_preview(pending, chats, request.words)
             return await asyncio.to_thread(_preview_card, file, pending, request.words)
     except (BadInput, NotNow):
@@ -351,7 +353,7 @@ def chats_facts(chats: ChatImport, words: Words) -> tuple[Fact, ...]:
     )
 
 
-def chats_report(request: Request, name: str, chats: ChatImport, tally: Tally) -> Card:
+def chats_report(request: Request, name: str, chats: ChatImport, tally: ImportTally) -> Card:
     """What became of an export: how many proposals, and what they wait for."""
     words = request.words
     return Card(
@@ -412,7 +414,7 @@ def _first_rows(file: IO[bytes], plan: ImportPlan) -> tuple[list[Row], list[Prob
 
 def _row_line(row: Row) -> str:
     """A row on one line: the last question and the answer that is taught, and the turns before."""
-    question, answer = (one_line(text, _LONGEST_TEXT) for text in ends(row))
+    question, answer = (one_line(text, _LONGEST_TEXT) for text in last_question_and_answer(row))
     messages = row.get("messages")
     before = len(messages) - 2 if isinstance(messages, list) else 0
     return f"{f'(+{before}) ' if before > 0 else ''}{question} → {answer}"
@@ -434,8 +436,8 @@ def _columns_form(plan: ImportPlan | UnknownColumns, pending: PendingImport, wor
         id=f"import.columns:{pending.key}",
         title=words("import.change"),
         fields=tuple(fields[:5]),
-        submit=words("import.show"),
-        again=f"import.change:{pending.key}",
+        submit_label=words("import.show"),
+        reopen_action=f"import.change:{pending.key}",
     )
 
 
@@ -459,7 +461,7 @@ def _told_rows(
     done, count = share
     for number, row in enumerate(read_import(file, plan)):
         if number % _BETWEEN == 0:
-            request.tell_progress(done * total + file.tell(), count * total)
+            request.report_progress(done * total + file.tell(), count * total)
         yield row
 
 
@@ -468,7 +470,7 @@ def _file_form(words: Words) -> Form:
         id="import.file",
         title=words("import.form"),
         fields=(Field("file", words("option.file"), FieldKind.FILE),),
-        submit=words("import.look"),
+        submit_label=words("import.look"),
     )
 
 
@@ -476,7 +478,7 @@ def _report(
     request: Request,
     name: str,
     lines: Iterable[str],
-    tally: Tally,
+    tally: ImportTally,
     *,
     shown: int = SHOWN_PROBLEMS,
 ) -> Card:
@@ -520,7 +522,9 @@ def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def refusal_lines(tally: Tally, words: Words, *, shown: int = SHOWN_PROBLEMS) -> tuple[str, ...]:
+def refusal_lines(
+    tally: ImportTally, words: Words, *, shown: int = SHOWN_PROBLEMS
+) -> tuple[str, ...]:
     """The first refused rows with their reasons, and how many more there are."""
     lines = [words.problem(problem) for problem in tally.problems[:shown]]
     if tally.refused > len(lines):
@@ -528,7 +532,7 @@ def refusal_lines(tally: Tally, words: Words, *, shown: int = SHOWN_PROBLEMS) ->
     return (*lines, *_private_lines(tally, words))
 
 
-def _private_lines(tally: Tally, words: Words) -> tuple[str, ...]:
+def _private_lines(tally: ImportTally, words: Words) -> tuple[str, ...]:
     return (words("import.private", count=tally.private),) if tally.private else ()
 
 

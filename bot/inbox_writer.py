@@ -31,12 +31,12 @@ class InboxWriter:
         self._writing: asyncio.Task[None] | None = None
         self._last = datetime.min.replace(tzinfo=UTC)
 
-    def arrival(self) -> datetime:
+    def next_arrival_time(self) -> datetime:
         """Now, and later than any arrival before, so that a later run knows the order."""
         self._last = max(self._clock.now(), self._last + _TICK)
         return self._last
 
-    async def keep(self, event: Event, at: datetime) -> bool:
+    async def store_event(self, event: Event, at: datetime) -> bool:
         """Once this returns the event will be handled; False if it is known already."""
         payload = to_json(event)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import HostName, ModelName, Role
 from bot.errors import EngineError, NotFound
-from bot.numerals import size
+from bot.numerals import format_bytes
 from bot.ports.dependencies import Dependencies
 from bot.ports.engine import InstallProgress, LanguageEngine
 from bot.replies import Button, Card, Fact, Progress, Reply, Text, Tone
@@ -21,12 +21,12 @@ _MEGABYTE = 1024 * 1024
 
 
 @handlers.button("engine", Role.OPERATOR, is_for_pages=True)
-async def state(request: Request, deps: Dependencies) -> Reply:
+async def show_engine_state(request: Request, deps: Dependencies) -> Reply:
     """What is installed, what is being installed, or what could be."""
     engine, words = _engine(deps), request.words
     if progress := engine.progress():
         return _running(progress, words)
-    if failure := engine.failure():
+    if failure := engine.last_failure():
         return Card(
             words("engine.failed"),
             lines=(words.error(failure),),
@@ -38,7 +38,7 @@ async def state(request: Request, deps: Dependencies) -> Reply:
         button = Button(words("engine.install"), "engine.install", is_primary=True)
         return Card(words("engine.none"), lines=(words("engine.why"),), buttons=(button,))
     facts = [
-        Fact(model.name, f"{size(model.bytes)}, {model.license}, {model.source}")
+        Fact(model.name, f"{format_bytes(model.bytes)}, {model.license}, {model.source}")
         for model in models
     ]
     moves = tuple(
@@ -50,9 +50,9 @@ async def state(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("engine.install", Role.OPERATOR, is_for_pages=True)
-async def ask(request: Request, deps: Dependencies) -> Reply:
+async def show_install_plan(request: Request, deps: Dependencies) -> Reply:
     """Sizes and licence, before anything is downloaded."""
-    words, plan = request.words, await _engine(deps).plan()
+    words, plan = request.words, await _engine(deps).plan_install()
     build = words("engine.gpu" if plan.has_gpu else "engine.cpu")
     return Card(
         words("engine.sure", model=plan.model),
@@ -62,8 +62,8 @@ async def ask(request: Request, deps: Dependencies) -> Reply:
             Fact(words("engine.license"), plan.license),
             Fact(words("engine.source"), plan.source),
             Fact(words("engine.build"), build),
-            Fact(words("engine.download"), size(plan.download_bytes)),
-            Fact(words("engine.disk"), size(plan.disk_bytes)),
+            Fact(words("engine.download"), format_bytes(plan.download_bytes)),
+            Fact(words("engine.disk"), format_bytes(plan.disk_bytes)),
         ),
         buttons=(Button(words("engine.confirm"), "engine.confirm", is_primary=True),),
         private=True,
@@ -75,7 +75,9 @@ async def install(request: Request, deps: Dependencies) -> Reply:
     """It goes on while pages are closed; after a restart of the bot, once it is asked again."""
     _engine(deps).start()
     async with deps.store.writing() as records:
-        await records.audit.add(request.id, request.by, "engine.installed", at=request.now)
+        await records.audit.add(
+            request.workspace_id, request.user_id, "engine.installed", at=request.now
+        )
     return Text(request.words("engine.started"), private=True)
 
 
@@ -94,20 +96,24 @@ async def use(request: Request, deps: Dependencies) -> Reply:
     mine = request.assistant
     async with deps.store.writing() as records:
         moved = replace(mine, base=name, chat_host=HOST, training_host=HOST)
-        await records.assistants.update(request.id, moved)
-        current = await records.deployments.current(request.id, mine.id)
+        await records.assistants.update(request.workspace_id, moved)
+        current = await records.deployments.current(request.workspace_id, mine.id)
         if current is not None:
             await records.deployments.add(
-                request.id,
+                request.workspace_id,
                 mine.id,
                 model=name,
                 host=HOST,
-                by=request.by,
+                by=request.user_id,
                 at=request.now,
                 after=current.model,
             )
         await records.audit.add(
-            request.id, request.by, "assistant.edited", at=request.now, name=mine.name
+            request.workspace_id,
+            request.user_id,
+            "assistant.edited",
+            at=request.now,
+            name=mine.name,
         )
     deps.publish_change("hosts")
     return Text(request.words("engine.used", model=name, assistant=mine.name), is_for_all=True)
@@ -119,7 +125,9 @@ def _running(progress: InstallProgress, words: Words) -> Card:
         lines=(
             words(f"engine.step.{progress.step}"),
             words(
-                "engine.so_far", done=size(progress.bytes), expected=size(progress.expected_bytes)
+                "engine.so_far",
+                done=format_bytes(progress.bytes),
+                expected=format_bytes(progress.expected_bytes),
             ),
         ),
         buttons=(Button(words("engine.cancel"), "engine.cancel"),),

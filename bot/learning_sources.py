@@ -57,7 +57,7 @@ async def sources(request: Request, deps: Dependencies) -> Reply:
             Field("permission", words("sources.permission"), FieldKind.TEXT, required=False),
             _mask_field(request),
         ),
-        submit=words("sources.submit"),
+        submit_label=words("sources.submit"),
         note=words(f"sources.rule.{platform}"),
     )
 
@@ -79,11 +79,11 @@ async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
     if wanted > Sources.OUTSIDE and not permission and request.workspace.platform != "local":
         raise BadInput(problem=request.words("sources.permission_needed"))
     async with deps.store.writing() as records:
-        held = await records.workspaces.find(request.id) or request.workspace
+        held = await records.workspaces.find(request.workspace_id) or request.workspace
         if request.argument and request.argument != _stamp(held):
             raise NotNow(problem=request.words("sources.changed"))
         must_mask = _must_mask(request, held)
-        await records.workspaces.set_must_mask(request.id, must_mask)
+        await records.workspaces.set_must_mask(request.workspace_id, must_mask)
         await _set_sources(request, wanted, allowed, permission, records, must_mask=must_mask)
     said = _set(wanted, allowed, request.words)
     text = f"{said} {request.words('sources.mask_set')}" if must_mask else said
@@ -98,7 +98,7 @@ def _mask_field(request: Request) -> Field:
 
 def _must_mask(request: Request, held: Workspace) -> bool:
     """A form's switch that is off sends nothing; a script that does not say it changes nothing."""
-    return request.yes("mask", default=held.must_mask and not request.argument)
+    return request.yes_no_option("mask", default=held.must_mask and not request.argument)
 
 
 async def _set_sources(
@@ -111,10 +111,10 @@ async def _set_sources(
     must_mask: bool,
 ) -> None:
     """Where messages may be kept from now on, those that were marked before are offered again."""
-    await records.workspaces.set_sources(request.id, wanted, allowed=allowed)
+    await records.workspaces.set_sources(request.workspace_id, wanted, allowed=allowed)
     await records.audit.add(
-        request.id,
-        request.by,
+        request.workspace_id,
+        request.user_id,
         "sources.set",
         at=request.now,
         sources=wanted.name.lower(),
@@ -134,14 +134,14 @@ async def allow_form(request: Request, deps: Dependencies) -> Reply:
         id=f"marks.allow:{wanted.name.lower()}",
         title=words("sources.title"),
         fields=(Field("permission", words("sources.permission"), FieldKind.TEXT),),
-        submit=words("sources.submit"),
+        submit_label=words("sources.submit"),
         note=words(f"sources.rule.{request.workspace.platform}"),
-        again=f"marks.allow:{wanted.name.lower()}",
+        reopen_action=f"marks.allow:{wanted.name.lower()}",
     )
 
 
 @handlers.form("marks.allow", Role.ADMIN)
-async def allowed_for_marks(request: Request, deps: Dependencies) -> Reply:
+async def save_marks_permission(request: Request, deps: Dependencies) -> Reply:
     """Raises what may be learned from; who or what is excluded stays so."""
     wanted, allowed = _wanted(request), request.workspace.allowed
     permission = request.options.get("permission", "").strip()
@@ -158,7 +158,7 @@ async def decline_marks(request: Request, deps: Dependencies) -> Reply:
     """Marks stay pointers, and whoever marks hears that it was decided."""
     words = request.words
     async with deps.store.writing() as records:
-        await records.audit.add(request.id, request.by, DECLINED, at=request.now)
+        await records.audit.add(request.workspace_id, request.user_id, DECLINED, at=request.now)
     lines = (words("marks.declined_done"),)
     return Card(words("marks.title"), lines, private=True, replaces=True)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.commands import Handlers
-from bot.deployments import HANDLE_LENGTH, LATEST, is_called, wanted_model
+from bot.deployments import HANDLE_LENGTH, LATEST, find_model_by_name, matches_name
 from bot.domain import Model, Role
 from bot.errors import BadInput, NotNow
 from bot.ports.dependencies import Dependencies
@@ -19,7 +19,7 @@ LONGEST_NAME, LONGEST_NOTE = 60, 300
 @handlers.button("model.name", Role.TRAINER, opens_form=True)
 async def ask_name(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
-        model = await wanted_model(request, request.argument, records)
+        model = await find_model_by_name(request, request.argument, records)
     words = request.words
     return Form(
         id=f"model.name:{model.name[-HANDLE_LENGTH:]}",
@@ -41,7 +41,7 @@ async def ask_name(request: Request, deps: Dependencies) -> Reply:
                 max_length=LONGEST_NOTE,
             ),
         ),
-        submit=words("teach.submit"),
+        submit_label=words("teach.submit"),
         note=model.name,
     )
 
@@ -54,12 +54,14 @@ async def name_submitted(request: Request, deps: Dependencies) -> Reply:
     if not label or len(label) > LONGEST_NAME or len(note) > LONGEST_NOTE:
         raise BadInput(problem=request.words("model.name_wrong", longest=LONGEST_NAME))
     async with deps.store.writing() as records:
-        model = await wanted_model(request, request.argument, records)
+        model = await find_model_by_name(request, request.argument, records)
         await _refuse_taken(request, model, label, records)
-        await records.models.describe(request.id, model.name, label=label, note=note or None)
+        await records.models.describe(
+            request.workspace_id, model.name, label=label, note=note or None
+        )
         await records.audit.add(
-            request.id,
-            request.by,
+            request.workspace_id,
+            request.user_id,
             "model.named",
             at=request.now,
             model=model.name,
@@ -70,7 +72,7 @@ async def name_submitted(request: Request, deps: Dependencies) -> Reply:
 
 async def _refuse_taken(request: Request, model: Model, label: str, records: Records) -> None:
     """Each name leads to one model: what leads to another, or to none, is taken."""
-    others = await records.models.all(request.id, request.assistant.id)
-    is_other = any(one.name != model.name and is_called(one, label) for one in others)
+    others = await records.models.all(request.workspace_id, request.assistant.id)
+    is_other = any(one.name != model.name and matches_name(one, label) for one in others)
     if is_other or label in (LATEST, "base", request.assistant.base):
         raise NotNow(problem=request.words("model.name_taken", name=label))

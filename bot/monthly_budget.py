@@ -13,20 +13,22 @@ def require_decider(
 ) -> None:
     """Raises NotFound unless it was priced in this channel or for this person."""
     is_here = estimate.place.channel == request.place.channel or request.role is Role.OPERATOR
-    if not is_here and estimate.asked_by != request.by:
+    if not is_here and estimate.asked_by != request.user_id:
         raise NotFound(noun=noun, name=estimate.id)
 
 
 async def training_cap(request: Request, records: Records) -> float | None:
     """US dollars a month, as it is now: an admin may have lowered it since the event was read."""
-    workspace = await records.workspaces.find(request.id)
+    workspace = await records.workspaces.find(request.workspace_id)
     return (workspace or request.workspace).training_cap
 
 
 async def committed_this_month(request: Request, records: Records) -> float:
     """US dollars of everything priced that was confirmed since the month began."""
     kinds = records.jobs, records.evaluations, records.judgings, records.synthetic_runs
-    return sum([await one.committed_cost(request.id, since=request.month_start) for one in kinds])
+    return sum(
+        [await one.committed_cost(request.workspace_id, since=request.month_start) for one in kinds]
+    )
 
 
 async def require_priced_budget(

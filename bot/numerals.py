@@ -19,7 +19,7 @@ LARGEST = 2**63 - 1
 """The largest number that the store can look for."""
 
 
-def readings(text: str) -> Collection[float]:
+def possible_numbers(text: str) -> Collection[float]:
     """Every number that a text may mean; empty where it is no number.
 
     "1,000" and "1.000" have two: one thousand, and one with three decimals.
@@ -34,7 +34,7 @@ def readings(text: str) -> Collection[float]:
 
 def whole_readings(text: str) -> Collection[float]:
     """As `readings`, of a number without decimals: there a mark before three digits groups them."""
-    found = readings(text)
+    found = possible_numbers(text)
     return {max(found, key=abs)} if len(found) > 1 else found
 
 
@@ -69,7 +69,7 @@ def whole_number(text: str) -> int:
     return int(text)
 
 
-def size(number: int) -> str:
+def format_bytes(number: int) -> str:
     """Bytes such as 1.9 GB, 265 MB or 12 KB."""
     megabytes = number / 1024**2
     if 0 < megabytes < 1:

@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from bot.errors import BadInput
-from bot.numerals import LARGEST, format_number, readings, whole_readings
+from bot.numerals import LARGEST, format_number, possible_numbers, whole_readings
 from bot.words import Words
 
 
@@ -79,7 +79,7 @@ def _fitting_reading(text: str, *, least: float | None, most: float | None) -> f
     """The number that a text means; refused where it can be two, both within the bounds."""
     low = -math.inf if least is None else least
     high = math.inf if most is None else most
-    found = sorted(readings(text))
+    found = sorted(possible_numbers(text))
     # A dot before three digits is how programs write decimals, a comma may be either.
     is_written_by_hand = "," in text or "，" in text
     fitting = [one for one in found if low <= one <= high and not is_written_by_hand] or found

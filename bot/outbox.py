@@ -20,7 +20,7 @@ from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-Wording = Callable[[Notice, Records, Words], Awaitable[Drawn | None]]
+NoticeRenderer = Callable[[Notice, Records, Words], Awaitable[Drawn | None]]
 
 ASKER = "asker"
 """The detail that names the person whom a notice concerns most."""
@@ -32,7 +32,7 @@ _LONGEST_WAIT = 60.0
 
 
 async def deliver(
-    *, store: Store, surfaces: Surfaces, clock: Clock, wordings: Mapping[str, Wording]
+    *, store: Store, surfaces: Surfaces, clock: Clock, wordings: Mapping[str, NoticeRenderer]
 ) -> int:
     """Bring every message up to its fact; how many were brought.
 
@@ -65,7 +65,7 @@ async def _deliver(
     store: Store,
     surfaces: Surfaces,
     clock: Clock,
-    wordings: Mapping[str, Wording],
+    wordings: Mapping[str, NoticeRenderer],
 ) -> None:
     drawn = await _worded(notice, store=store, wordings=wordings)
     if drawn is None:
@@ -89,7 +89,9 @@ async def _deliver(
     return None
 
 
-async def _worded(notice: Notice, *, store: Store, wordings: Mapping[str, Wording]) -> Drawn | None:
+async def _worded(
+    notice: Notice, *, store: Store, wordings: Mapping[str, NoticeRenderer]
+) -> Drawn | None:
     """Facts become words only now, in the language of the channel's assistant."""
     async with store.reading() as records:
         answering = await records.assistants.answering_in(
@@ -125,7 +127,7 @@ async def _move(notice: Notice, surface: Surface, *, store: Store) -> None:
     if not isinstance(asker, str) or not isinstance(surface, CanReach):
         return await _drop(notice, store=store)
     try:
-        there = await surface.direct(notice.place, UserId(asker))
+        there = await surface.find_direct_place(notice.place, UserId(asker))
     except SurfaceError:
         return await _drop(notice, store=store)
     if there.channel == notice.place.channel:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.commands import Handlers
-from bot.deployments import spoken_name
+from bot.deployments import find_display_name
 from bot.domain import (
     ExampleFilter,
     ExampleState,
@@ -49,7 +49,7 @@ class _Way:
 
 
 @handlers.button("tour", Role.CURATOR, is_for_pages=True)
-async def tour(request: Request, deps: Dependencies) -> Reply:
+async def show_tour(request: Request, deps: Dependencies) -> Reply:
     """The four steps to the first tuned answer; a step is done when it really happened."""
     async with deps.store.reading() as records:
         way = await _way(request, records)
@@ -82,22 +82,22 @@ def _may_install(request: Request, deps: Dependencies) -> bool:
 
 
 @handlers.button("counts", Role.CURATOR, is_for_pages=True)
-async def counts(request: Request, deps: Dependencies) -> Reply:
+async def show_counts(request: Request, deps: Dependencies) -> Reply:
     """What waits and what there is, a line for each noun."""
     mine = request.assistant.id
     async with deps.store.reading() as records:
         examples = records.examples
         numbers = {
             "review": await examples.count(
-                request.id, ExampleFilter(assistant=mine, state=ExampleState.PROPOSED)
+                request.workspace_id, ExampleFilter(assistant=mine, state=ExampleState.PROPOSED)
             ),
             "examples": await examples.count(
-                request.id, ExampleFilter(assistant=mine, method=Method.SUPERVISED)
+                request.workspace_id, ExampleFilter(assistant=mine, method=Method.SUPERVISED)
             ),
             "preferences": await examples.count(
-                request.id, ExampleFilter(assistant=mine, method=Method.DPO)
+                request.workspace_id, ExampleFilter(assistant=mine, method=Method.DPO)
             ),
-            "jobs": len(await records.jobs.open_in(request.id)),
+            "jobs": len(await records.jobs.open_in(request.workspace_id)),
         }
         if request.role is Role.OPERATOR:
             removed = await records.workspaces.list_removed()
@@ -106,13 +106,15 @@ async def counts(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("channel", Role.CURATOR, is_for_pages=True)
-async def channel(request: Request, deps: Dependencies) -> Reply:
+async def show_channel(request: Request, deps: Dependencies) -> Reply:
     """Who answers here, and with which model."""
     answering = str(request.assistant.base)
     async with deps.store.reading() as records:
         new = await _new_rows(request, records)
         if request.deployment is not None:
-            answering = await spoken_name(records, request.id, request.deployment.model)
+            answering = await find_display_name(
+                records, request.workspace_id, request.deployment.model
+            )
     is_always = request.binding is not None and request.binding.answers_unasked
     key = "channel.always" if is_always else "channel.mentioned"
     return Card(
@@ -130,9 +132,9 @@ async def channel(request: Request, deps: Dependencies) -> Reply:
 async def _new_rows(request: Request, records: Records) -> int:
     """Examples that the next training would be the first to learn."""
     mine = request.assistant.id
-    last = await records.jobs.newest_success(request.id, mine, method=Method.SUPERVISED)
+    last = await records.jobs.newest_success(request.workspace_id, mine, method=Method.SUPERVISED)
     return await records.training_offers.new_rows(
-        request.id, mine, Method.SUPERVISED, learned=last.snapshot if last else None
+        request.workspace_id, mine, Method.SUPERVISED, learned=last.snapshot if last else None
     )
 
 
@@ -146,9 +148,9 @@ def _starter_buttons(request: Request, starters: Mapping[str, Sequence[Row]]) ->
 async def _way(request: Request, records: Records) -> _Way:
     mine = request.assistant.id
     first = await records.examples.page(
-        request.id, ExampleFilter(assistant=mine, state=ExampleState.APPROVED), limit=1
+        request.workspace_id, ExampleFilter(assistant=mine, state=ExampleState.APPROVED), limit=1
     )
-    jobs = await records.jobs.page(request.id, assistant=mine, limit=_RECENT)
+    jobs = await records.jobs.page(request.workspace_id, assistant=mine, limit=_RECENT)
     tuned = [job.model for job in jobs if job.phase is Phase.SUCCEEDED and job.model]
     pair = last_exchange(first[0]) if first else None
     return _Way(
@@ -161,4 +163,4 @@ async def _way(request: Request, records: Records) -> _Way:
 
 
 async def _has_asked(request: Request, records: Records, tuned: Sequence[ModelName]) -> bool:
-    return any([await records.turns.has_answered(request.id, model) for model in tuned])
+    return any([await records.turns.has_answered(request.workspace_id, model) for model in tuned])

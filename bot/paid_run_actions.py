@@ -55,7 +55,7 @@ async def named_run(request: Request, runs: Runs[R], kind: RunKind, name: str = 
         number = whole_number(name)
     except ValueError:
         raise NotFound(noun=kind.noun, name=name) from None
-    return await runs.get(request.id, number)
+    return await runs.get(request.workspace_id, number)
 
 
 async def estimated_run(request: Request, runs: Runs[R], kind: RunKind, name: str = "") -> R:
@@ -76,18 +76,20 @@ async def confirm_run(
     Raises Outdated where it is already, and NotNow where this month's money does not reach for
     its price or, as that at `host` is unknown, nobody can say whether it does.
     """
-    access.refuse_closed(request.workspace, request.words)
+    access.refuse_closed_workspace(request.workspace, request.words)
     await monthly_budget.require_priced_budget(request, run.price, host, records)
-    if not await runs.change(request.id, run.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED):
+    if not await runs.change(
+        request.workspace_id, run.id, when=_ESTIMATED, state=EvaluationState.CONFIRMED
+    ):
         raise Outdated(problem=request.words("start.already"))
     await _audit(request, run.id, "confirmed", records, kind)
-    await tell_run(records, run, kind.status, at=request.now, locale=request.words.language)
+    await queue_run_notice(records, run, kind.status, at=request.now, locale=request.words.language)
 
 
 async def decline_run(request: Request, runs: Runs[R], kind: RunKind) -> Reply:
     """Drops an estimate. Raises Outdated where the run is confirmed."""
     run = await estimated_run(request, runs, kind)
-    if not await runs.decline(request.id, run.id):
+    if not await runs.decline(request.workspace_id, run.id):
         raise Outdated(problem=request.words("start.already"))
     return Card(request.words("start.declined"), replaces=True)
 
@@ -95,19 +97,23 @@ async def decline_run(request: Request, runs: Runs[R], kind: RunKind) -> Reply:
 async def stop_run(request: Request, runs: Runs[R], records: Records, kind: RunKind) -> Reply:
     """Asks the runner to end it. Raises NotNow when it is over."""
     run = await named_run(request, runs, kind)
-    if not await runs.change(request.id, run.id, when=_CAN_STOP, state=EvaluationState.STOPPING):
+    if not await runs.change(
+        request.workspace_id, run.id, when=_CAN_STOP, state=EvaluationState.STOPPING
+    ):
         raise NotNow(problem=request.words(f"{kind.words}.over", id=run.id))
     await _audit(request, run.id, "stop", records, kind)
-    await tell_run(records, run, kind.status, at=request.now, locale=request.words.language)
+    await queue_run_notice(records, run, kind.status, at=request.now, locale=request.words.language)
     return Text(request.words(f"{kind.words}.stops", id=run.id), private=True)
 
 
 async def _audit(request: Request, number: int, what: str, records: Records, kind: RunKind) -> None:
     action, subject = f"{kind.audited}.{what}", {kind.audited: number}
-    await records.audit.add(request.id, request.by, action, at=request.now, **subject)
+    await records.audit.add(
+        request.workspace_id, request.user_id, action, at=request.now, **subject
+    )
 
 
-async def tell_run(
+async def queue_run_notice(
     records: Records,
     run: Evaluation | Judging | SyntheticRun,
     kind: str,
@@ -133,7 +139,7 @@ def trouble_in(notice: Notice, words: Words) -> str:
     """Why the model did not answer lately, as a sentence; empty where it did."""
     trouble = notice.details.get(_TROUBLE)
     error = deserialize(trouble) if isinstance(trouble, dict) else None
-    return words.plain(error) if error else ""
+    return words.error_without_host_words(error) if error else ""
 
 
 async def progress_card(

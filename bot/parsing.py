@@ -45,7 +45,7 @@ def parse(
     return check_options(command, named, words)
 
 
-def in_button(action: str, options: Mapping[str, str]) -> str | None:
+def button_action(action: str, options: Mapping[str, str]) -> str | None:
     """An action with options as `parse` reads them; None where a button cannot hold them."""
     said = " ".join(f'{name}:"{value}"' for name, value in options.items() if value)
     whole = f"{action}{said}".rstrip(" ")
@@ -100,7 +100,7 @@ def _refuse_beside(command: Command, options: Mapping[str, str], words: Words) -
     given = [name for name, value in options.items() if value.strip()]
     for option in command.options:
         others = [name for name in given if name != option.name]
-        if option.is_alone and option.name in given and others:
+        if option.excludes_others and option.name in given and others:
             problem = words("option.not_both", one=option.name, other=others[0])
             raise BadInput(problem=problem)
 

@@ -15,7 +15,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput
 from bot.examples.source_changes import erase_examples
-from bot.own_words import examples_of, forget_quotes
+from bot.own_texts import forget_quotes, own_examples
 from bot.ports.dependencies import Dependencies
 from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
 from bot.ports.store import Records, Store
@@ -40,10 +40,10 @@ _FORGETTING = "person.forgetting"
 async def my_data(request: Request, deps: Dependencies) -> Reply:
     """All that is kept of the asker, as a file: a line for each thing, read while it is sent."""
     async with deps.store.reading() as records:
-        examples = await records.personal_data.example_count(request.id, request.by)
-        turns = await records.turns.count_by(request.id, request.by)
+        examples = await records.personal_data.example_count(request.workspace_id, request.user_id)
+        turns = await records.turns.count_by(request.workspace_id, request.user_id)
     text = request.words("my_data.text", examples=examples, turns=turns)
-    return Document(f"my-data-{request.by}.jsonl", _all_of(request, deps.store), text)
+    return Document(f"my-data-{request.user_id}.jsonl", _all_of(request, deps.store), text)
 
 
 async def _all_of(request: Request, store: Store) -> AsyncIterator[bytes]:
@@ -51,11 +51,11 @@ async def _all_of(request: Request, store: Store) -> AsyncIterator[bytes]:
     while cursor is not None:
         async with store.reading() as records:
             page, cursor = await records.personal_data.rows(
-                request.id, request.by, after=cursor, limit=_PART
+                request.workspace_id, request.user_id, after=cursor, limit=_PART
             )
         for kind, fields in page:
             yield _line(kind, **fields)
-    async for example, part in examples_of(request, store):
+    async for example, part in own_examples(request, store):
         yield _line("example", part=part, **_fields_of(example))
 
 
@@ -63,9 +63,13 @@ async def _all_of(request: Request, store: Store) -> AsyncIterator[bytes]:
 @handlers.button("privacy.ask_forget", Role.STRANGER)
 async def ask_forget(request: Request, deps: Dependencies) -> Card:
     async with deps.store.reading() as records:
-        newest = await records.personal_data.newest(request.id, request.by)
+        newest = await records.personal_data.newest_item_token(
+            request.workspace_id, request.user_id
+        )
     words = request.words
-    sure = Button(words("button.forget"), f"privacy.forget:{newest}:{request.by}", is_danger=True)
+    sure = Button(
+        words("button.forget"), f"privacy.forget:{newest}:{request.user_id}", is_danger=True
+    )
     return Card(
         words("forget.title"),
         lines=(words("forget.text"),),
@@ -75,24 +79,24 @@ async def ask_forget(request: Request, deps: Dependencies) -> Card:
 
 
 @handlers.button("privacy.keep", Role.STRANGER)
-async def keep(request: Request, deps: Dependencies) -> Reply:
+async def cancel_erasure(request: Request, deps: Dependencies) -> Reply:
     return Card(request.words("forget.kept"), replaces=True)
 
 
 @handlers.button("privacy.forget", Role.STRANGER)
-async def forget(request: Request, deps: Dependencies) -> Reply:
+async def erase_my_data(request: Request, deps: Dependencies) -> Reply:
     """Erases everything of the asker's; models made from it are marked, or go.
 
     What is counted or was decided stays without a name. A refused consent
     stays, for it is what keeps their words out from now on.
     """
     shown, _, person = request.argument.partition(":")
-    if person != request.by:
+    if person != request.user_id:
         raise BadInput(problem=request.words("forget.not_yours"))
     if not await _begin_forgetting(request, shown, deps.store):
         fresh = replace(await ask_forget(request, deps), title=request.words("forget.changed"))
         return Refused(fresh.title, fresh)
-    deps.summaries.forget(request.id)
+    deps.summaries.forget(request.workspace_id)
     await forget_quotes(request, deps.store)
     examples, marked = await _forget_examples(request, deps.store)
     marked += await _forget_edits(request, deps.store)
@@ -103,9 +107,14 @@ async def forget(request: Request, deps: Dependencies) -> Reply:
     if isinstance(room, CanForgetFiles):
         await room.forget_files()
     async with deps.store.writing() as records:
-        await records.direct_choices.forget(request.id, request.by)
+        await records.direct_choices.forget(request.workspace_id, request.user_id)
         await records.audit.add(
-            request.id, None, "person.forgotten", at=request.now, examples=examples, turns=turns
+            request.workspace_id,
+            None,
+            "person.forgotten",
+            at=request.now,
+            examples=examples,
+            turns=turns,
         )
     deps.wake_runners()
     text = request.words("forget.done", examples=examples, turns=turns, models=marked)
@@ -115,13 +124,15 @@ async def forget(request: Request, deps: Dependencies) -> Reply:
 async def _begin_forgetting(request: Request, shown: str, store: Store) -> bool:
     """False where more is kept of them than when the card was shown, unless this had begun."""
     async with store.writing() as records:
-        begun = await records.audit.of_kind(request.id, _FORGETTING, limit=_PART)
+        begun = await records.audit.of_kind(request.workspace_id, _FORGETTING, limit=_PART)
         if any(entry.details.get("event") == request.event.key for entry in begun):
             return True
-        is_as_shown = shown == await records.personal_data.newest(request.id, request.by)
+        is_as_shown = shown == await records.personal_data.newest_item_token(
+            request.workspace_id, request.user_id
+        )
         if is_as_shown:
             await records.audit.add(
-                request.id, None, _FORGETTING, at=request.now, event=request.event.key
+                request.workspace_id, None, _FORGETTING, at=request.now, event=request.event.key
             )
     return is_as_shown
 
@@ -131,14 +142,16 @@ async def _forget_edits(request: Request, store: Store) -> int:
 
     async def part(records: Records, most: int) -> int:
         nonlocal marked
-        edited = await records.personal_data.examples_edited_by(request.id, request.by, limit=most)
-        snapshots = await records.snapshots.list_holding(request.id, edited)
-        await records.jobs.forget_files(request.id, snapshots, at=request.now)
-        marked += await records.models.taint(request.id, snapshots)
-        alone = await records.personal_data.take_back(
-            request.id, edited, request.by, at=request.now
+        edited = await records.personal_data.examples_edited_by(
+            request.workspace_id, request.user_id, limit=most
         )
-        await erase_examples(request.id, alone, records, at=request.now)
+        snapshots = await records.snapshots.list_holding(request.workspace_id, edited)
+        await records.jobs.forget_files(request.workspace_id, snapshots, at=request.now)
+        marked += await records.models.taint(request.workspace_id, snapshots)
+        alone = await records.personal_data.take_back(
+            request.workspace_id, edited, request.user_id, at=request.now
+        )
+        await erase_examples(request.workspace_id, alone, records, at=request.now)
         return len(edited)
 
     await run_in_batches(part, store, fewest=_FEWEST_EDITED)
@@ -147,16 +160,18 @@ async def _forget_edits(request: Request, store: Store) -> int:
 
 async def _forget_the_rest(request: Request, store: Store) -> None:
     async def part(records: Records, most: int) -> int:
-        return await records.personal_data.forget(request.id, request.by, limit=most)
+        return await records.personal_data.forget(request.workspace_id, request.user_id, limit=most)
 
     await run_in_batches(part, store)
 
 
 async def _forget_in_room(request: Request, store: Store) -> None:
     async def part(records: Records, most: int) -> int:
-        return await records.personal_data.forget_messages(request.id, request.by, limit=most)
+        return await records.personal_data.forget_messages(
+            request.workspace_id, request.user_id, limit=most
+        )
 
-    if request.id == LOCAL:
+    if request.workspace_id == LOCAL:
         await run_in_batches(part, store)
 
 
@@ -166,8 +181,10 @@ async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
 
     async def part(records: Records, most: int) -> int:
         nonlocal marked
-        numbers = await records.examples.by_author(request.id, request.by, limit=most)
-        marked += await erase_examples(request.id, numbers, records, at=request.now)
+        numbers = await records.examples.by_author(
+            request.workspace_id, request.user_id, limit=most
+        )
+        marked += await erase_examples(request.workspace_id, numbers, records, at=request.now)
         return len(numbers)
 
     return await run_in_batches(part, store), marked
@@ -175,10 +192,10 @@ async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
 
 async def _forget_turns(request: Request, store: Store) -> int:
     async def vote_part(records: Records, most: int) -> int:
-        return await records.turns.erase_votes(request.id, request.by, limit=most)
+        return await records.turns.erase_votes(request.workspace_id, request.user_id, limit=most)
 
     async def part(records: Records, most: int) -> int:
-        return await records.turns.erase(request.id, request.by, limit=most)
+        return await records.turns.erase(request.workspace_id, request.user_id, limit=most)
 
     await run_in_batches(vote_part, store)
     return await run_in_batches(part, store)

@@ -19,7 +19,7 @@ from bot.domain import (
 )
 from bot.ports.store import Records
 from bot.question_files import Picture
-from bot.rows import Method, telling_pieces, words_of
+from bot.rows import Method, search_terms, words_of
 
 PromptMessage = Mapping[str, str]
 
@@ -45,7 +45,7 @@ class PictureMessage(dict[str, str]):
         return {"role": "user", "content": [text, *shown]}
 
 
-def prompt(
+def build_prompt(
     assistant: Assistant,
     question: str,
     *,
@@ -85,7 +85,7 @@ async def few_shot(
     if count <= 0:
         return []
     pool = await shot_pool(records, place, assistant, question=question)
-    return nearest(pool, question, count=count)
+    return nearest_shots(pool, question, count=count)
 
 
 Shot = tuple[frozenset[str], Sequence[PromptMessage]]
@@ -128,13 +128,13 @@ async def shot_pool(
 
     if await look(_LOOKED_AT) == _LOOKED_AT:
         began = perf_counter()
-        for piece in telling_pieces(question, _PIECES):
+        for piece in search_terms(question, _PIECES):
             if perf_counter() - began < _LONGEST_SEARCH:
                 await look(_ALIKE, piece)
     return list(found.values())
 
 
-def nearest(pool: Sequence[Shot], question: str, *, count: int) -> list[PromptMessage]:
+def nearest_shots(pool: Sequence[Shot], question: str, *, count: int) -> list[PromptMessage]:
     """Those that share most words with the question as turns, the nearest last."""
     asked = words_in(question)
     ranked = sorted(pool, key=lambda shot: len(asked & shot[0]), reverse=True)

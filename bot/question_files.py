@@ -56,7 +56,7 @@ class FilesRead:
     pictures: list[Picture] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def beside(self, text: str) -> str:
+    def text_with_files(self, text: str) -> str:
         """The text of a message with that of its files."""
         return "\n\n".join(part for part in (text, *self.typed_texts, *self.texts) if part.strip())
 
@@ -91,7 +91,7 @@ class FileReader:
             if one.is_own or not one.files:
                 continue
             read = await self.read(one.files)
-            messages[at] = replace(one, text=read.beside(one.text))
+            messages[at] = replace(one, text=read.text_with_files(one.text))
             pictures[one.id] = read.pictures
         return messages, pictures
 
@@ -133,10 +133,12 @@ class FileReader:
         if problem := _problem(document):
             read.notes.append(words(f"chat.file_{problem}", name=file.name))
             return
-        if document.read < document.of:
-            pages = {"count": document.read, "total": document.of}
+        if document.pages_read < document.page_count:
+            pages = {"count": document.pages_read, "total": document.page_count}
             read.notes.append(words("chat.file_pages", name=file.name, **pages))
-        self._add_text(file, document.text, read, is_cut_told=document.read < document.of)
+        self._add_text(
+            file, document.text, read, is_cut_told=document.pages_read < document.page_count
+        )
 
     def _add_text(
         self, file: Attachment, text: str | None, read: FilesRead, *, is_cut_told: bool = False

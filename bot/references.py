@@ -37,15 +37,15 @@ class ReferenceKind(StrEnum):
 Key = tuple[ReferenceKind, str]
 
 
-def person(user: str, name: str = "") -> str:
+def person_reference(user: str, name: str = "") -> str:
     return _reference(ReferenceKind.PERSON, user, name)
 
 
-def channel(number: str) -> str:
+def channel_reference(number: str) -> str:
     return _reference(ReferenceKind.CHANNEL, number, "")
 
 
-def moment(at: datetime) -> str:
+def time_reference(at: datetime) -> str:
     """In UTC where a surface cannot show it in its reader's own time."""
     seconds = str(int(at.timestamp()))
     return _reference(ReferenceKind.MOMENT, seconds, f"{at:%Y-%m-%d %H:%M}")

@@ -167,9 +167,9 @@ class Form:
     id: str
     title: str
     fields: tuple[Field, ...]
-    submit: str
+    submit_label: str
     note: str = ""
-    again: str = ""
+    reopen_action: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +267,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Writing:
+class StreamedColumn:
     """One answer of a comparison while it is written; `note` is whose it is.
 
     `ended` gives the whole of it with its cost, once the pieces are read; None if its host failed.
@@ -285,7 +285,7 @@ class Comparison:
 
     title: str
     lines: tuple[str, ...]
-    answers: tuple[Writing, ...]
+    answers: tuple[StreamedColumn, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from bot.domain import LOCAL, MessageId, Place
 from bot.errors import AttuneError, BadInput, SurfaceError
 from bot.events import ButtonClicked, Event, FormSubmitted, MessageReceived
-from bot.examples.shown import examples_on
+from bot.examples.example_buttons import examples_in_buttons
 from bot.examples.states import redraw_outdated
 from bot.inbox_writer import InboxWriter
 from bot.ports.dependencies import Dependencies
@@ -89,7 +89,7 @@ class ReplySender:
         elif reply.private and isinstance(surface, CanSendEphemeral):
             await surface.send_ephemeral(event, reply)
         elif reply.private and isinstance(surface, CanReach):
-            place = await surface.direct(event.place, event.user.id)
+            place = await surface.find_direct_place(event.place, event.user.id)
             message = await surface.post(place, reply, key=event.key)
             await self._note_card(event, place, message, reply)
         else:
@@ -98,7 +98,7 @@ class ReplySender:
 
     async def _refuse(self, event: Event, reply: Drawn, surface: Surface) -> None:
         """In place of a card that only the clicker sees, so that its buttons go; else beside it."""
-        clicked = event.private_card
+        clicked = event.ephemeral_message_id
         if clicked is not None:
             with contextlib.suppress(SurfaceError):
                 await surface.edit(event.place, clicked, reply)
@@ -110,7 +110,7 @@ class ReplySender:
         self, event: Event, place: Place, message: MessageId, reply: Drawn
     ) -> None:
         """Where decisions are offered, so that the message changes with them."""
-        examples = examples_on(reply)
+        examples = examples_in_buttons(reply)
         if not examples and not isinstance(event.what, ButtonClicked):
             return
         async with self._deps.store.writing() as records:
@@ -148,7 +148,7 @@ class ReplySender:
         """Written before anything is shown, so that a later run knows where to look first."""
         await self._inbox.begin(event.key)
 
-    async def apologise(
+    async def send_error(
         self, event: Event, sentence: str, words: Words, *, is_outdated: bool = False
     ) -> None:
         """An error is told where it happened; if even that fails it is only logged."""
@@ -157,7 +157,7 @@ class ReplySender:
             sentence = await resolve_names(sentence, event.place, surface)
             key = f"{event.key}.error"
             text = _in_all_languages(event, Text(sentence, private=True), words)
-            if is_outdated and event.private_card is not None:
+            if is_outdated and event.ephemeral_message_id is not None:
                 await self._refuse(event, text, surface)
             elif isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
                 await surface.return_form(event, sentence)

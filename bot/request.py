@@ -62,7 +62,7 @@ class Request:
     """Whether a page of the studio sent it, and shows the reply itself."""
 
     @property
-    def id(self) -> WorkspaceId:
+    def workspace_id(self) -> WorkspaceId:
         return self.workspace.id
 
     @property
@@ -74,13 +74,13 @@ class Request:
         return self.event.user
 
     @property
-    def by(self) -> UserId:
+    def user_id(self) -> UserId:
         return self.event.user.id
 
     @property
     def idempotency_key(self) -> str:
         """The same for an event that runs again, so that what it creates is created once."""
-        return sha256(f"{self.id}/{self.event.key}".encode()).hexdigest()[:16]
+        return sha256(f"{self.workspace_id}/{self.event.key}".encode()).hexdigest()[:16]
 
     @property
     def month_start(self) -> datetime:
@@ -93,7 +93,7 @@ class Request:
 
         What a host says in its own words may quote rows or settings, so members read none of it.
         """
-        return self.role >= Role.CURATOR and (self.is_page or self.id == LOCAL)
+        return self.role >= Role.CURATOR and (self.is_page or self.workspace_id == LOCAL)
 
     @property
     def opens_threads(self) -> bool:
@@ -118,29 +118,29 @@ class Request:
             raise NotNow(problem=self.words("message.gone"))
         return self.message
 
-    def tell_progress(self, done: int, total: int) -> None:
+    def report_progress(self, done: int, total: int) -> None:
         """Reports how far the work is to whoever waits for it."""
         if self.progress is not None:
             self.progress(Progress(done, total))
 
-    def text(self, name: str) -> str | None:
+    def text_option(self, name: str) -> str | None:
         value = self.options.get(name, "").strip()
         return value or None
 
-    def integer(self, name: str) -> int | None:
+    def integer_option(self, name: str) -> int | None:
         """None for a missing option and for "auto". Raises BadInput."""
         value = self._amount(name)
         return None if value is None else read_whole(name, value, self.words)
 
-    def number(self, name: str, *, may_be_percent: bool = False) -> float | None:
+    def number_option(self, name: str, *, may_be_percent: bool = False) -> float | None:
         """None for a missing option and for "auto". Raises BadInput, also where it means two."""
         value = self._amount(name)
         if value is None:
             return None
         return read_number(name, value.rstrip("%％") if may_be_percent else value, self.words)
 
-    def yes(self, name: str, *, default: bool) -> bool:
-        value = (self.text(name) or "").lower()
+    def yes_no_option(self, name: str, *, default: bool) -> bool:
+        value = (self.text_option(name) or "").lower()
         if value in ("yes", "on", "true", "1", "是"):
             return True
         if value in ("no", "off", "false", "0", "否"):
@@ -148,5 +148,5 @@ class Request:
         return default
 
     def _amount(self, name: str) -> str | None:
-        value = self.text(name)
+        value = self.text_option(name)
         return None if value is None or value.lower() == "auto" else value

@@ -17,7 +17,7 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.store import Clock, Records, Store
 from bot.replies import Button, Card, Fact, Reply
 from bot.request import Request
-from bot.shown_state import stamp_of
+from bot.shown_state import state_token
 
 handlers = Handlers()
 
@@ -112,7 +112,7 @@ async def _forget_turns(workspace: Workspace, before: datetime, records: Records
 async def retention(request: Request, deps: Dependencies) -> Reply:
     """After how many days examples are deleted; a change is shown before it is made."""
     async with deps.store.reading() as records:
-        held = await records.workspaces.find(request.id) or request.workspace
+        held = await records.workspaces.find(request.workspace_id) or request.workspace
         everything = _days(request, "all", held.keep_days)
         unapproved = _days(request, "unapproved", held.keep_unapproved_days)
         wanted = replace(held, keep_days=everything, keep_unapproved_days=unapproved)
@@ -138,14 +138,16 @@ async def set_retention(request: Request, deps: Dependencies) -> Reply:
     if not all(one == _OFF or one.isdecimal() for one in (everything, unapproved)):
         raise Outdated(problem=request.words("button.outdated"))
     async with deps.store.writing() as records:
-        held = await records.workspaces.find(request.id) or request.workspace
+        held = await records.workspaces.find(request.workspace_id) or request.workspace
         if stamp != _stamp(held):
             raise Outdated(problem=request.words("button.outdated"))
         days = [None if one == _OFF else whole_number(one) for one in (everything, unapproved)]
-        await records.workspaces.set_retention(request.id, everything=days[0], unapproved=days[1])
+        await records.workspaces.set_retention(
+            request.workspace_id, everything=days[0], unapproved=days[1]
+        )
         await records.audit.add(
-            request.id,
-            request.by,
+            request.workspace_id,
+            request.user_id,
             "retention.set",
             at=request.now,
             all=days[0],
@@ -167,16 +169,16 @@ async def _count_expired(workspace: Workspace, now: datetime, records: Records) 
 
 
 def _stamp(workspace: Workspace) -> str:
-    return stamp_of(workspace.keep_days, workspace.keep_unapproved_days)
+    return state_token(workspace.keep_days, workspace.keep_unapproved_days)
 
 
 def _days(request: Request, name: str, held: int | None) -> int | None:
-    said = request.text(name)
+    said = request.text_option(name)
     if said is None:
         return held
     if said.lower() == _OFF:
         return None
-    days = request.integer(name)
+    days = request.integer_option(name)
     if days is None or not 1 <= days <= _MOST_DAYS:
         raise BadInput(problem=request.words("retention.bad", option=name, most=_MOST_DAYS))
     return days

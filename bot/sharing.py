@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from pydantic import TypeAdapter, ValidationError
 
-from bot.access import require
+from bot.access import require_role
 from bot.commands import Handlers
 from bot.domain import SHAREABLE_FOR, ChannelKind, PrivateReply, Role
 from bot.errors import Outdated
@@ -21,7 +21,7 @@ from bot.events import (
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import CanReach, CanSendEphemeral
-from bot.references import channel, person, resolve_names
+from bot.references import channel_reference, person_reference, resolve_names
 from bot.replies import Button, Card, Listing, NoReply, ReactionReply, Reply, Text
 from bot.request import Request
 
@@ -43,13 +43,13 @@ Shown = Card | Listing | Text
 _BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
 
 
-async def for_asker(request: Request, reply: Reply, deps: Dependencies) -> Reply:
+async def as_private_reply(request: Request, reply: Reply, deps: Dependencies) -> Reply:
     """A reply for whoever asked alone, where the surface can, and its button to share it.
 
     What is private by itself is shared with nobody. What the whole channel is to know stays open,
     such as which model answers in it; answers and notices are no replies of this kind.
     """
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     can_be_private = isinstance(surface, CanSendEphemeral | CanReach) and not request.is_page
     if not isinstance(reply, Shown) or reply.private or not can_be_private:
         return reply
@@ -61,14 +61,14 @@ async def for_asker(request: Request, reply: Reply, deps: Dependencies) -> Reply
         return replace(reply, private=True)
     new = PrivateReply(
         event=request.event.key,
-        user=request.by,
+        user=request.user_id,
         role=request.role,
         place=request.place,
         body=_to_json(reply),
         at=request.now,
     )
     async with deps.store.writing() as records:
-        number = await records.private_replies.keep(request.id, new)
+        number = await records.private_replies.keep(request.workspace_id, new)
     button = Button(request.words("button.share"), f"{SHARE}:{number}")
     if isinstance(reply, Listing):
         return replace(reply, private=True, share=button)
@@ -82,17 +82,19 @@ async def share(request: Request, deps: Dependencies) -> Reply:
     Raises Outdated for what is nobody's any more, or somebody else's.
     """
     kept, shown = await _kept(request, deps)
-    require(request.role, kept.role, request.words)
-    by = request.words("share.by", name=person(request.by, request.user.name))
-    surface = deps.surfaces.of(request.id)
+    require_role(request.role, kept.role, request.words)
+    by = request.words("share.by", name=person_reference(request.user_id, request.user.name))
+    surface = deps.surfaces.of(request.workspace_id)
     drawn = await resolve_names(_for_everybody(shown, by), kept.place, surface)
-    await surface.post(kept.place, drawn, key=f"{request.id}.{SHARE}.{request.argument}")
+    await surface.post(kept.place, drawn, key=f"{request.workspace_id}.{SHARE}.{request.argument}")
     if kept.place.channel == request.place.channel:
         return NoReply()
-    return Text(request.words("share.done", channel=channel(kept.place.channel)), private=True)
+    return Text(
+        request.words("share.done", channel=channel_reference(kept.place.channel)), private=True
+    )
 
 
-def pressable(reply: Reply, needed: Mapping[str, Role], role: Role) -> Reply:
+def without_forbidden_buttons(reply: Reply, needed: Mapping[str, Role], role: Role) -> Reply:
     """A private reply without the buttons that need a higher role; `needed` by the button's name.
 
     Those without a role are the platform's own, such as the choice of a server.
@@ -123,7 +125,7 @@ def _is_asked_for(event: Event, reply: Shown) -> bool:
             return True
         case ButtonClicked():
             is_beside = isinstance(reply, Text) or not reply.replaces
-            return is_beside or event.private_card is not None
+            return is_beside or event.ephemeral_message_id is not None
     return False
 
 
@@ -134,9 +136,9 @@ async def _kept(request: Request, deps: Dependencies) -> tuple[PrivateReply, Sho
     except ValueError:
         raise gone from None
     async with deps.store.reading() as records:
-        kept = await records.private_replies.find(request.id, number)
+        kept = await records.private_replies.find(request.workspace_id, number)
     is_over = kept is None or kept.at + SHAREABLE_FOR < request.now
-    if kept is None or is_over or kept.user != request.by:
+    if kept is None or is_over or kept.user != request.user_id:
         raise gone
     try:
         body = _BODY.validate_json(kept.body)

@@ -11,7 +11,7 @@ from bot.request import Request
 _LENGTH = 8
 
 
-def stamp_of(*state: object) -> str:
+def state_token(*state: object) -> str:
     """Short, for a button holds 78 characters; another state has another one."""
     text = "\0".join(map(str, state))
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]

@@ -15,7 +15,7 @@ class SingleFlight(Generic[Found]):
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[Found]] = {}
 
-    async def ask(self, key: str, work: Callable[[], Coroutine[Any, Any, Found]]) -> Found:
+    async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, Found]]) -> Found:
         asked = self._tasks.get(key)
         if asked is None:
             asked = asyncio.create_task(work(), name="asked once")

@@ -36,7 +36,7 @@ async def warm_up(*, store: Store, hosts: Hosts, clock: Clock) -> None:
     """Reads and writes all that a question does; what was written is taken back."""
     await asyncio.to_thread(find_private, _WITH_ALL)
     await asyncio.gather(*(_read(store) for _ in range(_AT_ONCE)))
-    assistant = assistants.first(_workspace(), hosts=hosts)
+    assistant = assistants.initial_assistant(_workspace(), hosts=hosts)
     try:
         async with store.writing() as records:
             await _write(records, assistant, clock.now())

@@ -17,7 +17,7 @@ class Summary:
     text: str
     covered: Mapping[MessageId, int]
 
-    def holds(self, said: Sequence[Message]) -> bool:
+    def is_current(self, said: Sequence[Message]) -> bool:
         """False once one of its messages was edited or deleted, as far as that can be seen."""
         now = {one.id: hash(one.text) for one in said}
         first = next((one.id for one in said if one.id in self.covered), None)
@@ -36,7 +36,7 @@ class Summaries:
     def find(self, place: Place, said: Sequence[Message]) -> Summary | None:
         """The newest of the channel that holds for these messages."""
         here = (one for at, one in reversed(self._known) if _channel(at) == _channel(place))
-        return next((one for one in here if one.holds(said)), None)
+        return next((one for one in here if one.is_current(said)), None)
 
     def keep(self, place: Place, summary: Summary) -> None:
         """In place of the one that it continues."""

@@ -30,7 +30,7 @@ async def list_gaps(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("unanswered.more", Role.CURATOR)
-async def more(request: Request, deps: Dependencies) -> Reply:
+async def next_page(request: Request, deps: Dependencies) -> Reply:
     return await _page(request, deps, first=_number(request))
 
 
@@ -43,10 +43,10 @@ async def dismiss(request: Request, deps: Dependencies) -> Reply:
     if closed is None:
         raise NotFound(noun="answer", name=request.argument)
     async with deps.store.writing() as records:
-        await records.answer_stats.mark_resolved(request.id, closed, None, at=request.now)
+        await records.answer_stats.mark_resolved(request.workspace_id, closed, None, at=request.now)
         facts = {"turn": turn, "count": len(closed)}
         await records.audit.add(
-            request.id, request.by, "question.dismissed", at=request.now, **facts
+            request.workspace_id, request.user_id, "question.dismissed", at=request.now, **facts
         )
     return Text(request.words("unanswered.dismissed", count=len(closed)), private=True)
 
@@ -57,8 +57,8 @@ async def evaluated_gaps(request: Request, deps: Dependencies) -> Reply:
     words = request.words
     async with deps.store.reading() as records:
         evaluation = await visible_evaluation(request, request.argument, records)
-        calls = await records.evaluation_gaps.calls(request.id, evaluation.id)
-        turns = [(one, await records.turns.get(request.id, one.turn)) for one in calls]
+        calls = await records.evaluation_gaps.calls(request.workspace_id, evaluation.id)
+        turns = [(one, await records.turns.get(request.workspace_id, one.turn)) for one in calls]
     shown = [
         _evaluated_row(request, one, turn)
         for one, turn in turns
@@ -117,10 +117,10 @@ async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
     """Most asked first. What another model has answered since is over for good."""
     assistant = request.assistant
     async with deps.store.reading() as records:
-        current = await records.deployments.current(request.id, assistant.id)
+        current = await records.deployments.current(request.workspace_id, assistant.id)
         found = await recent_answers(
             records,
-            request.id,
+            request.workspace_id,
             assistant.id,
             current.model if current else assistant.base,
             now=request.now,
@@ -133,7 +133,9 @@ async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
     gaps, answered = await find_gaps(RecentAnswers(bad, taught, good))
     if answered:
         async with deps.store.writing() as records:
-            await records.answer_stats.mark_resolved(request.id, answered, None, at=request.now)
+            await records.answer_stats.mark_resolved(
+                request.workspace_id, answered, None, at=request.now
+            )
     return gaps
 
 
@@ -142,12 +144,14 @@ def _row(request: Request, gap: TeachingGap) -> ListingRow:
     notes = [words("unanswered.asked", count=len(gap.turns))]
     notes += [words("unanswered.refused", count=gap.refused)] if gap.refused else []
     notes += [words("unanswered.disliked", count=gap.dislikes)] if gap.dislikes else []
-    notes.append(words("unanswered.last", at=references.moment(first.at)))
+    notes.append(words("unanswered.last", at=references.time_reference(first.at)))
     dismiss_button = Button(words("button.dismiss"), f"unanswered.dismiss:{first.id}")
     answer = Button(words("button.write_answer"), f"feedback.why:{first.id}", is_primary=True)
     is_here = request.workspace.platform == "local" or first.channel == request.place.channel
     if not is_here:
-        notes.append(words("unanswered.elsewhere", channel=references.channel(first.channel)))
+        notes.append(
+            words("unanswered.elsewhere", channel=references.channel_reference(first.channel))
+        )
     return ListingRow(
         str(first.id),
         one_line(first.question, _LONGEST),

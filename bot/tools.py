@@ -12,7 +12,7 @@ from bot.events import MessageReceived
 from bot.examples.asking_admins import tell_admins
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.prompts import nearest, shot_pool, words_in
+from bot.prompts import nearest_shots, shot_pool, words_in
 from bot.replies import Drawn, Text, one_line
 from bot.request import Request
 from bot.words import Words
@@ -48,7 +48,7 @@ async def _search(request: Request, query: str, deps: Dependencies) -> str:
         pool = await shot_pool(records, request.place, request.assistant, question=query)
     asked = words_in(query)
     alike = [shot for shot in pool if asked & shot[0]]
-    found = nearest(alike, query, count=_FOUND)
+    found = nearest_shots(alike, query, count=_FOUND)
     return "\n".join(f"{one['role']}: {one['content']}" for one in found) or "Nothing was found."
 
 
@@ -80,9 +80,9 @@ TOOLS: Mapping[str, Tool] = {
 }
 
 
-async def word_handed_over(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_handover_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     details = notice.details
-    where = details.get("link") or references.channel(str(details.get("channel")))
+    where = details.get("link") or references.channel_reference(str(details.get("channel")))
     said = {"name": details.get("name"), "reason": details.get("reason")}
     return Text(words("tool.handed_over", where=where, **said))
 

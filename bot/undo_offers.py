@@ -22,6 +22,6 @@ async def offer_undo(
     host: HostName | None = None,
 ) -> Button:
     """In the transaction of the deletion itself; with a host, what is deleted there waits."""
-    new = Undoable(request.by, kind, details, request.now + UNDO_LASTS, host)
-    number = await records.undoables.add(request.id, new)
+    new = Undoable(request.user_id, kind, details, request.now + UNDO_LASTS, host)
+    number = await records.undoables.add(request.workspace_id, new)
     return Button(request.words("button.undo"), f"undo:{number}")

@@ -42,25 +42,27 @@ async def undo(request: Request, deps: Dependencies) -> Reply:
         found = await _found(request, records)
         await _KINDS[found.kind](request, found.details, records)
         await records.undoables.drop(found.id)
-        await records.audit.add(request.id, request.by, f"undone.{found.kind}", at=request.now)
+        await records.audit.add(
+            request.workspace_id, request.user_id, f"undone.{found.kind}", at=request.now
+        )
     return Text(request.words("undo.done"), private=True)
 
 
 async def _found(request: Request, records: Records) -> Undoable:
     try:
-        found = await records.undoables.find(request.id, whole_number(request.argument))
+        found = await records.undoables.find(request.workspace_id, whole_number(request.argument))
     except ValueError:
         raise NotFound(noun="button", name=request.argument) from None
     if found is None or found.attempts or found.due_at <= request.now:
         raise Outdated(problem=request.words("undo.over"))
-    if found.user != request.by:
+    if found.user != request.user_id:
         raise NotNow(problem=request.words("undo.not_yours"))
     return found
 
 
 async def _example(request: Request, details: Details, records: Records) -> None:
-    example = await records.examples.get(request.id, ExampleId(details["example"]))
-    if example.state != details["after"] or example.decided_by != request.by:
+    example = await records.examples.get(request.workspace_id, ExampleId(details["example"]))
+    if example.state != details["after"] or example.decided_by != request.user_id:
         raise Outdated(problem=request.words("undo.changed"))
     await change_state(request, records, example.id, ExampleState(details["before"]))
 
@@ -69,34 +71,34 @@ async def _examples(request: Request, details: Details, records: Records) -> Non
     """Those that are still as the bulk change left them."""
     for state, numbers in details["before"].items():
         for batch in batched([ExampleId(number) for number in numbers], _BATCH):
-            standing = await records.examples.current_states(request.id, batch)
+            standing = await records.examples.current_states(request.workspace_id, batch)
             own = [one for one, (_, now) in standing.items() if now == details["after"]]
             await records.examples.set_state(
-                request.id, own, ExampleState(state), at=request.now, by=request.by
+                request.workspace_id, own, ExampleState(state), at=request.now, by=request.user_id
             )
             await redraw_cards(request, own, records)
 
 
 async def _binding(request: Request, details: Details, records: Records) -> None:
     channel = ChannelId(details["channel"])
-    if await records.assistants.binding(request.id, channel) is not None:
+    if await records.assistants.binding(request.workspace_id, channel) is not None:
         raise Outdated(problem=request.words("undo.changed"))
     number, threads = AssistantId(details["assistant"]), details.get("threads")
     binding = Binding(channel, number, details["always"], threads)
-    await records.assistants.bind(request.id, binding)
+    await records.assistants.bind(request.workspace_id, binding)
 
 
 async def _role(request: Request, details: Details, records: Records) -> None:
     person = UserId(details["person"])
-    if await records.roles.get(request.id, person) is not None:
+    if await records.roles.get(request.workspace_id, person) is not None:
         raise Outdated(problem=request.words("undo.changed"))
     at = datetime.fromisoformat(details["at"])
     held = Grant(Role(details["role"]), at, details["is_external"])
-    await records.roles.put(request.id, person, held)
+    await records.roles.put(request.workspace_id, person, held)
 
 
 async def _model(request: Request, details: Details, records: Records) -> None:
-    await records.models.restore(request.id, ModelName(details["model"]))
+    await records.models.restore(request.workspace_id, ModelName(details["model"]))
 
 
 async def _file(request: Request, details: Details, records: Records) -> None:

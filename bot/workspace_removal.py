@@ -32,11 +32,11 @@ from bot.errors import NotFound, NotNow, PlaceClosed
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanTellInstalled
-from bot.references import moment
+from bot.references import time_reference
 from bot.replies import Button, Card, Document, Drawn, Reply, Text, Tone
 from bot.request import Request
 from bot.rows import Method
-from bot.shown_state import outdated_refusal, stamp_of
+from bot.shown_state import outdated_refusal, state_token
 from bot.words import Words
 
 handlers = Handlers()
@@ -128,7 +128,7 @@ class Removals:
     async def _note(self, records: Records, workspace: Workspace, what: str) -> None:
         now = self._clock.now()
         await records.audit.add(workspace.id, None, what, at=now)
-        await tell(records, workspace, at=now, erase_after=self._erase_after)
+        await queue_removal_notice(records, workspace, at=now, erase_after=self._erase_after)
 
 
 async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
@@ -145,7 +145,7 @@ async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
         async with size.measure_transaction(store) as records:
             at = await records.workspaces.erase_part(workspace.id, first=at, limit=size.rows)
     async with store.writing() as records:
-        await tell(records, workspace, at=now, erase_after=timedelta(0))
+        await queue_removal_notice(records, workspace, at=now, erase_after=timedelta(0))
     log.warning("A workspace is erased", extra=_extra(workspace))
 
 
@@ -162,7 +162,7 @@ async def _left_at_hosts(
             yield RemoteCleanup(model.host, start, None, (), now, models=names)
 
 
-async def tell(
+async def queue_removal_notice(
     records: Records, workspace: Workspace, *, at: datetime, erase_after: timedelta
 ) -> None:
     """The studio's room hears how it stands; worded when it is shown, from what is true then."""
@@ -179,7 +179,7 @@ async def tell(
     )
 
 
-async def word_closed(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_removal_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     name, until = str(notice.details["name"]), str(notice.details["erased_on"])
     found = await records.workspaces.find(WorkspaceId(str(notice.details["workspace"])))
     if found is None:
@@ -203,7 +203,7 @@ def _until(workspace: Workspace, request: Request, deps: Dependencies) -> dateti
 
 def _stamp(workspace: Workspace) -> str:
     """Of the time since which it is closed, which moves when the period begins anew."""
-    return stamp_of(workspace.closed_at)
+    return state_token(workspace.closed_at)
 
 
 @handlers.button("workspace.export", Role.OPERATOR)
@@ -221,7 +221,7 @@ async def export(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         await records.audit.add(
             workspace.id,
-            request.by,
+            request.user_id,
             "examples.exported",
             at=request.now,
             rows=len(lines),
@@ -273,9 +273,9 @@ async def extend(request: Request, deps: Dependencies) -> Reply:
                 request, _card(workspace, _until(workspace, request, deps), request.words)
             )
         await records.workspaces.close(workspace.id, at=request.now)
-        await records.audit.add(workspace.id, request.by, "workspace.kept", at=request.now)
-        await tell(records, workspace, at=request.now, erase_after=deps.erase_after)
-    until = moment(request.now + deps.erase_after)
+        await records.audit.add(workspace.id, request.user_id, "workspace.kept", at=request.now)
+        await queue_removal_notice(records, workspace, at=request.now, erase_after=deps.erase_after)
+    until = time_reference(request.now + deps.erase_after)
     return Text(request.words("removal.extended", name=workspace.name, until=until))
 
 
@@ -283,7 +283,7 @@ def _card(workspace: Workspace, until: datetime, words: Words) -> Card:
     number = workspace.id
     return Card(
         words("removal.title", name=workspace.name),
-        lines=(words("removal.text", until=moment(until)), words("removal.jobs")),
+        lines=(words("removal.text", until=time_reference(until)), words("removal.jobs")),
         buttons=(
             Button(words("removal.export"), f"workspace.export:supervised:{number}"),
             Button(words("removal.export_pairs"), f"workspace.export:dpo:{number}"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from bot.assistants import OPEN_PLATFORMS, first
+from bot.assistants import OPEN_PLATFORMS, initial_assistant
 from bot.commands import Handlers
 from bot.domain import Assistant, Role, Workspace, WorkspaceId
 from bot.errors import NotFound, Outdated
@@ -48,7 +48,7 @@ async def list_workspaces(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("workspace.allow", Role.OPERATOR, is_for_pages=True)
-async def allow(request: Request, deps: Dependencies) -> Reply:
+async def allow_paid_hosts(request: Request, deps: Dependencies) -> Reply:
     """The configured hosts may be used; an assistant that has done nothing yet moves there."""
     async with deps.store.writing() as records:
         workspace = await _named(request, records)
@@ -58,10 +58,13 @@ async def allow(request: Request, deps: Dependencies) -> Reply:
         await records.workspaces.set_allowed(workspace.id, True)
         assistant = await records.assistants.default(workspace.id)
         if assistant is not None and await _is_untouched(assistant, workspace, records, deps.hosts):
-            host, moved = deps.hosts.first_for(workspace), first(workspace, hosts=deps.hosts)
+            host, moved = (
+                deps.hosts.default_host_for(workspace),
+                initial_assistant(workspace, hosts=deps.hosts),
+            )
             changed = replace(assistant, chat_host=host, training_host=host, base=moved.base)
             await records.assistants.update(workspace.id, changed)
-        await records.audit.add(workspace.id, request.by, "workspace.allowed", at=request.now)
+        await records.audit.add(workspace.id, request.user_id, "workspace.allowed", at=request.now)
     return Text(request.words("workspaces.allowed", name=workspace.name))
 
 
@@ -73,8 +76,10 @@ async def disallow(request: Request, deps: Dependencies) -> Reply:
         if _waits(workspace, deps.hosts):
             raise Outdated(problem=request.words("button.outdated"))
         await records.workspaces.set_allowed(workspace.id, False)
-        await records.audit.add(workspace.id, request.by, "workspace.disallowed", at=request.now)
-    is_listed = deps.hosts.is_listed(workspace.id)
+        await records.audit.add(
+            workspace.id, request.user_id, "workspace.disallowed", at=request.now
+        )
+    is_listed = deps.hosts.is_named_in_settings(workspace.id)
     key = "workspaces.still_listed" if is_listed else "workspaces.disallowed"
     return Text(request.words(key, name=workspace.name))
 
@@ -82,26 +87,26 @@ async def disallow(request: Request, deps: Dependencies) -> Reply:
 @handlers.event("joined", Role.STRANGER)
 async def on_app_added(request: Request, deps: Dependencies) -> Reply:
     """The app was added; where it was removed and comes again, everything is there."""
-    await _removals(deps).confirm_removal(request.id)
+    await _removals(deps).confirm_removal(request.workspace_id)
     async with deps.store.reading() as records:
-        workspace = await records.workspaces.find(request.id)
+        workspace = await records.workspaces.find(request.workspace_id)
     if workspace is None or workspace.closed_at is not None:
         return NoReply()
     what = request.event.what
     if isinstance(what, WorkspaceJoined) and what.name:
         async with deps.store.writing() as records:
-            await records.workspaces.rename(request.id, what.name)
+            await records.workspaces.rename(request.workspace_id, what.name)
     return welcome(request, _waiting_note(request.workspace, deps.hosts, request.words))
 
 
 @handlers.event("left", Role.STRANGER)
-async def left(request: Request, deps: Dependencies) -> Reply:
-    await _removals(deps).report(request.id)
+async def on_app_removed(request: Request, deps: Dependencies) -> Reply:
+    await _removals(deps).report(request.workspace_id)
     deps.wake_runners()
     return NoReply()
 
 
-async def reopen(workspace: WorkspaceId, deps: Dependencies) -> None:
+async def check_reinstallation(workspace: WorkspaceId, deps: Dependencies) -> None:
     """Who speaks to us in a closed workspace shows that its app may be back: that is asked."""
     removals = _removals(deps)
     for _ in range(_QUESTIONS):
@@ -142,7 +147,7 @@ def _line(workspace: Workspace, hosts: Hosts, words: Words) -> ListingRow:
         allow = Button(words("button.allow"), f"workspace.allow:{workspace.id}", is_primary=True)
         waits = f"{words('workspaces.waiting')} · {workspace.id}"
         return ListingRow(workspace.id, workspace.name, waits, buttons=(allow,), tone=Tone.BUSY)
-    if hosts.is_listed(workspace.id):
+    if hosts.is_named_in_settings(workspace.id):
         return ListingRow(workspace.id, workspace.name, f"{note} · {words('workspaces.listed')}")
     stop = Button(words("button.disallow"), f"workspace.disallow:{workspace.id}")
     return ListingRow(workspace.id, workspace.name, note, buttons=(stop,))
@@ -159,7 +164,7 @@ async def _is_untouched(
     assistant: Assistant, workspace: Workspace, records: Records, hosts: Hosts
 ) -> bool:
     """Still as `first` made it while only the sandbox was allowed."""
-    start = first(replace(workspace, is_allowed=False), hosts=hosts)
+    start = initial_assistant(replace(workspace, is_allowed=False), hosts=hosts)
     is_same = (assistant.chat_host, assistant.training_host, assistant.base) == (
         start.chat_host,
         start.training_host,

@@ -59,7 +59,7 @@ class Assistants:
 
     async def all(self, workspace: WorkspaceId) -> Sequence[Assistant]:
         statement = select(assistants).where(assistants.c.workspace == workspace)
-        rows = await self._connection.every(statement, assistants.c.id)
+        rows = await self._connection.fetch_all(statement, assistants.c.id)
         return [assistant_of(row) for row in rows]
 
     async def of_workspaces(
@@ -72,11 +72,11 @@ class Assistants:
             .where(assistants.c.workspace.in_(numbers))
         )
         bound = select(bindings).where(bindings.c.workspace.in_(numbers))
-        rows = await self._connection.every(bound, bindings.c.workspace, bindings.c.channel)
+        rows = await self._connection.fetch_all(bound, bindings.c.workspace, bindings.c.channel)
         channels: dict[int, list[ChannelId]] = defaultdict(list)
         for row in rows:
             channels[row.assistant].append(row.channel)
-        found = await self._connection.every(wanted, assistants.c.id)
+        found = await self._connection.fetch_all(wanted, assistants.c.id)
         return [(assistant_of(row), _deployment(row), channels[row.id]) for row in found]
 
     async def update(self, workspace: WorkspaceId, assistant: Assistant) -> None:
@@ -116,7 +116,7 @@ class Assistants:
 
     async def bindings(self, workspace: WorkspaceId) -> Sequence[Binding]:
         statement = select(bindings).where(bindings.c.workspace == workspace)
-        rows = await self._connection.every(statement, bindings.c.channel)
+        rows = await self._connection.fetch_all(statement, bindings.c.channel)
         return [_binding(row) for row in rows]
 
     async def answering_in(

@@ -61,7 +61,7 @@ class BlindVotes:
             blind_votes.c.workspace.not_in(CLOSED_WORKSPACES),
         )
         wanted = select(blind_votes).where(*is_open)
-        rows = await self._connection.every(wanted, blind_votes.c.evaluation)
+        rows = await self._connection.fetch_all(wanted, blind_votes.c.evaluation)
         return [_vote(row) for row in rows]
 
     async def cast(self, workspace: WorkspaceId, evaluation: EvaluationId, ballot: Ballot) -> bool:
@@ -82,7 +82,7 @@ class BlindVotes:
         if number is not None:
             own = and_(own, ballots.c.number == number)
         wanted = select(*_BALLOT).where(own)
-        rows = await self._connection.every(wanted, ballots.c.number, ballots.c.user)
+        rows = await self._connection.fetch_all(wanted, ballots.c.number, ballots.c.user)
         return [Ballot(**row._asdict()) for row in rows]
 
     async def count(self, workspace: WorkspaceId, evaluation: EvaluationId) -> tuple[int, int]:

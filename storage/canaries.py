@@ -44,7 +44,7 @@ class Canaries:
 
     async def all_running(self) -> Sequence[Canary]:
         wanted = select(canaries).where(_IS_RUNNING, canaries.c.workspace.not_in(CLOSED_WORKSPACES))
-        return [_canary(row) for row in await self._connection.every(wanted, canaries.c.id)]
+        return [_canary(row) for row in await self._connection.fetch_all(wanted, canaries.c.id)]
 
     async def change(self, workspace: WorkspaceId, canary: CanaryId, **changes: object) -> bool:
         own = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)

@@ -77,7 +77,9 @@ class Connection:
             last = (literal(page[-1]._mapping[column], column.type) for column in by)
             page = (await self.run(ordered.where(tuple_(*by) > tuple_(*last)))).all()
 
-    async def every(self, statement: Select[Any], *by: ColumnElement[Any]) -> Sequence[Row[Any]]:
+    async def fetch_all(
+        self, statement: Select[Any], *by: ColumnElement[Any]
+    ) -> Sequence[Row[Any]]:
         """As `stream`, for what one keeps few of."""
         return [row async for row in self.stream(statement, *by)]
 
@@ -90,7 +92,7 @@ class Connection:
         """Run a change and say how many rows it met."""
         return (await self.run(statement, **values)).rowcount
 
-    async def many(
+    async def insert_many(
         self, statement: Insert, names: Sequence[str], rows: Sequence[tuple[object, ...]]
     ) -> int:
         """Run an insert for raw tuples, past all conversion: fifty times cheaper for an import.
@@ -108,11 +110,11 @@ class Connection:
         """Run a change once for each mapping of values, as one call of the driver."""
         await shielded(self._connection.execute(statement, list(rows)))
 
-    async def tell(self, sql: str) -> None:
+    async def run_sql(self, sql: str) -> None:
         """Run a command to the database itself."""
         await shielded(self._connection.exec_driver_sql(sql))
 
-    def moment(self, at: datetime) -> object:
+    def to_driver_time(self, at: datetime) -> object:
         """A moment as the driver takes it."""
         dialect = self._connection.dialect
         convert = Utc().dialect_impl(dialect).bind_processor(dialect)
@@ -151,7 +153,7 @@ def _compiled(statement: Insert, dialect: Dialect, names: tuple[str, ...]) -> st
     return str(compiled)
 
 
-def some_of(table: Table, *conditions: ColumnElement[bool], limit: int) -> ColumnElement[bool]:
+def among_first(table: Table, *conditions: ColumnElement[bool], limit: int) -> ColumnElement[bool]:
     """True of so many rows of those that meet the conditions."""
     key = table.primary_key.columns
     some = select(*key).where(*conditions).limit(limit)

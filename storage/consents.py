@@ -33,5 +33,5 @@ class Consents:
 
     async def all(self, workspace: WorkspaceId) -> Sequence[Consent]:
         own = select(consents).where(consents.c.workspace == workspace)
-        rows = await self._connection.every(own, consents.c.user)
+        rows = await self._connection.fetch_all(own, consents.c.user)
         return [Consent(row.user, row.version, row.given, row.at) for row in rows]

@@ -143,7 +143,7 @@ def _sqlite(address: URL, role: EngineRole) -> AsyncEngine:
 
 
 @contextmanager
-def reachable(address: URL) -> Iterator[None]:
+def translate_connection_errors(address: URL) -> Iterator[None]:
     """Say in words that the database cannot be used."""
     try:
         yield

@@ -24,10 +24,10 @@ class DirectChoices:
         row = await self._connection.first(statement)
         return None if row is None else row.workspace
 
-    async def of(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
+    async def ever_chosen(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
         columns = direct_choices.c
         statement = select(columns.workspace).where(columns.user == user, _is_of(platform))
-        rows = await self._connection.every(statement, columns.workspace)
+        rows = await self._connection.fetch_all(statement, columns.workspace)
         return [row.workspace for row in rows]
 
     async def choose(self, workspace: WorkspaceId, user: UserId) -> None:

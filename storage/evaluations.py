@@ -170,7 +170,7 @@ class Evaluations:
         rows = await self._connection.rows(wanted.order_by(questions.c.number), most=limit)
         return [_question(row) for row in rows]
 
-    async def ask(
+    async def mark_asked(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
@@ -228,7 +228,7 @@ class Evaluations:
         wanted = select(*_ANSWER).where(own, answers.c.number > after)
         if until is not None:
             wanted = wanted.where(answers.c.number <= until)
-        rows = await self._connection.every(wanted, answers.c.number, answers.c.contender)
+        rows = await self._connection.fetch_all(wanted, answers.c.number, answers.c.contender)
         return [EvaluationAnswer(**row._asdict()) for row in rows]
 
     async def list_ordered(
@@ -251,7 +251,7 @@ class Evaluations:
         told: dict[int, list[EvaluationAnswer]] = {number: [] for number in numbers}
         own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
         given = select(*_ANSWER).where(own, answers.c.number.in_(numbers))
-        for row in await self._connection.every(given, answers.c.number, answers.c.contender):
+        for row in await self._connection.fetch_all(given, answers.c.number, answers.c.contender):
             told[row.number].append(EvaluationAnswer(**row._asdict()))
         return [(asked[number], told[number]) for number in numbers if number in asked]
 
@@ -305,7 +305,7 @@ class Evaluations:
     async def _open(self, condition: ColumnElement[bool]) -> Sequence[Evaluation]:
         is_open = evaluations.c.state.in_(OPEN_EVALUATIONS)
         wanted = select(evaluations).where(condition, is_open)
-        rows = await self._connection.every(wanted, evaluations.c.id)
+        rows = await self._connection.fetch_all(wanted, evaluations.c.id)
         return [_evaluation(row) for row in rows]
 
 

@@ -36,15 +36,15 @@ class ExampleCards:
         ]
         names = ["workspace", "channel", "message", "position", "example", "thread"]
         with foreign_key_as_not_found("example", ", ".join(map(str, examples))):
-            await self._connection.many(self._connection.insert(table), names, rows)
+            await self._connection.insert_many(self._connection.insert(table), names, rows)
 
     async def examples_shown_in(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Sequence[ExampleId]:
         wanted = select(table.c.position, table.c.example).where(_at(workspace, channel, message))
-        return [row.example for row in await self._connection.every(wanted, table.c.position)]
+        return [row.example for row in await self._connection.fetch_all(wanted, table.c.position)]
 
-    async def of(
+    async def cards_showing(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> AsyncIterator[PostedCard]:
         for part in batched(examples, MANY):
@@ -66,7 +66,7 @@ class ExampleCards:
         columns = *at, table.c.position, table.c.thread, table.c.example
         is_on = and_(table.c.channel == messages.c.channel, table.c.message == messages.c.message)
         wanted = select(*columns).join(messages, is_on).where(own)
-        rows = await self._connection.every(wanted, *at, table.c.position)
+        rows = await self._connection.fetch_all(wanted, *at, table.c.position)
         found: dict[tuple[Place, MessageId], list[ExampleId]] = defaultdict(list)
         for row in rows:
             found[Place(workspace, row.channel, row.thread), row.message].append(row.example)

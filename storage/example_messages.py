@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import and_, delete, func, literal, select
 
 from bot.batches import batched
-from bot.domain import ChannelId, ExampleId, MessageId, Source, UserId, WorkspaceId
+from bot.domain import ChannelId, ExampleId, ExampleSource, MessageId, UserId, WorkspaceId
 from storage.connection import MANY, Connection
 from storage.tables import example_marks, example_messages, examples
 
@@ -21,7 +21,7 @@ class ExampleMessages:
         self._connection = connection
 
     async def add(
-        self, workspace: WorkspaceId, example: ExampleId, messages: Sequence[Source]
+        self, workspace: WorkspaceId, example: ExampleId, messages: Sequence[ExampleSource]
     ) -> None:
         for one in dict.fromkeys(messages):
             values = (one.channel, one.message, one.thread)
@@ -42,7 +42,7 @@ class ExampleMessages:
                 example_messages.c.message.in_(part),
             )
             statement = select(example_messages.c.example).distinct().where(own)
-            rows = await self._connection.every(statement, example_messages.c.example)
+            rows = await self._connection.fetch_all(statement, example_messages.c.example)
             found.update(ExampleId(row.example) for row in rows)
         return sorted(found)
 
@@ -63,11 +63,13 @@ class ExampleMessages:
         )
         return sorted({ExampleId(row.example) for row in found})
 
-    async def of(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Source]:
+    async def messages_of(
+        self, workspace: WorkspaceId, example: ExampleId
+    ) -> Sequence[ExampleSource]:
         own = and_(example_messages.c.workspace == workspace, example_messages.c.example == example)
         columns = [example_messages.c[name] for name in ("channel", "message", "thread")]
-        rows = await self._connection.every(select(*columns).where(own), *columns[:2])
-        return [Source(row.channel, row.message, row.thread) for row in rows]
+        rows = await self._connection.fetch_all(select(*columns).where(own), *columns[:2])
+        return [ExampleSource(row.channel, row.message, row.thread) for row in rows]
 
     async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None:
         kept = select(examples.c.workspace, examples.c.id, literal(user)).where(

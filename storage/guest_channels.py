@@ -31,10 +31,10 @@ class GuestChannels:
     async def all(self, workspace: WorkspaceId) -> Sequence[ChannelId]:
         columns = guest_channels.c
         statement = select(columns.channel).where(columns.workspace == workspace)
-        rows = await self._connection.every(statement, columns.channel)
+        rows = await self._connection.fetch_all(statement, columns.channel)
         return [row.channel for row in rows]
 
-    async def holds(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
+    async def allows(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
         columns = guest_channels.c
         wanted = columns.channel.in_([channel, EVERYWHERE])
         statement = select(columns.channel).where(columns.workspace == workspace, wanted)

@@ -68,7 +68,7 @@ class Inbox:
             for row in rows
         ]
 
-    async def holds(self, workspace: WorkspaceId, message_key: str) -> bool:
+    async def has_unfinished(self, workspace: WorkspaceId, message_key: str) -> bool:
         waiting = select(inbox.c.key).where(
             inbox.c.message_key == message_key,
             inbox.c.workspace == workspace,

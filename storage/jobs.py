@@ -202,7 +202,7 @@ class Jobs:
 
     async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]:
         own = and_(job_events.c.workspace == workspace, job_events.c.job == job)
-        rows = await self._connection.every(select(job_events.c.id).where(own), job_events.c.id)
+        rows = await self._connection.fetch_all(select(job_events.c.id).where(own), job_events.c.id)
         return frozenset(row.id for row in rows)
 
     async def add_measures(
@@ -219,7 +219,7 @@ class Jobs:
     async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
         own = and_(job_metrics.c.workspace == workspace, job_metrics.c.job == job)
         statement = select(job_metrics.c.step, job_metrics.c.metrics).where(own)
-        rows = await self._connection.every(statement, job_metrics.c.step)
+        rows = await self._connection.fetch_all(statement, job_metrics.c.step)
         return [StepMetrics(row.step, row.metrics) for row in rows]
 
     async def add_checkpoints(
@@ -232,7 +232,7 @@ class Jobs:
 
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]:
         own = and_(checkpoints.c.workspace == workspace, checkpoints.c.job == job)
-        rows = await self._connection.every(select(checkpoints).where(own), checkpoints.c.step)
+        rows = await self._connection.fetch_all(select(checkpoints).where(own), checkpoints.c.step)
         return [Checkpoint(row.step, row.model, row.metrics) for row in rows]
 
     async def set_ping(self, workspace: WorkspaceId, job: JobId, user: UserId, *, on: bool) -> None:
@@ -248,13 +248,13 @@ class Jobs:
     async def pings(self, workspace: WorkspaceId, job: JobId) -> Sequence[UserId]:
         own = and_(job_pings.c.workspace == workspace, job_pings.c.job == job)
         wanted = select(job_pings.c.user).where(own)
-        return [row.user for row in await self._connection.every(wanted, job_pings.c.user)]
+        return [row.user for row in await self._connection.fetch_all(wanted, job_pings.c.user)]
 
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN_PHASES))
         own = jobs.c.workspace == workspace, jobs.c.confirmed_at >= since
         wanted = select(jobs.c.id, jobs.c.estimate).where(*own, counts)
-        rows = await self._connection.every(wanted, jobs.c.id)
+        rows = await self._connection.fetch_all(wanted, jobs.c.id)
         return float(sum(row.estimate.price or 0.0 for row in rows))
 
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
@@ -284,7 +284,7 @@ class Jobs:
         return _job(row)
 
     async def _open(self, condition: ColumnElement[bool]) -> Sequence[Job]:
-        rows = await self._connection.every(select(jobs).where(condition), jobs.c.id)
+        rows = await self._connection.fetch_all(select(jobs).where(condition), jobs.c.id)
         return [_job(row) for row in rows]
 
     async def _put(

@@ -66,7 +66,7 @@ class Models:
         )
         whole = line.union(heirs)
         names = [
-            row.name for row in await self._connection.every(select(whole.c.name), whole.c.name)
+            row.name for row in await self._connection.fetch_all(select(whole.c.name), whole.c.name)
         ]
         changed = 0
         for part in batched(names, MANY):
@@ -109,7 +109,7 @@ class Models:
     async def _kept(self, *conditions: ColumnElement[bool]) -> Sequence[Model]:
         """The oldest first."""
         wanted = select(models).where(*conditions, models.c.is_deleted.is_(False))
-        return [_model(row) for row in await self._connection.every(wanted, models.c.id)]
+        return [_model(row) for row in await self._connection.fetch_all(wanted, models.c.id)]
 
 
 def _model(row: Row[Any]) -> Model:

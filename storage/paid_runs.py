@@ -88,7 +88,7 @@ class PaidRuns(Generic[R, C]):
             self._runs.c.state.in_(OPEN_EVALUATIONS),
             self._runs.c.workspace.not_in(CLOSED_WORKSPACES),
         )
-        rows = await self._connection.every(select(self._runs).where(*is_open), self._runs.c.id)
+        rows = await self._connection.fetch_all(select(self._runs).where(*is_open), self._runs.c.id)
         return [self._run_of(row) for row in rows]
 
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
@@ -128,12 +128,12 @@ class PaidRuns(Generic[R, C]):
     async def counts(self, workspace: WorkspaceId, run: int) -> Mapping[CallState, int]:
         state = self._calls.c.state
         counted = select(state, func.count().label("calls")).where(self._of(workspace, run))
-        rows = await self._connection.every(counted.group_by(state), state)
+        rows = await self._connection.fetch_all(counted.group_by(state), state)
         return {row.state: row.calls for row in rows}
 
     async def calls(self, workspace: WorkspaceId, run: int) -> Sequence[C]:
         wanted = select(*self._fields).where(self._of(workspace, run))
-        return [self._call_of(row) for row in await self._connection.every(wanted, *self._key)]
+        return [self._call_of(row) for row in await self._connection.fetch_all(wanted, *self._key)]
 
     async def _one(self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object) -> R:
         own = self._runs.c.workspace == workspace, condition

@@ -33,11 +33,11 @@ from bot.domain import (
     User,
     UserId,
     WorkspaceId,
-    mark_of,
+    short_fingerprint,
 )
 from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
 from storage.canary_table import canaries
-from storage.connection import Connection, some_of
+from storage.connection import Connection, among_first
 from storage.evaluation_tables import ballots, evaluations
 from storage.examples.values import text_columns_of
 from storage.judging_tables import judgings
@@ -170,7 +170,7 @@ class PersonalData:
         page = select(room_messages).where(own).order_by(room_messages.c.number)
         return [_message(row) for row in await self._connection.rows(page, most=limit)]
 
-    async def newest(self, workspace: WorkspaceId, user: UserId) -> str:
+    async def newest_item_token(self, workspace: WorkspaceId, user: UserId) -> str:
         theirs = turns.c.workspace == workspace, turns.c.asker == user
         own = example_authors.c.workspace == workspace, example_authors.c.item == user
         turn = select(func.max(turns.c.id)).where(*theirs).scalar_subquery()
@@ -230,12 +230,12 @@ class PersonalData:
             (private_replies, private_replies.c.user == user),
             (notices, notices.c.key == f"{workspace}.{user}.consent"),
         ):
-            own = some_of(table, table.c.workspace == workspace, theirs, limit=limit)
+            own = among_first(table, table.c.workspace == workspace, theirs, limit=limit)
             changed += await self._connection.run_counting(delete(table).where(own))
         for column in _WITHOUT_NAME:
             table = column.table
             assert isinstance(table, Table)
-            own = some_of(table, table.c.workspace == workspace, column == user, limit=limit)
+            own = among_first(table, table.c.workspace == workspace, column == user, limit=limit)
             nobody = update(table).where(own).values({column.name: FORGOTTEN.id})
             changed += await self._connection.run_counting(nobody)
         return changed
@@ -279,7 +279,7 @@ class PersonalData:
         own = and_(revisions.c.workspace == row.workspace, revisions.c.example == row.id)
         whole = select(revisions).where(own, revisions.c.row.is_not(None))
         before = await self._connection.first(whole.order_by(revisions.c.number.desc()).limit(1))
-        if before is None or await self._has_twin(row, mark_of(before.row)):
+        if before is None or await self._has_twin(row, short_fingerprint(before.row)):
             return False
         gap = insert(revisions).values(
             workspace=row.workspace,

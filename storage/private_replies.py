@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy import and_, delete, select
 
 from bot.domain import Place, PrivateReply, Role, WorkspaceId
-from storage.connection import Connection, some_of
+from storage.connection import Connection, among_first
 from storage.tables import private_replies as table
 
 
@@ -48,5 +48,5 @@ class PrivateReplies:
         await self._connection.run(delete(table).where(table.c.workspace == workspace))
 
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
-        old = some_of(table, table.c.at < at, limit=limit)
+        old = among_first(table, table.c.at < at, limit=limit)
         return await self._connection.run_counting(delete(table).where(old))

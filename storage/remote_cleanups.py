@@ -32,7 +32,7 @@ class RemoteCleanups:
 
     async def due(self, *, now: datetime) -> Sequence[RemoteCleanup]:
         wanted = select(remote_cleanups).where(remote_cleanups.c.next_attempt_at <= now)
-        rows = await self._connection.every(wanted, remote_cleanups.c.id)
+        rows = await self._connection.fetch_all(wanted, remote_cleanups.c.id)
         return [
             RemoteCleanup(
                 row.host,

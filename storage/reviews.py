@@ -65,7 +65,9 @@ class Reviews:
 
     async def of(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Review]:
         own = and_(table.c.workspace == workspace, table.c.example == example)
-        rows = await self._connection.every(select(table).where(own), table.c.user, table.c.kind)
+        rows = await self._connection.fetch_all(
+            select(table).where(own), table.c.user, table.c.kind
+        )
         return [Review(row.user, row.kind, row.revision, row.at, row.note) for row in rows]
 
     async def agreed_examples(
@@ -129,7 +131,7 @@ class Reviews:
         return await self._connection.run_counting(delete(table).where(own, replaced))
 
 
-def waits_for(reviewer: UserId) -> ColumnElement[bool]:
+def awaits_review_by(reviewer: UserId) -> ColumnElement[bool]:
     """Whether the example at hand is nobody else's, and not judged by them as it is now."""
     own = and_(table.c.workspace == examples.c.workspace, table.c.example == examples.c.id)
     assigned = and_(own, table.c.kind == ReviewKind.ASSIGNED)

@@ -43,6 +43,6 @@ class Roles:
 
     async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]:
         statement = select(roles.c.user, roles.c.role).where(roles.c.workspace == workspace)
-        rows = await self._connection.every(statement, roles.c.user)
+        rows = await self._connection.fetch_all(statement, roles.c.user)
         held = [(row.user, Role(row.role)) for row in rows]
         return sorted(held, key=lambda one: one[1], reverse=True)

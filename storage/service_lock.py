@@ -22,7 +22,7 @@ from storage.database_engine import (
     create_file,
     engine_for,
     is_sqlite,
-    reachable,
+    translate_connection_errors,
 )
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class _AdvisoryLock:
         self._connection: AsyncConnection | None = None
 
     async def acquire(self) -> None:
-        with reachable(self._address):
+        with translate_connection_errors(self._address):
             self._connection = await self._engine.connect()
             await self._connection.execute(_SET_NAME, {"holder": f"attune {self._holder}"[:63]})
             taken = await self._connection.execute(_TRY_LOCK, {"key": ADVISORY_KEY})

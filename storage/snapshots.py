@@ -69,7 +69,7 @@ class Snapshots:
             for position, row in enumerate(rows, start=first)
         ]
         with foreign_key_as_not_found("example", "–"):
-            await self._connection.many(insert(snapshot_rows), _ROW, frozen)
+            await self._connection.insert_many(insert(snapshot_rows), _ROW, frozen)
 
     async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot:
         own = and_(snapshots.c.workspace == workspace, snapshots.c.id == snapshot)
@@ -104,7 +104,7 @@ class Snapshots:
         )
         return int((await self._connection.run(counted)).scalar_one())
 
-    async def taught(
+    async def training_examples_among(
         self, workspace: WorkspaceId, snapshot: SnapshotId, examples: Sequence[ExampleId]
     ) -> frozenset[ExampleId]:
         found: set[ExampleId] = set()
@@ -115,7 +115,7 @@ class Snapshots:
         )
         for part in batched(examples, MANY):
             wanted = select(snapshot_rows.c.example).where(of_it, snapshot_rows.c.example.in_(part))
-            rows = await self._connection.every(wanted.distinct(), snapshot_rows.c.example)
+            rows = await self._connection.fetch_all(wanted.distinct(), snapshot_rows.c.example)
             found.update(row.example for row in rows)
         return frozenset(found)
 
@@ -134,7 +134,7 @@ class Snapshots:
         for part in batched(examples, MANY):
             own = and_(snapshot_rows.c.workspace == workspace, snapshot_rows.c.example.in_(part))
             statement = select(snapshot_rows.c.snapshot).distinct().where(own)
-            rows = await self._connection.every(statement, snapshot_rows.c.snapshot)
+            rows = await self._connection.fetch_all(statement, snapshot_rows.c.snapshot)
             found.update(row.snapshot for row in rows)
         return sorted(found)
 

@@ -20,5 +20,5 @@ class SyntheticRuns(PaidRuns[SyntheticRun, SyntheticCall]):
         own = and_(examples.c.workspace == workspace, examples.c.assistant == assistant)
         column = examples.c.derived_from
         found = select(column).distinct().where(own, column.is_not(None), IS_LIVING)
-        rows = await self._connection.every(found, column)
+        rows = await self._connection.fetch_all(found, column)
         return frozenset(ExampleId(row.derived_from) for row in rows)

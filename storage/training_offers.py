@@ -34,7 +34,7 @@ class TrainingOffers:
         # By the index of those with a channel: most assistants want no offers.
         named = select(offered.c.id).where(offered.c.offer_channel.is_not(None))
         statement = select(assistants).where(wants, assistants.c.id.in_(named), in_use)
-        rows = await self._connection.every(statement, assistants.c.id)
+        rows = await self._connection.fetch_all(statement, assistants.c.id)
         return [assistant_of(row) for row in rows]
 
     async def new_rows(

@@ -71,13 +71,13 @@ class Turns:
         at = and_(turns.c.channel == channel, turns.c.reply_message == message)
         return await self._find(workspace, at)
 
-    async def at(
+    async def by_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> Mapping[MessageId, Turn]:
         here = select(turns).where(turns.c.workspace == workspace, turns.c.channel == channel)
         found: dict[MessageId, Turn] = {}
         for part in batched(messages, MANY):
-            rows = await self._connection.every(
+            rows = await self._connection.fetch_all(
                 here.where(turns.c.reply_message.in_(part)), turns.c.id
             )
             found |= {row.reply_message: _turn(row) for row in rows}
@@ -95,7 +95,7 @@ class Turns:
         done = and_(turns.c.model == model, turns.c.state == TurnState.DONE)
         return await self._find(workspace, done) is not None
 
-    async def of(
+    async def by_asker(
         self,
         workspace: WorkspaceId,
         user: UserId,
@@ -234,7 +234,7 @@ class Turns:
 
     async def votes(self, workspace: WorkspaceId, turn: TurnId) -> Sequence[Vote]:
         own = and_(votes.c.workspace == workspace, votes.c.turn == turn)
-        rows = await self._connection.every(select(votes).where(own), votes.c.at, votes.c.user)
+        rows = await self._connection.fetch_all(select(votes).where(own), votes.c.at, votes.c.user)
         return [Vote(row.turn, row.user, row.value, row.reason, row.at) for row in rows]
 
     async def model_feedback(
@@ -244,7 +244,9 @@ class Turns:
         is_failed = and_(~IS_WHOLE, turns.c.state != TurnState.STOPPED)
         counted = select(turns.c.model, is_failed.label("failed"), func.count().label("number"))
         over = counted.where(*own, turns.c.state != TurnState.STREAMING)
-        rows = await self._connection.every(over.group_by(turns.c.model, is_failed), turns.c.model)
+        rows = await self._connection.fetch_all(
+            over.group_by(turns.c.model, is_failed), turns.c.model
+        )
         answers, failed = Counter[str](), Counter[str]()
         for row in rows:
             answers[row.model] += row.number
@@ -269,7 +271,7 @@ class Turns:
         good, bad = (func.sum(case((votes.c.value == value, 1), else_=0)) for value in (1, -1))
         counted = select(turns.c.model, good.label("good"), bad.label("bad"))
         joined = counted.join_from(votes, turns, votes.c.turn == turns.c.id).where(*own)
-        rows = await self._connection.every(joined.group_by(turns.c.model), turns.c.model)
+        rows = await self._connection.fetch_all(joined.group_by(turns.c.model), turns.c.model)
         return {ModelName(row.model): (int(row.good), int(row.bad)) for row in rows}
 
     async def _find(self, workspace: WorkspaceId, condition: ColumnElement[bool]) -> Turn | None:

@@ -40,11 +40,11 @@ class Undoables:
 
     async def all(self, workspace: WorkspaceId) -> Sequence[Undoable]:
         own = select(table).where(table.c.workspace == workspace)
-        return [_undoable(row) for row in await self._connection.every(own, table.c.id)]
+        return [_undoable(row) for row in await self._connection.fetch_all(own, table.c.id)]
 
     async def due(self, host: HostName | None, *, now: datetime) -> Sequence[Undoable]:
         wanted = select(table).where(table.c.host == host, table.c.due_at <= now)
-        rows = await self._connection.every(wanted, table.c.due_at, table.c.id)
+        rows = await self._connection.fetch_all(wanted, table.c.due_at, table.c.id)
         return [_undoable(row) for row in rows]
 
     async def next_due(self, host: HostName | None) -> datetime | None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Row, and_, delete, func, or_, select, update
 
 from bot.domain import Exclusion, Sources, Workspace, WorkspaceId
-from storage.connection import Connection, some_of
+from storage.connection import Connection, among_first
 from storage.tables import metadata, workspaces
 
 # Children before their parents, and the row of the workspace itself last.
@@ -66,7 +66,7 @@ class Workspaces:
         gone = or_(
             workspaces.c.removal_reported_at.is_not(None), workspaces.c.closed_at.is_not(None)
         )
-        rows = await self._connection.every(select(workspaces).where(gone), workspaces.c.id)
+        rows = await self._connection.fetch_all(select(workspaces).where(gone), workspaces.c.id)
         return [_workspace(row) for row in rows]
 
     async def report_removal(self, workspace: WorkspaceId, *, at: datetime) -> None:
@@ -115,7 +115,7 @@ class Workspaces:
         limited = or_(
             workspaces.c.keep_days.is_not(None), workspaces.c.keep_unapproved_days.is_not(None)
         )
-        rows = await self._connection.every(select(workspaces).where(limited), workspaces.c.id)
+        rows = await self._connection.fetch_all(select(workspaces).where(limited), workspaces.c.id)
         return [_workspace(row) for row in rows]
 
     async def rename(self, workspace: WorkspaceId, name: str) -> None:
@@ -133,7 +133,7 @@ class Workspaces:
         for number in itertools.chain(*ways):
             table = _ERASED[number]
             owner = workspaces.c.id if table is workspaces else table.c.workspace
-            some = some_of(table, owner == workspace, limit=limit)
+            some = among_first(table, owner == workspace, limit=limit)
             if await self._connection.run_counting(delete(table).where(some)):
                 return number
         return -1

@@ -145,7 +145,7 @@ def tune_problems(words: str, rest: str) -> Iterator[str]:
     if words == group and any(c.path.startswith(f"{group} ") for c in CATALOGUE.commands):
         return
     try:
-        command, _ = CATALOGUE.command(words)
+        command, _ = CATALOGUE.find_command(words)
     except NotFound:
         yield f"there is no /tune {words}"
         return

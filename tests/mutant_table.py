@@ -152,7 +152,7 @@ MUTANTS = (
     # Access
     Mutant(
         "bot/access.py",
-        "(user.is_platform_admin and not is_stranger(user))",
+        "(user.is_platform_admin and not is_guest_or_external(user))",
         "user.is_platform_admin",
         (
             "tests/test_strangers.py::test_nobody_of_another_organisation_is_an_admin_by_the_platforms_word",
@@ -160,7 +160,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot/access.py",
-        "    require(request.role, entry.role, request.words)\n",
+        "    require_role(request.role, entry.role, request.words)\n",
         "",
         ("tests/test_dispatch.py::test_a_member_may_not_confirm_what_a_trainer_priced",),
     ),
@@ -178,13 +178,13 @@ MUTANTS = (
     ),
     Mutant(
         "bot/monthly_budget.py",
-        "if not is_here and estimate.asked_by != request.by:",
+        "if not is_here and estimate.asked_by != request.user_id:",
         "if False:",
         ("tests/test_access.py::test_a_price_is_answered_where_it_was_told",),
     ),
     Mutant(
         "bot/answer_actions.py",
-        "if answer.asker != request.by and request.role < Role.CURATOR:",
+        "if answer.asker != request.user_id and request.role < Role.CURATOR:",
         "if False:",
         ("tests/test_dispatch.py::test_a_stranger_does_not_stop_an_answer",),
     ),
@@ -264,8 +264,8 @@ MUTANTS = (
     ),
     Mutant(
         "bot/tuning/retries.py",
-        "return self.away if is_away else self.start",
-        "return self.start",
+        "return self.unreachable_before_job if is_away else self.before_job",
+        "return self.before_job",
         ("tests/test_retries.py",),
     ),
     Mutant(
@@ -401,19 +401,19 @@ MUTANTS = (
     ),
     # Signatures and sessions
     Mutant(
-        "adapters/slack/signed.py",
+        "adapters/slack/request_signature.py",
         "if not secret or not signature or not _is_recent(timestamp):",
         "if not secret or not signature:",
         ("tests/test_slack_signed.py::test_an_old_or_a_future_signature_is_refused",),
     ),
     Mutant(
-        "adapters/slack/signed.py",
+        "adapters/slack/request_signature.py",
         "return abs(time.time() - int(timestamp)) <= _OLDEST_SECONDS",
         "return time.time() - int(timestamp) <= _OLDEST_SECONDS",
         ("tests/test_slack_signed.py::test_an_old_or_a_future_signature_is_refused",),
     ),
     Mutant(
-        "adapters/slack/signed.py",
+        "adapters/slack/request_signature.py",
         "if length.isdecimal() and int(length) > MOST_BYTES:",
         "if False:",
         ("tests/test_slack_signed.py::test_a_body_that_names_too_great_a_length_is_not_read",),

@@ -263,7 +263,7 @@ class Scene:
             await outcome
         self.tasks.raise_failures()
         for change in self._watch.drain():
-            self._talk.describe(change)
+            self._talk.describe_change(change)
 
     async def _begin(self, line: str, by: str) -> Any:
         self._talk.speaker = OWNER if by == "you" else User(UserId(by), by)
@@ -372,7 +372,7 @@ class Scene:
             await runners.votes.poll()
         if self._has_rows("canaries"):
             await runners.canaries.poll()
-        await self.app.deliver()
+        await self.app.deliver_notices()
         return min((wait for wait in waits if wait is not None), default=None)
 
     def _has_rows(self, table: str) -> bool:
@@ -382,8 +382,8 @@ class Scene:
     async def settle(self, *, turns: int = PATIENCE) -> None:
         """Until nothing is left to do, however long that takes by the clock."""
         for count in range(turns):
-            if self.app.busy:
-                await asyncio.wait(set(self.app.busy))
+            if self.app.running_tasks:
+                await asyncio.wait(set(self.app.running_tasks))
             self.crash_point.check()
             self.tasks.raise_failures()
             wait = await self.turn()
@@ -483,7 +483,9 @@ def impatient_hosts(quick_hosts: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def give_up_after(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    patience = Timeouts(connect=seconds, poll=seconds, upload=seconds, first=seconds, piece=seconds)
+    patience = Timeouts(
+        connect=seconds, poll=seconds, upload=seconds, first_piece=seconds, piece=seconds
+    )
 
     def patient(profile: str) -> Any:
         return partial(host_class(profile), retries=0, patience=patience)

@@ -119,7 +119,7 @@ class Scene:
         await until(lambda: not waits)
 
     def is_idle(self) -> bool:
-        return self.app is not None and not self.app.busy
+        return self.app is not None and not self.app.running_tasks
 
     async def allow_messages(self, *allowed: str) -> None:
         """The admin lets the bot learn from marked messages, and from what else is named."""

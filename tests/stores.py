@@ -20,6 +20,7 @@ from bot.domain import (
     Evaluation,
     EvaluationId,
     EvaluationState,
+    ExampleSource,
     ExampleState,
     HostName,
     Hyperparameters,
@@ -36,7 +37,6 @@ from bot.domain import (
     Snapshot,
     SnapshotId,
     SnapshotRow,
-    Source,
     Sources,
     Split,
     SyntheticKind,
@@ -95,8 +95,8 @@ def an_example(assistant: AssistantId, text: str | None = "Good morning") -> New
     )
 
 
-def a_source(message: str = "200.1") -> Source:
-    return Source(GENERAL, MessageId(message), MessageId("100.1"), "https://example.org/200")
+def a_source(message: str = "200.1") -> ExampleSource:
+    return ExampleSource(GENERAL, MessageId(message), MessageId("100.1"), "https://example.org/200")
 
 
 def a_turn(assistant: AssistantId, event_key: str = "event-1") -> Turn:

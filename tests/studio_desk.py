@@ -24,7 +24,7 @@ class Desk:
     async def ask(
         self, what: ButtonClicked | CommandInvoked | FormSubmitted, *, by: Person = OWNER
     ) -> Reply:
-        return await self._scene.app.ask(self._event(what, by))
+        return await self._scene.app.handle_for_page(self._event(what, by))
 
     async def query(self, action: str, *, by: Person = OWNER) -> Reply:
         return await self._scene.app.query(self._event(ButtonClicked(action), by))

@@ -15,6 +15,7 @@ from bot.catalogue import CATALOGUE
 from bot.commands import Action, Command, Option, OptionKind
 from bot.domain import (
     ChannelId,
+    ExampleSource,
     ExampleState,
     MessageId,
     Model,
@@ -24,7 +25,6 @@ from bot.domain import (
     Phase,
     Place,
     Role,
-    Source,
     TurnState,
     User,
     Vote,
@@ -116,7 +116,7 @@ async def fill(records: Records) -> None:
     assert assistant is not None
     secret = replace(assistant, instructions=MARKER)
     await records.assistants.update(HOME, secret)
-    said = Source(THERE, MessageId("300.1"))
+    said = ExampleSource(THERE, MessageId("300.1"))
     for number, state in enumerate(ExampleState):
         row = a_row(f"{MARKER} {state}")
         new = replace(an_example(assistant.id), row=row, state=state, tags=(MARKER,))
@@ -209,7 +209,7 @@ async def tell(scene: Scene, what: What, number: int, by: User, *, is_page: bool
     place = {"workspace": HOME, "channel": HERE}
     event = scene.event(what, key=f"tried{number}", by=by, **place)
     if is_page:
-        return await read(await scene.app.ask(event))
+        return await read(await scene.app.handle_for_page(event))
     await scene.handle(event)
     return told_on(scene.slack)
 

@@ -107,7 +107,7 @@ async def test_who_is_below_a_role_reaches_no_handler(scene: Scene) -> None:
     for number, (entry, needed, what) in enumerate(ways()):
         for role, person in PEOPLE.items():
             reached.clear()
-            await scene.app.ask(scene.event(what, key=f"{number}.{role}", by=person))
+            await scene.app.handle_for_page(scene.event(what, key=f"{number}.{role}", by=person))
             assert reached == ([_name(entry)] if role >= needed else []), (what, role)
 
 

@@ -272,6 +272,6 @@ async def test_a_form_whose_moment_has_passed_is_opened_by_a_button(scene: Scene
     await allow(scene)
     form = await save(scene, exchange(scene))
 
-    await scene.slack_event(ButtonClicked(form.again), key="e2", by="mina")
+    await scene.slack_event(ButtonClicked(form.reopen_action), key="e2", by="mina")
 
     assert scene.slack.forms[-1] == form

@@ -12,7 +12,7 @@ from adapters.slack.outbound import modal
 from attune.bootstrap import App
 from bot.domain import ChannelId, ExampleFilter, Place, WorkspaceId
 from bot.events import FormSubmitted
-from bot.examples.texts import readable
+from bot.examples.texts import readable_texts
 from bot.replies import Field, FieldKind, Form
 from bot.words import Words
 from tests.discord_scene import Scene as DiscordScene
@@ -314,7 +314,7 @@ async def texts_of(app: App | None, workspace: WorkspaceId) -> list[str]:
     assert app is not None
     async with app.store.reading() as records:
         (kept,) = await records.examples.page(workspace, ExampleFilter(), limit=2)
-    return list(readable(kept.row).values())
+    return list(readable_texts(kept.row).values())
 
 
 async def test_one_receipt_stands_below_a_message_whoever_reacts(in_discord: DiscordScene) -> None:

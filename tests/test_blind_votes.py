@@ -29,7 +29,7 @@ from bot.events import ButtonClicked
 from bot.replies import Card
 from bot.rows import Method
 from bot.significance import Verdict
-from bot.votes.cards import LETTERS, order_of
+from bot.votes.cards import LETTERS, answer_order
 from bot.votes.tally import result_of
 from tests.fakes.faulty_host import faulty_host
 from tests.scene import Scene, copy_data
@@ -196,7 +196,9 @@ async def test_nobody_ends_it_or_looks_behind_it_who_may_not(
     name, _, more = action.partition(":")
     what = ButtonClicked(f"{name}:{VOTE}.{more}" if more else f"{name}:{VOTE}")
 
-    reply = await voting.app.ask(voting.event(what, key="late", by=by, channel=ChannelId(channel)))
+    reply = await voting.app.handle_for_page(
+        voting.event(what, key="late", by=by, channel=ChannelId(channel))
+    )
 
     assert sentence in str(reply)
     vote, _, ballots = await kept(voting)
@@ -212,7 +214,7 @@ async def test_it_ends_by_itself_and_takes_no_ballot_afterwards(voting: Scene) -
     await press(voting, card, "b", "ann")
 
     vote, evaluation, ballots = await kept(voting)
-    is_swapped = order_of(evaluation, ballots[0].number) == (1, 0)
+    is_swapped = answer_order(evaluation, ballots[0].number) == (1, 0)
     assert (vote.state, vote.cards) == (VoteState.CLOSED, CARDS)
     assert [one.choice for one in ballots] == [Choice.SECOND if is_swapped else Choice.FIRST]
     assert await voting.said(f"Blind vote {VOTE} is not open.")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tuner.calls import calls_in
+from tuner.tool_calls import calls_in
 
 CALL = '{"name": "look", "arguments": {"word": "figs & jam", "times": 2}}'
 FIGS = {"word": "figs & jam", "times": 2}

@@ -122,7 +122,9 @@ async def test_a_person_and_a_thread_stay_with_one_model(scene: Scene) -> None:
     models = Counter[tuple[str, str]]()
     async with scene.database.reading() as records:
         for by in (new, old):
-            models.update((by, turn.model) for turn in await records.turns.of(LOCAL, UserId(by)))
+            models.update(
+                (by, turn.model) for turn in await records.turns.by_asker(LOCAL, UserId(by))
+            )
     assert models == {
         (new, canary.model): 2,
         (old, "base"): 2,
@@ -210,7 +212,9 @@ async def test_it_is_ended_by_a_button_and_the_history_shows_it(scene: Scene, la
 
     is_promoted = label == "Use for all"
     assert await in_use(scene) == (canary.model if is_promoted else None)
-    listed = await scene.app.ask(scene.event(ButtonClicked("model.history"), key="history"))
+    listed = await scene.app.handle_for_page(
+        scene.event(ButtonClicked("model.history"), key="history")
+    )
     assert isinstance(listed, Listing)
     words = "used for all" if is_promoted else "stopped by you"
     assert any("on trial for 50%" in row.note and words in row.note for row in listed.lines)
@@ -286,7 +290,7 @@ def _decided(draw: random.Random, own: float, other: float) -> Verdict:
         arm = draw.random() >= 0.3
         counts[arm][draw.random() >= (other if arm else own)] += 1
         of = [ModelFeedback(sum(one), 0, *one) for one in counts]
-        while stop_rules.is_due(canary, of[0], of[1]):
+        while stop_rules.is_vote_test_due(canary, of[0], of[1]):
             found = stop_rules.verdict(canary, of[0], of[1])
             if found is not Verdict.UNDECIDED:
                 return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.changes import ChangesLost, ReactionsUpdated, Streaming, Subscription
+from adapters.changes import ChangesLost, PartialAnswer, ReactionsUpdated, Subscription
 from bot.domain import UserId
 
 MINA = UserId("mina")
@@ -12,12 +12,12 @@ def test_a_slow_watcher_loses_live_pieces_first() -> None:
     watch = Subscription(limit=3)
 
     for change in (
-        Streaming(1, "a"),
-        Streaming(2, "b"),
+        PartialAnswer(1, "a"),
+        PartialAnswer(2, "b"),
         ReactionsUpdated(1, "x", MINA),
         ChangesLost(),
     ):
-        watch.tell(change)
+        watch.enqueue(change)
 
     assert watch.drain() == [ReactionsUpdated(1, "x", MINA), ChangesLost()]
 
@@ -26,7 +26,7 @@ def test_a_watcher_that_is_far_too_slow_is_told_so() -> None:
     watch = Subscription(limit=3)
 
     for number in range(4):
-        watch.tell(ReactionsUpdated(number, "x", MINA))
+        watch.enqueue(ReactionsUpdated(number, "x", MINA))
 
     assert watch.drain() == [ChangesLost(), ReactionsUpdated(3, "x", MINA)]
 
@@ -35,6 +35,6 @@ def test_a_growing_answer_takes_one_place_in_the_queue() -> None:
     watch = Subscription()
 
     for text in ("a", "ab", "abc"):
-        watch.tell(Streaming(1, text))
+        watch.enqueue(PartialAnswer(1, text))
 
-    assert watch.drain() == [Streaming(1, "abc")]
+    assert watch.drain() == [PartialAnswer(1, "abc")]

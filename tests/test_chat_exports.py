@@ -49,7 +49,7 @@ def exchanges(file: bytes) -> tuple[list[FoundExchange], ChatExport]:
     found = [
         one
         for channel in index.channels()
-        for one in find_exchanges(index, channel, export.may_begin)
+        for one in find_exchanges(index, channel, export.may_lack_first_message)
     ]
     index.close()
     return found, export
@@ -249,7 +249,7 @@ def test_who_reads_a_channel_is_told_where_it_is_known() -> None:
         "G2": ChannelKind.DIRECT,
     }
     assert direct.channels["20"].kind is ChannelKind.DIRECT
-    assert export.homes == {"T1"}
+    assert export.workspace_ids == {"T1"}
 
 
 class _RawName(zipfile.ZipInfo):

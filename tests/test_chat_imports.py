@@ -151,14 +151,16 @@ def event(what: What) -> Event:
 
 async def approve_all(scene: Scene) -> str:
     assert scene.app is not None
-    reply = await scene.app.ask(event(FormSubmitted("examples:approved", {"all": "yes"})))
+    reply = await scene.app.handle_for_page(
+        event(FormSubmitted("examples:approved", {"all": "yes"}))
+    )
     return getattr(reply, "text", "")
 
 
 async def approve(scene: Scene, example: Example) -> Reply:
     assert scene.app is not None
     what = ButtonClicked(f"example.approve:{example.id}.r{example.revision}.{example.state}")
-    return await scene.app.ask(event(what))
+    return await scene.app.handle_for_page(event(what))
 
 
 async def test_an_export_of_discord_waits_for_its_authors(in_discord: DiscordScene) -> None:

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from bot.check_results import CheckKind
-from bot.checking.checks import advice
-from bot.checking.near import near_pairs
+from bot.checking.checks import advised_example_counts
+from bot.checking.near_duplicates import near_pairs
 from bot.domain import LOCAL, ChannelId, ExampleState, NewExample, Origin, Place
 from bot.events import ButtonClicked, CommandInvoked
 from bot.examples.texts import exchange_row
@@ -49,7 +49,7 @@ async def teach(scene: Scene, *pairs: tuple[str, str]) -> None:
 
 
 async def press(scene: Scene, action: str) -> Listing:
-    reply = await scene.app.ask(scene.event(ButtonClicked(action), key=action))
+    reply = await scene.app.handle_for_page(scene.event(ButtonClicked(action), key=action))
     assert isinstance(reply, Listing)
     return reply
 
@@ -62,7 +62,7 @@ async def test_every_kind_is_found_and_nothing_else(scene: Scene) -> None:
     for pairs in PAIRS.values():
         await teach(scene, *pairs)
 
-    overview = await scene.app.ask(scene.event(CommandInvoked("check"), key="check"))
+    overview = await scene.app.handle_for_page(scene.event(CommandInvoked("check"), key="check"))
     shown = {kind: await press(scene, f"check.show:{kind}:0") for kind in CheckKind}
 
     assert isinstance(overview, Listing)
@@ -89,7 +89,9 @@ async def test_one_is_kept_and_that_is_undone(scene: Scene) -> None:
     undone = await state_of(scene)
     await scene.handle(scene.event(ButtonClicked("check.keep_one:1.2"), key="again"))
     scene.advance(20)
-    late = await scene.app.ask(scene.event(ButtonClicked("check.keep_one:1.2"), key="late"))
+    late = await scene.app.handle_for_page(
+        scene.event(ButtonClicked("check.keep_one:1.2"), key="late")
+    )
 
     assert (kept[1], kept[2]) == (ExampleState.APPROVED, ExampleState.WITHDRAWN)
     assert set(undone.values()) == {ExampleState.APPROVED}
@@ -130,7 +132,7 @@ async def test_long_answers_are_compared_at_both_ends(
     pairs = [(f"What is in the {n} box?", f"{same} {others[end]}") for n, end in enumerate(ends)]
     await teach(scene, *pairs)
 
-    await scene.app.ask(scene.event(CommandInvoked("check"), key="check"))
+    await scene.app.handle_for_page(scene.event(CommandInvoked("check"), key="check"))
 
     shown = await press(scene, f"check.show:{CheckKind.NEAR}:0")
     assert bool(shown.lines) is is_near
@@ -172,9 +174,12 @@ def test_a_language_is_told_by_script_or_common_words(text: str, name: str) -> N
 
 
 def test_how_much_more_is_advisable_goes_by_classes_where_there_are_some() -> None:
-    assert advice(7, []) == {"more": 3}
-    assert advice(500, []) == {}
-    assert advice(100, [("billing", 90), ("other", 10)]) == {"more": 10, "labels": 1}
+    assert advised_example_counts(7, []) == {"more": 3}
+    assert advised_example_counts(500, []) == {}
+    assert advised_example_counts(100, [("billing", 90), ("other", 10)]) == {
+        "more": 10,
+        "labels": 1,
+    }
 
 
 async def test_chinese_questions_are_told_apart_by_their_characters(scene: Scene) -> None:

@@ -8,7 +8,7 @@ from bot.catalogue import CATALOGUE
 from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.domain import LOCAL, Role
 from bot.errors import BadInput, NotFound
-from bot.numerals import readings
+from bot.numerals import possible_numbers
 from bot.parsing import check_options, parse
 from bot.words import LANGUAGES, Words
 from tests.scene import Scene
@@ -20,7 +20,7 @@ DISCORD_CHARACTERS = 8_000
 
 
 def options(line: str) -> dict[str, str]:
-    command, rest = CATALOGUE.command(line)
+    command, rest = CATALOGUE.find_command(line)
     return parse(command, rest, WORDS)
 
 
@@ -96,7 +96,7 @@ DECIMALS = {"0,5": 0.5, "0.5": 0.5, "０．５": 0.5, "0,25": 0.25, "0.125": 0.1
 
 def value_of(path: str, option: Option, written: str) -> float | str:
     """The option as it is read, or the sentence that refuses it."""
-    command, _ = CATALOGUE.command(path)
+    command, _ = CATALOGUE.find_command(path)
     needed = {one.name: "x" for one in command.options if one.required}
     try:
         return float(check_options(command, {**needed, option.name: written}, WORDS)[option.name])
@@ -140,7 +140,7 @@ def test_a_number_with_thousands_is_not_taken_for_a_small_one(written: str) -> N
 
 @pytest.mark.parametrize("written", ["1,00,000", "1,2,3", "10 00", "inf", "nan", "1_0", "12,,5"])
 def test_what_is_no_number_is_refused(written: str) -> None:
-    assert not readings(written)
+    assert not possible_numbers(written)
 
 
 @pytest.mark.parametrize("locale", LANGUAGES)
@@ -272,12 +272,12 @@ def test_a_choice_means_the_same_in_any_case(said: str, meant: str) -> None:
 
 def test_an_unknown_word_of_a_group_is_named() -> None:
     with pytest.raises(NotFound, match="admin nosuch"):
-        CATALOGUE.command("admin nosuch user:1")
+        CATALOGUE.find_command("admin nosuch user:1")
 
 
 def test_an_unknown_word_is_named() -> None:
     with pytest.raises(NotFound, match="bogus"):
-        CATALOGUE.command("bogus now")
+        CATALOGUE.find_command("bogus now")
 
 
 def test_completion_goes_from_words_to_options_to_choices() -> None:
@@ -303,7 +303,7 @@ def test_discord_could_hold_the_whole_group() -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_discord_could_hold_its_words(language: str) -> None:
     words = Words(language)
-    texts = [words(command.key) + command.path for command in COMMANDS]
+    texts = [words(command.summary_key) + command.path for command in COMMANDS]
     texts += [
         words(f"option.{option.name}") + option.name + "".join(option.choices)
         for command in COMMANDS

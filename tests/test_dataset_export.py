@@ -22,13 +22,15 @@ SECRET = "Call 415-555-0132 about the blue door"
 
 async def tell(scene: Scene, words: str) -> Reply:
     scene.advance(1)
-    return await scene.app.ask(scene.event(CommandInvoked(words), key=str(scene.clock.now())))
+    return await scene.app.handle_for_page(
+        scene.event(CommandInvoked(words), key=str(scene.clock.now()))
+    )
 
 
 async def press(scene: Scene, action: str) -> Reply:
     scene.advance(1)
     key = f"{action} {scene.clock.now()}"
-    return await scene.app.ask(scene.event(ButtonClicked(action), key=key))
+    return await scene.app.handle_for_page(scene.event(ButtonClicked(action), key=key))
 
 
 async def teach(scene: Scene, question: str, answer: str) -> None:

@@ -8,8 +8,8 @@ from adapters.room import render_message
 from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ChannelId, Example, ExampleState, MessageId, Role
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
-from bot.examples.shown import examples_on
-from bot.ordering import Ordering
+from bot.examples.example_buttons import examples_in_buttons
+from bot.keyed_order import KeyedOrder
 from bot.replies import Button, Card, Drawn, Listing, ListingRow, Refused, Text
 from tests.scene import Scene
 
@@ -90,7 +90,7 @@ async def test_a_click_after_somebody_else_decided_is_refused_with_their_name(
         await move(scene, PROPOSED, by="ben")
         meanwhile = PROPOSED
 
-    reply = await scene.app.ask(
+    reply = await scene.app.handle_for_page(
         scene.event(ButtonClicked(f"{action}:1.r1.{shown}"), key="late", by="cora")
     )
 
@@ -197,7 +197,7 @@ async def test_a_decision_is_not_refused_when_its_event_runs_again(scene: Scene)
     event = scene.event(ButtonClicked("example.reject:1.r1.proposed"), key="e", by="cora")
     await scene.handle(event)
 
-    await scene.app.dispatch._run(event, Ordering().take(()))
+    await scene.app.dispatch._run(event, KeyedOrder().enqueue(()))
 
     assert "not what the button was for" not in await scene.last()
     assert (await example(scene)).state is REJECTED
@@ -220,7 +220,7 @@ async def test_bulk_leaves_what_was_decided_meanwhile(scene: Scene) -> None:
     await move(scene, REJECTED, by="ben")
 
     chosen = ",".join(f"{number}.r1.proposed" for number in (1, 2, 3))
-    reply = await scene.app.ask(
+    reply = await scene.app.handle_for_page(
         scene.event(FormSubmitted("examples:approved", {"ids": chosen}), key="bulk", by="cora")
     )
 
@@ -251,14 +251,14 @@ def test_examples_are_told_from_all_buttons() -> None:
     card = Card("x", buttons=(Button("a", "example.approve:7.r2.proposed"), Button("b", "save:3")))
     lines = (ListingRow("8", "", buttons=(Button("c", "example.drop:8.r1.approved"),)),)
 
-    assert examples_on(card) == {7: "7.r2.proposed"}
-    assert examples_on(Listing("x", lines)) == {8: "8.r1.approved"}
+    assert examples_in_buttons(card) == {7: "7.r2.proposed"}
+    assert examples_in_buttons(Listing("x", lines)) == {8: "8.r1.approved"}
 
 
 async def test_a_card_that_is_gone_is_let_go(scene: Scene) -> None:
     await proposed(scene)
     await scene.command("review")
-    await scene.app.room.delete((await scene.messages())[-1].number)
+    await scene.app.room.delete_message((await scene.messages())[-1].number)
 
     await move(scene, REJECTED, by="ben")
     await scene.settle()

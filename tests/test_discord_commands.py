@@ -11,7 +11,7 @@ import discord
 import pytest
 from discord import app_commands
 
-from adapters.discord.manifest import commands, fingerprint, invitation, missing
+from adapters.discord.manifest import commands, fingerprint, invitation, missing_permissions
 from bot.catalogue import CATALOGUE
 from bot.words import LANGUAGES, Words
 from tests.discord_scene import Scene
@@ -137,12 +137,12 @@ def test_the_invitation_asks_for_the_least() -> None:
 
     assert link.startswith("https://discord.com/oauth2/authorize?client_id=123&scope=bot+")
     permissions = int(link.rpartition("=")[2])
-    assert missing(permissions) == []
+    assert missing_permissions(permissions) == []
     assert not permissions & (1 << 3 | 1 << 5 | 1 << 13 | 1 << 17)
 
 
 def test_what_is_missing_is_named() -> None:
-    assert missing(1 << 10) == [
+    assert missing_permissions(1 << 10) == [
         "Add Reactions",
         "Send Messages",
         "Embed Links",
@@ -150,7 +150,7 @@ def test_what_is_missing_is_named() -> None:
         "Read Message History",
         "Send Messages in Threads",
     ]
-    assert missing(1 << 3) == []
+    assert missing_permissions(1 << 3) == []
 
 
 def test_a_change_of_words_or_place_is_a_change() -> None:

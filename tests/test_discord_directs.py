@@ -10,12 +10,12 @@ from bot.domain import (
     ChannelId,
     ExampleFilter,
     ExampleId,
+    ExampleSource,
     Grant,
     MessageId,
     NewExample,
     Origin,
     Role,
-    Source,
     UserId,
     WorkspaceId,
 )
@@ -61,7 +61,7 @@ async def chosen(scene: Scene, name: str, *, user: str = ANN) -> str:
 async def turns(scene: Scene, workspace: WorkspaceId, user: str = ANN) -> list[str]:
     assert scene.app is not None
     async with scene.app.store.reading() as records:
-        return [one.question for one in await records.turns.of(workspace, UserId(user))]
+        return [one.question for one in await records.turns.by_asker(workspace, UserId(user))]
 
 
 async def role(scene: Scene, workspace: WorkspaceId, user: str) -> Role | None:
@@ -300,7 +300,7 @@ async def _proposed(
     scene: Scene, workspace: WorkspaceId, *, channel: str = "", message: str = ""
 ) -> ExampleId:
     assert scene.app is not None
-    source = Source(ChannelId(channel), MessageId(message)) if channel else None
+    source = ExampleSource(ChannelId(channel), MessageId(message)) if channel else None
     row = {
         "messages": [
             {"role": "user", "content": f"When, {workspace}?"},

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.discord.inbound import Bot, EventContext, ParsedEvent, read
+from adapters.discord.inbound import Bot, EventContext, PayloadWithContext, read
 from adapters.discord.outbound import holds, modal
 from adapters.studio.write_up import add_writing
 from bot.domain import (
@@ -25,7 +25,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import FormSubmitted
-from bot.examples.texts import parts, with_parts
+from bot.examples.texts import editable_texts, with_parts
 from bot.replies import Field, FieldKind, Form
 from bot.rows import Method
 from tests.discord_scene import TEAM, Scene
@@ -66,7 +66,9 @@ def as_discord_sends_it(form: Json) -> Json:
 def submitted(data: Json) -> FormSubmitted:
     payload = {"id": "1", "type": 5, "token": "t", "data": data, "user": {"id": "102"}}
     around = EventContext(Place(WorkspaceId("discord:10"), ChannelId("20")))
-    told = ParsedEvent("INTERACTION_CREATE", payload, Bot("900", "900"), around, datetime.now(UTC))
+    told = PayloadWithContext(
+        "INTERACTION_CREATE", payload, Bot("900", "900"), around, datetime.now(UTC)
+    )
     what = read(told).what
     assert isinstance(what, FormSubmitted)
     return what
@@ -82,7 +84,9 @@ def row_of(contents: list[str]) -> Row:
 
 
 def form_of(row: Row) -> Form:
-    fields = tuple(Field(name, name, FieldKind.TEXT, text) for name, text in parts(row).items())
+    fields = tuple(
+        Field(name, name, FieldKind.TEXT, text) for name, text in editable_texts(row).items()
+    )
     return Form("example.edit:1:1", "Edit", fields, "Save")
 
 
@@ -141,7 +145,7 @@ async def answer_of(scene: Scene, example: Example) -> str:
     async with scene.app.store.reading() as records:
         found = await records.examples.get(TEAM, example.id)
     assert found.row is not None
-    return parts(found.row)["answer"]
+    return editable_texts(found.row)["answer"]
 
 
 async def offered_link(scene: Scene, example: Example) -> str:

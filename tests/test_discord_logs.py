@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from adapters.discord.inbound import Bot, plain
-from adapters.discord.texts import LONGEST, cut, escape, safe, shorten
+from adapters.discord.inbound import Bot, strip_markup
+from adapters.discord.texts import LONGEST, escape, sanitize, shorten, split_for_inputs
 from adapters.message_splitting import split
 from attune.logs import JsonFormatter
 from tests.discord_scene import Scene
@@ -107,12 +107,12 @@ async def test_an_interrupted_reply_to_a_reaction_is_not_told_twice(in_discord: 
 
 
 READERS: dict[str, Callable[[str], object]] = {
-    "safe": safe,
+    "safe": sanitize,
     "escaped": escape,
     "split": lambda text: list(split(text, LONGEST)),
-    "cut": lambda text: cut(text, 4000),
+    "cut": lambda text: split_for_inputs(text, 4000),
     "shortened": lambda text: shorten(text, 200),
-    "plain": lambda text: plain(text, Bot("900", "900"), {}),
+    "plain": lambda text: strip_markup(text, Bot("900", "900"), {}),
 }
 UNITS = (
     "[",

@@ -400,7 +400,7 @@ async def test_one_can_be_forgotten(in_discord: Scene) -> None:
     await in_discord.settled()
     assert in_discord.app is not None
     async with in_discord.app.store.reading() as records:
-        assert await records.turns.of(TEAM, UserId(ANN)) == []
+        assert await records.turns.by_asker(TEAM, UserId(ANN)) == []
 
 
 async def test_people_are_told_by_name_not_by_id(in_discord: Scene) -> None:

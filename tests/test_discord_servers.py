@@ -55,7 +55,7 @@ async def in_studio(scene: Scene, action: str, by: User = OWNER) -> Reply:
     assert scene.app is not None
     place = Place(LOCAL, ChannelId("general"))
     event = Event(uuid.uuid4().hex, place, by, datetime.now(UTC), ButtonClicked(action))
-    return await scene.app.ask(event)
+    return await scene.app.handle_for_page(event)
 
 
 async def assistant(scene: Scene) -> Assistant:

@@ -100,7 +100,7 @@ async def test_a_direct_message_belongs_to_the_guild_that_is_shared(in_discord: 
     assert await in_discord.hear(in_discord.discord.direct("777")) == [ANSWER]
     assert in_discord.app is not None
     async with in_discord.app.store.reading() as records:
-        turns = await records.turns.of(HERE.workspace, "777")  # type: ignore[arg-type]
+        turns = await records.turns.by_asker(HERE.workspace, "777")  # type: ignore[arg-type]
     assert turns == []
 
 
@@ -213,7 +213,7 @@ async def test_an_answer_that_was_broken_off_is_finished_in_its_message(in_disco
     in_discord.discord.mention(ANN, GENERAL, "tell me")
     await until(lambda: bool(in_discord.discord.own(GENERAL)))
     assert in_discord.app is not None
-    for task in set(in_discord.app.busy):
+    for task in set(in_discord.app.running_tasks):
         task.cancel()
     await in_discord.stop()
     in_discord.host.piece_seconds = 0.0

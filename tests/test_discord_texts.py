@@ -6,10 +6,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.discord.completion import CompletionRequest, choices, choices_query
-from adapters.discord.inbound import Bot, at, is_addressed, plain, said
+from adapters.discord.autocomplete import AutocompleteRequest, choices, choices_query
+from adapters.discord.inbound import Bot, is_addressed, strip_markup, time_of_snowflake, to_message
 from adapters.discord.outbound import answer, modal, nonce, payloads, plain_payloads
-from adapters.discord.texts import LONGEST, escape, safe, shorten
+from adapters.discord.texts import LONGEST, escape, sanitize, shorten
 from adapters.message_splitting import close_code_block, fitting_length, length
 from bot.commands import OptionKind
 from bot.domain import ChannelId, MessageId, Place, WorkspaceId
@@ -114,7 +114,7 @@ def test_what_the_bot_says_has_no_markup(said_: str, shown: str) -> None:
 
 
 def test_a_models_markdown_is_left_to_it() -> None:
-    assert safe("**bold** `code`") == "**bold** `code`"
+    assert sanitize("**bold** `code`") == "**bold** `code`"
     assert answer("**bold**").content == "**bold**"
 
 
@@ -153,15 +153,17 @@ def test_a_nonce_is_short_and_of_its_key() -> None:
     ],
 )
 def test_what_people_write_is_read_without_markup(text: str, read: str) -> None:
-    assert plain(text, BOT, {"102": "ann"}) == read
+    assert strip_markup(text, BOT, {"102": "ann"}) == read
 
 
 def test_in_a_command_a_person_is_their_id() -> None:
-    assert plain("roles user:<@102>", BOT, {"102": "ann"}, is_command=True) == "roles user:102"
+    assert (
+        strip_markup("roles user:<@102>", BOT, {"102": "ann"}, is_command=True) == "roles user:102"
+    )
 
 
 def test_a_message_of_which_much_is_missing_can_be_read() -> None:
-    message = said({"id": "175928847299117063"}, PLACE, BOT)
+    message = to_message({"id": "175928847299117063"}, PLACE, BOT)
 
     assert (message.text, message.is_own) == ("", False)
     assert message.at.year == 2016
@@ -169,13 +171,13 @@ def test_a_message_of_which_much_is_missing_can_be_read() -> None:
 
 
 def test_a_frame_is_read_where_there_are_no_words() -> None:
-    message = said({"id": "1", "embeds": [{"title": "A", "description": "b"}]}, PLACE, BOT)
+    message = to_message({"id": "1", "embeds": [{"title": "A", "description": "b"}]}, PLACE, BOT)
 
     assert message.text == "A\nb"
 
 
 def test_an_id_that_is_none_has_no_time() -> None:
-    assert at("nonsense").year == 1970
+    assert time_of_snowflake("nonsense").year == 1970
 
 
 @pytest.mark.parametrize(
@@ -196,11 +198,11 @@ def test_who_is_called(data: dict[str, object], is_called: bool) -> None:
 def test_at_most_25_choices_of_100_characters_are_offered() -> None:
     listing = Listing("Jobs", tuple(ListingRow(str(n), "x" * 200) for n in range(40)))
 
-    found = choices(CompletionRequest(OptionKind.JOB, ""), listing)
+    found = choices(AutocompleteRequest(OptionKind.JOB, ""), listing)
 
     assert len(found) == 25
     assert all(len(one["name"]) <= 100 for one in found)
-    assert choices_query(CompletionRequest(OptionKind.EXAMPLE, "neon")) == CommandInvoked(
+    assert choices_query(AutocompleteRequest(OptionKind.EXAMPLE, "neon")) == CommandInvoked(
         "examples", {"limit": "25", "search": "neon"}
     )
-    assert choices_query(CompletionRequest(OptionKind.TEXT, "x")) is None
+    assert choices_query(AutocompleteRequest(OptionKind.TEXT, "x")) is None

@@ -139,7 +139,7 @@ async def test_after_a_crash_it_goes_on_in_the_thread_that_stands(in_discord: Sc
     root = discord.mention(ANN, GENERAL, "hello")
     await until(lambda: root in discord.channels and bool(discord.own(root)))
     assert in_discord.app is not None
-    for task in set(in_discord.app.busy):
+    for task in set(in_discord.app.running_tasks):
         task.cancel()
     await in_discord.stop()
     in_discord.host.piece_seconds = 0.0

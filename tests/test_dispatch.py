@@ -31,7 +31,7 @@ from bot.events import (
     What,
     to_json,
 )
-from bot.ordering import Ordering
+from bot.keyed_order import KeyedOrder
 from bot.replies import Listing, Stream
 from bot.words import Words
 from tests.fakes.connected import CHAT, until
@@ -411,7 +411,7 @@ async def test_an_answer_that_was_whole_is_not_written_anew(scene: Scene) -> Non
     question = scene.event(scene.spoken("hi", number=1), key=turn.event_key)
 
     scene.host.pieces = ("Something else",)
-    await scene.app.dispatch._run(question, Ordering().take(()))
+    await scene.app.dispatch._run(question, KeyedOrder().enqueue(()))
 
     assert await scene.texts() == ["Hello from the model"]
 
@@ -447,7 +447,7 @@ async def test_going_back_twice_takes_two_wishes(scene: Scene) -> None:
     event = scene.event(CommandInvoked("rollback"), key="e1")
     await scene.handle(event)
 
-    await scene.app.dispatch._run(event, Ordering().take(()))
+    await scene.app.dispatch._run(event, KeyedOrder().enqueue(()))
 
     await scene.say("@attune hi")
     assert scene.host.last(CHAT).body["model"] == "base"
@@ -580,9 +580,9 @@ async def test_a_cancelled_event_leaves_no_open_transaction(scene: Scene) -> Non
     await scene.ask_only("@attune hi")
     await until(lambda: scene.host.count(CHAT) == 1)
 
-    for task in set(scene.app.busy):
+    for task in set(scene.app.running_tasks):
         task.cancel()
-    await asyncio.wait(set(scene.app.busy))
+    await asyncio.wait(set(scene.app.running_tasks))
 
     async with asyncio.timeout(1):
         await scene.command("status")

@@ -31,7 +31,7 @@ def _chart(*series: Series) -> Chart:
 
 
 def _say(key: str, /, **details: object) -> str:
-    return FakeApp().say(key, "en", **details)
+    return FakeApp().translate(key, "en", **details)
 
 
 def test_a_text_shows_its_buttons_below() -> None:

@@ -247,7 +247,7 @@ def install_model(folder: EngineFolder, name: str, python: Path) -> None:
 async def test_what_does_not_start_leaves_the_sandbox_alone(tmp_path: Path) -> None:
     async with embedded_tuner(tmp_path) as tuner, asyncio.TaskGroup() as group:
         address = await tuner.address()
-        keeping = group.create_task(tuner.keep())
+        keeping = group.create_task(tuner.supervise())
         # A folder without weights that can be read, so that the tuner ends at once.
         install_model(EngineFolder(tmp_path), "Tiny", Path(sys.executable))
         assert tuner.has_changed
@@ -273,7 +273,7 @@ async def test_a_training_and_answers_outlive_the_change_of_tuners(
     tiny = request.getfixturevalue("tiny_base") if engine == "local" else None
     async with embedded_tuner(tmp_path) as tuner, asyncio.TaskGroup() as group:
         address = await tuner.address()
-        keeping = group.create_task(tuner.keep())
+        keeping = group.create_task(tuner.supervise())
         client = AsyncOpenAI(base_url=f"{address.url}/v1", api_key=address.key)
         file = await client.files.create(file=("rows.jsonl", lines(rows)), purpose="fine-tune")
 
@@ -332,7 +332,7 @@ def test_a_host_without_a_model_is_no_host(tmp_path: Path) -> None:
     assert "local" not in hosts.usable(workspace)
     with pytest.raises(NotFound):
         hosts.paid(HostName("local"), workspace)
-    hosts.offer(["Tiny"])
+    hosts.set_installed_models(["Tiny"])
     assert hosts.paid(HostName("local"), workspace).bases == ("Tiny",)
 
 
@@ -344,7 +344,7 @@ class FakeEngine:
         self.failed: EngineError | None = None
         self.installed: list[InstalledModel] = []
 
-    async def plan(self) -> InstallPlan:
+    async def plan_install(self) -> InstallPlan:
         return InstallPlan("Tiny", "MIT", "model 1.0", 500 * 1024**2, 2 * 1024**3, has_gpu=False)
 
     def models(self) -> Sequence[InstalledModel]:
@@ -365,7 +365,7 @@ class FakeEngine:
     def progress(self) -> InstallProgress | None:
         return self.running
 
-    def failure(self) -> EngineError | None:
+    def last_failure(self) -> EngineError | None:
         return self.failed
 
     def start(self) -> None:

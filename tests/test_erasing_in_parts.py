@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Row, Select
 
-from bot.domain import LOCAL, MessageId, Place, Role, Source
+from bot.domain import LOCAL, ExampleSource, MessageId, Place, Role
 from bot.events import ButtonClicked, CommandInvoked, MessagesDeleted, PlaceDeleted, What
 from bot.personal_data import _PART
 from bot.replies import Card, Document, Reply
@@ -32,7 +32,7 @@ async def furnished(scene: Scene) -> None:
         assert assistant is not None
         for message in MESSAGES:
             new = an_example(assistant.id, f"question {message}")
-            new = replace(new, messages=(Source(GENERAL, message),))
+            new = replace(new, messages=(ExampleSource(GENERAL, message),))
             await records.examples.add(LOCAL, new, at=NOW)
             turn = replace(a_turn(assistant.id, f"turn {message}"), place=Place(LOCAL, GENERAL))
             turn = replace(turn, question_message=message, reply_message=message, reply="PARROT")
@@ -41,7 +41,7 @@ async def furnished(scene: Scene) -> None:
 
 async def left(scene: Scene) -> int:
     async with scene.database.reading() as records:
-        found = await records.turns.of(LOCAL, ANN)
+        found = await records.turns.by_asker(LOCAL, ANN)
     examples = await scene.examples()
     return sum(bool(one.question or one.reply) for one in found) + sum(
         one.row is not None for one in examples
@@ -98,7 +98,7 @@ async def test_nothing_of_one_persons_is_read_in_one_go(
     monkeypatch.setattr(Connection, "rows", counted)
 
     async def ask(what: What) -> Reply:
-        return await scene.app.ask(scene.event(what, key=str(what), by=ANN))
+        return await scene.app.handle_for_page(scene.event(what, key=str(what), by=ANN))
 
     await scene.grant(ANN, Role.CURATOR)
     await ask(ButtonClicked(f"example.drop:{shown.id}.r1.{shown.state}"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.evaluation.measures import chrf, facts, json_shape, refusal_in, scores
+from bot.evaluation.measures import chrf, extract_facts, json_shape, refusal_in, scores
 
 TAUGHT = "We ship to Norway within 3 days, see https://shop.example/track or ask Maria."
 
@@ -27,9 +27,9 @@ def test_chrf_is_as_sacrebleu_2_6_reckons_it(
 
 
 def test_facts_are_links_numbers_and_names_inside_a_sentence() -> None:
-    assert facts(TAUGHT) == {"Norway", "3", "https://shop.example/track", "Maria"}
-    assert facts("Prices from 1,200.50 to 1.500 EUR") == {"1200.50", "1500", "EUR"}
-    assert facts("Come in!") == frozenset()
+    assert extract_facts(TAUGHT) == {"Norway", "3", "https://shop.example/track", "Maria"}
+    assert extract_facts("Prices from 1,200.50 to 1.500 EUR") == {"1200.50", "1500", "EUR"}
+    assert extract_facts("Come in!") == frozenset()
 
 
 @pytest.mark.parametrize(

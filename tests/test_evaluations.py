@@ -390,7 +390,7 @@ async def test_a_question_that_a_model_has_learned_is_left_out(scene: Scene) -> 
     async with scene.database.reading() as records:
         questions = await records.evaluations.questions(LOCAL, evaluation.id)
         jobs = await records.jobs.page(LOCAL)
-        taught = await records.snapshots.taught(
+        taught = await records.snapshots.training_examples_among(
             LOCAL, jobs[-1].snapshot, [one.example for one in questions]
         )
     assert len(evaluation.contenders) == 4
@@ -490,7 +490,7 @@ async def test_the_tokens_of_the_day_hold_for_evaluations_too(scene: Scene) -> N
     await scene.click("Evaluate")
 
     await scene.app.runners.evaluations.poll()
-    await scene.app.deliver()
+    await scene.app.deliver_notices()
 
     assert times_asked(scene.host).total() == 0
     assert "tokens for you are used up" in "".join(await scene.texts())

@@ -170,6 +170,6 @@ async def test_a_foreign_workspace_takes_nothing(scene: Scene, model: str, desk:
     foreign = WorkspaceId("slack:T2")
     action = ButtonClicked(card.buttons[0].action)
 
-    told = await scene.app.ask(scene.event(action, key="f", workspace=foreign))
+    told = await scene.app.handle_for_page(scene.event(action, key="f", workspace=foreign))
 
     assert isinstance(told, Refused)

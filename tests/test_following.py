@@ -219,10 +219,10 @@ async def test_a_channel_or_thread_that_is_deleted_takes_everything_along(
     scene: Scene, thread: str | None
 ) -> None:
     mina = scene.event(MessageEdited(MessageId("1"), ""), key="", by="mina").user
-    root = await scene.app.room.say(GENERAL, mina, "when do you open?")
+    root = await scene.app.room.post_as_person(GENERAL, mina, "when do you open?")
     for who, text in (("mina", "on sundays?"), ("ada", "at ten")):
         user = scene.event(MessageEdited(MessageId("1"), ""), key="", by=who).user
-        await scene.app.room.say(GENERAL, user, text, thread=root.number)
+        await scene.app.room.post_as_person(GENERAL, user, text, thread=root.number)
     await scene.react(3, "🎓", by="omar")
     elsewhere = scene.event(PlaceDeleted(), key="elsewhere", channel="other")
     await scene.handle(elsewhere)

@@ -217,7 +217,7 @@ TUNED_SECONDS = 60
 
 async def ask(built: App, what: What, *, by: User, key: str) -> Reply:
     event = Event(key, Place(LOCAL, GENERAL), by, built.clock.now(), what)
-    return await built.ask(event)
+    return await built.handle_for_page(event)
 
 
 async def until_forgotten(built: App) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bot.imports.mail_text import said_in
+from bot.imports.mail_text import strip_quotes_and_signature
 from tests.test_imports import imported, planned, refused, said
 
 U, A = "user", "assistant"
@@ -308,7 +308,7 @@ def test_a_ticket_is_what_people_said_however_a_help_desk_exports_it(
     ],
 )
 def test_what_looks_like_a_signature_and_is_none_stays(text: str) -> None:
-    assert said_in(text) == text
+    assert strip_quotes_and_signature(text) == text
 
 
 def test_a_help_desk_becomes_conversations_by_ticket() -> None:

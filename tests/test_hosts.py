@@ -92,7 +92,7 @@ def test_a_host_nobody_configured_is_not_found(hosts: Hosts) -> None:
 @pytest.mark.parametrize("platform", ["slack", "discord", "local"])
 def test_without_a_default_everybody_starts_in_the_sandbox(hosts: Hosts, platform: str) -> None:
     workspace = Workspace(WorkspaceId(f"{platform}:1"), "", Sources.OUTSIDE)
-    assert hosts.first_for(workspace) == "sandbox"
+    assert hosts.default_host_for(workspace) == "sandbox"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ async def test_with_a_default_only_the_local_room_stays_in_the_sandbox(
     hosts = ConfiguredHosts([SANDBOX, default], keys={})
 
     workspace = Workspace(WorkspaceId(f"{platform}:1"), "", Sources.OUTSIDE)
-    assert hosts.first_for(workspace) == first
+    assert hosts.default_host_for(workspace) == first
     await hosts.close()
 
 

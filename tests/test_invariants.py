@@ -302,9 +302,9 @@ async def test_whoever_is_cancelled_leaves_no_open_transaction(scene: Scene, pau
     await scene.ask_only("@attune hi")
     await asyncio.sleep(pause)
 
-    for task in set(scene.app.busy):
+    for task in set(scene.app.running_tasks):
         task.cancel()
-    await asyncio.gather(*scene.app.busy, return_exceptions=True)
+    await asyncio.gather(*scene.app.running_tasks, return_exceptions=True)
 
     async with asyncio.timeout(2), scene.store.writing() as records:
         await records.inbox.forget_before(scene.clock.now())

@@ -23,7 +23,7 @@ from tests.scene import Scene
 
 
 async def ask(scene: Scene, action: str, key: str, *, by: str = "you") -> Reply:
-    return await scene.app.ask(scene.event(ButtonClicked(action), key=key, by=by))
+    return await scene.app.handle_for_page(scene.event(ButtonClicked(action), key=key, by=by))
 
 
 async def answering(scene: Scene) -> str:
@@ -95,7 +95,7 @@ async def test_settings_that_another_admin_changed_are_not_overwritten(scene: Sc
         await records.workspaces.set_sources(LOCAL, Sources.OUTSIDE, allowed=workspace.allowed)
 
     late = FormSubmitted(form.id, {"sources": "messages", "allowed": ""})
-    reply = await scene.app.ask(scene.event(late, key="late"))
+    reply = await scene.app.handle_for_page(scene.event(late, key="late"))
 
     assert isinstance(reply, Refused)
     async with scene.database.reading() as records:
@@ -115,7 +115,7 @@ async def test_a_form_that_is_refused_is_open_again_as_it_was_filled_in(scene: S
     await scene.do("/submit")
 
     assert scene._talk.form is not None
-    assert "at noon" in scene._talk.form.draw(scene._talk.say)
+    assert "at noon" in scene._talk.form.draw(scene._talk.translate)
 
 
 TEXTS = [
@@ -193,7 +193,9 @@ async def test_a_form_sent_as_it_was_opened_changes_nothing(
     as_browsers = {n: t.replace("\r\n", "\n").replace("\r", "\n") for n, t in as_shown.items()}
     stripped = {name: text.strip() for name, text in as_browsers.items()}
     for number, values in enumerate((as_shown, as_browsers, stripped)):
-        await scene.app.ask(scene.event(FormSubmitted(opened.id, values), key=f"s{number}"))
+        await scene.app.handle_for_page(
+            scene.event(FormSubmitted(opened.id, values), key=f"s{number}")
+        )
 
     (after,) = await scene.examples()
     assert (after.row, after.revision) == (row, 1)

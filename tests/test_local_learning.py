@@ -184,7 +184,7 @@ def test_a_large_model_and_a_cpu_work_a_batch_off_in_parts(
 
     found = plan_memory(batch, parameters=parameters, processes=processes, is_on_cpu=where == "cpu")
 
-    assert (found.rows, found.times, found.recomputes) == plan
+    assert (found.rows, found.accumulation_steps, found.recomputes) == plan
 
 
 @pytest.mark.torch

@@ -259,7 +259,7 @@ THOUGHT = "<think>\nThree and four.\n</think>\n\nSeven.<|im_end|>"
 def test_what_is_thought_before_an_answer_is_learned_where_it_is_taught_alone(
     own_tokenizer: PreTrainedTokenizerBase, answer: dict[str, str], learned: str
 ) -> None:
-    from tuner.local.rendering import Renderer, plain
+    from tuner.local.rendering import Renderer, to_template_messages
 
     of_family(own_tokenizer, "qwen3", ["<|im_end|>", "<|im_start|>"])
     asked = {"role": "user", "content": "3 + 4?"}
@@ -276,7 +276,9 @@ def test_what_is_thought_before_an_answer_is_learned_where_it_is_taught_alone(
     is_asked_alike = example.tokens[: len(prompt)] == prompt
     assert is_asked_alike is ("<think>" not in learned)
     assert "<think>\n\n</think>" in own_tokenizer.decode(prompt)
-    again = Renderer(own_tokenizer, longest=1000).prompt(plain([asked, told, asked]), ())
+    again = Renderer(own_tokenizer, longest=1000).prompt(
+        to_template_messages([asked, told, asked]), ()
+    )
     assert "Three" not in own_tokenizer.decode(again)
 
 

@@ -290,8 +290,8 @@ def test_a_model_trained_whole_is_served_in_the_type_of_its_base(
 ) -> None:
     import torch
 
-    from tuner.local.load_model import load_for_serving
     from tuner.local.loading import load_model
+    from tuner.local.serving_model import load_for_serving
 
     base, whole = tmp_path / "base", tmp_path / "whole"
     for place, dtype in ((base, torch.bfloat16), (whole, torch.float32)):
@@ -300,8 +300,8 @@ def test_a_model_trained_whole_is_served_in_the_type_of_its_base(
 
     monkeypatch.setattr("tuner.local.loading.has_bf16", lambda: True)
 
-    assert load_for_serving(whole, base).batch.like.dtype == torch.bfloat16
-    assert load_for_serving(whole, whole).batch.like.dtype == torch.float32
+    assert load_for_serving(whole, base).batch.reference_tensor.dtype == torch.bfloat16
+    assert load_for_serving(whole, whole).batch.reference_tensor.dtype == torch.float32
 
 
 @pytest.mark.usefixtures("tuner")
@@ -310,7 +310,7 @@ def test_an_adapter_that_could_not_be_served_whole_is_refused(tiny_base: Path) -
 
     from tuner.errors import ModelLoadFailed
     from tuner.local.adapters import Adapter
-    from tuner.local.load_model import load_for_serving
+    from tuner.local.serving_model import load_for_serving
 
     batch = load_for_serving(tiny_base, tiny_base).batch
     pair = (torch.zeros(128, 2), torch.zeros(2, 128))
@@ -343,8 +343,8 @@ def test_a_long_prompt_that_finds_no_room_at_its_end_is_refused(
     """It has been read to its end, and the answers under way leave it no place."""
     from tuner.engine import Sampling
     from tuner.local import batch as batches
-    from tuner.local.load_model import load_for_serving
     from tuner.local.replies import Reply
+    from tuner.local.serving_model import load_for_serving
 
     monkeypatch.setattr(batches, "CHUNK", 8)
     loaded = load_for_serving(tiny_base, tiny_base)
@@ -387,8 +387,8 @@ def test_a_memory_too_small_ends_the_newest_answer_alone(
     """Calls read the first prompt, say a token, read the second prompt, then say tokens of both."""
     from tuner.engine import Delta, Sampling
     from tuner.local.engine import Local, Told
-    from tuner.local.load_model import load_for_serving
     from tuner.local.replies import Reply
+    from tuner.local.serving_model import load_for_serving
 
     loaded, heard = load_for_serving(tiny_base, tiny_base), list[Told]()
     batch, engine = loaded.batch, Local({}, longest_queue=8)

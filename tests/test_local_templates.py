@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tuner.calls import calls_in
+from tuner.tool_calls import calls_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -139,7 +139,7 @@ def test_a_demanded_call_begins_as_the_family_begins_it(
 
     tokenizer.chat_template = template.read_text("utf-8")
     try:
-        opener, arguments = Renderer(tokenizer, longest=1000).demanded_call()
+        opener, arguments = Renderer(tokenizer, longest=1000).call_opening()
     except TemplateError:
         assert template.stem not in ("qwen2_5", "qwen3", "llama3_1", "llama3_2")
         return

@@ -13,7 +13,7 @@ import pytest
 from jinja2 import Template
 from openai.types.fine_tuning import FineTuningJob
 
-from bot.ports.model_export import ModelForm
+from bot.ports.model_export import ModelFormat
 from tests.tuner_scene import Tuner
 from tuner.errors import CannotStart
 from tuner.export import FORMS, find, write
@@ -54,8 +54,8 @@ def test_a_sandbox_model_goes_as_its_file_and_a_card(
     assert again.returncode != 0
     assert "is there already" in again.stderr
     with pytest.raises(CannotStart, match="only as sandbox"):
-        write(find(sandbox.data, model, base=None), out / "other", form=ModelForm.MERGED)
-    assert list(FORMS) == list(ModelForm), "one name for a form, everywhere"
+        write(find(sandbox.data, model, base=None), out / "other", form=ModelFormat.MERGED)
+    assert list(FORMS) == list(ModelFormat), "one name for a form, everywhere"
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ExampleState, NewExample, Origin, Row, UserId
 from bot.events import ButtonClicked, CommandInvoked
-from bot.parsing import in_button, parse
+from bot.parsing import button_action, parse
 from bot.replies import LONGEST_ACTION, Listing, Reply
 from bot.rows import Method
 from bot.words import Words
@@ -48,7 +48,7 @@ async def many(scene: Scene) -> Scene:
 
 
 async def ask(scene: Scene, what: ButtonClicked | CommandInvoked, key: str) -> Listing:
-    reply: Reply = await scene.app.ask(scene.event(what, key=key))
+    reply: Reply = await scene.app.handle_for_page(scene.event(what, key=key))
     assert isinstance(reply, Listing), reply
     return reply
 
@@ -102,11 +102,11 @@ def test_options_in_a_button_mean_what_they_meant(
 ) -> None:
     options = {"search": search, "tag": tag, "origin": str(origin), "method": str(method)}
 
-    action = in_button("examples.more:", options)
+    action = button_action("examples.more:", options)
 
     if action is not None:
         assert len(action) <= LONGEST_ACTION
-        command, _ = CATALOGUE.command("examples")
+        command, _ = CATALOGUE.find_command("examples")
         read = parse(command, action.partition(":")[2], Words("en"))
         assert {name: value.strip() for name, value in read.items()} == {
             name: value.strip() for name, value in options.items() if value

@@ -41,7 +41,7 @@ async def let(scene: Scene, what: What, key: str) -> None:
 async def on_page(scene: Scene, what: What, key: str, *, channel: str) -> Reply:
     """As the studio asks, where a channel is typed."""
     place = {"workspace": SLACK, "channel": ChannelId(channel)}
-    return await scene.app.ask(scene.event(what, key=key, by=OPERATOR, **place))
+    return await scene.app.handle_for_page(scene.event(what, key=key, by=OPERATOR, **place))
 
 
 async def granted(scene: Scene) -> dict[str, Role]:
@@ -129,7 +129,7 @@ async def test_in_the_local_room_a_channel_is_where_something_was_said(scene: Sc
         )
         for name in ("general", "nowhere")
     ]
-    replies = [await scene.app.ask(event) for event in asked]
+    replies = [await scene.app.handle_for_page(event) for event in asked]
 
     async with scene.database.reading() as records:
         found = [one.channel for one in await records.assistants.bindings(LOCAL)]

@@ -330,7 +330,7 @@ async def _until_over(scene: Scene) -> None:
         scene.advance(wait or 1.0)
     scene.advance(600)
     await scene.app.runners.jobs.poll_host(HERE)
-    await scene.app.deliver()
+    await scene.app.deliver_notices()
 
 
 async def _wrong(scene: Scene, wanted: str) -> object:

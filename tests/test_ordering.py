@@ -113,7 +113,7 @@ async def test_an_edit_that_comes_while_a_mark_is_worked_on_is_followed(
     monkeypatch.setattr(scene.app.room, "fetch", fetch_first)
     mark = await send(scene, ReactionChanged(ANSWER, "🎓"), "mark")
     await held.is_asked.wait()
-    await scene.app.room.correct(2, "at ten")
+    await scene.app.room.edit_as_person(2, "at ten")
     edit = await send(scene, MessageEdited(ANSWER, "at ten"), "edit")
     held.may_go.set()
     await asyncio.wait({mark, edit})
@@ -127,7 +127,7 @@ async def test_a_deletion_after_an_edit_has_the_last_word(
     await scene.say("when do you open?", by="mina")
     await scene.do("/reply 1 at nine", by="ada")
     await scene.react(2, "🎓")
-    await scene.app.room.correct(2, "at ten")
+    await scene.app.room.edit_as_person(2, "at ten")
     held = HeldFetch(scene, monkeypatch)
 
     edit = await send(scene, MessageEdited(ANSWER, "at ten"), "edit")
@@ -225,7 +225,7 @@ async def test_a_queue_is_forgotten_once_it_is_empty(scene: Scene) -> None:
     await scene.say("@attune hi")
     await scene.react(2, "👍")
 
-    await until(lambda: not scene.app.busy)
+    await until(lambda: not scene.app.running_tasks)
 
     assert scene.app.dispatch._order._last == {}
 

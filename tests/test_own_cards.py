@@ -20,11 +20,13 @@ from tests.slack_scene import in_slack as in_slack
 
 async def reply_to(scene: Scene, words: str, *, by: str = "mina") -> Reply:
     key = f"{words} {by} {len(await scene.messages())} {scene.clock.now()}"
-    return await scene.app.ask(scene.event(CommandInvoked(words), key=key, by=by))
+    return await scene.app.handle_for_page(scene.event(CommandInvoked(words), key=key, by=by))
 
 
 async def click(scene: Scene, button: Button, *, by: str = "mina", key: str = "late") -> Reply:
-    return await scene.app.ask(scene.event(ButtonClicked(button.action), key=key, by=by))
+    return await scene.app.handle_for_page(
+        scene.event(ButtonClicked(button.action), key=key, by=by)
+    )
 
 
 def buttons_of(reply: Reply) -> tuple[Button, ...]:
@@ -123,7 +125,7 @@ async def test_a_forgetting_that_was_killed_goes_on_whatever_came_meanwhile(
     await scene.settle()
 
     async with scene.database.reading() as records:
-        found = await records.turns.of(LOCAL, UserId("mina"))
+        found = await records.turns.by_asker(LOCAL, UserId("mina"))
         begun = await records.audit.page(LOCAL, what="person.forgotten")
     assert found == []
     assert begun

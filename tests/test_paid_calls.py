@@ -68,7 +68,7 @@ async def compare(scene: Scene) -> None:
 async def compare_on_page(scene: Scene) -> None:
     """A page that is left as soon as the first words stand there."""
     form = FormSubmitted("compare", {"question": "hello", "who": "base"})
-    shown = await scene.app.ask(scene.event(form, key="page"))
+    shown = await scene.app.handle_for_page(scene.event(form, key="page"))
     assert isinstance(shown, Comparison)
     pieces = shown.answers[0].pieces
     await anext(pieces)
@@ -77,7 +77,7 @@ async def compare_on_page(scene: Scene) -> None:
 
 async def judge(scene: Scene) -> None:
     await scene.handle(scene.event(ButtonClicked("judge.estimate:1"), key="judge"))
-    await scene.app.deliver()
+    await scene.app.deliver_notices()
     await scene.click("Judge")
     await scene.app.runners.judges.poll()
 
@@ -176,9 +176,9 @@ async def break_off(scene: Scene, path: PaidPath, way: str) -> None:
     if way == "stopped" and path.stop is not None:
         await path.stop(scene)
     else:
-        for task in scene.app.busy:
+        for task in scene.app.running_tasks:
             task.cancel()
-        if not scene.app.busy:
+        if not scene.app.running_tasks:
             doing.cancel()
     await asyncio.wait([doing])
 
@@ -194,6 +194,6 @@ async def test_an_answer_that_was_given_is_not_paid_for_again(
     assert scene.host.count(CHAT) == 2
 
     await scene.restart()
-    await asyncio.wait(set(scene.app.busy))
+    await asyncio.wait(set(scene.app.running_tasks))
 
     assert scene.host.count(CHAT) == 2

@@ -15,6 +15,7 @@ from bot.domain import (
     ChannelId,
     ChannelKind,
     Consent,
+    ExampleSource,
     ExampleState,
     Exclusion,
     MessageId,
@@ -22,7 +23,6 @@ from bot.domain import (
     Origin,
     Place,
     Role,
-    Source,
     Sources,
     User,
     UserId,
@@ -74,7 +74,7 @@ async def add(
     assistant = await records.assistants.default(SLACK)
     assert assistant is not None
     text = named(channel, exclusions, origin)
-    source = Source(channel, MessageId(text)) if channel else None
+    source = ExampleSource(channel, MessageId(text)) if channel else None
     new = NewExample(
         assistant.id, Method.SUPERVISED, state, a_row(text), origin, (ANN,), source, (), exclusions
     )

@@ -16,10 +16,10 @@ from bot.domain import (
     LOCAL,
     Assistant,
     ChannelId,
+    ExampleSource,
     ExampleState,
     MessageId,
     Place,
-    Source,
     Sources,
     TurnState,
     UserId,
@@ -83,7 +83,7 @@ async def approved(scene: Scene, count: int) -> str:
 
 async def bulk(scene: Scene, what: str, **values: str) -> None:
     form = FormSubmitted(f"examples:{what}", values)
-    await scene.app.ask(scene.event(form, key=f"bulk {what} {values}"))
+    await scene.app.handle_for_page(scene.event(form, key=f"bulk {what} {values}"))
 
 
 async def settled(scene: Scene, count: int, *, first: int) -> None:
@@ -203,7 +203,7 @@ async def fill(scene: Scene) -> None:
             place = Place(LOCAL, GONE)
             turn = replace(a_turn(own.id, number), place=place, asker=MINA, at=at)
             await records.turns.add(LOCAL, replace(turn, state=TurnState.DONE))
-            source = Source(GONE, MessageId(number), None, None)
+            source = ExampleSource(GONE, MessageId(number), None, None)
             example = replace(an_example(own.id, number), authors=(MINA,), source=source)
             await records.examples.add(LOCAL, example, at=at)
             await records.audit.add(LOCAL, MINA, "example.added", at=at)

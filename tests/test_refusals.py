@@ -70,7 +70,9 @@ async def test_a_shortcut_opens_the_form_at_once(refused: Scene, shortcut: str) 
     said = await refused.app.room.fetch(Place(LOCAL, GENERAL), ANSWER)
     assert said is not None
 
-    reply = await refused.app.ask(refused.event(ShortcutUsed(shortcut, said), key="mark"))
+    reply = await refused.app.handle_for_page(
+        refused.event(ShortcutUsed(shortcut, said), key="mark")
+    )
 
     assert isinstance(reply, Form)
     assert reply.title == "What should I have said?"
@@ -78,7 +80,9 @@ async def test_a_shortcut_opens_the_form_at_once(refused: Scene, shortcut: str) 
 
 
 async def test_a_click_on_thumbs_down_opens_the_form_at_once(refused: Scene) -> None:
-    reply = await refused.app.ask(refused.event(ButtonClicked("feedback.bad", ANSWER), key="bad"))
+    reply = await refused.app.handle_for_page(
+        refused.event(ButtonClicked("feedback.bad", ANSWER), key="bad")
+    )
 
     assert isinstance(reply, Form)
     assert reply.title == "What should I have said?"
@@ -134,7 +138,7 @@ async def test_below_messages_a_refusal_keeps_no_pointer(scene: Scene) -> None:
 async def test_a_comparison_tells_which_answers_are_refusals(scene: Scene) -> None:
     scene.host.is_filtered = True
     what = FormSubmitted("compare", {"question": "hi", "who": "base"})
-    reply = await scene.app.ask(scene.event(what, key="compare"))
+    reply = await scene.app.handle_for_page(scene.event(what, key="compare"))
     assert isinstance(reply, Comparison)
     (answer,) = reply.answers
 
@@ -146,10 +150,10 @@ async def test_a_comparison_tells_which_answers_are_refusals(scene: Scene) -> No
 
 
 async def test_a_picked_refusal_asks_for_the_answer(scene: Scene) -> None:
-    await scene.app.ask(scene.event(CommandInvoked("help"), key="help"))
+    await scene.app.handle_for_page(scene.event(CommandInvoked("help"), key="help"))
     what = FormSubmitted("prefer", {"question": "how do I ship?", "is_refusal": "yes"})
 
-    reply = await scene.app.ask(scene.event(what, key="pick"))
+    reply = await scene.app.handle_for_page(scene.event(what, key="pick"))
 
     assert isinstance(reply, Form)
     assert (reply.id, reply.fields[0].value) == ("teach", "how do I ship?")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.openai.results import measures, plain
+from adapters.openai.results import measures, unwrap_base64
 from bot.domain import StepMetrics
 from tests.fakes.faults import Fault, answers
 from tests.scene import Scene
@@ -40,16 +40,16 @@ def test_empty_cells_are_left_out() -> None:
 
 @pytest.mark.parametrize("wrap", [b64encode, encodebytes])
 def test_base64_is_unwrapped(wrap: Callable[[bytes], bytes]) -> None:
-    assert plain(wrap(TABLE)) == TABLE
+    assert unwrap_base64(wrap(TABLE)) == TABLE
 
 
 def test_a_table_is_not_taken_for_base64() -> None:
-    assert plain(TABLE) == TABLE
+    assert unwrap_base64(TABLE) == TABLE
 
 
 @pytest.mark.parametrize("odd", [b"", b"hello", b"\xff\xfe\x00", b"c3RlcA=", b"<html></html>"])
 def test_what_is_no_table_stays_as_it_is_and_measures_nothing(odd: bytes) -> None:
-    assert plain(odd) == odd
+    assert unwrap_base64(odd) == odd
     assert measures(odd) == ()
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from attune.settings import Settings
-from bot.domain import ExampleState, MessageId, Phase, Source, TurnState, Vote
+from bot.domain import ExampleSource, ExampleState, MessageId, Phase, TurnState, Vote
 from bot.ports.store import Records
 from bot.retention import RetentionPeriods, remove_old
 from bot.rows import Method
@@ -58,7 +58,7 @@ async def fill(records: Records) -> None:
     await records.outbox.put("undelivered", PLACE, "kind", at=OLD)
     asked = replace(a_turn(assistant, "proposed"), state=TurnState.DONE, at=OLD)
     await records.turns.add(HOME, replace(asked, reply_message=MessageId("taken")))
-    source = Source(GENERAL, MessageId("taken"), None, None)
+    source = ExampleSource(GENERAL, MessageId("taken"), None, None)
     proposed = replace(an_example(assistant, "three"), state=ExampleState.PROPOSED, source=source)
     await records.examples.add(HOME, proposed, at=OLD)
 

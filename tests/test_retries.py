@@ -29,14 +29,16 @@ def failed(**changes: Any) -> Job:
 def test_a_host_is_left_alone_for_as_long_as_it_asks(asked: float) -> None:
     busy = HostBusy(host="sandbox", retry_after=asked)
 
-    assert retries.wait(failed(attempts=3), busy, poll_seconds=POLL) == asked
+    assert retries.retry_delay(failed(attempts=3), busy, poll_seconds=POLL) == asked
 
 
 @pytest.mark.parametrize("asked", [None, 0.0, 3601.0, 1e9])
 def test_without_a_sensible_pause_the_wait_doubles_up_to_its_limit(asked: float | None) -> None:
     busy = HostBusy(host="sandbox", retry_after=asked)
 
-    waits = [retries.wait(failed(attempts=n), busy, poll_seconds=POLL) for n in (0, 1, 3, 9, 99)]
+    waits = [
+        retries.retry_delay(failed(attempts=n), busy, poll_seconds=POLL) for n in (0, 1, 3, 9, 99)
+    ]
 
     assert waits == [10.0, 20.0, 80.0, 300.0, 300.0]
 
@@ -44,7 +46,7 @@ def test_without_a_sensible_pause_the_wait_doubles_up_to_its_limit(asked: float 
 def test_a_host_is_never_asked_more_often_than_it_is_polled() -> None:
     busy = HostBusy(host="sandbox", retry_after=1.0)
 
-    assert retries.wait(failed(), busy, poll_seconds=POLL) == POLL
+    assert retries.retry_delay(failed(), busy, poll_seconds=POLL) == POLL
 
 
 def test_a_refusal_is_final_only_where_nothing_may_have_been_done() -> None:
@@ -77,7 +79,7 @@ def test_a_job_that_a_host_no_longer_knows_is_believed_to_be_gone_after_six_look
 def test_a_running_job_is_waited_for_longer_than_a_start(
     phase: Phase, error: HostError, hours: int
 ) -> None:
-    assert retries.RetryLimits().of(failed(phase=phase), error) == timedelta(hours=hours)
+    assert retries.RetryLimits().limit_for(failed(phase=phase), error) == timedelta(hours=hours)
 
 
 async def test_a_host_that_was_busy_has_done_nothing_that_must_be_looked_for(scene: Scene) -> None:

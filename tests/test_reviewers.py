@@ -30,13 +30,13 @@ TABLE = [
 async def tell(scene: Scene, words: str, *, by: str) -> Reply:
     scene.advance(1)
     key = f"{words} {by} {scene.clock.now()}"
-    return await scene.app.ask(scene.event(CommandInvoked(words), key=key, by=by))
+    return await scene.app.handle_for_page(scene.event(CommandInvoked(words), key=key, by=by))
 
 
 async def press(scene: Scene, action: str, *, by: str) -> Reply:
     scene.advance(1)
     key = f"{action} {by} {scene.clock.now()}"
-    return await scene.app.ask(scene.event(ButtonClicked(action), key=key, by=by))
+    return await scene.app.handle_for_page(scene.event(ButtonClicked(action), key=key, by=by))
 
 
 async def reviewed_by_two(scene: Scene, *lessons: str) -> None:
@@ -88,7 +88,7 @@ async def test_nothing_counts_as_approved_by_one_whichever_way_it_comes(scene: S
     await scene.handle(scene.event(FormSubmitted("teach", curators_own), key="c", by="cora"))
     await scene.command("import starter:limericks")
     every = scene.event(FormSubmitted("examples:approved", {"all": "yes"}), key="all", by=OWNER)
-    first = await scene.app.ask(every)
+    first = await scene.app.handle_for_page(every)
 
     assert isinstance(first, Text)
     assert "wait until more reviewers agree" in first.text
@@ -127,7 +127,7 @@ async def test_the_author_is_asked_and_the_answer_is_shown_in_review(scene: Scen
     await reviewed_by_two(scene, "a")
 
     asked = await press(scene, "example.ask_author:1", by="cora")
-    await scene.app.deliver()
+    await scene.app.deliver_notices()
     question = render_message((await scene.app.room.recent(GENERAL, limit=50))[-1])
     foreign = await press(scene, "author.right:1.r1", by="ben")
     wrong = FormSubmitted("author.wrong:1.r1", {"note": "closed on Monday"})

@@ -10,9 +10,9 @@ import pytest
 
 from adapters.changes import (
     FormOpened,
+    PartialAnswer,
     Posted,
     ReactionsUpdated,
-    Streaming,
     Updated,
 )
 from adapters.console.buttons import labels
@@ -135,7 +135,7 @@ async def test_watchers_see_a_stream_grow(scene: RoomScene) -> None:
         posted, *live, updated = watch.drain()
         assert isinstance(posted, Posted)
         assert posted.is_partial
-        assert live == [Streaming(1, "ab", is_final=True)]
+        assert live == [PartialAnswer(1, "ab", is_final=True)]
         assert isinstance(updated, Updated)
         assert not updated.is_partial
 
@@ -169,7 +169,7 @@ async def test_a_cancelled_stream_leaves_what_was_shown(scene: RoomScene) -> Non
     task = asyncio.create_task(_say_it(scene, Stream(endless(), _nobody)))
     with scene.room.watch() as watch:
         async for change in watch:
-            if change == Streaming(1, "So far"):
+            if change == PartialAnswer(1, "So far"):
                 break
     task.cancel()
     await asyncio.wait({task})
@@ -190,8 +190,8 @@ async def test_a_stream_that_died_halfway_is_edited_not_posted_twice(
     assert later.texts() == ["So sorry!"]
     assert [type(change) for change in later.heard] == [
         Updated,
-        Streaming,
-        Streaming,
+        PartialAnswer,
+        PartialAnswer,
         Updated,
     ]
 
@@ -223,10 +223,10 @@ async def test_a_long_text_is_kept_whole(scene: RoomScene) -> None:
 
 
 async def test_history_follows_the_replies(scene: RoomScene) -> None:
-    await scene.room.say(GENERAL, MINA, "@attune one")
+    await scene.room.post_as_person(GENERAL, MINA, "@attune one")
     await scene.room.post(PLACE, Text("two"), key="answer/room:1")
-    await scene.room.say(GENERAL, MINA, "by the way")
-    await scene.room.say(GENERAL, MINA, "three", reply_to=2)
+    await scene.room.post_as_person(GENERAL, MINA, "by the way")
+    await scene.room.post_as_person(GENERAL, MINA, "three", reply_to=2)
 
     history = await scene.room.history(PLACE, MessageId("4"), 10)
 
@@ -236,16 +236,16 @@ async def test_history_follows_the_replies(scene: RoomScene) -> None:
 
 
 async def test_the_plain_channel_has_no_history(scene: RoomScene) -> None:
-    await scene.room.say(GENERAL, MINA, "one")
-    await scene.room.say(GENERAL, MINA, "two")
+    await scene.room.post_as_person(GENERAL, MINA, "one")
+    await scene.room.post_as_person(GENERAL, MINA, "two")
 
     assert await scene.room.history(PLACE, MessageId("2"), 10) == []
 
 
 async def test_what_stands_just_above_is_nearby(scene: RoomScene) -> None:
     for text in ("one", "oops", "three", "four"):
-        await scene.room.say(GENERAL, MINA, text)
-    await scene.room.delete(2)
+        await scene.room.post_as_person(GENERAL, MINA, text)
+    await scene.room.delete_message(2)
 
     messages_before = await scene.room.messages_before(PLACE, MessageId("4"), 3)
 
@@ -255,11 +255,11 @@ async def test_what_stands_just_above_is_nearby(scene: RoomScene) -> None:
 async def test_the_history_of_a_thread_is_the_thread_without_what_was_deleted(
     scene: RoomScene,
 ) -> None:
-    await scene.room.say(GENERAL, MINA, "root")
-    await scene.room.say(GENERAL, MINA, "elsewhere")
+    await scene.room.post_as_person(GENERAL, MINA, "root")
+    await scene.room.post_as_person(GENERAL, MINA, "elsewhere")
     for text in ("oops", "more", "now"):
-        await scene.room.say(GENERAL, MINA, text, thread=1)
-    await scene.room.delete(3)
+        await scene.room.post_as_person(GENERAL, MINA, text, thread=1)
+    await scene.room.delete_message(3)
 
     place = Place(LOCAL, GENERAL, MessageId("1"))
     history = await scene.room.history(place, MessageId("5"), 10)
@@ -268,7 +268,7 @@ async def test_the_history_of_a_thread_is_the_thread_without_what_was_deleted(
 
 
 async def test_a_message_is_found_in_its_own_channel_only(scene: RoomScene) -> None:
-    await scene.room.say(GENERAL, MINA, "@Attune, hello @attune")
+    await scene.room.post_as_person(GENERAL, MINA, "@Attune, hello @attune")
 
     said = await scene.room.fetch(PLACE, MessageId("1"))
 
@@ -278,9 +278,9 @@ async def test_a_message_is_found_in_its_own_channel_only(scene: RoomScene) -> N
 
 
 async def test_a_deleted_message_is_gone_with_its_text(scene: RoomScene) -> None:
-    await scene.room.say(GENERAL, MINA, "secret")
+    await scene.room.post_as_person(GENERAL, MINA, "secret")
 
-    await scene.room.delete(1)
+    await scene.room.delete_message(1)
 
     message = await scene.room.message(1)
     assert message
@@ -289,7 +289,7 @@ async def test_a_deleted_message_is_gone_with_its_text(scene: RoomScene) -> None
 
 
 async def test_a_reaction_is_kept_and_told(scene: RoomScene) -> None:
-    await scene.room.say(GENERAL, MINA, "hello")
+    await scene.room.post_as_person(GENERAL, MINA, "hello")
 
     await scene.room.react(PLACE, MessageId("1"), "🎓")
 
@@ -310,14 +310,14 @@ async def test_an_opened_form_reaches_the_views(scene: RoomScene) -> None:
 async def test_every_watcher_hears_everything(scene: RoomScene) -> None:
     with scene.room.watch() as one, scene.room.watch() as other:
         for number in range(50):
-            await scene.room.say(GENERAL, MINA, str(number))
+            await scene.room.post_as_person(GENERAL, MINA, str(number))
 
         assert len(one.drain()) == len(other.drain()) == 50
 
 
 async def test_a_closed_watch_ends(scene: RoomScene) -> None:
     watch = scene.room.watch()
-    await scene.room.say(GENERAL, MINA, "hello")
+    await scene.room.post_as_person(GENERAL, MINA, "hello")
 
     watch.close()
 

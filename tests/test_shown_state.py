@@ -12,7 +12,7 @@ from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ChannelId, ModelName
 from bot.events import ButtonClicked, CommandInvoked, WorkspaceLeft
 from bot.replies import Card, Listing, Refused, Reply
-from bot.shown_state import stamp_of
+from bot.shown_state import state_token
 from tests.scene import SLACK, Scene
 
 Draw = Callable[[Scene], Awaitable[str]]
@@ -109,13 +109,13 @@ ELSEWHERE = {
 
 async def press(scene: Scene, action: str) -> Reply:
     key = f"{action} {scene.clock.now()} {len(await scene.messages())}"
-    return await scene.app.ask(scene.event(ButtonClicked(action), key=key, by=OWNER))
+    return await scene.app.handle_for_page(scene.event(ButtonClicked(action), key=key, by=OWNER))
 
 
 async def command(scene: Scene, words: str, channel: str = "general") -> Reply:
     key = f"{words} {channel} {scene.clock.now()}"
     event = scene.event(CommandInvoked(words), key=key, by=OWNER, channel=ChannelId(channel))
-    return await scene.app.ask(event)
+    return await scene.app.handle_for_page(event)
 
 
 def action(reply: Reply, name: str) -> str:
@@ -151,7 +151,7 @@ async def a_deployed_model(scene: Scene) -> str:
     assert job.model is not None
     async with scene.store.writing() as records:
         await records.models.set_served_name(LOCAL, job.model, ModelName("first"))
-    return f"model.undeploy:{stamp_of('first')}:{job.model}"
+    return f"model.undeploy:{state_token('first')}:{job.model}"
 
 
 async def a_closed_workspace(scene: Scene) -> None:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from adapters.message_splitting import length
 from adapters.slack.inbound import Bot, read
 from adapters.slack.outbound import holds, modal
-from adapters.slack.texts import cut
+from adapters.slack.texts import split_for_inputs
 from adapters.studio.write_up import add_writing
 from bot.domain import (
     ChannelId,
@@ -30,7 +30,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import FormSubmitted
-from bot.examples.texts import parts, with_parts
+from bot.examples.texts import editable_texts, with_parts
 from bot.replies import Field, FieldKind, Form
 from bot.rows import Method
 from tests.fakes.slack_rules import Json, check_view
@@ -64,8 +64,10 @@ def row_of(contents: list[str]) -> Row:
 
 
 def form_of(row: Row) -> Form:
-    fields = tuple(Field(name, name, FieldKind.TEXT, text) for name, text in parts(row).items())
-    return Form("example.edit:1:1", "Edit", fields, "Save", again="example.edit:1")
+    fields = tuple(
+        Field(name, name, FieldKind.TEXT, text) for name, text in editable_texts(row).items()
+    )
+    return Form("example.edit:1:1", "Edit", fields, "Save", reopen_action="example.edit:1")
 
 
 def trimmed(text: str) -> str:
@@ -114,7 +116,7 @@ def test_a_form_saved_unchanged_changes_nothing_or_is_not_opened(
 @SLOW
 @given(texts, st.integers(10, 200))
 def test_a_text_in_parts_is_the_text_and_no_part_ends_in_white_space(text: str, most: int) -> None:
-    found = cut(text, most)
+    found = split_for_inputs(text, most)
     if found is None:
         return
 

@@ -20,7 +20,7 @@ from adapters.slack.api import Access, is_response_url
 from adapters.slack.http_api import HttpApi
 from adapters.slack.manifest import PATH
 from adapters.slack.origin import is_for
-from adapters.slack.signed import MOST_BYTES
+from adapters.slack.request_signature import MOST_BYTES
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.sessions import Sessions
 from attune.bootstrap import slack_access

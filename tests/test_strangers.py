@@ -16,7 +16,7 @@ from bot.events import (
     ShortcutUsed,
     What,
 )
-from bot.shown_state import stamp_of
+from bot.shown_state import state_token
 from tests.scene import SLACK, Scene
 
 GUEST = User(UserId("U7"), "gus", is_guest=True)
@@ -106,7 +106,7 @@ async def test_everywhere_covers_every_channel_until_it_is_taken_back(
 ) -> None:
     await slack.command("admin guests where:everywhere", by=ADMIN)
     await slack.ask(stranger, channel="D9")
-    await slack.let(ButtonClicked(f"guests.close:{stamp_of('*')}:*"), by=ADMIN)
+    await slack.let(ButtonClicked(f"guests.close:{state_token('*')}:*"), by=ADMIN)
 
     await slack.ask(stranger, channel="D9")
 

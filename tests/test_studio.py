@@ -96,7 +96,7 @@ async def test_an_event_is_answered_once(scene: Scene) -> None:
     place = Place(LOCAL, ChannelId("general"))
     event = Event("page:once", place, OWNER, scene.clock.now(), CommandInvoked("help"))
 
-    first, second = await scene.app.ask(event), await scene.app.ask(event)
+    first, second = await scene.app.handle_for_page(event), await scene.app.handle_for_page(event)
 
     assert isinstance(first, Listing)
     assert not isinstance(second, Listing)
@@ -278,9 +278,9 @@ async def test_a_command_stands_above_its_reply_and_a_mark_counts_once(
     window: User, scene: Scene
 ) -> None:
     room, support = scene.app.room, ChannelId("support")
-    said = await room.say(support, OWNER, "Good words")
+    said = await room.post_as_person(support, OWNER, "Good words")
     for person in (OWNER, ASSISTANT):
-        await room.mark(said.number, "🎓", person.id)
+        await room.set_reaction(said.number, "🎓", person.id)
     await window.open("/room/support")
     await window.should_see("🎓 1", retries=20)
     window.find(marker="composer").type("/tune status")
@@ -392,7 +392,7 @@ async def test_an_answer_is_stopped_before_its_first_word(window: User, scene: S
     window.find(marker="stop").click()
 
     await window.should_not_see(marker="stop", retries=20)
-    await until(lambda: not scene.app.busy)
+    await until(lambda: not scene.app.running_tasks)
     assert await scene.texts() == []
 
 
@@ -421,7 +421,7 @@ async def test_a_file_goes_with_a_question_and_goes_when_that_is_taken_back(
     await room.forget_files()
     assert sorted(kept[0].parent.iterdir()) == sorted(kept)
 
-    await room.delete(asked.number)
+    await room.delete_message(asked.number)
     assert list(kept[0].parent.iterdir()) == []
     after = await room.message(asked.number)
     assert after is not None
@@ -605,7 +605,9 @@ async def test_an_address_makes_no_workspace(scene: Scene, workspace: str) -> No
     now = scene.clock.now()
 
     looked = await scene.app.query(Event("page:1", place, OWNER, now, ButtonClicked("counts")))
-    asked = await scene.app.ask(Event("page:2", place, OWNER, now, CommandInvoked("export")))
+    asked = await scene.app.handle_for_page(
+        Event("page:2", place, OWNER, now, CommandInvoked("export"))
+    )
 
     assert isinstance(looked, Refused)
     assert isinstance(asked, Refused)

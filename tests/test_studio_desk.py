@@ -28,10 +28,10 @@ async def test_a_file_of_the_studio_comes_into_any_workspace(
     place = Place(SLACK, ChannelId("general"))
     what = FormSubmitted("import", {}, rows_file(tmp_path, 12))
 
-    seen = await scene.app.ask(Event("page:1", place, OWNER, scene.clock.now(), what))
+    seen = await scene.app.handle_for_page(Event("page:1", place, OWNER, scene.clock.now(), what))
     assert isinstance(seen, Card)
     go = ButtonClicked(seen.buttons[0].action)
-    told = await scene.app.ask(Event("page:2", place, OWNER, scene.clock.now(), go))
+    told = await scene.app.handle_for_page(Event("page:2", place, OWNER, scene.clock.now(), go))
 
     assert isinstance(told, Card)
     assert told.lines[-1].startswith("Line 14")
@@ -46,11 +46,13 @@ async def test_a_page_hears_how_far_an_import_is(scene: Scene, tmp_path: Path) -
         Place(LOCAL, ChannelId("general")),
         FormSubmitted("import", {}, rows_file(tmp_path, 9)),
     )
-    seen = await scene.app.ask(Event("page:1", place, OWNER, scene.clock.now(), what))
+    seen = await scene.app.handle_for_page(Event("page:1", place, OWNER, scene.clock.now(), what))
     assert isinstance(seen, Card)
     go = ButtonClicked(seen.buttons[0].action)
 
-    await scene.app.ask(Event("page:2", place, OWNER, scene.clock.now(), go), progress=heard.append)
+    await scene.app.handle_for_page(
+        Event("page:2", place, OWNER, scene.clock.now(), go), progress=heard.append
+    )
 
     shares = [progress.done / progress.total for progress in heard]
     assert shares == sorted(shares)

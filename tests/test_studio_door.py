@@ -415,10 +415,10 @@ async def test_guessing_from_one_address_slows_no_other() -> None:
         guesses.note_wrong("2001:db8::1")
     begun = clock.now()
 
-    await guesses.pause("2001:db8:0:1::1")
+    await guesses.wait_before_check("2001:db8:0:1::1")
 
     assert clock.now() == begun
-    await guesses.pause("2001:db8::2")
+    await guesses.wait_before_check("2001:db8::2")
     assert clock.now() == begun + LONGEST_PAUSE
 
 
@@ -427,10 +427,12 @@ async def test_guessing_at_once_is_no_faster() -> None:
     guesses = LoginThrottle(clock)
     for _ in range(40):
         guesses.note_wrong("10.0.0.7")
-    waiting = [asyncio.create_task(guesses.pause("10.0.0.7")) for _ in range(MOST_AT_ONCE)]
+    waiting = [
+        asyncio.create_task(guesses.wait_before_check("10.0.0.7")) for _ in range(MOST_AT_ONCE)
+    ]
     await asyncio.sleep(0)
 
-    assert not await guesses.pause("10.0.0.7")
+    assert not await guesses.wait_before_check("10.0.0.7")
     await clock.move(LONGEST_PAUSE)
     assert await asyncio.gather(*waiting) == [True] * MOST_AT_ONCE
 

@@ -12,7 +12,7 @@ import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import PlainTextResponse
 
-from adapters.studio.bodies import MOST_BYTES, BoundedBodies
+from adapters.studio.request_body_limits import MOST_BYTES, BoundedBodies
 from attune.connections import MOST_HEAD_BYTES, BoundedConnection
 from tests.program import entrance, served
 
@@ -122,7 +122,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for(
 async def test_a_body_that_stops_coming_is_not_waited_for(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.studio.bodies.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("adapters.studio.request_body_limits.PAUSE_SECONDS", 0.05)
     monkeypatch.setattr("attune.connections.LINGERING_SECONDS", 0.05)
     head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nabc"
 

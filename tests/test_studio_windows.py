@@ -46,8 +46,10 @@ class FailingHouse:
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
         return await self._app.handle(event)
 
-    async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
-        return await self._app.ask(event, progress=progress)
+    async def handle_for_page(
+        self, event: Event, *, progress: ProgressCallback | None = None
+    ) -> Reply:
+        return await self._app.handle_for_page(event, progress=progress)
 
     def watch(self, topic: str) -> AsyncIterator[str]:
         return self._app.watch(topic)
@@ -58,8 +60,8 @@ class FailingHouse:
     async def has_closed(self, platform: str) -> bool:
         return False
 
-    def say(self, key: str, locale: str = "en", /, **details: object) -> str:
-        return self._app.say(key, locale, **details)
+    def translate(self, key: str, locale: str = "en", /, **details: object) -> str:
+        return self._app.translate(key, locale, **details)
 
 
 @pytest.fixture

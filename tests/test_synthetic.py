@@ -24,9 +24,9 @@ from bot.domain import (
     SyntheticRun,
 )
 from bot.events import ButtonClicked, CommandInvoked
-from bot.examples.texts import readable
+from bot.examples.texts import readable_texts
 from bot.retention import RetentionPeriods, remove_old
-from bot.synthetic.asking import rows_of
+from bot.synthetic.prompt import rows_of
 from bot.tuning.holding_out import Candidate, split
 from tests.fakes.openai_rules import Body
 from tests.scene import Death, Scene
@@ -97,7 +97,9 @@ async def test_wordings_wait_in_review_and_are_learned_once_approved(scene: Scen
     await scene.command("review")
     assert f"by the model writer: another wording of example {source}." in await scene.last()
     await scene.click("Approve")
-    shown = await scene.app.ask(scene.event(ButtonClicked(f"example.show:{source}"), key="show"))
+    shown = await scene.app.handle_for_page(
+        scene.event(ButtonClicked(f"example.show:{source}"), key="show")
+    )
     assert f"A model wrote others from it: #{new[0].id}, #{new[1].id}." in str(shown)
 
     for one in new:
@@ -205,7 +207,7 @@ async def test_a_label_takes_the_place_of_the_one_it_was_made_from(scene: Scene)
     path = scene.folder / "labels.csv"
     path.write_text("\n".join(["question,answer", *(f"{one},{two}" for one, two in rows)]))
     await scene.command(f"import {path} yes")
-    overview = await scene.app.ask(scene.event(CommandInvoked("check"), key="check"))
+    overview = await scene.app.handle_for_page(scene.event(CommandInvoked("check"), key="check"))
     assert "synthetic.choose:labels" in str(overview)
     form = scene.event(ButtonClicked("synthetic.choose:labels"), key="form")
     await scene.handle(form)
@@ -262,5 +264,5 @@ def test_wordings_are_found_in_what_a_model_writes(text: str, found: list[str]) 
 
     rows = rows_of(run, ROW, text)
 
-    assert [readable(row)["question"] for row in rows] == found
-    assert {readable(row)["answer"] for row in rows} <= {"At nine."}
+    assert [readable_texts(row)["question"] for row in rows] == found
+    assert {readable_texts(row)["answer"] for row in rows} <= {"At nine."}

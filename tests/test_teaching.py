@@ -89,11 +89,11 @@ async def test_a_thread_is_taught_in_several_turns(scene: Scene) -> None:
     users = {
         name: scene.event(CommandInvoked(""), key="", by=name).user for name in ("mina", "ada")
     }
-    root = await room.say(GENERAL, users["mina"], "when do you open?")
-    await room.say(GENERAL, users["mina"], "elsewhere", thread=None)
-    await room.say(GENERAL, users["ada"], "at nine", thread=root.number)
-    await room.say(GENERAL, users["mina"], "on sundays too?", thread=root.number)
-    last = await room.say(GENERAL, users["ada"], "at ten", thread=root.number)
+    root = await room.post_as_person(GENERAL, users["mina"], "when do you open?")
+    await room.post_as_person(GENERAL, users["mina"], "elsewhere", thread=None)
+    await room.post_as_person(GENERAL, users["ada"], "at nine", thread=root.number)
+    await room.post_as_person(GENERAL, users["mina"], "on sundays too?", thread=root.number)
+    last = await room.post_as_person(GENERAL, users["ada"], "at ten", thread=root.number)
 
     await scene.react(last.number, "🎓", by="omar")
 
@@ -329,7 +329,7 @@ async def test_an_edit_that_changes_nothing_leaves_it_approved(scene: Scene) -> 
 
 async def test_an_edit_that_leaves_nothing_erases_the_lesson(scene: Scene) -> None:
     await taught(scene)
-    await scene.app.room.correct(2, "")
+    await scene.app.room.edit_as_person(2, "")
 
     await scene.handle(scene.event(MessageEdited(MessageId("2"), ""), key="e1", by="ada"))
 
@@ -543,7 +543,7 @@ async def test_a_better_answer_asks_its_authors_as_a_mark_does(scene: Scene) -> 
     values = {"better": "Hi!", "reason": ""}
 
     await scene.slack_event(FormSubmitted("feedback:1", values), key="e2", by="omar")
-    await scene.app.deliver()
+    await scene.app.deliver_notices()
 
     asked = [str(said) for key, said in scene.slack.posts.items() if ".consent" in key]
     assert len(asked) == 2

@@ -56,7 +56,7 @@ async def test_each_sees_its_own_workspaces_alone(tmp_path: Path) -> None:
         slack.mention("U2", "C1", "hello")
         discord.mention(ANN, GENERAL, "hello")
         await until(lambda: ANSWER in slack.texts("C1") and ANSWER in discord.texts(GENERAL))
-        await until(lambda: not built.busy)
+        await until(lambda: not built.running_tasks)
 
         async with built.store.reading() as records:
             names = {
@@ -64,7 +64,7 @@ async def test_each_sees_its_own_workspaces_alone(tmp_path: Path) -> None:
                 for workspace in (IN_SLACK, IN_DISCORD, LOCAL)
             }
             turns = {
-                (workspace, user): len(await records.turns.of(workspace, UserId(user)))
+                (workspace, user): len(await records.turns.by_asker(workspace, UserId(user)))
                 for workspace in (IN_SLACK, IN_DISCORD)
                 for user in ("U2", ANN)
             }

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.access import within_caps
+from bot.access import require_within_caps
 from bot.domain import LOCAL, Sources, UserId, Workspace
 from bot.errors import OverCap
 from bot.events import CommandInvoked, FormSubmitted
@@ -116,7 +116,7 @@ async def test_comparisons_at_once_stay_under_the_cap_too(scene: Scene) -> None:
 async def test_a_page_that_never_reads_a_comparison_holds_no_tokens(scene: Scene) -> None:
     await scene.command("admin budget person:50")
     form = FormSubmitted("compare", {"question": "hello", "who": "base"})
-    opened = await scene.app.ask(scene.event(form, key="page"))
+    opened = await scene.app.handle_for_page(scene.event(form, key="page"))
     assert isinstance(opened, Comparison)
 
     await scene.say("@attune hello")
@@ -148,8 +148,8 @@ async def test_a_cap_that_is_lowered_meanwhile_counts_for_who_waits(scene: Scene
         await records.workspaces.set_caps(LOCAL, person=1, whole=None)
 
     scene.host.release()
-    while scene.app.busy:
-        await asyncio.wait(set(scene.app.busy))
+    while scene.app.running_tasks:
+        await asyncio.wait(set(scene.app.running_tasks))
 
     assert scene.host.count(CHAT) == 1
 
@@ -163,4 +163,4 @@ def test_whoever_has_spent_exactly_the_cap_has_nothing_left(
     workspace = Workspace(LOCAL, "Local", Sources.OUTSIDE, person_cap=10, workspace_cap=20)
 
     with pytest.raises(OverCap) if is_over else nullcontext():
-        within_caps(workspace, spent, Words("en"))
+        require_within_caps(workspace, spent, Words("en"))

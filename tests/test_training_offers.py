@@ -13,7 +13,7 @@ OFFER = "has something new to learn"
 
 async def offers(scene: Scene) -> list[str]:
     await scene.app.runners.offers.poll()
-    await scene.app.deliver()
+    await scene.app.deliver_notices()
     return await scene.said(OFFER)
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import update
 from starlette.types import Message, Receive, Scope, Send
 
 from tuner.api import multipart
-from tuner.api.middleware import Envelope
+from tuner.api.middleware import ResponseMiddleware
 from tuner.api.multipart import MOST_PARTS, UploadForm
 from tuner.engines import Engines
 from tuner.errors import ApiError, CannotStart, TooLarge
@@ -26,7 +26,7 @@ from tuner.sandbox_engine import Sandbox
 from tuner.store import tables
 from tuner.store.database import Database
 from tuner.store.files import Files, StoredFile, UploadedFile
-from tuner.store.jobs import Job, JobRequest, Jobs, Status, create, move
+from tuner.store.jobs import Job, JobRequest, Jobs, Status, change_status, create
 from tuner.store.progress import Progress
 
 # Workers
@@ -111,7 +111,7 @@ class Shelf:
         request = JobRequest("sandbox", file.id, None, "supervised", {}, None, 1, None)
         with self.database.writing() as connection:
             job = create(connection, request, base="sandbox")
-            move(connection, job, status)
+            change_status(connection, job, status)
         return self.jobs.get(job.id)
 
     def expire(self) -> None:
@@ -236,7 +236,7 @@ async def test_a_refused_upload_is_taken_in_before_it_is_answered() -> None:
 
     headers = [(b"content-length", b"5000")]
     scope = {"type": "http", "method": "POST", "path": "/v1/files", "headers": headers}
-    await Envelope(refuse)(scope, receive, send)
+    await ResponseMiddleware(refuse)(scope, receive, send)
 
     assert order == [*["received"] * 5, "http.response.start", "http.response.body"]
 

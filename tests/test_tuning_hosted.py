@@ -27,7 +27,7 @@ async def days(scene: Scene, count: int) -> None:
     """So many days go by, one by one."""
     for _ in range(count):
         await scene.app.runners.jobs.calendar.poll()
-        await scene.app.deliver()
+        await scene.app.deliver_notices()
         scene.advance(DAY)
 
 

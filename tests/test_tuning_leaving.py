@@ -140,7 +140,7 @@ async def promised(scene: Scene, *whats: CommandInvoked | MessageReceived) -> No
         place = {"workspace": SLACK, "channel": scene.slack.channel}
         event = scene.event(what, key=what.kind, **place)
         promises = scene.app.dispatch._inbox
-        assert await promises.keep(event, promises.arrival())
+        assert await promises.store_event(event, promises.next_arrival_time())
 
 
 def spoken(scene: Scene) -> MessageReceived:

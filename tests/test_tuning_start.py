@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bot.domain import LOCAL, ExampleId, ExampleState, NewExample, Origin, Phase, Role
 from bot.errors import NotNow
 from bot.events import ButtonClicked, CommandInvoked
-from bot.ordering import Ordering
+from bot.keyed_order import KeyedOrder
 from bot.request import Request
 from bot.rows import Method
 from bot.tuning.holding_out import Candidate, split
@@ -369,7 +369,7 @@ async def test_a_start_that_runs_again_after_a_crash_makes_no_second_estimate(
     event = scene.event(CommandInvoked("start"), key="e1")
     await scene.handle(event)
 
-    await scene.app.dispatch._run(event, Ordering().take(()))
+    await scene.app.dispatch._run(event, KeyedOrder().enqueue(()))
 
     async with scene.database.reading() as records:
         job = await records.jobs.get(event.place.workspace, await scene.estimate())

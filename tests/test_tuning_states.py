@@ -9,7 +9,7 @@ import pytest
 from bot.domain import LOCAL, OPEN_PHASES, Job, Phase, RequestedAction
 from bot.events import ButtonClicked
 from bot.tuning.retries import RetryLimits
-from bot.tuning.states import ACTIONS, TRANSITIONS, JobRecord
+from bot.tuning.states import ACTIONS, TRANSITIONS, JobWriter
 from tests.scene import Scene
 from tests.written_training_states import diagram
 
@@ -51,7 +51,7 @@ def test_every_action_has_a_rule_whose_states_exist() -> None:
 async def test_no_move_is_written_that_the_table_does_not_have(scene: Scene) -> None:
     await scene.learn(12)
     await scene.confirm()
-    record = JobRecord(store=scene.database, clock=scene.clock, limits=RetryLimits())
+    record = JobWriter(store=scene.database, clock=scene.clock, limits=RetryLimits())
     moved = set()
 
     for source, target in product(Phase, Phase):
@@ -76,7 +76,9 @@ async def test_an_action_is_requested_only_in_the_states_of_its_rule(
 
     for phase in Phase:
         job = await in_phase(scene, phase)
-        await scene.app.ask(scene.event(ButtonClicked(f"job.{action}:{job.id}"), key=f"{phase}"))
+        await scene.app.handle_for_page(
+            scene.event(ButtonClicked(f"job.{action}:{job.id}"), key=f"{phase}")
+        )
         if (await scene.job()).requested_action is action:
             requested.add(phase)
 

@@ -479,7 +479,9 @@ async def test_each_channel_hears_once_why_the_base_answered(scene: Scene) -> No
 def test_whoever_may_not_read_the_hosts_words_hears_the_reason(
     error: type[HostError], reason: str
 ) -> None:
-    told = Words("en").plain(error(host="somewhere", message="rt-4711: no such deployment"))
+    told = Words("en").error_without_host_words(
+        error(host="somewhere", message="rt-4711: no such deployment")
+    )
 
     assert reason in told
     assert "4711" not in told

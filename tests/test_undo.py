@@ -21,7 +21,7 @@ Deletion = Callable[[Scene], Awaitable[Reply]]
 
 async def ask(scene: Scene, action: str, *, by: str = "you") -> Reply:
     key = f"{action} {by} {next(COUNT)}"
-    return await scene.app.ask(scene.event(ButtonClicked(action), key=key, by=by))
+    return await scene.app.handle_for_page(scene.event(ButtonClicked(action), key=key, by=by))
 
 
 async def proposed(scene: Scene) -> None:
@@ -43,7 +43,9 @@ async def reject(scene: Scene) -> Reply:
 async def reject_many(scene: Scene) -> Reply:
     await proposed(scene)
     chosen = {"ids": "1.r1.proposed"}
-    return await scene.app.ask(scene.event(FormSubmitted("examples:rejected", chosen), key="bulk"))
+    return await scene.app.handle_for_page(
+        scene.event(FormSubmitted("examples:rejected", chosen), key="bulk")
+    )
 
 
 async def unbind(scene: Scene) -> Reply:

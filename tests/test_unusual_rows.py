@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain import LOCAL, ExampleId, ExampleState, NewExample, Origin, Row, UserId
 from bot.events import ButtonClicked, CommandInvoked
-from bot.examples.texts import parts, readable
+from bot.examples.texts import editable_texts, readable_texts
 from bot.replies import Card, Listing
 from bot.rows import Method
 from tests.scene import Scene
@@ -81,14 +81,14 @@ async def test_an_erased_row_of_any_form_is_listed_and_shown(scene: Scene, row: 
 
 
 def test_each_text_of_a_preference_keeps_its_place_beside_a_part_without_text() -> None:
-    texts = readable(ROWS["preference in parts"])
+    texts = readable_texts(ROWS["preference in parts"])
 
     assert texts == {
         "question": "What is this?",
         "preferred": "What is this?",
         "rejected": "No idea.",
     }
-    assert parts(ROWS["preference in parts"]) == {"rejected": "No idea."}
+    assert editable_texts(ROWS["preference in parts"]) == {"rejected": "No idea."}
 
 
 async def test_an_import_tells_of_an_unknown_key_and_takes_the_other_rows(scene: Scene) -> None:

@@ -41,7 +41,7 @@ async def test_an_answer_that_is_cut_off_says_so_and_goes_on(front: Front) -> No
     async with front.app.store.reading() as records:
         for workspace in [one.id for one in await records.workspaces.page(limit=5)]:
             for asker in ("U2", "102", "you"):
-                kept = [one.reply for one in await records.turns.of(workspace, UserId(asker))]
+                kept = [one.reply for one in await records.turns.by_asker(workspace, UserId(asker))]
                 assert not kept or "One, two, three, four." in kept
 
 

@@ -9,7 +9,7 @@ from string import Formatter
 
 import pytest
 
-from adapters.studio.pages.run import AUDITED, RUN_PAGES
+from adapters.studio.pages.admin_pages import AUDITED, RUN_PAGES
 from bot import errors
 from bot.catalogue import CATALOGUE
 from bot.check_results import CheckKind
@@ -109,7 +109,7 @@ DRAWN = [
         "compare",
         *RUN_PAGES,
     ),
-    *(command.key for command in CATALOGUE.commands),
+    *(command.summary_key for command in CATALOGUE.commands),
     *(f"option.{option.name}" for command in CATALOGUE.commands for option in command.options),
     *(f"name.{option.name}" for command in CATALOGUE.commands for option in command.options),
     *(f"name.{word}" for command in CATALOGUE.commands for word in command.path.split()),

@@ -13,7 +13,7 @@ from bot.domain import LOCAL, ExampleState, NewExample, Origin, Role, Workspace,
 from bot.events import ButtonClicked, CommandInvoked, WorkspaceJoined, WorkspaceLeft
 from bot.replies import Card, Document, Refused, Reply
 from bot.rows import Method
-from bot.shown_state import stamp_of
+from bot.shown_state import state_token
 from tests.fakes.platform import FakePlatform
 from tests.scene import SLACK, Death, Scene, copy_data
 from tests.stores import a_row
@@ -78,7 +78,7 @@ async def look(scene: Scene, after: timedelta = timedelta(0)) -> None:
 
 async def act(scene: Scene, action: str) -> Reply:
     event = scene.event(ButtonClicked(action), key=f"{scene.clock.now()}.{action}", by=OWNER)
-    return await scene.app.ask(event)
+    return await scene.app.handle_for_page(event)
 
 
 async def start(scene: Scene, by: str = "U1") -> None:
@@ -236,7 +236,7 @@ async def test_the_operator_reads_and_exports_but_starts_nothing(
 
     exported = await act(scene, f"workspace.export:supervised:{SLACK}")
     event = scene.event(CommandInvoked("start"), key="start", by=OWNER, workspace=SLACK)
-    started = await scene.app.ask(event)
+    started = await scene.app.handle_for_page(event)
     listed = await scene.app.query(
         scene.event(CommandInvoked("examples"), key="look", by=OWNER, workspace=SLACK)
     )
@@ -253,7 +253,7 @@ async def test_only_the_operator_decides(scene: Scene, platform: Platform) -> No
 
     for action in ("export:supervised", "extend", "erase", "erase_sure", "show"):
         event = scene.event(ButtonClicked(f"workspace.{action}:{SLACK}"), key=action, by="U1")
-        assert isinstance(await scene.app.ask(event), Refused)
+        assert isinstance(await scene.app.handle_for_page(event), Refused)
 
     assert await is_closed(scene)
 
@@ -264,7 +264,7 @@ async def test_only_the_operator_decides(scene: Scene, platform: Platform) -> No
 async def test_the_studio_is_told_with_three_ways_on(scene: Scene, platform: Platform) -> None:
     platform.answer = False
     await leave(scene)
-    await scene.app.deliver()
+    await scene.app.deliver_notices()
 
     card = await scene.last_card()
 
@@ -287,7 +287,7 @@ async def test_erase_now_asks_once_and_erases(scene: Scene, platform: Platform) 
     await act(scene, sure.buttons[0].action)
 
     assert await found(scene) is None
-    await scene.app.deliver()
+    await scene.app.deliver_notices()
     assert "erased" in await scene.last()
 
 
@@ -310,8 +310,8 @@ async def test_it_is_coming_back_begins_the_period_anew(scene: Scene, platform: 
 async def test_an_open_workspace_is_not_erased_by_a_crafted_click(
     scene: Scene, platform: Platform
 ) -> None:
-    await act(scene, f"workspace.erase_sure:{stamp_of(None)}:{SLACK}")
-    await act(scene, f"workspace.erase_sure:{stamp_of(None)}:{LOCAL}")
+    await act(scene, f"workspace.erase_sure:{state_token(None)}:{SLACK}")
+    await act(scene, f"workspace.erase_sure:{state_token(None)}:{LOCAL}")
 
     assert await found(scene) is not None
 
@@ -400,7 +400,7 @@ async def test_a_workspace_that_comes_back_in_time_has_lost_nothing(
 
     assert not await is_closed(scene)
     assert len(await scene.examples(workspace=SLACK)) == 12
-    await scene.app.deliver()
+    await scene.app.deliver_notices()
     assert "is back" in await scene.last()
 
 
@@ -450,8 +450,8 @@ async def test_a_death_at_any_moment_of_it_is_made_good(
         copy_data(before, scene.folder)
         is_over = await lives_through_leaving(scene, moment)
         await scene.restart()
-        if scene.app.busy:
-            await asyncio.wait(set(scene.app.busy))
+        if scene.app.running_tasks:
+            await asyncio.wait(set(scene.app.running_tasks))
         await leave(scene)
         await look(scene)
         await look(scene, GRACE)

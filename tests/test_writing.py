@@ -123,7 +123,7 @@ async def test_a_link_that_we_did_not_sign_leads_nowhere(
 async def test_a_link_signed_with_another_key_leads_nowhere(scene: Scene) -> None:
     token = (await link(scene)).removeprefix("/write/")
 
-    assert SignedLinks(HERE, "another").read(token) is None
+    assert SignedLinks(HERE, "another").read_invitation(token) is None
 
 
 async def test_a_link_is_of_no_use_to_another_person(scene: Scene) -> None:
@@ -196,9 +196,11 @@ async def test_in_the_studio_the_operator_writes_it_up_at_once(scene: Scene) -> 
     place = {"workspace": SLACK, "channel": scene.slack.channel}
     click = scene.event(ButtonClicked(offered.buttons[0].action), key="a", by=OWNER, **place)
 
-    form = await scene.app.ask(click)
+    form = await scene.app.handle_for_page(click)
     assert isinstance(form, Form)
-    await scene.app.ask(scene.event(FormSubmitted(form.id, LESSON), key="b", by=OWNER, **place))
+    await scene.app.handle_for_page(
+        scene.event(FormSubmitted(form.id, LESSON), key="b", by=OWNER, **place)
+    )
 
     (example,) = await kept(scene)
     assert (example.origin, example.state) == (Origin.STUDIO, ExampleState.APPROVED)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from adapters.openai.dialects import KINDS, Kind, Placement
 from adapters.openai.hosts_file import HostConfig
 from adapters.openai.statuses import WORDS
-from bot.ports.provider import Profile, Serving
+from bot.ports.provider import HostProfile, Serving
 
 MEANINGS: Mapping[str, str] = {
     "name": "small letters, digits and dashes; what `host:` takes. `sandbox` is taken, and"
@@ -147,7 +147,7 @@ def _yes(value: bool) -> str:
     return "yes" if value else "no"
 
 
-def _options(profile: Profile) -> Iterator[str]:
+def _options(profile: HostProfile) -> Iterator[str]:
     names = {"n_epochs": "epochs", "learning_rate_multiplier": "learning_rate"}
     return (names.get(name, name) for name in profile.settings)
 
@@ -156,5 +156,5 @@ def _size(most: int | None) -> str:
     return "not known" if most is None else f"{most / 2**20:,.0f} MB"
 
 
-def _dots(profile: Profile) -> str:
+def _dots(profile: HostProfile) -> str:
     return "" if profile.suffix_pattern == ".+" else ", no dots"

@@ -142,7 +142,7 @@ def commands_page() -> Iterator[str]:
     for command in CATALOGUE.commands:
         link = f"[`/tune {command.path}`](#tune-{command.path.replace(' ', '-')})"
         label = link if command.options else f"`/tune {command.path}`"
-        yield f"| {label} | {WORDS(command.key)} | {_role(command.role)} |"
+        yield f"| {label} | {WORDS(command.summary_key)} | {_role(command.role)} |"
     for command in CATALOGUE.commands:
         yield from _options_section(command)
     yield from ("", "## Reactions", "", "| emoji | what it does | needs |", "| --- | --- | --- |")

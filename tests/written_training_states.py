@@ -41,7 +41,7 @@ def training_states_page() -> Iterator[str]:
     yield "| --- | --- | --- | --- | --- | --- |"
     for action in RequestedAction:
         rule = ACTIONS[action]
-        halted = {None: "either way", True: "yes", False: "no"}[rule.if_halted]
+        halted = {None: "either way", True: "yes", False: "no"}[rule.requires_paused]
         done, waits = _statuses(rule.fulfilled_at), _statuses(rule.waits_at)
         phases = _phases(rule.phases)
         yield f"| {action} | {rule.requested_by} | {phases} | {halted} | {done} | {waits} |"

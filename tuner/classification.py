@@ -31,7 +31,7 @@ class Classification:
     betas: Sequence[float]
 
     @property
-    def longest(self) -> int:
+    def longest_label_length(self) -> int:
         """Characters of the longest label."""
         return max(map(len, self.labels))
 
@@ -84,7 +84,7 @@ def messages_of(row: Row) -> Messages:
     return [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
 
 
-def sentence(measures: Mapping[str, float]) -> str:
+def metrics_sentence(measures: Mapping[str, float]) -> str:
     """As it is said in an event."""
     said = (f"{name.removeprefix(PREFIX)}={value:.4f}" for name, value in measures.items())
     return f"Classification metrics: {', '.join(said)}"

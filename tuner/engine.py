@@ -108,7 +108,7 @@ class Engine(Protocol):
         ...
 
     @property
-    def numbers(self) -> frozenset[str]:
+    def extra_hyperparameters(self) -> frozenset[str]:
         """Hyperparameters that it takes beside those of the protocol."""
         ...
 
@@ -129,7 +129,7 @@ class Engine(Protocol):
         """A training of so many bytes begins beside it; may be called from any thread."""
         ...
 
-    def forget(self, weights: Path) -> None:
+    def on_weights_deleted(self, weights: Path) -> None:
         """The files there have been deleted; may be called from any thread."""
         ...
 

@@ -45,10 +45,10 @@ class Engines:
         for engine in self._engines:
             engine.make_room(memory)
 
-    def forget(self, weights: Path) -> None:
+    def on_weights_deleted(self, weights: Path) -> None:
         """The files there have been deleted; may be called from any thread."""
         for engine in self._engines:
-            engine.forget(weights)
+            engine.on_weights_deleted(weights)
 
     async def run(self) -> None:
         """Until cancelled: what each engine needs before its first answer is fetched here."""

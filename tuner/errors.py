@@ -2,7 +2,7 @@
 
 ApiError                a request that cannot be carried out (400)
 ├── WrongKey            no key, or not one of ours (401)
-├── Unknown             no such file, job, model or page (404)
+├── NotFound            no such file, job, model or page (404)
 ├── WrongMethod         the page exists, the verb does not (405)
 ├── RequestTimeout      a request that takes too long to arrive (408)
 ├── Conflict            another piece of work is in the way; worth a retry (409)
@@ -50,7 +50,7 @@ class WrongKey(ApiError):
     code = "invalid_api_key"
 
 
-class Unknown(ApiError):
+class NotFound(ApiError):
     """There is nothing under this address."""
 
     status = 404

@@ -17,8 +17,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from tuner.bases import GGUF_FAMILIES
-from tuner.errors import CannotStart, Unknown
-from tuner.folder import JobFolder, fsync_folder, is_full, remove
+from tuner.errors import CannotStart, NotFound
+from tuner.folder import JobFolder, fsync_folder, is_disk_full, remove
 from tuner.store.database import Database
 from tuner.store.events import metrics_of
 from tuner.store.files import Files
@@ -63,10 +63,10 @@ def main() -> None:
     try:
         model = find(options.data, options.model, base=options.base)
         write(model, options.out.resolve(), form=options.form)
-    except (CannotStart, Unknown) as error:
+    except (CannotStart, NotFound) as error:
         sys.exit(str(error))
     except OSError as error:
-        if not is_full(error):
+        if not is_disk_full(error):
             raise
         sys.exit(f"The disk is too full for it: {options.out.parent}")
 
@@ -77,7 +77,7 @@ def base_name(data: Path, model_id: str) -> str:
 
 
 def find(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
-    """Raises Unknown for a model that is not here, CannotStart where there is no tuner."""
+    """Raises NotFound for a model that is not here, CannotStart where there is no tuner."""
     path = data / "tuner.db"
     if not path.exists():
         raise CannotStart(f"There is no tuner's folder at {data}.")
@@ -135,7 +135,7 @@ def _rows(files: Files, file_id: str) -> int | None:
     """How many rows it has; None for a file that was deleted."""
     try:
         return files.get(file_id).rows
-    except Unknown:
+    except NotFound:
         return None
 
 

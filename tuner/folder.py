@@ -27,7 +27,7 @@ def write_atomically(path: Path, data: bytes) -> None:
     fsync_folder(path.parent)
 
 
-def is_full(error: BaseException) -> bool:
+def is_disk_full(error: BaseException) -> bool:
     """Whether a disk, a quota or the largest size of a file ended this."""
     # SQLite has a sentence for it, and no number that its drivers give on.
     return getattr(error, "errno", None) in _FULL or "disk is full" in str(error)

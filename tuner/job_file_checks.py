@@ -7,7 +7,7 @@ from bot.rows import Method, Problem, check_rows, count_tokens, find_overlaps, r
 from tuner.classification import classification_of
 from tuner.errors import ApiError
 from tuner.spec import Spec
-from tuner.training_run import Rejected, Row, StopSignal, leave
+from tuner.training_run import Rejected, Row, StopSignal, exit_stopped
 
 CHUNK = 1 << 20
 
@@ -59,7 +59,7 @@ def read_rows(param: str, spec: Spec, stop: StopSignal) -> Iterator[NumberedRow]
     path = spec.training if param == "training_file" else spec.validation or ""
     for line, row in check_rows(read_lines(_chunks(path)), Method(spec.method)):
         if stop.is_asked:
-            leave()
+            exit_stopped()
         if isinstance(row, Problem):
             raise Rejected(f"invalid_{param}", row.sentence, param)
         yield line, row

@@ -47,7 +47,7 @@ class Worker:
     is_checking: bool
     is_stopping: bool = False
 
-    def leave(self) -> None:
+    def ask_to_stop(self) -> None:
         if not self.is_stopping:
             self.is_stopping = True
             self._write_stop_file()
@@ -154,7 +154,7 @@ class Runner:
     def stop(self) -> None:
         """Workers save and leave; those that do not in time are killed."""
         for worker in self._workers.values():
-            worker.leave()
+            worker.ask_to_stop()
         deadline = time.monotonic() + self._leaving_seconds
         for job_id, worker in self._workers.items():
             try:
@@ -320,7 +320,7 @@ def _steer(worker: Worker, job: Job) -> None:
     if job.status.is_final:
         worker.kill()
     elif job.status is Status.PAUSED:
-        worker.leave()
+        worker.ask_to_stop()
 
 
 def _spawn(folder: JobFolder, command: list[str]) -> subprocess.Popen[bytes]:

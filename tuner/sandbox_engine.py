@@ -25,7 +25,7 @@ class Sandbox:
 
     name = "sandbox"
     bases = {BASE.id: BASE}  # noqa: RUF012 - never changed, and the port asks for a plain value
-    numbers: frozenset[str] = frozenset()
+    extra_hyperparameters: frozenset[str] = frozenset()
     writes_tokens = False
 
     def __init__(self, *, kept_models: int = 8) -> None:
@@ -48,7 +48,7 @@ class Sandbox:
     def make_room(self, memory: int) -> None:
         """Its models are small and stay."""
 
-    def forget(self, weights: Path) -> None:
+    def on_weights_deleted(self, weights: Path) -> None:
         with self._lock:
             self._models.pop(weights, None)
 

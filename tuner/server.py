@@ -17,7 +17,7 @@ import uvicorn
 from tuner.api import ApiDependencies, build
 from tuner.connection import MOST_HEAD_BYTES, Connection
 from tuner.engines import Engines
-from tuner.errors import CannotStart, Unknown
+from tuner.errors import CannotStart, NotFound
 from tuner.runner import PLAIN_LAUNCH, Runner
 from tuner.sandbox_engine import Sandbox
 from tuner.store.database import Database
@@ -191,7 +191,7 @@ def _aliases(said: Iterable[str], engines: Engines, models: Models) -> dict[str,
         if model not in engines.bases:
             try:
                 models.get(model)
-            except Unknown as error:
+            except NotFound as error:
                 raise CannotStart(f"There is no model '{model}' for --alias {each}.") from error
         found[name] = model
     return found

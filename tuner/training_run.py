@@ -42,7 +42,7 @@ class StopSignal:
 
     def wait_a_moment(self) -> None:
         if self._asked.wait(0.02):
-            leave()
+            exit_stopped()
 
     def _await_parent(self) -> None:
         while os.read(0, 4096):
@@ -64,7 +64,7 @@ class Rejected(Exception):
         self.error = {"code": code, "message": message, "param": param}
 
 
-def leave() -> NoReturn:
+def exit_stopped() -> NoReturn:
     raise SystemExit(STOPPED)
 
 
@@ -82,7 +82,7 @@ def refuse_divergence(step: int, losses: Iterable[float | None]) -> None:
         )
 
 
-def tell(events: IO[bytes], kind: str, content: Mapping[str, object]) -> None:
+def write_event(events: IO[bytes], kind: str, content: Mapping[str, object]) -> None:
     line = {"kind": kind, "at": int(time.time()), **content}
     events.write(json.dumps(line).encode() + b"\n")
     events.flush()

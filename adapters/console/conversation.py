@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from adapters.changes import Change, ChangesLost, FormOpened, FormReturned, ReactionsUpdated
+from adapters.changes import Change, ChangesLost, FormOpened, FormRejected, ReactionsUpdated
 from adapters.console.buttons import find_action, labels
 from adapters.console.files import take_file
 from adapters.console.forms import OpenForm
-from adapters.console.hints import USAGES, LineError, misread
+from adapters.console.hints import USAGES, LineError, usage_error
 from adapters.room import (
     ASSISTANT,
     LocalRoom,
@@ -20,7 +20,7 @@ from adapters.room import (
     mentions,
     place_of,
     render_message,
-    to_said,
+    to_domain_message,
     without_call,
 )
 from adapters.text_layout import clean_line
@@ -81,9 +81,9 @@ class ConsoleSession:
             "quit": self._quit,
         }
 
-    def say(self, key: str, /, **details: object) -> str:
+    def translate(self, key: str, /, **details: object) -> str:
         """A sentence of the catalogue in the person's language."""
-        return self._app.say(key, self._locale, **details)
+        return self._app.translate(key, self._locale, **details)
 
     async def run_line(self, line: str) -> Outcome:
         """Do what a line says; what can be awaited ends when it is answered. Raises LineError."""
@@ -99,25 +99,25 @@ class ConsoleSession:
             )
         return await command(rest.strip())
 
-    def describe(self, change: Change) -> str:
+    def describe_change(self, change: Change) -> str:
         """What a change means to this person, where no message says it; else nothing."""
         match change:
-            case FormOpened() if self.room.has_made(VIEW, change.event.key):
+            case FormOpened() if self.room.is_own_event_key(VIEW, change.event.key):
                 self.form = OpenForm(change.form, change.event)
-                return self.form.draw(self.say)
-            case FormReturned() if change.event.key in self._sent:
+                return self.form.draw(self.translate)
+            case FormRejected() if change.event.key in self._sent:
                 self.form = self._sent.pop(change.event.key)
-                return self.form.draw(self.say)
+                return self.form.draw(self.translate)
             case ReactionsUpdated() if change.user == ASSISTANT.id and not change.is_removed:
                 details = {"emoji": change.emoji, "number": change.number}
-                return self.say("console.reacted", name=ASSISTANT.name, **details)
+                return self.translate("console.reacted", name=ASSISTANT.name, **details)
             case ChangesLost():
-                return self.say("console.missed")
+                return self.translate("console.missed")
         return ""
 
     async def react(self, message: RoomMessage, emoji: str, *, is_removed: bool = False) -> Outcome:
         """Put an emoji on a message, or take it off."""
-        await self.room.mark(message.number, emoji, self.speaker.id, is_removed=is_removed)
+        await self.room.set_reaction(message.number, emoji, self.speaker.id, is_removed=is_removed)
         return await self._send(
             events.ReactionChanged(id_of(message), emoji, is_removed), place_of(message)
         )
@@ -128,19 +128,19 @@ class ConsoleSession:
             await self._app.handle(self._event(events.ButtonClicked(f"stop:{key}")))
 
     async def _speak(self, text: str) -> Outcome:
-        message = await self.room.say(self.channel, self.speaker, text)
+        message = await self.room.post_as_person(self.channel, self.speaker, text)
         return await self._spoken(message, is_called=is_addressed(text))
 
     async def _reply(self, rest: str) -> Outcome:
         number, text = _number_and_text(rest, "reply")
         target = await self._find(number, lambda message: not is_gone(message))
-        message = await self.room.say(
+        message = await self.room.post_as_person(
             target.channel, self.speaker, text, reply_to=target.number, thread=target.thread
         )
         return await self._spoken(message, is_called=target.is_own or mentions(text))
 
     async def _spoken(self, message: RoomMessage, *, is_called: bool) -> Outcome:
-        what = events.MessageReceived(to_said(message), is_addressed=is_called)
+        what = events.MessageReceived(to_domain_message(message), is_addressed=is_called)
         return await self._send(what, place_of(message), key=f"room:{message.number}")
 
     async def _tune(self, rest: str) -> Outcome:
@@ -157,36 +157,36 @@ class ConsoleSession:
         number, emoji = _number_and_text(rest, "react")
         emoji, _, off = emoji.partition(" ")
         if off.strip().lower() not in ("", "off"):
-            raise misread("react")
+            raise usage_error("react")
         message = await self._find(number, lambda message: not is_gone(message))
         return await self.react(message, emoji, is_removed=bool(off))
 
     async def _edit(self, rest: str) -> Outcome:
         number, text = _number_and_text(rest, "edit")
         message = await self._find_own(number)
-        await self.room.correct(message.number, text)
+        await self.room.edit_as_person(message.number, text)
         return await self._send(
             events.MessageEdited(id_of(message), without_call(text)), place_of(message)
         )
 
     async def _delete(self, rest: str) -> Outcome:
         if not rest:
-            raise misread("delete")
+            raise usage_error("delete")
         message = await self._find_own(rest)
-        await self.room.delete(message.number)
+        await self.room.delete_message(message.number)
         return await self._send(events.MessagesDeleted((id_of(message),)), place_of(message))
 
     async def _fill(self, rest: str) -> Outcome:
         name, _, text = rest.partition(" ")
         form = self._open_form()
         if not name:
-            raise misread("fill")
-        filled = form.fill(name, text.strip(), self.say)
-        return self.say("console.filled", field=filled)
+            raise usage_error("fill")
+        filled = form.fill(name, text.strip(), self.translate)
+        return self.translate("console.filled", field=filled)
 
     async def _submit(self, rest: str) -> Outcome:
         form = self._open_form()
-        submitted = form.finished()
+        submitted = form.to_submission()
         self.form = None
         key = self.room.new_key(VIEW)
         self._sent = {key: form}
@@ -195,7 +195,7 @@ class ConsoleSession:
     async def _dismiss(self, rest: str) -> Outcome:
         self._open_form()
         self.form = None
-        return self.say("console.dismissed")
+        return self.translate("console.dismissed")
 
     async def _wait(self, rest: str) -> Outcome:
         return self._until_quiet()
@@ -203,16 +203,16 @@ class ConsoleSession:
     async def _until_quiet(self) -> str:
         while not await self._app.is_idle(LOCAL):
             await self._clock.sleep(_LOOK)
-        return self.say("console.quiet")
+        return self.translate("console.quiet")
 
     async def _speak_as(self, rest: str) -> Outcome:
         name = clean_line(rest)[:_LONGEST_NAME]
         if not name:
-            raise misread("as")
+            raise usage_error("as")
         if name.casefold() == ASSISTANT.name:
             raise LineError("console.name_taken", name=name)
         self.speaker = OWNER if name == OWNER.name else User(UserId(name), name)
-        return self.say("console.speaker", name=name)
+        return self.translate("console.speaker", name=name)
 
     async def _quit(self, rest: str) -> Outcome:
         self.is_over = True
@@ -282,7 +282,7 @@ async def _ended(task: asyncio.Task[None]) -> str:
 def _number_and_text(rest: str, word: str) -> tuple[str, str]:
     number, _, text = rest.partition(" ")
     if not text.strip():
-        raise misread(word)
+        raise usage_error(word)
     return number, text.strip()
 
 
@@ -292,5 +292,5 @@ def _number_and_label(rest: str) -> tuple[str, str]:
     if not is_named:
         number, label = "LAST", rest
     if not label.strip():
-        raise misread("click")
+        raise usage_error("click")
     return number, label.strip()

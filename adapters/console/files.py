@@ -36,7 +36,7 @@ def attach(path: str) -> Attachment:
 def take_file(words: str, catalogue: Catalogue) -> tuple[str, Attachment | None]:
     """The words of a command without the first file they name, and that file."""
     try:
-        command, rest = catalogue.command(words)
+        command, rest = catalogue.find_command(words)
     except NotFound:
         return words, None
     offset = len(words) - len(rest)

@@ -40,7 +40,7 @@ class OpenForm:
         self._values[field.name] = value
         return draw_field(field, value, say)
 
-    def finished(self) -> FormSubmitted:
+    def to_submission(self) -> FormSubmitted:
         """What goes to the app. Raises LineError while something is missing."""
         missing = [
             field.name

@@ -29,6 +29,6 @@ class LineError(Exception):
         super().__init__(key)
 
 
-def misread(word: str) -> LineError:
+def usage_error(word: str) -> LineError:
     """The line does not say what is needed."""
     return LineError("console.usage", usage=USAGES[word])

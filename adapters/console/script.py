@@ -35,7 +35,7 @@ async def _run_line(conversation: ConsoleSession, line: str) -> str:
     try:
         outcome = await conversation.run_line(line)
     except LineError as error:
-        return conversation.say(error.key, **error.details)
+        return conversation.translate(error.key, **error.details)
     return outcome if isinstance(outcome, str) else await outcome
 
 
@@ -73,10 +73,12 @@ class _Page:
                 is_edit = self._being_written.pop(change.message.number, True)
                 self._print_message(change.message, is_edit=is_edit)
             case _:
-                self.tell(self._conversation.describe(change))
+                self.tell(self._conversation.describe_change(change))
 
     def _print_message(self, message: RoomMessage, *, is_edit: bool) -> None:
-        text = self._conversation.say("console.deleted") if is_gone(message) else _text(message)
+        text = (
+            self._conversation.translate("console.deleted") if is_gone(message) else _text(message)
+        )
         head = f"#{message.number}{'*' if is_edit else ''} {clean_line(message.author.name)}: "
         self._print(head + text.replace("\n", "\n  "))
 

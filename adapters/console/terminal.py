@@ -21,7 +21,7 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text as Words
 
-from adapters.changes import Change, Posted, Streaming, Subscription, Updated
+from adapters.changes import Change, PartialAnswer, Posted, Subscription, Updated
 from adapters.console import panels
 from adapters.console.conversation import ConsoleSession, Outcome
 from adapters.console.hints import USAGES, LineError
@@ -57,7 +57,7 @@ class _Screen:
             completer=_RoomCompleter(conversation),
             complete_while_typing=True,
             history=InMemoryHistory(),
-            bottom_toolbar=lambda: conversation.say("console.toolbar"),
+            bottom_toolbar=lambda: conversation.translate("console.toolbar"),
             refresh_interval=0,
         )
         self._live: dict[int, RenderableType] = {}
@@ -104,7 +104,7 @@ class _Screen:
         try:
             self._deal_with(await self._conversation.run_line(line))
         except LineError as error:
-            self._tell(self._conversation.say(error.key, **error.details))
+            self._tell(self._conversation.translate(error.key, **error.details))
 
     def _deal_with(self, outcome: Outcome) -> None:
         if isinstance(outcome, str):
@@ -128,13 +128,13 @@ class _Screen:
         match change:
             case Posted() | Updated() if change.is_partial:
                 await self._begin(change.message)
-            case Streaming() if change.number in self._being_written:
+            case PartialAnswer() if change.number in self._being_written:
                 message = self._being_written[change.number]
                 self._live[change.number] = _growing(message, change.text)
             case Posted() | Updated():
                 self._settle(change.message)
             case _:
-                self._tell(self._conversation.describe(change))
+                self._tell(self._conversation.describe_change(change))
 
     async def _begin(self, message: RoomMessage) -> None:
         self._being_written[message.number] = message
@@ -145,14 +145,14 @@ class _Screen:
         self._live.pop(message.number, None)
         if _is_busy(message):
             # Printed, every step of a job would be one more panel.
-            self._live[message.number] = panels.show(message, self._conversation.say)
+            self._live[message.number] = panels.show(message, self._conversation.translate)
         else:
             is_edit = was_written is None and message.number in self._known
             self._print_message(message, is_edit=is_edit)
 
     def _print_message(self, message: RoomMessage, *, is_edit: bool = False) -> None:
         self._known.add(message.number)
-        self._print(panels.show(message, self._conversation.say, is_edit=is_edit))
+        self._print(panels.show(message, self._conversation.translate, is_edit=is_edit))
 
     def _tell(self, text: str) -> None:
         if text:
@@ -226,8 +226,8 @@ def _welcome(conversation: ConsoleSession) -> RenderableType:
     text = Words()
     for number, step in enumerate(_STEPS, start=1):
         text.append(f" {number} ", style="bold white on #3f51b5")
-        text.append(f" {clean(conversation.say(f'console.welcome.{step}'))}\n")
-    text.append(clean(conversation.say("console.welcome.more")), style="dim")
-    title = Words(conversation.say("console.welcome"), style="bold")
+        text.append(f" {clean(conversation.translate(f'console.welcome.{step}'))}\n")
+    text.append(clean(conversation.translate("console.welcome.more")), style="dim")
+    title = Words(conversation.translate("console.welcome"), style="bold")
     panel = Panel(text, title=title, title_align="left", border_style="#7986cb", width=88)
     return Padding(panel, (0, 0, 1, 0))

@@ -38,7 +38,7 @@ class Access:
     token: str = field(repr=False)
     api_url: str = PUBLIC_API
     gateway_url: str = ""
-    guild: str = ""
+    development_guild: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class File:
 
     name: str
     data: bytes = field(repr=False)
-    kind: str = "application/octet-stream"
+    content_type: str = "application/octet-stream"
     description: str = ""
 
 
@@ -75,14 +75,14 @@ class Api(Protocol):
         self, path: str, at: Ids | None = None, *, query: Mapping[str, object] | None = None
     ) -> list[Json]: ...
 
-    def left(self, verb: str, path: str, at: Ids) -> int | None:
+    def calls_left(self, verb: str, path: str, at: Ids) -> int | None:
         """How many such calls may be made right now; None where Discord has not told."""
         ...
 
     def download(self, url: str) -> AsyncIterator[bytes]: ...
 
 
-def code(error: SurfaceError) -> int:
+def error_code(error: SurfaceError) -> int:
     """Discord's own number for what went wrong; 0 where there is none."""
     value = error.details.get("code")
     return value if isinstance(value, int) else 0

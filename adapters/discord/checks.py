@@ -7,9 +7,9 @@ import binascii
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from adapters.discord.api import Access, Json, code
+from adapters.discord.api import Access, Json, error_code
 from adapters.discord.gateway import HttpApi
-from adapters.discord.manifest import missing
+from adapters.discord.manifest import missing_permissions
 from bot.errors import SettingsError, SurfaceError
 
 CONTENT_FLAGS = (1 << 18) | (1 << 19)
@@ -33,7 +33,11 @@ async def examine(access: Access) -> AsyncIterator[CheckResult]:
         try:
             me = await api.log_in()
         except SurfaceError as error:
-            key = "discord.doctor.token_bad" if code(error) == 401 else "discord.doctor.unreachable"
+            key = (
+                "discord.doctor.token_bad"
+                if error_code(error) == 401
+                else "discord.doctor.unreachable"
+            )
             yield CheckResult(key, False, {})
             return
         yield CheckResult("discord.doctor.token", True, {"name": me.get("username", "?")})
@@ -103,7 +107,7 @@ async def _guilds(api: HttpApi) -> AsyncIterator[CheckResult]:
     if not guilds:
         yield CheckResult("discord.doctor.no_guilds", False, {})
     for guild in guilds:
-        lacking = missing(int(guild.get("permissions") or 0))
+        lacking = missing_permissions(int(guild.get("permissions") or 0))
         details = {"guild": guild.get("name", "?"), "permissions": ", ".join(lacking)}
         key = "discord.doctor.lacking" if lacking else "discord.doctor.guild"
         yield CheckResult(key, not lacking, details)

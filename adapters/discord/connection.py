@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from adapters.discord import inbound, manifest
-from adapters.discord.api import Access, Json, code
-from adapters.discord.completion import choices, choices_query, parse_completion, suggest
+from adapters.discord.api import Access, Json, error_code
+from adapters.discord.autocomplete import choices, choices_query, parse_autocomplete, suggest
 from adapters.discord.direct_guild_choices import DirectGuildChoices
 from adapters.discord.direct_messages import DirectMessages, PayloadInGuild
 from adapters.discord.directory import Directory
 from adapters.discord.gateway import HttpApi
 from adapters.discord.gateway_events import GatewayConnection, GatewayEvent
-from adapters.discord.inbound import COMPLETION, Bot, EventContext, ParsedEvent, handle_of
+from adapters.discord.inbound import COMPLETION, Bot, EventContext, PayloadWithContext, handle_of
 from adapters.discord.interactions import InteractionContext
 from adapters.discord.members import Members
 from adapters.discord.session_file import SessionFile
@@ -46,7 +46,7 @@ from bot.events import (
     PlaceDeleted,
     WorkspaceLeft,
 )
-from bot.ordering import Ordering, Ticket
+from bot.keyed_order import KeyedOrder, QueueTicket
 from bot.ports.dependencies import App
 from bot.ports.store import Clock, Store
 from bot.replies import Refused as Denied
@@ -104,7 +104,7 @@ class Discord:
         self._working: set[asyncio.Task[None]] = set()
         self._marks: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
         self.shards: list[Shard] = []
-        self._order = Ordering()
+        self._order = KeyedOrder()
         self.api = HttpApi(access)
         self._members = Members(self.api)
         self.surface = DiscordSurface(
@@ -153,7 +153,7 @@ class Discord:
                 application = await self._application()
                 break
             except SurfaceError as error:
-                if code(error) == 401:
+                if error_code(error) == 401:
                     raise bad_token() from error
                 log.warning("Discord cannot be reached yet", extra={"why": error.key})
             await self._clock.sleep(timedelta(seconds=wait))
@@ -177,7 +177,7 @@ class Discord:
     async def _register(self) -> None:
         """Tells Discord of our commands, where it has not heard of just these."""
         drawn = manifest.commands(self._catalogue, self._say, is_for_users=self._is_for_users)
-        guild, application = self._access.guild, self._bot().application
+        guild, application = self._access.development_guild, self._bot().application
         path, at = "/applications/{application_id}/commands", {"application_id": application}
         if guild:
             path, at = (
@@ -250,7 +250,7 @@ class Discord:
     async def _receive(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
         """Only what is in the inbox, or means nothing, counts as heard."""
         # Tasks begin in the order they were made in, so this is the order of arrival.
-        ticket = self._order.take(inbound.messages_of(heard.name, heard.data))
+        ticket = self._order.enqueue(inbound.messages_of(heard.name, heard.data))
         try:
             await self._patiently(connection, heard, ticket)
         except Exception as error:
@@ -262,7 +262,7 @@ class Discord:
         connection.mark_stored(heard.sequence)
 
     async def _patiently(
-        self, connection: GatewayConnection, heard: GatewayEvent, ticket: Ticket
+        self, connection: GatewayConnection, heard: GatewayEvent, ticket: QueueTicket
     ) -> None:
         for attempt in range(_TRIES_TO_KEEP):
             try:
@@ -277,11 +277,11 @@ class Discord:
             await asyncio.sleep(min(10.0, 0.1 * 2**attempt))
 
     async def _keep(
-        self, connection: GatewayConnection, heard: GatewayEvent, ticket: Ticket
+        self, connection: GatewayConnection, heard: GatewayEvent, ticket: QueueTicket
     ) -> None:
         directory = self._known()
-        directory.learn(heard.name, heard.data)
-        self._members.learn(heard.name, heard.data)
+        directory.update_from_event(heard.name, heard.data)
+        self._members.invalidate_on_event(heard.name, heard.data)
         if heard.name == "READY":
             await self._greet_ready(connection, heard.data)
         if heard.name not in inbound.TAKEN:
@@ -295,10 +295,10 @@ class Discord:
         mark = self._mark(heard.name, data, f"{connection.session_id}:{heard.sequence}")
         found = await self._found(heard.name, data)
         # Some had to be looked up and others had not: handed in as they arrived.
-        await ticket.turn()
+        await ticket.wait_turn()
         for one in found:
-            told = ParsedEvent(
-                heard.name, one.data, self._bot(), one.around, self._clock.now(), mark
+            told = PayloadWithContext(
+                heard.name, one.data, self._bot(), one.context, self._clock.now(), mark
             )
             await self._take_event(inbound.read(told))
 
@@ -338,14 +338,14 @@ class Discord:
             found = await self._found_interaction(context, data)
             if found is None:
                 return
-            data, around = found.data, found.around
+            data, around = found.data, found.context
             event = inbound.read(
-                ParsedEvent(_INTERACTION, data, self._bot(), around, self._clock.now())
+                PayloadWithContext(_INTERACTION, data, self._bot(), around, self._clock.now())
             )
             self.surface.remember(event, handle)
             if isinstance(event.what, FormSubmitted):
                 sent = event.place, event.key, event.user.id, data.get("data") or {}
-                self.surface.drafts.note_sent(*sent)
+                self.surface.drafts.remember_submitted_form(*sent)
             task = await self._handle(event)
         finally:
             if context is not None:
@@ -355,7 +355,7 @@ class Discord:
         """https://docs.discord.com/developers/interactions: three seconds to say something."""
         assert context.interaction is not None
         await asyncio.sleep(
-            _PUBLIC_DEFER_SECONDS if context.interaction.is_open else _DEFER_SECONDS
+            _PUBLIC_DEFER_SECONDS if context.interaction.has_public_response else _DEFER_SECONDS
         )
         await self.surface.interactions.defer(context)
 
@@ -367,24 +367,24 @@ class Discord:
     async def _is_late_form(self, context: InteractionContext, data: Json) -> bool:
         """Buttons that open what is in memory: a form that came late, or one that was refused."""
         action = str((data.get("data") or {}).get("custom_id") or "")
-        return await self.surface.open_kept(context, action, _user_of(data) or "")
+        return await self.surface.open_draft_form(context, action, _user_of(data) or "")
 
     async def _complete(self, data: Json) -> None:
         """Nothing to choose from is better than an answer that comes too late."""
-        handle, asked = handle_of(data), parse_completion(data, self._catalogue)
+        handle, asked = handle_of(data), parse_autocomplete(data, self._catalogue)
         found = suggest(asked) if asked else []
         what = choices_query(asked) if asked and not found else None
         try:
             async with asyncio.timeout(_COMPLETION_SECONDS):
                 (one,) = await self._found(_INTERACTION, data) or (None,)
                 if asked is not None and what is not None and one is not None:
-                    event = _asking(one.data, self._bot(), one.around, self._clock)
+                    event = _asking(one.data, self._bot(), one.context, self._clock)
                     reply = await self._app_().query(replace(event, what=what))
                     found = [] if isinstance(reply, Denied) else choices(asked, reply)
         except (TimeoutError, SurfaceError):
             log.info("A completion took too long")
         with contextlib.suppress(SurfaceError):
-            await self.surface.interactions.choose(handle, found)
+            await self.surface.interactions.send_choices(handle, found)
 
     async def _around(self, name: str, data: Json) -> EventContext | None:
         directory, user = self._known(), _user_of(data)
@@ -397,7 +397,7 @@ class Discord:
             return EventContext(Place(inbound.workspace(guild), ChannelId(channel)), locale=locale)
         if name in _PLACES_GONE:
             return EventContext(inbound.deleted_place(name, data)) if data.get("guild_id") else None
-        return await directory.around(data, user)
+        return await directory.event_context(data, user)
 
     async def _found(self, name: str, data: Json) -> Sequence[PayloadInGuild]:
         """Where it belongs: to one place, or a direct message's change to all that may hold it."""
@@ -408,9 +408,9 @@ class Discord:
         if user is None:
             return []
         if name in _CHANGES:
-            return await self._talks_().everywhere(data, user)
+            return await self._talks_().resolve_for_all_guilds(data, user)
         found = await self._talks_().resolve_message(name, data, user)
-        await self._note_departure(found.lost, user)
+        await self._note_departure(found.former_guild, user)
         return [] if found.found is None else [found.found]
 
     async def _found_interaction(
@@ -418,7 +418,7 @@ class Discord:
     ) -> PayloadInGuild | None:
         """None where the person was told what is missing instead."""
         user = _user_of(data)
-        if inbound.is_elsewhere(data):
+        if inbound.is_user_install(data):
             # A server that is none of ours: the asker's own one answers.
             data = {key: value for key, value in data.items() if key != "guild_id"}
         if data.get("guild_id"):
@@ -427,11 +427,11 @@ class Discord:
         if context is None or user is None:
             return None
         answered = await self._talks_().resolve_interaction(context, data, user)
-        await self._note_departure(answered.lost, user)
+        await self._note_departure(answered.former_guild, user)
         for waiting in answered.waiting:
             for one in await self._found("MESSAGE_CREATE", waiting):
-                told = ParsedEvent(
-                    "MESSAGE_CREATE", one.data, self._bot(), one.around, self._clock.now()
+                told = PayloadWithContext(
+                    "MESSAGE_CREATE", one.data, self._bot(), one.context, self._clock.now()
                 )
                 await self._take_event(inbound.read(told))
         return answered.found
@@ -453,7 +453,7 @@ class Discord:
                 await self._talks_().say_unknown(heard.data)
 
     async def _workspace_note(self, event: Event) -> Text | None:
-        return await self._talks_().note(event)
+        return await self._talks_().answering_guild_note(event)
 
     async def _locate(self, place: Place) -> Place:
         return await self._known().locate(place)
@@ -471,7 +471,7 @@ class Discord:
         here = tuple(str(one["id"]) for one in guilds)
         memory = self.shards[connection.shard_id or 0].memory
         for gone in set(memory.kept.guilds) - set(here):
-            self._known().learn("GUILD_DELETE", {"id": gone})
+            self._known().update_from_event("GUILD_DELETE", {"id": gone})
             place = Place(inbound.workspace(gone), ChannelId(""))
             key = f"{place.workspace}/left/{connection.session_id}"
             nobody = User(UserId("discord"), "discord")
@@ -479,13 +479,13 @@ class Discord:
         for guild in guilds:
             if guild.get("channels") is not None:
                 whole = GatewayEvent("GUILD_CREATE", guild, 0)
-                await self._keep(connection, whole, self._order.take(()))
+                await self._keep(connection, whole, self._order.enqueue(()))
         memory.keep(replace(memory.kept, guilds=here))
 
     def _with_answered(self, data: Json) -> Json:
         """An answer to us counts, also where Discord does not say whom it answers."""
-        answered = inbound.is_answer_to(data) if "content" in data else None
-        if answered is None or not self.surface.wrote(answered):
+        answered = inbound.replied_message_id(data) if "content" in data else None
+        if answered is None or not self.surface.is_own_message(answered):
             return data
         return {**data, "referenced_message": {"author": {"id": self._bot().id}}}
 
@@ -562,4 +562,4 @@ def _user_of(data: Json) -> str | None:
 
 def _asking(data: Json, bot: Bot, around: EventContext, clock: Clock) -> Event:
     whole = {**data, "type": inbound.SLASH}
-    return inbound.read(ParsedEvent(_INTERACTION, whole, bot, around, clock.now()))
+    return inbound.read(PayloadWithContext(_INTERACTION, whole, bot, around, clock.now()))

@@ -36,7 +36,7 @@ class Choice:
     guild: str | None
     member: Json = field(default_factory=dict)
     shared_guilds: Sequence[str] = ()
-    lost: str | None = None
+    former_guild: str | None = None
 
 
 class DirectGuildChoices:
@@ -58,8 +58,8 @@ class DirectGuildChoices:
             await self._drop(kept, user)
         shared = await self.shared_guilds(user)
         if len(shared) != 1:
-            return Choice(None, shared_guilds=shared, lost=kept)
-        return replace(await self.choose(shared[0], user), lost=kept)
+            return Choice(None, shared_guilds=shared, former_guild=kept)
+        return replace(await self.choose(shared[0], user), former_guild=kept)
 
     async def choose(self, guild: str, user: str) -> Choice:
         """A choice without a guild where the person is not in it."""
@@ -85,10 +85,10 @@ class DirectGuildChoices:
             found = await records.direct_choices.chosen_workspace(PLATFORM, UserId(user))
         return None if found is None else _guild(found)
 
-    async def ever(self, user: str) -> Sequence[str]:
+    async def guilds_ever_chosen(self, user: str) -> Sequence[str]:
         """Every guild that has ever answered somebody's direct messages."""
         async with self._store.reading() as records:
-            found = await records.direct_choices.of(PLATFORM, UserId(user))
+            found = await records.direct_choices.ever_chosen(PLATFORM, UserId(user))
         return [_guild(one) for one in found]
 
     async def _is_in(self, guild: str, user: str) -> bool:
@@ -109,7 +109,9 @@ def mark_with_guild(reply: Drawn, owner: WorkspaceId) -> Drawn:
     return replace(reply, lines=lines, more=more)
 
 
-def buttons_in(place: Place, asked_for: Callable[[], tuple[Button, ...]]) -> tuple[Button, ...]:
+def buttons_for_place(
+    place: Place, asked_for: Callable[[], tuple[Button, ...]]
+) -> tuple[Button, ...]:
     """An answer's buttons once it is whole, marked with their server in a direct message."""
     is_direct = place.kind is ChannelKind.DIRECT
     return marked_buttons(asked_for(), place.workspace) if is_direct else asked_for()

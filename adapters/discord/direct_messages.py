@@ -33,7 +33,7 @@ class PayloadInGuild:
     """A payload, as of the place it belongs to."""
 
     data: Json
-    around: EventContext
+    context: EventContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class ResolvedPayload:
     """What became of a payload; `waiting` are messages that can be answered now."""
 
     found: PayloadInGuild | None = None
-    lost: str | None = None
+    former_guild: str | None = None
     waiting: Sequence[Json] = ()
 
 
@@ -70,17 +70,17 @@ class DirectMessages:
             if choice.guild is None:
                 if name == "MESSAGE_CREATE":
                     await self._ask(data, choice, user)
-                return ResolvedPayload(lost=choice.lost)
-        if choice.lost is not None and name == "MESSAGE_CREATE":
+                return ResolvedPayload(former_guild=choice.former_guild)
+        if choice.former_guild is not None and name == "MESSAGE_CREATE":
             await self._post(data, Text(await self._named("discord.server_lost", choice.guild)))
-        return ResolvedPayload(await self._as_found(data, choice, user), choice.lost)
+        return ResolvedPayload(await self._as_found(data, choice, user), choice.former_guild)
 
-    async def everywhere(self, data: Json, user: str) -> Sequence[PayloadInGuild]:
+    async def resolve_for_all_guilds(self, data: Json, user: str) -> Sequence[PayloadInGuild]:
         """An edit or deletion is news for every guild that was ever talked to."""
         channel = str(data.get("channel_id") or "")
-        guilds = await self._directs.ever(user)
+        guilds = await self._directs.guilds_ever_chosen(user)
         return [
-            PayloadInGuild(data, await self._directory.direct(channel, guild, user, {}))
+            PayloadInGuild(data, await self._directory.direct_context(channel, guild, user, {}))
             for guild in guilds
         ]
 
@@ -102,13 +102,13 @@ class DirectMessages:
             return ResolvedPayload()
         if choice.guild is None:
             await self._tell_missing(context, choice, is_named=named is not None)
-            return ResolvedPayload(lost=named or choice.lost)
-        return ResolvedPayload(await self._as_found(data, choice, user), choice.lost)
+            return ResolvedPayload(former_guild=named or choice.former_guild)
+        return ResolvedPayload(await self._as_found(data, choice, user), choice.former_guild)
 
     async def say_unknown(self, data: Json) -> None:
         await self._post(data, Text(self._say("discord.unknown_server")))
 
-    async def note(self, event: Event) -> Text | None:
+    async def answering_guild_note(self, event: Event) -> Text | None:
         """Which server answers here, and the others that could."""
         guild = event.place.workspace.partition(":")[2]
         text = self._say(
@@ -124,7 +124,7 @@ class DirectMessages:
     async def _as_found(self, data: Json, choice: Choice, user: str) -> PayloadInGuild:
         assert choice.guild is not None
         channel = str(data.get("channel_id") or "")
-        around = await self._directory.direct(channel, choice.guild, user, choice.member)
+        around = await self._directory.direct_context(channel, choice.guild, user, choice.member)
         return PayloadInGuild({**data, "member": choice.member}, around)
 
     async def _ask(self, data: Json, choice: Choice, user: str) -> None:
@@ -150,7 +150,7 @@ class DirectMessages:
         choice = await self._directs.choose(guild, user)
         if choice.guild is None:
             await self._tell(context, "discord.not_in_server")
-            return ResolvedPayload(lost=guild if before == guild else None)
+            return ResolvedPayload(former_guild=guild if before == guild else None)
         self._asked.pop(user, None)
         text = await self._named("discord.server_chosen", guild, context.locale)
         await self._surface.tell(context, Text(text, private=True))

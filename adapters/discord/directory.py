@@ -69,7 +69,7 @@ class Directory:
     def bot_roles(self) -> Mapping[str, str]:
         return {one.id: one.bot_role for one in self.guilds.values() if one.bot_role}
 
-    def learn(self, name: str, data: Json) -> None:
+    def update_from_event(self, name: str, data: Json) -> None:
         """Takes what an event of the gateway tells in passing."""
         match name:
             case "READY":
@@ -130,13 +130,15 @@ class Directory:
             return replace(place, kind=ChannelKind.PRIVATE)
         return await self._place(guild, place.channel)
 
-    async def direct(self, channel_id: str, guild_id: str, user: str, member: Json) -> EventContext:
+    async def direct_context(
+        self, channel_id: str, guild_id: str, user: str, member: Json
+    ) -> EventContext:
         """A direct message, as of the guild that answers it."""
         guild = await self._guild(guild_id)
         place = Place(workspace(guild_id), ChannelId(channel_id), kind=ChannelKind.DIRECT)
         return EventContext(place, self._is_admin(guild, member, user), guild.locale)
 
-    async def around(self, data: Json, user: str | None) -> EventContext | None:
+    async def event_context(self, data: Json, user: str | None) -> EventContext | None:
         """Place, role and language for a payload of a guild; None for any other."""
         guild_id = str(data["guild_id"]) if data.get("guild_id") else None
         channel_id = str(data.get("channel_id") or (data.get("channel") or {}).get("id") or "")

@@ -68,7 +68,7 @@ class Bucket(Ratelimit):
 
     async def acquire(self) -> None:
         self._last_request = self._loop.time()
-        while self.left() <= 0:
+        while self.calls_left() <= 0:
             await self._wait()
         self.remaining -= 1
         self.outgoing += 1
@@ -87,7 +87,7 @@ class Bucket(Ratelimit):
             self.remaining = max(1, self.remaining)
         self._wake(max(1, self.remaining))
 
-    def left(self) -> int:
+    def calls_left(self) -> int:
         if self.is_expired():
             reset: Callable[[], None] = self.reset
             reset()
@@ -135,10 +135,10 @@ class Http(HTTPClient):
         # The library reads JSON only where the header says so to the letter.
         return _read(answer) if isinstance(answer, str) else answer
 
-    def left(self, route: Route) -> int | None:
+    def calls_left(self, route: Route) -> int | None:
         known = self._bucket_hashes.get(route.key)
         bucket = self._buckets.get(f"{known}:{route.major_parameters}") if known else None
-        return bucket.left() if isinstance(bucket, Bucket) else None
+        return bucket.calls_left() if isinstance(bucket, Bucket) else None
 
 
 class Socket(DiscordWebSocket):
@@ -247,8 +247,8 @@ class HttpApi:
         answer = await self._patiently("GET", path, at or {}, None, query, (), Priority.PLAIN, 4)
         return answer if isinstance(answer, list) else []
 
-    def left(self, verb: str, path: str, at: Ids) -> int | None:
-        return self._http.left(Route(verb, path, **at)) if self._http else None
+    def calls_left(self, verb: str, path: str, at: Ids) -> int | None:
+        return self._http.calls_left(Route(verb, path, **at)) if self._http else None
 
     async def download(self, url: str) -> AsyncIterator[bytes]:
         """Without our token, and from Discord's own hosts alone."""
@@ -435,7 +435,7 @@ def _parts(body: object, files: Sequence[File]) -> list[dict[str, Any]]:
                 "name": f"files[{number}]",
                 "value": file.data,
                 "filename": file.name,
-                "content_type": file.kind,
+                "content_type": file.content_type,
             }
         )
     return parts

@@ -86,9 +86,9 @@ class InteractionHandle:
     kind: int
     message: str | None = None
     is_ephemeral: bool = False
-    is_open: bool = False
+    has_public_response: bool = False
     """Whether the deferred response is public: a question asked with `/ask`."""
-    is_elsewhere: bool = False
+    is_user_install: bool = False
     """Used by the application on a person's own account, where its bot is not: theirs alone."""
 
 
@@ -100,14 +100,14 @@ def handle_of(data: Payload) -> InteractionHandle:
         int(data["type"]),
         str(message["id"]) if message.get("id") else None,
         _is_ephemeral(message),
-        is_open=int(data["type"]) == SLASH
+        has_public_response=int(data["type"]) == SLASH
         and (data.get("data") or {}).get("name") == ASK
-        and not is_elsewhere(data),
-        is_elsewhere=is_elsewhere(data),
+        and not is_user_install(data),
+        is_user_install=is_user_install(data),
     )
 
 
-def is_elsewhere(data: Payload) -> bool:
+def is_user_install(data: Payload) -> bool:
     """Whether an interaction comes from where the application is on a person's account alone.
 
     https://docs.discord.com/developers/interactions/receiving-and-responding: `context` 1 are
@@ -121,7 +121,7 @@ def workspace(guild: str) -> WorkspaceId:
     return WorkspaceId(f"discord:{guild}")
 
 
-def said(message: Payload, place: Place, bot: Bot) -> Message:
+def to_message(message: Payload, place: Place, bot: Bot) -> Message:
     """A message as the API or a payload holds it."""
     author: Payload = message.get("author") or {}
     reference: Payload = message.get("message_reference") or {}
@@ -135,7 +135,7 @@ def said(message: Payload, place: Place, bot: Bot) -> Message:
         id=MessageId(number),
         author=_user(author, message.get("member") or {}, is_bot=_is_bot(message)),
         text=_text(message, bot),
-        at=at(number),
+        at=time_of_snowflake(number),
         reply_to=MessageId(str(answered)) if answered else None,
         is_own=str(author.get("id")) == bot.id,
         permalink=_permalink(place, number),
@@ -148,7 +148,7 @@ def _permalink(place: Place, message: str) -> str:
     return f"https://discord.com/channels/{guild}/{place.thread or place.channel}/{message}"
 
 
-def at(snowflake: str) -> datetime:
+def time_of_snowflake(snowflake: str) -> datetime:
     """When an id was given; https://docs.discord.com/developers/reference#snowflakes."""
     try:
         milliseconds = (int(snowflake) >> 22) + _EPOCH_MILLISECONDS
@@ -157,7 +157,7 @@ def at(snowflake: str) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
-def plain(text: str, bot: Bot, names: Mapping[str, str], *, is_command: bool = False) -> str:
+def strip_markup(text: str, bot: Bot, names: Mapping[str, str], *, is_command: bool = False) -> str:
     """What a person wrote, without Discord's markup and without our own name."""
 
     def person(found: re.Match[str]) -> str:
@@ -207,22 +207,22 @@ def means_nothing(name: str, data: Payload, bot: Bot) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class ParsedEvent:
+class PayloadWithContext:
     """A payload with all that is known around it; `mark` tells apart what has no id of its own."""
 
     name: str
     data: Payload
     bot: Bot
-    around: EventContext
+    context: EventContext
     now: datetime
-    mark: str = ""
+    key_suffix: str = ""
 
     def event(self, key: str, user: User, what: What) -> Event:
-        place, locale = self.around.place, self.around.locale
+        place, locale = self.context.place, self.context.locale
         return Event(f"{place.workspace}/{key}", place, user, self.now, what, locale=locale)
 
 
-def read(told: ParsedEvent) -> Event:
+def read(told: PayloadWithContext) -> Event:
     """What a payload means."""
     return _READERS[told.name](told)
 
@@ -256,7 +256,7 @@ def is_addressed(data: Payload, bot: Bot) -> bool:
     )
 
 
-def is_answer_to(data: Payload) -> str | None:
+def replied_message_id(data: Payload) -> str | None:
     """The message that this one answers, where its author was not told along."""
     reference: Payload = data.get("message_reference") or {}
     if data.get("referenced_message") or not reference.get("message_id"):
@@ -275,15 +275,15 @@ def options_of(data: Payload) -> tuple[str, list[Payload]]:
     return " ".join(words), options
 
 
-def _spoken(told: ParsedEvent) -> Event:
-    data, bot, around = told.data, told.bot, told.around
+def _spoken(told: PayloadWithContext) -> Event:
+    data, bot, around = told.data, told.bot, told.context
     place = around.place
-    message = said(data, place, bot)
+    message = to_message(data, place, bot)
     is_direct = not data.get("guild_id")
     called = is_direct or is_addressed(data, bot)
     what: What = MessageReceived(message, is_addressed=called, is_direct=is_direct)
     if called and _LEADING.match(message.text):
-        words = plain(str(data.get("content") or ""), bot, _names(data), is_command=True)
+        words = strip_markup(str(data.get("content") or ""), bot, _names(data), is_command=True)
         leading = _LEADING.match(words)
         words = words[leading.end() if leading else 0 :]
         question = None if message.text.lstrip().startswith("/") else message
@@ -293,15 +293,15 @@ def _spoken(told: ParsedEvent) -> Event:
     return Event(key, place, user, message.at, what, locale=around.locale)
 
 
-def _edited(told: ParsedEvent) -> Event:
+def _edited(told: PayloadWithContext) -> Event:
     data = told.data
-    key = f"edit/{data['id']}/{data.get('edited_timestamp') or told.mark}"
-    text = plain(str(data.get("content") or ""), told.bot, _names(data))
+    key = f"edit/{data['id']}/{data.get('edited_timestamp') or told.key_suffix}"
+    text = strip_markup(str(data.get("content") or ""), told.bot, _names(data))
     user = _user(data.get("author") or {}, {})
     return told.event(key, user, MessageEdited(MessageId(str(data["id"])), text))
 
 
-def _deleted(told: ParsedEvent) -> Event:
+def _deleted(told: PayloadWithContext) -> Event:
     gone = (MessageId(str(told.data["id"])),)
     return told.event(f"delete/{told.data['id']}", _DISCORD, MessagesDeleted(gone))
 
@@ -315,17 +315,17 @@ def deleted_place(name: str, data: Payload) -> Place:
     return Place(home, ChannelId(number))
 
 
-def _place_deleted(told: ParsedEvent) -> Event:
+def _place_deleted(told: PayloadWithContext) -> Event:
     """A channel, or a thread with its parent as the channel."""
     return told.event(f"place/{told.data['id']}", _DISCORD, PlaceDeleted())
 
 
-def _deleted_many(told: ParsedEvent) -> Event:
+def _deleted_many(told: PayloadWithContext) -> Event:
     gone = tuple(MessageId(str(one)) for one in told.data.get("ids") or ())
-    return told.event(f"delete/{told.mark}", _DISCORD, MessagesDeleted(gone))
+    return told.event(f"delete/{told.key_suffix}", _DISCORD, MessagesDeleted(gone))
 
 
-def _reaction(told: ParsedEvent) -> Event:
+def _reaction(told: PayloadWithContext) -> Event:
     data, is_removed = told.data, told.name == "MESSAGE_REACTION_REMOVE"
     member: Payload = data.get("member") or {}
     person = member.get("user") or {"id": data.get("user_id")}
@@ -333,30 +333,30 @@ def _reaction(told: ParsedEvent) -> Event:
         MessageId(str(data["message_id"])), emoji_of(data) or "", is_removed=is_removed
     )
     side = "off" if is_removed else "on"
-    key = f"reaction/{'/'.join(reaction_key(data))}/{side}/{told.mark}"
-    return told.event(key, _user(person, member, is_admin=told.around.is_admin), what)
+    key = f"reaction/{'/'.join(reaction_key(data))}/{side}/{told.key_suffix}"
+    return told.event(key, _user(person, member, is_admin=told.context.is_admin), what)
 
 
-def _joined(told: ParsedEvent) -> Event:
+def _joined(told: PayloadWithContext) -> Event:
     key = f"joined/{told.data.get('joined_at') or ''}"
     return told.event(key, _DISCORD, WorkspaceJoined(str(told.data.get("name") or "")))
 
 
-def _left(told: ParsedEvent) -> Event:
-    return told.event(f"left/{told.mark}", _DISCORD, WorkspaceLeft())
+def _left(told: PayloadWithContext) -> Event:
+    return told.event(f"left/{told.key_suffix}", _DISCORD, WorkspaceLeft())
 
 
-def _person_left(told: ParsedEvent) -> Event:
+def _person_left(told: PayloadWithContext) -> Event:
     user = _user(told.data["user"], {})
-    return told.event(f"person_left/{user.id}/{told.mark}", user, PersonLeft())
+    return told.event(f"person_left/{user.id}/{told.key_suffix}", user, PersonLeft())
 
 
-def _interaction(told: ParsedEvent) -> Event:
+def _interaction(told: PayloadWithContext) -> Event:
     data = told.data
     member: Payload = data.get("member") or {}
     person: Payload = member.get("user") or data.get("user") or {}
-    user = _user(person, member, is_admin=told.around.is_admin)
-    what = _asked(data, told.bot, told.around, user)
+    user = _user(person, member, is_admin=told.context.is_admin)
+    what = _asked(data, told.bot, told.context, user)
     event = told.event(f"interaction/{data['id']}", user, what)
     return replace(event, locale=str(data.get("locale") or "en"))
 
@@ -369,7 +369,9 @@ def _asked(data: Payload, bot: Bot, around: EventContext, user: User) -> What:
         case 2 if inner.get("name") == ASK:
             question = "".join(str(one.get("value")) for one in inner.get("options") or ())
             number = MessageId(str(data["id"]))
-            message = Message(around.place, number, user, question, at(str(data["id"])))
+            message = Message(
+                around.place, number, user, question, time_of_snowflake(str(data["id"]))
+            )
             return MessageReceived(message, is_addressed=True, is_direct=not data.get("guild_id"))
         case 2:
             return _command(data)
@@ -417,7 +419,7 @@ def _marked(inner: Payload, bot: Bot, around: EventContext) -> ShortcutUsed:
     message: Payload = messages.get(target) or {"id": target}
     names = {shown: shortcut for shortcut, shown in MENUS.items()}
     shown = str(inner.get("name"))
-    return ShortcutUsed(names.get(shown, shown), said(message, around.place, bot))
+    return ShortcutUsed(names.get(shown, shown), to_message(message, around.place, bot))
 
 
 def _values(inner: Payload) -> tuple[dict[str, str], Attachment | None]:
@@ -458,7 +460,7 @@ def _attachment(file: Payload) -> Attachment:
 
 def _text(message: Payload, bot: Bot) -> str:
     """The words; where there are none, what stands in the frames of a bot's message."""
-    text = plain(str(message.get("content") or ""), bot, _names(message))
+    text = strip_markup(str(message.get("content") or ""), bot, _names(message))
     if text:
         return text
     parts = [
@@ -520,7 +522,7 @@ def _is_ephemeral(message: Payload) -> bool:
 
 
 _DISCORD = User(UserId("discord"), "discord")
-_READERS: Mapping[str, Callable[[ParsedEvent], Event]] = {
+_READERS: Mapping[str, Callable[[PayloadWithContext], Event]] = {
     "MESSAGE_CREATE": _spoken,
     "MESSAGE_UPDATE": _edited,
     "MESSAGE_DELETE": _deleted,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from adapters.discord.api import CALLBACK, FOLLOW_UP, FOLLOWED, Api, Ids, Json, code
+from adapters.discord.api import CALLBACK, FOLLOW_UP, FOLLOWED, Api, Ids, Json, error_code
 from adapters.discord.inbound import CLICK, Bot, InteractionHandle
 from adapters.discord.outbound import EPHEMERAL_FLAG, Payload
 from bot.domain import EPHEMERAL, MessageId
@@ -54,7 +54,7 @@ class Interactions:
         self._bot = bot
         self._now = now
 
-    async def tell(
+    async def respond(
         self, context: InteractionContext, payloads: Sequence[Payload], *, private: bool
     ) -> MessageId:
         """The reply: as the first response, for the deferred one, or as one more message."""
@@ -66,7 +66,7 @@ class Interactions:
                 await self._follow_up(context, payload, flags)
         return MessageId(f"{EPHEMERAL}{message}") if private else message
 
-    async def change(self, context: InteractionContext, payload: Payload) -> None:
+    async def update_message(self, context: InteractionContext, payload: Payload) -> None:
         """The message whose button was clicked."""
         async with context.lock:
             if context.state is ResponseState.NEW:
@@ -86,12 +86,12 @@ class Interactions:
             try:
                 await self._respond(context, FORM, modal)
             except SurfaceError as error:
-                log.info("A form could not be opened", extra={"why": code(error)})
+                log.info("A form could not be opened", extra={"why": error_code(error)})
                 return False
             context.state = ResponseState.TOLD
             return True
 
-    async def choose(self, handle: InteractionHandle, choices: Sequence[Json]) -> None:
+    async def send_choices(self, handle: InteractionHandle, choices: Sequence[Json]) -> None:
         body = {"type": CHOICES, "data": {"choices": list(choices)}}
         await self._api.call("POST", CALLBACK, _at(handle), body=body, priority=None, patience=0)
 
@@ -102,12 +102,14 @@ class Interactions:
                 return
             assert context.interaction is not None
             is_click = context.interaction.kind == CLICK
-            deferred = {} if context.interaction.is_open else {"flags": EPHEMERAL_FLAG}
+            deferred = {} if context.interaction.has_public_response else {"flags": EPHEMERAL_FLAG}
             kind, data = (LATER, None) if is_click else (THINKING, deferred)
             try:
                 await self._respond(context, kind, data)
             except SurfaceError as error:
-                log.warning("An interaction was answered too late", extra={"why": code(error)})
+                log.warning(
+                    "An interaction was answered too late", extra={"why": error_code(error)}
+                )
                 return
             context.state = ResponseState.LATER if is_click else ResponseState.THINKING
 
@@ -136,7 +138,7 @@ class Interactions:
         assert context.interaction is not None
         if (
             context.state is ResponseState.THINKING
-            and bool(flags) is not context.interaction.is_open
+            and bool(flags) is not context.interaction.has_public_response
         ):
             answer = await self._edit(context, _ORIGINAL, payload)
             context.state = ResponseState.TOLD
@@ -182,7 +184,7 @@ class Interactions:
             )
         except SurfaceError as error:
             # Our own earlier try, of which we heard nothing, has come through.
-            if code(error) != _ACKNOWLEDGED:
+            if error_code(error) != _ACKNOWLEDGED:
                 raise
             return {}
 

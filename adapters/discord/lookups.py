@@ -117,7 +117,7 @@ class ServerLookups:
         await self._ready()
         return await self._locate(place)
 
-    async def direct(self, place: Place, user: UserId) -> Place:
+    async def find_direct_place(self, place: Place, user: UserId) -> Place:
         await self._ready()
         channel = ChannelId(await self._direct(user))
         return Place(place.workspace, channel, kind=ChannelKind.DIRECT)

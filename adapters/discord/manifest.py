@@ -86,7 +86,7 @@ def fingerprint(drawn: Sequence[Json], *where: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def missing(held: int) -> list[str]:
+def missing_permissions(held: int) -> list[str]:
     """The permissions that are not there, by their names."""
     if held & (1 << 3):
         return []
@@ -110,7 +110,7 @@ def _words(catalogue: Catalogue, say: Say) -> Iterator[Json]:
 def _subcommand(command: Command, name: str, say: Say) -> Json:
     # Discord wants what must be given before what may be.
     options = sorted(command.options, key=lambda option: not option.required)
-    drawn = _described(name, command.key, say) | {"type": _SUBCOMMAND}
+    drawn = _described(name, command.summary_key, say) | {"type": _SUBCOMMAND}
     return {**drawn, "options": [_option(option, say) for option in options]}
 
 

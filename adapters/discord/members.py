@@ -35,7 +35,7 @@ class Members:
                 self._known.popitem(last=False)
         return member
 
-    def learn(self, name: str, data: Json) -> None:
+    def invalidate_on_event(self, name: str, data: Json) -> None:
         """After an event about a member of a guild they are asked for anew."""
         if name.startswith("GUILD_MEMBER_"):
             user = (data.get("user") or {}).get("id")

@@ -55,14 +55,16 @@ class ChannelWriter:
     ) -> None:
         await self._edit(message, self._payload(text, buttons), Priority.FIRST_WORDS)
 
-    def pause(self, message: AnswerMessage) -> float:
+    def write_interval(self, message: AnswerMessage) -> float:
         return _PAUSE_SECONDS if message.edits else _FIRST_PAUSE_SECONDS
 
     def may_extend(self, message: AnswerMessage) -> bool:
-        left = self._api.left("PATCH", MESSAGE, {"channel_id": self._channel, "message_id": "0"})
+        left = self._api.calls_left(
+            "PATCH", MESSAGE, {"channel_id": self._channel, "message_id": "0"}
+        )
         has_left = left is None or left > _KEPT_FOR_ENDS
         pacing = self._api.pacing
-        return has_left and pacing.has_room() and pacing.may_edit(self._channel)
+        return has_left and pacing.has_spare_calls() and pacing.claim_progress_edit(self._channel)
 
     def is_expiring(self, message: AnswerMessage) -> bool:
         return False
@@ -80,7 +82,7 @@ class ChannelWriter:
     def _payload(self, text: str, buttons: AnswerButtons | None = None) -> Payload:
         """With the button that stops the answer, unless it ends there."""
         if buttons is not None:
-            return answer(text, buttons.buttons, buttons.first)
+            return answer(text, buttons.buttons, buttons.first_message)
         return answer(text, self._while_written)
 
     async def _post(self, number: int, payload: Payload) -> MessageId:
@@ -134,8 +136,8 @@ class InteractionWriter(ChannelWriter):
         if not self._in_channel:
             with contextlib.suppress(MessageGone):
                 handle = self._context.interaction
-                is_alone = handle is not None and handle.is_elsewhere
-                return await self._interactions.tell(self._context, [payload], private=is_alone)
+                is_alone = handle is not None and handle.is_user_install
+                return await self._interactions.respond(self._context, [payload], private=is_alone)
         message = await super()._post(number, payload)
         self._in_channel.add(message)
         return message

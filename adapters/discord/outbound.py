@@ -14,9 +14,9 @@ from typing import assert_never
 
 from adapters.discord.api import File, Json
 from adapters.discord.names import CHOOSE, FIRST, PART
-from adapters.discord.texts import LONGEST, cut, escape, safe, shorten
+from adapters.discord.texts import LONGEST, escape, sanitize, shorten, split_for_inputs
 from adapters.message_splitting import length, split
-from adapters.rendering import bar, words
+from adapters.rendering import bar, reply_text
 from bot.domain import MessageId
 from bot.references import plain_text
 from bot.replies import (
@@ -117,7 +117,7 @@ def _payloads(reply: Drawn, picture: bytes | None) -> list[Payload]:
 
 def plain_payloads(reply: Drawn) -> list[Payload]:
     """For places where the bot may not show frames."""
-    texts = list(split(escape(words(reply)) or "–", LONGEST))
+    texts = list(split(escape(reply_text(reply)) or "–", LONGEST))
     drawn = payloads(reply)
     last = Payload(texts[-1], (), drawn[-1].components, flags=NO_EMBEDS_FLAG)
     first, *more = [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
@@ -129,10 +129,10 @@ def answer(text: str, buttons: Sequence[Button] = (), first: MessageId | None = 
     named = buttons
     if first is not None:
         named = [replace(one, action=f"{one.action}{FIRST}{first}") for one in buttons]
-    return Payload(safe(text), (), _rows(named), flags=NO_EMBEDS_FLAG)
+    return Payload(sanitize(text), (), _rows(named), flags=NO_EMBEDS_FLAG)
 
 
-def says_otherwise(posted: Json, payload: Payload) -> bool:
+def differs_from_posted(posted: Json, payload: Payload) -> bool:
     """Whether what stands under a nonce is what an earlier run had to say."""
     if str(posted.get("content") or "").strip() != payload.content.strip():
         return True
@@ -155,7 +155,7 @@ def modal(form: Form) -> Json:
     note = _note(form.note) if form.note and len(parts) < _MODAL_PARTS else ()
     return {
         "custom_id": form.id[:_ACTION],
-        "title": shorten(safe(form.title) or "–", _MODAL_TITLE),
+        "title": shorten(sanitize(form.title) or "–", _MODAL_TITLE),
         "components": [*note, *parts][:_MODAL_PARTS],
     }
 
@@ -171,7 +171,11 @@ def _is_held(shown: Field) -> bool:
         return len(shown.choices) <= _OPTIONS
     most = min(shown.max_length, _INPUT) if shown.kind is not FieldKind.TEXT else None
     fits = most is None or length(shown.value) <= most
-    return fits and not _UNTYPABLE.search(shown.value) and cut(shown.value, _INPUT) is not None
+    return (
+        fits
+        and not _UNTYPABLE.search(shown.value)
+        and split_for_inputs(shown.value, _INPUT) is not None
+    )
 
 
 def _card(card: Card, picture: bytes | None) -> list[Payload]:
@@ -187,7 +191,7 @@ def _card(card: Card, picture: bytes | None) -> list[Payload]:
     embeds = list(_embeds(card.title, "\n".join(lines), facts, _COLOURS[card.tone]))
     files: tuple[File, ...] = ()
     if card.chart is not None and card.chart.summary:
-        embeds[-1]["footer"] = {"text": shorten(safe(card.chart.summary), _FOOTER)}
+        embeds[-1]["footer"] = {"text": shorten(sanitize(card.chart.summary), _FOOTER)}
     if card.chart is not None and picture is not None:
         embeds[-1]["image"] = {"url": f"attachment://{_CHART}"}
         files = (File(_CHART, picture, "image/png", card.chart.summary),)
@@ -198,7 +202,7 @@ def _listing(listing: Listing) -> list[Payload]:
     text = "\n".join(_line(line) for line in listing.lines) or escape(listing.empty)
     embeds = list(_embeds(listing.title, text, [], _COLOURS[Tone.PLAIN], is_escaped=True))
     if listing.note:
-        embeds[-1]["footer"] = {"text": shorten(safe(listing.note), _FOOTER)}
+        embeds[-1]["footer"] = {"text": shorten(sanitize(listing.note), _FOOTER)}
     return _messages(embeds, _listing_rows(listing), ())
 
 
@@ -283,7 +287,7 @@ def _row(components: list[Json]) -> Json:
 
 
 def _button(button: Button) -> Json:
-    label = shorten(safe(button.label).strip() or "–", _LABEL)
+    label = shorten(sanitize(button.label).strip() or "–", _LABEL)
     if button.link:
         return {"type": 2, "style": _LINK, "label": label, "url": button.link}
     style = _DANGER if button.is_danger else _PRIMARY if button.is_primary else _SECONDARY
@@ -307,7 +311,7 @@ def _listing_rows(listing: Listing) -> tuple[Json, ...]:
 def _menu(number: int, owned: Sequence[tuple[ListingRow, Button]]) -> Json:
     options = {
         button.action: {
-            "label": shorten(safe(_named(line, button, 2)).strip() or "–", 100),
+            "label": shorten(sanitize(_named(line, button, 2)).strip() or "–", 100),
             "value": button.action[:_ACTION],
         }
         for line, button in owned
@@ -330,7 +334,7 @@ def _note(text: str) -> tuple[Json, ...]:
 
 def _inputs(shown: Field) -> list[Json]:
     """A value longer than an input is asked for in several, where `holds` says that it can be."""
-    parts = cut(shown.value, _INPUT) or [shown.value]
+    parts = split_for_inputs(shown.value, _INPUT) or [shown.value]
     if shown.kind is not FieldKind.TEXT or len(parts) == 1:
         return [_labelled(shown, shown.label, _component(shown, shown.name, shown.value))]
     return [

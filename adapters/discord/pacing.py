@@ -45,11 +45,11 @@ class Pacing:
         self._let_go()
         await turn
 
-    def has_room(self) -> bool:
+    def has_spare_calls(self) -> bool:
         """Whether what could be left out may be said without keeping anybody waiting."""
         return not self._waiting and self._left() > _KEPT_FOR_PEOPLE
 
-    def may_edit(self, channel: str) -> bool:
+    def claim_progress_edit(self, channel: str) -> bool:
         """Takes the channel's turn to show progress, where it has come."""
         now = asyncio.get_running_loop().time()
         if now - self._edited.get(channel, -_EDIT_GAP_SECONDS) < _EDIT_GAP_SECONDS:

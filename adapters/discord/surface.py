@@ -14,19 +14,19 @@ from typing import Any, TypeVar
 
 from adapters.chart_image import draw_chart
 from adapters.discord import inbound, outbound
-from adapters.discord.api import MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, code
-from adapters.discord.direct_guild_choices import buttons_in, mark_with_guild, marked_action
-from adapters.discord.drafts import DRAFT, Drafts
+from adapters.discord.api import MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, error_code
+from adapters.discord.direct_guild_choices import buttons_for_place, mark_with_guild, marked_action
+from adapters.discord.form_drafts import DRAFT, FormDrafts
 from adapters.discord.inbound import Bot, InteractionHandle
 from adapters.discord.interactions import InteractionContext, Interactions
 from adapters.discord.lookups import ServerLookups, as_private, no_owner
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
 from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
-from adapters.discord.texts import safe
+from adapters.discord.texts import sanitize
 from adapters.discord.threads import open_thread
 from adapters.discord.typing_indicator import TypingIndicator
+from adapters.markdown_tables import with_drawn_tables
 from adapters.streamed_answer import MessageWriter, StreamedAnswer
-from adapters.tables import with_drawn_tables
 from bot.domain import (
     EPHEMERAL,
     Attachment,
@@ -100,7 +100,7 @@ class DiscordSurface(ServerLookups):
         self._clicks: OrderedDict[str, InteractionContext] = OrderedDict()
         self._posted: OrderedDict[str, MessageId] = OrderedDict()
         self._heard: OrderedDict[str, Message] = OrderedDict()
-        self.drafts = Drafts()
+        self.drafts = FormDrafts()
 
     def begin_interaction(self, handle: InteractionHandle) -> InteractionContext | None:
         """Takes hold of an interaction before anything is known of it; None for a repeated one."""
@@ -133,11 +133,11 @@ class DiscordSurface(ServerLookups):
 
     def forget_place(self, gone: Place) -> None:
         """A channel or thread was deleted, with what was said and typed there."""
-        for message in [key for key, said in self._heard.items() if gone.holds(said.place)]:
+        for message in [key for key, said in self._heard.items() if gone.contains(said.place)]:
             del self._heard[message]
         self.drafts.forget(gone)
 
-    def wrote(self, message: str) -> bool:
+    def is_own_message(self, message: str) -> bool:
         """Whether a message is one that we posted lately."""
         said = self._heard.get(message)
         return (said is not None and said.is_own) or message in self._posted.values()
@@ -163,7 +163,7 @@ class DiscordSurface(ServerLookups):
         try:
             await self._api.call("GET", "/guilds/{guild_id}", {"guild_id": guild}, patience=0)
         except SurfaceError as error:
-            if code(error) not in _NO_GUILD:
+            if error_code(error) not in _NO_GUILD:
                 return None
             around = {"after": str(int(guild) - 1), "limit": 1}
             listed = await self._api.get_list("/users/@me/guilds", query=around)
@@ -206,7 +206,7 @@ class DiscordSurface(ServerLookups):
         try:
             await self._api.call("PUT", OWN_REACTION, at)
         except SurfaceError as error:
-            if code(error) not in _COURTESIES:
+            if error_code(error) not in _COURTESIES:
                 raise
 
     async def fetch(self, place: Place, message: MessageId) -> Message | None:
@@ -263,7 +263,7 @@ class DiscordSurface(ServerLookups):
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
         channel, context = _channel(place), self._context(key)
-        stop = buttons_in(place, lambda: stream.buttons_while_written)
+        stop = buttons_for_place(place, lambda: stream.buttons_while_written)
         writer = self._writer(channel, key, context, stop)
         async with self._typing.in_channel(channel) as is_answered:
 
@@ -272,8 +272,8 @@ class DiscordSurface(ServerLookups):
                 _remember(self._posted, f"{key}.answer", message, _KNOWN_EVENTS)
                 await stream.on_posted(message)
 
-            buttons = partial(buttons_in, place, stream.buttons)
-            pieces = (safe(piece) async for piece in with_drawn_tables(stream.pieces))
+            buttons = partial(buttons_for_place, place, stream.buttons)
+            pieces = (sanitize(piece) async for piece in with_drawn_tables(stream.pieces))
             shown = replace(stream, pieces=pieces, on_posted=posted, buttons=buttons)
             return await StreamedAnswer(writer, shown, now=self._now).run()
 
@@ -297,7 +297,7 @@ class DiscordSurface(ServerLookups):
             return
         await self._answer_openly(event, reply, context)
 
-    def holds(self, form: Form) -> bool:
+    def can_hold_form(self, form: Form) -> bool:
         return outbound.holds(form)
 
     async def open_form(self, event: Event, form: Form) -> None:
@@ -306,10 +306,10 @@ class DiscordSurface(ServerLookups):
         context = self._context(event.key)
         if event.place.kind is ChannelKind.DIRECT:
             form = replace(form, id=marked_action(form.id, event.place.workspace))
-        self.drafts.note_shown(event.place, event.user.id, outbound.modal(form))
+        self.drafts.remember_shown_form(event.place, event.user.id, outbound.modal(form))
         if context is not None and await self.interactions.show(context, outbound.modal(form)):
             return
-        action = form.again or self.drafts.note_late(
+        action = form.reopen_action or self.drafts.remember_late_form(
             event.place, event.key, event.user.id, outbound.modal(form)
         )
         button = Button(form.title, action, is_primary=True)
@@ -324,7 +324,7 @@ class DiscordSurface(ServerLookups):
         buttons = (Button(label, action, is_primary=True),) if action else ()
         await self.send_ephemeral(event, Text(problem, private=True, buttons=buttons))
 
-    async def open_kept(self, context: InteractionContext, action: str, user: str) -> bool:
+    async def open_draft_form(self, context: InteractionContext, action: str, user: str) -> bool:
         """The button under a refusal or under “the form opens here”; False for any other."""
         if not action.startswith(DRAFT):
             return False
@@ -344,7 +344,7 @@ class DiscordSurface(ServerLookups):
         try:
             if context is not None and self.interactions.is_alive(context):
                 with contextlib.suppress(MessageGone):
-                    await self.interactions.tell(context, [payload], private=True)
+                    await self.interactions.respond(context, [payload], private=True)
                     return
             await self._tell_alone(event.user.id, [payload], event.key)
         except SurfaceError as error:
@@ -367,16 +367,18 @@ class DiscordSurface(ServerLookups):
 
     def _explained(self, error: SurfaceError, locale: str) -> SurfaceError:
         """A file that is too large, or a person who takes no direct messages, in clear words."""
-        if code(error) == _TOO_LARGE:
+        if error_code(error) == _TOO_LARGE:
             return SurfaceError(message=self._say("discord.too_large", locale))
-        if code(error) == _NO_DIRECT:
+        if error_code(error) == _NO_DIRECT:
             return SurfaceError(message=self._say("discord.no_direct", locale))
         return error
 
     async def _tell(self, context: InteractionContext, reply: Drawn, *, private: bool) -> MessageId:
         drawn = outbound.payloads(reply, await _picture(reply))
-        is_alone = private or (context.interaction is not None and context.interaction.is_elsewhere)
-        return await self.interactions.tell(context, drawn, private=is_alone)
+        is_alone = private or (
+            context.interaction is not None and context.interaction.is_user_install
+        )
+        return await self.interactions.respond(context, drawn, private=is_alone)
 
     async def _tell_alone(self, user: UserId, payloads: Sequence[Payload], key: str) -> None:
         """Between the two of us, as an answer to what somebody asked."""
@@ -424,7 +426,7 @@ class DiscordSurface(ServerLookups):
         try:
             return await self._post_once(channel, outbound.payloads(reply, picture), key, more)
         except PlaceClosed as error:
-            if code(error) != _NO_PERMISSION:
+            if error_code(error) != _NO_PERMISSION:
                 raise
             plain = outbound.plain_payloads(reply)
             return await self._post_once(channel, plain, f"{key}.plain", more)
@@ -436,7 +438,7 @@ class DiscordSurface(ServerLookups):
         first, *rest = payloads
         held: Json = {"nonce": nonce(key), "enforce_nonce": True, **more}
         posted = await self._send(channel, first, **held)
-        if outbound.says_otherwise(posted, first):
+        if outbound.differs_from_posted(posted, first):
             await self._edit(channel, str(posted["id"]), first)
         for number, payload in enumerate(rest):
             again: Json = {"nonce": nonce(f"{key}.{number}"), "enforce_nonce": True}
@@ -459,7 +461,7 @@ class DiscordSurface(ServerLookups):
         try:
             await self._api.call("PATCH", MESSAGE, at, body=body, files=payload.files)
         except PlaceClosed as error:
-            if code(error) != _NO_PERMISSION or reply is None:
+            if error_code(error) != _NO_PERMISSION or reply is None:
                 raise
             plain = outbound.plain_payloads(reply)[0]
             await self._edit(channel, message, plain)
@@ -470,7 +472,7 @@ class DiscordSurface(ServerLookups):
         if context is None or not self.interactions.is_alive(context):
             return False
         try:
-            await self.interactions.change(context, payload)
+            await self.interactions.update_message(context, payload)
         except MessageGone:
             return False
         return True
@@ -532,7 +534,7 @@ class DiscordSurface(ServerLookups):
         return said
 
     def _said(self, message: Json, place: Place) -> Message:
-        return inbound.said(message, place, self._bot())
+        return inbound.to_message(message, place, self._bot())
 
     def _context(self, key: str) -> InteractionContext | None:
         return self._contexts.get(key) or self._contexts.get(key.removesuffix(".error"))

@@ -19,7 +19,7 @@ _MARKUP = re.compile(_ALWAYS, re.MULTILINE)
 _MARKUP_AND_LINKS = re.compile(rf"{_ALWAYS}|\[", re.MULTILINE)
 
 
-def safe(text: str) -> str:
+def sanitize(text: str) -> str:
     """Nothing in it turns the reading direction; who may be pinged is said with each message.
 
     People, channels and times are called by name, for titles and buttons.
@@ -52,7 +52,7 @@ def shorten(text: str, most: int) -> str:
     return text[: fitting_length(text, most - 1)] + "…"
 
 
-def cut(text: str, most: int) -> list[str] | None:
+def split_for_inputs(text: str, most: int) -> list[str] | None:
     """A text in inputs of so many places; Discord cuts white space off both ends of each.
 
     So none but the whole text begins or ends with any; None where that cannot be.

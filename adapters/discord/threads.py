@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from adapters.discord.api import THREADS, Api, code
+from adapters.discord.api import THREADS, Api, error_code
 from adapters.discord.manifest import THREAD_PERMISSIONS
-from adapters.discord.texts import safe
+from adapters.discord.texts import sanitize
 from adapters.thread_titles import title_of
 from bot.domain import MessageId, Place
 from bot.errors import MessageGone, PermissionMissing, SurfaceError
@@ -32,18 +32,18 @@ async def open_thread(
     if missed:
         raise _missing(missed)
     message = what.message.id
-    body = {"name": title_of(safe(title), _LONGEST_NAME) or event.user.name[:_LONGEST_NAME]}
+    body = {"name": title_of(sanitize(title), _LONGEST_NAME) or event.user.name[:_LONGEST_NAME]}
     try:
         at = {"channel_id": place.channel, "message_id": message}
         await api.call("POST", THREADS, at, body=body)
     except MessageGone:
         return None
     except SurfaceError as error:
-        if code(error) in _NO_PERMISSIONS:
+        if error_code(error) in _NO_PERMISSIONS:
             raise _missing(THREAD_PERMISSIONS["Create Public Threads"]) from error
-        if code(error) == _WRONG_CHANNEL:
+        if error_code(error) == _WRONG_CHANNEL:
             return None
-        if code(error) != _EXISTS:
+        if error_code(error) != _EXISTS:
             raise
     return replace(place, thread=MessageId(message))
 

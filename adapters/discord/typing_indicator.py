@@ -64,7 +64,7 @@ class TypingIndicator:
     async def _show(self, channel: str) -> None:
         await asyncio.sleep(_AFTER_SECONDS)
         while True:
-            if self._api.pacing.has_room():
+            if self._api.pacing.has_spare_calls():
                 await self._type(channel)
                 await asyncio.sleep(_LASTS_SECONDS)
             else:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from openai import AsyncStream
 from openai._streaming import ServerSentEvent
 
-from adapters.openai.answers import Json, as_whole
+from adapters.openai.response_parsing import Json, as_whole
 from bot.domain import IncompleteReason, ToolCall
 from bot.ports.provider import Delta, Usage
 
@@ -93,7 +93,7 @@ class AnswerReader:
             if one.name or one.arguments
         )
         if calls:
-            yield Delta(calls=calls)
+            yield Delta(tool_calls=calls)
         if self._usage:
             yield Delta(usage=self._usage)
 
@@ -133,7 +133,7 @@ class AnswerReader:
         end = _ENDS.get(reason.lower()) if isinstance(reason, str) else None
         if end is not None and self.end is None:
             self.end = end
-            yield Delta(end=end, is_refusal=end is IncompleteReason.FILTER)
+            yield Delta(incomplete_reason=end, is_refusal=end is IncompleteReason.FILTER)
 
     def _called(self, message: Json) -> None:
         """Pieces of a call carry its index; the older `function_call` is a single one."""

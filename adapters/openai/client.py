@@ -14,17 +14,17 @@ import httpx2
 import openai
 from openai import AsyncOpenAI, omit
 
-from adapters.openai import answers, request_fields, results
+from adapters.openai import request_fields, response_parsing, results
 from adapters.openai.answer_stream import AnswerEvents, AnswerReader
-from adapters.openai.answers import Json
 from adapters.openai.deploying import Deployments
-from adapters.openai.dialects import Dialect, gone
-from adapters.openai.errors import ProtocolViolation, plain, translate_errors
+from adapters.openai.dialects import Dialect, discontinued_host
+from adapters.openai.errors import ProtocolViolation, one_line, translate_errors
 from adapters.openai.paging import PAGE_ROWS, pages
 from adapters.openai.parameters import LearnedParameters
 from adapters.openai.prices import HostPrices
+from adapters.openai.response_parsing import Json
 from adapters.openai.seeing import SeeingModels
-from adapters.openai.timeouts import Additions, Timeouts
+from adapters.openai.timeouts import RequestAdditions, Timeouts
 from adapters.openai.transport import http_client
 from bot.domain import Checkpoint, HostName, IncompleteReason, JobEvent, ModelName, Sampling
 from bot.errors import (
@@ -42,11 +42,11 @@ from bot.errors import (
     WrongAddress,
 )
 from bot.ports.provider import (
-    Checked,
     Delta,
+    HostCheck,
+    HostProfile,
     JobRequest,
     Price,
-    Profile,
     RemoteDeployment,
     RemoteFile,
     RemoteJob,
@@ -83,7 +83,7 @@ class OpenAIHost:
         self,
         name: HostName,
         *,
-        profile: Profile,
+        profile: HostProfile,
         base_url: str,
         dialect: Dialect | None = None,
         chat_base_url: str | None = None,
@@ -95,7 +95,7 @@ class OpenAIHost:
         tokenizer: Count | None = None,
         shutdown_dates: Mapping[str, str] | None = None,
         extra: Mapping[str, object] | None = None,
-        additions: Additions | None = None,
+        additions: RequestAdditions | None = None,
         retries: int = 2,
         patience: Timeouts | None = None,
     ) -> None:
@@ -103,16 +103,16 @@ class OpenAIHost:
         self._dialect = dialect = dialect or Dialect()
         self._prices, self._tokenizer = prices or HostPrices(), tokenizer
         self._shutdown_dates, self._extra = dict(shutdown_dates or {}), dict(extra or {})
-        added = additions or Additions()
+        added = additions or RequestAdditions()
         self._extra_body, self._served_as = added.extra_body, added.served_as
         self._key_variable, self._http = key_variable, http_client()
-        self._timeouts = added.within(patience or Timeouts())
+        self._timeouts = added.adjust_timeouts(patience or Timeouts())
         self._reading = self._client(key, base_url, added, retries)
         self._acting = self._reading.with_options(max_retries=0)
         self._chatting = self._reading.with_options(
             api_key=(key if chat_key is None else chat_key) or "none",
             base_url=chat_base_url or base_url,
-            timeout=self._timeout(self._timeouts.first),
+            timeout=self._timeout(self._timeouts.first_piece),
         )
         self._secrets, self._gone = (key, chat_key or ""), _gone(name, base_url)
         self._deployments = Deployments(name, self._reading, self._acting, dialect.deployments)
@@ -120,7 +120,9 @@ class OpenAIHost:
         self._processed_files, self._models_with_lone_ends = set[str](), set[ModelName]()
         self._gives_finish_reasons = False
 
-    def _client(self, key: str, base_url: str, added: Additions, retries: int) -> AsyncOpenAI:
+    def _client(
+        self, key: str, base_url: str, added: RequestAdditions, retries: int
+    ) -> AsyncOpenAI:
         return AsyncOpenAI(
             # The package refuses to start without a key; hosts without one ignore it.
             api_key=key or "none",
@@ -137,14 +139,14 @@ class OpenAIHost:
         return self._name
 
     @property
-    def profile(self) -> Profile:
+    def profile(self) -> HostProfile:
         return self._profile
 
     @property
     def bases(self) -> Sequence[ModelName]:
         return self._bases
 
-    def offer(self, bases: Sequence[ModelName]) -> None:
+    def set_bases(self, bases: Sequence[ModelName]) -> None:
         """From now on these can be tuned and asked."""
         self._bases = tuple(bases)
 
@@ -155,22 +157,22 @@ class OpenAIHost:
     def price(self, base: ModelName) -> Price:
         return self._prices.of(base)
 
-    async def check(self) -> Checked:
+    async def check(self) -> HostCheck:
         """Ask for what costs nothing, where it answers and where it trains."""
         models = len(await self.models())
         if self._gone is not None:
-            return Checked(models, self._gone)
+            return HostCheck(models, self._gone)
         try:
             async with self._asked():
                 await self._check_jobs()
         except HostError as error:
-            return Checked(models, error)
-        return Checked(models)
+            return HostCheck(models, error)
+        return HostCheck(models)
 
     async def _check_jobs(self) -> None:
         """Asks for the list of jobs, whatever is in it."""
         answer = await self._reading.fine_tuning.jobs.with_raw_response.list(limit=1)
-        answers.page(answers.document(answer.http_response))
+        response_parsing.page(response_parsing.parse_json_object(answer.http_response))
 
     async def check_training(self, base: ModelName) -> None:
         """Raises what its list of jobs, or a job that cannot be, tells of a start there.
@@ -228,7 +230,7 @@ class OpenAIHost:
             **self._extra_body,
         }
         reader = AnswerReader(begins_in_thoughts=model in self._models_with_lone_ends)
-        deadline = asyncio.get_running_loop().time() + self._timeouts.first
+        deadline = asyncio.get_running_loop().time() + self._timeouts.first_piece
         with self._translated():
             stream = await self._open_stream(client, body, deadline)
             try:
@@ -255,8 +257,8 @@ class OpenAIHost:
                     purpose="fine-tune",
                     timeout=self._timeout(self._timeouts.upload),
                 )
-                row = answers.document(answer.http_response)
-                uploaded = answers.remote_file(row)
+                row = response_parsing.parse_json_object(answer.http_response)
+                uploaded = response_parsing.remote_file(row)
                 if row.get("status") == "processed":
                     self._processed_files.add(uploaded.id)
                 return uploaded
@@ -266,7 +268,7 @@ class OpenAIHost:
         with self._translated():
             async for rows in pages(self._files_page):
                 for row in rows:
-                    yield answers.remote_file(row)
+                    yield response_parsing.remote_file(row)
 
     async def delete_file(self, file: str) -> None:
         async with self._asked():
@@ -281,7 +283,7 @@ class OpenAIHost:
 
     async def result_file(self, file: str) -> ResultFile:
         """One of a job's `result_files`; measures are missing where it is no table of steps."""
-        content = results.plain(await self.read_file(file))
+        content = results.unwrap_base64(await self.read_file(file))
         return ResultFile(content, results.measures(content))
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
@@ -295,8 +297,8 @@ class OpenAIHost:
             "model": request.base,
             "training_file": request.training_file,
             **{name: value for name, value in optional.items() if value not in (None, "")},
-            "metadata": {"attune_start": request.start},
-            **request_fields.method(request, self._dialect),
+            "metadata": {"attune_start": request.idempotency_key},
+            **request_fields.method_fields(request, self._dialect),
             **self._extra,
         }
         async with self._asked():
@@ -306,7 +308,7 @@ class OpenAIHost:
     async def _post_job(self, path: str, fields: Json, **query: str) -> httpx2.Response:
         """A field that the host says it does not take is left out: then there is no job yet."""
         while True:
-            fitted = self._learned.fit(fields)
+            fitted = self._learned.adapt_request(fields)
             try:
                 return await self._acting.post(
                     path, cast_to=httpx2.Response, body=fitted, options={"params": query}
@@ -336,7 +338,7 @@ class OpenAIHost:
             status = str(row.get("status") or "").lower()
             if status in _FILE_IS_BROKEN:
                 why = str(row.get("status_details") or f"The file is in the state {status}.")
-                raise HostRefused(host=self._name, message=plain(why), code="invalid_file")
+                raise HostRefused(host=self._name, message=one_line(why), code="invalid_file")
             if status not in _FILE_IS_CHECKED and not (
                 status in _FILE_IS_RECEIVED and look < _LOOKS_AT_RECEIVED
             ):
@@ -347,14 +349,14 @@ class OpenAIHost:
     async def _file_row(self, file: str) -> Json:
         """A file as the host has it, with `status` and `status_details`."""
         answer = await self._reading.files.with_raw_response.retrieve(file)
-        return answers.document(answer.http_response)
+        return response_parsing.parse_json_object(answer.http_response)
 
     async def jobs(self) -> AsyncGenerator[RemoteJob, None]:
         """Every job, newest first, page by page; ends even if the host pages badly."""
         with self._translated():
             async for rows in pages(self._jobs_page):
                 for row in rows:
-                    yield answers.remote_job(row)
+                    yield response_parsing.remote_job(row)
 
     async def job(self, job: str) -> RemoteJob:
         async with self._asked():
@@ -385,12 +387,12 @@ class OpenAIHost:
 
         fresh: list[JobEvent] = []
         async with self._asked():
-            async for rows in pages(fetch, content=answers.event_content):
-                unseen = [e for e in map(answers.job_event, rows) if e.id not in seen]
+            async for rows in pages(fetch, content=response_parsing.event_content):
+                unseen = [e for e in map(response_parsing.job_event, rows) if e.id not in seen]
                 if not unseen:
                     break
                 fresh += unseen
-        return answers.oldest_first(fresh)
+        return response_parsing.oldest_first(fresh)
 
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]:
         async def fetch(after: str | None) -> httpx2.Response:
@@ -399,21 +401,27 @@ class OpenAIHost:
 
         async with self._asked():
             names = self._dialect.model_fields
-            found = [answers.checkpoint(row, names) async for rows in pages(fetch) for row in rows]
+            found = [
+                response_parsing.checkpoint(row, names)
+                async for rows in pages(fetch)
+                for row in rows
+            ]
         return sorted((c for c in found if c), key=lambda checkpoint: checkpoint.step)
 
     async def models(self) -> Sequence[RemoteModel]:
         async with self._asked():
             answer = await self._chatting.models.with_raw_response.list()
-            rows = answers.list_rows(answer.http_response)
-            found = [answers.remote_model(row) for row in rows if answers.identity(row)]
+            rows = response_parsing.list_rows(answer.http_response)
+            found = [
+                response_parsing.remote_model(row) for row in rows if response_parsing.identity(row)
+            ]
         return [self._with_end(model) for model in found]
 
     @cached_property
     def _seeing(self) -> SeeingModels:
         return SeeingModels(self._profile.sees, self.models)
 
-    async def sees(self, model: ModelName) -> bool:
+    async def takes_pictures(self, model: ModelName) -> bool:
         sent = self._served_as.get(model, model)
         return await self._seeing.has(model, sent, request_fields.base_of(model))
 
@@ -443,7 +451,7 @@ class OpenAIHost:
     async def _open_stream(self, client: AsyncOpenAI, body: Json, deadline: float) -> AnswerEvents:
         """Asks in other words where the host refuses a parameter, again while it loads a model."""
         while True:
-            fitted = self._learned.fit(body)
+            fitted = self._learned.adapt_request(body)
             try:
                 async with asyncio.timeout_at(deadline):
                     return await self._post_stream(client, fitted)
@@ -469,7 +477,7 @@ class OpenAIHost:
         if _kind_of(stream).startswith("application/json"):
             async with asyncio.timeout_at(deadline):
                 await stream.response.aread()
-            yield answers.document(stream.response)
+            yield response_parsing.parse_json_object(stream.response)
             return
         loop, chunks = asyncio.get_running_loop(), aiter(stream)
         while True:
@@ -503,21 +511,21 @@ class OpenAIHost:
         return EmptyAnswer(host=self._name, message="", code=None, param=None)
 
     async def _files_page(self, after: str | None) -> httpx2.Response:
-        async with asyncio.timeout(self._timeouts.whole):
+        async with asyncio.timeout(self._timeouts.whole_poll):
             answer = await self._reading.files.with_raw_response.list(
                 purpose="fine-tune", order="desc", after=after or omit, limit=PAGE_ROWS
             )
         return answer.http_response
 
     async def _jobs_page(self, after: str | None) -> httpx2.Response:
-        async with asyncio.timeout(self._timeouts.whole):
+        async with asyncio.timeout(self._timeouts.whole_poll):
             answer = await self._reading.fine_tuning.jobs.with_raw_response.list(
                 after=after or omit, limit=PAGE_ROWS
             )
         return answer.http_response
 
     def _job(self, response: httpx2.Response) -> RemoteJob:
-        return answers.remote_job(answers.document(response))
+        return response_parsing.remote_job(response_parsing.parse_json_object(response))
 
     def _with_end(self, model: RemoteModel) -> RemoteModel:
         """The host's own word, else the date published for its base."""
@@ -531,7 +539,7 @@ class OpenAIHost:
     async def _asked(self, seconds: float | None = None) -> AsyncIterator[None]:
         """A question and its whole answer: bounded in time, and only HostErrors come out."""
         with self._translated():
-            async with asyncio.timeout(self._timeouts.whole if seconds is None else seconds):
+            async with asyncio.timeout(self._timeouts.whole_poll if seconds is None else seconds):
                 yield
 
     def _translated(self) -> AbstractContextManager[None]:
@@ -541,7 +549,7 @@ class OpenAIHost:
 
 
 def _gone(host: HostName, address: str) -> TuningGone | None:
-    found = gone(address)
+    found = discontinued_host(address)
     return TuningGone(host=host, who=found[0], since=found[1]) if found else None
 
 

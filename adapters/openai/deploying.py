@@ -12,9 +12,9 @@ from urllib.parse import quote, urljoin
 
 from openai import AsyncOpenAI
 
-from adapters.openai import answers
-from adapters.openai.answers import Json
+from adapters.openai import response_parsing
 from adapters.openai.errors import ProtocolViolation
+from adapters.openai.response_parsing import Json
 from adapters.openai.statuses import meaning_of
 from bot.domain import HostName, ModelName
 from bot.errors import HostRefused
@@ -54,7 +54,7 @@ class Deployments:
         if self._url is None:
             return ()
         found = _object(await self._reading.get(self._url, cast_to=object))
-        rows, _ = answers.page(found)
+        rows, _ = response_parsing.page(found)
         return rows
 
     def _name_when_ready(self, row: Json) -> ModelName | None:
@@ -63,9 +63,13 @@ class Deployments:
 
     async def _last_checkpoint(self, job: str) -> str:
         listed = self._reading.fine_tuning.jobs.checkpoints.with_raw_response.list
-        rows, _ = answers.page(answers.document((await listed(job)).http_response))
-        last = max(rows, key=lambda row: answers.as_whole(row.get("step_number")) or 0, default={})
-        found = answers.identity(last)
+        rows, _ = response_parsing.page(
+            response_parsing.parse_json_object((await listed(job)).http_response)
+        )
+        last = max(
+            rows, key=lambda row: response_parsing.as_whole(row.get("step_number")) or 0, default={}
+        )
+        found = response_parsing.identity(last)
         if found is None:
             raise ProtocolViolation("The job has left no checkpoint to deploy.")
         return found
@@ -73,7 +77,7 @@ class Deployments:
 
 def _deployment(row: Json) -> RemoteDeployment:
     return RemoteDeployment(
-        name=ModelName(str(row.get("name") or answers.identity(row) or "")),
+        name=ModelName(str(row.get("name") or response_parsing.identity(row) or "")),
         source=str(row.get("source") or ""),
         status=str(row.get("status") or "unknown").lower(),
     )

@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from bot.ports.provider import Profile, Serving
+from bot.ports.provider import HostProfile, Serving
 from bot.rows import Method
 
 
@@ -46,7 +46,7 @@ class Kind:
     the one they are tuned by.
     """
 
-    profile: Profile
+    profile: HostProfile
     dialect: Dialect = Dialect()
     base_url: str | None = None
     chat_base_url: str | None = None
@@ -65,7 +65,7 @@ _ENDS = "2027-01-14"
 
 KINDS: Mapping[str, Kind] = {
     "sandbox": Kind(
-        Profile(
+        HostProfile(
             name="sandbox",
             listing_lag=0.0,
             poll_seconds=0.5,
@@ -77,13 +77,13 @@ KINDS: Mapping[str, Kind] = {
     ),
     # `attune tuner` on a machine of one's own.
     "attune": Kind(
-        Profile(name="attune", listing_lag=0.0, poll_seconds=2.0, takes_reasoning=True),
+        HostProfile(name="attune", listing_lag=0.0, poll_seconds=2.0, takes_reasoning=True),
         usual_price=0.0,
         usual_chat_price=(0.0, 0.0),
     ),
     # https://developers.openai.com/api/docs/deprecations and /api/docs/pricing, autumn 2026.
     "openai": Kind(
-        Profile(
+        HostProfile(
             name="openai",
             max_bytes=512 * _MEGABYTE,
             closes_on=date(2027, 1, 6),
@@ -109,7 +109,7 @@ KINDS: Mapping[str, Kind] = {
     # MicrosoftDocs/azure-ai-docs, articles/foundry/openai/how-to/fine-tuning.md, 2026-10-05. Who
     # trained there before may go on: gpt-4o until 2027-04-01, gpt-4.1 until 2027-04-14.
     "azure": Kind(
-        Profile(
+        HostProfile(
             name="azure",
             poll_seconds=30.0,
             max_bytes=512 * _MEGABYTE,
@@ -121,14 +121,14 @@ KINDS: Mapping[str, Kind] = {
             ),
             idle_days=15,
             retired_bases=(("gpt-4o", "2026-10-01"), ("gpt-4.1", "2026-10-14")),
-            is_tried=False,
+            was_tested_live=False,
         ),
         # Its page of 2025 asked for a byte order mark, that of 2026 no longer does.
         key_env="AZURE_OPENAI_API_KEY",
     ),
     # https://docs.tokenfactory.nebius.com/api-reference/introduction, autumn 2026.
     "nebius": Kind(
-        Profile(
+        HostProfile(
             name="nebius",
             poll_seconds=30.0,
             max_bytes=5 * 1024 * _MEGABYTE,
@@ -138,7 +138,7 @@ KINDS: Mapping[str, Kind] = {
             batch_sizes=(1, 32),
             takes_weight=False,
             serving=Serving.BY_CALL,
-            is_tried=False,
+            was_tested_live=False,
         ),
         # Without `lora` it would tune the whole model.
         Dialect(Placement.TOP, settings={"lora": True}, deployments="../v0/models"),
@@ -151,7 +151,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     # https://docs.crusoecloud.com/serverless-fine-tuning/how-it-works, autumn 2026.
     "crusoe": Kind(
-        Profile(
+        HostProfile(
             name="crusoe",
             poll_seconds=30.0,
             max_bytes=3 * 1024 * _MEGABYTE,
@@ -160,7 +160,7 @@ KINDS: Mapping[str, Kind] = {
             takes_weight=False,
             serving=Serving.BY_HAND,
             serving_page="https://docs.crusoecloud.com/serverless-fine-tuning/quickstart",
-            is_tried=False,
+            was_tested_live=False,
         ),
         Dialect(model_fields=("fine_tuned_model_id", "fine_tuned_model_checkpoint")),
         base_url="https://api.intelligence.crusoecloud.com/v1",
@@ -170,16 +170,16 @@ KINDS: Mapping[str, Kind] = {
     # Prices: https://docs.together.ai/docs/dedicated-endpoints/overview (one H100). Rows:
     # https://docs.together.ai/docs/fine-tuning/data-preparation. The rest: its package, 3.1.1.
     "together": Kind(
-        Profile(
+        HostProfile(
             name="together",
             poll_seconds=30.0,
             minimum_rows=1,
             max_bytes=5 * 1024 * _MEGABYTE,
             max_suffix=40,
-            picks_epochs=False,
+            supports_auto_epochs=False,
             serving=Serving.BY_CALL,
             serving_page="https://docs.together.ai/docs/fine-tuning/deployment",
-            is_tried=False,
+            was_tested_live=False,
         ),
         base_url="https://api.together.ai/v1",
         key_env="TOGETHER_API_KEY",
@@ -188,7 +188,7 @@ KINDS: Mapping[str, Kind] = {
     # https://docs.fireworks.ai/fine-tuning/fine-tuning-via-api (files up to 150 MB) and
     # /fine-tuning/deploying-loras; the price of one H100 from its comparison of costs, 2026.
     "fireworks": Kind(
-        Profile(
+        HostProfile(
             name="fireworks",
             poll_seconds=30.0,
             minimum_rows=3,
@@ -197,17 +197,17 @@ KINDS: Mapping[str, Kind] = {
             suffix_pattern=r"[a-z0-9-]+",
             max_suffix=24,
             takes_reasoning=True,
-            picks_epochs=False,
+            supports_auto_epochs=False,
             serving=Serving.BY_CALL,
             serving_page="https://docs.fireworks.ai/fine-tuning/deploying-loras",
-            is_tried=False,
+            was_tested_live=False,
         ),
         base_url="https://api.fireworks.ai/v1",
         chat_base_url="https://api.fireworks.ai/inference/v1",
         key_env="FIREWORKS_API_KEY",
         hosting=7.0,
     ),
-    "custom": Kind(Profile(name="custom")),
+    "custom": Kind(HostProfile(name="custom")),
 }
 
 GONE: Mapping[str, tuple[str, str]] = {
@@ -226,7 +226,7 @@ GONE: Mapping[str, tuple[str, str]] = {
 """Hosts that do not tune (any more), by the end of their address: who, and since when."""
 
 
-def gone(address: str) -> tuple[str, str] | None:
+def discontinued_host(address: str) -> tuple[str, str] | None:
     """Who stands at an address and trains nobody's model there, and since when."""
     name = urlsplit(address).hostname or ""
     return next((GONE[end] for end in GONE if name == end or name.endswith(f".{end}")), None)

@@ -121,7 +121,7 @@ def translate_errors(
         message = _address(error) if is_of_address else _words(error)
         raise kind(
             host=host,
-            message=plain(_without(secrets, message)),
+            message=one_line(_without(secrets, message)),
             code=_text(getattr(error, "code", None)),
             param=_text(getattr(error, "param", None)),
             retry_after=_wait_of(error),
@@ -210,7 +210,7 @@ def _said(body: object) -> object:
 def _words(error: Exception) -> str:
     """The host's own words where it has any; a page of HTML counts as none."""
     body = _said(getattr(error, "body", None))
-    if isinstance(body, str) and plain(body) and not body.lstrip().startswith("<"):
+    if isinstance(body, str) and one_line(body) and not body.lstrip().startswith("<"):
         return body
     if isinstance(error, openai.APIStatusError):
         return f"HTTP {error.status_code} {error.response.reason_phrase}"
@@ -223,7 +223,7 @@ def _without(secrets: Sequence[str], text: str) -> str:
     return text
 
 
-def plain(text: str) -> str:
+def one_line(text: str) -> str:
     """One line of printable characters, without tags, of bounded length."""
     untagged = _TAG.sub(" ", text[: 8 * LONGEST_MESSAGE])
     printable = "".join(c if c.isprintable() else " " for c in untagged)
@@ -237,7 +237,7 @@ def _wait_of(error: Exception) -> float | None:
 
 
 def _text(value: object) -> str | None:
-    return plain(value) if isinstance(value, str) else None
+    return one_line(value) if isinstance(value, str) else None
 
 
 def _number(value: str | None) -> float | None:

@@ -14,10 +14,10 @@ from typing import IO
 import httpx2
 import openai
 
-from adapters.openai import answers, request_fields
-from adapters.openai.answers import Json
+from adapters.openai import request_fields, response_parsing
 from adapters.openai.client import IN_MEMORY_BYTES
 from adapters.openai.errors import ProtocolViolation
+from adapters.openai.response_parsing import Json
 from adapters.openai.rest import MULTIPART, RestHost, is_conflict, segment, text
 from adapters.openai.statuses import meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
@@ -84,7 +84,7 @@ class FireworksHost(RestHost):
             options={"headers": MULTIPART, "timeout": self._timeouts.upload},
         )
         await self._call(f"{path}/{dataset}:validateUpload")
-        return RemoteFile(dataset, name, size, answers.LONG_AGO)
+        return RemoteFile(dataset, name, size, response_parsing.LONG_AGO)
 
     async def files(self) -> AsyncIterator[RemoteFile]:
         with self._translated():
@@ -106,7 +106,7 @@ class FireworksHost(RestHost):
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
         """Under an id of the start, so that a second try finds the first one's job."""
-        job = f"attune-{request.start}"
+        job = f"attune-{request.idempotency_key}"
         async with self._asked():
             await self._wait_for_files(request)
             fields = {**await self._fields(request), **self._extra}
@@ -119,23 +119,24 @@ class FireworksHost(RestHost):
                 if not is_conflict(error):
                     raise
                 return _job(await self._get(await self._path(f"{kind}/{job}")))
-            return _job(answers.document(answer))
+            return _job(response_parsing.parse_json_object(answer))
 
     async def _fields(self, request: JobRequest) -> dict[str, object]:
         chosen = request.hyperparameters
         is_base = request.base in self.bases or "/fireworks/models/" in request.base
         account = await self._account()
         suffix = f"-{_id_of(request.suffix)}" if request.suffix else ""
+        model = _id_of(f"attune-{request.idempotency_key}{suffix}")
         training: dict[str, object] = {
             "baseModel" if is_base else "warmStartFrom": request.base,
-            "outputModel": f"{account}/models/{_id_of(f'attune-{request.start}{suffix}')}",
+            "outputModel": f"{account}/models/{model}",
             "epochs": chosen.n_epochs,
             "batchSizeSamples": chosen.batch_size,
         }
         training = {name: value for name, value in training.items() if value is not None}
         shared = {
             "dataset": f"{account}/datasets/{request.training_file}",
-            "displayName": f"attune-{request.start}",
+            "displayName": f"attune-{request.idempotency_key}",
         }
         if request.method is Method.DPO:
             loss: dict[str, object] = {"method": "DPO"}
@@ -178,12 +179,16 @@ class FireworksHost(RestHost):
         async with self._asked():
             row = await self._get(await self._path(job))
         progress = row.get("jobProgress")
-        percent = answers.as_whole(progress.get("percent")) if isinstance(progress, dict) else None
+        percent = (
+            response_parsing.as_whole(progress.get("percent"))
+            if isinstance(progress, dict)
+            else None
+        )
         if not percent or f"percent-{percent}" in seen:
             return ()
         steps = {"step": percent, "total_steps": 100}
         told = {"id": f"percent-{percent}", "created_at": row.get("updateTime"), "data": steps}
-        return (answers.job_event(told),)
+        return (response_parsing.job_event(told),)
 
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]:
         """It keeps one model of a job."""
@@ -244,7 +249,7 @@ def _file(row: Json) -> RemoteFile:
     identity = text(row.get("name")).rpartition("/")[2]
     if not identity:
         raise ProtocolViolation("The dataset has no name.")
-    made = answers.moment(row.get("createTime")) or answers.LONG_AGO
+    made = response_parsing.moment(row.get("createTime")) or response_parsing.LONG_AGO
     is_whole = row.get("state") == "READY"
     return RemoteFile(identity, text(row.get("displayName")), 0, made, is_whole)
 
@@ -259,7 +264,7 @@ def _job(row: Json) -> RemoteJob:
     state = text(row.get("state"))
     is_done = meaning_of(state) == "succeeded"
     settings = {"n_epochs": config.get("epochs"), "batch_size": config.get("batchSizeSamples")}
-    return answers.remote_job(
+    return response_parsing.remote_job(
         {
             "id": "/".join(parts[-2:]),
             "status": state,

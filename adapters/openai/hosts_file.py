@@ -27,11 +27,11 @@ from adapters.openai.counting import UnusableTokenizer, read_tokenizer
 from adapters.openai.dialects import KINDS, Dialect, Kind, Placement
 from adapters.openai.fireworks import FireworksHost
 from adapters.openai.prices import HostPrices
-from adapters.openai.timeouts import Additions
+from adapters.openai.timeouts import RequestAdditions
 from adapters.openai.together import TogetherHost
 from bot.domain import LOCAL, HostName, ModelName, Workspace, WorkspaceId
 from bot.errors import HostNotAllowed, NotFound, SettingsError
-from bot.ports.provider import Profile, Serving
+from bot.ports.provider import HostProfile, Serving
 from bot.rows import Count, Method
 
 SANDBOX = HostName("sandbox")
@@ -128,7 +128,7 @@ class HostConfig(BaseModel):
         said = self.model_dump(exclude_none=True)
         return replace(
             kind,
-            profile=replace(kind.profile, **_those(Profile, said)),
+            profile=replace(kind.profile, **_those(HostProfile, said)),
             dialect=replace(kind.dialect, **_those(Dialect, said)),
         )
 
@@ -191,13 +191,13 @@ class ConfiguredHosts:
     def names(self) -> Sequence[HostName]:
         return tuple(name for name in self._hosts if self._is_there(name))
 
-    def configured(self) -> Sequence[HostName]:
+    def configured_names(self) -> Sequence[HostName]:
         """With those that have nothing to offer yet."""
         return tuple(self._hosts)
 
-    def offer(self, bases: Sequence[str]) -> None:
+    def set_installed_models(self, bases: Sequence[str]) -> None:
         """The language models that are installed now."""
-        self._hosts[LANGUAGE_MODELS].offer([ModelName(base) for base in bases])
+        self._hosts[LANGUAGE_MODELS].set_bases([ModelName(base) for base in bases])
 
     def get(self, name: HostName) -> OpenAIHost:
         """Raises NotFound for a name that is not configured."""
@@ -218,10 +218,10 @@ class ConfiguredHosts:
     def usable(self, workspace: Workspace) -> Sequence[HostName]:
         return tuple(name for name in self.names() if self._may_use(name, workspace))
 
-    def is_listed(self, workspace: WorkspaceId) -> bool:
+    def is_named_in_settings(self, workspace: WorkspaceId) -> bool:
         return workspace in self._allowed
 
-    def first_for(self, workspace: Workspace) -> HostName:
+    def default_host_for(self, workspace: Workspace) -> HostName:
         is_default = workspace.platform != LOCAL and DEFAULT in self.usable(workspace)
         return DEFAULT if is_default else SANDBOX
 
@@ -268,7 +268,7 @@ def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
         tokenizer=_tokenizer(config.name, config.tokenizer) if config.tokenizer else None,
         shutdown_dates=kind.shutdown_dates,
         extra=config.extra,
-        additions=Additions(
+        additions=RequestAdditions(
             config.extra_body,
             config.headers,
             config.query,
@@ -278,7 +278,7 @@ def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
     )
 
 
-def _those(kind: type[Profile] | type[Dialect], said: Mapping[str, Any]) -> dict[str, Any]:
+def _those(kind: type[HostProfile] | type[Dialect], said: Mapping[str, Any]) -> dict[str, Any]:
     """What the file says of the fields of one of these; its own `name` is the host's."""
     wanted = {each.name for each in fields(kind)} - {"name"}
     return {name: value for name, value in said.items() if name in wanted}

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import httpx2
 
-from adapters.openai import answers
-from adapters.openai.answers import Json
+from adapters.openai import response_parsing
+from adapters.openai.response_parsing import Json
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +30,13 @@ async def pages(
     seen: set[object] = set()
     after: str | None = None
     for _ in range(MOST_PAGES):
-        rows, has_more = answers.page(answers.document(await fetch(after)))
+        rows, has_more = response_parsing.page(
+            response_parsing.parse_json_object(await fetch(after))
+        )
         fresh = [row for row in rows if _is_new(row, seen, content)]
         if fresh:
             yield fresh
-        after = answers.identity(rows[-1]) if rows else None
+        after = response_parsing.identity(rows[-1]) if rows else None
         if not fresh or has_more is False or after is None:
             return
     log.warning("a host's list did not end", extra={"pages": MOST_PAGES})
@@ -44,7 +46,7 @@ def _is_new(
     row: Json, seen: set[object], content: Callable[[Json], tuple[str, ...]] | None
 ) -> bool:
     keys: set[object] = {content(row)} if content else set()
-    if identity := answers.identity(row):
+    if identity := response_parsing.identity(row):
         keys.add(identity)
     is_new = bool(keys) and not keys & seen
     seen |= keys

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import openai
 
-from adapters.openai.answers import Json
+from adapters.openai.response_parsing import Json
 
 MAY_BE_LEFT_OUT = (
     "stream",
@@ -53,7 +53,7 @@ class LearnedParameters:
     def __init__(self) -> None:
         self._changes: dict[tuple[str, str], str | None] = {}
 
-    def fit(self, body: Json) -> dict[str, object]:
+    def adapt_request(self, body: Json) -> dict[str, object]:
         """The request as the host takes it, as far as that is known."""
         model = str(body.get("model"))
         fitted: dict[str, object] = {}
@@ -82,7 +82,7 @@ class LearnedParameters:
         scope = str(sent.get("model")) if "model" in words.lower() else ""
         if (scope, name) in self._changes:
             # Another request may have learned it since this one was sent.
-            return self.fit(sent) != sent
+            return self.adapt_request(sent) != sent
         self._changes[scope, name] = replacement
         return True
 

@@ -23,7 +23,7 @@ def base_of(model: str) -> str:
     return model.split(":")[1] if model.startswith("ft:") else model
 
 
-def method(request: JobRequest, dialect: Dialect) -> dict[str, object]:
+def method_fields(request: JobRequest, dialect: Dialect) -> dict[str, object]:
     """Hyperparameters where this host wants them; one left out means "auto"."""
     wanted = {n: v for n, v in asdict(request.hyperparameters).items() if v is not None}
     chosen = {**dialect.settings, **wanted}

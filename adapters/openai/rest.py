@@ -12,12 +12,12 @@ from urllib.parse import quote, urljoin
 import httpx2
 import openai
 
-from adapters.openai import answers
-from adapters.openai.answers import Json
+from adapters.openai import response_parsing
 from adapters.openai.client import OpenAIHost
 from adapters.openai.deploying import name_when_ready
 from adapters.openai.errors import ProtocolViolation
 from adapters.openai.paging import MOST_PAGES
+from adapters.openai.response_parsing import Json
 from bot.domain import ModelName
 from bot.errors import HostRefused
 from bot.ports.provider import RemoteDeployment, RemoteJob
@@ -43,13 +43,13 @@ class RestHost(OpenAIHost):
         answer = await self._reading.get(
             self._url(path), cast_to=httpx2.Response, options={"params": query}
         )
-        return answers.document(answer)
+        return response_parsing.parse_json_object(answer)
 
     async def _post(self, path: str, body: Json, **query: str) -> Json:
         answer = await self._acting.post(
             self._url(path), cast_to=httpx2.Response, body=dict(body), options={"params": query}
         )
-        return answers.document(answer)
+        return response_parsing.parse_json_object(answer)
 
     async def _delete(self, path: str, **query: str) -> None:
         await self._acting.delete(
@@ -66,7 +66,7 @@ class RestHost(OpenAIHost):
             body = await self._get(path, **query)
             if noun not in body and body.keys() - {"nextPageToken", "totalSize"}:
                 raise ProtocolViolation(f"The list has no {noun}.")
-            for row in answers.page({"data": body.get(noun)})[0]:
+            for row in response_parsing.page({"data": body.get(noun)})[0]:
                 yield row
             following = str(body.get("nextPageToken") or body.get("next_cursor") or "")
             if not following or following in seen:
@@ -76,7 +76,7 @@ class RestHost(OpenAIHost):
 
     async def _list(self, path: str) -> Sequence[Json]:
         """The rows of a list that has one page."""
-        return answers.page(await self._get(path))[0]
+        return response_parsing.page(await self._get(path))[0]
 
     def _when_ready(self, found: RemoteDeployment, reason: object) -> ModelName | None:
         """Raises HostRefused for a deployment that will never be ready."""

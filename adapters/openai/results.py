@@ -7,7 +7,7 @@ import csv
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 
-from adapters.openai.answers import as_number, as_whole
+from adapters.openai.response_parsing import as_number, as_whole
 from bot.domain import StepMetrics
 
 _STEP = "step"
@@ -29,7 +29,7 @@ _SYNONYMS: Mapping[str, str] = {
 }
 
 
-def plain(content: bytes) -> bytes:
+def unwrap_base64(content: bytes) -> bytes:
     """The file itself, also where the host sends it wrapped in base64."""
     if _is_table(content):
         return content

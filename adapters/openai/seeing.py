@@ -33,5 +33,5 @@ class SeeingModels:
         if now >= self._until:
             self._until = now + LIST_SECONDS
             with contextlib.suppress(HostError):
-                self._found = {one.name for one in await self._listed() if one.sees}
+                self._found = {one.name for one in await self._listed() if one.takes_pictures}
         return not self._found.isdisjoint(names)

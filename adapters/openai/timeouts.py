@@ -20,14 +20,14 @@ class Timeouts:
     connect: float = 5.0
     poll: float = 30.0
     upload: float = 600.0
-    first: float = 300.0
+    first_piece: float = 300.0
     piece: float = 60.0
-    whole: float = 120.0
+    whole_poll: float = 120.0
     whole_upload: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Additions:
+class RequestAdditions:
     """What an operator adds to the requests of a host; `{key}` in a header is the host's key.
 
     `served_as` are bases that answer under another name than the one they are tuned by.
@@ -39,8 +39,8 @@ class Additions:
     first_word_seconds: float | None = None
     served_as: Mapping[str, str] = field(default_factory=dict)
 
-    def within(self, timeouts: Timeouts) -> Timeouts:
-        return replace(timeouts, first=self.first_word_seconds or timeouts.first)
+    def adjust_timeouts(self, timeouts: Timeouts) -> Timeouts:
+        return replace(timeouts, first_piece=self.first_word_seconds or timeouts.first_piece)
 
     def headers_with(self, key: str) -> Mapping[str, str]:
         return {name: value.replace("{key}", key) for name, value in self.headers.items()}

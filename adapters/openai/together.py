@@ -14,10 +14,10 @@ from typing import IO
 import httpx2
 import openai
 
-from adapters.openai import answers, request_fields
-from adapters.openai.answers import Json
+from adapters.openai import request_fields, response_parsing
 from adapters.openai.client import IN_MEMORY_BYTES
 from adapters.openai.errors import ProtocolViolation
+from adapters.openai.response_parsing import Json
 from adapters.openai.rest import MULTIPART, RestHost, is_conflict, segment, text
 from adapters.openai.statuses import meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
@@ -74,7 +74,9 @@ class TogetherHost(RestHost):
             if answer.status_code in _MOVED:
                 return await self._send(answer.response.headers, spool)
             if is_conflict(answer):
-                return await self._file_with_these_rows(answers.document(answer.response), name)
+                return await self._file_with_these_rows(
+                    response_parsing.parse_json_object(answer.response), name
+                )
             raise
         raise ProtocolViolation("The host does not say where the file goes.")
 
@@ -129,7 +131,7 @@ class TogetherHost(RestHost):
             fields = {**await self._fields(request), **self._extra}
             await self._refuse_price(fields, request.price)
             answer = await self._post_job("/fine-tunes", fields)
-            return _job(answers.document(answer))
+            return _job(response_parsing.parse_json_object(answer))
 
     async def _fields(self, request: JobRequest) -> dict[str, object]:
         chosen = request.hyperparameters
@@ -168,7 +170,7 @@ class TogetherHost(RestHost):
             found = await self._post("fine-tunes/estimate-price", wanted)
         except openai.APIStatusError:
             return  # what is wrong with the job is said when it is created
-        price = answers.as_number(found.get("estimated_total_price"))
+        price = response_parsing.as_number(found.get("estimated_total_price"))
         if found.get("allowed_to_proceed") is False:
             words = f"It asks for {_dollars(price)}, and the account has not so much."
             raise HostRefused(host=self.name, message=words, code="insufficient_funds")
@@ -200,15 +202,17 @@ class TogetherHost(RestHost):
             told = await self._list(f"{path}/events")
             measured = (await self._get(f"{path}/metrics")).get("metrics")
         rows = measured if isinstance(measured, list) else []
-        found = [answers.job_event(_event(row)) for row in told]
-        found += [answers.job_event(_measure(row)) for row in rows if isinstance(row, dict)]
+        found = [response_parsing.job_event(_event(row)) for row in told]
+        found += [
+            response_parsing.job_event(_measure(row)) for row in rows if isinstance(row, dict)
+        ]
         fresh = {event.id: event for event in found if event.id not in seen}
         return sorted(fresh.values(), key=lambda event: (event.at, event.step or 0))
 
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]:
         async with self._asked():
             rows = await self._list(f"fine-tunes/{segment(job)}/checkpoints")
-        found = [answers.checkpoint(_checkpoint(job, row), ("name",)) for row in rows]
+        found = [response_parsing.checkpoint(_checkpoint(job, row), ("name",)) for row in rows]
         return sorted((one for one in found if one), key=lambda one: one.step)
 
     async def delete_model(self, model: ModelName) -> None:
@@ -301,7 +305,7 @@ class TogetherHost(RestHost):
         """Dollars an hour for each kind of machine, by its id and by its name."""
         found: dict[str, float] = {}
         async for row in self._rows("../v2/public/inference-instance-types"):
-            cents = answers.as_number(row.get("priceCentsPerHour"))
+            cents = response_parsing.as_number(row.get("priceCentsPerHour"))
             if cents is not None:
                 found |= {text(row.get(name)): cents / 100 for name in ("id", "name")}
         return found
@@ -344,7 +348,7 @@ def _objects(row: Json, name: str) -> Sequence[Json]:
 
 def _file(row: Json) -> RemoteFile:
     """One that was announced and never sent has no state and no bytes."""
-    found = answers.remote_file(row)
+    found = response_parsing.remote_file(row)
     is_whole = bool(row.get("processing_status") or row.get("bytes"))
     return RemoteFile(found.id, found.name, found.bytes, found.created_at, is_whole)
 
@@ -362,7 +366,7 @@ def _job(row: Json) -> RemoteJob:
         "hyperparameters": {name: row.get(name) for name in settings},
         "error": _trouble(row) if meaning_of(status) == "failed" else None,
     }
-    return answers.remote_job(shaped, seconds_left=answers.as_number(left))
+    return response_parsing.remote_job(shaped, seconds_left=response_parsing.as_number(left))
 
 
 def _trouble(row: Json) -> Json:

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from adapters.slack.api import Api, Json, code
+from adapters.slack.api import Api, Json, error_code
 from adapters.thread_titles import title_of
 from bot.domain import ChannelId
 from bot.errors import SurfaceError
@@ -32,7 +32,7 @@ class AgentView:
         self._say = say
         self._channels: OrderedDict[str, ChannelId] = OrderedDict()
 
-    def note(self, event: Mapping[str, Any]) -> None:
+    def note_viewed_channel(self, event: Mapping[str, Any]) -> None:
         """Takes what an event says of the channel that its person looks at; nothing from most."""
         told: Mapping[str, Any] = event
         if event.get("type") in _THREAD_EVENTS:
@@ -83,7 +83,7 @@ class AgentView:
         try:
             await self._api.call(method, args, patience=0)
         except SurfaceError as error:
-            log.info("The agent view stays as it is", extra={"why": code(error)})
+            log.info("The agent view stays as it is", extra={"why": error_code(error)})
 
 
 def is_opening(event: Mapping[str, Any]) -> bool:

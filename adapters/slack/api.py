@@ -63,14 +63,14 @@ class Api(Protocol):
     def download(self, url: str) -> AsyncIterator[bytes]: ...
 
 
-def code(error: SurfaceError) -> str:
+def error_code(error: SurfaceError) -> str:
     """Slack's own word for what went wrong."""
     return str(error.details.get("code", ""))
 
 
 def is_unknown_method(error: SurfaceError) -> bool:
     """Not every Slack knows every method; the others may still serve."""
-    return code(error) in ("unknown_method", "http_404", "http_405", "http_501")
+    return error_code(error) in ("unknown_method", "http_404", "http_405", "http_501")
 
 
 def ts_of(answer: Json) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
-from adapters.slack.api import Access, code
+from adapters.slack.api import Access, error_code
 from adapters.slack.http_api import HttpApi
 from adapters.slack.manifest import OPTIONAL_SCOPES, SCOPES
 from bot.errors import SurfaceError
@@ -58,5 +58,5 @@ async def _socket_problem(api: HttpApi) -> str | None:
     try:
         await api.socket_url()
     except SurfaceError as error:
-        return code(error) or "unreachable"
+        return error_code(error) or "unreachable"
     return None

@@ -25,13 +25,13 @@ from starlette.responses import Response
 
 from adapters.slack import inbound, origin
 from adapters.slack.agent_view import AgentView, is_opening, opened_by
-from adapters.slack.api import Access, Json, code, is_response_url
+from adapters.slack.api import Access, Json, error_code, is_response_url
 from adapters.slack.event_order import EventOrder
 from adapters.slack.http_api import REFUSED, REVOKED, HttpApi, library_log
 from adapters.slack.inbound import HOME, Bot
 from adapters.slack.listeners import FORM_ANSWER, IS_KEPT, add_listeners
 from adapters.slack.people import People, Person
-from adapters.slack.signed import RequestRefused, signed_body
+from adapters.slack.request_signature import RequestRefused, signed_body
 from adapters.slack.sockets import Sockets
 from adapters.slack.submissions import Submission
 from adapters.slack.surface import InteractionContext, SlackSurface
@@ -50,7 +50,7 @@ from bot.events import (
     ShortcutUsed,
     WorkspaceLeft,
 )
-from bot.ordering import Ordering
+from bot.keyed_order import KeyedOrder
 from bot.ports.dependencies import App
 from bot.ports.store import Clock
 
@@ -80,7 +80,7 @@ class Slack:
         self._waits: set[asyncio.Task[object]] = set()
         self.api = HttpApi(access)
         self._event_order = EventOrder()
-        self._order = Ordering()
+        self._order = KeyedOrder()
         self._people = People(self.api, self._whoami, time.monotonic)
         self.surface = SlackSurface(
             self.api,
@@ -171,7 +171,7 @@ class Slack:
         try:
             url = await self.api.socket_url()
         except SurfaceError as error:
-            problem = code(error)
+            problem = error_code(error)
             if not self._has_listened and problem in (*REVOKED, *REFUSED, "missing_scope"):
                 raise _app_token_refused(problem) from error
             raise
@@ -190,7 +190,7 @@ class Slack:
         except TimeoutError:
             return None
         except SurfaceError as error:
-            return False if code(error) in (*REVOKED, "invalid_auth") else None
+            return False if error_code(error) in (*REVOKED, "invalid_auth") else None
         return workspace == _bot(answer).workspace
 
     async def _identified_unless_removed(self, app: App) -> Bot | None:
@@ -213,7 +213,7 @@ class Slack:
                 answer = await self.api.call("auth.test", {}, is_repeatable=False)
                 return _bot(answer)
             except SurfaceError as error:
-                problem = code(error)
+                problem = error_code(error)
                 if problem in (*REVOKED, *REFUSED):
                     raise SettingsError(
                         variable="SLACK_BOT_TOKEN",
@@ -280,7 +280,7 @@ class Slack:
             status = (500 if done else 503) if is_event else 200
             return BoltResponse(status=status, body="")
         if sent is not None:
-            waiting = None if done else self.surface.waits_for(sent)
+            waiting = None if done else self.surface.waiting_view(sent)
             context[FORM_ANSWER] = sent.answer(waiting)
         context[IS_KEPT] = True
         await next()
@@ -302,7 +302,7 @@ class Slack:
         self._note(body)
         if self._event_order.is_outdated(body):
             return
-        if sent is not None and not self.surface.is_first_sent(sent):
+        if sent is not None and not self.surface.is_first_submission(sent):
             return
         bot, handle = self._whoami(), self._handle_of(body)
         for event in inbound.read(body, bot, self._clock.now()):
@@ -320,13 +320,13 @@ class Slack:
         self, context: InteractionContext, event: Event
     ) -> asyncio.Task[None] | None:
         """Handed in as it arrived, though some have to be looked up and others have not."""
-        ticket = self._order.take(event.subjects)
+        ticket = self._order.enqueue(event.ordering_keys)
         try:
             described = await self._described(event)
             context.event = described
             if context.submission is not None:
                 context.submission.locale = described.locale
-            await ticket.turn()
+            await ticket.wait_turn()
             return await self._handle(described)
         finally:
             ticket.leave()
@@ -337,10 +337,10 @@ class Slack:
             log.warning("Slack holds events back: there were too many within an hour")
         event = body.get("event") or {}
         if event.get("type") in inbound.CHANGING:
-            self._people.forget(str(event.get("channel") or ""))
+            self._people.forget_channel(str(event.get("channel") or ""))
         if str(event.get("type")).startswith("subteam_"):
             self._people.forget_groups()
-        self._agent.note(event)
+        self._agent.note_viewed_channel(event)
         if is_opening(event):
             self._later(self._suggest(event))
         if event.get("type") == "user_change":
@@ -398,7 +398,9 @@ class Slack:
         """
         known = self._people.last_known(event.user)
         is_shared = event.place.kind is ChannelKind.SHARED
-        if not is_asked and not self.api.pacing.has_left("users.info", reserve=_KEPT_LOOK_UPS):
+        if not is_asked and not self.api.pacing.has_calls_left(
+            "users.info", reserve=_KEPT_LOOK_UPS
+        ):
             return known or Person(event.user, event.locale)
         if known is None:
             return await self._people.person(event.user, is_shared=is_shared)
@@ -410,7 +412,7 @@ class Slack:
         needs = not isinstance(event.what, CommandInvoked) and not event.place.channel.startswith(
             HOME
         )
-        return await self._people.place(event.place) if needs else event.place
+        return await self._people.with_channel_kind(event.place) if needs else event.place
 
     async def _open_waiting(self, context: InteractionContext) -> None:
         await asyncio.sleep(_FORM_PATIENCE_SECONDS)
@@ -445,7 +447,7 @@ class Slack:
             bot, now = self._whoami(), self._clock.now()
             if await self.is_installed(bot.workspace) is False:
                 key = f"{bot.workspace}/revoked/{now.timestamp()}"
-                await self._handle(inbound.left(bot, key, now))
+                await self._handle(inbound.workspace_left_event(bot, key, now))
         finally:
             self._is_asking = False
 

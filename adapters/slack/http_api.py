@@ -126,7 +126,7 @@ class HttpApi:
 
     async def _turn(self, method: str, channel: str | None, patience: int) -> None:
         """Who has no patience is told at once that there is nothing to wait for."""
-        if not patience and self.pacing.budget(method).wait > 0:
+        if not patience and self.pacing.budget(method).wait_seconds > 0:
             raise SurfaceBusy(code="ratelimited")
         await self.pacing.turn(method, channel)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from adapters.slack.emoji import meaning
 from adapters.slack.origin import is_foreign, is_from_elsewhere, is_org, is_shared
-from adapters.slack.texts import readable
+from adapters.slack.texts import strip_control_characters
 from bot.domain import (
     EPHEMERAL,
     Attachment,
@@ -124,7 +124,7 @@ def _events(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             yield _interaction(body, bot, now, place, CommandInvoked("teach"))
 
 
-def said(message: Payload, channel: str, bot: Bot) -> Message:
+def to_message(message: Payload, channel: str, bot: Bot) -> Message:
     """A message as the API or a payload holds it."""
     user = str(message.get("user") or message.get("bot_id") or "")
     is_own = user == bot.user or (bool(message.get("bot_id")) and message["bot_id"] == bot.bot)
@@ -138,8 +138,8 @@ def said(message: Payload, channel: str, bot: Bot) -> Message:
             is_bot=bool(message.get("bot_id")),
             is_external=is_foreign(message, bot.team, bot.enterprise),
         ),
-        text=plain(str(message.get("text") or ""), bot),
-        at=at(ts),
+        text=strip_markup(str(message.get("text") or ""), bot),
+        at=time_of_ts(ts),
         is_own=is_own,
         permalink=_permalink(bot, channel, ts),
         files=tuple(map(_attachment, message.get("files") or ())),
@@ -153,14 +153,14 @@ def _permalink(bot: Bot, channel: str, ts: str) -> str | None:
     return f"{bot.url.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}"
 
 
-def at(ts: str) -> datetime:
+def time_of_ts(ts: str) -> datetime:
     try:
         return datetime.fromtimestamp(float(ts), UTC)
     except ValueError:
         return _NO_TIME
 
 
-def plain(text: str, bot: Bot, *, is_command: bool = False) -> str:
+def strip_markup(text: str, bot: Bot, *, is_command: bool = False) -> str:
     """What a person wrote, without Slack's markup and without our own name.
 
     https://docs.slack.dev/messaging/formatting-message-text: `&`, `<` and `>`
@@ -170,7 +170,9 @@ def plain(text: str, bot: Bot, *, is_command: bool = False) -> str:
     def bare(match: re.Match[str]) -> str:
         return _bare(match[1], bot, is_command=is_command)
 
-    return readable(html.unescape(_LINK.sub(bare, readable(text)))).strip()
+    return strip_control_characters(
+        html.unescape(_LINK.sub(bare, strip_control_characters(text)))
+    ).strip()
 
 
 def _bare(inner: str, bot: Bot, *, is_command: bool) -> str:
@@ -193,7 +195,7 @@ def _bare(inner: str, bot: Bot, *, is_command: bool) -> str:
 def _command(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
     if body["command"] != "/tune":
         return
-    words = plain(str(body.get("text") or ""), bot, is_command=True)
+    words = strip_markup(str(body.get("text") or ""), bot, is_command=True)
     yield Event(
         key=f"{bot.workspace}/command/{_once(body, now)}",
         place=_place(bot, str(body.get("channel_id") or body["user_id"])),
@@ -240,7 +242,7 @@ def _gone(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
         case "channel_deleted" | "group_deleted" if channel:
             yield Event(key, _place(bot, channel), _user("slack"), now, PlaceDeleted())
         case _ if _is_end(event):
-            yield left(bot, key, now)
+            yield workspace_left_event(bot, key, now)
 
 
 def _digest(event: Payload) -> str:
@@ -268,7 +270,7 @@ def home_opened(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
     return Event(key, place, _user(user), now, HomeOpened())
 
 
-def left(bot: Bot, key: str, now: datetime) -> Event:
+def workspace_left_event(bot: Bot, key: str, now: datetime) -> Event:
     """We were uninstalled, or our token was revoked."""
     return Event(key, Place(bot.workspace, ChannelId("")), _user("slack"), now, WorkspaceLeft())
 
@@ -300,7 +302,7 @@ def _edited(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event
     if message.get("subtype") == "tombstone":
         yield Event(key, place, user, now, MessagesDeleted((MessageId(str(message["ts"])),)))
     elif message.get("text") != before.get("text"):
-        text = plain(str(message.get("text") or ""), bot)
+        text = strip_markup(str(message.get("text") or ""), bot)
         yield Event(key, place, user, now, MessageEdited(MessageId(str(message["ts"])), text))
 
 
@@ -312,19 +314,19 @@ def _spoken(event: Payload, bot: Bot) -> Event:
     is_addressed = (
         is_direct or event.get("type") == "app_mention" or re.search(rf"<@{bot.user}[|>]", raw)
     )
-    message = said(event, channel, bot)
+    message = to_message(event, channel, bot)
     kind = _kind(channel, str(event.get("channel_type") or ""))
     place = Place(bot.workspace, ChannelId(channel), message.place.thread or MessageId(ts), kind)
     what: What = MessageReceived(message, is_addressed=bool(is_addressed), is_direct=is_direct)
     if is_addressed and _COMMAND.match(message.text):
-        words = _COMMAND.sub("", plain(raw, bot, is_command=True), count=1)
+        words = _COMMAND.sub("", strip_markup(raw, bot, is_command=True), count=1)
         question = None if message.text.lstrip().startswith("/") else message
         what = CommandInvoked(words, attachment=next(iter(message.files), None), said=question)
     key = f"{bot.workspace}/{channel}/{ts}"
-    return Event(key, place, _user(str(event["user"])), at(ts), what)
+    return Event(key, place, _user(str(event["user"])), time_of_ts(ts), what)
 
 
-def asked_at(key: str) -> str | None:
+def question_ts(key: str) -> str | None:
     """The time stamp of the question that an event's key names."""
     ts = key.rpartition("/")[2]
     return ts if re.fullmatch(r"\d+\.\d+", ts) else None
@@ -469,7 +471,9 @@ def _value(value: Payload) -> str:
 def _marked(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
     message: Payload = body.get("message") or {}
     channel = str(body["channel"]["id"])
-    marked = said({**message, "ts": message.get("ts") or body.get("message_ts")}, channel, bot)
+    marked = to_message(
+        {**message, "ts": message.get("ts") or body.get("message_ts")}, channel, bot
+    )
     what = ShortcutUsed(str(body["callback_id"]), marked)
     yield _interaction(body, bot, now, marked.place, what)
 

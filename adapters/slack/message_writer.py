@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from adapters.message_splitting import chunks
-from adapters.slack.api import Api, Before, Json, code, is_unknown_method, ts_of
+from adapters.slack.api import Api, Before, Json, error_code, is_unknown_method, ts_of
 from adapters.slack.outbound import feedback, metadata
 from adapters.slack.pacing import FinalCallReservation
 from adapters.slack.posted_before_crash import PostedParts
@@ -114,19 +114,19 @@ class SlackMessageWriter:
     async def replace(
         self, message: MessageId, number: int, text: str, buttons: AnswerButtons | None
     ) -> None:
-        if self._api.pacing.has_left("chat.stopStream", reserve=self._api.pacing.streams):
+        if self._api.pacing.has_calls_left("chat.stopStream", reserve=self._api.pacing.streams):
             self._unsure.add(message)
         await self._update(message, number, text, buttons or self._unfinished)
         self._earlier.keep(message)
         self._reservation.take_update()
 
-    def pause(self, message: AnswerMessage) -> float:
+    def write_interval(self, message: AnswerMessage) -> float:
         is_stream = message.id in self._streams
         return _APPEND_PAUSE_SECONDS if is_stream else _UPDATE_PAUSE_SECONDS
 
     def may_extend(self, message: AnswerMessage) -> bool:
         if message.id in self._streams:
-            return self._api.pacing.has_left("chat.appendStream")
+            return self._api.pacing.has_calls_left("chat.appendStream")
         return self._api.pacing.may_update(reserve=_UPDATES_KEPT)
 
     def is_expiring(self, message: AnswerMessage) -> bool:
@@ -144,9 +144,9 @@ class SlackMessageWriter:
             self._leave_stream(message.id)
             raise
         except SurfaceError as error:
-            if isinstance(error, MessageGone) or code(error) == "ratelimited":
+            if isinstance(error, MessageGone) or error_code(error) == "ratelimited":
                 raise
-            log.info("Text for a stream was refused", extra={"why": code(error)})
+            log.info("Text for a stream was refused", extra={"why": error_code(error)})
             self._leave_stream(message.id)
             await self._settle(message, text, self._unfinished, error)
 
@@ -177,7 +177,7 @@ class SlackMessageWriter:
         """Whether a stream took its text may be unknown; the whole text settles it."""
         if isinstance(error, MessageGone):
             raise error
-        if code(error) == "stopped_by_user":
+        if error_code(error) == "stopped_by_user":
             raise AnswerStopped from error
         await self._update(message.id, message.number, text, buttons)
 
@@ -195,7 +195,7 @@ class SlackMessageWriter:
         try:
             await self._api.call("chat.update", args)
         except SurfaceError as error:
-            if code(error) not in _NOT_STREAMING:
+            if error_code(error) not in _NOT_STREAMING:
                 raise
             await self._end_stream(message)
             await self._api.call("chat.update", args)
@@ -234,7 +234,7 @@ class SlackMessageWriter:
         except (MessageGone, PlaceClosed):
             raise
         except SurfaceError as error:
-            log.info("A stream was refused", extra={"why": code(error)})
+            log.info("A stream was refused", extra={"why": error_code(error)})
             if is_unknown_method(error):
                 self._api.pacing.has_streams = False
             if not error.details.get("is_unknown"):
@@ -301,7 +301,7 @@ class SlackMessageWriter:
 
 
 def _blocks(buttons: AnswerButtons | None) -> list[Json]:
-    return feedback(buttons.buttons, buttons.first) if buttons and buttons.buttons else []
+    return feedback(buttons.buttons, buttons.first_message) if buttons and buttons.buttons else []
 
 
 def _drawn(text: str, blocks: list[Json]) -> Json:

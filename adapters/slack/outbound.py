@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from adapters.message_splitting import chunks, length, split
-from adapters.rendering import bar, words
+from adapters.rendering import bar, reply_text
 from adapters.slack.api import Json
 from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
-from adapters.slack.texts import LONGEST_MARKDOWN, cut, escape, is_typable, safe
+from adapters.slack.texts import LONGEST_MARKDOWN, escape, is_typable, sanitize, split_for_inputs
 from adapters.text_chart import legend, plot
 from bot.domain import MessageId, Place
 from bot.replies import (
@@ -54,7 +54,7 @@ class Payload:
 def payloads(reply: Drawn) -> list[Payload]:
     """One message, or several where Slack's limits are too small for one."""
     blocks = [*_called(reply), *_blocks(reply)]
-    text = next(chunks(escape(words(reply)), _FALLBACK))
+    text = next(chunks(escape(reply_text(reply)), _FALLBACK))
     pages = [blocks[at : at + _BLOCKS] for at in range(0, len(blocks), _BLOCKS)]
     return [Payload(text, page) for page in pages]
 
@@ -93,7 +93,7 @@ def answer_payloads(text: str) -> list[Payload]:
     """A model's answer as it stands, for places that cannot stream it."""
     return [
         Payload(escape(piece), [{"type": "markdown", "text": piece}])
-        for piece in split(safe(text), LONGEST_MARKDOWN)
+        for piece in split(sanitize(text), LONGEST_MARKDOWN)
     ]
 
 
@@ -126,7 +126,7 @@ def modal(form: Form, place: Place, *, close: str) -> Json:
         "callback_id": form.id,
         "private_metadata": place_to_json(place),
         "title": _plain(form.title, 24),
-        "submit": _plain(form.submit, 24),
+        "submit": _plain(form.submit_label, 24),
         "close": _plain(close, 24),
         "blocks": blocks,
     }
@@ -138,7 +138,7 @@ def holds(form: Form) -> bool:
     https://docs.slack.dev/reference/views: so many blocks, and so many bytes in all.
     """
     notes = [part for part in chunks(form.note, _SECTION) if part]
-    parts = [cut(field.value, _INPUT) or [""] for field in form.fields]
+    parts = [split_for_inputs(field.value, _INPUT) or [""] for field in form.fields]
     if len(notes) + sum(map(len, parts)) > _MODAL_BLOCKS or not all(map(_is_held, form.fields)):
         return False
     return sum(len(field.value.encode()) for field in form.fields) <= _MODAL_BYTES
@@ -150,12 +150,12 @@ def _is_held(field: Field) -> bool:
             most = _OPTIONS * _GROUPS
             return len(field.choices) <= most and all(len(v) <= _VALUE for v, _ in field.choices)
         case FieldKind.TEXT:
-            parts = cut(field.value, _INPUT)
+            parts = split_for_inputs(field.value, _INPUT)
             is_whole = parts is not None and len(parts) > 1
             fits = is_whole or length(field.value) <= field.max_length
         case _:
             fits = length(field.value) <= min(field.max_length, _INPUT)
-    return fits and cut(field.value, _INPUT) is not None and is_typable(field.value)
+    return fits and split_for_inputs(field.value, _INPUT) is not None and is_typable(field.value)
 
 
 def notice(title: str, text: str, *, close: str) -> Json:
@@ -164,7 +164,7 @@ def notice(title: str, text: str, *, close: str) -> Json:
         "type": "modal",
         "title": _plain(title, 24),
         "close": _plain(close, 24),
-        "blocks": [_section(part) for part in chunks(safe(text), _SECTION)][:100],
+        "blocks": [_section(part) for part in chunks(sanitize(text), _SECTION)][:100],
     }
 
 
@@ -247,7 +247,7 @@ def _bold(text: str) -> str:
 
 
 def _sections(text: str) -> Iterator[Json]:
-    for part in chunks(safe(text), _SECTION):
+    for part in chunks(sanitize(text), _SECTION):
         if part.strip():
             yield _section(part)
 
@@ -282,7 +282,7 @@ def _button(button: Button) -> Json:
 
 def _inputs(field: Field) -> list[Json]:
     """A value longer than an input is asked for in several."""
-    parts = cut(field.value, _INPUT) or [field.value]
+    parts = split_for_inputs(field.value, _INPUT) or [field.value]
     if field.kind is not FieldKind.TEXT or len(parts) == 1:
         return [_input(field, field.name, field.label, field.value)]
     later = replace(field, required=False)
@@ -361,7 +361,7 @@ def _option(label: str, value: str) -> Json:
 
 
 def _plain(text: str, most: int) -> Json:
-    shown = safe(text) or "–"
+    shown = sanitize(text) or "–"
     shown = shown if len(shown) <= most else shown[: most - 1] + "…"
     return {"type": "plain_text", "text": shown, "emoji": True}
 

@@ -47,16 +47,16 @@ class Budget:
         self._closed_until = 0.0
 
     @property
-    def left(self) -> int:
+    def calls_left(self) -> int:
         now = self._now()
         while self._taken and self._taken[0] <= now - _WINDOW_SECONDS:
             self._taken.popleft()
         return 0 if now < self._closed_until else self._most - len(self._taken)
 
     @property
-    def wait(self) -> float:
+    def wait_seconds(self) -> float:
         """Seconds until a call may be made."""
-        if self.left > 0:
+        if self.calls_left > 0:
             return 0.0
         free = self._taken[0] + _WINDOW_SECONDS if len(self._taken) >= self._most else 0.0
         return max(self._closed_until, free) - self._now()
@@ -129,7 +129,7 @@ class Pacing:
     async def turn(self, method: str, channel: str | None = None) -> None:
         """Waits for this call's turn and takes it."""
         budget = self.budget(method)
-        while (wait := budget.wait) > 0:
+        while (wait := budget.wait_seconds) > 0:
             await self._sleep(wait)
         budget.spend()
         if channel is not None and method in _POSTING:
@@ -137,16 +137,16 @@ class Pacing:
 
     def may_stream(self) -> bool:
         """Whether a stream can be begun now and ended in time."""
-        begun = self.budget("chat.startStream").left
-        can_end = self.budget("chat.stopStream").left > self.streams
+        begun = self.budget("chat.startStream").calls_left
+        can_end = self.budget("chat.stopStream").calls_left > self.streams
         return self.has_streams and begun > 0 and can_end
 
     def may_update(self, *, reserve: int = 0) -> bool:
         """Whether there is an update to spare beside the last one of every open answer."""
-        return self.budget("chat.update").left > self.updating + reserve
+        return self.budget("chat.update").calls_left > self.updating + reserve
 
-    def has_left(self, method: str, *, reserve: int = 0) -> bool:
-        return self.budget(method).left > reserve
+    def has_calls_left(self, method: str, *, reserve: int = 0) -> bool:
+        return self.budget(method).calls_left > reserve
 
     def on_rate_limited(self, method: str, seconds: float, channel: str | None = None) -> None:
         """Slack said 429: the method rests; after a post a second too early, its channel alone."""

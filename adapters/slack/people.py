@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.slack.api import Api, Json, code, is_unknown_method
+from adapters.slack.api import Api, Json, error_code, is_unknown_method
 from adapters.slack.inbound import Bot
 from adapters.slack.posted_before_crash import pages
 from bot.domain import ChannelKind, Message, Place, User, UserId
@@ -75,7 +75,7 @@ class People:
         """
         if self.is_fresh(user) or not user.id.startswith(("U", "W")):
             return self.last_known(user) or Person(user, "en")
-        found = await self._people_asked.ask(user.id, lambda: self._look_up(user))
+        found = await self._people_asked.run(user.id, lambda: self._look_up(user))
         found = found or self.last_known(user)
         if found is not None:
             return found
@@ -89,7 +89,7 @@ class People:
                 answer = await self._api.call("users.info", args, patience=0)
         except (SurfaceError, TimeoutError) as error:
             log.warning("A profile cannot be read", extra={"why": type(error).__name__})
-            if isinstance(error, SurfaceError) and code(error) in _UNSEEN:
+            if isinstance(error, SurfaceError) and error_code(error) in _UNSEEN:
                 unseen = Person(replace(user, is_external=True), "en")
                 return self._keep(unseen, _KEEP_UNKNOWN_SECONDS)
             return None
@@ -110,7 +110,7 @@ class People:
         try:
             answer = await self._api.call("users.info", {"user": user, "include_locale": True})
         except SurfaceError as error:
-            if code(error) in _UNSEEN:
+            if error_code(error) in _UNSEEN:
                 return None
             raise
         info: Json = answer.get("user") or {}
@@ -163,7 +163,7 @@ class People:
         """https://docs.slack.dev/reference/methods/usergroups.list, which tells the members too."""
         until, known = self._group_list
         if until <= self._now():
-            known = await self._groups_asked.ask("", self._listed_groups)
+            known = await self._groups_asked.run("", self._listed_groups)
             self._group_list = (self._now() + _KEEP_SECONDS, known)
         return known
 
@@ -196,7 +196,7 @@ class People:
         try:
             await self._api.call("conversations.info", {"channel": channel})
         except SurfaceError as error:
-            if code(error) in ("channel_not_found", "invalid_arguments"):
+            if error_code(error) in ("channel_not_found", "invalid_arguments"):
                 return False
             raise
         return True
@@ -212,17 +212,17 @@ class People:
             for one in messages
         ]
 
-    async def place(self, place: Place) -> Place:
+    async def with_channel_kind(self, place: Place) -> Place:
         """The place with its kind; where that cannot be told it counts as private."""
         if place.kind is not ChannelKind.OPEN or not place.channel:
             return place
         kept = self._kinds.get(place.channel)
         if kept is not None and kept[0] > self._now():
             return replace(place, kind=kept[1])
-        kind = await self._kinds_asked.ask(place.channel, lambda: self._look_at(place.channel))
+        kind = await self._kinds_asked.run(place.channel, lambda: self._look_at(place.channel))
         return replace(place, kind=kind)
 
-    def forget(self, channel: str) -> None:
+    def forget_channel(self, channel: str) -> None:
         """Its kind or name has changed."""
         self._kinds.pop(channel, None)
         self._channel_names.pop(channel, None)
@@ -247,7 +247,7 @@ class People:
         self._kinds[channel] = (self._now() + _KEEP_SECONDS, kind)
         return kind
 
-    async def channel(self, place: Place) -> str:
+    async def channel_to_post_in(self, place: Place) -> str:
         """Where to post: a person's id stands for what we two share."""
         if not place.channel.startswith(("U", "W")):
             return place.channel

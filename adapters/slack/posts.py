@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from adapters.chart_image import draw_chart
 from adapters.slack import outbound
-from adapters.slack.api import Api, code, ts_of
+from adapters.slack.api import Api, error_code, ts_of
 from adapters.slack.outbound import Payload
 from adapters.slack.posted_before_crash import PostedMessages
 from bot.domain import MessageId
@@ -125,7 +125,7 @@ class Posts:
         except PlaceClosed:
             raise
         except SurfaceError as error:
-            log.warning("Earlier posts cannot be looked up", extra={"why": code(error)})
+            log.warning("Earlier posts cannot be looked up", extra={"why": error_code(error)})
             return None
 
     async def _found(self, channel: str, thread: MessageId | None, key: str) -> MessageId | None:
@@ -143,4 +143,4 @@ class Posts:
                 channel, "chart.png", picture, comment="", thread=thread, alt=summary
             )
         except SurfaceError as error:
-            log.warning("A chart could not be uploaded", extra={"why": code(error)})
+            log.warning("A chart could not be uploaded", extra={"why": error_code(error)})

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 
 import aiohttp
 
-from adapters.slack.api import Json, code
+from adapters.slack.api import Json, error_code
 from bot.errors import SurfaceError
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Sockets:
                 if not reading.done():
                     group.create_task(connection.close_after_drain(), name="slack farewell")
             except (SurfaceError, aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-                why = code(error) if isinstance(error, SurfaceError) else type(error).__name__
+                why = error_code(error) if isinstance(error, SurfaceError) else type(error).__name__
                 log.warning("Slack cannot be listened to", extra={"why": why})
             if connection is not None and connection.has_delivered():
                 wait = 0.0

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from adapters.rendering import words
+from adapters.markdown_tables import with_drawn_tables
+from adapters.rendering import reply_text
 from adapters.slack import inbound, outbound
-from adapters.slack.api import Api, Json, code, is_unknown_method
+from adapters.slack.api import Api, Json, error_code, is_unknown_method
 from adapters.slack.emoji import name_of
 from adapters.slack.inbound import COMMAND, HOME, Bot, InteractionHandle
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
@@ -24,7 +25,6 @@ from adapters.slack.posts import Posts
 from adapters.slack.submissions import Submission
 from adapters.slack.texts import safe_pieces
 from adapters.streamed_answer import StreamedAnswer
-from adapters.tables import with_drawn_tables
 from bot.domain import (
     EPHEMERAL,
     Attachment,
@@ -130,7 +130,7 @@ class SlackSurface:
         if has_begun:
             self._begun.add(event.key)
 
-    def is_first_sent(self, sent: Submission) -> bool:
+    def is_first_submission(self, sent: Submission) -> bool:
         """A form is sent once, and again only if it was refused: two clicks are no two forms."""
         earlier = self._sent.get(sent.view_id)
         if sent.view_id and earlier is not None and not earlier.is_refused:
@@ -138,7 +138,7 @@ class SlackSurface:
         _remember(self._sent, sent.view_id, sent)
         return True
 
-    def waits_for(self, sent: Submission) -> Json:
+    def waiting_view(self, sent: Submission) -> Json:
         """The view that takes the place of a form whose work takes longer than Slack waits."""
         return self._notice("slack.moment", sent.locale)
 
@@ -155,7 +155,7 @@ class SlackSurface:
         if place.channel.startswith(HOME):
             return await self._publish(place, reply)
         try:
-            channel = await self._people.channel(place)
+            channel = await self._people.channel_to_post_in(place)
             message = await self._posts.post(channel, place.thread, reply, key)
             await self._fill_waiting(key, reply)
             return message
@@ -170,7 +170,7 @@ class SlackSurface:
         if message.startswith(EPHEMERAL):
             await self._edit_ephemeral(message, reply)
             return
-        channel = await self._people.channel(place)
+        channel = await self._people.channel_to_post_in(place)
         await self._posts.edit(channel, place.thread, message, reply)
 
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
@@ -179,19 +179,23 @@ class SlackSurface:
         name = name_of(emoji)
         if name is None:
             return
-        channel = await self._people.channel(place)
+        channel = await self._people.channel_to_post_in(place)
         try:
             args = {"channel": channel, "timestamp": message, "name": name}
             await self._api.call("reactions.add", args)
         except SurfaceError as error:
-            is_known = code(error) in ("already_reacted", "missing_scope", "too_many_reactions")
+            is_known = error_code(error) in (
+                "already_reacted",
+                "missing_scope",
+                "too_many_reactions",
+            )
             if not is_known and not is_unknown_method(error):
                 raise
 
     async def fetch(self, place: Place, message: MessageId) -> Message | None:
         """A message that nobody has answered stands in no thread, so it may be in the channel's."""
         await self._ready()
-        channel = await self._people.channel(place)
+        channel = await self._people.channel_to_post_in(place)
         args: dict[str, object] = {"channel": channel, "limit": 1, "inclusive": True}
         for method, more in (
             ("conversations.replies", {"ts": message}),
@@ -218,7 +222,7 @@ class SlackSurface:
         if place.thread is None:
             return await self.messages_before(place, before, limit)
         await self._ready()
-        channel = await self._people.channel(place)
+        channel = await self._people.channel_to_post_in(place)
         args = {"channel": channel, "ts": place.thread, "latest": before, "limit": _PAGE}
         found = [one async for one in pages(self._api, "conversations.replies", args)]
         earlier = [one for one in found if float(one["ts"]) < float(before)]
@@ -230,7 +234,7 @@ class SlackSurface:
         if place.thread is not None:
             return await self.history(place, before, limit)
         await self._ready()
-        channel = await self._people.channel(place)
+        channel = await self._people.channel_to_post_in(place)
         args = {"channel": channel, "latest": before, "inclusive": False, "limit": limit}
         answer = await self._api.call("conversations.history", args)
         return await self._told(list(reversed(answer.get("messages", ()))), channel)
@@ -245,7 +249,7 @@ class SlackSurface:
         try:
             return await self._people.find(said)
         except SurfaceError as error:
-            if code(error) != "missing_scope":
+            if error_code(error) != "missing_scope":
                 raise
             raise SurfaceError(message=self._say("slack.no_usergroups")) from error
 
@@ -263,15 +267,15 @@ class SlackSurface:
 
     async def locate(self, place: Place) -> Place:
         await self._ready()
-        return await self._people.place(place)
+        return await self._people.with_channel_kind(place)
 
-    async def direct(self, place: Place, user: UserId) -> Place:
+    async def find_direct_place(self, place: Place, user: UserId) -> Place:
         await self._ready()
         return Place(place.workspace, ChannelId(await self._people.direct(user)))
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
-        channel = await self._people.channel(place)
+        channel = await self._people.channel_to_post_in(place)
         locale = self._locale(key)
         target = AnswerTarget(channel, place.thread, self._people.team_of(asker), asker, key)
         status = asyncio.create_task(self._think(target, locale), name="slack status")
@@ -282,7 +286,9 @@ class SlackSurface:
 
         pieces = safe_pieces(with_drawn_tables(stream.pieces))
         shown = replace(stream, on_posted=posted, pieces=pieces)
-        earlier = PostedParts(self._posted_messages, channel, place.thread, inbound.asked_at(key))
+        earlier = PostedParts(
+            self._posted_messages, channel, place.thread, inbound.question_ts(key)
+        )
         try:
             with FinalCallReservation(self._api.pacing) as reservation:
                 writer = SlackMessageWriter(
@@ -326,7 +332,7 @@ class SlackSurface:
         view = outbound.modal(form, event.place, close=self._say("slack.close", event.locale))
         if context is not None and await self._show_form(context, view):
             return
-        action = form.again or _again(event)
+        action = form.reopen_action or _again(event)
         text = self._say("slack.form_late", event.locale)
         if action is None:
             await self.send_ephemeral(event, Text(text, private=True))
@@ -334,7 +340,7 @@ class SlackSurface:
         button = Button(form.title, action, is_primary=True)
         await self.send_ephemeral(event, Text(text, private=True, buttons=(button,)))
 
-    def holds(self, form: Form) -> bool:
+    def can_hold_form(self, form: Form) -> bool:
         return outbound.holds(form)
 
     async def return_form(self, event: Event, problem: str) -> None:
@@ -359,7 +365,7 @@ class SlackSurface:
         """Files are for the asker: into our direct messages, said so where it was asked."""
         await self._ready()
         data = b"".join([chunk async for chunk in document.chunks])
-        channel = await self._people.channel(event.place)
+        channel = await self._people.channel_to_post_in(event.place)
         is_direct = channel.startswith("D")
         target = channel if is_direct else await self._people.direct(event.user.id)
         thread = event.place.thread if is_direct else None
@@ -453,7 +459,7 @@ class SlackSurface:
             )
 
     async def _whisper(self, event: Event, reply: Drawn) -> None:
-        channel = await self._people.channel(event.place)
+        channel = await self._people.channel_to_post_in(event.place)
         thread = event.place.thread
         if isinstance(event.what, ReactionChanged):
             known = self._threads.get((channel, event.what.message))
@@ -498,7 +504,7 @@ class SlackSurface:
                 context.is_waiting = False
                 return False
             title, close = "Attune", self._say("slack.close", context.event.locale)
-            view = outbound.notice(title, words(reply), close=close)
+            view = outbound.notice(title, reply_text(reply), close=close)
             return await self._put_view(context, view) and not has_buttons
 
     async def _show_form(self, context: InteractionContext, view: Json) -> bool:
@@ -517,7 +523,7 @@ class SlackSurface:
                 return False
             context.opened_view = await self._open_view(context, view)
         except SurfaceError as error:
-            log.info("A form could not be opened", extra={"why": code(error)})
+            log.info("A form could not be opened", extra={"why": error_code(error)})
             return False
         return True
 
@@ -554,11 +560,11 @@ class SlackSurface:
         try:
             await self._api.call("assistant.threads.setStatus", args, patience=0)
         except SurfaceError as error:
-            log.info("A status could not be shown", extra={"why": code(error)})
+            log.info("A status could not be shown", extra={"why": error_code(error)})
 
     async def _told(self, messages: Sequence[Json], channel: str) -> Sequence[Message]:
         said = [
-            inbound.said(one, channel, self._bot())
+            inbound.to_message(one, channel, self._bot())
             for one in messages
             if one.get("text") or one.get("files")
         ]
@@ -566,7 +572,7 @@ class SlackSurface:
 
     async def _said(self, message: Json, channel: str) -> Message:
         (described,) = await self._people.with_authors(
-            [inbound.said(message, channel, self._bot())]
+            [inbound.to_message(message, channel, self._bot())]
         )
         if described.place.thread:
             _remember(self._threads, (channel, described.id), described.place.thread)

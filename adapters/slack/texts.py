@@ -42,7 +42,7 @@ _JOINER = "\u2060"
 _ESCAPED = re.compile("&(?:amp|lt|gt);")
 
 
-def safe(text: str) -> str:
+def sanitize(text: str) -> str:
     """Nothing in it can ping, load a picture or turn the reading direction."""
     text = _CONTROL.sub("", _TURNING.sub("", text))
     text = "".join(_without_mentions("".join(_with_addresses(text))))
@@ -50,12 +50,12 @@ def safe(text: str) -> str:
     return _IMAGE.sub("", text)
 
 
-def readable(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """Without what no text can hold: half characters and control characters."""
     return _CONTROL.sub("", text)
 
 
-def cut(text: str, most: int) -> list[str] | None:
+def split_for_inputs(text: str, most: int) -> list[str] | None:
     """A text in inputs of so many places, if white space cut off both ends of each is no loss.
 
     So none but the whole text begins or ends with any; None where that cannot be.
@@ -86,7 +86,7 @@ def is_typable(text: str) -> bool:
 
 def escape(text: str) -> str:
     """For mrkdwn and the fallback text, where only these three are special."""
-    return safe(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return sanitize(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _with_addresses(text: str) -> Iterator[str]:
@@ -143,7 +143,7 @@ class SafeTextStream:
 
     def feed(self, piece: str) -> str:
         # What is whole is made safe first, so that only what is not can be held back.
-        text = safe(self._held + piece)
+        text = sanitize(self._held + piece)
         past = max(0, len(text) - _MOST_HELD)
         unfinished = _UNFINISHED.search(text, past)
         cut = unfinished.start() if unfinished else len(text)
@@ -152,7 +152,7 @@ class SafeTextStream:
 
     def rest(self) -> str:
         held, self._held = self._held, ""
-        return safe(held)
+        return sanitize(held)
 
 
 async def safe_pieces(pieces: AsyncGenerator[str]) -> AsyncGenerator[str]:

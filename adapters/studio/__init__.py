@@ -11,10 +11,10 @@ from nicegui import app as nicegui_app
 from nicegui import ui
 
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
-from adapters.studio.bodies import BoundedBodies
 from adapters.studio.downloads import add_downloads
 from adapters.studio.login import add_login
 from adapters.studio.page_session import GENERAL, Studio
+from adapters.studio.pages.admin_pages import RUN_PAGES, RunPage, run_page
 from adapters.studio.pages.check import check_page
 from adapters.studio.pages.compare import compare_page
 from adapters.studio.pages.evaluations import evaluations_page
@@ -23,8 +23,8 @@ from adapters.studio.pages.jobs import jobs_page
 from adapters.studio.pages.models import models_page
 from adapters.studio.pages.review import review_page
 from adapters.studio.pages.room import room_page
-from adapters.studio.pages.run import RUN_PAGES, RunPage, run_page
 from adapters.studio.plain_page import locale_of, plain_page
+from adapters.studio.request_body_limits import BoundedBodies
 from adapters.studio.sessions import SessionFile, Sessions
 from adapters.studio.shell import ASSETS
 from adapters.studio.write_up import add_writing
@@ -67,7 +67,7 @@ def _lost(studio: Studio) -> Callable[[Request, Exception], Awaitable[Response]]
 
     async def lost(request: Request, error: Exception) -> Response:
         locale = locale_of(request)
-        text, home = (html.escape(studio.app.say(f"lost.{one}", locale)) for one in _LOST)
+        text, home = (html.escape(studio.app.translate(f"lost.{one}", locale)) for one in _LOST)
         body = f'<main><h1>Attune</h1><p>{text}</p><a href="/">{home}</a></main>'
         return plain_page(body, locale=locale, status=404)
 

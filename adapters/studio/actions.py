@@ -11,7 +11,7 @@ from adapters.studio.dialogs import close_then, open_dialog
 from adapters.studio.downloads import deliver
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
-from adapters.studio.notes import tell
+from adapters.studio.notifications import tell
 from adapters.studio.page_session import PageSession
 from bot import events
 from bot.commands import Command, Option
@@ -71,7 +71,7 @@ class PageActions:
     ) -> None:
         """A command's options as a dialog; `fixed` ones go along unseen."""
         say, known = (
-            self._session.say,
+            self._session.translate,
             {option.name: option for option in self._command(path).options},
         )
         fields = tuple(

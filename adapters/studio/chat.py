@@ -14,18 +14,18 @@ from adapters.changes import (
     ChangesLost,
     FileSent,
     FormOpened,
+    PartialAnswer,
     Posted,
     ReactionsUpdated,
-    Streaming,
     Subscription,
     Updated,
 )
-from adapters.room import id_of, mentions, place_of, to_said, without_call
+from adapters.room import id_of, mentions, place_of, to_domain_message, without_call
 from adapters.studio.downloads import deliver
 from adapters.studio.drawing import show_card
 from adapters.studio.forms import open_form
 from adapters.studio.message import MessageView, WaitingView, is_answer
-from adapters.studio.notes import tell
+from adapters.studio.notifications import tell
 from adapters.studio.page_session import DIRECT, PageSession, is_refresh
 from bot import events
 from bot.commands import OptionKind
@@ -43,13 +43,15 @@ _ANSWERED = ("again", "go_on")
 class Conversation:
     """The messages of a channel, or of one thread, in one window."""
 
-    def __init__(self, session: PageSession, room: Room, *, thread: int | None = None) -> None:
+    def __init__(
+        self, session: PageSession, room: RoomActions, *, thread: int | None = None
+    ) -> None:
         self._session = session
         self._room = room
         self._thread = thread
         self._views: dict[int, MessageView] = {}
         self._answers: dict[int, set[int]] = defaultdict(set)
-        self._earlier = ui.button(session.say("studio.earlier"), on_click=self._load_earlier)
+        self._earlier = ui.button(session.translate("studio.earlier"), on_click=self._load_earlier)
         self._earlier.props("flat no-caps dense").classes("earlier")
         self._earlier.set_visibility(False)
         self._column = ui.element("div").classes("messages")
@@ -96,7 +98,7 @@ class Conversation:
                 await self._posted(change)
             case Updated():
                 await self._updated(change)
-            case Streaming() if change.number in self._views and not change.is_final:
+            case PartialAnswer() if change.number in self._views and not change.is_final:
                 self._views[change.number].stream(change.text)
             case ReactionsUpdated() if change.number in self._views:
                 await self._reload(change.number)
@@ -135,7 +137,7 @@ class Conversation:
         message = await self._session.studio.room.message(number)
         if message is not None:
             self._views[number].message = message
-            self._views[number].react()
+            self._views[number].draw_reactions()
 
     def _add(self, message: RoomMessage, *, is_partial: bool = False) -> None:
         if not self._belongs(message):
@@ -148,7 +150,7 @@ class Conversation:
             view = MessageView(self._session, message, self._room, is_partial=is_partial)
         self._views[message.number] = view
         if self._answers[message.number]:
-            view.count_replies(len(self._answers[message.number]))
+            view.show_reply_count(len(self._answers[message.number]))
 
     def _belongs(self, message: RoomMessage) -> bool:
         if message.channel != self._session.channel:
@@ -166,7 +168,7 @@ class Conversation:
         answers = self._answers[message.thread]
         answers.add(message.number)
         if view := self._views.get(message.thread):
-            view.count_replies(len(answers))
+            view.show_reply_count(len(answers))
 
     async def _load_earlier(self) -> None:
         page = await self._room.read(thread=self._thread, before=self.oldest)
@@ -187,10 +189,10 @@ class Conversation:
         if isinstance(told, Listing):
             for line in told.lines:
                 if view := self._views.get(int(line.id)):
-                    view.tell_model(line.text, line.note)
+                    view.show_model(line.text, line.note)
 
 
-class Room:
+class RoomActions:
     """What a person does in the room, for the page, its threads and every message."""
 
     def __init__(self, session: PageSession, client: Client) -> None:
@@ -199,10 +201,10 @@ class Room:
         self._conversations: list[Conversation] = []
         self.show_thread: Callable[[int], Awaitable[None]] | None = None
 
-    def add(self, conversation: Conversation) -> None:
+    def add_conversation(self, conversation: Conversation) -> None:
         self._conversations.append(conversation)
 
-    def remove(self, conversation: Conversation) -> None:
+    def remove_conversation(self, conversation: Conversation) -> None:
         self._conversations.remove(conversation)
 
     def watch(self) -> Subscription:
@@ -230,12 +232,12 @@ class Room:
             await self._command(text)
             return
         session = self._session
-        message = await session.studio.room.say(
+        message = await session.studio.room.post_as_person(
             session.channel, session.speaker, text, thread=thread, reply_to=thread, files=files
         )
         is_direct = session.channel == DIRECT
         what = events.MessageReceived(
-            to_said(message),
+            to_domain_message(message),
             is_addressed=is_direct or mentions(text) or await self._is_ours(thread),
             is_direct=is_direct,
         )
@@ -246,7 +248,7 @@ class Room:
         room, me = self._session.studio.room, self._session.speaker.id
         now = await room.message(message.number)
         is_removed = now is not None and (emoji, me) in now.reactions
-        await room.mark(message.number, emoji, me, is_removed=is_removed)
+        await room.set_reaction(message.number, emoji, me, is_removed=is_removed)
         what = events.ReactionChanged(id_of(message), emoji, is_removed)
         await self._session.send(what, place_of(message))
 
@@ -279,7 +281,7 @@ class Room:
 
     async def improve(self, message: RoomMessage) -> None:
         await self._session.send(
-            events.ShortcutUsed("improve", to_said(message)), place_of(message)
+            events.ShortcutUsed("improve", to_domain_message(message)), place_of(message)
         )
 
     async def explain(self, message: RoomMessage) -> None:
@@ -292,7 +294,7 @@ class Room:
             tell(card)
 
     async def rewrite(self, message: RoomMessage) -> None:
-        say = self._session.say
+        say = self._session.translate
         form = Form(
             "rewrite",
             say("studio.act.edit"),
@@ -301,7 +303,7 @@ class Room:
         )
 
         async def submit(values: Mapping[str, str]) -> str:
-            await self._session.studio.room.correct(message.number, values["text"])
+            await self._session.studio.room.edit_as_person(message.number, values["text"])
             what = events.MessageEdited(id_of(message), without_call(values["text"]))
             await self._ask(what, message, key=self._session.new_key())
             return ""
@@ -309,14 +311,14 @@ class Room:
         open_form(self._session, form, submit)
 
     async def take_back(self, message: RoomMessage) -> None:
-        await self._session.studio.room.delete(message.number)
+        await self._session.studio.room.delete_message(message.number)
         await self._session.send(events.MessagesDeleted((id_of(message),)), place_of(message))
 
     async def open_thread(self, number: int) -> None:
         if self.show_thread is not None:
             await self.show_thread(number)
 
-    def open(self, form: Form, place: Place) -> None:
+    def open_form(self, form: Form, place: Place) -> None:
         """A form of the app, as a dialog of this window."""
 
         async def submit(values: Mapping[str, str]) -> str:
@@ -336,7 +338,7 @@ class Room:
             ui.navigate.to("/examples?import=1")
             return
         session = self._session
-        await session.studio.room.say(session.channel, session.speaker, text)
+        await session.studio.room.post_as_person(session.channel, session.speaker, text)
         await session.send(events.CommandInvoked(words))
 
     async def _is_ours(self, thread: int | None) -> bool:
@@ -357,9 +359,9 @@ class Room:
 
     async def _show(self, change: Change) -> None:
         match change:
-            case FormOpened() if change.event.key in self._session.sent:
-                self.open(change.form, change.event.place)
-            case FileSent() if change.event.key in self._session.sent:
+            case FormOpened() if change.event.key in self._session.sent_event_keys:
+                self.open_form(change.form, change.event.place)
+            case FileSent() if change.event.key in self._session.sent_event_keys:
                 deliver(change.path, change.name)
             case ChangesLost():
                 for conversation in self._conversations:

@@ -11,7 +11,7 @@ from nicegui import ui
 from adapters.room import ASSISTANT
 from adapters.studio.drawing import draw_option
 from adapters.studio.markup import quoted
-from adapters.studio.notes import notify
+from adapters.studio.notifications import notify
 from adapters.studio.page_session import OF_PEOPLE, OWNER, PageSession, remember
 from adapters.studio.uploads import MessageFiles
 from bot.domain import Attachment
@@ -60,7 +60,7 @@ class Composer:
                 )
                 self._field.on("keydown", self._pressed, js_handler=_KEYS)
                 button = ui.button(icon="send", on_click=self._clicked).props("round unelevated")
-                button.props(f"aria-label={quoted(session.say('studio.send'))}").mark("send")
+                button.props(f"aria-label={quoted(session.translate('studio.send'))}").mark("send")
 
     def write(self, text: str) -> None:
         """Put words into the field, for the person to send."""
@@ -76,12 +76,14 @@ class Composer:
             .classes("speaker quiet") as button
         ):
             self._speaker = button
-            button.props(f"aria-label={quoted(self._session.say('studio.speak_as'))}").mark(
+            button.props(f"aria-label={quoted(self._session.translate('studio.speak_as'))}").mark(
                 "speaker"
             )
             with ui.menu().props("no-refocus") as menu, ui.column().classes("q-pa-md"):
-                ui.label(self._session.say("studio.speak_as")).classes("fine")
-                other = ui.input(self._session.say("studio.name"), value="").props("dense outlined")
+                ui.label(self._session.translate("studio.speak_as")).classes("fine")
+                other = ui.input(self._session.translate("studio.name"), value="").props(
+                    "dense outlined"
+                )
                 other.classes(OF_PEOPLE).mark("speak-as")
 
                 def use() -> None:
@@ -90,13 +92,13 @@ class Composer:
                     ui.run_javascript("attune.focus('.bottom textarea')")
 
                 other.on("keydown.enter", use)
-                ui.button(self._session.say("studio.take"), on_click=use).props(
+                ui.button(self._session.translate("studio.take"), on_click=use).props(
                     "unelevated no-caps"
                 )
 
     def _speak_as(self, name: str) -> None:
         if name.casefold() == ASSISTANT.name:
-            notify(self._session.say("console.name_taken", name=name), kind="warning")
+            notify(self._session.translate("console.name_taken", name=name), kind="warning")
             return
         self._session.speak_as(name)
         self._speaker.set_text(self._session.speaker.name)
@@ -169,10 +171,10 @@ class Composer:
         words = line.removeprefix("/tune ")
         for command in self._session.studio.catalogue.commands:
             if command.path == words:
-                return self._session.say(command.key)
+                return self._session.translate(command.summary_key)
         name = words.rpartition(" ")[2].partition(":")[0]
         options = {o.name for c in self._session.studio.catalogue.commands for o in c.options}
-        return self._session.say(f"option.{name}") if name in options else ""
+        return self._session.translate(f"option.{name}") if name in options else ""
 
     def _write_offer(self, line: str) -> None:
         self.write(line if line.endswith(":") else f"{line} ")

@@ -196,7 +196,7 @@ def draw_option(*, is_chosen: bool) -> ui.element:
     return row.props(f"role=option aria-selected={'true' if is_chosen else 'false'}")
 
 
-def by_name(told: Card | ListingRow) -> dict[str, str]:
+def facts_by_name(told: Card | ListingRow) -> dict[str, str]:
     """The values of its facts, by what they are about."""
     return {fact.name: fact.value for fact in told.facts}
 
@@ -236,14 +236,14 @@ def draw_listing(listing: Listing, click: Click) -> None:
             ui.label(listing.empty).classes("fine")
         with ui.element("ul").classes("lines"):
             for line in listing.lines:
-                draw_line(line, click)
+                draw_listing_row(line, click)
         if listing.note:
             ui.label(listing.note).classes("fine")
         if listing.more:
             draw_buttons((listing.more,), click)
 
 
-def draw_line(line: ListingRow, click: Click) -> None:
+def draw_listing_row(line: ListingRow, click: Click) -> None:
     with ui.element("li").classes(f"line-row {_TONES[line.tone]}"):
         ui.label(line.id).classes("line-id")
         with ui.element("div").classes("line-body"):

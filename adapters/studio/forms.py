@@ -50,8 +50,10 @@ class _FormDialog:
             self._problem = ui.label().classes("problem").props("role=alert")
             self._problem.set_visibility(False)
             with ui.row().classes("form-buttons"):
-                ui.button(self._session.say("studio.cancel"), on_click=self._close).props("flat")
-                self._button = ui.button(self._form.submit, on_click=in_page(self._send))
+                ui.button(self._session.translate("studio.cancel"), on_click=self._close).props(
+                    "flat"
+                )
+                self._button = ui.button(self._form.submit_label, on_click=in_page(self._send))
                 self._button.props("unelevated").mark("form-submit")
             dialog.on("keydown.enter.ctrl", in_page(self._send))
             dialog.on("keydown.enter.meta", in_page(self._send))
@@ -73,7 +75,9 @@ class _FormDialog:
         required = (field for field in self._form.fields if field.required)
         missing = [field.label for field in required if not values[field.name].strip()]
         if missing:
-            self._complain(self._session.say("console.missing_fields", fields=", ".join(missing)))
+            self._complain(
+                self._session.translate("console.missing_fields", fields=", ".join(missing))
+            )
             return
         self._button.props("loading")
         try:

@@ -34,7 +34,7 @@ def add_login(web: FastAPI, policy: AccessPolicy, app: App, clock: Clock) -> Non
     ) -> Response:
         address = request.client.host if request.client else ""
         guesser = guesses.throttle_key(address, request.cookies.get(BROWSER, ""))
-        if not await guesses.pause(guesser):
+        if not await guesses.wait_before_check(guesser):
             return page.show(request, next, "login.too_often", 429)
         cookie = policy.sessions.open(password)
         if cookie is None:
@@ -65,7 +65,7 @@ class _Page:
         locale = locale_of(request)
 
         def say(key: str) -> str:
-            return html.escape(self._app.say(key, locale))
+            return html.escape(self._app.translate(key, locale))
 
         hint = f'<p class="hint">{say("login.token_hint")}</p>' if self._kind == "token" else ""
         body = _FORM.format(

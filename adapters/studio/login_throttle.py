@@ -48,7 +48,7 @@ class LoginThrottle:
         """Whom an attempt counts for: a browser that is remembered, else the address."""
         return browser if browser in self._browsers else address
 
-    async def pause(self, address: str) -> bool:
+    async def wait_before_check(self, address: str) -> bool:
         """Wait before a password is looked at; False where too many from there wait already."""
         key = _network(address)
         if self._waiting[key] >= MOST_AT_ONCE:

@@ -75,7 +75,7 @@ class MessageView:
         if self._update is None or not self._update(self._drawn(message)):
             self._redraw()
         elif reactions_differ:
-            self.react()
+            self.draw_reactions()
 
     def stream(self, text: str) -> None:
         """The answer so far."""
@@ -85,19 +85,19 @@ class MessageView:
         if self._text is not None:
             self._text.show(text)
 
-    def react(self) -> None:
+    def draw_reactions(self) -> None:
         """Draw the reactions anew."""
         self._reactions.clear()
         with self._reactions:
             self._draw_reactions()
 
-    def tell_model(self, model: str, note: str) -> None:
+    def show_model(self, model: str, note: str) -> None:
         self._chip.text = f"{model} · {note}" if note else model
         self._chip.set_visibility(True)
 
-    def count_replies(self, count: int) -> None:
+    def show_reply_count(self, count: int) -> None:
         self._replies = count
-        self._thread.set_text(self._session.say("studio.replies", count=count))
+        self._thread.set_text(self._session.translate("studio.replies", count=count))
         self._thread.set_visibility(count > 0)
 
     def _redraw(self) -> None:
@@ -106,8 +106,8 @@ class MessageView:
         with self.frame:
             self._draw()
         if chip:
-            self.tell_model(chip, "")
-        self.count_replies(self._replies)
+            self.show_model(chip, "")
+        self.show_reply_count(self._replies)
 
     def _draw(self) -> None:
         author = self.message.author
@@ -141,16 +141,18 @@ class MessageView:
             ):
                 ui.label(f"{message.at.astimezone():%H:%M}")
             self._chip = ui.button(on_click=in_page(self._explain), color=None)
-            self._chip.props(f"flat dense no-caps title={quoted(self._session.say('studio.why'))}")
+            self._chip.props(
+                f"flat dense no-caps title={quoted(self._session.translate('studio.why'))}"
+            )
             self._chip.classes("chip").mark("why")
             self._chip.set_visibility(False)
             if message.edited_at is not None and not message.is_own:
-                ui.label(self._session.say("studio.edited")).classes("fine")
+                ui.label(self._session.translate("studio.edited")).classes("fine")
 
     def _draw_content(self) -> None:
         self._update, self._text = None, None
         if is_gone(self.message):
-            ui.label(self._session.say("console.deleted")).classes("fine")
+            ui.label(self._session.translate("console.deleted")).classes("fine")
         elif self._is_partial:
             self._text = drawing.StreamedText(self.message.text)
             self._draw_stop()
@@ -209,7 +211,7 @@ class MessageView:
         self._name(button, key)
 
     def _name(self, button: ui.button, key: str) -> None:
-        text = self._session.say(key)
+        text = self._session.translate(key)
         # A title and no tooltip: with the room's length every element counts.
         button.props(f"aria-label={quoted(text)} title={quoted(text)}")
         button.mark(key.removeprefix("studio."))
@@ -257,7 +259,7 @@ class WaitingView:
 
 
 def _stop_button(session: PageSession, stop: Act) -> ui.button:
-    button = ui.button(session.say("studio.stop"), icon="stop_circle", on_click=stop)
+    button = ui.button(session.translate("studio.stop"), icon="stop_circle", on_click=stop)
     return button.props("outline dense no-caps size=sm").classes("stop").mark("stop")
 
 

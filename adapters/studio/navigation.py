@@ -23,13 +23,13 @@ _WAITING = frozenset({"review", "jobs", "workspaces"})
 
 def draw_navigation(session: PageSession, here: str, channels: Sequence[ChannelId]) -> None:
     """The numbers beside the pages are filled in by `attune.count`."""
-    name = html.escape(session.say("studio.navigation"))
+    name = html.escape(session.translate("studio.navigation"))
     inside = "".join(_pieces(session, here, channels))
     ui.html(f'<nav aria-label="{name}">{inside}</nav>', sanitize=False).classes("ways")
 
 
 def channel_title(session: PageSession, channel: ChannelId) -> str:
-    return session.say("studio.direct") if channel == DIRECT else f"# {channel}"
+    return session.translate("studio.direct") if channel == DIRECT else f"# {channel}"
 
 
 def _pieces(session: PageSession, here: str, channels: Sequence[ChannelId]) -> Iterator[str]:
@@ -42,12 +42,12 @@ def _pieces(session: PageSession, here: str, channels: Sequence[ChannelId]) -> I
         for name in names:
             count = name if name in _WAITING else ""
             yield _entry(
-                f"/{name}", session.say(f"studio.{name}"), is_here=here == name, count=count
+                f"/{name}", session.translate(f"studio.{name}"), is_here=here == name, count=count
             )
 
 
 def _group(session: PageSession, name: str) -> str:
-    return f'<div class="group">{html.escape(session.say(f"studio.group.{name}"))}</div>'
+    return f'<div class="group">{html.escape(session.translate(f"studio.group.{name}"))}</div>'
 
 
 def _entry(address: str, text: str, *, is_here: bool, count: str = "") -> str:

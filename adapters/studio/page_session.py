@@ -73,29 +73,29 @@ class PageSession:
     workspace: WorkspaceId = LOCAL
     assistant: str | None = None
     speaker: User = OWNER
-    view: str = field(default_factory=lambda: f"{WINDOW}{secrets.token_hex(4)}")
-    sent: set[str] = field(default_factory=set)
-    line: WorkingLine | None = None
+    view_id: str = field(default_factory=lambda: f"{WINDOW}{secrets.token_hex(4)}")
+    sent_event_keys: set[str] = field(default_factory=set)
+    working_line: WorkingLine | None = None
 
     @property
     def place(self) -> Place:
         return Place(self.workspace, self.channel)
 
-    def say(self, key: str, /, **details: object) -> str:
+    def translate(self, key: str, /, **details: object) -> str:
         """A sentence of the catalogue in this window's language."""
-        return self.studio.app.say(key, self.locale, **details)
+        return self.studio.app.translate(key, self.locale, **details)
 
     async def send(
         self, what: events.What, place: Place | None = None, *, key: str | None = None
     ) -> asyncio.Task[None] | None:
         """Let it happen in the room, as the speaker; the reply comes there."""
         event = self._event(what, place or Place(LOCAL, self.channel), self.speaker, key)
-        self.sent.add(event.key)
+        self.sent_event_keys.add(event.key)
         return await self.studio.app.handle(event)
 
     def new_key(self) -> str:
         """Of an event that no message stands for."""
-        return self.studio.room.new_key(self.view)
+        return self.studio.room.new_key(self.view_id)
 
     async def ask(
         self,
@@ -108,7 +108,7 @@ class PageSession:
         """The reply itself; whoever runs the studio asks, unless another is named."""
         event = self._event(what, place or self.place, by, None)
         with self.working():
-            return await self.studio.app.ask(event, progress=progress)
+            return await self.studio.app.handle_for_page(event, progress=progress)
 
     async def query(self, what: events.What, place: Place | None = None) -> Reply:
         """As `ask`, for what changes nothing."""
@@ -119,16 +119,16 @@ class PageSession:
     @contextmanager
     def working(self) -> Iterator[None]:
         """The window shows that it works, unless it only brings itself up to date."""
-        if self.line is None or is_refresh.get():
+        if self.working_line is None or is_refresh.get():
             yield
             return
-        with self.line.shown():
+        with self.working_line.shown():
             yield
 
     async def click(self, action: str) -> Reply:
         return await self.ask(events.ButtonClicked(action))
 
-    async def see(self, action: str) -> Reply:
+    async def query_button(self, action: str) -> Reply:
         """What a button shows, where it changes nothing."""
         return await self.query(events.ButtonClicked(action))
 
@@ -136,7 +136,7 @@ class PageSession:
         """A `/tune` command with its options by name; empty ones are left out."""
         return await self.ask(events.CommandInvoked(words, _given(options)))
 
-    async def list(self, words: str, options: Mapping[str, str] | None = None) -> Reply:
+    async def query_command(self, words: str, options: Mapping[str, str] | None = None) -> Reply:
         """What a command shows, where it changes nothing."""
         return await self.query(events.CommandInvoked(words, _given(options)))
 

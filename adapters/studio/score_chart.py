@@ -6,7 +6,7 @@ from typing import Any
 
 from nicegui import ui
 
-from adapters.studio.drawing import by_name
+from adapters.studio.drawing import facts_by_name
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
 from bot.replies import Listing
@@ -20,7 +20,7 @@ _LINE = 34
 
 def draw_scores(session: PageSession, measures: Listing) -> None:
     """A mark and a bar for each row that has numbers, and every measure below, folded."""
-    say, scores = session.say, scores_of(measures)
+    say, scores = session.translate, scores_of(measures)
     with ui.element("section").classes("card plain"):
         title = say("studio.scores")
         ui.label(title).classes("card-title").props("role=heading aria-level=2")
@@ -44,7 +44,7 @@ def draw_scores(session: PageSession, measures: Listing) -> None:
 def scores_of(measures: Listing) -> list[Score]:
     found: list[Score] = []
     for line in measures.lines:
-        facts = by_name(line)
+        facts = facts_by_name(line)
         if "mean" in facts:
             mean, low, high = (float(facts[name]) for name in ("mean", "low", "high"))
             found.append((line.text, mean, low, high))

@@ -19,9 +19,10 @@ from urllib.parse import unquote
 from fastapi import Request
 from nicegui import Client, background_tasks, ui
 
+from adapters.studio.command_palette import CommandPalette
 from adapters.studio.markup import quoted
 from adapters.studio.navigation import draw_navigation
-from adapters.studio.notes import NoteLine
+from adapters.studio.notifications import NoteLine
 from adapters.studio.page_session import (
     PageSession,
     Studio,
@@ -29,7 +30,6 @@ from adapters.studio.page_session import (
     is_refresh,
     remember,
 )
-from adapters.studio.palette import Palette
 from bot.domain import LOCAL, ChannelId, WorkspaceId
 from bot.replies import Card, Listing, Reply, Tone
 
@@ -49,12 +49,12 @@ class Frame:
     session: PageSession
     top: ui.row = field(init=False)
     foot: ui.footer = field(init=False)
-    people: ui.html = field(init=False)
+    people_datalist: ui.html = field(init=False)
     _counts: dict[str, str] = field(default_factory=dict)
 
-    async def count(self) -> None:
+    async def refresh_counts(self) -> None:
         """The numbers in the sidebar, as they are now."""
-        told = await self.session.see("counts")
+        told = await self.session.query_button("counts")
         if not isinstance(told, Listing):
             self._go_home()
             return
@@ -68,7 +68,7 @@ class Frame:
         if self.session.workspace == LOCAL:
             names = await self.session.studio.room.people()
             options = "".join(f'<option value="{html.escape(name)}">' for name in names)
-            self.people.set_content(f'<datalist id="people">{options}</datalist>')
+            self.people_datalist.set_content(f'<datalist id="people">{options}</datalist>')
 
     def _go_home(self) -> None:
         """What a cookie of old names is not here any more; so the usual one is shown."""
@@ -105,35 +105,35 @@ def shell(
     ui.add_head_html(_HEAD.format(mark=_MARK, lang=session.locale))
     is_dark = {"1": True, "0": False}.get(request.cookies.get("attune-dark", ""))
     ui.dark_mode(is_dark)
-    ui.html(f'<a class="skip" href="#main">{session.say("studio.skip")}</a>', sanitize=False)
+    ui.html(f'<a class="skip" href="#main">{session.translate("studio.skip")}</a>', sanitize=False)
     frame = Frame(session)
     # Told that it is shut, it opens by itself where there is room, and nobody is asked first.
     drawer = ui.left_drawer(value=False, top_corner=True, bottom_corner=True).props(
         "width=230 breakpoint=900 show-if-above no-swipe-open"
     )
-    drawer.props(f"aria-label={quoted(session.say('studio.sidebar'))}")
+    drawer.props(f"aria-label={quoted(session.translate('studio.sidebar'))}")
     with drawer.classes("sidebar"):
         _sidebar(session, here, channels, is_dark=is_dark)
     with ui.header().classes("top"):
         opener = ui.button(icon="menu", on_click=drawer.toggle).props("flat round dense")
-        opener.classes("menu").props(f"aria-label={quoted(session.say('studio.navigation'))}")
+        opener.classes("menu").props(f"aria-label={quoted(session.translate('studio.navigation'))}")
         frame.top = ui.row().classes("top-row")
-        Palette(session, channels)
-        session.line = WorkingLine()
+        CommandPalette(session, channels)
+        session.working_line = WorkingLine()
     # What fields for people offer; whom nobody has heard yet can still be typed.
-    frame.people = ui.html("", sanitize=False)
+    frame.people_datalist = ui.html("", sanitize=False)
     frame.foot = ui.footer(value=has_foot).classes("bottom")
     with frame.foot:
         NoteLine(frame.foot, stays=has_foot)
     naming = _name_parts(session)
     yield frame
     ui.run_javascript(naming)
-    follow(session, frame.count, at_once=True)
+    refresh_on_change(session, frame.refresh_counts, at_once=True)
 
 
 def _name_parts(session: PageSession) -> str:
     """The script that does it; in the page too, which may never come to be connected."""
-    notes = [session.say("studio.lost"), session.say("studio.reconnecting")]
+    notes = [session.translate("studio.lost"), session.translate("studio.reconnecting")]
     naming = f"attune.name({json.dumps(notes)})"
     ui.add_head_html(f"<script>addEventListener('DOMContentLoaded', () => {naming})</script>")
     return naming
@@ -156,33 +156,33 @@ async def draw_page(
 ) -> P:
     """A page of the sidebar with its title, what it is for, and what `make` gives."""
     session = page_session_of(studio, request)
-    title = session.say(f"studio.{here}")
+    title = session.translate(f"studio.{here}")
     channels = await studio.room.channels()
     with shell(session, request, here=here, title=title, channels=channels) as frame:
         page = make(session)
         with frame.top:
-            title_of(title)
+            draw_title(title)
             ui.space()
             page.draw_top()
-        with middle("page"):
-            lead(session, here)
+        with draw_main_area("page"):
+            draw_page_intro(session, here)
             page.draw()
     await page.refresh()
-    follow(session, page.refresh)
+    refresh_on_change(session, page.refresh)
     return page
 
 
-def middle(classes: str) -> ui.element:
+def draw_main_area(classes: str) -> ui.element:
     """Where the page itself stands; the landmark around it is drawn by Quasar."""
     return ui.element("div").classes(classes).props("id=main tabindex=-1")
 
 
-def lead(session: PageSession, page: str) -> None:
+def draw_page_intro(session: PageSession, page: str) -> None:
     """What a page is for, in a sentence, for who sees it the first time."""
-    ui.label(session.say(f"studio.lead.{page}")).classes("lead")
+    ui.label(session.translate(f"studio.lead.{page}")).classes("lead")
 
 
-def follow(
+def refresh_on_change(
     session: PageSession, refresh: Callable[[], Awaitable[None]], *, at_once: bool = False
 ) -> None:
     """Call again whenever something changed, not more than a few times a second."""
@@ -234,7 +234,7 @@ class _Following:
             await asyncio.sleep(rest)
 
 
-def title_of(title: str) -> None:
+def draw_title(title: str) -> None:
     ui.label(title).classes("top-title").props("role=heading aria-level=1")
 
 
@@ -244,7 +244,7 @@ def pill(text: str, tone: Tone) -> None:
     ui.label(text).classes(f"pill {colour}")
 
 
-def empty(
+def draw_empty_state(
     icon: str, title: str, note: str = "", *, ways: Mapping[str, str] = MappingProxyType({})
 ) -> None:
     """Where there is nothing yet: what could be here, and how it comes; `ways` by address."""
@@ -257,20 +257,26 @@ def empty(
             ui.link(label, address).classes("empty-way")
 
 
-def empty_page(
+def draw_empty_page(
     session: PageSession, page: str, icon: str, *, ways: Mapping[str, str] = MappingProxyType({})
 ) -> None:
     """What a page of the sidebar says while there is nothing; `ways` as keys of the catalogue."""
-    say = session.say
+    say = session.translate
     found = {address: say(key) for address, key in ways.items()}
-    empty(icon, say(f"studio.{page}.empty"), say(f"studio.{page}.empty.note"), ways=found)
+    draw_empty_state(
+        icon, say(f"studio.{page}.empty"), say(f"studio.{page}.empty.note"), ways=found
+    )
 
 
 def train_label(session: PageSession, channel: Reply) -> str:
     """What stands on the button that trains: how many examples it would be the first to learn."""
     facts = channel.facts if isinstance(channel, Card) else ()
     new = next((int(fact.value) for fact in facts if fact.name == "new"), 0)
-    return session.say("studio.train_new", count=new) if new else session.say("studio.train")
+    return (
+        session.translate("studio.train_new", count=new)
+        if new
+        else session.translate("studio.train")
+    )
 
 
 def _sidebar(
@@ -278,7 +284,7 @@ def _sidebar(
 ) -> None:
     with (
         ui.element("a")
-        .props(f'href="/" aria-label={quoted(session.say("studio.home"))}')
+        .props(f'href="/" aria-label={quoted(session.translate("studio.home"))}')
         .classes("brand")
     ):
         ui.html(_LOGO, sanitize=False)
@@ -299,12 +305,12 @@ def _draw_context(session: PageSession) -> None:
         ui.navigate.reload()
 
     with ui.element("div").classes("context"):
-        ui.label(session.say("studio.working_with")).classes("context-label")
+        ui.label(session.translate("studio.working_with")).classes("context-label")
         name = session.assistant or session.workspace
         ui.label(name).classes("context-name")
         close = ui.button(icon="close", color=None, on_click=back).classes("quiet")
-        close.props("flat round dense size=xs").tooltip(session.say("studio.back_to_default"))
-        close.props(f"aria-label={quoted(session.say('studio.back_to_default'))}")
+        close.props("flat round dense size=xs").tooltip(session.translate("studio.back_to_default"))
+        close.props(f"aria-label={quoted(session.translate('studio.back_to_default'))}")
 
 
 def _switches(session: PageSession, *, is_dark: bool | None) -> None:
@@ -323,15 +329,16 @@ def _switches(session: PageSession, *, is_dark: bool | None) -> None:
         .classes("quiet")
         .props("flat round dense size=sm")
     )
-    dark.props(f"aria-label={quoted(session.say('studio.dark'))}").tooltip(
-        session.say("studio.dark")
+    dark.props(f"aria-label={quoted(session.translate('studio.dark'))}").tooltip(
+        session.translate("studio.dark")
     )
-    other = ui.button(session.say("studio.language"), color=None, on_click=language)
+    other = ui.button(session.translate("studio.language"), color=None, on_click=language)
     other.classes("quiet").props("flat dense no-caps size=sm icon=translate").mark("language")
     if session.studio.has_password:
+        leave = session.translate("studio.logout")
         with ui.element("form").props("method=post action=/logout").classes("logout"):
             ui.html(
-                f'<button type="submit" class="plain">{session.say("studio.logout")}</button>',
+                f'<button type="submit" class="plain">{leave}</button>',
                 sanitize=False,
             )
 

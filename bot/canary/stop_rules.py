@@ -28,7 +28,7 @@ def is_failing(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool
     return wilson(failed, tried).low > max(_TOLERATED, usual)
 
 
-def is_due(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool:
+def is_vote_test_due(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool:
     """Whether the votes are tested: as each model has 8 of them, and whenever that has doubled."""
     return min(own.votes, other.votes) >= FEWEST_QUESTIONS << canary.vote_checks
 

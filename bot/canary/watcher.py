@@ -36,13 +36,13 @@ class CanaryWatcher:
             end = await _end(canary, own, other, records)
         if end is not None:
             return await self._stop(canary, end)
-        if stop_rules.is_due(canary, own, other):
+        if stop_rules.is_vote_test_due(canary, own, other):
             return await self._test(canary, own, other)
         seen = canary.failures, own, other
         if self._told.get(canary.id) == seen:
             return False
         async with self._store.writing() as records:
-            await notices.tell(records, canary, notices.STATUS, at=self._clock.now())
+            await notices.queue_notice(records, canary, notices.STATUS, at=self._clock.now())
         self._told[canary.id] = seen
         return True
 
@@ -58,7 +58,7 @@ class CanaryWatcher:
             ):
                 return False
             if is_liked and not canary.is_liked:
-                await notices.tell(records, canary, notices.LIKED, at=self._clock.now())
+                await notices.queue_notice(records, canary, notices.LIKED, at=self._clock.now())
         return True
 
     async def _stop(self, canary: Canary, why: CanaryEnd) -> bool:
@@ -77,7 +77,7 @@ class CanaryWatcher:
             )
             kinds = [notices.STATUS, notices.ENDED]
             for kind in kinds + ([notices.LIKED] if canary.is_liked else []):
-                await notices.tell(records, replace(canary), kind, at=now)
+                await notices.queue_notice(records, replace(canary), kind, at=now)
         return True
 
 

@@ -19,8 +19,8 @@ from bot.chat_exports.export import (
     ExportedPerson,
     ReadMeter,
     Tell,
-    readable,
-    word,
+    short_text,
+    strip_control_characters,
 )
 from bot.domain import ChannelKind
 from bot.imports.json_values import read_members
@@ -71,10 +71,10 @@ class DiscordExport:
             else:
                 self.left_out["file"] += 1
         self.channels = {head.channel.id: head.channel for _, head in self._files}
-        self.homes = frozenset(head.guild for _, head in self._files)
+        self.workspace_ids = frozenset(head.guild for _, head in self._files)
         self._started: set[str] = set()
 
-    def may_begin(self, thread: str) -> bool:
+    def may_lack_first_message(self, thread: str) -> bool:
         """Whether a thread was opened without a message in its channel."""
         return thread not in self._started
 
@@ -89,7 +89,7 @@ class DiscordExport:
 
     def _values(self, file: DiscordFile, meter: ReadMeter) -> Iterator[Mapping[str, object]]:
         try:
-            for key, value in read_members(meter.count(file.blocks()), "messages"):
+            for key, value in read_members(meter.report_read_bytes(file.blocks()), "messages"):
                 if key == "messages" and isinstance(value, Mapping):
                     yield value
         except (RowRefused, *BROKEN):
@@ -112,13 +112,13 @@ class DiscordExport:
     def _said(
         self, value: Mapping[str, object], author: str, head: _Head
     ) -> ExportedMessage | None:
-        number, at = word(value.get("id")), _seconds(value.get("timestamp"))
+        number, at = short_text(value.get("id")), _seconds(value.get("timestamp"))
         text = value.get("content")
         if not _NUMBER.fullmatch(number) or at is None or not isinstance(text, str):
             return None
         listed = value.get("mentions")
         called = [_person(one) for one in _objects(listed)]
-        reply_to = word(_part(value, "reference").get("messageId"))
+        reply_to = short_text(_part(value, "reference").get("messageId"))
         thread = head.channel.id if head.is_thread else None
         return ExportedMessage(
             channel=head.parent or head.channel.id,
@@ -150,20 +150,20 @@ def read_head(file: DiscordFile) -> _Head | None:
 
 
 def _head(guild: Mapping[str, object], channel: Mapping[str, object]) -> _Head | None:
-    number, kind = word(channel.get("id")), word(channel.get("type"))
+    number, kind = short_text(channel.get("id")), short_text(channel.get("type"))
     if not _NUMBER.fullmatch(number):
         return None
     is_thread = "Thread" in kind
     closed = ChannelKind.DIRECT if kind.startswith("Direct") else None
     closed = ChannelKind.PRIVATE if "PrivateThread" in kind else closed
-    parent = word(channel.get("categoryId")) if is_thread else ""
-    exported = ExportedChannel(number, word(channel.get("name")) or number, closed)
-    return _Head(word(guild.get("id")), exported, parent, is_thread)
+    parent = short_text(channel.get("categoryId")) if is_thread else ""
+    exported = ExportedChannel(number, short_text(channel.get("name")) or number, closed)
+    return _Head(short_text(guild.get("id")), exported, parent, is_thread)
 
 
 def _person(user: Mapping[str, object]) -> ExportedPerson:
-    number = word(user.get("id"))
-    name = word(user.get("nickname")) or word(user.get("name")) or number
+    number = short_text(user.get("id"))
+    name = short_text(user.get("nickname")) or short_text(user.get("name")) or number
     is_webhook = user.get("discriminator") == _WEBHOOK and "isBot" not in user
     is_bot = bool(user.get("isBot")) or is_webhook
     return ExportedPerson(number, name, is_bot=is_bot, is_gone=number == _NO_USER)
@@ -173,7 +173,7 @@ def _plain(text: str, names: Mapping[str, str]) -> str:
     def named(match: re.Match[str]) -> str:
         return f"@{names.get(match[1], match[1])}"
 
-    return readable(_EMOJI.sub(r"\1", _MENTION.sub(named, text)))
+    return strip_control_characters(_EMOJI.sub(r"\1", _MENTION.sub(named, text)))
 
 
 def _seconds(value: object) -> float | None:

@@ -67,7 +67,7 @@ class ReadMeter:
         self._tell = tell
         self._done = 0
 
-    def count(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+    def report_read_bytes(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
         for block in blocks:
             yield block
             self._done += len(block)
@@ -77,7 +77,7 @@ class ReadMeter:
 class ChatExport(Protocol):
     """An opened export, which reads from its file; whoever opened that closes it.
 
-    `homes` are the ids of the workspaces it may come from, none where that is not told.
+    `workspace_ids` are the ids of the workspaces it may come from, none where that is not told.
     `left_out` counts the messages of bots and the files that cannot be read. People may become
     known only while the messages are read.
     """
@@ -85,7 +85,7 @@ class ChatExport(Protocol):
     @property
     def platform(self) -> str: ...
     @property
-    def homes(self) -> frozenset[str]: ...
+    def workspace_ids(self) -> frozenset[str]: ...
     @property
     def people(self) -> Mapping[str, ExportedPerson]: ...
     @property
@@ -97,16 +97,16 @@ class ChatExport(Protocol):
         """Yield the messages of the named channels; no more is held than one of them."""
         ...
 
-    def may_begin(self, thread: str) -> bool:
+    def may_lack_first_message(self, thread: str) -> bool:
         """Whether a thread without the message that it is named by begins with its first one."""
         ...
 
 
-def readable(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """A text without half characters and control characters, which no row may have."""
     return _UNREADABLE.sub("", text).strip()
 
 
-def word(value: object) -> str:
+def short_text(value: object) -> str:
     """A value that should be a short text, as one that can be stored; "" for anything else."""
-    return readable(value)[:200] if isinstance(value, str) else ""
+    return strip_control_characters(value)[:200] if isinstance(value, str) else ""

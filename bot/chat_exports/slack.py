@@ -18,8 +18,8 @@ from bot.chat_exports.export import (
     ExportedPerson,
     ReadMeter,
     Tell,
-    readable,
-    word,
+    short_text,
+    strip_control_characters,
 )
 from bot.domain import ChannelKind
 from bot.imports.json_values import read_elements
@@ -59,12 +59,12 @@ class SlackExport:
                 if channel:
                     self.channels[channel.id] = channel
                     folders |= {channel.id: channel.id, channel.name: channel.id}
-        self.homes = frozenset(one.team for one in self.people.values() if one.team)
+        self.workspace_ids = frozenset(one.team for one in self.people.values() if one.team)
         self._days: dict[str, list[ArchiveFile]] = defaultdict(list)
         for file in files:
             self._put_day(file, root, folders)
 
-    def may_begin(self, thread: str) -> bool:
+    def may_lack_first_message(self, thread: str) -> bool:
         """False: without its first message, a thread here has no question."""
         return False
 
@@ -95,7 +95,7 @@ class SlackExport:
             return
         blocks = file.blocks()
         try:
-            for value in read_elements(meter.count(blocks) if meter else blocks):
+            for value in read_elements(meter.report_read_bytes(blocks) if meter else blocks):
                 if isinstance(value, Mapping):
                     yield value
         except (RowRefused, *BROKEN):
@@ -104,7 +104,7 @@ class SlackExport:
     def _learn_person(self, user: Mapping[str, object]) -> None:
         profile = user.get("profile")
         names = [*_named(profile, "display_name", "real_name"), *_named(user, "real_name", "name")]
-        number = word(user.get("id"))
+        number = short_text(user.get("id"))
         if number:
             self.people[number] = ExportedPerson(
                 id=number,
@@ -112,7 +112,7 @@ class SlackExport:
                 is_bot=bool(user.get("is_bot")) or number in _BOTS,
                 is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
                 is_gone=bool(user.get("deleted")),
-                team=word(user.get("team_id")),
+                team=short_text(user.get("team_id")),
             )
 
     def _message(self, value: Mapping[str, object], channel: str) -> ExportedMessage | None:
@@ -132,12 +132,12 @@ class SlackExport:
         return self._said(value, channel)
 
     def _said(self, value: Mapping[str, object], channel: str) -> ExportedMessage | None:
-        text, author = value.get("text"), word(value.get("user"))
+        text, author = value.get("text"), short_text(value.get("user"))
         if not isinstance(text, str) or not author:
             return None
         if author not in self.people:
             self._learn_author(author, value)
-        ts, thread = word(value.get("ts")), value.get("thread_ts")
+        ts, thread = short_text(value.get("ts")), value.get("thread_ts")
         edited = value.get("edited")
         edit = edited.get("ts") if isinstance(edited, Mapping) else None
         return ExportedMessage(
@@ -146,7 +146,7 @@ class SlackExport:
             at=float(ts),
             author=author,
             text=self._plain(text),
-            thread=word(thread) if _is_time(thread) else None,
+            thread=short_text(thread) if _is_time(thread) else None,
             mentions=tuple(dict.fromkeys(_MENTION.findall(text))),
             edited_at=float(str(edit)) if _is_time(edit) else 0.0,
         )
@@ -165,7 +165,7 @@ class SlackExport:
 
     def _plain(self, text: str) -> str:
         """https://docs.slack.dev/messaging/formatting-message-text."""
-        return readable(html.unescape(_BRACKETS.sub(self._bare, text)))
+        return strip_control_characters(html.unescape(_BRACKETS.sub(self._bare, text)))
 
     def _bare(self, match: re.Match[str]) -> str:
         target, _, label = match[1].partition("|")
@@ -182,7 +182,7 @@ class SlackExport:
 
 
 def _channel(value: Mapping[str, object], kind: ChannelKind) -> ExportedChannel | None:
-    number, name = word(value.get("id")), word(value.get("name"))
+    number, name = short_text(value.get("id")), short_text(value.get("name"))
     if not number:
         return None
     if kind is not ChannelKind.DIRECT:
@@ -203,5 +203,5 @@ def _is_time(value: object) -> bool:
 
 
 def _named(holder: object, *names: str) -> list[str]:
-    found = [word(holder.get(name)) for name in names] if isinstance(holder, Mapping) else []
+    found = [short_text(holder.get(name)) for name in names] if isinstance(holder, Mapping) else []
     return [name for name in found if name]

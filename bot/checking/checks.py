@@ -10,7 +10,7 @@ from statistics import median
 from rapidfuzz import fuzz
 
 from bot.check_results import CheckKind, CheckResult
-from bot.checking.near import ALIKE, near_pairs
+from bot.checking.near_duplicates import ALIKE, near_pairs
 from bot.checking.samples import Sample
 from bot.domain import ExampleId
 from bot.rows.classification import labels_among
@@ -36,9 +36,9 @@ def check_samples(samples: Sequence[Sample], *, at: datetime) -> CheckResult:
     found[CheckKind.LEAKS] = [[at] for at, one in enumerate(samples) if one.leak]
     return CheckResult(
         at=at,
-        examples=len(samples),
+        example_count=len(samples),
         groups={kind: _numbers(samples, groups) for kind, groups in found.items()},
-        counts={kind: len(groups) for kind, groups in found.items()},
+        group_counts={kind: len(groups) for kind, groups in found.items()},
         labels=labels,
     )
 
@@ -99,14 +99,18 @@ def _one_answer(samples: Sequence[Sample]) -> list[Group]:
 
 def _languages(samples: Sequence[Sample]) -> list[Group]:
     """Answered in another language than asked, or in one that hardly any other example has."""
-    counts = Counter(one.answered_in for one in samples if one.answered_in)
+    counts = Counter(one.answer_language for one in samples if one.answer_language)
     told = sum(counts.values())
     rare = {name for name, count in counts.items() if count < _RARE_LANGUAGE * told}
     return [
         [at]
         for at, one in enumerate(samples)
-        if (one.asked_in and one.answered_in and one.asked_in != one.answered_in)
-        or one.answered_in in rare
+        if (
+            one.prompt_language
+            and one.answer_language
+            and one.prompt_language != one.answer_language
+        )
+        or one.answer_language in rare
     ]
 
 
@@ -121,7 +125,7 @@ def _unusual_lengths(samples: Sequence[Sample]) -> tuple[list[Group], list[Group
     return short, [[at] for at, one in enumerate(samples) if one.length > longest]
 
 
-def advice(examples: int, labels: Sequence[tuple[str, int]]) -> Mapping[str, int]:
+def advised_example_counts(examples: int, labels: Sequence[tuple[str, int]]) -> Mapping[str, int]:
     """How many more examples are advisable, and for how many classes; empty where it is enough.
 
     OpenAI: “clear improvements” from 50 to 100 examples; a class needs some twenty.

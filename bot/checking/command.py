@@ -7,14 +7,14 @@ from dataclasses import replace
 
 from bot.batches import batched
 from bot.check_results import CheckKind, CheckResult
-from bot.checking.checks import advice
-from bot.checking.private import private_listing
-from bot.checking.reading import MOST_CHECKED, key_of, run_checks, visible
+from bot.checking.check_runner import MOST_CHECKED, check_key, run_checks, visible_filter
+from bot.checking.checks import advised_example_counts
+from bot.checking.private_examples import private_listing
 from bot.commands import Handlers, Option, OptionKind
 from bot.domain import Example, ExampleId, Role, SyntheticKind
 from bot.errors import NotFound
 from bot.examples.cards import line_of
-from bot.examples.shown import stamp
+from bot.examples.example_buttons import example_state_token
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.private_text import ANY_PRIVATE_TEXT
@@ -44,7 +44,7 @@ _PART = 500
 )
 async def check(request: Request, deps: Dependencies) -> Reply:
     """Everything that should be decided before training, by kind; or what a model would propose."""
-    if request.text("propose"):
+    if request.text_option("propose"):
         return await synthetic.estimate(request, deps)
     return await _overview(request, deps, await run_checks(request, deps))
 
@@ -52,26 +52,26 @@ async def check(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("check.overview", Role.CURATOR, is_for_pages=True)
 async def overview(request: Request, deps: Dependencies) -> Reply:
     """As the last check found it; checked now where there was none, or nothing to check then."""
-    result = deps.checks.get(key_of(request))
-    if result is None or not result.examples:
+    result = deps.checks.get(check_key(request))
+    if result is None or not result.example_count:
         result = await run_checks(request, deps)
     return await _overview(request, deps, result)
 
 
 async def _overview(request: Request, deps: Dependencies, result: CheckResult) -> Listing:
-    private = replace(visible(request), private_text=ANY_PRIVATE_TEXT)
+    private = replace(visible_filter(request), private_text=ANY_PRIVATE_TEXT)
     async with deps.store.reading() as records:
-        waiting = await records.examples.count(request.id, private)
-        total = await records.examples.count(request.id, visible(request))
+        waiting = await records.examples.count(request.workspace_id, private)
+        total = await records.examples.count(request.workspace_id, visible_filter(request))
     words = request.words
-    counts = {PRIVATE: waiting, **{kind.value: result.counts[kind] for kind in CheckKind}}
+    counts = {PRIVATE: waiting, **{kind.value: result.group_counts[kind] for kind in CheckKind}}
     found = [(kind, count) for kind, count in counts.items() if count]
     lines = [_kind_line(at, *one, words) for at, one in enumerate(found, 1)]
     lines += _label_lines(len(lines) + 1, result, words)
-    nothing = words("check.nothing") if result.examples and not lines else ""
-    if result.examples and request.role >= Role.TRAINER:
+    nothing = words("check.nothing") if result.example_count and not lines else ""
+    if result.example_count and request.role >= Role.TRAINER:
         lines.append(_proposing_line(len(lines) + 1, result, words))
-    notes = [words("check.examined", count=f"{result.examples:,}", at=f"{result.at:%H:%M}")]
+    notes = [words("check.examined", count=f"{result.example_count:,}", at=f"{result.at:%H:%M}")]
     if total > MOST_CHECKED:
         notes.append(words("check.first", count=f"{MOST_CHECKED:,}"))
     notes += [_advice(result, words), nothing]
@@ -106,7 +106,7 @@ def _proposing_line(at: int, result: CheckResult, words: Words) -> ListingRow:
 
 
 def _advice(result: CheckResult, words: Words) -> str:
-    wanted = advice(result.examples, result.labels)
+    wanted = advised_example_counts(result.example_count, result.labels)
     if "labels" in wanted:
         return words("check.more_labels", **wanted)
     return words("check.more", **wanted) if wanted else ""
@@ -121,7 +121,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         return await private_listing(request, deps, after=ExampleId(first))
     if kind not in set(CheckKind):
         raise NotFound(noun="button", name=request.argument)
-    result = deps.checks.get(key_of(request)) or await run_checks(request, deps)
+    result = deps.checks.get(check_key(request)) or await run_checks(request, deps)
     return await _groups(request, deps, result, CheckKind(kind), first)
 
 
@@ -137,7 +137,7 @@ async def _groups(
     groups = result.groups[kind]
     page, words = groups[first : first + _PAGE], request.words
     async with deps.store.reading() as records:
-        found = await living_examples(request, page, records)
+        found = await active_examples(request, page, records)
     lines = [_line(kind, group, words) for group in found if len(group) >= _least(kind)]
     more = None
     if len(groups) > first + _PAGE:
@@ -148,7 +148,7 @@ async def _groups(
         empty=words("check.all_decided"),
         note=words(f"check.{kind}.note"),
         more=more,
-        total=result.counts[kind],
+        total=result.group_counts[kind],
         private=True,
         replaces=first > 0,
     )
@@ -158,14 +158,14 @@ def _least(kind: CheckKind) -> int:
     return 2 if kind in (*_GROUPED, CheckKind.ONE_ANSWER) else 1
 
 
-async def living_examples(
+async def active_examples(
     request: Request, groups: Sequence[Sequence[ExampleId]], records: Records
 ) -> list[list[Example]]:
     """Those of each group that still live and that the asker may see, the approved ones first."""
     found: dict[ExampleId, Example] = {}
     for part in batched(sorted({number for group in groups for number in group}), _PART):
         page = await records.examples.page(
-            request.id, visible(request), among=part, limit=len(part)
+            request.workspace_id, visible_filter(request), among=part, limit=len(part)
         )
         found.update((one.id, one) for one in page)
     return [
@@ -194,7 +194,7 @@ def _line(kind: CheckKind, group: Sequence[Example], words: Words) -> ListingRow
 
 def _ways(kind: CheckKind, group: Sequence[Example], words: Words) -> tuple[Button, ...]:
     edit = Button(words("button.edit"), f"example.edit:{group[0].id}")
-    withdraw = Button(words("button.withdraw"), f"example.drop:{stamp(group[0])}")
+    withdraw = Button(words("button.withdraw"), f"example.drop:{example_state_token(group[0])}")
     if kind not in _GROUPED:
         return (edit, withdraw)
     numbers = join_ids(group)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from bot.checking.command import join_ids, living_examples
+from bot.checking.command import active_examples, join_ids
 from bot.commands import Handlers
 from bot.domain import Example, ExampleId, ExampleState, Role
 from bot.errors import NotFound, Outdated
 from bot.examples.states import redraw_cards
-from bot.examples.texts import parts, require_valid, with_parts
+from bot.examples.texts import editable_texts, require_valid, with_parts
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -39,9 +39,9 @@ async def merge(request: Request, deps: Dependencies) -> Reply:
     """The first in a form, with what the others say above it."""
     async with deps.store.reading() as records:
         group = await _group(request, records)
-    shown = list(parts(group[0].row or {}).items())[-_MOST_FIELDS:]
+    shown = list(editable_texts(group[0].row or {}).items())[-_MOST_FIELDS:]
     words = request.words
-    others = [f"#{one.id}: {list(parts(one.row or {}).values())[-1]}" for one in group[1:]]
+    others = [f"#{one.id}: {list(editable_texts(one.row or {}).values())[-1]}" for one in group[1:]]
     numbers = join_ids(group)
     return Form(
         id=f"check.merge:{group[0].revision}:{numbers}",
@@ -50,9 +50,9 @@ async def merge(request: Request, deps: Dependencies) -> Reply:
             Field(name, words(f"part.{name.rstrip('0123456789')}"), FieldKind.TEXT, text)
             for name, text in shown
         ),
-        submit=words("button.merge"),
+        submit_label=words("button.merge"),
         note="\n".join(others)[:_NOTE],
-        again=f"check.merge:{numbers}",
+        reopen_action=f"check.merge:{numbers}",
     )
 
 
@@ -68,11 +68,17 @@ async def merge_examples(request: Request, deps: Dependencies) -> Reply:
         undo = await _withdraw(request, group[1:], records)
         row = require_valid(with_parts(first.row or {}, request.options), request.words)
         if row != first.row:
-            await records.examples.revise(request.id, first.id, row, request.by, at=request.now)
+            await records.examples.revise(
+                request.workspace_id, first.id, row, request.user_id, at=request.now
+            )
         tags = dict.fromkeys(tag for one in group for tag in one.tags)
-        await records.examples.set_tags(request.id, first.id, list(tags))
+        await records.examples.set_tags(request.workspace_id, first.id, list(tags))
         await records.audit.add(
-            request.id, request.by, "example.merged", at=request.now, example=first.id
+            request.workspace_id,
+            request.user_id,
+            "example.merged",
+            at=request.now,
+            example=first.id,
         )
         await redraw_cards(request, [first.id], records)
     text = request.words("check.merged", id=first.id, count=len(group) - 1)
@@ -85,7 +91,7 @@ async def _group(request: Request, records: Records, numbers: str = "") -> list[
         named = [ExampleId(whole_number(n)) for n in (numbers or request.argument).split(".")]
     except ValueError:
         raise NotFound(noun="button", name=request.argument) from None
-    (found,) = await living_examples(request, [named], records)
+    (found,) = await active_examples(request, [named], records)
     if len(found) < 2:
         raise Outdated(problem=request.words("check.decided"))
     return found
@@ -97,10 +103,16 @@ async def _withdraw(request: Request, group: Sequence[Example], records: Records
         before[one.state].append(one.id)
     numbers = [one.id for one in group]
     withdrawn = ExampleState.WITHDRAWN
-    await records.examples.set_state(request.id, numbers, withdrawn, at=request.now, by=request.by)
+    await records.examples.set_state(
+        request.workspace_id, numbers, withdrawn, at=request.now, by=request.user_id
+    )
     await redraw_cards(request, numbers, records)
     await records.audit.add(
-        request.id, request.by, "examples.withdrawn", at=request.now, examples=len(numbers)
+        request.workspace_id,
+        request.user_id,
+        "examples.withdrawn",
+        at=request.now,
+        examples=len(numbers),
     )
     changed = {"before": before, "after": withdrawn}
     return await offer_undo(request, records, "examples", changed)

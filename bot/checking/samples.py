@@ -23,8 +23,8 @@ class Sample:
     prompt: str
     answer: str
     length: int
-    asked_in: str
-    answered_in: str
+    prompt_language: str
+    answer_language: str
     leak: str
 
 
@@ -35,12 +35,12 @@ def sample_of(example: Example, instructions: str) -> Sample | None:
         return None
     return Sample(
         example=example.id,
-        prompt=_cut(fold(prompt)),
-        answer=_cut(fold(answer)),
+        prompt=_cut(normalize_text(prompt)),
+        answer=_cut(normalize_text(answer)),
         length=len(answer),
-        asked_in=language(prompt),
-        answered_in=language(answer),
-        leak=leak(answer, instructions),
+        prompt_language=language(prompt),
+        answer_language=language(answer),
+        leak=find_leak(answer, instructions),
     )
 
 
@@ -65,7 +65,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= 2 * _LONGEST else text[:_LONGEST] + text[-_LONGEST:]
 
 
-def fold(text: str) -> str:
+def normalize_text(text: str) -> str:
     """Without case, accents of form, punctuation and spaces that make no difference."""
     return _NO_LETTERS.sub(" ", normalize("NFKC", text).casefold()).strip()
 
@@ -80,7 +80,7 @@ _LEAKS = re.compile(
 _RUN = 60
 
 
-def leak(answer: str, instructions: str) -> str:
+def find_leak(answer: str, instructions: str) -> str:
     """What of instructions or of another model's template stands in an answer."""
     found = _LEAKS.search(answer)
     if found is not None:

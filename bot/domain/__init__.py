@@ -55,13 +55,13 @@ from bot.domain.reviewing import VERDICTS as VERDICTS
 from bot.domain.reviewing import Review as Review
 from bot.domain.reviewing import ReviewKind as ReviewKind
 from bot.domain.row_text import RowText as RowText
-from bot.domain.row_text import mark_of as mark_of
 from bot.domain.row_text import row_text as row_text
-from bot.domain.row_text import searchable as searchable
+from bot.domain.row_text import short_fingerprint as short_fingerprint
+from bot.domain.row_text import text_to_search as text_to_search
 from bot.domain.synthetic import SYNTHETIC as SYNTHETIC
-from bot.domain.synthetic import Synthetic as Synthetic
 from bot.domain.synthetic import SyntheticCall as SyntheticCall
 from bot.domain.synthetic import SyntheticKind as SyntheticKind
+from bot.domain.synthetic import SyntheticOrigin as SyntheticOrigin
 from bot.domain.synthetic import SyntheticRun as SyntheticRun
 from bot.domain.training import BEFORE_JOB as BEFORE_JOB
 from bot.domain.training import HELD_LOSS as HELD_LOSS
@@ -297,7 +297,7 @@ TYPED = "form:"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ExampleSource:
     """The message an example was taken from, or the form in which it was typed in a channel."""
 
     channel: ChannelId
@@ -323,7 +323,7 @@ class Example:
     revision: int
     origin: Origin
     authors: tuple[UserId, ...]
-    source: Source | None
+    source: ExampleSource | None
     tags: tuple[str, ...]
     held_out: bool
     created_at: datetime
@@ -334,7 +334,7 @@ class Example:
     """Kinds found in the row."""
     keeps_private_text: bool = False
     """Whether a curator decided that it may stay."""
-    synthetic: Synthetic | None = None
+    synthetic: SyntheticOrigin | None = None
     """Of one that a model wrote: from which example."""
 
     @property
@@ -362,14 +362,14 @@ class NewExample:
     row: Row | None
     origin: Origin
     authors: tuple[UserId, ...] = ()
-    source: Source | None = None
+    source: ExampleSource | None = None
     tags: tuple[str, ...] = ()
     exclusions: Exclusion = NO_EXCLUSION
-    messages: tuple[Source, ...] = ()
+    messages: tuple[ExampleSource, ...] = ()
     """Every message whose words are in it; `source` need not be repeated."""
     text: RowText | None = None
     """That of `row`, where it was made before the example is written, and not by the writer."""
-    synthetic: Synthetic | None = None
+    synthetic: SyntheticOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,11 +402,11 @@ class ExampleFilter:
     held_out: bool | None = None
     private_text: PrivateText = NO_PRIVATE_TEXT
     """Kinds of which it holds one that nobody has decided upon; zero for whatever it holds."""
-    is_living: bool = False
+    only_active: bool = False
     """Whether what is rejected or withdrawn is left out."""
-    hidden: Exclusion = NO_EXCLUSION
+    hidden_exclusions: Exclusion = NO_EXCLUSION
     """What carries one of these is left out, unless it was said in the channel `seen_from`."""
-    seen_from: ChannelId | None = None
+    visible_in_channel: ChannelId | None = None
     reviewer: UserId | None = None
     """Left out is what is assigned to others, and what this person has judged as it is now."""
     created_before: datetime | None = None

@@ -49,7 +49,7 @@ class Place:
     thread: MessageId | None = None
     kind: ChannelKind = field(default=ChannelKind.OPEN, compare=False)
 
-    def holds(self, other: Place) -> bool:
+    def contains(self, other: Place) -> bool:
         """Whether the other is this place, or a thread of this channel."""
         here = self.workspace, self.channel
         is_whole = self.thread is None

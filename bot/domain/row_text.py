@@ -18,24 +18,24 @@ class RowText(NamedTuple):
     """What is kept of a row: `search` is every text, folded, and `mark` its fingerprint."""
 
     json: str
-    search: str
-    mark: str
+    search_text: str
+    fingerprint: str
     private: PrivateText
 
 
 def row_text(row: Row) -> RowText:
     """Plain rows, of which imports are full, go a quick way."""
-    told, search = _plain_text(row) or (_as_json(row), searchable(row))
+    told, search = _plain_text(row) or (_as_json(row), text_to_search(row))
     private = row_kinds(row) if may_be_private(search) else NO_PRIVATE_TEXT
-    return RowText(told, search, mark_of(row), private)
+    return RowText(told, search, short_fingerprint(row), private)
 
 
-def mark_of(row: Row) -> str:
+def short_fingerprint(row: Row) -> str:
     """The fingerprint as kept: 128 bits tell any two rows apart, and index in half the space."""
     return fingerprint(row)[:32]
 
 
-def searchable(value: object) -> str:
+def text_to_search(value: object) -> str:
     """Every text of a row, folded so that upper and lower case are the same in any script."""
     return "\n".join(row_texts(value)).casefold()
 

@@ -23,7 +23,7 @@ class SyntheticKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Synthetic:
+class SyntheticOrigin:
     """A model wrote an example from another one; once approved, a new label replaces that one."""
 
     source: ExampleId

@@ -253,6 +253,6 @@ class Deployment:
     served_name: ModelName | None = None
 
     @property
-    def address(self) -> ModelName:
+    def name_at_host(self) -> ModelName:
         """What the host calls it: the name of its deployment there, where it needs one."""
         return self.served_name or self.model

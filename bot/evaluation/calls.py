@@ -17,7 +17,7 @@ from bot.domain import (
 )
 from bot.errors import AttuneError, NotFound, serialize
 from bot.evaluation import gaps, measures
-from bot.evaluation.questions import exchange, exchange_row
+from bot.evaluation.questions import exchange_row, prompt_and_reference
 from bot.ports.metered_calls import Answer
 from bot.ports.store import Records
 from bot.private_text import mask_row
@@ -37,7 +37,7 @@ class QuestionCall:
         return self.contender, self.question.number
 
     @property
-    def of(self) -> Contender:
+    def called_contender(self) -> Contender:
         return self.evaluation.contenders[self.contender]
 
     async def row(self, records: Records) -> Row:
@@ -52,7 +52,7 @@ class QuestionCall:
         await records.evaluations.withdraw_call(*own, *self.key)
 
     async def keep(self, records: Records, answer: Answer, row: Row) -> None:
-        found = exchange(row, "")
+        found = prompt_and_reference(row, "")
         reference = found[1] if found else ""
         scores = measures.scores(reference, answer.text, is_refusal=answer.is_refusal)
         kept = replace(self._outcome(answer, AnswerState.DONE), scores=scores)
@@ -91,7 +91,7 @@ class GapCall:
         return -1, self.gap.turn
 
     @property
-    def of(self) -> Contender:
+    def called_contender(self) -> Contender:
         return self.evaluation.contenders[0]
 
     async def row(self, records: Records) -> Row:
@@ -106,7 +106,7 @@ class GapCall:
         if self.gap.example is None:
             return None
         example = await records.examples.get(self.evaluation.workspace, self.gap.example)
-        found = exchange(example.row, "")
+        found = prompt_and_reference(example.row, "")
         return found[1] if found else None
 
     async def withdraw(self, records: Records) -> None:
@@ -114,7 +114,7 @@ class GapCall:
 
     async def keep(self, records: Records, answer: Answer, row: Row) -> None:
         is_taught = await self._taught(records) is not None
-        found = exchange(row, "")
+        found = prompt_and_reference(row, "")
         reference = found[1] if found else ""
         outcome = gaps.outcome_of(answer, reference=reference, is_taught=is_taught)
         done = replace(self.gap, state=CallState.DONE, answer=answer.text, outcome=outcome)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bot.commands import Handlers
-from bot.deployments import rollback_button, spoken_name, use_button
+from bot.deployments import find_display_name, rollback_button, use_button
 from bot.domain import (
     Contender,
     ContenderKind,
@@ -60,7 +60,7 @@ _NAMED, _TITLE = 3, 80
 VERDICT_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
 
 
-async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """The one live message of an evaluation, as it stands now."""
     evaluation = await records.evaluations.get(
         notice.place.workspace, EvaluationId(notice.subject or 0)
@@ -77,10 +77,10 @@ async def status_card(evaluation: Evaluation, records: Records, words: Words) ->
     trouble = deserialize(evaluation.error)
     is_open = evaluation.state in (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
     if trouble is not None and is_open:
-        lines.append(words("evaluation.waits", why=words.plain(trouble)))
+        lines.append(words("evaluation.waits", why=words.error_without_host_words(trouble)))
     stop = Button(words("button.stop"), f"evaluation.stop:{evaluation.id}", is_danger=True)
     title = "vote.answers" if evaluation.is_vote else "evaluation.title"
-    name = await spoken_name(records, evaluation.workspace, evaluation.model)
+    name = await find_display_name(records, evaluation.workspace, evaluation.model)
     return Card(
         title=words(title, id=evaluation.id, model=name),
         lines=tuple(lines),
@@ -90,7 +90,7 @@ async def status_card(evaluation: Evaluation, records: Records, words: Words) ->
     )
 
 
-async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_ended_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     evaluation = await records.evaluations.get(
         notice.place.workspace, EvaluationId(notice.subject or 0)
     )
@@ -150,7 +150,7 @@ def evaluation_id(text: str) -> EvaluationId:
 
 async def visible_evaluation(request: Request, name: str, records: Records) -> Evaluation:
     """One whose answers may be seen. Raises NotFound, also for that of a blind vote."""
-    evaluation = await records.evaluations.get(request.id, evaluation_id(name))
+    evaluation = await records.evaluations.get(request.workspace_id, evaluation_id(name))
     if evaluation.is_vote:
         raise NotFound(noun="evaluation", name=name)
     return evaluation
@@ -166,7 +166,7 @@ def _number(text: str) -> int:
 async def result_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
     """The verdict in plain words first, then what it rests on."""
     found, evaluation = load(evaluation.report), await with_names(evaluation, records)
-    name = await spoken_name(records, evaluation.workspace, evaluation.model)
+    name = await find_display_name(records, evaluation.workspace, evaluation.model)
     title = words("evaluation.title", id=evaluation.id, model=name)
     if found is None:
         return Card(title, (words(f"evaluation.state.{evaluation.state}"),), tone=Tone.BUSY)
@@ -241,7 +241,7 @@ def _ending(evaluation: Evaluation, words: Words) -> Iterator[str]:
 def _trouble(evaluation: Evaluation, words: Words) -> Iterator[str]:
     trouble = deserialize(evaluation.error)
     if trouble is not None and evaluation.state is EvaluationState.FAILED:
-        yield words.plain(trouble)
+        yield words.error_without_host_words(trouble)
 
 
 def _verdict_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator[str]:
@@ -293,7 +293,7 @@ async def _named(evaluation: Evaluation, number: int, records: Records) -> str:
     (question,) = await records.evaluations.questions(
         evaluation.workspace, evaluation.id, after=number - 1, limit=1
     )
-    pair = questions.exchange(question.row, "")
+    pair = questions.prompt_and_reference(question.row, "")
     return f"#{number} “{one_line(pair[0][-1]['content'], _TITLE)}”" if pair else f"#{number}"
 
 
@@ -304,7 +304,7 @@ def _gate_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator
         yield words("evaluation.taken")
         return
     # What else was in use when it ended is not known any more; that it was is what is left.
-    why = gate.refusal(evaluation, found, is_same_in_use=True) or gate.GateRejection.CHANGED
+    why = gate.gate_rejection(evaluation, found, is_same_in_use=True) or gate.GateRejection.CHANGED
     yield words(f"evaluation.not_taken.{why}")
 
 
@@ -342,10 +342,10 @@ async def question_card(
     if not asked or asked[0].number != number:
         raise NotFound(noun="question", name=number)
     question = asked[0]
-    pair = questions.exchange(question.row, "")
+    pair = questions.prompt_and_reference(question.row, "")
     text = pair[0][-1]["content"] if pair else words("row.erased")
     example = Button(words("button.show_example"), f"example.show:{question.example}")
-    ways = must_answer.buttons(question.example, words)
+    ways = must_answer.wrong_answer_buttons(question.example, words)
     return Card(
         title=words("evaluation.question", number=number),
         lines=(text[: _SHOWN * 4],),
@@ -369,7 +369,7 @@ async def _columns(
     answers = await records.evaluations.answers(
         evaluation.workspace, evaluation.id, after=number - 1, until=number
     )
-    pair = questions.exchange(question.row, "")
+    pair = questions.prompt_and_reference(question.row, "")
     asked, taught = (pair[0][-1]["content"], pair[1]) if pair else (words("row.erased"), "")
     columns = [
         Column(words("evaluation.taught"), one_line(taught, _SHOWN), one_line(asked, _SHOWN))
@@ -481,7 +481,9 @@ async def with_names(evaluation: Evaluation, records: Records) -> Evaluation:
         evaluation,
         contenders=tuple(
             [
-                replace(one, model=await spoken_name(records, evaluation.workspace, one.model))
+                replace(
+                    one, model=await find_display_name(records, evaluation.workspace, one.model)
+                )
                 for one in evaluation.contenders
             ]
         ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot import access
 from bot.commands import Handlers, Option, OptionKind
-from bot.deployments import wanted_model
+from bot.deployments import find_model_by_name
 from bot.domain import (
     Evaluation,
     EvaluationId,
@@ -39,7 +39,7 @@ _MOST = 5000
 )
 async def evaluate(request: Request, deps: Dependencies) -> Reply:
     """How many questions go to whom, and the price; nothing is asked before the yes."""
-    access.refuse_closed(request.workspace, request.words)
+    access.refuse_closed_workspace(request.workspace, request.words)
     async with deps.store.reading() as records:
         new = await requested_evaluation(request, records)
     evaluation, found = await price_and_keep(request, new, deps)
@@ -84,7 +84,7 @@ async def price_and_keep(
     if len(found.contenders) < 2:
         raise NotNow(problem=request.words("evaluate.nothing_to_compare"))
     async with deps.store.writing() as records:
-        evaluation = await records.evaluations.add(request.id, with_plan(new, found))
+        evaluation = await records.evaluations.add(request.workspace_id, with_plan(new, found))
         return await cards.with_names(evaluation, records), found
 
 
@@ -105,23 +105,23 @@ async def confirm_estimate(
 
 async def requested_evaluation(request: Request, records: Records) -> Evaluation:
     """As the options of a command say: which model against which. Raises NotFound and BadInput."""
-    model = await wanted_model(request, request.text("model") or "latest", records)
-    current = await records.deployments.current(request.id, request.assistant.id)
+    model = await find_model_by_name(request, request.text_option("model") or "latest", records)
+    current = await records.deployments.current(request.workspace_id, request.assistant.id)
     against = current.model if current else None
-    if (named := request.text("against")) is not None:
-        against = (await wanted_model(request, named, records)).name
-    if against == model.name and request.text("against"):
+    if (named := request.text_option("against")) is not None:
+        against = (await find_model_by_name(request, named, records)).name
+    if against == model.name and request.text_option("against"):
         raise BadInput(problem=request.words("evaluate.itself", model=model.name))
     method = Method.SUPERVISED
     if model.job is not None:
-        method = (await records.jobs.get(request.id, model.job)).method
+        method = (await records.jobs.get(request.workspace_id, model.job)).method
     return Evaluation(
         id=EvaluationId(0),
-        workspace=request.id,
+        workspace=request.workspace_id,
         assistant=request.assistant.id,
         place=request.place,
         idempotency_key=request.idempotency_key,
-        asked_by=request.by,
+        asked_by=request.user_id,
         state=EvaluationState.ESTIMATED,
         model=model.name,
         against=against,
@@ -129,7 +129,7 @@ async def requested_evaluation(request: Request, records: Records) -> Evaluation
         deployment=current.id if current else 0,
         is_gate=False,
         job=model.job if model.kind is not ModelKind.BASE else None,
-        most_questions=request.integer("questions"),
+        most_questions=request.integer_option("questions"),
         created_at=request.now,
     )
 

@@ -9,7 +9,7 @@ from bot.domain import Evaluation, EvaluationState
 from bot.evaluation import gate, notices, report
 from bot.evaluation.calls import progress
 from bot.evaluation.questions import is_same_deployment
-from bot.paid_run_actions import tell_run
+from bot.paid_run_actions import queue_run_notice
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 
@@ -18,7 +18,7 @@ FINAL = "final"
 _ENDING = (EvaluationState.RUNNING, EvaluationState.STOPPING)
 
 
-async def is_due(evaluation: Evaluation, records: Records) -> bool:
+async def is_ready_to_finish(evaluation: Evaluation, records: Records) -> bool:
     """Whether it is to stop, or every contender's every answer is known; nothing may be asked."""
     if evaluation.state is EvaluationState.STOPPING:
         return True
@@ -32,7 +32,7 @@ async def finish_evaluation(
     evaluation: Evaluation, *, store: Store, hosts: Hosts, at: datetime
 ) -> None:
     """Once only: its report, the deployment and both notices share a transaction."""
-    made = await report.make(store, evaluation, hosts)
+    made = await report.make_report(store, evaluation, hosts)
     state = EvaluationState.DONE
     if evaluation.state is EvaluationState.STOPPING:
         is_final = bool(evaluation.error.get(FINAL))
@@ -58,10 +58,10 @@ async def finish_evaluation(
         await records.audit.add(
             evaluation.workspace, None, f"evaluation.{state}", at=at, evaluation=evaluation.id
         )
-        await tell_run(records, evaluation, notices.STATUS, at=at)
+        await queue_run_notice(records, evaluation, notices.STATUS, at=at)
         # The answers of a blind vote are shown by the vote.
         if not evaluation.is_vote or state is not EvaluationState.DONE:
-            await tell_run(records, evaluation, notices.ENDED, at=at)
+            await queue_run_notice(records, evaluation, notices.ENDED, at=at)
 
 
 async def _may_deploy(over: Evaluation, made: report.Report, records: Records) -> bool:
@@ -69,7 +69,7 @@ async def _may_deploy(over: Evaluation, made: report.Report, records: Records) -
     is_same = is_same_deployment(over, current)
     model = await records.models.find(over.workspace, over.model)
     is_there = model is not None and not model.is_deleted
-    return is_there and gate.refusal(over, made, is_same_in_use=is_same) is None
+    return is_there and gate.gate_rejection(over, made, is_same_in_use=is_same) is None
 
 
 async def _deploy(evaluation: Evaluation, records: Records, at: datetime) -> None:

@@ -10,7 +10,7 @@ from bot.datasets import csv_line
 from bot.domain import Contender, Evaluation, EvaluationAnswer, EvaluationQuestion, Role
 from bot.errors import deserialize
 from bot.evaluation.cards import visible_evaluation
-from bot.evaluation.questions import answered_pages, exchange
+from bot.evaluation.questions import answered_pages, prompt_and_reference
 from bot.evaluation.report import why_missing
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
@@ -64,7 +64,7 @@ def _row(
     who: Contender, question: EvaluationQuestion, answer: EvaluationAnswer | None, words: Words
 ) -> Mapping[str, object]:
     """`missing` is one of the words of `why_missing`, `why` what the host had to say about it."""
-    pair = exchange(question.row, "")
+    pair = prompt_and_reference(question.row, "")
     trouble = deserialize(answer.error) if answer else None
     scores = answer.scores if answer else {}
     values = (
@@ -77,7 +77,7 @@ def _row(
         who.model,
         answer.state.value if answer else "",
         why_missing(answer),
-        words.plain(trouble) if trouble else "",
+        words.error_without_host_words(trouble) if trouble else "",
         answer.text if answer else "",
         *(scores.get(name) for name in _SCORES),
         answer.prompt_tokens if answer else None,

@@ -25,9 +25,9 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.evaluation.measures import RIGHT_FROM, chrf, refusal_in, scores
-from bot.likeness import groups
 from bot.ports.metered_calls import Answer
 from bot.ports.store import Records
+from bot.text_similarity import group_alike_texts
 
 MOST_GAPS = 50
 """Questions that an evaluation puts to its new model beside the held-out ones."""
@@ -112,7 +112,7 @@ def _sorted_out(found: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
     turns = [*bad, *found.taught, *found.good]
     first_good = len(turns) - len(found.good)
     gaps, answered = list[TeachingGap](), list[TurnId]()
-    for group in groups([one.question for one in turns]):
+    for group in group_alike_texts([one.question for one in turns]):
         good = [turns[at] for at in group if at >= first_good]
         taught = [turns[at] for at in group if len(bad) <= at < first_good]
         # What was taught waits for another model; that the same one declines again is no news.

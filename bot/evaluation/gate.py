@@ -21,7 +21,7 @@ class GateRejection(StrEnum):
     WORSE = "worse"
 
 
-def refusal(
+def gate_rejection(
     evaluation: Evaluation, report: Report, *, is_same_in_use: bool
 ) -> GateRejection | None:
     """None where the model may be taken into use: not worse beyond chance, nothing regressed.

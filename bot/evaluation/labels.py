@@ -35,7 +35,7 @@ async def choose(request: Request, deps: Dependencies) -> Reply:
             Field("positive", words("labels.positive"), FieldKind.CHOICE, choices=labels),
             Field("betas", words("labels.betas"), value=_USUAL, hint=words("labels.betas.hint")),
         ),
-        submit=words("button.measure"),
+        submit_label=words("button.measure"),
     )
 
 

@@ -46,16 +46,16 @@ def scores(reference: str, answer: str, *, is_refusal: bool = False) -> dict[str
     refuses, should_refuse = is_refusal or refusal_in(answer), refusal_in(reference)
     likeness = chrf(reference, answer)
     found: dict[str, object] = {
-        "exact": words_of(reference) == words_of(answer),
+        "exact": normalize_whitespace(reference) == normalize_whitespace(answer),
         "chrf": likeness,
         "length": _is_as_long(reference, answer),
         "language": script_of(reference) == script_of(answer),
         "refusal": refuses == should_refuse,
         "should_refuse": should_refuse,
-        "voice": voice(answer),
+        "voice": style_features(answer),
     }
     parts = [likeness]
-    if wanted := facts(reference):
+    if wanted := extract_facts(reference):
         numbers, text = set(_numbers(answer)), answer.casefold()
         present = sum(
             fact in numbers if _NUMBER.fullmatch(fact) else fact.casefold() in text
@@ -79,14 +79,14 @@ def _score(found: Mapping[str, object], parts: list[float]) -> float:
     return round(math.fsum(parts) / len(parts), 4)
 
 
-def words_of(text: str) -> str:
+def normalize_whitespace(text: str) -> str:
     """The text with every run of blanks as one."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def label_of(text: str) -> str:
     """A text as the name of a class: letters in one case, no full stop."""
-    return words_of(text).casefold().strip(" .。!！\"'“”")
+    return normalize_whitespace(text).casefold().strip(" .。!！\"'“”")
 
 
 def chrf(reference: str, answer: str) -> float:
@@ -113,7 +113,7 @@ def _grams(text: str, order: int) -> Counter[str]:
     return Counter(text[at : at + order] for at in range(len(text) - order + 1))
 
 
-def facts(text: str) -> frozenset[str]:
+def extract_facts(text: str) -> frozenset[str]:
     """What an answer must not get wrong: links, numbers, and names inside sentences."""
     links = {link.rstrip(".,;:!?") for link in _LINK.findall(text)}
     rest = _LINK.sub(" ", text)
@@ -150,7 +150,7 @@ def refusal_in(text: str) -> bool:
 
 def _is_as_long(reference: str, answer: str) -> bool:
     """Between half and twice as long, or at most twenty characters apart."""
-    one, other = len(words_of(reference)), len(words_of(answer))
+    one, other = len(normalize_whitespace(reference)), len(normalize_whitespace(answer))
     return abs(one - other) <= _SHORT or one / 2 <= other <= one * 2
 
 
@@ -165,9 +165,9 @@ def _script(letter: str) -> str:
     return next((script for script in _SCRIPTS if name.startswith(script)), "OTHER")
 
 
-def voice(text: str) -> dict[str, str]:
+def style_features(text: str) -> dict[str, str]:
     """How a text begins and ends, and how it addresses people."""
-    flat = words_of(text)
+    flat = normalize_whitespace(text)
     first = re.match(r"\w+", flat)
     return {
         "opening": first[0].casefold() if first else "",

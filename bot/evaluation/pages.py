@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from bot.commands import Handlers
-from bot.deployments import spoken_name
+from bot.deployments import find_display_name
 from bot.domain import (
     ALWAYS_TRAINED,
     MUST_ANSWER,
@@ -45,10 +45,12 @@ async def list_evaluations(request: Request, deps: Dependencies) -> Reply:
     """The newest evaluations of the assistant."""
     async with deps.store.reading() as records:
         found = await records.evaluations.page(
-            request.id, assistant=request.assistant.id, limit=_RUNS
+            request.workspace_id, assistant=request.assistant.id, limit=_RUNS
         )
         models = {one.model for one in found}
-        spoken = {model: await spoken_name(records, request.id, model) for model in models}
+        spoken = {
+            model: await find_display_name(records, request.workspace_id, model) for model in models
+        }
     names = [spoken[one.model] for one in found]
     rows = tuple(map(partial(_run, request.words), found, names))
     return Listing(request.words("evaluations.title"), rows, request.words("evaluations.empty"))
@@ -59,7 +61,7 @@ async def history(request: Request, deps: Dependencies) -> Reply:
     """The mean scores of one evaluation after the other, as a chart."""
     async with deps.store.reading() as records:
         found = await records.evaluations.page(
-            request.id, assistant=request.assistant.id, limit=_RUNS
+            request.workspace_id, assistant=request.assistant.id, limit=_RUNS
         )
     words = request.words
     loaded = [(one, report.load(one.report)) for one in reversed(found)]
@@ -87,7 +89,7 @@ async def sheet(request: Request, deps: Dependencies) -> Reply:
             await cards.visible_evaluation(request, str(number), records), records
         )
         found = await records.evaluations.list_ordered(
-            request.id,
+            request.workspace_id,
             evaluation.id,
             order,
             against=_against(evaluation),
@@ -117,7 +119,7 @@ async def _marks(
     found: dict[ExampleId, str] = {}
     for tag, key in ((MUST_ANSWER, "mark.must_answer"), (ALWAYS_TRAINED, "mark.always_trained")):
         marked = await records.examples.ids(
-            request.id, ExampleFilter(tag=tag), until=request.now, among=examples
+            request.workspace_id, ExampleFilter(tag=tag), until=request.now, among=examples
         )
         found |= dict.fromkeys(marked, request.words(key))
     return found
@@ -133,7 +135,7 @@ def _sheet_of(request: Request) -> tuple[EvaluationId, QuestionOrder, int]:
 
 def _against(evaluation: Evaluation) -> int:
     """The contender that the verdict is about; the new model itself where there is no other."""
-    return report.against(evaluation) or 0
+    return report.baseline_position(evaluation) or 0
 
 
 def _run(words: Words, evaluation: Evaluation, name: str) -> ListingRow:
@@ -179,7 +181,7 @@ def _mean(evaluation: Evaluation, found: report.Report | None, kind: ContenderKi
 def _row(
     asked: EvaluationQuestion, told: Sequence[EvaluationAnswer], mark: str, words: Words
 ) -> ListingRow:
-    pair = questions.exchange(asked.row, "")
+    pair = questions.prompt_and_reference(asked.row, "")
     text, taught = (pair[0][-1]["content"], pair[1]) if pair else (words("row.erased"), "")
     return ListingRow(
         id=str(asked.number),
@@ -189,7 +191,7 @@ def _row(
             Fact(words("evaluation.taught"), taught[:_LONGEST], "taught"),
             *(fact for answer in told for fact in _cell(answer, words)),
         ),
-        buttons=must_answer.buttons(asked.example, words),
+        buttons=must_answer.wrong_answer_buttons(asked.example, words),
     )
 
 

@@ -63,7 +63,7 @@ class EvaluationPlan:
     price: float | None
 
 
-async def begin_after(
+async def start_evaluation_for_job(
     records: Records, job: Job, *, is_gate: bool, at: datetime
 ) -> Evaluation | None:
     """The evaluation of the model of a job, before it is deployed; None where there is too little.
@@ -109,7 +109,7 @@ async def plan_evaluation(
     taught = await _taught(records, jobs, held)
     fresh = sorted((one for one in held if one.id not in taught), key=_order)
     most = evaluation.most_questions or MOST_QUESTIONS
-    must = [one async for one in must_answer(records, evaluation)]
+    must = [one async for one in must_answer_examples(records, evaluation)]
     if evaluation.is_vote:
         examples = sorted([*fresh, *must], key=_order)[:most]
     else:
@@ -120,10 +120,14 @@ async def plan_evaluation(
     ]
     own = evaluation.workspace, evaluation.assistant, evaluation.model
     asked = [] if evaluation.is_vote else await gaps.questions_for(records, *own, now=now)
-    pairs = [pair for one in questions if (pair := exchange(one.row, assistant.instructions))]
+    pairs = [
+        pair for one in questions if (pair := prompt_and_reference(one.row, assistant.instructions))
+    ]
     tokens, price = _cost(pairs, contenders, hosts)
     lead = assistant.instructions
-    rows = [exchange(exchange_row(one.question, one.reply or "–"), lead) for one in asked]
+    rows = [
+        prompt_and_reference(exchange_row(one.question, one.reply or "–"), lead) for one in asked
+    ]
     more, extra = _cost([pair for pair in rows if pair], contenders[:1], hosts)
     total = None if price is None or extra is None else price + extra
     left_out = len(held) - len(fresh)
@@ -136,7 +140,9 @@ def exchange_row(question: str, reply: str) -> Row:
     return {"messages": [asked, told]}
 
 
-def exchange(row: Row | None, instructions: str) -> tuple[list[PromptMessage], str] | None:
+def prompt_and_reference(
+    row: Row | None, instructions: str
+) -> tuple[list[PromptMessage], str] | None:
     """What is sent for a row, and the taught reply; None where a row is more than plain text."""
     led = with_system_message(row or {}, instructions)
     source = led.get("input") if "input" in led else led
@@ -172,11 +178,11 @@ async def _held_out(records: Records, evaluation: Evaluation) -> AsyncIterator[E
         filters=wanted,
         shown_in=_channel_of(evaluation),
     ):
-        if MUST_ANSWER not in example.tags and exchange(example.row, ""):
+        if MUST_ANSWER not in example.tags and prompt_and_reference(example.row, ""):
             yield example
 
 
-async def must_answer(records: Records, evaluation: Evaluation) -> AsyncIterator[Example]:
+async def must_answer_examples(records: Records, evaluation: Evaluation) -> AsyncIterator[Example]:
     wanted = ExampleFilter(tag=MUST_ANSWER)
     async for example in records.examples.trainable(
         evaluation.workspace,
@@ -185,7 +191,7 @@ async def must_answer(records: Records, evaluation: Evaluation) -> AsyncIterator
         filters=wanted,
         shown_in=_channel_of(evaluation),
     ):
-        if exchange(example.row, ""):
+        if prompt_and_reference(example.row, ""):
             yield example
 
 
@@ -236,7 +242,7 @@ async def _taught(
     ids, found = [one.id for one in held], set[ExampleId]()
     prompts: set[str] = set()
     for job in jobs:
-        found |= await records.snapshots.taught(job.workspace, job.snapshot, ids)
+        found |= await records.snapshots.training_examples_among(job.workspace, job.snapshot, ids)
         if job.method is Method.DPO:
             rows = records.snapshots.rows(job.workspace, job.snapshot, Split.TRAIN)
             prompts |= {prompt_fingerprint(row.row) async for row in rows if row.row}

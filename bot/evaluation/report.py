@@ -21,7 +21,7 @@ from bot.domain import (
 )
 from bot.errors import EmptyAnswer, deserialize
 from bot.evaluation import measures
-from bot.evaluation.questions import answered_pages, exchange, price_of
+from bot.evaluation.questions import answered_pages, price_of, prompt_and_reference
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
 from bot.rows.classification import Confusion, confusion_of
@@ -164,7 +164,9 @@ class _Sums:
         self.labels[answer.number] = str(found.get("label", ""))
 
 
-async def make(store: Store, evaluation: Evaluation, hosts: Hosts, *, seed: int = 0) -> Report:
+async def make_report(
+    store: Store, evaluation: Evaluation, hosts: Hosts, *, seed: int = 0
+) -> Report:
     """Of the answers there are; memory holds numbers of every question, texts of one page."""
     sums = [_Sums() for _ in evaluation.contenders]
     references: Counter[str] = Counter()
@@ -177,7 +179,7 @@ async def make(store: Store, evaluation: Evaluation, hosts: Hosts, *, seed: int 
             reference = reference_of(question)
             if reference is not None:
                 total += 1
-                references.update(_traits(measures.voice(reference)))
+                references.update(_traits(measures.style_features(reference)))
                 labels[question.number] = measures.label_of(reference)
         for answer in answers:
             sums[answer.contender].add(answer)
@@ -201,7 +203,7 @@ async def _held_out_loss(store: Store, evaluation: Evaluation) -> float | None:
 
 
 def reference_of(question: EvaluationQuestion) -> str | None:
-    found = exchange(question.row, "")
+    found = prompt_and_reference(question.row, "")
     return None if found is None else found[1]
 
 
@@ -214,7 +216,7 @@ def _report(
     hosts: Hosts,
     seed: int,
 ) -> Report:
-    in_use = against(evaluation)
+    in_use = baseline_position(evaluation)
     new = sums[0].scores if sums else {}
     results = {
         index: compare_scores(
@@ -245,7 +247,7 @@ def _report(
     )
 
 
-def against(evaluation: Evaluation) -> int | None:
+def baseline_position(evaluation: Evaluation) -> int | None:
     """The model in use; else the base, which answers where nothing else is in use."""
     kinds = [one.kind for one in evaluation.contenders]
     for kind in (ContenderKind.IN_USE, ContenderKind.BASE):

@@ -30,12 +30,12 @@ from bot.errors import (
 from bot.evaluation import completion, gaps, notices, questions
 from bot.evaluation.calls import Call, GapCall, QuestionCall
 from bot.evaluation.concurrent_calls import run_calls
-from bot.paid_run_actions import tell_run
+from bot.paid_run_actions import queue_run_notice
 from bot.ports.dependencies import TokenReservations
 from bot.ports.metered_calls import Answer, read_answer, require_whole
 from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Records, Store
-from bot.prompts import PromptMessage, Shot, nearest, shot_pool
+from bot.prompts import PromptMessage, Shot, nearest_shots, shot_pool
 from bot.rows import tokens_of
 from bot.words import Words
 
@@ -168,7 +168,7 @@ class EvaluationRunner:
                 tokens=found.tokens,
                 price=found.price,
             )
-            await tell_run(records, evaluation, notices.STATUS, at=now)
+            await queue_run_notice(records, evaluation, notices.STATUS, at=now)
 
     async def _claim(
         self, host: HostName | None, running: Sequence[Evaluation], room: int
@@ -226,7 +226,7 @@ class EvaluationRunner:
                     break
                 found = await records.evaluations.pending_questions(*own, index, limit=left)
                 numbers = [one.number for one in found]
-                await records.evaluations.ask(*own, index, numbers)
+                await records.evaluations.mark_asked(*own, index, numbers)
                 calls += [QuestionCall(evaluation, index, one) for one in found]
             if 0 in contenders and most > len(calls):
                 waiting = await records.evaluation_gaps.claim(*own, limit=most - len(calls))
@@ -278,9 +278,9 @@ class EvaluationRunner:
         async with self._tokens.reserve(
             workspace, evaluation.asked_by, today, expected=expected, words=Words("en")
         ) as meter:
-            host = self._hosts.paid(call.of.host, workspace)
+            host = self._hosts.paid(call.called_contender.host, workspace)
             deltas = meter.chat(
-                host, call.of.address, messages, assistant.sampling, is_sent_once=True
+                host, call.called_contender.address, messages, assistant.sampling, is_sent_once=True
             )
             await read_answer(deltas, answer, host=host.name, seconds=LONGEST_ANSWER)
         require_whole(answer, host=host.name)
@@ -289,23 +289,27 @@ class EvaluationRunner:
 
     async def _messages(self, call: Call, row: Row, assistant: Assistant) -> list[PromptMessage]:
         """The question as it would be asked, with as many examples before it as its kind has."""
-        found = questions.exchange(row, assistant.instructions)
+        found = questions.prompt_and_reference(row, assistant.instructions)
         messages = list(found[0]) if found else []
-        if not messages or call.of.shots == 0:
+        if not messages or call.called_contender.shots == 0:
             return messages
         progress = self._known[call.evaluation.id]
         if progress.shots is None:
             place = call.evaluation.place
             async with self._store.reading() as records:
                 progress.shots = await shot_pool(records, place, assistant, is_asked=False)
-        shots = nearest(progress.shots, messages[-1]["content"], count=call.of.shots)
+        shots = nearest_shots(
+            progress.shots, messages[-1]["content"], count=call.called_contender.shots
+        )
         lead = 1 if messages[0]["role"] in ("system", "developer") else 0
         return [*messages[:lead], *shots, *messages[lead:]]
 
     async def _keep(self, call: Call, write: Callable[[Records], Awaitable[None]]) -> None:
         """Write the outcome, and with it what has changed for people."""
         evaluation, now = call.evaluation, self._clock.now()
-        is_over_it = self._known[evaluation.id].pauses.pop(call.of.host, None) is not None
+        is_over_it = (
+            self._known[evaluation.id].pauses.pop(call.called_contender.host, None) is not None
+        )
         async with self._store.writing() as records:
             await write(records)
             if is_over_it:
@@ -313,7 +317,7 @@ class EvaluationRunner:
                     evaluation.workspace, evaluation.id, when=_TO_ASK, error={}
                 )
             if self._is_news(evaluation, now) or is_over_it:
-                await tell_run(records, evaluation, notices.STATUS, at=now)
+                await queue_run_notice(records, evaluation, notices.STATUS, at=now)
 
     def _is_news(self, evaluation: Evaluation, now: datetime) -> bool:
         """The live message is changed every two seconds at most."""
@@ -328,11 +332,11 @@ class EvaluationRunner:
         """Strike the intention out; a host that cannot be asked for an hour ends the evaluation."""
         evaluation, now = call.evaluation, self._clock.now()
         pauses = self._known[evaluation.id].pauses
-        before = pauses.get(call.of.host)
+        before = pauses.get(call.called_contender.host)
         pause = _Pause(now, before.since, before.times + 1) if before else _Pause(now, now)
         wait = min(_LONGEST_WAIT, 2.0 ** min(pause.times, 10))
         pause.until = until or now + timedelta(seconds=wait)
-        pauses[call.of.host] = pause
+        pauses[call.called_contender.host] = pause
         log.warning("An evaluation has to wait", extra={"id": evaluation.id, "why": error.key})
         changes: dict[str, object] = {"error": serialize(error)}
         if until is None and now - pause.since > GIVE_UP:
@@ -343,7 +347,7 @@ class EvaluationRunner:
             await records.evaluations.change(
                 evaluation.workspace, evaluation.id, when=_TO_ASK, **changes
             )
-            await tell_run(records, evaluation, notices.STATUS, at=now)
+            await queue_run_notice(records, evaluation, notices.STATUS, at=now)
 
     async def _end_finished(self) -> None:
         """Those of which nothing is being asked and nothing is left to ask come to their end."""
@@ -352,7 +356,8 @@ class EvaluationRunner:
             due = [
                 one
                 for one in found
-                if not self._known[one.id].asking and await completion.is_due(one, records)
+                if not self._known[one.id].asking
+                and await completion.is_ready_to_finish(one, records)
             ]
         for one in due:
             await completion.finish_evaluation(

@@ -20,8 +20,8 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import SurfaceError
+from bot.examples.example_buttons import message_button, write_button
 from bot.examples.exchange import described_by_platform
-from bot.examples.shown import message_button, write_button
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation
 from bot.ports.store import Records
@@ -72,8 +72,8 @@ async def offer_again(request: Request, records: Records) -> None:
     waiting = await pointers(request, records)
     for channel in {one.source.channel for one in waiting if one.source is not None}:
         await records.outbox.put(
-            f"{request.id}.{channel}.marks_allowed",
-            Place(request.id, channel),
+            f"{request.workspace_id}.{channel}.marks_allowed",
+            Place(request.workspace_id, channel),
             MARKS_ALLOWED,
             details={"locale": request.event.locale},
             at=request.now,
@@ -85,17 +85,21 @@ async def pointers(request: Request, records: Records) -> Sequence[Example]:
     found: list[Example] = []
     last: ExampleId | None = None
     filters = ExampleFilter(state=ExampleState.PROPOSED)
-    while page := await records.examples.page(request.id, filters, after=last, limit=_PAGE):
+    while page := await records.examples.page(
+        request.workspace_id, filters, after=last, limit=_PAGE
+    ):
         found += [one for one in page if one.row is None and one.source is not None]
         last = page[-1].id
     return found
 
 
-async def word_marks_wait(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_marks_waiting_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
     """Asks an admin; who marked and where, but nothing of what was said."""
     details = notice.details
     where = details.get("link") or words(
-        "marks.in_channel", channel=references.channel(str(details.get("channel")))
+        "marks.in_channel", channel=references.channel_reference(str(details.get("channel")))
     )
     who = words("marks.who", name=details.get("name"), where=where)
     rule = words(_rule_of(notice.place))
@@ -104,7 +108,9 @@ async def word_marks_wait(notice: Notice, records: Records, words: Words) -> Dra
     return Card(words("marks.title"), (who, rule), buttons=(*choices(words), *shown))
 
 
-async def word_marks_allowed(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_marks_allowed_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
     keep = Button(words("marks.keep"), "marks.keep", is_primary=True)
     return Text(words("marks.allowed"), buttons=(keep,))
 
@@ -117,14 +123,14 @@ def _may_write_up(request: Request, deps: Dependencies) -> bool:
     """In a form where those may be kept, else on a page that this person can reach."""
     if request.workspace.sources >= Sources.FORMS:
         return True
-    link = deps.links.write(Invitation(request.place, request.user, None, request.now))
+    link = deps.links.create_link(Invitation(request.place, request.user, None, request.now))
     return link is not None and (not link.is_local or request.role >= Role.ADMIN)
 
 
 async def _said_of_admins(request: Request, marked: Message, deps: Dependencies) -> str:
     async with deps.store.reading() as records:
-        asked = await records.audit.page(request.id, what=ASKED, limit=1)
-        declined = await records.audit.page(request.id, what=DECLINED, limit=1)
+        asked = await records.audit.page(request.workspace_id, what=ASKED, limit=1)
+        declined = await records.audit.page(request.workspace_id, what=DECLINED, limit=1)
     if declined and not (asked and asked[0].at > declined[0].at):
         return request.words("marks.declined")
     names = str(asked[0].details.get("names", "")) if asked else await _ask(request, marked, deps)
@@ -133,10 +139,14 @@ async def _said_of_admins(request: Request, marked: Message, deps: Dependencies)
 
 async def _ask(request: Request, marked: Message, deps: Dependencies) -> str:
     """Asks each admin who is known here; their names, empty where nobody is reached."""
-    names = await tell_admins(request, MARKS_WAIT, deps, key=request.id, link=marked.permalink)
+    names = await tell_admins(
+        request, MARKS_WAIT, deps, key=request.workspace_id, link=marked.permalink
+    )
     if names:
         async with deps.store.writing() as records:
-            await records.audit.add(request.id, request.by, ASKED, at=request.now, names=names)
+            await records.audit.add(
+                request.workspace_id, request.user_id, ASKED, at=request.now, names=names
+            )
     return names
 
 
@@ -160,13 +170,13 @@ async def tell_admins(
 
 async def _reachable_admins(request: Request, deps: Dependencies) -> Sequence[tuple[User, Place]]:
     """The first few admins who can be written to alone, and where."""
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     reached: list[tuple[User, Place]] = []
     if not isinstance(surface, CanReach):
         return reached
     for admin in (await _admins(request, deps))[:_MOST_ASKED]:
         try:
-            there = await surface.direct(request.place, admin)
+            there = await surface.find_direct_place(request.place, admin)
             reached.append((await described_by_platform(request, admin, surface), there))
         except SurfaceError:
             continue
@@ -178,9 +188,9 @@ async def _admins(request: Request, deps: Dependencies) -> Sequence[UserId]:
     prefix = f"{request.workspace.platform}:"
     named = [UserId(one.removeprefix(prefix)) for one in deps.admins if one.startswith(prefix)]
     async with deps.store.reading() as records:
-        granted = await records.roles.all(request.id)
+        granted = await records.roles.all(request.workspace_id)
     found = [*sorted(named), *(user for user, role in granted if role >= Role.ADMIN)]
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     if not found and isinstance(surface, CanFindAdmins):
         with contextlib.suppress(SurfaceError):
             found = list(await surface.find_admins(request.place))

@@ -34,9 +34,9 @@ def better_answer_form(request: Request, turn: Turn) -> Form:
                 Field("better", words("feedback.better"), FieldKind.TEXT),
                 *_never_again(request),
             ),
-            submit=words("feedback.submit"),
+            submit_label=words("feedback.submit"),
             note=turn.question[:_NOTE],
-            again=f"feedback.why:{turn.id}",
+            reopen_action=f"feedback.why:{turn.id}",
         )
     reason = Field("reason", words("feedback.reason"), FieldKind.TEXT, required=False)
     better = Field("better", words("feedback.better"), FieldKind.TEXT, turn.reply, required=False)
@@ -44,8 +44,8 @@ def better_answer_form(request: Request, turn: Turn) -> Form:
         id=f"feedback:{turn.id}",
         title=words("feedback.title" if is_wanted else "feedback.tell_why"),
         fields=(reason, better, *_never_again(request)) if is_wanted else (reason,),
-        submit=words("feedback.submit"),
-        again=f"feedback.why:{turn.id}",
+        submit_label=words("feedback.submit"),
+        reopen_action=f"feedback.why:{turn.id}",
     )
 
 

@@ -49,19 +49,21 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
             meant = await _as_shown(request, shown, batch, records)
             left += len(batch) - len(meant)
             if request.argument == ExampleState.APPROVED:
-                held = await records.examples.awaiting_consent(request.id, meant)
+                held = await records.examples.awaiting_consent(request.workspace_id, meant)
                 meant, waiting = [one for one in meant if one not in held], waiting + len(held)
             asked, meant = meant, await _agreed(request, meant, records)
             judged += len(asked) - len(meant)
             if request.argument in _UNDONE:
-                states = await records.examples.current_states(request.id, meant)
+                states = await records.examples.current_states(request.workspace_id, meant)
                 for one, (_, state) in states.items():
                     before[state].append(one)
             count = await change(meant, records)
             if request.argument != "tag":
                 await redraw_cards(request, meant, records)
             entry = f"examples.{request.argument}"
-            await records.audit.add(request.id, request.by, entry, at=request.now, examples=count)
+            await records.audit.add(
+                request.workspace_id, request.user_id, entry, at=request.now, examples=count
+            )
         changed, last = changed + count, batch[-1]
     counts = {"bulk.outdated": left, "bulk.waiting": waiting, "bulk.judged": judged}
     said = [request.words("bulk.done", count=changed)]
@@ -75,7 +77,7 @@ async def _agreed(
     """Without those that wait until more reviewers agree."""
     if request.argument not in (ExampleState.APPROVED, ExampleState.REJECTED):
         return batch
-    assistant = await records.assistants.get(request.id, request.assistant.id)
+    assistant = await records.assistants.get(request.workspace_id, request.assistant.id)
     state, needed = _state(request), assistant.reviewers
     return await note_verdict(request, batch, state, records, needed=needed)
 
@@ -96,7 +98,7 @@ async def _as_shown(
     """Those that are still what the person saw; a tag decides nothing, and a filter says enough."""
     if request.argument == "tag" or not shown:
         return batch
-    states = await records.examples.current_states(request.id, batch)
+    states = await records.examples.current_states(request.workspace_id, batch)
     return [
         one
         for one in batch
@@ -113,11 +115,13 @@ def _change(request: Request, values: Mapping[str, str]) -> Change:
 async def _move(
     request: Request, state: ExampleState, batch: Sequence[ExampleId], records: Records
 ) -> int:
-    return await records.examples.set_state(request.id, batch, state, at=request.now, by=request.by)
+    return await records.examples.set_state(
+        request.workspace_id, batch, state, at=request.now, by=request.user_id
+    )
 
 
 async def _tag(request: Request, tag: str, batch: Sequence[ExampleId], records: Records) -> int:
-    await records.examples.add_tag(request.id, batch, tag)
+    await records.examples.add_tag(request.workspace_id, batch, tag)
     return len(batch)
 
 
@@ -130,7 +134,7 @@ async def _next(
         return ()
     filters = filter_of(replace(request, options={} if named else values, argument=""))
     return await records.examples.ids(
-        request.id,
+        request.workspace_id,
         replace(filters, assistant=None) if named else filters,
         among=named or None,
         has_text=request.argument == ExampleState.APPROVED,

@@ -8,28 +8,28 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import (
     Example,
+    ExampleSource,
     ExampleState,
     Message,
     MessageId,
     Role,
-    Source,
     Sources,
 )
 from bot.errors import NotFound, Outdated, Refusal
 from bot.examples.asking_admins import pointer_reply, pointers
 from bot.examples.better_answer import offer_form
+from bot.examples.example_buttons import review_buttons
 from bot.examples.exchange import (
     Exchange,
+    authors_unless_own,
     exchange_of,
     proposal,
     refusal_at,
     refuse_excluded,
-    strangers,
 )
-from bot.examples.review import warnings
-from bot.examples.shown import review_buttons
-from bot.examples.states import add, ask_authors, change_state, offer_undo_of, set_state
-from bot.examples.texts import readable
+from bot.examples.review import private_text_warnings
+from bot.examples.states import add_example, ask_authors, change_state, offer_undo_of, set_state
+from bot.examples.texts import readable_texts
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
 from bot.replies import ReactionReply, Reply, Text
@@ -60,7 +60,7 @@ async def _propose(request: Request, marked: Message, deps: Dependencies) -> Rep
     if request.workspace.sources < Sources.MESSAGES:
         kept = await keep_pointer(request, marked, store=deps.store)
         return await pointer_reply(request, kept, marked, deps)
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
     return await propose_by_mark(request, marked, exchange, store=deps.store)
 
@@ -69,21 +69,21 @@ async def propose_by_mark(
     request: Request, marked: Message, exchange: Exchange, *, store: Store
 ) -> Reply:
     """It waits for a curator, and for every author who has not said yes or no."""
-    kept, is_new = await add(request, proposal(request, marked, exchange), store=store)
+    kept, is_new = await add_example(request, proposal(request, marked, exchange), store=store)
     await _mark(request, kept, store=store)
     await ask_authors(request, exchange.people, store=store, link=marked.permalink)
     key = "example.proposed" if is_new else "example.known"
     text = request.words(key, id=kept.id, state=request.words(f"state.{kept.state}"))
     text = " ".join([text, *_learned(kept, exchange, request.words)])
     if kept.awaits_masking:
-        text = " ".join([text, *warnings(kept, request.words)])
+        text = " ".join([text, *private_text_warnings(kept, request.words)])
     buttons = review_buttons(kept, request.words) if kept.state is ExampleState.PROPOSED else ()
     return ReactionReply(PROPOSED, Text(text, private=True, buttons=buttons), marked.id)
 
 
 def _learned(kept: Example, exchange: Exchange, words: Words) -> Iterator[str]:
     """What the example teaches, without its words: those go where the message goes."""
-    earlier = len(readable(kept.row)) - 1
+    earlier = len(readable_texts(kept.row)) - 1
     if earlier > 0:
         yield words("example.learned", count=earlier)
     if earlier > 1 and len(exchange.speakers) == earlier + 1:
@@ -95,7 +95,7 @@ async def save_thread(request: Request, deps: Dependencies) -> Reply:
     """All that was said in the thread of a message, up to the last answer in it, at once."""
     marked = request.marked_message()
     place = replace(marked.place, thread=marked.place.thread or marked.id)
-    said = [*await deps.surfaces.of(request.id).history(place, _NEWEST, _MOST_IN_THREAD)]
+    said = [*await deps.surfaces.of(request.workspace_id).history(place, _NEWEST, _MOST_IN_THREAD)]
     answers = [one for one in said if one.author.id != said[0].author.id or one.is_own]
     if not answers:
         raise NotFound(noun="question", name=marked.text[:40])
@@ -110,14 +110,18 @@ async def approve_marked(request: Request, deps: Dependencies) -> Reply:
     if refusal := await refusal_at(request, marked, store=deps.store):
         return offer_form(request, refusal)
     async with deps.store.reading() as records:
-        example = await records.examples.by_source(request.id, marked.place.channel, marked.id)
+        example = await records.examples.by_source(
+            request.workspace_id, marked.place.channel, marked.id
+        )
     may_keep = request.workspace.sources >= Sources.MESSAGES
     if example is None or (example.row is None and may_keep):
         reply = await _propose(request, marked, deps)
         if not isinstance(reply, ReactionReply):
             return reply
         async with deps.store.reading() as records:
-            example = await records.examples.by_source(request.id, marked.place.channel, marked.id)
+            example = await records.examples.by_source(
+                request.workspace_id, marked.place.channel, marked.id
+            )
     if example is None:
         return Text(request.words("example.known_elsewhere"), private=True)
     is_done = await set_state(request, example.id, ExampleState.APPROVED, store=deps.store)
@@ -127,14 +131,18 @@ async def approve_marked(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.unreaction(PROPOSED, Role.MEMBER)
-async def unpropose(request: Request, deps: Dependencies) -> Reply:
+async def withdraw_proposal(request: Request, deps: Dependencies) -> Reply:
     """Taking one's 🎓 off withdraws what is only proposed, and by nobody else."""
     marked = request.marked_message()
     async with deps.store.writing() as records:
-        example = await records.examples.by_source(request.id, marked.place.channel, marked.id)
+        example = await records.examples.by_source(
+            request.workspace_id, marked.place.channel, marked.id
+        )
         if example is None or example.state is not ExampleState.PROPOSED:
             return Text(request.words("example.nothing_to_withdraw"), private=True)
-        others = await records.example_messages.unmark(request.id, example.id, request.by)
+        others = await records.example_messages.unmark(
+            request.workspace_id, example.id, request.user_id
+        )
         if others is None:
             return Text(request.words("example.not_yours"), private=True)
         if others:
@@ -146,16 +154,16 @@ async def unpropose(request: Request, deps: Dependencies) -> Reply:
 
 async def keep_pointer(request: Request, marked: Message, *, store: Store) -> Example:
     """The workspace does not allow keeping text: remember only where it stands."""
-    found = refuse_excluded(request, strangers(marked))
+    found = refuse_excluded(request, authors_unless_own(marked))
     pointer = Exchange(None, (marked.author,), found)
-    kept, _ = await add(request, proposal(request, marked, pointer), store=store)
+    kept, _ = await add_example(request, proposal(request, marked, pointer), store=store)
     await _mark(request, kept, store=store)
     return kept
 
 
 async def _mark(request: Request, example: Example, *, store: Store) -> None:
     async with store.writing() as records:
-        await records.example_messages.mark(request.id, example.id, request.by)
+        await records.example_messages.mark(request.workspace_id, example.id, request.user_id)
 
 
 @handlers.button("marks.keep", Role.MEMBER)
@@ -172,9 +180,12 @@ async def keep_marked(request: Request, deps: Dependencies) -> Reply:
     return Text(said, private=True)
 
 
-async def _keep_again(request: Request, source: Source, deps: Dependencies) -> bool:
+async def _keep_again(request: Request, source: ExampleSource, deps: Dependencies) -> bool:
     """Whether the message stands and may be learned from, as it would be marked today."""
-    surface, place = deps.surfaces.of(request.id), replace(request.place, thread=source.thread)
+    surface, place = (
+        deps.surfaces.of(request.workspace_id),
+        replace(request.place, thread=source.thread),
+    )
     marked = await surface.fetch(place, source.message)
     if marked is None:
         return False

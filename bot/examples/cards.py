@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from bot.consent import consent_buttons
 from bot.domain import Example, ExampleState, Notice, Role, UserId
+from bot.examples.example_buttons import example_state_token, message_button, review_buttons
 from bot.examples.exchange import names_of
 from bot.examples.review import spoken_lines
-from bot.examples.shown import message_button, review_buttons, stamp
-from bot.examples.texts import last_text, readable
+from bot.examples.texts import last_text, readable_texts
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Fact, Listing, ListingRow, Refused, Tone, one_line
 from bot.request import Request
@@ -42,7 +42,7 @@ def refuse_outdated(request: Request, example: Example) -> Refused:
     return Refused(text, card)
 
 
-async def word_standing(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_examples_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """A message that shows examples, as they are now: what is decided has no buttons any more.
 
     None if the message shows others by now, as a review card does after its decision.
@@ -82,12 +82,12 @@ def _decided(example: Example, by: str, words: Words) -> str:
 def _ways(example: Example, words: Words) -> tuple[Button, ...]:
     if example.state is ExampleState.PROPOSED:
         return review_buttons(example, words)
-    back = Button(words("button.restore"), f"example.undo:{stamp(example)}")
+    back = Button(words("button.restore"), f"example.undo:{example_state_token(example)}")
     return (back, Button(words("button.edit"), f"example.edit:{example.id}"))
 
 
 def line_of(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
-    texts = readable(example.row)
+    texts = readable_texts(example.row)
     shown = list(texts.values())[-2:] or [words("example.no_text")]
     text = " → ".join(one_line(one, _LONGEST) for one in shown)
     notes = [words(f"state.{example.state}"), words(f"origin.{example.origin}")]
@@ -110,7 +110,7 @@ def line_of(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
 def _buttons(example: Example, words: Words) -> tuple[Button, ...]:
     return (
         Button(words("button.edit"), f"example.edit:{example.id}"),
-        Button(words("button.withdraw"), f"example.drop:{stamp(example)}"),
+        Button(words("button.withdraw"), f"example.drop:{example_state_token(example)}"),
     )
 
 
@@ -128,7 +128,9 @@ def _cells(example: Example, texts: Mapping[str, str], words: Words) -> tuple[Fa
     )
 
 
-async def word_consent_wanted(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_consent_request_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
     """Asks an author where the message was marked, and leads to it; the clicker's own word counts.
 
     It does not repeat the message, which its author may delete.

@@ -7,10 +7,10 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import ExampleState, Role
 from bot.examples.cards import refuse_outdated
-from bot.examples.required_approvals import take_back
+from bot.examples.example_buttons import is_shown_revision
+from bot.examples.required_approvals import withdraw_verdict
 from bot.examples.review import next_card
-from bot.examples.shown import is_same_text
-from bot.examples.states import decide, find_visible, number
+from bot.examples.states import decide, find_visible, named_example_id
 from bot.ports.dependencies import Dependencies
 from bot.replies import Reply, Text
 from bot.request import Request
@@ -33,7 +33,7 @@ async def _judge(request: Request, state: ExampleState, deps: Dependencies) -> R
     decided = await decide(request, state, store=deps.store)
     if decided.outdated is not None:
         return refuse_outdated(request, decided.outdated)
-    example = number(request)
+    example = named_example_id(request)
     key = f"example.{state}.waits" if decided.is_waiting else f"example.{state}"
     done = request.words(key, id=example)
     card = await next_card(request, deps, after=example, done=done)
@@ -45,7 +45,9 @@ async def withdraw(request: Request, deps: Dependencies) -> Reply:
     decided = await decide(request, ExampleState.WITHDRAWN, store=deps.store)
     if decided.outdated is not None:
         return refuse_outdated(request, decided.outdated)
-    return Text(request.words("example.withdrawn", id=number(request)), buttons=decided.undo)
+    return Text(
+        request.words("example.withdrawn", id=named_example_id(request)), buttons=decided.undo
+    )
 
 
 @handlers.button("example.undo", Role.CURATOR)
@@ -53,10 +55,10 @@ async def undo(request: Request, deps: Dependencies) -> Reply:
     """Back among those that wait, as if nobody, or this reviewer, had not judged it."""
     async with deps.store.writing() as records:
         example = await find_visible(request, records)
-        is_current = example.state is ExampleState.PROPOSED and is_same_text(request, example)
-        if is_current and await take_back(request, example, records):
+        is_current = example.state is ExampleState.PROPOSED and is_shown_revision(request, example)
+        if is_current and await withdraw_verdict(request, example, records):
             return Text(request.words("example.waits_again", id=example.id))
     decided = await decide(request, ExampleState.PROPOSED, store=deps.store)
     if decided.outdated is not None:
         return refuse_outdated(request, decided.outdated)
-    return Text(request.words("example.waits_again", id=number(request)))
+    return Text(request.words("example.waits_again", id=named_example_id(request)))

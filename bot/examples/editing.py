@@ -9,8 +9,8 @@ from bot.domain import (
     Role,
 )
 from bot.errors import NotNow
-from bot.examples.states import find_visible, number, redraw_cards
-from bot.examples.texts import parts, require_valid, with_parts
+from bot.examples.states import find_visible, named_example_id, redraw_cards
+from bot.examples.texts import editable_texts, require_valid, with_parts
 from bot.ports.dependencies import Dependencies
 from bot.replies import (
     Field,
@@ -31,7 +31,7 @@ async def edit_form(request: Request, deps: Dependencies) -> Reply:
         example = await find_visible(request, records)
     if example.row is None:
         raise NotNow(problem=request.words("example.pointer_only", id=example.id))
-    names = parts(example.row)
+    names = editable_texts(example.row)
     return Form(
         id=f"example.edit:{example.id}:{example.revision}",
         title=request.words("example.edit_title", id=example.id),
@@ -39,8 +39,8 @@ async def edit_form(request: Request, deps: Dependencies) -> Reply:
             Field(name, request.words(f"part.{name.rstrip('0123456789')}"), FieldKind.TEXT, text)
             for name, text in names.items()
         ),
-        submit=request.words("example.save"),
-        again=f"example.edit:{example.id}",
+        submit_label=request.words("example.save"),
+        reopen_action=f"example.edit:{example.id}",
     )
 
 
@@ -48,9 +48,9 @@ async def edit_form(request: Request, deps: Dependencies) -> Reply:
 async def save_edit(request: Request, deps: Dependencies) -> Reply:
     """The form came back: a new revision, unless nothing was changed."""
     named, _, shown = request.argument.partition(":")
-    chosen = number(replace(request, argument=named))
+    chosen = named_example_id(replace(request, argument=named))
     async with deps.store.writing() as records:
-        example = await records.examples.get(request.id, chosen)
+        example = await records.examples.get(request.workspace_id, chosen)
         if example.row is None:
             raise NotNow(problem=request.words("example.pointer_only", id=chosen))
         if shown and shown != str(example.revision):
@@ -58,9 +58,11 @@ async def save_edit(request: Request, deps: Dependencies) -> Reply:
         row = require_valid(with_parts(example.row, request.options), request.words)
         if row == example.row:
             return Text(request.words("example.unchanged", id=chosen), private=True)
-        await records.examples.revise(request.id, chosen, row, request.by, at=request.now)
+        await records.examples.revise(
+            request.workspace_id, chosen, row, request.user_id, at=request.now
+        )
         await records.audit.add(
-            request.id, request.by, "example.edited", at=request.now, example=chosen
+            request.workspace_id, request.user_id, "example.edited", at=request.now, example=chosen
         )
         await redraw_cards(request, [chosen], records)
     return Text(request.words("example.saved", id=chosen))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bot import access
-from bot.answer_access import without_note
+from bot.answer_access import strip_bot_notes
 from bot.domain import (
     NO_EXCLUSION,
     TYPED,
+    ExampleSource,
     ExampleState,
     Exclusion,
     Message,
@@ -17,7 +18,6 @@ from bot.domain import (
     NewExample,
     Origin,
     Row,
-    Source,
     Turn,
     User,
     UserId,
@@ -27,7 +27,7 @@ from bot.examples.texts import exchange_row, require_valid
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
 from bot.ports.surface import CanDescribe, CanFindPerson, Surface
-from bot.references import person
+from bot.references import person_reference
 from bot.request import Request
 from bot.rows import Method
 
@@ -44,7 +44,7 @@ class Exchange:
     row: Row | None
     people: tuple[User, ...]
     exclusions: Exclusion = NO_EXCLUSION
-    messages: tuple[Source, ...] = ()
+    messages: tuple[ExampleSource, ...] = ()
     speakers: tuple[str, ...] = ()
     """Whose text each message of the row is, as people are named; empty for an answer of ours."""
 
@@ -57,7 +57,7 @@ async def turn_at(request: Request, message: MessageId | None, *, store: Store) 
     if message is None:
         return None
     async with store.reading() as records:
-        return await records.turns.by_message(request.id, request.place.channel, message)
+        return await records.turns.by_message(request.workspace_id, request.place.channel, message)
 
 
 async def refusal_at(request: Request, marked: Message, *, store: Store) -> Turn | None:
@@ -78,9 +78,9 @@ async def exchange_of(
 
     Raises NotNow where somebody in it must not be learned from, NotFound without a question.
     """
-    found = refuse_excluded(request, strangers(marked))
+    found = refuse_excluded(request, authors_unless_own(marked))
     async with store.reading() as records:
-        turn = await records.turns.by_message(request.id, marked.place.channel, marked.id)
+        turn = await records.turns.by_message(request.workspace_id, marked.place.channel, marked.id)
     if turn is not None and turn.is_refusal:
         raise NotNow(problem=request.words("refusal.no_lesson"))
     speakers: tuple[str, ...] = ()
@@ -93,15 +93,15 @@ async def exchange_of(
         said = [*await _without_refusals(request, marked, before, store=store), marked]
         row, speakers = _as_row(request, said, marked)
         people = list({one.author.id: one.author for one in said if not one.is_own}.values())
-        messages = tuple(Source(one.place.channel, one.id, one.place.thread) for one in said)
+        messages = tuple(ExampleSource(one.place.channel, one.id, one.place.thread) for one in said)
     allowed = found | refuse_excluded(request, people)
     return Exchange(require_valid(row, request.words), tuple(people), allowed, messages, speakers)
 
 
-def messages_of(turn: Turn) -> tuple[Source, ...]:
+def messages_of(turn: Turn) -> tuple[ExampleSource, ...]:
     """Where a question and its reply stand, as far as that is known."""
     known = [one for one in (turn.question_message, turn.reply_message) if one is not None]
-    return tuple(Source(turn.place.channel, one, turn.place.thread) for one in known)
+    return tuple(ExampleSource(turn.place.channel, one, turn.place.thread) for one in known)
 
 
 def refuse_excluded(request: Request, people: Sequence[User]) -> Exclusion:
@@ -123,12 +123,12 @@ def refuse_guest(request: Request) -> Exclusion:
     )
 
 
-def typed_at(request: Request) -> Source | None:
+def form_source(request: Request) -> ExampleSource | None:
     """Where a form was filled in, which no message of the channel stands for; None locally."""
     if request.workspace.platform == "local":
         return None
     place = request.place
-    return Source(place.channel, MessageId(f"{TYPED}{request.event.key}"), place.thread)
+    return ExampleSource(place.channel, MessageId(f"{TYPED}{request.event.key}"), place.thread)
 
 
 def refuse_unless_allowed(request: Request, found: Exclusion) -> Exclusion:
@@ -137,7 +137,7 @@ def refuse_unless_allowed(request: Request, found: Exclusion) -> Exclusion:
     return found
 
 
-def strangers(marked: Message) -> list[User]:
+def authors_unless_own(marked: Message) -> list[User]:
     """Who wrote a message, unless we did."""
     return [] if marked.is_own else [marked.author]
 
@@ -150,7 +150,9 @@ def proposal(request: Request, marked: Message, exchange: Exchange) -> NewExampl
         row=exchange.row,
         origin=Origin.MESSAGE,
         authors=exchange.authors,
-        source=Source(marked.place.channel, marked.id, marked.place.thread, marked.permalink),
+        source=ExampleSource(
+            marked.place.channel, marked.id, marked.place.thread, marked.permalink
+        ),
         exclusions=exchange.exclusions,
         messages=exchange.messages,
     )
@@ -158,16 +160,16 @@ def proposal(request: Request, marked: Message, exchange: Exchange) -> NewExampl
 
 async def described_by_platform(request: Request, user: UserId, surface: Surface) -> User:
     """As the platform describes them today: an answer keeps only who asked."""
-    if user == request.by:
+    if user == request.user_id:
         return request.user
     if isinstance(surface, CanDescribe):
         return await surface.describe(request.place, user)
     return User(user, user)
 
 
-async def person_named(request: Request, said: str, surfaces: Surfaces) -> User:
+async def find_person(request: Request, said: str, surfaces: Surfaces) -> User:
     """Who is meant. Raises NotFound where the platform knows nobody of that id."""
-    surface = surfaces.of(request.id)
+    surface = surfaces.of(request.workspace_id)
     if not isinstance(surface, CanFindPerson):
         return await described_by_platform(request, UserId(said), surface)
     found = await surface.find_person(request.place, said)
@@ -177,7 +179,7 @@ async def person_named(request: Request, said: str, surfaces: Surfaces) -> User:
 
 
 def names_of(people: Sequence[UserId]) -> str:
-    return ", ".join(map(person, people))
+    return ", ".join(map(person_reference, people))
 
 
 async def _without_refusals(
@@ -186,7 +188,11 @@ async def _without_refusals(
     """What the assistant declined to answer is no part of the answer that came after it."""
     own = [one.id for one in said if one.is_own]
     async with store.reading() as records:
-        turns = await records.turns.at(request.id, marked.place.channel, own) if own else {}
+        turns = (
+            await records.turns.by_messages(request.workspace_id, marked.place.channel, own)
+            if own
+            else {}
+        )
     return [one for one in said if not (one.id in turns and turns[one.id].is_refusal)]
 
 
@@ -221,8 +227,12 @@ def _as_row(
     speakers: list[list[str]] = []
     for one in said:
         role = "assistant" if one.author.id == marked.author.id or one.is_own else "user"
-        text = without_note(one.text) if one.is_own else one.text
-        name = request.assistant.name if one.is_own else person(one.author.id, one.author.name)
+        text = strip_bot_notes(one.text) if one.is_own else one.text
+        name = (
+            request.assistant.name
+            if one.is_own
+            else person_reference(one.author.id, one.author.name)
+        )
         if messages and messages[-1]["role"] == role:
             messages[-1]["content"] = f"{messages[-1]['content']}\n{text}"
             speakers[-1].append(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands import Handlers
 from bot.domain import ALWAYS_TRAINED, MUST_ANSWER, Example, ExampleId, ExampleState, Role
 from bot.errors import NotNow
-from bot.examples.states import number
+from bot.examples.states import named_example_id
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Reply, Text
@@ -17,42 +17,54 @@ handlers = Handlers()
 
 
 @handlers.button("example.must_answer", Role.CURATOR)
-async def mark(request: Request, deps: Dependencies) -> Reply:
+async def mark_must_answer(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        example = await records.examples.get(request.id, number(request))
+        example = await records.examples.get(request.workspace_id, named_example_id(request))
         if example.state is not ExampleState.APPROVED or example.method is not Method.SUPERVISED:
             raise NotNow(problem=request.words("must.cannot", id=example.id))
         if example.synthetic is not None:
             raise NotNow(problem=request.words("must.synthetic", id=example.id))
         await _retag(request, example, records, remove=ALWAYS_TRAINED, add=MUST_ANSWER)
         await records.audit.add(
-            request.id, request.by, "example.must_answer", at=request.now, example=example.id
+            request.workspace_id,
+            request.user_id,
+            "example.must_answer",
+            at=request.now,
+            example=example.id,
         )
     return Text(request.words("must.marked", id=example.id), private=True)
 
 
 @handlers.button("example.not_must_answer", Role.CURATOR)
-async def unmark(request: Request, deps: Dependencies) -> Reply:
+async def unmark_must_answer(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        example = await records.examples.get(request.id, number(request))
+        example = await records.examples.get(request.workspace_id, named_example_id(request))
         await _retag(request, example, records, remove=MUST_ANSWER)
         await records.audit.add(
-            request.id, request.by, "example.not_must_answer", at=request.now, example=example.id
+            request.workspace_id,
+            request.user_id,
+            "example.not_must_answer",
+            at=request.now,
+            example=example.id,
         )
     return Text(request.words("must.unmarked", id=example.id), private=True)
 
 
 @handlers.button("example.teach", Role.CURATOR)
-async def teach(request: Request, deps: Dependencies) -> Reply:
+async def always_train(request: Request, deps: Dependencies) -> Reply:
     """Every training learns from it from now on: it is never held out, so no model is asked it."""
     async with deps.store.writing() as records:
-        example = await records.examples.get(request.id, number(request))
+        example = await records.examples.get(request.workspace_id, named_example_id(request))
         if example.state is not ExampleState.APPROVED:
             raise NotNow(problem=request.words("must.cannot_teach", id=example.id))
         await _retag(request, example, records, remove=MUST_ANSWER, add=ALWAYS_TRAINED)
-        await records.examples.hold_out(request.id, [example.id], held_out=False)
+        await records.examples.hold_out(request.workspace_id, [example.id], held_out=False)
         await records.audit.add(
-            request.id, request.by, "example.taught", at=request.now, example=example.id
+            request.workspace_id,
+            request.user_id,
+            "example.taught",
+            at=request.now,
+            example=example.id,
         )
     return Text(request.words("must.taught", id=example.id), private=True)
 
@@ -61,10 +73,12 @@ async def _retag(
     request: Request, example: Example, records: Records, *, remove: str, add: str = ""
 ) -> None:
     tags = [tag for tag in example.tags if tag not in (remove, add)]
-    await records.examples.set_tags(request.id, example.id, [*tags, *([add] if add else [])])
+    await records.examples.set_tags(
+        request.workspace_id, example.id, [*tags, *([add] if add else [])]
+    )
 
 
-def buttons(example: ExampleId, words: Words) -> tuple[Button, ...]:
+def wrong_answer_buttons(example: ExampleId, words: Words) -> tuple[Button, ...]:
     """What is done about a question that a model got wrong."""
     return (
         Button(words("button.teach_this"), f"example.teach:{example}"),

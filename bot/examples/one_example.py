@@ -20,17 +20,17 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from bot.examples import must_answer, review_assignment
+from bot.examples.example_buttons import example_state_token, masking_buttons, review_buttons
 from bot.examples.exchange import names_of
-from bot.examples.review import marks, synthetic_lines, warnings
-from bot.examples.shown import masking_buttons, review_buttons, stamp
-from bot.examples.states import find_visible, number
-from bot.examples.texts import last_text, readable
+from bot.examples.review import highlighted_texts, private_text_warnings, synthetic_lines
+from bot.examples.states import find_visible, named_example_id
+from bot.examples.texts import last_text, readable_texts
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.references import channel, moment, person
+from bot.references import channel_reference, person_reference, time_reference
 from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply, one_line
 from bot.request import Request
-from bot.rows import Method, telling_pieces
+from bot.rows import Method, search_terms
 from bot.words import Words
 
 handlers = Handlers()
@@ -51,7 +51,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         consent = await _consent(request, example, records)
         written = await synthetic_lines(example, records, request.words)
     is_curator = request.role >= Role.CURATOR
-    said = await review_assignment.lines(request, example, deps) if is_curator else ()
+    said = await review_assignment.review_status_lines(request, example, deps) if is_curator else ()
     words = request.words
     facts = (
         Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
@@ -60,20 +60,20 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         Fact(words("fact.consent"), consent, "consent"),
         Fact(words("fact.tags"), ", ".join(example.tags) or "–", "tags"),
         Fact(words("fact.revision"), str(example.revision), "revision"),
-        Fact(words("fact.date"), moment(example.created_at), "date"),
+        Fact(words("fact.date"), time_reference(example.created_at), "date"),
         *_deleted_on(request, example),
     )
     return Card(
         title=words("example.title", id=example.id),
         lines=(
             *written,
-            *warnings(example, words),
+            *private_text_warnings(example, words),
             *([words("example.must_answer")] if MUST_ANSWER in example.tags else ()),
             *said,
         ),
         facts=facts,
         columns=_columns(example.row, words) if example.row else (),
-        marks=marks(example),
+        marks=highlighted_texts(example),
         buttons=_ways(request, example) if is_curator else (),
         private=True,
     )
@@ -83,14 +83,14 @@ async def show(request: Request, deps: Dependencies) -> Reply:
 async def revisions(request: Request, deps: Dependencies) -> Reply:
     """Every revision beside the others, the newest first."""
     async with deps.store.reading() as records:
-        example = await records.examples.get(request.id, number(request))
-        found = await records.examples.revisions(request.id, example.id)
+        example = await records.examples.get(request.workspace_id, named_example_id(request))
+        found = await records.examples.revisions(request.workspace_id, example.id)
     words = request.words
     columns = tuple(
         Column(
             words("example.revision", number=one.number),
-            "\n\n".join(readable(one.row).values()) if one.row else words("example.no_text"),
-            f"{person(one.editor) if one.editor else '–'} · {moment(one.at)}",
+            "\n\n".join(readable_texts(one.row).values()) if one.row else words("example.no_text"),
+            f"{person_reference(one.editor) if one.editor else '–'} · {time_reference(one.at)}",
         )
         for one in reversed(found)
     )
@@ -101,7 +101,7 @@ async def revisions(request: Request, deps: Dependencies) -> Reply:
 async def similar(request: Request, deps: Dependencies) -> Reply:
     """Examples that ask nearly the same, the most alike first."""
     async with deps.store.reading() as records:
-        example = await records.examples.get(request.id, number(request))
+        example = await records.examples.get(request.workspace_id, named_example_id(request))
         question = _question(example)
         like_it = ExampleFilter(assistant=example.assistant, method=example.method)
         candidates = [
@@ -120,7 +120,11 @@ async def similar(request: Request, deps: Dependencies) -> Reply:
             id=str(one.id),
             text=_question(one),
             note=f"{likeness:.0%} · {request.words(f'state.{one.state}')} · {_answer(one)}",
-            buttons=(Button(request.words("button.withdraw"), f"example.drop:{stamp(one)}"),),
+            buttons=(
+                Button(
+                    request.words("button.withdraw"), f"example.drop:{example_state_token(one)}"
+                ),
+            ),
         )
         for likeness, one in alike[:_SHOWN]
     )
@@ -130,14 +134,14 @@ async def similar(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("answer.why", Role.CURATOR, is_for_pages=True)
-async def behind_answer(request: Request, deps: Dependencies) -> Reply:
+async def explain_answer(request: Request, deps: Dependencies) -> Reply:
     """Who wrote the answer in a message, and the taught example that it is most like."""
     message, words = MessageId(request.argument), request.words
     async with deps.store.reading() as records:
-        turn = await records.turns.by_message(request.id, request.place.channel, message)
+        turn = await records.turns.by_message(request.workspace_id, request.place.channel, message)
         if turn is None:
             raise NotFound(noun="answer", name=message)
-        model = await records.models.find(request.id, turn.model)
+        model = await records.models.find(request.workspace_id, turn.model)
         taught = ExampleFilter(assistant=turn.assistant, method=Method.SUPERVISED)
         found = await _candidates(request, taught, turn.question, records)
     asked = turn.question.strip()
@@ -146,7 +150,7 @@ async def behind_answer(request: Request, deps: Dependencies) -> Reply:
     columns: tuple[Column, ...] = ()
     key = "answer.like_none"
     if nearest is not None and likeness >= _ALIKE:
-        is_same = last_text(readable(nearest.row), "answer").strip() == turn.reply.strip()
+        is_same = last_text(readable_texts(nearest.row), "answer").strip() == turn.reply.strip()
         key = "answer.word_for_word" if is_same else "answer.in_own_words"
         columns = tuple(replace(one, note="") for one in _columns(nearest.row or {}, words))
     spoken = model.display_name if model else turn.model
@@ -167,18 +171,20 @@ async def behind_answer(request: Request, deps: Dependencies) -> Reply:
 async def context(request: Request, deps: Dependencies) -> Reply:
     """What stands around the message that an example was taken from."""
     async with deps.store.reading() as records:
-        example = await records.examples.get(request.id, number(request))
+        example = await records.examples.get(request.workspace_id, named_example_id(request))
     source, title = example.source, request.words("example.context")
     is_said = example.origin is Origin.MESSAGE
     if source is None or not is_said or source.message.startswith(TYPED):
         return Listing(title, (), empty=request.words("example.no_context"))
-    place = Place(request.id, source.channel, source.thread)
-    surface = deps.surfaces.of(request.id)
+    place = Place(request.workspace_id, source.channel, source.thread)
+    surface = deps.surfaces.of(request.workspace_id)
     marked = await surface.fetch(place, MessageId(source.message))
     before = await surface.messages_before(place, MessageId(source.message), _NEARBY)
     said = [*before, marked] if marked else list(before)
     lines = tuple(ListingRow(one.author.name, one.text, f"{one.at:%Y-%m-%d %H:%M}") for one in said)
-    return Listing(f"{title} {channel(source.channel)}", lines, empty=request.words("message.gone"))
+    return Listing(
+        f"{title} {channel_reference(source.channel)}", lines, empty=request.words("message.gone")
+    )
 
 
 def _deleted_on(request: Request, example: Example) -> tuple[Fact, ...]:
@@ -195,7 +201,7 @@ def _deleted_on(request: Request, example: Example) -> tuple[Fact, ...]:
 
 async def _consent(request: Request, example: Example, records: Records) -> str:
     words = request.words
-    held = [await records.consents.get(request.id, author) for author in example.authors]
+    held = [await records.consents.get(request.workspace_id, author) for author in example.authors]
     if any(one is not None and not one.given for one in held):
         return words("consent.state.withheld")
     if request.workspace.platform == "local" or example.origin in (
@@ -212,9 +218,9 @@ async def _candidates(
 ) -> list[Example]:
     """Those that share a telling piece of the question; of a large dataset never all."""
     found: dict[int, Example] = {}
-    for piece in telling_pieces(question, _PIECES):
+    for piece in search_terms(question, _PIECES):
         filters = replace(among, search=piece)
-        for one in await records.examples.page(request.id, filters, limit=_CANDIDATES):
+        for one in await records.examples.page(request.workspace_id, filters, limit=_CANDIDATES):
             if one.state in (ExampleState.PROPOSED, ExampleState.APPROVED):
                 found[one.id] = one
     return list(found.values())
@@ -232,11 +238,11 @@ def _runs(text: str) -> frozenset[str]:
 
 
 def _question(example: Example) -> str:
-    return last_text(readable(example.row), "question")
+    return last_text(readable_texts(example.row), "question")
 
 
 def _answer(example: Example) -> str:
-    texts = list(readable(example.row).values())
+    texts = list(readable_texts(example.row).values())
     return one_line(texts[-1], 120) if texts else ""
 
 
@@ -244,7 +250,7 @@ def _columns(row: Row, words: Words) -> tuple[Column, ...]:
     """Each text under what it is; `note` is the part's name in code."""
     return tuple(
         Column(words(f"part.{name.rstrip('0123456789')}"), text, name.rstrip("0123456789"))
-        for name, text in readable(row).items()
+        for name, text in readable_texts(row).items()
     )
 
 
@@ -254,13 +260,19 @@ def _ways(request: Request, example: Example) -> tuple[Button, ...]:
         return (*review_buttons(example, words)[:-1], *review_assignment.buttons(request, example))
     edit = Button(words("button.edit"), f"example.edit:{example.id}")
     if example.state is ExampleState.APPROVED:
-        drop = Button(words("button.withdraw"), f"example.drop:{stamp(example)}", is_danger=True)
+        drop = Button(
+            words("button.withdraw"), f"example.drop:{example_state_token(example)}", is_danger=True
+        )
         went = Button(words("button.lineage"), f"example.lineage:{example.id}")
         ways = (edit, *masking_buttons(example, words), drop, went)
         if example.method is Method.SUPERVISED and example.synthetic is None:
             return (*ways, must_answer.must_answer_button(example, words))
         return ways
     return (
-        Button(words("button.approve"), f"example.approve:{stamp(example)}", is_primary=True),
+        Button(
+            words("button.approve"),
+            f"example.approve:{example_state_token(example)}",
+            is_primary=True,
+        ),
         edit,
     )

@@ -14,7 +14,7 @@ from bot.domain import (
     ReviewKind,
 )
 from bot.ports.store import Records
-from bot.references import person
+from bot.references import person_reference
 from bot.request import Request
 from bot.significance import agreement
 from bot.words import Words
@@ -37,16 +37,18 @@ async def note_verdict(
     kind = _KINDS.get(state)
     if needed < 2 or kind is None:
         return examples
-    await records.reviews.put(request.id, examples, request.by, kind, at=request.now)
-    return await records.reviews.agreed_examples(request.id, examples, kind, needed=needed)
+    await records.reviews.put(request.workspace_id, examples, request.user_id, kind, at=request.now)
+    return await records.reviews.agreed_examples(
+        request.workspace_id, examples, kind, needed=needed
+    )
 
 
-async def take_back(request: Request, example: Example, records: Records) -> bool:
+async def withdraw_verdict(request: Request, example: Example, records: Records) -> bool:
     """Whether there was a verdict of this person about the example as it is, which is gone now."""
-    found = await records.reviews.of(request.id, example.id)
-    own = [one for one in reviews_in_force(example, found) if one.user == request.by]
+    found = await records.reviews.of(request.workspace_id, example.id)
+    own = [one for one in reviews_in_force(example, found) if one.user == request.user_id]
     for one in own:
-        await records.reviews.take_back(request.id, example.id, one.user, one.kind)
+        await records.reviews.take_back(request.workspace_id, example.id, one.user, one.kind)
     return bool(own)
 
 
@@ -65,7 +67,7 @@ def review_lines(
     """Who approved, who rejected, to whom it is assigned, and what the author said."""
     said: dict[ReviewKind, list[str]] = defaultdict(list)
     for one in reviews_in_force(example, reviews):
-        said[one.kind].append(person(one.user))
+        said[one.kind].append(person_reference(one.user))
     if needed > 1:
         told = [
             words(f"reviewers.{kind}", names=", ".join(said[kind]))
@@ -75,11 +77,11 @@ def review_lines(
         yield " ".join([*told, words("reviewers.needed", needed=needed)])
     for one in reviews:
         if one.kind is ReviewKind.ASSIGNED:
-            yield words("reviewers.assigned", name=person(one.user))
+            yield words("reviewers.assigned", name=person_reference(one.user))
         elif one.kind not in VERDICTS:
             is_old = one.revision != example.revision and one.kind is not ReviewKind.ASKED
             key = f"author.{one.kind}" if not one.note else f"author.{one.kind}.note"
-            text = words(key, name=person(one.user), note=one.note)
+            text = words(key, name=person_reference(one.user), note=one.note)
             yield f"{text} {words('author.before_edit')}" if is_old else text
 
 
@@ -88,7 +90,7 @@ async def agreement_line(request: Request, records: Records) -> tuple[str, ...]:
     words = request.words
     if request.assistant.reviewers < 2:
         return ()
-    verdicts = await records.reviews.verdicts(request.id, request.assistant.id)
+    verdicts = await records.reviews.verdicts(request.workspace_id, request.assistant.id)
     if not verdicts:
         return ()
     kappa = agreement([{str(user): said for user, said in one.items()} for one in verdicts])

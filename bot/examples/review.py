@@ -12,11 +12,11 @@ from bot.domain import (
 )
 from bot.errors import BadInput
 from bot.examples import review_assignment
+from bot.examples.example_buttons import message_button, review_buttons
 from bot.examples.exchange import names_of
 from bot.examples.required_approvals import agreement_line
-from bot.examples.shown import message_button, review_buttons
-from bot.examples.states import hidden_exclusion, number
-from bot.examples.texts import label_texts, last_text, readable
+from bot.examples.states import hidden_exclusion, named_example_id
+from bot.examples.texts import label_texts, last_text, readable_texts
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.private_text import PrivateText, private_texts
@@ -44,7 +44,7 @@ _MOST, _LONGEST = 3, 40
 )
 async def review(request: Request, deps: Dependencies) -> Reply:
     """What waits for this person; or gives an example to somebody, `assign:off` to nobody."""
-    person, named = request.text("assign"), request.text("example")
+    person, named = request.text_option("assign"), request.text_option("example")
     if person and named:
         return await review_assignment.assign_named(request, deps, person)
     if person or named:
@@ -61,28 +61,28 @@ async def next_card(
     waiting = ExampleFilter(
         assistant=request.assistant.id,
         state=ExampleState.PROPOSED,
-        hidden=hidden_exclusion(request),
-        seen_from=request.place.channel,
-        reviewer=request.by,
+        hidden_exclusions=hidden_exclusion(request),
+        visible_in_channel=request.place.channel,
+        reviewer=request.user_id,
     )
     async with deps.store.reading() as records:
-        page = await records.examples.page(request.id, waiting, after=after, limit=1)
+        page = await records.examples.page(request.workspace_id, waiting, after=after, limit=1)
         if not page and after is not None:
-            page = await records.examples.page(request.id, waiting, limit=1)
-        left = await records.examples.count(request.id, waiting)
+            page = await records.examples.page(request.workspace_id, waiting, limit=1)
+        left = await records.examples.count(request.workspace_id, waiting)
         agreement = await agreement_line(request, records)
         written = await synthetic_lines(page[0], records, request.words) if page else ()
     if not page:
         lines = (*_some(done), *agreement)
         return Card(request.words("review.empty"), lines, private=True, replaces=bool(done))
     authors = names_of(page[0].authors)
-    said = (*written, *await review_assignment.lines(request, page[0], deps))
+    said = (*written, *await review_assignment.review_status_lines(request, page[0], deps))
     return _review_card(request, page[0], authors, left, done, said)
 
 
 @handlers.button("example.skip", Role.CURATOR)
 async def skip(request: Request, deps: Dependencies) -> Reply:
-    example, done = number(request), request.words("review.skipped")
+    example, done = named_example_id(request), request.words("review.skipped")
     return await next_card(request, deps, after=example, done=done)
 
 
@@ -97,7 +97,12 @@ def _review_card(
     words = request.words
     return Card(
         title=words("review.title", id=example.id, count=left),
-        lines=(*_some(done), *spoken_lines(example, words), *warnings(example, words), *said),
+        lines=(
+            *_some(done),
+            *spoken_lines(example, words),
+            *private_text_warnings(example, words),
+            *said,
+        ),
         facts=(
             Fact(words("fact.origin"), words(f"origin.{example.origin}")),
             Fact(words("fact.authors"), authors or "–"),
@@ -129,11 +134,11 @@ async def synthetic_lines(example: Example, records: Records, words: Words) -> t
     if not example.synthetic.replaces_source:
         return (words("synthetic.wording_of", model=model, id=source),)
     replaced = await records.examples.get(example.workspace, source)
-    answer = one_line(last_text(readable(replaced.row), "answer"), _LONGEST)
+    answer = one_line(last_text(readable_texts(replaced.row), "answer"), _LONGEST)
     return (words("synthetic.label_of", model=model, id=source, answer=answer),)
 
 
-def warnings(example: Example, words: Words) -> tuple[str, ...]:
+def private_text_warnings(example: Example, words: Words) -> tuple[str, ...]:
     """A line for each kind of private text that nobody has decided upon."""
     if not example.awaits_masking:
         return ()
@@ -148,7 +153,7 @@ def warnings(example: Example, words: Words) -> tuple[str, ...]:
     )
 
 
-def marks(example: Example) -> tuple[str, ...]:
+def highlighted_texts(example: Example) -> tuple[str, ...]:
     """What is highlighted in the texts of an example."""
     if not example.awaits_masking:
         return ()

@@ -17,9 +17,9 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import NotFound, NotNow, Outdated, SurfaceError
-from bot.examples.exchange import described_by_platform, names_of, person_named
+from bot.examples.exchange import described_by_platform, find_person, names_of
 from bot.examples.required_approvals import review_lines
-from bot.examples.states import find_visible, number, redraw_cards
+from bot.examples.states import find_visible, named_example_id, redraw_cards
 from bot.examples.texts import label_texts
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -39,16 +39,18 @@ def buttons(request: Request, example: Example) -> tuple[Button, ...]:
     """To give an example that waits to somebody, and to ask whoever wrote it."""
     words = request.words
     assign = Button(words("button.assign"), f"example.assign:{example.id}")
-    if example.row is None or set(example.authors) <= {request.by}:
+    if example.row is None or set(example.authors) <= {request.user_id}:
         return (assign,)
     return assign, Button(words("button.ask_author"), f"example.ask_author:{example.id}")
 
 
-async def lines(request: Request, example: Example, deps: Dependencies) -> tuple[str, ...]:
+async def review_status_lines(
+    request: Request, example: Example, deps: Dependencies
+) -> tuple[str, ...]:
     """What reviewers and authors have said about an example so far."""
     async with deps.store.reading() as records:
-        found = await records.reviews.of(request.id, example.id)
-        assistant = await records.assistants.get(request.id, example.assistant)
+        found = await records.reviews.of(request.workspace_id, example.id)
+        assistant = await records.assistants.get(request.workspace_id, example.assistant)
     needed = assistant.reviewers
     return tuple(review_lines(example, found, request.words, needed=needed))
 
@@ -58,46 +60,50 @@ async def assign_form(request: Request, deps: Dependencies) -> Reply:
     """The curators who are known here; `/tune review` names anybody."""
     async with deps.store.reading() as records:
         example = await _waiting(request, records)
-        granted = await records.roles.all(request.id)
-    people = [request.by, *(user for user, role in granted if role >= Role.CURATOR)]
-    surface = deps.surfaces.of(request.id)
+        granted = await records.roles.all(request.workspace_id)
+    people = [request.user_id, *(user for user, role in granted if role >= Role.CURATOR)]
+    surface = deps.surfaces.of(request.workspace_id)
     named = [await described_by_platform(request, one, surface) for one in dict.fromkeys(people)]
     choices = tuple((one.id, one.name) for one in named[:_MOST_CHOICES])
     nobody = (_NOBODY, request.words("reviewers.nobody"))
-    label, by = request.words("reviewers.person"), request.by
+    label, by = request.words("reviewers.person"), request.user_id
     return Form(
         f"example.assign:{example.id}",
         request.words("reviewers.assign", id=example.id),
         (Field("person", label, FieldKind.CHOICE, by, choices=(*choices, nobody)),),
         request.words("button.assign"),
-        again=f"example.assign:{example.id}",
+        reopen_action=f"example.assign:{example.id}",
     )
 
 
 @handlers.form("example.assign", Role.CURATOR)
 async def assign(request: Request, deps: Dependencies) -> Reply:
     """From now on it stands in that person's queue alone."""
-    said = request.text("person") or _NOBODY
+    said = request.text_option("person") or _NOBODY
     if said in (_NOBODY, "off"):
         async with deps.store.writing() as records:
             example = await _waiting(request, records)
-            await records.reviews.unassign(request.id, example.id)
+            await records.reviews.unassign(request.workspace_id, example.id)
         return Text(request.words("reviewers.unassigned", id=example.id), private=True)
-    person = await person_named(request, said, deps.surfaces)
-    shown = references.person(person.id, person.name)
+    person = await find_person(request, said, deps.surfaces)
+    shown = references.person_reference(person.id, person.name)
     async with deps.store.writing() as records:
         example = await _waiting(request, records)
-        grant = await records.roles.get(request.id, person.id)
+        grant = await records.roles.get(request.workspace_id, person.id)
         role = access.role_of(
             person, workspace=request.workspace, grant=grant, admins=frozenset(deps.admins)
         )
-        if role < Role.CURATOR and person.id != request.by:
+        if role < Role.CURATOR and person.id != request.user_id:
             raise NotNow(problem=request.words("reviewers.no_curator", name=shown))
         await records.reviews.put(
-            request.id, [example.id], person.id, ReviewKind.ASSIGNED, at=request.now
+            request.workspace_id, [example.id], person.id, ReviewKind.ASSIGNED, at=request.now
         )
         await records.audit.add(
-            request.id, request.by, "example.assigned", at=request.now, example=example.id
+            request.workspace_id,
+            request.user_id,
+            "example.assigned",
+            at=request.now,
+            example=example.id,
         )
     text = request.words("reviewers.assigned_to", id=example.id, name=shown)
     return Text(text, private=True)
@@ -110,17 +116,17 @@ async def ask_author(request: Request, deps: Dependencies) -> Reply:
         example = await _waiting(request, records)
     if example.row is None:
         raise NotNow(problem=request.words("example.pointer_only", id=example.id))
-    asked = [one for one in example.authors if one != request.by]
+    asked = [one for one in example.authors if one != request.user_id]
     reached = [(one, there) for one in asked if (there := await _reach(request, one, deps))]
     if not reached:
         raise NotNow(problem=request.words("author.nobody"))
     async with deps.store.writing() as records:
         for author, there in reached:
             await records.reviews.put(
-                request.id, [example.id], author, ReviewKind.ASKED, at=request.now
+                request.workspace_id, [example.id], author, ReviewKind.ASKED, at=request.now
             )
             await records.outbox.put(
-                f"{request.id}.{example.id}.r{example.revision}.{author}.author",
+                f"{request.workspace_id}.{example.id}.r{example.revision}.{author}.author",
                 there,
                 AUTHOR_ASKED,
                 subject=example.id,
@@ -129,7 +135,11 @@ async def ask_author(request: Request, deps: Dependencies) -> Reply:
                 once=True,
             )
         await records.audit.add(
-            request.id, request.by, "example.author_asked", at=request.now, example=example.id
+            request.workspace_id,
+            request.user_id,
+            "example.author_asked",
+            at=request.now,
+            example=example.id,
         )
     names = names_of([one for one, _ in reached])
     return Text(request.words("author.is_asked", names=names), private=True)
@@ -137,16 +147,18 @@ async def ask_author(request: Request, deps: Dependencies) -> Reply:
 
 async def _reach(request: Request, author: UserId, deps: Dependencies) -> Place | None:
     """Between the two of us; in the local room everybody sits at the same desk."""
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     if not isinstance(surface, CanReach):
         return request.place
     try:
-        return await surface.direct(request.place, author)
+        return await surface.find_direct_place(request.place, author)
     except SurfaceError:
         return None
 
 
-async def word_author_asked(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_author_question_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
     """None once the example is gone, decided, or another text."""
     example = await records.examples.get(notice.place.workspace, ExampleId(notice.subject or 0))
     is_same = example.revision == notice.details.get("revision")
@@ -160,7 +172,7 @@ async def word_author_asked(notice: Notice, records: Records, words: Words) -> D
 
 
 @handlers.button("author.right", Role.MEMBER)
-async def said_right(request: Request, deps: Dependencies) -> Reply:
+async def save_author_approval(request: Request, deps: Dependencies) -> Reply:
     return await _answered(request, deps, ReviewKind.RIGHT)
 
 
@@ -173,12 +185,12 @@ async def wrong_form(request: Request, deps: Dependencies) -> Reply:
         request.words("author.title"),
         (Field("note", request.words("author.what"), FieldKind.TEXT, required=False),),
         request.words("button.send"),
-        again=f"author.wrong:{request.argument}",
+        reopen_action=f"author.wrong:{request.argument}",
     )
 
 
 @handlers.form("author.wrong", Role.MEMBER)
-async def said_wrong(request: Request, deps: Dependencies) -> Reply:
+async def save_author_objection(request: Request, deps: Dependencies) -> Reply:
     return await _answered(request, deps, ReviewKind.WRONG)
 
 
@@ -187,7 +199,7 @@ async def _answered(request: Request, deps: Dependencies, kind: ReviewKind) -> C
     async with deps.store.writing() as records:
         example = await _asked(request, records)
         await records.reviews.put(
-            request.id, [example.id], request.by, kind, at=request.now, note=note
+            request.workspace_id, [example.id], request.user_id, kind, at=request.now, note=note
         )
         await redraw_cards(request, [example.id], records)
     return Card(request.words("author.thanks"), replaces=True)
@@ -195,8 +207,8 @@ async def _answered(request: Request, deps: Dependencies, kind: ReviewKind) -> C
 
 async def _asked(request: Request, records: Records) -> Example:
     """The example as its author was shown it. Raises Outdated where it is another by now."""
-    example = await records.examples.get(request.id, number(request))
-    if request.by not in example.authors:
+    example = await records.examples.get(request.workspace_id, named_example_id(request))
+    if request.user_id not in example.authors:
         raise NotFound(noun="example", name=example.id)
     shown = f"{example.id}.r{example.revision}"
     if request.argument != shown or example.state is not ExampleState.PROPOSED:
@@ -213,5 +225,7 @@ async def _waiting(request: Request, records: Records) -> Example:
 
 async def assign_named(request: Request, deps: Dependencies, person: str) -> Reply:
     """As the form does it, for `/tune review EXAMPLE assign:PERSON`."""
-    chosen = replace(request, argument=request.text("example") or "", options={"person": person})
+    chosen = replace(
+        request, argument=request.text_option("example") or "", options={"person": person}
+    )
     return await assign(chosen, deps)

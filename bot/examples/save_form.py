@@ -12,8 +12,8 @@ from bot.examples.asking_admins import pointer_reply
 from bot.examples.better_answer import better_answer_form
 from bot.examples.capture import keep_pointer, propose_by_mark
 from bot.examples.exchange import Exchange, exchange_of, refusal_at, refuse_excluded
-from bot.examples.texts import parts, require_valid, with_parts
-from bot.examples.writing import write_form
+from bot.examples.texts import editable_texts, require_valid, with_parts
+from bot.examples.typed_examples import write_form
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import Surface
 from bot.replies import Field, FieldKind, Form, Reply
@@ -37,7 +37,7 @@ async def save_marked(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("save", Role.MEMBER, opens_form=True)
 async def save_again(request: Request, deps: Dependencies) -> Reply:
     """The form anew, for a message that is named."""
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     return await _save_form(request, await named_message(request, request.argument, surface), deps)
 
 
@@ -46,7 +46,7 @@ async def _save_form(request: Request, marked: Message, deps: Dependencies) -> R
     if refusal := await refusal_at(request, marked, store=deps.store):
         return better_answer_form(request, refusal)
     if request.workspace.sources >= Sources.MESSAGES:
-        surface = deps.surfaces.of(request.id)
+        surface = deps.surfaces.of(request.workspace_id)
         exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
         return _form(marked, exchange.row or {}, request.words)
     pointer = await keep_pointer(request, marked, store=deps.store)
@@ -59,14 +59,14 @@ async def _save_form(request: Request, marked: Message, deps: Dependencies) -> R
 @handlers.form("save", Role.MEMBER)
 async def save_from_form(request: Request, deps: Dependencies) -> Reply:
     """The form came back; what stands in the channel now decides who its authors are."""
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     marked, shown = await _marked(request, surface)
     if request.workspace.sources < Sources.MESSAGES:
         kept = await keep_pointer(request, marked, store=deps.store)
         return await pointer_reply(request, kept, marked, deps)
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
     row = exchange.row or {}
-    if len(parts(row)) != shown:
+    if len(editable_texts(row)) != shown:
         raise NotNow(problem=request.words("save.changed"))
     edited = _edited(
         request, exchange, require_valid(with_parts(row, request.options), request.words)
@@ -76,7 +76,7 @@ async def save_from_form(request: Request, deps: Dependencies) -> Reply:
 
 def _edited(request: Request, exchange: Exchange, row: Row) -> Exchange:
     """Whoever changed a word is an author too."""
-    if row == exchange.row or request.by in exchange.authors:
+    if row == exchange.row or request.user_id in exchange.authors:
         return replace(exchange, row=row)
     found = refuse_excluded(request, [request.user])
     people = (*exchange.people, request.user)
@@ -102,7 +102,7 @@ async def named_message(request: Request, said: str, surface: Surface) -> Messag
 
 
 def _form(marked: Message, row: Row, words: Words) -> Form:
-    texts = list(parts(row).items())
+    texts = list(editable_texts(row).items())
     hidden = len(texts[:-_SHOWN])
     return Form(
         id=f"save:{marked.id}:{len(texts)}",
@@ -111,7 +111,7 @@ def _form(marked: Message, row: Row, words: Words) -> Form:
             Field(name, words(f"part.{name.rstrip('0123456789')}"), FieldKind.TEXT, text)
             for name, text in texts[-_SHOWN:]
         ),
-        submit=words("example.save"),
+        submit_label=words("example.save"),
         note=words("save.earlier", count=hidden) if hidden else "",
-        again=f"save:{marked.id}",
+        reopen_action=f"save:{marked.id}",
     )

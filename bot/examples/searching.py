@@ -19,7 +19,7 @@ from bot.examples.cards import line_of
 from bot.examples.decision_buttons import withdraw
 from bot.examples.editing import edit_form
 from bot.examples.states import hidden_exclusion
-from bot.parsing import in_button, parse
+from bot.parsing import button_action, parse
 from bot.ports.dependencies import Dependencies
 from bot.replies import (
     Button,
@@ -47,19 +47,19 @@ _PAGE = 10
     Option.integer("after", 0),
     Option.choice("order", *(order.value for order in ExampleOrder)),
     Option.yes_no("mine"),
-    Option("edit", OptionKind.EXAMPLE, role=Role.CURATOR, is_alone=True),
-    Option("withdraw", OptionKind.EXAMPLE, role=Role.CURATOR, is_alone=True),
+    Option("edit", OptionKind.EXAMPLE, role=Role.CURATOR, excludes_others=True),
+    Option("withdraw", OptionKind.EXAMPLE, role=Role.CURATOR, excludes_others=True),
 )
 async def find(request: Request, deps: Dependencies) -> Reply:
     """A page of examples, or the one that `edit:` or `withdraw:` names."""
     for name, change in {"edit": edit_form, "withdraw": withdraw}.items():
-        if chosen := request.text(name):
+        if chosen := request.text_option(name):
             return await change(replace(request, argument=chosen), deps)
     return await list_examples(request, deps)
 
 
 @handlers.button("examples.more", Role.MEMBER)
-async def more(request: Request, deps: Dependencies) -> Reply:
+async def next_page(request: Request, deps: Dependencies) -> Reply:
     """The next page of what the button looks for."""
     (command,) = (one for one in handlers.commands if one.path == "examples")
     options = parse(command, request.argument, request.words)
@@ -68,22 +68,22 @@ async def more(request: Request, deps: Dependencies) -> Reply:
 
 async def list_examples(request: Request, deps: Dependencies) -> Reply:
     """A page of what the options look for; the newest first unless they say otherwise."""
-    page = request.integer("limit") or _PAGE
-    after, filters = request.integer("after"), filter_of(request)
+    page = request.integer_option("limit") or _PAGE
+    after, filters = request.integer_option("after"), filter_of(request)
     async with deps.store.reading() as records:
         found = await records.examples.page(
-            request.id,
+            request.workspace_id,
             filters,
             after=ExampleId(after) if after else None,
             limit=page + 1,
-            order=ExampleOrder(request.text("order") or ExampleOrder.NEWEST),
+            order=ExampleOrder(request.text_option("order") or ExampleOrder.NEWEST),
         )
-        total = await records.examples.count(request.id, filters)
+        total = await records.examples.count(request.workspace_id, filters)
     shown, words = found[:page], request.words
     button, note = None, ""
     if len(found) > page:
         last = str(shown[-1].id)
-        action = in_button("examples.more:", {**request.options, "after": last})
+        action = button_action("examples.more:", {**request.options, "after": last})
         button = Button(words("list.more"), action) if action else None
         note = "" if action else words("list.more_typed", last=last)
     return Listing(
@@ -101,19 +101,23 @@ async def list_examples(request: Request, deps: Dependencies) -> Reply:
 
 def filter_of(request: Request) -> ExampleFilter:
     """What the options look for; a member looks among their own."""
-    author, origin, method = request.text("author"), request.text("origin"), request.text("method")
-    state = request.text("state")
+    author, origin, method = (
+        request.text_option("author"),
+        request.text_option("origin"),
+        request.text_option("method"),
+    )
+    state = request.text_option("state")
     if request.role < Role.CURATOR:
-        author = request.by
+        author = request.user_id
     return ExampleFilter(
         assistant=request.assistant.id,
         state=ExampleState(state) if state else None,
-        search=request.text("search"),
+        search=request.text_option("search"),
         author=UserId(author) if author else None,
         origin=Origin(origin) if origin else None,
         method=Method(method) if method else None,
-        tag=request.text("tag"),
-        reviewer=request.by if request.yes("mine", default=False) else None,
-        hidden=NO_EXCLUSION if author == request.by else hidden_exclusion(request),
-        seen_from=request.place.channel,
+        tag=request.text_option("tag"),
+        reviewer=request.user_id if request.yes_no_option("mine", default=False) else None,
+        hidden_exclusions=NO_EXCLUSION if author == request.user_id else hidden_exclusion(request),
+        visible_in_channel=request.place.channel,
     )

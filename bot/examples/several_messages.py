@@ -34,13 +34,13 @@ async def save_several(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("several", Role.MEMBER, opens_form=True)
 async def choose_again(request: Request, deps: Dependencies) -> Reply:
     """The form anew, for a message that is named."""
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     return await _form(request, await named_message(request, request.argument, surface), deps)
 
 
 async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
     """Ticked is what a mark would have kept. Raises NotNow where nothing was said before it."""
-    surface, words = deps.surfaces.of(request.id), request.words
+    surface, words = deps.surfaces.of(request.workspace_id), request.words
     offered = await _offered(marked, surface)
     if not offered:
         raise NotNow(problem=words("several.nothing"))
@@ -57,9 +57,9 @@ async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
                 choices=tuple((one.id, _line(one)) for one in offered),
             ),
         ),
-        submit=words("example.save"),
+        submit_label=words("example.save"),
         note=words("several.note", text=_line(marked)),
-        again=f"several:{marked.id}",
+        reopen_action=f"several:{marked.id}",
     )
 
 
@@ -78,11 +78,11 @@ def _line(said: Message) -> str:
 @handlers.form("several", Role.MEMBER)
 async def save_chosen(request: Request, deps: Dependencies) -> Reply:
     """The chosen messages as they stand now, in the order in which they were said."""
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     marked = await named_message(request, request.argument, surface)
     if request.workspace.sources < Sources.MESSAGES:
         return await save_marked(replace(request, message=marked), deps)
-    names = set(filter(None, (request.text("messages") or "").split(",")))
+    names = set(filter(None, (request.text_option("messages") or "").split(",")))
     before = [one for one in await _offered(marked, surface) if one.id in names]
     if not names:
         raise NotNow(problem=request.words("several.none"))

@@ -14,7 +14,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import MessageEdited, MessagesDeleted
-from bot.examples.following import follow_edit
+from bot.examples.edited_sources import follow_edit
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.replies import (
@@ -30,25 +30,25 @@ _PART = 100
 
 
 @handlers.event("deleted", Role.STRANGER)
-async def source_deleted(request: Request, deps: Dependencies) -> Reply:
+async def on_messages_deleted(request: Request, deps: Dependencies) -> Reply:
     """Messages were deleted at their source: what was learned from any of them goes too."""
     what, channel = request.event.what, request.place.channel
     if not isinstance(what, MessagesDeleted):
         return NoReply()
-    deps.summaries.forget(request.id, channel)
+    deps.summaries.forget(request.workspace_id, channel)
     for some in batched(what.messages, _PART):
         async with deps.store.writing() as records:
-            found = await records.example_messages.examples(request.id, channel, some)
-            await records.turns.forget_messages(request.id, channel, some)
+            found = await records.example_messages.examples(request.workspace_id, channel, some)
+            await records.turns.forget_messages(request.workspace_id, channel, some)
         await _erase_in_batches(request, found, deps.store)
     return NoReply()
 
 
 @handlers.event("place_deleted", Role.STRANGER)
-async def place_deleted(request: Request, deps: Dependencies) -> Reply:
+async def on_place_deleted(request: Request, deps: Dependencies) -> Reply:
     """A channel or a thread is gone with everything that was said in it."""
-    at = request.id, request.place.channel, request.place.thread
-    deps.summaries.forget(request.id, request.place.channel)
+    at = request.workspace_id, request.place.channel, request.place.thread
+    deps.summaries.forget(request.workspace_id, request.place.channel)
 
     async def turn_part(records: Records, most: int) -> int:
         return await records.turns.forget_channel(*at, limit=most)
@@ -66,7 +66,7 @@ async def place_deleted(request: Request, deps: Dependencies) -> Reply:
 
 async def source_edited(request: Request, what: MessageEdited, deps: Dependencies) -> None:
     """A message was edited: examples with it get its new text, or go where nothing is left."""
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     gone = await follow_edit(request, what.message, what.text, store=deps.store, surface=surface)
     await _erase_in_batches(request, gone, deps.store)
     deps.wake_runners()
@@ -83,9 +83,13 @@ async def _erase_at_source(
     request: Request, examples: Sequence[ExampleId], records: Records
 ) -> None:
     if examples:
-        await erase_examples(request.id, examples, records, at=request.now)
+        await erase_examples(request.workspace_id, examples, records, at=request.now)
         await records.audit.add(
-            request.id, None, "examples.deleted_at_source", at=request.now, examples=list(examples)
+            request.workspace_id,
+            None,
+            "examples.deleted_at_source",
+            at=request.now,
+            examples=list(examples),
         )
 
 

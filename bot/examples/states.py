@@ -24,8 +24,8 @@ from bot.domain import (
 )
 from bot.errors import NotFound, NotNow
 from bot.events import Event
+from bot.examples.example_buttons import is_repeated_decision, is_unchanged_since_shown
 from bot.examples.required_approvals import note_verdict
-from bot.examples.shown import is_as_shown, is_done_already
 from bot.numerals import whole_number
 from bot.ports.store import Records, Store
 from bot.replies import Button
@@ -36,23 +36,29 @@ CARD_STANDS = "example.card"
 _NAMED_IN_CARD = 25
 
 
-async def add(request: Request, example: NewExample, *, store: Store) -> tuple[Example, bool]:
+async def add_example(
+    request: Request, example: NewExample, *, store: Store
+) -> tuple[Example, bool]:
     async with store.writing() as records:
-        kept, is_new = await records.examples.add(request.id, example, at=request.now)
+        kept, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
         if kept.row is None and example.row is not None:
             # A pointer gives way to the text as soon as that may be kept.
             await records.examples.set_state(
-                request.id, [kept.id], ExampleState.WITHDRAWN, at=request.now
+                request.workspace_id, [kept.id], ExampleState.WITHDRAWN, at=request.now
             )
-            kept, is_new = await records.examples.add(request.id, example, at=request.now)
+            kept, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
         if is_new:
-            await note_new(request, records, kept)
+            await audit_new_example(request, records, kept)
     return kept, is_new
 
 
-async def note_new(request: Request, records: Records, kept: Example) -> None:
+async def audit_new_example(request: Request, records: Records, kept: Example) -> None:
     await records.audit.add(
-        request.id, request.by, f"example.{kept.state}", at=request.now, example=kept.id
+        request.workspace_id,
+        request.user_id,
+        f"example.{kept.state}",
+        at=request.now,
+        example=kept.id,
     )
 
 
@@ -68,10 +74,10 @@ async def ask_authors(
         return
     async with store.writing() as records:
         for person in people:
-            if await records.consents.get(request.id, person.id) is not None:
+            if await records.consents.get(request.workspace_id, person.id) is not None:
                 continue
             await records.outbox.put(
-                f"{request.id}.{person.id}.consent",
+                f"{request.workspace_id}.{person.id}.consent",
                 request.place,
                 CONSENT_WANTED,
                 details={
@@ -90,8 +96,8 @@ async def ask_authors_in(
     """One card for all authors who have not said yes or no, where what they wrote stands."""
     asked = sha256(" ".join(sorted(one.id for one in people)).encode()).hexdigest()[:16]
     await records.outbox.put(
-        f"{request.id}.{channel}.{asked}.consent",
-        Place(request.id, channel),
+        f"{request.workspace_id}.{channel}.{asked}.consent",
+        Place(request.workspace_id, channel),
         CONSENT_WANTED,
         details={
             "names": ", ".join(one.name for one in people[:_NAMED_IN_CARD]),
@@ -104,7 +110,7 @@ async def ask_authors_in(
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class DecisionResult:
     """What came of a button: the example as it is now where that is not what the button showed.
 
     A rejection and a withdrawal can be undone. It `is_waiting` until more reviewers agree.
@@ -115,16 +121,16 @@ class Decided:
     is_waiting: bool = False
 
 
-async def decide(request: Request, state: ExampleState, *, store: Store) -> Decided:
+async def decide(request: Request, state: ExampleState, *, store: Store) -> DecisionResult:
     """Set the state of the example that a button names."""
     async with store.writing() as records:
         found = await find_visible(request, records)
-        if not is_as_shown(request, found):
-            is_done = is_done_already(request, found, state)
-            return Decided() if is_done else Decided(outdated=found)
+        if not is_unchanged_since_shown(request, found):
+            is_done = is_repeated_decision(request, found, state)
+            return DecisionResult() if is_done else DecisionResult(outdated=found)
         if not await _set_state(request, found, state, records):
-            return Decided(is_waiting=True)
-        return Decided(undo=await offer_undo_of(request, found, state, records))
+            return DecisionResult(is_waiting=True)
+        return DecisionResult(undo=await offer_undo_of(request, found, state, records))
 
 
 async def offer_undo_of(
@@ -141,7 +147,7 @@ async def set_state(
 ) -> bool:
     """False where it waits until more reviewers agree."""
     async with store.writing() as records:
-        found = await records.examples.get(request.id, example)
+        found = await records.examples.get(request.workspace_id, example)
         return await _set_state(request, found, state, records)
 
 
@@ -151,11 +157,15 @@ async def _set_state(
     if state is ExampleState.APPROVED:
         await _refuse_unapprovable(request, found, records)
     if found.state is not state:
-        assistant = await records.assistants.get(request.id, found.assistant)
+        assistant = await records.assistants.get(request.workspace_id, found.assistant)
         needed = assistant.reviewers
         if not await note_verdict(request, [found.id], state, records, needed=needed):
             await records.audit.add(
-                request.id, request.by, f"example.{state}_by_one", at=request.now, example=found.id
+                request.workspace_id,
+                request.user_id,
+                f"example.{state}_by_one",
+                at=request.now,
+                example=found.id,
             )
             await redraw_cards(request, [found.id], records)
             return False
@@ -166,16 +176,18 @@ async def _set_state(
 async def _refuse_unapprovable(request: Request, found: Example, records: Records) -> None:
     if found.row is None:
         raise NotNow(problem=request.words("example.pointer_only", id=found.id))
-    if await records.examples.awaiting_consent(request.id, [found.id]):
+    if await records.examples.awaiting_consent(request.workspace_id, [found.id]):
         raise NotNow(problem=request.words("example.awaits_consent", id=found.id))
 
 
 async def change_state(
     request: Request, records: Records, example: ExampleId, state: ExampleState
 ) -> None:
-    await records.examples.set_state(request.id, [example], state, at=request.now, by=request.by)
+    await records.examples.set_state(
+        request.workspace_id, [example], state, at=request.now, by=request.user_id
+    )
     await records.audit.add(
-        request.id, request.by, f"example.{state}", at=request.now, example=example
+        request.workspace_id, request.user_id, f"example.{state}", at=request.now, example=example
     )
     await redraw_cards(request, [example], records)
 
@@ -199,7 +211,7 @@ async def redraw_outdated(
 async def _redraw(
     event: Event, examples: Sequence[ExampleId], records: Records, *, at: datetime
 ) -> None:
-    async for card in records.example_cards.of(event.place.workspace, examples):
+    async for card in records.example_cards.cards_showing(event.place.workspace, examples):
         await records.outbox.put(
             f"{card.place.workspace}.card.{card.place.channel}.{card.message}",
             card.place,
@@ -220,8 +232,8 @@ async def find_visible(request: Request, records: Records) -> Example:
 
     A member sees their own, a curator all but what was said in a channel that stays to itself.
     """
-    example = await records.examples.get(request.id, number(request))
-    is_own = request.by in example.authors
+    example = await records.examples.get(request.workspace_id, named_example_id(request))
+    is_own = request.user_id in example.authors
     if not is_own and (is_hidden(request, example) or request.role < Role.CURATOR):
         raise NotFound(noun="example", name=example.id)
     return example
@@ -238,11 +250,11 @@ def hidden_exclusion(request: Request) -> Exclusion:
     return (
         NO_EXCLUSION
         if request.role is Role.OPERATOR
-        else access.hidden_elsewhere(request.workspace)
+        else access.exclusions_hidden_elsewhere(request.workspace)
     )
 
 
-def number(request: Request) -> ExampleId:
+def named_example_id(request: Request) -> ExampleId:
     try:
         return ExampleId(whole_number(request.argument.partition(".")[0]))
     except ValueError:

@@ -28,7 +28,7 @@ def require_valid(row: Row, words: Words) -> Row:
     return row
 
 
-def parts(row: Row) -> dict[str, str]:
+def editable_texts(row: Row) -> dict[str, str]:
     """A name for each text of a row: question, answer, question2, answer2 …; in order."""
     names: dict[str, str] = {}
     for name, message in _named_messages(row):
@@ -36,7 +36,7 @@ def parts(row: Row) -> dict[str, str]:
     return names
 
 
-def readable(row: Row | None) -> dict[str, str]:
+def readable_texts(row: Row | None) -> dict[str, str]:
     """As `parts`, with what is only shown too: the text of a message that has an image."""
     named = _named_messages(row or {}, is_editable=False)
     return {name: content_text(message.get("content")) for name, message in named}
@@ -44,7 +44,7 @@ def readable(row: Row | None) -> dict[str, str]:
 
 def label_texts(row: Row, words: Words) -> tuple[str, ...]:
     """Each text on a line, behind what it is."""
-    named = readable(row).items()
+    named = readable_texts(row).items()
     return tuple(f"{words('part.' + name.rstrip('0123456789'))}: {text}" for name, text in named)
 
 

@@ -140,7 +140,9 @@ def guess_columns(
     are never taken, by their heading or by their `values`. With “instruction” beside “input”, as
     in the Alpaca files, the instruction is the question and the input its context.
     """
-    free = [each for each in headings if not is_about(each) and not _is_no_text(each, values)]
+    free = [
+        each for each in headings if not is_metadata_heading(each) and not _is_no_text(each, values)
+    ]
     found: dict[str, str] = {}
     if {"q", "a"} <= {_plain(heading) for heading in free}:
         _assign(found, free, "question", ("q",), by_word=False)
@@ -176,7 +178,7 @@ def are_exact(columns: Mapping[str, str]) -> bool:
 
 def holds_text(heading: str, values: Sequence[object]) -> bool:
     """Tell whether a column may be a question or an answer, by its heading and values."""
-    return not is_about(heading) and not _is_no_text(heading, {heading: values})
+    return not is_metadata_heading(heading) and not _is_no_text(heading, {heading: values})
 
 
 def plain_name(heading: str) -> str:
@@ -210,7 +212,7 @@ def _assign(
         free.remove(heading)
 
 
-def is_about(heading: str) -> bool:
+def is_metadata_heading(heading: str) -> bool:
     """Tell whether a heading names an id, a score, a date or the like, and no text."""
     words = heading_words(heading) or [""]
     is_about = words[-1] in _ABOUT or (len(words) > 1 and words[0] in _ABOUT_BEFORE)

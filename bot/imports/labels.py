@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from bot.imports.shapes import is_good
+from bot.imports.dataset_shapes import is_good
 from bot.rows import Problem, prompt_fingerprint
 
 _MOST_CHARACTERS: Final = 8 << 20

@@ -64,7 +64,7 @@ _MOST_LINES, _LONGEST_LINE = 9, 90
 """Of a signature."""
 
 
-def said_in(text: str) -> str:
+def strip_quotes_and_signature(text: str) -> str:
     """The words of a message; the message as it is where nothing else would be left."""
     plain = _without_tags(text) if _TAG.search(text) else text
     lines = [line.strip() for line in plain.replace("\r\n", "\n").split("\n")]

@@ -9,11 +9,16 @@ from typing import IO, Final
 
 from bot.imports import columns as names
 from bot.imports.containers import Container, find_container
+from bot.imports.dataset_shapes import (
+    are_good_bad_labels,
+    is_good,
+    is_messages,
+    unknown_message_keys,
+)
 from bot.imports.encodings import ENCODINGS, Encoding, find_encodings, utf8_blocks
-from bot.imports.shapes import is_good, is_label, is_messages, unknown_message_keys
-from bot.imports.sources import Source, Syntax, read_cells, read_records
+from bot.imports.json_tickets import is_thread, is_timed
+from bot.imports.sources import RecordFormat, Syntax, read_cells, read_records
 from bot.imports.tables import has_parquet, open_workbook
-from bot.imports.threads import is_thread, is_timed
 from bot.imports.tickets import ticket_columns
 from bot.rows import Method, Problem, method_of
 from bot.rows.problems import kind_of
@@ -67,7 +72,7 @@ class ImportPlan:
     layout: Layout
     method: Method
     columns: Mapping[str, str]
-    source: Source
+    source: RecordFormat
     unused: tuple[str, ...] = ()
     encodings: tuple[Encoding, ...] = ()
     is_sure: bool = True
@@ -124,14 +129,16 @@ def _plan_text(
     is_json = re.match(r'\s*(\{|\[\s*[\[{"\]]?)', text) or suffix in ("json", "jsonl", "ndjson")
     is_named_table = suffix in ("csv", "tsv") and not re.match(r'\s*[\[{]\s*["{]', text)
     if is_json and not is_named_table:
-        return _plan_json(file, text, Source(Syntax.LINES, encoding, is_cr_only), options)
+        return _plan_json(file, text, RecordFormat(Syntax.LINES, encoding, is_cr_only), options)
     if "\0" in text:
         return Problem(0, "null_byte", {})
-    return _plan_table(file, text, Source(Syntax.TABLE, encoding, is_cr_only), suffix, options)
+    return _plan_table(
+        file, text, RecordFormat(Syntax.TABLE, encoding, is_cr_only), suffix, options
+    )
 
 
 def _plan_json(
-    file: IO[bytes], text: str, source: Source, options: ImportOptions
+    file: IO[bytes], text: str, source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | Problem:
     if re.match(r'\s*\[\s*\{[^}]*"(client_msg_id|blocks)"', text):
         return Problem(0, "file_slack_export", {})
@@ -163,13 +170,15 @@ def _has_rows(value: Mapping[object, object]) -> bool:
     return any(isinstance(each[0], Mapping) for each in lists)
 
 
-def _values(file: IO[bytes], source: Source) -> list[object]:
+def _values(file: IO[bytes], source: RecordFormat) -> list[object]:
     found = [value for _, value in islice(read_records(file, source), _ROWS_LOOKED_AT)]
     rows = [value for value in found if not isinstance(value, Problem)]
     return rows or found
 
 
-def _plan_records(file: IO[bytes], source: Source, options: ImportOptions) -> ImportPlan | Problem:
+def _plan_records(
+    file: IO[bytes], source: RecordFormat, options: ImportOptions
+) -> ImportPlan | Problem:
     values = _values(file, source)
     if not values:
         return Problem(0, "file_empty", {})
@@ -183,7 +192,7 @@ def _plan_records(file: IO[bytes], source: Source, options: ImportOptions) -> Im
 
 
 def _plan_objects(
-    objects: Sequence[Mapping[str, object]], source: Source, options: ImportOptions
+    objects: Sequence[Mapping[str, object]], source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | Problem:
     headings = list(dict.fromkeys(str(key) for each in objects for key in each))
     values = {name: [each.get(name) for each in objects] for name in headings}
@@ -205,7 +214,7 @@ def _published_shape(
     first: Mapping[str, object],
     by_name: Mapping[str, str],
     values: Mapping[str, Sequence[object]],
-    source: Source,
+    source: RecordFormat,
 ) -> ImportPlan | None:
     if method_of(first) is Method.DPO and not _has_texts(first):
         return ImportPlan(Layout.DPO, Method.DPO, {}, source)
@@ -227,7 +236,7 @@ def _of_messages(
     layout: Layout,
     columns: Mapping[str, str],
     values: Mapping[str, Sequence[object]],
-    source: Source,
+    source: RecordFormat,
 ) -> ImportPlan:
     used = {*columns.values(), *_KEYS_OF_ROWS}
     unused = [name for name in values if name not in used]
@@ -251,7 +260,7 @@ def _label_column(values: Mapping[str, Sequence[object]]) -> dict[str, str]:
     """The column that says which answers are good; numbers under another name say both."""
     for heading, seen in values.items():
         name = names.plain_name(heading)
-        if name not in _LABELS or not is_label(seen):
+        if name not in _LABELS or not are_good_bad_labels(seen):
             continue
         # Of stars, too, one may be all that the first rows have.
         is_number = any(str(value).strip()[:1].isdigit() for value in seen)
@@ -269,7 +278,7 @@ def _has_texts(row: Mapping[str, object]) -> bool:
 def _plan_columns(
     headings: list[str],
     values: Mapping[str, Sequence[object]],
-    source: Source,
+    source: RecordFormat,
     options: ImportOptions,
 ) -> ImportPlan | Problem:
     if options.columns:
@@ -297,7 +306,7 @@ def _plan_columns(
 
 
 def _plan_named_columns(
-    headings: list[str], source: Source, options: ImportOptions
+    headings: list[str], source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | Problem:
     by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
     found: dict[str, str] = {}
@@ -320,7 +329,7 @@ def _with_columns(
     layout: Layout,
     columns: dict[str, str],
     headings: list[str],
-    source: Source,
+    source: RecordFormat,
     *,
     is_sure: bool = True,
 ) -> ImportPlan:
@@ -333,7 +342,7 @@ def _with_columns(
 def _plan_parquet(file: IO[bytes], options: ImportOptions) -> ImportPlan | Problem:
     if not has_parquet():
         return Problem(0, "parquet_unread", {})
-    return _plan_records(file, Source(Syntax.PARQUET), options)
+    return _plan_records(file, RecordFormat(Syntax.PARQUET), options)
 
 
 def _plan_workbook(file: IO[bytes], options: ImportOptions) -> ImportPlan | Problem:
@@ -342,7 +351,7 @@ def _plan_workbook(file: IO[bytes], options: ImportOptions) -> ImportPlan | Prob
         return book
     first: Problem | None = None
     for sheet in book.sheet_names:
-        source = Source(Syntax.WORKBOOK, sheet=sheet)
+        source = RecordFormat(Syntax.WORKBOOK, sheet=sheet)
         plan = _plan_rows(_head_cells(file, source), source, options)
         if isinstance(plan, ImportPlan):
             return plan
@@ -351,7 +360,7 @@ def _plan_workbook(file: IO[bytes], options: ImportOptions) -> ImportPlan | Prob
 
 
 def _plan_table(
-    file: IO[bytes], text: str, source: Source, suffix: str, options: ImportOptions
+    file: IO[bytes], text: str, source: RecordFormat, suffix: str, options: ImportOptions
 ) -> ImportPlan | Problem:
     told = re.match(r"sep=(.)[\r\n]", text, re.IGNORECASE)
     delimiters = ["\t", *_DELIMITERS] if suffix == "tsv" else list(_DELIMITERS)
@@ -374,7 +383,7 @@ def _plan_table(
     return max(problems, key=lambda each: each[0])[1]
 
 
-def _head_cells(file: IO[bytes], source: Source) -> list[list[str]]:
+def _head_cells(file: IO[bytes], source: RecordFormat) -> list[list[str]]:
     found: list[list[str]] = []
     for _, cells in read_cells(file, source):
         if isinstance(cells, Problem):
@@ -386,7 +395,7 @@ def _head_cells(file: IO[bytes], source: Source) -> list[list[str]]:
 
 
 def _plan_rows(
-    rows: list[list[str]], source: Source, options: ImportOptions
+    rows: list[list[str]], source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | Problem:
     if not rows:
         code = "table_broken" if source.syntax is Syntax.TABLE else "file_empty"
@@ -402,7 +411,7 @@ def _plan_rows(
 
 
 def _plan_below_a_title(
-    rows: list[list[str]], source: Source, options: ImportOptions
+    rows: list[list[str]], source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | None:
     """A report begins with its name and date; each of these rows has fewer cells than the table."""
     for count in range(1, min(_MOST_TITLE_ROWS, len(rows) - 1) + 1):
@@ -425,7 +434,7 @@ def _by_heading(headings: Sequence[str], row: Sequence[str]) -> dict[str, str]:
 
 
 def _plan_other_of_two(
-    headings: list[str], objects: Sequence[Mapping[str, str]], source: Source
+    headings: list[str], objects: Sequence[Mapping[str, str]], source: RecordFormat
 ) -> ImportPlan | None:
     """One of two names is known, so this is a header and the other column is what is missing."""
     if len(set(headings)) != 2:
@@ -441,11 +450,11 @@ def _plan_other_of_two(
     return _with_columns(Layout.COLUMNS, columns, headings, source, is_sure=False)
 
 
-def _plan_pairs(rows: list[list[str]], source: Source) -> ImportPlan | None:
+def _plan_pairs(rows: list[list[str]], source: RecordFormat) -> ImportPlan | None:
     """A table without a header is one of questions and answers where it has two columns of text."""
     if any(len(row) != 2 for row in rows) or any(map(is_messages, rows[-1])):
         return None
-    is_header = any(names.is_about(cell) and len(cell.split()) < 3 for cell in rows[0])
+    is_header = any(names.is_metadata_heading(cell) and len(cell.split()) < 3 for cell in rows[0])
     has_text = all(
         names.holds_text("", [row[n] for row in part]) for n in (0, 1) for part in (rows, rows[1:])
     )

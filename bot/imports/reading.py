@@ -3,11 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-from bot.imports import shapes
+from bot.imports import dataset_shapes
+from bot.imports.json_tickets import read_threads
 from bot.imports.labels import read_labelled
 from bot.imports.plan import ImportPlan, Layout
 from bot.imports.sources import read_records
-from bot.imports.threads import read_threads
 from bot.imports.tickets import read_tickets
 from bot.rows import Method, Problem, check_rows, method_of
 from bot.rows.problems import RowRefused, kind_of
@@ -71,9 +71,11 @@ def _row_from(record: object, plan: ImportPlan, line: int) -> object:
 
 
 def _conversation_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
-    messages = shapes.messages_of(record.get(columns["messages"]), columns["messages"])
+    messages = dataset_shapes.messages_of(record.get(columns["messages"]), columns["messages"])
     others = {
-        key: shapes.tools_of(record[key]) if key == "tools" else shapes.parse_cell(record[key])
+        key: dataset_shapes.tools_of(record[key])
+        if key == "tools"
+        else dataset_shapes.parse_cell(record[key])
         for key in _MESSAGE_ROWS[1:]
         if record.get(key) not in (None, "")
     }
@@ -85,7 +87,7 @@ def _preference_row(record: Mapping[str, object], columns: Mapping[str, str]) ->
     if isinstance(prompt, str):
         prompt = _joined(prompt, record, columns)
     sides = (record.get(columns[purpose]) for purpose in ("preferred", "rejected"))
-    row = shapes.preference_of(prompt, *sides)
+    row = dataset_shapes.preference_of(prompt, *sides)
     before = [*_system(record, columns), *_history(record, columns)]
     return {**row, "input": {"messages": [*before, *_listed(row["input"])]}} if before else row
 
@@ -98,13 +100,13 @@ def _listed(holder: object) -> list[object]:
 def _chat_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
     question, answer = (record.get(columns[purpose]) for purpose in ("question", "answer"))
     before = [*_system(record, columns), *_history(record, columns)]
-    if shapes.is_messages(question):
-        asked = shapes.messages_of(question, columns["question"])
+    if dataset_shapes.is_messages(question):
+        asked = dataset_shapes.messages_of(question, columns["question"])
     else:
         text = _joined(_text(record, columns["question"]), record, columns)
         asked = [{"role": "user", "content": text}]
-    if shapes.is_messages(answer):
-        answered = shapes.messages_of(answer, columns["answer"])
+    if dataset_shapes.is_messages(answer):
+        answered = dataset_shapes.messages_of(answer, columns["answer"])
     else:
         answered = [{"role": "assistant", "content": _text(record, columns["answer"])}]
     return {"messages": [*before, *asked, *answered]}
@@ -123,7 +125,7 @@ def _system(record: Mapping[str, object], columns: Mapping[str, str]) -> list[di
 
 def _history(record: Mapping[str, object], columns: Mapping[str, str]) -> list[object]:
     column = columns.get("history")
-    return shapes.history_of(record.get(column), column) if column else []
+    return dataset_shapes.history_of(record.get(column), column) if column else []
 
 
 def _text(record: Mapping[str, object], column: str) -> str:

@@ -28,7 +28,7 @@ class Syntax(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RecordFormat:
     """How the records of a file are written; `headings` stand for a header that is not there."""
 
     syntax: Syntax
@@ -44,17 +44,17 @@ class Source:
     def is_table(self) -> bool:
         return self.syntax in (Syntax.TABLE, Syntax.WORKBOOK)
 
-    def with_syntax(self, syntax: Syntax) -> "Source":
+    def with_syntax(self, syntax: Syntax) -> "RecordFormat":
         return replace(self, syntax=syntax)
 
-    def with_delimiter(self, delimiter: str) -> "Source":
+    def with_delimiter(self, delimiter: str) -> "RecordFormat":
         return replace(self, delimiter=delimiter)
 
-    def with_column_names(self, headings: tuple[str, ...]) -> "Source":
+    def with_column_names(self, headings: tuple[str, ...]) -> "RecordFormat":
         return replace(self, headings=headings)
 
 
-def read_records(file: IO[bytes], source: Source) -> Iterator[tuple[int, object]]:
+def read_records(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, object]]:
     """Yield each record with its line from the start of the file, or a Problem.
 
     No more is held in memory than a block and a row, but for a workbook, which is read whole.
@@ -67,7 +67,7 @@ def read_records(file: IO[bytes], source: Source) -> Iterator[tuple[int, object]
     return read(_blocks(file, source))
 
 
-def read_cells(file: IO[bytes], source: Source) -> Iterator[tuple[int, Cells | Problem]]:
+def read_cells(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, Cells | Problem]]:
     """Yield the cells of each row of a table, its header included."""
     if source.syntax is Syntax.WORKBOOK:
         yield from read_workbook(file, source.sheet)
@@ -79,7 +79,7 @@ def read_cells(file: IO[bytes], source: Source) -> Iterator[tuple[int, Cells | P
             yield line, cells
 
 
-def _named_rows(file: IO[bytes], source: Source) -> Iterator[tuple[int, object]]:
+def _named_rows(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, object]]:
     headings, titles = source.headings, source.title_rows
     for line, cells in read_cells(file, source):
         if isinstance(cells, Problem):
@@ -92,7 +92,7 @@ def _named_rows(file: IO[bytes], source: Source) -> Iterator[tuple[int, object]]
             yield line, named_cells(headings, cells, line)
 
 
-def _blocks(file: IO[bytes], source: Source) -> Iterator[bytes]:
+def _blocks(file: IO[bytes], source: RecordFormat) -> Iterator[bytes]:
     file.seek(0)
     blocks = utf8_blocks(file, source.encoding)
     if not source.is_cr_only:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from bot.imports.columns import heading_words, is_about, plain_name
-from bot.imports.mail_text import said_in
+from bot.imports.columns import heading_words, is_metadata_heading, plain_name
+from bot.imports.mail_text import strip_quotes_and_signature
 from bot.rows import Problem
 from bot.rows.problems import quote_value
 
@@ -142,7 +142,9 @@ def _identifies(name: str, values: Sequence[object]) -> float:
     seen = [str(value) for value in values if value not in (None, "")]
     count = len(set(seen))
     words = heading_words(name)
-    if count == len(seen) or (len(words) > 1 and is_about(name) and words[-1] not in _NUMBER_WORDS):
+    if count == len(seen) or (
+        len(words) > 1 and is_metadata_heading(name) and words[-1] not in _NUMBER_WORDS
+    ):
         return 0.0
     return count + (1000.0 if set(words) & _NUMBER_WORDS else 0.0)
 
@@ -154,7 +156,9 @@ def _sides_in(values: Values) -> Callable[[str], float]:
         seen = [value for value in values[name] if value not in (None, "")]
         told = sum(side_of(value, name) is not None for value in seen)
         names = [str(value) for value in seen]
-        may_be_names = not is_about(name) and all(len(one) <= _LONGEST_NAME for one in names)
+        may_be_names = not is_metadata_heading(name) and all(
+            len(one) <= _LONGEST_NAME for one in names
+        )
         is_repeated = 1 < len(set(names)) < len(names)
         return told / len(seen) if told else 0.01 * (may_be_names and is_repeated)
 
@@ -166,7 +170,7 @@ def _text_length(name: str, values: Sequence[object]) -> float:
     seen = [str(value) for value in values if value not in (None, "")]
     length = sum(map(len, seen)) / max(1, len(seen))
     is_few = length < _SHORT_TEXT and len(set(seen)) * 2 < len(seen)
-    return 0.0 if is_few or is_about(name) else length
+    return 0.0 if is_few or is_metadata_heading(name) else length
 
 
 def _moments(values: Sequence[object]) -> float:
@@ -229,7 +233,7 @@ class Ticket:
     messages: list[tuple[str, str, str | None, str]] = field(default_factory=list)
 
     def add(self, *, time: str, author: str, side: str | None, text: str) -> None:
-        if side != "system" and text.strip() and (said := said_in(text)):
+        if side != "system" and text.strip() and (said := strip_quotes_and_signature(text)):
             self.messages.append((time, author, side, said))
 
     @property

@@ -52,11 +52,11 @@ _ANSWER_TOKENS = 4
 @handlers.button("judge.estimate", Role.TRAINER)
 async def estimate(request: Request, deps: Dependencies) -> Reply:
     """What the judge of the assistant would be shown, and the price; nothing is sent."""
-    access.refuse_closed(request.workspace, request.words)
+    access.refuse_closed_workspace(request.workspace, request.words)
     words = request.words
     async with deps.store.reading() as records:
         evaluation = await _judgeable(request, records)
-        assistant = await records.assistants.get(request.id, evaluation.assistant)
+        assistant = await records.assistants.get(request.workspace_id, evaluation.assistant)
     against = _against(evaluation)
     if not assistant.judge_model or against is None:
         raise NotNow(problem=words("judge.none"))
@@ -69,11 +69,11 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         raise NotNow(problem=words("judge.no_pairs"))
     new = Judging(
         id=0,
-        workspace=request.id,
+        workspace=request.workspace_id,
         evaluation=evaluation.id,
         place=request.place,
         idempotency_key=request.idempotency_key,
-        asked_by=request.by,
+        asked_by=request.user_id,
         state=EvaluationState.ESTIMATED,
         against=against,
         host=judge.host,
@@ -85,7 +85,7 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         created_at=request.now,
     )
     async with deps.store.writing() as records:
-        return _estimate_card(await records.judgings.add(request.id, new), words)
+        return _estimate_card(await records.judgings.add(request.workspace_id, new), words)
 
 
 def _estimate_card(judging: Judging, words: Words) -> Card:
@@ -130,7 +130,7 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
     return reply
 
 
-async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """How far the judge is; at the end what it said, and how far one can trust it."""
     judging = await records.judgings.get(notice.place.workspace, notice.subject or 0)
     evaluation = await records.evaluations.get(judging.workspace, judging.evaluation)
@@ -177,9 +177,9 @@ def _lines(found: verdicts.JudgeReport, against: str, why: str, words: Words) ->
 async def _judgeable(request: Request, records: Records) -> Evaluation:
     """One whose answers may be seen: also those of a blind vote that is closed."""
     number = cards.evaluation_id(request.argument)
-    evaluation = await records.evaluations.get(request.id, number)
+    evaluation = await records.evaluations.get(request.workspace_id, number)
     if evaluation.is_vote:
-        vote = await records.blind_votes.get(request.id, number)
+        vote = await records.blind_votes.get(request.workspace_id, number)
         if vote.state is not VoteState.CLOSED:
             raise NotFound(noun="evaluation", name=number)
     return evaluation
@@ -187,7 +187,7 @@ async def _judgeable(request: Request, records: Records) -> Evaluation:
 
 def _against(evaluation: Evaluation) -> int | None:
     """The contender that the new model is compared with."""
-    return 1 if evaluation.is_vote else report.against(evaluation)
+    return 1 if evaluation.is_vote else report.baseline_position(evaluation)
 
 
 async def judgeable_questions(
@@ -210,13 +210,13 @@ async def _shown(
         for answer in answers:
             told[answer.number].append(answer)
         for question in asked:
-            both = two_of(told[question.number], against)
+            both = answer_pair(told[question.number], against)
             messages = both and messages_for(question, both, criteria, is_swapped=False)
             if messages:
                 yield question.number, sum(text_tokens(one["content"]) for one in messages)
 
 
-def two_of(
+def answer_pair(
     answers: Sequence[EvaluationAnswer], against: int
 ) -> tuple[EvaluationAnswer, EvaluationAnswer] | None:
     """Both answers, where both are there and say different things."""

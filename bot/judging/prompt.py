@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.domain import EvaluationAnswer, EvaluationQuestion
-from bot.evaluation.questions import exchange
+from bot.evaluation.questions import prompt_and_reference
 from bot.private_text import mask_row
 from bot.prompts import PromptMessage
 
@@ -23,7 +23,7 @@ def messages_for(
     is_swapped: bool,
 ) -> list[PromptMessage] | None:
     """None where the question's text was erased or is more than plain text."""
-    found = exchange(question.row, "")
+    found = prompt_and_reference(question.row, "")
     if found is None:
         return None
     first, second = reversed(answers) if is_swapped else answers

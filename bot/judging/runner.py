@@ -10,7 +10,7 @@ from bot.domain import CallState, Evaluation, JudgedPair, Judging, Sampling
 from bot.errors import AttuneError
 from bot.judging import command, verdicts
 from bot.judging.prompt import messages_for
-from bot.paid_run_actions import tell_run
+from bot.paid_run_actions import queue_run_notice
 from bot.paid_runs import PaidRunner
 from bot.ports.metered_calls import Answer
 from bot.ports.paid_runs import PaidRuns
@@ -43,7 +43,7 @@ class JudgeRunner(PaidRunner[Judging, JudgedPair]):
         async with self._store.reading() as records:
             asked = await records.evaluations.questions(*own, after=number - 1, limit=1)
             answers = await records.evaluations.answers(*own, after=number - 1, until=number)
-        both = command.two_of(answers, run.against)
+        both = command.answer_pair(answers, run.against)
         if both is None or not asked or asked[0].number != number:
             return None
         return messages_for(asked[0], both, run.criteria, is_swapped=call.is_swapped)
@@ -54,13 +54,13 @@ class JudgeRunner(PaidRunner[Judging, JudgedPair]):
     async def _outcome(
         self, records: Records, run: Judging, call: JudgedPair, answer: Answer
     ) -> JudgedPair:
-        is_cut = answer.end is not None
+        is_cut = answer.incomplete_reason is not None
         return replace(call, preferred=verdicts.preferred_in(answer.text, is_cut=is_cut))
 
     async def _tell(
         self, records: Records, run: Judging, *, at: datetime, trouble: AttuneError | None
     ) -> None:
-        await tell_run(records, run, command.STATUS, at=at, trouble=trouble)
+        await queue_run_notice(records, run, command.STATUS, at=at, trouble=trouble)
 
     async def _report(self, run: Judging, records: Records) -> Mapping[str, object]:
         pairs = await records.judgings.calls(run.workspace, run.id)

@@ -117,7 +117,9 @@ class App(Protocol):
         """
         ...
 
-    async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
+    async def handle_for_page(
+        self, event: Event, *, progress: ProgressCallback | None = None
+    ) -> Reply:
         """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`.
 
         `progress` hears how far a long work is.
@@ -140,6 +142,6 @@ class App(Protocol):
         """Whether a workspace of the platform waits to be erased, or to come back."""
         ...
 
-    def say(self, key: str, locale: str = "en", /, **details: object) -> str:
+    def translate(self, key: str, locale: str = "en", /, **details: object) -> str:
         """A sentence of the catalogue, for what a surface itself has to tell."""
         ...

@@ -62,7 +62,7 @@ class MemoryEstimate:
 class LanguageEngine(Protocol):
     """Installs language models on this machine; only an operator may ask for it."""
 
-    async def plan(self) -> InstallPlan:
+    async def plan_install(self) -> InstallPlan:
         """What `start` would bring."""
         ...
 
@@ -90,7 +90,7 @@ class LanguageEngine(Protocol):
         """None where no installation runs in this process."""
         ...
 
-    def failure(self) -> AttuneError | None:
+    def last_failure(self) -> AttuneError | None:
         """Why the last installation, or the last start of the engine, did not succeed."""
         ...
 

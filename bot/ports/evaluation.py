@@ -65,7 +65,7 @@ class Evaluations(Runs[Evaluation], Protocol):
         """Those that a contender was not asked yet, by number."""
         ...
 
-    async def ask(
+    async def mark_asked(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,

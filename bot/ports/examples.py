@@ -13,6 +13,7 @@ from bot.domain import (
     ExampleFilter,
     ExampleId,
     ExampleOrder,
+    ExampleSource,
     ExampleState,
     MessageId,
     NewExample,
@@ -20,7 +21,6 @@ from bot.domain import (
     PostedCard,
     Revision,
     Row,
-    Source,
     UserId,
     WorkspaceId,
 )
@@ -196,7 +196,7 @@ class ExampleCards(Protocol):
     async def examples_shown_in(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Sequence[ExampleId]: ...
-    def of(
+    def cards_showing(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> AsyncIterator[PostedCard]:
         """Every message that shows one of them, read a part at a time."""
@@ -207,7 +207,7 @@ class ExampleMessages(Protocol):
     """Where the words of examples stand, and who marked them; of living examples and dead ones."""
 
     async def add(
-        self, workspace: WorkspaceId, example: ExampleId, messages: Sequence[Source]
+        self, workspace: WorkspaceId, example: ExampleId, messages: Sequence[ExampleSource]
     ) -> None: ...
     async def examples(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
@@ -226,7 +226,9 @@ class ExampleMessages(Protocol):
         """Those with words of a channel, or of one thread in it, by id."""
         ...
 
-    async def of(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Source]:
+    async def messages_of(
+        self, workspace: WorkspaceId, example: ExampleId
+    ) -> Sequence[ExampleSource]:
         """Those that went into one example."""
         ...
 

@@ -33,10 +33,10 @@ class Link:
 
 
 class Links(Protocol):
-    def write(self, invitation: Invitation) -> Link | None:
+    def create_link(self, invitation: Invitation) -> Link | None:
         """None where nobody could reach it."""
         ...
 
-    def read(self, token: str) -> Invitation | None:
+    def read_invitation(self, token: str) -> Invitation | None:
         """What the end of an address stands for; None unless we wrote it."""
         ...

@@ -21,7 +21,7 @@ class Answer:
     text: str = ""
     usage: Usage | None = None
     is_refusal: bool = False
-    end: IncompleteReason | None = None
+    incomplete_reason: IncompleteReason | None = None
     first_text_seconds: float | None = None
     has_begun: bool = False
     _asked_at: float = field(default_factory=perf_counter)
@@ -33,7 +33,7 @@ class Answer:
         self.text += delta.text
         self.usage = delta.usage or self.usage
         self.is_refusal |= delta.is_refusal
-        self.end = delta.end or self.end
+        self.incomplete_reason = delta.incomplete_reason or self.incomplete_reason
 
 
 @dataclass(slots=True, eq=False)
@@ -103,9 +103,9 @@ async def read_answer(
 
 def require_whole(answer: Answer, *, host: HostName) -> None:
     """Raises AnswerCut, AnswerFiltered or EmptyAnswer for what is not the whole of an answer."""
-    if answer.end is IncompleteReason.FILTER:
+    if answer.incomplete_reason is IncompleteReason.FILTER:
         raise AnswerFiltered(host=host)
-    if answer.end is not None:
+    if answer.incomplete_reason is not None:
         raise AnswerCut(host=host)
     if not answer.text.strip():
         raise EmptyAnswer(host=host)

@@ -9,7 +9,7 @@ from typing import Protocol
 from bot.domain import HostName, ModelName
 
 
-class ModelForm(StrEnum):
+class ModelFormat(StrEnum):
     """What a tuned model is taken away as; an adapter needs its base beside it."""
 
     ADAPTER = "adapter"
@@ -26,10 +26,10 @@ class ModelExporter(Protocol):
         """Whether that host's models lie here."""
         ...
 
-    async def sizes(self, model: ModelName) -> Mapping[ModelForm, int]:
+    async def sizes(self, model: ModelName) -> Mapping[ModelFormat, int]:
         """About how many bytes each form has that it can be given in. Raises ExportRefused."""
         ...
 
-    async def pack(self, model: ModelName, form: ModelForm) -> AsyncIterator[bytes]:
+    async def pack(self, model: ModelName, form: ModelFormat) -> AsyncIterator[bytes]:
         """The blocks of a ZIP file, which is made before this returns. Raises ExportRefused."""
         ...

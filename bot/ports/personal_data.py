@@ -38,7 +38,7 @@ class PersonalData(Protocol):
         """Room messages of theirs, by number."""
         ...
 
-    async def newest(self, workspace: WorkspaceId, user: UserId) -> str:
+    async def newest_item_token(self, workspace: WorkspaceId, user: UserId) -> str:
         """Which of their questions and examples came last; another one once more are kept."""
         ...
 

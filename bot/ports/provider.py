@@ -47,7 +47,7 @@ class Serving(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Profile:
+class HostProfile:
     """What is particular about a host, as data.
 
     `listing_lag` is how many seconds a new file or job may be missing from
@@ -67,7 +67,7 @@ class Profile:
     max_suffix: int = 64
     suffix_pattern: str = ".+"
     methods: tuple[Method, ...] = (Method.SUPERVISED, Method.DPO)
-    picks_epochs: bool = True
+    supports_auto_epochs: bool = True
     """Whether it finds a number of epochs by itself where none is asked for."""
     settings: tuple[str, ...] = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
     max_epochs: int = 50
@@ -84,7 +84,7 @@ class Profile:
     retired_bases: tuple[tuple[str, str], ...] = ()
     """How the names of bases begin that only earlier customers may train, and since when."""
     checks_eligibility: bool = False
-    is_tried: bool = True
+    was_tested_live: bool = True
     label: str = ""
     keeps_words: bool = False
     """Whether its models hold the rows they learned as they were written."""
@@ -117,8 +117,8 @@ class Delta:
     usage: Usage | None = None
     is_refusal: bool = False
     is_thinking: bool = False
-    end: IncompleteReason | None = None
-    calls: tuple[ToolCall, ...] = ()
+    incomplete_reason: IncompleteReason | None = None
+    tool_calls: tuple[ToolCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ class RemoteFile:
     created_at: datetime
     is_whole: bool = True
 
-    def is_of(self, start: str, part: str = "") -> bool:
+    def was_uploaded_for(self, start: str, part: str = "") -> bool:
         """Whether a start sent it: some hosts rename a file, and keep the start in its name."""
         return start in self.name and part in self.name
 
@@ -167,7 +167,7 @@ class ResultFile:
 class JobRequest:
     """What a new job is asked to be; `price` are the dollars that were confirmed, None unknown."""
 
-    start: str
+    idempotency_key: str
     base: ModelName
     training_file: str
     validation_file: str | None
@@ -183,7 +183,7 @@ class RemoteModel:
     name: ModelName
     owner: str
     expires_on: str | None = None
-    sees: bool = False
+    takes_pictures: bool = False
     """Whether the host's list says that it takes pictures."""
 
 
@@ -201,7 +201,7 @@ class RemoteDeployment:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class HostCheck:
     """A host that answers: its models, and why it does not train, if it does not."""
 
     models: int
@@ -217,7 +217,7 @@ class Host(Protocol):
     @property
     def name(self) -> HostName: ...
     @property
-    def profile(self) -> Profile: ...
+    def profile(self) -> HostProfile: ...
     @property
     def bases(self) -> Sequence[ModelName]: ...
     @property
@@ -227,7 +227,7 @@ class Host(Protocol):
 
     def price(self, base: ModelName) -> Price: ...
 
-    async def check(self) -> Checked:
+    async def check(self) -> HostCheck:
         """Ask for what costs nothing, where it answers and where it trains."""
         ...
 
@@ -268,7 +268,7 @@ class Host(Protocol):
     async def undeploy(self, name: ModelName) -> None: ...
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]: ...
     async def models(self) -> Sequence[RemoteModel]: ...
-    async def sees(self, model: ModelName) -> bool:
+    async def takes_pictures(self, model: ModelName) -> bool:
         """Whether a model takes pictures, as the profile or the host's own list says; else no."""
         ...
 
@@ -328,10 +328,10 @@ class Hosts(Protocol):
         """The names that `paid` gives a workspace; the sandbox is always one."""
         ...
 
-    def is_listed(self, workspace: WorkspaceId) -> bool:
+    def is_named_in_settings(self, workspace: WorkspaceId) -> bool:
         """Whether the settings name it as allowed."""
         ...
 
-    def first_for(self, workspace: Workspace) -> HostName:
+    def default_host_for(self, workspace: Workspace) -> HostName:
         """Where a new workspace starts."""
         ...

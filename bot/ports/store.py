@@ -161,7 +161,7 @@ class GuestChannels(Protocol):
 
     async def put(self, workspace: WorkspaceId, channel: ChannelId, *, may_ask: bool) -> None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[ChannelId]: ...
-    async def holds(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
+    async def allows(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
         """Also where every channel is allowed."""
         ...
 
@@ -170,7 +170,7 @@ class DirectChoices(Protocol):
     """Which workspace answers a person's direct messages, on platforms where several could."""
 
     async def chosen_workspace(self, platform: str, user: UserId) -> WorkspaceId | None: ...
-    async def of(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
+    async def ever_chosen(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
         """Every workspace that was ever chosen, also one that the person has left."""
         ...
 
@@ -225,7 +225,7 @@ class Turns(Protocol):
     async def by_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Turn | None: ...
-    async def at(
+    async def by_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> Mapping[MessageId, Turn]:
         """The turns whose replies stand in these messages, oldest first."""
@@ -237,7 +237,7 @@ class Turns(Protocol):
         """Whether a model has completed an answer to anybody."""
         ...
 
-    async def of(
+    async def by_asker(
         self,
         workspace: WorkspaceId,
         user: UserId,
@@ -419,7 +419,7 @@ class Inbox(Protocol):
         """Oldest first; `after` is the moment and the key of the last one seen."""
         ...
 
-    async def holds(self, workspace: WorkspaceId, message_key: str) -> bool:
+    async def has_unfinished(self, workspace: WorkspaceId, message_key: str) -> bool:
         """Whether an event of that message is promised and not done."""
         ...
 

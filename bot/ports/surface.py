@@ -66,7 +66,7 @@ class CanSendEphemeral(Protocol):
 class CanReach(Protocol):
     """Reaches one person where nobody else reads."""
 
-    async def direct(self, place: Place, user: UserId) -> Place:
+    async def find_direct_place(self, place: Place, user: UserId) -> Place:
         """Where to write to somebody of this place's workspace."""
         ...
 
@@ -175,7 +175,7 @@ class CanOpenForm(Protocol):
 class HasFormLimits(Protocol):
     """Its forms hold only so much text."""
 
-    def holds(self, form: Form) -> bool:
+    def can_hold_form(self, form: Form) -> bool:
         """Whether a form shows every value whole, and gives each back unchanged."""
         ...
 

@@ -73,7 +73,7 @@ class Snapshots(Protocol):
         """How many rows were erased or may no longer be trained on, by the rule of `trainable`."""
         ...
 
-    async def taught(
+    async def training_examples_among(
         self, workspace: WorkspaceId, snapshot: SnapshotId, examples: Sequence[ExampleId]
     ) -> frozenset[ExampleId]:
         """Those of the examples that the snapshot's training rows have."""

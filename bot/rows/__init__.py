@@ -5,7 +5,7 @@ from bot.rows.fingerprints import find_overlaps, fingerprint, prompt_fingerprint
 from bot.rows.problems import MINIMUM_ROWS, REASONS, Method, Problem
 from bot.rows.reading import read_lines
 from bot.rows.tokens import Count, content_text, count_tokens, text_tokens, tokens_of
-from bot.rows.words import telling_pieces, words_of
+from bot.rows.words import search_terms, words_of
 
 __all__ = [
     "MINIMUM_ROWS",
@@ -22,7 +22,7 @@ __all__ = [
     "method_of",
     "prompt_fingerprint",
     "read_lines",
-    "telling_pieces",
+    "search_terms",
     "text_tokens",
     "tokens_of",
     "words_of",

@@ -90,7 +90,7 @@ class OpenCalls:
     def open_function(self, name: str) -> None:
         self._function = name
 
-    def answer(self, call: str) -> None:
+    def resolve_call(self, call: str) -> None:
         if call not in self._ids:
             raise RowRefused("answer_to_nothing", id=quote_value(call))
         del self._ids[call]
@@ -264,7 +264,7 @@ def _check_answer(call_id: object, role: str, calls: OpenCalls) -> None:
         return
     if not isinstance(call_id, str) or not call_id:
         raise RowRefused("answer_without_id")
-    calls.answer(call_id)
+    calls.resolve_call(call_id)
 
 
 def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:

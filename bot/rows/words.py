@@ -22,7 +22,7 @@ def words_of(text: str) -> list[str]:
     return found
 
 
-def telling_pieces(text: str, most: int) -> list[str]:
+def search_terms(text: str, most: int) -> list[str]:
     """The longest words; of a text without spaces its pairs of characters, from all its parts."""
     words = list(dict.fromkeys(words_of(text)))
     longest = sorted(words, key=len, reverse=True)

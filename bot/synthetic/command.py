@@ -72,16 +72,16 @@ async def choose(request: Request, deps: Dependencies) -> Reply:
             ),
             Field("tag", words("synthetic.tag"), required=False),
         ),
-        submit=words("button.show_price"),
+        submit_label=words("button.show_price"),
         note=words("synthetic.rules"),
-        again=f"synthetic.choose:{kind}",
+        reopen_action=f"synthetic.choose:{kind}",
     )
 
 
 @handlers.form("synthetic.choose", Role.TRAINER)
 async def estimate(request: Request, deps: Dependencies) -> Reply:
     """What the model would be asked, and the price; nothing is sent."""
-    access.refuse_closed(request.workspace, request.words)
+    access.refuse_closed_workspace(request.workspace, request.words)
     new = _asked_for(request, deps)
     async with deps.store.reading() as records:
         found = await source_examples(new, request.assistant, records, until=request.now)
@@ -96,7 +96,7 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         price=price_of(asked, prompt, completion, deps.hosts),
     )
     async with deps.store.writing() as records:
-        run = await records.synthetic_runs.add(request.id, new)
+        run = await records.synthetic_runs.add(request.workspace_id, new)
     return _estimate_card(run, found.private, request.words)
 
 
@@ -110,24 +110,26 @@ def _kind(request: Request) -> SyntheticKind:
 def _asked_for(request: Request, deps: Dependencies) -> SyntheticRun:
     """As the options or the form say. Raises NotNow for a host that only recites."""
     assistant, words = request.assistant, request.words
-    host = deps.hosts.paid(HostName(request.text("host") or assistant.chat_host), request.workspace)
-    model = ModelName(request.text("model") or assistant.base)
+    host = deps.hosts.paid(
+        HostName(request.text_option("host") or assistant.chat_host), request.workspace
+    )
+    model = ModelName(request.text_option("model") or assistant.base)
     if host.profile.keeps_words:
         raise NotNow(problem=words("synthetic.recites", host=host.name))
     return SyntheticRun(
         id=0,
-        workspace=request.id,
+        workspace=request.workspace_id,
         assistant=assistant.id,
         place=request.place,
         idempotency_key=request.idempotency_key,
-        asked_by=request.by,
+        asked_by=request.user_id,
         state=EvaluationState.ESTIMATED,
         kind=_kind(request),
         host=host.name,
         model=model,
         wordings=_number(request, "wordings", _WORDINGS, MOST_WORDINGS),
         labels=(),
-        tag=request.text("tag") or "",
+        tag=request.text_option("tag") or "",
         examples=_number(request, "limit", _EXAMPLES, MOST_EXAMPLES),
         tokens=0,
         price=None,
@@ -137,7 +139,7 @@ def _asked_for(request: Request, deps: Dependencies) -> SyntheticRun:
 
 def _number(request: Request, name: str, usual: int, most: int) -> int:
     """Raises BadInput for what is no number from one to the most."""
-    text = request.text(name)
+    text = request.text_option(name)
     if text is None:
         return usual
     return read_whole(name, text, request.words, least=1, most=most)
@@ -193,7 +195,7 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
     return reply
 
 
-async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """How far the run is; at the end how many proposals wait in review."""
     run = await records.synthetic_runs.get(notice.place.workspace, notice.subject or 0)
     why = trouble_in(notice, words)

@@ -15,13 +15,13 @@ from bot.domain import (
     NewExample,
     Row,
     Sampling,
-    Synthetic,
     SyntheticCall,
     SyntheticKind,
+    SyntheticOrigin,
     SyntheticRun,
 )
 from bot.errors import AttuneError
-from bot.paid_run_actions import tell_run
+from bot.paid_run_actions import queue_run_notice
 from bot.paid_runs import PaidRunner
 from bot.ports.metered_calls import Answer
 from bot.ports.paid_runs import PaidRuns
@@ -29,7 +29,7 @@ from bot.ports.store import Records
 from bot.prompts import PromptMessage
 from bot.rows import Method, check_row
 from bot.synthetic import command
-from bot.synthetic.asking import messages_for, rows_of
+from bot.synthetic.prompt import messages_for, rows_of
 from bot.synthetic.sources import source_examples, source_of
 
 _SAMPLING = Sampling(max_tokens=2000)
@@ -67,7 +67,7 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
         source = await source_of(run, call.example, records)
         if source is None:
             return replace(call, state=CallState.FAILED)
-        messages = await records.example_messages.of(run.workspace, source.id)
+        messages = await records.example_messages.messages_of(run.workspace, source.id)
         proposed = 0
         for row in rows_of(run, source.row or {}, answer.text):
             if check_row(row, Method.SUPERVISED) is None:
@@ -79,7 +79,7 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
     async def _tell(
         self, records: Records, run: SyntheticRun, *, at: datetime, trouble: AttuneError | None
     ) -> None:
-        await tell_run(records, run, command.STATUS, at=at, trouble=trouble)
+        await queue_run_notice(records, run, command.STATUS, at=at, trouble=trouble)
 
     async def _report(self, run: SyntheticRun, records: Records) -> Mapping[str, object]:
         calls = await records.synthetic_runs.calls(run.workspace, run.id)
@@ -99,5 +99,5 @@ def _proposal(run: SyntheticRun, source: Example, row: Row) -> NewExample:
         authors=source.authors,
         tags=(*tags, SYNTHETIC),
         exclusions=source.exclusions,
-        synthetic=Synthetic(source.id, run.model, run.kind is SyntheticKind.LABELS),
+        synthetic=SyntheticOrigin(source.id, run.model, run.kind is SyntheticKind.LABELS),
     )

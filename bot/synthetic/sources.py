@@ -16,11 +16,11 @@ from bot.domain import (
     SyntheticKind,
     SyntheticRun,
 )
-from bot.evaluation.questions import exchange
+from bot.evaluation.questions import prompt_and_reference
 from bot.ports.store import Records
 from bot.rows import Method, text_tokens
 from bot.rows.classification import labels_among
-from bot.synthetic.asking import messages_for
+from bot.synthetic.prompt import messages_for
 
 _LABEL_EXTRA = 4
 
@@ -59,7 +59,7 @@ async def source_examples(
     ):
         if example.created_at > until or not is_source(example):
             continue
-        pair = exchange(example.row, "")
+        pair = prompt_and_reference(example.row, "")
         if pair is None:
             continue
         answers[pair[1].strip()] += 1
@@ -106,6 +106,6 @@ def _tokens(run: SyntheticRun, example: Example, assistant: Assistant) -> tuple[
     asked = sum(text_tokens(one["content"]) for one in messages)
     if run.kind is SyntheticKind.LABELS:
         return asked, _LABEL_EXTRA
-    pair = exchange(example.row, "")
+    pair = prompt_and_reference(example.row, "")
     question = text_tokens(pair[0][-1]["content"]) if pair else 0
     return asked, run.wordings * (question + _LABEL_EXTRA)

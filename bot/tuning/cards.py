@@ -65,7 +65,7 @@ _TONES = {
 }
 
 
-async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """The one live message of a job, as it stands now."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     assistant = await records.assistants.get(job.workspace, job.assistant)
@@ -74,13 +74,13 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
         title=words("job.title", id=job.id, name=assistant.name),
         lines=_status_lines(job, words, in_full=notices.may_quote(notice)),
         progress=_progress(job),
-        trend=None if job.phase.is_over else losses(measures, words),
+        trend=None if job.phase.is_over else loss_chart(measures, words),
         buttons=_controls(job, words),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
 
 
-async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_ended_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """The last word on a job: what came out, or why nothing did."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     ended = await _ended(notice, job, records, words)
@@ -92,8 +92,8 @@ async def toggle_ping(request: Request, deps: Dependencies) -> Reply:
     """Whoever presses it is called by name when the training has ended; a second time, not."""
     async with deps.store.writing() as records:
         job = await notices.named_job(request, records)
-        is_on = request.by not in await records.jobs.pings(request.id, job.id)
-        await records.jobs.set_ping(request.id, job.id, request.by, on=is_on)
+        is_on = request.user_id not in await records.jobs.pings(request.workspace_id, job.id)
+        await records.jobs.set_ping(request.workspace_id, job.id, request.user_id, on=is_on)
     return Text(request.words("job.ping_on" if is_on else "job.ping_off", id=job.id), private=True)
 
 
@@ -126,7 +126,7 @@ async def _ended(notice: Notice, job: Job, records: Records, words: Words) -> Ca
     return Card(
         title=words("ended.succeeded", id=job.id),
         lines=tuple(lines),
-        chart=losses(measures, words),
+        chart=loss_chart(measures, words),
         buttons=(next_step, *_more(job, measures, words)),
         tone=Tone.GOOD,
     )
@@ -149,16 +149,18 @@ async def _bad_end(job: Job, records: Records, words: Words, *, in_full: bool) -
     return Card(title, lines=tuple(lines), buttons=tuple(buttons), tone=tone)
 
 
-async def word_refused(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_action_refused_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
     """A requested action that the host refused, or that came too late."""
     action, error = notice.details["wish"], deserialize(notice.details)
     if error is None:
         return Text(words("job.refused.late", id=notice.subject))
-    why = words.error(error) if notices.may_quote(notice) else words.plain(error)
+    why = words.error(error) if notices.may_quote(notice) else words.error_without_host_words(error)
     return Text(words(f"job.refused.{action}", id=notice.subject, why=why))
 
 
-async def word_late(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_late_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Said once, so that nobody has to wonder whether it still works."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     if job.phase.is_over:
@@ -181,13 +183,13 @@ async def status(request: Request, deps: Dependencies) -> Reply:
         if job is None:
             # Before the first job: how the dataset stands.
             everything = ExampleFilter(assistant=request.assistant.id)
-            count = await records.examples.count(request.id, everything)
+            count = await records.examples.count(request.workspace_id, everything)
             line = request.words("status.examples", count=count)
             return Card(request.words("status.no_job"), lines=(line,))
-        events = await records.jobs.events(request.id, job.id, last=_EVENTS_READ)
-        measures = await records.jobs.measures(request.id, job.id)
-        checkpoints = await records.jobs.checkpoints(request.id, job.id)
-        assistant = await records.assistants.get(request.id, job.assistant)
+        events = await records.jobs.events(request.workspace_id, job.id, last=_EVENTS_READ)
+        measures = await records.jobs.measures(request.workspace_id, job.id)
+        checkpoints = await records.jobs.checkpoints(request.workspace_id, job.id)
+        assistant = await records.assistants.get(request.workspace_id, job.assistant)
     words, models = request.words, [one.model for one in checkpoints]
     in_full = request.may_quote_host
     messages = [one.message for one in events if one.message and (in_full or one.level == "info")]
@@ -200,7 +202,7 @@ async def status(request: Request, deps: Dependencies) -> Reply:
         ),
         facts=tuple(notices.fact(*fact, words) for fact in _facts(job, words, models)),
         progress=_progress(job),
-        chart=losses(measures, words),
+        chart=loss_chart(measures, words),
         buttons=(
             *_controls(job, words),
             *_quoting(job, words, in_full),
@@ -211,7 +213,7 @@ async def status(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("job.quote", Role.CURATOR)
-async def quote(request: Request, deps: Dependencies) -> Reply:
+async def show_host_error(request: Request, deps: Dependencies) -> Reply:
     """What a host said about a job that went wrong, in its own words."""
     words = request.words
     async with deps.store.reading() as records:
@@ -228,8 +230,10 @@ async def jobs(request: Request, deps: Dependencies) -> Reply:
     """All jobs, failed ones too, with why."""
     before = notices.job_id(request.argument) if request.argument else None
     async with deps.store.reading() as records:
-        page = await records.jobs.page(request.id, before=before, limit=11)
-        made = [await records.models.find(request.id, one.model) for one in page if one.model]
+        page = await records.jobs.page(request.workspace_id, before=before, limit=11)
+        made = [
+            await records.models.find(request.workspace_id, one.model) for one in page if one.model
+        ]
     names = {model.name: model.display_name for model in made if model}
     shown, words = page[:10], request.words
     more = None
@@ -374,10 +378,10 @@ def _job_line(
 
 async def _shown_job(request: Request, records: Records) -> Job | None:
     """The job that is named; else the one that runs; else the newest."""
-    if request.text("job") or request.argument:
+    if request.text_option("job") or request.argument:
         return await notices.named_job(request, records)
-    running = await records.jobs.open_in(request.id)
-    newest = running or await records.jobs.page(request.id, limit=1)
+    running = await records.jobs.open_in(request.workspace_id)
+    newest = running or await records.jobs.page(request.workspace_id, limit=1)
     return newest[-1] if newest else None
 
 
@@ -397,7 +401,7 @@ async def accuracy(request: Request, deps: Dependencies) -> Reply:
     """How many tokens it guessed right, on rows it learned and on rows held back."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
-        measures = await records.jobs.measures(request.id, job.id)
+        measures = await records.jobs.measures(request.workspace_id, job.id)
     drawn = accuracies(measures, request.words)
     if drawn is None:
         raise NotNow(problem=request.words("job.no_numbers", id=job.id))
@@ -406,7 +410,7 @@ async def accuracy(request: Request, deps: Dependencies) -> Reply:
     return Card(request.words("accuracy.title", id=job.id), lines=lines, chart=drawn)
 
 
-def losses(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
+def loss_chart(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
     """Training and validation loss over steps."""
     return _chart(measures, "train_loss", HELD_LOSS, ".2f", words, "chart.title", "chart.summary")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.commands import JOB, Handlers, Option, OptionKind
-from bot.datasets import ends
+from bot.datasets import last_question_and_answer
 from bot.domain import ExampleId, Job, Role
 from bot.errors import NotFound, NotNow
 from bot.examples.states import is_hidden
@@ -47,10 +47,10 @@ class Changes:
     JOB,
     Option("since", OptionKind.JOB),
 )
-async def data(request: Request, deps: Dependencies) -> Reply:
+async def show_data_changes(request: Request, deps: Dependencies) -> Reply:
     """From the last training until now; from `job` until now; or from `since` to `job`."""
     async with deps.store.reading() as records:
-        named, since = request.text("job"), request.text("since")
+        named, since = request.text_option("job"), request.text_option("since")
         newer = await _job(request, named, records) if named and since else None
         older = await _job(request, since or named, records)
         return await _listing(request, older, newer, records)
@@ -61,7 +61,9 @@ async def since_training(request: Request, deps: Dependencies) -> Reply:
     """What this training learned from beside the one before it."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
-        before = await records.jobs.page(request.id, assistant=job.assistant, before=job.id)
+        before = await records.jobs.page(
+            request.workspace_id, assistant=job.assistant, before=job.id
+        )
         earlier = next((one for one in before if one.method is job.method), None)
         if earlier is None:
             raise NotNow(problem=request.words("data.first", id=job.id))
@@ -70,21 +72,21 @@ async def since_training(request: Request, deps: Dependencies) -> Reply:
 
 async def _job(request: Request, said: str | None, records: Records) -> Job:
     if said is not None:
-        return await records.jobs.get(request.id, notices.job_id(said))
-    page = await records.jobs.page(request.id, assistant=request.assistant.id, limit=1)
+        return await records.jobs.get(request.workspace_id, notices.job_id(said))
+    page = await records.jobs.page(request.workspace_id, assistant=request.assistant.id, limit=1)
     if not page:
         raise NotNow(problem=request.words("data.no_training"))
     return page[0]
 
 
 async def _listing(request: Request, older: Job, newer: Job | None, records: Records) -> Listing:
-    before = await records.snapshots.revisions(request.id, older.snapshot)
+    before = await records.snapshots.revisions(request.workspace_id, older.snapshot)
     if newer is None:
         after = await records.examples.trainable_revisions(
-            request.id, older.assistant, older.method
+            request.workspace_id, older.assistant, older.method
         )
     else:
-        after = await records.snapshots.revisions(request.id, newer.snapshot)
+        after = await records.snapshots.revisions(request.workspace_id, newer.snapshot)
     found, words = Changes.between(before, after), request.words
     kinds = {"added": found.added, "removed": found.removed, "changed": found.changed}
     numbers = [(kind, number) for kind, them in kinds.items() for number in them][:_SHOWN]
@@ -108,12 +110,14 @@ async def _line(request: Request, kind: str, number: ExampleId, records: Records
     words = request.words
     text = words("row.erased")
     try:
-        example = await records.examples.get(request.id, number)
+        example = await records.examples.get(request.workspace_id, number)
     except NotFound:
         example = None
     if example is not None and example.row is not None:
         if is_hidden(request, example):
             text = words("data.elsewhere")
         else:
-            text = " → ".join(one_line(one, _LONGEST) for one in ends(example.row))
+            text = " → ".join(
+                one_line(one, _LONGEST) for one in last_question_and_answer(example.row)
+            )
     return ListingRow(str(number), text, words(f"data.{kind}"), tone=_TONES[kind])

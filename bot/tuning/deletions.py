@@ -41,7 +41,7 @@ from bot.replies import Drawn, Text
 from bot.tuning import serving
 from bot.tuning.notices import may_quote
 from bot.tuning.retries import LONGEST_WAIT
-from bot.tuning.states import JobRecord
+from bot.tuning.states import JobWriter
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ _CLEANUP_DOUBLINGS = 10
 _DELETION_WAIT, _DELETION_DOUBLINGS = timedelta(minutes=1), 6
 
 
-async def delete_due(host: HostName | None, record: JobRecord, hosts: Hosts) -> datetime | None:
+async def delete_due(host: HostName | None, record: JobWriter, hosts: Hosts) -> datetime | None:
     """Delete what is due at one host, None for hosts that are configured no more.
 
     Returns when the next deletion that a person asked for is due.
@@ -86,18 +86,18 @@ def _keeps_words(host: HostName | None, hosts: Hosts) -> TypeGuard[HostName]:
     return host is not None and hosts.get(host).profile.keeps_words
 
 
-def is_at(name: HostName, host: HostName | None, hosts: Hosts) -> bool:
+def matches_host(name: HostName, host: HostName | None, hosts: Hosts) -> bool:
     """Whether `name` is `host`; where that is None, whether it is configured no more."""
     return name == host if host is not None else name not in hosts.names()
 
 
-async def _forget_files(host: HostName | None, record: JobRecord, hosts: Hosts) -> None:
+async def _forget_files(host: HostName | None, record: JobWriter, hosts: Hosts) -> None:
     """A team's words do not stay at a host that is not to learn from them any more."""
     async with record.store.reading() as records:
         jobs = await records.jobs.list_expiring()
     now = record.clock.now()
     for job in jobs:
-        if not is_at(job.host, host, hosts) or (
+        if not matches_host(job.host, host, hosts) or (
             job.next_poll_at is not None and job.next_poll_at > now
         ):
             continue
@@ -108,7 +108,7 @@ async def _forget_files(host: HostName | None, record: JobRecord, hosts: Hosts) 
             await record.postpone(job, seconds=LONGEST_WAIT)
 
 
-async def _forget_files_of(job: Job, record: JobRecord, host: Host) -> None:
+async def _forget_files_of(job: Job, record: JobWriter, host: Host) -> None:
     known = {file for file in (job.training_file, job.validation_file) if file}
     if job.attempted_at is not None:
         if record.may_lag(job, host):
@@ -123,7 +123,7 @@ async def _forget_files_of(job: Job, record: JobRecord, host: Host) -> None:
 
 
 async def _files_of_start(start: str, host: Host) -> set[str]:
-    return {file.id async for file in host.files() if file.is_of(start)}
+    return {file.id async for file in host.files() if file.was_uploaded_for(start)}
 
 
 async def _delete_files(files: Collection[str], host: Host) -> None:
@@ -137,7 +137,7 @@ async def _delete_model(model: ModelName, host: Host) -> None:
         await host.delete_model(model)
 
 
-async def _delete_tainted(name: HostName | None, record: JobRecord, hosts: Hosts) -> None:
+async def _delete_tainted(name: HostName | None, record: JobWriter, hosts: Hosts) -> None:
     """A model that holds rows word for word goes once one of them was erased."""
     if not _keeps_words(name, hosts):
         return
@@ -155,12 +155,12 @@ async def _delete_tainted(name: HostName | None, record: JobRecord, hosts: Hosts
             await records.audit.add(model.workspace, None, "model.deleted", at=at, model=model.name)
 
 
-async def _clean_up(host: HostName | None, record: JobRecord, hosts: Hosts) -> None:
+async def _clean_up(host: HostName | None, record: JobWriter, hosts: Hosts) -> None:
     """Leftovers that cannot be removed now are tried again, ever more seldom, for good."""
     async with record.store.reading() as records:
         due = await records.remote_cleanups.due(now=record.clock.now())
     for one in due:
-        if not is_at(one.host, host, hosts):
+        if not matches_host(one.host, host, hosts):
             continue
         is_gone = await _is_removed(one, hosts)
         async with record.store.writing() as records:
@@ -210,7 +210,7 @@ async def _cancel(job: str, host: Host) -> None:
         return
 
 
-async def _delete_for_good(one: Undoable, record: JobRecord, hosts: Hosts) -> None:
+async def _delete_for_good(one: Undoable, record: JobWriter, hosts: Hosts) -> None:
     try:
         if one.host is not None:
             await _delete_at_host(one, hosts.get(one.host), record)
@@ -227,7 +227,7 @@ async def _delete_for_good(one: Undoable, record: JobRecord, hosts: Hosts) -> No
         await records.undoables.drop(one.id)
 
 
-async def _delete_at_host(one: Undoable, host: Host, record: JobRecord) -> None:
+async def _delete_at_host(one: Undoable, host: Host, record: JobWriter) -> None:
     if one.kind == "model":
         await _delete_with_checkpoints(one, host, record)
         return
@@ -244,7 +244,7 @@ async def _delete_at_host(one: Undoable, host: Host, record: JobRecord) -> None:
         await records.jobs.change(one.workspace, job.id, when=None, **left)
 
 
-async def _delete_with_checkpoints(one: Undoable, host: Host, record: JobRecord) -> None:
+async def _delete_with_checkpoints(one: Undoable, host: Host, record: JobWriter) -> None:
     name = ModelName(str(one.details["model"]))
     async with record.store.reading() as records:
         model = await records.models.find(one.workspace, name)
@@ -263,7 +263,7 @@ async def _delete_with_checkpoints(one: Undoable, host: Host, record: JobRecord)
                 await records.models.delete(one.workspace, each.name)
 
 
-async def _give_up(one: Undoable, error: HostError, record: JobRecord) -> None:
+async def _give_up(one: Undoable, error: HostError, record: JobWriter) -> None:
     """It stays at its host, so it is listed again, and whoever deleted it hears why."""
     details, thread = one.details, one.details.get("thread")
     channel = ChannelId(str(details["channel"]))
@@ -279,10 +279,12 @@ async def _give_up(one: Undoable, error: HostError, record: JobRecord) -> None:
         await records.undoables.drop(one.id)
 
 
-async def word_kept(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_deletion_refused_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
     """The notice that a host refused a deletion, with its reason."""
     kept = notice.details.get("why")
     why = deserialize(kept) if isinstance(kept, dict) else None
     name, error = notice.details.get("name"), why or AttuneError()
-    text = words.error(error) if may_quote(notice) else words.plain(error)
+    text = words.error(error) if may_quote(notice) else words.error_without_host_words(error)
     return Text(words(KEPT, name=name, why=text))

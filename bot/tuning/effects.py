@@ -41,11 +41,11 @@ from bot.errors import (
 )
 from bot.evaluation import notices as evaluation_notices
 from bot.evaluation import questions
-from bot.paid_run_actions import tell_run
+from bot.paid_run_actions import queue_run_notice
 from bot.ports.provider import Host, Hosts, JobRequest, PaidHost, RemoteFile, RemoteJob, Serving
 from bot.ports.store import Records
 from bot.tuning import holding_out, retries, serving, snapshot
-from bot.tuning.states import ACTIONS, BY_HAND, NOT_YET_RUNNING, JobRecord
+from bot.tuning.states import ACTIONS, BY_HAND, NOT_YET_RUNNING, JobWriter
 
 T = TypeVar("T")
 
@@ -64,7 +64,7 @@ _UNITS = ((120, 10), (1800, 60), (float("inf"), 300))
 
 
 @dataclass(frozen=True, slots=True)
-class JobSnapshot:
+class PolledJob:
     """A job as its host's list has it; `remote` None: it must be asked for by its id.
 
     Without `wants_events` its events wait for another round.
@@ -74,7 +74,7 @@ class JobSnapshot:
     wants_events: bool = True
 
 
-async def advance(record: JobRecord, job: Job, hosts: Hosts, seen: JobSnapshot | None) -> None:
+async def advance_job(record: JobWriter, job: Job, hosts: Hosts, seen: PolledJob | None) -> None:
     """One step of a job, by its phase.
 
     Raises HostError, JobChangedError, and NotFound where the host or workspace is gone.
@@ -88,14 +88,14 @@ async def advance(record: JobRecord, job: Job, hosts: Hosts, seen: JobSnapshot |
         case Phase.CREATING:
             await _create(record, job, await _paid(record, job, hosts))
         case Phase.WATCHING:
-            await _follow(record, job, host, seen or JobSnapshot())
+            await _follow(record, job, host, seen or PolledJob())
         case Phase.WARMING:
             await _warm_up(record, job, await _paid(record, job, hosts))
         case _:
             return
 
 
-async def _paid(record: JobRecord, job: Job, hosts: Hosts) -> PaidHost:
+async def _paid(record: JobWriter, job: Job, hosts: Hosts) -> PaidHost:
     """Raises HostNotAllowed where the operator has taken the permission back meanwhile."""
     async with record.store.reading() as records:
         workspace = await records.workspaces.find(job.workspace)
@@ -104,14 +104,14 @@ async def _paid(record: JobRecord, job: Job, hosts: Hosts) -> PaidHost:
     return hosts.paid(job.host, workspace)
 
 
-async def _begin(record: JobRecord, job: Job) -> None:
+async def _begin(record: JobWriter, job: Job) -> None:
     """Examples are marked as held out only now: an estimate that is declined marks nothing."""
     if not await _is_stopped(record, job):
         await holding_out.hold_out(job, store=record.store, at=record.clock.now())
         await record.update(job, {"phase": Phase.UPLOADING})
 
 
-async def _is_stopped(record: JobRecord, job: Job) -> bool:
+async def _is_stopped(record: JobWriter, job: Job) -> bool:
     """Until the job is created it may be cancelled, and permission be taken back: it ends."""
     if job.requested_action is RequestedAction.CANCEL:
         await record.end(job, Phase.CANCELLED)
@@ -123,7 +123,7 @@ async def _is_stopped(record: JobRecord, job: Job) -> bool:
     return bool(forbidden)
 
 
-async def _upload_next(record: JobRecord, job: Job, host: PaidHost) -> None:
+async def _upload_next(record: JobWriter, job: Job, host: PaidHost) -> None:
     for split, field in _FILES:
         has_rows = split is Split.TRAIN or job.estimate.validation_rows > 0
         if has_rows and getattr(job, field) is None:
@@ -131,7 +131,7 @@ async def _upload_next(record: JobRecord, job: Job, host: PaidHost) -> None:
     return await record.update(job, {"phase": Phase.CREATING, "attempted_at": None})
 
 
-async def _upload(record: JobRecord, job: Job, host: PaidHost, split: Split, field: str) -> None:
+async def _upload(record: JobWriter, job: Job, host: PaidHost, split: Split, field: str) -> None:
     if await _is_stopped(record, job):
         return None
     part = "training" if split is Split.TRAIN else "validation"
@@ -151,7 +151,7 @@ async def _upload(record: JobRecord, job: Job, host: PaidHost, split: Split, fie
 
 async def _find_file(host: Host, start: str, part: str) -> RemoteFile | None:
     """The file of that start; of several, and of those that broke off, one that is whole stays."""
-    found = [file async for file in host.files() if file.is_of(start, part)]
+    found = [file async for file in host.files() if file.was_uploaded_for(start, part)]
     kept = next((file for file in found if file.is_whole), None)
     for stray in found:
         if stray is not kept:
@@ -160,7 +160,7 @@ async def _find_file(host: Host, start: str, part: str) -> RemoteFile | None:
     return kept
 
 
-async def _create(record: JobRecord, job: Job, host: PaidHost) -> None:
+async def _create(record: JobWriter, job: Job, host: PaidHost) -> None:
     remote = None
     if job.attempted_at is not None:
         remote = await find_job(host, job.training_file or "")
@@ -188,7 +188,7 @@ async def find_job(host: Host, training_file: str) -> RemoteJob | None:
 
 def _job_request(job: Job) -> JobRequest:
     return JobRequest(
-        start=job.idempotency_key,
+        idempotency_key=job.idempotency_key,
         base=job.base,
         training_file=job.training_file or "",
         validation_file=job.validation_file,
@@ -200,7 +200,7 @@ def _job_request(job: Job) -> JobRequest:
     )
 
 
-async def _follow(record: JobRecord, job: Job, host: Host, seen: JobSnapshot) -> None:
+async def _follow(record: JobWriter, job: Job, host: Host, seen: PolledJob) -> None:
     """The job's status, events and requested action, until the host reports an end."""
     remote = seen.remote or await host.job(job.host_job or "")
     is_over = remote.status == "succeeded" or remote.status in _BAD_ENDS
@@ -227,7 +227,7 @@ async def _follow(record: JobRecord, job: Job, host: Host, seen: JobSnapshot) ->
 
 
 async def _request_of_host(
-    record: JobRecord, job: Job, action: RequestedAction, host: Host, remote: RemoteJob
+    record: JobWriter, job: Job, action: RequestedAction, host: Host, remote: RemoteJob
 ) -> RemoteJob:
     """The job as the host has it after the action, where it can be asked for by now."""
     if remote.status in (*ACTIONS[action].waits_at, "cancelling"):
@@ -258,7 +258,7 @@ async def _deployable(host: Host, remote: RemoteJob) -> ModelName | None:
 
 
 async def _news(
-    record: JobRecord, job: Job, host: Host, remote: RemoteJob, *, wants_events: bool
+    record: JobWriter, job: Job, host: Host, remote: RemoteJob, *, wants_events: bool
 ) -> dict[str, object]:
     """Fields of the job as the host reports them now; its new events are kept."""
     async with record.store.reading() as records:
@@ -322,7 +322,7 @@ async def _extras(job: Job, answer: Awaitable[Sequence[T]]) -> Sequence[T]:
 
 
 async def _goes_on(
-    record: JobRecord, job: Job, remote: RemoteJob, host: Host, news: Mapping[str, object]
+    record: JobWriter, job: Job, remote: RemoteJob, host: Host, news: Mapping[str, object]
 ) -> None:
     """Any status that is not an end: `paused` too, and those that are not of the protocol."""
     now, action = record.clock.now(), job.requested_action
@@ -334,13 +334,13 @@ async def _goes_on(
     if is_unusually_long(job, remote.status, now):
         changes["is_late"] = True
     if remote.status in NOT_YET_RUNNING and _waited(job, now) > record.limits.job:
-        why = retries.trouble(NotBegun(host=host.name))
+        why = retries.failure_fields(NotBegun(host=host.name))
         return await record.give_up(job, error_code=None, **why)
     if remote.status not in _GOING_ON:
         is_new = job.status != remote.status or news.get("step", job.step) != job.step
         known = replace(job, error_details={}) if is_new else job
         if now - retries.unknown_since(known, now=now) > record.limits.job:
-            why = retries.trouble(StateUnknown(host=host.name, message=remote.status))
+            why = retries.failure_fields(StateUnknown(host=host.name, message=remote.status))
             return await record.give_up(job, error_code=None, **why)
         changes["error_details"] = retries.unknown_status(known, now=now)
     poll = host.profile.poll_seconds
@@ -372,7 +372,7 @@ def is_unusually_long(job: Job, status: str, now: datetime) -> bool:
 
 
 async def _trained(
-    record: JobRecord, job: Job, remote: RemoteJob, host: Host, news: Mapping[str, object]
+    record: JobWriter, job: Job, remote: RemoteJob, host: Host, news: Mapping[str, object]
 ) -> None:
     checkpoints = await _extras(job, host.checkpoints(remote.id))
     measures = await _extras(job, _result_measures(host, remote))
@@ -396,7 +396,7 @@ async def _result_measures(host: Host, remote: RemoteJob) -> Sequence[StepMetric
     return [one for file in files for one in file.measures]
 
 
-async def _warm_up(record: JobRecord, job: Job, host: PaidHost) -> None:
+async def _warm_up(record: JobWriter, job: Job, host: PaidHost) -> None:
     """Deploy the model where the host needs that, and announce it once it has answered.
 
     Raises HostTimeout where the deployment should long have been ready.
@@ -419,10 +419,10 @@ async def _warm_up(record: JobRecord, job: Job, host: PaidHost) -> None:
     except HostError as error:
         if not is_given_up:
             raise
-        return await _succeed(record, job, served_name=None, **retries.trouble(error))
+        return await _succeed(record, job, served_name=None, **retries.failure_fields(error))
     if profile.serving is Serving.BY_CALL:
         async with record.store.writing() as records:
-            await serving.tell_serving(records, job, host, at=now)
+            await serving.queue_hourly_cost_notice(records, job, host, at=now)
     return await _succeed(record, job, served_name=None if served_name == model else served_name)
 
 
@@ -437,7 +437,7 @@ async def _await_first_word(host: PaidHost, model: ModelName) -> None:
 
 
 async def _succeed(
-    record: JobRecord, job: Job, *, served_name: ModelName | None, **changes: object
+    record: JobWriter, job: Job, *, served_name: ModelName | None, **changes: object
 ) -> None:
     """Keep the models and deploy the new one, in the transaction that ends the job."""
     changes = {"error_message": None, "error_details": {}, **changes}
@@ -489,9 +489,9 @@ async def _evaluate_or_deploy(
 ) -> None:
     """The evaluation is compared with what is in use before; as a gate it decides what is after."""
     is_gate = job.use_when_done and job.use_if_better
-    evaluation = await questions.begin_after(records, job, is_gate=is_gate, at=at)
+    evaluation = await questions.start_evaluation_for_job(records, job, is_gate=is_gate, at=at)
     if evaluation is not None:
-        await tell_run(records, evaluation, evaluation_notices.STATUS, at=at)
+        await queue_run_notice(records, evaluation, evaluation_notices.STATUS, at=at)
     if job.use_when_done and (evaluation is None or not is_gate):
         await _deploy(records, job, served_name=served_name, at=at)
 

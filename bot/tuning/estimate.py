@@ -42,7 +42,7 @@ class TrainingPlan:
     """Examples that are approved, but not permitted."""
     private: int = 0
     """Examples that are approved, but hold private text that nobody has decided upon."""
-    apart: int = 0
+    synthetic_left_out: int = 0
     """Examples that a model wrote from one that is held out or must be answered."""
     is_gate: bool = False
     """Whether an evaluation decides if the model is taken into use."""
@@ -59,8 +59,8 @@ def estimate_card(request: Request, job: Job, plan: TrainingPlan, *more: str) ->
     written = sum(row.is_synthetic for row in plan.training)
     if written:
         lines.append(words("start.synthetic", count=written))
-    if plan.apart > 0:
-        lines.append(words("start.apart", count=plan.apart))
+    if plan.synthetic_left_out > 0:
+        lines.append(words("start.apart", count=plan.synthetic_left_out))
     key = "start.will_use" if job.use_when_done else "start.will_not_use"
     key = "start.will_use_if_better" if job.use_if_better else key
     lines += [words(key, assistant=request.assistant.name), *(one for one in more if one)]
@@ -101,7 +101,7 @@ def _warnings(request: Request, host: Host, base: ModelName) -> Iterator[str]:
     words, profile = request.words, host.profile
     if profile.label:
         yield profile.label
-    if not profile.is_tried:
+    if not profile.was_tested_live:
         yield words("start.untried", profile=profile.name)
     if profile.closes_on and (profile.closes_on - request.now.date()).days < _CLOSING_DAYS:
         yield words("start.closes", host=host.name, date=profile.closes_on.isoformat())
@@ -135,7 +135,7 @@ async def evaluation_line(
         return ""
     rows, held = len(plan.validation), sum(row.tokens for row in plan.validation)
     async with deps.store.reading() as records:
-        own = request.id, job.assistant, ModelName("")
+        own = request.workspace_id, job.assistant, ModelName("")
         asked = await gaps.questions_for(records, *own, now=request.now)
     tokens, price = questions.cost_after(job, rows, held, deps.hosts, in_use, asked)
     count, words = min(rows, questions.MOST_QUESTIONS), request.words
@@ -156,7 +156,7 @@ async def memory_line(request: Request, plan: TrainingPlan, engine: LanguageEngi
     )
     if not found:
         return ""
-    needed, free = numerals.size(found.needed), numerals.size(found.free or 0)
+    needed, free = numerals.format_bytes(found.needed), numerals.format_bytes(found.free or 0)
     if found.free is None:
         return request.words("start.memory", needed=needed)
     key = "start.memory_fits" if found.needed <= found.free else "start.memory_short"

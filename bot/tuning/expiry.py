@@ -102,7 +102,7 @@ class ExpiryCalendar:
             jobs = await records.jobs.many(sorted({one.job for one in idle if one.job}))
             now = self._clock.now()
             known = {job.id: job for job in jobs}
-            facts = serving.idle_facts(idle, known, standing, host, at=now)
+            facts = serving.idle_deployment_notices(idle, known, standing, host, at=now)
             await records.outbox.announce(facts, at=now)
 
     async def _everywhere(self) -> AsyncIterator[tuple[Sequence[DeployedModel], Sequence[Model]]]:
@@ -168,7 +168,9 @@ class ExpiryCalendar:
             )
 
 
-async def word_ending(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_model_expiry_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
     """When, what happens then, and the way out."""
     known, job = notice.details, notice.subject
     again = f"job.again:{job}" if job is not None else "job.start"

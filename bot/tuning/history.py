@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from bot import deployments
 from bot.batches import every_job
 from bot.commands import Handlers, Option, OptionKind
-from bot.datasets import ends
+from bot.datasets import last_question_and_answer
 from bot.domain import (
     ExampleId,
     Job,
@@ -25,7 +25,7 @@ from bot.domain import (
 from bot.errors import NotFound, NotNow
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.references import moment
+from bot.references import time_reference
 from bot.replies import Button, Document, Listing, ListingRow, Reply, Tone
 from bot.request import Request
 from bot.tuning import notices
@@ -41,11 +41,11 @@ _DIGITS = 9
 
 
 @handlers.button("job.events", Role.CURATOR, is_for_pages=True)
-async def events(request: Request, deps: Dependencies) -> Reply:
+async def list_events(request: Request, deps: Dependencies) -> Reply:
     """The events that the host reported, the newest first."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
-        reported = await records.jobs.events(request.id, job.id, last=_SHOWN)
+        reported = await records.jobs.events(request.workspace_id, job.id, last=_SHOWN)
     lines = tuple(
         ListingRow(
             f"{one.at:%H:%M:%S}",
@@ -60,15 +60,15 @@ async def events(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("job.rows", Role.CURATOR, is_for_pages=True)
-async def rows(request: Request, deps: Dependencies) -> Reply:
+async def list_snapshot_rows(request: Request, deps: Dependencies) -> Reply:
     """The frozen rows that a job learns from, a page at a time."""
     job, _, passed = request.argument.partition(".")
     skipped = int(passed) if passed.isdecimal() and len(passed) < _DIGITS else 0
     async with deps.store.reading() as records:
-        found = await records.jobs.get(request.id, notices.job_id(job))
+        found = await records.jobs.get(request.workspace_id, notices.job_id(job))
         page: list[SnapshotRow] = []
         before = skipped
-        async for row in records.snapshots.rows(request.id, found.snapshot):
+        async for row in records.snapshots.rows(request.workspace_id, found.snapshot):
             if before > 0:
                 before -= 1
             elif len(page) <= _ROWS:
@@ -81,17 +81,17 @@ async def rows(request: Request, deps: Dependencies) -> Reply:
 
 def _row_line(row: SnapshotRow, words: Words) -> ListingRow:
     """An erased row keeps its place, without its text."""
-    question, answer = ends(row.row) if row.row else (words("row.erased"), "")
+    question, answer = last_question_and_answer(row.row) if row.row else (words("row.erased"), "")
     split = words(f"split.{row.split}")
     return ListingRow(str(row.example), question, " · ".join(one for one in (split, answer) if one))
 
 
 @handlers.button("job.numbers", Role.MEMBER, is_for_pages=True)
-async def numbers(request: Request, deps: Dependencies) -> Reply:
+async def download_metrics(request: Request, deps: Dependencies) -> Reply:
     """Every step's measures as CSV, in the columns that hosts use for result files."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
-        measured = await records.jobs.measures(request.id, job.id)
+        measured = await records.jobs.measures(request.workspace_id, job.id)
     if not measured:
         raise NotNow(problem=request.words("job.no_numbers", id=job.id))
     return Document(f"job-{job.id}-metrics.csv", _csv(measured), request.words("job.numbers"))
@@ -133,15 +133,15 @@ async def _csv(measured: Sequence[StepMetrics]) -> AsyncIterator[bytes]:
 )
 async def models(request: Request, deps: Dependencies) -> Reply:
     """All models, or where one of them comes from."""
-    if request.text("lineage"):
-        return await of_model(request, deps)
+    if request.text_option("lineage"):
+        return await show_model_lineage(request, deps)
     return await deployments.list_models(request, deps)
 
 
 @handlers.button("model.lineage", Role.CURATOR)
-async def of_model(request: Request, deps: Dependencies) -> Reply:
+async def show_model_lineage(request: Request, deps: Dependencies) -> Reply:
     """From the model down to the base: model, training, snapshot, examples; parent after parent."""
-    name = request.argument or request.text("lineage") or ""
+    name = request.argument or request.text_option("lineage") or ""
     async with deps.store.reading() as records:
         model = await _model(request, name, records)
         lines: list[ListingRow] = []
@@ -152,20 +152,22 @@ async def of_model(request: Request, deps: Dependencies) -> Reply:
             seen.add(at.name)
             lines += await _lineage_of(at, records, request.words)
             parent = at.parent
-            at = await records.models.find(request.id, parent) if parent else None
+            at = await records.models.find(request.workspace_id, parent) if parent else None
     if parent is not None and parent not in seen:
         lines.append(ListingRow(parent, parent, request.words("model.base")))
     return Listing(request.words("lineage.title", model=model.name), tuple(lines), private=True)
 
 
 @handlers.button("example.lineage", Role.CURATOR)
-async def of_example(request: Request, deps: Dependencies) -> Reply:
+async def show_example_lineage(request: Request, deps: Dependencies) -> Reply:
     """Which trainings learned from an example, and what models came of them."""
     example = ExampleId(notices.number(request.argument, "example"))
     async with deps.store.reading() as records:
-        await records.examples.get(request.id, example)
-        holding = set(await records.snapshots.list_holding(request.id, [example]))
-        jobs = [job async for job in every_job(request.id, records) if job.snapshot in holding]
+        await records.examples.get(request.workspace_id, example)
+        holding = set(await records.snapshots.list_holding(request.workspace_id, [example]))
+        jobs = [
+            job async for job in every_job(request.workspace_id, records) if job.snapshot in holding
+        ]
     words = request.words
     lines = tuple(_job_line(job, words) for job in jobs)
     title = words("lineage.example", id=example)
@@ -173,7 +175,7 @@ async def of_example(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _model(request: Request, name: str, records: Records) -> Model:
-    for model in await records.models.all(request.id, request.assistant.id):
+    for model in await records.models.all(request.workspace_id, request.assistant.id):
         if name in (model.name, str(model.job), "latest") or model.name.endswith(name):
             return model
     raise NotFound(noun="model", name=name)
@@ -197,7 +199,7 @@ def _job_line(job: Job, words: Words) -> ListingRow:
     began = job.confirmed_at or job.created_at
     notes = [words(f"method.{job.method}"), words(f"phase.{job.phase}")]
     if began:
-        notes.append(moment(began))
+        notes.append(time_reference(began))
     if job.phase is Phase.SUCCEEDED and job.model:
         notes.append(job.model)
     show = Button(words("button.show"), f"job.show:{job.id}")

@@ -116,14 +116,14 @@ async def _held_out(job: Job, store: Store, at: datetime) -> set[ExampleId]:
 
 def held_out_share(request: Request, rows: int, host: Host) -> float:
     """The part to hold out: under fifty rows nothing unless asked, above a fifth."""
-    asked = request.number("validation", may_be_percent=True)
+    asked = request.number_option("validation", may_be_percent=True)
     if not host.profile.takes_validation:
         if asked:
             raise BadInput(problem=request.words("start.no_validation", host=host.name))
         return 0.0
     if asked is None:
         return _AUTO_SHARE if rows >= _HOLD_OUT_FROM else 0.0
-    is_percent = (request.text("validation") or "").endswith(("%", "％"))
+    is_percent = (request.text_option("validation") or "").endswith(("%", "％"))
     share = asked / 100 if asked > 1 or is_percent else asked
     if not 0 <= share <= _MOST_SHARE:
         raise BadInput(problem=request.words("start.share"))

@@ -16,7 +16,7 @@ from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store
 from bot.replies import LONGEST_ACTION, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
-from bot.shown_state import outdated_refusal, stamp_of
+from bot.shown_state import outdated_refusal, state_token
 from bot.tuning import serving
 from bot.tuning.notices import job_id
 from bot.undo_offers import offer_undo
@@ -52,20 +52,25 @@ async def delete_file(request: Request, deps: Dependencies) -> Reply:
     """A file of a training that is over; the host forgets it for good."""
     number, _, file = request.argument.partition("/")
     async with deps.store.reading() as records:
-        job = await records.jobs.get(request.id, job_id(number))
+        job = await records.jobs.get(request.workspace_id, job_id(number))
     host = deps.hosts.get(job.host)
-    sent = {one.id async for one in host.files() if one.is_of(job.idempotency_key)}
+    sent = {one.id async for one in host.files() if one.was_uploaded_for(job.idempotency_key)}
     if file not in sent | set(_known_files(job)):
         raise NotFound(noun="file", name=file)
     if not job.phase.is_over:
         raise NotNow(problem=request.words("hosted.needed", job=job.id))
     async with deps.store.writing() as records:
-        pending = await records.undoables.all(request.id)
+        pending = await records.undoables.all(request.workspace_id)
         if any(one.details.get("file") == file for one in pending):
             raise NotNow(problem=request.words("hosted.file_deleted", host=host.name))
         undo = await _offer_undo(request, records, "file", host.name, file=file, job=job.id)
         await records.audit.add(
-            request.id, request.by, "file.deleted", at=request.now, file=file, job=job.id
+            request.workspace_id,
+            request.user_id,
+            "file.deleted",
+            at=request.now,
+            file=file,
+            job=job.id,
         )
     deps.wake_runners()
     return Text(request.words("hosted.file_deleted", host=host.name), buttons=(undo,))
@@ -106,10 +111,10 @@ async def delete_model(request: Request, deps: Dependencies) -> Reply:
         if shown != await _stamp(request, model, records):
             return outdated_refusal(request, await _question(request, model, records))
         host = deps.hosts.get(model.host)
-        await records.models.delete(request.id, model.name)
+        await records.models.delete(request.workspace_id, model.name)
         undo = await _offer_undo(request, records, "model", host.name, model=model.name)
         await records.audit.add(
-            request.id, request.by, "model.deleted", at=request.now, model=model.name
+            request.workspace_id, request.user_id, "model.deleted", at=request.now, model=model.name
         )
     deps.wake_runners()
     title = request.words("hosted.model_deleted", model=model.display_name)
@@ -128,28 +133,36 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         model = await _model(request, handle, records)
         await _refuse_answering(request, model, records)
-        job = await records.jobs.get(request.id, model.job) if model.job is not None else None
-    if shown != stamp_of(model.served_name):
+        job = (
+            await records.jobs.get(request.workspace_id, model.job)
+            if model.job is not None
+            else None
+        )
+    if shown != state_token(model.served_name):
         raise Outdated(problem=request.words("button.outdated"))
     host = deps.hosts.get(model.host)
     await serving.take_down(
         host, idempotency_key=job.idempotency_key if job else None, served_name=model.served_name
     )
     async with deps.store.writing() as records:
-        await records.models.set_served_name(request.id, model.name, None)
+        await records.models.set_served_name(request.workspace_id, model.name, None)
         await records.audit.add(
-            request.id, request.by, "model.undeployed", at=request.now, model=model.name
+            request.workspace_id,
+            request.user_id,
+            "model.undeployed",
+            at=request.now,
+            model=model.name,
         )
     return Text(request.words("hosted.undeployed", model=model.display_name))
 
 
 async def _own(request: Request, store: Store) -> OwnedResources:
     async with store.reading() as records:
-        jobs = [job async for job in every_job(request.id, records)]
+        jobs = [job async for job in every_job(request.workspace_id, records)]
         models = [
             model
-            for assistant in await records.assistants.all(request.id)
-            for model in await records.models.all(request.id, assistant.id)
+            for assistant in await records.assistants.all(request.workspace_id)
+            for model in await records.models.all(request.workspace_id, assistant.id)
         ]
     return OwnedResources(jobs, models)
 
@@ -178,7 +191,7 @@ async def _file_lines(
     known = {file: job for job in jobs for file in _known_files(job)}
     seen = set()
     async for file in host.files():
-        named = (job for job in jobs if file.is_of(job.idempotency_key))
+        named = (job for job in jobs if file.was_uploaded_for(job.idempotency_key))
         job = known.get(file.id) or next(named, None)
         if job is not None:
             seen.add(file.id)
@@ -224,7 +237,9 @@ async def _deployment_lines(
     for one in await host.deployments():
         for model in made:
             start = starts.get(model.job) if model.job is not None else None
-            if not serving.is_of(one, idempotency_key=start, served_name=model.served_name):
+            if not serving.is_deployment_of(
+                one, idempotency_key=start, served_name=model.served_name
+            ):
                 continue
             price = one.dollars_an_hour or host.price(model.parent or model.name).hosting
             notes = [words("hosted.deployment"), host.name, one.status]
@@ -235,21 +250,21 @@ async def _deployment_lines(
 
 async def _stamp(request: Request, model: Model, records: Records) -> str:
     """Of what answers in place of the model, and of what is known of the model itself."""
-    current = await records.deployments.current(request.id, model.assistant)
-    return stamp_of(current.id if current else 0, model.served_name, model.is_tainted)
+    current = await records.deployments.current(request.workspace_id, model.assistant)
+    return state_token(current.id if current else 0, model.served_name, model.is_tainted)
 
 
 async def _model(request: Request, handle: str, records: Records) -> Model:
     """By the end of its name, which is all that fits into a button."""
-    for assistant in await records.assistants.all(request.id):
-        for model in await records.models.all(request.id, assistant.id):
+    for assistant in await records.assistants.all(request.workspace_id):
+        for model in await records.models.all(request.workspace_id, assistant.id):
             if handle == model.name[-HANDLE_LENGTH:]:
                 return model
     raise NotFound(noun="model", name=handle)
 
 
 async def _refuse_answering(request: Request, model: Model, records: Records) -> None:
-    current = await records.deployments.current(request.id, model.assistant)
+    current = await records.deployments.current(request.workspace_id, model.assistant)
     if current is not None and current.model == model.name:
         raise NotNow(problem=request.words("hosted.answering", model=model.display_name))
 

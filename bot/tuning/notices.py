@@ -21,8 +21,8 @@ REFUSED = "job.refused"
 
 async def named_job(request: Request, records: Records) -> Job:
     """The job that a button or an option names; raises NotFound."""
-    said = request.argument or request.text("job") or ""
-    return await records.jobs.get(request.id, job_id(said))
+    said = request.argument or request.text_option("job") or ""
+    return await records.jobs.get(request.workspace_id, job_id(said))
 
 
 def job_id(text: str) -> JobId:
@@ -37,24 +37,26 @@ def number(text: str, noun: str) -> int:
         raise NotFound(noun=noun, name=text) from None
 
 
-async def tell_status(records: Records, job: Job, *, at: datetime, locale: str = "") -> None:
+async def queue_status_notice(
+    records: Records, job: Job, *, at: datetime, locale: str = ""
+) -> None:
     """The job's live status message has something new to say."""
     details = {"locale": locale} if locale else {}
     await _tell(records, job, STATUS, "status", at, **details)
 
 
-async def tell_ended(records: Records, job: Job, *, at: datetime) -> None:
+async def queue_ended_notice(records: Records, job: Job, *, at: datetime) -> None:
     await _tell(records, job, ENDED, "ended", at)
 
 
-async def tell_late(records: Records, job: Job, *, at: datetime) -> None:
+async def queue_late_notice(records: Records, job: Job, *, at: datetime) -> None:
     """It takes longer than it should; the caller makes sure that this is told once."""
     took = (at - (job.running_at or job.confirmed_at or at)).total_seconds()
     usual = job.estimate.seconds if job.running_at else None
     await _tell(records, job, LATE, "late", at, seconds=took, usual=usual)
 
 
-async def tell_refused(
+async def queue_refused_notice(
     records: Records, job: Job, action: RequestedAction, why: HostError | None, *, at: datetime
 ) -> None:
     """The host will not do the requested action; `why` None: it had ended by then."""
@@ -82,7 +84,7 @@ def trouble_text(job: Job, words: Words, *, in_full: bool) -> str | None:
     """Attune's own sentence in the reader's language; the host's own words only in full."""
     error = deserialize(job.error_details)
     if error is not None:
-        return words.error(error) if in_full else words.plain(error)
+        return words.error(error) if in_full else words.error_without_host_words(error)
     return (
         job.error_message
         if in_full or not job.error_message

@@ -50,13 +50,13 @@ class Offer:
     """A training that could be offered: and how many rows are new since `state`."""
 
     method: Method
-    state: int
+    learned_snapshot: int
     new: int
 
     @property
     def options(self) -> dict[str, str]:
         """As of `/tune start`: preferences go on from the newest tuned model, if there is one."""
-        goes_on = {"base": "latest"} if self.method is Method.DPO and self.state else {}
+        goes_on = {"base": "latest"} if self.method is Method.DPO and self.learned_snapshot else {}
         return {"method": self.method.value, **goes_on}
 
 
@@ -109,18 +109,22 @@ class TrainingOffers:
         host = self._deps.hosts.get(assistant.training_host)
         async with self._deps.store.writing() as records:
             if not await records.training_offers.make(
-                request.id, assistant.id, offer.method, offer.state, at=request.now
+                request.workspace_id,
+                assistant.id,
+                offer.method,
+                offer.learned_snapshot,
+                at=request.now,
             ):
                 return
             await records.outbox.put(
-                f"{OFFERED}.{assistant.id}.{offer.method}.{offer.state}",
+                f"{OFFERED}.{assistant.id}.{offer.method}.{offer.learned_snapshot}",
                 request.place,
                 OFFERED,
                 subject=assistant.id,
                 details={
                     "assistant": assistant.name,
                     "method": offer.method.value,
-                    "state": offer.state,
+                    "state": offer.learned_snapshot,
                     "new": offer.new,
                     "rows": estimate.rows,
                     "tokens": estimate.tokens,
@@ -180,7 +184,9 @@ async def _preferences_after(
     return count if count >= enough else 0
 
 
-async def word_offered(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_training_offer_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
     """What is new, what a training would cost, and the button that begins one."""
     known = notice.details
     method = str(known["method"])
@@ -208,7 +214,7 @@ async def train(request: Request, deps: Dependencies) -> Reply:
     if method not in set(Method) or not state.isdecimal():
         raise NotFound(noun="button", name=request.argument)
     async with deps.store.reading() as records:
-        assistant = await records.assistants.get(request.id, _assistant(named))
+        assistant = await records.assistants.get(request.workspace_id, _assistant(named))
     offer = Offer(Method(method), int(state), 0)
     return await start.start(
         replace(request, assistant=assistant, argument="", options=offer.options), deps

@@ -15,10 +15,10 @@ from bot.errors import AttuneError, HostError, HostServerError, HostTimeout, Not
 from bot.ports.provider import Host, Hosts, RemoteJob
 from bot.ports.store import Clock, Store
 from bot.tuning import deletions, effects, retries
-from bot.tuning.effects import JobSnapshot
+from bot.tuning.effects import PolledJob
 from bot.tuning.expiry import ExpiryCalendar
 from bot.tuning.retries import LONGEST_WAIT, RetryLimits
-from bot.tuning.states import JobChangedError, JobRecord
+from bot.tuning.states import JobChangedError, JobWriter
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class JobPoller:
         self._store = store
         self._hosts = hosts
         self._clock = clock
-        self._record = JobRecord(store=store, clock=clock, limits=limits or RetryLimits())
+        self._record = JobWriter(store=store, clock=clock, limits=limits or RetryLimits())
         self._batches = JobBatches(self._record, hosts)
         self._gates: dict[HostName, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(_AT_ONCE)
@@ -74,7 +74,7 @@ class JobPoller:
     async def _open_at(self, host: HostName | None) -> Sequence[Job]:
         async with self._store.reading() as records:
             jobs = await records.jobs.list_open()
-        return [job for job in jobs if deletions.is_at(job.host, host, self._hosts)]
+        return [job for job in jobs if deletions.matches_host(job.host, host, self._hosts)]
 
     async def _advance_all(self, batch: Sequence[Job]) -> None:
         """Jobs of one host, seen in its list; those with news are gone on with one by one."""
@@ -90,7 +90,7 @@ class JobPoller:
             return
         await asyncio.gather(*(self._advance(job, one) for job, one in seen))
 
-    async def _advance(self, job: Job, seen: JobSnapshot | None = None) -> None:
+    async def _advance(self, job: Job, seen: PolledJob | None = None) -> None:
         """One step, on the job as it is once nobody else works on it."""
         async with self._gates[job.host]:
             if job.id in self._claimed:
@@ -109,9 +109,9 @@ class JobPoller:
         finally:
             self._claimed.discard(job.id)
 
-    async def _try_step(self, job: Job, seen: JobSnapshot | None) -> None:
+    async def _try_step(self, job: Job, seen: PolledJob | None) -> None:
         try:
-            await effects.advance(self._record, job, self._hosts, seen)
+            await effects.advance_job(self._record, job, self._hosts, seen)
         except JobChangedError:
             log.info("A job was changed before it was acted on", extra={"job": job.id})
         except HostError as error:
@@ -119,7 +119,7 @@ class JobPoller:
         except NotFound as error:
             with contextlib.suppress(NotFound):
                 await self._record.end(
-                    job, Phase.FAILED, error_code="host_gone", **retries.trouble(error)
+                    job, Phase.FAILED, error_code="host_gone", **retries.failure_fields(error)
                 )
         except Exception:
             log.exception("A job could not be advanced", extra={"job": job.id})
@@ -133,9 +133,9 @@ class JobPoller:
             return None
         if retries.is_final(fresh, error):
             code = "vanished" if fresh.phase is Phase.WATCHING else error.details.get("code")
-            return await record.give_up(fresh, error_code=code, **retries.trouble(error))
+            return await record.give_up(fresh, error_code=code, **retries.failure_fields(error))
         if retries.is_exhausted(fresh, error, record.limits, now=now):
-            return await record.give_up(fresh, error_code=None, **retries.trouble(error))
+            return await record.give_up(fresh, error_code=None, **retries.failure_fields(error))
         poll = self._hosts.get(job.host).profile.poll_seconds
         is_unknown = isinstance(error, HostTimeout | HostServerError)
         log.warning(
@@ -143,7 +143,7 @@ class JobPoller:
             extra={"job": job.id, "why": error.key, "unknown_outcome": is_unknown},
         )
         changes = retries.repeated_failure(fresh, error, now=now)
-        seconds = retries.wait(fresh, error, poll_seconds=poll)
+        seconds = retries.retry_delay(fresh, error, poll_seconds=poll)
         # By the job as it was before: an action that was requested meanwhile does not wait.
         return await record.update(job, changes, wait=seconds)
 
@@ -159,7 +159,7 @@ class JobBatches:
     Remembers whose events were read when, so that every job has its turn.
     """
 
-    def __init__(self, record: JobRecord, hosts: Hosts) -> None:
+    def __init__(self, record: JobWriter, hosts: Hosts) -> None:
         self._record = record
         self._hosts = hosts
         self._events_read: dict[JobId, datetime] = {}
@@ -182,7 +182,7 @@ class JobBatches:
         alone = [job for job in jobs if _is_due(job, now) and job.id not in together]
         return alone, large
 
-    async def poll(self, batch: Sequence[Job]) -> Sequence[tuple[Job, JobSnapshot]]:
+    async def poll(self, batch: Sequence[Job]) -> Sequence[tuple[Job, PolledJob]]:
         """Those with news; the others are put off until the next round."""
         host = self._hosts.get(batch[0].host)
         found, calls = await _listed(host, {job.host_job or "" for job in batch})
@@ -191,7 +191,7 @@ class JobBatches:
         chosen = self._whose_events(batch, found, left - len(missing))
         now = self._record.clock.now()
         news = [
-            (job, JobSnapshot(found[job.host_job or ""], wants_events=job.id in chosen))
+            (job, PolledJob(found[job.host_job or ""], wants_events=job.id in chosen))
             for job in batch
             if job.host_job in found
             and (job.id in chosen or _has_news(job, found[job.host_job or ""], now))
@@ -199,7 +199,7 @@ class JobBatches:
         busy = {job.id for job, _ in news} | {job.id for job in missing}
         quiet = [job for job in batch if job.id not in busy]
         await self._record.postpone(*quiet, seconds=host.profile.poll_seconds)
-        return [*news, *((job, JobSnapshot()) for job in missing)]
+        return [*news, *((job, PolledJob()) for job in missing)]
 
     def _batch(self, host: HostName, jobs: Sequence[Job], now: datetime) -> Sequence[Job]:
         if host not in self._hosts.names() or not any(_is_due(job, now) for job in jobs):

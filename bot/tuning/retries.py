@@ -44,8 +44,8 @@ class RetryLimits:
     for a host that is busy or cannot be reached then, `job` for all that happens once it exists.
     """
 
-    start: timedelta = timedelta(hours=1)
-    away: timedelta = timedelta(hours=6)
+    before_job: timedelta = timedelta(hours=1)
+    unreachable_before_job: timedelta = timedelta(hours=6)
     job: timedelta = timedelta(hours=72)
 
     @classmethod
@@ -53,14 +53,14 @@ class RetryLimits:
         hours = timedelta(hours=start)
         return cls(hours, _AWAY * hours, timedelta(hours=job))
 
-    def of(self, job: Job, error: AttuneError) -> timedelta:
+    def limit_for(self, job: Job, error: AttuneError) -> timedelta:
         """A host that reports success without a model is not waited for as one that trains."""
         if isinstance(error, ModelUnnamed):
-            return self.start
+            return self.before_job
         if job.phase not in BEFORE_JOB:
             return self.job
         is_away = isinstance(error, HostBusy | HostTimeout | HostUnreachable)
-        return self.away if is_away else self.start
+        return self.unreachable_before_job if is_away else self.before_job
 
 
 def is_final(job: Job, error: AttuneError) -> bool:
@@ -73,10 +73,10 @@ def is_final(job: Job, error: AttuneError) -> bool:
 
 def is_exhausted(job: Job, error: AttuneError, limits: RetryLimits, *, now: datetime) -> bool:
     """Whether the host has failed, without a good answer in between, for too long."""
-    return now - _since(job, _SINCE, now) > limits.of(job, error)
+    return now - _since(job, _SINCE, now) > limits.limit_for(job, error)
 
 
-def wait(job: Job, error: AttuneError, *, poll_seconds: float) -> float:
+def retry_delay(job: Job, error: AttuneError, *, poll_seconds: float) -> float:
     """Seconds until the next try: twice as many with every failure, or as the host asks."""
     asked = error.retry_after if isinstance(error, HostError) else None
     if asked and asked <= LONGEST_RETRY_AFTER:
@@ -84,7 +84,7 @@ def wait(job: Job, error: AttuneError, *, poll_seconds: float) -> float:
     return max(poll_seconds, min(LONGEST_WAIT, poll_seconds * 2.0 ** min(job.attempts, 10)))
 
 
-def trouble(error: AttuneError) -> dict[str, object]:
+def failure_fields(error: AttuneError) -> dict[str, object]:
     """The fields of a job that name a failure: in English, and to be worded in any language."""
     return {"error_message": error.sentence, "error_details": serialize(error)}
 

@@ -12,14 +12,14 @@ from bot.errors import HostNotFound
 from bot.ports.provider import Host, RemoteDeployment, Serving
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Tone
-from bot.shown_state import stamp_of
+from bot.shown_state import state_token
 from bot.words import Words
 
 SERVING = "model.serving"
 """The notice that a deployed model costs money by the hour."""
 
 
-def is_of(
+def is_deployment_of(
     one: RemoteDeployment, *, idempotency_key: str | None, served_name: ModelName | None = None
 ) -> bool:
     """Whether it is the deployment of that start: Attune names each after its start."""
@@ -34,12 +34,12 @@ async def take_down(
     if host.profile.serving is not Serving.BY_CALL:
         return
     for one in await host.deployments():
-        if is_of(one, idempotency_key=idempotency_key, served_name=served_name):
+        if is_deployment_of(one, idempotency_key=idempotency_key, served_name=served_name):
             with contextlib.suppress(HostNotFound):
                 await host.undeploy(one.name)
 
 
-async def tell_serving(records: Records, job: Job, host: Host, *, at: datetime) -> None:
+async def queue_hourly_cost_notice(records: Records, job: Job, host: Host, *, at: datetime) -> None:
     """From now on it is paid for by the hour, until somebody stops it; nothing where it is free."""
     price = host.price(job.base).hosting
     if price == 0:
@@ -49,7 +49,7 @@ async def tell_serving(records: Records, job: Job, host: Host, *, at: datetime) 
     await records.outbox.put(key, job.place, SERVING, subject=job.id, details=details, at=at)
 
 
-def idle_facts(
+def idle_deployment_notices(
     models: Sequence[Model],
     jobs: Mapping[JobId, Job],
     standing: Sequence[RemoteDeployment],
@@ -66,7 +66,9 @@ def idle_facts(
             one
             for one in standing
             if job
-            and is_of(one, idempotency_key=job.idempotency_key, served_name=model.served_name)
+            and is_deployment_of(
+                one, idempotency_key=job.idempotency_key, served_name=model.served_name
+            )
         ]
         if job is None or not ready:
             continue
@@ -79,7 +81,7 @@ def idle_facts(
     return found
 
 
-async def word_serving(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_hourly_cost_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """What it costs, and the button that ends it."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     model = await records.models.find(job.workspace, job.model) if job.model else None
@@ -99,5 +101,5 @@ async def word_serving(notice: Notice, records: Records, words: Words) -> Drawn 
 
 
 def stop_button(model: Model, words: Words) -> Button:
-    action = f"model.undeploy:{stamp_of(model.served_name)}:{model.name[-HANDLE_LENGTH:]}"
+    action = f"model.undeploy:{state_token(model.served_name)}:{model.name[-HANDLE_LENGTH:]}"
     return Button(words("button.undeploy"), action, is_danger=True)

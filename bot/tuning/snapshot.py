@@ -24,7 +24,7 @@ from bot.domain import (
     Split,
 )
 from bot.errors import BadRow, NotFound
-from bot.ports.provider import Host, Profile
+from bot.ports.provider import Host, HostProfile
 from bot.ports.store import Records, Store
 from bot.request import Request
 from bot.rows import Method, check_row, count_tokens, fingerprint
@@ -49,7 +49,9 @@ async def candidates(
     found: dict[str, Candidate] = {}
     groups: dict[ExampleId, str] = {}
     asked: set[ExampleId] = set()
-    async for example in records.examples.trainable(request.id, request.assistant.id, method):
+    async for example in records.examples.trainable(
+        request.workspace_id, request.assistant.id, method
+    ):
         if len(found) % _ROWS_BETWEEN_PAUSES == 0:
             await asyncio.sleep(0)
         groups[example.id] = await _group_of(request, example, groups, records)
@@ -85,7 +87,7 @@ async def _group_of(
     if example.synthetic is None:
         return group_of(example)
     source = example.synthetic.source
-    return groups.get(source) or group_of(await records.examples.get(request.id, source))
+    return groups.get(source) or group_of(await records.examples.get(request.workspace_id, source))
 
 
 def _refuse_row(request: Request, host: Host, example: Example) -> None:
@@ -130,14 +132,14 @@ def snapshot_rows(rows: Sequence[Candidate], side: Split) -> Sequence[SnapshotRo
     return [SnapshotRow(row.example, row.revision, side, row.sha256, None) for row in rows]
 
 
-async def freeze(
+async def freeze_snapshot(
     request: Request, method: Method, rows: Sequence[SnapshotRow], *, store: Store
 ) -> SnapshotId:
     """Write a snapshot with all its rows; no job names one that was cut off."""
     training = sum(row.split is Split.TRAIN for row in rows)
     async with store.writing() as records:
         made = await records.snapshots.begin(
-            request.id,
+            request.workspace_id,
             request.assistant.id,
             method,
             training=training,
@@ -147,13 +149,13 @@ async def freeze(
     first = 0
     for part in batched(rows, _BATCH):
         async with store.writing() as records:
-            await records.snapshots.append(request.id, made.id, part, first=first)
+            await records.snapshots.append(request.workspace_id, made.id, part, first=first)
         first += len(part)
     return made.id
 
 
 async def training_lines(
-    job: Job, side: Split, profile: Profile, *, store: Store
+    job: Job, side: Split, profile: HostProfile, *, store: Store
 ) -> Iterator[bytes]:
     """The lines of the JSONL file of one side; erased rows are left out."""
     async with store.reading() as records:

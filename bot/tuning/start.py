@@ -96,10 +96,10 @@ async def start(request: Request, deps: Dependencies) -> Reply:
 
 async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining:
     """The rows, settings and price of a training, of which nothing is written down."""
-    access.refuse_closed(request.workspace, request.words)
-    name = HostName(request.text("host") or request.assistant.training_host)
+    access.refuse_closed_workspace(request.workspace, request.words)
+    name = HostName(request.text_option("host") or request.assistant.training_host)
     host = deps.hosts.paid(name, request.workspace)
-    method = Method(request.text("method") or Method.SUPERVISED)
+    method = Method(request.text_option("method") or Method.SUPERVISED)
     settings = _hyperparameters(request)
     _refuse_method(request, host, method)
     _refuse_settings(request, host, settings)
@@ -110,13 +110,13 @@ async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining
         rows = await snapshot.candidates(request, method, host, records)
         approved = ExampleFilter(request.assistant.id, ExampleState.APPROVED, method)
         kept_out = replace(approved, tag=MUST_ANSWER)
-        left_out = await records.examples.count(request.id, approved) - len(rows)
-        left_out -= await records.examples.count(request.id, kept_out)
+        left_out = await records.examples.count(request.workspace_id, approved) - len(rows)
+        left_out -= await records.examples.count(request.workspace_id, kept_out)
         private = await _count_private(request, approved, records)
         share = held_out_share(request, len(rows), host)
         # Hashing a hundred thousand groups takes half a second.
         training, validation = await asyncio.to_thread(split, rows, share=share)
-        if settings.n_epochs is None and not host.profile.picks_epochs:
+        if settings.n_epochs is None and not host.profile.supports_auto_epochs:
             most = host.profile.max_epochs
             settings = replace(settings, n_epochs=min(most, likely_epochs(len(training))))
         left_out -= private
@@ -127,7 +127,7 @@ async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining
         _refuse_size(request, plan)
         costs = await estimate_plan(plan, records)
         plan = replace(plan, is_gate=await _is_gate(request, plan, records))
-        in_use = await records.deployments.current(request.id, request.assistant.id)
+        in_use = await records.deployments.current(request.workspace_id, request.assistant.id)
     return PlannedTraining(plan, costs, in_use)
 
 
@@ -136,7 +136,7 @@ async def train_again(request: Request, deps: Dependencies) -> Reply:
     """The settings of an earlier training on today's examples, priced anew."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
-        assistant = await records.assistants.get(request.id, job.assistant)
+        assistant = await records.assistants.get(request.workspace_id, job.assistant)
     # The room that heard of the first one hears of this one too.
     event = replace(request.event, place=job.place)
     same = replace(request, event=event, assistant=assistant, argument="", options=_options(job))
@@ -158,7 +158,7 @@ async def _confirm(request: Request, deps: Dependencies, *, is_sure: bool) -> Re
 
     Where nobody knows the price, it takes a second yes.
     """
-    access.refuse_closed(request.workspace, request.words)
+    access.refuse_closed_workspace(request.workspace, request.words)
     async with deps.store.writing() as records:
         job = await _estimated_here(request, records)
         if job.phase is Phase.ESTIMATED:
@@ -177,17 +177,17 @@ async def decline(request: Request, deps: Dependencies) -> Reply:
     """Nothing is left of it: no number, no mark on an example; the list of rows is swept."""
     async with deps.store.writing() as records:
         job = await _estimated_here(request, records)
-        if not await records.jobs.decline(request.id, job.id):
+        if not await records.jobs.decline(request.workspace_id, job.id):
             raise Outdated(problem=request.words("start.already"))
     return Card(request.words("start.declined"), replaces=True)
 
 
 def _hyperparameters(request: Request) -> Hyperparameters:
     return Hyperparameters(
-        n_epochs=request.integer("epochs"),
-        batch_size=request.integer("batch_size"),
-        learning_rate_multiplier=request.number("learning_rate"),
-        beta=request.number("beta"),
+        n_epochs=request.integer_option("epochs"),
+        batch_size=request.integer_option("batch_size"),
+        learning_rate_multiplier=request.number_option("learning_rate"),
+        beta=request.number_option("beta"),
     )
 
 
@@ -256,14 +256,14 @@ def _refuse_size(request: Request, plan: TrainingPlan) -> None:
 
 async def _count_private(request: Request, approved: ExampleFilter, records: Records) -> int:
     """Approved examples that wait for a decision about what they hold."""
-    workspace = await records.workspaces.find(request.id) or request.workspace
+    workspace = await records.workspaces.find(request.workspace_id) or request.workspace
     kinds = ANY_PRIVATE_TEXT if workspace.must_mask else PrivateText.SECRET
-    return await records.examples.count(request.id, replace(approved, private_text=kinds))
+    return await records.examples.count(request.workspace_id, replace(approved, private_text=kinds))
 
 
 def _suffix(request: Request, host: Host) -> str | None:
     """The word that was asked for, checked; else the assistant's name as far as it fits."""
-    profile, asked = host.profile, request.text("suffix")
+    profile, asked = host.profile, request.text_option("suffix")
     if asked is None:
         name = request.assistant.name.lower().replace(" ", "-")
         plain = "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-"))
@@ -277,11 +277,11 @@ def _suffix(request: Request, host: Host) -> str | None:
 
 async def _base(request: Request, host: Host, records: Records) -> ModelName:
     """The assistant's base; `base:latest` and `base:current` go on from a tuned model."""
-    wanted, assistant = request.text("base"), request.assistant
+    wanted, assistant = request.text_option("base"), request.assistant
     if wanted == "current":
         return request.deployment.model if request.deployment else assistant.base
     if wanted == "latest":
-        for model in await records.models.all(request.id, assistant.id):
+        for model in await records.models.all(request.workspace_id, assistant.id):
             if model.kind is ModelKind.TUNED and model.host == host.name:
                 return model.name
         raise NotNow(problem=request.words("use.none_yet"))
@@ -292,12 +292,12 @@ async def _base(request: Request, host: Host, records: Records) -> ModelName:
 
 async def _is_gate(request: Request, plan: TrainingPlan, records: Records) -> bool:
     """As asked; else where enough is held out, or something must be answered, to compare on."""
-    asked = request.text("use")
+    asked = request.text_option("use")
     if asked is not None:
         return asked.lower() == _IF_BETTER
     must = ExampleFilter(request.assistant.id, ExampleState.APPROVED, tag=MUST_ANSWER)
     is_held = len(plan.validation) >= FEWEST_QUESTIONS
-    return is_held or await records.examples.count(request.id, must) > 0
+    return is_held or await records.examples.count(request.workspace_id, must) > 0
 
 
 async def _write_down(
@@ -305,27 +305,27 @@ async def _write_down(
 ) -> Job:
     sides = ((plan.training, Split.TRAIN), (plan.validation, Split.VALIDATION))
     rows = [row for side in sides for row in await asyncio.to_thread(snapshot.snapshot_rows, *side)]
-    frozen = await snapshot.freeze(request, plan.method, rows, store=store)
+    frozen = await snapshot.freeze_snapshot(request, plan.method, rows, store=store)
     async with store.writing() as records:
-        return await records.jobs.add(request.id, _job(request, plan, estimate, frozen))
+        return await records.jobs.add(request.workspace_id, _job(request, plan, estimate, frozen))
 
 
 def _job(request: Request, plan: TrainingPlan, estimate: Estimate, frozen: SnapshotId) -> Job:
     return Job(
         id=JobId(0),
-        workspace=request.id,
+        workspace=request.workspace_id,
         assistant=request.assistant.id,
         snapshot=frozen,
         idempotency_key=request.idempotency_key,
         place=request.place,
-        asked_by=request.by,
+        asked_by=request.user_id,
         host=plan.host.name,
         base=plan.base,
         method=plan.method,
         hyperparameters=plan.hyperparameters,
         suffix=_suffix(request, plan.host),
-        seed=request.integer("seed"),
-        use_when_done=plan.is_gate or request.yes("use", default=True),
+        seed=request.integer_option("seed"),
+        use_when_done=plan.is_gate or request.yes_no_option("use", default=True),
         use_if_better=plan.is_gate,
         estimate=estimate,
         phase=Phase.ESTIMATED,
@@ -344,12 +344,14 @@ async def _estimated_here(request: Request, records: Records) -> Job:
 
 
 async def _write_confirmed(request: Request, estimated: Job, records: Records) -> None:
-    job = await records.jobs.confirm(request.id, estimated.id, at=request.now)
+    job = await records.jobs.confirm(request.workspace_id, estimated.id, at=request.now)
     if job is None:
         raise Outdated(problem=request.words("start.already"))
     facts = {"job": job.id, "rows": job.estimate.rows, "price": job.estimate.price}
-    await records.audit.add(request.id, request.by, "job.confirmed", at=request.now, **facts)
-    await notices.tell_status(records, job, at=request.now, locale=request.words.language)
+    await records.audit.add(
+        request.workspace_id, request.user_id, "job.confirmed", at=request.now, **facts
+    )
+    await notices.queue_status_notice(records, job, at=request.now, locale=request.words.language)
 
 
 def _unpriced_card(request: Request, job: Job) -> Card:

@@ -94,7 +94,7 @@ class ActionRule:
     phases: tuple[Phase, ...]
     fulfilled_at: tuple[str, ...] = ()
     waits_at: tuple[str, ...] = ()
-    if_halted: bool | None = None
+    requires_paused: bool | None = None
 
 
 BY_HAND = "by_hand"
@@ -106,10 +106,10 @@ _OVER = tuple(phase for phase in Phase if phase.is_over)
 ACTIONS: Mapping[RequestedAction, ActionRule] = {
     RequestedAction.CANCEL: ActionRule("trainer", _BEFORE_MODEL, ("cancelled",)),
     RequestedAction.PAUSE: ActionRule(
-        "trainer", _BEFORE_MODEL, ("paused",), NOT_YET_RUNNING, if_halted=False
+        "trainer", _BEFORE_MODEL, ("paused",), NOT_YET_RUNNING, requires_paused=False
     ),
     RequestedAction.RESUME: ActionRule(
-        "trainer", _BEFORE_MODEL, ("queued", "running"), if_halted=True
+        "trainer", _BEFORE_MODEL, ("queued", "running"), requires_paused=True
     ),
     RequestedAction.FORGET: ActionRule("the end of a job, or an erased example", _OVER),
 }
@@ -127,7 +127,7 @@ def may_request(job: Job, action: RequestedAction) -> bool:
     is_halted = job.requested_action is RequestedAction.PAUSE or (
         job.status == "paused" and job.requested_action is None
     )
-    return ACTIONS[action].if_halted in (None, is_halted)
+    return ACTIONS[action].requires_paused in (None, is_halted)
 
 
 @handlers.command("cancel", Role.TRAINER, JOB)
@@ -155,7 +155,7 @@ async def _request_action(request: Request, action: RequestedAction, deps: Depen
     """
     words = request.words
     if action is RequestedAction.RESUME:
-        access.refuse_closed(request.workspace, words)
+        access.refuse_closed_workspace(request.workspace, words)
     async with deps.store.writing() as records:
         job = await _running_job(request, records)
         if job.requested_action is RequestedAction.CANCEL and action is not RequestedAction.CANCEL:
@@ -166,11 +166,13 @@ async def _request_action(request: Request, action: RequestedAction, deps: Depen
             deps.hosts.paid(job.host, request.workspace)
         changes = {"requested_action": action, "next_poll_at": request.now}
         if not await records.jobs.change(
-            request.id, job.id, when=ACTIONS[action].phases, **changes
+            request.workspace_id, job.id, when=ACTIONS[action].phases, **changes
         ):
             raise NotNow(problem=words("job.over", id=job.id))
-        await records.audit.add(request.id, request.by, f"job.{action}", at=request.now, job=job.id)
-        await notices.tell_status(records, job, at=request.now)
+        await records.audit.add(
+            request.workspace_id, request.user_id, f"job.{action}", at=request.now, job=job.id
+        )
+        await notices.queue_status_notice(records, job, at=request.now)
     deps.wake_runners()
     return Text(words(f"job.asked.{action}", id=job.id), private=True)
 
@@ -184,9 +186,9 @@ def _state(request: Request, job: Job) -> str:
 
 async def _running_job(request: Request, records: Records) -> Job:
     """The job that is named; else the newest that runs."""
-    if request.argument or request.text("job"):
+    if request.argument or request.text_option("job"):
         return await notices.named_job(request, records)
-    running = await records.jobs.open_in(request.id)
+    running = await records.jobs.open_in(request.workspace_id)
     if not running:
         raise NotNow(problem=request.words("job.none_running"))
     return running[-1]
@@ -196,7 +198,7 @@ class JobChangedError(Exception):
     """The job is no longer what a step was decided on; the step ends before it acts."""
 
 
-class JobRecord:
+class JobWriter:
     """Writes how far a job has come, each change and its notice in one transaction.
 
     The poller changes a job in no other way.
@@ -236,9 +238,9 @@ class JobRecord:
                 job.workspace, job.id, when=when, next_poll_at=next_poll_at, **changes
             )
             if tell and _is_visible(fresh, changes):
-                await notices.tell_status(records, job, at=now)
+                await notices.queue_status_notice(records, job, at=now)
             if changes.get("is_late") and not fresh.is_late:
-                await notices.tell_late(records, fresh, at=now)
+                await notices.queue_late_notice(records, fresh, at=now)
 
     async def postpone(self, *jobs: Job, seconds: float) -> None:
         """Look at these again later, in one transaction.
@@ -280,10 +282,10 @@ class JobRecord:
         if not await records.jobs.change(job.workspace, job.id, when=sources_of(phase), **changes):
             return
         if phase is Phase.SUCCEEDED and fresh.requested_action is not None:
-            await notices.tell_refused(records, job, fresh.requested_action, None, at=now)
+            await notices.queue_refused_notice(records, job, fresh.requested_action, None, at=now)
         await records.audit.add(job.workspace, None, f"job.{phase}", at=now, job=job.id)
-        await notices.tell_status(records, job, at=now)
-        await notices.tell_ended(records, job, at=now)
+        await notices.queue_status_notice(records, job, at=now)
+        await notices.queue_ended_notice(records, job, at=now)
 
     async def refuse_action(
         self, job: Job, action: RequestedAction, *, why: HostError | None
@@ -296,8 +298,8 @@ class JobRecord:
                 await records.jobs.change(
                     job.workspace, job.id, when=OPEN_PHASES, requested_action=None
                 )
-            await notices.tell_refused(records, job, action, why, at=at)
-            await notices.tell_status(records, job, at=at)
+            await notices.queue_refused_notice(records, job, action, why, at=at)
+            await notices.queue_status_notice(records, job, at=at)
 
     async def attempt(self, job: Job, effect: Coroutine[object, object, T]) -> T:
         """Commit the intention, then await the effect; after a crash from here on: look first.

@@ -16,14 +16,14 @@ from bot.domain import (
     VoteState,
 )
 from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of, with_names
-from bot.evaluation.questions import exchange
+from bot.evaluation.questions import prompt_and_reference
 from bot.ports.store import Records
-from bot.references import moment
+from bot.references import time_reference
 from bot.replies import Button, Card, Column, Drawn, Tone
 from bot.significance import FEWEST_QUESTIONS, Verdict, questions_needed
 from bot.votes import tally
 from bot.votes.notices import NUMBER, POSITION
-from bot.votes.tally import Tally, VoteResult
+from bot.votes.tally import BallotTally, VoteResult
 from bot.words import Words
 
 VOTE, END = "vote.cast", "vote.end"
@@ -31,7 +31,7 @@ LETTERS = ("a", "b", "neither", "both")
 _LIKELY_SHARE = 0.7
 
 
-def order_of(evaluation: Evaluation, number: int) -> tuple[int, int]:
+def answer_order(evaluation: Evaluation, number: int) -> tuple[int, int]:
     """Which contender's answer is A and which is B: by chance, and always the same."""
     drawn = hashlib.sha256(f"{evaluation.idempotency_key}/{number}".encode()).digest()
     return (1, 0) if drawn[0] & 1 else (0, 1)
@@ -39,21 +39,21 @@ def order_of(evaluation: Evaluation, number: int) -> tuple[int, int]:
 
 def choice_of(evaluation: Evaluation, number: int, letter: str) -> Choice | None:
     """What a button stands for; None where there is no such button."""
-    first, second = order_of(evaluation, number)
+    first, second = answer_order(evaluation, number)
     whose = {"a": first, "b": second}
     if letter in whose:
         return Choice.SECOND if whose[letter] else Choice.FIRST
     return Choice(letter) if letter in LETTERS else None
 
 
-async def word_status(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """How many have voted, never what."""
     vote, evaluation = await _vote(notice, records)
     count, people = await records.blind_votes.count(vote.workspace, vote.evaluation)
     lines = [words("vote.cards", count=vote.cards)]
     is_open = vote.state is VoteState.OPEN
     if is_open and vote.ends_at is not None:
-        lines.append(words("vote.open", until=moment(vote.ends_at)))
+        lines.append(words("vote.open", until=time_reference(vote.ends_at)))
     elif vote.state is VoteState.CLOSED:
         lines.append(words("vote.closed"))
     lines.append(words("vote.ballots", count=count, people=people))
@@ -66,7 +66,7 @@ async def word_status(notice: Notice, records: Records, words: Words) -> Drawn |
     )
 
 
-async def word_card(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_question_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Two answers without names; once the vote is over, with names and the ballots."""
     vote, evaluation = await _vote(notice, records)
     number = notice.details.get(NUMBER)
@@ -78,13 +78,13 @@ async def word_card(notice: Notice, records: Records, words: Words) -> Drawn | N
     texts = {answer.contender: answer.text for answer in answers}
     title = words("vote.card", number=notice.details.get(POSITION), count=vote.cards)
     shown, lines = _texts(question, texts, words), [_question(question, words)]
-    order = order_of(evaluation, number)
+    order = answer_order(evaluation, number)
     if vote.state is not VoteState.CLOSED:
         blind = [Column(words(f"vote.{n}"), shown[order[at]], "") for at, n in enumerate("ab")]
         buttons = _buttons(vote, number, words)
         return Card(title, tuple(lines), columns=tuple(blind), buttons=buttons)
     ballots = await records.blind_votes.ballots(*own, number=number)
-    counted = tally.tallies(ballots).get(number, Tally())
+    counted = tally.tallies(ballots).get(number, BallotTally())
     lines.append(words("vote.others", neither=counted.neither, both=counted.both))
     by = (counted.first, counted.second)
     columns = [
@@ -98,7 +98,7 @@ async def word_card(notice: Notice, records: Records, words: Words) -> Drawn | N
     return Card(title, tuple(lines), columns=tuple(columns))
 
 
-async def word_ended(notice: Notice, records: Records, words: Words) -> Drawn | None:
+async def render_ended_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """The verdict in plain words first, then what it rests on."""
     vote, evaluation = await _vote(notice, records)
     found = tally.load(vote.result)
@@ -186,5 +186,5 @@ def _texts(question: EvaluationQuestion, texts: Mapping[int, str], words: Words)
 
 
 def _question(question: EvaluationQuestion, words: Words) -> str:
-    pair = exchange(question.row, "")
+    pair = prompt_and_reference(question.row, "")
     return pair[0][-1]["content"] if pair else words("row.erased")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.access import require
+from bot.access import require_role
 from bot.commands import Handlers, Option, OptionKind
 from bot.domain import (
     Ballot,
@@ -46,10 +46,10 @@ async def vote(request: Request, deps: Dependencies) -> Reply:
     """How many questions go to both models, and the price; nothing is asked before the yes."""
     async with deps.store.reading() as records:
         new = await command.requested_evaluation(request, records)
-    questions = request.integer("questions") or QUESTIONS
+    questions = request.integer_option("questions") or QUESTIONS
     new = replace(new, is_vote=True, most_questions=questions, method=Method.SUPERVISED)
     evaluation, found = await command.price_and_keep(request, new, deps)
-    hours = request.integer("hours") or HOURS
+    hours = request.integer_option("hours") or HOURS
     words = request.words
     label, action = words("button.vote"), f"vote.confirm:{evaluation.id}.{hours}"
     card = command.estimate_card(
@@ -70,8 +70,8 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
         evaluation = await command.confirm_estimate(
             request, records, deps.hosts, is_vote=True, name=name
         )
-        waiting = BlindVote(request.id, evaluation.id, VoteState.WAITING, _hours(hours))
-        await records.blind_votes.add(request.id, waiting)
+        waiting = BlindVote(request.workspace_id, evaluation.id, VoteState.WAITING, _hours(hours))
+        await records.blind_votes.add(request.workspace_id, waiting)
     deps.wake_runners()
     return Card(request.words("vote.confirmed", name=request.user.name), replaces=True)
 
@@ -87,10 +87,10 @@ async def cast(request: Request, deps: Dependencies) -> Reply:
         if choice is None or not 1 <= question <= evaluation.questions:
             raise NotFound(noun="question", name=number)
         is_curator = request.role >= Role.CURATOR
-        ballot = Ballot(question, request.by, choice, is_curator, request.now)
-        if not await records.blind_votes.cast(request.id, evaluation.id, ballot):
+        ballot = Ballot(question, request.user_id, choice, is_curator, request.now)
+        if not await records.blind_votes.cast(request.workspace_id, evaluation.id, ballot):
             raise NotNow(problem=request.words("vote.over", id=evaluation.id))
-        await notices.tell_status(records, evaluation, at=request.now)
+        await notices.queue_status_notice(records, evaluation, at=request.now)
     return Text(_receipt(request, letter, deps), private=True)
 
 
@@ -100,14 +100,18 @@ async def end(request: Request, deps: Dependencies) -> Reply:
     words = request.words
     async with deps.store.writing() as records:
         evaluation = await _here(request, request.argument, records)
-        if evaluation.asked_by != request.by:
-            require(request.role, Role.CURATOR, words)
+        if evaluation.asked_by != request.user_id:
+            require_role(request.role, Role.CURATOR, words)
         if not await records.blind_votes.change(
-            request.id, evaluation.id, when=(VoteState.OPEN,), state=VoteState.CLOSING
+            request.workspace_id, evaluation.id, when=(VoteState.OPEN,), state=VoteState.CLOSING
         ):
             raise NotNow(problem=words("vote.over", id=evaluation.id))
         await records.audit.add(
-            request.id, request.by, "vote.ended", at=request.now, evaluation=evaluation.id
+            request.workspace_id,
+            request.user_id,
+            "vote.ended",
+            at=request.now,
+            evaluation=evaluation.id,
         )
     deps.wake_runners()
     return Text(words("vote.ending", id=evaluation.id), private=True)
@@ -115,7 +119,7 @@ async def end(request: Request, deps: Dependencies) -> Reply:
 
 async def _here(request: Request, name: str, records: Records) -> Evaluation:
     """The evaluation of a vote that is held in this channel. Raises NotFound."""
-    evaluation = await records.evaluations.get(request.id, evaluation_id(name))
+    evaluation = await records.evaluations.get(request.workspace_id, evaluation_id(name))
     is_here = evaluation.place.channel == request.place.channel or request.role is Role.OPERATOR
     if not evaluation.is_vote or not is_here:
         raise NotFound(noun="vote", name=name)
@@ -124,7 +128,7 @@ async def _here(request: Request, name: str, records: Records) -> Evaluation:
 
 def _receipt(request: Request, letter: str, deps: Dependencies) -> str:
     """Where others would read it too it does not say for which answer."""
-    surface = deps.surfaces.of(request.id)
+    surface = deps.surfaces.of(request.workspace_id)
     is_alone = request.is_page or isinstance(surface, CanSendEphemeral | CanReach)
     choice = request.words(f"button.vote.{letter}")
     return request.words("vote.counted", choice=choice) if is_alone else request.words("vote.kept")

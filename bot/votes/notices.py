@@ -33,11 +33,11 @@ def opening_notices(evaluation: Evaluation, numbers: Sequence[int]) -> Sequence[
     return [status, *cards]
 
 
-async def tell_status(records: Records, evaluation: Evaluation, *, at: datetime) -> None:
+async def queue_status_notice(records: Records, evaluation: Evaluation, *, at: datetime) -> None:
     await _put(records, opening_notices(evaluation, ())[0], at)
 
 
-async def tell_ended(
+async def queue_ended_notice(
     records: Records, evaluation: Evaluation, numbers: Sequence[int], *, at: datetime
 ) -> None:
     """The result as a message of its own; the cards, if there are any, say now who wrote what."""

@@ -16,7 +16,7 @@ from bot.domain import (
     NewExample,
     Row,
 )
-from bot.evaluation.questions import exchange
+from bot.evaluation.questions import prompt_and_reference
 from bot.ports.store import Records
 from bot.prompts import PromptMessage
 from bot.rows import Method, check_row
@@ -41,7 +41,7 @@ async def keep_preference(
     own = evaluation.workspace, evaluation.id
     (question,) = await records.evaluations.questions(*own, after=number - 1, limit=1)
     example = await _permitted(records, evaluation, question.example)
-    pair = exchange(question.row, "")
+    pair = prompt_and_reference(question.row, "")
     if preferred is None or example is None or pair is None or MUST_ANSWER in example.tags:
         return None
     found = await records.evaluations.answers(*own, after=number - 1, until=number)
@@ -57,7 +57,7 @@ async def keep_preference(
         origin=example.origin,
         authors=example.authors,
         exclusions=example.exclusions,
-        messages=tuple(await records.example_messages.of(evaluation.workspace, example.id)),
+        messages=tuple(await records.example_messages.messages_of(own[0], example.id)),
     )
     kept, is_new = await records.examples.add(own[0], new, at=at)
     if is_new:

@@ -79,7 +79,7 @@ class VoteRunner:
             if numbers:
                 await records.outbox.announce(notices.opening_notices(evaluation, numbers), at=now)
             elif is_whole:
-                await notices.tell_ended(records, evaluation, [], at=now)
+                await notices.queue_ended_notice(records, evaluation, [], at=now)
         return True
 
     async def _differing(self, evaluation: Evaluation) -> list[int]:
@@ -113,7 +113,7 @@ class VoteRunner:
         async with self._store.writing() as records:
             if not await self._end(vote, records, kept):
                 return False
-            await notices.tell_ended(records, evaluation, numbers, at=now)
+            await notices.queue_ended_notice(records, evaluation, numbers, at=now)
         return True
 
     async def _end(self, vote: BlindVote, records: Records, kept: dict[bool, int]) -> bool:

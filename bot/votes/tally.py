@@ -17,7 +17,7 @@ from bot.significance import PairedResult, compare_wins
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class BallotTally:
     """The ballots on one question, by choice."""
 
     first: int = 0
@@ -45,7 +45,7 @@ class VoteResult:
     wins: int
     losses: int
     ties: int
-    ballots: Tally
+    ballots: BallotTally
     voters: int
 
     @property
@@ -53,7 +53,7 @@ class VoteResult:
         return compare_wins(self.wins, self.losses, self.ties)
 
 
-def tallies(ballots: Iterable[Ballot]) -> Mapping[int, Tally]:
+def tallies(ballots: Iterable[Ballot]) -> Mapping[int, BallotTally]:
     """By the number of the question; one without a ballot is not there."""
     found: dict[int, Counter[str]] = {}
     for ballot in ballots:
@@ -77,8 +77,8 @@ def load(kept: Mapping[str, object]) -> VoteResult | None:
     return _RESULT.validate_python(kept) if kept else None
 
 
-def _tally(counted: Counter[str]) -> Tally:
-    return Tally(*(counted[choice] for choice in Choice))
+def _tally(counted: Counter[str]) -> BallotTally:
+    return BallotTally(*(counted[choice] for choice in Choice))
 
 
 _RESULT = TypeAdapter(VoteResult)

@@ -79,7 +79,7 @@ class Words:
         )
         return text
 
-    def plain(self, error: AttuneError) -> str:
+    def error_without_host_words(self, error: AttuneError) -> str:
         """As `error`, but where that quotes a host, who reads it hears no word of the host's."""
         said, quoted = self.error(error), str(error.details.get("message") or "")
         if not isinstance(error, errors.HostError) or not quoted or quoted not in said:

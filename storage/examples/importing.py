@@ -27,18 +27,18 @@ _ITEM = ["position", "item"]
 _MESSAGE = ["channel", "message", "thread"]
 
 
-async def add_marked(
+async def insert_in_bulk(
     connection: Connection, workspace: WorkspaceId, new: Marked, *, at: datetime
 ) -> int:
     """Add living examples with text, told apart by assistant and fingerprint; how many were new."""
     if not new:
         return 0
     last = await _last(connection, workspace, new)
-    moment = connection.moment(at)
+    moment = connection.to_driver_time(at)
     with foreign_key_as_not_found(
         "assistant", ", ".join(sorted({str(assistant) for assistant, _ in new}))
     ):
-        count = await connection.many(
+        count = await connection.insert_many(
             _insert(connection.dialect_name),
             _EXAMPLE,
             [_values(workspace, example, text, moment) for example, text in new.values()],
@@ -76,8 +76,8 @@ def _values(
         str(example.method),
         str(example.state),
         text.json,
-        text.search,
-        text.mark,
+        text.search_text,
+        text.fingerprint,
         1,
         moment,
         str(example.origin),
@@ -107,7 +107,7 @@ async def _add_items(
         for position, item in enumerate(dict.fromkeys(own))
     ]
     if rows:
-        await connection.many(_item_of_a_new_one(table), [*_ITEM, *_NEW], rows)
+        await connection.insert_many(_item_of_a_new_one(table), [*_ITEM, *_NEW], rows)
 
 
 async def _add_messages(
@@ -119,7 +119,7 @@ async def _add_messages(
         for one in dict.fromkeys((*example.messages, *filter(None, [example.source])))
     ]
     if rows:
-        await connection.many(_message_of_a_new_one(), [*_MESSAGE, *_NEW], rows)
+        await connection.insert_many(_message_of_a_new_one(), [*_MESSAGE, *_NEW], rows)
 
 
 @cache

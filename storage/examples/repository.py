@@ -37,8 +37,8 @@ from bot.domain import (
     RowText,
     UserId,
     WorkspaceId,
-    mark_of,
     row_text,
+    short_fingerprint,
 )
 from bot.errors import BadInput, NotFound
 from bot.private_text import mask_row, private_texts, row_kinds
@@ -46,19 +46,19 @@ from bot.rows import Method
 from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.evaluations import erase_answers
 from storage.example_messages import ExampleMessages
-from storage.examples.finding import (
+from storage.examples.importing import insert_in_bulk
+from storage.examples.queries import (
     LIVING,
     belonging_to,
+    comes_after,
     duplicates_of,
     filter_conditions,
-    following,
+    has_id_in,
     has_item,
     may_come_back,
     of_assistant,
-    read,
-    these,
+    read_examples,
 )
-from storage.examples.importing import add_marked
 from storage.examples.values import columns_of, stored_example, text_columns_of
 from storage.tables import (
     IS_LIVING,
@@ -133,10 +133,10 @@ class Examples:
         for example in examples:
             if example.row is not None and example.state in LIVING:
                 text = example.text or row_text(example.row)
-                marked.setdefault((example.assistant, text.mark), (example, text))
+                marked.setdefault((example.assistant, text.fingerprint), (example, text))
             else:
                 new += (await self.add(workspace, example, at=at))[1]
-        return new + await add_marked(self._connection, workspace, marked, at=at)
+        return new + await insert_in_bulk(self._connection, workspace, marked, at=at)
 
     async def get(self, workspace: WorkspaceId, example: ExampleId) -> Example:
         return await self._first(workspace, table.c.id == example, example)
@@ -145,7 +145,7 @@ class Examples:
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Example | None:
         taken = and_(table.c.channel == channel, table.c.message == message, IS_LIVING)
-        found = await read(self._connection, workspace, taken, limit=1)
+        found = await read_examples(self._connection, workspace, taken, limit=1)
         return found[0] if found else None
 
     async def page(
@@ -162,8 +162,8 @@ class Examples:
         if among is not None:
             wanted.append(table.c.id.in_(among))
         if after is not None:
-            wanted.append(following(order, workspace, after))
-        return await read(self._connection, workspace, *wanted, limit=limit, order=order)
+            wanted.append(comes_after(order, workspace, after))
+        return await read_examples(self._connection, workspace, *wanted, limit=limit, order=order)
 
     async def ids(
         self,
@@ -201,7 +201,7 @@ class Examples:
         if row_kinds(row) and await self._must_mask(workspace):
             row = mask_row(row)
         await self._refuse_a_second(before, row)
-        own = these(workspace, [example])
+        own = has_id_in(workspace, [example])
         await self._connection.run(
             insert(revisions).from_select(
                 ["workspace", "example", "number", "row", "editor", "at"],
@@ -225,15 +225,15 @@ class Examples:
     async def keep_private_text(
         self, workspace: WorkspaceId, example: ExampleId, *, at: datetime
     ) -> None:
-        own = these(workspace, [example])
+        own = has_id_in(workspace, [example])
         kept = update(table).where(own).values(keeps_private_text=True, updated_at=at)
         await self._connection.run(kept)
 
     async def revisions(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Revision]:
         earlier = select(revisions).where(belonging_to(revisions, workspace, [example]))
-        rows = await self._connection.every(earlier, revisions.c.number)
+        rows = await self._connection.fetch_all(earlier, revisions.c.number)
         found = [Revision(row.number, row.row, row.editor, row.at) for row in rows]
-        row = await self._connection.first(select(table).where(these(workspace, [example])))
+        row = await self._connection.first(select(table).where(has_id_in(workspace, [example])))
         if row is not None:
             found.append(Revision(row.revision, row.row, row.editor, row.revised_at))
         return found
@@ -249,7 +249,7 @@ class Examples:
     ) -> int:
         changed = 0
         for part in batched(examples, MANY):
-            own = these(workspace, part)
+            own = has_id_in(workspace, part)
             if state in LIVING:
                 # Again where one was in the way that could not come back itself.
                 while moved := await self._move(may_come_back(own), state, at, by):
@@ -266,7 +266,7 @@ class Examples:
         found: list[ExampleId] = []
         for part in batched(examples, MANY):
             own = and_(table.c.workspace == workspace, table.c.derived_from.in_(part))
-            rows = await self._connection.every(select(table.c.id).where(own), table.c.id)
+            rows = await self._connection.fetch_all(select(table.c.id).where(own), table.c.id)
             found += [ExampleId(row.id) for row in rows]
         return found
 
@@ -275,7 +275,7 @@ class Examples:
     ) -> set[ExampleId]:
         found: set[ExampleId] = set()
         for part in batched(examples, MANY):
-            waiting = select(table.c.id).where(these(workspace, part), awaits_consent())
+            waiting = select(table.c.id).where(has_id_in(workspace, part), awaits_consent())
             found.update(row.id for row in await self._connection.rows(waiting, most=len(part)))
         return found
 
@@ -285,7 +285,7 @@ class Examples:
         found: dict[ExampleId, tuple[int, ExampleState]] = {}
         for part in batched(examples, MANY):
             wanted = select(table.c.id, table.c.revision, table.c.state)
-            own = wanted.where(these(workspace, part))
+            own = wanted.where(has_id_in(workspace, part))
             for row in await self._connection.rows(own, most=len(part)):
                 found[row.id] = (row.revision, row.state)
         return found
@@ -312,7 +312,7 @@ class Examples:
             new = select(
                 table.c.workspace, table.c.id, func.coalesce(last + 1, 0), literal(tag)
             ).where(
-                these(workspace, part),
+                has_id_in(workspace, part),
                 may_have,
                 ~exists().where(own, example_tags.c.item == tag),
             )
@@ -323,7 +323,7 @@ class Examples:
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
     ) -> None:
         for part in batched(examples, MANY):
-            own = and_(these(workspace, part), table.c.held_out.is_not(held_out))
+            own = and_(has_id_in(workspace, part), table.c.held_out.is_not(held_out))
             if held_out:
                 own = and_(own, table.c.derived_from.is_(None))
             await self._connection.run(update(table).where(own).values(held_out=held_out))
@@ -343,7 +343,7 @@ class Examples:
             for child in _CHILDREN:
                 own = belonging_to(child, workspace, part)
                 await self._connection.run(delete(child).where(own))
-            gone = update(table).where(these(workspace, part)).values(_ERASED)
+            gone = update(table).where(has_id_in(workspace, part)).values(_ERASED)
             await self._connection.run(gone)
         self._connection.has_erased = True
 
@@ -384,7 +384,7 @@ class Examples:
         last, left = after or 0, limit
         while left is None or left > 0:
             beyond, most = table.c.id > last, PAGE if left is None else min(PAGE, left)
-            found = await read(self._connection, workspace, wanted, beyond, limit=most)
+            found = await read_examples(self._connection, workspace, wanted, beyond, limit=most)
             for example in found:
                 yield example
             if len(found) < most:
@@ -401,7 +401,7 @@ class Examples:
         demands = await self._connection.first(own)
         if demands is not None and demands.several:
             some = select(assistants.c.id).where(reviewed)
-            found = {row.id for row in await self._connection.every(some, assistants.c.id)}
+            found = {row.id for row in await self._connection.fetch_all(some, assistants.c.id)}
             examples = [_as_proposed(one) if one.assistant in found else one for one in examples]
         if demands is None or not demands.must_mask:
             return examples
@@ -417,7 +417,7 @@ class Examples:
     async def _first(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: int
     ) -> Example:
-        found = await read(self._connection, workspace, condition, limit=1)
+        found = await read_examples(self._connection, workspace, condition, limit=1)
         if not found:
             raise NotFound(noun="example", name=name)
         return found[0]
@@ -430,17 +430,17 @@ class Examples:
             for position, item in enumerate(dict.fromkeys(items))
         ]
         names = ["workspace", "example", "position", "item"]
-        await self._connection.many(insert(child), names, rows)
+        await self._connection.insert_many(insert(child), names, rows)
 
     async def _refuse_a_second(self, example: Example, row: Row) -> None:
         twins = and_(
             table.c.assistant == example.assistant,
-            table.c.fingerprint == mark_of(row),
+            table.c.fingerprint == short_fingerprint(row),
             table.c.id != example.id,
             IS_LIVING,
         )
         if example.state in LIVING and (
-            found := await read(self._connection, example.workspace, twins, limit=1)
+            found := await read_examples(self._connection, example.workspace, twins, limit=1)
         ):
             raise BadInput(problem=f"Example {found[0].id} says exactly this already.")
 

@@ -11,11 +11,11 @@ from sqlalchemy import Row as Found
 from bot.domain import (
     Example,
     ExampleId,
+    ExampleSource,
     Exclusion,
     NewExample,
     Row,
-    Source,
-    Synthetic,
+    SyntheticOrigin,
     UserId,
     WorkspaceId,
     row_text,
@@ -53,8 +53,8 @@ def text_columns_of(row: Row | None) -> dict[str, object]:
     text = row_text(row)
     return {
         "row": row,
-        "search_text": text.search,
-        "fingerprint": text.mark,
+        "search_text": text.search_text,
+        "fingerprint": text.fingerprint,
         "private_text": int(text.private),
     }
 
@@ -108,7 +108,7 @@ def example_of(row: Found[Any], authors: Sequence[UserId], tags: Sequence[str]) 
     )
 
 
-def _synthetic_columns_of(synthetic: Synthetic | None) -> dict[str, object]:
+def _synthetic_columns_of(synthetic: SyntheticOrigin | None) -> dict[str, object]:
     return {
         "derived_from": synthetic and synthetic.source,
         "written_by": synthetic and synthetic.model,
@@ -116,13 +116,13 @@ def _synthetic_columns_of(synthetic: Synthetic | None) -> dict[str, object]:
     }
 
 
-def _synthetic_of(row: Found[Any]) -> Synthetic | None:
+def _synthetic_of(row: Found[Any]) -> SyntheticOrigin | None:
     if row.derived_from is None:
         return None
-    return Synthetic(row.derived_from, row.written_by, row.replaces_source)
+    return SyntheticOrigin(row.derived_from, row.written_by, row.replaces_source)
 
 
-def _source_of(row: Found[Any]) -> Source | None:
+def _source_of(row: Found[Any]) -> ExampleSource | None:
     if row.message is None:
         return None
-    return Source(row.channel, row.message, row.thread, row.permalink)
+    return ExampleSource(row.channel, row.message, row.thread, row.permalink)

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select
 
 from bot.errors import SettingsError
-from storage.database_engine import EngineRole, address_of, engine_for, reachable
+from storage.database_engine import EngineRole, address_of, engine_for, translate_connection_errors
 from storage.tables import metadata
 
 HEAD = "0033"
@@ -28,7 +28,7 @@ async def migrate(url: str) -> None:
     address = address_of(url)
     engine = engine_for(address, EngineRole.MIGRATE)
     try:
-        with reachable(address):
+        with translate_connection_errors(address):
             async with engine.begin() as connection:
                 await connection.run_sync(_bring_up)
     finally:

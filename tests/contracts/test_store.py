@@ -208,7 +208,7 @@ class TestGuestChannels:
             await records.guest_channels.put(HOME, GENERAL, may_ask=False)
 
             assert opened == [GENERAL]
-            assert not await records.guest_channels.holds(HOME, GENERAL)
+            assert not await records.guest_channels.allows(HOME, GENERAL)
 
     async def test_everywhere_stands_for_each(self, store: Store) -> None:
         await furnished(store)
@@ -216,8 +216,8 @@ class TestGuestChannels:
         async with store.writing() as records:
             await records.guest_channels.put(HOME, EVERYWHERE, may_ask=True)
 
-            assert await records.guest_channels.holds(HOME, GENERAL)
-            assert not await records.guest_channels.holds(FOREIGN, GENERAL)
+            assert await records.guest_channels.allows(HOME, GENERAL)
+            assert not await records.guest_channels.allows(FOREIGN, GENERAL)
 
 
 class TestAssistants:
@@ -987,10 +987,13 @@ class TestTurns:
                     await records.turns.vote(HOME, Vote(turn.id, user, 1, None, NOW))
 
             assert await records.turns.count_by(HOME, ANN) == 2
-            assert [turn.event_key for turn in await records.turns.of(HOME, ANN)] == ["b", "a"]
+            assert [turn.event_key for turn in await records.turns.by_asker(HOME, ANN)] == [
+                "b",
+                "a",
+            ]
             assert await records.turns.erase_votes(HOME, ANN) == 2
             assert await records.turns.erase(HOME, ANN) == 2
-            assert await records.turns.of(HOME, ANN) == []
+            assert await records.turns.by_asker(HOME, ANN) == []
             assert [vote.user for vote in await records.turns.votes(HOME, theirs.id)] == [BOB]
 
     async def test_a_persons_last_vote_counts(self, store: Store) -> None:
@@ -1287,12 +1290,12 @@ async def test_an_evaluation_is_asked_question_by_question(store: Store) -> None
         await records.evaluations.add_questions(HOME, made.id, questions)
         await records.evaluations.add_questions(HOME, made.id, questions)
         first, second = await records.evaluations.pending_questions(HOME, made.id, 0, limit=2)
-        await records.evaluations.ask(HOME, made.id, 0, [first.number, second.number])
+        await records.evaluations.mark_asked(HOME, made.id, 0, [first.number, second.number])
         answer = EvaluationAnswer(first.number, 0, AnswerState.DONE, "Hi", scores={"score": 0.5})
         await records.evaluations.put(HOME, made.id, answer)
         await records.evaluations.withdraw_call(HOME, made.id, 0, second.number)
         await records.evaluations.withdraw_call(HOME, made.id, 0, first.number)
-        await records.evaluations.ask(HOME, made.id, 0, [3])
+        await records.evaluations.mark_asked(HOME, made.id, 0, [3])
 
     async with store.writing() as records:
         assert again == made
@@ -1308,9 +1311,9 @@ async def test_an_evaluation_is_asked_question_by_question(store: Store) -> None
         assert await records.evaluations.count_answers(HOME, made.id) == 2
         found = await records.evaluations.answers(HOME, made.id)
         assert found == [answer, EvaluationAnswer(3, 0, AnswerState.LOST)]
-        assert await records.snapshots.taught(HOME, snapshot.id, [r.example for r in rows]) == {
-            row.example for row in rows[:2]
-        }
+        assert await records.snapshots.training_examples_among(
+            HOME, snapshot.id, [r.example for r in rows]
+        ) == {row.example for row in rows[:2]}
 
 
 async def test_an_evaluation_keeps_no_words_of_an_erased_example(store: Store) -> None:
@@ -1320,7 +1323,7 @@ async def test_an_evaluation_keeps_no_words_of_an_erased_example(store: Store) -
         made = await records.evaluations.add(HOME, an_evaluation(assistant))
         question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
         await records.evaluations.add_questions(HOME, made.id, [question])
-        await records.evaluations.ask(HOME, made.id, 0, [1])
+        await records.evaluations.mark_asked(HOME, made.id, 0, [1])
         answer = EvaluationAnswer(1, 0, AnswerState.DONE, "Hello!", scores={"score": 1.0})
         await records.evaluations.put(HOME, made.id, answer)
 

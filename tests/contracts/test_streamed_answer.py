@@ -171,7 +171,7 @@ class OnDiscord:
             yield ChannelWriter(api, self.channel, key, None)
             return
         now = asyncio.get_running_loop().time
-        handle = InteractionHandle(self.asked.id, self.asked.token, SLASH, is_open=True)
+        handle = InteractionHandle(self.asked.id, self.asked.token, SLASH, has_public_response=True)
         yield InteractionWriter(
             api,
             self.channel,

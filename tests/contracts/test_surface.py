@@ -119,7 +119,7 @@ def room_stage(folder: Path) -> Stage:
             return [m.text for m in scene.store.room.messages.values() if m.is_own]
 
         async def say(self, text: str, *, after: MessageId | None = None) -> MessageId:
-            message = await scene.room.say(
+            message = await scene.room.post_as_person(
                 self.place.channel,
                 MINA,
                 text,

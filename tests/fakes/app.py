@@ -49,7 +49,9 @@ class FakeApp:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def ask(self, event: Event, *, progress: ProgressCallback | None = None) -> Reply:
+    async def handle_for_page(
+        self, event: Event, *, progress: ProgressCallback | None = None
+    ) -> Reply:
         self.events.append(event)
         return NoReply()
 
@@ -65,7 +67,7 @@ class FakeApp:
     async def has_closed(self, platform: str) -> bool:
         return False
 
-    def say(self, key: str, locale: str = "en", /, **details: object) -> str:
+    def translate(self, key: str, locale: str = "en", /, **details: object) -> str:
         return Words(locale)(key, **details)
 
     async def _answer(self, event: Event) -> None:

@@ -10,26 +10,26 @@ from adapters.openai.client import OpenAIHost
 from adapters.openai.dialects import Dialect
 from adapters.openai.timeouts import Timeouts
 from bot.domain import HostName, Hyperparameters, ModelName, Sampling
-from bot.ports.provider import Delta, JobRequest, PaidHost, Profile
+from bot.ports.provider import Delta, HostProfile, JobRequest, PaidHost
 from bot.rows import Method
 from tests.fakes.faults import Fault, reshaped
 from tests.fakes.faulty_host import FaultyHost
 
-PLAIN = Profile("custom")
+PLAIN = HostProfile("custom")
 BASE = ModelName("base")
 QUESTION = [{"role": "user", "content": "Hi"}]
 ROW = b'{"messages": []}'
 UPLOAD, CREATE = "POST /files", "POST /fine_tuning/jobs"
 JOB, EVENTS = "GET /fine_tuning/jobs/{id}", "GET /fine_tuning/jobs/{id}/events"
 CHAT = "POST /chat/completions"
-SOON = Timeouts(connect=1.0, poll=0.1, upload=0.1, first=0.1, piece=0.1)
+SOON = Timeouts(connect=1.0, poll=0.1, upload=0.1, first_piece=0.1, piece=0.1)
 
 
 @asynccontextmanager
 async def connected(
     fake: FaultyHost,
     *,
-    profile: Profile = PLAIN,
+    profile: HostProfile = PLAIN,
     dialect: Dialect | None = None,
     key: str | None = None,
     chat_base_url: str | None = None,
@@ -71,7 +71,7 @@ def request(
     seed: int | None = None,
 ) -> JobRequest:
     return JobRequest(
-        start="s1",
+        idempotency_key="s1",
         base=BASE,
         training_file=training_file,
         validation_file=validation_file,

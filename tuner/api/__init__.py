@@ -11,10 +11,10 @@ from starlette.responses import JSONResponse
 from tuner.api import chat, completions, embeddings, files, jobs, models, responses
 from tuner.api.dependencies import ApiDependencies
 from tuner.api.keys import require_key
-from tuner.api.middleware import Envelope
+from tuner.api.middleware import ResponseMiddleware
 from tuner.api.successors import successor_of
-from tuner.errors import ApiError, DiskFull, TooLarge, Unknown, WrongMethod
-from tuner.folder import is_full
+from tuner.errors import ApiError, DiskFull, NotFound, TooLarge, WrongMethod
+from tuner.folder import is_disk_full
 
 __all__ = ["ApiDependencies", "build"]
 
@@ -41,7 +41,7 @@ def build(place: ApiDependencies) -> FastAPI:
             allow_headers=["*"],
             expose_headers=["x-request-id", "openai-processing-ms"],
         )
-    app.add_middleware(Envelope)
+    app.add_middleware(ResponseMiddleware)
     return app
 
 
@@ -56,7 +56,7 @@ def answer_api_error(_request: Request, error: Exception) -> JSONResponse:
 
 def answer_disk_full(request: Request, error: Exception) -> JSONResponse:
     """Of errors of files and of the database, only a full disk is something to be said."""
-    if not is_full(error):
+    if not is_disk_full(error):
         raise error
     return answer_api_error(request, DiskFull())
 
@@ -69,7 +69,7 @@ def answer_framework_error(request: Request, error: Exception) -> JSONResponse:
         case 404:
             hint = successor_of(request.url.path)
             sentence = f"Unknown request URL: {address}" + (f". {hint}" if hint else "")
-            refusal: ApiError = Unknown(sentence, code="unknown_url")
+            refusal: ApiError = NotFound(sentence, code="unknown_url")
         case 405:
             refusal = WrongMethod(f"Not allowed: {address}")
         case 413:

@@ -16,7 +16,7 @@ from tuner.api.models import base_of
 from tuner.api.request_body import ClientDisconnected
 from tuner.api.schemas import CreateChat, CreateCompletion, SamplingShape
 from tuner.engine import Delta, Generation, GenerationRequest, Sampling, TokenLogprob
-from tuner.errors import ApiError, Unknown
+from tuner.errors import ApiError, NotFound
 
 Whole = TypeVar("Whole")
 Messages = Sequence[Mapping[str, object]]
@@ -160,7 +160,7 @@ async def ask(
     try:
         return await place.engines.answer(asked)
     except FileNotFoundError as error:
-        raise Unknown(
+        raise NotFound(
             f"The model '{model}' does not exist or has been deleted.",
             param="model",
             code="model_not_found",
@@ -168,7 +168,7 @@ async def ask(
 
 
 def _weights_of(place: ApiDependencies, model: str) -> Path | None:
-    """Where a tuned model's files are; None for a base. Raises Unknown."""
+    """Where a tuned model's files are; None for a base. Raises NotFound."""
     if model in place.engines.bases:
         return None
     stored = place.models.get(model)
@@ -215,7 +215,7 @@ async def _left(request: Request) -> None:
         pass
 
 
-def event(body: Mapping[str, object], *, name: str = "") -> bytes:
+def server_sent_event(body: Mapping[str, object], *, name: str = "") -> bytes:
     """A server-sent event: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
     head = f"event: {name}\n".encode() if name else b""
     return head + b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"

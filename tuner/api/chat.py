@@ -19,15 +19,15 @@ from tuner.api.answering import (
     ask,
     cancel_on_disconnect,
     collect_choices,
-    event,
     refuse_stream_options,
     refuse_unsupported,
     sampling_of,
+    server_sent_event,
     stream_counting_usage,
     writes_tokens,
 )
 from tuner.api.dependencies import ApiDependencies, dependencies_of
-from tuner.api.logprobs import shown_logprobs
+from tuner.api.logprobs import chat_logprobs
 from tuner.api.output_constraints import output_constraints_of
 from tuner.api.request_body import json_body, read_as
 from tuner.api.schemas import CreateChat
@@ -152,7 +152,7 @@ def _shown(completion: Completion, index: int, choice: Choice) -> dict[str, obje
     return {
         "index": index,
         "message": message,
-        "logprobs": shown_logprobs(choice.logprobs),
+        "logprobs": chat_logprobs(choice.logprobs),
         "finish_reason": choice.finish_reason,
     }
 
@@ -165,7 +165,7 @@ async def _events(
     begun: set[int] = set()
     async with aclosing(stream_counting_usage(completion.usage, answer)) as pieces:
         async for piece in pieces:
-            logprobs = shown_logprobs(piece.logprobs)
+            logprobs = chat_logprobs(piece.logprobs)
             for delta, finish_reason in _deltas(
                 completion, piece, is_first=piece.choice not in begun
             ):
@@ -173,12 +173,12 @@ async def _events(
                 said = {"index": piece.choice, "delta": delta, "logprobs": None}
                 if has_text:
                     said["logprobs"], logprobs = logprobs, None
-                yield event(
+                yield server_sent_event(
                     {**head, "choices": [{**said, "finish_reason": finish_reason}], **extra}
                 )
             begun.add(piece.choice)
     if with_usage:
-        yield event({**head, "choices": [], "usage": completion.usage.to_json()})
+        yield server_sent_event({**head, "choices": [], "usage": completion.usage.to_json()})
     yield b"data: [DONE]\n\n"
 
 

@@ -20,16 +20,16 @@ from tuner.api.answering import (
     ask,
     cancel_on_disconnect,
     collect_choices,
-    event,
     refuse_stream_options,
     refuse_token_ids,
     refuse_unsupported,
     sampling_of,
+    server_sent_event,
     stream_counting_usage,
     writes_tokens,
 )
 from tuner.api.dependencies import ApiDependencies, dependencies_of
-from tuner.api.logprobs import listed_logprobs
+from tuner.api.logprobs import completion_logprobs
 from tuner.api.request_body import json_body, read_as
 from tuner.api.schemas import CreateCompletion
 from tuner.engine import Generation
@@ -109,7 +109,7 @@ async def _whole(
             number * each_has + index,
             echo + choice.text,
             choice.finish_reason,
-            listed_logprobs(choice.logprobs, offset=len(echo)),
+            completion_logprobs(choice.logprobs, offset=len(echo)),
         )
         for number, (echo, answer) in enumerate(answers)
         for index, choice in enumerate(await collect_choices(usage, answer))
@@ -134,9 +134,9 @@ async def _events(
                 said[piece.choice] += len(piece.text)
                 if text or piece.finish_reason:
                     place = number * each_has + piece.choice
-                    logprobs = listed_logprobs(piece.logprobs, offset=offset)
+                    logprobs = completion_logprobs(piece.logprobs, offset=offset)
                     choice = _choice(place, text, piece.finish_reason, logprobs)
-                    yield event({**head, "choices": [choice]})
+                    yield server_sent_event({**head, "choices": [choice]})
     if with_usage:
-        yield event({**head, "choices": [], "usage": usage.to_json()})
+        yield server_sent_event({**head, "choices": [], "usage": usage.to_json()})
     yield b"data: [DONE]\n\n"

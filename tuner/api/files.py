@@ -16,9 +16,9 @@ from starlette.responses import StreamingResponse
 from bot.rows import Problem, method_of, read_lines
 from tuner.api.dependencies import dependencies_of
 from tuner.api.multipart import FORM_ALLOWANCE, LARGEST_FILE, UploadForm
-from tuner.api.paging import envelope, page_of, with_ends
+from tuner.api.paging import envelope, page_of, with_first_and_last_id
 from tuner.api.request_body import BODILESS, ClientDisconnected, read_as
-from tuner.errors import ApiError, TooLarge, Unknown
+from tuner.errors import ApiError, NotFound, TooLarge
 from tuner.store.files import StoredFile, UploadedFile
 
 router = APIRouter()
@@ -73,11 +73,11 @@ def list_files(request: Request) -> dict[str, object]:
         raise ApiError("'order' must be 'asc' or 'desc'.", param="order")
     rows = dependencies_of(request).files.page(
         after=page.after,
-        limit=page.one_more,
+        limit=page.limit_plus_one,
         newest_first=order == "desc",
         purpose=request.query_params.get("purpose"),
     )
-    return with_ends(envelope([file_object(row) for row in rows], page), empty="")
+    return with_first_and_last_id(envelope([file_object(row) for row in rows], page), empty="")
 
 
 @router.get("/files/{file_id}", dependencies=[BODILESS])
@@ -99,7 +99,7 @@ def file_content(request: Request, file_id: str) -> StreamingResponse:
         # Opened here: a file deleted from now on is still sent whole.
         file = place.files.path(stored.id).open("rb")
     except FileNotFoundError as error:
-        raise Unknown(f"No such File object: {file_id}", param="file_id") from error
+        raise NotFound(f"No such File object: {file_id}", param="file_id") from error
     headers = {"content-length": str(stored.bytes)}
     return StreamingResponse(_chunks(file), media_type="application/octet-stream", headers=headers)
 

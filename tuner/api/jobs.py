@@ -12,10 +12,10 @@ from tuner import classification
 from tuner.api.classification_fields import with_classification
 from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.models import base_of
-from tuner.api.paging import envelope, page_of, with_ends
+from tuner.api.paging import envelope, page_of, with_first_and_last_id
 from tuner.api.request_body import BODILESS, json_body, read_as
 from tuner.api.schemas import LARGEST_SEED, CreateJob, SupervisedNumbers
-from tuner.errors import ApiError, Unknown
+from tuner.errors import ApiError, NotFound
 from tuner.job_file_checks import refuse_few
 from tuner.store import jobs, models
 from tuner.store.events import Event, events_page
@@ -43,7 +43,7 @@ def list_jobs(request: Request) -> dict[str, object]:
     )
     found = dependencies_of(request).jobs.page(
         after=page.after,
-        limit=page.one_more,
+        limit=page.limit_plus_one,
         metadata=pairs,
         is_without_metadata=request.query_params.get("metadata") == "null",
     )
@@ -77,7 +77,7 @@ def resume_job(request: Request, job_id: str) -> dict[str, object]:
 def list_events(request: Request, job_id: str) -> dict[str, object]:
     page, place = page_of(request, default_limit=20), dependencies_of(request)
     job = place.jobs.get(job_id)
-    rows = events_page(place.database, job.id, after=page.after, limit=page.one_more)
+    rows = events_page(place.database, job.id, after=page.after, limit=page.limit_plus_one)
     return envelope([_shown_event(row) for row in rows], page)
 
 
@@ -85,8 +85,10 @@ def list_events(request: Request, job_id: str) -> dict[str, object]:
 def list_checkpoints(request: Request, job_id: str) -> dict[str, object]:
     page, place = page_of(request, default_limit=10), dependencies_of(request)
     job = place.jobs.get(job_id)
-    rows = place.models.checkpoints(job.id, after=page.after, limit=page.one_more)
-    return with_ends(envelope([_shown_checkpoint(row) for row in rows], page), empty=None)
+    rows = place.models.checkpoints(job.id, after=page.after, limit=page.limit_plus_one)
+    return with_first_and_last_id(
+        envelope([_shown_checkpoint(row) for row in rows], page), empty=None
+    )
 
 
 def _steer(request: Request, action: Callable[[str], Job], job_id: str) -> dict[str, object]:
@@ -113,7 +115,7 @@ def _create(place: ApiDependencies, body: dict[str, object]) -> dict[str, object
     wanted.model = place.model_named(wanted.model)
     # What an engine takes beside the protocol's own; a model that is not here is refused below.
     engine = place.engines.find(wanted.model)
-    method, numbers = _method_of(wanted, engine.numbers if engine else frozenset())
+    method, numbers = _method_of(wanted, engine.extra_hyperparameters if engine else frozenset())
     numbers = with_classification(wanted, method, numbers)
     order = JobRequest(
         model=wanted.model,
@@ -204,7 +206,7 @@ def _check_model(place: ApiDependencies, connection: Connection, model: str) -> 
         return
     try:
         models.get_within(connection, model)
-    except Unknown as error:
+    except NotFound as error:
         known = " or ".join(f"'{base}'" for base in place.engines.bases)
         raise ApiError(
             f"The model '{model}' is not available for fine-tuning; use {known} or a model that"
@@ -220,7 +222,7 @@ def _file_of(
 ) -> StoredFile:
     try:
         return place.files.get_within(connection, file_id)
-    except Unknown as error:
+    except NotFound as error:
         raise ApiError(f"invalid {param}: {file_id}", param=param, code="file_not_found") from error
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tuner.engine import TokenLogprob
 
 
-def shown_logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, object] | None:
+def chat_logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, object] | None:
     """As chat has them; none where none were asked for."""
     if not tokens:
         return None
@@ -16,7 +16,7 @@ def shown_logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, object] | None:
     return {"content": content, "refusal": None}
 
 
-def listed_logprobs(tokens: Sequence[TokenLogprob], *, offset: int) -> dict[str, object] | None:
+def completion_logprobs(tokens: Sequence[TokenLogprob], *, offset: int) -> dict[str, object] | None:
     """As plain completions have them; `offset` is where the first token's text begins."""
     if not tokens:
         return None

@@ -22,7 +22,7 @@ DRAIN_SECONDS = 20.0
 DRAIN_BYTES = 2 << 30
 
 
-class Envelope:
+class ResponseMiddleware:
     """Outermost but for the server itself."""
 
     def __init__(self, app: ASGIApp) -> None:

@@ -69,7 +69,7 @@ def _remove(place: ApiDependencies, model_id: str) -> None:
     for gone in place.models.remove(model_id):
         path = place.runner.folder_of(gone.job).weights(gone.step)
         remove(path)
-        place.engines.forget(path)
+        place.engines.on_weights_deleted(path)
         place.runner.clean_folder(gone.job)
 
 

@@ -20,7 +20,7 @@ class Page:
     limit: int
 
     @property
-    def one_more(self) -> int:
+    def limit_plus_one(self) -> int:
         """Ask for one row too many, and know whether there are more."""
         return self.limit + 1
 
@@ -59,7 +59,7 @@ def envelope(rows: Sequence[dict[str, object]], page: Page) -> dict[str, object]
     return {"object": "list", "data": rows[: page.limit], "has_more": len(rows) > page.limit}
 
 
-def with_ends(body: dict[str, object], *, empty: str | None) -> dict[str, object]:
+def with_first_and_last_id(body: dict[str, object], *, empty: str | None) -> dict[str, object]:
     """The same with the ids of the first and last row; `empty` where there is none."""
     rows = body["data"]
     ids = [row["id"] for row in rows] if isinstance(rows, list) else []

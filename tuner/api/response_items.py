@@ -152,11 +152,11 @@ def part(text: str, logprobs: Sequence[TokenLogprob] = ()) -> dict[str, object]:
         "type": "output_text",
         "text": text,
         "annotations": [],
-        "logprobs": output_items(logprobs),
+        "logprobs": logprob_items(logprobs),
     }
 
 
-def output_items(logprobs: Sequence[TokenLogprob]) -> list[dict[str, object]]:
+def logprob_items(logprobs: Sequence[TokenLogprob]) -> list[dict[str, object]]:
     return [
         {
             **_likeliness(each.token, each.logprob),

@@ -23,8 +23,8 @@ from tuner.api.answering import (
     ask,
     cancel_on_disconnect,
     collect_choices,
-    event,
     refuse_unsupported,
+    server_sent_event,
     stream_counting_usage,
     writes_tokens,
 )
@@ -34,8 +34,8 @@ from tuner.api.request_body import json_body, read_as
 from tuner.api.response_items import (
     as_chat,
     call_items,
+    logprob_items,
     messages_of,
-    output_items,
     part,
     reasoning_item,
     reasoning_part,
@@ -244,7 +244,7 @@ def _deltas(
             yield from _thoughts_end(numbered, answer, choice)
         if is_first:
             yield from _text_begins(numbered, answer)
-        logprobs = output_items(piece.logprobs)
+        logprobs = logprob_items(piece.logprobs)
         kind = "response.output_text.delta"
         yield numbered.event(kind, **_place(answer), delta=piece.text, logprobs=logprobs)
 
@@ -284,7 +284,7 @@ def _item_ends(
 ) -> Iterator[bytes]:
     """A call comes whole, so its beginning and its end stand here together."""
     if item["type"] == "message":
-        place, logprobs = _place(answer), output_items(choice.logprobs)
+        place, logprobs = _place(answer), logprob_items(choice.logprobs)
         text = choice.text
         yield numbered.event("response.output_text.done", **place, text=text, logprobs=logprobs)
         whole = part(text, choice.logprobs)
@@ -307,4 +307,4 @@ class _Events:
 
     def event(self, kind: str, **content: object) -> bytes:
         number, self._number = self._number, self._number + 1
-        return event({"type": kind, "sequence_number": number, **content}, name=kind)
+        return server_sent_event({"type": kind, "sequence_number": number, **content}, name=kind)

@@ -27,7 +27,7 @@ class Adapter:
 
     rank: int
     pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
-    others: frozenset[str] = frozenset()
+    other_weights: frozenset[str] = frozenset()
     """Names of weights that are no such pair."""
 
     @classmethod
@@ -94,7 +94,7 @@ class AdapterBank:
 
     def refuse_foreign(self, adapter: Adapter) -> None:
         """Raises ModelLoadFailed for one that changes what cannot be mixed."""
-        foreign = sorted({*(adapter.pairs.keys() - self._layers.keys()), *adapter.others})
+        foreign = sorted({*(adapter.pairs.keys() - self._layers.keys()), *adapter.other_weights})
         if foreign:
             raise ModelLoadFailed(
                 f"This model changes '{foreign[0]}', which cannot be served beside other models."

@@ -23,7 +23,7 @@ class Rows:
     """Some replies, and what the model remembers of them; shorter ones are filled on the left."""
 
     replies: list[Reply]
-    seen: torch.Tensor
+    attention_mask: torch.Tensor
     cache: DynamicCache
     last: list[int]
 
@@ -33,11 +33,11 @@ class Rows:
 
     @property
     def length(self) -> int:
-        return int(self.seen.shape[1])
+        return int(self.attention_mask.shape[1])
 
     def select(self, places: Sequence[int]) -> "Rows":
         """Only these rows, without columns that none of them has filled."""
-        seen = self.seen[places]
+        seen = self.attention_mask[places]
         first = int(seen.any(dim=0).int().argmax()) if len(places) else 0
         layers = [(k[places, :, first:], v[places, :, first:]) for k, v in self.layers]
         replies = [self.replies[n] for n in places]
@@ -51,7 +51,7 @@ class Rows:
             (torch.cat([k, other_k]), torch.cat([v, other_v]))
             for (k, v), (other_k, other_v) in pairs
         ]
-        seen = torch.cat([one.seen, two.seen])
+        seen = torch.cat([one.attention_mask, two.attention_mask])
         replies, last = [*one.replies, *two.replies], [*one.last, *two.last]
         return Rows(replies, seen, DynamicCache(layers), last)
 
@@ -60,7 +60,9 @@ class Rows:
         if not more:
             return self
         layers = [(pad(k, (0, 0, more, 0)), pad(v, (0, 0, more, 0))) for k, v in self.layers]
-        return Rows(self.replies, pad(self.seen, (more, 0)), DynamicCache(layers), self.last)
+        return Rows(
+            self.replies, pad(self.attention_mask, (more, 0)), DynamicCache(layers), self.last
+        )
 
 
 class Batch:
@@ -85,7 +87,7 @@ class Batch:
         half = self._half[0].replies if self._half else []
         return [*(self._rows.replies if self._rows else []), *half, *self.waiting]
 
-    def use(self, adapters: Mapping[str, Adapter]) -> None:
+    def set_adapters(self, adapters: Mapping[str, Adapter]) -> None:
         """Those that replies may name from now on."""
         self._adapters = dict(adapters)
 
@@ -94,7 +96,7 @@ class Batch:
         self._bank.refuse_foreign(adapter)
 
     @property
-    def like(self) -> torch.Tensor:
+    def reference_tensor(self) -> torch.Tensor:
         """A tensor with the precision and place that adapters need."""
         return self._bank.like
 
@@ -142,7 +144,7 @@ class Batch:
         # Some layers may have taken in the token that was not said.
         layers = [(k[:, :, : rows.length], v[:, :, : rows.length]) for k, v in rows.layers]
         last = len(rows.replies) - 1
-        whole = Rows(rows.replies, rows.seen, DynamicCache(layers), rows.last)
+        whole = Rows(rows.replies, rows.attention_mask, DynamicCache(layers), rows.last)
         self._keep(whole, range(last))
         return [rows.replies[last]]
 
@@ -197,7 +199,7 @@ class Batch:
     def _prefill_chunk(self, rows: Rows, left: list[int]) -> None:
         """A long prompt, a part at a time, while the others go on."""
         now, later = left[:CHUNK], left[CHUNK:]
-        seen = torch.cat([rows.seen, self._tensor([[1] * len(now)])], dim=1)
+        seen = torch.cat([rows.attention_mask, self._tensor([[1] * len(now)])], dim=1)
         rows = self._forward(Rows(rows.replies, seen, rows.cache, []), self._tensor([now]))
         self._half = (rows, later) if later else None
         if not later:
@@ -211,7 +213,7 @@ class Batch:
             self._rows = new if self._rows is None else self._rows.joined(new)
 
     def _step(self, rows: Rows) -> None:
-        seen = pad(rows.seen, (0, 1), value=1)
+        seen = pad(rows.attention_mask, (0, 1), value=1)
         tokens = self._tensor([[token] for token in rows.last])
         self._rows = self._forward(Rows(rows.replies, seen, rows.cache, []), tokens)
         self._keep(self._rows, self._told(self._rows))
@@ -224,19 +226,19 @@ class Batch:
     def _forward(self, rows: Rows, tokens: torch.Tensor) -> Rows:
         names = [str(reply.adapter) if reply.adapter else None for reply in rows.replies]
         self._bank.select(names, self._adapters)
-        is_whole = bool(rows.seen.all())
+        is_whole = bool(rows.attention_mask.all())
         # Without gaps the model counts the places by itself, which is quicker.
-        places = None if is_whole else (rows.seen.cumsum(dim=1) - 1).clamp(min=0)
+        places = None if is_whole else (rows.attention_mask.cumsum(dim=1) - 1).clamp(min=0)
         out = self._model(
             input_ids=tokens,
-            attention_mask=None if is_whole else rows.seen,
+            attention_mask=None if is_whole else rows.attention_mask,
             position_ids=None if places is None else places[:, -tokens.shape[1] :],
             past_key_values=rows.cache,
             use_cache=True,
             logits_to_keep=1,
         )
         last = sample_tokens(rows.replies, out.logits[:, -1])
-        return Rows(rows.replies, rows.seen, rows.cache, last)
+        return Rows(rows.replies, rows.attention_mask, rows.cache, last)
 
     def _tensor(self, values: Sequence[Sequence[int]]) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.long, device=self._bank.like.device)

@@ -18,8 +18,8 @@ from tuner.local.omp_wait import set_passive_omp_wait
 
 if TYPE_CHECKING:
     from tuner.local.constraints import Matcher
-    from tuner.local.load_model import Loaded
     from tuner.local.replies import Reply
+    from tuner.local.serving_model import Loaded
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ class Local:
     """`longest_queue` answers may be under way or wait; who comes then is sent away."""
 
     name = "local"
-    numbers = NUMBERS
+    extra_hyperparameters = NUMBERS
     writes_tokens = True
 
     def __init__(self, bases: Mapping[str, Base], *, longest_queue: int) -> None:
@@ -126,7 +126,7 @@ class Local:
         """Models that answer nobody go where a training would not fit beside them."""
         self._work.put(lambda: self._release_idle(memory))
 
-    def forget(self, weights: Path) -> None:
+    def on_weights_deleted(self, weights: Path) -> None:
         self._work.put(lambda: self._forgotten.add(weights))
 
     def _refuse_when_full(self, choices: int) -> None:
@@ -191,15 +191,15 @@ class Local:
 
     def _prompt(self, loaded: "Loaded", asked: GenerationRequest) -> tuple[list[int], str, str]:
         """Token ids; then, where a call is demanded, how it opens and what its arguments open."""
-        from tuner.local.rendering import TemplateError, plain
+        from tuner.local.rendering import TemplateError, to_template_messages
 
         with self._rendering:
             try:
                 opener, arguments = "", ""
                 if asked.forced_tools:
-                    opener, arguments = loaded.renderer.demanded_call()
+                    opener, arguments = loaded.renderer.call_opening()
                 prompt = loaded.renderer.prompt(
-                    plain(asked.messages),
+                    to_template_messages(asked.messages),
                     asked.tools,
                     opener=opener,
                     is_thinking=asked.is_thinking,
@@ -338,8 +338,8 @@ class Local:
             del self._models[place]
 
     def _release_idle(self, memory: int) -> None:
-        from tuner.local.load_model import free_caches
         from tuner.local.memory import free_memory
+        from tuner.local.serving_model import free_caches
 
         if memory > (free_memory() or memory):
             for place in self._idle():
@@ -356,14 +356,14 @@ class Local:
             return
         name, kept = str(place), loaded.adapters
         if name not in kept:
-            adapter = Adapter.load(place, like=loaded.batch.like)
+            adapter = Adapter.load(place, like=loaded.batch.reference_tensor)
             loaded.batch.refuse_foreign(adapter)
             kept[name] = adapter
         kept.move_to_end(name)
         used = {str(reply.adapter) for reply in loaded.batch.replies} | {name}
         for old in [old for old in kept if old not in used][: max(0, len(kept) - KEPT_ADAPTERS)]:
             del kept[old]
-        loaded.batch.use(kept)
+        loaded.batch.set_adapters(kept)
 
     def _warm(self, place: Path) -> None:
         """One word said to nobody: what is slow the first time is slow now."""
@@ -392,7 +392,7 @@ class Local:
 
 
 def _opened(place: Path, base: Path, quantization: str) -> "Loaded":
-    from tuner.local.load_model import load_for_serving
+    from tuner.local.serving_model import load_for_serving
 
     try:
         return load_for_serving(place, base, quantization if place == base else "")
@@ -423,9 +423,9 @@ def _fail(future: "asyncio.Future[Result]", error: Exception) -> None:
 
 
 def _is_memory(error: Exception) -> bool:
-    from tuner.local.error_mapping import is_memory
+    from tuner.local.error_mapping import is_out_of_memory
 
-    return is_memory(error)
+    return is_out_of_memory(error)
 
 
 def _as_refusal(error: Exception) -> Exception:

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tuner.folder import JobFolder, is_full, remove
+from tuner.folder import JobFolder, is_disk_full, remove
 from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.memory import too_large
 from tuner.training_run import Rejected
@@ -20,7 +20,7 @@ def mapped_errors(folder: JobFolder, numbers: Hyperparameters | None = None) -> 
     try:
         yield
     except (RuntimeError, MemoryError, OSError, ValueError) as error:
-        if is_memory(error):
+        if is_out_of_memory(error):
             raise _too_large(numbers) from error
         if is_disk(error):
             raise _disk_full(folder) from error
@@ -32,7 +32,7 @@ def mapped_errors(folder: JobFolder, numbers: Hyperparameters | None = None) -> 
         raise
 
 
-def is_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError) or (
         isinstance(error, OSError) and error.errno == errno.ENOMEM
     ):
@@ -41,7 +41,7 @@ def is_memory(error: BaseException) -> bool:
 
 
 def is_disk(error: BaseException) -> bool:
-    if is_full(error):
+    if is_disk_full(error):
         return True
     # torch's own writer says only that it failed, with the place where it did.
     text = str(error).lower()

@@ -6,9 +6,9 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from tuner.classification import Messages
-from tuner.local.rendering import Renderer, plain
+from tuner.local.rendering import Renderer, to_template_messages
 from tuner.local.weighted_trainer import WeightedSFTTrainer
-from tuner.training_run import StopSignal, leave
+from tuner.training_run import StopSignal, exit_stopped
 
 if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer
@@ -33,8 +33,8 @@ class GreedyAnswers:
 
     def __call__(self, messages: Messages) -> str:
         if self._stop.is_asked:
-            leave()
-        prompt = self._renderer.prompt(plain(messages), ())
+            exit_stopped()
+        prompt = self._renderer.prompt(to_template_messages(messages), ())
         device = self._model.device
         with torch.inference_mode():
             written = self._model.generate(

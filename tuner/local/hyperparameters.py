@@ -55,7 +55,7 @@ class MemoryPlan:
     """How a batch is worked off: so many rows at once, so many times, for one step."""
 
     rows: int
-    times: int
+    accumulation_steps: int
     recomputes: bool
     """Whether a layer's inner values are computed anew on the way back (gradient checkpointing)."""
 

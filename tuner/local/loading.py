@@ -128,7 +128,7 @@ def is_adapter(folder: Path) -> bool:
     return (folder / ADAPTER).exists()
 
 
-def longest(model: PreTrainedModel) -> int:
+def context_length(model: PreTrainedModel) -> int:
     """How many tokens a conversation may have."""
     found = getattr(model.config.get_text_config(), "max_position_embeddings", LONGEST)
     return min(int(found), LONGEST)

@@ -38,7 +38,7 @@ class Shape:
     inner: int
     layers: int
     vocabulary: int
-    is_short: bool
+    is_16_bit: bool
     """Whether its weights are saved in 16 bits."""
 
     @classmethod
@@ -52,7 +52,7 @@ class Shape:
             inner=int(config.get("intermediate_size") or 4 * hidden),
             layers=int(config.get("num_hidden_layers", 0)),
             vocabulary=int(config.get("vocab_size", 0)),
-            is_short="16" in str(config.get("dtype") or config.get("torch_dtype")),
+            is_16_bit="16" in str(config.get("dtype") or config.get("torch_dtype")),
         )
 
 
@@ -93,7 +93,7 @@ def training_memory(
     Models" (https://arxiv.org/abs/2205.05198), without the scores of attention, which are not kept.
     """
     shape = Shape.of(base)
-    is_short = shape.is_short and (has_fast_bf16_on_cpu() or visible_gpu() is not None)
+    is_short = shape.is_16_bit and (has_fast_bf16_on_cpu() or visible_gpu() is not None)
     width = 2 if is_short else 4
     plan = plan_memory(
         numbers.batch_size,

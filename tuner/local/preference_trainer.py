@@ -60,7 +60,7 @@ class PreferenceTrainer(DPOTrainer):
     def held_out_count(self) -> int:
         return 0 if self.eval_dataset is None else len(self.eval_dataset)
 
-    def figures(self, chosen: Sequence[int], size: int) -> Figures:
+    def measure_held_out(self, chosen: Sequence[int], size: int) -> Figures:
         """Loss and share of pairs won on some of the validation rows, a few at a time."""
         losses, won = 0.0, 0.0
         for first in range(0, len(chosen), size):

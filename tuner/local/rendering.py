@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tuner.calls import calls_in
+from tuner.tool_calls import calls_in
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -79,7 +79,7 @@ class Renderer:
 
     def training_examples(self, row: Mapping[str, object]) -> list[TrainingExample]:
         """One, or one for each answer where the template shows earlier answers otherwise."""
-        messages, tools = plain(row.get("messages"), with_thoughts=True), _tools(row)
+        messages, tools = to_template_messages(row.get("messages"), with_thoughts=True), _tools(row)
         try:
             return self._if_learned([self._example(messages, tools, first=0)])
         except TemplateError:
@@ -95,10 +95,10 @@ class Renderer:
         """The prompt is kept from its end, and the answers from their start."""
         given = row["input"]
         held = given if isinstance(given, Mapping) else {"messages": given}
-        messages, tools = plain(held.get("messages")), _tools(held)
+        messages, tools = to_template_messages(held.get("messages")), _tools(held)
         prompt = self.prompt(messages, tools)
         chosen, rejected = (
-            self._continued(messages, tools, plain(row[name], with_thoughts=True))
+            self._continued(messages, tools, to_template_messages(row[name], with_thoughts=True))
             for name in ("preferred_output", "non_preferred_output")
         )
         room = self._longest - max(len(chosen), len(rejected))
@@ -119,7 +119,7 @@ class Renderer:
         text = self.text(messages, tools, is_asking=True, is_thinking=is_thinking)
         return self.tokens(text + opener)
 
-    def demanded_call(self) -> tuple[str, str]:
+    def call_opening(self) -> tuple[str, str]:
         """What stands before the JSON of a call, and what its arguments are called there.
 
         Raises TemplateError for a family that writes no JSON.
@@ -135,7 +135,7 @@ class Renderer:
         self, messages: Messages, tools: Sequence[object], answer: Mapping[str, object]
     ) -> str:
         before = self.text(messages, tools, is_asking=True)
-        after = self.text([*messages, *plain([answer])], tools, is_asking=False)
+        after = self.text([*messages, *to_template_messages([answer])], tools, is_asking=False)
         if not after.startswith(before):
             raise TemplateError("An answer does not begin where the template asks for one.")
         return after[len(before) :]
@@ -280,7 +280,7 @@ def _name_of(tool: object) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def plain(value: object, *, with_thoughts: bool = False) -> list[dict[str, object]]:
+def to_template_messages(value: object, *, with_thoughts: bool = False) -> list[dict[str, object]]:
     """Messages as templates expect them: text as one string, arguments of calls as objects.
 
     An answer's `reasoning_content` is left to templates that know it; with `with_thoughts`, for

@@ -10,10 +10,10 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from tuner.calls import MARKS, calls_in
 from tuner.engine import Delta, Sampling, TokenLogprob
 from tuner.local.constraints import Matcher
 from tuner.local.generation_defaults import SamplingParameters
+from tuner.tool_calls import MARKS, calls_in
 
 LIKELY = 1024
 LEAST_LOGPROB = -9999.0
@@ -43,7 +43,7 @@ class Reply:
     opener: str = ""
     has_parallel_calls: bool = True
     is_dropped: bool = False
-    spent: int = 0
+    generated_count: int = 0
     _text: str = ""
     _told: int = 0
     _logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -90,7 +90,7 @@ class Reply:
         wanted = self.sampling
         scores[said] -= wanted.presence_penalty + wanted.frequency_penalty * times
 
-    def draw(self, scores: torch.Tensor) -> int:
+    def draw_token(self, scores: torch.Tensor) -> int:
         """By chance, as hot as was asked; of what is likely enough."""
         likely = torch.softmax(scores.float() / self.sampling_parameters.temperature, dim=-1)
         point, top_p, top_k = (
@@ -108,7 +108,7 @@ class Reply:
         at = torch.searchsorted(sums[:kept], point * float(sums[kept - 1]))
         return int(places[min(int(at), kept - 1)])
 
-    def note(self, token: int, logs: torch.Tensor) -> None:
+    def note_logprobs(self, token: int, logs: torch.Tensor) -> None:
         """How likely the token was, and which were likeliest; an end of a turn is no text."""
         if token in self.stop_token_ids:
             return
@@ -123,7 +123,7 @@ class Reply:
 
     def add_token(self, token: int) -> bool:
         """The next token; whether it was the last one."""
-        self.spent += 1
+        self.generated_count += 1
         self._counts[token] += 1
         self._said.append(token)
         if token in self.stop_token_ids:
@@ -151,7 +151,9 @@ class Reply:
     def _is_over(self) -> bool:
         """At the limit; or, where none was asked for, in a loop."""
         is_free = self.sampling.most_tokens is None
-        return self.spent >= self.most_tokens or (is_free and ends_in_repetition(self._said))
+        return self.generated_count >= self.most_tokens or (
+            is_free and ends_in_repetition(self._said)
+        )
 
     def _part(self) -> None:
         """Tell what the model reasons before its answer, and keep the answer alone."""
@@ -204,7 +206,9 @@ class Reply:
         self._say(len(self._text))
         reason = "tool_calls" if calls else reason
         logs = self._logprobs
-        self.on_delta(self, Delta(self.choice, "", self.spent, reason, calls, logprobs=logs))
+        self.on_delta(
+            self, Delta(self.choice, "", self.generated_count, reason, calls, logprobs=logs)
+        )
         return True
 
 
@@ -224,9 +228,9 @@ def sample_tokens(replies: Sequence[Reply], scores: torch.Tensor) -> list[int]:
     tokens: list[int] = scores.argmax(dim=-1).tolist()
     for row, reply in enumerate(replies):
         if not reply.is_greedy:
-            tokens[row] = reply.draw(scores[row])
+            tokens[row] = reply.draw_token(scores[row])
         if row in logs:
-            reply.note(tokens[row], logs[row])
+            reply.note_logprobs(tokens[row], logs[row])
     return tokens
 
 

@@ -24,7 +24,7 @@ from tuner.local.schedule import Schedule
 from tuner.local.weight_average import LEAST_RECALLED, WeightAverage
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
-from tuner.training_run import StopSignal, refuse_divergence, tell
+from tuner.training_run import StopSignal, refuse_divergence, write_event
 
 if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer
@@ -156,7 +156,7 @@ class Reporter(TrainerCallback):
         """What a state of the trainer does not hold."""
         self._average.load(saved)
 
-    def keep(self, place: Path) -> None:
+    def save_model(self, place: Path) -> None:
         """The model as it is now, ready to answer."""
         trainer = self._trainer
         if self._events is not None:
@@ -178,11 +178,11 @@ class Reporter(TrainerCallback):
         # Every process measures, though one tells: in groups their steps must not part.
         if count := trainer.held_out_count:
             some = [n % count for n in range(step * size, step * size + min(size, count))]
-            metrics["valid_loss"], metrics["valid_mean_token_accuracy"] = trainer.figures(
+            metrics["valid_loss"], metrics["valid_mean_token_accuracy"] = trainer.measure_held_out(
                 some, size
             )
             if is_epoch:
-                whole = trainer.figures(range(count), size)
+                whole = trainer.measure_held_out(range(count), size)
                 metrics["full_valid_loss"], metrics["full_valid_mean_token_accuracy"] = whole
         return metrics
 
@@ -194,7 +194,7 @@ class Reporter(TrainerCallback):
 
     def _checkpoint(self, step: int, metrics: dict[str, float]) -> None:
         began = time.monotonic()
-        self.keep(self._folder.checkpoint(step))
+        self.save_model(self._folder.checkpoint(step))
         self._on_checkpoints += time.monotonic() - began
         self._tell("checkpoint", {"step": step, "metrics": {"step": step, **metrics}})
 
@@ -208,7 +208,7 @@ class Reporter(TrainerCallback):
 
     def _tell(self, kind: str, content: dict[str, object]) -> None:
         if self._events is not None:
-            tell(self._events, kind, content)
+            write_event(self._events, kind, content)
 
 
 def _recalled(state: TrainerState) -> list[float]:

@@ -80,7 +80,7 @@ class WeightedSFTTrainer(Trainer):
     ) -> torch.Tensor:
         assert num_items_in_batch is not None
         found = measure_loss(model, inputs, self._token_weights)
-        self._answers.append(found.answers.detach())
+        self._answers.append(found.answer_sums.detach())
         self._recalled.append(found.recalled)
         return found.loss / num_items_in_batch * self.accelerator.num_processes
 
@@ -103,7 +103,7 @@ class WeightedSFTTrainer(Trainer):
     def rows(self) -> int:
         return self._data.rows
 
-    def figures(self, chosen: Sequence[int], size: int) -> Figures:
+    def measure_held_out(self, chosen: Sequence[int], size: int) -> Figures:
         """Loss and accuracy on some of the validation rows, a few at a time."""
         examples = [self._validation[n] for n in chosen]
         sums = torch.zeros(3)
@@ -119,7 +119,7 @@ class WeightedSFTTrainer(Trainer):
         with torch.no_grad():
             found = measure_loss(self.model, inputs, self._token_weights)
         self.model.train(was_training)
-        return found.answers
+        return found.answer_sums
 
 
 class Collator:
@@ -145,7 +145,7 @@ class MeasuredLoss:
     answers alone. `recalled`: for each row 1 where its whole answer was guessed right, else 0."""
 
     loss: torch.Tensor
-    answers: torch.Tensor
+    answer_sums: torch.Tensor
     recalled: torch.Tensor
 
 

@@ -19,10 +19,10 @@ from tuner.local.greedy_answers import GreedyAnswers
 from tuner.local.hyperparameters import Hyperparameters, plan_memory, resolve
 from tuner.local.loading import (
     be_quiet,
+    context_length,
     is_adapter,
     load_for_training,
     load_tokenizer,
-    longest,
     width,
 )
 from tuner.local.memory import wait_for_memory
@@ -33,7 +33,7 @@ from tuner.local.schedule import Schedule, Wordings
 from tuner.local.token_weights import TokenWeights, without_common_start
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
-from tuner.training_run import Rejected, Row, StopSignal, leave, tell
+from tuner.training_run import Rejected, Row, StopSignal, exit_stopped, write_event
 
 if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer
@@ -72,7 +72,7 @@ class _Job:
         set_seed(spec.seed)
         model = self._model(numbers)
         renderer = Renderer(
-            self._tokenizer, longest=longest(model), prompt_weight=numbers.prompt_loss_weight
+            self._tokenizer, longest=context_length(model), prompt_weight=numbers.prompt_loss_weight
         )
         with mapped_errors(self._folder, numbers):
             schedule = self._schedule(numbers)
@@ -93,12 +93,12 @@ class _Job:
             reporter.begin(renderer.cut)
             self._train(trainer, reporter, saved.get("step"))
             if reporter.is_left:
-                leave()
-            reporter.keep(self._folder.model)
+                exit_stopped()
+            reporter.save_model(self._folder.model)
             wanted = classification_of(spec.hyperparameters, training, validation)
             if wanted is not None and self._events is not None:
                 answer = GreedyAnswers(
-                    trainer, self._tokenizer, renderer, self._stop, wanted.longest
+                    trainer, self._tokenizer, renderer, self._stop, wanted.longest_label_length
                 )
                 reporter.tell_classes(wanted.measures(validation, answer))
         return {"n_epochs": schedule.last_epoch + 1, "tokens": tokens}
@@ -152,7 +152,7 @@ class _Job:
 
     def _note(self, message: str) -> None:
         if self._events is not None:
-            tell(self._events, "note", {"message": message})
+            write_event(self._events, "note", {"message": message})
 
     def _trainer(
         self,
@@ -240,7 +240,7 @@ class _Job:
             "output_dir": str(self._folder.states),
             "num_train_epochs": numbers.n_epochs,
             "per_device_train_batch_size": plan.rows,
-            "gradient_accumulation_steps": plan.times,
+            "gradient_accumulation_steps": plan.accumulation_steps,
             "learning_rate": numbers.rate(width(model), is_dpo=self._is_dpo),
             "lr_scheduler_type": "linear",
             "warmup_steps": 0.05,

@@ -15,9 +15,9 @@ from tuner.training_run import (
     Rejected,
     Row,
     StopSignal,
-    leave,
+    exit_stopped,
     refuse_divergence,
-    tell,
+    write_event,
 )
 
 
@@ -42,7 +42,7 @@ class _Course:
             while training.step < training.total_steps:
                 if self._stop.is_asked:
                     self._save(training, events)
-                    leave()
+                    exit_stopped()
                 self._advance(training, events, epochs)
             model = training.model()
             model.save(self._folder.model)
@@ -77,7 +77,7 @@ class _Course:
             key: value for key, value in asdict(numbers).items() if key in spec.hyperparameters
         }
         known |= {name: value for name, value in spec.hyperparameters.items() if name in FIELDS}
-        tell(events, "started", {"hyperparameters": known})
+        write_event(events, "started", {"hyperparameters": known})
         return training, numbers.n_epochs
 
     def _measure(self, model: Model, step: int, events: IO[bytes]) -> None:
@@ -87,14 +87,14 @@ class _Course:
         measures = self._classification.measures(
             self._validation, lambda messages: model.reply(messages, temperature=0.0).text
         )
-        tell(events, "classification", {"step": step, "measures": measures})
+        write_event(events, "classification", {"step": step, "measures": measures})
 
     def _advance(self, training: Training, events: IO[bytes], epochs: int) -> None:
         metrics = training.advance()
         refuse_divergence(
             metrics.step, (metrics.train_loss, metrics.valid_loss, metrics.full_valid_loss)
         )
-        tell(events, "step", asdict(metrics))
+        write_event(events, "step", asdict(metrics))
         per_epoch = metrics.total_steps // epochs
         if metrics.step % per_epoch == 0 and self._is_worth_keeping(metrics, per_epoch):
             self._keep_checkpoint(training, events, metrics)
@@ -114,13 +114,13 @@ class _Course:
         numbers = asdict(metrics)
         del numbers["total_steps"], numbers["epoch"]
         known = {key: value for key, value in numbers.items() if value is not None}
-        tell(events, "checkpoint", {"step": metrics.step, "metrics": known})
+        write_event(events, "checkpoint", {"step": metrics.step, "metrics": known})
 
     def _save(self, training: Training, events: IO[bytes]) -> None:
         """Events first: a state that is ahead of them would lose the ones between."""
         began = time.monotonic()
         os.fsync(events.fileno())
         write_atomically(self._folder.state, training.state())
-        tell(events, "saved", {"step": training.step})
+        write_event(events, "saved", {"step": training.step})
         now = time.monotonic()
         self._save_after = now + max(0.1, 20 * (now - began))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, insert, or_, select
 
-from tuner.errors import Conflict, Unknown
+from tuner.errors import Conflict, NotFound
 from tuner.folder import fsync_folder
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
@@ -87,7 +87,7 @@ class Files:
         query = select(tables.files).where(_file.id == file_id, _unexpired())
         row = connection.execute(query).one_or_none()
         if row is None:
-            raise Unknown(f"No such File object: {file_id}", param=param)
+            raise NotFound(f"No such File object: {file_id}", param=param)
         return StoredFile(**row._mapping)
 
     def page(

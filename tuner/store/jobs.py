@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
 
-from tuner.errors import ApiError, Unknown
+from tuner.errors import ApiError, NotFound
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
 from tuner.store.events import record
@@ -149,7 +149,7 @@ class Jobs:
             job = get_within(connection, job_id)
             if job.status not in allowed:
                 raise ApiError(_not_now(job, message), code="invalid_job_state")
-            move(connection, job, target(job), message)
+            change_status(connection, job, target(job), message)
             return get_within(connection, job_id)
 
 
@@ -190,7 +190,7 @@ def named_base(model: str) -> str:
 def get_within(connection: Connection, job_id: str) -> Job:
     row = connection.execute(select(tables.jobs).where(_job.id == job_id)).one_or_none()
     if row is None:
-        raise Unknown(
+        raise NotFound(
             f"Could not find fine tune: {job_id}",
             param="fine_tuning_job_id",
             code="fine_tune_not_found",
@@ -198,7 +198,7 @@ def get_within(connection: Connection, job_id: str) -> Job:
     return _as_job(row._mapping)
 
 
-def move(
+def change_status(
     connection: Connection,
     job: Job,
     status: Status,

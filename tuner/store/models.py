@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, delete, insert, select
 
-from tuner.errors import Conflict, Unknown
+from tuner.errors import Conflict, NotFound
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
 from tuner.store.files import LIVE
@@ -69,7 +69,7 @@ class Models:
 def get_within(connection: Connection, model_id: str) -> StoredModel:
     row = connection.execute(select(tables.models).where(_model.id == model_id)).one_or_none()
     if row is None:
-        raise Unknown(
+        raise NotFound(
             f"The model '{model_id}' does not exist or has been deleted.",
             param="model",
             code="model_not_found",

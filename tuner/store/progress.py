@@ -12,12 +12,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, update
 
-from tuner.classification import PREFIX, sentence
+from tuner.classification import PREFIX, metrics_sentence
 from tuner.folder import KEPT_CHECKPOINTS, write_atomically
 from tuner.store import jobs, tables
 from tuner.store.events import metrics_of, record, record_once
 from tuner.store.files import Files, UploadedFile
-from tuner.store.jobs import Job, Jobs, Status, move
+from tuner.store.jobs import Job, Jobs, Status, change_status
 from tuner.store.models import add_model
 
 DEATHS_ALLOWED = 3
@@ -56,7 +56,9 @@ class Progress:
             if job.status is not Status.QUEUED:
                 return False
             started_at = job.started_at or int(time.time())
-            move(connection, job, Status.RUNNING, "Fine-tuning job started", started_at=started_at)
+            change_status(
+                connection, job, Status.RUNNING, "Fine-tuning job started", started_at=started_at
+            )
         return True
 
     def queue_checked(self, job_id: str, rows: object) -> None:
@@ -64,14 +66,14 @@ class Progress:
             job = jobs.get_within(connection, job_id)
             if job.status is Status.VALIDATING:
                 message = f"Files validated, {rows} training rows, moving job to queued state"
-                move(connection, job, Status.QUEUED, message, is_checked=1, deaths=0)
+                change_status(connection, job, Status.QUEUED, message, is_checked=1, deaths=0)
 
     def fail(self, job_id: str, error: Mapping[str, object]) -> None:
         with self._database.writing() as connection:
             job = jobs.get_within(connection, job_id)
             if not job.status.is_final:
                 message = f"The job failed: {error['message']}"
-                move(connection, job, Status.FAILED, message, level="error", error=error)
+                change_status(connection, job, Status.FAILED, message, level="error", error=error)
 
     def succeed(self, job_id: str, *, trained_tokens: int) -> None:
         """The model, the result file, the last events and the final status, all or nothing."""
@@ -84,7 +86,7 @@ class Progress:
             arrival = UploadedFile(filename="step_metrics.csv", purpose="fine-tune-results")
             result = self._files.keep_within(connection, draft, arrival)
             add_model(connection, job.model_name, job.id)
-            move(
+            change_status(
                 connection,
                 job,
                 Status.SUCCEEDED,
@@ -107,11 +109,13 @@ class Progress:
                     f" ({reason}), last at step {job.last_step}."
                 )
                 error = {"code": "worker_died", "message": sentence, "param": None}
-                move(connection, job, Status.FAILED, sentence, level="error", error=error)
+                change_status(connection, job, Status.FAILED, sentence, level="error", error=error)
             else:
                 message = f"The training process ended by itself ({reason}), starting it again"
                 counts = {"deaths": deaths, "progress_at_death": job.progress}
-                move(connection, job, jobs.waiting_status(job), message, level="warn", **counts)
+                change_status(
+                    connection, job, jobs.waiting_status(job), message, level="warn", **counts
+                )
 
     def requeue(self, job_id: str) -> None:
         """After a restart of the server: nobody works on it, so it waits in line again."""
@@ -119,7 +123,7 @@ class Progress:
             job = jobs.get_within(connection, job_id)
             if job.status is Status.RUNNING:
                 message = "The server restarted, moving job to queued state"
-                move(connection, job, Status.QUEUED, message)
+                change_status(connection, job, Status.QUEUED, message)
 
 
 def _absorb_line(connection: Connection, job: Job, line: Line) -> None:
@@ -135,7 +139,7 @@ def _absorb_line(connection: Connection, job: Job, line: Line) -> None:
             measures = line["measures"]
             if isinstance(measures, Mapping):
                 data = {"step": line["step"], "total_steps": line["step"], **measures}
-                said = sentence(measures)
+                said = metrics_sentence(measures)
                 record_once(connection, job.id, said, at=_whole(line["at"]), data=data)
         case "started":
             values = {"hyperparameters": line["hyperparameters"]}

@@ -7,7 +7,7 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.actions import PageActions
-from adapters.studio.notes import tell
+from adapters.studio.notifications import tell
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.lists import ListAddress
 from adapters.studio.shell import Page, draw_page
@@ -30,7 +30,7 @@ class _Check(Page):
         self._actions = PageActions(session, self.refresh)
 
     def draw_top(self) -> None:
-        again = ui.button(self._session.say("studio.check.again"), icon="fact_check")
+        again = ui.button(self._session.translate("studio.check.again"), icon="fact_check")
         again.on_click(self._again).props("unelevated").classes("only-icon-on-phones")
         again.mark("check-again")
 
@@ -45,9 +45,9 @@ class _Check(Page):
         await self.refresh()
 
     async def refresh(self) -> None:
-        told = [await self._session.see("check.overview")]
+        told = [await self._session.query_button("check.overview")]
         if opened := self._address.get("show"):
-            told.append(await self._session.see(f"{_SHOW}{opened}"))
+            told.append(await self._session.query_button(f"{_SHOW}{opened}"))
         if told == self._seen:
             return
         self._seen = told

@@ -13,11 +13,11 @@ from nicegui import events as browser
 from adapters.studio.actions import PageActions
 from adapters.studio.drawing import StreamedText
 from adapters.studio.markup import quoted
-from adapters.studio.notes import notify, tell
+from adapters.studio.notifications import notify, tell
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import Page, draw_page, empty_page
+from adapters.studio.shell import Page, draw_empty_page, draw_page
 from bot import events
-from bot.replies import Column, Comparison, Listing, ListingRow, Refused, Tone, Writing
+from bot.replies import Column, Comparison, Listing, ListingRow, Refused, StreamedColumn, Tone
 
 
 async def compare_page(studio: Studio, request: Request) -> None:
@@ -34,7 +34,7 @@ class _Comparison(Page):
         self._columns: list[_Answer] = []
 
     def draw(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         with ui.element("div").classes("bar asking-bar"):
             self._field = ui.input(placeholder=say("studio.ask.hint")).props("outlined dense")
             self._field.props(f"aria-label={quoted(say('studio.ask.hint'))} autofocus").mark(
@@ -49,11 +49,11 @@ class _Comparison(Page):
         self._who.props("outlined dense use-chips options-dense").classes("w-full").mark("who")
         self._answers = ui.element("div").classes("stack").props("aria-live=polite")
         with self._answers:
-            empty_page(self._session, "compare", "view_column")
+            draw_empty_page(self._session, "compare", "view_column")
 
     async def refresh(self) -> None:
         """Who can be asked, as trainings end and others take over."""
-        told = await self._session.see("compare.who")
+        told = await self._session.query_button("compare.who")
         if not isinstance(told, Listing) or told.lines == self._known:
             return
         is_first, self._known = not self._known, told.lines
@@ -114,7 +114,7 @@ class _Comparison(Page):
             await self._actions.show(await self._session.ask(self._refusal()))
             return
         if not others or better.column is None:
-            notify(self._session.say("studio.same"), kind="warning")
+            notify(self._session.translate("studio.same"), kind="warning")
             return
         for text in others:
             values = {
@@ -134,7 +134,10 @@ class _Answer:
     """A column that fills while its model writes, and can be picked once all have ended."""
 
     def __init__(
-        self, session: PageSession, writing: Writing, prefer: Callable[[_Answer], Awaitable[None]]
+        self,
+        session: PageSession,
+        writing: StreamedColumn,
+        prefer: Callable[[_Answer], Awaitable[None]],
     ) -> None:
         self._session = session
         self._writing = writing
@@ -148,7 +151,9 @@ class _Answer:
             title.props("role=heading aria-level=3")
             self._text = StreamedText()
             self._note = ui.label(writing.note).classes("fine")
-            self._better = ui.button(session.say("studio.better"), icon="thumb_up", on_click=picked)
+            self._better = ui.button(
+                session.translate("studio.better"), icon="thumb_up", on_click=picked
+            )
             self._better.props("outline size=sm").mark("better")
             self._better.set_visibility(False)
 
@@ -171,7 +176,7 @@ class _Answer:
         self._better.set_visibility(False)
         if is_better:
             self._frame.classes("preferred")
-            self._note.set_text(f"{self._note.text} · {self._session.say('studio.picked')}")
+            self._note.set_text(f"{self._note.text} · {self._session.translate('studio.picked')}")
 
 
 def _named(line: ListingRow) -> str:

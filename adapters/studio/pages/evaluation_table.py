@@ -8,7 +8,7 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio.differences import split_by_difference
-from adapters.studio.drawing import by_name
+from adapters.studio.drawing import facts_by_name
 from adapters.studio.markup import quoted_script
 from adapters.studio.page_session import PageSession
 from bot.replies import ListingRow
@@ -43,7 +43,7 @@ _GOOD, _BAD = 0.7, 0.3
 
 def draw_table(session: PageSession, names: Sequence[str], *, act: Act, opened: Act) -> ui.table:
     """Empty at first; fill it with `rows_of`. `names` are the contenders, in their order."""
-    say = session.say
+    say = session.translate
     columns = [
         {"name": "asked", "label": say("part.question"), "field": "asked", "align": "left"},
         {"name": "taught", "label": say("evaluation.taught"), "field": "taught", "align": "left"},
@@ -82,7 +82,7 @@ def rows_of(lines: Sequence[ListingRow], names: Sequence[str]) -> list[dict[str,
 
 
 def _row(line: ListingRow, names: Sequence[str]) -> dict[str, object]:
-    facts = by_name(line)
+    facts = facts_by_name(line)
     taught = facts.get("taught", "")
     cells = {f"told{index}": _cell(facts, index, taught) for index in range(len(names))}
     return {

@@ -10,12 +10,12 @@ from nicegui import ui
 
 from adapters.studio import drawing
 from adapters.studio.actions import PageActions
-from adapters.studio.notes import notify, tell
+from adapters.studio.notifications import notify, tell
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.evaluation_table import draw_table, rows_of
 from adapters.studio.pages.lists import ListAddress, Pager
 from adapters.studio.score_chart import draw_scores
-from adapters.studio.shell import Page, draw_page, empty_page
+from adapters.studio.shell import Page, draw_empty_page, draw_page
 from bot.domain import QuestionOrder
 from bot.replies import Card, Listing, ListingRow, Reply
 
@@ -41,7 +41,7 @@ class _Evaluations(Page):
         self._names: list[str] = []
 
     def draw_top(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         with ui.button(say("studio.export"), icon="download").props("flat") as button:
             button.classes("only-icon-on-phones")
             with ui.menu():
@@ -51,7 +51,7 @@ class _Evaluations(Page):
         start.props("unelevated").classes("only-icon-on-phones").mark("evaluate")
 
     def draw(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         self._dashboard = ui.element("div").classes("stack")
         self._nothing = ui.element("div").classes("stack")
         with ui.element("div").classes("stack") as self._whole:
@@ -65,7 +65,7 @@ class _Evaluations(Page):
                 offered = {one.value: say(f"studio.order.{one}") for one in _ORDERS}
                 order = ui.select(offered, label=say("studio.order"), value=self._order)
                 order.props("outlined dense").classes("order").mark("order")
-                order.on_value_change(self._address.setting("order", self._from_the_start))
+                order.on_value_change(self._address.field_handler("order", self._from_the_start))
                 ui.label(say("studio.marked")).classes("fine")
             self._sheet = ui.element("div").classes("stack")
             self._pager = Pager(self._session, back=self._turner(-_PAGE), on=self._turner(_PAGE))
@@ -73,17 +73,17 @@ class _Evaluations(Page):
         self._whole.set_visibility(False)
 
     async def refresh(self) -> None:
-        sums = await self._session.see("dashboard")
+        sums = await self._session.query_button("dashboard")
         if isinstance(sums, Card) and self._is_news("dashboard", sums):
             self._dashboard.clear()
             with self._dashboard:
                 drawing.CardView(sums, self._actions.click)
-        listed = await self._session.see("evaluations")
+        listed = await self._session.query_button("evaluations")
         if not isinstance(listed, Listing):
             return
         if self._is_news("evaluations", listed):
             self._offer(listed)
-            history = await self._session.see("evaluations.history")
+            history = await self._session.query_button("evaluations.history")
             if self._is_news("history", history):
                 self._draw_history(history)
         if self._chosen:
@@ -101,7 +101,7 @@ class _Evaluations(Page):
         if not listed.lines:
             with self._nothing:
                 ways = {"/jobs": "studio.jobs"}
-                empty_page(self._session, "evaluations", "balance", ways=ways)
+                draw_empty_page(self._session, "evaluations", "balance", ways=ways)
             return
         known = {line.id for line in listed.lines}
         self._chosen = self._chosen if self._chosen in known else listed.lines[0].id
@@ -129,12 +129,12 @@ class _Evaluations(Page):
         return turn
 
     async def _show(self) -> None:
-        card = await self._session.see(f"evaluation.show:{self._chosen}")
+        card = await self._session.query_button(f"evaluation.show:{self._chosen}")
         if isinstance(card, Card) and self._is_news("card", card):
             self._card.clear()
             with self._card:
                 drawing.CardView(card, self._actions.click)
-        measures = await self._session.see(f"evaluation.details:{self._chosen}")
+        measures = await self._session.query_button(f"evaluation.details:{self._chosen}")
         if isinstance(measures, Listing) and self._is_news("measures", measures):
             self._scores.clear()
             with self._scores:
@@ -143,7 +143,7 @@ class _Evaluations(Page):
 
     async def _turn(self) -> None:
         """The questions at this place, as they are now."""
-        told = await self._session.see(
+        told = await self._session.query_button(
             f"evaluation.sheet:{self._chosen}.{self._order}.{self._first}"
         )
         if not self._is_news("sheet", told):
@@ -184,7 +184,7 @@ class _Evaluations(Page):
                 told = await self._session.click(f"evaluation.export:{self._chosen}.{ending}")
                 await self._actions.show(told)
             else:
-                notify(self._session.say("studio.evaluations.empty"), kind="warning")
+                notify(self._session.translate("studio.evaluations.empty"), kind="warning")
 
         return export
 

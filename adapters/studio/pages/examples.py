@@ -13,14 +13,14 @@ from adapters.studio.actions import PageActions
 from adapters.studio.dialogs import close_then, open_dialog
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
-from adapters.studio.notes import tell
+from adapters.studio.notifications import tell
 from adapters.studio.page_session import OF_PEOPLE, PageSession, Studio
 from adapters.studio.pages.importing import ImportDialog
 from adapters.studio.pages.lists import Change, ListAddress, Pager
 from adapters.studio.pages.review import draw_exchange, revisions_of
 from adapters.studio.pages.table import draw_table, fill
 from adapters.studio.pages.views import SavedViews
-from adapters.studio.shell import Page, draw_page, empty, empty_page
+from adapters.studio.shell import Page, draw_empty_page, draw_empty_state, draw_page
 from bot import events
 from bot.domain import ExampleState, Origin
 from bot.replies import Card, Field, Form, Listing, ListingRow, Refused, Reply
@@ -60,7 +60,7 @@ class _Examples(Page):
         self._actions = PageActions(session, self.refresh)
 
     def draw_top(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         bring = ui.button(say("studio.import"), icon="upload_file", on_click=self.open_import)
         bring.props("flat").classes("only-icon-on-phones").mark("import")
         with ui.button(say("studio.export"), icon="download").props("flat") as button:
@@ -91,7 +91,7 @@ class _Examples(Page):
     async def refresh(self) -> None:
         """This page as it is now."""
         options = {**self._filters, "limit": str(_PAGE), "after": self._began[-1]}
-        told = await self._session.list("examples", options)
+        told = await self._session.query_command("examples", options)
         if isinstance(told, Listing) and told != self._listed:
             self._listed = told
             self._show(told)
@@ -114,7 +114,7 @@ class _Examples(Page):
         await self.refresh()
 
     def _draw_filters(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         with ui.element("div").classes("bar").props("role=search"):
             search = ui.input(
                 placeholder=say("studio.search"),
@@ -141,17 +141,17 @@ class _Examples(Page):
     def _choice(self, name: str, offered: dict[str, str]) -> ui.select:
         field = ui.select(
             offered,
-            label=self._session.say(f"studio.{name}"),
+            label=self._session.translate(f"studio.{name}"),
             value=self._address.get(name),
             on_change=self._filtering(name),
         )
         return field.props("outlined dense").classes("narrow").mark(f"filter-{name}")
 
     def _filtering(self, name: str) -> Callable[[Change], Awaitable[None]]:
-        return self._address.setting(name, self._from_the_start)
+        return self._address.field_handler(name, self._from_the_start)
 
     def _draw_bulk(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         self._count = ui.label().classes("fine")
         self._everything = ui.checkbox()
         for key, state in (
@@ -178,14 +178,14 @@ class _Examples(Page):
                 self._draw_nothing()
 
     def _draw_nothing(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         if self._address.values.keys() - {"order"}:
-            empty("search_off", say("studio.nothing_found"))
+            draw_empty_state("search_off", say("studio.nothing_found"))
         elif self._here == "examples":
-            empty_page(self._session, "examples", "school")
+            draw_empty_page(self._session, "examples", "school")
         else:
             ways = {"/compare": "studio.compare"}
-            empty_page(self._session, "preferences", "thumbs_up_down", ways=ways)
+            draw_empty_page(self._session, "preferences", "thumbs_up_down", ways=ways)
 
     async def _sort(self, column: str) -> None:
         """By a column, or again as they came: the newest first."""
@@ -208,9 +208,11 @@ class _Examples(Page):
     def _tell_selected(self) -> None:
         count = len(self._table.selected)
         self._bulk.set_visibility(count > 0)
-        self._count.set_text(self._session.say("studio.selected", count=count))
+        self._count.set_text(self._session.translate("studio.selected", count=count))
         total = self._listed.total if self._listed else 0
-        self._everything.set_text(self._session.say("studio.all_found", count=f"{total or 0:,}"))
+        self._everything.set_text(
+            self._session.translate("studio.all_found", count=f"{total or 0:,}")
+        )
         self._everything.set_visibility((total or 0) > count)
         if not count:
             self._everything.set_value(False)
@@ -239,7 +241,7 @@ class _Examples(Page):
         return reply
 
     def _tag(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         field = Field("name", say("studio.tags"), max_length=40)
         form = Form("tag", say("studio.tag"), (field,), say("example.save"))
 
@@ -253,7 +255,7 @@ class _Examples(Page):
         open_form(self._session, form, submit)
 
     async def _opened(self, number: str) -> None:
-        card = await self._session.see(f"example.show:{number}")
+        card = await self._session.query_button(f"example.show:{number}")
         if not isinstance(card, Card):
             tell(card)
             return

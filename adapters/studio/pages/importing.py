@@ -27,7 +27,7 @@ class ImportDialog:
         self._shown: Reply | None = None
 
     def open(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         with (
             open_dialog('aria-labelledby="import-title"') as dialog,
             ui.card().classes("form-card"),
@@ -78,7 +78,7 @@ class ImportDialog:
                 self._report(self._shown)
 
     def _draw_progress(self) -> Callable[[Progress], None]:
-        say = self._session.say
+        say = self._session.translate
         self._area.clear()
         with self._area:
             bar = ui.linear_progress(0, show_value=False, size="8px").props("rounded")

@@ -12,7 +12,7 @@ from adapters.studio.actions import PageActions
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.lists import ListControls
-from adapters.studio.shell import Page, draw_page, empty_page, pill, train_label
+from adapters.studio.shell import Page, draw_empty_page, draw_page, pill, train_label
 from bot.domain import LOCAL
 from bot.replies import Button, Card, Listing, ListingRow, Refused
 
@@ -61,7 +61,7 @@ class _Jobs(Page):
         if self._session.workspace != LOCAL:
             return
         button = ui.button(
-            self._session.say("studio.train_with"), icon="tune", on_click=self._settle
+            self._session.translate("studio.train_with"), icon="tune", on_click=self._settle
         )
         button.props("flat").classes("only-icon-on-phones").mark("train-with")
         self._trainer = ui.button(icon="bolt", on_click=self._train)
@@ -75,12 +75,14 @@ class _Jobs(Page):
             with ui.element("div").classes("stack"):
                 self._detail = ui.element("div").classes("stack")
                 self._told = ui.element("div").classes("stack story")
-                label = self._session.say("job.events")
+                label = self._session.translate("job.events")
                 self._told.props(f"tabindex=0 role=region aria-label={quoted(label)}")
 
     async def refresh(self) -> None:
         if self._session.workspace == LOCAL:
-            self._trainer.text = train_label(self._session, await self._session.see("channel"))
+            self._trainer.text = train_label(
+                self._session, await self._session.query_button("channel")
+            )
         listed = await self._list_pages()
         if listed is None:
             return
@@ -93,11 +95,11 @@ class _Jobs(Page):
 
     async def _list_pages(self) -> Listing | None:
         """The newest trainings and the further pages asked for; all where one sorts or looks."""
-        listed = await self._session.list("jobs")
-        for _ in range(self._more_pages if self._controls.is_plain else _MOST_PAGES):
+        listed = await self._session.query_command("jobs")
+        for _ in range(self._more_pages if self._controls.is_unfiltered else _MOST_PAGES):
             if not isinstance(listed, Listing) or listed.more is None:
                 break
-            older = await self._session.see(listed.more.action)
+            older = await self._session.query_button(listed.more.action)
             if isinstance(older, Listing):
                 listed = replace(listed, lines=(*listed.lines, *older.lines), more=older.more)
         return listed if isinstance(listed, Listing) else None
@@ -123,17 +125,17 @@ class _Jobs(Page):
         with self._list:
             if not listed.lines:
                 ways = {"/examples": "studio.examples"}
-                empty_page(self._session, "jobs", "model_training", ways=ways)
+                draw_empty_page(self._session, "jobs", "model_training", ways=ways)
             shown = self._controls.filter_and_sort(listed.lines)
             if listed.lines and not shown:
-                ui.label(self._session.say("studio.nothing_found")).classes("fine")
+                ui.label(self._session.translate("studio.nothing_found")).classes("fine")
             for line in shown:
                 self._draw_row(line)
             if listed.more:
                 drawing.draw_buttons((listed.more,), self._show_more)
 
     def _draw_row(self, line: ListingRow) -> None:
-        facts = drawing.by_name(line)
+        facts = drawing.facts_by_name(line)
 
         async def choose() -> None:
             self._chosen = self._controls.address.choose(line.id)
@@ -147,21 +149,21 @@ class _Jobs(Page):
             row.classes("here").props("aria-current=true")
         with row:
             with ui.element("div").classes("choice-head"):
-                ui.label(f"{self._session.say('fact.job')} {line.id}").classes("choice-title")
+                ui.label(f"{self._session.translate('fact.job')} {line.id}").classes("choice-title")
                 pill(facts.get("state", ""), line.tone)
             ui.label(line.text).classes("mono clip-line")
             ui.label(facts.get("date", "")).classes("fine")
 
     async def _show(self, number: str) -> None:
-        card = await self._session.see(f"job.show:{number}")
-        story = await self._session.see(f"job.events:{number}")
+        card = await self._session.query_button(f"job.show:{number}")
+        story = await self._session.query_button(f"job.events:{number}")
         if isinstance(card, Refused):
             self._tell_refusal(card)
         if not isinstance(card, Card) or not isinstance(story, Listing) or number != self._chosen:
             return
         told = {line.text for line in story.lines}
         card = replace(card, lines=tuple(line for line in card.lines if line not in told))
-        accuracy = await self._session.see(f"job.accuracy:{number}")
+        accuracy = await self._session.query_button(f"job.accuracy:{number}")
         cards = [one for one in (card, accuracy) if isinstance(one, Card)]
         if not self._update_cards(number, cards):
             self._draw_detail(number, cards)
@@ -179,7 +181,7 @@ class _Jobs(Page):
         return all(view.update(card) for view, card in zip(self._views, cards, strict=True))
 
     def _draw_detail(self, number: str, cards: list[Card]) -> None:
-        say = self._session.say
+        say = self._session.translate
         self._detail.clear()
         with self._detail:
             self._views = [
@@ -214,11 +216,11 @@ class _Jobs(Page):
         await self._actions.click("job.start")
 
     async def _settle(self) -> None:
-        hosts = await self._session.see("hosts")
+        hosts = await self._session.query_button("hosts")
         offered = {line.id: line.id for line in hosts.lines} if isinstance(hosts, Listing) else {}
         self._actions.fill_in(
             "start",
-            title=self._session.say("studio.train_with"),
+            title=self._session.translate("studio.train_with"),
             names=_SETTINGS,
             choices={"host": offered},
         )

@@ -62,7 +62,7 @@ class ListAddress:
     def show(self) -> None:
         ui.navigate.history.replace(str(self))
 
-    def setting(self, name: str, changed: Changed) -> Callable[[Change], Awaitable[None]]:
+    def field_handler(self, name: str, changed: Changed) -> Callable[[Change], Awaitable[None]]:
         """The handler of the field for it."""
 
         async def set_value(change: Change) -> None:
@@ -87,17 +87,17 @@ class ListControls:
         self.address = ListAddress(request, {SEARCH: None, SORT: sorts}, path=path)
 
     @property
-    def is_plain(self) -> bool:
+    def is_unfiltered(self) -> bool:
         """Whether all stands in the order in which it came."""
         return not self.address.values
 
     def draw(self, changed: Changed) -> None:
-        say = self._session.say
+        say = self._session.translate
         with ui.element("div").classes("bar controls").props("role=search") as self._bar:
             search = ui.input(
                 placeholder=say("studio.search"),
                 value=self.address.get(SEARCH),
-                on_change=self.address.setting(SEARCH, changed),
+                on_change=self.address.field_handler(SEARCH, changed),
             )
             search.props("outlined dense debounce=250 clearable").classes("grow").mark(SEARCH)
             search.props(f"aria-label={quoted(say('studio.search'))}")
@@ -110,7 +110,7 @@ class ListControls:
 
     def filter_and_sort(self, lines: Sequence[ListingRow]) -> Sequence[ListingRow]:
         """Those that are looked for, sorted; with one row or none there is nothing to control."""
-        self._bar.set_visibility(len(lines) > 1 or not self.is_plain)
+        self._bar.set_visibility(len(lines) > 1 or not self.is_unfiltered)
         wanted = self.address.get(SEARCH).casefold()
         found = [line for line in lines if wanted in "\n".join(_texts(line)).casefold()]
         return sorted_by(found, self.address.get(SORT))
@@ -124,7 +124,7 @@ class ListControls:
             self._mark()
             await changed()
 
-        label = self._session.say(self._columns[name])
+        label = self._session.translate(self._columns[name])
         return ui.button(label, on_click=sort, color=None).mark(f"sort-{name}")
 
     def _mark(self) -> None:
@@ -178,7 +178,7 @@ class Pager:
     def show(self, first: int, count: int, total: int, *, has_more: bool) -> None:
         """`first` of the `count` rows on this page, from 1."""
         last = first + count - 1
-        told = self._session.say(
+        told = self._session.translate(
             "studio.range", first=min(first, last), last=last, count=f"{total:,}"
         )
         self._range.set_text(told)
@@ -187,5 +187,5 @@ class Pager:
 
     def _turner(self, icon: str, name: str, turn: Changed) -> ui.button:
         button = ui.button(icon=icon, on_click=turn).props("flat round dense")
-        label = quoted(self._session.say(f"studio.{name}"))
+        label = quoted(self._session.translate(f"studio.{name}"))
         return button.props(f"aria-label={label}").mark(name)

@@ -35,7 +35,7 @@ class _Models(Page):
         self._kept: dict[str, list[ListingRow]] = {}
 
     def draw_top(self) -> None:
-        back = Button(self._session.say("button.rollback"), "model.rollback")
+        back = Button(self._session.translate("button.rollback"), "model.rollback")
         drawing.draw_button(back, self._roll_back)
 
     async def _roll_back(self, action: str) -> None:
@@ -57,8 +57,8 @@ class _Models(Page):
         await self.refresh()
 
     async def refresh(self) -> None:
-        models = await self._session.list("models")
-        history = await self._session.see("model.history")
+        models = await self._session.query_command("models")
+        history = await self._session.query_button("model.history")
         if (models, history) == self._seen:
             return
         self._seen = (models, history)
@@ -68,7 +68,7 @@ class _Models(Page):
             shown = replace(models, lines=tuple(self._controls.filter_and_sort(models.lines)))
             with self._tree, ui.element("section").classes("card plain"):
                 ui.label(models.title).classes("card-title").props("role=heading aria-level=2")
-                if self._controls.is_plain:
+                if self._controls.is_unfiltered:
                     self._draw_tree(models)
                 else:
                     self._draw_flat(shown)
@@ -79,7 +79,7 @@ class _Models(Page):
     def _draw_flat(self, models: Listing) -> None:
         """What is looked for, in the order of a column."""
         if not models.lines:
-            ui.label(self._session.say("studio.nothing_found")).classes("fine")
+            ui.label(self._session.translate("studio.nothing_found")).classes("fine")
         with ui.element("ul").classes("tree"):
             for line in models.lines:
                 with ui.element("li").classes("branch"):
@@ -89,13 +89,13 @@ class _Models(Page):
         """Every model below the one it was made from, its checkpoints folded beneath it."""
         below: dict[str, list[ListingRow]] = defaultdict(list)
         names = {line.text for line in models.lines}
-        parents = {drawing.by_name(line).get("parent", "") for line in models.lines}
+        parents = {drawing.facts_by_name(line).get("parent", "") for line in models.lines}
         roots = []
         self._kept = defaultdict(list)
         for line in reversed(models.lines):
-            parent = drawing.by_name(line).get("parent", "")
+            parent = drawing.facts_by_name(line).get("parent", "")
             if _is_checkpoint(line) and line.text not in parents:
-                self._kept[drawing.by_name(line)["job"]].append(line)
+                self._kept[drawing.facts_by_name(line)["job"]].append(line)
             elif parent in names and parent != line.text:
                 below[parent].append(line)
             else:
@@ -115,12 +115,12 @@ class _Models(Page):
                 with ui.element("ul").classes("tree"):
                     for child in children:
                         self._draw_branch(child, below)
-            job = drawing.by_name(line).get("job", "")
+            job = drawing.facts_by_name(line).get("job", "")
             if job and not _is_checkpoint(line) and (kept := self._kept.pop(job, [])):
                 self._draw_checkpoints(kept)
 
     def _draw_model(self, line: ListingRow) -> None:
-        facts = drawing.by_name(line)
+        facts = drawing.facts_by_name(line)
         with ui.element("div").classes("branch-line"):
             with ui.element("div").classes("line-body"):
                 ui.label(line.id).classes("branch-name")
@@ -128,12 +128,12 @@ class _Models(Page):
                 if line.id != line.text:
                     with ui.element("details").classes("checkpoints"):
                         with ui.element("summary"):
-                            ui.label(self._session.say("answer.model_id")).classes("fine")
+                            ui.label(self._session.translate("answer.model_id")).classes("fine")
                         ui.label(line.text).classes("mono fine id")
             if line.tone is Tone.GOOD:
-                pill(self._session.say("model.answering"), Tone.GOOD)
+                pill(self._session.translate("model.answering"), Tone.GOOD)
             if facts.get("job"):
-                text = f"{self._session.say('fact.job')} {facts['job']}"
+                text = f"{self._session.translate('fact.job')} {facts['job']}"
                 ui.link(text, f"/jobs/{facts['job']}").classes("fine")
             for button in line.buttons:
                 drawing.draw_button(button, self._actions.click, is_small=True)
@@ -145,7 +145,7 @@ class _Models(Page):
             details.props("open")
         with details:
             with ui.element("summary"):
-                ui.label(self._session.say("studio.kept", count=len(kept))).classes("fine")
+                ui.label(self._session.translate("studio.kept", count=len(kept))).classes("fine")
             with ui.element("ul").classes("tree"):
                 for line in kept:
                     with ui.element("li"):

@@ -12,9 +12,9 @@ from nicegui import events as browser
 from adapters.studio import drawing
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
-from adapters.studio.notes import notify, tell
+from adapters.studio.notifications import notify, tell
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.shell import follow, middle, page_session_of, shell
+from adapters.studio.shell import draw_main_area, page_session_of, refresh_on_change, shell
 from bot import events
 from bot.replies import Card, Form, Listing, ListingRow, Refused
 
@@ -31,7 +31,7 @@ _SHORTCUTS = (
 
 async def review_page(studio: Studio, request: Request) -> None:
     session = page_session_of(studio, request)
-    title = session.say("studio.review")
+    title = session.translate("studio.review")
     channels = await studio.room.channels()
     with shell(session, request, here="review", title=title, channels=channels) as frame:
         page = _Queue(session)
@@ -40,7 +40,7 @@ async def review_page(studio: Studio, request: Request) -> None:
             page.draw_top()
         page.draw()
     await page.load()
-    follow(session, page.catch_up)
+    refresh_on_change(session, page.catch_up)
 
 
 class _Queue:
@@ -64,16 +64,18 @@ class _Queue:
         with ui.element("div").classes("keys only-wide").props("aria-hidden=true"):
             for key, name in _SHORTCUTS:
                 with ui.element("span"):
-                    ui.html(f"<kbd>{key}</kbd>{self._session.say(name)}", sanitize=False)
+                    ui.html(f"<kbd>{key}</kbd>{self._session.translate(name)}", sanitize=False)
 
     def draw(self) -> None:
         ui.keyboard(self._pressed)
-        with middle("review"):
+        with draw_main_area("review"):
             self._list = ui.element("div").classes("queue")
-            self._list.props(f"role=listbox aria-label={quoted(self._session.say('studio.queue'))}")
+            self._list.props(
+                f"role=listbox aria-label={quoted(self._session.translate('studio.queue'))}"
+            )
             self._detail = ui.element("div").classes("stack detail")
             self._beside = ui.element("aside").classes("stack beside")
-            self._beside.props(f"aria-label={quoted(self._session.say('studio.beside'))}")
+            self._beside.props(f"aria-label={quoted(self._session.translate('studio.beside'))}")
 
     async def load(self) -> None:
         """The queue as it stands; what was open stays open."""
@@ -119,7 +121,7 @@ class _Queue:
     async def _page(self, after: str | None) -> Listing | None:
         wanted = {"state": "proposed", "mine": "yes", "order": "oldest"}
         wanted |= {"limit": str(_PAGE), "after": after or ""}
-        told = await self._session.list("examples", wanted)
+        told = await self._session.query_command("examples", wanted)
         return told if isinstance(told, Listing) else None
 
     def _draw_list(self) -> None:
@@ -129,7 +131,7 @@ class _Queue:
             self._draw_row(line)
 
     def _draw_row(self, line: ListingRow) -> None:
-        facts = drawing.by_name(line)
+        facts = drawing.facts_by_name(line)
 
         async def choose() -> None:
             async with self._lock:
@@ -156,7 +158,7 @@ class _Queue:
         ui.run_javascript(
             f"document.getElementById('row-{number}')?.scrollIntoView({{block:'nearest'}})"
         )
-        told = await self._session.see(f"example.show:{number}")
+        told = await self._session.query_button(f"example.show:{number}")
         if self._open != number or not isinstance(told, Card):
             return
         self._shown = told
@@ -178,12 +180,14 @@ class _Queue:
                 self._draw_undo()
 
     def _draw_undo(self) -> None:
-        undo = ui.button(self._session.say("studio.undo"), icon="undo", on_click=self._click_undo)
+        undo = ui.button(
+            self._session.translate("studio.undo"), icon="undo", on_click=self._click_undo
+        )
         undo.props("flat no-caps").mark("undo")
 
     async def _draw_beside(self, number: str, card: Card) -> None:
         for action in ("example.context", "example.similar"):
-            beside = await self._session.see(f"{action}:{number}")
+            beside = await self._session.query_button(f"{action}:{number}")
             if self._open == number and isinstance(beside, Listing):
                 with self._beside:
                     drawing.draw_listing(beside, self._click)
@@ -193,7 +197,7 @@ class _Queue:
                 drawing.draw_revisions(told)
 
     def _draw_empty(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         with ui.element("div").classes("empty"):
             ui.icon("task_alt")
             ui.label(say("studio.all_reviewed")).classes("empty-title")
@@ -208,7 +212,7 @@ class _Queue:
         waiting = self._waiting()
         if self._open in waiting:
             at = waiting.index(self._open) + 1
-            self._where.set_text(self._session.say("studio.of", at=at, count=len(waiting)))
+            self._where.set_text(self._session.translate("studio.of", at=at, count=len(waiting)))
         else:
             self._where.set_text(str(len(waiting)))
 
@@ -283,7 +287,7 @@ class _Queue:
 
     async def _undo(self) -> None:
         if not self._judged:
-            notify(self._session.say("studio.undone"), kind="warning")
+            notify(self._session.translate("studio.undone"), kind="warning")
             return
         number, decided = self._judged.popitem()
         if tell(await self._session.click(f"example.undo:{decided}")):
@@ -307,9 +311,9 @@ class _Queue:
 
 async def revisions_of(session: PageSession, number: str, card: Card) -> Card | None:
     """The texts that an example had, where it has had more than one."""
-    if drawing.by_name(card).get("revision", "1") == "1":
+    if drawing.facts_by_name(card).get("revision", "1") == "1":
         return None
-    told = await session.see(f"example.revisions:{number}")
+    told = await session.query_button(f"example.revisions:{number}")
     return told if isinstance(told, Card) else None
 
 

@@ -7,14 +7,21 @@ from collections.abc import Sequence
 from fastapi import Request
 from nicegui import ui
 
-from adapters.studio.chat import Conversation, Room
+from adapters.studio.chat import Conversation, RoomActions
 from adapters.studio.composer import Composer
-from adapters.studio.drawing import by_name, draw_button, draw_text
+from adapters.studio.drawing import draw_button, draw_text, facts_by_name
 from adapters.studio.markup import quoted
 from adapters.studio.navigation import channel_title
-from adapters.studio.notes import tell
+from adapters.studio.notifications import tell
 from adapters.studio.page_session import DIRECT, PageSession, Studio
-from adapters.studio.shell import empty_page, follow, middle, page_session_of, shell, train_label
+from adapters.studio.shell import (
+    draw_empty_page,
+    draw_main_area,
+    page_session_of,
+    refresh_on_change,
+    shell,
+    train_label,
+)
 from adapters.studio.tour import Tour
 from bot import events
 from bot.domain import LOCAL, Attachment, ChannelId
@@ -45,12 +52,12 @@ async def room_page(studio: Studio, request: Request, channel: str) -> None:
 class _RoomPage:
     def __init__(self, session: PageSession) -> None:
         self._session = session
-        self._room = Room(session, ui.context.client)
+        self._room = RoomActions(session, ui.context.client)
         self._thread: Conversation | None = None
         self._waiting: Listing | None = None
 
     def draw_top(self, title: str) -> None:
-        say = self._session.say
+        say = self._session.translate
         ui.label(title).classes("top-title").props("role=heading aria-level=1")
         ui.label(say("studio.answered_by")).classes("fine only-wide")
         self._model = ui.label().classes("chip only-wide").mark("model")
@@ -63,16 +70,16 @@ class _RoomPage:
         aside.props(f"flat round dense aria-label={quoted(say('studio.aside'))}")
 
     def draw(self, foot: ui.footer) -> None:
-        say, session = self._session.say, self._session
+        say, session = self._session.translate, self._session
         drawer = ui.right_drawer(value=False, top_corner=True, bottom_corner=True)
         with drawer.props("width=320 breakpoint=1180 show-if-above") as self._aside:
             self._aside.classes("aside").props(f"aria-label={quoted(say('studio.aside'))}")
             self._panel = ui.element("div").classes("panel")
-        with middle("room"):
+        with draw_main_area("room"):
             self._conversation = Conversation(session, self._room)
             self._tour = Tour(session, self._tour_click, self.write)
             with ui.element("div").classes("empty-room"):
-                empty_page(session, "room", "forum")
+                draw_empty_page(session, "room", "forum")
         with foot:
             is_direct = session.channel == DIRECT
             key = "studio.hint_direct" if is_direct else "studio.hint"
@@ -80,13 +87,13 @@ class _RoomPage:
             self._composer = Composer(session, self._speak, hint=hint, can_speak_as=True)
 
     async def open(self) -> None:
-        self._room.add(self._conversation)
+        self._room.add_conversation(self._conversation)
         self._room.show_thread = self._open_thread
         watch = self._room.watch()
         await self._conversation.load()
         self._room.listen(watch)
         await self._refresh()
-        follow(self._session, self._refresh)
+        refresh_on_change(self._session, self._refresh)
         ui.run_javascript("attune.follow()")
 
     async def _refresh(self) -> None:
@@ -96,9 +103,9 @@ class _RoomPage:
             await self._show_waiting()
 
     async def _tell_answering(self) -> None:
-        told = await self._session.see("channel")
+        told = await self._session.query_button("channel")
         if isinstance(told, Card):
-            facts = by_name(told)
+            facts = facts_by_name(told)
             self._model.set_text(facts.get("model", ""))
             self._trainer.text = train_label(self._session, told)
 
@@ -129,11 +136,13 @@ class _RoomPage:
             await self._session.send(events.ButtonClicked(action))
 
     async def _show_waiting(self) -> None:
-        told = await self._session.list("examples", {"state": "proposed", "order": "oldest"})
+        told = await self._session.query_command(
+            "examples", {"state": "proposed", "order": "oldest"}
+        )
         if not isinstance(told, Listing) or told == self._waiting:
             return
         self._waiting = told
-        say = self._session.say
+        say = self._session.translate
         self._panel.clear()
         with self._panel:
             with ui.element("div").classes("panel-head"):
@@ -148,7 +157,7 @@ class _RoomPage:
                 ui.link(say("studio.see_all"), "/review").classes("fine")
 
     def _draw_waiting(self, line: ListingRow) -> None:
-        facts = by_name(line)
+        facts = facts_by_name(line)
         with ui.element("article").classes("waiting"):
             ui.label(facts.get("question", line.text)).classes("waiting-question")
             draw_text(facts.get("answer", "")).classes("waiting-answer")
@@ -156,20 +165,22 @@ class _RoomPage:
             ui.label(" · ".join(part for part in by if part)).classes("fine")
             with ui.row().classes("waiting-buttons"):
                 for key in _JUDGEMENTS:
-                    button = Button(self._session.say(f"button.{key}"), f"example.{key}:{line.id}")
+                    button = Button(
+                        self._session.translate(f"button.{key}"), f"example.{key}:{line.id}"
+                    )
                     draw_button(button, self._judge, is_small=True)
 
     async def _judge(self, action: str) -> None:
         reply = await self._session.click(action)
         if isinstance(reply, Form):
-            self._room.open(reply, self._session.place)
+            self._room.open_form(reply, self._session.place)
         elif isinstance(reply, Refused):
             tell(reply)
 
     async def _open_thread(self, number: int) -> None:
         if self._thread is not None:
-            self._room.remove(self._thread)
-        say = self._session.say
+            self._room.remove_conversation(self._thread)
+        say = self._session.translate
         self._panel.clear()
         with self._panel:
             with ui.element("div").classes("panel-head"):
@@ -183,13 +194,13 @@ class _RoomPage:
                 await self._room.speak(text, files, thread=number)
 
             Composer(self._session, speak, hint=say("studio.hint_thread"))
-        self._room.add(self._thread)
+        self._room.add_conversation(self._thread)
         await self._thread.load()
         self._aside.show()
         ui.run_javascript("attune.focus('.aside .composer textarea')")
 
     async def _close_thread(self) -> None:
         if self._thread is not None:
-            self._room.remove(self._thread)
+            self._room.remove_conversation(self._thread)
         self._thread, self._waiting = None, None
         await self._show_waiting()

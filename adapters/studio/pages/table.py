@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.studio.drawing import by_name
+from adapters.studio.drawing import facts_by_name
 from adapters.studio.markup import quoted_script
 from adapters.studio.page_session import PageSession
 from bot.replies import ListingRow, Tone
@@ -127,14 +127,16 @@ def rows_of(lines: Sequence[ListingRow]) -> list[dict[str, str]]:
 
 
 def _row(line: ListingRow) -> dict[str, str]:
-    facts = by_name(line)
+    facts = facts_by_name(line)
     said = (f"#{line.id}", *(facts.get(name, "") for name in ("origin", "authors", "tags")))
     small = " · ".join(part for part in said if part)
     return {"id": line.id, "tone": _TONES.get(line.tone, ""), "small": small, **facts}
 
 
 def _slots(session: PageSession) -> Mapping[str, str]:
-    one, every = (quoted_script(session.say(f"studio.select_{name}")) for name in ("one", "all"))
+    one, every = (
+        quoted_script(session.translate(f"studio.select_{name}")) for name in ("one", "all")
+    )
     return {
         **{f"header-cell-{name}": _HEAD for name in _SORTABLE},
         "header-selection": _SELECT_ALL.replace("LABEL", every),
@@ -149,7 +151,7 @@ def _slots(session: PageSession) -> Mapping[str, str]:
 
 def _column(session: PageSession, name: str) -> dict[str, object]:
     key = _KEYS.get(name, f"fact.{name}")
-    label = "#" if name == "id" else session.say(key)
+    label = "#" if name == "id" else session.translate(key)
     return {
         "name": name,
         "label": label,

@@ -31,7 +31,7 @@ class SavedViews:
         self._address = address
         self._views = _read(request.cookies.get(f"attune-{_COOKIE}", ""))
         with ui.button(icon="bookmarks").props("flat dense") as button:
-            name = quoted(session.say("studio.views"))
+            name = quoted(session.translate("studio.views"))
             button.props(f"aria-label={name} title={name}").mark("views")
             with ui.menu().props(f"role=dialog aria-label={name}") as self._menu:
                 self._draw()
@@ -43,7 +43,7 @@ class SavedViews:
                 if page == self._page:
                     self._draw_view(name, address)
             save = ui.button(
-                self._session.say("studio.views.save"), on_click=in_page(self._ask_name)
+                self._session.translate("studio.views.save"), on_click=in_page(self._ask_name)
             )
             save.props("flat no-caps").mark("save-view")
 
@@ -55,11 +55,11 @@ class SavedViews:
         with ui.element("div").classes("saved-view"):
             ui.link(name, address)
             close = ui.button(icon="close", on_click=drop, color=None).classes("quiet")
-            label = self._session.say("studio.views.drop", name=name)
+            label = self._session.translate("studio.views.drop", name=name)
             close.props(f"flat round dense size=xs aria-label={quoted(label)}")
 
     async def _ask_name(self) -> None:
-        say = self._session.say
+        say = self._session.translate
         field = Field("name", say("studio.name"), max_length=_LONGEST_NAME)
 
         async def submit(values: Mapping[str, str]) -> str:

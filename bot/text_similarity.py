@@ -27,7 +27,7 @@ _FEWEST = 20
 Vector = Mapping[str, float]
 
 
-def groups(texts: Sequence[str], *, alike_from: float = ALIKE_FROM) -> list[list[int]]:
+def group_alike_texts(texts: Sequence[str], *, alike_from: float = ALIKE_FROM) -> list[list[int]]:
     """Positions of the texts, those of alike texts together, each group by its first text.
 
     A text joins the group whose first text it is most like; so groups never chain into one.

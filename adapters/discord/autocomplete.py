@@ -16,7 +16,7 @@ _MOST, _LONGEST = 25, 100
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionRequest:
+class AutocompleteRequest:
     """The option in question and what was typed of it."""
 
     kind: OptionKind
@@ -32,7 +32,7 @@ _QUESTIONS: Mapping[OptionKind, What] = {
 }
 
 
-def parse_completion(data: Json, catalogue: Catalogue) -> CompletionRequest | None:
+def parse_autocomplete(data: Json, catalogue: Catalogue) -> AutocompleteRequest | None:
     path, options = options_of(data)
     focused = next((one for one in options if one.get("focused")), None)
     command = next((one for one in catalogue.commands if one.path == path), None)
@@ -40,10 +40,10 @@ def parse_completion(data: Json, catalogue: Catalogue) -> CompletionRequest | No
         return None
     named = {option.name: option for option in command.options}
     option, typed = named.get(str(focused.get("name"))), str(focused.get("value") or "").strip()
-    return CompletionRequest(option.kind, typed, option.suggestions) if option else None
+    return AutocompleteRequest(option.kind, typed, option.suggestions) if option else None
 
 
-def suggest(wanted: CompletionRequest) -> list[Json]:
+def suggest(wanted: AutocompleteRequest) -> list[Json]:
     """Fixed values that begin as what was typed, after that itself: it need not be one of them."""
     if not wanted.suggestions:
         return []
@@ -53,7 +53,7 @@ def suggest(wanted: CompletionRequest) -> list[Json]:
     return [{"name": one[:_LONGEST], "value": one[:_LONGEST]} for one in shown][:_MOST]
 
 
-def choices_query(wanted: CompletionRequest) -> What | None:
+def choices_query(wanted: AutocompleteRequest) -> What | None:
     """Which of the app's own lists holds the choices."""
     if wanted.kind is OptionKind.EXAMPLE:
         is_number = wanted.typed.isdecimal()
@@ -64,7 +64,7 @@ def choices_query(wanted: CompletionRequest) -> What | None:
     return _QUESTIONS.get(wanted.kind)
 
 
-def choices(wanted: CompletionRequest, reply: Reply) -> list[Json]:
+def choices(wanted: AutocompleteRequest, reply: Reply) -> list[Json]:
     """At most 25 lines of the list that go on from what was typed."""
     if not isinstance(reply, Listing):
         return []

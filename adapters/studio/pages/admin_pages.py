@@ -106,13 +106,13 @@ class AdminPage(Page):
 
     def _controlled(self, listing: Listing) -> Listing:
         lines = tuple(self._controls.filter_and_sort(listing.lines))
-        empty = self.session.say("studio.nothing_found") if listing.lines else listing.empty
+        empty = self.session.translate("studio.nothing_found") if listing.lines else listing.empty
         return replace(listing, lines=lines, empty=empty)
 
     def button(
         self, key: str, icon: str, act: Callable[[], Awaitable[None]], *, is_primary: bool = True
     ) -> None:
-        button = ui.button(self.session.say(key), icon=icon, on_click=act)
+        button = ui.button(self.session.translate(key), icon=icon, on_click=act)
         button.props("unelevated" if is_primary else "flat").mark(key.removeprefix("studio."))
         button.classes("only-icon-on-phones")
 
@@ -130,7 +130,7 @@ class Workspaces(AdminPage):
     columns: ClassVar[Mapping[str, str]] = {"text": "studio.name"}
 
     async def load(self) -> list[Reply]:
-        return [await self.session.see("workspaces")]
+        return [await self.session.query_button("workspaces")]
 
     def draw_reply(self, reply: Reply) -> None:
         if not isinstance(reply, Listing):
@@ -153,9 +153,11 @@ class Workspaces(AdminPage):
             for button in line.buttons:
                 self._draw_action(button)
             if line.id == self.session.workspace:
-                pill(self.session.say("studio.here"), Tone.GOOD)
+                pill(self.session.translate("studio.here"), Tone.GOOD)
             else:
-                ui.button(self.session.say("studio.switch"), on_click=switch).props("outline dense")
+                ui.button(self.session.translate("studio.switch"), on_click=switch).props(
+                    "outline dense"
+                )
 
     def _draw_action(self, button: Button) -> None:
         @in_page
@@ -177,7 +179,10 @@ class Assistants(AdminPage):
         self.button("studio.new_assistant", "add", self._create)
 
     async def load(self) -> list[Reply]:
-        return [await self.session.list("assistant list"), await self.session.see("bindings")]
+        return [
+            await self.session.query_command("assistant list"),
+            await self.session.query_button("bindings"),
+        ]
 
     def draw_reply(self, reply: Reply) -> None:
         if isinstance(reply, Listing) and reply.lines and reply.lines[0].id.isdecimal():
@@ -188,7 +193,7 @@ class Assistants(AdminPage):
             super().draw_reply(reply)
 
     def _draw_assistant(self, line: ListingRow) -> None:
-        say, name = self.session.say, line.text
+        say, name = self.session.translate, line.text
 
         @in_page
         async def show() -> None:
@@ -212,16 +217,16 @@ class Assistants(AdminPage):
                 ui.button(say("studio.work_with"), on_click=work).props("flat dense")
 
     async def _edit(self, name: str) -> None:
-        card = await self.session.list("assistant show", {"name": name})
-        known = drawing.by_name(card) if isinstance(card, Card) else {}
-        none = self.session.say("none")
+        card = await self.session.query_command("assistant show", {"name": name})
+        known = drawing.facts_by_name(card) if isinstance(card, Card) else {}
+        none = self.session.translate("none")
         values = {one: known.get(one, "") for one in _ASSISTANT}
         values |= {"history": "", "language": ""}
         if values["instructions"] == none:
             values["instructions"] = ""
         self.actions.fill_in(
             "assistant edit",
-            title=self.session.say("assistant.title", name=name),
+            title=self.session.translate("assistant.title", name=name),
             names=_ASSISTANT,
             values=values,
             choices=await self._hosts(),
@@ -231,19 +236,19 @@ class Assistants(AdminPage):
     async def _create(self) -> None:
         self.actions.fill_in(
             "assistant create",
-            title=self.session.say("studio.new_assistant"),
+            title=self.session.translate("studio.new_assistant"),
             names=("name", *_ASSISTANT),
             choices=await self._hosts(),
         )
 
     async def _hosts(self) -> Mapping[str, Mapping[str, str]]:
-        told = await self.session.see("hosts")
+        told = await self.session.query_button("hosts")
         hosts = {line.id: line.id for line in told.lines} if isinstance(told, Listing) else {}
         return {"chat_host": hosts, "training_host": hosts}
 
     async def _bind(self) -> None:
-        say = self.session.say
-        told = await self.session.list("assistant list")
+        say = self.session.translate
+        told = await self.session.query_command("assistant list")
         names = [line.text for line in told.lines] if isinstance(told, Listing) else []
         form = Form(
             "bind",
@@ -276,7 +281,7 @@ class Assistants(AdminPage):
 
     async def _channel(self) -> Field:
         """Chosen where we know the channels; what is typed is checked by its platform."""
-        label = self.session.say("studio.channel")
+        label = self.session.translate("studio.channel")
         if self.session.workspace != LOCAL:
             return Field("channel", label)
         said = await self.session.studio.room.channels()
@@ -291,7 +296,7 @@ class TeachNext(AdminPage):
     columns: ClassVar[Mapping[str, str]] = {"text": "part.question", "count": "unanswered.count"}
 
     async def load(self) -> list[Reply]:
-        return [await self.session.list("assistant teach-next")]
+        return [await self.session.query_command("assistant teach-next")]
 
 
 class Hosts(AdminPage):
@@ -300,7 +305,7 @@ class Hosts(AdminPage):
     columns: ClassVar[Mapping[str, str]] = {"id": "studio.name"}
 
     async def load(self) -> list[Reply]:
-        return [await self.session.see("hosts"), await self.session.see("engine")]
+        return [await self.session.query_button("hosts"), await self.session.query_button("engine")]
 
 
 class Roles(AdminPage):
@@ -312,11 +317,11 @@ class Roles(AdminPage):
         self.button("studio.grant", "person_add", self._grant)
 
     async def load(self) -> list[Reply]:
-        return [await self.session.list("admin roles")]
+        return [await self.session.query_command("admin roles")]
 
     async def _grant(self) -> None:
         self.actions.fill_in(
-            "admin roles", title=self.session.say("studio.grant"), names=("user", "role")
+            "admin roles", title=self.session.translate("studio.grant"), names=("user", "role")
         )
 
 
@@ -333,7 +338,7 @@ class Privacy(AdminPage):
         self.button("studio.change_sources", "verified_user", self._change)
 
     async def load(self) -> list[Reply]:
-        return [await self.session.see("consents")]
+        return [await self.session.query_button("consents")]
 
     async def _change(self) -> None:
         await self.actions.run("admin sources")
@@ -346,11 +351,13 @@ class Spending(AdminPage):
         self.button("studio.set_caps", "savings", self._cap)
 
     async def load(self) -> list[Reply]:
-        return [await self.session.list("admin budget")]
+        return [await self.session.query_command("admin budget")]
 
     async def _cap(self) -> None:
         self.actions.fill_in(
-            "admin budget", title=self.session.say("studio.set_caps"), names=("person", "workspace")
+            "admin budget",
+            title=self.session.translate("studio.set_caps"),
+            names=("person", "workspace"),
         )
 
 
@@ -370,19 +377,23 @@ class Audit(AdminPage):
 
     def draw(self) -> None:
         with ui.element("div").classes("bar"):
-            say = self.session.say
+            say = self.session.translate
             offered = {"": say("studio.any")} | {one: say(f"studio.audit.{one}") for one in AUDITED}
             what = ui.select(offered, label=say("studio.what"), value=self._address.get("what"))
-            what.on_value_change(self._address.setting("what", self.refresh))
+            what.on_value_change(self._address.field_handler("what", self.refresh))
             what.props("outlined dense").classes("narrow").mark("what")
             who = ui.input(say("studio.person"), value=self._address.get("user"))
-            who.on_value_change(self._address.setting("user", self.refresh))
+            who.on_value_change(self._address.field_handler("user", self.refresh))
             who.props("outlined dense debounce=250 clearable")
             who.classes(f"narrow {OF_PEOPLE}").mark("user")
         super().draw()
 
     async def load(self) -> list[Reply]:
-        return [await self.session.list("admin audit", {**self._address.values, "limit": "200"})]
+        return [
+            await self.session.query_command(
+                "admin audit", {**self._address.values, "limit": "200"}
+            )
+        ]
 
 
 RUN_PAGES: Mapping[str, RunPage] = {

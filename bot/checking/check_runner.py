@@ -21,33 +21,40 @@ async def run_checks(request: Request, deps: Dependencies) -> CheckResult:
     """Checks anew; the first hundred thousand examples, as far as the asker may see them."""
     samples = await _samples(request, deps)
     result = await asyncio.to_thread(check_samples, samples, at=request.now)
-    deps.checks.put(key_of(request), result)
+    deps.checks.put(check_key(request), result)
     return result
 
 
-def key_of(request: Request) -> CheckKey:
-    return request.id, request.assistant.id, hidden_exclusion(request), request.place.channel
+def check_key(request: Request) -> CheckKey:
+    return (
+        request.workspace_id,
+        request.assistant.id,
+        hidden_exclusion(request),
+        request.place.channel,
+    )
 
 
-def visible(request: Request) -> ExampleFilter:
+def visible_filter(request: Request) -> ExampleFilter:
     return ExampleFilter(
         assistant=request.assistant.id,
-        is_living=True,
-        hidden=hidden_exclusion(request),
-        seen_from=request.place.channel,
+        only_active=True,
+        hidden_exclusions=hidden_exclusion(request),
+        visible_in_channel=request.place.channel,
     )
 
 
 async def _samples(request: Request, deps: Dependencies) -> list[Sample]:
     """Each part in a transaction of its own, and in turn with whatever else waits."""
-    filters, found = visible(request), list[Sample]()
+    filters, found = visible_filter(request), list[Sample]()
     async with deps.store.reading() as records:
-        total = min(MOST_CHECKED, await records.examples.count(request.id, filters))
+        total = min(MOST_CHECKED, await records.examples.count(request.workspace_id, filters))
     last, seen = ExampleId(0), 0
     while seen < MOST_CHECKED:
-        request.tell_progress(seen, max(1, total))
+        request.report_progress(seen, max(1, total))
         async with deps.store.reading() as records:
-            part = await records.examples.page(request.id, filters, after=last, limit=_PART)
+            part = await records.examples.page(
+                request.workspace_id, filters, after=last, limit=_PART
+            )
         if not part:
             break
         found += await asyncio.to_thread(_sampled, part, request.assistant.instructions)

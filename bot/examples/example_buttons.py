@@ -13,23 +13,23 @@ from bot.words import Words
 _DECIDING = re.compile(r"example\.(?:approve|reject|skip|drop|undo|write|mask|keep):((\d+)\S*)")
 
 
-def stamp(example: Example) -> str:
+def example_state_token(example: Example) -> str:
     """`12.r3.proposed`: a decision about this is refused once it is no longer so."""
     return f"{example.id}.r{example.revision}.{example.state}"
 
 
-def is_as_shown(request: Request, example: Example) -> bool:
+def is_unchanged_since_shown(request: Request, example: Example) -> bool:
     """Who typed a command saw no card; a button is for the state that it was drawn for."""
-    return not request.is_click or request.argument == stamp(example)
+    return not request.is_click or request.argument == example_state_token(example)
 
 
-def is_done_already(request: Request, example: Example, state: ExampleState) -> bool:
+def is_repeated_decision(request: Request, example: Example, state: ExampleState) -> bool:
     """Whether the same person has decided the same, by a second click or before a crash."""
-    is_same = is_same_text(request, example)
-    return is_same and example.state is state and example.decided_by == request.by
+    is_same = is_shown_revision(request, example)
+    return is_same and example.state is state and example.decided_by == request.user_id
 
 
-def is_same_text(request: Request, example: Example) -> bool:
+def is_shown_revision(request: Request, example: Example) -> bool:
     """Whether the button was drawn for the revision in force."""
     return request.argument.startswith(f"{example.id}.r{example.revision}.")
 
@@ -43,8 +43,10 @@ def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:
     return (
         *_approving(example, words),
         *masking_buttons(example, words),
-        Button(words("button.reject"), f"example.reject:{stamp(example)}", is_danger=True),
-        Button(words("button.skip"), f"example.skip:{stamp(example)}"),
+        Button(
+            words("button.reject"), f"example.reject:{example_state_token(example)}", is_danger=True
+        ),
+        Button(words("button.skip"), f"example.skip:{example_state_token(example)}"),
     )
 
 
@@ -53,7 +55,11 @@ def _approving(example: Example, words: Words) -> tuple[Button, ...]:
     if example.row is None:
         return (write_button(example.id, words),)
     return (
-        Button(words("button.approve"), f"example.approve:{stamp(example)}", is_primary=True),
+        Button(
+            words("button.approve"),
+            f"example.approve:{example_state_token(example)}",
+            is_primary=True,
+        ),
         Button(words("button.edit"), f"example.edit:{example.id}"),
     )
 
@@ -62,8 +68,8 @@ def masking_buttons(example: Example, words: Words) -> tuple[Button, ...]:
     """For an example with private text; what was decided to stay can still be masked."""
     if not example.private_text:
         return ()
-    mask = Button(words("button.mask"), f"example.mask:{stamp(example)}")
-    keep = Button(words("button.keep_private"), f"example.keep:{stamp(example)}")
+    mask = Button(words("button.mask"), f"example.mask:{example_state_token(example)}")
+    keep = Button(words("button.keep_private"), f"example.keep:{example_state_token(example)}")
     return (mask, keep) if example.awaits_masking else (mask,)
 
 
@@ -71,7 +77,7 @@ def write_button(example: ExampleId, words: Words) -> Button:
     return Button(words("button.write"), f"example.write:{example}")
 
 
-def examples_on(reply: Drawn) -> Mapping[ExampleId, str]:
+def examples_in_buttons(reply: Drawn) -> Mapping[ExampleId, str]:
     """The examples that the buttons of a message decide about, as the buttons know them."""
     found: dict[ExampleId, str] = {}
     for button in _buttons(reply):

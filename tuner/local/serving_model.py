@@ -12,7 +12,7 @@ from tuner.local.adapters import Adapter
 from tuner.local.batch import Batch
 from tuner.local.constraints import Constraints
 from tuner.local.generation_defaults import GenerationDefaults, ending_tokens
-from tuner.local.loading import be_quiet, load_model, load_tokenizer, longest
+from tuner.local.loading import be_quiet, context_length, load_model, load_tokenizer
 from tuner.local.rendering import Renderer
 
 
@@ -40,7 +40,7 @@ def load_for_serving(place: Path, base: Path, quantization: str = "") -> Loaded:
     _leave_room()
     model = load_model(place, typed_as=base, quantization=quantization).eval()
     tokenizer = load_tokenizer(place)
-    reads = longest(model)
+    reads = context_length(model)
     renderer = Renderer(tokenizer, longest=reads)
     stop_token_ids = frozenset(ending_tokens(model, tokenizer, renderer))
     return Loaded(

@@ -18,10 +18,10 @@ from bot.domain import (
     Sources,
 )
 from bot.errors import BadInput, NotFound, NotNow, Outdated
-from bot.examples.exchange import refuse_guest, typed_at
-from bot.examples.review import warnings
-from bot.examples.shown import masking_buttons
-from bot.examples.states import add, change_state, note_new, number
+from bot.examples.example_buttons import masking_buttons
+from bot.examples.exchange import form_source, refuse_guest
+from bot.examples.review import private_text_warnings
+from bot.examples.states import add_example, audit_new_example, change_state, named_example_id
 from bot.examples.texts import exchange_row, require_valid
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation, Links
@@ -49,22 +49,22 @@ def lesson_form(request: Request, *, title: str = "teach.title", question: str =
 
 
 @handlers.form("teach", Role.MEMBER)
-async def teach(request: Request, deps: Dependencies) -> Reply:
+async def save_lesson(request: Request, deps: Dependencies) -> Reply:
     """A lesson typed into a form; a curator's own counts as approved."""
     example = _written(request, _origin(request))
-    kept, is_new = await add(request, example, store=deps.store)
+    kept, is_new = await add_example(request, example, store=deps.store)
     return await _told(request, kept, is_new=is_new, store=deps.store)
 
 
 @handlers.button("example.write", Role.MEMBER, opens_form=True)
 async def write(request: Request, deps: Dependencies) -> Reply:
     """Where a pointer is written up: a form if it may be typed here, else a page of ours."""
-    pointer = number(request)
+    pointer = named_example_id(request)
     async with deps.store.reading() as records:
         await _waiting(request, pointer, records)
     if _may_type(request):
         return write_form(request, pointer)
-    link = deps.links.write(
+    link = deps.links.create_link(
         Invitation(request.place, request.user, pointer, request.now + _LINK_LASTS)
     )
     # An admin may sit at the machine itself; whoever else would open it finds nothing there.
@@ -96,7 +96,7 @@ async def write_page(request: Request, deps: Dependencies) -> Reply:
 async def save_written(request: Request, deps: Dependencies) -> Reply:
     """The text takes the pointer's place; so a link is of use once."""
     if request.argument.isdecimal():
-        pointer, origin = number(request), _origin(request)
+        pointer, origin = named_example_id(request), _origin(request)
     elif request.is_page:
         pointer, origin = _invited(request, deps.links), Origin.STUDIO
     else:
@@ -104,9 +104,9 @@ async def save_written(request: Request, deps: Dependencies) -> Reply:
     example = _written(request, origin)
     async with deps.store.writing() as records:
         await _waiting(request, pointer, records)
-        kept, is_new = await records.examples.add(request.id, example, at=request.now)
+        kept, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
         if is_new:
-            await note_new(request, records, kept)
+            await audit_new_example(request, records, kept)
         await change_state(request, records, pointer, ExampleState.WITHDRAWN)
     return await _told(request, kept, is_new=is_new, store=deps.store)
 
@@ -128,10 +128,10 @@ def _origin(request: Request) -> Origin:
 
 def _invited(request: Request, links: Links) -> ExampleId:
     """The pointer that a link is for. Raises NotNow for one that ended or is somebody else's."""
-    held = links.read(request.argument)
+    held = links.read_invitation(request.argument)
     is_theirs = held is not None and (held.place.workspace, held.user.id) == (
-        request.id,
-        request.by,
+        request.workspace_id,
+        request.user_id,
     )
     if held is None or held.example is None or not is_theirs:
         raise NotNow(problem=request.words("write.bad_link"))
@@ -142,7 +142,7 @@ def _invited(request: Request, links: Links) -> ExampleId:
 
 async def _waiting(request: Request, pointer: ExampleId, records: Records) -> None:
     """Who may write up a pointer stands where it points to, or curates."""
-    found = await records.examples.get(request.id, pointer)
+    found = await records.examples.get(request.workspace_id, pointer)
     is_here = found.source is None or found.source.channel == request.place.channel
     if not is_here and request.role < Role.CURATOR:
         raise NotFound(noun="example", name=pointer)
@@ -162,8 +162,8 @@ def _written(request: Request, origin: Origin) -> NewExample:
         state=ExampleState.APPROVED if request.role >= Role.CURATOR else ExampleState.PROPOSED,
         row=require_valid(exchange_row(question, answer), request.words),
         origin=origin,
-        authors=(request.by,),
-        source=typed_at(request) if is_here else None,
+        authors=(request.user_id,),
+        source=form_source(request) if is_here else None,
         exclusions=refuse_guest(request) | place,
     )
 
@@ -174,14 +174,14 @@ async def _told(request: Request, kept: Example, *, is_new: bool, store: Store) 
         return Text(request.words("example.known", id=kept.id, state=state), private=True)
     is_approved = kept.state is ExampleState.APPROVED
     text = request.words("teach.approved" if is_approved else "teach.proposed", id=kept.id)
-    text = " ".join([text, *warnings(kept, request.words)])
+    text = " ".join([text, *private_text_warnings(kept, request.words)])
     masking = masking_buttons(kept, request.words) if request.role >= Role.CURATOR else ()
     if kept.origin is not Origin.FORM:
         return Text(text, buttons=masking)
     if kept.exclusions not in request.workspace.allowed:
         text = f"{text} {request.words('teach.only_here')}"
     async with store.reading() as records:
-        held = await records.consents.get(request.id, request.by)
+        held = await records.consents.get(request.workspace_id, request.user_id)
     if held is not None and held.given:
         return Text(text, buttons=masking)
     text = f"{text} {request.words('teach.unagreed')}"
@@ -202,5 +202,5 @@ def _form(action: str, title: str, words: Words, *, question: str = "") -> Form:
             Field("question", words("teach.question"), FieldKind.TEXT, question),
             Field("answer", words("teach.answer"), FieldKind.TEXT),
         ),
-        submit=words("teach.submit"),
+        submit_label=words("teach.submit"),
     )

@@ -9,7 +9,7 @@ from math import isfinite
 
 import httpx2
 
-from adapters.openai.errors import ProtocolViolation, plain, violation_in
+from adapters.openai.errors import ProtocolViolation, one_line, violation_in
 from adapters.openai.statuses import UNKNOWN, meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel
@@ -26,7 +26,7 @@ _SECONDS_OF_5138 = 100_000_000_000
 _TRAILING_NUMBER = re.compile(r"[-_.](\d{1,9})$")
 
 
-def document(response: httpx2.Response) -> Json:
+def parse_json_object(response: httpx2.Response) -> Json:
     """The JSON object of an answer, whatever content type it claims.
 
     Some hosts say 200 and mean an error: then their words are what went wrong.
@@ -52,7 +52,7 @@ def list_rows(response: httpx2.Response) -> Sequence[Json]:
         body = None
     if isinstance(body, list):
         return [row for row in body if isinstance(row, dict)]
-    return page(document(response))[0]
+    return page(parse_json_object(response))[0]
 
 
 def page(body: Json) -> tuple[Sequence[Json], bool | None]:
@@ -103,7 +103,7 @@ def remote_model(row: Json) -> RemoteModel:
         name=ModelName(_id(row)),
         owner=_text(row.get("owned_by")) or "",
         expires_on=_text(row.get("shutdown_date")),
-        sees=_sees(row),
+        takes_pictures=_sees(row),
     )
 
 
@@ -254,7 +254,7 @@ def _text(value: object) -> str | None:
 
 def _sentence(value: object) -> str | None:
     """The host's own words, of any length, made plain and short."""
-    return plain(value) or None if isinstance(value, str) else None
+    return one_line(value) or None if isinstance(value, str) else None
 
 
 def _texts(value: object) -> tuple[str, ...]:

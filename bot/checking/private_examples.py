@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.checking.reading import visible
+from bot.checking.check_runner import visible_filter
 from bot.domain import Example, ExampleId
 from bot.examples.cards import line_of
-from bot.examples.review import warnings
-from bot.examples.shown import masking_buttons, stamp
+from bot.examples.example_buttons import example_state_token, masking_buttons
+from bot.examples.review import private_text_warnings
 from bot.ports.dependencies import Dependencies
 from bot.private_text import ANY_PRIVATE_TEXT
 from bot.replies import Button, Listing, ListingRow
@@ -20,10 +20,12 @@ _PAGE = 10
 
 async def private_listing(request: Request, deps: Dependencies, *, after: ExampleId) -> Listing:
     """A page of them, behind the one that is named."""
-    filters = replace(visible(request), private_text=ANY_PRIVATE_TEXT)
+    filters = replace(visible_filter(request), private_text=ANY_PRIVATE_TEXT)
     async with deps.store.reading() as records:
-        found = await records.examples.page(request.id, filters, after=after, limit=_PAGE + 1)
-        total = await records.examples.count(request.id, filters)
+        found = await records.examples.page(
+            request.workspace_id, filters, after=after, limit=_PAGE + 1
+        )
+        total = await records.examples.count(request.workspace_id, filters)
     shown, words = found[:_PAGE], request.words
     is_more = len(found) > _PAGE
     return Listing(
@@ -39,6 +41,8 @@ async def private_listing(request: Request, deps: Dependencies, *, after: Exampl
 
 def _line(example: Example, words: Words) -> ListingRow:
     line = line_of(example, words, may_decide=False)
-    withdraw = Button(words("button.withdraw"), f"example.drop:{stamp(example)}")
+    withdraw = Button(words("button.withdraw"), f"example.drop:{example_state_token(example)}")
     buttons = (*masking_buttons(example, words), withdraw)
-    return ListingRow(line.id, line.text, " ".join(warnings(example, words)), buttons, line.facts)
+    return ListingRow(
+        line.id, line.text, " ".join(private_text_warnings(example, words)), buttons, line.facts
+    )

@@ -41,7 +41,7 @@ _MESSAGE_KEYS: Final = frozenset(
 _TURN: Final = re.compile(r"\n\n(Human|Assistant): ")
 
 
-def is_label(values: Sequence[object]) -> bool:
+def are_good_bad_labels(values: Sequence[object]) -> bool:
     """Whether a column says of each row whether its answer is good."""
     seen = [_label(value) for value in values if value not in (None, "")]
     return bool(seen) and all(value in _GOOD | _BAD for value in seen)

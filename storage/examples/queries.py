@@ -31,11 +31,11 @@ from bot.domain import (
     ExampleState,
     NewExample,
     WorkspaceId,
-    mark_of,
+    short_fingerprint,
 )
 from storage.connection import Connection
 from storage.examples.values import example_of
-from storage.reviews import waits_for
+from storage.reviews import awaits_review_by
 from storage.tables import IS_LIVING, example_authors, example_tags, examples
 
 LIVING = (ExampleState.PROPOSED, ExampleState.APPROVED)
@@ -43,7 +43,7 @@ LIVING = (ExampleState.PROPOSED, ExampleState.APPROVED)
 _SHOWN = [column for column in examples.c if column.name not in ("search_text", "fingerprint")]
 
 
-async def read(
+async def read_examples(
     connection: Connection,
     workspace: WorkspaceId,
     *conditions: ColumnElement[bool],
@@ -64,7 +64,9 @@ async def read(
     return [example_of(row, authors[row.id], tags[row.id]) for row in rows]
 
 
-def following(order: ExampleOrder, workspace: WorkspaceId, after: ExampleId) -> ColumnElement[bool]:
+def comes_after(
+    order: ExampleOrder, workspace: WorkspaceId, after: ExampleId
+) -> ColumnElement[bool]:
     """What comes after one of the examples in this order."""
     if order is ExampleOrder.NEWEST:
         return examples.c.id < after
@@ -95,7 +97,7 @@ async def _lists(
     return lists
 
 
-def these(workspace: WorkspaceId, ids: Sequence[int]) -> ColumnElement[bool]:
+def has_id_in(workspace: WorkspaceId, ids: Sequence[int]) -> ColumnElement[bool]:
     return and_(examples.c.workspace == workspace, examples.c.id.in_(ids))
 
 
@@ -120,9 +122,9 @@ def filter_conditions(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
         yield examples.c.search_text.contains(filters.search.casefold(), autoescape=True)
     if filters.author is not None:
         yield has_item(example_authors, filters.author)
-    if filters.hidden:
-        is_open = examples.c.exclusions.bitwise_and(int(filters.hidden)) == 0
-        yield or_(is_open, examples.c.channel == filters.seen_from)
+    if filters.hidden_exclusions:
+        is_open = examples.c.exclusions.bitwise_and(int(filters.hidden_exclusions)) == 0
+        yield or_(is_open, examples.c.channel == filters.visible_in_channel)
     yield from _by_rule(filters)
     if filters.tag is not None:
         yield has_item(example_tags, filters.tag)
@@ -136,13 +138,13 @@ def _by_rule(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
         yield examples.c.private_text.bitwise_and(int(filters.private_text)) != 0
         yield examples.c.keeps_private_text.is_(False)
     if filters.reviewer is not None:
-        yield waits_for(filters.reviewer)
+        yield awaits_review_by(filters.reviewer)
     if filters.created_before is not None:
         yield examples.c.created_at < filters.created_before
         yield or_(examples.c.row.is_not(None), examples.c.message.is_not(None))
     if filters.is_unapproved:
         yield examples.c.state != ExampleState.APPROVED
-    if filters.is_living:
+    if filters.only_active:
         yield IS_LIVING
 
 
@@ -155,7 +157,7 @@ def duplicates_of(example: NewExample) -> ColumnElement[bool]:
     """Living ones of the same assistant that say the same or were taken from the same message."""
     same = []
     if example.row is not None:
-        same.append(examples.c.fingerprint == mark_of(example.row))
+        same.append(examples.c.fingerprint == short_fingerprint(example.row))
     if example.source is not None:
         same.append(
             and_(

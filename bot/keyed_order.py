@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Iterable
 
 
-class Ticket:
+class QueueTicket:
     """A place in the queues of one or more keys; `leave` lets the next one go on."""
 
-    def __init__(self, last: dict[str, Ticket], keys: Iterable[str]) -> None:
+    def __init__(self, last: dict[str, QueueTicket], keys: Iterable[str]) -> None:
         self._last = last
         self._keys = tuple(keys)
         self._before = [last[key] for key in self._keys if key in last]
@@ -21,7 +21,7 @@ class Ticket:
     def is_first(self) -> bool:
         return all(ticket._has_left.is_set() for ticket in self._before)
 
-    async def turn(self) -> None:
+    async def wait_turn(self) -> None:
         """Returns once everything that came before about the same keys is done."""
         for ticket in self._before:
             await ticket._has_left.wait()
@@ -34,12 +34,12 @@ class Ticket:
                 del self._last[key]
 
 
-class Ordering:
+class KeyedOrder:
     """Queues by key, in memory. Tickets of several keys cannot wait for one another in a circle."""
 
     def __init__(self) -> None:
-        self._last: dict[str, Ticket] = {}
+        self._last: dict[str, QueueTicket] = {}
 
-    def take(self, keys: Iterable[str]) -> Ticket:
+    def enqueue(self, keys: Iterable[str]) -> QueueTicket:
         """Without an await between an arrival and this call, the order is that of arrival."""
-        return Ticket(self._last, keys)
+        return QueueTicket(self._last, keys)

@@ -14,15 +14,18 @@ _MOST_QUOTES = 10_000
 _SHOWN_CHARACTERS, _OWN_CHARACTERS = 60, 8
 
 
-async def examples_of(request: Request, store: Store) -> AsyncIterator[tuple[Example, str]]:
+async def own_examples(request: Request, store: Store) -> AsyncIterator[tuple[Example, str]]:
     """Each example that they wrote, edited or marked, once, and which of these it was."""
     last = ExampleId(0)
     while True:
         async with store.reading() as records:
             numbers = await records.personal_data.examples(
-                request.id, request.by, after=last, limit=_PART
+                request.workspace_id, request.user_id, after=last, limit=_PART
             )
-            found = [(await records.examples.get(request.id, one), part) for one, part in numbers]
+            found = [
+                (await records.examples.get(request.workspace_id, one), part)
+                for one, part in numbers
+            ]
         for example, part in found:
             yield example, part
         if len(numbers) < _PART:
@@ -35,7 +38,7 @@ async def forget_quotes(request: Request, store: Store) -> None:
 
     In the local workspace we are the platform ourselves, and its messages are ours to erase.
     """
-    if request.id != LOCAL:
+    if request.workspace_id != LOCAL:
         return
     quotes: set[str] = set()
     async for text in _own_texts(request, store):
@@ -64,10 +67,10 @@ async def _own_texts(request: Request, store: Store) -> AsyncIterator[str]:
 
 
 async def _taught(request: Request, store: Store) -> AsyncIterator[str]:
-    async for example, part in examples_of(request, store):
+    async for example, part in own_examples(request, store):
         if part != "marked":
             async with store.reading() as records:
-                revisions = await records.examples.revisions(request.id, example.id)
+                revisions = await records.examples.revisions(request.workspace_id, example.id)
             for one in revisions:
                 for text in _texts_in(one.row):
                     yield text
@@ -75,13 +78,15 @@ async def _taught(request: Request, store: Store) -> AsyncIterator[str]:
 
 async def _turns_before(request: Request, before: TurnId | None, store: Store) -> Sequence[Turn]:
     async with store.reading() as records:
-        return await records.turns.of(request.id, request.by, before=before, limit=_PART)
+        return await records.turns.by_asker(
+            request.workspace_id, request.user_id, before=before, limit=_PART
+        )
 
 
 async def _said_after(request: Request, number: int, store: Store) -> Sequence[RoomMessage]:
     async with store.reading() as records:
         return await records.personal_data.messages(
-            request.id, request.by, after=number, limit=_PART
+            request.workspace_id, request.user_id, after=number, limit=_PART
         )
 
 
@@ -89,7 +94,9 @@ async def _forget_quoting(request: Request, quotes: set[str], store: Store) -> N
     last: int | None = 0
     while quotes and last is not None:
         async with store.writing() as records:
-            last = await records.personal_data.forget_quotes(request.id, quotes, after=last)
+            last = await records.personal_data.forget_quotes(
+                request.workspace_id, quotes, after=last
+            )
 
 
 def _texts_in(value: object) -> Iterator[str]:

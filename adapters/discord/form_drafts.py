@@ -16,17 +16,19 @@ _MOST = 1000
 _TEXT_INPUT, _LABEL = 4, 18
 
 
-class Drafts:
+class FormDrafts:
     """What was typed is its sender's alone; the oldest go first."""
 
     def __init__(self) -> None:
         self._shown: OrderedDict[tuple[str, str], tuple[Place, Json]] = OrderedDict()
         self._sent: OrderedDict[str, tuple[Place, str, Json]] = OrderedDict()
 
-    def note_shown(self, place: Place, user: str, modal: Json) -> None:
+    def remember_shown_form(self, place: Place, user: str, modal: Json) -> None:
         _put(self._shown, (user, str(modal["custom_id"])), (place, modal))
 
-    def note_sent(self, place: Place, event_key: str, user: str, submission: Json) -> None:
+    def remember_submitted_form(
+        self, place: Place, event_key: str, user: str, submission: Json
+    ) -> None:
         """`submission` is the `data` of an interaction of type 5."""
         _, shown = self._shown.get((user, str(submission.get("custom_id"))), (place, None))
         modal = shown if shown is not None else _rebuilt(submission)
@@ -35,12 +37,12 @@ class Drafts:
 
     def forget(self, gone: Place) -> None:
         """What was typed in a channel or thread goes with it."""
-        for form in [key for key, (place, _) in self._shown.items() if gone.holds(place)]:
+        for form in [key for key, (place, _) in self._shown.items() if gone.contains(place)]:
             del self._shown[form]
-        for action in [key for key, (place, *_) in self._sent.items() if gone.holds(place)]:
+        for action in [key for key, (place, *_) in self._sent.items() if gone.contains(place)]:
             del self._sent[action]
 
-    def note_late(self, place: Place, event_key: str, user: str, modal: Json) -> str:
+    def remember_late_form(self, place: Place, event_key: str, user: str, modal: Json) -> str:
         """A form that came too late to be shown; the action of the button that opens it."""
         action = _action(event_key)
         _put(self._sent, action, (place, user, modal))

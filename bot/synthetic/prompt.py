@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bot.domain import Row, SyntheticKind, SyntheticRun
-from bot.evaluation.questions import exchange
+from bot.evaluation.questions import prompt_and_reference
 from bot.prompts import PromptMessage
 
 _WORDINGS = (
@@ -27,7 +27,7 @@ _NO_LETTERS = re.compile(r"[\W_]+")
 
 def messages_for(run: SyntheticRun, row: Row, instructions: str) -> list[PromptMessage] | None:
     """None for a row that is more than plain text."""
-    found = exchange(row, "")
+    found = prompt_and_reference(row, "")
     if found is None or found[0][-1]["role"] != "user":
         return None
     said = [one for one in found[0] if one["role"] in ("user", "assistant")]
@@ -45,7 +45,7 @@ def messages_for(run: SyntheticRun, row: Row, instructions: str) -> list[PromptM
 
 def rows_of(run: SyntheticRun, row: Row, text: str) -> list[Row]:
     """The proposed rows in what a model wrote; none where nothing in it can be used."""
-    found = exchange(row, "")
+    found = prompt_and_reference(row, "")
     if found is None:
         return []
     question, answer = found[0][-1]["content"], found[1]

@@ -8,12 +8,12 @@ from dataclasses import replace
 from bot.domain import (
     Example,
     ExampleId,
+    ExampleSource,
     ExampleState,
     Message,
     MessageId,
     Place,
     Row,
-    Source,
     Turn,
 )
 from bot.errors import BadInput, Refusal, SurfaceError
@@ -36,11 +36,11 @@ async def follow_edit(
     """
     channel = request.place.channel
     async with store.writing() as records:
-        turn = await records.turns.by_question(request.id, channel, message)
+        turn = await records.turns.by_question(request.workspace_id, channel, message)
         if turn is not None:
-            await records.turns.change(request.id, turn.id, question=text, prompt=())
-        numbers = await records.example_messages.examples(request.id, channel, [message])
-        examples = [await records.examples.get(request.id, number) for number in numbers]
+            await records.turns.change(request.workspace_id, turn.id, question=text, prompt=())
+        numbers = await records.example_messages.examples(request.workspace_id, channel, [message])
+        examples = [await records.examples.get(request.workspace_id, number) for number in numbers]
     gone = []
     for example in examples:
         if example.row is None:
@@ -61,7 +61,7 @@ async def _revise(request: Request, example: Example, row: Row | None, *, store:
         try:
             if row is not None:
                 await records.examples.revise(
-                    request.id, example.id, row, request.by, at=request.now
+                    request.workspace_id, example.id, row, request.user_id, at=request.now
                 )
         except BadInput:
             return False
@@ -97,25 +97,30 @@ async def _row_now(
 
 
 async def _said_now(
-    request: Request, example: Example, source: Source, *, store: Store, surface: Surface
+    request: Request, example: Example, source: ExampleSource, *, store: Store, surface: Surface
 ) -> Row:
-    place = Place(request.id, source.channel, source.thread, request.place.kind)
+    place = Place(request.workspace_id, source.channel, source.thread, request.place.kind)
     marked = await surface.fetch(place, source.message)
     if marked is None:
         return _GONE
     async with store.reading() as records:
-        kept = await records.example_messages.of(request.id, example.id)
+        kept = await records.example_messages.messages_of(request.workspace_id, example.id)
     exchange = await _exchange_now(request, marked, kept, store=store, surface=surface)
     async with store.writing() as records:
         for number in await records.example_messages.examples(
-            request.id, source.channel, [source.message]
+            request.workspace_id, source.channel, [source.message]
         ):
-            await records.example_messages.add(request.id, number, exchange.messages)
+            await records.example_messages.add(request.workspace_id, number, exchange.messages)
     return exchange.row or _GONE
 
 
 async def _exchange_now(
-    request: Request, marked: Message, kept: Sequence[Source], *, store: Store, surface: Surface
+    request: Request,
+    marked: Message,
+    kept: Sequence[ExampleSource],
+    *,
+    store: Store,
+    surface: Surface,
 ) -> Exchange:
     """With the messages that went into it: somebody may have chosen others than the nearest."""
     known = {one.message for one in kept}

@@ -10,7 +10,7 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio.dialogs import in_page, open_dialog
-from adapters.studio.drawing import by_name, draw_option
+from adapters.studio.drawing import draw_option, facts_by_name
 from adapters.studio.markup import quoted
 from adapters.studio.navigation import GROUPS, channel_title, ordered_channels
 from adapters.studio.page_session import PageSession, remember
@@ -41,7 +41,7 @@ class Destination:
     assistant: str = ""
 
 
-class Palette:
+class CommandPalette:
     """The button in the bar, and the dialog that it and Ctrl-K open."""
 
     def __init__(self, session: PageSession, channels: Sequence[ChannelId]) -> None:
@@ -50,19 +50,19 @@ class Palette:
         self._known: list[Destination] = []
         self._found: list[Destination] = []
         self._chosen = 0
-        name = session.say("studio.find")
+        name = session.translate("studio.find")
         button = ui.button(icon="search", on_click=in_page(self._open))
         button.props(f"flat round dense aria-label={quoted(name)} title={quoted(name)}")
         button.props("aria-keyshortcuts='Control+K Meta+K'").classes("find").mark("find")
 
     async def _open(self) -> None:
         self._known = [place async for place in self._places()]
-        name = self._session.say("studio.find")
+        name = self._session.translate("studio.find")
         with (
             open_dialog(f"position=top aria-label={quoted(name)}") as self._dialog,
             ui.element("div").classes("asking palette"),
         ):
-            field = ui.input(placeholder=self._session.say("studio.find.hint"))
+            field = ui.input(placeholder=self._session.translate("studio.find.hint"))
             field.props("outlined dense autofocus debounce=120 role=combobox aria-expanded=true")
             field.props(f"aria-label={quoted(name)} aria-controls=found aria-autocomplete=list")
             field.on_value_change(self._typed).on("keydown", self._pressed, js_handler=_KEYS)
@@ -73,7 +73,7 @@ class Palette:
         await self._look("")
 
     async def _places(self) -> AsyncIterator[Destination]:
-        say = self._session.say
+        say = self._session.translate
         for place in self._pages():
             yield place
         for line in await self._lines("assistant list"):
@@ -83,10 +83,10 @@ class Palette:
         for command in self._session.studio.catalogue.commands:
             words = f"/tune {command.path}"
             address = f"/?say={quote(words)}"
-            yield Destination(words, say("noun.command"), address, say(command.key))
+            yield Destination(words, say("noun.command"), address, say(command.summary_key))
 
     def _pages(self) -> Iterator[Destination]:
-        say = self._session.say
+        say = self._session.translate
         for channel in ordered_channels(self._channels):
             title = channel_title(self._session, channel)
             yield Destination(title, say("noun.channel"), f"/room/{quote(channel)}")
@@ -95,7 +95,7 @@ class Palette:
                 yield Destination(say(f"studio.{name}"), say("studio.find.page"), f"/{name}")
 
     async def _lines(self, words: str, **options: str) -> Sequence[ListingRow]:
-        told = await self._session.list(words, options)
+        told = await self._session.query_command(words, options)
         return told.lines if isinstance(told, Listing) else ()
 
     async def _typed(self, change: browser.ValueChangeEventArguments[str | None]) -> None:
@@ -110,9 +110,9 @@ class Palette:
         held.sort(key=lambda one: not one.title.casefold().lstrip("#/ ").startswith(wanted))
         found = held[: _MOST if wanted else 2 * _MOST]
         if wanted:
-            kind = self._session.say("noun.example")
+            kind = self._session.translate("noun.example")
             for line in await self._lines("examples", search=text, limit=_EXAMPLES):
-                facts = by_name(line)
+                facts = facts_by_name(line)
                 title = facts.get("question") or line.text
                 address = f"/examples?open={line.id}"
                 found.append(
@@ -126,7 +126,7 @@ class Palette:
         with self._list:
             for index, place in enumerate(self._found):
                 self._draw_destination(index, place)
-        self._told.set_text("" if self._found else self._session.say("studio.nothing_found"))
+        self._told.set_text("" if self._found else self._session.translate("studio.nothing_found"))
         active = f"found-{self._chosen}" if self._found else ""
         self._field.props(f"aria-activedescendant={quoted(active)}")
         # A list of its own, which NiceGUI names for every input, would make it another combobox.
