@@ -6,9 +6,9 @@ import re
 
 from adapters.message_splitting import fitting_length, length
 
-_LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\s]*\)")
-_INLINE = r"```\w*|[`*~|\\]+|(?<!\w)_+|_+(?!\w)"
-_AT_LINE_START = r"^\s*(?:#{1,6}|-#|>{1,3}|[-+])\s+"
+_LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*\)")
+_INLINE = r"```\w*|[`*~|\\]+|(?<!\w)_+|(?<!_)_+(?!\w)"
+_AT_LINE_START = r"^[ \t]*(?:#{1,6}|-#|>{1,3}|[-+])\s+"
 _MARKUP = re.compile(rf"{_INLINE}|{_AT_LINE_START}", re.MULTILINE)
 _PING = re.compile(r"<(?:@[!&]?|#)\d+>|@(?=\w)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -42,6 +43,16 @@ async def all_open(
         yield built
 
 
+async def until_created(built: App, workspace: WorkspaceId, name: str) -> None:
+    """A command that changed something is answered to its asker alone."""
+    async with asyncio.timeout(100):
+        while True:
+            async with built.store.reading() as records:
+                if any(one.name == name for one in await records.assistants.all(workspace)):
+                    return
+            await asyncio.sleep(0.02)
+
+
 async def test_each_sees_its_own_workspaces_alone(tmp_path: Path) -> None:
     async with (
         fake_slack() as slack,
@@ -52,7 +63,8 @@ async def test_each_sees_its_own_workspaces_alone(tmp_path: Path) -> None:
         await until(lambda: len(slack.sockets) == 2 and bool(discord.own(GENERAL)))
         slack.mention("U1", "C1", "tune assistant create slacker")
         discord.command(ADMIN, GENERAL, "assistant create", name="discorder")
-        await until(lambda: bool(slack.own("C1")) and len(discord.own(GENERAL)) == 2)
+        await until_created(built, IN_SLACK, "slacker")
+        await until_created(built, IN_DISCORD, "discorder")
         slack.mention("U2", "C1", "hello")
         discord.mention(ANN, GENERAL, "hello")
         await until(lambda: ANSWER in slack.texts("C1") and ANSWER in discord.texts(GENERAL))
