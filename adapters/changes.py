@@ -41,7 +41,7 @@ class PartialAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class FormOpened:
+class FormOffered:
     """Somebody is asked to fill in a form; `event` is what made it open."""
 
     user: User
@@ -85,7 +85,7 @@ Change = (
     Posted
     | Updated
     | PartialAnswer
-    | FormOpened
+    | FormOffered
     | FormRejected
     | FileSent
     | ReactionsUpdated

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from adapters.changes import (
     Change,
     FileSent,
-    FormOpened,
+    FormOffered,
     FormRejected,
     PartialAnswer,
     Posted,
@@ -174,7 +174,7 @@ class LocalRoom:
         return await self._post(place, text, key=key, is_partial=True)
 
     async def open_form(self, event: Event, form: Form) -> None:
-        self._tell(FormOpened(event.user, form, event))
+        self._tell(FormOffered(event.user, form, event))
 
     async def return_form(self, event: Event, problem: str) -> None:
         await self._post(event.place, Text(problem, private=True), key=f"{event.key}.error")

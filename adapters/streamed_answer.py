@@ -66,7 +66,7 @@ class MessageWriter(Protocol):
     longest: int
     """UTF-16 code units that a message holds."""
 
-    def may_begin(self) -> bool:
+    def may_show_first_words(self) -> bool:
         """Whether the first words may be shown now; if not, they wait for more text."""
         ...
 
@@ -146,7 +146,7 @@ class StreamedAnswer:
 
     def _may_begin(self) -> bool:
         is_long = length(self._pending) > self._soft
-        return bool(self._pending.strip()) and (self._writer.may_begin() or is_long)
+        return bool(self._pending.strip()) and (self._writer.may_show_first_words() or is_long)
 
     async def _begin(self, *, is_last: bool = False) -> None:
         """`posted` is called in the task of `run`, by which a stop finds it."""

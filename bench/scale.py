@@ -259,7 +259,7 @@ async def measured(path: Path) -> AsyncIterator[Figure]:
 
 async def _app(path: Path, store: Database, group: asyncio.TaskGroup) -> App:
     async with store.writing() as records:
-        await records.roles.put(HOME, UserId("U0"), Grant(Role.ADMIN, SystemClock().now()))
+        await records.roles.set_grant(HOME, UserId("U0"), Grant(Role.ADMIN, SystemClock().now()))
     return build(
         Settings.model_construct(data_dir=path.parent),
         store=store,

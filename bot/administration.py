@@ -60,7 +60,7 @@ async def manage_roles(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         grant = None if role is None or is_needless else _grant(person, role, request.now)
         undo = await _offer_undo(request, person.id, records) if grant is None else ()
-        await records.roles.put(request.workspace_id, person.id, grant)
+        await records.roles.set_grant(request.workspace_id, person.id, grant)
         await records.audit.add(
             request.workspace_id,
             request.user_id,
@@ -87,7 +87,7 @@ async def revoke_role(request: Request, deps: Dependencies) -> Reply:
                 problem=request.words("roles.changed", user=references.person_reference(user))
             )
         undo = await _offer_undo(request, user, records)
-        await records.roles.put(request.workspace_id, user, None)
+        await records.roles.set_grant(request.workspace_id, user, None)
         await records.audit.add(
             request.workspace_id,
             request.user_id,
@@ -126,7 +126,7 @@ async def on_person_left(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         grant = await records.roles.get(request.workspace_id, request.user_id)
         if grant is not None and grant.at < request.event.at:
-            await records.roles.put(request.workspace_id, request.user_id, None)
+            await records.roles.set_grant(request.workspace_id, request.user_id, None)
             await records.audit.add(
                 request.workspace_id,
                 request.user_id,

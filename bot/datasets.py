@@ -96,7 +96,7 @@ async def end_import(
     tally: ImportTally, assistant: AssistantId, request: Request, store: Store
 ) -> None:
     """Counts the private text to decide upon, and tells the audit what the import came to."""
-    private = ExampleFilter(assistant, private_text=ANY_PRIVATE_TEXT, only_active=True)
+    private = ExampleFilter(assistant, undecided_private_text=ANY_PRIVATE_TEXT, only_active=True)
     async with store.reading() as records:
         tally.private = await records.examples.count(request.workspace_id, private)
     async with store.writing() as records:

@@ -94,7 +94,7 @@ async def _role(request: Request, details: Details, records: Records) -> None:
         raise Outdated(problem=request.words("undo.changed"))
     at = datetime.fromisoformat(details["at"])
     held = Grant(Role(details["role"]), at, details["is_external"])
-    await records.roles.put(request.workspace_id, person, held)
+    await records.roles.set_grant(request.workspace_id, person, held)
 
 
 async def _model(request: Request, details: Details, records: Records) -> None:

@@ -279,7 +279,7 @@ class Evaluations:
         last = func.coalesce(key, -2.0).desc()
         return select(number).where(own).group_by(number).order_by(last, number)
 
-    async def count_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
+    async def count_settled_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
         own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
         counted = select(func.count()).where(own, answers.c.state != AnswerState.ASKED)
         return int((await self._connection.run(counted)).scalar_one())

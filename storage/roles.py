@@ -23,7 +23,7 @@ class Roles:
         row = await self._connection.first(select(*columns).where(own))
         return None if row is None else Grant(Role(row.role), row.at, row.is_external)
 
-    async def put(self, workspace: WorkspaceId, user: UserId, grant: Grant | None) -> None:
+    async def set_grant(self, workspace: WorkspaceId, user: UserId, grant: Grant | None) -> None:
         if grant is None:
             own = (roles.c.workspace == workspace) & (roles.c.user == user)
             await self._connection.run(delete(roles).where(own))

@@ -342,7 +342,7 @@ class Scene:
 
     async def grant(self, user: str, role: Role, workspace: WorkspaceId = LOCAL) -> None:
         async with self.store.writing() as records:
-            await records.roles.put(workspace, UserId(user), Grant(role, self.clock.now()))
+            await records.roles.set_grant(workspace, UserId(user), Grant(role, self.clock.now()))
 
     # Time
 

@@ -74,7 +74,9 @@ async def role(scene: Scene, workspace: WorkspaceId, user: str) -> Role | None:
 async def granted(scene: Scene, workspace: WorkspaceId, user: str) -> None:
     assert scene.app is not None
     async with scene.app.store.writing() as records:
-        await records.roles.put(workspace, UserId(user), Grant(Role.CURATOR, datetime.now(UTC)))
+        await records.roles.set_grant(
+            workspace, UserId(user), Grant(Role.CURATOR, datetime.now(UTC))
+        )
 
 
 def forget_members(scene: Scene) -> None:

@@ -118,7 +118,9 @@ async def test_in_a_chat_a_small_one_comes_and_a_large_one_has_a_link(
         looked = await browser.get(address)
         fetched = await browser.post(address)
         async with scene.store.writing() as records:
-            await records.roles.put(SLACK, UserId("U2"), Grant(Role.MEMBER, scene.clock.now()))
+            await records.roles.set_grant(
+                SLACK, UserId("U2"), Grant(Role.MEMBER, scene.clock.now())
+            )
         refused = await browser.post(address)
     assert "Download" in looked.text
     assert looked.headers["content-type"].startswith("text/html")

@@ -254,7 +254,7 @@ async def test_forgetting_reaches_the_files_and_models_of_the_tuner(
     async with running_app(settings) as built:
         await ask(built, CommandInvoked("help"), by=OWNER, key="first")
         async with built.store.writing() as records:
-            await records.roles.put(LOCAL, MINA.id, Grant(Role.CURATOR, datetime.now(UTC)))
+            await records.roles.set_grant(LOCAL, MINA.id, Grant(Role.CURATOR, datetime.now(UTC)))
         for number in range(12):
             texts = {"question": f"what is {number}?", "answer": f"it is {MARKER} {number}"}
             what: What = FormSubmitted("teach", texts)

@@ -29,7 +29,7 @@ async def granted(scene: Scene, workspace: WorkspaceId, user: str) -> None:
     assert scene.app is not None
     async with scene.app.store.writing() as records:
         grant = Grant(Role.ADMIN, datetime.now(UTC))
-        await records.roles.put(workspace, UserId(user), grant)
+        await records.roles.set_grant(workspace, UserId(user), grant)
 
 
 @pytest.mark.parametrize("where", ["the server", "a direct message"])

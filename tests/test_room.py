@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.changes import (
-    FormOpened,
+    FormOffered,
     PartialAnswer,
     Posted,
     ReactionsUpdated,
@@ -304,7 +304,7 @@ async def test_an_opened_form_reaches_the_views(scene: RoomScene) -> None:
 
     await scene.room.open_form(event, form)
 
-    assert scene.heard == [FormOpened(MINA, form, event)]
+    assert scene.heard == [FormOffered(MINA, form, event)]
 
 
 async def test_every_watcher_hears_everything(scene: RoomScene) -> None:

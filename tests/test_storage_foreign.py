@@ -149,7 +149,7 @@ CALLS: dict[str, Call] = {
     "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
     "workspaces.erase_part": lambda r, _: alone(r.workspaces.erase_part(FOREIGN)),
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),
-    "roles.put": lambda r, _: r.roles.put(FOREIGN, ANN, Grant(Role.MEMBER, NOW)),
+    "roles.set_grant": lambda r, _: r.roles.set_grant(FOREIGN, ANN, Grant(Role.MEMBER, NOW)),
     "roles.highest": lambda r, _: r.roles.highest(FOREIGN, [ANN]),
     "roles.all": lambda r, _: r.roles.all(FOREIGN),
     "guest_channels.put": lambda r, _: r.guest_channels.put(FOREIGN, GENERAL, may_ask=False),
@@ -414,7 +414,9 @@ CALLS: dict[str, Call] = {
     "evaluations.list_ordered": lambda r, h: r.evaluations.list_ordered(
         FOREIGN, h.evaluation.id, QuestionOrder.APART
     ),
-    "evaluations.count_answers": lambda r, h: r.evaluations.count_answers(FOREIGN, h.evaluation.id),
+    "evaluations.count_settled_answers": lambda r, h: r.evaluations.count_settled_answers(
+        FOREIGN, h.evaluation.id
+    ),
     "blind_votes.add": lambda r, h: r.blind_votes.add(
         FOREIGN, BlindVote(FOREIGN, h.evaluation.id, VoteState.OPEN, 1)
     ),
@@ -609,7 +611,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.blind_votes.cast(HOME, evaluation.id, Ballot(1, ANN, Choice.FIRST, False, NOW))
     canary = await r.canaries.add(HOME, a_canary(assistant.id))
     await r.assistants.bind(HOME, Binding(GENERAL, assistant.id, answers_unasked=True))
-    await r.roles.put(HOME, ANN, Grant(Role.ADMIN, NOW))
+    await r.roles.set_grant(HOME, ANN, Grant(Role.ADMIN, NOW))
     await r.private_replies.keep(HOME, SHOWN)
     await r.undoables.add(HOME, Undoable(ANN, "role", {}, NOW))
     await r.guest_channels.put(HOME, GENERAL, may_ask=True)

@@ -122,7 +122,7 @@ async def keep(records: Records, case: Case) -> list[Example]:
     for workspace in (case.workspace, other):
         await records.workspaces.add(Workspace(workspace, "A team", case.sources))
         await records.workspaces.set_sources(workspace, case.sources, allowed=case.allowed)
-        await records.roles.put(workspace, PEOPLE[0], Grant(Role.ADMIN, NOW))
+        await records.roles.set_grant(workspace, PEOPLE[0], Grant(Role.ADMIN, NOW))
     for user, given_ in case.consents.items():
         await records.consents.put(case.workspace, Consent(user, 1, not given_, NOW))
         await records.consents.put(case.workspace, Consent(user, 2, given_, NOW))

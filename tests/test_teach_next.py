@@ -205,7 +205,7 @@ async def test_what_was_asked_elsewhere_is_shown_to_nobody_here(scene: Scene) ->
         "elsewhere": Place(SLACK, ChannelId("C2")),
     }
     async with scene.store.writing() as records:
-        await records.roles.put(SLACK, UserId("U2"), Grant(Role.CURATOR, NOW))
+        await records.roles.set_grant(SLACK, UserId("U2"), Grant(Role.CURATOR, NOW))
         assistant = await records.assistants.default(SLACK)
         assert assistant is not None
         for question, place in places.items():

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from adapters.changes import Change, ChangesLost, FormOpened, FormRejected, ReactionsUpdated
+from adapters.changes import Change, ChangesLost, FormOffered, FormRejected, ReactionsUpdated
 from adapters.console.buttons import find_action, labels
 from adapters.console.files import take_file
 from adapters.console.forms import OpenForm
@@ -102,7 +102,7 @@ class ConsoleSession:
     def describe_change(self, change: Change) -> str:
         """What a change means to this person, where no message says it; else nothing."""
         match change:
-            case FormOpened() if self.room.is_own_event_key(VIEW, change.event.key):
+            case FormOffered() if self.room.is_own_event_key(VIEW, change.event.key):
                 self.form = OpenForm(change.form, change.event)
                 return self.form.draw(self.translate)
             case FormRejected() if change.event.key in self._sent:

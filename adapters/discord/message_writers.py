@@ -40,7 +40,7 @@ class ChannelWriter:
         self._source = source
         self._while_written = while_written
 
-    def may_begin(self) -> bool:
+    def may_show_first_words(self) -> bool:
         return True
 
     async def find_posted(self, number: int) -> MessageId | None:

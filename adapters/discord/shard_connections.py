@@ -47,8 +47,8 @@ class ShardingRequired(Exception):
     """The bot is in more guilds than so many shards may serve."""
 
 
-class Gateway(Protocol):
-    """What opens a connection; see `adapters.discord.gateway.HttpApi.listen`."""
+class ShardRunner(Protocol):
+    """What opens a connection; see `adapters.discord.gateway.HttpApi.run_shard`."""
 
     async def run_shard(
         self,
@@ -87,7 +87,7 @@ class Shard:
         plan: GatewayPlan,
         memory: SessionFile,
         *,
-        gateway: Gateway,
+        gateway: ShardRunner,
         clock: Clock,
         identifies: IdentifyQueue,
         guilds: Callable[[], Iterable[str]],

@@ -416,7 +416,7 @@ class Slack:
 
     async def _open_waiting(self, context: InteractionContext) -> None:
         await asyncio.sleep(_FORM_PATIENCE_SECONDS)
-        await self.surface.open_waiting(context)
+        await self.surface.open_placeholder_form(context)
 
     async def _end_waiting(
         self, context: InteractionContext, task: asyncio.Task[None] | None

@@ -82,7 +82,7 @@ class SlackMessageWriter:
         self._unsure: set[MessageId] = set()
         """Messages that Slack may still show as being streamed."""
 
-    def may_begin(self) -> bool:
+    def may_show_first_words(self) -> bool:
         """False when neither a stream nor the updates to come can be had."""
         # What an earlier attempt has posted is updated, and nobody waits for its first word.
         if self._is_new and self._target.thread and self._api.pacing.may_stream():

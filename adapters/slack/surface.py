@@ -389,7 +389,7 @@ class SlackSurface:
         async for block in self._api.download(address):
             yield block
 
-    async def open_waiting(self, context: InteractionContext) -> None:
+    async def open_placeholder_form(self, context: InteractionContext) -> None:
         """A form that is filled later, when the answer takes longer than its trigger lives."""
         async with context.lock:
             if context.view is not None or not context.is_waiting or not self._is_fresh(context):

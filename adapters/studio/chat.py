@@ -13,7 +13,7 @@ from adapters.changes import (
     Change,
     ChangesLost,
     FileSent,
-    FormOpened,
+    FormOffered,
     PartialAnswer,
     Posted,
     ReactionsUpdated,
@@ -359,7 +359,7 @@ class RoomActions:
 
     async def _show(self, change: Change) -> None:
         match change:
-            case FormOpened() if change.event.key in self._session.sent_event_keys:
+            case FormOffered() if change.event.key in self._session.sent_event_keys:
                 self.open_form(change.form, change.event.place)
             case FileSent() if change.event.key in self._session.sent_event_keys:
                 deliver(change.path, change.name)

@@ -59,7 +59,7 @@ async def overview(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _overview(request: Request, deps: Dependencies, result: CheckResult) -> Listing:
-    private = replace(visible_filter(request), private_text=ANY_PRIVATE_TEXT)
+    private = replace(visible_filter(request), undecided_private_text=ANY_PRIVATE_TEXT)
     async with deps.store.reading() as records:
         waiting = await records.examples.count(request.workspace_id, private)
         total = await records.examples.count(request.workspace_id, visible_filter(request))

@@ -20,7 +20,7 @@ _PAGE = 10
 
 async def private_listing(request: Request, deps: Dependencies, *, after: ExampleId) -> Listing:
     """A page of them, behind the one that is named."""
-    filters = replace(visible_filter(request), private_text=ANY_PRIVATE_TEXT)
+    filters = replace(visible_filter(request), undecided_private_text=ANY_PRIVATE_TEXT)
     async with deps.store.reading() as records:
         found = await records.examples.page(
             request.workspace_id, filters, after=after, limit=_PAGE + 1

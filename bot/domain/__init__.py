@@ -400,7 +400,7 @@ class ExampleFilter:
     origin: Origin | None = None
     tag: str | None = None
     held_out: bool | None = None
-    private_text: PrivateText = NO_PRIVATE_TEXT
+    undecided_private_text: PrivateText = NO_PRIVATE_TEXT
     """Kinds of which it holds one that nobody has decided upon; zero for whatever it holds."""
     only_active: bool = False
     """Whether what is rejected or withdrawn is left out."""

@@ -28,17 +28,17 @@ class QuestionCall:
     """One question to one contender."""
 
     evaluation: Evaluation
-    contender: int
+    contender_index: int
     question: EvaluationQuestion
 
     @property
     def key(self) -> tuple[int, int]:
         """What tells it apart in its evaluation."""
-        return self.contender, self.question.number
+        return self.contender_index, self.question.number
 
     @property
     def called_contender(self) -> Contender:
-        return self.evaluation.contenders[self.contender]
+        return self.evaluation.contenders[self.contender_index]
 
     async def row(self, records: Records) -> Row:
         """The question with the taught reply. Raises NotFound where its text was erased."""
@@ -66,7 +66,7 @@ class QuestionCall:
         usage = answer.usage
         return EvaluationAnswer(
             number=self.question.number,
-            contender=self.contender,
+            contender=self.contender_index,
             state=state,
             text=answer.text,
             is_refusal=answer.is_refusal,
@@ -134,7 +134,7 @@ Call = QuestionCall | GapCall
 async def progress(evaluation: Evaluation, records: Records) -> tuple[int, int]:
     """How many calls have an outcome, or never will have one; and how many there are."""
     own = evaluation.workspace, evaluation.id
-    done = await records.evaluations.count_answers(*own)
+    done = await records.evaluations.count_settled_answers(*own)
     of_gaps = await records.evaluation_gaps.counts(*own)
     total = evaluation.questions * len(evaluation.contenders) + sum(of_gaps.values())
     finished = sum(count for state, count in of_gaps.items() if state not in UNFINISHED_CALLS)

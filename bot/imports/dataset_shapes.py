@@ -111,7 +111,7 @@ def _known_keys(message: object) -> object:
     return {key: value for key, value in message.items() if key in _MESSAGE_KEYS}
 
 
-def tools_of(value: object) -> object:
+def to_openai_tools(value: object) -> object:
     """The tools of a row in OpenAI's shape, also where functions are listed without it."""
     listed = parse_cell(value)
     if not isinstance(listed, list):

@@ -73,7 +73,7 @@ def _row_from(record: object, plan: ImportPlan, line: int) -> object:
 def _conversation_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
     messages = dataset_shapes.messages_of(record.get(columns["messages"]), columns["messages"])
     others = {
-        key: dataset_shapes.tools_of(record[key])
+        key: dataset_shapes.to_openai_tools(record[key])
         if key == "tools"
         else dataset_shapes.parse_cell(record[key])
         for key in _MESSAGE_ROWS[1:]

@@ -121,7 +121,7 @@ class Evaluations(Runs[Evaluation], Protocol):
         """
         ...
 
-    async def count_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
+    async def count_settled_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
         """Those whose outcome is known, or never will be."""
         ...
 

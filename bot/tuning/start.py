@@ -258,7 +258,9 @@ async def _count_private(request: Request, approved: ExampleFilter, records: Rec
     """Approved examples that wait for a decision about what they hold."""
     workspace = await records.workspaces.find(request.workspace_id) or request.workspace
     kinds = ANY_PRIVATE_TEXT if workspace.must_mask else PrivateText.SECRET
-    return await records.examples.count(request.workspace_id, replace(approved, private_text=kinds))
+    return await records.examples.count(
+        request.workspace_id, replace(approved, undecided_private_text=kinds)
+    )
 
 
 def _suffix(request: Request, host: Host) -> str | None:

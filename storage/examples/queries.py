@@ -132,10 +132,10 @@ def filter_conditions(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
 
 def _by_rule(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
     """What is told by more than the value of a column."""
-    if filters.private_text:
+    if filters.undecided_private_text:
         # Written out, so that SQLite takes the partial index.
         yield examples.c.private_text != literal_column("0")
-        yield examples.c.private_text.bitwise_and(int(filters.private_text)) != 0
+        yield examples.c.private_text.bitwise_and(int(filters.undecided_private_text)) != 0
         yield examples.c.keeps_private_text.is_(False)
     if filters.reviewer is not None:
         yield awaits_review_by(filters.reviewer)

@@ -187,10 +187,10 @@ class TestRoles:
         await furnished(store)
 
         async with store.writing() as records:
-            await records.roles.put(HOME, ANN, Grant(Role.CURATOR, NOW))
-            await records.roles.put(HOME, ANN, Grant(Role.ADMIN, NOW, is_external=True))
-            await records.roles.put(HOME, BOB, Grant(Role.TRAINER, NOW))
-            await records.roles.put(HOME, BOB, None)
+            await records.roles.set_grant(HOME, ANN, Grant(Role.CURATOR, NOW))
+            await records.roles.set_grant(HOME, ANN, Grant(Role.ADMIN, NOW, is_external=True))
+            await records.roles.set_grant(HOME, BOB, Grant(Role.TRAINER, NOW))
+            await records.roles.set_grant(HOME, BOB, None)
 
             assert await records.roles.get(HOME, ANN) == Grant(Role.ADMIN, NOW, is_external=True)
             assert await records.roles.get(HOME, BOB) is None
@@ -1308,7 +1308,7 @@ async def test_an_evaluation_is_asked_question_by_question(store: Store) -> None
         (left,) = await records.evaluations.pending_questions(HOME, made.id, 0, limit=9)
         assert left.number == second.number
         assert await records.evaluations.mark_outcome_unknown(HOME, made.id, [0]) == 1
-        assert await records.evaluations.count_answers(HOME, made.id) == 2
+        assert await records.evaluations.count_settled_answers(HOME, made.id) == 2
         found = await records.evaluations.answers(HOME, made.id)
         assert found == [answer, EvaluationAnswer(3, 0, AnswerState.LOST)]
         assert await records.snapshots.training_examples_among(

@@ -82,7 +82,7 @@ class AdminPage(Page):
         self._seen = []
         await self.refresh()
 
-    async def load(self) -> list[Reply]:
+    async def load_replies(self) -> list[Reply]:
         """The replies that the page is made of."""
         raise NotImplementedError
 
@@ -93,7 +93,7 @@ class AdminPage(Page):
             ui.label(reply.text).classes("problem")
 
     async def refresh(self) -> None:
-        told = await self.load()
+        told = await self.load_replies()
         if told == self._seen:
             return
         self._seen = told
@@ -129,7 +129,7 @@ class Workspaces(AdminPage):
 
     columns: ClassVar[Mapping[str, str]] = {"text": "studio.name"}
 
-    async def load(self) -> list[Reply]:
+    async def load_replies(self) -> list[Reply]:
         return [await self.session.query_button("workspaces")]
 
     def draw_reply(self, reply: Reply) -> None:
@@ -178,7 +178,7 @@ class Assistants(AdminPage):
         self.button("studio.bind", "tag", self._bind, is_primary=False)
         self.button("studio.new_assistant", "add", self._create)
 
-    async def load(self) -> list[Reply]:
+    async def load_replies(self) -> list[Reply]:
         return [
             await self.session.query_command("assistant list"),
             await self.session.query_button("bindings"),
@@ -295,7 +295,7 @@ class TeachNext(AdminPage):
 
     columns: ClassVar[Mapping[str, str]] = {"text": "part.question", "count": "unanswered.count"}
 
-    async def load(self) -> list[Reply]:
+    async def load_replies(self) -> list[Reply]:
         return [await self.session.query_command("assistant teach-next")]
 
 
@@ -304,7 +304,7 @@ class Hosts(AdminPage):
 
     columns: ClassVar[Mapping[str, str]] = {"id": "studio.name"}
 
-    async def load(self) -> list[Reply]:
+    async def load_replies(self) -> list[Reply]:
         return [await self.session.query_button("hosts"), await self.session.query_button("engine")]
 
 
@@ -316,7 +316,7 @@ class Roles(AdminPage):
     def draw_top(self) -> None:
         self.button("studio.grant", "person_add", self._grant)
 
-    async def load(self) -> list[Reply]:
+    async def load_replies(self) -> list[Reply]:
         return [await self.session.query_command("admin roles")]
 
     async def _grant(self) -> None:
@@ -337,7 +337,7 @@ class Privacy(AdminPage):
     def draw_top(self) -> None:
         self.button("studio.change_sources", "verified_user", self._change)
 
-    async def load(self) -> list[Reply]:
+    async def load_replies(self) -> list[Reply]:
         return [await self.session.query_button("consents")]
 
     async def _change(self) -> None:
@@ -350,7 +350,7 @@ class Spending(AdminPage):
     def draw_top(self) -> None:
         self.button("studio.set_caps", "savings", self._cap)
 
-    async def load(self) -> list[Reply]:
+    async def load_replies(self) -> list[Reply]:
         return [await self.session.query_command("admin budget")]
 
     async def _cap(self) -> None:
@@ -388,7 +388,7 @@ class Audit(AdminPage):
             who.classes(f"narrow {OF_PEOPLE}").mark("user")
         super().draw()
 
-    async def load(self) -> list[Reply]:
+    async def load_replies(self) -> list[Reply]:
         return [
             await self.session.query_command(
                 "admin audit", {**self._address.values, "limit": "200"}
