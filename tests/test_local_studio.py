@@ -69,7 +69,7 @@ async def train(page: Page, command: str, *, number: int) -> str:
     await say(page, command)
     await page.get_by_role("button", name="Confirm").last.click()
     card = page.locator(".card", has_text=f"Training {number} succeeded").last
-    await card.wait_for()
+    await card.wait_for(timeout=240_000)
     return await card.inner_text()
 
 
