@@ -15,7 +15,7 @@ class Topics:
     def __init__(self) -> None:
         self._watchers: set[asyncio.Queue[str]] = set()
         self.news = asyncio.Event()
-        """Set by `changed`; whoever delivers notices clears it."""
+        """Set by `publish_and_wake`; whoever delivers notices clears it."""
 
     def publish_and_wake(self, topic: str) -> None:
         """Publish, and wake the delivery of notices."""

@@ -166,7 +166,7 @@ class Dispatch:
             ticket.leave()
 
     async def query(self, event: Event) -> Reply:
-        """As `ask`, for what changes nothing: the event is not stored, no change is published."""
+        """As `handle_for_page`, for what changes nothing: nothing is stored or published."""
         return await self._told(event)
 
     async def warm_up(self) -> None:
@@ -254,7 +254,7 @@ class Dispatch:
             return root is not None and await _is_ours(place.workspace, root, records)
 
     async def _told(self, event: Event, progress: ProgressCallback | None = None) -> Reply:
-        """What `ask` and `look` give back; here too errors become words."""
+        """What `handle_for_page` and `query` give back; here too errors become words."""
         words, role = _words(event, _language(event)), Role.STRANGER
         try:
             # A workspace begins with what a platform sends, never with what an address names.

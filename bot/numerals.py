@@ -33,7 +33,7 @@ def possible_numbers(text: str) -> Collection[float]:
 
 
 def whole_readings(text: str) -> Collection[float]:
-    """As `readings`, of a number without decimals: there a mark before three digits groups them."""
+    """As `possible_numbers`, without decimals: there a mark before three digits groups them."""
     found = possible_numbers(text)
     return {max(found, key=abs)} if len(found) > 1 else found
 

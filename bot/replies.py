@@ -161,7 +161,8 @@ class Field:
 class Form:
     """Asks for text; its `id` comes back with the values (at most 100 characters).
 
-    `again` is a button's action that opens it anew, where the moment for a form has passed.
+    `reopen_action` is a button's action that opens it anew, where the moment for a form has
+    passed.
     """
 
     id: str

@@ -98,7 +98,7 @@ class Connection:
         """Run an insert for raw tuples, past all conversion: fifty times cheaper for an import.
 
         The names stand in the order of the statement, and values are as the
-        driver takes them: JSON as text, moments through `moment`. How many rows came of it.
+        driver takes them: JSON as text, moments through `to_driver_time`. How many rows came of it.
         """
         if not rows:
             return 0

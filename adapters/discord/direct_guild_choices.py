@@ -28,9 +28,9 @@ _MARKED = re.compile(rf"\|@(\d{{1,20}})(?={FIRST}\d|$)")
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`guild` answers and `member` is the person in it; without it there are `shared` to choose.
+    """`guild` answers and `member` is the person in it; else one of `shared_guilds` is chosen.
 
-    `lost` answered before, and the person has left it.
+    `former_guild` answered before, and the person has left it.
     """
 
     guild: str | None

@@ -333,7 +333,7 @@ def _note(text: str) -> tuple[Json, ...]:
 
 
 def _inputs(shown: Field) -> list[Json]:
-    """A value longer than an input is asked for in several, where `holds` says that it can be."""
+    """Several inputs for a value longer than one; `can_hold_form` says where that is possible."""
     parts = split_for_inputs(shown.value, _INPUT) or [shown.value]
     if shown.kind is not FieldKind.TEXT or len(parts) == 1:
         return [_labelled(shown, shown.label, _component(shown, shown.name, shown.value))]

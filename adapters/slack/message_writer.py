@@ -206,7 +206,7 @@ class SlackMessageWriter:
             await self._api.call("chat.stopStream", self._at(message), patience=1)
 
     def _take_stream(self) -> bool:
-        """The stream that `may_begin` has reserved, or another one."""
+        """The stream that `may_show_first_words` has reserved, or another one."""
         is_reserved, self._has_reserved_stream = self._has_reserved_stream, False
         if is_reserved:
             return True

@@ -28,7 +28,7 @@ _CLASSIFIER = "License :: OSI Approved :: "
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What can be taken, and `take`, which does it under the name it is given; size in bytes."""
+    """A model that can be installed, and `install`, under the name it is given; size in bytes."""
 
     name: str
     license: str

@@ -405,7 +405,7 @@ class ExampleFilter:
     only_active: bool = False
     """Whether what is rejected or withdrawn is left out."""
     hidden_exclusions: Exclusion = NO_EXCLUSION
-    """What carries one of these is left out, unless it was said in the channel `seen_from`."""
+    """What carries one of these is left out, unless it was said in `visible_in_channel`."""
     visible_in_channel: ChannelId | None = None
     reviewer: UserId | None = None
     """Left out is what is assigned to others, and what this person has judged as it is now."""

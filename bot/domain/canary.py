@@ -31,7 +31,8 @@ class Canary:
 
     `in_use` answered as it began, as `deployment`, 0 for the base; once something else does, the
     canary is over. `share` is between 0 and 1. `failures` counts answers that had not begun when
-    the host failed, `looks` how often the votes were tested; `is_liked` once they decided for it.
+    the host failed, `vote_checks` how often the votes were tested; `is_liked` once they decided
+    for it.
     """
 
     id: CanaryId

@@ -37,7 +37,7 @@ def editable_texts(row: Row) -> dict[str, str]:
 
 
 def readable_texts(row: Row | None) -> dict[str, str]:
-    """As `parts`, with what is only shown too: the text of a message that has an image."""
+    """As `editable_texts`, with what is only shown too: the text of a message that has an image."""
     named = _named_messages(row or {}, is_editable=False)
     return {name: content_text(message.get("content")) for name, message in named}
 
@@ -49,7 +49,7 @@ def label_texts(row: Row, words: Words) -> tuple[str, ...]:
 
 
 def last_text(texts: Mapping[str, str], part: str) -> str:
-    """The last text of a part, as `readable` names them; empty where there is none."""
+    """The last text of a part, as `readable_texts` names them; empty where there is none."""
     found = [text for name, text in texts.items() if name.rstrip("0123456789") == part]
     return found[-1] if found else ""
 

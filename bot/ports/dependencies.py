@@ -127,7 +127,7 @@ class App(Protocol):
         ...
 
     async def query(self, event: Event) -> Reply:
-        """As `ask`, for what changes nothing: so nothing is promised and nobody is told."""
+        """As `handle_for_page`, for what changes nothing: nothing is stored, nobody is told."""
         ...
 
     def watch(self, topic: str) -> AsyncIterator[str]:

@@ -16,7 +16,7 @@ from bot.rows import text_tokens, tokens_of
 
 @dataclass(slots=True, eq=False)
 class Answer:
-    """What has come of an answer so far; `end` is why the host ended it before it was whole."""
+    """What has come of an answer so far; `incomplete_reason` is why the host ended it."""
 
     text: str = ""
     usage: Usage | None = None

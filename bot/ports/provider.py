@@ -109,8 +109,8 @@ class Delta:
     """A piece of an answer; the last one carries the usage where the host tells it.
 
     `is_refusal` is the host's own mark that the model declines to answer, `is_thinking` that it
-    has begun to think, `end` that the answer was ended before it was whole, `calls` are tools
-    that the model asks for.
+    has begun to think, `incomplete_reason` why the answer was ended before it was whole,
+    `tool_calls` are what the model asks for.
     """
 
     text: str = ""

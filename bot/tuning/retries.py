@@ -3,7 +3,7 @@
 An outage must never end a training that goes on at the host, so a job that exists there has days;
 a start, of which nothing is lost but a click, has hours, and less where the host answers without
 sense. Only failures in a row count: one good answer, and the count begins anew. What is known of
-them stands in `Job.trouble_details`.
+them stands in `Job.error_details`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,9 @@ _SINCE, _TIMES, _UNKNOWN_SINCE = "since", "times", "unknown_since"
 class RetryLimits:
     """For how long a host may fail.
 
-    `start` is for answers without sense (5xx, pages, wrong fields) before the job exists, `away`
-    for a host that is busy or cannot be reached then, `job` for all that happens once it exists.
+    `before_job` is for answers without sense (5xx, pages, wrong fields) before the job exists,
+    `unreachable_before_job` for a host that is busy or cannot be reached then, `job` for all that
+    happens once it exists.
     """
 
     before_job: timedelta = timedelta(hours=1)

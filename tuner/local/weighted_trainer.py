@@ -141,8 +141,11 @@ class Collator:
 
 @dataclass(frozen=True, slots=True)
 class MeasuredLoss:
-    """`answers`: summed loss, summed weight of the tokens guessed right, and summed weight, of the
-    answers alone. `recalled`: for each row 1 where its whole answer was guessed right, else 0."""
+    """Losses of a batch.
+
+    `answer_sums`: summed loss, summed weight of the tokens guessed right, and summed weight, of the
+    answers alone. `recalled`: for each row 1 where its whole answer was guessed right, else 0.
+    """
 
     loss: torch.Tensor
     answer_sums: torch.Tensor
