@@ -61,14 +61,7 @@ async def manage_roles(request: Request, deps: Dependencies) -> Reply:
         grant = None if role is None or is_needless else _grant(person, role, request.now)
         undo = await _offer_undo(request, person.id, records) if grant is None else ()
         await records.roles.set_grant(request.workspace_id, person.id, grant)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "role.granted",
-            at=request.now,
-            user_id=user,
-            role=wanted,
-        )
+        await request.audit(records, "role.granted", user_id=user, role=wanted)
     if role is None:
         return Text(request.words("roles.taken_back", user=shown), buttons=undo)
     text = request.words("roles.granted", user=shown, role=request.words(f"role.{wanted}"))
@@ -88,14 +81,7 @@ async def revoke_role(request: Request, deps: Dependencies) -> Reply:
             )
         undo = await _offer_undo(request, user, records)
         await records.roles.set_grant(request.workspace_id, user, None)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "role.granted",
-            at=request.now,
-            user_id=user,
-            role=_NO_ROLE,
-        )
+        await request.audit(records, "role.granted", user_id=user, role=_NO_ROLE)
     listing = await _list_roles(request, deps)
     text = request.words("roles.taken_back", user=references.person_reference(user))
     done = ListingRow(references.person_reference(user), text, buttons=undo)
@@ -127,13 +113,7 @@ async def on_person_left(request: Request, deps: Dependencies) -> Reply:
         grant = await records.roles.get(request.workspace_id, request.user_id)
         if grant is not None and grant.at < request.event.at:
             await records.roles.set_grant(request.workspace_id, request.user_id, None)
-            await records.audit.add(
-                request.workspace_id,
-                request.user_id,
-                "role.lost",
-                at=request.now,
-                user_id=request.user_id,
-            )
+            await request.audit(records, "role.lost", user_id=request.user_id)
     return NoReply()
 
 
@@ -164,9 +144,7 @@ async def manage_budget(request: Request, deps: Dependencies) -> Reply:
             await records.workspaces.set_caps(
                 request.workspace_id, person=person, whole=whole, training=training
             )
-            await records.audit.add(
-                request.workspace_id, request.user_id, "budget.set", at=request.now, **wanted
-            )
+            await request.audit(records, "budget.set", **wanted)
         spent = await records.daily_tokens.spent(
             request.workspace_id, request.user_id, request.now.date()
         )

@@ -113,9 +113,7 @@ async def create(request: Request, deps: Dependencies) -> Reply:
         if await records.assistants.find_by_name(request.workspace_id, name):
             raise BadInput(problem=request.words("assistant.taken", name=name))
         await records.assistants.add(request.workspace_id, wanted)
-        await records.audit.add(
-            request.workspace_id, request.user_id, "assistant.created", at=request.now, name=name
-        )
+        await request.audit(records, "assistant.created", name=name)
     return Text(request.words("assistant.created", name=name))
 
 
@@ -177,13 +175,7 @@ async def edit(request: Request, deps: Dependencies) -> Reply:
         if wanted == assistant:
             raise BadInput(problem=request.words("assistant.nothing_to_change"))
         await records.assistants.update(request.workspace_id, wanted)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "assistant.edited",
-            at=request.now,
-            name=wanted.name,
-        )
+        await request.audit(records, "assistant.edited", name=wanted.name)
     return Text(request.words("assistant.edited", name=wanted.name))
 
 
@@ -208,13 +200,7 @@ async def bind_channel(request: Request, deps: Dependencies) -> Reply:
         )
         binding = Binding(request.place.channel, assistant.id, always, threads)
         await records.assistants.bind(request.workspace_id, binding)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "assistant.bound",
-            at=request.now,
-            channel=request.place.channel,
-        )
+        await request.audit(records, "assistant.bound", channel=request.place.channel)
     key = "assistant.bound_always" if always else "assistant.bound"
     return Text(
         request.words(key, name=assistant.name),
@@ -262,13 +248,7 @@ async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = N
                 )
             )
         await records.assistants.unbind(request.workspace_id, channel)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "assistant.unbound",
-            at=request.now,
-            channel=channel,
-        )
+        await request.audit(records, "assistant.unbound", channel=channel)
         held = {"channel": channel, "assistant": bound.assistant, "always": bound.answers_unasked}
         held |= {"threads": bound.threads}
         undo = await offer_undo(request, records, "binding", held)

@@ -93,9 +93,7 @@ async def _switch_consent(request: Request, *, given: bool, store: Store) -> Rep
             new = Consent(request.user_id, CONSENT_VERSION, given, request.now)
             await records.consents.put(request.workspace_id, new)
             what = "consent.given" if given else "consent.revoked"
-            await records.audit.add(
-                request.workspace_id, request.user_id, what, at=request.now, version=CONSENT_VERSION
-            )
+            await request.audit(records, what, version=CONSENT_VERSION)
     done = request.words("consent.thanks" if given else "consent.revoked")
     # A card in a channel stands there for others too.
     is_alone = request.event.ephemeral_message_id is not None

@@ -100,14 +100,8 @@ async def end_import(
     async with store.reading() as records:
         tally.private = await records.examples.count(request.workspace_id, private)
     async with store.writing() as records:
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "examples.imported",
-            at=request.now,
-            new=tally.new,
-            known=tally.known,
-            refused=tally.refused,
+        await request.audit(
+            records, "examples.imported", new=tally.new, known=tally.known, refused=tally.refused
         )
 
 
@@ -127,14 +121,7 @@ async def export_examples(request: Request, *, store: Store) -> Reply:
     if not count:
         raise NotNow(problem=request.words("export.nothing"))
     async with store.writing() as records:
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "examples.exported",
-            at=request.now,
-            rows=count,
-            format=kind,
-        )
+        await request.audit(records, "examples.exported", rows=count, format=kind)
     if kind == "dataset":
         name = f"{_safe(request.assistant.name)}-{method}-dataset.zip"
         packed = _packed(request, method, store)

@@ -67,9 +67,7 @@ async def _use(
             name = await find_display_name(records, request.workspace_id, answering)
             return _refuse_use(request, model, current, name)
         await _deploy(model, request, records, after=current.model if current else None)
-        await records.audit.add(
-            request.workspace_id, request.user_id, "model.used", at=request.now, model=model.name
-        )
+        await request.audit(records, "model.used", model=model.name)
     key = "use.tainted" if model.is_tainted else "use.done"
     return Text(
         request.words(key, model=model.display_name, assistant=request.assistant.name),
@@ -132,14 +130,7 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
             request, name if known else request.assistant.base, records
         )
         await _deploy(model, request, records, after=earlier.previous_model if earlier else None)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            _ROLLED_BACK,
-            at=request.now,
-            model=name,
-            event=request.event.key,
-        )
+        await request.audit(records, _ROLLED_BACK, model=name, event=request.event.key)
     return Text(
         request.words("rollback.done", model=model.display_name, before=answering), is_for_all=True
     )

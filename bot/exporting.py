@@ -93,14 +93,7 @@ async def download_model(request: Request, deps: Dependencies) -> Reply:
         )
     chunks = await exporter.pack(model.name, form)
     async with deps.store.writing() as records:
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "model.exported",
-            at=request.now,
-            model=model.name,
-            form=form,
-        )
+        await request.audit(records, "model.exported", model=model.name, form=form)
     name = f"{model.name.replace(':', '-').replace('/', '-')}-{form}.zip"
     return Document(name, chunks, request.words("export.model.done", model=model.name))
 

@@ -136,13 +136,7 @@ async def save_preference(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         kept, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
         if is_new:
-            await records.audit.add(
-                request.workspace_id,
-                request.user_id,
-                f"example.{kept.state}",
-                at=request.now,
-                example=kept.id,
-            )
+            await request.audit(records, f"example.{kept.state}", example=kept.id)
     return Text(request.words("prefer.done", id=kept.id))
 
 
@@ -207,13 +201,7 @@ async def _teach(
         other = replace(new, row=preference_row(turn, better), method=Method.DPO)
         other = replace(other, messages=messages_of(turn))
         await records.examples.add(request.workspace_id, other, at=request.now)
-    await records.audit.add(
-        request.workspace_id,
-        request.user_id,
-        f"example.{example.state}",
-        at=request.now,
-        example=example.id,
-    )
+    await request.audit(records, f"example.{example.state}", example=example.id)
     own, at = request.workspace_id, request.now
     await records.answer_stats.mark_resolved(own, [turn.id], example.id, at=at)
     taught = {"turn": turn.id, "example": example.id}

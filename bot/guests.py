@@ -57,9 +57,7 @@ async def _open(request: Request, where: str, records: Records) -> None:
 async def _set(request: Request, channel: ChannelId, records: Records, *, may_ask: bool) -> None:
     await records.guest_channels.put(request.workspace_id, channel, may_ask=may_ask)
     what = "guests.allowed" if may_ask else "guests.refused"
-    await records.audit.add(
-        request.workspace_id, request.user_id, what, at=request.now, channel=channel
-    )
+    await request.audit(records, what, channel=channel)
 
 
 async def _listing(request: Request, records: Records, *, is_changed: bool = False) -> Listing:

@@ -75,9 +75,7 @@ async def install(request: Request, deps: Dependencies) -> Reply:
     """It goes on while pages are closed; after a restart of the bot, once it is asked again."""
     _engine(deps).start()
     async with deps.store.writing() as records:
-        await records.audit.add(
-            request.workspace_id, request.user_id, "engine.installed", at=request.now
-        )
+        await request.audit(records, "engine.installed")
     return Text(request.words("engine.started"), private=True)
 
 
@@ -108,13 +106,7 @@ async def use(request: Request, deps: Dependencies) -> Reply:
                 at=request.now,
                 after=current.model,
             )
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "assistant.edited",
-            at=request.now,
-            name=mine.name,
-        )
+        await request.audit(records, "assistant.edited", name=mine.name)
     deps.publish_change("hosts")
     return Text(request.words("engine.used", model=name, assistant=mine.name), is_for_all=True)
 

@@ -112,11 +112,9 @@ async def _set_sources(
 ) -> None:
     """Where messages may be kept from now on, those that were marked before are offered again."""
     await records.workspaces.set_sources(request.workspace_id, wanted, allowed=allowed)
-    await records.audit.add(
-        request.workspace_id,
-        request.user_id,
+    await request.audit(
+        records,
         "sources.set",
-        at=request.now,
         sources=wanted.name.lower(),
         allowed=_names(allowed),
         permission=permission,
@@ -158,7 +156,7 @@ async def decline_marks(request: Request, deps: Dependencies) -> Reply:
     """Marks stay pointers, and whoever marks hears that it was decided."""
     words = request.words
     async with deps.store.writing() as records:
-        await records.audit.add(request.workspace_id, request.user_id, DECLINED, at=request.now)
+        await request.audit(records, DECLINED)
     lines = (words("marks.declined_done"),)
     return Card(words("marks.title"), lines, private=True, replaces=True)
 

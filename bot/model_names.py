@@ -59,14 +59,7 @@ async def name_submitted(request: Request, deps: Dependencies) -> Reply:
         await records.models.describe(
             request.workspace_id, model.name, label=label, note=note or None
         )
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "model.named",
-            at=request.now,
-            model=model.name,
-            label=label,
-        )
+        await request.audit(records, "model.named", model=model.name, label=label)
     return Text(request.words("model.named", name=label), private=True)
 
 

@@ -108,9 +108,7 @@ async def stop_run(request: Request, runs: Runs[R], records: Records, kind: RunK
 
 async def _audit(request: Request, number: int, what: str, records: Records, kind: RunKind) -> None:
     action, subject = f"{kind.audited}.{what}", {kind.audited: number}
-    await records.audit.add(
-        request.workspace_id, request.user_id, action, at=request.now, **subject
-    )
+    await request.audit(records, action, **subject)
 
 
 async def queue_run_notice(

@@ -32,6 +32,7 @@ from bot.events import (
 )
 from bot.option_values import read_number, read_whole
 from bot.ports.dependencies import ProgressCallback
+from bot.ports.store import Records
 from bot.replies import Progress
 from bot.words import Words
 
@@ -122,6 +123,10 @@ class Request:
         """Reports how far the work is to whoever waits for it."""
         if self.progress is not None:
             self.progress(Progress(done, total))
+
+    async def audit(self, records: Records, what: str, **details: object) -> None:
+        """Notes in the audit that whoever sent this did it now; `what` is a key of its words."""
+        await records.audit.add(self.workspace_id, self.user_id, what, at=self.now, **details)
 
     def text_option(self, name: str) -> str | None:
         value = self.options.get(name, "").strip()

@@ -145,14 +145,7 @@ async def set_retention(request: Request, deps: Dependencies) -> Reply:
         await records.workspaces.set_retention(
             request.workspace_id, everything=days[0], unapproved=days[1]
         )
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "retention.set",
-            at=request.now,
-            all=days[0],
-            unapproved=days[1],
-        )
+        await request.audit(records, "retention.set", all=days[0], unapproved=days[1])
     kept = replace(held, keep_days=days[0], keep_unapproved_days=days[1])
     return replace(_card(request, kept), replaces=True)
 

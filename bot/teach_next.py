@@ -45,9 +45,7 @@ async def dismiss(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         await records.answer_stats.mark_resolved(request.workspace_id, closed, None, at=request.now)
         facts = {"turn": turn, "count": len(closed)}
-        await records.audit.add(
-            request.workspace_id, request.user_id, "question.dismissed", at=request.now, **facts
-        )
+        await request.audit(records, "question.dismissed", **facts)
     return Text(request.words("unanswered.dismissed", count=len(closed)), private=True)
 
 

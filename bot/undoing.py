@@ -42,9 +42,7 @@ async def undo(request: Request, deps: Dependencies) -> Reply:
         found = await _found(request, records)
         await _KINDS[found.kind](request, found.details, records)
         await records.undoables.drop(found.id)
-        await records.audit.add(
-            request.workspace_id, request.user_id, f"undone.{found.kind}", at=request.now
-        )
+        await request.audit(records, f"undone.{found.kind}")
     return Text(request.words("undo.done"), private=True)
 
 

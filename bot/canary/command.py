@@ -106,14 +106,7 @@ async def _begin(request: Request, share: float, records: Records) -> Canary:
         new = _new_canary(request, model, share, deployment=deployment, in_use=in_use)
         running = await records.canaries.add(request.workspace_id, new)
     await records.canaries.change(request.workspace_id, running.id, share=share)
-    await records.audit.add(
-        request.workspace_id,
-        request.user_id,
-        "canary.share",
-        at=request.now,
-        model=model.name,
-        share=share,
-    )
+    await request.audit(records, "canary.share", model=model.name, share=share)
     return replace(running, share=share)
 
 
@@ -169,14 +162,7 @@ async def _end(request: Request, canary: Canary, state: CanaryState, records: Re
         ended_by=request.user_id,
         ended_at=request.now,
     )
-    await records.audit.add(
-        request.workspace_id,
-        request.user_id,
-        f"canary.{state}",
-        at=request.now,
-        model=canary.model,
-        event=request.event.key,
-    )
+    await request.audit(records, f"canary.{state}", model=canary.model, event=request.event.key)
     for kind in (notices.STATUS, notices.ENDED):
         await notices.queue_notice(records, canary, kind, at=request.now)
     if canary.is_liked:

@@ -73,13 +73,7 @@ async def merge_examples(request: Request, deps: Dependencies) -> Reply:
             )
         tags = dict.fromkeys(tag for one in group for tag in one.tags)
         await records.examples.set_tags(request.workspace_id, first.id, list(tags))
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "example.merged",
-            at=request.now,
-            example=first.id,
-        )
+        await request.audit(records, "example.merged", example=first.id)
         await redraw_cards(request, [first.id], records)
     text = request.words("check.merged", id=first.id, count=len(group) - 1)
     return Text(text, buttons=(undo,))
@@ -107,12 +101,6 @@ async def _withdraw(request: Request, group: Sequence[Example], records: Records
         request.workspace_id, numbers, withdrawn, at=request.now, by=request.user_id
     )
     await redraw_cards(request, numbers, records)
-    await records.audit.add(
-        request.workspace_id,
-        request.user_id,
-        "examples.withdrawn",
-        at=request.now,
-        examples=len(numbers),
-    )
+    await request.audit(records, "examples.withdrawn", examples=len(numbers))
     changed = {"before": before, "after": withdrawn}
     return await offer_undo(request, records, "examples", changed)

@@ -144,9 +144,7 @@ async def _ask(request: Request, marked: Message, deps: Dependencies) -> str:
     )
     if names:
         async with deps.store.writing() as records:
-            await records.audit.add(
-                request.workspace_id, request.user_id, ASKED, at=request.now, names=names
-            )
+            await request.audit(records, ASKED, names=names)
     return names
 
 

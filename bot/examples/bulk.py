@@ -61,9 +61,7 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
             if request.argument != "tag":
                 await redraw_cards(request, meant, records)
             entry = f"examples.{request.argument}"
-            await records.audit.add(
-                request.workspace_id, request.user_id, entry, at=request.now, examples=count
-            )
+            await request.audit(records, entry, examples=count)
         changed, last = changed + count, batch[-1]
     counts = {"bulk.outdated": left, "bulk.waiting": waiting, "bulk.judged": judged}
     said = [request.words("bulk.done", count=changed)]

@@ -61,8 +61,6 @@ async def save_edit(request: Request, deps: Dependencies) -> Reply:
         await records.examples.revise(
             request.workspace_id, chosen, row, request.user_id, at=request.now
         )
-        await records.audit.add(
-            request.workspace_id, request.user_id, "example.edited", at=request.now, example=chosen
-        )
+        await request.audit(records, "example.edited", example=chosen)
         await redraw_cards(request, [chosen], records)
     return Text(request.words("example.saved", id=chosen))

@@ -60,9 +60,7 @@ async def keep_private_text(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _note(request: Request, example: Example, what: str, records: Records) -> None:
-    await records.audit.add(
-        request.workspace_id, request.user_id, what, at=request.now, example=example.id
-    )
+    await request.audit(records, what, example=example.id)
     await redraw_cards(request, [example.id], records)
     await records.private_replies.forget(request.workspace_id)
 

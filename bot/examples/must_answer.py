@@ -25,13 +25,7 @@ async def mark_must_answer(request: Request, deps: Dependencies) -> Reply:
         if example.synthetic is not None:
             raise NotNow(problem=request.words("must.synthetic", id=example.id))
         await _retag(request, example, records, remove=ALWAYS_TRAINED, add=MUST_ANSWER)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "example.must_answer",
-            at=request.now,
-            example=example.id,
-        )
+        await request.audit(records, "example.must_answer", example=example.id)
     return Text(request.words("must.marked", id=example.id), private=True)
 
 
@@ -40,13 +34,7 @@ async def unmark_must_answer(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
         await _retag(request, example, records, remove=MUST_ANSWER)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "example.not_must_answer",
-            at=request.now,
-            example=example.id,
-        )
+        await request.audit(records, "example.not_must_answer", example=example.id)
     return Text(request.words("must.unmarked", id=example.id), private=True)
 
 
@@ -59,13 +47,7 @@ async def always_train(request: Request, deps: Dependencies) -> Reply:
             raise NotNow(problem=request.words("must.cannot_teach", id=example.id))
         await _retag(request, example, records, remove=MUST_ANSWER, add=ALWAYS_TRAINED)
         await records.examples.hold_out(request.workspace_id, [example.id], held_out=False)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "example.taught",
-            at=request.now,
-            example=example.id,
-        )
+        await request.audit(records, "example.taught", example=example.id)
     return Text(request.words("must.taught", id=example.id), private=True)
 
 

@@ -98,13 +98,7 @@ async def assign(request: Request, deps: Dependencies) -> Reply:
         await records.reviews.put(
             request.workspace_id, [example.id], person.id, ReviewKind.ASSIGNED, at=request.now
         )
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "example.assigned",
-            at=request.now,
-            example=example.id,
-        )
+        await request.audit(records, "example.assigned", example=example.id)
     text = request.words("reviewers.assigned_to", id=example.id, name=shown)
     return Text(text, private=True)
 
@@ -134,13 +128,7 @@ async def ask_author(request: Request, deps: Dependencies) -> Reply:
                 at=request.now,
                 once=True,
             )
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "example.author_asked",
-            at=request.now,
-            example=example.id,
-        )
+        await request.audit(records, "example.author_asked", example=example.id)
     names = names_of([one for one, _ in reached])
     return Text(request.words("author.is_asked", names=names), private=True)
 

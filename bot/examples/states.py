@@ -53,13 +53,7 @@ async def add_example(
 
 
 async def audit_new_example(request: Request, records: Records, kept: Example) -> None:
-    await records.audit.add(
-        request.workspace_id,
-        request.user_id,
-        f"example.{kept.state}",
-        at=request.now,
-        example=kept.id,
-    )
+    await request.audit(records, f"example.{kept.state}", example=kept.id)
 
 
 async def ask_authors(
@@ -160,13 +154,7 @@ async def _set_state(
         assistant = await records.assistants.get(request.workspace_id, found.assistant)
         needed = assistant.reviewers
         if not await note_verdict(request, [found.id], state, records, needed=needed):
-            await records.audit.add(
-                request.workspace_id,
-                request.user_id,
-                f"example.{state}_by_one",
-                at=request.now,
-                example=found.id,
-            )
+            await request.audit(records, f"example.{state}_by_one", example=found.id)
             await redraw_cards(request, [found.id], records)
             return False
     await change_state(request, records, found.id, state)
@@ -186,9 +174,7 @@ async def change_state(
     await records.examples.set_state(
         request.workspace_id, [example], state, at=request.now, by=request.user_id
     )
-    await records.audit.add(
-        request.workspace_id, request.user_id, f"example.{state}", at=request.now, example=example
-    )
+    await request.audit(records, f"example.{state}", example=example)
     await redraw_cards(request, [example], records)
 
 

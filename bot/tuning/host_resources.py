@@ -64,14 +64,7 @@ async def delete_file(request: Request, deps: Dependencies) -> Reply:
         if any(one.details.get("file") == file for one in pending):
             raise NotNow(problem=request.words("hosted.file_deleted", host=host.name))
         undo = await _offer_undo(request, records, "file", host.name, file=file, job=job.id)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "file.deleted",
-            at=request.now,
-            file=file,
-            job=job.id,
-        )
+        await request.audit(records, "file.deleted", file=file, job=job.id)
     deps.wake_runners()
     return Text(request.words("hosted.file_deleted", host=host.name), buttons=(undo,))
 
@@ -113,9 +106,7 @@ async def delete_model(request: Request, deps: Dependencies) -> Reply:
         host = deps.hosts.get(model.host)
         await records.models.delete(request.workspace_id, model.name)
         undo = await _offer_undo(request, records, "model", host.name, model=model.name)
-        await records.audit.add(
-            request.workspace_id, request.user_id, "model.deleted", at=request.now, model=model.name
-        )
+        await request.audit(records, "model.deleted", model=model.name)
     deps.wake_runners()
     title = request.words("hosted.model_deleted", model=model.display_name)
     return Card(title, buttons=(undo,), replaces=True)
@@ -146,13 +137,7 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
     )
     async with deps.store.writing() as records:
         await records.models.set_served_name(request.workspace_id, model.name, None)
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "model.undeployed",
-            at=request.now,
-            model=model.name,
-        )
+        await request.audit(records, "model.undeployed", model=model.name)
     return Text(request.words("hosted.undeployed", model=model.display_name))
 
 

@@ -350,9 +350,7 @@ async def _write_confirmed(request: Request, estimated: Job, records: Records) -
     if job is None:
         raise Outdated(problem=request.words("start.already"))
     facts = {"job": job.id, "rows": job.estimate.rows, "price": job.estimate.price}
-    await records.audit.add(
-        request.workspace_id, request.user_id, "job.confirmed", at=request.now, **facts
-    )
+    await request.audit(records, "job.confirmed", **facts)
     await notices.queue_status_notice(records, job, at=request.now, locale=request.words.language)
 
 

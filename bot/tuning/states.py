@@ -1,7 +1,7 @@
 """The states of a training, who may move it from one to the next, and how a move is written.
 
 `TRANSITIONS` and `ACTIONS` are the whole rule. `docs/understand/training-states.md` is drawn from
-them, and `JobRecord` writes no move that they do not have.
+them, and `JobWriter` writes no move that they do not have.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ TRANSITIONS = (
 class ActionRule:
     """In which phases an action may be requested, and which statuses of the host fulfil it.
 
-    `if_halted` True: only of a job that is paused, or is to be; False: only of one that is not.
+    `requires_paused` True: only of a job that is paused, or is to be; False: only of another.
     At a status in `waits_at` the host is not asked yet.
     """
 
@@ -169,9 +169,7 @@ async def _request_action(request: Request, action: RequestedAction, deps: Depen
             request.workspace_id, job.id, when=ACTIONS[action].phases, **changes
         ):
             raise NotNow(problem=words("job.over", id=job.id))
-        await records.audit.add(
-            request.workspace_id, request.user_id, f"job.{action}", at=request.now, job=job.id
-        )
+        await request.audit(records, f"job.{action}", job=job.id)
         await notices.queue_status_notice(records, job, at=request.now)
     deps.wake_runners()
     return Text(words(f"job.asked.{action}", id=job.id), private=True)

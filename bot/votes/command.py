@@ -106,13 +106,7 @@ async def end(request: Request, deps: Dependencies) -> Reply:
             request.workspace_id, evaluation.id, when=(VoteState.OPEN,), state=VoteState.CLOSING
         ):
             raise NotNow(problem=words("vote.over", id=evaluation.id))
-        await records.audit.add(
-            request.workspace_id,
-            request.user_id,
-            "vote.ended",
-            at=request.now,
-            evaluation=evaluation.id,
-        )
+        await request.audit(records, "vote.ended", evaluation=evaluation.id)
     deps.wake_runners()
     return Text(words("vote.ending", id=evaluation.id), private=True)
 
