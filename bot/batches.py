@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from time import perf_counter
 from typing import TypeVar
 
@@ -43,13 +43,11 @@ class BatchSize:
 
     @asynccontextmanager
     async def measure_transaction(self, store: Store) -> AsyncIterator[Records]:
-        """A transaction for one part; to wait for it is none of its time, and its commit is."""
-        async with AsyncExitStack() as stack:
-            records = await stack.enter_async_context(store.writing())
+        """A transaction for one part. The wait for the writer is not counted; the commit is."""
+        async with store.writing() as records:
             started = perf_counter()
             yield records
-            await stack.aclose()
-            self._adapt(perf_counter() - started)
+        self._adapt(perf_counter() - started)
 
     def _adapt(self, took: float) -> None:
         wanted = self.rows * min(2.0, max(0.5, _SECONDS / max(took, 1e-6)))

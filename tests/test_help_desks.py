@@ -311,6 +311,46 @@ def test_what_looks_like_a_signature_and_is_none_stays(text: str) -> None:
     assert strip_quotes_and_signature(text) == text
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"visible_to_customer": True},
+        {"sent": True},
+    ],
+)
+def test_the_stated_side_goes_before_what_a_flag_is_called(more: dict[str, object]) -> None:
+    spoken = [("customer", "How much is a tube?"), ("agent", "Seven euros.")]
+    messages = [{"author_role": side, "text": text, **more} for side, text in spoken]
+    ticket = {"id": 7, "participants": [7, "type 8"], "messages": messages}
+
+    assert said(json.dumps([ticket]).encode(), "tickets.json") == [
+        [(U, "How much is a tube?"), (A, "Seven euros.")]
+    ]
+
+
+@pytest.mark.parametrize("headings", [("Eingehend", "true", "false"), ("Ausgehend", "false", "true")])
+def test_a_column_of_the_direction_says_who_wrote(headings: tuple[str, str, str]) -> None:
+    name, incoming, outgoing = headings
+    # An agent speaks first: whoever does is no customer by that.
+    rows = [
+        ("Ticket-Nr", "Nachricht", name),
+        *[
+            (str(ticket), text, side)
+            for ticket in (1, 2, 3)
+            for text, side in (
+                (f"Welcome {ticket}.", outgoing),
+                (f"Price of {ticket}?", incoming),
+                (f"Nine and {ticket}.", outgoing),
+            )
+        ],
+    ]
+    file = "\n".join(",".join(row) for row in rows).encode()
+
+    assert said(file, "tickets.csv") == [
+        [(U, f"Price of {ticket}?"), (A, f"Nine and {ticket}.")] for ticket in (1, 2, 3)
+    ]
+
+
 def test_a_help_desk_becomes_conversations_by_ticket() -> None:
     plan = planned(DESK.encode())
     rows = imported(DESK.encode())

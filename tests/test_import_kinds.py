@@ -293,6 +293,19 @@ def test_a_bad_answer_is_no_lesson_whatever_its_column_is_called(
     assert planned(file, "rows.jsonl").is_sure == (column == "label")
 
 
+def test_an_answer_without_a_mark_is_a_lesson_where_marks_may_be_missing() -> None:
+    marks = ("good", "bad", "", None)
+    rows = [
+        {"question": f"Which {number}?", "answer": "This.", "feedback": mark}
+        for number, mark in enumerate(marks)
+    ]
+
+    assert [line for line, _ in imported(jsonl(*rows), "rows.jsonl")[:3]] == [1, 3, 4]
+    assert refused(jsonl(*rows), "rows.jsonl") == [(2, "label_bad")]
+    rows = [{"label" if key == "feedback" else key: row[key] for key in row} for row in rows]
+    assert [line for line, _ in refused(jsonl(*rows), "rows.jsonl")] == [2, 3, 4]
+
+
 WORSE = [MESSAGES[0], {"role": A, "content": "Any."}]
 PAIR = {
     "input": {"messages": MESSAGES[:1]},

@@ -173,15 +173,19 @@ def _decoded(sample: bytes, name: str) -> str:
         return ""
 
 
+def _beyond_ascii(sample: bytes, name: str) -> list[str]:
+    return [character for character in _decoded(sample, name) if character > "\x7f"]
+
+
 def _capitals(sample: bytes, name: str) -> float:
     """The share of capitals beyond ASCII: as such, Hebrew reads in KOI8-R."""
-    odd = [character for character in _decoded(sample, name) if character > "\x7f"]
+    odd = _beyond_ascii(sample, name)
     return sum(map(str.isupper, odd)) / max(1, len(odd))
 
 
 def _usual_share(sample: bytes, name: str) -> float:
     """The share of a text's letters beyond ASCII that are usual where the encoding is used."""
-    odd = [character for character in _decoded(sample, name) if character > "\x7f"]
+    odd = _beyond_ascii(sample, name)
     leads = _USUAL_LEADS.get(name)
     if leads is None:
         letters = [letter for letter in odd if letter not in _PUNCTUATION]

@@ -86,7 +86,8 @@ def read_threads(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, o
         for number, each in enumerate(_tickets_in(record)):
             name = str(each.get("id") or each.get("ticket_id") or line)
             # Two tickets with one number, as of two desks, stay two.
-            ticket = tickets[f"{name} {line} {number}"] = _ticket(each, line)
+            key = f"{name} {line} {number}" if name in tickets else name
+            ticket = tickets[key] = _ticket(each, line)
             size += ticket.characters
         if size > MOST_CHARACTERS:
             yield line, too_long(line)
@@ -136,10 +137,9 @@ def _ticket(record: Mapping[str, object], line: int) -> Ticket:
 
 def _people_of(record: Mapping[str, object]) -> Mapping[str, str]:
     """The sides of those whom a ticket lists, by their id."""
-    listed = [
-        one for key in _PEOPLE if isinstance(people := record.get(key), list) for one in people
-    ]
-    sides = {_name_of(one): side_of(one.get("type"), "type") for one in listed if "type" in one}
+    lists = [people for key in _PEOPLE if isinstance(people := record.get(key), list)]
+    listed = [one for people in lists for one in people if isinstance(one, Mapping)]
+    sides = {_name_of(one): side_of(one.get("type"), "type") for one in listed}
     return {name: side for name, side in sides.items() if side}
 
 
@@ -183,16 +183,16 @@ def _author(message: Mapping[str, object]) -> str:
 
 
 def _said_side(message: Mapping[str, object]) -> str | None:
-    for key, value in message.items():
-        # Such as is_inbound and from_agent.
-        if isinstance(value, bool) and (side := side_of(value, key)):
-            return side
     # At Help Scout the type of a message names its writer, and else is a word for any message.
     for key in (*_SIDES, "type"):
         value = message.get(key)
         if isinstance(value, Mapping):
             value = _first(value, ("type", "role", "accountType"))
         if isinstance(value, str) and (side := side_of(value, key)):
+            return side
+    for key, value in message.items():
+        # Such as is_inbound and from_agent.
+        if isinstance(value, bool) and (side := side_of(value, key)):
             return side
     return None
 

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from bot.imports.columns import plain_name
 from bot.imports.dataset_shapes import is_good
 from bot.rows import Problem, prompt_fingerprint
 
@@ -20,16 +21,19 @@ def read_labelled(
     """Yield good answers as chat rows, and a bad one as a preference for the good one beside it.
 
     A bad answer to a question that has no good one near it in the file is a Problem, at the
-    latest after all others.
+    latest after all others. A mark may be missing in a column of another name than `label`, as of
+    feedback: such a row is a lesson.
     """
-    held = _Held()
+    held, has_each = _Held(), plain_name(label) == "label"
     for line, record in records:
         row = to_row(record, line)
-        if not isinstance(record, Mapping) or not isinstance(row, dict):
+        mark = record.get(label) if isinstance(record, Mapping) else None
+        is_unmarked = mark in (None, "") and not has_each
+        if not isinstance(record, Mapping) or not isinstance(row, dict) or is_unmarked:
             yield line, row
             continue
         prompt = prompt_fingerprint(row)
-        if is_good(record.get(label)):
+        if is_good(mark):
             yield line, row
             for number, bad in held.bad.pop(prompt, ()):
                 yield number, _preference(row, bad)

@@ -244,7 +244,7 @@ def _of_messages(
     if heading != "messages":
         keys = dict.fromkeys(key for one in values[heading] for key in unknown_message_keys(one))
         unused += [f"{heading}.{key}" for key in keys]
-    is_sure = columns.get("label", "label") == "label"
+    is_sure = _is_plain_label(columns)
     return ImportPlan(layout, Method.SUPERVISED, columns, source, tuple(unused), is_sure=is_sure)
 
 
@@ -268,6 +268,11 @@ def _label_column(values: Mapping[str, Sequence[object]]) -> dict[str, str]:
         if name == "label" or has_both or not is_number:
             return {"label": heading}
     return {}
+
+
+def _is_plain_label(columns: Mapping[str, str]) -> bool:
+    """Whether the column of labels, if there is one, is called “label”, so that it is no guess."""
+    return names.plain_name(columns.get("label", "label")) == "label"
 
 
 def _has_texts(row: Mapping[str, object]) -> bool:
@@ -300,7 +305,7 @@ def _plan_columns(
     is_sure = names.are_exact(found)
     if "answer" in found:
         label = _label_column(values)
-        is_sure = is_sure and label.get("label", "label") == "label"
+        is_sure = is_sure and _is_plain_label(label)
         found |= label
     return _with_columns(Layout.COLUMNS, found, headings, source, is_sure=is_sure)
 
@@ -481,7 +486,7 @@ def _is_heading(rows: list[list[str]]) -> bool:
         and all(
             any(2 * len(cell) > 3 * len(name) for cell, name in zip(row, first, strict=True))
             and any(not cell[-1:].isalnum() for cell in row)
-            for row in others[:_ROWS_LOOKED_AT]
+            for row in others
         )
         and len(others) > 1
     )

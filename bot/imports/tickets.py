@@ -52,13 +52,13 @@ _KINDS: Final = frozenset(("type", "kind", "event", "action", "typ", "art"))
 _CUSTOMER: Final = frozenset(
     (
         *("customer", "client", "user", "end", "enduser", "requester", "kunde", "kundin"),
-        *("visitor", "inbound", "incoming", "human", "guest", "buyer", "contact", "consumer"),
+        *(*_INCOMING, "visitor", "human", "guest", "buyer", "contact", "consumer"),
         *("lead", "received", "in", "cliente", "usuario", "客户", "用户", "顾客", "客戶", "用戶"),
     )
 )
 _AGENT: Final = frozenset(
     (
-        *("agent", "support", "staff", "assistant", "admin", "outbound", "outgoing"),
+        *("agent", "support", "staff", "assistant", "admin", *_OUTGOING),
         *("sent", "operator", "mitarbeiter", "employee", "representative", "rep", "advisor"),
         *("helpdesk", "team", "teammate", "out", "agente", "客服", "坐席", "助手", "员工"),
     )

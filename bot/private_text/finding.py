@@ -42,6 +42,7 @@ _HEAD = "-----"
 _DIGIT = re.compile(r"[0-9]")
 _MACHINE = re.compile(r"\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b")
 _DOTTED = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]")
+_DIGITS_OF_PAN = 4
 _FEWEST_DIGITS, _SHORTEST_KEY, _FEWEST_SIGNS = 6, 16, 4
 """Of the shortest number, key, and address in pairs of digits."""
 NAMES_OF_SECRETS = (
@@ -63,7 +64,8 @@ def may_be_private(text: str) -> bool:
     if max(map(len, text.split())) >= _SHORTEST_KEY:
         return True
     folded = text.casefold()
-    return "pan" in folded or any(word in folded for word in NAMES_OF_SECRETS)
+    has_pan = digits >= _DIGITS_OF_PAN and "pan" in folded
+    return has_pan or any(word in folded for word in NAMES_OF_SECRETS)
 
 
 def find_private(text: str) -> Sequence[Finding]:
