@@ -177,7 +177,7 @@ def export_model(
     out: Annotated[Path, typer.Argument(metavar="DIR", help="A folder that is not there yet")],
     form: Annotated[
         ModelFormat | None,
-        typer.Option(help="The adapter unless said otherwise; merged and GGUF need torch"),
+        typer.Option(help="As it is kept unless said otherwise; merged and GGUF need torch"),
     ] = None,
     base: Annotated[
         Path | None, typer.Option(help="The folder of its base, unless `attune engine` has it")

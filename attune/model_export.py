@@ -39,7 +39,7 @@ async def export_model(
 ) -> None:
     """Writes it into `out`, which must not be there yet. Raises ExportRefused.
 
-    Without `form` in the smallest that it has: the adapter, or a model that needs none as it is.
+    Without `form` in the one that it is kept in: the adapter, or a model that needs none as it is.
     A process of its own, in the engine's own environment where there is one: to add an adapter to
     its base takes torch and the memory of a whole model.
     """

@@ -190,23 +190,32 @@ async def bind_channel(request: Request, deps: Dependencies) -> Reply:
     """
     if request.is_page:
         await _check_channel(request, deps.surfaces)
-    always = request.yes_no_option("always", default=False)
     async with deps.store.writing() as records:
         assistant = await chosen_assistant(request, records)
-        threads = (
-            request.yes_no_option("threads", default=False)
-            if request.text_option("threads")
-            else None
-        )
-        binding = Binding(request.place.channel, assistant.id, always, threads)
+        binding = _wanted_binding(request, assistant)
         await records.assistants.bind(request.workspace_id, binding)
         await request.audit(records, "assistant.bound", channel=request.place.channel)
-    key = "assistant.bound_always" if always else "assistant.bound"
+    key = "assistant.bound_always" if binding.answers_unasked else "assistant.bound"
     return Text(
         request.words(key, name=assistant.name),
         buttons=(_unbind_button(request, binding),),
         is_for_all=True,
     )
+
+
+def _wanted_binding(request: Request, assistant: Assistant) -> Binding:
+    """Where only one of its two options is named, the other one stays; with neither, both go."""
+    bound = request.binding
+    if bound is None or bound.assistant != assistant.id:
+        bound = Binding(request.place.channel, assistant.id, answers_unasked=False)
+    has_always, has_threads = map(request.text_option, ("always", "threads"))
+    always = bound.answers_unasked if has_threads and not has_always else False
+    threads = bound.threads if has_always and not has_threads else None
+    if has_always:
+        always = request.yes_no_option("always", default=False)
+    if has_threads:
+        threads = request.yes_no_option("threads", default=False)
+    return Binding(request.place.channel, assistant.id, always, threads)
 
 
 @handlers.button("assistant.unbind", Role.ADMIN)

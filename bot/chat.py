@@ -100,7 +100,9 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
         messages = await build_question_prompt(request, asked, records)
         trial = await records.canaries.running_for(request.workspace_id, request.assistant.id)
         canary = await canary_for(request, trial, records) if trial else None
-    if request.opens_threads:
+    if known is not None:
+        request = replace(request, event=replace(request.event, place=_place_of(request, known)))
+    elif request.opens_threads:
         request = await open_answer_thread(request, message, deps)
     question = Question(
         asked.question, message.id, request.user_id, note=asked.note, has_history=bool(said)
@@ -190,7 +192,7 @@ def _once_more(request: Request, turn: Turn, *, store: Store) -> Stream:
         posted,
         buttons=lambda: answer_buttons(turn, words),
         unfinished_message=turn.reply_message,
-        place=replace(request.place, thread=turn.place.thread),
+        place=_place_of(request, turn),
     )
 
 
@@ -534,7 +536,7 @@ class AnswerWriter:
             id=TurnId(0),
             workspace=self._request.workspace_id,
             assistant=self._request.assistant.id,
-            place=_place_of(self._request, question),
+            place=_place_of(self._request, question.turn),
             event_key=question.turn.event_key if question.turn else self._request.event.key,
             reply_message=question.turn.reply_message if question.turn else None,
             asker=question.asker,
@@ -548,11 +550,9 @@ class AnswerWriter:
         )
 
 
-def _place_of(request: Request, question: Question) -> Place:
-    """Where an answer is written: one that is written anew stays in its thread."""
-    if question.turn is None:
-        return request.place
-    return replace(request.place, thread=question.turn.place.thread)
+def _place_of(request: Request, turn: Turn | None) -> Place:
+    """Where an answer is written: one that exists already stays in its thread."""
+    return request.place if turn is None else replace(request.place, thread=turn.place.thread)
 
 
 def _may_answer(one: ModelInUse, failed: ModelInUse, error: HostError | NotFound) -> bool:

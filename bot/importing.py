@@ -238,7 +238,7 @@ def _in_file(problem: Problem, member: str) -> Problem:
 def _looked_at(
     file: IO[bytes], name: str, words: Words, options: ImportOptions | None, member: str = ""
 ) -> tuple[IO[bytes], ImportPlan | UnknownColumns]:
-    """As `planned`, but unknown columns are something to choose from. Raises BadInput."""
+    """As `plan_import`, but unknown columns are something to choose from. Raises BadInput."""
     found = unpack(file, name, member)
     if isinstance(found, Problem):
         raise BadInput(problem=words.problem(_in_file(found, member)))

@@ -246,13 +246,11 @@ def _no_buttons() -> tuple[Button, ...]:
 class Stream:
     """An answer as it is written: pieces of text, in order.
 
-    `begins` is called right before the first of it is shown and `posted` with the message once
-    it stands; `buttons` close a whole answer and are asked for once all pieces are read.
-    `standing` is what a broken-off attempt has left, to be written anew.
-
-    `place` is where it is written, where that is not the place of the question.
-    `while_written` stand below it until it ends. `continued` is called with each further message,
-    and `stopped` where the platform's own button has ended it.
+    `before_first_message` is called right before the first text is shown, `on_posted` with the
+    first message once it is posted, `on_continuation_message` with each further one, `on_stopped`
+    when the platform's own stop button ended it. `buttons` is read after all pieces and closes a
+    whole answer; `buttons_while_written` are shown until then. `unfinished_message` is what an
+    interrupted attempt posted; it is overwritten. `place` overrides the place of the event.
     """
 
     pieces: AsyncGenerator[str]
@@ -271,7 +269,8 @@ class Stream:
 class StreamedColumn:
     """One answer of a comparison while it is written; `note` is whose it is.
 
-    `ended` gives the whole of it with its cost, once the pieces are read; None if its host failed.
+    `final_column` gives the whole of it with its cost, once the pieces are read; None if its host
+    failed.
     """
 
     title: str

@@ -22,7 +22,7 @@ from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import CanReach, CanSendEphemeral
 from bot.references import channel_reference, person_reference, resolve_names
-from bot.replies import Button, Card, Listing, NoReply, ReactionReply, Reply, Text
+from bot.replies import Button, Card, Drawn, Listing, NoReply, ReactionReply, Reply, Text
 from bot.request import Request
 
 handlers = Handlers()
@@ -39,7 +39,6 @@ class _Body:
     text: Text | None = None
 
 
-Shown = Card | Listing | Text
 _BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
 
 
@@ -51,7 +50,7 @@ async def as_private_reply(request: Request, reply: Reply, deps: Dependencies) -
     """
     surface = deps.surfaces.of(request.workspace_id)
     can_be_private = isinstance(surface, CanSendEphemeral | CanReach) and not request.is_page
-    if not isinstance(reply, Shown) or reply.private or not can_be_private:
+    if not isinstance(reply, Drawn) or reply.private or not can_be_private:
         return reply
     is_for_all = isinstance(reply, Text) and reply.is_for_all
     if is_for_all or not _is_asked_for(request.event, reply):
@@ -118,7 +117,7 @@ def without_forbidden_buttons(reply: Reply, needed: Mapping[str, Role], role: Ro
     return reply
 
 
-def _is_asked_for(event: Event, reply: Shown) -> bool:
+def _is_asked_for(event: Event, reply: Drawn) -> bool:
     """Whether somebody wants to see it; what takes the place of a card that all see is for all."""
     match event.what:
         case CommandInvoked() | FormSubmitted() | ShortcutUsed():
@@ -129,7 +128,7 @@ def _is_asked_for(event: Event, reply: Shown) -> bool:
     return False
 
 
-async def _kept(request: Request, deps: Dependencies) -> tuple[PrivateReply, Shown]:
+async def _kept(request: Request, deps: Dependencies) -> tuple[PrivateReply, Drawn]:
     gone = Outdated(problem=request.words("share.over"))
     try:
         number = whole_number(request.argument)
@@ -150,7 +149,7 @@ async def _kept(request: Request, deps: Dependencies) -> tuple[PrivateReply, Sho
     return kept, shown
 
 
-def _to_json(reply: Shown) -> str:
+def _to_json(reply: Drawn) -> str:
     match replace(reply, other_words={}):
         case Card() as card:
             body = _Body(card=card)
@@ -161,7 +160,7 @@ def _to_json(reply: Shown) -> str:
     return _BODY.dump_json(body, exclude_defaults=True).decode()
 
 
-def _for_everybody(reply: Shown, by: str) -> Shown:
+def _for_everybody(reply: Drawn, by: str) -> Drawn:
     """Without what can be clicked, and with the name of who shared it."""
     if isinstance(reply, Text):
         return replace(reply, text=f"{reply.text}\n{by}", buttons=())

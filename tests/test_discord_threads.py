@@ -132,6 +132,20 @@ async def test_a_channel_may_differ_from_its_assistant(in_discord: Scene) -> Non
     assert in_discord.discord.called(OPENED) == []
 
 
+@pytest.mark.parametrize("first", ["always", "threads"])
+async def test_one_option_of_a_channel_leaves_the_other_alone(
+    in_discord: Scene, first: str
+) -> None:
+    wanted = {"always": True, "threads": True}
+    await set_threads(in_discord, "assistant bind", **{first: wanted.pop(first)})
+    await set_threads(in_discord, "assistant bind", **wanted)
+
+    root = in_discord.discord.say(ANN, GENERAL, "hello")
+    await until(lambda: root in in_discord.discord.channels)
+
+    assert await in_discord.hear(root) == [ANSWER]
+
+
 async def test_after_a_crash_it_goes_on_in_the_thread_that_stands(in_discord: Scene) -> None:
     discord = in_discord.discord
     await set_threads(in_discord, threads=True)
@@ -148,6 +162,7 @@ async def test_after_a_crash_it_goes_on_in_the_thread_that_stands(in_discord: Sc
 
     assert await in_discord.hear(root) == ["Once upon a"]
     assert discord.texts(GENERAL) == []
+    assert len(discord.called(OPENED)) == 1
 
 
 @pytest.mark.parametrize(

@@ -328,7 +328,9 @@ def test_the_stated_side_goes_before_what_a_flag_is_called(more: dict[str, objec
     ]
 
 
-@pytest.mark.parametrize("headings", [("Eingehend", "true", "false"), ("Ausgehend", "false", "true")])
+@pytest.mark.parametrize(
+    "headings", [("Eingehend", "true", "false"), ("Ausgehend", "false", "true")]
+)
 def test_a_column_of_the_direction_says_who_wrote(headings: tuple[str, str, str]) -> None:
     name, incoming, outgoing = headings
     # An agent speaks first: whoever does is no customer by that.

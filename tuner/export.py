@@ -1,8 +1,8 @@
 """Takes a tuned model away: `python -m tuner.export --data DIR --model ID --out DIR`.
 
-What it writes is what other programs load: an adapter for PEFT and vLLM, or whole weights for
-transformers, vLLM and Ollama too, each with tokenizer, chat template and a card. No row is in
-it; what the model has learned to say is.
+What it writes is what other programs load: an adapter for PEFT and vLLM, merged weights for
+transformers, vLLM and Ollama too, a GGUF, or a model of the sandbox; the first two with
+tokenizer and chat template, each with a card. No row is in it; what the model learned to say is.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--out", type=Path, required=True, help="a folder that is not there yet")
     parser.add_argument("--base", type=Path, help="the folder of the base, unless it is a sandbox")
-    parser.add_argument("--form", choices=FORMS, help="the smallest that it has, unless said")
+    parser.add_argument("--form", choices=FORMS, help="the form that it is kept in, unless said")
     options = parser.parse_args()
     os.umask(0o077)
     try:

@@ -15,7 +15,7 @@ _as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 
 class RowText(NamedTuple):
-    """What is kept of a row: `search` is every text, folded, and `mark` its fingerprint."""
+    """What is kept of a row: `search_text` is every text, folded."""
 
     json: str
     search_text: str

@@ -46,7 +46,7 @@ class Exchange:
     exclusions: Exclusion = NO_EXCLUSION
     messages: tuple[ExampleSource, ...] = ()
     speakers: tuple[str, ...] = ()
-    """Whose text each message of the row is, as people are named; empty for an answer of ours."""
+    """Who wrote each message of the row, in order; none where it comes from a stored answer."""
 
     @property
     def authors(self) -> tuple[UserId, ...]:
@@ -196,13 +196,20 @@ async def _without_refusals(
     return [one for one in said if not (one.id in turns and turns[one.id].is_refusal)]
 
 
-async def said_just_before(marked: Message, surface: Surface) -> Sequence[Message]:
-    """The thread or reply chain; else the other person's words just above."""
+async def said_just_before(
+    marked: Message, surface: Surface, nearby: Sequence[Message] | None = None
+) -> Sequence[Message]:
+    """The thread or reply chain; else the other person's words just above.
+
+    `nearby` are messages of its channel before it, where they are read already.
+    """
     if marked.place.thread is not None or marked.reply_to is not None:
         return await surface.history(marked.place, marked.id, 50)
-    messages_before = await surface.messages_before(marked.place, marked.id, _NEARBY)
-    own = _trailing(messages_before, marked.author.id)
-    rest = messages_before[: len(messages_before) - len(own)]
+    if nearby is None:
+        nearby = await surface.messages_before(marked.place, marked.id, _NEARBY)
+    nearby = nearby[-_NEARBY:]
+    own = _trailing(nearby, marked.author.id)
+    rest = nearby[: len(nearby) - len(own)]
     asked = _trailing(rest, rest[-1].author.id) if rest else []
     return [*asked, *own]
 

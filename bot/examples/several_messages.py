@@ -13,7 +13,7 @@ from bot.examples.exchange import exchange_of, said_just_before
 from bot.examples.save_form import named_message, save_marked
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import Surface
-from bot.replies import Field, FieldKind, Form, Reply
+from bot.replies import Field, FieldKind, Form, Reply, one_line
 from bot.request import Request
 
 handlers = Handlers()
@@ -39,12 +39,15 @@ async def choose_again(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
-    """Ticked is what a mark would have kept. Raises NotNow where nothing was said before it."""
+    """Preselects what a 🎓 would have kept. Raises NotNow where nothing was said before it."""
     surface, words = deps.surfaces.of(request.workspace_id), request.words
-    offered = await _offered(marked, surface)
+    said = await _read(marked, surface)
+    offered = _offered(marked, said)
     if not offered:
         raise NotNow(problem=words("several.nothing"))
-    nearest = {one.id for one in await said_just_before(marked, surface)}
+    is_in_thread = marked.place.thread is not None
+    kept = said if is_in_thread else await said_just_before(marked, surface, said)
+    nearest = {one.id for one in kept}
     return Form(
         id=f"several:{marked.id}",
         title=words("several.title"),
@@ -63,16 +66,18 @@ async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
     )
 
 
-async def _offered(marked: Message, surface: Surface) -> Sequence[Message]:
+async def _read(marked: Message, surface: Surface) -> Sequence[Message]:
     """What was said in its thread before it; else just above it in its channel."""
     read = surface.history if marked.place.thread is not None else surface.messages_before
-    said = await read(marked.place, marked.id, _MOST)
+    return await read(marked.place, marked.id, _MOST)
+
+
+def _offered(marked: Message, said: Sequence[Message]) -> Sequence[Message]:
     return [one for one in said if one.text.strip() and one.id != marked.id][-_MOST:]
 
 
 def _line(said: Message) -> str:
-    text = f"{said.author.name}: {' '.join(said.text.split())}"
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+    return one_line(f"{said.author.name}: {said.text}", _SHOWN)
 
 
 @handlers.form("several", Role.MEMBER)
@@ -83,9 +88,10 @@ async def save_chosen(request: Request, deps: Dependencies) -> Reply:
     if request.workspace.sources < Sources.MESSAGES:
         return await save_marked(replace(request, message=marked), deps)
     names = set(filter(None, (request.text_option("messages") or "").split(",")))
-    before = [one for one in await _offered(marked, surface) if one.id in names]
     if not names:
         raise NotNow(problem=request.words("several.none"))
+    said = await _read(marked, surface)
+    before = [one for one in _offered(marked, said) if one.id in names]
     if len(before) < len(names):
         raise NotNow(problem=request.words("message.gone"))
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface, before=before)

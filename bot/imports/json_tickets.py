@@ -60,7 +60,7 @@ _TIMES: Final = (
 
 
 def is_thread(record: Mapping[str, object]) -> bool:
-    """Whether an object is, or holds, a ticket with messages of which each says something."""
+    """Whether an object is, or holds, a ticket; one message has a text and says who wrote it."""
     return any(
         _text(one) and (_author(one) or _said_side(one))
         for ticket in _tickets_in(record)

@@ -257,7 +257,8 @@ def _system_column(
 
 
 def _label_column(values: Mapping[str, Sequence[object]]) -> dict[str, str]:
-    """The column that says which answers are good; numbers under another name say both."""
+    """The column that says which answers are good; under another name than “label” numbers count
+    only where both a good and a bad one occur."""
     for heading, seen in values.items():
         name = names.plain_name(heading)
         if name not in _LABELS or not are_good_bad_labels(seen):

@@ -183,7 +183,7 @@ def _marks(values: Sequence[object]) -> float:
 
 
 def side_of(value: object, column: str) -> str | None:
-    """Who wrote a message: user, assistant, bot or system; None where that is not said.
+    """Who wrote a message: user, assistant, bot, system or account; None where it is not said.
 
     An account is a customer's at some desks and an agent's at others.
     """

@@ -34,7 +34,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "chat.called": "The model asks for the tool “{name}” with {arguments}. No such tool is connected here.",
     "chat.go_on_asked": "Go on exactly where your answer stopped. Repeat nothing.",
     "button.go_on": "Go on",
-    "chat.no_threads": "I answer here in the channel: to open threads I need the permission: {permissions}. Whoever manages the server can give it to my role, or turn threads off with /tune assistant edit threads:no.",
+    "chat.no_threads": "I answer here in the channel: to open threads I need the permission: {permissions}. Whoever manages the server can give it to my role, or turn threads off with /tune assistant edit threads:False.",
     "chat.fell_back": "{model} could not answer, so the base model did. {why}",
     "command.assistant.new-conversation": "leave what was said in this thread so far out of the next answers",
     "button.again": "Try again",

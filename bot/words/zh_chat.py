@@ -34,7 +34,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "chat.called": "模型想调用工具“{name}”，参数为 {arguments}。这里没有接入这个工具。",
     "chat.go_on_asked": "请从刚才停下的地方接着写，不要重复。",
     "button.go_on": "继续",
-    "chat.no_threads": "我先在频道里回答：开讨论串需要这项权限：{permissions}。服务器管理员可以把它给我的身份组，或用 /tune assistant edit threads:no 关掉讨论串。",
+    "chat.no_threads": "我先在频道里回答：开讨论串需要这项权限：{permissions}。服务器管理员可以把它给我的身份组，或用 /tune assistant edit threads:False 关掉讨论串。",
     "chat.fell_back": "{model} 没能回答，改由基础模型回答了。{why}",
     "command.assistant.new-conversation": "本讨论串此前的内容不再带入之后的回答",
     "button.again": "重试",

@@ -56,14 +56,14 @@ def _family(config: Config) -> str:
         known = ", ".join(sorted(GGUF_FAMILIES))
         raise CannotStart(
             f"A GGUF can be written of the families {known}, not of {kind}."
-            " Take it as whole weights; llama.cpp's convert_hf_to_gguf.py knows more families."
+            " Take it as merged weights; llama.cpp's convert_hf_to_gguf.py knows more families."
         )
     positions = config.get("rope_parameters") or config.get("rope_scaling") or {}
     scaling = positions.get("rope_type", "default") if isinstance(positions, Mapping) else "?"
     if scaling != "default":
         raise CannotStart(
             f"This base scales its positions ({scaling}), which is not written as GGUF here. Take"
-            " it as whole weights; llama.cpp's convert_hf_to_gguf.py does it."
+            " it as merged weights; llama.cpp's convert_hf_to_gguf.py does it."
         )
     return GGUF_FAMILIES[kind]
 
@@ -96,7 +96,7 @@ def _add_tokenizer(writer: GGUFWriter, folder: Path, size: int) -> None:
     if content["model"]["type"] != "BPE" or content["model"].get("byte_fallback"):
         raise CannotStart(
             "A GGUF can be written of tokenizers that merge pairs of bytes; this base has another."
-            " Take it as whole weights; llama.cpp's convert_hf_to_gguf.py knows more kinds."
+            " Take it as merged weights; llama.cpp's convert_hf_to_gguf.py knows more kinds."
         )
     tokens = [f"[PAD{number}]" for number in range(size)]
     kinds = [TokenType.UNUSED] * size

@@ -187,7 +187,7 @@ class Reporter(TrainerCallback):
         return metrics
 
     def _is_worth_keeping(self, epochs_left: int) -> bool:
-        """Every epoch that may be among the last; the others while they cost little."""
+        """The last `KEPT_CHECKPOINTS` epochs; the others while they cost little."""
         elapsed = time.monotonic() - self._began
         is_among_last = epochs_left < KEPT_CHECKPOINTS
         return is_among_last or self._on_checkpoints < elapsed / SHARE_FOR_CHECKPOINTS
