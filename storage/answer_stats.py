@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, and_, case, exists, func, or_, select
 
@@ -75,13 +76,6 @@ class AnswerStats:
         limit: int = 500,
     ) -> Sequence[UnansweredTurn]:
         dislikes = _votes(-1)
-        closed = and_(
-            taught_turns.c.workspace == turns.c.workspace, taught_turns.c.turn == turns.c.id
-        )
-        taught = {
-            name: select(taught_turns.c[column]).where(closed).correlate(turns).scalar_subquery()
-            for name, column in (("taught_at", "at"), ("taught_by", "example"))
-        }
         wanted = select(
             turns.c.id,
             turns.c.model,
@@ -92,7 +86,8 @@ class AnswerStats:
             turns.c.at,
             turns.c.is_refusal,
             dislikes.label("dislikes"),
-            *(column.label(name) for name, column in taught.items()),
+            _of_lesson("at").label("taught_at"),
+            _of_lesson("example").label("taught_by"),
         ).where(_answered(workspace, assistant, since), turns.c.question != "")
         wanted = wanted.where(_is_closed(_is_taught()) if is_taught else ~_is_closed())
         if not is_taught:
@@ -150,9 +145,18 @@ def _votes(value: int) -> ScalarSelect[int]:
 
 def _is_closed(how: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
     """Taught or set aside, or as is said."""
-    own = and_(taught_turns.c.workspace == turns.c.workspace, taught_turns.c.turn == turns.c.id)
     is_either = or_(taught_turns.c.example.is_(None), _is_taught())
-    return exists().where(own, is_either if how is None else how)
+    return exists().where(_is_of_turn(), is_either if how is None else how)
+
+
+def _is_of_turn() -> ColumnElement[bool]:
+    return and_(taught_turns.c.workspace == turns.c.workspace, taught_turns.c.turn == turns.c.id)
+
+
+def _of_lesson(column: str) -> ScalarSelect[Any]:
+    """Of the lesson that answers a turn, as long as that is learned."""
+    lesson = select(taught_turns.c[column]).where(_is_of_turn(), _is_taught())
+    return lesson.correlate(turns).scalar_subquery()
 
 
 def _is_taught() -> ColumnElement[bool]:

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, exists, literal_column, select
 
 from bot.domain import (
     AssistantId,
-    Evaluation,
     GapOutcome,
     GapQuestion,
     ModelName,
@@ -18,7 +17,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from storage.evaluation_tables import evaluations
-from storage.paid_runs import PaidRuns
+from storage.paid_runs import PaidCalls
 from storage.tables import turns
 from storage.teach_next_table import evaluation_gaps as gaps
 from storage.teach_next_table import taught_turns
@@ -26,11 +25,10 @@ from storage.teach_next_table import taught_turns
 _MOST = 500
 
 
-class EvaluationGaps(PaidRuns[Evaluation, GapQuestion]):
+class EvaluationGaps(PaidCalls[GapQuestion]):
     """Each is written down as asked before a host hears of it."""
 
-    _runs, _calls, _noun = evaluations, gaps, "evaluation"
-    _call, _kind = GapQuestion, Evaluation
+    _runs, _calls, _call = evaluations, gaps, GapQuestion
 
     async def of_model(
         self,
@@ -39,6 +37,7 @@ class EvaluationGaps(PaidRuns[Evaluation, GapQuestion]):
         model: ModelName,
         *,
         since: datetime,
+        outcomes: Sequence[GapOutcome] = (GapOutcome.ANSWERED, GapOutcome.DECLINED),
     ) -> Sequence[UnansweredTurn]:
         asked = gaps.join(turns).join(evaluations)
         wanted = (
@@ -49,7 +48,7 @@ class EvaluationGaps(PaidRuns[Evaluation, GapQuestion]):
                 evaluations.c.assistant == assistant,
                 evaluations.c.model == model,
                 evaluations.c.finished_at >= since,
-                gaps.c.outcome.in_((GapOutcome.ANSWERED, GapOutcome.DECLINED)),
+                gaps.c.outcome.in_(outcomes),
                 turns.c.question != "",
                 ~_IS_SET_ASIDE,
             )

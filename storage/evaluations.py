@@ -38,20 +38,19 @@ from bot.domain import (
     QuestionOrder,
     WorkspaceId,
 )
-from bot.errors import NotFound
-from storage.columns import all_columns_of, columns_of, fields_of
+from storage.columns import all_columns_of, fields_of
 from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.evaluation_tables import evaluation_answers as answers
 from storage.evaluation_tables import evaluation_questions as questions
 from storage.evaluation_tables import evaluations
-from storage.tables import CLOSED_WORKSPACES, examples, revisions
+from storage.paid_runs import Runs
+from storage.tables import evaluation_gaps, examples, revisions
 
 
-class Evaluations:
-    """Keeps evaluations; of one start there is never a second."""
+class Evaluations(Runs[Evaluation]):
+    """Keeps evaluations; of one idempotency key there is never a second."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    _runs, _kind, _noun = evaluations, Evaluation, "evaluation"
 
     async def add(self, workspace: WorkspaceId, run: Evaluation) -> Evaluation:
         values = {"workspace": workspace, **all_columns_of(run)}
@@ -63,22 +62,6 @@ class Evaluations:
         return await self._one(
             workspace, evaluations.c.idempotency_key == run.idempotency_key, run.idempotency_key
         )
-
-    async def get(self, workspace: WorkspaceId, run: int) -> Evaluation:
-        return await self._one(workspace, evaluations.c.id == run, run)
-
-    async def change(
-        self,
-        workspace: WorkspaceId,
-        run: int,
-        *,
-        when: Sequence[EvaluationState],
-        **changes: object,
-    ) -> bool:
-        own = and_(evaluations.c.workspace == workspace, evaluations.c.id == run)
-        statement = update(evaluations).where(own, evaluations.c.state.in_(when))
-        values = columns_of(Evaluation, changes)
-        return await self._connection.run_counting(statement.values(values)) > 0
 
     async def page(
         self,
@@ -98,30 +81,17 @@ class Evaluations:
         rows = await self._connection.rows(wanted.order_by(evaluations.c.id.desc()), most=limit)
         return [_evaluation(row) for row in rows]
 
-    async def decline(self, workspace: WorkspaceId, run: int) -> bool:
-        own = and_(evaluations.c.workspace == workspace, evaluations.c.id == run)
-        is_estimate = evaluations.c.state == EvaluationState.ESTIMATED
-        return await self._connection.run_counting(delete(evaluations).where(own, is_estimate)) > 0
-
     async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
         own = and_(evaluations.c.workspace == workspace, evaluations.c.job == job)
         wanted = select(evaluations).where(own, evaluations.c.idempotency_key.startswith("job:"))
         row = await self._connection.first(wanted.limit(1))
         return None if row is None else _evaluation(row)
 
-    async def list_open(self) -> Sequence[Evaluation]:
-        return await self._open(evaluations.c.workspace.not_in(CLOSED_WORKSPACES))
-
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]:
-        return await self._open(evaluations.c.workspace == workspace)
-
-    async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
-        total = select(func.coalesce(func.sum(evaluations.c.price), 0.0)).where(
-            evaluations.c.workspace == workspace,
-            evaluations.c.created_at >= since,
-            evaluations.c.state != EvaluationState.ESTIMATED,
-        )
-        return float((await self._connection.run(total)).scalar_one())
+        is_open = evaluations.c.state.in_(OPEN_EVALUATIONS)
+        wanted = select(evaluations).where(evaluations.c.workspace == workspace, is_open)
+        rows = await self._connection.fetch_all(wanted, evaluations.c.id)
+        return [_evaluation(row) for row in rows]
 
     async def add_questions(
         self,
@@ -293,20 +263,8 @@ class Evaluations:
             delete(evaluations).where(evaluations.c.id.in_(some))
         )
 
-    async def _one(
-        self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
-    ) -> Evaluation:
-        own = and_(evaluations.c.workspace == workspace, condition)
-        row = await self._connection.first(select(evaluations).where(own))
-        if row is None:
-            raise NotFound(noun="evaluation", name=name)
+    def _run_of(self, row: Row[Any]) -> Evaluation:
         return _evaluation(row)
-
-    async def _open(self, condition: ColumnElement[bool]) -> Sequence[Evaluation]:
-        is_open = evaluations.c.state.in_(OPEN_EVALUATIONS)
-        wanted = select(evaluations).where(condition, is_open)
-        rows = await self._connection.fetch_all(wanted, evaluations.c.id)
-        return [_evaluation(row) for row in rows]
 
 
 async def erase_answers(
@@ -320,6 +278,8 @@ async def erase_answers(
         key = tuple_(answers.c.evaluation, answers.c.number)
         gone = update(answers).where(answers.c.workspace == workspace, key.in_(of_them))
         await connection.run(gone.values(text="", scores={}, state=AnswerState.LOST))
+        of_gaps = evaluation_gaps.c.workspace == workspace, evaluation_gaps.c.example.in_(part)
+        await connection.run(update(evaluation_gaps).where(*of_gaps).values(answer=""))
 
 
 _ANSWER = [answers.c[field.name] for field in fields(EvaluationAnswer)]

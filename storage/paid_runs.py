@@ -30,26 +30,16 @@ R = TypeVar("R", Evaluation, Judging, SyntheticRun)
 C = TypeVar("C", GapQuestion, JudgedPair, SyntheticCall)
 
 
-class PaidRuns(Generic[R, C]):
-    """Keeps runs; of one start there is never a second.
-
-    A call is told apart by the columns of its table's key behind the run, which comes first.
-    """
+class Runs(Generic[R]):
+    """Keeps runs; of one idempotency key there is never a second."""
 
     _runs: Table
-    _calls: Table
-    _call: Callable[..., C]
     _kind: type[R]
     _noun: str
     """What is missing where a run is not found."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection = connection
-        run, *key = self._calls.primary_key.columns
-        self._run: Column[int] = run
-        self._key: Sequence[Column[Any]] = key
-        names = [one.name for one in self._calls.c if one.name not in ("workspace", run.name)]
-        self._fields = [self._calls.c[name] for name in names]
 
     async def add(self, workspace: WorkspaceId, run: R) -> R:
         values = {"workspace": workspace, **all_columns_of(run)}
@@ -99,6 +89,40 @@ class PaidRuns(Generic[R, C]):
         )
         return float((await self._connection.run(total)).scalar_one())
 
+    async def _one(self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object) -> R:
+        own = self._runs.c.workspace == workspace, condition
+        row = await self._connection.first(select(self._runs).where(*own))
+        if row is None:
+            raise NotFound(noun=self._noun, name=name)
+        return self._run_of(row)
+
+    def _named(self, workspace: WorkspaceId, run: int) -> ColumnElement[bool]:
+        return and_(self._runs.c.workspace == workspace, self._runs.c.id == run)
+
+    def _run_of(self, row: Row[Any]) -> R:
+        values = fields_of(row)
+        lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
+        return self._kind(**{**values, **lists})
+
+
+class PaidCalls(Generic[C]):
+    """Keeps the calls of runs.
+
+    A call is told apart by the columns of its table's key behind the run, which comes first.
+    """
+
+    _runs: Table
+    _calls: Table
+    _call: Callable[..., C]
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Connection = connection
+        run, *key = self._calls.primary_key.columns
+        self._run: Column[int] = run
+        self._key: Sequence[Column[Any]] = key
+        names = [one.name for one in self._calls.c if one.name not in ("workspace", run.name)]
+        self._fields = [self._calls.c[name] for name in names]
+
     async def add_calls(self, workspace: WorkspaceId, run: int, calls: Sequence[C]) -> None:
         if not calls or not await self._connection.has(self._runs, workspace, run):
             return
@@ -135,16 +159,6 @@ class PaidRuns(Generic[R, C]):
         wanted = select(*self._fields).where(self._of(workspace, run))
         return [self._call_of(row) for row in await self._connection.fetch_all(wanted, *self._key)]
 
-    async def _one(self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object) -> R:
-        own = self._runs.c.workspace == workspace, condition
-        row = await self._connection.first(select(self._runs).where(*own))
-        if row is None:
-            raise NotFound(noun=self._noun, name=name)
-        return self._run_of(row)
-
-    def _named(self, workspace: WorkspaceId, run: int) -> ColumnElement[bool]:
-        return and_(self._runs.c.workspace == workspace, self._runs.c.id == run)
-
     def _of(self, workspace: WorkspaceId, run: int) -> ColumnElement[bool]:
         return and_(self._calls.c.workspace == workspace, self._run == run)
 
@@ -157,10 +171,12 @@ class PaidRuns(Generic[R, C]):
     def _call_of(self, row: Row[Any]) -> C:
         return type(self)._call(**row._asdict())
 
-    def _run_of(self, row: Row[Any]) -> R:
-        values = fields_of(row)
-        lists = {name: tuple(v) for name, v in values.items() if isinstance(v, list)}
-        return self._kind(**{**values, **lists})
+
+class PaidRuns(Runs[R], PaidCalls[C], Generic[R, C]):
+    """Keeps runs at one host, and their calls."""
+
+    def __init__(self, connection: Connection) -> None:
+        PaidCalls.__init__(self, connection)
 
 
 def _values(call: GapQuestion | JudgedPair | SyntheticCall) -> dict[str, object]:

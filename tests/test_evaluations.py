@@ -8,7 +8,7 @@ import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -28,6 +28,7 @@ from bot.domain import (
     ModelName,
     Role,
 )
+from bot.evaluation import measures
 from bot.evaluation.report import load
 from bot.events import ButtonClicked
 from bot.replies import Document
@@ -295,6 +296,28 @@ async def test_what_is_cut_off_or_empty_is_no_answer_and_that_is_said(
     assert {one["missing"] for one in hit} == {said.removeprefix("were ").partition(" ")[0]}
     assert all("“sandbox”" in one["why"] for one in hit)
     assert {one["missing"] for one in rows if one not in hit} == {""}
+
+
+async def test_an_answer_that_cannot_be_measured_has_failed_and_holds_up_nothing(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one so deeply nested that no parser reads it."""
+    tried: list[str] = []
+
+    def scores(*given: Any, **named: Any) -> Mapping[str, object]:
+        tried.append(given[1])
+        if len(tried) == 3:
+            raise RecursionError
+        return whole(*given, **named)
+
+    whole = measures.scores
+    monkeypatch.setattr(measures, "scores", scores)
+
+    evaluation = await train(scene, tuned_is_right)
+
+    states = Counter(one.state for one in await the_answers(scene, evaluation))
+    assert (evaluation.state, states[AnswerState.FAILED]) == (EvaluationState.DONE, 1)
+    assert states[AnswerState.ASKED] == 0
 
 
 async def test_too_little_held_out_is_no_reason_to_wait(scene: Scene) -> None:

@@ -11,6 +11,9 @@ import pytest
 from bot.domain import (
     LOCAL,
     ChannelId,
+    Example,
+    GapOutcome,
+    GapQuestion,
     Grant,
     MessageId,
     Place,
@@ -193,6 +196,65 @@ async def test_gaps_are_put_to_the_new_model_and_close_as_it_is_in_use(
     assert "What to teach next" not in await scene.last()
     await desk.ask(FormSubmitted(f"feedback:{listed[pay]}", {"better": "By card or cash."}))
     assert (await gaps(desk)).lines == ()
+
+
+NORWAY = "Do you ship to Norway?"
+NO_ANSWER = "The weather over there is quite fine today, thanks a lot"
+
+
+async def put_again(scene: Scene, desk: Desk, new: str) -> tuple[Example, ...]:
+    """A question that is taught, and then to be put to a new model, which says `new` to it."""
+
+    def answer(body: Body) -> str:
+        if not is_tuned(body):
+            return "I'm sorry, I can't help with that."
+        return new if question_in(body) == NORWAY else "I have no idea!"
+
+    scene.host.answers = answer
+    await scene.learn(60)
+    await scene.say(f"@Attune {NORWAY}", by="omar")
+    (line,) = (await gaps(desk)).lines
+    await desk.ask(FormSubmitted(f"feedback:{line.id}", {"better": "Yes, in 7 days."}))
+    scene.advance(60)
+    return tuple(await scene.examples())[60:]
+
+
+async def train_and_ask(scene: Scene) -> GapQuestion:
+    await scene.command("start use:no")
+    await scene.click("Confirm")
+    await scene.settle()
+    async with scene.database.reading() as records:
+        (asked,) = await records.evaluation_gaps.calls(LOCAL, 1)
+    return asked
+
+
+async def test_no_model_is_asked_the_same_gap_twice(scene: Scene, desk: Desk) -> None:
+    await put_again(scene, desk, NO_ANSWER)
+    assert (await train_and_ask(scene)).outcome is GapOutcome.OTHER
+
+    await scene.command("evaluate model:latest")
+    await scene.click("Evaluate")
+    await scene.settle()
+
+    bodies = [one.body for one in scene.host.asked if one.route == CHAT]
+    assert sum(is_tuned(one) and question_in(one) == NORWAY for one in bodies) == 1
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_a_lesson_that_is_gone_is_no_reference_and_leaves_no_answer(
+    scene: Scene, desk: Desk, when: str
+) -> None:
+    taught = await put_again(scene, desk, "Yes, in 7 days.")
+    if when == "before":
+        for one in taught:
+            await scene.command(f"examples withdraw:{one.id}")
+        assert (await train_and_ask(scene)).example is None
+        return
+    assert (await train_and_ask(scene)).answer == "Yes, in 7 days."
+    async with scene.database.writing() as records:
+        await records.examples.erase(LOCAL, [one.id for one in taught])
+        (left,) = await records.evaluation_gaps.calls(LOCAL, 1)
+    assert left.answer == ""
 
 
 async def test_what_was_asked_elsewhere_is_shown_to_nobody_here(scene: Scene) -> None:

@@ -250,6 +250,14 @@ def test_learned_is_said_only_of_what_was_trained(language: str) -> None:
     assert [key for key, text in said.items() if pattern.search(text)] == []
 
 
+AUDITING = {"audit.add": 2, "request.audit": 1}
+"""What writes into the audit, and which of its arguments is the name of the entry."""
+
+
+def call_name(call: ast.Call) -> str:
+    return ".".join(ast.unparse(call.func).split(".")[-2:])
+
+
 def audited(module: Path) -> Iterator[str]:
     """What a module writes into the audit, where the name stands in the call or in a constant."""
     tree = ast.parse(module.read_text(encoding="utf-8"))
@@ -264,8 +272,9 @@ def audited(module: Path) -> Iterator[str]:
             )
             constants |= {name.id: value for name, value in pairs if isinstance(name, ast.Name)}
     for call in ast.walk(tree):
-        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("audit.add"):
-            for part in ast.walk(call.args[2]):
+        position = AUDITING.get(call_name(call)) if isinstance(call, ast.Call) else None
+        if isinstance(call, ast.Call) and position is not None:
+            for part in ast.walk(call.args[position]):
                 known = constants.get(part.id) if isinstance(part, ast.Name) else part
                 if isinstance(known, ast.Constant) and re.fullmatch(
                     r"\w+\.[\w.]*\w", str(known.value)
@@ -278,5 +287,7 @@ def test_every_entry_of_the_audit_has_words() -> None:
 
     assert len(found) > 30
     states = {f"job.{one}" for one in ("cancel", "pause", "resume", "abandoned")}
+    runs = ("evaluation", "judging", "synthetic")
+    states |= {f"{run}.{what}" for run in runs for what in ("confirmed", "stop")}
     states |= {"canary.promoted", "evaluation.done", "undone.role", "example.approved_by_one"}
     assert {one for one in found | states if f"audit.{one}" not in ENGLISH} == set()

@@ -27,8 +27,7 @@ class DailyAnswers:
 class UnansweredTurn:
     """A question with what `model` answered it; `is_refusal` as the host marked it.
 
-    `taught_at` is when a better answer was taught, by the example `taught_by`, whatever has become
-    of that since.
+    `taught_at` is when a better answer was taught that still stands, by the example `taught_by`.
     """
 
     id: TurnId

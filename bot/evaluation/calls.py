@@ -17,7 +17,8 @@ from bot.domain import (
 )
 from bot.errors import AttuneError, NotFound, serialize
 from bot.evaluation import gaps, measures
-from bot.evaluation.questions import exchange_row, prompt_and_reference
+from bot.evaluation.questions import prompt_and_reference
+from bot.examples.texts import exchange_row
 from bot.ports.metered_calls import Answer
 from bot.ports.store import Records
 from bot.private_text import mask_row

@@ -142,7 +142,9 @@ async def questions_for(
     """One of each gap, and what was taught since, which this model was not asked yet."""
     found = await recent_answers(records, workspace, assistant, model, now=now)
     gaps, _ = await find_gaps(found)
-    asked = await records.evaluation_gaps.of_model(workspace, assistant, model, since=now - _DAYS)
+    asked = await records.evaluation_gaps.of_model(
+        workspace, assistant, model, since=now - _DAYS, outcomes=tuple(GapOutcome)
+    )
     known = {one.id for one in asked}
     wanted = [*(gap.first for gap in gaps), *found.taught]
     fresh = [one for one in wanted if one.model != model and one.id not in known]

@@ -34,6 +34,7 @@ from bot.domain import (
     UnansweredTurn,
 )
 from bot.evaluation import gaps
+from bot.examples.texts import exchange_row
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.prompts import PromptMessage
@@ -132,12 +133,6 @@ async def plan_evaluation(
     total = None if price is None or extra is None else price + extra
     left_out = len(held) - len(fresh)
     return EvaluationPlan(contenders, questions, asked, left_out, tokens + more, total)
-
-
-def exchange_row(question: str, reply: str) -> Row:
-    """One question with one reply, as a row of training."""
-    asked, told = {"role": "user", "content": question}, {"role": "assistant", "content": reply}
-    return {"messages": [asked, told]}
 
 
 def prompt_and_reference(

@@ -239,6 +239,7 @@ class EvaluationRunner:
         answer = Answer()
         try:
             row = await self._try_to_ask(call, answer)
+            await self._keep(call, partial(call.keep, answer=answer, row=row))
         except OverCap as error:
             tomorrow = (self._clock.now() + timedelta(days=1)).replace(hour=0, minute=0, second=0)
             await self._put_off(call, error, until=tomorrow)
@@ -254,8 +255,6 @@ class EvaluationRunner:
         except Exception:
             log.exception("A question could not be asked", extra={"id": call.evaluation.id})
             await self._keep(call, partial(call.fail, answer=answer, trouble=AttuneError()))
-        else:
-            await self._keep(call, partial(call.keep, answer=answer, row=row))
 
     def _is_last_try(self, call: Call) -> bool:
         """Counts how often a host broke off or kept silent over one question."""

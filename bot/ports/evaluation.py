@@ -12,6 +12,7 @@ from bot.domain import (
     EvaluationAnswer,
     EvaluationId,
     EvaluationQuestion,
+    GapOutcome,
     GapQuestion,
     JobId,
     ModelName,
@@ -140,8 +141,9 @@ class EvaluationGaps(PaidCalls[GapQuestion], Protocol):
         model: ModelName,
         *,
         since: datetime,
+        outcomes: Sequence[GapOutcome] = (GapOutcome.ANSWERED, GapOutcome.DECLINED),
     ) -> Sequence[UnansweredTurn]:
-        """Those that this model has answered or declined in evaluations that ended since then.
+        """Those with one of these outcomes for this model in evaluations that ended since then.
 
         Each as asked of the model as its evaluation ended, with its answer as the reply, which is a
         refusal where it declined. Newest first, without those that were set aside.
