@@ -36,7 +36,7 @@ async def require_priced_budget(
 ) -> None:
     """Raises NotNow where less is left of this month's money than `price` US dollars.
 
-    So it does of an unknown price, except for admins.
+    Also for an unknown price, except of admins.
     """
     cap = await training_cap(request, records)
     if cap is None or price == 0:

@@ -125,7 +125,7 @@ class Turns:
                 (turns.c.question_message.in_(part), _NO_QUESTION),
                 (turns.c.reply_message.in_(part), _NO_REPLY),
             ):
-                await self._forget_again(workspace, and_(here, where))
+                await self._clear_gap_answers(workspace, and_(here, where))
                 statement = update(turns).where(here, where).values(gone)
                 changed += await self._connection.run_counting(statement)
         if changed:
@@ -146,7 +146,7 @@ class Turns:
         found = await self._part_of(workspace, here, limit)
         typed = and_(votes.c.workspace == workspace, votes.c.turn.in_(found))
         await self._connection.run(update(votes).where(typed).values(reason=None))
-        await self._forget_again(workspace, turns.c.id.in_(found))
+        await self._clear_gap_answers(workspace, turns.c.id.in_(found))
         statement = update(turns).where(here, turns.c.id.in_(found))
         statement = statement.values({**_NO_QUESTION, **_NO_REPLY})
         changed = await self._connection.run_counting(statement)
@@ -154,8 +154,8 @@ class Turns:
             self._connection.has_erased = True
         return changed
 
-    async def _forget_again(self, workspace: WorkspaceId, which: ColumnElement[bool]) -> None:
-        """What models answered since to these questions, in evaluations."""
+    async def _clear_gap_answers(self, workspace: WorkspaceId, which: ColumnElement[bool]) -> None:
+        """Empty the answers that models gave to these questions in evaluations."""
         own = evaluation_gaps.c.workspace == workspace
         asked = evaluation_gaps.c.turn.in_(select(turns.c.id).where(which))
         await self._connection.run(update(evaluation_gaps).where(own, asked).values(answer=""))

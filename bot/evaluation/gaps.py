@@ -31,9 +31,9 @@ from bot.text_similarity import group_alike_texts
 
 MOST_GAPS = 50
 """Questions that an evaluation puts to its new model beside the held-out ones."""
-_DAYS = timedelta(days=90)
-_MARKED = 500
-_LOOKED_AT = 1000
+_WINDOW = timedelta(days=90)
+_MOST_MARKED = 500
+_MOST_OTHERS = 1000
 """Recent answers that are read beyond those that are marked: good ones, and refusals in words."""
 
 
@@ -78,13 +78,13 @@ async def recent_answers(
 
     With `channel` only what was asked there.
     """
-    since = now - _DAYS
+    since = now - _WINDOW
     read = partial(
         records.answer_stats.unanswered_turns, workspace, assistant, since=since, channel=channel
     )
-    marked, taught = await read(limit=_MARKED), await read(is_taught=True, limit=_MARKED)
+    marked, taught = await read(limit=_MOST_MARKED), await read(is_taught=True, limit=_MOST_MARKED)
     known = {one.id for one in marked}
-    others = [one for one in await read(is_marked=False, limit=_LOOKED_AT) if one.id not in known]
+    others = [one for one in await read(is_marked=False, limit=_MOST_OTHERS) if one.id not in known]
     declined = {one.id for one in others if refusal_in(one.reply)}
     bad = [*marked, *(one for one in others if one.id in declined)]
     evaluated = await records.evaluation_gaps.of_model(workspace, assistant, model, since=since)
@@ -103,11 +103,11 @@ async def recent_answers(
 async def find_gaps(found: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
     """The gaps there are, most asked first; and what another model has answered since."""
     # Two thousand questions take seconds, so a thread computes.
-    gaps, answered = await asyncio.to_thread(_sorted_out, found)
+    gaps, answered = await asyncio.to_thread(_group_gaps, found)
     return sorted(gaps, key=lambda gap: -len(gap.turns)), answered
 
 
-def _sorted_out(found: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
+def _group_gaps(found: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
     bad = sorted(found.bad, key=lambda one: one.at, reverse=True)
     turns = [*bad, *found.taught, *found.good]
     first_good = len(turns) - len(found.good)
@@ -143,7 +143,7 @@ async def questions_for(
     found = await recent_answers(records, workspace, assistant, model, now=now)
     gaps, _ = await find_gaps(found)
     asked = await records.evaluation_gaps.of_model(
-        workspace, assistant, model, since=now - _DAYS, outcomes=tuple(GapOutcome)
+        workspace, assistant, model, since=now - _WINDOW, outcomes=tuple(GapOutcome)
     )
     known = {one.id for one in asked}
     wanted = [*(gap.first for gap in gaps), *found.taught]

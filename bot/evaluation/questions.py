@@ -105,7 +105,7 @@ async def plan_evaluation(
     """
     contenders = await _contenders(records, evaluation, assistant)
     contenders = contenders[:2] if evaluation.is_vote else contenders
-    jobs = await _lessons(records, evaluation, contenders)
+    jobs = await _source_jobs(records, evaluation, contenders)
     held = [one async for one in _held_out(records, evaluation)]
     taught = await _taught(records, jobs, held)
     fresh = sorted((one for one in held if one.id not in taught), key=_order)
@@ -246,7 +246,7 @@ async def _taught(
     return found | {one.id for one in held if prompt_fingerprint(one.row or {}) in prompts}
 
 
-async def _lessons(
+async def _source_jobs(
     records: Records, evaluation: Evaluation, contenders: Sequence[Contender]
 ) -> Collection[Job]:
     """The jobs that the contenders come from, their parents' included."""

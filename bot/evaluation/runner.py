@@ -81,7 +81,7 @@ class _Progress:
 
 
 class EvaluationRunner:
-    """Keeps nothing but pauses and what is being asked right now."""
+    """Asks what open evaluations are to ask; `_known` is lost with the process."""
 
     def __init__(
         self,
