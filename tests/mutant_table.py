@@ -192,7 +192,7 @@ MUTANTS = (
         "bot/dispatch.py",
         "            await stored.wait()",
         "            pass",
-        ("tests/test_dispatch.py::test_a_stop_that_comes_before_the_answer_is_stored_is_not_lost",),
+        ("tests/test_dispatch.py::test_a_vote_that_comes_before_the_answer_is_stored_is_not_lost",),
     ),
     Mutant(
         "adapters/slack/origin.py",

@@ -538,8 +538,8 @@ async def test_an_answer_is_stopped_before_its_first_word(scene: Scene, way: str
     assert await inbox(scene) == []
 
 
-async def test_a_stop_that_comes_before_the_answer_is_stored_is_not_lost(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
+async def react_before_it_is_stored(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, emoji: str
 ) -> None:
     scene.host.stops_after_first = True
     keep, is_reacted = AnswerWriter._keep, asyncio.Event()
@@ -553,13 +553,32 @@ async def test_a_stop_that_comes_before_the_answer_is_stored_is_not_lost(
     while "Hello" not in await scene.texts():
         await asyncio.sleep(0.01)
 
-    reacting = asyncio.create_task(scene.react(2, "❌", by="mina"))
-    await asyncio.wait({reacting}, timeout=0.3)  # ends early only where the stop was lost
+    reacting = asyncio.create_task(scene.react(2, emoji, by="mina"))
+    await asyncio.wait({reacting}, timeout=0.3)  # ends early only where the reaction was lost
     is_reacted.set()
     await reacting
+
+
+async def test_a_stop_that_comes_before_the_answer_is_stored_is_not_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await react_before_it_is_stored(scene, monkeypatch, "❌")
     await scene.settle()
 
     assert (await answered(scene)).state is TurnState.STOPPED
+
+
+async def test_a_vote_that_comes_before_the_answer_is_stored_is_not_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await react_before_it_is_stored(scene, monkeypatch, "👍")
+    await scene.react(2, "❌", by="mina")
+    await scene.settle()
+
+    turn = await answered(scene)
+    async with scene.database.reading() as records:
+        (vote,) = await records.turns.votes(LOCAL, turn.id)
+    assert vote.value == 1
 
 
 async def test_a_stranger_does_not_stop_an_answer(scene: Scene) -> None:
