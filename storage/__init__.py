@@ -1,1 +1,1 @@
-"""Storage: every table, and one repository per noun."""
+"""Storage: the tables of the database, and one repository class per kind of record."""

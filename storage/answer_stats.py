@@ -1,4 +1,4 @@
-"""What became of answers: sums by day, and the questions that nobody answered well."""
+"""Statistics of answers: daily sums, and questions that were answered badly or refused."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from storage.teach_next_table import taught_turns
 
 
 class AnswerStats:
-    """Sums up turns and votes; keeps which questions were taught since."""
+    """Repository of answer statistics, and of the questions that were taught or set aside since."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -46,7 +46,7 @@ class AnswerStats:
             "prompt_tokens": func.coalesce(turns.c.prompt_tokens, 0),
             "completion_tokens": func.coalesce(turns.c.completion_tokens, 0),
         }
-        wanted = (
+        query = (
             select(
                 day.label("day"),
                 turns.c.model,
@@ -58,7 +58,7 @@ class AnswerStats:
             .group_by(day, turns.c.model, turns.c.host)
             .order_by(day, turns.c.model, turns.c.host)
         )
-        rows = await self._connection.rows(wanted, most=limit)
+        rows = await self._connection.rows(query, most=limit)
         return [
             DailyAnswers(**{**row._asdict(), "day": date.fromisoformat(str(row.day))})
             for row in rows
@@ -76,7 +76,7 @@ class AnswerStats:
         limit: int = 500,
     ) -> Sequence[UnansweredTurn]:
         dislikes = _votes(-1)
-        wanted = select(
+        query = select(
             turns.c.id,
             turns.c.model,
             turns.c.channel,
@@ -86,16 +86,16 @@ class AnswerStats:
             turns.c.at,
             turns.c.is_refusal,
             dislikes.label("dislikes"),
-            _of_lesson("at").label("taught_at"),
-            _of_lesson("example").label("taught_by"),
+            _taught_column("at").label("taught_at"),
+            _taught_column("example").label("taught_by"),
         ).where(_answered(workspace, assistant, since), turns.c.question != "")
-        wanted = wanted.where(_is_closed(_is_taught()) if is_taught else ~_is_closed())
+        query = query.where(_is_closed(_is_taught()) if is_taught else ~_is_closed())
         if not is_taught:
             is_bad = or_(turns.c.is_refusal, dislikes > 0)
-            wanted = wanted.where(is_bad if is_marked else IS_WHOLE)
+            query = query.where(is_bad if is_marked else IS_WHOLE)
         if channel is not None:
-            wanted = wanted.where(turns.c.channel == channel)
-        newest = wanted.order_by(turns.c.at.desc(), turns.c.id.desc())
+            query = query.where(turns.c.channel == channel)
+        newest = query.order_by(turns.c.at.desc(), turns.c.id.desc())
         rows = await self._connection.rows(newest, most=limit)
         return [UnansweredTurn(**row._asdict()) for row in rows]
 
@@ -111,17 +111,17 @@ class AnswerStats:
             return
         for part in batched(numbers, MANY):
             own = select(turns.c.id).where(turns.c.workspace == workspace, turns.c.id.in_(part))
-            known = [row.id for row in await self._connection.rows(own, most=len(part))]
-            if known:
+            existing = [row.id for row in await self._connection.rows(own, most=len(part))]
+            if existing:
                 insert = self._connection.insert(taught_turns).values(
                     [
                         {"workspace": workspace, "turn": turn, "example": example, "at": at}
-                        for turn in known
+                        for turn in existing
                     ]
                 )
-                said = {"example": insert.excluded.example, "at": insert.excluded.at}
+                changes = {"example": insert.excluded.example, "at": insert.excluded.at}
                 await self._connection.run(
-                    insert.on_conflict_do_update(index_elements=["turn"], set_=said)
+                    insert.on_conflict_do_update(index_elements=["turn"], set_=changes)
                 )
 
 
@@ -137,29 +137,32 @@ def _answered(
 
 
 def _votes(value: int) -> ScalarSelect[int]:
-    """How many gave this vote on a turn."""
+    """Returns a subquery that counts the votes of this value on a turn."""
     own = and_(votes.c.workspace == turns.c.workspace, votes.c.turn == turns.c.id)
     counted = select(func.count()).select_from(votes).where(own, votes.c.value == value)
     return counted.correlate(turns).scalar_subquery()
 
 
-def _is_closed(how: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
-    """Taught or set aside, or as is said."""
+def _is_closed(condition: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
+    """Whether a turn was taught or set aside; with `condition`, whether its row in `taught_turns`
+    meets it.
+    """
     is_either = or_(taught_turns.c.example.is_(None), _is_taught())
-    return exists().where(_is_of_turn(), is_either if how is None else how)
+    return exists().where(_belongs_to_turn(), is_either if condition is None else condition)
 
 
-def _is_of_turn() -> ColumnElement[bool]:
+def _belongs_to_turn() -> ColumnElement[bool]:
     return and_(taught_turns.c.workspace == turns.c.workspace, taught_turns.c.turn == turns.c.id)
 
 
-def _of_lesson(column: str) -> ScalarSelect[Any]:
-    """Of the lesson that answers a turn, as long as that is learned."""
-    lesson = select(taught_turns.c[column]).where(_is_of_turn(), _is_taught())
-    return lesson.correlate(turns).scalar_subquery()
+def _taught_column(column: str) -> ScalarSelect[Any]:
+    """Returns a column of `taught_turns`, or NULL unless its example is still in use."""
+    taught = select(taught_turns.c[column]).where(_belongs_to_turn(), _is_taught())
+    return taught.correlate(turns).scalar_subquery()
 
 
 def _is_taught() -> ColumnElement[bool]:
+    """Returns whether the example in `taught_turns` is still in use."""
     return exists().where(
         examples.c.workspace == taught_turns.c.workspace,
         examples.c.id == taught_turns.c.example,

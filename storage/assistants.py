@@ -1,4 +1,4 @@
-"""Assistants, and the channels they are bound to."""
+"""Assistants, and the channels that are bound to them."""
 
 from __future__ import annotations
 
@@ -31,13 +31,15 @@ from storage.tables import assistants, bindings, deployments
 
 
 class Assistants:
-    """Keeps assistants; at most one of a workspace is its default."""
+    """Repository of assistants and channel bindings; at most one assistant of a workspace is the
+    default.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def add(self, workspace: WorkspaceId, assistant: Assistant) -> Assistant:
-        await self._make_room_for(workspace, assistant)
+        await self._clear_other_defaults(workspace, assistant)
         statement = insert(assistants).values(workspace=workspace, **_values(assistant))
         with _unique(assistant.name):
             row = await self._connection.first(statement.returning(assistants.c.id))
@@ -66,23 +68,25 @@ class Assistants:
         self, numbers: Sequence[WorkspaceId]
     ) -> Sequence[tuple[Assistant, Deployment | None, Sequence[ChannelId]]]:
         current = _newest_deployment()
-        wanted = (
+        query = (
             select(*assistants.c, *_deployment_columns())
             .outerjoin_from(assistants, deployments, deployments.c.id == current)
             .where(assistants.c.workspace.in_(numbers))
         )
         bound = select(bindings).where(bindings.c.workspace.in_(numbers))
-        rows = await self._connection.fetch_all(bound, bindings.c.workspace, bindings.c.channel)
+        binding_rows = await self._connection.fetch_all(
+            bound, bindings.c.workspace, bindings.c.channel
+        )
         channels: dict[int, list[ChannelId]] = defaultdict(list)
-        for row in rows:
+        for row in binding_rows:
             channels[row.assistant].append(row.channel)
-        found = await self._connection.fetch_all(wanted, assistants.c.id)
-        return [(assistant_of(row), _deployment(row), channels[row.id]) for row in found]
+        rows = await self._connection.fetch_all(query, assistants.c.id)
+        return [(assistant_of(row), _deployment(row), channels[row.id]) for row in rows]
 
     async def update(self, workspace: WorkspaceId, assistant: Assistant) -> None:
         if not await self._connection.has(assistants, workspace, assistant.id):
             return
-        await self._make_room_for(workspace, assistant)
+        await self._clear_other_defaults(workspace, assistant)
         with _unique(assistant.name):
             await self._connection.run(
                 update(assistants)
@@ -93,16 +97,16 @@ class Assistants:
     async def bind(self, workspace: WorkspaceId, binding: Binding) -> None:
         if not await self._connection.has(assistants, workspace, binding.assistant):
             return
-        said = {
+        values = {
             "assistant": binding.assistant,
             "answers_unasked": binding.answers_unasked,
             "threads": binding.threads,
         }
         statement = self._connection.insert(bindings).values(
-            workspace=workspace, channel=binding.channel, **said
+            workspace=workspace, channel=binding.channel, **values
         )
         await self._connection.run(
-            statement.on_conflict_do_update(index_elements=["workspace", "channel"], set_=said)
+            statement.on_conflict_do_update(index_elements=["workspace", "channel"], set_=values)
         )
 
     async def unbind(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
@@ -139,8 +143,8 @@ class Assistants:
         row = await self._connection.first(statement)
         return None if row is None else assistant_of(row)
 
-    async def _make_room_for(self, workspace: WorkspaceId, assistant: Assistant) -> None:
-        """A new default takes the place of the old one."""
+    async def _clear_other_defaults(self, workspace: WorkspaceId, assistant: Assistant) -> None:
+        """Clears the default flag of the other assistants if this assistant is the default."""
         if assistant.is_default:
             others = and_(assistants.c.workspace == workspace, assistants.c.is_default)
             await self._connection.run(update(assistants).where(others).values(is_default=False))
@@ -170,16 +174,16 @@ def _answering() -> Select[tuple[object, ...]]:
 
 
 def _newest_deployment() -> ScalarSelect[int]:
-    each = deployments.alias("each")
-    own = and_(each.c.workspace == assistants.c.workspace, each.c.assistant == assistants.c.id)
-    return select(func.max(each.c.id)).where(own).scalar_subquery()
+    newer = deployments.alias("newer")
+    own = and_(newer.c.workspace == assistants.c.workspace, newer.c.assistant == assistants.c.id)
+    return select(func.max(newer.c.id)).where(own).scalar_subquery()
 
 
 def _deployment_columns() -> Iterator[ColumnElement[object]]:
     return (column.label(f"deployment_{column.name}") for column in deployments.c)
 
 
-# Asked for every message, and the longest statement of all to put together.
+# Built once: this query runs for every message and is the most expensive one to build.
 _ANSWERING = _answering()
 
 

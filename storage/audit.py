@@ -1,4 +1,4 @@
-"""The audit: who did what, and when."""
+"""The audit log: which user did what, and when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storage.tables import audit
 
 
 class Audit:
-    """Keeps what was done; entries are only ever added."""
+    """Repository of audit entries, which are added and expire, but are not edited."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -56,6 +56,6 @@ class Audit:
         own = select(audit).where(audit.c.workspace == workspace, audit.c.what == what)
         return await self._newest(own, limit)
 
-    async def _newest(self, wanted: Select[Any], limit: int) -> Sequence[AuditEntry]:
-        rows = await self._connection.rows(wanted.order_by(audit.c.id.desc()), most=limit)
+    async def _newest(self, query: Select[Any], limit: int) -> Sequence[AuditEntry]:
+        rows = await self._connection.rows(query.order_by(audit.c.id.desc()), most=limit)
         return [AuditEntry(row.at, row.user, row.what, row.details) for row in rows]

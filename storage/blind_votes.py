@@ -1,4 +1,4 @@
-"""Blind votes: one for an evaluation of two contenders, and every person's ballots."""
+"""Blind votes: at most one per evaluation of two contenders, with the ballots of each person."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BALLOT = [ballots.c[name] for name in ("number", "user", "choice", "is_curator"
 
 
 class BlindVotes:
-    """Keeps blind votes; a ballot is taken only while its vote is open."""
+    """Repository of blind votes; a ballot is stored only while its vote is open."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -60,8 +60,8 @@ class BlindVotes:
             blind_votes.c.state.in_(OPEN_VOTES),
             blind_votes.c.workspace.not_in(CLOSED_WORKSPACES),
         )
-        wanted = select(blind_votes).where(*is_open)
-        rows = await self._connection.fetch_all(wanted, blind_votes.c.evaluation)
+        query = select(blind_votes).where(*is_open)
+        rows = await self._connection.fetch_all(query, blind_votes.c.evaluation)
         return [_vote(row) for row in rows]
 
     async def cast(self, workspace: WorkspaceId, evaluation: EvaluationId, ballot: Ballot) -> bool:
@@ -69,10 +69,10 @@ class BlindVotes:
         if await self._connection.first(select(blind_votes.c.state).where(*is_open)) is None:
             return False
         values = {**asdict(ballot), "workspace": workspace, "evaluation": evaluation}
-        new = self._connection.insert(ballots).values(values)
-        later = {name: new.excluded[name] for name in ("choice", "is_curator", "at")}
+        insert = self._connection.insert(ballots).values(values)
+        changes = {name: insert.excluded[name] for name in ("choice", "is_curator", "at")}
         key = ["evaluation", "number", "user"]
-        await self._connection.run(new.on_conflict_do_update(index_elements=key, set_=later))
+        await self._connection.run(insert.on_conflict_do_update(index_elements=key, set_=changes))
         return True
 
     async def ballots(
@@ -81,8 +81,8 @@ class BlindVotes:
         own = and_(ballots.c.workspace == workspace, ballots.c.evaluation == evaluation)
         if number is not None:
             own = and_(own, ballots.c.number == number)
-        wanted = select(*_BALLOT).where(own)
-        rows = await self._connection.fetch_all(wanted, ballots.c.number, ballots.c.user)
+        query = select(*_BALLOT).where(own)
+        rows = await self._connection.fetch_all(query, ballots.c.number, ballots.c.user)
         return [Ballot(**row._asdict()) for row in rows]
 
     async def count(self, workspace: WorkspaceId, evaluation: EvaluationId) -> tuple[int, int]:

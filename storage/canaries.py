@@ -1,4 +1,4 @@
-"""Canaries: models that answer a share of the questions, while they do and afterwards."""
+"""Canaries: models that answer, or answered, a share of the questions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _IS_RUNNING = canaries.c.state == CanaryState.RUNNING
 
 
 class Canaries:
-    """Keeps canaries; of one start there is never a second."""
+    """Repository of canaries, which are unique by idempotency key."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -30,12 +30,12 @@ class Canaries:
             await self._connection.run(
                 insert.on_conflict_do_nothing(index_elements=["idempotency_key"])
             )
-        return await self._one(
+        return await self._get_where(
             workspace, canaries.c.idempotency_key == canary.idempotency_key, canary.idempotency_key
         )
 
     async def get(self, workspace: WorkspaceId, canary: CanaryId) -> Canary:
-        return await self._one(workspace, canaries.c.id == canary, canary)
+        return await self._get_where(workspace, canaries.c.id == canary, canary)
 
     async def running_for(self, workspace: WorkspaceId, assistant: AssistantId) -> Canary | None:
         own = canaries.c.workspace == workspace, canaries.c.assistant == assistant
@@ -43,8 +43,8 @@ class Canaries:
         return None if row is None else _canary(row)
 
     async def all_running(self) -> Sequence[Canary]:
-        wanted = select(canaries).where(_IS_RUNNING, canaries.c.workspace.not_in(CLOSED_WORKSPACES))
-        return [_canary(row) for row in await self._connection.fetch_all(wanted, canaries.c.id)]
+        query = select(canaries).where(_IS_RUNNING, canaries.c.workspace.not_in(CLOSED_WORKSPACES))
+        return [_canary(row) for row in await self._connection.fetch_all(query, canaries.c.id)]
 
     async def change(self, workspace: WorkspaceId, canary: CanaryId, **changes: object) -> bool:
         own = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)
@@ -53,8 +53,8 @@ class Canaries:
 
     async def count_failure(self, workspace: WorkspaceId, canary: CanaryId) -> None:
         own = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)
-        one_more = {"failures": canaries.c.failures + 1}
-        await self._connection.run(update(canaries).where(own).values(one_more))
+        values = {"failures": canaries.c.failures + 1}
+        await self._connection.run(update(canaries).where(own).values(values))
 
     async def history(
         self, workspace: WorkspaceId, assistant: AssistantId, *, limit: int = 20
@@ -63,7 +63,7 @@ class Canaries:
         newest = select(canaries).where(*own).order_by(canaries.c.id.desc())
         return [_canary(row) for row in await self._connection.rows(newest, most=limit)]
 
-    async def _one(
+    async def _get_where(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
     ) -> Canary:
         own = and_(canaries.c.workspace == workspace, condition)

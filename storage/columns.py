@@ -1,4 +1,4 @@
-"""How values are stored in columns, and read back unchanged."""
+"""Column types that store values and read them back unchanged."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ as_json = json.JSONEncoder(
 
 
 class Utc(TypeDecorator[datetime]):
-    """A moment: aware in Python, UTC without its zone in the table."""
+    """A datetime that is timezone-aware in Python and is stored in UTC without a time zone."""
 
     impl = DateTime
     cache_ok = True
@@ -61,7 +61,7 @@ class Utc(TypeDecorator[datetime]):
 
 
 class Json(TypeDecorator[Any]):
-    """Mappings and lists as text, letters readable; None stays NULL."""
+    """Mappings and lists as JSON text with unescaped non-ASCII characters; None is NULL."""
 
     impl = Text
     cache_ok = True
@@ -74,7 +74,7 @@ class Json(TypeDecorator[Any]):
 
 
 class Frozen(TypeDecorator[T]):
-    """A small frozen dataclass as JSON; lists come back as tuples."""
+    """A small frozen dataclass as JSON; lists are read back as tuples."""
 
     impl = Text
     cache_ok = True
@@ -93,18 +93,18 @@ class Frozen(TypeDecorator[T]):
         return self.kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in fields})
 
 
-def one_of(words: type[StrEnum]) -> Enum:
-    """A column that holds only these words."""
+def one_of(values: type[StrEnum]) -> Enum:
+    """Returns a column type that allows only the values of an enum."""
     return Enum(
-        words,
+        values,
         native_enum=False,
         length=32,
-        values_callable=lambda kind: [word.value for word in kind],
+        values_callable=lambda kind: [member.value for member in kind],
     )
 
 
 def columns_of(kind: type[Kept], changes: Mapping[str, object]) -> dict[str, object]:
-    """Fields by name as columns by name; a name that cannot be set raises TypeError."""
+    """Translates field names into column names. Raises TypeError for a field that cannot be set."""
     settable = {field.name for field in fields(kind)} - {"id", "workspace"}
     if unknown := changes.keys() - settable:
         raise TypeError(f"{kind.__name__} lets nobody set {', '.join(sorted(unknown))}")
@@ -118,13 +118,13 @@ def columns_of(kind: type[Kept], changes: Mapping[str, object]) -> dict[str, obj
 
 
 def all_columns_of(thing: Kept) -> dict[str, object]:
-    """Every field except the id and the workspace, as columns."""
+    """Returns every field except `id` and `workspace`, by column name."""
     names = (field.name for field in fields(thing) if field.name not in ("id", "workspace"))
     return columns_of(type(thing), {name: getattr(thing, name) for name in names})
 
 
 def fields_of(row: Row[Any]) -> dict[str, Any]:
-    """Columns by name as fields by name."""
+    """Translates the column names of a row into field names."""
     values = row._asdict()
     values["place"] = Place(values["workspace"], values.pop("channel"), values.pop("thread"))
     return values

@@ -1,4 +1,4 @@
-"""One transaction's connection: statements go through here, and none is ever torn by a cancel."""
+"""The connection of one transaction, whose statements finish even if the task is cancelled."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from storage.columns import Utc
 
 T = TypeVar("T")
 
-# SQLite takes 32,766 parameters in a statement, PostgreSQL 32,767.
+# Values per IN list. SQLite takes 32,766 parameters in a statement, PostgreSQL 32,767.
 MANY = 5_000
 PAGE = 500
-"""Rows that one read brings along at most, where all are wanted."""
+"""Rows per page where all rows are read."""
 
 
 class Connection:
-    """What the nouns speak to; it begins and ends with its transaction."""
+    """The database connection of one transaction, shared by all repositories."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
@@ -63,9 +63,9 @@ class Connection:
     async def stream(
         self, statement: Select[Any], *by: ColumnElement[Any]
     ) -> AsyncIterator[Row[Any]]:
-        """All rows, so many at a time, in the order of these columns, which tell them apart.
+        """Yields all rows in pages, ordered by columns that identify a row.
 
-        Each page is a statement of its own, so that nothing is held while the caller works.
+        Each page is a statement of its own, so that no cursor stays open while the caller works.
         """
         ordered = statement.order_by(*by).limit(PAGE)
         page = (await self.run(ordered)).all()
@@ -80,7 +80,7 @@ class Connection:
     async def fetch_all(
         self, statement: Select[Any], *by: ColumnElement[Any]
     ) -> Sequence[Row[Any]]:
-        """As `stream`, for what one keeps few of."""
+        """Returns the rows of `stream` as a list, for results that fit in memory."""
         return [row async for row in self.stream(statement, *by)]
 
     async def first(self, statement: Executable, **values: object) -> Row[Any] | None:
@@ -89,39 +89,40 @@ class Connection:
         return (await self.run(statement, **values)).first()
 
     async def run_counting(self, statement: Executable, **values: object) -> int:
-        """Run a change and say how many rows it met."""
+        """Runs a change and returns the number of affected rows."""
         return (await self.run(statement, **values)).rowcount
 
     async def insert_many(
         self, statement: Insert, names: Sequence[str], rows: Sequence[tuple[object, ...]]
     ) -> int:
-        """Run an insert for raw tuples, past all conversion: fifty times cheaper for an import.
+        """Inserts raw tuples without SQLAlchemy's type conversion and returns the number of
+        inserted rows.
 
-        The names stand in the order of the statement, and values are as the
-        driver takes them: JSON as text, moments through `to_driver_time`. How many rows came of it.
+        `names` must be in the order of the statement. Values are as the driver takes them: JSON as
+        text, datetimes through `to_driver_time`. An import is fifty times faster this way.
         """
         if not rows:
             return 0
         sql = _compiled(statement, self._connection.dialect, tuple(names))
-        done = await shielded(self._connection.exec_driver_sql(sql, list(rows)))
-        return done.rowcount
+        result = await shielded(self._connection.exec_driver_sql(sql, list(rows)))
+        return result.rowcount
 
     async def run_each(self, statement: Executable, rows: Sequence[Mapping[str, object]]) -> None:
-        """Run a change once for each mapping of values, as one call of the driver."""
+        """Runs a change once per mapping of values, in one call of the driver."""
         await shielded(self._connection.execute(statement, list(rows)))
 
     async def run_sql(self, sql: str) -> None:
-        """Run a command to the database itself."""
+        """Runs one statement of plain SQL."""
         await shielded(self._connection.exec_driver_sql(sql))
 
     def to_driver_time(self, at: datetime) -> object:
-        """A moment as the driver takes it."""
+        """Returns a datetime as the driver takes it."""
         dialect = self._connection.dialect
         convert = Utc().dialect_impl(dialect).bind_processor(dialect)
         return convert(at) if convert else at
 
     def insert(self, table: Table) -> sqlite.Insert | postgresql.Insert:
-        """An insert that knows ON CONFLICT, which Core leaves to the dialects."""
+        """Returns an insert of the database's dialect, which supports ON CONFLICT."""
         return insert_for(self.dialect_name, table)
 
     @property
@@ -129,13 +130,13 @@ class Connection:
         return self._connection.dialect.name
 
     def number_in(self, column: ColumnElement[Any], name: str) -> ColumnElement[float]:
-        """A number of a JSON object that is kept as text; NULL where there is none."""
+        """Returns a number of a JSON object that is stored as text; NULL if the name is missing."""
         if self._connection.dialect.name == "postgresql":
             return cast(cast(column, postgresql.JSON)[name].astext, Float)
         return func.json_extract(column, f"$.{name}", type_=Float)
 
     async def has(self, table: Table, workspace: WorkspaceId, number: int) -> bool:
-        """Whether the thing is there, and the workspace's own."""
+        """Whether the table has this row and the row belongs to the workspace."""
         own = exists().where(table.c.workspace == workspace, table.c.id == number)
         return bool((await self.run(select(own))).scalar())
 
@@ -146,23 +147,25 @@ def insert_for(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
 
 @lru_cache(maxsize=64)
 def _compiled(statement: Insert, dialect: Dialect, names: tuple[str, ...]) -> str:
-    """Kept for statements that are made once; to compile one takes as long as to add 20 rows."""
+    """Compiles a statement for the driver. The result is cached: compiling costs as much as adding
+    20 rows.
+    """
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
     if compiled.positiontup != list(names):
-        raise ValueError(f"the statement wants {compiled.positiontup}")
+        raise ValueError(f"the statement takes {compiled.positiontup}")
     return str(compiled)
 
 
 def among_first(table: Table, *conditions: ColumnElement[bool], limit: int) -> ColumnElement[bool]:
-    """True of so many rows of those that meet the conditions."""
-    key = table.primary_key.columns
-    some = select(*key).where(*conditions).limit(limit)
-    return (tuple_(*key) if len(key) > 1 else next(iter(key))).in_(some)
+    """Returns a condition that is true of at most `limit` rows that meet the conditions."""
+    primary_key = table.primary_key.columns
+    keys = select(*primary_key).where(*conditions).limit(limit)
+    return (tuple_(*primary_key) if len(primary_key) > 1 else next(iter(primary_key))).in_(keys)
 
 
 @contextmanager
 def foreign_key_as_not_found(noun: str, name: object) -> Iterator[None]:
-    """Say NotFound where the database finds that a parent is not of this workspace."""
+    """Raises NotFound in place of a foreign key violation."""
     try:
         yield
     except IntegrityError as error:

@@ -1,4 +1,4 @@
-"""Consents: who lets their words be trained on, by their latest word."""
+"""Consents: whether each person lets their messages be trained on."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from storage.tables import consents
 
 
 class Consents:
-    """Keeps each person's latest word."""
+    """Repository of the newest consent decision of each person."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def put(self, workspace: WorkspaceId, consent: Consent) -> None:
-        said = {"version": consent.version, "given": consent.given, "at": consent.at}
+        values = {"version": consent.version, "given": consent.given, "at": consent.at}
         insert = self._connection.insert(consents).values(
-            workspace=workspace, user=consent.user, **said
+            workspace=workspace, user=consent.user, **values
         )
         await self._connection.run(
-            insert.on_conflict_do_update(index_elements=["workspace", "user"], set_=said)
+            insert.on_conflict_do_update(index_elements=["workspace", "user"], set_=values)
         )
 
     async def get(self, workspace: WorkspaceId, user: UserId) -> Consent | None:

@@ -1,4 +1,4 @@
-"""Tokens spent by person and UTC day."""
+"""Tokens spent per person and UTC day."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storage.tables import spending
 
 
 class DailyTokens:
-    """Keeps sums, not single purchases."""
+    """Repository of daily token sums; single requests are not stored."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -29,9 +29,9 @@ class DailyTokens:
         )
 
     async def spent(self, workspace: WorkspaceId, user: UserId, day: date) -> tuple[int, int]:
-        theirs = case((spending.c.user == user, spending.c.tokens), else_=0)
+        own_tokens = case((spending.c.user == user, spending.c.tokens), else_=0)
         sums = select(
-            func.coalesce(func.sum(theirs), 0).label("person"),
+            func.coalesce(func.sum(own_tokens), 0).label("person"),
             func.coalesce(func.sum(spending.c.tokens), 0).label("whole"),
         )
         own = and_(spending.c.workspace == workspace, spending.c.day == day)

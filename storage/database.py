@@ -1,4 +1,4 @@
-"""The database: one writing transaction at a time, any number of reading ones."""
+"""The database: one writing transaction at a time, any number of reading transactions."""
 
 from __future__ import annotations
 
@@ -21,28 +21,27 @@ from storage.writer_queue import PriorityLock
 
 
 class Database:
-    """Keeps records in SQLite or PostgreSQL.
+    """SQLite or PostgreSQL database of all records.
 
-    What `writing` committed outlives the death of the process. A task that is
-    cancelled inside a transaction leaves it only once the statement in hand
-    has come back, and what it had written is undone, unless it was the commit
-    itself: then all of it lasts.
+    A transaction committed by `writing` survives the death of the process. If a task is cancelled
+    inside a transaction, the running statement finishes first and the transaction is rolled back.
+    If the running statement is the commit, the whole transaction stays.
     """
 
     def __init__(self, address: URL) -> None:
         self._writers = engine_for(address, EngineRole.WRITE)
         self._readers = engine_for(address, EngineRole.READ)
-        self._turns = PriorityLock()
+        self._write_lock = PriorityLock()
         path = Path(address.database or "") if is_sqlite(address) else None
-        self._scrubber = FreePageEraser(path, self._turns) if path else None
+        self._eraser = FreePageEraser(path, self._write_lock) if path else None
         self._writer: asyncio.Task[object] | None = None
         self.has_work = asyncio.Event()
-        """Set when `checkpoint` or `scrub` has something to do."""
+        """Event that is set when `checkpoint` or `scrub` has something to do."""
         self._has_residue = path is not None and has_residue(path)
 
     @classmethod
     async def open(cls, url: str) -> Database:
-        """Open the database, made or migrated first where it must be."""
+        """Opens the database; creates or migrates it first if necessary."""
         address = address_of(url)
         create_file(address)
         await migrate(url)
@@ -56,16 +55,18 @@ class Database:
         await self._scrub_small()
 
     async def checkpoint(self) -> None:
-        """Bring the write-ahead log into the file, beside the writers but for its end."""
-        if self._scrubber:
-            await self._scrubber.checkpoint()
+        """Copies the write-ahead log into the file; writers wait only for the last part of it."""
+        if self._eraser:
+            await self._eraser.checkpoint()
 
     async def scrub(self) -> None:
-        """Remove from the disk what was erased, in parts; does nothing where nothing was."""
-        if self._scrubber and self._has_residue:
+        """Removes the bytes of erased rows from the file in parts; does nothing if nothing was
+        erased.
+        """
+        if self._eraser and self._has_residue:
             self._has_residue = False
             try:
-                is_done = await self._scrubber.scrub_in_parts()
+                is_done = await self._eraser.scrub_in_parts()
                 self._has_residue = self._has_residue or not is_done
             except BaseException:
                 self._has_residue = True
@@ -75,17 +76,17 @@ class Database:
     async def writing(self, *, is_urgent: bool = False) -> AsyncIterator[Records]:
         if self._writer is asyncio.current_task():
             raise RuntimeError("a task that is writing would wait for itself")
-        # Waiting here, not in SQLite, costs no polling.
-        async with self._turns.turn(is_urgent=is_urgent):
+        # Waiting for this lock costs nothing, while SQLite would poll for its own.
+        async with self._write_lock.turn(is_urgent=is_urgent):
             self._writer = asyncio.current_task()
             try:
                 async with _transaction(self._writers) as connection:
                     yield Records(connection)
-                    if connection.has_erased and self._scrubber:
+                    if connection.has_erased and self._eraser:
                         self._has_residue = True
-                        await _name_residues(connection)
+                        await _add_residues(connection)
                 await self._scrub_small()
-                if self._has_residue or (self._scrubber and self._scrubber.has_long_log):
+                if self._has_residue or (self._eraser and self._eraser.has_long_log):
                     self.has_work.set()
             finally:
                 self._writer = None
@@ -96,10 +97,10 @@ class Database:
             yield Records(connection)
 
     async def _scrub_small(self) -> None:
-        """At once where that takes no longer than any other write."""
-        scrubber = self._scrubber
-        if scrubber and self._has_residue and scrubber.is_small:
-            self._has_residue = not await shielded(asyncio.to_thread(scrubber.scrub_whole))
+        """Scrubs a small file at once, which takes no longer than any other write."""
+        eraser = self._eraser
+        if eraser and self._has_residue and eraser.is_small:
+            self._has_residue = not await shielded(asyncio.to_thread(eraser.scrub_whole))
 
 
 @asynccontextmanager
@@ -110,12 +111,12 @@ async def _transaction(engine: AsyncEngine) -> AsyncIterator[Connection]:
         yield Connection(connection)
         await shielded(connection.commit())
     finally:
-        # Closing rolls back what was not committed.
+        # Closing rolls back an uncommitted transaction.
         if connection.sync_connection is not None:
             await shielded(connection.close())
 
 
-async def _name_residues(connection: Connection) -> None:
+async def _add_residues(connection: Connection) -> None:
     names = [LOG, *sorted(connection.changed_tables)]
     insert = connection.insert(residues).on_conflict_do_nothing()
     await connection.run_each(insert, [{"name": name} for name in names])

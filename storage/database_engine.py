@@ -1,4 +1,4 @@
-"""SQLAlchemy engines from the address in the settings."""
+"""SQLAlchemy engines for the database address in the settings."""
 
 from __future__ import annotations
 
@@ -24,29 +24,29 @@ _DRIVERS = {
 }
 
 LOG_BYTES = 4 * 1024 * 1024
-"""What the write-ahead log is cut to once it is in the file."""
+"""Size to which the write-ahead log is truncated after a checkpoint."""
 
-# NORMAL syncs the disk at checkpoints, not at every commit. Killing the process
-# loses nothing, since what it committed is with the operating system; cutting
-# the power may lose the last commits, never the file. FULL would cost every
-# event a sync of several milliseconds.
+# NORMAL syncs the disk at checkpoints, not at every commit. If the process is
+# killed, nothing is lost, since its commits are with the operating system. If
+# the power fails, the last commits may be lost, but the file stays intact. FULL
+# would add a sync of several milliseconds to every event.
 PRAGMAS = (
     "busy_timeout = 5000",
     "journal_mode = WAL",
     "synchronous = NORMAL",
     "secure_delete = ON",
-    # The service empties the log beside the writers; this is for who runs without it.
+    # The service checkpoints in the background; this limit is for commands that run without it.
     "wal_autocheckpoint = 40000",
     f"journal_size_limit = {LOG_BYTES}",
     "cache_size = -4096",
 )
 
-# A crowd that asks at once reads at once; to open one anew costs more than its question.
-_KEPT_OPEN = 20
+# Pooled connections. Many readers at once are usual, and opening one costs more than a query.
+_POOL_SIZE = 20
 
 
 class EngineRole(StrEnum):
-    """What an engine is for."""
+    """Purpose of an engine, which decides its isolation level and pragmas."""
 
     WRITE = "write"
     READ = "read"
@@ -62,17 +62,19 @@ _POSTGRES_OPTIONS: Mapping[EngineRole, dict[str, object]] = {
 
 
 def address_of(url: str) -> URL:
-    """The URL with its async driver; refuses what cannot last."""
+    """Returns the URL with its async driver. Raises SettingsError for a database that would not
+    persist.
+    """
     try:
         address = make_url(url)
     except ArgumentError as error:
-        raise _wrong("it is not an address of a database") from error
+        raise _settings_error("it is not an address of a database") from error
     address = address.set(drivername=_DRIVERS.get(address.drivername, address.drivername))
     if is_sqlite(address) and address.database in (None, "", ":memory:"):
-        raise _wrong("a database in memory forgets everything")
+        raise _settings_error("a database in memory forgets everything")
     if is_sqlite(address) and str(address.database).lower().startswith("file:"):
-        # SQLite would find another file by it than the lock does: https://sqlite.org/uri.html
-        raise _wrong("SQLite's own file: addresses are not taken")
+        # SQLite would resolve this path differently from the lock file: https://sqlite.org/uri.html
+        raise _settings_error("SQLite's own file: addresses are not taken")
     return address
 
 
@@ -81,20 +83,22 @@ def is_sqlite(address: URL) -> bool:
 
 
 def create_file(address: URL) -> None:
-    """Make the file before SQLite does, so that nobody else on the machine can ever read it."""
+    """Creates the file before SQLite does, so that other users of the machine can never read it."""
     if is_sqlite(address) and not (path := Path(address.database or "")).exists():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
         except OSError as error:
-            raise _wrong(f"{path} cannot be created ({error.strerror})") from error
+            raise _settings_error(f"{path} cannot be created ({error.strerror})") from error
 
 
 def engine_for(address: URL, role: EngineRole) -> AsyncEngine:
-    """Connections end their own transactions, so the pool resets nothing."""
+    """Creates an engine. Connections end their own transactions, so the pool resets nothing on
+    return.
+    """
     try:
         if is_sqlite(address):
-            return _sqlite(address, role)
+            return _sqlite_engine(address, role)
         return create_async_engine(
             address,
             pool_reset_on_return=None,
@@ -102,28 +106,28 @@ def engine_for(address: URL, role: EngineRole) -> AsyncEngine:
             execution_options=_POSTGRES_OPTIONS.get(role, {}),
         )
     except (NoSuchModuleError, ModuleNotFoundError) as error:
-        raise _wrong(f"the driver of {address.drivername} is not installed") from error
+        raise _settings_error(f"the driver of {address.drivername} is not installed") from error
 
 
-def _sqlite(address: URL, role: EngineRole) -> AsyncEngine:
-    # Readers are never made to wait for one another, hence no limit to overflow.
-    given, options = address.get_dialect()().create_connect_args(address)
+def _sqlite_engine(address: URL, role: EngineRole) -> AsyncEngine:
+    # No limit on overflow, so that readers never wait for each other.
+    arguments, options = address.get_dialect()().create_connect_args(address)
     engine = create_async_engine(
         address,
-        async_creator=partial(connect, *given, **options),
+        async_creator=partial(connect, *arguments, **options),
         pool_reset_on_return=None,
-        pool_size=_KEPT_OPEN,
+        pool_size=_POOL_SIZE,
         max_overflow=-1,
     )
     pragmas = [*PRAGMAS]
     if role is not EngineRole.MIGRATE:
-        # A migration may have to drop and remake a table that others refer to.
+        # A migration may drop and recreate a table that other tables refer to.
         pragmas.append("foreign_keys = ON")
     if role is EngineRole.READ:
         pragmas.append("query_only = ON")
     script = ";".join(f"PRAGMA {pragma}" for pragma in pragmas)
-    # Without IMMEDIATE two transactions that read first and write later would
-    # both be refused at once, busy_timeout or not.
+    # Without IMMEDIATE, a transaction that reads first and writes later fails at
+    # once with SQLITE_BUSY beside another writer, whatever busy_timeout is.
     begin = "BEGIN" if role is EngineRole.READ else "BEGIN IMMEDIATE"
 
     def connected(connection: DBAPIConnection, record: object) -> None:
@@ -133,7 +137,7 @@ def _sqlite(address: URL, role: EngineRole) -> AsyncEngine:
         connection.run_async(lambda sqlite: sqlite.executescript(script))
 
     def began(connection: Connection) -> None:
-        # Past the cursor: one way to the driver's thread instead of three.
+        # Bypasses the cursor: one hop to the driver's thread instead of three.
         if driver := connection.connection.dbapi_connection:
             driver.run_async(lambda sqlite: sqlite.execute(begin))
 
@@ -144,15 +148,15 @@ def _sqlite(address: URL, role: EngineRole) -> AsyncEngine:
 
 @contextmanager
 def translate_connection_errors(address: URL) -> Iterator[None]:
-    """Say in words that the database cannot be used."""
+    """Raises SettingsError in place of an error of the driver."""
     try:
         yield
     except (DBAPIError, OSError) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        place = address.render_as_string(hide_password=True)
-        raise _wrong(f"{place} cannot be used ({cause})") from error
+        shown_address = address.render_as_string(hide_password=True)
+        raise _settings_error(f"{shown_address} cannot be used ({cause})") from error
 
 
-def _wrong(problem: str) -> SettingsError:
+def _settings_error(problem: str) -> SettingsError:
     remedy = "Write sqlite:////folder/attune.db or postgresql://user@host/name, or leave it out."
     return SettingsError(variable="DATABASE_URL", problem=problem, remedy=remedy)

@@ -1,4 +1,4 @@
-"""Deployments: which model answers for an assistant, and which did before."""
+"""Deployments: which model answers for an assistant now, and which models did before."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storage.tables import assistants, deployments
 
 
 class Deployments:
-    """Keeps every change of the answering model; the newest is in force."""
+    """Repository of every change of the answering model; the newest row is in force."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -12,7 +12,7 @@ from storage.tables import direct_choices
 
 
 class DirectChoices:
-    """Keeps one choice of a person on a platform, and which ones there were."""
+    """Repository of the workspaces that a person has chosen; one per platform is current."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -37,9 +37,9 @@ class DirectChoices:
         insert = self._connection.insert(direct_choices).values(
             workspace=workspace, user=user, is_chosen=True
         )
-        same = [columns.workspace, columns.user]
+        key = [columns.workspace, columns.user]
         await self._connection.run(
-            insert.on_conflict_do_update(index_elements=same, set_={"is_chosen": True})
+            insert.on_conflict_do_update(index_elements=key, set_={"is_chosen": True})
         )
 
     async def leave(self, workspace: WorkspaceId, user: UserId) -> None:

@@ -1,7 +1,7 @@
 """An aiosqlite driver that fetches a statement's first rows in the same thread hop.
 
-aiosqlite goes there and back for the cursor, the statement, its rows and the
-end, each a switch between two threads; most of what we ask is one row.
+aiosqlite switches threads for the cursor, the statement, its rows and the close; most of our
+statements return one row.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 
 import aiosqlite
 
-_ALONG = 200
-_MANY = 10_000
+_PREFETCH = 200
+_BULK = 10_000
 
 Rows = list[Any]
 
@@ -25,14 +25,16 @@ class SqliteConnection(aiosqlite.Connection):
     def cursor(self) -> Any:
         return SqliteCursor(self)
 
-    async def run_in_thread(self, work: Callable[..., None], *given: Any) -> None:
+    async def run_in_thread(self, work: Callable[..., None], *arguments: Any) -> None:
         """Runs a callable in the thread of the connection."""
         execute: Callable[..., Awaitable[None]] = self._execute
-        await execute(work, *given)
+        await execute(work, *arguments)
 
 
 class SqliteCursor:
-    """What SQLAlchemy asks of a cursor: https://peps.python.org/pep-0249/#cursor-objects."""
+    """The part of a DB-API cursor that SQLAlchemy uses:
+    https://peps.python.org/pep-0249/#cursor-objects.
+    """
 
     def __init__(self, connection: SqliteConnection) -> None:
         self._connection = connection
@@ -59,29 +61,29 @@ class SqliteCursor:
         return rows[0] if rows else None
 
     async def fetchmany(self, size: int | None = None) -> Sequence[Any]:
-        wanted = self.arraysize if size is None else size
-        if len(self._rows) < wanted and self._open is not None:
-            missing = max(_ALONG, wanted - len(self._rows))
+        count = self.arraysize if size is None else size
+        if len(self._rows) < count and self._open is not None:
+            missing = max(_PREFETCH, count - len(self._rows))
             await self._connection.run_in_thread(self._fetch, self._open, missing)
-        rows, self._rows = self._rows[:wanted], self._rows[wanted:]
+        rows, self._rows = self._rows[:count], self._rows[count:]
         return rows
 
     async def fetchall(self) -> Sequence[Any]:
         while self._open is not None:
-            await self._connection.run_in_thread(self._fetch, self._open, _MANY)
+            await self._connection.run_in_thread(self._fetch, self._open, _BULK)
         return await self.fetchmany(len(self._rows))
 
     async def close(self) -> None:
-        left, self._open = self._open, None
-        if left is not None:
-            await self._connection.run_in_thread(left.close)
+        cursor, self._open = self._open, None
+        if cursor is not None:
+            await self._connection.run_in_thread(cursor.close)
 
     def _run(self, sql: str, parameters: Any) -> None:
         cursor = self._connection._conn.execute(sql, parameters)
         self._rows, self._open, self.description = [], None, cursor.description
         if cursor.description is not None:
-            self._fetch(cursor, _ALONG)
-        # A change that returns rows has met them only now.
+            self._fetch(cursor, _PREFETCH)
+        # A change with RETURNING has a row count only once its rows are fetched.
         self.rowcount, self.lastrowid = cursor.rowcount, cursor.lastrowid
 
     def _run_many(self, sql: str, parameters: Any) -> None:
@@ -89,7 +91,9 @@ class SqliteCursor:
         self.rowcount = cursor.rowcount
 
     def _fetch(self, cursor: sqlite3.Cursor, count: int) -> None:
-        """Fewer than asked for were the last."""
+        """Fetches up to `count` rows; fewer rows mean that the cursor is exhausted, and it is
+        closed.
+        """
         rows = cursor.fetchmany(count)
         self._rows += rows
         if len(rows) < count:
@@ -99,9 +103,9 @@ class SqliteCursor:
             self._open = cursor
 
 
-async def connect(*given: Any, **options: Any) -> SqliteConnection:
-    """As `sqlite3.connect`; the thread does not keep the process from ending."""
-    connection = SqliteConnection(partial(sqlite3.connect, *given, **options), 64)
+async def connect(*arguments: Any, **options: Any) -> SqliteConnection:
+    """Opens a connection like `sqlite3.connect`. Its thread is a daemon, so the process can end."""
+    connection = SqliteConnection(partial(sqlite3.connect, *arguments, **options), 64)
     connection._thread.daemon = True
     await connection
     return connection

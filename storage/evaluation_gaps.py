@@ -1,4 +1,4 @@
-"""Questions that nobody answered well, as they are put to the new model of an evaluation."""
+"""Questions that were answered badly or refused, as an evaluation asks its new model again."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from storage.tables import turns
 from storage.teach_next_table import evaluation_gaps as gaps
 from storage.teach_next_table import taught_turns
 
-_MOST = 500
+_LIMIT = 500
 
 
 class EvaluationGaps(PaidCalls[GapQuestion]):
-    """Each is written down as asked before a host hears of it."""
+    """Repository of gap questions; each is marked as asked before it is sent to a host."""
 
     _runs, _calls, _call = evaluations, gaps, GapQuestion
 
@@ -39,10 +39,10 @@ class EvaluationGaps(PaidCalls[GapQuestion]):
         since: datetime,
         outcomes: Sequence[GapOutcome] = (GapOutcome.ANSWERED, GapOutcome.DECLINED),
     ) -> Sequence[UnansweredTurn]:
-        asked = gaps.join(turns).join(evaluations)
-        wanted = (
-            select(*_ANSWERED)
-            .select_from(asked)
+        joined = gaps.join(turns).join(evaluations)
+        query = (
+            select(*_UNANSWERED_TURN_COLUMNS)
+            .select_from(joined)
             .where(
                 gaps.c.workspace == workspace,
                 evaluations.c.assistant == assistant,
@@ -53,13 +53,13 @@ class EvaluationGaps(PaidCalls[GapQuestion]):
                 ~_IS_SET_ASIDE,
             )
         )
-        newest = wanted.order_by(evaluations.c.id.desc(), gaps.c.turn.desc())
-        rows = await self._connection.rows(newest, most=_MOST)
+        newest = query.order_by(evaluations.c.id.desc(), gaps.c.turn.desc())
+        rows = await self._connection.rows(newest, most=_LIMIT)
         return [UnansweredTurn(**row._asdict()) for row in rows]
 
 
 _IS_SET_ASIDE = exists().where(taught_turns.c.turn == gaps.c.turn, taught_turns.c.example.is_(None))
-_ANSWERED: tuple[ColumnElement[Any], ...] = (
+_UNANSWERED_TURN_COLUMNS: tuple[ColumnElement[Any], ...] = (
     gaps.c.turn.label("id"),
     evaluations.c.model,
     turns.c.channel,

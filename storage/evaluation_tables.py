@@ -1,4 +1,4 @@
-"""The tables of evaluations: questions and answers, and the blind votes on them."""
+"""The tables of evaluations: their questions and answers, and the blind votes on them."""
 
 from __future__ import annotations
 

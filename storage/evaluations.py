@@ -1,4 +1,4 @@
-"""Evaluations: their questions by example and revision, and each answer as it comes."""
+"""Evaluations: their questions by example and revision, and the answers to them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from storage.tables import evaluation_gaps, examples, revisions
 
 
 class Evaluations(Runs[Evaluation]):
-    """Keeps evaluations; of one idempotency key there is never a second."""
+    """Repository of evaluations, which are unique by idempotency key."""
 
     _runs, _kind, _noun = evaluations, Evaluation, "evaluation"
 
@@ -59,7 +59,7 @@ class Evaluations(Runs[Evaluation]):
             await self._connection.run(
                 statement.on_conflict_do_nothing(index_elements=["idempotency_key"])
             )
-        return await self._one(
+        return await self._get_where(
             workspace, evaluations.c.idempotency_key == run.idempotency_key, run.idempotency_key
         )
 
@@ -73,24 +73,24 @@ class Evaluations(Runs[Evaluation]):
     ) -> Sequence[Evaluation]:
         own = evaluations.c.workspace == workspace
         own = and_(own, evaluations.c.is_vote.is_(False))
-        wanted = select(evaluations).where(own, evaluations.c.state != EvaluationState.ESTIMATED)
+        query = select(evaluations).where(own, evaluations.c.state != EvaluationState.ESTIMATED)
         if assistant is not None:
-            wanted = wanted.where(evaluations.c.assistant == assistant)
+            query = query.where(evaluations.c.assistant == assistant)
         if before is not None:
-            wanted = wanted.where(evaluations.c.id < before)
-        rows = await self._connection.rows(wanted.order_by(evaluations.c.id.desc()), most=limit)
+            query = query.where(evaluations.c.id < before)
+        rows = await self._connection.rows(query.order_by(evaluations.c.id.desc()), most=limit)
         return [_evaluation(row) for row in rows]
 
     async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
         own = and_(evaluations.c.workspace == workspace, evaluations.c.job == job)
-        wanted = select(evaluations).where(own, evaluations.c.idempotency_key.startswith("job:"))
-        row = await self._connection.first(wanted.limit(1))
+        query = select(evaluations).where(own, evaluations.c.idempotency_key.startswith("job:"))
+        row = await self._connection.first(query.limit(1))
         return None if row is None else _evaluation(row)
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]:
         is_open = evaluations.c.state.in_(OPEN_EVALUATIONS)
-        wanted = select(evaluations).where(evaluations.c.workspace == workspace, is_open)
-        rows = await self._connection.fetch_all(wanted, evaluations.c.id)
+        query = select(evaluations).where(evaluations.c.workspace == workspace, is_open)
+        rows = await self._connection.fetch_all(query, evaluations.c.id)
         return [_evaluation(row) for row in rows]
 
     async def add_questions(
@@ -101,19 +101,19 @@ class Evaluations(Runs[Evaluation]):
     ) -> None:
         if not questions_ or not await self._connection.has(evaluations, workspace, evaluation):
             return
-        new = [
+        rows = [
             {
                 "workspace": workspace,
                 "evaluation": evaluation,
-                "number": one.number,
-                "example": one.example,
-                "revision": one.revision,
-                "is_must_answer": one.is_must_answer,
+                "number": question.number,
+                "example": question.example,
+                "revision": question.revision,
+                "is_must_answer": question.is_must_answer,
             }
-            for one in questions_
+            for question in questions_
         ]
         with foreign_key_as_not_found("example", "–"):
-            insert = self._connection.insert(questions).values(new)
+            insert = self._connection.insert(questions).values(rows)
             await self._connection.run(insert.on_conflict_do_nothing())
 
     async def questions(
@@ -124,8 +124,8 @@ class Evaluations(Runs[Evaluation]):
         after: int = 0,
         limit: int = 200,
     ) -> Sequence[EvaluationQuestion]:
-        wanted = _with_text(workspace, evaluation).where(questions.c.number > after)
-        rows = await self._connection.rows(wanted.order_by(questions.c.number), most=limit)
+        query = _with_text(workspace, evaluation).where(questions.c.number > after)
+        rows = await self._connection.rows(query.order_by(questions.c.number), most=limit)
         return [_question(row) for row in rows]
 
     async def pending_questions(
@@ -136,8 +136,8 @@ class Evaluations(Runs[Evaluation]):
             answers.c.number == questions.c.number,
             answers.c.contender == contender,
         )
-        wanted = _with_text(workspace, evaluation).where(~asked)
-        rows = await self._connection.rows(wanted.order_by(questions.c.number), most=limit)
+        query = _with_text(workspace, evaluation).where(~asked)
+        rows = await self._connection.rows(query.order_by(questions.c.number), most=limit)
         return [_question(row) for row in rows]
 
     async def mark_asked(
@@ -149,7 +149,7 @@ class Evaluations(Runs[Evaluation]):
     ) -> None:
         if not numbers or not await self._connection.has(evaluations, workspace, evaluation):
             return
-        new = [
+        rows = [
             {
                 "workspace": workspace,
                 "evaluation": evaluation,
@@ -163,26 +163,26 @@ class Evaluations(Runs[Evaluation]):
             }
             for number in numbers
         ]
-        await self._connection.run(self._connection.insert(answers).values(new))
+        await self._connection.run(self._connection.insert(answers).values(rows))
 
     async def withdraw_call(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, number: int
     ) -> None:
-        own = _being_asked(workspace, evaluation, [contender])
+        own = _is_asked(workspace, evaluation, [contender])
         await self._connection.run(delete(answers).where(own, answers.c.number == number))
 
     async def put(
         self, workspace: WorkspaceId, evaluation: EvaluationId, answer: EvaluationAnswer
     ) -> None:
         values = {field.name: getattr(answer, field.name) for field in fields(answer)}
-        own = _being_asked(workspace, evaluation, [answer.contender])
+        own = _is_asked(workspace, evaluation, [answer.contender])
         statement = update(answers).where(own, answers.c.number == answer.number)
         await self._connection.run(statement.values(values))
 
     async def mark_outcome_unknown(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contenders: Sequence[int]
     ) -> int:
-        own = _being_asked(workspace, evaluation, contenders)
+        own = _is_asked(workspace, evaluation, contenders)
         statement = update(answers).where(own).values(state=AnswerState.LOST)
         return await self._connection.run_counting(statement)
 
@@ -195,10 +195,10 @@ class Evaluations(Runs[Evaluation]):
         until: int | None = None,
     ) -> Sequence[EvaluationAnswer]:
         own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
-        wanted = select(*_ANSWER).where(own, answers.c.number > after)
+        query = select(*_ANSWER_COLUMNS).where(own, answers.c.number > after)
         if until is not None:
-            wanted = wanted.where(answers.c.number <= until)
-        rows = await self._connection.fetch_all(wanted, answers.c.number, answers.c.contender)
+            query = query.where(answers.c.number <= until)
+        rows = await self._connection.fetch_all(query, answers.c.number, answers.c.contender)
         return [EvaluationAnswer(**row._asdict()) for row in rows]
 
     async def list_ordered(
@@ -211,28 +211,36 @@ class Evaluations(Runs[Evaluation]):
         first: int = 0,
         limit: int = 20,
     ) -> Sequence[tuple[EvaluationQuestion, Sequence[EvaluationAnswer]]]:
-        wanted = self._numbers(workspace, evaluation, order, against)
-        rows = await self._connection.rows(wanted.offset(first), most=limit)
+        query = self._ordered_numbers(workspace, evaluation, order, against)
+        rows = await self._connection.rows(query.offset(first), most=limit)
         numbers = [row.number for row in rows]
-        chosen = _with_text(workspace, evaluation).where(questions.c.number.in_(numbers))
-        asked = {
-            row.number: _question(row) for row in await self._connection.rows(chosen, most=limit)
+        with_text = _with_text(workspace, evaluation).where(questions.c.number.in_(numbers))
+        questions_by_number = {
+            row.number: _question(row) for row in await self._connection.rows(with_text, most=limit)
         }
-        told: dict[int, list[EvaluationAnswer]] = {number: [] for number in numbers}
+        answers_by_number: dict[int, list[EvaluationAnswer]] = {number: [] for number in numbers}
         own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
-        given = select(*_ANSWER).where(own, answers.c.number.in_(numbers))
-        for row in await self._connection.fetch_all(given, answers.c.number, answers.c.contender):
-            told[row.number].append(EvaluationAnswer(**row._asdict()))
-        return [(asked[number], told[number]) for number in numbers if number in asked]
+        answer_query = select(*_ANSWER_COLUMNS).where(own, answers.c.number.in_(numbers))
+        for row in await self._connection.fetch_all(
+            answer_query, answers.c.number, answers.c.contender
+        ):
+            answers_by_number[row.number].append(EvaluationAnswer(**row._asdict()))
+        return [
+            (questions_by_number[number], answers_by_number[number])
+            for number in numbers
+            if number in questions_by_number
+        ]
 
-    def _numbers(
+    def _ordered_numbers(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
         order: QuestionOrder,
         against: int,
     ) -> Select[tuple[int]]:
-        """The numbers of the questions in an order, from the scores in the answers."""
+        """Returns a query of question numbers in an order that depends on the scores of the
+        answers.
+        """
         if order is QuestionOrder.NUMBER:
             own = and_(questions.c.workspace == workspace, questions.c.evaluation == evaluation)
             return select(questions.c.number).where(own).order_by(questions.c.number)
@@ -270,19 +278,21 @@ class Evaluations(Runs[Evaluation]):
 async def erase_answers(
     connection: Connection, workspace: WorkspaceId, erased: Sequence[ExampleId]
 ) -> None:
-    """The answers to questions of erased examples go: they may hold their words."""
+    """Erases the answers to questions of erased examples, since they may repeat text of the
+    examples.
+    """
     for part in batched(erased, MANY):
-        of_them = select(questions.c.evaluation, questions.c.number).where(
+        their_questions = select(questions.c.evaluation, questions.c.number).where(
             questions.c.workspace == workspace, questions.c.example.in_(part)
         )
         key = tuple_(answers.c.evaluation, answers.c.number)
-        gone = update(answers).where(answers.c.workspace == workspace, key.in_(of_them))
-        await connection.run(gone.values(text="", scores={}, state=AnswerState.LOST))
-        of_gaps = evaluation_gaps.c.workspace == workspace, evaluation_gaps.c.example.in_(part)
-        await connection.run(update(evaluation_gaps).where(*of_gaps).values(answer=""))
+        blank = update(answers).where(answers.c.workspace == workspace, key.in_(their_questions))
+        await connection.run(blank.values(text="", scores={}, state=AnswerState.LOST))
+        their_gaps = evaluation_gaps.c.workspace == workspace, evaluation_gaps.c.example.in_(part)
+        await connection.run(update(evaluation_gaps).where(*their_gaps).values(answer=""))
 
 
-_ANSWER = [answers.c[field.name] for field in fields(EvaluationAnswer)]
+_ANSWER_COLUMNS = [answers.c[field.name] for field in fields(EvaluationAnswer)]
 
 
 def _with_text(workspace: WorkspaceId, evaluation: EvaluationId) -> Select[tuple[object, ...]]:
@@ -305,7 +315,7 @@ def _with_text(workspace: WorkspaceId, evaluation: EvaluationId) -> Select[tuple
     )
 
 
-def _being_asked(
+def _is_asked(
     workspace: WorkspaceId, evaluation: EvaluationId, contenders: Sequence[int]
 ) -> ColumnElement[bool]:
     return and_(
@@ -323,6 +333,7 @@ def _question(row: Row[Any]) -> EvaluationQuestion:
 def _evaluation(row: Row[Any]) -> Evaluation:
     values = fields_of(row)
     contenders = tuple(
-        Contender(**{**one, "kind": ContenderKind(one["kind"])}) for one in values["contenders"]
+        Contender(**{**contender, "kind": ContenderKind(contender["kind"])})
+        for contender in values["contenders"]
     )
     return Evaluation(**{**values, "contenders": contenders})

@@ -1,4 +1,4 @@
-"""Where cards stand whose buttons decide about examples."""
+"""Posted messages with buttons that approve or decline examples."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _PAGE = 200
 
 
 class ExampleCards:
-    """Keeps for each message the examples that it shows, in their order."""
+    """Repository of posted cards: the examples that each message shows, in order."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -28,8 +28,8 @@ class ExampleCards:
         message: MessageId,
         examples: Sequence[ExampleId],
     ) -> None:
-        at = _at(workspace, place.channel, message)
-        await self._connection.run(delete(table).where(at))
+        own = _is_card(workspace, place.channel, message)
+        await self._connection.run(delete(table).where(own))
         rows = [
             (workspace, place.channel, message, position, example, place.thread)
             for position, example in enumerate(dict.fromkeys(examples))
@@ -41,8 +41,10 @@ class ExampleCards:
     async def examples_shown_in(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Sequence[ExampleId]:
-        wanted = select(table.c.position, table.c.example).where(_at(workspace, channel, message))
-        return [row.example for row in await self._connection.fetch_all(wanted, table.c.position)]
+        query = select(table.c.position, table.c.example).where(
+            _is_card(workspace, channel, message)
+        )
+        return [row.example for row in await self._connection.fetch_all(query, table.c.position)]
 
     async def cards_showing(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
@@ -57,23 +59,37 @@ class ExampleCards:
     async def _page(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], last: tuple[str, str] | None
     ) -> Sequence[PostedCard]:
-        """The next messages by channel and id, each with all it shows of the examples."""
+        """Returns the next messages by channel and id, each with all examples of the list that it
+        shows.
+        """
         own = and_(table.c.workspace == workspace, table.c.example.in_(examples))
         if last is not None:
             own = and_(own, tuple_(table.c.channel, table.c.message) > tuple_(*map(literal, last)))
-        at = table.c.channel, table.c.message
-        messages = select(*at).distinct().where(own).order_by(*at).limit(_PAGE).subquery()
-        columns = *at, table.c.position, table.c.thread, table.c.example
+        message_key = table.c.channel, table.c.message
+        messages = (
+            select(*message_key)
+            .distinct()
+            .where(own)
+            .order_by(*message_key)
+            .limit(_PAGE)
+            .subquery()
+        )
+        columns = *message_key, table.c.position, table.c.thread, table.c.example
         is_on = and_(table.c.channel == messages.c.channel, table.c.message == messages.c.message)
-        wanted = select(*columns).join(messages, is_on).where(own)
-        rows = await self._connection.fetch_all(wanted, *at, table.c.position)
-        found: dict[tuple[Place, MessageId], list[ExampleId]] = defaultdict(list)
+        query = select(*columns).join(messages, is_on).where(own)
+        rows = await self._connection.fetch_all(query, *message_key, table.c.position)
+        examples_by_card: dict[tuple[Place, MessageId], list[ExampleId]] = defaultdict(list)
         for row in rows:
-            found[Place(workspace, row.channel, row.thread), row.message].append(row.example)
-        return [PostedCard(*card, tuple(shown)) for card, shown in found.items()]
+            examples_by_card[Place(workspace, row.channel, row.thread), row.message].append(
+                row.example
+            )
+        return [
+            PostedCard(*card, tuple(card_examples))
+            for card, card_examples in examples_by_card.items()
+        ]
 
 
-def _at(workspace: WorkspaceId, channel: ChannelId, message: MessageId) -> ColumnElement[bool]:
+def _is_card(workspace: WorkspaceId, channel: ChannelId, message: MessageId) -> ColumnElement[bool]:
     return and_(
         table.c.workspace == workspace, table.c.channel == channel, table.c.message == message
     )

@@ -1,4 +1,4 @@
-"""The tables of where the words of examples stand, and of who marked and reviewed them."""
+"""The tables of the messages an example was made from, and of its marks and reviews."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from storage.columns import Utc, metadata
 from storage.schema import enum_column, foreign_key, integer_column, text_column
 
 
-def _of_example() -> ForeignKeyConstraint:
+def _example_key() -> ForeignKeyConstraint:
     return foreign_key("examples", "example")
 
 
-# The marked message, what it answers, and every other whose words went into the example.
+# The marked message, the message that it answers, and all other messages with text of the example.
 example_messages = Table(
     "example_messages",
     metadata,
@@ -30,7 +30,7 @@ example_messages = Table(
     text_column("message"),
     Column("thread", Text),
     PrimaryKeyConstraint("workspace", "example", "channel", "message"),
-    _of_example(),
+    _example_key(),
 )
 Index(
     "ix_example_messages_workspace_channel_message",
@@ -52,7 +52,7 @@ example_marks = Table(
     integer_column("example"),
     text_column("user"),
     PrimaryKeyConstraint("workspace", "example", "user"),
-    _of_example(),
+    _example_key(),
 )
 Index("ix_example_marks_workspace_user", example_marks.c.workspace, example_marks.c.user)
 
@@ -67,6 +67,6 @@ example_reviews = Table(
     Column("at", Utc, nullable=False),
     Column("note", Text, nullable=False),
     PrimaryKeyConstraint("workspace", "example", "user", "kind"),
-    _of_example(),
+    _example_key(),
 )
 Index("ix_example_reviews_workspace_user", example_reviews.c.workspace, example_reviews.c.user)

@@ -1,4 +1,4 @@
-"""The messages that went into examples, and who marked them."""
+"""The chat messages that examples were made from, and who marked them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from bot.domain import ChannelId, ExampleId, ExampleSource, MessageId, UserId, W
 from storage.connection import MANY, Connection
 from storage.tables import example_marks, example_messages, examples
 
-_MESSAGE = ["workspace", "example", "channel", "message", "thread"]
+_COLUMNS = ["workspace", "example", "channel", "message", "thread"]
 
 
 class ExampleMessages:
-    """Keeps where the words of an example stand, so that it can follow them."""
+    """Repository of the messages of each example, so that edits and deletions can be followed."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -23,18 +23,18 @@ class ExampleMessages:
     async def add(
         self, workspace: WorkspaceId, example: ExampleId, messages: Sequence[ExampleSource]
     ) -> None:
-        for one in dict.fromkeys(messages):
-            values = (one.channel, one.message, one.thread)
-            kept = select(
+        for source in dict.fromkeys(messages):
+            values = (source.channel, source.message, source.thread)
+            row = select(
                 examples.c.workspace, examples.c.id, *(literal(value) for value in values)
             ).where(examples.c.workspace == workspace, examples.c.id == example)
-            new = self._connection.insert(example_messages).from_select(_MESSAGE, kept)
-            await self._connection.run(new.on_conflict_do_nothing())
+            insert = self._connection.insert(example_messages).from_select(_COLUMNS, row)
+            await self._connection.run(insert.on_conflict_do_nothing())
 
     async def examples(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> Sequence[ExampleId]:
-        found: set[ExampleId] = set()
+        numbers: set[ExampleId] = set()
         for part in batched(messages, MANY):
             own = and_(
                 example_messages.c.workspace == workspace,
@@ -43,8 +43,8 @@ class ExampleMessages:
             )
             statement = select(example_messages.c.example).distinct().where(own)
             rows = await self._connection.fetch_all(statement, example_messages.c.example)
-            found.update(ExampleId(row.example) for row in rows)
-        return sorted(found)
+            numbers.update(ExampleId(row.example) for row in rows)
+        return sorted(numbers)
 
     async def examples_in(
         self,
@@ -57,11 +57,11 @@ class ExampleMessages:
         own = and_(example_messages.c.workspace == workspace, example_messages.c.channel == channel)
         if thread is not None:
             own = and_(own, example_messages.c.thread == thread)
-        # In no order: to sort them the database would read all that is left.
-        found = await self._connection.rows(
+        # Unordered: for a sort, the database would read all remaining rows.
+        rows = await self._connection.rows(
             select(example_messages.c.example).where(own), most=limit
         )
-        return sorted({ExampleId(row.example) for row in found})
+        return sorted({ExampleId(row.example) for row in rows})
 
     async def messages_of(
         self, workspace: WorkspaceId, example: ExampleId
@@ -72,17 +72,17 @@ class ExampleMessages:
         return [ExampleSource(row.channel, row.message, row.thread) for row in rows]
 
     async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None:
-        kept = select(examples.c.workspace, examples.c.id, literal(user)).where(
+        row = select(examples.c.workspace, examples.c.id, literal(user)).where(
             examples.c.workspace == workspace, examples.c.id == example
         )
-        new = self._connection.insert(example_marks)
-        new = new.from_select(["workspace", "example", "user"], kept)
-        await self._connection.run(new.on_conflict_do_nothing())
+        insert = self._connection.insert(example_marks)
+        insert = insert.from_select(["workspace", "example", "user"], row)
+        await self._connection.run(insert.on_conflict_do_nothing())
 
     async def unmark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> int | None:
         own = and_(example_marks.c.workspace == workspace, example_marks.c.example == example)
-        gone = delete(example_marks).where(own, example_marks.c.user == user)
-        if not await self._connection.run_counting(gone):
+        own_mark = delete(example_marks).where(own, example_marks.c.user == user)
+        if not await self._connection.run_counting(own_mark):
             return None
-        left = select(func.count()).select_from(example_marks).where(own)
-        return int((await self._connection.run(left)).scalar_one())
+        remaining = select(func.count()).select_from(example_marks).where(own)
+        return int((await self._connection.run(remaining)).scalar_one())

@@ -1,11 +1,10 @@
-"""Removes erased text from the database file itself, not only from its tables.
+"""Removes erased text from the bytes of the database file.
 
-Deleting leaves copies behind: in the write-ahead log, and now and then in the
-gaps of pages that SQLite balanced (`secure_delete` does not reach those). So
-an erasing transaction names the tables it changed in `residues`, which commits
-with it. A small file is then rewritten at once; of a large one these tables are
-rewritten in parts, in the background. The log is emptied last. A crash between
-is made good by the next start, an open reader by the next try.
+Deleting rows leaves copies in the write-ahead log, and sometimes in gaps of pages that SQLite
+balanced, which `secure_delete` does not reach. An erasing transaction therefore adds the names of
+the changed tables to `residues`. A small file is then rewritten at once; in a large file these
+tables are rewritten in parts, in the background. The log is truncated last. After a crash, the next
+start continues; if a reader blocks the log, the next try does.
 """
 
 from __future__ import annotations
@@ -25,34 +24,39 @@ from storage.writer_queue import PriorityLock
 T = TypeVar("T")
 
 LOG = ""
-"""Stands in `residues` for the write-ahead log."""
+"""Name of the write-ahead log in `residues`."""
 _SMALL_BYTES = 4 * 1024 * 1024
-_STEPS_BETWEEN = 50
+_STEPS_PER_CHECKPOINT = 50
 
 
 class FreePageEraser:
-    """Removes what erasing left in one SQLite file; writes take turns with everybody else's."""
+    """Removes erased bytes from one SQLite file; its writes take the lock that all writers use."""
 
-    def __init__(self, path: Path, turns: PriorityLock, *, small: int = _SMALL_BYTES) -> None:
+    def __init__(
+        self, path: Path, write_lock: PriorityLock, *, small_bytes: int = _SMALL_BYTES
+    ) -> None:
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
-        self._turns = turns
-        self._small = small
+        self._write_lock = write_lock
+        self._small_bytes = small_bytes
 
     @property
     def is_small(self) -> bool:
-        """Whether the whole file can be rewritten while others wait."""
-        return self._path.stat().st_size <= self._small
+        """Whether the file is small enough to be rewritten whole while writers wait."""
+        return self._path.stat().st_size <= self._small_bytes
 
     @property
     def has_long_log(self) -> bool:
+        """Whether the write-ahead log is longer than the size that it is truncated to."""
         try:
             return self._log.stat().st_size > LOG_BYTES
         except FileNotFoundError:
             return False
 
     def scrub_whole(self) -> bool:
-        """Rewrite the file and empty its log; False where somebody is in the way."""
+        """Rewrites the file and truncates its log; returns False if another connection is in the
+        way.
+        """
         with closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as connection:
             try:
                 return _scrub_whole(connection)
@@ -60,39 +64,42 @@ class FreePageEraser:
                 return False
 
     async def checkpoint(self) -> None:
-        """SQLite's own, at a commit, would make the writer wait for all of it.
+        """Copies a long write-ahead log into the file in two passes.
 
-        The log begins anew only where nothing is left to be brought over, which
-        is never so while others write; hence the last of it in a turn of its own.
+        A checkpoint by SQLite at a commit would make the writer wait for all of it. The log starts
+        over only when all of it is copied, which never happens beside writers; so the rest is
+        copied under the write lock.
         """
         if self.has_long_log:
             connection = await shielded(asyncio.to_thread(self._connect))
             try:
-                await self._bring_over(connection)
+                await self._copy_log(connection)
             finally:
                 await shielded(asyncio.to_thread(connection.close))
 
-    async def _bring_over(self, connection: sqlite3.Connection) -> None:
+    async def _copy_log(self, connection: sqlite3.Connection) -> None:
         await shielded(asyncio.to_thread(_checkpoint, connection, "PASSIVE"))
-        await self._alone(lambda: _checkpoint(connection, "PASSIVE"))
+        await self._run_locked(lambda: _checkpoint(connection, "PASSIVE"))
 
     async def scrub_in_parts(self) -> bool:
-        """Rewrite what is named, part by part; False where the log cannot be emptied yet."""
+        """Rewrites the tables in `residues` in parts; returns False if the log cannot be truncated
+        yet.
+        """
         connection = await shielded(asyncio.to_thread(self._connect))
         try:
             rewriting = TableRewrite(connection)
             steps = 0
-            while await self._alone(rewriting.step):
+            while await self._run_locked(rewriting.step):
                 steps += 1
-                if steps % _STEPS_BETWEEN == 0:
-                    await self._bring_over(connection)
-            await self._bring_over(connection)
-            return await self._alone(lambda: _empty_log(connection))
+                if steps % _STEPS_PER_CHECKPOINT == 0:
+                    await self._copy_log(connection)
+            await self._copy_log(connection)
+            return await self._run_locked(lambda: _truncate_log(connection))
         finally:
             await shielded(asyncio.to_thread(connection.close))
 
-    async def _alone(self, work: Callable[[], T]) -> T:
-        async with self._turns.turn(is_urgent=False):
+    async def _run_locked(self, work: Callable[[], T]) -> T:
+        async with self._write_lock.turn(is_urgent=False):
             return await shielded(asyncio.to_thread(work))
 
     def _connect(self) -> sqlite3.Connection:
@@ -105,23 +112,23 @@ class FreePageEraser:
 
 
 def has_residue(path: Path) -> bool:
-    """Whether something was erased whose bytes may still stand in the file."""
+    """Whether rows were erased whose bytes may still be in the file."""
     with closing(sqlite3.connect(path, timeout=5)) as connection:
-        (found,) = connection.execute(
+        (is_pending,) = connection.execute(
             "SELECT EXISTS (SELECT * FROM residues) OR EXISTS "
             "(SELECT * FROM sqlite_schema WHERE name GLOB 'rewritten_*')"
         ).fetchone()
-    return bool(found)
+    return bool(is_pending)
 
 
 def _scrub_whole(connection: sqlite3.Connection) -> bool:
     if connection.execute("SELECT 1 FROM residues WHERE name <> ''").fetchone():
         connection.execute("VACUUM")
         connection.execute("DELETE FROM residues WHERE name <> ''")
-    return _empty_log(connection)
+    return _truncate_log(connection)
 
 
-def _empty_log(connection: sqlite3.Connection) -> bool:
+def _truncate_log(connection: sqlite3.Connection) -> bool:
     if not connection.execute("SELECT 1 FROM residues").fetchone():
         return True
     if not _checkpoint(connection, "TRUNCATE"):

@@ -1,4 +1,4 @@
-"""Where guests and people of another organisation may ask."""
+"""Channels in which guests and people of another organisation may ask."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from storage.tables import guest_channels
 
 
 class GuestChannels:
-    """Keeps the channels that an admin opened to them; `EVERYWHERE` is kept as one of them."""
+    """Repository of the channels that an admin opened to guests; `EVERYWHERE` stands for all
+    channels.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -36,6 +38,6 @@ class GuestChannels:
 
     async def allows(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
         columns = guest_channels.c
-        wanted = columns.channel.in_([channel, EVERYWHERE])
-        statement = select(columns.channel).where(columns.workspace == workspace, wanted)
+        is_open = columns.channel.in_([channel, EVERYWHERE])
+        statement = select(columns.channel).where(columns.workspace == workspace, is_open)
         return await self._connection.first(statement) is not None

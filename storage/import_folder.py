@@ -1,4 +1,4 @@
-"""Keeps the files of imports that wait for a decision in the data folder."""
+"""Stores the files of pending imports in the data folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LONGEST_SECONDS: Final = 24 * 3600
 
 
 class ImportFolder:
-    """A file and a JSON file beside it for each import; nothing is older than a day."""
+    """Pending imports: a file of rows and a JSON file for each, deleted after a day."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,17 +42,17 @@ class ImportFolder:
             text = await asyncio.to_thread(self._path(key, "json").read_text, "utf-8")
         except FileNotFoundError:
             return None
-        told = json.loads(text)
-        found = PendingImport(
+        fields = json.loads(text)
+        pending = PendingImport(
             key=key,
-            workspace=WorkspaceId(told["workspace"]),
-            assistant=AssistantId(told["assistant"]),
-            by=UserId(told["by"]),
-            name=told["name"],
-            columns=told["columns"],
-            encoding=told["encoding"],
+            workspace=WorkspaceId(fields["workspace"]),
+            assistant=AssistantId(fields["assistant"]),
+            by=UserId(fields["by"]),
+            name=fields["name"],
+            columns=fields["columns"],
+            encoding=fields["encoding"],
         )
-        return found if found.workspace == workspace else None
+        return pending if pending.workspace == workspace else None
 
     async def open(self, key: str) -> IO[bytes]:
         return await asyncio.to_thread(self._path(key, "rows").open, "rb")
@@ -67,7 +67,9 @@ class ImportFolder:
         return self._folder / f"{key}.{kind}"
 
     async def remove_old(self) -> None:
-        """What nobody decided about within a day, and what was cut off, goes."""
+        """Deletes imports that were not decided on within a day, and incomplete uploads of that
+        age.
+        """
         await asyncio.to_thread(self._remove_old)
 
     def _prepare(self) -> None:

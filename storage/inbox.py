@@ -1,4 +1,4 @@
-"""The inbox: events that were accepted, each handled once."""
+"""The inbox: accepted events, each of which is handled once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.tables import inbox
 
 
 class Inbox:
-    """Keeps events from received to done; what is done leaves only its key."""
+    """Repository of events from received to done; of an event that is done only the key is kept."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -27,9 +27,9 @@ class Inbox:
         payload: str,
         at: datetime,
     ) -> bool:
-        # Values beside the statement, not in it, halve its cost; this one runs for every event.
+        # Runs for every event. Passing the values beside the statement halves the cost.
         statement = self._connection.insert(inbox).on_conflict_do_nothing()
-        met = await self._connection.run_counting(
+        inserted = await self._connection.run_counting(
             statement,
             workspace=workspace,
             key=key,
@@ -39,7 +39,7 @@ class Inbox:
             received_at=at,
             attempts=0,
         )
-        return met > 0
+        return inserted > 0
 
     async def begin(self, key: str) -> None:
         await self._change(key, state="running")
@@ -54,14 +54,14 @@ class Inbox:
     async def list_unfinished(
         self, *, after: tuple[datetime, str] | None = None, limit: int = 500
     ) -> Sequence[InboxRow]:
-        wanted = select(
+        query = select(
             inbox.c.key, inbox.c.payload, inbox.c.received_at, inbox.c.attempts, inbox.c.state
         ).where(inbox.c.state.in_(["received", "running"]))
         if after is not None:
             at, key = after
             later = and_(inbox.c.received_at == at, inbox.c.key > key)
-            wanted = wanted.where(inbox.c.received_at >= at, or_(inbox.c.received_at > at, later))
-        ordered = wanted.order_by(inbox.c.received_at, inbox.c.key)
+            query = query.where(inbox.c.received_at >= at, or_(inbox.c.received_at > at, later))
+        ordered = query.order_by(inbox.c.received_at, inbox.c.key)
         rows = await self._connection.rows(ordered, most=limit)
         return [
             InboxRow(row.key, row.payload, row.received_at, row.attempts, row.state == "running")

@@ -1,4 +1,6 @@
-"""Jobs: each start, its story as the host told it, and its checkpoints."""
+"""Training jobs: each start, its events and metrics as the host reported them, and its
+checkpoints.
+"""
 
 from __future__ import annotations
 
@@ -40,15 +42,15 @@ from storage.tables import (
     jobs,
 )
 
-# An estimate that nobody confirmed may have been dropped by its asker, or by time.
-# Estimates are numbered apart and by chance: a number counts only what was confirmed, and a card
-# of an estimate that is gone can never confirm another one.
+# Estimates get random ids of a range of their own, so that the short ids count confirmed jobs only,
+# and the card of a deleted estimate can never confirm another one.
 _FIRST_ESTIMATE = 2**30
+# An unconfirmed estimate may have been cancelled by the user, or have expired.
 _UNCONFIRMED = (Phase.ESTIMATED, Phase.CANCELLED, Phase.ABANDONED)
 
 
 class Jobs:
-    """Keeps jobs; of one start there is never a second."""
+    """Repository of jobs, which are unique by idempotency key."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -61,7 +63,7 @@ class Jobs:
             await self._connection.run(
                 statement.on_conflict_do_nothing(index_elements=["idempotency_key"])
             )
-        return await self._one(
+        return await self._get_where(
             workspace, jobs.c.idempotency_key == job.idempotency_key, job.idempotency_key
         )
 
@@ -80,7 +82,7 @@ class Jobs:
         return await self._connection.run_counting(statement) > 0
 
     async def get(self, workspace: WorkspaceId, job: JobId) -> Job:
-        return await self._one(workspace, jobs.c.id == job, job)
+        return await self._get_where(workspace, jobs.c.id == job, job)
 
     async def change(
         self,
@@ -106,8 +108,8 @@ class Jobs:
         before: JobId | None = None,
         limit: int = 10,
     ) -> Sequence[Job]:
-        told = or_(jobs.c.confirmed_at.is_not(None), jobs.c.phase.not_in(_UNCONFIRMED))
-        statement = select(jobs).where(jobs.c.workspace == workspace, told)
+        is_listed = or_(jobs.c.confirmed_at.is_not(None), jobs.c.phase.not_in(_UNCONFIRMED))
+        statement = select(jobs).where(jobs.c.workspace == workspace, is_listed)
         if assistant is not None:
             statement = statement.where(jobs.c.assistant == assistant)
         if before is not None:
@@ -119,43 +121,45 @@ class Jobs:
         self, workspace: WorkspaceId, assistant: AssistantId, *, method: Method | None = None
     ) -> Job | None:
         own = and_(jobs.c.workspace == workspace, jobs.c.assistant == assistant)
-        wanted = select(jobs).where(own, jobs.c.phase == Phase.SUCCEEDED)
+        query = select(jobs).where(own, jobs.c.phase == Phase.SUCCEEDED)
         if method is not None:
-            wanted = wanted.where(jobs.c.method == method)
-        rows = await self._connection.rows(wanted.order_by(jobs.c.id.desc()), most=1)
+            query = query.where(jobs.c.method == method)
+        rows = await self._connection.rows(query.order_by(jobs.c.id.desc()), most=1)
         return _job(rows[0]) if rows else None
 
     async def list_open(self) -> Sequence[Job]:
-        # What has not begun at its host does not begin while its workspace is closed; what has
-        # goes on, so that a workspace that comes back has lost nothing that was paid for.
+        # While a workspace is closed, jobs that the host has not begun stay on hold. Others go on,
+        # so that a workspace that is reopened has lost nothing that was paid for.
         is_held = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(CLOSED_WORKSPACES))
-        return await self._open(and_(jobs.c.phase.in_(OPEN_PHASES), not_(is_held)))
+        return await self._list_where(and_(jobs.c.phase.in_(OPEN_PHASES), not_(is_held)))
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]:
-        return await self._open(and_(jobs.c.workspace == workspace, jobs.c.phase.in_(OPEN_PHASES)))
+        return await self._list_where(
+            and_(jobs.c.workspace == workspace, jobs.c.phase.in_(OPEN_PHASES))
+        )
 
     async def count_open(self) -> int:
         counted = select(func.count()).select_from(jobs).where(jobs.c.phase.in_(OPEN_PHASES))
         return int((await self._connection.run(counted)).scalar_one())
 
     async def many(self, numbers: Sequence[JobId]) -> Sequence[Job]:
-        found: list[Job] = []
+        listed: list[Job] = []
         for part in batched(numbers, MANY):
-            found += await self._open(jobs.c.id.in_(part))
-        return found
+            listed += await self._list_where(jobs.c.id.in_(part))
+        return listed
 
     async def forget_files(
         self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime
     ) -> None:
-        over = [phase for phase in Phase if phase.is_over]
+        final = [phase for phase in Phase if phase.is_over]
         own = and_(jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots))
-        statement = update(jobs).where(own, jobs.c.phase.in_(over))
+        statement = update(jobs).where(own, jobs.c.phase.in_(final))
         await self._connection.run(
             statement.values(requested_action=RequestedAction.FORGET, next_poll_at=at)
         )
 
     async def list_expiring(self) -> Sequence[Job]:
-        return await self._open(jobs.c.requested_action == RequestedAction.FORGET)
+        return await self._list_where(jobs.c.requested_action == RequestedAction.FORGET)
 
     async def postpone(
         self, numbers: Sequence[JobId], *, requested_action: RequestedAction | None, until: datetime
@@ -172,28 +176,30 @@ class Jobs:
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
     ) -> int:
-        known = await self.event_ids(workspace, job)
-        new = {event.id: event for event in events if event.id not in known}
+        known_ids = await self.event_ids(workspace, job)
+        new = {event.id: event for event in events if event.id not in known_ids}
         if not new or not await self._connection.has(jobs, workspace, job):
             return 0
-        told = sorted(new.values(), key=lambda event: event.at)
+        ordered = sorted(new.values(), key=lambda event: event.at)
         insert = self._connection.insert(job_events).values(
-            [_event_values(workspace, job, event) for event in told]
+            [_event_values(workspace, job, event) for event in ordered]
         )
         await self._connection.run(insert.on_conflict_do_nothing())
-        for event in told:
+        for event in ordered:
             if event.step is not None and event.metrics:
-                said = {"event": event.id, "metrics": event.metrics}
-                await self._put(job_metrics, workspace, job, event.step, said)
+                values = {"event": event.id, "metrics": event.metrics}
+                await self._upsert_step(job_metrics, workspace, job, event.step, values)
         return len(new)
 
     async def events(
         self, workspace: WorkspaceId, job: JobId, *, last: int = 500
     ) -> Sequence[JobEvent]:
-        its = and_(job_metrics.c.job == job_events.c.job, job_metrics.c.event == job_events.c.id)
+        is_same_event = and_(
+            job_metrics.c.job == job_events.c.job, job_metrics.c.event == job_events.c.id
+        )
         rows = await self._connection.rows(
-            select(*_EVENT, job_metrics.c.metrics)
-            .outerjoin_from(job_events, job_metrics, its)
+            select(*_EVENT_COLUMNS, job_metrics.c.metrics)
+            .outerjoin_from(job_events, job_metrics, is_same_event)
             .where(job_events.c.workspace == workspace, job_events.c.job == job)
             .order_by(job_events.c.at.desc(), job_events.c.number.desc()),
             most=last,
@@ -210,11 +216,11 @@ class Jobs:
     ) -> None:
         if not await self._connection.has(jobs, workspace, job):
             return
-        told = {one.step: one.values for one in await self.measures(workspace, job)}
-        for one in measures:
-            merged = {**told.get(one.step, {}), **one.values}
+        stored = {metrics.step: metrics.values for metrics in await self.measures(workspace, job)}
+        for measure in measures:
+            merged = {**stored.get(measure.step, {}), **measure.values}
             values = {"metrics": merged}
-            await self._put(job_metrics, workspace, job, one.step, values, event="")
+            await self._upsert_step(job_metrics, workspace, job, measure.step, values, event="")
 
     async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
         own = and_(job_metrics.c.workspace == workspace, job_metrics.c.job == job)
@@ -226,9 +232,9 @@ class Jobs:
         self, workspace: WorkspaceId, job: JobId, made: Iterable[Checkpoint]
     ) -> None:
         if await self._connection.has(jobs, workspace, job):
-            for one in made:
-                values = {"model": one.model, "metrics": one.metrics}
-                await self._put(checkpoints, workspace, job, one.step, values)
+            for checkpoint in made:
+                values = {"model": checkpoint.model, "metrics": checkpoint.metrics}
+                await self._upsert_step(checkpoints, workspace, job, checkpoint.step, values)
 
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]:
         own = and_(checkpoints.c.workspace == workspace, checkpoints.c.job == job)
@@ -247,14 +253,14 @@ class Jobs:
 
     async def pings(self, workspace: WorkspaceId, job: JobId) -> Sequence[UserId]:
         own = and_(job_pings.c.workspace == workspace, job_pings.c.job == job)
-        wanted = select(job_pings.c.user).where(own)
-        return [row.user for row in await self._connection.fetch_all(wanted, job_pings.c.user)]
+        query = select(job_pings.c.user).where(own)
+        return [row.user for row in await self._connection.fetch_all(query, job_pings.c.user)]
 
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN_PHASES))
         own = jobs.c.workspace == workspace, jobs.c.confirmed_at >= since
-        wanted = select(jobs.c.id, jobs.c.estimate).where(*own, counts)
-        rows = await self._connection.fetch_all(wanted, jobs.c.id)
+        query = select(jobs.c.id, jobs.c.estimate).where(*own, counts)
+        rows = await self._connection.fetch_all(query, jobs.c.id)
         return float(sum(row.estimate.price or 0.0 for row in rows))
 
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
@@ -274,7 +280,7 @@ class Jobs:
         highest = select(func.max(jobs.c.id)).where(jobs.c.id < _FIRST_ESTIMATE)
         return JobId(int((await self._connection.run(highest)).scalar() or 0) + 1)
 
-    async def _one(
+    async def _get_where(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
     ) -> Job:
         own = and_(jobs.c.workspace == workspace, condition)
@@ -283,11 +289,11 @@ class Jobs:
             raise NotFound(noun="job", name=name)
         return _job(row)
 
-    async def _open(self, condition: ColumnElement[bool]) -> Sequence[Job]:
+    async def _list_where(self, condition: ColumnElement[bool]) -> Sequence[Job]:
         rows = await self._connection.fetch_all(select(jobs).where(condition), jobs.c.id)
         return [_job(row) for row in rows]
 
-    async def _put(
+    async def _upsert_step(
         self,
         table: Table,
         workspace: WorkspaceId,
@@ -296,7 +302,9 @@ class Jobs:
         values: Mapping[str, object],
         **new_only: object,
     ) -> None:
-        """One row a step: inserted with both, or given `values` where it stands already."""
+        """Inserts the row of a step, or updates it with `values`; `new_only` applies to an insert
+        only.
+        """
         row = {"workspace": workspace, "job": job, "step": step, **new_only, **values}
         insert = self._connection.insert(table).values(row)
         await self._connection.run(
@@ -304,7 +312,9 @@ class Jobs:
         )
 
 
-_EVENT = [column for column in job_events.c if column.name not in ("number", "workspace", "job")]
+_EVENT_COLUMNS = [
+    column for column in job_events.c if column.name not in ("number", "workspace", "job")
+]
 
 
 def _estimate_id() -> JobId:

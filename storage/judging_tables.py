@@ -1,4 +1,4 @@
-"""The tables of judging: which judge was asked, and each pair of answers it was shown."""
+"""The tables of judgings: which judge was asked, and each pair of answers that it compared."""
 
 from __future__ import annotations
 

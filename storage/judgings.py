@@ -1,4 +1,4 @@
-"""Judgings: each pair of answers is written down as asked before a judge sees it."""
+"""Judgings: each pair of answers is marked as asked before it is sent to the judge."""
 
 from __future__ import annotations
 
@@ -8,5 +8,7 @@ from storage.paid_runs import PaidRuns
 
 
 class Judgings(PaidRuns[Judging, JudgedPair]):
+    """Repository of judgings and their pairs."""
+
     _runs, _calls, _noun = judgings, judged_pairs, "evaluation"
     _call, _kind = JudgedPair, Judging

@@ -1,4 +1,4 @@
-"""Models: bases, and what jobs made."""
+"""Models: base models, and models that jobs made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from storage.tables import assistants, jobs, models
 
 
 class Models:
-    """Keeps models by name; a deleted one keeps its place, so that its lineage stays whole."""
+    """Repository of models; a deleted one keeps its row, so that the lineage of others stays
+    complete.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -44,44 +46,48 @@ class Models:
 
     async def all(self, workspace: WorkspaceId, assistant: AssistantId) -> Sequence[Model]:
         own = models.c.workspace == workspace, models.c.assistant == assistant
-        return (await self._kept(*own))[::-1]
+        return (await self._list_where(*own))[::-1]
 
     async def of_workspaces(self, numbers: Sequence[WorkspaceId]) -> Sequence[Model]:
-        return await self._kept(models.c.workspace.in_(numbers))
+        return await self._list_where(models.c.workspace.in_(numbers))
 
     async def list_tainted(self, host: HostName) -> Sequence[Model]:
-        learned = models.c.host == host, models.c.is_tainted
-        return await self._kept(*learned, models.c.kind != ModelKind.BASE)
+        is_tainted = models.c.host == host, models.c.is_tainted
+        return await self._list_where(*is_tainted, models.c.kind != ModelKind.BASE)
 
     async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
-        """What was trained on from one of these models learned the row from it."""
+        """Marks models trained on these snapshots as tainted, and all models trained from them."""
         own = models.c.workspace == workspace
-        made = select(jobs.c.id).where(
+        trained_by = select(jobs.c.id).where(
             jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots)
         )
-        line = select(models.c.name).where(own, models.c.job.in_(made)).cte(recursive=True)
+        lineage = select(models.c.name).where(own, models.c.job.in_(trained_by)).cte(recursive=True)
         child = models.alias("child")
-        heirs = select(child.c.name).where(
-            child.c.workspace == workspace, child.c.parent == line.c.name
+        descendants = select(child.c.name).where(
+            child.c.workspace == workspace, child.c.parent == lineage.c.name
         )
-        whole = line.union(heirs)
+        family = lineage.union(descendants)
         names = [
-            row.name for row in await self._connection.fetch_all(select(whole.c.name), whole.c.name)
+            row.name
+            for row in await self._connection.fetch_all(select(family.c.name), family.c.name)
         ]
         changed = 0
         for part in batched(names, MANY):
-            clean = and_(own, models.c.name.in_(part), models.c.is_tainted.is_(False))
-            taint = update(models).where(clean).values(is_tainted=True)
-            changed += await self._connection.run_counting(taint)
+            is_clean = and_(own, models.c.name.in_(part), models.c.is_tainted.is_(False))
+            statement = update(models).where(is_clean).values(is_tainted=True)
+            changed += await self._connection.run_counting(statement)
         return changed
 
     async def set_ends(self, ends: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:
         if not ends:
             return
-        own = and_(models.c.workspace == bindparam("of"), models.c.name == bindparam("called_by"))
+        own = and_(
+            models.c.workspace == bindparam("workspace_id"),
+            models.c.name == bindparam("model_name"),
+        )
         statement = update(models).where(own).values(expires_on=bindparam("day"))
         rows = [
-            {"of": workspace, "called_by": name, "day": day}
+            {"workspace_id": workspace, "model_name": name, "day": day}
             for (workspace, name), day in ends.items()
         ]
         await self._connection.run_each(statement, rows)
@@ -106,10 +112,10 @@ class Models:
         own = and_(models.c.workspace == workspace, models.c.name == name)
         await self._connection.run(update(models).where(own).values(is_deleted=False))
 
-    async def _kept(self, *conditions: ColumnElement[bool]) -> Sequence[Model]:
-        """The oldest first."""
-        wanted = select(models).where(*conditions, models.c.is_deleted.is_(False))
-        return [_model(row) for row in await self._connection.fetch_all(wanted, models.c.id)]
+    async def _list_where(self, *conditions: ColumnElement[bool]) -> Sequence[Model]:
+        """Returns the models that are not deleted, oldest first."""
+        query = select(models).where(*conditions, models.c.is_deleted.is_(False))
+        return [_model(row) for row in await self._connection.fetch_all(query, models.c.id)]
 
 
 def _model(row: Row[Any]) -> Model:

@@ -1,4 +1,4 @@
-"""The table of trainings that were offered without being asked for."""
+"""The table of training offers that the bot posted by itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The outbox: notices that are not yet delivered."""
+"""The outbox: notices that are not delivered yet, or may have to be edited."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from storage.tables import CLOSED_WORKSPACES, IS_BEHIND, jobs, notices
 
 
 class Outbox:
-    """Keeps facts; a changed fact is due again, and its message is edited."""
+    """Repository of notices; a changed notice is due again, and its message is then edited."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -40,13 +40,13 @@ class Outbox:
         once: bool = False,
         message: MessageId | None = None,
     ) -> None:
-        fact = NewNotice(key, place, kind, subject, details or {})
-        values = {**_values(fact, at), "message": message}
+        notice = NewNotice(key, place, kind, subject, details or {})
+        values = {**_values(notice, at), "message": message}
         insert = self._connection.insert(notices).values(values)
         if once:
             await self._connection.run(insert.on_conflict_do_nothing(index_elements=["key"]))
             return
-        # A fact that waits for a slow platform keeps waiting, whatever else happens to it.
+        # A notice that is postponed because of a slow platform stays postponed when it changes.
         waiting = case((IS_BEHIND, notices.c.due_at), else_=insert.excluded.due_at)
         await self._connection.run(
             insert.on_conflict_do_update(
@@ -65,7 +65,7 @@ class Outbox:
     async def announce(self, facts: Sequence[NewNotice], *, at: datetime) -> None:
         if not facts:
             return
-        rows = [_values(fact, at) for fact in facts]
+        rows = [_values(notice, at) for notice in facts]
         insert = self._connection.insert(notices)
         await self._connection.run_each(insert.on_conflict_do_nothing(index_elements=["key"]), rows)
 
@@ -83,21 +83,21 @@ class Outbox:
     async def mark_delivered(
         self, notice: NoticeId, *, version: int, message: MessageId | None
     ) -> None:
-        further = and_(notices.c.delivered < version, notices.c.version >= version)
-        told = {
-            "delivered": case((further, version), else_=notices.c.delivered),
+        is_newer = and_(notices.c.delivered < version, notices.c.version >= version)
+        values = {
+            "delivered": case((is_newer, version), else_=notices.c.delivered),
             "message": func.coalesce(message, notices.c.message),
             "attempts": 0,
         }
-        await self._connection.run(update(notices).where(notices.c.id == notice).values(told))
+        await self._connection.run(update(notices).where(notices.c.id == notice).values(values))
 
     async def postpone(self, notice: NoticeId, *, until: datetime) -> None:
-        later = {"due_at": until, "attempts": notices.c.attempts + 1}
-        await self._connection.run(update(notices).where(notices.c.id == notice).values(later))
+        values = {"due_at": until, "attempts": notices.c.attempts + 1}
+        await self._connection.run(update(notices).where(notices.c.id == notice).values(values))
 
     async def move(self, notice: NoticeId, to: Place) -> None:
-        there = {"channel": to.channel, "thread": to.thread, "message": None}
-        await self._connection.run(update(notices).where(notices.c.id == notice).values(there))
+        values = {"channel": to.channel, "thread": to.thread, "message": None}
+        await self._connection.run(update(notices).where(notices.c.id == notice).values(values))
 
     async def drop(self, notice: NoticeId) -> None:
         await self._connection.run(delete(notices).where(notices.c.id == notice))
@@ -127,27 +127,24 @@ class Outbox:
         waiting = exists().select_from(notices).where(IS_BEHIND)
         if workspace is not None:
             waiting = waiting.where(notices.c.workspace == workspace)
-        behind = not_(waiting)
-        return bool((await self._connection.run(select(behind))).scalar())
+        has_none = not_(waiting)
+        return bool((await self._connection.run(select(has_none))).scalar())
 
 
-def _values(fact: NewNotice, at: datetime) -> dict[str, object]:
+def _values(notice: NewNotice, at: datetime) -> dict[str, object]:
     return {
-        "key": fact.key,
-        "workspace": fact.place.workspace,
-        "channel": fact.place.channel,
-        "thread": fact.place.thread,
-        "kind": fact.kind,
-        "subject": fact.subject,
-        "details": fact.details,
+        "key": notice.key,
+        "workspace": notice.place.workspace,
+        "channel": notice.place.channel,
+        "thread": notice.place.thread,
+        "kind": notice.kind,
+        "subject": notice.subject,
+        "details": notice.details,
         "version": 1,
         "delivered": 0,
         "attempts": 0,
         "due_at": at,
     }
-
-
-# What a closed workspace should hear is told once it is open again.
 
 
 def _notice(row: Row[Any]) -> Notice:

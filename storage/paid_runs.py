@@ -1,4 +1,4 @@
-"""Runs of paid calls: each call is written down as asked before a host hears of it."""
+"""Runs of paid calls: each call is marked as asked before it is sent to the host."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ C = TypeVar("C", GapQuestion, JudgedPair, SyntheticCall)
 
 
 class Runs(Generic[R]):
-    """Keeps runs; of one idempotency key there is never a second."""
+    """Repository of runs, which are unique by idempotency key."""
 
     _runs: Table
     _kind: type[R]
     _noun: str
-    """What is missing where a run is not found."""
+    """The noun in the NotFound error."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection = connection
@@ -48,12 +48,12 @@ class Runs(Generic[R]):
             await self._connection.run(
                 insert.on_conflict_do_nothing(index_elements=["idempotency_key"])
             )
-        return await self._one(
+        return await self._get_where(
             workspace, self._runs.c.idempotency_key == run.idempotency_key, run.idempotency_key
         )
 
     async def get(self, workspace: WorkspaceId, run: int) -> R:
-        return await self._one(workspace, self._runs.c.id == run, run)
+        return await self._get_where(workspace, self._runs.c.id == run, run)
 
     async def change(
         self,
@@ -63,14 +63,14 @@ class Runs(Generic[R]):
         when: Sequence[EvaluationState],
         **changes: object,
     ) -> bool:
-        own = self._named(workspace, run)
+        own = self._is_run(workspace, run)
         statement = update(self._runs).where(own, self._runs.c.state.in_(when))
         statement = statement.values(columns_of(self._kind, changes))
         return await self._connection.run_counting(statement) > 0
 
     async def decline(self, workspace: WorkspaceId, run: int) -> bool:
         is_estimate = self._runs.c.state == EvaluationState.ESTIMATED
-        statement = delete(self._runs).where(self._named(workspace, run), is_estimate)
+        statement = delete(self._runs).where(self._is_run(workspace, run), is_estimate)
         return await self._connection.run_counting(statement) > 0
 
     async def list_open(self) -> Sequence[R]:
@@ -89,14 +89,16 @@ class Runs(Generic[R]):
         )
         return float((await self._connection.run(total)).scalar_one())
 
-    async def _one(self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object) -> R:
+    async def _get_where(
+        self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
+    ) -> R:
         own = self._runs.c.workspace == workspace, condition
         row = await self._connection.first(select(self._runs).where(*own))
         if row is None:
             raise NotFound(noun=self._noun, name=name)
         return self._run_of(row)
 
-    def _named(self, workspace: WorkspaceId, run: int) -> ColumnElement[bool]:
+    def _is_run(self, workspace: WorkspaceId, run: int) -> ColumnElement[bool]:
         return and_(self._runs.c.workspace == workspace, self._runs.c.id == run)
 
     def _run_of(self, row: Row[Any]) -> R:
@@ -106,9 +108,10 @@ class Runs(Generic[R]):
 
 
 class PaidCalls(Generic[C]):
-    """Keeps the calls of runs.
+    """Repository of the calls of runs.
 
-    A call is told apart by the columns of its table's key behind the run, which comes first.
+    The first column of the primary key names the run; the other columns identify the call within
+    it.
     """
 
     _runs: Table
@@ -120,30 +123,34 @@ class PaidCalls(Generic[C]):
         run, *key = self._calls.primary_key.columns
         self._run: Column[int] = run
         self._key: Sequence[Column[Any]] = key
-        names = [one.name for one in self._calls.c if one.name not in ("workspace", run.name)]
+        names = [
+            column.name for column in self._calls.c if column.name not in ("workspace", run.name)
+        ]
         self._fields = [self._calls.c[name] for name in names]
 
     async def add_calls(self, workspace: WorkspaceId, run: int, calls: Sequence[C]) -> None:
         if not calls or not await self._connection.has(self._runs, workspace, run):
             return
-        new = [{"workspace": workspace, self._run.name: run, **_values(call)} for call in calls]
-        insert = self._connection.insert(self._calls).values(new)
+        rows = [{"workspace": workspace, self._run.name: run, **_values(call)} for call in calls]
+        insert = self._connection.insert(self._calls).values(rows)
         await self._connection.run(insert.on_conflict_do_nothing())
 
     async def claim(self, workspace: WorkspaceId, run: int, *, limit: int) -> Sequence[C]:
         waiting = self._in_state(workspace, run, CallState.WAITING)
-        wanted = select(*self._fields).where(waiting).order_by(*self._key)
-        found = [self._call_of(row) for row in await self._connection.rows(wanted, most=limit)]
-        for call in found:
-            statement = update(self._calls).where(waiting, self._is(call))
+        query = select(*self._fields).where(waiting).order_by(*self._key)
+        calls = [self._call_of(row) for row in await self._connection.rows(query, most=limit)]
+        for call in calls:
+            statement = update(self._calls).where(waiting, self._is_call(call))
             await self._connection.run(statement.values(state=CallState.ASKED))
-        return found
+        return calls
 
     async def record_outcome(self, workspace: WorkspaceId, run: int, call: C) -> None:
         asked = self._in_state(workspace, run, CallState.ASKED)
-        names = {one.name for one in self._key}
+        names = {column.name for column in self._key}
         outcome = {name: value for name, value in _values(call).items() if name not in names}
-        await self._connection.run(update(self._calls).where(asked, self._is(call)).values(outcome))
+        await self._connection.run(
+            update(self._calls).where(asked, self._is_call(call)).values(outcome)
+        )
 
     async def mark_outcome_unknown(self, workspace: WorkspaceId, run: int) -> None:
         asked = self._in_state(workspace, run, CallState.ASKED)
@@ -151,21 +158,21 @@ class PaidCalls(Generic[C]):
 
     async def counts(self, workspace: WorkspaceId, run: int) -> Mapping[CallState, int]:
         state = self._calls.c.state
-        counted = select(state, func.count().label("calls")).where(self._of(workspace, run))
+        counted = select(state, func.count().label("calls")).where(self._belongs_to(workspace, run))
         rows = await self._connection.fetch_all(counted.group_by(state), state)
         return {row.state: row.calls for row in rows}
 
     async def calls(self, workspace: WorkspaceId, run: int) -> Sequence[C]:
-        wanted = select(*self._fields).where(self._of(workspace, run))
-        return [self._call_of(row) for row in await self._connection.fetch_all(wanted, *self._key)]
+        query = select(*self._fields).where(self._belongs_to(workspace, run))
+        return [self._call_of(row) for row in await self._connection.fetch_all(query, *self._key)]
 
-    def _of(self, workspace: WorkspaceId, run: int) -> ColumnElement[bool]:
+    def _belongs_to(self, workspace: WorkspaceId, run: int) -> ColumnElement[bool]:
         return and_(self._calls.c.workspace == workspace, self._run == run)
 
     def _in_state(self, workspace: WorkspaceId, run: int, state: CallState) -> ColumnElement[bool]:
-        return and_(self._of(workspace, run), self._calls.c.state == state)
+        return and_(self._belongs_to(workspace, run), self._calls.c.state == state)
 
-    def _is(self, call: C) -> ColumnElement[bool]:
+    def _is_call(self, call: C) -> ColumnElement[bool]:
         return and_(*(column == getattr(call, column.name) for column in self._key))
 
     def _call_of(self, row: Row[Any]) -> C:
@@ -173,7 +180,7 @@ class PaidCalls(Generic[C]):
 
 
 class PaidRuns(Runs[R], PaidCalls[C], Generic[R, C]):
-    """Keeps runs at one host, and their calls."""
+    """Repository of runs at one host, and of their calls."""
 
     def __init__(self, connection: Connection) -> None:
         PaidCalls.__init__(self, connection)

@@ -1,4 +1,4 @@
-"""Everything that is kept of one person, to be shown to them or erased."""
+"""Everything that is stored about one person, to be exported or erased."""
 
 from __future__ import annotations
 
@@ -92,15 +92,15 @@ PERSONAL: Mapping[str, tuple[Column[Any], ...]] = {
     "example": (examples.c.editor, examples.c.decided_by),
     "message": (room_messages.c.author_id,),
 }
-"""Every column that names a person, by what its table is called in their data."""
+"""All columns with a user id, by the name of the record in the exported data."""
 
 FORGOTTEN = User(UserId("forgotten"), "–")
 _HIDDEN = frozenset({"search_text", "fingerprint", "event_key", "workspace", "prompt", "author"})
-_PART = 500
+_LIMIT = 500
 _PARTS = ("author", "editor", "marked")
-_BEGINNING = 8
-"""Characters that every quote has at least."""
-_WITHOUT_NAME = (
+_PREFIX_LENGTH = 8
+"""Minimum length of a quote in characters."""
+_ANONYMIZED = (
     jobs.c.asked_by,
     deployments.c.by,
     evaluations.c.asked_by,
@@ -114,7 +114,9 @@ _WITHOUT_NAME = (
 
 
 class PersonalData:
-    """Reads and erases across all tables; the text of examples and turns is theirs to erase."""
+    """Reads and erases one person's data across all tables, without the text of examples and
+    turns.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -125,7 +127,7 @@ class PersonalData:
         user: UserId,
         *,
         after: KeptCursor = KEPT_FROM_THE_START,
-        limit: int = _PART,
+        limit: int = _LIMIT,
     ) -> tuple[Sequence[tuple[str, Mapping[str, object]]], KeptCursor | None]:
         number, last = after
         if number == len(PERSONAL):
@@ -133,25 +135,25 @@ class PersonalData:
         kind, columns = list(PERSONAL.items())[number]
         table = columns[0].table
         assert isinstance(table, Table)
-        theirs = or_(*(column == user for column in columns))
-        own = select(table).where(table.c.workspace == workspace, theirs)
+        is_theirs = or_(*(column == user for column in columns))
+        own = select(table).where(table.c.workspace == workspace, is_theirs)
         keys = list(table.primary_key)
         if last:
-            passed = [literal(value, key.type) for key, value in zip(keys, last, strict=True)]
-            own = own.where(tuple_(*keys) > tuple_(*passed))
+            last_key = [literal(value, key.type) for key, value in zip(keys, last, strict=True)]
+            own = own.where(tuple_(*keys) > tuple_(*last_key))
         rows = await self._connection.rows(own.order_by(*keys), most=limit)
         is_more = len(rows) == limit
-        passed_key = tuple(getattr(rows[-1], key.name) for key in keys) if is_more else ()
-        following = (number, passed_key) if is_more else (number + 1, ())
-        return [(kind, _shown(row)) for row in rows], following
+        next_key = tuple(getattr(rows[-1], key.name) for key in keys) if is_more else ()
+        next_cursor = (number, next_key) if is_more else (number + 1, ())
+        return [(kind, _exported(row)) for row in rows], next_cursor
 
     async def examples(
-        self, workspace: WorkspaceId, user: UserId, *, after: ExampleId, limit: int = _PART
+        self, workspace: WorkspaceId, user: UserId, *, after: ExampleId, limit: int = _LIMIT
     ) -> Sequence[tuple[ExampleId, str]]:
         theirs = _examples_of(workspace, user, after).subquery()
         part = func.min(theirs.c.part)
-        found = select(theirs.c.id, part.label("part")).group_by(theirs.c.id)
-        rows = await self._connection.rows(found.order_by(theirs.c.id), most=limit)
+        grouped = select(theirs.c.id, part.label("part")).group_by(theirs.c.id)
+        rows = await self._connection.rows(grouped.order_by(theirs.c.id), most=limit)
         return [(ExampleId(row.id), _PARTS[row.part]) for row in rows]
 
     async def example_count(self, workspace: WorkspaceId, user: UserId) -> int:
@@ -160,7 +162,7 @@ class PersonalData:
         return int((await self._connection.run(counted)).scalar_one())
 
     async def messages(
-        self, workspace: WorkspaceId, user: UserId, *, after: int, limit: int = _PART
+        self, workspace: WorkspaceId, user: UserId, *, after: int, limit: int = _LIMIT
     ) -> Sequence[RoomMessage]:
         own = and_(
             room_messages.c.workspace == workspace,
@@ -171,10 +173,10 @@ class PersonalData:
         return [_message(row) for row in await self._connection.rows(page, most=limit)]
 
     async def newest_item_token(self, workspace: WorkspaceId, user: UserId) -> str:
-        theirs = turns.c.workspace == workspace, turns.c.asker == user
-        own = example_authors.c.workspace == workspace, example_authors.c.item == user
-        turn = select(func.max(turns.c.id)).where(*theirs).scalar_subquery()
-        example = select(func.max(example_authors.c.example)).where(*own).scalar_subquery()
+        own_turns = turns.c.workspace == workspace, turns.c.asker == user
+        own_examples = example_authors.c.workspace == workspace, example_authors.c.item == user
+        turn = select(func.max(turns.c.id)).where(*own_turns).scalar_subquery()
+        example = select(func.max(example_authors.c.example)).where(*own_examples).scalar_subquery()
         row = (await self._connection.run(select(turn.label("turn"), example.label("it")))).one()
         return f"{row.turn or 0}.{row.it or 0}" if row.turn or row.it else ""
 
@@ -184,19 +186,19 @@ class PersonalData:
         user: UserId,
         *,
         after: ExampleId | None = None,
-        limit: int = _PART,
+        limit: int = _LIMIT,
     ) -> Sequence[ExampleId]:
-        found: set[ExampleId] = set()
+        edited: set[ExampleId] = set()
         columns: tuple[tuple[Column[Any], Column[Any], Column[Any]], ...] = (
             (revisions.c.example, revisions.c.workspace, revisions.c.editor),
             (examples.c.id, examples.c.workspace, examples.c.editor),
         )
         for number, owner, editor in columns:
             theirs = select(number.label("id")).distinct().order_by(number)
-            beyond = theirs.where(owner == workspace, editor == user, number > (after or 0))
-            rows = await self._connection.rows(beyond, most=limit)
-            found.update(ExampleId(row.id) for row in rows)
-        return sorted(found)[:limit]
+            page = theirs.where(owner == workspace, editor == user, number > (after or 0))
+            rows = await self._connection.rows(page, most=limit)
+            edited.update(ExampleId(row.id) for row in rows)
+        return sorted(edited)[:limit]
 
     async def take_back(
         self, workspace: WorkspaceId, edited: Sequence[ExampleId], user: UserId, *, at: datetime
@@ -204,23 +206,25 @@ class PersonalData:
         own = and_(revisions.c.workspace == workspace, revisions.c.example.in_(edited))
         theirs = update(revisions).where(own, revisions.c.editor == user)
         await self._connection.run(theirs.values(row=None, editor=None))
-        now = and_(
+        is_current = and_(
             examples.c.workspace == workspace,
             examples.c.id.in_(edited),
             examples.c.editor == user,
         )
-        rows = await self._connection.rows(select(examples).where(now), most=len(edited))
+        rows = await self._connection.rows(select(examples).where(is_current), most=len(edited))
         self._connection.has_erased = True
-        return [ExampleId(row.id) for row in rows if not await self._restored(row, at)]
+        return [
+            ExampleId(row.id) for row in rows if not await self._restore_earlier_revision(row, at)
+        ]
 
-    async def forget(self, workspace: WorkspaceId, user: UserId, *, limit: int = _PART) -> int:
+    async def forget(self, workspace: WorkspaceId, user: UserId, *, limit: int = _LIMIT) -> int:
         self._connection.has_erased = True
         changed = await self._forget_audit(workspace, user, limit)
         changed += await self._forget_spending(workspace, user, limit)
-        given = and_(consents.c.user == user, consents.c.given.is_(True))
-        for table, theirs in (
+        has_consented = and_(consents.c.user == user, consents.c.given.is_(True))
+        for table, is_theirs in (
             (roles, roles.c.user == user),
-            (consents, given),
+            (consents, has_consented),
             (example_marks, example_marks.c.user == user),
             (example_reviews, example_reviews.c.user == user),
             (ballots, ballots.c.user == user),
@@ -230,58 +234,62 @@ class PersonalData:
             (private_replies, private_replies.c.user == user),
             (notices, notices.c.key == f"{workspace}.{user}.consent"),
         ):
-            own = among_first(table, table.c.workspace == workspace, theirs, limit=limit)
+            own = among_first(table, table.c.workspace == workspace, is_theirs, limit=limit)
             changed += await self._connection.run_counting(delete(table).where(own))
-        for column in _WITHOUT_NAME:
+        for column in _ANONYMIZED:
             table = column.table
             assert isinstance(table, Table)
             own = among_first(table, table.c.workspace == workspace, column == user, limit=limit)
-            nobody = update(table).where(own).values({column.name: FORGOTTEN.id})
-            changed += await self._connection.run_counting(nobody)
+            anonymize = update(table).where(own).values({column.name: FORGOTTEN.id})
+            changed += await self._connection.run_counting(anonymize)
         return changed
 
     async def forget_messages(
-        self, workspace: WorkspaceId, user: UserId, *, limit: int = _PART
+        self, workspace: WorkspaceId, user: UserId, *, limit: int = _LIMIT
     ) -> int:
-        named = and_(room_messages.c.workspace == workspace, room_messages.c.author_id == user)
-        some = select(room_messages.c.number).where(named)
-        numbers = [row.number for row in await self._connection.rows(some, most=limit)]
+        is_theirs = and_(room_messages.c.workspace == workspace, room_messages.c.author_id == user)
+        query = select(room_messages.c.number).where(is_theirs)
+        numbers = [row.number for row in await self._connection.rows(query, most=limit)]
         if numbers:
-            these, answers = room_messages.c.number.in_(numbers), room_messages.c.reply_to
-            await self._blank(these, author=FORGOTTEN, author_id=FORGOTTEN.id)
+            is_selected, answers = room_messages.c.number.in_(numbers), room_messages.c.reply_to
+            await self._blank(is_selected, author=FORGOTTEN, author_id=FORGOTTEN.id)
             await self._blank(answers.in_(numbers) & room_messages.c.is_own)
         return len(numbers)
 
     async def forget_quotes(
-        self, workspace: WorkspaceId, quotes: Collection[str], *, after: int, limit: int = _PART
+        self, workspace: WorkspaceId, quotes: Collection[str], *, after: int, limit: int = _LIMIT
     ) -> int | None:
-        ours = and_(
+        is_by_bot = and_(
             room_messages.c.workspace == workspace,
             room_messages.c.is_own,
             room_messages.c.number > after,
         )
         page = select(room_messages.c.number, room_messages.c.text, room_messages.c.body)
-        ordered = page.where(ours).order_by(room_messages.c.number)
+        ordered = page.where(is_by_bot).order_by(room_messages.c.number)
         rows = await self._connection.rows(ordered, most=limit)
-        said = [(row.number, f"{row.text} {row.body or ''}") for row in rows]
-        by_beginning = _by_beginning(quotes)
-        if found := [number for number, text in said if _quotes(text, by_beginning)]:
-            await self._blank(room_messages.c.number.in_(found))
+        texts = [(row.number, f"{row.text} {row.body or ''}") for row in rows]
+        quotes_by_prefix = _by_prefix(quotes)
+        if quoting := [number for number, text in texts if _contains_quote(text, quotes_by_prefix)]:
+            await self._blank(room_messages.c.number.in_(quoting))
         return rows[-1].number if len(rows) == limit else None
 
-    async def _blank(self, these: ColumnElement[bool], **more: object) -> None:
-        gone = update(room_messages).where(these).values(text="", body=None, files=None, **more)
-        await self._connection.run(gone)
+    async def _blank(self, condition: ColumnElement[bool], **values: object) -> None:
+        blanked = (
+            update(room_messages).where(condition).values(text="", body=None, files=None, **values)
+        )
+        await self._connection.run(blanked)
         self._connection.has_erased = True
 
-    async def _restored(self, row: Row[Any], at: datetime) -> bool:
-        """The newest revision of somebody else is in force again, and waits for a curator."""
+    async def _restore_earlier_revision(self, row: Row[Any], at: datetime) -> bool:
+        """Makes the newest revision of another editor current; it must be approved again."""
         own = and_(revisions.c.workspace == row.workspace, revisions.c.example == row.id)
-        whole = select(revisions).where(own, revisions.c.row.is_not(None))
-        before = await self._connection.first(whole.order_by(revisions.c.number.desc()).limit(1))
-        if before is None or await self._has_twin(row, short_fingerprint(before.row)):
+        with_row = select(revisions).where(own, revisions.c.row.is_not(None))
+        previous = await self._connection.first(
+            with_row.order_by(revisions.c.number.desc()).limit(1)
+        )
+        if previous is None or await self._has_twin(row, short_fingerprint(previous.row)):
             return False
-        gap = insert(revisions).values(
+        insert_gap = insert(revisions).values(
             workspace=row.workspace,
             example=row.id,
             number=row.revision,
@@ -289,13 +297,13 @@ class PersonalData:
             editor=None,
             at=row.revised_at,
         )
-        await self._connection.run(gap)
+        await self._connection.run(insert_gap)
         is_approved = row.state == ExampleState.APPROVED
         restored = {
-            **text_columns_of(before.row),
+            **text_columns_of(previous.row),
             "keeps_private_text": False,
             "revision": row.revision + 1,
-            "editor": before.editor,
+            "editor": previous.editor,
             "revised_at": at,
             "updated_at": at,
             "state": ExampleState.PROPOSED if is_approved else row.state,
@@ -304,37 +312,41 @@ class PersonalData:
         await self._connection.run(update(examples).where(same).values(restored))
         return True
 
-    async def _has_twin(self, row: Row[Any], mark: str) -> bool:
+    async def _has_twin(self, row: Row[Any], fingerprint: str) -> bool:
         twin = and_(
             examples.c.workspace == row.workspace,
             examples.c.assistant == row.assistant,
-            examples.c.fingerprint == mark,
+            examples.c.fingerprint == fingerprint,
             examples.c.id != row.id,
             IS_LIVING,
         )
         return await self._connection.first(select(examples.c.id).where(twin)) is not None
 
     async def _forget_audit(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
-        """What was done stays, with its numbers; who did it, and what they wrote, goes."""
+        """Removes the person's id and texts from audit entries; the entries and their numbers
+        stay.
+        """
         own = select(audit.c.id, audit.c.details).where(audit.c.workspace == workspace)
-        # Not LIKE, for which SQLite takes no index.
+        # A range instead of LIKE, for which SQLite uses no index.
         about_roles = audit.c.what >= "role", audit.c.what < "rolf"
         about = audit.c.details.contains(f'"{user}"', autoescape=True)
-        by = await self._connection.rows(own.where(audit.c.user == user), most=limit)
-        told = await self._connection.rows(own.where(*about_roles, about), most=limit)
-        rows = {row.id: row.details for row in (*by, *told)}
+        own_entries = await self._connection.rows(own.where(audit.c.user == user), most=limit)
+        named_in_roles = await self._connection.rows(own.where(*about_roles, about), most=limit)
+        rows = {row.id: row.details for row in (*own_entries, *named_in_roles)}
         if rows:
-            numbers = audit.c.id.in_(list(rows)), audit.c.user == user
-            await self._connection.run(update(audit).where(*numbers).values(user=None))
+            is_own_entry = audit.c.id.in_(list(rows)), audit.c.user == user
+            await self._connection.run(update(audit).where(*is_own_entry).values(user=None))
             number: BindParameter[int] = bindparam("number")
-            details = bindparam("left", type_=audit.c.details.type)
-            blank = update(audit).where(audit.c.id == number).values(details=details)
-            numeric = [{"number": number, "left": _numbers(kept)} for number, kept in rows.items()]
+            numbers_only = bindparam("numbers_only", type_=audit.c.details.type)
+            blank = update(audit).where(audit.c.id == number).values(details=numbers_only)
+            numeric = [
+                {"number": id_, "numbers_only": _numbers(details)} for id_, details in rows.items()
+            ]
             await self._connection.run_each(blank, numeric)
         return len(rows)
 
     async def _forget_spending(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
-        """The tokens of the workspace stay counted."""
+        """Moves the person's daily tokens to a placeholder, so that the workspace's sum stays."""
         own = and_(spending.c.workspace == workspace, spending.c.user == user)
         rows = await self._connection.rows(select(spending).where(own), most=limit)
         for row in rows:
@@ -356,7 +368,9 @@ def _numbers(details: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _examples_of(workspace: WorkspaceId, user: UserId, after: ExampleId) -> CompoundSelect[Any]:
-    """The number of each example that they had a part in, and of which of `_PARTS`."""
+    """Returns the ids of examples that the person had a part in, with the index of that part in
+    `_PARTS`.
+    """
     named = [
         (example_authors.c.example, example_authors.c.item, 0),
         (revisions.c.example, revisions.c.editor, 1),
@@ -373,24 +387,24 @@ def _examples_of(workspace: WorkspaceId, user: UserId, after: ExampleId) -> Comp
     )
 
 
-def _by_beginning(quotes: Collection[str]) -> Mapping[str, Sequence[str]]:
-    """Quotes by their first characters, so that a text is looked through once for all of them."""
-    found: dict[str, list[str]] = {}
+def _by_prefix(quotes: Collection[str]) -> Mapping[str, Sequence[str]]:
+    """Groups quotes by their first characters, so that one pass over a text finds all of them."""
+    groups: dict[str, list[str]] = {}
     for quote in quotes:
-        found.setdefault(quote[:_BEGINNING], []).append(quote)
-    return found
+        groups.setdefault(quote[:_PREFIX_LENGTH], []).append(quote)
+    return groups
 
 
-def _quotes(text: str, by_beginning: Mapping[str, Sequence[str]]) -> bool:
+def _contains_quote(text: str, quotes_by_prefix: Mapping[str, Sequence[str]]) -> bool:
     flat = " ".join(text.split())
     return any(
-        flat.startswith(quote, at)
-        for at in range(len(flat))
-        for quote in by_beginning.get(flat[at : at + _BEGINNING], ())
+        flat.startswith(quote, start)
+        for start in range(len(flat))
+        for quote in quotes_by_prefix.get(flat[start : start + _PREFIX_LENGTH], ())
     )
 
 
-def _shown(row: Row[Any]) -> Mapping[str, object]:
+def _exported(row: Row[Any]) -> Mapping[str, object]:
     return {name: value for name, value in row._asdict().items() if name not in _HIDDEN}
 
 

@@ -1,4 +1,4 @@
-"""What one person was shown and may share with the channel."""
+"""Replies that only one person sees, and that this person may share with the channel."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storage.tables import private_replies as table
 
 
 class PrivateReplies:
-    """Keeps each as it was shown, one for an event."""
+    """Repository of private replies, at most one per event."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

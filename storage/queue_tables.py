@@ -1,4 +1,4 @@
-"""The tables of what waits: events, deletions, removals at hosts; part of `tables.py`."""
+"""The tables of pending work: events, deletions, and cleanups at hosts; part of `tables.py`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ inbox = Table(
 Index(None, inbox.c.state, inbox.c.received_at)
 Index(None, inbox.c.workspace)
 
-# What somebody may still take back; with a host, what is deleted there afterwards.
+# Changes that can still be undone. If a host is set, the object is deleted there afterwards.
 undoables = numbered_table(
     "undoables",
     text_column("user"),
@@ -51,7 +51,7 @@ undoables = numbered_table(
 Index(None, undoables.c.host, undoables.c.due_at)
 Index(None, undoables.c.workspace)
 
-# What one person was shown and may share, for a day.
+# Replies that one person saw and may share; deleted after a day.
 private_replies = numbered_table(
     "private_replies",
     Column("event", Text, nullable=False, unique=True),

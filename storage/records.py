@@ -1,4 +1,4 @@
-"""All repositories over one transaction."""
+"""All repositories of one transaction."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from storage.workspaces import Workspaces
 
 
 class Records:
-    """What `writing` and `reading` give; it is of no use once they have ended."""
+    """The repositories that `writing` and `reading` yield; usable until the transaction ends."""
 
     def __init__(self, connection: Connection) -> None:
         self.workspaces: store.Workspaces = Workspaces(connection)

@@ -1,4 +1,4 @@
-"""Remote cleanups: what gone workspaces and given-up jobs still have at hosts."""
+"""Remote cleanups: files and models at hosts of removed workspaces and abandoned jobs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storage.tables import remote_cleanups
 
 
 class RemoteCleanups:
-    """Keeps ids and nothing of anybody's words; belongs to no workspace, for there is none."""
+    """Repository of remote cleanups, which hold ids only and outlive their workspace."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -31,8 +31,8 @@ class RemoteCleanups:
         await self._connection.run(insert(remote_cleanups).values(values))
 
     async def due(self, *, now: datetime) -> Sequence[RemoteCleanup]:
-        wanted = select(remote_cleanups).where(remote_cleanups.c.next_attempt_at <= now)
-        rows = await self._connection.fetch_all(wanted, remote_cleanups.c.id)
+        query = select(remote_cleanups).where(remote_cleanups.c.next_attempt_at <= now)
+        rows = await self._connection.fetch_all(query, remote_cleanups.c.id)
         return [
             RemoteCleanup(
                 row.host,
@@ -49,8 +49,8 @@ class RemoteCleanups:
 
     async def postpone(self, cleanup: int, *, until: datetime) -> None:
         own = remote_cleanups.c.id == cleanup
-        again = {"next_attempt_at": until, "attempts": remote_cleanups.c.attempts + 1}
-        await self._connection.run(update(remote_cleanups).where(own).values(again))
+        values = {"next_attempt_at": until, "attempts": remote_cleanups.c.attempts + 1}
+        await self._connection.run(update(remote_cleanups).where(own).values(values))
 
     async def drop(self, cleanup: int) -> None:
         await self._connection.run(delete(remote_cleanups).where(remote_cleanups.c.id == cleanup))

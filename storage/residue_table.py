@@ -1,4 +1,4 @@
-"""The table of what erasing left to be removed from the file; part of `tables.py`."""
+"""The table of what erased rows left in the file; part of `tables.py`."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ from sqlalchemy import Column, Table, Text
 
 from storage.columns import metadata
 
-# Tables in which something was erased whose bytes may still stand in the file; see `erasure.py`.
+# Names of tables with erased rows whose bytes may still be in the file; see `free_pages.py`.
 residues = Table("residues", metadata, Column("name", Text, primary_key=True))

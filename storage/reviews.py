@@ -1,4 +1,4 @@
-"""Who said what about an example before it was decided, and to whom it is assigned."""
+"""Reviews: verdicts about examples before they are decided, and whom examples are assigned to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _COLUMNS = ["workspace", "example", "user", "kind", "revision", "at", "note"]
 
 
 class Reviews:
-    """Keeps one verdict of each person about an example, and one answer of each author."""
+    """Repository of reviews: one verdict per person and example, and one answer per author."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -44,15 +44,15 @@ class Reviews:
     ) -> None:
         for part in batched(numbers, MANY):
             await self._drop(workspace, part, user, kind)
-            said = (literal(user), literal(kind.value), examples.c.revision)
-            new = select(
+            review = (literal(user), literal(kind.value), examples.c.revision)
+            rows = select(
                 examples.c.workspace,
                 examples.c.id,
-                *said,
+                *review,
                 literal(at, table.c.at.type),
                 literal(note),
             ).where(examples.c.workspace == workspace, examples.c.id.in_(part))
-            await self._connection.run(insert(table).from_select(_COLUMNS, new))
+            await self._connection.run(insert(table).from_select(_COLUMNS, rows))
 
     async def take_back(
         self, workspace: WorkspaceId, example: ExampleId, user: UserId, kind: ReviewKind
@@ -78,7 +78,7 @@ class Reviews:
         *,
         needed: int,
     ) -> Sequence[ExampleId]:
-        found: list[ExampleId] = []
+        agreed: list[ExampleId] = []
         for part in batched(numbers, MANY):
             own = and_(
                 table.c.workspace == workspace, table.c.example.in_(part), table.c.kind == kind
@@ -91,13 +91,13 @@ class Reviews:
                 .having(func.count() >= needed)
             )
             rows = await self._connection.rows(enough, most=len(part))
-            found += [ExampleId(row.example) for row in rows]
-        return found
+            agreed += [ExampleId(row.example) for row in rows]
+        return agreed
 
     async def verdicts(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Sequence[Mapping[UserId, str]]:
-        told = (
+        query = (
             select(table.c.example, table.c.revision, table.c.user, table.c.kind)
             .join(
                 examples,
@@ -109,10 +109,12 @@ class Reviews:
                 table.c.kind.in_(VERDICTS),
             )
         )
-        found: dict[tuple[int, int], dict[UserId, str]] = defaultdict(dict)
-        async for row in self._connection.stream(told, table.c.example, table.c.user, table.c.kind):
-            found[row.example, row.revision][row.user] = str(row.kind)
-        return [one for one in found.values() if len(one) > 1]
+        verdicts: dict[tuple[int, int], dict[UserId, str]] = defaultdict(dict)
+        async for row in self._connection.stream(
+            query, table.c.example, table.c.user, table.c.kind
+        ):
+            verdicts[row.example, row.revision][row.user] = str(row.kind)
+        return [by_user for by_user in verdicts.values() if len(by_user) > 1]
 
     async def _drop(
         self,
@@ -121,18 +123,21 @@ class Reviews:
         user: UserId,
         kind: ReviewKind,
     ) -> int:
-        """What this person said before of the same sort; of an assignment, whoever had it."""
+        """Deletes the person's earlier verdict or answer; for an assignment, that of any person."""
         if kind is ReviewKind.ASSIGNED:
             replaced = table.c.kind == kind
         else:
-            rivals = VERDICTS if kind in VERDICTS else AUTHOR_SAID
-            replaced = and_(table.c.user == user, table.c.kind.in_(rivals))
+            exclusive = VERDICTS if kind in VERDICTS else AUTHOR_SAID
+            replaced = and_(table.c.user == user, table.c.kind.in_(exclusive))
         own = and_(table.c.workspace == workspace, table.c.example.in_(numbers))
         return await self._connection.run_counting(delete(table).where(own, replaced))
 
 
 def awaits_review_by(reviewer: UserId) -> ColumnElement[bool]:
-    """Whether the example at hand is nobody else's, and not judged by them as it is now."""
+    """Whether the example of the query is unassigned or the reviewer's, and not yet judged by them.
+
+    Verdicts about earlier revisions do not count.
+    """
     own = and_(table.c.workspace == examples.c.workspace, table.c.example == examples.c.id)
     assigned = and_(own, table.c.kind == ReviewKind.ASSIGNED)
     is_free = or_(~exists().where(assigned), exists().where(assigned, table.c.user == reviewer))

@@ -1,11 +1,12 @@
-"""Moving a SQLite table to new pages, in parts, so that nothing of an erased row stays in the old.
+"""Moves a SQLite table to new pages in parts, so that no bytes of erased rows stay in the old
+pages.
 
-SQLite moves rows between pages and leaves copies in the gaps, which `secure_delete` does not
-reach; only pages that are given back are zeroed. VACUUM rewrites the whole file and lets nobody
-write meanwhile, for seconds where there is much. Here the rows go to a second table of the same
-columns and indexes, a part in each transaction, while triggers bring along what changes. Then the
-two exchange their trees, which is a change of `sqlite_schema` alone, and the old tree is emptied
-in parts. What is in the database says how far this has come, so that a crash is gone on from.
+SQLite moves rows between pages and leaves copies in the gaps, which `secure_delete` does not reach;
+only freed pages are zeroed. VACUUM rewrites the whole file and blocks writers meanwhile, for
+seconds if the file is large. Here the rows are copied to a second table of the same columns and
+indexes, a part per transaction, while triggers copy changes. Then the two tables exchange their
+root pages, which changes only `sqlite_schema`, and the old pages are emptied in parts. The database
+itself holds the progress, so that the work continues after a crash.
 https://www.sqlite.org/pragma.html#pragma_writable_schema
 """
 
@@ -22,7 +23,7 @@ _EVENTS = ("insert", "update", "delete")
 
 
 class TableRewrite:
-    """Rewrites the tables that `residues` names, a part at each step."""
+    """Rewrites the tables that `residues` names, a part per step."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -30,71 +31,80 @@ class TableRewrite:
         self._copied: dict[str, int] = {}
 
     def step(self) -> bool:
-        """Do one part in a transaction of its own; False where nothing is left to rewrite."""
+        """Does one part in a transaction of its own; returns False if no table is left to
+        rewrite.
+        """
         with self._size.measure_batch(), _immediate(self._connection):
             return self._step()
 
     def _step(self) -> bool:
-        began = self._value(
+        started = self._value(
             "SELECT substr(name, ?) FROM sqlite_schema WHERE type = 'table' AND name GLOB ?",
             len(PREFIX) + 1,
             f"{PREFIX}*",
         )
-        if began is not None:
-            self._go_on(str(began))
+        if started is not None:
+            self._continue(str(started))
             return True
-        wanted = self._value("SELECT name FROM residues WHERE name <> '' ORDER BY name")
-        if wanted is not None:
-            self._begin(str(wanted))
-        return wanted is not None
+        pending = self._value("SELECT name FROM residues WHERE name <> '' ORDER BY name")
+        if pending is not None:
+            self._begin(str(pending))
+        return pending is not None
 
     def _begin(self, table: str) -> None:
-        """An erasure after this moment names the table anew, and it is rewritten once more."""
+        """Creates the second table and its triggers.
+
+        The name is removed from `residues` first: a later erasure adds it again, and the table is
+        then rewritten once more.
+        """
         self._run("DELETE FROM residues WHERE name = ?", table)
-        columns = self._run(f"PRAGMA table_info({_q(table)})").fetchall()
+        columns = self._run(f"PRAGMA table_info({_quoted(table)})").fetchall()
         if not columns:
             return
         is_alias = sum(column[5] > 0 for column in columns) == 1
-        told = ", ".join(
-            f"{_q(name)} {kind}{' PRIMARY KEY' if pk and is_alias and kind == 'INTEGER' else ''}"
+        definitions = ", ".join(
+            f"{_quoted(name)} {kind}"
+            f"{' PRIMARY KEY' if pk and is_alias and kind == 'INTEGER' else ''}"
             for _, name, kind, _, _, pk in columns
         )
-        self._run(f"CREATE TABLE {_q(PREFIX + table)} ({told})")
+        self._run(f"CREATE TABLE {_quoted(PREFIX + table)} ({definitions})")
         for name, index in self._indexes(table).items():
-            self._run(f"CREATE INDEX {_q(PREFIX + name)} ON {_q(PREFIX + table)} {index}")
+            self._run(f"CREATE INDEX {_quoted(PREFIX + name)} ON {_quoted(PREFIX + table)} {index}")
         for event in _EVENTS:
             self._run(self._trigger(table, event))
         self._copied[table] = 0
 
     def _indexes(self, table: str) -> Mapping[str, str]:
-        """Each index with its columns, and its condition where it is partial."""
-        found = {}
-        for _, name, _, _, is_partial in self._run(f"PRAGMA index_list({_q(table)})").fetchall():
-            columns = self._run(f"PRAGMA index_info({_q(name)})").fetchall()
+        """Returns the columns of each index, and the condition of a partial one, as SQL."""
+        indexes = {}
+        for _, name, _, _, is_partial in self._run(
+            f"PRAGMA index_list({_quoted(table)})"
+        ).fetchall():
+            columns = self._run(f"PRAGMA index_info({_quoted(name)})").fetchall()
             sql = self._value("SELECT sql FROM sqlite_schema WHERE name = ?", name)
             condition = f" WHERE {str(sql).partition(' WHERE ')[2]}" if is_partial else ""
-            found[name] = f"({', '.join(_q(column) for _, _, column in columns)}){condition}"
-        return found
+            indexes[name] = f"({', '.join(_quoted(column) for _, _, column in columns)}){condition}"
+        return indexes
 
     def _trigger(self, table: str, event: str) -> str:
         columns = ", ".join(["rowid", *self._columns(table)])
-        gone = f"DELETE FROM {_q(PREFIX + table)} WHERE rowid = OLD.rowid;"
+        gone = f"DELETE FROM {_quoted(PREFIX + table)} WHERE rowid = OLD.rowid;"
         new = (
-            f"INSERT OR REPLACE INTO {_q(PREFIX + table)} ({columns}) "
-            f"SELECT {columns} FROM {_q(table)} WHERE rowid = NEW.rowid;"
+            f"INSERT OR REPLACE INTO {_quoted(PREFIX + table)} ({columns}) "
+            f"SELECT {columns} FROM {_quoted(table)} WHERE rowid = NEW.rowid;"
         )
         acts = {"insert": new, "update": gone + new, "delete": gone}
-        name = _q(f"{PREFIX}{table}_{event}")
-        return f"CREATE TRIGGER {name} AFTER {event} ON {_q(table)} BEGIN {acts[event]} END"
+        name = _quoted(f"{PREFIX}{table}_{event}")
+        return f"CREATE TRIGGER {name} AFTER {event} ON {_quoted(table)} BEGIN {acts[event]} END"
 
     def _columns(self, table: str) -> Iterator[str]:
-        """Those that are more than another name of the row's number."""
-        columns = self._run(f"PRAGMA table_info({_q(table)})").fetchall()
+        """Returns the columns of a table except an alias of its rowid."""
+        columns = self._run(f"PRAGMA table_info({_quoted(table)})").fetchall()
         keys = [name for _, name, kind, _, _, pk in columns if pk and kind == "INTEGER"]
         alias = keys[0] if len(keys) == sum(column[5] > 0 for column in columns) == 1 else None
-        return (_q(name) for _, name, *_ in columns if name != alias)
+        return (_quoted(name) for _, name, *_ in columns if name != alias)
 
-    def _go_on(self, table: str) -> None:
+    def _continue(self, table: str) -> None:
         first = f"{PREFIX}{table}_{_EVENTS[0]}"
         if self._value("SELECT 1 FROM sqlite_schema WHERE name = ?", first) is None:
             self._empty(table)
@@ -102,11 +112,13 @@ class TableRewrite:
             self._exchange(table)
 
     def _copy(self, table: str) -> bool:
-        """What the triggers have brought already stays; False where all has been copied."""
+        """Copies the next rows except those that triggers have copied; returns False if none are
+        left.
+        """
         last = self._copied.get(table, 0)
         until = self._value(
             f"SELECT max(rowid) FROM "
-            f"(SELECT rowid FROM {_q(table)} WHERE rowid > ? ORDER BY rowid LIMIT ?)",
+            f"(SELECT rowid FROM {_quoted(table)} WHERE rowid > ? ORDER BY rowid LIMIT ?)",
             last,
             self._size.rows,
         )
@@ -114,8 +126,8 @@ class TableRewrite:
             return False
         columns = ", ".join(["rowid", *self._columns(table)])
         self._run(
-            f"INSERT OR IGNORE INTO {_q(PREFIX + table)} ({columns}) "
-            f"SELECT {columns} FROM {_q(table)} WHERE rowid > ? AND rowid <= ? ORDER BY rowid",
+            f"INSERT OR IGNORE INTO {_quoted(PREFIX + table)} ({columns}) "
+            f"SELECT {columns} FROM {_quoted(table)} WHERE rowid > ? AND rowid <= ? ORDER BY rowid",
             last,
             until,
         )
@@ -124,17 +136,19 @@ class TableRewrite:
 
     def _exchange(self, table: str) -> None:
         for event in _EVENTS:
-            self._run(f"DROP TRIGGER {_q(f'{PREFIX}{table}_{event}')}")
+            self._run(f"DROP TRIGGER {_quoted(f'{PREFIX}{table}_{event}')}")
         names = [table, *self._indexes(table)]
-        roots = {name: self._root(name) for own in names for name in (own, PREFIX + own)}
+        roots = {
+            name: self._root(name) for original in names for name in (original, PREFIX + original)
+        }
         (version,) = self._run("PRAGMA schema_version").fetchone()
         self._run("PRAGMA writable_schema = ON")
-        for own in names:
-            for name, other in ((own, PREFIX + own), (PREFIX + own, own)):
+        for original in names:
+            for name, other in ((original, PREFIX + original), (PREFIX + original, original)):
                 self._run(
                     "UPDATE sqlite_schema SET rootpage = ? WHERE name = ?", roots[other], name
                 )
-        # Every connection, this one too, reads the schema anew.
+        # Makes all connections, including this one, reload the schema.
         self._run(f"PRAGMA schema_version = {version + 1}")
         self._run("PRAGMA writable_schema = RESET")
 
@@ -142,12 +156,12 @@ class TableRewrite:
         return int(str(self._value("SELECT rootpage FROM sqlite_schema WHERE name = ?", name)))
 
     def _empty(self, table: str) -> None:
-        old = _q(PREFIX + table)
-        gone = self._run(
+        old = _quoted(PREFIX + table)
+        deleted = self._run(
             f"DELETE FROM {old} WHERE rowid IN (SELECT rowid FROM {old} ORDER BY rowid LIMIT ?)",
             self._size.rows,
         )
-        if gone.rowcount == 0:
+        if deleted.rowcount == 0:
             self._run(f"DROP TABLE {old}")
 
     def _value(self, sql: str, *values: object) -> object:
@@ -169,5 +183,5 @@ def _immediate(connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("COMMIT")
 
 
-def _q(name: str) -> str:
+def _quoted(name: str) -> str:
     return f'"{name}"'

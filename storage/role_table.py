@@ -1,4 +1,4 @@
-"""Roles that were given by hand, and when."""
+"""The table of roles that an admin granted, with the time of the grant."""
 
 from __future__ import annotations
 

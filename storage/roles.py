@@ -1,4 +1,4 @@
-"""Roles that were given by hand."""
+"""Roles that an admin granted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storage.tables import roles
 
 
 class Roles:
-    """Keeps who may do what."""
+    """Repository of granted roles."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -44,5 +44,5 @@ class Roles:
     async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]:
         statement = select(roles.c.user, roles.c.role).where(roles.c.workspace == workspace)
         rows = await self._connection.fetch_all(statement, roles.c.user)
-        held = [(row.user, Role(row.role)) for row in rows]
-        return sorted(held, key=lambda one: one[1], reverse=True)
+        granted = [(row.user, Role(row.role)) for row in rows]
+        return sorted(granted, key=lambda grant: grant[1], reverse=True)

@@ -1,4 +1,4 @@
-"""The room: the local workspace's own messages, where we are the platform."""
+"""The room: messages of the local workspace, which has no chat platform."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Reactions = Mapping[int, Sequence[tuple[str, UserId]]]
 
 
 class Room:
-    """Keeps messages by number, with their reactions in the order they came."""
+    """Repository of the room's messages and of their reactions, in order of arrival."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -36,10 +36,10 @@ class Room:
         key: str | None = None,
         files: Sequence[Attachment] = (),
     ) -> RoomMessage:
-        # An upsert would burn a number each time, and people count them.
-        stands = await self._by_key(key)
-        if stands is not None:
-            edited = await self.edit(stands, text=text, body=body, at=at)
+        # An upsert would use up a message number each time, and people see the numbers.
+        existing = await self._by_key(key)
+        if existing is not None:
+            edited = await self.edit(existing, text=text, body=body, at=at)
             assert edited is not None
             return edited
         insert = self._connection.insert(room_messages).values(
@@ -56,7 +56,7 @@ class Room:
             key=key,
             files=list(files) or None,
         )
-        row = (await self._connection.run(insert.returning(*_SHOWN))).one()
+        row = (await self._connection.run(insert.returning(*_COLUMNS))).one()
         return _message(row, {})
 
     async def edit(
@@ -66,13 +66,13 @@ class Room:
         changes: dict[str, object] = {"text": text, "body": body, "edited_at": at}
         if not text and body is None:
             changes["files"] = None
-        rewritten = update(room_messages).where(own).values(changes).returning(*_SHOWN)
-        row = (await self._connection.run(rewritten)).one_or_none()
+        statement = update(room_messages).where(own).values(changes).returning(*_COLUMNS)
+        row = (await self._connection.run(statement)).one_or_none()
         return None if row is None else _message(row, await self._reactions([number]))
 
     async def get(self, number: int) -> RoomMessage | None:
         own = room_messages.c.number == number
-        row = await self._connection.first(select(*_SHOWN).where(own))
+        row = await self._connection.first(select(*_COLUMNS).where(own))
         return None if row is None else _message(row, await self._reactions([number]))
 
     async def page(
@@ -83,7 +83,7 @@ class Room:
         thread: int | None = None,
         limit: int = 50,
     ) -> Sequence[RoomMessage]:
-        statement = select(*_SHOWN).where(room_messages.c.channel == channel)
+        statement = select(*_COLUMNS).where(room_messages.c.channel == channel)
         if before is not None:
             statement = statement.where(room_messages.c.number < before)
         if thread is not None:
@@ -118,50 +118,52 @@ class Room:
         return None if row is None else int(row.number)
 
     async def channels(self) -> Sequence[ChannelId]:
-        return list(map(ChannelId, await self._every(room_messages.c.channel)))
+        return list(map(ChannelId, await self._distinct(room_messages.c.channel)))
 
     async def people(self) -> Sequence[UserId]:
-        return list(map(UserId, await self._every(room_messages.c.author_id)))
+        return list(map(UserId, await self._distinct(room_messages.c.author_id)))
 
     async def file_references(self) -> Sequence[str]:
-        found: list[str] = []
+        references: list[str] = []
         number, files = room_messages.c.number, room_messages.c.files
         with_files = select(number, files).where(files.is_not(None), number > 0)
         async for row in self._connection.stream(with_files, number):
-            found += [one["reference"] for one in row.files]
-        return found
+            references += [file["reference"] for file in row.files]
+        return references
 
-    async def _every(self, column: Column[Any]) -> Sequence[str]:
-        found: list[str] = []
+    async def _distinct(self, column: Column[Any]) -> Sequence[str]:
+        values: list[str] = []
         while True:
-            page = select(_each(column, found[-1] if found else ""))
+            page = select(_distinct_values(column, values[-1] if values else ""))
             rows = await self._connection.rows(page, most=PAGE)
-            found += [str(row.value) for row in rows if row.value is not None]
+            values += [str(row.value) for row in rows if row.value is not None]
             if len(rows) < PAGE:
-                return found
+                return values
 
     async def _reactions(self, numbers: Sequence[int]) -> Reactions:
         reactions: dict[int, list[tuple[str, UserId]]] = defaultdict(list)
         if numbers:
             own = room_reactions.c.number.in_(numbers)
-            every = select(room_reactions).where(own)
-            async for row in self._connection.stream(every, room_reactions.c.position):
+            query = select(room_reactions).where(own)
+            async for row in self._connection.stream(query, room_reactions.c.position):
                 reactions[row.number].append((row.emoji, row.user))
         return reactions
 
 
-def _each(column: Column[Any], after: str) -> CTE:
-    """Each value from the one before it, by the index: DISTINCT would read every message."""
+def _distinct_values(column: Column[Any], after: str) -> CTE:
+    """Returns the distinct values of a column, each found by the index; DISTINCT would read all
+    rows.
+    """
     first = select(func.min(column).label("value")).where(column > after)
-    known = first.cte("known", recursive=True)
-    following = select(func.min(column)).where(column > known.c.value).scalar_subquery()
-    return known.union_all(select(following).where(known.c.value.is_not(None)))
+    values = first.cte("distinct_values", recursive=True)
+    next_value = select(func.min(column)).where(column > values.c.value).scalar_subquery()
+    return values.union_all(select(next_value).where(values.c.value.is_not(None)))
 
 
-_SHOWN = [column for column in room_messages.c if column.name not in ("workspace", "author_id")]
+_COLUMNS = [column for column in room_messages.c if column.name not in ("workspace", "author_id")]
 
 
 def _message(row: Row[Any], reactions: Reactions) -> RoomMessage:
     values = row._asdict()
-    files = tuple(Attachment(**one) for one in values.pop("files") or ())
+    files = tuple(Attachment(**file) for file in values.pop("files") or ())
     return RoomMessage(**values, files=files, reactions=tuple(reactions.get(row.number, ())))

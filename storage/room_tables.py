@@ -1,4 +1,4 @@
-"""The tables of the room, in which we are the platform ourselves; part of `tables.py`."""
+"""The tables of the room, the local workspace's own chat; part of `tables.py`."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ room_messages = Table(
     sqlite_autoincrement=True,
 )
 Index(None, room_messages.c.channel, room_messages.c.thread)
-# With the number, which every index of SQLite ends with, pages are read in order.
+# Includes the number, so that pages are read in the order of the index.
 Index(None, room_messages.c.channel, room_messages.c.number)
 Index("ix_room_messages_author_id", room_messages.c.author_id)
 Index("ix_room_messages_reply_to", room_messages.c.reply_to)

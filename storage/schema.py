@@ -1,4 +1,4 @@
-"""Columns, keys and indexes that many tables have; a key to a row names its workspace too."""
+"""Columns, keys and indexes that many tables have; a foreign key includes the workspace."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def id_column(name: str = "id") -> Column[int]:
 
 
 def bits_column(name: str) -> Column[int]:
-    """Several words in one number; a table that is older has none of them."""
+    """Returns a column for a bit set; rows from before the column was added have no bit set."""
     return Column(name, Integer, nullable=False, server_default="0")
 
 
@@ -46,15 +46,18 @@ def boolean_column(name: str) -> Column[bool]:
 def enum_column(
     name: str, enum: type[StrEnum], nullable: bool = False, constraint: str = ""
 ) -> Column[StrEnum]:
-    """A column of these words. SQLite cannot rename a `constraint`: it keeps its first name."""
-    # Not IN: for more than two words SQLite would build a set of them, anew for every row.
-    rule = " OR ".join(f"{name} = '{word}'" for word in enum)
+    """Returns a column for the values of an enum.
+
+    `constraint` keeps an earlier name of the check: SQLite cannot rename a constraint.
+    """
+    # OR instead of IN: for more than two values SQLite would build a set again for every row.
+    rule = " OR ".join(f"{name} = '{value}'" for value in enum)
     check = CheckConstraint(rule, name=constraint or name)
     return Column(name, one_of(enum), check, nullable=nullable)
 
 
 def unique_idempotency_key(table: str) -> UniqueConstraint:
-    """One row of each key, by the first name of the constraint: SQLite cannot rename it."""
+    """Returns the unique constraint with its earlier name: SQLite cannot rename a constraint."""
     return UniqueConstraint("idempotency_key", name=f"uq_{table}_start")
 
 
@@ -73,12 +76,12 @@ def foreign_key(table: str, column: str) -> ForeignKeyConstraint:
 def partial_index(
     name: str | None, *columns: Column[Any], where: ColumnElement[bool], unique: bool = False
 ) -> None:
-    """An index of the rows that meet a condition; a query uses it if it names that condition."""
+    """Adds an index of the rows that meet a condition; a query must repeat it to use the index."""
     Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
 
 
 def numbered_table(name: str, *items: SchemaItem) -> Table:
-    """A table whose ids are spoken aloud or kept elsewhere, so that none is ever given twice."""
+    """Creates a table whose ids are never reused, since people and other systems refer to them."""
     return Table(
         name, metadata, id_column(), text_column("workspace"), *items, sqlite_autoincrement=True
     )

@@ -1,4 +1,4 @@
-"""One service per database: a file lock beside SQLite's file, an advisory lock on PostgreSQL."""
+"""One service per database: a lock file for SQLite, an advisory lock on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from storage.database_engine import (
 log = logging.getLogger(__name__)
 
 ADVISORY_KEY = int.from_bytes(b"attune")
-"""Advisory locks belong to one database of a server, so one key serves every installation."""
+"""Key of the advisory lock. Locks are per database, so all installations use the same key."""
 _CHECK_SECONDS = 5.0
-_LONGEST_HOLDER = 200
+_MAX_HOLDER_LENGTH = 200
 
 _SET_NAME = text("SELECT set_config('application_name', :holder, false)")
 _TRY_LOCK = text("SELECT pg_try_advisory_lock(:key)")
@@ -48,18 +48,18 @@ _HOLDER = text(
 
 
 class ServiceLock(Protocol):
-    """The lock while it is held."""
+    """A held lock of a database."""
 
     async def keep(self) -> None:
-        """Runs until cancelled. Raises DatabaseTaken once another service has the lock."""
+        """Runs until cancelled. Raises DatabaseTaken when another service has taken the lock."""
         ...
 
 
 @asynccontextmanager
 async def service_lock(url: str, *, holder: str) -> AsyncIterator[ServiceLock]:
-    """Hold the lock of a database. Raises DatabaseTaken, naming who holds it already.
+    """Holds the lock of a database. Raises DatabaseTaken with the current holder's name.
 
-    `holder` tells the next one who we are. The lock ends with the process, however it ends.
+    `holder` is the name that another service is shown. The lock ends with the process.
     """
     address = address_of(url)
     if is_sqlite(address):
@@ -76,42 +76,47 @@ async def service_lock(url: str, *, holder: str) -> AsyncIterator[ServiceLock]:
 
 @contextmanager
 def _file_lock(address: URL, holder: str) -> Iterator[None]:
-    """Beside the file that symbolic links lead to: SQLite has locks of its own on the file."""
+    """Locks a file beside the resolved database file: SQLite locks the database file itself."""
     create_file(address)
     database = Path(address.database or "").resolve()
-    _refuse_second_name(database)
+    _refuse_hard_links(database)
     path = database.with_name(f"{database.name}.service")
     try:
         file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+", encoding="utf-8")
     except OSError as error:
-        raise _unusable(f"{path} cannot be written ({error.strerror})") from error
+        raise _settings_error(f"{path} cannot be written ({error.strerror})") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            known = file.read(_LONGEST_HOLDER).strip()
-            raise DatabaseTaken(database=database, holder=known or "–") from error
+            current = file.read(_MAX_HOLDER_LENGTH).strip()
+            raise DatabaseTaken(database=database, holder=current or "–") from error
         file.truncate(0)
-        file.write(holder[:_LONGEST_HOLDER])
+        file.write(holder[:_MAX_HOLDER_LENGTH])
         file.flush()
         yield
 
 
-def _refuse_second_name(database: Path) -> None:
-    """SQLite finds the write-ahead log by the file's name, so a second name loses data:
-    https://sqlite.org/howtocorrupt.html#_multiple_links_to_the_same_file."""
+def _refuse_hard_links(database: Path) -> None:
+    """Raises SettingsError if the file has hard links.
+
+    SQLite finds the write-ahead log by the file's name, so a second name loses data:
+    https://sqlite.org/howtocorrupt.html#_multiple_links_to_the_same_file
+    """
     if database.stat().st_nlink > 1:
-        raise _unusable(f"{database} has a second name (a hard link), and SQLite would lose data")
+        raise _settings_error(
+            f"{database} has a second name (a hard link), and SQLite would lose data"
+        )
 
 
 class _FileLock:
     async def keep(self) -> None:
-        """The kernel keeps it as long as the file is open."""
+        """Waits until cancelled; the kernel holds the lock while the file is open."""
         await asyncio.Event().wait()
 
 
 class _AdvisoryLock:
-    """Held by one connection of its own: the server lets go of it when the connection ends."""
+    """An advisory lock, held by a connection of its own; it ends with the connection."""
 
     def __init__(self, address: URL, holder: str) -> None:
         self._address = address
@@ -125,14 +130,16 @@ class _AdvisoryLock:
             await self._connection.execute(_SET_NAME, {"holder": f"attune {self._holder}"[:63]})
             taken = await self._connection.execute(_TRY_LOCK, {"key": ADVISORY_KEY})
             if not taken.scalar():
-                found = (await self._connection.execute(_HOLDER, {"key": ADVISORY_KEY})).first()
+                current = (await self._connection.execute(_HOLDER, {"key": ADVISORY_KEY})).first()
                 raise DatabaseTaken(
                     database=self._address.render_as_string(hide_password=True),
-                    holder=" ".join(str(part) for part in found if part) if found else "–",
+                    holder=" ".join(str(part) for part in current if part) if current else "–",
                 )
 
     async def keep(self) -> None:
-        """A connection that broke has lost the lock, so it is taken anew or the service ends."""
+        """Checks the lock and takes it again after the connection was lost. Raises
+        DatabaseTaken.
+        """
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
             if await self._is_held():
@@ -150,8 +157,8 @@ class _AdvisoryLock:
         if self._connection is None:
             return False
         try:
-            found = await self._connection.execute(_IS_HELD, {"key": ADVISORY_KEY})
-            return bool(found.scalar())
+            result = await self._connection.execute(_IS_HELD, {"key": ADVISORY_KEY})
+            return bool(result.scalar())
         except (DBAPIError, OSError):
             return False
 
@@ -163,6 +170,6 @@ class _AdvisoryLock:
         await self._engine.dispose()
 
 
-def _unusable(problem: str) -> SettingsError:
+def _settings_error(problem: str) -> SettingsError:
     remedy = "Name another database."
     return SettingsError(variable="DATABASE_URL", problem=problem, remedy=remedy)

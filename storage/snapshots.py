@@ -23,13 +23,15 @@ from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import examples, jobs, revisions, snapshot_rows, snapshots
 from storage.trainable import is_trainable, must_mask
 
-# Of an earlier revision nobody knows whether it has private text.
+# Private text is detected in current revisions only, so an earlier one counts as unknown.
 _IN_FORCE = snapshot_rows.c.revision == examples.c.revision
-_ROW = ["workspace", "snapshot", "position", "example", "revision", "split", "sha256"]
+_ROW_COLUMNS = ["workspace", "snapshot", "position", "example", "revision", "split", "sha256"]
 
 
 class Snapshots:
-    """Keeps the list; the text stays with the examples, where it can be erased."""
+    """Repository of snapshots; the text of the rows stays with the examples, where it can be
+    erased.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -44,7 +46,7 @@ class Snapshots:
         validation: int,
         at: datetime,
     ) -> Snapshot:
-        new = insert(snapshots).values(
+        statement = insert(snapshots).values(
             workspace=workspace,
             assistant=assistant,
             method=method,
@@ -53,7 +55,7 @@ class Snapshots:
             created_at=at,
         )
         with foreign_key_as_not_found("assistant", assistant):
-            number = (await self._connection.run(new.returning(snapshots.c.id))).scalar_one()
+            number = (await self._connection.run(statement.returning(snapshots.c.id))).scalar_one()
         return await self.get(workspace, number)
 
     async def append(
@@ -64,12 +66,12 @@ class Snapshots:
         *,
         first: int,
     ) -> None:
-        frozen = [
+        values = [
             (workspace, snapshot, position, row.example, row.revision, row.split.value, row.sha256)
             for position, row in enumerate(rows, start=first)
         ]
         with foreign_key_as_not_found("example", "–"):
-            await self._connection.insert_many(insert(snapshot_rows), _ROW, frozen)
+            await self._connection.insert_many(insert(snapshot_rows), _ROW_COLUMNS, values)
 
     async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot:
         own = and_(snapshots.c.workspace == workspace, snapshots.c.id == snapshot)
@@ -81,18 +83,18 @@ class Snapshots:
     async def rows(
         self, workspace: WorkspaceId, snapshot: SnapshotId, split: Split | None = None
     ) -> AsyncIterator[SnapshotRow]:
-        wanted = _frozen_text(workspace, snapshot)
+        query = _frozen_text(workspace, snapshot)
         if split is not None:
-            wanted = wanted.where(snapshot_rows.c.split == split)
-        async for row in self._connection.stream(wanted, snapshot_rows.c.position):
+            query = query.where(snapshot_rows.c.split == split)
+        async for row in self._connection.stream(query, snapshot_rows.c.position):
             yield SnapshotRow(row.example, row.revision, row.split, row.sha256, row.text)
 
     async def revisions(
         self, workspace: WorkspaceId, snapshot: SnapshotId
     ) -> Mapping[ExampleId, int]:
         own = and_(snapshot_rows.c.workspace == workspace, snapshot_rows.c.snapshot == snapshot)
-        told = select(snapshot_rows.c.position, snapshot_rows.c.example, snapshot_rows.c.revision)
-        rows = self._connection.stream(told.where(own), snapshot_rows.c.position)
+        query = select(snapshot_rows.c.position, snapshot_rows.c.example, snapshot_rows.c.revision)
+        rows = self._connection.stream(query.where(own), snapshot_rows.c.position)
         return {ExampleId(row.example): row.revision async for row in rows}
 
     async def count_forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
@@ -107,49 +109,51 @@ class Snapshots:
     async def training_examples_among(
         self, workspace: WorkspaceId, snapshot: SnapshotId, examples: Sequence[ExampleId]
     ) -> frozenset[ExampleId]:
-        found: set[ExampleId] = set()
-        of_it = and_(
+        training: set[ExampleId] = set()
+        own = and_(
             snapshot_rows.c.workspace == workspace,
             snapshot_rows.c.snapshot == snapshot,
             snapshot_rows.c.split == Split.TRAIN,
         )
         for part in batched(examples, MANY):
-            wanted = select(snapshot_rows.c.example).where(of_it, snapshot_rows.c.example.in_(part))
-            rows = await self._connection.fetch_all(wanted.distinct(), snapshot_rows.c.example)
-            found.update(row.example for row in rows)
-        return frozenset(found)
+            query = select(snapshot_rows.c.example).where(own, snapshot_rows.c.example.in_(part))
+            rows = await self._connection.fetch_all(query.distinct(), snapshot_rows.c.example)
+            training.update(row.example for row in rows)
+        return frozenset(training)
 
     async def forget_unused(self, at: datetime, *, limit: int = 500) -> int:
-        named = exists().where(
+        is_used = exists().where(
             jobs.c.workspace == snapshots.c.workspace, jobs.c.snapshot == snapshots.c.id
         )
-        old = select(snapshots.c.id).where(snapshots.c.created_at < at, ~named).limit(1)
+        old = select(snapshots.c.id).where(snapshots.c.created_at < at, ~is_used).limit(1)
         row = await self._connection.first(old)
         return 0 if row is None else await _forget(self._connection, row.id, limit)
 
     async def list_holding(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[SnapshotId]:
-        found: set[SnapshotId] = set()
+        holding: set[SnapshotId] = set()
         for part in batched(examples, MANY):
             own = and_(snapshot_rows.c.workspace == workspace, snapshot_rows.c.example.in_(part))
             statement = select(snapshot_rows.c.snapshot).distinct().where(own)
             rows = await self._connection.fetch_all(statement, snapshot_rows.c.snapshot)
-            found.update(row.snapshot for row in rows)
-        return sorted(found)
+            holding.update(row.snapshot for row in rows)
+        return sorted(holding)
 
 
 async def _forget(connection: Connection, snapshot: SnapshotId, limit: int) -> int:
     own = snapshot_rows.c.snapshot == snapshot
     some = select(snapshot_rows.c.position).where(own).limit(limit)
     rows = delete(snapshot_rows).where(own, snapshot_rows.c.position.in_(some))
-    if gone := await connection.run_counting(rows):
-        return gone
+    if deleted := await connection.run_counting(rows):
+        return deleted
     return await connection.run_counting(delete(snapshots).where(snapshots.c.id == snapshot))
 
 
 def _frozen_text(workspace: WorkspaceId, snapshot: SnapshotId) -> Select[tuple[object, ...]]:
-    """Each row with the text of its revision: the one in force, or an earlier one."""
+    """Returns a query of the rows of a snapshot with the text of their revision, current or
+    earlier.
+    """
     text = case((_IN_FORCE, examples.c.row), else_=revisions.c.row).label("text")
     example = and_(
         examples.c.workspace == snapshot_rows.c.workspace,

@@ -1,4 +1,6 @@
-"""Runs in which a model writes examples from others, each written down as asked before it is."""
+"""Runs in which a model writes examples from others; each call is marked as asked before it is
+sent.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +13,8 @@ from storage.tables import IS_LIVING, examples
 
 
 class SyntheticRuns(PaidRuns[SyntheticRun, SyntheticCall]):
+    """Repository of synthetic runs and their calls."""
+
     _runs, _calls, _noun = synthetic_runs, synthetic_calls, "run"
     _call, _kind = SyntheticCall, SyntheticRun
 
@@ -19,6 +23,6 @@ class SyntheticRuns(PaidRuns[SyntheticRun, SyntheticCall]):
     ) -> frozenset[ExampleId]:
         own = and_(examples.c.workspace == workspace, examples.c.assistant == assistant)
         column = examples.c.derived_from
-        found = select(column).distinct().where(own, column.is_not(None), IS_LIVING)
-        rows = await self._connection.fetch_all(found, column)
+        query = select(column).distinct().where(own, column.is_not(None), IS_LIVING)
+        rows = await self._connection.fetch_all(query, column)
         return frozenset(ExampleId(row.derived_from) for row in rows)

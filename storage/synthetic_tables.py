@@ -1,4 +1,4 @@
-"""The tables of synthetic examples: which model was asked to write some, and from which ones."""
+"""The tables of synthetic examples: which model wrote them, and from which examples."""
 
 from __future__ import annotations
 
@@ -70,7 +70,9 @@ Index(None, synthetic_calls.c.workspace, synthetic_calls.c.example)
 
 
 def origin_columns() -> tuple[Column[int], Column[str], Column[bool]]:
-    """Of an example that a model wrote: from which one, which model, and what approval does."""
+    """Returns the columns of a synthetic example: its source, its model, and whether approval
+    withdraws the source.
+    """
     return (
         Column("derived_from", Integer),
         Column("written_by", Text),

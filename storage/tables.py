@@ -1,9 +1,9 @@
-"""Every table, once.
+"""Every table of the database.
 
-Each has its workspace, and a child names its parent together with the workspace, so that the
-database itself refuses a link across workspaces. Inbox, outbox, audit, spending and the room stand
-free of `workspaces`: an event may come before its workspace is known, and a note of its removal
-may stay after everything else is erased.
+Every table has a workspace column, and a foreign key to a row includes the workspace, so that
+the database refuses links across workspaces. Inbox, outbox, audit, spending and the room have no
+foreign key to `workspaces`: an event may come before its workspace is known, and a notice about
+a removed workspace may outlive its other rows.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ workspaces = Table(
     check("caps", "person_cap >= 0 AND workspace_cap >= 0"),
 )
 CLOSED_WORKSPACES = select(workspaces.c.id).where(workspaces.c.closed_at.is_not(None))
-"""Nothing is asked, trained or told for them."""
+"""Ids of closed workspaces, for which nothing is answered, trained or posted."""
 
-# Of a direct message nobody knows a workspace before this does, so it stands free as well.
+# No foreign key: this table decides which workspace a direct message belongs to.
 direct_choices = Table(
     "direct_choices",
     metadata,
@@ -177,8 +177,8 @@ bindings = Table(
     foreign_key("assistants", "assistant"),
 )
 
-# The text of the revision in force stands in `examples`, that of earlier ones
-# in `revisions`: each text is kept once, and an import touches one table.
+# The text of the current revision is in `examples`, the text of earlier ones in `revisions`, so
+# that each text is stored once and an import writes to one table.
 examples = numbered_table(
     "examples",
     integer_column("assistant"),
@@ -208,9 +208,9 @@ examples = numbered_table(
     check("revision", "revision >= 1"),
     check("source", "(channel IS NULL) = (message IS NULL)"),
 )
-# Pages run in the order of ids within a state; the assistant is read along, for counting.
+# Pages are in the order of ids within a state; the assistant is included for counts.
 Index(None, examples.c.workspace, examples.c.state, examples.c.id, examples.c.assistant)
-# Written out, not bound: SQLite takes a partial index only where a query repeats its words.
+# Literals, not parameters: SQLite uses a partial index only if the query repeats its condition.
 IS_LIVING = examples.c.state.in_([literal_column("'proposed'"), literal_column("'approved'")])
 partial_index(
     "uq_examples_fingerprint",
@@ -282,7 +282,7 @@ revisions = Table(
 )
 Index(None, revisions.c.workspace, revisions.c.editor, revisions.c.example)
 
-# Where cards stand whose buttons decide about an example.
+# Posted messages with buttons that decide about examples.
 example_cards = Table(
     "example_cards",
     metadata,
@@ -508,8 +508,10 @@ Index(None, turns.c.workspace, turns.c.model)
 Index(None, turns.c.workspace, turns.c.assistant, turns.c.at)
 Index(None, turns.c.at)
 IS_WHOLE = (turns.c.state == TurnState.DONE) & turns.c.incomplete_reason.is_(None)
-"""An answer as `bot.ports.metered_calls.require_whole` has it: neither failed nor cut nor empty."""
-# Written out, as above. What is forgotten leaves it, so that each part finds the next at once.
+"""Whether an answer is complete as in `bot.ports.metered_calls.require_whole`: not failed, cut
+or empty.
+"""
+# Literals, as above. Forgotten turns leave the index, so that each part finds the next at once.
 HAS_WORDS = or_(turns.c.question != literal_column("''"), turns.c.reply != literal_column("''"))
 partial_index("ix_turns_words", turns.c.workspace, turns.c.channel, turns.c.thread, where=HAS_WORDS)
 

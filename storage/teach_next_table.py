@@ -1,4 +1,6 @@
-"""The tables of questions that nobody could answer well: what was done, and what models say now."""
+"""The tables of badly answered questions: what was taught, and how models answer them in
+evaluations.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Offered trainings: each is made once for what an assistant has learned so far."""
+"""Training offers: each is posted once per assistant, method and training state."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from storage.trainable import is_trainable
 
 
 class TrainingOffers:
-    """Keeps which trainings were offered."""
+    """Repository of the training offers that were posted."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     async def assistants_with_offers(self) -> Sequence[Assistant]:
-        wants = or_(
+        has_threshold = or_(
             assistants.c.offer_after_examples.is_not(None),
             assistants.c.offer_after_preferences.is_not(None),
         )
-        in_use = exists().where(
+        is_open = exists().where(
             workspaces.c.id == assistants.c.workspace, workspaces.c.closed_at.is_(None)
         )
         offered = assistants.alias("offered")
-        # By the index of those with a channel: most assistants want no offers.
-        named = select(offered.c.id).where(offered.c.offer_channel.is_not(None))
-        statement = select(assistants).where(wants, assistants.c.id.in_(named), in_use)
+        # Uses the partial index of assistants with a channel for offers; most have none.
+        ids = select(offered.c.id).where(offered.c.offer_channel.is_not(None))
+        statement = select(assistants).where(has_threshold, assistants.c.id.in_(ids), is_open)
         rows = await self._connection.fetch_all(statement, assistants.c.id)
         return [assistant_of(row) for row in rows]
 
@@ -50,18 +50,18 @@ class TrainingOffers:
             examples.c.assistant == assistant,
             examples.c.method == method,
         )
-        asked = exists().where(
+        is_must_answer = exists().where(
             example_tags.c.workspace == examples.c.workspace,
             example_tags.c.example == examples.c.id,
             example_tags.c.item == MUST_ANSWER,
         )
-        known = exists().where(
+        is_learned = exists().where(
             snapshot_rows.c.workspace == examples.c.workspace,
             snapshot_rows.c.example == examples.c.id,
             snapshot_rows.c.snapshot == (learned or 0),
         )
         counted = select(func.count()).select_from(examples).where(own, is_trainable())
-        counted = counted.where(~asked, ~known)
+        counted = counted.where(~is_must_answer, ~is_learned)
         return int((await self._connection.run(counted)).scalar_one())
 
     async def is_made(

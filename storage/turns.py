@@ -1,4 +1,4 @@
-"""Turns: questions and the bot's replies, with what people thought of them."""
+"""Turns: questions, the bot's replies, and the votes on them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from storage.tables import (
 
 
 class Turns:
-    """Keeps turns; of one event there is never a second."""
+    """Repository of turns, which are unique by the key of their event."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -54,7 +54,7 @@ class Turns:
         if row is not None:
             place = replace(turn.place, workspace=workspace)
             return replace(turn, id=row.id, workspace=workspace, place=place)
-        return await self._one(workspace, turns.c.event_key == turn.event_key, turn.event_key)
+        return await self._get_where(workspace, turns.c.event_key == turn.event_key, turn.event_key)
 
     async def change(self, workspace: WorkspaceId, turn: TurnId, **changes: object) -> None:
         values = columns_of(Turn, changes)
@@ -63,25 +63,25 @@ class Turns:
             await self._connection.run(update(turns).where(own).values(values))
 
     async def get(self, workspace: WorkspaceId, turn: TurnId) -> Turn:
-        return await self._one(workspace, turns.c.id == turn, turn)
+        return await self._get_where(workspace, turns.c.id == turn, turn)
 
     async def by_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Turn | None:
-        at = and_(turns.c.channel == channel, turns.c.reply_message == message)
-        return await self._find(workspace, at)
+        is_reply = and_(turns.c.channel == channel, turns.c.reply_message == message)
+        return await self._find(workspace, is_reply)
 
     async def by_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> Mapping[MessageId, Turn]:
-        here = select(turns).where(turns.c.workspace == workspace, turns.c.channel == channel)
-        found: dict[MessageId, Turn] = {}
+        query = select(turns).where(turns.c.workspace == workspace, turns.c.channel == channel)
+        by_reply: dict[MessageId, Turn] = {}
         for part in batched(messages, MANY):
             rows = await self._connection.fetch_all(
-                here.where(turns.c.reply_message.in_(part)), turns.c.id
+                query.where(turns.c.reply_message.in_(part)), turns.c.id
             )
-            found |= {row.reply_message: _turn(row) for row in rows}
-        return found
+            by_reply |= {row.reply_message: _turn(row) for row in rows}
+        return by_reply
 
     async def by_event(self, workspace: WorkspaceId, event_key: str) -> Turn | None:
         return await self._find(workspace, turns.c.event_key == event_key)
@@ -92,8 +92,8 @@ class Turns:
         return int((await self._connection.run(counted)).scalar_one())
 
     async def has_answered(self, workspace: WorkspaceId, model: ModelName) -> bool:
-        done = and_(turns.c.model == model, turns.c.state == TurnState.DONE)
-        return await self._find(workspace, done) is not None
+        is_answered = and_(turns.c.model == model, turns.c.state == TurnState.DONE)
+        return await self._find(workspace, is_answered) is not None
 
     async def by_asker(
         self,
@@ -112,8 +112,8 @@ class Turns:
     async def by_question(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Turn | None:
-        asked = and_(turns.c.channel == channel, turns.c.question_message == message)
-        return await self._find(workspace, asked)
+        is_question = and_(turns.c.channel == channel, turns.c.question_message == message)
+        return await self._find(workspace, is_question)
 
     async def forget_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
@@ -121,12 +121,12 @@ class Turns:
         here = and_(turns.c.workspace == workspace, turns.c.channel == channel)
         changed = 0
         for part in batched(messages, MANY):
-            for where, gone in (
+            for where, blank in (
                 (turns.c.question_message.in_(part), _NO_QUESTION),
                 (turns.c.reply_message.in_(part), _NO_REPLY),
             ):
                 await self._clear_gap_answers(workspace, and_(here, where))
-                statement = update(turns).where(here, where).values(gone)
+                statement = update(turns).where(here, where).values(blank)
                 changed += await self._connection.run_counting(statement)
         if changed:
             self._connection.has_erased = True
@@ -143,30 +143,36 @@ class Turns:
         here = and_(turns.c.workspace == workspace, turns.c.channel == channel)
         if thread is not None:
             here = and_(here, turns.c.thread == thread)
-        found = await self._part_of(workspace, here, limit)
-        typed = and_(votes.c.workspace == workspace, votes.c.turn.in_(found))
-        await self._connection.run(update(votes).where(typed).values(reason=None))
-        await self._clear_gap_answers(workspace, turns.c.id.in_(found))
-        statement = update(turns).where(here, turns.c.id.in_(found))
+        numbers = await self._next_to_forget(workspace, here, limit)
+        with_reason = and_(votes.c.workspace == workspace, votes.c.turn.in_(numbers))
+        await self._connection.run(update(votes).where(with_reason).values(reason=None))
+        await self._clear_gap_answers(workspace, turns.c.id.in_(numbers))
+        statement = update(turns).where(here, turns.c.id.in_(numbers))
         statement = statement.values({**_NO_QUESTION, **_NO_REPLY})
         changed = await self._connection.run_counting(statement)
         if changed:
             self._connection.has_erased = True
         return changed
 
-    async def _clear_gap_answers(self, workspace: WorkspaceId, which: ColumnElement[bool]) -> None:
-        """Empty the answers that models gave to these questions in evaluations."""
+    async def _clear_gap_answers(
+        self, workspace: WorkspaceId, condition: ColumnElement[bool]
+    ) -> None:
+        """Empties the answers that models gave to these questions in evaluations."""
         own = evaluation_gaps.c.workspace == workspace
-        asked = evaluation_gaps.c.turn.in_(select(turns.c.id).where(which))
-        await self._connection.run(update(evaluation_gaps).where(own, asked).values(answer=""))
+        is_about_turn = evaluation_gaps.c.turn.in_(select(turns.c.id).where(condition))
+        await self._connection.run(
+            update(evaluation_gaps).where(own, is_about_turn).values(answer="")
+        )
 
-    async def _part_of(
+    async def _next_to_forget(
         self, workspace: WorkspaceId, here: ColumnElement[bool], limit: int
     ) -> Sequence[TurnId]:
-        """What is forgotten already has neither question nor reply, and no vote says why."""
-        some = select(turns.c.id).where(here, HAS_WORDS)
-        if found := await self._connection.rows(some, most=limit):
-            return [row.id for row in found]
+        """Returns the next turns to forget: first those with text, then those with a vote's
+        reason.
+        """
+        with_text = select(turns.c.id).where(here, HAS_WORDS)
+        if rows := await self._connection.rows(with_text, most=limit):
+            return [row.id for row in rows]
         is_here = exists().where(turns.c.id == votes.c.turn, here)
         has_reason = votes.c.workspace == workspace, votes.c.reason.is_not(None)
         reasoned = select(votes.c.turn).where(*has_reason, is_here)
@@ -216,14 +222,14 @@ class Turns:
             reason=vote.reason,
             at=vote.at,
         )
-        said = insert.excluded
+        excluded = insert.excluded
         await self._connection.run(
             insert.on_conflict_do_update(
                 index_elements=["turn", "user"],
                 set_={
-                    "value": said.value,
-                    "reason": func.coalesce(said.reason, votes.c.reason),
-                    "at": said.at,
+                    "value": excluded.value,
+                    "reason": func.coalesce(excluded.reason, votes.c.reason),
+                    "at": excluded.at,
                 },
             )
         )
@@ -243,9 +249,9 @@ class Turns:
         own = turns.c.workspace == workspace, turns.c.assistant == assistant, turns.c.at >= since
         is_failed = and_(~IS_WHOLE, turns.c.state != TurnState.STOPPED)
         counted = select(turns.c.model, is_failed.label("failed"), func.count().label("number"))
-        over = counted.where(*own, turns.c.state != TurnState.STREAMING)
+        finished = counted.where(*own, turns.c.state != TurnState.STREAMING)
         rows = await self._connection.fetch_all(
-            over.group_by(turns.c.model, is_failed), turns.c.model
+            finished.group_by(turns.c.model, is_failed), turns.c.model
         )
         answers, failed = Counter[str](), Counter[str]()
         for row in rows:
@@ -279,7 +285,7 @@ class Turns:
         row = await self._connection.first(select(turns).where(own))
         return None if row is None else _turn(row)
 
-    async def _one(
+    async def _get_where(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
     ) -> Turn:
         found = await self._find(workspace, condition)

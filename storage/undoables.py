@@ -1,4 +1,4 @@
-"""What can still be undone, and deletions at hosts that wait for that long."""
+"""Changes that can still be undone, and deletions at hosts that wait until then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storage.tables import undoables as table
 
 
 class Undoables:
-    """Keeps each until it is undone or its time is over."""
+    """Repository of undoable changes, which are kept until they are undone or due."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -43,18 +43,18 @@ class Undoables:
         return [_undoable(row) for row in await self._connection.fetch_all(own, table.c.id)]
 
     async def due(self, host: HostName | None, *, now: datetime) -> Sequence[Undoable]:
-        wanted = select(table).where(table.c.host == host, table.c.due_at <= now)
-        rows = await self._connection.fetch_all(wanted, table.c.due_at, table.c.id)
+        query = select(table).where(table.c.host == host, table.c.due_at <= now)
+        rows = await self._connection.fetch_all(query, table.c.due_at, table.c.id)
         return [_undoable(row) for row in rows]
 
     async def next_due(self, host: HostName | None) -> datetime | None:
         first = select(func.min(table.c.due_at)).where(table.c.host == host)
-        found: datetime | None = (await self._connection.run(first)).scalar()
-        return found
+        due_at: datetime | None = (await self._connection.run(first)).scalar()
+        return due_at
 
     async def postpone(self, number: int, *, until: datetime) -> None:
-        again = {"due_at": until, "attempts": table.c.attempts + 1}
-        await self._connection.run(update(table).where(table.c.id == number).values(again))
+        values = {"due_at": until, "attempts": table.c.attempts + 1}
+        await self._connection.run(update(table).where(table.c.id == number).values(values))
 
     async def drop(self, number: int) -> None:
         await self._connection.run(delete(table).where(table.c.id == number))

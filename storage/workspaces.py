@@ -1,4 +1,4 @@
-"""Workspaces: a Slack team, a Discord guild, or the local one."""
+"""Workspaces: a Slack team, a Discord guild, or the local workspace."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from bot.domain import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection, among_first
 from storage.tables import metadata, workspaces
 
-# Children before their parents, and the row of the workspace itself last.
+# Child tables before their parents; the row of the workspace is deleted last.
 _OWNED = [table for table in reversed(metadata.sorted_tables) if "workspace" in table.c]
 _ERASED = [*_OWNED, workspaces]
 _LAST = len(_ERASED) - 1
 
 
 class Workspaces:
-    """Keeps what holds for a whole workspace."""
+    """Repository of workspaces and their settings."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -51,22 +51,24 @@ class Workspaces:
         is_allowed: bool | None = None,
         limit: int = 500,
     ) -> Sequence[Workspace]:
-        wanted = select(workspaces).order_by(workspaces.c.id)
+        query = select(workspaces).order_by(workspaces.c.id)
         if is_allowed is not None:
-            wanted = wanted.where(workspaces.c.is_allowed == is_allowed)
+            query = query.where(workspaces.c.is_allowed == is_allowed)
         if after is not None:
-            wanted = wanted.where(workspaces.c.id > after)
-        return [_workspace(row) for row in await self._connection.rows(wanted, most=limit)]
+            query = query.where(workspaces.c.id > after)
+        return [_workspace(row) for row in await self._connection.rows(query, most=limit)]
 
     async def count(self) -> int:
         counted = select(func.count()).select_from(workspaces)
         return int((await self._connection.run(counted)).scalar_one())
 
     async def list_removed(self) -> Sequence[Workspace]:
-        gone = or_(
+        is_removed = or_(
             workspaces.c.removal_reported_at.is_not(None), workspaces.c.closed_at.is_not(None)
         )
-        rows = await self._connection.fetch_all(select(workspaces).where(gone), workspaces.c.id)
+        rows = await self._connection.fetch_all(
+            select(workspaces).where(is_removed), workspaces.c.id
+        )
         return [_workspace(row) for row in rows]
 
     async def report_removal(self, workspace: WorkspaceId, *, at: datetime) -> None:
@@ -122,19 +124,19 @@ class Workspaces:
         await self._set(workspace, name=name)
 
     async def erase(self, workspace: WorkspaceId) -> None:
-        at = 0
-        while at >= 0:
-            at = await self.erase_part(workspace, first=at)
+        position = 0
+        while position >= 0:
+            position = await self.erase_part(workspace, first=position)
 
     async def erase_part(self, workspace: WorkspaceId, *, first: int = 0, limit: int = 500) -> int:
         self._connection.has_erased = True
-        # What came meanwhile into a table that was empty already must go before the last row.
-        ways = (range(first, _LAST), range(_LAST), [_LAST])
-        for number in itertools.chain(*ways):
+        # Deletes rows that were added meanwhile to emptied tables before the last row.
+        passes = (range(first, _LAST), range(_LAST), [_LAST])
+        for number in itertools.chain(*passes):
             table = _ERASED[number]
             owner = workspaces.c.id if table is workspaces else table.c.workspace
-            some = among_first(table, owner == workspace, limit=limit)
-            if await self._connection.run_counting(delete(table).where(some)):
+            rows = among_first(table, owner == workspace, limit=limit)
+            if await self._connection.run_counting(delete(table).where(rows)):
                 return number
         return -1
 

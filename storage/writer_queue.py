@@ -1,4 +1,4 @@
-"""The lock of writers: first come, first served, urgent writers before the others."""
+"""The lock of writers: first come, first served, but urgent writers go first."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 
 class PriorityLock:
-    """A lock with two queues."""
+    """An asyncio lock with two queues; waiters of the urgent queue go first."""
 
     def __init__(self) -> None:
         self._is_taken = False
@@ -27,21 +27,21 @@ class PriorityLock:
             self._pass_on()
 
     async def _wait(self, queue: deque[asyncio.Future[None]]) -> None:
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(mine)
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(waiter)
         try:
-            await mine
+            await waiter
         except asyncio.CancelledError:
-            # The turn may have been given to us at the same moment.
-            if mine.done() and not mine.cancelled():
+            # The lock may have been passed to this waiter at the same moment.
+            if waiter.done() and not waiter.cancelled():
                 self._pass_on()
             raise
 
     def _pass_on(self) -> None:
         for queue in (self._urgent, self._waiting):
             while queue:
-                next_one = queue.popleft()
-                if not next_one.done():
-                    next_one.set_result(None)
+                waiter = queue.popleft()
+                if not waiter.done():
+                    waiter.set_result(None)
                     return
         self._is_taken = False

@@ -1,4 +1,4 @@
-"""Examples: what the assistant is taught, with its revisions, authors and tags."""
+"""Examples: what an assistant is taught, with revisions, authors and tags."""
 
 from storage.examples.repository import Examples
 

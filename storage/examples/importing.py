@@ -1,4 +1,4 @@
-"""Inserts examples by the thousand in one statement."""
+"""Inserts thousands of examples with one statement."""
 
 from __future__ import annotations
 
@@ -20,45 +20,52 @@ from storage.tables import (
 
 Marked = Mapping[tuple[AssistantId, str], tuple[NewExample, RowText]]
 
-_LATER = ("id", "editor", "decided_by", "derived_from", "written_by", "replaces_source")
-_EXAMPLE = [column.name for column in examples.c if column.name not in _LATER]
-_NEW = ["workspace", "assistant", "mark", "newest"]
-_ITEM = ["position", "item"]
-_MESSAGE = ["channel", "message", "thread"]
+_DEFAULTED = ("id", "editor", "decided_by", "derived_from", "written_by", "replaces_source")
+_EXAMPLE_COLUMNS = [column.name for column in examples.c if column.name not in _DEFAULTED]
+_KEY_COLUMNS = ["workspace", "assistant", "mark", "newest"]
+_ITEM_COLUMNS = ["position", "item"]
+_MESSAGE_COLUMNS = ["channel", "message", "thread"]
 
 
 async def insert_in_bulk(
     connection: Connection, workspace: WorkspaceId, new: Marked, *, at: datetime
 ) -> int:
-    """Add living examples with text, told apart by assistant and fingerprint; how many were new."""
+    """Adds active examples, unique by assistant and fingerprint; returns how many were new."""
     if not new:
         return 0
-    last = await _last(connection, workspace, new)
+    last = await _last_id(connection, workspace, new)
     moment = connection.to_driver_time(at)
     with foreign_key_as_not_found(
         "assistant", ", ".join(sorted({str(assistant) for assistant, _ in new}))
     ):
         count = await connection.insert_many(
             _insert(connection.dialect_name),
-            _EXAMPLE,
+            _EXAMPLE_COLUMNS,
             [_values(workspace, example, text, moment) for example, text in new.values()],
         )
     if last is not None:
         own = examples.c.workspace == workspace, examples.c.id > last
         count = int((await connection.run(select(func.count()).where(*own))).scalar_one())
-        authors = {key: one.authors for key, (one, _) in new.items() if one.authors}
-        tags = {key: one.tags for key, (one, _) in new.items() if one.tags}
+        authors = {
+            key: new_example.authors for key, (new_example, _) in new.items() if new_example.authors
+        }
+        tags = {key: new_example.tags for key, (new_example, _) in new.items() if new_example.tags}
         await _add_items(connection, example_authors, workspace, authors, last)
         await _add_items(connection, example_tags, workspace, tags, last)
         await _add_messages(connection, workspace, new, last)
     return count
 
 
-async def _last(connection: Connection, workspace: WorkspaceId, new: Marked) -> int | None:
-    """The newest before these; None where nothing is hung on them, and the driver counts."""
+async def _last_id(connection: Connection, workspace: WorkspaceId, new: Marked) -> int | None:
+    """Returns the highest id before the insert; None if it is not needed.
+
+    It is needed to find the new rows for authors, tags and messages, and where the driver cannot
+    count.
+    """
     can_count = connection.dialect_name == "sqlite"
     if can_count and not any(
-        one.authors or one.tags or one.messages or one.source for one, _ in new.values()
+        example.authors or example.tags or example.messages or example.source
+        for example, _ in new.values()
     ):
         return None
     own = examples.c.workspace == workspace
@@ -103,23 +110,23 @@ async def _add_items(
 ) -> None:
     rows = [
         (position, item, workspace, assistant, mark, last)
-        for (assistant, mark), own in items.items()
-        for position, item in enumerate(dict.fromkeys(own))
+        for (assistant, mark), values in items.items()
+        for position, item in enumerate(dict.fromkeys(values))
     ]
     if rows:
-        await connection.insert_many(_item_of_a_new_one(table), [*_ITEM, *_NEW], rows)
+        await connection.insert_many(_insert_item(table), [*_ITEM_COLUMNS, *_KEY_COLUMNS], rows)
 
 
 async def _add_messages(
     connection: Connection, workspace: WorkspaceId, new: Marked, last: int
 ) -> None:
     rows = [
-        (one.channel, one.message, one.thread, workspace, assistant, mark, last)
+        (source.channel, source.message, source.thread, workspace, assistant, mark, last)
         for (assistant, mark), (example, _) in new.items()
-        for one in dict.fromkeys((*example.messages, *filter(None, [example.source])))
+        for source in dict.fromkeys((*example.messages, *filter(None, [example.source])))
     ]
     if rows:
-        await connection.insert_many(_message_of_a_new_one(), [*_MESSAGE, *_NEW], rows)
+        await connection.insert_many(_insert_message(), [*_MESSAGE_COLUMNS, *_KEY_COLUMNS], rows)
 
 
 @cache
@@ -128,17 +135,17 @@ def _insert(dialect: str) -> Insert:
 
 
 @cache
-def _item_of_a_new_one(table: Table) -> Insert:
-    return _of_a_new_one(table, {"position": Integer(), "item": Text()})
+def _insert_item(table: Table) -> Insert:
+    return _insert_child(table, {"position": Integer(), "item": Text()})
 
 
 @cache
-def _message_of_a_new_one() -> Insert:
-    return _of_a_new_one(example_messages, dict.fromkeys(_MESSAGE, Text()))
+def _insert_message() -> Insert:
+    return _insert_child(example_messages, dict.fromkeys(_MESSAGE_COLUMNS, Text()))
 
 
-def _of_a_new_one(table: Table, columns: Mapping[str, Integer | Text]) -> Insert:
-    """A row for what this batch made, found again by its fingerprint."""
+def _insert_child(table: Table, columns: Mapping[str, Integer | Text]) -> Insert:
+    """Returns an insert of a child row for an example of this batch, found by its fingerprint."""
     own = and_(
         examples.c.workspace == bindparam("workspace"),
         examples.c.assistant == bindparam("assistant"),
@@ -147,5 +154,5 @@ def _of_a_new_one(table: Table, columns: Mapping[str, Integer | Text]) -> Insert
         IS_LIVING,
     )
     values = [bindparam(name, type_=kind) for name, kind in columns.items()]
-    found = select(examples.c.workspace, examples.c.id, *values).where(own)
-    return insert(table).from_select(["workspace", "example", *columns], found)
+    query = select(examples.c.workspace, examples.c.id, *values).where(own)
+    return insert(table).from_select(["workspace", "example", *columns], query)

@@ -1,4 +1,4 @@
-"""Which examples are meant, and how they are read."""
+"""Conditions that select examples, and reading them with authors and tags."""
 
 from __future__ import annotations
 
@@ -50,34 +50,41 @@ async def read_examples(
     limit: int,
     order: ExampleOrder = ExampleOrder.OLDEST,
 ) -> list[Example]:
-    """The first examples in this order that meet the conditions, with authors and tags."""
-    is_down = order is ExampleOrder.NEWEST
+    """Returns the first examples in this order that meet the conditions, with authors and tags."""
+    is_descending = order is ExampleOrder.NEWEST
     rows = await connection.rows(
         select(*_SHOWN)
         .where(examples.c.workspace == workspace, *conditions)
-        .order_by(*_columns(order, examples), examples.c.id.desc() if is_down else examples.c.id),
+        .order_by(
+            *_sort_columns(order, examples),
+            examples.c.id.desc() if is_descending else examples.c.id,
+        ),
         most=limit,
     )
     ids = [row.id for row in rows]
-    authors = await _lists(connection, example_authors, workspace, ids)
-    tags = await _lists(connection, example_tags, workspace, ids)
+    authors = await _items_by_example(connection, example_authors, workspace, ids)
+    tags = await _items_by_example(connection, example_tags, workspace, ids)
     return [example_of(row, authors[row.id], tags[row.id]) for row in rows]
 
 
 def comes_after(
     order: ExampleOrder, workspace: WorkspaceId, after: ExampleId
 ) -> ColumnElement[bool]:
-    """What comes after one of the examples in this order."""
+    """Whether an example comes after the example `after` in this order."""
     if order is ExampleOrder.NEWEST:
         return examples.c.id < after
     last = examples.alias("last")
     own = and_(last.c.workspace == workspace, last.c.id == after)
-    passed = [select(one).where(own).scalar_subquery() for one in _columns(order, last)]
-    return tuple_(*_columns(order, examples), examples.c.id) > tuple_(*passed, literal(after))
+    last_key = [
+        select(column).where(own).scalar_subquery() for column in _sort_columns(order, last)
+    ]
+    return tuple_(*_sort_columns(order, examples), examples.c.id) > tuple_(
+        *last_key, literal(after)
+    )
 
 
-def _columns(order: ExampleOrder, table: FromClause) -> tuple[ColumnElement[Any], ...]:
-    """What is sorted by, before the number."""
+def _sort_columns(order: ExampleOrder, table: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """Returns the columns to sort by before the id."""
     match order:
         case ExampleOrder.QUESTION:
             return (func.coalesce(table.c.search_text, ""),)
@@ -86,7 +93,7 @@ def _columns(order: ExampleOrder, table: FromClause) -> tuple[ColumnElement[Any]
     return ()
 
 
-async def _lists(
+async def _items_by_example(
     connection: Connection, table: Table, workspace: WorkspaceId, ids: Sequence[int]
 ) -> Mapping[int, list[Any]]:
     lists: dict[int, list[Any]] = defaultdict(list)
@@ -110,14 +117,14 @@ def of_assistant(workspace: WorkspaceId, assistant: AssistantId) -> ColumnElemen
 
 
 def filter_conditions(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
-    wanted = {
+    equal = {
         "assistant": filters.assistant,
         "state": filters.state,
         "method": filters.method,
         "origin": filters.origin,
         "held_out": filters.held_out,
     }
-    yield from (examples.c[name] == value for name, value in wanted.items() if value is not None)
+    yield from (examples.c[name] == value for name, value in equal.items() if value is not None)
     if filters.search:
         yield examples.c.search_text.contains(filters.search.casefold(), autoescape=True)
     if filters.author is not None:
@@ -125,15 +132,15 @@ def filter_conditions(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
     if filters.hidden_exclusions:
         is_open = examples.c.exclusions.bitwise_and(int(filters.hidden_exclusions)) == 0
         yield or_(is_open, examples.c.channel == filters.visible_in_channel)
-    yield from _by_rule(filters)
+    yield from _special_conditions(filters)
     if filters.tag is not None:
         yield has_item(example_tags, filters.tag)
 
 
-def _by_rule(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
-    """What is told by more than the value of a column."""
+def _special_conditions(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]:
+    """Yields the conditions that are more than the value of a column."""
     if filters.undecided_private_text:
-        # Written out, so that SQLite takes the partial index.
+        # A literal, so that SQLite uses the partial index.
         yield examples.c.private_text != literal_column("0")
         yield examples.c.private_text.bitwise_and(int(filters.undecided_private_text)) != 0
         yield examples.c.keeps_private_text.is_(False)
@@ -154,7 +161,7 @@ def has_item(table: Table, item: str) -> ColumnElement[bool]:
 
 
 def duplicates_of(example: NewExample) -> ColumnElement[bool]:
-    """Living ones of the same assistant that say the same or were taken from the same message."""
+    """Active examples of the same assistant with the same text or from the same message."""
     same = []
     if example.row is not None:
         same.append(examples.c.fingerprint == short_fingerprint(example.row))
@@ -170,31 +177,37 @@ def duplicates_of(example: NewExample) -> ColumnElement[bool]:
 
 
 def may_come_back(own: ColumnElement[bool]) -> ColumnElement[bool]:
-    """Of those that are dead: nothing living is like it, and none of them before it."""
+    """Whether an inactive example can become active again.
+
+    No active example may have the same text or message, and of several inactive ones only the
+    first becomes active.
+    """
     twin = examples.alias("twin")
-    near = and_(
+    is_active_twin = and_(
         twin.c.workspace == examples.c.workspace,
         twin.c.assistant == examples.c.assistant,
-        # Written out, so that SQLite takes the partial indexes.
+        # Literals, so that SQLite uses the partial indexes.
         twin.c.state.in_([literal_column("'proposed'"), literal_column("'approved'")]),
     )
-    same_text = exists().where(near, twin.c.fingerprint == examples.c.fingerprint)
+    same_text = exists().where(is_active_twin, twin.c.fingerprint == examples.c.fingerprint)
     same_message = exists().where(
-        near,
+        is_active_twin,
         twin.c.method == examples.c.method,
         twin.c.channel == examples.c.channel,
         twin.c.message == examples.c.message,
     )
-    dead = and_(own, examples.c.state.not_in(LIVING))
+    is_inactive = and_(own, examples.c.state.not_in(LIVING))
     number, message = cast(examples.c.id, Text), examples.c.message
     text = func.coalesce(examples.c.fingerprint, number)
     source = examples.c.method, examples.c.channel, func.coalesce(message, number)
-    first_text = select(func.min(examples.c.id)).where(dead).group_by(examples.c.assistant, text)
+    first_text = (
+        select(func.min(examples.c.id)).where(is_inactive).group_by(examples.c.assistant, text)
+    )
     first_message = (
-        select(func.min(examples.c.id)).where(dead).group_by(examples.c.assistant, *source)
+        select(func.min(examples.c.id)).where(is_inactive).group_by(examples.c.assistant, *source)
     )
     return and_(
-        dead,
+        is_inactive,
         ~same_text,
         ~same_message,
         examples.c.id.in_(first_text.correlate(None)),

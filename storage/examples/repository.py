@@ -101,7 +101,7 @@ _CHILDREN = (
 
 
 class Examples:
-    """Keeps examples; of a living one there is never a second with the same meaning."""
+    """Repository of examples; of two active examples none has the text or message of the other."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -109,44 +109,44 @@ class Examples:
     async def add(
         self, workspace: WorkspaceId, example: NewExample, *, at: datetime
     ) -> tuple[Example, bool]:
-        example = (await self._as_approvals_require(workspace, [example]))[0]
+        example = (await self._apply_workspace_rules(workspace, [example]))[0]
         statement = self._connection.insert(table).on_conflict_do_nothing().returning(table.c.id)
         values = columns_of(workspace, example, at=at)
         with foreign_key_as_not_found("assistant", example.assistant):
-            row = await self._connection.first(statement, **values)
+            inserted = await self._connection.first(statement, **values)
         messages = example.messages + ((example.source,) if example.source else ())
-        if row is None:
-            twin = await self._first(workspace, duplicates_of(example), example.assistant)
-            await ExampleMessages(self._connection).add(workspace, twin.id, messages)
-            return twin, False
-        await ExampleMessages(self._connection).add(workspace, row.id, messages)
-        await self._put_list(example_authors, workspace, row.id, example.authors)
-        await self._put_list(example_tags, workspace, row.id, example.tags)
-        return stored_example(example, workspace, row.id, at=at), True
+        if inserted is None:
+            duplicate = await self._get_where(workspace, duplicates_of(example), example.assistant)
+            await ExampleMessages(self._connection).add(workspace, duplicate.id, messages)
+            return duplicate, False
+        await ExampleMessages(self._connection).add(workspace, inserted.id, messages)
+        await self._put_list(example_authors, workspace, inserted.id, example.authors)
+        await self._put_list(example_tags, workspace, inserted.id, example.tags)
+        return stored_example(example, workspace, inserted.id, at=at), True
 
     async def add_many(
         self, workspace: WorkspaceId, examples: Sequence[NewExample], *, at: datetime
     ) -> int:
         new = 0
-        examples = await self._as_approvals_require(workspace, examples)
-        marked: dict[tuple[AssistantId, str], tuple[NewExample, RowText]] = {}
+        examples = await self._apply_workspace_rules(workspace, examples)
+        by_fingerprint: dict[tuple[AssistantId, str], tuple[NewExample, RowText]] = {}
         for example in examples:
             if example.row is not None and example.state in LIVING:
                 text = example.text or row_text(example.row)
-                marked.setdefault((example.assistant, text.fingerprint), (example, text))
+                by_fingerprint.setdefault((example.assistant, text.fingerprint), (example, text))
             else:
                 new += (await self.add(workspace, example, at=at))[1]
-        return new + await insert_in_bulk(self._connection, workspace, marked, at=at)
+        return new + await insert_in_bulk(self._connection, workspace, by_fingerprint, at=at)
 
     async def get(self, workspace: WorkspaceId, example: ExampleId) -> Example:
-        return await self._first(workspace, table.c.id == example, example)
+        return await self._get_where(workspace, table.c.id == example, example)
 
     async def by_source(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Example | None:
-        taken = and_(table.c.channel == channel, table.c.message == message, IS_LIVING)
-        found = await read_examples(self._connection, workspace, taken, limit=1)
-        return found[0] if found else None
+        is_source = and_(table.c.channel == channel, table.c.message == message, IS_LIVING)
+        matches = await read_examples(self._connection, workspace, is_source, limit=1)
+        return matches[0] if matches else None
 
     async def page(
         self,
@@ -158,12 +158,14 @@ class Examples:
         order: ExampleOrder = ExampleOrder.OLDEST,
         among: Sequence[ExampleId] | None = None,
     ) -> Sequence[Example]:
-        wanted = list(filter_conditions(filters))
+        conditions = list(filter_conditions(filters))
         if among is not None:
-            wanted.append(table.c.id.in_(among))
+            conditions.append(table.c.id.in_(among))
         if after is not None:
-            wanted.append(comes_after(order, workspace, after))
-        return await read_examples(self._connection, workspace, *wanted, limit=limit, order=order)
+            conditions.append(comes_after(order, workspace, after))
+        return await read_examples(
+            self._connection, workspace, *conditions, limit=limit, order=order
+        )
 
     async def ids(
         self,
@@ -176,17 +178,17 @@ class Examples:
         after: ExampleId | None = None,
         limit: int = 500,
     ) -> Sequence[ExampleId]:
-        wanted = [
+        conditions = [
             *filter_conditions(filters),
             table.c.id > (after or 0),
             table.c.created_at <= until,
         ]
         if among is not None:
-            wanted.append(table.c.id.in_(among))
+            conditions.append(table.c.id.in_(among))
         if has_text:
-            wanted.append(table.c.row.is_not(None))
-        found = select(table.c.id).where(table.c.workspace == workspace, *wanted)
-        rows = await self._connection.rows(found.order_by(table.c.id), most=limit)
+            conditions.append(table.c.row.is_not(None))
+        query = select(table.c.id).where(table.c.workspace == workspace, *conditions)
+        rows = await self._connection.rows(query.order_by(table.c.id), most=limit)
         return [ExampleId(row.id) for row in rows]
 
     async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int:
@@ -200,7 +202,7 @@ class Examples:
         before = await self.get(workspace, example)
         if row_kinds(row) and await self._must_mask(workspace):
             row = mask_row(row)
-        await self._refuse_a_second(before, row)
+        await self._refuse_duplicate(before, row)
         own = has_id_in(workspace, [example])
         await self._connection.run(
             insert(revisions).from_select(
@@ -216,27 +218,29 @@ class Examples:
             )
         )
         number = before.revision + 1
-        keeps = before.keeps_private_text and _holds_nothing_new(before.row or {}, row)
-        told = {"revision": number, "editor": editor, "revised_at": at, "updated_at": at}
-        text = {**text_columns_of(row), "keeps_private_text": keeps}
-        await self._connection.run(update(table).where(own).values({**told, **text}))
+        keeps_private_text = before.keeps_private_text and _adds_no_private_text(
+            before.row or {}, row
+        )
+        revision = {"revision": number, "editor": editor, "revised_at": at, "updated_at": at}
+        text = {**text_columns_of(row), "keeps_private_text": keeps_private_text}
+        await self._connection.run(update(table).where(own).values({**revision, **text}))
         return await self.get(workspace, example)
 
     async def keep_private_text(
         self, workspace: WorkspaceId, example: ExampleId, *, at: datetime
     ) -> None:
         own = has_id_in(workspace, [example])
-        kept = update(table).where(own).values(keeps_private_text=True, updated_at=at)
-        await self._connection.run(kept)
+        statement = update(table).where(own).values(keeps_private_text=True, updated_at=at)
+        await self._connection.run(statement)
 
     async def revisions(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Revision]:
         earlier = select(revisions).where(belonging_to(revisions, workspace, [example]))
         rows = await self._connection.fetch_all(earlier, revisions.c.number)
-        found = [Revision(row.number, row.row, row.editor, row.at) for row in rows]
+        history = [Revision(row.number, row.row, row.editor, row.at) for row in rows]
         row = await self._connection.first(select(table).where(has_id_in(workspace, [example])))
         if row is not None:
-            found.append(Revision(row.revision, row.row, row.editor, row.revised_at))
-        return found
+            history.append(Revision(row.revision, row.row, row.editor, row.revised_at))
+        return history
 
     async def set_state(
         self,
@@ -251,44 +255,46 @@ class Examples:
         for part in batched(examples, MANY):
             own = has_id_in(workspace, part)
             if state in LIVING:
-                # Again where one was in the way that could not come back itself.
-                while moved := await self._move(may_come_back(own), state, at, by):
+                # Repeated, since an example may be blocked by another that cannot become active.
+                while moved := await self._set_state_where(may_come_back(own), state, at, by):
                     changed += moved
                 own = and_(own, IS_LIVING)
-            changed += await self._move(own, state, at, by)
+            changed += await self._set_state_where(own, state, at, by)
             if state is ExampleState.APPROVED:
-                await self._move(_replaced_by(workspace, part), ExampleState.WITHDRAWN, at, by)
+                await self._set_state_where(
+                    _replaced_sources(workspace, part), ExampleState.WITHDRAWN, at, by
+                )
         return changed
 
     async def list_derived(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[ExampleId]:
-        found: list[ExampleId] = []
+        derived: list[ExampleId] = []
         for part in batched(examples, MANY):
             own = and_(table.c.workspace == workspace, table.c.derived_from.in_(part))
             rows = await self._connection.fetch_all(select(table.c.id).where(own), table.c.id)
-            found += [ExampleId(row.id) for row in rows]
-        return found
+            derived += [ExampleId(row.id) for row in rows]
+        return derived
 
     async def awaiting_consent(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> set[ExampleId]:
-        found: set[ExampleId] = set()
+        awaiting: set[ExampleId] = set()
         for part in batched(examples, MANY):
             waiting = select(table.c.id).where(has_id_in(workspace, part), awaits_consent())
-            found.update(row.id for row in await self._connection.rows(waiting, most=len(part)))
-        return found
+            awaiting.update(row.id for row in await self._connection.rows(waiting, most=len(part)))
+        return awaiting
 
     async def current_states(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Mapping[ExampleId, tuple[int, ExampleState]]:
-        found: dict[ExampleId, tuple[int, ExampleState]] = {}
+        states: dict[ExampleId, tuple[int, ExampleState]] = {}
         for part in batched(examples, MANY):
-            wanted = select(table.c.id, table.c.revision, table.c.state)
-            own = wanted.where(has_id_in(workspace, part))
+            query = select(table.c.id, table.c.revision, table.c.state)
+            own = query.where(has_id_in(workspace, part))
             for row in await self._connection.rows(own, most=len(part)):
-                found[row.id] = (row.revision, row.state)
-        return found
+                states[row.id] = (row.revision, row.state)
+        return states
 
     async def set_tags(
         self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
@@ -307,17 +313,17 @@ class Examples:
             example_tags.c.workspace == table.c.workspace, example_tags.c.example == table.c.id
         )
         last = select(func.max(example_tags.c.position)).where(own).scalar_subquery()
-        may_have = true() if tag != MUST_ANSWER else table.c.derived_from.is_(None)
+        may_be_tagged = true() if tag != MUST_ANSWER else table.c.derived_from.is_(None)
         for part in batched(examples, MANY):
-            new = select(
+            tagged = select(
                 table.c.workspace, table.c.id, func.coalesce(last + 1, 0), literal(tag)
             ).where(
                 has_id_in(workspace, part),
-                may_have,
+                may_be_tagged,
                 ~exists().where(own, example_tags.c.item == tag),
             )
             names = ["workspace", "example", "position", "item"]
-            await self._connection.run(insert(example_tags).from_select(names, new))
+            await self._connection.run(insert(example_tags).from_select(names, tagged))
 
     async def hold_out(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
@@ -343,28 +349,30 @@ class Examples:
             for child in _CHILDREN:
                 own = belonging_to(child, workspace, part)
                 await self._connection.run(delete(child).where(own))
-            gone = update(table).where(has_id_in(workspace, part)).values(_ERASED)
-            await self._connection.run(gone)
+            statement = update(table).where(has_id_in(workspace, part)).values(_ERASED)
+            await self._connection.run(statement)
         self._connection.has_erased = True
 
     async def count_trainable(
         self, workspace: WorkspaceId, assistant: AssistantId, method: Method
     ) -> int:
-        wanted = and_(of_assistant(workspace, assistant), table.c.method == method, is_trainable())
-        counted = select(func.count()).select_from(table).where(wanted)
+        condition = and_(
+            of_assistant(workspace, assistant), table.c.method == method, is_trainable()
+        )
+        counted = select(func.count()).select_from(table).where(condition)
         return int((await self._connection.run(counted)).scalar_one())
 
     async def trainable_revisions(
         self, workspace: WorkspaceId, assistant: AssistantId, method: Method
     ) -> Mapping[ExampleId, int]:
-        wanted = and_(
+        condition = and_(
             of_assistant(workspace, assistant),
             table.c.method == method,
             is_trainable(),
             ~has_item(example_tags, MUST_ANSWER),
         )
         rows = self._connection.stream(
-            select(table.c.id, table.c.revision).where(wanted), table.c.id
+            select(table.c.id, table.c.revision).where(condition), table.c.id
         )
         return {ExampleId(row.id): row.revision async for row in rows}
 
@@ -380,47 +388,53 @@ class Examples:
         filters: ExampleFilter | None = None,
     ) -> AsyncIterator[Example]:
         rule = and_(is_trainable(shown_in=shown_in), *filter_conditions(filters or ExampleFilter()))
-        wanted = and_(table.c.assistant == assistant, table.c.method == method, rule)
-        last, left = after or 0, limit
-        while left is None or left > 0:
-            beyond, most = table.c.id > last, PAGE if left is None else min(PAGE, left)
-            found = await read_examples(self._connection, workspace, wanted, beyond, limit=most)
-            for example in found:
+        own = and_(table.c.assistant == assistant, table.c.method == method, rule)
+        last, remaining = after or 0, limit
+        while remaining is None or remaining > 0:
+            is_after, most = table.c.id > last, PAGE if remaining is None else min(PAGE, remaining)
+            page = await read_examples(self._connection, workspace, own, is_after, limit=most)
+            for example in page:
                 yield example
-            if len(found) < most:
+            if len(page) < most:
                 return
-            last, left = found[-1].id, None if left is None else left - len(found)
+            last, remaining = page[-1].id, None if remaining is None else remaining - len(page)
 
-    async def _as_approvals_require(
+    async def _apply_workspace_rules(
         self, workspace: WorkspaceId, examples: Sequence[NewExample]
     ) -> Sequence[NewExample]:
-        """With masks for private text, and proposed for several reviewers, where demanded."""
+        """Masks private text and sets examples to proposed, where the workspace requires that."""
         reviewed = and_(assistants.c.workspace == workspace, assistants.c.reviewers > 1)
         several = exists().where(reviewed).label("several")
         own = select(workspaces.c.must_mask, several).where(workspaces.c.id == workspace)
-        demands = await self._connection.first(own)
-        if demands is not None and demands.several:
-            some = select(assistants.c.id).where(reviewed)
-            found = {row.id for row in await self._connection.fetch_all(some, assistants.c.id)}
-            examples = [_as_proposed(one) if one.assistant in found else one for one in examples]
-        if demands is None or not demands.must_mask:
+        settings = await self._connection.first(own)
+        if settings is not None and settings.several:
+            query = select(assistants.c.id).where(reviewed)
+            with_reviewers = {
+                row.id for row in await self._connection.fetch_all(query, assistants.c.id)
+            }
+            examples = [
+                _as_proposed(example) if example.assistant in with_reviewers else example
+                for example in examples
+            ]
+        if settings is None or not settings.must_mask:
             return examples
         return [
-            replace(one, row=mask_row(one.row), text=None) if one.row else one for one in examples
+            replace(example, row=mask_row(example.row), text=None) if example.row else example
+            for example in examples
         ]
 
     async def _must_mask(self, workspace: WorkspaceId) -> bool:
-        demand = select(workspaces.c.must_mask).where(workspaces.c.id == workspace)
-        found = await self._connection.first(demand)
-        return found is not None and bool(found.must_mask)
+        query = select(workspaces.c.must_mask).where(workspaces.c.id == workspace)
+        row = await self._connection.first(query)
+        return row is not None and bool(row.must_mask)
 
-    async def _first(
+    async def _get_where(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: int
     ) -> Example:
-        found = await read_examples(self._connection, workspace, condition, limit=1)
-        if not found:
+        matches = await read_examples(self._connection, workspace, condition, limit=1)
+        if not matches:
             raise NotFound(noun="example", name=name)
-        return found[0]
+        return matches[0]
 
     async def _put_list(
         self, child: Table, workspace: WorkspaceId, example: int, items: Sequence[str]
@@ -432,7 +446,7 @@ class Examples:
         names = ["workspace", "example", "position", "item"]
         await self._connection.insert_many(insert(child), names, rows)
 
-    async def _refuse_a_second(self, example: Example, row: Row) -> None:
+    async def _refuse_duplicate(self, example: Example, row: Row) -> None:
         twins = and_(
             table.c.assistant == example.assistant,
             table.c.fingerprint == short_fingerprint(row),
@@ -440,21 +454,21 @@ class Examples:
             IS_LIVING,
         )
         if example.state in LIVING and (
-            found := await read_examples(self._connection, example.workspace, twins, limit=1)
+            matches := await read_examples(self._connection, example.workspace, twins, limit=1)
         ):
-            raise BadInput(problem=f"Example {found[0].id} says exactly this already.")
+            raise BadInput(problem=f"Example {matches[0].id} says exactly this already.")
 
-    async def _move(
+    async def _set_state_where(
         self, own: ColumnElement[bool], state: ExampleState, at: datetime, by: UserId | None
     ) -> int:
-        others = and_(own, table.c.state != state)
+        condition = and_(own, table.c.state != state)
         return await self._connection.run_counting(
-            update(table).where(others).values(state=state, updated_at=at, decided_by=by)
+            update(table).where(condition).values(state=state, updated_at=at, decided_by=by)
         )
 
 
-def _replaced_by(workspace: WorkspaceId, approved: Sequence[ExampleId]) -> ColumnElement[bool]:
-    """The living examples in whose place a model wrote one of these, approved now."""
+def _replaced_sources(workspace: WorkspaceId, approved: Sequence[ExampleId]) -> ColumnElement[bool]:
+    """Active examples that one of these approved synthetic examples replaces."""
     new = table.alias("new")
     sources = select(new.c.derived_from).where(
         new.c.workspace == workspace,
@@ -470,6 +484,6 @@ def _as_proposed(example: NewExample) -> NewExample:
     return replace(example, state=ExampleState.PROPOSED) if is_approved else example
 
 
-def _holds_nothing_new(before: Row, after: Row) -> bool:
-    """Whether all private text of a row was in it before, where it was decided upon."""
+def _adds_no_private_text(before: Row, after: Row) -> bool:
+    """Whether all private text of a row was already in it before, when it was decided on."""
     return set(private_texts(after)) <= set(private_texts(before))

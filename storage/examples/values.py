@@ -1,4 +1,4 @@
-"""An example as columns, and back."""
+"""Converts an example to columns and back."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def columns_of(workspace: WorkspaceId, example: NewExample, *, at: datetime) -> 
 
 
 def text_columns_of(row: Row | None) -> dict[str, object]:
-    """The text and what is drawn from it: they come, change and go together."""
+    """Returns the text and the columns derived from it, which always change together."""
     if row is None:
         return {"row": None, "search_text": None, "fingerprint": None, "private_text": 0}
     text = row_text(row)
@@ -62,7 +62,7 @@ def text_columns_of(row: Row | None) -> dict[str, object]:
 def stored_example(
     example: NewExample, workspace: WorkspaceId, number: int, *, at: datetime
 ) -> Example:
-    """What a new example has become, without asking the database."""
+    """Returns the stored form of a new example without a query."""
     return Example(
         id=ExampleId(number),
         workspace=workspace,

@@ -1,7 +1,7 @@
-"""Bringing a database to the present schema.
+"""Brings a database to the current schema.
 
-A new one is made whole from `tables.py`; an older one goes step by step. A test
-proves that both ways end at the same tables.
+A new database is created from `tables.py`; an older one is migrated step by step. A test proves
+that both ways end with the same tables.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _versions = Table(
 
 
 async def migrate(url: str) -> None:
-    """Make or mend the tables; does nothing, and fast, where they stand as they should."""
+    """Creates or migrates the tables; does nothing if the schema is current."""
     address = address_of(url)
     engine = engine_for(address, EngineRole.MIGRATE)
     try:
         with translate_connection_errors(address):
             async with engine.begin() as connection:
-                await connection.run_sync(_bring_up)
+                await connection.run_sync(_create_or_upgrade)
     finally:
         await engine.dispose()
 
 
-def _bring_up(connection: Connection) -> None:
-    found = _version(connection)
-    if found is None:
+def _create_or_upgrade(connection: Connection) -> None:
+    version = _version(connection)
+    if version is None:
         metadata.create_all(connection, checkfirst=False)
         _versions.create(connection)
         connection.execute(_versions.insert().values(version_num=HEAD))
-    elif found != HEAD:
-        upgrade(connection, found)
+    elif version != HEAD:
+        upgrade(connection, version)
 
 
 def _version(connection: Connection) -> str | None:
@@ -52,12 +52,14 @@ def _version(connection: Connection) -> str | None:
 
 
 def abandon_rewriting(connection: Connection) -> None:
-    """A table that is half rewritten would be in the way of a change; it begins anew."""
+    """Drops half-rewritten tables, which would be in the way of a schema change; rewriting
+    starts over.
+    """
     for kind in ("trigger", "table"):
-        found = connection.exec_driver_sql(
+        rows = connection.exec_driver_sql(
             "SELECT name FROM sqlite_schema WHERE type = ? AND name GLOB 'rewritten_*'", (kind,)
         )
-        for (name,) in found.all():
+        for (name,) in rows.all():
             if kind == "table":
                 table = name.removeprefix("rewritten_")
                 connection.exec_driver_sql("INSERT OR IGNORE INTO residues VALUES (?)", (table,))
@@ -65,18 +67,20 @@ def abandon_rewriting(connection: Connection) -> None:
 
 
 def upgrade(connection: Connection, found: str | None) -> None:
-    """Run the steps from the version found; a version from the future is refused."""
+    """Runs the migrations after this version. Raises SettingsError for a version newer than the
+    code.
+    """
     if connection.dialect.name == "sqlite":
         abandon_rewriting(connection)
-    # Alembic takes a fifth of a second to import, and most starts do without.
+    # Alembic takes 0.2 s to import, and most starts do not need it.
     from alembic import command
     from alembic.config import Config
     from alembic.script import ScriptDirectory
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent))
-    known = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
-    if found is not None and found not in known:
+    revisions = {step.revision for step in ScriptDirectory.from_config(config).walk_revisions()}
+    if found is not None and found not in revisions:
         raise SettingsError(
             variable="DATABASE_URL",
             problem=f"the database was written by a newer Attune (schema {found})",
@@ -84,6 +88,6 @@ def upgrade(connection: Connection, found: str | None) -> None:
         )
     command.upgrade(config, HEAD)
     if connection.dialect.name == "sqlite" and (
-        broken := connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        orphans := connection.exec_driver_sql("PRAGMA foreign_key_check").all()
     ):
-        raise RuntimeError(f"the migration left {len(broken)} rows without their parents")
+        raise RuntimeError(f"the migration left {len(orphans)} rows without their parents")

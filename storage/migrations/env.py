@@ -1,4 +1,4 @@
-"""Alembic's way in: the connection is given by `migrate`, inside its transaction."""
+"""Alembic's entry point; `migrate` passes the connection, inside its transaction."""
 
 from __future__ import annotations
 
