@@ -1,4 +1,4 @@
-"""Immutable domain entities and enums: what every part of Attune means by a word."""
+"""Immutable domain entities and enums that every part of Attune shares."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ from bot.rows import Method
 
 
 class Role(IntEnum):
-    """What a person may do; each role may do all that the ones below it may.
+    """What a person may do; each role includes the permissions of the lower roles.
 
     Strangers are guests and people of another organisation.
     """
@@ -105,7 +105,7 @@ class Role(IntEnum):
 
 
 class Sources(IntEnum):
-    """Where training text may come from; each step includes the ones below it."""
+    """Where training text may come from; each level includes the lower levels."""
 
     OUTSIDE = 1
     FORMS = 2
@@ -113,7 +113,7 @@ class Sources(IntEnum):
 
 
 class Exclusion(IntFlag):
-    """Whose words, and said where, teach nothing unless an admin allows it."""
+    """Channels and authors whose messages are not trained on unless an admin allows it."""
 
     PRIVATE = 1
     SHARED = 2
@@ -124,11 +124,11 @@ class Exclusion(IntFlag):
 
 NO_EXCLUSION = Exclusion(0)
 CHANNEL_EXCLUSIONS = Exclusion.PRIVATE | Exclusion.SHARED | Exclusion.DIRECT | Exclusion.RESTRICTED
-"""Those that say where something was said, not by whom."""
+"""The exclusions by channel; `GUEST` is one by author."""
 
 
 class Origin(StrEnum):
-    """How an example came to us."""
+    """How an example was entered."""
 
     STUDIO = "studio"
     CONSOLE = "console"
@@ -146,13 +146,13 @@ class ExampleState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who spoke or clicked, as the platform describes them.
+    """The author of a message or event, as the platform describes the person.
 
-    The operator is whoever sits at the studio or the console, in any workspace.
+    The operator is the person at the studio or the console, in any workspace.
     `is_external` marks people of another organisation (Slack Connect), `is_guest`
-    guests and single-channel guests of this one. `joined_at` is when they last joined
-    the workspace, where the platform tells. `groups` are the server roles or user groups
-    they are in; a role can be granted to those as to a person.
+    guests and single-channel guests of this one. `joined_at` is when the person last joined
+    the workspace, None where the platform does not say. `groups` are the person's server roles
+    or user groups; a role can be granted to a group as to a person.
     """
 
     id: UserId
@@ -168,7 +168,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A role that was given by hand; one for a person of another organisation says so."""
+    """A role that was granted by hand; `is_external` if to a person of another organisation."""
 
     role: Role
     at: datetime
@@ -177,9 +177,9 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that came with a command or message; `reference` is the surface's own handle.
+    """A file attached to a command or message; `reference` is the surface's own id for it.
 
-    `platform` is where the file lies, for a file that did not come from the event's own platform.
+    `platform` holds the file; "" means the platform of the event.
     """
 
     name: str
@@ -190,7 +190,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as the platform holds it."""
+    """One message of a channel or thread, as its platform stores it."""
 
     place: Place
     id: MessageId
@@ -205,15 +205,16 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """Caps of tokens are for a day, that of training for a month, in US dollars.
+    """A Slack team, a Discord server or the local workspace.
 
+    `person_cap` and `workspace_cap` are tokens a day, `training_cap` US dollars a month.
     `is_allowed`: the operator lets it use the configured hosts, not only the sandbox.
-    `removal_reported_at` is when its platform said that the app was removed,
-    until that is confirmed or proves wrong; from `closed_at` on nothing is
-    answered or trained there, and after a grace period it is erased.
+    `removal_reported_at` is when its platform reported that the app was removed, until that is
+    confirmed or proves wrong; from `closed_at` on nothing is answered or trained there, and
+    after a grace period the workspace is erased.
     `must_mask`: nothing with private text is trained on or shown to a model.
-    After `keep_days` all examples and answers are deleted, after `keep_unapproved_days` those
-    examples that are not approved; None is never.
+    All examples and answers are deleted after `keep_days`, examples that are not approved after
+    `keep_unapproved_days`; None is never.
     """
 
     id: WorkspaceId
@@ -237,7 +238,7 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How the model is asked to write; None leaves it to the host."""
+    """Sampling parameters of a chat completion; None leaves a parameter to the host."""
 
     temperature: float | None = None
     max_tokens: int | None = None
@@ -250,10 +251,10 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class Assistant:
-    """After so many new examples or preferences a training is offered by itself,
-    in `offer_channel`; None is never. With a `judge_model` answers can be compared by that model.
-    An example counts as approved once so many `reviewers` have approved it. With `threads` each
-    question in a channel is answered in a thread of its own, where the platform has such.
+    """After `offer_after_examples` or `offer_after_preferences` new rows a training is offered in
+    `offer_channel`; None is never. `judge_model` can compare answers. An example is approved once
+    `reviewers` people have approved it. With `threads` each question in a channel is answered in
+    a thread of its own, where the platform has threads.
     """
 
     id: AssistantId
@@ -281,9 +282,9 @@ class Assistant:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Which assistant answers in a channel, and whether it answers unasked.
+    """Which assistant answers in a channel, and whether it answers without being mentioned.
 
-    `threads` overrides the assistant's own setting there; None leaves it as it is.
+    `threads` overrides the assistant's setting in the channel; None does not.
     """
 
     channel: ChannelId
@@ -293,7 +294,7 @@ class Binding:
 
 
 TYPED = "form:"
-"""Before the key of a form in place of a message: what it holds was typed in that channel."""
+"""Prefix of an `ExampleSource.message` that is the key of a form instead of a message id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,10 +309,10 @@ class ExampleSource:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One exchange worth teaching, or (method dpo) one preference.
+    """A conversation to train on, or a preference (method dpo).
 
-    `row` is the training row in the host's format; None is a pointer: the
-    workspace does not allow keeping the text.
+    `row` is the training row in the host's format; None makes the example a pointer to its
+    message, in a workspace that does not allow storing the text.
     """
 
     id: ExampleId
@@ -331,21 +332,21 @@ class Example:
     exclusions: Exclusion = NO_EXCLUSION
     decided_by: UserId | None = None
     private_text: PrivateText = NO_PRIVATE_TEXT
-    """Kinds found in the row."""
+    """Kinds of private text found in the row."""
     keeps_private_text: bool = False
-    """Whether a curator decided that it may stay."""
+    """Whether a curator decided that the private text may stay."""
     synthetic: SyntheticOrigin | None = None
-    """Of one that a model wrote: from which example."""
+    """The example from which a model wrote this one; None if a model did not write it."""
 
     @property
     def awaits_masking(self) -> bool:
-        """Whether it holds private text that nobody has decided upon."""
+        """Whether the example has private text that no curator has decided about."""
         return bool(self.private_text) and not self.keeps_private_text
 
 
 @dataclass(frozen=True, slots=True)
 class PostedCard:
-    """A message of ours whose buttons decide about examples; `examples` are those looked for."""
+    """A message of the bot with buttons for examples; `examples` are those of the query alone."""
 
     place: Place
     message: MessageId
@@ -354,7 +355,7 @@ class PostedCard:
 
 @dataclass(frozen=True, slots=True)
 class NewExample:
-    """What is known of an example before it has a number."""
+    """The fields of an example that is not stored yet and has no id."""
 
     assistant: AssistantId
     method: Method
@@ -366,9 +367,9 @@ class NewExample:
     tags: tuple[str, ...] = ()
     exclusions: Exclusion = NO_EXCLUSION
     messages: tuple[ExampleSource, ...] = ()
-    """Every message whose words are in it; `source` need not be repeated."""
+    """Every message whose text is in the row; `source` need not be repeated."""
     text: RowText | None = None
-    """That of `row`, where it was made before the example is written, and not by the writer."""
+    """The result of `row_text(row)`, if it was computed before the write transaction."""
     synthetic: SyntheticOrigin | None = None
 
 
@@ -381,7 +382,7 @@ class Revision:
 
 
 class ExampleOrder(StrEnum):
-    """By number downwards or upwards, or by a column of the list of examples."""
+    """Sort order of a list of examples: by id descending or ascending, or by a column."""
 
     NEWEST = "newest"
     OLDEST = "oldest"
@@ -401,24 +402,24 @@ class ExampleFilter:
     tag: str | None = None
     held_out: bool | None = None
     undecided_private_text: PrivateText = NO_PRIVATE_TEXT
-    """Kinds of which it holds one that nobody has decided upon; zero for whatever it holds."""
+    """Only examples with undecided private text of one of these kinds; zero does not filter."""
     only_active: bool = False
-    """Whether what is rejected or withdrawn is left out."""
+    """Leaves out rejected and withdrawn examples."""
     hidden_exclusions: Exclusion = NO_EXCLUSION
-    """What carries one of these is left out, unless it was said in `visible_in_channel`."""
+    """Leaves out examples with one of these, unless their source is in `visible_in_channel`."""
     visible_in_channel: ChannelId | None = None
     reviewer: UserId | None = None
-    """Left out is what is assigned to others, and what this person has judged as it is now."""
+    """Leaves out examples assigned to others, and revisions that this person has judged."""
     created_before: datetime | None = None
-    """Only what came before then and is not erased."""
+    """Only examples that were created before then and are not erased."""
     is_unapproved: bool = False
 
 
 class IncompleteReason(StrEnum):
-    """Why the host ended an answer: the token limit, or a content filter.
+    """Why the host ended an answer early: the token limit, or a content filter.
 
     `incomplete_details.reason` of https://platform.openai.com/docs/api-reference/responses/object;
-    what a person stopped and what a lost connection cut is neither.
+    not set if a person stopped the answer or the connection broke.
     """
 
     LENGTH = "length"
@@ -427,7 +428,7 @@ class IncompleteReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A tool that the model asks for; `arguments` are JSON as the model wrote them."""
+    """A tool call of the model; `arguments` is the JSON text as the model wrote it."""
 
     name: str
     arguments: str
@@ -464,16 +465,16 @@ class Turn:
     seconds: float | None = None
     is_refusal: bool = False
     question_message: MessageId | None = None
-    """The message of the question; `reply_message` is that of the reply."""
+    """The message that holds the question; `reply_message` is the bot's message."""
     incomplete_reason: IncompleteReason | None = None
-    """Why the reply is not whole, where its host said so."""
+    """Why the host ended the reply early; None where the host gave no reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Undoable:
-    """What `user` did last and may take back until `due_at`.
+    """An action that `user` may undo until `due_at`.
 
-    With a `host` nothing is deleted there before that; `attempts` counts failed deletions.
+    A deletion at `host` is sent only after `due_at`; `attempts` counts failed deletions.
     """
 
     user: UserId
@@ -491,7 +492,7 @@ SHAREABLE_FOR = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class PrivateReply:
-    """A reply to an event as `user` was shown it with `role`; what they may share."""
+    """A private reply to an event, as `user` saw it with `role`; the user may share it."""
 
     event: str
     user: UserId
@@ -503,7 +504,7 @@ class PrivateReply:
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """A person's last word on a reply: +1 or -1."""
+    """A person's newest vote on a reply; `value` is +1 or -1."""
 
     turn: TurnId
     user: UserId
@@ -514,7 +515,7 @@ class Vote:
 
 @dataclass(frozen=True, slots=True)
 class NewNotice:
-    """A fact to be told, before it is kept; `key` names it for good."""
+    """A notice that is not stored yet; `key` is its idempotency key."""
 
     key: str
     place: Place
@@ -524,15 +525,15 @@ class NewNotice:
 
 
 ONLY_EDIT = "only_edit"
-"""The detail of a notice that changes a message which stands, and is let go where it is gone."""
+"""Detail of a notice that only edits an existing message; dropped if the message is gone."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A fact that a channel must hear, worded only at delivery.
+    """A message that is to be posted in a channel; its text is rendered at delivery.
 
-    `version` counts changes of the fact; the courier brings the message up to
-    it. `message` is where it stands once posted.
+    `version` counts changes of the notice, `delivered` is the version that was posted last.
+    `message` is the posted message, None before.
     """
 
     id: NoticeId
@@ -565,9 +566,9 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class InboxRow:
-    """An event we have promised to handle; `payload` is erased when it is done.
+    """An accepted event that must be handled; `payload` is erased when it is done.
 
-    Of one that has begun people may have seen an answer.
+    `has_begun`: users may have seen an answer to the event.
     """
 
     key: str
@@ -579,10 +580,9 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True)
 class RoomMessage:
-    """A message in the local workspace, whose platform we are ourselves.
+    """A message in the local workspace, for which this application is the platform.
 
-    `body` is the drawn reply as JSON (cards keep their buttons), `key` makes
-    posting twice impossible.
+    `body` is the rendered reply as JSON (cards keep their buttons), `key` an idempotency key.
     """
 
     number: int

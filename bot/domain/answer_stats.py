@@ -1,4 +1,4 @@
-"""The nouns of what became of answers: sums by day, and questions that nobody answered well."""
+"""Entities of answer statistics: daily totals, and questions that were not answered well."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.domain.ids import ChannelId, ExampleId, HostName, MessageId, ModelName,
 
 @dataclass(frozen=True, slots=True)
 class DailyAnswers:
-    """What one model answered on one UTC day. Likes and dislikes are votes, not answers."""
+    """Totals of one model's answers on one UTC day. Likes and dislikes count votes, not answers."""
 
     day: date
     model: ModelName
@@ -25,9 +25,10 @@ class DailyAnswers:
 
 @dataclass(frozen=True, slots=True)
 class UnansweredTurn:
-    """A question with what `model` answered it; `is_refusal` as the host marked it.
+    """A question and the reply of `model`; `is_refusal` as the host marked the reply.
 
-    `taught_at` is when a better answer was taught that still stands, by the example `taught_by`.
+    `taught_by` is an example with a better answer, saved at `taught_at` and still active; None
+    where there is none.
     """
 
     id: TurnId

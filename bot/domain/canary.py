@@ -1,4 +1,4 @@
-"""The nouns of a canary: a model that answers a share of the questions, beside the one in use."""
+"""Entities of a canary: a model that answers a share of the questions beside the deployed one."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class CanaryState(StrEnum):
 
 
 class CanaryEnd(StrEnum):
-    """Why a canary is over; all but the first happen by themselves."""
+    """Why a canary ended; only `BY_HAND` is a person's decision."""
 
     BY_HAND = "by_hand"
     FAILING = "failing"
@@ -27,12 +27,13 @@ class CanaryEnd(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """`idempotency_key` makes it unique, and draws whose questions go to the model.
+    """A canary of one assistant.
 
-    `in_use` answered as it began, as `deployment`, 0 for the base; once something else does, the
-    canary is over. `share` is between 0 and 1. `failures` counts answers that had not begun when
-    the host failed, `vote_checks` how often the votes were tested; `is_liked` once they decided
-    for it.
+    `idempotency_key` makes the canary unique and seeds the choice of the users whose questions
+    `model` answers; `share` of them is between 0 and 1. `in_use` is the model that was deployed
+    when the canary started, `deployment` the id of that deployment, 0 for the base; another
+    deployment ends the canary. `failures` counts requests that the host failed before any text,
+    `vote_checks` how often the votes were tested; `is_liked` once a test was in favour of `model`.
     """
 
     id: CanaryId
@@ -59,7 +60,7 @@ class Canary:
 
 @dataclass(frozen=True, slots=True)
 class ModelFeedback:
-    """Of the answers of one model: how many, how many broke off, and the votes on them."""
+    """Number of one model's answers and of failed ones, and the votes on these answers."""
 
     answers: int = 0
     failed: int = 0

@@ -1,4 +1,4 @@
-"""The nouns of an evaluation: several models, the same questions, and what each answered."""
+"""Entities of an evaluation: several models, the same questions, and each model's answers."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from bot.domain.paid_runs import CallState
 from bot.rows import Method
 
 MUST_ANSWER = "must-answer"
-"""The tag of an example that is never trained on and asked of every new model."""
+"""The tag of an example that is never trained on; every new model is asked its question."""
 
 
 ALWAYS_TRAINED = "always-train"
-"""The tag of an example that is never held out: every training learns from it."""
+"""The tag of an example that is never held out and part of every training."""
 
 
 class EvaluationState(StrEnum):
-    """A confirmed evaluation has no questions yet; one that is stopping asks no more."""
+    """State of a run. A confirmed evaluation has no questions yet; a stopping one asks no more."""
 
     ESTIMATED = "estimated"
     CONFIRMED = "confirmed"
@@ -47,7 +47,7 @@ OPEN_EVALUATIONS = (EvaluationState.CONFIRMED, EvaluationState.RUNNING, Evaluati
 
 
 class ContenderKind(StrEnum):
-    """What a contender is in this evaluation; the one in use is what answered as it began."""
+    """Role of a contender; `IN_USE` is the model deployed when the evaluation began."""
 
     NEW = "new"
     IN_USE = "in_use"
@@ -57,7 +57,10 @@ class ContenderKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """A model that answers; `address` is what its host calls it, `shots` how many examples lead."""
+    """A model that is evaluated.
+
+    `address` is the model's name at its host, `shots` the number of examples in the prompt.
+    """
 
     kind: ContenderKind
     model: ModelName
@@ -68,11 +71,12 @@ class Contender:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """`idempotency_key` makes it unique. `deployment` is what was in use as it began, 0 for none.
+    """An evaluation of `model` and its contenders.
 
-    With `is_gate` its verdict decides whether the model is taken into use; one with `is_vote` only
-    makes the answers of a blind vote, and nobody is shown who wrote them before that is over.
-    Money is in US dollars, None is unknown. `report` is kept as `bot.evaluation.report` writes it.
+    `deployment` is the id of the deployment when the evaluation began, 0 for the base. With
+    `is_gate` the verdict decides whether the model is deployed. With `is_vote` the evaluation
+    only writes the answers of a blind vote; their models are hidden until the vote is closed.
+    `price` is in US dollars, None is unknown. `bot.evaluation.report` writes `report`.
     """
 
     id: EvaluationId
@@ -103,7 +107,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationQuestion:
-    """`row` is the example's at the frozen revision; None once its text was erased."""
+    """A question of an evaluation, from an example.
+
+    `row` is the example's row at `revision`; None once the text was erased.
+    """
 
     number: int
     example: ExampleId
@@ -113,7 +120,7 @@ class EvaluationQuestion:
 
 
 class QuestionOrder(StrEnum):
-    """By number; by how far the scores lie apart; the new model's losses, or wins, first."""
+    """Sort order of questions: by number, by difference of scores, losses or wins first."""
 
     NUMBER = "number"
     APART = "apart"
@@ -122,7 +129,7 @@ class QuestionOrder(StrEnum):
 
 
 class AnswerState(StrEnum):
-    """Asked: its outcome is unknown as yet; lost: it will never be known."""
+    """State of an answer. `ASKED`: the request was sent; `LOST`: its outcome cannot be known."""
 
     ASKED = "asked"
     DONE = "done"
@@ -132,7 +139,7 @@ class AnswerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EvaluationAnswer:
-    """One contender's answer to one question; `scores` as `bot.evaluation.measures` names them."""
+    """One contender's answer to one question; `bot.evaluation.measures` names the `scores`."""
 
     number: int
     contender: int
@@ -148,7 +155,7 @@ class EvaluationAnswer:
 
 
 class GapOutcome(StrEnum):
-    """Whether an answer closes the gap; other is one that may be right, which nobody can tell."""
+    """Whether an answer closes a gap; `OTHER` is an answer that cannot be checked."""
 
     ANSWERED = "answered"
     DECLINED = "declined"
@@ -157,9 +164,10 @@ class GapOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class GapQuestion:
-    """A question that was not answered well, put to the new model of an evaluation alone.
+    """A question that was not answered well, asked again of an evaluation's new model only.
 
-    `turn` asked it; `example` is the better answer that was taught since, None where there is none.
+    `turn` is the original question; `example` holds the better answer that was saved since,
+    None where there is none.
     """
 
     turn: TurnId

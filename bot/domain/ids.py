@@ -1,4 +1,4 @@
-"""What things are called by, and where they are."""
+"""Id types, and `Place`, the address of a channel or thread."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Row = Mapping[str, object]
 LOCAL = WorkspaceId("local")
 
 EPHEMERAL = "ephemeral:"
-"""Before the id of a message that the platform shows to one person alone."""
+"""Prefix of the id of an ephemeral message, which the platform shows to one person."""
 
 
 class ChannelKind(StrEnum):
-    """Who can read a channel; any but an open one is an `Exclusion`."""
+    """Who can read a channel; every kind except `OPEN` is an `Exclusion`."""
 
     OPEN = "open"
     PRIVATE = "private"
@@ -42,7 +42,7 @@ class ChannelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something is said; two that differ only in what is known of their kind are one."""
+    """A channel, or a thread in it; `kind` does not count in comparisons."""
 
     workspace: WorkspaceId
     channel: ChannelId
@@ -50,7 +50,6 @@ class Place:
     kind: ChannelKind = field(default=ChannelKind.OPEN, compare=False)
 
     def contains(self, other: Place) -> bool:
-        """Whether the other is this place, or a thread of this channel."""
-        here = self.workspace, self.channel
-        is_whole = self.thread is None
-        return here == (other.workspace, other.channel) and (is_whole or self == other)
+        """Whether `other` is this place, or a thread of this channel."""
+        is_same_channel = (self.workspace, self.channel) == (other.workspace, other.channel)
+        return is_same_channel and (self.thread is None or self == other)

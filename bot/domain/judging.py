@@ -1,4 +1,4 @@
-"""The nouns of judging: a model compares two answers to one question, in both orders."""
+"""Entities of judging: a model compares two answers to one question, in both orders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.domain.paid_runs import CallState
 
 
 class Preferred(StrEnum):
-    """What a judge says of the two answers as it was shown them."""
+    """A judge's preference between the answers A and B, in the order shown to the judge."""
 
     A = "a"
     B = "b"
@@ -22,9 +22,9 @@ class Preferred(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Judging:
-    """One judge on one evaluation: contender 0 against `against`; one run of an `idempotency_key`.
+    """A run in which a judge compares contender 0 of an evaluation with contender `against`.
 
-    Money is in US dollars, None is unknown. `report` is kept as `bot.judging.verdicts` writes it.
+    `price` is in US dollars, None is unknown. `bot.judging.verdicts` writes `report`.
     """
 
     id: int
@@ -48,9 +48,9 @@ class Judging:
 
 @dataclass(frozen=True, slots=True)
 class JudgedPair:
-    """The answers to a question as shown once; if `is_swapped`, contender 0 is B.
+    """Two answers to a question in one order; contender 0 is A, and B if `is_swapped`.
 
-    A pair that is done without `preferred` had an answer that names neither A nor B nor a tie.
+    `preferred` is None in state `DONE` if the judge named neither A nor B nor a tie.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""The state of a call that costs money, one of many in a run."""
+"""State of one paid request to a model in a run of many."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CallState(StrEnum):
-    """A call waits, is asked, and then has an outcome; lost is one never to be known."""
+    """State of a request. `ASKED`: it was sent; `LOST`: its outcome cannot be known."""
 
     WAITING = "waiting"
     ASKED = "asked"

@@ -1,4 +1,4 @@
-"""What people said about a proposed example, and who is to look at it."""
+"""Reviews of a proposed example: verdicts, assignments, and the author's answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.domain.ids import UserId
 
 
 class ReviewKind(StrEnum):
-    """A reviewer's verdict, an assignment, or a question to the author with what came back."""
+    """A reviewer's verdict, an assignment, a question to the author, or the author's answer."""
 
     APPROVED = "approved"
     REJECTED = "rejected"
@@ -26,7 +26,7 @@ AUTHOR_SAID = (ReviewKind.ASKED, ReviewKind.RIGHT, ReviewKind.WRONG)
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """One statement about one revision of an example; `note` is the author's own words."""
+    """One review of one revision of an example; `note` is the author's text."""
 
     user: UserId
     kind: ReviewKind

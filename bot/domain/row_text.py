@@ -1,4 +1,4 @@
-"""A training row as it is kept: its JSON, the text to search in, its fingerprint."""
+"""Stored form of a training row: its JSON, search text, fingerprint and kinds of private text."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from bot.domain.ids import Row
 from bot.private_text import NO_PRIVATE_TEXT, PrivateText, may_be_private, row_kinds, row_texts
 from bot.rows import fingerprint
 
-_PLAIN = ("role", "content")
-_quoted = json.encoder.encode_basestring
-_as_json = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_PLAIN_KEYS = ("role", "content")
+_encode_string = json.encoder.encode_basestring
+_encode_row = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
 
 class RowText(NamedTuple):
-    """What is kept of a row: `search_text` is every text, folded."""
+    """Stored form of a row; `search_text` is every text of the row, case-folded."""
 
     json: str
     search_text: str
@@ -24,34 +24,38 @@ class RowText(NamedTuple):
 
 
 def row_text(row: Row) -> RowText:
-    """Plain rows, of which imports are full, go a quick way."""
-    told, search = _plain_text(row) or (_as_json(row), text_to_search(row))
+    """Returns the stored form of a row."""
+    encoded, search = _encode_plain_row(row) or (_encode_row(row), text_to_search(row))
     private = row_kinds(row) if may_be_private(search) else NO_PRIVATE_TEXT
-    return RowText(told, search, short_fingerprint(row), private)
+    return RowText(encoded, search, short_fingerprint(row), private)
 
 
 def short_fingerprint(row: Row) -> str:
-    """The fingerprint as kept: 128 bits tell any two rows apart, and index in half the space."""
+    """Returns the stored fingerprint: the first 128 bits in hex, half the index space of 256."""
     return fingerprint(row)[:32]
 
 
 def text_to_search(value: object) -> str:
-    """Every text of a row, folded so that upper and lower case are the same in any script."""
+    """Returns every text of a row, case-folded, one a line."""
     return "\n".join(row_texts(value)).casefold()
 
 
-def _plain_text(row: Row) -> tuple[str, str] | None:
+def _encode_plain_row(row: Row) -> tuple[str, str] | None:
+    """Returns JSON and search text of a row whose messages have only a role and a text, else None.
+
+    Most rows of an import are such rows; this is faster than the general encoder.
+    """
     messages = row.get("messages") if len(row) == 1 else None
     if type(messages) is not list or not messages:
         return None
-    told: list[str] = []
+    encoded: list[str] = []
     texts: list[str] = []
     for message in messages:
-        if type(message) is not dict or tuple(message) != _PLAIN:
+        if type(message) is not dict or tuple(message) != _PLAIN_KEYS:
             return None
         role, content = message.values()
         if type(role) is not str or type(content) is not str:
             return None
         texts.append(content)
-        told.append(f'{{"role":{_quoted(role)},"content":{_quoted(content)}}}')
-    return f'{{"messages":[{",".join(told)}]}}', "\n".join(texts).casefold()
+        encoded.append(f'{{"role":{_encode_string(role)},"content":{_encode_string(content)}}}')
+    return f'{{"messages":[{",".join(encoded)}]}}', "\n".join(texts).casefold()

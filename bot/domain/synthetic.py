@@ -1,4 +1,4 @@
-"""The nouns of synthetic examples: a model writes other wordings, or other labels, as proposals."""
+"""Entities of synthetic examples: proposals that a model writes from existing examples."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bot.domain.ids import AssistantId, ExampleId, HostName, ModelName, Place, U
 from bot.domain.paid_runs import CallState
 
 SYNTHETIC = "synthetic"
-"""The tag of an example that a model wrote, to search for; `Example.synthetic` is what counts."""
+"""Search tag of an example that a model wrote; code must check `Example.synthetic` instead."""
 
 
 class SyntheticKind(StrEnum):
-    """Other wordings of a question under the same answer, or another label for a question."""
+    """Other wordings of a question with the same answer, or another label for a question."""
 
     WORDINGS = "wordings"
     LABELS = "labels"
@@ -24,7 +24,10 @@ class SyntheticKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SyntheticOrigin:
-    """A model wrote an example from another one; once approved, a new label replaces that one."""
+    """The example and the model from which a synthetic example comes.
+
+    With `replaces_source` (another label) the source is withdrawn when the proposal is approved.
+    """
 
     source: ExampleId
     model: ModelName
@@ -33,10 +36,10 @@ class SyntheticOrigin:
 
 @dataclass(frozen=True, slots=True)
 class SyntheticRun:
-    """A model is asked about so many `examples`; `idempotency_key` makes it unique.
+    """A run in which a model writes proposals from a number of `examples`.
 
-    `wordings` are asked for of each question; `labels` are those to choose from. Money is in US
-    dollars, None is unknown.
+    `wordings` is the number of wordings for each question, `labels` the labels to choose from.
+    `price` is in US dollars, None is unknown.
     """
 
     id: int
@@ -62,7 +65,7 @@ class SyntheticRun:
 
 @dataclass(frozen=True, slots=True)
 class SyntheticCall:
-    """One example that the model is asked about, and how many proposals came of it."""
+    """The request about one example, and the number of proposals from its answer."""
 
     example: ExampleId
     state: CallState

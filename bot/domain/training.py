@@ -1,4 +1,4 @@
-"""The nouns of training: from frozen rows to the model that answers."""
+"""Entities of training: snapshot, job, model and deployment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SnapshotRow:
-    """One frozen row; `row` is None once its text was erased on request."""
+    """One row of a snapshot; `row` is None once its text was erased on request."""
 
     example: ExampleId
     revision: int
@@ -50,7 +50,7 @@ class Snapshot:
 
 
 class Phase(StrEnum):
-    """How far a start has come on our side; the host's own word is `Job.status`."""
+    """Phase of a job on this side; the host's own status is `Job.status`."""
 
     ESTIMATED = "estimated"
     CONFIRMED = "confirmed"
@@ -69,13 +69,16 @@ class Phase(StrEnum):
 
 
 BEFORE_JOB = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING)
-"""Phases of a confirmed start whose job does not exist at the host yet."""
+"""Phases of a confirmed job that is not known to exist at its host yet."""
 OPEN_PHASES = (*BEFORE_JOB, Phase.WATCHING, Phase.WARMING)
-"""Phases of what is confirmed and not over."""
+"""Phases of a confirmed job that is not over."""
 
 
 class RequestedAction(StrEnum):
-    """What was requested and the host has not yet confirmed; forget is for finished jobs."""
+    """A requested action that the host has not confirmed yet.
+
+    `FORGET` deletes the files of a finished job at the host.
+    """
 
     CANCEL = "cancel"
     PAUSE = "pause"
@@ -85,7 +88,7 @@ class RequestedAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """As asked for; None means "auto", which the host resolves."""
+    """Requested hyperparameters; None is "auto", which the host resolves."""
 
     n_epochs: int | None = None
     batch_size: int | None = None
@@ -95,7 +98,7 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a start will cost; None is unknown. Money in US dollars."""
+    """Expected cost of a training; `price` is in US dollars, None is unknown."""
 
     rows: int
     validation_rows: int
@@ -107,11 +110,12 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One start and what became of it.
+    """A training, from its estimate to its end.
 
-    `idempotency_key` names its files and is unguessable. `attempted_at` is set
-    before an outside effect and cleared when its outcome is known. `error_message`
-    is in English or the host's own words; `error_details` say it in any language.
+    `idempotency_key` is unguessable and part of the names of the uploaded files. `attempted_at`
+    is set before a request with an effect at the host and cleared when its outcome is known.
+    `error_message` is in English or the host's own words; `error_details` are the data from which
+    the message is written in any language.
     """
 
     id: JobId
@@ -172,12 +176,12 @@ class JobEvent:
 
 
 HELD_LOSS = ("full_valid_loss", "valid_loss")
-"""How hosts call the loss on held-out rows: on all of them, which says more, or on a few."""
+"""Hosts' names for validation loss: over all rows (preferred), or over a sample of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
-    """What was measured at one step, by the names that hosts use in events."""
+    """Metrics of one training step, under the names that hosts use in events."""
 
     step: int
     values: Mapping[str, float]
@@ -192,7 +196,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class RemoteCleanup:
-    """What a job of a workspace that is gone may still have at its host; `id` is the store's."""
+    """Job, files and models to be deleted at a host for a removed workspace or an abandoned job."""
 
     host: HostName
     idempotency_key: str
@@ -212,9 +216,10 @@ class ModelKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A base, or what a job made.
+    """A base model, or a model or checkpoint that a job produced.
 
-    `served_name` is what its host calls it once it is deployed; `label` what people call it.
+    `served_name` is the name of its deployment at the host, where the host needs one; `label` is
+    the name that people gave it. `is_tainted`: a row in its training data was erased since.
     """
 
     workspace: WorkspaceId
@@ -234,13 +239,13 @@ class Model:
 
     @property
     def display_name(self) -> str:
-        """Its short name where it has one; else its id."""
+        """The label, or the model name where there is no label."""
         return self.label or self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Which model answers for an assistant, since when, by whom, after which."""
+    """The model that answers for an assistant since a moment, and the model before it."""
 
     id: int
     workspace: WorkspaceId
@@ -254,5 +259,5 @@ class Deployment:
 
     @property
     def name_at_host(self) -> ModelName:
-        """What the host calls it: the name of its deployment there, where it needs one."""
+        """The model name for requests: the deployment's name where the host needs one."""
         return self.served_name or self.model

@@ -1,4 +1,4 @@
-"""The nouns of a blind vote: who prefers which of two answers, without knowing whose they are."""
+"""Entities of a blind vote: people choose between two answers without seeing their models."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.domain.ids import EvaluationId, UserId, WorkspaceId
 
 
 class VoteState(StrEnum):
-    """A vote waits until its answers are there; while it is closing no more ballots are taken."""
+    """`WAITING` until the answers are written; `CLOSING` accepts no more ballots."""
 
     WAITING = "waiting"
     OPEN = "open"
@@ -24,9 +24,9 @@ OPEN_VOTES = (VoteState.WAITING, VoteState.OPEN, VoteState.CLOSING)
 
 @dataclass(frozen=True, slots=True)
 class BlindVote:
-    """The vote on the answers of an evaluation of two contenders, by whose number it goes.
+    """The vote on the answers of an evaluation of two contenders; its id is the evaluation's.
 
-    `result` is kept as `bot.votes.tally` writes it.
+    `bot.votes.tally` writes `result`.
     """
 
     workspace: WorkspaceId
@@ -39,7 +39,7 @@ class BlindVote:
 
 
 class Choice(StrEnum):
-    """Of two answers: that of the first contender or of the second, none of them, or either."""
+    """The preferred answer: the first contender's, the second's, neither or both."""
 
     FIRST = "first"
     SECOND = "second"
@@ -49,7 +49,7 @@ class Choice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ballot:
-    """A person's last word on the answers to one question; `is_curator` as they gave it."""
+    """A person's newest vote on one question; `is_curator` is the role at that moment."""
 
     number: int
     user: UserId
