@@ -1,1 +1,1 @@
-"""What the core asks of the world."""
+"""Protocols that the core depends on; storage and adapters implement them."""

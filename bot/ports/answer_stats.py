@@ -1,4 +1,4 @@
-"""The port to what became of answers: sums by day, and what nobody answered well."""
+"""The port to answer statistics: daily totals, and questions that were not answered well."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class AnswerStats(Protocol):
         since: datetime,
         limit: int = 1000,
     ) -> Sequence[DailyAnswers]:
-        """By day, then model."""
+        """Returns daily totals, ordered by day, then model."""
         ...
 
     async def unanswered_turns(
@@ -40,11 +40,11 @@ class AnswerStats(Protocol):
         is_taught: bool = False,
         limit: int = 500,
     ) -> Sequence[UnansweredTurn]:
-        """Newest first, without those that were taught or set aside.
+        """Returns questions that were refused or whose answer was disliked, newest first.
 
-        Marked are those that the host refused or somebody disliked; without `is_marked` every
-        whole answer. With `is_taught` those alone that an example answers by now. With `channel`
-        only those of that channel.
+        Without `is_marked` returns every complete answer instead. Questions that an example
+        answers or that were dismissed are left out; with `is_taught` only the questions that an
+        example answers are returned, whatever `is_marked` says. `channel` limits to one channel.
         """
         ...
 
@@ -56,5 +56,8 @@ class AnswerStats(Protocol):
         *,
         at: datetime,
     ) -> None:
-        """Taught by an example, as long as that lives; over for good with None."""
+        """Marks turns as answered by an example while it is active; None dismisses them for good.
+
+        Does nothing if the example is not in the workspace.
+        """
         ...

@@ -1,4 +1,4 @@
-"""The port to what lasts of canaries."""
+"""The port to stored canaries."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.domain import AssistantId, Canary, CanaryId, WorkspaceId
 
 class Canaries(Protocol):
     async def add(self, workspace: WorkspaceId, canary: Canary) -> Canary:
-        """The given id is ignored. One with the same key is returned instead of a second."""
+        """Stores a canary with a new id, or returns the one with the same idempotency key."""
         ...
 
     async def get(self, workspace: WorkspaceId, canary: CanaryId) -> Canary: ...
@@ -18,16 +18,16 @@ class Canaries(Protocol):
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Canary | None: ...
     async def all_running(self) -> Sequence[Canary]:
-        """Of every workspace that is not closed."""
+        """Returns the running canaries of every workspace that is not closed."""
         ...
 
     async def change(self, workspace: WorkspaceId, canary: CanaryId, **changes: object) -> bool:
-        """Set fields by name, only while it is running."""
+        """Sets fields by name and returns True, only while the canary is running."""
         ...
 
     async def count_failure(self, workspace: WorkspaceId, canary: CanaryId) -> None: ...
     async def history(
         self, workspace: WorkspaceId, assistant: AssistantId, *, limit: int = 20
     ) -> Sequence[Canary]:
-        """Newest first."""
+        """Returns the assistant's canaries, newest first."""
         ...

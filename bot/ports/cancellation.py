@@ -1,4 +1,4 @@
-"""Work that is done to its end although its task is cancelled meanwhile."""
+"""`shielded` finishes a coroutine even if the calling task is cancelled meanwhile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ T = TypeVar("T")
 
 
 async def shielded(work: Coroutine[Any, Any, T]) -> T:
-    """Wait until the work is done, even if this task is cancelled meanwhile; then be cancelled."""
+    """Awaits `work` to its end; a cancellation of the calling task is raised only after that.
+
+    An exception of `work` is dropped if the calling task was cancelled.
+    """
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
@@ -22,5 +25,5 @@ async def shielded(work: Coroutine[Any, Any, T]) -> T:
         except asyncio.CancelledError as error:
             cancelled = error
     if not task.cancelled():
-        task.exception()
+        task.exception()  # Retrieved, so that asyncio does not log it.
     raise cancelled

@@ -1,4 +1,4 @@
-"""What handlers are given, and the app as adapters use it."""
+"""The dependencies of handlers, and the application's interface for adapters."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ ProgressCallback = Callable[[Progress], None]
 
 class Surfaces(Protocol):
     def of(self, workspace: WorkspaceId) -> Surface:
-        """The surface a workspace lives on. Raises PlaceClosed where it is off."""
+        """Returns the surface of a workspace. Raises PlaceClosed if its platform is off."""
         ...
 
 
 class RunningAnswer(Protocol):
-    """An answer that is worked on; `message` is its first one, once it stands."""
+    """An answer in progress; `message` is the first message posted for it, None before."""
 
     @property
     def asker(self) -> UserId: ...
@@ -45,43 +45,43 @@ class RunningAnswer(Protocol):
 
 
 class RunningAnswers(Protocol):
-    """The answers being written right now."""
+    """The answers in progress."""
 
     @property
     def unstored(self) -> Mapping[MessageId, asyncio.Event]:
-        """Answers just posted that are not known by their message yet; set once they are."""
+        """Messages of answers whose turn is not stored yet; each event is set when it is."""
         ...
 
     def begin(self, event: Event) -> object:
-        """From here on what the current task does for the event can be stopped."""
+        """Registers the current task as the event's, so that the answer can be stopped."""
         ...
 
     def find_by_name(self, name: str) -> RunningAnswer | None:
-        """By one of its messages, by its question, or by the key of what asks for it."""
+        """Returns an answer by the id of one of its messages or its question, or by event key."""
         ...
 
     def is_stopping(self) -> bool:
-        """Whether the running task ends because somebody stopped it, not because the app does."""
+        """Whether the current task is being cancelled because a user stopped the answer."""
         ...
 
 
 class TokenReservations(Protocol):
-    """Tokens of today that the answers being written right now will probably use."""
+    """Reservations of daily tokens for answers in progress."""
 
     def reserve(
         self, workspace: Workspace, user: UserId, day: date, *, expected: int, words: Words
     ) -> AbstractAsyncContextManager[Meter]:
-        """Waits until answers in progress leave enough of the day's tokens, and holds them.
+        """Waits until answers in progress leave enough of the day's tokens, and reserves them.
 
-        Released at the end, however that comes, once what the calls of the meter have really used
-        is stored. Raises OverCap where the tokens of the day are used up.
+        On exit, also after an error, the tokens that the meter's calls really used are stored and
+        the reservation is released. Raises OverCap if the tokens of the day are used up.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Dependencies:
-    """Ports and fixed settings, handed to use-cases by name."""
+    """Ports and fixed settings that use-cases get as an argument."""
 
     store: Store
     hosts: Hosts
@@ -96,52 +96,52 @@ class Dependencies:
     wake_runners: Callable[[], None]
     publish_change: Callable[[str], None]
     engine: LanguageEngine | None = None
-    """Installs language models here; None in programs that install nothing."""
+    """Installs language models on this machine; None in programs that install nothing."""
     exporter: ModelExporter | None = None
-    """Gives tuned models as files; None in programs that have none."""
+    """Packs tuned models into files; None in programs without local models."""
     documents: Documents = field(default_factory=Documents)
     summaries: Summaries = field(default_factory=Summaries)
     checks: CheckResults = field(default_factory=CheckResults)
     erase_after: timedelta = timedelta(days=7)
-    """Between the removal of the app from a workspace and the erasure of what was kept of it."""
+    """Time between the removal of the app from a workspace and the erasure of its data."""
 
 
 class App(Protocol):
-    """The application, as the chat and web adapters use it."""
+    """The application's interface for chat and web adapters."""
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
-        """Promise the event durably, then work on it; None if it is known already.
+        """Stores the event in the inbox and starts a task for it; None if it was received before.
 
-        The platform may be acknowledged as soon as this returns; the task ends
-        when the event is answered and never raises.
+        The platform may be acknowledged as soon as this returns. The task ends when the event is
+        answered, and never raises.
         """
         ...
 
     async def handle_for_page(
         self, event: Event, *, progress: ProgressCallback | None = None
     ) -> Reply:
-        """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`.
+        """Returns the reply for a web page instead of posting it; an error comes as `Refused`.
 
-        `progress` hears how far a long work is.
+        `progress` is called with the progress of long work.
         """
         ...
 
     async def query(self, event: Event) -> Reply:
-        """As `handle_for_page`, for what changes nothing: nothing is stored, nobody is told."""
+        """Like `handle_for_page`, for a read-only event: not stored, no change is published."""
         ...
 
     def watch(self, topic: str) -> AsyncIterator[str]:
-        """Names of what changed under a topic (`room`, `notices`; `all` for any), from now on."""
+        """Yields the names of changes under a topic (`room`, `notices`, `all`) from now on."""
         ...
 
     async def is_idle(self, workspace: WorkspaceId) -> bool:
-        """No job runs and every notice is delivered."""
+        """Whether no job runs in the workspace and every notice is delivered."""
         ...
 
     async def has_closed(self, platform: str) -> bool:
-        """Whether a workspace of the platform waits to be erased, or to come back."""
+        """Whether a workspace of the platform is closed and not erased yet."""
         ...
 
     def translate(self, key: str, locale: str = "en", /, **details: object) -> str:
-        """A sentence of the catalogue, for what a surface itself has to tell."""
+        """Returns a text of `bot.words`, for messages that come from a surface itself."""
         ...

@@ -1,4 +1,4 @@
-"""The port to what trains and serves language models on this machine: how it gets there."""
+"""The port to the installation of the engine that trains and serves models on this machine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.errors import AttuneError
 
 
 class InstallStep(StrEnum):
-    """What an installation does, in this order; what is there already is not done again."""
+    """Steps of an installation, in order; a step that is done already is skipped."""
 
     TORCH = "torch"
     LIBRARIES = "libraries"
@@ -22,7 +22,7 @@ class InstallStep(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InstallProgress:
-    """How far an installation is: bytes on the disk, of about so many when it is done."""
+    """Progress of an installation: bytes on the disk, and about how many there will be."""
 
     step: InstallStep
     bytes: int
@@ -31,7 +31,7 @@ class InstallProgress:
 
 @dataclass(frozen=True, slots=True)
 class InstallPlan:
-    """What an installation would bring, to be shown before anybody agrees; sizes in bytes."""
+    """The contents of an installation, shown to the operator for consent; sizes in bytes."""
 
     model: str
     license: str
@@ -43,7 +43,7 @@ class InstallPlan:
 
 @dataclass(frozen=True, slots=True)
 class InstalledModel:
-    """A base that is there whole; size in bytes."""
+    """A base model that is completely installed; size in bytes."""
 
     name: str
     license: str
@@ -53,21 +53,21 @@ class InstalledModel:
 
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
-    """Bytes that a training will take, and those that are free now; None where nobody says."""
+    """Bytes of memory that a training needs, and bytes free now; `free` is None if unknown."""
 
     needed: int
     free: int | None
 
 
 class LanguageEngine(Protocol):
-    """Installs language models on this machine; only an operator may ask for it."""
+    """Installs language models on this machine; callers check that the user is an operator."""
 
     async def plan_install(self) -> InstallPlan:
-        """What `start` would bring."""
+        """Returns what `start` would install."""
         ...
 
     def models(self) -> Sequence[InstalledModel]:
-        """Bases that are there; none before the engine itself is."""
+        """Returns the installed base models; none before the engine is installed."""
         ...
 
     async def training_memory(
@@ -80,24 +80,24 @@ class LanguageEngine(Protocol):
         longest: int,
         is_preference: bool,
     ) -> MemoryEstimate | None:
-        """Of a training on this machine, whose longest row has so many tokens.
+        """Estimates the memory of a training on this machine; `longest` is in tokens.
 
-        None for another host, and for a model that is not of this engine.
+        None for another host, and for a model that the engine does not train.
         """
         ...
 
     def progress(self) -> InstallProgress | None:
-        """None where no installation runs in this process."""
+        """Returns the progress; None if no installation runs in this process."""
         ...
 
     def last_failure(self) -> AttuneError | None:
-        """Why the last installation, or the last start of the engine, did not succeed."""
+        """Returns why the last installation or the last start of the engine failed, or None."""
         ...
 
     def start(self) -> None:
-        """Returns at once. Raises InstallRunning where one runs already."""
+        """Starts an installation in the background. Raises InstallRunning if one runs already."""
         ...
 
     async def cancel(self) -> None:
-        """Ends what `start` began; what was downloaded is kept for the next one."""
+        """Cancels the installation; downloaded files are kept for the next one."""
         ...

@@ -1,4 +1,4 @@
-"""The port to what lasts of evaluations: which there are, their questions and answers."""
+"""The port to stored evaluations, their questions and answers."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class Evaluations(Runs[Evaluation], Protocol):
         before: EvaluationId | None = None,
         limit: int = 10,
     ) -> Sequence[Evaluation]:
-        """Newest first, estimates left out."""
+        """Returns confirmed evaluations, newest first."""
         ...
 
     async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
-        """The one that began as the job ended."""
+        """Returns the evaluation that was started when the job ended."""
         ...
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]: ...
@@ -46,7 +46,7 @@ class Evaluations(Runs[Evaluation], Protocol):
         evaluation: EvaluationId,
         questions: Sequence[EvaluationQuestion],
     ) -> None:
-        """Those whose number stands already are left as they are."""
+        """Stores questions; a number that is stored already is left unchanged."""
         ...
 
     async def questions(
@@ -57,13 +57,13 @@ class Evaluations(Runs[Evaluation], Protocol):
         after: int = 0,
         limit: int = 200,
     ) -> Sequence[EvaluationQuestion]:
-        """By number, from 1, with the text of the frozen revision."""
+        """Returns questions by number, from 1, with the row of their frozen revision."""
         ...
 
     async def pending_questions(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, *, limit: int
     ) -> Sequence[EvaluationQuestion]:
-        """Those that a contender was not asked yet, by number."""
+        """Returns the questions that a contender was not asked yet, by number."""
         ...
 
     async def mark_asked(
@@ -73,25 +73,25 @@ class Evaluations(Runs[Evaluation], Protocol):
         contender: int,
         numbers: Sequence[int],
     ) -> None:
-        """Write down that these are being asked now."""
+        """Records, before the requests are sent, that a contender is asked these questions."""
         ...
 
     async def withdraw_call(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, number: int
     ) -> None:
-        """It was surely not asked, and may be asked again."""
+        """Removes the record of a request that was certainly not sent; it may be sent again."""
         ...
 
     async def put(
         self, workspace: WorkspaceId, evaluation: EvaluationId, answer: EvaluationAnswer
     ) -> None:
-        """The outcome of what is being asked."""
+        """Stores the outcome of a request."""
         ...
 
     async def mark_outcome_unknown(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contenders: Sequence[int]
     ) -> int:
-        """How many were being asked by these; their outcome will never be known."""
+        """Marks requests to these contenders that have no outcome as lost; returns how many."""
         ...
 
     async def answers(
@@ -102,7 +102,7 @@ class Evaluations(Runs[Evaluation], Protocol):
         after: int = 0,
         until: int | None = None,
     ) -> Sequence[EvaluationAnswer]:
-        """To the questions with numbers above `after`, up to `until`, by number and contender."""
+        """Returns the answers with `after` < number <= `until`, by number and contender."""
         ...
 
     async def list_ordered(
@@ -115,24 +115,24 @@ class Evaluations(Runs[Evaluation], Protocol):
         first: int = 0,
         limit: int = 20,
     ) -> Sequence[tuple[EvaluationQuestion, Sequence[EvaluationAnswer]]]:
-        """Questions from position `first` of this order, each with its answers by contender.
+        """Returns questions from position `first` of an order, each with answers by contender.
 
-        `against` is the contender whose scores the new model's are held against. A question
-        without two scores comes last, one that nobody was asked yet only by number.
+        `against` is the contender whose scores are compared with the new model's. A question
+        without both scores comes last; one without any answer is returned only by number.
         """
         ...
 
     async def count_settled_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
-        """Those whose outcome is known, or never will be."""
+        """Returns the number of answers that are done, failed or lost."""
         ...
 
     async def forget_estimates(self, at: datetime, *, limit: int = 500) -> int:
-        """How many went that were estimated before then and never confirmed."""
+        """Deletes estimates from before `at` that were never confirmed; returns how many."""
         ...
 
 
 class EvaluationGaps(PaidCalls[GapQuestion], Protocol):
-    """Questions that were not answered well, which evaluations put to their new models."""
+    """Questions that were not answered well and that evaluations ask their new models again."""
 
     async def of_model(
         self,
@@ -143,9 +143,9 @@ class EvaluationGaps(PaidCalls[GapQuestion], Protocol):
         since: datetime,
         outcomes: Sequence[GapOutcome] = (GapOutcome.ANSWERED, GapOutcome.DECLINED),
     ) -> Sequence[UnansweredTurn]:
-        """Those with one of these outcomes for this model in evaluations that ended since then.
+        """Returns questions with one of these outcomes in evaluations of `model` since then.
 
-        Each as asked of the model as its evaluation ended, with its answer as the reply, which is a
-        refusal where it declined. Newest first, without those that were set aside.
+        Each turn has the model, its answer as the reply and the end of the evaluation as the
+        time; `is_refusal` if the model declined. Newest first, without dismissed questions.
         """
         ...

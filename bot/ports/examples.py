@@ -1,4 +1,4 @@
-"""The port to what lasts of examples: the examples, the cards that show them, their messages."""
+"""The port to stored examples, the cards that show them, and their source messages."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ class Examples(Protocol):
     async def add(
         self, workspace: WorkspaceId, example: NewExample, *, at: datetime
     ) -> tuple[Example, bool]:
-        """The kept example, and whether it is new.
+        """Stores an example; returns the stored example and whether it is new.
 
-        A living example (proposed or approved) of the same assistant with the
-        same fingerprint, or of the same method and taken from the same message,
-        is returned instead. Where the workspace demands masks, private text is masked here and
-        in `add_many` and `revise`; where an assistant has several reviewers, what comes as
-        approved is proposed to them.
+        An active example (proposed or approved) of the same assistant with the same
+        fingerprint, or of the same method and from the same message, is returned instead. If
+        the workspace demands masking, private text is masked here and in `add_many` and
+        `revise`. If the assistant has several reviewers, an approved example is stored as
+        proposed.
         """
         ...
 
     async def add_many(
         self, workspace: WorkspaceId, examples: Sequence[NewExample], *, at: datetime
     ) -> int:
-        """How many were new. Made for bulk: a thousand at a time, no per-row look-up."""
+        """Stores examples in bulk, about a thousand at a time; returns how many were new."""
         ...
 
     async def get(self, workspace: WorkspaceId, example: ExampleId) -> Example: ...
     async def by_source(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Example | None:
-        """The oldest living example taken from a message."""
+        """Returns the oldest active example with this source message."""
         ...
 
     async def page(
@@ -64,7 +64,7 @@ class Examples(Protocol):
         order: ExampleOrder = ExampleOrder.OLDEST,
         among: Sequence[ExampleId] | None = None,
     ) -> Sequence[Example]:
-        """In the order of their numbers, or the other way; `after` is where the last page ended."""
+        """Returns a page of examples in `order`; `after` is the last id of the page before."""
         ...
 
     async def ids(
@@ -78,7 +78,7 @@ class Examples(Protocol):
         after: ExampleId | None = None,
         limit: int = 500,
     ) -> Sequence[ExampleId]:
-        """Of what was made by then, oldest first."""
+        """Returns ids of examples created no later than `until`, oldest first."""
         ...
 
     async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int: ...
@@ -88,7 +88,7 @@ class Examples(Protocol):
     async def keep_private_text(
         self, workspace: WorkspaceId, example: ExampleId, *, at: datetime
     ) -> None:
-        """Its private text may stay, until a revision brings more of it."""
+        """Allows the example's private text, until a revision adds other private text."""
         ...
 
     async def revisions(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Revision]: ...
@@ -101,28 +101,29 @@ class Examples(Protocol):
         at: datetime,
         by: UserId | None = None,
     ) -> int:
-        """How many changed; one that would come back beside a living twin stays as it is.
+        """Sets the state of examples; returns how many changed.
 
-        One that a model wrote in place of another withdraws that one when it is approved.
+        An example does not become active while an active example has the same text. Approving a
+        synthetic example with `replaces_source` withdraws its source.
         """
         ...
 
     async def list_derived(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[ExampleId]:
-        """Those that a model wrote from one of these."""
+        """Returns the synthetic examples with one of these as source."""
         ...
 
     async def awaiting_consent(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> set[ExampleId]:
-        """Those with words from a channel of which not every author has agreed."""
+        """Returns those of the examples from a channel that lack an author's consent."""
         ...
 
     async def current_states(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Mapping[ExampleId, tuple[int, ExampleState]]:
-        """Revision and state of each."""
+        """Returns revision and state of each example."""
         ...
 
     async def set_tags(
@@ -131,23 +132,26 @@ class Examples(Protocol):
     async def add_tag(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], tag: str
     ) -> None:
-        """Behind the tags they have, where it is not among them."""
+        """Appends a tag to examples that do not have it."""
         ...
 
     async def hold_out(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
     ) -> None:
-        """What a model wrote is never held out, and never gets the tag of must-answer examples."""
+        """Marks examples as held out or not; synthetic examples are never held out.
+
+        Synthetic examples never get the must-answer tag either.
+        """
         ...
 
     async def by_author(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
     ) -> Sequence[ExampleId]:
-        """Oldest first."""
+        """Returns the ids of a person's examples, oldest first."""
         ...
 
     async def erase(self, workspace: WorkspaceId, examples: Sequence[ExampleId]) -> None:
-        """Text, revisions, authors, source and tags go; snapshot rows keep only their hash."""
+        """Erases text, revisions, authors, source and tags; snapshot rows keep only their hash."""
         ...
 
     async def count_trainable(
@@ -156,7 +160,7 @@ class Examples(Protocol):
     async def trainable_revisions(
         self, workspace: WorkspaceId, assistant: AssistantId, method: Method
     ) -> Mapping[ExampleId, int]:
-        """The revision of each example that a training would learn from now."""
+        """Returns the current revision of each trainable example."""
         ...
 
     def trainable(
@@ -170,14 +174,14 @@ class Examples(Protocol):
         shown_in: ChannelId | None = None,
         filters: ExampleFilter | None = None,
     ) -> AsyncIterator[Example]:
-        """Approved examples whose text may be trained on now, oldest first.
+        """Yields approved examples whose text may be trained on now, oldest first.
 
-        The one place where permission is decided: the origin must be within
-        the workspace's sources, and for messages and forms every author must
-        have consented (in the local workspace: must not have objected) and
-        every exclusion must be allowed now. Undecided keys and passwords forbid it, and where the
-        workspace demands masks all private text. With `shown_in` those that may go along with a
-        question asked in that channel: also what was said there, whatever kind of channel it is.
+        The rule of permission: the origin must be within the workspace's sources, and for
+        messages and forms every author must have consented (in the local workspace: must not
+        have objected) and every exclusion must be allowed now. Undecided keys and passwords
+        forbid training, and all private text does where the workspace demands masking. With
+        `shown_in` yields examples that may be sent along with a question of that channel, which
+        includes messages from the channel itself, whatever kind of channel it is.
         """
         ...
 
@@ -190,7 +194,7 @@ class ExampleCards(Protocol):
         message: MessageId,
         examples: Sequence[ExampleId],
     ) -> None:
-        """What a message shows now, in place of what it showed before."""
+        """Stores which examples a message shows; replaces the earlier ones."""
         ...
 
     async def examples_shown_in(
@@ -199,12 +203,12 @@ class ExampleCards(Protocol):
     def cards_showing(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> AsyncIterator[PostedCard]:
-        """Every message that shows one of them, read a part at a time."""
+        """Yields every message that shows one of the examples, read in parts."""
         ...
 
 
 class ExampleMessages(Protocol):
-    """Where the words of examples stand, and who marked them; of living examples and dead ones."""
+    """The source messages of examples in any state, and the users who marked the examples."""
 
     async def add(
         self, workspace: WorkspaceId, example: ExampleId, messages: Sequence[ExampleSource]
@@ -212,7 +216,7 @@ class ExampleMessages(Protocol):
     async def examples(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> Sequence[ExampleId]:
-        """Those into which any of the messages went; erased ones are not remembered."""
+        """Returns examples with text of any of the messages; erased examples are not known."""
         ...
 
     async def examples_in(
@@ -223,16 +227,16 @@ class ExampleMessages(Protocol):
         *,
         limit: int = 500,
     ) -> Sequence[ExampleId]:
-        """Those with words of a channel, or of one thread in it, by id."""
+        """Returns examples with text of a channel, or of one of its threads, by id."""
         ...
 
     async def messages_of(
         self, workspace: WorkspaceId, example: ExampleId
     ) -> Sequence[ExampleSource]:
-        """Those that went into one example."""
+        """Returns the source messages of one example."""
         ...
 
     async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None: ...
     async def unmark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> int | None:
-        """How many marks of others are left; None where the person had not marked it."""
+        """Removes a user's mark; returns how many marks remain, None if there was none."""
         ...

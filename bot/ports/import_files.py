@@ -1,4 +1,4 @@
-"""Files that wait for a decision: kept from the preview of an import to its end."""
+"""The port to uploaded files, stored from the preview of an import to its end."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.domain import AssistantId, UserId, WorkspaceId
 
 @dataclass(frozen=True, slots=True)
 class PendingImport:
-    """A file that somebody handed over, and what they said about its columns and encoding."""
+    """An uploaded file, with the columns and the encoding that the user chose."""
 
     key: str
     workspace: WorkspaceId
@@ -23,24 +23,24 @@ class PendingImport:
 
 
 class ImportFiles(Protocol):
-    """Where the files lie; each is deleted after a day at the latest."""
+    """Storage of uploaded files; each is deleted after a day at the latest."""
 
     async def keep(self, pending: PendingImport, blocks: AsyncIterator[bytes]) -> None:
-        """Keep a file, in place of an earlier one with its key."""
+        """Stores a file; replaces an earlier one with the same key."""
         ...
 
     async def change(self, pending: PendingImport) -> None:
-        """Keep what was said anew about a file that is there."""
+        """Replaces the stored columns and encoding of a file."""
         ...
 
     async def find(self, workspace: WorkspaceId, key: str) -> PendingImport | None:
-        """None for a file of another workspace, and for one that is gone."""
+        """Returns a file's entry; None if it is deleted or of another workspace."""
         ...
 
     async def open(self, key: str) -> IO[bytes]:
-        """The bytes of a file that `find` has found; the caller closes them."""
+        """Opens a file that `find` has returned; the caller closes it."""
         ...
 
     async def delete(self, key: str) -> None:
-        """Delete a file, if it is there."""
+        """Deletes a file, if it exists."""
         ...

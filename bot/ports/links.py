@@ -1,4 +1,4 @@
-"""Addresses that let one person do one thing for a while."""
+"""Links that let one person fill in one form for a limited time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from bot.domain import ExampleId, Place, User
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """Who may write up which pointer, or fill in which form, and until when.
+    """Permission for `user` to write the text of an example, or to fill in a form, until a time.
 
-    `action` opens the form, `form` is the id it must still have then.
+    `action` opens the form; `form` is the id that the form must still have then.
     """
 
     place: Place
@@ -26,7 +26,7 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An address to give away; `is_local` where it opens on our own machine alone."""
+    """A URL for a user; `is_local` if it opens only on the machine of the application."""
 
     address: str
     is_local: bool
@@ -34,9 +34,9 @@ class Link:
 
 class Links(Protocol):
     def create_link(self, invitation: Invitation) -> Link | None:
-        """None where nobody could reach it."""
+        """Returns a signed link; None if no web server would answer it."""
         ...
 
     def read_invitation(self, token: str) -> Invitation | None:
-        """What the end of an address stands for; None unless we wrote it."""
+        """Returns the invitation in a link's token; None if the signature is wrong."""
         ...

@@ -1,4 +1,4 @@
-"""Calls of models, whose tokens are known however each call ends."""
+"""Model calls whose tokens are counted even if a call fails or is cancelled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from bot.rows import text_tokens, tokens_of
 
 @dataclass(slots=True, eq=False)
 class Answer:
-    """What has come of an answer so far; `incomplete_reason` is why the host ended it."""
+    """The part of an answer that was received; `incomplete_reason` is why the host ended it early.
+
+    `has_begun` once a first piece was received, with or without text.
+    """
 
     text: str = ""
     usage: Usage | None = None
@@ -43,15 +46,15 @@ class _Call:
 
     @property
     def usage(self) -> Usage:
-        """A host that tells no usage, or was broken off, is counted by our own estimate."""
+        """The host's usage; an estimate if the host sent none or the call was interrupted."""
         estimate = Usage(tokens_of(self.messages), text_tokens(self.answer.text))
         return self.answer.usage or estimate
 
 
 class Meter:
-    """Makes the calls that one reservation pays for, and knows at any time what they have cost.
+    """Makes the calls of one reservation and counts their tokens.
 
-    Only a call that its host failed before anything came counts for nothing.
+    Only a call that failed at the host before its first piece costs nothing.
     """
 
     def __init__(self) -> None:
@@ -59,7 +62,8 @@ class Meter:
 
     @property
     def usage(self) -> Usage:
-        return sum((one.usage for one in self._calls), Usage(0, 0))
+        """Tokens of all calls so far."""
+        return sum((call.usage for call in self._calls), Usage(0, 0))
 
     async def chat(
         self,
@@ -71,7 +75,7 @@ class Meter:
         is_sent_once: bool = False,
         tools: Sequence[Mapping[str, object]] = (),
     ) -> AsyncGenerator[Delta]:
-        """As `PaidHost.chat`."""
+        """Calls `PaidHost.chat` and counts its tokens."""
         call = _Call(messages, Answer())
         self._calls.append(call)
         stream = host.chat(model, messages, sampling, is_sent_once=is_sent_once, tools=tools)
@@ -89,9 +93,9 @@ class Meter:
 async def read_answer(
     deltas: AsyncGenerator[Delta], answer: Answer, *, host: HostName, seconds: float
 ) -> None:
-    """Until the answer is over; what came is in `answer` also where this raises.
+    """Reads an answer to its end into `answer`, which keeps the text read before an error.
 
-    Raises HostTimeout after so many seconds.
+    Raises HostTimeout after `seconds`.
     """
     try:
         async with asyncio.timeout(seconds), aclosing(deltas):
@@ -102,7 +106,7 @@ async def read_answer(
 
 
 def require_whole(answer: Answer, *, host: HostName) -> None:
-    """Raises AnswerCut, AnswerFiltered or EmptyAnswer for what is not the whole of an answer."""
+    """Raises AnswerCut, AnswerFiltered or EmptyAnswer if an answer is not complete."""
     if answer.incomplete_reason is IncompleteReason.FILTER:
         raise AnswerFiltered(host=host)
     if answer.incomplete_reason is not None:

@@ -1,4 +1,4 @@
-"""The port to the files of tuned models: which forms they have, and how they are taken away."""
+"""The port that exports tuned models as files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.domain import HostName, ModelName
 
 
 class ModelFormat(StrEnum):
-    """What a tuned model is taken away as; an adapter needs its base beside it."""
+    """File formats of an exported model; an adapter is of use only with its base model."""
 
     ADAPTER = "adapter"
     MERGED = "merged"
@@ -20,16 +20,16 @@ class ModelFormat(StrEnum):
 
 
 class ModelExporter(Protocol):
-    """Only of models that were trained on this machine; whose they are is checked before."""
+    """Exports models that were trained on this machine; the caller checks the workspace."""
 
     def has_files_of(self, host: HostName) -> bool:
-        """Whether that host's models lie here."""
+        """Whether the host's model files are on this machine."""
         ...
 
     async def sizes(self, model: ModelName) -> Mapping[ModelFormat, int]:
-        """About how many bytes each form has that it can be given in. Raises ExportRefused."""
+        """Returns the approximate bytes of each available format. Raises ExportRefused."""
         ...
 
     async def pack(self, model: ModelName, form: ModelFormat) -> AsyncIterator[bytes]:
-        """The blocks of a ZIP file, which is made before this returns. Raises ExportRefused."""
+        """Returns the blocks of a ZIP file, written before this returns. Raises ExportRefused."""
         ...

@@ -1,4 +1,4 @@
-"""The port to what lasts of runs of paid calls: judgings, and runs that propose examples."""
+"""The port to stored runs of paid calls: judgings, and runs that propose examples."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bot.domain import (
 
 
 class PaidRun(Protocol):
-    """A run as a runner needs it; its state is that of an evaluation."""
+    """The fields of a run that a runner needs; a run has the states of an evaluation."""
 
     @property
     def id(self) -> int: ...
@@ -45,10 +45,10 @@ Call = TypeVar("Call")
 
 
 class Runs(Protocol[Priced]):
-    """Runs of one kind, each priced before it is confirmed."""
+    """Stored runs of one kind, each priced before it is confirmed."""
 
     async def add(self, workspace: WorkspaceId, run: Priced) -> Priced:
-        """The given id is ignored. One with the same key is returned instead of a second."""
+        """Stores a run with a new id, or returns the one with the same idempotency key."""
         ...
 
     async def get(self, workspace: WorkspaceId, run: int) -> Priced: ...
@@ -60,63 +60,63 @@ class Runs(Protocol[Priced]):
         when: Sequence[EvaluationState],
         **changes: object,
     ) -> bool:
-        """Set fields by name, only if the state is one of these."""
+        """Sets fields by name and returns True, only if the state is one of `when`."""
         ...
 
     async def decline(self, workspace: WorkspaceId, run: int) -> bool:
-        """Nothing is left of an estimate; False of what was confirmed."""
+        """Deletes an estimate and returns True; False if the run was confirmed."""
         ...
 
     async def list_open(self) -> Sequence[Priced]:
-        """Confirmed and not over, oldest first, of every workspace that is not closed."""
+        """Returns confirmed runs that are not over, of workspaces not closed, oldest first."""
         ...
 
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
-        """Dollars, as priced, of those confirmed since then."""
+        """Returns the estimated US dollars of runs confirmed since then."""
         ...
 
 
 class PaidCalls(Protocol[Call]):
-    """The calls of runs of one kind; a call is one of its fields that name it, and a state."""
+    """Stored calls of runs of one kind."""
 
     async def add_calls(self, workspace: WorkspaceId, run: int, calls: Sequence[Call]) -> None:
-        """Those that stand already are left as they are."""
+        """Stores calls; a call that is stored already is left unchanged."""
         ...
 
     async def claim(self, workspace: WorkspaceId, run: int, *, limit: int) -> Sequence[Call]:
-        """The next that wait, now written down as asked."""
+        """Marks the next waiting calls as asked and returns them."""
         ...
 
     async def record_outcome(self, workspace: WorkspaceId, run: int, call: Call) -> None:
-        """What came of a call that is being asked; waiting again where it surely was not."""
+        """Stores the state of an asked call; waiting again if it was certainly not sent."""
         ...
 
     async def mark_outcome_unknown(self, workspace: WorkspaceId, run: int) -> None:
-        """The outcome of what is being asked will never be known."""
+        """Marks asked calls as lost."""
         ...
 
     async def counts(self, workspace: WorkspaceId, run: int) -> Mapping[CallState, int]:
-        """How many calls there are of each state; none of a state that is missing."""
+        """Returns the number of calls by state; a missing state has no calls."""
         ...
 
     async def calls(self, workspace: WorkspaceId, run: int) -> Sequence[Call]:
-        """In the order in which they are asked."""
+        """Returns the calls in the order in which they are asked."""
         ...
 
 
 class PaidRuns(Runs[Run], PaidCalls[Call], Protocol[Run, Call]):
-    """Runs at one host, and their calls."""
+    """Stored runs at one host each, and their calls."""
 
 
 class Judgings(PaidRuns[Judging, JudgedPair], Protocol):
-    """Which judges were asked, and each pair of answers; as it stands before the swapped one."""
+    """Stored judgings and their pairs of answers; the original order precedes the swapped one."""
 
 
 class SyntheticRuns(PaidRuns[SyntheticRun, SyntheticCall], Protocol):
-    """Which models were asked to write examples, from which ones."""
+    """Stored runs in which a model writes examples."""
 
     async def with_proposals(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> frozenset[ExampleId]:
-        """The examples from which a model wrote one that lives."""
+        """Returns the examples that are the source of an active synthetic example."""
         ...

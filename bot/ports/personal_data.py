@@ -1,4 +1,4 @@
-"""The port to everything that is kept of one person, whatever table it stands in."""
+"""The port to all stored data of one person, in any table."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Protocol
 from bot.domain import ExampleId, RoomMessage, UserId, WorkspaceId
 
 KeptCursor = tuple[int, tuple[object, ...]]
-"""The number of a table, and the key of the last row that was read of it."""
+"""The number of a table, and the key of the last row read from it."""
 KEPT_FROM_THE_START: KeptCursor = (0, ())
 
 
@@ -22,24 +22,27 @@ class PersonalData(Protocol):
         after: KeptCursor = KEPT_FROM_THE_START,
         limit: int = 500,
     ) -> tuple[Sequence[tuple[str, Mapping[str, object]]], KeptCursor | None]:
-        """Some of the rows that name them, what each is and its fields; None at the end."""
+        """Returns a page of (kind, fields) of rows about the person, and the next cursor.
+
+        The cursor is None at the end.
+        """
         ...
 
     async def examples(
         self, workspace: WorkspaceId, user: UserId, *, after: ExampleId, limit: int = 500
     ) -> Sequence[tuple[ExampleId, str]]:
-        """By number, and which they were of each: `author`, else `editor`, else `marked`."""
+        """Returns (id, relation) by id; the relation is `author`, else `editor`, else `marked`."""
         ...
 
     async def example_count(self, workspace: WorkspaceId, user: UserId) -> int: ...
     async def messages(
         self, workspace: WorkspaceId, user: UserId, *, after: int, limit: int = 500
     ) -> Sequence[RoomMessage]:
-        """Room messages of theirs, by number."""
+        """Returns the person's messages in the local workspace, by number."""
         ...
 
     async def newest_item_token(self, workspace: WorkspaceId, user: UserId) -> str:
-        """Which of their questions and examples came last; another one once more are kept."""
+        """Returns a token that changes with each new question or example of the person."""
         ...
 
     async def examples_edited_by(
@@ -50,38 +53,39 @@ class PersonalData(Protocol):
         after: ExampleId | None = None,
         limit: int = 500,
     ) -> Sequence[ExampleId]:
-        """Examples with a revision of theirs, by id."""
+        """Returns examples with a revision by the person, by id."""
         ...
 
     async def take_back(
         self, workspace: WorkspaceId, edited: Sequence[ExampleId], user: UserId, *, at: datetime
     ) -> Sequence[ExampleId]:
-        """The text of their revisions goes, and what stood before is in force again.
+        """Erases the text of the person's revisions and restores the revisions before them.
 
-        It waits for a curator where the edit was approved. Returned are those
-        of which nothing else is left.
+        An approved example is proposed again. Returns the examples that cannot be restored: no
+        earlier text is left, or an active example has the same.
         """
         ...
 
     async def forget(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
-        """Roles, consent that was given, marks, reactions and their name everywhere else.
+        """Deletes the person's roles, given consent, marks and reactions, and their id elsewhere.
 
-        Returns how many rows changed; 0 once nothing is left. Tokens and audit
-        lines stay without a name, and a refused consent stays as it is.
+        Returns how many rows changed; 0 once nothing is left. Token counts and audit entries
+        stay without a name, and a refused consent stays unchanged.
         """
         ...
 
     async def forget_messages(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
     ) -> int:
-        """The text of room messages of theirs goes, and that of the answers; how many."""
+        """Erases the person's messages in the local workspace and the answers; returns how many."""
         ...
 
     async def forget_quotes(
         self, workspace: WorkspaceId, quotes: Collection[str], *, after: int, limit: int = 500
     ) -> int | None:
-        """Our own room messages that repeat a text go; the last number looked at, None at the end.
+        """Erases the bot's messages in the local workspace that contain one of `quotes`.
 
-        White space does not count; each run of it in a quote is one space.
+        Returns the last message number that was checked, None at the end. Runs of white space
+        compare as one space; `quotes` must have them so.
         """
         ...

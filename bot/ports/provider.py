@@ -1,4 +1,4 @@
-"""The port to model hosts: chat, files and tuning jobs in the OpenAI protocol's own words."""
+"""The port to model hosts: chat, files and tuning jobs, with the terms of OpenAI's API."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ from bot.rows import Count, Method
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """US dollars per million tokens trained, and per hour that a model stands ready.
+    """Prices in US dollars; None is unknown.
 
-    `prompt` and `completion` are per million tokens of answers. None is unknown.
+    `training`, `prompt` and `completion` are per million tokens, `hosting` is per hour of a
+    deployment.
     """
 
     training: float | None = None
@@ -39,7 +40,7 @@ class Price:
 
 
 class Serving(StrEnum):
-    """What must happen between a finished job and its model's first answer."""
+    """How the model of a finished job is deployed: automatically, through the API, or by hand."""
 
     AT_ONCE = "at_once"
     BY_CALL = "by_call"
@@ -48,13 +49,12 @@ class Serving(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostProfile:
-    """What is particular about a host, as data.
+    """Capabilities and limits of a host; None as a limit means that no limit is known.
 
-    `listing_lag` is how many seconds a new file or job may be missing from
-    lists; `poll_seconds` how often a running job is worth a look; None as a
-    limit means that none is known. `settings` are the hyperparameters that may
-    be chosen there. `sees` are names of models, with `*`, that take pictures.
-    `idle_days` is how long a deployment lives without calls.
+    `listing_lag` is how many seconds a new file or job may be missing from lists,
+    `poll_seconds` the interval between polls of a running job. `settings` are the
+    hyperparameters that may be set. `sees` are patterns, with `*`, of models that accept images.
+    The host deletes a deployment after `idle_days` without requests.
     """
 
     name: str
@@ -68,7 +68,7 @@ class HostProfile:
     suffix_pattern: str = ".+"
     methods: tuple[Method, ...] = (Method.SUPERVISED, Method.DPO)
     supports_auto_epochs: bool = True
-    """Whether it finds a number of epochs by itself where none is asked for."""
+    """Whether the host chooses the number of epochs if none is given."""
     settings: tuple[str, ...] = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
     max_epochs: int = 50
     batch_sizes: tuple[int, int] = (1, 256)
@@ -82,12 +82,12 @@ class HostProfile:
     idle_days: int | None = None
     closes_on: date | None = None
     retired_bases: tuple[tuple[str, str], ...] = ()
-    """How the names of bases begin that only earlier customers may train, and since when."""
+    """(prefix of base model names, date): since then only earlier customers may train these."""
     checks_eligibility: bool = False
     was_tested_live: bool = True
     label: str = ""
     keeps_words: bool = False
-    """Whether its models hold the rows they learned as they were written."""
+    """Whether the host's models store their training rows verbatim."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +100,16 @@ class Usage:
         return self.prompt_tokens + self.completion_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        asked = self.prompt_tokens + other.prompt_tokens
-        return Usage(asked, self.completion_tokens + other.completion_tokens)
+        prompt_tokens = self.prompt_tokens + other.prompt_tokens
+        return Usage(prompt_tokens, self.completion_tokens + other.completion_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer; the last one carries the usage where the host tells it.
+    """A piece of a streamed answer; the last piece has the usage if the host sends it.
 
-    `is_refusal` is the host's own mark that the model declines to answer, `is_thinking` that it
-    has begun to think, `incomplete_reason` why the answer was ended before it was whole,
-    `tool_calls` are what the model asks for.
+    `is_refusal` is the host's mark that the model declines to answer, `is_thinking` that the
+    model is reasoning, `incomplete_reason` why the host ended the answer early.
     """
 
     text: str = ""
@@ -123,7 +122,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class RemoteFile:
-    """A file at a host; one whose upload was broken off may be listed and not `is_whole`."""
+    """A file at a host; not `is_whole` if the host lists it after an interrupted upload."""
 
     id: str
     name: str
@@ -132,13 +131,16 @@ class RemoteFile:
     is_whole: bool = True
 
     def was_uploaded_for(self, start: str, part: str = "") -> bool:
-        """Whether a start sent it: some hosts rename a file, and keep the start in its name."""
+        """Whether the file was uploaded for a job, by the idempotency key `start` in its name.
+
+        A substring is compared because some hosts add to the name of a file.
+        """
         return start in self.name and part in self.name
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteJob:
-    """A job as the host tells it, normalised: `error: {}` is None, times are aware."""
+    """A job as the host reports it, normalised: `error: {}` is None, times are aware."""
 
     id: str
     status: str
@@ -157,7 +159,7 @@ class RemoteJob:
 
 @dataclass(frozen=True, slots=True)
 class ResultFile:
-    """What a job left behind: a table of measures, as text and as it was understood."""
+    """A result file of a job: a table of metrics, as bytes and parsed."""
 
     content: bytes
     measures: Sequence[StepMetrics] = ()
@@ -165,7 +167,7 @@ class ResultFile:
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What a new job is asked to be; `price` are the dollars that were confirmed, None unknown."""
+    """Parameters of a new job; `price` is the confirmed price in US dollars, None if unknown."""
 
     idempotency_key: str
     base: ModelName
@@ -184,14 +186,14 @@ class RemoteModel:
     owner: str
     expires_on: str | None = None
     takes_pictures: bool = False
-    """Whether the host's list says that it takes pictures."""
+    """Whether the host's list of models says that the model accepts images."""
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteDeployment:
-    """A model standing ready under a name of its own, and what that costs goes on.
+    """A deployment of a model at a host, under its own name; the host may charge for its time.
 
-    `dollars_an_hour` is None where the host does not tell its price.
+    `dollars_an_hour` is None if the host does not report a price.
     """
 
     name: ModelName
@@ -202,14 +204,14 @@ class RemoteDeployment:
 
 @dataclass(frozen=True, slots=True)
 class HostCheck:
-    """A host that answers: its models, and why it does not train, if it does not."""
+    """Result of checking a reachable host: number of models, and why it refuses training."""
 
     models: int
     refusal: HostError | None = None
 
 
 class Host(Protocol):
-    """One configured server, to look at and to clear up; nothing here costs anything.
+    """A configured host with the operations that cost nothing.
 
     Every method raises only `bot.errors.HostError`s.
     """
@@ -222,35 +224,36 @@ class Host(Protocol):
     def bases(self) -> Sequence[ModelName]: ...
     @property
     def tokenizer(self) -> Count | None:
-        """Counts the tokens of a text as its models do; None where that cannot be known."""
+        """Counts the tokens of a text as the host's models do; None if that is not known."""
         ...
 
     def price(self, base: ModelName) -> Price: ...
 
     async def check(self) -> HostCheck:
-        """Ask for what costs nothing, where it answers and where it trains."""
+        """Sends free requests to the host's chat and training APIs."""
         ...
 
     async def check_training(self, base: ModelName) -> None:
-        """Raises what can be known before anything is uploaded.
+        """Checks, before an upload, whether the host will train a base model.
 
-        TrainingClosed for an account that may not train, TrainsNothing and TuningGone for a host
-        that does not, WrongAddress, KeyRefused and HostUnreachable; other trouble may pass.
+        Raises TrainingClosed for an account that may not train, TrainsNothing and TuningGone for
+        a host without training, WrongAddress, KeyRefused and HostUnreachable. Other errors, which
+        may be temporary, are ignored.
         """
         ...
 
     def files(self) -> AsyncIterator[RemoteFile]:
-        """Every tuning file, newest first, page by page; ends even if the host pages badly."""
+        """Yields every fine-tuning file, newest first; ends even if the host repeats pages."""
         ...
 
     async def delete_file(self, file: str) -> None: ...
     async def read_file(self, file: str) -> bytes: ...
     async def result_file(self, file: str) -> ResultFile:
-        """One of a job's `result_files`; measures are missing where it is no table of steps."""
+        """Returns one of a job's `result_files`; no metrics if it is not a table of steps."""
         ...
 
     def jobs(self) -> AsyncGenerator[RemoteJob]:
-        """Every job, newest first, page by page; ends even if the host pages badly."""
+        """Yields every job, newest first; ends even if the host repeats pages."""
         ...
 
     async def job(self, job: str) -> RemoteJob: ...
@@ -258,25 +261,25 @@ class Host(Protocol):
     async def pause_job(self, job: str) -> RemoteJob: ...
     async def resume_job(self, job: str) -> RemoteJob: ...
     async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
-        """Events not yet seen, oldest first, de-duplicated."""
+        """Returns the events whose ids are not in `seen`, oldest first, without duplicates."""
         ...
 
     async def deployments(self) -> Sequence[RemoteDeployment]:
-        """None where models need no deployment, or it is made by hand."""
+        """Returns the deployments; empty if models need none or people make them by hand."""
         ...
 
     async def undeploy(self, name: ModelName) -> None: ...
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]: ...
     async def models(self) -> Sequence[RemoteModel]: ...
     async def takes_pictures(self, model: ModelName) -> bool:
-        """Whether a model takes pictures, as the profile or the host's own list says; else no."""
+        """Whether a model accepts images, by the profile or the host's list; False if unknown."""
         ...
 
     async def delete_model(self, model: ModelName) -> None: ...
 
 
 class PaidHost(Host, Protocol):
-    """A host that a workspace may spend the operator's money at."""
+    """A host that a workspace may use, with the operations that cost money."""
 
     def chat(
         self,
@@ -287,33 +290,33 @@ class PaidHost(Host, Protocol):
         is_sent_once: bool = False,
         tools: Sequence[Mapping[str, object]] = (),
     ) -> AsyncGenerator[Delta]:
-        """Stream an answer; closing the iterator stops the request.
+        """Streams a chat completion; closing the iterator stops the request.
 
-        With `is_sent_once` it is not retried where the outcome of the first try is unknown.
+        With `is_sent_once` the request is not retried if the outcome of an attempt is unknown.
         """
         ...
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
-        """Never retries by itself: the caller looks first."""
+        """Uploads a file without retries: the caller first looks whether it exists."""
         ...
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
-        """Never retries by itself: the caller looks first."""
+        """Creates a job without retries: the caller first looks whether it exists."""
         ...
 
     async def serve(
         self, job: str, model: ModelName, *, base: ModelName, name: str
     ) -> ModelName | None:
-        """What the model of a job answers to; None while it is being made ready.
+        """Returns the model name for requests to a job's model; None while it is not ready.
 
-        Deploys it under `name` where that takes a call; asked again, it finds
-        the deployment that stands.
+        Deploys the model as `name` if the host needs that; a second call finds the deployment
+        that the first one made.
         """
         ...
 
 
 class Hosts(Protocol):
-    """The hosts of this installation."""
+    """The configured hosts."""
 
     def names(self) -> Sequence[HostName]: ...
     def get(self, name: HostName) -> Host:
@@ -321,17 +324,17 @@ class Hosts(Protocol):
         ...
 
     def paid(self, name: HostName, workspace: Workspace) -> PaidHost:
-        """The one way to what costs money. Raises NotFound, and HostNotAllowed."""
+        """Returns a host for paid requests of a workspace. Raises NotFound and HostNotAllowed."""
         ...
 
     def usable(self, workspace: Workspace) -> Sequence[HostName]:
-        """The names that `paid` gives a workspace; the sandbox is always one."""
+        """Returns the names of the hosts that `paid` allows; the sandbox is always among them."""
         ...
 
     def is_named_in_settings(self, workspace: WorkspaceId) -> bool:
-        """Whether the settings name it as allowed."""
+        """Whether the operator's settings list the workspace as allowed."""
         ...
 
     def default_host_for(self, workspace: Workspace) -> HostName:
-        """Where a new workspace starts."""
+        """Returns the first host of a new workspace's assistant."""
         ...

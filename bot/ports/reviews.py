@@ -1,4 +1,4 @@
-"""The port to what reviewers and authors said about proposed examples."""
+"""The port to stored reviews of proposed examples."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ class Reviews(Protocol):
         at: datetime,
         note: str = "",
     ) -> None:
-        """About the revision in force, in place of what the person said of the same sort.
+        """Stores a review of the current revision; replaces the person's review of that sort.
 
-        An assignment takes the example from whoever had it.
+        The sorts are verdicts, assignments and the author's answers. An assignment replaces
+        the earlier assignment to anybody.
         """
         ...
 
     async def take_back(
         self, workspace: WorkspaceId, example: ExampleId, user: UserId, kind: ReviewKind
     ) -> bool:
-        """Whether the person had said anything of that sort."""
+        """Deletes the person's review of that sort; returns whether there was one."""
         ...
 
     async def unassign(self, workspace: WorkspaceId, example: ExampleId) -> None: ...
     async def of(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Review]:
-        """About any revision, by person."""
+        """Returns the reviews of all revisions, by person."""
         ...
 
     async def agreed_examples(
@@ -45,11 +46,11 @@ class Reviews(Protocol):
         *,
         needed: int,
     ) -> Sequence[ExampleId]:
-        """Those of whose revision in force so many people said so."""
+        """Returns examples whose current revision has a review of `kind` by `needed` people."""
         ...
 
     async def verdicts(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Sequence[Mapping[UserId, str]]:
-        """What each person said of one text, for texts that two or more have judged."""
+        """Returns verdicts by person, one mapping for each revision with two or more verdicts."""
         ...

@@ -1,8 +1,8 @@
-"""The port to storage: one protocol per noun, each method a workspace first.
+"""The port to storage: one protocol per entity; methods take the workspace first.
 
-Methods without a workspace are for the loops that serve every workspace.
-A method called with a workspace that does not own the thing finds nothing:
-`get` raises NotFound, lookups answer None, changes change nothing.
+Methods without a workspace are for background loops over all workspaces. An entity of another
+workspace does not exist for a method: `get` raises NotFound, lookups return None, changes
+change nothing.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ from bot.ports.votes import BlindVotes as BlindVotes
 class Workspaces(Protocol):
     async def find(self, workspace: WorkspaceId) -> Workspace | None: ...
     async def add(self, workspace: Workspace) -> None:
-        """Does nothing if it stands already."""
+        """Stores a workspace, unless it exists."""
         ...
 
     async def page(
@@ -78,24 +78,24 @@ class Workspaces(Protocol):
         is_allowed: bool | None = None,
         limit: int = 500,
     ) -> Sequence[Workspace]:
-        """By id."""
+        """Returns workspaces by id."""
         ...
 
     async def count(self) -> int: ...
     async def list_removed(self) -> Sequence[Workspace]:
-        """Those whose removal is reported, and those that are closed."""
+        """Returns the workspaces whose removal is reported, and the closed ones."""
         ...
 
     async def report_removal(self, workspace: WorkspaceId, *, at: datetime) -> None:
-        """Its platform says that the app was removed; does nothing a second time, or if closed."""
+        """Stores when the platform first reported the app's removal; not in a closed workspace."""
         ...
 
     async def close(self, workspace: WorkspaceId, *, at: datetime) -> None:
-        """Its removal is confirmed: the grace period begins, or begins anew."""
+        """Closes a workspace after its removal is confirmed; the grace period starts at `at`."""
         ...
 
     async def reopen(self, workspace: WorkspaceId) -> None:
-        """It is in use, and nothing of its removal is remembered."""
+        """Reopens a workspace and deletes the times of its removal."""
         ...
 
     async def set_sources(
@@ -109,36 +109,36 @@ class Workspaces(Protocol):
         whole: int | None,
         training: float | None = None,
     ) -> None:
-        """Tokens a day, and dollars of training a month; None is no limit."""
+        """Sets caps in tokens a day and US dollars of training a month; None is no limit."""
         ...
 
     async def set_allowed(self, workspace: WorkspaceId, is_allowed: bool) -> None:
-        """Whether it may use the hosts that the operator pays for."""
+        """Sets whether the workspace may use the hosts that the operator pays for."""
         ...
 
     async def set_must_mask(self, workspace: WorkspaceId, must_mask: bool) -> None:
-        """Whether nothing with private text may be trained on or shown to a model."""
+        """Sets whether private text must be masked before training or a prompt."""
         ...
 
     async def set_retention(
         self, workspace: WorkspaceId, *, everything: int | None, unapproved: int | None
     ) -> None:
-        """Days after which examples are deleted, or those that nobody approved; None is never."""
+        """Sets after how many days all, or unapproved, examples are deleted; None is never."""
         ...
 
     async def with_retention(self) -> Sequence[Workspace]:
-        """Those that delete anything by its age."""
+        """Returns the workspaces with a retention period."""
         ...
 
     async def rename(self, workspace: WorkspaceId, name: str) -> None: ...
     async def erase(self, workspace: WorkspaceId) -> None:
-        """Everything of the workspace goes, in every table."""
+        """Deletes all rows of the workspace, in every table."""
         ...
 
     async def erase_part(self, workspace: WorkspaceId, *, first: int = 0, limit: int = 500) -> int:
-        """So many rows go of the first table, by its number, that has any left.
+        """Deletes up to `limit` rows of the first table, from number `first`, that has any.
 
-        The number of that table, to begin the next part with; below zero where nothing was left.
+        Returns the number of that table, for the next call; -1 once no table has any.
         """
         ...
 
@@ -150,12 +150,12 @@ class Roles(Protocol):
     ) -> None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[tuple[UserId, Role]]: ...
     async def highest(self, workspace: WorkspaceId, groups: Sequence[UserId]) -> Role:
-        """The highest role that one of them holds; that of a stranger where none holds any."""
+        """Returns the highest role granted to one of the groups, else `Role.STRANGER`."""
         ...
 
 
 EVERYWHERE = ChannelId("*")
-"""Stands for all channels, direct messages included."""
+"""Stands for all channels, including direct messages."""
 
 
 class GuestChannels(Protocol):
@@ -164,24 +164,24 @@ class GuestChannels(Protocol):
     async def put(self, workspace: WorkspaceId, channel: ChannelId, *, may_ask: bool) -> None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[ChannelId]: ...
     async def allows(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
-        """Also where every channel is allowed."""
+        """Whether guests may ask in the channel, or everywhere."""
         ...
 
 
 class DirectChoices(Protocol):
-    """Which workspace answers a person's direct messages, on platforms where several could."""
+    """Which workspace answers a person's direct messages, where several could."""
 
     async def chosen_workspace(self, platform: str, user: UserId) -> WorkspaceId | None: ...
     async def ever_chosen(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
-        """Every workspace that was ever chosen, also one that the person has left."""
+        """Returns every workspace that the person ever chose, also after `leave`."""
         ...
 
     async def choose(self, workspace: WorkspaceId, user: UserId) -> None:
-        """In place of what was chosen on that platform before."""
+        """Stores a choice; replaces the earlier one on the same platform."""
         ...
 
     async def leave(self, workspace: WorkspaceId, user: UserId) -> None:
-        """It is no longer the one that answers."""
+        """Ends the choice of a workspace; `ever_chosen` still returns it."""
         ...
 
     async def forget(self, workspace: WorkspaceId, user: UserId) -> None: ...
@@ -189,12 +189,12 @@ class DirectChoices(Protocol):
 
 class Assistants(Protocol):
     async def add(self, workspace: WorkspaceId, assistant: Assistant) -> Assistant:
-        """The given id is ignored; the kept one has its own."""
+        """Stores an assistant with a new id."""
         ...
 
     async def get(self, workspace: WorkspaceId, assistant: AssistantId) -> Assistant: ...
     async def find_by_name(self, workspace: WorkspaceId, name: str) -> Assistant | None:
-        """Upper and lower case are the same."""
+        """Returns the assistant with this name, ignoring case."""
         ...
 
     async def default(self, workspace: WorkspaceId) -> Assistant | None: ...
@@ -202,7 +202,7 @@ class Assistants(Protocol):
     async def of_workspaces(
         self, numbers: Sequence[WorkspaceId]
     ) -> Sequence[tuple[Assistant, Deployment | None, Sequence[ChannelId]]]:
-        """With what is in use, and the channels that are bound; for the calendar."""
+        """Returns all assistants of workspaces, each with its deployment and bound channels."""
         ...
 
     async def update(self, workspace: WorkspaceId, assistant: Assistant) -> None: ...
@@ -213,13 +213,16 @@ class Assistants(Protocol):
     async def answering_in(
         self, workspace: WorkspaceId, channel: ChannelId
     ) -> tuple[Assistant, Binding | None, Deployment | None] | None:
-        """Who answers in a channel, and with which model: the bound one, else the default."""
+        """Returns the assistant for a channel, with binding and deployment.
+
+        The bound assistant, else the default; None if there is neither.
+        """
         ...
 
 
 class Turns(Protocol):
     async def add(self, workspace: WorkspaceId, turn: Turn) -> Turn:
-        """The given id is ignored. A turn of the same event is returned instead of a second."""
+        """Stores a turn with a new id, or returns the one of the same event."""
         ...
 
     async def change(self, workspace: WorkspaceId, turn: TurnId, **changes: object) -> None: ...
@@ -230,7 +233,7 @@ class Turns(Protocol):
     async def by_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> Mapping[MessageId, Turn]:
-        """The turns whose replies stand in these messages, oldest first."""
+        """Returns the turns of these reply messages, oldest first."""
         ...
 
     async def by_event(self, workspace: WorkspaceId, event_key: str) -> Turn | None: ...
@@ -247,19 +250,19 @@ class Turns(Protocol):
         before: TurnId | None = None,
         limit: int = 500,
     ) -> Sequence[Turn]:
-        """Newest first."""
+        """Returns the turns with a person's questions, newest first."""
         ...
 
     async def by_question(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Turn | None:
-        """The turn that answers a message."""
+        """Returns the turn whose question is this message."""
         ...
 
     async def forget_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> int:
-        """The text of each question and reply that stood in one of them goes; how many turns."""
+        """Erases the text of questions and replies in these messages; returns how many turns."""
         ...
 
     async def forget_channel(
@@ -270,28 +273,31 @@ class Turns(Protocol):
         *,
         limit: int = 500,
     ) -> int:
-        """The text of turns in a channel, or in one thread of it, goes; how many turns.
+        """Erases the text of turns in a channel, or in one of its threads; returns how many.
 
-        Fewer than `limit` once none is left.
+        A number below `limit` is the end.
         """
         ...
 
     async def erase(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
-        """How many turns of this asker went, with all their votes."""
+        """Deletes the turns with a person's questions, and their votes; returns how many turns."""
         ...
 
     async def erase_votes(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
-        """How many votes of this person went, whoever asked."""
+        """Deletes a person's votes on any reply; returns how many."""
         ...
 
     async def forget_before(
         self, at: datetime, *, workspace: WorkspaceId | None = None, limit: int = 500
     ) -> int:
-        """How many went, oldest first; one that a proposed example was taken from stays."""
+        """Deletes turns from before `at`, oldest first; returns how many.
+
+        A turn whose reply is the source of a proposed example stays.
+        """
         ...
 
     async def vote(self, workspace: WorkspaceId, vote: Vote) -> None:
-        """A person's later vote replaces the earlier one, its reason only if given."""
+        """Stores a vote; replaces the person's earlier one, but its reason only by a new reason."""
         ...
 
     async def unvote(
@@ -301,13 +307,13 @@ class Turns(Protocol):
     async def model_feedback(
         self, workspace: WorkspaceId, assistant: AssistantId, *, since: datetime
     ) -> Mapping[ModelName, ModelFeedback]:
-        """Answers given since then that have ended, and the votes on them, by model."""
+        """Returns, by model, the number of answers since then that have ended, and their votes."""
         ...
 
     async def votes_by_model(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Mapping[ModelName, tuple[int, int]]:
-        """Votes for and against answers, by model; one without a vote is not there."""
+        """Returns (likes, dislikes) by model; a model without votes is missing."""
         ...
 
 
@@ -316,12 +322,12 @@ class Undoables(Protocol):
     async def find(self, workspace: WorkspaceId, number: int) -> Undoable | None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[Undoable]: ...
     async def due(self, host: HostName | None, *, now: datetime) -> Sequence[Undoable]:
-        """Whose time is over, at one host or at none, of every workspace."""
+        """Returns the actions of all workspaces past `due_at`, with this host (None: without)."""
         ...
 
     async def next_due(self, host: HostName | None) -> datetime | None: ...
     async def postpone(self, number: int, *, until: datetime) -> None:
-        """Tried again later; from now on it cannot be undone."""
+        """Delays the next attempt and counts one; with an attempt the action cannot be undone."""
         ...
 
     async def drop(self, number: int) -> None: ...
@@ -329,16 +335,16 @@ class Undoables(Protocol):
 
 class PrivateReplies(Protocol):
     async def keep(self, workspace: WorkspaceId, new: PrivateReply) -> int:
-        """Its number; of one event there is one, and the first stays."""
+        """Stores a reply and returns its id, or the id of the reply to the same event."""
         ...
 
     async def find(self, workspace: WorkspaceId, number: int) -> PrivateReply | None: ...
     async def forget(self, workspace: WorkspaceId) -> None:
-        """All of them: they may quote what was erased."""
+        """Deletes all private replies of a workspace, because they may quote erased text."""
         ...
 
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
-        """Those that were kept before then, of every workspace; how many."""
+        """Deletes replies from before `at`, of every workspace; returns how many."""
         ...
 
 
@@ -355,18 +361,18 @@ class Outbox(Protocol):
         once: bool = False,
         message: MessageId | None = None,
     ) -> None:
-        """A new fact, or a change of the fact with this key; with `once`, only if it is new.
+        """Stores a notice, or changes the one with this key; with `once` the latter is unchanged.
 
-        `message` is where it stands already, to be edited.
+        `message` is an existing message that shows the notice and will be edited.
         """
         ...
 
     async def announce(self, facts: Sequence[NewNotice], *, at: datetime) -> None:
-        """Those of these that are new, in one statement."""
+        """Stores notices whose keys are new, in one statement."""
         ...
 
     async def due(self, *, now: datetime, limit: int = 50) -> Sequence[Notice]:
-        """Facts whose message is behind them, oldest first."""
+        """Returns notices whose newest version is not delivered and that are due, oldest first."""
         ...
 
     async def mark_delivered(
@@ -374,7 +380,7 @@ class Outbox(Protocol):
     ) -> None: ...
     async def postpone(self, notice: NoticeId, *, until: datetime) -> None: ...
     async def move(self, notice: NoticeId, to: Place) -> None:
-        """It is told in another place from now on, in a message of its own there."""
+        """Delivers a notice in another place from now on, as a new message there."""
         ...
 
     async def drop(self, notice: NoticeId) -> None: ...
@@ -382,11 +388,11 @@ class Outbox(Protocol):
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Notice | None: ...
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
-        """How many went that were told before then, and are not about an open job."""
+        """Deletes notices delivered before `at`, except about open jobs; returns how many."""
         ...
 
     async def is_empty(self, workspace: WorkspaceId | None = None) -> bool:
-        """Whether everything has been told, in every workspace or in one."""
+        """Whether every notice is delivered, in all workspaces or in one."""
         ...
 
 
@@ -400,33 +406,33 @@ class Inbox(Protocol):
         payload: str,
         at: datetime,
     ) -> bool:
-        """False if the event, or its message, is known already."""
+        """Stores an event; False if the event, or one of the same message, is stored already."""
         ...
 
     async def begin(self, key: str) -> None:
-        """From now on people may see an answer to it."""
+        """Sets `has_begun`: from now on users may see an answer to the event."""
         ...
 
     async def retry(self, key: str) -> None:
-        """A new run works on it; counts attempts."""
+        """Counts an attempt to handle the event again."""
         ...
 
     async def finish(self, key: str) -> None:
-        """Done: the payload is erased."""
+        """Marks an event as done and erases its payload."""
         ...
 
     async def list_unfinished(
         self, *, after: tuple[datetime, str] | None = None, limit: int = 500
     ) -> Sequence[InboxRow]:
-        """Oldest first; `after` is the moment and the key of the last one seen."""
+        """Returns unfinished events, oldest first; `after` is time and key of the last one seen."""
         ...
 
     async def has_unfinished(self, workspace: WorkspaceId, message_key: str) -> bool:
-        """Whether an event of that message is promised and not done."""
+        """Whether an event of the message is stored and not done."""
         ...
 
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
-        """How many keys of events done before then went."""
+        """Deletes the keys of finished events received before `at`; returns how many."""
         ...
 
 
@@ -448,13 +454,13 @@ class Audit(Protocol):
         user: UserId | None = None,
         limit: int = 20,
     ) -> Sequence[AuditEntry]:
-        """Newest first; `what` matches from its beginning."""
+        """Returns entries whose kind starts with `what`, newest first."""
         ...
 
     async def of_kind(
         self, workspace: WorkspaceId, what: str, *, limit: int = 20
     ) -> Sequence[AuditEntry]:
-        """Newest first; `what` matches whole."""
+        """Returns entries of exactly the kind `what`, newest first."""
         ...
 
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int: ...
@@ -463,7 +469,7 @@ class Audit(Protocol):
 class DailyTokens(Protocol):
     async def add(self, workspace: WorkspaceId, user: UserId, day: date, tokens: int) -> None: ...
     async def spent(self, workspace: WorkspaceId, user: UserId, day: date) -> tuple[int, int]:
-        """Tokens of the person, and of the whole workspace, on that UTC day."""
+        """Returns the tokens of the person and of the whole workspace on a UTC day."""
         ...
 
 
@@ -471,12 +477,12 @@ class Consents(Protocol):
     async def put(self, workspace: WorkspaceId, consent: Consent) -> None: ...
     async def get(self, workspace: WorkspaceId, user: UserId) -> Consent | None: ...
     async def all(self, workspace: WorkspaceId) -> Sequence[Consent]:
-        """Everybody's, by name."""
+        """Returns all consents, by user id."""
         ...
 
 
 class Room(Protocol):
-    """The local workspace's own messages: there we are the platform."""
+    """Messages of the local workspace, for which this application is the platform."""
 
     async def post(
         self,
@@ -492,7 +498,7 @@ class Room(Protocol):
         key: str | None = None,
         files: Sequence[Attachment] = (),
     ) -> RoomMessage:
-        """A message with the same key is edited instead. Numbers count up from 1."""
+        """Stores a message, or edits the one with the same key. Numbers count up from 1."""
         ...
 
     async def edit(
@@ -507,25 +513,25 @@ class Room(Protocol):
         thread: int | None = None,
         limit: int = 50,
     ) -> Sequence[RoomMessage]:
-        """The newest so many, oldest first; `thread` keeps its root and replies."""
+        """Returns the newest messages, oldest first; `thread` limits to its root and replies."""
         ...
 
     async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None: ...
     async def channels(self) -> Sequence[ChannelId]:
-        """Where anything was said, by name."""
+        """Returns the channels that have messages, by name."""
         ...
 
     async def people(self) -> Sequence[UserId]:
-        """Who has said anything, the assistant too, by id."""
+        """Returns the authors of messages, with the assistant, by id."""
         ...
 
     async def file_references(self) -> Sequence[str]:
-        """Of every file that a message still has."""
+        """Returns the references of all files attached to messages."""
         ...
 
 
 class Records(Protocol):
-    """Every noun, inside one transaction."""
+    """The repositories of every entity, inside one transaction."""
 
     workspaces: Workspaces
     roles: Roles
@@ -562,20 +568,20 @@ class Records(Protocol):
 
 
 class Store(Protocol):
-    """Where records are kept. Writes of one process wait for one another; reads never wait."""
+    """The database. Writes of one process wait for each other; reads never wait."""
 
     def writing(self, *, is_urgent: bool = False) -> AbstractAsyncContextManager[Records]:
-        """One transaction: all of it lasts, or none of it; an urgent one waits for no other."""
+        """Opens a write transaction; an urgent one goes before those that are waiting."""
         ...
 
     def reading(self) -> AbstractAsyncContextManager[Records]: ...
 
 
 class Clock(Protocol):
-    """Time, as an argument."""
+    """The clock, passed as an argument so that tests control time."""
 
     def now(self) -> datetime:
-        """Aware, UTC."""
+        """Returns the current time, aware, in UTC."""
         ...
 
     async def sleep(self, wait: timedelta) -> None: ...

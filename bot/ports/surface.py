@@ -1,4 +1,4 @@
-"""The port to chat platforms: what each must do, and optional capabilities (`Can…`)."""
+"""The port to chat platforms: required methods, and optional capabilities (`Can…`)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from bot.replies import Document, Drawn, Form, Stream, Text
 
 
 class Surface(Protocol):
-    """What every platform can do. Raises only `bot.errors.SurfaceError`s."""
+    """Methods that every platform has. Raises only `bot.errors.SurfaceError`s."""
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
-        """Post once per key: a second call with the same key edits what stands."""
+        """Posts a message; a second call with the same key edits that message."""
         ...
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None: ...
@@ -24,13 +24,13 @@ class Surface(Protocol):
     async def fetch(self, place: Place, message: MessageId) -> Message | None: ...
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
-        """What was said before a message in its thread (or reply chain), oldest first."""
+        """Returns the messages before one in its thread (or reply chain), oldest first."""
         ...
 
     async def messages_before(
         self, place: Place, before: MessageId, limit: int
     ) -> Sequence[Message]:
-        """What was said just above a message in its channel, oldest first."""
+        """Returns the messages before one in its channel, oldest first."""
         ...
 
 
@@ -39,130 +39,133 @@ class CanStream(Protocol):
     """Shows an answer while it is written."""
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
-        """Raises what the pieces raise; text already shown stays."""
+        """Posts a streamed answer. Raises the errors of the stream; posted text stays."""
         ...
 
 
 @runtime_checkable
 class CanOpenThread(Protocol):
-    """Opens a thread on a message of a channel."""
+    """Optional: opens a thread on a message of a channel."""
 
     async def open_thread(self, event: Event, title: str) -> Place | None:
-        """The thread on the event's message, also one that stands already.
+        """Returns the thread on the event's message; opens it if it does not exist.
 
-        None where there can be none; raises PermissionMissing.
+        None if the message cannot have a thread. Raises PermissionMissing.
         """
         ...
 
 
 @runtime_checkable
 class CanSendEphemeral(Protocol):
-    """Shows something to one person alone."""
+    """Shows a message to one person in a channel."""
 
     async def send_ephemeral(self, event: Event, reply: Drawn) -> None: ...
 
 
 @runtime_checkable
 class CanReach(Protocol):
-    """Reaches one person where nobody else reads."""
+    """Sends direct messages."""
 
     async def find_direct_place(self, place: Place, user: UserId) -> Place:
-        """Where to write to somebody of this place's workspace."""
+        """Returns the direct-message channel of a user of the place's workspace."""
         ...
 
 
 @runtime_checkable
 class CanDescribe(Protocol):
-    """Tells how a person stands, of whom only the id was kept."""
+    """Looks up a user by id."""
 
     async def describe(self, place: Place, user: UserId) -> User: ...
 
 
 @runtime_checkable
 class CanFindPerson(Protocol):
-    """Knows who is there, so that a name that is typed can be checked."""
+    """Looks up a person or group that a user typed."""
 
     async def find_person(self, place: Place, said: str) -> User | None:
-        """Somebody, or a server role or user group; None where there is none of that id."""
+        """Returns a user, server role or user group; None if there is none of that id."""
         ...
 
 
 @runtime_checkable
 class CanFindAdmins(Protocol):
-    """Knows who owns or administers a workspace by its platform's own word."""
+    """Lists the owners and administrators of a workspace."""
 
     async def find_admins(self, place: Place) -> Sequence[UserId]:
-        """Owners first; as far as the platform tells."""
+        """Returns the ids that the platform reveals, owners first."""
         ...
 
 
 @runtime_checkable
 class CanFindChannel(Protocol):
-    """Knows which channels there are, so that a name that is typed can be checked."""
+    """Checks whether a channel that a user typed exists."""
 
     async def find_channel(self, place: Place) -> bool:
-        """Whether the place's channel is one of its workspace."""
+        """Whether the place's channel is in its workspace."""
         ...
 
 
 @runtime_checkable
 class CanNameChannel(Protocol):
-    """Knows what channels are called."""
+    """Looks up channel names."""
 
     async def channel_name(self, place: Place) -> str | None:
-        """As people write it, like `#general`; None where the platform does not tell."""
+        """Returns the name as people write it, like `#general`; None if it is not known."""
         ...
 
 
 @runtime_checkable
 class ShowsReferences(Protocol):
-    """Draws people, channels and moments its own way; see `bot.references`."""
+    """Renders mentions of people and channels, and times, natively; see `bot.references`."""
 
     def draws_references(self) -> bool: ...
 
 
 @runtime_checkable
 class CanLocate(Protocol):
-    """Knows who may read a channel of which only the id was kept."""
+    """Looks up who may read a channel."""
 
     async def locate(self, place: Place) -> Place:
-        """The place as it is today; private where that cannot be told."""
+        """Returns the place with the current kind of its channel; private if it is unknown."""
         ...
 
 
 @runtime_checkable
 class CanSwitchWorkspace(Protocol):
-    """One person's direct messages could belong to several workspaces."""
+    """A platform where a user's direct messages could belong to several workspaces."""
 
     async def workspace_note(self, event: Event) -> Text | None:
-        """Which one answers here, with a button for each other; None where there is no choice."""
+        """Returns a text that names the workspace that answers, with a button for each other one.
+
+        None if there is only one workspace.
+        """
         ...
 
 
 @runtime_checkable
 class CanResume(Protocol):
-    """Is told of an event of an earlier run before that is worked on again."""
+    """Prepares for handling an event again that an earlier process did not finish."""
 
     def resume(self, event: Event, *, has_begun: bool) -> None:
-        """If it has begun, an answer may stand already: look before showing one."""
+        """Prepares the event; if `has_begun`, an answer may be posted already and is looked for."""
         ...
 
 
 @runtime_checkable
 class CanTellInstalled(Protocol):
-    """Asks its platform whether the app is (still) in a workspace."""
+    """Asks its platform whether the app is still installed in a workspace."""
 
     async def is_installed(self, workspace: WorkspaceId) -> bool | None:
-        """As the platform answers right now; None where no answer comes. Never raises."""
+        """Returns the platform's current answer; None if it does not answer. Never raises."""
         ...
 
 
 @runtime_checkable
 class CanForgetFiles(Protocol):
-    """Keeps copies of files that people were given."""
+    """Stores copies of files that were sent to users."""
 
     async def forget_files(self) -> None:
-        """They hold many people's words, and whoever wants one asks again."""
+        """Deletes the copies: they contain personal data, and a user can request a file again."""
         ...
 
 
@@ -173,16 +176,16 @@ class CanOpenForm(Protocol):
 
 @runtime_checkable
 class HasFormLimits(Protocol):
-    """Its forms hold only so much text."""
+    """A platform with limits on the text in a form."""
 
     def can_hold_form(self, form: Form) -> bool:
-        """Whether a form shows every value whole, and gives each back unchanged."""
+        """Whether the form fits: every value is shown complete and returned unchanged."""
         ...
 
 
 @runtime_checkable
 class CanReturnForm(Protocol):
-    """Gives a form that was refused back to its sender, with what was typed."""
+    """Reopens a refused form with the text that the user typed."""
 
     async def return_form(self, event: Event, problem: str) -> None: ...
 
@@ -195,5 +198,5 @@ class CanSendFile(Protocol):
 @runtime_checkable
 class CanReadFile(Protocol):
     def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
-        """The bytes of a file that came with an event, in blocks."""
+        """Yields the bytes of a file attached to an event, in blocks."""
         ...

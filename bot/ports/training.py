@@ -1,4 +1,4 @@
-"""The port to what lasts of training: snapshots, jobs, models, and what stands at hosts."""
+"""The port to stored snapshots, jobs, models, deployments, and cleanups due at hosts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Snapshots(Protocol):
         validation: int,
         at: datetime,
     ) -> Snapshot:
-        """One of so many rows, which follow in parts; no job may name it before the last."""
+        """Creates a snapshot; its rows follow with `append` before a job may refer to it."""
         ...
 
     async def append(
@@ -53,54 +53,57 @@ class Snapshots(Protocol):
         *,
         first: int,
     ) -> None:
-        """Rows from the position `first` on."""
+        """Appends rows; `first` is the position of the first one."""
         ...
 
     async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot: ...
     def rows(
         self, workspace: WorkspaceId, snapshot: SnapshotId, split: Split | None = None
     ) -> AsyncIterator[SnapshotRow]:
-        """In frozen order, with the text of the frozen revision."""
+        """Yields the rows in frozen order, with the text of their frozen revision."""
         ...
 
     async def revisions(
         self, workspace: WorkspaceId, snapshot: SnapshotId
     ) -> Mapping[ExampleId, int]:
-        """The revision of each example that it froze."""
+        """Returns the frozen revision of each example."""
         ...
 
     async def count_forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
-        """How many rows were erased or may no longer be trained on, by the rule of `trainable`."""
+        """Returns how many rows were erased or are not trainable now (`Examples.trainable`)."""
         ...
 
     async def training_examples_among(
         self, workspace: WorkspaceId, snapshot: SnapshotId, examples: Sequence[ExampleId]
     ) -> frozenset[ExampleId]:
-        """Those of the examples that the snapshot's training rows have."""
+        """Returns those of the examples that are in the snapshot's training split."""
         ...
 
     async def list_holding(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId]
     ) -> Sequence[SnapshotId]: ...
     async def forget_unused(self, at: datetime, *, limit: int = 500) -> int:
-        """How many rows went of an older snapshot that no job names, or 1 for itself."""
+        """Deletes rows of one snapshot from before `at` that no job refers to; returns how many.
+
+        A snapshot without rows is deleted itself and counts as 1; 0 is the end.
+        """
         ...
 
 
 class Jobs(Protocol):
     async def add(self, workspace: WorkspaceId, job: Job) -> Job:
-        """The given id is ignored. A job with the same key is returned instead of a second.
+        """Stores a job with a new id, or returns the one with the same idempotency key.
 
-        An estimate gets a number of its own; it counts as a job once it is confirmed.
+        Estimates are numbered apart from jobs; `confirm` gives an estimate the next job id.
         """
         ...
 
     async def confirm(self, workspace: WorkspaceId, job: JobId, *, at: datetime) -> Job | None:
-        """The estimate as a job with the next number; None where no estimate waits there."""
+        """Turns an estimate into a job with the next id; None if there is no such estimate."""
         ...
 
     async def decline(self, workspace: WorkspaceId, job: JobId) -> bool:
-        """An estimate goes as if it had never been; False where none waits there."""
+        """Deletes an estimate and returns True; False if there is no such estimate."""
         ...
 
     async def get(self, workspace: WorkspaceId, job: JobId) -> Job: ...
@@ -112,7 +115,7 @@ class Jobs(Protocol):
         when: Sequence[Phase] | None = None,
         **changes: object,
     ) -> bool:
-        """Set fields of Job by name; with `when`, only if the phase is one of these."""
+        """Sets fields of Job by name and returns True; with `when`, only in one of these phases."""
         ...
 
     async def page(
@@ -123,68 +126,68 @@ class Jobs(Protocol):
         before: JobId | None = None,
         limit: int = 10,
     ) -> Sequence[Job]:
-        """Newest first, estimates that were never confirmed left out."""
+        """Returns jobs, newest first, without estimates that were never confirmed."""
         ...
 
     async def newest_success(
         self, workspace: WorkspaceId, assistant: AssistantId, *, method: Method | None = None
     ) -> Job | None:
-        """The last that made a model, of any method where none is named."""
+        """Returns the newest job that produced a model, of any method if `method` is None."""
         ...
 
     async def list_open(self) -> Sequence[Job]:
-        """Confirmed and not over, oldest first, of every workspace.
+        """Returns the confirmed jobs that are not over, of every workspace, oldest first.
 
-        Of a closed one only those that have begun at their hosts.
+        In a closed workspace only jobs that exist at their hosts.
         """
         ...
 
     async def forget_files(
         self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime
     ) -> None:
-        """Request that the files of these snapshots' finished jobs are deleted at their hosts."""
+        """Requests that hosts delete the files of the snapshots' finished jobs."""
         ...
 
     async def list_expiring(self) -> Sequence[Job]:
-        """Finished jobs whose files are to be deleted so, of every workspace."""
+        """Returns finished jobs whose files must be deleted at the host, of every workspace."""
         ...
 
     async def postpone(
         self, numbers: Sequence[JobId], *, requested_action: RequestedAction | None, until: datetime
     ) -> None:
-        """Those of these, of any workspace, with still this action requested wait until then."""
+        """Delays the next poll of jobs of any workspace, if `requested_action` is unchanged."""
         ...
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]: ...
     async def count_open(self) -> int:
-        """Of every workspace."""
+        """Returns the number of confirmed jobs that are not over, in all workspaces."""
         ...
 
     async def many(self, numbers: Sequence[JobId]) -> Sequence[Job]:
-        """Those of these that stand, of any workspace."""
+        """Returns the existing jobs with these ids, of any workspace."""
         ...
 
     async def add_events(
         self, workspace: WorkspaceId, job: JobId, events: Iterable[JobEvent]
     ) -> int:
-        """How many were new; metrics of a step already told replace it."""
+        """Stores events and returns how many were new; the newest metrics of a step win."""
         ...
 
     async def events(
         self, workspace: WorkspaceId, job: JobId, *, last: int = 500
     ) -> Sequence[JobEvent]:
-        """Oldest first; `last` keeps only the newest so many."""
+        """Returns the newest `last` events, oldest first."""
         ...
 
     async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]: ...
     async def add_measures(
         self, workspace: WorkspaceId, job: JobId, measures: Iterable[StepMetrics]
     ) -> None:
-        """What events told of a step stays; values of the same name are replaced."""
+        """Merges metrics into those of the same step; values of the same name are replaced."""
         ...
 
     async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
-        """Of every step that has any, in order."""
+        """Returns the metrics of every step that has any, by step."""
         ...
 
     async def add_checkpoints(
@@ -192,26 +195,29 @@ class Jobs(Protocol):
     ) -> None: ...
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]: ...
     async def set_ping(self, workspace: WorkspaceId, job: JobId, user: UserId, *, on: bool) -> None:
-        """Whether somebody is called when the job has ended. Raises NotFound."""
+        """Sets whether a user is mentioned when the job has ended. Raises NotFound."""
         ...
 
     async def pings(self, workspace: WorkspaceId, job: JobId) -> Sequence[UserId]: ...
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
-        """Dollars, as priced, of what was confirmed since then and reached a host, or may yet."""
+        """Returns the estimated US dollars of jobs confirmed since then that reached a host.
+
+        Open jobs, which may still reach one, are included.
+        """
         ...
 
     async def durations(self, host: HostName, base: ModelName) -> Sequence[tuple[int, float]]:
-        """(tokens trained, seconds of running) of past successes, newest first, at most 20."""
+        """Returns (trained tokens, seconds) of at most 20 successful jobs, newest first."""
         ...
 
 
 class RemoteCleanups(Protocol):
-    """What jobs of gone workspaces, or given up, still have at hosts; for the poller."""
+    """Stored cleanups at hosts, for removed workspaces and abandoned jobs."""
 
     async def add(self, cleanup: RemoteCleanup) -> None: ...
     async def due(self, *, now: datetime) -> Sequence[RemoteCleanup]: ...
     async def postpone(self, cleanup: int, *, until: datetime) -> None:
-        """After an attempt that failed; counts it."""
+        """Delays a cleanup after a failed attempt and counts the attempt."""
         ...
 
     async def drop(self, cleanup: int) -> None: ...
@@ -219,45 +225,48 @@ class RemoteCleanups(Protocol):
 
 class Models(Protocol):
     async def add(self, workspace: WorkspaceId, model: Model) -> None:
-        """Does nothing if the name stands already."""
+        """Stores a model, unless the workspace has one of this name."""
         ...
 
     async def find(self, workspace: WorkspaceId, name: ModelName) -> Model | None: ...
     async def all(self, workspace: WorkspaceId, assistant: AssistantId) -> Sequence[Model]:
-        """Newest first, deleted ones left out."""
+        """Returns the models that are not deleted, newest first."""
         ...
 
     async def list_tainted(self, host: HostName) -> Sequence[Model]:
-        """Of every workspace, those of a host that learned a row which was erased since."""
+        """Returns the models of a host, of every workspace, with erased rows in their training."""
         ...
 
     async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
-        """Mark the models made from these, and theirs: a row they learned from was erased."""
+        """Marks the models trained on these snapshots, and models trained from those, as tainted.
+
+        Tainted: a row in the training data was erased.
+        """
         ...
 
     async def of_workspaces(self, numbers: Sequence[WorkspaceId]) -> Sequence[Model]:
-        """Of several workspaces, deleted ones left out; for the calendar."""
+        """Returns the models of several workspaces that are not deleted."""
         ...
 
     async def set_ends(self, ends: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:
-        """When their hosts will take them away, as dates."""
+        """Stores the dates on which hosts will delete models."""
         ...
 
     async def set_served_name(
         self, workspace: WorkspaceId, name: ModelName, served_name: ModelName | None
     ) -> None:
-        """What its host calls it from now on."""
+        """Sets the name of the model's deployment at its host."""
         ...
 
     async def describe(
         self, workspace: WorkspaceId, name: ModelName, *, label: str, note: str | None
     ) -> None:
-        """What people call it from now on, and their note on it."""
+        """Sets the model's label and note."""
         ...
 
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None: ...
     async def restore(self, workspace: WorkspaceId, name: ModelName) -> None:
-        """It is listed again."""
+        """Undoes `delete`."""
         ...
 
 
@@ -274,7 +283,7 @@ class Deployments(Protocol):
         after: ModelName | None,
         served_name: ModelName | None = None,
     ) -> Deployment:
-        """`after` is what a rollback of this one goes back to; None is the base."""
+        """Stores a deployment; a rollback of it restores the model `after`, None for the base."""
         ...
 
     async def current(
@@ -283,5 +292,5 @@ class Deployments(Protocol):
     async def history(
         self, workspace: WorkspaceId, assistant: AssistantId, *, limit: int = 20
     ) -> Sequence[Deployment]:
-        """Newest first."""
+        """Returns an assistant's deployments, newest first."""
         ...

@@ -1,4 +1,4 @@
-"""The port to offered trainings: who wants them, what is new, and what was offered already."""
+"""The port to automatic training offers: assistants with offers, new rows, and past offers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.rows import Method
 
 class TrainingOffers(Protocol):
     async def assistants_with_offers(self) -> Sequence[Assistant]:
-        """The assistants that offer trainings by themselves, of every workspace in use."""
+        """Returns the assistants with automatic offers, of every workspace that is not closed."""
         ...
 
     async def new_rows(
@@ -23,7 +23,7 @@ class TrainingOffers(Protocol):
         *,
         learned: SnapshotId | None,
     ) -> int:
-        """How many may be trained on now that are not in this snapshot."""
+        """Returns how many trainable examples are not in the snapshot `learned`."""
         ...
 
     async def is_made(
@@ -39,5 +39,8 @@ class TrainingOffers(Protocol):
         *,
         at: datetime,
     ) -> bool:
-        """True the first time only; `state` is the snapshot that was learned last, or 0."""
+        """Records an offer; returns True only the first time.
+
+        `state` is the id of the snapshot of the last successful training, or 0.
+        """
         ...

@@ -1,4 +1,4 @@
-"""The port to what lasts of blind votes: which there are, and who voted what."""
+"""The port to stored blind votes and their ballots."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.domain import Ballot, BlindVote, EvaluationId, VoteState, WorkspaceId
 
 class BlindVotes(Protocol):
     async def add(self, workspace: WorkspaceId, vote: BlindVote) -> None:
-        """Of one evaluation there is never a second."""
+        """Stores a vote, unless the evaluation has one."""
         ...
 
     async def get(self, workspace: WorkspaceId, evaluation: EvaluationId) -> BlindVote: ...
@@ -22,23 +22,23 @@ class BlindVotes(Protocol):
         when: Sequence[VoteState],
         **changes: object,
     ) -> bool:
-        """Set fields by name, only if the state is one of these."""
+        """Sets fields by name and returns True, only if the state is one of `when`."""
         ...
 
     async def list_open(self) -> Sequence[BlindVote]:
-        """Not closed, oldest first, of every workspace that is not closed."""
+        """Returns the votes that are not closed, of workspaces not closed, oldest first."""
         ...
 
     async def cast(self, workspace: WorkspaceId, evaluation: EvaluationId, ballot: Ballot) -> bool:
-        """A person's later ballot on a question replaces the earlier; False unless it is open."""
+        """Stores a ballot; replaces the user's earlier one. False if the vote is not open."""
         ...
 
     async def ballots(
         self, workspace: WorkspaceId, evaluation: EvaluationId, *, number: int | None = None
     ) -> Sequence[Ballot]:
-        """By question and person; of one question where its number is given."""
+        """Returns ballots by question and user; `number` limits to one question."""
         ...
 
     async def count(self, workspace: WorkspaceId, evaluation: EvaluationId) -> tuple[int, int]:
-        """How many ballots, of how many people."""
+        """Returns the number of ballots and the number of voters."""
         ...
