@@ -325,7 +325,7 @@ MUTANTS = (
     ),
     Mutant(
         "tuner/api/middleware.py",
-        "while self._has_body and not self._is_waiting and left > 0:",
+        "while self._has_body and not self._is_waiting and remaining > 0:",
         "while False:",
         ("tests/test_tuner_parts.py",),
     ),

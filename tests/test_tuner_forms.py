@@ -197,7 +197,7 @@ async def test_what_is_thought_before_a_response_is_an_item_of_its_own(said: str
         return responses.Answer(wanted, Usage(5))
 
     told = [one async for one in responses._events(asked(), Generation(5, pieces()))]
-    whole = await responses._whole(asked(), Generation(5, pieces()))
+    whole = await responses._collect(asked(), Generation(5, pieces()))
 
     events = [json.loads(one.decode().partition("data: ")[2]) for one in told]
     for event in events:

@@ -324,7 +324,7 @@ def test_an_error_of_our_own_is_logged_without_its_words() -> None:
     with pytest.raises(ValueError) as caught:
         raise ValueError("a client's words")
 
-    place = middleware._place(caught.value)
+    place = middleware._location(caught.value)
     assert "words" not in place
     assert "test_tuner_limits" in place
 

@@ -1,4 +1,4 @@
-"""The web side of the tuner: the OpenAI protocol, noun by noun."""
+"""The HTTP API of the tuner: OpenAI's protocol, a module per kind of object."""
 
 from fastapi import APIRouter, Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -19,13 +19,13 @@ from tuner.folder import is_disk_full
 __all__ = ["ApiDependencies", "build"]
 
 
-def build(place: ApiDependencies) -> FastAPI:
-    """The application, ready for a server; everything it needs is in `place`."""
+def build(deps: ApiDependencies) -> FastAPI:
+    """Builds the ASGI application."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
-    app.state.place = place
+    app.state.deps = deps
     api = APIRouter(prefix="/v1", dependencies=[Depends(require_key)], redirect_slashes=False)
-    for noun in (files, jobs, models, chat, completions, responses, embeddings):
-        api.include_router(noun.router)
+    for module in (files, jobs, models, chat, completions, responses, embeddings):
+        api.include_router(module.router)
     app.include_router(api)
     app.add_api_route("/healthz", healthz, methods=["GET", "HEAD"])
     app.add_exception_handler(ApiError, answer_api_error)
@@ -33,10 +33,10 @@ def build(place: ApiDependencies) -> FastAPI:
     app.add_exception_handler(OperationalError, answer_disk_full)
     app.add_exception_handler(HTTPException, answer_framework_error)
     app.add_exception_handler(RequestValidationError, answer_framework_error)
-    if place.cors_origins:
+    if deps.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=place.cors_origins,
+            allow_origins=deps.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
             expose_headers=["x-request-id", "openai-processing-ms"],
@@ -46,6 +46,7 @@ def build(place: ApiDependencies) -> FastAPI:
 
 
 def healthz() -> dict[str, str]:
+    """Answers that the server is running."""
     return {"status": "ok"}
 
 
@@ -55,14 +56,14 @@ def answer_api_error(_request: Request, error: Exception) -> JSONResponse:
 
 
 def answer_disk_full(request: Request, error: Exception) -> JSONResponse:
-    """Of errors of files and of the database, only a full disk is something to be said."""
+    """Answers an error of a full disk with a sentence; raises other errors again."""
     if not is_disk_full(error):
         raise error
     return answer_api_error(request, DiskFull())
 
 
 def answer_framework_error(request: Request, error: Exception) -> JSONResponse:
-    """What the framework refuses by itself, in the protocol's words."""
+    """Answers errors that FastAPI raises itself in the protocol's form."""
     status = error.status_code if isinstance(error, HTTPException) else 400
     address = f"{request.method} {request.url.path}"
     match status:

@@ -1,4 +1,4 @@
-"""What all ways of asking share: the model, its engine, and the answer as it grows."""
+"""What routes with answers share: the model, its engine, collecting or streaming an answer."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tuner.api.schemas import CreateChat, CreateCompletion, SamplingShape
 from tuner.engine import Delta, Generation, GenerationRequest, Sampling, TokenLogprob
 from tuner.errors import ApiError, NotFound
 
-Whole = TypeVar("Whole")
+Result = TypeVar("Result")
 Messages = Sequence[Mapping[str, object]]
 NeutralValues = Mapping[str, tuple[object, ...]]
 NO_CACHE = {"cache-control": "no-cache"}
@@ -30,7 +30,7 @@ EVENT_STREAM = "text/event-stream"
 
 @dataclass(slots=True)
 class Choice:
-    """One answer of several, as it grows."""
+    """One choice of a completion, built from its deltas."""
 
     text: str = ""
     tool_calls: list[Mapping[str, object]] = field(default_factory=list)
@@ -39,23 +39,23 @@ class Choice:
     logprobs: list[TokenLogprob] = field(default_factory=list)
     reasoning: str = ""
 
-    def add(self, piece: Delta) -> None:
-        self.text += piece.text
-        self.reasoning += piece.reasoning
-        self.tool_calls += piece.tool_calls
-        self.finish_reason = piece.finish_reason or self.finish_reason
-        self.is_refusal |= piece.is_refusal
-        self.logprobs += piece.logprobs
+    def add(self, delta: Delta) -> None:
+        self.text += delta.text
+        self.reasoning += delta.reasoning
+        self.tool_calls += delta.tool_calls
+        self.finish_reason = delta.finish_reason or self.finish_reason
+        self.is_refusal |= delta.is_refusal
+        self.logprobs += delta.logprobs
 
 
 @dataclass(slots=True)
 class Usage:
-    """Tokens of one request, counted as its answers grow."""
+    """Token counts of one request, added up while its answers are generated."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     reasoning_tokens: int = 0
-    """Those of the completion that belong to what was thought before it."""
+    """Tokens of the reasoning before the answer, which are part of `completion_tokens`."""
 
     def to_json(self) -> dict[str, int]:
         return {
@@ -65,19 +65,19 @@ class Usage:
         }
 
 
-def writes_tokens(place: ApiDependencies, model: str) -> bool:
-    """Whether the model's engine writes token by token; of a model not here, none does."""
-    engine = place.engines.find(model)
+def writes_tokens(deps: ApiDependencies, model: str) -> bool:
+    """Whether the model's engine generates token by token; False for an unknown model."""
+    engine = deps.engines.find(model)
     return engine is not None and engine.writes_tokens
 
 
 def refuse_unsupported(
     body: dict[str, object], neutral_values: NeutralValues, *, why: str = ""
 ) -> None:
-    """Take these parameters out of the body, and refuse those that ask for something."""
+    """Removes these parameters from the body. Raises ApiError for one with an effect."""
     for name, neutral in neutral_values.items():
         value = body.pop(name, None)
-        if value is not None and not any(_is_same(value, each) for each in neutral):
+        if value is not None and not any(_is_same(value, allowed) for allowed in neutral):
             raise ApiError(
                 f"'{name}' is not supported by this model.{why}",
                 param=name,
@@ -85,16 +85,16 @@ def refuse_unsupported(
             )
 
 
-def refuse_stream_options(wanted: CreateChat | CreateCompletion) -> None:
-    """Raises ApiError where options of a stream are given and no stream is asked for."""
-    if wanted.stream_options is not None and not wanted.stream:
+def refuse_stream_options(params: CreateChat | CreateCompletion) -> None:
+    """Raises ApiError if `stream_options` are given without `stream`."""
+    if params.stream_options is not None and not params.stream:
         raise ApiError(
             "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
         )
 
 
 def refuse_token_ids(body: Mapping[str, object], name: str, *, hint: str = "") -> None:
-    """Raises ApiError where the field holds numbers of tokens instead of texts."""
+    """Raises ApiError if the field holds token ids instead of texts."""
     texts = body.get(name)
     if isinstance(texts, list) and texts and not isinstance(texts[0], str):
         raise ApiError(
@@ -110,24 +110,24 @@ def _is_same(value: object, neutral: object) -> bool:
 
 
 def sampling_of(
-    wanted: SamplingShape, *, most_tokens: int | None, top_logprobs: int | None = None
+    params: SamplingShape, *, most_tokens: int | None, top_logprobs: int | None = None
 ) -> Sampling:
     return Sampling(
-        temperature=wanted.temperature,
-        top_p=wanted.top_p,
-        seed=wanted.seed,
-        choices=wanted.n or 1,
-        stops=[wanted.stop] if isinstance(wanted.stop, str) else wanted.stop or [],
+        temperature=params.temperature,
+        top_p=params.top_p,
+        seed=params.seed,
+        choices=params.n or 1,
+        stops=[params.stop] if isinstance(params.stop, str) else params.stop or [],
         most_tokens=most_tokens,
-        presence_penalty=wanted.presence_penalty or 0.0,
-        frequency_penalty=wanted.frequency_penalty or 0.0,
+        presence_penalty=params.presence_penalty or 0.0,
+        frequency_penalty=params.frequency_penalty or 0.0,
         top_logprobs=top_logprobs,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerOptions:
-    """What an answer must be, beside being one: see `GenerationRequest`."""
+    """Constraints of an answer; see `GenerationRequest`."""
 
     tools: Sequence[Mapping[str, object]] = ()
     forced_tools: Sequence[Mapping[str, object]] = ()
@@ -137,28 +137,28 @@ class AnswerOptions:
 
 
 async def ask(
-    place: ApiDependencies,
+    deps: ApiDependencies,
     model: str,
     messages: Messages,
     sampling: Sampling,
     options: AnswerOptions | None = None,
 ) -> Generation:
-    """The model's answer to a conversation that has been read. Raises ApiError."""
-    weights = await run_in_threadpool(_weights_of, place, model)
-    chosen = options or AnswerOptions()
-    asked = GenerationRequest(
-        base_of(place, model),
+    """Starts the model's answer to a validated conversation. Raises ApiError."""
+    weights = await run_in_threadpool(_weights_of, deps, model)
+    constraints = options or AnswerOptions()
+    request = GenerationRequest(
+        base_of(deps, model),
         weights,
         messages,
         sampling,
-        tools=chosen.tools,
-        forced_tools=chosen.forced_tools,
-        has_parallel_calls=chosen.has_parallel_calls,
-        schema=chosen.schema,
-        is_thinking=chosen.is_thinking,
+        tools=constraints.tools,
+        forced_tools=constraints.forced_tools,
+        has_parallel_calls=constraints.has_parallel_calls,
+        schema=constraints.schema,
+        is_thinking=constraints.is_thinking,
     )
     try:
-        return await place.engines.answer(asked)
+        return await deps.engines.answer(request)
     except FileNotFoundError as error:
         raise NotFound(
             f"The model '{model}' does not exist or has been deleted.",
@@ -167,55 +167,58 @@ async def ask(
         ) from error
 
 
-def _weights_of(place: ApiDependencies, model: str) -> Path | None:
-    """Where a tuned model's files are; None for a base. Raises NotFound."""
-    if model in place.engines.bases:
+def _weights_of(deps: ApiDependencies, model: str) -> Path | None:
+    """Returns the path of a tuned model's files; None for a base. Raises NotFound."""
+    if model in deps.engines.bases:
         return None
-    stored = place.models.get(model)
-    return place.runner.folder_of(stored.job).weights(stored.step)
+    stored = deps.models.get(model)
+    return deps.runner.folder_of(stored.job).weights(stored.step)
 
 
 async def stream_counting_usage(usage: Usage, answer: Generation) -> AsyncGenerator[Delta, None]:
-    """The pieces; however this ends, the engine is told to stop."""
+    """Yields the deltas and counts their tokens; generation stops when the iteration ends."""
     try:
-        async for piece in answer.pieces:
-            usage.completion_tokens += piece.tokens
-            usage.reasoning_tokens += piece.tokens if piece.reasoning and not piece.text else 0
-            yield piece
+        async for delta in answer.pieces:
+            usage.completion_tokens += delta.tokens
+            usage.reasoning_tokens += delta.tokens if delta.reasoning and not delta.text else 0
+            yield delta
     finally:
         if isinstance(answer.pieces, AsyncGenerator):
             await answer.pieces.aclose()
 
 
 async def collect_choices(usage: Usage, answer: Generation) -> list[Choice]:
+    """Returns the complete choices, in order."""
     choices: dict[int, Choice] = {}
-    async for piece in stream_counting_usage(usage, answer):
-        choices.setdefault(piece.choice, Choice()).add(piece)
+    async for delta in stream_counting_usage(usage, answer):
+        choices.setdefault(delta.choice, Choice()).add(delta)
     return [choices[index] for index in sorted(choices)]
 
 
-async def cancel_on_disconnect(request: Request, work: Coroutine[None, None, Whole]) -> Whole:
-    """What the work gives; nobody waits for the end of it once the asker has left."""
-    working = asyncio.create_task(work, name="completion")
-    left = asyncio.create_task(_left(request), name="asker")
+async def cancel_on_disconnect(request: Request, work: Coroutine[None, None, Result]) -> Result:
+    """Returns the result of the work. Raises ClientDisconnected if the client leaves before."""
+    work_task = asyncio.create_task(work, name="completion")
+    disconnect_task = asyncio.create_task(_wait_for_disconnect(request), name="asker")
     try:
-        await asyncio.wait({working, left}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+        await asyncio.wait({work_task, disconnect_task}, return_when=asyncio.FIRST_COMPLETED)
+        if not work_task.done():
             raise ClientDisconnected
-        return working.result()
+        return work_task.result()
     finally:
-        for task in (working, left):
+        for task in (work_task, disconnect_task):
             task.cancel()
             with suppress(asyncio.CancelledError, Exception):
                 await task
 
 
-async def _left(request: Request) -> None:
+async def _wait_for_disconnect(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def server_sent_event(body: Mapping[str, object], *, name: str = "") -> bytes:
-    """A server-sent event: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
+    """Encodes a server-sent event:
+    https://html.spec.whatwg.org/multipage/server-sent-events.html.
+    """
     head = f"event: {name}\n".encode() if name else b""
     return head + b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"

@@ -1,4 +1,4 @@
-"""The route that answers a conversation: `/v1/chat/completions`."""
+"""The route for chat completions: `/v1/chat/completions`."""
 
 import secrets
 import time
@@ -37,7 +37,7 @@ from tuner.errors import ApiError
 
 router = APIRouter()
 
-# What the protocol has and this server has not, with the values that ask for nothing.
+# Parameters of the protocol without support here, with the values that have no effect.
 UNSUPPORTED: NeutralValues = {
     "audio": (),
     "function_call": ("none",),
@@ -54,7 +54,7 @@ UNSUPPORTED: NeutralValues = {
     "verbosity": (),
     "web_search_options": (),
 }
-# Of an engine that does not write token by token.
+# The same for an engine that does not generate token by token.
 WITHOUT_TOKENS: NeutralValues = {
     "logprobs": (False,),
     "parallel_tool_calls": (False, True),
@@ -67,12 +67,12 @@ WITHOUT_TOKENS: NeutralValues = {
 
 @dataclass(slots=True)
 class Completion:
-    """What is told of an answer beside its pieces."""
+    """What the objects of one completion have in common."""
 
     model: str
     usage: Usage
     has_json: bool = False
-    """Whether JSON was asked for, so that a refusal has to stand apart from it."""
+    """Whether JSON was requested, so that a refusal must not be in `content`."""
     id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(14)}")
     created: int = field(default_factory=lambda: int(time.time()))
 
@@ -82,58 +82,61 @@ class Completion:
 
 @router.post("/chat/completions")
 async def create_completion(request: Request) -> Response:
-    place = dependencies_of(request)
-    wanted = _read(await json_body(request), place)
-    answer = await _ask(place, wanted)
-    form = wanted.response_format
+    deps = dependencies_of(request)
+    params = _read(await json_body(request), deps)
+    answer = await _start_answer(deps, params)
+    form = params.response_format
     has_json = form is not None and form.type != "text"
-    completion = Completion(wanted.model, Usage(answer.prompt_tokens), has_json)
-    if not wanted.stream:
-        return JSONResponse(await cancel_on_disconnect(request, _whole(completion, answer)))
-    options = wanted.stream_options
+    completion = Completion(params.model, Usage(answer.prompt_tokens), has_json)
+    if not params.stream:
+        return JSONResponse(await cancel_on_disconnect(request, _collect(completion, answer)))
+    options = params.stream_options
     events = _events(completion, answer, with_usage=bool(options and options.include_usage))
     return StreamingResponse(events, media_type=EVENT_STREAM, headers=NO_CACHE)
 
 
-def _read(body: dict[str, object], place: ApiDependencies) -> CreateChat:
-    model = place.model_named(str(body.get("model")))
+def _read(body: dict[str, object], deps: ApiDependencies) -> CreateChat:
+    model = deps.model_named(str(body.get("model")))
     refuse_unsupported(body, UNSUPPORTED)
-    if not writes_tokens(place, model):
+    if not writes_tokens(deps, model):
         response_format = body.get("response_format")
         refuse_unsupported(body, WITHOUT_TOKENS, why=PICKS_WHOLE_REPLIES)
         body["response_format"] = response_format
-    wanted = read_as(CreateChat, body)
-    wanted.model = model
-    refuse_stream_options(wanted)
-    if wanted.top_logprobs and not wanted.logprobs:
+    params = read_as(CreateChat, body)
+    params.model = model
+    refuse_stream_options(params)
+    if params.top_logprobs and not params.logprobs:
         raise ApiError("'top_logprobs' needs 'logprobs' to be true.", param="top_logprobs")
-    return wanted
+    return params
 
 
-async def _ask(place: ApiDependencies, wanted: CreateChat) -> Generation:
-    messages = read_messages(wanted.messages, with_tools=writes_tokens(place, wanted.model))
-    limits = [n for n in (wanted.max_tokens, wanted.max_completion_tokens) if n is not None]
+async def _start_answer(deps: ApiDependencies, params: CreateChat) -> Generation:
+    messages = read_messages(params.messages, with_tools=writes_tokens(deps, params.model))
+    limits = [n for n in (params.max_tokens, params.max_completion_tokens) if n is not None]
     sampling = sampling_of(
-        wanted,
+        params,
         most_tokens=min(limits, default=None),
-        top_logprobs=(wanted.top_logprobs or 0) if wanted.logprobs else None,
+        top_logprobs=(params.top_logprobs or 0) if params.logprobs else None,
     )
-    return await ask(place, wanted.model, messages, sampling, output_constraints_of(wanted))
+    return await ask(deps, params.model, messages, sampling, output_constraints_of(params))
 
 
-async def _whole(completion: Completion, answer: Generation) -> dict[str, object]:
+async def _collect(completion: Completion, answer: Generation) -> dict[str, object]:
     choices = await collect_choices(completion.usage, answer)
     return {
         **completion.head("chat.completion"),
-        "choices": [_shown(completion, index, choice) for index, choice in enumerate(choices)],
+        "choices": [
+            _choice_object(completion, index, choice) for index, choice in enumerate(choices)
+        ],
         "usage": completion.usage.to_json(),
     }
 
 
-def _said(completion: Completion, text: str, *, is_refusal: bool) -> dict[str, object]:
-    """A refusal is marked, and stands in `refusal` only where `content` must be JSON.
+def _content_fields(completion: Completion, text: str, *, is_refusal: bool) -> dict[str, object]:
+    """Returns the text as `content`, with a flag for a refusal.
 
-    Many programs read `content` alone, and the AI SDK shows both, one behind the other.
+    A refusal is in `refusal` only if `content` must be JSON: many clients read `content` alone,
+    and the AI SDK shows both, one after the other.
     """
     if not is_refusal:
         return {"content": text}
@@ -142,9 +145,9 @@ def _said(completion: Completion, text: str, *, is_refusal: bool) -> dict[str, o
     return {"content": text, "is_refusal": True}
 
 
-def _shown(completion: Completion, index: int, choice: Choice) -> dict[str, object]:
-    said = _said(completion, choice.text, is_refusal=choice.is_refusal)
-    message: dict[str, object] = {"role": "assistant", "refusal": None, **said}
+def _choice_object(completion: Completion, index: int, choice: Choice) -> dict[str, object]:
+    content = _content_fields(completion, choice.text, is_refusal=choice.is_refusal)
+    message: dict[str, object] = {"role": "assistant", "refusal": None, **content}
     if choice.reasoning:
         message["reasoning_content"] = choice.reasoning
     if choice.tool_calls:
@@ -162,21 +165,21 @@ async def _events(
 ) -> AsyncIterator[bytes]:
     extra: dict[str, object] = {"usage": None} if with_usage else {}
     head = completion.head("chat.completion.chunk")
-    begun: set[int] = set()
+    started: set[int] = set()
     async with aclosing(stream_counting_usage(completion.usage, answer)) as pieces:
         async for piece in pieces:
             logprobs = chat_logprobs(piece.logprobs)
             for delta, finish_reason in _deltas(
-                completion, piece, is_first=piece.choice not in begun
+                completion, piece, is_first=piece.choice not in started
             ):
                 has_text = "role" not in delta
-                said = {"index": piece.choice, "delta": delta, "logprobs": None}
+                fields = {"index": piece.choice, "delta": delta, "logprobs": None}
                 if has_text:
-                    said["logprobs"], logprobs = logprobs, None
+                    fields["logprobs"], logprobs = logprobs, None
                 yield server_sent_event(
-                    {**head, "choices": [{**said, "finish_reason": finish_reason}], **extra}
+                    {**head, "choices": [{**fields, "finish_reason": finish_reason}], **extra}
                 )
-            begun.add(piece.choice)
+            started.add(piece.choice)
     if with_usage:
         yield server_sent_event({**head, "choices": [], "usage": completion.usage.to_json()})
     yield b"data: [DONE]\n\n"
@@ -191,7 +194,7 @@ def _deltas(
     if piece.reasoning:
         deltas.append(({"reasoning_content": piece.reasoning}, None))
     if piece.text:
-        deltas.append((_said(completion, piece.text, is_refusal=piece.is_refusal), None))
+        deltas.append((_content_fields(completion, piece.text, is_refusal=piece.is_refusal), None))
     if piece.tool_calls:
         calls = [{"index": index, **call} for index, call in enumerate(piece.tool_calls)]
         deltas.append(({"tool_calls": calls}, None))

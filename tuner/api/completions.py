@@ -1,6 +1,6 @@
-"""The route for a bare prompt: `/v1/completions`, answered as a question of one turn.
+"""The route for a bare prompt: `/v1/completions`, answered like a chat of one message.
 
-All models here learn conversations, so the prompt is shown to them as what a user says.
+All models here learn conversations, so the prompt is passed to them as a user's message.
 """
 
 import asyncio
@@ -44,51 +44,56 @@ WITHOUT_TOKENS: NeutralValues = {**UNSUPPORTED, "logprobs": ()}
 
 @router.post("/completions")
 async def create_completion(request: Request) -> Response:
-    place = dependencies_of(request)
-    wanted = _read(await json_body(request), place)
-    prompts = [wanted.prompt] if isinstance(wanted.prompt, str) else wanted.prompt
-    sampling = sampling_of(wanted, most_tokens=wanted.max_tokens, top_logprobs=wanted.logprobs)
+    deps = dependencies_of(request)
+    params = _read(await json_body(request), deps)
+    prompts = [params.prompt] if isinstance(params.prompt, str) else params.prompt
+    sampling = sampling_of(params, most_tokens=params.max_tokens, top_logprobs=params.logprobs)
     answers = await asyncio.gather(
-        *(ask(place, wanted.model, _asked(each), sampling) for each in prompts)
+        *(ask(deps, params.model, _as_messages(prompt), sampling) for prompt in prompts)
     )
-    echoes = [each if wanted.echo else "" for each in prompts]
+    echoes = [prompt if params.echo else "" for prompt in prompts]
     usage = Usage(sum(answer.prompt_tokens for answer in answers))
-    head = _head(wanted.model)
-    each_has = wanted.n or 1
-    if not wanted.stream:
-        work = _whole(head, usage, list(zip(echoes, answers, strict=True)), each_has=each_has)
+    head = _head(params.model)
+    choices_per_prompt = params.n or 1
+    if not params.stream:
+        work = _collect(
+            head,
+            usage,
+            list(zip(echoes, answers, strict=True)),
+            choices_per_prompt=choices_per_prompt,
+        )
         return JSONResponse(await cancel_on_disconnect(request, work))
-    options = wanted.stream_options
+    options = params.stream_options
     events = _events(
         head,
         usage,
         list(zip(echoes, answers, strict=True)),
-        each_has=each_has,
+        choices_per_prompt=choices_per_prompt,
         with_usage=bool(options and options.include_usage),
     )
     return StreamingResponse(events, media_type=EVENT_STREAM, headers=NO_CACHE)
 
 
-def _read(body: dict[str, object], place: ApiDependencies) -> CreateCompletion:
+def _read(body: dict[str, object], deps: ApiDependencies) -> CreateCompletion:
     refuse_token_ids(body, "prompt")
-    model = place.model_named(str(body.get("model")))
-    has_logprobs = writes_tokens(place, model)
+    model = deps.model_named(str(body.get("model")))
+    has_logprobs = writes_tokens(deps, model)
     refuse_unsupported(body, UNSUPPORTED if has_logprobs else WITHOUT_TOKENS)
-    wanted = read_as(CreateCompletion, body)
-    wanted.model = model
-    if wanted.best_of not in (None, wanted.n or 1):
+    params = read_as(CreateCompletion, body)
+    params.model = model
+    if params.best_of not in (None, params.n or 1):
         raise ApiError("'best_of' must be the same as 'n': every answer is given.", param="best_of")
-    refuse_stream_options(wanted)
-    return wanted
+    refuse_stream_options(params)
+    return params
 
 
-def _asked(prompt: str) -> Sequence[Mapping[str, object]]:
+def _as_messages(prompt: str) -> Sequence[Mapping[str, object]]:
     return [{"role": "user", "content": prompt}]
 
 
 def _head(model: str) -> dict[str, object]:
-    made = {"id": f"cmpl-{secrets.token_hex(14)}", "created": int(time.time())}
-    return {**made, "object": "text_completion", "model": model}
+    ids = {"id": f"cmpl-{secrets.token_hex(14)}", "created": int(time.time())}
+    return {**ids, "object": "text_completion", "model": model}
 
 
 def _choice(
@@ -97,16 +102,16 @@ def _choice(
     return {"index": index, "text": text, "logprobs": logprobs, "finish_reason": finish_reason}
 
 
-async def _whole(
+async def _collect(
     head: Mapping[str, object],
     usage: Usage,
     answers: Sequence[tuple[str, Generation]],
     *,
-    each_has: int,
+    choices_per_prompt: int,
 ) -> dict[str, object]:
-    shown = [
+    choices = [
         _choice(
-            number * each_has + index,
+            number * choices_per_prompt + index,
             echo + choice.text,
             choice.finish_reason,
             completion_logprobs(choice.logprobs, offset=len(echo)),
@@ -114,7 +119,7 @@ async def _whole(
         for number, (echo, answer) in enumerate(answers)
         for index, choice in enumerate(await collect_choices(usage, answer))
     ]
-    return {**head, "choices": shown, "usage": usage.to_json()}
+    return {**head, "choices": choices, "usage": usage.to_json()}
 
 
 async def _events(
@@ -122,20 +127,20 @@ async def _events(
     usage: Usage,
     answers: Sequence[tuple[str, Generation]],
     *,
-    each_has: int,
+    choices_per_prompt: int,
     with_usage: bool,
 ) -> AsyncIterator[bytes]:
     for number, (echo, answer) in enumerate(answers):
-        said: dict[int, int] = {}
+        offsets: dict[int, int] = {}
         async with aclosing(stream_counting_usage(usage, answer)) as pieces:
             async for piece in pieces:
-                text = piece.text if piece.choice in said else echo + piece.text
-                offset = said.setdefault(piece.choice, len(echo))
-                said[piece.choice] += len(piece.text)
+                text = piece.text if piece.choice in offsets else echo + piece.text
+                offset = offsets.setdefault(piece.choice, len(echo))
+                offsets[piece.choice] += len(piece.text)
                 if text or piece.finish_reason:
-                    place = number * each_has + piece.choice
+                    index = number * choices_per_prompt + piece.choice
                     logprobs = completion_logprobs(piece.logprobs, offset=offset)
-                    choice = _choice(place, text, piece.finish_reason, logprobs)
+                    choice = _choice(index, text, piece.finish_reason, logprobs)
                     yield server_sent_event({**head, "choices": [choice]})
     if with_usage:
         yield server_sent_event({**head, "choices": [], "usage": usage.to_json()})

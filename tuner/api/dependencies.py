@@ -1,4 +1,4 @@
-"""What the routes work on, in one value."""
+"""The objects that the routes use, in one value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +16,10 @@ from tuner.store.models import Models
 
 @dataclass(frozen=True, slots=True)
 class ApiDependencies:
-    """`drafts` is a folder on the same disk as the files, for what is not whole yet.
+    """The objects that the routes use.
 
-    `aliases` are other names that clients may give to models, by name.
+    `drafts` is a folder for incomplete uploads, on the same disk as the files. `aliases` maps
+    further names that clients may use to model names.
     """
 
     keys: Sequence[str]
@@ -35,10 +36,10 @@ class ApiDependencies:
     engines: Engines
 
     def model_named(self, name: str) -> str:
-        """The model that an alias stands for; any other name is the model's own."""
+        """Returns the model of an alias, or the name itself if it is not an alias."""
         return self.aliases.get(name, name)
 
 
 def dependencies_of(request: Request) -> ApiDependencies:
-    place: ApiDependencies = request.app.state.place
-    return place
+    deps: ApiDependencies = request.app.state.deps
+    return deps

@@ -1,4 +1,4 @@
-"""The route for vectors of texts: the mean of a base's last hidden states, of length 1."""
+"""The route for embeddings: the mean of a base's last hidden states, normalised to length 1."""
 
 import base64
 import struct
@@ -20,26 +20,26 @@ router = APIRouter()
 
 @router.post("/embeddings")
 async def create_embeddings(request: Request) -> dict[str, object]:
-    """The base of the model makes them, also where a tuned model was named; `model` says which."""
-    place = dependencies_of(request)
-    wanted = _read(await json_body(request))
-    model = place.model_named(wanted.model)
-    if model not in place.engines.bases:
-        await run_in_threadpool(place.models.get, model)
-    base = base_of(place, model)
-    texts = [wanted.input] if isinstance(wanted.input, str) else wanted.input
-    found = await place.engines.embed(base, texts)
-    if wanted.dimensions not in (None, len(found[0].vector)):
+    """Answers with embeddings of the model's base, which `model` names in the answer."""
+    deps = dependencies_of(request)
+    params = _read(await json_body(request))
+    model = deps.model_named(params.model)
+    if model not in deps.engines.bases:
+        await run_in_threadpool(deps.models.get, model)
+    base = base_of(deps, model)
+    texts = [params.input] if isinstance(params.input, str) else params.input
+    embeddings = await deps.engines.embed(base, texts)
+    if params.dimensions not in (None, len(embeddings[0].vector)):
         raise ApiError(
-            f"The vectors of '{base.id}' have {len(found[0].vector)} numbers and no fewer.",
+            f"The vectors of '{base.id}' have {len(embeddings[0].vector)} numbers and no fewer.",
             param="dimensions",
         )
-    tokens = sum(each.tokens for each in found)
+    tokens = sum(embedding.tokens for embedding in embeddings)
     return {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": _shown(each, wanted)}
-            for index, each in enumerate(found)
+            {"object": "embedding", "index": index, "embedding": _vector_field(embedding, params)}
+            for index, embedding in enumerate(embeddings)
         ],
         "model": base.id,
         "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
@@ -51,8 +51,8 @@ def _read(body: dict[str, object]) -> CreateEmbedding:
     return read_as(CreateEmbedding, body)
 
 
-def _shown(found: Embedding, wanted: CreateEmbedding) -> Sequence[float] | str:
-    """As numbers, or as bytes of 32-bit floats, which the official client asks for by itself."""
-    if wanted.encoding_format != "base64":
-        return found.vector
-    return base64.b64encode(struct.pack(f"<{len(found.vector)}f", *found.vector)).decode()
+def _vector_field(embedding: Embedding, params: CreateEmbedding) -> Sequence[float] | str:
+    """Returns the vector as numbers, or as base64 of 32-bit floats: the client's default."""
+    if params.encoding_format != "base64":
+        return embedding.vector
+    return base64.b64encode(struct.pack(f"<{len(embedding.vector)}f", *embedding.vector)).decode()

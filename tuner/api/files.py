@@ -1,4 +1,4 @@
-"""Routes of `/v1/files`: upload (refused above `--max-rows` lines), list, read, delete."""
+"""The routes of `/v1/files`: upload (refused above `--max-rows` lines), list, read, delete."""
 
 import asyncio
 import os
@@ -51,17 +51,20 @@ class Fields(BaseModel):
 
 @router.post("/files")
 async def create_file(request: Request) -> dict[str, object]:
-    """Nothing is ours, and nothing is left, before the last byte is on the disk and checked."""
-    place = dependencies_of(request)
+    """Stores an upload once all its bytes are on the disk and checked.
+
+    Nothing is left of an upload that fails.
+    """
+    deps = dependencies_of(request)
     _refuse_too_large(request)
-    with _draft(place.drafts) as (draft, file):
+    with _draft(deps.drafts) as (draft, file):
         form = UploadForm(request.headers.get("content-type", ""), file)
         try:
             await form.read(request.stream())
         except ClientDisconnect as error:
             raise ClientDisconnected from error
-        arrival = await asyncio.to_thread(_examine, form, draft, file, place.max_rows)
-        stored = await asyncio.to_thread(place.files.keep, draft, arrival)
+        arrival = await asyncio.to_thread(_check_upload, form, draft, file, deps.max_rows)
+        stored = await asyncio.to_thread(deps.files.keep, draft, arrival)
     return file_object(stored)
 
 
@@ -93,11 +96,11 @@ def delete_file(request: Request, file_id: str) -> dict[str, object]:
 
 @router.get("/files/{file_id}/content", dependencies=[BODILESS])
 def file_content(request: Request, file_id: str) -> StreamingResponse:
-    place = dependencies_of(request)
-    stored = place.files.get(file_id)
+    deps = dependencies_of(request)
+    stored = deps.files.get(file_id)
     try:
-        # Opened here: a file deleted from now on is still sent whole.
-        file = place.files.path(stored.id).open("rb")
+        # Opened before the answer starts, so that a file deleted meanwhile is still sent whole.
+        file = deps.files.path(stored.id).open("rb")
     except FileNotFoundError as error:
         raise NotFound(f"No such File object: {file_id}", param="file_id") from error
     headers = {"content-length": str(stored.bytes)}
@@ -120,13 +123,13 @@ def _draft(folder: Path) -> Iterator[tuple[Path, IO[bytes]]]:
         Path(name).unlink(missing_ok=True)
 
 
-def _examine(form: UploadForm, draft: Path, file: IO[bytes], most_rows: int) -> UploadedFile:
-    """The file is whole: put it on the disk for good, and see whether it is what it says."""
+def _check_upload(form: UploadForm, draft: Path, file: IO[bytes], max_rows: int) -> UploadedFile:
+    """Syncs the complete file to the disk and checks its name, fields and rows. Raises ApiError."""
     seconds_to_live = _read_fields(form.fields)
     filename = _read_name(form.filename)
     file.flush()
     os.fsync(file.fileno())
-    rows, method = _read_rows(draft, most_rows)
+    rows, method = _read_rows(draft, max_rows)
     return UploadedFile(
         filename=filename,
         purpose=FINE_TUNE,
@@ -137,7 +140,7 @@ def _examine(form: UploadForm, draft: Path, file: IO[bytes], most_rows: int) -> 
 
 
 def _read_fields(fields: Mapping[str, str]) -> int | None:
-    """The seconds to live, where they are given."""
+    """Returns the seconds to live if they are given. Raises ApiError."""
     expiry: dict[str, object] = {}
     for name, text in fields.items():
         if name.startswith("expires_after[") and name.endswith("]"):
@@ -187,14 +190,14 @@ def _read_name(filename: str | None) -> str:
     return name
 
 
-def _read_rows(path: Path, most: int) -> tuple[int, str | None]:
-    """How many rows there are, and for which method the first is.
+def _read_rows(path: Path, max_rows: int) -> tuple[int, str | None]:
+    """Returns the number of rows, and the method of the first row that has one.
 
-    Lines are counted first, a hundred times faster than they are read.
+    Counts lines first, which is a hundred times faster than parsing them. Raises ApiError.
     """
     with path.open("rb") as file:
-        if sum(chunk.count(b"\n") for chunk in _chunks(file)) > most:
-            raise _too_many(most)
+        if sum(chunk.count(b"\n") for chunk in _chunks(file)) > max_rows:
+            raise _too_many(max_rows)
     count, method = 0, None
     with path.open("rb") as file:
         for line, row in read_lines(_chunks(file)):
@@ -205,16 +208,16 @@ def _read_rows(path: Path, most: int) -> tuple[int, str | None]:
             if not row.keys() - _LEGACY_KEYS and "prompt" in row:
                 raise _bad_file(f"Line {line}: {_LEGACY}")
             count += 1
-            if count > most:
-                raise _too_many(most)
+            if count > max_rows:
+                raise _too_many(max_rows)
             method = method or method_of(row)
     if not count:
         raise _bad_file("The file is empty.")
     return count, method
 
 
-def _too_many(most: int) -> ApiError:
-    return _bad_file(f"The file has more than {most:,} lines; send fewer, or raise --max-rows.")
+def _too_many(max_rows: int) -> ApiError:
+    return _bad_file(f"The file has more than {max_rows:,} lines; send fewer, or raise --max-rows.")
 
 
 def _bad_file(sentence: str) -> ApiError:

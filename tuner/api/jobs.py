@@ -1,4 +1,4 @@
-"""Routes about fine-tuning jobs."""
+"""The routes of fine-tuning jobs."""
 
 import secrets
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ from tuner.store.models import StoredModel
 router = APIRouter(prefix="/fine_tuning/jobs")
 
 MOST_PAIRS = 16
-_EVERYWHERE = ("n_epochs", "batch_size", "learning_rate_multiplier")
+_COMMON_HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
 @router.post("")
@@ -41,13 +41,13 @@ def list_jobs(request: Request) -> dict[str, object]:
     page = page_of(
         request, default_limit=20, others=("metadata", *(f"metadata[{key}]" for key in pairs))
     )
-    found = dependencies_of(request).jobs.page(
+    rows = dependencies_of(request).jobs.page(
         after=page.after,
         limit=page.limit_plus_one,
         metadata=pairs,
         is_without_metadata=request.query_params.get("metadata") == "null",
     )
-    return envelope([job_object(job) for job in found], page)
+    return envelope([job_object(job) for job in rows], page)
 
 
 @router.get("/{job_id}", dependencies=[BODILESS])
@@ -57,48 +57,50 @@ def retrieve_job(request: Request, job_id: str) -> dict[str, object]:
 
 @router.post("/{job_id}/cancel", dependencies=[BODILESS])
 def cancel_job(request: Request, job_id: str) -> dict[str, object]:
-    place = dependencies_of(request)
-    answer = _steer(request, place.jobs.cancel, job_id)
-    place.runner.clean_folder(job_id)
+    deps = dependencies_of(request)
+    answer = _transition(request, deps.jobs.cancel, job_id)
+    deps.runner.clean_folder(job_id)
     return answer
 
 
 @router.post("/{job_id}/pause", dependencies=[BODILESS])
 def pause_job(request: Request, job_id: str) -> dict[str, object]:
-    return _steer(request, dependencies_of(request).jobs.pause, job_id)
+    return _transition(request, dependencies_of(request).jobs.pause, job_id)
 
 
 @router.post("/{job_id}/resume", dependencies=[BODILESS])
 def resume_job(request: Request, job_id: str) -> dict[str, object]:
-    return _steer(request, dependencies_of(request).jobs.resume, job_id)
+    return _transition(request, dependencies_of(request).jobs.resume, job_id)
 
 
 @router.get("/{job_id}/events", dependencies=[BODILESS])
 def list_events(request: Request, job_id: str) -> dict[str, object]:
-    page, place = page_of(request, default_limit=20), dependencies_of(request)
-    job = place.jobs.get(job_id)
-    rows = events_page(place.database, job.id, after=page.after, limit=page.limit_plus_one)
-    return envelope([_shown_event(row) for row in rows], page)
+    page, deps = page_of(request, default_limit=20), dependencies_of(request)
+    job = deps.jobs.get(job_id)
+    rows = events_page(deps.database, job.id, after=page.after, limit=page.limit_plus_one)
+    return envelope([_event_object(row) for row in rows], page)
 
 
 @router.get("/{job_id}/checkpoints", dependencies=[BODILESS])
 def list_checkpoints(request: Request, job_id: str) -> dict[str, object]:
-    page, place = page_of(request, default_limit=10), dependencies_of(request)
-    job = place.jobs.get(job_id)
-    rows = place.models.checkpoints(job.id, after=page.after, limit=page.limit_plus_one)
+    page, deps = page_of(request, default_limit=10), dependencies_of(request)
+    job = deps.jobs.get(job_id)
+    rows = deps.models.checkpoints(job.id, after=page.after, limit=page.limit_plus_one)
     return with_first_and_last_id(
-        envelope([_shown_checkpoint(row) for row in rows], page), empty=None
+        envelope([_checkpoint_object(row) for row in rows], page), empty=None
     )
 
 
-def _steer(request: Request, action: Callable[[str], Job], job_id: str) -> dict[str, object]:
+def _transition(request: Request, action: Callable[[str], Job], job_id: str) -> dict[str, object]:
     job = action(job_id)
     dependencies_of(request).runner.wake()
     return job_object(job)
 
 
 def _metadata_pairs(request: Request) -> dict[str, str]:
-    """As many as a job can have: https://platform.openai.com/docs/api-reference/fine-tuning."""
+    """Returns the metadata filters; at most as many as a job can have:
+    https://platform.openai.com/docs/api-reference/fine-tuning.
+    """
     pairs = {
         name[len("metadata[") : -1]: value
         for name, value in request.query_params.items()
@@ -109,29 +111,29 @@ def _metadata_pairs(request: Request) -> dict[str, str]:
     return pairs
 
 
-def _create(place: ApiDependencies, body: dict[str, object]) -> dict[str, object]:
+def _create(deps: ApiDependencies, body: dict[str, object]) -> dict[str, object]:
     _refuse_reinforcement(body)
-    wanted = read_as(CreateJob, body)
-    wanted.model = place.model_named(wanted.model)
-    # What an engine takes beside the protocol's own; a model that is not here is refused below.
-    engine = place.engines.find(wanted.model)
-    method, numbers = _method_of(wanted, engine.extra_hyperparameters if engine else frozenset())
-    numbers = with_classification(wanted, method, numbers)
-    order = JobRequest(
-        model=wanted.model,
-        training_file=wanted.training_file,
-        validation_file=wanted.validation_file,
+    params = read_as(CreateJob, body)
+    params.model = deps.model_named(params.model)
+    # Hyperparameters that only some engines take; an unknown model is refused below.
+    engine = deps.engines.find(params.model)
+    method, numbers = _method_of(params, engine.extra_hyperparameters if engine else frozenset())
+    numbers = with_classification(params, method, numbers)
+    job_request = JobRequest(
+        model=params.model,
+        training_file=params.training_file,
+        validation_file=params.validation_file,
         method=method,
         hyperparameters=numbers,
-        suffix=wanted.suffix,
-        seed=secrets.randbelow(LARGEST_SEED) if wanted.seed is None else wanted.seed,
-        metadata=wanted.metadata,
+        suffix=params.suffix,
+        seed=secrets.randbelow(LARGEST_SEED) if params.seed is None else params.seed,
+        metadata=params.metadata,
     )
-    # One transaction: no file or model can be deleted between the look and the job.
-    with place.database.writing() as connection:
-        _check(place, connection, order)
-        job = jobs.create(connection, order, base=named_base(order.model))
-    place.runner.wake()
+    # One transaction, so that no file or model is deleted between the check and the insert.
+    with deps.database.writing() as connection:
+        _check(deps, connection, job_request)
+        job = jobs.create(connection, job_request, base=named_base(job_request.model))
+    deps.runner.wake()
     return job_object(job)
 
 
@@ -145,54 +147,58 @@ def _refuse_reinforcement(body: Mapping[str, object]) -> None:
         )
 
 
-def _method_of(wanted: CreateJob, extras: frozenset[str]) -> tuple[Method, dict[str, object]]:
-    """The method, and its numbers as asked for: "auto" where nothing else is said."""
-    if wanted.method is None:
-        return Method.SUPERVISED, _numbers(
-            wanted.hyperparameters, Method.SUPERVISED, extras, "hyperparameters"
+def _method_of(params: CreateJob, extras: frozenset[str]) -> tuple[Method, dict[str, object]]:
+    """Returns the method and its hyperparameters; missing ones are "auto". Raises ApiError."""
+    if params.method is None:
+        return Method.SUPERVISED, _hyperparameters(
+            params.hyperparameters, Method.SUPERVISED, extras, "hyperparameters"
         )
-    if wanted.hyperparameters is not None:
+    if params.hyperparameters is not None:
         raise ApiError(
             "Give the hyperparameters under 'method' or at the top level, not both.",
             param="hyperparameters",
         )
-    method = Method(wanted.method.type)
+    method = Method(params.method.type)
     other = "dpo" if method is Method.SUPERVISED else "supervised"
-    if getattr(wanted.method, other) is not None:
+    if getattr(params.method, other) is not None:
         raise ApiError(f"'{other}' does not belong to the method '{method}'.", param="method")
-    given = wanted.method.supervised if method is Method.SUPERVISED else wanted.method.dpo
+    method_params = params.method.supervised if method is Method.SUPERVISED else params.method.dpo
     where = f"method.{method}.hyperparameters"
-    return method, _numbers(given.hyperparameters if given else None, method, extras, where)
+    return method, _hyperparameters(
+        method_params.hyperparameters if method_params else None, method, extras, where
+    )
 
 
-def _numbers(
+def _hyperparameters(
     given: SupervisedNumbers | None, method: Method, extras: frozenset[str], where: str
 ) -> dict[str, object]:
-    names = [*_EVERYWHERE]
+    names = [*_COMMON_HYPERPARAMETERS]
     if method is Method.DPO:
         names.append("beta")
     else:
         extras |= set(classification.FIELDS)
-    asked = given.model_dump(exclude_none=True) if given else {}
-    for name in sorted(asked.keys() - {*names, *extras}):
+    requested = given.model_dump(exclude_none=True) if given else {}
+    for name in sorted(requested.keys() - {*names, *extras}):
         raise ApiError(
             f"Unrecognized request argument supplied: {where}.{name}",
             param=f"{where}.{name}",
             code="unknown_parameter",
         )
-    own = {name: value for name, value in asked.items() if name in extras}
-    return {**{name: asked.get(name, "auto") for name in names}, **own}
+    engine_specific = {name: value for name, value in requested.items() if name in extras}
+    return {**{name: requested.get(name, "auto") for name in names}, **engine_specific}
 
 
-def _check(place: ApiDependencies, connection: Connection, order: JobRequest) -> None:
-    """What can be known without reading the files; the rest is found while validating them."""
-    _check_model(place, connection, order.model)
-    training = _file_of(place, connection, order.training_file, param="training_file")
-    _check_file(training, order, param="training_file")
-    refuse_few(training.rows or 0, least=place.min_examples)
-    if order.validation_file is not None:
-        validation = _file_of(place, connection, order.validation_file, param="validation_file")
-        _check_file(validation, order, param="validation_file")
+def _check(deps: ApiDependencies, connection: Connection, job_request: JobRequest) -> None:
+    """Checks what is known without reading the files; the worker validates their rows."""
+    _check_model(deps, connection, job_request.model)
+    training = _file_of(deps, connection, job_request.training_file, param="training_file")
+    _check_file(training, job_request, param="training_file")
+    refuse_few(training.rows or 0, least=deps.min_examples)
+    if job_request.validation_file is not None:
+        validation = _file_of(
+            deps, connection, job_request.validation_file, param="validation_file"
+        )
+        _check_file(validation, job_request, param="validation_file")
         if validation.id == training.id:
             raise ApiError(
                 "The validation file is the training file; the same rows must not be in both.",
@@ -201,37 +207,37 @@ def _check(place: ApiDependencies, connection: Connection, order: JobRequest) ->
             )
 
 
-def _check_model(place: ApiDependencies, connection: Connection, model: str) -> None:
-    if model in place.engines.bases:
+def _check_model(deps: ApiDependencies, connection: Connection, model: str) -> None:
+    if model in deps.engines.bases:
         return
     try:
         models.get_within(connection, model)
     except NotFound as error:
-        known = " or ".join(f"'{base}'" for base in place.engines.bases)
+        bases = " or ".join(f"'{base}'" for base in deps.engines.bases)
         raise ApiError(
-            f"The model '{model}' is not available for fine-tuning; use {known} or a model that"
+            f"The model '{model}' is not available for fine-tuning; use {bases} or a model that"
             f" was tuned here. Whoever runs this server can start it with --alias {model}=….",
             param="model",
             code="model_not_available",
         ) from error
-    base_of(place, model)
+    base_of(deps, model)
 
 
 def _file_of(
-    place: ApiDependencies, connection: Connection, file_id: str, *, param: str
+    deps: ApiDependencies, connection: Connection, file_id: str, *, param: str
 ) -> StoredFile:
     try:
-        return place.files.get_within(connection, file_id)
+        return deps.files.get_within(connection, file_id)
     except NotFound as error:
         raise ApiError(f"invalid {param}: {file_id}", param=param, code="file_not_found") from error
 
 
-def _check_file(stored: StoredFile, order: JobRequest, *, param: str) -> None:
+def _check_file(stored: StoredFile, job_request: JobRequest, *, param: str) -> None:
     if stored.purpose != "fine-tune":
         raise ApiError(f"{stored.id} has the purpose '{stored.purpose}'.", param=param)
-    if stored.method is not None and stored.method != order.method:
+    if stored.method is not None and stored.method != job_request.method:
         raise ApiError(
-            f"{stored.id} holds rows for the method '{stored.method}', not '{order.method}'.",
+            f"{stored.id} holds rows for the method '{stored.method}', not '{job_request.method}'.",
             param=param,
             code="wrong_method",
         )
@@ -254,7 +260,7 @@ def job_object(job: Job) -> dict[str, object]:
         "result_files": [job.result_file] if job.result_file else [],
         "trained_tokens": job.trained_tokens,
         "seed": job.seed,
-        "hyperparameters": {k: job.hyperparameters.get(k, "auto") for k in _EVERYWHERE},
+        "hyperparameters": {k: job.hyperparameters.get(k, "auto") for k in _COMMON_HYPERPARAMETERS},
         "method": {"type": job.method, job.method: {"hyperparameters": job.hyperparameters}},
         "integrations": [],
         "metadata": job.metadata,
@@ -263,7 +269,7 @@ def job_object(job: Job) -> dict[str, object]:
     }
 
 
-def _shown_event(event: Event) -> dict[str, object]:
+def _event_object(event: Event) -> dict[str, object]:
     body: dict[str, object] = {
         "id": event.id,
         "object": "fine_tuning.job.event",
@@ -276,7 +282,7 @@ def _shown_event(event: Event) -> dict[str, object]:
     return body
 
 
-def _shown_checkpoint(model: StoredModel) -> dict[str, object]:
+def _checkpoint_object(model: StoredModel) -> dict[str, object]:
     return {
         "id": model.checkpoint,
         "object": "fine_tuning.job.checkpoint",

@@ -1,4 +1,4 @@
-"""Who may ask: bearer keys."""
+"""Checks the API key of a request."""
 
 import hmac
 
@@ -9,12 +9,12 @@ from tuner.errors import WrongKey
 
 
 async def require_key(request: Request) -> None:
-    """Every key is compared whole, so that the time taken tells nothing about any of them."""
+    """Raises WrongKey unless the bearer key is valid; all keys are compared in constant time."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given.strip():
         raise WrongKey("You didn't provide an API key. " + (WrongKey.__doc__ or ""))
-    found = [_is_same(key, given.strip()) for key in dependencies_of(request).keys]
-    if not any(found):
+    matches = [_is_same(key, given.strip()) for key in dependencies_of(request).keys]
+    if not any(matches):
         raise WrongKey("Incorrect API key provided. " + (WrongKey.__doc__ or ""))
 
 

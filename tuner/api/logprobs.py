@@ -1,4 +1,4 @@
-"""Shows how likely the tokens of an answer were, in the two forms of the protocol."""
+"""Formats log probabilities of tokens for chat and for plain completions."""
 
 from collections.abc import Sequence
 
@@ -6,33 +6,39 @@ from tuner.engine import TokenLogprob
 
 
 def chat_logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, object] | None:
-    """As chat has them; none where none were asked for."""
+    """Returns log probabilities as chat completions have them; None without tokens."""
     if not tokens:
         return None
     content = [
-        {**_one(each.token, each.logprob), "top_logprobs": [_one(*top) for top in each.top]}
-        for each in tokens
+        {
+            **_token_object(token.token, token.logprob),
+            "top_logprobs": [_token_object(*top) for top in token.top],
+        }
+        for token in tokens
     ]
     return {"content": content, "refusal": None}
 
 
 def completion_logprobs(tokens: Sequence[TokenLogprob], *, offset: int) -> dict[str, object] | None:
-    """As plain completions have them; `offset` is where the first token's text begins."""
+    """Returns log probabilities as plain completions have them; None without tokens.
+
+    `offset` is the position of the first token in the text, in characters.
+    """
     if not tokens:
         return None
     offsets = []
-    for each in tokens:
+    for token in tokens:
         offsets.append(offset)
-        offset += len(each.token)
+        offset += len(token.token)
     return {
-        "tokens": [each.token for each in tokens],
-        "token_logprobs": [each.logprob for each in tokens],
-        "top_logprobs": [dict(each.top) for each in tokens],
+        "tokens": [token.token for token in tokens],
+        "token_logprobs": [token.logprob for token in tokens],
+        "top_logprobs": [dict(token.top) for token in tokens],
         "text_offset": offsets,
     }
 
 
-def _one(token: str, logprob: float) -> dict[str, object]:
-    # A token that is only a part of a character has bytes that are no text of their own.
-    whole = None if "\ufffd" in token else list(token.encode())
-    return {"token": token, "logprob": logprob, "bytes": whole}
+def _token_object(token: str, logprob: float) -> dict[str, object]:
+    # A token that is part of a character decodes to U+FFFD, whose bytes are not the token's.
+    bytes_ = None if "\ufffd" in token else list(token.encode())
+    return {"token": token, "logprob": logprob, "bytes": bytes_}

@@ -1,4 +1,4 @@
-"""What every answer carries, whatever it says: an id, the time it took, and never a bare 500."""
+"""Middleware that adds an id and the processing time to every answer, and a body to a 500."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from tuner.errors import RequestTimeout
 log = logging.getLogger(__name__)
 
 BODY_SECONDS = 60.0
-"""For a whole body of JSON, and for the next piece of a file."""
+"""Time limit for a complete JSON body, and for the next chunk of an upload."""
 UPLOAD_SECONDS = 3600.0
 UPLOAD = ("POST", "/v1/files")
 DRAIN_SECONDS = 20.0
@@ -23,7 +23,7 @@ DRAIN_BYTES = 2 << 30
 
 
 class ResponseMiddleware:
-    """Outermost but for the server itself."""
+    """The outermost middleware."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -35,45 +35,45 @@ class ResponseMiddleware:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
-            # Neither the words of an error nor its values: they may be a client's.
-            what = (exchange.request_id, type(error).__name__, _place(error))
+            # The error's message and values are not logged: they may contain a client's data.
+            what = (exchange.request_id, type(error).__name__, _location(error))
             log.error("Request %s failed: %s at %s", *what)
             if exchange.has_begun:
                 raise
-            await _apology()(scope, exchange.receive, exchange.send)
+            await _server_error()(scope, exchange.receive, exchange.send)
 
 
 class _Exchange:
-    """One request and its answer, watched from outside."""
+    """A request and its answer."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.request_id = f"req_{secrets.token_hex(16)}"
         self.has_begun = False
         self._receive = receive
         self._send = send
-        self._began = time.monotonic()
+        self._started_at = time.monotonic()
         names = {name for name, _ in scope["headers"]}
         self._has_body = bool(names & {b"content-length", b"transfer-encoding"})
         self._is_waiting = b"expect" in names
         self._must_close = False
         is_upload = (scope["method"], scope["path"]) == UPLOAD
-        self._deadline = self._began + (UPLOAD_SECONDS if is_upload else BODY_SECONDS)
+        self._deadline = self._started_at + (UPLOAD_SECONDS if is_upload else BODY_SECONDS)
 
     async def receive(self) -> Message:
-        """Raises RequestTimeout while a body does not come in; later bodies may take long."""
-        message = await (self._piece() if self._has_body else self._receive())
+        """Receives the next message. Raises RequestTimeout if the body is late."""
+        message = await (self._receive_chunk() if self._has_body else self._receive())
         self._is_waiting = False
         if not message.get("more_body", False):
             self._has_body = False
         return message
 
-    async def _piece(self) -> Message:
-        left = min(BODY_SECONDS, self._deadline - time.monotonic())
+    async def _receive_chunk(self) -> Message:
+        seconds = min(BODY_SECONDS, self._deadline - time.monotonic())
         try:
-            async with asyncio.timeout(max(0.0, left)):
+            async with asyncio.timeout(max(0.0, seconds)):
                 return await self._receive()
         except TimeoutError as error:
-            # Nobody waits for the rest of it, so nothing else can come on this connection.
+            # The rest of the body is not read, so the connection cannot be used again.
             self._has_body, self._must_close = False, True
             raise RequestTimeout from error
 
@@ -81,34 +81,37 @@ class _Exchange:
         if message["type"] == "http.response.start":
             await self._drain()
             self.has_begun = True
-            spent = round((time.monotonic() - self._began) * 1000)
+            elapsed_ms = round((time.monotonic() - self._started_at) * 1000)
             headers = MutableHeaders(scope=message)
             headers["x-request-id"] = self.request_id
-            headers["openai-processing-ms"] = str(spent)
+            headers["openai-processing-ms"] = str(elapsed_ms)
             if self._has_body or self._must_close:
                 headers["connection"] = "close"
         await self._send(message)
 
     async def _drain(self) -> None:
-        """Take in the rest of a refused upload: closing now would reset the connection, and the
-        client would report that instead of our sentence."""
-        left = DRAIN_BYTES
+        """Reads the rest of a refused upload.
+
+        Closing at once would reset the connection, and the client would report that instead of
+        the error.
+        """
+        remaining = DRAIN_BYTES
         try:
             async with asyncio.timeout(DRAIN_SECONDS):
-                while self._has_body and not self._is_waiting and left > 0:
+                while self._has_body and not self._is_waiting and remaining > 0:
                     message = await self.receive()
-                    left -= len(message.get("body", b""))
+                    remaining -= len(message.get("body", b""))
         except TimeoutError:
             return
 
 
-def _place(error: BaseException) -> str:
-    """Where it was raised."""
+def _location(error: BaseException) -> str:
+    """Returns the file and line where an error was raised."""
     frames = traceback.extract_tb(error.__traceback__)
     return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
-def _apology() -> JSONResponse:
+def _server_error() -> JSONResponse:
     error = {
         "message": "The server had an error while processing your request.",
         "type": "server_error",

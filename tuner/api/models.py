@@ -1,4 +1,4 @@
-"""Routes about models."""
+"""The routes of models."""
 
 from fastapi import APIRouter, Request
 
@@ -12,51 +12,52 @@ from tuner.store.models import StoredModel
 
 router = APIRouter()
 
-BASE_CREATED = 1_767_225_600  # 2026-01-01: a base is not made by anyone here
+BASE_CREATED = 1_767_225_600  # 2026-01-01; the real date of a base is unknown
 
 
 @router.get("/models", dependencies=[BODILESS])
 def list_models(request: Request) -> dict[str, object]:
-    place = dependencies_of(request)
-    bases = [_shown_base(base) for base in place.engines.bases.values()]
-    aliases = [_shown_alias(name, model) for name, model in place.aliases.items()]
-    return {"object": "list", "data": [*bases, *aliases, *map(_shown, place.models.all())]}
+    deps = dependencies_of(request)
+    bases = [_base_object(base) for base in deps.engines.bases.values()]
+    aliases = [_alias_object(name, model) for name, model in deps.aliases.items()]
+    return {"object": "list", "data": [*bases, *aliases, *map(_model_object, deps.models.all())]}
 
 
-# A name may hold any character but a slash, yet a client may send one: `path` lets it through
-# to the sentence about models instead of the one about addresses.
+# Model names have no slash, but a client may send one. The converter `path` accepts it, so that the
+# answer is about an unknown model instead of an unknown URL.
 @router.get("/models/{model:path}", dependencies=[BODILESS])
 def retrieve_model(request: Request, model: str) -> dict[str, object]:
-    place = dependencies_of(request)
-    if base := place.engines.bases.get(model):
-        return _shown_base(base)
-    if model in place.aliases:
-        return _shown_alias(model, place.aliases[model])
-    return _shown(place.models.get(model))
+    deps = dependencies_of(request)
+    if base := deps.engines.bases.get(model):
+        return _base_object(base)
+    if model in deps.aliases:
+        return _alias_object(model, deps.aliases[model])
+    return _model_object(deps.models.get(model))
 
 
 @router.delete("/models/{model:path}", dependencies=[BODILESS])
 def delete_model(request: Request, model: str) -> dict[str, object]:
-    place = dependencies_of(request)
-    if model in place.engines.bases:
+    deps = dependencies_of(request)
+    if model in deps.engines.bases:
         raise ApiError(f"'{model}' is a base model and cannot be deleted.", param="model")
-    if model in place.aliases:
+    if model in deps.aliases:
         raise ApiError(
-            f"'{model}' is another name for '{place.aliases[model]}'; delete that model, or start"
+            f"'{model}' is another name for '{deps.aliases[model]}'; delete that model, or start"
             " the server without the alias.",
             param="model",
         )
-    _remove(place, model)
+    _delete_model_files(deps, model)
     return {"id": model, "object": "model", "deleted": True}
 
 
-def base_of(place: ApiDependencies, model: str) -> Base:
-    """The base that this name stands for, or that the model behind it was made of.
+def base_of(deps: ApiDependencies, model: str) -> Base:
+    """Returns the base that has this name, or that the tuned model was trained from. Raises
+    ApiError.
 
-    Only bases that the server was started with can be found: a name never leads to a file.
+    Only bases that the server was started with are found: a name never leads to a file.
     """
     name = named_base(model)
-    if base := place.engines.bases.get(name):
+    if base := deps.engines.bases.get(name):
         return base
     raise ApiError(
         f"'{model}' was made of '{name}', which this server was not started with.",
@@ -65,24 +66,24 @@ def base_of(place: ApiDependencies, model: str) -> Base:
     )
 
 
-def _remove(place: ApiDependencies, model_id: str) -> None:
-    for gone in place.models.remove(model_id):
-        path = place.runner.folder_of(gone.job).weights(gone.step)
+def _delete_model_files(deps: ApiDependencies, model_id: str) -> None:
+    for model in deps.models.remove(model_id):
+        path = deps.runner.folder_of(model.job).weights(model.step)
         remove(path)
-        place.engines.on_weights_deleted(path)
-        place.runner.clean_folder(gone.job)
+        deps.engines.on_weights_deleted(path)
+        deps.runner.clean_folder(model.job)
 
 
-def _shown_base(base: Base) -> dict[str, object]:
+def _base_object(base: Base) -> dict[str, object]:
     return {"id": base.id, "object": "model", "created": BASE_CREATED, "owned_by": base.owned_by}
 
 
-def _shown_alias(name: str, model: str) -> dict[str, object]:
+def _alias_object(name: str, model: str) -> dict[str, object]:
     owner = f"alias of {model}"
     return {"id": name, "object": "model", "created": BASE_CREATED, "owned_by": owner}
 
 
-def _shown(model: StoredModel) -> dict[str, object]:
+def _model_object(model: StoredModel) -> dict[str, object]:
     return {
         "id": model.id,
         "object": "model",

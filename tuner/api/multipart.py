@@ -1,4 +1,4 @@
-"""Takes in an upload form: the file goes to the disk as it comes, the rest into small texts."""
+"""Parses an upload form: the file is written to the disk as it arrives, fields stay in memory."""
 
 from collections.abc import AsyncIterator
 from typing import IO
@@ -17,7 +17,7 @@ MOST_PARTS = 16
 
 
 class UploadForm:
-    """One multipart body; `fields` and `filename` are whole once `read` has returned."""
+    """One multipart body; `fields` and `filename` are complete after `read`."""
 
     def __init__(self, content_type: str, file: IO[bytes]) -> None:
         self.fields: dict[str, str] = {}
@@ -27,22 +27,23 @@ class UploadForm:
         self._received = 0
         self._parts = 0
         self._is_ended = False
-        self._clear()
+        self._reset_part()
         self._parser = MultipartParser(
             _boundary(content_type),
             {
-                "on_part_begin": self._begin_part,
-                "on_header_field": self._take_header_name,
-                "on_header_value": self._take_header_value,
-                "on_header_end": self._end_header,
-                "on_headers_finished": self._open_part,
-                "on_part_data": self._take_data,
-                "on_part_end": self._end_part,
-                "on_end": self._end,
+                "on_part_begin": self._on_part_begin,
+                "on_header_field": self._on_header_name,
+                "on_header_value": self._on_header_value,
+                "on_header_end": self._on_header_end,
+                "on_headers_finished": self._on_headers_finished,
+                "on_part_data": self._on_part_data,
+                "on_part_end": self._on_part_end,
+                "on_end": self._on_end,
             },
         )
 
     async def read(self, stream: AsyncIterator[bytes]) -> None:
+        """Parses the body. Raises ApiError or TooLarge."""
         try:
             async for chunk in stream:
                 self._received += len(chunk)
@@ -55,13 +56,13 @@ class UploadForm:
         if not self._is_ended:
             raise ApiError("The multipart form ends before its last boundary.")
 
-    def _begin_part(self) -> None:
+    def _on_part_begin(self) -> None:
         self._parts += 1
         if self._parts > MOST_PARTS:
             raise ApiError("The form has too many parts.")
-        self._clear()
+        self._reset_part()
 
-    def _clear(self) -> None:
+    def _reset_part(self) -> None:
         self._header_name = b""
         self._header_value = b""
         self._headers = 0
@@ -70,11 +71,11 @@ class UploadForm:
         self._is_file = False
         self._text = bytearray()
 
-    def _take_header_name(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_name(self, data: bytes, start: int, end: int) -> None:
         self._header_name += data[start:end]
         self._refuse_long_header()
 
-    def _take_header_value(self, data: bytes, start: int, end: int) -> None:
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
         self._header_value += data[start:end]
         self._refuse_long_header()
 
@@ -83,13 +84,13 @@ class UploadForm:
         if is_long or self._headers > MOST_HEADERS:
             raise ApiError("A part of the form has too many headers, or one that is too long.")
 
-    def _end_header(self) -> None:
+    def _on_header_end(self) -> None:
         if self._header_name.lower() == b"content-disposition":
             self._disposition = self._header_value
         self._header_name, self._header_value = b"", b""
         self._headers += 1
 
-    def _open_part(self) -> None:
+    def _on_headers_finished(self) -> None:
         _, options = parse_options_header(self._disposition)
         self._name = _text(options.get(b"name", b""), "name")
         self._is_file = b"filename" in options
@@ -100,7 +101,7 @@ class UploadForm:
         if self._is_file:
             self.filename = _text(options[b"filename"], "filename")
 
-    def _take_data(self, data: bytes, start: int, end: int) -> None:
+    def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if not self._is_file:
             self._text += data[start:end]
             if len(self._text) > LARGEST_FIELD:
@@ -111,11 +112,11 @@ class UploadForm:
             raise TooLarge(f"The file is larger than {LARGEST_FILE // 1_000_000} MB.", param="file")
         self._file.write(data[start:end])
 
-    def _end_part(self) -> None:
+    def _on_part_end(self) -> None:
         if not self._is_file:
             self.fields[self._name] = _text(bytes(self._text), self._name)
 
-    def _end(self) -> None:
+    def _on_end(self) -> None:
         self._is_ended = True
 
 

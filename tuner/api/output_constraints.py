@@ -1,4 +1,4 @@
-"""Reads what a chat answer must be: a call of a function, or JSON in a form."""
+"""Reads the constraints of a chat answer: a function call, or JSON with a schema."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,34 +9,34 @@ from tuner.errors import ApiError
 _ANY_OBJECT: Mapping[str, object] = {"type": "object"}
 
 
-def output_constraints_of(wanted: CreateChat) -> AnswerOptions:
-    tools, template = wanted.tools or [], wanted.chat_template_kwargs
+def output_constraints_of(params: CreateChat) -> AnswerOptions:
+    tools, template = params.tools or [], params.chat_template_kwargs
     return AnswerOptions(
-        tools=[] if wanted.tool_choice == "none" else tools,
-        forced_tools=_forced(wanted, tools),
-        has_parallel_calls=wanted.parallel_tool_calls is not False,
-        schema=_schema(wanted),
+        tools=[] if params.tool_choice == "none" else tools,
+        forced_tools=_forced_tools(params, tools),
+        has_parallel_calls=params.parallel_tool_calls is not False,
+        schema=_schema(params),
         is_thinking=template is not None and template.enable_thinking,
     )
 
 
-def _forced(
-    wanted: CreateChat, tools: Sequence[Mapping[str, object]]
+def _forced_tools(
+    params: CreateChat, tools: Sequence[Mapping[str, object]]
 ) -> Sequence[Mapping[str, object]]:
-    choice = wanted.tool_choice
+    choice = params.tool_choice
     if choice in (None, "none", "auto"):
         return ()
     if not tools:
         raise ApiError("'tool_choice' is only allowed when 'tools' are given.", param="tool_choice")
     if not isinstance(choice, NamedTool):
         return tools
-    named = [tool for tool in tools if _name_of(tool) == choice.function.name]
-    if not named:
+    matching = [tool for tool in tools if _name_of(tool) == choice.function.name]
+    if not matching:
         raise ApiError(
             f"'tool_choice' names '{choice.function.name}', which is not among 'tools'.",
             param="tool_choice",
         )
-    return named
+    return matching
 
 
 def _name_of(tool: Mapping[str, object]) -> object:
@@ -44,8 +44,8 @@ def _name_of(tool: Mapping[str, object]) -> object:
     return function.get("name") if isinstance(function, Mapping) else None
 
 
-def _schema(wanted: CreateChat) -> Mapping[str, object] | None:
-    form = wanted.response_format
+def _schema(params: CreateChat) -> Mapping[str, object] | None:
+    form = params.response_format
     if form is None or form.type == "text":
         return None
     if isinstance(form, SchemaFormat):

@@ -1,4 +1,4 @@
-"""Pages: what a client asks for in the query, and the envelope that it gets."""
+"""Pages of lists: the query parameters, and the list object of an answer."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,19 +14,19 @@ MOST_PARAMETERS = 64
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`after` is the number of the last row that the client has."""
+    """Parameters of a page; `after` is the sequence number of the last row that the client has."""
 
     after: int | None
     limit: int
 
     @property
     def limit_plus_one(self) -> int:
-        """Ask for one row too many, and know whether there are more."""
+        """One row more than the limit, which shows whether there are more."""
         return self.limit + 1
 
 
 def page_of(request: Request, *, default_limit: int, others: Collection[str] = ()) -> Page:
-    """The page in this query; any parameter but the known ones is refused."""
+    """Returns the page in the query. Raises ApiError for unknown parameters."""
     query = request.query_params
     if len(query.multi_items()) > MOST_PARAMETERS:
         raise ApiError("The query has too many parameters.")
@@ -60,7 +60,7 @@ def envelope(rows: Sequence[dict[str, object]], page: Page) -> dict[str, object]
 
 
 def with_first_and_last_id(body: dict[str, object], *, empty: str | None) -> dict[str, object]:
-    """The same with the ids of the first and last row; `empty` where there is none."""
+    """Adds the ids of the first and last row; `empty` if the page has no rows."""
     rows = body["data"]
     ids = [row["id"] for row in rows] if isinstance(rows, list) else []
     return {**body, "first_id": ids[0] if ids else empty, "last_id": ids[-1] if ids else empty}

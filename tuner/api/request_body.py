@@ -1,4 +1,4 @@
-"""Reads what clients send, and says in the protocol's words what is wrong with it."""
+"""Reads and validates request bodies; errors are in the protocol's form."""
 
 import json
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -13,7 +13,7 @@ from tuner.errors import ApiError, TooLarge, WrongMedia
 LARGEST_BODY = 8 << 20
 DEEPEST_NESTING = 64
 MOST_VALUES = 200_000
-"""Brackets and colons of a body, those in its texts too: each may cost a hundred bytes."""
+"""Maximum of brackets and colons in a body, including those in strings; each may cost 100 bytes."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
 
@@ -23,7 +23,9 @@ class ClientDisconnected(ApiError):
 
 
 async def json_body(request: Request) -> dict[str, object]:
-    """The object in the body; everything JSON allows and storage does not is refused here."""
+    """Returns the JSON object in the body. Raises ApiError, also for values that cannot be
+    stored.
+    """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
         raise WrongMedia
@@ -34,10 +36,10 @@ async def json_body(request: Request) -> dict[str, object]:
 
 
 async def refuse_large(request: Request) -> None:
-    """For requests whose body nobody reads: read past, and refused where it is too large."""
-    _refuse_announced(request)
+    """Reads and discards the body of a request that needs none. Raises TooLarge."""
+    _check_content_length(request)
     size = 0
-    async for chunk in _pieces(request):
+    async for chunk in _chunks(request):
         size += len(chunk)
         _refuse_size(size)
 
@@ -46,15 +48,15 @@ BODILESS = Depends(refuse_large)
 
 
 async def _whole_body(request: Request) -> bytes:
-    _refuse_announced(request)
+    _check_content_length(request)
     body = bytearray()
-    async for chunk in _pieces(request):
+    async for chunk in _chunks(request):
         body += chunk
         _refuse_size(len(body))
     return bytes(body)
 
 
-async def _pieces(request: Request) -> AsyncIterator[bytes]:
+async def _chunks(request: Request) -> AsyncIterator[bytes]:
     try:
         async for chunk in request.stream():
             yield chunk
@@ -62,8 +64,8 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
         raise ClientDisconnected from error
 
 
-def _refuse_announced(request: Request) -> None:
-    """Before a byte of it is read."""
+def _check_content_length(request: Request) -> None:
+    """Raises TooLarge by the Content-Length header, before the body is read."""
     length = request.headers.get("content-length", "0")
     _refuse_size(int(length) if length.isdigit() and len(length) < 20 else 0)
 
@@ -102,16 +104,16 @@ def _refuse_unstorable(value: object) -> None:
 
 
 def _refuse_nul(value: object) -> None:
-    """The escape alone proves nothing: a text may speak about it."""
+    """Raises ApiError if a string contains NUL; the escape may also be escaped text."""
     if isinstance(value, str) and "\0" in value:
         raise ApiError("A text in the body contains a NUL character.")
     if isinstance(value, dict):
-        for key, each in value.items():
+        for key, item in value.items():
             _refuse_nul(key)
-            _refuse_nul(each)
+            _refuse_nul(item)
     elif isinstance(value, list):
-        for each in value:
-            _refuse_nul(each)
+        for item in value:
+            _refuse_nul(item)
 
 
 def _depth(value: object) -> int:
@@ -126,7 +128,7 @@ def _depth(value: object) -> int:
 
 
 def read_as(shape: type[Shape], body: Mapping[str, object]) -> Shape:
-    """The body in this shape, or a refusal that names the first parameter that is wrong."""
+    """Validates the body. Raises ApiError that names the first invalid parameter."""
     try:
         return shape.model_validate(body)
     except ValidationError as error:
@@ -134,9 +136,9 @@ def read_as(shape: type[Shape], body: Mapping[str, object]) -> Shape:
 
 
 def _refusal_of(error: ValidationError, body: Mapping[str, object]) -> ApiError:
-    found = error.errors(include_url=False, include_context=False)
-    param = _param(found[0]["loc"], body)
-    match found[0]["type"]:
+    problems = error.errors(include_url=False, include_context=False)
+    param = _param(problems[0]["loc"], body)
+    match problems[0]["type"]:
         case "extra_forbidden":
             sentence, code = f"Unrecognized request argument supplied: {param}", "unknown_parameter"
         case "missing":
@@ -145,7 +147,9 @@ def _refusal_of(error: ValidationError, body: Mapping[str, object]) -> ApiError:
                 "missing_required_parameter",
             )
         case _:
-            reasons = [each["msg"] for each in found if _param(each["loc"], body) == param]
+            reasons = [
+                problem["msg"] for problem in problems if _param(problem["loc"], body) == param
+            ]
             sentence = f"Invalid value for '{param}': {_joined(reasons)}."
             code = "invalid_value"
     return ApiError(sentence, param=param, code=code)
@@ -158,7 +162,9 @@ def _joined(reasons: list[str]) -> str:
 
 
 def _param(location: tuple[int | str, ...], body: object) -> str:
-    """The path as a client writes it; the validator's own steps through a union are left out."""
+    """Returns the path of a parameter as a client writes it, without pydantic's steps through
+    unions.
+    """
     path = ""
     for position, step in enumerate(location):
         is_last = position == len(location) - 1

@@ -1,4 +1,4 @@
-"""What a client may send to create a job or a chat completion."""
+"""Pydantic models of request bodies."""
 
 from typing import Annotated, Literal
 
@@ -21,7 +21,7 @@ class Shape(BaseModel):
 
 
 class ClassificationShape(Shape):
-    """Of OpenAI's first fine-tuning: whether to measure a classifier, and how."""
+    """Classification metrics, from OpenAI's first fine-tuning API."""
 
     compute_classification_metrics: Annotated[bool, Field(strict=True)] | None = None
     classification_n_classes: Annotated[StrictInt, Field(ge=2, le=1000)] | None = None
@@ -33,7 +33,7 @@ class ClassificationShape(Shape):
 
 
 class SupervisedNumbers(ClassificationShape):
-    """Those of the protocol; below them those that only some engines take."""
+    """Hyperparameters of the protocol, then those that only some engines take."""
 
     n_epochs: Auto | EpochCount | None = None
     batch_size: Auto | BatchSize | None = None
@@ -97,7 +97,7 @@ TokenCount = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 
 
 class SamplingShape(Shape):
-    """What all ways of asking have, with an effect where the engine draws by chance."""
+    """Parameters that all completion requests have; they matter where the engine samples."""
 
     model: StrictStr
     stream: Annotated[bool, Field(strict=True)] | None = None
@@ -113,7 +113,7 @@ class SamplingShape(Shape):
 
 
 class TemplateChoices(Shape):
-    """What a chat template may be told, by the name that vLLM and SGLang give it."""
+    """Arguments of the chat template, named as in vLLM and SGLang."""
 
     enable_thinking: Annotated[bool, Field(strict=True)] = False
 
@@ -144,7 +144,7 @@ class PlainFormat(Shape):
 
 
 class CreateChat(SamplingShape):
-    """Parameters with an effect, and those that may be given because they cannot have one."""
+    """Parameters with an effect, then parameters that are accepted and ignored."""
 
     messages: Annotated[list[dict[str, object]], Field(min_length=1, max_length=2048)]
     stream_options: StreamOptions | None = None
@@ -164,7 +164,7 @@ class CreateChat(SamplingShape):
 
 
 class CreateCompletion(SamplingShape):
-    """A bare prompt, or several that are answered one by one."""
+    """A bare prompt, or several prompts that are answered separately."""
 
     prompt: StrictStr | Annotated[list[StrictStr], Field(min_length=1, max_length=64)]
     stream_options: StreamOptions | None = None
@@ -200,7 +200,7 @@ class ReasoningShape(Shape):
 
 
 class CreateResponse(Shape):
-    """`store` may be asked for, and the answer says that it was not done."""
+    """`store` is accepted, and the response says that nothing was stored."""
 
     model: StrictStr
     input: StrictStr | Annotated[list[dict[str, object]], Field(min_length=1, max_length=2048)]

@@ -1,6 +1,6 @@
-"""Says where to go instead of an address that this server does not have.
+"""Names the right URL for requests to one that this server does not have.
 
-Which address replaced which: https://developers.openai.com/api/docs/deprecations.
+Which URL replaced which: https://developers.openai.com/api/docs/deprecations.
 """
 
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ _WITHOUT_VERSION = frozenset(
 
 
 def successor_of(path: str) -> str | None:
-    """A sentence with the address that was probably meant; None where nothing is near."""
+    """Returns a sentence with the URL that was probably meant; None for an unknown one."""
     parts = [part for part in path.split("/") if part]
     if not parts:
         return "The API is below /v1, and /v1/models is a first question to it."

@@ -1,4 +1,4 @@
-"""The database file: its engine, its pragmas, its two kinds of transaction, its identifiers."""
+"""The SQLite database: engine, pragmas, read and write transactions, and identifiers."""
 
 import re
 import secrets
@@ -16,7 +16,7 @@ _IDENTIFIER = re.compile(r"(file-|ftjob-|ftevent-|ftckpt_)([0-9a-f]{10})[0-9a-f]
 
 
 class Database:
-    """Durable state: what a committed `writing` block said is still true after a power cut."""
+    """The tuner's database; a committed write transaction survives a power failure."""
 
     def __init__(self, path: Path) -> None:
         self._engine = create_engine(
@@ -44,24 +44,24 @@ class Database:
         with self.writing() as connection:
             if not inspect(connection).has_table("schema_version"):
                 _create(connection)
-            found = connection.execute(select(tables.schema_version.c.version)).scalar_one()
-        if found > tables.SCHEMA_VERSION:
+            version = connection.execute(select(tables.schema_version.c.version)).scalar_one()
+        if version > tables.SCHEMA_VERSION:
             self.close()
             raise CannotStart(
-                f"{path} was written by a newer version of this program (schema {found}, this one"
+                f"{path} was written by a newer version of this program (schema {version}, this one"
                 f" knows {tables.SCHEMA_VERSION}). Start the newer version, or use another folder."
             )
 
 
 def next_identifier(connection: Connection, prefix: str) -> tuple[int, str]:
-    """A new number and the identifier that carries it."""
-    count = update(tables.sequence).values(value=tables.sequence.c.value + 1)
-    number = connection.execute(count.returning(tables.sequence.c.value)).scalar_one()
+    """Returns the next sequence number and an identifier that contains it."""
+    increment = update(tables.sequence).values(value=tables.sequence.c.value + 1)
+    number = connection.execute(increment.returning(tables.sequence.c.value)).scalar_one()
     return number, f"{prefix}{number:010x}{secrets.token_hex(7)}"
 
 
 def number_in(identifier: str, *, param: str) -> int:
-    """Where a page goes on: the number that an identifier carries."""
+    """Returns the sequence number in an identifier, after which a page starts. Raises ApiError."""
     match = _IDENTIFIER.fullmatch(identifier)
     if match is None:
         raise ApiError(f"'{param}' must be the id of a row of an earlier page.", param=param)
@@ -75,7 +75,7 @@ def _create(connection: Connection) -> None:
 
 
 def _configure(connection: RawConnection, _record: object) -> None:
-    # The driver would begin transactions late and never for reads; we begin them ourselves.
+    # The driver begins transactions late, and none for reads; `_begin` begins them instead.
     connection.isolation_level = None
     for pragma in (
         "journal_mode = WAL",

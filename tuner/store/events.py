@@ -1,4 +1,4 @@
-"""What happened in a job, in order: written once, read newest first."""
+"""The events of jobs, listed newest first; events are never changed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ _event = tables.events.c
 
 @dataclass(frozen=True, slots=True)
 class Event:
+    """An event of a job, as `/v1/fine_tuning/jobs/{id}/events` lists it."""
+
     number: int
     id: str
     job: str
@@ -34,7 +36,7 @@ def record(
     data: Mapping[str, object] | None = None,
     step: int | None = None,
 ) -> None:
-    """Say it once: the second event of a step, told by a resumed worker, is dropped."""
+    """Adds an event. A second event of the same step, reported by a resumed worker, is dropped."""
     number, event_id = next_identifier(connection, "ftevent-")
     row = {
         "number": number,
@@ -58,9 +60,11 @@ def record_once(
     level: str = "info",
     data: Mapping[str, object] | None = None,
 ) -> None:
-    """What a worker says at every start, and nobody needs to hear twice."""
-    told = select(_event.id).where(_event.job == job_id, _event.message == message).limit(1)
-    if connection.execute(told).first() is None:
+    """Adds an event unless the job has one with this message, as a worker repeats some at every
+    start.
+    """
+    existing = select(_event.id).where(_event.job == job_id, _event.message == message).limit(1)
+    if connection.execute(existing).first() is None:
         record(connection, job_id, message, at=at, level=level, data=data)
 
 
@@ -74,7 +78,7 @@ def events_page(database: Database, job_id: str, *, after: int | None, limit: in
 
 
 def metrics_of(connection: Connection, job_id: str) -> list[Mapping[str, object]]:
-    """The numbers of every step, in order, and last those of the finished model."""
-    told = select(_event.data).where(_event.job == job_id, _event.data.is_not(null()))
-    ordered = told.order_by(_event.step.is_(None), _event.step, _event.number)
+    """Returns the metrics of every step, in order; metrics of the finished model come last."""
+    query = select(_event.data).where(_event.job == job_id, _event.data.is_not(null()))
+    ordered = query.order_by(_event.step.is_(None), _event.step, _event.number)
     return [data for data in connection.execute(ordered).scalars() if data]

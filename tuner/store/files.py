@@ -1,4 +1,6 @@
-"""Uploaded files and results: a row each, and the bytes beside the database."""
+"""Uploaded files and result files: a row per file, and the bytes in a folder beside the
+database.
+"""
 
 import time
 from collections.abc import Iterable
@@ -18,6 +20,8 @@ _file = tables.files.c
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
+    """A file that has a row; `expires_at` and `created_at` are Unix seconds."""
+
     number: int
     id: str
     bytes: int
@@ -31,7 +35,7 @@ class StoredFile:
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """What is known about a file once all its bytes are on the disk."""
+    """Attributes of a file whose bytes are completely written to the disk."""
 
     filename: str
     purpose: str
@@ -41,6 +45,8 @@ class UploadedFile:
 
 
 class Files:
+    """Repository of files and of their bytes."""
+
     def __init__(self, database: Database, folder: Path) -> None:
         self._database = database
         self._folder = folder
@@ -49,12 +55,14 @@ class Files:
         return self._folder / file_id
 
     def keep(self, draft: Path, arrival: UploadedFile) -> StoredFile:
-        """Make a finished, synced draft ours, under a new id."""
+        """Moves a finished, synced draft into the folder under a new id."""
         with self._database.writing() as connection:
             return self.keep_within(connection, draft, arrival)
 
     def keep_within(self, connection: Connection, draft: Path, arrival: UploadedFile) -> StoredFile:
-        """The same inside a transaction; should that fail, the next start sweeps the bytes."""
+        """Does `keep` in the caller's transaction; if that fails, the next start deletes the
+        bytes.
+        """
         number, file_id = next_identifier(connection, "file-")
         now = int(time.time())
         stored = StoredFile(
@@ -104,7 +112,9 @@ class Files:
             return [StoredFile(**row._mapping) for row in rows]
 
     def remove(self, file_id: str) -> None:
-        """Row first, bytes after: a crash between leaves bytes that the next start sweeps."""
+        """Deletes the row, then the bytes; after a crash in between, the next start deletes the
+        bytes.
+        """
         with self._database.writing() as connection:
             self.get_within(connection, file_id)
             if job := connection.execute(_user_of(file_id)).scalar():
@@ -115,14 +125,14 @@ class Files:
         self.path(file_id).unlink(missing_ok=True)
 
     def sweep(self) -> None:
-        """Forget what has expired, and delete bytes that no row speaks of."""
+        """Deletes expired files, and bytes without a row."""
         with self._database.writing() as connection:
             in_use = select(tables.jobs.c.id).where(_uses(_file.id))
             expired = and_(_file.expires_at <= int(time.time()), ~in_use.exists())
             connection.execute(delete(tables.files).where(expired))
-            known = set(connection.execute(select(_file.id)).scalars())
-            # Within the transaction: no upload can be between its bytes and its row.
-            _remove(path for path in self._folder.iterdir() if path.name not in known)
+            ids = set(connection.execute(select(_file.id)).scalars())
+            # Within the transaction, so that no upload has its bytes stored but not yet its row.
+            _remove(path for path in self._folder.iterdir() if path.name not in ids)
 
 
 def _unexpired() -> ColumnElement[bool]:

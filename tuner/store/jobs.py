@@ -1,4 +1,4 @@
-"""Fine-tuning jobs as their owners see and change them."""
+"""Fine-tuning jobs as clients create, list and change them."""
 
 import secrets
 import time
@@ -17,6 +17,8 @@ _job = tables.jobs.c
 
 
 class Status(StrEnum):
+    """Status of a job in OpenAI's protocol."""
+
     VALIDATING = "validating_files"
     QUEUED = "queued"
     RUNNING = "running"
@@ -32,7 +34,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class JobRequest:
-    """What a client asks for; the names of files and the start model are already checked."""
+    """The parameters of a new job; files and model are checked already."""
 
     model: str
     training_file: str
@@ -46,7 +48,7 @@ class JobRequest:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`model` is what it starts from, `model_name` what it makes."""
+    """A stored job; `model` is the model it starts from, `model_name` the model it makes."""
 
     number: int
     id: str
@@ -76,11 +78,16 @@ class Job:
 
     @property
     def progress(self) -> int:
-        """Grows with every new step told or saved: a resumed worker first repeats told ones."""
+        """A count that grows with every new reported or saved step.
+
+        A resumed worker first repeats steps that it has reported, which do not count.
+        """
         return self.last_step + self.last_saved
 
 
 class Jobs:
+    """Repository of jobs."""
+
     def __init__(self, database: Database) -> None:
         self.database = database
 
@@ -96,14 +103,14 @@ class Jobs:
         metadata: Mapping[str, str] | None,
         is_without_metadata: bool = False,
     ) -> list[Job]:
-        """Newest first; every pair of `metadata` must be on the job."""
+        """Returns jobs newest first; every pair of `metadata` must be on the job."""
         query = select(tables.jobs).order_by(_job.number.desc()).limit(limit)
         if after is not None:
             query = query.where(_job.number < after)
         if is_without_metadata:
             query = query.where(_job.metadata.is_(None))
         for key, value in (metadata or {}).items():
-            query = query.where(_carries(key, value))
+            query = query.where(_has_metadata(key, value))
         with self.database.reading() as connection:
             return [_as_job(row._mapping) for row in connection.execute(query)]
 
@@ -114,13 +121,13 @@ class Jobs:
             return None if row is None else _as_job(row._mapping)
 
     def in_status(self, *statuses: Status) -> list[Job]:
-        """Oldest first."""
+        """Returns the jobs with one of these statuses, oldest first."""
         query = select(tables.jobs).where(_job.status.in_(statuses)).order_by(_job.number)
         with self.database.reading() as connection:
             return [_as_job(row._mapping) for row in connection.execute(query)]
 
     def cancel(self, job_id: str) -> Job:
-        return self._steer(
+        return self._transition(
             job_id,
             (Status.VALIDATING, Status.QUEUED, Status.RUNNING, Status.PAUSED),
             lambda _: Status.CANCELLED,
@@ -128,7 +135,7 @@ class Jobs:
         )
 
     def pause(self, job_id: str) -> Job:
-        return self._steer(
+        return self._transition(
             job_id,
             (Status.VALIDATING, Status.QUEUED, Status.RUNNING),
             lambda _: Status.PAUSED,
@@ -136,9 +143,9 @@ class Jobs:
         )
 
     def resume(self, job_id: str) -> Job:
-        return self._steer(job_id, (Status.PAUSED,), waiting_status, "The job was resumed")
+        return self._transition(job_id, (Status.PAUSED,), waiting_status, "The job was resumed")
 
-    def _steer(
+    def _transition(
         self,
         job_id: str,
         allowed: tuple[Status, ...],
@@ -148,17 +155,17 @@ class Jobs:
         with self.database.writing() as connection:
             job = get_within(connection, job_id)
             if job.status not in allowed:
-                raise ApiError(_not_now(job, message), code="invalid_job_state")
+                raise ApiError(_refusal(job, message), code="invalid_job_state")
             change_status(connection, job, target(job), message)
             return get_within(connection, job_id)
 
 
 def waiting_status(job: Job) -> Status:
-    """Where a job stands in line again: its files need checking only once."""
+    """Returns the status of a job that waits in the queue again; files are validated only once."""
     return Status.QUEUED if job.is_checked else Status.VALIDATING
 
 
-def create(connection: Connection, order: JobRequest, *, base: str) -> Job:
+def create(connection: Connection, request: JobRequest, *, base: str) -> Job:
     number, job_id = next_identifier(connection, "ftjob-")
     now = int(time.time())
     row = {
@@ -166,24 +173,24 @@ def create(connection: Connection, order: JobRequest, *, base: str) -> Job:
         "id": job_id,
         "created_at": now,
         "status": Status.VALIDATING,
-        "model": order.model,
-        "model_name": f"ft:{base}:attune:{_slug(order.suffix)}:{secrets.token_hex(4)}",
-        "suffix": order.suffix,
-        "seed": order.seed,
-        "method": order.method,
-        "hyperparameters": order.hyperparameters,
-        "training_file": order.training_file,
-        "validation_file": order.validation_file,
-        "metadata": order.metadata,
+        "model": request.model,
+        "model_name": f"ft:{base}:attune:{_slug(request.suffix)}:{secrets.token_hex(4)}",
+        "suffix": request.suffix,
+        "seed": request.seed,
+        "method": request.method,
+        "hyperparameters": request.hyperparameters,
+        "training_file": request.training_file,
+        "validation_file": request.validation_file,
+        "metadata": request.metadata,
     }
     connection.execute(insert(tables.jobs).values(row))
     record(connection, job_id, f"Created fine-tuning job: {job_id}", at=now)
-    record(connection, job_id, "Validating training file: " + order.training_file, at=now)
+    record(connection, job_id, "Validating training file: " + request.training_file, at=now)
     return get_within(connection, job_id)
 
 
 def named_base(model: str) -> str:
-    """The base in a model's name; a name without one is taken for a base's."""
+    """Returns the base in the name of a tuned model; any other name is taken as a base's."""
     return model.split(":")[1] if model.startswith("ft:") and ":" in model[3:] else model
 
 
@@ -206,7 +213,7 @@ def change_status(
     level: str = "info",
     **values: object,
 ) -> None:
-    """Change the status and say so, in one transaction."""
+    """Changes the status and adds the events, in the caller's transaction."""
     now = int(time.time())
     changes: dict[str, object] = {"status": status, **values}
     if status is not Status.RUNNING:
@@ -214,28 +221,28 @@ def change_status(
     if status.is_final:
         changes["finished_at"] = now
     connection.execute(update(tables.jobs).where(_job.id == job.id).values(changes))
-    _say(connection, job.id, messages, at=now, level=level)
+    _record_all(connection, job.id, messages, at=now, level=level)
 
 
-def _say(
+def _record_all(
     connection: Connection, job_id: str, messages: Iterable[str], *, at: int, level: str
 ) -> None:
     for message in messages:
         record(connection, job_id, message, at=at, level=level)
 
 
-def _not_now(job: Job, message: str) -> str:
+def _refusal(job: Job, message: str) -> str:
     word = message.removeprefix("The job was ")
     return f"{job.id} is {job.status.value.replace('_', ' ')}, so it cannot be {word}."
 
 
-def _carries(key: str, value: str) -> ColumnElement[bool]:
+def _has_metadata(key: str, value: str) -> ColumnElement[bool]:
     pairs = func.json_each(_job.metadata).table_valued("key", "value")
     return select(1).where(pairs.c.key == key, pairs.c.value == value).exists()
 
 
 def _slug(suffix: str | None) -> str:
-    """The part of a model's name: colons and slashes have a meaning in names and addresses."""
+    """Returns a suffix as part of a model name, in which colons and slashes have a meaning."""
     return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in suffix or "")
 
 

@@ -1,4 +1,4 @@
-"""Models that jobs made: the finished ones and their checkpoints."""
+"""Models that jobs made: finished models and checkpoints."""
 
 import time
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _model = tables.models.c
 
 @dataclass(frozen=True, slots=True)
 class StoredModel:
-    """A model; `step` and `checkpoint` are set where it is the state after a step."""
+    """A stored model; `step` and `checkpoint` are set if it is a checkpoint."""
 
     number: int
     id: str
@@ -28,6 +28,8 @@ class StoredModel:
 
 
 class Models:
+    """Repository of models."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -49,18 +51,20 @@ class Models:
             return [StoredModel(**row._mapping) for row in rows]
 
     def remove(self, model_id: str) -> list[StoredModel]:
-        """Forget a model, and with a finished one its checkpoints; returns all that went."""
+        """Deletes a model, and with a finished model its checkpoints; returns all deleted
+        models.
+        """
         with self._database.writing() as connection:
             model = get_within(connection, model_id)
             scope = _model.id == model_id if model.step is not None else _model.job == model.job
             rows = connection.execute(select(tables.models).where(scope)).all()
-            gone = [StoredModel(**row._mapping) for row in rows]
-            _refuse_while_used(connection, [each.id for each in gone])
+            models = [StoredModel(**row._mapping) for row in rows]
+            _refuse_while_used(connection, [stored.id for stored in models])
             connection.execute(delete(tables.models).where(scope))
-        return gone
+        return models
 
     def kept_steps(self, job_id: str) -> set[int | None]:
-        """Which of a job's models are ours to keep; None stands for the finished one."""
+        """Returns the steps of a job's stored models; None stands for the finished model."""
         query = select(_model.step).where(_model.job == job_id)
         with self._database.reading() as connection:
             return set(connection.execute(query).scalars())

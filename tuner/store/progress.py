@@ -1,7 +1,8 @@
-"""What the runner writes of a job: what its worker reported, and each step of its life.
+"""Stores what the runner reports about a job: the lines of its worker, and each change of
+status.
 
-Every function here runs in one transaction and does nothing to a job that has moved on
-(cancelled while its worker wrote the last line), so that a job ends exactly once.
+Each method runs in one transaction and ignores jobs whose status has changed meanwhile (such as
+a job cancelled while its worker wrote the last line), so that a job ends exactly once.
 """
 
 import csv
@@ -34,23 +35,25 @@ _RESULT_COLUMNS = {
 
 
 class Progress:
+    """Stores the progress of jobs."""
+
     def __init__(self, jobs: Jobs, files: Files, drafts: Path) -> None:
         self._database = jobs.database
         self._files = files
         self._drafts = drafts
 
     def apply_events(self, job_id: str, lines: Sequence[Line], offset: int) -> None:
-        """Take over what a worker wrote up to this byte of its events."""
+        """Stores the events that a worker has written up to this byte offset of its file."""
         with self._database.writing() as connection:
             job = jobs.get_within(connection, job_id)
             if job.status.is_final:
                 return
             for line in lines:
-                _absorb_line(connection, job, line)
-            _note_progress(connection, job, lines, offset)
+                _store_line(connection, job, line)
+            _store_progress(connection, job, lines, offset)
 
     def start(self, job_id: str) -> bool:
-        """Give a queued job its turn; False if it has left the queue."""
+        """Starts a queued job; returns False if the job has left the queue."""
         with self._database.writing() as connection:
             job = jobs.get_within(connection, job_id)
             if job.status is not Status.QUEUED:
@@ -76,13 +79,15 @@ class Progress:
                 change_status(connection, job, Status.FAILED, message, level="error", error=error)
 
     def succeed(self, job_id: str, *, trained_tokens: int) -> None:
-        """The model, the result file, the last events and the final status, all or nothing."""
+        """Stores the model, the result file, the last events and the final status in one
+        transaction.
+        """
         with self._database.writing() as connection:
             job = jobs.get_within(connection, job_id)
             if job.status is not Status.RUNNING:
                 return
             draft = self._drafts / f"{job.id}.csv"
-            write_atomically(draft, _step_metrics(metrics_of(connection, job.id)))
+            write_atomically(draft, _result_csv(metrics_of(connection, job.id)))
             arrival = UploadedFile(filename="step_metrics.csv", purpose="fine-tune-results")
             result = self._files.keep_within(connection, draft, arrival)
             add_model(connection, job.model_name, job.id)
@@ -97,7 +102,9 @@ class Progress:
             )
 
     def worker_died(self, job_id: str, reason: str) -> None:
-        """A worker died by itself: back in line, unless it keeps dying at the same place."""
+        """Queues a job again whose worker died, or fails it after repeated deaths without
+        progress.
+        """
         with self._database.writing() as connection:
             job = jobs.get_within(connection, job_id)
             if job.status not in (Status.VALIDATING, Status.RUNNING):
@@ -118,7 +125,7 @@ class Progress:
                 )
 
     def requeue(self, job_id: str) -> None:
-        """After a restart of the server: nobody works on it, so it waits in line again."""
+        """Queues a running job again after a restart of the server, since its worker is gone."""
         with self._database.writing() as connection:
             job = jobs.get_within(connection, job_id)
             if job.status is Status.RUNNING:
@@ -126,69 +133,71 @@ class Progress:
                 change_status(connection, job, Status.QUEUED, message)
 
 
-def _absorb_line(connection: Connection, job: Job, line: Line) -> None:
+def _store_line(connection: Connection, job: Job, line: Line) -> None:
     match line["kind"]:
         case "step":
-            _absorb_step(connection, job, line)
+            _store_step(connection, job, line)
         case "checkpoint":
-            _absorb_checkpoint(connection, job, line)
+            _store_checkpoint(connection, job, line)
         case "note":
-            said, level = str(line["message"]), str(line.get("level", "info"))
-            record_once(connection, job.id, said, at=_whole(line["at"]), level=level)
+            message, level = str(line["message"]), str(line.get("level", "info"))
+            record_once(connection, job.id, message, at=_integer(line["at"]), level=level)
         case "classification":
             measures = line["measures"]
             if isinstance(measures, Mapping):
                 data = {"step": line["step"], "total_steps": line["step"], **measures}
-                said = metrics_sentence(measures)
-                record_once(connection, job.id, said, at=_whole(line["at"]), data=data)
+                message = metrics_sentence(measures)
+                record_once(connection, job.id, message, at=_integer(line["at"]), data=data)
         case "started":
             values = {"hyperparameters": line["hyperparameters"]}
             connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(values))
 
 
-def _absorb_step(connection: Connection, job: Job, line: Line) -> None:
+def _store_step(connection: Connection, job: Job, line: Line) -> None:
     data = {key: line[key] for key in line if key not in ("kind", "at", "epoch")}
     record(
         connection,
         job.id,
-        _sentence(data),
-        at=_whole(line["at"]),
+        _step_message(data),
+        at=_integer(line["at"]),
         data={key: value for key, value in data.items() if value is not None},
-        step=_whole(line["step"]),
+        step=_integer(line["step"]),
     )
 
 
-def _absorb_checkpoint(connection: Connection, job: Job, line: Line) -> None:
-    step, metrics = _whole(line["step"]), line["metrics"]
+def _store_checkpoint(connection: Connection, job: Job, line: Line) -> None:
+    step, metrics = _integer(line["step"]), line["metrics"]
     model = tables.models.c
-    known = select(model.step).where(model.job == job.id, model.step >= step).limit(1)
-    if connection.execute(known).first() or not isinstance(metrics, Mapping):
+    existing = select(model.step).where(model.job == job.id, model.step >= step).limit(1)
+    if connection.execute(existing).first() or not isinstance(metrics, Mapping):
         return
     name = f"{job.model_name}:ckpt-step-{step}"
-    add_model(connection, name, job.id, step=step, metrics=metrics, at=_whole(line["at"]))
+    add_model(connection, name, job.id, step=step, metrics=metrics, at=_integer(line["at"]))
     message = f"Checkpoint created at step {step} with Snapshot ID: {name}"
-    record(connection, job.id, message, at=_whole(line["at"]))
+    record(connection, job.id, message, at=_integer(line["at"]))
     newest = select(model.step).where(model.job == job.id).order_by(model.step.desc())
-    kept = connection.execute(newest.limit(KEPT_CHECKPOINTS)).scalars().all()
-    connection.execute(delete(tables.models).where(model.job == job.id, model.step.not_in(kept)))
+    newest_steps = connection.execute(newest.limit(KEPT_CHECKPOINTS)).scalars().all()
+    connection.execute(
+        delete(tables.models).where(model.job == job.id, model.step.not_in(newest_steps))
+    )
 
 
-def _note_progress(connection: Connection, job: Job, lines: Sequence[Line], offset: int) -> None:
+def _store_progress(connection: Connection, job: Job, lines: Sequence[Line], offset: int) -> None:
     values: dict[str, object] = {"events_offset": offset}
-    saved = [_whole(line["step"]) for line in lines if line["kind"] == "saved"]
+    saved = [_integer(line["step"]) for line in lines if line["kind"] == "saved"]
     values["last_saved"] = max([*saved, job.last_saved])
     steps = [line for line in lines if line["kind"] == "step"]
     if steps:
-        step, total = _whole(steps[-1]["step"]), _whole(steps[-1]["total_steps"])
+        step, total = _integer(steps[-1]["step"]), _integer(steps[-1]["total_steps"])
         values["last_step"] = max(step, job.last_step)
         if job.status is Status.RUNNING and job.started_at is not None:
             now = time.time()
-            left = (now - job.started_at) / step * (total - step)
-            values["estimated_finish"] = int(now + left)
+            remaining_seconds = (now - job.started_at) / step * (total - step)
+            values["estimated_finish"] = int(now + remaining_seconds)
     connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(values))
 
 
-def _sentence(data: Line) -> str:
+def _step_message(data: Line) -> str:
     parts = [f"training loss={data['train_loss']:.2f}"]
     for key, name in (("valid_loss", "validation"), ("full_valid_loss", "full validation")):
         if data.get(key) is not None:
@@ -196,7 +205,7 @@ def _sentence(data: Line) -> str:
     return f"Step {data['step']}/{data['total_steps']}: {', '.join(parts)}"
 
 
-def _step_metrics(steps: Sequence[Line]) -> bytes:
+def _result_csv(steps: Sequence[Line]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     by_step: dict[object, dict[str, object]] = {}
@@ -210,8 +219,8 @@ def _step_metrics(steps: Sequence[Line]) -> bytes:
     return text.getvalue().encode()
 
 
-def _whole(value: object) -> int:
-    """A number from a worker's line, which JSON leaves untyped."""
+def _integer(value: object) -> int:
+    """Returns an integer of a worker's line, which is untyped JSON. Raises TypeError."""
     if not isinstance(value, int):
         raise TypeError(f"a worker wrote {value!r} where a whole number belongs")
     return value

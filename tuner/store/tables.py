@@ -1,4 +1,4 @@
-"""Every table of the tuner, once."""
+"""Every table of the tuner's database."""
 
 from sqlalchemy import (
     JSON,
@@ -19,8 +19,8 @@ metadata = MetaData()
 
 schema_version = Table("schema_version", metadata, Column("version", Integer, nullable=False))
 
-# One count for every noun: an identifier carries its number, so that a page can go on
-# after a row that has been deleted since.
+# One sequence for all kinds of object: an identifier contains its number, so that a page can start
+# after a row that was deleted meanwhile.
 sequence = Table("sequence", metadata, Column("value", Integer, nullable=False))
 
 files = Table(
