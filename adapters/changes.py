@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bot.domain import RoomMessage, User, UserId
+from bot.domain import RoomMessage, UserId
 from bot.events import Event
 from bot.replies import Form
 
@@ -44,7 +44,6 @@ class PartialAnswer:
 class FormOffered:
     """Somebody is asked to fill in a form; `event` is what made it open."""
 
-    user: User
     form: Form
     event: Event
 
@@ -58,12 +57,11 @@ class FormRejected:
 
 @dataclass(frozen=True, slots=True)
 class FileSent:
-    """A file was written for somebody; `event` asked for it, `size` in bytes."""
+    """A file was written for somebody; `event` asked for it."""
 
     event: Event
     name: str
     path: Path
-    size: int
 
 
 @dataclass(frozen=True, slots=True)

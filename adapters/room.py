@@ -174,7 +174,7 @@ class LocalRoom:
         return await self._post(place, text, key=key, is_partial=True)
 
     async def open_form(self, event: Event, form: Form) -> None:
-        self._tell(FormOffered(event.user, form, event))
+        self._tell(FormOffered(form, event))
 
     async def return_form(self, event: Event, problem: str) -> None:
         await self._post(event.place, Text(problem, private=True), key=f"{event.key}.error")
@@ -182,11 +182,10 @@ class LocalRoom:
 
     async def send_file(self, event: Event, document: Document) -> None:
         path = await self.write_file(document)
-        size = (await asyncio.to_thread(path.stat)).st_size
         shown = path.name if event.key.startswith(WINDOW) else path
         text = f"{document.text}\n{shown}".strip()
         await self._post(event.place, Text(text), key=f"file:{event.key}")
-        self._tell(FileSent(event, path.name, path, size))
+        self._tell(FileSent(event, path.name, path))
 
     async def forget_files(self) -> None:
         """Those written for people, and those whose message is gone."""

@@ -97,7 +97,7 @@ class OneHost:
 
     async def models(self) -> list[RemoteModel]:
         end = f"{SystemClock().now() + timedelta(days=20):%Y-%m-%d}"
-        return [RemoteModel(self.model, "", end)]
+        return [RemoteModel(self.model, end)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,8 +105,7 @@ async def side_by_side(request: Request, deps: Dependencies) -> Reply:
     if not question or not chosen:
         raise BadInput(problem=request.words("compare.nobody"))
     answers = await _answers(request, question, chosen, deps)
-    title = request.words("compare.title", question=question)
-    return Comparison(title, _warning(request), tuple(answer.writing() for answer in answers))
+    return Comparison(_warning(request), tuple(answer.writing() for answer in answers))
 
 
 def _warning(request: Request) -> tuple[str, ...]:

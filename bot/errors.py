@@ -225,12 +225,6 @@ class NotBegun(HostServerError):
 class HostRefused(HostError):
     """The host “{host}” said no: {message}"""
 
-    @property
-    def code(self) -> str | None:
-        """The host's own code, such as `model_not_found`."""
-        value = self.details.get("code")
-        return value if isinstance(value, str) else None
-
 
 class KeyRefused(HostRefused):
     """The host “{host}” does not accept the key. Whoever runs the bot must check {variable}."""

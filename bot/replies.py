@@ -283,7 +283,6 @@ class StreamedColumn:
 class Comparison:
     """Answers to one question, written side by side; whoever shows them reads the pieces."""
 
-    title: str
     lines: tuple[str, ...]
     answers: tuple[StreamedColumn, ...]
 

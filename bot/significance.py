@@ -206,17 +206,17 @@ def bootstrap(differences: Sequence[float], *, confidence: float = 0.95, seed: i
     return Interval(_quantile(means, tail), _quantile(means, 1 - tail))
 
 
-def questions_needed(win_share: float, *, power: float = POWER) -> int | None:
+def questions_needed(win_share: float) -> int | None:
     """The smallest number of questions without ties on which the sign test would probably see it.
 
-    A model that wins `win_share` of the questions gets the right verdict with this `power`.
-    None where that takes more than 500.
+    A model that wins `win_share` of the questions gets the right verdict with the probability
+    `POWER`. None where that takes more than 500.
     """
     if not 0 < win_share < 1 or win_share == 0.5:
         return None
     share = max(win_share, 1 - win_share)
     tried = range(FEWEST_QUESTIONS, _MOST_TRIALS + 1)
-    return next((trials for trials in tried if _power(share, trials) >= power), None)
+    return next((trials for trials in tried if _power(share, trials) >= POWER), None)
 
 
 def _power(share: float, trials: int) -> float:

@@ -111,10 +111,6 @@ class Connection:
         """Runs a change once per mapping of values, in one call of the driver."""
         await shielded(self._connection.execute(statement, list(rows)))
 
-    async def run_sql(self, sql: str) -> None:
-        """Runs one statement of plain SQL."""
-        await shielded(self._connection.exec_driver_sql(sql))
-
     def to_driver_time(self, at: datetime) -> object:
         """Returns a datetime as the driver takes it."""
         dialect = self._connection.dialect

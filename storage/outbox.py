@@ -10,7 +10,6 @@ from sqlalchemy import Row, and_, case, delete, exists, func, not_, select, upda
 
 from bot.domain import (
     OPEN_PHASES,
-    ChannelId,
     MessageId,
     NewNotice,
     Notice,
@@ -101,17 +100,6 @@ class Outbox:
 
     async def drop(self, notice: NoticeId) -> None:
         await self._connection.run(delete(notices).where(notices.c.id == notice))
-
-    async def by_message(
-        self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
-    ) -> Notice | None:
-        own = and_(
-            notices.c.workspace == workspace,
-            notices.c.channel == channel,
-            notices.c.message == message,
-        )
-        row = await self._connection.first(select(notices).where(own))
-        return None if row is None else _notice(row)
 
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
         about_open = exists().where(

@@ -123,11 +123,6 @@ class Workspaces:
     async def rename(self, workspace: WorkspaceId, name: str) -> None:
         await self._set(workspace, name=name)
 
-    async def erase(self, workspace: WorkspaceId) -> None:
-        position = 0
-        while position >= 0:
-            position = await self.erase_part(workspace, first=position)
-
     async def erase_part(self, workspace: WorkspaceId, *, first: int = 0, limit: int = 500) -> int:
         self._connection.has_erased = True
         # Deletes rows that were added meanwhile to emptied tables before the last row.

@@ -245,3 +245,9 @@ def a_synthetic_run(assistant: AssistantId) -> SyntheticRun:
         price=0.0,
         created_at=NOW,
     )
+
+
+async def erase_workspace(records: Records, workspace: WorkspaceId) -> None:
+    at = 0
+    while at >= 0:
+        at = await records.workspaces.erase_part(workspace, first=at)

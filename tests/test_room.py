@@ -304,7 +304,7 @@ async def test_an_opened_form_reaches_the_views(scene: RoomScene) -> None:
 
     await scene.room.open_form(event, form)
 
-    assert scene.heard == [FormOffered(MINA, form, event)]
+    assert scene.heard == [FormOffered(form, event)]
 
 
 async def test_every_watcher_hears_everything(scene: RoomScene) -> None:

@@ -32,7 +32,7 @@ async def test_a_file_is_written_beside_older_ones_and_its_path_is_said(scene: R
     second = scene.exports / "rows-2.jsonl"
     assert second.read_bytes() == (scene.exports / "rows.jsonl").read_bytes() == b"one\ntwo\n"
     assert scene.texts() == [f"2 rows\n{second}"]
-    assert scene.heard[-1] == FileSent(command(), "rows-2.jsonl", second, 8)
+    assert scene.heard[-1] == FileSent(command(), "rows-2.jsonl", second)
 
 
 @pytest.mark.parametrize("name", ["../../rows", "..", "/etc/rows", "a\\..\\rows", ""])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from adapters.message_splitting import closing_fence, split, unclosed_fence
 from adapters.slack.api import is_response_url
 from adapters.slack.inbound import Bot, strip_markup
-from adapters.slack.outbound import answer_payloads, payloads
+from adapters.slack.outbound import payloads
 from adapters.slack.texts import SafeTextStream, escape, sanitize, split_for_inputs
 from bot.replies import (
     Button,
@@ -183,12 +183,6 @@ def test_a_long_text_is_shown_whole() -> None:
     assert shown == text
 
 
-@pytest.mark.parametrize("text", ["x" * 40_000, "```\n" + "y\n" * 9000, "\n" * 20_000 + "z"])
-def test_every_answer_keeps_to_slacks_limits(text: str) -> None:
-    for payload in answer_payloads(text):
-        check_blocks(payload.blocks)
-
-
 @pytest.mark.parametrize("spelling", [*SPELLINGS[:7], "\u202eabc", "```\nopen", "x" * 40_000])
 async def test_in_the_channel_nothing_pings_or_unfurls(in_slack: Scene, spelling: str) -> None:
     in_slack.host.pieces = [spelling[at : at + 3] for at in range(0, len(spelling), 3)]
@@ -237,7 +231,6 @@ WORK: list[Callable[[str], object]] = [
     streamed,
     read_as_message,
     lambda text: SafeTextStream().feed(text),
-    lambda text: list(answer_payloads(text)),
     lambda text: payloads(Text(text)),
     lambda text: split_for_inputs(text, 3000),
     lambda text: is_response_url(text, "https://slack.com"),

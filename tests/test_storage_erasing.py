@@ -25,6 +25,7 @@ from tests.stores import (
     a_row,
     a_turn,
     an_example,
+    erase_workspace,
     frozen,
     furnished,
 )
@@ -114,7 +115,7 @@ async def test_no_byte_of_an_erased_workspace_stays(store: Database, path: Path)
     await taught(store)
 
     async with store.writing() as records:
-        await records.workspaces.erase(HOME)
+        await erase_workspace(records, HOME)
     await store.scrub()
 
     assert SECRET.encode() not in bytes_of(path)

@@ -146,7 +146,6 @@ CALLS: dict[str, Call] = {
     ),
     "workspaces.rename": lambda r, _: r.workspaces.rename(FOREIGN, "Other"),
     "workspaces.set_caps": lambda r, _: r.workspaces.set_caps(FOREIGN, person=1, whole=1),
-    "workspaces.erase": lambda r, _: r.workspaces.erase(FOREIGN),
     "workspaces.erase_part": lambda r, _: alone(r.workspaces.erase_part(FOREIGN)),
     "roles.get": lambda r, _: r.roles.get(FOREIGN, ANN),
     "roles.set_grant": lambda r, _: r.roles.set_grant(FOREIGN, ANN, Grant(Role.MEMBER, NOW)),
@@ -469,7 +468,6 @@ CALLS: dict[str, Call] = {
     "turns.vote": lambda r, h: r.turns.vote(FOREIGN, Vote(h.turn.id, ANN, -1, "X", NOW)),
     "turns.unvote": lambda r, h: r.turns.unvote(FOREIGN, h.turn.id, ANN, 1),
     "turns.votes": lambda r, h: r.turns.votes(FOREIGN, h.turn.id),
-    "outbox.by_message": lambda r, _: r.outbox.by_message(FOREIGN, GENERAL, MESSAGE),
     "inbox.receive": lambda r, _: r.inbox.receive(
         FOREIGN, "event", message_key="message", payload="X", at=NOW
     ),

@@ -17,13 +17,18 @@ from bot.domain import ExampleState, ModelKind, Origin, Phase, RequestedAction, 
 from bot.errors import EmptyAnswer, NotNow, template
 from bot.private_text import PrivateText
 from bot.rows import REASONS, Method, Problem, check_row
-from bot.words import LANGUAGES, Words, best_language, en, error_keys, zh
+from bot.words import LANGUAGES, Words, best_language, en, zh
 
 ROOT = Path(__file__).parent.parent
+KINDS_OF_ERRORS = {
+    name: kind
+    for name, kind in vars(errors).items()
+    if isinstance(kind, type) and issubclass(kind, errors.AttuneError)
+}
 SAYING = ("words", "say", "LineError")
 """Calls whose first argument is a key."""
 ENGLISH = dict(en.SENTENCES) | {
-    key: template(getattr(errors, key.removeprefix("error."))) for key in error_keys()
+    f"error.{name}": template(kind) for name, kind in KINDS_OF_ERRORS.items()
 }
 DISCORD_DESCRIPTION = 100
 """https://docs.discord.com/developers/interactions/application-commands"""
@@ -228,11 +233,11 @@ def test_a_message_with_an_unknown_key_is_told(name: str, language: str) -> None
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_error_renders_whatever_its_details(language: str) -> None:
-    for key in error_keys():
-        error = getattr(errors, key.removeprefix("error."))(**HOSTILE)
+    for kind in KINDS_OF_ERRORS.values():
+        error = kind(**HOSTILE)
 
-        assert Words(language).error(error), key
-        assert error.sentence, key
+        assert Words(language).error(error), kind
+        assert error.sentence, kind
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

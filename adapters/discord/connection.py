@@ -159,7 +159,7 @@ class Discord:
             await self._clock.sleep(timedelta(seconds=wait))
             wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
         number = str(me["id"])
-        self._me = Bot(number, str(application.get("id") or number), str(me.get("username") or ""))
+        self._me = Bot(number, str(application.get("id") or number))
         self._directory = Directory(self.api, number)
         directs = DirectGuildChoices(self._store, self._directory, self._members)
         self._talks = DirectMessages(self.surface, self._directory, directs, self._say)

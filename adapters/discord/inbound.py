@@ -61,7 +61,6 @@ class Bot:
 
     id: str
     application: str
-    name: str = ""
     roles: Mapping[str, str] = field(default_factory=dict)
     """Our own role in each guild, which people call as often as our name."""
     names: Mapping[str, str] = field(default_factory=dict)

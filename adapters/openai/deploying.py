@@ -78,7 +78,6 @@ class Deployments:
 def _deployment(row: Json) -> RemoteDeployment:
     return RemoteDeployment(
         name=ModelName(str(row.get("name") or response_parsing.identity(row) or "")),
-        source=str(row.get("source") or ""),
         status=str(row.get("status") or "unknown").lower(),
     )
 

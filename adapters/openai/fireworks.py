@@ -280,6 +280,5 @@ def _job(row: Json) -> RemoteJob:
 def _deployment(row: Json) -> RemoteDeployment:
     return RemoteDeployment(
         name=ModelName(text(row.get("name"))),
-        source=text(row.get("baseModel")),
         status=text(row.get("state")).lower() or "unknown",
     )

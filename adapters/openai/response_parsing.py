@@ -92,7 +92,6 @@ def remote_job(row: Json, *, seconds_left: float | None = None) -> RemoteJob:
         error_param=param,
         resolved_hyperparameters=_resolved(row),
         estimated_finish=moment(row.get("estimated_finish")),
-        created_at=moment(row.get("created_at")),
         result_files=_texts(row.get("result_files")),
         seconds_left=seconds_left,
     )
@@ -101,7 +100,6 @@ def remote_job(row: Json, *, seconds_left: float | None = None) -> RemoteJob:
 def remote_model(row: Json) -> RemoteModel:
     return RemoteModel(
         name=ModelName(_id(row)),
-        owner=_text(row.get("owned_by")) or "",
         expires_on=_text(row.get("shutdown_date")),
         takes_pictures=_sees(row),
     )

@@ -405,7 +405,6 @@ def _deployment(row: Json, dollars: float | None) -> RemoteDeployment:
     state = status.get("state") if isinstance(status, dict) else row.get("state")
     return RemoteDeployment(
         name=ModelName(text(row.get("name"))),
-        source=text(row.get("model")),
         status=text(state).removeprefix("DEPLOYMENT_STATE_").lower() or "unknown",
         dollars_an_hour=dollars,
     )

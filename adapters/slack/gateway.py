@@ -484,7 +484,6 @@ def _bot(answer: Json) -> Bot:
         enterprise if answer.get("is_enterprise_install") and enterprise else team,
         str(answer.get("user_id") or ""),
         str(answer.get("bot_id") or ""),
-        str(answer.get("user") or ""),
         str(answer.get("url") or ""),
         enterprise,
     )

@@ -70,7 +70,6 @@ class Bot:
     team: str
     user: str
     bot: str
-    name: str = ""
     url: str = ""
     enterprise: str = ""
 

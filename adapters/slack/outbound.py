@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from adapters.message_splitting import chunks, length, split
+from adapters.message_splitting import chunks, length
 from adapters.rendering import bar, reply_text
 from adapters.slack.api import Json
 from adapters.slack.inbound import FIRST, PART, SEVERAL, place_to_json
-from adapters.slack.texts import LONGEST_MARKDOWN, escape, is_typable, sanitize, split_for_inputs
+from adapters.slack.texts import escape, is_typable, sanitize, split_for_inputs
 from adapters.text_chart import legend, plot
 from bot.domain import MessageId, Place
 from bot.replies import (
@@ -87,14 +87,6 @@ def key_of(message: Json) -> str | None:
     if held.get("event_type") != METADATA:
         return None
     return str((held.get("event_payload") or {}).get("key"))
-
-
-def answer_payloads(text: str) -> list[Payload]:
-    """A model's answer as it stands, for places that cannot stream it."""
-    return [
-        Payload(escape(piece), [{"type": "markdown", "text": piece}])
-        for piece in split(sanitize(text), LONGEST_MARKDOWN)
-    ]
 
 
 def feedback(buttons: Sequence[Button], first: MessageId | None) -> list[Json]:
@@ -367,10 +359,8 @@ def _plain(text: str, most: int) -> Json:
 
 
 __all__ = [
-    "LONGEST_MARKDOWN",
     "METADATA",
     "Payload",
-    "answer_payloads",
     "feedback",
     "holds",
     "home",

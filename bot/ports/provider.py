@@ -152,7 +152,6 @@ class RemoteJob:
     error_param: str | None = None
     resolved_hyperparameters: Mapping[str, object] = field(default_factory=dict)
     estimated_finish: datetime | None = None
-    created_at: datetime | None = None
     result_files: tuple[str, ...] = ()
     seconds_left: float | None = None
 
@@ -183,7 +182,6 @@ class JobRequest:
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
     name: ModelName
-    owner: str
     expires_on: str | None = None
     takes_pictures: bool = False
     """Whether the host's list of models says that the model accepts images."""
@@ -197,7 +195,6 @@ class RemoteDeployment:
     """
 
     name: ModelName
-    source: str
     status: str
     dollars_an_hour: float | None = None
 
@@ -247,7 +244,6 @@ class Host(Protocol):
         ...
 
     async def delete_file(self, file: str) -> None: ...
-    async def read_file(self, file: str) -> bytes: ...
     async def result_file(self, file: str) -> ResultFile:
         """Returns one of a job's `result_files`; no metrics if it is not a table of steps."""
         ...

@@ -150,12 +150,6 @@ def _each(details: Mapping[str, object], translate: Translate) -> dict[str, obje
     }
 
 
-def error_keys() -> frozenset[str]:
-    """The keys of all error sentences, for the test that holds the catalogues together."""
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
-    return frozenset(f"error.{k.__name__}" for k in kinds if issubclass(k, AttuneError))
-
-
 def _counted(sentence: str, count: object) -> str:
     if not isinstance(count, int) or "|" not in sentence:
         return sentence
