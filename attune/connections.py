@@ -50,6 +50,9 @@ class BoundedConnection(HttpToolsProtocol):
         super().data_received(data)
         if self.transport.is_closing() or not (is_of_head and self._awaits_head):
             return
+        if self.transport.get_protocol() is not self:
+            # A WebSocket now: no head comes any more.
+            return
         if self._messages == before:
             self._unread_bytes += len(data)
         if self._unread_bytes > MOST_HEAD_BYTES:

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import PlainTextResponse
 
 from adapters.studio.request_body_limits import MOST_BYTES, BoundedBodies
@@ -58,6 +59,12 @@ async def server() -> AsyncIterator[Server]:
         async for piece in request.stream():
             made.reached += len(piece)
         return PlainTextResponse(str(len(request.query_params)))
+
+    @app.websocket("/")
+    async def echo(socket: WebSocket) -> None:
+        await socket.accept()
+        async for text in socket.iter_text():
+            await socket.send_text(text)
 
     config = uvicorn.Config(
         app, http=BoundedConnection, port=0, log_config=None, limit_concurrency=500
@@ -117,6 +124,20 @@ async def test_a_head_that_does_not_come_is_not_waited_for(
     monkeypatch.setattr("attune.connections.HEAD_SECONDS", 0.05)
 
     assert b"408 Request Timeout" in await server.raw(*pieces)
+
+
+async def test_a_websocket_outlives_the_time_for_a_head(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attune.connections.HEAD_SECONDS", 0.5)
+    address = f"ws://127.0.0.1:{server.port}/"
+    async with aiohttp.ClientSession() as session, session.ws_connect(address) as socket:
+        # A head that began after it is given up, so the time of an earlier one is over too.
+        assert b"408 Request Timeout" in await server.raw(b"GET / HT")
+
+        await socket.send_str("still here")
+
+        assert await socket.receive_str() == "still here"
 
 
 async def test_a_body_that_stops_coming_is_not_waited_for(
