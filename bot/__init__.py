@@ -1,1 +1,1 @@
-"""The core: what Attune does, knowing no platform, no disk and no vendor."""
+"""The core: use-cases that depend on no platform, no disk and no vendor."""

@@ -1,4 +1,4 @@
-"""Who may do what by role, also after leaving and rejoining; reads and writes nothing."""
+"""Which role a person has and what each role may do; pure functions without I/O."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from bot.parsing import parse
 from bot.request import Request
 from bot.words import Words
 
-_CLOSED = {
+_CHANNEL_EXCLUSIONS = {
     ChannelKind.OPEN: NO_EXCLUSION,
     ChannelKind.PRIVATE: Exclusion.PRIVATE,
     ChannelKind.SHARED: Exclusion.SHARED,
@@ -41,45 +41,45 @@ def role_of(
     admins: frozenset[str],
     through_groups: Role = Role.STRANGER,
 ) -> Role:
-    """The highest of: what was granted here, what the platform says, what the operator set.
+    """Returns the highest role from the grant, the platform, the user's groups and ATTUNE_ADMINS.
 
-    `through_groups` is the highest role that a group of theirs holds; it lifts no stranger.
-
-    `admins` holds `platform:user` entries of ATTUNE_ADMINS. A guest or somebody of another
-    organisation is a stranger, and no platform admin, unless one of the other two says more.
-    Somebody of another organisation holds only what was granted to them as such.
+    `through_groups` is the highest role granted to one of the user's groups. `admins` holds the
+    `platform:user` entries of ATTUNE_ADMINS. For guests and people of another organisation the
+    groups and the platform's admin flag do not count: they are strangers without a grant or an
+    entry in `admins`. A grant counts for people of another organisation only if it was made to
+    them as such.
     """
     if user.is_operator:
         return Role.OPERATOR
-    is_named = f"{workspace.platform}:{user.id}" in admins
-    if is_named or (user.is_platform_admin and not is_guest_or_external(user)):
+    is_configured_admin = f"{workspace.platform}:{user.id}" in admins
+    if is_configured_admin or (user.is_platform_admin and not is_guest_or_external(user)):
         return Role.ADMIN
-    own = Role.STRANGER if is_guest_or_external(user) else max(Role.MEMBER, through_groups)
+    default_role = Role.STRANGER if is_guest_or_external(user) else max(Role.MEMBER, through_groups)
     if (
         grant is None
         or has_rejoined_since(grant, user)
         or (user.is_external and not grant.is_external)
     ):
-        return own
-    return max(grant.role, own)
+        return default_role
+    return max(grant.role, default_role)
 
 
 def has_rejoined_since(grant: Grant, user: User) -> bool:
-    """Whether somebody left and joined again since: who comes back begins as a member."""
+    """Whether the user left and joined again after the grant, which is then no longer valid."""
     return user.joined_at is not None and grant.at < user.joined_at
 
 
 def is_guest_or_external(user: User) -> bool:
-    """Whether the platform says that a person is a guest or of another organisation."""
+    """Whether the user is a guest or belongs to another organisation, by the platform's data."""
     return user.is_guest or user.is_external
 
 
 def authorize_and_parse(entry: Command | Action, request: Request, line: str = "") -> Request:
-    """The request with the options of a command's line, for whoever may make it.
+    """Checks the role of a request and returns the request with its parsed options.
 
-    The one place where the role of a command, an option, a button, a form, a reaction or a
-    shortcut is required. Raises NotAllowed, NotForGuests, BadInput, and NotFound for what only
-    the studio's pages offer.
+    This is the only place where the role of a command, an option, a button, a form, a reaction or
+    a shortcut is checked. Raises NotAllowed, NotForGuests or BadInput, and NotFound for an action
+    of the studio's pages that comes from a chat.
     """
     require_role(request.role, entry.role, request.words)
     if isinstance(entry, Action):
@@ -94,7 +94,7 @@ def authorize_and_parse(entry: Command | Action, request: Request, line: str = "
 
 
 def require_role(role: Role, needed: Role, words: Words) -> None:
-    """Raises NotAllowed, naming who can."""
+    """Raises NotAllowed, which names who has the needed role, or NotForGuests for strangers."""
     if role < needed and role is Role.STRANGER:
         raise NotForGuests
     if role < needed:
@@ -104,19 +104,22 @@ def require_role(role: Role, needed: Role, words: Words) -> None:
 
 
 def require_leave_to_ask(may_ask: bool) -> None:
-    """Raises NotForGuests for a stranger where no admin lets strangers ask."""
+    """Raises NotForGuests unless `may_ask`."""
     if not may_ask:
         raise NotForGuests
 
 
 def refuse_closed_workspace(workspace: Workspace, words: Words) -> None:
-    """Raises NotNow where the app was removed: nothing is asked of a model, nothing is trained."""
+    """Raises NotNow if the app was removed from the workspace."""
     if workspace.closed_at is not None:
         raise NotNow(problem=words("removal.closed"))
 
 
 def require_within_caps(workspace: Workspace, spent: tuple[int, int], words: Words) -> None:
-    """Raises OverCap when today's tokens of the person or the workspace are used up."""
+    """Raises OverCap if today's tokens of the person or the workspace are used up.
+
+    `spent` holds today's tokens of the person and of the whole workspace.
+    """
     person, whole = spent
     if workspace.person_cap is not None and person >= workspace.person_cap:
         raise OverCap(cap=workspace.person_cap, whom=words("cap.you"))
@@ -125,16 +128,20 @@ def require_within_caps(workspace: Workspace, spent: tuple[int, int], words: Wor
 
 
 def exclusions_hidden_elsewhere(workspace: Workspace) -> Exclusion:
-    """What was said in such a channel shows in that channel alone; the admin's form allows more."""
+    """Returns the kinds of channels whose messages are shown in their own channel only.
+
+    An admin can allow a kind in the form of `/tune admin sources`.
+    """
     return CHANNEL_EXCLUSIONS & ~workspace.allowed
 
 
 def exclusions(place: Place, people: Iterable[User]) -> Exclusion:
-    """For what reasons words said there by these people teach nothing by themselves."""
-    return _CLOSED[place.kind] | excluded_people(people)
+    """Returns the reasons why messages of these people in this place are not learned from."""
+    return _CHANNEL_EXCLUSIONS[place.kind] | excluded_people(people)
 
 
 def excluded_people(people: Iterable[User]) -> Exclusion:
+    """Returns Exclusion.GUEST if one of the people is a guest or of another organisation."""
     return reduce(
-        or_, (Exclusion.GUEST for one in people if is_guest_or_external(one)), NO_EXCLUSION
+        or_, (Exclusion.GUEST for user in people if is_guest_or_external(user)), NO_EXCLUSION
     )

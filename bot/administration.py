@@ -1,4 +1,4 @@
-"""Running a workspace: roles, caps, the audit list."""
+"""Administration of a workspace: roles, budgets and the audit log."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ _AUDIT_EXPORTED = 100_000
     Option.yes_no("external"),
 )
 async def manage_roles(request: Request, deps: Dependencies) -> Reply:
-    """Without a user it lists; with user and role it grants, `role:none` takes back.
+    """Lists the granted roles; with `user` and `role` grants a role, with `role:none` revokes it.
 
-    To be a member is a grant for a guest alone. Somebody of another organisation is lifted only
-    by a grant that says so.
+    A grant of the role member is stored only for guests and people of another organisation, as
+    others are members anyway. A person of another organisation needs `external:yes`.
     """
-    user, wanted = request.text_option("user"), request.text_option("role")
-    if user is None and wanted is not None:
+    user, role_name = request.text_option("user"), request.text_option("role")
+    if user is None and role_name is not None:
         problem = request.words("option.missing", option="user", command="admin roles")
         raise BadInput(problem=problem)
-    if user is None or wanted is None:
+    if user is None or role_name is None:
         return await _list_roles(request, deps)
     person = await find_person(request, user, deps.surfaces)
-    shown = references.person_reference(person.id, person.name)
-    role = None if wanted == _NO_ROLE else Role[wanted.upper()]
+    mention = references.person_reference(person.id, person.name)
+    role = None if role_name == _NO_ROLE else Role[role_name.upper()]
     if (
         role is not None
         and person.is_external
@@ -61,21 +61,21 @@ async def manage_roles(request: Request, deps: Dependencies) -> Reply:
         grant = None if role is None or is_needless else _grant(person, role, request.now)
         undo = await _offer_undo(request, person.id, records) if grant is None else ()
         await records.roles.set_grant(request.workspace_id, person.id, grant)
-        await request.audit(records, "role.granted", user_id=user, role=wanted)
+        await request.audit(records, "role.granted", user_id=user, role=role_name)
     if role is None:
-        return Text(request.words("roles.taken_back", user=shown), buttons=undo)
-    text = request.words("roles.granted", user=shown, role=request.words(f"role.{wanted}"))
+        return Text(request.words("roles.taken_back", user=mention), buttons=undo)
+    text = request.words("roles.granted", user=mention, role=request.words(f"role.{role_name}"))
     return Text(text, buttons=(_take_back_button(request, person.id, role),))
 
 
 @handlers.button("role.take_back", Role.ADMIN)
 async def revoke_role(request: Request, deps: Dependencies) -> Reply:
-    """The button beside a granted role."""
-    shown, _, named = request.argument.partition(":")
-    user = UserId(named)
+    """Revokes a role by the button beside it, unless another role was granted since."""
+    shown_role, _, user_id = request.argument.partition(":")
+    user = UserId(user_id)
     async with deps.store.writing() as records:
         grant = await records.roles.get(request.workspace_id, user)
-        if grant is not None and shown != str(int(grant.role)):
+        if grant is not None and shown_role != str(int(grant.role)):
             raise Outdated(
                 problem=request.words("roles.changed", user=references.person_reference(user))
             )
@@ -84,31 +84,35 @@ async def revoke_role(request: Request, deps: Dependencies) -> Reply:
         await request.audit(records, "role.granted", user_id=user, role=_NO_ROLE)
     listing = await _list_roles(request, deps)
     text = request.words("roles.taken_back", user=references.person_reference(user))
-    done = ListingRow(references.person_reference(user), text, buttons=undo)
-    return replace(listing, lines=(done, *listing.lines), replaces=True)
+    confirmation = ListingRow(references.person_reference(user), text, buttons=undo)
+    return replace(listing, lines=(confirmation, *listing.lines), replaces=True)
 
 
 def _grant(person: User, role: Role, now: datetime) -> Grant:
-    """Never before the person joined, though our clock and the platform's differ."""
+    """Returns a grant of now, but not before the person joined by the clock of the platform.
+
+    A grant that is older than the person's joining would not count.
+    """
     return Grant(role, max(now, person.joined_at or now), person.is_external)
 
 
 async def _offer_undo(request: Request, user: UserId, records: Records) -> tuple[Button, ...]:
+    """Returns a button that restores the present grant of a user; empty if there is none."""
     grant = await records.roles.get(request.workspace_id, user)
     if grant is None:
         return ()
-    held = {
+    values = {
         "person": user,
         "role": int(grant.role),
         "at": grant.at.isoformat(),
         "is_external": grant.is_external,
     }
-    return (await offer_undo(request, records, "role", held),)
+    return (await offer_undo(request, records, "role", values),)
 
 
 @handlers.event("person_left", Role.STRANGER)
 async def on_person_left(request: Request, deps: Dependencies) -> Reply:
-    """Whoever comes back begins as a member; what was granted since then stays."""
+    """Deletes the role of a person who left the workspace, unless it was granted afterwards."""
     async with deps.store.writing() as records:
         grant = await records.roles.get(request.workspace_id, request.user_id)
         if grant is not None and grant.at < request.event.at:
@@ -119,7 +123,7 @@ async def on_person_left(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("welcome.approvers", Role.MEMBER)
 async def list_approvers(request: Request, deps: Dependencies) -> Reply:
-    """Who may approve what is proposed; shown to whoever asks."""
+    """Lists who has a role and may therefore approve proposed examples."""
     listing = await _list_roles(request, deps)
     return replace(listing, note=request.words("roles.who_grants"), private=True)
 
@@ -132,26 +136,29 @@ async def list_approvers(request: Request, deps: Dependencies) -> Reply:
     Option.amount("training", suggestions=("off",)),
 )
 async def manage_budget(request: Request, deps: Dependencies) -> Reply:
-    """Tokens of answers per day, dollars of training per month, and what is left of them."""
+    """Sets or shows the caps on answer tokens a day and on training dollars a month."""
     async with deps.store.writing() as records:
-        # As it is now: two admins may each set another cap at the same time.
-        held = await records.workspaces.find(request.workspace_id) or request.workspace
-        before = held.person_cap, held.workspace_cap, held.training_cap
-        person, whole = _cap(request, "person", before[0]), _cap(request, "workspace", before[1])
-        training = _dollars(request, before[2])
+        # Read again inside the transaction, as two admins may set different caps at once.
+        stored = await records.workspaces.find(request.workspace_id) or request.workspace
+        before = stored.person_cap, stored.workspace_cap, stored.training_cap
+        person, whole = (
+            _cap_option(request, "person", before[0]),
+            _cap_option(request, "workspace", before[1]),
+        )
+        training = _training_cap_option(request, before[2])
         if (person, whole, training) != before:
-            wanted = {"person": person, "whole": whole, "training": training}
+            caps = {"person": person, "whole": whole, "training": training}
             await records.workspaces.set_caps(
                 request.workspace_id, person=person, whole=whole, training=training
             )
-            await request.audit(records, "budget.set", **wanted)
+            await request.audit(records, "budget.set", **caps)
         spent = await records.daily_tokens.spent(
             request.workspace_id, request.user_id, request.now.date()
         )
         paid = await committed_this_month(request, records)
     facts = (
-        Fact(request.words("budget.person"), _left(request, person, spent[0])),
-        Fact(request.words("budget.workspace"), _left(request, whole, spent[1])),
+        Fact(request.words("budget.person"), _tokens_left(request, person, spent[0])),
+        Fact(request.words("budget.workspace"), _tokens_left(request, whole, spent[1])),
         Fact(request.words("budget.training"), _money_left(request, training, paid)),
     )
     return Card(request.words("budget.title"), facts=facts)
@@ -165,7 +172,7 @@ async def manage_budget(request: Request, deps: Dependencies) -> Reply:
     Option.integer("limit", 1, 200),
 )
 async def show_audit_log(request: Request, deps: Dependencies) -> Reply:
-    """Who did what, newest first."""
+    """Lists the audit log, newest entries first."""
     user, limit = request.text_option("user"), request.integer_option("limit") or _AUDIT_PAGE
     async with deps.store.reading() as records:
         entries = await records.audit.page(
@@ -177,8 +184,10 @@ async def show_audit_log(request: Request, deps: Dependencies) -> Reply:
     lines = tuple(
         ListingRow(
             id=references.time_reference(entry.at),
-            text=f"{_who(entry)}: {_said(entry, request.words)}",
-            note=" · ".join(f"{name} {_shown(name, value)}" for name, value in _details(entry)),
+            text=f"{_author(entry)}: {_description(entry, request.words)}",
+            note=" · ".join(
+                f"{name} {_with_reference(name, value)}" for name, value in _details(entry)
+            ),
         )
         for entry in entries
     )
@@ -187,7 +196,7 @@ async def show_audit_log(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.form("audit.export", Role.ADMIN, is_for_pages=True)
 async def export_audit(request: Request, deps: Dependencies) -> Reply:
-    """All that the filters find, as CSV."""
+    """Exports the filtered audit log as CSV, up to 100,000 entries."""
     user = request.text_option("user")
     async with deps.store.reading() as records:
         entries = await records.audit.page(
@@ -207,17 +216,18 @@ async def _audit_lines(entries: Sequence[AuditEntry]) -> AsyncIterator[bytes]:
         yield csv_line([entry.at.isoformat(), entry.user or "", entry.what, details])
 
 
-def _said(entry: AuditEntry, words: Words) -> str:
-    """In words where there are some, else as it is called."""
+def _description(entry: AuditEntry, words: Words) -> str:
+    """Returns the description of an entry's action, or the action's name if there is none."""
     key = f"audit.{entry.what}"
     return words(key) if words.has(key) else entry.what
 
 
-def _who(entry: AuditEntry) -> str:
+def _author(entry: AuditEntry) -> str:
     return references.person_reference(entry.user) if entry.user else "attune"
 
 
-def _shown(name: str, value: object) -> object:
+def _with_reference(name: str, value: object) -> object:
+    """Returns a detail's value, with ids of users and channels as references."""
     if name == "user_id":
         return references.person_reference(str(value))
     return (
@@ -235,7 +245,7 @@ async def _list_roles(request: Request, deps: Dependencies) -> Listing:
     async with deps.store.reading() as records:
         granted = await records.roles.all(request.workspace_id)
     is_admin = request.role >= Role.ADMIN
-    wanted = request.text_option("user")
+    only_user = request.text_option("user")
     lines = [
         ListingRow(
             references.person_reference(user),
@@ -243,7 +253,7 @@ async def _list_roles(request: Request, deps: Dependencies) -> Listing:
             buttons=(_take_back_button(request, user, role),) if is_admin else (),
         )
         for user, role in granted
-        if wanted in (None, user)
+        if only_user in (None, user)
     ]
     return Listing(request.words("roles.title"), tuple(lines), empty=request.words("roles.empty"))
 
@@ -253,11 +263,11 @@ def _take_back_button(request: Request, user: UserId, role: Role) -> Button:
     return Button(request.words("button.take_back"), action)
 
 
-def _cap(request: Request, name: str, current: int | None) -> int | None:
-    said = request.text_option(name)
-    if said is None:
+def _cap_option(request: Request, name: str, current: int | None) -> int | None:
+    value = request.text_option(name)
+    if value is None:
         return current
-    if said.lower() == _OFF:
+    if value.lower() == _OFF:
         return None
     tokens = request.integer_option(name)
     if tokens is None or tokens < 1:
@@ -265,17 +275,17 @@ def _cap(request: Request, name: str, current: int | None) -> int | None:
     return tokens
 
 
-def _left(request: Request, cap: int | None, spent: int) -> str:
+def _tokens_left(request: Request, cap: int | None, spent: int) -> str:
     if cap is None:
         return request.words("budget.off", spent=f"{spent:,}")
     return request.words("budget.left", left=f"{max(0, cap - spent):,}", cap=f"{cap:,}")
 
 
-def _dollars(request: Request, current: float | None) -> float | None:
-    said = request.text_option("training")
-    if said is None:
+def _training_cap_option(request: Request, current: float | None) -> float | None:
+    value = request.text_option("training")
+    if value is None:
         return current
-    if said.lower() == _OFF:
+    if value.lower() == _OFF:
         return None
     dollars = request.number_option("training")
     if dollars is None or dollars < 0:

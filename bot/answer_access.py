@@ -1,4 +1,4 @@
-"""Stored answers of the bot: found by name, and who may see, stop or rate them."""
+"""Access to stored answers of the bot: who may see and rate them."""
 
 from __future__ import annotations
 
@@ -10,31 +10,32 @@ from bot.request import Request
 
 _MARK = "⋯ "
 NOTE = f"\n\n{_MARK}"
-"""Begins a paragraph of a shown answer that says why it ends there or which tool was called.
+"""Prefix of a bot's note: a paragraph before or after an answer that is not part of the answer.
 
-It stands before or after the answer and is no part of it.
+A note says why the answer is incomplete or which tool was called.
 """
 
 
 def strip_bot_notes(text: str) -> str:
-    """An answer of ours as the model wrote it."""
+    """Returns a posted answer as the model wrote it, without the notes at its beginning and end."""
     paragraphs = text.split("\n\n")
-    is_ours = [one.startswith(_MARK) for one in paragraphs]
-    if all(is_ours):
+    is_note = [paragraph.startswith(_MARK) for paragraph in paragraphs]
+    if all(is_note):
         return text
-    first = is_ours.index(False)
-    end = len(paragraphs) - is_ours[::-1].index(False)
+    first = is_note.index(False)
+    end = len(paragraphs) - is_note[::-1].index(False)
     return "\n\n".join(paragraphs[first:end])
 
 
 async def requested_turn(request: Request, records: Records) -> Turn:
-    """The turn that a form or button names, for those who could read it.
+    """Returns the turn that a form or button names.
 
-    They stand in its channel, or asked, or have rated it there before. Raises NotFound.
+    Raises NotFound unless the user is in the turn's channel, asked the question, or has rated the
+    answer before. Raises NotForGuests for strangers without access.
     """
     turn = await records.turns.get(request.workspace_id, _turn_id(request))
     require_member_or_asker(request, turn)
-    if _is_here(request, turn) or turn.asker == request.user_id:
+    if _is_visible_here(request, turn) or turn.asker == request.user_id:
         return turn
     if not any(
         vote.user == request.user_id
@@ -44,20 +45,24 @@ async def requested_turn(request: Request, records: Records) -> Turn:
     return turn
 
 
-def _is_here(request: Request, turn: Turn) -> bool:
-    """A thread may have fewer readers than its channel."""
+def _is_visible_here(request: Request, turn: Turn) -> bool:
+    """Whether the turn is visible in the place of the request.
+
+    A turn in another thread of the channel is not, as a thread may have fewer members.
+    """
     there, here = turn.place, request.place
-    is_open = there.channel == here.channel and there.thread in (None, here.thread)
-    return is_open or request.role is Role.OPERATOR
+    is_visible = there.channel == here.channel and there.thread in (None, here.thread)
+    return is_visible or request.role is Role.OPERATOR
 
 
 def require_member_or_asker(request: Request, turn: Turn) -> None:
-    """Raises NotForGuests for a stranger who did not get this answer where strangers may ask."""
+    """Raises NotForGuests for a stranger, except for the asker where strangers may ask."""
     if not may_rate(request, turn):
         raise NotForGuests
 
 
 def may_rate(request: Request, turn: Turn) -> bool:
+    """Whether the user is a member, or the asker in a place where strangers may ask."""
     is_own = turn.asker == request.user_id and request.may_ask
     return is_own or request.role > Role.STRANGER
 

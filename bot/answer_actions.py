@@ -1,4 +1,4 @@
-"""What people do with an answer: stop it, go on with it, ask again, edit its question."""
+"""Actions on an answer: stopping it, continuing it, asking again, editing its question."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ handlers = Handlers()
 
 @handlers.event("edited", Role.STRANGER)
 async def on_message_edited(request: Request, deps: Dependencies) -> Reply:
-    """What was learned follows an edited message; its answer is written anew in its place."""
+    """Updates examples made from an edited message, and rewrites the answer to it."""
     what = request.event.what
     if not isinstance(what, MessageEdited):
         return NoReply()
@@ -45,29 +45,28 @@ async def on_message_edited(request: Request, deps: Dependencies) -> Reply:
 async def _writer(
     request: Request, question: Question, turn: Turn, deps: Dependencies
 ) -> AnswerWriter:
-    """Answers the question of a turn as if nothing had been said after it."""
-    asked = await _asked(request, replace(turn, question=question.text), deps)
+    """Returns a writer for a new answer to a turn's question; messages after it do not count."""
+    prompt_input = await _prompt_input(request, replace(turn, question=question.text), deps)
     async with deps.store.reading() as records:
-        messages = await build_question_prompt(request, asked, records)
-    return AnswerWriter(
-        request,
-        replace(question, has_history=bool(asked.context.messages), note=asked.note),
-        messages,
-        deps,
-    )
+        messages = await build_question_prompt(request, prompt_input, records)
+    has_history = bool(prompt_input.context.messages)
+    question = replace(question, has_history=has_history, note=prompt_input.note)
+    return AnswerWriter(request, question, messages, deps)
 
 
-async def _asked(request: Request, turn: Turn, deps: Dependencies) -> PromptInput:
+async def _prompt_input(request: Request, turn: Turn, deps: Dependencies) -> PromptInput:
+    """Reads the question of a turn, its files and the messages before it."""
     surface = deps.surfaces.of(request.workspace_id)
     message = await question_of(request, turn, surface)
-    said = await fetch_history(request, message, surface)
-    return await read_prompt_input(request, message, said, deps)
+    history = await fetch_history(request, message, surface)
+    return await read_prompt_input(request, message, history, deps)
 
 
 async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) -> Turn | None:
-    """The answer to one's own question; one that somebody has marked stays as it was marked.
+    """Returns the turn whose answer is rewritten after its asker edited the question, else None.
 
-    It counts as being written from now on, so that a crash does not end it half renewed.
+    An answer that became an example is not rewritten. The turn's state is set to streaming, so
+    that an answer is written anew after a crash.
     """
     channel = request.place.channel
     async with store.writing() as records:
@@ -86,62 +85,62 @@ async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) ->
 
 @handlers.button("go_on", Role.STRANGER)
 async def continue_answer(request: Request, deps: Dependencies) -> Reply:
-    """Continues an answer that was cut off; what is kept of it is the whole, from its beginning."""
+    """Continues an incomplete answer in a new message; the new turn stores the whole answer."""
     deps.running_answers.begin(request.event)
-    turn, known = await _named(request, deps)
-    if (said := reply_of_earlier_attempt(request, known, deps, begun=turn.reply)) is not None:
-        return said
+    turn, earlier = await _turn_and_attempt(request, deps)
+    if (reply := reply_of_earlier_attempt(request, earlier, deps, begun=turn.reply)) is not None:
+        return reply
     if not turn.question or not turn.reply:
         raise NotNow(problem=request.words("message.gone"))
-    asked = await _asked(request, turn, deps)
+    prompt_input = await _prompt_input(request, turn, deps)
     async with deps.store.reading() as records:
         messages = [
-            *await build_question_prompt(request, asked, records),
+            *await build_question_prompt(request, prompt_input, records),
             {"role": "assistant", "content": turn.reply},
             {"role": "user", "content": request.words("chat.go_on_asked")},
         ]
     question = replace(
         Question.from_turn(turn),
         answered_before=turn.reply,
-        has_history=bool(asked.context.messages),
+        has_history=bool(prompt_input.context.messages),
     )
-    return AnswerWriter(request, question, messages, deps).stream(known)
+    return AnswerWriter(request, question, messages, deps).stream(earlier)
 
 
 @handlers.button("again", Role.STRANGER)
 async def try_again(request: Request, deps: Dependencies) -> Reply:
-    """Another answer to the same question, below; the older one keeps its votes and examples.
+    """Posts another answer to the same question; the earlier one keeps its votes and examples.
 
-    From then on the newer one alone goes along with what is asked next.
+    Only the newest answer is part of the history of later questions.
     """
     deps.running_answers.begin(request.event)
-    turn, known = await _named(request, deps)
-    if (said := reply_of_earlier_attempt(request, known, deps)) is not None:
-        return said
+    turn, earlier = await _turn_and_attempt(request, deps)
+    if (reply := reply_of_earlier_attempt(request, earlier, deps)) is not None:
+        return reply
     if not turn.question:
         raise NotNow(problem=request.words("message.gone"))
-    return (await _writer(request, Question.from_turn(turn), turn, deps)).stream(known)
+    return (await _writer(request, Question.from_turn(turn), turn, deps)).stream(earlier)
 
 
-async def _named(request: Request, deps: Dependencies) -> tuple[Turn, Turn | None]:
-    """The answer that a button names, and what an earlier attempt at this click has kept."""
+async def _turn_and_attempt(request: Request, deps: Dependencies) -> tuple[Turn, Turn | None]:
+    """Returns the turn that a button names, and the turn that an earlier attempt has stored."""
     async with deps.store.reading() as records:
         turn = await requested_turn(request, records)
-        known = await records.turns.by_event(request.workspace_id, request.event.key)
+        earlier = await records.turns.by_event(request.workspace_id, request.event.key)
     access.require_leave_to_ask(request.may_ask)
-    return turn, known
+    return turn, earlier
 
 
 @handlers.button("new", Role.STRANGER)
 async def start_conversation_here(request: Request, deps: Dependencies) -> Reply:
-    """What was said until here no longer goes along."""
+    """Begins a new conversation: earlier messages are not sent to the model any more."""
     access.require_leave_to_ask(request.may_ask)
     return Text(request.words(NEW), is_for_all=True)
 
 
 @handlers.command("assistant new-conversation", Role.STRANGER)
 async def start_conversation(request: Request, deps: Dependencies) -> Reply:
-    """As the button; outside a thread nothing goes along anyway but what a message answers."""
+    """Begins a new conversation in a thread; outside a thread there is no conversation to end."""
     access.require_leave_to_ask(request.may_ask)
     if request.place.thread is None:
         return Text(request.words("chat.new_already"), private=True)
@@ -150,9 +149,10 @@ async def start_conversation(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.reaction(STOP, Role.STRANGER)
 async def stop_answer(request: Request, deps: Dependencies) -> Reply:
-    """❌ from the asker, a curator or an admin stops the answer; nothing more is paid for.
+    """Stops an answer after ❌ from its asker or a curator; its remaining tokens are not paid for.
 
-    On the question too, before the first words; a button may name the event that asks for it.
+    The reaction may be on the answer, or on the question while the answer has no text. A button
+    names the event of the question.
     """
     name = request.argument or request.clicked_message
     answer = deps.running_answers.find_by_name(name) if name else None
@@ -175,12 +175,12 @@ handlers.button("stop", Role.STRANGER)(stop_answer)
 
 @handlers.button("answers", Role.CURATOR, is_for_pages=True)
 async def list_answer_models(request: Request, deps: Dependencies) -> Reply:
-    """Which model wrote each of these messages, and in what time."""
+    """Lists the model and the duration of each answer among the given messages."""
     lines: list[ListingRow] = []
     async with deps.store.reading() as records:
         models = await records.models.all(request.workspace_id, request.assistant.id)
         names = {model.name: model.display_name for model in models}
-        messages = [MessageId(one) for one in request.argument.split(",")]
+        messages = [MessageId(message_id) for message_id in request.argument.split(",")]
         turns = await records.turns.by_messages(
             request.workspace_id, request.place.channel, messages
         )

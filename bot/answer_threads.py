@@ -1,4 +1,4 @@
-"""Where a question is answered: below it, or in a thread of its own where that is set."""
+"""Opens a thread for an answer where the assistant or the channel is set to do so."""
 
 from __future__ import annotations
 
@@ -20,19 +20,20 @@ NO_THREADS = "chat.no_threads"
 
 
 async def open_answer_thread(request: Request, message: Message, deps: Dependencies) -> Request:
-    """The request as asked in a new thread on its message; as it is where none is to be opened.
+    """Opens a thread on the message and returns the request with the thread as its place.
 
-    What already stands in a thread, answers another message, or is said between two stays there.
+    Returns the request unchanged for a message in a thread, a reply to another message or a direct
+    message, and if the platform refuses the thread.
     """
     surface = deps.surfaces.of(request.workspace_id)
     is_in_channel = request.place.thread is None and request.place.kind is not ChannelKind.DIRECT
-    is_wanted = is_in_channel and message.reply_to is None
-    if not is_wanted or not isinstance(surface, CanOpenThread):
+    needs_thread = is_in_channel and message.reply_to is None
+    if not needs_thread or not isinstance(surface, CanOpenThread):
         return request
     try:
         place = await surface.open_thread(request.event, message.text)
     except PermissionMissing as error:
-        await _tell_once(request, str(error.details.get("permissions") or ""), deps)
+        await _send_permission_notice(request, str(error.details.get("permissions") or ""), deps)
         return request
     except SurfaceError as error:
         log.warning("A thread could not be opened", extra={"why": error.key})
@@ -40,8 +41,8 @@ async def open_answer_thread(request: Request, message: Message, deps: Dependenc
     return replace(request, event=replace(request.event, place=place)) if place else request
 
 
-async def _tell_once(request: Request, permissions: str, deps: Dependencies) -> None:
-    """Whoever reads the channel hears once why its questions get no threads."""
+async def _send_permission_notice(request: Request, permissions: str, deps: Dependencies) -> None:
+    """Tells the channel once which permissions the bot lacks to open threads."""
     key = f"{request.workspace_id}.{request.place.channel}.{permissions}.{NO_THREADS}"
     details = {"permissions": permissions}
     async with deps.store.writing() as records:

@@ -1,4 +1,4 @@
-"""Assistants: made, shown, edited, bound to channels."""
+"""Creates, shows and edits assistants, and binds them to channels."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from bot.words import LANGUAGES, Words
 handlers = Handlers()
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high")
-_NAMED = Option("name", OptionKind.ASSISTANT, rest=True)
+_NAME = Option("name", OptionKind.ASSISTANT, rest=True)
 _SETTINGS = (
     Option.text("instructions"),
     Option.number("temperature", 0, 2),
@@ -64,13 +64,13 @@ _SETTINGS = (
 
 DEFAULT_NAME = "attune"
 OPEN_PLATFORMS = frozenset({"discord"})
-"""Where anybody may invite the bot into a place of theirs, at the cost of whoever runs it."""
+"""Platforms on which anybody can install the bot, so that a new workspace needs permission."""
 TOOL_NAMES = ("search_examples", "today", "hand_over")
 _FOR_MEMBERS = ("model", "base", "language", "history")
 
 
 def initial_assistant(workspace: Workspace, *, hosts: Hosts) -> Assistant:
-    """The assistant a new workspace starts with."""
+    """Returns the default assistant of a new workspace."""
     host = hosts.paid(hosts.default_host_for(workspace), workspace)
     return Assistant(
         id=AssistantId(0),
@@ -87,7 +87,7 @@ def initial_assistant(workspace: Workspace, *, hosts: Hosts) -> Assistant:
 
 
 async def ensure_workspace(workspace: WorkspaceId, *, store: Store, hosts: Hosts) -> None:
-    """First contact: a workspace with its default assistant; nothing if it stands already."""
+    """Stores a workspace and its default assistant unless they exist."""
     sources = Sources.MESSAGES if workspace == LOCAL else Sources.OUTSIDE
     new = Workspace(workspace, workspace, sources)
     new = replace(new, is_allowed=new.platform not in OPEN_PLATFORMS)
@@ -108,30 +108,30 @@ async def create(request: Request, deps: Dependencies) -> Reply:
     fresh = replace(
         initial_assistant(request.workspace, hosts=deps.hosts), name=name, is_default=False
     )
-    wanted = _changed(fresh, request, hosts=deps.hosts)
+    assistant = _changed(fresh, request, hosts=deps.hosts)
     async with deps.store.writing() as records:
         if await records.assistants.find_by_name(request.workspace_id, name):
             raise BadInput(problem=request.words("assistant.taken", name=name))
-        await records.assistants.add(request.workspace_id, wanted)
+        await records.assistants.add(request.workspace_id, assistant)
         await request.audit(records, "assistant.created", name=name)
     return Text(request.words("assistant.created", name=name))
 
 
-@handlers.command("assistant show", Role.MEMBER, _NAMED)
+@handlers.command("assistant show", Role.MEMBER, _NAME)
 async def show(request: Request, deps: Dependencies) -> Reply:
-    """How it is set up; its instructions and channels are for curators."""
+    """Shows the settings of an assistant; members see only a few of them."""
     async with deps.store.reading() as records:
         assistant = await chosen_assistant(request, records)
         deployment = await records.deployments.current(request.workspace_id, assistant.id)
         bindings = await records.assistants.bindings(request.workspace_id)
-        answers = await _answering(request, assistant, deployment, records)
+        model_name = await _model_display_name(request, assistant, deployment, records)
     words = request.words
     channels = [
         references.channel_reference(b.channel) for b in bindings if b.assistant == assistant.id
     ]
     facts = {
         "instructions": assistant.instructions or words("none"),
-        "model": answers,
+        "model": model_name,
         "chat_host": assistant.chat_host,
         "training_host": assistant.training_host,
         "base": assistant.base,
@@ -151,48 +151,49 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         "judge_criteria": assistant.judge_criteria or words("none"),
         "tools": ", ".join(assistant.tools) or words("none"),
     }
-    kept = facts if request.role >= Role.CURATOR else {n: facts[n] for n in _FOR_MEMBERS}
-    shown = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in kept.items())
-    is_more = kept is facts
-    return Card(words("assistant.title", name=assistant.name), facts=shown, private=is_more)
+    is_curator = request.role >= Role.CURATOR
+    visible = facts if is_curator else {name: facts[name] for name in _FOR_MEMBERS}
+    rows = tuple(Fact(words(f"assistant.{name}"), value, name) for name, value in visible.items())
+    return Card(words("assistant.title", name=assistant.name), facts=rows, private=is_curator)
 
 
-async def _answering(
+async def _model_display_name(
     request: Request, assistant: Assistant, current: Deployment | None, records: Records
 ) -> str:
-    """The name that people call the model by which an assistant answers."""
+    """Returns the display name of the model in use; `current` is the assistant's deployment."""
     if current is None:
         return assistant.base
     model = await records.models.find(request.workspace_id, current.model)
     return model.display_name if model else current.model
 
 
-@handlers.command("assistant edit", Role.ADMIN, _NAMED, *_SETTINGS)
+@handlers.command("assistant edit", Role.ADMIN, _NAME, *_SETTINGS)
 async def edit(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         assistant = await chosen_assistant(request, records)
-        wanted = _changed(assistant, request, hosts=deps.hosts)
-        if wanted == assistant:
+        changed = _changed(assistant, request, hosts=deps.hosts)
+        if changed == assistant:
             raise BadInput(problem=request.words("assistant.nothing_to_change"))
-        await records.assistants.update(request.workspace_id, wanted)
-        await request.audit(records, "assistant.edited", name=wanted.name)
-    return Text(request.words("assistant.edited", name=wanted.name))
+        await records.assistants.update(request.workspace_id, changed)
+        await request.audit(records, "assistant.edited", name=changed.name)
+    return Text(request.words("assistant.edited", name=changed.name))
 
 
 @handlers.command(
-    "assistant bind", Role.ADMIN, _NAMED, Option.yes_no("always"), Option.yes_no("threads")
+    "assistant bind", Role.ADMIN, _NAME, Option.yes_no("always"), Option.yes_no("threads")
 )
 async def bind_channel(request: Request, deps: Dependencies) -> Reply:
-    """This channel is answered by the named assistant, unasked if `always:yes`, and in threads or
-    not as `threads` says, else as the assistant does.
+    """Binds this channel to an assistant.
 
-    A page names a channel; there must be one, as far as its platform can tell.
+    With `always:yes` the bot answers messages that do not mention it. `threads` overrides whether
+    the assistant answers in threads. Raises NotFound if a page names a channel that its platform
+    does not have.
     """
     if request.is_page:
         await _check_channel(request, deps.surfaces)
     async with deps.store.writing() as records:
         assistant = await chosen_assistant(request, records)
-        binding = _wanted_binding(request, assistant)
+        binding = _new_binding(request, assistant)
         await records.assistants.bind(request.workspace_id, binding)
         await request.audit(records, "assistant.bound", channel=request.place.channel)
     key = "assistant.bound_always" if binding.answers_unasked else "assistant.bound"
@@ -203,8 +204,11 @@ async def bind_channel(request: Request, deps: Dependencies) -> Reply:
     )
 
 
-def _wanted_binding(request: Request, assistant: Assistant) -> Binding:
-    """Where only one of its two options is named, the other one stays; with neither, both go."""
+def _new_binding(request: Request, assistant: Assistant) -> Binding:
+    """Returns the binding with the options `always` and `threads`.
+
+    If only one of the two is given, the other keeps its value; if none is given, both are reset.
+    """
     bound = request.binding
     if bound is None or bound.assistant != assistant.id:
         bound = Binding(request.place.channel, assistant.id, answers_unasked=False)
@@ -220,11 +224,11 @@ def _wanted_binding(request: Request, assistant: Assistant) -> Binding:
 
 @handlers.button("assistant.unbind", Role.ADMIN)
 async def unbind_listed_channel(request: Request, deps: Dependencies) -> Reply:
-    """The button beside a channel."""
-    shown, _, channel = request.argument.partition(":")
+    """Unbinds a channel by the button beside it, unless it was bound anew since."""
+    shown_assistant, _, channel = request.argument.partition(":")
     place = replace(request.place, channel=ChannelId(channel))
-    there = replace(request, event=replace(request.event, place=place))
-    return await _unbind(there, deps, shown=shown)
+    in_channel = replace(request, event=replace(request.event, place=place))
+    return await _unbind(in_channel, deps, shown_assistant=shown_assistant)
 
 
 async def _check_channel(request: Request, surfaces: Surfaces) -> None:
@@ -243,14 +247,19 @@ async def unbind_channel(request: Request, deps: Dependencies) -> Reply:
     return await _unbind(request, deps)
 
 
-async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = None) -> Reply:
-    """The channel has the default again, if it still has the assistant that a button shows."""
+async def _unbind(
+    request: Request, deps: Dependencies, *, shown_assistant: str | None = None
+) -> Reply:
+    """Unbinds the channel, so that the default assistant answers in it.
+
+    Raises Outdated if the channel is not bound to `shown_assistant`, the id that a button shows.
+    """
     async with deps.store.writing() as records:
         channel = request.place.channel
         bound = await records.assistants.binding(request.workspace_id, channel)
         if bound is None:
             return Text(request.words("assistant.not_bound"))
-        if shown is not None and shown != str(bound.assistant):
+        if shown_assistant is not None and shown_assistant != str(bound.assistant):
             raise Outdated(
                 problem=request.words(
                     "assistant.bound_anew", channel=references.channel_reference(channel)
@@ -258,9 +267,9 @@ async def _unbind(request: Request, deps: Dependencies, *, shown: str | None = N
             )
         await records.assistants.unbind(request.workspace_id, channel)
         await request.audit(records, "assistant.unbound", channel=channel)
-        held = {"channel": channel, "assistant": bound.assistant, "always": bound.answers_unasked}
-        held |= {"threads": bound.threads}
-        undo = await offer_undo(request, records, "binding", held)
+        values = {"channel": channel, "assistant": bound.assistant}
+        values |= {"always": bound.answers_unasked, "threads": bound.threads}
+        undo = await offer_undo(request, records, "binding", values)
     return Text(request.words("assistant.unbound"), buttons=(undo,), is_for_all=True)
 
 
@@ -271,7 +280,7 @@ async def list_assistants(request: Request, deps: Dependencies) -> Reply:
         lines = []
         for assistant in assistants:
             current = await records.deployments.current(request.workspace_id, assistant.id)
-            model = await _answering(request, assistant, current, records)
+            model = await _model_display_name(request, assistant, current, records)
             lines.append(
                 ListingRow(
                     str(assistant.id), assistant.name, request.words("list.model", model=model)
@@ -282,34 +291,39 @@ async def list_assistants(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("bindings", Role.CURATOR, is_for_pages=True)
 async def list_bindings(request: Request, deps: Dependencies) -> Reply:
-    """Which assistant answers in which channel, where it is not the default one."""
+    """Lists the channels that are bound to an assistant."""
     async with deps.store.reading() as records:
-        found = await records.assistants.bindings(request.workspace_id)
-        names = {one.id: one.name for one in await records.assistants.all(request.workspace_id)}
+        bindings = await records.assistants.bindings(request.workspace_id)
+        assistants = await records.assistants.all(request.workspace_id)
+    names = {assistant.id: assistant.name for assistant in assistants}
     lines = tuple(
         ListingRow(
-            one.channel,
-            names.get(one.assistant, "–"),
-            request.words("channel.always" if one.answers_unasked else "channel.mentioned"),
-            buttons=(_unbind_button(request, one),),
+            binding.channel,
+            names.get(binding.assistant, "–"),
+            request.words("channel.always" if binding.answers_unasked else "channel.mentioned"),
+            buttons=(_unbind_button(request, binding),),
         )
-        for one in found
+        for binding in bindings
     )
     return Listing(request.words("bindings.title"), lines, empty=request.words("bindings.empty"))
 
 
 async def chosen_assistant(request: Request, records: Records) -> Assistant:
-    """The assistant that `name:` or `assistant:` says, else the one that answers here."""
+    """Returns the assistant of the option `name` or `assistant`, else the one of the channel.
+
+    Raises NotFound.
+    """
     name = request.text_option("name") or request.text_option("assistant")
     if name is None:
         return request.assistant
-    found = await records.assistants.find_by_name(request.workspace_id, name)
-    if found is None:
+    assistant = await records.assistants.find_by_name(request.workspace_id, name)
+    if assistant is None:
         raise NotFound(noun="assistant", name=name)
-    return found
+    return assistant
 
 
 def _changed(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assistant:
+    """Returns the assistant with the settings that the request's options change."""
     changed = _with_texts(assistant, request)
     changed = replace(changed, sampling=_sampling(changed.sampling, request))
     changed = _with_judge(_with_offers(changed, request), request, hosts=hosts)
@@ -317,28 +331,31 @@ def _changed(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assista
 
 
 def _with_judge(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assistant:
-    """The model that compares answers, and what is good in the team's words; "off" is none."""
+    """Returns the assistant with the options of the judge model; `judge_model:off` removes it."""
     model, host = request.text_option("judge_model"), request.text_option("judge_host")
     if model == "off":
         return replace(assistant, judge_model=None, judge_host=None)
     if host is not None:
-        found = hosts.paid(HostName(host), request.workspace).name
-        assistant = replace(assistant, judge_host=found)
+        judge_host = hosts.paid(HostName(host), request.workspace).name
+        assistant = replace(assistant, judge_host=judge_host)
     criteria = request.options.get("judge_criteria", assistant.judge_criteria).strip()
-    named = ModelName(model) if model else assistant.judge_model
-    return replace(assistant, judge_model=named, judge_criteria=criteria)
+    judge_model = ModelName(model) if model else assistant.judge_model
+    return replace(assistant, judge_model=judge_model, judge_criteria=criteria)
 
 
 def _with_offers(assistant: Assistant, request: Request) -> Assistant:
-    """After how many new rows a training is offered, here; 0 and "auto" turn it off."""
+    """Returns the assistant with the numbers of new rows after which a training is offered.
+
+    The offers are made in the channel of the request. 0 turns them off.
+    """
     names = ("offer_after_examples", "offer_after_preferences")
-    asked = {
+    given = {
         name: request.integer_option(name) or None for name in names if request.text_option(name)
     }
-    if not asked:
+    if not given:
         return assistant
-    examples = asked.get(names[0], assistant.offer_after_examples)
-    preferences = asked.get(names[1], assistant.offer_after_preferences)
+    examples = given.get(names[0], assistant.offer_after_examples)
+    preferences = given.get(names[1], assistant.offer_after_preferences)
     return replace(
         assistant,
         offer_after_examples=examples,
@@ -350,10 +367,13 @@ def _with_offers(assistant: Assistant, request: Request) -> Assistant:
 def _with_texts(assistant: Assistant, request: Request) -> Assistant:
     language = request.text_option("language")
     if language and language not in (*LANGUAGES, "auto"):
-        known = ", ".join((*LANGUAGES, "auto"))
-        raise BadInput(
-            problem=request.words("option.choice", option="language", choices=known, value=language)
+        problem = request.words(
+            "option.choice",
+            option="language",
+            choices=", ".join((*LANGUAGES, "auto")),
+            value=language,
         )
+        raise BadInput(problem=problem)
     few_shot, reviewers = request.integer_option("few_shot"), request.integer_option("reviewers")
     return replace(
         assistant,
@@ -368,7 +388,7 @@ def _with_texts(assistant: Assistant, request: Request) -> Assistant:
 
 
 def _tools(assistant: Assistant, request: Request) -> tuple[str, ...]:
-    """The names with commas between them, "all" or "off"."""
+    """Returns the tools of the option: names separated by commas, "all" or "off"."""
     given = request.text_option("tools")
     if given is None:
         return assistant.tools
@@ -377,9 +397,9 @@ def _tools(assistant: Assistant, request: Request) -> tuple[str, ...]:
         return tuple(TOOL_NAMES) if names == ["all"] else ()
     for name in names:
         if name not in TOOL_NAMES:
-            known = ", ".join((*TOOL_NAMES, "all", "off"))
+            choices = ", ".join((*TOOL_NAMES, "all", "off"))
             raise BadInput(
-                problem=request.words("option.choice", option="tools", choices=known, value=name)
+                problem=request.words("option.choice", option="tools", choices=choices, value=name)
             )
     return tuple(dict.fromkeys(names))
 
@@ -389,11 +409,11 @@ def _unless(value: str, empty: str) -> str | None:
 
 
 def _sampling(sampling: Sampling, request: Request) -> Sampling:
-    """Given numbers replace the old ones; the word "auto" leaves it to the host again."""
-    kept: dict[str, float | int | None] = {}
+    """Returns the sampling with the options given; "auto" leaves a value to the host."""
+    numbers: dict[str, float | int | None] = {}
     for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty"):
         old = getattr(sampling, name)
-        kept[name] = request.number_option(name) if request.text_option(name) else old
+        numbers[name] = request.number_option(name) if request.text_option(name) else old
     tokens = (
         request.integer_option("max_tokens")
         if request.text_option("max_tokens")
@@ -403,11 +423,11 @@ def _sampling(sampling: Sampling, request: Request) -> Sampling:
     stop = request.text_option("stop")
     stops = sampling.stop if stop is None else _stops(stop, request.words)
     return Sampling(
-        temperature=kept["temperature"],
+        temperature=numbers["temperature"],
         max_tokens=tokens,
-        top_p=kept["top_p"],
-        presence_penalty=kept["presence_penalty"],
-        frequency_penalty=kept["frequency_penalty"],
+        top_p=numbers["top_p"],
+        presence_penalty=numbers["presence_penalty"],
+        frequency_penalty=numbers["frequency_penalty"],
         reasoning_effort=None if effort == "auto" else effort,
         stop=stops,
     )
@@ -423,7 +443,7 @@ def _stops(text: str, words: Words) -> tuple[str, ...]:
 
 
 def _sampling_facts(sampling: Sampling) -> Mapping[str, str]:
-    """Only what was set; the rest is the host's own choice."""
+    """Returns the sampling values that are set, as text by name."""
     values = {
         "temperature": sampling.temperature,
         "max_tokens": sampling.max_tokens,
@@ -452,7 +472,7 @@ def _with_hosts(assistant: Assistant, request: Request, *, hosts: Hosts) -> Assi
     return changed
 
 
-def _host(wanted: str | None, current: HostName, request: Request, *, hosts: Hosts) -> HostName:
-    if wanted is None:
+def _host(name: str | None, current: HostName, request: Request, *, hosts: Hosts) -> HostName:
+    if name is None:
         return hosts.get(current).name
-    return hosts.paid(HostName(wanted), request.workspace).name
+    return hosts.paid(HostName(name), request.workspace).name

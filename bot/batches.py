@@ -1,4 +1,4 @@
-"""Long changes and long reads in parts, so that others can write and memory stays small."""
+"""Splits long writes and reads into batches, so that other writers need not wait for long."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from bot.ports.store import Records, Store
 T = TypeVar("T")
 
 _SECONDS = 0.02
-"""What one part may take, so that nobody who writes waits for long."""
+"""Target duration of a batch, for which other writers wait."""
 _FEWEST, _MOST = 50, 1_000
 _PAGE = 100
 
 BatchStep = Callable[[Records, int], Awaitable[int]]
-"""Changes so many rows at most; says how many it changed."""
+"""Changes at most the given number of rows and returns how many it changed."""
 
 
 class BatchSize:
-    """How many rows the next part may take: as many as take some twenty milliseconds.
+    """The number of rows of the next batch, adapted so that a batch takes about 20 milliseconds.
 
-    Of a part that is a transaction the commit counts too: where an index is written all over, it
-    takes as long as the changes. Never fewer than `fewest`: on a machine that is busy with other
-    things parts take long however small they are, and each costs a transaction.
+    The time of a transaction includes its commit, which may take as long as the changes if many
+    pages of an index are written. The number is never lower than `fewest`: on a busy machine even
+    small batches take long, and each one costs a transaction.
     """
 
     def __init__(self, *, fewest: int = _FEWEST, most: int | None = None) -> None:
@@ -36,34 +36,37 @@ class BatchSize:
 
     @contextmanager
     def measure_batch(self) -> Iterator[None]:
-        """The time of a part decides the size of the next."""
+        """Measures a batch and adapts the size of the next one."""
         started = perf_counter()
         yield
         self._adapt(perf_counter() - started)
 
     @asynccontextmanager
     async def measure_transaction(self, store: Store) -> AsyncIterator[Records]:
-        """A transaction for one part. The wait for the writer is not counted; the commit is."""
+        """Opens a transaction for a batch and measures it with its commit.
+
+        The wait for other writers is not measured.
+        """
         async with store.writing() as records:
             started = perf_counter()
             yield records
         self._adapt(perf_counter() - started)
 
-    def _adapt(self, took: float) -> None:
-        wanted = self.rows * min(2.0, max(0.5, _SECONDS / max(took, 1e-6)))
-        self.rows = min(self._most, max(self._fewest, int(wanted)))
+    def _adapt(self, seconds: float) -> None:
+        rows = self.rows * min(2.0, max(0.5, _SECONDS / max(seconds, 1e-6)))
+        self.rows = min(self._most, max(self._fewest, int(rows)))
 
 
-async def run_in_batches(part: BatchStep, store: Store, *, fewest: int = _FEWEST) -> int:
-    """Repeat the part until it finds nothing; how many rows it changed in all.
+async def run_in_batches(step: BatchStep, store: Store, *, fewest: int = _FEWEST) -> int:
+    """Runs the step until it changes no more rows; returns how many rows were changed in total.
 
-    Each is a transaction of its own. A crash in between leaves what is done, so the part must
-    find by itself what is left.
+    Each run is a transaction of its own. After a crash the earlier batches stay committed, so the
+    step must find the remaining rows by itself.
     """
     size, total = BatchSize(fewest=fewest), 0
     while True:
         async with size.measure_transaction(store) as records:
-            changed = await part(records, size.rows)
+            changed = await step(records, size.rows)
         if not changed:
             return total
         total += changed
@@ -71,13 +74,13 @@ async def run_in_batches(part: BatchStep, store: Store, *, fewest: int = _FEWEST
 
 
 def batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """So many items at a time, in their order."""
+    """Yields the items in their order, `size` at a time."""
     for first in range(0, len(items), size):
         yield items[first : first + size]
 
 
 async def every_job(workspace: WorkspaceId, records: Records) -> AsyncIterator[Job]:
-    """All jobs of a workspace, the newest first, read a page at a time."""
+    """Yields all jobs of a workspace, newest first, reading a page at a time."""
     last: JobId | None = None
     while page := await records.jobs.page(workspace, before=last, limit=_PAGE):
         for job in page:

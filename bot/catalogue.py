@@ -1,4 +1,4 @@
-"""Everything people can do: what the modules of the use-cases register, in one catalogue."""
+"""The catalogue of all commands and actions, collected from the modules that register them."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ handlers = Handlers()
 
 @handlers.command("help", Role.STRANGER, Option.text("topic", rest=True))
 async def help_(request: Request, deps: Dependencies) -> Reply:
-    """In a direct message it begins with the workspace that answers there."""
+    """Shows the commands; in a direct message preceded by the workspace that answers there."""
     surface = deps.surfaces.of(request.workspace_id)
     note = None
     if isinstance(surface, CanSwitchWorkspace) and request.place.kind is ChannelKind.DIRECT:

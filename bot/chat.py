@@ -57,18 +57,16 @@ from bot.tools import AnswerTools
 from bot.words import Words
 
 handlers = Handlers()
-
-
 log = logging.getLogger(__name__)
 
 FELL_BACK = "model.fell_back"
 MODEL_LOADING_SECONDS = 15.0
-"""After so long without a first word whoever asked hears that the model is being loaded."""
+"""Seconds without a first word after which the asker is told that the model is being loaded."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelInUse:
-    """The model in question and where it lives."""
+    """A model, its host, and its name at that host."""
 
     model: ModelName
     host: HostName
@@ -77,44 +75,49 @@ class ModelInUse:
 
 @handlers.event("spoken", Role.STRANGER)
 async def answer(request: Request, deps: Dependencies) -> Reply:
-    """The answer as a stream; its turn is stored as soon as the first words stand.
+    """Returns the answer as a stream; its turn is stored once the first words are posted.
 
-    After a crash an answer that was cut off is written again. One that the model had ended is
-    said once more in the same words, as it may not have stood yet; one that was stopped is not.
+    After a crash the event is handled again: an unfinished answer is written anew, a finished one
+    is sent again with the same text, as it may not have been posted, and a stopped one is not.
     """
     what = request.event.what
     if not isinstance(what, MessageReceived):
         return NoReply()
     async with deps.store.reading() as records:
-        known = await records.turns.by_event(request.workspace_id, request.event.key)
-    if (told := reply_of_earlier_attempt(request, known, deps)) is not None:
-        return told
+        turn = await records.turns.by_event(request.workspace_id, request.event.key)
+    if (reply := reply_of_earlier_attempt(request, turn, deps)) is not None:
+        return reply
     message = what.message
     is_reply = bool(message.place.thread or message.reply_to)
     surface = deps.surfaces.of(request.workspace_id)
-    said = await fetch_history(request, message, surface) if is_reply else ()
-    asked = await read_prompt_input(request, message, said, deps)
-    if not asked.text_with_files.strip():
-        return Text(asked.note or request.words("chat.empty"))
+    history = await fetch_history(request, message, surface) if is_reply else ()
+    prompt_input = await read_prompt_input(request, message, history, deps)
+    if not prompt_input.text_with_files.strip():
+        return Text(prompt_input.note or request.words("chat.empty"))
     async with deps.store.reading() as records:
-        messages = await build_question_prompt(request, asked, records)
-        trial = await records.canaries.running_for(request.workspace_id, request.assistant.id)
-        canary = await canary_for(request, trial, records) if trial else None
-    if known is not None:
-        request = replace(request, event=replace(request.event, place=_place_of(request, known)))
+        messages = await build_question_prompt(request, prompt_input, records)
+        running = await records.canaries.running_for(request.workspace_id, request.assistant.id)
+        canary = await canary_for(request, running, records) if running else None
+    if turn is not None:
+        request = replace(request, event=replace(request.event, place=_place_of(request, turn)))
     elif request.opens_threads:
         request = await open_answer_thread(request, message, deps)
     question = Question(
-        asked.question, message.id, request.user_id, note=asked.note, has_history=bool(said)
+        prompt_input.question,
+        message.id,
+        request.user_id,
+        note=prompt_input.note,
+        has_history=bool(history),
     )
-    return AnswerWriter(request, question, messages, deps, canary).stream(known)
+    return AnswerWriter(request, question, messages, deps, canary).stream(turn)
 
 
 @dataclass(frozen=True, slots=True)
 class PromptInput:
-    """A question and what was said before it, both with what is read of their files.
+    """A question and the messages before it, both with the content of their files.
 
-    `question` is what somebody typed, `text` what the model reads, `note` what it does not.
+    `question` is the text that the person typed, `text_with_files` the text for the model, and
+    `note` a sentence about files or messages that the model does not get.
     """
 
     question: str
@@ -125,17 +128,20 @@ class PromptInput:
 
 
 async def read_prompt_input(
-    request: Request, message: Message, said: Sequence[Message], deps: Dependencies
+    request: Request, message: Message, history: Sequence[Message], deps: Dependencies
 ) -> PromptInput:
-    """The files of the question come first; those said before it get what is left of the budget."""
-    context = await build_context(request, said, deps) if said else Context()
-    if not (message.files or any(one.files for one in context.messages)):
+    """Reads the files of a question and of the messages before it, up to a budget.
+
+    The files of the question are read first.
+    """
+    context = await build_context(request, history, deps) if history else Context()
+    if not (message.files or any(earlier.files for earlier in context.messages)):
         return PromptInput(message.text, message.text, context, note=context.note)
     reader = FileReader(request, deps.surfaces.of(request.workspace_id), deps.documents)
     read = await reader.read(message.files)
     earlier, pictures = await reader.read_earlier(context.messages)
     typed = "\n\n".join(filter(None, (message.text.strip(), *read.typed_texts)))
-    question = typed or ", ".join(one.name for one in message.files)
+    question = typed or ", ".join(file.name for file in message.files)
     pictures[None] = read.pictures
     note = " ".join(filter(None, (*read.notes, context.note)))
     context = replace(context, messages=earlier)
@@ -143,49 +149,50 @@ async def read_prompt_input(
 
 
 async def build_question_prompt(
-    request: Request, asked: PromptInput, records: Records
+    request: Request, prompt_input: PromptInput, records: Records
 ) -> list[PromptMessage]:
-    """What the model is sent of it."""
+    """Returns the messages for the model: instructions, examples, history and the question."""
     assistant = request.assistant
+    context = prompt_input.context
     shots = await few_shot(
-        records, request.place, assistant, asked.question, count=assistant.few_shot
+        records, request.place, assistant, prompt_input.question, count=assistant.few_shot
     )
     return build_prompt(
         request.assistant,
-        asked.text_with_files,
-        summary=request.words("chat.summary", text=asked.context.summary)
-        if asked.context.summary
-        else "",
-        history=asked.context.messages,
+        prompt_input.text_with_files,
+        summary=request.words("chat.summary", text=context.summary) if context.summary else "",
+        history=context.messages,
         shots=shots,
-        pictures=asked.pictures,
+        pictures=prompt_input.pictures,
     )
 
 
 def reply_of_earlier_attempt(
-    request: Request, known: Turn | None, deps: Dependencies, *, begun: str = ""
+    request: Request, turn: Turn | None, deps: Dependencies, *, begun: str = ""
 ) -> Reply | None:
-    """What an earlier attempt at the same event has ended; None where there is work to do.
+    """Returns the reply of an earlier attempt at the same event, or None if it did not finish.
 
-    `begun` is the part of the reply that stands in an earlier message.
+    `turn` is the stored turn of the event, or None if no attempt has stored one. `begun` is the
+    beginning of the turn's reply that is posted in an earlier message.
     """
-    if known is not None and known.state is TurnState.STOPPED:
+    if turn is not None and turn.state is TurnState.STOPPED:
         return NoReply()
-    if known is not None and known.state is TurnState.DONE:
-        rest = replace(known, reply=known.reply.removeprefix(begun))
-        return _once_more(request, rest, store=deps.store)
+    if turn is not None and turn.state is TurnState.DONE:
+        rest = replace(turn, reply=turn.reply.removeprefix(begun))
+        return _repeat_stored_reply(request, rest, store=deps.store)
     return None
 
 
-def _once_more(request: Request, turn: Turn, *, store: Store) -> Stream:
+def _repeat_stored_reply(request: Request, turn: Turn, *, store: Store) -> Stream:
+    """Returns a stream that sends the stored reply of a turn again."""
     words = request.words
 
     async def pieces() -> AsyncGenerator[str]:
         yield turn.reply
-        yield _note_of(turn, words)
+        yield _closing_note(turn, words)
 
     async def posted(message: MessageId) -> None:
-        await _note_message(turn, message, store=store)
+        await _store_reply_message(turn, message, store=store)
 
     return Stream(
         pieces(),
@@ -196,35 +203,35 @@ def _once_more(request: Request, turn: Turn, *, store: Store) -> Stream:
     )
 
 
-async def _note_message(turn: Turn, message: MessageId, *, store: Store) -> None:
-    """From now on the turn is known by where its answer stands."""
+async def _store_reply_message(turn: Turn, message: MessageId, *, store: Store) -> None:
+    """Stores the id of the message in which the turn's answer is posted."""
     async with store.writing() as records:
         await records.turns.change(turn.workspace, turn.id, reply_message=message)
 
 
 async def render_fallback_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """Whoever reads the channel hears why the base answered."""
-    model, kept = notice.details.get("model"), notice.details.get("why")
-    why = deserialize(kept) if isinstance(kept, Mapping) else None
-    error = why or AttuneError()
-    # Everybody in the channel reads it; the operator alone reads the local room.
-    told = (
+    """Returns the notice that tells a channel why a model failed and which model answered."""
+    model, serialized = notice.details.get("model"), notice.details.get("why")
+    error = (deserialize(serialized) if isinstance(serialized, Mapping) else None) or AttuneError()
+    # Everybody in a channel reads the notice, but only the operator reads the local room.
+    why = (
         words.error(error)
         if notice.place.workspace == LOCAL
         else words.error_without_host_words(error)
     )
     instead = notice.details.get("instead")
     if instead is not None:
-        return Text(words("chat.fell_back_to", model=model, instead=instead, why=told))
-    return Text(words("chat.fell_back", model=model, why=told))
+        return Text(words("chat.fell_back_to", model=model, instead=instead, why=why))
+    return Text(words("chat.fell_back", model=model, why=why))
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is answered, where it stands and who asked; `begun` is what was answered already.
+    """A question, its message and its asker.
 
-    `turn` is the one whose reply is written anew, `note` is told below the answer; with
-    `has_history` a button offers to begin a new conversation.
+    `answered_before` is the beginning of the answer if the model goes on with an incomplete one.
+    `turn` is the turn whose reply is written anew, or None for a new turn. `note` is shown below
+    the answer. With `has_history` the answer has a button to begin a new conversation.
     """
 
     text: str
@@ -237,18 +244,18 @@ class Question:
 
     @classmethod
     def from_turn(cls, turn: Turn, edited: str | None = None) -> Question:
-        """That of an answer; an edited one is answered in place."""
+        """Returns the question of a turn; the answer to an edited one replaces the turn's reply."""
         if edited is None:
             return cls(turn.question, turn.question_message, turn.asker)
         return cls(edited, turn.question_message, turn.asker, turn=turn)
 
 
 class ToolCallNotice(Delta):
-    """That a tool of ours is called: shown in the answer, but no part of it."""
+    """The notice that one of the bot's tools is called, shown in the answer but not stored."""
 
 
 class AnswerWriter:
-    """One answer on its way: asks the model, falls back to the base, keeps the turn."""
+    """Writes one answer: asks the model, falls back to other models, stores the turn."""
 
     def __init__(
         self,
@@ -263,32 +270,33 @@ class AnswerWriter:
         self._messages = messages
         self._deps = deps
         self._question = question
-        self._unseen = ""
+        self._picture_note = ""
         self._text: list[str] = []
         self._meter = Meter()
         self._is_refusal = False
         self._started = deps.clock.now()
-        self._turn = self._blank(question)
-        self._is_kept = False
+        self._turn = self._new_turn(question)
+        self._is_turn_stored = False
         self._has_begun = asyncio.Event()
 
-    def stream(self, known: Turn | None) -> Stream:
-        """For whoever shows it; `known` is what an earlier attempt at this event has kept."""
+    def stream(self, unfinished: Turn | None) -> Stream:
+        """Returns the answer as a stream; `unfinished` is the turn of an interrupted attempt."""
         return Stream(
             self.pieces(),
             self.on_posted,
             buttons=lambda: answer_buttons(
                 self._turn, self._request.words, has_history=self._question.has_history
             ),
-            unfinished_message=known.reply_message if known else None,
+            unfinished_message=unfinished.reply_message if unfinished else None,
             buttons_while_written=(Button(self._request.words("button.stop"), "stop"),),
             place=self._turn.place,
         )
 
     async def pieces(self) -> AsyncGenerator[str]:
-        """The text as it comes, once today's tokens reach for it. Raises OverCap.
+        """Yields the answer's text as the model sends it, then its notes.
 
-        Whatever happens, the turn says how far it came.
+        The turn is stored however the answer ends. Raises OverCap if the prompt would exceed
+        today's tokens, and HostError if no model answers.
         """
         state = TurnState.FAILED
         try:
@@ -296,67 +304,69 @@ class AnswerWriter:
                 reserve(
                     self._request, self._messages, self._deps.token_reservations
                 ) as self._meter,
-                self._telling_of_warmup(),
-                aclosing(self._written()) as pieces,
+                self._loading_notice(),
+                aclosing(self._text_and_notices()) as pieces,
             ):
                 async for piece in pieces:
                     yield piece
             state = TurnState.DONE
         except (asyncio.CancelledError, GeneratorExit):
-            is_wanted = self._deps.running_answers.is_stopping()
-            state = TurnState.STOPPED if is_wanted else TurnState.STREAMING
+            # A person stops an answer for good; one that the app's stop interrupts is written anew.
+            is_stopped = self._deps.running_answers.is_stopping()
+            state = TurnState.STOPPED if is_stopped else TurnState.STREAMING
             raise
         finally:
-            if self._text or self._is_kept:
-                await self._finish(state)
+            if self._text or self._is_turn_stored:
+                await self._finish_turn(state)
             elif self._question.turn is not None and state is not TurnState.STREAMING:
-                await self._stay_as_it_was(self._question.turn)
-        more = f"{self._unseen} {self._question.note}".strip()
-        if note := _note_of(self._turn, self._request.words, more):
+                await self._restore_turn(self._question.turn)
+        more = f"{self._picture_note} {self._question.note}".strip()
+        if note := _closing_note(self._turn, self._request.words, more):
             yield note
 
-    async def _written(self) -> AsyncGenerator[str]:
+    async def _text_and_notices(self) -> AsyncGenerator[str]:
+        """Yields the text of the model's deltas and the notices of tool calls."""
         async for delta in self._deltas():
             self._has_begun.set()
             if isinstance(delta, ToolCallNotice):
                 lead = "\n\n" if self._text else ""
                 yield f"{lead}{NOTE.lstrip()}{delta.text}\n\n"
-            elif text := self._read(delta):
-                self._note(text)
+            elif text := self._text_of(delta):
+                self._add_text(text)
                 yield text
 
     @contextlib.asynccontextmanager
-    async def _telling_of_warmup(self) -> AsyncGenerator[None]:
-        waiting = asyncio.create_task(self._tell_warming(), name="model warms up")
+    async def _loading_notice(self) -> AsyncGenerator[None]:
+        waiting = asyncio.create_task(self._send_loading_notice(), name="model warms up")
         try:
             yield
         finally:
             waiting.cancel()
 
-    async def _stay_as_it_was(self, turn: Turn) -> None:
-        """An answer that was to be renewed, and was not."""
+    async def _restore_turn(self, turn: Turn) -> None:
+        """Marks the turn as done with its earlier reply, as no new one was written."""
         async with self._deps.store.writing() as records:
             await records.turns.change(self._request.workspace_id, turn.id, state=TurnState.DONE)
 
-    def _read(self, delta: Delta) -> str:
-        """The text that a piece of the answer brings; calls of tools are told in words."""
+    def _text_of(self, delta: Delta) -> str:
+        """Returns the text of a delta, with calls of unknown tools as words."""
         self._is_refusal |= delta.is_refusal
         self._turn = replace(
             self._turn, incomplete_reason=delta.incomplete_reason or self._turn.incomplete_reason
         )
         if not delta.tool_calls:
             return delta.text
-        # No tool of ours answers, so a call in place of an answer is nothing to learn from.
+        # The bot does not run these tools, so a call without text must not become an example.
         self._is_refusal |= not self._text
         lead = "\n\n" if self._text else ""
-        told = [
-            self._request.words("chat.called", name=one.name, arguments=one.arguments)
-            for one in delta.tool_calls
+        calls = [
+            self._request.words("chat.called", name=call.name, arguments=call.arguments)
+            for call in delta.tool_calls
         ]
-        return f"{delta.text}{lead}{chr(10).join(told)}"
+        return f"{delta.text}{lead}{chr(10).join(calls)}"
 
-    async def _tell_warming(self) -> None:
-        """A model that has to be loaded first is said to be, to whoever waits for it."""
+    async def _send_loading_notice(self) -> None:
+        """Tells the asker that the model is being loaded, if no text comes for some seconds."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(MODEL_LOADING_SECONDS):
                 await self._has_begun.wait()
@@ -372,35 +382,35 @@ class AnswerWriter:
             log.info("It could not be told that a model warms up", extra={"why": error.key})
 
     async def on_posted(self, message: MessageId) -> None:
-        """The first words stand: from now on the turn is known by its message."""
+        """Stores the turn with the id of its first message."""
         self._turn = replace(self._turn, reply_message=message)
-        if self._is_kept:
-            await _note_message(self._turn, message, store=self._deps.store)
+        if self._is_turn_stored:
+            await _store_reply_message(self._turn, message, store=self._deps.store)
         else:
-            await self._keep()
+            await self._store_turn()
 
     async def _deltas(self) -> AsyncGenerator[Delta]:
-        """From the canary that this question goes to, else from the model in use.
+        """Yields the deltas of the first model that answers: canary, model in use, base.
 
-        Where one fails before its first word the next one answers: the model in use, the base.
+        A model that fails after its first word is not replaced by the next one.
         """
         failed: tuple[ModelInUse, HostError | NotFound] | None = None
-        left = self._candidates()
+        remaining = self._candidates()
         while True:
-            answering, *left = left
+            answering, *remaining = remaining
             try:
-                async with aclosing(self._from(answering)) as deltas:
+                async with aclosing(self._deltas_of(answering)) as deltas:
                     async for delta in deltas:
                         if failed is not None:
-                            await self._tell_fallback(failed[0].model, failed[1], answering)
+                            await self._send_fallback_notice(failed[0].model, failed[1], answering)
                             failed = None
                         yield delta
                 if self._text and not "".join(self._text).strip():
                     raise EmptyAnswer(host=answering.host)
                 return
             except (HostError, NotFound) as error:
-                left = [one for one in left if _may_answer(one, answering, error)]
-                if self._text or not left:
+                remaining = [model for model in remaining if _may_answer(model, answering, error)]
+                if self._text or not remaining:
                     raise
                 await self._count_failure(answering)
                 failed = failed or (answering, error)
@@ -412,21 +422,21 @@ class AnswerWriter:
                 await records.canaries.count_failure(canary.workspace, canary.id)
 
     def _candidates(self) -> list[ModelInUse]:
-        found = [self._wanted(), self._in_use(), self._base]
-        return list(dict.fromkeys(found))
+        """Returns the models to try, in order and without duplicates."""
+        return list(dict.fromkeys([self._first_model(), self._in_use(), self._base]))
 
     @property
     def _base(self) -> ModelInUse:
         base = self._request.assistant.base
         return ModelInUse(base, self._request.assistant.chat_host, base)
 
-    async def _from(self, answering: ModelInUse) -> AsyncGenerator[Delta]:
-        """With tools of ours in rounds: what they gave goes along until the model answers."""
+    async def _deltas_of(self, answering: ModelInUse) -> AsyncGenerator[Delta]:
+        """Yields a model's deltas; runs the tools it calls and asks again with their results."""
         self._turn = replace(self._turn, model=answering.model, host=answering.host)
         host = self._deps.hosts.paid(answering.host, self._request.workspace)
         assistant = self._request.assistant
         tools = AnswerTools(self._request, self._deps) if assistant.tools else None
-        messages, rounds = list(await self._shown(host, answering)), 0
+        messages, rounds = list(await self._messages_for(host, answering)), 0
         while True:
             calls: tuple[ToolCall, ...] = ()
             offered, written = tools.schemas(rounds) if tools else (), ""
@@ -447,22 +457,22 @@ class AnswerWriter:
                 yield ToolCallNotice(tools.notice_of(call))
             messages += await tools.run_calls(calls, written)
 
-    async def _shown(self, host: Host, answering: ModelInUse) -> Sequence[Mapping[str, object]]:
-        """With their pictures for a model that sees; another one's answer says that it does not."""
-        self._unseen = ""
-        asked = [one for one in self._messages if isinstance(one, PictureMessage)]
-        if not asked:
+    async def _messages_for(
+        self, host: Host, answering: ModelInUse
+    ) -> Sequence[Mapping[str, object]]:
+        """Returns the messages for a model, without pictures if the model does not take any."""
+        self._picture_note = ""
+        with_pictures = [m for m in self._messages if isinstance(m, PictureMessage)]
+        if not with_pictures:
             return self._messages
         if await host.takes_pictures(answering.name_at_host):
-            return [
-                one.parts() if isinstance(one, PictureMessage) else one for one in self._messages
-            ]
-        if asked[-1] is self._messages[-1]:
+            return [m.parts() if isinstance(m, PictureMessage) else m for m in self._messages]
+        if with_pictures[-1] is self._messages[-1]:
             model = answering.model
-            self._unseen = self._request.words("chat.no_pictures", model=model)
+            self._picture_note = self._request.words("chat.no_pictures", model=model)
         return self._messages
 
-    def _wanted(self) -> ModelInUse:
+    def _first_model(self) -> ModelInUse:
         canary = self._canary
         if canary is None:
             return self._in_use()
@@ -474,23 +484,25 @@ class AnswerWriter:
             return self._base
         return ModelInUse(deployment.model, deployment.host, deployment.name_at_host)
 
-    def _note(self, text: str) -> None:
+    def _add_text(self, text: str) -> None:
         if not self._text:
             self._turn = replace(self._turn, first_text_seconds=self._seconds())
         self._text.append(text)
 
-    async def _keep(self) -> None:
+    async def _store_turn(self) -> None:
+        """Stores the turn, or updates the turn that an earlier attempt has stored."""
+        turn = self._turn
         async with self._deps.store.writing() as records:
-            kept = await records.turns.add(self._request.workspace_id, self._turn)
-            if kept.reply_message != self._turn.reply_message or kept.model != self._turn.model:
-                changes = {"reply_message": self._turn.reply_message, "model": self._turn.model}
-                await records.turns.change(self._request.workspace_id, kept.id, **changes)
-        self._turn = replace(self._turn, id=kept.id)
-        self._is_kept = True
+            stored = await records.turns.add(self._request.workspace_id, turn)
+            if stored.reply_message != turn.reply_message or stored.model != turn.model:
+                changes = {"reply_message": turn.reply_message, "model": turn.model}
+                await records.turns.change(self._request.workspace_id, stored.id, **changes)
+        self._turn = replace(self._turn, id=stored.id)
+        self._is_turn_stored = True
 
-    async def _finish(self, state: TurnState) -> None:
-        if not self._is_kept:
-            await self._keep()
+    async def _finish_turn(self, state: TurnState) -> None:
+        if not self._is_turn_stored:
+            await self._store_turn()
         text = "".join(self._text)
         usage = self._meter.usage
         self._turn = replace(self._turn, state=state)
@@ -509,14 +521,14 @@ class AnswerWriter:
                 seconds=self._seconds(),
             )
 
-    async def _tell_fallback(
+    async def _send_fallback_notice(
         self, model: ModelName, error: HostError | NotFound, answering: ModelInUse
     ) -> None:
-        """Once a day, channel and model, so that a broken model does not flood the channel."""
+        """Tells the channel that another model answers, at most once a day and failing model."""
         log.warning("A tuned model failed, the base answers", extra={"why": error.key})
         request = self._request
-        at = f"{request.place.channel}.{model}.{request.now.date()}"
-        key = f"{request.workspace_id}.{at}.fell_back"
+        scope = f"{request.place.channel}.{model}.{request.now.date()}"
+        key = f"{request.workspace_id}.{scope}.fell_back"
         instead = {} if answering == self._base else {"instead": answering.model}
         async with self._deps.store.writing() as records:
             await records.outbox.put(
@@ -530,8 +542,8 @@ class AnswerWriter:
     def _seconds(self) -> float:
         return (self._deps.clock.now() - self._started).total_seconds()
 
-    def _blank(self, question: Question) -> Turn:
-        wanted = self._wanted()
+    def _new_turn(self, question: Question) -> Turn:
+        first_model = self._first_model()
         return Turn(
             id=TurnId(0),
             workspace=self._request.workspace_id,
@@ -543,28 +555,28 @@ class AnswerWriter:
             question=question.text,
             question_message=question.message,
             reply="",
-            model=wanted.model,
-            host=wanted.host,
+            model=first_model.model,
+            host=first_model.host,
             state=TurnState.STREAMING,
             at=self._request.now,
         )
 
 
 def _place_of(request: Request, turn: Turn | None) -> Place:
-    """Where an answer is written: one that exists already stays in its thread."""
+    """Returns the place of an answer: the thread of its turn, else the place of the event."""
     return request.place if turn is None else replace(request.place, thread=turn.place.thread)
 
 
-def _may_answer(one: ModelInUse, failed: ModelInUse, error: HostError | NotFound) -> bool:
-    """What stands at the same host is no better off with a host that is away."""
-    is_away = isinstance(error, HostBusy | HostUnreachable | KeyRefused)
-    return one.host != failed.host or not is_away
+def _may_answer(candidate: ModelInUse, failed: ModelInUse, error: HostError | NotFound) -> bool:
+    """Whether a model is worth trying: not if its host itself was the reason of the failure."""
+    is_host_failure = isinstance(error, HostBusy | HostUnreachable | KeyRefused)
+    return candidate.host != failed.host or not is_host_failure
 
 
 def answer_buttons(turn: Turn, words: Words, *, has_history: bool = False) -> tuple[Button, ...]:
-    """The votes, the way on where the answer is not whole, another try, a new beginning.
+    """Returns the buttons below an answer.
 
-    None while the app stops in the middle of an answer, as that is written anew.
+    An answer that is still streaming has none: the app was stopped and writes it anew.
     """
     if turn.state is TurnState.STREAMING:
         return ()
@@ -580,9 +592,9 @@ def answer_buttons(turn: Turn, words: Words, *, has_history: bool = False) -> tu
     return tuple(buttons)
 
 
-def _note_of(turn: Turn, words: Words, more: str = "") -> str:
-    """Why an answer ends where it does, as a last paragraph that is no part of it."""
+def _closing_note(turn: Turn, words: Words, more: str = "") -> str:
+    """Returns a last paragraph, which is not stored, with the reason of an incomplete answer."""
     is_cut = turn.incomplete_reason is not None and turn.state is TurnState.DONE
-    told = [words(f"chat.end.{turn.incomplete_reason}")] if is_cut else []
-    told += [more] if more else []
-    return f"{NOTE}{' '.join(told)}" if told else ""
+    sentences = [words(f"chat.end.{turn.incomplete_reason}")] if is_cut else []
+    sentences += [more] if more else []
+    return f"{NOTE}{' '.join(sentences)}" if sentences else ""

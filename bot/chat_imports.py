@@ -1,4 +1,4 @@
-"""Exports of chats: their exchanges become proposals, each waiting for all who wrote in it."""
+"""Imports chat exports: questions and answers become proposals that wait for their authors."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ log = logging.getLogger(__name__)
 _PLATFORMS: Final = {"slack": "Slack", "discord": "Discord"}
 _BATCH: Final = 50
 _SAMPLES: Final = 3
-_NAMED: Final = 10
+_MAX_NAMES: Final = 10
 _LONGEST_TEXT: Final = 240
 
 
 @dataclass(slots=True)
 class ImportOverview:
-    """What an export comes to: exchanges, of whom, and how much was left out for what reason."""
+    """Counts of an export: exchanges, their authors and channels, and reasons for omissions."""
 
     exchanges: int = 0
     authors: Counter[str] = field(default_factory=Counter)
@@ -64,11 +64,11 @@ class ImportOverview:
     left_out: Counter[str] = field(default_factory=Counter)
     samples: list[Row] = field(default_factory=list)
     undecided: dict[str, str] = field(default_factory=dict)
-    """Who has not said yes or no, and the channel in which they may be asked, "" for none."""
+    """Authors without a consent decision, with the channel in which to ask them, or "" for none."""
 
 
 class ChatImport:
-    """One export on its way in; `overview` is complete once all is found."""
+    """The import of one export; `overview` is complete after the whole export was read."""
 
     def __init__(self, export: ChatExport, request: Request) -> None:
         self.overview = ImportOverview()
@@ -78,29 +78,31 @@ class ChatImport:
         self._kinds: dict[str, ChannelKind] = {}
 
     async def prepare(self, *, store: Store, surfaces: Surfaces | None) -> None:
-        """Raises BadInput for an export of elsewhere, NotNow where messages are not learned from.
+        """Reads the consents and the kinds of the channels.
 
-        Without surfaces a channel of which the export does not tell who reads it is private.
+        Raises BadInput for the export of another workspace, and NotNow in a workspace that does
+        not learn from messages. Without `surfaces`, a channel whose kind the export does not tell
+        counts as private.
         """
-        self._refuse()
+        self._require_importable()
         async with store.reading() as records:
-            held = await records.consents.all(self._request.workspace_id)
-        self._consents = {one.user: one.given for one in held}
+            consents = await records.consents.all(self._request.workspace_id)
+        self._consents = {consent.user: consent.given for consent in consents}
         for channel in self._export.channels.values():
             self._kinds[channel.id] = await self._kind(channel, surfaces)
 
     async def build_overview(self) -> None:
-        """Finds everything and keeps nothing but the overview."""
-        async for _ in self._found():
+        """Reads the whole export to count what it holds; stores nothing."""
+        async for _ in self._examples():
             pass
 
     async def store_proposals(self, *, store: Store) -> ImportTally:
-        """Stores every exchange as proposed, a part at a time, and has the authors asked.
+        """Stores every exchange as a proposal, in batches, and asks the authors for consent.
 
-        What is known already is left alone, so it is made whole by doing it again.
+        Exchanges that are stored already are skipped, so an interrupted import can be repeated.
         """
         tally = ImportTally()
-        async for batch in self._found():
+        async for batch in self._examples():
             async with store.writing() as records:
                 new = await records.examples.add_many(
                     self._request.workspace_id, batch, at=self._request.now
@@ -114,7 +116,7 @@ class ChatImport:
         return tally
 
     def lines(self) -> Iterator[str]:
-        """The first exchanges, who wrote them, what is left out and why, and what they wait for."""
+        """Yields the lines of the preview: first exchanges, authors, omissions, consent."""
         words, overview = self._request.words, self.overview
         for number, row in enumerate(overview.samples, 1):
             question, answer = (
@@ -122,13 +124,14 @@ class ChatImport:
             )
             yield f"{number}. {question} → {answer}"
         if overview.authors:
-            shown = [f"{self._name(one)} ({n})" for one, n in overview.authors.most_common(_NAMED)]
-            more = len(overview.authors) - len(shown)
-            shown += [words("chats.more_people", count=more)] if more else []
-            yield f"{words('chats.authors')}: {', '.join(shown)}"
-        left = [words(f"chats.left.{why}", count=n) for why, n in overview.left_out.items() if n]
-        if left:
-            yield f"{words('import.unused')}: {', '.join(left)}"
+            authors = overview.authors.most_common(_MAX_NAMES)
+            names = [f"{self._name(author)} ({count})" for author, count in authors]
+            more = len(overview.authors) - len(names)
+            names += [words("chats.more_people", count=more)] if more else []
+            yield f"{words('chats.authors')}: {', '.join(names)}"
+        omitted = [words(f"chats.left.{why}", count=n) for why, n in overview.left_out.items() if n]
+        if omitted:
+            yield f"{words('import.unused')}: {', '.join(omitted)}"
         yield from self._consent_lines(words)
 
     def _consent_lines(self, words: Words) -> Iterator[str]:
@@ -136,16 +139,16 @@ class ChatImport:
             yield words("chats.nothing")
             return
         yield words("chats.waits")
-        places = Counter(self.overview.undecided.values())
-        alone = places.pop("", 0)
-        if places:
-            named = [f"#{self._channel_name(one)}" for one, _ in places.most_common(_NAMED)]
-            asked = places.total()
-            yield words("chats.asked", count=asked, channels=", ".join(named))
-        if alone:
-            yield words("chats.not_asked", count=alone)
+        channels = Counter(self.overview.undecided.values())
+        without_channel = channels.pop("", 0)
+        if channels:
+            most_common = channels.most_common(_MAX_NAMES)
+            names = [f"#{self._channel_name(channel)}" for channel, _ in most_common]
+            yield words("chats.asked", count=channels.total(), channels=", ".join(names))
+        if without_channel:
+            yield words("chats.not_asked", count=without_channel)
 
-    def _refuse(self) -> None:
+    def _require_importable(self) -> None:
         request, export = self._request, self._export
         platform, _, home = request.workspace_id.partition(":")
         name = _PLATFORMS[export.platform]
@@ -153,13 +156,14 @@ class ChatImport:
             export.workspace_ids and home not in export.workspace_ids
         ):
             homes = ", ".join(
-                sorted(f"{export.platform}:{one}" for one in export.workspace_ids)[:5]
+                sorted(f"{export.platform}:{workspace}" for workspace in export.workspace_ids)[:5]
             )
             raise BadInput(problem=request.words("chats.elsewhere", platform=name, homes=homes))
         if request.workspace.sources < Sources.MESSAGES:
             raise NotNow(problem=request.words("chats.not_allowed", platform=name))
 
     async def _kind(self, channel: ExportedChannel, surfaces: Surfaces | None) -> ChannelKind:
+        """Returns the kind of a channel by the export, else by its platform, else private."""
         if channel.kind is not None or surfaces is None:
             return channel.kind or ChannelKind.PRIVATE
         try:
@@ -171,22 +175,25 @@ class ChatImport:
             log.info("It is not known who reads a channel", extra={"why": error.key})
         return ChannelKind.PRIVATE
 
-    async def _found(self) -> AsyncIterator[list[NewExample]]:
-        """The exchanges that may be kept, in parts; read in threads, so that others go on."""
+    async def _examples(self) -> AsyncIterator[list[NewExample]]:
+        """Yields batches of exchanges that may be stored.
+
+        The export is read in threads, so that the event loop is not blocked.
+        """
         self.overview = ImportOverview()
         index = MessageIndex()
         try:
-            messages = self._export.messages(self._readable_channels(), self._teller())
+            messages = self._export.messages(self._readable_channels(), self._progress_callback())
             await asyncio.to_thread(index.fill, messages)
             self.overview.left_out.update(self._export.left_out)
             count, used = await asyncio.to_thread(index.count), 0
-            found = self._exchanges(index)
-            while batch := await asyncio.to_thread(lambda: list(islice(found, _BATCH))):
-                used += sum(len(one.messages) for one in batch)
+            exchanges = self._exchanges(index)
+            while batch := await asyncio.to_thread(lambda: list(islice(exchanges, _BATCH))):
+                used += sum(len(exchange.messages) for exchange in batch)
                 self._request.report_progress(count + min(used, count), 2 * count)
-                kept = [example for one in batch if (example := self._example(one)) is not None]
-                if kept:
-                    yield kept
+                examples = [self._example(found) for found in batch]
+                if new := [example for example in examples if example is not None]:
+                    yield new
         finally:
             index.close()
 
@@ -195,15 +202,15 @@ class ChatImport:
             yield from find_exchanges(index, channel, self._export.may_lack_first_message)
 
     def _readable_channels(self) -> list[str]:
-        """Those that an admin lets us learn from; of the others nothing is read."""
-        wanted = []
+        """Returns the channels that may be learned from; messages of others are not read."""
+        readable = []
         for channel in self._export.channels.values():
             closed = self._exclusions(channel.id) & ~self._request.workspace.allowed
             if closed:
                 self.overview.left_out[str(closed.name).lower()] += 1
             else:
-                wanted.append(channel.id)
-        return wanted
+                readable.append(channel.id)
+        return readable
 
     def _exclusions(self, channel: str) -> Exclusion:
         kind = self._kinds.get(channel, ChannelKind.PRIVATE)
@@ -211,21 +218,24 @@ class ChatImport:
             Place(self._request.workspace_id, ChannelId(channel), kind=kind), ()
         )
 
-    def _teller(self) -> Callable[[int, int], None]:
-        """For the thread that reads, which is half of the work: tells each percent once."""
-        loop, told = asyncio.get_running_loop(), -1
+    def _progress_callback(self) -> Callable[[int, int], None]:
+        """Returns a callback that reports each percent of the reading once.
 
-        def tell(done: int, total: int) -> None:
-            nonlocal told
+        It is called in the reading thread. Reading is the first half of the work.
+        """
+        loop, reported = asyncio.get_running_loop(), -1
+
+        def report(done: int, total: int) -> None:
+            nonlocal reported
             percent = 100 * done // max(total, 1)
-            if percent > told:
-                told = percent
+            if percent > reported:
+                reported = percent
                 loop.call_soon_threadsafe(self._request.report_progress, done, 2 * max(total, 1))
 
-        return tell
+        return report
 
     def _example(self, found: FoundExchange) -> NewExample | None:
-        """None for one that is left out, and counted."""
+        """Returns the example of an exchange, or None if the exchange is left out."""
         row = exchange_row(found)
         refused, exclusions = self._refusal(found, row)
         if refused:
@@ -239,25 +249,25 @@ class ChatImport:
             state=ExampleState.PROPOSED,
             row=row,
             origin=Origin.MESSAGE,
-            authors=tuple(UserId(one) for one in found.authors),
+            authors=tuple(UserId(author) for author in found.authors),
             source=_source(answer.channel, answer.id, answer.thread),
             exclusions=exclusions,
             messages=tuple(_source(m.channel, m.id, m.thread) for m in found.messages),
         )
 
     def _refusal(self, found: FoundExchange, row: Row) -> tuple[str, Exclusion]:
-        """Why an exchange is left out, "" where it is not, and what is excluded yet allowed."""
+        """Returns why an exchange is left out ("" if it is not), and its exclusions."""
         channel = found.answer.thread or found.answer.channel
         channel = channel if channel in self._kinds else found.answer.channel
         exclusions = self._exclusions(channel)
         for author in found.authors:
             person = self._export.people.get(author)
-            said = self._consents.get(author)
+            consent = self._consents.get(author)
             if person is None:
                 return "unknown", exclusions
-            if said is False:
+            if consent is False:
                 return "declined", exclusions
-            if person.is_gone and not said:
+            if person.is_gone and not consent:
                 return "gone", exclusions
             exclusions |= access.excluded_people([self._user(author)])
         if exclusions & Exclusion.GUEST & ~self._request.workspace.allowed:
@@ -277,8 +287,8 @@ class ChatImport:
         overview.channels.add(channel)
         if len(overview.samples) < _SAMPLES:
             overview.samples.append(row)
-        known = self._export.channels.get(channel)
-        asked_in = "" if known and known.is_archived else channel
+        exported = self._export.channels.get(channel)
+        asked_in = "" if exported and exported.is_archived else channel
         for author in found.authors:
             overview.authors[author] += 1
             if author not in self._consents and not overview.undecided.get(author):
@@ -292,13 +302,13 @@ class ChatImport:
         for channel, people in by_channel.items():
             await ask_authors_in(self._request, ChannelId(channel), people, records)
 
-    def _name(self, person: str) -> str:
-        known = self._export.people.get(person)
-        return known.name if known else person
+    def _name(self, author: str) -> str:
+        person = self._export.people.get(author)
+        return person.name if person else author
 
-    def _channel_name(self, channel: str) -> str:
-        known = self._export.channels.get(channel)
-        return known.name if known else channel
+    def _channel_name(self, channel_id: str) -> str:
+        channel = self._export.channels.get(channel_id)
+        return channel.name if channel else channel_id
 
 
 def _source(channel: str, message: str, thread: str | None) -> ExampleSource:

@@ -1,4 +1,4 @@
-"""What the last checks of examples found, in memory: groups of numbers, never their text."""
+"""Results of the last checks of examples, in memory: ids of examples without their text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bot.domain import AssistantId, ChannelId, ExampleId, Exclusion, WorkspaceId
 
 
 class CheckKind(StrEnum):
-    """What a check finds; each is a list that somebody can work through."""
+    """Kind of problem that a check finds; each kind is a list for people to work through."""
 
     COPIES = "copies"
     NEAR = "near"
@@ -26,33 +26,36 @@ class CheckKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """Groups of examples by kind, the first of them, and how many groups there are of each."""
+    """The result of a check; `groups` holds only the first groups, `group_counts` counts all."""
 
     at: datetime
     example_count: int
     groups: Mapping[CheckKind, Sequence[Sequence[ExampleId]]]
     group_counts: Mapping[CheckKind, int]
     labels: Sequence[tuple[str, int]] = ()
-    """Answers with their numbers of examples, most first, where answers are few and short."""
+    """Distinct answers with their numbers of examples, most frequent first.
+
+    Empty unless the answers are few and short, as in a classification.
+    """
 
 
 CheckKey = tuple[WorkspaceId, AssistantId, Exclusion, ChannelId]
-"""Whose examples, what was hidden from whoever looked, and from where they looked."""
+"""Whose examples were checked, which kinds were hidden from the user, and the user's channel."""
 
-_MOST = 8
+_MAX_RESULTS = 8
 
 
 class CheckResults:
-    """The newest results; older ones make room."""
+    """The newest results; the oldest one is dropped when there are too many."""
 
     def __init__(self) -> None:
-        self._found: OrderedDict[CheckKey, CheckResult] = OrderedDict()
+        self._results: OrderedDict[CheckKey, CheckResult] = OrderedDict()
 
     def get(self, key: CheckKey) -> CheckResult | None:
-        return self._found.get(key)
+        return self._results.get(key)
 
     def put(self, key: CheckKey, result: CheckResult) -> None:
-        self._found[key] = result
-        self._found.move_to_end(key)
-        while len(self._found) > _MOST:
-            self._found.popitem(last=False)
+        self._results[key] = result
+        self._results.move_to_end(key)
+        while len(self._results) > _MAX_RESULTS:
+            self._results.popitem(last=False)

@@ -1,4 +1,4 @@
-"""What commands, actions and the catalogue are, and how a module registers its handlers."""
+"""Types of commands, actions and their catalogue, and the registration of handlers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ from bot.rows import Method
 
 
 class OptionKind(StrEnum):
-    """What an option holds; the nouns offer completion. An amount may also be a word, like off.
+    """Type of an option's value; ASSISTANT and the kinds after it offer completion of names.
 
-    A grantee is a person, or a server role or user group.
+    An AMOUNT is a number or a word such as "off". A GRANTEE is a person, a server role or a user
+    group.
     """
 
     TEXT = "text"
@@ -41,9 +42,10 @@ class OptionKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One word of a command, `name:value`; the `rest` option takes what has no name.
+    """An option of a command, typed as `name:value`.
 
-    Of a sentence any word may look like an option.
+    The `rest` option takes all words without a name. With `is_sentence` its text may itself
+    contain words that look like an option.
     """
 
     name: str
@@ -53,13 +55,13 @@ class Option:
     is_sentence: bool = False
     choices: tuple[str, ...] = ()
     suggestions: tuple[str, ...] = ()
-    """Values offered while somebody types; any other can be typed as well."""
+    """Values for autocompletion; other values are accepted as well."""
     least: float | None = None
     most: float | None = None
     role: Role | None = None
-    """Needed to give it, where that is more than its command needs."""
+    """Role that the option needs, if it is higher than the role of its command."""
     excludes_others: bool = False
-    """Whether no other option may be given beside it."""
+    """Whether the option must be the only one."""
 
     @classmethod
     def text(cls, name: str, *, rest: bool = False, required: bool = False) -> Option:
@@ -77,15 +79,15 @@ class Option:
     def integer(
         cls, name: str, least: int, most: int | None = None, *, suggestions: Sequence[str] = ()
     ) -> Option:
-        known = tuple(suggestions)
-        return cls(name, OptionKind.INTEGER, least=least, most=most, suggestions=known)
+        offered = tuple(suggestions)
+        return cls(name, OptionKind.INTEGER, least=least, most=most, suggestions=offered)
 
     @classmethod
     def number(
         cls, name: str, least: float, most: float, *, suggestions: Sequence[str] = ()
     ) -> Option:
-        known = tuple(suggestions)
-        return cls(name, OptionKind.NUMBER, least=least, most=most, suggestions=known)
+        offered = tuple(suggestions)
+        return cls(name, OptionKind.NUMBER, least=least, most=most, suggestions=offered)
 
     @classmethod
     def amount(cls, name: str, *, suggestions: Sequence[str] = ()) -> Option:
@@ -102,9 +104,9 @@ H = TypeVar("H", bound=Handler)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A word after `/tune`; groups have a space in their path ("assistant show").
+    """A command after `/tune`; the path of a subcommand contains a space ("assistant show").
 
-    One that asks a model costs tokens, so it stands under the caps.
+    `costs_tokens` marks commands that call a model and are refused once a token cap is used up.
     """
 
     path: str
@@ -113,11 +115,11 @@ class Command:
     options: tuple[Option, ...] = ()
     costs_tokens: bool = False
     opens_form: bool = False
-    """Whether a form is the likely reply, so that a surface can make ready for it."""
+    """Whether the reply is likely a form, which Discord must know before the handler runs."""
 
     @property
     def summary_key(self) -> str:
-        """Where its summary stands in the catalogue of words."""
+        """Key of the command's summary in `bot/words`."""
         return f"command.{self.path.replace(' ', '.')}"
 
     @property
@@ -125,21 +127,21 @@ class Command:
         return next((option for option in self.options if option.rest), None)
 
     def __post_init__(self) -> None:
-        _within("path", self.path, 32 * 2 + 1)
+        _require_length("path", self.path, 32 * 2 + 1)
         names = [option.name for option in self.options]
         if len(names) > 25 or len(set(names)) != len(names):
             raise ValueError(f"{self.path}: at most 25 options, each name once")
         for option in self.options:
-            _within("option name", option.name, 32)
+            _require_length("option name", option.name, 32)
             if len(option.choices) > 25:
                 raise ValueError(f"{self.path} {option.name}: at most 25 choices")
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A button, form, reaction, shortcut or event, by name.
+    """A handler of a button, form, reaction, shortcut or event.
 
-    What only the studio's pages offer is refused where it comes from a chat.
+    With `is_for_pages` the action is refused unless it comes from a page of the studio.
     """
 
     name: str
@@ -161,7 +163,7 @@ class ActionKind(StrEnum):
 class Handlers:
     """The commands and actions of one module, in the order in which they are registered.
 
-    Each method is a decorator that returns its function unchanged.
+    Each registering method is a decorator that returns its function unchanged.
     """
 
     def __init__(self) -> None:
@@ -205,12 +207,12 @@ class Handlers:
     event = partialmethod(_action, ActionKind.EVENT)
 
     def actions(self, kind: ActionKind) -> list[Action]:
-        return [action for known, action in self._actions if known is kind]
+        return [action for registered, action in self._actions if registered is kind]
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """Everything people can do, once; help, completion and manifests are drawn from it."""
+    """All commands and actions; help, completion and app manifests are generated from it."""
 
     commands: tuple[Command, ...]
     buttons: tuple[Action, ...] = ()
@@ -222,26 +224,26 @@ class Catalogue:
 
     @classmethod
     def from_modules(cls, *modules: Handlers) -> Catalogue:
-        """What the modules have registered; groups of commands come after single words."""
+        """Returns the catalogue of all modules' handlers, with subcommands after commands."""
         commands = [command for module in modules for command in module.commands]
-        found = {
+        actions = {
             kind: tuple(action for module in modules for action in module.actions(kind))
             for kind in ActionKind
         }
         return cls(
             commands=tuple(sorted(commands, key=lambda command: " " in command.path)),
-            buttons=found[ActionKind.BUTTON],
-            forms=found[ActionKind.FORM],
-            reactions=found[ActionKind.REACTION],
-            unreactions=found[ActionKind.UNREACTION],
-            shortcuts=found[ActionKind.SHORTCUT],
-            event_handlers=found[ActionKind.EVENT],
+            buttons=actions[ActionKind.BUTTON],
+            forms=actions[ActionKind.FORM],
+            reactions=actions[ActionKind.REACTION],
+            unreactions=actions[ActionKind.UNREACTION],
+            shortcuts=actions[ActionKind.SHORTCUT],
+            event_handlers=actions[ActionKind.EVENT],
         )
 
     def __post_init__(self) -> None:
         top = {command.path.partition(" ")[0] for command in self.commands}
         if len(top) > 25:
-            raise ValueError("Discord takes 25 children in a group")
+            raise ValueError("Discord accepts at most 25 subcommands in a command")
         paths = [command.path for command in self.commands]
         kinds = (self.buttons, self.forms, self.reactions, self.unreactions, self.shortcuts)
         for names in (paths, *([action.name for action in kind] for kind in kinds)):
@@ -249,16 +251,19 @@ class Catalogue:
                 raise ValueError(f"a name stands twice: {names}")
 
     def find_command(self, words: str) -> tuple[Command, str]:
-        """The command that a line begins with, and the rest of the line. Raises NotFound."""
+        """Returns the command that a line begins with, and the rest of the line.
+
+        Raises UnknownCommand.
+        """
         tokens = words.split(maxsplit=2)
         for length in (2, 1):
             path = " ".join(tokens[:length]).lower()
             for command in self.commands:
                 if command.path == path and len(tokens) >= length:
-                    return command, _after(words, length)
+                    return command, _rest_after(words, length)
         is_group = any(command.path.startswith(f"{path.lower()} ") for command in self.commands)
-        known = " ".join(tokens[: 2 if is_group else 1])
-        raise UnknownCommand(noun="command", name=known or "/tune")
+        path_typed = " ".join(tokens[: 2 if is_group else 1])
+        raise UnknownCommand(noun="command", name=path_typed or "/tune")
 
     def has_command(self, words: str) -> bool:
         """Whether the first of the words begins a command."""
@@ -266,30 +271,32 @@ class Catalogue:
         return any(command.path.partition(" ")[0] == first for command in self.commands)
 
     def find_button(self, action: str) -> tuple[Action, str]:
+        """Returns the action of a button, and its argument after the colon. Raises NotFound."""
         return _named_action(self.buttons, action)
 
     def form(self, form: str) -> tuple[Action, str]:
+        """Returns the action of a form, and its argument after the colon. Raises NotFound."""
         return _named_action(self.forms, form)
 
     def shortcut(self, name: str) -> Action | None:
         return next((action for action in self.shortcuts if action.name == name), None)
 
     def may_open_form(self, what: What) -> bool:
-        """Whether a form is the likely answer, so that a surface can make ready for it."""
+        """Whether the reply to the event is likely a form."""
         match what:
             case CommandInvoked(words=words):
                 path = " ".join(words.lower().split())
-                return any(one.opens_form for one in self.commands if one.path == path)
-            case ButtonClicked(action=action):
-                name = action.partition(":")[0]
-                return any(one.opens_form for one in self.buttons if one.name == name)
+                return any(command.opens_form for command in self.commands if command.path == path)
+            case ButtonClicked(action=clicked):
+                name = clicked.partition(":")[0]
+                return any(action.opens_form for action in self.buttons if action.name == name)
             case ShortcutUsed(shortcut=name):
-                return any(one.opens_form for one in self.shortcuts if one.name == name)
+                return any(action.opens_form for action in self.shortcuts if action.name == name)
             case _:
                 return False
 
     def complete(self, line: str) -> Iterator[str]:
-        """Words that can stand at the end of what was typed after `/tune `."""
+        """Yields completions of the text that was typed after `/tune `."""
         typed = line.lstrip()
         for command in self.commands:
             if command.path.startswith(typed.lower()):
@@ -298,7 +305,7 @@ class Catalogue:
                 yield from _complete_options(command, typed)
 
 
-def _after(line: str, tokens: int) -> str:
+def _rest_after(line: str, tokens: int) -> str:
     parts = line.split(maxsplit=tokens)
     return parts[tokens] if len(parts) > tokens else ""
 
@@ -323,6 +330,6 @@ def _complete_options(command: Command, typed: str) -> Iterator[str]:
                 yield f"{head} {word}"
 
 
-def _within(what: str, text: str, most: int) -> None:
+def _require_length(what: str, text: str, most: int) -> None:
     if not 1 <= len(text) <= most:
         raise ValueError(f"{what} {text!r} must have 1 to {most} characters")

@@ -1,4 +1,4 @@
-"""Comparison: one question to the base, the base with examples, and any model, side by side."""
+"""Comparison: sends one question to several models and shows their answers side by side."""
 
 from __future__ import annotations
 
@@ -25,13 +25,16 @@ handlers = Handlers()
 
 _SHOTS = 8
 _CHECKPOINTS = 3
-_MOST = 8
+_MAX_MODELS = 8
 _BASE, _FEW_SHOT = "base", "few_shot"
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedModel:
-    """Who may be asked; `name` tells apart what has one model."""
+    """A model that can be compared; `name` is unique, as one model may appear twice.
+
+    With `has_examples` the prompt contains examples (few-shot).
+    """
 
     name: str
     title: str
@@ -50,16 +53,16 @@ class ComparedModel:
     costs_tokens=True,
 )
 async def compare(request: Request, deps: Dependencies) -> Reply:
-    """The same question and instructions to each, with tokens and time."""
+    """Asks each default model the same question; shows answers with tokens and time."""
     access.refuse_closed_workspace(request.workspace, request.words)
     question = request.text_option("question") or ""
-    everyone = await _everyone(request, store=deps.store)
-    chosen = [one for one in everyone if one.is_asked_by_default]
+    models = await _comparable_models(request, store=deps.store)
+    chosen = [model for model in models if model.is_asked_by_default]
     if request.yes_no_option("checkpoints", default=False):
-        chosen += [one for one in everyone if one.is_checkpoint][:_CHECKPOINTS]
+        chosen += [model for model in models if model.is_checkpoint][:_CHECKPOINTS]
     answers = await _answers(request, question, chosen, deps)
-    async with asyncio.TaskGroup() as group:  # Left once every call is counted.
-        columns = [group.create_task(_whole(answer)) for answer in answers]
+    async with asyncio.TaskGroup() as group:  # Also waits until the tokens of each call are stored.
+        columns = [group.create_task(_complete_answer(answer)) for answer in answers]
     return Card(
         title=request.words("compare.title", question=question),
         lines=_warning(request),
@@ -69,39 +72,39 @@ async def compare(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("compare.who", Role.CURATOR, is_for_pages=True)
 async def contenders(request: Request, deps: Dependencies) -> Reply:
-    """Who can be compared; those asked unless others are chosen come with a good tone."""
-    found = await _everyone(request, store=deps.store)
+    """Lists the models that can be compared; the default ones have the tone GOOD."""
+    compared = await _comparable_models(request, store=deps.store)
     async with deps.store.reading() as records:
         models = await records.models.all(request.workspace_id, request.assistant.id)
     names: Mapping[str, str] = {model.name: model.display_name for model in models}
     lines = tuple(
         ListingRow(
-            one.name,
-            one.title,
-            names.get(one.name, one.model),
-            tone=Tone.GOOD if one.is_asked_by_default else Tone.PLAIN,
+            choice.name,
+            choice.title,
+            names.get(choice.name, choice.model),
+            tone=Tone.GOOD if choice.is_asked_by_default else Tone.PLAIN,
         )
-        for one in found
+        for choice in compared
     )
     return Listing("", lines)
 
 
 @handlers.form("compare", Role.CURATOR, is_for_pages=True)
 async def side_by_side(request: Request, deps: Dependencies) -> Reply:
-    """As `compare`, of the chosen and while they write. Raises OverCap and BadInput."""
+    """Asks the chosen models the same question and streams their answers.
+
+    Raises OverCap, and BadInput without a question or a model.
+    """
     access.refuse_closed_workspace(request.workspace, request.words)
-    question, wanted = (
-        request.options.get("question", "").strip(),
-        request.options.get("who", "").splitlines(),
-    )
+    question = request.options.get("question", "").strip()
+    names = request.options.get("who", "").splitlines()
     async with deps.store.reading() as records:
         spent = await records.daily_tokens.spent(
             request.workspace_id, request.user_id, request.now.date()
         )
     access.require_within_caps(request.workspace, spent, request.words)
-    chosen = [one for one in await _everyone(request, store=deps.store) if one.name in wanted][
-        :_MOST
-    ]
+    models = await _comparable_models(request, store=deps.store)
+    chosen = [model for model in models if model.name in names][:_MAX_MODELS]
     if not question or not chosen:
         raise BadInput(problem=request.words("compare.nobody"))
     answers = await _answers(request, question, chosen, deps)
@@ -112,13 +115,13 @@ def _warning(request: Request) -> tuple[str, ...]:
     return () if request.deployment else (request.words("compare.no_tuned"),)
 
 
-async def _everyone(request: Request, *, store: Store) -> list[ComparedModel]:
-    """The base, the base with examples, who answers now, then every other model, newest first."""
+async def _comparable_models(request: Request, *, store: Store) -> list[ComparedModel]:
+    """Returns the base, the base with examples, the model in use, then the others, newest first."""
     assistant, words = request.assistant, request.words
     async with store.reading() as records:
         models = await records.models.all(request.workspace_id, assistant.id)
     base, host = assistant.base, assistant.chat_host
-    found = [
+    compared = [
         ComparedModel(_BASE, words("compare.base"), base, host, is_asked_by_default=True),
         ComparedModel(
             _FEW_SHOT, words("compare.examples"), base, host, True, is_asked_by_default=True
@@ -127,7 +130,7 @@ async def _everyone(request: Request, *, store: Store) -> list[ComparedModel]:
     answering = request.deployment
     if answering and answering.model != base:
         title = words("compare.tuned")
-        found.append(
+        compared.append(
             ComparedModel(
                 answering.model,
                 title,
@@ -136,21 +139,21 @@ async def _everyone(request: Request, *, store: Store) -> list[ComparedModel]:
                 is_asked_by_default=True,
             )
         )
-    known = {one.name for one in found}
+    names = {model.name for model in compared}
     checkpoint = words("model.checkpoint").capitalize()
     titles = {ModelKind.TUNED: words("compare.tuned"), ModelKind.CHECKPOINT: checkpoint}
-    found.extend(
+    compared.extend(
         ComparedModel(
-            one.name,
-            titles[one.kind],
-            one.served_name or one.name,
-            one.host,
-            is_checkpoint=one.kind is ModelKind.CHECKPOINT,
+            model.name,
+            titles[model.kind],
+            model.served_name or model.name,
+            model.host,
+            is_checkpoint=model.kind is ModelKind.CHECKPOINT,
         )
-        for one in models
-        if one.kind in titles and one.name not in known
+        for model in models
+        if model.kind in titles and model.name not in names
     )
-    return found
+    return compared
 
 
 async def _answers(
@@ -159,44 +162,47 @@ async def _answers(
     async with deps.store.reading() as records:
         shots = await few_shot(records, request.place, request.assistant, question, count=_SHOTS)
     plain = build_prompt(request.assistant, question)
-    shown = build_prompt(request.assistant, question, shots=shots)
-    asked = [one for one in chosen if shots or not one.has_examples]
+    few_shot_prompt = build_prompt(request.assistant, question, shots=shots)
     return [
         _Answer(
             request,
-            one,
-            _titled(request, one, len(shots) // 2),
-            shown if one.has_examples else plain,
+            compared,
+            _title(request, compared, len(shots) // 2),
+            few_shot_prompt if compared.has_examples else plain,
             deps,
         )
-        for one in asked
+        for compared in chosen
+        if shots or not compared.has_examples
     ]
 
 
-def _titled(request: Request, one: ComparedModel, count: int) -> str:
-    return request.words("compare.few_shot", count=count) if one.has_examples else one.title
+def _title(request: Request, compared: ComparedModel, count: int) -> str:
+    if compared.has_examples:
+        return request.words("compare.few_shot", count=count)
+    return compared.title
 
 
-async def _whole(answer: _Answer) -> Column:
+async def _complete_answer(answer: _Answer) -> Column:
+    """Returns the complete answer, or the error text if the host failed."""
     pieces = [piece async for piece in answer.pieces()]
     return answer.ended() or Column(answer.title, "".join(pieces), answer.model)
 
 
 class _Answer:
-    """One contender's answer, its time and tokens."""
+    """The answer of one model with its tokens and time."""
 
     def __init__(
         self,
         request: Request,
-        one: ComparedModel,
+        compared: ComparedModel,
         title: str,
         messages: list[PromptMessage],
         deps: Dependencies,
     ) -> None:
         self.title = title
-        self.model = one.model
+        self.model = compared.model
         self._request = request
-        self._one = one
+        self._compared = compared
         self._messages = messages
         self._deps = deps
         self._column: Column | None = None
@@ -208,7 +214,7 @@ class _Answer:
         return self._column
 
     async def pieces(self) -> AsyncGenerator[str]:
-        """Its text; a host's failure, or that today's tokens are used up, is told in its place."""
+        """Yields the answer's text, or the text of an error of the host or of a token cap."""
         try:
             async with (
                 reserve(self._request, self._messages, self._deps.token_reservations) as meter,
@@ -226,7 +232,7 @@ class _Answer:
 
     async def _chat(self, meter: Meter) -> AsyncGenerator[str]:
         started, answer = self._deps.clock.now(), Answer()
-        host = self._deps.hosts.paid(self._one.host, self._request.workspace)
+        host = self._deps.hosts.paid(self._compared.host, self._request.workspace)
         sampling = self._request.assistant.sampling
         async with aclosing(meter.chat(host, self.model, self._messages, sampling)) as deltas:
             async for delta in deltas:
@@ -236,11 +242,11 @@ class _Answer:
         note = self._note(meter.usage, (self._deps.clock.now() - started).total_seconds())
         self._column = Column(self.title, answer.text, note, is_refusal=answer.is_refusal)
 
-    def _note(self, told: Usage, seconds: float) -> str:
+    def _note(self, usage: Usage, seconds: float) -> str:
         return self._request.words(
             "compare.note",
             model=self.model,
-            prompt=told.prompt_tokens,
-            completion=told.completion_tokens,
+            prompt=usage.prompt_tokens,
+            completion=usage.completion_tokens,
             seconds=f"{seconds:.2f}",
         )

@@ -1,4 +1,4 @@
-"""Asks people whether their words may be learned from, records and lists it; see `states`."""
+"""Consent of people to learning from their messages: asks for it, stores and lists it."""
 
 from __future__ import annotations
 
@@ -32,16 +32,19 @@ CONSENT_WANTED = "consent.wanted"
 
 
 def consent_buttons(words: Words, held: Consent | None = None) -> tuple[Button, Button]:
-    """Yes and no; each is refused once the person's word is no longer the one `held` here."""
-    shown = consent_state_token(held)
+    """Returns the buttons to give and to refuse consent.
+
+    A click is refused if the person's stored consent is no longer `held`.
+    """
+    token = consent_state_token(held)
     return (
-        Button(words("button.consent_on"), f"consent.on:{shown}"),
-        Button(words("button.consent_off"), f"consent.off:{shown}"),
+        Button(words("button.consent_on"), f"consent.on:{token}"),
+        Button(words("button.consent_off"), f"consent.off:{token}"),
     )
 
 
 def consent_state_token(held: Consent | None) -> str:
-    """Which word of a person a card shows; empty where they have given none."""
+    """Returns a token of a stored consent for the action of a button; empty if there is none."""
     if held is None:
         return ""
     word = "on" if held.given else "off"
@@ -50,10 +53,10 @@ def consent_state_token(held: Consent | None) -> str:
 
 @handlers.command("consent", Role.STRANGER, Option.choice("switch", "on", "off", rest=True))
 async def consent(request: Request, deps: Dependencies) -> Reply:
-    """My own switch: without a word it shows how it stands."""
-    wanted = request.text_option("switch")
-    if wanted is not None:
-        return await _switch_consent(request, given=wanted == "on", store=deps.store)
+    """Sets or shows the consent of the user."""
+    switch = request.text_option("switch")
+    if switch is not None:
+        return await _switch_consent(request, given=switch == "on", store=deps.store)
     async with deps.store.reading() as records:
         held = await records.consents.get(request.workspace_id, request.user_id)
     return _consent_card(request, held)
@@ -82,7 +85,7 @@ async def revoke_consent(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _switch_consent(request: Request, *, given: bool, store: Store) -> Reply:
-    """A button is refused where the person has said otherwise since it was shown."""
+    """Stores the consent; refuses a button if the consent has changed since it was shown."""
     async with store.writing() as records:
         held = await records.consents.get(request.workspace_id, request.user_id)
         is_new = held is None or (held.given, held.version) != (given, CONSENT_VERSION)
@@ -94,26 +97,26 @@ async def _switch_consent(request: Request, *, given: bool, store: Store) -> Rep
             await records.consents.put(request.workspace_id, new)
             what = "consent.given" if given else "consent.revoked"
             await request.audit(records, what, version=CONSENT_VERSION)
-    done = request.words("consent.thanks" if given else "consent.revoked")
-    # A card in a channel stands there for others too.
-    is_alone = request.event.ephemeral_message_id is not None
-    return Card(done, private=True, replaces=True) if is_alone else Text(done, private=True)
+    text = request.words("consent.thanks" if given else "consent.revoked")
+    # A card in a channel is for several people, so a click of one of them does not replace it.
+    is_private = request.event.ephemeral_message_id is not None
+    return Card(text, private=True, replaces=True) if is_private else Text(text, private=True)
 
 
 @handlers.button("consents", Role.ADMIN, is_for_pages=True)
 async def consents(request: Request, deps: Dependencies) -> Reply:
-    """Everybody's latest word on whether they may be learned from."""
+    """Lists the latest consent of each person."""
     async with deps.store.reading() as records:
-        held = await records.consents.all(request.workspace_id)
+        stored = await records.consents.all(request.workspace_id)
     words = request.words
     lines = tuple(
         ListingRow(
-            one.user,
-            words("consent.is_given" if one.given else "consent.is_withheld"),
-            words("consent.since", at=time_reference(one.at), version=one.version),
-            tone=Tone.GOOD if one.given else Tone.BAD,
+            consent.user,
+            words("consent.is_given" if consent.given else "consent.is_withheld"),
+            words("consent.since", at=time_reference(consent.at), version=consent.version),
+            tone=Tone.GOOD if consent.given else Tone.BAD,
         )
-        for one in held
+        for consent in stored
     )
     note = words("sources.now", sources=words(f"learning.{request.workspace.sources.name.lower()}"))
     return Listing(words("consents.title"), lines, empty=words("consents.empty"), note=note)

@@ -1,4 +1,4 @@
-"""The history of a question: its newest messages verbatim, the older ones summarised."""
+"""The history of a question: the newest messages verbatim, a summary of the older ones."""
 
 from __future__ import annotations
 
@@ -22,20 +22,22 @@ from bot.words import LANGUAGES, Words
 log = logging.getLogger(__name__)
 
 NEW = "chat.new_conversation"
-"""The sentence of ours after which a conversation begins anew."""
-_MOST = 20
-"""So many messages go along as they are, and up to as many that no summary holds yet."""
-_MOST_TOKENS = 8000
-_FETCHED = 100
+"""Key of the bot's sentence after which a new conversation begins."""
+_MAX_MESSAGES = 20
+"""Maximum of recent messages in a prompt, and of older messages that no summary covers yet."""
+_MAX_TOKENS = 8000
+_FETCHED_MESSAGES = 100
 _SUMMARY_TOKENS = 600
 _SUMMARY_SECONDS = 60.0
-_LONGEST_SAID = 4000
+_LONGEST_TEXT = 4000
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What goes along with a question: the newest messages, a summary of the older ones, and what
-    is told of that, once.
+    """The history for a prompt: the newest messages and a summary of the older ones.
+
+    `note` tells the asker that older messages were summarised or left out; empty after the first
+    time.
     """
 
     messages: Sequence[Message] = ()
@@ -44,83 +46,98 @@ class Context:
 
 
 async def fetch_history(request: Request, message: Message, surface: Surface) -> Sequence[Message]:
-    """A platform that does not tell what was said still wants an answer."""
+    """Returns the messages before a question since the last new conversation, oldest first.
+
+    Empty if the assistant uses no history, for a message outside a thread that is no reply, and if
+    the platform does not return the history.
+    """
     if not request.assistant.history or not (message.place.thread or message.reply_to):
         return ()
     try:
-        found = await surface.history(message.place, message.id, _FETCHED)
+        history = await surface.history(message.place, message.id, _FETCHED_MESSAGES)
     except SurfaceError as error:
         log.warning("What was said before cannot be read", extra={"why": error.key})
         return ()
-    return _since_new(found)
+    return _since_new_conversation(history)
 
 
 async def question_of(request: Request, turn: Turn, surface: Surface) -> Message:
-    """The question of an answer, with what its platform still knows of it."""
+    """Returns the message of a turn's question, with its files and `reply_to` from the platform.
+
+    If the platform does not return the message, it has neither.
+    """
     place = turn.place if turn.question_message else replace(turn.place, thread=None)
-    asked = Message(
+    question = Message(
         place, turn.question_message or MessageId(""), request.user, turn.question, turn.at
     )
     try:
-        found = await surface.fetch(place, asked.id) if asked.id else None
+        fetched = await surface.fetch(place, question.id) if question.id else None
     except SurfaceError as error:
         log.warning("A question cannot be read again", extra={"why": error.key})
-        return asked
-    return replace(asked, reply_to=found.reply_to, files=found.files) if found else asked
+        return question
+    if fetched is None:
+        return question
+    return replace(question, reply_to=fetched.reply_to, files=fetched.files)
 
 
-async def build_context(request: Request, said: Sequence[Message], deps: Dependencies) -> Context:
-    """Of what is too much the older part is summarised by the base model, or else left out."""
+async def build_context(
+    request: Request, history: Sequence[Message], deps: Dependencies
+) -> Context:
+    """Returns the newest messages and a summary of the older ones by the base model.
+
+    If the model writes no summary, older messages are left out.
+    """
     async with deps.store.reading() as records:
-        kept = await _without_older_tries(request, said, records)
-    recent = _newest(kept)
-    older = kept[: len(kept) - len(recent)]
+        messages = await _without_superseded_answers(request, history, records)
+    recent = _newest(messages)
+    older = messages[: len(messages) - len(recent)]
     words = request.words
     if not older:
         return Context(recent)
-    known = deps.summaries.find(request.place, said)
-    fresh = [one for one in older if known is None or one.id not in known.covered]
-    if known is None or len(fresh) >= _MOST or _tokens(fresh) > _MOST_TOKENS:
-        known = await _summarised(request, known, fresh, said, deps)
-        fresh = []
-    if known is None:
+    summary = deps.summaries.find(request.place, history)
+    uncovered = [m for m in older if summary is None or m.id not in summary.covered]
+    if summary is None or len(uncovered) >= _MAX_MESSAGES or _tokens(uncovered) > _MAX_TOKENS:
+        summary = await _summarise(request, summary, uncovered, history, deps)
+        uncovered = []
+    if summary is None:
         note = words("chat.only_last", count=len(recent))
-        return Context(recent, note=_unless_told(note, said))
-    deps.summaries.keep(request.place, known)
+        return Context(recent, note=_unless_told(note, history))
+    deps.summaries.keep(request.place, summary)
     note = words("chat.summarised")
-    return Context([*fresh, *recent], known.text, _unless_told(note, said))
+    return Context([*uncovered, *recent], summary.text, _unless_told(note, history))
 
 
-async def _summarised(
+async def _summarise(
     request: Request,
-    known: Summary | None,
-    fresh: Sequence[Message],
-    said: Sequence[Message],
+    summary: Summary | None,
+    uncovered: Sequence[Message],
+    history: Sequence[Message],
     deps: Dependencies,
 ) -> Summary | None:
-    """The summary so far and what came after it, in one; None where the model gives none."""
-    lines = [f"{one.author.name}: {one.text[:_LONGEST_SAID]}" for one in fresh]
-    if known is not None:
-        lines.insert(0, known.text)
-    asked = request.words("chat.summarise", text="\n\n".join(lines))
+    """Returns a summary of the earlier summary and the messages after it, or None on failure."""
+    lines = [f"{message.author.name}: {message.text[:_LONGEST_TEXT]}" for message in uncovered]
+    if summary is not None:
+        lines.insert(0, summary.text)
+    prompt = request.words("chat.summarise", text="\n\n".join(lines))
     try:
-        text = await _answer(request, asked, deps)
+        text = await _answer(request, prompt, deps)
     except (HostError, NotFound, OverCap) as error:
         log.warning("A conversation could not be summarised", extra={"why": type(error).__name__})
         return None
-    texts = {one.id: one.text for one in said}
-    covered = dict(known.covered) if known is not None else {}
-    covered |= {one.id: hash(texts[one.id]) for one in fresh}
+    texts = {message.id: message.text for message in history}
+    covered = dict(summary.covered) if summary is not None else {}
+    covered |= {message.id: hash(texts[message.id]) for message in uncovered}
     return Summary(text, covered) if text.strip() else None
 
 
-async def _answer(request: Request, asked: str, deps: Dependencies) -> str:
-    """One answer of the base model."""
+async def _answer(request: Request, prompt: str, deps: Dependencies) -> str:
+    """Returns the base model's answer to a prompt; raises HostError, NotFound or OverCap."""
     assistant = request.assistant
     host = deps.hosts.paid(assistant.chat_host, request.workspace)
     if host.profile.keeps_words:
-        raise NotFound(noun="model", name=assistant.base)  # It only repeats what it was taught.
-    messages, answer = [{"role": "user", "content": asked}], Answer()
+        # Such a host only repeats the answers of its examples, so it cannot summarise.
+        raise NotFound(noun="model", name=assistant.base)
+    messages, answer = [{"role": "user", "content": prompt}], Answer()
     async with reserve(request, messages, deps.token_reservations) as meter:
         sampling = Sampling(max_tokens=_SUMMARY_TOKENS)
         deltas = meter.chat(host, assistant.base, messages, sampling)
@@ -128,55 +145,57 @@ async def _answer(request: Request, asked: str, deps: Dependencies) -> str:
     return answer.text
 
 
-async def _without_older_tries(
-    request: Request, said: Sequence[Message], records: Records
+async def _without_superseded_answers(
+    request: Request, history: Sequence[Message], records: Records
 ) -> list[Message]:
-    """Of several answers to one question the last, each as the model wrote it."""
-    own = [one.id for one in said if one.is_own]
+    """Returns the history with only the last answer to each question, and without bot notes."""
+    own = [message.id for message in history if message.is_own]
     turns = (
         await records.turns.by_messages(request.workspace_id, request.place.channel, own)
         if own
         else {}
     )
     last = {turn.question_message or turn.id: turn for turn in turns.values()}
-    kept: list[Message] = []
-    is_replaced = False
-    for one in said:
-        if not one.is_own:
-            kept.append(one)
+    messages: list[Message] = []
+    is_superseded = False
+    for message in history:
+        if not message.is_own:
+            messages.append(message)
             continue
-        turn = turns.get(one.id)
+        # A message without a turn continues the answer of the message before it.
+        turn = turns.get(message.id)
         if turn is not None:
             newest = last[turn.question_message or turn.id]
-            # A continuation holds the whole from its beginning, which stands in this message.
-            is_replaced = not newest.reply.startswith(turn.reply)
-        if not is_replaced:
-            kept.append(replace(one, text=strip_bot_notes(one.text)))
-    return kept
+            # The reply of a continuation begins with the answer in this message: both are kept.
+            is_superseded = not newest.reply.startswith(turn.reply)
+        if not is_superseded:
+            messages.append(replace(message, text=strip_bot_notes(message.text)))
+    return messages
 
 
-def _newest(said: Sequence[Message]) -> Sequence[Message]:
-    """As many as may go along; the last two in any case."""
-    room = _MOST_TOKENS
-    for count, one in enumerate(reversed(said)):
-        room -= text_tokens(one.text)
-        if count >= _MOST or (room < 0 and count >= 2):
-            return said[len(said) - count :]
-    return said
+def _newest(messages: Sequence[Message]) -> Sequence[Message]:
+    """Returns the newest messages within the limits of messages and tokens, but at least two."""
+    remaining_tokens = _MAX_TOKENS
+    for count, message in enumerate(reversed(messages)):
+        remaining_tokens -= text_tokens(message.text)
+        if count >= _MAX_MESSAGES or (remaining_tokens < 0 and count >= 2):
+            return messages[len(messages) - count :]
+    return messages
 
 
-def _tokens(said: Sequence[Message]) -> int:
-    return sum(text_tokens(one.text) for one in said)
+def _tokens(messages: Sequence[Message]) -> int:
+    return sum(text_tokens(message.text) for message in messages)
 
 
-def _unless_told(note: str, said: Sequence[Message]) -> str:
-    """Once in a conversation is enough."""
-    return "" if any(one.is_own and note in one.text for one in said) else note
+def _unless_told(note: str, history: Sequence[Message]) -> str:
+    """Returns the note, or "" if an answer of the history has told it already."""
+    return "" if any(message.is_own and note in message.text for message in history) else note
 
 
-def _since_new(said: Sequence[Message]) -> Sequence[Message]:
+def _since_new_conversation(history: Sequence[Message]) -> Sequence[Message]:
+    """Returns the messages after the last beginning of a new conversation."""
     marks = {Words(language)(NEW) for language in LANGUAGES}
-    for at in range(len(said) - 1, -1, -1):
-        if said[at].is_own and said[at].text.strip() in marks:
-            return said[at + 1 :]
-    return said
+    for index in range(len(history) - 1, -1, -1):
+        if history[index].is_own and history[index].text.strip() in marks:
+            return history[index + 1 :]
+    return history

@@ -1,4 +1,4 @@
-"""Daily token caps hold beside answers that are still being written."""
+"""Daily token caps: reserves the tokens of answers that are still being written."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from bot.rows import tokens_of
 from bot.words import Words
 
 _LONG_ANSWER_TOKENS = 4_000
-"""What an answer is expected to cost where its assistant names no `max_tokens`."""
+"""Tokens reserved for an answer if its assistant sets no `max_tokens`."""
 
 
 def reserve(
     request: Request, messages: Sequence[Mapping[str, str]], tokens: TokenReservations
 ) -> AbstractAsyncContextManager[Meter]:
-    """The tokens of one answer, reserved until what it really cost is stored."""
-    asked = tokens_of(messages)
-    expected = asked + (request.assistant.sampling.max_tokens or _LONG_ANSWER_TOKENS)
+    """Reserves the expected tokens of one answer until its real usage is stored.
+
+    Raises OverCap.
+    """
+    prompt_tokens = tokens_of(messages)
+    expected = prompt_tokens + (request.assistant.sampling.max_tokens or _LONG_ANSWER_TOKENS)
     return tokens.reserve(
         request.workspace,
         request.user_id,
@@ -46,7 +49,7 @@ class _Reservation:
 
 
 class TokenBudget:
-    """Reservations in memory, as one service has the database: they end with the process.
+    """Token reservations in memory, which suffices as only one process uses the database.
 
     Implements `TokenReservations`.
     """
@@ -61,55 +64,65 @@ class TokenBudget:
     async def reserve(
         self, workspace: Workspace, user: UserId, day: date, *, expected: int, words: Words
     ) -> AsyncIterator[Meter]:
-        wanted = _Reservation(workspace.id, user, day, expected)
-        while not await self._is_admitted(wanted, workspace, words):
+        reservation = _Reservation(workspace.id, user, day, expected)
+        while not await self._is_admitted(reservation, workspace, words):
             await self._released.wait()
         meter = Meter()
         try:
             yield meter
         finally:
             try:
-                await shielded(self._count(wanted, meter.usage.total))
+                await shielded(self._store_usage(reservation, meter.usage.total))
             finally:
-                self._open.discard(wanted)
+                self._open.discard(reservation)
                 self._released.set()
 
-    async def _count(self, spent: _Reservation, tokens: int) -> None:
+    async def _store_usage(self, reservation: _Reservation, tokens: int) -> None:
         if tokens:
             async with self._store.writing() as records:
-                await records.daily_tokens.add(spent.workspace, spent.user, spent.day, tokens)
+                await records.daily_tokens.add(
+                    reservation.workspace, reservation.user, reservation.day, tokens
+                )
 
-    async def _is_admitted(self, wanted: _Reservation, workspace: Workspace, words: Words) -> bool:
-        """Checked and reserved one at a time. Raises OverCap."""
+    async def _is_admitted(
+        self, reservation: _Reservation, workspace: Workspace, words: Words
+    ) -> bool:
+        """Adds the reservation if it fits; checks one reservation at a time. Raises OverCap."""
         async with self._checking:
             self._released.clear()
-            fits = await self._fits(wanted, workspace, words)
+            fits = await self._fits(reservation, workspace, words)
             if fits:
-                self._open.add(wanted)
+                self._open.add(reservation)
         return fits
 
-    async def _fits(self, wanted: _Reservation, workspace: Workspace, words: Words) -> bool:
-        """Whoever asks alone may ask as long as anything is left of the day."""
+    async def _fits(self, new: _Reservation, workspace: Workspace, words: Words) -> bool:
+        """Whether the new reservation fits under the caps beside the open ones.
+
+        Without open reservations it fits as long as the cap is not used up. Raises OverCap.
+        """
         if workspace.person_cap is None and workspace.workspace_cap is None:
             return True
-        # Listed before the sums are read: what is settled meanwhile counts twice, never not at all.
+        # The open reservations are listed before the stored sums are read. A usage that is stored
+        # in between counts twice; in the other order it would not count at all.
         others = [
-            one for one in self._open if (one.workspace, one.day) == (wanted.workspace, wanted.day)
+            other
+            for other in self._open
+            if (other.workspace, other.day) == (new.workspace, new.day)
         ]
         async with self._store.reading() as records:
-            # As it is now: an admin may have changed it while this answer waited.
+            # Read again, as an admin may have changed the caps while this answer waited.
             workspace = await records.workspaces.find(workspace.id) or workspace
-            spent = await records.daily_tokens.spent(wanted.workspace, wanted.user, wanted.day)
+            spent = await records.daily_tokens.spent(new.workspace, new.user, new.day)
         access.require_within_caps(workspace, spent, words)
-        own = [one for one in others if one.user == wanted.user]
-        return _leaves_room(workspace.person_cap, spent[0], own, wanted) and _leaves_room(
-            workspace.workspace_cap, spent[1], others, wanted
+        own = [other for other in others if other.user == new.user]
+        return _leaves_room(workspace.person_cap, spent[0], own, new) and _leaves_room(
+            workspace.workspace_cap, spent[1], others, new
         )
 
 
 def _leaves_room(
-    cap: int | None, spent: int, others: Sequence[_Reservation], wanted: _Reservation
+    cap: int | None, spent: int, others: Sequence[_Reservation], new: _Reservation
 ) -> bool:
     if cap is None or not others:
         return True
-    return spent + sum(one.tokens for one in others) + wanted.tokens <= cap
+    return spent + sum(other.tokens for other in others) + new.tokens <= cap

@@ -1,6 +1,6 @@
 """The README.md of an exported dataset, in the form of Hugging Face's dataset cards.
 
-https://huggingface.co/docs/hub/datasets-cards. It says what is in the files and quotes no row.
+See https://huggingface.co/docs/hub/datasets-cards. The card describes the files and quotes no row.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from bot.words import Words
 
 _SIZES = (1_000, 10_000, 100_000, 1_000_000)
 _SHORT = {1_000: "1K", 10_000: "10K", 100_000: "100K", 1_000_000: "1M"}
-_FEWEST_SHARE = 0.02
-"""Languages of fewer rows are named in the table alone."""
+_MIN_LANGUAGE_SHARE = 0.02
+"""Share of the rows from which a language is listed in the front matter."""
 
 
 @dataclass(slots=True)
@@ -58,7 +58,10 @@ def card(
     attested: datetime | None,
     words: Words,
 ) -> str:
-    """The whole file. `attested` is when an admin last said what may be learned from."""
+    """Returns the text of the card.
+
+    `attested` is when an admin last set what the workspace may learn from.
+    """
     sections = (
         (words("card.what"), _what(facts, method, words)),
         (words("card.sources"), _sources(facts, words)),
@@ -71,16 +74,16 @@ def card(
 
 
 def _front_matter(facts: DatasetFacts, name: str, method: Method) -> str:
-    """YAML, of which JSON strings are a part."""
-    spoken = [
+    """Returns the YAML front matter; a JSON string is valid YAML."""
+    codes = [
         code
         for code, count in facts.languages.most_common()
-        if code and count >= _FEWEST_SHARE * facts.rows
+        if code and count >= _MIN_LANGUAGE_SHARE * facts.rows
     ]
     splits = ["train", *(["validation"] if facts.held_out else [])]
     lines = [
         "---",
-        *(["language:", *(f"- {code}" for code in spoken)] if spoken else []),
+        *(["language:", *(f"- {code}" for code in codes)] if codes else []),
         "license: other",
         "license_name: not-published",
         "task_categories:",
@@ -113,10 +116,10 @@ def _what(facts: DatasetFacts, method: Method, words: Words) -> str:
     if facts.first is not None and facts.last is not None:
         dates = words("card.dates", first=f"{facts.first:%Y-%m-%d}", last=f"{facts.last:%Y-%m-%d}")
     trained = facts.rows - facts.held_out
-    told = words(
+    counts = words(
         "card.rows", method=words(f"method.{method}"), train=trained, validation=facts.held_out
     )
-    return f"{told} {dates}"
+    return f"{counts} {dates}"
 
 
 def _sources(facts: DatasetFacts, words: Words) -> str:
@@ -141,10 +144,10 @@ def _table(counts: dict[str, int], words: Words) -> str:
 
 def _permission(workspace: Workspace, attested: datetime | None, words: Words) -> str:
     step = words(f"learning.{workspace.sources.name.lower()}")
-    said = words("card.allowed", sources=step)
+    permission = words("card.allowed", sources=step)
     if attested is not None:
-        said = f"{said} {words('card.attested', date=f'{attested:%Y-%m-%d}')}"
-    return f"{said} {words('card.license')}"
+        permission = f"{permission} {words('card.attested', date=f'{attested:%Y-%m-%d}')}"
+    return f"{permission} {words('card.license')}"
 
 
 def _private(facts: DatasetFacts, workspace: Workspace, words: Words) -> str:

@@ -1,4 +1,4 @@
-"""The pipeline of an event: drop duplicates and stale ones, authorise, check caps, run, reply."""
+"""Handles an event: drops duplicates and stale events, authorises, checks caps, runs, replies."""
 
 from __future__ import annotations
 
@@ -48,21 +48,9 @@ from bot.inbox_writer import AdmissionGate, InboxWriter, Spawn
 from bot.keyed_order import KeyedOrder, QueueTicket
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.store import Records
-from bot.ports.surface import (
-    CanReach,
-    CanResume,
-    CanSendEphemeral,
-    HasFormLimits,
-    Surface,
-)
+from bot.ports.surface import CanReach, CanResume, CanSendEphemeral, HasFormLimits, Surface
 from bot.references import resolve_names
-from bot.replies import (
-    Form,
-    NoReply,
-    Refused,
-    Reply,
-    Stream,
-)
+from bot.replies import Form, NoReply, Refused, Reply, Stream
 from bot.reply_sender import ReplySender
 from bot.request import Request
 from bot.running_answers import RunningAnswers
@@ -72,22 +60,21 @@ from bot.words import Words, language_of
 
 log = logging.getLogger(__name__)
 
-_FRESH_FOR = timedelta(minutes=10)
-_TRIES = 8  # attempts after which an event is given up, as it may bring the process down itself
+_MAX_MESSAGE_AGE = timedelta(minutes=10)
+_MAX_ATTEMPTS = 8  # attempts after which an event is given up: it may be what crashes the process
 
-
-_NOTHING = NoReply()
-_ANSWERED = (MessageReceived, MessageEdited, ButtonClicked, CommandInvoked)
-"""What a model may answer."""
+_NO_REPLY = NoReply()
+_STOPPABLE = (MessageReceived, MessageEdited, ButtonClicked, CommandInvoked)
+"""Events that a model may answer, so that a person can stop their handling."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What became of an event, and how the one it came from is spoken to."""
+    """The reply or error of an event, with the words and the role of its user."""
 
     words: Words
     role: Role
-    reply: Reply = _NOTHING
+    reply: Reply = _NO_REPLY
     error: AttuneError | None = None
 
 
@@ -99,66 +86,73 @@ class Dispatch:
     ) -> None:
         self._deps = deps
         self._catalogue = catalogue
-        self._event_handlers = {one.name: one for one in catalogue.event_handlers}
-        self._button_roles = {one.name: one.role for one in catalogue.buttons}
+        self._event_handlers = {action.name: action for action in catalogue.event_handlers}
+        self._button_roles = {action.name: action.role for action in catalogue.buttons}
         self._reactions = {
-            **{(one.name, False): one for one in catalogue.reactions},
-            **{(one.name, True): one for one in catalogue.unreactions},
+            **{(action.name, False): action for action in catalogue.reactions},
+            **{(action.name, True): action for action in catalogue.unreactions},
         }
         self._answers = answers
         self._spawn = spawn
         self._inbox = InboxWriter(deps.store, deps.clock, spawn)
         self._gate = AdmissionGate()
         self._sender = ReplySender(deps=deps, answers=answers, inbox=self._inbox)
-        self._order, self._telling = KeyedOrder(), KeyedOrder()
-        self._settling: SingleFlight[None] = SingleFlight()
+        self._handling_order, self._reply_order = KeyedOrder(), KeyedOrder()
+        self._workspace_creation: SingleFlight[None] = SingleFlight()
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
-        """Once this returns the platform may be acknowledged."""
-        ticket, at = self._order.enqueue(event.ordering_keys), self._inbox.next_arrival_time()
-        is_kept = False
+        """Stores the event and starts its handling; the platform may be acknowledged afterwards.
+
+        Returns None for an event that is a duplicate or not for the bot.
+        """
+        ticket = self._handling_order.enqueue(event.ordering_keys)
+        arrived_at = self._inbox.next_arrival_time()
+        is_stored = False
         try:
-            if event.user.is_bot or not await self._concerns_us(event, ticket):
+            if event.user.is_bot or not await self._is_for_bot(event, ticket):
                 return None
-            is_kept = await self._inbox.store_event(event, at)
+            is_stored = await self._inbox.store_event(event, arrived_at)
         finally:
-            if not is_kept:
+            if not is_stored:
                 ticket.leave()
-        if not is_kept:
+        if not is_stored:
             return None
-        return self._spawn(
-            self._in_turn(ticket, partial(self._run, event, ticket)), f"event {event.what.kind}"
-        )
+        work = self._run_in_order(ticket, partial(self._run, event, ticket))
+        return self._spawn(work, f"event {event.what.kind}")
 
     async def handle_for_page(
         self, event: Event, *, progress: ProgressCallback | None = None
     ) -> Reply:
-        """The reply itself, for a page to draw; nothing is posted, an error comes as `Refused`."""
-        ticket, at = self._order.enqueue(event.ordering_keys), self._inbox.next_arrival_time()
-        is_kept = False
+        """Handles an event of a studio page and returns the reply for the page to draw.
+
+        Nothing is posted to a channel. An error is returned as `Refused`.
+        """
+        ticket = self._handling_order.enqueue(event.ordering_keys)
+        arrived_at = self._inbox.next_arrival_time()
+        is_stored = False
         try:
-            if not await self._is_served(event.place):
-                return await self._told(event)
-            is_kept = not event.user.is_bot and await self._inbox.store_event(event, at)
+            if not await self._workspace_exists(event.place):
+                return await self._page_reply(event)
+            is_stored = not event.user.is_bot and await self._inbox.store_event(event, arrived_at)
         finally:
-            if not is_kept:
+            if not is_stored:
                 ticket.leave()
-        if not is_kept:
+        if not is_stored:
             return NoReply()
-        told: list[Reply] = []
+        replies: list[Reply] = []
 
         async def run() -> None:
-            told.append(await self._told(event, progress))
-            await self._finish(event.key)
+            replies.append(await self._page_reply(event, progress))
+            await self._mark_done(event.key)
             self._deps.publish_change(event.what.kind)
 
-        # Waited for, not awaited: a page that closes must not cancel what it asked for.
-        work = self._in_turn(ticket, run)
+        # asyncio.wait does not cancel the task when the page that waits for it is closed.
+        work = self._run_in_order(ticket, run)
         await asyncio.wait({self._spawn(work, f"question {event.what.kind}")})
-        return told[0] if told else NoReply()
+        return replies[0] if replies else NoReply()
 
-    async def _in_turn(self, ticket: QueueTicket, work: Callable[[], Awaitable[None]]) -> None:
-        """The work of an event, after that of those before it about the same message."""
+    async def _run_in_order(self, ticket: QueueTicket, work: Callable[[], Awaitable[None]]) -> None:
+        """Runs `work` after the earlier events about the same message have finished."""
         try:
             await ticket.wait_turn()
             await work()
@@ -166,107 +160,108 @@ class Dispatch:
             ticket.leave()
 
     async def query(self, event: Event) -> Reply:
-        """As `handle_for_page`, for what changes nothing: nothing is stored or published."""
-        return await self._told(event)
+        """Returns the reply to an event that only reads; does not store the event or publish it."""
+        return await self._page_reply(event)
 
     async def warm_up(self) -> None:
-        """Makes ready what a first question needs, and leaves no trace."""
+        """Loads ahead of time what the first question needs; stores nothing."""
         deps = self._deps
         await warm_up(store=deps.store, hosts=deps.hosts, clock=deps.clock)
 
     async def backlog(self) -> Sequence[tuple[InboxRow, Event | None, QueueTicket]]:
-        """Unfinished events of an earlier run; to be read before anything new comes in.
+        """Returns the unfinished events of an earlier run; to be called before new events arrive.
 
-        Each has its place already before everything that comes later about the same message.
+        Each event is enqueued here, so it is handled before later events about the same message.
+        An event is None if it was stored by an older version and cannot be read.
         """
-        found: list[tuple[InboxRow, Event | None, QueueTicket]] = []
+        events: list[tuple[InboxRow, Event | None, QueueTicket]] = []
         last = None
         while page := await self._unfinished(after=last):
             for row in page:
-                event = _read(row)
-                found.append(
-                    (row, event, self._order.enqueue(event.ordering_keys if event else ()))
-                )
+                event = _deserialize(row)
+                keys = event.ordering_keys if event else ()
+                events.append((row, event, self._handling_order.enqueue(keys)))
             last = page[-1].received_at, page[-1].key
-        return found
+        return events
 
     async def recover(
         self, backlog: Sequence[tuple[InboxRow, Event | None, QueueTicket]] | None = None
     ) -> None:
-        """Handles unfinished events of an earlier run; drops questions older than ten minutes."""
+        """Handles unfinished events of an earlier run; drops messages older than ten minutes."""
         for row, event, ticket in await self.backlog() if backlog is None else backlog:
             if event is None:
-                await self._finish(row.key)
-            if event is None or not await self._is_taken_up(row, event):
+                await self._mark_done(row.key)
+            if event is None or not await self._begin_retry(row, event):
                 ticket.leave()
                 continue
-            self._resume(event, has_begun=row.has_begun)
-            work = self._in_turn(ticket, partial(self._run, event, ticket))
+            self._resume_interaction(event, has_begun=row.has_begun)
+            work = self._run_in_order(ticket, partial(self._run, event, ticket))
             self._spawn(work, f"event {event.what.kind} again")
 
     async def _unfinished(self, *, after: tuple[datetime, str] | None) -> Sequence[InboxRow]:
         async with self._deps.store.reading() as records:
             return await records.inbox.list_unfinished(after=after)
 
-    async def _is_taken_up(self, row: InboxRow, event: Event) -> bool:
-        """Whether an event of an earlier run is worked on once more; counts the attempt."""
-        is_stale = row.received_at + _FRESH_FOR < self._deps.clock.now()
-        if row.attempts >= _TRIES or (is_stale and isinstance(event.what, MessageReceived)):
-            await self._finish(row.key)
+    async def _begin_retry(self, row: InboxRow, event: Event) -> bool:
+        """Whether an event of an earlier run is handled again; if so, counts the attempt."""
+        is_stale = row.received_at + _MAX_MESSAGE_AGE < self._deps.clock.now()
+        if row.attempts >= _MAX_ATTEMPTS or (is_stale and isinstance(event.what, MessageReceived)):
+            await self._mark_done(row.key)
             return False
-        if not self._is_on(event):
+        if not self._is_platform_on(event):
             return False
         async with self._deps.store.writing() as records:
             await records.inbox.retry(row.key)
         return True
 
-    def _is_on(self, event: Event) -> bool:
-        """Whether anybody could be answered; a platform that is off may be on at the next start."""
+    def _is_platform_on(self, event: Event) -> bool:
+        """Whether the event's platform is on; if it is off, the event waits for a later start."""
         return self._surface_of(event) is not None
 
-    def _resume(self, event: Event, *, has_begun: bool) -> None:
+    def _resume_interaction(self, event: Event, *, has_begun: bool) -> None:
         surface = self._deps.surfaces.of(event.place.workspace)
         if isinstance(surface, CanResume):
             surface.resume(event, has_begun=has_begun)
 
-    async def _concerns_us(self, event: Event, ticket: QueueTicket) -> bool:
-        """What is not meant for us leaves no trace, not even in the inbox."""
+    async def _is_for_bot(self, event: Event, ticket: QueueTicket) -> bool:
+        """Whether the event is for the bot. Other events are not stored in the inbox."""
         match event.what:
             case ReactionChanged(emoji=emoji, is_removed=is_removed):
                 return (emoji, is_removed) in self._reactions
             case MessageReceived(is_addressed=False):
-                return await self._is_answered_unasked(event)
+                return await self._is_answered_without_mention(event)
             case MessageEdited(message=message):
-                # A mark that is still worked on may make an example of it.
-                return not ticket.is_first or await self._is_followed(event.place, message)
+                # An earlier event, still being handled, may store the message as an example.
+                return not ticket.is_first or await self._is_tracked_message(event.place, message)
             case WorkspaceLeft():
-                return await self._is_served(event.place)
+                return await self._workspace_exists(event.place)
         return True
 
-    async def _is_answered_unasked(self, event: Event) -> bool:
+    async def _is_answered_without_mention(self, event: Event) -> bool:
+        """Whether a message that does not mention the bot is answered nevertheless."""
         place = event.place
         async with self._deps.store.reading() as records:
             binding = await records.assistants.binding(place.workspace, place.channel)
             if binding is not None and binding.answers_unasked:
                 return True
-            # A thread that began with a question to us goes on with it.
+            # The bot goes on answering in a thread that began with a question to it.
             root = event.root_key
-            return root is not None and await _is_ours(place.workspace, root, records)
+            return root is not None and await _is_thread_of_bot(place.workspace, root, records)
 
-    async def _told(self, event: Event, progress: ProgressCallback | None = None) -> Reply:
-        """What `handle_for_page` and `query` give back; here too errors become words."""
+    async def _page_reply(self, event: Event, progress: ProgressCallback | None = None) -> Reply:
+        """Returns the reply for a page, with an error as `Refused`."""
         words, role = _words(event, _language(event)), Role.STRANGER
         try:
-            # A workspace begins with what a platform sends, never with what an address names.
-            is_ours = event.place.workspace == LOCAL
-            request = await self._request_for(event, may_create=is_ours)
+            # An address typed into the browser must not create the workspace that it names.
+            is_local = event.place.workspace == LOCAL
+            request = await self._request_for(event, may_create=is_local)
             request = replace(request, progress=progress, is_page=True)
             words, role = request.words, request.role
-            if not _is_heard(request):
+            if not _is_handled(request):
                 access.refuse_closed_workspace(request.workspace, words)
             reply = await self._reply(request)
         except AttuneError as error:
-            reply = Refused(_explained(error, role, words))
+            reply = Refused(_error_text(error, role, words))
         except Exception:
             log.exception("A question could not be handled", extra={"kind": event.what.kind})
             reply = Refused(words.error(AttuneError()))
@@ -275,20 +270,20 @@ class Dispatch:
         return await resolve_names(reply, event.place, self._surface_of(event), is_page=True)
 
     def _surface_of(self, event: Event) -> Surface | None:
-        """None where its platform is off."""
+        """Returns the surface of the event's workspace, or None if its platform is off."""
         try:
             return self._deps.surfaces.of(event.place.workspace)
         except PlaceClosed:
             return None
 
-    async def _is_served(self, place: Place) -> bool:
+    async def _workspace_exists(self, place: Place) -> bool:
         if place.workspace == LOCAL:
             return True
         async with self._deps.store.reading() as records:
             return await records.workspaces.find(place.workspace) is not None
 
-    async def _is_followed(self, place: Place, message: MessageId) -> bool:
-        """Whether it went into an example, or is a question that was answered."""
+    async def _is_tracked_message(self, place: Place, message: MessageId) -> bool:
+        """Whether the message is part of an example or a question that was answered."""
         at = place.workspace, place.channel
         async with self._deps.store.reading() as records:
             if await records.turns.by_question(*at, message) is not None:
@@ -296,47 +291,49 @@ class Dispatch:
             return bool(await records.example_messages.examples(*at, [message]))
 
     async def _run(self, event: Event, ticket: QueueTicket) -> None:
-        """What comes later about the same message waits for the effect, not until it is told.
+        """Handles an event, marks it as done in the inbox and publishes the change.
 
-        A platform may let us whisper once a second; an answer is written while it is told.
+        Later events about the same message wait until the handler has run, not until its reply is
+        sent: ephemeral messages may be limited to one a second. Only a stream is different, as its
+        handler runs while the answer is sent.
         """
-        if isinstance(event.what, _ANSWERED):
-            await self._answers.until_stopped(self._answer(event, ticket))
+        if isinstance(event.what, _STOPPABLE):
+            await self._answers.until_stopped(self._handle_and_reply(event, ticket))
         else:
-            await self._answer(event, ticket)
-        await self._finish(event.key)
+            await self._handle_and_reply(event, ticket)
+        await self._mark_done(event.key)
         self._deps.publish_change(event.what.kind)
 
-    async def _answer(self, event: Event, ticket: QueueTicket) -> None:
+    async def _handle_and_reply(self, event: Event, ticket: QueueTicket) -> None:
         outcome = await self._outcome(event)
         if isinstance(outcome.reply, Stream):
-            await self._tell(event, outcome)
+            await self._send_outcome(event, outcome)
         else:
-            telling = self._telling.enqueue(event.ordering_keys)
+            reply_ticket = self._reply_order.enqueue(event.ordering_keys)
             ticket.leave()
-            await self._in_turn(telling, partial(self._tell, event, outcome))
+            await self._run_in_order(reply_ticket, partial(self._send_outcome, event, outcome))
 
     async def _outcome(self, event: Event) -> _Outcome:
         words, role = _words(event, _language(event)), Role.STRANGER
         try:
             await self._gate.wait()
             request = await self._request_for(event)
-            if not _is_heard(request):
+            if not _is_handled(request):
                 await workspaces.check_reinstallation(request.workspace_id, self._deps)
                 request = await self._request_for(event)
             words, role = request.words, request.role
-            if not _is_heard(request):
+            if not _is_handled(request):
                 return _Outcome(words, role)
-            reply = self._pressable(request, await self._reply(request))
-            return _Outcome(words, role, self._fitting(request, reply))
+            reply = self._without_forbidden_buttons(request, await self._reply(request))
+            return _Outcome(words, role, self._with_form_link(request, reply))
         except AttuneError as error:
             return _Outcome(words, role, error=error)
         except Exception:
             log.exception("An event could not be handled", extra={"kind": event.what.kind})
             return _Outcome(words, role, error=AttuneError())
 
-    async def _tell(self, event: Event, outcome: _Outcome) -> None:
-        """Errors become words for the place where they happened."""
+    async def _send_outcome(self, event: Event, outcome: _Outcome) -> None:
+        """Sends the reply, or an error as text, to the place of the event."""
         error = outcome.error
         if isinstance(outcome.reply, Stream) and outcome.reply.place is not None:
             event = replace(event, place=outcome.reply.place)
@@ -348,31 +345,35 @@ class Dispatch:
             log.exception("An event could not be answered", extra={"kind": event.what.kind})
             error = AttuneError()
         if error is not None:
-            said = _explained(error, outcome.role, outcome.words)
+            text = _error_text(error, outcome.role, outcome.words)
             is_outdated = isinstance(error, Outdated)
-            await self._sender.send_error(event, said, outcome.words, is_outdated=is_outdated)
+            await self._sender.send_error(event, text, outcome.words, is_outdated=is_outdated)
 
     async def _request_for(self, event: Event, *, may_create: bool = True) -> Request:
-        """What one look at the store says about an event."""
+        """Returns the event with its workspace, role, assistant and deployment from the store.
+
+        Raises NotFound for an unknown workspace unless `may_create`.
+        """
         place = event.place
         async with self._deps.store.reading() as records:
-            request = await self._known(event, records)
+            request = await self._load_request(event, records)
         if request is None and may_create:
             await self._ensure_workspace(place.workspace)
             async with self._deps.store.reading() as records:
-                request = await self._known(event, records)
+                request = await self._load_request(event, records)
         if request is None:
             raise NotFound(noun="workspace", name=place.workspace)
         return request
 
     async def _ensure_workspace(self, workspace: WorkspaceId) -> None:
-        """Creates the workspace; events that arrive together wait for one creation."""
+        """Creates the workspace; concurrent events of the workspace share one creation."""
         store, hosts = self._deps.store, self._deps.hosts
-        await self._settling.run(
+        await self._workspace_creation.run(
             workspace, lambda: assistants.ensure_workspace(workspace, store=store, hosts=hosts)
         )
 
-    async def _known(self, event: Event, records: Records) -> Request | None:
+    async def _load_request(self, event: Event, records: Records) -> Request | None:
+        """Returns the request, or None while the workspace or its assistant does not exist."""
         place = event.place
         workspace = await records.workspaces.find(place.workspace)
         answering = await _assistant_for(event, records)
@@ -383,7 +384,7 @@ class Dispatch:
         user = event.user
         grant = await records.roles.get(workspace.id, user.id)
         if grant is not None and access.has_rejoined_since(grant, user):
-            self._spawn(self._pass_on(person_left_event(event)), "event person_left")
+            self._spawn(self._handle_event(person_left_event(event)), "event person_left")
         through = await records.roles.highest(workspace.id, user.groups) if user.groups else None
         role = access.role_of(
             user,
@@ -407,64 +408,64 @@ class Dispatch:
             may_ask=may_ask,
         )
 
-    async def _pass_on(self, event: Event) -> None:
+    async def _handle_event(self, event: Event) -> None:
         await self.handle(event)
 
     async def _reply(self, request: Request) -> Reply:
-        request = self._as_meant(request)
+        request = self._as_command_or_question(request)
         match request.event.what:
             case CommandInvoked() as what:
                 return await self._command(request, what)
             case ButtonClicked(action=name):
                 action, argument = self._catalogue.find_button(name)
-                return await self._act(action, replace(request, argument=argument))
+                return await self._run_action(action, replace(request, argument=argument))
             case FormSubmitted() as what:
                 action, argument = self._catalogue.form(what.form)
                 filled = replace(
                     request, argument=argument, options=what.values, attachment=what.attachment
                 )
-                return await self._act(action, filled)
+                return await self._run_action(action, filled)
             case ShortcutUsed(shortcut=shortcut, message=message):
                 marked = replace(request, message=message)
-                return await self._act(self._catalogue.shortcut(shortcut), marked)
+                return await self._run_action(self._catalogue.shortcut(shortcut), marked)
             case ReactionChanged() as what:
                 return await self._reaction(request, what)
             case MessageReceived() as what:
                 return await self._question(request, what)
-        return await self._act(self._event_handlers[request.event.what.kind], request)
+        return await self._run_action(self._event_handlers[request.event.what.kind], request)
 
-    def _as_meant(self, request: Request) -> Request:
-        """`@Attune tune …` says the same words where slash commands cannot go.
+    def _as_command_or_question(self, request: Request) -> Request:
+        """Turns a message such as `@Attune tune help` into a command, and the reverse.
 
-        `tune my guitar` is a question: nothing of ours begins with `my`.
+        Slash commands do not work everywhere, for example in Slack's threads. `tune my guitar` is
+        a question, as no command begins with `my`.
         """
-        what = request.event.what
-        meant: What = what
+        what: What = request.event.what
         match what:
-            case CommandInvoked(words=words, said=Message() as said) if not self._is_ours(words):
-                meant = MessageReceived(said, is_addressed=True)
+            case CommandInvoked(words=words, said=Message() as said) if not self._is_command(words):
+                what = MessageReceived(said, is_addressed=True)
             case MessageReceived(message=message):
                 head, _, words = message.text.strip().partition(" ")
                 is_slashed, is_plain = head.lower() == "/tune", head.lower() == "tune"
-                if is_slashed or (is_plain and self._is_ours(words)):
-                    meant = CommandInvoked(words, attachment=next(iter(message.files), None))
-        return replace(request, event=replace(request.event, what=meant))
+                if is_slashed or (is_plain and self._is_command(words)):
+                    what = CommandInvoked(words, attachment=next(iter(message.files), None))
+        return replace(request, event=replace(request.event, what=what))
 
-    def _is_ours(self, words: str) -> bool:
-        """One word alone may be a command that somebody has mistyped."""
+    def _is_command(self, words: str) -> bool:
+        """Whether the words are a command; a single word counts, as it may be a mistyped one."""
         return len(words.split()) < 2 or self._catalogue.has_command(words)
 
     async def _question(self, request: Request, what: MessageReceived) -> Reply:
-        """Strangers who may not ask hear so only where they turned to us."""
+        """Answers a question; refuses a stranger only if the message mentions the bot."""
         if not request.may_ask and not what.is_addressed:
             return NoReply()
         access.require_leave_to_ask(request.may_ask)
         self._deps.running_answers.begin(request.event)
-        await self._within_caps(request)
-        return await self._act(self._event_handlers[what.kind], request)
+        await self._require_within_caps(request)
+        return await self._run_action(self._event_handlers[what.kind], request)
 
-    async def _within_caps(self, request: Request) -> None:
-        """What costs tokens is refused once today's are spent."""
+    async def _require_within_caps(self, request: Request) -> None:
+        """Raises OverCap if the person or the workspace has used up today's tokens."""
         if request.workspace.person_cap is None and request.workspace.workspace_cap is None:
             return
         async with self._deps.store.reading() as records:
@@ -478,7 +479,7 @@ class Dispatch:
         filled = replace(request, options=what.options, attachment=what.attachment)
         admitted = access.authorize_and_parse(command, filled, line)
         if command.costs_tokens:
-            await self._within_caps(request)
+            await self._require_within_caps(request)
         reply = await command.run(admitted, self._deps)
         return await sharing.as_private_reply(request, reply, self._deps)
 
@@ -488,10 +489,10 @@ class Dispatch:
             return NoReply()
         surface = self._deps.surfaces.of(request.workspace_id)
         message = await surface.fetch(request.place, what.message)
-        return await self._act(action, replace(request, message=message))
+        return await self._run_action(action, replace(request, message=message))
 
-    async def _act(self, action: Action | None, request: Request) -> Reply:
-        """Roles are checked on every click, whoever could see the button."""
+    async def _run_action(self, action: Action | None, request: Request) -> Reply:
+        """Runs an action after checking the role, which may have changed since the message."""
         if action is None:
             return NoReply()
         if request.clicked_message and (
@@ -501,32 +502,32 @@ class Dispatch:
         reply = await action.run(access.authorize_and_parse(action, request), self._deps)
         return await sharing.as_private_reply(request, reply, self._deps)
 
-    def _pressable(self, request: Request, reply: Reply) -> Reply:
-        """What one person alone is shown has no button that this person may not press."""
+    def _without_forbidden_buttons(self, request: Request, reply: Reply) -> Reply:
+        """Removes buttons that the user may not click from a reply that only this user sees."""
         if not isinstance(
             self._deps.surfaces.of(request.workspace_id), CanSendEphemeral | CanReach
         ):
             return reply
         return sharing.without_forbidden_buttons(reply, self._button_roles, request.role)
 
-    def _fitting(self, request: Request, reply: Reply) -> Reply:
-        """What a form of the surface cannot hold is filled in on a page of ours."""
+    def _with_form_link(self, request: Request, reply: Reply) -> Reply:
+        """Replaces a form that is too large for the surface by a link to a page of the studio."""
         if not isinstance(reply, Form):
             return reply
         surface = self._deps.surfaces.of(request.workspace_id)
         is_too_long = isinstance(surface, HasFormLimits) and not surface.can_hold_form(reply)
         return offer_form_link(request, reply, self._deps.links) if is_too_long else reply
 
-    async def _finish(self, key: str) -> None:
-        """Ends the event in the inbox; where that fails, the next start tries again."""
+    async def _mark_done(self, key: str) -> None:
+        """Marks the event as done in the inbox; if that fails, the next start handles it again."""
         try:
             await self._inbox.end(key)
         except Exception:
             log.exception("An event could not be put away")
 
 
-def _read(row: InboxRow) -> Event | None:
-    """The stored event; None if an older version wrote it in another form."""
+def _deserialize(row: InboxRow) -> Event | None:
+    """Returns the stored event, or None if an older version stored it in another form."""
     try:
         return from_json(row.payload)
     except ValueError:
@@ -538,13 +539,13 @@ def _words(event: Event, language: str) -> Words:
     return Words(language, event.place.workspace.partition(":")[0])
 
 
-def _explained(error: AttuneError, role: Role, words: Words) -> str:
-    """What a host said in its own words is for curators and the operator."""
+def _error_text(error: AttuneError, role: Role, words: Words) -> str:
+    """Returns the error as text; only curators and above see a host's own message."""
     return words.error(error) if role >= Role.CURATOR else words.error_without_host_words(error)
 
 
-def _is_heard(request: Request) -> bool:
-    """In a closed workspace nobody is answered, yet what people delete is deleted here too."""
+def _is_handled(request: Request) -> bool:
+    """Whether the event is handled; in a closed workspace only deletions and the like are."""
     is_open = request.workspace.closed_at is None or request.role is Role.OPERATOR
     return is_open or isinstance(
         request.event.what,
@@ -560,9 +561,10 @@ def _is_heard(request: Request) -> bool:
 async def _assistant_for(
     event: Event, records: Records
 ) -> tuple[Assistant, Binding | None, Deployment | None] | None:
-    """The assistant that the event names, else the one of its channel; raises NotFound.
+    """Returns the assistant that the event names, else the one bound to its channel.
 
-    In a direct message that has none of its own, that of the channel beside it.
+    In a direct message without a binding it is the assistant of the channel that the person has
+    open beside the message. Raises NotFound for an unknown name.
     """
     workspace = event.place.workspace
     if event.assistant is None:
@@ -578,8 +580,8 @@ async def _assistant_for(
     return named, None, await records.deployments.current(workspace, named.id)
 
 
-async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:
-    """A question that was answered or waits for its answer, or an answer of ours."""
+async def _is_thread_of_bot(workspace: WorkspaceId, root: str, records: Records) -> bool:
+    """Whether the thread's first message is a question to the bot or an answer of the bot."""
     answered = await records.turns.by_event(workspace, root)
     if answered is not None or await records.inbox.has_unfinished(workspace, root):
         return True
@@ -589,8 +591,8 @@ async def _is_ours(workspace: WorkspaceId, root: str, records: Records) -> bool:
 
 
 def _language(event: Event) -> str:
-    """A question is answered in the language that it is asked in, whoever reads along."""
+    """Returns the language of a question, else the locale of the event's user."""
     match event.what:
-        case MessageReceived(message=asked) if not asked.text.startswith("tune "):
-            return language_of(asked.text, event.locale)
+        case MessageReceived(message=message) if not message.text.startswith("tune "):
+            return language_of(message.text, event.locale)
     return event.locale

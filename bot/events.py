@@ -1,4 +1,4 @@
-"""What comes in, in neutral words: adapters translate, the core knows no platform."""
+"""Incoming events in a form that is the same for all platforms; adapters create them."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from bot.domain import (
 )
 
 STOP = "❌"
-"""The emoji that ends an answer."""
+"""The emoji whose reaction stops an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
-    """Somebody wrote a message; `text` of the message is without the bot's mention."""
+    """A person wrote a message; its text does not contain the mention of the bot."""
 
     message: Message
     is_addressed: bool
@@ -36,9 +36,10 @@ class MessageReceived:
 
 @dataclass(frozen=True, slots=True)
 class CommandInvoked:
-    """`/tune …` in any of its doors; `options` where the surface parsed them itself.
+    """A person invoked `/tune` as a slash command or in a message.
 
-    `said` is the message in which it was said to us without a slash: it may be a question.
+    `words` is the text after `/tune`. `options` holds options that the platform has parsed, as
+    Discord does. `said` is the message if the command came as one: it may be a question instead.
     """
 
     words: str
@@ -50,7 +51,7 @@ class CommandInvoked:
 
 @dataclass(frozen=True, slots=True)
 class ReactionChanged:
-    """An emoji was put on, or taken off, a message."""
+    """A reaction was added to a message or removed from it."""
 
     message: MessageId
     emoji: str
@@ -69,7 +70,7 @@ class ButtonClicked:
 
 @dataclass(frozen=True, slots=True)
 class FormSubmitted:
-    """A form came back."""
+    """A form was submitted; `values` holds the text of each field by its name."""
 
     form: str
     values: Mapping[str, str]
@@ -88,7 +89,7 @@ class ShortcutUsed:
 
 @dataclass(frozen=True, slots=True)
 class MessageEdited:
-    """A message's text changed at its source."""
+    """A message was edited on its platform."""
 
     message: MessageId
     text: str
@@ -97,7 +98,7 @@ class MessageEdited:
 
 @dataclass(frozen=True, slots=True)
 class MessagesDeleted:
-    """Messages are gone at their source."""
+    """Messages were deleted on their platform."""
 
     messages: tuple[MessageId, ...]
     kind: Literal["deleted"] = "deleted"
@@ -105,14 +106,14 @@ class MessagesDeleted:
 
 @dataclass(frozen=True, slots=True)
 class PlaceDeleted:
-    """A channel is gone with all its messages; where the event's place has a thread, that alone."""
+    """A channel was deleted, or only a thread if the place of the event has one."""
 
     kind: Literal["place_deleted"] = "place_deleted"
 
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceJoined:
-    """The bot was invited."""
+    """The bot was installed in a workspace."""
 
     name: str
     kind: Literal["joined"] = "joined"
@@ -120,21 +121,21 @@ class WorkspaceJoined:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceLeft:
-    """The bot was uninstalled: everything of the workspace goes."""
+    """The bot was uninstalled from a workspace."""
 
     kind: Literal["left"] = "left"
 
 
 @dataclass(frozen=True, slots=True)
 class PersonLeft:
-    """The event's person is no longer in the workspace."""
+    """The user of the event has left the workspace."""
 
     kind: Literal["person_left"] = "person_left"
 
 
 @dataclass(frozen=True, slots=True)
 class HomeOpened:
-    """Somebody opened the bot's own page; its place is that page."""
+    """A person opened the App Home of the bot, which is the place of the event."""
 
     kind: Literal["visited"] = "visited"
 
@@ -158,12 +159,12 @@ What = (
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One thing that happened, once.
+    """An event of a platform.
 
-    `key` is the platform's own id of the happening; `token` is its short-lived
-    handle for forms and private replies and is never stored. `assistant` names
-    the one that is meant where the channel does not say it. `looks_at` is the channel that
-    somebody looks at while they write a direct message.
+    `key` is the platform's own id of the event, by which duplicates are found. `token` is the
+    platform's short-lived token for forms and ephemeral replies; it is never stored. `assistant`
+    names an assistant other than the one of the channel. `looks_at` is the channel that the person
+    has open while they write a direct message.
     """
 
     key: str
@@ -178,18 +179,18 @@ class Event:
 
     @property
     def message_key(self) -> str | None:
-        """One message may arrive as several events (Slack: `app_mention` and `message`)."""
+        """Key of a received message; Slack sends one as both `app_mention` and `message`."""
         if isinstance(self.what, MessageReceived):
-            return self._key_of(self.what.message.id)
+            return self._message_key(self.what.message.id)
         return None
 
     @property
     def ordering_keys(self) -> tuple[str, ...]:
-        """Keys of what the event is about; events that share one take effect in their order.
+        """Keys of the messages of the event; events that share a key are handled in order.
 
-        A click concerns the card and whoever clicked it: others are not kept waiting. A shortcut
-        reads the message for itself, and its form must open within seconds. What stops an answer
-        waits for nothing, least of all for that answer.
+        The key of a click contains the user, so that a click does not wait for those of others.
+        A shortcut has no key, as its form must open within seconds. Neither has an event that
+        stops an answer, as it must not wait for that answer.
         """
         what = self.what
         match what:
@@ -198,30 +199,30 @@ class Event:
             case ButtonClicked(action=action) if action.partition(":")[0] == "stop":
                 return ()
             case MessageReceived():
-                return (self._key_of(what.message.id),)
+                return (self._message_key(what.message.id),)
             case ReactionChanged() | MessageEdited():
-                return (self._key_of(what.message),)
+                return (self._message_key(what.message),)
             case MessagesDeleted():
-                return tuple(map(self._key_of, what.messages))
+                return tuple(map(self._message_key, what.messages))
             case ButtonClicked(message=message) if message is not None:
-                return (f"{self._key_of(message)}/{self.user.id}",)
+                return (f"{self._message_key(message)}/{self.user.id}",)
         return ()
 
-    def _key_of(self, message: MessageId) -> str:
+    def _message_key(self, message: MessageId) -> str:
         return f"{self.place.workspace}/{self.place.channel}/{message}"
 
     @property
     def ephemeral_message_id(self) -> MessageId | None:
-        """The clicked message, if nobody but the clicker sees it."""
+        """Id of the clicked message if only the user who clicked can see it, else None."""
         what = self.what
         if not isinstance(what, ButtonClicked) or what.message is None:
             return None
-        is_alone = what.message.startswith(EPHEMERAL) or self.place.kind is ChannelKind.DIRECT
-        return what.message if is_alone else None
+        is_private = what.message.startswith(EPHEMERAL) or self.place.kind is ChannelKind.DIRECT
+        return what.message if is_private else None
 
     @property
     def root_key(self) -> str | None:
-        """The message key of the message that began the thread this one stands in."""
+        """Key of the first message of the thread in which the message was received."""
         if isinstance(self.what, MessageReceived) and self.what.message.place.thread is not None:
             thread = self.what.message.place.thread
             return f"{self.place.workspace}/{self.place.channel}/{thread}"
@@ -229,7 +230,7 @@ class Event:
 
 
 def person_left_event(event: Event) -> Event:
-    """That its person had left the workspace, some time before they joined it again."""
+    """Returns the `PersonLeft` event of a user who has left the workspace and joined it again."""
     user = event.user
     at = user.joined_at or event.at
     key = f"{event.place.workspace}/person_left/{user.id}/{at.isoformat()}"
@@ -241,9 +242,10 @@ _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
 
 
 def to_json(event: Event) -> str:
-    """The event as text for the inbox, without its token."""
+    """Returns the event as JSON for the inbox, without its token."""
     return _ADAPTER.dump_json(event, exclude={"token"}).decode()
 
 
 def from_json(text: str) -> Event:
+    """Returns the event of a JSON text; raises ValueError if it does not fit."""
     return _ADAPTER.validate_json(text)

@@ -1,4 +1,4 @@
-"""What goes out, in neutral words: every surface draws the same values."""
+"""Replies in a form that is the same for all platforms; adapters render them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bot.domain import MessageId, Place, UserId
 
 
 class Tone(StrEnum):
-    """Severity of a card; a surface may colour it."""
+    """Severity of a card, which a surface may show as a colour."""
 
     PLAIN = "plain"
     GOOD = "good"
@@ -19,18 +19,18 @@ class Tone(StrEnum):
 
 
 LONGEST_ACTION = 100
-"""Characters of a button's action; Discord's custom_id holds no more."""
+"""Maximum characters of a button's action, which is the limit of Discord's custom_id."""
 
 
 VOTE = "feedback."
-"""Begins the actions of the two votes on an answer, which a surface may draw its own way."""
+"""Prefix of the actions of the two vote buttons below an answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """Something to click; `action` is opaque to the surface (at most 100 characters).
+    """A button; `action` is opaque to the surface and has at most 100 characters.
 
-    One with a `link` leads to that address instead, and has no action.
+    A button with a `link` opens that address and has no action.
     """
 
     label: str
@@ -42,9 +42,10 @@ class Button:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A labelled value; `name` is what it is called in code, for surfaces that arrange by it.
+    """A value with a label.
 
-    `about` explains the label, for surfaces that have room to.
+    `name` identifies the fact in code, for surfaces that arrange facts by name. `about` explains
+    the label, for surfaces with room for an explanation.
     """
 
     label: str
@@ -63,7 +64,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Numbers that each surface draws its own way; `summary` says it in words."""
+    """A line chart; `summary` describes it in words."""
 
     title: str
     x_label: str
@@ -73,7 +74,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """A bar: done of total, in the host's own steps."""
+    """A progress bar; the unit of `done` and `total` is the host's own."""
 
     done: int
     total: int
@@ -81,7 +82,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One of several texts shown side by side."""
+    """One of several texts that are shown side by side."""
 
     title: str
     text: str
@@ -90,14 +91,15 @@ class Column:
 
 
 OtherWords = Mapping[str, Callable[[str], str]]
-"""By language, what puts our own texts into it, for surfaces whose readers switch."""
+"""Functions that translate Attune's own texts, by language, for surfaces with a language switch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Plain words; `private` is for the asker alone where a surface can do that.
+    """A text message.
 
-    With `is_for_all` it stays open: everybody who reads the channel is to know it.
+    `private` shows it only to the user of the event, on surfaces that can do so. `is_for_all`
+    keeps it public even if a private reply would be the rule.
     """
 
     text: str
@@ -106,15 +108,16 @@ class Text:
     other_words: OtherWords = field(default_factory=dict, compare=False, repr=False)
     is_for_all: bool = False
     pings: tuple[UserId, ...] = ()
-    """Whom it wakes where people can be called by name; nobody else, whatever it says."""
+    """Users who are notified of a mention; mentions of others in the text notify nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A framed message; `replaces` puts it in place of the message whose button was clicked.
+    """A message with a title, facts, columns, buttons and a chart.
 
-    `trend` is a chart that still grows, for surfaces that redraw it at no cost. `marks` are texts
-    that surfaces which can highlight show highlighted in the columns. `pings` is as for a text.
+    `replaces` edits the message whose button was clicked instead of posting a new one. `trend` is
+    a chart of a job that still runs, for surfaces that redraw it at no cost. `marks` are words to
+    highlight in the columns. `private` and `pings` mean the same as in `Text`.
     """
 
     title: str
@@ -145,7 +148,7 @@ class FieldKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One input of a form; values travel as text, several choices with commas between them."""
+    """An input of a form; its value is text, in which several choices are separated by commas."""
 
     name: str
     label: str
@@ -159,10 +162,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """Asks for text; its `id` comes back with the values (at most 100 characters).
+    """A form; its `id` has at most 100 characters and is sent back with the values.
 
-    `reopen_action` is a button's action that opens it anew, where the moment for a form has
-    passed.
+    `reopen_action` is the action of a button that opens the form again, for a platform that no
+    longer accepts a form for the event.
     """
 
     id: str
@@ -175,9 +178,9 @@ class Form:
 
 @dataclass(frozen=True, slots=True)
 class ListingRow:
-    """One row of a listing: a number to call it by, its text, small print, and what can be done.
+    """A row of a listing: its number, text, small print and buttons.
 
-    `facts` say the same as the small print, one by one, for surfaces with room for columns.
+    `facts` hold the values of the small print one by one, for surfaces that draw a table.
     """
 
     id: str
@@ -190,9 +193,9 @@ class ListingRow:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A page of a noun; `more` shows the next page, `share` shows it to the whole channel.
+    """A page of a list; `more` shows the next page, `share` posts the list to the channel.
 
-    `facts` name what the facts of its rows are about, for surfaces that draw a table.
+    `facts` hold the column labels of the rows' facts, for surfaces that draw a table.
     """
 
     title: str
@@ -210,7 +213,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class ReactionReply:
-    """An emoji on the message in question, and a word to the person who reacted."""
+    """A reaction of the bot to a message, and optionally a text for the user of the event."""
 
     emoji: str
     text: Text | None = None
@@ -219,22 +222,22 @@ class ReactionReply:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A file for the asker; `chunks` is read once."""
+    """A file for the user of the event; `chunks` can be read only once."""
 
     name: str
     chunks: AsyncIterator[bytes]
     text: str
 
 
-async def _nothing() -> None:
+async def _no_op() -> None:
     """No-op callback."""
 
 
-def _ignored(message: MessageId) -> None:
+def _no_op_for_message(message: MessageId) -> None:
     """No-op callback."""
 
 
-def _unheard() -> None:
+def _no_op_when_stopped() -> None:
     """No-op callback."""
 
 
@@ -244,33 +247,34 @@ def _no_buttons() -> tuple[Button, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer as it is written: pieces of text, in order.
+    """An answer while it is written: its pieces of text, in order.
 
     `before_first_message` is called right before the first text is shown, `on_posted` with the
-    first message once it is posted, `on_continuation_message` with each further one, `on_stopped`
-    when the platform's own stop button ended it. `buttons` is read after all pieces and closes a
-    whole answer; `buttons_while_written` are shown until then. `unfinished_message` is what an
-    interrupted attempt posted; it is overwritten. `place` overrides the place of the event.
+    first message once it is posted, `on_continuation_message` with each further message,
+    `on_stopped` when the person used the platform's own stop button. `buttons` is called after the
+    last piece and returns the buttons of the complete answer; `buttons_while_written` are shown
+    until then. `unfinished_message` is the message of an interrupted attempt, which is
+    overwritten. `place` overrides the place of the event.
     """
 
     pieces: AsyncGenerator[str]
     on_posted: Callable[[MessageId], Awaitable[None]]
     buttons: Callable[[], tuple[Button, ...]] = _no_buttons
     unfinished_message: MessageId | None = None
-    before_first_message: Callable[[], Awaitable[None]] = _nothing
+    before_first_message: Callable[[], Awaitable[None]] = _no_op
     buttons_while_written: tuple[Button, ...] = ()
-    on_continuation_message: Callable[[MessageId], None] = _ignored
-    on_stopped: Callable[[], None] = _unheard
+    on_continuation_message: Callable[[MessageId], None] = _no_op_for_message
+    on_stopped: Callable[[], None] = _no_op_when_stopped
     other_words: Callable[[], OtherWords] = dict
     place: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StreamedColumn:
-    """One answer of a comparison while it is written; `note` is whose it is.
+    """An answer of a comparison while it is written; `note` says which model writes it.
 
-    `final_column` gives the whole of it with its cost, once the pieces are read; None if its host
-    failed.
+    `final_column` returns the complete answer with its cost after all pieces were read, or None
+    if the host failed.
     """
 
     title: str
@@ -281,7 +285,7 @@ class StreamedColumn:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Answers to one question, written side by side; whoever shows them reads the pieces."""
+    """Answers to one question, shown side by side while they are written."""
 
     lines: tuple[str, ...]
     answers: tuple[StreamedColumn, ...]
@@ -289,12 +293,12 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class NoReply:
-    """Nothing to say."""
+    """The absence of a reply."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why something was not done, in words; a card or list shows how things stand instead."""
+    """The reason why an action was not done; `card` optionally shows the current state."""
 
     text: str
     card: Card | Listing | None = None
@@ -316,6 +320,6 @@ Reply = (
 
 
 def one_line(text: str, longest: int) -> str:
-    """The text without its line breaks; beyond so many characters it ends in "…"."""
+    """Returns the text on one line, cut to `longest` characters with "…" at its end."""
     flat = " ".join(text.split())
     return flat if len(flat) <= longest else f"{flat[: longest - 1]}…"

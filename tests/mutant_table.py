@@ -145,7 +145,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot/dispatch.py",
-        "row.attempts >= _TRIES or (is_stale",
+        "row.attempts >= _MAX_ATTEMPTS or (is_stale",
         "(is_stale",
         ("tests/test_dispatch.py::test_an_event_that_kills_the_process_each_time_is_given_up",),
     ),
@@ -392,7 +392,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot/chat.py",
-        "if known is not None and known.state is TurnState.DONE:",
+        "if turn is not None and turn.state is TurnState.DONE:",
         "if False:",
         (
             "tests/test_dispatch.py::test_an_answer_that_was_whole_is_not_written_anew",

@@ -205,7 +205,7 @@ def word_file(*paragraphs: str) -> bytes:
 async def test_of_a_long_conversation_the_older_part_is_summarised_once(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "_MOST", 2)
+    monkeypatch.setattr(conversation, "_MAX_MESSAGES", 2)
     if isinstance(front, RoomFront):
         pytest.skip("words in the room are a new conversation each, but in threads")
     await front.ask("My name is Ann.")
@@ -229,7 +229,7 @@ async def test_of_a_long_conversation_the_older_part_is_summarised_once(
 async def test_what_cannot_be_summarised_is_left_out_and_said_to_be(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(conversation, "_MOST", 2)
+    monkeypatch.setattr(conversation, "_MAX_MESSAGES", 2)
     if isinstance(front, RoomFront):
         pytest.skip("words in the room are a new conversation each, but in threads")
     await front.ask("one")

@@ -542,13 +542,13 @@ async def react_before_it_is_stored(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, emoji: str
 ) -> None:
     scene.host.stops_after_first = True
-    keep, is_reacted = AnswerWriter._keep, asyncio.Event()
+    keep, is_reacted = AnswerWriter._store_turn, asyncio.Event()
 
     async def keep_late(writer: AnswerWriter) -> None:
         await is_reacted.wait()
         await keep(writer)
 
-    monkeypatch.setattr(AnswerWriter, "_keep", keep_late)
+    monkeypatch.setattr(AnswerWriter, "_store_turn", keep_late)
     await scene.ask_only("@attune hi", by="mina")
     while "Hello" not in await scene.texts():
         await asyncio.sleep(0.01)

@@ -227,7 +227,7 @@ async def test_a_queue_is_forgotten_once_it_is_empty(scene: Scene) -> None:
 
     await until(lambda: not scene.app.running_tasks)
 
-    assert scene.app.dispatch._order._last == {}
+    assert scene.app.dispatch._handling_order._last == {}
 
 
 async def test_a_click_waits_for_the_effect_of_the_one_before_and_not_for_its_whisper(
