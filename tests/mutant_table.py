@@ -469,7 +469,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot/tuning/deletions.py",
-        "files = {*cleanup.files, *await _files_of_start(cleanup.idempotency_key, host)}",
+        "files = {*cleanup.files, *await _uploaded_files(cleanup.idempotency_key, host)}",
         "files = {*cleanup.files}",
         ("tests/test_tuning_leaving.py::test_a_file_that_was_being_sent_is_found_by_its_name",),
     ),

@@ -1,1 +1,1 @@
-"""Tuning: estimate, confirm, watch to the end, and say how it goes."""
+"""Tuning jobs: estimate, confirmation, polling until the end, and notices."""

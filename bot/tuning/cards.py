@@ -1,4 +1,4 @@
-"""What people see of a job: its live status message and end card, `/tune status`, lists, charts."""
+"""Cards and charts of a job: live status message, end card, `/tune status` and `/tune jobs`."""
 
 from __future__ import annotations
 
@@ -49,9 +49,9 @@ handlers = Handlers()
 Points = list[tuple[float, float]]
 
 PING = "job.ping"
-"""The button of whoever wants to be called at the end."""
-_HELD_ACCURACY = ("full_valid_mean_token_accuracy", "valid_mean_token_accuracy")
-_RISEN = 1.05
+"""The button with which a person asks to be mentioned when the job ends."""
+_VALIDATION_ACCURACY = ("full_valid_mean_token_accuracy", "valid_mean_token_accuracy")
+_OVERFITTING_RATIO = 1.05
 _FILES = ("training_file", "validation_file")
 _FIELDS_SHOWN = ("seed", "suffix", "host_job", *_FILES, "model", "trained_tokens")
 _FEW_SHOT = 8
@@ -66,7 +66,7 @@ _TONES = {
 
 
 async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """The one live message of a job, as it stands now."""
+    """Renders the live status message of a job."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     assistant = await records.assistants.get(job.workspace, job.assistant)
     measures = await records.jobs.measures(job.workspace, job.id)
@@ -81,15 +81,15 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
 
 
 async def render_ended_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """The last word on a job: what came out, or why nothing did."""
+    """Renders the end card of a job: the new model, or why the job failed."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
-    ended = await _ended(notice, job, records, words)
+    ended = await _ended_card(notice, job, records, words)
     return replace(ended, pings=tuple(await records.jobs.pings(job.workspace, job.id)))
 
 
 @handlers.button(PING, Role.MEMBER)
 async def toggle_ping(request: Request, deps: Dependencies) -> Reply:
-    """Whoever presses it is called by name when the training has ended; a second time, not."""
+    """Toggles whether the user is mentioned when the job ends."""
     async with deps.store.writing() as records:
         job = await notices.named_job(request, records)
         is_on = request.user_id not in await records.jobs.pings(request.workspace_id, job.id)
@@ -97,17 +97,17 @@ async def toggle_ping(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words("job.ping_on" if is_on else "job.ping_off", id=job.id), private=True)
 
 
-async def _ended(notice: Notice, job: Job, records: Records, words: Words) -> Card:
+async def _ended_card(notice: Notice, job: Job, records: Records, words: Words) -> Card:
     in_full = notices.may_quote(notice)
     if job.phase is not Phase.SUCCEEDED:
-        return await _bad_end(job, records, words, in_full=in_full)
+        return await _failed_card(job, records, words, in_full=in_full)
     measures = await records.jobs.measures(job.workspace, job.id)
     saved = await _tokens_saved(job, records)
     evaluation = await records.evaluations.of_job(job.workspace, job.id)
     is_asked = evaluation is not None and evaluation.is_gate
     is_in_use = job.use_when_done and job.error_message is None and not is_asked
-    made = await records.models.find(job.workspace, job.model) if job.model else None
-    lines = [words("ended.model", model=made.display_name if made else job.model)]
+    model_made = await records.models.find(job.workspace, job.model) if job.model else None
+    lines = [words("ended.model", model=model_made.display_name if model_made else job.model)]
     state = "evaluating" if is_asked else "in_use" if is_in_use else "not_in_use"
     lines.append(words(f"ended.{state}"))
     if job.error_code == BY_HAND:
@@ -127,14 +127,17 @@ async def _ended(notice: Notice, job: Job, records: Records, words: Words) -> Ca
         title=words("ended.succeeded", id=job.id),
         lines=tuple(lines),
         chart=loss_chart(measures, words),
-        buttons=(next_step, *_more(job, measures, words)),
+        buttons=(next_step, *_chart_buttons(job, measures, words)),
         tone=Tone.GOOD,
     )
 
 
-async def _bad_end(job: Job, records: Records, words: Words, *, in_full: bool) -> Card:
-    """Why, and where the host named a row, the example that it means."""
-    lines, buttons = list(_why(job, words, in_full=in_full)), _quoting(job, words, in_full)
+async def _failed_card(job: Job, records: Records, words: Words, *, in_full: bool) -> Card:
+    """Renders the card of a job without a model, with the example of the row the host named."""
+    lines, buttons = (
+        list(_failure_lines(job, words, in_full=in_full)),
+        _quote_buttons(job, words, in_full),
+    )
     example = await snapshot.failed_example(job, records)
     if example is not None:
         lines.append(words("ended.example", id=example.id))
@@ -152,7 +155,7 @@ async def _bad_end(job: Job, records: Records, words: Words, *, in_full: bool) -
 async def render_action_refused_notice(
     notice: Notice, records: Records, words: Words
 ) -> Drawn | None:
-    """A requested action that the host refused, or that came too late."""
+    """Renders the notice that the host refused a requested action, or that the job had ended."""
     action, error = notice.details["wish"], deserialize(notice.details)
     if error is None:
         return Text(words("job.refused.late", id=notice.subject))
@@ -161,7 +164,7 @@ async def render_action_refused_notice(
 
 
 async def render_late_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """Said once, so that nobody has to wonder whether it still works."""
+    """Renders the notice that a job takes unusually long; None if the job is over."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     if job.phase.is_over:
         return None
@@ -170,18 +173,18 @@ async def render_late_notice(notice: Notice, records: Records, words: Words) -> 
     lines = [words("late.note")]
     if usual is not None:
         lines.insert(0, words("late.usual", time=notices.time_text(float(str(usual)), words)))
-    title = words("late.title", id=job.id, state=_state(job, words), time=time)
+    title = words("late.title", id=job.id, state=_status_text(job, words), time=time)
     return Card(title, tuple(lines), buttons=_controls(job, words))
 
 
 @handlers.command("status", Role.MEMBER, JOB)
 @handlers.button("job.show", Role.MEMBER)
 async def status(request: Request, deps: Dependencies) -> Reply:
-    """Everything about one job: ids, settings, the last events."""
+    """Shows one job in detail: ids, settings, the last events."""
     async with deps.store.reading() as records:
         job = await _shown_job(request, records)
         if job is None:
-            # Before the first job: how the dataset stands.
+            # Before the first job the size of the dataset is shown instead.
             everything = ExampleFilter(assistant=request.assistant.id)
             count = await records.examples.count(request.workspace_id, everything)
             line = request.words("status.examples", count=count)
@@ -190,14 +193,16 @@ async def status(request: Request, deps: Dependencies) -> Reply:
         measures = await records.jobs.measures(request.workspace_id, job.id)
         checkpoints = await records.jobs.checkpoints(request.workspace_id, job.id)
         assistant = await records.assistants.get(request.workspace_id, job.assistant)
-    words, models = request.words, [one.model for one in checkpoints]
+    words, models = request.words, [item.model for item in checkpoints]
     in_full = request.may_quote_host
-    messages = [one.message for one in events if one.message and (in_full or one.level == "info")]
+    messages = [
+        item.message for item in events if item.message and (in_full or item.level == "info")
+    ]
     return Card(
         title=words("job.title", id=job.id, name=assistant.name),
         lines=(
             *_status_lines(job, words, in_full=in_full),
-            *_why(job, words, in_full=in_full),
+            *_failure_lines(job, words, in_full=in_full),
             *messages[-_EVENTS_SHOWN:],
         ),
         facts=tuple(notices.fact(*fact, words) for fact in _facts(job, words, models)),
@@ -205,8 +210,8 @@ async def status(request: Request, deps: Dependencies) -> Reply:
         chart=loss_chart(measures, words),
         buttons=(
             *_controls(job, words),
-            *_quoting(job, words, in_full),
-            *_more(job, measures, words),
+            *_quote_buttons(job, words, in_full),
+            *_chart_buttons(job, measures, words),
         ),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
@@ -214,11 +219,11 @@ async def status(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("job.quote", Role.CURATOR)
 async def show_host_error(request: Request, deps: Dependencies) -> Reply:
-    """What a host said about a job that went wrong, in its own words."""
+    """Shows the host's own error message of a job."""
     words = request.words
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
-    why = _why(job, words, in_full=True) or (
+    why = _failure_lines(job, words, in_full=True) or (
         notices.trouble_text(job, words, in_full=True) or words("trouble.unsaid"),
     )
     return Card(words("job.quoted", id=job.id, host=job.host), lines=why, private=True)
@@ -227,36 +232,36 @@ async def show_host_error(request: Request, deps: Dependencies) -> Reply:
 @handlers.command("jobs", Role.MEMBER)
 @handlers.button("jobs.more", Role.MEMBER)
 async def jobs(request: Request, deps: Dependencies) -> Reply:
-    """All jobs, failed ones too, with why."""
+    """Lists all jobs, newest first; failed ones with the reason."""
     before = notices.job_id(request.argument) if request.argument else None
     async with deps.store.reading() as records:
         page = await records.jobs.page(request.workspace_id, before=before, limit=11)
-        made = [
-            await records.models.find(request.workspace_id, one.model) for one in page if one.model
+        models = [
+            await records.models.find(request.workspace_id, job.model) for job in page if job.model
         ]
-    names = {model.name: model.display_name for model in made if model}
-    shown, words = page[:10], request.words
+    names = {model.name: model.display_name for model in models if model}
+    shown_jobs, words = page[:10], request.words
     more = None
-    if len(page) > len(shown):
-        more = Button(words("list.more"), f"jobs.more:{shown[-1].id}")
+    if len(page) > len(shown_jobs):
+        more = Button(words("list.more"), f"jobs.more:{shown_jobs[-1].id}")
     in_full = request.role >= Role.CURATOR
-    lines = tuple(_job_line(job, names, words, in_full=in_full) for job in shown)
+    lines = tuple(_job_line(job, names, words, in_full=in_full) for job in shown_jobs)
     title, empty, replaces = words("jobs.title"), words("jobs.empty"), before is not None
-    is_quoting = in_full and any(_quoting(job, words, in_full=False) for job in shown)
+    is_quoting = in_full and any(_quote_buttons(job, words, in_full=False) for job in shown_jobs)
     return Listing(title, lines, empty=empty, more=more, private=is_quoting, replaces=replaces)
 
 
 def _status_lines(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
-    said = [_state(job, words)]
+    status = [_status_text(job, words)]
     if job.step is not None and job.total_steps:
-        said.append(words("job.step", step=job.step, total=job.total_steps))
+        status.append(words("job.step", step=job.step, total=job.total_steps))
     if job.train_loss is not None:
-        said.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
+        status.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
     if job.valid_loss is not None:
-        said.append(words("job.valid_loss", loss=f"{job.valid_loss:.2f}"))
+        status.append(words("job.valid_loss", loss=f"{job.valid_loss:.2f}"))
     if job.seconds_left is not None and not job.phase.is_over:
-        said.append(words("job.left", time=notices.time_text(job.seconds_left, words)))
-    lines = [" · ".join(said)]
+        status.append(words("job.left", time=notices.time_text(job.seconds_left, words)))
+    lines = [" · ".join(status)]
     if job.error_message and not job.phase.is_over:
         why = notices.trouble_text(job, words, in_full=in_full)
         lines.append(words("job.waiting", why=why))
@@ -265,8 +270,8 @@ def _status_lines(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _state(job: Job, words: Words) -> str:
-    """Our phase, or while the host works on it, the host's own word."""
+def _status_text(job: Job, words: Words) -> str:
+    """Returns the phase as text; while the host has the job, the host's status."""
     if job.phase is not Phase.WATCHING:
         return words(f"phase.{job.phase}")
     key = f"status.{job.status}"
@@ -283,18 +288,18 @@ def _controls(job: Job, words: Words) -> tuple[Button, ...]:
     if job.phase.is_over or job.phase in (Phase.WARMING, Phase.ESTIMATED):
         return ()
     cancel = Button(words("button.cancel_job"), f"job.cancel:{job.id}", is_danger=True)
-    # The operator alone reads the local room.
+    # In the local workspace the operator is the only reader, so nobody needs a mention.
     is_shared = job.workspace != LOCAL
-    called = (Button(words("button.ping"), f"{PING}:{job.id}"),) if is_shared else ()
+    ping = (Button(words("button.ping"), f"{PING}:{job.id}"),) if is_shared else ()
     if job.phase is not Phase.WATCHING:
-        return (cancel, *called)
+        return (cancel, *ping)
     if job.status == "paused":
-        return (Button(words("button.resume"), f"job.resume:{job.id}"), cancel, *called)
-    return (Button(words("button.pause"), f"job.pause:{job.id}"), cancel, *called)
+        return (Button(words("button.resume"), f"job.resume:{job.id}"), cancel, *ping)
+    return (Button(words("button.pause"), f"job.pause:{job.id}"), cancel, *ping)
 
 
-def _more(job: Job, measures: Sequence[StepMetrics], words: Words) -> tuple[Button, ...]:
-    """What else can be looked at: the second chart, and the host's own table."""
+def _chart_buttons(job: Job, measures: Sequence[StepMetrics], words: Words) -> tuple[Button, ...]:
+    """Returns the buttons for the accuracy chart and the host's result files, if there are any."""
     buttons = []
     if accuracies(measures, words):
         buttons.append(Button(words("button.accuracy"), f"job.accuracy:{job.id}"))
@@ -303,15 +308,15 @@ def _more(job: Job, measures: Sequence[StepMetrics], words: Words) -> tuple[Butt
     return tuple(buttons)
 
 
-def _quoting(job: Job, words: Words, in_full: bool) -> list[Button]:
-    """For curators, where the card does not say all that the host did."""
+def _quote_buttons(job: Job, words: Words, in_full: bool) -> list[Button]:
+    """Returns the curators' button for the host's error message, unless the card quotes it."""
     if in_full or job.error_message == notices.trouble_text(job, words, in_full=False):
         return []
     return [Button(words("button.quote"), f"job.quote:{job.id}")]
 
 
-def _why(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
-    """Why a job ended badly, in plain words, and in full in the host's own."""
+def _failure_lines(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
+    """Returns why a job failed; with `in_full` in the host's own words."""
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
     key = f"trouble.{job.error_code}"
@@ -329,45 +334,45 @@ def _facts(job: Job, words: Words, checkpoints: Sequence[str]) -> list[tuple[str
         "host": job.host,
         "base": job.base,
         "method": words(f"method.{job.method}"),
-        "examples": _rows(estimate, words),
-        "epochs": _resolved(job, "n_epochs", words),
-        "batch_size": _resolved(job, "batch_size", words),
-        "learning_rate": _resolved(job, "learning_rate_multiplier", words),
+        "examples": _row_counts(estimate, words),
+        "epochs": _hyperparameter_text(job, "n_epochs", words),
+        "batch_size": _hyperparameter_text(job, "batch_size", words),
+        "learning_rate": _hyperparameter_text(job, "learning_rate_multiplier", words),
         **{name: getattr(job, name) for name in _FIELDS_SHOWN},
         "checkpoints": ", ".join(checkpoints) or None,
     }
     return [(name, str(value)) for name, value in values.items() if value is not None]
 
 
-def _rows(estimate: Estimate, words: Words) -> str:
+def _row_counts(estimate: Estimate, words: Words) -> str:
     held = estimate.validation_rows
     return words("job.rows", train=estimate.rows, held=held) if held else str(estimate.rows)
 
 
-def _resolved(job: Job, name: str, words: Words) -> str:
-    """The hyperparameter that was asked for; for "auto", what the host made of it."""
-    asked = getattr(job.hyperparameters, name)
-    if asked is not None:
-        return f"{asked:g}"
-    became = job.resolved_hyperparameters.get(name)
-    return words("auto") if became in (None, "auto") else words("auto.became", value=became)
+def _hyperparameter_text(job: Job, name: str, words: Words) -> str:
+    """Returns the requested value of a hyperparameter; for "auto" with the host's value."""
+    requested = getattr(job.hyperparameters, name)
+    if requested is not None:
+        return f"{requested:g}"
+    resolved = job.resolved_hyperparameters.get(name)
+    return words("auto") if resolved in (None, "auto") else words("auto.became", value=resolved)
 
 
 def _job_line(
     job: Job, names: Mapping[ModelName, str], words: Words, *, in_full: bool
 ) -> ListingRow:
-    notes = [_state(job, words), words("job.rows_short", count=job.estimate.rows)]
+    notes = [_status_text(job, words), words("job.rows_short", count=job.estimate.rows)]
     if job.train_loss is not None:
         notes.append(words("job.loss", loss=f"{job.train_loss:.2f}"))
-    notes.extend(_why(job, words, in_full=in_full))
-    began = job.confirmed_at or job.created_at
-    date = f"{began:%Y-%m-%d %H:%M}" if began else ""
+    notes.extend(_failure_lines(job, words, in_full=in_full))
+    started_at = job.confirmed_at or job.created_at
+    date = f"{started_at:%Y-%m-%d %H:%M}" if started_at else ""
     return ListingRow(
         str(job.id),
         names.get(job.model, job.model) if job.model else f"{job.base} @ {job.host}",
         " · ".join(notes),
         facts=(
-            Fact(words("fact.state"), _state(job, words), "state"),
+            Fact(words("fact.state"), _status_text(job, words), "state"),
             Fact(words("fact.examples"), str(job.estimate.rows), "examples"),
             Fact(words("fact.host"), job.host, "host"),
             Fact(words("fact.date"), date, "date"),
@@ -377,7 +382,7 @@ def _job_line(
 
 
 async def _shown_job(request: Request, records: Records) -> Job | None:
-    """The job that is named; else the one that runs; else the newest."""
+    """Returns the named job, else the newest running one, else the newest."""
     if request.text_option("job") or request.argument:
         return await notices.named_job(request, records)
     running = await records.jobs.open_in(request.workspace_id)
@@ -386,7 +391,7 @@ async def _shown_job(request: Request, records: Records) -> Job | None:
 
 
 async def _tokens_saved(job: Job, records: Records) -> int:
-    """Prompt tokens that a few examples in every prompt would have cost."""
+    """Returns the tokens of the first training rows, the cost of a few-shot prompt with them."""
     counted: list[int] = []
     async for row in records.snapshots.rows(job.workspace, job.snapshot, Split.TRAIN):
         if row.row is not None:
@@ -398,33 +403,33 @@ async def _tokens_saved(job: Job, records: Records) -> int:
 
 @handlers.button("job.accuracy", Role.MEMBER)
 async def accuracy(request: Request, deps: Dependencies) -> Reply:
-    """How many tokens it guessed right, on rows it learned and on rows held back."""
+    """Shows the share of tokens predicted correctly, on training and validation rows."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
         measures = await records.jobs.measures(request.workspace_id, job.id)
-    drawn = accuracies(measures, request.words)
-    if drawn is None:
+    chart = accuracies(measures, request.words)
+    if chart is None:
         raise NotNow(problem=request.words("job.no_numbers", id=job.id))
-    is_learned = not _first_of(measures, _HELD_ACCURACY)
+    is_learned = not _preferred_points(measures, _VALIDATION_ACCURACY)
     lines = (request.words("accuracy.learned_only"),) if is_learned else ()
-    return Card(request.words("accuracy.title", id=job.id), lines=lines, chart=drawn)
+    return Card(request.words("accuracy.title", id=job.id), lines=lines, chart=chart)
 
 
 def loss_chart(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
-    """Training and validation loss over steps."""
+    """Returns the chart of training and validation loss by step; None below two points."""
     return _chart(measures, "train_loss", HELD_LOSS, ".2f", words, "chart.title", "chart.summary")
 
 
 def accuracies(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
-    """The share of tokens predicted right, over steps."""
+    """Returns the chart of token accuracy by step; None below two points."""
     name, keys = "train_mean_token_accuracy", ("accuracy.chart", "accuracy.summary")
-    return _chart(measures, name, _HELD_ACCURACY, ".0%", words, *keys)
+    return _chart(measures, name, _VALIDATION_ACCURACY, ".0%", words, *keys)
 
 
 def is_overfitting(measures: Sequence[StepMetrics]) -> bool:
-    """Validation loss ended clearly above its best: the model learned by heart."""
-    held = _first_of(measures, HELD_LOSS)
-    return len(held) >= 3 and held[-1][1] > _RISEN * min(value for _, value in held)
+    """Whether the last validation loss is clearly above the lowest one."""
+    held = _preferred_points(measures, HELD_LOSS)
+    return len(held) >= 3 and held[-1][1] > _OVERFITTING_RATIO * min(value for _, value in held)
 
 
 def _chart(
@@ -436,21 +441,25 @@ def _chart(
     title: str,
     summary: str,
 ) -> Chart | None:
-    train, held = _points(measures, name), _first_of(measures, held_names)
+    train, held = _points(measures, name), _preferred_points(measures, held_names)
     if len(train) < 2:
         return None
-    said = words(summary, first=f"{train[0][1]:{spec}}", last=f"{train[-1][1]:{spec}}")
+    summary_text = words(summary, first=f"{train[0][1]:{spec}}", last=f"{train[-1][1]:{spec}}")
     series = [Series(words("chart.train"), train)]
     if held:
         series.append(Series(words("chart.validation"), held))
-    return Chart(words(title), words("chart.step"), tuple(series), said)
+    return Chart(words(title), words("chart.step"), tuple(series), summary_text)
 
 
-def _first_of(measures: Sequence[StepMetrics], names: Sequence[str]) -> Points:
-    """The most telling measure there is; one value over all rows says more than one of a few."""
-    found = (_points(measures, name) for name in names)
-    return next((points for points in found if points), [])
+def _preferred_points(measures: Sequence[StepMetrics], names: Sequence[str]) -> Points:
+    """Returns the points of the first metric that has any; names are in order of preference."""
+    candidates = (_points(measures, name) for name in names)
+    return next((points for points in candidates if points), [])
 
 
 def _points(measures: Sequence[StepMetrics], name: str) -> Points:
-    return [(float(one.step), one.values[name]) for one in measures if name in one.values]
+    return [
+        (float(step_metrics.step), step_metrics.values[name])
+        for step_metrics in measures
+        if name in step_metrics.values
+    ]

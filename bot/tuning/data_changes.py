@@ -1,4 +1,4 @@
-"""What was added, removed and changed between the rows of two trainings, or since one."""
+"""Lists examples added, removed and changed between two trainings, or since one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Revisions = Mapping[ExampleId, int]
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Numbers of examples; of a changed one the revision differs."""
+    """Ids of examples by kind of change; changed examples have another revision."""
 
     added: tuple[ExampleId, ...]
     removed: tuple[ExampleId, ...]
@@ -48,31 +48,31 @@ class Changes:
     Option("since", OptionKind.JOB),
 )
 async def show_data_changes(request: Request, deps: Dependencies) -> Reply:
-    """From the last training until now; from `job` until now; or from `since` to `job`."""
+    """Lists changes from the last training, or `job`, until now; with `since`, until `job`."""
     async with deps.store.reading() as records:
-        named, since = request.text_option("job"), request.text_option("since")
-        newer = await _job(request, named, records) if named and since else None
-        older = await _job(request, since or named, records)
+        job, since = request.text_option("job"), request.text_option("since")
+        newer = await _job(request, job, records) if job and since else None
+        older = await _job(request, since or job, records)
         return await _listing(request, older, newer, records)
 
 
 @handlers.button("job.changes", Role.CURATOR)
 async def since_training(request: Request, deps: Dependencies) -> Reply:
-    """What this training learned from beside the one before it."""
+    """Lists changes from the training before this one, of the same method, to this one."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
         before = await records.jobs.page(
             request.workspace_id, assistant=job.assistant, before=job.id
         )
-        earlier = next((one for one in before if one.method is job.method), None)
+        earlier = next((candidate for candidate in before if candidate.method is job.method), None)
         if earlier is None:
             raise NotNow(problem=request.words("data.first", id=job.id))
         return await _listing(request, earlier, job, records)
 
 
-async def _job(request: Request, said: str | None, records: Records) -> Job:
-    if said is not None:
-        return await records.jobs.get(request.workspace_id, notices.job_id(said))
+async def _job(request: Request, number: str | None, records: Records) -> Job:
+    if number is not None:
+        return await records.jobs.get(request.workspace_id, notices.job_id(number))
     page = await records.jobs.page(request.workspace_id, assistant=request.assistant.id, limit=1)
     if not page:
         raise NotNow(problem=request.words("data.no_training"))
@@ -87,11 +87,11 @@ async def _listing(request: Request, older: Job, newer: Job | None, records: Rec
         )
     else:
         after = await records.snapshots.revisions(request.workspace_id, newer.snapshot)
-    found, words = Changes.between(before, after), request.words
-    kinds = {"added": found.added, "removed": found.removed, "changed": found.changed}
-    numbers = [(kind, number) for kind, them in kinds.items() for number in them][:_SHOWN]
+    changes, words = Changes.between(before, after), request.words
+    kinds = {"added": changes.added, "removed": changes.removed, "changed": changes.changed}
+    numbers = [(kind, number) for kind, ids in kinds.items() for number in ids][:_SHOWN]
     lines = [await _line(request, kind, number, records) for kind, number in numbers]
-    counts = {kind: len(them) for kind, them in kinds.items()}
+    counts = {kind: len(ids) for kind, ids in kinds.items()}
     until = words("data.now") if newer is None else words("data.training", id=newer.id)
     more = sum(counts.values()) - len(lines)
     return Listing(
@@ -106,7 +106,7 @@ async def _listing(request: Request, older: Job, newer: Job | None, records: Rec
 
 
 async def _line(request: Request, kind: str, number: ExampleId, records: Records) -> ListingRow:
-    """The text as it is today, where it may be read here."""
+    """Renders one example with its current text, if the text may be shown in this channel."""
     words = request.words
     text = words("row.erased")
     try:
@@ -118,6 +118,6 @@ async def _line(request: Request, kind: str, number: ExampleId, records: Records
             text = words("data.elsewhere")
         else:
             text = " → ".join(
-                one_line(one, _LONGEST) for one in last_question_and_answer(example.row)
+                one_line(text_part, _LONGEST) for text_part in last_question_and_answer(example.row)
             )
     return ListingRow(str(number), text, words(f"data.{kind}"), tone=_TONES[kind])

@@ -1,7 +1,8 @@
-"""What has to go at hosts: files of finished jobs, models with erased rows, leftovers, deletions.
+"""Deletes files and models at hosts that are not needed or not allowed any more.
 
-Leftovers are of workspaces that left and of jobs given up. A deletion that a person asked for waits
-until it can no longer be undone; where its host refuses it, that person hears why.
+These are files of finished jobs, models trained on rows that were erased since, cleanups of
+removed workspaces and abandoned jobs, and deletions that a person requested. The latter wait
+until they cannot be undone any more; if the host refuses one, the person gets a notice.
 """
 
 from __future__ import annotations
@@ -54,9 +55,9 @@ _DELETION_WAIT, _DELETION_DOUBLINGS = timedelta(minutes=1), 6
 
 
 async def delete_due(host: HostName | None, record: JobWriter, hosts: Hosts) -> datetime | None:
-    """Delete what is due at one host, None for hosts that are configured no more.
+    """Deletes what is due at one host; None stands for hosts that are not configured any more.
 
-    Returns when the next deletion that a person asked for is due.
+    Returns when the next deletion requested by a person is due.
     """
     async with record.store.reading() as records:
         if not await _has_due(host, records, hosts, now=record.clock.now()):
@@ -66,14 +67,14 @@ async def delete_due(host: HostName | None, record: JobWriter, hosts: Hosts) -> 
     await _clean_up(host, record, hosts)
     async with record.store.reading() as records:
         due = await records.undoables.due(host, now=record.clock.now())
-    for one in due:
-        await _delete_for_good(one, record, hosts)
+    for undoable in due:
+        await _delete_for_good(undoable, record, hosts)
     async with record.store.reading() as records:
         return await records.undoables.next_due(host)
 
 
 async def _has_due(host: HostName | None, records: Records, hosts: Hosts, *, now: datetime) -> bool:
-    """Whether any step below may find work: one transaction instead of five at each look."""
+    """Whether any of the steps has work; one transaction instead of five for each poll."""
     return bool(
         await records.jobs.list_expiring()
         or (_keeps_words(host, hosts) and await records.models.list_tainted(host))
@@ -87,12 +88,12 @@ def _keeps_words(host: HostName | None, hosts: Hosts) -> TypeGuard[HostName]:
 
 
 def matches_host(name: HostName, host: HostName | None, hosts: Hosts) -> bool:
-    """Whether `name` is `host`; where that is None, whether it is configured no more."""
+    """Whether `name` is `host`; for `host` None, whether `name` is not configured any more."""
     return name == host if host is not None else name not in hosts.names()
 
 
 async def _forget_files(host: HostName | None, record: JobWriter, hosts: Hosts) -> None:
-    """A team's words do not stay at a host that is not to learn from them any more."""
+    """Deletes the uploaded files of finished jobs that requested it."""
     async with record.store.reading() as records:
         jobs = await records.jobs.list_expiring()
     now = record.clock.now()
@@ -109,20 +110,22 @@ async def _forget_files(host: HostName | None, record: JobWriter, hosts: Hosts) 
 
 
 async def _forget_files_of(job: Job, record: JobWriter, host: Host) -> None:
-    known = {file for file in (job.training_file, job.validation_file) if file}
+    files = {file for file in (job.training_file, job.validation_file) if file}
     if job.attempted_at is not None:
         if record.may_lag(job, host):
             return
-        known |= await _files_of_start(job.idempotency_key, host)
-    await _delete_files(known, host)
-    gone = dict.fromkeys(("training_file", "validation_file", "requested_action", "attempted_at"))
+        files |= await _uploaded_files(job.idempotency_key, host)
+    await _delete_files(files, host)
+    cleared = dict.fromkeys(
+        ("training_file", "validation_file", "requested_action", "attempted_at")
+    )
     async with record.store.writing() as records:
-        await records.jobs.change(job.workspace, job.id, when=None, **gone)
+        await records.jobs.change(job.workspace, job.id, when=None, **cleared)
         at = record.clock.now()
         await records.audit.add(job.workspace, None, "files.deleted", at=at, job=job.id)
 
 
-async def _files_of_start(start: str, host: Host) -> set[str]:
+async def _uploaded_files(start: str, host: Host) -> set[str]:
     return {file.id async for file in host.files() if file.was_uploaded_for(start)}
 
 
@@ -138,7 +141,7 @@ async def _delete_model(model: ModelName, host: Host) -> None:
 
 
 async def _delete_tainted(name: HostName | None, record: JobWriter, hosts: Hosts) -> None:
-    """A model that holds rows word for word goes once one of them was erased."""
+    """Deletes tainted models at a host whose models store their rows verbatim."""
     if not _keeps_words(name, hosts):
         return
     async with record.store.reading() as records:
@@ -156,20 +159,20 @@ async def _delete_tainted(name: HostName | None, record: JobWriter, hosts: Hosts
 
 
 async def _clean_up(host: HostName | None, record: JobWriter, hosts: Hosts) -> None:
-    """Leftovers that cannot be removed now are tried again, ever more seldom, for good."""
+    """Runs the due cleanups; a failed one is retried without end, at doubling intervals."""
     async with record.store.reading() as records:
         due = await records.remote_cleanups.due(now=record.clock.now())
-    for one in due:
-        if not matches_host(one.host, host, hosts):
+    for cleanup in due:
+        if not matches_host(cleanup.host, host, hosts):
             continue
-        is_gone = await _is_removed(one, hosts)
+        is_gone = await _is_removed(cleanup, hosts)
         async with record.store.writing() as records:
             if is_gone:
-                await records.remote_cleanups.drop(one.id)
+                await records.remote_cleanups.drop(cleanup.id)
             else:
-                doubled = _CLEANUP_WAIT * 2 ** min(one.attempts, _CLEANUP_DOUBLINGS)
+                doubled = _CLEANUP_WAIT * 2 ** min(cleanup.attempts, _CLEANUP_DOUBLINGS)
                 until = record.clock.now() + min(_LONGEST_CLEANUP_WAIT, doubled)
-                await records.remote_cleanups.postpone(one.id, until=until)
+                await records.remote_cleanups.postpone(cleanup.id, until=until)
 
 
 async def _is_removed(cleanup: RemoteCleanup, hosts: Hosts) -> bool:
@@ -185,11 +188,11 @@ async def _is_removed(cleanup: RemoteCleanup, hosts: Hosts) -> bool:
 
 
 async def _remove(cleanup: RemoteCleanup, host: Host) -> None:
-    # By its name too: an upload may have been under way when it was given up.
-    files = {*cleanup.files, *await _files_of_start(cleanup.idempotency_key, host)}
+    # Also found by name: an upload may have been in progress when the job was given up.
+    files = {*cleanup.files, *await _uploaded_files(cleanup.idempotency_key, host)}
     jobs = [cleanup.host_job] if cleanup.host_job is not None else []
     if not jobs and files:
-        # One may have just been made from these files.
+        # The request that created a job from these files may have had no answer.
         jobs = [job.id async for job in host.jobs() if job.training_file in files]
     for job in jobs:
         await _cancel(job, host)
@@ -201,7 +204,7 @@ async def _remove(cleanup: RemoteCleanup, host: Host) -> None:
 
 
 async def _cancel(job: str, host: Host) -> None:
-    """One that has ended cannot be cancelled, and need not be."""
+    """Cancels a job at its host; a job that has ended is refused by the host, which is ignored."""
     try:
         await host.cancel_job(job)
     except KeyRefused:
@@ -210,81 +213,87 @@ async def _cancel(job: str, host: Host) -> None:
         return
 
 
-async def _delete_for_good(one: Undoable, record: JobWriter, hosts: Hosts) -> None:
+async def _delete_for_good(undoable: Undoable, record: JobWriter, hosts: Hosts) -> None:
     try:
-        if one.host is not None:
-            await _delete_at_host(one, hosts.get(one.host), record)
+        if undoable.host is not None:
+            await _delete_at_host(undoable, hosts.get(undoable.host), record)
     except HostRefused as error:
-        await _give_up(one, error, record)
+        await _give_up(undoable, error, record)
         return
     except HostError as error:
         log.warning("A deletion must wait", extra={"why": error.key})
-        wait = _DELETION_WAIT * 2 ** min(one.attempts, _DELETION_DOUBLINGS)
+        wait = _DELETION_WAIT * 2 ** min(undoable.attempts, _DELETION_DOUBLINGS)
         async with record.store.writing() as records:
-            await records.undoables.postpone(one.id, until=record.clock.now() + wait)
+            await records.undoables.postpone(undoable.id, until=record.clock.now() + wait)
         return
     async with record.store.writing() as records:
-        await records.undoables.drop(one.id)
+        await records.undoables.drop(undoable.id)
 
 
-async def _delete_at_host(one: Undoable, host: Host, record: JobWriter) -> None:
-    if one.kind == "model":
-        await _delete_with_checkpoints(one, host, record)
+async def _delete_at_host(undoable: Undoable, host: Host, record: JobWriter) -> None:
+    if undoable.kind == "model":
+        await _delete_with_checkpoints(undoable, host, record)
         return
-    file = str(one.details["file"])
+    file = str(undoable.details["file"])
     await _delete_files([file], host)
     async with record.store.writing() as records:
-        job = await records.jobs.get(one.workspace, JobId(int(str(one.details["job"]))))
-        left: dict[str, object] = {
+        job = await records.jobs.get(undoable.workspace, JobId(int(str(undoable.details["job"]))))
+        changes: dict[str, object] = {
             "result_files": tuple(each for each in job.result_files if each != file)
         }
         for name in ("training_file", "validation_file"):
             if getattr(job, name) == file:
-                left[name] = None
-        await records.jobs.change(one.workspace, job.id, when=None, **left)
+                changes[name] = None
+        await records.jobs.change(undoable.workspace, job.id, when=None, **changes)
 
 
-async def _delete_with_checkpoints(one: Undoable, host: Host, record: JobWriter) -> None:
-    name = ModelName(str(one.details["model"]))
+async def _delete_with_checkpoints(undoable: Undoable, host: Host, record: JobWriter) -> None:
+    name = ModelName(str(undoable.details["model"]))
     async with record.store.reading() as records:
-        model = await records.models.find(one.workspace, name)
+        model = await records.models.find(undoable.workspace, name)
         if model is None:
             return
-        job = await records.jobs.get(one.workspace, model.job) if model.job is not None else None
+        job = (
+            await records.jobs.get(undoable.workspace, model.job) if model.job is not None else None
+        )
     await serving.take_down(
         host, idempotency_key=job.idempotency_key if job else None, served_name=model.served_name
     )
     await _delete_model(name, host)
-    left = {each.name for each in await host.models()}
+    remaining = {sibling.name for sibling in await host.models()}
     async with record.store.writing() as records:
-        # Some hosts delete a model's checkpoints with it.
-        for each in await records.models.all(one.workspace, model.assistant):
-            if each.job == model.job and each.host == model.host and each.name not in left:
-                await records.models.delete(one.workspace, each.name)
+        # Some hosts delete the checkpoints of a model with it.
+        for sibling in await records.models.all(undoable.workspace, model.assistant):
+            if (
+                sibling.job == model.job
+                and sibling.host == model.host
+                and sibling.name not in remaining
+            ):
+                await records.models.delete(undoable.workspace, sibling.name)
 
 
-async def _give_up(one: Undoable, error: HostError, record: JobWriter) -> None:
-    """It stays at its host, so it is listed again, and whoever deleted it hears why."""
-    details, thread = one.details, one.details.get("thread")
+async def _give_up(undoable: Undoable, error: HostError, record: JobWriter) -> None:
+    """Restores a model that its host refused to delete, and queues a notice with the reason."""
+    details, thread = undoable.details, undoable.details.get("thread")
     channel = ChannelId(str(details["channel"]))
-    place = Place(one.workspace, channel, MessageId(str(thread)) if thread else None)
+    place = Place(undoable.workspace, channel, MessageId(str(thread)) if thread else None)
     name = str(details.get("model") or details.get("file"))
-    said = {"name": name, "why": serialize(error)}
+    notice_details = {"name": name, "why": serialize(error)}
     at = record.clock.now()
     async with record.store.writing() as records:
-        if one.kind == "model":
-            await records.models.restore(one.workspace, ModelName(name))
-        key = f"{one.workspace}.kept.{one.id}"
-        await records.outbox.put(key, place, KEPT, details=said, at=at)
-        await records.undoables.drop(one.id)
+        if undoable.kind == "model":
+            await records.models.restore(undoable.workspace, ModelName(name))
+        key = f"{undoable.workspace}.kept.{undoable.id}"
+        await records.outbox.put(key, place, KEPT, details=notice_details, at=at)
+        await records.undoables.drop(undoable.id)
 
 
 async def render_deletion_refused_notice(
     notice: Notice, records: Records, words: Words
 ) -> Drawn | None:
-    """The notice that a host refused a deletion, with its reason."""
-    kept = notice.details.get("why")
-    why = deserialize(kept) if isinstance(kept, dict) else None
+    """Renders the notice that a host refused a deletion, with the reason."""
+    serialized = notice.details.get("why")
+    why = deserialize(serialized) if isinstance(serialized, dict) else None
     name, error = notice.details.get("name"), why or AttuneError()
     text = words.error(error) if may_quote(notice) else words.error_without_host_words(error)
     return Text(words(KEPT, name=name, why=text))

@@ -1,8 +1,8 @@
-"""What is done at the host in each phase: files sent, a job created and followed, a model deployed.
+"""The step of each phase at the host: upload files, create and poll a job, deploy the model.
 
-An effect is written down before it is tried (`attempted_at`) and its outcome after. Where the
-outcome is unknown (a crash, a timeout, a 5xx), files are found by their name and jobs by their
-training file; only when a listing could no longer lag is the effect tried again.
+`attempted_at` is stored before a request with an effect, and its outcome after. If the outcome
+is unknown (a crash, a timeout, a 5xx), files are looked up by name and jobs by training file; the
+request is repeated only once the host's lists cannot lag any more.
 """
 
 from __future__ import annotations
@@ -53,21 +53,21 @@ log = logging.getLogger(__name__)
 
 _FILES = ((Split.TRAIN, "training_file"), (Split.VALIDATION, "validation_file"))
 _BAD_ENDS = {"failed": Phase.FAILED, "cancelled": Phase.CANCELLED}
-_GOING_ON = (*NOT_YET_RUNNING, "running", "paused")
-_HURRY = 0.1
+_KNOWN_STATUSES = (*NOT_YET_RUNNING, "running", "paused")
+_SHORT_POLL_SECONDS = 0.1
 _LONG_QUEUE, _LONG_RUN = timedelta(hours=2), timedelta(hours=6)
 _SHORTEST_LONG_RUN = timedelta(minutes=30)
 _LONGER_THAN_USUAL = 3
 _LONGEST_WARM_UP, _LONGEST_DEPLOYING = timedelta(minutes=30), timedelta(hours=1)
 _UNITS = ((120, 10), (1800, 60), (float("inf"), 300))
-"""Below so many seconds, the grain in which time left is told."""
+"""(limit, unit) in seconds: remaining time below `limit` is rounded to multiples of `unit`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PolledJob:
-    """A job as its host's list has it; `remote` None: it must be asked for by its id.
+    """A job from the host's list; with `remote` None it must be fetched by its id.
 
-    Without `wants_events` its events wait for another round.
+    Without `wants_events` its events are not fetched in this round.
     """
 
     remote: RemoteJob | None = None
@@ -75,28 +75,28 @@ class PolledJob:
 
 
 async def advance_job(record: JobWriter, job: Job, hosts: Hosts, seen: PolledJob | None) -> None:
-    """One step of a job, by its phase.
+    """Makes the next step of a job, by its phase.
 
-    Raises HostError, JobChangedError, and NotFound where the host or workspace is gone.
+    Raises HostError, JobChangedError, and NotFound if the host or workspace does not exist.
     """
     host = hosts.get(job.host)
     match job.phase:
         case Phase.CONFIRMED:
             await _begin(record, job)
         case Phase.UPLOADING:
-            await _upload_next(record, job, await _paid(record, job, hosts))
+            await _upload_next(record, job, await _paid_host(record, job, hosts))
         case Phase.CREATING:
-            await _create(record, job, await _paid(record, job, hosts))
+            await _create(record, job, await _paid_host(record, job, hosts))
         case Phase.WATCHING:
-            await _follow(record, job, host, seen or PolledJob())
+            await _handle_status(record, job, host, seen or PolledJob())
         case Phase.WARMING:
-            await _warm_up(record, job, await _paid(record, job, hosts))
+            await _warm_up(record, job, await _paid_host(record, job, hosts))
         case _:
             return
 
 
-async def _paid(record: JobWriter, job: Job, hosts: Hosts) -> PaidHost:
-    """Raises HostNotAllowed where the operator has taken the permission back meanwhile."""
+async def _paid_host(record: JobWriter, job: Job, hosts: Hosts) -> PaidHost:
+    """Returns the job's host; raises HostNotAllowed if the operator revoked the permission."""
     async with record.store.reading() as records:
         workspace = await records.workspaces.find(job.workspace)
     if workspace is None:
@@ -105,14 +105,14 @@ async def _paid(record: JobWriter, job: Job, hosts: Hosts) -> PaidHost:
 
 
 async def _begin(record: JobWriter, job: Job) -> None:
-    """Examples are marked as held out only now: an estimate that is declined marks nothing."""
-    if not await _is_stopped(record, job):
+    """Marks held-out examples; only now, so that a declined estimate marks nothing."""
+    if not await _end_if_stopped(record, job):
         await holding_out.hold_out(job, store=record.store, at=record.clock.now())
         await record.update(job, {"phase": Phase.UPLOADING})
 
 
-async def _is_stopped(record: JobWriter, job: Job) -> bool:
-    """Until the job is created it may be cancelled, and permission be taken back: it ends."""
+async def _end_if_stopped(record: JobWriter, job: Job) -> bool:
+    """Ends a job that was cancelled, or lost permission for a row; returns whether it ended."""
     if job.requested_action is RequestedAction.CANCEL:
         await record.end(job, Phase.CANCELLED)
         return True
@@ -132,7 +132,7 @@ async def _upload_next(record: JobWriter, job: Job, host: PaidHost) -> None:
 
 
 async def _upload(record: JobWriter, job: Job, host: PaidHost, split: Split, field: str) -> None:
-    if await _is_stopped(record, job):
+    if await _end_if_stopped(record, job):
         return None
     part = "training" if split is Split.TRAIN else "validation"
     name = f"attune-{job.idempotency_key}-{part}.jsonl"
@@ -150,10 +150,10 @@ async def _upload(record: JobWriter, job: Job, host: PaidHost, split: Split, fie
 
 
 async def _find_file(host: Host, start: str, part: str) -> RemoteFile | None:
-    """The file of that start; of several, and of those that broke off, one that is whole stays."""
-    found = [file async for file in host.files() if file.was_uploaded_for(start, part)]
-    kept = next((file for file in found if file.is_whole), None)
-    for stray in found:
+    """Returns the complete file uploaded for a job, if any; deletes other and incomplete ones."""
+    files = [file async for file in host.files() if file.was_uploaded_for(start, part)]
+    kept = next((file for file in files if file.is_whole), None)
+    for stray in files:
         if stray is not kept:
             with contextlib.suppress(HostNotFound):
                 await host.delete_file(stray.id)
@@ -167,7 +167,7 @@ async def _create(record: JobWriter, job: Job, host: PaidHost) -> None:
         if remote is None and record.may_lag(job, host):
             return await record.look_again(job, host)
     if remote is None:
-        if await _is_stopped(record, job):
+        if await _end_if_stopped(record, job):
             return None
         remote = await record.attempt(job, host.create_job(_job_request(job)))
     changes = {"phase": Phase.WATCHING, "host_job": remote.id, "status": remote.status}
@@ -175,12 +175,12 @@ async def _create(record: JobWriter, job: Job, host: PaidHost) -> None:
 
 
 async def find_job(host: Host, training_file: str) -> RemoteJob | None:
-    """The job of that training file, if the host lists one; of several, one goes on."""
-    found = [one async for one in host.jobs() if one.training_file == training_file]
-    going_on = [one for one in found if one.status not in (*_BAD_ENDS, "cancelling")]
-    kept = next(iter((*going_on, *found)), None)
-    for twin in going_on[1:]:
-        # Who tried twice, a proxy or the host itself, would have it paid for twice.
+    """Returns the host's job with this training file, if any; cancels further running ones."""
+    found = [remote async for remote in host.jobs() if remote.training_file == training_file]
+    running = [remote for remote in found if remote.status not in (*_BAD_ENDS, "cancelling")]
+    kept = next(iter((*running, *found)), None)
+    for twin in running[1:]:
+        # A proxy or the host may have repeated the request, and each job is charged.
         with contextlib.suppress(HostRefused):
             await host.cancel_job(twin.id)
     return kept
@@ -200,36 +200,36 @@ def _job_request(job: Job) -> JobRequest:
     )
 
 
-async def _follow(record: JobWriter, job: Job, host: Host, seen: PolledJob) -> None:
-    """The job's status, events and requested action, until the host reports an end."""
+async def _handle_status(record: JobWriter, job: Job, host: Host, seen: PolledJob) -> None:
+    """Handles the job's status, events and requested action, until the host reports an end."""
     remote = seen.remote or await host.job(job.host_job or "")
     is_over = remote.status == "succeeded" or remote.status in _BAD_ENDS
     if (action := job.requested_action) is not None:
         if not is_over:
-            remote = await _request_of_host(record, job, action, host, remote)
+            remote = await _send_action(record, job, action, host, remote)
         elif remote.status not in ACTIONS[action].fulfilled_at:
             await record.refuse_action(job, action, why=None)
     if remote.status == "succeeded" and remote.model is None:
-        remote = replace(remote, model=await _deployable(host, remote))
+        remote = replace(remote, model=await _last_checkpoint_model(host, remote))
     wants_events = seen.wants_events or is_over
-    news = await _news(record, job, host, remote, wants_events=wants_events)
+    news = await _fetch_news(record, job, host, remote, wants_events=wants_events)
     if remote.status == "succeeded":
         if remote.model is None:
             raise ModelUnnamed(host=host.name)
-        await _trained(record, job, remote, host, news)
+        await _finish_training(record, job, remote, host, news)
     elif remote.status in _BAD_ENDS:
         why = {"error_code": remote.error_code, "error_message": remote.error_message}
         details = {"param": remote.error_param}
         end = _BAD_ENDS[remote.status]
         await record.end(job, end, **{**news, **why, "error_details": details})
     else:
-        await _goes_on(record, job, remote, host, news)
+        await _continue(record, job, remote, host, news)
 
 
-async def _request_of_host(
+async def _send_action(
     record: JobWriter, job: Job, action: RequestedAction, host: Host, remote: RemoteJob
 ) -> RemoteJob:
-    """The job as the host has it after the action, where it can be asked for by now."""
+    """Sends a requested action, if the host's status allows it; returns the job after it."""
     if remote.status in (*ACTIONS[action].waits_at, "cancelling"):
         return remote
     try:
@@ -249,21 +249,23 @@ async def _request_of_host(
         return remote
 
 
-async def _deployable(host: Host, remote: RemoteJob) -> ModelName | None:
-    """Where a model is deployed by hand, some hosts name it with its checkpoints only."""
+async def _last_checkpoint_model(host: Host, remote: RemoteJob) -> ModelName | None:
+    """Returns the last checkpoint's model: some hosts with manual deployment name no other."""
     if host.profile.serving is not Serving.BY_HAND:
         return None
     checkpoints = await host.checkpoints(remote.id)
     return checkpoints[-1].model if checkpoints else None
 
 
-async def _news(
+async def _fetch_news(
     record: JobWriter, job: Job, host: Host, remote: RemoteJob, *, wants_events: bool
 ) -> dict[str, object]:
-    """Fields of the job as the host reports them now; its new events are kept."""
+    """Stores the job's new events; returns the fields of the job that the host reports."""
     async with record.store.reading() as records:
-        known = await records.jobs.event_ids(job.workspace, job.id)
-    events = await _extras(job, host.job_events(remote.id, known)) if wants_events else ()
+        known_ids = await records.jobs.event_ids(job.workspace, job.id)
+    events = (
+        await _fetch_optional(job, host.job_events(remote.id, known_ids)) if wants_events else ()
+    )
     async with record.store.writing() as records:
         await records.jobs.add_events(job.workspace, job.id, events)
     news = {"status": remote.status, **_progress(events)}
@@ -275,7 +277,7 @@ async def _news(
 
 
 def _progress(events: Sequence[JobEvent]) -> dict[str, object]:
-    """Steps and losses come only from the host's events."""
+    """Returns step and loss fields; the protocol has them only in events."""
     news: dict[str, object] = {}
     for event in events:
         values = {"step": event.step, "total_steps": event.total_steps}
@@ -289,7 +291,10 @@ def _progress(events: Sequence[JobEvent]) -> dict[str, object]:
 def _seconds_left(
     job: Job, remote: RemoteJob, news: Mapping[str, object], now: datetime
 ) -> float | None:
-    """As the host says, else by the pace of its steps; rounded, so that it seldom changes."""
+    """Returns the host's estimate, else one by the time per step.
+
+    Rounded, so that the status message is seldom edited.
+    """
     if remote.status != "running":
         return None
     if remote.seconds_left is not None:
@@ -299,8 +304,8 @@ def _seconds_left(
     step, total = (news.get(name, getattr(job, name)) for name in ("step", "total_steps"))
     if job.running_at is None or not isinstance(step, int) or not isinstance(total, int):
         return None
-    took = (now - job.running_at).total_seconds()
-    return _rounded(took / step * (total - step)) if step else None
+    elapsed = (now - job.running_at).total_seconds()
+    return _rounded(elapsed / step * (total - step)) if step else None
 
 
 def _rounded(seconds: float) -> float | None:
@@ -310,8 +315,12 @@ def _rounded(seconds: float) -> float | None:
     return float(max(unit, round(seconds / unit) * unit))
 
 
-async def _extras(job: Job, answer: Awaitable[Sequence[T]]) -> Sequence[T]:
-    """Events, checkpoints, results; a host that refuses to give them trains all the same."""
+async def _fetch_optional(job: Job, answer: Awaitable[Sequence[T]]) -> Sequence[T]:
+    """Returns events, checkpoints or results; nothing if the host refuses them.
+
+    These are optional, so a refusal does not end the job. Other errors are raised until there
+    were several in a row.
+    """
     try:
         return await answer
     except HostError as error:
@@ -321,10 +330,10 @@ async def _extras(job: Job, answer: Awaitable[Sequence[T]]) -> Sequence[T]:
         return ()
 
 
-async def _goes_on(
+async def _continue(
     record: JobWriter, job: Job, remote: RemoteJob, host: Host, news: Mapping[str, object]
 ) -> None:
-    """Any status that is not an end: `paused` too, and those that are not of the protocol."""
+    """Handles any status that is not an end: also `paused`, and statuses not in the protocol."""
     now, action = record.clock.now(), job.requested_action
     changes = {**news, **retries.cleared_failure()}
     if remote.status == "running" and job.running_at is None:
@@ -333,33 +342,35 @@ async def _goes_on(
         changes["requested_action"] = None
     if is_unusually_long(job, remote.status, now):
         changes["is_late"] = True
-    if remote.status in NOT_YET_RUNNING and _waited(job, now) > record.limits.job:
+    if remote.status in NOT_YET_RUNNING and _waiting_time(job, now) > record.limits.job:
         why = retries.failure_fields(NotBegun(host=host.name))
         return await record.give_up(job, error_code=None, **why)
-    if remote.status not in _GOING_ON:
+    if remote.status not in _KNOWN_STATUSES:
         is_new = job.status != remote.status or news.get("step", job.step) != job.step
-        known = replace(job, error_details={}) if is_new else job
-        if now - retries.unknown_since(known, now=now) > record.limits.job:
+        counted = replace(job, error_details={}) if is_new else job
+        if now - retries.unknown_since(counted, now=now) > record.limits.job:
             why = retries.failure_fields(StateUnknown(host=host.name, message=remote.status))
             return await record.give_up(job, error_code=None, **why)
-        changes["error_details"] = retries.unknown_status(known, now=now)
+        changes["error_details"] = retries.unknown_status(counted, now=now)
     poll = host.profile.poll_seconds
-    # A cancel that was asked of the host is not asked again in a hurry.
+    # A cancel that was sent is not sent again at the short interval.
     is_hurried = (
         action in (RequestedAction.PAUSE, RequestedAction.RESUME)
         and "requested_action" not in changes
     )
-    return await record.update(job, changes, wait=min(poll, _HURRY) if is_hurried else poll)
+    return await record.update(
+        job, changes, wait=min(poll, _SHORT_POLL_SECONDS) if is_hurried else poll
+    )
 
 
-def _waited(job: Job, now: datetime) -> timedelta:
-    """For how long it has waited to be begun; one that ran already is resumed, not waited for."""
+def _waiting_time(job: Job, now: datetime) -> timedelta:
+    """Returns how long a job has waited for its first run; zero if it ran before."""
     since = job.confirmed_at if job.running_at is None else None
     return now - (since or now)
 
 
 def is_unusually_long(job: Job, status: str, now: datetime) -> bool:
-    """Longer than trainings like it took, or than anybody would wait without a word."""
+    """Whether a job takes longer than earlier ones did, or than a fixed limit without these."""
     if status == "paused" or job.is_late:
         return False
     if job.running_at is None:
@@ -371,11 +382,11 @@ def is_unusually_long(job: Job, status: str, now: datetime) -> bool:
     return now - job.running_at > limit
 
 
-async def _trained(
+async def _finish_training(
     record: JobWriter, job: Job, remote: RemoteJob, host: Host, news: Mapping[str, object]
 ) -> None:
-    checkpoints = await _extras(job, host.checkpoints(remote.id))
-    measures = await _extras(job, _result_measures(host, remote))
+    checkpoints = await _fetch_optional(job, host.checkpoints(remote.id))
+    measures = await _fetch_optional(job, _result_measures(host, remote))
     async with record.store.writing() as records:
         await records.jobs.add_checkpoints(job.workspace, job.id, checkpoints)
         await records.jobs.add_measures(job.workspace, job.id, measures)
@@ -393,13 +404,13 @@ async def _trained(
 
 async def _result_measures(host: Host, remote: RemoteJob) -> Sequence[StepMetrics]:
     files = [await host.result_file(file) for file in remote.result_files]
-    return [one for file in files for one in file.measures]
+    return [metrics for file in files for metrics in file.measures]
 
 
 async def _warm_up(record: JobWriter, job: Job, host: PaidHost) -> None:
-    """Deploy the model where the host needs that, and announce it once it has answered.
+    """Deploys the model if the host needs that, and ends the job once the model has answered.
 
-    Raises HostTimeout where the deployment should long have been ready.
+    After a time limit the job ends with the error instead.
     """
     model, profile = ModelName(job.model or ""), host.profile
     if profile.serving is Serving.BY_HAND:
@@ -415,7 +426,7 @@ async def _warm_up(record: JobWriter, job: Job, host: PaidHost) -> None:
             if is_given_up:
                 raise HostTimeout(host=host.name)
             return await record.postpone(job, seconds=profile.poll_seconds)
-        await _await_first_word(host, served_name)
+        await _await_first_delta(host, served_name)
     except HostError as error:
         if not is_given_up:
             raise
@@ -426,8 +437,8 @@ async def _warm_up(record: JobWriter, job: Job, host: PaidHost) -> None:
     return await _succeed(record, job, served_name=None if served_name == model else served_name)
 
 
-async def _await_first_word(host: PaidHost, model: ModelName) -> None:
-    """An empty answer is an answer too."""
+async def _await_first_delta(host: PaidHost, model: ModelName) -> None:
+    """Sends one request to the model; an empty answer counts as an answer."""
     question = [{"role": "user", "content": "Hello"}]
     try:
         async with aclosing(host.chat(model, question, Sampling(max_tokens=8))) as deltas:
@@ -439,26 +450,29 @@ async def _await_first_word(host: PaidHost, model: ModelName) -> None:
 async def _succeed(
     record: JobWriter, job: Job, *, served_name: ModelName | None, **changes: object
 ) -> None:
-    """Keep the models and deploy the new one, in the transaction that ends the job."""
+    """Stores the models and deploys the new one, in the transaction that ends the job."""
     changes = {"error_message": None, "error_details": {}, **changes}
     at = record.clock.now()
     async with record.store.writing() as records:
-        is_tainted = await _keep_models(records, job, served_name=served_name, at=at)
+        is_tainted = await _store_models(records, job, served_name=served_name, at=at)
         if changes["error_message"] is None:
             await _evaluate_or_deploy(records, job, served_name=served_name, at=at)
         changes["requested_action"] = RequestedAction.FORGET if is_tainted else None
         await record.write_end(records, job, Phase.SUCCEEDED, **changes)
 
 
-async def _keep_models(
+async def _store_models(
     records: Records, job: Job, *, served_name: ModelName | None, at: datetime
 ) -> bool:
-    """The model and its checkpoints; marked, and True, where a row was erased meanwhile."""
+    """Stores the model and its checkpoints; returns whether they are tainted.
+
+    They are if one of their rows was erased during the training.
+    """
     assistant = await records.assistants.get(job.workspace, job.assistant)
     earlier = await records.models.all(job.workspace, job.assistant)
     number = 1 + sum(model.kind is ModelKind.TUNED for model in earlier)
-    taken = {name for model in earlier for name in (model.label, model.name)}
-    while f"{assistant.name} {number}" in taken:
+    used_names = {name for model in earlier for name in (model.label, model.name)}
+    while f"{assistant.name} {number}" in used_names:
         number += 1
     tuned = Model(
         workspace=job.workspace,
@@ -475,8 +489,8 @@ async def _keep_models(
     for checkpoint in await records.jobs.checkpoints(job.workspace, job.id):
         if checkpoint.model != job.model:
             kind = ModelKind.CHECKPOINT
-            kept = replace(tuned, name=checkpoint.model, kind=kind, served_name=None, label=None)
-            await records.models.add(job.workspace, kept)
+            stored = replace(tuned, name=checkpoint.model, kind=kind, served_name=None, label=None)
+            await records.models.add(job.workspace, stored)
     await records.models.add(job.workspace, tuned)
     is_tainted = bool(await records.snapshots.count_forbidden(job.workspace, job.snapshot))
     if is_tainted:
@@ -487,7 +501,10 @@ async def _keep_models(
 async def _evaluate_or_deploy(
     records: Records, job: Job, *, served_name: ModelName | None, at: datetime
 ) -> None:
-    """The evaluation is compared with what is in use before; as a gate it decides what is after."""
+    """Starts the evaluation, then deploys the model unless the evaluation decides about that.
+
+    In this order, so that the evaluation compares with the model that was deployed before.
+    """
     is_gate = job.use_when_done and job.use_if_better
     evaluation = await questions.start_evaluation_for_job(records, job, is_gate=is_gate, at=at)
     if evaluation is not None:

@@ -1,4 +1,4 @@
-"""What a training would cost and take, and the card that says so before the yes."""
+"""Estimates the cost and duration of a training, and renders the card for its confirmation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _CLOSING_DAYS = 90
 
 @dataclass(frozen=True, slots=True)
 class TrainingPlan:
-    """What a start would do, before it is written down."""
+    """Host, settings and rows of a training that is not stored yet."""
 
     host: Host
     base: ModelName
@@ -39,31 +39,31 @@ class TrainingPlan:
     training: Sequence[Candidate]
     validation: Sequence[Candidate]
     left_out: int
-    """Examples that are approved, but not permitted."""
+    """Number of approved examples that may not be trained on."""
     private: int = 0
-    """Examples that are approved, but hold private text that nobody has decided upon."""
+    """Number of approved examples with undecided private text."""
     synthetic_left_out: int = 0
-    """Examples that a model wrote from one that is held out or must be answered."""
+    """Number of synthetic examples whose source is held out or must-answer."""
     is_gate: bool = False
-    """Whether an evaluation decides if the model is taken into use."""
+    """Whether an evaluation decides if the model is deployed."""
 
 
 def estimate_card(request: Request, job: Job, plan: TrainingPlan, *more: str) -> Card:
-    """Everything one should know before saying yes."""
+    """Renders the estimate with warnings and the buttons to confirm or cancel."""
     words = request.words
     lines = [notices.cost_text(job, words), *_warnings(request, plan.host, plan.base)]
     if plan.left_out > 0:
         lines.append(words("start.left_out", count=plan.left_out))
     if plan.private > 0:
         lines.append(words("start.private", count=plan.private))
-    written = sum(row.is_synthetic for row in plan.training)
-    if written:
-        lines.append(words("start.synthetic", count=written))
+    synthetic = sum(row.is_synthetic for row in plan.training)
+    if synthetic:
+        lines.append(words("start.synthetic", count=synthetic))
     if plan.synthetic_left_out > 0:
         lines.append(words("start.apart", count=plan.synthetic_left_out))
     key = "start.will_use" if job.use_when_done else "start.will_not_use"
     key = "start.will_use_if_better" if job.use_if_better else key
-    lines += [words(key, assistant=request.assistant.name), *(one for one in more if one)]
+    lines += [words(key, assistant=request.assistant.name), *(line for line in more if line)]
     facts = _facts(request, job, plan)
     return Card(
         title=words("start.title", assistant=request.assistant.name),
@@ -77,8 +77,8 @@ def estimate_card(request: Request, job: Job, plan: TrainingPlan, *more: str) ->
 
 
 def _facts(request: Request, job: Job, plan: TrainingPlan) -> dict[str, str]:
-    """Each setting; "auto" is shown with what it will probably become."""
-    words, asked = request.words, job.hyperparameters
+    """Returns the settings by name; "auto" with the probable value."""
+    words, settings = request.words, job.hyperparameters
     auto = words("auto")
     epochs = words("auto.epochs", count=job.estimate.epochs or 0) if job.estimate.price else auto
     tokens = "start.tokens" if plan.host.tokenizer is None else "start.tokens_counted"
@@ -89,15 +89,15 @@ def _facts(request: Request, job: Job, plan: TrainingPlan) -> dict[str, str]:
         "base": plan.base,
         "host": plan.host.name,
         "method": words(f"method.{job.method}"),
-        "epochs": str(asked.n_epochs) if asked.n_epochs else epochs,
-        "batch_size": str(asked.batch_size or auto),
-        "learning_rate": f"{asked.learning_rate_multiplier or auto}",
+        "epochs": str(settings.n_epochs) if settings.n_epochs else epochs,
+        "batch_size": str(settings.batch_size or auto),
+        "learning_rate": f"{settings.learning_rate_multiplier or auto}",
         "tokens": words(tokens, tokens=f"{job.estimate.tokens:,}"),
     }
 
 
 def _warnings(request: Request, host: Host, base: ModelName) -> Iterator[str]:
-    """What one should know of a host before saying yes."""
+    """Yields warnings about a host and base model."""
     words, profile = request.words, host.profile
     if profile.label:
         yield profile.label
@@ -105,8 +105,8 @@ def _warnings(request: Request, host: Host, base: ModelName) -> Iterator[str]:
         yield words("start.untried", profile=profile.name)
     if profile.closes_on and (profile.closes_on - request.now.date()).days < _CLOSING_DAYS:
         yield words("start.closes", host=host.name, date=profile.closes_on.isoformat())
-    for begins, date in profile.retired_bases:
-        if base.startswith(begins):
+    for prefix, date in profile.retired_bases:
+        if base.startswith(prefix):
             yield words("start.retired", base=base, host=host.name, date=date)
     if profile.serving is Serving.BY_HAND:
         yield words("start.by_hand", page=profile.serving_page or host.name)
@@ -116,7 +116,7 @@ def _warnings(request: Request, host: Host, base: ModelName) -> Iterator[str]:
 
 
 def _hosting_warnings(host: Host, request: Request) -> Iterator[str]:
-    """What a model costs by the hour is another bill than its training."""
+    """Yields warnings about hourly costs of a deployment, which are not part of the estimate."""
     words, serving = request.words, host.profile.serving
     hourly = host.price(request.assistant.base).hosting
     if hourly:
@@ -130,23 +130,25 @@ def _hosting_warnings(host: Host, request: Request) -> Iterator[str]:
 async def evaluation_line(
     request: Request, job: Job, plan: TrainingPlan, in_use: Deployment | None, deps: Dependencies
 ) -> str:
-    """What the evaluation afterwards asks and costs; empty where none follows."""
+    """Returns the size and cost of the evaluation after the training; "" if there is none."""
     if len(plan.validation) < FEWEST_QUESTIONS:
         return ""
     rows, held = len(plan.validation), sum(row.tokens for row in plan.validation)
     async with deps.store.reading() as records:
         own = request.workspace_id, job.assistant, ModelName("")
-        asked = await gaps.questions_for(records, *own, now=request.now)
-    tokens, price = questions.cost_after(job, rows, held, deps.hosts, in_use, asked)
+        gap_questions = await gaps.questions_for(records, *own, now=request.now)
+    tokens, price = questions.cost_after(job, rows, held, deps.hosts, in_use, gap_questions)
     count, words = min(rows, questions.MOST_QUESTIONS), request.words
-    said = words("start.evaluation", count=count, tokens=f"{tokens:,}", price=words.price(price))
-    more = words("evaluate.gaps", count=len(asked)) if asked else ""
-    return f"{said} {more}".strip()
+    sentence = words(
+        "start.evaluation", count=count, tokens=f"{tokens:,}", price=words.price(price)
+    )
+    more = words("evaluate.gaps", count=len(gap_questions)) if gap_questions else ""
+    return f"{sentence} {more}".strip()
 
 
 async def memory_line(request: Request, plan: TrainingPlan, engine: LanguageEngine | None) -> str:
-    """What a training on this machine takes of its memory; empty for one elsewhere."""
-    found = engine and await engine.training_memory(
+    """Returns the memory that a training on this machine needs; "" for another host."""
+    memory = engine and await engine.training_memory(
         plan.host.name,
         plan.base,
         plan.hyperparameters,
@@ -154,16 +156,17 @@ async def memory_line(request: Request, plan: TrainingPlan, engine: LanguageEngi
         longest=max((row.tokens for row in plan.training), default=0),
         is_preference=plan.method is Method.DPO,
     )
-    if not found:
+    if not memory:
         return ""
-    needed, free = numerals.format_bytes(found.needed), numerals.format_bytes(found.free or 0)
-    if found.free is None:
+    needed, free = numerals.format_bytes(memory.needed), numerals.format_bytes(memory.free or 0)
+    if memory.free is None:
         return request.words("start.memory", needed=needed)
-    key = "start.memory_fits" if found.needed <= found.free else "start.memory_short"
+    key = "start.memory_fits" if memory.needed <= memory.free else "start.memory_short"
     return request.words(key, needed=needed, free=free)
 
 
 async def estimate_plan(plan: TrainingPlan, records: Records) -> Estimate:
+    """Returns tokens, price and duration of a plan."""
     tokens = sum(row.tokens for row in plan.training)
     epochs = plan.hyperparameters.n_epochs or likely_epochs(len(plan.training))
     price = plan.host.price(plan.base).training
@@ -174,19 +177,19 @@ async def estimate_plan(plan: TrainingPlan, records: Records) -> Estimate:
         tokens=tokens,
         epochs=epochs,
         price=None if price is None else price * tokens * epochs / 1_000_000,
-        seconds=_measured(past, tokens * epochs),
+        seconds=_seconds_by_past_jobs(past, tokens * epochs),
     )
 
 
-def _measured(past: Sequence[tuple[int, float]], tokens: int) -> float | None:
-    """Seconds by the speed of past jobs there; nothing is promised before the first."""
+def _seconds_by_past_jobs(past: Sequence[tuple[int, float]], tokens: int) -> float | None:
+    """Returns seconds by the speed of past jobs; None without past jobs."""
     trained = sum(count for count, _ in past)
-    seconds = sum(took for _, took in past)
+    seconds = sum(duration for _, duration in past)
     return seconds / trained * tokens if trained else None
 
 
 def likely_epochs(rows: int) -> int:
-    """What "auto" usually becomes: the rule of OpenAI's cookbook, Chat_finetuning_data_prep."""
+    """Returns the usual value of "auto", as in OpenAI's cookbook, Chat_finetuning_data_prep."""
     if rows * 3 < 100:
         return min(25, max(1, 100 // max(1, rows)))
     if rows * 3 > 25_000:

@@ -1,4 +1,4 @@
-"""Models end when their hosts say so; the channels they answer in hear of it in time, once each."""
+"""Stores when hosts will delete models, and queues notices before that and about idle models."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Ends = Mapping[ModelName, str]
 
 @dataclass(frozen=True, slots=True)
 class DeployedModel:
-    """A model that answers for an assistant, and where that is."""
+    """The model that answers for an assistant, and the channels in which it does."""
 
     assistant: Assistant
     model: ModelName
@@ -51,7 +51,7 @@ class DeployedModel:
 
 
 class ExpiryCalendar:
-    """Asks every host for the days on which its models end."""
+    """Polls every host for the dates on which its models will be deleted."""
 
     def __init__(self, *, store: Store, hosts: Hosts, clock: Clock) -> None:
         self._store = store
@@ -59,10 +59,10 @@ class ExpiryCalendar:
         self._clock = clock
 
     async def poll(self) -> None:
-        """Note each end, and tell those that are near; each host for itself."""
-        await asyncio.gather(*(self._look_at_host(name) for name in self._hosts.names()))
+        """Stores the dates and queues notices, concurrently for all hosts."""
+        await asyncio.gather(*(self._poll_host(name) for name in self._hosts.names()))
 
-    async def _look_at_host(self, name: HostName) -> None:
+    async def _poll_host(self, name: HostName) -> None:
         host = self._hosts.get(name)
         try:
             listed = await host.models()
@@ -72,85 +72,91 @@ class ExpiryCalendar:
             log.warning("A host does not tell its models", extra={"why": error.key})
             return
         ends = {model.name: model.expires_on for model in listed if model.expires_on}
-        async for answering, models in self._everywhere():
-            await self._write(name, ends, answering, models)
+        async for answering, models in self._pages():
+            await self._store_changes(name, ends, answering, models)
             if standing:
-                await self._tell_idle(host, standing, answering, models)
+                await self._notify_idle(host, standing, answering, models)
 
-    async def _tell_idle(
+    async def _notify_idle(
         self,
         host: Host,
         standing: Sequence[RemoteDeployment],
         answering: Sequence[DeployedModel],
         models: Sequence[Model],
     ) -> None:
-        """Models of this host that are paid for by the hour, and that nobody is answered by."""
-        used = {(one.assistant.id, one.model) for one in answering}
+        """Queues notices about deployed models of this host that answer for no assistant."""
+        used = {(deployed.assistant.id, deployed.model) for deployed in answering}
         idle = [
-            one
-            for one in models
-            if one.host == host.name
-            and one.job
-            and one.kind is ModelKind.TUNED
-            and (one.assistant, one.name) not in used
+            model
+            for model in models
+            if model.host == host.name
+            and model.job
+            and model.kind is ModelKind.TUNED
+            and (model.assistant, model.name) not in used
         ]
         if not idle:
             return
         async with self._store.writing() as records:
-            running = {(one.assistant, one.model) for one in await records.canaries.all_running()}
-            idle = [one for one in idle if (one.assistant, one.name) not in running]
-            jobs = await records.jobs.many(sorted({one.job for one in idle if one.job}))
+            canaries = await records.canaries.all_running()
+            running = {(canary.assistant, canary.model) for canary in canaries}
+            idle = [model for model in idle if (model.assistant, model.name) not in running]
+            jobs = await records.jobs.many(sorted({model.job for model in idle if model.job}))
             now = self._clock.now()
-            known = {job.id: job for job in jobs}
-            facts = serving.idle_deployment_notices(idle, known, standing, host, at=now)
-            await records.outbox.announce(facts, at=now)
+            jobs_by_id = {job.id: job for job in jobs}
+            new = serving.idle_deployment_notices(idle, jobs_by_id, standing, host, at=now)
+            await records.outbox.announce(new, at=now)
 
-    async def _everywhere(self) -> AsyncIterator[tuple[Sequence[DeployedModel], Sequence[Model]]]:
-        """Workspaces by the hundred: who answers there, and every model they have."""
+    async def _pages(self) -> AsyncIterator[tuple[Sequence[DeployedModel], Sequence[Model]]]:
+        """Yields deployed models and all models, for a page of workspaces at a time."""
         last: WorkspaceId | None = None
         while True:
             async with self._store.reading() as records:
-                page = [one.id for one in await records.workspaces.page(after=last, limit=_PAGE)]
+                page = [
+                    workspace.id
+                    for workspace in await records.workspaces.page(after=last, limit=_PAGE)
+                ]
                 if not page:
                     return
                 models = await records.models.of_workspaces(page)
-                answering = await _answering(page, models, records)
+                answering = await _deployed_models(page, models, records)
             yield answering, models
             last = page[-1]
 
-    async def _write(
+    async def _store_changes(
         self,
         host: HostName,
         ends: Ends,
         answering: Sequence[DeployedModel],
         models: Sequence[Model],
     ) -> None:
-        """What changed, in one transaction for all of these workspaces."""
+        """Stores changed dates and new notices of these workspaces in one transaction."""
         own = _by_assistant(models)
         changed: dict[tuple[WorkspaceId, ModelName], str] = {}
         for model in models:
-            end = _end_of(model.name, own[model.assistant], ends)
+            end = _expiry_of(model.name, own[model.assistant], ends)
             if model.host == host and end and end != model.expires_on:
                 changed[model.workspace, model.name] = end
         facts = [
             fact
-            for one in answering
-            if one.host == host
-            for fact in self._facts(one, _end_of(one.model, own[one.assistant.id], ends))
+            for deployed in answering
+            if deployed.host == host
+            for fact in self._expiry_notices(
+                deployed, _expiry_of(deployed.model, own[deployed.assistant.id], ends)
+            )
         ]
         if changed or facts:
             async with self._store.writing() as records:
                 await records.models.set_ends(changed)
                 await records.outbox.announce(facts, at=self._clock.now())
 
-    def _facts(self, answering: DeployedModel, end: str | None) -> Iterator[NewNotice]:
-        """The nearest of the days before its end on which one should hear of it."""
-        day = _day(end)
+    def _expiry_notices(self, answering: DeployedModel, end: str | None) -> Iterator[NewNotice]:
+        """Yields a notice for each channel, once for each threshold of `DAYS_BEFORE`."""
+        day = _parse_day(end)
         if day is None:
             return
-        left = (day - self._clock.now().date()).days
-        threshold = next((days for days in DAYS_BEFORE if left <= days), None)
-        if threshold is None or left < 0:
+        days_left = (day - self._clock.now().date()).days
+        threshold = next((days for days in DAYS_BEFORE if days_left <= days), None)
+        if threshold is None or days_left < 0:
             return
         workspace, job = answering.assistant.workspace, answering.job
         for channel in sorted(answering.channels):
@@ -163,7 +169,7 @@ class ExpiryCalendar:
                     "model": answering.model,
                     "assistant": answering.assistant.name,
                     "date": day.isoformat(),
-                    "days": left,
+                    "days": days_left,
                 },
             )
 
@@ -171,21 +177,21 @@ class ExpiryCalendar:
 async def render_model_expiry_notice(
     notice: Notice, records: Records, words: Words
 ) -> Drawn | None:
-    """When, what happens then, and the way out."""
-    known, job = notice.details, notice.subject
-    again = f"job.again:{job}" if job is not None else "job.start"
+    """Renders the notice that a model will be deleted, with a button to train it again."""
+    details, job = notice.details, notice.subject
+    action = f"job.again:{job}" if job is not None else "job.start"
     return Card(
-        words("ending.title", model=known["model"], date=known["date"]),
+        words("ending.title", model=details["model"], date=details["date"]),
         lines=(
-            words("ending.days", count=known["days"], assistant=known["assistant"]),
+            words("ending.days", count=details["days"], assistant=details["assistant"]),
             words("ending.what"),
         ),
-        buttons=(Button(words("button.retrain"), again, is_primary=True),),
+        buttons=(Button(words("button.retrain"), action, is_primary=True),),
         tone=Tone.BAD,
     )
 
 
-async def _answering(
+async def _deployed_models(
     workspaces: Sequence[WorkspaceId], models: Sequence[Model], records: Records
 ) -> Sequence[DeployedModel]:
     own = _by_assistant(models)
@@ -193,7 +199,7 @@ async def _answering(
         (assistant, current, channels, current.model if current else assistant.base)
         for assistant, current, channels in await records.assistants.of_workspaces(workspaces)
     ]
-    used = {one.id: own[one.id].get(name) for one, _, _, name in standing}
+    used = {assistant.id: own[assistant.id].get(name) for assistant, _, _, name in standing}
     made = {number: model.job for number, model in used.items() if model and model.job}
     jobs = {job.id: job for job in await records.jobs.many(sorted(set(made.values())))}
     found = []
@@ -212,26 +218,26 @@ def _by_assistant(models: Sequence[Model]) -> Mapping[AssistantId, Mapping[Model
     return own
 
 
-def _end_of(name: ModelName, models: Mapping[ModelName, Model], ends: Ends) -> str | None:
-    """Its own end, else that of what it was made from: no model outlives its base."""
-    days = [ends[each] for each in _line(name, models) if each in ends]
+def _expiry_of(name: ModelName, models: Mapping[ModelName, Model], ends: Ends) -> str | None:
+    """Returns the earliest end of a model and its ancestors: no model outlives its base."""
+    days = [ends[ancestor] for ancestor in _ancestors(name, models) if ancestor in ends]
     return min(days, default=None)
 
 
-def _line(name: ModelName, models: Mapping[ModelName, Model]) -> Iterable[ModelName]:
-    """A model, its parent, and so on to the base; each once, whatever the records say."""
-    seen: dict[ModelName, None] = {}
-    at: ModelName | None = name
-    while at is not None and at not in seen:
-        seen[at] = None
-        model = models.get(at)
+def _ancestors(name: ModelName, models: Mapping[ModelName, Model]) -> Iterable[ModelName]:
+    """Returns the model, its served name, its parent and so on to the base, without cycles."""
+    ancestors: dict[ModelName, None] = {}
+    current: ModelName | None = name
+    while current is not None and current not in ancestors:
+        ancestors[current] = None
+        model = models.get(current)
         if model is not None and model.served_name:
-            seen[model.served_name] = None
-        at = model.parent if model else None
-    return seen
+            ancestors[model.served_name] = None
+        current = model.parent if model else None
+    return ancestors
 
 
-def _day(end: str | None) -> date | None:
+def _parse_day(end: str | None) -> date | None:
     try:
         return date.fromisoformat((end or "")[:10])
     except ValueError:

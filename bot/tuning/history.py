@@ -1,4 +1,4 @@
-"""A job at length: its events, rows and measures; and the lineage of models and examples."""
+"""Lists a job's events, rows and metrics, and the lineage of models and examples."""
 
 from __future__ import annotations
 
@@ -42,35 +42,35 @@ _DIGITS = 9
 
 @handlers.button("job.events", Role.CURATOR, is_for_pages=True)
 async def list_events(request: Request, deps: Dependencies) -> Reply:
-    """The events that the host reported, the newest first."""
+    """Lists the events that the host reported, newest first."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
         reported = await records.jobs.events(request.workspace_id, job.id, last=_SHOWN)
     lines = tuple(
         ListingRow(
-            f"{one.at:%H:%M:%S}",
-            one.message,
-            ", ".join(f"{name} {value:.4g}" for name, value in one.metrics.items()),
-            tone=_TONES.get(one.level, Tone.PLAIN),
+            f"{event.at:%H:%M:%S}",
+            event.message,
+            ", ".join(f"{name} {value:.4g}" for name, value in event.metrics.items()),
+            tone=_TONES.get(event.level, Tone.PLAIN),
         )
-        for one in reversed(reported)
-        if one.message
+        for event in reversed(reported)
+        if event.message
     )
     return Listing(request.words("job.events"), lines, empty=request.words("job.no_events"))
 
 
 @handlers.button("job.rows", Role.CURATOR, is_for_pages=True)
 async def list_snapshot_rows(request: Request, deps: Dependencies) -> Reply:
-    """The frozen rows that a job learns from, a page at a time."""
-    job, _, passed = request.argument.partition(".")
-    skipped = int(passed) if passed.isdecimal() and len(passed) < _DIGITS else 0
+    """Lists a page of the rows of a job's snapshot."""
+    job, _, offset = request.argument.partition(".")
+    skipped = int(offset) if offset.isdecimal() and len(offset) < _DIGITS else 0
     async with deps.store.reading() as records:
-        found = await records.jobs.get(request.workspace_id, notices.job_id(job))
+        snapshot_job = await records.jobs.get(request.workspace_id, notices.job_id(job))
         page: list[SnapshotRow] = []
-        before = skipped
-        async for row in records.snapshots.rows(request.workspace_id, found.snapshot):
-            if before > 0:
-                before -= 1
+        remaining = skipped
+        async for row in records.snapshots.rows(request.workspace_id, snapshot_job.snapshot):
+            if remaining > 0:
+                remaining -= 1
             elif len(page) <= _ROWS:
                 page.append(row)
     lines = tuple(_row_line(row, request.words) for row in page[:_ROWS])
@@ -80,49 +80,51 @@ async def list_snapshot_rows(request: Request, deps: Dependencies) -> Reply:
 
 
 def _row_line(row: SnapshotRow, words: Words) -> ListingRow:
-    """An erased row keeps its place, without its text."""
+    """Renders a row; an erased row without its text."""
     question, answer = last_question_and_answer(row.row) if row.row else (words("row.erased"), "")
     split = words(f"split.{row.split}")
-    return ListingRow(str(row.example), question, " · ".join(one for one in (split, answer) if one))
+    return ListingRow(
+        str(row.example), question, " · ".join(part for part in (split, answer) if part)
+    )
 
 
 @handlers.button("job.numbers", Role.MEMBER, is_for_pages=True)
 async def download_metrics(request: Request, deps: Dependencies) -> Reply:
-    """Every step's measures as CSV, in the columns that hosts use for result files."""
+    """Sends the metrics of every step as CSV, with the columns of hosts' result files."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
-        measured = await records.jobs.measures(request.workspace_id, job.id)
-    if not measured:
+        metrics = await records.jobs.measures(request.workspace_id, job.id)
+    if not metrics:
         raise NotNow(problem=request.words("job.no_numbers", id=job.id))
-    return Document(f"job-{job.id}-metrics.csv", _csv(measured), request.words("job.numbers"))
+    return Document(f"job-{job.id}-metrics.csv", _csv(metrics), request.words("job.numbers"))
 
 
 @handlers.button("job.results", Role.CURATOR)
 async def results(request: Request, deps: Dependencies) -> Reply:
-    """The host's own table of measures, as the host made it."""
+    """Sends the host's result files as one file, unchanged."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
     if not job.result_files:
         raise NotNow(problem=request.words("job.no_results", id=job.id))
     host = deps.hosts.get(job.host)
-    # Fetched before a word is said, so that a host's refusal is a sentence and not half a file.
+    # Fetched before the reply, so that a host's error is a message and not an incomplete file.
     files = [await host.result_file(file) for file in job.result_files]
     content = b"".join(file.content for file in files)
     name = f"job-{job.id}-results.csv"
-    return Document(name, _whole(content), request.words("job.results", host=job.host))
+    return Document(name, _one_block(content), request.words("job.results", host=job.host))
 
 
-async def _whole(content: bytes) -> AsyncIterator[bytes]:
+async def _one_block(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 
-async def _csv(measured: Sequence[StepMetrics]) -> AsyncIterator[bytes]:
-    names = list(dict.fromkeys(name for one in measured for name in one.values))
+async def _csv(metrics: Sequence[StepMetrics]) -> AsyncIterator[bytes]:
+    names = list(dict.fromkeys(name for step_metrics in metrics for name in step_metrics.values))
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(["step", *names])
-    for one in measured:
-        writer.writerow([one.step, *(one.values.get(name, "") for name in names)])
+    for step_metrics in metrics:
+        writer.writerow([step_metrics.step, *(step_metrics.values.get(name, "") for name in names)])
     yield text.getvalue().encode()
 
 
@@ -132,7 +134,7 @@ async def _csv(measured: Sequence[StepMetrics]) -> AsyncIterator[bytes]:
     Option("lineage", OptionKind.MODEL, rest=True, role=Role.CURATOR),
 )
 async def models(request: Request, deps: Dependencies) -> Reply:
-    """All models, or where one of them comes from."""
+    """Lists all models, or the lineage of one."""
     if request.text_option("lineage"):
         return await show_model_lineage(request, deps)
     return await deployments.list_models(request, deps)
@@ -140,19 +142,19 @@ async def models(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("model.lineage", Role.CURATOR)
 async def show_model_lineage(request: Request, deps: Dependencies) -> Reply:
-    """From the model down to the base: model, training, snapshot, examples; parent after parent."""
+    """Lists a model's training, snapshot and examples, then its parent's, down to the base."""
     name = request.argument or request.text_option("lineage") or ""
     async with deps.store.reading() as records:
-        model = await _model(request, name, records)
+        model = await _model_named(request, name, records)
         lines: list[ListingRow] = []
-        at: Model | None = model
+        current: Model | None = model
         parent: ModelName | None = None
         seen: set[ModelName] = set()
-        while at is not None and at.name not in seen:
-            seen.add(at.name)
-            lines += await _lineage_of(at, records, request.words)
-            parent = at.parent
-            at = await records.models.find(request.workspace_id, parent) if parent else None
+        while current is not None and current.name not in seen:
+            seen.add(current.name)
+            lines += await _lineage_rows(current, records, request.words)
+            parent = current.parent
+            current = await records.models.find(request.workspace_id, parent) if parent else None
     if parent is not None and parent not in seen:
         lines.append(ListingRow(parent, parent, request.words("model.base")))
     return Listing(request.words("lineage.title", model=model.name), tuple(lines), private=True)
@@ -160,7 +162,7 @@ async def show_model_lineage(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("example.lineage", Role.CURATOR)
 async def show_example_lineage(request: Request, deps: Dependencies) -> Reply:
-    """Which trainings learned from an example, and what models came of them."""
+    """Lists the trainings whose snapshots contain an example, and their models."""
     example = ExampleId(notices.number(request.argument, "example"))
     async with deps.store.reading() as records:
         await records.examples.get(request.workspace_id, example)
@@ -174,15 +176,15 @@ async def show_example_lineage(request: Request, deps: Dependencies) -> Reply:
     return Listing(title, lines, empty=words("lineage.nowhere", id=example), private=True)
 
 
-async def _model(request: Request, name: str, records: Records) -> Model:
+async def _model_named(request: Request, name: str, records: Records) -> Model:
     for model in await records.models.all(request.workspace_id, request.assistant.id):
         if name in (model.name, str(model.job), "latest") or model.name.endswith(name):
             return model
     raise NotFound(noun="model", name=name)
 
 
-async def _lineage_of(model: Model, records: Records, words: Words) -> list[ListingRow]:
-    """The model, the training that made it, and what that learned from."""
+async def _lineage_rows(model: Model, records: Records, words: Words) -> list[ListingRow]:
+    """Renders a model, the training that produced it, and the training's examples."""
     notes = [words(f"model.{model.kind}"), model.host, f"{model.created_at:%Y-%m-%d}"]
     if model.is_tainted:
         notes.append(words("model.tainted"))
@@ -196,10 +198,10 @@ async def _lineage_of(model: Model, records: Records, words: Words) -> list[List
 
 
 def _job_line(job: Job, words: Words) -> ListingRow:
-    began = job.confirmed_at or job.created_at
+    started_at = job.confirmed_at or job.created_at
     notes = [words(f"method.{job.method}"), words(f"phase.{job.phase}")]
-    if began:
-        notes.append(time_reference(began))
+    if started_at:
+        notes.append(time_reference(started_at))
     if job.phase is Phase.SUCCEEDED and job.model:
         notes.append(job.model)
     show = Button(words("button.show"), f"job.show:{job.id}")

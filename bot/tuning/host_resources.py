@@ -1,4 +1,4 @@
-"""What stands at the hosts for a workspace: files, models, deployments; seen and deleted."""
+"""Lists and deletes a workspace's files, models and deployments at the hosts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from bot.undo_offers import offer_undo
 handlers = Handlers()
 
 _LONGEST_WAIT = 15.0
-"""Seconds that a person who looks at the page waits for a host."""
+"""Seconds after which the list is shown without a host that does not answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedResources:
-    """All that this workspace has trained, and what came of it."""
+    """All jobs and models of a workspace."""
 
     jobs: Sequence[Job]
     models: Sequence[Model]
@@ -37,31 +37,37 @@ class OwnedResources:
 
 @handlers.command("hosted", Role.TRAINER)
 async def list_host_resources(request: Request, deps: Dependencies) -> Reply:
-    """Host by host; one that does not answer says so, and the others are listed all the same."""
-    own = await _own(request, deps.store)
+    """Lists files, deployments and models by host; a host that fails is listed with its error."""
+    own = await _owned_resources(request, deps.store)
     used = {job.host for job in own.jobs} | {model.host for model in own.models}
     names = [name for name in deps.hosts.names() if name in used]
-    listed = await asyncio.gather(*(_of_host(request, own, deps.hosts.get(name)) for name in names))
-    lines = tuple(line for of_host in listed for line in of_host)
+    listed = await asyncio.gather(
+        *(_host_lines(request, own, deps.hosts.get(name)) for name in names)
+    )
+    lines = tuple(line for host_lines in listed for line in host_lines)
     words = request.words
     return Listing(words("hosted.title"), lines, empty=words("hosted.empty"), private=True)
 
 
 @handlers.button("file.delete", Role.ADMIN)
 async def delete_file(request: Request, deps: Dependencies) -> Reply:
-    """A file of a training that is over; the host forgets it for good."""
+    """Schedules the deletion of a file of a finished training at its host."""
     number, _, file = request.argument.partition("/")
     async with deps.store.reading() as records:
         job = await records.jobs.get(request.workspace_id, job_id(number))
     host = deps.hosts.get(job.host)
-    sent = {one.id async for one in host.files() if one.was_uploaded_for(job.idempotency_key)}
-    if file not in sent | set(_known_files(job)):
+    uploaded = {
+        remote_file.id
+        async for remote_file in host.files()
+        if remote_file.was_uploaded_for(job.idempotency_key)
+    }
+    if file not in uploaded | set(_known_files(job)):
         raise NotFound(noun="file", name=file)
     if not job.phase.is_over:
         raise NotNow(problem=request.words("hosted.needed", job=job.id))
     async with deps.store.writing() as records:
         pending = await records.undoables.all(request.workspace_id)
-        if any(one.details.get("file") == file for one in pending):
+        if any(undoable.details.get("file") == file for undoable in pending):
             raise NotNow(problem=request.words("hosted.file_deleted", host=host.name))
         undo = await _offer_undo(request, records, "file", host.name, file=file, job=job.id)
         await request.audit(records, "file.deleted", file=file, job=job.id)
@@ -72,22 +78,24 @@ async def delete_file(request: Request, deps: Dependencies) -> Reply:
 async def _offer_undo(
     request: Request, records: Records, kind: str, host: HostName, **details: object
 ) -> Button:
-    """The host deletes it once the offer is over, which may be long after this place was left."""
+    """Stores an undoable deletion with the channel, where a refusal by the host is reported."""
     place = {"channel": request.place.channel, "thread": request.place.thread}
     return await offer_undo(request, records, kind, {**details, **place}, host=host)
 
 
 @handlers.button("model.delete", Role.ADMIN)
 async def ask_delete_model(request: Request, deps: Dependencies) -> Reply:
-    """It cannot be brought back, so it takes a second yes."""
+    """Asks for confirmation, because a deleted model cannot be restored."""
     async with deps.store.reading() as records:
-        return await _question(request, await _model(request, request.argument, records), records)
+        return await _confirmation_card(
+            request, await _model(request, request.argument, records), records
+        )
 
 
-async def _question(request: Request, model: Model, records: Records) -> Card:
-    await _refuse_answering(request, model, records)
-    words, stamp = request.words, await _stamp(request, model, records)
-    action = f"model.delete_sure:{stamp}:{model.name[-HANDLE_LENGTH:]}"
+async def _confirmation_card(request: Request, model: Model, records: Records) -> Card:
+    await _refuse_deployed(request, model, records)
+    words, state = request.words, await _state_of(request, model, records)
+    action = f"model.delete_sure:{state}:{model.name[-HANDLE_LENGTH:]}"
     sure = Button(words("button.delete"), action, is_danger=True)
     keep = Button(words("button.keep"), "model.keep")
     title = words("hosted.delete_model", model=model.display_name)
@@ -96,13 +104,13 @@ async def _question(request: Request, model: Model, records: Records) -> Card:
 
 @handlers.button("model.delete_sure", Role.ADMIN)
 async def delete_model(request: Request, deps: Dependencies) -> Reply:
-    """It is listed no more; its host deletes it when that cannot be undone any longer."""
-    shown, _, handle = request.argument.partition(":")
+    """Hides the model, and schedules its deletion at the host for the end of the undo period."""
+    state, _, handle = request.argument.partition(":")
     async with deps.store.writing() as records:
         model = await _model(request, handle, records)
-        await _refuse_answering(request, model, records)
-        if shown != await _stamp(request, model, records):
-            return outdated_refusal(request, await _question(request, model, records))
+        await _refuse_deployed(request, model, records)
+        if state != await _state_of(request, model, records):
+            return outdated_refusal(request, await _confirmation_card(request, model, records))
         host = deps.hosts.get(model.host)
         await records.models.delete(request.workspace_id, model.name)
         undo = await _offer_undo(request, records, "model", host.name, model=model.name)
@@ -119,17 +127,17 @@ async def keep_model(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("model.undeploy", Role.ADMIN)
 async def undeploy(request: Request, deps: Dependencies) -> Reply:
-    """The model stays; it no longer stands ready, and its hours no longer count."""
-    shown, _, handle = request.argument.partition(":")
+    """Deletes the model's deployment, which ends the hourly cost; the model stays at the host."""
+    state, _, handle = request.argument.partition(":")
     async with deps.store.reading() as records:
         model = await _model(request, handle, records)
-        await _refuse_answering(request, model, records)
+        await _refuse_deployed(request, model, records)
         job = (
             await records.jobs.get(request.workspace_id, model.job)
             if model.job is not None
             else None
         )
-    if shown != state_token(model.served_name):
+    if state != state_token(model.served_name):
         raise Outdated(problem=request.words("button.outdated"))
     host = deps.hosts.get(model.host)
     await serving.take_down(
@@ -141,7 +149,7 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words("hosted.undeployed", model=model.display_name))
 
 
-async def _own(request: Request, store: Store) -> OwnedResources:
+async def _owned_resources(request: Request, store: Store) -> OwnedResources:
     async with store.reading() as records:
         jobs = [job async for job in every_job(request.workspace_id, records)]
         models = [
@@ -152,32 +160,32 @@ async def _own(request: Request, store: Store) -> OwnedResources:
     return OwnedResources(jobs, models)
 
 
-async def _of_host(request: Request, own: OwnedResources, host: Host) -> Sequence[ListingRow]:
+async def _host_lines(request: Request, own: OwnedResources, host: Host) -> Sequence[ListingRow]:
     lines: list[ListingRow] = []
-    trouble: HostError | None = None
+    failure: HostError | None = None
     try:
         async with asyncio.timeout(_LONGEST_WAIT):
             lines += [line async for line in _file_lines(request, own, host)]
             lines += [line async for line in _deployment_lines(request, own, host)]
     except TimeoutError:
-        trouble = HostTimeout(host=host.name)
+        failure = HostTimeout(host=host.name)
     except HostError as error:
-        trouble = error
-    if trouble is not None:
-        lines.append(ListingRow(host.name, request.words.error(trouble), tone=Tone.BAD))
+        failure = error
+    if failure is not None:
+        lines.append(ListingRow(host.name, request.words.error(failure), tone=Tone.BAD))
     return [*lines, *_model_lines(request, own, host)]
 
 
 async def _file_lines(
     request: Request, own: OwnedResources, host: Host
 ) -> AsyncIterator[ListingRow]:
-    """Of the files there only those that one of our trainings sent or was left."""
+    """Yields the host's files that belong to a job of the workspace, as input or result."""
     jobs = [job for job in own.jobs if job.host == host.name]
-    known = {file: job for job in jobs for file in _known_files(job)}
+    jobs_by_file = {file: job for job in jobs for file in _known_files(job)}
     seen = set()
     async for file in host.files():
-        named = (job for job in jobs if file.was_uploaded_for(job.idempotency_key))
-        job = known.get(file.id) or next(named, None)
+        candidates = (job for job in jobs if file.was_uploaded_for(job.idempotency_key))
+        job = jobs_by_file.get(file.id) or next(candidates, None)
         if job is not None:
             seen.add(file.id)
             yield _file_line(request, file.id, file.name, job, size=file.bytes)
@@ -217,30 +225,32 @@ async def _deployment_lines(
 ) -> AsyncIterator[ListingRow]:
     if host.profile.serving is not Serving.BY_CALL:
         return
-    words, starts = request.words, {job.id: job.idempotency_key for job in own.jobs}
-    made = [one for one in own.models if one.kind is ModelKind.TUNED and one.job is not None]
-    for one in await host.deployments():
-        for model in made:
-            start = starts.get(model.job) if model.job is not None else None
+    words, keys = request.words, {job.id: job.idempotency_key for job in own.jobs}
+    tuned = [
+        model for model in own.models if model.kind is ModelKind.TUNED and model.job is not None
+    ]
+    for deployment in await host.deployments():
+        for model in tuned:
+            key = keys.get(model.job) if model.job is not None else None
             if not serving.is_deployment_of(
-                one, idempotency_key=start, served_name=model.served_name
+                deployment, idempotency_key=key, served_name=model.served_name
             ):
                 continue
-            price = one.dollars_an_hour or host.price(model.parent or model.name).hosting
-            notes = [words("hosted.deployment"), host.name, one.status]
+            price = deployment.dollars_an_hour or host.price(model.parent or model.name).hosting
+            notes = [words("hosted.deployment"), host.name, deployment.status]
             notes += [words("hosted.hourly", price=words.price(price))] if price else []
             buttons = (serving.stop_button(model, words),)
-            yield ListingRow(one.name, one.name, " · ".join(notes), buttons=buttons)
+            yield ListingRow(deployment.name, deployment.name, " · ".join(notes), buttons=buttons)
 
 
-async def _stamp(request: Request, model: Model, records: Records) -> str:
-    """Of what answers in place of the model, and of what is known of the model itself."""
+async def _state_of(request: Request, model: Model, records: Records) -> str:
+    """Returns a token of the deployment and the model's state, to detect an outdated button."""
     current = await records.deployments.current(request.workspace_id, model.assistant)
     return state_token(current.id if current else 0, model.served_name, model.is_tainted)
 
 
 async def _model(request: Request, handle: str, records: Records) -> Model:
-    """By the end of its name, which is all that fits into a button."""
+    """Returns a model by the end of its name: a button has no room for the whole name."""
     for assistant in await records.assistants.all(request.workspace_id):
         for model in await records.models.all(request.workspace_id, assistant.id):
             if handle == model.name[-HANDLE_LENGTH:]:
@@ -248,7 +258,7 @@ async def _model(request: Request, handle: str, records: Records) -> Model:
     raise NotFound(noun="model", name=handle)
 
 
-async def _refuse_answering(request: Request, model: Model, records: Records) -> None:
+async def _refuse_deployed(request: Request, model: Model, records: Records) -> None:
     current = await records.deployments.current(request.workspace_id, model.assistant)
     if current is not None and current.model == model.name:
         raise NotNow(problem=request.words("hosted.answering", model=model.display_name))

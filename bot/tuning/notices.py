@@ -1,4 +1,4 @@
-"""The notices of a training, and the words for its time, money and trouble."""
+"""Queues the notices of a job, and renders its duration, cost and error as text."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ REFUSED = "job.refused"
 
 
 async def named_job(request: Request, records: Records) -> Job:
-    """The job that a button or an option names; raises NotFound."""
-    said = request.argument or request.text_option("job") or ""
-    return await records.jobs.get(request.workspace_id, job_id(said))
+    """Returns the job that a button or an option names. Raises NotFound."""
+    text = request.argument or request.text_option("job") or ""
+    return await records.jobs.get(request.workspace_id, job_id(text))
 
 
 def job_id(text: str) -> JobId:
@@ -30,7 +30,7 @@ def job_id(text: str) -> JobId:
 
 
 def number(text: str, noun: str) -> int:
-    """The number in "12" or "#12"; raises NotFound, of that noun, where there is none."""
+    """Returns the number in "12" or "#12". Raises NotFound, with `noun`, for other text."""
     try:
         return whole_number(text.lstrip("#"))
     except ValueError:
@@ -40,48 +40,48 @@ def number(text: str, noun: str) -> int:
 async def queue_status_notice(
     records: Records, job: Job, *, at: datetime, locale: str = ""
 ) -> None:
-    """The job's live status message has something new to say."""
+    """Queues an edit of the job's live status message."""
     details = {"locale": locale} if locale else {}
-    await _tell(records, job, STATUS, "status", at, **details)
+    await _queue(records, job, STATUS, "status", at, **details)
 
 
 async def queue_ended_notice(records: Records, job: Job, *, at: datetime) -> None:
-    await _tell(records, job, ENDED, "ended", at)
+    await _queue(records, job, ENDED, "ended", at)
 
 
 async def queue_late_notice(records: Records, job: Job, *, at: datetime) -> None:
-    """It takes longer than it should; the caller makes sure that this is told once."""
-    took = (at - (job.running_at or job.confirmed_at or at)).total_seconds()
+    """Queues the notice that a job takes unusually long; the caller does so only once."""
+    seconds = (at - (job.running_at or job.confirmed_at or at)).total_seconds()
     usual = job.estimate.seconds if job.running_at else None
-    await _tell(records, job, LATE, "late", at, seconds=took, usual=usual)
+    await _queue(records, job, LATE, "late", at, seconds=seconds, usual=usual)
 
 
 async def queue_refused_notice(
     records: Records, job: Job, action: RequestedAction, why: HostError | None, *, at: datetime
 ) -> None:
-    """The host will not do the requested action; `why` None: it had ended by then."""
+    """Queues the notice that the host refused an action; `why` None: the job had ended."""
     details = {"wish": action, **(serialize(why) if why else {})}
-    await _tell(records, job, REFUSED, f"refused.{action}", at, **details)
+    await _queue(records, job, REFUSED, f"refused.{action}", at, **details)
 
 
-async def _tell(
+async def _queue(
     records: Records, job: Job, kind: str, name: str, at: datetime, **details: object
 ) -> None:
-    """Where the job was started; should that place be closed, to whoever started it."""
+    """Queues a notice in the job's channel; if that is closed, to the user who started the job."""
     details = {ASKER: job.asked_by, **details}
     key = f"job.{job.id}.{name}"
     await records.outbox.put(key, job.place, kind, subject=job.id, details=details, at=at)
 
 
 def fact(name: str, value: str, words: Words) -> Fact:
-    """A fact of a training, explained where its name says little to most people."""
+    """Returns a labelled value of a job, with an explanation if `bot.words` has one."""
     key = f"about.{name}"
     about = words(key) if words.has(key) else ""
     return Fact(words(f"fact.{name}"), value, name, about)
 
 
 def trouble_text(job: Job, words: Words, *, in_full: bool) -> str | None:
-    """Attune's own sentence in the reader's language; the host's own words only in full."""
+    """Returns the job's error in the reader's language; the host's own text only with `in_full`."""
     error = deserialize(job.error_details)
     if error is not None:
         return words.error(error) if in_full else words.error_without_host_words(error)
@@ -93,7 +93,7 @@ def trouble_text(job: Job, words: Words, *, in_full: bool) -> str | None:
 
 
 def may_quote(notice: Notice) -> bool:
-    """Whether a host's own words may stand in a place: the operator alone reads the local room."""
+    """Whether a notice may quote the host: only in the local workspace, read by the operator."""
     return notice.place.workspace == LOCAL
 
 
@@ -108,6 +108,6 @@ def time_text(seconds: float | None, words: Words) -> str:
 
 
 def cost_text(job: Job, words: Words) -> str:
-    """The estimated time and price as a sentence."""
+    """Returns the estimated time and price as a sentence."""
     time, price = time_text(job.estimate.seconds, words), words.price(job.estimate.price)
     return words("start.cost", time=time, price=price)

@@ -1,7 +1,7 @@
-"""Trainings that are offered by themselves: one card once enough is new, and never a second.
+"""Offers a training in a channel, once, when an assistant has enough new rows.
 
-An assistant asks for it with `offer_after_examples:` or `offer_after_preferences:`. What was
-learned last is the state that an offer is made for; it is kept together with the card.
+The assistant's options `offer_after_examples` and `offer_after_preferences` set how many. The
+newest trained snapshot is stored with the offer, so that there is one offer for each snapshot.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ handlers = Handlers()
 
 OFFERED = "training.offered"
 _RETRY = timedelta(hours=1)
-"""Until what cannot be planned now, because a host forbids it, is looked at again."""
-_ITSELF = User(UserId("attune"), "Attune")
+"""Time after which planning is tried again that failed, for example because of the host."""
+_AUTHOR = User(UserId("attune"), "Attune")
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A training that could be offered: and how many rows are new since `state`."""
+    """A training that can be offered, with the number of rows new since `learned_snapshot`."""
 
     method: Method
     learned_snapshot: int
@@ -55,13 +55,13 @@ class Offer:
 
     @property
     def options(self) -> dict[str, str]:
-        """As of `/tune start`: preferences go on from the newest tuned model, if there is one."""
-        goes_on = {"base": "latest"} if self.method is Method.DPO and self.learned_snapshot else {}
-        return {"method": self.method.value, **goes_on}
+        """Options for `/tune start`; preferences train the newest tuned model, if there is one."""
+        base = {"base": "latest"} if self.method is Method.DPO and self.learned_snapshot else {}
+        return {"method": self.method.value, **base}
 
 
 class TrainingOffers:
-    """Looks at every assistant that wants to be offered trainings."""
+    """Polls every assistant with automatic offers."""
 
     def __init__(self, deps: Dependencies) -> None:
         self._deps = deps
@@ -69,16 +69,16 @@ class TrainingOffers:
 
     async def poll(self) -> None:
         async with self._deps.store.reading() as records:
-            wanted = await records.training_offers.assistants_with_offers()
-        for assistant in wanted:
+            assistants = await records.training_offers.assistants_with_offers()
+        for assistant in assistants:
             try:
-                await self._look_at(assistant)
+                await self._poll_assistant(assistant)
             except AttuneError as error:
                 log.info("No training can be offered", extra={"why": error.key})
 
-    async def _look_at(self, assistant: Assistant) -> None:
+    async def _poll_assistant(self, assistant: Assistant) -> None:
         async with self._deps.store.reading() as records:
-            offer = await _due(assistant, records)
+            offer = await _due_offer(assistant, records)
         if offer is None:
             return
         now, key = self._deps.clock.now(), (assistant.id, offer.method)
@@ -91,9 +91,9 @@ class TrainingOffers:
         if workspace is None:
             return
         place = Place(assistant.workspace, assistant.offer_channel or ChannelId(""))
-        asked = Event(f"offer.{assistant.id}", place, _ITSELF, now, CommandInvoked("start"))
+        event = Event(f"offer.{assistant.id}", place, _AUTHOR, now, CommandInvoked("start"))
         request = Request(
-            asked,
+            event,
             workspace,
             Role.TRAINER,
             Words(assistant.language or "en"),
@@ -102,9 +102,9 @@ class TrainingOffers:
             options=offer.options,
         )
         planned = await start.plan_training(request, self._deps)
-        await self._make(request, offer, planned.estimate)
+        await self._make_offer(request, offer, planned.estimate)
 
-    async def _make(self, request: Request, offer: Offer, estimate: Estimate) -> None:
+    async def _make_offer(self, request: Request, offer: Offer, estimate: Estimate) -> None:
         assistant = request.assistant
         host = self._deps.hosts.get(assistant.training_host)
         async with self._deps.store.writing() as records:
@@ -137,70 +137,74 @@ class TrainingOffers:
         self._deps.publish_change("jobs")
 
 
-async def _due(assistant: Assistant, records: Records) -> Offer | None:
-    """The first that is due and was not made yet; none while a training runs."""
+async def _due_offer(assistant: Assistant, records: Records) -> Offer | None:
+    """Returns the first offer that is due and not made yet; None while a training runs."""
     open_jobs = await records.jobs.open_in(assistant.workspace)
     if any(job.assistant == assistant.id for job in open_jobs):
         return None
     where = (assistant.workspace, assistant.id)
-    for method, state, learned, enough in await _steps(assistant, records):
+    for method, state, learned, threshold in await _thresholds(assistant, records):
         new = await records.training_offers.new_rows(*where, method, learned=learned)
-        if new >= enough and not await records.training_offers.is_made(*where, method, state):
+        if new >= threshold and not await records.training_offers.is_made(*where, method, state):
             return Offer(method, state, new)
     return None
 
 
-async def _steps(
+async def _thresholds(
     assistant: Assistant, records: Records
 ) -> Sequence[tuple[Method, int, SnapshotId | None, int]]:
-    """Each method that is wanted, what was learned last, and how many new rows it takes.
+    """Returns (method, snapshot id or 0, snapshot to compare, threshold) for each wanted method.
 
-    A new supervised model has learned no preferences, so on top of it all of them are new.
+    A new supervised model was not trained on preferences, so after it all of them are new.
     """
-    found: list[tuple[Method, int, SnapshotId | None, int]] = []
-    newest_of, where = records.jobs.newest_success, (assistant.workspace, assistant.id)
+    thresholds: list[tuple[Method, int, SnapshotId | None, int]] = []
+    newest_success, where = records.jobs.newest_success, (assistant.workspace, assistant.id)
     if assistant.offer_after_examples:
-        answers = await newest_of(*where, method=Method.SUPERVISED)
-        learned = answers.snapshot if answers else None
-        found.append((Method.SUPERVISED, learned or 0, learned, assistant.offer_after_examples))
+        newest_supervised = await newest_success(*where, method=Method.SUPERVISED)
+        learned = newest_supervised.snapshot if newest_supervised else None
+        thresholds.append(
+            (Method.SUPERVISED, learned or 0, learned, assistant.offer_after_examples)
+        )
     if assistant.offer_after_preferences:
-        newest = await newest_of(*where)
+        newest = await newest_success(*where)
         learned = newest.snapshot if newest and newest.method is Method.DPO else None
         state = newest.snapshot if newest else 0
-        found.append((Method.DPO, state, learned, assistant.offer_after_preferences))
-    return found
+        thresholds.append((Method.DPO, state, learned, assistant.offer_after_preferences))
+    return thresholds
 
 
 async def _preferences_after(
     assistant: Assistant, offer: Offer, host: Host, records: Records
 ) -> int:
-    """How many preferences the second step of the sequence would have; 0 where it has none."""
-    enough, methods = assistant.offer_after_preferences, host.profile.methods
-    if Method.DPO not in methods or offer.method is Method.DPO or not enough:
+    """Returns how many preferences a second training, after the offered one, would have; else 0."""
+    threshold, methods = assistant.offer_after_preferences, host.profile.methods
+    if Method.DPO not in methods or offer.method is Method.DPO or not threshold:
         return 0
     count = await records.training_offers.new_rows(
         assistant.workspace, assistant.id, Method.DPO, learned=None
     )
-    return count if count >= enough else 0
+    return count if count >= threshold else 0
 
 
 async def render_training_offer_notice(
     notice: Notice, records: Records, words: Words
 ) -> Drawn | None:
-    """What is new, what a training would cost, and the button that begins one."""
-    known = notice.details
-    method = str(known["method"])
-    lines = [words(f"offer.new.{method}", count=known["new"])]
-    price = known["price"]
+    """Renders an offer: new rows, the cost of a training, and the button to start one."""
+    details = notice.details
+    method = str(details["method"])
+    lines = [words(f"offer.new.{method}", count=details["new"])]
+    price = details["price"]
     cost = words.price(float(price) if isinstance(price, int | float) else None)
-    lines.append(words("offer.cost", rows=known["rows"], tokens=f"{known['tokens']:,}", price=cost))
-    if known.get("then"):
-        lines.append(words("offer.then", count=known["then"]))
-    if method == Method.DPO.value and known["state"]:
+    lines.append(
+        words("offer.cost", rows=details["rows"], tokens=f"{details['tokens']:,}", price=cost)
+    )
+    if details.get("then"):
+        lines.append(words("offer.then", count=details["then"]))
+    if method == Method.DPO.value and details["state"]:
         lines.append(words("offer.on_top"))
-    train = f"offer.train:{notice.subject}.{method}.{known['state']}"
+    train = f"offer.train:{notice.subject}.{method}.{details['state']}"
     return Card(
-        words("offer.title", assistant=known["assistant"]),
+        words("offer.title", assistant=details["assistant"]),
         lines=tuple(lines),
         buttons=(Button(words("button.train"), train, is_primary=True),),
     )
@@ -208,21 +212,23 @@ async def render_training_offer_notice(
 
 @handlers.button("offer.train", Role.TRAINER)
 async def train(request: Request, deps: Dependencies) -> Reply:
-    """The estimate as of now, to be confirmed or not, as of `/tune start`."""
-    named, _, rest = request.argument.partition(".")
+    """Shows a new estimate for the offered training, like `/tune start`."""
+    assistant_text, _, rest = request.argument.partition(".")
     method, _, state = rest.partition(".")
     if method not in set(Method) or not state.isdecimal():
         raise NotFound(noun="button", name=request.argument)
     async with deps.store.reading() as records:
-        assistant = await records.assistants.get(request.workspace_id, _assistant(named))
+        assistant = await records.assistants.get(
+            request.workspace_id, _assistant_id(assistant_text)
+        )
     offer = Offer(Method(method), int(state), 0)
     return await start.start(
         replace(request, assistant=assistant, argument="", options=offer.options), deps
     )
 
 
-def _assistant(named: str) -> AssistantId:
+def _assistant_id(text: str) -> AssistantId:
     try:
-        return AssistantId(whole_number(named))
+        return AssistantId(whole_number(text))
     except ValueError:
-        raise NotFound(noun="assistant", name=named) from None
+        raise NotFound(noun="assistant", name=text) from None

@@ -1,4 +1,4 @@
-"""Looks at every open job when it is due, by itself or in its host's list, until it is over."""
+"""Polls every open job when it is due, alone or through its host's list, until it is over."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from bot.tuning.states import JobChangedError, JobWriter
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 8
-"""So many jobs of one host advance at the same time."""
+_CONCURRENT_JOBS = 8
+"""Number of jobs of one host that advance concurrently."""
 FEW = 10
-"""So many are looked at one by one: that tells more of each."""
+"""Up to so many jobs are polled one by one, which also reads the events of each."""
 MOST_CALLS = 12
-_ROWS_A_CALL = 100
+"""Limit of requests to a host for one batch."""
+_PAGE_ROWS = 100
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 class JobPoller:
-    """Looks after every open job of every workspace, each host for itself."""
+    """Advances the open jobs of all workspaces; hosts are independent of each other."""
 
     def __init__(
         self, *, store: Store, hosts: Hosts, clock: Clock, limits: RetryLimits | None = None
@@ -43,28 +44,31 @@ class JobPoller:
         self._record = JobWriter(store=store, clock=clock, limits=limits or RetryLimits())
         self._batches = JobBatches(self._record, hosts)
         self._gates: dict[HostName, asyncio.Semaphore] = defaultdict(
-            lambda: asyncio.Semaphore(_AT_ONCE)
+            lambda: asyncio.Semaphore(_CONCURRENT_JOBS)
         )
         self._claimed: set[JobId] = set()
         self.calendar = ExpiryCalendar(store=store, hosts=hosts, clock=clock)
 
     async def poll(self) -> float | None:
-        """At every host at once; seconds until the next job is due, None without jobs."""
+        """Polls all hosts concurrently; returns seconds until the next job is due, None if none."""
         hosts = (*self._hosts.names(), None)
-        looks = [asyncio.create_task(self.poll_host(host), name=f"{host}") for host in hosts]
+        tasks = [asyncio.create_task(self.poll_host(host), name=f"{host}") for host in hosts]
         try:
-            waits = await asyncio.gather(*looks)
+            waits = await asyncio.gather(*tasks)
         finally:
-            for look in looks:
-                look.cancel()
-            await asyncio.gather(*looks, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def poll_host(self, host: HostName | None) -> float | None:
-        """Advance what is due at one host; None stands for those that are configured no more."""
+        """Advances the due jobs of one host; None stands for hosts not configured any more.
+
+        Returns seconds until the next job or deletion is due, None if there is none.
+        """
         alone, batches = self._batches.due(await self._open_at(host), now=self._clock.now())
         await asyncio.gather(
-            *(self._advance(job) for job in alone), *(self._advance_all(one) for one in batches)
+            *(self._advance(job) for job in alone), *(self._advance_all(batch) for batch in batches)
         )
         due = await deletions.delete_due(host, self._record, self._hosts)
         waits = [self._seconds_until(job.next_poll_at) for job in await self._open_at(host)]
@@ -77,21 +81,21 @@ class JobPoller:
         return [job for job in jobs if deletions.matches_host(job.host, host, self._hosts)]
 
     async def _advance_all(self, batch: Sequence[Job]) -> None:
-        """Jobs of one host, seen in its list; those with news are gone on with one by one."""
+        """Polls jobs of one host through its list and advances those that have changed."""
         try:
             seen = await self._batches.poll(batch)
         except HostError as error:
             for job in batch:
-                await self._in_trouble(job, error)
+                await self._handle_error(job, error)
             return
         except Exception:
             log.exception("Jobs could not be looked at", extra={"jobs": len(batch)})
             await self._record.postpone(*batch, seconds=LONGEST_WAIT)
             return
-        await asyncio.gather(*(self._advance(job, one) for job, one in seen))
+        await asyncio.gather(*(self._advance(job, polled) for job, polled in seen))
 
     async def _advance(self, job: Job, seen: PolledJob | None = None) -> None:
-        """One step, on the job as it is once nobody else works on it."""
+        """Makes one step of a job, read anew, unless another task works on it."""
         async with self._gates[job.host]:
             if job.id in self._claimed:
                 return
@@ -115,7 +119,7 @@ class JobPoller:
         except JobChangedError:
             log.info("A job was changed before it was acted on", extra={"job": job.id})
         except HostError as error:
-            await self._in_trouble(job, error)
+            await self._handle_error(job, error)
         except NotFound as error:
             with contextlib.suppress(NotFound):
                 await self._record.end(
@@ -123,10 +127,13 @@ class JobPoller:
                 )
         except Exception:
             log.exception("A job could not be advanced", extra={"job": job.id})
-            await self._in_trouble(job, AttuneError())
+            await self._handle_error(job, AttuneError())
 
-    async def _in_trouble(self, job: Job, error: AttuneError) -> None:
-        """Try again later, or give up: what is refused at once, the rest when its time is over."""
+    async def _handle_error(self, job: Job, error: AttuneError) -> None:
+        """Stores an error for a retry, or gives the job up.
+
+        A refusal before the job exists ends it at once, other errors after a time limit.
+        """
         record, now = self._record, self._clock.now()
         fresh = await record.read(job)
         if fresh is None:
@@ -144,7 +151,7 @@ class JobPoller:
         )
         changes = retries.repeated_failure(fresh, error, now=now)
         seconds = retries.retry_delay(fresh, error, poll_seconds=poll)
-        # By the job as it was before: an action that was requested meanwhile does not wait.
+        # With `job`, not `fresh`: an action that was requested meanwhile is not delayed.
         return await record.update(job, changes, wait=seconds)
 
     def _seconds_until(self, moment: datetime | None) -> float:
@@ -154,9 +161,9 @@ class JobPoller:
 
 
 class JobBatches:
-    """Looks at many jobs of one host in its list, so that a thousand cost a dozen calls.
+    """Polls the jobs of one host through its list endpoint: a page of jobs a call.
 
-    Remembers whose events were read when, so that every job has its turn.
+    Events need a call for each job, so they are read in turn, longest ago first.
     """
 
     def __init__(self, record: JobWriter, hosts: Hosts) -> None:
@@ -167,7 +174,7 @@ class JobBatches:
     def due(
         self, jobs: Sequence[Job], *, now: datetime
     ) -> tuple[Sequence[Job], Sequence[Sequence[Job]]]:
-        """The jobs that are due: those to be looked at alone, and those of a host together.
+        """Returns the due jobs: those to poll one by one, and the batches by host.
 
         Jobs that are due within half a poll interval join their host's batch, so that after one
         round all have the same interval.
@@ -176,29 +183,29 @@ class JobBatches:
         for job in jobs:
             if job.phase is Phase.WATCHING and job.requested_action is None:
                 by_host[job.host].append(job)
-        batches = [self._batch(host, each, now) for host, each in by_host.items()]
+        batches = [self._batch(host, host_jobs, now) for host, host_jobs in by_host.items()]
         large = [batch for batch in batches if len(batch) > FEW]
         together = {job.id for batch in large for job in batch}
         alone = [job for job in jobs if _is_due(job, now) and job.id not in together]
         return alone, large
 
     async def poll(self, batch: Sequence[Job]) -> Sequence[tuple[Job, PolledJob]]:
-        """Those with news; the others are put off until the next round."""
+        """Returns the jobs that changed or whose events are read; delays the others' next poll."""
         host = self._hosts.get(batch[0].host)
-        found, calls = await _listed(host, {job.host_job or "" for job in batch})
-        left = max(0, MOST_CALLS - calls)
-        missing = [job for job in batch if job.host_job not in found][:left]
-        chosen = self._whose_events(batch, found, left - len(missing))
+        found, calls = await _listed_jobs(host, {job.host_job or "" for job in batch})
+        remaining_calls = max(0, MOST_CALLS - calls)
+        missing = [job for job in batch if job.host_job not in found][:remaining_calls]
+        chosen = self._jobs_with_oldest_events(batch, found, remaining_calls - len(missing))
         now = self._record.clock.now()
         news = [
             (job, PolledJob(found[job.host_job or ""], wants_events=job.id in chosen))
             for job in batch
             if job.host_job in found
-            and (job.id in chosen or _has_news(job, found[job.host_job or ""], now))
+            and (job.id in chosen or _has_changed(job, found[job.host_job or ""], now))
         ]
         busy = {job.id for job, _ in news} | {job.id for job in missing}
-        quiet = [job for job in batch if job.id not in busy]
-        await self._record.postpone(*quiet, seconds=host.profile.poll_seconds)
+        unchanged = [job for job in batch if job.id not in busy]
+        await self._record.postpone(*unchanged, seconds=host.profile.poll_seconds)
         return [*news, *((job, PolledJob()) for job in missing)]
 
     def _batch(self, host: HostName, jobs: Sequence[Job], now: datetime) -> Sequence[Job]:
@@ -207,23 +214,25 @@ class JobBatches:
         poll = self._hosts.get(host).profile.poll_seconds
         return [job for job in jobs if _is_due(job, now + timedelta(seconds=poll / 2))]
 
-    def _whose_events(
+    def _jobs_with_oldest_events(
         self, batch: Sequence[Job], found: dict[str, RemoteJob], most: int
     ) -> frozenset[JobId]:
-        """The running ones whose events were read longest ago."""
+        """Returns the running jobs whose events were read longest ago."""
         running = [
             j for j in batch if j.host_job in found and found[j.host_job].status == "running"
         ]
         waiting = sorted(running, key=lambda job: self._events_read.get(job.id, _LONG_AGO))
         chosen = [job.id for job in waiting[:most]]
         open_now = {job.id for job in batch}
-        self._events_read = {job: at for job, at in self._events_read.items() if job in open_now}
+        self._events_read = {
+            job: read_at for job, read_at in self._events_read.items() if job in open_now
+        }
         self._events_read.update(dict.fromkeys(chosen, self._record.clock.now()))
         return frozenset(chosen)
 
 
-async def _listed(host: Host, wanted: set[str]) -> tuple[dict[str, RemoteJob], int]:
-    """The wanted jobs as the list has them, and how many calls that took."""
+async def _listed_jobs(host: Host, wanted: set[str]) -> tuple[dict[str, RemoteJob], int]:
+    """Returns the wanted jobs from the host's list, and the number of requests made."""
     found: dict[str, RemoteJob] = {}
     rows = 0
     async with aclosing(host.jobs()) as jobs:
@@ -231,12 +240,12 @@ async def _listed(host: Host, wanted: set[str]) -> tuple[dict[str, RemoteJob], i
             rows += 1
             if remote.id in wanted:
                 found[remote.id] = remote
-            if len(found) == len(wanted) or rows == MOST_CALLS * _ROWS_A_CALL:
+            if len(found) == len(wanted) or rows == MOST_CALLS * _PAGE_ROWS:
                 break
-    return found, max(1, -(-rows // _ROWS_A_CALL))
+    return found, max(1, -(-rows // _PAGE_ROWS))
 
 
-def _has_news(job: Job, remote: RemoteJob, now: datetime) -> bool:
+def _has_changed(job: Job, remote: RemoteJob, now: datetime) -> bool:
     is_late = effects.is_unusually_long(job, remote.status, now)
     return remote.status != job.status or job.error_message is not None or is_late
 

@@ -1,9 +1,9 @@
-"""How long a host may fail before a start or a job is given up, and the waits between tries.
+"""Retry rules: how long a host may fail before a job is given up, and the delays between retries.
 
-An outage must never end a training that goes on at the host, so a job that exists there has days;
-a start, of which nothing is lost but a click, has hours, and less where the host answers without
-sense. Only failures in a row count: one good answer, and the count begins anew. What is known of
-them stands in `Job.error_details`.
+An outage must not end a training that continues at the host, so a job that exists there has days.
+Before that only a click is lost, so the limit is hours, and shorter for a host whose answers are
+invalid. Only failures in a row count; a good answer resets them. Their count and first time are
+stored in `Job.error_details`.
 """
 
 from __future__ import annotations
@@ -25,24 +25,24 @@ from bot.errors import (
 )
 
 LONGEST_WAIT = 300.0
-"""Seconds between two tries of what keeps failing."""
+"""Limit of the seconds between two retries."""
 LONGEST_RETRY_AFTER = 3600.0
-"""A Retry-After above so many seconds is ignored."""
+"""A Retry-After header above so many seconds is ignored."""
 MOST_REFUSALS = 6
-"""After so many refusals in a row a host that refuses to tell of a job is believed."""
+"""After so many equal refusals in a row a refusal is final where a single one is not."""
 
-_AWAY = 6
-"""A host that is away gets so many times the hours of one that answers without sense."""
+_UNREACHABLE_FACTOR = 6
+"""How many times longer than `before_job` an unreachable host is retried."""
 _SINCE, _TIMES, _UNKNOWN_SINCE = "since", "times", "unknown_since"
 
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """For how long a host may fail.
+    """Durations for which a host may fail before a job is given up.
 
-    `before_job` is for answers without sense (5xx, pages, wrong fields) before the job exists,
-    `unreachable_before_job` for a host that is busy or cannot be reached then, `job` for all that
-    happens once it exists.
+    `before_job` is for invalid answers (5xx, HTML pages, wrong fields) before the job exists at
+    the host, `unreachable_before_job` for a host that is busy or unreachable then, `job` for all
+    errors after that.
     """
 
     before_job: timedelta = timedelta(hours=1)
@@ -52,10 +52,10 @@ class RetryLimits:
     @classmethod
     def of_hours(cls, *, start: float, job: float) -> RetryLimits:
         hours = timedelta(hours=start)
-        return cls(hours, _AWAY * hours, timedelta(hours=job))
+        return cls(hours, _UNREACHABLE_FACTOR * hours, timedelta(hours=job))
 
     def limit_for(self, job: Job, error: AttuneError) -> timedelta:
-        """A host that reports success without a model is not waited for as one that trains."""
+        """Returns the limit for an error; success without a model has the short `before_job`."""
         if isinstance(error, ModelUnnamed):
             return self.before_job
         if job.phase not in BEFORE_JOB:
@@ -65,7 +65,11 @@ class RetryLimits:
 
 
 def is_final(job: Job, error: AttuneError) -> bool:
-    """A refusal ends a start at once where nothing may have been done; else after several."""
+    """Whether a refusal ends the job without retries.
+
+    Before the job exists at the host: at once if no request can have had an effect, else after
+    several refusals in a row. While the job is watched: after several 404 in a row.
+    """
     is_often = _times(job, error) >= MOST_REFUSALS
     if job.phase in BEFORE_JOB and isinstance(error, HostRefused):
         return job.attempted_at is None or is_often
@@ -73,12 +77,12 @@ def is_final(job: Job, error: AttuneError) -> bool:
 
 
 def is_exhausted(job: Job, error: AttuneError, limits: RetryLimits, *, now: datetime) -> bool:
-    """Whether the host has failed, without a good answer in between, for too long."""
+    """Whether the host has failed without a good answer for longer than the limit."""
     return now - _since(job, _SINCE, now) > limits.limit_for(job, error)
 
 
 def retry_delay(job: Job, error: AttuneError, *, poll_seconds: float) -> float:
-    """Seconds until the next try: twice as many with every failure, or as the host asks."""
+    """Returns seconds until the next retry: doubled with each failure, or the Retry-After."""
     asked = error.retry_after if isinstance(error, HostError) else None
     if asked and asked <= LONGEST_RETRY_AFTER:
         return max(asked, poll_seconds)
@@ -86,7 +90,7 @@ def retry_delay(job: Job, error: AttuneError, *, poll_seconds: float) -> float:
 
 
 def failure_fields(error: AttuneError) -> dict[str, object]:
-    """The fields of a job that name a failure: in English, and to be worded in any language."""
+    """Returns the job fields of an error: its English text, and data for other languages."""
     return {"error_message": error.sentence, "error_details": serialize(error)}
 
 
@@ -95,12 +99,14 @@ def cleared_failure() -> dict[str, object]:
 
 
 def repeated_failure(job: Job, error: AttuneError, *, now: datetime) -> dict[str, object]:
-    """The failure, with how often and since when in a row."""
-    known = job.error_details
-    kept = {name: known[name] for name in (_UNKNOWN_SINCE,) if name in known}
+    """Returns the job fields of an error, with its count and first time in a row."""
+    details_before = job.error_details
+    unknown_status_since = {
+        name: details_before[name] for name in (_UNKNOWN_SINCE,) if name in details_before
+    }
     details = {
         **serialize(error),
-        **kept,
+        **unknown_status_since,
         _SINCE: _since(job, _SINCE, now).isoformat(),
         _TIMES: _times(job, error),
     }
@@ -112,20 +118,20 @@ def repeated_failure(job: Job, error: AttuneError, *, now: datetime) -> dict[str
 
 
 def unknown_status(job: Job, *, now: datetime) -> dict[str, object]:
-    """`error_details` of a job whose host reports a status that is not of the protocol."""
+    """Returns `error_details` for a job whose host reports a status that is not in the protocol."""
     return {_UNKNOWN_SINCE: unknown_since(job, now=now).isoformat()}
 
 
 def unknown_since(job: Job, *, now: datetime) -> datetime:
-    """When the host began to report such a status, with nothing else to tell."""
+    """Returns since when the host has reported a status that is not in the protocol."""
     return _since(job, _UNKNOWN_SINCE, now)
 
 
 def _times(job: Job, error: AttuneError) -> int:
-    """How often in a row it was this kind of error, this one included."""
-    known = job.error_details.get(_TIMES)
+    """Returns how many errors of this class came in a row, including this one."""
+    count = job.error_details.get(_TIMES)
     is_same = job.error_details.get("error") == type(error).__name__
-    return known + 1 if is_same and isinstance(known, int) else 1
+    return count + 1 if is_same and isinstance(count, int) else 1
 
 
 def _since(job: Job, name: str, now: datetime) -> datetime:

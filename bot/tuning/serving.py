@@ -1,4 +1,4 @@
-"""Models that stand ready at a price by the hour: said as it begins, and while nobody asks them."""
+"""Deployments that cost money by the hour: lookup, deletion, and notices about the cost."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ from bot.shown_state import state_token
 from bot.words import Words
 
 SERVING = "model.serving"
-"""The notice that a deployed model costs money by the hour."""
+"""Kind of the notice that a deployed model costs money by the hour."""
 
 
 def is_deployment_of(
-    one: RemoteDeployment, *, idempotency_key: str | None, served_name: ModelName | None = None
+    deployment: RemoteDeployment,
+    *,
+    idempotency_key: str | None,
+    served_name: ModelName | None = None,
 ) -> bool:
-    """Whether it is the deployment of that start: Attune names each after its start."""
-    is_of_start = idempotency_key is not None and f"attune-{idempotency_key}" in one.name
-    return is_of_start or one.name == served_name
+    """Whether a deployment is of a job, by the job's key in its name, or has this name."""
+    is_of_job = idempotency_key is not None and f"attune-{idempotency_key}" in deployment.name
+    return is_of_job or deployment.name == served_name
 
 
 async def take_down(
     host: Host, *, idempotency_key: str | None, served_name: ModelName | None = None
 ) -> None:
-    """Whatever stands ready of that start, also what was never seen to be ready."""
+    """Deletes the deployments of a job, also those that were never ready."""
     if host.profile.serving is not Serving.BY_CALL:
         return
-    for one in await host.deployments():
-        if is_deployment_of(one, idempotency_key=idempotency_key, served_name=served_name):
+    for deployment in await host.deployments():
+        if is_deployment_of(deployment, idempotency_key=idempotency_key, served_name=served_name):
             with contextlib.suppress(HostNotFound):
-                await host.undeploy(one.name)
+                await host.undeploy(deployment.name)
 
 
 async def queue_hourly_cost_notice(records: Records, job: Job, host: Host, *, at: datetime) -> None:
-    """From now on it is paid for by the hour, until somebody stops it; nothing where it is free."""
+    """Queues the notice that a job's deployment costs money by the hour, unless it is free."""
     price = host.price(job.base).hosting
     if price == 0:
         return
@@ -57,17 +60,20 @@ def idle_deployment_notices(
     *,
     at: datetime,
 ) -> list[NewNotice]:
-    """One a week for each of these models, which answer for nobody, that still stands ready."""
-    found = []
+    """Returns a notice for each of these models with a deployment, unless it is free.
+
+    The key has the week, so that there is one notice a week.
+    """
+    notices = []
     year, week, _ = at.isocalendar()
     for model in models:
         job = jobs.get(model.job) if model.job is not None else None
         ready = [
-            one
-            for one in standing
+            deployment
+            for deployment in standing
             if job
             and is_deployment_of(
-                one, idempotency_key=job.idempotency_key, served_name=model.served_name
+                deployment, idempotency_key=job.idempotency_key, served_name=model.served_name
             )
         ]
         if job is None or not ready:
@@ -77,12 +83,12 @@ def idle_deployment_notices(
             continue
         details = {"price": price, "host": host.name, "is_idle": True}
         key = f"{model.workspace}.{model.name}.idle.{year}.{week}"
-        found.append(NewNotice(key, job.place, SERVING, job.id, details))
-    return found
+        notices.append(NewNotice(key, job.place, SERVING, job.id, details))
+    return notices
 
 
 async def render_hourly_cost_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """What it costs, and the button that ends it."""
+    """Renders the hourly cost of a deployment, with a button to delete it."""
     job = await records.jobs.get(notice.place.workspace, JobId(notice.subject or 0))
     model = await records.models.find(job.workspace, job.model) if job.model else None
     if model is None or model.is_deleted:

@@ -1,6 +1,6 @@
-"""The rows a job trains on: chosen, checked, split, frozen as a snapshot, and written as JSONL.
+"""Chooses and checks the rows of a job, freezes them as a snapshot, and writes them as JSONL.
 
-Snapshots and marks are written in parts, so that others can write in between.
+Snapshots are written in parts, so that other writers can write in between.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from bot.tuning.holding_out import Candidate, group_of
 
 _BATCH = 500
 _ROWS_BETWEEN_PAUSES = 50
-# "Example 6174 message contains …", "Line 12 is not …", "row #3", "examples 4": counted from one.
+# Hosts write "Example 6174 message contains …", "Line 12 is not …", "row #3"; they count from 1.
 _ROW_NUMBER = re.compile(
     r"\b(?:example|line|row|record)s?\s{0,3}(?:number\s{0,3}|no\.?\s{0,3})?[#:]?\s{0,3}(\d+)",
     re.IGNORECASE,
@@ -42,13 +42,13 @@ _ROW_NUMBER = re.compile(
 async def candidates(
     request: Request, method: Method, host: Host, records: Records
 ) -> Sequence[Candidate]:
-    """Every row that may be trained on, each text once; must-answer examples are kept out.
+    """Returns every trainable row, without duplicates and must-answer examples.
 
-    Raises BadRow for the first one that the format or the host forbids.
+    Raises BadRow for the first row that the format or the host forbids.
     """
     found: dict[str, Candidate] = {}
     groups: dict[ExampleId, str] = {}
-    asked: set[ExampleId] = set()
+    must_answer: set[ExampleId] = set()
     async for example in records.examples.trainable(
         request.workspace_id, request.assistant.id, method
     ):
@@ -56,7 +56,7 @@ async def candidates(
             await asyncio.sleep(0)
         groups[example.id] = await _group_of(request, example, groups, records)
         if MUST_ANSWER in example.tags:
-            asked.add(example.id)
+            must_answer.add(example.id)
             continue
         row = example.row or {}
         longest, counter = host.profile.max_row_tokens, host.tokenizer
@@ -74,7 +74,7 @@ async def candidates(
             ALWAYS_TRAINED in example.tags,
             len(training_line(row, request.assistant.instructions)),
             is_synthetic=example.synthetic is not None,
-            is_left_out=example.synthetic is not None and example.synthetic.source in asked,
+            is_left_out=example.synthetic is not None and example.synthetic.source in must_answer,
         )
         found.setdefault(candidate.sha256, candidate)
     return list(found.values())
@@ -83,7 +83,7 @@ async def candidates(
 async def _group_of(
     request: Request, example: Example, groups: Mapping[ExampleId, str], records: Records
 ) -> str:
-    """That of the example from which a model wrote it, which came before it."""
+    """Returns an example's group; of a synthetic example its source's, which has a lower id."""
     if example.synthetic is None:
         return group_of(example)
     source = example.synthetic.source
@@ -91,7 +91,7 @@ async def _group_of(
 
 
 def _refuse_row(request: Request, host: Host, example: Example) -> None:
-    """Raises BadRow for what this host would train wrongly or not at all."""
+    """Raises BadRow for a row with a field that the host does not support."""
     row, profile = example.row or {}, host.profile
     if _is_weighted(row) and not profile.takes_weight:
         reason = request.words("start.no_weight", host=host.name)
@@ -104,26 +104,30 @@ def _refuse_row(request: Request, host: Host, example: Example) -> None:
 
 
 def _is_weighted(row: Row) -> bool:
-    """Whether some answer is not to be learned from."""
-    return any(message.get("weight") == 0 for message in _messages(row))
+    """Whether a message has weight 0, which excludes it from the loss."""
+    return any(message.get("weight") == 0 for message in _messages_of(row))
 
 
 def _has_tools(row: Row) -> bool:
-    has_list = bool(_conversation(row).get("tools"))
-    return has_list or any(message.get("tool_calls") for message in _messages(row))
+    has_list = bool(_conversation_of(row).get("tools"))
+    return has_list or any(message.get("tool_calls") for message in _messages_of(row))
 
 
 def _has_reasoning(row: Row) -> bool:
-    return any(message.get("reasoning_content") for message in _messages(row))
+    return any(message.get("reasoning_content") for message in _messages_of(row))
 
 
-def _messages(row: Row) -> Sequence[Mapping[str, object]]:
-    listed = _conversation(row).get("messages")
-    return [m for m in listed if isinstance(m, Mapping)] if isinstance(listed, list) else ()
+def _messages_of(row: Row) -> Sequence[Mapping[str, object]]:
+    messages = _conversation_of(row).get("messages")
+    return (
+        [message for message in messages if isinstance(message, Mapping)]
+        if isinstance(messages, list)
+        else ()
+    )
 
 
-def _conversation(row: Row) -> Mapping[str, object]:
-    """A supervised row itself; the `input` of a preference row."""
+def _conversation_of(row: Row) -> Mapping[str, object]:
+    """Returns a supervised row itself, or the `input` of a preference row."""
     source = row if "messages" in row else row.get("input")
     return source if isinstance(source, Mapping) else {}
 
@@ -135,10 +139,10 @@ def snapshot_rows(rows: Sequence[Candidate], side: Split) -> Sequence[SnapshotRo
 async def freeze_snapshot(
     request: Request, method: Method, rows: Sequence[SnapshotRow], *, store: Store
 ) -> SnapshotId:
-    """Write a snapshot with all its rows; no job names one that was cut off."""
+    """Stores a snapshot with all its rows; after a crash in between no job refers to it."""
     training = sum(row.split is Split.TRAIN for row in rows)
     async with store.writing() as records:
-        made = await records.snapshots.begin(
+        snapshot = await records.snapshots.begin(
             request.workspace_id,
             request.assistant.id,
             method,
@@ -149,15 +153,15 @@ async def freeze_snapshot(
     first = 0
     for part in batched(rows, _BATCH):
         async with store.writing() as records:
-            await records.snapshots.append(request.workspace_id, made.id, part, first=first)
+            await records.snapshots.append(request.workspace_id, snapshot.id, part, first=first)
         first += len(part)
-    return made.id
+    return snapshot.id
 
 
 async def training_lines(
     job: Job, side: Split, profile: HostProfile, *, store: Store
 ) -> Iterator[bytes]:
-    """The lines of the JSONL file of one side; erased rows are left out."""
+    """Returns the JSONL lines of one split, without erased rows."""
     async with store.reading() as records:
         assistant = await records.assistants.get(job.workspace, job.assistant)
         rows = [row async for row in records.snapshots.rows(job.workspace, job.snapshot, side)]
@@ -167,7 +171,7 @@ async def training_lines(
 
 
 def _without_weights(row: Row) -> Row:
-    """For a host that does not know `weight`; only rows where it changes nothing come here."""
+    """Removes `weight` for a host without it; rows with weight 0 were refused before."""
     messages = row.get("messages")
     if not isinstance(messages, list):
         return row
@@ -181,16 +185,16 @@ def _without_weight(message: object) -> object:
 
 
 async def failed_example(job: Job, records: Records) -> Example | None:
-    """The example of the row that a failed job's host complains of; None where it names none."""
+    """Returns the example of the row named in a failed job's error; None if it names none."""
     number = row_number(job.error_message or "")
     if job.phase is not Phase.FAILED or number is None:
         return None
     is_held_out = job.error_details.get("param") == "validation_file"
     side = Split.VALIDATION if is_held_out else Split.TRAIN
-    left = number
+    remaining = number
     async for row in records.snapshots.rows(job.workspace, job.snapshot, side):
-        left -= row.row is not None
-        if left == 0:
+        remaining -= row.row is not None
+        if remaining == 0:
             try:
                 return await records.examples.get(job.workspace, row.example)
             except NotFound:
@@ -199,6 +203,6 @@ async def failed_example(job: Job, records: Records) -> Example | None:
 
 
 def row_number(message: str) -> int | None:
-    """The row, counted from one, that a host's message names."""
+    """Returns the row number, from 1, in a host's error message."""
     found = _ROW_NUMBER.search(message)
     return int(found[1]) if found and int(found[1]) > 0 else None

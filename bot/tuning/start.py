@@ -1,4 +1,4 @@
-"""`/tune start`: rows chosen, counted and priced, then a yes or no; nothing is sent before it."""
+"""`/tune start`: plans and prices a training; nothing is sent to the host before confirmation."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ _OPTIONS = (
     Option.choice("use", *_USES),
 )
 _OPTION_NAMES = {"n_epochs": "epochs", "learning_rate_multiplier": "learning_rate"}
-"""The options of `/tune start` whose names differ from the API's."""
+"""Options of `/tune start` by name in the API, where the names differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedTraining:
-    """What a start would do, what that costs, and which model answers now."""
+    """A training's plan and estimate, and the current deployment."""
 
     plan: TrainingPlan
     estimate: Estimate
@@ -86,16 +86,16 @@ class PlannedTraining:
 @handlers.command("start", Role.TRAINER, *_OPTIONS)
 @handlers.button("job.start", Role.TRAINER, is_for_pages=True)
 async def start(request: Request, deps: Dependencies) -> Reply:
-    """Freeze a snapshot and show what it will cost; nothing is sent to the host yet."""
-    found = await plan_training(request, deps)
-    job = await _write_down(request, found.plan, found.estimate, store=deps.store)
-    evaluation = await evaluation_line(request, job, found.plan, found.in_use, deps)
-    memory = await memory_line(request, found.plan, deps.engine)
-    return estimate_card(request, job, found.plan, evaluation, memory)
+    """Freezes a snapshot and shows the estimate; nothing is sent to the host yet."""
+    planned = await plan_training(request, deps)
+    job = await _store_estimate(request, planned.plan, planned.estimate, store=deps.store)
+    evaluation = await evaluation_line(request, job, planned.plan, planned.in_use, deps)
+    memory = await memory_line(request, planned.plan, deps.engine)
+    return estimate_card(request, job, planned.plan, evaluation, memory)
 
 
 async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining:
-    """The rows, settings and price of a training, of which nothing is written down."""
+    """Returns rows, settings and price of a training; stores nothing."""
     access.refuse_closed_workspace(request.workspace, request.words)
     name = HostName(request.text_option("host") or request.assistant.training_host)
     host = deps.hosts.paid(name, request.workspace)
@@ -109,9 +109,9 @@ async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining
     async with deps.store.reading() as records:
         rows = await snapshot.candidates(request, method, host, records)
         approved = ExampleFilter(request.assistant.id, ExampleState.APPROVED, method)
-        kept_out = replace(approved, tag=MUST_ANSWER)
+        must_answer = replace(approved, tag=MUST_ANSWER)
         left_out = await records.examples.count(request.workspace_id, approved) - len(rows)
-        left_out -= await records.examples.count(request.workspace_id, kept_out)
+        left_out -= await records.examples.count(request.workspace_id, must_answer)
         private = await _count_private(request, approved, records)
         share = held_out_share(request, len(rows), host)
         # Hashing a hundred thousand groups takes half a second.
@@ -120,9 +120,17 @@ async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining
             most = host.profile.max_epochs
             settings = replace(settings, n_epochs=min(most, likely_epochs(len(training))))
         left_out -= private
-        apart = len(rows) - len(training) - len(validation)
+        synthetic_left_out = len(rows) - len(training) - len(validation)
         plan = TrainingPlan(
-            host, base, method, settings, training, validation, left_out, private, apart
+            host,
+            base,
+            method,
+            settings,
+            training,
+            validation,
+            left_out,
+            private,
+            synthetic_left_out,
         )
         _refuse_size(request, plan)
         costs = await estimate_plan(plan, records)
@@ -133,14 +141,16 @@ async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining
 
 @handlers.button("job.again", Role.TRAINER)
 async def train_again(request: Request, deps: Dependencies) -> Reply:
-    """The settings of an earlier training on today's examples, priced anew."""
+    """Starts a training with the settings of an earlier one and the current examples."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
         assistant = await records.assistants.get(request.workspace_id, job.assistant)
-    # The room that heard of the first one hears of this one too.
+    # Notices go to the channel of the earlier training.
     event = replace(request.event, place=job.place)
-    same = replace(request, event=event, assistant=assistant, argument="", options=_options(job))
-    return await start(same, deps)
+    repeated = replace(
+        request, event=event, assistant=assistant, argument="", options=_options(job)
+    )
+    return await start(repeated, deps)
 
 
 @handlers.button("job.confirm", Role.TRAINER)
@@ -154,19 +164,19 @@ async def confirm_unpriced(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _confirm(request: Request, deps: Dependencies, *, is_sure: bool) -> Reply:
-    """The confirmed start is durable from here on; the poller acts on it.
+    """Stores the confirmation; the poller then starts the job.
 
-    Where nobody knows the price, it takes a second yes.
+    If the price is unknown, a second confirmation is needed.
     """
     access.refuse_closed_workspace(request.workspace, request.words)
     async with deps.store.writing() as records:
-        job = await _estimated_here(request, records)
+        job = await _named_estimate(request, records)
         if job.phase is Phase.ESTIMATED:
             price = job.estimate.price
             await monthly_budget.require_priced_budget(request, price, job.host, records)
             if job.estimate.price is None and not is_sure:
                 return _unpriced_card(request, job)
-        await _write_confirmed(request, job, records)
+        await _store_confirmation(request, job, records)
     deps.wake_runners()
     title = request.words("start.confirmed", name=request.user.name)
     return Card(title, lines=(notices.cost_text(job, request.words),), replaces=True)
@@ -174,9 +184,9 @@ async def _confirm(request: Request, deps: Dependencies, *, is_sure: bool) -> Re
 
 @handlers.button("job.decline", Role.TRAINER)
 async def decline(request: Request, deps: Dependencies) -> Reply:
-    """Nothing is left of it: no number, no mark on an example; the list of rows is swept."""
+    """Deletes the estimate; its snapshot is deleted later as unused."""
     async with deps.store.writing() as records:
-        job = await _estimated_here(request, records)
+        job = await _named_estimate(request, records)
         if not await records.jobs.decline(request.workspace_id, job.id):
             raise Outdated(problem=request.words("start.already"))
     return Card(request.words("start.declined"), replaces=True)
@@ -192,16 +202,16 @@ def _hyperparameters(request: Request) -> Hyperparameters:
 
 
 def _options(job: Job) -> dict[str, str]:
-    """The options of `/tune start` that ask for the same again."""
-    asked = job.hyperparameters
+    """Returns the options of `/tune start` that repeat a job."""
+    settings = job.hyperparameters
     values = {
         "base": job.base,
         "host": job.host,
         "method": job.method.value,
-        "epochs": asked.n_epochs,
-        "batch_size": asked.batch_size,
-        "learning_rate": asked.learning_rate_multiplier,
-        "beta": asked.beta,
+        "epochs": settings.n_epochs,
+        "batch_size": settings.batch_size,
+        "learning_rate": settings.learning_rate_multiplier,
+        "beta": settings.beta,
         "suffix": job.suffix,
         "seed": job.seed,
         "use": _IF_BETTER if job.use_if_better else "yes" if job.use_when_done else "no",
@@ -216,7 +226,7 @@ def _refuse_method(request: Request, host: Host, method: Method) -> None:
 
 
 def _refuse_settings(request: Request, host: Host, asked: Hyperparameters) -> None:
-    """Raises BadInput for a setting that the host does not take, or not so high."""
+    """Raises BadInput for a setting that the host does not support, or out of its range."""
     words, profile = request.words, host.profile
     for name in Hyperparameters.__dataclass_fields__:
         if getattr(asked, name) is not None and name not in profile.settings:
@@ -230,7 +240,7 @@ def _refuse_settings(request: Request, host: Host, asked: Hyperparameters) -> No
 
 
 async def _refuse_closed_host(request: Request, host: Host, base: ModelName) -> None:
-    """Raises TrainingClosed where the account, or everybody, may not train there any more."""
+    """Raises TrainingClosed after the host's closing date, and errors of `Host.check_training`."""
     closes_on = host.profile.closes_on
     if closes_on is not None and request.now.date() >= closes_on:
         raise TrainingClosed(host=host.name)
@@ -238,7 +248,7 @@ async def _refuse_closed_host(request: Request, host: Host, base: ModelName) -> 
 
 
 def _refuse_size(request: Request, plan: TrainingPlan) -> None:
-    """Raises where there are too few rows to train on, or too many for the host."""
+    """Raises if there are too few rows to train on, or too many rows or bytes for the host."""
     words, host, rows = request.words, plan.host, len(plan.training)
     minimum, most_rows = host.profile.minimum_rows, host.profile.max_rows
     left_out = plan.left_out + plan.private
@@ -255,7 +265,7 @@ def _refuse_size(request: Request, plan: TrainingPlan) -> None:
 
 
 async def _count_private(request: Request, approved: ExampleFilter, records: Records) -> int:
-    """Approved examples that wait for a decision about what they hold."""
+    """Returns how many approved examples have undecided private text that forbids training."""
     workspace = await records.workspaces.find(request.workspace_id) or request.workspace
     kinds = ANY_PRIVATE_TEXT if workspace.must_mask else PrivateText.SECRET
     return await records.examples.count(
@@ -264,45 +274,50 @@ async def _count_private(request: Request, approved: ExampleFilter, records: Rec
 
 
 def _suffix(request: Request, host: Host) -> str | None:
-    """The word that was asked for, checked; else the assistant's name as far as it fits."""
-    profile, asked = host.profile, request.text_option("suffix")
-    if asked is None:
+    """Returns the requested suffix, else the assistant's name, shortened to the host's limit."""
+    profile, requested = host.profile, request.text_option("suffix")
+    if requested is None:
         name = request.assistant.name.lower().replace(" ", "-")
         plain = "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-"))
         return plain[: profile.max_suffix] or None
-    if len(asked) > profile.max_suffix:
+    if len(requested) > profile.max_suffix:
         raise BadInput(problem=request.words("start.suffix", most=profile.max_suffix))
-    if not re.fullmatch(profile.suffix_pattern, asked):
+    if not re.fullmatch(profile.suffix_pattern, requested):
         raise BadInput(problem=request.words("start.suffix_letters", host=host.name))
-    return asked
+    return requested
 
 
 async def _base(request: Request, host: Host, records: Records) -> ModelName:
-    """The assistant's base; `base:latest` and `base:current` go on from a tuned model."""
-    wanted, assistant = request.text_option("base"), request.assistant
-    if wanted == "current":
+    """Returns the base model; `latest` and `current` stand for a tuned model."""
+    requested, assistant = request.text_option("base"), request.assistant
+    if requested == "current":
         return request.deployment.model if request.deployment else assistant.base
-    if wanted == "latest":
+    if requested == "latest":
         for model in await records.models.all(request.workspace_id, assistant.id):
             if model.kind is ModelKind.TUNED and model.host == host.name:
                 return model.name
         raise NotNow(problem=request.words("use.none_yet"))
-    if wanted is None and host.name != assistant.training_host and host.bases:
+    if requested is None and host.name != assistant.training_host and host.bases:
         return host.bases[0]
-    return ModelName(wanted or assistant.base)
+    return ModelName(requested or assistant.base)
 
 
 async def _is_gate(request: Request, plan: TrainingPlan, records: Records) -> bool:
-    """As asked; else where enough is held out, or something must be answered, to compare on."""
-    asked = request.text_option("use")
-    if asked is not None:
-        return asked.lower() == _IF_BETTER
-    must = ExampleFilter(request.assistant.id, ExampleState.APPROVED, tag=MUST_ANSWER)
-    is_held = len(plan.validation) >= FEWEST_QUESTIONS
-    return is_held or await records.examples.count(request.workspace_id, must) > 0
+    """Whether an evaluation decides about the deployment.
+
+    As requested with `use`; else if enough rows are held out or a must-answer example exists.
+    """
+    requested = request.text_option("use")
+    if requested is not None:
+        return requested.lower() == _IF_BETTER
+    must_answer = ExampleFilter(request.assistant.id, ExampleState.APPROVED, tag=MUST_ANSWER)
+    has_enough_held_out = len(plan.validation) >= FEWEST_QUESTIONS
+    return (
+        has_enough_held_out or await records.examples.count(request.workspace_id, must_answer) > 0
+    )
 
 
-async def _write_down(
+async def _store_estimate(
     request: Request, plan: TrainingPlan, estimate: Estimate, *, store: Store
 ) -> Job:
     sides = ((plan.training, Split.TRAIN), (plan.validation, Split.VALIDATION))
@@ -335,8 +350,8 @@ def _job(request: Request, plan: TrainingPlan, estimate: Estimate, frozen: Snaps
     )
 
 
-async def _estimated_here(request: Request, records: Records) -> Job:
-    """The estimate that is named, if it was made in this channel or for this person."""
+async def _named_estimate(request: Request, records: Records) -> Job:
+    """Returns the named estimate, if it was made in this channel or for this person."""
     try:
         job = await notices.named_job(request, records)
     except NotFound as error:
@@ -345,7 +360,7 @@ async def _estimated_here(request: Request, records: Records) -> Job:
     return job
 
 
-async def _write_confirmed(request: Request, estimated: Job, records: Records) -> None:
+async def _store_confirmation(request: Request, estimated: Job, records: Records) -> None:
     job = await records.jobs.confirm(request.workspace_id, estimated.id, at=request.now)
     if job is None:
         raise Outdated(problem=request.words("start.already"))

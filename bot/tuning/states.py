@@ -1,7 +1,7 @@
-"""The states of a training, who may move it from one to the next, and how a move is written.
+"""The state machine of a training: its transitions, user actions, and the writer of changes.
 
-`TRANSITIONS` and `ACTIONS` are the whole rule. `docs/understand/training-states.md` is drawn from
-them, and `JobWriter` writes no move that they do not have.
+`TRANSITIONS` and `ACTIONS` are all rules. `docs/understand/training-states.md` is generated from
+them, and `JobWriter` makes no other transition.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _VISIBLE = frozenset(
     )
 )
 """Fields of a job that its status message shows."""
-_LOOK_AGAIN = 5.0
+_LOOK_AGAIN_SECONDS = 5.0
 
 
 class Actor(StrEnum):
-    """Who causes a move: a trainer's click, what the host reports, or Attune's own work."""
+    """Cause of a transition: a trainer's click, the host's report, or Attune's own work."""
 
     TRAINER = "trainer"
     ATTUNE = "Attune"
@@ -59,7 +59,7 @@ class Actor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A move from any of `sources` to `target`."""
+    """A transition from any of `sources` to `target`."""
 
     sources: tuple[Phase, ...]
     target: Phase
@@ -84,10 +84,10 @@ TRANSITIONS = (
 
 @dataclass(frozen=True, slots=True)
 class ActionRule:
-    """In which phases an action may be requested, and which statuses of the host fulfil it.
+    """The phases in which an action may be requested, and the host's statuses that fulfil it.
 
-    `requires_paused` True: only of a job that is paused, or is to be; False: only of another.
-    At a status in `waits_at` the host is not asked yet.
+    `requires_paused` True: only for a job that is paused or about to be; False: only for others.
+    At a status in `waits_at` the action is not sent to the host yet.
     """
 
     requested_by: str
@@ -98,7 +98,7 @@ class ActionRule:
 
 
 BY_HAND = "by_hand"
-"""`error_code` of a model that somebody deploys by hand; `error_message` is the page for it."""
+"""`error_code` of a model to be deployed by hand; `error_message` is the URL for that."""
 NOT_YET_RUNNING = ("validating_files", "queued")
 _BEFORE_MODEL = (*BEFORE_JOB, Phase.WATCHING)
 _OVER = tuple(phase for phase in Phase if phase.is_over)
@@ -116,18 +116,23 @@ ACTIONS: Mapping[RequestedAction, ActionRule] = {
 
 
 def sources_of(target: Phase) -> tuple[Phase, ...]:
-    """The phases from which a job may come to `target`."""
-    return tuple(each for move in TRANSITIONS if move.target is target for each in move.sources)
+    """Returns the phases with a transition to `target`."""
+    return tuple(
+        source
+        for transition in TRANSITIONS
+        if transition.target is target
+        for source in transition.sources
+    )
 
 
 def may_request(job: Job, action: RequestedAction) -> bool:
-    """Whether the action would change what is so, or requested, already; phases aside."""
+    """Whether an action would change the job's status or requested action; ignores the phase."""
     if job.requested_action is action:
         return False
-    is_halted = job.requested_action is RequestedAction.PAUSE or (
+    is_paused = job.requested_action is RequestedAction.PAUSE or (
         job.status == "paused" and job.requested_action is None
     )
-    return ACTIONS[action].requires_paused in (None, is_halted)
+    return ACTIONS[action].requires_paused in (None, is_paused)
 
 
 @handlers.command("cancel", Role.TRAINER, JOB)
@@ -149,9 +154,9 @@ async def resume(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _request_action(request: Request, action: RequestedAction, deps: Dependencies) -> Reply:
-    """Write down that a trainer wants to cancel, pause or resume; the poller does it.
+    """Stores a trainer's request to cancel, pause or resume; the poller sends it to the host.
 
-    Raises NotNow when there is no job that could do it, HostNotAllowed where it must not.
+    Raises NotNow if no job allows it, HostNotAllowed if the workspace may not use the host.
     """
     words = request.words
     if action is RequestedAction.RESUME:
@@ -161,7 +166,9 @@ async def _request_action(request: Request, action: RequestedAction, deps: Depen
         if job.requested_action is RequestedAction.CANCEL and action is not RequestedAction.CANCEL:
             raise NotNow(problem=words("job.cancelling", id=job.id))
         if not may_request(job, action):
-            raise NotNow(problem=words("job.so_already", id=job.id, state=_state(request, job)))
+            raise NotNow(
+                problem=words("job.so_already", id=job.id, state=_status_text(request, job))
+            )
         if action is RequestedAction.RESUME:
             deps.hosts.paid(job.host, request.workspace)
         changes = {"requested_action": action, "next_poll_at": request.now}
@@ -175,7 +182,7 @@ async def _request_action(request: Request, action: RequestedAction, deps: Depen
     return Text(words(f"job.asked.{action}", id=job.id), private=True)
 
 
-def _state(request: Request, job: Job) -> str:
+def _status_text(request: Request, job: Job) -> str:
     if job.requested_action is not None:
         return request.words(f"job.wish.{job.requested_action}")
     key = f"status.{job.status}"
@@ -183,7 +190,7 @@ def _state(request: Request, job: Job) -> str:
 
 
 async def _running_job(request: Request, records: Records) -> Job:
-    """The job that is named; else the newest that runs."""
+    """Returns the named job, else the newest running one."""
     if request.argument or request.text_option("job"):
         return await notices.named_job(request, records)
     running = await records.jobs.open_in(request.workspace_id)
@@ -193,13 +200,13 @@ async def _running_job(request: Request, records: Records) -> Job:
 
 
 class JobChangedError(Exception):
-    """The job is no longer what a step was decided on; the step ends before it acts."""
+    """The job was changed since a step read it; the step ends before its request."""
 
 
 class JobWriter:
-    """Writes how far a job has come, each change and its notice in one transaction.
+    """Stores changes of a job, each with its notice in one transaction.
 
-    The poller changes a job in no other way.
+    The poller makes all changes of jobs through this class.
     """
 
     def __init__(self, *, store: Store, clock: Clock, limits: RetryLimits) -> None:
@@ -208,7 +215,7 @@ class JobWriter:
         self.limits = limits
 
     async def read(self, job: Job) -> Job | None:
-        """The job as it is now; None where it is over, or its workspace has left."""
+        """Reads a job anew; None if it is over or its workspace is erased."""
         async with self.store.reading() as records:
             try:
                 fresh = await records.jobs.get(job.workspace, job.id)
@@ -219,9 +226,10 @@ class JobWriter:
     async def update(
         self, job: Job, changes: Mapping[str, object], *, wait: float = 0.0, tell: bool = True
     ) -> None:
-        """Set fields, and look again after `wait` seconds.
+        """Sets fields, and schedules the next poll in `wait` seconds.
 
-        A requested action is cleared only if it is still the one that `job` had.
+        If another action was requested since `job` was read, that action stays and the next poll
+        is due at once.
         """
         now, changes = self.clock.now(), dict(changes)
         next_poll_at = now + timedelta(seconds=wait)
@@ -241,9 +249,9 @@ class JobWriter:
                 await notices.queue_late_notice(records, fresh, at=now)
 
     async def postpone(self, *jobs: Job, seconds: float) -> None:
-        """Look at these again later, in one transaction.
+        """Delays the next poll of jobs, in one transaction.
 
-        One of which another action was requested meanwhile keeps its time: that comes first.
+        A job with another requested action since it was read is not delayed.
         """
         next_poll_at = self.clock.now() + timedelta(seconds=seconds)
         by_action: dict[RequestedAction | None, list[JobId]] = defaultdict(list)
@@ -258,16 +266,18 @@ class JobWriter:
             await self.write_end(records, job, phase, **changes)
 
     async def give_up(self, job: Job, **changes: object) -> None:
-        """Failed on our side; what may still run there ends once the host can be reached again."""
+        """Ends a job as failed; a cleanup cancels and deletes at the host what may exist there."""
         files = tuple(file for file in (job.training_file, job.validation_file) if file)
-        left = RemoteCleanup(job.host, job.idempotency_key, job.host_job, files, self.clock.now())
+        cleanup = RemoteCleanup(
+            job.host, job.idempotency_key, job.host_job, files, self.clock.now()
+        )
         async with self.store.writing() as records:
             if job.host_job is not None or job.attempted_at is not None:
-                await records.remote_cleanups.add(left)
+                await records.remote_cleanups.add(cleanup)
             await self.write_end(records, job, Phase.FAILED, **changes)
 
     async def write_end(self, records: Records, job: Job, phase: Phase, **changes: object) -> None:
-        """Once only: a job that is over stays as it ended."""
+        """Ends a job and queues its notices; does nothing if the job is over already."""
         now = self.clock.now()
         fresh = await records.jobs.get(job.workspace, job.id)
         changes = {
@@ -288,7 +298,7 @@ class JobWriter:
     async def refuse_action(
         self, job: Job, action: RequestedAction, *, why: HostError | None
     ) -> None:
-        """Say that the host will not do it, and clear it unless another was requested by now."""
+        """Queues the notice of a refused action, and clears the action unless it has changed."""
         at = self.clock.now()
         async with self.store.writing() as records:
             fresh = await records.jobs.get(job.workspace, job.id)
@@ -300,20 +310,21 @@ class JobWriter:
             await notices.queue_status_notice(records, job, at=at)
 
     async def attempt(self, job: Job, effect: Coroutine[object, object, T]) -> T:
-        """Commit the intention, then await the effect; after a crash from here on: look first.
+        """Stores `attempted_at`, then awaits a request that has an effect at the host.
 
-        The intention is struck out again only where the host has surely done nothing. Raises
-        JobChangedError, before the effect, where somebody changed the job since it was read.
+        `attempted_at` is cleared only if the host has certainly done nothing; while it is set,
+        the caller looks for the effect before it repeats the request. Raises JobChangedError,
+        before the request, if the job was changed since it was read.
         """
         with closing(effect):
-            await self._intend(job)
+            await self._mark_attempt(job)
             try:
                 return await effect
             except (HostRefused, HostBusy, HostUnreachable):
                 await self.update(job, {"attempted_at": None}, tell=False)
                 raise
 
-    async def _intend(self, job: Job) -> None:
+    async def _mark_attempt(self, job: Job) -> None:
         now = self.clock.now()
         async with self.store.writing() as records:
             fresh = await records.jobs.get(job.workspace, job.id)
@@ -324,16 +335,16 @@ class JobWriter:
             )
 
     def may_lag(self, job: Job, host: Host) -> bool:
-        """Whether the host's list may still hide what an earlier attempt did."""
+        """Whether the effect of an earlier attempt may still be missing from the host's list."""
         if job.attempted_at is None:
             return False
         until = job.attempted_at + timedelta(seconds=host.profile.listing_lag)
         return self.clock.now() < until
 
     async def look_again(self, job: Job, host: Host) -> None:
-        await self.postpone(job, seconds=min(_LOOK_AGAIN, host.profile.poll_seconds))
+        await self.postpone(job, seconds=min(_LOOK_AGAIN_SECONDS, host.profile.poll_seconds))
 
 
 def _is_visible(job: Job, changes: Mapping[str, object]) -> bool:
-    """Whether the status message would say anything else."""
+    """Whether changes of a job change its status message."""
     return any(name in _VISIBLE and getattr(job, name) != value for name, value in changes.items())
