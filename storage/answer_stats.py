@@ -144,9 +144,7 @@ def _votes(value: int) -> ScalarSelect[int]:
 
 
 def _is_closed(condition: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
-    """Whether a turn was taught or set aside; with `condition`, whether its row in `taught_turns`
-    meets it.
-    """
+    """Whether a turn was taught or set aside, or meets `condition` on its taught row."""
     is_either = or_(taught_turns.c.example.is_(None), _is_taught())
     return exists().where(_belongs_to_turn(), is_either if condition is None else condition)
 

@@ -31,9 +31,7 @@ from storage.tables import assistants, bindings, deployments
 
 
 class Assistants:
-    """Repository of assistants and channel bindings; at most one assistant of a workspace is the
-    default.
-    """
+    """Repository of assistants and channel bindings; a workspace has at most one default."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -95,11 +95,10 @@ class Connection:
     async def insert_many(
         self, statement: Insert, names: Sequence[str], rows: Sequence[tuple[object, ...]]
     ) -> int:
-        """Inserts raw tuples without SQLAlchemy's type conversion and returns the number of
-        inserted rows.
+        """Inserts raw tuples without type conversion; returns the number of inserted rows.
 
-        `names` must be in the order of the statement. Values are as the driver takes them: JSON as
-        text, datetimes through `to_driver_time`. An import is fifty times faster this way.
+        `names` must be in the order of the statement. Values are as the driver takes them: JSON
+        as text, datetimes through `to_driver_time`. An import is fifty times faster this way.
         """
         if not rows:
             return 0
@@ -143,9 +142,7 @@ def insert_for(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
 
 @lru_cache(maxsize=64)
 def _compiled(statement: Insert, dialect: Dialect, names: tuple[str, ...]) -> str:
-    """Compiles a statement for the driver. The result is cached: compiling costs as much as adding
-    20 rows.
-    """
+    """Compiles a statement for the driver; cached, since compiling costs as much as 20 rows."""
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
     if compiled.positiontup != list(names):
         raise ValueError(f"the statement takes {compiled.positiontup}")

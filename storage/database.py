@@ -60,9 +60,7 @@ class Database:
             await self._eraser.checkpoint()
 
     async def scrub(self) -> None:
-        """Removes the bytes of erased rows from the file in parts; does nothing if nothing was
-        erased.
-        """
+        """Removes the bytes of erased rows from the file in parts, if there are any."""
         if self._eraser and self._has_residue:
             self._has_residue = False
             try:

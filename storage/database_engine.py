@@ -62,9 +62,7 @@ _POSTGRES_OPTIONS: Mapping[EngineRole, dict[str, object]] = {
 
 
 def address_of(url: str) -> URL:
-    """Returns the URL with its async driver. Raises SettingsError for a database that would not
-    persist.
-    """
+    """Returns the URL with its async driver. Raises SettingsError for an in-memory database."""
     try:
         address = make_url(url)
     except ArgumentError as error:
@@ -93,9 +91,7 @@ def create_file(address: URL) -> None:
 
 
 def engine_for(address: URL, role: EngineRole) -> AsyncEngine:
-    """Creates an engine. Connections end their own transactions, so the pool resets nothing on
-    return.
-    """
+    """Creates an engine whose pool resets nothing: connections end their own transactions."""
     try:
         if is_sqlite(address):
             return _sqlite_engine(address, role)

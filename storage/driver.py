@@ -32,8 +32,9 @@ class SqliteConnection(aiosqlite.Connection):
 
 
 class SqliteCursor:
-    """The part of a DB-API cursor that SQLAlchemy uses:
-    https://peps.python.org/pep-0249/#cursor-objects.
+    """The part of a DB-API cursor that SQLAlchemy uses.
+
+    https://peps.python.org/pep-0249/#cursor-objects
     """
 
     def __init__(self, connection: SqliteConnection) -> None:
@@ -91,9 +92,7 @@ class SqliteCursor:
         self.rowcount = cursor.rowcount
 
     def _fetch(self, cursor: sqlite3.Cursor, count: int) -> None:
-        """Fetches up to `count` rows; fewer rows mean that the cursor is exhausted, and it is
-        closed.
-        """
+        """Fetches up to `count` rows; closes the cursor if there are fewer."""
         rows = cursor.fetchmany(count)
         self._rows += rows
         if len(rows) < count:

@@ -238,9 +238,7 @@ class Evaluations(Runs[Evaluation]):
         order: QuestionOrder,
         against: int,
     ) -> Select[tuple[int]]:
-        """Returns a query of question numbers in an order that depends on the scores of the
-        answers.
-        """
+        """Returns a query of question numbers, ordered by number or by the answers' scores."""
         if order is QuestionOrder.NUMBER:
             own = and_(questions.c.workspace == workspace, questions.c.evaluation == evaluation)
             return select(questions.c.number).where(own).order_by(questions.c.number)
@@ -278,9 +276,7 @@ class Evaluations(Runs[Evaluation]):
 async def erase_answers(
     connection: Connection, workspace: WorkspaceId, erased: Sequence[ExampleId]
 ) -> None:
-    """Erases the answers to questions of erased examples, since they may repeat text of the
-    examples.
-    """
+    """Erases the answers to questions of erased examples, which may repeat their text."""
     for part in batched(erased, MANY):
         their_questions = select(questions.c.evaluation, questions.c.number).where(
             questions.c.workspace == workspace, questions.c.example.in_(part)

@@ -59,9 +59,7 @@ class ExampleCards:
     async def _page(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], last: tuple[str, str] | None
     ) -> Sequence[PostedCard]:
-        """Returns the next messages by channel and id, each with all examples of the list that it
-        shows.
-        """
+        """Returns the next messages by channel and id, each with the listed examples it shows."""
         own = and_(table.c.workspace == workspace, table.c.example.in_(examples))
         if last is not None:
             own = and_(own, tuple_(table.c.channel, table.c.message) > tuple_(*map(literal, last)))

@@ -54,9 +54,7 @@ class FreePageEraser:
             return False
 
     def scrub_whole(self) -> bool:
-        """Rewrites the file and truncates its log; returns False if another connection is in the
-        way.
-        """
+        """Rewrites the file and truncates its log; returns False if a connection is in the way."""
         with closing(sqlite3.connect(self._path, timeout=0, isolation_level=None)) as connection:
             try:
                 return _scrub_whole(connection)
@@ -82,9 +80,7 @@ class FreePageEraser:
         await self._run_locked(lambda: _checkpoint(connection, "PASSIVE"))
 
     async def scrub_in_parts(self) -> bool:
-        """Rewrites the tables in `residues` in parts; returns False if the log cannot be truncated
-        yet.
-        """
+        """Rewrites the tables in `residues`; returns False if the log cannot be truncated yet."""
         connection = await shielded(asyncio.to_thread(self._connect))
         try:
             rewriting = TableRewrite(connection)

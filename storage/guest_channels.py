@@ -13,9 +13,7 @@ from storage.tables import guest_channels
 
 
 class GuestChannels:
-    """Repository of the channels that an admin opened to guests; `EVERYWHERE` stands for all
-    channels.
-    """
+    """Repository of the channels that are open to guests; `EVERYWHERE` stands for all."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

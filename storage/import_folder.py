@@ -67,9 +67,7 @@ class ImportFolder:
         return self._folder / f"{key}.{kind}"
 
     async def remove_old(self) -> None:
-        """Deletes imports that were not decided on within a day, and incomplete uploads of that
-        age.
-        """
+        """Deletes pending imports and incomplete uploads that are older than a day."""
         await asyncio.to_thread(self._remove_old)
 
     def _prepare(self) -> None:

@@ -1,6 +1,4 @@
-"""Training jobs: each start, its events and metrics as the host reported them, and its
-checkpoints.
-"""
+"""Training jobs: each start, its events and metrics as the host reports them, its checkpoints."""
 
 from __future__ import annotations
 
@@ -302,9 +300,7 @@ class Jobs:
         values: Mapping[str, object],
         **new_only: object,
     ) -> None:
-        """Inserts the row of a step, or updates it with `values`; `new_only` applies to an insert
-        only.
-        """
+        """Inserts the row of a step with `new_only` and `values`, or updates it with `values`."""
         row = {"workspace": workspace, "job": job, "step": step, **new_only, **values}
         insert = self._connection.insert(table).values(row)
         await self._connection.run(

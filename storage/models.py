@@ -23,9 +23,7 @@ from storage.tables import assistants, jobs, models
 
 
 class Models:
-    """Repository of models; a deleted one keeps its row, so that the lineage of others stays
-    complete.
-    """
+    """Repository of models; deleted ones keep their row, so that lineages stay complete."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection

@@ -114,9 +114,7 @@ _ANONYMIZED = (
 
 
 class PersonalData:
-    """Reads and erases one person's data across all tables, without the text of examples and
-    turns.
-    """
+    """Reads and erases one person's data across all tables, except text in examples and turns."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -323,9 +321,7 @@ class PersonalData:
         return await self._connection.first(select(examples.c.id).where(twin)) is not None
 
     async def _forget_audit(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
-        """Removes the person's id and texts from audit entries; the entries and their numbers
-        stay.
-        """
+        """Removes the person's id and texts from audit entries, but keeps their numbers."""
         own = select(audit.c.id, audit.c.details).where(audit.c.workspace == workspace)
         # A range instead of LIKE, for which SQLite uses no index.
         about_roles = audit.c.what >= "role", audit.c.what < "rolf"
@@ -368,9 +364,7 @@ def _numbers(details: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _examples_of(workspace: WorkspaceId, user: UserId, after: ExampleId) -> CompoundSelect[Any]:
-    """Returns the ids of examples that the person had a part in, with the index of that part in
-    `_PARTS`.
-    """
+    """Returns the examples that the person had a part in, with the part's index in `_PARTS`."""
     named = [
         (example_authors.c.example, example_authors.c.item, 0),
         (revisions.c.example, revisions.c.editor, 1),

@@ -1,12 +1,11 @@
-"""Moves a SQLite table to new pages in parts, so that no bytes of erased rows stay in the old
-pages.
+"""Moves a SQLite table to new pages in parts, so that no erased bytes stay in the old pages.
 
-SQLite moves rows between pages and leaves copies in the gaps, which `secure_delete` does not reach;
-only freed pages are zeroed. VACUUM rewrites the whole file and blocks writers meanwhile, for
-seconds if the file is large. Here the rows are copied to a second table of the same columns and
-indexes, a part per transaction, while triggers copy changes. Then the two tables exchange their
-root pages, which changes only `sqlite_schema`, and the old pages are emptied in parts. The database
-itself holds the progress, so that the work continues after a crash.
+SQLite moves rows between pages and leaves copies in the gaps, which `secure_delete` does not
+reach; only freed pages are zeroed. VACUUM rewrites the whole file and blocks writers meanwhile,
+for seconds if the file is large. Here the rows are copied to a second table of the same columns
+and indexes, a part per transaction, while triggers copy changes. Then the two tables exchange
+their root pages, which changes only `sqlite_schema`, and the old pages are emptied in parts. The
+database itself holds the progress, so that the work continues after a crash.
 https://www.sqlite.org/pragma.html#pragma_writable_schema
 """
 
@@ -31,9 +30,7 @@ class TableRewrite:
         self._copied: dict[str, int] = {}
 
     def step(self) -> bool:
-        """Does one part in a transaction of its own; returns False if no table is left to
-        rewrite.
-        """
+        """Does one part in its own transaction; returns False if no table is left to rewrite."""
         with self._size.measure_batch(), _immediate(self._connection):
             return self._step()
 
@@ -112,9 +109,7 @@ class TableRewrite:
             self._exchange(table)
 
     def _copy(self, table: str) -> bool:
-        """Copies the next rows except those that triggers have copied; returns False if none are
-        left.
-        """
+        """Copies the next rows that triggers have not copied; returns False if none are left."""
         last = self._copied.get(table, 0)
         until = self._value(
             f"SELECT max(rowid) FROM "

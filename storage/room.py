@@ -151,9 +151,7 @@ class Room:
 
 
 def _distinct_values(column: Column[Any], after: str) -> CTE:
-    """Returns the distinct values of a column, each found by the index; DISTINCT would read all
-    rows.
-    """
+    """Returns the distinct values of a column by its index; DISTINCT would read all rows."""
     first = select(func.min(column).label("value")).where(column > after)
     values = first.cte("distinct_values", recursive=True)
     next_value = select(func.min(column)).where(column > values.c.value).scalar_subquery()

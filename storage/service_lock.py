@@ -137,9 +137,7 @@ class _AdvisoryLock:
                 )
 
     async def keep(self) -> None:
-        """Checks the lock and takes it again after the connection was lost. Raises
-        DatabaseTaken.
-        """
+        """Checks the lock and takes it again after a lost connection. Raises DatabaseTaken."""
         while True:
             await asyncio.sleep(_CHECK_SECONDS)
             if await self._is_held():

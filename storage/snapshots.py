@@ -29,9 +29,7 @@ _ROW_COLUMNS = ["workspace", "snapshot", "position", "example", "revision", "spl
 
 
 class Snapshots:
-    """Repository of snapshots; the text of the rows stays with the examples, where it can be
-    erased.
-    """
+    """Repository of snapshots; the text stays with the examples, where it can be erased."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -151,9 +149,7 @@ async def _forget(connection: Connection, snapshot: SnapshotId, limit: int) -> i
 
 
 def _frozen_text(workspace: WorkspaceId, snapshot: SnapshotId) -> Select[tuple[object, ...]]:
-    """Returns a query of the rows of a snapshot with the text of their revision, current or
-    earlier.
-    """
+    """Returns a query of the rows of a snapshot with the text of their revision."""
     text = case((_IN_FORCE, examples.c.row), else_=revisions.c.row).label("text")
     example = and_(
         examples.c.workspace == snapshot_rows.c.workspace,

@@ -1,6 +1,4 @@
-"""Runs in which a model writes examples from others; each call is marked as asked before it is
-sent.
-"""
+"""Runs in which a model writes examples; each call is marked as asked before it is sent."""
 
 from __future__ import annotations
 

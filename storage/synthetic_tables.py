@@ -70,9 +70,7 @@ Index(None, synthetic_calls.c.workspace, synthetic_calls.c.example)
 
 
 def origin_columns() -> tuple[Column[int], Column[str], Column[bool]]:
-    """Returns the columns of a synthetic example: its source, its model, and whether approval
-    withdraws the source.
-    """
+    """Returns the columns for an example's source, model, and replacement of the source."""
     return (
         Column("derived_from", Integer),
         Column("written_by", Text),

@@ -1,6 +1,4 @@
-"""The tables of badly answered questions: what was taught, and how models answer them in
-evaluations.
-"""
+"""The tables of badly answered questions: what was taught, and answers of models since."""
 
 from __future__ import annotations
 

@@ -167,9 +167,7 @@ class Turns:
     async def _next_to_forget(
         self, workspace: WorkspaceId, here: ColumnElement[bool], limit: int
     ) -> Sequence[TurnId]:
-        """Returns the next turns to forget: first those with text, then those with a vote's
-        reason.
-        """
+        """Returns the next turns to forget: those with text, then those with a vote's reason."""
         with_text = select(turns.c.id).where(here, HAS_WORDS)
         if rows := await self._connection.rows(with_text, most=limit):
             return [row.id for row in rows]

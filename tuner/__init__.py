@@ -1,1 +1,1 @@
-"""A small OpenAI-protocol tuning server that really trains."""
+"""A small tuning server with OpenAI's protocol that trains and serves models."""

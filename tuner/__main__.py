@@ -16,12 +16,12 @@ KEY_VARIABLE = "ATTUNE_TUNER_KEY"
 
 def main() -> None:
     options = _parser().parse_args()
-    # Models and training rows are for this account alone.
+    # Models and training rows are readable by this account only.
     os.umask(0o077)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LocationFormatter())
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    # Nothing of what is imported is garbage, and looking for it takes a fifth of that time.
+    # Imports create no garbage, and collecting takes a fifth of the import time.
     gc.disable()
     from tuner.runner import PLAIN_LAUNCH
     from tuner.server import Settings, serve
@@ -32,7 +32,7 @@ def main() -> None:
         host=options.host,
         port=options.port,
         data=options.data.resolve(),
-        api_keys=tuple(options.api_key or _key_of_environment()),
+        api_keys=tuple(options.api_key or _keys_of_environment()),
         min_examples=options.min_examples,
         max_rows=options.max_rows,
         parent_pipe=options.die_with_parent,
@@ -49,12 +49,12 @@ def main() -> None:
     except CannotStart as error:
         sys.exit(str(error))
     finally:
-        # Else Python looks through everything once more before it ends.
+        # Without this, Python collects all objects once more before it exits.
         gc.freeze()
 
 
 class LocationFormatter(logging.Formatter):
-    """Where a record comes from, and the type of its error: its words may be those of clients."""
+    """Log formatter that omits the message, which may quote a client's data."""
 
     def format(self, record: logging.LogRecord) -> str:
         error = record.exc_info[0] if record.exc_info else None
@@ -62,8 +62,8 @@ class LocationFormatter(logging.Formatter):
         return f"{record.levelname} {record.name} {record.pathname}:{record.lineno}{name}"
 
 
-def _key_of_environment() -> list[str]:
-    """A key on the command line can be read by everybody on the machine; this one cannot."""
+def _keys_of_environment() -> list[str]:
+    """Returns the key in the environment; arguments are visible to all users of the machine."""
     key = os.environ.get(KEY_VARIABLE)
     return [key] if key else []
 
@@ -71,24 +71,31 @@ def _key_of_environment() -> list[str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tuner", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8100, help="0 takes a free one")
-    parser.add_argument("--listener", type=int, help="a socket that listens already")
+    parser.add_argument("--port", type=int, default=8100, help="0 for a free port")
+    parser.add_argument("--listener", type=int, help="descriptor of a listening socket")
     parser.add_argument("--data", type=Path, required=True, help="the folder to keep all state in")
     parser.add_argument(
-        "--api-key", action="append", help=f"may be given again; else {KEY_VARIABLE} is read"
+        "--api-key", action="append", help=f"may be repeated; default: {KEY_VARIABLE}"
     )
     parser.add_argument("--min-examples", type=int, default=10)
-    parser.add_argument("--max-rows", type=int, default=500_000, help="of an uploaded file")
     parser.add_argument(
-        "--base", action="append", help="a model to train and serve, beside the sandbox"
+        "--max-rows", type=int, default=500_000, help="maximum number of rows of an uploaded file"
     )
-    parser.add_argument("--launch", help="what starts a training process")
-    parser.add_argument("--queue", type=int, default=64, help="so many answers at once")
+    parser.add_argument(
+        "--base",
+        action="append",
+        help="a model to train and serve beside the sandbox; may be repeated",
+    )
+    parser.add_argument("--launch", help="command that starts a training process")
+    parser.add_argument("--queue", type=int, default=64, help="number of answers at a time")
     parser.add_argument(
         "--alias", action="append", default=[], help="NAME=MODEL: another name for a model"
     )
     parser.add_argument(
-        "--cors-origin", action="append", default=[], help="pages from there may ask; * for all"
+        "--cors-origin",
+        action="append",
+        default=[],
+        help="origin whose pages may send requests; * for all",
     )
     parser.add_argument("--announce", action="store_true", help="print the address as JSON")
     parser.add_argument("--die-with-parent", action="store_true", help="stop when stdin ends")

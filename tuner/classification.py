@@ -1,8 +1,8 @@
-"""The measures of a classifier that a job can ask for, by the names of OpenAI's first fine-tuning.
+"""Classification metrics of a job, with the names of OpenAI's first fine-tuning API.
 
 `compute_classification_metrics`, `classification_n_classes`, `classification_positive_class` and
-`classification_betas` of `POST /v1/fine-tunes`, taken here at the top level of a job or among its
-hyperparameters. A label is a whole taught reply, apart from blanks around it.
+`classification_betas` of `POST /v1/fine-tunes` are accepted at the top level of a job or among
+its hyperparameters. A label is a whole taught reply without surrounding whitespace.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ Answer = Callable[[Messages], str]
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Which labels there are, and which of two is the positive one; None for more than two."""
+    """The labels, and the positive one of two; None for more than two labels."""
 
     labels: Sequence[str]
     positive: str | None
@@ -32,33 +32,35 @@ class Classification:
 
     @property
     def longest_label_length(self) -> int:
-        """Characters of the longest label."""
+        """Length of the longest label in characters."""
         return max(map(len, self.labels))
 
     def measures(self, rows: Iterable[Row], answer: Answer) -> dict[str, float]:
-        """Of the held-out rows, each answered from what comes before its reply."""
+        """Returns the metrics of validation rows; `answer` answers the messages of a row."""
         pairs = [(label_of(row), answer(messages_of(row)[:-1]).strip()) for row in rows]
         confusion = confusion_of(pairs, self.labels)
-        found = {"accuracy": accuracy(confusion)}
+        metrics = {"accuracy": accuracy(confusion)}
         if self.positive is None:
             by_label = [metrics_of(confusion, label) for label in self.labels]
-            weighted = sum(one.f_beta[1.0] * one.count for one in by_label)
-            found["weighted_f1-score"] = weighted / len(pairs)
+            weighted = sum(
+                label_metrics.f_beta[1.0] * label_metrics.count for label_metrics in by_label
+            )
+            metrics["weighted_f1-score"] = weighted / len(pairs)
         else:
             positive = metrics_of(confusion, self.positive, betas=self.betas)
-            found |= {"precision": positive.precision, "recall": positive.recall}
-            found |= {f"f{beta:g}": value for beta, value in positive.f_beta.items()}
-        return {f"{PREFIX}{name}": value for name, value in found.items()}
+            metrics |= {"precision": positive.precision, "recall": positive.recall}
+            metrics |= {f"f{beta:g}": value for beta, value in positive.f_beta.items()}
+        return {f"{PREFIX}{name}": value for name, value in metrics.items()}
 
 
 def classification_of(
-    asked: Mapping[str, object], training: Sequence[Row], validation: Sequence[Row]
+    hyperparameters: Mapping[str, object], training: Sequence[Row], validation: Sequence[Row]
 ) -> Classification | None:
-    """What a job asks to be measured; None where it does not. Raises Rejected."""
-    if asked.get(COMPUTE) is not True:
+    """Returns the classification that a job requests, or None. Raises Rejected."""
+    if hyperparameters.get(COMPUTE) is not True:
         return None
     labels = sorted({label_of(row) for row in (*training, *validation)})
-    positive, classes = asked.get(POSITIVE), asked.get(CLASSES)
+    positive, classes = hyperparameters.get(POSITIVE), hyperparameters.get(CLASSES)
     if not isinstance(positive, str):
         if len(labels) != classes:
             _reject(CLASSES, f"The files have {len(labels)} different replies, not {classes}.")
@@ -69,9 +71,9 @@ def classification_of(
         _reject(
             POSITIVE, f"No reply in the files is '{positive}'; they are {' and '.join(labels)}."
         )
-    betas = asked.get(BETAS)
-    wanted = [float(beta) for beta in betas] if isinstance(betas, list) else []
-    return Classification(labels, positive.strip(), wanted or [1.0])
+    betas = hyperparameters.get(BETAS)
+    numbers = [float(beta) for beta in betas] if isinstance(betas, list) else []
+    return Classification(labels, positive.strip(), numbers or [1.0])
 
 
 def label_of(row: Row) -> str:
@@ -80,14 +82,18 @@ def label_of(row: Row) -> str:
 
 
 def messages_of(row: Row) -> Messages:
-    listed = row.get("messages")
-    return [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    messages = row.get("messages")
+    return (
+        [message for message in messages if isinstance(message, Mapping)]
+        if isinstance(messages, list)
+        else []
+    )
 
 
 def metrics_sentence(measures: Mapping[str, float]) -> str:
-    """As it is said in an event."""
-    said = (f"{name.removeprefix(PREFIX)}={value:.4f}" for name, value in measures.items())
-    return f"Classification metrics: {', '.join(said)}"
+    """Returns the message of the event with these metrics."""
+    parts = (f"{name.removeprefix(PREFIX)}={value:.4f}" for name, value in measures.items())
+    return f"Classification metrics: {', '.join(parts)}"
 
 
 def _reject(param: str, message: str) -> None:

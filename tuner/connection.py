@@ -1,6 +1,6 @@
-"""One HTTP connection with limits: how long a request may take to arrive, and how many there are.
+"""An HTTP connection with limits on the number of connections and the time a request may take.
 
-uvicorn by itself waits for ever for a request that has begun and for one that never begins:
+uvicorn alone waits without limit for a request that has begun and for one that never begins:
 https://en.wikipedia.org/wiki/Slowloris_(cyber_attack).
 """
 
@@ -15,15 +15,15 @@ from tuner.errors import ApiError, Busy, RequestTimeout
 from tuner.pending_connections import PendingConnections
 
 HEAD_SECONDS = 5.0
-"""For the line and the headers of a request, from the first byte that could belong to it."""
+"""Time limit for the request line and headers, from the first byte of the request."""
 MOST_CONNECTIONS = 512
 MOST_WAITING = 64
-"""Connections of one address whose first request has not come in: the oldest make room."""
+"""Connections of one address without a complete first request; more than that close the oldest."""
 MOST_HEAD_BYTES = 64 * 1024
 
 
 class Connection(H11Protocol):
-    """Refuses in the protocol's words what is no HTTP, comes too slowly or is one too many."""
+    """HTTP connection that refuses invalid, slow and surplus requests in the protocol's form."""
 
     _head_timer: asyncio.TimerHandle | None = None
     _pending: ClassVar = PendingConnections(MOST_WAITING)
@@ -31,40 +31,40 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
-        self._pending.add(self._address, self._give_up)
+        self._pending.add(self._address, self._time_out)
         if len(self.connections) > MOST_CONNECTIONS:
             self._refuse(Busy())
         else:
-            self._await_head()
+            self._update_head_timer()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.cycle is not None:
-            self._stop_pending()
-        self._await_head()
+            self._remove_pending()
+        self._update_head_timer()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
-        self._await_head()
+        self._update_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_waiting()
-        self._stop_pending()
+        self._cancel_head_timer()
+        self._remove_pending()
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(ApiError("This is no HTTP request, or its headers are too long."))
 
-    def _await_head(self) -> None:
-        """Only while a request is on its way in; one that is answered has its own limits."""
+    def _update_head_timer(self) -> None:
+        """Starts or stops the timer, which runs only while a request is arriving."""
         is_answering = self.cycle is not None and not self.cycle.response_complete
         is_idle = self.timeout_keep_alive_task is not None
         if is_answering or is_idle or self.transport.is_closing():
-            self._stop_waiting()
+            self._cancel_head_timer()
         elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._give_up)
+            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._time_out)
 
-    def _stop_waiting(self) -> None:
+    def _cancel_head_timer(self) -> None:
         timer, self._head_timer = self._head_timer, None
         if timer is not None:
             timer.cancel()
@@ -73,17 +73,17 @@ class Connection(H11Protocol):
     def _address(self) -> str:
         return self.client[0] if self.client else ""
 
-    def _stop_pending(self) -> None:
-        self._pending.remove(self._address, self._give_up)
+    def _remove_pending(self) -> None:
+        self._pending.remove(self._address, self._time_out)
 
-    def _give_up(self) -> None:
-        self._stop_waiting()
-        self._stop_pending()
+    def _time_out(self) -> None:
+        self._cancel_head_timer()
+        self._remove_pending()
         if not self.transport.is_closing():
             self._refuse(RequestTimeout())
 
     def _refuse(self, refusal: ApiError) -> None:
-        """Written past h11, whose state may be broken or not begun."""
+        """Writes the error without h11, whose state may be invalid."""
         body = json.dumps(refusal.body()).encode()
         phrase = STATUS_PHRASES[refusal.status].decode()
         head = (
@@ -93,5 +93,5 @@ class Connection(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.ERROR, h11.SEND_RESPONSE):
             self.transport.write(head.encode() + body)
         self.transport.close()
-        # The loop tells of the end in its next turn; those that come in this one may have the room.
+        # `connection_lost` only runs in the next iteration of the event loop; this counts at once.
         self.connections.discard(self)

@@ -1,4 +1,4 @@
-"""Reads a chat request's messages, and cuts a reply to what was asked for."""
+"""Reads the messages of a chat request, and cuts a reply at stop sequences and token limits."""
 
 import re
 from bisect import bisect_right
@@ -10,14 +10,14 @@ from tuner.errors import ApiError
 
 ROLES = ("system", "developer", "user", "assistant")
 _EMPTY_EXTRAS = ("tool_calls", "function_call", "audio", "refusal", "annotations")
-_OF_TOOLS = frozenset({"tool_calls", "tool_call_id"})
-_THOUGHTS = "reasoning_content"
+_TOOL_FIELDS = frozenset({"tool_calls", "tool_call_id"})
+_REASONING = "reasoning_content"
 _WORD = re.compile(r"(?<!\s)\s*\S+(?:\s+\Z)?")
 
 
 @dataclass(frozen=True, slots=True)
 class TrimmedText:
-    """What is left of a reply, and whether it ended by itself ("stop") or not ("length")."""
+    """A cut reply; `finish_reason` is "length" if the token limit was reached, else "stop"."""
 
     text: str
     finish_reason: str
@@ -31,9 +31,10 @@ class TrimmedText:
 def read_messages(
     messages: Iterable[Mapping[str, object]], *, with_tools: bool = False, where: str = "messages"
 ) -> list[dict[str, object]]:
-    """Each as a role and a plain text; calls of functions and what they gave only where asked.
+    """Returns messages with a role and plain text. Raises ApiError.
 
-    `where` is the parameter that they stand in.
+    Tool calls and their results are allowed with `with_tools`. `where` is the parameter that
+    errors name.
     """
     return [
         _read_message(f"{where}[{i}]", message, with_tools=with_tools)
@@ -46,9 +47,9 @@ def prompt_tokens(messages: Iterable[Mapping[str, object]]) -> int:
 
 
 def cut(text: str, *, stops: Sequence[str], most_tokens: int | None) -> TrimmedText:
-    """The text before the first stop, and no longer than so many tokens."""
-    found = [at for stop in stops if (at := text.find(stop)) >= 0]
-    text = text[: min(found)] if found else text
+    """Cuts the text before the first stop sequence and after at most `most_tokens` tokens."""
+    positions = [position for stop in stops if (position := text.find(stop)) >= 0]
+    text = text[: min(positions)] if positions else text
     if most_tokens is None or text_tokens(text) <= most_tokens:
         return TrimmedText(text, "stop")
     size = bisect_right(range(len(text)), most_tokens, key=lambda n: text_tokens(text[: n + 1]))
@@ -56,7 +57,7 @@ def cut(text: str, *, stops: Sequence[str], most_tokens: int | None) -> TrimmedT
 
 
 def pieces(text: str) -> Iterator[str]:
-    """Word by word, with the spaces; joined they are the text."""
+    """Splits the text into words with their whitespace."""
     yield from _WORD.findall(text) or ([text] if text else [])
 
 
@@ -65,17 +66,17 @@ def _read_message(
 ) -> dict[str, object]:
     role, roles = message.get("role"), (*ROLES, *(("tool",) if with_tools else ()))
     if role not in roles:
-        known = ", ".join(roles)
+        listed = ", ".join(roles)
         raise ApiError(
-            f"Invalid value for '{path}.role': use one of {known}.", param=f"{path}.role"
+            f"Invalid value for '{path}.role': use one of {listed}.", param=f"{path}.role"
         )
-    own = _OF_TOOLS if with_tools else frozenset[str]()
+    tool_fields = _TOOL_FIELDS if with_tools else frozenset[str]()
     for name, value in message.items():
-        if name not in ("role", "content", "name", _THOUGHTS) and name not in own:
+        if name not in ("role", "content", "name", _REASONING) and name not in tool_fields:
             _refuse_extra(f"{path}.{name}", name, value)
     if not isinstance(message.get("name", ""), str):
         raise ApiError(f"'{path}.name' must be a text.", param=f"{path}.name")
-    thoughts = _thoughts(path, message)
+    thoughts = _reasoning_field(path, message)
     if with_tools and message.get("tool_calls"):
         return {**_read_calls(path, message), **thoughts}
     extra = {"tool_call_id": message["tool_call_id"]} if "tool_call_id" in message else {}
@@ -87,20 +88,20 @@ def _read_message(
     }
 
 
-def _thoughts(path: str, message: Mapping[str, object]) -> dict[str, object]:
-    """What was thought before an earlier answer; templates that know it decide if it is shown."""
-    said = message.get(_THOUGHTS)
-    if said is None:
+def _reasoning_field(path: str, message: Mapping[str, object]) -> dict[str, object]:
+    """Returns the reasoning of an earlier answer; the chat template decides whether it is shown."""
+    reasoning = message.get(_REASONING)
+    if reasoning is None:
         return {}
-    if not isinstance(said, str) or message.get("role") != "assistant":
+    if not isinstance(reasoning, str) or message.get("role") != "assistant":
         raise ApiError(
-            f"'{path}.{_THOUGHTS}' must be a text of the assistant.", param=f"{path}.{_THOUGHTS}"
+            f"'{path}.{_REASONING}' must be a text of the assistant.", param=f"{path}.{_REASONING}"
         )
-    return {_THOUGHTS: said} if said else {}
+    return {_REASONING: reasoning} if reasoning else {}
 
 
 def _read_calls(path: str, message: Mapping[str, object]) -> dict[str, object]:
-    """An answer that called functions; the rules are those of training rows."""
+    """Reads a message with tool calls, by the rules of training rows. Raises ApiError."""
     row = {"messages": [{"role": "user", "content": "?"}, {**message}]}
     if problem := check_row(row, Method.SUPERVISED):
         raise ApiError(f"'{path}': {problem.sentence}", param=path)
@@ -110,7 +111,10 @@ def _read_calls(path: str, message: Mapping[str, object]) -> dict[str, object]:
 
 
 def _refuse_extra(path: str, name: str, value: object) -> None:
-    """A completion given back as history carries empty extras, which change nothing."""
+    """Raises ApiError for an unknown field, or a known one with content.
+
+    Clients send completions back as history, with extra fields that are empty.
+    """
     if name not in _EMPTY_EXTRAS:
         raise ApiError(
             f"Unrecognized request argument supplied: {path}", param=path, code="unknown_parameter"
@@ -124,10 +128,10 @@ def _text(path: str, content: object) -> str:
         return content
     if not isinstance(content, list) or not content:
         raise ApiError(f"'{path}' must be a text, or a list of text parts.", param=path)
-    return "".join(_part(f"{path}[{i}]", part) for i, part in enumerate(content))
+    return "".join(_part_text(f"{path}[{i}]", part) for i, part in enumerate(content))
 
 
-def _part(path: str, part: object) -> str:
+def _part_text(path: str, part: object) -> str:
     if not isinstance(part, dict):
         raise ApiError(f"'{path}' must be an object.", param=path)
     text = part.get("text")

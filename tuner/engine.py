@@ -1,4 +1,4 @@
-"""The interface between the server and what trains and answers: sandbox or local models."""
+"""The interface between the server and an engine, which trains and answers."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,9 +8,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A model that jobs may start from; `place` is where its files lie, if it has any.
+    """A model that jobs may start from.
 
-    `quantization` is "4bit" where its weights are loaded in 4 bits, empty where as they are saved.
+    `place` is the folder of its files, or empty. `quantization` is "4bit" if its weights are
+    loaded in 4 bits, or empty if they are loaded as they are saved.
     """
 
     id: str
@@ -21,7 +22,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """What was asked for; None leaves it to the base."""
+    """Sampling parameters; None means the base's default."""
 
     temperature: float | None = None
     top_p: float | None = None
@@ -32,15 +33,15 @@ class Sampling:
     presence_penalty: float = 0.0
     frequency_penalty: float = 0.0
     top_logprobs: int | None = None
-    """How many of the likeliest tokens to tell beside each one; None tells of none at all."""
+    """Number of alternatives reported per token; None for no log probabilities at all."""
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationRequest:
-    """A conversation for a base, or for what a job made of it: the files at `weights`.
+    """A conversation for a base, or for the tuned model whose files are at `weights`.
 
-    The answer must fit the JSON schema `schema`, if there is one; one of `forced_tools` must be
-    called, if there are any.
+    The answer must match the JSON schema `schema`, if there is one. If there are `forced_tools`,
+    one of them must be called.
     """
 
     base: Base
@@ -52,12 +53,12 @@ class GenerationRequest:
     has_parallel_calls: bool = True
     schema: Mapping[str, object] | None = None
     is_thinking: bool = False
-    """Whether a model that can reason before it answers shall do so."""
+    """Whether a model that supports reasoning reasons before it answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token of an answer, the logarithm of its probability, and the likeliest in its place."""
+    """A token of an answer, its log probability, and the likeliest alternatives."""
 
     token: str
     logprob: float
@@ -66,7 +67,7 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Embedding:
-    """A vector of length 1, and the tokens of the text that it stands for."""
+    """A vector of length 1, and the number of tokens of the text."""
 
     vector: Sequence[float]
     tokens: int
@@ -74,7 +75,7 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A bit of one choice; the last one of each says why it ended: "stop" or "length"."""
+    """A part of one choice; the last part of a choice has a `finish_reason`: "stop" or "length"."""
 
     choice: int
     text: str = ""
@@ -88,51 +89,51 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """Closing the pieces stops the work on them."""
+    """An answer being generated; closing `pieces` stops it."""
 
     prompt_tokens: int
     pieces: AsyncIterator[Delta] = field(repr=False)
 
 
 class Engine(Protocol):
-    """Trains in processes of its own, and answers in the server's."""
+    """Trains in processes of its own, and answers in the server's process."""
 
     @property
     def name(self) -> str:
-        """What a worker knows it by."""
+        """Name of the engine in a worker's spec."""
         ...
 
     @property
     def bases(self) -> Mapping[str, Base]:
-        """All that jobs may start from, by name; clients can name no other."""
+        """All models that jobs may start from, by name; clients can use no other."""
         ...
 
     @property
     def extra_hyperparameters(self) -> frozenset[str]:
-        """Hyperparameters that it takes beside those of the protocol."""
+        """Hyperparameters that the engine accepts beside those of the protocol."""
         ...
 
     @property
     def writes_tokens(self) -> bool:
-        """Whether it writes token by token: then it knows of functions, schemas and logprobs."""
+        """Whether the engine generates token by token, and supports tools, schemas and logprobs."""
         ...
 
     async def answer(self, asked: GenerationRequest) -> Generation:
-        """Raises FileNotFoundError for a model that was deleted meanwhile, Busy when full."""
+        """Starts an answer. Raises FileNotFoundError for a deleted model, Busy if overloaded."""
         ...
 
     async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:
-        """Vectors of the texts. Raises ApiError where the engine has none."""
+        """Returns a vector per text. Raises ApiError if the engine has no embeddings."""
         ...
 
     def make_room(self, memory: int) -> None:
-        """A training of so many bytes begins beside it; may be called from any thread."""
+        """Frees memory for a training of `memory` bytes; may be called from any thread."""
         ...
 
     def on_weights_deleted(self, weights: Path) -> None:
-        """The files there have been deleted; may be called from any thread."""
+        """Drops a model whose files were deleted; may be called from any thread."""
         ...
 
     async def run(self) -> None:
-        """Until cancelled; what it needs before the first answer it fetches here."""
+        """Runs until cancelled; prepares what the first answer needs."""
         ...

@@ -1,17 +1,17 @@
 """The tuner's errors, each with its HTTP status.
 
 ApiError                a request that cannot be carried out (400)
-├── WrongKey            no key, or not one of ours (401)
+├── WrongKey            no key, or an unknown one (401)
 ├── NotFound            no such file, job, model or page (404)
-├── WrongMethod         the page exists, the verb does not (405)
+├── WrongMethod         the URL does not support the method (405)
 ├── RequestTimeout      a request that takes too long to arrive (408)
-├── Conflict            another piece of work is in the way; worth a retry (409)
-├── TooLarge            more bytes than we take (413)
-├── Busy                more questions than we can answer now (429)
-├── DiskFull            nothing more can be kept (507)
-├── ModelLoadFailed     a model that its operator must look after (503)
-└── WrongMedia          not JSON, or not multipart, where that is needed (415)
-CannotStart             the server cannot stand on this machine as it was told
+├── Conflict            the object is in use; can be retried (409)
+├── TooLarge            a body over the limit (413)
+├── Busy                too many requests at a time (429)
+├── DiskFull            the disk is full (507)
+├── ModelLoadFailed     a model that cannot be loaded (503)
+└── WrongMedia          neither JSON nor multipart, as required (415)
+CannotStart             the server cannot start with these settings
 """
 
 from typing import ClassVar

@@ -1,8 +1,9 @@
-"""Takes a tuned model away: `python -m tuner.export --data DIR --model ID --out DIR`.
+"""Exports a tuned model: `python -m tuner.export --data DIR --model ID --out DIR`.
 
-What it writes is what other programs load: an adapter for PEFT and vLLM, merged weights for
-transformers, vLLM and Ollama too, a GGUF, or a model of the sandbox; the first two with
-tokenizer and chat template, each with a card. No row is in it; what the model learned to say is.
+The export is in a form that other programs load: an adapter for PEFT and vLLM, merged weights
+for transformers, vLLM and Ollama, a GGUF file, or a model of the sandbox. Adapter and merged
+weights come with tokenizer and chat template, each form with a model card. No training row is
+exported.
 """
 
 import argparse
@@ -25,12 +26,12 @@ from tuner.store.files import Files
 from tuner.store.jobs import Job, Jobs, named_base
 from tuner.store.models import Models
 
-_ADAPTER = "adapter_config.json"
-_GGUF = "model.gguf"
+_ADAPTER_CONFIG = "adapter_config.json"
+_GGUF_FILE = "model.gguf"
 ADAPTER, MERGED, SANDBOX = "adapter", "merged", "sandbox"
 GGUF_F16, GGUF_Q8_0 = "gguf-f16", "gguf-q8_0"
 FORMS = (ADAPTER, MERGED, GGUF_F16, GGUF_Q8_0, SANDBOX)
-_OF_THE_TOKENIZER = (
+_TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
     "tokenizer_config.json",
@@ -41,7 +42,7 @@ _OF_THE_TOKENIZER = (
 
 @dataclass(frozen=True, slots=True)
 class TunedModel:
-    """A model, the job that made it, and the base that it needs; no base for the sandbox."""
+    """A tuned model, its job and the folder of its base, which a sandbox model does not need."""
 
     id: str
     weights: Path
@@ -72,12 +73,12 @@ def main() -> None:
 
 
 def base_name(data: Path, model_id: str) -> str:
-    """The name of the base that a model was made of. Raises as `find`."""
+    """Returns the name of the base that a model was trained from. Raises as `find` does."""
     return named_base(find(data, model_id, base=None).job.model)
 
 
 def find(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
-    """Raises NotFound for a model that is not here, CannotStart where there is no tuner."""
+    """Returns a model. Raises NotFound for an unknown model, CannotStart without a database."""
     path = data / "tuner.db"
     if not path.exists():
         raise CannotStart(f"There is no tuner's folder at {data}.")
@@ -87,7 +88,7 @@ def find(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
         job = Jobs(database).get(stored.job)
         rows = _rows(Files(database, data / "files"), job.training_file)
         with database.reading() as connection:
-            told = metrics_of(connection, job.id)
+            metrics = metrics_of(connection, job.id)
     finally:
         database.close()
     return TunedModel(
@@ -95,44 +96,44 @@ def find(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
         weights=JobFolder(data / "jobs" / job.id).weights(stored.step),
         job=job,
         rows=rows,
-        metrics=next((step for step in reversed(told) if _is_before(step, stored.step)), {}),
+        metrics=next((step for step in reversed(metrics) if _is_before(step, stored.step)), {}),
         base=base,
     )
 
 
 def sizes(model: TunedModel) -> dict[str, int]:
-    """Bytes of each of `FORMS` that it has, the one first that it is kept in.
+    """Returns the size in bytes of each available form; the stored form comes first.
 
-    A GGUF beside `merged` where its family is known there. Raises CannotStart for a model whose
-    files, or whose base, are gone.
+    GGUF sizes are included if the model's architecture is supported. Raises CannotStart if files
+    of the model or its base are missing.
     """
-    _refuse_gone(model)
+    _refuse_missing_weights(model)
     if model.weights.is_file():
         return {SANDBOX: model.weights.stat().st_size}
-    own = _size(model.weights.iterdir())
-    if not (model.weights / _ADAPTER).exists():
-        return {MERGED: own, **_gguf(model.weights, own)}
-    base = _needed_base(model)
-    words = _size(base / name for name in _OF_THE_TOKENIZER)
-    merged = _size(base.glob("*.safetensors")) + words
-    return {ADAPTER: own + words, MERGED: merged, **_gguf(base, merged)}
+    weights_size = _total_size(model.weights.iterdir())
+    if not (model.weights / _ADAPTER_CONFIG).exists():
+        return {MERGED: weights_size, **_gguf_sizes(model.weights, weights_size)}
+    base = _require_base(model)
+    tokenizer_size = _total_size(base / name for name in _TOKENIZER_FILES)
+    merged = _total_size(base.glob("*.safetensors")) + tokenizer_size
+    return {ADAPTER: weights_size + tokenizer_size, MERGED: merged, **_gguf_sizes(base, merged)}
 
 
-def _gguf(folder: Path, size: int) -> dict[str, int]:
+def _gguf_sizes(folder: Path, size: int) -> dict[str, int]:
     config = json.loads((folder / "config.json").read_bytes())
     is_known = config.get("model_type") in GGUF_FAMILIES
-    saved = str(config.get("dtype") or config.get("torch_dtype"))
-    in_16_bits = size if "16" in saved else size // 2
-    # Each 32 weights have one scale of 16 bits.
-    return {GGUF_F16: in_16_bits, GGUF_Q8_0: in_16_bits * 34 // 64} if is_known else {}
+    dtype = str(config.get("dtype") or config.get("torch_dtype"))
+    f16_size = size if "16" in dtype else size // 2
+    # Q8_0 stores a 16-bit scale for every 32 weights.
+    return {GGUF_F16: f16_size, GGUF_Q8_0: f16_size * 34 // 64} if is_known else {}
 
 
-def _size(files: Iterable[Path]) -> int:
+def _total_size(files: Iterable[Path]) -> int:
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _rows(files: Files, file_id: str) -> int | None:
-    """How many rows it has; None for a file that was deleted."""
+    """Returns the number of rows of a file; None if the file was deleted."""
     try:
         return files.get(file_id).rows
     except NotFound:
@@ -144,9 +145,9 @@ def _is_before(metrics: Mapping[str, object], step: int | None) -> bool:
 
 
 def write(model: TunedModel, out: Path, *, form: str | None) -> None:
-    """Complete or not at all, in the first of its forms unless one is named.
+    """Writes the export completely or not at all; without a form, the first of `sizes` is used.
 
-    Raises CannotStart, with advice.
+    Raises CannotStart with advice.
     """
     if out.exists():
         raise CannotStart(f"{out} is there already; give the name of a new folder.")
@@ -158,9 +159,9 @@ def write(model: TunedModel, out: Path, *, form: str | None) -> None:
     remove(draft)
     draft.mkdir(parents=True, mode=0o700)
     try:
-        _fill(draft, model, form)
+        _write_weights(draft, model, form)
         if form in (GGUF_F16, GGUF_Q8_0):
-            _as_gguf(draft, model, is_q8_0=form == GGUF_Q8_0)
+            _convert_to_gguf(draft, model, is_q8_0=form == GGUF_Q8_0)
         elif form == MERGED:
             _write_modelfile(draft)
         (draft / "README.md").write_text(card(model, form), "utf-8")
@@ -170,53 +171,53 @@ def write(model: TunedModel, out: Path, *, form: str | None) -> None:
     fsync_folder(out.parent)
 
 
-def _refuse_gone(model: TunedModel) -> None:
+def _refuse_missing_weights(model: TunedModel) -> None:
     if not model.weights.exists():
         raise CannotStart(f"The files of '{model.id}' are gone.")
 
 
-def _needed_base(model: TunedModel) -> Path:
+def _require_base(model: TunedModel) -> Path:
     if model.base is not None and (model.base / "config.json").exists():
         return model.base
     name = named_base(model.job.model)
     raise CannotStart(f"This model needs its base '{name}': --base FOLDER says where that is.")
 
 
-def _as_gguf(draft: Path, model: TunedModel, *, is_q8_0: bool) -> None:
-    """One file instead of the folder that it is made of."""
+def _convert_to_gguf(draft: Path, model: TunedModel, *, is_q8_0: bool) -> None:
+    """Replaces the files in the draft with one GGUF file made from them."""
     from tuner.local.gguf_writer import write_gguf
     from tuner.local.modelfile import write_modelfile
 
-    parts = list(draft.iterdir())
-    write_gguf(draft, draft / _GGUF, name=model.id, is_q8_0=is_q8_0)
-    write_modelfile(draft, f"./{_GGUF}")
-    for path in parts:
+    sources = list(draft.iterdir())
+    write_gguf(draft, draft / _GGUF_FILE, name=model.id, is_q8_0=is_q8_0)
+    write_modelfile(draft, f"./{_GGUF_FILE}")
+    for path in sources:
         remove(path)
 
 
-def _fill(draft: Path, model: TunedModel, form: str) -> None:
-    """The weights, merged unless the adapter is asked for, and what belongs to them."""
+def _write_weights(draft: Path, model: TunedModel, form: str) -> None:
+    """Writes the weights, merged unless the form is the adapter, and the tokenizer."""
     if form == SANDBOX:
         shutil.copyfile(model.weights, draft / "model.npz")
         return
-    if not (model.weights / _ADAPTER).exists():
+    if not (model.weights / _ADAPTER_CONFIG).exists():
         shutil.copytree(model.weights, draft, dirs_exist_ok=True)
         return
-    base = _needed_base(model)
-    for name in _OF_THE_TOKENIZER:
+    base = _require_base(model)
+    for name in _TOKENIZER_FILES:
         if (base / name).exists():
             shutil.copyfile(base / name, draft / name)
     if form == ADAPTER:
         shutil.copytree(model.weights, draft, dirs_exist_ok=True)
         return
-    # Here and not at the top: an adapter is copied without torch.
+    # Imported here, since an adapter is copied without torch.
     from tuner.local.merging import merge
 
     merge(base, model.weights, draft)
 
 
 def _write_modelfile(draft: Path) -> None:
-    """Where the libraries are there that read the chat template, as they are where it was made."""
+    """Writes Ollama's Modelfile if transformers, which reads the chat template, is installed."""
     if find_spec("transformers") is None:
         return
     from tuner.local.modelfile import write_modelfile
@@ -247,7 +248,7 @@ _USE[GGUF_F16] = _USE[GGUF_Q8_0] = (
 
 
 def card(model: TunedModel, form: str) -> str:
-    """What it is made of and how to load it, without a word of any row."""
+    """Returns the model card: how the model was made and how to load it, without any row."""
     job, base = model.job, named_base(model.job.model)
     finished = time.strftime("%Y-%m-%d", time.gmtime(job.finished_at or job.created_at))
     facts = {
@@ -282,7 +283,7 @@ def card(model: TunedModel, form: str) -> str:
 
 
 def _licence(base: Path | None) -> str:
-    """As it was noted when the base was installed, or as its own card has it."""
+    """Returns the licence noted at the base's installation, or the one in its model card."""
     if base is None:
         return "none"
     if (note := base / "attune.json").exists():

@@ -1,6 +1,6 @@
-"""A job's folder: what the server and its worker process tell each other, through files.
+"""A job's folder, through whose files the server and the worker process communicate.
 
-Only the standard library: the worker's start-up time is part of every job.
+Only the standard library is imported: the worker's start-up time is part of every job.
 """
 
 import errno
@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import IO
 
 KEPT_CHECKPOINTS = 3
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Whoever reads this path finds the old content or the new, also after a power cut."""
+    """Replaces a file; readers see the old or the new content, also after a power failure."""
     draft = path.with_name(f".{path.name}.draft")
     with draft.open("wb") as file:
         file.write(data)
@@ -28,9 +28,9 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Whether a disk, a quota or the largest size of a file ended this."""
-    # SQLite has a sentence for it, and no number that its drivers give on.
-    return getattr(error, "errno", None) in _FULL or "disk is full" in str(error)
+    """Whether the cause of an error is a full disk, a quota or a file size limit."""
+    # SQLite reports it as a message; its drivers pass on no error number.
+    return getattr(error, "errno", None) in _DISK_FULL_ERRORS or "disk is full" in str(error)
 
 
 def fsync_folder(path: Path) -> None:
@@ -42,7 +42,7 @@ def fsync_folder(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Delete a file, or a folder with all that is in it, if it is there."""
+    """Deletes a file, or a folder with its content, if it exists."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -50,7 +50,7 @@ def remove(path: Path) -> None:
 
 
 def read_json(path: Path) -> dict[str, object] | None:
-    """The object in this file; None where there is no file."""
+    """Returns the JSON object in a file; None if the file does not exist."""
     try:
         content: dict[str, object] = json.loads(path.read_bytes())
     except FileNotFoundError:
@@ -59,7 +59,7 @@ def read_json(path: Path) -> dict[str, object] | None:
 
 
 class JobFolder:
-    """The names of the things in one job's folder."""
+    """Paths of the files in a job's folder."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,11 +78,11 @@ class JobFolder:
         return self.path / f"checkpoint-{step}"
 
     def weights(self, step: int | None) -> Path:
-        """The model after this step; the finished one for None."""
+        """Returns the path of the model after this step; None means the finished model."""
         return self.model if step is None else self.checkpoint(step)
 
     def new_lines(self, offset: int) -> tuple[list[dict[str, object]], int]:
-        """The whole lines after this byte, and the byte after them; a torn last line waits."""
+        """Returns the complete lines after a byte offset, and the offset after them."""
         try:
             with self.events.open("rb") as file:
                 file.seek(offset)
@@ -93,14 +93,14 @@ class JobFolder:
         return [json.loads(line) for line in whole.splitlines()], offset + len(whole)
 
     def open_events(self) -> IO[bytes]:
-        """Ready to append, without the half line that a killed worker may have left."""
+        """Opens the events to append, without an incomplete line that a killed worker left."""
         file = self.events.open("ab+")
         file.seek(0)
         file.truncate(file.read().rfind(b"\n") + 1)
         return file
 
     def acquire(self, wait: Callable[[], None]) -> IO[bytes]:
-        """Hold this folder until the file is closed; `wait` is called while another holds it."""
+        """Locks the folder until the file is closed; calls `wait` while it is locked elsewhere."""
         file = self.lock.open("ab")
         while True:
             try:

@@ -1,4 +1,4 @@
-"""The checks of a job's files: how many rows at least, every row's form, and none in both files."""
+"""Validates a job's files: number of rows, form of each row, and no row in both files."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +15,10 @@ NumberedRow = tuple[int, Row]
 
 
 def refuse_few(rows: int, *, least: int) -> None:
-    """Raises ApiError for a training file of fewer rows than `least`.
+    """Raises ApiError for a training file with fewer rows than `least`.
 
-    Asked when a job is made: an uploaded file has been counted, and never changes.
+    Called when a job is created: the rows of an uploaded file are counted, and the file never
+    changes.
     """
     if rows < least:
         raise ApiError(
@@ -28,7 +29,7 @@ def refuse_few(rows: int, *, least: int) -> None:
 
 
 def check_files(spec: Spec, stop: StopSignal) -> dict[str, int]:
-    """How many rows, how many tokens, and those of the longest row; of both files, read whole.
+    """Validates both files; returns counts of the training file, `longest` in tokens.
 
     Raises Rejected.
     """
@@ -55,7 +56,7 @@ def _refuse_overlap(training: list[NumberedRow], validation: list[NumberedRow]) 
 
 
 def read_rows(param: str, spec: Spec, stop: StopSignal) -> Iterator[NumberedRow]:
-    """The rows of the file that was given as this parameter, with their lines."""
+    """Yields the rows of the file of this parameter, with line numbers. Raises Rejected."""
     path = spec.training if param == "training_file" else spec.validation or ""
     for line, row in check_rows(read_lines(_chunks(path)), Method(spec.method)):
         if stop.is_asked:

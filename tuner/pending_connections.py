@@ -1,4 +1,4 @@
-"""Connections that have sent no whole request yet, of which one address has only so many."""
+"""Connections without a complete request, of which each address has a limited number."""
 
 from __future__ import annotations
 
@@ -6,21 +6,21 @@ from collections.abc import Callable
 
 
 class PendingConnections:
-    """By address, the oldest first; each is known by what closes it."""
+    """Pending connections by address, oldest first; a connection's key is its close function."""
 
-    def __init__(self, most_of_one_address: int) -> None:
-        self._most = most_of_one_address
+    def __init__(self, limit_per_address: int) -> None:
+        self._limit = limit_per_address
         self._by_address: dict[str, dict[Callable[[], None], None]] = {}
 
     def add(self, address: str, close: Callable[[], None]) -> None:
-        """Closes the oldest of the address where it has too many now."""
+        """Adds a connection, and closes the oldest one of the address if it now has too many."""
         pending = self._by_address.setdefault(address, {})
         pending[close] = None
-        if len(pending) > self._most:
+        if len(pending) > self._limit:
             next(iter(pending))()
 
     def remove(self, address: str, close: Callable[[], None]) -> None:
-        """Its request has come, or it is gone."""
+        """Removes a connection whose request is complete or that is closed."""
         pending = self._by_address.get(address, {})
         pending.pop(close, None)
         if not pending:

@@ -1,7 +1,7 @@
 """The queue of jobs: starts, supervises and stops one worker process per job.
 
-The database says what should be and the folders say what is done; a turn compares the two and
-acts. Nothing is kept only in memory but the processes themselves, and these end with us.
+The database holds the desired status and the folders hold the progress; each turn compares them
+and acts. Only the processes themselves are in memory, and they end with the server.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ PLAIN_LAUNCH = "{python} -m tuner.worker {job}"
 
 @dataclass(slots=True)
 class Worker:
-    """A process on one job; `is_stopping` once it was told to save and stop."""
+    """The process of a job; `is_stopping` once it was asked to save and stop."""
 
     process: subprocess.Popen[bytes]
     folder: JobFolder
@@ -54,7 +54,7 @@ class Worker:
             self.process.terminate()
 
     def kill(self) -> None:
-        """With all that it started; what runs elsewhere finds the word, or the folder gone."""
+        """Kills the process group; a worker elsewhere sees the stop file or the missing folder."""
         self._write_stop_file()
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
@@ -66,6 +66,8 @@ class Worker:
 
 
 class Runner:
+    """Runs jobs: at most `slots` trainings, and one check of files, at a time."""
+
     def __init__(
         self,
         folder: Path,
@@ -86,36 +88,36 @@ class Runner:
         self._progress = progress
         self._slots = slots
         self._engines = engines
-        self._launch_words = shlex.split(launch)
-        self._leaving_seconds = leaving_seconds
+        self._launch_command = shlex.split(launch)
+        self._stop_seconds = leaving_seconds
         self._workers: dict[str, Worker] = {}
-        self._rung = asyncio.Event()
-        self._ring: Callable[[], object] = self._rung.set
+        self._woken = asyncio.Event()
+        self._wake: Callable[[], object] = self._woken.set
 
     def folder_of(self, job_id: str) -> JobFolder:
         return JobFolder(self._folder / job_id)
 
     def wake(self) -> None:
-        """Look at once; may be called from any thread."""
-        self._ring()
+        """Starts the next turn at once; may be called from any thread."""
+        self._wake()
 
     async def run(self) -> None:
-        """Until cancelled; then every worker saves and leaves before this returns."""
+        """Runs turns until cancelled; returns after every worker has saved and stopped."""
         loop = asyncio.get_running_loop()
-        self._ring = lambda: loop.call_soon_threadsafe(self._rung.set)
+        self._wake = lambda: loop.call_soon_threadsafe(self._woken.set)
         try:
             await asyncio.to_thread(self.recover)
             while True:
-                await self._wait(await self._outlive_turn())
+                await self._wait(await self._run_turn())
         finally:
-            self._ring = lambda: None
+            self._wake = lambda: None
             await asyncio.shield(asyncio.to_thread(self.stop))
 
-    async def _outlive_turn(self) -> float:
-        self._rung.clear()
+    async def _run_turn(self) -> float:
+        self._woken.clear()
         try:
-            # Shielded: a thread cannot be cancelled, and `stop` must not run beside it.
-            return await _finished(asyncio.to_thread(self.turn))
+            # Shielded, since a thread cannot be cancelled, and `stop` must not run beside the turn.
+            return await _uncancelled(asyncio.to_thread(self.turn))
         except Exception:
             log.exception("a turn of the job runner failed")
             return IDLE_SECONDS
@@ -123,71 +125,71 @@ class Runner:
     async def _wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
-                await self._rung.wait()
+                await self._woken.wait()
         except TimeoutError:
             if seconds == IDLE_SECONDS:
-                await _finished(asyncio.to_thread(self._files.sweep))
+                await _uncancelled(asyncio.to_thread(self._files.sweep))
 
     def recover(self) -> None:
-        """After a start: what ran before waits in line, what is of no use is swept."""
+        """Queues jobs again that ran before a restart, and cleans all folders."""
         for job in self._jobs.in_status(Status.RUNNING):
             self._progress.requeue(job.id)
         for path in self._folder.iterdir():
             self.clean_folder(path.name)
 
     def turn(self) -> float:
-        """Attend to every worker and fill free places; seconds until the next turn."""
+        """Checks every worker and starts waiting jobs; returns the seconds until the next turn."""
         for job_id in list(self._workers):
             try:
-                self._attend(job_id)
+                self._check_worker(job_id)
             except Exception:
-                # What is wrong with one job must not stop the others.
+                # A problem of one job must not stop the others.
                 log.exception("a job's worker could not be attended to", extra={"job": job_id})
-        self._launch(Status.VALIDATING, places=1)
-        self._launch(Status.QUEUED, places=self._slots)
+        self._start_waiting(Status.VALIDATING, slots=1)
+        self._start_waiting(Status.QUEUED, slots=self._slots)
         if self._workers:
             return BUSY_SECONDS
-        # What still waits could not be started: the others wait for its next attempts.
+        # A job that still waits could not be started; it is tried again soon.
         is_waiting = any(map(self._jobs.in_status, (Status.VALIDATING, Status.QUEUED)))
         return RETRY_SECONDS if is_waiting else IDLE_SECONDS
 
     def stop(self) -> None:
-        """Workers save and leave; those that do not in time are killed."""
+        """Stops all workers; kills those that do not save and stop in time."""
         for worker in self._workers.values():
             worker.ask_to_stop()
-        deadline = time.monotonic() + self._leaving_seconds
+        deadline = time.monotonic() + self._stop_seconds
         for job_id, worker in self._workers.items():
             try:
                 worker.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 worker.kill()
-            _close(worker.process)
-            self._absorb(self._jobs.get(job_id))
+            _close_stdin(worker.process)
+            self._read_events(self._jobs.get(job_id))
         self._workers.clear()
 
     def clean_folder(self, job_id: str) -> None:
-        """Delete what a job's folder no longer needs: all but its kept models, once it ended."""
+        """Deletes the files of a job that has ended, except its stored models."""
         job = self._jobs.find(job_id)
         folder = self.folder_of(job_id)
         if job is None:
             shutil.rmtree(folder.path, ignore_errors=True)
         elif job.status.is_final and job_id not in self._workers:
-            kept = {folder.weights(step) for step in self._models.kept_steps(job_id)}
-            _remove_all_but(kept, folder.path)
+            models = {folder.weights(step) for step in self._models.kept_steps(job_id)}
+            _remove_all_but(models, folder.path)
 
-    def _attend(self, job_id: str) -> None:
+    def _check_worker(self, job_id: str) -> None:
         worker = self._workers[job_id]
-        # Asked before reading: what it wrote before it died is then read whole.
+        # Polled before the events are read, so that all events of a dead worker are read.
         exit_code = worker.process.poll()
-        job = self._absorb(self._jobs.get(job_id))
+        job = self._read_events(self._jobs.get(job_id))
         if exit_code is None:
-            _steer(worker, job)
+            _apply_status(worker, job)
             return
-        _close(worker.process)
+        _close_stdin(worker.process)
         del self._workers[job_id]
         self._conclude(job, worker, exit_code)
 
-    def _absorb(self, job: Job) -> Job:
+    def _read_events(self, job: Job) -> Job:
         lines, offset = self.folder_of(job.id).new_lines(job.events_offset)
         if not lines:
             return job
@@ -196,9 +198,9 @@ class Runner:
         return self._jobs.get(job.id)
 
     def _drop_checkpoints(self, job_id: str) -> None:
-        """Only files that were told of: the worker may have written one a moment ago."""
-        kept = self._models.kept_steps(job_id)
-        oldest = min((step for step in kept if step is not None), default=0)
+        """Deletes checkpoints older than the stored ones; newer ones may not be reported yet."""
+        steps = self._models.kept_steps(job_id)
+        oldest = min((step for step in steps if step is not None), default=0)
         for path in self.folder_of(job_id).path.glob("checkpoint-*"):
             if int(path.name.removeprefix("checkpoint-")) < oldest:
                 remove(path)
@@ -206,9 +208,9 @@ class Runner:
     def _conclude(self, job: Job, worker: Worker, exit_code: int) -> None:
         folder = self.folder_of(job.id)
         match job.status:
-            case Status.VALIDATING if found := read_json(folder.checked):
-                if not self._fail_with(job, found):
-                    self._progress.queue_checked(job.id, found["rows"])
+            case Status.VALIDATING if checked := read_json(folder.checked):
+                if not self._fail_with(job, checked):
+                    self._progress.queue_checked(job.id, checked["rows"])
             case Status.RUNNING if result := read_json(folder.result):
                 if not self._fail_with(job, result):
                     self._succeed(job, result)
@@ -217,32 +219,32 @@ class Runner:
                 self._progress.worker_died(job.id, _reason(exit_code))
         self.clean_folder(job.id)
 
-    def _fail_with(self, job: Job, found: dict[str, object]) -> bool:
-        error = found.get("error")
+    def _fail_with(self, job: Job, result: dict[str, object]) -> bool:
+        error = result.get("error")
         if isinstance(error, dict):
             self._progress.fail(job.id, error)
         return error is not None
 
     def _succeed(self, job: Job, result: dict[str, object]) -> None:
         checked = read_json(self.folder_of(job.id).checked) or {}
-        counted = result.get("tokens", checked["tokens"])
-        tokens = int(str(counted)) * int(str(result["n_epochs"]))
-        self._progress.succeed(job.id, trained_tokens=tokens)
+        epoch_tokens = result.get("tokens", checked["tokens"])
+        trained_tokens = int(str(epoch_tokens)) * int(str(result["n_epochs"]))
+        self._progress.succeed(job.id, trained_tokens=trained_tokens)
 
-    def _launch(self, status: Status, *, places: int) -> None:
+    def _start_waiting(self, status: Status, *, slots: int) -> None:
         is_checking = status is Status.VALIDATING
-        taken = sum(worker.is_checking is is_checking for worker in self._workers.values())
-        if taken >= places:
+        running = sum(worker.is_checking is is_checking for worker in self._workers.values())
+        if running >= slots:
             return
         waiting = [job for job in self._jobs.in_status(status) if job.id not in self._workers]
-        for job in waiting[: places - taken]:
-            if self._has_lost_its_base(job):
+        for job in waiting[: slots - running]:
+            if self._fail_without_base(job):
                 continue
             if is_checking or self._progress.start(job.id):
-                self._begin(job, is_checking=is_checking)
+                self._start_worker(job, is_checking=is_checking)
 
-    def _has_lost_its_base(self, job: Job) -> bool:
-        """A server started without a job's base fails that job, and goes on with the others."""
+    def _fail_without_base(self, job: Job) -> bool:
+        """Fails a job whose base the server was started without; returns whether it did."""
         base = named_base(job.model)
         if base in self._engines.bases:
             return False
@@ -252,7 +254,7 @@ class Runner:
         self.clean_folder(job.id)
         return True
 
-    def _begin(self, job: Job, *, is_checking: bool) -> None:
+    def _start_worker(self, job: Job, *, is_checking: bool) -> None:
         folder = self.folder_of(job.id)
         try:
             folder.path.mkdir(exist_ok=True)
@@ -260,54 +262,54 @@ class Runner:
             folder.stop.unlink(missing_ok=True)
             if not is_checking:
                 self._make_room(folder)
-            process = _spawn(folder, self._command(folder, is_checking=is_checking))
+            process = _start_process(folder, self._command(folder, is_checking=is_checking))
             self._workers[job.id] = Worker(process, folder, is_checking)
         except Exception as error:
-            # Of whatever kind: what is wrong with one job must not stop the others.
+            # Any error: a problem of one job must not stop the others.
             log.exception("a worker could not be started", extra={"job": job.id})
             reason = error.strerror if isinstance(error, OSError) else type(error).__name__
             self._progress.worker_died(job.id, f"it could not be started: {reason}")
 
     def _make_room(self, folder: JobFolder) -> None:
-        """Models that answer nobody now give their memory back where a training needs it."""
+        """Frees the memory of idle models if the training needs it."""
         memory = int(str((read_json(folder.checked) or {}).get("memory", 0)))
         if memory:
             self._engines.make_room(memory)
 
     def _command(self, folder: JobFolder, *, is_checking: bool) -> list[str]:
-        """Files are checked here, wherever the training itself is sent."""
-        words = shlex.split(PLAIN_LAUNCH) if is_checking else self._launch_words
+        """Returns the command of a worker; files are always checked on this machine."""
+        template = shlex.split(PLAIN_LAUNCH) if is_checking else self._launch_command
         return [
             word.replace("{python}", sys.executable).replace("{job}", str(folder.path))
-            for word in words
+            for word in template
         ]
 
     def _spec_of(self, job: Job) -> Spec:
         validation, base = job.validation_file, named_base(job.model)
-        # A job that goes on is told what was asked for, "auto" included, not what that became.
-        known = read_json(self.folder_of(job.id).spec) or {}
-        asked = known.get("hyperparameters")
+        # A resumed job gets the requested hyperparameters, including "auto", not the resolved ones.
+        earlier_spec = read_json(self.folder_of(job.id).spec) or {}
+        requested = earlier_spec.get("hyperparameters")
         return Spec(
             engine=self._engines.of(base).name,
             base=self._engines.bases[base].place,
             method=job.method,
             training=str(self._files.path(job.training_file)),
             validation=str(self._files.path(validation)) if validation else None,
-            start_from=self._start_of(job),
-            hyperparameters=asked if isinstance(asked, dict) else job.hyperparameters,
+            start_from=self._starting_weights(job),
+            hyperparameters=requested if isinstance(requested, dict) else job.hyperparameters,
             seed=job.seed,
             quantization=self._engines.bases[base].quantization,
         )
 
-    def _start_of(self, job: Job) -> str | None:
+    def _starting_weights(self, job: Job) -> str | None:
         if not job.model.startswith("ft:"):
             return None
         model = self._models.get(job.model)
         return str(self.folder_of(model.job).weights(model.step))
 
 
-async def _finished(work: Coroutine[None, None, Result]) -> Result:
-    """Wait for a thread to its end, also when cancelled: it cannot be stopped half-way."""
+async def _uncancelled(work: Coroutine[None, None, Result]) -> Result:
+    """Waits for a thread to finish, also when cancelled, since a thread cannot be stopped."""
     task = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(task)
@@ -316,18 +318,18 @@ async def _finished(work: Coroutine[None, None, Result]) -> Result:
         raise
 
 
-def _steer(worker: Worker, job: Job) -> None:
+def _apply_status(worker: Worker, job: Job) -> None:
     if job.status.is_final:
         worker.kill()
     elif job.status is Status.PAUSED:
         worker.ask_to_stop()
 
 
-def _spawn(folder: JobFolder, command: list[str]) -> subprocess.Popen[bytes]:
-    # One thread for the sandbox's sums: the same numbers on every machine, and chat keeps a core.
+def _start_process(folder: JobFolder, command: list[str]) -> subprocess.Popen[bytes]:
+    # One BLAS thread for the sandbox: reproducible results, and chat keeps a core.
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     with folder.log.open("ab") as output:
-        return subprocess.Popen(  # noqa: S603 - what the operator told us to run, and no shell
+        return subprocess.Popen(  # noqa: S603 - the operator's command, and no shell
             command,
             start_new_session=True,
             stdin=subprocess.PIPE,
@@ -337,7 +339,7 @@ def _spawn(folder: JobFolder, command: list[str]) -> subprocess.Popen[bytes]:
         )
 
 
-def _close(process: subprocess.Popen[bytes]) -> None:
+def _close_stdin(process: subprocess.Popen[bytes]) -> None:
     if process.stdin is not None:
         process.stdin.close()
 
@@ -347,8 +349,8 @@ def _reason(exit_code: int) -> str:
 
 
 def _remove_all_but(kept: set[Path], folder: Path) -> None:
-    # Two may tidy the same folder, and a worker may just be starting in it: then the rest
-    # goes when that worker has ended, or at the next start.
+    # Two threads may clean the same folder, and a worker may be starting in it. The rest is then
+    # deleted when that worker has ended, or at the next start.
     with suppress(OSError):
         for path in folder.iterdir():
             if path not in kept:

@@ -1,4 +1,4 @@
-"""The sandbox as an engine: the last few models used are kept in memory."""
+"""The sandbox as an engine; the most recently used models stay in memory."""
 
 import asyncio
 import json
@@ -21,10 +21,10 @@ BASE = Base("sandbox", "sandbox: picks from your examples")
 
 
 class Sandbox:
-    """Loaded when first needed; a model thinks for one thread at a time."""
+    """The sandbox engine. Models are loaded on first use, and one thread at a time uses them."""
 
     name = "sandbox"
-    bases = {BASE.id: BASE}  # noqa: RUF012 - never changed, and the port asks for a plain value
+    bases = {BASE.id: BASE}  # noqa: RUF012 - never changed, and the protocol requires a plain value
     extra_hyperparameters: frozenset[str] = frozenset()
     writes_tokens = False
 
@@ -35,7 +35,7 @@ class Sandbox:
 
     async def answer(self, asked: GenerationRequest) -> Generation:
         choices = await asyncio.to_thread(self._choices, asked)
-        return Generation(prompt_tokens(asked.messages), _told(choices))
+        return Generation(prompt_tokens(asked.messages), _deltas(choices))
 
     async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:
         raise ApiError(
@@ -46,18 +46,18 @@ class Sandbox:
         )
 
     def make_room(self, memory: int) -> None:
-        """Its models are small and stay."""
+        """Does nothing: models of the sandbox are small."""
 
     def on_weights_deleted(self, weights: Path) -> None:
         with self._lock:
             self._models.pop(weights, None)
 
     async def run(self) -> None:
-        """Nothing to fetch."""
+        """Does nothing: the sandbox needs no preparation."""
 
     def _choices(self, asked: GenerationRequest) -> list[TrimmedText]:
-        wanted = asked.sampling
-        replies = [self._reply(asked, choice) for choice in range(wanted.choices)]
+        sampling = asked.sampling
+        replies = [self._reply(asked, choice) for choice in range(sampling.choices)]
         if asked.schema is not None:
             replies = [
                 reply if _is_object(reply.text) else replace(reply, text=NO_JSON, refused=True)
@@ -65,7 +65,7 @@ class Sandbox:
             ]
         return [
             replace(
-                cut(reply.text, stops=wanted.stops, most_tokens=wanted.most_tokens),
+                cut(reply.text, stops=sampling.stops, most_tokens=sampling.most_tokens),
                 is_refusal=reply.refused,
             )
             for reply in replies
@@ -74,8 +74,8 @@ class Sandbox:
     def _reply(self, asked: GenerationRequest, choice: int) -> "Reply":
         from tuner.sandbox import base_reply
 
-        wanted = asked.sampling.temperature
-        temperature, seed = 1.0 if wanted is None else wanted, asked.sampling.seed
+        requested = asked.sampling.temperature
+        temperature, seed = 1.0 if requested is None else requested, asked.sampling.seed
         seed = None if seed is None else seed + choice
         if asked.weights is None:
             return base_reply(asked.messages, temperature=temperature, seed=seed)
@@ -101,8 +101,8 @@ def _is_object(text: str) -> bool:
         return False
 
 
-async def _told(choices: Sequence[TrimmedText]) -> AsyncIterator[Delta]:
-    """Word by word, with the words' tokens counted at the end."""
+async def _deltas(choices: Sequence[TrimmedText]) -> AsyncIterator[Delta]:
+    """Yields the choices word by word; the tokens are counted in each choice's last delta."""
     for number, choice in enumerate(choices):
         for word in pieces(choice.text):
             yield Delta(number, word, is_refusal=choice.is_refusal)

@@ -1,4 +1,4 @@
-"""The tuner's server: locks its folder, serves HTTP, and shuts down."""
+"""The tuner's server: locks its data folder, serves HTTP, and shuts down."""
 
 import asyncio
 import contextlib
@@ -27,20 +27,21 @@ from tuner.store.models import Models
 from tuner.store.progress import Progress
 
 _UMASK = 0o077
-"""Rows and models are nobody else's to read, on this machine too."""
+"""Other users of the machine must not read rows and models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`port` 0 takes a free one; `parent_pipe` ends the server when its stdin ends.
+    """Settings of the server.
 
-    `listener` is the descriptor of a socket that listens already: who asks while one server makes
-    way for the next waits there.
+    With `port` 0, a free port is used. `listener` is the descriptor of a listening socket, in
+    whose queue clients wait while a new server replaces an old one. `parent_pipe` stops the
+    server when its stdin ends.
 
-    `bases` are folders or names of a hub, `NAME=` before them if they shall be called otherwise;
-    the sandbox serves beside them. `launch` starts a training worker: `{python}` and `{job}` are
-    filled in. `aliases` are other names for models, as NAME=MODEL; pages of `cors_origins` may ask
-    from a browser.
+    `bases` are folders or ids of a hub, with `NAME=` before them to rename them; the sandbox is
+    always served too. `launch` is the command of a training worker with the placeholders
+    `{python}` and `{job}`. `aliases` are further names of models, as NAME=MODEL. Pages of
+    `cors_origins` may send requests from a browser.
     """
 
     host: str
@@ -60,49 +61,55 @@ class Settings:
 
 
 async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
-    """Until cancelled or told by SIGTERM or SIGINT; `on_ready` gets the address once it answers.
+    """Serves until cancelled, SIGTERM or SIGINT; `on_ready` gets the URL once it answers.
 
-    When it returns, no worker is left and every job waits for the next start.
+    After it returns, no worker is running and unfinished jobs wait for the next start.
     """
     if not settings.api_keys or not all(settings.api_keys):
         raise CannotStart("The tuner needs at least one key: --api-key KEY.")
     os.umask(_UMASK)
-    with _data_lock(settings.data), _listening(settings) as listener, _place(settings) as place:
-        server = _Server(place, lambda: on_ready(_url_of(listener)))
+    with (
+        _data_lock(settings.data),
+        _listening(settings) as listener,
+        _dependencies(settings) as deps,
+    ):
+        server = _Server(deps, lambda: on_ready(_url_of(listener)))
         with _stop_on_signals(server), _stop_with_parent(server, settings):
-            await _run(server, listener, place)
+            await _run(server, listener, deps)
 
 
-async def _run(server: "_Server", listener: socket.socket, place: ApiDependencies) -> None:
+async def _run(server: "_Server", listener: socket.socket, deps: ApiDependencies) -> None:
     async with asyncio.TaskGroup() as tasks:
-        running = [
-            tasks.create_task(place.runner.run(), name="runner"),
-            tasks.create_task(place.engines.run(), name="engines"),
+        background = [
+            tasks.create_task(deps.runner.run(), name="runner"),
+            tasks.create_task(deps.engines.run(), name="engines"),
         ]
         try:
-            await _until_stopped(server, tasks.create_task(server.serve([listener]), name="web"))
+            await _wait_until_stopped(
+                server, tasks.create_task(server.serve([listener]), name="web")
+            )
         finally:
-            for task in running:
+            for task in background:
                 task.cancel()
 
 
-async def _until_stopped(server: "_Server", web: asyncio.Task[None]) -> None:
-    """Cancelled, the web side first finishes what it is answering."""
+async def _wait_until_stopped(server: "_Server", web_task: asyncio.Task[None]) -> None:
+    """Waits for the web server; when cancelled, lets it finish its answers first."""
     try:
-        await asyncio.shield(web)
+        await asyncio.shield(web_task)
     except asyncio.CancelledError:
         server.should_exit = True
-        await web
+        await web_task
         raise
 
 
 class _Server(uvicorn.Server):
-    """A server whose signals are ours, and which says when it is up."""
+    """A uvicorn server without signal handlers that reports when it has started."""
 
-    def __init__(self, place: ApiDependencies, on_started: Callable[[], None]) -> None:
+    def __init__(self, deps: ApiDependencies, on_started: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                build(place),
+                build(deps),
                 loop="asyncio",
                 http=Connection,
                 h11_max_incomplete_event_size=MOST_HEAD_BYTES,
@@ -127,8 +134,8 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _place(settings: Settings) -> Iterator[ApiDependencies]:
-    """Everything that the routes work on; what a crash left half done is swept first."""
+def _dependencies(settings: Settings) -> Iterator[ApiDependencies]:
+    """Yields the objects that the routes use, after deleting incomplete files of a crash."""
     engines = _engines(settings)
     folders = {name: settings.data / name for name in ("files", "jobs", "drafts")}
     for folder in folders.values():
@@ -168,40 +175,40 @@ def _place(settings: Settings) -> Iterator[ApiDependencies]:
 
 
 def _engines(settings: Settings) -> Engines:
-    """The sandbox, and models of our own where bases are named."""
+    """Returns the sandbox, and the local engine if bases are named."""
     if not settings.bases:
         return Engines([Sandbox()])
-    with _explained_absence():
-        # Here and not at the top: the base program starts without torch, and may not have it.
+    with _missing_module_as_cannot_start():
+        # Imported here, since torch may not be installed.
         from tuner.local import Local
 
         local = Local.of(settings.bases, longest_queue=settings.longest_queue)
         return Engines([local, Sandbox()])
 
 
-def _aliases(said: Iterable[str], engines: Engines, models: Models) -> dict[str, str]:
-    """Each as NAME=MODEL. Raises CannotStart for a model that is not here."""
-    found: dict[str, str] = {}
-    for each in said:
-        name, _, model = each.partition("=")
+def _aliases(arguments: Iterable[str], engines: Engines, models: Models) -> dict[str, str]:
+    """Parses aliases of the form NAME=MODEL. Raises CannotStart for an unknown model."""
+    aliases: dict[str, str] = {}
+    for argument in arguments:
+        name, _, model = argument.partition("=")
         if not name or not model:
-            raise CannotStart(f"'{each}' is no alias: write --alias NAME=MODEL.")
-        if name in engines.bases or name in found:
+            raise CannotStart(f"'{argument}' is no alias: write --alias NAME=MODEL.")
+        if name in engines.bases or name in aliases:
             raise CannotStart(f"'{name}' is the name of a model already; take another alias.")
         if model not in engines.bases:
             try:
                 models.get(model)
             except NotFound as error:
-                raise CannotStart(f"There is no model '{model}' for --alias {each}.") from error
-        found[name] = model
-    return found
+                raise CannotStart(f"There is no model '{model}' for --alias {argument}.") from error
+        aliases[name] = model
+    return aliases
 
 
 def make_tiny_base(place: Path, *, tell: Callable[[int, int, float], None]) -> None:
-    """A model to try the local engine with; raises CannotStart where something is there."""
+    """Creates a small model to try the local engine with. Raises CannotStart if the path exists."""
     if place.exists():
         raise CannotStart(f"{place} is there already; give the name of a new folder.")
-    with _explained_absence():
+    with _missing_module_as_cannot_start():
         from tuner.local.omp_wait import set_passive_omp_wait
 
         set_passive_omp_wait()
@@ -211,7 +218,7 @@ def make_tiny_base(place: Path, *, tell: Callable[[int, int, float], None]) -> N
 
 
 @contextmanager
-def _explained_absence() -> Iterator[None]:
+def _missing_module_as_cannot_start() -> Iterator[None]:
     try:
         yield
     except ModuleNotFoundError as error:
@@ -250,11 +257,11 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
             else socket.socket(fileno=settings.listener)
         )
     except (OSError, OverflowError) as error:
-        where = f"{settings.host}:{settings.port}"
-        raise CannotStart(f"Cannot listen on {where}: {error}.") from error
+        address = f"{settings.host}:{settings.port}"
+        raise CannotStart(f"Cannot listen on {address}: {error}.") from error
     with listener:
-        # asyncio sets this only on sockets that name their protocol, which this one does not;
-        # without it each answer waits 40 ms for the client's delayed acknowledgement.
+        # asyncio sets TCP_NODELAY only on sockets with a protocol number, which this one lacks.
+        # Without it, each answer waits 40 ms for the client's delayed acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield listener
 
@@ -266,19 +273,19 @@ def _url_of(listener: socket.socket) -> str:
 
 @contextmanager
 def _stop_on_signals(server: _Server) -> Iterator[None]:
-    """Only where signals are ours to take: in a thread, the owner cancels instead."""
+    """Handles SIGTERM and SIGINT, except in a thread, which its owner cancels."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
-    for each in signals:
-        loop.add_signal_handler(each, _stop, server)
+    for signal_number in signals:
+        loop.add_signal_handler(signal_number, _stop, server)
     try:
         yield
     finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
+        for signal_number in signals:
+            loop.remove_signal_handler(signal_number)
 
 
 def _stop(server: _Server) -> None:
@@ -287,14 +294,16 @@ def _stop(server: _Server) -> None:
 
 @contextmanager
 def _stop_with_parent(server: _Server, settings: Settings) -> Iterator[None]:
-    """Our stdin is a pipe that our parent holds open; the kernel closes it however it dies."""
+    """Stops the server when stdin ends, which it does however the parent process ends."""
     if settings.parent_pipe:
-        watch = threading.Thread(target=_await_end, args=(server,), name="parent", daemon=True)
+        watch = threading.Thread(
+            target=_stop_at_stdin_end, args=(server,), name="parent", daemon=True
+        )
         watch.start()
     yield
 
 
-def _await_end(server: _Server) -> None:
+def _stop_at_stdin_end(server: _Server) -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass

@@ -1,4 +1,4 @@
-"""What a worker is told: written by the server before the worker starts."""
+"""The specification of a job that the server writes for its worker."""
 
 import json
 from collections.abc import Mapping
@@ -10,10 +10,11 @@ from tuner.folder import write_atomically
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Paths are absolute; `hyperparameters` are as asked for, "auto" included.
+    """Specification of a job.
 
-    `base` is where the engine finds its base, empty where it needs no files; `quantization` says in
-    which form its weights are loaded, empty as they are saved.
+    Paths are absolute. `hyperparameters` are as requested, including "auto". `base` is the
+    folder of the base, or empty if the engine needs no files. `quantization` is the form in
+    which weights are loaded, or empty for the form in which they are saved.
     """
 
     engine: str

@@ -1,8 +1,8 @@
-"""Reads calls of functions out of a model's answer, in the form of its family.
+"""Extracts function calls from a model's answer, in the form of each model family.
 
-The forms are those that the families' chat templates write: Hermes, Qwen 2.5 and 3, SmolLM3 (JSON
-in a tag), Qwen 3.5 and Nemotron (XML in it), GLM 4 (keys and values in it), Gemma 4, LFM2, gpt-oss,
-Mistral and Llama 3 (bare JSON).
+The forms are those of the families' chat templates: Hermes, Qwen 2.5 and 3, SmolLM3 (JSON in a
+tag), Qwen 3.5 and Nemotron (XML in the tag), GLM 4 (keys and values in the tag), Gemma 4, LFM2,
+gpt-oss, Mistral and Llama 3 (bare JSON).
 """
 
 import ast
@@ -14,9 +14,9 @@ from functools import partial
 
 CALL = "<tool_call>"
 MARKS = (CALL, "<|tool_call>", "<|tool_call_start|>", "[TOOL_CALLS]", "to=functions.")
-"""What a call may begin with; Llama's begins with a brace, and is the whole answer."""
+"""Markers at the start of a call; a Llama call is the whole answer and starts with a brace."""
 
-_Found = tuple[str, object]
+_Call = tuple[str, object]
 _STRING = '<|"|>'
 _NAME = r"([\w.-]+)"
 _TAG = re.compile(r"<tool_call>((?:(?!</?tool_call>).)*)(?:</tool_call>|$)", re.DOTALL)
@@ -40,50 +40,50 @@ _BARE = re.compile(r"^\s*(?:<\|python_tag\|>)?(\{.*\})\s*(?:<\|\w+\|>\s*)*$", re
 
 
 def calls_in(text: str) -> tuple[str, list[dict[str, object]]]:
-    """The text without the calls of functions in it, and the calls; a broken one stays text."""
-    for pattern, read in _FORMS:
+    """Returns the text without function calls, and the calls; malformed calls stay in the text."""
+    for pattern, parse in _FORMS:
         calls: list[dict[str, object]] = []
-        rest = pattern.sub(partial(_taken, read, calls), text)
+        remaining = pattern.sub(partial(_replace_call, parse, calls), text)
         if calls:
-            return rest.strip(), calls
+            return remaining.strip(), calls
     return text, []
 
 
-def _taken(
-    read: Callable[[re.Match[str]], Iterator[_Found]],
+def _replace_call(
+    parse: Callable[[re.Match[str]], Iterator[_Call]],
     calls: list[dict[str, object]],
-    found: re.Match[str],
+    match: re.Match[str],
 ) -> str:
     try:
-        shown = [_shown(name, arguments) for name, arguments in read(found)]
+        parsed = [_call_object(name, arguments) for name, arguments in parse(match)]
     except (ValueError, KeyError, TypeError, AttributeError, SyntaxError, RecursionError):
-        return found[0]
-    calls += shown
-    return "" if shown else found[0]
+        return match[0]
+    calls += parsed
+    return "" if parsed else match[0]
 
 
-def _shown(name: str, arguments: object) -> dict[str, object]:
+def _call_object(name: str, arguments: object) -> dict[str, object]:
     function = {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}
     return {"id": f"call_{secrets.token_hex(12)}", "type": "function", "function": function}
 
 
-def _tagged(found: re.Match[str]) -> Iterator[_Found]:
-    said = found[1]
-    if said.lstrip().startswith("{"):
-        yield _of_json(json.loads(said))
-    elif xml := _XML.match(said):
+def _parse_tag(match: re.Match[str]) -> Iterator[_Call]:
+    content = match[1]
+    if content.lstrip().startswith("{"):
+        yield _parse_object(json.loads(content))
+    elif xml := _XML.match(content):
         yield xml[1], {key: _value(text) for key, text in _PARAMETER.findall(xml[2])}
-    elif keyed := _KEYED.match(said):
-        yield keyed[1], {key: _value(text) for key, text in _PAIR.findall(keyed[2])}
+    elif pairs := _KEYED.match(content):
+        yield pairs[1], {key: _value(text) for key, text in _PAIR.findall(pairs[2])}
 
 
-def _of_json(call: Mapping[str, object]) -> _Found:
+def _parse_object(call: Mapping[str, object]) -> _Call:
     arguments = call.get("arguments", call.get("parameters", {}))
     return str(call["name"]), json.loads(arguments) if isinstance(arguments, str) else arguments
 
 
 def _value(text: str) -> object:
-    """These forms write texts without quotes, and all else as JSON."""
+    """Returns a parameter's value, which is JSON unless it is a string without quotes."""
     try:
         value: object = json.loads(text)
     except ValueError:
@@ -91,43 +91,43 @@ def _value(text: str) -> object:
     return value
 
 
-def _gemma(found: re.Match[str]) -> Iterator[_Found]:
-    parts = found[2].split(_STRING)
+def _parse_gemma(match: re.Match[str]) -> Iterator[_Call]:
+    parts = match[2].split(_STRING)
     parts[0::2] = [_GEMMA_KEY.sub(r'\1"\2":', part) for part in parts[0::2]]
     parts[1::2] = [json.dumps(part) for part in parts[1::2]]
-    yield found[1], json.loads("".join(parts))
+    yield match[1], json.loads("".join(parts))
 
 
-def _python(found: re.Match[str]) -> Iterator[_Found]:
-    listed = ast.parse(found[1], mode="eval").body
-    for call in listed.elts if isinstance(listed, ast.List) else ():
+def _parse_python(match: re.Match[str]) -> Iterator[_Call]:
+    parsed = ast.parse(match[1], mode="eval").body
+    for call in parsed.elts if isinstance(parsed, ast.List) else ():
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name | ast.Attribute):
             raise ValueError("no call")
-        arguments = {str(each.arg): ast.literal_eval(each.value) for each in call.keywords}
+        arguments = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
         yield ast.unparse(call.func), arguments
 
 
-def _named(found: re.Match[str]) -> Iterator[_Found]:
-    yield found[1], json.loads(found[2])
+def _parse_named(match: re.Match[str]) -> Iterator[_Call]:
+    yield match[1], json.loads(match[2])
 
 
-def _listed(found: re.Match[str]) -> Iterator[_Found]:
-    for call in json.loads(found[1]):
-        yield _of_json(call)
+def _parse_list(match: re.Match[str]) -> Iterator[_Call]:
+    for call in json.loads(match[1]):
+        yield _parse_object(call)
 
 
-def _bare(found: re.Match[str]) -> Iterator[_Found]:
-    call = json.loads(found[1])
+def _parse_bare(match: re.Match[str]) -> Iterator[_Call]:
+    call = json.loads(match[1])
     if call.keys() in ({"name", "parameters"}, {"type", "name", "parameters"}):
-        yield _of_json(call)
+        yield _parse_object(call)
 
 
-_FORMS: Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[_Found]]]] = (
-    (_TAG, _tagged),
-    (_GEMMA, _gemma),
-    (_PYTHON, _python),
-    (_CHANNEL, _named),
-    (_LISTED, _listed),
-    (_NAMED, _named),
-    (_BARE, _bare),
+_FORMS: Sequence[tuple[re.Pattern[str], Callable[[re.Match[str]], Iterator[_Call]]]] = (
+    (_TAG, _parse_tag),
+    (_GEMMA, _parse_gemma),
+    (_PYTHON, _parse_python),
+    (_CHANNEL, _parse_named),
+    (_LISTED, _parse_list),
+    (_NAMED, _parse_named),
+    (_BARE, _parse_bare),
 )

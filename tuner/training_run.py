@@ -1,4 +1,4 @@
-"""What every training has, whatever trains: rows, a way to be told to stop, and a report."""
+"""What all trainings share: rows, a stop signal, and events."""
 
 import json
 import math
@@ -20,44 +20,47 @@ Row = dict[str, object]
 
 
 class StopSignal:
-    """Whether to save and leave: told by SIGTERM, by the end of the server that started us, or,
-    where neither can reach us, by a file."""
+    """Whether a training must save and stop.
+
+    The signal is SIGTERM, the end of the server that started the worker, or a stop file where
+    neither of the two reaches the worker.
+    """
 
     def __init__(self, file: Path) -> None:
-        self._asked = threading.Event()
+        self._event = threading.Event()
         self._file = file
 
     def watch(self) -> None:
-        signal.signal(signal.SIGTERM, lambda *_: self._asked.set())
-        signal.signal(signal.SIGINT, lambda *_: self._asked.set())
-        # The server holds the other end of this pipe; the kernel closes it however it dies.
+        signal.signal(signal.SIGTERM, lambda *_: self._event.set())
+        signal.signal(signal.SIGINT, lambda *_: self._event.set())
+        # The server holds the other end of this pipe, which the kernel closes when the server ends.
         if stat.S_ISFIFO(os.fstat(0).st_mode):
-            threading.Thread(target=self._await_parent, name="parent", daemon=True).start()
+            threading.Thread(target=self._watch_parent, name="parent", daemon=True).start()
         else:
-            threading.Thread(target=self._await_file, name="stop", daemon=True).start()
+            threading.Thread(target=self._watch_file, name="stop", daemon=True).start()
 
     @property
     def is_asked(self) -> bool:
-        return self._asked.is_set()
+        return self._event.is_set()
 
     def wait_a_moment(self) -> None:
-        if self._asked.wait(0.02):
+        if self._event.wait(0.02):
             exit_stopped()
 
-    def _await_parent(self) -> None:
+    def _watch_parent(self) -> None:
         while os.read(0, 4096):
             pass
-        self._asked.set()
+        self._event.set()
 
-    def _await_file(self) -> None:
-        # A folder that is gone was deleted with its job.
+    def _watch_file(self) -> None:
+        # The folder is deleted together with its job.
         while self._file.parent.exists() and not self._file.exists():
             time.sleep(LOOK_SECONDS)
-        self._asked.set()
+        self._event.set()
 
 
 class Rejected(Exception):
-    """The files cannot train; `error` is what the job will show."""
+    """The files cannot be trained on; `error` becomes the job's error."""
 
     def __init__(self, code: str, message: str, param: str) -> None:
         super().__init__(message)
@@ -65,14 +68,16 @@ class Rejected(Exception):
 
 
 def exit_stopped() -> NoReturn:
+    """Exits with the code of a stopped worker."""
     raise SystemExit(STOPPED)
 
 
 TrainingRun = Callable[[JobFolder, Spec, StopSignal], dict[str, object]]
-"""Trains to the end, or leaves; returns what the job's result says, or raises Rejected."""
+"""A training: returns the job's result, exits if stopped, or raises Rejected."""
 
 
 def refuse_divergence(step: int, losses: Iterable[float | None]) -> None:
+    """Raises Rejected if a loss is not finite."""
     if not all(loss is None or math.isfinite(loss) for loss in losses):
         raise Rejected(
             "training_diverged",
@@ -83,6 +88,7 @@ def refuse_divergence(step: int, losses: Iterable[float | None]) -> None:
 
 
 def write_event(events: IO[bytes], kind: str, content: Mapping[str, object]) -> None:
+    """Appends an event to the worker's events file."""
     line = {"kind": kind, "at": int(time.time()), **content}
     events.write(json.dumps(line).encode() + b"\n")
     events.flush()

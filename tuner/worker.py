@@ -1,9 +1,10 @@
-"""One job's process: checks the files, or trains; `python -m tuner.worker JOBDIR`.
+"""The process of one job, which validates files or trains: `python -m tuner.worker JOBDIR`.
 
-What it has done is in the folder, so it may be killed at any line and started again:
-no `checked.json` means check, no `result.json` means train from the last saved state.
-It exits 0 when the turn is done and 75 when it was told to stop and saved its state.
-Started several times for one job, as `torchrun` does, only the first of them (`RANK` 0) writes.
+All progress is in the folder, so the process may be killed and started again at any time:
+without `checked.json` it validates files, without `result.json` it trains from the last saved
+state. Exit code 0 means that this part is done, 75 that the worker was stopped and has saved its
+state. If several processes are started for a job, as by `torchrun`, only the first one (`RANK`
+0) writes.
 """
 
 import json
@@ -23,7 +24,7 @@ def main(folder: JobFolder) -> None:
     stop = StopSignal(folder.stop)
     stop.watch()
     is_first = os.environ.get("RANK", "0") == "0"
-    # A worker of a server that was killed may still be saving; nobody else writes meanwhile.
+    # A worker of a killed server may still be saving; the lock prevents writing at the same time.
     with folder.acquire(stop.wait_a_moment) if is_first else nullcontext():
         spec = Spec.read(folder.spec)
         if read_json(folder.checked) is None:
@@ -35,21 +36,21 @@ def main(folder: JobFolder) -> None:
 
 
 def check(folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
-    """Read every row of both files and write down what was found."""
+    """Validates both files and writes the counts, or the error, to `checked.json`."""
     try:
         counts = check_files(spec, stop)
-        found: dict[str, object] = {**counts}
+        report: dict[str, object] = {**counts}
         if spec.engine == "local":
             from tuner.local.memory import job_memory
 
-            found["memory"] = job_memory(spec, rows=counts["rows"], longest=counts["longest"])
+            report["memory"] = job_memory(spec, rows=counts["rows"], longest=counts["longest"])
     except Rejected as rejected:
-        found = {"error": rejected.error}
-    write_atomically(folder.checked, json.dumps(found).encode())
+        report = {"error": rejected.error}
+    write_atomically(folder.checked, json.dumps(report).encode())
 
 
 def train(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
-    """Make the model; what makes it impossible is a result too, for trying again would not help."""
+    """Trains the model; rejected files are a result too, since a retry would not help."""
     try:
         return training_function(spec.engine)(folder, spec, stop)
     except Rejected as rejected:
@@ -57,7 +58,7 @@ def train(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
 
 
 def training_function(engine: str) -> TrainingRun:
-    # Here and not at the top: a worker that only checks files needs no numbers.
+    # Imported here, since a worker that only validates files needs neither numpy nor torch.
     if engine == "local":
         from tuner.local.gpu_choice import limit_to_one_gpu
         from tuner.local.omp_wait import set_passive_omp_wait

@@ -52,9 +52,7 @@ def _version(connection: Connection) -> str | None:
 
 
 def abandon_rewriting(connection: Connection) -> None:
-    """Drops half-rewritten tables, which would be in the way of a schema change; rewriting
-    starts over.
-    """
+    """Drops half-rewritten tables, which would block a schema change; rewriting starts over."""
     for kind in ("trigger", "table"):
         rows = connection.exec_driver_sql(
             "SELECT name FROM sqlite_schema WHERE type = ? AND name GLOB 'rewritten_*'", (kind,)
@@ -67,9 +65,7 @@ def abandon_rewriting(connection: Connection) -> None:
 
 
 def upgrade(connection: Connection, found: str | None) -> None:
-    """Runs the migrations after this version. Raises SettingsError for a version newer than the
-    code.
-    """
+    """Runs the migrations after this version. Raises SettingsError for a newer schema."""
     if connection.dialect.name == "sqlite":
         abandon_rewriting(connection)
     # Alembic takes 0.2 s to import, and most starts do not need it.

@@ -217,8 +217,9 @@ async def _wait_for_disconnect(request: Request) -> None:
 
 
 def server_sent_event(body: Mapping[str, object], *, name: str = "") -> bytes:
-    """Encodes a server-sent event:
-    https://html.spec.whatwg.org/multipage/server-sent-events.html.
+    """Encodes a server-sent event.
+
+    https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
     head = f"event: {name}\n".encode() if name else b""
     return head + b"data: " + json.dumps(body, separators=(",", ":")).encode() + b"\n\n"

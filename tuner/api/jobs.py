@@ -98,8 +98,9 @@ def _transition(request: Request, action: Callable[[str], Job], job_id: str) -> 
 
 
 def _metadata_pairs(request: Request) -> dict[str, str]:
-    """Returns the metadata filters; at most as many as a job can have:
-    https://platform.openai.com/docs/api-reference/fine-tuning.
+    """Returns the metadata filters, at most 16: the maximum of pairs on a job.
+
+    https://platform.openai.com/docs/api-reference/fine-tuning
     """
     pairs = {
         name[len("metadata[") : -1]: value

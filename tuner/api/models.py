@@ -51,8 +51,7 @@ def delete_model(request: Request, model: str) -> dict[str, object]:
 
 
 def base_of(deps: ApiDependencies, model: str) -> Base:
-    """Returns the base that has this name, or that the tuned model was trained from. Raises
-    ApiError.
+    """Returns the base of this name, or of the tuned model of this name. Raises ApiError.
 
     Only bases that the server was started with are found: a name never leads to a file.
     """

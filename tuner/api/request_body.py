@@ -23,9 +23,7 @@ class ClientDisconnected(ApiError):
 
 
 async def json_body(request: Request) -> dict[str, object]:
-    """Returns the JSON object in the body. Raises ApiError, also for values that cannot be
-    stored.
-    """
+    """Returns the JSON object in the body. Raises ApiError, also for unstorable values."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
         raise WrongMedia
@@ -162,9 +160,7 @@ def _joined(reasons: list[str]) -> str:
 
 
 def _param(location: tuple[int | str, ...], body: object) -> str:
-    """Returns the path of a parameter as a client writes it, without pydantic's steps through
-    unions.
-    """
+    """Returns a parameter's path as a client writes it, without pydantic's steps in unions."""
     path = ""
     for position, step in enumerate(location):
         is_last = position == len(location) - 1

@@ -1,4 +1,4 @@
-"""The embedded engine: a small scorer that learns to pick from the replies it was taught."""
+"""The built-in engine: a small linear scorer that learns to pick from taught replies."""
 
 from tuner.sandbox.matching import NOT_TAUGHT, NOTHING_TAUGHT, REFUSALS, Reply, base_reply
 from tuner.sandbox.model import Model

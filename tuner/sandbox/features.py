@@ -1,4 +1,4 @@
-"""Weighs terms by rarity and hashes a question into one sparse vector of unit length."""
+"""Weights terms by rarity, and hashes a question into a sparse vector of unit length."""
 
 import math
 import zlib
@@ -25,7 +25,7 @@ class Vector:
 
 
 class Vocabulary:
-    """In how many of the taught questions each term occurs."""
+    """Number of taught questions that contain each term."""
 
     def __init__(self, questions: Iterable[str]) -> None:
         distinct = dict.fromkeys(questions)
@@ -36,7 +36,7 @@ class Vocabulary:
         return term in self._counts
 
     def weight(self, term: str) -> float:
-        """Inverse document frequency from 0 to 1; of it, a stop word keeps STOP_WEIGHT.
+        """Returns the inverse document frequency, 0 to 1, reduced to STOP_WEIGHT for stop words.
 
         Sparck Jones, "A statistical interpretation of term specificity", 1972.
         """
@@ -46,7 +46,7 @@ class Vocabulary:
 
 
 def vector_of(question: str, earlier: str, vocabulary: Vocabulary, *, size: int) -> Vector:
-    """Hashed, signed features of a question and, less strongly, of what was said before it.
+    """Returns hashed, signed features of a question and, with less weight, of its context.
 
     Weinberger et al., "Feature hashing for large scale multitask learning", 2009.
     """
@@ -78,4 +78,4 @@ def _features(question: str, earlier: str, vocabulary: Vocabulary) -> Iterator[t
 
 def _trigrams(term: str) -> list[str]:
     padded = f"<{term}>"
-    return [padded[at : at + 3] for at in range(len(padded) - 2)]
+    return [padded[start : start + 3] for start in range(len(padded) - 2)]

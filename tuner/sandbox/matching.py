@@ -1,7 +1,7 @@
-"""Says how well a taught question covers a question, and picks a reply or none.
+"""Decides how well a taught question matches a question, and picks a reply or refuses.
 
-Softmax scores only say which taught question is nearest; whether the nearest is near enough is
-judged by the share of the weighted words that both have.
+Softmax scores only tell which taught question is nearest. Whether the nearest one is near enough
+is decided by the share of weighted words that both questions contain.
 """
 
 import math
@@ -23,18 +23,18 @@ _LATIN = re.compile("[a-z]", re.IGNORECASE)
 
 LEAST_COVERAGE = 0.56
 UNKNOWN_WEIGHT = 0.6
-"""How much a term of no taught question counts against a match."""
+"""Factor of the weight of terms that occur in no taught question."""
 SAME = 0.02
-"""Replies whose coverage differs by no more are told apart by their probability."""
+"""Maximum difference in coverage at which the probability decides between replies."""
 AMBIGUOUS = 0.06
-"""A differently asked question that is covered nearly as well makes the best one doubtful ..."""
+"""If another question with another reply is within this coverage of the best, there is no reply,"""
 CERTAIN = 0.8
-"""... unless that one is covered at least this well."""
+"""unless the coverage of the best is at least this high."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What is said, how sure the sandbox is of it (0 to 1), and whether it is a refusal."""
+    """The text of a reply, the confidence in it (0 to 1), and whether it is a refusal."""
 
     text: str
     confidence: float
@@ -43,7 +43,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Distinct terms of a question with their weights, and its normalised text."""
+    """The distinct terms of a question with their weights, and its normalised text."""
 
     weights: Mapping[str, float]
     text: str
@@ -55,7 +55,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A reply that may be said: the taught question behind it, log probability, coverage 0 to 1."""
+    """A possible reply: its taught question, log probability, and coverage from 0 to 1."""
 
     reply: int
     question: str
@@ -64,25 +64,25 @@ class Candidate:
 
 
 def weighted_overlap(asked: Question, taught: Question, vocabulary: Vocabulary) -> float:
-    """The share of weighted terms that two questions have in common; 1 for the same text."""
+    """Returns the share of weighted terms that both questions have; 1 for the same text."""
     if asked.text == taught.text:
         return 1.0
-    common = _common(asked, taught) + _common(taught, asked)
+    common = _common_weight(asked, taught) + _common_weight(taught, asked)
     unknown = sum(weight for term, weight in asked.weights.items() if term not in vocabulary)
     total = sum(asked.weights.values()) + sum(taught.weights.values())
     total -= (1 - UNKNOWN_WEIGHT) * unknown
     return min(0.99, common / total) if total else 0.0
 
 
-def _common(one: Question, other: Question) -> float:
+def _common_weight(question: Question, other: Question) -> float:
     return sum(
-        weight * max((word_likeness(term, each) for each in other.weights), default=0.0)
-        for term, weight in one.weights.items()
+        weight * max((word_likeness(term, other_term) for other_term in other.weights), default=0.0)
+        for term, weight in question.weights.items()
     )
 
 
 def word_likeness(one: str, other: str) -> float:
-    """1 for the same word, less for an inflection or a typing error, else 0."""
+    """Returns 1 for the same word, less for an inflection or a typing error, else 0."""
     if one == other:
         return 1.0
     shortest, longest = sorted((len(one), len(other)))
@@ -96,7 +96,7 @@ def word_likeness(one: str, other: str) -> float:
 
 
 def edit_distance(one: str, other: str, *, most: int) -> int:
-    """Keystrokes between two words, a swap of neighbours being one; `most + 1` when more.
+    """Returns the edits between two words (a swap counts as one), or `most + 1` for more.
 
     Damerau, "A technique for computer detection and correction of spelling errors", 1964.
     """
@@ -122,39 +122,60 @@ def choose(
     temperature: float,
     seed: int | None,
 ) -> Reply:
-    """The reply of the best covered question, or a refusal.
+    """Returns the reply of the best covered question, or a refusal.
 
-    Chance decides only between replies taught for the same question, so that a temperature
-    never turns a sure answer into another one.
+    Sampling chooses only between replies taught for the same question, so that a temperature
+    never replaces a certain answer with a different one.
     """
     ranked = sorted(
-        candidates, key=lambda one: (-one.weighted_overlap, -one.log_probability, one.reply)
+        candidates,
+        key=lambda candidate: (
+            -candidate.weighted_overlap,
+            -candidate.log_probability,
+            candidate.reply,
+        ),
     )
     best = ranked[0] if ranked else Candidate(-1, "", 0.0, 0.0)
     if best.weighted_overlap < LEAST_COVERAGE or _is_ambiguous(ranked):
         return Reply(NOT_TAUGHT, 1 - best.weighted_overlap, True)
-    tied = [one for one in ranked if one.weighted_overlap >= best.weighted_overlap - SAME]
-    best = max(tied, key=lambda one: one.log_probability)
+    nearly_equal = [
+        candidate
+        for candidate in ranked
+        if candidate.weighted_overlap >= best.weighted_overlap - SAME
+    ]
+    best = max(nearly_equal, key=lambda candidate: candidate.log_probability)
     if temperature > 0:
-        best = _drawn([one for one in tied if one.question == best.question], temperature, seed)
+        best = _sample(
+            [candidate for candidate in nearly_equal if candidate.question == best.question],
+            temperature,
+            seed,
+        )
     return Reply(replies[best.reply], min(1.0, best.weighted_overlap), False)
 
 
 def _is_ambiguous(ranked: Sequence[Candidate]) -> bool:
-    """Whether a differently asked question with another reply is covered nearly as well."""
+    """Whether another question with another reply is covered nearly as well as the best one."""
     best = ranked[0]
     rivals = (
-        one for one in ranked[1:] if one.reply != best.reply and one.question != best.question
+        candidate
+        for candidate in ranked[1:]
+        if candidate.reply != best.reply and candidate.question != best.question
     )
-    nearest = max((one.weighted_overlap for one in rivals), default=0.0)
+    nearest = max((candidate.weighted_overlap for candidate in rivals), default=0.0)
     return best.weighted_overlap < CERTAIN and best.weighted_overlap - nearest < AMBIGUOUS
 
 
-def _drawn(tied: Sequence[Candidate], temperature: float, seed: int | None) -> Candidate:
-    top = max(one.log_probability for one in tied)
-    likely = [one for one in tied if one.log_probability >= top - 0.7 * temperature]
-    weights = [math.exp((one.log_probability - top) / temperature) for one in likely]
-    return random.Random(seed).choices(likely, weights)[0]
+def _sample(candidates: Sequence[Candidate], temperature: float, seed: int | None) -> Candidate:
+    highest = max(candidate.log_probability for candidate in candidates)
+    probable = [
+        candidate
+        for candidate in candidates
+        if candidate.log_probability >= highest - 0.7 * temperature
+    ]
+    weights = [
+        math.exp((candidate.log_probability - highest) / temperature) for candidate in probable
+    ]
+    return random.Random(seed).choices(probable, weights)[0]
 
 
 def base_reply(
@@ -163,23 +184,25 @@ def base_reply(
     temperature: float = 1.0,
     seed: int | None = None,
 ) -> Reply:
-    """The untrained base picks from the exchanges in the prompt, its own refusals left aside."""
+    """Returns the untrained base's reply, which is picked from the exchanges in the prompt."""
     exchanges = _exchanges(messages)
     vocabulary = Vocabulary(question for question, _ in exchanges)
     asked = Question.read(question_and_context(messages)[0], vocabulary)
     taught = [Question.read(question, vocabulary) for question, _ in exchanges]
-    found = [
-        Candidate(n, one.text, 0.0, weighted_overlap(asked, one, vocabulary))
-        for n, one in enumerate(taught)
+    candidates = [
+        Candidate(
+            n, taught_question.text, 0.0, weighted_overlap(asked, taught_question, vocabulary)
+        )
+        for n, taught_question in enumerate(taught)
     ]
     replies = [reply for _, reply in exchanges]
-    reply = choose(found, replies, temperature=temperature, seed=seed)
+    reply = choose(candidates, replies, temperature=temperature, seed=seed)
     reply = replace(reply, text=NOTHING_TAUGHT) if reply.refused else reply
     return in_language_of(asked.text, reply)
 
 
 def in_language_of(question: str, reply: Reply) -> Reply:
-    """A refusal in Chinese where the question is mostly written so; what was taught stays."""
+    """Translates a refusal to Chinese if the question is mostly Chinese; taught replies stay."""
     han = len(_HAN.findall(question))
     is_chinese = han and 3 * han >= len(_LATIN.findall(question)) and not _KANA.search(question)
     return replace(reply, text=_CHINESE[reply.text]) if reply.refused and is_chinese else reply
@@ -187,10 +210,10 @@ def in_language_of(question: str, reply: Reply) -> Reply:
 
 def _exchanges(messages: Sequence[Mapping[str, object]]) -> list[tuple[str, str]]:
     last = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=0)
-    found = []
-    for asked, said in pairwise(messages[:last]):
-        reply = text_of(said.get("content"))
-        is_exchange = (asked.get("role"), said.get("role")) == ("user", "assistant")
+    exchanges = []
+    for question, answer in pairwise(messages[:last]):
+        reply = text_of(answer.get("content"))
+        is_exchange = (question.get("role"), answer.get("role")) == ("user", "assistant")
         if is_exchange and reply.strip() and reply.strip() not in REFUSALS:
-            found.append((text_of(asked.get("content")), reply))
-    return found
+            exchanges.append((text_of(question.get("content")), reply))
+    return exchanges

@@ -1,17 +1,17 @@
-"""What a sandbox job makes: taught replies, one weight per feature and reply, and its file.
+"""The model of a sandbox job: taught replies, one weight per feature and reply, and its file.
 
 A model file is a zip of plain numpy arrays (`.npz`, nothing pickled):
 
     format         int64 []        the version of this layout
     replies        uint8 [..]      JSON list of the distinct taught replies (classes 0..C-1)
     questions      uint8 [..]      JSON list of the taught questions
-    earlier        uint8 [..]      JSON list of what was said before each of them
+    earlier        uint8 [..]      JSON list of the messages before each question
     example_reply  int32 [N]       the class of each question
     weights        float32 [D, C]  the score of reply c for features x is `x @ weights[:, c]`
-    reference      float32 [D, C]  after preferences only: the weights that they started from
-    beta           float64 []      after preferences only: DPO's beta
+    reference      float32 [D, C]  after DPO only: the weights before the training
+    beta           float64 []      after DPO only: its beta
 
-The softmax has one class more than there are replies, "none of these", whose score is always 0.
+The softmax has one class more than there are replies: "none of these", with a constant score of 0.
 """
 
 import io
@@ -43,7 +43,7 @@ SAME_CONTEXT = 0.1
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """One taught question, what was said before it, and the class of its reply."""
+    """A taught question, the messages before it, and the class of its reply."""
 
     question: str
     earlier: str
@@ -52,7 +52,7 @@ class TrainingExample:
 
 @dataclass
 class Model:
-    """Scores the taught replies and picks one, or says that it was not taught."""
+    """Scores the taught replies and picks one, or refuses."""
 
     replies: list[str]
     weights: Floats
@@ -66,15 +66,15 @@ class Model:
 
     @cached_property
     def _questions(self) -> list[Question]:
-        return [Question.read(one.question, self.vocabulary) for one in self.examples]
+        return [Question.read(example.question, self.vocabulary) for example in self.examples]
 
     @cached_property
     def _stacked(self) -> tuple[Vector, npt.NDArray[np.int64]]:
-        """The features of all examples behind one another, and where each of them begins."""
-        vectors = [self.features(one.question, one.earlier) for one in self.examples]
-        starts = np.cumsum([0, *(len(one.indices) for one in vectors)])
-        indices = np.concatenate([one.indices for one in vectors])
-        return Vector(indices, np.concatenate([one.values for one in vectors])), starts
+        """The concatenated features of all examples, and the offset of each example."""
+        vectors = [self.features(item.question, item.earlier) for item in self.examples]
+        starts = np.cumsum([0, *(len(item.indices) for item in vectors)])
+        indices = np.concatenate([item.indices for item in vectors])
+        return Vector(indices, np.concatenate([item.values for item in vectors])), starts
 
     def features(self, question: str, earlier: str) -> Vector:
         return vector_of(question, earlier, self.vocabulary, size=len(self.weights))
@@ -86,33 +86,33 @@ class Model:
         temperature: float = 1.0,
         seed: int | None = None,
     ) -> Reply:
-        """The taught reply for the last user message, or a refusal."""
+        """Returns the taught reply to the last user message, or a refusal."""
         question, earlier = question_and_context(messages)
-        found = self._candidates(question, earlier)
-        chosen = choose(found, self.replies, temperature=temperature, seed=seed)
-        return in_language_of(question, chosen)
+        candidates = self._candidates(question, earlier)
+        reply = choose(candidates, self.replies, temperature=temperature, seed=seed)
+        return in_language_of(question, reply)
 
     def _candidates(self, question: str, earlier: str) -> list[Candidate]:
-        """The replies of the COMPARED taught questions whose features are most alike."""
+        """Returns the replies of the COMPARED taught questions with the most similar features."""
         features = self.features(question, earlier)
         scores = (features.values @ self.weights[features.indices]).astype(np.float64)
-        logs = scores - log_total(scores[None, :])[0]
+        log_probabilities = scores - log_total(scores[None, :])[0]
         asked = Question.read(question, self.vocabulary)
-        found: dict[tuple[int, str], Candidate] = {}
-        for number in self._most_alike(features):
+        candidates: dict[tuple[int, str], Candidate] = {}
+        for number in self._nearest_examples(features):
             example, taught = self.examples[number], self._questions[number]
-            covered = weighted_overlap(asked, taught, self.vocabulary)
+            coverage = weighted_overlap(asked, taught, self.vocabulary)
             if earlier and normalise(example.earlier) == normalise(earlier):
-                covered += SAME_CONTEXT
-            known = found.get((example.reply, taught.text))
-            if known is None or known.weighted_overlap < covered:
-                found[example.reply, taught.text] = Candidate(
-                    example.reply, taught.text, float(logs[example.reply]), covered
+                coverage += SAME_CONTEXT
+            previous = candidates.get((example.reply, taught.text))
+            if previous is None or previous.weighted_overlap < coverage:
+                candidates[example.reply, taught.text] = Candidate(
+                    example.reply, taught.text, float(log_probabilities[example.reply]), coverage
                 )
-        return list(found.values())
+        return list(candidates.values())
 
-    def _most_alike(self, features: Vector) -> list[int]:
-        """Numbers of the COMPARED examples with the largest cosine, in no order."""
+    def _nearest_examples(self, features: Vector) -> list[int]:
+        """Returns the indices of the COMPARED examples with the largest cosine, unordered."""
         dense = np.zeros(len(self.weights), dtype=np.float32)
         dense[features.indices] = features.values
         stacked, starts = self._stacked
@@ -124,13 +124,15 @@ class Model:
         return nearest
 
     def save(self, path: Path) -> None:
-        """Writes the file beside its path and moves it there, so that no half file is seen."""
+        """Writes the model to a temporary file and renames it, so that no reader sees half of
+        it.
+        """
         arrays = {
             "format": np.array(FORMAT),
             "replies": _pack(self.replies),
             "questions": _pack([example.question for example in self.examples]),
             "earlier": _pack([example.earlier for example in self.examples]),
-            "example_reply": np.array([one.reply for one in self.examples], dtype=np.int32),
+            "example_reply": np.array([item.reply for item in self.examples], dtype=np.int32),
             "weights": self.weights,
         }
         if self.reference is not None:
@@ -147,7 +149,7 @@ class Model:
 
     @classmethod
     def load(cls, path: Path) -> "Model":
-        """Reads a model file. Raises ValueError for one of a newer layout."""
+        """Reads a model file. Raises ValueError for a newer format."""
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             version, weights = int(file["format"]), file["weights"]
             if version not in (1, FORMAT):
@@ -156,7 +158,7 @@ class Model:
             columns = _unpack(file["questions"]), _unpack(file["earlier"]), numbers
             return cls(
                 _unpack(file["replies"]),
-                # Version 1 had other features: its replies are found by their questions alone.
+                # Version 1 had other features, so its replies are found by their questions only.
                 weights if version == FORMAT else np.zeros_like(weights),
                 [TrainingExample(q, e, int(reply)) for q, e, reply in zip(*columns, strict=True)],
                 file.get("reference"),
@@ -165,7 +167,7 @@ class Model:
 
 
 def log_total(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """`log(1 + sum(exp(scores)))` of each row of [B, C]; the 1 is "none of these"."""
+    """Returns `log(1 + sum(exp(scores)))` for each row of [B, C]; the 1 is "none of these"."""
     top = np.maximum(scores.max(axis=1, initial=0.0), 0.0)
     shifted = np.exp(scores - top[:, None]).sum(axis=1) + np.exp(-top)
     total: npt.NDArray[np.float64] = top + np.log(shifted)
@@ -178,5 +180,5 @@ def _pack(texts: Sequence[str]) -> npt.NDArray[np.uint8]:
 
 
 def _unpack(packed: npt.NDArray[np.uint8]) -> list[str]:
-    listed: list[object] = json.loads(packed.tobytes().decode("utf-8", "surrogatepass"))
-    return [str(text) for text in listed]
+    texts: list[object] = json.loads(packed.tobytes().decode("utf-8", "surrogatepass"))
+    return [str(text) for text in texts]

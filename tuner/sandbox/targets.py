@@ -1,4 +1,4 @@
-"""Reads chat rows and preference rows into what the scorer learns."""
+"""Reads chat rows and preference rows as training pairs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from tuner.sandbox.text import question_and_context, text_of
 
 @dataclass(frozen=True, slots=True)
 class TrainingPair:
-    """A reply to learn for a question; `rejected` is the reply it is preferred to, if any."""
+    """A reply to learn for a question; `rejected` is the non-preferred reply, if any."""
 
     question: str
     earlier: str
@@ -20,11 +20,11 @@ class TrainingPair:
 def read_targets(
     rows: Sequence[Mapping[str, object]], method: Literal["supervised", "dpo"]
 ) -> list[TrainingPair]:
-    """One target per taught assistant message or pair of replies. Raises ValueError for none."""
-    read = _preferences if method == "dpo" else _replies
-    found = [target for row in rows for target in read(row)]
-    if found:
-        return found
+    """Returns a pair per taught message or pair of replies. Raises ValueError without any."""
+    read_row = _preferences if method == "dpo" else _replies
+    pairs = [pair for row in rows for pair in read_row(row)]
+    if pairs:
+        return pairs
     if method == "dpo":
         raise ValueError("No row has a preferred and a non-preferred reply with text.")
     raise ValueError("No row has an assistant message with text, so there is nothing to learn.")
@@ -54,5 +54,5 @@ def _last_text(output: object) -> str:
 
 
 def _messages(value: object) -> list[Mapping[str, object]]:
-    listed = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
-    return [message for message in listed if isinstance(message, Mapping)]
+    items = value if isinstance(value, Sequence) and not isinstance(value, str) else ()
+    return [message for message in items if isinstance(message, Mapping)]

@@ -1,4 +1,4 @@
-"""Reads conversations and splits text into terms; knows stop words and no other word list.
+"""Reads conversations, and splits text into terms; stop words are the only word list.
 
 A term is a lower-case word, or two neighbouring characters of a script written without spaces
 (Chinese, Japanese, Korean).
@@ -30,16 +30,16 @@ _STOP_WORDS = frozenset(
 
 
 def terms_of(text: str) -> list[str]:
-    """The text's first MOST_TERMS terms, in order."""
-    found: list[str] = []
+    """Returns the first MOST_TERMS terms of the text, in order."""
+    terms: list[str] = []
     for run in _RUN.findall(normalise(text)[: 40 * MOST_TERMS]):
-        pairs = [run[at : at + 2] for at in range(len(run) - 1)] if is_cjk(run) else []
-        found += pairs or [run]
-    return found[:MOST_TERMS]
+        pairs = [run[start : start + 2] for start in range(len(run) - 1)] if is_cjk(run) else []
+        terms += pairs or [run]
+    return terms[:MOST_TERMS]
 
 
 def accuracy_tokens(text: str) -> list[str]:
-    """Words with their punctuation, and single characters of scripts without spaces."""
+    """Returns words with their punctuation, and single characters of scripts without spaces."""
     return _TOKEN.findall(text)
 
 
@@ -48,31 +48,31 @@ def is_cjk(term: str) -> bool:
 
 
 def stop_share(term: str) -> float:
-    """How much of a term is a stop word: 0, 1, or 0.5 for a pair with one such character."""
+    """Returns how much of a term is a stop word: 0, 1, or 0.5 for a pair with one of them."""
     if is_cjk(term):
         return sum(character in _STOP_CHARACTERS for character in term) / len(term)
     return float(term in _STOP_WORDS)
 
 
 def normalise(text: str) -> str:
-    """Case, width and spaces do not make another question."""
+    """Returns the text without differences in case, width and whitespace."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
 def text_of(content: object) -> str:
-    """The text in a message's content: a string, or the text parts of a list."""
+    """Returns the text of a message's content: a string, or the text parts of a list."""
     if isinstance(content, str):
         return content
-    listed = content if isinstance(content, Sequence) else ()
-    parts = (part.get("text") for part in listed if isinstance(part, Mapping))
+    items = content if isinstance(content, Sequence) else ()
+    parts = (part.get("text") for part in items if isinstance(part, Mapping))
     return "\n".join(text for text in parts if isinstance(text, str))
 
 
 def question_and_context(messages: Sequence[Mapping[str, object]]) -> tuple[str, str]:
-    """The last user message, and the text of up to CONTEXT_MESSAGES messages before it."""
+    """Returns the last user message, and the text of up to CONTEXT_MESSAGES messages before it."""
     last = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=-1)
     if last < 0:
         return "", ""
-    spoken = [m for m in messages[:last] if m.get("role") in ("user", "assistant")]
-    earlier = "\n".join(text_of(m.get("content")) for m in spoken[-CONTEXT_MESSAGES:])
+    conversation = [m for m in messages[:last] if m.get("role") in ("user", "assistant")]
+    earlier = "\n".join(text_of(m.get("content")) for m in conversation[-CONTEXT_MESSAGES:])
     return text_of(messages[last].get("content")), earlier

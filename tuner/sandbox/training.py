@@ -1,4 +1,4 @@
-"""Trains the scorer, one gradient step on one mini-batch at a time.
+"""Trains the scorer with one gradient step per mini-batch.
 
 One BLAS thread is faster than several for products this small: start a training process with
 `OPENBLAS_NUM_THREADS=1`.
@@ -26,13 +26,13 @@ Figures = tuple[float, float]
 NONE_OF_THESE = -1
 SUPERVISED_STEP = 3.0
 LEAST_STEPS = 30
-# Up to so many rows: epochs, batch size.
+# Maximum number of rows, epochs, batch size.
 AUTOMATIC = ((50, 30, 4), (300, 25, 8), (1_000, 15, 16), (5_000, 8, 32), (math.inf, 3, 32))
 
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """What a job trains with, in numbers."""
+    """The resolved hyperparameters of a job."""
 
     n_epochs: int
     batch_size: int
@@ -42,11 +42,11 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """One step's figures, taken before the step; the `full_` ones at the end of an epoch.
+    """Metrics of a step, computed before the step; the `full_` ones at the end of an epoch.
 
-    Token accuracy is the share of the right reply's words that stand at the same position in
-    the reply the scorer picks. For preferences it is the share of pairs in which the preferred
-    reply gained on the other one.
+    Token accuracy is the share of words of the right reply that are at the same position in the
+    picked reply. For preferences it is the share of pairs in which the preferred reply gained on
+    the other one.
     """
 
     step: int
@@ -61,7 +61,7 @@ class Metrics:
 
 
 def resolve(requested: Mapping[str, object], *, rows: int) -> Hyperparameters:
-    """Puts numbers in place of "auto" and of what is absent."""
+    """Replaces "auto" and missing hyperparameters by numbers."""
     rows = max(rows, 1)
     epochs, batch = _number(requested, "n_epochs"), _number(requested, "batch_size")
     auto_epochs, auto_batch = next(auto for most, *auto in AUTOMATIC if rows <= most)
@@ -86,7 +86,8 @@ def _number(requested: Mapping[str, object], name: str) -> float | None:
 class _Batch:
     """B examples: features [B, F] at the rows `indices` [F] of the weights, and their targets.
 
-    `right` and `rejected` [B] are reply numbers; NONE_OF_THESE for a reply never taught.
+    `right` and `rejected` [B] are reply numbers; NONE_OF_THESE for a reply that was never
+    taught.
     """
 
     indices: npt.NDArray[np.int32]
@@ -97,53 +98,53 @@ class _Batch:
 
 
 class _Dataset:
-    """The targets of a split as vectors and reply numbers of a model."""
+    """The pairs of a split as feature vectors and reply numbers of a model."""
 
     def __init__(self, model: Model, targets: Sequence[TrainingPair]) -> None:
         numbers = {reply: number for number, reply in enumerate(model.replies)}
-        self._vectors = [model.features(one.question, one.earlier) for one in targets]
-        self._right = np.array([numbers.get(one.reply, NONE_OF_THESE) for one in targets])
-        rejected = [one.rejected for one in targets if one.rejected is not None]
+        self._vectors = [model.features(pair.question, pair.earlier) for pair in targets]
+        self._right = np.array([numbers.get(pair.reply, NONE_OF_THESE) for pair in targets])
+        rejected = [pair.rejected for pair in targets if pair.rejected is not None]
         self._rejected = np.array([numbers.get(reply, NONE_OF_THESE) for reply in rejected])
-        self._texts = [one.reply for one in targets]
+        self._texts = [pair.reply for pair in targets]
 
     def __len__(self) -> int:
         return len(self._vectors)
 
-    def batch(self, chosen: Sequence[int]) -> _Batch:
-        listed = list(chosen)
-        indices = np.unique(np.concatenate([self._vectors[n].indices for n in listed]))
-        features = np.zeros((len(listed), len(indices)), dtype=np.float32)
-        for row, number in enumerate(listed):
+    def batch(self, numbers: Sequence[int]) -> _Batch:
+        selected = list(numbers)
+        indices = np.unique(np.concatenate([self._vectors[n].indices for n in selected]))
+        features = np.zeros((len(selected), len(indices)), dtype=np.float32)
+        for row, number in enumerate(selected):
             vector = self._vectors[number]
             features[row, np.searchsorted(indices, vector.indices)] = vector.values
-        rejected = self._rejected[listed] if len(self._rejected) else None
-        texts = [self._texts[n] for n in listed]
-        return _Batch(indices, features, self._right[listed], rejected, texts)
+        rejected = self._rejected[selected] if len(self._rejected) else None
+        texts = [self._texts[n] for n in selected]
+        return _Batch(indices, features, self._right[selected], rejected, texts)
 
-    def level(self, model: Model, known: int) -> None:
-        """Gives each new preferred reply the score of the known one it is preferred to."""
+    def match_rejected_scores(self, model: Model, known_count: int) -> None:
+        """Sets the score of new preferred replies to that of their known rejected reply."""
         pairs = zip(self._vectors, self._right.tolist(), self._rejected.tolist(), strict=True)
         for vector, right, rejected in pairs:
-            if right >= known > rejected:
+            if right >= known_count > rejected:
                 weights = model.weights
-                lead = weights[vector.indices, rejected] - weights[vector.indices, right]
-                weights[vector.indices, right] += (vector.values @ lead) * vector.values
+                difference = weights[vector.indices, rejected] - weights[vector.indices, right]
+                weights[vector.indices, right] += (vector.values @ difference) * vector.values
 
-    def figures(self, model: Model, chosen: Sequence[int]) -> Figures:
-        """Over some examples, 64 at a time."""
+    def figures(self, model: Model, numbers: Sequence[int]) -> Figures:
+        """Returns loss and accuracy over some examples, computed 64 at a time."""
         totals = np.zeros(2)
-        for first in range(0, len(chosen), 64):
-            some = chosen[first : first + 64]
-            totals += np.array(_gradient(model, self.batch(some))[0]) * len(some)
-        mean_loss, accuracy = (totals / len(chosen)).tolist()
+        for first in range(0, len(numbers), 64):
+            part = numbers[first : first + 64]
+            totals += np.array(_gradient(model, self.batch(part))[0]) * len(part)
+        mean_loss, accuracy = (totals / len(numbers)).tolist()
         return mean_loss, accuracy
 
 
 class Training:
-    """A training that can be stopped after any step and taken up again to the same bytes.
+    """A training that can be stopped after any step and resumed with identical results.
 
-    Raises ValueError where no row has anything to learn.
+    Raises ValueError if no row has anything to learn.
     """
 
     def __init__(
@@ -160,40 +161,42 @@ class Training:
         self.method: Method = method
         self.hyperparameters = hyperparameters
         self.step = 0
-        self._model = _untrained(targets, start_from)
+        self._model = _initial_model(targets, start_from)
         self._train = _Dataset(self._model, targets)
-        held_out = read_targets(validation, method) if validation else []
-        self._validation = _Dataset(self._model, held_out)
+        validation_targets = read_targets(validation, method) if validation else []
+        self._validation = _Dataset(self._model, validation_targets)
         self._random = np.random.default_rng(seed)
         self._order = self._random.permutation(len(targets))
-        self._per_epoch = math.ceil(len(targets) / hyperparameters.batch_size)
-        self.total_steps = self._per_epoch * hyperparameters.n_epochs
+        self._steps_per_epoch = math.ceil(len(targets) / hyperparameters.batch_size)
+        self.total_steps = self._steps_per_epoch * hyperparameters.n_epochs
         if method == "dpo":
             self._model.beta = hyperparameters.beta
         if method == "dpo" and start_from is not None:
-            self._train.level(self._model, len(start_from.replies))
+            self._train.match_rejected_scores(self._model, len(start_from.replies))
             self._model.reference = self._model.weights.copy()
 
     def advance(self) -> Metrics:
-        """Takes one gradient step on the next mini-batch."""
-        at, size = self.step % self._per_epoch, self.hyperparameters.batch_size
-        if at == 0 and self.step:
+        """Does one gradient step on the next mini-batch."""
+        position, size = self.step % self._steps_per_epoch, self.hyperparameters.batch_size
+        if position == 0 and self.step:
             self._order = self._random.permutation(len(self._order))
-        batch = self._train.batch(self._order[at * size : (at + 1) * size].tolist())
-        before = self._descend(batch)
-        epoch = self.step // self._per_epoch + 1
-        partial = self._validated(range(self.step * size, (self.step + 1) * size))
+        batch = self._train.batch(self._order[position * size : (position + 1) * size].tolist())
+        train_figures = self._descend(batch)
+        epoch = self.step // self._steps_per_epoch + 1
+        valid_figures = self._validation_figures(range(self.step * size, (self.step + 1) * size))
         self.step += 1
-        is_last = self.step % self._per_epoch == 0
-        full = self._validated(range(len(self._validation)) if is_last else ())
-        return Metrics(self.step, self.total_steps, epoch, *before, *partial, *full)
+        is_last = self.step % self._steps_per_epoch == 0
+        full_figures = self._validation_figures(range(len(self._validation)) if is_last else ())
+        return Metrics(
+            self.step, self.total_steps, epoch, *train_figures, *valid_figures, *full_figures
+        )
 
     def _descend(self, batch: _Batch) -> Figures:
-        """Moves the weights against the gradient; the figures are those from before.
+        """Updates the weights against the gradient; returns the metrics before the update.
 
         The step is divided by the largest row sum of the batch's Gram matrix, an upper bound of
-        its largest eigenvalue, so that questions of one kind do not push their common terms too
-        far at once.
+        its largest eigenvalue, so that similar questions do not move their common terms too far
+        at once.
         """
         gram = np.abs(batch.features @ batch.features.T).sum(axis=1).max(initial=1.0)
         model = self._model
@@ -203,19 +206,19 @@ class Training:
         model.weights[batch.indices] -= batch.features.T @ (gradient * rate)
         return figures
 
-    def _validated(self, positions: Sequence[int]) -> Figures | tuple[None, None]:
-        """The held-out examples at these positions, counted round and round."""
+    def _validation_figures(self, positions: Sequence[int]) -> Figures | tuple[None, None]:
+        """Returns the metrics of validation examples; positions wrap around."""
         count = len(self._validation)
         if not count or not positions:
             return None, None
-        return self._validation.figures(self._model, [at % count for at in positions])
+        return self._validation.figures(self._model, [position % count for position in positions])
 
     def model(self) -> Model:
-        """The model as of now, ready to answer."""
+        """Returns a copy of the current model."""
         return replace(self._model, weights=self._model.weights.copy())
 
     def state(self) -> bytes:
-        """Weights, progress and randomness: all that `restore` needs beside the same rows."""
+        """Returns weights, progress and random state, for `restore` with the same rows."""
         progress = {
             "step": self.step,
             "random": self._random.bit_generator.state,
@@ -227,12 +230,14 @@ class Training:
         return file.getvalue()
 
     def restore(self, state: bytes) -> None:
-        """Goes on from a state of the same rows and settings. Raises ValueError for others."""
+        """Resumes from a state. Raises ValueError if its rows or settings were different."""
         with np.load(io.BytesIO(state), allow_pickle=False) as file:
             progress = json.loads(file["progress"].tobytes())
             order, weights = file["order"], file["weights"]
-        same = weights.shape == self._model.weights.shape and len(order) == len(self._order)
-        if not same or progress["hyperparameters"] != asdict(self.hyperparameters):
+        has_same_shape = weights.shape == self._model.weights.shape and len(order) == len(
+            self._order
+        )
+        if not has_same_shape or progress["hyperparameters"] != asdict(self.hyperparameters):
             raise ValueError("This saved training was begun with other rows or other settings.")
         self.step = progress["step"]
         self._random.bit_generator.state = progress["random"]
@@ -240,14 +245,14 @@ class Training:
 
 
 def loss(model: Model, rows: Sequence[Mapping[str, object]]) -> Figures:
-    """The figures of a model on rows of either kind. Raises ValueError where nothing is taught."""
+    """Returns loss and accuracy of a model on rows. Raises ValueError without targets."""
     is_dpo = any("preferred_output" in row for row in rows)
-    measured = _Dataset(model, read_targets(rows, "dpo" if is_dpo else "supervised"))
-    return measured.figures(model, range(len(measured)))
+    dataset = _Dataset(model, read_targets(rows, "dpo" if is_dpo else "supervised"))
+    return dataset.figures(model, range(len(dataset)))
 
 
 def _gradient(model: Model, batch: _Batch) -> tuple[Figures, Floats]:
-    """The figures of a batch, and the gradient [B, C] of its summed loss by the scores."""
+    """Returns the metrics of a batch, and the gradient [B, C] of its summed loss by the scores."""
     scores = _with_none(batch.features @ model.weights[batch.indices])
     if batch.rejected is None:
         return _cross_entropy_gradient(model, batch, scores)
@@ -289,12 +294,14 @@ def _with_none(scores: Floats) -> Floats:
 def _token_accuracy(replies: Sequence[str], pick: int, right: int, text: str) -> float:
     if pick == right or pick == len(replies):
         return float(pick == right)
-    said, wanted = accuracy_tokens(replies[pick]), accuracy_tokens(text)
-    return sum(a == b for a, b in zip(said, wanted, strict=False)) / len(wanted)
+    picked_tokens, right_tokens = accuracy_tokens(replies[pick]), accuracy_tokens(text)
+    return sum(a == b for a, b in zip(picked_tokens, right_tokens, strict=False)) / len(
+        right_tokens
+    )
 
 
-def _untrained(targets: Sequence[TrainingPair], start_from: Model | None) -> Model:
-    """The model before the first step: new replies have weights of zero."""
+def _initial_model(targets: Sequence[TrainingPair], start_from: Model | None) -> Model:
+    """Returns the model before the first step; new replies have zero weights."""
     replies = list(start_from.replies) if start_from else []
     for target in targets:
         replies += [reply for reply in (target.reply, target.rejected) if reply is not None]
@@ -302,22 +309,25 @@ def _untrained(targets: Sequence[TrainingPair], start_from: Model | None) -> Mod
     size = 2048 if len(replies) > 2000 else 4096
     weights = np.zeros((size, len(replies)), dtype=np.float32)
     if start_from:
-        known = start_from.weights
-        weights = np.zeros((len(known), len(replies)), dtype=np.float32)
-        weights[:, : known.shape[1]] = known
+        earlier_weights = start_from.weights
+        weights = np.zeros((len(earlier_weights), len(replies)), dtype=np.float32)
+        weights[:, : earlier_weights.shape[1]] = earlier_weights
     return Model(replies, weights, _examples(targets, replies, start_from))
 
 
 def _examples(
     targets: Sequence[TrainingPair], replies: Sequence[str], start_from: Model | None
 ) -> list[TrainingExample]:
-    """The examples of the model before, unless taught otherwise now, and the new ones."""
+    """Returns the new examples, and those of the earlier model that were not taught again."""
     numbers = {reply: number for number, reply in enumerate(replies)}
-    taught = [TrainingExample(one.question, one.earlier, numbers[one.reply]) for one in targets]
-    retaught = {_key(example) for example in taught}
-    before = start_from.examples if start_from else []
-    kept = [example for example in before if _key(example) not in retaught]
-    return list(dict.fromkeys([*kept, *taught]))
+    taught = [
+        TrainingExample(target.question, target.earlier, numbers[target.reply])
+        for target in targets
+    ]
+    taught_keys = {_key(example) for example in taught}
+    earlier = start_from.examples if start_from else []
+    unchanged = [example for example in earlier if _key(example) not in taught_keys]
+    return list(dict.fromkeys([*unchanged, *taught]))
 
 
 def _key(example: TrainingExample) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""A job of the sandbox: the way from the rows to a model, a step at a time, saved now and then."""
+"""A training job of the sandbox, from its rows to a model, with periodic saves."""
 
 import os
 import time
@@ -22,17 +22,20 @@ from tuner.training_run import (
 
 
 def run(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
-    return _Course(folder, spec, stop).run()
+    """Trains a sandbox model; see `TrainingRun`."""
+    return _SandboxRun(folder, spec, stop).run()
 
 
-class _Course:
+class _SandboxRun:
+    """A run of a job."""
+
     def __init__(self, folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
         self._folder = folder
         self._spec = spec
         self._stop = stop
-        self._began = time.monotonic()
-        self._spent_on_checkpoints = 0.0
-        self._save_after = 0.0
+        self._started_at = time.monotonic()
+        self._checkpoint_seconds = 0.0
+        self._next_save_at = 0.0
         self._validation: list[Row] = []
         self._classification: Classification | None = None
 
@@ -46,7 +49,7 @@ class _Course:
                 self._advance(training, events, epochs)
             model = training.model()
             model.save(self._folder.model)
-            self._measure(model, training.step, events)
+            self._write_classification(model, training.step, events)
             os.fsync(events.fileno())
         return {"n_epochs": epochs}
 
@@ -54,8 +57,8 @@ class _Course:
         spec = self._spec
         method: Literal["supervised", "dpo"] = "dpo" if spec.method == "dpo" else "supervised"
         rows = [row for _, row in read_rows("training_file", spec, self._stop)]
-        held = read_rows("validation_file", spec, self._stop) if spec.validation else ()
-        validation = [row for _, row in held]
+        validation_rows = read_rows("validation_file", spec, self._stop) if spec.validation else ()
+        validation = [row for _, row in validation_rows]
         self._validation = validation
         self._classification = classification_of(spec.hyperparameters, rows, validation)
         numbers = resolve(spec.hyperparameters, rows=len(rows))
@@ -73,15 +76,15 @@ class _Course:
             raise Rejected("nothing_to_learn", str(error), "training_file") from error
         if self._folder.state.exists():
             training.restore(self._folder.state.read_bytes())
-        known = {
+        resolved = {
             key: value for key, value in asdict(numbers).items() if key in spec.hyperparameters
         }
-        known |= {name: value for name, value in spec.hyperparameters.items() if name in FIELDS}
-        write_event(events, "started", {"hyperparameters": known})
+        resolved |= {name: value for name, value in spec.hyperparameters.items() if name in FIELDS}
+        write_event(events, "started", {"hyperparameters": resolved})
         return training, numbers.n_epochs
 
-    def _measure(self, model: Model, step: int, events: IO[bytes]) -> None:
-        """What a job that asks for it is told of its model as a classifier."""
+    def _write_classification(self, model: Model, step: int, events: IO[bytes]) -> None:
+        """Writes the classification metrics of the model if the job requests them."""
         if self._classification is None:
             return
         measures = self._classification.measures(
@@ -97,30 +100,30 @@ class _Course:
         write_event(events, "step", asdict(metrics))
         per_epoch = metrics.total_steps // epochs
         if metrics.step % per_epoch == 0 and self._is_worth_keeping(metrics, per_epoch):
-            self._keep_checkpoint(training, events, metrics)
-        if time.monotonic() > self._save_after:
+            self._save_checkpoint(training, events, metrics)
+        if time.monotonic() > self._next_save_at:
             self._save(training, events)
 
     def _is_worth_keeping(self, metrics: Metrics, per_epoch: int) -> bool:
-        """The last epochs always; earlier ones, which will be dropped, while they cost little."""
+        """Whether to keep a checkpoint: in the last epochs always, earlier only if it is cheap."""
         epochs_left = (metrics.total_steps - metrics.step) // per_epoch
-        elapsed = time.monotonic() - self._began
-        return epochs_left < KEPT_CHECKPOINTS or self._spent_on_checkpoints < elapsed / 5
+        elapsed = time.monotonic() - self._started_at
+        return epochs_left < KEPT_CHECKPOINTS or self._checkpoint_seconds < elapsed / 5
 
-    def _keep_checkpoint(self, training: Training, events: IO[bytes], metrics: Metrics) -> None:
-        began = time.monotonic()
+    def _save_checkpoint(self, training: Training, events: IO[bytes], metrics: Metrics) -> None:
+        started_at = time.monotonic()
         training.model().save(self._folder.checkpoint(metrics.step))
-        self._spent_on_checkpoints += time.monotonic() - began
+        self._checkpoint_seconds += time.monotonic() - started_at
         numbers = asdict(metrics)
         del numbers["total_steps"], numbers["epoch"]
-        known = {key: value for key, value in numbers.items() if value is not None}
-        write_event(events, "checkpoint", {"step": metrics.step, "metrics": known})
+        values = {key: value for key, value in numbers.items() if value is not None}
+        write_event(events, "checkpoint", {"step": metrics.step, "metrics": values})
 
     def _save(self, training: Training, events: IO[bytes]) -> None:
-        """Events first: a state that is ahead of them would lose the ones between."""
-        began = time.monotonic()
+        """Saves the state after syncing the events, so that no event before it can be lost."""
+        started_at = time.monotonic()
         os.fsync(events.fileno())
         write_atomically(self._folder.state, training.state())
         write_event(events, "saved", {"step": training.step})
         now = time.monotonic()
-        self._save_after = now + max(0.1, 20 * (now - began))
+        self._next_save_at = now + max(0.1, 20 * (now - started_at))

@@ -60,9 +60,7 @@ def record_once(
     level: str = "info",
     data: Mapping[str, object] | None = None,
 ) -> None:
-    """Adds an event unless the job has one with this message, as a worker repeats some at every
-    start.
-    """
+    """Adds an event unless the job has one with this message, as after a restarted worker."""
     existing = select(_event.id).where(_event.job == job_id, _event.message == message).limit(1)
     if connection.execute(existing).first() is None:
         record(connection, job_id, message, at=at, level=level, data=data)

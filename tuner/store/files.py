@@ -1,6 +1,4 @@
-"""Uploaded files and result files: a row per file, and the bytes in a folder beside the
-database.
-"""
+"""Uploaded files and result files: a row per file, and the bytes beside the database."""
 
 import time
 from collections.abc import Iterable
@@ -60,7 +58,7 @@ class Files:
             return self.keep_within(connection, draft, arrival)
 
     def keep_within(self, connection: Connection, draft: Path, arrival: UploadedFile) -> StoredFile:
-        """Does `keep` in the caller's transaction; if that fails, the next start deletes the
+        """Does `keep` in the caller's transaction; if that fails, the next start sweeps the
         bytes.
         """
         number, file_id = next_identifier(connection, "file-")
@@ -112,9 +110,7 @@ class Files:
             return [StoredFile(**row._mapping) for row in rows]
 
     def remove(self, file_id: str) -> None:
-        """Deletes the row, then the bytes; after a crash in between, the next start deletes the
-        bytes.
-        """
+        """Deletes the row, then the bytes; after a crash, the next start sweeps the bytes."""
         with self._database.writing() as connection:
             self.get_within(connection, file_id)
             if job := connection.execute(_user_of(file_id)).scalar():

@@ -51,9 +51,7 @@ class Models:
             return [StoredModel(**row._mapping) for row in rows]
 
     def remove(self, model_id: str) -> list[StoredModel]:
-        """Deletes a model, and with a finished model its checkpoints; returns all deleted
-        models.
-        """
+        """Deletes a model, or a finished model with its checkpoints; returns the deleted ones."""
         with self._database.writing() as connection:
             model = get_within(connection, model_id)
             scope = _model.id == model_id if model.step is not None else _model.job == model.job

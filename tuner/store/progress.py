@@ -1,5 +1,4 @@
-"""Stores what the runner reports about a job: the lines of its worker, and each change of
-status.
+"""Stores what the runner reports about a job: its worker's events, and changes of status.
 
 Each method runs in one transaction and ignores jobs whose status has changed meanwhile (such as
 a job cancelled while its worker wrote the last line), so that a job ends exactly once.
@@ -79,9 +78,7 @@ class Progress:
                 change_status(connection, job, Status.FAILED, message, level="error", error=error)
 
     def succeed(self, job_id: str, *, trained_tokens: int) -> None:
-        """Stores the model, the result file, the last events and the final status in one
-        transaction.
-        """
+        """Stores the model, the result file and the final status in one transaction."""
         with self._database.writing() as connection:
             job = jobs.get_within(connection, job_id)
             if job.status is not Status.RUNNING:
@@ -102,9 +99,7 @@ class Progress:
             )
 
     def worker_died(self, job_id: str, reason: str) -> None:
-        """Queues a job again whose worker died, or fails it after repeated deaths without
-        progress.
-        """
+        """Queues the job again, or fails it after repeated deaths without progress."""
         with self._database.writing() as connection:
             job = jobs.get_within(connection, job_id)
             if job.status not in (Status.VALIDATING, Status.RUNNING):
