@@ -111,7 +111,9 @@ def training_memory(
     layer = at_once * (12 * shape.hidden + 4 * shape.inner) * width
     kept = layer + shape.layers * at_once * shape.hidden * width
     values = kept if plan.recomputes else layer * shape.layers
-    guesses = at_once * shape.vocabulary * (width + 12)
+    # In float32 those of one row at a time, but of all where the loss is TRL's.
+    exact = at_once if is_dpo else tokens + _TEMPLATE
+    guesses = shape.vocabulary * (at_once * 3 * width + exact * 12)
     return int(_RUNTIME + weights + trained + values + guesses)
 
 

@@ -1,12 +1,15 @@
 """Trains on answers, by weight: a trainer of Transformers with a loss of our own."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
 import torch
 from peft import PeftModel
+from peft.helpers import disable_input_dtype_casting
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pad_sequence
+from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
@@ -158,24 +161,42 @@ def measure_loss(
     """The summed loss by weight; what has no weight costs no row of the model's last matrix."""
     weights, answers = token_weights.of(inputs)
     places = (weights != 0).any(dim=0).nonzero().squeeze(1)
-    logits = model(
-        input_ids=inputs["input_ids"],
-        attention_mask=inputs["attention_mask"],
-        logits_to_keep=places,
-        use_cache=False,
-    ).logits
-    weights, answers = weights[:, places], answers[:, places]
+    with _computing_as_base(model):
+        logits = model(
+            input_ids=inputs["input_ids"],
+            attention_mask=inputs["attention_mask"],
+            logits_to_keep=places,
+            use_cache=False,
+        ).logits
+    wanted = inputs["input_ids"][:, 1:]
+    # Row by row, and anew on the way back: in float32 a vocabulary of logits is large.
+    rows = [
+        checkpoint(_row_loss, *row, use_reentrant=False)
+        for row in zip(
+            logits, *(each[:, places] for each in (wanted, weights, answers)), strict=True
+        )
+    ]
+    losses, told = (torch.stack(each) for each in zip(*rows, strict=True))
+    return MeasuredLoss(losses.sum(), told.sum(dim=0), (told[:, 1] == told[:, 2]).float())
+
+
+def _row_loss(
+    logits: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor, answers: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of one row, (places, vocabulary) and (places): its loss, and its `answer_sums`."""
     mask = weights != 0
-    wanted, rows = inputs["input_ids"][:, 1:][:, places][mask], mask.nonzero()[:, 0]
-    guessed = logits[mask].float()
-    losses = cross_entropy(guessed, wanted, reduction="none")
-    right = (guessed.argmax(dim=-1) == wanted).float()
-    answer = answers[mask]
+    guessed, answer = logits[mask].float(), answers[mask]
+    losses = cross_entropy(guessed, wanted[mask], reduction="none")
+    right = (guessed.argmax(dim=-1) == wanted[mask]).float()
     told = (losses.detach() * answer, right * answer, answer)
-    missed = ((1 - right) * answer).detach()
-    misses = torch.zeros(len(mask), device=mask.device).index_add(0, rows, missed)
-    return MeasuredLoss(
-        (losses * weights[mask]).sum(),
-        torch.stack([each.sum() for each in told]),
-        (misses == 0).float(),
-    )
+    return (losses * weights[mask]).sum(), torch.stack([each.sum() for each in told])
+
+
+def _computing_as_base(model: torch.nn.Module) -> AbstractContextManager[object]:
+    """Adapters, kept in float32, compute in the base's bfloat16 as they will when they answer."""
+    contexts = ExitStack()
+    inner = getattr(model, "module", model)  # of several processes each has it wrapped
+    if isinstance(inner, PeftModel) and inner.dtype == torch.bfloat16:
+        contexts.enter_context(disable_input_dtype_casting(inner))
+        contexts.enter_context(torch.autocast(inner.device.type, dtype=torch.bfloat16))
+    return contexts
