@@ -1,4 +1,4 @@
-"""Datasets as files: import with every refused row named, export as trained or as CSV."""
+"""Datasets as files: imports rows, exports approved examples as JSONL, CSV or a zip."""
 
 from __future__ import annotations
 
@@ -31,36 +31,37 @@ from bot.replies import Document, Reply
 from bot.request import Request
 from bot.rows import Method, Problem, content_text
 
-_FEWEST, _MOST = 200, 4000
-_BETWEEN = 200
-_MOST_PROBLEMS = 1000
+_MIN_BATCH, _MAX_BATCH = 200, 4000
+_ROWS_BETWEEN_PAUSES = 200
+_MAX_PROBLEMS = 1000
 _PAGE = 200
 _BLOCK = 1 << 16
 
 
 @dataclass(slots=True)
 class ImportTally:
-    """What an import came to."""
+    """Counts and problems of an import."""
 
     new: int = 0
     known: int = 0
     refused: int = 0
     private: int = 0
-    """Examples of the assistant whose private text nobody has decided upon."""
+    """Number of the assistant's examples with private text that nobody has decided upon."""
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, other: ImportTally, file: str) -> None:
-        """What one of several files came to."""
+        """Adds the tally of one of several files."""
         self.new += other.new
         self.known += other.known
-        named = [replace(one, details={**one.details, "file": file}) for one in other.problems]
-        self.problems += named[: _MOST_PROBLEMS - len(self.problems)]
+        for problem in other.problems[: _MAX_PROBLEMS - len(self.problems)]:
+            self.problems.append(replace(problem, details={**problem.details, "file": file}))
         self.refused += other.refused
         self.private = max(self.private, other.private)
 
     def refuse(self, problem: Problem) -> None:
+        """Counts a refused row; keeps the first 1000 problems."""
         self.refused += 1
-        if len(self.problems) < _MOST_PROBLEMS:
+        if len(self.problems) < _MAX_PROBLEMS:
             self.problems.append(problem)
 
 
@@ -73,12 +74,12 @@ async def import_rows(
     request: Request,
     store: Store,
 ) -> ImportTally:
-    """A part of the good rows in each transaction, so that others can write in between.
+    """Stores the good rows in batches and counts the refused ones.
 
-    What is known already is left alone, so an import that was cut off is made whole by
-    doing it again; nothing of a part that was written is lost. No more is held than a part.
+    Each batch is a transaction of its own, and only one batch is in memory. Rows that are stored
+    already are skipped, so an interrupted import can be repeated.
     """
-    tally, size = ImportTally(), BatchSize(fewest=_FEWEST, most=_MOST)
+    tally, size = ImportTally(), BatchSize(fewest=_MIN_BATCH, most=_MAX_BATCH)
     async for batch in _batches(rows, tally, size):
         examples = [
             NewExample(assistant, _method(r, method), state, r, Origin.IMPORT, text=row_text(r))
@@ -95,7 +96,7 @@ async def import_rows(
 async def end_import(
     tally: ImportTally, assistant: AssistantId, request: Request, store: Store
 ) -> None:
-    """Counts the private text to decide upon, and tells the audit what the import came to."""
+    """Counts the undecided private text and writes the tally to the audit log."""
     private = ExampleFilter(assistant, undecided_private_text=ANY_PRIVATE_TEXT, only_active=True)
     async with store.reading() as records:
         tally.private = await records.examples.count(request.workspace_id, private)
@@ -106,12 +107,12 @@ async def end_import(
 
 
 def _method(row: Row, method: Method) -> Method:
-    """Preferences may come among chats: where answers are labelled bad."""
+    """Returns the method of a row: rows with two answers are preferences, whatever the import."""
     return Method.DPO if "preferred_output" in row else method
 
 
 async def export_examples(request: Request, *, store: Store) -> Reply:
-    """The approved examples, as JSONL that can be trained on, or as CSV."""
+    """Returns the approved examples as JSONL for training, as CSV or as a zip with a card."""
     kind = request.text_option("format") or "jsonl"
     method = Method(request.text_option("method") or Method.SUPERVISED)
     async with store.reading() as records:
@@ -123,19 +124,21 @@ async def export_examples(request: Request, *, store: Store) -> Reply:
     async with store.writing() as records:
         await request.audit(records, "examples.exported", rows=count, format=kind)
     if kind == "dataset":
-        name = f"{_safe(request.assistant.name)}-{method}-dataset.zip"
-        packed = _packed(request, method, store)
-        return Document(name, packed, request.words("export.done", count=count))
-    found = _exported(request, method, store)
+        name = f"{_safe_file_name(request.assistant.name)}-{method}-dataset.zip"
+        blocks = _zip_blocks(request, method, store)
+        return Document(name, blocks, request.words("export.done", count=count))
+    examples = _exported(request, method, store)
     lines = (
-        csv_lines(found) if kind == "csv" else jsonl_lines(found, request.assistant.instructions)
+        csv_lines(examples)
+        if kind == "csv"
+        else jsonl_lines(examples, request.assistant.instructions)
     )
-    name = f"{_safe(request.assistant.name)}-{method}.{kind}"
+    name = f"{_safe_file_name(request.assistant.name)}-{method}.{kind}"
     return Document(name, lines, request.words("export.done", count=count))
 
 
-async def _packed(request: Request, method: Method, store: Store) -> AsyncIterator[bytes]:
-    """A zip with a dataset card, and a file for each side of the last split."""
+async def _zip_blocks(request: Request, method: Method, store: Store) -> AsyncIterator[bytes]:
+    """Yields a zip with a dataset card and a file for each side of the last split."""
     facts = DatasetFacts()
     async for example in _exported(request, method, store):
         facts.add(example, last_question_and_answer(example.row or {})[1])
@@ -168,7 +171,7 @@ async def _packed(request: Request, method: Method, store: Store) -> AsyncIterat
 async def _exported(
     request: Request, method: Method, store: Store, *, held_out: bool | None = None
 ) -> AsyncIterator[Example]:
-    """Page by page, so that a slow reader of the file holds no transaction open."""
+    """Yields the trainable examples; reads a page a transaction, as the download may be slow."""
     last, filters = ExampleId(0), ExampleFilter(held_out=held_out)
     while True:
         async with store.reading() as records:
@@ -195,12 +198,12 @@ async def jsonl_lines(examples: AsyncIterator[Example], instructions: str) -> As
 
 
 def training_line(row: Row, instructions: str) -> bytes:
-    """One row as it is sent to a host: led by the assistant's instructions, where it has none."""
+    """Returns the JSONL line of a row as a host gets it, with the assistant's instructions."""
     return json.dumps(with_system_message(row, instructions), ensure_ascii=False).encode() + b"\n"
 
 
 def with_system_message(row: Row, instructions: str) -> Row:
-    """The row with the instructions as its system message, unless it has its own."""
+    """Returns the row with the instructions as its system message, unless it has one."""
     if not instructions.strip():
         return row
     if "input" in row:
@@ -215,7 +218,7 @@ def with_system_message(row: Row, instructions: str) -> Row:
 
 
 async def csv_lines(examples: AsyncIterator[Example]) -> AsyncIterator[bytes]:
-    """Question and answer; a leading = + - @ is quoted, so that no sheet runs it."""
+    """Yields the lines of a CSV file with questions and answers, after a byte order mark."""
     yield "\ufeff".encode()
     yield csv_line(["id", "question", "answer", "state", "origin", "tags"])
     async for example in examples:
@@ -233,28 +236,28 @@ async def csv_lines(examples: AsyncIterator[Example]) -> AsyncIterator[bytes]:
 
 
 def csv_line(cells: Sequence[str]) -> bytes:
-    """One line of a table that no sheet takes for a formula."""
+    """Returns a CSV line; cells that a spreadsheet would run as a formula begin with a quote."""
     line = io.StringIO()
-    csv.writer(line).writerow([_unformula(cell) for cell in cells])
+    csv.writer(line).writerow([_quote_formula(cell) for cell in cells])
     return line.getvalue().encode()
 
 
-def _unformula(cell: str) -> str:
+def _quote_formula(cell: str) -> str:
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def last_question_and_answer(row: Row) -> tuple[str, str]:
-    """The last question of a row, and the answer that is taught."""
+    """Returns the last question of a row and its answer, which is the preferred one of two."""
     if "input" in row:
         source = row["input"]
         messages = source.get("messages", []) if isinstance(source, Mapping) else []
         answers = row.get("preferred_output")
     else:
         messages = answers = row.get("messages", [])
-    return _last(messages, "user"), _last(answers, "assistant")
+    return _last_text(messages, "user"), _last_text(answers, "assistant")
 
 
-def _last(messages: object, role: str) -> str:
+def _last_text(messages: object, role: str) -> str:
     listed = messages if isinstance(messages, list) else []
     texts = [m.get("content") for m in listed if isinstance(m, Mapping) and m.get("role") == role]
     return content_text(texts[-1]) if texts else ""
@@ -263,7 +266,10 @@ def _last(messages: object, role: str) -> str:
 async def _batches(
     rows: Iterable[tuple[int, Row | Problem]], tally: ImportTally, size: BatchSize
 ) -> AsyncIterator[list[Row]]:
-    """The good rows in parts of the size that is right by then; others have a turn meanwhile."""
+    """Yields the good rows in batches of the current size; refused rows go to the tally.
+
+    Lets the event loop run other tasks every 200 rows.
+    """
     batch: list[Row] = []
     for count, (_, row) in enumerate(rows, start=1):
         if isinstance(row, Problem):
@@ -273,11 +279,11 @@ async def _batches(
         if len(batch) >= size.rows:
             yield batch
             batch = []
-        elif count % _BETWEEN == 0:
+        elif count % _ROWS_BETWEEN_PAUSES == 0:
             await asyncio.sleep(0)
     if batch:
         yield batch
 
 
-def _safe(name: str) -> str:
+def _safe_file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_" else "-" for c in name) or "assistant"

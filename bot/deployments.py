@@ -1,4 +1,4 @@
-"""Which model answers: use, roll back, and the models there are."""
+"""Deployments: puts a model in use, rolls back, and lists models and earlier deployments."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ handlers = Handlers()
 
 LATEST = "latest"
 HANDLE_LENGTH = 80
-"""So much of a name's end fits into a button and is a model's alone."""
+"""Characters of the end of a model's name that identify the model in a button's action."""
 _ROLLED_BACK = "model.rolled_back"
 
 
 @handlers.button("model.use", Role.TRAINER)
 async def use_model_of_button(request: Request, deps: Dependencies) -> Reply:
-    """The model of a button, unless another answers since the button was shown."""
-    shown, _, name = request.argument.partition(":")
-    return await _use(request, name, deps, instead_of=shown)
+    """Puts the model of a button in use, unless the deployment changed since it was shown."""
+    shown_deployment, _, name = request.argument.partition(":")
+    return await _use(request, name, deps, instead_of=shown_deployment)
 
 
 async def use_model(request: Request, deps: Dependencies) -> Reply:
-    """A tuned model, a checkpoint, the base, or `latest`, for all questions."""
+    """Puts a tuned model, a checkpoint, the base or `latest` in use for all questions."""
     return await _use(request, request.text_option("model") or "", deps)
 
 
 async def _use(
     request: Request, name: str, deps: Dependencies, *, instead_of: str | None = None
 ) -> Reply:
-    """In place of the deployment that a button shows, if any."""
-    await _serve_again(request, name, deps)
+    """Puts a model in use; refuses if `instead_of`, the deployment a button shows, is outdated."""
+    await _ensure_served(request, name, deps)
     async with deps.store.writing() as records:
         model = await with_host_name(
             request, await find_model_by_name(request, name, records), records
@@ -62,7 +62,7 @@ async def _use(
             model.served_name,
         ):
             return Text(request.words("use.already", model=model.display_name))
-        if instead_of is not None and instead_of != _stamp(current):
+        if instead_of is not None and instead_of != _deployment_id(current):
             answering = current.model if current else request.assistant.base
             name = await find_display_name(records, request.workspace_id, answering)
             return _refuse_use(request, model, current, name)
@@ -75,8 +75,11 @@ async def _use(
     )
 
 
-async def _serve_again(request: Request, name: str, deps: Dependencies) -> None:
-    """Deploys a model that was stopped. Raises NotNow while its host makes it ready."""
+async def _ensure_served(request: Request, name: str, deps: Dependencies) -> None:
+    """Deploys the model at a host that serves models by an API call, if it is not deployed.
+
+    Raises NotNow until the host has made the model ready.
+    """
     async with deps.store.reading() as records:
         model = await find_model_by_name(request, name, records)
         job = (
@@ -94,21 +97,24 @@ async def _serve_again(request: Request, name: str, deps: Dependencies) -> None:
     host = deps.hosts.paid(model.host, request.workspace)
     if host.profile.serving is not Serving.BY_CALL:
         return
-    served = f"attune-{job.idempotency_key}"
-    called = await host.serve(job.host_job or "", model.name, base=job.base, name=served)
-    if called is None:
+    deployment_name = f"attune-{job.idempotency_key}"
+    served_name = await host.serve(
+        job.host_job or "", model.name, base=job.base, name=deployment_name
+    )
+    if served_name is None:
         price = request.words.price(host.price(job.base).hosting)
         raise NotNow(problem=request.words("use.serving", model=model.display_name, price=price))
     async with deps.store.writing() as records:
-        await records.models.set_served_name(request.workspace_id, model.name, called)
+        await records.models.set_served_name(request.workspace_id, model.name, served_name)
 
 
 @handlers.command("rollback", Role.TRAINER)
 @handlers.button("model.rollback", Role.TRAINER)
 async def rollback(request: Request, deps: Dependencies) -> Reply:
-    """Back to what answered before the model that answers now; again, one step further.
+    """Puts the previous model in use; a second rollback goes one step further back.
 
-    The audit remembers for which event it was done: run again after a crash it does nothing.
+    The audit entry holds the event's key, so that an event that is handled again after a crash
+    does not roll back twice.
     """
     async with deps.store.writing() as records:
         history = await records.deployments.history(request.workspace_id, request.assistant.id)
@@ -120,14 +126,14 @@ async def rollback(request: Request, deps: Dependencies) -> Reply:
         answering = await find_display_name(records, request.workspace_id, current.model)
         if await is_event_audited(request, records, _ROLLED_BACK):
             return Text(request.words("use.already", model=answering))
-        if not _is_as_shown(request, current):
+        if not _is_current_in_button(request, current):
             return _refuse_outdated(request, current, answering)
         name = current.previous_model or request.assistant.base
-        earlier = next((one for one in history[1:] if one.model == name), None)
-        # What was deleted since cannot answer again; the base always can.
-        known = await records.models.find(request.workspace_id, name)
+        earlier = next((deployment for deployment in history[1:] if deployment.model == name), None)
+        # The previous model may have been deleted since; the base always exists.
+        exists = await records.models.find(request.workspace_id, name) is not None
         model = await find_model_by_name(
-            request, name if known else request.assistant.base, records
+            request, name if exists else request.assistant.base, records
         )
         await _deploy(model, request, records, after=earlier.previous_model if earlier else None)
         await request.audit(records, _ROLLED_BACK, model=name, event=request.event.key)
@@ -152,7 +158,7 @@ async def _deploy(
 
 
 def rollback_button(model: ModelName, words: Words) -> Button:
-    """Back from this model; another that answers meanwhile is not rolled back by it."""
+    """Returns a button that rolls back from this model, but not from a later one."""
     return Button(words("button.rollback"), f"model.rollback:{model[-HANDLE_LENGTH:]}")
 
 
@@ -164,12 +170,12 @@ def use_button(
     is_primary: bool = False,
     label: str = "button.use",
 ) -> Button:
-    """Puts a model in place of what answers now; refused once another does."""
-    action = f"model.use:{_stamp(current)}:{model[-HANDLE_LENGTH:]}"
+    """Returns a button that puts a model in use, unless `current` is replaced before the click."""
+    action = f"model.use:{_deployment_id(current)}:{model[-HANDLE_LENGTH:]}"
     return Button(words(label), action, is_primary=is_primary)
 
 
-def _stamp(current: Deployment | None) -> str:
+def _deployment_id(current: Deployment | None) -> str:
     return str(current.id) if current else "0"
 
 
@@ -181,7 +187,7 @@ def _refuse_use(
     return Refused(text, Card(text, buttons=buttons, private=True))
 
 
-def _is_as_shown(request: Request, current: Deployment) -> bool:
+def _is_current_in_button(request: Request, current: Deployment) -> bool:
     if not isinstance(request.event.what, ButtonClicked):
         return True
     return bool(request.argument) and current.model.endswith(request.argument)
@@ -194,44 +200,41 @@ def _refuse_outdated(request: Request, current: Deployment, answering: str) -> R
 
 
 async def is_event_audited(request: Request, records: Records, what: str) -> bool:
-    """Whether an earlier attempt at this event has left an audit entry of the kind."""
+    """Whether an earlier attempt at this event has written an audit entry of the kind `what`."""
     entries = await records.audit.page(request.workspace_id, what=what)
     return any(entry.details.get("event") == request.event.key for entry in entries)
 
 
 async def list_models(request: Request, deps: Dependencies) -> Reply:
-    """The base and all that was made from it, newest first."""
+    """Lists the assistant's models, newest first, and the base."""
     async with deps.store.reading() as records:
-        found = await records.models.all(request.workspace_id, request.assistant.id)
+        models = await records.models.all(request.workspace_id, request.assistant.id)
         current = await records.deployments.current(request.workspace_id, request.assistant.id)
         votes = await records.turns.votes_by_model(request.workspace_id, request.assistant.id)
-    listed = [*found, _base(request)]
+
     lines = tuple(
-        _with_votes(_line(request, model, current, deps), votes.get(model.name), request.words)
-        for model in listed
+        _with_votes(_model_row(request, model, current, deps), votes.get(model.name), request.words)
+        for model in (*models, _base(request))
     )
     return Listing(request.words("models.title", count=len(lines)), lines)
 
 
 @handlers.button("model.history", Role.CURATOR, is_for_pages=True)
 async def history(request: Request, deps: Dependencies) -> Reply:
-    """Which model answered when, by whose word, after which."""
+    """Lists the deployments and canaries, newest first, with the person who started each."""
     async with deps.store.reading() as records:
-        found = await records.deployments.history(request.workspace_id, request.assistant.id)
+        deployments = await records.deployments.history(request.workspace_id, request.assistant.id)
         models = await records.models.all(request.workspace_id, request.assistant.id)
         canaries = await records.canaries.history(request.workspace_id, request.assistant.id)
     labels = {model.name: model.display_name for model in models}
-    # A rollback does not go back to what it came from: `previous_model` skips that.
-    before = [*(one.model for one in found[1:]), request.assistant.base]
-    rows = [
-        (
-            one.since,
-            one.model,
-            request.words("model.after", by=person_reference(one.by), after=labels.get(left, left)),
-        )
-        for one, left in zip(found, before, strict=False)
-    ]
-    rows += [(one.started_at, one.model, _canary_line(one, request.words)) for one in canaries]
+    # `previous_model` is the target of a rollback, which is not always the deployment before.
+    before = [*(deployment.model for deployment in deployments[1:]), request.assistant.base]
+    rows = []
+    for deployment, replaced in zip(deployments, before, strict=False):
+        by = person_reference(deployment.by)
+        note = request.words("model.after", by=by, after=labels.get(replaced, replaced))
+        rows.append((deployment.since, deployment.model, note))
+    rows += [(c.started_at, c.model, _canary_line(c, request.words)) for c in canaries]
     newest = sorted(rows, key=lambda row: row[0], reverse=True)
     lines = tuple(
         ListingRow(time_reference(at), labels.get(model, model), note) for at, model, note in newest
@@ -240,7 +243,7 @@ async def history(request: Request, deps: Dependencies) -> Reply:
 
 
 def _canary_line(canary: Canary, words: Words) -> str:
-    """Who let it answer which share, and what became of that."""
+    """Returns the share of a canary, who started it, and how it ended."""
     end = canary.why if canary.state is CanaryState.STOPPED else canary.state
     began = words(
         "canary.history", share=f"{canary.share:.0%}", by=person_reference(canary.started_by)
@@ -250,15 +253,15 @@ def _canary_line(canary: Canary, words: Words) -> str:
 
 
 def _with_votes(row: ListingRow, votes: tuple[int, int] | None, words: Words) -> ListingRow:
-    """What people thought of its answers, where they said so."""
+    """Returns the row of a model with the votes on its answers (good, bad), if there are any."""
     if votes is None:
         return row
-    said = words("model.votes", liked=votes[0], disliked=votes[1])
-    facts = (*row.facts, Fact(words("fact.votes"), said, "votes"))
-    return replace(row, note=f"{row.note} · {said}", facts=facts)
+    text = words("model.votes", liked=votes[0], disliked=votes[1])
+    facts = (*row.facts, Fact(words("fact.votes"), text, "votes"))
+    return replace(row, note=f"{row.note} · {text}", facts=facts)
 
 
-def _line(
+def _model_row(
     request: Request, model: Model, current: Deployment | None, deps: Dependencies
 ) -> ListingRow:
     words = request.words
@@ -279,8 +282,8 @@ def _line(
         notes.append(words("model.tainted"))
     buttons = _buttons(request, model, current, is_answering=model.name == answering)
     if request.role >= Role.CURATOR and _has_files(model, deps):
-        taken = Button(words("button.take_away"), f"model.export:{model.name[-HANDLE_LENGTH:]}")
-        buttons = (*buttons[:1], taken, *buttons[1:])
+        export = Button(words("button.take_away"), f"model.export:{model.name[-HANDLE_LENGTH:]}")
+        buttons = (*buttons[:1], export, *buttons[1:])
     return ListingRow(
         model.label or model.name.rpartition(":")[2],
         model.name,
@@ -299,7 +302,7 @@ def _line(
 
 
 def _has_files(model: Model, deps: Dependencies) -> bool:
-    """Whether it was trained on this machine, so that its weights can be taken away."""
+    """Whether the model's weights are on this machine, so that they can be exported."""
     is_base = model.kind is ModelKind.BASE
     return not is_base and deps.exporter is not None and deps.exporter.has_files_of(model.host)
 
@@ -318,43 +321,50 @@ def _buttons(
 
 
 async def find_model_by_name(request: Request, name: str, records: Records) -> Model:
-    """By `latest`, `base`, a name, the end of its id or the number of its job. Raises NotFound."""
-    found = await records.models.all(request.workspace_id, request.assistant.id)
+    """Returns a model of the assistant by its name; see `matches_name`.
+
+    The name may also be `latest` or `base`. Raises NotFound, also if several models match.
+    """
+    models = await records.models.all(request.workspace_id, request.assistant.id)
     if name == LATEST:
-        return _latest(request, found)
+        return _latest(request, models)
     if name in (request.assistant.base, "base"):
         return _base(request)
-    matches = [model for model in found if matches_name(model, name)]
+    matches = [model for model in models if matches_name(model, name)]
     if len(matches) != 1 and name not in [model.name for model in matches]:
         raise NotFound(noun="model", name=name)
     return next((model for model in matches if model.name == name), matches[0])
 
 
 async def find_display_name(records: Records, workspace: WorkspaceId, name: ModelName) -> ModelName:
-    """The short name of a model, where it has one; else its id."""
+    """Returns the display name of a model, or its id if it has none."""
     model = await records.models.find(workspace, name)
     return ModelName(model.display_name) if model else name
 
 
 async def with_host_name(request: Request, model: Model, records: Records) -> Model:
-    """`as:NAME` is what the host calls it, where somebody has deployed it there by hand."""
-    called = request.text_option("as")
-    if called is None or model.kind is ModelKind.BASE:
+    """Stores the option `as` as the model's name at its host and returns the model with it.
+
+    The option is needed for a model that somebody deployed at the host by hand.
+    """
+    served_name = request.text_option("as")
+    if served_name is None or model.kind is ModelKind.BASE:
         return model
-    await records.models.set_served_name(request.workspace_id, model.name, ModelName(called))
-    return replace(model, served_name=ModelName(called))
+    await records.models.set_served_name(request.workspace_id, model.name, ModelName(served_name))
+    return replace(model, served_name=ModelName(served_name))
 
 
 def matches_name(model: Model, name: str) -> bool:
-    """Its whole name, the end of it, what people call it, or the number of its job."""
+    """Whether `name` is the model's name, its end, its label or the number of its job."""
     is_job = model.kind is ModelKind.TUNED and name == str(model.job)
     is_handle = len(name) == HANDLE_LENGTH and model.name.endswith(name)
     is_name = name in (model.name, model.label) or model.name.endswith(f":{name}")
     return is_name or is_job or is_handle
 
 
-def _latest(request: Request, found: Sequence[Model]) -> Model:
-    tuned = [model for model in found if model.kind is ModelKind.TUNED]
+def _latest(request: Request, models: Sequence[Model]) -> Model:
+    """Returns the newest tuned model. Raises NotNow if there is none."""
+    tuned = [model for model in models if model.kind is ModelKind.TUNED]
     if not tuned:
         raise NotNow(problem=request.words("use.none_yet"))
     return tuned[0]

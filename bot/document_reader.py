@@ -1,8 +1,9 @@
-"""A program of its own that turns one PDF or Word file into text: `python -m bot.document_reader`.
+"""Program that extracts the text of a PDF or Word file: `python -m bot.document_reader ROOM`.
 
-The file comes on standard input; on standard output goes one JSON object a line: `{"text", "of"}`
-for each page (a Word file is one page of one) or `{"problem": "locked" | "unread"}`. It limits its
-own memory and time, as a file of a few kilobytes can unfold to gigabytes.
+Reads the file from standard input and writes one JSON object a line to standard output:
+`{"text", "of"}` with a page's text and the number of pages (a Word file is one page), or
+`{"problem": "locked" | "unread"}`. The argument is the maximum number of characters. The program
+limits its own memory and time, as a file of a few kilobytes can decompress to gigabytes.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from collections.abc import Iterator
 from io import BytesIO
 from xml.etree import ElementTree
 
-_MOST_MEMORY = 1 << 30
-_MOST_SECONDS = 20
-_MOST_XML = 16 * 1024 * 1024
+_MAX_MEMORY_BYTES = 1 << 30
+_MAX_CPU_SECONDS = 20
+_MAX_XML_BYTES = 16 * 1024 * 1024
 _WORD = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _BREAKS = {
     f"{_WORD}tab": "\t",
@@ -28,39 +29,45 @@ _BREAKS = {
 
 def main() -> None:
     limit_own_resources()
-    room = int(sys.argv[1])
+    remaining = int(sys.argv[1])
     content = sys.stdin.buffer.read()
     try:
         pages = docx_text(content) if content.startswith(b"PK") else pdf_pages(content)
         for text, count in pages:
-            print_json({"text": text[:room], "of": count})
-            room -= len(text)
-            if room <= 0:
+            print_json({"text": text[:remaining], "of": count})
+            remaining -= len(text)
+            if remaining <= 0:
                 return
     except PermissionError:
         print_json({"problem": "locked"})
     except Exception:  # noqa: BLE001
-        # Whatever is wrong with somebody's file, and with the library's reading of it.
+        # The file or the library that reads it may fail in any way.
         print_json({"problem": "unread"})
 
 
-def print_json(told: dict[str, object]) -> None:
-    sys.stdout.write(json.dumps(told) + "\n")
+def print_json(line: dict[str, object]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
 
 def limit_own_resources() -> None:
-    """Where the system can; elsewhere the time limit of whoever started it has to do."""
+    """Limits the memory and CPU time of this process.
+
+    Windows cannot; there only the time limit of the parent process applies.
+    """
     try:
         import resource
     except ImportError:
         return
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY, _MOST_MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (_MOST_SECONDS, _MOST_SECONDS))
+    resource.setrlimit(resource.RLIMIT_AS, (_MAX_MEMORY_BYTES, _MAX_MEMORY_BYTES))
+    resource.setrlimit(resource.RLIMIT_CPU, (_MAX_CPU_SECONDS, _MAX_CPU_SECONDS))
 
 
 def pdf_pages(content: bytes) -> Iterator[tuple[str, int]]:
-    """The text of each page and the number of all. Raises PermissionError for a locked file."""
+    """Yields the text of each page with the number of pages.
+
+    Raises PermissionError for a file that needs a password.
+    """
     import logging
 
     from pypdf import PdfReader
@@ -69,7 +76,7 @@ def pdf_pages(content: bytes) -> Iterator[tuple[str, int]]:
     logging.disable()
     reader = PdfReader(BytesIO(content))
     try:
-        # Many files may be read without a password and only keep others from changing them.
+        # Many encrypted files can be read with an empty password and are only write-protected.
         if reader.is_encrypted and not reader.decrypt(""):
             raise PermissionError
         count = len(reader.pages)
@@ -80,16 +87,19 @@ def pdf_pages(content: bytes) -> Iterator[tuple[str, int]]:
 
 
 def docx_text(content: bytes) -> Iterator[tuple[str, int]]:
-    """https://ecma-international.org/publications-and-standards/standards/ecma-376: the body."""
+    """Yields the text of a Word file's body as one page.
+
+    See https://ecma-international.org/publications-and-standards/standards/ecma-376.
+    """
     with zipfile.ZipFile(BytesIO(content)) as archive, archive.open("word/document.xml") as body:
-        xml = body.read(_MOST_XML + 1)
-    if len(xml) > _MOST_XML or b"<!DOCTYPE" in xml[:1000]:
+        xml = body.read(_MAX_XML_BYTES + 1)
+    if len(xml) > _MAX_XML_BYTES or b"<!DOCTYPE" in xml[:1000]:
         raise ValueError("no document of an honest size")
     yield "".join(_word_pieces(ElementTree.fromstring(xml))).strip(), 1  # noqa: S314
 
 
 def _word_pieces(root: ElementTree.Element) -> Iterator[str]:
-    """Paragraphs end their line; the cells of a table's row stand in one."""
+    """Yields the text of all elements, with a line break before each paragraph."""
     for element in root.iter():
         if element.tag == f"{_WORD}p":
             yield "\n"

@@ -1,4 +1,4 @@
-"""Text of PDF and Word files, read by a process of its own that cannot take this one with it."""
+"""Extracts the text of PDF and Word files in a child process, which may crash or time out."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 _SECONDS = 25.0
-_AT_ONCE = 2
-_KEPT = 16
-_LONGEST_LINE = 4 * 1024 * 1024
+_MAX_CONCURRENT = 2
+_MAX_CACHED = 16
+_MAX_LINE_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentText:
-    """The text of the first `read` of `of` pages; `problem` is "locked", "unread" or none."""
+    """The text of the first `pages_read` pages; `problem` is "locked", "unread" or ""."""
 
     text: str
     pages_read: int = 0
@@ -27,32 +27,35 @@ class DocumentText:
 
 
 class Documents:
-    """Reads two at a time at most, and keeps the last few texts, as talks come back to them."""
+    """Reads at most two files at a time, and caches the texts of the last few files.
+
+    Each later question of a conversation reads the same files again.
+    """
 
     def __init__(self) -> None:
-        self._gate = asyncio.Semaphore(_AT_ONCE)
-        self._known: OrderedDict[tuple[bytes, int], DocumentText] = OrderedDict()
+        self._gate = asyncio.Semaphore(_MAX_CONCURRENT)
+        self._cache: OrderedDict[tuple[bytes, int], DocumentText] = OrderedDict()
 
     async def read(self, content: bytes, room: int) -> DocumentText:
-        """About the first `room` characters of it."""
+        """Returns about the first `room` characters of a file's text."""
         key = sha256(content).digest(), room
-        if key not in self._known:
+        if key not in self._cache:
             async with self._gate:
-                self._known[key] = await _read(content, room)
-            while len(self._known) > _KEPT:
-                self._known.popitem(last=False)
-        return self._known[key]
+                self._cache[key] = await _read(content, room)
+            while len(self._cache) > _MAX_CACHED:
+                self._cache.popitem(last=False)
+        return self._cache[key]
 
 
 async def _read(content: bytes, room: int) -> DocumentText:
-    """What came before the time was up counts."""
+    """Runs `bot.document_reader`; after the time limit, returns the pages read until then."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "bot.document_reader", str(room)),
         stdin=pipe,
         stdout=pipe,
         stderr=asyncio.subprocess.DEVNULL,
-        limit=_LONGEST_LINE,
+        limit=_MAX_LINE_BYTES,
     )
     lines: list[bytes] = []
     try:
@@ -80,10 +83,11 @@ async def _write(process: asyncio.subprocess.Process, content: bytes) -> None:
 
 
 def _document(lines: list[bytes]) -> DocumentText:
-    told = [json.loads(line) for line in lines if line.endswith(b"\n")]
-    pages = [one for one in told if "text" in one]
-    problem = next((str(one["problem"]) for one in told if "problem" in one), "")
+    """Returns the text of the program's output; an incomplete last line is ignored."""
+    output = [json.loads(line) for line in lines if line.endswith(b"\n")]
+    pages = [value for value in output if "text" in value]
+    problem = next((str(value["problem"]) for value in output if "problem" in value), "")
     if not pages:
         return DocumentText("", problem=problem or "unread")
-    text = "\n\n".join(str(one["text"]) for one in pages).strip()
+    text = "\n\n".join(str(page["text"]) for page in pages).strip()
     return DocumentText(text, len(pages), int(pages[0]["of"]))

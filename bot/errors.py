@@ -1,4 +1,4 @@
-"""Everything that can go wrong, as one tree; a class's docstring is the user's sentence.
+"""All errors as one tree; the docstring of an error class is the sentence for the user.
 
 AttuneError
 ├── SettingsError           a variable is wrong; ends the start
@@ -7,45 +7,45 @@ AttuneError
 ├── EngineError             the engine for language models cannot be installed or started
 │   ├── IndexUnreachable    pip reaches no package index
 │   ├── NotEnoughSpace      the disk is too full for it
-│   ├── InstallRunning      somebody installs here already
+│   ├── InstallRunning      an installation is running already
 │   └── ModelRefused        a model cannot be taken as a base
-├── ExportRefused           a tuned model cannot be taken away
+├── ExportRefused           a tuned model cannot be exported
 ├── Refusal                 the asker can do something about it
 │   ├── NotAllowed          the role is too low
-│   │   └── NotForGuests    a guest, or somebody of another organisation
+│   │   └── NotForGuests    a guest, or a person of another organisation
 │   ├── OverCap             today's tokens are spent
 │   ├── NotFound            no such example, job, model or assistant here
-│   │   └── UnknownCommand  no such word after /tune
+│   │   └── UnknownCommand  no such command
 │   ├── BadInput            an option or a field is wrong
 │   ├── NothingToTrain      too few permitted rows
 │   ├── BadRow              a row breaks a published rule
-│   └── NotNow              the state of things does not allow it
-│       └── Outdated        what a button was drawn for is no longer so
+│   └── NotNow              the present state does not allow it
+│       └── Outdated        the state has changed since the button was shown
 ├── HostError               the model host
-│   ├── HostUnreachable     the request never left
-│   ├── HostTimeout         it left, and no answer came: the outcome is unknown
+│   ├── HostUnreachable     the request was not sent
+│   ├── HostTimeout         the request was sent without a response: its outcome is unknown
 │   ├── HostBusy            429
-│   │   └── FileUnchecked   a file that is checked without an end
-│   ├── HostServerError     5xx, or an answer that makes no sense
+│   │   └── FileUnchecked   the host does not finish checking an uploaded file
+│   ├── HostServerError     5xx, or an invalid response
 │   │   ├── ModelUnnamed    a job that succeeded without a model
-│   │   ├── StateUnknown    a state that nobody knows, for days
-│   │   └── NotBegun        a queue without an end
+│   │   ├── StateUnknown    a job in an undocumented state for days
+│   │   └── NotBegun        a job that the host does not start
 │   ├── HostRefused         4xx with the host's own words
 │   │   ├── KeyRefused      401
 │   │   ├── HostNotAllowed  the operator has not allowed this server
 │   │   ├── TrainingClosed  403 training_not_available
 │   │   ├── AnswerFiltered  a content filter left nothing of the answer
 │   │   └── HostNotFound    404
-│   │       ├── WrongAddress    nothing answers there
-│   │       ├── TuningGone      a company that no longer trains
-│   │       └── TrainsNothing   a host without jobs
+│   │       ├── WrongAddress    no API at this address
+│   │       ├── TuningGone      the company has ended fine-tuning
+│   │       └── TrainsNothing   a host without fine-tuning
 │   ├── AnswerCut           an answer that ended at its limit of tokens
 │   └── EmptyAnswer         a stream that ended without text
-│       └── OnlyThoughts    a stream of reasoning alone
+│       └── OnlyThoughts    a stream with reasoning but no answer
 └── SurfaceError            the chat platform
     ├── MessageGone         the message or channel was deleted
-    ├── PlaceClosed         the bot may not speak there
-    └── SurfaceBusy         slow down
+    ├── PlaceClosed         the bot may not post in the channel
+    └── SurfaceBusy         rate limited
 """
 
 from __future__ import annotations
@@ -62,34 +62,34 @@ class AttuneError(Exception):
 
     @property
     def key(self) -> str:
-        """Where the sentence stands in the catalogue of words."""
+        """Key of the sentence in `bot/words`."""
         return f"error.{type(self).__name__}"
 
     @property
     def sentence(self) -> str:
-        """The English sentence, with the details put in."""
+        """English sentence with the details filled in."""
         return template(type(self)).format_map(Details(self.details))
 
 
 class Details(dict[str, object]):
-    """A mapping that shows a missing detail as a dash instead of raising."""
+    """A mapping that returns a dash for a missing key instead of raising KeyError."""
 
     def __missing__(self, key: str) -> str:
         return "–"
 
 
 def template(error: type[AttuneError]) -> str:
-    """The English sentence of an error class, before its details are put in."""
+    """Returns the English sentence of an error class with placeholders for its details."""
     return " ".join((error.__doc__ or AttuneError.__doc__ or "").split())
 
 
 def serialize(error: AttuneError) -> dict[str, object]:
-    """An error as plain values that can be kept, to be worded later in any language."""
+    """Returns an error as plain values that can be stored and worded later in any language."""
     return {"error": type(error).__name__, **error.details}
 
 
 def deserialize(values: Mapping[str, object]) -> AttuneError | None:
-    """The error that was kept; None where there was none, or an older version knew others."""
+    """Returns a serialized error, or None if its class does not exist in this version."""
     kind = globals().get(str(values.get("error")))
     if not isinstance(kind, type) or not issubclass(kind, AttuneError):
         return None
@@ -185,7 +185,7 @@ class HostError(AttuneError):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds the host asked us to wait, if it did."""
+        """Seconds to wait before a retry as told by the host, or None."""
         value = self.details.get("retry_after")
         return float(value) if isinstance(value, int | float) else None
 

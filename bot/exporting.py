@@ -1,4 +1,4 @@
-"""What people take away: the approved examples as a file, a tuned model as its weights."""
+"""Exports the approved examples as a file, or the weights of a tuned model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.request import Request
 handlers = Handlers()
 
 LARGEST_IN_CHAT = 8_000_000
-"""Bytes of a file that every chat platform takes from a bot; Discord's limit is 10 MiB."""
+"""Maximum bytes of a file that is posted to a chat platform; Discord's limit is 10 MiB."""
 
 
 @handlers.command(
@@ -28,19 +28,19 @@ LARGEST_IN_CHAT = 8_000_000
     Option("model", OptionKind.MODEL, excludes_others=True),
 )
 async def export(request: Request, deps: Dependencies) -> Reply:
-    """The approved examples; or, with `model`, the forms that one can be taken away in."""
+    """Exports the approved examples; with `model`, lists the file formats of a model's export."""
     if (name := request.text_option("model")) is not None:
-        return await _forms(request, name, deps)
+        return await _formats_card(request, name, deps)
     return await datasets.export_examples(request, store=deps.store)
 
 
 @handlers.button("model.export", Role.CURATOR)
 async def list_model_formats(request: Request, deps: Dependencies) -> Reply:
-    return await _forms(request, request.argument, deps)
+    return await _formats_card(request, request.argument, deps)
 
 
-async def _forms(request: Request, name: str, deps: Dependencies) -> Card:
-    """How large each form is, before anything is made."""
+async def _formats_card(request: Request, name: str, deps: Dependencies) -> Card:
+    """Returns a card with the size of each format; nothing is exported yet."""
     words = request.words
     model, exporter = await _exportable(request, name, deps)
     sizes = await exporter.sizes(model.name)
@@ -78,13 +78,13 @@ async def _forms(request: Request, name: str, deps: Dependencies) -> Card:
 @handlers.button("model.take", Role.CURATOR)
 @handlers.form("model.take", Role.CURATOR)
 async def download_model(request: Request, deps: Dependencies) -> Reply:
-    """The file itself; where a chat would not take it, a link to it."""
-    form, model, exporter, count = await _chosen(request, deps)
+    """Returns the file, or a link to it if the file is too large for the chat platform."""
+    form, model, exporter, count = await _chosen_export(request, deps)
     is_sent = request.is_page or request.workspace_id == LOCAL or count <= LARGEST_IN_CHAT
     if not is_sent:
         return offer_form_link(
             request,
-            _download(request, count),
+            _download_form(request, count),
             deps.links,
             about="export.model",
             size=format_bytes(count),
@@ -100,12 +100,12 @@ async def download_model(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("model.take_page", Role.CURATOR, is_for_pages=True)
 async def take_page(request: Request, deps: Dependencies) -> Reply:
-    """What somebody with a link is shown: a button, so that nothing is made by looking."""
-    _, _, _, count = await _chosen(request, deps)
-    return _download(request, count)
+    """Returns the page of a link; the export starts with its button, not when the page opens."""
+    _, _, _, count = await _chosen_export(request, deps)
+    return _download_form(request, count)
 
 
-def _download(request: Request, count: int) -> Form:
+def _download_form(request: Request, count: int) -> Form:
     words, argument = request.words, request.argument
     name = argument.partition(":")[2]
     return Form(
@@ -118,22 +118,25 @@ def _download(request: Request, count: int) -> Form:
     )
 
 
-async def _chosen(
+async def _chosen_export(
     request: Request, deps: Dependencies
 ) -> tuple[ModelFormat, Model, ModelExporter, int]:
-    """What a button says: the form, the model and how many bytes that is."""
-    said, _, name = request.argument.partition(":")
+    """Returns the format, the model, its exporter and the size in bytes that a button names.
+
+    Raises NotFound.
+    """
+    form, _, name = request.argument.partition(":")
     model, exporter = await _exportable(request, name, deps)
-    sizes = {str(one): count for one, count in (await exporter.sizes(model.name)).items()}
-    if said not in sizes:
+    sizes = {str(key): count for key, count in (await exporter.sizes(model.name)).items()}
+    if form not in sizes:
         raise NotFound(noun="button", name=request.argument)
-    return ModelFormat(said), model, exporter, sizes[said]
+    return ModelFormat(form), model, exporter, sizes[form]
 
 
 async def _exportable(
     request: Request, name: str, deps: Dependencies
 ) -> tuple[Model, ModelExporter]:
-    """A tuned model of this workspace whose files lie here. Raises NotNow for any other."""
+    """Returns a tuned model whose files are on this machine. Raises NotNow for any other."""
     async with deps.store.reading() as records:
         model = await find_model_by_name(request, name, records)
     if model.kind is ModelKind.BASE:

@@ -1,4 +1,4 @@
-"""Feedback: a vote on a reply, and the better answer that becomes the next lesson."""
+"""Feedback: votes on answers, and better answers that become examples."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def vote_good(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.reaction("👎", Role.STRANGER)
 async def vote_bad(request: Request, deps: Dependencies) -> Reply:
-    """Offers the "Tell us why" button once."""
+    """Stores a bad vote; the first time, offers a button for the reason and a better answer."""
     turn = await _vote(request, BAD, store=deps.store)
     return NoReply() if turn is None else offer_form(request, turn)
 
@@ -69,7 +69,7 @@ async def click_good(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("feedback.bad", Role.STRANGER, opens_form=True)
 async def click_bad(request: Request, deps: Dependencies) -> Reply:
-    """A click can open the form at once."""
+    """Stores a bad vote and opens the form for the reason and a better answer."""
     return better_answer_form(request, await _click(request, BAD, store=deps.store))
 
 
@@ -82,14 +82,17 @@ async def feedback_form(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.shortcut("improve", Role.MEMBER, opens_form=True)
 async def improve_form(request: Request, deps: Dependencies) -> Reply:
-    """The message shortcut "Improve this reply". Raises NotNow where it is no answer."""
-    turn = await _answer_at(request, request.marked_message().id, store=deps.store)
+    """Opens the form of the message shortcut "Improve this reply".
+
+    Raises NotNow for a message that is not an answer of the bot.
+    """
+    turn = await _require_turn_at(request, request.marked_message().id, store=deps.store)
     return better_answer_form(request, turn)
 
 
 @handlers.form("feedback", Role.STRANGER)
 async def save_feedback(request: Request, deps: Dependencies) -> Reply:
-    """The reason stays with the vote; a better answer becomes a lesson where that is permitted."""
+    """Stores the vote with its reason, and the better answer as an example where permitted."""
     reason = request.options.get("reason", "").strip() or None
     better = request.options.get("better", "").strip()
     async with deps.store.writing() as records:
@@ -102,28 +105,28 @@ async def save_feedback(request: Request, deps: Dependencies) -> Reply:
     if not better or request.role is Role.STRANGER:
         return Text(request.words("feedback.thanks"), private=True)
     if turn.place.channel != request.place.channel and request.workspace.platform != "local":
-        # How open the channel is in which it was said is known only there.
+        # Whether the turn's channel is private is only known for events of that channel.
         return Text(request.words("feedback.not_kept"), private=True)
     asker = await described_by_platform(request, turn.asker, deps.surfaces.of(request.workspace_id))
-    found = access.exclusions(request.place, [asker, request.user])
-    if not _may_teach(request, found):
+    exclusions = access.exclusions(request.place, [asker, request.user])
+    if not _may_teach(request, exclusions):
         return Text(request.words("feedback.not_kept"), private=True)
     async with deps.store.writing() as records:
-        reply = await _teach(request, turn, better, found, records)
+        reply = await _teach(request, turn, better, exclusions, records)
     await ask_authors(request, (asker, request.user), store=deps.store)
     return reply
 
 
 @handlers.form("prefer", Role.CURATOR, is_for_pages=True)
 async def save_preference(request: Request, deps: Dependencies) -> Reply:
-    """Of two answers to one question the better one, picked in a comparison."""
+    """Stores the answer that a person preferred in a comparison as an example for DPO."""
     question, better, worse = (
-        request.options.get(n, "") for n in ("question", "preferred", "rejected")
+        request.options.get(name, "") for name in ("question", "preferred", "rejected")
     )
     if request.options.get("is_refusal") == "yes":
         return lesson_form(request, title="refusal.title", question=question)
     row = _preference(question, better, worse)
-    _refuse_bad(request, row, Method.DPO)
+    _require_valid_row(request, row, Method.DPO)
     is_curator = request.role >= Role.CURATOR
     example = NewExample(
         assistant=request.assistant.id,
@@ -134,14 +137,14 @@ async def save_preference(request: Request, deps: Dependencies) -> Reply:
         authors=(request.user_id,),
     )
     async with deps.store.writing() as records:
-        kept, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
+        stored, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
         if is_new:
-            await request.audit(records, f"example.{kept.state}", example=kept.id)
-    return Text(request.words("prefer.done", id=kept.id))
+            await request.audit(records, f"example.{stored.state}", example=stored.id)
+    return Text(request.words("prefer.done", id=stored.id))
 
 
 async def _vote(request: Request, value: int, *, store: Store) -> Turn | None:
-    """Stores a vote by reaction; the answer, where this vote on it is new."""
+    """Stores a vote by reaction; returns the turn if the vote is new, else None."""
     turn = await turn_at(request, request.clicked_message, store=store)
     if turn is None or not may_rate(request, turn):
         return None
@@ -150,8 +153,8 @@ async def _vote(request: Request, value: int, *, store: Store) -> Turn | None:
         await records.turns.vote(
             request.workspace_id, Vote(turn.id, request.user_id, value, None, request.now)
         )
-    is_known = any(one.user == request.user_id and one.value == value for one in before)
-    return None if is_known else turn
+    is_repeated = any(vote.user == request.user_id and vote.value == value for vote in before)
+    return None if is_repeated else turn
 
 
 async def _unvote(request: Request, value: int, *, store: Store) -> Reply:
@@ -163,8 +166,8 @@ async def _unvote(request: Request, value: int, *, store: Store) -> Reply:
 
 
 async def _click(request: Request, value: int, *, store: Store) -> Turn:
-    """Stores a vote by button and returns the answer that was voted on."""
-    turn = await _answer_at(request, request.clicked_message, store=store)
+    """Stores a vote by button and returns the turn. Raises NotNow and NotForGuests."""
+    turn = await _require_turn_at(request, request.clicked_message, store=store)
     require_member_or_asker(request, turn)
     async with store.writing() as records:
         await records.turns.vote(
@@ -173,7 +176,7 @@ async def _click(request: Request, value: int, *, store: Store) -> Turn:
     return turn
 
 
-async def _answer_at(request: Request, message: MessageId | None, *, store: Store) -> Turn:
+async def _require_turn_at(request: Request, message: MessageId | None, *, store: Store) -> Turn:
     turn = await turn_at(request, message, store=store)
     if turn is None:
         raise NotNow(problem=request.words("feedback.not_an_answer"))
@@ -181,31 +184,32 @@ async def _answer_at(request: Request, message: MessageId | None, *, store: Stor
 
 
 async def _teach(
-    request: Request, turn: Turn, better: str, found: Exclusion, records: Records
+    request: Request, turn: Turn, better: str, exclusions: Exclusion, records: Records
 ) -> Reply:
-    """An example of the better answer, and a preference of it over the bot's own.
+    """Stores an example with the better answer, and a preference of it over the bot's answer.
 
-    The question is taught; what is alike is found when the questions to teach are listed.
+    With the option to never give the bot's answer again, no preference is stored. The turn is
+    marked as resolved; questions similar to it are found when the questions to teach are listed.
     """
-    _refuse_bad(request, example_row(turn, better), Method.SUPERVISED)
-    asked = messages_of(replace(turn, reply_message=None))
-    new = _new(request, turn, example_row(turn, better), Method.SUPERVISED)
+    _require_valid_row(request, example_row(turn, better), Method.SUPERVISED)
+    question_messages = messages_of(replace(turn, reply_message=None))
+    new = _new_example(request, turn, example_row(turn, better), Method.SUPERVISED)
     may_forbid = request.role >= Role.CURATOR
     is_never_again = may_forbid and request.yes_no_option(NEVER_AGAIN, default=False)
     tags = (MUST_ANSWER,) if is_never_again else ()
-    new = replace(new, exclusions=found, messages=asked, tags=tags)
+    new = replace(new, exclusions=exclusions, messages=question_messages, tags=tags)
     example, _ = await records.examples.add(request.workspace_id, new, at=request.now)
     if is_never_again:
         await records.examples.add_tag(request.workspace_id, [example.id], MUST_ANSWER)
     elif not is_same(better, turn.reply):
-        other = replace(new, row=preference_row(turn, better), method=Method.DPO)
-        other = replace(other, messages=messages_of(turn))
-        await records.examples.add(request.workspace_id, other, at=request.now)
+        preference = replace(new, row=preference_row(turn, better), method=Method.DPO)
+        preference = replace(preference, messages=messages_of(turn))
+        await records.examples.add(request.workspace_id, preference, at=request.now)
     await request.audit(records, f"example.{example.state}", example=example.id)
-    own, at = request.workspace_id, request.now
-    await records.answer_stats.mark_resolved(own, [turn.id], example.id, at=at)
-    taught = {"turn": turn.id, "example": example.id}
-    await records.audit.add(own, request.user_id, "question.taught", at=at, **taught)
+    workspace, now = request.workspace_id, request.now
+    await records.answer_stats.mark_resolved(workspace, [turn.id], example.id, at=now)
+    details = {"turn": turn.id, "example": example.id}
+    await records.audit.add(workspace, request.user_id, "question.taught", at=now, **details)
     key = "feedback.taught" if example.state is ExampleState.APPROVED else "feedback.proposed"
     key = "must.marked" if is_never_again else key
     return Text(request.words(key, id=example.id))
@@ -232,7 +236,8 @@ def _preference(question: str, better: str, worse: str) -> Row:
     }
 
 
-def _new(request: Request, turn: Turn, row: Row, method: Method) -> NewExample:
+def _new_example(request: Request, turn: Turn, row: Row, method: Method) -> NewExample:
+    """Returns an example of a turn by its asker and the user; approved for a curator."""
     is_local = request.workspace.platform == "local"
     is_curator = request.role >= Role.CURATOR
     return NewExample(
@@ -246,14 +251,16 @@ def _new(request: Request, turn: Turn, row: Row, method: Method) -> NewExample:
     )
 
 
-def _may_teach(request: Request, found: Exclusion) -> bool:
-    """The question came as a chat message, so its text needs the widest permission."""
+def _may_teach(request: Request, exclusions: Exclusion) -> bool:
+    """Whether the workspace may learn from the question, which is a chat message."""
     if request.workspace.platform == "local":
         return True
-    return request.workspace.sources >= Sources.MESSAGES and found in request.workspace.allowed
+    may_learn = request.workspace.sources >= Sources.MESSAGES
+    return may_learn and exclusions in request.workspace.allowed
 
 
-def _refuse_bad(request: Request, row: Row, method: Method) -> None:
+def _require_valid_row(request: Request, row: Row, method: Method) -> None:
+    """Raises BadInput for a row that breaks a published rule of its training method."""
     problem = check_row(row, method)
     if problem is not None:
         raise BadInput(problem=request.words.problem(problem))

@@ -1,4 +1,4 @@
-"""A form that does not fit its surface is filled in on a page of ours, behind a link."""
+"""Offers a link to a form on a page of the studio if the form does not fit its surface."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ _TYPED = (FieldKind.LINE, FieldKind.TEXT, FieldKind.NUMBER)
 def offer_form_link(
     request: Request, form: Form, links: Links, *, about: str = "form", **details: object
 ) -> Text:
-    """A link to the form, for the asker alone. Raises NotNow where no page can be reached.
+    """Returns a private text with a link to the form, valid for ten minutes.
 
-    `about` is how the keys of the sentences begin that say so; `details` is what they name.
+    `about` is the prefix of the keys of its sentences, `details` are their details. Raises NotNow
+    if the studio has no address that the user can reach, or if a field of the form cannot be
+    typed.
     """
     is_typed = all(field.kind in _TYPED for field in form.fields)
     invitation = Invitation(
         request.place, request.user, None, request.now + LINK_LASTS, form.reopen_action, form.id
     )
     link = links.create_link(invitation) if form.reopen_action and is_typed else None
-    # An admin may sit at the machine itself; whoever else would open it finds nothing there.
+    # A local address works only on the machine of the service, which an admin may use.
     if link is None or (link.is_local and request.role < Role.ADMIN):
         raise NotNow(problem=request.words(f"{about}.no_address", **details))
     minutes = int(LINK_LASTS.total_seconds() // 60)

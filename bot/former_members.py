@@ -1,4 +1,4 @@
-"""Looks for people who left unnoticed and takes their granted roles; see `access` on rejoining."""
+"""Finds people with a role who left their workspace without an event, and deletes their roles."""
 
 from __future__ import annotations
 
@@ -19,20 +19,25 @@ _PAGE = 200
 async def look_for_former_members(
     app: App, *, store: Store, surfaces: Surfaces, clock: Clock
 ) -> None:
-    """Asks the platforms for everybody who holds a role; what they do not tell changes nothing."""
+    """Asks the platforms about each person with a role; handles `PersonLeft` for those who left.
+
+    A platform that cannot be asked changes nothing.
+    """
     last: WorkspaceId | None = None
     while True:
         async with store.reading() as records:
             page = await records.workspaces.page(after=last, limit=_PAGE)
         for workspace in page:
             if workspace.id != LOCAL and workspace.closed_at is None:
-                await _look(workspace.id, app, store=store, surfaces=surfaces, clock=clock)
+                await _look_in_workspace(
+                    workspace.id, app, store=store, surfaces=surfaces, clock=clock
+                )
         if len(page) < _PAGE:
             return
         last = page[-1].id
 
 
-async def _look(
+async def _look_in_workspace(
     workspace: WorkspaceId, app: App, *, store: Store, surfaces: Surfaces, clock: Clock
 ) -> None:
     async with store.reading() as records:

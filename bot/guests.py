@@ -1,4 +1,4 @@
-"""Where guests and people of another organisation may ask; an admin decides."""
+"""Channels in which guests and people of another organisation may ask questions."""
 
 from __future__ import annotations
 
@@ -25,36 +25,38 @@ _HERE, _NOWHERE = "here", "nowhere"
     Option.choice("where", _HERE, "everywhere", _NOWHERE, rest=True),
 )
 async def guests(request: Request, deps: Dependencies) -> Reply:
-    """`where:here`, `where:everywhere` or `where:nowhere`; without it, how things stand."""
+    """Sets where guests may ask: `here`, `everywhere` or `nowhere`; lists these channels."""
     where = request.text_option("where")
     async with deps.store.writing() as records:
         if where is not None:
-            await _open(request, where, records)
+            await _apply(request, where, records)
         return await _listing(request, records)
 
 
 @handlers.button("guests.close", Role.ADMIN)
 async def disallow_guests(request: Request, deps: Dependencies) -> Reply:
-    """The button beside a channel of a list that is still true: guests may not ask there."""
-    shown, _, channel = request.argument.partition(":")
+    """Forbids guests to ask in a channel, unless the list has changed since it was shown."""
+    shown_token, _, channel = request.argument.partition(":")
     async with deps.store.writing() as records:
-        if shown != _stamp(await records.guest_channels.all(request.workspace_id)):
+        if shown_token != _token(await records.guest_channels.all(request.workspace_id)):
             listing = await _listing(request, records, is_changed=True)
             return outdated_refusal(request, listing)
-        await _set(request, ChannelId(channel), records, may_ask=False)
+        await _allow_or_refuse(request, ChannelId(channel), records, may_ask=False)
         return await _listing(request, records, is_changed=True)
 
 
-async def _open(request: Request, where: str, records: Records) -> None:
+async def _apply(request: Request, where: str, records: Records) -> None:
     if where == _NOWHERE:
         for channel in await records.guest_channels.all(request.workspace_id):
-            await _set(request, channel, records, may_ask=False)
+            await _allow_or_refuse(request, channel, records, may_ask=False)
         return
     channel = request.place.channel if where == _HERE else EVERYWHERE
-    await _set(request, channel, records, may_ask=True)
+    await _allow_or_refuse(request, channel, records, may_ask=True)
 
 
-async def _set(request: Request, channel: ChannelId, records: Records, *, may_ask: bool) -> None:
+async def _allow_or_refuse(
+    request: Request, channel: ChannelId, records: Records, *, may_ask: bool
+) -> None:
     await records.guest_channels.put(request.workspace_id, channel, may_ask=may_ask)
     what = "guests.allowed" if may_ask else "guests.refused"
     await request.audit(records, what, channel=channel)
@@ -63,14 +65,14 @@ async def _set(request: Request, channel: ChannelId, records: Records, *, may_as
 async def _listing(request: Request, records: Records, *, is_changed: bool = False) -> Listing:
     words = request.words
     open_channels = await records.guest_channels.all(request.workspace_id)
-    stamp = _stamp(open_channels)
+    token = _token(open_channels)
     lines = tuple(
         ListingRow(
             "",
             words("guests.everywhere")
             if channel == EVERYWHERE
             else references.channel_reference(channel),
-            buttons=(Button(words("button.take_back"), f"guests.close:{stamp}:{channel}"),),
+            buttons=(Button(words("button.take_back"), f"guests.close:{token}:{channel}"),),
         )
         for channel in open_channels
     )
@@ -84,5 +86,6 @@ async def _listing(request: Request, records: Records, *, is_changed: bool = Fal
     )
 
 
-def _stamp(channels: Sequence[ChannelId]) -> str:
+def _token(channels: Sequence[ChannelId]) -> str:
+    """Returns a token of the listed channels, by which an outdated list is recognised."""
     return state_token(*sorted(channels))

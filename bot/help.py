@@ -1,4 +1,4 @@
-"""Help: the commands there are, and how each is used."""
+"""Help: lists the commands, or describes one command with its options."""
 
 from __future__ import annotations
 
@@ -14,39 +14,40 @@ from bot.words import Words
 
 
 def usage(request: Request, commands: Sequence[Command], note: Text | None = None) -> Reply:
-    """The commands the asker may use, or the one of `topic:` with its options; `note` goes first.
+    """Lists the commands the user may use; with the option `topic`, describes one command.
 
-    Raises UnknownCommand.
+    `note` is shown before the list. Raises UnknownCommand.
     """
     words = request.words
     topic = request.text_option("topic")
-    mine = [command for command in commands if command.role <= request.role]
+    permitted = [command for command in commands if command.role <= request.role]
     if topic:
-        return _explained(topic, mine if request.role is Role.STRANGER else commands, words)
-    lines = tuple(_line(command, words) for command in mine)
+        return _describe(topic, permitted if request.role is Role.STRANGER else commands, words)
+    lines = tuple(_command_row(command, words) for command in permitted)
     if note is not None:
         lines = (ListingRow("", note.text, buttons=note.buttons), *lines)
     return Listing(words("help.title"), lines, note=words("help.note"))
 
 
-def _explained(topic: str, commands: Sequence[Command], words: Words) -> Reply:
-    """One command with its options; a group's name lists the group."""
-    listed = [c for c in commands if c.path == topic or c.path.startswith(f"{topic} ")]
-    if not listed:
+def _describe(topic: str, commands: Sequence[Command], words: Words) -> Reply:
+    """Returns a command with its options, or the subcommands if the topic is their group."""
+    matches = [c for c in commands if c.path == topic or c.path.startswith(f"{topic} ")]
+    if not matches:
         raise UnknownCommand(name=topic)
-    if len(listed) > 1:
-        return Listing(words("help.title"), tuple(_line(command, words) for command in listed))
+    if len(matches) > 1:
+        return Listing(words("help.title"), tuple(_command_row(match, words) for match in matches))
+    command = matches[0]
     options = tuple(
         ListingRow(f"{option.name}:", words(f"option.{option.name}"), _range(option))
-        for option in listed[0].options
+        for option in command.options
     )
-    role = words(f"role.{listed[0].role.name.lower()}")
+    role = words(f"role.{command.role.name.lower()}")
     note = words("help.role", role=role)
-    title = f"/tune {listed[0].path}: {words(listed[0].summary_key)}"
+    title = f"/tune {command.path}: {words(command.summary_key)}"
     return Listing(title, options, empty=words("help.no_options"), note=note)
 
 
-def _line(command: Command, words: Words) -> ListingRow:
+def _command_row(command: Command, words: Words) -> ListingRow:
     return ListingRow(f"/tune {command.path}", words(command.summary_key))
 
 

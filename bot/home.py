@@ -1,4 +1,4 @@
-"""The bot's own page for one person: how things stand, and their own switches."""
+"""The App Home of the bot: the workspace's state and the user's consent and erasure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ handlers = Handlers()
 
 @handlers.event("visited", Role.STRANGER)
 async def home(request: Request, deps: Dependencies) -> Reply:
-    """Counts, the running training, the model that answers, consent and erasure."""
+    """Shows counts, the running training, the model in use, and the user's own switches."""
     words = request.words
     async with deps.store.reading() as records:
         facts = await _facts(request, records) if request.role > Role.STRANGER else ()
@@ -45,7 +45,7 @@ async def _facts(request: Request, records: Records) -> tuple[Fact, ...]:
 
 
 def welcome(request: Request, note: str) -> Text:
-    """What the bot says where it was invited; `note` is what must be done first, if anything."""
+    """Returns the bot's first message in a workspace; `note` says what must be done first."""
     words = request.words
     buttons = (
         Button(words("welcome.try"), "welcome.try", is_primary=True),
@@ -63,14 +63,14 @@ async def try_me(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _counts(request: Request, records: Records) -> str:
-    counted = {
+    counts = {
         state: await records.examples.count(
             request.workspace_id, ExampleFilter(assistant=request.assistant.id, state=state)
         )
         for state in (ExampleState.APPROVED, ExampleState.PROPOSED)
     }
     return " · ".join(
-        f"{count} {request.words(f'state.{state}')}" for state, count in counted.items()
+        f"{count} {request.words(f'state.{state}')}" for state, count in counts.items()
     )
 
 

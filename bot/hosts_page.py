@@ -1,4 +1,4 @@
-"""The hosts page: which model hosts a workspace may use, and a test of each."""
+"""The hosts page: the model hosts that a workspace may use, with a test of each."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ handlers = Handlers()
 
 @handlers.button("hosts", Role.TRAINER, is_for_pages=True)
 async def list_hosts(request: Request, deps: Dependencies) -> Reply:
-    """The servers that are configured, and what each can do."""
+    """Lists the usable hosts with their base models and training methods."""
     words = request.words
     lines = []
     for name in deps.hosts.usable(request.workspace):
@@ -30,10 +30,10 @@ async def list_hosts(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("host.test", Role.OPERATOR, is_for_pages=True)
 async def test_host(request: Request, deps: Dependencies) -> Reply:
-    """Ask a host for its models: the cheapest question that needs its address and key."""
+    """Asks a host for its models, the cheapest request that needs its address and key."""
     host = deps.hosts.paid(HostName(request.argument), request.workspace)
-    found = await host.check()
-    lines = [request.words("hosts.answers", host=host.name, count=found.models)]
-    if found.refusal is not None:
-        lines.append(request.words("hosts.no_training", why=request.words.error(found.refusal)))
+    check = await host.check()
+    lines = [request.words("hosts.answers", host=host.name, count=check.models)]
+    if check.refusal is not None:
+        lines.append(request.words("hosts.no_training", why=request.words.error(check.refusal)))
     return Text("\n".join(lines), private=True)

@@ -1,4 +1,4 @@
-"""Imports: a file is kept, shown as it would be learned, and read once somebody says so."""
+"""Imports of files: stores a file, shows a preview, and imports it once a person confirms."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ from bot.words import Words
 handlers = Handlers()
 
 SHOWN_PROBLEMS, _PROBLEMS_ON_PAGE = 5, 500
-_ROWS_SHOWN, _ROWS_TRIED = 3, 200
+_PREVIEW_ROWS, _MAX_ROWS_READ = 3, 200
 _LONGEST_TEXT = 240
-_BETWEEN = 200
-_MOST_CHOICES, _LONGEST_CHOICE = 24, 75
+_ROWS_BETWEEN_REPORTS = 200
+_MAX_CHOICES, _LONGEST_CHOICE = 24, 75
 _PURPOSES: Final = (
     *("question", "answer", "system", "context", "history", "preferred", "rejected", "label"),
     *("messages", "ticket", "role", "text", "time", "private", "kind"),
@@ -62,10 +62,10 @@ _NONE = "-"
 )
 @handlers.form("import.file", Role.CURATOR)
 async def import_file(request: Request, deps: Dependencies) -> Reply:
-    """A file that came with the command, a ready set, or the form in which a file is handed over.
+    """Previews or imports the attached file, imports a starter set, or asks for a file.
 
-    A curator's rows count as approved, as the operator's do. A file is shown first, unless its
-    columns are given or it is said to be right.
+    The file is imported without a preview if its columns are given or with `yes:yes`. Rows are
+    stored as approved for a curator.
     """
     starter, is_local = request.text_option("starter"), request.workspace.platform == "local"
     if starter and request.attachment is not None:
@@ -74,27 +74,27 @@ async def import_file(request: Request, deps: Dependencies) -> Reply:
         return await import_starter(replace(request, argument=starter), deps)
     if request.attachment is None and not is_local:
         return _file_form(request.words)
-    pending = await _keep(request, deps)
-    is_said = request.text_option("columns") or request.text_option("file") == "yes"
-    if is_said or request.yes_no_option("yes", default=False):
+    pending = await _store_attachment(request, deps)
+    is_confirmed = request.text_option("columns") or request.text_option("file") == "yes"
+    if is_confirmed or request.yes_no_option("yes", default=False):
         return await _import(request, deps, pending)
     return await _preview(request, deps, pending)
 
 
 @handlers.form("import", Role.CURATOR, is_for_pages=True)
 async def import_on_page(request: Request, deps: Dependencies) -> Reply:
-    """As `import_file`, for the studio's dialog."""
-    return await _preview(request, deps, await _keep(request, deps))
+    """Previews the file of the studio's import dialog."""
+    return await _preview(request, deps, await _store_attachment(request, deps))
 
 
 @handlers.button("starter", Role.CURATOR, is_for_pages=True)
 async def import_starter(request: Request, deps: Dependencies) -> Reply:
-    """A ready set of rows. Raises BadInput for one that there is not."""
+    """Imports a starter set of rows. Raises BadInput for an unknown name."""
     name = request.argument
     rows = deps.starters.get(name)
     if rows is None:
-        known = ", ".join(deps.starters)
-        raise BadInput(problem=request.words("import.no_starter", name=name, starters=known))
+        names = ", ".join(deps.starters)
+        raise BadInput(problem=request.words("import.no_starter", name=name, starters=names))
     tally = await import_rows(
         enumerate(rows, start=1),
         assistant=request.assistant.id,
@@ -108,7 +108,7 @@ async def import_starter(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("import.go", Role.CURATOR)
 async def import_previewed(request: Request, deps: Dependencies) -> Reply:
-    """The file of a preview, as it was shown."""
+    """Imports the file of a preview with the settings that the preview has shown."""
     report = await _import(request, deps, await _pending(request, deps))
     return replace(report, replaces=True)
 
@@ -122,13 +122,13 @@ async def cancel_import(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("import.change", Role.CURATOR, opens_form=True)
 async def change_columns(request: Request, deps: Dependencies) -> Reply:
-    """A form with the columns of the file, one choice for each purpose."""
+    """Opens a form to choose a column of the file for each purpose, and the encoding."""
     pending = await _pending(request, deps)
     with await deps.imports.open(pending.key) as file:
         options = ImportOptions(pending.columns, pending.encoding)
         first = next(iter(await asyncio.to_thread(row_files, file)), "")
-        look = partial(_looked_at, file, pending.name, request.words, options, first)
-        rows, plan = await asyncio.to_thread(look)
+        plan_first = partial(_open_and_plan, file, pending.name, request.words, options, first)
+        rows, plan = await asyncio.to_thread(plan_first)
         rows.close()
     return _columns_form(plan, pending, request.words)
 
@@ -136,18 +136,18 @@ async def change_columns(request: Request, deps: Dependencies) -> Reply:
 @handlers.form("import.columns", Role.CURATOR)
 async def use_columns(request: Request, deps: Dependencies) -> Reply:
     pending = await _pending(request, deps)
-    given = {name: request.text_option(name) for name in _PURPOSES}
-    columns = {name: text for name, text in given.items() if text and text != _NONE}
+    values = {name: request.text_option(name) for name in _PURPOSES}
+    columns = {name: text for name, text in values.items() if text and text != _NONE}
     encoding = request.text_option("encoding") or pending.encoding
     changed = replace(pending, columns=columns or pending.columns, encoding=encoding)
     await deps.imports.change(changed)
     return await _preview(request, deps, changed)
 
 
-async def _keep(request: Request, deps: Dependencies) -> PendingImport:
-    """The attachment, kept under a key that is the same when the event is worked on again."""
+async def _store_attachment(request: Request, deps: Dependencies) -> PendingImport:
+    """Stores the attachment under a key that is the same if the event is handled again."""
     file = request.attachment
-    # Who runs the studio brings a file that lies there into any workspace.
+    # The operator can import a file of the studio into any workspace.
     surface = deps.surfaces.of(
         WorkspaceId(file.platform) if file and file.platform else request.workspace_id
     )
@@ -167,24 +167,24 @@ async def _keep(request: Request, deps: Dependencies) -> PendingImport:
 
 
 def columns_in(text: str, words: Words) -> dict[str, str]:
-    """The pairs of `question=Subject,answer=Reply`. Raises BadInput."""
-    said: dict[str, str] = {}
+    """Returns the headings by purpose of `question=Subject,answer=Reply`. Raises BadInput."""
+    columns: dict[str, str] = {}
     for pair in filter(None, text.split(",")):
         purpose, _, heading = (part.strip() for part in pair.partition("="))
         if purpose not in _PURPOSES or not heading:
-            known = ", ".join(_PURPOSES)
-            raise BadInput(problem=words("import.columns_said", pair=pair, known=known))
-        said[purpose] = heading
-    return said
+            purposes = ", ".join(_PURPOSES)
+            raise BadInput(problem=words("import.columns_said", pair=pair, known=purposes))
+        columns[purpose] = heading
+    return columns
 
 
 async def _pending(request: Request, deps: Dependencies) -> PendingImport:
-    """The file of a button or form. Raises NotNow where it is gone."""
+    """Returns the import that a button or form names. Raises NotNow if it was deleted."""
     key = request.argument
-    found = await deps.imports.find(request.workspace_id, key) if key.isalnum() else None
-    if found is None:
+    pending = await deps.imports.find(request.workspace_id, key) if key.isalnum() else None
+    if pending is None:
         raise NotNow(problem=request.words("import.gone"))
-    return found
+    return pending
 
 
 def open_and_plan(
@@ -194,8 +194,11 @@ def open_and_plan(
     options: ImportOptions | None = None,
     member: str = "",
 ) -> tuple[IO[bytes], ImportPlan]:
-    """The unpacked file, which the caller closes, and how it would be read. Raises BadInput."""
-    rows, plan = _looked_at(file, name, words, options, member)
+    """Returns the unpacked file, which the caller closes, and the plan to read it.
+
+    `member` is a file of a zip. Raises BadInput.
+    """
+    rows, plan = _open_and_plan(file, name, words, options, member)
     if isinstance(plan, UnknownColumns):
         rows.close()
         raise BadInput(problem=words.problem(_in_file(plan, member)))
@@ -205,9 +208,9 @@ def open_and_plan(
 def members_of(
     file: IO[bytes], name: str, words: Words, options: ImportOptions | None
 ) -> tuple[str, ...]:
-    """The row files of a zip of several, each of which can be read; one "" for any other file.
+    """Returns the names of the row files in a zip with several, or one "" for any other file.
 
-    Raises BadInput for the first that cannot, before anything is imported.
+    Raises BadInput for the first row file that cannot be read, before anything is imported.
     """
     members = row_files(file)
     for member in members:
@@ -218,39 +221,45 @@ def members_of(
 def describe_plans(
     file: IO[bytes], name: str, words: Words, options: ImportOptions
 ) -> tuple[tuple[str, ...], bool]:
-    """How each row file would be read, and whether nothing of that was guessed. Raises BadInput."""
+    """Returns lines that describe how each row file is read, and whether nothing was guessed.
+
+    Raises BadInput.
+    """
     lines: list[str] = []
     is_sure = True
     for member in row_files(file) or ("",):
         rows, plan = open_and_plan(file, name, words, options, member)
         if rows is not file:
             rows.close()
-        lines += _of_member(plan_lines(plan, words), member)
+        lines += _with_member_name(plan_lines(plan, words), member)
         is_sure = is_sure and plan.is_sure
     return tuple(lines), is_sure
 
 
 def _in_file(problem: Problem, member: str) -> Problem:
-    named = {**problem.details, "file": member} if member else problem.details
-    return Problem(problem.line, problem.code, named)
+    details = {**problem.details, "file": member} if member else problem.details
+    return Problem(problem.line, problem.code, details)
 
 
-def _looked_at(
+def _open_and_plan(
     file: IO[bytes], name: str, words: Words, options: ImportOptions | None, member: str = ""
 ) -> tuple[IO[bytes], ImportPlan | UnknownColumns]:
-    """As `plan_import`, but unknown columns are something to choose from. Raises BadInput."""
-    found = unpack(file, name, member)
-    if isinstance(found, Problem):
-        raise BadInput(problem=words.problem(_in_file(found, member)))
-    plan = plan_import(*found, options)
+    """Returns the unpacked file and its plan, or its columns if their purposes are unknown.
+
+    Raises BadInput for any other problem.
+    """
+    unpacked = unpack(file, name, member)
+    if isinstance(unpacked, Problem):
+        raise BadInput(problem=words.problem(_in_file(unpacked, member)))
+    plan = plan_import(*unpacked, options)
     if isinstance(plan, Problem) and not isinstance(plan, UnknownColumns):
-        found[0].close()
+        unpacked[0].close()
         raise BadInput(problem=words.problem(_in_file(plan, member)))
-    return found[0], plan
+    return unpacked[0], plan
 
 
 async def _import(request: Request, deps: Dependencies, pending: PendingImport) -> Card:
-    """Reads the kept file, which is deleted once all its rows are stored."""
+    """Imports the stored file, and deletes it once all its rows are stored."""
     options = ImportOptions(pending.columns, pending.encoding)
     with await deps.imports.open(pending.key) as file:
         chats = await open_chats(file, request, deps.store, deps.surfaces)
@@ -275,30 +284,30 @@ async def import_members(
     *,
     assistant: AssistantId,
 ) -> tuple[tuple[str, ...], ImportTally]:
-    """Stores the rows of a file, or of each in a zip; how they were read, and what they came to.
+    """Imports a file, or each row file of a zip; returns lines about the reading, and the tally.
 
     Raises BadInput.
     """
-    words, whole = request.words, ImportTally()
+    words, total = request.words, ImportTally()
     members = await asyncio.to_thread(members_of, file, name, words, options)
     lines: list[str] = []
     for number, member in enumerate(members):
         rows, plan = await asyncio.to_thread(open_and_plan, file, name, words, options, member)
         with rows:
             tally = await import_rows(
-                _told_rows(rows, plan, request, share=(number, len(members))),
+                _rows_with_progress(rows, plan, request, share=(number, len(members))),
                 assistant=assistant,
                 method=plan.method,
                 state=_state_for(request.role),
                 request=request,
                 store=store,
             )
-        whole.add(tally, member)
-        lines += _of_member(plan_lines(plan, words), member)
-    return tuple(lines), whole
+        total.add(tally, member)
+        lines += _with_member_name(plan_lines(plan, words), member)
+    return tuple(lines), total
 
 
-def _of_member(lines: Iterable[str], member: str) -> Iterator[str]:
+def _with_member_name(lines: Iterable[str], member: str) -> Iterator[str]:
     return (f"{member}: {line}" if member else line for line in lines)
 
 
@@ -319,7 +328,10 @@ async def _preview(request: Request, deps: Dependencies, pending: PendingImport)
 async def open_chats(
     file: IO[bytes], request: Request, store: Store, surfaces: Surfaces | None
 ) -> ChatImport | None:
-    """The export of a chat that a file is. Raises BadInput, and NotNow where it may not be used."""
+    """Returns the import of a chat export, or None if the file is none.
+
+    Raises BadInput for a faulty export, and NotNow if the workspace may not learn from messages.
+    """
     export = await asyncio.to_thread(open_chat_export, file)
     if isinstance(export, Problem):
         raise BadInput(problem=request.words.problem(export))
@@ -344,17 +356,17 @@ def _chats_preview(pending: PendingImport, chats: ChatImport, words: Words) -> C
 
 
 def chats_facts(chats: ChatImport, words: Words) -> tuple[Fact, ...]:
-    """How many exchanges an export has, of how many people, in how many channels."""
-    found = chats.overview
+    """Returns the numbers of exchanges, authors and channels of an export."""
+    overview = chats.overview
     return (
-        Fact(words("chats.exchanges"), str(found.exchanges)),
-        Fact(words("chats.people"), str(len(found.authors))),
-        Fact(words("chats.channels"), str(len(found.channels))),
+        Fact(words("chats.exchanges"), str(overview.exchanges)),
+        Fact(words("chats.people"), str(len(overview.authors))),
+        Fact(words("chats.channels"), str(len(overview.channels))),
     )
 
 
 def chats_report(request: Request, name: str, chats: ChatImport, tally: ImportTally) -> Card:
-    """What became of an export: how many proposals, and what they wait for."""
+    """Returns the report of an imported chat export: its proposals and whose consent they need."""
     words = request.words
     return Card(
         title=words("import.title", name=name),
@@ -375,22 +387,24 @@ def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card
     title = words("import.preview", name=pending.name)
     options = ImportOptions(pending.columns, pending.encoding)
     first, *others = row_files(file) or ("",)
-    rows, plan = _looked_at(file, pending.name, words, options, first)
+    rows, plan = _open_and_plan(file, pending.name, words, options, first)
     with rows:
         if isinstance(plan, UnknownColumns):
-            said = words.problem(_in_file(plan, first))
-            return Card(title, (said,), buttons=(change, cancel), tone=Tone.BAD)
+            problem = words.problem(_in_file(plan, first))
+            return Card(title, (problem,), buttons=(change, cancel), tone=Tone.BAD)
         good, refused = _first_rows(rows, plan)
     go = Button(words("import.submit"), f"import.go:{key}", is_primary=True)
     buttons = (go, change, cancel) if plan.headings or plan.encodings else (go, cancel)
     lines = [f"{n}. {_row_line(row)}" for n, row in enumerate(good, 1)]
     if refused:
         lines.append(f"{words('import.refused')}: {words.problem(_in_file(refused[0], first))}")
-    lines += _of_member(plan_lines(plan, words), first)
+    lines += _with_member_name(plan_lines(plan, words), first)
     for member in others:
-        other, its_plan = open_and_plan(file, pending.name, words, options, member)
+        other, other_plan = open_and_plan(file, pending.name, words, options, member)
         other.close()
-        lines += _of_member(plan_lines(its_plan, words) or (words("import.as_it_is"),), member)
+        lines += _with_member_name(
+            plan_lines(other_plan, words) or (words("import.as_it_is"),), member
+        )
     return Card(
         title=title,
         lines=tuple(lines),
@@ -400,24 +414,25 @@ def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card
 
 
 def _first_rows(file: IO[bytes], plan: ImportPlan) -> tuple[list[Row], list[Problem]]:
+    """Returns the first good rows, and the refused rows before the last of them."""
     good: list[Row] = []
     refused: list[Problem] = []
-    for _, row in islice(read_import(file, plan), _ROWS_TRIED):
+    for _, row in islice(read_import(file, plan), _MAX_ROWS_READ):
         if isinstance(row, Problem):
             refused.append(row)
         else:
             good.append(row)
-        if len(good) == _ROWS_SHOWN:
+        if len(good) == _PREVIEW_ROWS:
             break
     return good, refused
 
 
 def _row_line(row: Row) -> str:
-    """A row on one line: the last question and the answer that is taught, and the turns before."""
+    """Returns a row on one line: the number of earlier messages, the last question, the answer."""
     question, answer = (one_line(text, _LONGEST_TEXT) for text in last_question_and_answer(row))
     messages = row.get("messages")
-    before = len(messages) - 2 if isinstance(messages, list) else 0
-    return f"{f'(+{before}) ' if before > 0 else ''}{question} → {answer}"
+    earlier = len(messages) - 2 if isinstance(messages, list) else 0
+    return f"{f'(+{earlier}) ' if earlier > 0 else ''}{question} → {answer}"
 
 
 def _columns_form(plan: ImportPlan | UnknownColumns, pending: PendingImport, words: Words) -> Form:
@@ -428,7 +443,7 @@ def _columns_form(plan: ImportPlan | UnknownColumns, pending: PendingImport, wor
     fields = [_column_field(p, columns.get(p, ""), plan.headings, words) for p in purposes]
     encodings = () if isinstance(plan, UnknownColumns) else plan.encodings
     if encodings:
-        choices = tuple((each.name, f"{each.name}: {each.sample}"[:70]) for each in encodings)
+        choices = tuple((e.name, f"{e.name}: {e.sample}"[:70]) for e in encodings)
         chosen = encodings[0].name
         encoding = Field("encoding", words("import.encoding"), FieldKind.CHOICE, chosen)
         fields = [*fields[:4], replace(encoding, choices=choices)]
@@ -445,7 +460,7 @@ def _column_field(purpose: str, value: str, headings: tuple[str, ...], words: Wo
     is_needed = purpose in ("question", "answer", "preferred", "rejected", "messages", "ticket")
     label = words(f"import.purpose.{purpose}")
     short = [heading for heading in headings if 0 < len(heading) <= _LONGEST_CHOICE]
-    if len(short) < len(headings) or len(headings) > _MOST_CHOICES:
+    if len(short) < len(headings) or len(headings) > _MAX_CHOICES:
         return Field(purpose, label, value=value, required=is_needed, max_length=200)
     none = () if is_needed else ((_NONE, words("import.no_column")),)
     choices = (*none, *((heading, heading) for heading in short))
@@ -453,14 +468,14 @@ def _column_field(purpose: str, value: str, headings: tuple[str, ...], words: Wo
     return Field(purpose, label, FieldKind.CHOICE, chosen, choices=choices, required=is_needed)
 
 
-def _told_rows(
+def _rows_with_progress(
     file: IO[bytes], plan: ImportPlan, request: Request, *, share: tuple[int, int]
 ) -> Iterator[tuple[int, Row | Problem]]:
-    """The rows one by one, and how much is read already; `share` is which file of how many."""
+    """Yields the rows and reports the progress; `share` is the file's index and their number."""
     total = max(file.seek(0, io.SEEK_END), 1)
     done, count = share
     for number, row in enumerate(read_import(file, plan)):
-        if number % _BETWEEN == 0:
+        if number % _ROWS_BETWEEN_REPORTS == 0:
             request.report_progress(done * total + file.tell(), count * total)
         yield row
 
@@ -503,10 +518,10 @@ def _report(
 
 
 def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
-    """Which columns were taken for what, which are left out, and which encodings are possible."""
+    """Returns lines about the columns used, the columns left out, and the possible encodings."""
     lines: list[str] = []
     if plan.columns:
-        columns = ", ".join(f"{ours} ← {theirs}" for ours, theirs in plan.columns.items())
+        columns = ", ".join(f"{purpose} ← {name}" for purpose, name in plan.columns.items())
         lines.append(f"{words('import.columns')}: {columns}")
     if "label" in plan.columns:
         lines.append(words("import.labels"))
@@ -516,7 +531,7 @@ def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
         lines.append(f"{words('import.unused')}: {', '.join(plan.unused)}")
     if plan.encodings:
         lines.append(words("import.unsure_encoding"))
-        lines += [f"{each.name}: {each.sample}" for each in plan.encodings]
+        lines += [f"{encoding.name}: {encoding.sample}" for encoding in plan.encodings]
     elif plan.source.encoding != "utf-8":
         lines.append(f"{words('import.encoding')}: {plan.source.encoding}")
     return tuple(lines)
@@ -525,7 +540,7 @@ def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
 def refusal_lines(
     tally: ImportTally, words: Words, *, shown: int = SHOWN_PROBLEMS
 ) -> tuple[str, ...]:
-    """The first refused rows with their reasons, and how many more there are."""
+    """Returns the problems of the first refused rows, and the number of further ones."""
     lines = [words.problem(problem) for problem in tally.problems[:shown]]
     if tally.refused > len(lines):
         lines.append(words("import.more", count=tally.refused - len(lines)))

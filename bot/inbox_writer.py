@@ -1,4 +1,4 @@
-"""Stores concurrent events in one transaction, and starts their handlers one after the other."""
+"""Writes to the inbox: concurrent writes share a transaction, and handlers start one by one."""
 
 from __future__ import annotations
 
@@ -11,33 +11,39 @@ from bot.events import Event, to_json
 from bot.ports.store import Clock, Inbox, Store
 
 T = TypeVar("T")
-Mark = Callable[[Inbox], Awaitable[T]]
+Write = Callable[[Inbox], Awaitable[T]]
 Spawn = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
 
-_MOST_AT_ONCE = 200
+_MAX_BATCH = 200
 _TICK = timedelta(microseconds=1)
-_CALM_SECONDS = 0.02
-_MOST_TURNS = 50
+_SHORT_TURN_SECONDS = 0.02
+_MAX_TURNS = 50
 
 
 class InboxWriter:
-    """Marks in the inbox; whoever waits while one transaction runs shares the next one."""
+    """Writes to the inbox; writes that arrive during a transaction share the next one."""
 
     def __init__(self, store: Store, clock: Clock, spawn: Spawn) -> None:
         self._store = store
         self._clock = clock
         self._spawn = spawn
-        self._waiting: list[tuple[Mark[Any], asyncio.Future[Any]]] = []
+        self._waiting: list[tuple[Write[Any], asyncio.Future[Any]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._last = datetime.min.replace(tzinfo=UTC)
 
     def next_arrival_time(self) -> datetime:
-        """Now, and later than any arrival before, so that a later run knows the order."""
+        """Returns the present time, or a later one so that no two arrivals have the same time.
+
+        A later run sorts unfinished events by it.
+        """
         self._last = max(self._clock.now(), self._last + _TICK)
         return self._last
 
     async def store_event(self, event: Event, at: datetime) -> bool:
-        """Once this returns the event will be handled; False if it is known already."""
+        """Stores the event, after which it is handled even if the process crashes.
+
+        Returns False for a duplicate.
+        """
         payload = to_json(event)
 
         async def receive(inbox: Inbox) -> bool:
@@ -49,60 +55,65 @@ class InboxWriter:
         return await self._share(receive)
 
     async def begin(self, key: str) -> None:
-        """From now on something of the event may stand, so that a later run looks for it."""
+        """Marks that a reply may have been posted, which a later run must look for."""
         await self._share(lambda inbox: inbox.begin(key))
 
     async def end(self, key: str) -> None:
-        """The event has had its effect."""
+        """Marks the event as done."""
         await self._share(lambda inbox: inbox.finish(key))
 
-    async def _share(self, mark: Mark[T]) -> T:
-        made: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((mark, made))
+    async def _share(self, write: Write[T]) -> T:
+        """Runs a write in the next transaction and returns its result."""
+        future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._waiting.append((write, future))
         if self._writing is None or self._writing.done():
-            self._writing = self._spawn(self._write(), "promises")
-        return await made
+            self._writing = self._spawn(self._write(), "inbox")
+        return await future
 
     async def _write(self) -> None:
         while self._waiting:
-            batch: list[tuple[Mark[Any], asyncio.Future[Any]]] = []
+            batch: list[tuple[Write[Any], asyncio.Future[Any]]] = []
             try:
-                results = await self._write_some(batch)
+                results = await self._write_batch(batch)
             except BaseException as error:
-                # Those who wait are told, whatever it was.
-                for _, made in batch or self._taken():
-                    if not made.done():
-                        made.set_exception(error)
+                # Without this the callers of a failed batch would wait for ever.
+                for _, future in batch or self._next_batch():
+                    if not future.done():
+                        future.set_exception(error)
                 if isinstance(error, asyncio.CancelledError):
                     raise
                 continue
-            for (_, made), result in zip(batch, results, strict=True):
-                if not made.done():
-                    made.set_result(result)
+            for (_, future), result in zip(batch, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
 
-    async def _write_some(self, batch: list[tuple[Mark[Any], asyncio.Future[Any]]]) -> list[Any]:
+    async def _write_batch(self, batch: list[tuple[Write[Any], asyncio.Future[Any]]]) -> list[Any]:
+        """Fills `batch` with the waiting writes and runs them in one transaction."""
         async with self._store.writing(is_urgent=True) as records:
-            batch += self._taken()
-            return [await mark(records.inbox) for mark, _ in batch]
+            batch += self._next_batch()
+            return [await write(records.inbox) for write, _ in batch]
 
-    def _taken(self) -> list[tuple[Mark[Any], asyncio.Future[Any]]]:
-        taken = self._waiting[:_MOST_AT_ONCE]
-        del self._waiting[:_MOST_AT_ONCE]
-        return taken
+    def _next_batch(self) -> list[tuple[Write[Any], asyncio.Future[Any]]]:
+        batch = self._waiting[:_MAX_BATCH]
+        del self._waiting[:_MAX_BATCH]
+        return batch
 
 
 class AdmissionGate:
-    """Lets work begin no faster than the event loop keeps up, so that acks do not wait."""
+    """Delays handlers while the event loop is busy, so that acknowledgements are not late."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
 
     async def wait(self) -> None:
-        """In the order of asking; at once where nothing is going on."""
+        """Returns once a turn of the event loop is short; callers are admitted in their order.
+
+        Returns after 50 turns at the latest.
+        """
         now = asyncio.get_running_loop().time
         async with self._lock:
-            for _ in range(_MOST_TURNS):
+            for _ in range(_MAX_TURNS):
                 before = now()
                 await asyncio.sleep(0)
-                if now() - before < _CALM_SECONDS:
+                if now() - before < _SHORT_TURN_SECONDS:
                     return

@@ -1,4 +1,4 @@
-"""Language models on this machine: what an operator installs, and how an assistant moves there."""
+"""Language models on this machine: installs them and lets an assistant use them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MEGABYTE = 1024 * 1024
 
 @handlers.button("engine", Role.OPERATOR, is_for_pages=True)
 async def show_engine_state(request: Request, deps: Dependencies) -> Reply:
-    """What is installed, what is being installed, or what could be."""
+    """Shows the installed models, or the progress or failure of an installation."""
     engine, words = _engine(deps), request.words
     if progress := engine.progress():
-        return _running(progress, words)
+        return _progress_card(progress, words)
     if failure := engine.last_failure():
         return Card(
             words("engine.failed"),
@@ -51,7 +51,7 @@ async def show_engine_state(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("engine.install", Role.OPERATOR, is_for_pages=True)
 async def show_install_plan(request: Request, deps: Dependencies) -> Reply:
-    """Sizes and licence, before anything is downloaded."""
+    """Shows the sizes and the licence of a model before it is downloaded."""
     words, plan = request.words, await _engine(deps).plan_install()
     build = words("engine.gpu" if plan.has_gpu else "engine.cpu")
     return Card(
@@ -72,7 +72,10 @@ async def show_install_plan(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("engine.confirm", Role.OPERATOR, is_for_pages=True)
 async def install(request: Request, deps: Dependencies) -> Reply:
-    """It goes on while pages are closed; after a restart of the bot, once it is asked again."""
+    """Starts an installation, which runs in the service even if the page is closed.
+
+    After a restart of the service it must be started again and goes on where it was.
+    """
     _engine(deps).start()
     async with deps.store.writing() as records:
         await request.audit(records, "engine.installed")
@@ -87,31 +90,31 @@ async def cancel(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("engine.use", Role.OPERATOR, is_for_pages=True)
 async def use(request: Request, deps: Dependencies) -> Reply:
-    """The assistant answers from the model, and trains it, from now on."""
+    """Sets the assistant's base model and both of its hosts to a local model."""
     name = ModelName(request.argument)
     if name not in deps.hosts.paid(HOST, request.workspace).bases:
         raise NotFound(noun="model", name=name)
-    mine = request.assistant
+    assistant = request.assistant
     async with deps.store.writing() as records:
-        moved = replace(mine, base=name, chat_host=HOST, training_host=HOST)
-        await records.assistants.update(request.workspace_id, moved)
-        current = await records.deployments.current(request.workspace_id, mine.id)
+        changed = replace(assistant, base=name, chat_host=HOST, training_host=HOST)
+        await records.assistants.update(request.workspace_id, changed)
+        current = await records.deployments.current(request.workspace_id, assistant.id)
         if current is not None:
             await records.deployments.add(
                 request.workspace_id,
-                mine.id,
+                assistant.id,
                 model=name,
                 host=HOST,
                 by=request.user_id,
                 at=request.now,
                 after=current.model,
             )
-        await request.audit(records, "assistant.edited", name=mine.name)
+        await request.audit(records, "assistant.edited", name=assistant.name)
     deps.publish_change("hosts")
-    return Text(request.words("engine.used", model=name, assistant=mine.name), is_for_all=True)
+    return Text(request.words("engine.used", model=name, assistant=assistant.name), is_for_all=True)
 
 
-def _running(progress: InstallProgress, words: Words) -> Card:
+def _progress_card(progress: InstallProgress, words: Words) -> Card:
     return Card(
         words("engine.running"),
         lines=(

@@ -1,4 +1,4 @@
-"""In which language a short text is written, by its script or its commonest words."""
+"""Detects the language of a short text by its script or its most common words."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _COMMON_WORDS = {
     "nl": "de het een en is ik niet van hoe dat kan op voor met wij",
 }
 _COMMON = {name: frozenset(words.split()) for name, words in _COMMON_WORDS.items()}
-_LOOKED_AT, _SURE_WORDS = 400, 2
+_MAX_CHARACTERS, _MIN_COMMON_WORDS = 400, 2
 
 
 def language(text: str) -> str:
-    """The language by its script or its commonest words; empty where the text does not tell."""
-    part = text[:_LOOKED_AT]
+    """Returns the language code of a text, or "" if it cannot be told."""
+    part = text[:_MAX_CHARACTERS]
     for name, letters in _SCRIPTS:
         if len(letters.findall(part)) * 4 > len(part.replace(" ", "")):
             return name
     words = part.casefold().split()
     counts = {name: sum(word in common for word in words) for name, common in _COMMON.items()}
     first, second = sorted(counts.values(), reverse=True)[:2]
-    if first < _SURE_WORDS or first < 2 * second:
+    if first < _MIN_COMMON_WORDS or first < 2 * second:
         return ""
     return max(counts, key=lambda name: counts[name])

@@ -1,4 +1,4 @@
-"""What a workspace may learn from, and who said so: the form of `/tune admin sources`."""
+"""The form of `/tune admin sources`: what a workspace may learn from, and who permitted it."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ handlers = Handlers()
 @handlers.command("admin sources", Role.ADMIN, opens_form=True)
 @handlers.button("welcome.sources", Role.MEMBER, opens_form=True)
 async def sources(request: Request, deps: Dependencies) -> Reply:
-    """What the workspace may learn from; an admin raises it with one form, others read it."""
+    """Opens the form for an admin; tells others what the workspace may learn from."""
     words = request.words
     if request.role < Role.ADMIN:
-        held = _learning(request.workspace.sources, words)
-        return Text(words("sources.here", sources=held), private=True)
+        current = _learning(request.workspace.sources, words)
+        return Text(words("sources.here", sources=current), private=True)
     choices = tuple((s.name.lower(), words(f"sources.{s.name.lower()}")) for s in Sources)
     platform = request.workspace.platform
     return Form(
-        id=f"sources:{_stamp(request.workspace)}",
+        id=f"sources:{_state_token(request.workspace)}",
         title=words("sources.title"),
         fields=(
             Field(
@@ -62,31 +62,32 @@ async def sources(request: Request, deps: Dependencies) -> Reply:
     )
 
 
-def _stamp(workspace: Workspace) -> str:
-    """What is allowed when the form opens: it overwrites nothing else."""
+def _state_token(workspace: Workspace) -> str:
+    """Returns a token of the settings, by which an outdated form is refused."""
     return f"{int(workspace.sources)}.{int(workspace.allowed)}.{int(workspace.must_mask)}"
 
 
 @handlers.form("sources", Role.ADMIN)
 async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
-    """Stores who attested to what permission, when."""
+    """Stores what the workspace may learn from, and the attested permission in the audit log."""
     try:
-        wanted = Sources[request.options.get("sources", "").upper()]
+        new_sources = Sources[request.options.get("sources", "").upper()]
     except KeyError:
         raise BadInput(problem=request.words("sources.unknown")) from None
     allowed = _allowed(request, request.options)
     permission = request.options.get("permission", "").strip()
-    if wanted > Sources.OUTSIDE and not permission and request.workspace.platform != "local":
+    if new_sources > Sources.OUTSIDE and not permission and request.workspace.platform != "local":
         raise BadInput(problem=request.words("sources.permission_needed"))
     async with deps.store.writing() as records:
-        held = await records.workspaces.find(request.workspace_id) or request.workspace
-        if request.argument and request.argument != _stamp(held):
+        workspace = await records.workspaces.find(request.workspace_id) or request.workspace
+        if request.argument and request.argument != _state_token(workspace):
             raise NotNow(problem=request.words("sources.changed"))
-        must_mask = _must_mask(request, held)
+        must_mask = _must_mask(request, workspace)
         await records.workspaces.set_must_mask(request.workspace_id, must_mask)
-        await _set_sources(request, wanted, allowed, permission, records, must_mask=must_mask)
-    said = _set(wanted, allowed, request.words)
-    text = f"{said} {request.words('sources.mask_set')}" if must_mask else said
+        await _set_sources(request, new_sources, allowed, permission, records, must_mask=must_mask)
+    text = _confirmation(new_sources, allowed, request.words)
+    if must_mask:
+        text = f"{text} {request.words('sources.mask_set')}"
     return Text(text, is_for_all=True)
 
 
@@ -96,64 +97,72 @@ def _mask_field(request: Request) -> Field:
     return Field("mask", label, FieldKind.TOGGLE, value, required=False)
 
 
-def _must_mask(request: Request, held: Workspace) -> bool:
-    """A form's switch that is off sends nothing; a script that does not say it changes nothing."""
-    return request.yes_no_option("mask", default=held.must_mask and not request.argument)
+def _must_mask(request: Request, workspace: Workspace) -> bool:
+    """Returns whether private text must be masked, by the form.
+
+    A form sends nothing for a switch that is off. A script's request, which has no token, changes
+    nothing unless it sends a value.
+    """
+    return request.yes_no_option("mask", default=workspace.must_mask and not request.argument)
 
 
 async def _set_sources(
     request: Request,
-    wanted: Sources,
+    new_sources: Sources,
     allowed: Exclusion,
     permission: str,
     records: Records,
     *,
     must_mask: bool,
 ) -> None:
-    """Where messages may be kept from now on, those that were marked before are offered again."""
-    await records.workspaces.set_sources(request.workspace_id, wanted, allowed=allowed)
+    """Stores the sources and an audit entry.
+
+    If messages may now be learned from for the first time, messages that were marked before are
+    offered again.
+    """
+    await records.workspaces.set_sources(request.workspace_id, new_sources, allowed=allowed)
     await request.audit(
         records,
         "sources.set",
-        sources=wanted.name.lower(),
+        sources=new_sources.name.lower(),
         allowed=_names(allowed),
         permission=permission,
         must_mask=must_mask,
     )
-    if wanted >= Sources.MESSAGES > request.workspace.sources:
+    if new_sources >= Sources.MESSAGES > request.workspace.sources:
         await offer_again(request, records)
 
 
 @handlers.button("marks.allow", Role.ADMIN, opens_form=True)
 async def allow_form(request: Request, deps: Dependencies) -> Reply:
-    """Who permits that, which nobody but an admin can say."""
-    wanted, words = _wanted(request), request.words
+    """Opens a form in which an admin names the permission for the requested sources."""
+    requested, words = _requested_sources(request), request.words
     return Form(
-        id=f"marks.allow:{wanted.name.lower()}",
+        id=f"marks.allow:{requested.name.lower()}",
         title=words("sources.title"),
         fields=(Field("permission", words("sources.permission"), FieldKind.TEXT),),
         submit_label=words("sources.submit"),
         note=words(f"sources.rule.{request.workspace.platform}"),
-        reopen_action=f"marks.allow:{wanted.name.lower()}",
+        reopen_action=f"marks.allow:{requested.name.lower()}",
     )
 
 
 @handlers.form("marks.allow", Role.ADMIN)
 async def save_marks_permission(request: Request, deps: Dependencies) -> Reply:
-    """Raises what may be learned from; who or what is excluded stays so."""
-    wanted, allowed = _wanted(request), request.workspace.allowed
+    """Extends what may be learned from; exclusions stay as they are."""
+    requested, allowed = _requested_sources(request), request.workspace.allowed
     permission = request.options.get("permission", "").strip()
     if not permission:
         raise BadInput(problem=request.words("sources.permission_needed"))
     async with deps.store.writing() as records:
         must_mask = request.workspace.must_mask
-        await _set_sources(request, wanted, allowed, permission, records, must_mask=must_mask)
-    return Text(_set(wanted, allowed, request.words), private=True)
+        await _set_sources(request, requested, allowed, permission, records, must_mask=must_mask)
+    return Text(_confirmation(requested, allowed, request.words), private=True)
 
 
 @handlers.button("marks.decline", Role.ADMIN)
 async def decline_marks(request: Request, deps: Dependencies) -> Reply:
-    """Marks stay pointers, and whoever marks hears that it was decided."""
+    """Stores that an admin declined to learn from marked messages; only their ids stay stored."""
     words = request.words
     async with deps.store.writing() as records:
         await request.audit(records, DECLINED)
@@ -161,13 +170,13 @@ async def decline_marks(request: Request, deps: Dependencies) -> Reply:
     return Card(words("marks.title"), lines, private=True, replaces=True)
 
 
-def _wanted(request: Request) -> Sources:
-    """What a button asks for. Raises Outdated where as much is allowed already."""
-    wanted = Sources.MESSAGES if request.argument == "messages" else Sources.FORMS
-    if request.workspace.sources >= wanted:
-        held = _learning(request.workspace.sources, request.words)
-        raise Outdated(problem=request.words("sources.here", sources=held))
-    return wanted
+def _requested_sources(request: Request) -> Sources:
+    """Returns the sources that a button asks for. Raises Outdated if they are allowed already."""
+    requested = Sources.MESSAGES if request.argument == "messages" else Sources.FORMS
+    if request.workspace.sources >= requested:
+        current = _learning(request.workspace.sources, request.words)
+        raise Outdated(problem=request.words("sources.here", sources=current))
+    return requested
 
 
 def _allowed_field(request: Request) -> Field:
@@ -185,12 +194,12 @@ def _allowed_field(request: Request) -> Field:
 
 
 def _allowed(request: Request, values: Mapping[str, str]) -> Exclusion:
-    """What the form does not name stays excluded; a form without the question changes nothing."""
+    """Returns the exclusions that the form lifts; a form without the field changes nothing."""
     if "allowed" not in values:
         return request.workspace.allowed
-    named = [name for name in values["allowed"].replace(" ", "").split(",") if name]
+    names = [name for name in values["allowed"].replace(" ", "").split(",") if name]
     try:
-        return reduce(or_, (Exclusion[name.upper()] for name in named), NO_EXCLUSION)
+        return reduce(or_, (Exclusion[name.upper()] for name in names), NO_EXCLUSION)
     except KeyError:
         choices = ", ".join(map(_name, Exclusion))
         raise BadInput(problem=request.words("sources.allowed_unknown", choices=choices)) from None
@@ -200,12 +209,12 @@ def _learning(sources: Sources, words: Words) -> str:
     return words(f"learning.{sources.name.lower()}")
 
 
-def _set(sources: Sources, allowed: Exclusion, words: Words) -> str:
-    said = words("sources.set", sources=_learning(sources, words))
+def _confirmation(sources: Sources, allowed: Exclusion, words: Words) -> str:
+    text = words("sources.set", sources=_learning(sources, words))
     if not allowed:
-        return said
-    names = ", ".join(words(f"exclusion.{_name(one)}") for one in allowed)
-    return f"{said} {words('sources.allowed_set', names=names)}"
+        return text
+    names = ", ".join(words(f"exclusion.{_name(exclusion)}") for exclusion in allowed)
+    return f"{text} {words('sources.allowed_set', names=names)}"
 
 
 def _names(allowed: Exclusion) -> str:
