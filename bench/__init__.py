@@ -1,1 +1,1 @@
-"""Measurements beside a bare baseline, printed as ratios by `make bench`."""
+"""Benchmarks against a bare baseline, whose ratios `make bench` prints."""

@@ -1,8 +1,8 @@
-"""Prints every figure beside its goal: `python -m bench`, or `python -m bench rows idling`.
+"""Prints every measurement with its goal: `python -m bench`, or `python -m bench rows idling`.
 
-The exit status is 1 if a goal is missed. Figures of one machine are for that machine, and a
-busy one is slower: where it matters they are ratios to a bare baseline. `local_training`,
-`local_serving` and `learning` need the extra `local` and are measured only where they are named.
+The exit status is 1 if a goal is missed. Absolute times depend on the machine and its load, so
+most measurements are ratios to a bare baseline. `local_training`, `local_serving` and `learning`
+need the extra `local` and run only when they are named.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""A Discord bot as its library's guide writes it, to be measured beside: run as its own process.
+"""A minimal Discord bot for comparison, written as discord.py's guide does; runs as a process.
 
-discord.py's client, the model's first words posted at once, then an edit a second, then the whole.
+The bot posts the model's first text at once, edits the message once a second, and then a last
+time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import yarl
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
-_SAID: ChatCompletionUserMessageParam = {
+_QUESTION: ChatCompletionUserMessageParam = {
     "role": "user",
     "content": "How do I reset my password?",
 }
@@ -37,7 +38,9 @@ async def _main() -> None:
         if client.user is None or client.user not in message.mentions:
             return
         text, posted, shown_at = "", None, 0.0
-        pieces = await model.chat.completions.create(model="base", messages=[_SAID], stream=True)
+        pieces = await model.chat.completions.create(
+            model="base", messages=[_QUESTION], stream=True
+        )
         async for piece in pieces:
             text += (piece.choices[0].delta.content if piece.choices else None) or ""
             if posted is None and text:

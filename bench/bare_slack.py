@@ -1,6 +1,6 @@
-"""A Slack bot as its libraries' guides write it, to be measured beside: run as its own process.
+"""A minimal Slack bot for comparison, written as its libraries' guides do; runs as a process.
 
-Bolt in Socket Mode, the model's stream straight into Slack's, its first words flushed at once.
+Bolt in Socket Mode passes the model's stream on to Slack's, and flushes the first text at once.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.http_retry.builtin_async_handlers import AsyncRateLimitErrorRetryHandler
 from slack_sdk.web.async_client import AsyncWebClient
 
-_SAID: ChatCompletionUserMessageParam = {
+_QUESTION: ChatCompletionUserMessageParam = {
     "role": "user",
     "content": "How do I reset my password?",
 }
 
 
 async def _main() -> None:
+    """Runs the bot until it is killed."""
     client = AsyncWebClient(os.environ["SLACK_BOT_TOKEN"], base_url=os.environ["SLACK_API_URL"])
     client.retry_handlers.append(AsyncRateLimitErrorRetryHandler(max_retry_count=20))
     app = AsyncApp(client=client)
@@ -37,7 +38,9 @@ async def _main() -> None:
             recipient_user_id=event["user"],
         )
         is_first = True
-        pieces = await model.chat.completions.create(model="base", messages=[_SAID], stream=True)
+        pieces = await model.chat.completions.create(
+            model="base", messages=[_QUESTION], stream=True
+        )
         async for piece in pieces:
             text = piece.choices[0].delta.content if piece.choices else None
             if not text:
@@ -51,7 +54,7 @@ async def _main() -> None:
 
     @app.event("message")
     async def ignore() -> None:
-        """What was said is a mention too."""
+        """No-op handler: a message that mentions the bot is also an `app_mention`."""
 
     handler = AsyncSocketModeHandler(app, os.environ["SLACK_APP_TOKEN"])
     connect: Callable[[], Awaitable[None]] = handler.connect_async

@@ -1,4 +1,4 @@
-"""The least that NiceGUI can show: a field, a button that changes a word, and a second page."""
+"""A minimal NiceGUI app: a field, a button that changes a label, and a second page."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from nicegui import ui
 
 @ui.page("/")
 def first() -> None:
-    shown = ui.label("0").classes("shown")
+    counter = ui.label("0").classes("shown")
     ui.textarea().classes("field")
-    ui.button("Next", on_click=lambda: shown.set_text(str(int(shown.text) + 1)))
+    ui.button("Next", on_click=lambda: counter.set_text(str(int(counter.text) + 1)))
     ui.link("Second", "/second")
 
 

@@ -1,4 +1,4 @@
-"""A measurement beside its goal, and the ways to take one."""
+"""A measurement with its goal, and functions that measure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NO_GOAL = "—"
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table."""
+    """A row of the table."""
 
     name: str
     measured: str
@@ -22,38 +22,39 @@ class Figure:
 
 
 def told(name: str, measured: str) -> Figure:
-    """A figure that is worth knowing and has no goal."""
+    """Returns a figure without a goal."""
     return Figure(name, measured, NO_GOAL, is_met=True)
 
 
 def seconds(act: Callable[[], object]) -> float:
+    """Returns the wall-clock seconds of a call."""
     start = perf_counter()
     act()
     return perf_counter() - start
 
 
 def processor_seconds(act: Callable[[], object]) -> float:
-    """For ratios: on a shared machine the clock on the wall tells of the neighbours."""
+    """Returns the CPU seconds of a call, which other processes affect less than wall-clock time."""
     start = process_time()
     act()
     return process_time() - start
 
 
 def interleaved(*acts: Callable[[], object], rounds: int) -> list[float]:
-    """The median processor seconds of each act; a busy moment meets all of them."""
-    taken = [[processor_seconds(act) for act in acts] for _ in range(rounds)]
-    return [median(times) for times in zip(*taken, strict=True)]
+    """Returns the median CPU seconds of each function; the functions take turns."""
+    times_by_round = [[processor_seconds(act) for act in acts] for _ in range(rounds)]
+    return [median(times) for times in zip(*times_by_round, strict=True)]
 
 
 async def interleaved_results(
     *acts: Callable[[], Awaitable[float]], rounds: int, pause: float
 ) -> list[float]:
-    """The median of what each act says; between two acts the machine comes to rest."""
-    said: list[list[float]] = []
+    """Returns the median result of each function; they take turns, with pauses in between."""
+    results_by_round: list[list[float]] = []
     for _ in range(rounds):
         results = []
         for act in acts:
             results.append(await act())
             await asyncio.sleep(pause)
-        said.append(results)
-    return [median(results) for results in zip(*said, strict=True)]
+        results_by_round.append(results)
+    return [median(results) for results in zip(*results_by_round, strict=True)]

@@ -1,4 +1,4 @@
-"""The first words of an answer: through the whole core, and from the bare SDK."""
+"""Time to the first text of an answer: through the whole core, and from the bare SDK."""
 
 from __future__ import annotations
 
@@ -49,25 +49,26 @@ def measure() -> Iterable[Figure]:
     ):
         assert host.stdout is not None
         address = host.stdout.readline().strip()
-        taken = asyncio.run(_taken(address, Path(folder)))
-    more = taken[1][0] - taken[1][1]
+        seconds_by_users = asyncio.run(_measure_all(address, Path(folder)))
+    ours, bare = seconds_by_users[1]
+    more = ours - bare
     yield Figure(
         "first text for one asker, beside the bare SDK",
-        f"+{_shown(more)} ({_shown(taken[1][0])} : {_shown(taken[1][1])})",
-        f"≤ +{_shown(MOST_MORE_SECONDS)}",
+        f"+{_milliseconds(more)} ({_milliseconds(ours)} : {_milliseconds(bare)})",
+        f"≤ +{_milliseconds(MOST_MORE_SECONDS)}",
         more <= MOST_MORE_SECONDS,
     )
-    ours, bare = taken[MANY]
+    ours, bare = seconds_by_users[MANY]
     yield Figure(
         f"first text for the last of {MANY} askers at once",
-        f"{_shown(ours)} (bare SDK {_shown(bare)})",
-        f"≤ {_shown(MOST_SECONDS_FOR_MANY)}",
+        f"{_milliseconds(ours)} (bare SDK {_milliseconds(bare)})",
+        f"≤ {_milliseconds(MOST_SECONDS_FOR_MANY)}",
         ours <= MOST_SECONDS_FOR_MANY,
     )
 
 
 class Ear:
-    """A platform that hears when each answer begins; implements Surface and CanStream."""
+    """A fake platform that records when each answer begins; implements Surface and CanStream."""
 
     def __init__(self) -> None:
         self.first_heard: dict[str, float] = {}
@@ -101,20 +102,22 @@ class Ear:
         return ()
 
 
-async def _taken(address: str, folder: Path) -> dict[int, list[float]]:
-    """By number of askers: seconds until the last one's first text, ours and bare."""
+async def _measure_all(address: str, folder: Path) -> dict[int, list[float]]:
+    """Returns the seconds until the last user's first text (core, bare SDK) by number of users."""
     async with _core(address, folder) as ours, _sdk(address) as bare:
-        taken = {}
+        seconds_by_users = {}
         for askers, rounds in _ROUNDS.items():
             acts = partial(ours, askers), partial(bare, askers)
             await interleaved_results(*acts, rounds=1, pause=_RESTING_SECONDS)
-            taken[askers] = await interleaved_results(*acts, rounds=rounds, pause=_RESTING_SECONDS)
-        return taken
+            seconds_by_users[askers] = await interleaved_results(
+                *acts, rounds=rounds, pause=_RESTING_SECONDS
+            )
+        return seconds_by_users
 
 
 @asynccontextmanager
 async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awaitable[float]]]:
-    """Dispatch, chat, client and store as in service, with an ear for a surface."""
+    """Yields a function that asks through dispatch, chat, client and store, as in the service."""
     async with AsyncExitStack() as stack:
         database = await Database.open(f"sqlite:///{folder}/bench.db")
         stack.push_async_callback(database.close)
@@ -144,37 +147,40 @@ async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awa
             spawn=lambda work, name: group.create_task(work, name=name),
         )
         numbers = itertools.count(1)
-        yield lambda askers: _mentioned(dispatch, ear, [next(numbers) for _ in range(askers)])
+        yield lambda askers: _ask_core(dispatch, ear, [next(numbers) for _ in range(askers)])
 
 
-async def _mentioned(dispatch: Dispatch, ear: Ear, numbers: Sequence[int]) -> float:
-    """Everybody calls at once; over when the last answer is, told when the last one began."""
+async def _ask_core(dispatch: Dispatch, ear: Ear, numbers: Sequence[int]) -> float:
+    """Sends all questions at once; returns the seconds until the last answer begins.
+
+    Waits until all answers are complete.
+    """
     start = perf_counter()
-    promised = await asyncio.gather(*(dispatch.handle(_mention(number)) for number in numbers))
-    await asyncio.gather(*(task for task in promised if task))
+    tasks = await asyncio.gather(*(dispatch.handle(_mention(number)) for number in numbers))
+    await asyncio.gather(*(task for task in tasks if task))
     return max(ear.first_heard[f"bench-{number}"] for number in numbers) - start
 
 
 def _mention(number: int) -> Event:
     place = Place(_WORKSPACE, ChannelId(f"channel-{number % MANY}"))
     user, now = User(UserId(f"user-{number % MANY}"), "ann"), datetime.now(UTC)
-    said = Message(place, MessageId(str(number)), user, "How do I reset my password?", now)
-    return Event(f"bench-{number}", place, user, now, MessageReceived(said, is_addressed=True))
+    message = Message(place, MessageId(str(number)), user, "How do I reset my password?", now)
+    return Event(f"bench-{number}", place, user, now, MessageReceived(message, is_addressed=True))
 
 
 @asynccontextmanager
 async def _sdk(address: str) -> AsyncIterator[Callable[[int], Awaitable[float]]]:
     async with AsyncOpenAI(base_url=address, api_key="bench", max_retries=0) as client:
-        yield partial(_called, client)
+        yield partial(_ask_sdk, client)
 
 
-async def _called(client: AsyncOpenAI, askers: int) -> float:
+async def _ask_sdk(client: AsyncOpenAI, askers: int) -> float:
     start = perf_counter()
     return max(await asyncio.gather(*(_first_text(client) for _ in range(askers)))) - start
 
 
 async def _first_text(client: AsyncOpenAI) -> float:
-    """When it came; the rest of the answer is heard out, as ours is."""
+    """Returns the time of the first text, after reading the rest of the answer."""
     stream = await client.chat.completions.create(
         model="base",
         messages=[{"role": "user", "content": "How do I reset my password?"}],
@@ -188,5 +194,5 @@ async def _first_text(client: AsyncOpenAI) -> float:
     return first
 
 
-def _shown(seconds: float) -> str:
+def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"

@@ -1,8 +1,9 @@
-"""What a card does with models of random weights: `bench/gpu.sh`, or `python -m bench.gpu`.
+"""Measures a GPU with models of random weights: `bench/gpu.sh`, or `python -m bench.gpu`.
 
-Shapes are those of Qwen2.5 in 0.5B, 1.5B and 7B; each is trained as an adapter and, but for the
-largest, whole, by the tuner's own worker and by plain TRL, and then serves one chat and eight. What
-does not fit or comes too late says so in its place. `GPU_SHAPES=tiny` is for trying the way.
+The shapes are those of Qwen2.5 0.5B, 1.5B and 7B. Each shape is trained as an adapter and,
+except the largest, whole, by the tuner's worker and by plain TRL; then it serves one chat and
+eight. A step that does not fit into memory or would start too late is reported as such.
+`GPU_SHAPES=tiny` tries out the script itself.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from trl import SFTConfig
 
 LONGEST = 430.0
-"""Seconds after which nothing more is begun."""
+"""Seconds after which no further step starts."""
 IS_TRIED = os.environ.get("GPU_SHAPES") == "tiny"
 ROWS, BATCH, SAID = 16 if IS_TRIED else 64, 8, 64
 STEPS = ROWS // BATCH
@@ -35,7 +36,7 @@ _WORDS = (
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A model by its numbers, as its config.json has them."""
+    """The dimensions of a model, as in its config.json."""
 
     name: str
     width: int
@@ -61,38 +62,38 @@ def main() -> None:
     from tuner.local.loading import be_quiet
 
     be_quiet()
-    began, has_card = perf_counter(), torch.cuda.is_available()
+    started_at, has_card = perf_counter(), torch.cuda.is_available()
     card = torch.cuda.get_device_name() if has_card else "CPU"
-    say = sys.stdout.write
-    say(f"\n{card}, torch {torch.__version__}, {BATCH} rows of about 64 tokens at once\n\n")
-    say("| shape | what | by | tokens a second | peak GB |\n| --- | --- | --- | --- | --- |\n")
+    write = sys.stdout.write
+    write(f"\n{card}, torch {torch.__version__}, {BATCH} rows of about 64 tokens at once\n\n")
+    write("| shape | what | by | tokens a second | peak GB |\n| --- | --- | --- | --- | --- |\n")
     with TemporaryDirectory() as name:
         for shape in TINY if IS_TRIED else SHAPES:
             base = Path(name) / shape.name
-            _make(shape, base)
-            for what, by, work in _works(shape, base, Path(name)):
-                is_late = perf_counter() - began > LONGEST
-                told = "not begun: too late" if is_late else _told(work)
-                say(f"| {shape.name} | {what} | {by} | {told} |\n")
+            _make_base(shape, base)
+            for what, by, work in _steps(shape, base, Path(name)):
+                is_late = perf_counter() - started_at > LONGEST
+                cells = "not begun: too late" if is_late else _cells(work)
+                write(f"| {shape.name} | {what} | {by} | {cells} |\n")
                 sys.stdout.flush()
 
 
-def _works(
+def _steps(
     shape: Shape, base: Path, folder: Path
 ) -> Iterator[tuple[str, str, Callable[[], float]]]:
-    yield "adapter", "attune", lambda: _by_us(base, folder, lora=True)
-    yield "adapter", "TRL", lambda: _by_trl(base, folder)
+    yield "adapter", "attune", lambda: _train_with_tuner(base, folder, lora=True)
+    yield "adapter", "TRL", lambda: _train_with_trl(base, folder)
     if find_spec("bitsandbytes"):
-        yield "adapter on 4 bits", "TRL", lambda: _by_trl(base, folder, bits=4)
+        yield "adapter on 4 bits", "TRL", lambda: _train_with_trl(base, folder, bits=4)
     if shape.may_train_whole:
-        yield "whole", "attune", lambda: _by_us(base, folder, lora=False)
-        yield "whole", "TRL", lambda: _by_trl(base, folder, is_whole=True)
-    yield "serving, 1 chat", "attune", lambda: _served(base, 1)
-    yield "serving, 8 chats", "attune", lambda: _served(base, 8)
+        yield "whole", "attune", lambda: _train_with_tuner(base, folder, lora=False)
+        yield "whole", "TRL", lambda: _train_with_trl(base, folder, is_whole=True)
+    yield "serving, 1 chat", "attune", lambda: _serve(base, 1)
+    yield "serving, 8 chats", "attune", lambda: _serve(base, 8)
 
 
-def _told(work: Callable[[], float]) -> str:
-    """Tokens a second and the peak of memory; what does not fit is a word, not an end."""
+def _cells(work: Callable[[], float]) -> str:
+    """Returns tokens per second and the peak memory, or the name of an error, as table cells."""
     import torch
 
     from tuner.training_run import Rejected
@@ -109,8 +110,8 @@ def _told(work: Callable[[], float]) -> str:
     return f"{rate:,.0f} | {peak:.1f}"
 
 
-def _make(shape: Shape, base: Path) -> None:
-    """Random weights in bfloat16, with the tokenizer and chat template of the tiny base."""
+def _make_base(shape: Shape, base: Path) -> None:
+    """Creates a base with random bfloat16 weights and the tokenizer of the tiny base."""
     import torch
     from transformers import AutoModelForCausalLM, Qwen2Config
 
@@ -134,17 +135,17 @@ def _make(shape: Shape, base: Path) -> None:
 
 
 def _rows() -> list[dict[str, object]]:
-    """Of about 64 tokens each, all different."""
-    found: list[dict[str, object]] = []
+    """Returns distinct rows of about 64 tokens."""
+    rows: list[dict[str, object]] = []
     for number in range(ROWS):
-        words = [_WORDS[(number * 7 + at * 3) % len(_WORDS)] for at in range(12)]
-        asked = {"role": "user", "content": f"{number}: {' '.join(words)}?"}
+        words = [_WORDS[(number * 7 + position * 3) % len(_WORDS)] for position in range(12)]
+        question = {"role": "user", "content": f"{number}: {' '.join(words)}?"}
         answer = {"role": "assistant", "content": " ".join(reversed(words))}
-        found.append({"messages": [asked, answer]})
-    return found
+        rows.append({"messages": [question, answer]})
+    return rows
 
 
-def _by_us(base: Path, folder: Path, *, lora: bool) -> float:
+def _train_with_tuner(base: Path, folder: Path, *, lora: bool) -> float:
     from bench.local_training import Never
     from tuner.folder import JobFolder
     from tuner.local.worker import run
@@ -156,13 +157,13 @@ def _by_us(base: Path, folder: Path, *, lora: bool) -> float:
     with TemporaryDirectory(dir=folder) as name:
         job = JobFolder(Path(name))
         spec = Spec("local", str(base), "supervised", str(file), None, None, numbers, 1)
-        began = perf_counter()
-        told = run(job, spec, Never(Path(name) / "stop"))
-        return int(str(told["tokens"])) / (perf_counter() - began)
+        started_at = perf_counter()
+        result = run(job, spec, Never(Path(name) / "stop"))
+        return int(str(result["tokens"])) / (perf_counter() - started_at)
 
 
-def _by_trl(base: Path, folder: Path, *, bits: int = 16, is_whole: bool = False) -> float:
-    """What one would write by hand, with the same rows, batch and steps."""
+def _train_with_trl(base: Path, folder: Path, *, bits: int = 16, is_whole: bool = False) -> float:
+    """Trains as a plain TRL script would, with the same rows, batch size and steps."""
     import torch
     from datasets import Dataset, disable_progress_bars
     from peft import LoraConfig
@@ -175,7 +176,7 @@ def _by_trl(base: Path, folder: Path, *, bits: int = 16, is_whole: bool = False)
     from trl import SFTTrainer
 
     disable_progress_bars()
-    began, has_card = perf_counter(), torch.cuda.is_available()
+    started_at, has_card = perf_counter(), torch.cuda.is_available()
     quantized = BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_compute_dtype=torch.bfloat16)
     model = AutoModelForCausalLM.from_pretrained(
         base,
@@ -196,8 +197,8 @@ def _by_trl(base: Path, folder: Path, *, bits: int = 16, is_whole: bool = False)
         trainer.remove_callback(PrinterCallback)
         trainer.train()
         trainer.save_model()
-    tokens = sum(len(each["input_ids"]) for each in trainer.train_dataset)
-    return tokens / (perf_counter() - began)
+    tokens = sum(len(tokenized["input_ids"]) for tokenized in trainer.train_dataset)
+    return tokens / (perf_counter() - started_at)
 
 
 def _trl_options(folder: str, parameters: int, has_card: bool, is_whole: bool) -> SFTConfig:
@@ -216,39 +217,39 @@ def _trl_options(folder: str, parameters: int, has_card: bool, is_whole: bool) -
     )
 
 
-def _served(base: Path, chats: int) -> float:
-    """Tokens of all chats together, after one that warms up."""
+def _serve(base: Path, chats: int) -> float:
+    """Returns the tokens per second of all chats together, after a warm-up."""
     from tuner.engine import Sampling
     from tuner.local.replies import Reply
     from tuner.local.serving_model import Loaded, load_for_serving
 
     loaded = load_for_serving(base, base)
 
-    def ask(of: Loaded, count: int) -> None:
+    def ask(model: Loaded, count: int) -> None:
         replies: Sequence[Reply] = [
             Reply(
                 choice=number,
-                prompt=of.renderer.prompt([{"role": "user", "content": f"Tell {number}."}], ()),
+                prompt=model.renderer.prompt([{"role": "user", "content": f"Tell {number}."}], ()),
                 sampling=Sampling(),
-                sampling_parameters=of.defaults.sampling_parameters,
+                sampling_parameters=model.defaults.sampling_parameters,
                 adapter=None,
                 most_tokens=SAID,
                 stop_token_ids=frozenset(),
-                tokenizer=of.tokenizer,
+                tokenizer=model.tokenizer,
                 may_call=False,
                 on_delta=lambda *_: None,
             )
             for number in range(count)
         ]
-        of.batch.waiting.extend(replies)
-        while not of.batch.is_idle:
-            of.batch.prefill()
-            of.batch.step()
+        model.batch.waiting.extend(replies)
+        while not model.batch.is_idle:
+            model.batch.prefill()
+            model.batch.step()
 
     ask(loaded, 1)
-    began = perf_counter()
+    started_at = perf_counter()
     ask(loaded, chats)
-    return chats * SAID / (perf_counter() - began)
+    return chats * SAID / (perf_counter() - started_at)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The memory of a service that nobody talks to."""
+"""Memory of an idle service."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def measure() -> Iterable[Figure]:
         yield _memory("the embedded tuner, idle", tuner, TUNER_BYTES)
 
 
-def _memory(name: str, process: int, most: int) -> Figure:
-    found = resident_bytes(process)
-    return Figure(f"memory of {name}", megabytes(found), f"≤ {megabytes(most)}", found <= most)
+def _memory(name: str, process: int, limit: int) -> Figure:
+    used = resident_bytes(process)
+    return Figure(f"memory of {name}", megabytes(used), f"≤ {megabytes(limit)}", used <= limit)
 
 
 def _is_ready(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""A file of 100,000 rows through the whole of `attune import`, its memory included."""
+"""Time and memory of `attune import` with a file of 100,000 rows."""
 
 from __future__ import annotations
 
@@ -31,31 +31,35 @@ def measure() -> Iterable[Figure]:
         path, small = Path(folder) / "rows.jsonl", Path(folder) / "few.jsonl"
         write(path, ROWS)
         write(small, _FEW_ROWS)
-        # As the service does it: what the bench holds is not looked through for garbage.
+        # As in the service: objects that exist now are not scanned by the garbage collector.
         gc.collect()
         gc.freeze()
-        bare, wholes, inside = [], [], []
+        load_times, runs, import_times = [], [], []
         for _ in range(_ROUNDS):
-            bare.append(processor_seconds(partial(load, path)))
-            wholes.append(_whole(path))
-            inside.append(processor_seconds(partial(_inside, path)))
-        yield _times(f"import {ROWS:,} rows, start-up included", _median(wholes), median(bare))
-        yield _times(f"import {ROWS:,} rows, in a running process", median(inside), median(bare))
-        more = max(run.peak_bytes for run in wholes) - _whole(small).peak_bytes
+            load_times.append(processor_seconds(partial(load, path)))
+            runs.append(_run_import(path))
+            import_times.append(processor_seconds(partial(_import_here, path)))
+        yield _ratio_figure(
+            f"import {ROWS:,} rows, start-up included", _median(runs), median(load_times)
+        )
+        yield _ratio_figure(
+            f"import {ROWS:,} rows, in a running process", median(import_times), median(load_times)
+        )
+        added_bytes = max(run.peak_bytes for run in runs) - _run_import(small).peak_bytes
         yield Figure(
             f"memory for importing {ROWS:,} rows",
-            f"+{megabytes(more)}",
+            f"+{megabytes(added_bytes)}",
             f"≤ +{megabytes(MOST_BYTES)}",
-            more <= MOST_BYTES,
+            added_bytes <= MOST_BYTES,
         )
 
 
-def _whole(file: Path) -> Run:
+def _run_import(file: Path) -> Run:
     with TemporaryDirectory() as data:
         return run_attune("import", str(file), data=Path(data))
 
 
-def _inside(file: Path) -> None:
+def _import_here(file: Path) -> None:
     with TemporaryDirectory() as data:
         settings = Settings.model_validate({"ATTUNE_DATA_DIR": data})
         _, tally = asyncio.run(
@@ -76,7 +80,7 @@ def _median(runs: Iterable[Run]) -> float:
     return median(run.processor_seconds for run in runs)
 
 
-def _times(name: str, taken: float, bare: float) -> Figure:
-    times = taken / bare
-    measured = f"{times:.1f} × json.loads ({taken:.1f} s)"
-    return Figure(name, measured, f"≤ {MOST_TIMES} ×", times <= MOST_TIMES)
+def _ratio_figure(name: str, seconds: float, bare: float) -> Figure:
+    ratio = seconds / bare
+    measured = f"{ratio:.1f} × json.loads ({seconds:.1f} s)"
+    return Figure(name, measured, f"≤ {MOST_TIMES} ×", ratio <= MOST_TIMES)

@@ -1,4 +1,4 @@
-"""A database as after years: 100,000 examples, 1,000,000 turns, 1,000 workspaces."""
+"""A database as after years of use: 100,000 examples, 1,000,000 turns, 1,000 workspaces."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.stores import HOME, furnished
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How many of each; turns, audit lines and events are spread over a year."""
+    """Number of rows; turns, audit entries and events are spread over a year."""
 
     examples: int = 100_000
     turns: int = 1_000_000
@@ -21,13 +21,13 @@ class Size:
 
 
 async def build(path: Path, size: Size) -> int:
-    """Fill a new database, by statements of its own; the id of the assistant of `HOME`."""
+    """Fills a new database with plain SQL; returns the id of the assistant of `HOME`."""
     store = await Database.open(f"sqlite:///{path}")
     assistant = await furnished(store)
     await store.close()
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; BEGIN")
-        for statement in _OF_HOME:
+        for statement in _STATEMENTS:
             values = {"home": HOME, "assistant": assistant, **_counts(size)}
             connection.execute(statement, values)
         connection.execute("COMMIT")
@@ -39,17 +39,17 @@ def _counts(size: Size) -> dict[str, int]:
     return {"examples": size.examples, "turns": size.turns, "workspaces": size.workspaces}
 
 
-def _numbers(most: str) -> str:
+def _numbers(limit: str) -> str:
     return (
         "WITH RECURSIVE numbers(n) AS "
-        f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :{most})"
+        f"(SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :{limit})"
     )
 
 
-# A hash in hexadecimal that is different for each number, without one of SQLite's own.
-_MARK = "printf('%016x%016x%032x', n * 2654435761 % 4294967296 * 1048576, n, n)"
+# A hexadecimal fingerprint that differs for each number; SQLite has no hash function.
+_FINGERPRINT = "printf('%016x%016x%032x', n * 2654435761 % 4294967296 * 1048576, n, n)"
 MARKER = "rosebud"
-"""Stands in every question, so that one can look for what an erasure left."""
+"""Text in every question, to find bytes that an erasure left behind."""
 _WORDS = f"'{MARKER} ' || substr('the quick brown fox jumps over the lazy dog, ' || n, 1 + n % 9)"
 _AT = "strftime('%Y-%m-%d %H:%M:%f', '2026-11-21', '-' || ((:{0} - n) * 365.0 / :{0}) || ' days')"
 
@@ -73,7 +73,7 @@ INSERT INTO examples (workspace, assistant, method, state, "row", search_text, f
 SELECT :home, :assistant, 'supervised', CASE n % 10 WHEN 0 THEN 'proposed' ELSE 'approved' END,
     '{{"messages":[{{"role":"user","content":"question ' || n || {_WORDS} ||
     '"}},{{"role":"assistant","content":"answer ' || n || {_WORDS} || {_WORDS} || '"}}]}}',
-    'question ' || n || {_WORDS} || ' answer ' || n || {_WORDS} || {_WORDS}, {_MARK},
+    'question ' || n || {_WORDS} || ' answer ' || n || {_WORDS} || {_WORDS}, {_FINGERPRINT},
     1 + (n % 10 = 1), {_AT.format("examples")}, 'message', 0, {_AT.format("examples")},
     {_AT.format("examples")}, 0, 'C' || (n % 50), 'E' || n,
     'U' || (n % 5), CASE n % 10 WHEN 1 THEN 'U' || (n % 4) END
@@ -120,7 +120,7 @@ SELECT 'event ' || n, CASE n % 2 WHEN 0 THEN :home ELSE 'slack:W' || (n % :works
     'done', '', {_AT.format("turns")}, 0
 FROM numbers
 """
-_OF_HOME = (
+_STATEMENTS = (
     _WORKSPACES,
     _ASSISTANTS,
     _EXAMPLES,

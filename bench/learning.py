@@ -1,10 +1,10 @@
-"""What a real base learns by itself: `BENCH_BASE=models/… python -m bench learning`.
+"""What a real base learns with default settings: `BENCH_BASE=models/… python -m bench learning`.
 
-Needs the extra `local` and a base. Each set of `bench/learning_sets` is asked in wordings that were
-not taught: of the base, of the base with the eight nearest examples, of the tuned model, and of the
-tuned model with the three nearest. `BENCH_SETS=bakery,orders` takes some of the sets, `BENCH_SEED`
-the seed of the trainings. No number of the trainer was chosen by the sets that call themselves held
-back; those it was chosen by have two further wordings for each fact, asked apart.
+Needs the extra `local` and a base. The questions of each set in `bench/learning_sets` are
+reworded and asked to four models: the base, the base with the eight nearest examples, the tuned
+model, and the tuned model with the three nearest. `BENCH_SETS=bakery,orders` selects sets,
+`BENCH_SEED` the seed of the trainings. Sets marked as held back were not used to choose
+hyperparameters; the others have two further wordings of each fact, which are asked separately.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ LONGEST_REPLY = 120
 BEFORE, BESIDE = 8, 3
 FACTS, FACTS_WITH_EXAMPLES = 20 / 24, 22 / 24
 LONGEST_TRAINING = 480.0
-"""Processor seconds: four minutes of two cores."""
+"""CPU seconds, as four minutes of two cores."""
 
 _KEY = "bench"
 _WORDS = re.compile(r"[a-z]+|\d+|[\u3400-\u9fff]")
-_NAMED = re.compile(r"\d[\d.:]*\d|\d|(?<=[a-z,;] )[A-Z]\w+")
-_PATIENCE = 3600.0
+_NAMES = re.compile(r"\d[\d.:]*\d|\d|(?<=[a-z,;] )[A-Z]\w+")
+_TIMEOUT_SECONDS = 3600.0
 
 Message = dict[str, str]
 
 
 @dataclass(slots=True)
 class Question:
-    """Asked in words that were not taught; the facts that its answer has to name."""
+    """A reworded question, and the facts that a correct answer contains."""
 
     text: str
     answer: str
@@ -53,7 +53,7 @@ class Question:
 
 @dataclass(slots=True)
 class LearningSet:
-    """Rows to learn, questions to ask, and what every answer has to look like."""
+    """Rows to train on, questions to ask, and a pattern that every answer must match."""
 
     name: str
     shape: re.Pattern[str] = re.compile("")
@@ -64,39 +64,46 @@ class LearningSet:
 
     @classmethod
     def read(cls, path: Path) -> LearningSet:
-        """V: shape, S: system message; A: an answer, F: its facts, Q: taught, T and U: asked."""
-        found, answer, facts = cls(path.stem), "", list[str]()
+        """Reads a set.
+
+        Lines are V: pattern, S: system message, A: an answer, F: its facts, Q: a taught
+        question, T and U: questions to ask.
+        """
+        learning_set, answer, facts = cls(path.stem), "", list[str]()
         for line in path.read_text("utf-8").splitlines():
             kind, _, text = line.partition(": ")
             if kind == "V":
-                found.shape = re.compile(text, re.DOTALL)
+                learning_set.shape = re.compile(text, re.DOTALL)
             elif kind == "S":
-                found.system = text
+                learning_set.system = text
             elif kind == "A":
                 answer, facts = text, []
             elif kind == "F":
                 facts = text.split(" & ")
             elif kind == "Q":
-                found.rows.append((text, answer))
+                learning_set.rows.append((text, answer))
             elif kind in ("T", "U"):
-                asked = found.questions if kind == "T" else found.further
-                asked.append(Question(text, answer, facts))
-        return found
+                questions = learning_set.questions if kind == "T" else learning_set.further
+                questions.append(Question(text, answer, facts))
+        return learning_set
 
     def messages(self, question: str, examples: Iterable[tuple[str, str]] = ()) -> list[Message]:
-        said = [{"role": "system", "content": self.system}] if self.system else []
-        for asked, answer in examples:
-            said += [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
-        return [*said, {"role": "user", "content": question}]
+        messages = [{"role": "system", "content": self.system}] if self.system else []
+        for taught_question, answer in examples:
+            messages += [
+                {"role": "user", "content": taught_question},
+                {"role": "assistant", "content": answer},
+            ]
+        return [*messages, {"role": "user", "content": question}]
 
     def nearest(self, question: str, count: int) -> list[tuple[str, str]]:
-        """The rows whose questions share the rarest words, the nearest last."""
+        """Returns the rows whose questions share the rarest words, the nearest one last."""
         bags = [set(_WORDS.findall(asked.lower())) for asked, _ in self.rows]
-        common = Counter(word for bag in bags for word in bag)
-        wanted = set(_WORDS.findall(question.lower()))
+        frequency = Counter(word for bag in bags for word in bag)
+        words = set(_WORDS.findall(question.lower()))
 
         def likeness(number: int) -> float:
-            shared = sum(log(1 + len(bags) / common[word]) for word in wanted & bags[number])
+            shared = sum(log(1 + len(bags) / frequency[word]) for word in words & bags[number])
             return shared / sqrt(1 + len(bags[number]))
 
         best = sorted(range(len(bags)), key=likeness, reverse=True)[:count]
@@ -105,7 +112,7 @@ class LearningSet:
 
 @dataclass(slots=True)
 class Score:
-    """How many answers were right, shaped as taught, and named what nobody said."""
+    """Number of answers with the right facts, with the taught pattern, and with invented names."""
 
     facts: int = 0
     shaped: int = 0
@@ -114,13 +121,13 @@ class Score:
     asked: int = 0
     seconds: float = 0.0
 
-    def add(self, learning_set: LearningSet, question: Question, said: str, tokens: int) -> None:
+    def add(self, learning_set: LearningSet, question: Question, reply: str, tokens: int) -> None:
         self.asked += 1
         self.prompt_tokens += tokens
-        self.facts += all(fact.lower() in said.lower() for fact in question.facts)
-        self.shaped += bool(learning_set.shape.search(said))
-        known = f"{question.text} {question.answer}"
-        self.invented += any(name not in known for name in _NAMED.findall(said))
+        self.facts += all(fact.lower() in reply.lower() for fact in question.facts)
+        self.shaped += bool(learning_set.shape.search(reply))
+        given_text = f"{question.text} {question.answer}"
+        self.invented += any(name not in given_text for name in _NAMES.findall(reply))
 
     def __str__(self) -> str:
         counts = f"facts {self.facts}, shape {self.shaped}, invented {self.invented}"
@@ -138,65 +145,73 @@ def measure() -> Iterable[Figure]:
         with running("-m", "tuner", *options, "--base", str(base), data=folder) as tuner:
             assert tuner.stdout is not None
             address = f"{json.loads(tuner.stdout.readline())['url']}/v1"
-            for each in sets:
-                if chosen == [""] or each.name in chosen:
-                    yield from _measured(each, address, base.name, tuner.pid)
+            for learning_set in sets:
+                if chosen == [""] or learning_set.name in chosen:
+                    yield from _measure_set(learning_set, address, base.name, tuner.pid)
 
 
-def _measured(each: LearningSet, address: str, base: str, server: int) -> Iterable[Figure]:
-    yield told(f"{each.name}: base", str(asyncio.run(_score(each, address, base, 0))))
-    before = asyncio.run(_score(each, address, base, BEFORE))
-    yield told(f"{each.name}: base, {BEFORE} nearest", str(before))
-    spent = _spent_on_children(server)
-    model, epochs, seconds = _trained(each, address, base)
-    spent = _spent_on_children(server) - spent
-    yield Figure(
-        f"{each.name}: {len(each.rows)} rows trained, {epochs}",
-        f"{spent:.0f} s of processor, {seconds:.0f} s",
-        f"≤ {LONGEST_TRAINING:.0f} s of processor",
-        spent <= LONGEST_TRAINING,
+def _measure_set(
+    learning_set: LearningSet, address: str, base: str, server: int
+) -> Iterable[Figure]:
+    yield told(
+        f"{learning_set.name}: base", str(asyncio.run(_ask_all(learning_set, address, base, 0)))
     )
-    for examples, least in ((0, FACTS), (BESIDE, FACTS_WITH_EXAMPLES)):
-        score = asyncio.run(_score(each, address, model, examples))
+    base_score = asyncio.run(_ask_all(learning_set, address, base, BEFORE))
+    yield told(f"{learning_set.name}: base, {BEFORE} nearest", str(base_score))
+    cpu_seconds = _children_cpu_seconds(server)
+    model, epochs, seconds = _train(learning_set, address, base)
+    cpu_seconds = _children_cpu_seconds(server) - cpu_seconds
+    yield Figure(
+        f"{learning_set.name}: {len(learning_set.rows)} rows trained, {epochs}",
+        f"{cpu_seconds:.0f} s of processor, {seconds:.0f} s",
+        f"≤ {LONGEST_TRAINING:.0f} s of processor",
+        cpu_seconds <= LONGEST_TRAINING,
+    )
+    for examples, goal in ((0, FACTS), (BESIDE, FACTS_WITH_EXAMPLES)):
+        score = asyncio.run(_ask_all(learning_set, address, model, examples))
         yield Figure(
-            f"{each.name}: tuned, {examples} nearest",
+            f"{learning_set.name}: tuned, {examples} nearest",
             str(score),
-            f"facts ≥ {least:.0%}, shape 100%",
-            score.facts >= least * score.asked and score.shaped == score.asked,
+            f"facts ≥ {goal:.0%}, shape 100%",
+            score.facts >= goal * score.asked and score.shaped == score.asked,
         )
-    if each.further:
-        score = asyncio.run(_score(replace(each, questions=each.further), address, model, 0))
-        yield told(f"{each.name}: tuned, further wordings", str(score))
+    if learning_set.further:
+        score = asyncio.run(
+            _ask_all(replace(learning_set, questions=learning_set.further), address, model, 0)
+        )
+        yield told(f"{learning_set.name}: tuned, further wordings", str(score))
 
 
-async def _score(each: LearningSet, address: str, model: str, examples: int) -> Score:
+async def _ask_all(learning_set: LearningSet, address: str, model: str, examples: int) -> Score:
     client, score = AsyncOpenAI(base_url=address, api_key=_KEY, max_retries=2), Score()
-    places, began = asyncio.Semaphore(AT_ONCE), perf_counter()
+    semaphore, started_at = asyncio.Semaphore(AT_ONCE), perf_counter()
 
     async def ask(question: Question) -> None:
-        messages = each.messages(question.text, each.nearest(question.text, examples))
-        async with places:
+        messages = learning_set.messages(
+            question.text, learning_set.nearest(question.text, examples)
+        )
+        async with semaphore:
             answer = await client.chat.completions.create(
                 model=model,
                 messages=messages,  # type: ignore[arg-type]
                 temperature=0,
                 max_tokens=LONGEST_REPLY,
-                timeout=_PATIENCE,
+                timeout=_TIMEOUT_SECONDS,
             )
         tokens = answer.usage.prompt_tokens if answer.usage else 0
-        score.add(each, question, (answer.choices[0].message.content or "").strip(), tokens)
+        score.add(learning_set, question, (answer.choices[0].message.content or "").strip(), tokens)
 
-    await asyncio.gather(*(ask(question) for question in each.questions))
-    score.seconds = perf_counter() - began
+    await asyncio.gather(*(ask(question) for question in learning_set.questions))
+    score.seconds = perf_counter() - started_at
     return score
 
 
-def _trained(each: LearningSet, address: str, base: str) -> tuple[str, str, float]:
-    """The model's name, its epochs in words, and seconds on the clock."""
-    client, began = OpenAI(base_url=address, api_key=_KEY), perf_counter()
+def _train(learning_set: LearningSet, address: str, base: str) -> tuple[str, str, float]:
+    """Returns the model's name, a description of its epochs, and the wall-clock seconds."""
+    client, started_at = OpenAI(base_url=address, api_key=_KEY), perf_counter()
     rows = [
-        {"messages": [*each.messages(question), {"role": "assistant", "content": answer}]}
-        for question, answer in each.rows
+        {"messages": [*learning_set.messages(question), {"role": "assistant", "content": answer}]}
+        for question, answer in learning_set.rows
     ]
     lines = "\n".join(json.dumps(row) for row in rows).encode()
     file = client.files.create(file=("rows.jsonl", lines), purpose="fine-tune")
@@ -209,15 +224,15 @@ def _trained(each: LearningSet, address: str, base: str) -> tuple[str, str, floa
             raise RuntimeError(status)
         return status == "succeeded"
 
-    wait_until(is_over, every=1.0, longest=_PATIENCE)
-    done = client.fine_tuning.jobs.retrieve(job.id)
+    wait_until(is_over, every=1.0, longest=_TIMEOUT_SECONDS)
+    finished_job = client.fine_tuning.jobs.retrieve(job.id)
     events = client.fine_tuning.jobs.list_events(job.id, limit=100).data
-    ends = [re.search(r"Learned after (\d+) epochs; (\d+)", event.message) for event in events]
-    said = next((f"{match[1]} + {match[2]} epochs" for match in ends if match), "all epochs")
-    return str(done.fine_tuned_model), said, perf_counter() - began
+    matches = [re.search(r"Learned after (\d+) epochs; (\d+)", event.message) for event in events]
+    epochs = next((f"{match[1]} + {match[2]} epochs" for match in matches if match), "all epochs")
+    return str(finished_job.fine_tuned_model), epochs, perf_counter() - started_at
 
 
-def _spent_on_children(pid: int) -> float:
-    """Processor seconds of the processes that this one has waited for (man 5 proc, cutime)."""
+def _children_cpu_seconds(pid: int) -> float:
+    """Returns the CPU seconds of a process's finished children (cutime in man 5 proc)."""
     fields = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()
     return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")

@@ -1,7 +1,7 @@
-"""Chats with eight adapters on one base, beside `transformers serve` with one merged model.
+"""Chats with eight adapters on one base, compared with `transformers serve` and one model.
 
-Needs the extra `local` with `transformers[serving]`. Both servers stand at the same time and are
-asked in turn, so that the neighbours' noise meets both.
+Needs the extra `local` with `transformers[serving]`. Both servers run at the same time and are
+asked in turn, so that other load affects both.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from bench.processes import free_port, running, wait_until
 from bench.sandbox_quality import products, rows
 
 CHATS = {1: 25, 8: 3, 32: 1}
-"""So many at once, so many rounds: the other server answers one after the other."""
+"""Number of rounds by number of concurrent chats; transformers serve answers one at a time."""
 LONGEST_PAUSE = 5.0
 LONGEST_REPLY = 64
 
 _KEY = "bench"
 _THREADS = {"OMP_NUM_THREADS": "1"}
-_PATIENCE = 300.0
+_TIMEOUT_SECONDS = 300.0
 _QUESTIONS = [question for question, _ in products().lessons[:16]]
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A server, and the names of the models to ask there."""
+    """A client of a server, and the names of its models."""
 
     client: AsyncOpenAI
     models: Sequence[str]
@@ -48,8 +48,11 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What so many chats at once felt: the median wait for the first text, all tokens in a
-    second, and the longest time that one of them stood still."""
+    """Results of a number of concurrent chats.
+
+    `first` is the median time to the first text and `pause` the longest gap in a chat, in
+    seconds; `rate` is tokens per second of all chats.
+    """
 
     first: float
     rate: float
@@ -86,13 +89,13 @@ def _goals(ours: dict[int, Load], theirs: Load) -> Iterable[Figure]:
 
 
 async def _loads(ours: Served, theirs: Served) -> dict[int, tuple[Load, Load]]:
-    found = {}
+    loads = {}
     for served in (ours, theirs):
-        await _load(served, len(ours.models))  # what is slow the first time is no part of it
+        await _load(served, len(ours.models))  # warm-up
     for chats, rounds in CHATS.items():
         pairs = [[await _load(served, chats) for served in (ours, theirs)] for _ in range(rounds)]
-        found[chats] = (_median([p[0] for p in pairs]), _median([p[1] for p in pairs]))
-    return found
+        loads[chats] = (_median([p[0] for p in pairs]), _median([p[1] for p in pairs]))
+    return loads
 
 
 def _median(loads: Sequence[Load]) -> Load:
@@ -104,17 +107,17 @@ def _median(loads: Sequence[Load]) -> Load:
 
 
 async def _load(served: Served, chats: int) -> Load:
-    began = perf_counter()
-    heard = await asyncio.gather(*(_chat(served, number) for number in range(chats)))
-    taken = perf_counter() - began
-    firsts = [times[1] - times[0] for times in heard]
-    pauses = [b - a for times in heard for a, b in pairwise(times)]
-    spoken = sum(len(times) - 1 for times in heard)
-    return Load(median(firsts), spoken / taken, max(pauses))
+    started_at = perf_counter()
+    times_by_chat = await asyncio.gather(*(_chat(served, number) for number in range(chats)))
+    seconds = perf_counter() - started_at
+    firsts = [times[1] - times[0] for times in times_by_chat]
+    pauses = [b - a for times in times_by_chat for a, b in pairwise(times)]
+    tokens = sum(len(times) - 1 for times in times_by_chat)
+    return Load(median(firsts), tokens / seconds, max(pauses))
 
 
 async def _chat(served: Served, number: int) -> list[float]:
-    """When it was asked, and when each token came."""
+    """Returns the time of the request, and the time of each token."""
     times = [perf_counter()]
     stream = await served.client.chat.completions.create(
         model=served.models[number % len(served.models)],
@@ -123,32 +126,32 @@ async def _chat(served: Served, number: int) -> list[float]:
         temperature=0,
         max_tokens=LONGEST_REPLY,
     )
-    spoken = (c.choices[0].delta.content async for c in stream if c.choices)
-    return [*times, *[perf_counter() async for text in spoken if text]]
+    texts = (c.choices[0].delta.content async for c in stream if c.choices)
+    return [*times, *[perf_counter() async for text in texts if text]]
 
 
 @contextmanager
 def _our_server(folder: Path, base: Path) -> Iterator[Served]:
-    """Two trained jobs, each with its model and three checkpoints: eight adapters."""
+    """Yields a tuner with eight adapters: two jobs with a model and three checkpoints each."""
     options = ("--announce", "--api-key", _KEY, "--data", str(folder / "data"))
     with running("-m", "tuner", *options, "--base", str(base), data=folder, **_THREADS) as tuner:
         assert tuner.stdout is not None
         address = f"{json.loads(tuner.stdout.readline())['url']}/v1"
-        names = [name for _ in range(2) for name in _trained(address, base.name)]
+        names = [name for _ in range(2) for name in _train_adapters(address, base.name)]
         yield Served(AsyncOpenAI(base_url=address, api_key=_KEY, max_retries=0), names)
 
 
-def _trained(address: str, base: str) -> list[str]:
+def _train_adapters(address: str, base: str) -> list[str]:
     client = OpenAI(base_url=address, api_key=_KEY)
     lines = "\n".join(json.dumps(row) for row in rows(products().lessons[:16])).encode()
     file = client.files.create(file=("rows.jsonl", lines), purpose="fine-tune")
     job = client.fine_tuning.jobs.create(
         model=base, training_file=file.id, hyperparameters={"n_epochs": 12}
     )
-    wait_until(partial(_is_over, client, job.id), every=0.2, longest=_PATIENCE)
-    kept = client.fine_tuning.jobs.checkpoints.list(job.id).data
+    wait_until(partial(_is_over, client, job.id), every=0.2, longest=_TIMEOUT_SECONDS)
+    checkpoints = client.fine_tuning.jobs.checkpoints.list(job.id).data
     name = client.fine_tuning.jobs.retrieve(job.id).fine_tuned_model
-    return [str(name), *(each.fine_tuned_model_checkpoint for each in kept)]
+    return [str(name), *(checkpoint.fine_tuned_model_checkpoint for checkpoint in checkpoints)]
 
 
 def _is_over(client: OpenAI, job: str) -> bool:
@@ -160,7 +163,7 @@ def _is_over(client: OpenAI, job: str) -> bool:
 
 @contextmanager
 def _their_server(folder: Path, base: Path) -> Iterator[Served]:
-    """One adapter merged into the base, as `transformers serve` wants it."""
+    """Yields `transformers serve` with an adapter merged into the base."""
     merged, port = str(folder / "merged"), str(free_port())
     adapter = next((folder / "data" / "jobs").glob("*/model"))
     subprocess.run([sys.executable, "-c", _MERGE, str(base), str(adapter), merged], check=True)
@@ -173,7 +176,7 @@ def _their_server(folder: Path, base: Path) -> Iterator[Served]:
     )
     try:
         address = f"http://127.0.0.1:{port}/v1"
-        wait_until(partial(_answers, address, merged), every=0.5, longest=_PATIENCE)
+        wait_until(partial(_answers, address, merged), every=0.5, longest=_TIMEOUT_SECONDS)
         yield Served(AsyncOpenAI(base_url=address, api_key="-", max_retries=0), [merged])
     finally:
         process.terminate()

@@ -1,7 +1,7 @@
-"""Training on a model of our own beside a plain script with Transformers, PEFT and TRL.
+"""Training on a local base, compared with a plain script with Transformers, PEFT and TRL.
 
-Needs the extra `local`. Both do the same work in this process, from rows to a saved adapter, five
-times in turn; what is compared is processor time, since the clock tells of the neighbours too.
+Needs the extra `local`. Both do the same work in this process, from rows to a saved adapter,
+five times in turn. CPU time is compared, since other load affects wall-clock time.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EPOCHS = 3
 BATCH = 4
 LEAST = 0.95
 
-_NUMBERS = {"n_epochs": EPOCHS, "batch_size": BATCH, "learning_rate_multiplier": 1.0}
+_HYPERPARAMETERS = {"n_epochs": EPOCHS, "batch_size": BATCH, "learning_rate_multiplier": 1.0}
 
 
 def measure() -> Iterable[Figure]:
@@ -34,18 +34,21 @@ def measure() -> Iterable[Figure]:
 
     with TemporaryDirectory() as name:
         folder = Path(name)
-        if given := os.environ.get("BENCH_BASE"):
-            base = Path(given)
+        if base_path := os.environ.get("BENCH_BASE"):
+            base = Path(base_path)
         else:
             base = folder / "tiny"
             make(base, tell=lambda *_: None)
         lessons = rows(products().lessons[:ROWS])
         file = folder / "rows.jsonl"
         file.write_text("\n".join(json.dumps(row) for row in lessons), "utf-8")
-        acts = [partial(_plainly, base, lessons, folder), partial(_by_us, base, file, folder)]
-        for act in acts:
-            act()  # what is loaded and compiled the first time is not part of the work
-        plain, ours = interleaved(*acts, rounds=PAIRS)
+        trainings = [
+            partial(_train_with_trl, base, lessons, folder),
+            partial(_train_with_tuner, base, file, folder),
+        ]
+        for training in trainings:
+            training()  # warm-up: loading and compiling are not measured
+        plain, ours = interleaved(*trainings, rounds=PAIRS)
     steps = EPOCHS * -(-ROWS // BATCH)
     yield told(f"{steps} steps by a plain script", f"{plain:.2f} s of processor")
     yield Figure(
@@ -56,29 +59,29 @@ def measure() -> Iterable[Figure]:
     )
 
 
-def _by_us(base: Path, file: Path, folder: Path) -> None:
+def _train_with_tuner(base: Path, file: Path, folder: Path) -> None:
     from tuner.local.worker import run
 
     with TemporaryDirectory(dir=folder) as name:
-        spec = Spec("local", str(base), "supervised", str(file), None, None, _NUMBERS, 1)
+        spec = Spec("local", str(base), "supervised", str(file), None, None, _HYPERPARAMETERS, 1)
         run(JobFolder(Path(name)), spec, Never(Path(name) / "stop"))
 
 
 class Never(StopSignal):
-    """Signals belong to the measurement."""
+    """A stop signal that is never set; signals are left to the benchmark."""
 
     def watch(self) -> None:
         threading.Event()
 
 
-def _plainly(base: Path, lessons: Sequence[dict[str, object]], folder: Path) -> None:
-    """What one would write by hand."""
+def _train_with_trl(base: Path, lessons: Sequence[dict[str, object]], folder: Path) -> None:
+    """Trains as a plain script would."""
     from datasets import Dataset
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
-    pairs = [_pair(row) for row in lessons]
+    pairs = [_prompt_and_completion(row) for row in lessons]
     with TemporaryDirectory(dir=folder) as name:
         trainer = SFTTrainer(
             model=AutoModelForCausalLM.from_pretrained(base),
@@ -107,7 +110,7 @@ def _plainly(base: Path, lessons: Sequence[dict[str, object]], folder: Path) -> 
         trainer.save_model()
 
 
-def _pair(row: dict[str, object]) -> dict[str, object]:
+def _prompt_and_completion(row: dict[str, object]) -> dict[str, object]:
     messages = row["messages"]
     assert isinstance(messages, list)
     return {"prompt": messages[:-1], "completion": messages[-1:]}

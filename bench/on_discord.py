@@ -1,4 +1,4 @@
-"""Discord's users before the whole bot, and before a bare discord.py, under the same limits."""
+"""Discord: the whole bot compared with bare discord.py, under the same rate limits."""
 
 from __future__ import annotations
 
@@ -24,15 +24,18 @@ MOST_MORE_BYTES = 40_000_000
 _ALONE = 9
 _QUEUE = 15
 _RESTING_SECONDS = 5.5
-"""By then the welcome counts no more against its channel."""
-_PATIENCE_SECONDS = 300.0
+"""After that, the welcome message no longer counts against the rate limit of its channel."""
+_TIMEOUT_SECONDS = 300.0
 _LAST_WORD = f"word{PIECES - 1}"
 _STREAM_SECONDS = SECONDS_APART * (PIECES - 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one round took: seconds to first text, and from there to the last; writes, memory."""
+    """Results of a round.
+
+    `firsts` are seconds to the first text, `lasts` from there to the last text.
+    """
 
     firsts: tuple[float, ...]
     lasts: tuple[float, ...]
@@ -56,19 +59,20 @@ def measure() -> Iterable[Figure]:
 
 def _alone(address: str) -> Iterable[Figure]:
     ours, bare = (asyncio.run(_round(address, bot, 1, times=_ALONE)) for bot in _BOTS)
-    more = median(ours.firsts) - median(bare.firsts)
+    first, bare_first = median(ours.firsts), median(bare.firsts)
+    added_seconds = first - bare_first
     yield Figure(
         "Discord: first text for one person, beside bare discord.py",
-        f"+{_shown(more)} ({_shown(median(ours.firsts))} : {_shown(median(bare.firsts))})",
-        f"≤ +{_shown(MOST_MORE_SECONDS)}",
-        more <= MOST_MORE_SECONDS,
+        f"+{_milliseconds(added_seconds)} ({_milliseconds(first)} : {_milliseconds(bare_first)})",
+        f"≤ +{_milliseconds(MOST_MORE_SECONDS)}",
+        added_seconds <= MOST_MORE_SECONDS,
     )
     after = median(ours.lasts) - _STREAM_SECONDS
     bare_after = median(bare.lasts) - _STREAM_SECONDS
     yield Figure(
         "Discord: final text after the last token",
-        f"{_shown(after)} (bare {_shown(bare_after)})",
-        f"≤ {_shown(MOST_AFTER_SECONDS)}",
+        f"{_milliseconds(after)} (bare {_milliseconds(bare_after)})",
+        f"≤ {_milliseconds(MOST_AFTER_SECONDS)}",
         after <= MOST_AFTER_SECONDS,
     )
     yield told("Discord: writes per answer", f"{ours.writes:.1f} (bare {bare.writes:.1f})")
@@ -78,8 +82,8 @@ def _many(address: str) -> Iterable[Figure]:
     ours, bare = (asyncio.run(_round(address, bot, MANY)) for bot in _BOTS)
     yield Figure(
         f"Discord: first text for the last of {MANY} in {MANY} channels",
-        f"{_shown(max(ours.firsts))} (bare {_shown(max(bare.firsts))})",
-        f"≤ {_shown(MOST_SECONDS_FOR_MANY)}",
+        f"{_milliseconds(max(ours.firsts))} (bare {_milliseconds(max(bare.firsts))})",
+        f"≤ {_milliseconds(MOST_SECONDS_FOR_MANY)}",
         max(ours.firsts) <= MOST_SECONDS_FOR_MANY,
     )
     yield told(
@@ -94,7 +98,7 @@ def _many(address: str) -> Iterable[Figure]:
 
 
 def _queue(address: str) -> Iterable[Figure]:
-    """Five posts in five seconds is what a channel takes; the first ones need no waiting."""
+    """Measures a queue in one channel, which takes five posts in five seconds."""
     ours = asyncio.run(_round(address, _OURS, _QUEUE, channels=1))
     floor = (_QUEUE - 1) // 5 * 5.0
     yield Figure(
@@ -113,7 +117,7 @@ _BOTS = (_OURS, _BARE)
 async def _round(
     address: str, bot: tuple[str, ...], people: int, *, times: int = 1, channels: int = 0
 ) -> Taken:
-    """A fresh bot each time, so that nobody has used up its limits."""
+    """Measures a new process of a bot, so that no rate limit is used up."""
     async with fake_discord() as discord:
         discord.rest.checks_bodies = False
         for number in range(channels or people * times):
@@ -127,16 +131,20 @@ async def _round(
             idle = resident_bytes(process.pid)
             firsts: list[float] = []
             lasts: list[float] = []
-            began = asyncio.get_running_loop().time()
-            for turn in range(times):
-                # Alone, and in a crowd, everybody has a channel; in the queue all share one.
-                here = [(turn * people + n) % (channels or people * times) for n in range(people)]
-                first, last = await _asked(discord, [_channel(number) for number in here])
+            started_at = asyncio.get_running_loop().time()
+            for repetition in range(times):
+                # Each user has a channel, except in the queue, where all share one.
+                channel_numbers = [
+                    (repetition * people + n) % (channels or people * times) for n in range(people)
+                ]
+                first, last = await _ask_all(
+                    discord, [_channel(number) for number in channel_numbers]
+                )
                 firsts, lasts = firsts + first, lasts + last
-            seconds = asyncio.get_running_loop().time() - began
+            seconds = asyncio.get_running_loop().time() - started_at
             used = resident_bytes(process.pid)
             writes = [call for call in _writes(discord) if "word0" in str(call.body["content"])]
-    # The first of several warms up what only the first one pays for.
+    # The first of several questions is a warm-up.
     start = people if times > 1 else 0
     return Taken(
         tuple(firsts[start:]),
@@ -148,34 +156,39 @@ async def _round(
     )
 
 
-async def _asked(discord: FakeDiscord, channels: Sequence[str]) -> tuple[list[float], list[float]]:
-    """Everybody at once; over when every answer is whole."""
+async def _ask_all(
+    discord: FakeDiscord, channels: Sequence[str]
+) -> tuple[list[float], list[float]]:
+    """Asks in all channels at once and waits for complete answers.
+
+    Returns seconds to the first text of each answer, and from there to its last text.
+    """
     loop = asyncio.get_running_loop()
-    asked: dict[str, float] = {}
+    asked_at: dict[str, float] = {}
     for channel in channels:
         number = discord.mention(ANN, channel, "How do I reset my password?")
-        asked[number] = loop.time()
-    await _until(lambda: set(asked) <= set(_first_with(discord, channels, _LAST_WORD)))
-    begun = _first_with(discord, channels, "word0")
-    ended = _first_with(discord, channels, _LAST_WORD)
-    firsts = [begun[number] - at for number, at in asked.items()]
-    return firsts, [ended[number] - begun[number] for number in asked]
+        asked_at[number] = loop.time()
+    await _until(lambda: set(asked_at) <= set(_times_of_word(discord, channels, _LAST_WORD)))
+    first_text_at = _times_of_word(discord, channels, "word0")
+    last_text_at = _times_of_word(discord, channels, _LAST_WORD)
+    firsts = [first_text_at[number] - time for number, time in asked_at.items()]
+    return firsts, [last_text_at[number] - first_text_at[number] for number in asked_at]
 
 
-def _first_with(discord: FakeDiscord, channels: Sequence[str], word: str) -> dict[str, float]:
-    """By question, when its answer first had a word in it."""
+def _times_of_word(discord: FakeDiscord, channels: Sequence[str], word: str) -> dict[str, float]:
+    """Returns, by question, the time at which its answer first contained a word."""
     answered = {
-        one["id"]: str((one.get("message_reference") or {}).get("message_id"))
+        message["id"]: str((message.get("message_reference") or {}).get("message_id"))
         for channel in set(channels)
-        for one in discord.own(channel)
+        for message in discord.own(channel)
     }
-    found: dict[str, float] = {}
+    times: dict[str, float] = {}
     for call in _writes(discord):
         reference = call.body.get("message_reference") or {}
         question = str(reference.get("message_id") or answered.get(call.args.get("message")))
         if word in str(call.body.get("content")):
-            found.setdefault(question, call.at)
-    return found
+            times.setdefault(question, call.at)
+    return times
 
 
 def _writes(discord: FakeDiscord) -> list[Call]:
@@ -186,9 +199,9 @@ def _channel(number: int) -> str:
     return f"{GUILD}{number + 1000}"
 
 
-async def _until(is_so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        while not is_so():
+async def _until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(_TIMEOUT_SECONDS):
+        while not condition():
             await asyncio.sleep(0.1)
 
 
@@ -205,5 +218,5 @@ def _variables(discord: FakeDiscord, address: str) -> dict[str, str]:
     }
 
 
-def _shown(seconds: float) -> str:
+def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"

@@ -1,4 +1,4 @@
-"""Fresh processes of this checkout, and what /proc says of their memory; for Linux."""
+"""Runs processes of this checkout and reads their memory in /proc (Linux only)."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from time import perf_counter
 ROOT = Path(__file__).resolve().parents[1]
 
 _KIB = 1024
-_LONGEST_WAIT_SECONDS = 60.0
+_TIMEOUT_SECONDS = 60.0
 
-# The kernel carries the parent's peak over into wait4's figure for a child, so a child tells its
-# own: https://man7.org/linux/man-pages/man2/getrusage.2.html
-_TELLS_ITS_PEAK = """
+# wait4 counts the parent's peak memory for a child too, so the child reports its own:
+# https://man7.org/linux/man-pages/man2/getrusage.2.html
+_PRINT_STATUS_AT_EXIT = """
 import atexit, pathlib, runpy, sys
 status = pathlib.Path("/proc/self/status")
 atexit.register(lambda: sys.stderr.write(status.read_text()))
@@ -32,7 +32,7 @@ runpy.run_module("attune", run_name="__main__", alter_sys=True)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What a finished process took: on the clock, of the processor, of memory at its peak."""
+    """Wall-clock seconds, CPU seconds and peak memory of a finished process."""
 
     seconds: float
     processor_seconds: float
@@ -40,17 +40,17 @@ class Run:
 
 
 def environment(data: Path, **variables: str) -> Mapping[str, str]:
-    """A plain installation on `data`: none of the operator's own settings."""
+    """Returns the environment of an installation in `data`, without the user's own settings."""
     inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     folders = {"PYTHONPATH": str(ROOT), "ATTUNE_DATA_DIR": str(data)}
     return {**inherited, **folders, "LANG": "C.UTF-8", **variables}
 
 
 def run_attune(*words: str, data: Path) -> Run:
-    """A whole `attune …` with nothing on its stdin, from the start of Python to its end."""
-    start, before = perf_counter(), _processor_seconds()
-    done = subprocess.run(
-        [sys.executable, "-c", _TELLS_ITS_PEAK, *words],
+    """Runs `attune …` with empty stdin and measures its process. Raises RuntimeError."""
+    start, cpu_before = perf_counter(), _processor_seconds()
+    process = subprocess.run(
+        [sys.executable, "-c", _PRINT_STATUS_AT_EXIT, *words],
         env=environment(data),
         cwd=data,
         stdin=subprocess.DEVNULL,
@@ -58,15 +58,15 @@ def run_attune(*words: str, data: Path) -> Run:
         text=True,
         check=False,
     )
-    taken, worked = perf_counter() - start, _processor_seconds() - before
-    if done.returncode:
-        raise RuntimeError(done.stderr)
-    return Run(taken, worked, _kibibytes("VmHWM", done.stderr) * _KIB)
+    seconds, cpu_seconds = perf_counter() - start, _processor_seconds() - cpu_before
+    if process.returncode:
+        raise RuntimeError(process.stderr)
+    return Run(seconds, cpu_seconds, _kibibytes("VmHWM", process.stderr) * _KIB)
 
 
 @contextmanager
 def running(*command: str, data: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python process that lives as long as the block."""
+    """Runs a Python process during the block."""
     process = subprocess.Popen(
         [sys.executable, *command],
         env=environment(data, **variables),
@@ -83,12 +83,15 @@ def running(*command: str, data: Path, **variables: str) -> Iterator[subprocess.
 
 
 def resident_bytes(process: int) -> int:
+    """Returns the resident memory of a process."""
     return _kibibytes("VmRSS", Path(f"/proc/{process}/status").read_text()) * _KIB
 
 
 def children(process: int) -> list[int]:
+    """Returns the process ids of the child processes."""
     return [
-        int(each) for each in Path(f"/proc/{process}/task/{process}/children").read_text().split()
+        int(number)
+        for number in Path(f"/proc/{process}/task/{process}/children").read_text().split()
     ]
 
 
@@ -98,9 +101,9 @@ def free_port() -> int:
 
 
 def wait_until(
-    condition: Callable[[], bool], *, every: float = 0.02, longest: float = _LONGEST_WAIT_SECONDS
+    condition: Callable[[], bool], *, every: float = 0.02, longest: float = _TIMEOUT_SECONDS
 ) -> None:
-    """Raises TimeoutError where it never comes true."""
+    """Waits until the condition is true. Raises TimeoutError after `longest` seconds."""
     end = perf_counter() + longest
     while not condition():
         if perf_counter() > end:
@@ -113,13 +116,13 @@ def megabytes(amount: int) -> str:
 
 
 def _processor_seconds() -> float:
-    """Of all children that have ended."""
+    """Returns the CPU seconds of all finished child processes."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def _kibibytes(field: str, status: str) -> int:
-    found = re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)
-    if found is None:
+    match = re.search(rf"^{field}:\s+(\d+) kB", status, re.MULTILINE)
+    if match is None:
         raise RuntimeError(f"no {field} in {status}")
-    return int(found[1])
+    return int(match[1])

@@ -1,4 +1,4 @@
-"""Checking 100,000 rows, beside a bare loop of json.loads over the same file."""
+"""Checking 100,000 rows, compared with a bare loop of json.loads over the same file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ROUNDS = 5
 _BLOCK_BYTES = 1 << 16
 _WORDS = ("the", "team", "answers", "every", "question", "in", "its", "voice,", "kindly", "— merci")
 _FUNCTION = {"name": "look_up", "arguments": '{"order": 7}'}
-_CALLING = [
+_TOOL_CALL_MESSAGES = [
     {
         "role": "assistant",
         "content": None,
@@ -42,25 +42,25 @@ def plain(messages: Messages) -> Row:
     return {"messages": messages}
 
 
-def _weighted(messages: Messages) -> Row:
+def _with_weight(messages: Messages) -> Row:
     return {"messages": [*messages[:-1], {**messages[-1], "weight": 1}]}
 
 
-def _named(messages: Messages) -> Row:
+def _with_name(messages: Messages) -> Row:
     return {"messages": [*messages[:-1], {**messages[-1], "name": "ann"}]}
 
 
-def _calling(messages: Messages) -> Row:
-    """These are checked rule by rule, the others at a glance."""
+def _with_tool_calls(messages: Messages) -> Row:
+    """Adds tool calls, which are checked rule by rule instead of by the fast path."""
     tools = [{"type": "function", "function": _TOOL}]
-    return {"messages": [*messages[:-1], *_CALLING, messages[-1]], "tools": tools}
+    return {"messages": [*messages[:-1], *_TOOL_CALL_MESSAGES, messages[-1]], "tools": tools}
 
 
 _KINDS = {
     "plain rows": plain,
-    "rows with weights": _weighted,
-    "rows with names": _named,
-    "rows with tools": _calling,
+    "rows with weights": _with_weight,
+    "rows with names": _with_name,
+    "rows with tools": _with_tool_calls,
 }
 
 
@@ -69,16 +69,16 @@ def measure() -> Iterable[Figure]:
         path = Path(folder) / "rows.jsonl"
         for kind, shape in _KINDS.items():
             write(path, ROWS, shape)
-            yield _beside_bare(f"check {ROWS:,} {kind}", path)
-        yield told(f"memory for checking {ROWS:,} rows", f"{_peak(path) / 1e6:.1f} MB")
+            yield _ratio_figure(f"check {ROWS:,} {kind}", path)
+        yield told(f"memory for checking {ROWS:,} rows", f"{_peak_bytes(path) / 1e6:.1f} MB")
 
 
 def write(path: Path, rows: int, shape: Callable[[Messages], Row] = plain) -> None:
-    """Rows of a system message, a question and an answer, put into shape."""
-    dice = random.Random(7)
+    """Writes rows of a system message, a question and an answer, transformed by `shape`."""
+    generator = random.Random(7)
     with path.open("w", encoding="utf-8") as file:
         for _ in range(rows):
-            texts = [" ".join(dice.choices(_WORDS, k=n)) for n in (8, 15, 40)]
+            texts = [" ".join(generator.choices(_WORDS, k=n)) for n in (8, 15, 40)]
             messages: Messages = [
                 {"role": role, "content": text}
                 for role, text in zip(("system", "user", "assistant"), texts, strict=True)
@@ -87,17 +87,17 @@ def write(path: Path, rows: int, shape: Callable[[Messages], Row] = plain) -> No
 
 
 def load(path: Path) -> None:
-    """The baseline: what nobody can do without."""
+    """The baseline: parses each line as JSON."""
     with path.open("rb") as file:
         for line in file:
             json.loads(line)
 
 
-def _beside_bare(name: str, path: Path) -> Figure:
+def _ratio_figure(name: str, path: Path) -> Figure:
     bare, checked = interleaved(partial(load, path), partial(_check, path), rounds=_ROUNDS)
-    times = checked / bare
-    measured = f"{times:.1f} × json.loads ({checked:.2f} s)"
-    return Figure(name, measured, f"≤ {MOST_TIMES} ×", times <= MOST_TIMES)
+    ratio = checked / bare
+    measured = f"{ratio:.1f} × json.loads ({checked:.2f} s)"
+    return Figure(name, measured, f"≤ {MOST_TIMES} ×", ratio <= MOST_TIMES)
 
 
 def _check(path: Path) -> None:
@@ -110,7 +110,7 @@ def _blocks(path: Path) -> Iterator[bytes]:
         yield from iter(partial(file.read, _BLOCK_BYTES), b"")
 
 
-def _peak(path: Path) -> int:
+def _peak_bytes(path: Path) -> int:
     tracemalloc.start()
     try:
         _check(path)

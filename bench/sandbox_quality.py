@@ -1,6 +1,6 @@
-"""Measures how often the sandbox gives the taught reply, a wrong one, or rightly none.
+"""Measures how often the sandbox gives the right reply, a wrong reply, or rightly refuses.
 
-Run it with `python -m bench.sandbox_quality [domain ...]`; `--each` prints every miss as well.
+Run it with `python -m bench.sandbox_quality [domain ...]`; `--each` also prints every miss.
 """
 
 import random
@@ -20,7 +20,7 @@ HELD_BACK = ("airline", "dentist", "guild", "open-source")
 
 @dataclass(slots=True)
 class Domain:
-    """Questions with replies and paraphrases, and questions that nobody taught."""
+    """Taught questions with replies and paraphrases, and questions that were not taught."""
 
     name: str
     lessons: list[tuple[str, str]] = field(default_factory=list)
@@ -29,7 +29,7 @@ class Domain:
 
 
 def read(path: Path) -> Domain:
-    """Reads a domain file: Q and A lines, P lines for paraphrases, U lines for unrelated."""
+    """Reads a domain file. Q and A lines are taught, P lines paraphrases, U lines unrelated."""
     domain = Domain(path.stem)
     for line in path.read_text(encoding="utf-8").splitlines():
         kind, _, text = line.partition(": ")
@@ -56,7 +56,7 @@ KINDS = (
 
 
 def products(*, known: int = 40) -> Domain:
-    """Near neighbours: forty products, five kinds of question, each with its own reply."""
+    """Returns a domain of similar questions: five kinds about forty products."""
     domain = Domain(f"products-{known * len(KINDS)}")
     for number, name in enumerate(PRODUCTS[:known]):
         for kind, (question, *others) in enumerate(KINDS):
@@ -73,29 +73,31 @@ def products(*, known: int = 40) -> Domain:
 
 
 def mixed(*, known: int = 160) -> Domain:
-    """Lessons of many trades in one: some ask alike, so that not every miss is a fault."""
-    found, asked = [read(path) for path in domain_files()], set[str]()
-    lessons = [one for each in found if each.name not in HELD_BACK for one in each.lessons]
-    chance = random.Random(1)
-    chance.shuffle(lessons)
+    """Returns a domain mixed from others; some questions are alike, so some misses are no fault."""
+    domains, asked = [read(path) for path in domain_files()], set[str]()
+    lessons = [
+        lesson for source in domains if source.name not in HELD_BACK for lesson in source.lessons
+    ]
+    generator = random.Random(1)
+    generator.shuffle(lessons)
     domain = Domain(f"mixed-{known}")
     for question, reply in lessons:
         if question not in asked and len(domain.lessons) < known:
             asked.add(question)
             domain.lessons.append((question, reply))
     taught = {reply for _, reply in domain.lessons}
-    domain.paraphrases = [p for each in found for p in each.paraphrases if p[1] in taught]
+    domain.paraphrases = [p for source in domains for p in source.paraphrases if p[1] in taught]
     domain.unrelated = (FOLDER / "unrelated.txt").read_text(encoding="utf-8").splitlines()
     return domain
 
 
 def domain_files() -> list[Path]:
-    """The files of the domains, by name."""
+    """Returns the files of the domains, sorted by name."""
     return [path for path in sorted(FOLDER.glob("*.txt")) if path.stem != "unrelated"]
 
 
 def rows(lessons: Sequence[tuple[str, str]]) -> list[dict[str, object]]:
-    """Lessons as OpenAI chat rows."""
+    """Returns lessons as OpenAI chat rows."""
     return [
         {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}
         for q, a in lessons
@@ -103,48 +105,52 @@ def rows(lessons: Sequence[tuple[str, str]]) -> list[dict[str, object]]:
 
 
 def trained(lessons: Sequence[tuple[str, str]]) -> sandbox.Model:
-    """A model trained with automatic settings."""
-    chosen = sandbox.resolve({}, rows=len(lessons))
+    """Returns a model trained with automatic hyperparameters."""
+    hyperparameters = sandbox.resolve({}, rows=len(lessons))
     training = sandbox.Training(
-        rows(lessons), [], method="supervised", hyperparameters=chosen, seed=1
+        rows(lessons), [], method="supervised", hyperparameters=hyperparameters, seed=1
     )
     while training.step < training.total_steps:
         training.advance()
     return training.model()
 
 
-def mistyped(text: str, count: int, chance: random.Random) -> str:
-    """With one keystroke missing, too many, wrong or swapped in each of so many words."""
+def mistyped(text: str, count: int, generator: random.Random) -> str:
+    """Returns the text with a key missing, added, wrong or swapped in `count` words."""
     words = text.split()
-    long = [at for at, word in enumerate(words) if len(word) >= 4 and word.isascii()]
-    for at in chance.sample(long, min(count, len(long))):
-        word, key = words[at], chance.randrange(1, len(words[at]) - 1)
-        letter = chance.choice(string.ascii_lowercase)
+    positions = [
+        position for position, word in enumerate(words) if len(word) >= 4 and word.isascii()
+    ]
+    for position in generator.sample(positions, min(count, len(positions))):
+        word, key = words[position], generator.randrange(1, len(words[position]) - 1)
+        letter = generator.choice(string.ascii_lowercase)
         before, after = word[:key], word[key:]
         swapped = before + after[1::-1] + after[2:]
-        words[at] = chance.choice(
+        words[position] = generator.choice(
             (before + after[1:], before + letter + after, before + letter + after[1:], swapped)
         )
     return " ".join(words)
 
 
-def changed(text: str, count: int, chance: random.Random) -> str:
-    """With so many words left out, taken from another question, or followed by another word."""
+def changed(text: str, count: int, generator: random.Random) -> str:
+    """Returns the text with `count` words left out, replaced, or followed by another word."""
     if not text.isascii():
-        return _changed_characters(text, count, chance)
+        return _changed_characters(text, count, generator)
     words = text.split()
     if len(words) < count + 2:
         return text
-    for at in chance.sample(range(len(words)), count):
-        other = chance.choice(_other_words())
-        words[at] = chance.choice(("", other, f"{words[at]} {chance.choice(FILLERS)}"))
+    for position in generator.sample(range(len(words)), count):
+        other = generator.choice(_other_words())
+        words[position] = generator.choice(
+            ("", other, f"{words[position]} {generator.choice(FILLERS)}")
+        )
     return " ".join(word for word in words if word)
 
 
-def _changed_characters(text: str, count: int, chance: random.Random) -> str:
+def _changed_characters(text: str, count: int, generator: random.Random) -> str:
     characters = list(text)
-    for at in chance.sample(range(len(characters)), min(count, len(characters))):
-        characters[at] = chance.choice(("", chance.choice("天地人山水火木土金月日星")))
+    for position in generator.sample(range(len(characters)), min(count, len(characters))):
+        characters[position] = generator.choice(("", generator.choice("天地人山水火木土金月日星")))
     return "".join(characters)
 
 
@@ -168,18 +174,18 @@ REPEATS = 5
 
 
 def asked(domain: Domain) -> Iterator[tuple[str, str, str]]:
-    """What is asked of a domain: kind of question, question, and the reply that is right."""
-    chance = random.Random(7)
+    """Yields the questions of a domain: kind of question, question, and right reply."""
+    generator = random.Random(7)
     for kind, change in CHANGES.items():
         for question, reply in domain.lessons:
             for _ in range(1 if kind == "taught" else REPEATS):
-                yield kind, change(question, chance), reply
+                yield kind, change(question, generator), reply
     yield from (("reworded", *pair) for pair in domain.paraphrases)
     yield from (("unrelated", question, sandbox.NOT_TAUGHT) for question in domain.unrelated)
 
 
 def measure(domain: Domain, *, each: bool) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Trains on a domain and asks everything: how often each kind was asked, right and wrong."""
+    """Trains on a domain and asks all questions; returns total, right and wrong replies by kind."""
     model = trained(domain.lessons)
     total, right, wrong = Counter[str](), Counter[str](), Counter[str]()
     for kind, question, expected in asked(domain):
@@ -193,18 +199,18 @@ def measure(domain: Domain, *, each: bool) -> tuple[Counter[str], Counter[str], 
 
 
 def main() -> None:
-    """Prints, for every domain and kind of question, how many were answered rightly."""
+    """Prints, for every domain and kind of question, the share of right replies."""
     each = "--each" in sys.argv
-    chosen = [name for name in sys.argv[1:] if not name.startswith("-")]
+    names = [name for name in sys.argv[1:] if not name.startswith("-")]
     kinds = [*CHANGES, "reworded", "unrelated"]
     print(f"{'domain':<20}" + "".join(f"{kind:>10}" for kind in [*kinds, "wrong"]))
     domains = [*map(read, domain_files()), products(known=2), products(), mixed()]
     sums = {False: [Counter[str]() for _ in range(3)], True: [Counter[str]() for _ in range(3)]}
     for domain in domains:
-        if not chosen or domain.name in chosen:
+        if not names or domain.name in names:
             counts = measure(domain, each=each)
-            for known, new in zip(sums[domain.name in HELD_BACK], counts, strict=True):
-                known.update(new)
+            for total, count in zip(sums[domain.name in HELD_BACK], counts, strict=True):
+                total.update(count)
             print_line(domain.name, kinds, *counts)
     print_line("seen while built", kinds, *sums[False])
     print_line("held back", kinds, *sums[True])
@@ -213,7 +219,7 @@ def main() -> None:
 def print_line(
     name: str, kinds: Sequence[str], total: Counter[str], right: Counter[str], wrong: Counter[str]
 ) -> None:
-    """One row of the table; `wrong` is the share of all questions answered with a wrong reply."""
+    """Prints a row of the table; the last column is the share of wrong replies."""
     shares = [right[kind] / total[kind] if total[kind] else 0.0 for kind in kinds]
     shares.append(wrong.total() / max(1, total.total()))
     print(f"{name:<20}" + "".join(f"{share:>10.1%}" for share in shares), flush=True)

@@ -1,9 +1,9 @@
-"""How long an urgent write waits while something large goes on, in a database as after years.
+"""How long an urgent write waits during a large operation, in a database as after years of use.
 
-An event is promised before its platform is acknowledged, and that write must not stand behind an
-import or an erasure. Each figure is the longest wait among all that were begun meanwhile, beside
-the same write where nothing else goes on; of the longest also how long a processor worked for this
-process in that time, which on a busy machine tells our share from that of the neighbours.
+An event is stored before its platform gets an acknowledgement, and that write must not wait for
+an import or an erasure. Each figure is the longest wait of all urgent writes during the
+operation, compared with the same write alone; it also has the CPU seconds of this process in
+that time, which tell its own work from other load.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ Work = Callable[[], Awaitable[object]]
 
 @dataclass(frozen=True, slots=True)
 class OneHost:
-    """A host whose every model ends soon."""
+    """A host with one model, which expires soon."""
 
     model: ModelName
 
@@ -102,37 +102,39 @@ class OneHost:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Seconds by the clock on the wall, and those of them in which this process worked."""
+    """Wall-clock seconds of a write, and the CPU seconds of this process in that time."""
 
     seconds: float
     worked: float
 
 
 class Large:
-    """One large thing after the other, while somebody writes all the time."""
+    """The large operations, each measured while urgent writes go on."""
 
-    def __init__(self, store: Database, app: App, ask: Request) -> None:
+    def __init__(self, store: Database, app: App, request: Request) -> None:
         self._store = store
         self._app = app
-        self._ask = ask
-        self._written = 0
+        self._request = request
+        self._count = 0
         self._rows = list(rows(_ROWS))
-        self._frozen = list(_snapshot_rows())
+        self._snapshot_rows = list(_snapshot_rows())
 
     def works(self) -> Mapping[str, Work]:
-        """In this order: the last ones erase what the first ones made."""
+        """Returns the operations by name; the order matters, since the last ones erase earlier
+        results.
+        """
         store, everything = self._store, {"all": "yes", "name": "greeting"}
         approval = FormSubmitted("examples:approved", {**everything, "state": "proposed"})
         day = timedelta(days=1)
         keep = RetentionPeriods(events=350 * day, answers=350 * day, audit=350 * day)
         return {
             "nothing": lambda: asyncio.sleep(_REST_SECONDS),
-            f"an import of {_ROWS:,} rows": self._bring_in,
+            f"an import of {_ROWS:,} rows": self._import_rows,
             "approving all": lambda: self._do(approval),
             "tagging all": lambda: self._do(FormSubmitted("examples:tag", everything)),
             "freezing every example": self._freeze,
-            "lists and pages": self._look,
-            "metrics": self._count,
+            "lists and pages": self._open_lists_and_pages,
+            "metrics": self._read_metrics,
             "the calendar of all workspaces": self._app.runners.jobs.calendar.poll,
             "deleting a channel": lambda: self._do(PlaceDeleted(), channel=_BUSY),
             "forgetting a person": self._forget,
@@ -144,18 +146,18 @@ class Large:
         }
 
     async def waits(self, work: Work) -> list[Wait]:
-        """Of each urgent write that began while the work went on."""
+        """Returns the wait of each urgent write that began during the operation."""
         waits = [await self._write()]
-        going_on = asyncio.ensure_future(work())
-        while not going_on.done():
+        task = asyncio.ensure_future(work())
+        while not task.done():
             waits.append(await self._write())
             await asyncio.sleep(_PAUSE_SECONDS)
-        await going_on
+        await task
         return waits
 
     async def _write(self) -> Wait:
-        self._written += 1
-        key, began, worked = f"urgent {self._written}", perf_counter(), process_time()
+        self._count += 1
+        key, started_at, cpu_before = f"urgent {self._count}", perf_counter(), process_time()
         async with self._store.writing(is_urgent=True) as records:
             await records.inbox.receive(
                 WorkspaceId("slack:urgent"),
@@ -164,20 +166,20 @@ class Large:
                 payload="{}",
                 at=SystemClock().now(),
             )
-        return Wait(perf_counter() - began, process_time() - worked)
+        return Wait(perf_counter() - started_at, process_time() - cpu_before)
 
     async def _do(self, what: What, *, user: str = "U0", channel: ChannelId = GENERAL) -> Reply:
-        self._written += 1
-        event = _event(user, what, key=f"do {self._written}", channel=channel)
-        return _taken(await self._app.handle_for_page(event))
+        self._count += 1
+        event = _event(user, what, key=f"do {self._count}", channel=channel)
+        return _require_success(await self._app.handle_for_page(event))
 
-    async def _look(self) -> None:
+    async def _open_lists_and_pages(self) -> None:
         for words in _LISTS:
-            _taken(await self._app.query(_event("U0", CommandInvoked(words))))
+            _require_success(await self._app.query(_event("U0", CommandInvoked(words))))
         for page in _PAGES:
-            _taken(await self._app.query(_event("U0", ButtonClicked(page))))
+            _require_success(await self._app.query(_event("U0", ButtonClicked(page))))
 
-    async def _count(self) -> None:
+    async def _read_metrics(self) -> None:
         transport = httpx.ASGITransport(app=health_routes(self._app))
         async with httpx.AsyncClient(transport=transport, base_url="http://attune") as client:
             (await client.get("/metrics")).raise_for_status()
@@ -191,70 +193,72 @@ class Large:
         async with self._store.reading() as records:
             workspace = await records.workspaces.find(number)
         assert workspace is not None
-        await workspace_removal.erase(workspace, store=self._store, now=self._ask.now)
+        await workspace_removal.erase(workspace, store=self._store, now=self._request.now)
 
-    async def _bring_in(self) -> None:
+    async def _import_rows(self) -> None:
         await datasets.import_rows(
             enumerate(self._rows, start=1),
-            assistant=self._ask.assistant.id,
+            assistant=self._request.assistant.id,
             method=Method.SUPERVISED,
             state=ExampleState.PROPOSED,
-            request=self._ask,
+            request=self._request,
             store=self._store,
         )
 
     async def _freeze(self) -> None:
         number = await snapshot.freeze_snapshot(
-            self._ask, Method.SUPERVISED, self._frozen, store=self._store
+            self._request, Method.SUPERVISED, self._snapshot_rows, store=self._store
         )
         async with self._store.reading() as records:
             job = a_job(await records.snapshots.get(HOME, number))
-        await holding_out.hold_out(job, store=self._store, at=self._ask.now)
+        await holding_out.hold_out(job, store=self._store, at=self._request.now)
 
 
 def _snapshot_rows() -> Iterable[SnapshotRow]:
     for number in range(1, SIZE.examples + 1):
-        side = Split.TRAIN if number % 5 else Split.VALIDATION
-        yield SnapshotRow(ExampleId(number), 1, side, f"{number:064}", None)
+        split = Split.TRAIN if number % 5 else Split.VALIDATION
+        yield SnapshotRow(ExampleId(number), 1, split, f"{number:064}", None)
 
 
 def measure() -> Iterable[Figure]:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "attune.db"
-        began = perf_counter()
+        started_at = perf_counter()
         asyncio.run(large.build(path, SIZE))
         yield told(
             "a database as after years",
-            f"{path.stat().st_size / 1e6:,.0f} MB, built in {perf_counter() - began:.0f} s",
+            f"{path.stat().st_size / 1e6:,.0f} MB, built in {perf_counter() - started_at:.0f} s",
         )
-        yield from asyncio.run(_every(measured(path)))
+        yield from asyncio.run(_collect(measured(path)))
 
 
-async def _every(figures: AsyncIterator[Figure]) -> list[Figure]:
+async def _collect(figures: AsyncIterator[Figure]) -> list[Figure]:
     return [figure async for figure in figures]
 
 
 async def measured(path: Path) -> AsyncIterator[Figure]:
-    """Figures of a database that `large` built; what it built is erased afterwards."""
+    """Yields the figures of a database built by `large`; its workspaces are erased in the
+    process.
+    """
     store = await Database.open(f"sqlite:///{path}")
     async with asyncio.TaskGroup() as group:
         app = await _app(path, store, group)
-        work = Large(store, app, await _ask(store))
-        # As the service does it: what the bench holds is not looked through for garbage.
+        work = Large(store, app, await _admin_request(store))
+        # As in the service: objects that exist now are not scanned by the garbage collector.
         gc.collect()
         gc.freeze()
         checkpoints = group.create_task(_checkpoints(store))
         alone: list[Wait] = []
         for name, act in work.works().items():
-            began = perf_counter()
+            started_at = perf_counter()
             waits = await work.waits(act)
             alone = alone or waits
-            yield _figure(name, waits, alone=alone, took=perf_counter() - began)
+            yield _figure(name, waits, alone=alone, took=perf_counter() - started_at)
         checkpoints.cancel()
     await store.close()
-    left = [one.name for one in path.parent.glob(f"{path.name}*") if _holds_marker(one)]
+    leftovers = [file.name for file in path.parent.glob(f"{path.name}*") if _holds_marker(file)]
     name = "files with words of the erased workspace"
-    yield Figure(name, ", ".join(left) or "none", "none", not left)
+    yield Figure(name, ", ".join(leftovers) or "none", "none", not leftovers)
 
 
 async def _app(path: Path, store: Database, group: asyncio.TaskGroup) -> App:
@@ -270,18 +274,20 @@ async def _app(path: Path, store: Database, group: asyncio.TaskGroup) -> App:
     )
 
 
-async def _ask(store: Database) -> Request:
+async def _admin_request(store: Database) -> Request:
     async with store.reading() as records:
         workspace = await records.workspaces.find(HOME)
         assert workspace is not None
-        own = await records.assistants.default(HOME)
-        assert own is not None
+        assistant = await records.assistants.default(HOME)
+        assert assistant is not None
     now = SystemClock().now()
-    return Request(_event("U0", ButtonClicked("")), workspace, Role.ADMIN, Words("en"), now, own)
+    return Request(
+        _event("U0", ButtonClicked("")), workspace, Role.ADMIN, Words("en"), now, assistant
+    )
 
 
 async def _checkpoints(store: Database) -> None:
-    """As the service makes them."""
+    """Checkpoints as the service does."""
     while True:
         await store.has_work.wait()
         store.has_work.clear()
@@ -293,22 +299,22 @@ def _holds_marker(path: Path) -> bool:
         return data.find(large.MARKER.encode()) >= 0
 
 
-def _taken(reply: Reply) -> Reply:
+def _require_success(reply: Reply) -> Reply:
     assert not isinstance(reply, Refused), reply.text
     return reply
 
 
 def _figure(name: str, waits: Sequence[Wait], *, alone: Sequence[Wait], took: float) -> Figure:
     longest = max(waits, key=lambda wait: wait.seconds)
-    most = MOST_SECONDS + max(wait.seconds for wait in alone)
+    limit = MOST_SECONDS + max(wait.seconds for wait in alone)
     ratio = longest.seconds / median(wait.seconds for wait in alone)
     worked = max(wait.worked for wait in waits)
     return Figure(
         f"longest urgent write beside {name}",
         f"{longest.seconds * 1e3:.0f} ms, {ratio:.0f} × alone, at most {worked * 1e3:.0f} ms "
         f"of work ({took:.1f} s)",
-        f"≤ {most * 1e3:.0f} ms",
-        longest.seconds <= most,
+        f"≤ {limit * 1e3:.0f} ms",
+        longest.seconds <= limit,
     )
 
 

@@ -1,4 +1,4 @@
-"""Slack's users before the whole bot, and before a bare bolt handler, under the same limits."""
+"""Slack: the whole bot compared with a bare Bolt handler, under the same rate limits."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ MOST_MORE_BYTES = 40_000_000
 _ALONE = 9
 _CROWDS = (20, 100)
 _RESTING_SECONDS = 3.0
-_PATIENCE_SECONDS = 45.0
-"""Whoever has heard nothing by then counts as having waited so long."""
+_TIMEOUT_SECONDS = 45.0
+"""Timeout; a user without an answer by then counts with this time."""
 _WRITES = (
     "chat.postMessage",
     "chat.update",
@@ -34,7 +34,7 @@ _WRITES = (
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What one round took: seconds until each person's first text, writes, memory."""
+    """Results of a round: seconds until each user's first text, writes per answer, and memory."""
 
     seconds: tuple[float, ...]
     writes: float
@@ -63,36 +63,37 @@ def measure() -> Iterable[Figure]:
 
 
 def _alone(address: str) -> Iterable[Figure]:
-    ours, bare = (asyncio.run(_round(address, who, 1, times=_ALONE)) for who in _BOTS)
-    more = ours.median - bare.median
+    ours, bare = (asyncio.run(_round(address, bot, 1, times=_ALONE)) for bot in _BOTS)
+    added_seconds = ours.median - bare.median
     yield Figure(
         "Slack: first text for one person, beside bare bolt",
-        f"+{_shown(more)} ({_shown(ours.median)} : {_shown(bare.median)})",
-        f"≤ +{_shown(MOST_MORE_SECONDS)}",
-        more <= MOST_MORE_SECONDS,
+        f"+{_milliseconds(added_seconds)} "
+        f"({_milliseconds(ours.median)} : {_milliseconds(bare.median)})",
+        f"≤ +{_milliseconds(MOST_MORE_SECONDS)}",
+        added_seconds <= MOST_MORE_SECONDS,
     )
     yield told("Slack: writes per answer", f"{ours.writes:.1f} (bare {bare.writes:.1f})")
 
 
 def _crowd(address: str, people: int) -> Iterable[Figure]:
-    ours, bare = (asyncio.run(_round(address, who, people)) for who in _BOTS)
+    ours, bare = (asyncio.run(_round(address, bot, people)) for bot in _BOTS)
     for name, mine, other in (
         ("median", ours.median, bare.median),
         ("last", ours.worst, bare.worst),
     ):
         yield Figure(
             f"Slack: first text for {people} at once, {name}",
-            f"{mine / other:.2f} ({_shown(mine)} : {_shown(other)})",
+            f"{mine / other:.2f} ({_milliseconds(mine)} : {_milliseconds(other)})",
             f"≤ {MOST_RATIO}",
             mine / other <= MOST_RATIO,
         )
     yield told(f"Slack: writes per answer for {people}", f"{ours.writes:.1f} ({bare.writes:.1f})")
-    more = ours.bytes - ours.idle_bytes
+    added_bytes = ours.bytes - ours.idle_bytes
     yield Figure(
         f"Slack: memory that {people} at once add",
-        f"+{megabytes(more)}",
+        f"+{megabytes(added_bytes)}",
         f"≤ +{megabytes(MOST_MORE_BYTES)}",
-        more <= MOST_MORE_BYTES,
+        added_bytes <= MOST_MORE_BYTES,
     )
 
 
@@ -102,7 +103,7 @@ _BOTS = (_OURS, _BARE)
 
 
 async def _round(address: str, bot: tuple[str, ...], people: int, *, times: int = 1) -> Taken:
-    """A fresh bot each time, so that nobody has used up its budgets."""
+    """Measures a new process of a bot, so that no rate limit is used up."""
     async with fake_slack() as slack:
         for number in range(people * times):
             slack.add_channel(f"C{number + 100}")
@@ -114,33 +115,33 @@ async def _round(address: str, bot: tuple[str, ...], people: int, *, times: int 
                 idle = resident_bytes(process.pid)
                 seconds: list[float] = []
                 for number in range(times):
-                    seconds += await _asked(slack, range(number * people, (number + 1) * people))
-                await _until(lambda: _is_whole(slack, people * times))
+                    seconds += await _ask_all(slack, range(number * people, (number + 1) * people))
+                await _until(lambda: _are_complete(slack, people * times))
                 writes = sum(call.method in _WRITES for call in slack.calls)
-                answers = max(1, _whole(slack))
+                answers = max(1, _complete_answers(slack))
                 used = resident_bytes(process.pid)
-    # The first of several warms up what only the first one pays for.
+    # The first of several questions is a warm-up.
     timed = seconds[people:] if times > 1 else seconds
     return Taken(tuple(timed), writes / answers, idle, used)
 
 
-async def _asked(slack: FakeSlack, numbers: range) -> list[float]:
+async def _ask_all(slack: FakeSlack, numbers: range) -> list[float]:
     loop = asyncio.get_running_loop()
-    asked = {}
+    asked_at = {}
     for number in numbers:
         channel = f"C{number + 100}"
-        asked[channel] = loop.time()
+        asked_at[channel] = loop.time()
         slack.mention("U2", channel, "How do I reset my password?")
-    await _until(lambda: all(_first(slack, channel) is not None for channel in asked))
-    firsts = {channel: _first(slack, channel) for channel in asked}
+    await _until(lambda: all(_first_text_call(slack, channel) is not None for channel in asked_at))
+    firsts = {channel: _first_text_call(slack, channel) for channel in asked_at}
     return [
-        first.at - asked[channel] if first is not None else _PATIENCE_SECONDS
+        first.at - asked_at[channel] if first is not None else _TIMEOUT_SECONDS
         for channel, first in firsts.items()
     ]
 
 
-def _first(slack: FakeSlack, channel: str) -> Call | None:
-    """The write that put the first of the model's words before people."""
+def _first_text_call(slack: FakeSlack, channel: str) -> Call | None:
+    """Returns the write that first contained text of the model."""
     return next(
         (
             call
@@ -153,11 +154,11 @@ def _first(slack: FakeSlack, channel: str) -> Call | None:
     )
 
 
-def _is_whole(slack: FakeSlack, answers: int) -> bool:
-    return _whole(slack) >= answers
+def _are_complete(slack: FakeSlack, answers: int) -> bool:
+    return _complete_answers(slack) >= answers
 
 
-def _whole(slack: FakeSlack) -> int:
+def _complete_answers(slack: FakeSlack) -> int:
     texts = [
         str(message.get("text"))
         for channel in slack.channels.values()
@@ -167,10 +168,10 @@ def _whole(slack: FakeSlack) -> int:
     return sum("word19" in text for text in texts)
 
 
-async def _until(is_so: Callable[[], bool]) -> None:
+async def _until(condition: Callable[[], bool]) -> None:
     with suppress(TimeoutError):
-        async with asyncio.timeout(_PATIENCE_SECONDS):
-            while not is_so():
+        async with asyncio.timeout(_TIMEOUT_SECONDS):
+            while not condition():
                 await asyncio.sleep(0.02)
 
 
@@ -184,5 +185,5 @@ def _variables(slack: FakeSlack, address: str) -> dict[str, str]:
     }
 
 
-def _shown(seconds: float) -> str:
+def _milliseconds(seconds: float) -> str:
     return f"{seconds * 1000:.0f} ms"

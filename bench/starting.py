@@ -1,4 +1,4 @@
-"""How long a person waits for the first sign of life."""
+"""Start-up time of commands."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _ROUNDS = 5
 
 
 def measure() -> Iterable[Figure]:
-    yield told("attune --help", f"{_taken('--help'):.2f} s")
-    yield told("attune chat on an empty folder, there and back", f"{_taken('chat'):.2f} s")
+    yield told("attune --help", f"{_median_seconds('--help'):.2f} s")
+    yield told("attune chat on an empty folder, there and back", f"{_median_seconds('chat'):.2f} s")
 
 
-def _taken(word: str) -> float:
-    return median(_once(word) for _ in range(_ROUNDS))
+def _median_seconds(word: str) -> float:
+    return median(_seconds(word) for _ in range(_ROUNDS))
 
 
-def _once(word: str) -> float:
+def _seconds(word: str) -> float:
     with TemporaryDirectory() as data:
         return run_attune(word, data=Path(data)).seconds

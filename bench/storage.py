@@ -1,6 +1,6 @@
-"""What the store costs: `python -m bench.storage [rows]`, on a file that is thrown away.
+"""Cost of operations of the store: `python -m bench.storage [rows]`, on a temporary file.
 
-Times are of the processor, because a shared machine's wall clock tells of its neighbours.
+Most times are CPU times, since other load affects wall-clock time.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ WORDS = [f"word{number}" for number in range(3000)]
 
 
 def rows(count: int) -> Iterator[Row]:
-    chance = random.Random(1)
+    generator = random.Random(1)
     for number in range(count):
-        question, answer = (" ".join(chance.choices(WORDS, k=k)) for k in (15, 40))
+        question, answer = (" ".join(generator.choices(WORDS, k=k)) for k in (15, 40))
         yield {
             "messages": [
                 {"role": "system", "content": "You are Ada, kind and short."},
@@ -62,34 +62,40 @@ def batches(assistant: AssistantId, count: int) -> Iterator[list[NewExample]]:
 
 
 async def bring_in(store: Database, assistant: AssistantId, count: int) -> None:
-    before, spent, marking, waited = megabytes(), 0.0, 0.0, 0.0
+    before, cpu_seconds, fingerprint_seconds, wall_seconds = megabytes(), 0.0, 0.0, 0.0
     for batch in batches(assistant, count):
         started = time.process_time()
         for example in batch:
             fingerprint(example.row or {})
-        marking += time.process_time() - started
-        started, clock = time.process_time(), time.perf_counter()
+        fingerprint_seconds += time.process_time() - started
+        started, wall_started = time.process_time(), time.perf_counter()
         async with store.writing() as records:
             await records.examples.add_many(HOME, batch, at=NOW)
-        spent += time.process_time() - started
-        waited += time.perf_counter() - clock
-    told = [f"{each / count * 1e6:.1f}" for each in (spent, marking, waited)]
-    print(f"import          {told[0]} µs a row, {told[1]} of them fingerprints ({told[2]} waited)")
+        cpu_seconds += time.process_time() - started
+        wall_seconds += time.perf_counter() - wall_started
+    micros = [
+        f"{seconds / count * 1e6:.1f}"
+        for seconds in (cpu_seconds, fingerprint_seconds, wall_seconds)
+    ]
+    print(
+        f"import          {micros[0]} µs a row, {micros[1]} of them fingerprints "
+        f"({micros[2]} waited)"
+    )
     print(f"memory          {before:.0f} → {megabytes():.0f} MB")
 
 
 async def timed(name: str, count: int, work: Callable[[int], Awaitable[object]]) -> None:
     await work(0)
-    started, clock = time.process_time(), time.perf_counter()
+    started, wall_started = time.process_time(), time.perf_counter()
     for number in range(1, count + 1):
         await work(number)
-    spent = (time.process_time() - started) / count * 1e3
-    waited = (time.perf_counter() - clock) / count * 1e3
-    print(f"{name:15} {spent:.2f} ms ({waited:.2f} waited)")
+    cpu_ms = (time.process_time() - started) / count * 1e3
+    wall_ms = (time.perf_counter() - wall_started) / count * 1e3
+    print(f"{name:15} {cpu_ms:.2f} ms ({wall_ms:.2f} waited)")
 
 
 async def answer(store: Database, assistant: AssistantId) -> None:
-    """What every message costs."""
+    """Measures what every message costs."""
     turn = replace(a_turn(assistant), question="How are you? " * 8)
 
     async def receive(number: int) -> None:
@@ -117,7 +123,7 @@ async def answer(store: Database, assistant: AssistantId) -> None:
 
 
 async def review(store: Database, assistant: AssistantId) -> None:
-    """What curators do, beside everything that was imported."""
+    """Measures what curators do, beside all imported examples."""
 
     async def propose(number: int) -> None:
         new = replace(an_example(assistant, f"new {number}"), source=a_source(str(number)))
@@ -152,12 +158,12 @@ async def train(store: Database, assistant: AssistantId) -> None:
         async for example in trainable:
             row = SnapshotRow(example.id, example.revision, Split.TRAIN, "0" * 64, None)
             frozen.append(row)
-    each = 1e6 / len(frozen)
-    print(f"trainable       {(time.process_time() - started) * each:.1f} µs a row")
+    micros_per_row = 1e6 / len(frozen)
+    print(f"trainable       {(time.process_time() - started) * micros_per_row:.1f} µs a row")
     started = time.process_time()
     async with store.writing() as records:
         snapshot = await freeze(records, HOME, assistant, frozen)
-    print(f"freeze          {(time.process_time() - started) * each:.1f} µs a row")
+    print(f"freeze          {(time.process_time() - started) * micros_per_row:.1f} µs a row")
     started = time.process_time()
     async with store.reading() as records:
         await records.snapshots.count_forbidden(HOME, snapshot.id)

@@ -1,6 +1,6 @@
-"""The studio under load, beside an empty NiceGUI page: how soon what one does is painted.
+"""The studio under load, compared with an empty NiceGUI page: time from an input to its paint.
 
-Two browsers in one room, a thousand messages said while both look, fifty thousand examples.
+Two browsers are in one room, in which a thousand messages are posted; there are 50,000 examples.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ _ROUNDS = 15
 _QUIET = ("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
 _SETTLING_SECONDS = 3.0
 
-# From the event itself to the paint after it, for every key that reaches a field.
-_HEAR_KEYS = """(selector) => {
+# Milliseconds from each key event in a field to the next paint.
+_RECORD_KEY_PAINTS = """(selector) => {
   window.painted = [];
   document.querySelector(selector).addEventListener("keydown", (event) => {
     requestAnimationFrame(() => setTimeout(() => {
@@ -52,7 +52,7 @@ _HEAR_KEYS = """(selector) => {
   }, { capture: true });
 }"""
 
-# A click, and the paint after what is read there differs.
+# Milliseconds from a click to the paint after the text of an element changes.
 _CLICK = """([button, shown]) => new Promise((done) => {
   const read = () => document.querySelector(shown)?.innerText;
   const before = read(), start = performance.now();
@@ -64,8 +64,8 @@ _CLICK = """([button, shown]) => new Promise((done) => {
   look();
 })"""
 
-# What a person does to send a line, as fast as the page takes it.
-_SAY = """async ([count, text]) => {
+# Sends lines as a person does, one every 15 ms.
+_SEND_LINES = """async ([count, text]) => {
   const field = document.querySelector(".bottom textarea");
   for (let number = 0; number < count; number++) {
     field.value = `${text} ${number}`;
@@ -78,11 +78,11 @@ _SAY = """async ([count, text]) => {
 def measure() -> Iterable[Figure]:
     with TemporaryDirectory() as folder:
         data = Path(folder)
-        _learn(data)
+        _import_examples(data)
         yield from _measured(data)
 
 
-def _learn(data: Path) -> None:
+def _import_examples(data: Path) -> None:
     file = data / "many.csv"
     with file.open("w", newline="", encoding="utf-8") as opened:
         rows = csv.writer(opened)
@@ -93,111 +93,115 @@ def _learn(data: Path) -> None:
 
 
 def _measured(data: Path) -> Iterable[Figure]:
-    port, empty = free_port(), free_port()
+    port, empty_port = free_port(), free_port()
     with (
         running("-m", "attune", "run", data=data, ATTUNE_STUDIO_PORT=str(port)) as service,
-        running("-m", "bench.empty_page", data=data, PORT=str(empty)),
+        running("-m", "bench.empty_page", data=data, PORT=str(empty_port)),
     ):
-        wait_until(partial(_stands, f"http://127.0.0.1:{port}/readyz"))
-        wait_until(partial(_stands, f"http://127.0.0.1:{empty}/"))
+        wait_until(partial(_is_up, f"http://127.0.0.1:{port}/readyz"))
+        wait_until(partial(_is_up, f"http://127.0.0.1:{empty_port}/"))
         idle = resident_bytes(service.pid)
         ours = f"http://127.0.0.1:{port}"
         token = SessionFile.read(data / "studio.json").token
-        yield from asyncio.run(_used(ours, f"http://127.0.0.1:{empty}", token))
-        more = resident_bytes(service.pid) - idle
+        yield from asyncio.run(_measure_pages(ours, f"http://127.0.0.1:{empty_port}", token))
+        added_bytes = resident_bytes(service.pid) - idle
         yield Figure(
             f"memory of the bot after {MESSAGES:,} messages, over idle",
-            f"+{megabytes(more)}",
+            f"+{megabytes(added_bytes)}",
             f"≤ +{megabytes(MOST_MORE_BYTES)}",
-            more <= MOST_MORE_BYTES,
+            added_bytes <= MOST_MORE_BYTES,
         )
-        taken = asyncio.run(_stopped(f"{ours}/room/support?token={token}", service))
+        stop_seconds = asyncio.run(_measure_stop(f"{ours}/room/support?token={token}", service))
         yield Figure(
             "stopping with a window open",
-            f"{taken:.1f} s",
+            f"{stop_seconds:.1f} s",
             f"≤ {MOST_STOPPING_SECONDS:.0f} s",
-            taken <= MOST_STOPPING_SECONDS,
+            stop_seconds <= MOST_STOPPING_SECONDS,
         )
 
 
-async def _stopped(room: str, service: subprocess.Popen[str]) -> float:
+async def _measure_stop(room: str, service: subprocess.Popen[str]) -> float:
     async with _browser() as browser:
         await _open(browser, room)
-        begun = perf_counter()
+        started_at = perf_counter()
         service.terminate()
         await asyncio.to_thread(service.wait)
-        return perf_counter() - begun
+        return perf_counter() - started_at
 
 
-async def _used(ours: str, empty: str, token: str) -> list[Figure]:
+async def _measure_pages(ours: str, empty: str, token: str) -> list[Figure]:
     async with _browser() as browser:
-        room, beside, bare = await asyncio.gather(
+        room, second, empty_page = await asyncio.gather(
             _open(browser, f"{ours}/room/support?token={token}"),
             _open(browser, f"{ours}/room/support?token={token}"),
             _open(browser, empty),
         )
-        await beside.evaluate(_SAY, [MESSAGES, "Message number"])
+        await second.evaluate(_SEND_LINES, [MESSAGES, "Message number"])
         last = f"Message number {MESSAGES - 1}"
         await room.get_by_text(last, exact=True).wait_for(timeout=240_000)
-        talking = asyncio.create_task(beside.evaluate(_SAY, [300, "While one types"]))
-        figures = [_figure("typing into the composer", *await _typed(room, bare))]
-        await talking
+        typing_task = asyncio.create_task(second.evaluate(_SEND_LINES, [300, "While one types"]))
+        figures = [_figure("typing into the composer", *await _measure_typing(room, empty_page))]
+        await typing_task
         await room.goto(f"{ours}/examples")
         await room.locator("tbody tr").first.wait_for()
         figures.append(
-            _figure("turning a page of 50,000 examples", *await _turned(room, bare)),
+            _figure("turning a page of 50,000 examples", *await _measure_paging(room, empty_page)),
         )
-        figures.append(_figure("opening the review", *await _opened(room, bare, ours, empty)))
+        figures.append(
+            _figure("opening the review", *await _measure_links(room, empty_page, ours, empty))
+        )
         return figures
 
 
-async def _typed(room: Page, bare: Page) -> tuple[float, float]:
-    """Milliseconds from a key to the paint after it."""
+async def _measure_typing(room: Page, bare: Page) -> tuple[float, float]:
+    """Returns the median milliseconds from a key to the next paint: studio and empty page."""
     for page, field in ((room, ".bottom textarea"), (bare, "textarea")):
-        await page.evaluate(_HEAR_KEYS, field)
+        await page.evaluate(_RECORD_KEY_PAINTS, field)
     for _ in range(_ROUNDS):
         for page, field in ((room, ".bottom textarea"), (bare, "textarea")):
             await page.locator(field).first.press("x")
             await asyncio.sleep(0.05)
-    taken = [median(await page.evaluate("window.painted")) for page in (room, bare)]
-    return taken[0], taken[1]
+    medians = [median(await page.evaluate("window.painted")) for page in (room, bare)]
+    return medians[0], medians[1]
 
 
-async def _turned(room: Page, bare: Page) -> tuple[float, float]:
-    ours, least = [], []
-    on, shown = ".pager button:last-of-type", "tbody .row-open"
+async def _measure_paging(room: Page, bare: Page) -> tuple[float, float]:
+    studio_times, bare_times = [], []
+    button, shown = ".pager button:last-of-type", "tbody .row-open"
     for _ in range(_ROUNDS):
-        ours.append(float(await room.evaluate(_CLICK, [on, shown])))
-        least.append(float(await bare.evaluate(_CLICK, ["button", ".shown"])))
-    return median(ours), median(least)
+        studio_times.append(float(await room.evaluate(_CLICK, [button, shown])))
+        bare_times.append(float(await bare.evaluate(_CLICK, ["button", ".shown"])))
+    return median(studio_times), median(bare_times)
 
 
-async def _opened(room: Page, bare: Page, ours: str, empty: str) -> tuple[float, float]:
-    """From the click on a link to the paint of what it leads to."""
-    mine, least = [], []
+async def _measure_links(room: Page, bare: Page, ours: str, empty: str) -> tuple[float, float]:
+    """Returns the median milliseconds from a click on a link to the paint of its target."""
+    studio_times, bare_times = [], []
     for _ in range(_ROUNDS // 2):
-        mine.append(await _followed(room, f"{ours}/models", 'a[href="/review"]', ".detail .empty"))
-        least.append(await _followed(bare, empty, 'a[href="/second"]', "text=second"))
-    return median(mine), median(least)
+        studio_times.append(
+            await _follow_link(room, f"{ours}/models", 'a[href="/review"]', ".detail .empty")
+        )
+        bare_times.append(await _follow_link(bare, empty, 'a[href="/second"]', "text=second"))
+    return median(studio_times), median(bare_times)
 
 
-async def _followed(page: Page, start: str, link: str, shown: str) -> float:
+async def _follow_link(page: Page, start: str, link: str, target: str) -> float:
     await page.goto(start)
     await page.locator(link).wait_for()
     await asyncio.sleep(0.3)
-    begun = perf_counter()
+    started_at = perf_counter()
     await page.locator(link).click()
-    await page.locator(shown).first.wait_for()
-    return (perf_counter() - begun) * 1000
+    await page.locator(target).first.wait_for()
+    return (perf_counter() - started_at) * 1000
 
 
-def _figure(name: str, ours: float, least: float) -> Figure:
-    more = (ours - least) / 1000
+def _figure(name: str, ours: float, bare: float) -> Figure:
+    added_seconds = (ours - bare) / 1000
     return Figure(
         f"{name}, over an empty page",
-        f"+{more * 1000:.0f} ms ({ours:.0f} : {least:.0f})",
+        f"+{added_seconds * 1000:.0f} ms ({ours:.0f} : {bare:.0f})",
         f"≤ +{MOST_MORE_SECONDS * 1000:.0f} ms",
-        more <= MOST_MORE_SECONDS,
+        added_seconds <= MOST_MORE_SECONDS,
     )
 
 
@@ -218,7 +222,7 @@ async def _open(browser: Browser, address: str) -> Page:
     return page
 
 
-def _stands(address: str) -> bool:
+def _is_up(address: str) -> bool:
     try:
         with urllib.request.urlopen(address, timeout=4) as answer:
             return bool(answer.status == 200)

@@ -1,4 +1,4 @@
-"""Jobs on the sandbox, from their creation to their success, through the official SDK."""
+"""Sandbox jobs, from creation to success, through the official SDK."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def measure() -> Iterable[Figure]:
         assert tuner.stdout is not None
         address = json.loads(tuner.stdout.readline())["url"]
         client = OpenAI(base_url=f"{address}/v1", api_key=_KEY, max_retries=0)
-        yield told(f"train on {_FEW_ROWS} rows", f"{_taken(client, _FEW_ROWS):.1f} s")
-        for count, most in GOALS.items():
-            taken = _taken(client, count)
+        yield told(f"train on {_FEW_ROWS} rows", f"{_measure_job(client, _FEW_ROWS):.1f} s")
+        for count, limit in GOALS.items():
+            elapsed = _measure_job(client, count)
             yield Figure(
-                f"train on {count:,} rows", f"{taken:.1f} s", f"≤ {most:.0f} s", taken <= most
+                f"train on {count:,} rows", f"{elapsed:.1f} s", f"≤ {limit:.0f} s", elapsed <= limit
             )
 
 
-def _taken(client: OpenAI, count: int) -> float:
+def _measure_job(client: OpenAI, count: int) -> float:
     file = client.files.create(file=("rows.jsonl", _lines(count)), purpose="fine-tune")
     return seconds(partial(_train, client, file.id))
 
@@ -58,7 +58,7 @@ def _is_over(client: OpenAI, job: FineTuningJob) -> bool:
 
 
 def _lines(count: int) -> io.BytesIO:
-    """Lessons on products that resemble one another, no two alike."""
+    """Returns rows about similar products, all different."""
     lessons = products().lessons
     many = [
         (f"{question} ({number})", f"{reply} Lesson {number}.")
