@@ -113,7 +113,7 @@ async def answer(store: Database, assistant: AssistantId) -> None:
 
     async def complete(number: int) -> None:
         async with store.writing() as records:
-            done = {"reply": "Fine.", "message": MessageId(str(number))}
+            done = {"reply": "Fine.", "reply_message": MessageId(str(number))}
             await records.turns.change(HOME, TurnId(number + 1), state=TurnState.DONE, **done)
 
     await timed("inbox.receive", 500, receive)
