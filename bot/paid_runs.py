@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
-from bot.batches import batched
 from bot.domain import (
     UNFINISHED_CALLS,
     CallState,
@@ -50,13 +49,12 @@ from bot.words import Words
 log = logging.getLogger(__name__)
 
 LONGEST_ANSWER = 120.0
-_PART = 250
 _WAIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(minutes=10)
 _GIVE_UP = timedelta(hours=1)
 _MOST_TRIES = 3
 _TELL_SECONDS = 2.0
-_TO_PREPARE = (EvaluationState.CONFIRMED,)
+_TO_BEGIN = (EvaluationState.CONFIRMED,)
 _ENDING = (EvaluationState.RUNNING, EvaluationState.STOPPING)
 
 R = TypeVar("R", Judging, SyntheticRun)
@@ -98,10 +96,6 @@ class PaidRunner(ABC, Generic[R, C]):
 
     @abstractmethod
     def _runs(self, records: Records) -> PaidRuns[R, C]: ...
-
-    @abstractmethod
-    async def _calls(self, run: R) -> Sequence[C]:
-        """What is to be asked, waiting."""
 
     @abstractmethod
     async def _messages(self, run: R, call: C) -> list[PromptMessage] | None:
@@ -151,21 +145,14 @@ class PaidRunner(ABC, Generic[R, C]):
         return [one for one in found if host in (None, one.host)]
 
     async def _running(self, host: HostName) -> Sequence[R]:
+        """Returns the runs that ask at `host`, after confirmed ones were set to running."""
         for run in await self._open(host):
             if run.state is EvaluationState.CONFIRMED:
-                await self._prepare(run)
+                async with self._store.writing() as records:
+                    await self._runs(records).change(
+                        run.workspace, run.id, when=_TO_BEGIN, state=EvaluationState.RUNNING
+                    )
         return [one for one in await self._open(host) if one.state is EvaluationState.RUNNING]
-
-    async def _prepare(self, run: R) -> None:
-        """Write down what is to be asked, in parts; the last step makes it run."""
-        calls = await self._calls(run)
-        for part in batched(calls, _PART):
-            async with self._store.writing() as records:
-                await self._runs(records).add_calls(run.workspace, run.id, part)
-        async with self._store.writing() as records:
-            await self._runs(records).change(
-                run.workspace, run.id, when=_TO_PREPARE, state=EvaluationState.RUNNING
-            )
 
     async def _claim(self, running: Sequence[R], room: int) -> list[tuple[R, C]]:
         calls: list[tuple[R, C]] = []

@@ -54,6 +54,11 @@ async def remove_old(keep: RetentionPeriods, *, store: Store, clock: Clock) -> N
         ),
         (_UNUSED, lambda at, records, most: records.snapshots.forget_unused(at, limit=most)),
         (_UNUSED, lambda at, records, most: records.evaluations.forget_estimates(at, limit=most)),
+        (_UNUSED, lambda at, records, most: records.judgings.forget_estimates(at, limit=most)),
+        (
+            _UNUSED,
+            lambda at, records, most: records.synthetic_runs.forget_estimates(at, limit=most),
+        ),
     ]
     for kept, forget in forgotten:
         if kept:

@@ -89,7 +89,7 @@ class AnswerStats:
             _taught_column("at").label("taught_at"),
             _taught_column("example").label("taught_by"),
         ).where(_answered(workspace, assistant, since), turns.c.question != "")
-        query = query.where(_is_closed(_is_taught()) if is_taught else ~_is_closed())
+        query = query.where(_is_closed(has_lesson()) if is_taught else ~_is_closed())
         if not is_taught:
             is_bad = or_(turns.c.is_refusal, dislikes > 0)
             query = query.where(is_bad if is_marked else IS_WHOLE)
@@ -145,7 +145,7 @@ def _votes(value: int) -> ScalarSelect[int]:
 
 def _is_closed(condition: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
     """Whether a turn was taught or set aside, or meets `condition` on its taught row."""
-    is_either = or_(taught_turns.c.example.is_(None), _is_taught())
+    is_either = or_(taught_turns.c.example.is_(None), has_lesson())
     return exists().where(_belongs_to_turn(), is_either if condition is None else condition)
 
 
@@ -155,11 +155,11 @@ def _belongs_to_turn() -> ColumnElement[bool]:
 
 def _taught_column(column: str) -> ScalarSelect[Any]:
     """Returns a column of `taught_turns`, or NULL unless its example is still in use."""
-    taught = select(taught_turns.c[column]).where(_belongs_to_turn(), _is_taught())
+    taught = select(taught_turns.c[column]).where(_belongs_to_turn(), has_lesson())
     return taught.correlate(turns).scalar_subquery()
 
 
-def _is_taught() -> ColumnElement[bool]:
+def has_lesson() -> ColumnElement[bool]:
     """Returns whether the example in `taught_turns` is still in use."""
     return exists().where(
         examples.c.workspace == taught_turns.c.workspace,

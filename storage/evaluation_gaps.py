@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, exists, literal_column, select
+from sqlalchemy import ColumnElement, delete, exists, literal_column, or_, select, update
 
 from bot.domain import (
     AssistantId,
+    CallState,
+    EvaluationId,
     GapOutcome,
     GapQuestion,
     ModelName,
     UnansweredTurn,
     WorkspaceId,
 )
+from storage.answer_stats import has_lesson
 from storage.evaluation_tables import evaluations
 from storage.paid_runs import PaidCalls
 from storage.tables import turns
@@ -56,6 +59,26 @@ class EvaluationGaps(PaidCalls[GapQuestion]):
         newest = query.order_by(evaluations.c.id.desc(), gaps.c.turn.desc())
         rows = await self._connection.rows(newest, most=_LIMIT)
         return [UnansweredTurn(**row._asdict()) for row in rows]
+
+    async def refresh_waiting(self, workspace: WorkspaceId, evaluation: EvaluationId) -> None:
+        waiting = self._in_state(workspace, evaluation, CallState.WAITING)
+        own = select(evaluations.c.model).where(evaluations.c.id == evaluation)
+        asked = (
+            select(gaps.c.turn)
+            .join(evaluations)
+            .where(
+                gaps.c.workspace == workspace,
+                gaps.c.evaluation != evaluation,
+                gaps.c.state.in_((CallState.ASKED, CallState.DONE)),
+                evaluations.c.model == own.scalar_subquery(),
+            )
+        )
+        is_over = or_(_IS_SET_ASIDE, gaps.c.turn.in_(asked))
+        await self._connection.run(delete(gaps).where(waiting, is_over))
+        is_lesson = taught_turns.c.turn == gaps.c.turn, has_lesson()
+        lesson = select(taught_turns.c.example).where(*is_lesson)
+        statement = update(gaps).where(waiting).values(example=lesson.scalar_subquery())
+        await self._connection.run(statement)
 
 
 _IS_SET_ASIDE = exists().where(taught_turns.c.turn == gaps.c.turn, taught_turns.c.example.is_(None))

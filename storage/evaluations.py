@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import fields
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -16,6 +15,8 @@ from sqlalchemy import (
     delete,
     exists,
     func,
+    insert,
+    literal,
     select,
     tuple_,
     update,
@@ -23,6 +24,7 @@ from sqlalchemy import (
 
 from bot.batches import batched
 from bot.domain import (
+    EVALUATION_OF_JOB,
     OPEN_EVALUATIONS,
     AnswerState,
     AssistantId,
@@ -34,34 +36,40 @@ from bot.domain import (
     EvaluationQuestion,
     EvaluationState,
     ExampleId,
+    GapQuestion,
     JobId,
+    Phase,
     QuestionOrder,
     WorkspaceId,
 )
-from storage.columns import all_columns_of, fields_of
+from storage.columns import fields_of
 from storage.connection import MANY, Connection, foreign_key_as_not_found
+from storage.evaluation_gaps import EvaluationGaps
 from storage.evaluation_tables import evaluation_answers as answers
 from storage.evaluation_tables import evaluation_questions as questions
 from storage.evaluation_tables import evaluations
 from storage.paid_runs import Runs
-from storage.tables import evaluation_gaps, examples, revisions
+from storage.tables import evaluation_gaps, examples, jobs, revisions
 
 
 class Evaluations(Runs[Evaluation]):
     """Repository of evaluations, which are unique by idempotency key."""
 
     _runs, _kind, _noun = evaluations, Evaluation, "evaluation"
+    _parts = (questions, evaluation_gaps)
 
-    async def add(self, workspace: WorkspaceId, run: Evaluation) -> Evaluation:
-        values = {"workspace": workspace, **all_columns_of(run)}
-        statement = self._connection.insert(evaluations).values(values)
-        with foreign_key_as_not_found("assistant", run.assistant):
-            await self._connection.run(
-                statement.on_conflict_do_nothing(index_elements=["idempotency_key"])
-            )
-        return await self._get_where(
-            workspace, evaluations.c.idempotency_key == run.idempotency_key, run.idempotency_key
-        )
+    async def add(
+        self,
+        workspace: WorkspaceId,
+        run: Evaluation,
+        questions_: Sequence[EvaluationQuestion] = (),
+        gaps: Sequence[GapQuestion] = (),
+    ) -> Evaluation:
+        kept, is_new = await self._add(workspace, run)
+        if is_new:
+            await self.put_questions(workspace, kept.id, questions_)
+            await EvaluationGaps(self._connection).add_calls(workspace, kept.id, gaps)
+        return kept
 
     async def page(
         self,
@@ -83,8 +91,15 @@ class Evaluations(Runs[Evaluation]):
 
     async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
         own = and_(evaluations.c.workspace == workspace, evaluations.c.job == job)
-        query = select(evaluations).where(own, evaluations.c.idempotency_key.startswith("job:"))
+        key = evaluations.c.idempotency_key
+        query = select(evaluations).where(own, key.startswith(EVALUATION_OF_JOB))
         row = await self._connection.first(query.limit(1))
+        return None if row is None else _evaluation(row)
+
+    async def with_key(self, workspace: WorkspaceId, idempotency_key: str) -> Evaluation | None:
+        is_it = evaluations.c.idempotency_key == idempotency_key
+        wanted = select(evaluations).where(evaluations.c.workspace == workspace, is_it)
+        row = await self._connection.first(wanted)
         return None if row is None else _evaluation(row)
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]:
@@ -93,28 +108,21 @@ class Evaluations(Runs[Evaluation]):
         rows = await self._connection.fetch_all(query, evaluations.c.id)
         return [_evaluation(row) for row in rows]
 
-    async def add_questions(
+    async def put_questions(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
         questions_: Sequence[EvaluationQuestion],
     ) -> None:
-        if not questions_ or not await self._connection.has(evaluations, workspace, evaluation):
+        if not await self._connection.has(evaluations, workspace, evaluation):
             return
+        await self._connection.run(delete(questions).where(questions.c.evaluation == evaluation))
         rows = [
-            {
-                "workspace": workspace,
-                "evaluation": evaluation,
-                "number": question.number,
-                "example": question.example,
-                "revision": question.revision,
-                "is_must_answer": question.is_must_answer,
-            }
-            for question in questions_
+            (workspace, evaluation, one.number, one.example, one.revision, one.is_must_answer)
+            for one in questions_
         ]
         with foreign_key_as_not_found("example", "–"):
-            insert = self._connection.insert(questions).values(rows)
-            await self._connection.run(insert.on_conflict_do_nothing())
+            await self._connection.insert_many(insert(questions), _QUESTION_COLUMNS, rows)
 
     async def questions(
         self,
@@ -260,13 +268,12 @@ class Evaluations(Runs[Evaluation]):
         counted = select(func.count()).where(own, answers.c.state != AnswerState.ASKED)
         return int((await self._connection.run(counted)).scalar_one())
 
-    async def forget_estimates(self, at: datetime, *, limit: int = 500) -> int:
-        is_old = and_(
-            evaluations.c.state == EvaluationState.ESTIMATED, evaluations.c.created_at < at
-        )
-        some = select(evaluations.c.id).where(is_old).limit(limit)
-        return await self._connection.run_counting(
-            delete(evaluations).where(evaluations.c.id.in_(some))
+    def _is_awaited(self) -> ColumnElement[bool]:
+        """Returns whether it was priced with a training that is not over."""
+        return exists().where(
+            jobs.c.workspace == evaluations.c.workspace,
+            evaluations.c.idempotency_key == literal(EVALUATION_OF_JOB) + jobs.c.idempotency_key,
+            jobs.c.phase.not_in([phase for phase in Phase if phase.is_over]),
         )
 
     def _run_of(self, row: Row[Any]) -> Evaluation:
@@ -288,6 +295,7 @@ async def erase_answers(
         await connection.run(update(evaluation_gaps).where(*their_gaps).values(answer=""))
 
 
+_QUESTION_COLUMNS = ("workspace", "evaluation", "number", "example", "revision", "is_must_answer")
 _ANSWER_COLUMNS = [answers.c[field.name] for field in fields(EvaluationAnswer)]
 
 

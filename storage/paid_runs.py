@@ -7,7 +7,7 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Row, Table, and_, delete, func, select, update
+from sqlalchemy import Column, ColumnElement, Row, Table, and_, delete, false, func, select, update
 
 from bot.domain import (
     OPEN_EVALUATIONS,
@@ -37,20 +37,22 @@ class Runs(Generic[R]):
     _kind: type[R]
     _noun: str
     """The noun in the NotFound error."""
+    _parts: Sequence[Table]
+    """Tables deleted with an estimate; the run is the first column of their primary keys."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection = connection
 
-    async def add(self, workspace: WorkspaceId, run: R) -> R:
+    async def _add(self, workspace: WorkspaceId, run: R) -> tuple[R, bool]:
+        """Returns the run with this idempotency key and whether it is new."""
         values = {"workspace": workspace, **all_columns_of(run)}
         insert = self._connection.insert(self._runs).values(values)
         with foreign_key_as_not_found(self._noun, run.idempotency_key):
-            await self._connection.run(
+            is_new = await self._connection.run_counting(
                 insert.on_conflict_do_nothing(index_elements=["idempotency_key"])
             )
-        return await self._get_where(
-            workspace, self._runs.c.idempotency_key == run.idempotency_key, run.idempotency_key
-        )
+        key = self._runs.c.idempotency_key == run.idempotency_key
+        return await self._get_where(workspace, key, run.idempotency_key), is_new > 0
 
     async def get(self, workspace: WorkspaceId, run: int) -> R:
         return await self._get_where(workspace, self._runs.c.id == run, run)
@@ -69,9 +71,25 @@ class Runs(Generic[R]):
         return await self._connection.run_counting(statement) > 0
 
     async def decline(self, workspace: WorkspaceId, run: int) -> bool:
+        return await self._delete_estimates(self._is_run(workspace, run), limit=1) > 0
+
+    async def forget_estimates(self, at: datetime, *, limit: int = 500) -> int:
+        is_old = self._runs.c.created_at < at
+        return await self._delete_estimates(is_old, ~self._is_awaited(), limit=limit)
+
+    def _is_awaited(self) -> ColumnElement[bool]:
+        """Returns whether an estimate is still needed, however old it is."""
+        return false()
+
+    async def _delete_estimates(self, *which: ColumnElement[bool], limit: int) -> int:
         is_estimate = self._runs.c.state == EvaluationState.ESTIMATED
-        statement = delete(self._runs).where(self._is_run(workspace, run), is_estimate)
-        return await self._connection.run_counting(statement) > 0
+        some = select(self._runs.c.id).where(is_estimate, *which)
+        numbers = [row.id for row in await self._connection.rows(some, most=limit)]
+        for table in self._parts:
+            run = table.primary_key.columns[0]
+            await self._connection.run(delete(table).where(run.in_(numbers)))
+        gone = delete(self._runs).where(self._runs.c.id.in_(numbers))
+        return await self._connection.run_counting(gone)
 
     async def list_open(self) -> Sequence[R]:
         is_open = (
@@ -132,8 +150,8 @@ class PaidCalls(Generic[C]):
         if not calls or not await self._connection.has(self._runs, workspace, run):
             return
         rows = [{"workspace": workspace, self._run.name: run, **_values(call)} for call in calls]
-        insert = self._connection.insert(self._calls).values(rows)
-        await self._connection.run(insert.on_conflict_do_nothing())
+        insert = self._connection.insert(self._calls).on_conflict_do_nothing()
+        await self._connection.run_each(insert, rows)
 
     async def claim(self, workspace: WorkspaceId, run: int, *, limit: int) -> Sequence[C]:
         waiting = self._in_state(workspace, run, CallState.WAITING)
@@ -184,6 +202,13 @@ class PaidRuns(Runs[R], PaidCalls[C], Generic[R, C]):
 
     def __init__(self, connection: Connection) -> None:
         PaidCalls.__init__(self, connection)
+        self._parts = (self._calls,)
+
+    async def add(self, workspace: WorkspaceId, run: R, calls: Sequence[C] = ()) -> R:
+        kept, is_new = await self._add(workspace, run)
+        if is_new:
+            await self.add_calls(workspace, kept.id, calls)
+        return kept
 
 
 def _values(call: GapQuestion | JudgedPair | SyntheticCall) -> dict[str, object]:

@@ -306,9 +306,12 @@ CALLS: dict[str, Call] = {
     "evaluations.page": lambda r, _: r.evaluations.page(FOREIGN),
     "evaluations.decline": lambda r, h: r.evaluations.decline(FOREIGN, h.evaluation.id),
     "evaluations.of_job": lambda r, h: r.evaluations.of_job(FOREIGN, h.job.id),
+    "evaluations.with_key": lambda r, h: r.evaluations.with_key(
+        FOREIGN, h.evaluation.idempotency_key
+    ),
     "evaluations.open_in": lambda r, _: r.evaluations.open_in(FOREIGN),
     "evaluations.committed_cost": lambda r, _: r.evaluations.committed_cost(FOREIGN, since=NOW),
-    "evaluations.add_questions": lambda r, h: r.evaluations.add_questions(
+    "evaluations.put_questions": lambda r, h: r.evaluations.put_questions(
         FOREIGN, h.evaluation.id, [EvaluationQuestion(9, h.example.id, 1, False)]
     ),
     "evaluations.questions": lambda r, h: r.evaluations.questions(FOREIGN, h.evaluation.id),
@@ -344,6 +347,9 @@ CALLS: dict[str, Call] = {
         FOREIGN, h.evaluation.id
     ),
     "evaluation_gaps.calls": lambda r, h: r.evaluation_gaps.calls(FOREIGN, h.evaluation.id),
+    "evaluation_gaps.refresh_waiting": lambda r, h: r.evaluation_gaps.refresh_waiting(
+        FOREIGN, h.evaluation.id
+    ),
     "evaluation_gaps.counts": lambda r, h: r.evaluation_gaps.counts(FOREIGN, h.evaluation.id),
     "evaluation_gaps.of_model": lambda r, h: r.evaluation_gaps.of_model(
         FOREIGN, h.assistant.id, h.evaluation.model, since=NOW
@@ -508,6 +514,8 @@ FOR_EVERYBODY = {
     "judgings.list_open",
     "synthetic_runs.list_open",
     "evaluations.forget_estimates",
+    "judgings.forget_estimates",
+    "synthetic_runs.forget_estimates",
     "blind_votes.list_open",
     "canaries.all_running",
     "jobs.durations",
@@ -600,7 +608,7 @@ async def fill(r: Records, assistant: Assistant) -> Household:
     await r.answer_stats.mark_resolved(HOME, [turn.id], example.id, at=NOW)
     evaluation = await r.evaluations.add(HOME, an_evaluation(assistant.id))
     question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
-    await r.evaluations.add_questions(HOME, evaluation.id, [question])
+    await r.evaluations.put_questions(HOME, evaluation.id, [question])
     await r.evaluations.mark_asked(HOME, evaluation.id, 0, [1])
     gap = GapQuestion(turn.id, CallState.WAITING)
     await r.evaluation_gaps.add_calls(HOME, evaluation.id, [gap])

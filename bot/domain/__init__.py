@@ -14,6 +14,7 @@ from bot.domain.canary import CanaryEnd as CanaryEnd
 from bot.domain.canary import CanaryState as CanaryState
 from bot.domain.canary import ModelFeedback as ModelFeedback
 from bot.domain.evaluation import ALWAYS_TRAINED as ALWAYS_TRAINED
+from bot.domain.evaluation import EVALUATION_OF_JOB as EVALUATION_OF_JOB
 from bot.domain.evaluation import MUST_ANSWER as MUST_ANSWER
 from bot.domain.evaluation import OPEN_EVALUATIONS as OPEN_EVALUATIONS
 from bot.domain.evaluation import AnswerState as AnswerState

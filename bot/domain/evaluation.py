@@ -31,6 +31,10 @@ ALWAYS_TRAINED = "always-train"
 """The tag of an example that is never held out and part of every training."""
 
 
+EVALUATION_OF_JOB = "job:"
+"""Begins the idempotency key of the evaluation that is priced with a training, before the job's."""
+
+
 class EvaluationState(StrEnum):
     """State of a run. A confirmed evaluation has no questions yet; a stopping one asks no more."""
 

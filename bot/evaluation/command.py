@@ -15,7 +15,7 @@ from bot.domain import (
 from bot.errors import BadInput, NotNow, Outdated
 from bot.evaluation import cards
 from bot.evaluation.notices import KIND
-from bot.evaluation.questions import EvaluationPlan, plan_evaluation, unpriced_host, with_plan
+from bot.evaluation.questions import EvaluationPlan, keep_priced, plan_evaluation, unpriced_host
 from bot.paid_run_actions import confirm_run, decline_run, estimated_run, stop_run
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Hosts
@@ -77,14 +77,13 @@ async def price_and_keep(
     request: Request, new: Evaluation, deps: Dependencies
 ) -> tuple[Evaluation, EvaluationPlan]:
     """The evaluation with its price, as it is shown, kept until it is confirmed. Raises NotNow."""
-    async with deps.store.reading() as records:
-        found = await plan_evaluation(records, new, request.assistant, deps.hosts, now=request.now)
+    found = await plan_evaluation(deps.store, new, request.assistant, deps.hosts, now=request.now)
     if not found.questions:
         raise NotNow(problem=request.words("evaluate.no_questions"))
     if len(found.contenders) < 2:
         raise NotNow(problem=request.words("evaluate.nothing_to_compare"))
     async with deps.store.writing() as records:
-        evaluation = await records.evaluations.add(request.workspace_id, with_plan(new, found))
+        evaluation = await keep_priced(records, new, found)
         return await cards.with_names(evaluation, records), found
 
 
@@ -140,9 +139,10 @@ def estimate_card(
     """What it would ask and cost, with the button that confirms it."""
     words = request.words
     names = [cards.name_of(one, words) for one in evaluation.contenders]
+    price = words.price(evaluation.price)
     lines = [
-        words("evaluate.cost", tokens=f"{found.tokens:,}", price=words.price(found.price)),
-        words("evaluate.asked", count=len(found.questions), models=len(found.contenders)),
+        words("evaluate.cost", tokens=f"{evaluation.tokens:,}", price=price),
+        words("evaluate.asked", count=evaluation.questions, models=len(evaluation.contenders)),
         " · ".join(names),
     ]
     must = sum(one.is_must_answer for one in found.questions)

@@ -26,7 +26,7 @@ from bot.domain import (
 )
 from bot.evaluation.measures import RIGHT_FROM, chrf, refusal_in, scores
 from bot.ports.metered_calls import Answer
-from bot.ports.store import Records
+from bot.ports.store import Records, Store
 from bot.text_similarity import group_alike_texts
 
 MOST_GAPS = 50
@@ -101,8 +101,10 @@ async def recent_answers(
 
 
 async def find_gaps(found: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
-    """The gaps there are, most asked first; and what another model has answered since."""
-    # Two thousand questions take seconds, so a thread computes.
+    """Returns the gaps, most asked first, and the turns that another model has answered since.
+
+    Takes seconds for two thousand questions, so no transaction may be open.
+    """
     gaps, answered = await asyncio.to_thread(_group_gaps, found)
     return sorted(gaps, key=lambda gap: -len(gap.turns)), answered
 
@@ -132,19 +134,21 @@ def _group_gaps(found: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
 
 
 async def questions_for(
-    records: Records,
+    store: Store,
     workspace: WorkspaceId,
     assistant: AssistantId,
     model: ModelName,
     *,
     now: datetime,
 ) -> Sequence[UnansweredTurn]:
-    """One of each gap, and what was taught since, which this model was not asked yet."""
-    found = await recent_answers(records, workspace, assistant, model, now=now)
+    """Returns the first question of each gap and those taught since that `model` was not asked."""
+    own = workspace, assistant, model
+    async with store.reading() as records:
+        found = await recent_answers(records, *own, now=now)
+        asked = await records.evaluation_gaps.of_model(
+            *own, since=now - _WINDOW, outcomes=tuple(GapOutcome)
+        )
     gaps, _ = await find_gaps(found)
-    asked = await records.evaluation_gaps.of_model(
-        workspace, assistant, model, since=now - _WINDOW, outcomes=tuple(GapOutcome)
-    )
     known = {one.id for one in asked}
     wanted = [*(gap.first for gap in gaps), *found.taught]
     fresh = [one for one in wanted if one.model != model and one.id not in known]

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from bot.datasets import with_system_message
 from bot.domain import (
+    EVALUATION_OF_JOB,
     MUST_ANSWER,
     Assistant,
-    ChannelId,
     Contender,
     ContenderKind,
     Deployment,
@@ -20,7 +20,6 @@ from bot.domain import (
     EvaluationId,
     EvaluationQuestion,
     EvaluationState,
-    Example,
     ExampleFilter,
     ExampleId,
     ExampleState,
@@ -45,6 +44,16 @@ SHOTS = 8
 """Examples that go along with each question to the base with its nearest examples."""
 MOST_QUESTIONS = 200
 """Held-out questions of an evaluation for which nobody names a number."""
+_SET_BY_JOB = (
+    "state",
+    "model",
+    "against",
+    "deployment",
+    "is_gate",
+    "job",
+    "created_at",
+    "contenders",
+)
 _MANY = 100_000
 _PAGE = 200
 
@@ -64,75 +73,132 @@ class EvaluationPlan:
     price: float | None
 
 
-async def start_evaluation_for_job(
-    records: Records, job: Job, *, is_gate: bool, at: datetime
-) -> Evaluation | None:
-    """The evaluation of the model of a job, before it is deployed; None where there is too little.
-
-    Takes at least 8 held-out rows of its method; as a gate also one must-answer question.
-    """
-    held = ExampleFilter(job.assistant, ExampleState.APPROVED, job.method, held_out=True)
+async def follows_training(records: Records, job: Job, *, held_out: int) -> bool:
+    """Returns whether an evaluation follows: with 8 held-out rows, or a gate with must-answers."""
     must = ExampleFilter(job.assistant, ExampleState.APPROVED, tag=MUST_ANSWER)
-    has_enough = await records.examples.count(job.workspace, held) >= FEWEST_QUESTIONS
-    if not has_enough and not (is_gate and await records.examples.count(job.workspace, must)):
-        return None
-    current = await records.deployments.current(job.workspace, job.assistant)
-    evaluation = Evaluation(
+    if held_out >= FEWEST_QUESTIONS:
+        return True
+    return job.use_if_better and await records.examples.count(job.workspace, must) > 0
+
+
+def evaluation_after(job: Job, in_use: Deployment | None) -> Evaluation:
+    """Returns the evaluation of the model that a training will make, without a plan."""
+    return Evaluation(
         id=EvaluationId(0),
         workspace=job.workspace,
         assistant=job.assistant,
         place=job.place,
-        idempotency_key=f"job:{job.idempotency_key}",
+        idempotency_key=_key_of(job),
         asked_by=job.asked_by,
+        state=EvaluationState.ESTIMATED,
+        model=ModelName(""),
+        against=in_use.model if in_use else None,
+        method=job.method,
+        deployment=in_use.id if in_use else 0,
+        is_gate=job.use_if_better,
+        created_at=job.created_at,
+    )
+
+
+async def start_evaluation_for_job(
+    records: Records, job: Job, *, is_gate: bool, at: datetime
+) -> Evaluation | None:
+    """Starts the evaluation that was priced with a training, before its model is deployed.
+
+    It has at most as many contenders as were priced. Returns None if no evaluation was priced.
+    """
+    priced = await records.evaluations.with_key(job.workspace, _key_of(job))
+    if priced is None:
+        return None
+    current = await records.deployments.current(job.workspace, job.assistant)
+    assistant = await records.assistants.get(job.workspace, job.assistant)
+    new = replace(
+        priced,
         state=EvaluationState.CONFIRMED,
         model=ModelName(job.model or ""),
         against=current.model if current else None,
-        method=job.method,
         deployment=current.id if current else 0,
         is_gate=is_gate,
         job=job.id,
         created_at=at,
     )
-    return await records.evaluations.add(job.workspace, evaluation)
+    contenders = await _contenders(records, new, assistant)
+    new = replace(new, contenders=contenders[: len(priced.contenders)])
+    changes = {name: getattr(new, name) for name in _SET_BY_JOB}
+    when = (EvaluationState.ESTIMATED,)
+    await records.evaluations.change(job.workspace, priced.id, when=when, **changes)
+    return await records.evaluations.get(job.workspace, priced.id)
+
+
+def _key_of(job: Job) -> str:
+    return f"{EVALUATION_OF_JOB}{job.idempotency_key}"
 
 
 async def plan_evaluation(
-    records: Records, evaluation: Evaluation, assistant: Assistant, hosts: Hosts, *, now: datetime
+    store: Store,
+    evaluation: Evaluation,
+    assistant: Assistant,
+    hosts: Hosts,
+    *,
+    now: datetime,
+    job: Job | None = None,
 ) -> EvaluationPlan:
-    """Of an evaluation that is not prepared yet, as things stand now.
+    """Returns the questions, contenders and price of an evaluation, for an estimate.
 
+    With `job`, its validation rows are the held-out questions and its base stands for the model.
     A blind vote has two contenders, and must-answer questions count among those asked for.
     """
-    contenders = await _contenders(records, evaluation, assistant)
-    contenders = contenders[:2] if evaluation.is_vote else contenders
-    jobs = await _source_jobs(records, evaluation, contenders)
-    held = [one async for one in _held_out(records, evaluation)]
-    taught = await _taught(records, jobs, held)
-    fresh = sorted((one for one in held if one.id not in taught), key=_order)
+    async with store.reading() as records:
+        contenders = await _contenders(records, evaluation, assistant)
+        if job is not None:
+            new = Contender(ContenderKind.NEW, job.base, job.host, job.base, assistant.few_shot)
+            contenders = (new, *contenders[1:])
+        contenders = contenders[:2] if evaluation.is_vote else contenders
+        held = await (_held_out_of(records, job) if job else _held_out(records, evaluation))
+        fresh = await _unlearned(records, evaluation, contenders, held)
+        must = await _must_answer(records, evaluation)
     most = evaluation.most_questions or MOST_QUESTIONS
-    must = [one async for one in must_answer_examples(records, evaluation)]
     if evaluation.is_vote:
-        examples = sorted([*fresh, *must], key=_order)[:most]
+        chosen = sorted([*fresh, *must], key=_order)[:most]
     else:
-        examples = [*sorted(fresh[:most], key=lambda one: one.id), *must]
-    questions = [
-        EvaluationQuestion(number, one.id, one.revision, MUST_ANSWER in one.tags, one.row)
-        for number, one in enumerate(examples, start=1)
-    ]
+        chosen = [*sorted(sorted(fresh, key=_order)[:most], key=lambda one: one.example), *must]
     own = evaluation.workspace, evaluation.assistant, evaluation.model
-    asked = [] if evaluation.is_vote else await gaps.questions_for(records, *own, now=now)
-    pairs = [
-        pair for one in questions if (pair := prompt_and_reference(one.row, assistant.instructions))
-    ]
-    tokens, price = _cost(pairs, contenders, hosts)
-    lead = assistant.instructions
-    rows = [
-        prompt_and_reference(exchange_row(one.question, one.reply or "–"), lead) for one in asked
-    ]
-    more, extra = _cost([pair for pair in rows if pair], contenders[:1], hosts)
+    asked = [] if evaluation.is_vote else await gaps.questions_for(store, *own, now=now)
+    tokens, price = _cost([one.row for one in chosen], assistant, contenders, hosts)
+    put_again = [exchange_row(one.question, one.reply or "–") for one in asked]
+    more, extra = _cost(put_again, assistant, contenders[:1], hosts)
     total = None if price is None or extra is None else price + extra
     left_out = len(held) - len(fresh)
-    return EvaluationPlan(contenders, questions, asked, left_out, tokens + more, total)
+    return EvaluationPlan(contenders, _numbered(chosen), asked, left_out, tokens + more, total)
+
+
+async def keep_priced(
+    records: Records, evaluation: Evaluation, found: EvaluationPlan
+) -> Evaluation:
+    """Stores an estimate with its questions, or returns the one with the same key."""
+    priced = replace(
+        evaluation,
+        contenders=found.contenders,
+        questions=len(found.questions),
+        tokens=found.tokens,
+        price=found.price,
+    )
+    asked_again = gaps.waiting_gaps(found.gaps)
+    return await records.evaluations.add(evaluation.workspace, priced, found.questions, asked_again)
+
+
+async def still_askable(records: Records, evaluation: Evaluation) -> Sequence[EvaluationQuestion]:
+    """Returns the priced questions that may still be asked: unchanged and not trained on."""
+    priced = await records.evaluations.questions(evaluation.workspace, evaluation.id, limit=_MANY)
+    held = await _held_out(records, evaluation)
+    fresh = await _unlearned(records, evaluation, evaluation.contenders, held)
+    must = await _must_answer(records, evaluation)
+    allowed = {(one.example, one.revision) for one in (*fresh, *must)}
+    return _numbered([one for one in priced if (one.example, one.revision) in allowed])
+
+
+def _numbered(chosen: Sequence[EvaluationQuestion]) -> Sequence[EvaluationQuestion]:
+    return [replace(one, number=number) for number, one in enumerate(chosen, start=1)]
 
 
 def prompt_and_reference(
@@ -164,35 +230,40 @@ def _plain(message: object) -> PromptMessage | None:
 _ROLES = ("system", "developer", "user", "assistant")
 
 
-async def _held_out(records: Records, evaluation: Evaluation) -> AsyncIterator[Example]:
-    wanted = ExampleFilter(held_out=True)
-    async for example in records.examples.trainable(
-        evaluation.workspace,
-        evaluation.assistant,
-        evaluation.method,
-        filters=wanted,
-        shown_in=_channel_of(evaluation),
-    ):
-        if MUST_ANSWER not in example.tags and prompt_and_reference(example.row, ""):
-            yield example
+async def _held_out(records: Records, evaluation: Evaluation) -> Sequence[EvaluationQuestion]:
+    found = _askable(records, evaluation, evaluation.method, ExampleFilter(held_out=True))
+    return [one async for one in found if not one.is_must_answer]
 
 
-async def must_answer_examples(records: Records, evaluation: Evaluation) -> AsyncIterator[Example]:
+async def _held_out_of(records: Records, job: Job) -> Sequence[EvaluationQuestion]:
+    rows = records.snapshots.rows(job.workspace, job.snapshot, Split.VALIDATION)
+    return [
+        EvaluationQuestion(0, one.example, one.revision, False, one.row)
+        async for one in rows
+        if prompt_and_reference(one.row, "")
+    ]
+
+
+async def _must_answer(records: Records, evaluation: Evaluation) -> Sequence[EvaluationQuestion]:
     wanted = ExampleFilter(tag=MUST_ANSWER)
-    async for example in records.examples.trainable(
+    return [one async for one in _askable(records, evaluation, Method.SUPERVISED, wanted)]
+
+
+async def _askable(
+    records: Records, evaluation: Evaluation, method: Method, filters: ExampleFilter
+) -> AsyncIterator[EvaluationQuestion]:
+    """Yields trainable examples as questions; for a vote those that its channel may see."""
+    found = records.examples.trainable(
         evaluation.workspace,
         evaluation.assistant,
-        Method.SUPERVISED,
-        filters=wanted,
-        shown_in=_channel_of(evaluation),
-    ):
-        if prompt_and_reference(example.row, ""):
-            yield example
-
-
-def _channel_of(evaluation: Evaluation) -> ChannelId | None:
-    """Where the questions are shown; what was said there may be shown there."""
-    return evaluation.place.channel if evaluation.is_vote else None
+        method,
+        filters=filters,
+        shown_in=evaluation.place.channel if evaluation.is_vote else None,
+    )
+    async for one in found:
+        if prompt_and_reference(one.row, ""):
+            is_must_answer = MUST_ANSWER in one.tags
+            yield EvaluationQuestion(0, one.id, one.revision, is_must_answer, one.row)
 
 
 async def _contenders(
@@ -230,20 +301,25 @@ async def _contender(
     return Contender(kind, name, model.host, model.served_name or name, shots)
 
 
-async def _taught(
-    records: Records, jobs: Collection[Job], held: Sequence[Example]
-) -> set[ExampleId]:
-    """Those of the held-out examples that a job has trained on, also as a preference."""
-    ids, found = [one.id for one in held], set[ExampleId]()
+async def _unlearned(
+    records: Records,
+    evaluation: Evaluation,
+    contenders: Sequence[Contender],
+    held: Sequence[EvaluationQuestion],
+) -> Sequence[EvaluationQuestion]:
+    """Returns the questions that no contender was trained on, also not as a preference."""
+    examples, learned = [one.example for one in held], set[ExampleId]()
     prompts: set[str] = set()
-    for job in jobs:
-        found |= await records.snapshots.training_examples_among(job.workspace, job.snapshot, ids)
+    for job in await _source_jobs(records, evaluation, contenders):
+        own = job.workspace, job.snapshot
+        learned |= await records.snapshots.training_examples_among(*own, examples)
         if job.method is Method.DPO:
-            rows = records.snapshots.rows(job.workspace, job.snapshot, Split.TRAIN)
+            rows = records.snapshots.rows(*own, Split.TRAIN)
             prompts |= {prompt_fingerprint(row.row) async for row in rows if row.row}
+    fresh = [one for one in held if one.example not in learned]
     if not prompts:
-        return found
-    return found | {one.id for one in held if prompt_fingerprint(one.row or {}) in prompts}
+        return fresh
+    return [one for one in fresh if prompt_fingerprint(one.row or {}) not in prompts]
 
 
 async def _source_jobs(
@@ -264,17 +340,20 @@ async def _source_jobs(
     return found.values()
 
 
-def _order(example: Example) -> str:
+def _order(question: EvaluationQuestion) -> str:
     """Always the same chance order, so that fewer questions are a part of more."""
-    return hashlib.sha256(f"{example.id}".encode()).hexdigest()
+    return hashlib.sha256(f"{question.example}".encode()).hexdigest()
 
 
 def _cost(
-    pairs: Sequence[tuple[Sequence[PromptMessage], str]],
+    rows: Sequence[Row | None],
+    assistant: Assistant,
     contenders: Sequence[Contender],
     hosts: Hosts,
 ) -> tuple[int, float | None]:
     """Tokens and US dollars of asking all contenders, if each answers as was taught."""
+    found = (prompt_and_reference(row, assistant.instructions) for row in rows)
+    pairs = [pair for pair in found if pair]
     asked = sum(text_tokens(message["content"]) for pair in pairs for message in pair[0])
     told = sum(text_tokens(pair[1]) for pair in pairs)
     tokens, total = 0, 0.0
@@ -304,46 +383,9 @@ def unpriced_host(evaluation: Evaluation, hosts: Hosts) -> HostName:
     return next(unknown, evaluation.contenders[0].host)
 
 
-def cost_after(
-    job: Job,
-    rows: int,
-    tokens: int,
-    hosts: Hosts,
-    in_use: Deployment | None,
-    asked_again: Sequence[UnansweredTurn],
-) -> tuple[int, float | None]:
-    """Tokens and US dollars of the evaluation that follows a training, of held-out rows.
-
-    Counted as if each row's tokens were its prompt; None where a price is not known. Only the new
-    model is asked the questions of “what to teach next”.
-    """
-    share = min(1.0, MOST_QUESTIONS / rows) if rows else 0.0
-    asked = round(tokens * share)
-    base = Contender(ContenderKind.BASE, job.base, job.host, job.base)
-    asked_of = [base, base, replace(base, shots=SHOTS)]
-    if in_use is not None:
-        asked_of.append(replace(base, model=in_use.model, host=in_use.host))
-    extra = sum(text_tokens(one.question) + text_tokens(one.reply) for one in asked_again)
-    total = sum(asked * (1 + one.shots) for one in asked_of) + extra
-    prices = [price_of(one, asked * (1 + one.shots), asked, hosts) for one in asked_of]
-    prices.append(price_of(base, extra, extra, hosts))
-    known = [price for price in prices if price is not None]
-    return total, sum(known) if len(known) == len(prices) else None
-
-
 def is_same_deployment(evaluation: Evaluation, current: Deployment | None) -> bool:
     """Whether still the same is in use as when the evaluation began."""
     return (current.id if current else 0) == evaluation.deployment
-
-
-def with_plan(evaluation: Evaluation, found: EvaluationPlan) -> Evaluation:
-    return replace(
-        evaluation,
-        contenders=found.contenders,
-        questions=len(found.questions),
-        tokens=found.tokens,
-        price=found.price,
-    )
 
 
 async def answered_pages(

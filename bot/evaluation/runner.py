@@ -27,7 +27,7 @@ from bot.errors import (
     OverCap,
     serialize,
 )
-from bot.evaluation import completion, gaps, notices, questions
+from bot.evaluation import completion, notices, questions
 from bot.evaluation.calls import Call, GapCall, QuestionCall
 from bot.evaluation.concurrent_calls import run_calls
 from bot.paid_run_actions import queue_run_notice
@@ -49,7 +49,6 @@ GIVE_UP = timedelta(hours=1)
 """A host that could not be asked anything for so long ends the evaluation."""
 _TELL_SECONDS = 2.0
 _LONGEST_WAIT = 300.0
-_PART = 500
 _EXPECTED_TOKENS = 1000
 _TO_ASK = (EvaluationState.RUNNING,)
 
@@ -144,29 +143,19 @@ class EvaluationRunner:
         return [one for one in found if one.state is EvaluationState.RUNNING]
 
     async def _prepare(self, evaluation: Evaluation) -> None:
-        """Choose and write down its questions, in parts; the last step makes it run."""
+        """Drops priced questions that may not be asked any more and sets the state to running."""
+        own, now = (evaluation.workspace, evaluation.id), self._clock.now()
         async with self._store.reading() as records:
-            assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
-            now = self._clock.now()
-            found = await questions.plan_evaluation(
-                records, evaluation, assistant, self._hosts, now=now
-            )
-        for first in range(0, len(found.questions), _PART):
-            async with self._store.writing() as records:
-                part = found.questions[first : first + _PART]
-                await records.evaluations.add_questions(evaluation.workspace, evaluation.id, part)
+            asked = await questions.still_askable(records, evaluation)
         async with self._store.writing() as records:
-            asked = gaps.waiting_gaps(found.gaps)
-            await records.evaluation_gaps.add_calls(evaluation.workspace, evaluation.id, asked)
+            if len(asked) < evaluation.questions:
+                await records.evaluations.put_questions(*own, asked)
+            await records.evaluation_gaps.refresh_waiting(*own)
             await records.evaluations.change(
-                evaluation.workspace,
-                evaluation.id,
+                *own,
                 when=(EvaluationState.CONFIRMED,),
                 state=EvaluationState.RUNNING,
-                contenders=found.contenders,
-                questions=len(found.questions),
-                tokens=found.tokens,
-                price=found.price,
+                questions=len(asked),
             )
             await queue_run_notice(records, evaluation, notices.STATUS, at=now)
 

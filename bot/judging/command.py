@@ -10,11 +10,13 @@ from bot.commands import Handlers
 from bot.domain import (
     AnswerState,
     Assistant,
+    CallState,
     Contender,
     ContenderKind,
     Evaluation,
     EvaluationAnswer,
     EvaluationState,
+    JudgedPair,
     Judging,
     ModelName,
     Notice,
@@ -62,9 +64,8 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         raise NotNow(problem=words("judge.none"))
     judge = _judge(assistant)
     deps.hosts.paid(judge.host, request.workspace)
-    pairs, tokens = 0, 0
-    async for number_tokens in _shown(evaluation, against, assistant.judge_criteria, deps.store):
-        pairs, tokens = pairs + 1, tokens + 2 * number_tokens[1]
+    shown = _shown(evaluation, against, assistant.judge_criteria, deps.store)
+    pairs = {number: tokens async for number, tokens in shown}
     if not pairs:
         raise NotNow(problem=words("judge.no_pairs"))
     new = Judging(
@@ -79,13 +80,19 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         host=judge.host,
         model=judge.model,
         criteria=assistant.judge_criteria,
-        pairs=pairs,
-        tokens=tokens,
-        price=price_of(judge, tokens, 2 * pairs * _ANSWER_TOKENS, deps.hosts),
+        pairs=len(pairs),
+        tokens=(tokens := 2 * sum(pairs.values())),
+        price=price_of(judge, tokens, 2 * len(pairs) * _ANSWER_TOKENS, deps.hosts),
         created_at=request.now,
     )
+    calls = [
+        JudgedPair(number, is_swapped, CallState.WAITING)
+        for number in pairs
+        for is_swapped in (False, True)
+    ]
     async with deps.store.writing() as records:
-        return _estimate_card(await records.judgings.add(request.workspace_id, new), words)
+        kept = await records.judgings.add(request.workspace_id, new, calls)
+    return _estimate_card(kept, words)
 
 
 def _estimate_card(judging: Judging, words: Words) -> Card:
@@ -188,14 +195,6 @@ async def _judgeable(request: Request, records: Records) -> Evaluation:
 def _against(evaluation: Evaluation) -> int | None:
     """The contender that the new model is compared with."""
     return 1 if evaluation.is_vote else report.baseline_position(evaluation)
-
-
-async def judgeable_questions(
-    evaluation: Evaluation, judging: Judging, store: Store
-) -> Sequence[int]:
-    """The questions that a judge is shown."""
-    shown = _shown(evaluation, judging.against, judging.criteria, store)
-    return [number async for number, _ in shown]
 
 
 async def _shown(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from bot.domain import CallState, Evaluation, JudgedPair, Judging, Sampling
+from bot.domain import Evaluation, JudgedPair, Judging, Sampling
 from bot.errors import AttuneError
 from bot.judging import command, verdicts
 from bot.judging.prompt import messages_for
@@ -28,15 +28,6 @@ class JudgeRunner(PaidRunner[Judging, JudgedPair]):
 
     def _runs(self, records: Records) -> PaidRuns[Judging, JudgedPair]:
         return records.judgings
-
-    async def _calls(self, run: Judging) -> Sequence[JudgedPair]:
-        async with self._store.reading() as records:
-            evaluation = await records.evaluations.get(run.workspace, run.evaluation)
-        return [
-            JudgedPair(number, is_swapped, CallState.WAITING)
-            for number in await command.judgeable_questions(evaluation, run, self._store)
-            for is_swapped in (False, True)
-        ]
 
     async def _messages(self, run: Judging, call: JudgedPair) -> list[PromptMessage] | None:
         own, number = (run.workspace, run.evaluation), call.number

@@ -24,6 +24,16 @@ from bot.ports.paid_runs import PaidCalls, Runs
 
 
 class Evaluations(Runs[Evaluation], Protocol):
+    async def add(
+        self,
+        workspace: WorkspaceId,
+        evaluation: Evaluation,
+        questions: Sequence[EvaluationQuestion] = (),
+        gaps: Sequence[GapQuestion] = (),
+    ) -> Evaluation:
+        """Stores an estimate with its questions, or returns the one with the same key."""
+        ...
+
     async def page(
         self,
         workspace: WorkspaceId,
@@ -39,14 +49,18 @@ class Evaluations(Runs[Evaluation], Protocol):
         """Returns the evaluation that was started when the job ended."""
         ...
 
+    async def with_key(self, workspace: WorkspaceId, idempotency_key: str) -> Evaluation | None:
+        """Returns the evaluation with this idempotency key, in any state."""
+        ...
+
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]: ...
-    async def add_questions(
+    async def put_questions(
         self,
         workspace: WorkspaceId,
         evaluation: EvaluationId,
         questions: Sequence[EvaluationQuestion],
     ) -> None:
-        """Stores questions; a number that is stored already is left unchanged."""
+        """Replaces all questions, none of which may have been asked."""
         ...
 
     async def questions(
@@ -126,10 +140,6 @@ class Evaluations(Runs[Evaluation], Protocol):
         """Returns the number of answers that are done, failed or lost."""
         ...
 
-    async def forget_estimates(self, at: datetime, *, limit: int = 500) -> int:
-        """Deletes estimates from before `at` that were never confirmed; returns how many."""
-        ...
-
 
 class EvaluationGaps(PaidCalls[GapQuestion], Protocol):
     """Questions that were not answered well and that evaluations ask their new models again."""
@@ -147,5 +157,12 @@ class EvaluationGaps(PaidCalls[GapQuestion], Protocol):
 
         Each turn has the model, its answer as the reply and the end of the evaluation as the
         time; `is_refusal` if the model declined. Newest first, without dismissed questions.
+        """
+        ...
+
+    async def refresh_waiting(self, workspace: WorkspaceId, evaluation: EvaluationId) -> None:
+        """Updates the waiting questions: sets the examples that were taught since the estimate.
+
+        Deletes those that were dismissed or that another evaluation asked the same model.
         """
         ...

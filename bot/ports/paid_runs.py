@@ -39,17 +39,13 @@ class PaidRun(Protocol):
     def model(self) -> ModelName: ...
 
 
-Priced = TypeVar("Priced")
+Priced = TypeVar("Priced", covariant=True)
 Run = TypeVar("Run", bound=PaidRun)
 Call = TypeVar("Call")
 
 
 class Runs(Protocol[Priced]):
     """Stored runs of one kind, each priced before it is confirmed."""
-
-    async def add(self, workspace: WorkspaceId, run: Priced) -> Priced:
-        """Stores a run with a new id, or returns the one with the same idempotency key."""
-        ...
 
     async def get(self, workspace: WorkspaceId, run: int) -> Priced: ...
     async def change(
@@ -65,6 +61,10 @@ class Runs(Protocol[Priced]):
 
     async def decline(self, workspace: WorkspaceId, run: int) -> bool:
         """Deletes an estimate and returns True; False if the run was confirmed."""
+        ...
+
+    async def forget_estimates(self, at: datetime, *, limit: int = 500) -> int:
+        """Deletes estimates from before `at` that were never confirmed; returns how many."""
         ...
 
     async def list_open(self) -> Sequence[Priced]:
@@ -106,6 +106,10 @@ class PaidCalls(Protocol[Call]):
 
 class PaidRuns(Runs[Run], PaidCalls[Call], Protocol[Run, Call]):
     """Stored runs at one host each, and their calls."""
+
+    async def add(self, workspace: WorkspaceId, run: Run, calls: Sequence[Call] = ()) -> Run:
+        """Stores an estimate with its calls, or returns the run with the same idempotency key."""
+        ...
 
 
 class Judgings(PaidRuns[Judging, JudgedPair], Protocol):

@@ -16,6 +16,7 @@ from bot.domain import (
     ModelName,
     Notice,
     Role,
+    SyntheticCall,
     SyntheticKind,
     SyntheticRun,
 )
@@ -84,7 +85,7 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
     access.refuse_closed_workspace(request.workspace, request.words)
     new = _asked_for(request, deps)
     async with deps.store.reading() as records:
-        found = await source_examples(new, request.assistant, records, until=request.now)
+        found = await source_examples(new, request.assistant, records)
     _refuse_nothing(request, new, found)
     prompt, completion = found.prompt_tokens, found.completion_tokens
     asked = Contender(ContenderKind.BASE, new.model, new.host, new.model)
@@ -95,8 +96,9 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         tokens=prompt + completion,
         price=price_of(asked, prompt, completion, deps.hosts),
     )
+    calls = [SyntheticCall(example, CallState.WAITING) for example in found.examples]
     async with deps.store.writing() as records:
-        run = await records.synthetic_runs.add(request.workspace_id, new)
+        run = await records.synthetic_runs.add(request.workspace_id, new, calls)
     return _estimate_card(run, found.private, request.words)
 
 

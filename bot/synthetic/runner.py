@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -30,7 +30,7 @@ from bot.prompts import PromptMessage
 from bot.rows import Method, check_row
 from bot.synthetic import command
 from bot.synthetic.prompt import messages_for, rows_of
-from bot.synthetic.sources import source_examples, source_of
+from bot.synthetic.sources import source_of
 
 _SAMPLING = Sampling(max_tokens=2000)
 """Room for a model that thinks first."""
@@ -41,13 +41,6 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
 
     def _runs(self, records: Records) -> PaidRuns[SyntheticRun, SyntheticCall]:
         return records.synthetic_runs
-
-    async def _calls(self, run: SyntheticRun) -> Sequence[SyntheticCall]:
-        async with self._store.reading() as records:
-            assistant = await records.assistants.get(run.workspace, run.assistant)
-            until = run.created_at or self._clock.now()
-            found = await source_examples(run, assistant, records, until=until)
-        return [SyntheticCall(example, CallState.WAITING) for example in found.examples]
 
     async def _messages(self, run: SyntheticRun, call: SyntheticCall) -> list[PromptMessage] | None:
         async with self._store.reading() as records:

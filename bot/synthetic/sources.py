@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from bot.domain import (
     MUST_ANSWER,
@@ -40,9 +39,9 @@ class SourceExamples:
 
 
 async def source_examples(
-    run: SyntheticRun, assistant: Assistant, records: Records, *, until: datetime
+    run: SyntheticRun, assistant: Assistant, records: Records
 ) -> SourceExamples:
-    """Of those that stood by then, at most as many as the run is for.
+    """At most as many as the run is for.
 
     What holds private text is never sent, decided upon or not. A question that has other wordings
     by a model already is not asked about again.
@@ -57,7 +56,7 @@ async def source_examples(
     async for example in records.examples.trainable(
         run.workspace, run.assistant, Method.SUPERVISED, filters=held
     ):
-        if example.created_at > until or not is_source(example):
+        if not is_source(example):
             continue
         pair = prompt_and_reference(example.row, "")
         if pair is None:

@@ -13,7 +13,7 @@ from bot.domain import (
     Job,
     ModelName,
 )
-from bot.evaluation import gaps, questions
+from bot.evaluation import questions
 from bot.ports.dependencies import Dependencies
 from bot.ports.engine import LanguageEngine
 from bot.ports.provider import Host, Serving
@@ -21,7 +21,6 @@ from bot.ports.store import Records
 from bot.replies import Button, Card
 from bot.request import Request
 from bot.rows import Method
-from bot.significance import FEWEST_QUESTIONS
 from bot.tuning import notices
 from bot.tuning.holding_out import Candidate
 
@@ -127,23 +126,25 @@ def _hosting_warnings(host: Host, request: Request) -> Iterator[str]:
         yield words("start.served")
 
 
-async def evaluation_line(
+async def price_evaluation(
     request: Request, job: Job, plan: TrainingPlan, in_use: Deployment | None, deps: Dependencies
 ) -> str:
-    """Returns the size and cost of the evaluation after the training; "" if there is none."""
-    if len(plan.validation) < FEWEST_QUESTIONS:
-        return ""
-    rows, held = len(plan.validation), sum(row.tokens for row in plan.validation)
+    """Stores the estimate of the evaluation after the training; returns its line, "" if none."""
     async with deps.store.reading() as records:
-        own = request.workspace_id, job.assistant, ModelName("")
-        gap_questions = await gaps.questions_for(records, *own, now=request.now)
-    tokens, price = questions.cost_after(job, rows, held, deps.hosts, in_use, gap_questions)
-    count, words = min(rows, questions.MOST_QUESTIONS), request.words
-    sentence = words(
-        "start.evaluation", count=count, tokens=f"{tokens:,}", price=words.price(price)
+        if not await questions.follows_training(records, job, held_out=len(plan.validation)):
+            return ""
+    new, hosts = questions.evaluation_after(job, in_use), deps.hosts
+    found = await questions.plan_evaluation(
+        deps.store, new, request.assistant, hosts, now=request.now, job=job
     )
-    more = words("evaluate.gaps", count=len(gap_questions)) if gap_questions else ""
-    return f"{sentence} {more}".strip()
+    async with deps.store.writing() as records:
+        kept = await questions.keep_priced(records, new, found)
+    must, words = sum(one.is_must_answer for one in found.questions), request.words
+    price, count = words.price(kept.price), kept.questions
+    said = [words("start.evaluation", count=count, tokens=f"{kept.tokens:,}", price=price)]
+    said += [words("evaluate.must", count=must)] if must else []
+    said += [words("evaluate.gaps", count=len(found.gaps))] if found.gaps else []
+    return " ".join(said)
 
 
 async def memory_line(request: Request, plan: TrainingPlan, engine: LanguageEngine | None) -> str:

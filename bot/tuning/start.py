@@ -47,9 +47,9 @@ from bot.tuning.estimate import (
     TrainingPlan,
     estimate_card,
     estimate_plan,
-    evaluation_line,
     likely_epochs,
     memory_line,
+    price_evaluation,
 )
 from bot.tuning.holding_out import held_out_share, split
 
@@ -89,7 +89,7 @@ async def start(request: Request, deps: Dependencies) -> Reply:
     """Freezes a snapshot and shows the estimate; nothing is sent to the host yet."""
     planned = await plan_training(request, deps)
     job = await _store_estimate(request, planned.plan, planned.estimate, store=deps.store)
-    evaluation = await evaluation_line(request, job, planned.plan, planned.in_use, deps)
+    evaluation = await price_evaluation(request, job, planned.plan, planned.in_use, deps)
     memory = await memory_line(request, planned.plan, deps.engine)
     return estimate_card(request, job, planned.plan, evaluation, memory)
 
