@@ -1,1 +1,1 @@
-"""Examples: proposed from a message or a form, approved, edited, withdrawn."""
+"""Examples: proposal from a message or a form, review, editing and withdrawal."""

@@ -1,4 +1,4 @@
-"""A mark where messages may not be kept: the admins are asked once whether they may be."""
+"""Asks the admins once to allow storing messages, when somebody marks one where it is forbidden."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from bot.words import Words
 MARKS_WAIT = "marks.wait"
 MARKS_ALLOWED = "marks.allowed"
 ASKED, DECLINED = "marks.asked", "marks.declined"
-"""Entries of the audit: which admins were asked, and that one has said no."""
+"""Kinds of audit entries: the admins were asked; an admin declined."""
 
 _MOST_ASKED = 5
 _PAGE = 500
@@ -42,7 +42,11 @@ _PAGE = 500
 async def pointer_reply(
     request: Request, kept: Example, marked: Message, deps: Dependencies
 ) -> Text | Card:
-    """What the marker hears: that it is a pointer, who was asked, and how it can be written up."""
+    """Tells the user that only a pointer was stored, which admins were asked, and what is possible.
+
+    Admins get buttons to allow more instead. Where the user may type an example, there is a button
+    to write the pointer's text.
+    """
     words = request.words
     if kept.row is not None:
         state = words(f"state.{kept.state}")
@@ -52,14 +56,14 @@ async def pointer_reply(
         lines = (words("example.pointer", id=kept.id), words(_rule_of(request.place)))
         buttons = (*choices(words), *write)
         return Card(words("marks.title"), lines, buttons=buttons, private=True)
-    said = [words("example.pointer", id=kept.id), await _said_of_admins(request, marked, deps)]
+    sentences = [words("example.pointer", id=kept.id), await _admins_text(request, marked, deps)]
     if write:
-        said.append(words("example.pointer_write"))
-    return Text(" ".join(said), private=True, buttons=write)
+        sentences.append(words("example.pointer_write"))
+    return Text(" ".join(sentences), private=True, buttons=write)
 
 
 def choices(words: Words) -> tuple[Button, ...]:
-    """What an admin can answer."""
+    """Returns an admin's buttons: allow messages, allow forms, or neither."""
     return (
         Button(words("marks.allow_messages"), "marks.allow:messages"),
         Button(words("marks.allow_forms"), "marks.allow:forms"),
@@ -68,9 +72,9 @@ def choices(words: Words) -> tuple[Button, ...]:
 
 
 async def offer_again(request: Request, records: Records) -> None:
-    """Each channel in which messages were marked before hears that they may be kept now."""
+    """Queues, in each channel with pointers, the notice that their messages may be stored now."""
     waiting = await pointers(request, records)
-    for channel in {one.source.channel for one in waiting if one.source is not None}:
+    for channel in {pointer.source.channel for pointer in waiting if pointer.source is not None}:
         await records.outbox.put(
             f"{request.workspace_id}.{channel}.marks_allowed",
             Place(request.workspace_id, channel),
@@ -81,14 +85,14 @@ async def offer_again(request: Request, records: Records) -> None:
 
 
 async def pointers(request: Request, records: Records) -> Sequence[Example]:
-    """Marks of messages whose text was not kept, oldest first."""
+    """Returns the proposed examples with a source message but without text, oldest first."""
     found: list[Example] = []
     last: ExampleId | None = None
     filters = ExampleFilter(state=ExampleState.PROPOSED)
     while page := await records.examples.page(
         request.workspace_id, filters, after=last, limit=_PAGE
     ):
-        found += [one for one in page if one.row is None and one.source is not None]
+        found += [example for example in page if example.row is None and example.source is not None]
         last = page[-1].id
     return found
 
@@ -96,7 +100,7 @@ async def pointers(request: Request, records: Records) -> Sequence[Example]:
 async def render_marks_waiting_notice(
     notice: Notice, records: Records, words: Words
 ) -> Drawn | None:
-    """Asks an admin; who marked and where, but nothing of what was said."""
+    """Renders the question to an admin, with who marked where, but without the message's text."""
     details = notice.details
     where = details.get("link") or words(
         "marks.in_channel", channel=references.channel_reference(str(details.get("channel")))
@@ -111,23 +115,26 @@ async def render_marks_waiting_notice(
 async def render_marks_allowed_notice(
     notice: Notice, records: Records, words: Words
 ) -> Drawn | None:
+    """Renders the notice that marked messages may be stored now, with a button to do so."""
     keep = Button(words("marks.keep"), "marks.keep", is_primary=True)
     return Text(words("marks.allowed"), buttons=(keep,))
 
 
 def _rule_of(place: Place) -> str:
+    """Returns the key of the text about the platform's rule for stored messages."""
     return f"sources.rule.{place.workspace.partition(':')[0]}"
 
 
 def _may_write_up(request: Request, deps: Dependencies) -> bool:
-    """In a form where those may be kept, else on a page that this person can reach."""
+    """Whether the user may write an example's text, in a form or on a web page within reach."""
     if request.workspace.sources >= Sources.FORMS:
         return True
     link = deps.links.create_link(Invitation(request.place, request.user, None, request.now))
     return link is not None and (not link.is_local or request.role >= Role.ADMIN)
 
 
-async def _said_of_admins(request: Request, marked: Message, deps: Dependencies) -> str:
+async def _admins_text(request: Request, marked: Message, deps: Dependencies) -> str:
+    """Returns which admins were asked, now or before, or that one declined since."""
     async with deps.store.reading() as records:
         asked = await records.audit.page(request.workspace_id, what=ASKED, limit=1)
         declined = await records.audit.page(request.workspace_id, what=DECLINED, limit=1)
@@ -138,7 +145,7 @@ async def _said_of_admins(request: Request, marked: Message, deps: Dependencies)
 
 
 async def _ask(request: Request, marked: Message, deps: Dependencies) -> str:
-    """Asks each admin who is known here; their names, empty where nobody is reached."""
+    """Asks the known admins; returns their names, "" if none can be reached."""
     names = await tell_admins(
         request, MARKS_WAIT, deps, key=request.workspace_id, link=marked.permalink
     )
@@ -151,40 +158,42 @@ async def _ask(request: Request, marked: Message, deps: Dependencies) -> str:
 async def tell_admins(
     request: Request, kind: str, deps: Dependencies, *, key: str, **details: object
 ) -> str:
-    """Tells each admin who can be reached, once for a key; their names, empty for nobody."""
+    """Queues a notice to each reachable admin, once for a key; returns their names or ""."""
     reached = await _reachable_admins(request, deps)
-    told = {
+    notice_details = {
         "name": request.user.name,
         "channel": request.place.channel,
         "locale": request.event.locale,
         **details,
     }
     async with deps.store.writing() as records:
-        for person, there in reached:
-            own = f"{key}.{person.id}.{kind}"
-            await records.outbox.put(own, there, kind, details=told, at=request.now, once=True)
+        for person, place in reached:
+            own_key = f"{key}.{person.id}.{kind}"
+            await records.outbox.put(
+                own_key, place, kind, details=notice_details, at=request.now, once=True
+            )
     return ", ".join(person.name for person, _ in reached)
 
 
 async def _reachable_admins(request: Request, deps: Dependencies) -> Sequence[tuple[User, Place]]:
-    """The first few admins who can be written to alone, and where."""
+    """Returns the first few admins with their direct-message channels."""
     surface = deps.surfaces.of(request.workspace_id)
     reached: list[tuple[User, Place]] = []
     if not isinstance(surface, CanReach):
         return reached
     for admin in (await _admins(request, deps))[:_MOST_ASKED]:
         try:
-            there = await surface.find_direct_place(request.place, admin)
-            reached.append((await described_by_platform(request, admin, surface), there))
+            place = await surface.find_direct_place(request.place, admin)
+            reached.append((await described_by_platform(request, admin, surface), place))
         except SurfaceError:
             continue
     return reached
 
 
 async def _admins(request: Request, deps: Dependencies) -> Sequence[UserId]:
-    """Those whom the operator or a grant has made one; else the platform's own."""
+    """Returns the admins by the operator's settings and grants; else the platform's own."""
     prefix = f"{request.workspace.platform}:"
-    named = [UserId(one.removeprefix(prefix)) for one in deps.admins if one.startswith(prefix)]
+    named = [UserId(name.removeprefix(prefix)) for name in deps.admins if name.startswith(prefix)]
     async with deps.store.reading() as records:
         granted = await records.roles.all(request.workspace_id)
     found = [*sorted(named), *(user for user, role in granted if role >= Role.ADMIN)]

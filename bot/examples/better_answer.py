@@ -9,24 +9,25 @@ from bot.request import Request
 
 NEVER_AGAIN = "never_again"
 _NOTE = 300
-"""Characters of a question that are shown above the answer to be written."""
+"""Limit of characters of the question that the form shows."""
 
 
 def offer_form(request: Request, turn: Turn) -> Text:
-    is_wanted = turn.is_refusal and _may_be_kept(request)
-    title = "refusal.title" if is_wanted else "feedback.tell_why"
-    text = "refusal.no_lesson" if is_wanted else "feedback.sorry"
+    """Returns a message with the button that opens the form."""
+    may_improve = turn.is_refusal and _may_be_kept(request)
+    title = "refusal.title" if may_improve else "feedback.tell_why"
+    text = "refusal.no_lesson" if may_improve else "feedback.sorry"
     button = Button(request.words(title), f"feedback.why:{turn.id}")
     return Text(request.words(text), private=True, buttons=(button,))
 
 
 def better_answer_form(request: Request, turn: Turn) -> Form:
-    """A better answer is asked for where it can be kept; of strangers it is no lesson.
+    """Returns a form for the reason and, where it may be stored, a better answer.
 
-    A refusal is nothing to start from.
+    The field has the reply as its initial text, but is empty for a refusal.
     """
-    words, is_wanted = request.words, _may_be_kept(request)
-    if turn.is_refusal and is_wanted:
+    words, may_improve = request.words, _may_be_kept(request)
+    if turn.is_refusal and may_improve:
         return Form(
             id=f"feedback:{turn.id}",
             title=words("refusal.title"),
@@ -42,15 +43,18 @@ def better_answer_form(request: Request, turn: Turn) -> Form:
     better = Field("better", words("feedback.better"), FieldKind.TEXT, turn.reply, required=False)
     return Form(
         id=f"feedback:{turn.id}",
-        title=words("feedback.title" if is_wanted else "feedback.tell_why"),
-        fields=(reason, better, *_never_again(request)) if is_wanted else (reason,),
+        title=words("feedback.title" if may_improve else "feedback.tell_why"),
+        fields=(reason, better, *_never_again(request)) if may_improve else (reason,),
         submit_label=words("feedback.submit"),
         reopen_action=f"feedback.why:{turn.id}",
     )
 
 
 def _may_be_kept(request: Request) -> bool:
-    """The question came as a message, so its text needs the widest permission."""
+    """Whether a better answer may be stored: the question is a message, which must be allowed.
+
+    Never for strangers, always in the local workspace.
+    """
     if request.role is Role.STRANGER:
         return False
     if request.workspace.platform == "local":
@@ -61,7 +65,7 @@ def _may_be_kept(request: Request) -> bool:
 
 
 def _never_again(request: Request) -> tuple[Field, ...]:
-    """For curators: what they mark is not trained on, but asked of every new model."""
+    """Returns the curators' toggle that makes the example a must-answer question."""
     if request.role < Role.CURATOR:
         return ()
     label = request.words("feedback.never_again")

@@ -1,4 +1,4 @@
-"""Many examples at once: judged, withdrawn or tagged, so many in one transaction."""
+"""Changes the state or tags of many examples, a batch in each transaction."""
 
 from __future__ import annotations
 
@@ -27,52 +27,52 @@ Change = Callable[[Sequence[ExampleId], Records], Awaitable[int]]
 
 _BATCH = 200
 _MOST_TAG = 40
-_UNDONE = (ExampleState.REJECTED, ExampleState.WITHDRAWN)
+_UNDOABLE = (ExampleState.REJECTED, ExampleState.WITHDRAWN)
 
 
 @handlers.form("examples", Role.CURATOR, is_for_pages=True)
 async def bulk(request: Request, deps: Dependencies) -> Reply:
-    """`examples:<state>` or `examples:tag`, for `ids` or for all that the filters find.
+    """Handles `examples:<state>` and `examples:tag`, for `ids` or for all that the filters find.
 
-    Between two batches others can write. Only what stood when it was asked for is changed.
+    Others can write between two batches. Only examples created before the request are changed.
     """
     change = _change(request, request.options)
     shown = _shown(request.options)
     before: dict[str, list[int]] = defaultdict(list)
-    changed, left, waiting, judged, last = 0, 0, 0, 0, ExampleId(0)
+    changed, outdated, waiting, judged, last = 0, 0, 0, 0, ExampleId(0)
     while True:
         async with deps.store.writing() as records:
-            batch = await _next(request, request.options, records, after=last)
+            batch = await _next_batch(request, request.options, records, after=last)
             if not batch:
                 undo = await _offer_undo(request, before, records)
                 break
-            meant = await _as_shown(request, shown, batch, records)
-            left += len(batch) - len(meant)
+            ids = await _unchanged(request, shown, batch, records)
+            outdated += len(batch) - len(ids)
             if request.argument == ExampleState.APPROVED:
-                held = await records.examples.awaiting_consent(request.workspace_id, meant)
-                meant, waiting = [one for one in meant if one not in held], waiting + len(held)
-            asked, meant = meant, await _agreed(request, meant, records)
-            judged += len(asked) - len(meant)
-            if request.argument in _UNDONE:
-                states = await records.examples.current_states(request.workspace_id, meant)
-                for one, (_, state) in states.items():
-                    before[state].append(one)
-            count = await change(meant, records)
+                held = await records.examples.awaiting_consent(request.workspace_id, ids)
+                ids, waiting = [one for one in ids if one not in held], waiting + len(held)
+            decided, ids = ids, await _agreed(request, ids, records)
+            judged += len(decided) - len(ids)
+            if request.argument in _UNDOABLE:
+                states = await records.examples.current_states(request.workspace_id, ids)
+                for example, (_, state) in states.items():
+                    before[state].append(example)
+            count = await change(ids, records)
             if request.argument != "tag":
-                await redraw_cards(request, meant, records)
+                await redraw_cards(request, ids, records)
             entry = f"examples.{request.argument}"
             await request.audit(records, entry, examples=count)
         changed, last = changed + count, batch[-1]
-    counts = {"bulk.outdated": left, "bulk.waiting": waiting, "bulk.judged": judged}
-    said = [request.words("bulk.done", count=changed)]
-    said += [request.words(key, count=count) for key, count in counts.items() if count]
-    return Text(" ".join(said), buttons=undo)
+    counts = {"bulk.outdated": outdated, "bulk.waiting": waiting, "bulk.judged": judged}
+    sentences = [request.words("bulk.done", count=changed)]
+    sentences += [request.words(key, count=count) for key, count in counts.items() if count]
+    return Text(" ".join(sentences), buttons=undo)
 
 
 async def _agreed(
     request: Request, batch: Sequence[ExampleId], records: Records
 ) -> Sequence[ExampleId]:
-    """Without those that wait until more reviewers agree."""
+    """Stores the user's verdicts; returns the examples with enough of them."""
     if request.argument not in (ExampleState.APPROVED, ExampleState.REJECTED):
         return batch
     assistant = await records.assistants.get(request.workspace_id, request.assistant.id)
@@ -83,34 +83,38 @@ async def _agreed(
 async def _offer_undo(
     request: Request, before: Mapping[str, Sequence[int]], records: Records
 ) -> tuple[Button, ...]:
-    was = {state: ids for state, ids in before.items() if state != request.argument}
-    if not was:
+    states = {state: ids for state, ids in before.items() if state != request.argument}
+    if not states:
         return ()
-    changed = {"before": was, "after": request.argument}
+    changed = {"before": states, "after": request.argument}
     return (await offer_undo(request, records, "examples", changed),)
 
 
-async def _as_shown(
+async def _unchanged(
     request: Request, shown: Mapping[ExampleId, str], batch: Sequence[ExampleId], records: Records
 ) -> Sequence[ExampleId]:
-    """Those that are still what the person saw; a tag decides nothing, and a filter says enough."""
+    """Returns the examples with the revision and state that the user saw.
+
+    Tags, and examples selected by a filter, are not compared.
+    """
     if request.argument == "tag" or not shown:
         return batch
     states = await records.examples.current_states(request.workspace_id, batch)
     return [
-        one
-        for one in batch
-        if one in states and shown[one] == f"{one}.r{states[one][0]}.{states[one][1]}"
+        example
+        for example in batch
+        if example in states
+        and shown[example] == f"{example}.r{states[example][0]}.{states[example][1]}"
     ]
 
 
 def _change(request: Request, values: Mapping[str, str]) -> Change:
     if request.argument == "tag":
-        return partial(_tag, request, _tag_of(request, values))
-    return partial(_move, request, _state(request))
+        return partial(_add_tag, request, _tag_of(request, values))
+    return partial(_set_states, request, _state(request))
 
 
-async def _move(
+async def _set_states(
     request: Request, state: ExampleState, batch: Sequence[ExampleId], records: Records
 ) -> int:
     return await records.examples.set_state(
@@ -118,16 +122,16 @@ async def _move(
     )
 
 
-async def _tag(request: Request, tag: str, batch: Sequence[ExampleId], records: Records) -> int:
+async def _add_tag(request: Request, tag: str, batch: Sequence[ExampleId], records: Records) -> int:
     await records.examples.add_tag(request.workspace_id, batch, tag)
     return len(batch)
 
 
-async def _next(
+async def _next_batch(
     request: Request, values: Mapping[str, str], records: Records, *, after: ExampleId
 ) -> Sequence[ExampleId]:
-    """The next that are meant, by id; a pointer without text is never approved."""
-    named = sorted({one for one in _shown(values) if one > after})[:_BATCH]
+    """Returns the next selected examples, by id; for an approval without pointers."""
+    named = sorted({example for example in _shown(values) if example > after})[:_BATCH]
     if not named and (values.get("ids") or values.get("all") != "yes"):
         return ()
     filters = filter_of(replace(request, options={} if named else values, argument=""))
@@ -143,10 +147,10 @@ async def _next(
 
 
 def _shown(values: Mapping[str, str]) -> Mapping[ExampleId, str]:
-    """The examples that `ids` names, each as it stood when it was chosen: `12.r3.proposed`."""
-    named = [one for one in values.get("ids", "").split(",") if one]
+    """Returns the examples in `ids`, each with its token when it was selected: `12.r3.proposed`."""
+    tokens = [token for token in values.get("ids", "").split(",") if token]
     try:
-        return {ExampleId(whole_number(one.partition(".")[0])): one for one in named}
+        return {ExampleId(whole_number(token.partition(".")[0])): token for token in tokens}
     except ValueError:
         raise NotFound(noun="example", name=values["ids"][:40]) from None
 

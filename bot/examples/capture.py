@@ -1,4 +1,4 @@
-"""A 🎓 on a message proposes its exchange as an example; taking it off withdraws that."""
+"""The 🎓 and ✅ reactions: propose or approve a message's exchange; removing 🎓 withdraws it."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ APPROVED = "✅"
 _AT_ONCE = 50
 _MOST_IN_THREAD = 50
 _NEWEST = MessageId("9223372036854775807")
-"""Later than every message, as both platforms number them."""
+"""Greater than every message id of both platforms."""
 
 
 @handlers.reaction(PROPOSED, Role.MEMBER)
 async def propose(request: Request, deps: Dependencies) -> Reply:
-    """Keeps the exchange that ends in the marked message; a curator's own mark approves nothing."""
+    """Proposes the exchange that ends in the marked message, also if a curator marks it."""
     marked = request.marked_message()
     if refusal := await refusal_at(request, marked, store=deps.store):
         return offer_form(request, refusal)
@@ -68,21 +68,24 @@ async def _propose(request: Request, marked: Message, deps: Dependencies) -> Rep
 async def propose_by_mark(
     request: Request, marked: Message, exchange: Exchange, *, store: Store
 ) -> Reply:
-    """It waits for a curator, and for every author who has not said yes or no."""
+    """Stores an exchange as a proposed example and asks its authors for consent."""
     kept, is_new = await add_example(request, proposal(request, marked, exchange), store=store)
     await _mark(request, kept, store=store)
     await ask_authors(request, exchange.people, store=store, link=marked.permalink)
     key = "example.proposed" if is_new else "example.known"
     text = request.words(key, id=kept.id, state=request.words(f"state.{kept.state}"))
-    text = " ".join([text, *_learned(kept, exchange, request.words)])
+    text = " ".join([text, *_content_notes(kept, exchange, request.words)])
     if kept.awaits_masking:
         text = " ".join([text, *private_text_warnings(kept, request.words)])
     buttons = review_buttons(kept, request.words) if kept.state is ExampleState.PROPOSED else ()
     return ReactionReply(PROPOSED, Text(text, private=True, buttons=buttons), marked.id)
 
 
-def _learned(kept: Example, exchange: Exchange, words: Words) -> Iterator[str]:
-    """What the example teaches, without its words: those go where the message goes."""
+def _content_notes(kept: Example, exchange: Exchange, words: Words) -> Iterator[str]:
+    """Yields what the example contains, as counts and names only.
+
+    The text is not repeated, because a reply outlives the message when that is deleted.
+    """
     earlier = len(readable_texts(kept.row)) - 1
     if earlier > 0:
         yield words("example.learned", count=earlier)
@@ -92,11 +95,16 @@ def _learned(kept: Example, exchange: Exchange, words: Words) -> Iterator[str]:
 
 @handlers.shortcut("thread", Role.MEMBER)
 async def save_thread(request: Request, deps: Dependencies) -> Reply:
-    """All that was said in the thread of a message, up to the last answer in it, at once."""
+    """Proposes the whole thread of a message, up to the last answer in it."""
     marked = request.marked_message()
     place = replace(marked.place, thread=marked.place.thread or marked.id)
-    said = [*await deps.surfaces.of(request.workspace_id).history(place, _NEWEST, _MOST_IN_THREAD)]
-    answers = [one for one in said if one.author.id != said[0].author.id or one.is_own]
+    surface = deps.surfaces.of(request.workspace_id)
+    history = [*await surface.history(place, _NEWEST, _MOST_IN_THREAD)]
+    answers = [
+        message
+        for message in history
+        if message.author.id != history[0].author.id or message.is_own
+    ]
     if not answers:
         raise NotFound(noun="question", name=marked.text[:40])
     event = replace(request.event, place=replace(request.place, thread=place.thread))
@@ -105,7 +113,7 @@ async def save_thread(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.reaction(APPROVED, Role.CURATOR)
 async def approve_marked(request: Request, deps: Dependencies) -> Reply:
-    """A curator's ✅: proposes if nobody has yet, then approves."""
+    """Approves the example of a message with ✅; proposes it first if there is none."""
     marked = request.marked_message()
     if refusal := await refusal_at(request, marked, store=deps.store):
         return offer_form(request, refusal)
@@ -132,7 +140,7 @@ async def approve_marked(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.unreaction(PROPOSED, Role.MEMBER)
 async def withdraw_proposal(request: Request, deps: Dependencies) -> Reply:
-    """Taking one's 🎓 off withdraws what is only proposed, and by nobody else."""
+    """Withdraws a proposed example when the last 🎓 on its message is removed."""
     marked = request.marked_message()
     async with deps.store.writing() as records:
         example = await records.examples.by_source(
@@ -153,9 +161,9 @@ async def withdraw_proposal(request: Request, deps: Dependencies) -> Reply:
 
 
 async def keep_pointer(request: Request, marked: Message, *, store: Store) -> Example:
-    """The workspace does not allow keeping text: remember only where it stands."""
-    found = refuse_excluded(request, authors_unless_own(marked))
-    pointer = Exchange(None, (marked.author,), found)
+    """Stores a pointer to a message, in a workspace that does not allow storing the text."""
+    exclusions = refuse_excluded(request, authors_unless_own(marked))
+    pointer = Exchange(None, (marked.author,), exclusions)
     kept, _ = await add_example(request, proposal(request, marked, pointer), store=store)
     await _mark(request, kept, store=store)
     return kept
@@ -168,20 +176,22 @@ async def _mark(request: Request, example: Example, *, store: Store) -> None:
 
 @handlers.button("marks.keep", Role.MEMBER)
 async def keep_marked(request: Request, deps: Dependencies) -> Reply:
-    """Messages marked in this channel while they could not be kept become proposals."""
+    """Turns the pointers of this channel into proposals with text."""
     if request.workspace.sources < Sources.MESSAGES:
         raise Outdated(problem=request.words("marks.not_allowed"))
     channel = request.place.channel
     async with deps.store.reading() as records:
         marked = await pointers(request, records)
-    waiting = [one.source for one in marked if one.source and one.source.channel == channel]
-    kept = [await _keep_again(request, source, deps) for source in waiting[:_AT_ONCE]]
-    said = request.words("marks.kept", count=sum(kept), left=len(waiting) - sum(kept))
-    return Text(said, private=True)
+    waiting = [
+        pointer.source for pointer in marked if pointer.source and pointer.source.channel == channel
+    ]
+    kept = [await _propose_again(request, source, deps) for source in waiting[:_AT_ONCE]]
+    text = request.words("marks.kept", count=sum(kept), left=len(waiting) - sum(kept))
+    return Text(text, private=True)
 
 
-async def _keep_again(request: Request, source: ExampleSource, deps: Dependencies) -> bool:
-    """Whether the message stands and may be learned from, as it would be marked today."""
+async def _propose_again(request: Request, source: ExampleSource, deps: Dependencies) -> bool:
+    """Proposes a message; returns False if it is deleted or may not be trained on."""
     surface, place = (
         deps.surfaces.of(request.workspace_id),
         replace(request.place, thread=source.thread),

@@ -1,4 +1,4 @@
-"""Cards of decided examples: without buttons, and with new ones after an outdated click."""
+"""Renders examples: edited cards after a decision, refused outdated clicks, lists."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _LONGEST = 70
 
 
 def refuse_outdated(request: Request, example: Example) -> Refused:
-    """What the example is now and who decided, with buttons for that."""
+    """Returns the refusal of an outdated click, with the example's current state and buttons."""
     words, by = request.words, ""
     if example.decided_by is not None:
         by = names_of([example.decided_by])
-    text = words("example.outdated", decided=_decided(example, by, words))
-    buttons = _ways(example, words) if request.role >= Role.CURATOR else ()
+    text = words("example.outdated", decided=_state_text(example, by, words))
+    buttons = _buttons_to_change(example, words) if request.role >= Role.CURATOR else ()
     card = Card(
         title=words("example.title", id=example.id),
         lines=(text, *spoken_lines(example, words)),
@@ -43,9 +43,9 @@ def refuse_outdated(request: Request, example: Example) -> Refused:
 
 
 async def render_examples_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """A message that shows examples, as they are now: what is decided has no buttons any more.
+    """Renders a message that shows examples anew; decided examples have no buttons.
 
-    None if the message shows others by now, as a review card does after its decision.
+    None if the message shows other examples by now, like a review card after its decision.
     """
     if notice.message is None:
         return None
@@ -54,32 +54,32 @@ async def render_examples_notice(notice: Notice, records: Records, words: Words)
     changed = notice.details.get("examples")
     if isinstance(changed, list) and not set(changed) & set(shown):
         return None
-    examples = [await records.examples.get(workspace, one) for one in shown]
+    examples = [await records.examples.get(workspace, example) for example in shown]
     if not examples:
         return None
     if len(examples) > 1:
         lines = tuple(line_of(example, words, may_decide=True) for example in examples)
         return Listing(words("examples.title"), lines)
-    return _standing(examples[0], str(notice.details.get("by") or ""), words)
+    return _example_card(examples[0], str(notice.details.get("by") or ""), words)
 
 
-def _standing(example: Example, by: str, words: Words) -> Card:
+def _example_card(example: Example, by: str, words: Words) -> Card:
     is_waiting = example.state is ExampleState.PROPOSED
     return Card(
         title=words("example.title", id=example.id),
-        lines=(_decided(example, by, words), *spoken_lines(example, words)),
+        lines=(_state_text(example, by, words), *spoken_lines(example, words)),
         buttons=review_buttons(example, words) if is_waiting else (),
     )
 
 
-def _decided(example: Example, by: str, words: Words) -> str:
+def _state_text(example: Example, by: str, words: Words) -> str:
     state = words(f"state.{example.state}")
     if not by:
         return words("example.is_now", id=example.id, state=state)
     return words("example.is_now_by", id=example.id, state=state, name=by)
 
 
-def _ways(example: Example, words: Words) -> tuple[Button, ...]:
+def _buttons_to_change(example: Example, words: Words) -> tuple[Button, ...]:
     if example.state is ExampleState.PROPOSED:
         return review_buttons(example, words)
     back = Button(words("button.restore"), f"example.undo:{example_state_token(example)}")
@@ -87,9 +87,10 @@ def _ways(example: Example, words: Words) -> tuple[Button, ...]:
 
 
 def line_of(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
+    """Renders an example as a row of a list; with buttons if the user `may_decide`."""
     texts = readable_texts(example.row)
     shown = list(texts.values())[-2:] or [words("example.no_text")]
-    text = " → ".join(one_line(one, _LONGEST) for one in shown)
+    text = " → ".join(one_line(part, _LONGEST) for part in shown)
     notes = [words(f"state.{example.state}"), words(f"origin.{example.origin}")]
     if example.held_out:
         notes.append(words("example.held_out"))
@@ -101,13 +102,13 @@ def line_of(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
         id=str(example.id),
         text=text,
         note=" · ".join([*notes, *(f"#{tag}" for tag in example.tags)]),
-        buttons=_buttons(example, words) if may_decide else (),
+        buttons=_list_buttons(example, words) if may_decide else (),
         facts=_cells(example, texts, words),
         tone=_TONES[example.state],
     )
 
 
-def _buttons(example: Example, words: Words) -> tuple[Button, ...]:
+def _list_buttons(example: Example, words: Words) -> tuple[Button, ...]:
     return (
         Button(words("button.edit"), f"example.edit:{example.id}"),
         Button(words("button.withdraw"), f"example.drop:{example_state_token(example)}"),
@@ -115,7 +116,7 @@ def _buttons(example: Example, words: Words) -> tuple[Button, ...]:
 
 
 def _cells(example: Example, texts: Mapping[str, str], words: Words) -> tuple[Fact, ...]:
-    """The cells of a table: always these, in this order, whatever the row has."""
+    """Returns the cells of a table row, always in the same order; missing texts are empty."""
     answer = "preferred" if example.method is Method.DPO else "answer"
     return (
         Fact(words("part.question"), last_text(texts, "question"), "question"),
@@ -131,9 +132,10 @@ def _cells(example: Example, texts: Mapping[str, str], words: Words) -> tuple[Fa
 async def render_consent_request_notice(
     notice: Notice, records: Records, words: Words
 ) -> Drawn | None:
-    """Asks an author where the message was marked, and leads to it; the clicker's own word counts.
+    """Renders the question for an author's consent, with a link to the message.
 
-    It does not repeat the message, which its author may delete.
+    A click gives the consent of the user who clicks. The message is not quoted, because its author
+    may delete it.
     """
     details = notice.details
     text = words("consent.wanted", name=details.get("name"))

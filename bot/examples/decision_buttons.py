@@ -1,4 +1,4 @@
-"""Decisions by button: each about the state that was shown, and refused about any other."""
+"""Decision buttons of an example; a click is refused if the example changed since it was shown."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ handlers = Handlers()
 
 @handlers.button("example.approve", Role.CURATOR)
 async def approve(request: Request, deps: Dependencies) -> Reply:
-    return await _judge(request, ExampleState.APPROVED, deps)
+    return await _decide_and_show_next(request, ExampleState.APPROVED, deps)
 
 
 @handlers.button("example.reject", Role.CURATOR)
 async def reject(request: Request, deps: Dependencies) -> Reply:
-    return await _judge(request, ExampleState.REJECTED, deps)
+    return await _decide_and_show_next(request, ExampleState.REJECTED, deps)
 
 
-async def _judge(request: Request, state: ExampleState, deps: Dependencies) -> Reply:
-    """Approves or rejects from the review card; the next one takes its place."""
+async def _decide_and_show_next(request: Request, state: ExampleState, deps: Dependencies) -> Reply:
+    """Approves or rejects an example; the next review card replaces the clicked one."""
     decided = await decide(request, state, store=deps.store)
     if decided.outdated is not None:
         return refuse_outdated(request, decided.outdated)
@@ -52,7 +52,7 @@ async def withdraw(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("example.undo", Role.CURATOR)
 async def undo(request: Request, deps: Dependencies) -> Reply:
-    """Back among those that wait, as if nobody, or this reviewer, had not judged it."""
+    """Proposes a decided example again, or removes the reviewer's verdict on a proposed one."""
     async with deps.store.writing() as records:
         example = await find_visible(request, records)
         is_current = example.state is ExampleState.PROPOSED and is_shown_revision(request, example)

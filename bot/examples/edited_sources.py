@@ -1,4 +1,4 @@
-"""An edited source message: its examples get the new text and are reviewed again."""
+"""Updates examples after an edit of their source message; they are reviewed again."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.request import Request
 
-_GONE: Row = {}
+_NO_TEXT: Row = {}
 
 
 async def follow_edit(
     request: Request, message: MessageId, text: str, *, store: Store, surface: Surface
 ) -> Sequence[ExampleId]:
-    """Every example with that message gets its new text and waits for a curator again.
+    """Updates every example with an edited message; approved and rejected ones are proposed again.
 
-    What was withdrawn gets the text and stays withdrawn. Returned are those
-    of which nothing is left that could be taught.
+    A withdrawn example gets the text and stays withdrawn. Returns the examples that are to be
+    erased, because no valid text is left or another example has the same.
     """
     channel = request.place.channel
     async with store.writing() as records:
@@ -41,19 +41,19 @@ async def follow_edit(
             await records.turns.change(request.workspace_id, turn.id, question=text, prompt=())
         numbers = await records.example_messages.examples(request.workspace_id, channel, [message])
         examples = [await records.examples.get(request.workspace_id, number) for number in numbers]
-    gone = []
+    to_erase = []
     for example in examples:
         if example.row is None:
             continue
-        row = await _row_now(request, example, turn, text, store=store, surface=surface)
+        row = await _current_row(request, example, turn, text, store=store, surface=surface)
         if not await _revise(request, example, row, store=store):
-            gone.append(example.id)
-    return gone
+            to_erase.append(example.id)
+    return to_erase
 
 
 async def _revise(request: Request, example: Example, row: Row | None, *, store: Store) -> bool:
-    """False where the example cannot stay: nothing is left, or another one says the same."""
-    if row is _GONE:
+    """Revises an example; False if it has no text any more or equals another example."""
+    if row is _NO_TEXT:
         return False
     if row == example.row:
         return True
@@ -76,7 +76,7 @@ async def _back_to_review(request: Request, records: Records, example: Example) 
         await redraw_cards(request, [example.id], records)
 
 
-async def _row_now(
+async def _current_row(
     request: Request,
     example: Example,
     turn: Turn | None,
@@ -85,70 +85,77 @@ async def _row_now(
     store: Store,
     surface: Surface,
 ) -> Row | None:
-    """As the messages say it today; None where they cannot be read, `_GONE` where nothing is."""
+    """Returns the row from the current messages.
+
+    None if they cannot be read, `_NO_TEXT` if they have no valid exchange any more.
+    """
     if example.source is None:
-        return _replaced(example.row or {}, turn.question, text) if turn else None
+        return _with_question(example.row or {}, turn.question, text) if turn else None
     try:
-        return await _said_now(request, example, example.source, store=store, surface=surface)
+        return await _fetch_row(request, example, example.source, store=store, surface=surface)
     except SurfaceError:
         return None
     except Refusal:
-        return _GONE
+        return _NO_TEXT
 
 
-async def _said_now(
+async def _fetch_row(
     request: Request, example: Example, source: ExampleSource, *, store: Store, surface: Surface
 ) -> Row:
+    """Returns the row from the current messages, and stores which messages these are."""
     place = Place(request.workspace_id, source.channel, source.thread, request.place.kind)
     marked = await surface.fetch(place, source.message)
     if marked is None:
-        return _GONE
+        return _NO_TEXT
     async with store.reading() as records:
-        kept = await records.example_messages.messages_of(request.workspace_id, example.id)
-    exchange = await _exchange_now(request, marked, kept, store=store, surface=surface)
+        sources = await records.example_messages.messages_of(request.workspace_id, example.id)
+    exchange = await _current_exchange(request, marked, sources, store=store, surface=surface)
     async with store.writing() as records:
         for number in await records.example_messages.examples(
             request.workspace_id, source.channel, [source.message]
         ):
             await records.example_messages.add(request.workspace_id, number, exchange.messages)
-    return exchange.row or _GONE
+    return exchange.row or _NO_TEXT
 
 
-async def _exchange_now(
+async def _current_exchange(
     request: Request,
     marked: Message,
-    kept: Sequence[ExampleSource],
+    sources: Sequence[ExampleSource],
     *,
     store: Store,
     surface: Surface,
 ) -> Exchange:
-    """With the messages that went into it: somebody may have chosen others than the nearest."""
-    known = {one.message for one in kept}
+    """Returns the exchange of the example's own messages.
+
+    These may differ from the messages just before the marked one, because a user can choose them.
+    """
+    ids = {source.message for source in sources}
     try:
         exchange = await exchange_of(request, marked, store=store, surface=surface)
-        if not known or {one.message for one in exchange.messages} == known:
+        if not ids or {source.message for source in exchange.messages} == ids:
             return exchange
     except Refusal:
-        if not known:
+        if not ids:
             raise
-    places = {one.message: replace(marked.place, thread=one.thread) for one in kept}
-    found = [await surface.fetch(at, one) for one, at in places.items() if one != marked.id]
-    before = sorted((one for one in found if one is not None), key=lambda one: one.at)
+    places = {source.message: replace(marked.place, thread=source.thread) for source in sources}
+    fetched = [await surface.fetch(place, id_) for id_, place in places.items() if id_ != marked.id]
+    before = sorted((message for message in fetched if message is not None), key=lambda m: m.at)
     return await exchange_of(request, marked, store=store, surface=surface, before=before)
 
 
-def _replaced(row: Row, old: str, new: str) -> Row:
-    """An example of a better answer has no marked message; its question is the turn's."""
+def _with_question(row: Row, old: str, new: str) -> Row:
+    """Replaces the question in the row of a better answer, which has no marked message."""
     if not new.strip():
-        return _GONE
-    return {key: _with(value, old, new) for key, value in row.items()}
+        return _NO_TEXT
+    return {key: _with_replaced(value, old, new) for key, value in row.items()}
 
 
-def _with(value: object, old: str, new: str) -> object:
+def _with_replaced(value: object, old: str, new: str) -> object:
     if isinstance(value, list):
-        return [_with(one, old, new) for one in value]
+        return [_with_replaced(item, old, new) for item in value]
     if not isinstance(value, Mapping):
         return value
     is_question = value.get("role") == "user" and value.get("content") == old
-    changed = {key: _with(one, old, new) for key, one in value.items()}
+    changed = {key: _with_replaced(item, old, new) for key, item in value.items()}
     return {**changed, "content": new} if is_question else changed

@@ -1,4 +1,4 @@
-"""The text of an example, edited in a form."""
+"""The form to edit the text of an example."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ handlers = Handlers()
 
 @handlers.button("example.edit", Role.CURATOR, opens_form=True)
 async def edit_form(request: Request, deps: Dependencies) -> Reply:
-    """The text of an example, to be changed."""
+    """Opens the form with the example's texts."""
     async with deps.store.reading() as records:
         example = await find_visible(request, records)
     if example.row is None:
@@ -46,14 +46,14 @@ async def edit_form(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.form("example.edit", Role.CURATOR)
 async def save_edit(request: Request, deps: Dependencies) -> Reply:
-    """The form came back: a new revision, unless nothing was changed."""
-    named, _, shown = request.argument.partition(":")
-    chosen = named_example_id(replace(request, argument=named))
+    """Stores the submitted form as a new revision, unless nothing was changed."""
+    number, _, shown_revision = request.argument.partition(":")
+    chosen = named_example_id(replace(request, argument=number))
     async with deps.store.writing() as records:
         example = await records.examples.get(request.workspace_id, chosen)
         if example.row is None:
             raise NotNow(problem=request.words("example.pointer_only", id=chosen))
-        if shown and shown != str(example.revision):
+        if shown_revision and shown_revision != str(example.revision):
             raise NotNow(problem=request.words("example.changed", id=chosen))
         row = require_valid(with_parts(example.row, request.options), request.words)
         if row == example.row:

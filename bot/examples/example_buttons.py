@@ -1,4 +1,4 @@
-"""Buttons about an example: each says its number, and the revision and state it was drawn for."""
+"""Buttons of an example; their actions contain its id, revision and state when shown."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ _DECIDING = re.compile(r"example\.(?:approve|reject|skip|drop|undo|write|mask|ke
 
 
 def example_state_token(example: Example) -> str:
-    """`12.r3.proposed`: a decision about this is refused once it is no longer so."""
+    """Returns a token like `12.r3.proposed`, with which an outdated click is refused."""
     return f"{example.id}.r{example.revision}.{example.state}"
 
 
 def is_unchanged_since_shown(request: Request, example: Example) -> bool:
-    """Who typed a command saw no card; a button is for the state that it was drawn for."""
+    """Whether a clicked button shows the current revision and state; True for typed commands."""
     return not request.is_click or request.argument == example_state_token(example)
 
 
 def is_repeated_decision(request: Request, example: Example, state: ExampleState) -> bool:
-    """Whether the same person has decided the same, by a second click or before a crash."""
+    """Whether the user made the same decision before, by a first click or before a crash."""
     is_same = is_shown_revision(request, example)
     return is_same and example.state is state and example.decided_by == request.user_id
 
 
 def is_shown_revision(request: Request, example: Example) -> bool:
-    """Whether the button was drawn for the revision in force."""
+    """Whether the button shows the current revision."""
     return request.argument.startswith(f"{example.id}.r{example.revision}.")
 
 
 def message_button(link: str | None, words: Words) -> tuple[Button, ...]:
-    """Leads to a message, where its platform has an address for it."""
+    """Returns a link button to a message, if its platform has permalinks."""
     return (Button(words("button.open_message"), link=link),) if link else ()
 
 
 def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:
     return (
-        *_approving(example, words),
+        *_approval_buttons(example, words),
         *masking_buttons(example, words),
         Button(
             words("button.reject"), f"example.reject:{example_state_token(example)}", is_danger=True
@@ -50,8 +50,8 @@ def review_buttons(example: Example, words: Words) -> tuple[Button, ...]:
     )
 
 
-def _approving(example: Example, words: Words) -> tuple[Button, ...]:
-    """A pointer has no text that could be approved or edited; it must be written first."""
+def _approval_buttons(example: Example, words: Words) -> tuple[Button, ...]:
+    """Returns the buttons to approve and edit; for a pointer the one to write its text."""
     if example.row is None:
         return (write_button(example.id, words),)
     return (
@@ -65,7 +65,7 @@ def _approving(example: Example, words: Words) -> tuple[Button, ...]:
 
 
 def masking_buttons(example: Example, words: Words) -> tuple[Button, ...]:
-    """For an example with private text; what was decided to stay can still be masked."""
+    """Returns the buttons to mask and, while undecided, to keep private text."""
     if not example.private_text:
         return ()
     mask = Button(words("button.mask"), f"example.mask:{example_state_token(example)}")
@@ -78,7 +78,7 @@ def write_button(example: ExampleId, words: Words) -> Button:
 
 
 def examples_in_buttons(reply: Drawn) -> Mapping[ExampleId, str]:
-    """The examples that the buttons of a message decide about, as the buttons know them."""
+    """Returns the examples of a message's decision buttons, each with the button's argument."""
     found: dict[ExampleId, str] = {}
     for button in _buttons(reply):
         if match := _DECIDING.fullmatch(button.action):

@@ -1,4 +1,4 @@
-"""What a marked message answers: the exchange as a training row, and by whom it was said."""
+"""Collects the exchange that a marked message ends, as a training row with its authors."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ _NEARBY = 8
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """What was said, as a training row, and by whom; our own words have no author.
+    """An exchange as a training row, with its human authors; the bot's messages have none.
 
-    Without a row it is only known where it stands.
+    `row` is None for a pointer.
     """
 
     row: Row | None
@@ -46,7 +46,7 @@ class Exchange:
     exclusions: Exclusion = NO_EXCLUSION
     messages: tuple[ExampleSource, ...] = ()
     speakers: tuple[str, ...] = ()
-    """Who wrote each message of the row, in order; none where it comes from a stored answer."""
+    """Names of the authors of each message of the row, in order; empty for a stored answer."""
 
     @property
     def authors(self) -> tuple[UserId, ...]:
@@ -54,6 +54,7 @@ class Exchange:
 
 
 async def turn_at(request: Request, message: MessageId | None, *, store: Store) -> Turn | None:
+    """Returns the turn whose reply is this message of the channel."""
     if message is None:
         return None
     async with store.reading() as records:
@@ -61,7 +62,7 @@ async def turn_at(request: Request, message: MessageId | None, *, store: Store) 
 
 
 async def refusal_at(request: Request, marked: Message, *, store: Store) -> Turn | None:
-    """The answer of ours that stands there, where it only declined to answer."""
+    """Returns the turn whose reply is the marked message, if the reply is a refusal."""
     turn = await turn_at(request, marked.id, store=store)
     return turn if turn is not None and turn.is_refusal else None
 
@@ -74,11 +75,11 @@ async def exchange_of(
     surface: Surface,
     before: Sequence[Message] | None = None,
 ) -> Exchange:
-    """What a message answers: the messages `before` it, where they are named.
+    """Returns the exchange that a message ends, with the messages `before` it if they are given.
 
-    Raises NotNow where somebody in it must not be learned from, NotFound without a question.
+    Raises NotNow if an author may not be trained on, NotFound without a question.
     """
-    found = refuse_excluded(request, authors_unless_own(marked))
+    exclusions = refuse_excluded(request, authors_unless_own(marked))
     async with store.reading() as records:
         turn = await records.turns.by_message(request.workspace_id, marked.place.channel, marked.id)
     if turn is not None and turn.is_refusal:
@@ -92,20 +93,27 @@ async def exchange_of(
             before = await said_just_before(marked, surface)
         said = [*await _without_refusals(request, marked, before, store=store), marked]
         row, speakers = _as_row(request, said, marked)
-        people = list({one.author.id: one.author for one in said if not one.is_own}.values())
-        messages = tuple(ExampleSource(one.place.channel, one.id, one.place.thread) for one in said)
-    allowed = found | refuse_excluded(request, people)
-    return Exchange(require_valid(row, request.words), tuple(people), allowed, messages, speakers)
+        people = list({m.author.id: m.author for m in said if not m.is_own}.values())
+        messages = tuple(ExampleSource(m.place.channel, m.id, m.place.thread) for m in said)
+    exclusions |= refuse_excluded(request, people)
+    require_valid(row, request.words)
+    return Exchange(row, tuple(people), exclusions, messages, speakers)
 
 
 def messages_of(turn: Turn) -> tuple[ExampleSource, ...]:
-    """Where a question and its reply stand, as far as that is known."""
-    known = [one for one in (turn.question_message, turn.reply_message) if one is not None]
-    return tuple(ExampleSource(turn.place.channel, one, turn.place.thread) for one in known)
+    """Returns the messages of a turn's question and reply, as far as they are known."""
+    return tuple(
+        ExampleSource(turn.place.channel, message, turn.place.thread)
+        for message in (turn.question_message, turn.reply_message)
+        if message is not None
+    )
 
 
 def refuse_excluded(request: Request, people: Sequence[User]) -> Exclusion:
-    """What is excluded here and yet allowed; raises NotNow for what is not, and for other bots."""
+    """Returns the exclusions of this channel and these authors, all allowed by an admin.
+
+    Raises NotNow for an exclusion that is not allowed, and for other bots.
+    """
     if request.workspace.platform == "local":
         return NO_EXCLUSION
     if any(person.is_bot for person in people):
@@ -114,7 +122,7 @@ def refuse_excluded(request: Request, people: Sequence[User]) -> Exclusion:
 
 
 def refuse_guest(request: Request) -> Exclusion:
-    """For what is typed into a form, where the channel plays no part."""
+    """Returns the user's exclusions, for a form; its channel does not count. Raises NotNow."""
     is_local = request.workspace.platform == "local"
     return (
         NO_EXCLUSION
@@ -124,21 +132,22 @@ def refuse_guest(request: Request) -> Exclusion:
 
 
 def form_source(request: Request) -> ExampleSource | None:
-    """Where a form was filled in, which no message of the channel stands for; None locally."""
+    """Returns the form's event as source, in place of a message; None in the local workspace."""
     if request.workspace.platform == "local":
         return None
     place = request.place
     return ExampleSource(place.channel, MessageId(f"{TYPED}{request.event.key}"), place.thread)
 
 
-def refuse_unless_allowed(request: Request, found: Exclusion) -> Exclusion:
-    for one in found & ~request.workspace.allowed:
-        raise NotNow(problem=request.words(f"excluded.{str(one.name).lower()}"))
-    return found
+def refuse_unless_allowed(request: Request, exclusions: Exclusion) -> Exclusion:
+    """Returns the exclusions. Raises NotNow for one that the workspace does not allow."""
+    for exclusion in exclusions & ~request.workspace.allowed:
+        raise NotNow(problem=request.words(f"excluded.{str(exclusion.name).lower()}"))
+    return exclusions
 
 
 def authors_unless_own(marked: Message) -> list[User]:
-    """Who wrote a message, unless we did."""
+    """Returns the author of a message; nobody for a message of the bot."""
     return [] if marked.is_own else [marked.author]
 
 
@@ -159,7 +168,7 @@ def proposal(request: Request, marked: Message, exchange: Exchange) -> NewExampl
 
 
 async def described_by_platform(request: Request, user: UserId, surface: Surface) -> User:
-    """As the platform describes them today: an answer keeps only who asked."""
+    """Returns the user as the platform describes them now; only the id is stored."""
     if user == request.user_id:
         return request.user
     if isinstance(surface, CanDescribe):
@@ -168,7 +177,7 @@ async def described_by_platform(request: Request, user: UserId, surface: Surface
 
 
 async def find_person(request: Request, said: str, surfaces: Surfaces) -> User:
-    """Who is meant. Raises NotFound where the platform knows nobody of that id."""
+    """Returns the person or group with this id. Raises NotFound if the platform has none."""
     surface = surfaces.of(request.workspace_id)
     if not isinstance(surface, CanFindPerson):
         return await described_by_platform(request, UserId(said), surface)
@@ -185,23 +194,25 @@ def names_of(people: Sequence[UserId]) -> str:
 async def _without_refusals(
     request: Request, marked: Message, said: Sequence[Message], *, store: Store
 ) -> list[Message]:
-    """What the assistant declined to answer is no part of the answer that came after it."""
-    own = [one.id for one in said if one.is_own]
+    """Removes the assistant's refusals: they are no part of the answer that came after them."""
+    own = [message.id for message in said if message.is_own]
     async with store.reading() as records:
         turns = (
             await records.turns.by_messages(request.workspace_id, marked.place.channel, own)
             if own
             else {}
         )
-    return [one for one in said if not (one.id in turns and turns[one.id].is_refusal)]
+    refusals = {message for message, turn in turns.items() if turn.is_refusal}
+    return [message for message in said if message.id not in refusals]
 
 
 async def said_just_before(
     marked: Message, surface: Surface, nearby: Sequence[Message] | None = None
 ) -> Sequence[Message]:
-    """The thread or reply chain; else the other person's words just above.
+    """Returns the messages before one: its thread or reply chain, else the ones just above.
 
-    `nearby` are messages of its channel before it, where they are read already.
+    Just above: the author's own earlier messages, and those of the person before them. `nearby`
+    are the channel's messages before it, if they are fetched already.
     """
     if marked.place.thread is not None or marked.reply_to is not None:
         return await surface.history(marked.place, marked.id, 50)
@@ -210,35 +221,36 @@ async def said_just_before(
     nearby = nearby[-_NEARBY:]
     own = _trailing(nearby, marked.author.id)
     rest = nearby[: len(nearby) - len(own)]
-    asked = _trailing(rest, rest[-1].author.id) if rest else []
-    return [*asked, *own]
+    question = _trailing(rest, rest[-1].author.id) if rest else []
+    return [*question, *own]
 
 
 def _trailing(messages: Sequence[Message], author: UserId) -> list[Message]:
+    """Returns the messages at the end that are all by one author."""
     tail: list[Message] = []
-    for said in reversed(messages):
-        if said.author.id != author:
+    for message in reversed(messages):
+        if message.author.id != author:
             break
-        tail.insert(0, said)
+        tail.insert(0, message)
     return tail
 
 
 def _as_row(
     request: Request, said: Sequence[Message], marked: Message
 ) -> tuple[Row, tuple[str, ...]]:
-    """The marked author teaches, everybody else asks; neighbours of one side are stitched.
+    """Returns the row, and the authors' names of each of its messages.
 
-    With who said each of its messages. Raises NotFound without a question.
+    The author of the marked message and the bot have the role assistant, everybody else user.
+    Neighbouring messages of one role are joined. Raises NotFound without a question.
     """
     messages: list[dict[str, object]] = []
     speakers: list[list[str]] = []
-    for one in said:
-        role = "assistant" if one.author.id == marked.author.id or one.is_own else "user"
-        text = strip_bot_notes(one.text) if one.is_own else one.text
+    for message in said:
+        author = message.author
+        role = "assistant" if author.id == marked.author.id or message.is_own else "user"
+        text = strip_bot_notes(message.text) if message.is_own else message.text
         name = (
-            request.assistant.name
-            if one.is_own
-            else person_reference(one.author.id, one.author.name)
+            request.assistant.name if message.is_own else person_reference(author.id, author.name)
         )
         if messages and messages[-1]["role"] == role:
             messages[-1]["content"] = f"{messages[-1]['content']}\n{text}"
@@ -246,8 +258,8 @@ def _as_row(
         else:
             messages.append({"role": role, "content": text})
             speakers.append([name])
-    first = next((at for at, one in enumerate(messages) if one["role"] == "user"), None)
+    first = next((i for i, part in enumerate(messages) if part["role"] == "user"), None)
     if first is None:
         raise NotFound(noun="question", name=marked.text[:40])
-    named = tuple(", ".join(dict.fromkeys(names)) for names in speakers[first:])
-    return {"messages": messages[first:]}, named
+    authors = tuple(", ".join(dict.fromkeys(names)) for names in speakers[first:])
+    return {"messages": messages[first:]}, authors

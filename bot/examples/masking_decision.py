@@ -1,4 +1,4 @@
-"""Private text of an example: masked, or kept by a curator's decision."""
+"""Buttons with which a curator masks an example's private text, or allows it."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ handlers = Handlers()
 
 @handlers.button("example.mask", Role.CURATOR)
 async def mask_private_text(request: Request, deps: Dependencies) -> Reply:
-    """A new revision with `[EMAIL_1]` and the like; the same everywhere in the row."""
+    """Stores a revision with placeholders like `[EMAIL_1]`; equal texts get the same one."""
     async with deps.store.writing() as records:
         example = await find_visible(request, records)
         if is_current := is_unchanged_since_shown(request, example):
             await _mask(request, example, records)
     if not is_current:
         return refuse_outdated(request, example)
-    return await _done(request, deps, example, "private.masked")
+    return await _masked_reply(request, deps, example, "private.masked")
 
 
 async def _mask(request: Request, example: Example, records: Records) -> None:
@@ -38,12 +38,12 @@ async def _mask(request: Request, example: Example, records: Records) -> None:
     await records.examples.revise(
         request.workspace_id, example.id, row, request.user_id, at=request.now
     )
-    await _note(request, example, "example.masked", records)
+    await _record_change(request, example, "example.masked", records)
 
 
 @handlers.button("example.keep", Role.CURATOR)
 async def keep_private_text(request: Request, deps: Dependencies) -> Reply:
-    """Not a mistake: what was found may stay, and be trained on."""
+    """Allows the private text found in the example to stay and be trained on."""
     async with deps.store.writing() as records:
         example = await find_visible(request, records)
         if is_current := is_unchanged_since_shown(request, example):
@@ -53,20 +53,21 @@ async def keep_private_text(request: Request, deps: Dependencies) -> Reply:
             await records.examples.keep_private_text(
                 request.workspace_id, example.id, at=request.now
             )
-            await _note(request, example, "example.kept_private", records)
+            await _record_change(request, example, "example.kept_private", records)
     if not is_current:
         return refuse_outdated(request, example)
-    return await _done(request, deps, example, "private.kept")
+    return await _masked_reply(request, deps, example, "private.kept")
 
 
-async def _note(request: Request, example: Example, what: str, records: Records) -> None:
+async def _record_change(request: Request, example: Example, what: str, records: Records) -> None:
+    """Writes the audit entry, updates cards, and deletes private replies that may quote it."""
     await request.audit(records, what, example=example.id)
     await redraw_cards(request, [example.id], records)
     await records.private_replies.forget(request.workspace_id)
 
 
-async def _done(request: Request, deps: Dependencies, example: Example, key: str) -> Reply:
-    """What still waits for a decision is shown again, as it is now."""
+async def _masked_reply(request: Request, deps: Dependencies, example: Example, key: str) -> Reply:
+    """Returns the example's review card again if it is still proposed, else a confirmation."""
     done = request.words(key, id=named_example_id(request))
     if example.state is not ExampleState.PROPOSED or request.is_page:
         return Text(done, private=True)

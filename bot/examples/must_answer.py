@@ -1,4 +1,4 @@
-"""“Never again” and “Teach this”: whether new models are asked an example, or learn from it."""
+"""Tags an example as must-answer (every new model is asked it) or always-train."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def unmark_must_answer(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("example.teach", Role.CURATOR)
 async def always_train(request: Request, deps: Dependencies) -> Reply:
-    """Every training learns from it from now on: it is never held out, so no model is asked it."""
+    """Tags an example as always-train: it is never held out, and no model is asked it."""
     async with deps.store.writing() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
         if example.state is not ExampleState.APPROVED:
@@ -61,7 +61,7 @@ async def _retag(
 
 
 def wrong_answer_buttons(example: ExampleId, words: Words) -> tuple[Button, ...]:
-    """What is done about a question that a model got wrong."""
+    """Returns the buttons for a question that a model answered wrongly."""
     return (
         Button(words("button.teach_this"), f"example.teach:{example}"),
         Button(words("button.must_answer"), f"example.must_answer:{example}"),
@@ -69,7 +69,7 @@ def wrong_answer_buttons(example: ExampleId, words: Words) -> tuple[Button, ...]
 
 
 def must_answer_button(example: Example, words: Words) -> Button:
-    """Marks an approved example, or takes the mark away."""
+    """Returns the button that tags an approved example as must-answer, or removes the tag."""
     if MUST_ANSWER in example.tags:
         return Button(words("button.not_must_answer"), f"example.not_must_answer:{example.id}")
     return Button(words("button.must_answer"), f"example.must_answer:{example.id}")

@@ -1,4 +1,4 @@
-"""One example seen from all sides: its words, its origin, its like, its past, its thread."""
+"""Shows one example: texts and facts, revisions, similar examples, and its source's context."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ from bot.words import Words
 handlers = Handlers()
 
 
-_ALIKE = 0.35
-_PIECES = 3
+_LEAST_SIMILARITY = 0.35
+_TERMS = 3
 _CANDIDATES = 60
 _SHOWN = 5
 _NEARBY = 6
@@ -45,13 +45,15 @@ _NEARBY = 6
 
 @handlers.button("example.show", Role.MEMBER)
 async def show(request: Request, deps: Dependencies) -> Reply:
-    """An example whole: every text of it, where it came from, whether it may be trained on."""
+    """Shows an example: all its texts, its origin, and whether it may be trained on."""
     async with deps.store.reading() as records:
         example = await find_visible(request, records)
         consent = await _consent(request, example, records)
-        written = await synthetic_lines(example, records, request.words)
+        synthetic = await synthetic_lines(example, records, request.words)
     is_curator = request.role >= Role.CURATOR
-    said = await review_assignment.review_status_lines(request, example, deps) if is_curator else ()
+    reviews = (
+        await review_assignment.review_status_lines(request, example, deps) if is_curator else ()
+    )
     words = request.words
     facts = (
         Fact(words("fact.state"), words(f"state.{example.state}"), "state"),
@@ -61,72 +63,75 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         Fact(words("fact.tags"), ", ".join(example.tags) or "–", "tags"),
         Fact(words("fact.revision"), str(example.revision), "revision"),
         Fact(words("fact.date"), time_reference(example.created_at), "date"),
-        *_deleted_on(request, example),
+        *_deletion_date(request, example),
     )
     return Card(
         title=words("example.title", id=example.id),
         lines=(
-            *written,
+            *synthetic,
             *private_text_warnings(example, words),
             *([words("example.must_answer")] if MUST_ANSWER in example.tags else ()),
-            *said,
+            *reviews,
         ),
         facts=facts,
         columns=_columns(example.row, words) if example.row else (),
         marks=highlighted_texts(example),
-        buttons=_ways(request, example) if is_curator else (),
+        buttons=_buttons(request, example) if is_curator else (),
         private=True,
     )
 
 
 @handlers.button("example.revisions", Role.CURATOR, is_for_pages=True)
 async def revisions(request: Request, deps: Dependencies) -> Reply:
-    """Every revision beside the others, the newest first."""
+    """Shows every revision in a column of its own, newest first."""
     async with deps.store.reading() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
         found = await records.examples.revisions(request.workspace_id, example.id)
     words = request.words
     columns = tuple(
         Column(
-            words("example.revision", number=one.number),
-            "\n\n".join(readable_texts(one.row).values()) if one.row else words("example.no_text"),
-            f"{person_reference(one.editor) if one.editor else '–'} · {time_reference(one.at)}",
+            words("example.revision", number=revision.number),
+            "\n\n".join(readable_texts(revision.row).values())
+            if revision.row
+            else words("example.no_text"),
+            f"{person_reference(revision.editor) if revision.editor else '–'} · "
+            f"{time_reference(revision.at)}",
         )
-        for one in reversed(found)
+        for revision in reversed(found)
     )
     return Card(words("example.revisions", id=example.id), columns=columns)
 
 
 @handlers.button("example.similar", Role.CURATOR, is_for_pages=True)
 async def similar(request: Request, deps: Dependencies) -> Reply:
-    """Examples that ask nearly the same, the most alike first."""
+    """Lists examples with a similar question, most similar first."""
     async with deps.store.reading() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
         question = _question(example)
-        like_it = ExampleFilter(assistant=example.assistant, method=example.method)
+        same_kind = ExampleFilter(assistant=example.assistant, method=example.method)
         candidates = [
-            one
-            for one in await _candidates(request, like_it, question, records)
-            if one.id != example.id
+            other
+            for other in await _candidates(request, same_kind, question, records)
+            if other.id != example.id
         ]
     ranked = sorted(
-        ((_likeness(question, _question(one)), one) for one in candidates),
+        ((_similarity(question, _question(other)), other) for other in candidates),
         reverse=True,
         key=lambda pair: pair[0],
     )
-    alike = [(likeness, one) for likeness, one in ranked if likeness >= _ALIKE]
+    near = [(similarity, other) for similarity, other in ranked if similarity >= _LEAST_SIMILARITY]
     lines = tuple(
         ListingRow(
-            id=str(one.id),
-            text=_question(one),
-            note=f"{likeness:.0%} · {request.words(f'state.{one.state}')} · {_answer(one)}",
+            id=str(other.id),
+            text=_question(other),
+            note=f"{similarity:.0%} · {request.words(f'state.{other.state}')} · {_answer(other)}",
             buttons=(
                 Button(
-                    request.words("button.withdraw"), f"example.drop:{example_state_token(one)}"
+                    request.words("button.withdraw"), f"example.drop:{example_state_token(other)}"
                 ),
             ),
         )
-        for likeness, one in alike[:_SHOWN]
+        for similarity, other in near[:_SHOWN]
     )
     return Listing(
         request.words("example.similar"), lines, empty=request.words("example.no_similar")
@@ -135,7 +140,7 @@ async def similar(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("answer.why", Role.CURATOR, is_for_pages=True)
 async def explain_answer(request: Request, deps: Dependencies) -> Reply:
-    """Who wrote the answer in a message, and the taught example that it is most like."""
+    """Shows which model wrote an answer, and the example with the most similar question."""
     message, words = MessageId(request.argument), request.words
     async with deps.store.reading() as records:
         turn = await records.turns.by_message(request.workspace_id, request.place.channel, message)
@@ -143,66 +148,71 @@ async def explain_answer(request: Request, deps: Dependencies) -> Reply:
             raise NotFound(noun="answer", name=message)
         model = await records.models.find(request.workspace_id, turn.model)
         taught = ExampleFilter(assistant=turn.assistant, method=Method.SUPERVISED)
-        found = await _candidates(request, taught, turn.question, records)
-    asked = turn.question.strip()
-    ranked = [(_likeness(asked, _question(one)), one) for one in found]
-    likeness, nearest = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
+        candidates = await _candidates(request, taught, turn.question, records)
+    question = turn.question.strip()
+    ranked = [(_similarity(question, _question(example)), example) for example in candidates]
+    similarity, nearest = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
     columns: tuple[Column, ...] = ()
     key = "answer.like_none"
-    if nearest is not None and likeness >= _ALIKE:
+    if nearest is not None and similarity >= _LEAST_SIMILARITY:
         is_same = last_text(readable_texts(nearest.row), "answer").strip() == turn.reply.strip()
         key = "answer.word_for_word" if is_same else "answer.in_own_words"
-        columns = tuple(replace(one, note="") for one in _columns(nearest.row or {}, words))
-    spoken = model.display_name if model else turn.model
-    facts = [Fact(words("assistant.model"), spoken, "model")]
+        columns = tuple(replace(column, note="") for column in _columns(nearest.row or {}, words))
+    model_name = model.display_name if model else turn.model
+    facts = [Fact(words("assistant.model"), model_name, "model")]
     if model is not None and model.label:
         facts.append(Fact(words("answer.model_id"), turn.model, "id"))
     if model is not None and model.note:
         facts.append(Fact(words("answer.model_note"), model.note, "note"))
     if columns and nearest is not None:
         facts.append(Fact(words("answer.example"), f"{nearest.id}", "example"))
-        facts.append(Fact(words("answer.likeness"), f"{likeness:.0%}", "likeness"))
+        facts.append(Fact(words("answer.likeness"), f"{similarity:.0%}", "likeness"))
     if turn.seconds is not None:
         facts.append(Fact(words("answer.time"), f"{turn.seconds:.1f} s", "time"))
-    return Card(words("answer.why", model=spoken), (words(key),), tuple(facts), columns)
+    return Card(words("answer.why", model=model_name), (words(key),), tuple(facts), columns)
 
 
 @handlers.button("example.context", Role.CURATOR, is_for_pages=True)
 async def context(request: Request, deps: Dependencies) -> Reply:
-    """What stands around the message that an example was taken from."""
+    """Shows the source message of an example and the messages before it."""
     async with deps.store.reading() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
     source, title = example.source, request.words("example.context")
-    is_said = example.origin is Origin.MESSAGE
-    if source is None or not is_said or source.message.startswith(TYPED):
+    is_from_message = example.origin is Origin.MESSAGE
+    if source is None or not is_from_message or source.message.startswith(TYPED):
         return Listing(title, (), empty=request.words("example.no_context"))
     place = Place(request.workspace_id, source.channel, source.thread)
     surface = deps.surfaces.of(request.workspace_id)
     marked = await surface.fetch(place, MessageId(source.message))
     before = await surface.messages_before(place, MessageId(source.message), _NEARBY)
-    said = [*before, marked] if marked else list(before)
-    lines = tuple(ListingRow(one.author.name, one.text, f"{one.at:%Y-%m-%d %H:%M}") for one in said)
+    messages = [*before, marked] if marked else list(before)
+    lines = tuple(
+        ListingRow(message.author.name, message.text, f"{message.at:%Y-%m-%d %H:%M}")
+        for message in messages
+    )
     return Listing(
         f"{title} {channel_reference(source.channel)}", lines, empty=request.words("message.gone")
     )
 
 
-def _deleted_on(request: Request, example: Example) -> tuple[Fact, ...]:
-    """When the workspace's retention deletes it, as it stands now."""
-    kept = [request.workspace.keep_days]
+def _deletion_date(request: Request, example: Example) -> tuple[Fact, ...]:
+    """Returns the date on which the workspace's retention deletes an example, if it does."""
+    limits = [request.workspace.keep_days]
     if example.state is not ExampleState.APPROVED:
-        kept.append(request.workspace.keep_unapproved_days)
-    days = min((one for one in kept if one is not None), default=None)
+        limits.append(request.workspace.keep_unapproved_days)
+    days = min((limit for limit in limits if limit is not None), default=None)
     if days is None:
         return ()
-    on = example.created_at + timedelta(days=days)
-    return (Fact(request.words("retention.on"), f"{on:%Y-%m-%d}", "deleted_on"),)
+    date = example.created_at + timedelta(days=days)
+    return (Fact(request.words("retention.on"), f"{date:%Y-%m-%d}", "deleted_on"),)
 
 
 async def _consent(request: Request, example: Example, records: Records) -> str:
     words = request.words
-    held = [await records.consents.get(request.workspace_id, author) for author in example.authors]
-    if any(one is not None and not one.given for one in held):
+    consents = [
+        await records.consents.get(request.workspace_id, author) for author in example.authors
+    ]
+    if any(consent is not None and not consent.given for consent in consents):
         return words("consent.state.withheld")
     if request.workspace.platform == "local" or example.origin in (
         Origin.STUDIO,
@@ -210,31 +220,32 @@ async def _consent(request: Request, example: Example, records: Records) -> str:
         Origin.IMPORT,
     ):
         return words("consent.state.own")
-    return words("consent.state.given" if all(held) else "consent.state.waiting")
+    return words("consent.state.given" if all(consents) else "consent.state.waiting")
 
 
 async def _candidates(
     request: Request, among: ExampleFilter, question: str, records: Records
 ) -> list[Example]:
-    """Those that share a telling piece of the question; of a large dataset never all."""
+    """Returns active examples with one of the question's longest words, at most a page a word."""
     found: dict[int, Example] = {}
-    for piece in search_terms(question, _PIECES):
-        filters = replace(among, search=piece)
-        for one in await records.examples.page(request.workspace_id, filters, limit=_CANDIDATES):
-            if one.state in (ExampleState.PROPOSED, ExampleState.APPROVED):
-                found[one.id] = one
+    for term in search_terms(question, _TERMS):
+        filters = replace(among, search=term)
+        page = await records.examples.page(request.workspace_id, filters, limit=_CANDIDATES)
+        for example in page:
+            if example.state in (ExampleState.PROPOSED, ExampleState.APPROVED):
+                found[example.id] = example
     return list(found.values())
 
 
-def _likeness(one: str, other: str) -> float:
-    """Shared runs of three characters: works for words and for Chinese alike."""
-    ours, theirs = _runs(one), _runs(other)
-    return len(ours & theirs) / len(ours | theirs) if ours and theirs else 0.0
+def _similarity(text: str, other: str) -> float:
+    """Returns the Jaccard index of the character trigrams, which also works for Chinese."""
+    trigrams, others = _trigrams(text), _trigrams(other)
+    return len(trigrams & others) / len(trigrams | others) if trigrams and others else 0.0
 
 
-def _runs(text: str) -> frozenset[str]:
+def _trigrams(text: str) -> frozenset[str]:
     flat = f" {' '.join(text.casefold().split())} "
-    return frozenset(flat[at : at + 3] for at in range(len(flat) - 2))
+    return frozenset(flat[start : start + 3] for start in range(len(flat) - 2))
 
 
 def _question(example: Example) -> str:
@@ -247,14 +258,14 @@ def _answer(example: Example) -> str:
 
 
 def _columns(row: Row, words: Words) -> tuple[Column, ...]:
-    """Each text under what it is; `note` is the part's name in code."""
+    """Returns a column for each text; `note` is the part's name, like `question`."""
     return tuple(
         Column(words(f"part.{name.rstrip('0123456789')}"), text, name.rstrip("0123456789"))
         for name, text in readable_texts(row).items()
     )
 
 
-def _ways(request: Request, example: Example) -> tuple[Button, ...]:
+def _buttons(request: Request, example: Example) -> tuple[Button, ...]:
     words = request.words
     if example.state is ExampleState.PROPOSED:
         return (*review_buttons(example, words)[:-1], *review_assignment.buttons(request, example))
@@ -263,11 +274,11 @@ def _ways(request: Request, example: Example) -> tuple[Button, ...]:
         drop = Button(
             words("button.withdraw"), f"example.drop:{example_state_token(example)}", is_danger=True
         )
-        went = Button(words("button.lineage"), f"example.lineage:{example.id}")
-        ways = (edit, *masking_buttons(example, words), drop, went)
+        lineage = Button(words("button.lineage"), f"example.lineage:{example.id}")
+        buttons = (edit, *masking_buttons(example, words), drop, lineage)
         if example.method is Method.SUPERVISED and example.synthetic is None:
-            return (*ways, must_answer.must_answer_button(example, words))
-        return ways
+            return (*buttons, must_answer.must_answer_button(example, words))
+        return buttons
     return (
         Button(
             words("button.approve"),

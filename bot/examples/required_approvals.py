@@ -1,4 +1,4 @@
-"""How many reviewers must approve an example; each says one thing, kept in `storage/examples`."""
+"""Counts reviewers' verdicts where several must agree, and describes them in text."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def note_verdict(
     *,
     needed: int,
 ) -> Sequence[ExampleId]:
-    """Those of the examples on which enough reviewers agree now, this one included."""
+    """Stores the user's verdict; returns the examples on which enough reviewers agree now."""
     kind = _KINDS.get(state)
     if needed < 2 or kind is None:
         return examples
@@ -44,17 +44,17 @@ async def note_verdict(
 
 
 async def withdraw_verdict(request: Request, example: Example, records: Records) -> bool:
-    """Whether there was a verdict of this person about the example as it is, which is gone now."""
-    found = await records.reviews.of(request.workspace_id, example.id)
-    own = [one for one in reviews_in_force(example, found) if one.user == request.user_id]
-    for one in own:
-        await records.reviews.take_back(request.workspace_id, example.id, one.user, one.kind)
+    """Deletes the user's verdict on the current revision; returns whether there was one."""
+    reviews = await records.reviews.of(request.workspace_id, example.id)
+    own = [r for r in reviews_in_force(example, reviews) if r.user == request.user_id]
+    for review in own:
+        await records.reviews.take_back(request.workspace_id, example.id, review.user, review.kind)
     return bool(own)
 
 
 def reviews_in_force(example: Example, reviews: Sequence[Review]) -> list[Review]:
-    """The verdicts about the text in force."""
-    return [one for one in reviews if one.kind in VERDICTS and one.revision == example.revision]
+    """Returns the verdicts on the current revision."""
+    return [r for r in reviews if r.kind in VERDICTS and r.revision == example.revision]
 
 
 def review_lines(
@@ -64,39 +64,40 @@ def review_lines(
     *,
     needed: int,
 ) -> Iterator[str]:
-    """Who approved, who rejected, to whom it is assigned, and what the author said."""
-    said: dict[ReviewKind, list[str]] = defaultdict(list)
-    for one in reviews_in_force(example, reviews):
-        said[one.kind].append(person_reference(one.user))
+    """Yields who approved and rejected, the assignment, and the author's answers."""
+    names: dict[ReviewKind, list[str]] = defaultdict(list)
+    for review in reviews_in_force(example, reviews):
+        names[review.kind].append(person_reference(review.user))
     if needed > 1:
-        told = [
-            words(f"reviewers.{kind}", names=", ".join(said[kind]))
+        verdicts = [
+            words(f"reviewers.{kind}", names=", ".join(names[kind]))
             for kind in VERDICTS
-            if said[kind]
+            if names[kind]
         ]
-        yield " ".join([*told, words("reviewers.needed", needed=needed)])
-    for one in reviews:
-        if one.kind is ReviewKind.ASSIGNED:
-            yield words("reviewers.assigned", name=person_reference(one.user))
-        elif one.kind not in VERDICTS:
-            is_old = one.revision != example.revision and one.kind is not ReviewKind.ASKED
-            key = f"author.{one.kind}" if not one.note else f"author.{one.kind}.note"
-            text = words(key, name=person_reference(one.user), note=one.note)
+        yield " ".join([*verdicts, words("reviewers.needed", needed=needed)])
+    for review in reviews:
+        if review.kind is ReviewKind.ASSIGNED:
+            yield words("reviewers.assigned", name=person_reference(review.user))
+        elif review.kind not in VERDICTS:
+            is_old = review.revision != example.revision and review.kind is not ReviewKind.ASKED
+            key = f"author.{review.kind}.note" if review.note else f"author.{review.kind}"
+            text = words(key, name=person_reference(review.user), note=review.note)
             yield f"{text} {words('author.before_edit')}" if is_old else text
 
 
 async def agreement_line(request: Request, records: Records) -> tuple[str, ...]:
-    """How far the reviewers of this assistant agree beyond chance, once two judged the same."""
+    """Returns a line with the reviewers' agreement (kappa), once two judged the same revision."""
     words = request.words
     if request.assistant.reviewers < 2:
         return ()
     verdicts = await records.reviews.verdicts(request.workspace_id, request.assistant.id)
     if not verdicts:
         return ()
-    kappa = agreement([{str(user): said for user, said in one.items()} for one in verdicts])
+    by_name = [{str(user): verdict for user, verdict in each.items()} for each in verdicts]
+    kappa = agreement(by_name)
     if kappa is None:
         return (words("reviewers.always", count=len(verdicts)),)
-    disagreed = sum(len(set(one.values())) > 1 for one in verdicts)
+    disagreed = sum(len(set(each.values())) > 1 for each in verdicts)
     return (
         words("reviewers.kappa", kappa=f"{kappa:.2f}", count=len(verdicts), disagreed=disagreed),
     )

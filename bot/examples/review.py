@@ -1,4 +1,4 @@
-"""The queue of proposed examples, one card after the other."""
+"""The review queue: shows proposed examples one card at a time."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ handlers = Handlers()
 
 _MOST_NAMED = 8
 _MOST, _LONGEST = 3, 40
-"""So many places of one kind are quoted, each with so many characters."""
+"""Limits of quoted private texts of one kind, and of the characters of each."""
 
 
 @handlers.command(
@@ -43,11 +43,11 @@ _MOST, _LONGEST = 3, 40
     Option("assign", OptionKind.USER),
 )
 async def review(request: Request, deps: Dependencies) -> Reply:
-    """What waits for this person; or gives an example to somebody, `assign:off` to nobody."""
-    person, named = request.text_option("assign"), request.text_option("example")
-    if person and named:
+    """Shows the user's next proposed example; with options assigns one, with `off` to nobody."""
+    person, example = request.text_option("assign"), request.text_option("example")
+    if person and example:
         return await review_assignment.assign_named(request, deps, person)
-    if person or named:
+    if person or example:
         missing = "example" if person else "assign"
         problem = request.words("option.missing", option=missing, command="review")
         raise BadInput(problem=problem)
@@ -57,7 +57,7 @@ async def review(request: Request, deps: Dependencies) -> Reply:
 async def next_card(
     request: Request, deps: Dependencies, *, after: ExampleId | None = None, done: str = ""
 ) -> Card:
-    """The next proposed example; with `done` its card replaces the one that was clicked."""
+    """Returns the card of the next proposed example, which with `done` replaces the clicked one."""
     waiting = ExampleFilter(
         assistant=request.assistant.id,
         state=ExampleState.PROPOSED,
@@ -69,15 +69,15 @@ async def next_card(
         page = await records.examples.page(request.workspace_id, waiting, after=after, limit=1)
         if not page and after is not None:
             page = await records.examples.page(request.workspace_id, waiting, limit=1)
-        left = await records.examples.count(request.workspace_id, waiting)
+        count = await records.examples.count(request.workspace_id, waiting)
         agreement = await agreement_line(request, records)
-        written = await synthetic_lines(page[0], records, request.words) if page else ()
+        synthetic = await synthetic_lines(page[0], records, request.words) if page else ()
     if not page:
-        lines = (*_some(done), *agreement)
+        lines = (*_line_if_any(done), *agreement)
         return Card(request.words("review.empty"), lines, private=True, replaces=bool(done))
     authors = names_of(page[0].authors)
-    said = (*written, *await review_assignment.review_status_lines(request, page[0], deps))
-    return _review_card(request, page[0], authors, left, done, said)
+    lines = (*synthetic, *await review_assignment.review_status_lines(request, page[0], deps))
+    return _review_card(request, page[0], authors, count, done, lines)
 
 
 @handlers.button("example.skip", Role.CURATOR)
@@ -90,18 +90,18 @@ def _review_card(
     request: Request,
     example: Example,
     authors: str,
-    left: int,
+    count: int,
     done: str,
-    said: tuple[str, ...],
+    more_lines: tuple[str, ...],
 ) -> Card:
     words = request.words
     return Card(
-        title=words("review.title", id=example.id, count=left),
+        title=words("review.title", id=example.id, count=count),
         lines=(
-            *_some(done),
+            *_line_if_any(done),
             *spoken_lines(example, words),
             *private_text_warnings(example, words),
-            *said,
+            *more_lines,
         ),
         facts=(
             Fact(words("fact.origin"), words(f"origin.{example.origin}")),
@@ -118,18 +118,19 @@ def _review_card(
 
 
 def spoken_lines(example: Example, words: Words) -> tuple[str, ...]:
+    """Returns each text of an example as a line with its label; of a pointer that it has none."""
     if example.row is None:
         return (words("example.pointer_only", id=example.id),)
     return label_texts(example.row, words)
 
 
 async def synthetic_lines(example: Example, records: Records, words: Words) -> tuple[str, ...]:
-    """Of what a model wrote, from which example; of an example, which others it was used for."""
+    """Returns a line about the source of a synthetic example, or the examples derived from one."""
     if example.synthetic is None:
-        found = await records.examples.list_derived(example.workspace, [example.id])
-        names = ", ".join(f"#{one}" for one in found[:_MOST_NAMED])
-        more = "…" if len(found) > _MOST_NAMED else ""
-        return (words("synthetic.used", names=names + more),) if found else ()
+        derived = await records.examples.list_derived(example.workspace, [example.id])
+        names = ", ".join(f"#{number}" for number in derived[:_MOST_NAMED])
+        more = "…" if len(derived) > _MOST_NAMED else ""
+        return (words("synthetic.used", names=names + more),) if derived else ()
     source, model = example.synthetic.source, example.synthetic.model
     if not example.synthetic.replaces_source:
         return (words("synthetic.wording_of", model=model, id=source),)
@@ -139,7 +140,7 @@ async def synthetic_lines(example: Example, records: Records, words: Words) -> t
 
 
 def private_text_warnings(example: Example, words: Words) -> tuple[str, ...]:
-    """A line for each kind of private text that nobody has decided upon."""
+    """Returns a line for each kind of undecided private text."""
     if not example.awaits_masking:
         return ()
     found: dict[PrivateText, list[str]] = {}
@@ -154,7 +155,7 @@ def private_text_warnings(example: Example, words: Words) -> tuple[str, ...]:
 
 
 def highlighted_texts(example: Example) -> tuple[str, ...]:
-    """What is highlighted in the texts of an example."""
+    """Returns the undecided private texts, to be highlighted in the example."""
     if not example.awaits_masking:
         return ()
     return tuple(text for _, text in private_texts(example.row or {}))
@@ -164,5 +165,5 @@ def _name(kind: PrivateText) -> str:
     return str(kind.name).lower()
 
 
-def _some(line: str) -> tuple[str, ...]:
+def _line_if_any(line: str) -> tuple[str, ...]:
     return (line,) if line else ()

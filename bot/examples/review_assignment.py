@@ -36,7 +36,7 @@ _MOST_CHOICES, _LONGEST_NOTE = 24, 500
 
 
 def buttons(request: Request, example: Example) -> tuple[Button, ...]:
-    """To give an example that waits to somebody, and to ask whoever wrote it."""
+    """Returns the buttons to assign a proposed example to a reviewer and to ask its authors."""
     words = request.words
     assign = Button(words("button.assign"), f"example.assign:{example.id}")
     if example.row is None or set(example.authors) <= {request.user_id}:
@@ -47,24 +47,24 @@ def buttons(request: Request, example: Example) -> tuple[Button, ...]:
 async def review_status_lines(
     request: Request, example: Example, deps: Dependencies
 ) -> tuple[str, ...]:
-    """What reviewers and authors have said about an example so far."""
+    """Returns lines about the reviews of an example so far."""
     async with deps.store.reading() as records:
-        found = await records.reviews.of(request.workspace_id, example.id)
+        reviews = await records.reviews.of(request.workspace_id, example.id)
         assistant = await records.assistants.get(request.workspace_id, example.assistant)
     needed = assistant.reviewers
-    return tuple(review_lines(example, found, request.words, needed=needed))
+    return tuple(review_lines(example, reviews, request.words, needed=needed))
 
 
 @handlers.button("example.assign", Role.CURATOR, opens_form=True)
 async def assign_form(request: Request, deps: Dependencies) -> Reply:
-    """The curators who are known here; `/tune review` names anybody."""
+    """Opens the form with the curators by grant; `/tune review` can assign to anybody."""
     async with deps.store.reading() as records:
-        example = await _waiting(request, records)
+        example = await _proposed_example(request, records)
         granted = await records.roles.all(request.workspace_id)
     people = [request.user_id, *(user for user, role in granted if role >= Role.CURATOR)]
     surface = deps.surfaces.of(request.workspace_id)
-    named = [await described_by_platform(request, one, surface) for one in dict.fromkeys(people)]
-    choices = tuple((one.id, one.name) for one in named[:_MOST_CHOICES])
+    users = [await described_by_platform(request, user, surface) for user in dict.fromkeys(people)]
+    choices = tuple((user.id, user.name) for user in users[:_MOST_CHOICES])
     nobody = (_NOBODY, request.words("reviewers.nobody"))
     label, by = request.words("reviewers.person"), request.user_id
     return Form(
@@ -78,17 +78,17 @@ async def assign_form(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.form("example.assign", Role.CURATOR)
 async def assign(request: Request, deps: Dependencies) -> Reply:
-    """From now on it stands in that person's queue alone."""
-    said = request.text_option("person") or _NOBODY
-    if said in (_NOBODY, "off"):
+    """Assigns an example to one reviewer, whose queue alone then has it, or to nobody."""
+    typed = request.text_option("person") or _NOBODY
+    if typed in (_NOBODY, "off"):
         async with deps.store.writing() as records:
-            example = await _waiting(request, records)
+            example = await _proposed_example(request, records)
             await records.reviews.unassign(request.workspace_id, example.id)
         return Text(request.words("reviewers.unassigned", id=example.id), private=True)
-    person = await find_person(request, said, deps.surfaces)
+    person = await find_person(request, typed, deps.surfaces)
     shown = references.person_reference(person.id, person.name)
     async with deps.store.writing() as records:
-        example = await _waiting(request, records)
+        example = await _proposed_example(request, records)
         grant = await records.roles.get(request.workspace_id, person.id)
         role = access.role_of(
             person, workspace=request.workspace, grant=grant, admins=frozenset(deps.admins)
@@ -105,23 +105,27 @@ async def assign(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("example.ask_author", Role.CURATOR)
 async def ask_author(request: Request, deps: Dependencies) -> Reply:
-    """Each author is asked once about this text, where nobody else reads."""
+    """Asks each author, once for a revision, in a direct message whether the text is right."""
     async with deps.store.reading() as records:
-        example = await _waiting(request, records)
+        example = await _proposed_example(request, records)
     if example.row is None:
         raise NotNow(problem=request.words("example.pointer_only", id=example.id))
-    asked = [one for one in example.authors if one != request.user_id]
-    reached = [(one, there) for one in asked if (there := await _reach(request, one, deps))]
+    authors = [author for author in example.authors if author != request.user_id]
+    reached = [
+        (author, place)
+        for author in authors
+        if (place := await _direct_place(request, author, deps))
+    ]
     if not reached:
         raise NotNow(problem=request.words("author.nobody"))
     async with deps.store.writing() as records:
-        for author, there in reached:
+        for author, place in reached:
             await records.reviews.put(
                 request.workspace_id, [example.id], author, ReviewKind.ASKED, at=request.now
             )
             await records.outbox.put(
                 f"{request.workspace_id}.{example.id}.r{example.revision}.{author}.author",
-                there,
+                place,
                 AUTHOR_ASKED,
                 subject=example.id,
                 details={"revision": example.revision, "locale": request.event.locale},
@@ -129,12 +133,15 @@ async def ask_author(request: Request, deps: Dependencies) -> Reply:
                 once=True,
             )
         await request.audit(records, "example.author_asked", example=example.id)
-    names = names_of([one for one, _ in reached])
+    names = names_of([author for author, _ in reached])
     return Text(request.words("author.is_asked", names=names), private=True)
 
 
-async def _reach(request: Request, author: UserId, deps: Dependencies) -> Place | None:
-    """Between the two of us; in the local room everybody sits at the same desk."""
+async def _direct_place(request: Request, author: UserId, deps: Dependencies) -> Place | None:
+    """Returns the author's direct-message channel; this channel in the local workspace.
+
+    None if the platform refuses.
+    """
     surface = deps.surfaces.of(request.workspace_id)
     if not isinstance(surface, CanReach):
         return request.place
@@ -147,27 +154,27 @@ async def _reach(request: Request, author: UserId, deps: Dependencies) -> Place 
 async def render_author_question_notice(
     notice: Notice, records: Records, words: Words
 ) -> Drawn | None:
-    """None once the example is gone, decided, or another text."""
+    """Renders the question to an author; None once the example is decided, edited or erased."""
     example = await records.examples.get(notice.place.workspace, ExampleId(notice.subject or 0))
     is_same = example.revision == notice.details.get("revision")
     if example.row is None or example.state is not ExampleState.PROPOSED or not is_same:
         return None
-    said = f"{example.id}.r{example.revision}"
-    right = Button(words("button.author_right"), f"author.right:{said}", is_primary=True)
-    wrong = Button(words("button.author_wrong"), f"author.wrong:{said}")
+    token = f"{example.id}.r{example.revision}"
+    right = Button(words("button.author_right"), f"author.right:{token}", is_primary=True)
+    wrong = Button(words("button.author_wrong"), f"author.wrong:{token}")
     lines = words("author.question"), *label_texts(example.row, words)
     return Card(words("author.title"), lines, buttons=(right, wrong))
 
 
 @handlers.button("author.right", Role.MEMBER)
 async def save_author_approval(request: Request, deps: Dependencies) -> Reply:
-    return await _answered(request, deps, ReviewKind.RIGHT)
+    return await _save_answer(request, deps, ReviewKind.RIGHT)
 
 
 @handlers.button("author.wrong", Role.MEMBER, opens_form=True)
 async def wrong_form(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
-        await _asked(request, records)
+        await _unchanged_example(request, records)
     return Form(
         f"author.wrong:{request.argument}",
         request.words("author.title"),
@@ -179,13 +186,13 @@ async def wrong_form(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.form("author.wrong", Role.MEMBER)
 async def save_author_objection(request: Request, deps: Dependencies) -> Reply:
-    return await _answered(request, deps, ReviewKind.WRONG)
+    return await _save_answer(request, deps, ReviewKind.WRONG)
 
 
-async def _answered(request: Request, deps: Dependencies, kind: ReviewKind) -> Card:
+async def _save_answer(request: Request, deps: Dependencies, kind: ReviewKind) -> Card:
     note = one_line(request.options.get("note", "").strip(), _LONGEST_NOTE)
     async with deps.store.writing() as records:
-        example = await _asked(request, records)
+        example = await _unchanged_example(request, records)
         await records.reviews.put(
             request.workspace_id, [example.id], request.user_id, kind, at=request.now, note=note
         )
@@ -193,8 +200,8 @@ async def _answered(request: Request, deps: Dependencies, kind: ReviewKind) -> C
     return Card(request.words("author.thanks"), replaces=True)
 
 
-async def _asked(request: Request, records: Records) -> Example:
-    """The example as its author was shown it. Raises Outdated where it is another by now."""
+async def _unchanged_example(request: Request, records: Records) -> Example:
+    """Returns the example that its author was asked about. Raises Outdated if it has changed."""
     example = await records.examples.get(request.workspace_id, named_example_id(request))
     if request.user_id not in example.authors:
         raise NotFound(noun="example", name=example.id)
@@ -204,7 +211,8 @@ async def _asked(request: Request, records: Records) -> Example:
     return example
 
 
-async def _waiting(request: Request, records: Records) -> Example:
+async def _proposed_example(request: Request, records: Records) -> Example:
+    """Returns the named example. Raises Outdated if it is decided."""
     example = await find_visible(request, records)
     if example.state is not ExampleState.PROPOSED:
         raise Outdated(problem=request.words("reviewers.decided", id=example.id))
@@ -212,7 +220,7 @@ async def _waiting(request: Request, records: Records) -> Example:
 
 
 async def assign_named(request: Request, deps: Dependencies, person: str) -> Reply:
-    """As the form does it, for `/tune review EXAMPLE assign:PERSON`."""
+    """Assigns an example for `/tune review EXAMPLE assign:PERSON`, like the form."""
     chosen = replace(
         request, argument=request.text_option("example") or "", options={"person": person}
     )

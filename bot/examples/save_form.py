@@ -1,4 +1,4 @@
-"""“Save as example”: the exchange in a form, edited before anything is kept."""
+"""“Save as example”: a form to edit the exchange of a message before it is stored."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ handlers = Handlers()
 _MESSAGE = re.compile(r"[0-9A-Za-z][0-9A-Za-z.-]{0,63}", re.ASCII)
 _DIGITS = 9
 _SHOWN = 4
-"""Forms are short, so of a long exchange only the end is edited; the rest goes along."""
+"""Number of texts in the form, the last ones of an exchange; earlier ones stay unchanged.
+
+Discord's and Slack's forms hold few fields.
+"""
 
 
 @handlers.shortcut("save", Role.MEMBER, opens_form=True)
@@ -36,13 +39,16 @@ async def save_marked(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("save", Role.MEMBER, opens_form=True)
 async def save_again(request: Request, deps: Dependencies) -> Reply:
-    """The form anew, for a message that is named."""
+    """Opens the form again, for the message named in the button."""
     surface = deps.surfaces.of(request.workspace_id)
     return await _save_form(request, await named_message(request, request.argument, surface), deps)
 
 
 async def _save_form(request: Request, marked: Message, deps: Dependencies) -> Reply:
-    """Below `messages` there is only a pointer; where forms teach, an empty form beside it."""
+    """Opens the form; without permission for messages stores a pointer instead.
+
+    If forms are allowed, an empty form to write the pointer's text is opened then.
+    """
     if refusal := await refusal_at(request, marked, store=deps.store):
         return better_answer_form(request, refusal)
     if request.workspace.sources >= Sources.MESSAGES:
@@ -58,15 +64,15 @@ async def _save_form(request: Request, marked: Message, deps: Dependencies) -> R
 
 @handlers.form("save", Role.MEMBER)
 async def save_from_form(request: Request, deps: Dependencies) -> Reply:
-    """The form came back; what stands in the channel now decides who its authors are."""
+    """Proposes the submitted form; the authors come from the channel's current messages."""
     surface = deps.surfaces.of(request.workspace_id)
-    marked, shown = await _marked(request, surface)
+    marked, text_count = await _marked(request, surface)
     if request.workspace.sources < Sources.MESSAGES:
         kept = await keep_pointer(request, marked, store=deps.store)
         return await pointer_reply(request, kept, marked, deps)
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
     row = exchange.row or {}
-    if len(editable_texts(row)) != shown:
+    if len(editable_texts(row)) != text_count:
         raise NotNow(problem=request.words("save.changed"))
     edited = _edited(
         request, exchange, require_valid(with_parts(row, request.options), request.words)
@@ -75,27 +81,28 @@ async def save_from_form(request: Request, deps: Dependencies) -> Reply:
 
 
 def _edited(request: Request, exchange: Exchange, row: Row) -> Exchange:
-    """Whoever changed a word is an author too."""
+    """Returns the exchange with the edited row; a user who changed it becomes an author."""
     if row == exchange.row or request.user_id in exchange.authors:
         return replace(exchange, row=row)
-    found = refuse_excluded(request, [request.user])
+    exclusions = exchange.exclusions | refuse_excluded(request, [request.user])
     people = (*exchange.people, request.user)
-    return replace(exchange, row=row, people=people, exclusions=exchange.exclusions | found)
+    return replace(exchange, row=row, people=people, exclusions=exclusions)
 
 
 async def _marked(request: Request, surface: Surface) -> tuple[Message, int]:
-    message, _, shown = request.argument.rpartition(":")
+    """Returns the message named in a form, and the number of texts when the form was opened."""
+    message, _, text_count = request.argument.rpartition(":")
     marked = await named_message(request, message, surface)
-    if not shown.isdecimal() or len(shown) > _DIGITS:
+    if not text_count.isdecimal() or len(text_count) > _DIGITS:
         raise NotNow(problem=request.words("message.gone"))
-    return marked, int(shown)
+    return marked, int(text_count)
 
 
-async def named_message(request: Request, said: str, surface: Surface) -> Message:
-    """The message of this channel that a button or form names. Raises NotNow."""
+async def named_message(request: Request, name: str, surface: Surface) -> Message:
+    """Returns the message of this channel that a button or form names. Raises NotNow."""
     marked = None
-    if _MESSAGE.fullmatch(said):
-        marked = await surface.fetch(request.place, MessageId(said))
+    if _MESSAGE.fullmatch(name):
+        marked = await surface.fetch(request.place, MessageId(name))
     if marked is None:
         raise NotNow(problem=request.words("message.gone"))
     return marked

@@ -1,4 +1,4 @@
-"""`/tune examples`: a page of the examples that the options describe."""
+"""`/tune examples`: lists examples by the filters in its options."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _PAGE = 10
     Option("withdraw", OptionKind.EXAMPLE, role=Role.CURATOR, excludes_others=True),
 )
 async def find(request: Request, deps: Dependencies) -> Reply:
-    """A page of examples, or the one that `edit:` or `withdraw:` names."""
+    """Lists a page of examples, or edits or withdraws the one that an option names."""
     for name, change in {"edit": edit_form, "withdraw": withdraw}.items():
         if chosen := request.text_option(name):
             return await change(replace(request, argument=chosen), deps)
@@ -60,14 +60,14 @@ async def find(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("examples.more", Role.MEMBER)
 async def next_page(request: Request, deps: Dependencies) -> Reply:
-    """The next page of what the button looks for."""
-    (command,) = (one for one in handlers.commands if one.path == "examples")
+    """Lists the next page, with the filters in the button."""
+    (command,) = (command for command in handlers.commands if command.path == "examples")
     options = parse(command, request.argument, request.words)
     return await list_examples(replace(request, options=options), deps)
 
 
 async def list_examples(request: Request, deps: Dependencies) -> Reply:
-    """A page of what the options look for; the newest first unless they say otherwise."""
+    """Lists a page of examples by the filters in the options, newest first by default."""
     page = request.integer_option("limit") or _PAGE
     after, filters = request.integer_option("after"), filter_of(request)
     async with deps.store.reading() as records:
@@ -100,7 +100,7 @@ async def list_examples(request: Request, deps: Dependencies) -> Reply:
 
 
 def filter_of(request: Request) -> ExampleFilter:
-    """What the options look for; a member looks among their own."""
+    """Returns the filters in the options; for a member only the member's own examples."""
     author, origin, method = (
         request.text_option("author"),
         request.text_option("origin"),

@@ -1,4 +1,4 @@
-"""“Save several messages”: chosen among those before the marked one, in a form."""
+"""“Save several messages”: a form to choose the messages before the marked one."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from bot.request import Request
 handlers = Handlers()
 
 _MOST = 24
-"""So many messages before the marked one are offered; Discord's menus hold 25 lines."""
+"""Number of messages offered before the marked one; Discord's select menus hold 25 options."""
 _SHOWN = 90
 
 
 @handlers.shortcut("several", Role.MEMBER, opens_form=True)
 async def save_several(request: Request, deps: Dependencies) -> Reply:
-    """Where no message may be kept, the marked one is treated as *Save as example* treats it."""
+    """Opens the form; without permission for messages, like *Save as example*."""
     if request.workspace.sources < Sources.MESSAGES:
         return await save_marked(request, deps)
     return await _form(request, request.marked_message(), deps)
@@ -33,21 +33,24 @@ async def save_several(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("several", Role.MEMBER, opens_form=True)
 async def choose_again(request: Request, deps: Dependencies) -> Reply:
-    """The form anew, for a message that is named."""
+    """Opens the form again, for the message named in the button."""
     surface = deps.surfaces.of(request.workspace_id)
     return await _form(request, await named_message(request, request.argument, surface), deps)
 
 
 async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
-    """Preselects what a 🎓 would have kept. Raises NotNow where nothing was said before it."""
+    """Returns the form, with the messages preselected that a 🎓 would use.
+
+    Raises NotNow if there is no message before the marked one.
+    """
     surface, words = deps.surfaces.of(request.workspace_id), request.words
-    said = await _read(marked, surface)
-    offered = _offered(marked, said)
+    before = await _messages_before(marked, surface)
+    offered = _offered(marked, before)
     if not offered:
         raise NotNow(problem=words("several.nothing"))
     is_in_thread = marked.place.thread is not None
-    kept = said if is_in_thread else await said_just_before(marked, surface, said)
-    nearest = {one.id for one in kept}
+    preselected = before if is_in_thread else await said_just_before(marked, surface, before)
+    ids = {message.id for message in preselected}
     return Form(
         id=f"several:{marked.id}",
         title=words("several.title"),
@@ -56,8 +59,8 @@ async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
                 "messages",
                 words("several.messages"),
                 FieldKind.CHOICES,
-                ",".join(one.id for one in offered if one.id in nearest),
-                choices=tuple((one.id, _line(one)) for one in offered),
+                ",".join(message.id for message in offered if message.id in ids),
+                choices=tuple((message.id, _line(message)) for message in offered),
             ),
         ),
         submit_label=words("example.save"),
@@ -66,33 +69,34 @@ async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
     )
 
 
-async def _read(marked: Message, surface: Surface) -> Sequence[Message]:
-    """What was said in its thread before it; else just above it in its channel."""
-    read = surface.history if marked.place.thread is not None else surface.messages_before
-    return await read(marked.place, marked.id, _MOST)
+async def _messages_before(marked: Message, surface: Surface) -> Sequence[Message]:
+    """Returns the messages before one in its thread, else in its channel."""
+    fetch = surface.history if marked.place.thread is not None else surface.messages_before
+    return await fetch(marked.place, marked.id, _MOST)
 
 
-def _offered(marked: Message, said: Sequence[Message]) -> Sequence[Message]:
-    return [one for one in said if one.text.strip() and one.id != marked.id][-_MOST:]
+def _offered(marked: Message, before: Sequence[Message]) -> Sequence[Message]:
+    with_text = [m for m in before if m.text.strip() and m.id != marked.id]
+    return with_text[-_MOST:]
 
 
-def _line(said: Message) -> str:
-    return one_line(f"{said.author.name}: {said.text}", _SHOWN)
+def _line(message: Message) -> str:
+    return one_line(f"{message.author.name}: {message.text}", _SHOWN)
 
 
 @handlers.form("several", Role.MEMBER)
 async def save_chosen(request: Request, deps: Dependencies) -> Reply:
-    """The chosen messages as they stand now, in the order in which they were said."""
+    """Proposes the chosen messages with their current text, in their order in the channel."""
     surface = deps.surfaces.of(request.workspace_id)
     marked = await named_message(request, request.argument, surface)
     if request.workspace.sources < Sources.MESSAGES:
         return await save_marked(replace(request, message=marked), deps)
-    names = set(filter(None, (request.text_option("messages") or "").split(",")))
-    if not names:
+    chosen = set(filter(None, (request.text_option("messages") or "").split(",")))
+    if not chosen:
         raise NotNow(problem=request.words("several.none"))
-    said = await _read(marked, surface)
-    before = [one for one in _offered(marked, said) if one.id in names]
-    if len(before) < len(names):
+    offered = _offered(marked, await _messages_before(marked, surface))
+    before = [message for message in offered if message.id in chosen]
+    if len(before) < len(chosen):
         raise NotNow(problem=request.words("message.gone"))
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface, before=before)
     return await propose_by_mark(request, marked, exchange, store=deps.store)

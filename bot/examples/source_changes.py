@@ -1,4 +1,4 @@
-"""Deleted and edited source messages, and forget-me: erases the examples made from them."""
+"""Erases or updates examples when their source messages are deleted or edited."""
 
 from __future__ import annotations
 
@@ -31,30 +31,30 @@ _PART = 100
 
 @handlers.event("deleted", Role.STRANGER)
 async def on_messages_deleted(request: Request, deps: Dependencies) -> Reply:
-    """Messages were deleted at their source: what was learned from any of them goes too."""
+    """Erases the turns and examples with text of messages that were deleted on the platform."""
     what, channel = request.event.what, request.place.channel
     if not isinstance(what, MessagesDeleted):
         return NoReply()
     deps.summaries.forget(request.workspace_id, channel)
-    for some in batched(what.messages, _PART):
+    for batch in batched(what.messages, _PART):
         async with deps.store.writing() as records:
-            found = await records.example_messages.examples(request.workspace_id, channel, some)
-            await records.turns.forget_messages(request.workspace_id, channel, some)
-        await _erase_in_batches(request, found, deps.store)
+            examples = await records.example_messages.examples(request.workspace_id, channel, batch)
+            await records.turns.forget_messages(request.workspace_id, channel, batch)
+        await _erase_in_batches(request, examples, deps.store)
     return NoReply()
 
 
 @handlers.event("place_deleted", Role.STRANGER)
 async def on_place_deleted(request: Request, deps: Dependencies) -> Reply:
-    """A channel or a thread is gone with everything that was said in it."""
-    at = request.workspace_id, request.place.channel, request.place.thread
+    """Erases the turns and examples with text of a channel or thread that was deleted."""
+    where = request.workspace_id, request.place.channel, request.place.thread
     deps.summaries.forget(request.workspace_id, request.place.channel)
 
     async def turn_part(records: Records, most: int) -> int:
-        return await records.turns.forget_channel(*at, limit=most)
+        return await records.turns.forget_channel(*where, limit=most)
 
     async def example_part(records: Records, most: int) -> int:
-        examples = await records.example_messages.examples_in(*at, limit=most)
+        examples = await records.example_messages.examples_in(*where, limit=most)
         await _erase_at_source(request, examples, records)
         return len(examples)
 
@@ -65,18 +65,20 @@ async def on_place_deleted(request: Request, deps: Dependencies) -> Reply:
 
 
 async def source_edited(request: Request, what: MessageEdited, deps: Dependencies) -> None:
-    """A message was edited: examples with it get its new text, or go where nothing is left."""
+    """Updates examples with an edited message; erases those that have no text any more."""
     surface = deps.surfaces.of(request.workspace_id)
-    gone = await follow_edit(request, what.message, what.text, store=deps.store, surface=surface)
-    await _erase_in_batches(request, gone, deps.store)
+    examples = await follow_edit(
+        request, what.message, what.text, store=deps.store, surface=surface
+    )
+    await _erase_in_batches(request, examples, deps.store)
     deps.wake_runners()
 
 
 async def _erase_in_batches(request: Request, examples: Sequence[ExampleId], store: Store) -> None:
-    """Each part in a short transaction of its own; after a crash the event does the rest."""
-    for some in batched(examples, _PART):
+    """Erases a batch in each transaction; after a crash the repeated event erases the rest."""
+    for batch in batched(examples, _PART):
         async with store.writing() as records:
-            await _erase_at_source(request, some, records)
+            await _erase_at_source(request, batch, records)
 
 
 async def _erase_at_source(
@@ -96,7 +98,10 @@ async def _erase_at_source(
 async def erase_examples(
     workspace: WorkspaceId, examples: Sequence[ExampleId], records: Records, *, at: datetime
 ) -> int:
-    """Text goes; the host's training files go; models made from them are marked. How many."""
+    """Erases examples and those derived from them, and requests deletion of their training files.
+
+    Models trained on them are marked as tainted; returns how many.
+    """
     if not examples:
         return 0
     examples = [*examples, *await records.examples.list_derived(workspace, examples)]

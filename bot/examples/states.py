@@ -1,4 +1,4 @@
-"""Creates examples and changes their state; refuses an approval while a consent is missing."""
+"""Creates examples, changes their state, and finds the example that a request names."""
 
 from __future__ import annotations
 
@@ -39,10 +39,11 @@ _NAMED_IN_CARD = 25
 async def add_example(
     request: Request, example: NewExample, *, store: Store
 ) -> tuple[Example, bool]:
+    """Stores an example, in place of a pointer; returns the stored one and whether it is new."""
     async with store.writing() as records:
         kept, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
         if kept.row is None and example.row is not None:
-            # A pointer gives way to the text as soon as that may be kept.
+            # A pointer is replaced as soon as the text may be stored.
             await records.examples.set_state(
                 request.workspace_id, [kept.id], ExampleState.WITHDRAWN, at=request.now
             )
@@ -63,7 +64,7 @@ async def ask_authors(
     store: Store,
     link: str | None = None,
 ) -> None:
-    """Each author who has not said yes or no is asked once, in the channel, and called by name."""
+    """Asks each author without a decision for consent, once, in this channel, with a mention."""
     if request.workspace.platform == "local":
         return
     async with store.writing() as records:
@@ -87,14 +88,15 @@ async def ask_authors(
 async def ask_authors_in(
     request: Request, channel: ChannelId, people: Sequence[User], records: Records
 ) -> None:
-    """One card for all authors who have not said yes or no, where what they wrote stands."""
-    asked = sha256(" ".join(sorted(one.id for one in people)).encode()).hexdigest()[:16]
+    """Asks several authors for consent with one card in the channel of their messages."""
+    ids = " ".join(sorted(person.id for person in people))
+    people_hash = sha256(ids.encode()).hexdigest()[:16]
     await records.outbox.put(
-        f"{request.workspace_id}.{channel}.{asked}.consent",
+        f"{request.workspace_id}.{channel}.{people_hash}.consent",
         Place(request.workspace_id, channel),
         CONSENT_WANTED,
         details={
-            "names": ", ".join(one.name for one in people[:_NAMED_IN_CARD]),
+            "names": ", ".join(person.name for person in people[:_NAMED_IN_CARD]),
             "more": max(0, len(people) - _NAMED_IN_CARD),
             "locale": request.event.locale,
         },
@@ -105,9 +107,10 @@ async def ask_authors_in(
 
 @dataclass(frozen=True, slots=True)
 class DecisionResult:
-    """What came of a button: the example as it is now where that is not what the button showed.
+    """Result of a decision button.
 
-    A rejection and a withdrawal can be undone. It `is_waiting` until more reviewers agree.
+    `outdated` is the current example, if it is not as the button showed it. `undo` has a button
+    after a rejection or withdrawal. `is_waiting` if more reviewers must agree.
     """
 
     outdated: Example | None = None
@@ -116,20 +119,21 @@ class DecisionResult:
 
 
 async def decide(request: Request, state: ExampleState, *, store: Store) -> DecisionResult:
-    """Set the state of the example that a button names."""
+    """Sets the state of the example that a button names."""
     async with store.writing() as records:
-        found = await find_visible(request, records)
-        if not is_unchanged_since_shown(request, found):
-            is_done = is_repeated_decision(request, found, state)
-            return DecisionResult() if is_done else DecisionResult(outdated=found)
-        if not await _set_state(request, found, state, records):
+        example = await find_visible(request, records)
+        if not is_unchanged_since_shown(request, example):
+            is_done = is_repeated_decision(request, example, state)
+            return DecisionResult() if is_done else DecisionResult(outdated=example)
+        if not await _set_state(request, example, state, records):
             return DecisionResult(is_waiting=True)
-        return DecisionResult(undo=await offer_undo_of(request, found, state, records))
+        return DecisionResult(undo=await offer_undo_of(request, example, state, records))
 
 
 async def offer_undo_of(
     request: Request, before: Example, state: ExampleState, records: Records
 ) -> tuple[Button, ...]:
+    """Returns an undo button for a rejection or withdrawal; nothing for other changes."""
     if state not in (ExampleState.REJECTED, ExampleState.WITHDRAWN) or before.state is state:
         return ()
     changed = {"example": before.id, "before": before.state, "after": state}
@@ -139,38 +143,40 @@ async def offer_undo_of(
 async def set_state(
     request: Request, example: ExampleId, state: ExampleState, *, store: Store
 ) -> bool:
-    """False where it waits until more reviewers agree."""
+    """Sets an example's state, or stores a verdict; False if more reviewers must agree."""
     async with store.writing() as records:
-        found = await records.examples.get(request.workspace_id, example)
-        return await _set_state(request, found, state, records)
+        current = await records.examples.get(request.workspace_id, example)
+        return await _set_state(request, current, state, records)
 
 
 async def _set_state(
-    request: Request, found: Example, state: ExampleState, records: Records
+    request: Request, example: Example, state: ExampleState, records: Records
 ) -> bool:
     if state is ExampleState.APPROVED:
-        await _refuse_unapprovable(request, found, records)
-    if found.state is not state:
-        assistant = await records.assistants.get(request.workspace_id, found.assistant)
+        await _refuse_unapprovable(request, example, records)
+    if example.state is not state:
+        assistant = await records.assistants.get(request.workspace_id, example.assistant)
         needed = assistant.reviewers
-        if not await note_verdict(request, [found.id], state, records, needed=needed):
-            await request.audit(records, f"example.{state}_by_one", example=found.id)
-            await redraw_cards(request, [found.id], records)
+        if not await note_verdict(request, [example.id], state, records, needed=needed):
+            await request.audit(records, f"example.{state}_by_one", example=example.id)
+            await redraw_cards(request, [example.id], records)
             return False
-    await change_state(request, records, found.id, state)
+    await change_state(request, records, example.id, state)
     return True
 
 
-async def _refuse_unapprovable(request: Request, found: Example, records: Records) -> None:
-    if found.row is None:
-        raise NotNow(problem=request.words("example.pointer_only", id=found.id))
-    if await records.examples.awaiting_consent(request.workspace_id, [found.id]):
-        raise NotNow(problem=request.words("example.awaits_consent", id=found.id))
+async def _refuse_unapprovable(request: Request, example: Example, records: Records) -> None:
+    """Raises NotNow for a pointer and for an example without an author's consent."""
+    if example.row is None:
+        raise NotNow(problem=request.words("example.pointer_only", id=example.id))
+    if await records.examples.awaiting_consent(request.workspace_id, [example.id]):
+        raise NotNow(problem=request.words("example.awaits_consent", id=example.id))
 
 
 async def change_state(
     request: Request, records: Records, example: ExampleId, state: ExampleState
 ) -> None:
+    """Sets an example's state without checks, writes the audit entry and updates cards."""
     await records.examples.set_state(
         request.workspace_id, [example], state, at=request.now, by=request.user_id
     )
@@ -179,18 +185,21 @@ async def change_state(
 
 
 async def redraw_cards(request: Request, examples: Sequence[ExampleId], records: Records) -> None:
-    """Every message that shows one of these is to be edited; each stands in one place only."""
+    """Queues an edit of every message that shows one of the examples."""
     await _redraw(request.event, examples, records, at=request.now)
 
 
 async def redraw_outdated(
     event: Event, shown: Mapping[ExampleId, str], records: Records, *, at: datetime
 ) -> None:
-    """A decision may have been taken between the drawing of a card and its standing there."""
+    """Queues an edit of messages whose examples changed between rendering and posting.
+
+    `shown` maps each example to the argument of its buttons.
+    """
     workspace = event.place.workspace
     states = await records.examples.current_states(workspace, list(shown))
-    current = {one: f"{one}.r{revision}.{state}" for one, (revision, state) in states.items()}
-    changed = [one for one, now in current.items() if shown[one] not in (now, str(one))]
+    tokens = {id_: f"{id_}.r{revision}.{state}" for id_, (revision, state) in states.items()}
+    changed = [id_ for id_, token in tokens.items() if shown[id_] not in (token, str(id_))]
     await _redraw(event, changed, records, at=at)
 
 
@@ -214,9 +223,9 @@ async def _redraw(
 
 
 async def find_visible(request: Request, records: Records) -> Example:
-    """The example that is named. Raises NotFound.
+    """Returns the example that the request names. Raises NotFound.
 
-    A member sees their own, a curator all but what was said in a channel that stays to itself.
+    A member sees only their own examples; a curator sees all that are not hidden in this channel.
     """
     example = await records.examples.get(request.workspace_id, named_example_id(request))
     is_own = request.user_id in example.authors
@@ -226,13 +235,13 @@ async def find_visible(request: Request, records: Records) -> Example:
 
 
 def is_hidden(request: Request, example: Example) -> bool:
-    """Whether it was said in a channel that stays to itself, and not here."""
+    """Whether the example's source is another channel whose messages are shown only there."""
     source = example.source.channel if example.source else None
     return bool(example.exclusions & hidden_exclusion(request)) and source != request.place.channel
 
 
 def hidden_exclusion(request: Request) -> Exclusion:
-    """What is left out of lists and searches in other channels; the operator sees all."""
+    """Returns the exclusions hidden from lists in other channels; none for the operator."""
     return (
         NO_EXCLUSION
         if request.role is Role.OPERATOR

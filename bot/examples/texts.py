@@ -1,4 +1,4 @@
-"""The texts of a training row, as people read and edit them."""
+"""The texts of a training row, by name, to show and to edit them."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def exchange_row(question: str, answer: str) -> Row:
 
 
 def require_valid(row: Row, words: Words) -> Row:
+    """Returns the row. Raises BadInput if it is not a valid training row."""
     problem = check_row(row, Method.DPO if "input" in row else Method.SUPERVISED)
     if problem is not None:
         raise BadInput(problem=words.problem(problem))
@@ -29,7 +30,7 @@ def require_valid(row: Row, words: Words) -> Row:
 
 
 def editable_texts(row: Row) -> dict[str, str]:
-    """A name for each text of a row: question, answer, question2, answer2 …; in order."""
+    """Returns the texts by name, in order: question, answer, question2, answer2, …."""
     names: dict[str, str] = {}
     for name, message in _named_messages(row):
         names[name] = str(message.get("content") or "")
@@ -37,24 +38,25 @@ def editable_texts(row: Row) -> dict[str, str]:
 
 
 def readable_texts(row: Row | None) -> dict[str, str]:
-    """As `editable_texts`, with what is only shown too: the text of a message that has an image."""
+    """Returns all texts by name: also those that cannot be edited, of messages with an image."""
     named = _named_messages(row or {}, is_editable=False)
     return {name: content_text(message.get("content")) for name, message in named}
 
 
 def label_texts(row: Row, words: Words) -> tuple[str, ...]:
-    """Each text on a line, behind what it is."""
+    """Returns each text as a line with its label."""
     named = readable_texts(row).items()
     return tuple(f"{words('part.' + name.rstrip('0123456789'))}: {text}" for name, text in named)
 
 
 def last_text(texts: Mapping[str, str], part: str) -> str:
-    """The last text of a part, as `readable_texts` names them; empty where there is none."""
-    found = [text for name, text in texts.items() if name.rstrip("0123456789") == part]
-    return found[-1] if found else ""
+    """Returns the last of the texts named `part`, `part2`, …; "" if there is none."""
+    of_part = [text for name, text in texts.items() if name.rstrip("0123456789") == part]
+    return of_part[-1] if of_part else ""
 
 
 def with_parts(row: Row, values: Mapping[str, str]) -> Row:
+    """Returns a copy of the row with the edited texts, by their names in `editable_texts`."""
     copied = _deep_copy(row)
     for name, message in _named_messages(copied):
         if name in values and not is_same(values[name], str(message.get("content"))):
@@ -63,16 +65,16 @@ def with_parts(row: Row, values: Mapping[str, str]) -> Row:
 
 
 def is_same(typed: str, text: str) -> bool:
-    """Forms change line ends, and cut off white space around a value: that is no edit."""
-    return _as_forms_give_it(typed) == _as_forms_give_it(text)
+    """Whether a form value is unedited: forms change line ends and strip white space."""
+    return _as_form_value(typed) == _as_form_value(text)
 
 
-def _as_forms_give_it(text: str) -> str:
+def _as_form_value(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def _labelled_messages(row: Row) -> list[tuple[str, object]]:
-    """The messages of a row in order, each with the part it is."""
+    """Returns (part, message) for the messages of a row, in order."""
     if "input" not in row:
         return [(_part_of(message), message) for message in _listed(row.get("messages"))]
     source = row["input"]

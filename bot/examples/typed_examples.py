@@ -1,4 +1,4 @@
-"""Text that somebody writes himself: a lesson in a form, a pointer written up."""
+"""Examples typed into a form: a new one with `/tune teach`, or the text of a pointer."""
 
 from __future__ import annotations
 
@@ -43,31 +43,34 @@ async def teach_form(request: Request, deps: Dependencies) -> Reply:
 
 
 def lesson_form(request: Request, *, title: str = "teach.title", question: str = "") -> Form:
-    """Where a lesson is typed; `title` is a key. Raises NotNow where it may not be kept."""
+    """Returns the form for a new example; `title` is a key of `bot.words`.
+
+    Raises NotNow if the workspace does not allow forms.
+    """
     _origin(request)
     return _form("teach", request.words(title), request.words, question=question)
 
 
 @handlers.form("teach", Role.MEMBER)
 async def save_lesson(request: Request, deps: Dependencies) -> Reply:
-    """A lesson typed into a form; a curator's own counts as approved."""
-    example = _written(request, _origin(request))
+    """Stores an example typed into a form; a curator's example is approved at once."""
+    example = _new_example(request, _origin(request))
     kept, is_new = await add_example(request, example, store=deps.store)
-    return await _told(request, kept, is_new=is_new, store=deps.store)
+    return await _saved_reply(request, kept, is_new=is_new, store=deps.store)
 
 
 @handlers.button("example.write", Role.MEMBER, opens_form=True)
 async def write(request: Request, deps: Dependencies) -> Reply:
-    """Where a pointer is written up: a form if it may be typed here, else a page of ours."""
+    """Opens the form for a pointer's text; if forms are not allowed, links to a web page for it."""
     pointer = named_example_id(request)
     async with deps.store.reading() as records:
-        await _waiting(request, pointer, records)
+        await _require_unwritten(request, pointer, records)
     if _may_type(request):
         return write_form(request, pointer)
     link = deps.links.create_link(
         Invitation(request.place, request.user, pointer, request.now + _LINK_LASTS)
     )
-    # An admin may sit at the machine itself; whoever else would open it finds nothing there.
+    # A local link opens only on the application's machine, which only an admin may be using.
     if link is None or (link.is_local and request.role < Role.ADMIN):
         raise NotNow(problem=request.words("write.no_address"))
     minutes = int(_LINK_LASTS.total_seconds() // 60)
@@ -79,46 +82,49 @@ async def write(request: Request, deps: Dependencies) -> Reply:
 
 
 def write_form(request: Request, pointer: ExampleId) -> Form:
-    """For those who may type it here; the pointer's number alone is their right to."""
+    """Returns the form for a pointer's text, for users who may type it here."""
     return _write_form(request, pointer, str(pointer))
 
 
 @handlers.button("example.write_page", Role.MEMBER, is_for_pages=True)
 async def write_page(request: Request, deps: Dependencies) -> Reply:
-    """What somebody with a link is shown."""
+    """Returns the form for a pointer's text to a user who has opened a link."""
     pointer = _invited(request, deps.links)
     async with deps.store.reading() as records:
-        await _waiting(request, pointer, records)
+        await _require_unwritten(request, pointer, records)
     return _write_form(request, pointer, request.argument)
 
 
 @handlers.form("example.written", Role.MEMBER)
 async def save_written(request: Request, deps: Dependencies) -> Reply:
-    """The text takes the pointer's place; so a link is of use once."""
+    """Stores the text in place of the pointer, so that a link works only once."""
     if request.argument.isdecimal():
         pointer, origin = named_example_id(request), _origin(request)
     elif request.is_page:
         pointer, origin = _invited(request, deps.links), Origin.STUDIO
     else:
         raise NotNow(problem=request.words("write.bad_link"))
-    example = _written(request, origin)
+    example = _new_example(request, origin)
     async with deps.store.writing() as records:
-        await _waiting(request, pointer, records)
+        await _require_unwritten(request, pointer, records)
         kept, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
         if is_new:
             await audit_new_example(request, records, kept)
         await change_state(request, records, pointer, ExampleState.WITHDRAWN)
-    return await _told(request, kept, is_new=is_new, store=deps.store)
+    return await _saved_reply(request, kept, is_new=is_new, store=deps.store)
 
 
 def _may_type(request: Request) -> bool:
-    """The operator's words are never the platform's, wherever they end up."""
+    """Whether the user may type an example here; the operator always may.
+
+    The operator's text does not come from the platform, so its rules do not apply.
+    """
     is_own = request.workspace.platform == "local" or request.role is Role.OPERATOR
     return is_own or request.workspace.sources >= Sources.FORMS
 
 
 def _origin(request: Request) -> Origin:
-    """How text that is typed here came to us. Raises NotNow where it may not be kept."""
+    """Returns the origin of a text typed here. Raises NotNow if forms are not allowed."""
     if not _may_type(request):
         raise NotNow(problem=request.words("sources.forms_needed"))
     if request.workspace.platform == "local":
@@ -127,30 +133,34 @@ def _origin(request: Request) -> Origin:
 
 
 def _invited(request: Request, links: Links) -> ExampleId:
-    """The pointer that a link is for. Raises NotNow for one that ended or is somebody else's."""
-    held = links.read_invitation(request.argument)
-    is_theirs = held is not None and (held.place.workspace, held.user.id) == (
-        request.workspace_id,
-        request.user_id,
-    )
-    if held is None or held.example is None or not is_theirs:
+    """Returns the pointer of a link. Raises NotNow if the link expired or is another user's."""
+    invitation = links.read_invitation(request.argument)
+    if (
+        invitation is None
+        or invitation.example is None
+        or invitation.place.workspace != request.workspace_id
+        or invitation.user.id != request.user_id
+    ):
         raise NotNow(problem=request.words("write.bad_link"))
-    if held.until <= request.now:
+    if invitation.until <= request.now:
         raise NotNow(problem=request.words("write.ended"))
-    return held.example
+    return invitation.example
 
 
-async def _waiting(request: Request, pointer: ExampleId, records: Records) -> None:
-    """Who may write up a pointer stands where it points to, or curates."""
-    found = await records.examples.get(request.workspace_id, pointer)
-    is_here = found.source is None or found.source.channel == request.place.channel
+async def _require_unwritten(request: Request, pointer: ExampleId, records: Records) -> None:
+    """Raises NotFound for a pointer of another channel, except for curators.
+
+    Raises Outdated if the pointer's text is written already.
+    """
+    example = await records.examples.get(request.workspace_id, pointer)
+    is_here = example.source is None or example.source.channel == request.place.channel
     if not is_here and request.role < Role.CURATOR:
         raise NotFound(noun="example", name=pointer)
-    if found.row is not None or found.state is not ExampleState.PROPOSED:
+    if example.row is not None or example.state is not ExampleState.PROPOSED:
         raise Outdated(problem=request.words("write.done", id=pointer))
 
 
-def _written(request: Request, origin: Origin) -> NewExample:
+def _new_example(request: Request, origin: Origin) -> NewExample:
     question, answer = (request.options.get(name, "") for name in ("question", "answer"))
     if not question.strip() or not answer.strip():
         raise BadInput(problem=request.words("teach.empty"))
@@ -168,7 +178,7 @@ def _written(request: Request, origin: Origin) -> NewExample:
     )
 
 
-async def _told(request: Request, kept: Example, *, is_new: bool, store: Store) -> Reply:
+async def _saved_reply(request: Request, kept: Example, *, is_new: bool, store: Store) -> Reply:
     if not is_new:
         state = request.words(f"state.{kept.state}")
         return Text(request.words("example.known", id=kept.id, state=state), private=True)
@@ -181,16 +191,17 @@ async def _told(request: Request, kept: Example, *, is_new: bool, store: Store) 
     if kept.exclusions not in request.workspace.allowed:
         text = f"{text} {request.words('teach.only_here')}"
     async with store.reading() as records:
-        held = await records.consents.get(request.workspace_id, request.user_id)
-    if held is not None and held.given:
+        consent = await records.consents.get(request.workspace_id, request.user_id)
+    if consent is not None and consent.given:
         return Text(text, buttons=masking)
     text = f"{text} {request.words('teach.unagreed')}"
-    return Text(text, buttons=(*consent_buttons(request.words, held), *masking))
+    return Text(text, buttons=(*consent_buttons(request.words, consent), *masking))
 
 
-def _write_form(request: Request, pointer: ExampleId, right: str) -> Form:
+def _write_form(request: Request, pointer: ExampleId, argument: str) -> Form:
+    """Returns the form; `argument` is the pointer's id, or the token of a link."""
     return _form(
-        f"example.written:{right}", request.words("write.title", id=pointer), request.words
+        f"example.written:{argument}", request.words("write.title", id=pointer), request.words
     )
 
 

@@ -120,17 +120,9 @@ async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining
             most = host.profile.max_epochs
             settings = replace(settings, n_epochs=min(most, likely_epochs(len(training))))
         left_out -= private
-        synthetic_left_out = len(rows) - len(training) - len(validation)
+        synthetic = len(rows) - len(training) - len(validation)
         plan = TrainingPlan(
-            host,
-            base,
-            method,
-            settings,
-            training,
-            validation,
-            left_out,
-            private,
-            synthetic_left_out,
+            host, base, method, settings, training, validation, left_out, private, synthetic
         )
         _refuse_size(request, plan)
         costs = await estimate_plan(plan, records)
