@@ -8,7 +8,7 @@ import io
 import json
 import zipfile
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 
 from bot.batches import BatchSize
@@ -53,8 +53,8 @@ class ImportTally:
         """Adds the tally of one of several files."""
         self.new += other.new
         self.known += other.known
-        for problem in other.problems[: _MAX_PROBLEMS - len(self.problems)]:
-            self.problems.append(replace(problem, details={**problem.details, "file": file}))
+        named = [problem.in_part(file) for problem in other.problems]
+        self.problems += named[: _MAX_PROBLEMS - len(self.problems)]
         self.refused += other.refused
         self.private = max(self.private, other.private)
 

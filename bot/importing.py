@@ -201,7 +201,7 @@ def open_and_plan(
     rows, plan = _open_and_plan(file, name, words, options, member)
     if isinstance(plan, UnknownColumns):
         rows.close()
-        raise BadInput(problem=words.problem(_in_file(plan, member)))
+        raise BadInput(problem=words.problem(plan.in_part(member)))
     return rows, plan
 
 
@@ -236,11 +236,6 @@ def describe_plans(
     return tuple(lines), is_sure
 
 
-def _in_file(problem: Problem, member: str) -> Problem:
-    details = {**problem.details, "file": member} if member else problem.details
-    return Problem(problem.line, problem.code, details)
-
-
 def _open_and_plan(
     file: IO[bytes], name: str, words: Words, options: ImportOptions | None, member: str = ""
 ) -> tuple[IO[bytes], ImportPlan | UnknownColumns]:
@@ -250,11 +245,11 @@ def _open_and_plan(
     """
     unpacked = unpack(file, name, member)
     if isinstance(unpacked, Problem):
-        raise BadInput(problem=words.problem(_in_file(unpacked, member)))
+        raise BadInput(problem=words.problem(unpacked.in_part(member)))
     plan = plan_import(*unpacked, options)
     if isinstance(plan, Problem) and not isinstance(plan, UnknownColumns):
         unpacked[0].close()
-        raise BadInput(problem=words.problem(_in_file(plan, member)))
+        raise BadInput(problem=words.problem(plan.in_part(member)))
     return unpacked[0], plan
 
 
@@ -390,14 +385,14 @@ def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card
     rows, plan = _open_and_plan(file, pending.name, words, options, first)
     with rows:
         if isinstance(plan, UnknownColumns):
-            problem = words.problem(_in_file(plan, first))
+            problem = words.problem(plan.in_part(first))
             return Card(title, (problem,), buttons=(change, cancel), tone=Tone.BAD)
         good, refused = _first_rows(rows, plan)
     go = Button(words("import.submit"), f"import.go:{key}", is_primary=True)
     buttons = (go, change, cancel) if plan.headings or plan.encodings else (go, cancel)
     lines = [f"{n}. {_row_line(row)}" for n, row in enumerate(good, 1)]
     if refused:
-        lines.append(f"{words('import.refused')}: {words.problem(_in_file(refused[0], first))}")
+        lines.append(f"{words('import.refused')}: {words.problem(refused[0].in_part(first))}")
     lines += _with_member_name(plan_lines(plan, words), first)
     for member in others:
         other, other_plan = open_and_plan(file, pending.name, words, options, member)
@@ -519,14 +514,33 @@ def _report(
 
 def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
     """Returns lines about the columns used, the columns left out, and the possible encodings."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for each in (plan, *plan.more_sheets):
+        alike.setdefault(tuple(_sheet_lines(each, words)), []).append(each.source.sheet)
+    lines: list[str] = []
+    for said, sheets in alike.items():
+        if plan.more_sheets:
+            lines.append(f"{words('import.sheets')}: {', '.join(sheets)}")
+        lines += said
+    return (*lines, *_unread_sheets(plan, words))
+
+
+def _unread_sheets(plan: ImportPlan, words: Words) -> Iterator[str]:
+    if plan.unread_sheets:
+        yield f"{words('import.unread_sheets')}: {', '.join(plan.unread_sheets)}"
+
+
+def _sheet_lines(plan: ImportPlan, words: Words) -> list[str]:
     lines: list[str] = []
     if plan.columns:
         columns = ", ".join(f"{purpose} ← {name}" for purpose, name in plan.columns.items())
         lines.append(f"{words('import.columns')}: {columns}")
     if "label" in plan.columns:
         lines.append(words("import.labels"))
-    if plan.layout in (Layout.TICKETS, Layout.THREADS):
+    if plan.layout in (Layout.TICKETS, Layout.JSON_TICKETS):
         lines.append(words("import.tickets"))
+    if plan.are_mails:
+        lines.append(words("import.mails"))
     if plan.unused:
         lines.append(f"{words('import.unused')}: {', '.join(plan.unused)}")
     if plan.encodings:
@@ -534,7 +548,7 @@ def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
         lines += [f"{encoding.name}: {encoding.sample}" for encoding in plan.encodings]
     elif plan.source.encoding != "utf-8":
         lines.append(f"{words('import.encoding')}: {plan.source.encoding}")
-    return tuple(lines)
+    return lines
 
 
 def refusal_lines(

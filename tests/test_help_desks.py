@@ -353,6 +353,179 @@ def test_a_column_of_the_direction_says_who_wrote(headings: tuple[str, str, str]
     ]
 
 
+RECEIPT = "We received your request (#7). A member of our team will reply within 24 hours."
+
+
+@pytest.mark.parametrize(
+    ("side", "text"),
+    [
+        ("agent", RECEIPT),
+        ("agent", "Ihre Anfrage ist eingegangen, wir melden uns in zwei Tagen."),
+        ("agent", "Nous avons bien reçu votre demande et vous répondrons sous 24 heures."),
+        ("agent", "Hemos recibido tu solicitud. Te responderemos pronto."),
+        ("agent", "我们已收到您的邮件，会在一个工作日内回复您。"),
+        ("agent", "How would you rate the support you received?\n\nGood\nBad"),
+        ("customer", "Automatic reply: I will read it on Monday."),
+        ("customer", "Hello,\nI am out of the office until 4 May."),
+        ("customer", "Ich bin bis zum 4. Mai nicht im Büro."),
+    ],
+)
+def test_what_a_program_wrote_is_no_part_of_a_conversation(side: str, text: str) -> None:
+    rows = ["ticket,role,text,time"]
+    for ticket in (1, 2):
+        rows += [
+            f'{ticket},customer,"How much is a tube?",2026-01-01 10:00',
+            f'{ticket},{side},"{text}",2026-01-01 10:01',
+            f"{ticket},agent,Seven euros.,2026-01-01 10:02",
+        ]
+
+    assert said("\n".join(rows).encode()) == 2 * [[(U, "How much is a tube?"), (A, "Seven euros.")]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Thank you for contacting us. We received your parcel, the refund takes 3 days.",
+        "Your order was created; you can answer the mail to change it.",
+        "Rate it in the app: open Settings.",
+    ],
+)
+def test_an_answer_that_sounds_like_a_receipt_is_one_for_people(text: str) -> None:
+    rows = [
+        "ticket,role,text",
+        *(
+            f'{n},{side},"{said}"'
+            for n in (1, 2)
+            for side, said in (("user", "?!"), ("agent", text))
+        ),
+    ]
+
+    assert said("\n".join(rows).encode()) == 2 * [[(U, "?!"), (A, text)]]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("1/5/2026 12:05 AM", "1/5/2026 9:00 AM", "1/5/2026 12:10 PM", "1/5/2026 1:00 PM"),
+        (
+            "2026-01-05T12:30:00+02:00",
+            "2026-01-05T10:45:00Z",
+            "2026-01-05T06:00:00-05:00",
+            "2026-01-05T11:15:00Z",
+        ),
+        ("Jan 5, 2026 9:00", "Jan 15, 2026 8:00", "Feb 1, 2026 7:00", "Mar 1, 2026 6:00"),
+        ("5. Jan. 2026 9:00", "15. Jan. 2026 8:00", "1. März 2026 7:00", "1. Mai 2026 6:00"),
+        ("Mon, 5 Jan 2026 9:00", "Thu, 15 Jan 2026 8:00", "Sun, 1 Feb 2026", "Mon, 2 Mar 2026"),
+        ("46027.1", "46027.2", "46027.9", "46028"),
+        (
+            "2026年1月5日 上午12:30",
+            "2026年1月5日 上午9:00",
+            "2026年1月5日 下午1:00",
+            "2026年2月1日",
+        ),
+    ],
+)
+def test_messages_are_ordered_by_their_moments_however_these_are_written(
+    times: tuple[str, ...],
+) -> None:
+    spoken = ("customer", "How?"), ("agent", "So."), ("customer", "Why?"), ("agent", "Why not.")
+    rows = [
+        (str(ticket), side, text, time)
+        for ticket in (1, 2)
+        for (side, text), time in zip(spoken, times, strict=True)
+    ]
+    out = io.StringIO()
+    csv.writer(out).writerows([("ticket", "role", "text", "created"), *reversed(rows)])
+
+    assert said(out.getvalue().encode()) == 2 * [
+        [(U, "How?"), (A, "So."), (U, "Why?"), (A, "Why not.")]
+    ]
+
+
+def test_tickets_are_put_together_however_far_apart_their_rows_are() -> None:
+    rows = [
+        *(f"{n},2026-01-01,customer,Question {n}?" for n in range(60)),
+        *(f"{n},2026-01-02,agent,Answer {n}." for n in range(60)),
+    ]
+    # What is looked at first has each ticket once, and both sides.
+    rows[1], rows[100] = rows[100], rows[1]
+    file = "\n".join(["case number,date,sender,message", *rows]).encode()
+
+    assert len(said(file)) == 60
+
+
+def test_a_table_with_one_row_a_ticket_is_freed_of_what_belongs_to_mails() -> None:
+    out = io.StringIO()
+    asked = "Hello,\n\nhow much is a tube?\n\nKind regards\nAnn"
+    answered = (
+        '<div>Hi Ann,</div><p>Seven euros, see <a href="https://bikes.example/tube">here</a>.</p>'
+        '<div class="gmail_signature">Bo Ek<br>Desk</div>'
+        '<div class="gmail_quote">On Monday Ann wrote:<div>how much?</div></div>'
+    )
+    rows = [
+        ("Ticket ID", "Assignee", "Description", "Resolution"),
+        *3 * [(1, "Bo", asked, answered)],
+    ]
+    csv.writer(out).writerows(rows)
+    file = out.getvalue().encode()
+
+    plan = planned(file)
+
+    assert plan.are_mails
+    assert not plan.is_sure
+    assert said(file)[0] == [
+        (U, "how much is a tube?"),
+        (A, "Seven euros, see here (https://bikes.example/tube)."),
+    ]
+
+
+def test_prose_in_html_is_learned_as_text_and_code_stays_as_it_is() -> None:
+    prose = b"question,answer\nHow?,<p>First <b>this</b>.</p><ul><li>then that</li></ul>\n"
+    code = b"question,answer\nWrite a form,<div><form><input></form></div>\n"
+
+    assert said(prose) == [[(U, "How?"), (A, "First this.\n\n- then that")]]
+    assert said(code)[0][1] == (A, "<div><form><input></form></div>")
+
+
+@pytest.mark.parametrize(
+    "below",
+    [
+        "Kind regards\nBo Ek\n--\nBikes Ltd, 1 Lane, Town | Tel. 555 | www.bikes.example | "
+        "a line that is longer than any other line of such a kind",
+        "This e-mail and its attachments are confidential and may be privileged.\nDelete it.",
+        "If you are not the intended recipient, please notify us at once.",
+        "Diese E-Mail enthält vertrauliche Informationen.",
+        "[cid:image001.png@01DA]",
+        "Bo",
+    ],
+)
+def test_what_stands_below_every_mail_of_an_agent_is_no_part_of_the_answer(below: str) -> None:
+    rows = [("ticket", "role", "text")]
+    for ticket in range(6):
+        rows += [(str(ticket), "customer", f"Hi Bo, price of {ticket}?\n\nAnn")]
+        rows += [(str(ticket), "agent", f"Hi Ann,\nIt is {ticket} euros.\n\n{below}")]
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+
+    assert said(out.getvalue().encode()) == [
+        [(U, f"price of {ticket}?"), (A, f"It is {ticket} euros.")] for ticket in range(6)
+    ]
+
+
+def test_a_signature_without_a_closing_is_told_by_its_recurring() -> None:
+    rows = [("ticket", "role", "text")]
+    for ticket in range(6):
+        rows += [(str(ticket), "customer", f"Price of {ticket}?")]
+        rows += [(str(ticket), "agent", f"It is {ticket} euros.\n\nBo Ek\nBikes of Bern")]
+    rows += [("7", "customer", "Where?"), ("7", "agent", "At home:\nBikes of Bern")]
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+
+    answers = [talk[1][1] for talk in said(out.getvalue().encode())]
+
+    assert answers[:6] == [f"It is {ticket} euros." for ticket in range(6)]
+
+
 def test_a_help_desk_becomes_conversations_by_ticket() -> None:
     plan = planned(DESK.encode())
     rows = imported(DESK.encode())

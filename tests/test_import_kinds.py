@@ -119,27 +119,47 @@ def zipped(members: Mapping[str, str | bytes]) -> bytes:
     return file.getvalue()
 
 
-def workbook() -> bytes:
+FAQ_ROWS = [["id", "question", "answer"], *(["1", a[0][1], a[1][1]] for a in SHOP)]
+
+
+def workbook(
+    sheets: Mapping[str, Sequence[Sequence[str]]] | None = None, *, hidden: Sequence[str] = ()
+) -> bytes:
     package = "http://schemas.openxmlformats.org/package/2006"
     office = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
     main = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
     kind = "application/vnd.openxmlformats-officedocument.spreadsheetml"
     link = f'<Relationships xmlns="{package}/relationships">'
+    rows = dict(sheets or {"FAQ": FAQ_ROWS})
+    numbered = list(enumerate(rows, 1))
+
+    def state_of(name: str) -> str:
+        return "hidden" if name in hidden else "visible"
+
     parts = (
         f'<Override PartName="/xl/workbook.xml" ContentType="{kind}.sheet.main+xml"/>'
-        f'<Override PartName="/xl/worksheets/s1.xml" ContentType="{kind}.worksheet+xml"/>'
+        + "".join(
+            f'<Override PartName="/xl/worksheets/s{n}.xml" ContentType="{kind}.worksheet+xml"/>'
+            for n, _ in numbered
+        )
     )
-    rows = [["id", "question", "answer"], *(["1", a[0][1], a[1][1]] for a in SHOP)]
+    listed = "".join(
+        f'<sheet name="{name}" sheetId="{n}" r:id="r{n}" state="{state_of(name)}"/>'
+        for n, name in numbered
+    )
+    targets = "".join(
+        f'<Relationship Id="r{n}" Type="{office}/worksheet" Target="worksheets/s{n}.xml"/>'
+        for n, _ in numbered
+    )
     return zipped(
         {
             "[Content_Types].xml": f'<Types xmlns="{package}/content-types">{parts}</Types>',
             "_rels/.rels": f'{link}<Relationship Id="r1" Type="{office}/officeDocument"'
             ' Target="xl/workbook.xml"/></Relationships>',
-            "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>'
-            '<sheet name="FAQ" sheetId="1" r:id="r1"/></sheets></workbook>',
-            "xl/_rels/workbook.xml.rels": f'{link}<Relationship Id="r1" Type="{office}/worksheet"'
-            ' Target="worksheets/s1.xml"/></Relationships>',
-            "xl/worksheets/s1.xml": sheet(rows),
+            "xl/workbook.xml": f'<workbook xmlns="{main}" xmlns:r="{office}"><sheets>{listed}'
+            "</sheets></workbook>",
+            "xl/_rels/workbook.xml.rels": f"{link}{targets}</Relationships>",
+            **{f"xl/worksheets/s{n}.xml": sheet(rows[name]) for n, name in numbered},
         }
     )
 
@@ -179,6 +199,24 @@ def open_document(*, has_password: bool = False) -> bytes:
 )
 def test_workbooks_and_archives_are_read(file: bytes, name: str) -> None:
     assert said(file, name) == SHOP
+
+
+def test_of_a_workbook_each_sheet_with_headings_is_read_and_the_others_are_named() -> None:
+    overview = [["Solved", "Yesterday and today"], ["Open", "All of them"], ["Exported", "2026"]]
+    german = [["Frage", "Antwort"], ["Wo?", "Hier."], ["Wann?", ""]]
+    sheets = {"Overview": overview, "Old": german, "FAQ": FAQ_ROWS, "DE": german}
+    file = workbook(sheets, hidden=["Old"])
+
+    plan = planned(file, "faq.xlsx")
+    rows = [row for _, row in imported(file, "faq.xlsx")]
+
+    assert not plan.is_sure
+    assert plan.unread_sheets == ("Overview", "Old")
+    assert [row["messages"][1]["content"] for row in rows if isinstance(row, dict)] == [
+        *(answer for _, (_, answer) in SHOP),
+        "Hier.",
+    ]
+    assert [row.details["file"] for row in rows if isinstance(row, Problem)] == ["DE"]
 
 
 OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)

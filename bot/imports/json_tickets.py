@@ -59,7 +59,7 @@ _TIMES: Final = (
 )
 
 
-def is_thread(record: Mapping[str, object]) -> bool:
+def is_json_ticket(record: Mapping[str, object]) -> bool:
     """Whether an object is, or holds, a ticket; one message has a text and says who wrote it."""
     return any(
         _text(one) and (_author(one) or _said_side(one))
@@ -75,7 +75,7 @@ def is_timed(value: object) -> bool:
     return any(_first(one, _TIMES) for one in messages) and not any("role" in m for m in messages)
 
 
-def read_threads(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
+def read_json_tickets(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
     """Yield a chat row for each ticket; as for tickets in tables."""
     tickets: dict[str, Ticket] = {}
     size = 0

@@ -1,6 +1,7 @@
 """What somebody wrote in a message of a help desk: no HTML, quoted mail, greeting or signature."""
 
 import re
+from collections.abc import Collection, Iterable
 from html.parser import HTMLParser
 from typing import Final
 
@@ -9,8 +10,24 @@ _TAG: Final = re.compile(
     r"(?:\s[^<>]*)?/?>",
     re.IGNORECASE,
 )
+_PROSE: Final = re.compile(
+    r"\s*<(?:!doctype html|html|body|p|div|span|br|b|strong|em|ul|ol|table|h[1-6]|blockquote)\b"
+    r"[^<>]*>",
+    re.IGNORECASE,
+)
+_PAGE_CODE: Final = re.compile(
+    r"<(?:script|form|input|button|nav|section|svg|canvas)\b", re.IGNORECASE
+)
 _BLOCKS: Final = frozenset(("p", "br", "div", "li", "tr", "table", "ul", "ol", "hr", "pre"))
-_NOT_SAID: Final = frozenset(("blockquote", "style", "script", "head", "title"))
+_NOT_SAID: Final = frozenset(("style", "script", "head", "title"))
+_VOID: Final = frozenset(("br", "hr", "img", "input", "meta", "link", "wbr"))
+# What mail programs call the parts of a mail that are not said anew.
+_QUOTING: Final = re.compile(
+    r"gmail_(?:quote|signature|extra)|yahoo_quoted|moz-(?:cite-prefix|signature)"
+    r"|protonmail_(?:quote|signature)|zmail_extra|(?:^|\W)signature(?:$|\W)",
+    re.IGNORECASE,
+)
+_QUOTE_BELOW: Final = re.compile(r"divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION")
 # Lines that begin a copy of an earlier mail, as mail programs write them.
 _QUOTE: Final = re.compile(
     r"-{2,}\s*(?:original message|urspr(?:ü|ue)ngliche nachricht|message d['’]origine"
@@ -60,16 +77,96 @@ _GREETING: Final = re.compile(
     r"|à|tous)){0,5}|[^\s，,。]{0,12}(?:您好|你好))"
 )
 _AFTER_GREETING: Final = re.compile(r"\s*[,!.:，！：]\s*|$")
+# What lawyers put below a mail.
+_DISCLAIMER: Final = re.compile(
+    r".{0,200}\b(?:intended recipient|confidentiality notice|legally privileged"
+    r"|(?:e-?mail|message|communication)\b.{0,80}\b(?:confidential|privileged)"
+    r"|(?:e-?mail|nachricht)\b.{0,80}\bvertrauliche?"
+    r"|(?:courriel|message|e-?mail)\b.{0,80}\bconfidentiel(?:le)?s?"
+    r"|(?:correo|mensaje|mensagem|e-?mail)\b.{0,80}\bconfidencia(?:l|is|les)"
+    r"|consider the environment before|before printing this|an die umwelt, bevor)\b.*"
+    r"|.{0,80}(?:本邮件|此邮件|本郵件).{0,60}(?:保密|机密|機密).*",
+    re.IGNORECASE,
+)
+_CONTACT: Final = re.compile(
+    r"www\.|https?://|@|\||\b(?:tel|fon|phone|fax|mob|hrb|vat)\b", re.IGNORECASE
+)
+_PICTURE: Final = re.compile(r"\[(?:cid:[^\]\s]*|image(?:: ?[^\]]*)?)\]|!\[[^\]]*\]\([^)\s]*\)")
+_LINK: Final = re.compile(
+    r"(\S{1,80})<(?:mailto:|tel:|(https?://[^<>\s]{1,2000}+))[^<>\n]{0,200}+>"
+)
 _MOST_LINES, _LONGEST_LINE = 9, 90
 """Of a signature."""
+_MOST_ENDING_LINES, _FEWEST_ENDINGS, _MOST_NAMES = 4, 5, 3
+_GREETING_HEAD, _LONGEST_LINK = 400, 120
 
 
 def strip_quotes_and_signature(text: str) -> str:
     """The words of a message; the message as it is where nothing else would be left."""
-    plain = _without_tags(text) if _TAG.search(text) else text
-    lines = [line.strip() for line in plain.replace("\r\n", "\n").split("\n")]
-    lines = _without_signature(_without_greeting(_without_quotes(lines)))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    plain = text_of_html(text) if _TAG.search(text) else _LINK.sub(_link_of, text)
+    plain = _PICTURE.sub("", plain).replace("\r\n", "\n")
+    lines = [line.strip() for line in plain.split("\n")]
+    lines = _without_disclaimer(_without_greeting(_without_quotes(lines)))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(_without_signature(lines))).strip()
+
+
+def is_html(text: object) -> bool:
+    """Whether a text is prose that is marked up, and no code of a page."""
+    return isinstance(text, str) and bool(_PROSE.match(text)) and not _PAGE_CODE.search(text)
+
+
+def greeted_names(text: str) -> frozenset[str]:
+    """The words of the greeting that a message begins with: among them who is greeted."""
+    plain = text_of_html(text[:_GREETING_HEAD]) if _TAG.search(text[:_GREETING_HEAD]) else text
+    found = _GREETING.match(plain.lstrip()[:_GREETING_HEAD])
+    return frozenset(found[0].split()) if found else frozenset()
+
+
+def without_ending(text: str, names: Collection[str], endings: Collection[str]) -> str:
+    """A text without a last line of `names`, and without one of the `endings`."""
+    lines = text.split("\n")
+    for count in range(min(_MOST_ENDING_LINES, len(lines) - 1), 0, -1):
+        rest = "\n".join(lines[:-count]).rstrip()
+        words = re.findall(r"[\w'’-]+", " ".join(lines[-count:]))
+        is_name = count == 1 and 0 < len(words) <= _MOST_NAMES and set(words) <= set(names)
+        if rest and (is_name or "\n".join(lines[-count:]) in endings):
+            return rest
+    return text
+
+
+def recurring_endings(texts: Iterable[str]) -> frozenset[str]:
+    """The last lines that different texts have in common: signatures without a closing.
+
+    They are short and no sentences, and stand below other words each time; what always stands
+    below the same words belongs to these.
+    """
+    above: dict[str, set[int]] = {}
+    for text in texts:
+        lines = text.split("\n")
+        for count in range(1, min(_MOST_ENDING_LINES, len(lines) - 1) + 1):
+            if lines[-count] and not _NAME_LINE.fullmatch(lines[-count]):
+                break
+            seen = above.setdefault("\n".join(lines[-count:]), set())
+            if len(seen) < _FEWEST_ENDINGS:
+                seen.add(hash("\n".join(lines[:-count]).rstrip()))
+    return frozenset(ending for ending, seen in above.items() if len(seen) == _FEWEST_ENDINGS)
+
+
+def _link_of(found: re.Match[str]) -> str:
+    """An address that a mail program wrote behind the words of its link."""
+    text, url = found[1], found[2]
+    return _linked(text, url) if url else text
+
+
+def _linked(text: str, url: str) -> str:
+    plain = re.sub(r"^https?://(?:www\.)?|/$", "", url)
+    is_said = plain.split("/")[0].lower() in text.lower() or len(url) > _LONGEST_LINK
+    return text if is_said else f"{text} ({url})"
+
+
+def _without_disclaimer(lines: list[str]) -> list[str]:
+    at = next((at for at, line in enumerate(lines) if _DISCLAIMER.fullmatch(line)), None)
+    return lines[:at] if at is not None and _has_text(lines[:at]) else lines
 
 
 def _without_quotes(lines: list[str]) -> list[str]:
@@ -89,7 +186,9 @@ def _without_quotes(lines: list[str]) -> list[str]:
 def _without_signature(lines: list[str]) -> list[str]:
     for at, line in enumerate(lines):
         rest = [each for each in lines[at + 1 :] if each]
-        is_short = len(rest) <= _MOST_LINES and all(len(each) <= _LONGEST_LINE for each in rest)
+        is_short = len(rest) <= _MOST_LINES and all(
+            len(each) <= _LONGEST_LINE or _CONTACT.search(each) for each in rest
+        )
         is_end = (
             _RULER.fullmatch(line)
             or _DEVICE.fullmatch(line)
@@ -115,31 +214,58 @@ def _has_text(lines: list[str]) -> bool:
     return any(lines)
 
 
-def _without_tags(text: str) -> str:
-    parser = _TextOfHtml()
-    parser.feed(text)
-    parser.close()
-    return "".join(parser.parts)
+def text_of_html(text: str) -> str:
+    """The text of a page, a line for each block; without quotes, unless there is nothing else."""
+    for is_whole in (False, True):
+        parser = _TextOfHtml(is_whole=is_whole)
+        parser.feed(text)
+        parser.close()
+        found = "".join(parser.parts)
+        if found.strip():
+            return found
+    return ""
 
 
 class _TextOfHtml(HTMLParser):
-    """The text of a page, a line for each block, without quotes."""
+    """Collects the text of a page; what is quoted only where it `is_whole`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_whole: bool) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
+        self._is_whole = is_whole
+        self._hidden_by = ""
         self._hidden = 0
+        self._is_over = False
+        self._link: tuple[int, str] = 0, ""
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._hidden += tag in _NOT_SAID
+        if self._hidden:
+            self._hidden += tag == self._hidden_by
+            return
+        given = {name: value or "" for name, value in attrs}
+        named = f"{given.get('class', '')} {given.get('id', '')}"
+        is_quote = tag == "blockquote" or _QUOTING.search(named) is not None
+        if tag in _NOT_SAID or (is_quote and tag not in _VOID and not self._is_whole):
+            self._hidden_by, self._hidden = tag, 1
+        if tag == "a" and given.get("href", "").startswith("http"):
+            self._link = len(self.parts), given["href"]
+        self._is_over = self._is_over or (
+            _QUOTE_BELOW.search(named) is not None and not self._is_whole
+        )
         if tag in _BLOCKS:
             self.parts.append("\n- " if tag == "li" else "\n")
 
     def handle_endtag(self, tag: str) -> None:
-        self._hidden = max(0, self._hidden - (tag in _NOT_SAID))
+        if self._hidden:
+            self._hidden -= tag == self._hidden_by
+            return
+        at, url = self._link
+        if tag == "a" and url:
+            self.parts[at:] = [_linked("".join(self.parts[at:]), url)]
+            self._link = 0, ""
         if tag in _BLOCKS:
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
-        if not self._hidden:
+        if not self._hidden and not self._is_over:
             self.parts.append(re.sub(r"\s+", " ", data))

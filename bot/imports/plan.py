@@ -16,10 +16,11 @@ from bot.imports.dataset_shapes import (
     unknown_message_keys,
 )
 from bot.imports.encodings import ENCODINGS, Encoding, find_encodings, utf8_blocks
-from bot.imports.json_tickets import is_thread, is_timed
+from bot.imports.json_tickets import is_json_ticket, is_timed
+from bot.imports.mail_text import is_html
 from bot.imports.sources import RecordFormat, Syntax, read_cells, read_records
-from bot.imports.tables import has_parquet, open_workbook
-from bot.imports.tickets import ticket_columns
+from bot.imports.tables import has_parquet, open_workbook, shown_sheets
+from bot.imports.tickets import is_help_desk, ticket_columns
 from bot.rows import Method, Problem, method_of
 from bot.rows.problems import kind_of
 
@@ -49,7 +50,7 @@ class Layout(StrEnum):
     CONVERSATION = "conversation"
     COLUMNS = "columns"
     TICKETS = "tickets"
-    THREADS = "threads"
+    JSON_TICKETS = "json_tickets"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,10 @@ class ImportPlan:
 
     Columns map each purpose to the heading or key; in a table without a header, to the number of
     the column from 1. `unused` are the columns that no purpose has. Where it `is_sure`, nothing
-    was guessed; `encodings` are those that fit as well, the chosen one first.
+    was guessed; `encodings` are those that fit as well, the chosen one first. Of a workbook with
+    several sheets the plan is that of the first sheet with rows, with a plan for each other one in
+    `more_sheets`; `unread_sheets` have no rows. Where texts `are_mails`, what is no word of the
+    writer's own is left out of them.
     """
 
     layout: Layout
@@ -77,6 +81,9 @@ class ImportPlan:
     encodings: tuple[Encoding, ...] = ()
     is_sure: bool = True
     headings: tuple[str, ...] = ()
+    are_mails: bool = False
+    more_sheets: tuple["ImportPlan", ...] = ()
+    unread_sheets: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +170,7 @@ def _has_rows(value: Mapping[object, object]) -> bool:
             isinstance(each, list)
             and each
             and isinstance(each[0], Mapping)
-            and (any(key in each[0] for key in _CONVERSATIONS) or is_thread(each[0]))
+            and (any(key in each[0] for key in _CONVERSATIONS) or is_json_ticket(each[0]))
             for each in value.values()
         )
     lists = [each for each in value.values() if isinstance(each, list) and each]
@@ -199,8 +206,8 @@ def _plan_objects(
     by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
     found = None
     if not options.columns and not {"chosen", "rejected"} <= by_name.keys():
-        if not source.is_table and is_thread(objects[0]) and not _is_chat(objects[0]):
-            return ImportPlan(Layout.THREADS, Method.SUPERVISED, {}, source, is_sure=False)
+        if not source.is_table and is_json_ticket(objects[0]) and not _is_chat(objects[0]):
+            return ImportPlan(Layout.JSON_TICKETS, Method.SUPERVISED, {}, source, is_sure=False)
         found = _published_shape(objects[0], by_name, values, source)
     return found or _plan_columns(headings, values, source, options)
 
@@ -308,7 +315,18 @@ def _plan_columns(
         label = _label_column(values)
         is_sure = is_sure and _is_plain_label(label)
         found |= label
-    return _with_columns(Layout.COLUMNS, found, headings, source, is_sure=is_sure)
+    plan = _with_columns(Layout.COLUMNS, found, headings, source, is_sure=is_sure)
+    are_mails = source.is_table and (is_help_desk(headings) or _is_marked_up(found, values))
+    return replace(plan, are_mails=True, is_sure=False) if are_mails else plan
+
+
+def _is_marked_up(columns: Mapping[str, str], values: Mapping[str, Sequence[object]]) -> bool:
+    """Whether half of the texts of a column are HTML."""
+    for heading in columns.values():
+        seen = [value for value in values[heading] if value not in (None, "")]
+        if seen and 2 * sum(map(is_html, seen)) >= len(seen):
+            return True
+    return False
 
 
 def _plan_named_columns(
@@ -352,17 +370,36 @@ def _plan_parquet(file: IO[bytes], options: ImportOptions) -> ImportPlan | Probl
 
 
 def _plan_workbook(file: IO[bytes], options: ImportOptions) -> ImportPlan | Problem:
+    """The plan of every sheet with headings; where none has any, of the first one with rows."""
     book = open_workbook(file)
     if isinstance(book, Problem):
         return book
-    first: Problem | None = None
-    for sheet in book.sheet_names:
+    shown = shown_sheets(book)
+    plans: list[ImportPlan] = []
+    problems: list[Problem] = []
+    for sheet in shown:
         source = RecordFormat(Syntax.WORKBOOK, sheet=sheet)
         plan = _plan_rows(_head_cells(file, source), source, options)
         if isinstance(plan, ImportPlan):
-            return plan
-        first = first if first and first.code != "file_empty" else plan
-    return first or Problem(0, "file_empty", {})
+            plans.append(plan)
+        else:
+            problems.append(plan)
+    if not plans:
+        said = [problem for problem in problems if problem.code != "file_empty"]
+        return (said or [Problem(0, "file_empty", {})])[0]
+    named = [plan for plan in plans if options.columns or _is_named(plan)]
+    first, *others = named or plans[:1]
+    read = {plan.source.sheet for plan in (first, *others)}
+    unread = tuple(name for name in book.sheet_names if name not in read)
+    is_sure = first.is_sure and not others and not unread
+    return replace(first, more_sheets=tuple(others), unread_sheets=unread, is_sure=is_sure)
+
+
+def _is_named(plan: ImportPlan) -> bool:
+    """Whether the columns were told by what they are called, not by standing side by side."""
+    return plan.layout is not Layout.COLUMNS or bool(
+        names.guess_columns(list(plan.columns.values()))
+    )
 
 
 def _plan_table(

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from typing import IO
 
 from bot.imports import dataset_shapes
-from bot.imports.json_tickets import read_threads
+from bot.imports.json_tickets import read_json_tickets
 from bot.imports.labels import read_labelled
+from bot.imports.mail_text import strip_quotes_and_signature
 from bot.imports.plan import ImportPlan, Layout
 from bot.imports.sources import read_records
 from bot.imports.tickets import read_tickets
@@ -23,6 +24,17 @@ def read_import(
     White space around questions and answers is stripped in tables and completions; other
     separators, as the old completion files had them, stay as they are.
     """
+    if not plan.more_sheets:
+        yield from _read_one(file, plan)
+        return
+    for each in (plan, *plan.more_sheets):
+        for line, row in _read_one(file, each):
+            yield line, row.in_part(each.source.sheet) if isinstance(row, Problem) else row
+
+
+def _read_one(
+    file: IO[bytes], plan: ImportPlan
+) -> Iterator[tuple[int, dict[str, object] | Problem]]:
     records = _or_empty(read_records(file, plan.source))
     if "label" in plan.columns:
         labelled = read_labelled(
@@ -34,8 +46,8 @@ def read_import(
         return
     if plan.layout is Layout.TICKETS:
         rows = read_tickets(records, plan.columns)
-    elif plan.layout is Layout.THREADS:
-        rows = read_threads(records)
+    elif plan.layout is Layout.JSON_TICKETS:
+        rows = read_json_tickets(records)
     elif plan.layout is Layout.DPO or (plan.layout is Layout.CHAT and not plan.unused):
         rows = records
     else:
@@ -65,9 +77,20 @@ def _row_from(record: object, plan: ImportPlan, line: int) -> object:
             return _conversation_row(record, plan.columns)
         if plan.method is Method.DPO:
             return _preference_row(record, plan.columns)
+        if plan.are_mails:
+            record = {**record, **_without_mail(record, plan.columns)}
         return _chat_row(record, plan.columns)
     except RowRefused as refusal:
         return refusal.at(line)
+
+
+def _without_mail(record: Mapping[str, object], columns: Mapping[str, str]) -> dict[str, object]:
+    """The question and the answer as what their writers said."""
+    texts = {columns[purpose]: record.get(columns[purpose]) for purpose in ("question", "answer")}
+    return {
+        column: strip_quotes_and_signature(text) if isinstance(text, str) else text
+        for column, text in texts.items()
+    }
 
 
 def _conversation_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:

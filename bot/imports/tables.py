@@ -7,7 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import IO, Final
 
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+from python_calamine import (
+    CalamineError,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+    SheetVisibleEnum,
+)
 
 from bot.rows import Problem
 from bot.rows.reading import raw_lines
@@ -82,6 +88,13 @@ def open_workbook(file: IO[bytes]) -> CalamineWorkbook | Problem:
         return Problem(0, "file_password", {})
     except CalamineError:
         return Problem(0, "workbook_broken", {})
+
+
+def shown_sheets(book: CalamineWorkbook) -> list[str]:
+    """The names of the sheets with cells that are not hidden; of all where all are."""
+    sheets = [one for one in book.sheets_metadata if one.typ is SheetTypeEnum.WorkSheet]
+    shown = [one.name for one in sheets if one.visible is SheetVisibleEnum.Visible]
+    return shown or [one.name for one in sheets]
 
 
 def _shown(cell: object) -> str:

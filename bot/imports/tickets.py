@@ -1,13 +1,19 @@
 """Makes conversations of help-desk exports, which have one row a message, grouped by ticket."""
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from bot.imports.automatic_mail import is_automatic
 from bot.imports.columns import heading_words, is_metadata_heading, plain_name
-from bot.imports.mail_text import strip_quotes_and_signature
+from bot.imports.mail_text import (
+    greeted_names,
+    recurring_endings,
+    strip_quotes_and_signature,
+    without_ending,
+)
+from bot.imports.moments import is_day_first, moment
 from bot.rows import Problem
 from bot.rows.problems import quote_value
 
@@ -91,11 +97,16 @@ _MESSAGES: Final = frozenset(
         *("m", "r"),
     )
 )
+_DESK_WORDS: Final = frozenset(
+    (
+        *("ticket", "ticketid", "case", "incident", "requester", "assignee", "conversation"),
+        *("vorgang", "bearbeiter", "anfragesteller", "solicitante", "demandeur", "asignado"),
+    )
+)
 _TRUE = frozenset(("true", "yes", "1", "是", "ja", "oui", "si"))
 _FALSE = frozenset(("false", "no", "0", "否", "nein", "non"))
 _LONGEST_NAME: Final = 60
 _SHORT_TEXT: Final = 12
-_EPOCH: Final = re.compile(r"\d{9,13}(?:\.\d+)?")
 
 Values = Mapping[str, Sequence[object]]
 
@@ -103,7 +114,14 @@ Values = Mapping[str, Sequence[object]]
 def ticket_columns(headings: Sequence[str], values: Values) -> dict[str, str] | None:
     """The columns of a table with one row a message, or None where it is none."""
     free = list(headings)
-    group = _taken(free, _GROUPS, _GROUP_ENDINGS, lambda name: _identifies(name, values[name]))
+    # Where each row says who of the two wrote it, a ticket may have its other rows further down.
+    is_spread = any(map(_has_both_sides(values), headings))
+    group = _taken(
+        free,
+        _GROUPS,
+        _GROUP_ENDINGS,
+        lambda name: _identifies(name, values[name], is_spread=is_spread),
+    )
     role = _taken(free, _ROLES | _INCOMING | _OUTGOING, _ROLE_ENDINGS, _sides_in(values))
     text = _taken(free, _TEXTS, _TEXT_ENDINGS, lambda name: _text_length(name, values[name]))
     if group is None or role is None or text is None:
@@ -137,16 +155,23 @@ def _taken(
     return found
 
 
-def _identifies(name: str, values: Sequence[object]) -> float:
+def _identifies(name: str, values: Sequence[object], *, is_spread: bool) -> float:
     """How well a column tells tickets apart of which each has several rows; 0 is not at all."""
     seen = [str(value) for value in values if value not in (None, "")]
     count = len(set(seen))
     words = heading_words(name)
-    if count == len(seen) or (
+    if (count == len(seen) and not is_spread) or (
         len(words) > 1 and is_metadata_heading(name) and words[-1] not in _NUMBER_WORDS
     ):
         return 0.0
     return count + (1000.0 if set(words) & _NUMBER_WORDS else 0.0)
+
+
+def _has_both_sides(values: Values) -> Callable[[str], bool]:
+    return lambda name: (
+        {"user", "assistant"} <= {side_of(value, name) for value in values[name]}
+        and bool({plain_name(name), *heading_words(name)} & (_ROLES | _INCOMING | _OUTGOING))
+    )
 
 
 def _sides_in(values: Values) -> Callable[[str], float]:
@@ -173,9 +198,17 @@ def _text_length(name: str, values: Sequence[object]) -> float:
     return 0.0 if is_few or is_metadata_heading(name) else length
 
 
+def is_help_desk(headings: Sequence[str]) -> bool:
+    """Whether a table with one row a ticket is that of a help desk, so that its texts are mails."""
+    words = {word for name in headings for word in (*heading_words(name), plain_name(name))}
+    return bool(words & _DESK_WORDS) or any(
+        plain_name(name).endswith(_GROUP_ENDINGS) for name in headings
+    )
+
+
 def _moments(values: Sequence[object]) -> float:
     """How many moments a column tells apart."""
-    return len({str(value) for value in values if value not in (None, "") and _moment(str(value))})
+    return len({str(value) for value in values if value not in (None, "") and moment(str(value))})
 
 
 def _marks(values: Sequence[object]) -> float:
@@ -231,9 +264,15 @@ class Ticket:
 
     line: int
     messages: list[tuple[str, str, str | None, str]] = field(default_factory=list)
+    names: set[str] = field(default_factory=set)
+    """The words with which people greet one another."""
 
     def add(self, *, time: str, author: str, side: str | None, text: str) -> None:
-        if side != "system" and text.strip() and (said := strip_quotes_and_signature(text)):
+        if side == "system" or not text.strip():
+            return
+        said = strip_quotes_and_signature(text)
+        if said and not is_automatic(said, is_customers=side == "user"):
+            self.names |= greeted_names(text)
             self.messages.append((time, author, side, said))
 
     @property
@@ -292,12 +331,13 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
     Somebody of whom no side is known is a customer where they usually speak first.
     """
     _decide_accounts(tickets)
+    _cut_endings(tickets)
     has_people = any(side == "assistant" for t in tickets.values() for _, _, side, _ in t.messages)
     times = [time for ticket in tickets.values() for time, *_ in ticket.messages]
-    is_day_first = any(_is_day_first(time) for time in times)
+    day_first = any(map(is_day_first, times))
     for ticket in tickets.values():
         kept = [one for one in ticket.messages if not (has_people and one[2] == "bot")]
-        ticket.messages = sorted(kept, key=lambda one: _moment(one[0], is_day_first=is_day_first))
+        ticket.messages = sorted(kept, key=lambda one: moment(one[0], day_first=day_first))
     spoke: Counter[str] = Counter()
     first: Counter[str] = Counter()
     for ticket in tickets.values():
@@ -305,6 +345,17 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
         first.update([ticket.messages[0][1]] if ticket.messages else [])
     for name, ticket in tickets.items():
         yield ticket.line, _row_of(name, ticket, lambda one: 2 * first[one] >= spoke[one])
+
+
+def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
+    """Takes names and signatures that have no closing from the end of texts."""
+    texts = (text for t in tickets.values() for _, _, side, text in t.messages if side != "user")
+    endings = recurring_endings(texts)
+    for ticket in tickets.values():
+        ticket.messages = [
+            (time, author, side, without_ending(text, ticket.names, endings))
+            for time, author, side, text in ticket.messages
+        ]
 
 
 def _decide_accounts(tickets: Mapping[str, Ticket]) -> None:
@@ -332,28 +383,3 @@ def _row_of(name: str, ticket: Ticket, is_customer: Callable[[str], bool]) -> ob
     if not turns:
         return Problem(ticket.line, "ticket_unanswered", {"ticket": quote_value(name)})
     return {"messages": [{"role": side, "content": text} for side, text in turns]}
-
-
-def _is_day_first(time: str) -> bool:
-    found = re.match(r"(\d{1,2})/\d{1,2}/\d{2,4}", time)
-    return found is not None and int(found[1]) > 12
-
-
-def _moment(time: str, *, is_day_first: bool = False) -> tuple[float, ...]:
-    """Numbers that order moments, however they are written; none for what is no moment.
-
-    1/2/2026 is in January unless the file has a day above twelve in that place.
-    """
-    if _EPOCH.fullmatch(time):
-        return (float(time),)
-    numbers = [int(one) for one in re.findall(r"\d+", time)[:6]]
-    if len(numbers) < 3 or not re.match(r"\d{1,4}[-./年]", time):
-        return ()
-    head, clock = numbers[:3], numbers[3:]
-    if head[0] < 1000:
-        is_day_first = is_day_first or "/" not in time[:3]
-        head = [head[2], head[1], head[0]] if is_day_first else [head[2], head[0], head[1]]
-    lower = time.lower()
-    if clock and ("pm" in lower or "下午" in lower) and clock[0] < 12:
-        clock[0] += 12
-    return (*head, *clock)

@@ -1,7 +1,7 @@
 """What can be wrong with a training row, each with a code and a plain sentence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
@@ -217,6 +217,12 @@ class Problem:
         if self.line:
             return f"Line {self.line}: {reason}."
         return f"{reason[0].upper()}{reason[1:]}."
+
+    def in_part(self, name: str) -> "Problem":
+        """Tell it with the file of an archive or the sheet of a workbook, if that has a name."""
+        inner = self.details.get("file")
+        whole = ", ".join(str(each) for each in (name, inner) if each)
+        return replace(self, details={**self.details, "file": whole}) if whole else self
 
 
 class RowRefused(Exception):

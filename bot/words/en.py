@@ -367,8 +367,11 @@ SENTENCES: Mapping[str, str] = {
     "import.purpose.time": "Time",
     "import.purpose.private": "Notes among colleagues",
     "import.purpose.kind": "Kind of message",
+    "import.sheets": "Sheets",
+    "import.unread_sheets": "Sheets left out",
+    "import.mails": "Left out of the texts are HTML, greetings, signatures and quoted mail.",
     "import.tickets": "Each ticket becomes one conversation. Left out are notes among colleagues, what "
-    "the system said, greetings, signatures and quoted mail.",
+    "the system said, automatic replies, greetings, signatures and quoted mail.",
     "chats.preview": "Check {name}: the exchanges found in this chat export",
     "chats.exchanges": "Exchanges",
     "chats.people": "People",

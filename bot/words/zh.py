@@ -394,7 +394,11 @@ SENTENCES: Mapping[str, str] = {
     "import.purpose.time": "时间",
     "import.purpose.private": "内部备注",
     "import.purpose.kind": "消息类型",
-    "import.tickets": "每个工单成为一段对话。内部备注、系统消息、问候语、签名和引用的邮件不会学习。",
+    "import.sheets": "工作表",
+    "import.unread_sheets": "未使用的工作表",
+    "import.mails": "文本中的 HTML、问候语、签名和引用的邮件不会学习。",
+    "import.tickets": "每个工单成为一段对话。内部备注、系统消息、自动回复、问候语、签名和引用的邮件"
+    "不会学习。",
     "chats.preview": "请检查 {name}：在这份聊天导出里找到的问答",
     "chats.exchanges": "问答",
     "chats.people": "人数",

@@ -1,0 +1,101 @@
+"""Orders moments, however a table writes them."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+_EPOCH: Final = re.compile(r"\d{9,13}(?:\.\d+)?")
+# Days since 1900, as spreadsheets count them.
+_SERIAL: Final = re.compile(r"[345]\d{4}(?:\.\d+)?")
+_MONTHS: Final = {
+    name: number
+    for number, names in enumerate(
+        (
+            "jan ene gen",
+            "feb fév fev",
+            "mar mär mrz",
+            "apr avr abr",
+            "may mai mag",
+            "jun juin giu",
+            "jul juil lug",
+            "aug aoû ago",
+            "sep set",
+            "oct okt ott out",
+            "nov",
+            "dec dez déc dic",
+        ),
+        1,
+    )
+    for name in names.split()
+}
+_DATE: Final = re.compile(
+    r"(\d{4})\D{1,3}(\d{1,2})\D{1,3}(\d{1,2})(?!\d)|(\d{1,2})\D{1,4}(\d{1,2})\D{1,4}(\d{2,4})(?!\d)"
+)
+_CLOCK: Final = re.compile(r"(\d{1,2})[:.h时時](\d{2})(?:[:.分](\d{2})(?:[.,](\d{1,6}))?)?")
+_OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})\)?\s*$")
+
+
+def is_day_first(text: str) -> bool:
+    """Whether a date with slashes can only have its day before its month."""
+    found = re.match(r"(\d{1,2})/\d{1,2}/\d{2,4}", text)
+    return found is not None and int(found[1]) > 12
+
+
+def moment(text: str, *, day_first: bool = False) -> tuple[float, ...]:
+    """A number that orders moments in one notation; none for what is no moment.
+
+    1/2/2026 is in January unless the day is said to be first.
+    """
+    if _EPOCH.fullmatch(text) or _SERIAL.fullmatch(text):
+        return (float(text),)
+    plain, has_name = _with_numbers(text.lower())
+    found = _DATE.search(plain)
+    if found is None or (found.start() and not has_name and not plain[: found.start()].isalpha()):
+        return ()
+    if found[1]:
+        year, month, day = (int(one) for one in found.groups()[:3])
+    else:
+        first, second, year = (int(one) for one in found.groups()[3:])
+        is_american = "/" in text[:3] and not day_first and not has_name
+        month, day = (first, second) if is_american else (second, first)
+    try:
+        start = datetime(year if year > 99 else 2000 + year, month, day, tzinfo=UTC)
+    except ValueError:
+        return ()
+    return ((start + _time_of_day(plain[found.end() :])).timestamp(),)
+
+
+def _with_numbers(text: str) -> tuple[str, bool]:
+    """The text with the day before the number of a month that it names, and whether it does."""
+    for found in re.finditer(r"[a-zäéû]{3,10}", text):
+        number = _MONTHS.get(found[0][:4]) or _MONTHS.get(found[0][:3])
+        if number is None:
+            continue
+        before, after = text[: found.start()], text[found.end() :]
+        day = re.search(r"(\d{1,2})\.?(?: de)?[ -]*$", before)
+        if day:
+            rest = re.sub(r"^\.?(?: de)?[ ,/-]*", "", after)
+            return f"{day[1]}-{number}-{rest}", True
+        day = re.match(r"\.? *(\d{1,2})(?:st|nd|rd|th)?[ ,]+", after)
+        if day:
+            return f"{day[1]}-{number}-{after[day.end() :]}", True
+    return text, False
+
+
+def _time_of_day(text: str) -> timedelta:
+    """In the zone that it names, if it does."""
+    found = _CLOCK.search(text)
+    if found is None:
+        return timedelta()
+    hours, minutes, seconds = (int(one or 0) for one in found.groups()[:3])
+    is_noon_based = re.search(r"[ap]\.?m|[上下]午", text)
+    if is_noon_based:
+        is_after = is_noon_based[0][0] in "p下"
+        hours = hours % 12 + 12 * is_after
+    fraction = float(f"0.{found[4]}") if found[4] else 0.0
+    of_day = timedelta(hours=hours, minutes=minutes, seconds=seconds + fraction)
+    offset = _OFFSET.search(text)
+    if offset:
+        shift = timedelta(hours=int(offset[2]), minutes=int(offset[3]))
+        of_day += shift if offset[1] == "-" else -shift
+    return of_day
