@@ -282,7 +282,7 @@ MUTANTS = (
     ),
     Mutant(
         "adapters/openai/errors.py",
-        "if error.code in _OUT_OF_MONEY:",
+        "if error.code in _INSUFFICIENT_FUNDS:",
         "if False:",
         ("tests/test_openai_errors.py",),
     ),

@@ -1,1 +1,1 @@
-"""Chat, files and tuning jobs at any host that speaks the OpenAI protocol."""
+"""Adapter to model hosts with an OpenAI-compatible API: chat, files and fine-tuning jobs."""

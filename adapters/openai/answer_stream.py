@@ -1,4 +1,4 @@
-"""Reads a streamed answer, whatever shape its pieces have: text, refusals, thoughts, tool calls."""
+"""Parses a streamed answer in the variants of many hosts: text, refusals, reasoning, tool calls."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from bot.domain import IncompleteReason, ToolCall
 from bot.ports.provider import Delta, Usage
 
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
-"""Fields of thoughts: DeepSeek, llama.cpp and vLLM to 0.11; OpenRouter, Ollama, Together, vLLM."""
+"""Fields with reasoning.
+
+`reasoning_content` is sent by DeepSeek, llama.cpp and vLLM up to 0.11, the others by OpenRouter,
+Ollama, Together and newer vLLM.
+"""
 _TAG = re.compile(r"<(think|thinking|thought|reasoning|seed:think)>|\[(THINK)\]")
 _OPENINGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<seed:think>", "[THINK]")
 _LONE_END = re.compile(r"</think(?:ing)?>|\[/THINK\]")
 _LONGEST_CALL = 2000
-# Mistral ends at `model_length` too; TGI and others use the words of their own engines.
+# `model_length` is Mistral's; TGI and others send the words of their own engines.
 _ENDS: Mapping[str, IncompleteReason] = {
     "length": IncompleteReason.LENGTH,
     "max_tokens": IncompleteReason.LENGTH,
@@ -31,7 +35,7 @@ _ENDS: Mapping[str, IncompleteReason] = {
 
 
 class AnswerEvents(AsyncStream[object]):
-    """The chunks of a streamed answer; `is_done` once the host has sent `[DONE]`."""
+    """The chunks of a streamed answer; `is_done` is True once the host has sent `[DONE]`."""
 
     is_done = False
 
@@ -48,9 +52,10 @@ class _Call:
 
 
 class AnswerReader:
-    """One answer: `read` takes each chunk, or a whole completion, and `rest` what is left.
+    """Parses one answer: `read` takes each chunk or a whole completion, `rest` ends the answer.
 
-    With `begins_in_thoughts` the answer starts behind the end of thoughts that nothing has opened.
+    With `begins_in_thoughts` the text up to the first `</think>` is reasoning, although no tag
+    opens it.
     """
 
     def __init__(self, *, begins_in_thoughts: bool = False) -> None:
@@ -68,10 +73,11 @@ class AnswerReader:
 
     @property
     def has_lone_end(self) -> bool:
-        """Whether thoughts were told as text, as nothing said where they begin."""
+        """Whether the text contained `</think>` without an opening tag before it."""
         return self._thoughts.has_lone_end
 
     def read(self, chunk: object) -> Iterator[Delta]:
+        """Yields the deltas of a chunk."""
         if not isinstance(chunk, Mapping):
             return
         self._usage = _usage(chunk) or self._usage
@@ -82,15 +88,15 @@ class AnswerReader:
         message = choice.get("delta") or choice.get("message") or {"content": choice.get("text")}
         if isinstance(message, Mapping):
             yield from self._message(message)
-        yield from self._ended(choice.get("finish_reason"))
+        yield from self._finish_reason(choice.get("finish_reason"))
 
     def rest(self) -> Iterator[Delta]:
-        """What was held back, the calls of tools, and the usage."""
+        """Yields, after the last chunk, text that was held back, tool calls and the usage."""
         yield from self._text(self._thoughts.rest())
         calls = tuple(
-            ToolCall(one.name, one.arguments[:_LONGEST_CALL])
-            for one in self._calls.values()
-            if one.name or one.arguments
+            ToolCall(call.name, call.arguments[:_LONGEST_CALL])
+            for call in self._calls.values()
+            if call.name or call.arguments
         )
         if calls:
             yield Delta(tool_calls=calls)
@@ -105,18 +111,18 @@ class AnswerReader:
         text, has_thought = _content(message.get("content"))
         if has_thought or any(message.get(name) for name in _THOUGHTS):
             yield from self._thought()
-        shown = self._thoughts.feed(text)
+        answer_text = self._thoughts.feed(text)
         if self._thoughts.has_any:
             yield from self._thought()
-        yield from self._text(shown)
+        yield from self._text(answer_text)
         refusal = message.get("refusal")
         if isinstance(refusal, str) and refusal:
-            # Some hosts say the same words in both fields.
+            # Some hosts send the same text in both fields.
             yield from self._text("" if text else refusal)
             yield Delta(is_refusal=True)
-        elif message.get("is_refusal") is True:  # the tuner's own mark
+        elif message.get("is_refusal") is True:  # a field of `attune tuner`
             yield Delta(is_refusal=True)
-        self._called(message)
+        self._add_calls(message)
 
     def _text(self, text: str) -> Iterator[Delta]:
         if text:
@@ -128,23 +134,23 @@ class AnswerReader:
             self.has_thoughts = True
             yield Delta(is_thinking=True)
 
-    def _ended(self, reason: object) -> Iterator[Delta]:
+    def _finish_reason(self, reason: object) -> Iterator[Delta]:
         self.has_finish_reason |= reason is not None
         end = _ENDS.get(reason.lower()) if isinstance(reason, str) else None
         if end is not None and self.end is None:
             self.end = end
             yield Delta(incomplete_reason=end, is_refusal=end is IncompleteReason.FILTER)
 
-    def _called(self, message: Json) -> None:
-        """Pieces of a call carry its index; the older `function_call` is a single one."""
+    def _add_calls(self, message: Json) -> None:
+        """Adds the pieces of tool calls; the older field `function_call` holds a single call."""
         calls = message.get("tool_calls")
-        listed = calls if isinstance(calls, list) else []
-        for number, one in enumerate(listed):
-            if isinstance(one, Mapping):
-                self._add(one.get("index", number), one.get("function"))
-        self._add("function_call", message.get("function_call"))
+        for number, call in enumerate(calls if isinstance(calls, list) else []):
+            if isinstance(call, Mapping):
+                self._add_call(call.get("index", number), call.get("function"))
+        self._add_call("function_call", message.get("function_call"))
 
-    def _add(self, index: object, function: object) -> None:
+    def _add_call(self, index: object, function: object) -> None:
+        """Appends a piece to the tool call with this index."""
         if not isinstance(function, Mapping):
             return
         call = self._calls.setdefault(index, _Call())
@@ -154,54 +160,60 @@ class AnswerReader:
 
 
 class _InlineThoughts:
-    """Takes `<think>…</think>` off the beginning of a text that comes in pieces."""
+    """Removes `<think>…</think>` from the beginning of a text that comes in pieces."""
 
     def __init__(self, *, is_inside: bool) -> None:
         self.has_any = False
         self.has_lone_end = False
-        self._held = ""
+        self._buffer = ""
         self._closing = "</think>" if is_inside else ""
         self._is_presumed = is_inside
         self._is_past = False
         self._tail = ""
 
     def feed(self, piece: str) -> str:
+        """Returns the text of the answer that a piece completes."""
         if not piece:
             return ""
         if self._is_past:
             self._look_for_lone_end(piece)
             return piece
-        self._held += piece
-        return self._inside() if self._closing else self._before()
+        self._buffer += piece
+        return self._read_thoughts() if self._closing else self._read_beginning()
 
     def rest(self) -> str:
-        held, self._held = self._held, ""
+        """Returns, after the last piece, the held text if it is not reasoning.
+
+        If a presumed reasoning never ends, the whole text is the answer.
+        """
+        held, self._buffer = self._buffer, ""
         return held if not self._closing or self._is_presumed else ""
 
-    def _before(self) -> str:
-        """Nothing but white space has come, or what may become an opening tag."""
-        begun = self._held.lstrip()
-        found = _TAG.match(begun)
-        if found:
-            self._closing = f"</{found[1]}>" if found[1] else f"[/{found[2]}]"
-            self._held, self.has_any = begun[found.end() :], True
-            return self._inside()
-        if any(tag.startswith(begun) for tag in _OPENINGS):
+    def _read_beginning(self) -> str:
+        """Holds back white space and what may become an opening tag; returns other text."""
+        beginning = self._buffer.lstrip()
+        tag = _TAG.match(beginning)
+        if tag:
+            self._closing = f"</{tag[1]}>" if tag[1] else f"[/{tag[2]}]"
+            self._buffer, self.has_any = beginning[tag.end() :], True
+            return self._read_thoughts()
+        if any(opening.startswith(beginning) for opening in _OPENINGS):
             return ""
         self._is_past = True
-        held, self._held = self._held, ""
-        self._look_for_lone_end(held)
-        return held
+        text, self._buffer = self._buffer, ""
+        self._look_for_lone_end(text)
+        return text
 
-    def _inside(self) -> str:
-        at = self._held.find(self._closing)
-        if at < 0:
+    def _read_thoughts(self) -> str:
+        """Drops the reasoning; returns the text after its closing tag."""
+        position = self._buffer.find(self._closing)
+        if position < 0:
             if not self._is_presumed:
-                self._held = self._held[-len(self._closing) :]
+                self._buffer = self._buffer[-len(self._closing) :]
             return ""
-        self._held = self._held[at + len(self._closing) :].lstrip()
+        self._buffer = self._buffer[position + len(self._closing) :].lstrip()
         self._closing, self.has_any, self._is_presumed = "", True, False
-        return self._before() if self._held else ""
+        return self._read_beginning() if self._buffer else ""
 
     def _look_for_lone_end(self, piece: str) -> None:
         if not self.has_any and not self.has_lone_end:
@@ -210,9 +222,10 @@ class _InlineThoughts:
 
 
 def _content(content: object) -> tuple[str, bool]:
-    """The text of a message's content, a string or a list of parts; whether thoughts are in it.
+    """Returns the text of a message's content, and whether the content has reasoning.
 
-    Parts of type `thinking` beside `text`: https://docs.mistral.ai/inference/conversations/reasoning
+    The content is a string or a list of parts, whose types may be `text` and `thinking`:
+    https://docs.mistral.ai/inference/conversations/reasoning
     """
     if isinstance(content, str):
         return content, False
@@ -222,18 +235,18 @@ def _content(content: object) -> tuple[str, bool]:
             text += part
         elif isinstance(part, Mapping):
             is_thought = part.get("type") in ("thinking", "reasoning")
-            found = part.get("text")
+            part_text = part.get("text")
             has_thought |= is_thought
-            text += found if isinstance(found, str) and not is_thought else ""
+            text += part_text if isinstance(part_text, str) and not is_thought else ""
     return text, has_thought
 
 
 def _usage(chunk: Json) -> Usage | None:
-    """Beside the choices, or where Groq puts it."""
+    """Returns the usage of a chunk, which Groq puts into `x_groq`; None without one."""
     nested = chunk.get("x_groq")
-    found = chunk.get("usage") or (nested.get("usage") if isinstance(nested, Mapping) else None)
-    if not isinstance(found, Mapping):
+    usage = chunk.get("usage") or (nested.get("usage") if isinstance(nested, Mapping) else None)
+    if not isinstance(usage, Mapping):
         return None
-    asked = as_whole(found.get("prompt_tokens"))
-    answered = as_whole(found.get("completion_tokens"))
-    return None if asked is None or answered is None else Usage(asked, answered)
+    prompt = as_whole(usage.get("prompt_tokens"))
+    completion = as_whole(usage.get("completion_tokens"))
+    return None if prompt is None or completion is None else Usage(prompt, completion)

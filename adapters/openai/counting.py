@@ -1,4 +1,4 @@
-"""Counts tokens as a model does, by the `tokenizer.json` that open models bring."""
+"""Counts tokens with the `tokenizer.json` of an open model."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from bot.rows import Count
 
 
 class UnusableTokenizer(Exception):
-    """Says why, and `remedy` what to do."""
+    """The tokenizer cannot be used; `remedy` says what to do."""
 
     def __init__(self, problem: str, remedy: str) -> None:
         super().__init__(problem)
@@ -17,7 +17,7 @@ class UnusableTokenizer(Exception):
 
 
 def read_tokenizer(path: Path) -> Count:
-    """Without the network; raises UnusableTokenizer."""
+    """Returns a function that counts tokens; reads only local files. Raises UnusableTokenizer."""
     file = path.expanduser()
     file = file / "tokenizer.json" if file.is_dir() else file
     if not file.is_file():
@@ -30,16 +30,16 @@ def read_tokenizer(path: Path) -> Count:
         ) from error
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    # Its own library raises nothing narrower.
+    # The tokenizers library raises plain Exception.
     except Exception as error:
         raise UnusableTokenizer(
             f"{file} is not a tokenizer ({error})", "Give the path of a tokenizer.json."
         ) from error
 
-    # Each row is checked for its length and then counted, with the same texts.
+    # The same text is counted twice: once to check the length of its row, once for the price.
     @lru_cache(maxsize=256)
     def count(text: str) -> int:
-        whole = text.encode("utf-8", "replace").decode()  # half characters have no tokens
-        return len(tokenizer.encode(whole, add_special_tokens=False).ids)
+        valid = text.encode("utf-8", "replace").decode()  # the library refuses lone surrogates
+        return len(tokenizer.encode(valid, add_special_tokens=False).ids)
 
     return count

@@ -1,8 +1,7 @@
-"""Deployments, where a host wants a call before a tuned model answers.
+"""Deployments at hosts on which a tuned model must be deployed by an API call.
 
-The shape is that of Nebius Token Factory: `POST /v0/models` with the source
-`JOB:CHECKPOINT`, which goes from `validating` to `active`, and answers to a
-name that the host makes up.
+The API is that of Nebius Token Factory: `POST /v0/models` with the source `JOB:CHECKPOINT`. The
+deployment's status goes from `validating` to `active`, and its name is chosen by the host.
 """
 
 from __future__ import annotations
@@ -21,16 +20,19 @@ from bot.errors import HostRefused
 from bot.ports.provider import RemoteDeployment
 
 _READY = ("active", "deployed", "ready", "running", "succeeded")
-_BROKEN = ("failed", "cancelled")
+_FAILED = ("failed", "cancelled")
 
 
 class Deployments:
-    """Those of one host; `path` is seen from its base address, None where it has none."""
+    """The deployments of one host; `path` is relative to the base URL, None without deployments.
+
+    `reading` retries its requests, `acting` does not.
+    """
 
     def __init__(
         self, host: HostName, reading: AsyncOpenAI, acting: AsyncOpenAI, path: str | None
     ) -> None:
-        self._host, self._reading, self._acting = host, reading, acting
+        self._host, self._read_client, self._write_client = host, reading, acting
         base = f"{str(reading.base_url).rstrip('/')}/"
         self._url = urljoin(base, path) if path else None
 
@@ -38,41 +40,43 @@ class Deployments:
         return [_deployment(row) for row in await self._rows()]
 
     async def serve(self, job: str, base: ModelName, name: str) -> ModelName | None:
-        """Looks before it acts, so that a lost answer is no second deployment."""
+        """Deploys the last checkpoint of a job unless it is deployed; returns the name when ready.
+
+        Looks first, so that a retry after a lost response does not deploy twice.
+        """
         for row in await self._rows():
             if str(row.get("source", "")).partition(":")[0] == job:
                 return self._name_when_ready(row)
         source = f"{job}:{await self._last_checkpoint(job)}"
         body = {"source": source, "base_model": base, "name": name}
-        answer = await self._acting.post(self._url or "", cast_to=object, body=body)
+        answer = await self._write_client.post(self._url or "", cast_to=object, body=body)
         return self._name_when_ready(_object(answer))
 
     async def delete(self, name: ModelName) -> None:
-        await self._acting.delete(f"{self._url}/{quote(name, safe='')}", cast_to=object)
+        await self._write_client.delete(f"{self._url}/{quote(name, safe='')}", cast_to=object)
 
     async def _rows(self) -> Sequence[Json]:
         if self._url is None:
             return ()
-        found = _object(await self._reading.get(self._url, cast_to=object))
-        rows, _ = response_parsing.page(found)
+        body = _object(await self._read_client.get(self._url, cast_to=object))
+        rows, _ = response_parsing.page(body)
         return rows
 
     def _name_when_ready(self, row: Json) -> ModelName | None:
-        """Raises HostRefused for a deployment that will never be ready."""
         return name_when_ready(self._host, _deployment(row), row.get("status_reason"))
 
     async def _last_checkpoint(self, job: str) -> str:
-        listed = self._reading.fine_tuning.jobs.checkpoints.with_raw_response.list
+        listed = self._read_client.fine_tuning.jobs.checkpoints.with_raw_response.list
         rows, _ = response_parsing.page(
             response_parsing.parse_json_object((await listed(job)).http_response)
         )
         last = max(
             rows, key=lambda row: response_parsing.as_whole(row.get("step_number")) or 0, default={}
         )
-        found = response_parsing.identity(last)
-        if found is None:
+        checkpoint = response_parsing.identity(last)
+        if checkpoint is None:
             raise ProtocolViolation("The job has left no checkpoint to deploy.")
-        return found
+        return checkpoint
 
 
 def _deployment(row: Json) -> RemoteDeployment:
@@ -90,12 +94,15 @@ def _object(value: object) -> Json:
 
 def name_when_ready(
     host: HostName,
-    found: RemoteDeployment,
+    deployment: RemoteDeployment,
     reason: object,
     ready: Collection[str] = _READY,
 ) -> ModelName | None:
-    """Raises HostRefused for a deployment that will never be ready."""
-    if meaning_of(found.status) in _BROKEN:
-        message = str(reason or found.status)
+    """Returns the name of a deployment, or None while its status is not in `ready`.
+
+    Raises HostRefused for a failed deployment.
+    """
+    if meaning_of(deployment.status) in _FAILED:
+        message = str(reason or deployment.status)
         raise HostRefused(host=host, message=message, code="deployment_failed")
-    return found.name if found.status in ready else None
+    return deployment.name if deployment.status in ready else None

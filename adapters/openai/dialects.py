@@ -1,4 +1,4 @@
-"""What is particular about each kind of host, as data."""
+"""Data about each kind of host: API variants, limits, prices and companies without tuning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.rows import Method
 
 
 class Placement(StrEnum):
-    """Where a new job carries its hyperparameters."""
+    """Where a request for a job has its hyperparameters: in `method` or at the top level."""
 
     METHOD = "method"
     TOP = "top"
@@ -21,11 +21,11 @@ class Placement(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """How this host wants to be spoken to; nobody above this door needs to know.
+    """How the API of a host differs from OpenAI's.
 
-    `settings` go along with every job's hyperparameters, `model_fields` name a
-    checkpoint's model, the first that is there; `deployments` is the address
-    of deployments, seen from the base address.
+    `settings` are added to the hyperparameters of every job. `model_fields` are the fields with
+    the model name of a checkpoint, of which the first one present counts. `deployments` is the
+    path of the deployments, relative to the base URL.
     """
 
     hyperparameters: Placement = Placement.METHOD
@@ -37,13 +37,13 @@ class Dialect:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A profile, its dialect, and what a host of this kind need not be told.
+    """A kind of host: its profile, its dialect and the defaults of its configuration.
 
-    Prices are US dollars per million training tokens, the usual one where none is
-    named; chat prices are per million tokens of prompts and of answers.
-    `hosting` are dollars for each hour that a model stands ready. `shutdown_dates` are of bases,
-    and of all that was made from them; `served_as` are bases that answer under another name than
-    the one they are tuned by.
+    `prices` are US dollars per million training tokens by base model, `usual_price` is the price
+    of other bases. `usual_chat_price` is US dollars per million tokens of prompts and of
+    completions. `hosting` is US dollars per hour of a deployment. `shutdown_dates` are by base and
+    count for the models tuned from it too. `served_as` maps bases to the names by which they
+    answer, where these differ.
     """
 
     profile: HostProfile
@@ -61,7 +61,7 @@ class Kind:
 
 
 _MEGABYTE = 1024 * 1024
-_ENDS = "2027-01-14"
+_SHUTDOWN_DATE = "2027-01-14"
 
 KINDS: Mapping[str, Kind] = {
     "sandbox": Kind(
@@ -75,7 +75,7 @@ KINDS: Mapping[str, Kind] = {
         ),
         usual_chat_price=(0.0, 0.0),
     ),
-    # `attune tuner` on a machine of one's own.
+    # `attune tuner` on the operator's own machine.
     "attune": Kind(
         HostProfile(name="attune", listing_lag=0.0, poll_seconds=2.0, takes_reasoning=True),
         usual_price=0.0,
@@ -88,7 +88,7 @@ KINDS: Mapping[str, Kind] = {
             max_bytes=512 * _MEGABYTE,
             closes_on=date(2027, 1, 6),
             checks_eligibility=True,
-            # Its list does not say it: https://platform.openai.com/docs/models
+            # The models list does not say which accept images: https://platform.openai.com/docs/models
             sees=("gpt-4o*", "gpt-4.1*", "gpt-4.5*", "gpt-4-turbo*", "gpt-5*", "o1", "o3*", "o4*"),
         ),
         base_url="https://api.openai.com/v1",
@@ -100,14 +100,14 @@ KINDS: Mapping[str, Kind] = {
             "gpt-4o-mini-2024-07-18": 3.0,
         },
         shutdown_dates={
-            "gpt-4.1-2025-04-14": _ENDS,
-            "gpt-4.1-mini-2025-04-14": _ENDS,
-            "gpt-4o-2024-08-06": _ENDS,
-            "gpt-4o-mini-2024-07-18": _ENDS,
+            "gpt-4.1-2025-04-14": _SHUTDOWN_DATE,
+            "gpt-4.1-mini-2025-04-14": _SHUTDOWN_DATE,
+            "gpt-4o-2024-08-06": _SHUTDOWN_DATE,
+            "gpt-4o-mini-2024-07-18": _SHUTDOWN_DATE,
         },
     ),
-    # MicrosoftDocs/azure-ai-docs, articles/foundry/openai/how-to/fine-tuning.md, 2026-10-05. Who
-    # trained there before may go on: gpt-4o until 2027-04-01, gpt-4.1 until 2027-04-14.
+    # MicrosoftDocs/azure-ai-docs, articles/foundry/openai/how-to/fine-tuning.md, 2026-10-05.
+    # Earlier customers may train gpt-4o until 2027-04-01 and gpt-4.1 until 2027-04-14.
     "azure": Kind(
         HostProfile(
             name="azure",
@@ -123,7 +123,7 @@ KINDS: Mapping[str, Kind] = {
             retired_bases=(("gpt-4o", "2026-10-01"), ("gpt-4.1", "2026-10-14")),
             was_tested_live=False,
         ),
-        # Its page of 2025 asked for a byte order mark, that of 2026 no longer does.
+        # Azure's page of 2025 asked for a byte order mark; the page of 2026 no longer does.
         key_env="AZURE_OPENAI_API_KEY",
     ),
     # https://docs.tokenfactory.nebius.com/api-reference/introduction, autumn 2026.
@@ -140,11 +140,11 @@ KINDS: Mapping[str, Kind] = {
             serving=Serving.BY_CALL,
             was_tested_live=False,
         ),
-        # Without `lora` it would tune the whole model.
+        # Without `lora` the host would tune all weights of the model.
         Dialect(Placement.TOP, settings={"lora": True}, deployments="../v0/models"),
         base_url="https://api.tokenfactory.nebius.com/v1",
         key_env="NEBIUS_API_KEY",
-        # A trained model is paid for by the token, as its base is.
+        # A tuned model is paid by the token, like its base.
         hosting=0.0,
         # nebius/token-factory-cookbook, post-training/fine-tuning-1/fine_tune_llama.ipynb.
         served_as={"meta-llama/Llama-3.1-8B-Instruct": "meta-llama/Meta-Llama-3.1-8B-Instruct"},
@@ -168,7 +168,7 @@ KINDS: Mapping[str, Kind] = {
         key_env="CRUSOE_API_KEY",
     ),
     # Prices: https://docs.together.ai/docs/dedicated-endpoints/overview (one H100). Rows:
-    # https://docs.together.ai/docs/fine-tuning/data-preparation. The rest: its package, 3.1.1.
+    # https://docs.together.ai/docs/fine-tuning/data-preparation. Other values: package 3.1.1.
     "together": Kind(
         HostProfile(
             name="together",
@@ -223,10 +223,10 @@ GONE: Mapping[str, tuple[str, str]] = {
     "openrouter.ai": ("OpenRouter", "it passes questions on and trains nothing"),
     "api.nvidia.com": ("NVIDIA NeMo Microservices", "ended on 2026-10-01"),
 }
-"""Hosts that do not tune (any more), by the end of their address: who, and since when."""
+"""Hosts without fine-tuning, by the end of their domain: the company, and the reason or date."""
 
 
 def discontinued_host(address: str) -> tuple[str, str] | None:
-    """Who stands at an address and trains nobody's model there, and since when."""
+    """Returns the company without fine-tuning at an address and the reason, or None."""
     name = urlsplit(address).hostname or ""
     return next((GONE[end] for end in GONE if name == end or name.endswith(f".{end}")), None)

@@ -1,4 +1,4 @@
-"""Turns everything the openai package can raise into our own tree of errors, in one place."""
+"""Translates the exceptions of the openai package and of HTTP into HostErrors."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from bot.errors import (
 )
 
 LONGEST_MESSAGE = 500
-# Style sheets and scripts are no words; a tag has an end, so that "a < b" stays.
+# HTML tags, and style sheets and scripts with their content. "a < b" is not a tag.
 _TAG = re.compile(
     r"<(style|script)\b[^>]*>.*?</\1\s*>|<[!/@#a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE
 )
 
 
 class ProtocolViolation(ValueError):
-    """The host answered with something that is not in the protocol."""
+    """The host's response does not follow the protocol."""
 
 
 class NoSuchPath(ProtocolViolation):
-    """A host answers with 200 that it has no such path, as LM Studio does."""
+    """The host answers with status 200 that it has no such path, as LM Studio does."""
 
     def __init__(self, url: httpx2.URL) -> None:
         super().__init__(_plain_address(url))
@@ -49,19 +49,19 @@ class NoSuchPath(ProtocolViolation):
 
 
 def violation_in(response: httpx2.Response, words: str) -> ProtocolViolation:
-    """What a host means that answers with 200 and has an error in the body."""
-    is_of_path = _COLLECTION.search(response.url.path) and _NO_PATH.match(words.strip())
-    return NoSuchPath(response.url) if is_of_path else ProtocolViolation(words)
+    """Returns the error for a response with status 200 whose body is an error with these words."""
+    is_path_missing = _COLLECTION.search(response.url.path) and _NO_PATH.match(words.strip())
+    return NoSuchPath(response.url) if is_path_missing else ProtocolViolation(words)
 
 
 class RedirectedRequest(ValueError):
-    """The host sends what is sent to it on to another address."""
+    """The host redirects a POST request to another address."""
 
     def __init__(self, address: str) -> None:
         super().__init__(f"It sends this on to {address}; that address belongs into base_url.")
 
 
-_NEVER_LEFT = (
+_NOT_SENT = (
     httpx2.ConnectError,
     httpx2.ConnectTimeout,
     httpx2.PoolTimeout,
@@ -69,7 +69,7 @@ _NEVER_LEFT = (
     httpx2.UnsupportedProtocol,
     ssl.SSLCertVerificationError,
 )
-_UNREADABLE = (
+_INVALID_RESPONSE = (
     ProtocolViolation,
     json.JSONDecodeError,
     UnicodeDecodeError,
@@ -84,7 +84,7 @@ _OUTCOME_UNKNOWN = (
     openai.WebSocketConnectionClosedError,
     openai.WebSocketQueueFullError,
 )
-_OTHERS = (ssl.SSLError, RedirectedRequest)
+_OTHER_ERRORS = (ssl.SSLError, RedirectedRequest)
 _BY_STATUS: Mapping[int, type[HostError]] = {
     401: KeyRefused,
     404: HostNotFound,
@@ -94,43 +94,46 @@ _BY_STATUS: Mapping[int, type[HostError]] = {
 
 _COLLECTION = re.compile(r"/(?:chat/completions|models|files|fine_tuning/jobs)/?$")
 _TRAINING = re.compile(r"/(?:files|fine_tuning/jobs)/?$")
-# FastAPI, gin, llama.cpp, Azure, express and what has no words at all.
+# Messages of FastAPI, gin, llama.cpp, Azure and express, and responses without a message.
 _NO_PATH = re.compile(
     r"(?:HTTP 40[45]\b|not found$|404 page not found|file not found|resource not found|"
     r"unexpected endpoint|cannot (?:get|post)|invalid url|no route|method not allowed)",
     re.IGNORECASE,
 )
 
-# They come as 429 too, but waiting does not help.
-_OUT_OF_MONEY = ("insufficient_quota", "billing_hard_limit_reached")
+# Hosts send these codes with status 429 too, but waiting does not help.
+_INSUFFICIENT_FUNDS = ("insufficient_quota", "billing_hard_limit_reached")
 
 
 @contextmanager
 def translate_errors(
     *, host: str, key_variable: str, secrets: Sequence[str] = ()
 ) -> Iterator[None]:
-    """Around awaits and async iteration alike: only HostErrors come out.
+    """Raises a HostError for each error of the openai package and of HTTP in its block.
 
-    `secrets` are struck from the host's words, since some hosts repeat the key they refuse.
+    `secrets` are removed from the host's message, as some hosts repeat the key that they refuse.
     """
     try:
         yield
-    except (openai.OpenAIError, *_OUTCOME_UNKNOWN, *_UNREADABLE, *_OTHERS) as error:
+    except (openai.OpenAIError, *_OUTCOME_UNKNOWN, *_INVALID_RESPONSE, *_OTHER_ERRORS) as error:
         kind = _kind(error)
-        is_of_address = issubclass(kind, WrongAddress | TrainsNothing)
-        message = _address(error) if is_of_address else _words(error)
+        is_about_address = issubclass(kind, WrongAddress | TrainsNothing)
+        message = _address(error) if is_about_address else _words(error)
         raise kind(
             host=host,
             message=one_line(_without(secrets, message)),
             code=_text(getattr(error, "code", None)),
             param=_text(getattr(error, "param", None)),
-            retry_after=_wait_of(error),
+            retry_after=_retry_after(error),
             variable=key_variable,
         ) from error
 
 
 def retry_after_seconds(headers: Mapping[str, str]) -> float | None:
-    """What Retry-After (seconds or a date) or retry-after-ms asks for."""
+    """Returns the wait in seconds that Retry-After (seconds or a date) or retry-after-ms asks for.
+
+    None without a valid header.
+    """
     milliseconds = _number(headers.get("retry-after-ms"))
     if milliseconds is not None:
         return milliseconds / 1000
@@ -147,15 +150,15 @@ def _kind(error: Exception) -> type[HostError]:
         return _kind_of_status(error)
     if isinstance(error, openai.ContentFilterFinishReasonError):
         return HostRefused
-    # The package wraps what the transport raised; the wrapped one says how far we came.
+    # The package wraps the error of the transport, which says whether the request was sent.
     root = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
     if isinstance(root, NoSuchPath):
         return _missing(root.path)
     if isinstance(root, RedirectedRequest):
         return HostRefused
-    if isinstance(root, _NEVER_LEFT):
+    if isinstance(root, _NOT_SENT):
         return HostUnreachable
-    if isinstance(root, _UNREADABLE):
+    if isinstance(root, _INVALID_RESPONSE):
         return HostServerError
     if isinstance(error, (*_OUTCOME_UNKNOWN, ssl.SSLError)):
         return HostTimeout
@@ -165,7 +168,7 @@ def _kind(error: Exception) -> type[HostError]:
 def _kind_of_status(error: openai.APIStatusError) -> type[HostError]:
     if error.code == "training_not_available":
         return TrainingClosed
-    if error.code in _OUT_OF_MONEY:
+    if error.code in _INSUFFICIENT_FUNDS:
         return HostRefused
     if isinstance(error, openai.AuthenticationError):
         return KeyRefused
@@ -182,7 +185,7 @@ def _missing(path: str) -> type[HostError]:
 
 
 def _is_about_the_path(error: openai.APIStatusError) -> bool:
-    """Whether a collection is missing, not something in it; the words are those of servers."""
+    """Whether the host has no such path at all, rather than no such object below it."""
     path = error.request.url.path
     return bool(_COLLECTION.search(path) and _NO_PATH.match(_words(error).strip()))
 
@@ -197,19 +200,19 @@ def _plain_address(url: httpx2.URL) -> str:
     return str(url.copy_with(query=None, username=None, password=None))
 
 
-def _said(body: object) -> object:
-    """The sentence of an error, however deep it stands; the problems of a list one by one."""
+def _message_in(body: object) -> object:
+    """Returns the message of an error body at any depth; several problems are joined."""
     if isinstance(body, Mapping):
-        found = (body.get(name) for name in ("message", "detail", "error", "msg"))
-        return _said(next((one for one in found if one), None))
+        values = (body.get(name) for name in ("message", "detail", "error", "msg"))
+        return _message_in(next((value for value in values if value), None))
     if isinstance(body, list):
-        return "; ".join(str(_said(one)) for one in body if isinstance(one, Mapping))
+        return "; ".join(str(_message_in(item)) for item in body if isinstance(item, Mapping))
     return body
 
 
 def _words(error: Exception) -> str:
-    """The host's own words where it has any; a page of HTML counts as none."""
-    body = _said(getattr(error, "body", None))
+    """Returns the host's own message if there is one; a page of HTML is none."""
+    body = _message_in(getattr(error, "body", None))
     if isinstance(body, str) and one_line(body) and not body.lstrip().startswith("<"):
         return body
     if isinstance(error, openai.APIStatusError):
@@ -224,13 +227,13 @@ def _without(secrets: Sequence[str], text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """One line of printable characters, without tags, of bounded length."""
+    """Returns the text on one line, without HTML tags, cut to `LONGEST_MESSAGE` characters."""
     untagged = _TAG.sub(" ", text[: 8 * LONGEST_MESSAGE])
     printable = "".join(c if c.isprintable() else " " for c in untagged)
     return " ".join(printable.split())[:LONGEST_MESSAGE]
 
 
-def _wait_of(error: Exception) -> float | None:
+def _retry_after(error: Exception) -> float | None:
     if isinstance(error, openai.APIStatusError):
         return retry_after_seconds(error.response.headers)
     return None

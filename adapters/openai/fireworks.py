@@ -1,7 +1,7 @@
-"""Fireworks AI: everything under `/v1/accounts/{account}`, named by ids that the caller may choose.
+"""The Fireworks AI API: resources under `/v1/accounts/{account}` with ids chosen by the caller.
 
-Paths, fields and states are those of its own package (`fireworks-ai` 1.2.30) and of
-https://docs.fireworks.ai/fine-tuning/fine-tuning-via-api; nothing was tried against the host.
+Paths, fields and states are from the host's package (`fireworks-ai` 1.2.30) and from
+https://docs.fireworks.ai/fine-tuning/fine-tuning-via-api; nothing was tested against the host.
 """
 
 from __future__ import annotations
@@ -30,41 +30,44 @@ _ACCOUNT = re.compile(r"/accounts/[^/]+/?$")
 _NOT_IN_AN_ID = re.compile(r"[^a-z0-9-]+")
 _LONGEST_ID = 63
 _IDLE = "3600s"
-"""After so long without a question a deployment costs nothing, until the next one wakes it."""
+"""Time without requests after which a deployment is scaled to zero and costs nothing."""
 
 
 class FireworksHost(RestHost):
-    """A job is known by its collection and id: `dpoJobs/attune-…`."""
+    """Fireworks AI; the id of a job contains its collection, such as `dpoJobs/attune-…`."""
 
-    _account_found = ""
+    _cached_account = ""
 
     async def _check_jobs(self) -> None:
         await self._get(await self._path(_SUPERVISED), pageSize="1")
 
     async def _path(self, rest: str) -> str:
-        """Below the account, which the address may name already."""
-        if _ACCOUNT.search(str(self._reading.base_url)):
+        """Returns the path of a resource below the account, relative to the base URL."""
+        if _ACCOUNT.search(str(self._read_client.base_url)):
             return rest
         return f"{await self._account()}/{rest}"
 
     async def _account(self) -> str:
-        """`accounts/NAME`: the end of the address, else the only one that the key opens."""
-        address = str(self._reading.base_url)
+        """Returns `accounts/NAME`: the end of the base URL, else the only account of the key.
+
+        Raises HostRefused if the key has no account or several.
+        """
+        address = str(self._read_client.base_url)
         if _ACCOUNT.search(address):
             return address.rstrip("/")[address.index("/accounts/") + 1 :]
-        if not self._account_found:
-            found = [text(row.get("name")) async for row in self._rows("accounts", "accounts")]
-            if len(found) != 1:
-                words = f"The key opens {len(found)} accounts. Let base_url end in /accounts/NAME."
+        if not self._cached_account:
+            names = [text(row.get("name")) async for row in self._rows("accounts", "accounts")]
+            if len(names) != 1:
+                words = f"The key opens {len(names)} accounts. Let base_url end in /accounts/NAME."
                 raise HostRefused(host=self.name, message=words, code="no_account")
-            self._account_found = found[0]
-        return self._account_found
+            self._cached_account = names[0]
+        return self._cached_account
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
-        """Never retries by itself; a dataset that an earlier try has made is filled."""
+        """Uploads a dataset without retries; one that an earlier attempt created is filled."""
         with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
             count = request_fields.write_rows(spool, lines, byte_order_mark=False)
-            async with self._asked(self._timeouts.whole_upload):
+            async with self._request_scope(self._timeouts.whole_upload):
                 return await self._upload(name, spool, count)
 
     async def _upload(self, name: str, spool: IO[bytes], count: int) -> RemoteFile:
@@ -77,7 +80,7 @@ class FireworksHost(RestHost):
                 raise
         size = spool.tell()
         spool.seek(0)
-        await self._acting.post(
+        await self._write_client.post(
             self._url(f"{path}/{dataset}:upload"),
             cast_to=httpx2.Response,
             files={"file": (name, spool, "application/jsonl")},
@@ -87,12 +90,12 @@ class FireworksHost(RestHost):
         return RemoteFile(dataset, name, size, response_parsing.LONG_AGO)
 
     async def files(self) -> AsyncIterator[RemoteFile]:
-        with self._translated():
+        with self._translate_errors():
             async for row in self._rows(await self._path("datasets"), "datasets"):
                 yield _file(row)
 
     async def delete_file(self, file: str) -> None:
-        async with self._asked():
+        async with self._request_scope():
             await self._delete(await self._path(f"datasets/{segment(file)}"))
 
     async def read_file(self, file: str) -> bytes:
@@ -100,14 +103,14 @@ class FireworksHost(RestHost):
 
     async def _file_row(self, file: str) -> Json:
         row = await self._get(await self._path(f"datasets/{segment(file)}"))
-        trouble = _trouble(row)
-        status = "failed" if trouble else row.get("state")
-        return {"status": status, "status_details": trouble.get("message")}
+        error = _error_status(row)
+        status = "failed" if error else row.get("state")
+        return {"status": status, "status_details": error.get("message")}
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
-        """Under an id of the start, so that a second try finds the first one's job."""
+        """Creates a job with the idempotency key as its id; a second attempt returns that job."""
         job = f"attune-{request.idempotency_key}"
-        async with self._asked():
+        async with self._request_scope():
             await self._wait_for_files(request)
             fields = {**await self._fields(request), **self._extra}
             kind = _PREFERENCES if request.method is Method.DPO else _SUPERVISED
@@ -122,7 +125,7 @@ class FireworksHost(RestHost):
             return _job(response_parsing.parse_json_object(answer))
 
     async def _fields(self, request: JobRequest) -> dict[str, object]:
-        chosen = request.hyperparameters
+        hyperparameters = request.hyperparameters
         is_base = request.base in self.bases or "/fireworks/models/" in request.base
         account = await self._account()
         suffix = f"-{_id_of(request.suffix)}" if request.suffix else ""
@@ -130,8 +133,8 @@ class FireworksHost(RestHost):
         training: dict[str, object] = {
             "baseModel" if is_base else "warmStartFrom": request.base,
             "outputModel": f"{account}/models/{model}",
-            "epochs": chosen.n_epochs,
-            "batchSizeSamples": chosen.batch_size,
+            "epochs": hyperparameters.n_epochs,
+            "batchSizeSamples": hyperparameters.batch_size,
         }
         training = {name: value for name, value in training.items() if value is not None}
         shared = {
@@ -140,22 +143,22 @@ class FireworksHost(RestHost):
         }
         if request.method is Method.DPO:
             loss: dict[str, object] = {"method": "DPO"}
-            if chosen.beta is not None:
-                loss["dpo"] = {"beta": chosen.beta}
+            if hyperparameters.beta is not None:
+                loss["dpo"] = {"beta": hyperparameters.beta}
             return {**shared, "trainingConfig": training, "lossConfig": loss}
         if request.validation_file:
             training["evaluationDataset"] = f"{account}/datasets/{request.validation_file}"
         return {**shared, **training}
 
     async def jobs(self) -> AsyncGenerator[RemoteJob, None]:
-        with self._translated():
+        with self._translate_errors():
             for kind in (_SUPERVISED, _PREFERENCES):
                 path = await self._path(kind)
                 async for row in self._rows(path, kind, orderBy="createTime desc"):
                     yield _job(row)
 
     async def job(self, job: str) -> RemoteJob:
-        async with self._asked():
+        async with self._request_scope():
             return _job(await self._get(await self._path(job)))
 
     async def cancel_job(self, job: str) -> RemoteJob:
@@ -165,18 +168,18 @@ class FireworksHost(RestHost):
         return await self._change_job(job, "resume")
 
     async def _change_job(self, job: str, method: str) -> RemoteJob:
-        async with self._asked():
+        async with self._request_scope():
             path = await self._path(job)
             await self._call(f"{path}:{method}")
             return _job(await self._get(path))
 
     async def _call(self, path: str) -> None:
-        """A method of a resource, as `…:cancel`; its answer may be empty."""
-        await self._acting.post(self._url(path), cast_to=httpx2.Response, body={})
+        """Calls a custom method such as `…:cancel`, whose response may be empty."""
+        await self._write_client.post(self._url(path), cast_to=httpx2.Response, body={})
 
     async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
-        """It tells no events, only how much is done, in hundredths."""
-        async with self._asked():
+        """Returns an event with the percentage done, as the host has no list of events."""
+        async with self._request_scope():
             row = await self._get(await self._path(job))
         progress = row.get("jobProgress")
         percent = (
@@ -187,21 +190,21 @@ class FireworksHost(RestHost):
         if not percent or f"percent-{percent}" in seen:
             return ()
         steps = {"step": percent, "total_steps": 100}
-        told = {"id": f"percent-{percent}", "created_at": row.get("updateTime"), "data": steps}
-        return (response_parsing.job_event(told),)
+        event = {"id": f"percent-{percent}", "created_at": row.get("updateTime"), "data": steps}
+        return (response_parsing.job_event(event),)
 
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]:
-        """It keeps one model of a job."""
+        """Returns no checkpoints, as the host stores one model of a job."""
         return ()
 
     async def delete_model(self, model: ModelName) -> None:
-        async with self._asked():
+        async with self._request_scope():
             await self._delete(await self._path(f"models/{segment(model.rpartition('/')[2])}"))
 
     async def serve(
         self, job: str, model: ModelName, *, base: ModelName, name: str
     ) -> ModelName | None:
-        """A deployment of its own, with the weights merged; nobody pays while it sleeps."""
+        """Deploys the model by itself with merged weights; scaled to zero it costs nothing."""
         body = {
             "displayName": name,
             "baseModel": model,
@@ -210,34 +213,34 @@ class FireworksHost(RestHost):
             "deploymentShape": "default",
             "autoscalingPolicy": {"scaleToZeroWindow": _IDLE},
         }
-        async with self._asked():
+        async with self._request_scope():
             path = await self._path("deployments")
             try:
                 row = await self._get(f"{path}/{name}")
             except openai.NotFoundError:
                 row = await self._post(path, body, deploymentId=name)
-            return self._when_ready(_deployment(row), _trouble(row).get("message"))
+            return self._when_ready(_deployment(row), _error_status(row).get("message"))
 
     async def deployments(self) -> Sequence[RemoteDeployment]:
-        async with self._asked():
+        async with self._request_scope():
             path = await self._path("deployments")
-            found = [_deployment(row) async for row in self._rows(path, "deployments")]
-        return [one for one in found if one.status not in ("deleting", "deleted")]
+            listed = [_deployment(row) async for row in self._rows(path, "deployments")]
+        return [d for d in listed if d.status not in ("deleting", "deleted")]
 
     async def undeploy(self, name: ModelName) -> None:
-        async with self._asked():
+        async with self._request_scope():
             path = await self._path(f"deployments/{segment(name.rpartition('/')[2])}")
             await self._delete(path, ignoreChecks="true")
 
 
 def _id_of(name: str) -> str:
-    """An id made of a name: small letters, digits and dashes."""
+    """Returns an id made from a name: lower-case letters, digits and hyphens."""
     plain = _NOT_IN_AN_ID.sub("-", name.lower().removesuffix(".jsonl")).strip("-")
     return plain[:_LONGEST_ID].rstrip("-")
 
 
-def _trouble(row: Json) -> Mapping[str, object]:
-    """What went wrong, in the form of google.rpc.Status; `OK` is nothing."""
+def _error_status(row: Json) -> Mapping[str, object]:
+    """Returns the google.rpc.Status of a failed resource; empty for `OK` or none."""
     status = row.get("status")
     if not isinstance(status, dict) or status.get("code") in (None, "OK", 0):
         return {}
@@ -245,17 +248,20 @@ def _trouble(row: Json) -> Mapping[str, object]:
 
 
 def _file(row: Json) -> RemoteFile:
-    """One that was made and never filled is not whole."""
+    """Returns a dataset; it is not whole until its file was uploaded."""
     identity = text(row.get("name")).rpartition("/")[2]
     if not identity:
         raise ProtocolViolation("The dataset has no name.")
-    made = response_parsing.moment(row.get("createTime")) or response_parsing.LONG_AGO
+    created_at = response_parsing.moment(row.get("createTime")) or response_parsing.LONG_AGO
     is_whole = row.get("state") == "READY"
-    return RemoteFile(identity, text(row.get("displayName")), 0, made, is_whole)
+    return RemoteFile(identity, text(row.get("displayName")), 0, created_at, is_whole)
 
 
 def _job(row: Json) -> RemoteJob:
-    """`accounts/a/dpoJobs/x` is `dpoJobs/x` here; it names its model before there is one."""
+    """Returns a job with the id `dpoJobs/x` for the name `accounts/a/dpoJobs/x`.
+
+    The row names the model already before the job has made it, so it is only read at the end.
+    """
     parts = text(row.get("name")).split("/")
     if len(parts) < 2:
         raise ProtocolViolation("The job has no name.")
@@ -272,7 +278,7 @@ def _job(row: Json) -> RemoteJob:
             "fine_tuned_model": config.get("outputModel") if is_done else None,
             "created_at": row.get("createTime"),
             "hyperparameters": settings,
-            "error": _trouble(row) if meaning_of(state) == "failed" else None,
+            "error": _error_status(row) if meaning_of(state) == "failed" else None,
         }
     )
 

@@ -1,4 +1,4 @@
-"""Reads the hosts file, builds each host, and says which workspace may use it."""
+"""Reads the hosts file, constructs the hosts, and decides which workspace may use which host."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from bot.rows import Count, Method
 SANDBOX = HostName("sandbox")
 DEFAULT = HostName("default")
 LANGUAGE_MODELS = HostName("local")
-"""The embedded tuner's language models: configured always, a host once one is installed."""
+"""Host of the embedded tuner's language models, which is only listed if a model is installed."""
 
 
 def _web_address(value: str) -> str:
@@ -57,10 +57,11 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 
 
 class HostConfig(BaseModel):
-    """One host as somebody configured it; prices in US dollars per million training tokens.
+    """The configuration of a host; the profile has the values of fields that are left out.
 
-    What is left out is as the profile says; `hosting` are dollars per hour that a
-    model stands ready, `extra` goes along with every new job.
+    `prices` are US dollars per million training tokens, `chat_prices` per million tokens of
+    prompts and of completions, `hosting` is US dollars per hour of a deployment. `extra` is added
+    to every new job.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -103,13 +104,13 @@ class HostConfig(BaseModel):
     listing_lag: NonNegativeFloat | None = None
 
     @model_validator(mode="after")
-    def _has_an_address(self) -> HostConfig:
+    def _require_base_url(self) -> HostConfig:
         if not (self.base_url or self.kind.base_url):
             raise ValueError(f"base_url is missing, and profile {self.profile} has none of its own")
         return self
 
     @model_validator(mode="after")
-    def _can_be_served(self) -> HostConfig:
+    def _require_serving_api(self) -> HostConfig:
         usual = KINDS[self.profile].profile.serving
         if self.serving is Serving.BY_CALL and usual is not Serving.BY_CALL:
             raise ValueError(f"profile {self.profile} knows no call to deploy a model")
@@ -117,24 +118,24 @@ class HostConfig(BaseModel):
 
     @property
     def key_names(self) -> tuple[str, ...]:
-        """The variables in which its keys are."""
+        """Names of the environment variables with the host's keys."""
         names = (self.key_env or KINDS[self.profile].key_env, self.chat_key_env)
         return tuple(name for name in names if name)
 
     @property
     def kind(self) -> Kind:
-        """Of the profile, with what was said otherwise here."""
+        """Kind of the profile, with the fields that are set here."""
         kind = KINDS[self.profile]
-        said = self.model_dump(exclude_none=True)
+        config = self.model_dump(exclude_none=True)
         return replace(
             kind,
-            profile=replace(kind.profile, **_those(HostProfile, said)),
-            dialect=replace(kind.dialect, **_those(Dialect, said)),
+            profile=replace(kind.profile, **_fields_of(HostProfile, config)),
+            dialect=replace(kind.dialect, **_fields_of(Dialect, config)),
         )
 
 
 class HostsFile(BaseModel):
-    """The whole of the file: a list of `[[host]]` tables."""
+    """The hosts file: a list of `[[host]]` tables."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -142,21 +143,21 @@ class HostsFile(BaseModel):
 
 
 def read_hosts(path: Path) -> Sequence[HostConfig]:
-    """The hosts that the file behind ATTUNE_HOSTS names."""
+    """Returns the hosts of the file in ATTUNE_HOSTS. Raises SettingsError."""
     try:
         return HostsFile.model_validate(tomllib.loads(path.read_text("utf-8"))).host
     except OSError as error:
-        raise _wrong(
+        raise _settings_error(
             f"{path} cannot be read ({error.strerror})", "Give the path of a TOML file."
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise _wrong(f"{path} is not TOML ({error})", "Correct that line.") from error
+        raise _settings_error(f"{path} is not TOML ({error})", "Correct that line.") from error
     except ValidationError as error:
-        raise _wrong(f"{path}: {_first_problem(error)}", "Correct that field.") from error
+        raise _settings_error(f"{path}: {_first_problem(error)}", "Correct that field.") from error
 
 
 def default_host(*, base_url: str | None, has_key: bool, bases: Sequence[str] = ()) -> HostConfig:
-    """The host that OPENAI_API_KEY and OPENAI_BASE_URL describe together."""
+    """Returns the host that OPENAI_API_KEY and OPENAI_BASE_URL configure."""
     openai = KINDS["openai"]
     is_openai = base_url is None or base_url.rstrip("/") == openai.base_url
     return HostConfig(
@@ -169,9 +170,9 @@ def default_host(*, base_url: str | None, has_key: bool, bases: Sequence[str] = 
 
 
 class ConfiguredHosts:
-    """The hosts of this installation; `keys` maps names of variables to their values.
+    """The configured hosts; `keys` holds the values of environment variables by name.
 
-    `allowed` are workspaces that the settings allow every host, whatever their own record says.
+    `allowed` are the workspaces that may use every host by the operator's settings.
     """
 
     def __init__(
@@ -185,31 +186,31 @@ class ConfiguredHosts:
         self._hosts: dict[HostName, OpenAIHost] = {}
         for config in configs:
             if config.name in self._hosts:
-                raise _wrong(f"two hosts are called {config.name}", "Rename one of them.")
+                raise _settings_error(f"two hosts are called {config.name}", "Rename one of them.")
             self._hosts[HostName(config.name)] = _host(config, keys)
 
     def names(self) -> Sequence[HostName]:
-        return tuple(name for name in self._hosts if self._is_there(name))
+        return tuple(name for name in self._hosts if self._is_available(name))
 
     def configured_names(self) -> Sequence[HostName]:
-        """With those that have nothing to offer yet."""
+        """Returns the names of all hosts, also of one without an installed model."""
         return tuple(self._hosts)
 
     def set_installed_models(self, bases: Sequence[str]) -> None:
-        """The language models that are installed now."""
+        """Sets the installed language models of the embedded tuner."""
         self._hosts[LANGUAGE_MODELS].set_bases([ModelName(base) for base in bases])
 
     def get(self, name: HostName) -> OpenAIHost:
-        """Raises NotFound for a name that is not configured."""
+        """Returns a host. Raises NotFound for a name that is not configured."""
         try:
             return self._hosts[name]
         except KeyError as error:
             raise NotFound(noun="host", name=name) from error
 
     def paid(self, name: HostName, workspace: Workspace) -> OpenAIHost:
-        """Raises NotFound, and HostNotAllowed where only the sandbox may be used."""
+        """Returns a host for paid requests of a workspace. Raises NotFound and HostNotAllowed."""
         host = self.get(name)
-        if not self._is_there(name):
+        if not self._is_available(name):
             raise NotFound(noun="host", name=name)
         if not self._may_use(name, workspace):
             raise HostNotAllowed(host=name, server=workspace.id.partition(":")[2])
@@ -225,21 +226,21 @@ class ConfiguredHosts:
         is_default = workspace.platform != LOCAL and DEFAULT in self.usable(workspace)
         return DEFAULT if is_default else SANDBOX
 
-    def _is_there(self, name: HostName) -> bool:
-        """The language models' host is one as soon as it has a model."""
+    def _is_available(self, name: HostName) -> bool:
+        """Whether the host can be used: the one for language models needs an installed model."""
         return name != LANGUAGE_MODELS or bool(self._hosts[name].bases)
 
     def _may_use(self, name: HostName, workspace: Workspace) -> bool:
         return name == SANDBOX or workspace.is_allowed or workspace.id in self._allowed
 
     async def close(self) -> None:
-        """Let go of every host's connections."""
+        """Closes the connections of all hosts."""
         for host in self._hosts.values():
             await host.close()
 
 
 def host_class(profile: str) -> type[OpenAIHost]:
-    """Those that train by an API of their own have a class of their own."""
+    """Returns the class of hosts with a profile: a subclass for those with their own API."""
     return {"together": TogetherHost, "fireworks": FireworksHost}.get(profile, OpenAIHost)
 
 
@@ -278,10 +279,15 @@ def _host(config: HostConfig, keys: Mapping[str, str]) -> OpenAIHost:
     )
 
 
-def _those(kind: type[HostProfile] | type[Dialect], said: Mapping[str, Any]) -> dict[str, Any]:
-    """What the file says of the fields of one of these; its own `name` is the host's."""
-    wanted = {each.name for each in fields(kind)} - {"name"}
-    return {name: value for name, value in said.items() if name in wanted}
+def _fields_of(
+    kind: type[HostProfile] | type[Dialect], config: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Returns the entries of a configuration that are fields of a profile or dialect.
+
+    `name` is left out: in a configuration it is the name of the host.
+    """
+    names = {field.name for field in fields(kind)} - {"name"}
+    return {name: value for name, value in config.items() if name in names}
 
 
 def _key(host: str, variable: str, keys: Mapping[str, str]) -> str:
@@ -295,16 +301,16 @@ def _tokenizer(host: str, path: Path) -> Count:
     try:
         return read_tokenizer(path)
     except UnusableTokenizer as error:
-        raise _wrong(f"the tokenizer of the host {host}: {error}", error.remedy) from error
+        raise _settings_error(f"the tokenizer of the host {host}: {error}", error.remedy) from error
 
 
 def _first_problem(error: ValidationError) -> str:
-    """Such as `host 2, base_url: must be an address …`."""
+    """Returns the first problem, such as "host 2, base_url: must be an address …"."""
     first = error.errors(include_url=False, include_input=False)[0]
     place = [str(part + 1) if isinstance(part, int) else part for part in first["loc"]]
     where = ", ".join([" ".join(place[:2]), *place[2:]])
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 
-def _wrong(problem: str, remedy: str) -> SettingsError:
+def _settings_error(problem: str, remedy: str) -> SettingsError:
     return SettingsError(variable="ATTUNE_HOSTS", problem=problem, remedy=remedy)

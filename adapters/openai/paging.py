@@ -1,4 +1,4 @@
-"""Lists that hosts give page by page, read to their end even where they page badly."""
+"""Reads the pages of a host's list, also of hosts with faulty pagination."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ Fetch = Callable[[str | None], Awaitable[httpx2.Response]]
 async def pages(
     fetch: Fetch, *, content: Callable[[Json], tuple[str, ...]] | None = None
 ) -> AsyncIterator[Sequence[Json]]:
-    """The rows of each page that no earlier page had; ends when a page brings none.
+    """Yields the new rows of each page; ends at a page without new rows or after 50 pages.
 
-    Neither `has_more` nor `after` can be relied on: some hosts leave the one
-    out and ignore the other. `content` tells rows apart that come without an
-    id, or with a new one at every call.
+    Some hosts leave out `has_more`, and some ignore `after` and repeat the first page. `content`
+    returns the values that identify a row, for rows without an id or with a new id at every call.
     """
     seen: set[object] = set()
     after: str | None = None
@@ -33,11 +32,11 @@ async def pages(
         rows, has_more = response_parsing.page(
             response_parsing.parse_json_object(await fetch(after))
         )
-        fresh = [row for row in rows if _is_new(row, seen, content)]
-        if fresh:
-            yield fresh
+        new = [row for row in rows if _is_new(row, seen, content)]
+        if new:
+            yield new
         after = response_parsing.identity(rows[-1]) if rows else None
-        if not fresh or has_more is False or after is None:
+        if not new or has_more is False or after is None:
             return
     log.warning("a host's list did not end", extra={"pages": MOST_PAGES})
 
@@ -45,6 +44,7 @@ async def pages(
 def _is_new(
     row: Json, seen: set[object], content: Callable[[Json], tuple[str, ...]] | None
 ) -> bool:
+    """Whether a row is new; adds its id and content to `seen`."""
     keys: set[object] = {content(row)} if content else set()
     if identity := response_parsing.identity(row):
         keys.add(identity)

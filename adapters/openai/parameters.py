@@ -1,4 +1,4 @@
-"""What a host has refused of a request, and how it is asked from then on."""
+"""Learns from a host's refusals which parameters to leave out or rename in later requests."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAY_BE_LEFT_OUT = (
     "suffix",
     "tools",
 )
-"""What an assistant or a start asks for; what an operator has put into a request must be heard."""
+"""Parameters that may be left out: those of assistants and jobs, not those set by an operator."""
 _NOT_ABOUT_PARAMETERS = (401, 402, 403, 408, 409, 413, 429)
 _REFUSES = re.compile(
     r"un-?support|not support|n.t support|unknown|unrecogni|unexpected|\bextra\b|not permitted|"
@@ -45,22 +45,22 @@ _NO_SYSTEM_KEY, _ALTERNATE_KEY = "messages:system", "messages:alternate"
 
 
 class LearnedParameters:
-    """Parameters that a host does not take are left out, or sent by another name.
+    """Parameters that a host has refused; they are left out or sent by another name.
 
-    A complaint that speaks of the model is remembered for that model alone.
+    A refusal whose message contains "model" counts for that model only, others for all models.
     """
 
     def __init__(self) -> None:
         self._changes: dict[tuple[str, str], str | None] = {}
 
     def adapt_request(self, body: Json) -> dict[str, object]:
-        """The request as the host takes it, as far as that is known."""
+        """Returns the request body without the parameters that the host has refused so far."""
         model = str(body.get("model"))
         fitted: dict[str, object] = {}
         for name, value in body.items():
-            sent = self._name(model, name)
-            if sent is not None:
-                fitted[sent] = value
+            sent_name = self._sent_name(model, name)
+            if sent_name is not None:
+                fitted[sent_name] = value
         messages = fitted.get("messages")
         if isinstance(messages, Sequence):
             fitted["messages"] = self._messages(model, messages)
@@ -69,83 +69,89 @@ class LearnedParameters:
         return fitted
 
     def learn(self, sent: Json, refusal: openai.APIStatusError) -> bool:
-        """Whether the same request is worth another try, as the host said what it does not take."""
+        """Learns from a refusal; returns whether the adapted request is worth another attempt."""
         status = refusal.status_code
         if not 400 <= status < 500 or status in _NOT_ABOUT_PARAMETERS:
             return False
         words = _words(refusal)
-        change = _about_tools(sent, words) or _complaint(sent, refusal, words)
-        change = change or _about_messages(sent, words)
+        change = _tools_change(sent, words) or _parameter_change(sent, refusal, words)
+        change = change or _messages_change(sent, words)
         if change is None:
             return False
         name, replacement = change
         scope = str(sent.get("model")) if "model" in words.lower() else ""
         if (scope, name) in self._changes:
-            # Another request may have learned it since this one was sent.
+            # A concurrent request may have learned the same since this one was sent.
             return self.adapt_request(sent) != sent
         self._changes[scope, name] = replacement
         return True
 
-    def _name(self, model: str, name: str) -> str | None:
-        """What a parameter is sent as; None where it is left out."""
-        seen: str | None = name
+    def _sent_name(self, model: str, name: str) -> str | None:
+        """Returns the name by which a parameter is sent, or None if it is left out.
+
+        A parameter may first be renamed and then be left out, so the changes are applied twice.
+        """
+        sent_name: str | None = name
         for _ in range(2):
             for scope in (model, ""):
-                if seen is not None and (scope, seen) in self._changes:
-                    seen = self._changes[scope, seen]
-        return seen
+                if sent_name is not None and (scope, sent_name) in self._changes:
+                    sent_name = self._changes[scope, sent_name]
+        return sent_name
 
     def _messages(self, model: str, messages: Sequence[object]) -> Sequence[object]:
-        found = [one for one in messages if isinstance(one, Mapping)]
-        if self._knows(model, _NO_SYSTEM_KEY):
-            found = _without_system(found)
-        if self._knows(model, _ALTERNATE_KEY):
-            found = _alternating(found)
-        return found
+        adapted = [message for message in messages if isinstance(message, Mapping)]
+        if self._has_change(model, _NO_SYSTEM_KEY):
+            adapted = _without_system(adapted)
+        if self._has_change(model, _ALTERNATE_KEY):
+            adapted = _alternating(adapted)
+        return adapted
 
-    def _knows(self, model: str, key: str) -> bool:
+    def _has_change(self, model: str, key: str) -> bool:
         return (model, key) in self._changes or ("", key) in self._changes
 
 
-def _complaint(
+def _parameter_change(
     sent: Json, refusal: openai.APIStatusError, words: str
 ) -> tuple[str, str | None] | None:
-    """The parameter that the host does not take, and the other name to try before it goes."""
+    """Returns the refused parameter and its other name, or None as the name to leave it out."""
     if not _REFUSES.search(words):
         return None
-    name = _named(sent, refusal.param, words)
+    name = _refused_parameter(sent, refusal.param, words)
     if name is None:
         return None
     return name, _RENAMED.get(name)
 
 
-def _named(sent: Json, param: object, words: str) -> str | None:
-    """The field named by the complaint, else the first optional parameter in its words."""
+def _refused_parameter(sent: Json, param: object, words: str) -> str | None:
+    """Returns the `param` of the error, else the first optional parameter in its message."""
     optional = [name for name in sent if name in MAY_BE_LEFT_OUT]
     if isinstance(param, str):
         head = param.partition(".")[0].partition("[")[0]
         if head in optional:
             return head
-    places = {name: _place(name, words) for name in optional}
-    named = {name: at for name, at in places.items() if at is not None}
-    return min(named, key=lambda name: named[name]) if named else None
+    positions = {name: _position(name, words) for name in optional}
+    found = {name: position for name, position in positions.items() if position is not None}
+    return min(found, key=lambda name: found[name]) if found else None
 
 
-def _place(name: str, words: str) -> int | None:
-    """Where a name stands in a complaint; "stop" is too common a word to count without quotes."""
+def _position(name: str, words: str) -> int | None:
+    """Returns the position of a parameter in a message; "stop" counts only in quotes."""
     plain = re.escape(name) + ("(?:ing)?" if name == "stream" else "")
     pattern = rf"[\"'`]{plain}[\"'`]" if name == "stop" else rf"(?<![\w-]){plain}(?![\w-])"
-    found = re.search(pattern, words, re.IGNORECASE)
-    return found.start() if found else None
+    match = re.search(pattern, words, re.IGNORECASE)
+    return match.start() if match else None
 
 
-def _about_tools(sent: Json, words: str) -> tuple[str, str | None] | None:
-    """vLLM without `--enable-auto-tool-choice` names its own options, not the parameter."""
+def _tools_change(sent: Json, words: str) -> tuple[str, str | None] | None:
+    """Returns the change that leaves out `tools`, if the message is about tools.
+
+    vLLM without `--enable-auto-tool-choice` names its own options instead of the parameter.
+    """
     return ("tools", None) if "tools" in sent and _NO_TOOLS.search(words) else None
 
 
-def _about_messages(sent: Json, words: str) -> tuple[str, str | None] | None:
-    """Chat templates without a system role, or that want question and answer in turn."""
+def _messages_change(sent: Json, words: str) -> tuple[str, str | None] | None:
+    """Returns the change for a chat template without a system role or with alternating roles."""
     if "messages" not in sent:
         return None
     if _ALTERNATE.search(words):
@@ -154,38 +160,39 @@ def _about_messages(sent: Json, words: str) -> tuple[str, str | None] | None:
 
 
 def _without_system(messages: Sequence[Json]) -> list[Json]:
-    """What the system was to say stands before the first question."""
-    said = [str(one.get("content")) for one in messages if one.get("role") == "system"]
-    rest = [one for one in messages if one.get("role") != "system"]
-    if not said or not rest:
+    """Returns the messages with the system messages' text before the first other message."""
+    system = [str(m.get("content")) for m in messages if m.get("role") == "system"]
+    others = [m for m in messages if m.get("role") != "system"]
+    if not system or not others:
         return list(messages)
-    first = {**rest[0], "content": _joined(*said, rest[0].get("content"))}
-    return [first, *rest[1:]]
+    first = {**others[0], "content": _join(*system, others[0].get("content"))}
+    return [first, *others[1:]]
 
 
 def _alternating(messages: Sequence[Json]) -> list[Json]:
-    found: list[Json] = []
-    for one in messages:
-        if found and found[-1].get("role") == one.get("role"):
-            both = _joined(found[-1].get("content"), one.get("content"))
-            found[-1] = {**found[-1], "content": both}
+    """Returns the messages with successive ones of the same role joined."""
+    joined: list[Json] = []
+    for message in messages:
+        if joined and joined[-1].get("role") == message.get("role"):
+            both = _join(joined[-1].get("content"), message.get("content"))
+            joined[-1] = {**joined[-1], "content": both}
         else:
-            found.append(one)
-    return found
+            joined.append(message)
+    return joined
 
 
-def _joined(*contents: object) -> object:
-    """Texts with an empty line between; a list of parts keeps its pictures."""
-    if all(isinstance(one, str) for one in contents):
-        return "\n\n".join(str(one) for one in contents)
+def _join(*contents: object) -> object:
+    """Joins texts with an empty line, or contents with parts (such as images) to one list."""
+    if all(isinstance(content, str) for content in contents):
+        return "\n\n".join(str(content) for content in contents)
     parts: list[object] = []
-    for one in contents:
-        parts += one if isinstance(one, list) else [{"type": "text", "text": str(one)}]
+    for content in contents:
+        parts += content if isinstance(content, list) else [{"type": "text", "text": str(content)}]
     return parts
 
 
 def _words(refusal: openai.APIStatusError) -> str:
-    """All that the host says, whatever shape it has."""
+    """Returns the beginning of the response's text, whatever its format."""
     try:
         return refusal.response.text[:_LONGEST]
     except (RuntimeError, ValueError):

@@ -1,4 +1,4 @@
-"""What a host charges for training, hosting and answers, by the name of the base."""
+"""Prices of a host for training, hosting and answers, by base model."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from bot.ports.provider import Price
 
 @dataclass(frozen=True, slots=True)
 class HostPrices:
-    """Dollars for a million tokens; `usual` and `usual_chat` are for bases that are not listed.
+    """Prices in US dollars; `usual` and `usual_chat` are for bases that are not listed.
 
-    `chat` is for the prompt and for the answer; `hosting` is a served model's price of an hour.
+    `training` and `chat` (prompt, completion) are per million tokens, `hosting` is per hour of a
+    deployment.
     """
 
     training: Mapping[str, float] = field(default_factory=dict)
@@ -24,7 +25,7 @@ class HostPrices:
     usual_chat: tuple[float, float] | None = None
 
     def of(self, base: ModelName) -> Price:
-        """None where it is not known; a tuned model (`ft:BASE:…`) costs what its base does."""
+        """Returns the price of a base, or of the base of a tuned model (`ft:BASE:…`)."""
         family = request_fields.base_of(base)
         training = self.training.get(base, self.training.get(family, self.usual))
         chat = self.chat.get(base, self.chat.get(family, self.usual_chat))

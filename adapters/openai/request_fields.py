@@ -1,4 +1,4 @@
-"""What is written into requests: rows, options and hyperparameters, as a host wants them."""
+"""Builds parts of requests to a host: training rows, sampling options and hyperparameters."""
 
 from __future__ import annotations
 
@@ -14,33 +14,36 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def chosen_options(sampling: Sampling) -> dict[str, object]:
-    """The options that were chosen; the others are the host's to decide."""
+    """Returns the sampling options that are set; the host decides about the others."""
     return {name: value for name, value in asdict(sampling).items() if value not in (None, ())}
 
 
 def base_of(model: str) -> str:
-    """`ft:BASE:…` was made from BASE."""
+    """Returns the base of a tuned model named `ft:BASE:…`, or any other name unchanged."""
     return model.split(":")[1] if model.startswith("ft:") else model
 
 
 def method_fields(request: JobRequest, dialect: Dialect) -> dict[str, object]:
-    """Hyperparameters where this host wants them; one left out means "auto"."""
-    wanted = {n: v for n, v in asdict(request.hyperparameters).items() if v is not None}
-    chosen = {**dialect.settings, **wanted}
+    """Returns the fields with the method and its hyperparameters in the host's dialect.
+
+    A hyperparameter that is left out means "auto".
+    """
+    given = {n: v for n, v in asdict(request.hyperparameters).items() if v is not None}
+    hyperparameters = {**dialect.settings, **given}
     if dialect.hyperparameters is Placement.TOP:
-        return {"hyperparameters": chosen} if chosen else {}
+        return {"hyperparameters": hyperparameters} if hyperparameters else {}
     kind = request.method.value
-    return {"method": {"type": kind, kind: {"hyperparameters": chosen}}}
+    return {"method": {"type": kind, kind: {"hyperparameters": hyperparameters}}}
 
 
 def write_rows(spool: IO[bytes], lines: Iterable[bytes], *, byte_order_mark: bool) -> int:
-    """How many rows were written, each as a line."""
+    """Writes the rows to a file, one a line; returns their number."""
     if byte_order_mark:
         spool.write(BYTE_ORDER_MARK)
     count = 0
     for line in lines:
         spool.write(line.rstrip(b"\r\n") + b"\n")
         count += 1
-    # The length of the request is that of the file on disk, which misses what is still buffered.
+    # The length of the request is taken from the file on disk, which lacks buffered bytes.
     spool.flush()
     return count

@@ -1,4 +1,4 @@
-"""Reads what hosts answer into our nouns, forgiving what they leave out or shape differently."""
+"""Parses responses of hosts, which may lack fields or have them in other forms."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _LARGEST_COUNT = 2**53
 _LARGEST_STEP = 2**31 - 1
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 _SECONDS_OF_5138 = 100_000_000_000
-# Crusoe numbers its events: `…-12`. Digits at the end of a random id mean nothing.
+# Crusoe's event ids end in a number, such as `…-12`.
 _TRAILING_NUMBER = re.compile(r"[-_.](\d{1,9})$")
 
 
 def parse_json_object(response: httpx2.Response) -> Json:
-    """The JSON object of an answer, whatever content type it claims.
+    """Returns the JSON object of a response, whatever its content type.
 
-    Some hosts say 200 and mean an error: then their words are what went wrong.
+    Raises ProtocolViolation, also with the message of an error that is sent with status 200.
     """
     try:
         body = response.json()
@@ -45,7 +45,7 @@ def parse_json_object(response: httpx2.Response) -> Json:
 
 
 def list_rows(response: httpx2.Response) -> Sequence[Json]:
-    """The rows of a list that has one page; Together's list of models is a bare array."""
+    """Returns the rows of a list without pages; Together's list of models is a JSON array."""
     try:
         body = response.json()
     except ValueError:
@@ -56,17 +56,17 @@ def list_rows(response: httpx2.Response) -> Sequence[Json]:
 
 
 def page(body: Json) -> tuple[Sequence[Json], bool | None]:
-    """The rows of one page, and whether the host says that more follow.
+    """Returns the rows of a page and its `has_more`, or None without that field.
 
-    A page without rows must say so: taking nonsense for "nothing there" would
-    make the caller act a second time.
+    Raises ProtocolViolation if there is no list, since a caller that takes an invalid response for
+    an empty list would repeat its upload or job.
     """
     rows = body.get("data", "missing")
     if rows is not None and not isinstance(rows, list):
         raise ProtocolViolation("The list has no data.")
     more = body.get("has_more")
-    found = [row for row in rows or () if isinstance(row, dict)]
-    return found, more if isinstance(more, bool) else None
+    valid = [row for row in rows or () if isinstance(row, dict)]
+    return valid, more if isinstance(more, bool) else None
 
 
 def remote_file(row: Json) -> RemoteFile:
@@ -90,7 +90,7 @@ def remote_job(row: Json, *, seconds_left: float | None = None) -> RemoteJob:
         error_code=code,
         error_message=message,
         error_param=param,
-        resolved_hyperparameters=_resolved(row),
+        resolved_hyperparameters=_resolved_hyperparameters(row),
         estimated_finish=moment(row.get("estimated_finish")),
         result_files=_texts(row.get("result_files")),
         seconds_left=seconds_left,
@@ -101,23 +101,23 @@ def remote_model(row: Json) -> RemoteModel:
     return RemoteModel(
         name=ModelName(_id(row)),
         expires_on=_text(row.get("shutdown_date")),
-        takes_pictures=_sees(row),
+        takes_pictures=_takes_pictures(row),
     )
 
 
-def _sees(row: Json) -> bool:
-    """Whether a model takes pictures, in each host's own words.
+def _takes_pictures(row: Json) -> bool:
+    """Whether a model accepts images, by the field of each host.
 
     OpenRouter and Nebius: `architecture`; Mistral: `capabilities.vision`; llama.cpp and Ollama:
     a list of capabilities; Fireworks: `supports_image_input`; LM Studio: the type "vlm".
     """
     architecture, capabilities = _object(row.get("architecture")), row.get("capabilities")
-    listed = [*_texts(architecture.get("input_modalities")), *_texts(row.get("input_modalities"))]
-    listed += _texts(capabilities)
-    asked = (_text(architecture.get("modality")) or "").partition("->")[0]
+    words = [*_texts(architecture.get("input_modalities")), *_texts(row.get("input_modalities"))]
+    words += _texts(capabilities)
+    input_modality = (_text(architecture.get("modality")) or "").partition("->")[0]
     return (
-        not {"image", "vision", "multimodal"}.isdisjoint(listed)
-        or "image" in asked
+        not {"image", "vision", "multimodal"}.isdisjoint(words)
+        or "image" in input_modality
         or _object(capabilities).get("vision") is True
         or row.get("supports_image_input") is True
         or row.get("type") == "vlm"
@@ -125,7 +125,10 @@ def _sees(row: Json) -> bool:
 
 
 def checkpoint(row: Json, names: Sequence[str]) -> Checkpoint | None:
-    """None for one that no model name belongs to: it could not be used."""
+    """Returns a checkpoint, or None without a model name, as it could not be used.
+
+    `names` are the fields that may have the model name.
+    """
     model = next(filter(None, (_text(row.get(name)) for name in names)), None)
     metrics = _object(row.get("metrics"))
     step = _step(row.get("step_number")) or _step(metrics.get("step")) or 0
@@ -146,16 +149,16 @@ def job_event(row: Json) -> JobEvent:
 
 
 def event_content(row: Json) -> tuple[str, ...]:
-    """What makes an event the same one even where the host invents new ids at every call."""
+    """Returns values that identify an event at hosts that send new ids at every call."""
     step = _object(row.get("data")).get("step")
     return (str(row.get("created_at")), str(row.get("message")), str(step))
 
 
 def oldest_first(newest_first: Iterable[JobEvent]) -> list[JobEvent]:
-    """By time, then step, then the number at the end of the id.
+    """Returns the events by time, then step, then the number at the end of their ids.
 
-    Times are whole seconds, so an event without a step ("completed") borrows
-    the step of the one the host told before it.
+    Times are whole seconds, so an event without a step ("completed") is sorted after the last
+    step that the host has sent before it.
     """
     keyed: list[tuple[tuple[datetime, int, bool, int], JobEvent]] = []
     step = -1
@@ -166,9 +169,10 @@ def oldest_first(newest_first: Iterable[JobEvent]) -> list[JobEvent]:
 
 
 def moment(value: object) -> datetime | None:
-    """A time given as seconds, as digits or as ISO 8601; without a zone it is UTC.
+    """Returns a time given as a number, as digits or as ISO 8601; UTC without a time zone.
 
-    Some hosts count milliseconds or less: no job is of the year 5138.
+    A number is seconds; a number beyond the year 5138 is milliseconds or a smaller unit. None for
+    any other value.
     """
     number = as_number(value)
     if number is not None:
@@ -187,10 +191,10 @@ def identity(row: Json) -> str | None:
 
 
 def _id(row: Json) -> str:
-    found = identity(row)
-    if found is None:
+    value = identity(row)
+    if value is None:
         raise ProtocolViolation("The answer has no id.")
-    return found
+    return value
 
 
 def _status(value: object) -> str:
@@ -199,14 +203,14 @@ def _status(value: object) -> str:
 
 
 def _error(value: object) -> tuple[str | None, str | None, str | None]:
-    """Healthy jobs carry None, {} or an object of Nones."""
+    """Returns code, message and param of an error; a job without one has None, {} or Nones."""
     fields = _object(value)
     message = _sentence(fields.get("message")) or _sentence(value)
     return _text(fields.get("code")), message, _text(fields.get("param"))
 
 
-def _resolved(row: Json) -> Mapping[str, object]:
-    """The hyperparameters a host has settled on, wherever it tells them."""
+def _resolved_hyperparameters(row: Json) -> Mapping[str, object]:
+    """Returns the hyperparameters that a host has chosen, at the top level or in `method`."""
     method = _object(row.get("method"))
     places = [row, *(_object(part) for part in method.values())]
     return {
@@ -218,12 +222,13 @@ def _resolved(row: Json) -> Mapping[str, object]:
 
 
 def _numbers(fields: Json) -> dict[str, float]:
-    found = {name: as_number(value) for name, value in fields.items()}
-    unwanted = ("step", "total_steps")
-    return {n: value for n, value in found.items() if value is not None and n not in unwanted}
+    numbers = {name: as_number(value) for name, value in fields.items()}
+    steps = ("step", "total_steps")
+    return {n: value for n, value in numbers.items() if value is not None and n not in steps}
 
 
 def as_number(value: object) -> float | None:
+    """Returns a finite number, also of a string; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -234,7 +239,7 @@ def as_number(value: object) -> float | None:
 
 
 def as_whole(value: object, *, most: int = _LARGEST_COUNT) -> int | None:
-    """None, too, for what no count of tokens, steps or bytes can be and no table can hold."""
+    """Returns a whole number from 0 to `most`, which a database column can hold, else None."""
     number = as_number(value)
     return int(number) if number is not None and 0 <= number <= most else None
 
@@ -244,20 +249,23 @@ def _step(value: object) -> int | None:
 
 
 def _text(value: object) -> str | None:
-    """Names and words of a host; what no table can hold is left out, a name too long is none."""
+    """Returns a name, or None if it is empty, too long or no string.
+
+    Characters that a database cannot store, such as NUL, are removed.
+    """
     if not isinstance(value, str) or len(value) > _LONGEST_NAME:
         return None
     return value.encode(errors="ignore").decode().replace("\0", "") or None
 
 
 def _sentence(value: object) -> str | None:
-    """The host's own words, of any length, made plain and short."""
+    """Returns a host's message on one line, cut to a maximum length; None if it is empty."""
     return one_line(value) or None if isinstance(value, str) else None
 
 
 def _texts(value: object) -> tuple[str, ...]:
-    found = value if isinstance(value, list) else []
-    return tuple(text for text in map(_text, found) if text)
+    items = value if isinstance(value, list) else []
+    return tuple(text for text in map(_text, items) if text)
 
 
 def _object(value: object) -> Json:
@@ -265,5 +273,5 @@ def _object(value: object) -> Json:
 
 
 def _trailing_number(identifier: str) -> int:
-    found = _TRAILING_NUMBER.search(identifier)
-    return int(found[1]) if found else 0
+    match = _TRAILING_NUMBER.search(identifier)
+    return int(match[1]) if match else 0

@@ -1,7 +1,7 @@
-"""The calls of a host that answers as OpenAI does, and trains by a REST API of its own.
+"""Base class of hosts with OpenAI's chat API and a REST API of their own for training.
 
-`TogetherHost` and `FireworksHost` stand on it: each says what differs, and chat, time limits,
-retries and the translation of errors are those of `OpenAIHost`.
+`TogetherHost` and `FireworksHost` inherit from it. Chat, time limits, retries and the translation
+of errors are inherited from `OpenAIHost`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _READY = ("ready", "scaling", "updating", "active")
 
 
 class RestHost(OpenAIHost):
-    """GETs are retried, other requests are sent once; paths are relative to the base URL."""
+    """A host with a REST API; only GET requests are retried, paths are relative to the base URL."""
 
     async def pause_job(self, job: str) -> RemoteJob:
         raise HostRefused(host=self.name, message="It pauses no training; it can be cancelled.")
@@ -36,30 +36,31 @@ class RestHost(OpenAIHost):
         raise HostRefused(host=self.name, message="It resumes no training.")
 
     def _url(self, path: str) -> str:
-        """An absolute address for a path that leads out of the base (`../v2/…`)."""
-        return urljoin(f"{str(self._reading.base_url).rstrip('/')}/", path)
+        """Returns the URL of a path, which may leave the base path (`../v2/…`)."""
+        return urljoin(f"{str(self._read_client.base_url).rstrip('/')}/", path)
 
     async def _get(self, path: str, **query: str) -> Json:
-        answer = await self._reading.get(
+        answer = await self._read_client.get(
             self._url(path), cast_to=httpx2.Response, options={"params": query}
         )
         return response_parsing.parse_json_object(answer)
 
     async def _post(self, path: str, body: Json, **query: str) -> Json:
-        answer = await self._acting.post(
+        answer = await self._write_client.post(
             self._url(path), cast_to=httpx2.Response, body=dict(body), options={"params": query}
         )
         return response_parsing.parse_json_object(answer)
 
     async def _delete(self, path: str, **query: str) -> None:
-        await self._acting.delete(
+        await self._write_client.delete(
             self._url(path), cast_to=httpx2.Response, options={"params": query}
         )
 
     async def _rows(self, path: str, noun: str = "data", **query: str) -> AsyncIterator[Json]:
-        """Every row of a list; each page names the next by a token, the last one does not.
+        """Yields every row of a list whose pages have a token of the next page.
 
-        An empty list may be left out of its page, but nothing else may stand in its place.
+        Raises ProtocolViolation for a page without the field `noun`, unless it has no other
+        fields either: some hosts leave out an empty list.
         """
         seen: set[str] = set()
         for _ in range(MOST_PAGES):
@@ -75,23 +76,27 @@ class RestHost(OpenAIHost):
             query |= {"pageToken" if body.get("nextPageToken") else "after": following}
 
     async def _list(self, path: str) -> Sequence[Json]:
-        """The rows of a list that has one page."""
+        """Returns the rows of a list without pages."""
         return response_parsing.page(await self._get(path))[0]
 
-    def _when_ready(self, found: RemoteDeployment, reason: object) -> ModelName | None:
-        """Raises HostRefused for a deployment that will never be ready."""
-        return name_when_ready(self.name, found, reason, _READY)
+    def _when_ready(self, deployment: RemoteDeployment, reason: object) -> ModelName | None:
+        """Returns the name of a deployment, or None until it is ready.
+
+        Raises HostRefused for a failed deployment.
+        """
+        return name_when_ready(self.name, deployment, reason, _READY)
 
 
 def is_conflict(error: openai.APIStatusError) -> bool:
-    """Whether what was to be made is there already."""
+    """Whether the error says that the resource exists already."""
     return error.status_code == 409 or "already exists" in error.response.text.lower()
 
 
 def segment(name: str) -> str:
-    """One segment of a path, whatever is in it."""
+    """Returns a name quoted as one segment of a path."""
     return quote(name, safe="")
 
 
 def text(value: object) -> str:
+    """Returns a string as it is, and "" for any other value."""
     return value if isinstance(value, str) else ""

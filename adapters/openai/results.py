@@ -1,4 +1,4 @@
-"""Reads the table of measures that a job leaves behind, whatever its host calls the columns."""
+"""Parses the result file of a job, a CSV table of metrics with column names that vary by host."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from adapters.openai.response_parsing import as_number, as_whole
 from bot.domain import StepMetrics
 
 _STEP = "step"
-# OpenAI's table, Azure's, and the names in events do not agree; the events' names win.
+# The tables of OpenAI and Azure use other names than the events of jobs, whose names are used here.
 _SYNONYMS: Mapping[str, str] = {
     "training_loss": "train_loss",
     "train_accuracy": "train_mean_token_accuracy",
@@ -30,7 +30,7 @@ _SYNONYMS: Mapping[str, str] = {
 
 
 def unwrap_base64(content: bytes) -> bytes:
-    """The file itself, also where the host sends it wrapped in base64."""
+    """Returns the content of a result file, decoded if the host sends it in base64."""
     if _is_table(content):
         return content
     try:
@@ -41,34 +41,34 @@ def unwrap_base64(content: bytes) -> bytes:
 
 
 def measures(content: bytes) -> Sequence[StepMetrics]:
-    """A line for each step, read by the header; empty cells are normal and left out."""
+    """Returns the metrics of each step, without empty cells; empty if there is no table."""
     if not _is_table(content):
         return ()
-    found: dict[int, dict[str, float]] = {}
+    by_step: dict[int, dict[str, float]] = {}
     for row in csv.DictReader(_text(content).splitlines()):
         cells = dict(_cells(row))
         step = as_whole(cells.pop(_STEP, None))
         if step is not None and step >= 0:
             values = {name: as_number(value) for name, value in cells.items()}
-            known = {name: value for name, value in values.items() if value is not None}
-            found.setdefault(step, {}).update(known)
-    return [StepMetrics(step, values) for step, values in sorted(found.items()) if values]
+            metrics = {name: value for name, value in values.items() if value is not None}
+            by_step.setdefault(step, {}).update(metrics)
+    return [StepMetrics(step, metrics) for step, metrics in sorted(by_step.items()) if metrics]
 
 
 def _cells(row: Mapping[str | None, object]) -> Iterator[tuple[str, object]]:
-    """A line that is longer than the header has cells without a name; they mean nothing."""
+    """Yields the cells by column name; cells beyond the header have no name and are skipped."""
     for name, value in row.items():
         if name is not None:
-            plain_name = _named(name)
+            plain_name = _plain_name(name)
             yield _SYNONYMS.get(plain_name, plain_name), value
 
 
 def _is_table(content: bytes) -> bool:
     header, _, _ = content.partition(b"\n")
-    return _STEP in [_named(name) for name in _text(header).split(",")]
+    return _STEP in [_plain_name(name) for name in _text(header).split(",")]
 
 
-def _named(column: str) -> str:
+def _plain_name(column: str) -> str:
     return column.strip().strip('"').lower().replace(" ", "_")
 
 

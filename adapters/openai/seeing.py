@@ -1,4 +1,4 @@
-"""Which models of a host take pictures: by names that somebody gave, or by the host's own list."""
+"""Which models of a host accept images, by configured names or by the host's list of models."""
 
 from __future__ import annotations
 
@@ -11,27 +11,32 @@ from bot.errors import HostError
 from bot.ports.provider import RemoteModel
 
 LIST_SECONDS = 600.0
-"""For so long the list is not read again."""
+"""Seconds until the host's list is read again."""
 
 
 class SeeingModels:
-    """`listed` reads the host's list; a host that cannot be asked names none."""
+    """The models of a host that accept images.
+
+    `patterns` are names with `*`. `list_models` reads the host's list; if that fails, only the
+    patterns count.
+    """
 
     def __init__(
-        self, named: Sequence[str], listed: Callable[[], Awaitable[Sequence[RemoteModel]]]
+        self, patterns: Sequence[str], list_models: Callable[[], Awaitable[Sequence[RemoteModel]]]
     ) -> None:
-        self._named = named
-        self._listed = listed
-        self._found: set[str] = set()
-        self._until = 0.0
+        self._patterns = patterns
+        self._list_models = list_models
+        self._listed: set[str] = set()
+        self._next_read = 0.0
 
     async def has(self, *names: str) -> bool:
-        """Whether one of the names of a model is among them."""
-        if any(fnmatch(name, known) for name in names for known in self._named):
+        """Whether a model accepts images; `names` are all names of the model."""
+        if any(fnmatch(name, pattern) for name in names for pattern in self._patterns):
             return True
         now = asyncio.get_running_loop().time()
-        if now >= self._until:
-            self._until = now + LIST_SECONDS
+        if now >= self._next_read:
+            self._next_read = now + LIST_SECONDS
             with contextlib.suppress(HostError):
-                self._found = {one.name for one in await self._listed() if one.takes_pictures}
-        return not self._found.isdisjoint(names)
+                models = await self._list_models()
+                self._listed = {model.name for model in models if model.takes_pictures}
+        return not self._listed.isdisjoint(names)

@@ -1,8 +1,8 @@
-"""How a host's word for the state of a job is read: without case or spelling, by its meaning.
+"""Maps a host's job status to a status of OpenAI's API, whatever its case and spelling.
 
-The protocol's words are `validating_files`, `queued`, `running`, `paused`, `succeeded`, `failed`
-and `cancelled`; `cancelling` is ours. The others below are from the pages and packages of other
-servers: Mistral (`FAILED_VALIDATION`, `CANCELLATION_REQUESTED`), Together (`user_error`,
+OpenAI's statuses are `validating_files`, `queued`, `running`, `paused`, `succeeded`, `failed` and
+`cancelled`; `cancelling` is added here. The other words are from the documentation and packages
+of other servers: Mistral (`FAILED_VALIDATION`, `CANCELLATION_REQUESTED`), Together (`user_error`,
 `cancel_requested`), Fireworks and Vertex (`JOB_STATE_…`), Azure (`notRunning`, `canceled`),
 SageMaker (`InProgress`, `Stopped`) and Python enums that were printed (`JobStatus.RUNNING`).
 """
@@ -108,7 +108,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
         "terminated",
     ),
 }
-"""What each word means; those of the protocol stand for themselves."""
+"""Words of hosts by the status that they mean."""
 
 _MEANINGS = {word: meaning for meaning, words in WORDS.items() for word in words}
 _ENDS = ("failed", "cancelled", "succeeded")
@@ -118,24 +118,24 @@ _NOT_LETTERS = re.compile(r"[^a-z0-9]+")
 
 
 def meaning_of(word: str) -> str:
-    """One of the keys of `WORDS`; a word that means none of them as the host writes it, shortened.
+    """Returns the status, a key of `WORDS`, that a host's word means, else the word, shortened.
 
-    `FAILED_VALIDATION` and `user_error` mean their first or last part, unless something in them
-    still goes on (`retrying_after_error`).
+    A word of several parts such as `FAILED_VALIDATION` or `user_error` means its first or last
+    part if that is an end of a job and no part ends in "ing", as in `retrying_after_error`.
     """
     plain = _plain(word)
     if plain in _MEANINGS:
         return _MEANINGS[plain]
     parts = plain.split("_")
-    found = {_MEANINGS.get(part) for part in (parts[0], parts[-1])}
+    meanings = {_MEANINGS.get(part) for part in (parts[0], parts[-1])}
     for end in _ENDS:
-        if end in found and not any(part.endswith("ing") for part in parts):
+        if end in meanings and not any(part.endswith("ing") for part in parts):
             return end
     return word.strip()[:LONGEST] or UNKNOWN
 
 
 def _plain(word: str) -> str:
-    """`JobStatus.RUNNING`, `JOB_STATE_RUNNING` and `Running` are the same."""
+    """Returns a word in snake case without prefixes: "running" for `JobStatus.RUNNING`."""
     last = word.strip()[: 4 * LONGEST].rpartition(".")[2]
     snake = _NOT_LETTERS.sub("_", _BOUNDARY.sub("_", last).lower()).strip("_")
     return _PREFIX.sub("", snake)

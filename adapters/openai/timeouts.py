@@ -1,4 +1,4 @@
-"""How long a host is waited for, and what an operator adds to its requests."""
+"""Timeouts of requests to a host, and what an operator adds to the requests."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait: to connect, for a poll, for an upload, for the next piece of an answer.
+    """Timeouts in seconds.
 
-    `first` is for the first piece: a server may have to load 140 GB of weights before it.
-    `whole` bounds a poll with all its tries, `whole_upload` a file on its way: a host that sends
-    a byte now and then keeps nobody longer.
+    `poll` and `upload` limit each read and write of an attempt, `connect` its connection.
+    `first_piece` is for the first piece of an answer, before which a server may have to load 140 GB
+    of weights, and `piece` for each later one. `whole_poll` limits a poll with all its retries and
+    `whole_upload` an upload, also at a host that sends a byte now and then.
     """
 
     connect: float = 5.0
@@ -28,9 +29,10 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class RequestAdditions:
-    """What an operator adds to the requests of a host; `{key}` in a header is the host's key.
+    """Additions of an operator to the requests of a host.
 
-    `served_as` are bases that answer under another name than the one they are tuned by.
+    `{key}` in a header is replaced by the host's key. `served_as` maps bases to the names by which
+    they answer, where these differ.
     """
 
     extra_body: Mapping[str, object] = field(default_factory=dict)

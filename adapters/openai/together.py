@@ -1,7 +1,7 @@
-"""Together AI: jobs at `/v1/fine-tunes`, models deployed at `/v2/projects/…/endpoints`.
+"""The Together AI API: jobs at `/v1/fine-tunes`, deployments at `/v2/projects/…/endpoints`.
 
-Paths, fields and states are those of its own package (`together` 3.1.1) and of
-https://docs.together.ai/docs/fine-tuning/overview; nothing was tried against the host.
+Paths, fields and states are from the host's package (`together` 3.1.1) and from
+https://docs.together.ai/docs/fine-tuning/overview; nothing was tested against the host.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from bot.ports.provider import JobRequest, RemoteDeployment, RemoteFile, RemoteJ
 from bot.rows import Method
 
 USUAL_LEARNING_RATE = 1e-5
-"""What it takes without one; a multiplier is of this."""
-_MOST_CHECKPOINTS = 3
+"""Default learning rate of the host, to which a learning rate multiplier is applied."""
+_MAX_CHECKPOINTS = 3
 _PRICE_SLACK = 1.25
 _CENT = 0.01
 _CHUNK_BYTES = 64 * 1024
 _MOVED = (302, 303, 307, 308)
-_MEASURES: Mapping[str, str] = {
+_METRIC_NAMES: Mapping[str, str] = {
     "train/loss": "train_loss",
     "train/accuracy": "train_mean_token_accuracy",
     "eval/loss": "full_valid_loss",
@@ -41,22 +41,22 @@ _MEASURES: Mapping[str, str] = {
 
 
 class TogetherHost(RestHost):
-    """A file goes to an address of its own; a model answers from an endpoint paid by the minute."""
+    """Together AI; files are uploaded to a redirect's URL, deployments are paid by the minute."""
 
-    _project_found = ""
+    _cached_project = ""
 
     async def _check_jobs(self) -> None:
         await self._list("fine-tunes")
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
-        """Never retries by itself: the caller looks first."""
+        """Uploads a file without retries: the caller first looks whether it exists."""
         with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
             request_fields.write_rows(spool, lines, byte_order_mark=False)
-            async with self._asked(self._timeouts.whole_upload):
+            async with self._request_scope(self._timeouts.whole_upload):
                 return await self._upload(name, spool)
 
     async def _upload(self, name: str, spool: IO[bytes]) -> RemoteFile:
-        """Asks where the file goes, sends it there, and says that it has come."""
+        """Requests an upload URL, uploads the file to it, and calls `preprocess`."""
         fields = {
             "purpose": "fine-tune",
             "file_name": name,
@@ -64,7 +64,7 @@ class TogetherHost(RestHost):
             "checksum": _checksum(spool),
         }
         try:
-            await self._acting.post(
+            await self._write_client.post(
                 "/files",
                 cast_to=httpx2.Response,
                 body=fields,
@@ -81,37 +81,41 @@ class TogetherHost(RestHost):
         raise ProtocolViolation("The host does not say where the file goes.")
 
     async def _send(self, headers: Mapping[str, str], spool: IO[bytes]) -> RemoteFile:
-        place, file = headers.get("location", ""), headers.get("x-together-file-id", "")
-        is_plain = str(self._reading.base_url).startswith("http://")
-        if not file or not place.startswith(("http://", "https://") if is_plain else "https://"):
+        """Uploads the file to the redirect's URL, which must be HTTPS if the base URL is."""
+        url, file = headers.get("location", ""), headers.get("x-together-file-id", "")
+        is_plain = str(self._read_client.base_url).startswith("http://")
+        if not file or not url.startswith(("http://", "https://") if is_plain else "https://"):
             raise ProtocolViolation("The host does not say where the file goes.")
         size = spool.seek(0, 2)
-        sent = await self._http.put(
-            place,
+        response = await self._http.put(
+            url,
             content=_pieces(spool),
             headers={"Content-Length": str(size)},
             timeout=self._timeout(self._timeouts.upload),
         )
-        if not sent.is_success:
-            raise ProtocolViolation(f"The file was not taken: HTTP {sent.status_code}.")
+        if not response.is_success:
+            raise ProtocolViolation(f"The file was not taken: HTTP {response.status_code}.")
         return _file(await self._post(f"files/{segment(file)}/preprocess", {}))
 
     async def _file_with_these_rows(self, refusal: Json, name: str) -> RemoteFile:
-        """The host keeps no rows twice. Raises HostRefused where they are another training's."""
-        found = await self._get(f"files/{segment(text(refusal.get('file_id')))}")
-        if found.get("filename") != name:
-            words = f"The same rows are there already as {found.get('filename')}."
+        """Returns the existing file, as the host refuses a file with the same content.
+
+        Raises HostRefused if the file has another name and thus belongs to another training.
+        """
+        row = await self._get(f"files/{segment(text(refusal.get('file_id')))}")
+        if row.get("filename") != name:
+            words = f"The same rows are there already as {row.get('filename')}."
             raise HostRefused(host=self.name, message=words, code="file_exists")
-        return _file(found)
+        return _file(row)
 
     async def files(self) -> AsyncIterator[RemoteFile]:
-        with self._translated():
+        with self._translate_errors():
             for row in await self._list("files"):
                 if row.get("purpose") == "fine-tune":
                     yield _file(row)
 
     async def delete_file(self, file: str) -> None:
-        async with self._asked():
+        async with self._request_scope():
             await self._delete(f"files/{segment(file)}")
 
     async def _file_row(self, file: str) -> Json:
@@ -121,12 +125,12 @@ class TogetherHost(RestHost):
         return {"status": row.get("processing_status"), "status_details": why}
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
-        """Never retries by itself: the caller looks first.
+        """Creates a job without retries: the caller first looks whether it exists.
 
-        Raises HostRefused where the host asks for clearly more than was confirmed, or the
-        account has not so much: then nothing was begun.
+        Raises HostRefused, without creating a job, if the host's price is clearly higher than the
+        confirmed one or than the account's credit.
         """
-        async with self._asked():
+        async with self._request_scope():
             await self._wait_for_files(request)
             fields = {**await self._fields(request), **self._extra}
             await self._refuse_price(fields, request.price)
@@ -134,14 +138,14 @@ class TogetherHost(RestHost):
             return _job(response_parsing.parse_json_object(answer))
 
     async def _fields(self, request: JobRequest) -> dict[str, object]:
-        chosen = request.hyperparameters
-        epochs, rate = chosen.n_epochs or 1, chosen.learning_rate_multiplier
+        hyperparameters = request.hyperparameters
+        epochs, rate = hyperparameters.n_epochs or 1, hyperparameters.learning_rate_multiplier
         method: dict[str, object] = {"method": "sft", "train_on_inputs": "auto"}
         if request.method is Method.DPO:
-            method = {"method": "dpo", "dpo_beta": chosen.beta}
+            method = {"method": "dpo", "dpo_beta": hyperparameters.beta}
         optional = {
             "validation_file": request.validation_file,
-            "batch_size": chosen.batch_size,
+            "batch_size": hyperparameters.batch_size,
             "learning_rate": USUAL_LEARNING_RATE * rate if rate else None,
             "suffix": request.suffix,
             "random_seed": request.seed,
@@ -151,9 +155,9 @@ class TogetherHost(RestHost):
             "from_checkpoint" if await self._is_tuned(request.base) else "model": request.base,
             "training_file": request.training_file,
             "n_epochs": epochs,
-            "n_checkpoints": min(epochs, _MOST_CHECKPOINTS),
-            "training_method": {name: one for name, one in method.items() if one is not None},
-            **{name: one for name, one in optional.items() if one not in (None, "")},
+            "n_checkpoints": min(epochs, _MAX_CHECKPOINTS),
+            "training_method": {n: value for n, value in method.items() if value is not None},
+            **{n: value for n, value in optional.items() if value not in (None, "")},
         }
 
     async def _is_tuned(self, base: ModelName) -> bool:
@@ -163,15 +167,15 @@ class TogetherHost(RestHost):
         return any(row.get("model_output_name") == base for row in rows)
 
     async def _refuse_price(self, fields: Json, confirmed: float | None) -> None:
-        """The host counts the tokens of a file that it has, which nobody else can."""
+        """Raises HostRefused if the host's price for its own token count is too high."""
         names = ("training_file", "validation_file", "model", "from_checkpoint", "n_epochs")
-        wanted = {n: fields[n] for n in (*names, "n_evals", "training_method") if n in fields}
+        body = {n: fields[n] for n in (*names, "n_evals", "training_method") if n in fields}
         try:
-            found = await self._post("fine-tunes/estimate-price", wanted)
+            estimate = await self._post("fine-tunes/estimate-price", body)
         except openai.APIStatusError:
-            return  # what is wrong with the job is said when it is created
-        price = response_parsing.as_number(found.get("estimated_total_price"))
-        if found.get("allowed_to_proceed") is False:
+            return  # creating the job will fail with the same error
+        price = response_parsing.as_number(estimate.get("estimated_total_price"))
+        if estimate.get("allowed_to_proceed") is False:
             words = f"It asks for {_dollars(price)}, and the account has not so much."
             raise HostRefused(host=self.name, message=words, code="insufficient_funds")
         if price is None or confirmed is None:
@@ -182,42 +186,43 @@ class TogetherHost(RestHost):
             raise HostRefused(host=self.name, message=f"{words} {remedy}", code="price")
 
     async def jobs(self) -> AsyncGenerator[RemoteJob, None]:
-        with self._translated():
+        with self._translate_errors():
             rows = await self._list("fine-tunes")
             for row in sorted(rows, key=lambda row: text(row.get("created_at")), reverse=True):
                 yield _job(row)
 
     async def job(self, job: str) -> RemoteJob:
-        async with self._asked():
+        async with self._request_scope():
             return _job(await self._get(f"fine-tunes/{segment(job)}"))
 
     async def cancel_job(self, job: str) -> RemoteJob:
-        async with self._asked():
+        async with self._request_scope():
             return _job(await self._post(f"fine-tunes/{segment(job)}/cancel", {}))
 
     async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
-        """What the host tells, and a step for each row of its table of measures."""
+        """Returns the host's events, and an event for each row of its table of metrics."""
         path = f"fine-tunes/{segment(job)}"
-        async with self._asked():
-            told = await self._list(f"{path}/events")
-            measured = (await self._get(f"{path}/metrics")).get("metrics")
-        rows = measured if isinstance(measured, list) else []
-        found = [response_parsing.job_event(_event(row)) for row in told]
-        found += [
-            response_parsing.job_event(_measure(row)) for row in rows if isinstance(row, dict)
+        async with self._request_scope():
+            rows = await self._list(f"{path}/events")
+            metrics = (await self._get(f"{path}/metrics")).get("metrics")
+        events = [response_parsing.job_event(_event(row)) for row in rows]
+        events += [
+            response_parsing.job_event(_metrics_event(row))
+            for row in (metrics if isinstance(metrics, list) else [])
+            if isinstance(row, dict)
         ]
-        fresh = {event.id: event for event in found if event.id not in seen}
-        return sorted(fresh.values(), key=lambda event: (event.at, event.step or 0))
+        new = {event.id: event for event in events if event.id not in seen}
+        return sorted(new.values(), key=lambda event: (event.at, event.step or 0))
 
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]:
-        async with self._asked():
+        async with self._request_scope():
             rows = await self._list(f"fine-tunes/{segment(job)}/checkpoints")
-        found = [response_parsing.checkpoint(_checkpoint(job, row), ("name",)) for row in rows]
-        return sorted((one for one in found if one), key=lambda one: one.step)
+        parsed = [response_parsing.checkpoint(_checkpoint(job, row), ("name",)) for row in rows]
+        return sorted((c for c in parsed if c), key=lambda checkpoint: checkpoint.step)
 
     async def delete_model(self, model: ModelName) -> None:
-        """By the job that made it: its weights go with it."""
-        async with self._asked():
+        """Deletes the job that made the model, which deletes its weights too."""
+        async with self._request_scope():
             for row in await self._list("fine-tunes"):
                 if row.get("model_output_name") == model:
                     return await self._delete(f"fine-tunes/{segment(text(row.get('id')))}")
@@ -226,22 +231,25 @@ class TogetherHost(RestHost):
     async def serve(
         self, job: str, model: ModelName, *, base: ModelName, name: str
     ) -> ModelName | None:
-        """Looks before it acts, so that a lost answer is no second deployment."""
-        async with self._asked():
+        """Deploys the model unless it is deployed; returns its name when ready.
+
+        Looks first, so that a retry after a lost response does not deploy twice.
+        """
+        async with self._request_scope():
             project = await self._project()
-            found = [one async for one in self._endpoints(project)]
-            endpoint = next((e for e in found if text(e.get("name")).endswith(f"/{name}")), None)
+            listed = [endpoint async for endpoint in self._endpoints(project)]
+            endpoint = next((e for e in listed if text(e.get("name")).endswith(f"/{name}")), None)
             if endpoint is None:
                 endpoint = await self._post(f"../v2/projects/{project}/endpoints", {"name": name})
-            standing = _objects(endpoint, "deployments")
-            row = standing[0] if standing else await self._deploy(project, endpoint, job, name)
+            existing = _objects(endpoint, "deployments")
+            row = existing[0] if existing else await self._deploy(project, endpoint, job, name)
             status = row.get("status")
             reason = status.get("message") if isinstance(status, dict) else None
             return self._when_ready(_deployment(row, None), reason)
 
     async def _deploy(self, project: str, endpoint: Json, job: str, name: str) -> Json:
-        made = await self._get(f"fine-tunes/{segment(job)}")
-        model = text(made.get("adapter_object_id")) or text(made.get("model_object_id"))
+        job_row = await self._get(f"fine-tunes/{segment(job)}")
+        model = text(job_row.get("adapter_object_id")) or text(job_row.get("model_object_id"))
         if not model:
             raise ProtocolViolation("The job does not say where its weights are.")
         models = f"../v2/projects/{project}/models/{segment(model)}"
@@ -260,23 +268,23 @@ class TogetherHost(RestHost):
         if configs:
             first = configs[0]
             body["config"] = f"projects/{first.get('projectId')}/configs/{first.get('id')}"
-        place = f"../v2/projects/{project}/endpoints/{segment(text(endpoint.get('id')))}"
-        return await self._post(f"{place}/deployments", body)
+        path = f"../v2/projects/{project}/endpoints/{segment(text(endpoint.get('id')))}"
+        return await self._post(f"{path}/deployments", body)
 
     async def deployments(self) -> Sequence[RemoteDeployment]:
-        async with self._asked():
+        async with self._request_scope():
             project = await self._project()
-            found = [endpoint async for endpoint in self._endpoints(project)]
-            prices = await self._machine_prices() if found else {}
+            endpoints = [endpoint async for endpoint in self._endpoints(project)]
+            prices = await self._machine_prices() if endpoints else {}
             return [
                 _deployment(row, prices.get(text(row.get("hardware"))))
-                for endpoint in found
+                for endpoint in endpoints
                 for row in _objects(endpoint, "deployments")
             ]
 
     async def undeploy(self, name: ModelName) -> None:
-        """It is scaled down first: a deployment that runs is not deleted."""
-        async with self._asked():
+        """Scales a deployment to zero and deletes it; the host refuses to delete a running one."""
+        async with self._request_scope():
             project = await self._project()
             async for endpoint in self._endpoints(project):
                 for row in _objects(endpoint, "deployments"):
@@ -285,50 +293,50 @@ class TogetherHost(RestHost):
         raise HostNotFound(host=self.name, message=f"There is no deployment {name}.")
 
     async def _delete_deployment(self, project: str, endpoint: Json, row: Json) -> None:
-        place = f"../v2/projects/{project}/endpoints/{segment(text(endpoint.get('id')))}"
-        deployment = f"{place}/deployments/{segment(text(row.get('id')))}"
-        nobody = {"autoscaling": {"minReplicas": 0, "maxReplicas": 0}}
-        await self._acting.patch(
+        path = f"../v2/projects/{project}/endpoints/{segment(text(endpoint.get('id')))}"
+        deployment = f"{path}/deployments/{segment(text(row.get('id')))}"
+        no_replicas = {"autoscaling": {"minReplicas": 0, "maxReplicas": 0}}
+        await self._write_client.patch(
             self._url(deployment),
             cast_to=httpx2.Response,
-            body=nobody,
+            body=no_replicas,
             options={"params": {"updateMask": "autoscaling"}},
         )
         await self._delete(deployment)
-        await self._delete(place)
+        await self._delete(path)
 
     async def _endpoints(self, project: str) -> AsyncIterator[Json]:
         async for row in self._rows(f"../v2/projects/{project}/endpoints"):
             yield row
 
     async def _machine_prices(self) -> Mapping[str, float]:
-        """Dollars an hour for each kind of machine, by its id and by its name."""
-        found: dict[str, float] = {}
+        """Returns the US dollars per hour of each instance type, by its id and by its name."""
+        prices: dict[str, float] = {}
         async for row in self._rows("../v2/public/inference-instance-types"):
             cents = response_parsing.as_number(row.get("priceCentsPerHour"))
             if cents is not None:
-                found |= {text(row.get(name)): cents / 100 for name in ("id", "name")}
-        return found
+                prices |= {text(row.get(name)): cents / 100 for name in ("id", "name")}
+        return prices
 
     async def _project(self) -> str:
-        """Raises HostRefused for a key that is of no single project."""
-        if self._project_found:
-            return self._project_found
+        """Returns the id of the key's project. Raises HostRefused if the key has none."""
+        if self._cached_project:
+            return self._cached_project
         project = (await self._get("../v3/whoami")).get("project")
         if not isinstance(project, dict) or not text(project.get("id")):
             words = "The key belongs to no project. Make one for a project at Together."
             raise HostRefused(host=self.name, message=words, code="no_project")
-        self._project_found = segment(text(project.get("id")))
-        return self._project_found
+        self._cached_project = segment(text(project.get("id")))
+        return self._cached_project
 
 
 def _checksum(spool: IO[bytes]) -> str:
-    """SHA-256 of the whole file, as the host knows it by."""
+    """Returns the SHA-256 of the file, by which the host recognises the same content."""
     spool.seek(0)
-    known = hashlib.sha256()
+    digest = hashlib.sha256()
     while piece := spool.read(_CHUNK_BYTES):
-        known.update(piece)
-    return known.hexdigest()
+        digest.update(piece)
+    return digest.hexdigest()
 
 
 async def _pieces(spool: IO[bytes]) -> AsyncIterator[bytes]:
@@ -342,15 +350,15 @@ def _dollars(price: float | None) -> str:
 
 
 def _objects(row: Json, name: str) -> Sequence[Json]:
-    found = row.get(name)
-    return [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    values = row.get(name)
+    return [v for v in values if isinstance(v, dict)] if isinstance(values, list) else []
 
 
 def _file(row: Json) -> RemoteFile:
-    """One that was announced and never sent has no state and no bytes."""
-    found = response_parsing.remote_file(row)
+    """Returns a file; it is not whole if it was registered without an upload."""
+    file = response_parsing.remote_file(row)
     is_whole = bool(row.get("processing_status") or row.get("bytes"))
-    return RemoteFile(found.id, found.name, found.bytes, found.created_at, is_whole)
+    return RemoteFile(file.id, file.name, file.bytes, file.created_at, is_whole)
 
 
 def _job(row: Json) -> RemoteJob:
@@ -364,17 +372,17 @@ def _job(row: Json) -> RemoteJob:
         "fine_tuned_model": row.get("model_output_name") if is_done else None,
         "trained_tokens": row.get("token_count") if is_done else None,
         "hyperparameters": {name: row.get(name) for name in settings},
-        "error": _trouble(row) if meaning_of(status) == "failed" else None,
+        "error": _error(row) if meaning_of(status) == "failed" else None,
     }
     return response_parsing.remote_job(shaped, seconds_left=response_parsing.as_number(left))
 
 
-def _trouble(row: Json) -> Json:
-    """The last words of its events that were no good news."""
-    bad = [
+def _error(row: Json) -> Json:
+    """Returns the message of a job's last error event, as the job has no field for it."""
+    errors = [
         e for e in _objects(row, "events") if "err" in text(e.get("level")) + text(e.get("type"))
     ]
-    return {"message": bad[-1].get("message")} if bad else {}
+    return {"message": errors[-1].get("message")} if errors else {}
 
 
 def _checkpoint(job: str, row: Json) -> Json:
@@ -389,10 +397,10 @@ def _event(row: Json) -> Json:
     return {**row, "id": None, "level": level, "data": steps}
 
 
-def _measure(row: Json) -> Json:
-    """`train/global_step` and its losses, as a step without words."""
+def _metrics_event(row: Json) -> Json:
+    """Returns a row of the table of metrics as an event without a message."""
     step = row.get("train/global_step")
-    values = {name: row[key] for key, name in _MEASURES.items() if key in row}
+    values = {name: row[key] for key, name in _METRIC_NAMES.items() if key in row}
     return {
         "id": f"metrics-{step}-{'eval' if 'eval/loss' in row else 'train'}",
         "created_at": row.get("timestamp"),

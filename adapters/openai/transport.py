@@ -1,4 +1,4 @@
-"""The HTTP client under the openai package, and what it does not leave to the package."""
+"""The HTTP client for the openai package, with own rules for redirects and retries."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ LONGEST_SILENT_WAIT = 2.0
 
 def http_client() -> httpx2.AsyncClient:
     hooks = {"response": [_disable_long_retries, _refuse_redirect]}
-    return DefaultAsyncHttpx2Client(verify=_trusted(), event_hooks=hooks)
+    return DefaultAsyncHttpx2Client(verify=_ssl_context(), event_hooks=hooks)
 
 
 @cache
-def _trusted() -> SSLContext:
-    """The system's certificates, read once for all hosts: it takes 25 ms."""
+def _ssl_context() -> SSLContext:
+    """Returns the system's certificates, loaded once for all hosts as this takes 25 ms."""
     return httpx2.create_ssl_context()
 
 
 async def _refuse_redirect(response: httpx2.Response) -> None:
-    """Followed, what is sent would become a question, and the answer be taken for a job.
+    """Raises RedirectedRequest for a redirected POST request.
 
-    Together sends a file on in this way, and says which one.
+    The client would follow it with a GET request, whose response could be taken for a new job.
+    Together's redirect of an upload, which has a header of its own, is handled by `TogetherHost`.
     """
-    is_sent = response.request.method == "POST" and response.status_code in (301, 302, 303)
-    if is_sent and "x-together-file-id" not in response.headers:
+    is_post = response.request.method == "POST" and response.status_code in (301, 302, 303)
+    if is_post and "x-together-file-id" not in response.headers:
         raise RedirectedRequest(response.headers.get("location", "another address"))
 
 
 async def _disable_long_retries(response: httpx2.Response) -> None:
-    """The package would sleep for up to two minutes on Retry-After while a person waits."""
+    """Disables the package's retry after a long Retry-After, as a person waits for the answer."""
     if (retry_after_seconds(response.headers) or 0.0) > LONGEST_SILENT_WAIT:
         response.headers["x-should-retry"] = "false"
