@@ -120,9 +120,7 @@ class Large:
         self._snapshot_rows = list(_snapshot_rows())
 
     def works(self) -> Mapping[str, Work]:
-        """Returns the operations by name; the order matters, since the last ones erase earlier
-        results.
-        """
+        """Returns the operations by name, in order: the last ones erase earlier results."""
         store, everything = self._store, {"all": "yes", "name": "greeting"}
         approval = FormSubmitted("examples:approved", {**everything, "state": "proposed"})
         day = timedelta(days=1)
@@ -237,9 +235,7 @@ async def _collect(figures: AsyncIterator[Figure]) -> list[Figure]:
 
 
 async def measured(path: Path) -> AsyncIterator[Figure]:
-    """Yields the figures of a database built by `large`; its workspaces are erased in the
-    process.
-    """
+    """Yields the figures of a database built by `large`, whose workspaces are then erased."""
     store = await Database.open(f"sqlite:///{path}")
     async with asyncio.TaskGroup() as group:
         app = await _app(path, store, group)

@@ -309,7 +309,7 @@ async def test_a_wish_survives_a_host_that_is_busy(scene: Scene) -> None:
 async def test_cancelling_what_has_just_succeeded_keeps_the_model(scene: Scene) -> None:
     await watching(scene)
     (job,) = scene.host.jobs.values()
-    scene.host._live(job, "succeeded")
+    scene.host._set_status(job, "succeeded")
 
     await scene.command("cancel")
     await scene.settle()

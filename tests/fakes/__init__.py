@@ -1,1 +1,1 @@
-"""Small real servers on loopback, strict about the vendor's own rules."""
+"""Fake vendors: small HTTP servers on loopback that enforce the vendors' documented rules."""

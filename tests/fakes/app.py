@@ -1,4 +1,4 @@
-"""An app that does what a test tells it: events in, scripted answers through the room."""
+"""A fake app that records events and answers them as a test scripts it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bot.words import Words
 
 
 class StillClock:
-    """A clock that moves only when somebody sleeps."""
+    """A clock that advances only by `sleep`."""
 
     def __init__(self) -> None:
         self._now = datetime(2026, 11, 3, 10, 0, tzinfo=UTC)
@@ -27,24 +27,24 @@ class StillClock:
         await asyncio.sleep(0)
 
 
-async def _silence(event: Event) -> None:
+async def _no_answer(event: Event) -> None:
     return None
 
 
 class FakeApp:
-    """Remembers every event and lets `answer` deal with it."""
+    """An app that stores every event and passes it to `answer`."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
-        self.answer: Callable[[Event], Awaitable[None]] = _silence
+        self.answer: Callable[[Event], Awaitable[None]] = _no_answer
         self.is_busy: Callable[[], bool] = lambda: False
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def handle(self, event: Event) -> asyncio.Task[None] | None:
-        if event.key in {known.key for known in self.events}:
+        if event.key in {earlier.key for earlier in self.events}:
             return None
         self.events.append(event)
-        task = asyncio.create_task(self._answer(event), name=f"house: {event.key}")
+        task = asyncio.create_task(self._answer(event), name=f"app: {event.key}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task

@@ -1,7 +1,7 @@
-"""How servers differ in `/chat/completions`: each rule with the page or thread that shows it.
+"""How servers differ in `/chat/completions`, each rule with the page that documents it.
 
-Checked in 2026-11. `page` has the kind's own page; a rule that another place shows names it, and
-one that no page shows says so.
+Checked in 2026-11. `page` is the page of the server kind. A rule from another place has a
+comment with its URL; for a rule that no page documents, the comment says so.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ def forbidden_extra(name: str) -> Json:
 
 @dataclass(frozen=True)
 class ChatDialect:
-    """What one kind of server refuses, and how it writes an answer of "Yes." after a thought.
+    """What one kind of server refuses, and how it writes the answer "Yes." after reasoning.
 
-    `refuses` has, by parameter, the status and body of the refusal; `lines` are the stream's.
+    `refuses` maps a parameter to the status and body of the refusal; `first` are extra first
+    chunks of the stream.
     """
 
     name: str
@@ -52,7 +53,7 @@ class ChatDialect:
     is_stream: bool = True
 
 
-# `reasoning_content` was its name until 0.11.
+# vLLM called the field `reasoning_content` until 0.11.
 VLLM = "https://docs.vllm.ai/en/v0.26.0/features/reasoning_outputs/"
 PARAMETERS = "Unsupported parameter: 'max_tokens' is not supported with this model. Use"
 MISTRAL = {"object": "error", "type": "invalid_request_error"}
@@ -230,24 +231,24 @@ DIALECTS = (
 
 
 class ScriptedHost:
-    """Answers `/v1/chat/completions` as its dialect says; `bodies` are the requests that came."""
+    """Answers `/v1/chat/completions` in a dialect; `bodies` are the received requests."""
 
     def __init__(self, dialect: ChatDialect) -> None:
         self.dialect = dialect
         self.url = ""
         self.bodies: list[Json] = []
         self.requests: list[web.BaseRequest] = []
-        self._loads = dialect.loading is not None
+        self._is_loading = dialect.loading is not None
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         self.requests.append(request)
         if request.path != "/v1/chat/completions":
-            return _refused(self.dialect.no_path)
+            return _error_response(self.dialect.no_path)
         body: Json = await request.json()
         self.bodies.append(body)
         refusal = self._refusal(body)
         if refusal is not None:
-            return _refused(refusal)
+            return _error_response(refusal)
         if not body.get("stream"):
             choice = {"message": self.dialect.answer, "finish_reason": "stop"}
             return web.json_response({"id": "1", "choices": [choice], "usage": USAGE})
@@ -259,10 +260,10 @@ class ScriptedHost:
 
     def _refusal(self, body: Json) -> tuple[int, Json | str] | None:
         dialect = self.dialect
-        if self._loads:
-            self._loads = False
+        if self._is_loading:
+            self._is_loading = False
             return dialect.loading
-        if dialect.system and any(one["role"] == "system" for one in body["messages"]):
+        if dialect.system and any(message["role"] == "system" for message in body["messages"]):
             return dialect.system
         if body["model"] != "base":
             return dialect.no_model
@@ -271,22 +272,22 @@ class ScriptedHost:
     def _lines(self, body: Json) -> list[str]:
         dialect = self.dialect
         deltas = [delta for delta in (dialect.thought, dialect.answer) if delta]
-        told = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
-        chunks: list[Json] = [*dialect.first, *({"choices": [one]} for one in told)]
+        choices = [{"index": 0, "delta": delta, "finish_reason": None} for delta in deltas]
+        chunks: list[Json] = [*dialect.first, *({"choices": [choice]} for choice in choices)]
         end: Json = {"choices": [{"index": 0, "delta": {}, "finish_reason": dialect.finish}]}
         wants_usage = "stream_options" in body or dialect.usage_beside
         if dialect.usage_beside:
             chunks.append({**end, "usage": USAGE})
         else:
             chunks += [end, *([{"choices": [], "usage": USAGE}] if wants_usage else [])]
-        events = [f"data: {json.dumps({'id': '1', **one})}\n\n" for one in chunks]
+        events = [f"data: {json.dumps({'id': '1', **chunk})}\n\n" for chunk in chunks]
         return [dialect.comment, *events, "data: [DONE]\n\n"]
 
 
 USAGE = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
 
 
-def _refused(refusal: tuple[int, Json | str]) -> web.Response:
+def _error_response(refusal: tuple[int, Json | str]) -> web.Response:
     status, body = refusal
     if isinstance(body, str):
         kind = "text/html" if body.startswith("<") else "text/plain"

@@ -1,4 +1,4 @@
-"""The real client on real connections to the fake host, and short words to use it with."""
+"""The real client connected to the fake host, and shorthands for tests."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ async def connected(
     retries: int = 0,
     patience: Timeouts | None = None,
 ) -> AsyncIterator[OpenAIHost]:
+    """Yields a client of the fake host."""
     client = OpenAIHost(
         HostName("here"),
         profile=profile,
@@ -88,17 +89,17 @@ async def a_job(host: PaidHost) -> str:
 
 
 def with_(**fields: object) -> Fault:
-    """The true answer, but for some fields."""
+    """Returns a fault that overrides fields of the correct answer."""
     return reshaped(lambda body: {**body, **fields})
 
 
 def listing(*rows: dict[str, object]) -> Fault:
-    """A page of these rows in place of the true ones."""
+    """Returns a fault that answers with a page of these rows."""
     return reshaped(lambda body: {**body, "data": list(rows), "has_more": False})
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Waits for what must come true, for five seconds at most."""
+    """Waits until the condition is true, for five seconds at most."""
     async with asyncio.timeout(5):
         while not condition():
             await asyncio.sleep(0.002)

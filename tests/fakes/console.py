@@ -1,4 +1,4 @@
-"""Somebody at a console before a fake app: as a script, or at a real terminal."""
+"""A user at a console in front of a fake app, from a script or at a real terminal."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TEACH = Form(
 )
 
 
-async def _run(ask: Request, deps: Dependencies) -> Reply:
+async def _run(request: Request, deps: Dependencies) -> Reply:
     return NoReply()
 
 
@@ -65,7 +65,7 @@ def catalogue() -> Catalogue:
 
 
 class Scene:
-    """A console before a fake app; the store outlives every run."""
+    """A console in front of a fake app; the store survives restarts."""
 
     def __init__(self, folder: Path) -> None:
         self.store = MemoryStore()
@@ -86,7 +86,7 @@ class Scene:
         )
 
     async def run(self, *lines: str) -> list[str]:
-        """What a script of these lines prints."""
+        """Returns the lines that a script of these input lines prints."""
         output = io.StringIO()
         assert await self.talk(io.StringIO("\n".join(lines)), output) == 0
         return output.getvalue().split("\n")[:-1]
@@ -103,11 +103,11 @@ class Scene:
         )
 
     def answers(self, *replies: Drawn) -> None:
-        """Every event is answered with the next of these."""
-        waiting = iter(replies)
+        """Answers each event with the next of these replies."""
+        remaining = iter(replies)
 
         async def answer(event: Event) -> None:
-            if reply := next(waiting, None):
+            if reply := next(remaining, None):
                 await self.room.post(event.place, reply, key=f"answer/{event.key}")
 
         self.app.answer = answer
@@ -128,7 +128,7 @@ async def nobody(message: MessageId) -> None:
 
 
 class Terminal:
-    """A real terminal with somebody at it."""
+    """A pseudo-terminal with a user."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -140,7 +140,7 @@ class Terminal:
         os.write(self._fd, text.encode())
 
     async def presses(self, key: str, is_so: Callable[[], bool]) -> None:
-        """Again and again: between two prompts the terminal itself swallows such keys."""
+        """Presses a key until the condition is true: between prompts the terminal drops it."""
         presses = 0
 
         def is_so_now() -> bool:
@@ -160,23 +160,23 @@ class Terminal:
 
     def _read(self) -> None:
         try:
-            seen = os.read(self._fd, 65_536).decode(errors="replace")
+            output = os.read(self._fd, 65_536).decode(errors="replace")
         except OSError:
             return
-        self.shown += seen
-        if "\x1b[6n" in seen:
+        self.shown += output
+        if "\x1b[6n" in output:
             self.type("\x1b[1;1R")
 
 
 @contextmanager
 def open_terminal() -> Iterator[tuple[Terminal, TextIO, TextIO]]:
-    near, far = pty.openpty()
+    master, slave = pty.openpty()
     with ExitStack() as stack:
-        stack.callback(os.close, near)
-        stack.callback(os.close, far)
-        source = stack.enter_context(os.fdopen(os.dup(far)))
-        output = stack.enter_context(os.fdopen(os.dup(far), "w"))
-        terminal = Terminal(near)
+        stack.callback(os.close, master)
+        stack.callback(os.close, slave)
+        source = stack.enter_context(os.fdopen(os.dup(slave)))
+        output = stack.enter_context(os.fdopen(os.dup(slave), "w"))
+        terminal = Terminal(master)
         stack.callback(terminal.close)
         yield terminal, source, output
 

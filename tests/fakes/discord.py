@@ -1,4 +1,4 @@
-"""A Discord on loopback: real WebSocket and HTTP, strict by the vendor's own rules.
+"""A fake Discord on loopback with real WebSocket and HTTP, strict about the vendor's rules.
 
 async with fake_discord() as discord:
     discord.mention("101", "20", "hello")
@@ -41,7 +41,7 @@ _JOINED = "2026-01-01T10:00:00+00:00"
 ADMIN, ANN, BEN = "101", "102", "103"
 
 
-# resources/guild and topics/permissions: what an object has beside what matters here.
+# resources/guild and topics/permissions: fields of objects that no test depends on.
 _ROLE: Json = {"name": "a role", "position": 0, "color": 0, "hoist": False, "managed": False}
 _ROLE |= {"mentionable": False, "flags": 0, "icon": None, "unicode_emoji": None}
 _GUILD: Json = {"verification_level": 0, "default_message_notifications": 0, "afk_timeout": 60}
@@ -53,7 +53,7 @@ _GUILD |= {"discovery_splash": None, "system_channel_id": None, "system_channel_
 
 @dataclass(slots=True)
 class Channel:
-    """`kind` as resources/channel#channel-object-channel-types numbers them."""
+    """A channel; `kind` is numbered as in resources/channel#channel-object-channel-types."""
 
     id: str
     guild: str | None
@@ -67,15 +67,15 @@ class Channel:
 
     def described(self) -> Json:
         name = self.name or f"channel-{self.id}"
-        drawn: Json = {"id": self.id, "type": self.kind, "name": name, "flags": 0}
+        payload: Json = {"id": self.id, "type": self.kind, "name": name, "flags": 0}
         if self.kind == 1:
-            drawn["recipients"] = [{"id": member} for member in self.members]
+            payload["recipients"] = [{"id": member} for member in self.members]
         if self.guild:
             overwrite = {"id": self.guild, "type": 0, "allow": "0", "deny": str(self.denied)}
-            drawn |= {"guild_id": self.guild, "position": int(self.id) % 1000, "nsfw": self.nsfw}
-            drawn |= {"parent_id": self.parent, "permission_overwrites": [overwrite]}
-            drawn |= {"topic": None, "rate_limit_per_user": 0, "last_message_id": None}
-        return drawn
+            payload |= {"guild_id": self.guild, "position": int(self.id) % 1000, "nsfw": self.nsfw}
+            payload |= {"parent_id": self.parent, "permission_overwrites": [overwrite]}
+            payload |= {"topic": None, "rate_limit_per_user": 0, "last_message_id": None}
+        return payload
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ class Guild:
 
 @dataclass(slots=True)
 class Interaction:
-    """What Discord holds of a command, click or form that waits for its answer."""
+    """A command, click or form, and the response to it; times are monotonic seconds."""
 
     id: str
     token: str
@@ -108,14 +108,14 @@ class Interaction:
 
 
 class FakeDiscord:
-    """The state of the fake; tests set its fields, look at them, and plan faults."""
+    """State of the fake Discord, which tests change, inspect and plan faults in."""
 
     def __init__(self) -> None:
         self.gateway = Gateway(self._reads_content)
         self.flags: int | None = CONTENT_FLAG
         self.is_public = True
         self.is_for_users = False
-        """Whether the page Installation lets people add the application to their account."""
+        """Whether people can install the application to their account (user install)."""
         self.roles: dict[str, str] = {}
         self.users: dict[str, Json] = {}
         self.guilds: dict[str, Guild] = {}
@@ -145,15 +145,15 @@ class FakeDiscord:
         self.add_guild(GUILD)
         self.add_channel(GENERAL)
 
-    # People and places
+    # Users and channels
 
     @property
     def token(self) -> str:
         return self.gateway.token
 
     def add_user(self, user: str, **facts: object) -> None:
-        known = {"id": user, "username": f"name-{user}", "discriminator": "0", "avatar": None}
-        self.users[user] = {**known, "global_name": None, **facts}
+        defaults = {"id": user, "username": f"name-{user}", "discriminator": "0", "avatar": None}
+        self.users[user] = {**defaults, "global_name": None, **facts}
 
     def add_guild(self, guild: str, **facts: Any) -> Guild:
         members: dict[str, list[str]] = {user: [] for user in self.users}
@@ -167,14 +167,14 @@ class FakeDiscord:
         return self.channels[channel]
 
     def direct(self, user: str) -> str:
-        """The channel of somebody and the bot; its id goes with the person's."""
+        """Returns the direct-message channel of a user, whose id contains the user's id."""
         channel = f"7{user}"
         if channel not in self.channels:
             self.channels[channel] = Channel(channel, None, 1, members={user})
         return channel
 
     def open_thread(self, channel: str, message: str, *, kind: int = 11, name: str = "") -> str:
-        """topics/threads: one that begins with a message bears its id."""
+        """Opens a thread from a message, which gets the message's id (topics/threads)."""
         parent = self.channels[channel]
         self.channels[message] = Channel(
             message, parent.guild, kind, parent=channel, denied=parent.denied, name=name
@@ -182,7 +182,7 @@ class FakeDiscord:
         self.gateway.dispatch("THREAD_CREATE", self.channels[message].described())
         return message
 
-    # What people do
+    # User actions
 
     def say(self, user: str, channel: str, text: str, **more: Any) -> str:
         message = self.put(user, channel, text, **more)
@@ -195,7 +195,7 @@ class FakeDiscord:
     def put(
         self, user: str, channel: str, text: str, *, answers: str | None = None, **more: Any
     ) -> str:
-        """A message of which the bot hears nothing."""
+        """Adds a message without sending an event to the bot."""
         where = self.channels[channel]
         number = self.snowflake()
         mentions = [self.users[BOT]] if f"<@{BOT}>" in text else []
@@ -214,13 +214,13 @@ class FakeDiscord:
         return number
 
     def told(self, channel: str, message: str) -> Json:
-        """As the gateway tells it: with the guild and the author's membership."""
-        where = self.channels[channel]
-        found = dict(where.messages[message])
-        if where.guild:
-            found["guild_id"] = where.guild
-            found["member"] = self.member(where.guild, found["author"]["id"], whole=False)
-        return found
+        """Returns a message as an event has it: with the guild and the author's membership."""
+        channel_ = self.channels[channel]
+        payload = dict(channel_.messages[message])
+        if channel_.guild:
+            payload["guild_id"] = channel_.guild
+            payload["member"] = self.member(channel_.guild, payload["author"]["id"], whole=False)
+        return payload
 
     def react(
         self, user: str, channel: str, message: str, emoji: str, *, off: bool = False
@@ -238,8 +238,8 @@ class FakeDiscord:
         return data
 
     def edit(self, channel: str, message: str, text: str) -> None:
-        found = self.channels[channel].messages[message]
-        found |= {"content": text, "edited_timestamp": f"2026-11-22T00:00:{next(self._count)}"}
+        stored = self.channels[channel].messages[message]
+        stored |= {"content": text, "edited_timestamp": f"2026-11-22T00:00:{next(self._count)}"}
         self.gateway.dispatch("MESSAGE_UPDATE", self.told(channel, message))
 
     def delete(self, channel: str, *messages: str) -> None:
@@ -253,10 +253,10 @@ class FakeDiscord:
             self.gateway.dispatch("MESSAGE_DELETE_BULK", {**data, "ids": list(messages)})
 
     def command(self, user: str, channel: str, words: str, /, **options: Any) -> Interaction:
-        """`/tune words`, its options as Discord parses them; an option `file` is (name, bytes)."""
+        """Sends a command like `/tune words` with options; a file option is (name, bytes)."""
         resolved: Json = {}
-        given = [self._option(name, value, resolved) for name, value in options.items()]
-        nested: list[Json] = given
+        parsed = [self._option(name, value, resolved) for name, value in options.items()]
+        nested: list[Json] = parsed
         for depth, word in enumerate(reversed(words.split())):
             nested = [{"name": word, "type": 2 if depth else 1, "options": nested}]
         data = {"id": "5000", "name": "tune", "type": 1, "options": nested, "resolved": resolved}
@@ -273,29 +273,29 @@ class FakeDiscord:
         return self._interact(4, user, channel, {"name": "tune", "type": 1, "options": nested})
 
     def menu(self, user: str, channel: str, name: str, message: str) -> Interaction:
-        """A message's menu hands over the message itself, whatever the intents."""
-        found = self.channels[channel].messages[message]
+        """Sends a message command; it includes the message, whatever the bot's intents are."""
+        stored = self.channels[channel].messages[message]
         data = {"name": name, "type": 3, "target_id": message}
         return self._interact(
-            2, user, channel, {**data, "resolved": {"messages": {message: found}}}
+            2, user, channel, {**data, "resolved": {"messages": {message: stored}}}
         )
 
     def click(self, user: str, message: Json, label: str) -> Interaction:
-        """A button, or the choice of a menu, by its label."""
+        """Clicks a button, or chooses an option of a select menu, by its label."""
         for row in message["components"]:
-            for one in row["components"]:
-                if one.get("label") == label:
-                    data: Json = {"custom_id": one["custom_id"], "component_type": 2}
+            for component in row["components"]:
+                if component.get("label") == label:
+                    data: Json = {"custom_id": component["custom_id"], "component_type": 2}
                     return self._interact(3, user, message["channel_id"], data, message)
-                for option in one.get("options") or ():
+                for option in component.get("options") or ():
                     if option["label"] == label:
-                        data = {"custom_id": one["custom_id"], "component_type": 3}
+                        data = {"custom_id": component["custom_id"], "component_type": 3}
                         data["values"] = [option["value"]]
                         return self._interact(3, user, message["channel_id"], data, message)
         raise AssertionError(f"no {label!r} in {message['components']}")
 
     def submit(self, user: str, opened: Interaction, **values: Any) -> Interaction:
-        """A form comes back; what is not given keeps what the form was opened with."""
+        """Submits an opened form; fields without a value keep the form's default."""
         assert opened.response is not None
         assert opened.response["type"] == 9, opened.response
         form = opened.response["data"]
@@ -304,7 +304,7 @@ class FakeDiscord:
         for number, part in enumerate(form["components"]):
             if part["type"] == 18:
                 inner = part["component"]
-                answer = self._typed(
+                answer = self._field_value(
                     inner, values.get(inner["custom_id"].partition("#")[0]), resolved
                 )
                 parts.append({"type": 18, "id": number, "component": answer})
@@ -312,16 +312,16 @@ class FakeDiscord:
         return self._interact(5, user, opened.channel, data, opened.message)
 
     def join(self, guild: str) -> None:
-        """The bot is invited into a guild that it did not know."""
+        """Invites the bot to a new guild."""
         self.add_guild(guild, joined_at=f"2026-11-22T00:00:{next(self._count)}+00:00")
         self.add_channel(f"{guild}20", guild)
         self.gateway.dispatch("GUILD_CREATE", self.described_guild(guild))
 
     def leave(self, user: str, guild: str) -> None:
-        """Bots without the intent for members are not told."""
+        """Removes a member; only bots with the intent for members get the event."""
         self.guilds[guild].members.pop(user, None)
-        gone = {"guild_id": guild, "user": self.users[user]}
-        self.gateway.dispatch("GUILD_MEMBER_REMOVE", gone)
+        data = {"guild_id": guild, "user": self.users[user]}
+        self.gateway.dispatch("GUILD_MEMBER_REMOVE", data)
 
     def come_back(self, user: str, guild: str) -> None:
         self.guilds[guild].members[user] = []
@@ -335,26 +335,26 @@ class FakeDiscord:
         del self.guilds[guild]
         self.gateway.dispatch("GUILD_DELETE", {"id": guild})
 
-    # What it all looks like
+    # Inspection
 
     def own(self, channel: str) -> list[Json]:
-        """The bot's messages in a channel, oldest first."""
+        """Returns the bot's messages in a channel, oldest first."""
         messages = self.channels[channel].messages.values()
-        return [one for one in messages if one["author"]["id"] == BOT]
+        return [message for message in messages if message["author"]["id"] == BOT]
 
     def texts(self, channel: str) -> list[str]:
-        return [shown(one) for one in self.own(channel)]
+        return [shown(message) for message in self.own(channel)]
 
     def read(self, channel: str) -> list[Json]:
-        """The bot's messages in a channel with what it told one person alone, oldest first."""
-        alone = [one for one in self.ephemerals if one["channel_id"] == channel]
-        return sorted([*self.own(channel), *alone], key=lambda one: int(one["id"]))
+        """Returns the bot's messages in a channel, including ephemeral ones, oldest first."""
+        ephemeral = [message for message in self.ephemerals if message["channel_id"] == channel]
+        return sorted([*self.own(channel), *ephemeral], key=lambda message: int(message["id"]))
 
     def called(self, route: str) -> list[Json]:
-        """The bodies of calls of a route, like `POST /channels/{channel}/messages`."""
+        """Returns the bodies of calls of a route, such as `POST /channels/{channel}/messages`."""
         return [call.body for call in self.calls if call.route == route]
 
-    # What Discord tells
+    # Gateway payloads
 
     def snowflake(self) -> str:
         at = self._start + next(self._count)
@@ -374,26 +374,33 @@ class FakeDiscord:
         return allowed
 
     def described_guild(self, guild: str) -> Json:
-        known = self.guilds[guild]
+        stored = self.guilds[guild]
         tags = {"bot_id": BOT}
         roles = [
             {**_ROLE, "id": guild, "name": "@everyone", "permissions": str(_EVERYBODY)},
-            {**_ROLE, "id": BOT_ROLE, "permissions": str(known.bot_permissions), "tags": tags},
+            {**_ROLE, "id": BOT_ROLE, "permissions": str(stored.bot_permissions), "tags": tags},
             {**_ROLE, "id": ADMIN_ROLE, "permissions": str(MANAGE_GUILD)},
-            *({**_ROLE, "id": one, "name": n, "permissions": "0"} for one, n in self.roles.items()),
+            *(
+                {**_ROLE, "id": role, "name": role_name, "permissions": "0"}
+                for role, role_name in self.roles.items()
+            ),
         ]
-        inside = [one for one in self.channels.values() if one.guild == guild]
+        channels = [channel for channel in self.channels.values() if channel.guild == guild]
         return {
             **_GUILD,
             "id": guild,
-            "name": known.name,
-            "owner_id": known.owner,
-            "preferred_locale": known.locale,
-            "joined_at": known.joined_at,
+            "name": stored.name,
+            "owner_id": stored.owner,
+            "preferred_locale": stored.locale,
+            "joined_at": stored.joined_at,
             "roles": roles,
             "members": [self.member(guild, BOT)],
-            "channels": [one.described() for one in inside if one.kind not in (10, 11, 12)],
-            "threads": [one.described() for one in inside if one.kind in (10, 11, 12)],
+            "channels": [
+                channel.described() for channel in channels if channel.kind not in (10, 11, 12)
+            ],
+            "threads": [
+                channel.described() for channel in channels if channel.kind in (10, 11, 12)
+            ],
             "unavailable": False,
         }
 
@@ -414,7 +421,10 @@ class FakeDiscord:
                 self.gateway.dispatch("GUILD_CREATE", self.described_guild(guild), only=session)
 
     def _reads_content(self, message: Json) -> bool:
-        """events/gateway#message-content-intent: what is meant for the bot is told all the same."""
+        """Whether a message has content without the intent.
+
+        events/gateway#message-content-intent
+        """
         is_direct = not message.get("guild_id")
         is_own = (message.get("author") or {}).get("id") == BOT
         called = any(user["id"] == BOT for user in message.get("mentions") or ())
@@ -425,35 +435,40 @@ class FakeDiscord:
     ) -> Interaction:
         where = self.channels[channel]
         number = self.snowflake()
-        held = Interaction(
+        interaction = Interaction(
             number, f"token-{number}", kind, user, channel, time.monotonic(), message
         )
-        self.interactions[held.token] = held
-        told: Json = {"id": number, "application_id": BOT, "type": kind, "token": held.token}
-        told |= {
+        self.interactions[interaction.token] = interaction
+        payload: Json = {
+            "id": number,
+            "application_id": BOT,
+            "type": kind,
+            "token": interaction.token,
+        }
+        payload |= {
             "version": 1,
             "channel_id": channel,
             "locale": self.users[user].get("locale", "en-US"),
         }
-        told |= {"data": data, "entitlements": [], "attachment_size_limit": 10 << 20}
-        told["channel"] = {"id": channel, "type": where.kind, "parent_id": where.parent}
+        payload |= {"data": data, "entitlements": [], "attachment_size_limit": 10 << 20}
+        payload["channel"] = {"id": channel, "type": where.kind, "parent_id": where.parent}
         if where.guild and where.guild not in self.guilds:
-            # interactions/receiving-and-responding: the app is on the person's account alone.
-            told |= {"guild_id": where.guild, "context": 0, "app_permissions": "0"}
-            told["member"] = {"user": self.users[user], "roles": [], "permissions": "8"}
-            told["authorizing_integration_owners"] = {"1": user}
+            # interactions/receiving-and-responding: a user install, without the guild.
+            payload |= {"guild_id": where.guild, "context": 0, "app_permissions": "0"}
+            payload["member"] = {"user": self.users[user], "roles": [], "permissions": "8"}
+            payload["authorizing_integration_owners"] = {"1": user}
         elif where.guild:
             allowed = {"permissions": str(self.permissions(where.guild, user))}
-            told["authorizing_integration_owners"] = {"0": where.guild}
-            told["guild_id"] = where.guild
-            told |= {"member": {**self.member(where.guild, user), **allowed}, "context": 0}
-            told["app_permissions"] = str(self.guilds[where.guild].bot_permissions)
+            payload["authorizing_integration_owners"] = {"0": where.guild}
+            payload["guild_id"] = where.guild
+            payload |= {"member": {**self.member(where.guild, user), **allowed}, "context": 0}
+            payload["app_permissions"] = str(self.guilds[where.guild].bot_permissions)
         else:
-            told |= {"user": self.users[user], "context": 1}
+            payload |= {"user": self.users[user], "context": 1}
         if message is not None:
-            told["message"] = message
-        self.gateway.dispatch("INTERACTION_CREATE", told)
-        return held
+            payload["message"] = message
+        self.gateway.dispatch("INTERACTION_CREATE", payload)
+        return interaction
 
     def _option(self, name: str, value: Any, resolved: Json) -> Json:
         if isinstance(value, tuple):
@@ -469,31 +484,31 @@ class FakeDiscord:
         name, data = file
         number = self.snowflake()
         self.files_at[number] = data
-        told = {
+        attachment = {
             "id": number,
             "filename": name,
             "size": len(data),
             "url": f"{self.url}/cdn/{number}",
         }
-        resolved.setdefault("attachments", {})[number] = told
+        resolved.setdefault("attachments", {})[number] = attachment
         return number
 
-    def _typed(self, inner: Json, given: Any, resolved: Json) -> Json:
-        answer: Json = {"type": inner["type"], "custom_id": inner["custom_id"]}
-        match inner["type"]:
+    def _field_value(self, field: Json, given: Any, resolved: Json) -> Json:
+        answer: Json = {"type": field["type"], "custom_id": field["custom_id"]}
+        match field["type"]:
             case 3:
-                chosen = [one["value"] for one in inner["options"] if one.get("default")]
-                several = given if isinstance(given, list) else [given]
-                return {**answer, "values": several if given is not None else chosen}
+                defaults = [option["value"] for option in field["options"] if option.get("default")]
+                values = given if isinstance(given, list) else [given]
+                return {**answer, "values": values if given is not None else defaults}
             case 19:
                 return {**answer, "values": [self._upload(given, resolved)] if given else []}
             case 23:
                 return {**answer, "value": bool(given)}
             case _:
-                is_part = "#" in inner["custom_id"]
-                kept = inner.get("value", "") if given is None or is_part else given
-                # Clients cut off the white space around what was typed.
-                return {**answer, "value": kept.strip()}
+                is_part = "#" in field["custom_id"]
+                value = field.get("value", "") if given is None or is_part else given
+                # Discord's clients strip whitespace around typed text.
+                return {**answer, "value": value.strip()}
 
 
 @asynccontextmanager
@@ -508,9 +523,9 @@ async def fake_discord(port: int = 0) -> AsyncIterator[FakeDiscord]:
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", port)
     await site.start()
-    held = site._server
-    assert held is not None
-    number = held.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
+    server = site._server
+    assert server is not None
+    number = server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
     discord.url = f"http://127.0.0.1:{number}"
     discord.gateway.url = f"ws://127.0.0.1:{number}/gw"
     try:

@@ -1,4 +1,4 @@
-"""The gateway of the fake Discord: sessions that can be lost, resumed and refused."""
+"""The gateway of the fake Discord, with sessions that can be lost, resumed and refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.fakes.discord_rules import (
 )
 
 _NEEDED = {
-    # events/gateway#list-of-intents: what a session without the intent never hears.
+    # events/gateway#list-of-intents: events that need an intent, in guilds and in direct messages.
     "MESSAGE_CREATE": (MESSAGES, DIRECT_MESSAGES),
     "MESSAGE_UPDATE": (MESSAGES, DIRECT_MESSAGES),
     "MESSAGE_DELETE": (MESSAGES, DIRECT_MESSAGES),
@@ -48,7 +48,7 @@ _NEEDED = {
 
 @dataclass(slots=True)
 class Session:
-    """What Discord holds of a client that has identified, also while it is away."""
+    """A session of a client; `socket` is None while the client is disconnected."""
 
     id: str
     intents: int
@@ -59,20 +59,23 @@ class Session:
     is_valid: bool = True
 
     def has(self, guild: str) -> bool:
-        """events/gateway#sharding: whose events it hears; direct messages go to the first."""
+        """Whether the session's shard has this guild; direct messages are on shard 0.
+
+        events/gateway#sharding
+        """
         number, count = self.shard
         return (int(guild or "0") >> 22) % count == number
 
 
 class Gateway:
-    """events/gateway: hello, identify, heartbeat, resume; each rule with a close code."""
+    """Hello, identify, heartbeat and resume as in events/gateway; each rule has its close code."""
 
     def __init__(self, reads_content: Callable[[Json], bool]) -> None:
         self.token = "fake.token.of-the-bot"
         self.may_read_content = True
         self.refused_intents = 0
         self.shards = 1
-        """How many Discord asks for."""
+        """Number of shards that Discord requires."""
         self.heartbeat_seconds = 41.25
         self.sessions: dict[str, Session] = {}
         self.identifies: list[Json] = []
@@ -90,31 +93,31 @@ class Gateway:
 
     @property
     def live(self) -> list[Session]:
-        return [one for one in self.sessions.values() if one.socket is not None]
+        return [session for session in self.sessions.values() if session.socket is not None]
 
     def dispatch(self, name: str, data: Json, *, only: Session | None = None) -> None:
-        """To every valid session, kept for those that are away."""
+        """Sends an event to every valid session, or stores it for disconnected ones."""
         for session in [only] if only else list(self.sessions.values()):
-            if session.is_valid and self._hears(session, name, data):
-                self._send(session, name, self._seen(session, name, data))
+            if session.is_valid and self._receives(session, name, data):
+                self._send(session, name, self._visible_data(session, name, data))
 
     def repeat(self, name: str, data: Json) -> None:
         self.dispatch(name, data)
 
     async def cut(self) -> None:
-        """The connection is lost without a word."""
+        """Aborts all connections without a close frame."""
         for socket in list(self._connections):
             if socket._req is not None and socket._req.transport is not None:
                 socket._req.transport.abort()
 
     async def ask_to_reconnect(self) -> None:
-        """Opcode 7: the client should reconnect and resume."""
+        """Sends opcode 7: the client should reconnect and resume."""
         for session in self.live:
             assert session.socket is not None
             await session.socket.send_json({"op": 7, "d": None})
 
     async def invalidate(self, *, is_resumable: bool) -> None:
-        """Opcode 9: the session is over, unless it may be resumed."""
+        """Sends opcode 9: the session is over, unless it may be resumed."""
         for session in self.live:
             session.is_valid = is_resumable
             assert session.socket is not None
@@ -145,17 +148,17 @@ class Gateway:
                 if self._is_too_fast(sends) or len(message.data) > 4096:
                     await self._refuse(socket, 4008)
                     break
-                session = await self._take(socket, session, json.loads(message.data))
+                session = await self._handle_frame(socket, session, json.loads(message.data))
         finally:
             self._connections.discard(socket)
             if session is not None and session.socket is socket:
                 session.socket = None
             if session is not None and socket.close_code in (1000, 1001):
-                # events/gateway#initiating-a-disconnect: these two end the session.
+                # events/gateway#initiating-a-disconnect: codes 1000 and 1001 end the session.
                 session.is_valid = False
         return socket
 
-    async def _take(
+    async def _handle_frame(
         self, socket: web.WebSocketResponse, session: Session | None, frame: Json
     ) -> Session | None:
         match frame.get("op"):
@@ -212,11 +215,11 @@ class Gateway:
         if not isinstance(sequence, int) or sequence > session.sequence:
             await self._refuse(socket, 4007)
             return None
-        while missed := [one for one in session.sent if one[0] > sequence]:
-            for _, frame in missed:
+        while missed_frames := [stored for stored in session.sent if stored[0] > sequence]:
+            for _, frame in missed_frames:
                 await socket.send_json(frame)
-            sequence = missed[-1][0]
-        # What happens during the replay comes after it: events are told in their order.
+            sequence = missed_frames[-1][0]
+        # Events that happen during the replay are sent after it, in order.
         session.socket = socket
         self._send(session, "RESUMED", {"_trace": []})
         return session
@@ -247,7 +250,7 @@ class Gateway:
         except ConnectionError:
             return
 
-    def _hears(self, session: Session, name: str, data: Json) -> bool:
+    def _receives(self, session: Session, name: str, data: Json) -> bool:
         about_guild = name.startswith("GUILD_") and not data.get("guild_id")
         guild = str(data.get("guild_id") or (data["id"] if about_guild else "") or "")
         if not session.has(guild) and name not in ("READY", "RESUMED"):
@@ -258,8 +261,11 @@ class Gateway:
         )
         return not needed or bool(session.intents & needed)
 
-    def _seen(self, session: Session, name: str, data: Json) -> Json:
-        """events/gateway#message-content-intent."""
+    def _visible_data(self, session: Session, name: str, data: Json) -> Json:
+        """Returns a message without its content if the session lacks the intent for it.
+
+        events/gateway#message-content-intent
+        """
         is_message = name in ("MESSAGE_CREATE", "MESSAGE_UPDATE")
         if not is_message or session.intents & MESSAGE_CONTENT or self._reads_content(data):
             return data

@@ -1,4 +1,4 @@
-"""What Discord allows, as rules that can be asked; each with the page it comes from.
+"""Rules of Discord as constants and checks, each with the page it comes from.
 
 Pages are below https://docs.discord.com/developers/ unless another is named.
 """
@@ -41,8 +41,8 @@ ADD_REACTIONS, ADMINISTRATOR, MANAGE_GUILD = 1 << 6, 1 << 3, 1 << 5
 """topics/permissions#permissions-bitwise-permission-flags."""
 
 BUCKETS: Mapping[str, tuple[str, int, float]] = {
-    # topics/rate-limits: buckets are per route and major parameter, and must be read from the
-    # headers; the numbers are those that Discord is known to send (5 in 5 s for messages).
+    # topics/rate-limits: buckets are per route and major parameter, and clients must read them from
+    # the headers; the numbers are those that Discord is known to send (5 in 5 s for messages).
     "POST /channels/{channel}/messages": ("post", 5, 5.0),
     "PATCH /channels/{channel}/messages/{message}": ("edit", 5, 5.0),
     "PUT /channels/{channel}/messages/{message}/reactions/{emoji}/@me": ("react", 1, 0.25),
@@ -56,7 +56,7 @@ _USER, _ROLE = re.compile(r"<@!?(\d+)>"), re.compile(r"<@&(\d+)>")
 
 
 class RefusedError(Exception):
-    """A call that Discord turns down; `code` is its own number."""
+    """A call that Discord refuses; `code` is Discord's error code."""
 
     def __init__(self, status: int, code: int, message: str = "") -> None:
         self.status = status
@@ -66,7 +66,7 @@ class RefusedError(Exception):
 
 
 class Limits:
-    """Fifty requests a second in all, and buckets for each route and channel."""
+    """Rate limits: fifty requests a second overall, and buckets per route and channel."""
 
     def __init__(self) -> None:
         self.is_on = True
@@ -74,7 +74,7 @@ class Limits:
         self._windows: dict[str, tuple[float, int]] = {}
 
     def over(self) -> float:
-        """Seconds until the next request of any kind; 0 lets it through."""
+        """Returns the seconds until the next request of any kind; 0 allows this one."""
         now = time.monotonic()
         while self._all and self._all[0] <= now - 1.0:
             self._all.popleft()
@@ -84,32 +84,32 @@ class Limits:
         return 0.0
 
     def take(self, route: str, major: str) -> tuple[Json, float]:
-        """The headers that tell of the bucket, and the seconds until it is open again."""
-        name, most, seconds = BUCKETS.get(route, (route, 50, 1.0))
+        """Returns the headers of the bucket, and the seconds until it allows a request again."""
+        name, limit, seconds = BUCKETS.get(route, (route, 50, 1.0))
         now = time.monotonic()
-        began, used = self._windows.get(f"{name}:{major}", (now, 0))
-        if now >= began + seconds:
-            began, used = now, 0
-        rest = began + seconds - now
-        if self.is_on and used >= most:
-            return self._headers(name, most, 0, rest), rest
-        self._windows[f"{name}:{major}"] = (began, used + 1)
-        return self._headers(name, most, most - used - 1, rest), 0.0
+        window_start, used = self._windows.get(f"{name}:{major}", (now, 0))
+        if now >= window_start + seconds:
+            window_start, used = now, 0
+        seconds_left = window_start + seconds - now
+        if self.is_on and used >= limit:
+            return self._headers(name, limit, 0, seconds_left), seconds_left
+        self._windows[f"{name}:{major}"] = (window_start, used + 1)
+        return self._headers(name, limit, limit - used - 1, seconds_left), 0.0
 
-    def _headers(self, name: str, most: int, left: int, rest: float) -> Json:
+    def _headers(self, name: str, limit: int, remaining: int, seconds_left: float) -> Json:
         if not self.is_on:
             return {}
         return {
-            "X-RateLimit-Limit": str(most),
-            "X-RateLimit-Remaining": str(left),
-            "X-RateLimit-Reset-After": f"{rest:.3f}",
-            "X-RateLimit-Reset": f"{time.time() + rest:.3f}",
+            "X-RateLimit-Limit": str(limit),
+            "X-RateLimit-Remaining": str(remaining),
+            "X-RateLimit-Reset-After": f"{seconds_left:.3f}",
+            "X-RateLimit-Reset": f"{time.time() + seconds_left:.3f}",
             "X-RateLimit-Bucket": name.replace(" ", "-"),
         }
 
 
 def check_message(body: Json, *, has_files: bool, is_edit: bool = False) -> None:
-    """resources/message and components/reference: what one message may hold."""
+    """Checks the limits of a message (resources/message and components/reference)."""
     content = body.get("content") or ""
     if len(content) > CONTENT:
         raise RefusedError(400, 50035, "content: Must be 2000 or fewer in length.")
@@ -126,23 +126,23 @@ def check_message(body: Json, *, has_files: bool, is_edit: bool = False) -> None
 
 
 def check_components(rows: list[Json]) -> None:
-    """components/reference: five rows, five buttons in a row, an id only once in a message."""
+    """Checks components/reference: five rows, five buttons in a row, unique ids in a message."""
     if len(rows) > 5:
         raise RefusedError(400, 50035, "components: at most 5 rows")
     names: list[str] = []
     for row in rows:
         if row.get("type") != 1 or not 1 <= len(row.get("components") or []) <= 5:
             raise RefusedError(400, 50035, "components: a row holds 1 to 5")
-        for one in row["components"]:
-            _check_component(one)
-            if "custom_id" in one:
-                names.append(one["custom_id"])
+        for component in row["components"]:
+            _check_component(component)
+            if "custom_id" in component:
+                names.append(component["custom_id"])
     if len(names) != len(set(names)):
         raise RefusedError(400, 50035, "Component custom id cannot be duplicated")
 
 
 def check_modal(data: Json) -> None:
-    """components/reference#modal: a title of 45, one to five parts, ids of 100."""
+    """Checks components/reference#modal: a title of 45 characters, 1 to 5 parts, ids of 100."""
     parts = data.get("components") or []
     if not 1 <= len(parts) <= 5 or not 1 <= len(data.get("title") or "") <= 45:
         raise RefusedError(400, 50035, "modal: title 45, 1 to 5 components")
@@ -154,7 +154,7 @@ def check_modal(data: Json) -> None:
 
 
 def check_commands(commands: list[Json]) -> None:
-    """interactions/application-commands: limits and forms of names, options and choices."""
+    """Checks interactions/application-commands: names, options, choices and their limits."""
     kinds: defaultdict[int, list[str]] = defaultdict(list)
     for command in commands:
         kinds[command.get("type", 1)].append(command["name"])
@@ -162,39 +162,39 @@ def check_commands(commands: list[Json]) -> None:
             _check_chat_command(command)
         if sum(_command_texts(command)) > 8000:
             raise RefusedError(400, 50035, "a command over 8000 characters")
-    for kind, most in ((1, 100), (2, 15), (3, 15)):
-        if len(kinds[kind]) > most or len(set(kinds[kind])) != len(kinds[kind]):
+    for kind, limit in ((1, 100), (2, 15), (3, 15)):
+        if len(kinds[kind]) > limit or len(set(kinds[kind])) != len(kinds[kind]):
             raise RefusedError(400, 50035, "too many commands, or one name twice")
 
 
 def pings(body: Json, *, answers: str | None = None) -> list[str]:
-    """resources/message#allowed-mentions-object: whom a message wakes."""
+    """Returns the ids that a message notifies (resources/message#allowed-mentions-object)."""
     allowed, content = body.get("allowed_mentions"), str(body.get("content") or "")
     parse = ["users", "roles", "everyone"] if allowed is None else allowed.get("parse") or []
-    found = _EVERYONE.findall(content) if "everyone" in parse else []
-    found += _USER.findall(content) if "users" in parse else (allowed or {}).get("users") or []
-    found += _ROLE.findall(content) if "roles" in parse else (allowed or {}).get("roles") or []
+    ids = _EVERYONE.findall(content) if "everyone" in parse else []
+    ids += _USER.findall(content) if "users" in parse else (allowed or {}).get("users") or []
+    ids += _ROLE.findall(content) if "roles" in parse else (allowed or {}).get("roles") or []
     if answers and (allowed is None or allowed.get("replied_user")):
-        found.append(answers)
-    return [str(one) for one in found]
+        ids.append(answers)
+    return [str(id_) for id_ in ids]
 
 
 def without_content(message: Json) -> Json:
-    """events/gateway#message-content-intent: these fields are empty without it."""
+    """Empties the fields that need the intent (events/gateway#message-content-intent)."""
     return {**message, "content": "", "embeds": [], "attachments": [], "components": []}
 
 
 def _check_embed(embed: Json) -> None:
-    for name, most in _EMBED_TEXTS.items():
-        if len(embed.get(name) or "") > most:
+    for name, limit in _EMBED_TEXTS.items():
+        if len(embed.get(name) or "") > limit:
             raise RefusedError(400, 50035, f"embed {name}")
     if (
         len(embed.get("fields") or []) > 25
         or len((embed.get("footer") or {}).get("text", "")) > 2048
     ):
         raise RefusedError(400, 50035, "embed fields or footer")
-    for one in embed.get("fields") or []:
-        if not 1 <= len(one["name"]) <= 256 or not 1 <= len(one["value"]) <= 1024:
+    for embed_field in embed.get("fields") or []:
+        if not 1 <= len(embed_field["name"]) <= 256 or not 1 <= len(embed_field["value"]) <= 1024:
             raise RefusedError(400, 50035, "embed field")
     if not any(embed.get(name) for name in ("title", "description", "fields", "image")):
         raise RefusedError(400, 50035, "embed: empty")
@@ -202,39 +202,41 @@ def _check_embed(embed: Json) -> None:
 
 def _embed_size(embed: Json) -> int:
     texts = [embed.get("title"), embed.get("description"), (embed.get("footer") or {}).get("text")]
-    texts += [one[name] for one in embed.get("fields") or [] for name in ("name", "value")]
+    texts += [field[name] for field in embed.get("fields") or [] for name in ("name", "value")]
     return sum(len(text or "") for text in texts)
 
 
-def _check_component(one: Json) -> None:
-    if one["type"] == 2:
-        _check_button(one)
-    elif one["type"] == 3:
-        options = one.get("options") or []
+def _check_component(component: Json) -> None:
+    if component["type"] == 2:
+        _check_button(component)
+    elif component["type"] == 3:
+        options = component.get("options") or []
         values = [option["value"] for option in options]
         if not 1 <= len(options) <= 25 or len(set(values)) != len(values):
             raise RefusedError(400, 50035, "select: 1 to 25 options, each value once")
         if any(not 1 <= len(option["label"]) <= 100 for option in options):
             raise RefusedError(400, 50035, "select: label")
     else:
-        raise RefusedError(400, 50035, f"component type {one['type']}")
-    if one.get("style") != 5 and not 1 <= len(one.get("custom_id") or "") <= 100:
+        raise RefusedError(400, 50035, f"component type {component['type']}")
+    if component.get("style") != 5 and not 1 <= len(component.get("custom_id") or "") <= 100:
         raise RefusedError(400, 50035, "custom_id: 1 to 100")
 
 
-def _check_button(one: Json) -> None:
-    if not 1 <= len(one.get("label") or "") <= 80:
+def _check_button(button: Json) -> None:
+    if not 1 <= len(button.get("label") or "") <= 80:
         raise RefusedError(400, 50035, "button: a label of 1 to 80")
-    if (one.get("style") == 5) is not ("url" in one) or ("url" in one and "custom_id" in one):
+    if (button.get("style") == 5) is not ("url" in button) or (
+        "url" in button and "custom_id" in button
+    ):
         raise RefusedError(400, 50035, "button: an address or an id")
 
 
 def _check_label(part: Json) -> None:
-    inner = part["component"]
+    component = part["component"]
     if not 1 <= len(part.get("label") or "") <= 45 or len(part.get("description") or "") > 100:
         raise RefusedError(400, 50035, "label 45, description 100")
-    if inner["type"] == 4 and len(inner.get("value") or "") > min(
-        4000, inner.get("max_length", 4000)
+    if component["type"] == 4 and len(component.get("value") or "") > min(
+        4000, component.get("max_length", 4000)
     ):
         raise RefusedError(400, 50035, "text input: value")
 
@@ -243,32 +245,34 @@ _NAME = re.compile(r"[-_'\w]{1,32}")
 
 
 def _check_chat_command(command: Json) -> None:
-    for one in _descend(command):
-        if not _NAME.fullmatch(one["name"]) or one["name"] != one["name"].lower():
-            raise RefusedError(400, 50035, f"name {one['name']}")
-        if not 1 <= len(one.get("description") or "") <= 100:
-            raise RefusedError(400, 50035, f"description of {one['name']}")
-        options = one.get("options") or []
+    for part in _command_and_options(command):
+        if not _NAME.fullmatch(part["name"]) or part["name"] != part["name"].lower():
+            raise RefusedError(400, 50035, f"name {part['name']}")
+        if not 1 <= len(part.get("description") or "") <= 100:
+            raise RefusedError(400, 50035, f"description of {part['name']}")
+        options = part.get("options") or []
         if len(options) > 25 or len({option["name"] for option in options}) != len(options):
-            raise RefusedError(400, 50035, f"options of {one['name']}")
+            raise RefusedError(400, 50035, f"options of {part['name']}")
         required = [bool(option.get("required")) for option in options]
         if required != sorted(required, reverse=True):
             raise RefusedError(400, 50035, "required options come first")
-        if len(one.get("choices") or []) > 25 or (one.get("choices") and one.get("autocomplete")):
+        if len(part.get("choices") or []) > 25 or (
+            part.get("choices") and part.get("autocomplete")
+        ):
             raise RefusedError(400, 50035, "choices")
 
 
-def _descend(command: Json) -> Iterator[Json]:
+def _command_and_options(command: Json) -> Iterator[Json]:
     yield command
     for option in command.get("options") or []:
-        yield from _descend(option)
+        yield from _command_and_options(option)
 
 
 def _command_texts(command: Json) -> Iterator[int]:
-    """The longest of each text over its languages counts."""
-    for one in _descend(command):
+    """Yields the length of each text; the longest translation counts."""
+    for part in _command_and_options(command):
         for name in ("name", "description"):
-            texts = [one.get(name) or "", *(one.get(f"{name}_localizations") or {}).values()]
+            texts = [part.get(name) or "", *(part.get(f"{name}_localizations") or {}).values()]
             yield max(map(len, texts))
-        for choice in one.get("choices") or []:
+        for choice in part.get("choices") or []:
             yield len(choice["name"]) + len(str(choice["value"]))

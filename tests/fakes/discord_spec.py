@@ -1,4 +1,4 @@
-"""Holds request bodies against Discord's published description, by method and path."""
+"""Validates request bodies against Discord's published OpenAPI description."""
 
 from __future__ import annotations
 
@@ -18,31 +18,34 @@ _ADDRESS = "urn:discord"
 
 
 class Description:
-    """The description as JSON Schema 2020-12."""
+    """The OpenAPI description as JSON Schema 2020-12."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = _absolute(document)
         resource: Resource[Any] = DRAFT202012.create_resource(self._document)
         self._registry: Registry[Any] = Registry().with_resource(_ADDRESS, resource)
         self._paths = [(_pattern(path), path) for path in document["paths"]]
-        self._found: dict[tuple[str, str, str], list[str]] = {}
+        self._problems_by_body: dict[tuple[str, str, str], list[str]] = {}
 
     def problems(self, method: str, path: str, body: object) -> list[str]:
-        """What is wrong with a body; an address that is not described is wrong too.
+        """Returns what is wrong with a body, or with a path that is not described.
 
-        The same body is held against the description once: each start sends the same commands.
+        Results are cached, since each start sends the same commands.
         """
-        template = next((one for pattern, one in self._paths if pattern.fullmatch(path)), None)
+        template = next(
+            (path_template for pattern, path_template in self._paths if pattern.fullmatch(path)),
+            None,
+        )
         if template is None:
             return [f"{path} is not described"]
-        asked = (method, template, json.dumps(body))
-        if asked not in self._found:
-            self._found[asked] = self._problems(method, template, body)
-        return self._found[asked]
+        key = (method, template, json.dumps(body))
+        if key not in self._problems_by_body:
+            self._problems_by_body[key] = self._problems(method, template, body)
+        return self._problems_by_body[key]
 
     def _problems(self, method: str, template: str, body: object) -> list[str]:
-        described = self._document["paths"][template].get(method.lower(), {})
-        content = described.get("requestBody", {}).get("content", {})
+        operation = self._document["paths"][template].get(method.lower(), {})
+        content = operation.get("requestBody", {}).get("content", {})
         if "application/json" not in content:
             return [f"{method} {template} takes no body"]
         validator = Draft202012Validator(
@@ -55,7 +58,7 @@ class Description:
 
 @cache
 def published() -> Description | None:
-    """The description beside this checkout; None where there is none."""
+    """Returns the description if its file exists, else None."""
     return Description(json.loads(PUBLISHED.read_bytes())) if PUBLISHED.exists() else None
 
 
@@ -64,9 +67,9 @@ def _pattern(template: str) -> re.Pattern[str]:
 
 
 def _absolute(node: Any) -> Any:
-    """References name the document, so that parts of it can be used alone."""
+    """Makes references absolute, so that parts of the document can be used alone."""
     if isinstance(node, dict):
         return {key: _absolute(value) for key, value in node.items()}
     if isinstance(node, list):
-        return [_absolute(each) for each in node]
+        return [_absolute(item) for item in node]
     return _ADDRESS + node if isinstance(node, str) and node.startswith("#/") else node

@@ -1,4 +1,4 @@
-"""The ways in which a host can go wrong, one function each; for `FaultyHost.fail`."""
+"""Faults of a host, one function each, for `FaultyHost.fail`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request, what the host would do about it, and what holds it until released."""
+    """A request, the normal way to answer it, and a wait for `FaultyHost.release`."""
 
     request: Request
     act: Callable[[], Awaitable[Response]]
@@ -24,7 +24,7 @@ Fault = Callable[[Call], Awaitable[Response]]
 
 
 class Cut(Response):
-    """No answer: the connection is torn down."""
+    """A response that aborts the connection."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["transport"].abort()
@@ -49,7 +49,7 @@ def answers(
     code: str | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Fault:
-    """An error in the host's own shape; nothing has been done."""
+    """Answers with an error in the host's own form; the request has no effect."""
 
     async def fault(call: Call) -> Response:
         return refusal(status, message, code=code, headers=headers)
@@ -66,7 +66,7 @@ def training_closed() -> Fault:
 
 
 def html(status: int = 503) -> Fault:
-    """What a proxy in front of the host says."""
+    """Answers with an HTML page, as a proxy in front of the host does."""
 
     async def fault(call: Call) -> Response:
         return HTMLResponse("<html><h1>Bad gateway</h1></html>", status)
@@ -75,7 +75,7 @@ def html(status: int = 503) -> Fault:
 
 
 def says(body: str, *, kind: str = "application/json") -> Fault:
-    """A cheerful answer without sense."""
+    """Answers 200 with this body."""
 
     async def fault(call: Call) -> Response:
         return Response(body, media_type=kind)
@@ -84,7 +84,7 @@ def says(body: str, *, kind: str = "application/json") -> Fault:
 
 
 def hangs() -> Fault:
-    """No answer until `FaultyHost.release`; then as if nothing had been."""
+    """Waits for `FaultyHost.release`, then answers normally."""
 
     async def fault(call: Call) -> Response:
         await call.released()
@@ -94,7 +94,7 @@ def hangs() -> Fault:
 
 
 def late() -> Fault:
-    """It is done at once, but the answer comes only with `FaultyHost.release`."""
+    """Does the request at once, but answers only after `FaultyHost.release`."""
 
     async def fault(call: Call) -> Response:
         response = await call.act()
@@ -105,7 +105,7 @@ def late() -> Fault:
 
 
 def cut() -> Fault:
-    """The connection is lost before anything is done."""
+    """Aborts the connection before the request has an effect."""
 
     async def fault(call: Call) -> Response:
         return Cut()
@@ -114,7 +114,7 @@ def cut() -> Fault:
 
 
 def cut_after() -> Fault:
-    """It is done, but the answer is lost."""
+    """Does the request, then aborts the connection instead of answering."""
 
     async def fault(call: Call) -> Response:
         await call.act()
@@ -124,7 +124,7 @@ def cut_after() -> Fault:
 
 
 def half_upload() -> Fault:
-    """The connection is lost while the body is still coming in."""
+    """Aborts the connection while the body is being received."""
 
     async def fault(call: Call) -> Response:
         async for _ in call.request.stream():
@@ -135,7 +135,7 @@ def half_upload() -> Fault:
 
 
 def reshaped(change: Callable[[dict[str, object]], object]) -> Fault:
-    """It is done, and `change` rewrites the JSON of the answer."""
+    """Does the request and changes the JSON of the answer by `change`."""
 
     async def fault(call: Call) -> Response:
         response = await call.act()
@@ -149,39 +149,39 @@ def empty_stream() -> Fault:
 
 
 def short_stream(after: int) -> Fault:
-    """The stream ends after some pieces as if it were over, as proxies do whose host has died."""
+    """Ends the stream after some pieces without an error, as proxies do when the host fails."""
     return _stream(after=after, then=b"")
 
 
 def broken_stream(after: int) -> Fault:
-    """The connection is lost after some pieces."""
+    """Aborts the connection after some pieces of the stream."""
     return _stream(after=after, then=None)
 
 
 def ends_for(reason: str) -> Fault:
-    """The stream says after its first piece why there is no more of it."""
+    """Ends the stream after the first piece with this finish reason."""
     end = {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]}
     return _stream(after=1, then=f"data: {json.dumps(end)}\n\ndata: [DONE]\n\n".encode())
 
 
 def error_event(after: int, message: str = "The engine died.") -> Fault:
-    """The stream itself says, after some pieces, that it failed."""
+    """Sends an error event in the stream after some pieces."""
     error = {"error": {"message": message, "type": "server_error", "code": None}}
     return _stream(after=after, then=f"data: {json.dumps(error)}\n\n".encode())
 
 
 def _stream(*, after: int, then: bytes | None) -> Fault:
     async def fault(call: Call) -> Response:
-        whole = await call.act()
-        assert isinstance(whole, StreamingResponse)
-        return StreamingResponse(pieces(call, whole), media_type="text/event-stream")
+        normal = await call.act()
+        assert isinstance(normal, StreamingResponse)
+        return StreamingResponse(pieces(call, normal), media_type="text/event-stream")
 
-    async def pieces(call: Call, whole: StreamingResponse) -> AsyncIterator[bytes]:
-        left = after
-        async for piece in whole.body_iterator:
-            if left == 0:
+    async def pieces(call: Call, normal: StreamingResponse) -> AsyncIterator[bytes]:
+        remaining = after
+        async for piece in normal.body_iterator:
+            if remaining == 0:
                 break
-            left -= 1
+            remaining -= 1
             yield bytes(piece) if not isinstance(piece, str) else piece.encode()
         if then is None:
             call.request.scope["transport"].abort()

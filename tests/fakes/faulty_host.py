@@ -1,4 +1,4 @@
-"""A host that speaks the OpenAI protocol on loopback, strict in what it takes, wrong on demand.
+"""A fake host with OpenAI's protocol on loopback, strict about requests, with planned faults.
 
 async with faulty_host() as host:
     host.fail("POST /files", cut_after())
@@ -54,7 +54,7 @@ Listed = TypeVar("Listed", FakeFile, FakeJob)
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request as it came in; `body` is the JSON, if there was any."""
+    """A received request; `body` is its JSON object, or empty."""
 
     route: str
     path: str
@@ -63,9 +63,9 @@ class Asked:
 
 
 class FaultyHost:
-    """The state of the fake; tests set its fields, look at them, and plan faults.
+    """State of the fake host, which tests change, inspect and plan faults in.
 
-    `life` is given to every new job. A new file or job is missing from lists
+    `life` is the sequence of statuses of every new job. A new file or job is missing from lists
     for `lag_seconds` of the fake clock and for `lag_listings` calls of the list.
     """
 
@@ -92,15 +92,15 @@ class FaultyHost:
         self.loading_status = 404
         self.pieces: Sequence[str] = ("Hello", " from", " the model")
         self.answers: Callable[[Body], str] | None = None
-        """What a model says to a request, in place of `pieces`."""
+        """Function from a request to the answer, in place of `pieces`."""
         self.refuses_by: Sequence[str] = ()
         self.is_filtered = False
         self.finish_reason = "stop"
         self.deltas: Sequence[Json] | Callable[[Body], Sequence[Json]] = ()
-        """What a stream brings, in place of pieces of text."""
+        """Deltas of a stream, in place of pieces of text."""
         self.piece_seconds = 0.0
         self.stops_after_first = False
-        """Whether a stream says one piece and then nothing, until its client goes."""
+        """Whether a stream sends one piece and then nothing until its client disconnects."""
         self.stopped_streams = 0
         self.results: bytes | None = None
         self.needs_deployment = False
@@ -110,29 +110,29 @@ class FaultyHost:
         self.deployments: list[Json] = []
         self.shutdown_dates: dict[str, str] = {}
         self.listed: dict[str, Json] = {}
-        """What the list says of a model beyond its name."""
+        """Further fields of a model in the list, by name."""
         self.ages_when_listed = False
         self.together, self.fireworks = Together(self), Fireworks(self)
         self._listings: dict[str, int] = defaultdict(int)
-        self._planned: dict[str, deque[Fault]] = defaultdict(deque)
-        self._always: dict[str, Fault] = {}
+        self._planned_faults: dict[str, deque[Fault]] = defaultdict(deque)
+        self._permanent_faults: dict[str, Fault] = {}
         self._released = asyncio.Event()
-        self._born = 0
+        self._id_count = 0
 
     def fail(self, route: str, *faults: Fault) -> None:
-        """The next calls of a route (`POST /files`, `GET /fine_tuning/jobs/{id}`), in turn."""
-        self._planned[route].extend(faults)
+        """Plans faults for the next calls of a route, such as `GET /fine_tuning/jobs/{id}`."""
+        self._planned_faults[route].extend(faults)
 
     def fail_always(self, route: str, fault: Fault) -> None:
-        self._always[route] = fault
+        self._permanent_faults[route] = fault
 
     def recover(self) -> None:
-        """Forget every planned fault."""
-        self._planned.clear()
-        self._always.clear()
+        """Cancels all planned faults."""
+        self._planned_faults.clear()
+        self._permanent_faults.clear()
 
     def release(self) -> None:
-        """Let go of every call that hangs."""
+        """Releases all calls that wait for it."""
         self._released.set()
         self._released = asyncio.Event()
 
@@ -144,14 +144,14 @@ class FaultyHost:
 
     @property
     def sent(self) -> list[Asked]:
-        """All that was not only asked for."""
+        """All requests except GET."""
         return [asked for asked in self.asked if not asked.route.startswith("GET ")]
 
     def last(self, route: str) -> Asked:
         return next(asked for asked in reversed(self.asked) if asked.route == route)
 
     def forget(self, job: str) -> None:
-        """The job vanishes: 404 from now on."""
+        """Removes a job, which is a 404 from then on."""
         del self.jobs[job]
 
     def app(self) -> ASGIApp:
@@ -188,7 +188,7 @@ class FaultyHost:
         async def endpoint(request: Request) -> Response:
             self.asked.append(await self._recorded(name, request))
             fault = self._next_fault(name)
-            call = Call(request, lambda: self._checked(act, request), self._released.wait)
+            call = Call(request, lambda: self._do(act, request), self._released.wait)
             return await (fault(call) if fault else call.act())
 
         address = at or (path if path.startswith("/v0") else f"/v1{path}")
@@ -199,10 +199,10 @@ class FaultyHost:
         return Asked(name, request.url.path, query, await _body(request))
 
     def _next_fault(self, name: str) -> Fault | None:
-        planned = self._planned[name]
-        return planned.popleft() if planned else self._always.get(name)
+        planned = self._planned_faults[name]
+        return planned.popleft() if planned else self._permanent_faults.get(name)
 
-    async def _checked(
+    async def _do(
         self, act: Callable[[Request], Awaitable[Response]], request: Request
     ) -> Response:
         if request.headers.get("authorization") != f"Bearer {self.key}":
@@ -230,14 +230,14 @@ class FaultyHost:
         return new
 
     def listed_files(self) -> list[FakeFile]:
-        known = {f.id: f for f in self.files.values() if f.purpose == "fine-tune"}
-        return self._listed("files", known)
+        files = {f.id: f for f in self.files.values() if f.purpose == "fine-tune"}
+        return self._visible_in_list("files", files)
 
     def listed_jobs(self) -> list[FakeJob]:
         if self.ages_when_listed:
             for job in self.jobs.values():
                 self.age(job)
-        return self._listed("jobs", self.jobs)
+        return self._visible_in_list("jobs", self.jobs)
 
     def seen_job(self, request: Request) -> FakeJob:
         job = self.jobs[request.path_params["id"]]
@@ -245,9 +245,9 @@ class FaultyHost:
         return job
 
     async def _list_files(self, request: Request) -> Response:
-        wanted = request.query_params.get("purpose")
-        known = {f.id: f for f in self.files.values() if wanted in (None, f.purpose)}
-        rows = [file_json(file) for file in self._listed("files", known)]
+        purpose = request.query_params.get("purpose")
+        files = {f.id: f for f in self.files.values() if purpose in (None, f.purpose)}
+        rows = [file_json(file) for file in self._visible_in_list("files", files)]
         return self._page(request, rows)
 
     async def _retrieve_file(self, request: Request) -> Response:
@@ -257,8 +257,8 @@ class FaultyHost:
         return Response(self.files[request.path_params["id"]].content)
 
     async def delete_file(self, request: Request) -> Response:
-        gone = self.files.pop(request.path_params["id"])
-        return JSONResponse({"id": gone.id, "object": "file", "deleted": True})
+        deleted = self.files.pop(request.path_params["id"])
+        return JSONResponse({"id": deleted.id, "object": "file", "deleted": True})
 
     async def _create_job(self, request: Request) -> Response:
         body = await _body(request)
@@ -280,21 +280,23 @@ class FaultyHost:
             status="validating_files",
         )
         self.jobs[job.id] = job
-        self._tell(job, "Created fine-tuning job")
+        self._add_event(job, "Created fine-tuning job")
         return job
 
     async def _list_jobs(self, request: Request) -> Response:
         if self.ages_when_listed and "after" not in request.query_params:
             for job in self.jobs.values():
                 self.age(job)
-        return self._page(request, [self._job_json(j) for j in self._listed("jobs", self.jobs)])
+        return self._page(
+            request, [self._job_json(j) for j in self._visible_in_list("jobs", self.jobs)]
+        )
 
     async def _retrieve_job(self, request: Request) -> Response:
         return JSONResponse(self._job_json(self.seen_job(request)))
 
     def age(self, job: FakeJob) -> None:
         if job.life and job.status not in (*OVER, "paused"):
-            self._live(job, job.life.popleft())
+            self._set_status(job, job.life.popleft())
 
     def turn(self, status: str) -> Callable[[Request], Awaitable[Response]]:
         async def act(request: Request) -> Response:
@@ -302,7 +304,7 @@ class FaultyHost:
             if job.status in OVER:
                 raise RejectedError(f"Job has already completed with status: {job.status}")
             job.status = status
-            self._tell(job, f"The job is {status}")
+            self._add_event(job, f"The job is {status}")
             return JSONResponse(self._job_json(job))
 
         return act
@@ -325,7 +327,7 @@ class FaultyHost:
         if self.loading_calls > 0:
             self.loading_calls -= 1
             return refusal(self.loading_status, "The model is still being loaded.")
-        if body["model"] not in self._callable():
+        if body["model"] not in self._chat_models():
             return refusal(404, "The model does not exist.", code="model_not_found")
         return StreamingResponse(self._stream(body), media_type="text/event-stream")
 
@@ -354,10 +356,13 @@ class FaultyHost:
             raise
 
     async def list_models(self, request: Request) -> Response:
-        ends = self.shutdown_dates
+        dates = self.shutdown_dates
         names = (*self.bases, *self.tuned)
-        more = self.listed
-        rows = [{**model_json(n), "shutdown_date": ends.get(n), **more.get(n, {})} for n in names]
+        fields = self.listed
+        rows = [
+            {**model_json(name), "shutdown_date": dates.get(name), **fields.get(name, {})}
+            for name in names
+        ]
         return JSONResponse({"object": "list", "data": rows})
 
     async def _delete_model(self, request: Request) -> Response:
@@ -369,14 +374,14 @@ class FaultyHost:
 
     async def _list_deployments(self, request: Request) -> Response:
         self.age_deployments()
-        return JSONResponse({"data": [dict(one) for one in self.deployments]})
+        return JSONResponse({"data": [dict(deployment) for deployment in self.deployments]})
 
     def age_deployments(self) -> None:
-        for one in self.deployments:
-            if one["status"] == "validating" and self.deploying_looks > 0:
+        for deployment in self.deployments:
+            if deployment["status"] == "validating" and self.deploying_looks > 0:
                 self.deploying_looks -= 1
-            elif one["status"] == "validating":
-                one["status"] = "active"
+            elif deployment["status"] == "validating":
+                deployment["status"] = "active"
 
     async def _deploy(self, request: Request) -> Response:
         body = await _body(request)
@@ -389,48 +394,56 @@ class FaultyHost:
         return JSONResponse(new)
 
     async def _undeploy(self, request: Request) -> Response:
-        kept = [one for one in self.deployments if one["name"] != request.path_params["id"]]
-        if len(kept) == len(self.deployments):
+        remaining = [
+            deployment
+            for deployment in self.deployments
+            if deployment["name"] != request.path_params["id"]
+        ]
+        if len(remaining) == len(self.deployments):
             raise KeyError(request.path_params["id"])
-        self.deployments = kept
+        self.deployments = remaining
         return JSONResponse({"deleted": True})
 
-    def _callable(self) -> list[str]:
+    def _chat_models(self) -> list[str]:
         if not self.needs_deployment:
             return [*self.bases, *self.tuned]
-        ready = [str(one["name"]) for one in self.deployments if one["status"] == "active"]
+        ready = [
+            str(deployment["name"])
+            for deployment in self.deployments
+            if deployment["status"] == "active"
+        ]
         return [*self.bases, *ready]
 
-    def _live(self, job: FakeJob, status: str) -> None:
+    def _set_status(self, job: FakeJob, status: str) -> None:
         job.status = status
         if status == "running":
             job.step += 1
             metrics = {"step": job.step, "total_steps": job.life.count("running") + job.step}
             loss = round(2 / (1 + job.step), 3)
-            words = f"Step {job.step}/{metrics['total_steps']}: training loss={loss}"
-            self._tell(job, words, data={**metrics, "train_loss": loss, "valid_loss": None})
+            message = f"Step {job.step}/{metrics['total_steps']}: training loss={loss}"
+            self._add_event(job, message, data={**metrics, "train_loss": loss, "valid_loss": None})
         elif status == "succeeded":
-            usual = f"ft:{job.body['model']}:team:{job.body.get('suffix', '')}:{job.id}"
-            job.model = str(job.body.get("outputModel", usual))
+            default_name = f"ft:{job.body['model']}:team:{job.body.get('suffix', '')}:{job.id}"
+            job.model = str(job.body.get("outputModel", default_name))
             self.tuned.append(job.model)
-            self._leave_results(job)
-            self._tell(job, "The job has successfully completed")
+            self._add_result_file(job)
+            self._add_event(job, "The job has successfully completed")
 
-    def _leave_results(self, job: FakeJob) -> None:
+    def _add_result_file(self, job: FakeJob) -> None:
         if self.results is not None:
             name = "step_metrics.csv"
-            left = FakeFile(self._id("file-"), name, self.results, self.now, 0, _RESULTS)
-            self.files[left.id] = left
-            job.results.append(left.id)
+            file = FakeFile(self._id("file-"), name, self.results, self.now, 0, _RESULTS)
+            self.files[file.id] = file
+            job.results.append(file.id)
 
-    def _tell(self, job: FakeJob, message: str, data: Json | None = None) -> None:
+    def _add_event(self, job: FakeJob, message: str, data: Json | None = None) -> None:
         job.events.append(event_json(self._id("ftevent-"), self.now, message, data))
 
     def _job_json(self, job: FakeJob) -> Json:
         return job_json(job, self.now)
 
-    def _listed(self, noun: str, things: Mapping[str, Listed]) -> list[Listed]:
-        """Newest first, without what the listing does not know yet."""
+    def _visible_in_list(self, noun: str, things: Mapping[str, Listed]) -> list[Listed]:
+        """Returns objects newest first, without those that the list does not have yet."""
         before = self._listings[noun]
         self._listings[noun] += 1
         return [
@@ -451,13 +464,13 @@ class FaultyHost:
         return JSONResponse(page)
 
     def _id(self, prefix: str) -> str:
-        self._born += 1
-        return f"{prefix}{self._born:06}"
+        self._id_count += 1
+        return f"{prefix}{self._id_count:06}"
 
 
 @asynccontextmanager
 async def faulty_host() -> AsyncIterator[FaultyHost]:
-    """A running fake on a free port of loopback."""
+    """Runs a fake host on a free port of loopback."""
     host = FaultyHost()
     async with listening(host.app()) as address:
         host.url = f"{address}/v1"
@@ -466,11 +479,11 @@ async def faulty_host() -> AsyncIterator[FaultyHost]:
 
 @asynccontextmanager
 async def listening(app: ASGIApp) -> AsyncIterator[str]:
-    """The address of an app on a free port of loopback."""
+    """Runs an app on a free port of loopback and yields its URL."""
     config = uvicorn.Config(app, log_config=None, lifespan="off", ws="none")
     config.load()
     state = ServerState()
-    # uvicorn.Server takes 0.2 s to stop and handles signals; its protocol alone does neither.
+    # uvicorn.Server takes 0.2 s to stop and handles signals, its protocol class does neither.
     server = await asyncio.get_running_loop().create_server(
         lambda: H11Protocol(config, state, {}), "127.0.0.1", 0
     )
@@ -490,7 +503,7 @@ async def _tear_down(state: ServerState) -> None:
 
 
 async def _body(request: Request) -> Body:
-    """The JSON object of a request; a multipart body is left unread, so that a fault can cut it."""
+    """Returns the JSON object of a request; leaves a multipart body unread for faults to cut."""
     if request.headers.get("content-type") != "application/json":
         return {}
     try:
@@ -501,7 +514,7 @@ async def _body(request: Request) -> Body:
 
 
 def _with_transport(app: ASGIApp) -> ASGIApp:
-    """Lets a fault tear the connection down; ASGI itself has no word for that."""
+    """Adds the transport to the scope, so that a fault can abort the connection; ASGI cannot."""
 
     async def outermost(scope: Scope, receive: Receive, send: Send) -> None:
         scope["transport"] = getattr(getattr(send, "__self__", None), "transport", None)

@@ -1,4 +1,4 @@
-"""Fireworks' own API over the state of a `FaultyHost`, as strict as its package (1.2.30) describes.
+"""Fireworks' API on the state of a `FaultyHost`, as strict as its package (1.2.30) describes.
 
 Faults are planned under the names of OpenAI's routes, as for Together.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _ACCOUNT = "accounts/team"
 _ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _KINDS = ("supervisedFineTuningJobs", "dpoJobs")
-_OURS = ("training_file", "model")
+_OPENAI_FIELDS = ("training_file", "model")
 STATES = {
     "validating_files": "VALIDATING",
     "queued": "PENDING",
@@ -55,51 +55,51 @@ class Fireworks:
     def __init__(self, host: FaultyHost) -> None:
         self.host = host
         self.names: dict[str, str] = {}
-        """Ids of jobs and their collections, by the ids of `FaultyHost.jobs`."""
+        """Fireworks' ids of jobs, by their ids in `FaultyHost.jobs`."""
         self.accounts: list[str] = [_ACCOUNT]
 
     def routes(self) -> list[Route]:
-        at, root = self.host.route, f"/v1/{_ACCOUNT}"
-        found = [
-            at("GET /accounts", self._list_accounts, "/v1/accounts"),
-            at("POST /files", self._make_dataset, f"{root}/datasets"),
-            at("GET /files", self._list_datasets, f"{root}/datasets"),
-            at("POST /files/{id}", self._fill, f"{root}/datasets/{{id}}"),
-            at("GET /files/{id}", self._show_dataset, f"{root}/datasets/{{id}}"),
-            at("DELETE /files/{id}", self._delete_dataset, f"{root}/datasets/{{id}}"),
-            at("GET /v0/models", self._list_deployments, f"{root}/deployments"),
-            at("GET /v0/models/{id}", self._show_deployment, f"{root}/deployments/{{id}}"),
-            at("POST /v0/models", self._deploy, f"{root}/deployments"),
-            at("DELETE /v0/models/{id}", self._undeploy, f"{root}/deployments/{{id}}"),
-            at("DELETE /models/{id}", self._delete_model, f"{root}/models/{{id}}"),
-            at("POST /chat/completions", self.host.chat, "/inference/v1/chat/completions"),
-            at("GET /models", self.host.list_models, "/inference/v1/models"),
+        route, root = self.host.route, f"/v1/{_ACCOUNT}"
+        routes = [
+            route("GET /accounts", self._list_accounts, "/v1/accounts"),
+            route("POST /files", self._make_dataset, f"{root}/datasets"),
+            route("GET /files", self._list_datasets, f"{root}/datasets"),
+            route("POST /files/{id}", self._upload_or_validate, f"{root}/datasets/{{id}}"),
+            route("GET /files/{id}", self._show_dataset, f"{root}/datasets/{{id}}"),
+            route("DELETE /files/{id}", self._delete_dataset, f"{root}/datasets/{{id}}"),
+            route("GET /v0/models", self._list_deployments, f"{root}/deployments"),
+            route("GET /v0/models/{id}", self._show_deployment, f"{root}/deployments/{{id}}"),
+            route("POST /v0/models", self._deploy, f"{root}/deployments"),
+            route("DELETE /v0/models/{id}", self._undeploy, f"{root}/deployments/{{id}}"),
+            route("DELETE /models/{id}", self._delete_model, f"{root}/models/{{id}}"),
+            route("POST /chat/completions", self.host.chat, "/inference/v1/chat/completions"),
+            route("GET /models", self.host.list_models, "/inference/v1/models"),
         ]
         for kind in _KINDS:
-            found += [
-                at("POST /fine_tuning/jobs", self._create(kind), f"{root}/{kind}"),
-                at("GET /fine_tuning/jobs", self._list_jobs(kind), f"{root}/{kind}"),
-                at("GET /fine_tuning/jobs/{id}", self._show_job, f"{root}/{kind}/{{id}}"),
-                at("POST /fine_tuning/jobs/{id}", self._turn, f"{root}/{kind}/{{id}}"),
+            routes += [
+                route("POST /fine_tuning/jobs", self._create(kind), f"{root}/{kind}"),
+                route("GET /fine_tuning/jobs", self._list_jobs(kind), f"{root}/{kind}"),
+                route("GET /fine_tuning/jobs/{id}", self._show_job, f"{root}/{kind}/{{id}}"),
+                route("POST /fine_tuning/jobs/{id}", self._turn, f"{root}/{kind}/{{id}}"),
             ]
-        return found
+        return routes
 
     async def _list_accounts(self, request: Request) -> Response:
         return JSONResponse({"accounts": [{"name": name} for name in self.accounts]})
 
     async def _make_dataset(self, request: Request) -> Response:
         body = await request.json()
-        about = body["dataset"]
+        dataset = body["dataset"]
         if set(body) != {"datasetId", "dataset"} or not _ID.fullmatch(body["datasetId"]):
             raise RejectedError("Invalid dataset id.", "datasetId")
-        if set(about) != {"displayName", "exampleCount", "userUploaded"}:
+        if set(dataset) != {"displayName", "exampleCount", "userUploaded"}:
             raise RejectedError("Unexpected fields.", "dataset")
         if body["datasetId"] in self.host.files:
             return refusal(409, "Dataset already exists.")
-        file = self.host.new_file(about["displayName"], b"", identity=body["datasetId"])
+        file = self.host.new_file(dataset["displayName"], b"", identity=body["datasetId"])
         return JSONResponse(self._dataset(file))
 
-    async def _fill(self, request: Request) -> Response:
+    async def _upload_or_validate(self, request: Request) -> Response:
         identity, _, verb = request.path_params["id"].partition(":")
         file = self.host.files[identity]
         if verb == "upload":
@@ -135,21 +135,21 @@ class Fireworks:
             if identity in self.names.values():
                 return refusal(409, "Job already exists.")
             body = await request.json()
-            training = self._checked(body, kind)
+            training = self._checked_training(body, kind)
             dataset = str(body["dataset"]).rpartition("/")[2]
             base = training.get("baseModel", training.get("warmStartFrom"))
-            known = {
+            openai_fields = {
                 "training_file": dataset,
                 "model": base,
                 "outputModel": training["outputModel"],
             }
-            job = self.host.new_job({**body, **known})
+            job = self.host.new_job({**body, **openai_fields})
             self.names[job.id] = identity
             return JSONResponse(self._job(job, kind))
 
         return create
 
-    def _checked(self, body: Json, kind: str) -> Json:
+    def _checked_training(self, body: Json, kind: str) -> Json:
         if kind == _KINDS[0]:
             evaluation: Mapping[str, openai_rules.Rule] = {"evaluationDataset": is_text}
             check(body, {**_SHARED, **_TRAINING, **evaluation}, required=("dataset", "epochs"))
@@ -165,23 +165,23 @@ class Fireworks:
 
     def _list_jobs(self, kind: str) -> Callable[[Request], Awaitable[Response]]:
         async def listed(request: Request) -> Response:
-            jobs = [one for one in self.host.listed_jobs() if self._kind(one) == kind]
-            return self._page(request, kind, [self._job(one, kind) for one in jobs])
+            jobs = [job for job in self.host.listed_jobs() if self._kind(job) == kind]
+            return self._page(request, kind, [self._job(job, kind) for job in jobs])
 
         return listed
 
     async def _show_job(self, request: Request) -> Response:
-        job = self._found(request.path_params["id"])
+        job = self._job_with_id(request.path_params["id"])
         self.host.age(job)
         return JSONResponse(self._job(job, self._kind(job)))
 
     async def _turn(self, request: Request) -> Response:
         identity, _, verb = request.path_params["id"].partition(":")
-        job = self._found(identity)
+        job = self._job_with_id(identity)
         job.status = {"cancel": "cancelled", "resume": "queued"}[verb]
         return JSONResponse({})
 
-    def _found(self, identity: str) -> FakeJob:
+    def _job_with_id(self, identity: str) -> FakeJob:
         for job, name in self.names.items():
             if name == identity and job in self.host.jobs:
                 return self.host.jobs[job]
@@ -194,7 +194,7 @@ class Fireworks:
         state = STATES.get(job.status, job.status.upper())
         status = {"code": "INTERNAL", "message": "Out of luck."} if state == "FAILED" else {}
         return {
-            **{name: job.body[name] for name in job.body if name not in _OURS},
+            **{name: job.body[name] for name in job.body if name not in _OPENAI_FIELDS},
             "name": f"{_ACCOUNT}/{kind}/{self.names[job.id]}",
             "state": f"JOB_STATE_{state}",
             "status": status,
@@ -204,12 +204,12 @@ class Fireworks:
         }
 
     async def _list_deployments(self, request: Request) -> Response:
-        rows = [self._deployment(one) for one in self.host.deployments]
+        rows = [self._deployment(deployment) for deployment in self.host.deployments]
         return self._page(request, "deployments", rows)
 
     async def _show_deployment(self, request: Request) -> Response:
         self.host.age_deployments()
-        return JSONResponse(self._deployment(self._standing(request.path_params["id"])))
+        return JSONResponse(self._deployment(self._deployment_with_id(request.path_params["id"])))
 
     async def _deploy(self, request: Request) -> Response:
         body = await request.json()
@@ -220,20 +220,20 @@ class Fireworks:
         return JSONResponse(self._deployment(new))
 
     async def _undeploy(self, request: Request) -> Response:
-        self.host.deployments.remove(self._standing(request.path_params["id"]))
+        self.host.deployments.remove(self._deployment_with_id(request.path_params["id"]))
         return JSONResponse({})
 
-    def _standing(self, identity: str) -> Json:
-        for one in self.host.deployments:
-            if str(one["name"]).endswith(f"/{identity}"):
-                return one
+    def _deployment_with_id(self, identity: str) -> Json:
+        for deployment in self.host.deployments:
+            if str(deployment["name"]).endswith(f"/{identity}"):
+                return deployment
         raise KeyError(identity)
 
-    def _deployment(self, one: Json) -> Json:
-        state = {"active": "READY", "error": "FAILED"}.get(str(one["status"]), "CREATING")
-        reason = one.get("status_reason")
+    def _deployment(self, deployment: Json) -> Json:
+        state = {"active": "READY", "error": "FAILED"}.get(str(deployment["status"]), "CREATING")
+        reason = deployment.get("status_reason")
         status = {"code": "INTERNAL", "message": reason} if state == "FAILED" else {"code": "OK"}
-        name, base = one["name"], one["baseModel"]
+        name, base = deployment["name"], deployment["baseModel"]
         return {"name": name, "baseModel": base, "state": state, "status": status}
 
     async def _delete_model(self, request: Request) -> Response:
@@ -242,11 +242,11 @@ class Fireworks:
         return JSONResponse({})
 
     def _page(self, request: Request, noun: str, rows: list[Json]) -> Response:
-        """Two rows a page; an empty list is left out."""
+        """Returns a page, by default of two rows; an empty list is omitted."""
         start = int(request.query_params.get("pageToken", "0"))
         size = int(request.query_params.get("pageSize", "2"))
-        following = str(start + size) if start + size < len(rows) else ""
-        page: Json = {"nextPageToken": following, "totalSize": len(rows)}
-        if found := rows[start : start + size]:
-            page[noun] = found
+        next_token = str(start + size) if start + size < len(rows) else ""
+        page: Json = {"nextPageToken": next_token, "totalSize": len(rows)}
+        if page_rows := rows[start : start + size]:
+            page[noun] = page_rows
         return JSONResponse(page)

@@ -1,4 +1,4 @@
-"""What the published description of the OpenAI API would reject in a request, checked by hand."""
+"""Checks of requests by the rules in OpenAI's published API description."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROLES = ("developer", "system", "user", "assistant", "tool", "function")
 
 
 class RejectedError(ValueError):
-    """A request the real host would answer with 400."""
+    """A request that the real host would answer with 400."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -93,9 +93,10 @@ CHAT: Mapping[str, Rule] = {
 
 
 def check_job(body: Body, *, is_legacy: bool, settings: tuple[str, ...] = ()) -> None:
-    """`is_legacy` hosts take hyperparameters at the top and refuse `method`.
+    """Checks a job creation.
 
-    `settings` are hyperparameters of the host's own, which it insists on.
+    `is_legacy` hosts take hyperparameters at the top level and refuse `method`. `settings` are
+    hyperparameters of the host's own, which are required.
     """
     check(body, JOB, required=("model", "training_file"))
     if is_legacy and "method" in body:
@@ -106,12 +107,14 @@ def check_job(body: Body, *, is_legacy: bool, settings: tuple[str, ...] = ()) ->
     if kind not in METHODS:
         raise RejectedError(f"Invalid value: '{kind}'.", "method.type")
     check(method, {"type": is_text, kind: lambda value: isinstance(value, dict)})
-    chosen = method.get(kind, {}).get("hyperparameters", body.get("hyperparameters", {}))
-    missing = [name for name in settings if name not in chosen]
+    hyperparameters = method.get(kind, {}).get("hyperparameters", body.get("hyperparameters", {}))
+    missing = [name for name in settings if name not in hyperparameters]
     if missing:
         raise RejectedError(f"Missing required parameter: '{missing[0]}'.", missing[0])
-    known = {name: value for name, value in chosen.items() if name not in settings}
-    check(known, METHODS[kind], inside=f"method.{kind}.hyperparameters.")
+    openai_hyperparameters = {
+        name: value for name, value in hyperparameters.items() if name not in settings
+    }
+    check(openai_hyperparameters, METHODS[kind], inside=f"method.{kind}.hyperparameters.")
 
 
 def check_chat(body: Body) -> None:
@@ -135,8 +138,8 @@ def check_upload(purpose: object, name: str | None, content: bytes) -> None:
         raise RejectedError("Invalid file format: the name must end in .jsonl.", "file")
     for number, line in enumerate(content.splitlines(), start=1):
         if not _is_object(line):
-            words = "Expected file to have JSONL format, where every line is a JSON dictionary."
-            raise RejectedError(f"{words} Line {number} is not a dictionary.", "file")
+            reason = "Expected file to have JSONL format, where every line is a JSON dictionary."
+            raise RejectedError(f"{reason} Line {number} is not a dictionary.", "file")
 
 
 def check(

@@ -1,4 +1,4 @@
-"""Holds answers against OpenAI's published description, by method, path and status."""
+"""Validates answers by OpenAI's published API description."""
 
 import json
 import re
@@ -17,11 +17,11 @@ _ERROR = {"$ref": f"{_ADDRESS}#/components/schemas/ErrorResponse"}
 
 
 class Description:
-    """The description as JSON Schema 2020-12; its mixture of 3.0 and 3.1 is straightened."""
+    """The description as JSON Schema 2020-12, converted from its mixture of OpenAPI 3.0 and 3.1."""
 
     def __init__(self, document: Mapping[str, object]) -> None:
-        self._document = _straightened(document)
-        _let_jobs_pause(self._document)
+        self._document = _convert_mapping(document)
+        _add_paused_status(self._document)
         resource: Resource[Any] = DRAFT202012.create_resource(self._document)
         self._registry: Registry[Any] = Registry().with_resource(_ADDRESS, resource)
         self._paths = [(_pattern(path), path) for path in _entry(self._document, "paths")]
@@ -29,7 +29,7 @@ class Description:
     def problems(
         self, method: str, path: str, status: int, body: object, *, media: str = "application/json"
     ) -> list[str]:
-        """What is wrong with an answer, each with its place; an unknown address is wrong too."""
+        """Returns what is wrong with an answer, with JSON paths; an unknown URL is wrong too."""
         try:
             schema = _ERROR if status >= 400 else self._schema(method, path, media)
         except LookupError as error:
@@ -38,24 +38,24 @@ class Description:
         return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(body)]
 
     def request_problems(self, method: str, path: str, body: object) -> list[str]:
-        """What is wrong with a request's body, each with its place."""
+        """Returns what is wrong with a request body, each with its JSON path."""
         steps = ("requestBody", "content", "application/json", "schema")
-        schema = self._described(method, path, *steps)
+        schema = self._reference(method, path, *steps)
         validator = Draft202012Validator(schema, registry=self._registry)
         return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(body)]
 
     def _schema(self, method: str, path: str, media: str) -> dict[str, object]:
-        return self._described(method, path, "responses", "200", "content", media, "schema")
+        return self._reference(method, path, "responses", "200", "content", media, "schema")
 
-    def _described(self, method: str, path: str, *inner: str) -> dict[str, object]:
+    def _reference(self, method: str, path: str, *inner: str) -> dict[str, object]:
         template = self._template(path)
         steps = ("paths", template, method.lower(), *inner)
         pointer = "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps)
-        found: object = self._document
+        node: object = self._document
         for step in steps:
-            if not isinstance(found, dict) or step not in found:
+            if not isinstance(node, dict) or step not in node:
                 raise LookupError(f"{method} {template} has nothing described at {step}")
-            found = found[step]
+            node = node[step]
         return {"$ref": f"{_ADDRESS}#/{pointer}"}
 
     def _template(self, path: str) -> str:
@@ -68,7 +68,7 @@ class Description:
 
 @cache
 def published() -> Description | None:
-    """The description beside this checkout; None where there is none."""
+    """Returns the description if its file exists, else None."""
     if not PUBLISHED.exists():
         return None
     return Description(json.loads(PUBLISHED.read_bytes()))
@@ -84,35 +84,35 @@ def _entry(document: object, *steps: str) -> dict[str, object]:
     return document if isinstance(document, dict) else {}
 
 
-def _straightened(node: Mapping[str, object]) -> dict[str, object]:
-    return dict(_straightened_entries(node))
+def _convert_mapping(node: Mapping[str, object]) -> dict[str, object]:
+    return dict(_converted_entries(node))
 
 
-def _straightened_entries(node: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    straight = {key: _straight(value) for key, value in node.items()}
+def _converted_entries(node: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    entries = {key: _convert(value) for key, value in node.items()}
     for side, bound in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
-        if isinstance(straight.get(side), bool):
-            is_exclusive = straight.pop(side)
-            if is_exclusive and bound in straight:
-                straight[side] = straight.pop(bound)
-    if straight.pop("nullable", False) is True:
-        straight = {"anyOf": [straight, {"type": "null"}]}
-    yield from straight.items()
+        if isinstance(entries.get(side), bool):
+            is_exclusive = entries.pop(side)
+            if is_exclusive and bound in entries:
+                entries[side] = entries.pop(bound)
+    if entries.pop("nullable", False) is True:
+        entries = {"anyOf": [entries, {"type": "null"}]}
+    yield from entries.items()
 
 
-def _straight(value: object) -> object:
+def _convert(value: object) -> object:
     if isinstance(value, dict):
-        return _straightened(value)
+        return _convert_mapping(value)
     if isinstance(value, list):
-        return [_straight(each) for each in value]
+        return [_convert(item) for item in value]
     if isinstance(value, str) and value.startswith("#/"):
         return _ADDRESS + value
     return value
 
 
-def _let_jobs_pause(document: dict[str, object]) -> None:
-    """The status that the API has and its description forgot."""
-    job = _entry(document, "components", "schemas", "FineTuningJob", "properties", "status")
-    known = job.get("enum")
-    if isinstance(known, list):
-        known.append("paused")
+def _add_paused_status(document: dict[str, object]) -> None:
+    """Adds the status `paused`, which the API has but its description lacks."""
+    status = _entry(document, "components", "schemas", "FineTuningJob", "properties", "status")
+    statuses = status.get("enum")
+    if isinstance(statuses, list):
+        statuses.append("paused")

@@ -1,4 +1,4 @@
-"""The things a fake host keeps, and their JSON in the shapes of the OpenAI API."""
+"""Objects of a fake host, and their JSON in OpenAI's shapes."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ Json = dict[str, object]
 
 @dataclass(slots=True)
 class FakeFile:
+    """An uploaded file or a result file."""
+
     id: str
     name: str
     content: bytes
@@ -26,7 +28,7 @@ class FakeFile:
 
 @dataclass(slots=True)
 class FakeJob:
-    """`life` is what is left of it: each look takes the next status."""
+    """A job; `life` holds its remaining statuses, of which each retrieval takes the next."""
 
     id: str
     body: Body
@@ -105,7 +107,7 @@ def model_json(name: str) -> Json:
 
 
 def piece_chunk(piece: str, *fields: str) -> bytes:
-    """A bit of an answer: as content, unless it comes in other fields (`refusal`)."""
+    """Returns a stream chunk with a text as content, or in other fields (`refusal`)."""
     delta = dict.fromkeys(fields or ("content",), piece)
     return chunk([{"index": 0, "delta": delta, "finish_reason": None}])
 

@@ -1,4 +1,4 @@
-"""A chat platform that remembers what it was told; it can whisper, stream and open forms."""
+"""A fake chat platform that stores messages, with ephemerals, streams and forms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CHANNEL = ChannelId("C1")
 
 @dataclass(slots=True)
 class FakePlatform:
-    """Implements `bot.ports.surface.Surface` and its gifts, in memory."""
+    """Implements `bot.ports.surface.Surface` and its optional protocols in memory."""
 
     channel: ChannelId = CHANNEL
     said: list[Message] = field(default_factory=list)
@@ -28,7 +28,7 @@ class FakePlatform:
     people: dict[UserId, User] = field(default_factory=dict)
     deleted: set[MessageId] = field(default_factory=set)
     fault: SurfaceError | None = None
-    """What every post is answered with, while there is one."""
+    """Error that every post raises while it is set."""
 
     @property
     def own_ids(self) -> list[MessageId]:
@@ -38,12 +38,12 @@ class FakePlatform:
         return self.people.get(user, User(user, user))
 
     def hears(self, text: str, *, by: str, reply_to: int | None = None) -> Message:
-        """Somebody writes a message that is not for us."""
+        """Adds a user's message that is not addressed to the bot."""
         number = MessageId(str(len(self.said) + 1))
         place = Place(WorkspaceId("slack:T1"), self.channel)
-        answered = None if reply_to is None else MessageId(str(reply_to))
+        reply_to_id = None if reply_to is None else MessageId(str(reply_to))
         at = datetime(2026, 11, 3, 9, tzinfo=UTC)
-        self.said.append(Message(place, number, User(UserId(by), by), text, at, answered))
+        self.said.append(Message(place, number, User(UserId(by), by), text, at, reply_to_id))
         return self.said[-1]
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
@@ -61,21 +61,21 @@ class FakePlatform:
         self.reactions.append((message, emoji))
 
     async def fetch(self, place: Place, message: MessageId) -> Message | None:
-        return next((said for said in self.said if said.id == message), None)
+        return next((stored for stored in self.said if stored.id == message), None)
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
-        said = await self.fetch(place, before)
+        earlier = await self.fetch(place, before)
         chain: list[Message] = []
-        while said is not None and said.reply_to is not None:
-            said = await self.fetch(place, said.reply_to)
-            if said is not None:
-                chain.insert(0, said)
+        while earlier is not None and earlier.reply_to is not None:
+            earlier = await self.fetch(place, earlier.reply_to)
+            if earlier is not None:
+                chain.insert(0, earlier)
         return chain
 
     async def messages_before(
         self, place: Place, before: MessageId, limit: int
     ) -> Sequence[Message]:
-        earlier = [said for said in self.said if int(said.id) < int(before)]
+        earlier = [stored for stored in self.said if int(stored.id) < int(before)]
         return earlier[-limit:]
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:

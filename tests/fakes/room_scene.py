@@ -1,4 +1,4 @@
-"""A room over a store that outlives it, and what its views heard."""
+"""A room with a store that survives it, and the changes its views received."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MINA = User(UserId("mina"), "Mina")
 
 
 class RoomScene:
-    """A room over a store that outlives it."""
+    """A room with a store that survives it."""
 
     def __init__(self, folder: Path, store: MemoryStore | None = None) -> None:
         self.store = store or MemoryStore()

@@ -1,4 +1,4 @@
-"""The room's records in memory, to the letter of `bot.ports.store.Room`."""
+"""The room's repository in memory, with the behaviour of `bot.ports.store.Room`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from bot.ports.store import Store
 
 
 class MemoryRoom:
+    """The room's messages in memory."""
+
     def __init__(self) -> None:
         self.messages: dict[int, RoomMessage] = {}
         self.writes = 0
@@ -31,9 +33,9 @@ class MemoryRoom:
         key: str | None = None,
         files: Sequence[Attachment] = (),
     ) -> RoomMessage:
-        standing = next((m for m in self.messages.values() if key and m.key == key), None)
-        if standing:
-            edited = await self.edit(standing.number, text=text, body=body, at=at)
+        existing = next((m for m in self.messages.values() if key and m.key == key), None)
+        if existing:
+            edited = await self.edit(existing.number, text=text, body=body, at=at)
             assert edited
             return edited
         self.writes += 1
@@ -76,28 +78,28 @@ class MemoryRoom:
         thread: int | None = None,
         limit: int = 50,
     ) -> Sequence[RoomMessage]:
-        found = [m for m in self.messages.values() if m.channel == channel]
+        messages = [m for m in self.messages.values() if m.channel == channel]
         if before is not None:
-            found = [m for m in found if m.number < before]
+            messages = [m for m in messages if m.number < before]
         if thread is not None:
-            found = [m for m in found if thread in (m.number, m.thread)]
-        return found[-limit:]
+            messages = [m for m in messages if thread in (m.number, m.thread)]
+        return messages[-limit:]
 
     async def file_references(self) -> Sequence[str]:
-        return [file.reference for one in self.messages.values() for file in one.files]
+        return [file.reference for message in self.messages.values() for file in message.files]
 
     async def channels(self) -> Sequence[ChannelId]:
         return sorted({message.channel for message in self.messages.values()})
 
     async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None:
         message = self.messages[number]
-        kept = tuple(r for r in message.reactions if r != (emoji, user))
+        others = tuple(r for r in message.reactions if r != (emoji, user))
         added = ((emoji, user),) if on else ()
-        self.messages[number] = replace(message, reactions=kept + added)
+        self.messages[number] = replace(message, reactions=others + added)
 
 
 class MemoryStore:
-    """A store that holds nothing but the room."""
+    """A store with the room's repository only."""
 
     def __init__(self) -> None:
         self.room = MemoryRoom()
@@ -112,5 +114,5 @@ class MemoryStore:
 
 
 def as_store(store: MemoryStore) -> Store:
-    """The other nouns are missing, and a room asks for none of them."""
+    """Casts to Store: a room uses no other repository."""
     return cast(Store, store)

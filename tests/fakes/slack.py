@@ -1,4 +1,4 @@
-"""A Slack on loopback: real WebSocket and HTTP, strict by the vendor's own rules.
+"""A fake Slack on loopback with real WebSocket and HTTP, strict about the vendor's rules.
 
 async with fake_slack() as slack:
     slack.mention("U1", "C1", "hello")
@@ -47,7 +47,7 @@ ALL_SCOPES = frozenset(
 
 @dataclass(slots=True)
 class Channel:
-    """`kind` is public, private, shared or im."""
+    """A channel; `kind` is public, private, shared, im or mpim."""
 
     id: str
     kind: str = "public"
@@ -56,12 +56,12 @@ class Channel:
     is_archived: bool = False
 
     def find(self, ts: object) -> Json | None:
-        return next((one for one in self.messages if one["ts"] == ts), None)
+        return next((message for message in self.messages if message["ts"] == ts), None)
 
 
 @dataclass(slots=True)
 class Call:
-    """A call of the Web API as it came in."""
+    """A call of the Web API that was accepted; `at` is in monotonic seconds."""
 
     method: str
     args: Json
@@ -70,7 +70,7 @@ class Call:
 
 @dataclass(slots=True)
 class Delivery:
-    """An envelope on its way; `acks` holds the seconds each acknowledgement took."""
+    """An envelope and its deliveries; `acks` holds the seconds until each acknowledgement."""
 
     envelope: Json
     sent: int = 0
@@ -88,7 +88,7 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What a call gets in place of its answer; `is_done` does it all the same."""
+    """The answer to a call in place of the normal one; with `is_done`, the call takes effect."""
 
     status: int = 200
     error: str = "internal_error"
@@ -98,7 +98,7 @@ class Fault:
 
 
 class FakeSlack:
-    """The state of the fake; tests set its fields, look at them, and plan faults."""
+    """State of the fake Slack, which tests change, inspect and plan faults in."""
 
     def __init__(self) -> None:
         self.bot_token, self.app_token = "xoxb-fake", "xapp-fake"
@@ -117,9 +117,9 @@ class FakeSlack:
         self.titles: dict[tuple[str, str], str] = {}
         self.groups: dict[str, Json] = {}
         self.enterprise_of_team: str | None = None
-        """The organisation that TEAM belongs to."""
+        """Id of the organisation that TEAM belongs to."""
         self.enterprise: str | None = None
-        """Set, the app is installed for a whole organisation, of which TEAM is one workspace."""
+        """Id of the organisation if the app is installed org-wide; TEAM belongs to it."""
         self.streams: dict[tuple[str, str], Stream] = {}
         self.refusals: list[tuple[str, str]] = []
         self.pings: list[str] = []
@@ -132,7 +132,7 @@ class FakeSlack:
         self.sockets: list[web.WebSocketResponse] = []
         self._faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
         self.planned_fault: tuple[int, Fault] | None = None
-        """A fault for the call of that number from now, counted from 0, whatever its method."""
+        """A fault of the n-th next call of any method, counted from 0."""
         self._triggers: dict[str, float] = {}
         self._count = itertools.count(1)
         self._turn = itertools.count()
@@ -146,19 +146,19 @@ class FakeSlack:
 
     @property
     def settings(self) -> dict[str, str]:
-        """How a bot is told of this Slack."""
+        """Environment variables that connect a bot to this fake."""
         return {
             "SLACK_BOT_TOKEN": self.bot_token,
             "SLACK_APP_TOKEN": self.app_token,
             "SLACK_API_URL": f"{self.url}/api/",
         }
 
-    # People and places
+    # Users and channels
 
     def add_user(self, user: str, **facts: object) -> None:
         profile = {"display_name": f"name-{user}"}
-        known = {"id": user, "team_id": TEAM, "name": user.lower(), "profile": profile}
-        self.users[user] = {**known, "locale": "en-US", **facts}
+        defaults = {"id": user, "team_id": TEAM, "name": user.lower(), "profile": profile}
+        self.users[user] = {**defaults, "locale": "en-US", **facts}
 
     def add_channel(self, channel: str, kind: str = "public", *, has_bot: bool = True) -> Channel:
         members = set(self.users) | ({BOT} if has_bot else set())
@@ -166,13 +166,13 @@ class FakeSlack:
         return self.channels[channel]
 
     def fail(self, method: str, *faults: Fault) -> None:
-        """The next calls of the method go wrong like this."""
+        """Plans faults for the next calls of a method."""
         self._faults[method].extend(faults)
 
-    # What people do
+    # User actions
 
     def say(self, user: str, channel: str, text: str, *, thread: str | None = None) -> str:
-        """A message; where it calls the bot it comes as `app_mention` too, as Slack does."""
+        """Posts a user's message; a mention is also sent as `app_mention`, as Slack does."""
         ts = self.put(user, channel, text, thread=thread)
         kinds = {"im": "im", "private": "group", "mpim": "mpim"}
         kind = kinds.get(self.channels[channel].kind, "channel")
@@ -189,7 +189,7 @@ class FakeSlack:
         return self.say(user, channel, f"<@{BOT}> {text}", thread=thread)
 
     def put(self, user: str, channel: str, text: str, *, thread: str | None = None) -> str:
-        """A message of which the bot hears nothing."""
+        """Adds a message without sending an event to the bot."""
         ts = self._ts()
         message: Json = {"type": "message", "user": user, "text": text, "ts": ts}
         if thread:
@@ -232,7 +232,7 @@ class FakeSlack:
         return self.send("slash_commands", payload, accepts_response=True)
 
     def click(self, user: str, message: Json, label: str) -> Delivery:
-        """A button of a posted, ephemeral or home message, by its label."""
+        """Clicks a button of a posted, ephemeral or home message by its label."""
         block, element = _element(message["blocks"], label)
         action = {"action_ts": self._ts(), "block_id": block.get("block_id", "b"), **element}
         channel = message.get("channel")
@@ -261,7 +261,7 @@ class FakeSlack:
         )
 
     def submit(self, user: str, view: Json, **values: object) -> Delivery:
-        """A form comes back; what is not given keeps what the form was opened with."""
+        """Submits a modal; inputs without a value keep their initial value."""
         state: Json = {}
         for block in view["blocks"]:
             if block["type"] == "input":
@@ -269,7 +269,7 @@ class FakeSlack:
                 if given is None or "#" in block["block_id"]:
                     given = block["element"].get("initial_value", "")
                 element = block["element"]
-                state[block["block_id"]] = {element["action_id"]: _typed(element, given)}
+                state[block["block_id"]] = {element["action_id"]: _input_value(element, given)}
         payload = self._interaction("view_submission", user)
         payload["view"] = {**view, "state": {"values": state}}
         return self.send("interactive", payload, accepts_response=True)
@@ -278,7 +278,7 @@ class FakeSlack:
         self.event({"type": "app_home_opened", "user": user, "channel": "D0", "tab": "home"})
 
     def press_stop(self, user: str, channel: str, ts: str) -> None:
-        """Slack ends the stream by itself and tells of it."""
+        """Stops a stream as a user and sends the event."""
         stream = self.streams[channel, ts]
         stream.state = "stopped_by_user"
         event = {"type": "agent_session_stopped", "channel": channel, "user": user}
@@ -293,23 +293,23 @@ class FakeSlack:
         event = {"type": "member_joined_channel", "user": BOT, "channel": channel, "team": TEAM}
         self.event({**event, "inviter": "U1", "event_ts": self._ts()})
 
-    # What it all looks like
+    # Inspection
 
     def texts(self, channel: str) -> list[str]:
-        """What the bot's messages in a channel say, oldest first."""
+        """Returns the texts of the bot's messages in a channel, oldest first."""
         return [shown(message) for message in self.own(channel)]
 
     def own(self, channel: str) -> list[Json]:
         return [
-            {**one, "channel": channel}
-            for one in self.channels[channel].messages
-            if one["user"] == BOT and "files" not in one
+            {**message, "channel": channel}
+            for message in self.channels[channel].messages
+            if message["user"] == BOT and "files" not in message
         ]
 
     def read(self, channel: str) -> list[Json]:
-        """The bot's messages in a channel with what it told one person alone, oldest first."""
-        alone = [one for one in self.ephemerals if one["channel"] == channel]
-        return sorted([*self.own(channel), *alone], key=lambda one: float(one["ts"]))
+        """Returns the bot's messages in a channel, including ephemeral ones, oldest first."""
+        ephemeral = [message for message in self.ephemerals if message["channel"] == channel]
+        return sorted([*self.own(channel), *ephemeral], key=lambda message: float(message["ts"]))
 
     def called(self, method: str) -> list[Json]:
         return [call.args for call in self.calls if call.method == method]
@@ -317,7 +317,7 @@ class FakeSlack:
     # Deliveries
 
     def event(self, event: Json, **outer: object) -> Delivery:
-        """apis/events-api: an event, resent until it is acknowledged, three times at most."""
+        """Sends an event, with up to three retries until it is acknowledged (apis/events-api)."""
         payload = {
             "type": "event_callback",
             "team_id": TEAM,
@@ -327,7 +327,7 @@ class FakeSlack:
             "authorizations": [
                 {"team_id": TEAM, "user_id": BOT, "is_bot": True, "enterprise_id": None}
             ],
-            **self._org(),
+            **self._org_fields(),
             "event": event,
             **outer,
         }
@@ -336,26 +336,33 @@ class FakeSlack:
             return Delivery(payload)
         return self.send("events_api", payload)
 
-    def _org(self) -> Json:
-        """enterprise/organization-ready-apps: what tells that an event is for an organisation."""
+    def _org_fields(self) -> Json:
+        """Returns the fields of an event of an org-wide installation.
+
+        enterprise/organization-ready-apps
+        """
         if self.enterprise is None:
             return {}
-        whom = {"enterprise_id": self.enterprise, "team_id": None, "is_enterprise_install": True}
+        authorization = {
+            "enterprise_id": self.enterprise,
+            "team_id": None,
+            "is_enterprise_install": True,
+        }
         return {
             "enterprise_id": self.enterprise,
-            "authorizations": [{**whom, "user_id": BOT, "is_bot": True}],
+            "authorizations": [{**authorization, "user_id": BOT, "is_bot": True}],
         }
 
     def open_messages(self, user: str, channel: str, **more: object) -> None:
-        """Somebody opens the conversation with the app."""
-        opened = {"type": "app_home_opened", "user": user, "channel": channel, "tab": "messages"}
-        self.event({**opened, **more, "event_ts": self._ts()})
+        """Opens the app's messages tab as a user."""
+        event = {"type": "app_home_opened", "user": user, "channel": channel, "tab": "messages"}
+        self.event({**event, **more, "event_ts": self._ts()})
 
     def look_at(self, user: str, channel: str) -> None:
-        """reference/events/app_context_changed"""
-        seen = {"type": "slack#/types/channel_id", "value": channel, "team_id": TEAM}
-        changed = {"type": "app_context_changed", "user": user, "context": {"entities": [seen]}}
-        self.event({**changed, "event_ts": self._ts()})
+        """Sends the event of a user who views a channel (reference/events/app_context_changed)."""
+        entity = {"type": "slack#/types/channel_id", "value": channel, "team_id": TEAM}
+        event = {"type": "app_context_changed", "user": user, "context": {"entities": [entity]}}
+        self.event({**event, "event_ts": self._ts()})
 
     def send(self, kind: str, payload: Json, *, accepts_response: bool = False) -> Delivery:
         envelope = {
@@ -370,12 +377,12 @@ class FakeSlack:
         return delivery
 
     async def refresh(self) -> None:
-        """apis/events-api/using-socket-mode: the server asks for a new connection."""
+        """Requests a new connection (apis/events-api/using-socket-mode)."""
         for socket in self.sockets[:1]:
             await socket.send_json({"type": "disconnect", "reason": "refresh_requested"})
 
     async def cut(self) -> None:
-        """Every connection is lost without a word."""
+        """Aborts all connections without a close frame."""
         for socket in list(self.sockets):
             if socket._req is not None and socket._req.transport is not None:
                 socket._req.transport.abort()
@@ -435,29 +442,29 @@ class FakeSlack:
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
-                    self._acknowledged(json.loads(message.data))
+                    self._on_acknowledgement(json.loads(message.data))
         finally:
             self.sockets.remove(socket)
         return socket
 
-    def _acknowledged(self, answer: Json) -> None:
-        known = self._waiting.pop(str(answer.get("envelope_id")), None)
-        if known is None:
+    def _on_acknowledgement(self, answer: Json) -> None:
+        waiting = self._waiting.pop(str(answer.get("envelope_id")), None)
+        if waiting is None:
             return
-        delivery, sent_at = known
+        delivery, sent_at = waiting
         delivery.acks.append(time.monotonic() - sent_at)
         delivery.response = answer.get("payload")
         self._respond_to_form(delivery)
         delivery.acked.set()
 
     def _respond_to_form(self, delivery: Delivery) -> None:
-        """surfaces/modals: an update takes the view's place, errors must name its inputs."""
+        """Applies the response to a modal: an update, or errors of its inputs (surfaces/modals)."""
         response, view = delivery.response or {}, delivery.envelope["payload"].get("view") or {}
         if response.get("response_action") == "update":
             check_view(response["view"], "modal")
             self.views[view["id"]] = {**response["view"], "id": view["id"], "hash": self._ts()}
         if response.get("response_action") == "errors":
-            inputs = {one["block_id"] for one in view["blocks"] if one["type"] == "input"}
+            inputs = {block["block_id"] for block in view["blocks"] if block["type"] == "input"}
             assert response["errors"]
             assert set(response["errors"]) <= inputs
 
@@ -468,7 +475,7 @@ class FakeSlack:
         args, is_json = await _arguments(request)
         fault = self._next_fault(method)
         if fault is not None and not fault.is_done:
-            return _failed(request, fault)
+            return _fault_response(request, fault)
         try:
             self._allow(method, request, is_json=is_json)
             seconds = self.tiers.retry_after(method, args.get("channel"))
@@ -486,7 +493,7 @@ class FakeSlack:
                 )
             return web.json_response({"ok": False, "error": error.code, **error.more})
         if fault is not None:
-            return _failed(request, fault)
+            return _fault_response(request, fault)
         return web.json_response(answer, headers={"x-oauth-scopes": ",".join(sorted(self.scopes))})
 
     def _next_fault(self, method: str) -> Fault | None:
@@ -497,7 +504,7 @@ class FakeSlack:
         return None if number else fault
 
     def _allow(self, method: str, request: web.Request, *, is_json: bool) -> None:
-        """authentication/tokens: a bearer token of the right kind, with one of the scopes."""
+        """Checks the token's kind and scopes (authentication/tokens)."""
         if method not in SCOPES:
             raise RefusedError("unknown_method")
         self._authenticate(method, request)
@@ -525,14 +532,20 @@ class FakeSlack:
             raise RefusedError("token_revoked")
 
     def _auth_test(self, args: Json) -> Json:
-        who = {"team_id": TEAM, "team": "Team", "user_id": BOT, "bot_id": BOT_ID, "user": "attune"}
+        identity = {
+            "team_id": TEAM,
+            "team": "Team",
+            "user_id": BOT,
+            "bot_id": BOT_ID,
+            "user": "attune",
+        }
         if self.enterprise_of_team is not None:
-            who["enterprise_id"] = self.enterprise_of_team
+            identity["enterprise_id"] = self.enterprise_of_team
         if self.enterprise is not None:
             # enterprise/organization-ready-apps
-            who |= {"team_id": self.enterprise, "enterprise_id": self.enterprise}
-            who["is_enterprise_install"] = True  # type: ignore[assignment]
-        return {**who, "url": "https://team.example/"}
+            identity |= {"team_id": self.enterprise, "enterprise_id": self.enterprise}
+            identity["is_enterprise_install"] = True  # type: ignore[assignment]
+        return {**identity, "url": "https://team.example/"}
 
     def _apps_connections_open(self, args: Json) -> Json:
         ticket = f"ticket-{next(self._count)}"
@@ -540,8 +553,8 @@ class FakeSlack:
         return {"url": f"{self.url.replace('http', 'ws', 1)}/link?ticket={ticket}"}
 
     def _chat_postMessage(self, args: Json) -> Json:  # noqa: N802
-        channel = self._member(args)
-        message = self._drawn(args)
+        channel = self._joined_channel(args)
+        message = self._checked_content(args)
         if args.get("thread_ts"):
             if channel.find(args["thread_ts"]) is None:
                 raise RefusedError("thread_not_found")
@@ -555,7 +568,7 @@ class FakeSlack:
         return {"channel": channel.id, "ts": message["ts"], "message": message}
 
     def _chat_update(self, args: Json) -> Json:
-        channel = self._member(args)
+        channel = self._joined_channel(args)
         message = channel.find(args.get("ts"))
         if message is None:
             raise RefusedError("message_not_found")
@@ -565,27 +578,32 @@ class FakeSlack:
         if stream is not None and self._state(stream) == "streaming":
             # reference/methods/chat.update: a message that is being streamed cannot be changed.
             raise RefusedError("streaming_state_conflict")
-        drawn = self._drawn(args)
+        content = self._checked_content(args)
         # reference/methods/chat.update: text without blocks removes the blocks.
         message.pop("blocks", None)
-        message.update(drawn)
+        message.update(content)
         if args.get("metadata"):
             message["metadata"] = args["metadata"]
         return {"channel": channel.id, "ts": message["ts"]}
 
     def _chat_postEphemeral(self, args: Json) -> Json:  # noqa: N802
-        channel = self._member(args)
+        channel = self._joined_channel(args)
         if args.get("user") not in channel.members:
             raise RefusedError("user_not_in_channel")
         ts = self._ts()
-        drawn = {**self._drawn(args), "channel": channel.id, "user": args["user"], "ts": ts}
+        message = {
+            **self._checked_content(args),
+            "channel": channel.id,
+            "user": args["user"],
+            "ts": ts,
+        }
         if args.get("thread_ts"):
-            drawn["thread_ts"] = args["thread_ts"]
-        self.ephemerals.append({**drawn, "is_ephemeral": True})
+            message["thread_ts"] = args["thread_ts"]
+        self.ephemerals.append({**message, "is_ephemeral": True})
         return {"message_ts": ts}
 
     def _chat_startStream(self, args: Json) -> Json:  # noqa: N802
-        channel = self._member(args)
+        channel = self._joined_channel(args)
         if not args.get("thread_ts"):
             raise RefusedError("invalid_arguments")
         if channel.find(args["thread_ts"]) is None:
@@ -595,26 +613,26 @@ class FakeSlack:
         ):
             raise RefusedError("missing_recipient_user_id")
         ts = self._ts()
-        text = _streamed(args)
+        text = _streamed_text(args)
         message: Json = {"ts": ts, "user": BOT, "bot_id": BOT_ID, "type": "message"}
         message |= {"thread_ts": args["thread_ts"], "text": text, "unfurl": False}
         channel.messages.append(message)
         self.streams[channel.id, ts] = Stream(time.monotonic(), text)
-        self._heard(message)
+        self._record_pings(message)
         return {"channel": channel.id, "ts": ts}
 
     def _chat_appendStream(self, args: Json) -> Json:  # noqa: N802
         channel, message, stream = self._streaming(args)
-        text = _streamed(args)
+        text = _streamed_text(args)
         if not text:
             raise RefusedError("no_text")
-        self._written(message, stream, text)
+        self._append_to_stream(message, stream, text)
         return {"channel": channel.id, "ts": message["ts"]}
 
     def _chat_stopStream(self, args: Json) -> Json:  # noqa: N802
         channel, message, stream = self._streaming(args)
         check_blocks(args.get("blocks"))
-        self._written(message, stream, _streamed(args))
+        self._append_to_stream(message, stream, _streamed_text(args))
         stream.state = "stopped"
         message["blocks"] = [
             {"type": "markdown", "text": stream.text or "…"},
@@ -625,7 +643,7 @@ class FakeSlack:
         return {"channel": channel.id, "ts": message["ts"], "message": message}
 
     def _streaming(self, args: Json) -> tuple[Channel, Json, Stream]:
-        channel = self._member(args)
+        channel = self._joined_channel(args)
         message = channel.find(args.get("ts"))
         stream = self.streams.get((channel.id, str(args.get("ts"))))
         if message is None:
@@ -642,30 +660,35 @@ class FakeSlack:
             stream.state = "expired"
         return stream.state
 
-    def _written(self, message: Json, stream: Stream, text: str) -> None:
+    def _append_to_stream(self, message: Json, stream: Stream, text: str) -> None:
         if len(stream.text) + len(text) > MARKDOWN:
             raise RefusedError("msg_too_long")
         stream.text += text
         message["text"] = stream.text
-        self._heard(message)
+        self._record_pings(message)
 
     def _assistant_threads_setStatus(self, args: Json) -> Json:  # noqa: N802
         self.statuses.append(args)
         return {}
 
     def _assistant_threads_setSuggestedPrompts(self, args: Json) -> Json:  # noqa: N802
-        """reference/methods/assistant.threads.setSuggestedPrompts: up to four, each with both."""
+        """Requires 1 to 4 prompts with title and message.
+
+        reference/methods/assistant.threads.setSuggestedPrompts
+        """
         prompts = args.get("prompts")
         if not isinstance(prompts, list) or not 1 <= len(prompts) <= 4:
             raise RefusedError("invalid_arguments")
-        if not all(one.get("title") and one.get("message") for one in prompts):
+        if not all(prompt.get("title") and prompt.get("message") for prompt in prompts):
             raise RefusedError("invalid_arguments")
-        self._member({"channel": args.get("channel_id")}, code="channel_not_found")
+        self._joined_channel({"channel": args.get("channel_id")}, code="channel_not_found")
         self.prompts.append(args)
         return {}
 
     def _assistant_threads_setTitle(self, args: Json) -> Json:  # noqa: N802
-        channel = self._member({"channel": args.get("channel_id")}, code="channel_not_found")
+        channel = self._joined_channel(
+            {"channel": args.get("channel_id")}, code="channel_not_found"
+        )
         if channel.find(args.get("thread_ts")) is None:
             raise RefusedError("invalid_thread_ts")
         if not args.get("title"):
@@ -677,48 +700,54 @@ class FakeSlack:
         return {"teams": [{"id": TEAM, "name": "Team"}]}
 
     def _usergroups_list(self, args: Json) -> Json:
-        """reference/methods/usergroups.list: members only where they are asked for."""
-        self._need_team(args)
-        wants = str(args.get("include_users", "")).lower() in ("true", "1")
-        found = [dict(one) for one in self.groups.values()]
-        for one in found:
-            if not wants:
-                one.pop("users", None)
-        return {"usergroups": found}
+        """Lists groups, with members only if requested (reference/methods/usergroups.list)."""
+        self._require_team(args)
+        include_users = str(args.get("include_users", "")).lower() in ("true", "1")
+        groups = [dict(group) for group in self.groups.values()]
+        for group in groups:
+            if not include_users:
+                group.pop("users", None)
+        return {"usergroups": groups}
 
     def _users_list(self, args: Json) -> Json:
-        self._need_team(args)
+        self._require_team(args)
         return {"members": list(self.users.values()), "response_metadata": {"next_cursor": ""}}
 
-    def _need_team(self, args: Json) -> None:
-        """enterprise/organization-ready-apps: a token of an organisation must name a workspace."""
+    def _require_team(self, args: Json) -> None:
+        """Requires a workspace from an org-wide token (enterprise/organization-ready-apps)."""
         if self.enterprise is not None and args.get("team_id") != TEAM:
             raise RefusedError("missing_argument")
 
     def _conversations_history(self, args: Json) -> Json:
-        channel = self._member(args, code="not_in_channel")
-        found = [one for one in channel.messages if one.get("thread_ts") in (None, one["ts"])]
-        return self._page(list(reversed(_between(found, args))), args)
+        channel = self._joined_channel(args, code="not_in_channel")
+        roots = [
+            message
+            for message in channel.messages
+            if message.get("thread_ts") in (None, message["ts"])
+        ]
+        return self._page(list(reversed(_between(roots, args))), args)
 
     def _conversations_replies(self, args: Json) -> Json:
-        """With a reply's own ts that reply alone; with a root's, the whole thread."""
-        channel = self._member(args, code="not_in_channel")
-        one = channel.find(args.get("ts"))
-        if one is None:
+        """Returns the thread of a root message, or only the reply of a reply's timestamp."""
+        channel = self._joined_channel(args, code="not_in_channel")
+        message = channel.find(args.get("ts"))
+        if message is None:
             raise RefusedError("thread_not_found")
-        if one.get("thread_ts") not in (None, one["ts"]):
-            return {"messages": [_copy(one, args)], "has_more": False}
-        replies = [m for m in channel.messages if m.get("thread_ts") == one["ts"] and m is not one]
-        return self._page([one, *_between(replies, args)], args)
+        if message.get("thread_ts") not in (None, message["ts"]):
+            return {"messages": [_copy(message, args)], "has_more": False}
+        replies = [
+            m for m in channel.messages if m.get("thread_ts") == message["ts"] and m is not message
+        ]
+        return self._page([message, *_between(replies, args)], args)
 
-    def _page(self, found: list[Json], args: Json) -> Json:
+    def _page(self, messages: list[Json], args: Json) -> Json:
         limit, start = int(args.get("limit", 100)), int(args.get("cursor") or 0)
         if limit > 1000:
             raise RefusedError("invalid_limit")
-        page = [_copy(one, args) for one in found[start : start + limit]]
-        more = start + limit < len(found)
-        cursor = {"next_cursor": str(start + limit) if more else ""}
-        return {"messages": page, "has_more": more, "response_metadata": cursor}
+        page = [_copy(message, args) for message in messages[start : start + limit]]
+        has_more = start + limit < len(messages)
+        cursor = {"next_cursor": str(start + limit) if has_more else ""}
+        return {"messages": page, "has_more": has_more, "response_metadata": cursor}
 
     def _conversations_info(self, args: Json) -> Json:
         channel = self.channels.get(str(args.get("channel")))
@@ -751,20 +780,20 @@ class FakeSlack:
         return {"user": user}
 
     def _reactions_add(self, args: Json) -> Json:
-        message = self._member(args).find(args.get("timestamp"))
+        message = self._joined_channel(args).find(args.get("timestamp"))
         if message is None:
             raise RefusedError("message_not_found")
-        held = message.setdefault("reactions", [])
-        if args["name"] in held:
+        reactions = message.setdefault("reactions", [])
+        if args["name"] in reactions:
             raise RefusedError("already_reacted")
-        held.append(args["name"])
+        reactions.append(args["name"])
         return {}
 
     def _views_open(self, args: Json) -> Json:
-        born = self._triggers.pop(str(args.get("trigger_id")), None)
-        if born is None:
+        created_at = self._triggers.pop(str(args.get("trigger_id")), None)
+        if created_at is None:
             raise RefusedError("exchanged_trigger_id")
-        if time.monotonic() - born > TRIGGER_SECONDS:
+        if time.monotonic() - created_at > TRIGGER_SECONDS:
             raise RefusedError("expired_trigger_id")
         check_view(args.get("view"), "modal")
         view = {**args["view"], "id": f"V{next(self._count)}", "hash": self._ts()}
@@ -794,22 +823,22 @@ class FakeSlack:
 
     def _files_completeUploadExternal(self, args: Json) -> Json:  # noqa: N802
         files = json.loads(args["files"]) if isinstance(args["files"], str) else args["files"]
-        for one in files:
-            file = self.files.get(one["id"])
+        for file_fields in files:
+            file = self.files.get(file_fields["id"])
             if file is None or "bytes" not in file or "channel" in file:
                 raise RefusedError("file_not_found")
             if len(file["bytes"]) != file["length"]:
                 raise RefusedError("posting_to_channel_denied")
-            self._member({"channel": args.get("channel_id")})
+            self._joined_channel({"channel": args.get("channel_id")})
             file |= {"channel": args.get("channel_id"), "thread": args.get("thread_ts")}
             file["comment"] = args.get("initial_comment")
             self._share(file)
         return {"files": files}
 
     def _share(self, file: Json) -> None:
-        """A file is shared by a message that nobody wrote, without our metadata."""
-        shared = {"id": file["id"], "name": file["name"]}
-        message = {"type": "message", "user": BOT, "bot_id": BOT_ID, "files": [shared]}
+        """Posts the message that shares a file, without metadata of the bot."""
+        file_fields = {"id": file["id"], "name": file["name"]}
+        message = {"type": "message", "user": BOT, "bot_id": BOT_ID, "files": [file_fields]}
         message |= {"ts": self._ts(), "text": file["comment"] or ""}
         if file["thread"]:
             message["thread_ts"] = file["thread"]
@@ -823,7 +852,7 @@ class FakeSlack:
         return {"file": {"id": file["id"], "name": file["name"], "url_private_download": url}}
 
     def give_file(self, name: str, data: bytes) -> Json:
-        """A person hands over a file."""
+        """Adds a user's file and returns its fields in an event."""
         file = f"F{next(self._count)}"
         self.files[file] = {"id": file, "name": name, "bytes": data, "length": len(data)}
         return {"id": file, "name": name, "size": len(data)}
@@ -841,16 +870,19 @@ class FakeSlack:
         return web.Response(body=self.files[request.match_info["file"]]["bytes"])
 
     async def respond(self, request: web.Request) -> web.Response:
-        """interactivity/handling-user-interaction: five answers, each a message or a change."""
+        """Accepts up to five responses, each a message or a replacement.
+
+        interactivity/handling-user-interaction
+        """
         number = request.match_info["number"]
-        kept = self.responses[number]
+        stored = self.responses[number]
         body = await request.json()
-        if len(kept) > RESPONSES:
+        if len(stored) > RESPONSES:
             return web.Response(status=404, text="used_url")
         check_blocks(body.get("blocks"))
         self.pings += live(body)
-        kept.append(body)
-        origin: Json = kept[0]
+        stored.append(body)
+        origin: Json = stored[0]
         if body.get("replace_original") and origin["message"]:
             origin["message"]["blocks"] = body["blocks"]
             origin["message"]["text"] = body.get("text")
@@ -859,7 +891,7 @@ class FakeSlack:
             self.ephemerals.append({**ephemeral, "ts": self._ts(), "is_ephemeral": True})
         return web.Response(text="ok")
 
-    def _member(self, args: Json, code: str = "not_in_channel") -> Channel:
+    def _joined_channel(self, args: Json, code: str = "not_in_channel") -> Channel:
         channel = self.channels.get(str(args.get("channel")))
         if channel is None or (channel.kind == "private" and BOT not in channel.members):
             raise RefusedError("channel_not_found")
@@ -869,30 +901,30 @@ class FakeSlack:
             raise RefusedError(code)
         return channel
 
-    def _drawn(self, args: Json) -> Json:
+    def _checked_content(self, args: Json) -> Json:
         text = args.get("text")
         if not text and not args.get("blocks"):
             raise RefusedError("no_text")
         if text and len(text) > TEXT:
             raise RefusedError("msg_too_long")
         check_blocks(args.get("blocks"))
-        drawn = {"text": text, **({"blocks": args["blocks"]} if args.get("blocks") else {})}
-        self._heard({**args, **drawn})
-        return drawn
+        content = {"text": text, **({"blocks": args["blocks"]} if args.get("blocks") else {})}
+        self._record_pings({**args, **content})
+        return content
 
-    def _heard(self, message: Mapping[str, Any]) -> None:
-        """A streamed text is markdown, so what is alive there is alive."""
+    def _record_pings(self, message: Mapping[str, Any]) -> None:
+        """Records whom a message notifies; a streamed text is parsed as markdown."""
         stream = [{"type": "markdown", "text": message.get("text") or ""}]
         has_stream = (message.get("ts"), "thread_ts" in message) != (None, False)
         blocks = message.get("blocks") or (stream if has_stream and "bot_id" in message else [])
         self.pings += live({**message, "blocks": blocks})
 
     def _interaction(self, kind: str, user: str) -> Json:
-        who = {"id": user, "username": user.lower(), "team_id": TEAM}
-        told: Json = {"type": kind, "user": who, "team": {"id": TEAM}}
+        user_fields = {"id": user, "username": user.lower(), "team_id": TEAM}
+        payload: Json = {"type": kind, "user": user_fields, "team": {"id": TEAM}}
         if self.enterprise is not None:
-            told |= {"enterprise": {"id": self.enterprise}, "is_enterprise_install": True}
-        return {**told, "trigger_id": self.trigger()}
+            payload |= {"enterprise": {"id": self.enterprise}, "is_enterprise_install": True}
+        return {**payload, "trigger_id": self.trigger()}
 
     def _response_url(self, user: str, channel: str, message: Json | None = None) -> str:
         number = str(next(self._count))
@@ -939,7 +971,7 @@ async def fake_slack() -> AsyncIterator[FakeSlack]:
 
 
 def shown(message: Mapping[str, Any]) -> str:
-    """What a person reads in a message."""
+    """Returns the text of a message as a user sees it."""
     blocks = message.get("blocks")
     if not blocks:
         return str(message.get("text") or "")
@@ -954,49 +986,49 @@ def shown(message: Mapping[str, Any]) -> str:
 
 
 def labels(message: Mapping[str, Any]) -> list[str]:
-    """The buttons of a message."""
+    """Returns the labels of the buttons of a message."""
     return [label for _, _, label in _elements(message.get("blocks") or ())]
 
 
 def _elements(blocks: Any) -> list[tuple[Json, Json, str]]:
-    found = []
+    elements = []
     for block in blocks:
         for element in block.get("elements") or ():
             if element.get("type") == "button":
-                held = {"type": "button", "action_id": element["action_id"]}
+                fields = {"type": "button", "action_id": element["action_id"]}
                 label = element["text"]["text"]
-                found.append((block, {**held, "value": element.get("value")}, label))
+                elements.append((block, {**fields, "value": element.get("value")}, label))
             elif element.get("type") == "feedback_buttons":
                 for name in ("positive_button", "negative_button"):
                     button = element[name]
-                    held = {"type": "feedback_buttons", "action_id": element["action_id"]}
-                    found.append(
-                        (block, {**held, "value": button["value"]}, button["text"]["text"])
+                    fields = {"type": "feedback_buttons", "action_id": element["action_id"]}
+                    elements.append(
+                        (block, {**fields, "value": button["value"]}, button["text"]["text"])
                     )
-    return found
+    return elements
 
 
 def _element(blocks: Any, label: str) -> tuple[Json, Json]:
-    for block, element, known in _elements(blocks):
-        if known == label:
+    for block, element, element_label in _elements(blocks):
+        if element_label == label:
             return block, element
-    raise AssertionError(f"no button {label!r} in {[one[2] for one in _elements(blocks)]}")
+    raise AssertionError(f"no button {label!r} in {[entry[2] for entry in _elements(blocks)]}")
 
 
-def _typed(element: Json, given: object) -> Json:
+def _input_value(element: Json, given: object) -> Json:
     match element["type"]:
         case "static_select":
-            chosen = [one for one in _options_of(element) if one["value"] == given]
-            return {"type": "static_select", "selected_option": chosen[0] if chosen else None}
+            matching = [option for option in _options_of(element) if option["value"] == given]
+            return {"type": "static_select", "selected_option": matching[0] if matching else None}
         case "file_input":
             return {"type": "file_input", "files": [given] if given else []}
         case "multi_static_select":
             names = given if isinstance(given, tuple) else ()
-            picked = [one for one in _options_of(element) if one["value"] in names]
+            picked = [option for option in _options_of(element) if option["value"] in names]
             return {"type": "multi_static_select", "selected_options": picked}
         case "checkboxes":
             names = given if isinstance(given, tuple) else ()
-            ticked = [one for one in element["options"] if one["value"] in names]
+            ticked = [option for option in element["options"] if option["value"] in names]
             return {"type": "checkboxes", "selected_options": ticked}
         case kind:
             return {"type": kind, "value": given or None}
@@ -1004,7 +1036,7 @@ def _typed(element: Json, given: object) -> Json:
 
 def _options_of(element: Json) -> list[Json]:
     groups = element.get("option_groups") or [{"options": element.get("options") or []}]
-    return [one for group in groups for one in group["options"]]
+    return [option for group in groups for option in group["options"]]
 
 
 async def _arguments(request: web.Request) -> tuple[Json, bool]:
@@ -1015,9 +1047,9 @@ async def _arguments(request: web.Request) -> tuple[Json, bool]:
     return args, False
 
 
-def _streamed(args: Json) -> str:
+def _streamed_text(args: Json) -> str:
     text = "".join(
-        one["text"] for one in args.get("chunks") or () if one["type"] == "markdown_text"
+        chunk["text"] for chunk in args.get("chunks") or () if chunk["type"] == "markdown_text"
     )
     text += args.get("markdown_text") or ""
     if len(text) > MARKDOWN:
@@ -1026,24 +1058,26 @@ def _streamed(args: Json) -> str:
 
 
 def _between(messages: list[Json], args: Json) -> list[Json]:
-    """`latest` and `oldest` leave themselves out unless `inclusive` is asked for."""
+    """Filters by `latest` and `oldest`, which are exclusive unless `inclusive` is set."""
     is_inclusive = str(args.get("inclusive", "")).lower() in ("true", "1")
     latest, oldest = float(args.get("latest") or "inf"), float(args.get("oldest") or 0)
     return [
-        one
-        for one in messages
-        if oldest < float(one["ts"]) < latest
-        or (is_inclusive and float(one["ts"]) in (latest, oldest))
+        message
+        for message in messages
+        if oldest < float(message["ts"]) < latest
+        or (is_inclusive and float(message["ts"]) in (latest, oldest))
     ]
 
 
 def _copy(message: Json, args: Json) -> Json:
-    """Metadata is told only to those who ask for it."""
-    wants = str(args.get("include_all_metadata", "")).lower() in ("true", "1")
-    return {name: value for name, value in message.items() if name != "metadata" or wants}
+    """Copies a message, with metadata only if requested."""
+    include_metadata = str(args.get("include_all_metadata", "")).lower() in ("true", "1")
+    return {
+        name: value for name, value in message.items() if name != "metadata" or include_metadata
+    }
 
 
-def _failed(request: web.Request, fault: Fault) -> web.StreamResponse:
+def _fault_response(request: web.Request, fault: Fault) -> web.StreamResponse:
     if fault.is_cut:
         if request.transport is not None:
             request.transport.abort()

@@ -1,4 +1,4 @@
-"""What Slack allows, as rules that can be asked; each with the page it comes from.
+"""Rules of Slack as constants and checks, each with the page it comes from.
 
 Pages are below https://docs.slack.dev/ unless another host is named.
 """
@@ -18,7 +18,7 @@ from slack_sdk.models.views import View
 Json = dict[str, Any]
 
 SCOPES: Mapping[str, tuple[str, ...]] = {
-    # reference/methods/<method>, "Required scopes"; any one of them is enough.
+    # reference/methods/<method>, "Required scopes"; any of them suffices.
     "auth.test": (),
     "apps.connections.open": ("connections:write",),
     "assistant.threads.setStatus": ("assistant:write", "chat:write"),
@@ -96,7 +96,7 @@ MARKDOWN = 12_000
 TEXT = 40_000
 """reference/methods/chat.postMessage: longer texts are cut."""
 TRIGGER_SECONDS = 3.0
-"""interactivity/handling-user-interaction: a trigger lives three seconds, and is used once."""
+"""interactivity/handling-user-interaction: a trigger_id is valid for 3 s and for one call."""
 ACK_SECONDS = 3.0
 """interactivity/handling-user-interaction and apis/events-api."""
 STREAM_SECONDS = 300.0
@@ -106,13 +106,13 @@ RESPONSES = 5
 SOCKETS = 10
 """apis/events-api/using-socket-mode"""
 
-# messaging/formatting-message-text: what wakes people.
-_LIVE = re.compile(r"<(?:!(?:here|channel|everyone|subteam\^)|@[UW])[^>]*>")
-_CALLS = re.compile(r"@(?:here|channel|everyone)\b")
+# messaging/formatting-message-text: mentions that notify users.
+_MENTION = re.compile(r"<(?:!(?:here|channel|everyone|subteam\^)|@[UW])[^>]*>")
+_PLAIN_MENTION = re.compile(r"@(?:here|channel|everyone)\b")
 
 
 class RefusedError(Exception):
-    """A call that Slack turns down; `code` is its own word."""
+    """A call that Slack refuses; `code` is Slack's error code."""
 
     def __init__(self, code: str, **more: object) -> None:
         self.code = code
@@ -121,17 +121,17 @@ class RefusedError(Exception):
 
 
 class Tiers:
-    """Calls per method and minute, and one post a second in a channel."""
+    """Rate limits: calls per method and minute, and one post a second in a channel."""
 
     def __init__(self) -> None:
         self.is_on = True
-        # apis/web-api/rate-limits: short bursts pass, so a little less than a second is kept.
+        # apis/web-api/rate-limits: short bursts are allowed, hence slightly less than a second.
         self.seconds_between_posts = 0.9
         self._calls: defaultdict[str, deque[float]] = defaultdict(deque)
         self._posts: dict[str, float] = {}
 
     def retry_after(self, method: str, channel: str | None) -> int:
-        """Seconds until the call may be made again; 0 lets it through."""
+        """Returns the seconds until the call is allowed again; 0 allows it."""
         if not self.is_on:
             return 0
         now, calls = time.monotonic(), self._calls[method]
@@ -149,7 +149,7 @@ class Tiers:
 
 
 def check_blocks(blocks: object, *, most: int = 50) -> None:
-    """Blocks by the vendor's own models, and the sums that those do not know."""
+    """Checks blocks by slack_sdk's models, and limits that these do not check."""
     if blocks is None:
         return
     if not isinstance(blocks, list) or len(blocks) > most:
@@ -161,13 +161,13 @@ def check_blocks(blocks: object, *, most: int = 50) -> None:
             markdown += len(block["text"])
     if markdown > MARKDOWN:
         raise RefusedError("msg_blocks_too_long")
-    names = [one.get("block_id") for one in blocks if one.get("block_id")]
+    names = [block["block_id"] for block in blocks if block.get("block_id")]
     if len(names) != len(set(names)):
         raise RefusedError("invalid_blocks")
 
 
 def check_view(view: object, kind: str) -> None:
-    """reference/views: a modal needs a title, and a submit button where it has inputs."""
+    """Checks reference/views: a modal needs a title, and a submit button if it has inputs."""
     if not isinstance(view, dict) or view.get("type") != kind:
         raise RefusedError("invalid_arguments")
     check_blocks(view.get("blocks"), most=100)
@@ -183,24 +183,24 @@ def check_view(view: object, kind: str) -> None:
 
 
 def live(message: Mapping[str, Any]) -> list[str]:
-    """What in a message would ping somebody."""
-    found = list(_LIVE.findall(str(message.get("text") or "")))
+    """Returns the mentions in a message that notify users."""
+    mentions = list(_MENTION.findall(str(message.get("text") or "")))
     if message.get("link_names") or message.get("parse") == "full":
-        found += _CALLS.findall(str(message.get("text") or ""))
+        mentions += _PLAIN_MENTION.findall(str(message.get("text") or ""))
     for text in _texts(message.get("blocks") or ()):
-        found += _LIVE.findall(text) + _CALLS.findall(text)
-    return found
+        mentions += _MENTION.findall(text) + _PLAIN_MENTION.findall(text)
+    return mentions
 
 
 def _texts(blocks: Sequence[Any]) -> list[str]:
-    """Every text that Slack would parse: markdown and mrkdwn, not plain text."""
-    found = []
+    """Returns the texts that Slack parses: markdown and mrkdwn, not plain_text."""
+    texts = []
     for block in blocks:
         if block.get("type") == "markdown":
-            found.append(block["text"])
+            texts.append(block["text"])
         parts = (block.get("text"), *(block.get("fields") or ()))
-        found += [p["text"] for p in parts if isinstance(p, dict) and p.get("type") == "mrkdwn"]
-    return found
+        texts += [p["text"] for p in parts if isinstance(p, dict) and p.get("type") == "mrkdwn"]
+    return texts
 
 
 def _check_block(block: object) -> None:
@@ -220,7 +220,7 @@ def _check_block(block: object) -> None:
 
 
 def _check_elements(block: Json) -> None:
-    """reference/block-kit/block-elements: lengths, and an action_id once in a block."""
+    """Checks reference/block-kit/block-elements: lengths, and unique action_ids in a block."""
     _check_buttons(block)
     for text in (block.get("text"), *(block.get("fields") or ())):
         if isinstance(text, dict) and not text.get("text"):
@@ -235,11 +235,11 @@ def _check_elements(block: Json) -> None:
 
 
 def _check_options(element: Json) -> None:
-    """reference/block-kit/composition-objects: 100 options, or 100 groups of 100; ten boxes."""
+    """Checks reference/block-kit/composition-objects: 100 options, 100 groups, 10 checkboxes."""
     groups = element.get("option_groups") or []
     boxes = 10 if element.get("type") == "checkboxes" else 100
-    lists = [element.get("options") or [], *(one["options"] for one in groups)]
-    if len(groups) > 100 or any(len(one) > (100 if groups else boxes) for one in lists):
+    lists = [element.get("options") or [], *(group["options"] for group in groups)]
+    if len(groups) > 100 or any(len(options) > (100 if groups else boxes) for options in lists):
         raise RefusedError("invalid_blocks", why="too many options")
     if groups and element.get("options"):
         raise RefusedError("invalid_blocks", why="options and option_groups")
@@ -247,8 +247,8 @@ def _check_options(element: Json) -> None:
 
 def _check_buttons(block: Json) -> None:
     elements = block.get("elements") or ()
-    names = [one.get("action_id") for one in elements if isinstance(one, dict)]
-    names = [one for one in names if one]
+    actions = [element.get("action_id") for element in elements if isinstance(element, dict)]
+    names = [action for action in actions if action]
     if len(names) != len(set(names)):
         raise RefusedError("invalid_blocks", why="an action_id stands twice")
     for element in elements:
@@ -258,7 +258,7 @@ def _check_buttons(block: Json) -> None:
 
 def _check_button(button: Json) -> None:
     lengths = ((button["text"]["text"], 75), (button.get("value", ""), 2000))
-    if any(len(text) > most for text, most in lengths):
+    if any(len(text) > limit for text, limit in lengths):
         raise RefusedError("invalid_blocks", why="a button over its limits")
     if len(button.get("action_id", "")) > 255:
         raise RefusedError("invalid_blocks", why="an action_id over 255")

@@ -1,6 +1,7 @@
-"""Together's own API over the state of a `FaultyHost`, as strict as its package (3.1.1) describes.
+"""Together's API on the state of a `FaultyHost`, as strict as its package (3.1.1) describes.
 
-Faults are planned under the names of OpenAI's routes: `POST /files`, `GET /fine_tuning/jobs/{id}`.
+Faults are planned under the names of OpenAI's routes: `POST /files`, `GET
+/fine_tuning/jobs/{id}`.
 """
 
 from __future__ import annotations
@@ -49,51 +50,59 @@ _PROJECT = "/v2/projects/prj_1"
 
 
 class Together:
-    """Files, jobs and endpoints; `dollars` is what a job is estimated at."""
+    """Files, jobs and endpoints; `dollars` is the estimated price of a job."""
 
     def __init__(self, host: FaultyHost) -> None:
         self.host = host
         self.dollars = 0.0
         self.has_credit = True
         self.file_looks = 0
-        """So often a file is still being checked."""
+        """Number of retrievals for which a file is still being validated."""
         self.file_error: str | None = None
 
     def routes(self) -> list[Route]:
-        at = self.host.route
-        tunes, ends = "/v1/fine-tunes", f"{_PROJECT}/endpoints"
+        route = self.host.route
+        jobs_path, endpoints_path = "/v1/fine-tunes", f"{_PROJECT}/endpoints"
         return [
-            at("POST /files", self._announce, "/v1/files"),
+            route("POST /files", self._announce, "/v1/files"),
             Route("/store/{id}", self._store, methods=["PUT"]),
-            at("POST /files/{id}/preprocess", self._preprocess, "/v1/files/{id}/preprocess"),
-            at("GET /files", self._list_files, "/v1/files"),
-            at("GET /files/{id}", self._show_file, "/v1/files/{id}"),
-            at("DELETE /files/{id}", self.host.delete_file, "/v1/files/{id}"),
-            at("POST /fine-tunes/estimate-price", self._estimate, f"{tunes}/estimate-price"),
-            at("POST /fine_tuning/jobs", self._create, tunes),
-            at("GET /fine_tuning/jobs", self._list_jobs, tunes),
-            at("GET /fine_tuning/jobs/{id}", self._show_job, f"{tunes}/{{id}}"),
-            at("POST /fine_tuning/jobs/{id}/cancel", self._cancel, f"{tunes}/{{id}}/cancel"),
-            at("GET /fine_tuning/jobs/{id}/events", self._events, f"{tunes}/{{id}}/events"),
-            at("GET /fine_tuning/jobs/{id}/metrics", self._metrics, f"{tunes}/{{id}}/metrics"),
-            at(
+            route("POST /files/{id}/preprocess", self._preprocess, "/v1/files/{id}/preprocess"),
+            route("GET /files", self._list_files, "/v1/files"),
+            route("GET /files/{id}", self._show_file, "/v1/files/{id}"),
+            route("DELETE /files/{id}", self.host.delete_file, "/v1/files/{id}"),
+            route("POST /fine-tunes/estimate-price", self._estimate, f"{jobs_path}/estimate-price"),
+            route("POST /fine_tuning/jobs", self._create, jobs_path),
+            route("GET /fine_tuning/jobs", self._list_jobs, jobs_path),
+            route("GET /fine_tuning/jobs/{id}", self._show_job, f"{jobs_path}/{{id}}"),
+            route("POST /fine_tuning/jobs/{id}/cancel", self._cancel, f"{jobs_path}/{{id}}/cancel"),
+            route("GET /fine_tuning/jobs/{id}/events", self._events, f"{jobs_path}/{{id}}/events"),
+            route(
+                "GET /fine_tuning/jobs/{id}/metrics", self._metrics, f"{jobs_path}/{{id}}/metrics"
+            ),
+            route(
                 "GET /fine_tuning/jobs/{id}/checkpoints",
                 self._checkpoints,
-                f"{tunes}/{{id}}/checkpoints",
+                f"{jobs_path}/{{id}}/checkpoints",
             ),
-            at("DELETE /models/{id}", self._delete_job, f"{tunes}/{{id}}"),
-            at("POST /chat/completions", self.host.chat, "/v1/chat/completions"),
-            at("GET /models", self._models, "/v1/models"),
-            at("GET /whoami", self._whoami, "/v3/whoami"),
-            at("GET /v2/models", self._registered, f"{_PROJECT}/models/{{id}}"),
-            at("GET /v2/configs", self._configs, f"{_PROJECT}/configs"),
-            at("GET /v2/machines", self._machines, "/v2/public/inference-instance-types"),
-            at("GET /v0/models", self._endpoints, ends),
-            at("POST /v2/endpoints", self._make_endpoint, ends),
-            at("POST /v0/models", self._deploy, f"{ends}/{{id}}/deployments"),
-            at("PATCH /v2/deployments", self._scale, f"{ends}/{{id}}/deployments/{{name}}"),
-            at("DELETE /v0/models", self._undeploy, f"{ends}/{{id}}/deployments/{{name}}"),
-            at("DELETE /v2/endpoints", self._drop_endpoint, f"{ends}/{{id}}"),
+            route("DELETE /models/{id}", self._delete_job, f"{jobs_path}/{{id}}"),
+            route("POST /chat/completions", self.host.chat, "/v1/chat/completions"),
+            route("GET /models", self._models, "/v1/models"),
+            route("GET /whoami", self._whoami, "/v3/whoami"),
+            route("GET /v2/models", self._registered, f"{_PROJECT}/models/{{id}}"),
+            route("GET /v2/configs", self._configs, f"{_PROJECT}/configs"),
+            route("GET /v2/machines", self._machines, "/v2/public/inference-instance-types"),
+            route("GET /v0/models", self._endpoints, endpoints_path),
+            route("POST /v2/endpoints", self._make_endpoint, endpoints_path),
+            route("POST /v0/models", self._deploy, f"{endpoints_path}/{{id}}/deployments"),
+            route(
+                "PATCH /v2/deployments",
+                self._scale,
+                f"{endpoints_path}/{{id}}/deployments/{{name}}",
+            ),
+            route(
+                "DELETE /v0/models", self._undeploy, f"{endpoints_path}/{{id}}/deployments/{{name}}"
+            ),
+            route("DELETE /v2/endpoints", self._drop_endpoint, f"{endpoints_path}/{{id}}"),
         ]
 
     async def _announce(self, request: Request) -> Response:
@@ -105,11 +114,13 @@ class Together:
             if hashlib.sha256(file.content).hexdigest() == fields["checksum"]:
                 return JSONResponse({"file_id": file.id}, 409)
         new = self.host.new_file(fields["file_name"], b"")
-        place = f"{self.host.url.removesuffix('/v1')}/together/store/{new.id}"
-        return Response(status_code=302, headers={"location": place, "x-together-file-id": new.id})
+        location = f"{self.host.url.removesuffix('/v1')}/together/store/{new.id}"
+        return Response(
+            status_code=302, headers={"location": location, "x-together-file-id": new.id}
+        )
 
     async def _store(self, request: Request) -> Response:
-        """The storage is somebody else's: it must not see the key."""
+        """Stores the file at another provider's URL, which must not receive the API key."""
         if "authorization" in request.headers:
             return refusal(400, "Only one auth mechanism allowed.")
         self.host.files[request.path_params["id"]].content = await request.body()
@@ -121,7 +132,7 @@ class Together:
         return JSONResponse(self._file(file))
 
     async def _list_files(self, request: Request) -> Response:
-        return JSONResponse({"data": [self._file(one) for one in self.host.listed_files()]})
+        return JSONResponse({"data": [self._file(file) for file in self.host.listed_files()]})
 
     async def _show_file(self, request: Request) -> Response:
         self.file_looks -= 1
@@ -165,8 +176,8 @@ class Together:
         return JSONResponse(self._job(self.host.new_job({**body, "model": model})))
 
     async def _list_jobs(self, request: Request) -> Response:
-        """In no order at all."""
-        return JSONResponse({"data": [self._job(one) for one in self.host.listed_jobs()[::-1]]})
+        """Lists jobs oldest first: the API promises no order."""
+        return JSONResponse({"data": [self._job(job) for job in self.host.listed_jobs()[::-1]]})
 
     async def _show_job(self, request: Request) -> Response:
         return JSONResponse(self._job(self.host.seen_job(request)))
@@ -184,7 +195,7 @@ class Together:
             "created_at": f"2027-01-15T08:00:{int(job.id[-2:]):02}Z",
             "training_file": job.body["training_file"],
             "model": job.body["model"],
-            "model_output_name": self._output(job),
+            "model_output_name": self._model_name(job),
             "adapter_object_id": f"ml_{job.id}",
             "n_epochs": job.body["n_epochs"],
             "batch_size": job.body.get("batch_size", "max"),
@@ -193,12 +204,12 @@ class Together:
             "events": [error] if job.status == "failed" else [],
         }
 
-    def _output(self, job: FakeJob) -> object:
-        """It has a name before there is a model of that name."""
+    def _model_name(self, job: FakeJob) -> object:
+        """Returns the name of the model, which exists before the model does."""
         return job.model or f"ft:{job.body['model']}:team:soon"
 
     async def _events(self, request: Request) -> Response:
-        told = self.host.jobs[request.path_params["id"]].events
+        events = self.host.jobs[request.path_params["id"]].events
         rows = [
             {
                 "object": "fine-tune-event",
@@ -208,7 +219,7 @@ class Together:
                 "level": "legacy_info",
                 "total_steps": 3,
             }
-            for number, event in enumerate(told)
+            for number, event in enumerate(events)
         ]
         return JSONResponse({"data": rows})
 
@@ -231,7 +242,7 @@ class Together:
         return JSONResponse({"message": "deleted"})
 
     async def _models(self, request: Request) -> Response:
-        """A bare array, without what is tuned."""
+        """Returns a bare array without tuned models."""
         return JSONResponse([{"id": name, "object": "model"} for name in self.host.bases])
 
     async def _whoami(self, request: Request) -> Response:
@@ -252,22 +263,24 @@ class Together:
 
     async def _endpoints(self, request: Request) -> Response:
         self.host.age_deployments()
-        return JSONResponse({"data": [self._endpoint(one) for one in self.host.deployments]})
+        return JSONResponse(
+            {"data": [self._endpoint(deployment) for deployment in self.host.deployments]}
+        )
 
-    def _endpoint(self, one: Json) -> Json:
-        inner = {
+    def _endpoint(self, deployment: Json) -> Json:
+        fields = {
             "id": "dep_1",
-            "name": one["name"],
-            "model": one.get("model"),
+            "name": deployment["name"],
+            "model": deployment.get("model"),
             "hardware": "1xnvidia-h100-80gb",
             "state": "DEPLOYMENT_STATE_READY"
-            if one["status"] == "active"
+            if deployment["status"] == "active"
             else "DEPLOYMENT_STATE_FAILED"
-            if one["status"] == "error"
+            if deployment["status"] == "error"
             else "DEPLOYMENT_STATE_PROVISIONING",
         }
-        deployments = [inner] if one.get("model") else []
-        return {"id": one["id"], "name": one["endpoint"], "deployments": deployments}
+        deployments = [fields] if deployment.get("model") else []
+        return {"id": deployment["id"], "name": deployment["endpoint"], "deployments": deployments}
 
     async def _make_endpoint(self, request: Request) -> Response:
         body = await request.json()
@@ -279,14 +292,14 @@ class Together:
 
     async def _deploy(self, request: Request) -> Response:
         body = await request.json()
-        wanted = {"name", "model", "autoscaling", "config"}
-        if set(body) != wanted or body["config"] != "projects/prj_0/configs/cr_1":
+        names = {"name", "model", "autoscaling", "config"}
+        if set(body) != names or body["config"] != "projects/prj_0/configs/cr_1":
             raise RejectedError("Invalid deployment.", "config")
         if body["autoscaling"] != {"minReplicas": 1, "maxReplicas": 1}:
             raise RejectedError("Invalid autoscaling.", "autoscaling")
-        one = self._of(request)
-        name = f"{one['endpoint']}/{body['name']}"
-        one |= {"name": name, "model": body["model"], "status": "validating"}
+        deployment = self._deployment_of(request)
+        name = f"{deployment['endpoint']}/{body['name']}"
+        deployment |= {"name": name, "model": body["model"], "status": "validating"}
         state = {"state": "DEPLOYMENT_STATE_PROVISIONING", "message": "Waiting for a GPU."}
         return JSONResponse({"id": "dep_1", "name": name, "model": body["model"], "status": state})
 
@@ -294,23 +307,25 @@ class Together:
         body = await request.json()
         if body != {"autoscaling": {"minReplicas": 0, "maxReplicas": 0}}:
             raise RejectedError("Invalid autoscaling.", "autoscaling")
-        self._of(request)["status"] = "stopped"
+        self._deployment_of(request)["status"] = "stopped"
         return JSONResponse({"id": "dep_1"})
 
     async def _undeploy(self, request: Request) -> Response:
-        one = self._of(request)
-        if one["status"] != "stopped":
+        deployment = self._deployment_of(request)
+        if deployment["status"] != "stopped":
             raise RejectedError("The deployment runs.")
-        one.pop("model")
+        deployment.pop("model")
         return JSONResponse({})
 
     async def _drop_endpoint(self, request: Request) -> Response:
-        one = self._of(request)
-        if one.get("model"):
+        deployment = self._deployment_of(request)
+        if deployment.get("model"):
             raise RejectedError("The endpoint has deployments.")
-        self.host.deployments.remove(one)
+        self.host.deployments.remove(deployment)
         return JSONResponse({})
 
-    def _of(self, request: Request) -> Json:
-        wanted = request.path_params["id"]
-        return next(one for one in self.host.deployments if one["id"] == wanted)
+    def _deployment_of(self, request: Request) -> Json:
+        endpoint_id = request.path_params["id"]
+        return next(
+            deployment for deployment in self.host.deployments if deployment["id"] == endpoint_id
+        )
