@@ -197,7 +197,7 @@ class Local:
             try:
                 opener, arguments = "", ""
                 if asked.forced_tools:
-                    opener, arguments = loaded.renderer.call_opening()
+                    opener, arguments = loaded.renderer.call_opening(asked.forced_tools[0])
                 prompt = loaded.renderer.prompt(
                     to_template_messages(asked.messages),
                     asked.tools,

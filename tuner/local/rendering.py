@@ -13,25 +13,6 @@ if TYPE_CHECKING:
 # Most templates know no other names.
 _ROLES = {"developer": "system", "function": "tool"}
 
-_LOOK = {
-    "type": "function",
-    "function": {
-        "name": "look",
-        "description": "Looks.",
-        "parameters": {"type": "object", "properties": {}},
-    },
-}
-_LOOKING = {
-    "role": "assistant",
-    "tool_calls": [
-        {
-            "id": "call_0000",
-            "type": "function",
-            "function": {"name": "look", "arguments": "{}"},
-        }
-    ],
-}
-
 Messages = Sequence[Mapping[str, object]]
 
 
@@ -119,12 +100,15 @@ class Renderer:
         text = self.text(messages, tools, is_asking=True, is_thinking=is_thinking)
         return self.tokens(text + opener)
 
-    def call_opening(self) -> tuple[str, str]:
-        """What stands before the JSON of a call, and what its arguments are called there.
+    def call_opening(self, tool: Mapping[str, object]) -> tuple[str, str]:
+        """What stands before the JSON of a call of it, and what its arguments are called there.
 
         Raises TemplateError for a family that writes no JSON.
         """
-        said = self._answer([{"role": "user", "content": "Look!"}], [_LOOK], _LOOKING)
+        function = {"name": _name_of(tool), "arguments": "{}"}
+        calls = [{"id": "call_0000", "type": "function", "function": function}]
+        calling = {"role": "assistant", "tool_calls": calls}
+        said = self._answer([{"role": "user", "content": "Look!"}], [tool], calling)
         before, brace, call = said.partition("{")
         names = [name for name in ("arguments", "parameters") if f'"{name}"' in call]
         if not brace or not names or "function=" in before:
