@@ -237,7 +237,7 @@ def test_a_batch_in_parts_learns_what_a_whole_one_does(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bench.local_training import Never
-    from tuner.local import hyperparameters
+    from tuner.local import hyperparameters, weighted_trainer
     from tuner.local.worker import run
 
     rows = tmp_path / "rows.jsonl"
@@ -253,9 +253,41 @@ def test_a_batch_in_parts_learns_what_a_whole_one_does(
         return [event["train_loss"] for event in told if event["kind"] == "step"]
 
     whole = curve("whole")
+    with monkeypatch.context() as long_rows:
+        long_rows.setattr(weighted_trainer, "TOKENS_ON_CPU", 40)
+        row_by_row = curve("rows")
     monkeypatch.setattr(hyperparameters, "LARGE", 0)
 
+    assert row_by_row == pytest.approx(whole, rel=0.02)
     assert curve("parts") == pytest.approx(whole, rel=0.02)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize(
+    ("lengths", "most", "parts"),
+    [
+        ([5, 5, 5, 5], 20, [[5, 5, 5, 5]]),
+        ([9, 3, 4, 2], 12, [[2, 3, 4], [9]]),
+        ([30, 8, 30, 8], 20, [[8, 8], [30], [30]]),
+        ([30], 20, [[30]]),
+    ],
+)
+def test_long_rows_are_worked_off_a_few_at_a_time(
+    lengths: list[int], most: int, parts: list[list[int]]
+) -> None:
+    from tuner.local.rendering import TrainingExample
+    from tuner.local.weighted_trainer import Collator, split_batch
+
+    rows = [TrainingExample([n + 1] * length, [1.0] * length) for n, length in enumerate(lengths)]
+
+    found = list(split_batch(Collator(pad=0)(rows), most))
+
+    assert [part["attention_mask"].sum(dim=1).tolist() for part in found] == parts
+    assert [part["input_ids"].shape[1] for part in found] == [max(part) for part in parts]
+    assert {int(row[0]) for part in found for row in part["input_ids"]} == {
+        n + 1 for n in range(len(lengths))
+    }
+    assert all(part["weights"].shape == part["input_ids"].shape for part in found)
 
 
 @pytest.mark.torch

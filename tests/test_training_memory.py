@@ -60,6 +60,7 @@ def test_the_estimate_grows_with_what_takes_memory(
     assert needed(small, is_dpo=True) > least + 0.2
     assert needed(small, lora_r=256) > least + 0.5
     assert needed(small, lora=False) > least + 1.5
+    assert needed(small, tokens=1_000) < needed(small, tokens=250) + 1.5
     assert 14 < needed(large) < 24
     assert needed(large, lora=False) > 100
     monkeypatch.setattr(memory, "visible_gpu", lambda: "0")

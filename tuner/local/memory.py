@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tuner.local.gpu_choice import has_fast_bf16_on_cpu, visible_gpu
-from tuner.local.hyperparameters import ROWS_ON_CPU, Hyperparameters, plan_memory, resolve
+from tuner.local.hyperparameters import (
+    ROWS_ON_CPU,
+    TOKENS_ON_CPU,
+    Hyperparameters,
+    plan_memory,
+    resolve,
+)
 from tuner.spec import Spec
 from tuner.training_run import Rejected
 
@@ -101,7 +107,10 @@ def training_memory(
         processes=1,
         is_on_cpu=visible_gpu() is None,
     )
-    at_once = plan.rows * (2 if is_dpo else 1) * (tokens + _TEMPLATE)
+    row = tokens + _TEMPLATE
+    at_once = plan.rows * row * (2 if is_dpo else 1)
+    if visible_gpu() is None and not is_dpo:
+        at_once = max(row, min(at_once, TOKENS_ON_CPU))
     if numbers.lora:
         weights = shape.parameters * (_FOUR_BITS if is_quantized else width)
         pairs = 4 * 2 * shape.hidden + 3 * (shape.hidden + shape.inner)
@@ -112,7 +121,7 @@ def training_memory(
     kept = layer + shape.layers * at_once * shape.hidden * width
     values = kept if plan.recomputes else layer * shape.layers
     # In float32 those of one row at a time, but of all where the loss is TRL's.
-    exact = at_once if is_dpo else tokens + _TEMPLATE
+    exact = at_once if is_dpo else row
     guesses = shape.vocabulary * (at_once * 3 * width + exact * 12)
     return int(_RUNTIME + weights + trained + values + guesses)
 

@@ -13,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
+from tuner.local.hyperparameters import TOKENS_ON_CPU
 from tuner.local.rendering import TrainingExample
 from tuner.local.schedule import EpochSampler, Schedule, Wordings, rate_scheduler
 from tuner.local.token_weights import TokenWeights
@@ -73,6 +74,18 @@ class WeightedSFTTrainer(Trainer):
         batches, _ = super().get_batch_samples(epoch_iterator, num_batches, device)
         total = sum(self._token_weights.of(batch)[0].sum() for batch in batches)
         return batches, self.accelerator.gather(torch.as_tensor(total).to(device)).sum()
+
+    def training_step(
+        self,
+        model: torch.nn.Module,
+        inputs: Tensors,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Long rows a few at a time on a CPU, unless other processes wait for as many steps."""
+        is_alone_on_cpu = self.args.device.type == "cpu" and self.accelerator.num_processes == 1
+        parts = split_batch(inputs, TOKENS_ON_CPU) if is_alone_on_cpu else [inputs]
+        step = super().training_step
+        return torch.stack([step(model, part, num_items_in_batch) for part in parts]).sum()
 
     def compute_loss(
         self,
@@ -140,6 +153,23 @@ class Collator:
             "attention_mask": pad_sequence(seen, batch_first=True),
             "weights": pad_sequence(weights, batch_first=True),
         }
+
+
+def split_batch(inputs: Tensors, most: int) -> Iterator[Tensors]:
+    """Parts of at most so many tokens, short rows first, each cut to its longest row."""
+    lengths = inputs["attention_mask"].sum(dim=1)
+    part: list[int] = []
+    for row in lengths.argsort(stable=True).tolist():
+        if part and (len(part) + 1) * int(lengths[row]) > most:
+            yield _cut(inputs, part)
+            part = []
+        part.append(row)
+    yield _cut(inputs, part)
+
+
+def _cut(inputs: Tensors, rows: Sequence[int]) -> Tensors:
+    longest = int(inputs["attention_mask"][rows].sum(dim=1).max())
+    return {name: each[rows, :longest] for name, each in inputs.items()}
 
 
 @dataclass(frozen=True, slots=True)
