@@ -1,1 +1,1 @@
-"""Suites that every store, surface and provider must pass."""
+"""Test suites that every store, surface and streamed answer must pass."""

@@ -1,4 +1,4 @@
-"""The stores that must keep the contract: a file always, PostgreSQL where one is named."""
+"""Stores under the contract: always SQLite in a file, and PostgreSQL if one is configured."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ POSTGRES = os.environ.get("ATTUNE_TEST_POSTGRES")
 
 @pytest.fixture(params=["sqlite", *(["postgres"] if POSTGRES else [])])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """Yields an empty store per database."""
     url = f"sqlite:///{tmp_path}/attune.db"
     if request.param == "postgres" and POSTGRES:
         url = POSTGRES
@@ -28,6 +29,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
 
 
 async def emptied(url: str) -> None:
+    """Drops and recreates the schema of a PostgreSQL database."""
     engine = engine_for(address_of(url), EngineRole.MIGRATE)
     async with engine.begin() as connection:
         await connection.execute(text("DROP SCHEMA public CASCADE"))

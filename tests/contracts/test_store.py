@@ -1,4 +1,4 @@
-"""What every store must keep, said noun by noun."""
+"""Contract tests of every store, repository by repository."""
 
 from __future__ import annotations
 
@@ -110,10 +110,10 @@ class TestTransactions:
 
         async with store.writing() as writing, asyncio.timeout(2), store.reading() as reading:
             await writing.workspaces.set_sources(HOME, Sources.OUTSIDE, allowed=NO_EXCLUSION)
-            seen = await reading.workspaces.find(HOME)
+            workspace = await reading.workspaces.find(HOME)
 
-        assert seen is not None
-        assert seen.sources is Sources.MESSAGES
+        assert workspace is not None
+        assert workspace.sources is Sources.MESSAGES
 
     async def test_writers_wait_for_one_another(self, store: Store) -> None:
         await furnished(store)
@@ -150,9 +150,9 @@ class TestWorkspaces:
 
         async with store.writing() as records:
             await records.workspaces.add(Workspace(HOME, "Other", Sources.OUTSIDE))
-            kept = await records.workspaces.find(HOME)
+            stored = await records.workspaces.find(HOME)
 
-        assert kept == Workspace(HOME, "Home", Sources.MESSAGES)
+        assert stored == Workspace(HOME, "Home", Sources.MESSAGES)
 
     async def test_sources_and_caps_are_set(self, store: Store) -> None:
         await furnished(store)
@@ -160,9 +160,9 @@ class TestWorkspaces:
         async with store.writing() as records:
             await records.workspaces.set_sources(HOME, Sources.FORMS, allowed=Exclusion.GUEST)
             await records.workspaces.set_caps(HOME, person=10, whole=None, training=2.5)
-            kept = await records.workspaces.find(HOME)
+            stored = await records.workspaces.find(HOME)
 
-        assert kept == Workspace(HOME, "Home", Sources.FORMS, 10, None, 2.5, Exclusion.GUEST)
+        assert stored == Workspace(HOME, "Home", Sources.FORMS, 10, None, 2.5, Exclusion.GUEST)
 
     async def test_erasing_takes_everything_but_other_workspaces(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -178,7 +178,7 @@ class TestWorkspaces:
             await erase_workspace(records, HOME)
 
         async with store.reading() as records:
-            assert [each.id for each in await records.workspaces.page()] == [FOREIGN]
+            assert [workspace.id for workspace in await records.workspaces.page()] == [FOREIGN]
             assert await records.examples.count(HOME, ExampleFilter()) == 0
             assert await records.inbox.list_unfinished() == []
 
@@ -226,16 +226,16 @@ class TestAssistants:
         assistant = await furnished(store)
 
         async with store.reading() as records:
-            kept = await records.assistants.get(HOME, assistant)
+            stored = await records.assistants.get(HOME, assistant)
 
-        assert kept == replace(an_assistant(), id=assistant)
+        assert stored == replace(an_assistant(), id=assistant)
 
     async def test_its_name_has_no_upper_case(self, store: Store) -> None:
         async with store.writing() as records:
             await records.workspaces.add(Workspace(HOME, "Home", Sources.FORMS))
-            kept = await records.assistants.add(HOME, an_assistant("Émile"))
+            stored = await records.assistants.add(HOME, an_assistant("Émile"))
 
-            assert await records.assistants.find_by_name(HOME, "éMILE") == kept
+            assert await records.assistants.find_by_name(HOME, "éMILE") == stored
 
     async def test_a_second_of_the_same_name_is_refused(self, store: Store) -> None:
         await furnished(store)
@@ -251,7 +251,10 @@ class TestAssistants:
             new = await records.assistants.add(HOME, an_assistant("Bea"))
 
             assert await records.assistants.default(HOME) == new
-            assert [each.is_default for each in await records.assistants.all(HOME)] == [False, True]
+            assert [assistant.is_default for assistant in await records.assistants.all(HOME)] == [
+                False,
+                True,
+            ]
 
     async def test_it_is_updated(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -308,12 +311,12 @@ class TestExamples:
         new = replace(an_example(assistant), authors=(BOB, ANN), tags=("z", "a"), source=a_source())
 
         async with store.writing() as records:
-            kept, is_new = await records.examples.add(HOME, new, at=NOW)
+            stored, is_new = await records.examples.add(HOME, new, at=NOW)
 
             assert is_new
-            assert (kept.row, kept.authors, kept.tags) == (new.row, (BOB, ANN), ("z", "a"))
-            assert (kept.source, kept.revision, kept.created_at) == (a_source(), 1, NOW)
-            assert await records.examples.get(HOME, kept.id) == kept
+            assert (stored.row, stored.authors, stored.tags) == (new.row, (BOB, ANN), ("z", "a"))
+            assert (stored.source, stored.revision, stored.created_at) == (a_source(), 1, NOW)
+            assert await records.examples.get(HOME, stored.id) == stored
 
     async def test_the_same_row_is_kept_once(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -366,31 +369,31 @@ class TestExamples:
         async with store.writing() as records:
             await records.examples.add(HOME, an_example(assistant, "one"), at=NOW)
             assert await records.examples.add_many(HOME, new, at=later(1)) == 2
-            kept = await records.examples.page(HOME, ExampleFilter())
+            stored = await records.examples.page(HOME, ExampleFilter())
 
-        assert [each.row for each in kept] == [a_row("one"), None, a_row("two")]
-        assert (kept[2].tags, kept[2].authors) == (("x", "y"), (BOB, ANN))
-        assert (kept[2].created_at, kept[2].revision) == (later(1), 1)
+        assert [example.row for example in stored] == [a_row("one"), None, a_row("two")]
+        assert (stored[2].tags, stored[2].authors) == (("x", "y"), (BOB, ANN))
+        assert (stored[2].created_at, stored[2].revision) == (later(1), 1)
 
     async def test_an_import_gives_no_authors_to_what_was_there(self, store: Store) -> None:
         assistant = await furnished(store)
 
         async with store.writing() as records:
-            kept, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
+            stored, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
             again = replace(an_example(assistant), authors=(BOB,))
             assert await records.examples.add_many(HOME, [again], at=NOW) == 0
 
-            assert (await records.examples.get(HOME, kept.id)).authors == (ANN,)
+            assert (await records.examples.get(HOME, stored.id)).authors == (ANN,)
 
     async def test_it_is_found_by_the_message_it_came_from(self, store: Store) -> None:
         assistant = await furnished(store)
         new = replace(an_example(assistant), source=a_source("1"))
 
         async with store.writing() as records:
-            kept, _ = await records.examples.add(HOME, new, at=NOW)
-            assert await records.examples.by_source(HOME, GENERAL, MessageId("1")) == kept
+            stored, _ = await records.examples.add(HOME, new, at=NOW)
+            assert await records.examples.by_source(HOME, GENERAL, MessageId("1")) == stored
 
-            await records.examples.set_state(HOME, [kept.id], ExampleState.WITHDRAWN, at=NOW)
+            await records.examples.set_state(HOME, [stored.id], ExampleState.WITHDRAWN, at=NOW)
             assert await records.examples.by_source(HOME, GENERAL, MessageId("1")) is None
 
     @pytest.mark.parametrize(
@@ -439,7 +442,7 @@ class TestExamples:
             first = await records.examples.page(HOME, ExampleFilter(), limit=3)
             rest = await records.examples.page(HOME, ExampleFilter(), after=first[-1].id, limit=3)
 
-        assert [each.row for each in (*first, *rest)] == [a_row(str(n)) for n in range(5)]
+        assert [example.row for example in (*first, *rest)] == [a_row(str(n)) for n in range(5)]
 
     @pytest.mark.parametrize("count", [199, 200, 201, 450])
     async def test_long_pages_and_streams_are_whole(self, store: Store, count: int) -> None:
@@ -453,22 +456,25 @@ class TestExamples:
         async with store.reading() as records:
             page = await records.examples.page(HOME, ExampleFilter(), limit=1000)
             rows = records.examples.trainable(HOME, assistant, Method.SUPERVISED)
-            streamed = [each.row async for each in rows]
+            streamed = [example.row async for example in rows]
 
-        assert [each.row for each in page] == [a_row(str(n)) for n in range(count)]
-        assert streamed == [each.row for each in page]
+        assert [example.row for example in page] == [a_row(str(n)) for n in range(count)]
+        assert streamed == [example.row for example in page]
 
     async def test_an_edit_makes_a_revision(self, store: Store) -> None:
         assistant = await furnished(store)
 
         async with store.writing() as records:
-            kept, _ = await records.examples.add(HOME, an_example(assistant, "one"), at=NOW)
-            edited = await records.examples.revise(HOME, kept.id, a_row("two"), BOB, at=later(5))
-            told = await records.examples.revisions(HOME, kept.id)
+            stored, _ = await records.examples.add(HOME, an_example(assistant, "one"), at=NOW)
+            edited = await records.examples.revise(HOME, stored.id, a_row("two"), BOB, at=later(5))
+            history = await records.examples.revisions(HOME, stored.id)
 
-            assert edited == await records.examples.get(HOME, kept.id)
+            assert edited == await records.examples.get(HOME, stored.id)
             assert (edited.row, edited.revision, edited.updated_at) == (a_row("two"), 2, later(5))
-            assert [(each.number, each.row, each.editor, each.at) for each in told] == [
+            assert [
+                (revision.number, revision.row, revision.editor, revision.at)
+                for revision in history
+            ] == [
                 (1, a_row("one"), None, NOW),
                 (2, a_row("two"), BOB, later(5)),
             ]
@@ -489,7 +495,7 @@ class TestExamples:
         async with store.writing() as records:
             new = [an_example(assistant, str(n)) for n in range(3)]
             await records.examples.add_many(HOME, new, at=NOW)
-            ids = [each.id for each in await records.examples.page(HOME, ExampleFilter())]
+            ids = [example.id for example in await records.examples.page(HOME, ExampleFilter())]
 
             rejected = ExampleState.REJECTED
             assert await records.examples.set_state(HOME, ids[:2], rejected, at=later(1)) == 2
@@ -498,10 +504,10 @@ class TestExamples:
 
     async def test_of_two_dead_twins_one_comes_back(self, store: Store) -> None:
         assistant = await furnished(store)
-        dead = replace(an_example(assistant), state=ExampleState.REJECTED)
+        rejected = replace(an_example(assistant), state=ExampleState.REJECTED)
 
         async with store.writing() as records:
-            ids = [(await records.examples.add(HOME, dead, at=NOW))[0].id for _ in range(2)]
+            ids = [(await records.examples.add(HOME, rejected, at=NOW))[0].id for _ in range(2)]
 
             assert await records.examples.set_state(HOME, ids, APPROVED, at=NOW) == 1
             assert (await records.examples.get(HOME, ids[1])).state is ExampleState.REJECTED
@@ -510,39 +516,41 @@ class TestExamples:
         assistant = await furnished(store)
 
         async with store.writing() as records:
-            kept, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
-            await records.examples.set_tags(HOME, kept.id, ["b", "a", "b"])
-            assert (await records.examples.get(HOME, kept.id)).tags == ("b", "a")
+            stored, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
+            await records.examples.set_tags(HOME, stored.id, ["b", "a", "b"])
+            assert (await records.examples.get(HOME, stored.id)).tags == ("b", "a")
 
-            await records.examples.set_tags(HOME, kept.id, [])
-            assert (await records.examples.get(HOME, kept.id)).tags == ()
+            await records.examples.set_tags(HOME, stored.id, [])
+            assert (await records.examples.get(HOME, stored.id)).tags == ()
 
     async def test_the_named_are_held_out_and_given_back(self, store: Store) -> None:
         assistant = await furnished(store)
         async with store.writing() as records:
             new = [an_example(assistant, str(n)) for n in range(3)]
             await records.examples.add_many(HOME, new, at=NOW)
-            ids = [each.id for each in await records.examples.page(HOME, ExampleFilter())]
+            ids = [example.id for example in await records.examples.page(HOME, ExampleFilter())]
 
             await records.examples.hold_out(HOME, ids, held_out=True)
             await records.examples.hold_out(HOME, ids[:1], held_out=False)
 
             held = await records.examples.page(HOME, ExampleFilter(held_out=True))
-            assert [each.id for each in held] == ids[1:]
+            assert [example.id for example in held] == ids[1:]
 
     async def test_erasing_leaves_an_empty_withdrawn_example(self, store: Store) -> None:
         assistant = await furnished(store)
         async with store.writing() as records:
             new = replace(an_example(assistant), source=a_source(), tags=("t",))
-            kept, _ = await records.examples.add(HOME, new, at=NOW)
-            await records.examples.revise(HOME, kept.id, a_row("edited"), BOB, at=NOW)
+            stored, _ = await records.examples.add(HOME, new, at=NOW)
+            await records.examples.revise(HOME, stored.id, a_row("edited"), BOB, at=NOW)
 
-            await records.examples.erase(HOME, [kept.id])
+            await records.examples.erase(HOME, [stored.id])
 
-            gone = await records.examples.get(HOME, kept.id)
-            assert (gone.row, gone.authors, gone.source, gone.tags) == (None, (), None, ())
-            assert gone.state is ExampleState.WITHDRAWN
-            assert [each.row for each in await records.examples.revisions(HOME, kept.id)] == [None]
+            erased = await records.examples.get(HOME, stored.id)
+            assert (erased.row, erased.authors, erased.source, erased.tags) == (None, (), None, ())
+            assert erased.state is ExampleState.WITHDRAWN
+            assert [
+                revision.row for revision in await records.examples.revisions(HOME, stored.id)
+            ] == [None]
             assert await records.examples.by_author(HOME, ANN) == []
 
     async def test_authors_are_asked_for(self, store: Store) -> None:
@@ -647,10 +655,10 @@ class TestJobs:
 
         async with store.writing() as records:
             snapshot = await frozen(records, assistant, "one")
-            kept = await records.jobs.add(HOME, a_job(snapshot))
+            stored = await records.jobs.add(HOME, a_job(snapshot))
 
-            assert kept == replace(a_job(snapshot), id=kept.id)
-            assert await records.jobs.get(HOME, kept.id) == kept
+            assert stored == replace(a_job(snapshot), id=stored.id)
+            assert await records.jobs.get(HOME, stored.id) == stored
 
     async def test_one_start_is_one_job(self, store: Store) -> None:
         assistant = await furnished(store)
@@ -788,18 +796,18 @@ class TestJobs:
             assert [job.phase for job in await records.jobs.list_expiring()] == [Phase.SUCCEEDED]
 
     async def test_a_remote_cleanup_is_kept_until_it_is_done(self, store: Store) -> None:
-        left = RemoteCleanup(HOST, "start-1", "ftjob-1", ("file-1", "file-2"), NOW)
+        cleanup = RemoteCleanup(HOST, "start-1", "ftjob-1", ("file-1", "file-2"), NOW)
         async with store.writing() as records:
-            await records.remote_cleanups.add(left)
+            await records.remote_cleanups.add(cleanup)
 
             assert await records.remote_cleanups.due(now=later(-1)) == []
-            (kept,) = await records.remote_cleanups.due(now=NOW)
-            assert replace(kept, id=0) == left
-            await records.remote_cleanups.postpone(kept.id, until=later(60))
+            (stored,) = await records.remote_cleanups.due(now=NOW)
+            assert replace(stored, id=0) == cleanup
+            await records.remote_cleanups.postpone(stored.id, until=later(60))
             assert await records.remote_cleanups.due(now=later(59)) == []
             (again,) = await records.remote_cleanups.due(now=later(60))
             assert again.attempts == 1
-            await records.remote_cleanups.drop(kept.id)
+            await records.remote_cleanups.drop(stored.id)
             assert await records.remote_cleanups.due(now=later(99)) == []
 
     async def test_a_remote_cleanup_outlives_every_workspace(self, store: Store) -> None:
@@ -844,25 +852,25 @@ class TestJobs:
             await records.jobs.add_events(HOME, job.id, [before])
             await records.jobs.add_events(HOME, job.id, [after])
 
-            told = await records.jobs.events(HOME, job.id)
-            assert [event.metrics for event in told] == [{}, {"train_loss": 0.4}]
+            events = await records.jobs.events(HOME, job.id)
+            assert [event.metrics for event in events] == [{}, {"train_loss": 0.4}]
 
     async def test_measures_join_what_events_told_of_a_step(self, store: Store) -> None:
         assistant = await furnished(store)
-        told = JobEvent("e1", NOW, "info", "step", 2, 9, {"train_loss": 0.5, "lr": 1.0})
+        step_event = JobEvent("e1", NOW, "info", "step", 2, 9, {"train_loss": 0.5, "lr": 1.0})
         table = [
             StepMetrics(2, {"train_loss": 0.4, "valid_loss": 0.6}),
             StepMetrics(1, {"lr": 2.0}),
         ]
         async with store.writing() as records:
             job = await records.jobs.add(HOME, a_job(await frozen(records, assistant, "one")))
-            await records.jobs.add_events(HOME, job.id, [told])
+            await records.jobs.add_events(HOME, job.id, [step_event])
 
             await records.jobs.add_measures(HOME, job.id, table)
 
             both = {"train_loss": 0.4, "lr": 1.0, "valid_loss": 0.6}
-            kept = [StepMetrics(1, {"lr": 2.0}), StepMetrics(2, both)]
-            assert await records.jobs.measures(HOME, job.id) == kept
+            stored = [StepMetrics(1, {"lr": 2.0}), StepMetrics(2, both)]
+            assert await records.jobs.measures(HOME, job.id) == stored
             (event,) = await records.jobs.events(HOME, job.id)
             assert event.metrics == both
 
@@ -883,14 +891,14 @@ class TestJobs:
         async with store.writing() as records:
             snapshot = await frozen(records, assistant, "one")
             for seconds in (10, 20):
-                done = replace(
+                finished_job = replace(
                     a_job(snapshot, f"start-{seconds}"),
                     phase=Phase.SUCCEEDED,
                     trained_tokens=1000,
                     running_at=NOW,
                     finished_at=later(seconds),
                 )
-                await records.jobs.add(HOME, done)
+                await records.jobs.add(HOME, finished_job)
 
             assert await records.jobs.durations(HOST, BASE) == [(1000, 20.0), (1000, 10.0)]
             assert await records.jobs.durations(HostName("other"), BASE) == []
@@ -915,23 +923,23 @@ class TestModels:
                 await records.models.add(HOME, a_model(assistant, name))
             await records.models.delete(HOME, ModelName("b"))
 
-            assert [each.name for each in await records.models.all(HOME, assistant)] == ["c", "a"]
+            assert [model.name for model in await records.models.all(HOME, assistant)] == ["c", "a"]
 
     async def test_what_learned_from_an_erased_row_is_marked(self, store: Store) -> None:
         assistant = await furnished(store)
         async with store.writing() as records:
             snapshot = await frozen(records, assistant, "one")
             job = await records.jobs.add(HOME, a_job(snapshot))
-            made = replace(a_model(assistant, "made"), job=job.id)
-            heir = replace(a_model(assistant, "heir"), parent=made.name)
-            for model in (made, heir, a_model(assistant, "other")):
+            trained = replace(a_model(assistant, "made"), job=job.id)
+            child = replace(a_model(assistant, "heir"), parent=trained.name)
+            for model in (trained, child, a_model(assistant, "other")):
                 await records.models.add(HOME, model)
 
             assert await records.models.taint(HOME, [snapshot.id]) == 2
             assert await records.models.taint(HOME, [snapshot.id]) == 0
 
-            kept = await records.models.all(HOME, assistant)
-            assert [model.name for model in kept if model.is_tainted] == ["heir", "made"]
+            stored = await records.models.all(HOME, assistant)
+            assert [model.name for model in stored if model.is_tainted] == ["heir", "made"]
 
 
 class TestDeployments:
@@ -948,7 +956,7 @@ class TestDeployments:
             assert (last.model, last.previous_model, last.by, last.since) == (TUNED, BASE, ANN, NOW)
             assert await records.deployments.current(HOME, assistant) == last
             history = await records.deployments.history(HOME, assistant)
-            assert [each.model for each in history] == [TUNED, BASE]
+            assert [deployment.model for deployment in history] == [TUNED, BASE]
 
 
 class TestTurns:
@@ -972,8 +980,8 @@ class TestTurns:
             message = MessageId("300.1")
             await records.turns.change(HOME, turn.id, reply_message=message, state=TurnState.DONE)
 
-            told = replace(turn, reply_message=message, state=TurnState.DONE)
-            assert await records.turns.by_message(HOME, GENERAL, message) == told
+            completed = replace(turn, reply_message=message, state=TurnState.DONE)
+            assert await records.turns.by_message(HOME, GENERAL, message) == completed
             with pytest.raises(TypeError):
                 await records.turns.change(HOME, turn.id, colour="red")
 
@@ -1279,36 +1287,36 @@ async def test_an_evaluation_is_asked_question_by_question(store: Store) -> None
     async with store.writing() as records:
         snapshot = await frozen(records, assistant, "one", "two", "three")
         rows = [row async for row in records.snapshots.rows(HOME, snapshot.id)]
-        made = await records.evaluations.add(HOME, an_evaluation(assistant))
+        evaluation = await records.evaluations.add(HOME, an_evaluation(assistant))
         again = await records.evaluations.add(HOME, an_evaluation(assistant))
         questions = [
             EvaluationQuestion(number, row.example, row.revision, is_must_answer=number == 3)
             for number, row in enumerate(rows, start=1)
         ]
-        await records.evaluations.put_questions(HOME, made.id, questions)
-        await records.evaluations.put_questions(HOME, made.id, questions)
-        first, second = await records.evaluations.pending_questions(HOME, made.id, 0, limit=2)
-        await records.evaluations.mark_asked(HOME, made.id, 0, [first.number, second.number])
+        await records.evaluations.put_questions(HOME, evaluation.id, questions)
+        await records.evaluations.put_questions(HOME, evaluation.id, questions)
+        first, second = await records.evaluations.pending_questions(HOME, evaluation.id, 0, limit=2)
+        await records.evaluations.mark_asked(HOME, evaluation.id, 0, [first.number, second.number])
         answer = EvaluationAnswer(first.number, 0, AnswerState.DONE, "Hi", scores={"score": 0.5})
-        await records.evaluations.put(HOME, made.id, answer)
-        await records.evaluations.withdraw_call(HOME, made.id, 0, second.number)
-        await records.evaluations.withdraw_call(HOME, made.id, 0, first.number)
-        await records.evaluations.mark_asked(HOME, made.id, 0, [3])
+        await records.evaluations.put(HOME, evaluation.id, answer)
+        await records.evaluations.withdraw_call(HOME, evaluation.id, 0, second.number)
+        await records.evaluations.withdraw_call(HOME, evaluation.id, 0, first.number)
+        await records.evaluations.mark_asked(HOME, evaluation.id, 0, [3])
 
     async with store.writing() as records:
-        assert again == made
-        assert await records.evaluations.list_open() == [made]
-        assert [q.row for q in await records.evaluations.questions(HOME, made.id)] == [
+        assert again == evaluation
+        assert await records.evaluations.list_open() == [evaluation]
+        assert [q.row for q in await records.evaluations.questions(HOME, evaluation.id)] == [
             a_row("one"),
             a_row("two"),
             a_row("three"),
         ]
-        (left,) = await records.evaluations.pending_questions(HOME, made.id, 0, limit=9)
-        assert left.number == second.number
-        assert await records.evaluations.mark_outcome_unknown(HOME, made.id, [0]) == 1
-        assert await records.evaluations.count_settled_answers(HOME, made.id) == 2
-        found = await records.evaluations.answers(HOME, made.id)
-        assert found == [answer, EvaluationAnswer(3, 0, AnswerState.LOST)]
+        (pending,) = await records.evaluations.pending_questions(HOME, evaluation.id, 0, limit=9)
+        assert pending.number == second.number
+        assert await records.evaluations.mark_outcome_unknown(HOME, evaluation.id, [0]) == 1
+        assert await records.evaluations.count_settled_answers(HOME, evaluation.id) == 2
+        answers = await records.evaluations.answers(HOME, evaluation.id)
+        assert answers == [answer, EvaluationAnswer(3, 0, AnswerState.LOST)]
         assert await records.snapshots.training_examples_among(
             HOME, snapshot.id, [r.example for r in rows]
         ) == {row.example for row in rows[:2]}
@@ -1318,18 +1326,18 @@ async def test_an_evaluation_keeps_no_words_of_an_erased_example(store: Store) -
     assistant = await furnished(store)
     async with store.writing() as records:
         example, _ = await records.examples.add(HOME, an_example(assistant), at=NOW)
-        made = await records.evaluations.add(HOME, an_evaluation(assistant))
+        evaluation = await records.evaluations.add(HOME, an_evaluation(assistant))
         question = EvaluationQuestion(1, example.id, 1, is_must_answer=False)
-        await records.evaluations.put_questions(HOME, made.id, [question])
-        await records.evaluations.mark_asked(HOME, made.id, 0, [1])
+        await records.evaluations.put_questions(HOME, evaluation.id, [question])
+        await records.evaluations.mark_asked(HOME, evaluation.id, 0, [1])
         answer = EvaluationAnswer(1, 0, AnswerState.DONE, "Hello!", scores={"score": 1.0})
-        await records.evaluations.put(HOME, made.id, answer)
+        await records.evaluations.put(HOME, evaluation.id, answer)
 
         await records.examples.erase(HOME, [example.id])
 
-        (asked,) = await records.evaluations.questions(HOME, made.id)
-        assert asked.row is None
-        assert await records.evaluations.answers(HOME, made.id) == [
+        (stored_question,) = await records.evaluations.questions(HOME, evaluation.id)
+        assert stored_question.row is None
+        assert await records.evaluations.answers(HOME, evaluation.id) == [
             EvaluationAnswer(1, 0, AnswerState.LOST)
         ]
 
@@ -1338,21 +1346,21 @@ async def test_an_evaluation_that_is_over_changes_no_more(store: Store) -> None:
     assistant = await furnished(store)
     is_open = (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
     async with store.writing() as records:
-        made = await records.evaluations.add(HOME, an_evaluation(assistant))
+        evaluation = await records.evaluations.add(HOME, an_evaluation(assistant))
         report = {"a": [1]}
         assert await records.evaluations.change(
-            HOME, made.id, when=is_open, state=EvaluationState.DONE, report=report
+            HOME, evaluation.id, when=is_open, state=EvaluationState.DONE, report=report
         )
 
         is_changed = await records.evaluations.change(
-            HOME, made.id, when=is_open, state=EvaluationState.FAILED
+            HOME, evaluation.id, when=is_open, state=EvaluationState.FAILED
         )
 
         assert not is_changed
-        kept = await records.evaluations.get(HOME, made.id)
-        assert kept == replace(made, state=EvaluationState.DONE, report=report)
+        stored = await records.evaluations.get(HOME, evaluation.id)
+        assert stored == replace(evaluation, state=EvaluationState.DONE, report=report)
         assert await records.evaluations.open_in(HOME) == []
-        assert await records.evaluations.page(HOME) == [kept]
+        assert await records.evaluations.page(HOME) == [stored]
         assert await records.evaluations.committed_cost(HOME, since=NOW) == 0.5
 
 

@@ -1,4 +1,4 @@
-"""One engine, every writer: whichever call fails, an answer stands whole, once, and is finished."""
+"""Contract tests of streamed answers: complete and posted once, whichever call fails."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ NOT_DONE, DONE, BUSY = "not done", "done", "busy"
 
 
 class Death(BaseException):
-    """The process ends here: nothing more is written."""
+    """Simulates the end of the process: nothing is written after it."""
 
 
 class Platform(Protocol):
-    """A fake at the wire and answers in it, each in a channel of its own."""
+    """A fake platform with answers, each in a channel of its own."""
 
     calls: int
-    """Calls of the answer in hand."""
+    """Number of calls for the current answer."""
     dies_at: int | None
-    """The call after which the process is dead."""
+    """Number of the call after which the process ends."""
 
     def begin(self) -> None: ...
 
     def writer(self, *, is_new: bool = True) -> Any:
-        """A context manager of the writer that a process gives the answer in hand."""
+        """Returns a context manager of a new process's writer for the current answer."""
         ...
 
     def plan(self, number: int, fault: str) -> None: ...
@@ -75,7 +75,7 @@ class Platform(Protocol):
 
 
 class CountingApi:
-    """Counts the calls of an answer, and dies where it is told to."""
+    """Counts the calls of an answer, and raises Death at the planned call."""
 
     def __init__(self, api: Any, platform: Platform) -> None:
         self._api, self._platform = api, platform
@@ -83,11 +83,11 @@ class CountingApi:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._api, name)
 
-    async def call(self, *given: Any, **options: Any) -> Any:
+    async def call(self, *arguments: Any, **options: Any) -> Any:
         platform = self._platform
         if platform.dies_at is not None and platform.calls > platform.dies_at:
             raise Death
-        answer = await self._api.call(*given, **options)
+        answer = await self._api.call(*arguments, **options)
         platform.calls += 1
         if platform.dies_at is not None and platform.calls > platform.dies_at:
             raise Death
@@ -127,9 +127,9 @@ class OnSlack:
 
     def plan(self, number: int, fault: str) -> None:
         is_busy = fault == BUSY
-        made = slack_fake.Fault(is_cut=True, is_done=fault == DONE)
+        cut = slack_fake.Fault(is_cut=True, is_done=fault == DONE)
         busy = slack_fake.Fault(status=429, error="ratelimited", retry_after=0)
-        self.slack.planned_fault = (number, busy if is_busy else made)
+        self.slack.planned_fault = (number, busy if is_busy else cut)
 
     def is_planned(self) -> bool:
         is_left, self.slack.planned_fault = self.slack.planned_fault is not None, None
@@ -139,12 +139,12 @@ class OnSlack:
         return self.slack.texts(self.channel)
 
     def buttons(self) -> list[list[str]]:
-        return [slack_fake.labels(one) for one in self.slack.own(self.channel)]
+        return [slack_fake.labels(message) for message in self.slack.own(self.channel)]
 
     def is_open(self) -> bool:
-        own = [one["ts"] for one in self.slack.own(self.channel)]
-        streams = [self.slack.streams.get((self.channel, ts)) for ts in own]
-        return any(one is not None and one.state == "streaming" for one in streams)
+        timestamps = [message["ts"] for message in self.slack.own(self.channel)]
+        streams = [self.slack.streams.get((self.channel, ts)) for ts in timestamps]
+        return any(stream is not None and stream.state == "streaming" for stream in streams)
 
     def first(self) -> MessageId:
         return MessageId(self.slack.own(self.channel)[0]["ts"])
@@ -182,9 +182,9 @@ class OnDiscord:
 
     def plan(self, number: int, fault: str) -> None:
         is_busy = fault == BUSY
-        made = discord_rest.Fault(is_cut=True, is_done=fault == DONE)
+        cut = discord_rest.Fault(is_cut=True, is_done=fault == DONE)
         busy = discord_rest.Fault(status=429, retry_after=0.05)
-        self.discord.rest.planned_fault = (number, busy if is_busy else made)
+        self.discord.rest.planned_fault = (number, busy if is_busy else cut)
 
     def is_planned(self) -> bool:
         rest = self.discord.rest
@@ -192,10 +192,10 @@ class OnDiscord:
         return is_left
 
     def messages(self) -> list[str]:
-        return [one["content"] for one in self.discord.own(self.channel)]
+        return [message["content"] for message in self.discord.own(self.channel)]
 
     def buttons(self) -> list[list[str]]:
-        return [discord_rest.labels(one) for one in self.discord.own(self.channel)]
+        return [discord_rest.labels(message) for message in self.discord.own(self.channel)]
 
     def is_open(self) -> bool:
         return False
@@ -231,8 +231,8 @@ PACES = (
 async def platform(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Platform]:
-    for where, name, value in PACES:
-        monkeypatch.setattr(where, name, value)
+    for target, name, value in PACES:
+        monkeypatch.setattr(target, name, value)
     for method in SLACK_BUDGETS:
         monkeypatch.setitem(slack_pacing._PER_MINUTE, method, 10_000)
     if request.param.startswith("slack"):
@@ -251,7 +251,7 @@ async def platform(
 
 
 async def pieces(platform: Platform) -> AsyncGenerator[str]:
-    """Words with a code block in their middle, a few at a time, as fast as they are written."""
+    """Yields words with a code block in the middle, a few per call of the platform."""
     for number, word in enumerate(WORDS):
         opening = "\n```python\n" if number == CODE.start else ""
         closing = "\n```\n" if number == CODE.stop else ""
@@ -265,7 +265,9 @@ async def pieces(platform: Platform) -> AsyncGenerator[str]:
 
 
 async def answer(platform: Platform, *, standing: MessageId | None = None) -> MessageId:
-    """The whole answer by one process; `standing` is what one before has noted."""
+    """Writes the complete answer as one process; `standing` is the message of an earlier
+    process.
+    """
     noted: list[MessageId] = [standing] if standing else []
 
     async def posted(message: MessageId) -> None:
@@ -288,7 +290,7 @@ def assert_whole(platform: Platform) -> None:
     assert words(platform) == WORDS, messages
     assert all(len(text) <= 300 for text in messages)
     assert all(text.count("```") % 2 == 0 for text in messages), messages
-    assert [len(one) for one in buttons] == [0] * (len(buttons) - 1) + [2]
+    assert [len(message_buttons) for message_buttons in buttons] == [0] * (len(buttons) - 1) + [2]
     assert not platform.is_open()
 
 

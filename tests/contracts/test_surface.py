@@ -1,4 +1,6 @@
-"""What every surface promises: the local room, Slack through bolt, Discord through discord.py."""
+"""Contract tests of every surface: the local room, Slack through Bolt, Discord through
+discord.py.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ ASKER = UserId("U2")
 
 
 class Stage:
-    """A surface, a place on it, and what people see there."""
+    """A surface, a place on it, and what users see there."""
 
     def __init__(self, surface: Surface, place: Place) -> None:
         self.surface = surface
@@ -43,14 +45,16 @@ class Stage:
         raise NotImplementedError
 
     async def say(self, text: str, *, after: MessageId | None = None) -> MessageId:
-        """A person writes; `after` answers a message, in its thread where there are any."""
+        """Posts a user's message; `after` is the message it answers, in its thread if there is
+        one.
+        """
         raise NotImplementedError
 
     async def delete(self, message: MessageId) -> None:
         raise NotImplementedError
 
     async def reactions(self, message: MessageId) -> list[str]:
-        """Emoji that stand under a message, once for each who put it."""
+        """Returns the emoji below a message, once per user."""
         raise NotImplementedError
 
 
@@ -85,9 +89,9 @@ def slack_stage(scene: SlackScene) -> Stage:
             slack.delete("C1", message)
 
         async def reactions(self, message: MessageId) -> list[str]:
-            found = slack.channels["C1"].find(message)
-            assert found is not None
-            return ["🎓" if name == "mortar_board" else name for name in found["reactions"]]
+            stored = slack.channels["C1"].find(message)
+            assert stored is not None
+            return ["🎓" if name == "mortar_board" else name for name in stored["reactions"]]
 
     return SlackStage(scene.app.surfaces.of(team), Place(team, ChannelId("C1"), root))
 
@@ -214,10 +218,10 @@ async def test_every_kind_of_reply_can_be_shown(stage: Stage, reply: Drawn) -> N
 async def test_a_message_can_be_fetched(stage: Stage) -> None:
     message = await stage.say("What is neon?")
 
-    said = await stage.surface.fetch(stage.place, message)
+    fetched = await stage.surface.fetch(stage.place, message)
 
-    assert said is not None
-    assert (said.id, said.text, said.is_own) == (message, "What is neon?", False)
+    assert fetched is not None
+    assert (fetched.id, fetched.text, fetched.is_own) == (message, "What is neon?", False)
 
 
 async def test_what_never_was_is_fetched_as_nothing(stage: Stage) -> None:
@@ -229,18 +233,18 @@ async def test_history_is_what_was_said_before_oldest_first(stage: Stage) -> Non
     second = await stage.say("two", after=first)
     third = await stage.say("three", after=second)
 
-    said = await stage.surface.history(stage.place, third, 2)
+    history = await stage.surface.history(stage.place, third, 2)
 
-    assert [one.text for one in said] == ["one", "two"]
+    assert [message.text for message in history] == ["one", "two"]
 
 
 async def test_ones_own_words_are_known_as_such(stage: Stage) -> None:
     message = await stage.surface.post(stage.place, Text("mine"), key="a")
 
-    said = await stage.surface.fetch(stage.place, message)
+    fetched = await stage.surface.fetch(stage.place, message)
 
-    assert said is not None
-    assert said.is_own
+    assert fetched is not None
+    assert fetched.is_own
 
 
 async def test_a_reaction_put_twice_stands_once(stage: Stage) -> None:
