@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bot.domain import Role, Turn, TurnId
+from bot.domain import ChannelId, MessageId, Role, Turn, TurnId
 from bot.errors import NotForGuests, NotFound
-from bot.numerals import whole_number
+from bot.numerals import number_of
 from bot.ports.store import Records
 from bot.request import Request
 
@@ -33,9 +33,10 @@ async def requested_turn(request: Request, records: Records) -> Turn:
     Raises NotFound unless the user is in the turn's channel, asked the question, or has rated the
     answer before. Raises NotForGuests for strangers without access.
     """
-    turn = await records.turns.get(request.workspace_id, _turn_id(request))
+    turn = await records.turns.get(request.workspace_id, turn_id(request))
     require_member_or_asker(request, turn)
-    if _is_visible_here(request, turn) or turn.asker == request.user_id:
+    place = turn.place
+    if is_visible_here(request, place.channel, place.thread) or turn.asker == request.user_id:
         return turn
     if not any(
         vote.user == request.user_id
@@ -45,13 +46,13 @@ async def requested_turn(request: Request, records: Records) -> Turn:
     return turn
 
 
-def _is_visible_here(request: Request, turn: Turn) -> bool:
-    """Whether the turn is visible in the place of the request.
+def is_visible_here(request: Request, channel: ChannelId, thread: MessageId | None) -> bool:
+    """Whether what was said there is visible in the place of the request.
 
-    A turn in another thread of the channel is not, as a thread may have fewer members.
+    What was said in another thread of the channel is not, as a thread may have fewer members.
     """
-    there, here = turn.place, request.place
-    is_visible = there.channel == here.channel and there.thread in (None, here.thread)
+    here = request.place
+    is_visible = channel == here.channel and thread in (None, here.thread)
     return is_visible or request.role is Role.OPERATOR
 
 
@@ -67,8 +68,6 @@ def may_rate(request: Request, turn: Turn) -> bool:
     return is_own or request.role > Role.STRANGER
 
 
-def _turn_id(request: Request) -> TurnId:
-    try:
-        return TurnId(whole_number(request.argument))
-    except ValueError:
-        raise NotFound(noun="answer", name=request.argument) from None
+def turn_id(request: Request) -> TurnId:
+    """Returns the id that a form or button names. Raises NotFound."""
+    return TurnId(number_of(request.argument, "answer"))

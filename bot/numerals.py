@@ -7,6 +7,8 @@ import re
 import unicodedata
 from collections.abc import Collection
 
+from bot.errors import NotFound
+
 # Besides comma and dot: blanks of several widths (NFKC makes them plain), apostrophes, underscore.
 _BLANKS = re.compile(r"(?<=\d)[ '’_](?=\d{3}(?!\d))")
 _GROUPED = re.compile(r"\d{1,3}([,.])\d{3}(?:\1\d{3})*")
@@ -67,6 +69,14 @@ def whole_number(text: str) -> int:
     if not is_number or not 0 < int(text) <= LARGEST:
         raise ValueError(text)
     return int(text)
+
+
+def number_of(text: str, noun: str) -> int:
+    """Returns the number in "12" or "#12". Raises NotFound, with `noun`, for other text."""
+    try:
+        return whole_number(text.lstrip("#"))
+    except ValueError:
+        raise NotFound(noun=noun, name=text) from None
 
 
 def format_bytes(number: int) -> str:

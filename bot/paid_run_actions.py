@@ -17,7 +17,7 @@ from bot.domain import (
     SyntheticRun,
 )
 from bot.errors import AttuneError, NotFound, NotNow, Outdated, deserialize, serialize
-from bot.numerals import whole_number
+from bot.numerals import number_of
 from bot.outbox import ASKER
 from bot.ports.paid_runs import PaidRuns, Runs
 from bot.ports.store import Records
@@ -50,11 +50,7 @@ class RunKind:
 
 async def named_run(request: Request, runs: Runs[R], kind: RunKind, name: str = "") -> R:
     """The run whose number the button names, as `name` or as its argument. Raises NotFound."""
-    name = name or request.argument
-    try:
-        number = whole_number(name)
-    except ValueError:
-        raise NotFound(noun=kind.noun, name=name) from None
+    number = number_of(name or request.argument, kind.noun)
     return await runs.get(request.workspace_id, number)
 
 

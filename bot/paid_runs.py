@@ -26,17 +26,8 @@ from bot.domain import (
     SyntheticCall,
     SyntheticRun,
 )
-from bot.errors import (
-    AttuneError,
-    HostBusy,
-    HostError,
-    HostServerError,
-    HostTimeout,
-    HostUnreachable,
-    NotFound,
-    OverCap,
-)
-from bot.evaluation.concurrent_calls import run_calls
+from bot.errors import AttuneError, NotFound
+from bot.evaluation.concurrent_calls import error_of, may_ask_again, run_calls
 from bot.ports.dependencies import TokenReservations
 from bot.ports.metered_calls import Answer, read_answer, require_whole
 from bot.ports.paid_runs import PaidRuns
@@ -52,7 +43,6 @@ LONGEST_ANSWER = 120.0
 _WAIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(minutes=10)
 _GIVE_UP = timedelta(hours=1)
-_MOST_TRIES = 3
 _TELL_SECONDS = 2.0
 _TO_BEGIN = (EvaluationState.CONFIRMED,)
 _ENDING = (EvaluationState.RUNNING, EvaluationState.STOPPING)
@@ -171,37 +161,23 @@ class PaidRunner(ABC, Generic[R, C]):
         return calls
 
     async def _ask(self, claimed: tuple[R, C]) -> None:
-        """Ask, and keep the outcome; what was surely not asked waits again."""
+        """Makes a call and stores the outcome; a call that may be made again waits."""
         run, call = claimed
-        try:
-            answer = await self._answer_to(run, call)
-        except (OverCap, HostBusy, HostUnreachable) as error:
+        error = await error_of(self._ask_once(run, call), run=run.id)
+        if error is None:
+            return
+        if may_ask_again(error, self._known[run.id].tries, call):
             await self._put_off(run, call, error)
-        except (HostServerError, HostTimeout) as error:
-            if self._is_last_try(run, call):
-                await self._fail(run, call, error)
-            else:
-                await self._put_off(run, call, error)
-        except (HostError, NotFound) as error:
-            await self._fail(run, call, error)
-        except Exception:
-            log.exception("A call could not be made", extra={"id": run.id})
-            await self._fail(run, call, AttuneError())
-        else:
-            progress = self._known[run.id]
-            progress.paused_until = progress.failing_since = None
-            await self._settle(run, call, CallState.DONE, answer)
-
-    def _is_last_try(self, run: R, call: C) -> bool:
-        """Counts how often a host broke off or kept silent over one call."""
-        tries = self._known[run.id].tries
-        tries[call] += 1
-        return tries[call] >= _MOST_TRIES
-
-    async def _fail(self, run: R, call: C, error: AttuneError) -> None:
-        log.warning("A paid call came to nothing", extra={"why": error.key})
+            return
+        log.warning("A paid call failed", extra={"why": error.key})
         self._known[run.id].trouble = error
         await self._settle(run, call, CallState.FAILED)
+
+    async def _ask_once(self, run: R, call: C) -> None:
+        answer = await self._answer_to(run, call)
+        progress = self._known[run.id]
+        progress.paused_until = progress.failing_since = None
+        await self._settle(run, call, CallState.DONE, answer)
 
     async def _answer_to(self, run: R, call: C) -> Answer:
         messages = await self._messages(run, call)

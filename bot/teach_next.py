@@ -7,12 +7,13 @@ list.
 from __future__ import annotations
 
 from bot import references
+from bot.answer_access import is_visible_here, turn_id
 from bot.commands import Handlers
-from bot.domain import GapOutcome, GapQuestion, Role, Turn, UnansweredTurn
+from bot.domain import ChannelId, GapOutcome, GapQuestion, MessageId, Role, Turn
 from bot.errors import NotFound
 from bot.evaluation.cards import visible_evaluation
 from bot.evaluation.gaps import RecentAnswers, TeachingGap, find_gaps, recent_answers
-from bot.numerals import whole_number
+from bot.numerals import number_of
 from bot.ports.dependencies import Dependencies
 from bot.replies import Button, Fact, Listing, ListingRow, Reply, Text, one_line
 from bot.request import Request
@@ -31,13 +32,13 @@ async def list_gaps(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("unanswered.more", Role.CURATOR)
 async def next_page(request: Request, deps: Dependencies) -> Reply:
-    return await _page(request, deps, first=_number(request))
+    return await _page(request, deps, first=number_of(request.argument, "button"))
 
 
 @handlers.button("unanswered.dismiss", Role.CURATOR)
 async def dismiss(request: Request, deps: Dependencies) -> Reply:
     """Nothing is to be taught about it; the questions leave the list for good."""
-    turn = _number(request)
+    turn = turn_id(request)
     gaps = await _gaps(request, deps)
     closed = next((g for gap in gaps if turn in (g := [one.id for one in gap.turns])), None)
     if closed is None:
@@ -56,11 +57,13 @@ async def evaluated_gaps(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         evaluation = await visible_evaluation(request, request.argument, records)
         calls = await records.evaluation_gaps.calls(request.workspace_id, evaluation.id)
-        turns = [(one, await records.turns.get(request.workspace_id, one.turn)) for one in calls]
+        asked = [one.turn for one in calls]
+        turns = await records.turns.many(request.workspace_id, asked)
     shown = [
         _evaluated_row(request, one, turn)
-        for one, turn in turns
-        if turn.question and _may_see(request, turn)
+        for one in calls
+        if (turn := turns.get(one.turn)) and turn.question
+        if _may_see(request, turn.place.channel, turn.place.thread)
     ]
     return Listing(
         words("unanswered.evaluated", id=evaluation.id),
@@ -100,15 +103,8 @@ def _sees_all(request: Request) -> bool:
     return request.role is Role.OPERATOR or request.workspace.platform == "local"
 
 
-def _may_see(request: Request, turn: UnansweredTurn | Turn) -> bool:
-    """A thread may have fewer readers than its channel."""
-    channel, thread = (
-        (turn.place.channel, turn.place.thread)
-        if isinstance(turn, Turn)
-        else (turn.channel, turn.thread)
-    )
-    is_here = channel == request.place.channel and thread in (None, request.place.thread)
-    return _sees_all(request) or is_here
+def _may_see(request: Request, channel: ChannelId, thread: MessageId | None) -> bool:
+    return _sees_all(request) or is_visible_here(request, channel, thread)
 
 
 async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
@@ -125,7 +121,7 @@ async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
             channel=None if _sees_all(request) else request.place.channel,
         )
     bad, taught, good = (
-        [one for one in part if _may_see(request, one)]
+        [one for one in part if _may_see(request, one.channel, one.thread)]
         for part in (found.bad, found.taught, found.good)
     )
     gaps, answered = await find_gaps(RecentAnswers(bad, taught, good))
@@ -160,10 +156,3 @@ def _row(request: Request, gap: TeachingGap) -> ListingRow:
             Fact(words("part.answer"), one_line(first.reply, _LONGEST), "reply"),
         ),
     )
-
-
-def _number(request: Request) -> int:
-    try:
-        return whole_number(request.argument)
-    except ValueError:
-        raise NotFound(noun="answer", name=request.argument) from None

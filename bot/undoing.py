@@ -20,9 +20,9 @@ from bot.domain import (
     Undoable,
     UserId,
 )
-from bot.errors import NotFound, NotNow, Outdated
+from bot.errors import NotNow, Outdated
 from bot.examples.states import change_state, redraw_cards
-from bot.numerals import whole_number
+from bot.numerals import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Reply, Text
@@ -47,10 +47,8 @@ async def undo(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _found(request: Request, records: Records) -> Undoable:
-    try:
-        found = await records.undoables.find(request.workspace_id, whole_number(request.argument))
-    except ValueError:
-        raise NotFound(noun="button", name=request.argument) from None
+    number = number_of(request.argument, "button")
+    found = await records.undoables.find(request.workspace_id, number)
     if found is None or found.attempts or found.due_at <= request.now:
         raise Outdated(problem=request.words("undo.over"))
     if found.user != request.user_id:

@@ -65,6 +65,16 @@ class Turns:
     async def get(self, workspace: WorkspaceId, turn: TurnId) -> Turn:
         return await self._get_where(workspace, turns.c.id == turn, turn)
 
+    async def many(
+        self, workspace: WorkspaceId, numbers: Sequence[TurnId]
+    ) -> Mapping[TurnId, Turn]:
+        query = select(turns).where(turns.c.workspace == workspace)
+        found: dict[TurnId, Turn] = {}
+        for part in batched(numbers, MANY):
+            rows = await self._connection.fetch_all(query.where(turns.c.id.in_(part)), turns.c.id)
+            found |= {row.id: _turn(row) for row in rows}
+        return found
+
     async def by_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId
     ) -> Turn | None:

@@ -458,6 +458,7 @@ CALLS: dict[str, Call] = {
     "deployments.history": lambda r, h: r.deployments.history(FOREIGN, h.assistant.id),
     "turns.add": lambda r, h: r.turns.add(FOREIGN, h.turn),
     "turns.change": lambda r, h: r.turns.change(FOREIGN, h.turn.id, reply="X"),
+    "turns.many": lambda r, h: r.turns.many(FOREIGN, [h.turn.id]),
     "turns.get": lambda r, h: r.turns.get(FOREIGN, h.turn.id),
     "turns.by_message": lambda r, _: r.turns.by_message(FOREIGN, GENERAL, MESSAGE),
     "turns.by_messages": lambda r, _: r.turns.by_messages(FOREIGN, GENERAL, [MESSAGE]),

@@ -18,7 +18,7 @@ from bot.domain import (
     Role,
 )
 from bot.errors import BadInput, NotFound, NotNow
-from bot.numerals import whole_number
+from bot.numerals import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Card, Reply, Text
@@ -137,10 +137,8 @@ async def _shown(request: Request, records: Records) -> tuple[Canary, Reply | No
     It is over, and nothing is said, where this very click has ended it before a crash.
     """
     name, _, shown = request.argument.partition(".")
-    try:
-        canary = await records.canaries.get(request.workspace_id, CanaryId(whole_number(name)))
-    except ValueError:
-        raise NotFound(noun="canary", name=name) from None
+    number = CanaryId(number_of(name, "canary"))
+    canary = await records.canaries.get(request.workspace_id, number)
     is_here = canary.place.channel == request.place.channel or request.role is Role.OPERATOR
     if not is_here and canary.started_by != request.user_id:
         raise NotFound(noun="canary", name=name)

@@ -17,11 +17,23 @@ from bot.domain import (
 )
 from bot.errors import AttuneError, NotFound, serialize
 from bot.evaluation import gaps, measures
-from bot.evaluation.questions import prompt_and_reference
+from bot.evaluation.questions import reference_of
 from bot.examples.texts import exchange_row
 from bot.ports.metered_calls import Answer
 from bot.ports.store import Records
 from bot.private_text import mask_row
+
+
+@dataclass(frozen=True, slots=True)
+class AskedQuestion:
+    """What a call asks; its reference was taught, or else is the answer that was no good."""
+
+    row: Row
+    is_taught: bool = True
+
+    @property
+    def reference(self) -> str:
+        return reference_of(self.row) or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +53,19 @@ class QuestionCall:
     def called_contender(self) -> Contender:
         return self.evaluation.contenders[self.contender_index]
 
-    async def row(self, records: Records) -> Row:
-        """The question with the taught reply. Raises NotFound where its text was erased."""
+    async def read(self, records: Records) -> AskedQuestion:
+        """Returns the question with the taught reply. Raises NotFound if its text was erased."""
         if self.question.row is None:
             raise NotFound(noun="example", name=self.question.example)
-        return self.question.row
+        return AskedQuestion(self.question.row)
 
     async def withdraw(self, records: Records) -> None:
         """It was surely not asked, and may be asked again."""
         own = self.evaluation.workspace, self.evaluation.id
         await records.evaluations.withdraw_call(*own, *self.key)
 
-    async def keep(self, records: Records, answer: Answer, row: Row) -> None:
-        found = prompt_and_reference(row, "")
-        reference = found[1] if found else ""
-        scores = measures.scores(reference, answer.text, is_refusal=answer.is_refusal)
+    async def keep(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
+        scores = measures.scores(asked.reference, answer.text, is_refusal=answer.is_refusal)
         kept = replace(self._outcome(answer, AnswerState.DONE), scores=scores)
         await self._put(records, kept)
 
@@ -95,29 +105,26 @@ class GapCall:
     def called_contender(self) -> Contender:
         return self.evaluation.contenders[0]
 
-    async def row(self, records: Records) -> Row:
-        """The question with what was taught since, else with the answer that was no good."""
+    async def read(self, records: Records) -> AskedQuestion:
+        """Returns the question with the reply taught since, else with the answer it got."""
         turn = await records.turns.get(self.evaluation.workspace, self.gap.turn)
         if not turn.question:
             raise NotFound(noun="question", name=turn.id)
-        reply = await self._taught(records) or turn.reply or "–"
-        return mask_row(exchange_row(turn.question, reply))
+        taught = await self._taught(records)
+        row = exchange_row(turn.question, taught or turn.reply or "–")
+        return AskedQuestion(mask_row(row), is_taught=taught is not None)
 
     async def _taught(self, records: Records) -> str | None:
         if self.gap.example is None:
             return None
         example = await records.examples.get(self.evaluation.workspace, self.gap.example)
-        found = prompt_and_reference(example.row, "")
-        return found[1] if found else None
+        return reference_of(example.row)
 
     async def withdraw(self, records: Records) -> None:
         await self._record(records, replace(self.gap, state=CallState.WAITING))
 
-    async def keep(self, records: Records, answer: Answer, row: Row) -> None:
-        is_taught = await self._taught(records) is not None
-        found = prompt_and_reference(row, "")
-        reference = found[1] if found else ""
-        outcome = gaps.outcome_of(answer, reference=reference, is_taught=is_taught)
+    async def keep(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
+        outcome = gaps.outcome_of(answer, reference=asked.reference, is_taught=asked.is_taught)
         done = replace(self.gap, state=CallState.DONE, answer=answer.text, outcome=outcome)
         await self._record(records, done)
 

@@ -24,7 +24,7 @@ from bot.evaluation import gate, questions
 from bot.evaluation.calls import progress
 from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load, why_missing
 from bot.examples import must_answer
-from bot.numerals import whole_number
+from bot.numerals import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import (
@@ -112,12 +112,12 @@ async def show(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("evaluation.question", Role.MEMBER)
 async def one_question(request: Request, deps: Dependencies) -> Reply:
     """Every contender's answer to one question, beside the taught reply."""
-    number_of, _, number = request.argument.partition(".")
+    name, _, number = request.argument.partition(".")
     async with deps.store.reading() as records:
-        evaluation = await with_names(
-            await visible_evaluation(request, number_of, records), records
+        evaluation = await with_names(await visible_evaluation(request, name, records), records)
+        return await question_card(
+            evaluation, number_of(number, "question"), records, request.words
         )
-        return await question_card(evaluation, _number(number), records, request.words)
 
 
 @handlers.button("evaluation.details", Role.MEMBER)
@@ -145,7 +145,7 @@ async def details(request: Request, deps: Dependencies) -> Reply:
 
 
 def evaluation_id(text: str) -> EvaluationId:
-    return EvaluationId(_number(text))
+    return EvaluationId(number_of(text, "evaluation"))
 
 
 async def visible_evaluation(request: Request, name: str, records: Records) -> Evaluation:
@@ -154,13 +154,6 @@ async def visible_evaluation(request: Request, name: str, records: Records) -> E
     if evaluation.is_vote:
         raise NotFound(noun="evaluation", name=name)
     return evaluation
-
-
-def _number(text: str) -> int:
-    try:
-        return whole_number(text.lstrip("#"))
-    except ValueError:
-        raise NotFound(noun="evaluation", name=text) from None
 
 
 async def result_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
@@ -342,8 +335,7 @@ async def question_card(
     if not asked or asked[0].number != number:
         raise NotFound(noun="question", name=number)
     question = asked[0]
-    pair = questions.prompt_and_reference(question.row, "")
-    text = pair[0][-1]["content"] if pair else words("row.erased")
+    text, _ = questions.question_and_reference(question.row, words)
     example = Button(words("button.show_example"), f"example.show:{question.example}")
     ways = must_answer.wrong_answer_buttons(question.example, words)
     return Card(
@@ -369,8 +361,7 @@ async def _columns(
     answers = await records.evaluations.answers(
         evaluation.workspace, evaluation.id, after=number - 1, until=number
     )
-    pair = questions.prompt_and_reference(question.row, "")
-    asked, taught = (pair[0][-1]["content"], pair[1]) if pair else (words("row.erased"), "")
+    asked, taught = questions.question_and_reference(question.row, words)
     columns = [
         Column(words("evaluation.taught"), one_line(taught, _SHOWN), one_line(asked, _SHOWN))
     ]

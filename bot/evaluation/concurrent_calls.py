@@ -1,15 +1,32 @@
-"""Calls of hosts, a few at the same time, until there are none left to make."""
+"""Calls of hosts, a few at the same time, until there are none left; and which to make again."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Container, Coroutine, Sequence
 from typing import TypeVar
+
+from bot.errors import (
+    AttuneError,
+    HostBusy,
+    HostError,
+    HostServerError,
+    HostTimeout,
+    HostUnreachable,
+    NotFound,
+    OverCap,
+)
+
+log = logging.getLogger(__name__)
 
 Call = TypeVar("Call")
 
 AT_ONCE = 4
 """Calls that one host is sent at the same time."""
+MOST_TRIES = 3
+"""Requests of one call that may end in a server error or a time-out of the host."""
 LOOK_SECONDS = 1.0
 """How often what is running is looked at, also if nobody says that something has changed."""
 
@@ -72,3 +89,26 @@ async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def error_of(call: Awaitable[None], *, run: int) -> AttuneError | None:
+    """Awaits a call of a run and returns its error; an unexpected one is only logged."""
+    try:
+        await call
+    except (HostError, NotFound, OverCap) as error:
+        return error
+    except Exception:
+        log.exception("A call of a run could not be made", extra={"id": run})
+        return AttuneError()
+    return None
+
+
+def may_ask_again(error: AttuneError, tries: Counter[object], call: object) -> bool:
+    """Returns whether a call may be made again: the host did nothing, or has a try left.
+
+    Counts server errors and time-outs in `tries`, of which a call has `MOST_TRIES`.
+    """
+    if isinstance(error, HostServerError | HostTimeout):
+        tries[call] += 1
+        return tries[call] < MOST_TRIES
+    return isinstance(error, OverCap | HostBusy | HostUnreachable)

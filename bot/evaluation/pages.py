@@ -181,8 +181,7 @@ def _mean(evaluation: Evaluation, found: report.Report | None, kind: ContenderKi
 def _row(
     asked: EvaluationQuestion, told: Sequence[EvaluationAnswer], mark: str, words: Words
 ) -> ListingRow:
-    pair = questions.prompt_and_reference(asked.row, "")
-    text, taught = (pair[0][-1]["content"], pair[1]) if pair else (words("row.erased"), "")
+    text, taught = questions.question_and_reference(asked.row, words)
     return ListingRow(
         id=str(asked.number),
         text=text[:_LONGEST],

@@ -39,6 +39,7 @@ from bot.ports.store import Records, Store
 from bot.prompts import PromptMessage
 from bot.rows import Method, prompt_fingerprint, text_tokens
 from bot.significance import FEWEST_QUESTIONS
+from bot.words import Words
 
 SHOTS = 8
 """Examples that go along with each question to the base with its nearest examples."""
@@ -216,6 +217,18 @@ def prompt_and_reference(
     if len(known) < len(messages) or len(known) < 2 or known[-1]["role"] != "assistant":
         return None
     return known[:-1], known[-1]["content"]
+
+
+def reference_of(row: Row | None) -> str | None:
+    """Returns the taught reply; None where a row is erased or more than plain text."""
+    found = prompt_and_reference(row, "")
+    return found[1] if found else None
+
+
+def question_and_reference(row: Row | None, words: Words) -> tuple[str, str]:
+    """Returns the newest message and the taught reply, to be shown; says so if they are erased."""
+    found = prompt_and_reference(row, "")
+    return (found[0][-1]["content"], found[1]) if found else (words("row.erased"), "")
 
 
 def _plain(message: object) -> PromptMessage | None:

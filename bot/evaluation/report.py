@@ -17,11 +17,10 @@ from bot.domain import (
     ContenderKind,
     Evaluation,
     EvaluationAnswer,
-    EvaluationQuestion,
 )
 from bot.errors import EmptyAnswer, deserialize
 from bot.evaluation import measures
-from bot.evaluation.questions import answered_pages, price_of, prompt_and_reference
+from bot.evaluation.questions import answered_pages, price_of, reference_of
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
 from bot.rows.classification import Confusion, confusion_of
@@ -176,7 +175,7 @@ async def make_report(
     async for asked, answers in answered_pages(store, evaluation):
         for question in asked:
             must |= {question.number} if question.is_must_answer else set()
-            reference = reference_of(question)
+            reference = reference_of(question.row)
             if reference is not None:
                 total += 1
                 references.update(_traits(measures.style_features(reference)))
@@ -200,11 +199,6 @@ async def _held_out_loss(store: Store, evaluation: Evaluation) -> float | None:
         return None
     told = [one.values[name] for name in HELD_LOSS for one in measured[::-1] if name in one.values]
     return told[0] if told else None
-
-
-def reference_of(question: EvaluationQuestion) -> str | None:
-    found = prompt_and_reference(question.row, "")
-    return None if found is None else found[1]
 
 
 def _report(

@@ -16,20 +16,10 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot.domain import Assistant, Evaluation, EvaluationId, EvaluationState, HostName, Row
-from bot.errors import (
-    AttuneError,
-    HostBusy,
-    HostError,
-    HostServerError,
-    HostTimeout,
-    HostUnreachable,
-    NotFound,
-    OverCap,
-    serialize,
-)
+from bot.errors import AttuneError, NotFound, OverCap, serialize
 from bot.evaluation import completion, notices, questions
-from bot.evaluation.calls import Call, GapCall, QuestionCall
-from bot.evaluation.concurrent_calls import run_calls
+from bot.evaluation.calls import AskedQuestion, Call, GapCall, QuestionCall
+from bot.evaluation.concurrent_calls import error_of, may_ask_again, run_calls
 from bot.paid_run_actions import queue_run_notice
 from bot.ports.dependencies import TokenReservations
 from bot.ports.metered_calls import Answer, read_answer, require_whole
@@ -43,8 +33,6 @@ log = logging.getLogger(__name__)
 
 LONGEST_ANSWER = 300.0
 """Seconds after which an answer that is still being written counts as failed."""
-MOST_TRIES = 3
-"""So often a host is asked that answers with a fault of its own, or not in time."""
 GIVE_UP = timedelta(hours=1)
 """A host that could not be asked anything for so long ends the evaluation."""
 _TELL_SECONDS = 2.0
@@ -224,41 +212,28 @@ class EvaluationRunner:
         return calls
 
     async def _ask(self, call: Call) -> None:
-        """Ask, and keep the outcome; what was surely not asked may be asked again later."""
-        answer = Answer()
-        try:
-            row = await self._try_to_ask(call, answer)
-            await self._keep(call, partial(call.keep, answer=answer, row=row))
-        except OverCap as error:
-            tomorrow = (self._clock.now() + timedelta(days=1)).replace(hour=0, minute=0, second=0)
-            await self._put_off(call, error, until=tomorrow)
-        except (HostBusy, HostUnreachable) as error:
-            await self._put_off(call, error, until=None)
-        except (HostServerError, HostTimeout) as error:
-            if self._is_last_try(call):
-                await self._keep(call, partial(call.fail, answer=answer, trouble=error))
-            else:
-                await self._put_off(call, error, until=None)
-        except (HostError, NotFound) as error:
+        """Asks and stores the outcome; a call that may be made again waits."""
+        answer, evaluation = Answer(), call.evaluation
+        error = await error_of(self._ask_once(call, answer), run=evaluation.id)
+        if error is None:
+            return
+        if may_ask_again(error, self._known[evaluation.id].tries, call.key):
+            await self._put_off(call, error)
+        else:
             await self._keep(call, partial(call.fail, answer=answer, trouble=error))
-        except Exception:
-            log.exception("A question could not be asked", extra={"id": call.evaluation.id})
-            await self._keep(call, partial(call.fail, answer=answer, trouble=AttuneError()))
 
-    def _is_last_try(self, call: Call) -> bool:
-        """Counts how often a host broke off or kept silent over one question."""
-        tries = self._known[call.evaluation.id].tries
-        tries[call.key] += 1
-        return tries[call.key] >= MOST_TRIES
+    async def _ask_once(self, call: Call, answer: Answer) -> None:
+        asked = await self._try_to_ask(call, answer)
+        await self._keep(call, partial(call.keep, answer=answer, asked=asked))
 
-    async def _try_to_ask(self, call: Call, answer: Answer) -> Row:
+    async def _try_to_ask(self, call: Call, answer: Answer) -> AskedQuestion:
         """What was asked, once its whole answer is there."""
         evaluation = call.evaluation
         async with self._store.reading() as records:
             workspace = await records.workspaces.find(evaluation.workspace)
             assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
-            row = await call.row(records)
-        messages = await self._messages(call, row, assistant)
+            asked = await call.read(records)
+        messages = await self._messages(call, asked.row, assistant)
         if workspace is None or not messages:
             raise NotFound(noun="question", name=evaluation.id)
         expected = tokens_of(messages) + (assistant.sampling.max_tokens or _EXPECTED_TOKENS)
@@ -273,7 +248,7 @@ class EvaluationRunner:
             await read_answer(deltas, answer, host=host.name, seconds=LONGEST_ANSWER)
         require_whole(answer, host=host.name)
         answer.usage = meter.usage
-        return row
+        return asked
 
     async def _messages(self, call: Call, row: Row, assistant: Assistant) -> list[PromptMessage]:
         """The question as it would be asked, with as many examples before it as its kind has."""
@@ -316,18 +291,20 @@ class EvaluationRunner:
         progress.told_at = now
         return True
 
-    async def _put_off(self, call: Call, error: AttuneError, *, until: datetime | None) -> None:
+    async def _put_off(self, call: Call, error: AttuneError) -> None:
         """Strike the intention out; a host that cannot be asked for an hour ends the evaluation."""
         evaluation, now = call.evaluation, self._clock.now()
         pauses = self._known[evaluation.id].pauses
         before = pauses.get(call.called_contender.host)
         pause = _Pause(now, before.since, before.times + 1) if before else _Pause(now, now)
         wait = min(_LONGEST_WAIT, 2.0 ** min(pause.times, 10))
-        pause.until = until or now + timedelta(seconds=wait)
+        is_capped = isinstance(error, OverCap)
+        tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0)
+        pause.until = tomorrow if is_capped else now + timedelta(seconds=wait)
         pauses[call.called_contender.host] = pause
         log.warning("An evaluation has to wait", extra={"id": evaluation.id, "why": error.key})
         changes: dict[str, object] = {"error": serialize(error)}
-        if until is None and now - pause.since > GIVE_UP:
+        if not is_capped and now - pause.since > GIVE_UP:
             changes["state"] = EvaluationState.STOPPING
             changes["error"] = {**serialize(error), completion.FINAL: True}
         async with self._store.writing() as records:

@@ -23,6 +23,7 @@ from bot.domain import (
     StepMetrics,
 )
 from bot.errors import NotFound, NotNow
+from bot.numerals import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.references import time_reference
@@ -163,7 +164,7 @@ async def show_model_lineage(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("example.lineage", Role.CURATOR)
 async def show_example_lineage(request: Request, deps: Dependencies) -> Reply:
     """Lists the trainings whose snapshots contain an example, and their models."""
-    example = ExampleId(notices.number(request.argument, "example"))
+    example = ExampleId(number_of(request.argument, "example"))
     async with deps.store.reading() as records:
         await records.examples.get(request.workspace_id, example)
         holding = set(await records.snapshots.list_holding(request.workspace_id, [example]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.domain import LOCAL, Job, JobId, Notice, RequestedAction
-from bot.errors import HostError, NotFound, deserialize, serialize
-from bot.numerals import whole_number
+from bot.errors import HostError, deserialize, serialize
+from bot.numerals import number_of
 from bot.outbox import ASKER
 from bot.ports.store import Records
 from bot.replies import Fact
@@ -26,15 +26,7 @@ async def named_job(request: Request, records: Records) -> Job:
 
 
 def job_id(text: str) -> JobId:
-    return JobId(number(text, "job"))
-
-
-def number(text: str, noun: str) -> int:
-    """Returns the number in "12" or "#12". Raises NotFound, with `noun`, for other text."""
-    try:
-        return whole_number(text.lstrip("#"))
-    except ValueError:
-        raise NotFound(noun=noun, name=text) from None
+    return JobId(number_of(text, "job"))
 
 
 async def queue_status_notice(

@@ -26,7 +26,7 @@ from bot.domain import (
 )
 from bot.errors import AttuneError, NotFound
 from bot.events import CommandInvoked, Event
-from bot.numerals import whole_number
+from bot.numerals import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host
 from bot.ports.store import Records
@@ -228,7 +228,4 @@ async def train(request: Request, deps: Dependencies) -> Reply:
 
 
 def _assistant_id(text: str) -> AssistantId:
-    try:
-        return AssistantId(whole_number(text))
-    except ValueError:
-        raise NotFound(noun="assistant", name=text) from None
+    return AssistantId(number_of(text, "assistant"))

@@ -16,7 +16,7 @@ from bot.domain import (
     VoteState,
 )
 from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of, with_names
-from bot.evaluation.questions import prompt_and_reference
+from bot.evaluation.questions import question_and_reference
 from bot.ports.store import Records
 from bot.references import time_reference
 from bot.replies import Button, Card, Column, Drawn, Tone
@@ -77,7 +77,7 @@ async def render_question_notice(notice: Notice, records: Records, words: Words)
     answers = await records.evaluations.answers(*own, after=number - 1, until=number)
     texts = {answer.contender: answer.text for answer in answers}
     title = words("vote.card", number=notice.details.get(POSITION), count=vote.cards)
-    shown, lines = _texts(question, texts, words), [_question(question, words)]
+    shown, lines = _texts(question, texts, words), [question_and_reference(question.row, words)[0]]
     order = answer_order(evaluation, number)
     if vote.state is not VoteState.CLOSED:
         blind = [Column(words(f"vote.{n}"), shown[order[at]], "") for at, n in enumerate("ab")]
@@ -183,8 +183,3 @@ def _texts(question: EvaluationQuestion, texts: Mapping[int, str], words: Words)
     if question.row is None:
         return words("row.erased"), words("row.erased")
     return texts.get(0, ""), texts.get(1, "")
-
-
-def _question(question: EvaluationQuestion, words: Words) -> str:
-    pair = prompt_and_reference(question.row, "")
-    return pair[0][-1]["content"] if pair else words("row.erased")

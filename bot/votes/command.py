@@ -16,7 +16,7 @@ from bot.domain import (
 from bot.errors import NotFound, NotNow
 from bot.evaluation import command
 from bot.evaluation.cards import evaluation_id
-from bot.numerals import whole_number
+from bot.numerals import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.ports.surface import CanReach, CanSendEphemeral
@@ -70,7 +70,8 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
         evaluation = await command.confirm_estimate(
             request, records, deps.hosts, is_vote=True, name=name
         )
-        waiting = BlindVote(request.workspace_id, evaluation.id, VoteState.WAITING, _hours(hours))
+        most = min(number_of(hours, "button"), MOST_HOURS)
+        waiting = BlindVote(request.workspace_id, evaluation.id, VoteState.WAITING, most)
         await records.blind_votes.add(request.workspace_id, waiting)
     deps.wake_runners()
     return Card(request.words("vote.confirmed", name=request.user.name), replaces=True)
@@ -82,7 +83,7 @@ async def cast(request: Request, deps: Dependencies) -> Reply:
     name, number, letter = [*request.argument.split("."), "", ""][:3]
     async with deps.store.writing() as records:
         evaluation = await _here(request, name, records)
-        question = _number(number)
+        question = number_of(number, "question")
         choice = choice_of(evaluation, question, letter)
         if choice is None or not 1 <= question <= evaluation.questions:
             raise NotFound(noun="question", name=number)
@@ -126,18 +127,3 @@ def _receipt(request: Request, letter: str, deps: Dependencies) -> str:
     is_alone = request.is_page or isinstance(surface, CanSendEphemeral | CanReach)
     choice = request.words(f"button.vote.{letter}")
     return request.words("vote.counted", choice=choice) if is_alone else request.words("vote.kept")
-
-
-def _hours(text: str) -> int:
-    try:
-        hours = whole_number(text)
-    except ValueError:
-        raise NotFound(noun="button", name=text) from None
-    return min(max(1, hours), MOST_HOURS)
-
-
-def _number(text: str) -> int:
-    try:
-        return whole_number(text)
-    except ValueError:
-        raise NotFound(noun="question", name=text) from None
