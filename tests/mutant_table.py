@@ -481,7 +481,7 @@ MUTANTS = (
     ),
     Mutant(
         "storage/jobs.py",
-        "update(jobs).where(own, jobs.c.phase.in_(over))",
+        "update(jobs).where(own, jobs.c.phase.in_(final))",
         "update(jobs).where(own)",
         ("tests/contracts/test_store.py::TestJobs::test_only_finished_jobs_forget_their_files",),
     ),

@@ -581,10 +581,7 @@ class InboxRow:
 
 @dataclass(frozen=True, slots=True)
 class RoomMessage:
-    """A message in the local workspace, for which this application is the platform.
-
-    `body` is the rendered reply as JSON (cards keep their buttons), `key` an idempotency key.
-    """
+    """A message in the local workspace; `body` is the rendered reply as JSON, with its buttons."""
 
     number: int
     channel: ChannelId

@@ -32,11 +32,11 @@ ALWAYS_TRAINED = "always-train"
 
 
 EVALUATION_OF_JOB = "job:"
-"""Begins the idempotency key of the evaluation that is priced with a training, before the job's."""
+"""Prefix of the idempotency key of an evaluation priced with a training; the job's key follows."""
 
 
 class EvaluationState(StrEnum):
-    """State of a run. A confirmed evaluation has no questions yet; a stopping one asks no more."""
+    """State of a run of paid calls; a stopping run sends no new requests."""
 
     ESTIMATED = "estimated"
     CONFIRMED = "confirmed"

@@ -1,4 +1,4 @@
-"""Finds and masks private text: keys, cards, accounts, numbers of people, machines."""
+"""Finds and masks private text: secrets, cards, accounts, id numbers, phones, addresses."""
 
 from bot.private_text.finding import (
     ANY_PRIVATE_TEXT,

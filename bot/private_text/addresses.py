@@ -1,4 +1,4 @@
-"""Email addresses and addresses of machines: IPv4, IPv6, MAC, and names of internal hosts."""
+"""Finds email addresses, IPv4, IPv6 and MAC addresses, and names of internal hosts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from bot.private_text.finding import Finding, PrivateText
 
-# From the @ on; what stands before it is read backwards, so that time stays linear.
+# From the @ on; the local part is read backwards from there, so that the time is linear.
 _DOMAIN = re.compile(r"@([A-Za-z0-9À-ɏ-]{1,63}(?:\.[A-Za-z0-9À-ɏ-]{1,63}){1,8})")
 _LOCAL_PART = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-"
@@ -39,7 +39,7 @@ def find_addresses(text: str) -> Iterator[Finding]:
         yield Finding(PrivateText.ADDRESS, *match.span())
     for pattern in (_IPV4, _IPV6):
         for match in pattern.finditer(text):
-            if _is_of_a_machine(match[0]) and not _is_version(text, match.start()):
+            if _is_host_address(match[0]) and not _is_version(text, match.start()):
                 yield Finding(PrivateText.ADDRESS, *match.span())
     for match in _HOST.finditer(text):
         yield Finding(PrivateText.ADDRESS, *match.span())
@@ -51,23 +51,23 @@ def _emails(text: str) -> Iterator[Finding]:
         least = max(0, start - _LONGEST_LOCAL_PART)
         while start > least and text[start - 1] in _LOCAL_PART:
             start -= 1
-        # A sentence's or an address's signs before the first letter are not part of it.
+        # Punctuation before the first letter is not part of the address.
         while start < match.start() and not text[start].isalnum():
             start += 1
-        start += _assigned(text[start : match.start()])
+        start += _assignment_length(text[start : match.start()])
         domain = match[1].rstrip("-")
         is_named = domain.rpartition(".")[2].isalpha() and len(domain.rpartition(".")[2]) > 1
         if start < match.start() and is_named:
             yield Finding(PrivateText.EMAIL, start, match.start() + 1 + len(domain))
 
 
-def _assigned(local: str) -> int:
-    """Characters before the address itself in `to=ann`."""
+def _assignment_length(local: str) -> int:
+    """Returns the length of an assignment before the address, 3 in `to=ann`."""
     return local.rfind("=") + 1
 
 
-def _is_of_a_machine(text: str) -> bool:
-    """Not of every machine, as loopback, nor of none, as a mask or a time."""
+def _is_host_address(text: str) -> bool:
+    """Whether a text is the address of one host: not loopback, a netmask, or a time."""
     if text.count(":") < 2 and "." not in text:
         return False
     if ":" in text and "::" not in text and text.count(":") != 7:
@@ -80,7 +80,7 @@ def _is_of_a_machine(text: str) -> bool:
         return False
     if isinstance(address, ipaddress.IPv6Address):
         return len(text.strip(":")) > 4
-    # Small numbers alone are more often the number of a chapter or a version.
+    # Only small numbers are more often a chapter or a version.
     return not text.startswith(("255.", "0.")) and int(address) & 0xFF != 0 and _is_large(text)
 
 

@@ -1,6 +1,6 @@
-"""Keys, tokens and passwords: by the patterns of detect-secrets, our own, and the words before.
+"""Finds keys, tokens and passwords: with detect-secrets, own patterns, and preceding words.
 
-detect-secrets' detectors by entropy are not used: they take every long word for a secret.
+The entropy detectors of detect-secrets are not used: they report every long word.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _DETECTORS = (
     ("twilio", "TwilioKeyDetector"),
 )
 
-# Shapes that detect-secrets does not know, or knows an older form of.
+# Formats that detect-secrets does not know, or knows only in an older version.
 _TOKEN = re.compile(
     r"(?<![A-Za-z0-9_-])(?:"
     r"sk-(?:proj-|ant-|or-|svcacct-)?[A-Za-z0-9_-]{16,200}"
@@ -103,7 +103,7 @@ _KEY = re.compile(
     rf"(?:\b|_)key[\"']?{_JOINT}[\"'“`]?([A-Za-z0-9_+/=.~-]{{24,256}})(?![A-Za-z0-9_+/=.~-])",
     re.IGNORECASE,
 )
-# Only a piece like this is worth the way through all of detect-secrets.
+# The detectors of detect-secrets are slow, so they run only on a text with a match of this.
 _LIKE_A_KEY = re.compile(r"[A-Za-z0-9_+/=-]{16,}|://\S{0,200}@", re.ASCII)
 _WINDOW = 600
 
@@ -133,7 +133,7 @@ def _tokens(text: str) -> Iterator[Finding]:
 
 
 def _named(text: str) -> Iterator[Finding]:
-    """What stands behind the word for it."""
+    """Yields secrets after a word for one, like `password:`."""
     for match in _PASSWORD.finditer(text):
         end = match.end(1) - len(match[1]) + len(match[1].rstrip(".,;:?)"))
         if end - match.start(1) >= 6 and _has_letter_and_more(match[1]):
@@ -145,7 +145,7 @@ def _named(text: str) -> Iterator[Finding]:
 
 
 def _key_blocks(text: str) -> Iterator[Finding]:
-    """A private key to the line that ends it, or as far as it may reach."""
+    """Yields private keys up to their END line, or up to the longest length without one."""
     end = 0
     for match in _KEY_HEAD.finditer(text):
         if match.start() < end:
@@ -157,20 +157,23 @@ def _key_blocks(text: str) -> Iterator[Finding]:
 
 
 def _by_detect_secrets(text: str) -> Iterator[Finding]:
-    """In windows of bounded length: some of its patterns take the square of a text's length."""
+    """Yields the findings of detect-secrets.
+
+    The text is split, because some patterns of detect-secrets take quadratic time.
+    """
     for start, window in _windows(text):
         if _LIKE_A_KEY.search(window) is None:
             continue
         for detector in _detectors():
             for secret in dict.fromkeys(detector.analyze_string(window)):
                 if isinstance(secret, str) and len(secret) > 5:
-                    for found in re.finditer(re.escape(secret), window):
-                        first, end = start + found.start(), start + found.end()
+                    for match in re.finditer(re.escape(secret), window):
+                        first, end = start + match.start(), start + match.end()
                         yield Finding(PrivateText.SECRET, first, end)
 
 
 def _windows(text: str) -> Iterator[tuple[int, str]]:
-    """Lines, and long lines cut where there is a space."""
+    """Yields (start, part) of the text, split at line ends and, in long lines, at spaces."""
     start = 0
     while start < len(text):
         end = text.find("\n", start, start + _WINDOW)
@@ -185,7 +188,7 @@ def _windows(text: str) -> Iterator[tuple[int, str]]:
 
 @cache
 def _detectors() -> Sequence[_Detector]:
-    """Loaded when first needed: detect-secrets imports requests, which takes 0.1 s and 15 MB."""
+    """Returns the detectors, loaded lazily: detect-secrets imports requests (0.1 s, 15 MB)."""
     return [
         getattr(import_module(f"detect_secrets.plugins.{module}"), name)()
         for module, name in _DETECTORS
@@ -193,8 +196,8 @@ def _detectors() -> Sequence[_Detector]:
 
 
 def _has_letter_and_more(text: str) -> bool:
-    return any(one.isalpha() for one in text) and not text.isalpha()
+    return any(char.isalpha() for char in text) and not text.isalpha()
 
 
 def _has_letter_and_digit(text: str) -> bool:
-    return any(one.isalpha() for one in text) and any(one.isdigit() for one in text)
+    return any(char.isalpha() for char in text) and any(char.isdigit() for char in text)

@@ -1,4 +1,4 @@
-"""What private text is, and where a text has some."""
+"""Kinds of private text, and the search for it in a text."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class Finding:
         return self.start < other.end and other.start < self.end
 
 
-# Whatever is found has a digit, an at sign, the head of a key or the end of a machine's name.
-# Several searches, because one for all of them takes ten times as long.
+# Every finding has a digit, an at sign, the first line of a key or the suffix of a host name.
+# Several searches, because one regular expression for all of them takes ten times as long.
 _HEAD = "-----"
 _DIGIT = re.compile(r"[0-9]")
 _MACHINE = re.compile(r"\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b")
 _DOTTED = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]")
 _DIGITS_OF_PAN = 4
 _FEWEST_DIGITS, _SHORTEST_KEY, _FEWEST_SIGNS = 6, 16, 4
-"""Of the shortest number, key, and address in pairs of digits."""
+"""Minimum digits of a number, characters of a key, and separators of an IPv6 or MAC address."""
 NAMES_OF_SECRETS = (
     *("pass", "pw", "kennwort", "contrase", "senha", "wachtwoord", "密码", "口令", "パスワード"),
     *("비밀번호", "key", "token", "secret", "bearer", "credential", "密钥", "令牌", "mot de"),
@@ -52,7 +52,7 @@ NAMES_OF_SECRETS = (
 
 
 def may_be_private(text: str) -> bool:
-    """False where there is surely no private text, also in what was folded to lower case."""
+    """Whether a text may have private text; False is certain. Also works for case-folded text."""
     if _HEAD in text or "@" in text or _MACHINE.search(text):
         return True
     digits = len(_DIGIT.findall(text))
@@ -69,10 +69,10 @@ def may_be_private(text: str) -> bool:
 
 
 def find_private(text: str) -> Sequence[Finding]:
-    """Every place with private text, in order; of two that overlap the surer kind is kept."""
+    """Returns all private text, in order; of overlapping findings the more certain kind."""
     if not may_be_private(text):
         return ()
-    # Only a fraction of all texts gets here, and the libraries take time to load.
+    # Imported lazily: few texts get here, and the libraries take time to load.
     from bot.private_text import addresses, credentials, id_numbers, phones
 
     found: list[Finding] = []
@@ -83,10 +83,11 @@ def find_private(text: str) -> Sequence[Finding]:
         phones.find_phones,
     ):
         _add(found, detect(text))
-    return sorted(found, key=lambda one: one.start)
+    return sorted(found, key=lambda finding: finding.start)
 
 
 def _add(found: list[Finding], more: Iterable[Finding]) -> None:
-    for one in more:
-        if not any(one.overlaps(other) for other in found):
-            found.append(one)
+    """Adds findings that do not overlap with earlier ones."""
+    for finding in more:
+        if not any(finding.overlaps(other) for other in found):
+            found.append(finding)

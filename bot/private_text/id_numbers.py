@@ -1,7 +1,7 @@
-"""Numbers with check digits: payment cards, bank accounts, tax and identity numbers.
+"""Finds numbers with check digits: payment cards, bank accounts, tax and identity numbers.
 
-A check digit alone is wrong for one number in ten, so shapes that other numbers have too need a
-word before them that says what they are.
+One number in ten passes a check digit by chance, so formats that other numbers also have need a
+keyword before them.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Protocol
 
 from bot.private_text.finding import Finding, PrivateText
 
-# Six digits that stand close together; without them there is no such number.
+# Six digits close together, which every such number has.
 _CLOSE_DIGITS = re.compile(r"\d(?:[ ./-]{0,2}[A-Za-z]?\d){5}", re.ASCII)
 _CARD = re.compile(r"(?<![A-Za-z0-9_.])[2-6](?:[ -]?\d){12,18}(?![A-Za-z0-9_])", re.ASCII)
-# First digits of the schemes, and the groups in which they print their numbers.
+# First digits of the card schemes, and the groups in which the numbers are printed.
 _CARD_PREFIX = re.compile(r"3[0-9]|4|5[0-9]|6[0-9]|2[2-7]")
 _CARD_GROUPS = re.compile(
     r"\d+\Z|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?\Z|\d{4}([ -])\d{6}\2\d{4,5}\Z"
@@ -36,7 +36,7 @@ _ACCOUNT = re.compile(
     re.IGNORECASE,
 )
 _SORT_CODE = re.compile(r"sort code[ :=]{0,3}(?:is )?(\d\d-\d\d-\d\d)", re.IGNORECASE)
-# What stands before numbers that are neither of a card nor of a phone.
+# Keywords before numbers that are neither cards nor phones.
 OTHER_NUMBER = re.compile(
     r"order|ticket|invoice|rechnung|bestell|kunden|订单|发票|单号|编号|快递|\bnr\.?|\bno\.|"
     r"\bid\b|\bsku|serial|tracking|version|build|isbn|issn|\bport|timestamp|注文|주문|\bcase\b|"
@@ -54,7 +54,10 @@ class _Validator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Number:
-    """A shape, python-stdnum's module that checks it, and words of which one must stand before."""
+    """A number format: its pattern, python-stdnum's module that checks it, and required keywords.
+
+    If there are keywords, one must precede the number.
+    """
 
     shape: re.Pattern[str]
     module: str
@@ -137,8 +140,10 @@ NUMBERS = (
     ),
 )
 _UNNAMED = tuple(number for number in NUMBERS if number.words is None)
-_ANY_WORD = re.compile("|".join(one.words.pattern for one in NUMBERS if one.words), re.IGNORECASE)
-# India's tax number has four digits only.
+_ANY_WORD = re.compile(
+    "|".join(number.words.pattern for number in NUMBERS if number.words), re.IGNORECASE
+)
+# India's tax number has only four digits, so `_CLOSE_DIGITS` does not match.
 _PAN = re.compile(r"\bPAN\b[^A-Z0-9]{1,12}(?:is )?([A-Z]{5}\d{4}[A-Z])(?![A-Za-z0-9])", re.ASCII)
 _INSURANCE = re.compile(
     rf"{_LEFT}[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]{_RIGHT}", re.ASCII
@@ -146,7 +151,7 @@ _INSURANCE = re.compile(
 
 
 def find_id_numbers(text: str) -> Iterator[Finding]:
-    """Cards, accounts, then tax and identity numbers."""
+    """Yields cards and accounts, then tax and identity numbers."""
     for match in _PAN.finditer(text):
         if validator("in_.pan").is_valid(match[1]):
             yield Finding(PrivateText.TAX, *match.span(1))
@@ -168,18 +173,21 @@ def _cards_and_ibans(text: str, first: int, last: int) -> Iterator[Finding]:
 
 
 def _regions(text: str) -> Iterator[tuple[int, int]]:
-    """Where digits stand close together, with what may belong to them; none overlaps the next."""
-    begun, ended = 0, -1
+    """Yields (start, end) around digits that are close together; regions do not overlap.
+
+    A region includes the keywords before the digits and the rest of a number after them.
+    """
+    start, end = 0, -1
     for match in _CLOSE_DIGITS.finditer(text):
         first, last = match.start() - _BEFORE, match.end() + _LONGEST_IBAN
-        if first > ended >= 0:
-            yield max(0, begun), ended
-            begun = first
-        elif ended < 0:
-            begun = first
-        ended = last
-    if ended >= 0:
-        yield max(0, begun), ended
+        if first > end >= 0:
+            yield max(0, start), end
+            start = first
+        elif end < 0:
+            start = first
+        end = last
+    if end >= 0:
+        yield max(0, start), end
 
 
 def _tax_numbers(text: str, first: int, last: int) -> Iterator[Finding]:
@@ -189,8 +197,8 @@ def _tax_numbers(text: str, first: int, last: int) -> Iterator[Finding]:
     for number in NUMBERS if is_named else _UNNAMED:
         for match in number.shape.finditer(text, first, last):
             words = number.words
-            is_meant = words is None or words.search(_before(text, match)) is not None
-            if is_meant and validator(number.module).is_valid(match[0]):
+            has_keyword = words is None or words.search(_before(text, match)) is not None
+            if has_keyword and validator(number.module).is_valid(match[0]):
                 yield Finding(PrivateText.TAX, *match.span())
 
 
@@ -200,12 +208,13 @@ def _before(text: str, match: re.Match[str]) -> str:
 
 @cache
 def validator(module: str) -> _Validator:
-    found: _Validator = import_module(f"stdnum.{module}")
-    return found
+    """Returns a module of python-stdnum."""
+    loaded: _Validator = import_module(f"stdnum.{module}")
+    return loaded
 
 
 def _iban_length(text: str) -> int:
-    """Characters that the account number takes, of words that may follow it; 0 for none."""
+    """Returns the length of a valid IBAN at the start of a text; 0 if there is none."""
     compact = text.replace(" ", "")
     for length in range(min(_LONGEST_IBAN, len(compact)), _SHORTEST_IBAN - 1, -1):
         if validator("iban").is_valid(compact[:length].upper()):
@@ -214,7 +223,7 @@ def _iban_length(text: str) -> int:
 
 
 def _card_length(text: str, before: str) -> int:
-    """As `_iban_length`: a card's number of 14 to 19 digits, where groups end."""
+    """Returns the length of a card number of 14 to 19 digits at the start; 0 if there is none."""
     compact = text.replace(" ", "").replace("-", "")
     is_other = OTHER_NUMBER.search(before) is not None and _CARD_WORD.search(before) is None
     if (is_other and text.isdigit()) or not _CARD_PREFIX.match(compact) or len(set(compact)) < 2:
@@ -228,17 +237,17 @@ def _card_length(text: str, before: str) -> int:
 
 
 def _reach(text: str, count: int) -> int:
-    """Where the first `count` letters and digits of a text end."""
-    left = count
-    for at, one in enumerate(text):
-        left -= one.isalnum()
-        if left == 0:
-            return at + 1
+    """Returns the length of the part with the first `count` letters and digits."""
+    remaining = count
+    for index, char in enumerate(text):
+        remaining -= char.isalnum()
+        if remaining == 0:
+            return index + 1
     return len(text)
 
 
 def is_luhn(number: str) -> bool:
-    """Luhn's check, which every payment card number passes."""
+    """Whether digits pass the Luhn check, which every payment card number passes."""
     digits = [int(character) for character in number]
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0

@@ -1,4 +1,4 @@
-"""Phone numbers: digits that phonenumbers knows as one, and that nothing says are another thing."""
+"""Finds phone numbers: valid for the phonenumbers library, and not marked as another number."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ _NORTH_AMERICA = re.compile(r"\(?[2-9]\d\d\)?[ .-]{1,2}\d{3}[ .-]\d{4}\Z")
 _CHINA = re.compile(
     r"1[3-9]\d(?:[ -]?\d{4}){2}\Z|0\d{2,3}[ -]?\d{7,8}\Z|(?:400|800)-?\d{3,4}-?\d{3,4}\Z"
 )
-_MEANT = re.compile(
+_PHONE_WORD_BEFORE = re.compile(
     r"\btel|phone|\bcall|\bring\b|\bdial|mobile|mobil\b|móvil|\bcell|handy|\bfax|whatsapp|\bsms\b"
     r"|\btext (?:me|him|her|us)|reach|telefon|anruf|\bruf\b|erreich|durchwahl|appel|\btél|llam"
     r"|\bbel\b|\bzadzwo|\btlf|\bpuh|\bτηλ|телефон|звон|\bтел|هاتف|טלפון|เบอร์|โทร|điện thoại"
     r"|电话|手机|座机|拨|打|联系|微信|電話|携帯|전화|\bon \Z|number is",
     re.IGNORECASE,
 )
-_MEANT_AFTER = re.compile(
+_PHONE_WORD_AFTER = re.compile(
     r"\A.{0,6}(?:\w+'s (?:number|cell|mobile)|微信|\(tel|\(mob)", re.IGNORECASE
 )
 _REGIONS = ("US", "GB", "DE", "FR", "ES", "IT", "CN", "JP", "NL", "CH", "AT", "BR", "IN", "AU")
-# There, too, numbers without a leading zero are written in groups.
+# More regions, for numbers that are written in groups after a word for phone.
 _REGIONS_OF_GROUPS = (
     *("PL", "PT", "CZ", "SK", "GR", "DK", "NO", "SE", "FI", "BE", "HU", "RO", "BG", "HR", "IE"),
     *("RU", "UA", "TR", "IL", "MX", "AR", "CL", "CO", "PE", "KR", "TW", "HK", "SG", "ID", "VN"),
@@ -57,31 +57,31 @@ def find_phones(text: str) -> Iterator[Finding]:
 
 
 def _is_phone(number: str, before: str, after: str) -> bool:
-    digits = "".join(one for one in number if one.isdigit())
+    digits = "".join(char for char in number if char.isdigit())
     if len(set(digits)) < 3 or _DATE.match(number):
         return False
     if number.startswith(("+", "(+")):
         return _is_valid(f"+{digits}", None)
-    is_meant = _MEANT.search(before) is not None or _MEANT_AFTER.search(after) is not None
-    if OTHER_NUMBER.search(before) and not is_meant:
+    has_word = bool(_PHONE_WORD_BEFORE.search(before) or _PHONE_WORD_AFTER.search(after))
+    if OTHER_NUMBER.search(before) and not has_word:
         return False
-    # Poland and Portugal write phone numbers as others write millions.
-    if _THOUSANDS.match(number) and not (is_meant and len(digits) == _GROUPED_DIGITS):
+    # Poland and Portugal group phone numbers like thousands.
+    if _THOUSANDS.match(number) and not (has_word and len(digits) == _GROUPED_DIGITS):
         return False
     if number.startswith("00"):
         return _is_valid(f"+{digits[2:]}", None)
     if _NORTH_AMERICA.match(number) or _CHINA.match(number):
         return True
     has_groups = not number.isdigit()
-    if (number.startswith("0") and has_groups) or is_meant:
-        more = _REGIONS_OF_GROUPS if has_groups and is_meant else ()
+    if (number.startswith("0") and has_groups) or has_word:
+        more = _REGIONS_OF_GROUPS if has_groups and has_word else ()
         return any(_is_valid(number, region) for region in (*_REGIONS, *more))
     return False
 
 
 def _is_valid(number: str, region: str | None) -> bool:
     try:
-        found = phonenumbers.parse(number, region)
+        parsed = phonenumbers.parse(number, region)
     except phonenumbers.NumberParseException:
         return False
-    return phonenumbers.is_valid_number(found)
+    return phonenumbers.is_valid_number(parsed)

@@ -1,4 +1,4 @@
-"""Private text of a training row: what it holds, and the row with masks in its place."""
+"""Finds the private text of a training row, and replaces it by placeholders."""
 
 from __future__ import annotations
 
@@ -17,63 +17,66 @@ _MASK = re.compile(r"\[(SECRET|CARD|BANK|TAX|PHONE|EMAIL|ADDRESS)_(\d{1,6})\]")
 
 
 def row_kinds(row: Row) -> PrivateText:
-    """All kinds of private text in a row; none is zero."""
-    found = (one.kind for text in row_texts(row) for one in find_private(text))
-    return reduce(or_, found, NO_PRIVATE_TEXT)
+    """Returns all kinds of private text in a row; zero for none."""
+    kinds = (finding.kind for text in row_texts(row) for finding in find_private(text))
+    return reduce(or_, kinds, NO_PRIVATE_TEXT)
 
 
 def private_texts(row: Row) -> list[tuple[PrivateText, str]]:
-    """Every private text of a row with its kind, each once, in order."""
-    found = (
-        (one.kind, text[one.start : one.end])
+    """Returns (kind, text) of a row's private text, without duplicates, in order."""
+    texts = (
+        (finding.kind, text[finding.start : finding.end])
         for text in row_texts(row)
-        for one in find_private(text)
+        for finding in find_private(text)
     )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(texts))
 
 
 def mask_row(row: Row) -> dict[str, object]:
-    """The row with `[EMAIL_1]` for an address: everywhere in the row the same for the same."""
+    """Returns the row with placeholders like `[EMAIL_1]`; equal texts get the same one."""
     masks = _Masks(row)
     return {key: _changed(value, key, masks.mask) for key, value in row.items()}
 
 
 class _Masks:
-    """The masks of one row, numbered on from those that it has already."""
+    """Placeholders of one row; their numbers continue those that the row has already."""
 
     def __init__(self, row: Row) -> None:
-        self._given: dict[tuple[PrivateText, str], str] = {}
+        self._placeholders: dict[tuple[PrivateText, str], str] = {}
         self._last: dict[str, int] = {}
         for text in row_texts(row):
             for name, number in _MASK.findall(text):
                 self._last[name] = max(self._last.get(name, 0), int(number))
 
     def mask(self, text: str) -> str:
-        pieces, at = [], 0
-        for one in find_private(text):
-            pieces += [text[at : one.start], self._of(one.kind, text[one.start : one.end])]
-            at = one.end
-        return "".join([*pieces, text[at:]])
+        """Returns the text with placeholders."""
+        parts, end = [], 0
+        for finding in find_private(text):
+            private = text[finding.start : finding.end]
+            parts += [text[end : finding.start], self._placeholder(finding.kind, private)]
+            end = finding.end
+        return "".join([*parts, text[end:]])
 
-    def _of(self, kind: PrivateText, text: str) -> str:
-        key = kind, _plain(kind, text)
-        if key not in self._given:
+    def _placeholder(self, kind: PrivateText, text: str) -> str:
+        key = kind, _normalised(kind, text)
+        if key not in self._placeholders:
             name = str(kind.name)
             self._last[name] = self._last.get(name, 0) + 1
-            self._given[key] = f"[{name}_{self._last[name]}]"
-        return self._given[key]
+            self._placeholders[key] = f"[{name}_{self._last[name]}]"
+        return self._placeholders[key]
 
 
-def _plain(kind: PrivateText, text: str) -> str:
-    """The same for two ways to write one: case of an address, spaces and signs of a number."""
+def _normalised(kind: PrivateText, text: str) -> str:
+    """Returns a form that is equal for spellings with other case, spaces or separators."""
     if kind is PrivateText.SECRET:
         return text
     if kind in (PrivateText.EMAIL, PrivateText.ADDRESS):
         return text.casefold()
-    return "".join(one for one in text if one.isalnum()).casefold()
+    return "".join(char for char in text if char.isalnum()).casefold()
 
 
 def row_texts(value: object) -> Iterator[str]:
+    """Yields every text of a row that a model reads, with the arguments of tool calls."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             if not isinstance(inner, str):
@@ -96,13 +99,13 @@ def _changed(value: object, key: str, change: Callable[[str], str]) -> object:
 
 
 def _changed_arguments(text: str, change: Callable[[str], str]) -> str:
-    """Arguments of a call stay JSON: a number that is masked becomes a string."""
+    """Changes the values of a call's JSON arguments; a masked number becomes a string."""
     try:
-        given = json.loads(text)
+        arguments = json.loads(text)
     except (ValueError, RecursionError):
         return change(text)
-    changed = _changed_json(given, change)
-    return text if changed == given else json.dumps(changed, ensure_ascii=False)
+    changed = _changed_json(arguments, change)
+    return text if changed == arguments else json.dumps(changed, ensure_ascii=False)
 
 
 def _changed_json(value: object, change: Callable[[str], str]) -> object:

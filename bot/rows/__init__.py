@@ -1,4 +1,4 @@
-"""The rules of training rows, with line numbers; bot and tuner check with the same module."""
+"""Validation, fingerprints and token counts of training rows, shared by bot and tuner."""
 
 from bot.rows.checking import check_row, check_rows, method_of
 from bot.rows.fingerprints import find_overlaps, fingerprint, prompt_fingerprint

@@ -1,4 +1,4 @@
-"""Says whether a row may train a model: at a glance for plain rows, rule by rule for others."""
+"""Checks whether a row is a valid training row: a fast check for plain rows, then every rule."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
@@ -11,17 +11,17 @@ from bot.rows.tokens import ROW_TOKENS, Count, count_tokens, most_tokens
 
 DEEPEST_NESTING: Final = 64
 _MOST_TOKENS_PER_CHARACTER = 4
-"""Of a whole row, with its keys and images."""
+"""Upper bound of estimated tokens per character of a row's keys and texts, with images."""
 _PLAIN_ROLES = frozenset({"system", "developer", "user", "assistant"})
 
 
 def check_rows(
     rows: Iterable[tuple[int, object]], method: Method, *, max_tokens: int = 65_536
 ) -> Iterator[tuple[int, dict[str, object] | Problem]]:
-    """Yield each row that may train, and a Problem for each that may not, in their order."""
-    glance = method is Method.SUPERVISED
+    """Yields each valid row, and a Problem in place of each invalid one, in order."""
+    may_be_plain = method is Method.SUPERVISED
     for line, row in rows:
-        if (glance and is_plain(row, max_tokens)) or isinstance(row, Problem):
+        if (may_be_plain and is_plain(row, max_tokens)) or isinstance(row, Problem):
             yield line, row
         else:
             yield line, _checked(row, method, line=line, max_tokens=max_tokens)
@@ -35,18 +35,18 @@ def check_row(
     max_tokens: int = 65_536,
     of_text: Count | None = None,
 ) -> Problem | None:
-    """Find the first rule that a parsed row breaks; never raises, whatever the JSON value.
+    """Returns the first rule that a parsed row breaks; never raises, whatever the JSON value.
 
-    Tokens are estimated, unless `of_text` counts as the model does.
+    `of_text` counts tokens as the model does; without it they are estimated.
     """
     if of_text is None and method is Method.SUPERVISED and is_plain(row, max_tokens):
         return None
-    found = _checked(row, method, line=line, max_tokens=max_tokens, of_text=of_text)
-    return found if isinstance(found, Problem) else None
+    checked = _checked(row, method, line=line, max_tokens=max_tokens, of_text=of_text)
+    return checked if isinstance(checked, Problem) else None
 
 
 def method_of(row: object) -> Method | None:
-    """Guess from the keys which method a row is meant for."""
+    """Returns the method that a row's keys belong to; None if they belong to none."""
     if not isinstance(row, Mapping):
         return None
     if any(key in row for key in OUTPUTS):
@@ -55,9 +55,9 @@ def method_of(row: object) -> Method | None:
 
 
 def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
-    """Accept at a glance what most files are full of: questions and answers without extras.
+    """Whether a row is certainly valid: text messages without tools and the like.
 
-    What it accepts breaks no rule; what it does not accept may still break none.
+    A fast check, since most files have only such rows. A row for which it is False may be valid.
     """
     if not isinstance(row, dict) or len(row) != 1:
         return False
@@ -76,7 +76,7 @@ def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
                 or "\0" in content
                 or not content
                 or content.isspace()
-                # Half of a surrogate pair cannot be encoded.
+                # An unpaired surrogate cannot be encoded.
                 or not (content.isascii() or content.encode())
             ):
                 return False
@@ -89,7 +89,7 @@ def is_plain(row: object, max_tokens: int) -> TypeGuard[dict[str, object]]:
 
 
 def _has_plain_extra(message: dict[str, object]) -> bool:
-    """A role, a content and one thing more: a name, or the weight of an answer."""
+    """Whether a message has a role, a content, and a valid name or weight besides."""
     if len(message) != 3:
         return False
     name, weight = message.get("name"), message.get("weight")
@@ -128,9 +128,12 @@ def _check_length(row: dict[str, object], max_tokens: int, of_text: Count | None
 
 
 def _text_of(row: object) -> str:
-    """All keys and texts of a row, joined: most of them are a word long, and none is broken."""
+    """Returns all keys and texts of a row, joined.
+
+    Raises RowRefused for invalid characters or numbers, and for a row that is nested too deeply.
+    """
     texts: list[str] = []
-    # Level by level rather than by recursion, which a row from outside could exhaust.
+    # Level by level, because an uploaded row could exceed the recursion limit.
     level: list[object] = [row]
     for _ in range(DEEPEST_NESTING):
         below: list[object] = []
@@ -145,12 +148,12 @@ def _text_of(row: object) -> str:
             elif isinstance(value, float) and not isfinite(value):
                 raise RowRefused("not_finite", number=quote_value(value))
         if not below:
-            return _unbroken("".join(texts))
+            return _valid_unicode("".join(texts))
         level = below
     raise RowRefused("too_deep")
 
 
-def _unbroken(text: str) -> str:
+def _valid_unicode(text: str) -> str:
     if "\0" in text:
         raise RowRefused("null_byte")
     try:
@@ -161,8 +164,8 @@ def _unbroken(text: str) -> str:
 
 
 def _check_method(row: Mapping[str, object], method: Method) -> None:
-    meant = method_of(row)
-    if method is Method.DPO and meant is Method.SUPERVISED and "input" not in row:
+    own_method = method_of(row)
+    if method is Method.DPO and own_method is Method.SUPERVISED and "input" not in row:
         raise RowRefused("chat_among_preferences")
-    if method is Method.SUPERVISED and meant is Method.DPO and "messages" not in row:
+    if method is Method.SUPERVISED and own_method is Method.DPO and "messages" not in row:
         raise RowRefused("preference_among_chats")

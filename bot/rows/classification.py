@@ -1,7 +1,7 @@
-"""The measures of a classifier from what was expected and what was said; pure.
+"""Classification metrics from expected and given labels; pure functions.
 
-Definitions: scikit-learn's `precision_recall_fscore_support` with `zero_division=0`; what is not
-one of the labels counts as a wrong answer with a label of its own.
+Definitions: scikit-learn's `precision_recall_fscore_support` with `zero_division=0`; an answer that
+is not one of the labels counts as a wrong label of its own.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 OTHER = "other"
-"""Stands in a confusion table for an answer that is none of the labels."""
+"""Column of a confusion matrix for answers that are none of the labels."""
 
 _MOST_LABELS, _LONGEST_LABEL, _FEWEST_PER_LABEL = 30, 40, 5
 
 Confusion = Mapping[str, Mapping[str, int]]
-"""How often each label (first key) was answered by each (second key)."""
+"""Confusion matrix: counts by expected label (first key) and answered label (second key)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +25,26 @@ class LabelMetrics:
     recall: float
     f_beta: Mapping[float, float]
     count: int
-    """How often the label was expected."""
+    """Number of times that the label was expected."""
 
 
 def labels_among(answers: Mapping[str, int]) -> list[tuple[str, int]]:
-    """The answers and how often each is given, most first, where they are classes; else nothing."""
-    is_few = 2 <= len(answers) <= _MOST_LABELS
-    is_used = sum(answers.values()) >= _FEWEST_PER_LABEL * len(answers)
-    if not is_few or not is_used or max(map(len, answers)) > _LONGEST_LABEL:
+    """Returns (answer, count), most frequent first, if the answers look like class labels.
+
+    Class labels are few, short and repeated; otherwise the list is empty.
+    """
+    are_few = 2 <= len(answers) <= _MOST_LABELS
+    are_repeated = sum(answers.values()) >= _FEWEST_PER_LABEL * len(answers)
+    if not are_few or not are_repeated or max(map(len, answers)) > _LONGEST_LABEL:
         return []
     return Counter(answers).most_common()
 
 
 def confusion_of(pairs: Iterable[tuple[str, str]], labels: Sequence[str]) -> Confusion:
-    """Of (expected, answered); each label has a row, and an answer that is no label is `other`."""
-    counted = Counter((one, two if two in labels else OTHER) for one, two in pairs)
+    """Returns the confusion matrix of (expected, answered) pairs; each label has a row."""
+    counted = Counter(
+        (expected, answered if answered in labels else OTHER) for expected, answered in pairs
+    )
     rows = {label: dict.fromkeys((*labels, OTHER), 0) for label in labels}
     for (expected, answered), count in counted.items():
         rows[expected][answered] += count
@@ -56,9 +61,9 @@ def metrics_of(
     confusion: Confusion, label: str, *, betas: Sequence[float] = (1.0,)
 ) -> LabelMetrics:
     right = confusion[label][label]
-    said = sum(row[label] for row in confusion.values())
+    answered = sum(row[label] for row in confusion.values())
     expected = sum(confusion[label].values())
-    precision = right / said if said else 0.0
+    precision = right / answered if answered else 0.0
     recall = right / expected if expected else 0.0
     f_beta = {beta: _f(precision, recall, beta) for beta in betas}
     return LabelMetrics(precision, recall, f_beta, expected)

@@ -1,4 +1,4 @@
-"""The rules of conversations, message by message."""
+"""Validation rules for the messages and tools of a conversation."""
 
 import json
 import re
@@ -16,8 +16,8 @@ _KEYS = frozenset({"role", "content", "name", "weight", "refusal"}) | {
     "function_call",
 }
 CONTROL_MARK: Final = "<|"
-"""Every control token begins so."""
-# One of these anywhere fails the whole job at the host, hours later.
+"""The beginning of every control token."""
+# A control token anywhere in a file makes the host fail the whole job, hours later.
 # https://github.com/johny-b/llmcomp/issues/59
 _CONTROL_TOKEN: Final = re.compile(r"<\|[a-z0-9_]+\|>", re.IGNORECASE | re.ASCII)
 
@@ -26,9 +26,9 @@ _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
 
 def check_chat(row: Mapping[str, object], *, is_marked: bool) -> None:
-    """Refuse a chat row from which nothing can be learned, or that breaks a rule.
+    """Raises RowRefused for a chat row that breaks a rule or has no answer to train on.
 
-    Only where the row `is_marked`, having the mark in some text, it is searched for control tokens.
+    `is_marked`: a text contains `CONTROL_MARK`, so control tokens are searched for.
     """
     messages = check_conversation(row, is_marked=is_marked)
     answers = [message for message in messages if message["role"] == "assistant"]
@@ -41,7 +41,7 @@ def check_chat(row: Mapping[str, object], *, is_marked: bool) -> None:
 
 
 def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list[dict[str, object]]:
-    """Refuse broken messages and tools, and return the messages."""
+    """Returns the messages. Raises RowRefused for invalid messages or tools."""
     messages = holder.get("messages")
     if messages is None:
         raise RowRefused("messages_missing")
@@ -55,7 +55,8 @@ def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list
             check_message(message, calls, is_marked=is_marked)
         except RowRefused as refusal:
             raise RowRefused(refusal.code, message=number, **refusal.details) from None
-    # Calls at the very end are the answer that is taught; after a first result the others lack.
+    # Calls in the last message are the answer to train on. If the last message is a result, the
+    # results of the other calls are missing.
     if calls and messages[-1]["role"] in ("tool", "function"):
         raise RowRefused("call_unanswered", message=len(messages), id=quote_value(calls.first))
     _check_tools(holder, is_marked=is_marked)
@@ -77,15 +78,15 @@ class OpenCalls:
         return next(iter(self._ids), self._function)
 
     def check_before(self, role: str) -> None:
-        """Refuse another message than a result where results are due."""
+        """Raises RowRefused for a message between a call and its result."""
         if self and role not in ("tool", "function"):
             raise RowRefused("call_unanswered", id=quote_value(self.first))
 
     def open(self, ids: list[str]) -> None:
-        for each in ids:
-            if each in self._ids:
-                raise RowRefused("call_twice", id=quote_value(each))
-            self._ids[each] = None
+        for call in ids:
+            if call in self._ids:
+                raise RowRefused("call_twice", id=quote_value(call))
+            self._ids[call] = None
 
     def open_function(self, name: str) -> None:
         self._function = name
@@ -102,7 +103,7 @@ class OpenCalls:
 
 
 def check_message(message: object, calls: OpenCalls, *, is_marked: bool) -> None:
-    """Refuse a broken message; `calls` are those before it that have no result yet."""
+    """Raises RowRefused for an invalid message; `calls` are earlier ones without a result yet."""
     if not isinstance(message, dict):
         raise RowRefused("message_not_object", kind=kind_of(message))
     if not _KEYS.issuperset(message):
@@ -138,26 +139,27 @@ def _role_of(message: Mapping[str, object]) -> str:
 def _check_content(message: Mapping[str, object], role: str) -> None:
     content = message.get("content")
     if content is None:
-        if not _says_otherwise(message, role):
+        if not _has_other_content(message, role):
             raise RowRefused("content_missing")
         return
     if not isinstance(content, str | list):
         raise RowRefused("content_not_text", kind=kind_of(content))
     has_content = _has_parts(content, role) if isinstance(content, list) else content.strip()
-    if not has_content and not _says_otherwise(message, role):
+    if not has_content and not _has_other_content(message, role):
         raise RowRefused("content_empty")
 
 
-def _says_otherwise(message: Mapping[str, object], role: str) -> bool:
+def _has_other_content(message: Mapping[str, object], role: str) -> bool:
+    """Whether an assistant message has tool calls or a refusal in place of content."""
     return role == "assistant" and any(
         message.get(key) for key in ("tool_calls", "function_call", "refusal")
     )
 
 
 def _has_parts(parts: list[object], role: str) -> bool:
-    # Every part is checked, so this may not stop at the first with something in it.
-    found = [_has_part(part, number, role) for number, part in enumerate(parts, 1)]
-    return any(found)
+    # A list, so that every part is checked, not only those up to the first with content.
+    has_content = [_has_part(part, number, role) for number, part in enumerate(parts, 1)]
+    return any(has_content)
 
 
 def _has_part(part: object, number: int, role: str) -> bool:
@@ -206,7 +208,7 @@ def _check_function_result(name: object, calls: OpenCalls) -> None:
 def _check_weight(weight: object, role: str) -> None:
     if role != "assistant":
         raise RowRefused("weight_not_for_role", role=role)
-    # True and 1.0 equal 1, yet hosts refuse them.
+    # True and 1.0 equal 1 in Python, but hosts refuse them.
     if type(weight) is not int or weight not in (0, 1):
         raise RowRefused("weight_wrong", weight=quote_value(weight))
 
@@ -249,10 +251,10 @@ def _check_function(function: object, number: int) -> str:
         raise RowRefused("call_without_name", call=number)
     arguments = function.get("arguments")
     try:
-        meaning = json.loads(arguments) if isinstance(arguments, str) else None
+        parsed = json.loads(arguments) if isinstance(arguments, str) else None
     except (ValueError, RecursionError):
-        meaning = None
-    if not isinstance(meaning, dict):
+        parsed = None
+    if not isinstance(parsed, dict):
         raise RowRefused("arguments_not_json", call=number)
     return name
 
@@ -275,7 +277,7 @@ def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:
         tools = holder.get(field)
         if tools is not None:
             if is_marked:
-                _check_unmarked(tools, field)
+                _check_tool_tokens(tools, field)
             _check_definitions(tools, field)
 
 
@@ -294,7 +296,7 @@ def _check_definitions(tools: object, field: str) -> None:
 
 
 def _is_schema(parameters: object) -> bool:
-    """Whether parameters are a JSON Schema of an object, as far as hosts look; or not there."""
+    """Whether parameters are missing or a JSON Schema of an object, as far as hosts check that."""
     if parameters is None or parameters == {}:
         return True
     if not isinstance(parameters, dict) or parameters.get("type") != "object":
@@ -302,11 +304,11 @@ def _is_schema(parameters: object) -> bool:
     properties, required = parameters.get("properties", {}), parameters.get("required", [])
     if not isinstance(properties, dict) or not isinstance(required, list):
         return False
-    are_schemas = all(isinstance(each, dict | bool) for each in properties.values())
-    return are_schemas and all(isinstance(each, str) and each in properties for each in required)
+    are_schemas = all(isinstance(schema, dict | bool) for schema in properties.values())
+    return are_schemas and all(isinstance(name, str) and name in properties for name in required)
 
 
-def _check_unmarked(tools: object, field: str) -> None:
+def _check_tool_tokens(tools: object, field: str) -> None:
     try:
         _check_control_tokens(tools)
     except RowRefused as refusal:

@@ -1,19 +1,18 @@
-"""Tells rows that mean the same, however they are written."""
+"""Fingerprints that are equal for rows with the same meaning, however they are written."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import sha256
 from unicodedata import normalize
 
-_as_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
-_quoted = json.encoder.encode_basestring_ascii
+_encode_json = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+_encode_string = json.encoder.encode_basestring_ascii
 
 
 def fingerprint(row: Mapping[str, object]) -> str:
-    """Hash what the row means: equal fingerprints are duplicates.
+    """Returns a SHA-256 in hex; rows with equal fingerprints are duplicates.
 
-    Key order, spacing, the ids of tool calls, keys without meaning and the way Unicode composes
-    its letters are not part of it.
+    Key order, white space, ids of tool calls, unknown keys and Unicode normalisation do not count.
     """
     plain = _plain_meaning(row)
     if plain is not None:
@@ -23,14 +22,15 @@ def fingerprint(row: Mapping[str, object]) -> str:
 
 
 def _plain_meaning(row: Mapping[str, object]) -> str | None:
-    """The same text as is hashed of any row, written at once; None where a row has more to it.
+    """Returns the text to hash of a row with only roles and texts; None for other rows.
 
-    Nearly every row of an import is such a one, and the long way takes five times as long.
+    The text is the same as the general code makes, which takes five times as long. Nearly every
+    row of an import has only roles and texts.
     """
     messages = row.get("messages") if len(row) == 1 else None
     if type(messages) is not list:
         return None
-    told: list[str] = []
+    encoded: list[str] = []
     for message in messages:
         if type(message) is not dict or len(message) != 2:
             return None
@@ -38,13 +38,13 @@ def _plain_meaning(row: Mapping[str, object]) -> str | None:
         if type(role) is not str or type(content) is not str:
             return None
         text = _unified(content)
-        said = f'"content":{_quoted(text)},' if text else ""
-        told.append(f'{{{said}"role":{_quoted(role)}}}')
-    return f'[{{"messages":[{",".join(told)}]}}]'
+        field = f'"content":{_encode_string(text)},' if text else ""
+        encoded.append(f'{{{field}"role":{_encode_string(role)}}}')
+    return f'[{{"messages":[{",".join(encoded)}]}}]'
 
 
 def prompt_fingerprint(row: Mapping[str, object]) -> str:
-    """Hash everything that comes before the answer, equal for chat and preference rows."""
+    """Returns a SHA-256 in hex of all before the answer, equal for chat and preference rows."""
     conversation = _conversation(row)
     messages = conversation["messages"]
     if not _is_preference(row) and isinstance(messages, list) and _ends_with_answer(messages):
@@ -56,21 +56,21 @@ def find_overlaps(
     training: Iterable[tuple[int, Mapping[str, object]]],
     validation: Iterable[tuple[int, Mapping[str, object]]],
 ) -> Iterator[tuple[int, int]]:
-    """Yield (training line, validation line) where both say the same.
+    """Yields (training line, validation line) of rows with the same fingerprint.
 
-    Of duplicates within the training rows the first line is told.
+    If training rows are duplicates of each other, the first line is used.
     """
     lines: dict[str, int] = {}
     for line, row in training:
         lines.setdefault(fingerprint(row), line)
     for line, row in validation:
-        found = lines.get(fingerprint(row))
-        if found is not None:
-            yield found, line
+        training_line = lines.get(fingerprint(row))
+        if training_line is not None:
+            yield training_line, line
 
 
 def content_meaning(content: object) -> object:
-    """Reduce the content of a message to its text where it has nothing else."""
+    """Returns the normalised text of a message's content; the content itself if it has more."""
     if isinstance(content, str):
         return _unified(content) or None
     if not isinstance(content, list):
@@ -100,13 +100,16 @@ def _answers(messages: object) -> list[object]:
     if not isinstance(messages, list):
         return [messages]
     calls: dict[object, int] = {}
-    return [_message(each, calls) if isinstance(each, Mapping) else each for each in messages]
+    return [
+        _message(message, calls) if isinstance(message, Mapping) else message
+        for message in messages
+    ]
 
 
 def _message(message: Mapping[str, object], calls: dict[object, int]) -> dict[str, object]:
     role, content = message.get("role"), message.get("content")
     if len(message) == 2 and type(role) is str and type(content) is str:
-        # Nearly every message of an import; the long way takes three times as long.
+        # Nearly every message of an import; the general code takes three times as long.
         text = _unified(content)
         return {"role": role, "content": text} if text else {"role": role}
     meaning: dict[str, object] = {
@@ -126,11 +129,12 @@ def _message(message: Mapping[str, object], calls: dict[object, int]) -> dict[st
 def _tool_calls(tool_calls: object, calls: dict[object, int]) -> object:
     if not isinstance(tool_calls, list):
         return tool_calls
-    found = [call for call in tool_calls if isinstance(call, Mapping)]
-    return [[_number_of(call.get("id"), calls), _call(call.get("function"))] for call in found]
+    valid = [call for call in tool_calls if isinstance(call, Mapping)]
+    return [[_number_of(call.get("id"), calls), _call(call.get("function"))] for call in valid]
 
 
 def _number_of(call_id: object, calls: dict[object, int]) -> int | None:
+    """Returns a call's number in order of appearance, which replaces its random id."""
     if not isinstance(call_id, str):
         return None
     return calls.setdefault(call_id, len(calls))
@@ -153,12 +157,12 @@ def _ends_with_answer(messages: list[object]) -> bool:
 
 
 def _hash(meaning: list[object]) -> str:
-    return sha256(_as_json(meaning).encode()).hexdigest()
+    return sha256(_encode_json(meaning).encode()).hexdigest()
 
 
 def _unified(text: str) -> str:
     composed = text if text.isascii() else normalize("NFC", text)
     if composed.isprintable() and "  " not in composed:
-        # Of all white space only the plain space is printable; splitting takes longer than this.
+        # The space is the only printable white space, so there is nothing to split; this is faster.
         return composed.strip()
     return " ".join(composed.split())

@@ -1,4 +1,4 @@
-"""The rules of preference rows: one conversation, a better and a worse answer."""
+"""Validation rules for preference rows: a conversation, a preferred and a rejected answer."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,7 +11,7 @@ OUTPUTS: Final = ("preferred_output", "non_preferred_output")
 
 
 def check_preference(row: Mapping[str, object], *, is_marked: bool) -> None:
-    """Refuse a preference row that breaks a rule."""
+    """Raises RowRefused for a preference row that breaks a rule."""
     messages = check_conversation(_input_of(row), is_marked=is_marked)
     if messages[-1]["role"] == "assistant":
         raise RowRefused("input_ends_with_assistant")
@@ -24,14 +24,14 @@ def check_preference(row: Mapping[str, object], *, is_marked: bool) -> None:
 
 
 def _input_of(row: Mapping[str, object]) -> Mapping[str, object]:
-    found = row.get("input")
-    if found is None:
+    conversation = row.get("input")
+    if conversation is None:
         raise RowRefused("input_missing")
-    if isinstance(found, list):
+    if isinstance(conversation, list):
         raise RowRefused("input_bare_list")
-    if not isinstance(found, dict):
-        raise RowRefused("input_not_object", kind=kind_of(found))
-    return found
+    if not isinstance(conversation, dict):
+        raise RowRefused("input_not_object", kind=kind_of(conversation))
+    return conversation
 
 
 def _has_image(content: object) -> bool:

@@ -1,4 +1,4 @@
-"""What can be wrong with a training row, each with a code and a plain sentence."""
+"""Codes and English sentences for everything that can be wrong with a training row or file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ _SHOWN_CHARACTERS = 60
 
 
 class Method(StrEnum):
-    """How a model learns from a row."""
+    """Training method that a row is for."""
 
     SUPERVISED = "supervised"
     DPO = "dpo"
@@ -137,7 +137,7 @@ _ROW_REASONS = {
     "outputs_same": "both outputs say the same, make the preferred one differ or remove the row",
 }
 
-# {place} becomes "message 2" in a conversation, and the key's name in an output of a preference.
+# {place} becomes "message 2" in a conversation, and the name of the key in a preference's output.
 _MESSAGE_REASONS = {
     "message_not_object": "{place} is of type {kind}, write an object with “role” and “content”",
     "key_unknown": "{place} has the unknown key “{key}”, remove it",
@@ -194,12 +194,12 @@ def _all_reasons() -> dict[str, str]:
 
 
 REASONS: Final[Mapping[str, str]] = MappingProxyType(_all_reasons())
-"""English by code, with {named} fields that a problem's details fill."""
+"""English reasons by code, with {named} fields for a problem's details."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a row is refused; line 0 stands for no line at all."""
+    """Why a row is refused; `line` is 0 if there is no line number."""
 
     line: int
     code: str
@@ -207,12 +207,12 @@ class Problem:
 
     @property
     def reason(self) -> str:
-        """What is wrong and what to do, as a part of a sentence."""
+        """What is wrong and what to do, as part of a sentence."""
         return REASONS[self.code].format_map(self.details)
 
     @property
     def sentence(self) -> str:
-        """What is wrong and what to do, with the line."""
+        """What is wrong and what to do, as a sentence with the line."""
         reason = self.reason
         if self.line:
             return f"Line {self.line}: {reason}."
@@ -226,7 +226,7 @@ class Problem:
 
 
 class RowRefused(Exception):
-    """A rule is broken."""
+    """A row breaks a rule; `code` is a key of `REASONS`."""
 
     def __init__(self, code: str, /, **details: str | int) -> None:
         super().__init__(code)
@@ -234,12 +234,12 @@ class RowRefused(Exception):
         self.details = details
 
     def at(self, line: int) -> Problem:
-        """Tell it with the line."""
+        """Returns the problem with a line number."""
         return Problem(line, self.code, self.details)
 
 
 def kind_of(value: object) -> str:
-    """Name the type of a value in the words of JSON."""
+    """Returns the JSON name of a value's type."""
     if isinstance(value, bool):
         return "boolean"
     names = {str: "string", int: "number", float: "number", list: "array", dict: "object"}
@@ -247,9 +247,9 @@ def kind_of(value: object) -> str:
 
 
 def quote_value(value: object) -> str:
-    """Quote a value briefly, on one line and without half characters."""
+    """Returns a short quotation of a value, on one line and without unpaired surrogates."""
     if not isinstance(value, str):
-        # A number may have more digits than Python is willing to print.
+        # Python refuses to convert an integer with thousands of digits to text.
         is_short = isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**9)
         return str(value) if is_short else kind_of(value)
     text = " ".join(value[: _SHOWN_CHARACTERS * 2].split())

@@ -1,4 +1,4 @@
-"""Reads JSON Lines as a stream: each line a value, or a problem with its number."""
+"""Parses JSON Lines as a stream: each line is a value, or a problem with its line number."""
 
 import codecs
 import json
@@ -17,11 +17,11 @@ _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def read_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
-    """Yield the line number with the parsed value, or with a Problem.
+    """Yields line numbers with the parsed value, or with a Problem.
 
-    Chunks may be cut anywhere. Blank lines are skipped, several objects on a line are refused, as
-    hosts do, UTF-16 is recognised by its byte order mark, and no more is held in memory than one
-    chunk and one line of at most 8 MiB.
+    Chunks may be cut anywhere. Blank lines are skipped; several objects on a line are refused, as
+    hosts do. UTF-16 is recognised by its byte order mark. Memory use is one chunk and one line of
+    at most 8 MiB.
     """
     decode = _DECODER.raw_decode
     for number, raw in enumerate(raw_lines(chunks), 1):
@@ -42,7 +42,7 @@ def read_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
 
 
 def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes | None]:
-    """Yield each line as UTF-8 without its newline, and None for one that is too long."""
+    """Yields each line as UTF-8 without its newline; None for a line that is too long."""
     held: list[bytes] = []
     size = 0
     for chunk in as_utf8(chunks):
@@ -63,7 +63,7 @@ def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes | None]:
 
 
 def decode_value(text: str, start: int) -> tuple[object, int]:
-    """Parse one JSON value, or raise a Refusal that says what is wrong with it."""
+    """Returns one JSON value and its end. Raises RowRefused with what is wrong with it."""
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
@@ -76,13 +76,13 @@ def decode_value(text: str, start: int) -> tuple[object, int]:
 
 
 def after_blanks(text: str, start: int) -> int:
-    """Return where the next character stands that is not white space."""
-    found = _BLANKS.match(text, start)
-    return found.end() if found else start
+    """Returns the index of the next character that is not white space."""
+    blanks = _BLANKS.match(text, start)
+    return blanks.end() if blanks else start
 
 
 def as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the same text as UTF-8 without a byte order mark."""
+    """Yields the text as UTF-8 without a byte order mark, from UTF-8 or UTF-16."""
     rest = iter(chunks)
     head = b""
     while len(head) < len(codecs.BOM_UTF8):
@@ -96,16 +96,17 @@ def as_utf8(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _from_utf16(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    # Broken pairs pass through as invalid UTF-8, so that the line with them is refused.
+    # Unpaired surrogates become invalid UTF-8, so that their line is refused.
     decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
     for chunk in chunks:
         yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
-    left, _ = decoder.getstate()
-    if left:
+    incomplete, _ = decoder.getstate()
+    if incomplete:
         yield b"\xff"
 
 
 def _read_slowly(number: int, line: bytes) -> Iterator[tuple[int, object]]:
+    """Parses a line that the fast code could not, to find its problem."""
     try:
         yield number, _value_in(_text_of(line))
     except RowRefused as refusal:
@@ -116,7 +117,7 @@ def _text_of(line: bytes) -> str:
     if b"\0" in line:
         raise RowRefused("null_byte")
     try:
-        # Joined files have a mark within.
+        # Files that were concatenated have byte order marks inside.
         return line.removeprefix(codecs.BOM_UTF8).decode()
     except UnicodeDecodeError as error:
         raise RowRefused("not_utf8", byte=error.start + 1) from None

@@ -1,4 +1,4 @@
-"""Counts the tokens of rows, by an estimate where the model's own tokenizer is not at hand."""
+"""Counts the tokens of rows, with the model's tokenizer or with an estimate."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import ceil
@@ -6,20 +6,21 @@ from typing import Final
 
 ROW_TOKENS: Final = 3
 Count = Callable[[str], int]
-"""How many tokens a text has."""
+"""Returns the number of tokens of a text."""
 _MESSAGE_TOKENS = 4
-"""Three marks around each message, as in OpenAI's cookbook, and its role."""
+"""Tokens of each message beside its text: three, as in OpenAI's cookbook, and one for the role."""
 _IMAGE_MARK = "🖼"
 _IMAGE_TEXT = "x" * 4 * 85
-"""As many tokens as OpenAI counts for an image in low detail; the least that one costs."""
+"""A text with 85 estimated tokens, which OpenAI counts for an image in low detail, the minimum."""
 _MOST_TOKENS_PER_CHARACTER = 2
-"""No text is estimated higher, nor is one empty."""
+"""Upper bound of the estimate."""
 
 
 def count_tokens(row: Mapping[str, object], of_text: Count | None = None) -> int:
-    """The tokens of a chat row, or of a preference row with both outputs.
+    """Returns the tokens of a chat row, or of a preference row with both outputs.
 
-    An estimate, unless `of_text` counts as the model does; the marks between messages always are.
+    `of_text` counts tokens as the model does; without it they are estimated. The tokens between
+    messages are always an estimate.
     """
     of_text = of_text or text_tokens
     conversation = row.get("input") if "messages" not in row else row
@@ -35,13 +36,13 @@ def count_tokens(row: Mapping[str, object], of_text: Count | None = None) -> int
 
 
 def text_tokens(text: str) -> int:
-    """Estimate the tokens of a text, for the tokenizers of about 2024 and later.
+    """Estimates the tokens of a text, for the tokenizers of about 2024 and later.
 
     Four ASCII characters make a token, and a word at least one; a character of two bytes in UTF-8
     (Cyrillic, Greek, Arabic) is two fifths of a token, one of three bytes (Chinese, Japanese,
-    Korean, Hindi) three quarters, an emoji two. Right within a fifth for prose in English and
-    Chinese; older tokenizers need about a half more for Chinese, and code or random letters need
-    more than is estimated.
+    Korean, Hindi) three quarters, an emoji two. The error is within a fifth for English and
+    Chinese prose; older tokenizers need about a half more for Chinese, and code or random letters
+    need more than the estimate.
     """
     if text.isascii():
         return max(ceil(len(text) / 4), len(text.split()))
@@ -57,46 +58,46 @@ def text_tokens(text: str) -> int:
 
 
 def tokens_of(messages: Iterable[Mapping[str, object]]) -> int:
-    """An estimate of the tokens in the texts of messages."""
+    """Estimates the tokens in the texts of messages."""
     return sum(text_tokens(_text_of(message.get("content"))) for message in messages)
 
 
 def _text_of(content: object) -> str:
-    """Of parts, as a message with pictures has them, the texts."""
+    """Returns a message's text; of a list of content parts their texts."""
     parts = content if isinstance(content, list) else [{"text": content}]
     texts = [part.get("text") for part in parts if isinstance(part, Mapping)]
     return "".join(text for text in texts if isinstance(text, str))
 
 
 def most_tokens(characters: int, messages: int) -> int:
-    """Bound what plain messages can be estimated at, without a look at their text."""
+    """Returns an upper bound of the estimate for plain messages, by their length alone."""
     return ROW_TOKENS + messages * _MESSAGE_TOKENS + characters * _MOST_TOKENS_PER_CHARACTER
 
 
 def content_text(content: object) -> str:
-    """The text of a message's content; of a list of parts the texts, of an image a mark."""
+    """Returns the text of a message's content, with a mark in place of each image."""
     if not isinstance(content, list):
         return str(content or "")
     parts = [part for part in content if isinstance(part, Mapping)]
-    texts = (_IMAGE_MARK if "image_url" in one else str(one.get("text") or "") for one in parts)
+    texts = (_IMAGE_MARK if "image_url" in part else str(part.get("text") or "") for part in parts)
     return "\n".join(texts)
 
 
 def texts_in(value: object) -> Iterator[str]:
-    """Yield every text in a JSON value; an image is a text as long as its price."""
-    # With a list of what is left to visit: rows from outside may be nested without end.
-    left = [value]
-    while left:
-        each = left.pop()
-        if isinstance(each, str):
-            yield each
-        elif isinstance(each, list):
-            left.extend(each)
-        elif isinstance(each, dict) and "image_url" in each:
+    """Yields every text in a JSON value; for an image a text with as many tokens."""
+    # With a stack instead of recursion: an uploaded row may be nested very deeply.
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, list):
+            stack.extend(item)
+        elif isinstance(item, dict) and "image_url" in item:
             yield _IMAGE_TEXT
-        elif isinstance(each, dict):
-            left.extend(each)
-            left.extend(each.values())
+        elif isinstance(item, dict):
+            stack.extend(item)
+            stack.extend(item.values())
 
 
 def _message_tokens(message: object, of_text: Count) -> int:

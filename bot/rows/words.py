@@ -1,31 +1,31 @@
-"""A text as words, also one that has no spaces between them."""
+"""Splits a text into words, also in languages without spaces between words."""
 
 from __future__ import annotations
 
 import re
 
 _PAIR = 2
-_LONGEST_PIECE = 12
+_LONGEST_TERM = 12
 _WORD = re.compile(r"\w+")
 # Kana, and the characters that Chinese, Japanese and old Korean share.
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 def words_of(text: str) -> list[str]:
-    """Words without case and signs; of Chinese and Japanese every two characters that follow."""
-    found: list[str] = []
+    """Returns the case-folded words; for Chinese and Japanese every character bigram."""
+    words: list[str] = []
     for word in _WORD.findall(text.casefold()):
         if len(word) > 1 and _HAN.search(word):
-            found += [word[at : at + 2] for at in range(len(word) - 1)]
+            words += [word[start : start + 2] for start in range(len(word) - 1)]
         else:
-            found.append(word)
-    return found
+            words.append(word)
+    return words
 
 
 def search_terms(text: str, most: int) -> list[str]:
-    """The longest words; of a text without spaces its pairs of characters, from all its parts."""
+    """Returns the longest words; of a text without spaces evenly spaced character bigrams."""
     words = list(dict.fromkeys(words_of(text)))
     longest = sorted(words, key=len, reverse=True)
     if longest and len(longest[0]) <= _PAIR:
         longest = words[:: max(1, len(words) // most)]
-    return [piece[:_LONGEST_PIECE] for piece in longest[:most]]
+    return [term[:_LONGEST_TERM] for term in longest[:most]]

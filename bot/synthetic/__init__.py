@@ -1,1 +1,1 @@
-"""Examples that a model writes from others, always as proposals: other wordings, other labels."""
+"""Synthetic examples: a model proposes other wordings or labels of existing examples."""

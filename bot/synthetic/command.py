@@ -1,4 +1,4 @@
-"""Examples by a model: priced first, then confirmed, stopped; what came of it waits in review."""
+"""Forms and buttons to estimate, confirm and stop a run of synthetic examples, and its notices."""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ _WORDINGS, _EXAMPLES = 3, 200
 
 @handlers.button("synthetic.choose", Role.TRAINER, opens_form=True)
 async def choose(request: Request, deps: Dependencies) -> Reply:
-    """Which model is asked, at which host, and about how many examples."""
+    """Opens the form for host, model and number of examples."""
     kind, words, assistant = _kind(request), request.words, request.assistant
     usable = [deps.hosts.get(name) for name in deps.hosts.usable(request.workspace)]
-    hosts = [one for one in usable if not one.profile.keeps_words and one.bases]
+    hosts = [host for host in usable if not host.profile.keeps_words and host.bases]
     if not hosts:
         raise NotNow(problem=words("synthetic.no_host"))
-    usual = next((one for one in hosts if one.name == assistant.chat_host), hosts[0])
-    model = assistant.base if usual.name == assistant.chat_host else usual.bases[0]
-    names = tuple((one.name, one.name) for one in hosts)
+    default = next((host for host in hosts if host.name == assistant.chat_host), hosts[0])
+    model = assistant.base if default.name == assistant.chat_host else default.bases[0]
+    names = tuple((host.name, host.name) for host in hosts)
     wordings = Field(
         "wordings", words("synthetic.wordings"), FieldKind.NUMBER, str(_WORDINGS), required=False
     )
@@ -65,7 +65,7 @@ async def choose(request: Request, deps: Dependencies) -> Reply:
         id=f"synthetic.choose:{kind}",
         title=words(f"synthetic.choose.{kind}"),
         fields=(
-            Field("host", words("synthetic.host"), FieldKind.CHOICE, usual.name, choices=names),
+            Field("host", words("synthetic.host"), FieldKind.CHOICE, default.name, choices=names),
             Field("model", words("synthetic.model"), value=model),
             *((wordings,) if kind is SyntheticKind.WORDINGS else ()),
             Field(
@@ -81,25 +81,25 @@ async def choose(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.form("synthetic.choose", Role.TRAINER)
 async def estimate(request: Request, deps: Dependencies) -> Reply:
-    """What the model would be asked, and the price; nothing is sent."""
+    """Stores an estimate and shows its size and price; nothing is sent to the model."""
     access.refuse_closed_workspace(request.workspace, request.words)
-    new = _asked_for(request, deps)
+    new = _requested_run(request, deps)
     async with deps.store.reading() as records:
-        found = await source_examples(new, request.assistant, records)
-    _refuse_nothing(request, new, found)
-    prompt, completion = found.prompt_tokens, found.completion_tokens
-    asked = Contender(ContenderKind.BASE, new.model, new.host, new.model)
+        sources = await source_examples(new, request.assistant, records)
+    _require_sources(request, new, sources)
+    prompt, completion = sources.prompt_tokens, sources.completion_tokens
+    model = Contender(ContenderKind.BASE, new.model, new.host, new.model)
     new = replace(
         new,
-        labels=found.labels if new.kind is SyntheticKind.LABELS else (),
-        examples=len(found.examples),
+        labels=sources.labels if new.kind is SyntheticKind.LABELS else (),
+        examples=len(sources.examples),
         tokens=prompt + completion,
-        price=price_of(asked, prompt, completion, deps.hosts),
+        price=price_of(model, prompt, completion, deps.hosts),
     )
-    calls = [SyntheticCall(example, CallState.WAITING) for example in found.examples]
+    calls = [SyntheticCall(example, CallState.WAITING) for example in sources.examples]
     async with deps.store.writing() as records:
         run = await records.synthetic_runs.add(request.workspace_id, new, calls)
-    return _estimate_card(run, found.private, request.words)
+    return _estimate_card(run, sources.private, request.words)
 
 
 def _kind(request: Request) -> SyntheticKind:
@@ -109,8 +109,11 @@ def _kind(request: Request) -> SyntheticKind:
         raise NotFound(noun="button", name=request.argument) from None
 
 
-def _asked_for(request: Request, deps: Dependencies) -> SyntheticRun:
-    """As the options or the form say. Raises NotNow for a host that only recites."""
+def _requested_run(request: Request, deps: Dependencies) -> SyntheticRun:
+    """Returns the run by the options or the form.
+
+    Raises NotNow for a host whose models only repeat their training rows.
+    """
     assistant, words = request.assistant, request.words
     host = deps.hosts.paid(
         HostName(request.text_option("host") or assistant.chat_host), request.workspace
@@ -139,26 +142,27 @@ def _asked_for(request: Request, deps: Dependencies) -> SyntheticRun:
     )
 
 
-def _number(request: Request, name: str, usual: int, most: int) -> int:
-    """Raises BadInput for what is no number from one to the most."""
+def _number(request: Request, name: str, default: int, most: int) -> int:
+    """Returns the option's value. Raises BadInput unless it is a number from 1 to `most`."""
     text = request.text_option(name)
     if text is None:
-        return usual
+        return default
     return read_whole(name, text, request.words, least=1, most=most)
 
 
-def _refuse_nothing(request: Request, new: SyntheticRun, found: SourceExamples) -> None:
+def _require_sources(request: Request, new: SyntheticRun, sources: SourceExamples) -> None:
+    """Raises NotNow if there are no examples to use, or no labels to choose from."""
     words = request.words
-    if new.kind is SyntheticKind.LABELS and not found.labels:
+    if new.kind is SyntheticKind.LABELS and not sources.labels:
         raise NotNow(problem=words("synthetic.no_labels"))
-    if not found.examples:
-        raise NotNow(problem=words("synthetic.none", private=found.private))
+    if not sources.examples:
+        raise NotNow(problem=words("synthetic.none", private=sources.private))
 
 
 def _estimate_card(run: SyntheticRun, private: int, words: Words) -> Card:
-    told = {"count": run.examples, "wordings": run.wordings, "labels": len(run.labels)}
+    counts = {"count": run.examples, "wordings": run.wordings, "labels": len(run.labels)}
     lines = [
-        words(f"synthetic.asked.{run.kind}", **told),
+        words(f"synthetic.asked.{run.kind}", **counts),
         words("evaluate.cost", tokens=f"{run.tokens:,}", price=words.price(run.price)),
     ]
     lines += [words("synthetic.private", count=private)] if private else []
@@ -174,7 +178,7 @@ def _estimate_card(run: SyntheticRun, private: int, words: Words) -> Card:
 
 @handlers.button("synthetic.confirm", Role.TRAINER)
 async def confirm(request: Request, deps: Dependencies) -> Reply:
-    """The run is durable from here on; its runner asks."""
+    """Confirms a run; its runner then sends the requests."""
     async with deps.store.writing() as records:
         run = await estimated_run(request, records.synthetic_runs, KIND)
         await confirm_run(request, run, records.synthetic_runs, records, KIND, host=run.host)
@@ -190,7 +194,7 @@ async def decline(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("synthetic.stop", Role.TRAINER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
-    """What was proposed by then stays."""
+    """Stops a run; examples proposed so far stay."""
     async with deps.store.writing() as records:
         reply = await stop_run(request, records.synthetic_runs, records, KIND)
     deps.wake_runners()
@@ -198,7 +202,7 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
 
 
 async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """How far the run is; at the end how many proposals wait in review."""
+    """Renders a run's progress, or the number of its proposals once it is over."""
     run = await records.synthetic_runs.get(notice.place.workspace, notice.subject or 0)
     why = trouble_in(notice, words)
     title = words("synthetic.of", model=run.model, host=run.host)
@@ -219,7 +223,7 @@ def _result_lines(
         yield words(f"synthetic.{run.state}")
     proposed = run.report["proposed"]
     yield words("synthetic.proposed" if proposed else "synthetic.nothing", count=proposed)
-    if silent := run.report["unused"]:
-        yield words(f"synthetic.unused.{run.kind}", count=silent)
+    if unused := run.report["unused"]:
+        yield words(f"synthetic.unused.{run.kind}", count=unused)
     if missing := run.examples - counts.get(CallState.DONE, 0):
         yield words("synthetic.missing", count=missing)

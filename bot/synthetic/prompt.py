@@ -1,4 +1,4 @@
-"""What a model is asked to write, and how its answer is read. Pure."""
+"""Builds the prompt for synthetic examples and parses the answer; pure functions."""
 
 from __future__ import annotations
 
@@ -26,29 +26,31 @@ _NO_LETTERS = re.compile(r"[\W_]+")
 
 
 def messages_for(run: SyntheticRun, row: Row, instructions: str) -> list[PromptMessage] | None:
-    """None for a row that is more than plain text."""
-    found = prompt_and_reference(row, "")
-    if found is None or found[0][-1]["role"] != "user":
+    """Returns the prompt about a row; None for a row with more than plain text."""
+    pair = prompt_and_reference(row, "")
+    if pair is None or pair[0][-1]["role"] != "user":
         return None
-    said = [one for one in found[0] if one["role"] in ("user", "assistant")]
-    before = "\n\n".join(f"{one['role']}:\n{one['content']}" for one in said[:-1])
-    shown = [f"What was said before:\n{before}"] if before else []
+    prompt, reference = pair
+    messages = [message for message in prompt if message["role"] in ("user", "assistant")]
+    before = "\n\n".join(f"{m['role']}:\n{m['content']}" for m in messages[:-1])
+    parts = [f"What was said before:\n{before}"] if before else []
+    question = messages[-1]["content"]
     if run.kind is SyntheticKind.LABELS:
         rule = _LABELS.format(labels="\n".join(run.labels))
         rule = f"{instructions.strip()}\n\n{rule}".strip()
-        shown.append(said[-1]["content"])
+        parts.append(question)
     else:
         rule = _WORDINGS.format(count=run.wordings)
-        shown += [f"Question:\n{said[-1]['content']}", f"The answer that must fit:\n{found[1]}"]
-    return [{"role": "system", "content": rule}, {"role": "user", "content": "\n\n".join(shown)}]
+        parts += [f"Question:\n{question}", f"The answer that must fit:\n{reference}"]
+    return [{"role": "system", "content": rule}, {"role": "user", "content": "\n\n".join(parts)}]
 
 
 def rows_of(run: SyntheticRun, row: Row, text: str) -> list[Row]:
-    """The proposed rows in what a model wrote; none where nothing in it can be used."""
-    found = prompt_and_reference(row, "")
-    if found is None:
+    """Returns the proposed rows in a model's answer; none if nothing in it can be used."""
+    pair = prompt_and_reference(row, "")
+    if pair is None:
         return []
-    question, answer = found[0][-1]["content"], found[1]
+    question, answer = pair[0][-1]["content"], pair[1]
     if run.kind is SyntheticKind.WORDINGS:
         wordings = _wordings(text, question, run.wordings)
         return [_with_last(row, "user", wording) for wording in wordings]
@@ -59,7 +61,7 @@ def rows_of(run: SyntheticRun, row: Row, text: str) -> list[Row]:
 
 
 def _wordings(text: str, question: str, count: int) -> Sequence[str]:
-    """Each once, without the question itself and without what is no wording of it."""
+    """Returns the wordings without duplicates, the question itself, headings and long lines."""
     seen, found = {_folded(question)}, list[str]()
     for line in _lines(text):
         wording = _NUMBERING.sub("", line).strip(_QUOTES)
@@ -73,37 +75,38 @@ def _wordings(text: str, question: str, count: int) -> Sequence[str]:
 
 
 def _lines(text: str) -> Iterator[str]:
-    """Lines, or the texts of a JSON list, which some models prefer to write."""
+    """Yields the lines of an answer, or the texts of a JSON list, which some models write."""
     first, last = text.find("["), text.rfind("]")
     if 0 <= first < last:
         try:
             listed = json.loads(text[first : last + 1])
         except ValueError:
             listed = None
-        if isinstance(listed, list) and all(isinstance(one, str) for one in listed):
+        if isinstance(listed, list) and all(isinstance(item, str) for item in listed):
             yield from listed
             return
     yield from (line for line in text.splitlines() if not line.startswith("```"))
 
 
 def _label(text: str, labels: Sequence[str]) -> str | None:
-    """The label that was answered with; None where that is none of them, or several."""
-    said = _folded(text)
-    exact = [label for label in labels if _folded(label) == said]
+    """Returns the label in an answer; None if the answer names none of them, or several."""
+    folded = _folded(text)
+    exact = [label for label in labels if _folded(label) == folded]
     if exact:
         return exact[0]
-    named = [one for one in labels if f" {_folded(one)} " in f" {said} "]
+    named = [label for label in labels if f" {_folded(label)} " in f" {folded} "]
     return named[0] if len(named) == 1 else None
 
 
 def _with_last(row: Row, role: str, text: str) -> Row:
-    """The row with another text in its last message of that role."""
+    """Returns the row with another text in its last message of a role."""
     listed = row["messages"]
     messages = list(listed) if isinstance(listed, list) else []
-    at = max(n for n, message in enumerate(messages) if message["role"] == role)
-    messages[at] = {**messages[at], "content": text}
+    last = max(n for n, message in enumerate(messages) if message["role"] == role)
+    messages[last] = {**messages[last], "content": text}
     return {**row, "messages": messages}
 
 
 def _folded(text: str) -> str:
+    """Returns the text case-folded, with everything but letters and digits as single spaces."""
     return _NO_LETTERS.sub(" ", text.casefold()).strip()

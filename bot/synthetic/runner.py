@@ -1,4 +1,4 @@
-"""Asks models for examples until every open run is over; what they write waits in review."""
+"""Runs the open runs of synthetic examples; their answers become proposed examples."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from bot.synthetic.prompt import messages_for, rows_of
 from bot.synthetic.sources import source_of
 
 _SAMPLING = Sampling(max_tokens=2000)
-"""Room for a model that thinks first."""
+"""More tokens than an answer needs, because a reasoning model thinks before it answers."""
 
 
 class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
-    """Sends one example at a time, as it is then and if it may be sent then."""
+    """Sends one request for each example, with its current text and if it is still allowed."""
 
     def _runs(self, records: Records) -> PaidRuns[SyntheticRun, SyntheticCall]:
         return records.synthetic_runs
@@ -56,7 +56,7 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
     async def _outcome(
         self, records: Records, run: SyntheticRun, call: SyntheticCall, answer: Answer
     ) -> SyntheticCall:
-        """What the model wrote is proposed, if its source may still be used."""
+        """Proposes the examples in an answer, if their source may still be used."""
         source = await source_of(run, call.example, records)
         if source is None:
             return replace(call, state=CallState.FAILED)
@@ -76,12 +76,12 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
 
     async def _report(self, run: SyntheticRun, records: Records) -> Mapping[str, object]:
         calls = await records.synthetic_runs.calls(run.workspace, run.id)
-        done = [one.proposed for one in calls if one.state is CallState.DONE]
+        done = [call.proposed for call in calls if call.state is CallState.DONE]
         return {"proposed": sum(done), "unused": done.count(0)}
 
 
 def _proposal(run: SyntheticRun, source: Example, row: Row) -> NewExample:
-    """With the origin, authors and exclusions of its source, whose words are in it."""
+    """Returns a proposal with the origin, authors and exclusions of its source."""
     tags = [tag for tag in source.tags if tag != ALWAYS_TRAINED]
     return NewExample(
         assistant=source.assistant,

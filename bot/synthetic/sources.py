@@ -1,4 +1,4 @@
-"""Which examples a model is asked about: those that may be trained on and that nothing tests."""
+"""Selects the source examples of a run: trainable ones that are not used to evaluate models."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from bot.rows import Method, text_tokens
 from bot.rows.classification import labels_among
 from bot.synthetic.prompt import messages_for
 
-_LABEL_EXTRA = 4
+_EXTRA_TOKENS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class SourceExamples:
-    """The examples by id, what asking about them takes, and how many hold private text.
+    """Source examples of a run with their token counts.
 
-    `labels` are the answers, where they are classes.
+    `private` is the number of examples left out for their private text, `labels` the distinct
+    answers if the examples are a classification.
     """
 
     examples: Sequence[ExampleId]
@@ -41,20 +42,20 @@ class SourceExamples:
 async def source_examples(
     run: SyntheticRun, assistant: Assistant, records: Records
 ) -> SourceExamples:
-    """At most as many as the run is for.
+    """Returns the source examples of a run, at most `run.examples` of them.
 
-    What holds private text is never sent, decided upon or not. A question that has other wordings
-    by a model already is not asked about again.
+    An example with private text is never sent, even if a curator allowed the text. A question
+    with synthetic wordings already is not used again.
     """
-    held = ExampleFilter(held_out=False, tag=run.tag or None)
-    known: frozenset[ExampleId] = frozenset()
+    filters = ExampleFilter(held_out=False, tag=run.tag or None)
+    has_wordings: frozenset[ExampleId] = frozenset()
     if run.kind is SyntheticKind.WORDINGS:
-        known = await records.synthetic_runs.with_proposals(run.workspace, run.assistant)
+        has_wordings = await records.synthetic_runs.with_proposals(run.workspace, run.assistant)
     answers: Counter[str] = Counter()
-    found: dict[ExampleId, tuple[int, int]] = {}
+    tokens: dict[ExampleId, tuple[int, int]] = {}
     private = 0
     async for example in records.examples.trainable(
-        run.workspace, run.assistant, Method.SUPERVISED, filters=held
+        run.workspace, run.assistant, Method.SUPERVISED, filters=filters
     ):
         if not is_source(example):
             continue
@@ -64,27 +65,27 @@ async def source_examples(
         answers[pair[1].strip()] += 1
         if example.private_text:
             private += 1
-        elif example.id not in known and len(found) < run.examples:
-            found[example.id] = _tokens(run, example, assistant)
+        elif example.id not in has_wordings and len(tokens) < run.examples:
+            tokens[example.id] = _tokens(run, example, assistant)
     labels = tuple(label for label, _ in labels_among(answers))
     overhead = sum(map(text_tokens, labels)) if run.kind is SyntheticKind.LABELS else 0
     return SourceExamples(
-        list(found),
-        sum(asked for asked, _ in found.values()) + overhead * len(found),
-        sum(told for _, told in found.values()),
+        list(tokens),
+        sum(prompt for prompt, _ in tokens.values()) + overhead * len(tokens),
+        sum(completion for _, completion in tokens.values()),
         private,
         labels,
     )
 
 
 def is_source(example: Example) -> bool:
-    """Whether a model may write others from it, as far as the example itself tells."""
+    """Whether an example may be a source: not synthetic, not held out, not must-answer."""
     return example.synthetic is None and not example.held_out and MUST_ANSWER not in example.tags
 
 
 async def source_of(run: SyntheticRun, example: ExampleId, records: Records) -> Example | None:
-    """The example as it is now; None where it may not be sent, or be used, any more."""
-    found = records.examples.trainable(
+    """Returns the current example; None if it may not be sent any more."""
+    examples = records.examples.trainable(
         run.workspace,
         run.assistant,
         Method.SUPERVISED,
@@ -92,19 +93,19 @@ async def source_of(run: SyntheticRun, example: ExampleId, records: Records) -> 
         limit=1,
         filters=ExampleFilter(held_out=False),
     )
-    async for one in found:
-        is_same = one.id == example and is_source(one) and not one.private_text
-        return one if is_same else None
+    async for current in examples:
+        is_allowed = current.id == example and is_source(current) and not current.private_text
+        return current if is_allowed else None
     return None
 
 
 def _tokens(run: SyntheticRun, example: Example, assistant: Assistant) -> tuple[int, int]:
-    """Of the prompt without the labels, and of a likely answer."""
-    plain = replace(run, labels=())
-    messages = messages_for(plain, example.row or {}, assistant.instructions) or []
-    asked = sum(text_tokens(one["content"]) for one in messages)
+    """Returns estimated tokens of the prompt, without the list of labels, and of the answer."""
+    without_labels = replace(run, labels=())
+    messages = messages_for(without_labels, example.row or {}, assistant.instructions) or []
+    prompt = sum(text_tokens(message["content"]) for message in messages)
     if run.kind is SyntheticKind.LABELS:
-        return asked, _LABEL_EXTRA
+        return prompt, _EXTRA_TOKENS
     pair = prompt_and_reference(example.row, "")
     question = text_tokens(pair[0][-1]["content"]) if pair else 0
-    return asked, run.wordings * (question + _LABEL_EXTRA)
+    return prompt, run.wordings * (question + _EXTRA_TOKENS)

@@ -1,4 +1,4 @@
-"""Every sentence a user sees, by key; English is complete, other languages may lack some."""
+"""Renders the texts that users see, by key and language; missing ones fall back to English."""
 
 from __future__ import annotations
 
@@ -17,62 +17,67 @@ LANGUAGES = tuple(_CATALOGUES)
 _HAN, _OTHER_EAST_ASIAN = re.compile(r"[㐀-鿿豈-﫿]"), re.compile(r"[぀-ヿ가-힯]")
 _LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
 _LATIN_WORDS = 3
-"""From so many on a text without Chinese is no Chinese question."""
-_MOST_SAID = 2000
-"""Sentences that are remembered to be said in other languages; no message has so many."""
+"""Minimum of Latin words for which a text without Chinese characters counts as English."""
+_MOST_REMEMBERED = 2000
+"""Limit of rendered texts kept for translation; no message has so many."""
 
 
 Translate = Callable[[str], str]
 
 
 _SERVER = (("workspace", "server"), ("工作区", "服务器"))
-"""What Discord calls a workspace; in braces or quotes it is the name of something."""
+"""Discord's term for a workspace; inside braces or quotes the word is a name and stays."""
 
 
 class Words:
-    """Says a key in one language, falling back to English; on Discord a workspace is a server."""
+    """Renders texts in one language, with English as fallback and Discord's term for workspace."""
 
     def __init__(self, language: str, platform: str = "") -> None:
         self.language = best_language(language)
         self._sentences = _CATALOGUES[self.language]
-        self._said: dict[str, Callable[[Words, Translate], str]] = {}
+        self._rendered: dict[str, Callable[[Words, Translate], str]] = {}
         self._is_discord = platform == "discord"
 
-    def _own(self, sentence: str) -> str:
+    def _with_platform_terms(self, sentence: str) -> str:
         if not self._is_discord:
             return sentence
-        for ours, theirs in _SERVER:
-            sentence = re.sub(rf"(?<![{{“A-Za-z_/.]){ours}", theirs, sentence)
+        for term, discord_term in _SERVER:
+            sentence = re.sub(rf"(?<![{{“A-Za-z_/.]){term}", discord_term, sentence)
         return sentence
 
     def __call__(self, key: str, /, **details: object) -> str:
-        """One and many are written `one thing|{count} things` and chosen by `count`."""
+        """Returns the text of a key; `one thing|{count} things` is chosen by `count`."""
         sentence = self._sentences.get(key) or en.SENTENCES[key]
-        chosen = self._own(_counted(sentence, details.get("count")))
-        text = chosen.format_map(Details(details))
+        sentence = self._with_platform_terms(_counted(sentence, details.get("count")))
+        text = sentence.format_map(Details(details))
         self._remember(text, lambda other, translate: other(key, **_each(details, translate)))
         return text
 
     def translations(self) -> Mapping[str, Translate]:
-        """By language, what puts texts made of what was said so far into that language."""
-        others = (one for one in LANGUAGES if one != self.language)
-        return {one: partial(translate_phrases, phrases=self._in(Words(one))) for one in others}
+        """Returns a translator by language, for texts composed of those rendered so far."""
+        others = (language for language in LANGUAGES if language != self.language)
+        return {
+            language: partial(translate_phrases, phrases=self._rendered_in(Words(language)))
+            for language in others
+        }
 
-    def _remember(self, text: str, say: Callable[[Words, Translate], str]) -> None:
-        if len(self._said) < _MOST_SAID:
-            self._said[text] = say
+    def _remember(self, text: str, render: Callable[[Words, Translate], str]) -> None:
+        if len(self._rendered) < _MOST_REMEMBERED:
+            self._rendered[text] = render
 
-    def _in(self, other: Words) -> Mapping[str, str]:
-        """What is said later may hold what was said before."""
-        found: dict[str, str] = {}
-        for text, say in tuple(self._said.items()):
-            found[text] = say(other, partial(translate_phrases, phrases=found))
-        return found
+    def _rendered_in(self, other: Words) -> Mapping[str, str]:
+        """Returns the translation of each rendered text, whose details may be earlier texts."""
+        translated: dict[str, str] = {}
+        for text, render in tuple(self._rendered.items()):
+            translated[text] = render(other, partial(translate_phrases, phrases=translated))
+        return translated
 
     def error(self, error: AttuneError) -> str:
-        """The sentence of an error; the English one is its class's docstring."""
-        sentence = self._sentences.get(error.key) or template(type(error))
-        text = self._own(sentence).format_map(Details(self._named(error.details)))
+        """Returns the sentence of an error; the English one is its class's docstring."""
+        sentence = self._with_platform_terms(
+            self._sentences.get(error.key) or template(type(error))
+        )
+        text = sentence.format_map(Details(self._with_noun(error.details)))
         kind, details = type(error), error.details
         self._remember(
             text, lambda other, translate: other.error(kind(**_each(details, translate)))
@@ -80,15 +85,15 @@ class Words:
         return text
 
     def error_without_host_words(self, error: AttuneError) -> str:
-        """As `error`, but where that quotes a host, who reads it hears no word of the host's."""
-        said, quoted = self.error(error), str(error.details.get("message") or "")
-        if not isinstance(error, errors.HostError) or not quoted or quoted not in said:
-            return said
+        """Returns the sentence of an error; without the host's own message, if it quotes one."""
+        sentence, quoted = self.error(error), str(error.details.get("message") or "")
+        if not isinstance(error, errors.HostError) or not quoted or quoted not in sentence:
+            return sentence
         kind = f"host.plain.{type(error).__name__}"
         return self(kind if self.has(kind) else "host.plain", host=error.details.get("host"))
 
     def problem(self, problem: Problem) -> str:
-        """A whole sentence about a row; its line only where there is one."""
+        """Returns a sentence about a row's problem, with the line number if there is one."""
         if problem.details.get("file"):
             details = {key: value for key, value in problem.details.items() if key != "file"}
             return f"{problem.details['file']}: {self.problem(replace(problem, details=details))}"
@@ -98,16 +103,16 @@ class Words:
         return self("row.alone", reason=reason[:1].upper() + reason[1:])
 
     def reason(self, problem: Problem) -> str:
-        """What is wrong with a row, to stand inside a sentence."""
+        """Returns what is wrong with a row, as part of a sentence."""
         return self(f"row.{problem.code}", **problem.details)
 
-    def _named(self, details: Mapping[str, object]) -> dict[str, object]:
-        """The details, the noun of an error in this language."""
+    def _with_noun(self, details: Mapping[str, object]) -> dict[str, object]:
+        """Returns an error's details with the noun in this language."""
         noun = f"noun.{details.get('noun')}"
         return {**details, "noun": self(noun)} if self.has(noun) else dict(details)
 
     def price(self, dollars: float | None) -> str:
-        """US dollars; None is unknown."""
+        """Returns a price in US dollars as text; None is unknown."""
         if dollars is None:
             return self("price.unknown")
         if dollars == 0:
@@ -119,13 +124,13 @@ class Words:
 
 
 def best_language(locale: str | None) -> str:
-    """`zh-CN`, `zh_TW` and `zh` are all Chinese; what we do not speak is English."""
+    """Returns the supported language of a locale like `zh-CN` or `zh_TW`, else English."""
     language = (locale or "en").replace("_", "-").partition("-")[0].lower()
     return language if language in _CATALOGUES else "en"
 
 
 def language_of(question: str, locale: str | None) -> str:
-    """The language that a question is written in; that of the locale where it does not tell."""
+    """Returns the language of a question; that of the locale if the text is not clear."""
     if _HAN.search(question) and not _OTHER_EAST_ASIAN.search(question):
         return "zh"
     is_latin = len(_LATIN_WORD.findall(question)) >= _LATIN_WORDS
@@ -133,14 +138,15 @@ def language_of(question: str, locale: str | None) -> str:
 
 
 def translate_phrases(text: str, phrases: Mapping[str, str]) -> str:
-    """The text with each phrase that stands in it by itself in the other language."""
+    """Returns the text with every phrase replaced that is bounded by non-word characters."""
     if text in phrases:
         return phrases[text]
-    inside = sorted((one for one in phrases if one.strip() and one in text), key=len, reverse=True)
-    if not inside:
+    present = (phrase for phrase in phrases if phrase.strip() and phrase in text)
+    longest_first = sorted(present, key=len, reverse=True)
+    if not longest_first:
         return text
-    pattern = "|".join(rf"(?<!\w){re.escape(one)}(?!\w)" for one in inside)
-    return re.sub(pattern, lambda found: phrases[found[0]], text)
+    pattern = "|".join(rf"(?<!\w){re.escape(phrase)}(?!\w)" for phrase in longest_first)
+    return re.sub(pattern, lambda match: phrases[match[0]], text)
 
 
 def _each(details: Mapping[str, object], translate: Translate) -> dict[str, object]:
@@ -153,5 +159,5 @@ def _each(details: Mapping[str, object], translate: Translate) -> dict[str, obje
 def _counted(sentence: str, count: object) -> str:
     if not isinstance(count, int) or "|" not in sentence:
         return sentence
-    one, _, many = sentence.partition("|")
-    return one if count == 1 else many
+    singular, _, plural = sentence.partition("|")
+    return singular if count == 1 else plural
