@@ -30,7 +30,7 @@ Result = TypeVar("Result")
 
 
 class Format(StrEnum):
-    """How an export is written."""
+    """Format of an export."""
 
     JSONL = "jsonl"
     CSV = "csv"
@@ -38,16 +38,16 @@ class Format(StrEnum):
 
 
 class EngineName(StrEnum):
-    """What a tuner trains with."""
+    """Training engine of a tuner."""
 
     SANDBOX = "sandbox"
     LOCAL = "local"
 
 
-def _workspace(said: str) -> str:
-    if said != "local" and not re.fullmatch(r"(slack|discord):[A-Za-z0-9]+", said):
+def _workspace(value: str) -> str:
+    if value != "local" and not re.fullmatch(r"(slack|discord):[A-Za-z0-9]+", value):
         raise typer.BadParameter("Write local, slack:T… or discord:…")
-    return said
+    return value
 
 
 Workspace = Annotated[str, typer.Option(help="PLATFORM:ID, or local", callback=_workspace)]
@@ -117,8 +117,8 @@ def import_(
 
     words = Words(_locale())
 
-    def confirm(shown: Sequence[str]) -> bool:
-        for line in shown:
+    def confirm(lines: Sequence[str]) -> bool:
+        for line in lines:
             typer.echo(line)
         return yes or (sys.stdin.isatty() and typer.confirm(words("import.confirm")))
 
@@ -344,7 +344,7 @@ def studio() -> None:
     from attune.studio_access import address
 
     settings = _settings()
-    with _sentences():
+    with _exit_on_error():
         typer.echo(address(settings))
 
 
@@ -362,14 +362,14 @@ def migrate() -> None:
     from storage.migrations import migrate as bring
 
     settings = _settings()
-    with _sentences():
+    with _exit_on_error():
         private_folder(settings.data_dir)
     _run(bring(settings.database))
     typer.echo("The database is up to date.")
 
 
 def main() -> None:
-    """The `attune` command."""
+    """Runs the `attune` command."""
     os.umask(UMASK)
     app()
 
@@ -398,13 +398,13 @@ def _run(work: Coroutine[object, object, Result]) -> Result:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     finally:
-        # Else Python looks through everything once more before it ends, for half a second.
+        # Without this the last garbage collection before the exit takes half a second.
         gc.freeze()
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
-    """Ends the command with the sentence of what is refused inside."""
+def _exit_on_error() -> Iterator[None]:
+    """Ends the command with the sentence of an AttuneError that is raised in the block."""
     try:
         yield
     except AttuneError as error:

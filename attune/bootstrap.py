@@ -63,13 +63,13 @@ if TYPE_CHECKING:
 
 
 class Surfaces:
-    """Which surface a workspace lives on, by its platform."""
+    """The surfaces by platform."""
 
     def __init__(self, by_platform: Mapping[str, Surface]) -> None:
         self._by_platform = by_platform
 
     def of(self, workspace: WorkspaceId) -> Surface:
-        """Raises PlaceClosed where the platform is off."""
+        """Returns the surface of a workspace. Raises PlaceClosed if its platform is off."""
         platform = workspace.partition(":")[0]
         try:
             return self._by_platform[platform]
@@ -79,7 +79,7 @@ class Surfaces:
 
 @dataclass(frozen=True, slots=True)
 class Runners:
-    """What works on by itself: each is polled by a loop of `attune.service`."""
+    """The background runners, which loops of `attune.service` poll."""
 
     jobs: JobPoller
     evaluations: EvaluationRunner
@@ -90,11 +90,11 @@ class Runners:
     synthetic: SyntheticRunner
     removals: Removals
     job_wakes: Mapping[HostName | None, asyncio.Event]
-    """Wakes the poller of each host; None is for hosts that are configured no more."""
+    """Events that wake the job poller of each host; None is for hosts no longer configured."""
 
     def wake(self) -> None:
-        """What was asked for is looked at now, not at the next poll."""
-        hosts = (
+        """Wakes all runners, so that they poll now instead of after their pause."""
+        by_host = (
             self.job_wakes,
             self.evaluations.wakes,
             self.judges.wakes,
@@ -103,14 +103,14 @@ class Runners:
         for wake in (
             self.votes.wake,
             self.canaries.wake,
-            *(w for by in hosts for w in by.values()),
+            *(wake for wakes in by_host for wake in wakes.values()),
         ):
             wake.set()
 
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """Everything built and wired, ready to be run; implements `bot.ports.dependencies.App`."""
+    """All components of the service; implements `bot.ports.dependencies.App`."""
 
     dispatch: Dispatch
     runners: Runners
@@ -140,33 +140,34 @@ class App:
         return self.topics.watch(topic)
 
     async def is_idle(self, workspace: WorkspaceId) -> bool:
-        """A paused job does not run, so it keeps nobody waiting."""
+        """Whether nothing is running in a workspace; a paused job does not count."""
         if self.running_tasks - {asyncio.current_task()}:
             return False
         async with self.store.reading() as records:
             jobs = await records.jobs.open_in(workspace)
-            asked = {one.workspace for one in await records.judgings.list_open()}
-            asked |= {one.workspace for one in await records.synthetic_runs.list_open()}
+            busy = {judging.workspace for judging in await records.judgings.list_open()}
+            busy |= {run.workspace for run in await records.synthetic_runs.list_open()}
             votes = await records.blind_votes.list_open()
-            is_asking = bool(await records.evaluations.open_in(workspace))
-            is_told = await records.outbox.is_empty(workspace)
-        is_running = any(
+            is_evaluating = bool(await records.evaluations.open_in(workspace))
+            is_outbox_empty = await records.outbox.is_empty(workspace)
+        is_training = any(
             job.status != "paused" or job.requested_action is RequestedAction.RESUME for job in jobs
         )
-        # A vote that is open waits for people; until then, and after that, it waits for us.
-        busy = {one.workspace for one in votes if one.state is not VoteState.OPEN} | asked
-        return is_told and not is_running and not is_asking and workspace not in busy
+        # An open vote waits for people; in its other states the bot is working on it.
+        busy |= {vote.workspace for vote in votes if vote.state is not VoteState.OPEN}
+        is_busy = is_training or is_evaluating or workspace in busy
+        return is_outbox_empty and not is_busy
 
     async def has_closed(self, platform: str) -> bool:
         async with self.store.reading() as records:
             removed = await records.workspaces.list_removed()
-        return any(one.platform == platform and one.closed_at for one in removed)
+        return any(workspace.platform == platform and workspace.closed_at for workspace in removed)
 
     def translate(self, key: str, locale: str = "en", /, **details: object) -> str:
-        return _say(key, locale, **details)
+        return _translate(key, locale, **details)
 
     async def deliver_notices(self) -> int:
-        """Bring every notice up to its fact."""
+        """Delivers the notices that are due; returns how many were delivered."""
         return await deliver(
             store=self.store, surfaces=self.surfaces, clock=self.clock, wordings=NOTICE_RENDERERS
         )
@@ -181,7 +182,7 @@ def build(
     clock: Clock,
     platforms: Mapping[str, Surface] | None = None,
 ) -> App:
-    """Wire every part; nothing runs yet. `platforms` are surfaces beside the room."""
+    """Constructs the app; starts nothing. `platforms` are further surfaces, for tests."""
     topics, busy = Topics(), set[asyncio.Task[None]]()
     room = _room(settings, store, clock, topics)
     slack, discord = slack_of(settings, clock), discord_of(settings, clock, store)
@@ -207,7 +208,7 @@ def build(
     )
     runners = _runners(settings, deps, hosts.configured_names())
     dispatch = Dispatch(
-        deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawning(group, busy)
+        deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawner(group, busy)
     )
     return App(
         dispatch, runners, room, store, surfaces, clock, topics, busy, links, engine, slack, discord
@@ -239,8 +240,8 @@ def _surfaces(
     discord: Discord | None,
     platforms: Mapping[str, Surface],
 ) -> Surfaces:
-    known = {"slack": slack, "discord": discord}
-    connected = {name: one.surface for name, one in known.items() if one is not None}
+    connections = {"slack": slack, "discord": discord}
+    connected = {name: c.surface for name, c in connections.items() if c is not None}
     return Surfaces({"local": room, **connected, **platforms})
 
 
@@ -259,7 +260,7 @@ def _room(settings: Settings, store: Store, clock: Clock, topics: Topics) -> Loc
 
 
 def links_of(settings: Settings) -> Links:
-    """Without a key of the operator's, links end with the process."""
+    """Returns the signer of links; without a key in the settings, links end with the process."""
     key = settings.secret_key
     return SignedLinks(
         settings.public_url,
@@ -269,18 +270,21 @@ def links_of(settings: Settings) -> Links:
 
 
 def slack_of(settings: Settings, clock: Clock) -> Slack | None:
-    """Slack's connection, where its tokens are set."""
+    """Returns Slack's connection, or None without its tokens."""
     access = slack_access(settings)
     if access is None:
         return None
-    # Its libraries cost a third of a second, so only those who use them wait.
+    # Imported only if needed, as Slack's libraries take a third of a second.
     from adapters.slack.gateway import Slack
 
-    return Slack(access, CATALOGUE, clock, _say)
+    return Slack(access, CATALOGUE, clock, _translate)
 
 
 def slack_access(settings: Settings) -> Access | None:
-    """Raises SettingsError where a token has no partner."""
+    """Returns Slack's tokens, or None without a bot token.
+
+    Raises SettingsError if the token or secret of its mode is missing.
+    """
     if settings.slack_bot_token is None:
         return None
     is_http = settings.slack_mode == "http"
@@ -307,18 +311,20 @@ def slack_access(settings: Settings) -> Access | None:
 
 
 def _stripped(secret: SecretStr | None) -> str:
-    """Blanks alone are no secret: anybody could sign with them."""
+    """Returns a secret without blanks around it; blanks alone count as no secret."""
     return secret.get_secret_value().strip() if secret else ""
 
 
 def discord_of(settings: Settings, clock: Clock, store: Store) -> Discord | None:
-    """Discord's connection, where its token is set."""
+    """Returns Discord's connection, or None without its token."""
     access = discord_access(settings)
     if access is None:
         return None
     from adapters.discord.connection import Discord
 
-    return Discord(access, CATALOGUE, clock, _say_on_discord, store=store, folder=settings.data_dir)
+    return Discord(
+        access, CATALOGUE, clock, _translate_for_discord, store=store, folder=settings.data_dir
+    )
 
 
 def discord_access(settings: Settings) -> DiscordAccess | None:
@@ -332,16 +338,16 @@ def discord_access(settings: Settings) -> DiscordAccess | None:
     )
 
 
-def _say_on_discord(key: str, locale: str = "en", /, **details: object) -> str:
+def _translate_for_discord(key: str, locale: str = "en", /, **details: object) -> str:
     return Words(locale, "discord")(key, **details)
 
 
-def _say(key: str, locale: str = "en", /, **details: object) -> str:
+def _translate(key: str, locale: str = "en", /, **details: object) -> str:
     return Words(locale)(key, **details)
 
 
 def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:
-    """The sandbox, the host called `default`, and those of the file."""
+    """Returns the sandbox, the host `default`, those of the hosts file, and the local models."""
     configs = [
         HostConfig(
             name="sandbox",
@@ -376,7 +382,7 @@ def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:
 
 
 def _language_models(settings: Settings, tuner: Address) -> HostConfig:
-    """Those that are installed, at the embedded tuner; none is as good as no host."""
+    """Returns the host of the installed language models, which the embedded tuner serves."""
     models = EngineFolder(settings.data_dir).models()
     return HostConfig(
         name=LANGUAGE_MODELS,
@@ -388,7 +394,7 @@ def _language_models(settings: Settings, tuner: Address) -> HostConfig:
 
 
 def _refuse_without_base(configs: list[HostConfig]) -> None:
-    """A host that is not known to us must say what can be tuned there."""
+    """Raises SettingsError for a host without a base model."""
     for config in configs:
         if not config.bases and not config.prices and not config.kind.prices:
             is_default = config.name == "default"
@@ -402,14 +408,14 @@ def _refuse_without_base(configs: list[HostConfig]) -> None:
 
 
 def _environment_keys(configs: list[HostConfig]) -> dict[str, str]:
-    """The keys that the hosts file names, from the environment or `.env` like all settings."""
-    wanted = {name for config in configs for name in config.key_names}
-    known = {**dotenv_values(".env"), **os.environ}
-    return {name: value for name in wanted if (value := known.get(name))}
+    """Returns the keys that the hosts need, from the environment or `.env`, by variable."""
+    names = {name for config in configs for name in config.key_names}
+    variables = {**dotenv_values(".env"), **os.environ}
+    return {name: value for name in names if (value := variables.get(name))}
 
 
-def _spawning(group: asyncio.TaskGroup, busy: set[asyncio.Task[None]]) -> Spawn:
-    """Tasks of the one group, remembered while they work."""
+def _spawner(group: asyncio.TaskGroup, busy: set[asyncio.Task[None]]) -> Spawn:
+    """Returns a function that starts tasks in the group and keeps them in `busy` until done."""
 
     def spawn(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:
         task = group.create_task(work, name=name)

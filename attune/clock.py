@@ -1,4 +1,4 @@
-"""The real clock."""
+"""The system clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 
 class SystemClock:
-    """Implements `bot.ports.store.Clock` on the machine's own time."""
+    """Implements `bot.ports.store.Clock` with the time of the machine."""
 
     def now(self) -> datetime:
         return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""HTTP connections whose request heads are bounded in size and time, and so are late bodies."""
+"""HTTP connections with limits on the size and time of request heads and of refused bodies."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from tuner.pending_connections import PendingConnections
 MOST_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 5.0
 MOST_WAITING = 32
-"""Connections of one address whose request has not come in yet: the oldest make room for others.
+"""Maximum connections of one address that wait for a request head; the oldest are closed.
 
-A browser opens six; a proxy that is worth its name passes on whole heads alone.
+A browser opens six, and a proxy forwards a request only after its whole head.
 """
-# A refused body may go on for so long; whoever sends it then reads why, instead of a reset.
+# Time to go on reading the body of a refused request; a reset would discard the response.
 LINGERING_SECONDS = 30.0
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """Answers 431 to a head that is too large, 408 to one that does not come.
+    """Responds with 431 to a request head that is too large, and with 408 to one that is late.
 
-    uvicorn bounds neither with httptools, and an application sees a request only after its head.
+    uvicorn with httptools has no such limits, and an application gets a request only after its
+    head.
     """
 
     _awaits_head = True
@@ -51,7 +52,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self.transport.is_closing() or not (is_of_head and self._awaits_head):
             return
         if self.transport.get_protocol() is not self:
-            # A WebSocket now: no head comes any more.
+            # The connection has become a WebSocket, which has no further heads.
             return
         if self._messages == before:
             self._unread_bytes += len(data)
@@ -65,7 +66,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        # Trailers come through here too, after the head.
+        # Called for trailers too, after the head.
         self._field_bytes += len(name) + len(value)
         self._check_fields()
         super().on_header(name, value)

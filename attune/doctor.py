@@ -1,4 +1,4 @@
-"""`attune doctor`: says what is missing and how to get it."""
+"""The command `attune doctor`: checks the installation and says how to mend what is missing."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ from storage.database import Database
 from storage.migrations import migrate
 
 _LONGEST_WAIT = 20.0
-"""Seconds for a host to answer."""
+"""Seconds to wait for a host's response."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing looked at; `remedy` is empty when it is well."""
+    """The result of a check; `remedy` says what to do and is empty if all is well."""
 
     what: str
     is_well: bool
@@ -47,7 +47,7 @@ class CheckResult:
 
 
 async def examine(settings: Settings) -> AsyncIterator[CheckResult]:
-    """Everything a first start needs, in the order it needs it."""
+    """Yields the results of all checks, in the order in which a first start needs them."""
     yield _python()
     yield _folder(settings.data_dir)
     yield await _database(settings)
@@ -90,7 +90,7 @@ async def _database(settings: Settings) -> CheckResult:
 
 
 async def _hosts(settings: Settings) -> AsyncIterator[CheckResult]:
-    """Each host is asked for its models; a running service has the embedded one for itself."""
+    """Checks each host; the embedded tuner only if no service runs, which would use it."""
     try:
         with data_lock(settings.data_dir):
             async with embedded_tuner(settings.data_dir) as tuner:
@@ -107,7 +107,7 @@ async def _hosts(settings: Settings) -> AsyncIterator[CheckResult]:
 
 
 async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
-    """Tokens, scopes and Socket Mode, where Slack is configured."""
+    """Checks tokens, scopes and Socket Mode, if Slack is configured."""
     try:
         access = slack_access(settings)
     except SettingsError as error:
@@ -119,13 +119,12 @@ async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
     from adapters.slack.checks import examine as examine_slack
 
     words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
-    async for found in examine_slack(access):
-        said = words(found.key, **found.details)
-        yield CheckResult(said, found.is_well)
+    async for result in examine_slack(access):
+        yield CheckResult(words(result.key, **result.details), result.is_well)
 
 
 async def _discord(settings: Settings) -> AsyncIterator[CheckResult]:
-    """Token, intents and permissions, where Discord is configured."""
+    """Checks token, intents and permissions, if Discord is configured."""
     access = discord_access(settings)
     if access is None:
         yield _off("Discord", "DISCORD_TOKEN")
@@ -133,18 +132,17 @@ async def _discord(settings: Settings) -> AsyncIterator[CheckResult]:
     from adapters.discord.checks import examine as examine_discord
 
     words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
-    async for found in examine_discord(access):
-        said = words(found.key, **found.details)
-        yield CheckResult(said, found.is_well)
-    waiting = await _waiting(settings)
+    async for result in examine_discord(access):
+        yield CheckResult(words(result.key, **result.details), result.is_well)
+    waiting = await _servers_to_allow(settings)
     if waiting:
         yield CheckResult(words("discord.doctor.waiting", servers=", ".join(waiting)), True)
 
 
-async def _waiting(settings: Settings) -> list[str]:
-    """Discord servers that the operator could allow a configured host; none where there is none.
+async def _servers_to_allow(settings: Settings) -> list[str]:
+    """Returns the Discord servers that the operator has not allowed to use a configured host.
 
-    None either where the store cannot be read.
+    Empty if there is no host besides the sandbox, or if the database cannot be read.
     """
     try:
         hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
@@ -156,18 +154,21 @@ async def _waiting(settings: Settings) -> list[str]:
         return []
     try:
         async with database.reading() as records:
-            found = await records.workspaces.page(is_allowed=False)
+            workspaces = await records.workspaces.page(is_allowed=False)
     finally:
         await database.close()
     return [
-        f"{one.name} ({one.id.partition(':')[2]})"
-        for one in found
-        if one.id not in settings.allowed_workspaces and one.closed_at is None
+        f"{workspace.name} ({workspace.id.partition(':')[2]})"
+        for workspace in workspaces
+        if workspace.id not in settings.allowed_workspaces and workspace.closed_at is None
     ]
 
 
 def _off(platform: str, token: str, *, has_other: bool = False) -> CheckResult:
-    """Whoever set the token elsewhere must see that it is not here; half a pair is a mistake."""
+    """Returns the result for a platform without a token, with the places that were searched.
+
+    It is a fault if the other token of the platform is set.
+    """
     what = f"{platform} is off: no {token} in the environment or in {Path.cwd() / '.env'}"
     return CheckResult(what, not has_other)
 
@@ -175,41 +176,43 @@ def _off(platform: str, token: str, *, has_other: bool = False) -> CheckResult:
 async def _models(
     hosts: ConfiguredHosts, *, without: HostName | None = None
 ) -> AsyncIterator[CheckResult]:
-    """All at once, told in their order: one that does not answer holds up none."""
-    asked = [name for name in hosts.names() if name != without]
-    for finding in await asyncio.gather(*(_host(name, hosts) for name in asked)):
+    """Checks all hosts concurrently and yields the results in the order of the hosts."""
+    names = [name for name in hosts.names() if name != without]
+    for finding in await asyncio.gather(*(_host(name, hosts) for name in names)):
         yield finding
     await hosts.close()
 
 
 async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
-    """Both where it answers and where it trains are asked for what costs nothing."""
+    """Checks a host's chat and training API with requests that are free."""
     host = hosts.get(name)
     kind = (
         host.profile.name if host.profile.was_tested_live else f"{host.profile.name}, never tried"
     )
     try:
         async with asyncio.timeout(_LONGEST_WAIT):
-            found = await host.check()
+            check = await host.check()
     except (HostError, TimeoutError) as error:
-        if isinstance(error, WrongAddress) and (result := await _without_list(name, kind, host)):
+        if isinstance(error, WrongAddress) and (
+            result := await _without_model_list(name, kind, host)
+        ):
             return result
         why = error if isinstance(error, HostError) else HostTimeout(host=name)
         return CheckResult(f"Host {name} ({kind})", False, why.sentence)
-    what = f"Host {name} ({kind}): answers; models: {found.models}"
-    if isinstance(found.refusal, TuningGone):
-        what = f"{what}; for chat only: {found.refusal.sentence}"
-    elif isinstance(found.refusal, HostNotFound):
+    what = f"Host {name} ({kind}): answers; models: {check.models}"
+    if isinstance(check.refusal, TuningGone):
+        what = f"{what}; for chat only: {check.refusal.sentence}"
+    elif isinstance(check.refusal, HostNotFound):
         what = f"{what}; for chat only, it trains nothing"
-    elif found.refusal is not None:
-        return CheckResult(what, False, f"It does not train: {found.refusal.sentence}")
+    elif check.refusal is not None:
+        return CheckResult(what, False, f"It does not train: {check.refusal.sentence}")
     else:
         what = f"{what}; trains"
     return await _base(what, host)
 
 
-async def _without_list(name: HostName, kind: str, host: OpenAIHost) -> CheckResult | None:
-    """Some servers list no models and answer all the same; None where this one does not."""
+async def _without_model_list(name: HostName, kind: str, host: OpenAIHost) -> CheckResult | None:
+    """Returns the result for a server that lists no models but answers; None if it does not."""
     if not host.bases:
         return None
     result = await _base(f"Host {name} ({kind}): lists no models", host, must_answer=True)
@@ -217,9 +220,9 @@ async def _without_list(name: HostName, kind: str, host: OpenAIHost) -> CheckRes
 
 
 async def _base(what: str, host: OpenAIHost, *, must_answer: bool = False) -> CheckResult:
-    """The first base is asked for one token, which is all that this check costs.
+    """Requests one token from the host's first base, which is the only cost of the checks.
 
-    Where models are deployed it need not answer, unless nothing else has.
+    At a host on which models must be deployed, the base may fail unless `must_answer`.
     """
     if host.profile.name == SANDBOX:
         return CheckResult(what, True)
@@ -233,8 +236,8 @@ async def _base(what: str, host: OpenAIHost, *, must_answer: bool = False) -> Ch
     except (HostError, TimeoutError) as error:
         why = error if isinstance(error, HostError) else HostTimeout(host=host.name)
         is_deployed = must_answer or host.profile.serving is Serving.AT_ONCE
-        said = f"{what}; {base} does not answer there"
-        return CheckResult(said, not is_deployed, why.sentence if is_deployed else "")
+        what = f"{what}; {base} does not answer there"
+        return CheckResult(what, not is_deployed, why.sentence if is_deployed else "")
     return CheckResult(f"{what}; {base} answers", True)
 
 
@@ -244,4 +247,4 @@ async def _ask_for_a_token(host: OpenAIHost, base: ModelName) -> None:
         async with aclosing(host.chat(base, question, Sampling(max_tokens=1))) as deltas:
             await anext(deltas, None)
     except EmptyAnswer:
-        return  # one token may be too few for a word
+        return  # one token may be too few for any text

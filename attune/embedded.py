@@ -1,7 +1,7 @@
 """The embedded tuner: a supervised child process that ends with the service.
 
-It runs in the environment of the language models where there is one, and serves these beside the
-sandbox.
+If language models are installed, the tuner runs in their Python environment and serves them beside
+the sandbox.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ KEY_VARIABLE = "the embedded tuner's key"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0
-_WAITING = 128
-"""Connections that may wait while one tuner makes way for the next."""
+_BACKLOG = 128
+"""Maximum connections that wait while the tuner is restarted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where the tuner listens, and the key that only we know."""
+    """The URL of the tuner and its API key, a new one at each start of the service."""
 
     url: str
     key: str
@@ -43,7 +43,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """What the tuner is run with: an interpreter, and the bases that it serves, by name."""
+    """The Python interpreter of the tuner, and the folders of the bases that it serves by name."""
 
     python: Path
     bases: Mapping[str, Path]
@@ -55,11 +55,11 @@ class Program:
 
 
 PLAIN = Program(Path(sys.executable), {})
-"""The sandbox alone, which needs no more than the bot itself."""
+"""The tuner with only the sandbox, which runs in the bot's own environment."""
 
 
 def program_of(engine: EngineFolder) -> Program:
-    """What is installed now."""
+    """Returns the interpreter and the bases that are installed now."""
     bases = {model.name: engine.model(model.name) for model in engine.models()}
     if engine.python is None or not bases:
         return PLAIN
@@ -67,9 +67,9 @@ def program_of(engine: EngineFolder) -> Program:
 
 
 class EmbeddedTuner:
-    """Starts the tuner, and starts it again at the same address should it die.
+    """Starts the tuner, and restarts it at the same address if it ends.
 
-    The socket is ours: who asks between two starts waits, and is answered by the next.
+    The service owns the listening socket, so requests during a restart wait for the next process.
     """
 
     def __init__(self, data: Path, engine: EngineFolder) -> None:
@@ -77,43 +77,46 @@ class EmbeddedTuner:
         self._engine = engine
         self._key = secrets.token_urlsafe(24)
         self._process: asyncio.subprocess.Process | None = None
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_WAITING)
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
         self._is_restarting = False
         self._broken: Program | None = None
         self.program = PLAIN
 
     async def start(self) -> None:
-        """Does not wait until it stands; `address` does."""
+        """Starts the process; `address` waits until it answers."""
         await self._spawn()
 
     async def address(self) -> Address:
-        """To be asked once. Raises SettingsError if it does not come up."""
+        """Waits until the tuner answers and returns its address; may be called only once.
+
+        Raises SettingsError if the tuner does not start.
+        """
         try:
-            await self._announced()
+            await self._wait_until_ready()
         except SettingsError:
             if not self.program.bases and not await self._was_killed():
                 raise
-            await self._without_engine()
-            await self._announced()
+            await self._restart_without_models()
+            await self._wait_until_ready()
         return Address(f"http://127.0.0.1:{self._listener.getsockname()[1]}", self._key)
 
     @property
     def is_broken(self) -> bool:
-        """Whether what is installed does not start."""
+        """Whether the tuner does not start with the models that are installed now."""
         return self._broken is not None and self._broken == program_of(self._engine)
 
     @property
     def has_changed(self) -> bool:
-        """Whether other bases are installed than those that are served."""
+        """Whether the installed models differ from those that are served."""
         return not self.is_broken and self.program != program_of(self._engine)
 
     async def restart(self) -> None:
-        """The running one ends; `keep` starts the next with what is installed now."""
+        """Ends the process; `supervise` starts the next one with the models installed now."""
         self._is_restarting = True
         await self._end()
 
     async def supervise(self) -> None:
-        """Runs until cancelled."""
+        """Restarts the process whenever it ends; runs until cancelled."""
         while True:
             assert self._process is not None
             code = await self._process.wait()
@@ -123,19 +126,19 @@ class EmbeddedTuner:
             self._is_restarting = False
             with contextlib.suppress(SettingsError):
                 await self._spawn()
-                await self._announced_or_plain()
+                await self._wait_or_restart_plain()
 
-    async def _announced_or_plain(self) -> None:
+    async def _wait_or_restart_plain(self) -> None:
         try:
-            await self._announced()
+            await self._wait_until_ready()
         except SettingsError:
             if not self.program.bases:
                 raise
-            await self._without_engine()
-            await self._announced()
+            await self._restart_without_models()
+            await self._wait_until_ready()
 
-    async def _without_engine(self) -> None:
-        """A language model that cannot be served must not take the sandbox along."""
+    async def _restart_without_models(self) -> None:
+        """Restarts the tuner with only the sandbox, as the models prevent its start."""
         await self._end()
         if self.program.bases:
             log.error("The engine for language models does not start; the sandbox goes on alone")
@@ -147,7 +150,7 @@ class EmbeddedTuner:
         self._listener.close()
 
     async def _end(self) -> None:
-        """Its stdin ends, and so does it; a deaf one is killed."""
+        """Closes the process's stdin, at which it ends; kills it after ten seconds."""
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -161,8 +164,8 @@ class EmbeddedTuner:
             await process.wait()
 
     async def _spawn(self) -> None:
-        wanted = await asyncio.to_thread(program_of, self._engine)
-        self.program = PLAIN if wanted == self._broken else wanted
+        installed = await asyncio.to_thread(program_of, self._engine)
+        self.program = PLAIN if installed == self._broken else installed
         if self.program.bases:
             write_pth_file(self.program.python.parent.parent)
         descriptor = self._listener.fileno()
@@ -179,15 +182,15 @@ class EmbeddedTuner:
         )
 
     async def _was_killed(self) -> bool:
-        """From outside, so that it says nothing about the folder."""
+        """Whether the process was killed by a signal, which is no fault of its data folder."""
         assert self._process is not None
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_PAUSE_SECONDS):
                 return await self._process.wait() < 0
         return False
 
-    async def _announced(self) -> None:
-        """Returns as soon as it answers."""
+    async def _wait_until_ready(self) -> None:
+        """Waits for the line that the tuner prints once it answers. Raises SettingsError."""
         assert self._process is not None
         assert self._process.stdout is not None
         try:
@@ -204,7 +207,7 @@ class EmbeddedTuner:
 
 @asynccontextmanager
 async def embedded_tuner(data: Path) -> AsyncIterator[EmbeddedTuner]:
-    """The one of this data folder: standing up when the block begins, gone when it ends."""
+    """Runs the tuner of a data folder while the block runs; it may not answer yet at the start."""
     tuner = EmbeddedTuner(data / "tuner", EngineFolder(data))
     try:
         await tuner.start()

@@ -1,4 +1,4 @@
-"""The data folder: for this account alone, and without what the last service left in it."""
+"""The data folder: closes it to other accounts, and deletes files that an earlier run left."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def private_folder(folder: Path) -> None:
-    """Make it, or close it to other accounts. Raises SettingsError where that cannot be done."""
+    """Creates a folder or removes its permissions for other accounts. Raises SettingsError."""
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if folder.stat().st_mode & _OTHERS:
@@ -31,15 +31,15 @@ def private_folder(folder: Path) -> None:
 
 
 def remove_exports(folder: Path) -> None:
-    """Files that nobody fetched before the last service ended."""
+    """Deletes files that were exported but not downloaded in an earlier run."""
     shutil.rmtree(folder / "exports", ignore_errors=True)
 
 
 @contextmanager
 def temporary_files(folder: Path) -> Iterator[None]:
-    """This process keeps its temporary files, uploads among them, in the data folder.
+    """Stores the process's temporary files, such as uploads, in the data folder.
 
-    What a killed service left there is deleted first.
+    Files that an earlier run left there are deleted first.
     """
     own = folder / "temporary"
     shutil.rmtree(own, ignore_errors=True)

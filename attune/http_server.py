@@ -1,4 +1,4 @@
-"""The HTTP server of `attune run`: the studio, what machines ask, and Slack's signed requests."""
+"""The HTTP server of `attune run`: the studio, health checks, metrics and Slack's requests."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from attune.studio_access import sessions, with_token
 from bot.catalogue import CATALOGUE
 from bot.errors import AttuneError
 
-_MOST_CONNECTIONS = 500
-_MOST_MESSAGE_BYTES = 1024 * 1024
+_MAX_CONNECTIONS = 500
+_MAX_MESSAGE_BYTES = 1024 * 1024
 
 
 def http_server(built: App, settings: Settings) -> uvicorn.Server:
-    """Serves the studio and all other routes on the sockets that its `serve` is given."""
+    """Returns the server with the studio and all other routes; `serve` gets its sockets."""
     app = health_routes(built)
-    open_studio(app, _studio(built, settings), _door(built, settings))
+    open_studio(app, _studio(built, settings), _access_policy(built, settings))
     return _Server(_server_config(app, settings), settings)
 
 
 def health_routes(built: App) -> FastAPI:
-    """What machines ask: is it alive, is it ready, and its numbers."""
+    """Returns a FastAPI app with `/healthz`, `/readyz`, `/metrics` and Slack's route."""
     app = FastAPI(title="Attune", openapi_url=None)
-    measures = Metrics(built)
+    registered = Metrics(built)
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
@@ -53,16 +53,16 @@ def health_routes(built: App) -> FastAPI:
     @app.get("/metrics")
     async def metrics() -> Response:
         async with built.store.reading() as records:
-            measures.workspaces.set(await records.workspaces.count())
-            measures.open_jobs.set(await records.jobs.count_open())
-        return Response(generate_latest(measures.registry), media_type=CONTENT_TYPE_LATEST)
+            registered.workspaces.set(await records.workspaces.count())
+            registered.open_jobs.set(await records.jobs.count_open())
+        return Response(generate_latest(registered.registry), media_type=CONTENT_TYPE_LATEST)
 
-    _let_slack_in(app, built)
+    _add_slack_route(app, built)
     return app
 
 
-def _let_slack_in(app: FastAPI, built: App) -> None:
-    """HTTP mode alone: Slack signs what it sends, so this stands outside any password."""
+def _add_slack_route(app: FastAPI, built: App) -> None:
+    """Adds the route for Slack's HTTP mode, which needs no password as requests are signed."""
     slack = built.slack
     if slack is None or not slack.is_http:
         return
@@ -73,12 +73,12 @@ def _let_slack_in(app: FastAPI, built: App) -> None:
 
 
 def _server_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
-    """Nothing about whom a request comes from is believed but of the proxies that are named."""
+    """Returns uvicorn's configuration; forwarded headers count only from the trusted proxies."""
     return uvicorn.Config(
         app,
         http=BoundedConnection,
-        ws_max_size=_MOST_MESSAGE_BYTES,
-        limit_concurrency=_MOST_CONNECTIONS,
+        ws_max_size=_MAX_MESSAGE_BYTES,
+        limit_concurrency=_MAX_CONNECTIONS,
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=settings.trusted_proxies,
         log_config=None,
@@ -99,7 +99,7 @@ def _studio(built: App, settings: Settings) -> Studio:
     )
 
 
-def _door(built: App, settings: Settings) -> AccessPolicy:
+def _access_policy(built: App, settings: Settings) -> AccessPolicy:
     is_signed = built.slack is not None and built.slack.is_http
     return AccessPolicy(
         settings.studio_host,
@@ -110,7 +110,7 @@ def _door(built: App, settings: Settings) -> AccessPolicy:
 
 
 class _Server(uvicorn.Server):
-    """A server whose signals are ours, and that says where it is once it is there."""
+    """A uvicorn server that prints its address and leaves signals to `attune.server`."""
 
     def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
         super().__init__(config)
@@ -119,8 +119,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
-            shown = with_token(self._address(), self._settings)
-            print(f"Attune is ready: {shown}", flush=True)  # noqa: T201
+            address = with_token(self._address(), self._settings)
+            print(f"Attune is ready: {address}", flush=True)  # noqa: T201
 
     def _address(self) -> str:
         host, port = self.servers[0].sockets[0].getsockname()[:2]

@@ -12,7 +12,7 @@ from bot.catalogue import CATALOGUE
 
 
 async def console(settings: Settings) -> int:
-    """The exit status once the person has left or the script has ended."""
+    """Runs the console; returns the exit status once the person leaves or the script ends."""
     async with running_app(settings) as built:
         return await chat(
             built,

@@ -1,4 +1,4 @@
-"""Numbers for Prometheus: what runs, what waits, and the process itself."""
+"""Prometheus metrics: workspaces, open jobs, running events and the process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from attune.bootstrap import App
 
 
 class Metrics:
-    """A registry of our own, so that several apps can share a process."""
+    """The metrics of an app in a registry of its own, as tests run several apps in a process."""
 
     def __init__(self, built: App) -> None:
         self.registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""Tuned models of the embedded tuner, or of another tuner's folder, as files to take away."""
+"""Exports tuned models of the embedded tuner, or of another tuner's folder, as files."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ async def export_model(
     data: Path | None = None,
     base: Path | None = None,
 ) -> None:
-    """Writes it into `out`, which must not be there yet. Raises ExportRefused.
+    """Exports a model to the folder `out`, which must not exist. Raises ExportRefused.
 
-    Without `form` in the one that it is kept in: the adapter, or a model that needs none as it is.
-    A process of its own, in the engine's own environment where there is one: to add an adapter to
-    its base takes torch and the memory of a whole model.
+    Without `form` the model is exported as it is stored, as an adapter or a whole model. The export
+    runs in a process of its own, in the engine's environment if there is one, as merging an adapter
+    needs torch and the memory of a whole model.
     """
     engine = EngineFolder(settings.data_dir)
     place = (data or settings.data_dir / "tuner").absolute()
-    found = await asyncio.to_thread(_find, place, model, base, engine)
+    tuned = await asyncio.to_thread(_find, place, model, base, engine)
     command = ["tuner.export", "--data", str(place), "--model", model, "--out", str(out)]
-    command += ["--base", str(found.base)] if found.base else []
+    command += ["--base", str(tuned.base)] if tuned.base else []
     command += ["--form", form] if form else []
-    said = await _run(engine.python or Path(sys.executable), command)
-    if said is not None:
-        raise ExportRefused(problem=said)
+    problem = await _run(engine.python or Path(sys.executable), command)
+    if problem is not None:
+        raise ExportRefused(problem=problem)
 
 
 class EmbeddedModels:
@@ -60,7 +60,7 @@ class EmbeddedModels:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._engine = EngineFolder(settings.data_dir)
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     def has_files_of(self, host: HostName) -> bool:
         return host in ("sandbox", LANGUAGE_MODELS)
@@ -69,20 +69,23 @@ class EmbeddedModels:
         return await asyncio.to_thread(self._sizes, model)
 
     def _sizes(self, model: ModelName) -> Mapping[ModelFormat, int]:
-        found = _find(self._settings.data_dir / "tuner", model, None, self._engine)
+        tuned = _find(self._settings.data_dir / "tuner", model, None, self._engine)
         try:
-            return {ModelFormat(form): size for form, size in sizes(found).items()}
+            return {ModelFormat(form): size for form, size in sizes(tuned).items()}
         except CannotStart as error:
             raise ExportRefused(problem=str(error)) from error
 
     async def pack(self, model: ModelName, form: ModelFormat) -> AsyncIterator[bytes]:
-        """One at a time, as each may need the memory and the disk of a whole model."""
-        async with self._turn:
+        """Exports a model and returns the blocks of a ZIP file with it.
+
+        Runs one export at a time, as each may need the memory and disk space of a whole model.
+        """
+        async with self._lock:
             folder = Path(await asyncio.to_thread(tempfile.mkdtemp))
             try:
                 out = folder / "model"
                 await export_model(self._settings, model, out, form=form)
-                file = await asyncio.to_thread(_packed, out)
+                file = await asyncio.to_thread(_zip, out)
             finally:
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         return _blocks(file)
@@ -97,34 +100,37 @@ def _find(place: Path, model: str, base: Path | None, engine: EngineFolder) -> T
 
 
 async def _run(python: Path, command: list[str]) -> str | None:
-    """What it said at last where it failed; cancelled, or with our end, it ends too."""
+    """Runs a module; returns its last line of stderr if it failed, else None.
+
+    The module's process group is killed when this task is cancelled or this process ends.
+    """
     process = await asyncio.create_subprocess_exec(
         *(str(python), "-P", str(_PRELUDE), *command),
         stdin=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
-        # The engine's environment has the libraries, and not this program.
+        # The engine's environment has the libraries but not Attune's own packages.
         env={**environment(), "PYTHONPATH": str(Path(__file__).parents[1])},
     )
     assert process.stderr is not None
     try:
-        said = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
+        lines = (await process.stderr.read()).decode(errors="replace").strip().splitlines()
         code = await process.wait()
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             await process.wait()
-    return None if code == 0 else (said or ["The export failed."])[-1]
+    return None if code == 0 else (lines or ["The export failed."])[-1]
 
 
-def _packed(folder: Path) -> BinaryIO:
-    """A ZIP file without a name, gone with its last reader; weights do not shrink."""
+def _zip(folder: Path) -> BinaryIO:
+    """Returns a ZIP file, deleted when it is closed; uncompressed, as weights hardly compress."""
     file = tempfile.TemporaryFile(dir=folder.parent)  # noqa: SIM115 - its reader closes it
     try:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as packed:
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
             for path in sorted(folder.iterdir()):
-                packed.write(path, path.name)
+                archive.write(path, path.name)
     except OSError as error:
         file.close()
         if error.errno != errno.ENOSPC:

@@ -1,4 +1,4 @@
-"""Commands of the operator's shell: the bot's use-cases without a chat platform."""
+"""Imports and exports from the command line: the bot's use-cases without a chat platform."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ OPERATOR = User(UserId("operator"), "operator", is_platform_admin=True)
 
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
-    """The store alone; a running service does not mind."""
+    """Migrates and opens the database, also while a service uses it."""
     private_folder(settings.data_dir)
     await migrate(settings.database)
     database = await Database.open(settings.database)
@@ -58,23 +58,24 @@ async def import_file(
     options: ImportOptions,
     confirm: Callable[[Sequence[str]], bool],
 ) -> tuple[Sequence[str], datasets.ImportTally]:
-    """Rows that the operator imports count as approved. Raises Refusal.
+    """Imports a file as approved rows, or a chat export as proposals. Raises Refusal.
 
-    Returned is what is to be known of the file; where how to read it was guessed, and for an
-    export of a chat, `confirm` is asked first with that. Of an export all is only proposed.
+    Returns lines about the file, and the tally. If the columns or the encoding were guessed, and
+    for a chat export, `confirm` is called with these lines before the import.
     """
-    with await asyncio.to_thread(_opened, file) as opened:
+    with await asyncio.to_thread(_open, file) as opened:
         async with open_database(settings) as store:
-            ask = await _ask(settings, store, workspace, assistant, words)
-            chats = await importing.open_chats(opened, ask, store, None)
+            request = await _request(settings, store, workspace, assistant, words)
+            chats = await importing.open_chats(opened, request, store, None)
             if chats is not None:
                 return await _import_chats(chats, confirm, words, store)
-            told = opened, file.name, words, options
-            lines, is_sure = await asyncio.to_thread(importing.describe_plans, *told)
+            lines, is_sure = await asyncio.to_thread(
+                importing.describe_plans, opened, file.name, words, options
+            )
             if not is_sure and not confirm(lines):
                 raise BadInput(problem=words("import.unsure"))
             return await importing.import_members(
-                opened, file.name, options, ask, store, assistant=ask.assistant.id
+                opened, file.name, options, request, store, assistant=request.assistant.id
             )
 
 
@@ -82,7 +83,7 @@ async def _import_chats(
     chats: ChatImport, confirm: Callable[[Sequence[str]], bool], words: Words, store: Database
 ) -> tuple[Sequence[str], datasets.ImportTally]:
     await chats.build_overview()
-    facts = [f"{each.name}: {each.value}" for each in importing.chats_facts(chats, words)]
+    facts = [f"{fact.name}: {fact.value}" for fact in importing.chats_facts(chats, words)]
     lines = [*facts, *chats.lines()]
     if not chats.overview.exchanges:
         raise BadInput(problem="\n".join(lines))
@@ -99,16 +100,16 @@ async def export_file(
     options: Mapping[str, str],
     words: Words,
 ) -> AsyncIterator[bytes]:
-    """The lines of the export. Raises Refusal."""
+    """Yields the export of the approved examples. Raises Refusal."""
     async with open_database(settings) as store:
-        ask = await _ask(settings, store, workspace, assistant, words, options)
-        document = await datasets.export_examples(ask, store=store)
+        request = await _request(settings, store, workspace, assistant, words, options)
+        document = await datasets.export_examples(request, store=store)
         if isinstance(document, Document):
             async for block in document.chunks:
                 yield block
 
 
-async def _ask(
+async def _request(
     settings: Settings,
     store: Database,
     workspace: WorkspaceId,
@@ -116,17 +117,21 @@ async def _ask(
     words: Words,
     options: Mapping[str, str] | None = None,
 ) -> Request:
+    """Returns a request of the operator; creates the workspace if it does not exist.
+
+    Raises NotFound for an unknown assistant.
+    """
     clock = SystemClock()
     async with store.reading() as records:
-        is_known = await records.assistants.default(workspace) is not None
-    if not is_known:
+        exists = await records.assistants.default(workspace) is not None
+    if not exists:
         await _create(workspace, settings, store)
     async with store.reading() as records:
-        found = await records.workspaces.find(workspace)
+        stored = await records.workspaces.find(workspace)
         chosen = await records.assistants.default(workspace)
         if assistant is not None:
             chosen = await records.assistants.find_by_name(workspace, assistant)
-    if found is None or chosen is None:
+    if stored is None or chosen is None:
         raise NotFound(noun="assistant", name=assistant or workspace)
     event = Event(
         key=f"cli:{secrets.token_hex(8)}",
@@ -137,7 +142,7 @@ async def _ask(
     )
     return Request(
         event=event,
-        workspace=found,
+        workspace=stored,
         role=Role.OPERATOR,
         words=words,
         now=clock.now(),
@@ -147,7 +152,7 @@ async def _ask(
 
 
 async def _create(workspace: WorkspaceId, settings: Settings, store: Database) -> None:
-    # The hosts load openai, which takes longer than a small import.
+    # Imported only if needed: the hosts import openai, which takes longer than a small file.
     with pause_garbage_collection():
         from attune.bootstrap import configured_hosts
 
@@ -156,7 +161,7 @@ async def _create(workspace: WorkspaceId, settings: Settings, store: Database) -
     await hosts.close()
 
 
-def _opened(file: Path) -> IO[bytes]:
+def _open(file: Path) -> IO[bytes]:
     if not file.is_file():
         raise NotFound(noun="file", name=file)
     return file.open("rb")

@@ -1,4 +1,4 @@
-"""`attune run`: the app with its HTTP server, until SIGTERM or SIGINT."""
+"""The command `attune run`: runs the app and its HTTP server until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 
@@ -29,17 +29,18 @@ log = logging.getLogger(__name__)
 
 async def serve(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT. Raises SettingsError for a port in use or no password."""
-    _refuse_open_door(settings)
+    _require_password_or_loopback(settings)
     with _listening(settings) as listener:
         await _serve(settings, listener)
 
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     async with running_app(settings) as built, asyncio.TaskGroup() as group:
-        group.create_task(_rehearse(built), name="rehearsal")
-        # Not at the top: the embedded tuner starts beside it, and the health check needs nothing.
-        # All must be frozen before the server is made: NiceGUI looks for it among the rest, and
-        # what openai loads on demand would be loaded by the look, which takes a second.
+        group.create_task(_warm_up(built), name="warmup")
+        # Imported here, so that the embedded tuner starts meanwhile and `attune health` is fast.
+        # The objects must be frozen before the server is constructed: NiceGUI searches all tracked
+        # objects for the server, and this search makes openai import its lazy modules, which takes
+        # a second.
         with pause_garbage_collection():
             from attune.http_server import http_server
         server = http_server(built, settings)
@@ -47,19 +48,19 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             await server.serve([listener])
 
 
-async def _rehearse(built: App) -> None:
-    """A courtesy to whoever asks first; without it they wait a little longer."""
+async def _warm_up(built: App) -> None:
+    """Loads what the first question needs; without it, that question only takes longer."""
     try:
         await built.dispatch.warm_up()
     except Exception:
-        log.exception("A rehearsal failed")
-    # What stands by now stays; to look through all of it for garbage takes a tenth of a second,
-    # in the middle of somebody's answer: https://docs.python.org/3/library/gc.html#gc.freeze
+        log.exception("A warmup failed")
+    # Frozen objects are not collected any more; a collection of all of them takes a tenth of a
+    # second, possibly during an answer: https://docs.python.org/3/library/gc.html#gc.freeze
     gc.freeze()
 
 
 def is_healthy(settings: Settings) -> bool:
-    """Asked by the container's own health check."""
+    """Whether the service answers on this machine, for the health check of the container."""
     url = f"http://127.0.0.1:{settings.studio_port}/healthz"
     try:
         with urllib.request.urlopen(url, timeout=4) as answer:
@@ -70,7 +71,7 @@ def is_healthy(settings: Settings) -> bool:
 
 @contextmanager
 def _listening(settings: Settings) -> Iterator[socket.socket]:
-    """The address is taken before anything else starts. Raises SettingsError where it is not."""
+    """Listens on the studio's address. Raises SettingsError if the address cannot be used."""
     family = socket.AF_INET6 if ":" in settings.studio_host else socket.AF_INET
     address = (settings.studio_host, settings.studio_port)
     try:
@@ -85,7 +86,7 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _refuse_open_door(settings: Settings) -> None:
+def _require_password_or_loopback(settings: Settings) -> None:
     if settings.studio_password is not None or _is_loopback(settings.studio_host):
         return
     raise SettingsError(
@@ -108,10 +109,10 @@ def _is_loopback(host: str) -> bool:
 def _stop_on_signals(server: uvicorn.Server) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     signals = (signal.SIGTERM, signal.SIGINT)
-    for each in signals:
-        loop.add_signal_handler(each, setattr, server, "should_exit", True)
+    for number in signals:
+        loop.add_signal_handler(number, setattr, server, "should_exit", True)
     try:
         yield
     finally:
-        for each in signals:
-            loop.remove_signal_handler(each)
+        for number in signals:
+            loop.remove_signal_handler(number)

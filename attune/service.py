@@ -1,4 +1,4 @@
-"""Runs all background loops in one TaskGroup, and cancels them together."""
+"""Runs all background loops in one TaskGroup, which cancels them together."""
 
 from __future__ import annotations
 
@@ -33,28 +33,28 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AFTER_FAILURE_SECONDS = 5.0
-_LONGEST_REST_SECONDS = 30.0
+_LONGEST_PAUSE_SECONDS = 30.0
 _REMOVALS_SECONDS = 60.0
 _ENGINE_SECONDS = 2.0
 _EVALUATIONS_SECONDS = 2.0
-"""A training that ends begins an evaluation, of which nobody tells its loops."""
+"""Longest pause of the evaluation loops, as an evaluation after a training does not wake them."""
 _OFFERS_SECONDS = 20.0
 _SCRUB_SECONDS = 5.0
 _HOUR_SECONDS = 3600.0
 _DAY_SECONDS = 24 * _HOUR_SECONDS
 _CALENDAR_SECONDS = 6 * 3600.0
-_LAST_WORDS_SECONDS = 5.0
+_SHUTDOWN_SECONDS = 5.0
 
 
 @asynccontextmanager
 async def running_app(settings: Settings) -> AsyncIterator[App]:
-    """The app, running; on leaving everything in it has stopped."""
+    """Runs the app while the block runs; all its tasks have ended afterwards."""
     folder = settings.data_dir
     with data_lock(folder), temporary_files(folder):
         await asyncio.to_thread(remove_exports, folder)
         await asyncio.to_thread(EngineFolder(folder).remove_old_environments)
         async with embedded_tuner(folder) as tuner:
-            # Half a second passes until it stands; the rest of the app loads meanwhile.
+            # The tuner takes half a second to start, in which the modules of the app are imported.
             with pause_garbage_collection():
                 from attune.bootstrap import build, configured_hosts
                 from storage.database import Database
@@ -62,7 +62,7 @@ async def running_app(settings: Settings) -> AsyncIterator[App]:
 
             async with (
                 service_lock(settings.database, holder=_holder(settings)) as lock,
-                _closed_at_last(Database.open(settings.database)) as database,
+                _close_at_end(Database.open(settings.database)) as database,
                 asyncio.TaskGroup() as group,
             ):
                 hosts = configured_hosts(settings, await tuner.address())
@@ -88,14 +88,15 @@ async def running_app(settings: Settings) -> AsyncIterator[App]:
 
 
 def _loops_of(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[None]]:
-    yield from _watchers(built, group)
-    yield group.create_task(_deliver(built), name="courier")
-    yield group.create_task(_turn_pages(built), name="calendar")
+    """Starts the loops of an app and yields their tasks."""
+    yield from _training_and_evaluation_loops(built, group)
+    yield group.create_task(_deliver(built), name="notices")
+    yield group.create_task(_poll_calendar(built), name="calendar")
     for host in filter(None, built.runners.job_wakes):
         judges, proposals = built.runners.judges, built.runners.synthetic
-        judging = _ask_paid(judges.poll_host, host, judges.wakes[host])
+        judging = _poll_paid_runs(judges.poll_host, host, judges.wakes[host])
         yield group.create_task(judging, name=f"judges at {host}")
-        proposing = _ask_paid(proposals.poll_host, host, proposals.wakes[host])
+        proposing = _poll_paid_runs(proposals.poll_host, host, proposals.wakes[host])
         yield group.create_task(proposing, name=f"proposals at {host}")
     yield group.create_task(_offer_trainings(built), name="training offers")
     yield group.create_task(_settle_removals(built), name="removals")
@@ -108,7 +109,7 @@ def _loops_of(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
 
 @contextmanager
 def data_lock(folder: Path) -> Iterator[None]:
-    """One service a folder. Raises FolderTaken for the second."""
+    """Locks the data folder. Raises FolderTaken if another service has locked it."""
     private_folder(folder)
     try:
         file = (folder / "lock").open("ab")
@@ -131,7 +132,7 @@ def _holder(settings: Settings) -> str:
 
 
 @asynccontextmanager
-async def _closed_at_last(opening: Awaitable[Database]) -> AsyncIterator[Database]:
+async def _close_at_end(opening: Awaitable[Database]) -> AsyncIterator[Database]:
     database = await opening
     try:
         yield database
@@ -139,27 +140,29 @@ async def _closed_at_last(opening: Awaitable[Database]) -> AsyncIterator[Databas
         await database.close()
 
 
-def _watchers(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[None]]:
-    """Two loops a host, so that one that hangs holds up its own jobs and answers alone."""
+def _training_and_evaluation_loops(
+    built: App, group: asyncio.TaskGroup
+) -> Iterator[asyncio.Task[None]]:
+    """Starts two loops for each host, so that a host that hangs does not delay the others."""
     for host, wake in built.runners.job_wakes.items():
-        yield group.create_task(_watch(built, host, wake), name=f"watcher of {host}")
-        asking = _evaluate(built, host, built.runners.evaluations.wakes[host])
-        yield group.create_task(asking, name=f"evaluations at {host}")
+        yield group.create_task(_watch_jobs(built, host, wake), name=f"jobs at {host}")
+        evaluating = _evaluate(built, host, built.runners.evaluations.wakes[host])
+        yield group.create_task(evaluating, name=f"evaluations at {host}")
     yield group.create_task(_count_votes(built), name="votes")
     yield group.create_task(_watch_canaries(built), name="canaries")
 
 
-async def _watch(built: App, host: HostName | None, wake: asyncio.Event) -> None:
+async def _watch_jobs(built: App, host: HostName | None, wake: asyncio.Event) -> None:
     async def turn() -> float:
         wait = await built.runners.jobs.poll_host(host)
         built.topics.publish_and_wake("jobs")
-        return _LONGEST_REST_SECONDS if wait is None else wait
+        return _LONGEST_PAUSE_SECONDS if wait is None else wait
 
     await _repeat(turn, wake)
 
 
 async def _serve_models(built: App, tuner: EmbeddedTuner, hosts: ConfiguredHosts) -> None:
-    """What was installed or removed, here or by another program, is served without a restart."""
+    """Serves language models that were installed or removed, also by another process."""
 
     from adapters.openai.hosts_file import LANGUAGE_MODELS
 
@@ -179,10 +182,10 @@ async def _serve_models(built: App, tuner: EmbeddedTuner, hosts: ConfiguredHosts
 
 
 async def _until_idle(built: App) -> None:
-    """Answers that are being written are finished first, as long as that is worth waiting for."""
-    working = set(built.running_tasks)
-    if working:
-        await asyncio.wait(working, timeout=_LONGEST_REST_SECONDS)
+    """Waits for answers that are being written, but no longer than 30 seconds."""
+    running = set(built.running_tasks)
+    if running:
+        await asyncio.wait(running, timeout=_LONGEST_PAUSE_SECONDS)
 
 
 async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> None:
@@ -212,8 +215,8 @@ async def _watch_canaries(built: App) -> None:
     await _repeat(turn, built.runners.canaries.wake)
 
 
-async def _turn_pages(built: App) -> None:
-    """The days on which models end change seldom; a start looks them up anew."""
+async def _poll_calendar(built: App) -> None:
+    """Looks up the expiry dates of models at each start and every six hours."""
 
     async def turn() -> float:
         await built.runners.jobs.calendar.poll()
@@ -223,7 +226,7 @@ async def _turn_pages(built: App) -> None:
     await _repeat(turn, asyncio.Event(), longest=_CALENDAR_SECONDS)
 
 
-async def _ask_paid(
+async def _poll_paid_runs(
     poll_host: Callable[[HostName], Awaitable[float | None]], host: HostName, wake: asyncio.Event
 ) -> None:
     async def turn() -> float:
@@ -234,7 +237,7 @@ async def _ask_paid(
 
 
 async def _offer_trainings(built: App) -> None:
-    """Examples are approved at any time, of which nobody tells this loop."""
+    """Looks for trainings to offer; approvals of examples do not wake this loop."""
 
     async def turn() -> float:
         await built.runners.offers.poll()
@@ -244,7 +247,7 @@ async def _offer_trainings(built: App) -> None:
 
 
 async def _settle_removals(built: App) -> None:
-    """Workspaces from which the app was removed are confirmed, closed and erased in time."""
+    """Confirms removals of the app, closes the workspaces and erases them when it is time."""
 
     async def turn() -> float:
         wait = await built.runners.removals.poll()
@@ -255,7 +258,7 @@ async def _settle_removals(built: App) -> None:
 
 
 async def _look_for_former_members(built: App) -> None:
-    """Once a day, and at each start, for it was not told who left before."""
+    """Looks for former members at each start, as events may have been missed, and once a day."""
 
     async def turn() -> float:
         await look_for_former_members(
@@ -267,7 +270,7 @@ async def _look_for_former_members(built: App) -> None:
 
 
 async def _remove_old(built: App, settings: Settings) -> None:
-    """Once a day, and at each start."""
+    """Deletes what is older than the retention periods, at each start and once a day."""
     keep = RetentionPeriods(
         events=timedelta(days=settings.keep_days_events),
         answers=timedelta(days=settings.keep_days_answers),
@@ -282,7 +285,7 @@ async def _remove_old(built: App, settings: Settings) -> None:
 
 
 async def _remove_old_imports(folder: Path) -> None:
-    """Once an hour, and at each start."""
+    """Deletes old files of imports, at each start and once an hour."""
     from storage.import_folder import ImportFolder
 
     imports = ImportFolder(folder / "imports")
@@ -295,7 +298,7 @@ async def _remove_old_imports(folder: Path) -> None:
 
 
 async def _scrub(database: Database) -> None:
-    """What was written reaches the file, and what was erased leaves it, a part at a time."""
+    """Writes SQLite's WAL into the database file and overwrites erased rows, in small batches."""
 
     async def turn() -> float:
         await database.checkpoint()
@@ -319,30 +322,36 @@ async def _repeat(
     turn: Callable[[], Awaitable[float]],
     wake: asyncio.Event,
     *,
-    longest: float = _LONGEST_REST_SECONDS,
+    longest: float = _LONGEST_PAUSE_SECONDS,
 ) -> None:
-    """Turn after turn, as far apart as each one says, sooner when woken; outlives failed turns."""
+    """Calls `turn` for ever, after the pause in seconds that it returns or when `wake` is set.
+
+    A failed turn is logged, and the next one follows after five seconds.
+    """
     while True:
         wake.clear()
         try:
-            rest = await turn()
+            pause = await turn()
         except Exception:
             log.exception("A turn failed", extra={"loop": turn.__qualname__})
-            rest = _AFTER_FAILURE_SECONDS
+            pause = _AFTER_FAILURE_SECONDS
         try:
-            async with asyncio.timeout(min(rest, longest)):
+            async with asyncio.timeout(min(pause, longest)):
                 await wake.wait()
         except TimeoutError:
             continue
 
 
 async def _finish(built: App, loops: list[asyncio.Task[None]]) -> None:
-    """What is being answered may finish; the loops stop; the rest waits for the next start."""
+    """Stops the loops, then waits five seconds for running answers and cancels the others.
+
+    The next start handles cancelled events again.
+    """
     for loop in loops:
         loop.cancel()
     await built.engine.cancel()
-    working = set(built.running_tasks)
-    if working:
-        await asyncio.wait(working, timeout=_LAST_WORDS_SECONDS)
+    running = set(built.running_tasks)
+    if running:
+        await asyncio.wait(running, timeout=_SHUTDOWN_SECONDS)
     for task in set(built.running_tasks):
         task.cancel()

@@ -1,4 +1,4 @@
-"""Every setting, read once from the environment and `.env`, passed by value."""
+"""All settings, read once from the environment and `.env`."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ _REMEDIES = {
 }
 
 
-_LEAST_KEY_CHARACTERS = 32
+_MIN_KEY_CHARACTERS = 32
 
 
 class Settings(BaseSettings):
-    """Names are the environment's own; ecosystem names where one exists."""
+    """The settings; the alias of a field is the name of its environment variable."""
 
     model_config = SettingsConfigDict(
         env_file=".env",
@@ -231,7 +231,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _without_blanks(cls, given: Mapping[str, object]) -> Mapping[str, object]:
-        """Blanks alone are no value: as a password or key, anybody could guess them."""
+        """Removes values of blanks, which would be a password or key that anybody could guess."""
         return {
             name: value
             for name, value in given.items()
@@ -240,33 +240,33 @@ class Settings(BaseSettings):
 
     @property
     def database(self) -> str:
-        """The store's address; SQLite in the data folder unless another is given."""
+        """URL of the database; SQLite in the data folder unless another is set."""
         return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.absolute()}/attune.db"
 
     @property
     def local_url(self) -> str:
-        """The studio as seen from this machine alone; empty where that is not known beforehand."""
-        is_known = self.studio_port > 0 and self.studio_host in ("127.0.0.1", "localhost")
-        return f"http://{self.studio_host}:{self.studio_port}" if is_known else ""
+        """URL of a studio that only this machine can reach; "" for any other or a port of 0."""
+        is_local = self.studio_port > 0 and self.studio_host in ("127.0.0.1", "localhost")
+        return f"http://{self.studio_host}:{self.studio_port}" if is_local else ""
 
     @property
     def allowed_workspaces(self) -> frozenset[WorkspaceId]:
-        """The Discord servers that may use the configured hosts, as workspaces."""
-        named = (one.strip() for one in self.discord_servers.split(","))
-        return frozenset(WorkspaceId(f"discord:{one}") for one in named if one)
+        """Workspaces of the Discord servers that may use the configured hosts."""
+        servers = (server.strip() for server in self.discord_servers.split(","))
+        return frozenset(WorkspaceId(f"discord:{server}") for server in servers if server)
 
     @property
     def admin_keys(self) -> frozenset[str]:
-        """`platform:user` entries."""
-        return frozenset(one.strip() for one in self.admins.split(",") if one.strip())
+        """The `platform:user` entries of ATTUNE_ADMINS."""
+        return frozenset(entry.strip() for entry in self.admins.split(",") if entry.strip())
 
 
 def read_settings() -> Settings:
-    """Raises SettingsError with the variable's name and the remedy."""
+    """Returns the settings. Raises SettingsError with the variable's name and the remedy."""
     try:
         settings = Settings()
     except ValidationError as error:
-        raise _explained(error) from error
+        raise _settings_error(error) from error
     _check_admins(settings)
     _check_servers(settings)
     _check_secret_key(settings)
@@ -275,7 +275,7 @@ def read_settings() -> Settings:
 
 
 def environment() -> dict[str, str]:
-    """For children: our own environment, without the secrets they have no business with."""
+    """Returns the environment for child processes, without the secrets of the settings."""
     secrets = {
         field.alias
         for field in Settings.model_fields.values()
@@ -284,7 +284,7 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in secrets}
 
 
-def _explained(error: ValidationError) -> SettingsError:
+def _settings_error(error: ValidationError) -> SettingsError:
     first = error.errors(include_input=False, include_url=False)[0]
     variable = str(first["loc"][0])
     remedy = _REMEDIES.get(variable, "Correct it in the environment or in .env.")
@@ -314,10 +314,10 @@ def _check_servers(settings: Settings) -> None:
 
 def _check_secret_key(settings: Settings) -> None:
     key = settings.secret_key
-    if key is not None and len(key.get_secret_value()) < _LEAST_KEY_CHARACTERS:
+    if key is not None and len(key.get_secret_value()) < _MIN_KEY_CHARACTERS:
         raise SettingsError(
             variable="ATTUNE_SECRET_KEY",
-            problem=f"it has fewer than {_LEAST_KEY_CHARACTERS} characters and could be guessed",
+            problem=f"it has fewer than {_MIN_KEY_CHARACTERS} characters and could be guessed",
             remedy=_REMEDIES["ATTUNE_SECRET_KEY"],
         )
 

@@ -1,4 +1,4 @@
-"""How one gets into the studio: by the operator's password, else by a token in its address."""
+"""Access to the studio: by the operator's password, or by a token in the address without one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from bot.ports.store import Clock
 
 
 def sessions(settings: Settings, clock: Clock) -> Sessions:
-    """With a password they end with the process; a token and its sessions outlive it."""
+    """Returns the studio's sessions.
+
+    With a password the sessions end with the process. Without one, the token and its sessions are
+    stored in a file.
+    """
     if settings.studio_password is not None:
         return Sessions(settings.studio_password.get_secret_value(), clock)
     file = _file(settings)
@@ -19,18 +23,18 @@ def sessions(settings: Settings, clock: Clock) -> Sessions:
 
 
 def with_token(address: str, settings: Settings) -> str:
-    """The address that lets in, to be shown to whoever started the service."""
+    """Returns the studio's address, with its token if there is no password."""
     if settings.studio_password is not None:
         return address
     return f"{address}/?token={SessionFile.read(_file(settings)).token}"
 
 
 def address(settings: Settings) -> str:
-    """Where a service with these settings is reached. Raises SettingsError."""
+    """Returns the studio's address by the settings. Raises SettingsError."""
     private_folder(settings.data_dir)
     host = settings.studio_host
-    shown = f"[{host}]" if ":" in host else host
-    return with_token(f"http://{shown}:{settings.studio_port}", settings)
+    url_host = f"[{host}]" if ":" in host else host
+    return with_token(f"http://{url_host}:{settings.studio_port}", settings)
 
 
 def _file(settings: Settings) -> Path:

@@ -1,4 +1,4 @@
-"""Names of what changed, told to everyone who watches."""
+"""Publishes the names of changed things to those who watch them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator
 
 EVERYTHING = "all"
-_MOST_WAITING = 100
+_MAX_QUEUED = 100
 
 
 class Topics:
-    """A watcher that falls behind loses repeats, never the newest name."""
+    """Topics with a bounded queue for each watcher, which drops its oldest names when full."""
 
     def __init__(self) -> None:
         self._watchers: set[asyncio.Queue[str]] = set()
         self.news = asyncio.Event()
-        """Set by `publish_and_wake`; whoever delivers notices clears it."""
+        """Set by `publish_and_wake`, and cleared by the loop that delivers notices."""
 
     def publish_and_wake(self, topic: str) -> None:
-        """Publish, and wake the delivery of notices."""
+        """Publishes a change and wakes the delivery of notices."""
         self.publish(topic)
         self.news.set()
 
@@ -29,8 +29,8 @@ class Topics:
             queue.put_nowait(topic)
 
     async def watch(self, topic: str) -> AsyncIterator[str]:
-        """From now on, until the iterator is closed."""
-        queue: asyncio.Queue[str] = asyncio.Queue(_MOST_WAITING)
+        """Yields the names of later changes of a topic, or "all", until the iterator is closed."""
+        queue: asyncio.Queue[str] = asyncio.Queue(_MAX_QUEUED)
         self._watchers.add(queue)
         try:
             while True:

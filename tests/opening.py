@@ -24,9 +24,9 @@ async def opened(settings: Settings) -> AsyncIterator[App]:
             built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
             doors = {"slack": built.slack, "discord": built.discord}
             loops = [
-                group.create_task(service._deliver(built), name="courier"),
+                group.create_task(service._deliver(built), name="notices"),
                 group.create_task(service._look_for_former_members(built), name="members"),
-                *service._watchers(built, group),
+                *service._training_and_evaluation_loops(built, group),
             ]
             loops += [
                 group.create_task(door.run(built), name=name)

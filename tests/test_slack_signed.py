@@ -24,7 +24,7 @@ from adapters.slack.request_signature import MOST_BYTES
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.sessions import Sessions
 from attune.bootstrap import slack_access
-from attune.http_server import _door, health_routes
+from attune.http_server import _access_policy, health_routes
 from attune.settings import Settings
 from bot.errors import SettingsError, SurfaceError
 from tests.fakes.app import StillClock
@@ -92,7 +92,7 @@ async def entry(folder: Path, **settings: str) -> AsyncIterator[Entry]:
         await until(lambda: bool(slack.called("auth.test")))
         assert scene.app is not None
         app = health_routes(scene.app)
-        app.add_middleware(AccessGuard, policy=_door(scene.app, scene.settings(**HTTP)))
+        app.add_middleware(AccessGuard, policy=_access_policy(scene.app, scene.settings(**HTTP)))
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
             yield Entry(scene, client)

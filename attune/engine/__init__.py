@@ -1,1 +1,1 @@
-"""Language models on this machine: brings their libraries and weights into the data folder."""
+"""Language models on this machine: installs their libraries and weights in the data folder."""

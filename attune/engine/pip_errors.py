@@ -1,4 +1,4 @@
-"""What pip said, as one of our sentences."""
+"""Translates the output of a failed pip into an EngineError."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ _FULL = os.strerror(errno.ENOSPC)
 _WRONG_HASH = "DO NOT MATCH THE HASHES"
 
 
-def explain(said: str, *, log: Path) -> EngineError:
-    """The error behind what a failed step printed."""
-    if _FULL in said:
+def explain(output: str, *, log: Path) -> EngineError:
+    """Returns the error for the output of a failed step."""
+    if _FULL in output:
         return NotEnoughSpace(folder=log.parent, needed="more", free="none left")
-    if _WRONG_HASH in said:
+    if _WRONG_HASH in output:
         return EngineError(
             problem="A package is not the one that this version of Attune was made with"
             " (its checksum differs).",
             log=log,
         )
-    if _UNREACHABLE.search(said):
+    if _UNREACHABLE.search(output):
         return IndexUnreachable()
-    if "ensurepip" in said:
+    if "ensurepip" in output:
         return EngineError(
             problem="This Python cannot make environments. On Debian and Ubuntu install the"
             " package python3-venv.",
             log=log,
         )
-    return EngineError(problem=_last_error(said), log=log)
+    return EngineError(problem=_last_error(output), log=log)
 
 
-def is_not_offered(said: str) -> bool:
-    """Whether pip's indexes answered and have no such version."""
-    return bool(_NOTHING_FOUND.search(said)) and not _UNREACHABLE.search(said)
+def is_not_offered(output: str) -> bool:
+    """Whether pip's indexes answered but have no such version."""
+    return bool(_NOTHING_FOUND.search(output)) and not _UNREACHABLE.search(output)
 
 
-def _last_error(said: str) -> str:
-    lines = [line.strip() for line in said.splitlines() if line.strip()]
+def _last_error(output: str) -> str:
+    """Returns the last error of pip's output, else its last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     return (errors or lines or ["It ended without a word"])[-1].rstrip(".") + "."

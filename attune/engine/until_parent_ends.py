@@ -1,6 +1,7 @@
-"""Runs a module as `python -m` does, and ends with all that it started when its stdin ends.
+"""Runs a module like `python -m`, and kills its process group when its stdin is closed.
 
-The one who started it holds the other end, which the kernel closes however that one dies.
+The parent process holds the other end of the pipe, which the kernel closes when the parent ends,
+also after a crash.
 """
 
 import os

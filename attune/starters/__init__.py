@@ -1,4 +1,4 @@
-"""Ready sets of examples that an empty workspace can start from."""
+"""Sets of examples that an empty workspace can import to start with."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _NAMES = ("limericks", "misspelling")
 
 
 def starters() -> Mapping[str, Sequence[Row]]:
-    """The sets by name; a set is read when it is asked for."""
+    """Returns the sets by name; a set is read from its file when it is accessed."""
     return _Starters()
 
 
 class _Starters(Mapping[str, Sequence[Row]]):
     def __getitem__(self, name: str) -> Sequence[Row]:
-        # The name comes from a person, so it never becomes a path before it is known.
+        # A person typed the name, so it must not become a path unless it is one of these names.
         if name not in _NAMES:
             raise KeyError(name)
         text = resources.files(__name__).joinpath(f"{name}.jsonl").read_text(encoding="utf-8")
