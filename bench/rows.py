@@ -87,7 +87,7 @@ def write(path: Path, rows: int, shape: Callable[[Messages], Row] = plain) -> No
 
 
 def load(path: Path) -> None:
-    """The baseline: parses each line as JSON."""
+    """Parses each line as JSON, as the baseline."""
     with path.open("rb") as file:
         for line in file:
             json.loads(line)

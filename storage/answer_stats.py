@@ -110,8 +110,8 @@ class AnswerStats:
         if example is not None and not await self._connection.has(examples, workspace, example):
             return
         for part in batched(numbers, MANY):
-            own = select(turns.c.id).where(turns.c.workspace == workspace, turns.c.id.in_(part))
-            existing = [row.id for row in await self._connection.rows(own, most=len(part))]
+            query = select(turns.c.id).where(turns.c.workspace == workspace, turns.c.id.in_(part))
+            existing = [row.id for row in await self._connection.rows(query, most=len(part))]
             if existing:
                 insert = self._connection.insert(taught_turns).values(
                     [
@@ -138,8 +138,8 @@ def _answered(
 
 def _votes(value: int) -> ScalarSelect[int]:
     """Returns a subquery that counts the votes of this value on a turn."""
-    own = and_(votes.c.workspace == turns.c.workspace, votes.c.turn == turns.c.id)
-    counted = select(func.count()).select_from(votes).where(own, votes.c.value == value)
+    condition = and_(votes.c.workspace == turns.c.workspace, votes.c.turn == turns.c.id)
+    counted = select(func.count()).select_from(votes).where(condition, votes.c.value == value)
     return counted.correlate(turns).scalar_subquery()
 
 

@@ -108,12 +108,12 @@ class Assistants:
         )
 
     async def unbind(self, workspace: WorkspaceId, channel: ChannelId) -> bool:
-        own = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
-        return await self._connection.run_counting(delete(bindings).where(own)) > 0
+        condition = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
+        return await self._connection.run_counting(delete(bindings).where(condition)) > 0
 
     async def binding(self, workspace: WorkspaceId, channel: ChannelId) -> Binding | None:
-        own = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
-        row = await self._connection.first(select(bindings).where(own))
+        condition = and_(bindings.c.workspace == workspace, bindings.c.channel == channel)
+        row = await self._connection.first(select(bindings).where(condition))
         return None if row is None else _binding(row)
 
     async def bindings(self, workspace: WorkspaceId) -> Sequence[Binding]:
@@ -173,8 +173,10 @@ def _answering() -> Select[tuple[object, ...]]:
 
 def _newest_deployment() -> ScalarSelect[int]:
     newer = deployments.alias("newer")
-    own = and_(newer.c.workspace == assistants.c.workspace, newer.c.assistant == assistants.c.id)
-    return select(func.max(newer.c.id)).where(own).scalar_subquery()
+    condition = and_(
+        newer.c.workspace == assistants.c.workspace, newer.c.assistant == assistants.c.id
+    )
+    return select(func.max(newer.c.id)).where(condition).scalar_subquery()
 
 
 def _deployment_columns() -> Iterator[ColumnElement[object]]:
@@ -221,7 +223,7 @@ def _values(assistant: Assistant) -> dict[str, object]:
 
 
 def assistant_of(row: Row[Any]) -> Assistant:
-    """From a row that has every column of an assistant."""
+    """Returns the assistant of a row that has all its columns."""
     return Assistant(
         id=row.id,
         workspace=row.workspace,

@@ -53,8 +53,8 @@ class Audit:
     async def of_kind(
         self, workspace: WorkspaceId, what: str, *, limit: int = 20
     ) -> Sequence[AuditEntry]:
-        own = select(audit).where(audit.c.workspace == workspace, audit.c.what == what)
-        return await self._newest(own, limit)
+        query = select(audit).where(audit.c.workspace == workspace, audit.c.what == what)
+        return await self._newest(query, limit)
 
     async def _newest(self, query: Select[Any], limit: int) -> Sequence[AuditEntry]:
         rows = await self._connection.rows(query.order_by(audit.c.id.desc()), most=limit)

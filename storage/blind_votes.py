@@ -50,9 +50,12 @@ class BlindVotes:
         when: Sequence[VoteState],
         **changes: object,
     ) -> bool:
-        own = and_(_own(workspace, evaluation), blind_votes.c.state.in_(when))
+        condition = and_(_own(workspace, evaluation), blind_votes.c.state.in_(when))
         return (
-            await self._connection.run_counting(update(blind_votes).where(own).values(changes)) > 0
+            await self._connection.run_counting(
+                update(blind_votes).where(condition).values(changes)
+            )
+            > 0
         )
 
     async def list_open(self) -> Sequence[BlindVote]:
@@ -78,17 +81,17 @@ class BlindVotes:
     async def ballots(
         self, workspace: WorkspaceId, evaluation: EvaluationId, *, number: int | None = None
     ) -> Sequence[Ballot]:
-        own = and_(ballots.c.workspace == workspace, ballots.c.evaluation == evaluation)
+        condition = and_(ballots.c.workspace == workspace, ballots.c.evaluation == evaluation)
         if number is not None:
-            own = and_(own, ballots.c.number == number)
-        query = select(*_BALLOT).where(own)
+            condition = and_(condition, ballots.c.number == number)
+        query = select(*_BALLOT).where(condition)
         rows = await self._connection.fetch_all(query, ballots.c.number, ballots.c.user)
         return [Ballot(**row._asdict()) for row in rows]
 
     async def count(self, workspace: WorkspaceId, evaluation: EvaluationId) -> tuple[int, int]:
-        own = and_(ballots.c.workspace == workspace, ballots.c.evaluation == evaluation)
+        condition = and_(ballots.c.workspace == workspace, ballots.c.evaluation == evaluation)
         people = func.count(ballots.c.user.distinct())
-        counted = select(func.count().label("all"), people.label("people")).where(own)
+        counted = select(func.count().label("all"), people.label("people")).where(condition)
         row = (await self._connection.run(counted)).one()
         return int(row.all), int(row.people)
 

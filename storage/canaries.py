@@ -38,8 +38,8 @@ class Canaries:
         return await self._get_where(workspace, canaries.c.id == canary, canary)
 
     async def running_for(self, workspace: WorkspaceId, assistant: AssistantId) -> Canary | None:
-        own = canaries.c.workspace == workspace, canaries.c.assistant == assistant
-        row = await self._connection.first(select(canaries).where(*own, _IS_RUNNING))
+        conditions = canaries.c.workspace == workspace, canaries.c.assistant == assistant
+        row = await self._connection.first(select(canaries).where(*conditions, _IS_RUNNING))
         return None if row is None else _canary(row)
 
     async def all_running(self) -> Sequence[Canary]:
@@ -47,27 +47,30 @@ class Canaries:
         return [_canary(row) for row in await self._connection.fetch_all(query, canaries.c.id)]
 
     async def change(self, workspace: WorkspaceId, canary: CanaryId, **changes: object) -> bool:
-        own = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)
+        condition = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)
         values = columns_of(Canary, changes)
-        return await self._connection.run_counting(update(canaries).where(own).values(values)) > 0
+        return (
+            await self._connection.run_counting(update(canaries).where(condition).values(values))
+            > 0
+        )
 
     async def count_failure(self, workspace: WorkspaceId, canary: CanaryId) -> None:
-        own = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)
+        condition = and_(canaries.c.workspace == workspace, canaries.c.id == canary, _IS_RUNNING)
         values = {"failures": canaries.c.failures + 1}
-        await self._connection.run(update(canaries).where(own).values(values))
+        await self._connection.run(update(canaries).where(condition).values(values))
 
     async def history(
         self, workspace: WorkspaceId, assistant: AssistantId, *, limit: int = 20
     ) -> Sequence[Canary]:
-        own = canaries.c.workspace == workspace, canaries.c.assistant == assistant
-        newest = select(canaries).where(*own).order_by(canaries.c.id.desc())
+        conditions = canaries.c.workspace == workspace, canaries.c.assistant == assistant
+        newest = select(canaries).where(*conditions).order_by(canaries.c.id.desc())
         return [_canary(row) for row in await self._connection.rows(newest, most=limit)]
 
     async def _get_where(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
     ) -> Canary:
-        own = and_(canaries.c.workspace == workspace, condition)
-        row = await self._connection.first(select(canaries).where(own))
+        is_match = and_(canaries.c.workspace == workspace, condition)
+        row = await self._connection.first(select(canaries).where(is_match))
         if row is None:
             raise NotFound(noun="canary", name=name)
         return _canary(row)

@@ -132,8 +132,8 @@ class Connection:
 
     async def has(self, table: Table, workspace: WorkspaceId, number: int) -> bool:
         """Whether the table has this row and the row belongs to the workspace."""
-        own = exists().where(table.c.workspace == workspace, table.c.id == number)
-        return bool((await self.run(select(own))).scalar())
+        condition = exists().where(table.c.workspace == workspace, table.c.id == number)
+        return bool((await self.run(select(condition))).scalar())
 
 
 def insert_for(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -27,11 +27,11 @@ class Consents:
         )
 
     async def get(self, workspace: WorkspaceId, user: UserId) -> Consent | None:
-        own = (consents.c.workspace == workspace) & (consents.c.user == user)
-        row = await self._connection.first(select(consents).where(own))
+        condition = (consents.c.workspace == workspace) & (consents.c.user == user)
+        row = await self._connection.first(select(consents).where(condition))
         return None if row is None else Consent(row.user, row.version, row.given, row.at)
 
     async def all(self, workspace: WorkspaceId) -> Sequence[Consent]:
-        own = select(consents).where(consents.c.workspace == workspace)
-        rows = await self._connection.fetch_all(own, consents.c.user)
+        query = select(consents).where(consents.c.workspace == workspace)
+        rows = await self._connection.fetch_all(query, consents.c.user)
         return [Consent(row.user, row.version, row.given, row.at) for row in rows]

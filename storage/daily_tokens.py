@@ -34,6 +34,6 @@ class DailyTokens:
             func.coalesce(func.sum(own_tokens), 0).label("person"),
             func.coalesce(func.sum(spending.c.tokens), 0).label("whole"),
         )
-        own = and_(spending.c.workspace == workspace, spending.c.day == day)
-        row = (await self._connection.run(sums.where(own))).one()
+        condition = and_(spending.c.workspace == workspace, spending.c.day == day)
+        row = (await self._connection.run(sums.where(condition))).one()
         return int(row.person), int(row.whole)

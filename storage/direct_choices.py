@@ -19,8 +19,8 @@ class DirectChoices:
 
     async def chosen_workspace(self, platform: str, user: UserId) -> WorkspaceId | None:
         columns = direct_choices.c
-        own = (columns.user == user) & columns.is_chosen
-        statement = select(columns.workspace).where(own, _is_of(platform))
+        condition = (columns.user == user) & columns.is_chosen
+        statement = select(columns.workspace).where(condition, _is_of(platform))
         row = await self._connection.first(statement)
         return None if row is None else row.workspace
 
@@ -43,12 +43,12 @@ class DirectChoices:
         )
 
     async def leave(self, workspace: WorkspaceId, user: UserId) -> None:
-        own = (direct_choices.c.workspace == workspace) & (direct_choices.c.user == user)
-        await self._connection.run(update(direct_choices).where(own).values(is_chosen=False))
+        condition = (direct_choices.c.workspace == workspace) & (direct_choices.c.user == user)
+        await self._connection.run(update(direct_choices).where(condition).values(is_chosen=False))
 
     async def forget(self, workspace: WorkspaceId, user: UserId) -> None:
-        own = (direct_choices.c.workspace == workspace) & (direct_choices.c.user == user)
-        await self._connection.run(delete(direct_choices).where(own))
+        condition = (direct_choices.c.workspace == workspace) & (direct_choices.c.user == user)
+        await self._connection.run(delete(direct_choices).where(condition))
 
 
 def _is_of(platform: str) -> ColumnElement[bool]:

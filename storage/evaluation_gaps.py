@@ -62,7 +62,7 @@ class EvaluationGaps(PaidCalls[GapQuestion]):
 
     async def refresh_waiting(self, workspace: WorkspaceId, evaluation: EvaluationId) -> None:
         waiting = self._in_state(workspace, evaluation, CallState.WAITING)
-        own = select(evaluations.c.model).where(evaluations.c.id == evaluation)
+        query = select(evaluations.c.model).where(evaluations.c.id == evaluation)
         asked = (
             select(gaps.c.turn)
             .join(evaluations)
@@ -70,7 +70,7 @@ class EvaluationGaps(PaidCalls[GapQuestion]):
                 gaps.c.workspace == workspace,
                 gaps.c.evaluation != evaluation,
                 gaps.c.state.in_((CallState.ASKED, CallState.DONE)),
-                evaluations.c.model == own.scalar_subquery(),
+                evaluations.c.model == query.scalar_subquery(),
             )
         )
         is_over = or_(_IS_SET_ASIDE, gaps.c.turn.in_(asked))

@@ -65,11 +65,11 @@ class Evaluations(Runs[Evaluation]):
         questions_: Sequence[EvaluationQuestion] = (),
         gaps: Sequence[GapQuestion] = (),
     ) -> Evaluation:
-        kept, is_new = await self._add(workspace, run)
+        stored, is_new = await self._add(workspace, run)
         if is_new:
-            await self.put_questions(workspace, kept.id, questions_)
-            await EvaluationGaps(self._connection).add_calls(workspace, kept.id, gaps)
-        return kept
+            await self.put_questions(workspace, stored.id, questions_)
+            await EvaluationGaps(self._connection).add_calls(workspace, stored.id, gaps)
+        return stored
 
     async def page(
         self,
@@ -79,9 +79,11 @@ class Evaluations(Runs[Evaluation]):
         before: EvaluationId | None = None,
         limit: int = 10,
     ) -> Sequence[Evaluation]:
-        own = evaluations.c.workspace == workspace
-        own = and_(own, evaluations.c.is_vote.is_(False))
-        query = select(evaluations).where(own, evaluations.c.state != EvaluationState.ESTIMATED)
+        condition = evaluations.c.workspace == workspace
+        condition = and_(condition, evaluations.c.is_vote.is_(False))
+        query = select(evaluations).where(
+            condition, evaluations.c.state != EvaluationState.ESTIMATED
+        )
         if assistant is not None:
             query = query.where(evaluations.c.assistant == assistant)
         if before is not None:
@@ -90,16 +92,16 @@ class Evaluations(Runs[Evaluation]):
         return [_evaluation(row) for row in rows]
 
     async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
-        own = and_(evaluations.c.workspace == workspace, evaluations.c.job == job)
+        condition = and_(evaluations.c.workspace == workspace, evaluations.c.job == job)
         key = evaluations.c.idempotency_key
-        query = select(evaluations).where(own, key.startswith(EVALUATION_OF_JOB))
+        query = select(evaluations).where(condition, key.startswith(EVALUATION_OF_JOB))
         row = await self._connection.first(query.limit(1))
         return None if row is None else _evaluation(row)
 
     async def with_key(self, workspace: WorkspaceId, idempotency_key: str) -> Evaluation | None:
-        is_it = evaluations.c.idempotency_key == idempotency_key
-        wanted = select(evaluations).where(evaluations.c.workspace == workspace, is_it)
-        row = await self._connection.first(wanted)
+        has_key = evaluations.c.idempotency_key == idempotency_key
+        query = select(evaluations).where(evaluations.c.workspace == workspace, has_key)
+        row = await self._connection.first(query)
         return None if row is None else _evaluation(row)
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]:
@@ -118,8 +120,15 @@ class Evaluations(Runs[Evaluation]):
             return
         await self._connection.run(delete(questions).where(questions.c.evaluation == evaluation))
         rows = [
-            (workspace, evaluation, one.number, one.example, one.revision, one.is_must_answer)
-            for one in questions_
+            (
+                workspace,
+                evaluation,
+                question.number,
+                question.example,
+                question.revision,
+                question.is_must_answer,
+            )
+            for question in questions_
         ]
         with foreign_key_as_not_found("example", "–"):
             await self._connection.insert_many(insert(questions), _QUESTION_COLUMNS, rows)
@@ -139,12 +148,12 @@ class Evaluations(Runs[Evaluation]):
     async def pending_questions(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, *, limit: int
     ) -> Sequence[EvaluationQuestion]:
-        asked = exists().where(
+        is_asked = exists().where(
             answers.c.evaluation == questions.c.evaluation,
             answers.c.number == questions.c.number,
             answers.c.contender == contender,
         )
-        query = _with_text(workspace, evaluation).where(~asked)
+        query = _with_text(workspace, evaluation).where(~is_asked)
         rows = await self._connection.rows(query.order_by(questions.c.number), most=limit)
         return [_question(row) for row in rows]
 
@@ -176,22 +185,22 @@ class Evaluations(Runs[Evaluation]):
     async def withdraw_call(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contender: int, number: int
     ) -> None:
-        own = _is_asked(workspace, evaluation, [contender])
-        await self._connection.run(delete(answers).where(own, answers.c.number == number))
+        condition = _is_asked(workspace, evaluation, [contender])
+        await self._connection.run(delete(answers).where(condition, answers.c.number == number))
 
     async def put(
         self, workspace: WorkspaceId, evaluation: EvaluationId, answer: EvaluationAnswer
     ) -> None:
         values = {field.name: getattr(answer, field.name) for field in fields(answer)}
-        own = _is_asked(workspace, evaluation, [answer.contender])
-        statement = update(answers).where(own, answers.c.number == answer.number)
+        condition = _is_asked(workspace, evaluation, [answer.contender])
+        statement = update(answers).where(condition, answers.c.number == answer.number)
         await self._connection.run(statement.values(values))
 
     async def mark_outcome_unknown(
         self, workspace: WorkspaceId, evaluation: EvaluationId, contenders: Sequence[int]
     ) -> int:
-        own = _is_asked(workspace, evaluation, contenders)
-        statement = update(answers).where(own).values(state=AnswerState.LOST)
+        condition = _is_asked(workspace, evaluation, contenders)
+        statement = update(answers).where(condition).values(state=AnswerState.LOST)
         return await self._connection.run_counting(statement)
 
     async def answers(
@@ -202,8 +211,8 @@ class Evaluations(Runs[Evaluation]):
         after: int = 0,
         until: int | None = None,
     ) -> Sequence[EvaluationAnswer]:
-        own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
-        query = select(*_ANSWER_COLUMNS).where(own, answers.c.number > after)
+        condition = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
+        query = select(*_ANSWER_COLUMNS).where(condition, answers.c.number > after)
         if until is not None:
             query = query.where(answers.c.number <= until)
         rows = await self._connection.fetch_all(query, answers.c.number, answers.c.contender)
@@ -227,8 +236,8 @@ class Evaluations(Runs[Evaluation]):
             row.number: _question(row) for row in await self._connection.rows(with_text, most=limit)
         }
         answers_by_number: dict[int, list[EvaluationAnswer]] = {number: [] for number in numbers}
-        own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
-        answer_query = select(*_ANSWER_COLUMNS).where(own, answers.c.number.in_(numbers))
+        condition = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
+        answer_query = select(*_ANSWER_COLUMNS).where(condition, answers.c.number.in_(numbers))
         for row in await self._connection.fetch_all(
             answer_query, answers.c.number, answers.c.contender
         ):
@@ -248,8 +257,10 @@ class Evaluations(Runs[Evaluation]):
     ) -> Select[tuple[int]]:
         """Returns a query of question numbers, ordered by number or by the answers' scores."""
         if order is QuestionOrder.NUMBER:
-            own = and_(questions.c.workspace == workspace, questions.c.evaluation == evaluation)
-            return select(questions.c.number).where(own).order_by(questions.c.number)
+            condition = and_(
+                questions.c.workspace == workspace, questions.c.evaluation == evaluation
+            )
+            return select(questions.c.number).where(condition).order_by(questions.c.number)
         score = self._connection.number_in(answers.c.scores, "score")
         new = func.max(case((answers.c.contender == 0, score)))
         other = func.max(case((answers.c.contender == against, score)))
@@ -258,14 +269,14 @@ class Evaluations(Runs[Evaluation]):
             QuestionOrder.WORSE: other - new,
             QuestionOrder.BETTER: new - other,
         }[order]
-        own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
+        condition = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
         number = answers.c.number
         last = func.coalesce(key, -2.0).desc()
-        return select(number).where(own).group_by(number).order_by(last, number)
+        return select(number).where(condition).group_by(number).order_by(last, number)
 
     async def count_settled_answers(self, workspace: WorkspaceId, evaluation: EvaluationId) -> int:
-        own = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
-        counted = select(func.count()).where(own, answers.c.state != AnswerState.ASKED)
+        condition = and_(answers.c.workspace == workspace, answers.c.evaluation == evaluation)
+        counted = select(func.count()).where(condition, answers.c.state != AnswerState.ASKED)
         return int((await self._connection.run(counted)).scalar_one())
 
     def _is_awaited(self) -> ColumnElement[bool]:
@@ -310,12 +321,12 @@ def _with_text(workspace: WorkspaceId, evaluation: EvaluationId) -> Select[tuple
         revisions.c.example == questions.c.example,
         revisions.c.number == questions.c.revision,
     )
-    own = and_(questions.c.workspace == workspace, questions.c.evaluation == evaluation)
+    condition = and_(questions.c.workspace == workspace, questions.c.evaluation == evaluation)
     return (
         select(*questions.c, text)
         .join_from(questions, examples, example)
         .outerjoin(revisions, earlier)
-        .where(own)
+        .where(condition)
     )
 
 

@@ -28,8 +28,8 @@ class ExampleCards:
         message: MessageId,
         examples: Sequence[ExampleId],
     ) -> None:
-        own = _is_card(workspace, place.channel, message)
-        await self._connection.run(delete(table).where(own))
+        condition = _is_card(workspace, place.channel, message)
+        await self._connection.run(delete(table).where(condition))
         rows = [
             (workspace, place.channel, message, position, example, place.thread)
             for position, example in enumerate(dict.fromkeys(examples))
@@ -60,21 +60,23 @@ class ExampleCards:
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], last: tuple[str, str] | None
     ) -> Sequence[PostedCard]:
         """Returns the next messages by channel and id, each with the listed examples it shows."""
-        own = and_(table.c.workspace == workspace, table.c.example.in_(examples))
+        condition = and_(table.c.workspace == workspace, table.c.example.in_(examples))
         if last is not None:
-            own = and_(own, tuple_(table.c.channel, table.c.message) > tuple_(*map(literal, last)))
+            condition = and_(
+                condition, tuple_(table.c.channel, table.c.message) > tuple_(*map(literal, last))
+            )
         message_key = table.c.channel, table.c.message
         messages = (
             select(*message_key)
             .distinct()
-            .where(own)
+            .where(condition)
             .order_by(*message_key)
             .limit(_PAGE)
             .subquery()
         )
         columns = *message_key, table.c.position, table.c.thread, table.c.example
         is_on = and_(table.c.channel == messages.c.channel, table.c.message == messages.c.message)
-        query = select(*columns).join(messages, is_on).where(own)
+        query = select(*columns).join(messages, is_on).where(condition)
         rows = await self._connection.fetch_all(query, *message_key, table.c.position)
         examples_by_card: dict[tuple[Place, MessageId], list[ExampleId]] = defaultdict(list)
         for row in rows:

@@ -36,12 +36,12 @@ class ExampleMessages:
     ) -> Sequence[ExampleId]:
         numbers: set[ExampleId] = set()
         for part in batched(messages, MANY):
-            own = and_(
+            condition = and_(
                 example_messages.c.workspace == workspace,
                 example_messages.c.channel == channel,
                 example_messages.c.message.in_(part),
             )
-            statement = select(example_messages.c.example).distinct().where(own)
+            statement = select(example_messages.c.example).distinct().where(condition)
             rows = await self._connection.fetch_all(statement, example_messages.c.example)
             numbers.update(ExampleId(row.example) for row in rows)
         return sorted(numbers)
@@ -54,21 +54,25 @@ class ExampleMessages:
         *,
         limit: int = 500,
     ) -> Sequence[ExampleId]:
-        own = and_(example_messages.c.workspace == workspace, example_messages.c.channel == channel)
+        condition = and_(
+            example_messages.c.workspace == workspace, example_messages.c.channel == channel
+        )
         if thread is not None:
-            own = and_(own, example_messages.c.thread == thread)
+            condition = and_(condition, example_messages.c.thread == thread)
         # Unordered: for a sort, the database would read all remaining rows.
         rows = await self._connection.rows(
-            select(example_messages.c.example).where(own), most=limit
+            select(example_messages.c.example).where(condition), most=limit
         )
         return sorted({ExampleId(row.example) for row in rows})
 
     async def messages_of(
         self, workspace: WorkspaceId, example: ExampleId
     ) -> Sequence[ExampleSource]:
-        own = and_(example_messages.c.workspace == workspace, example_messages.c.example == example)
+        condition = and_(
+            example_messages.c.workspace == workspace, example_messages.c.example == example
+        )
         columns = [example_messages.c[name] for name in ("channel", "message", "thread")]
-        rows = await self._connection.fetch_all(select(*columns).where(own), *columns[:2])
+        rows = await self._connection.fetch_all(select(*columns).where(condition), *columns[:2])
         return [ExampleSource(row.channel, row.message, row.thread) for row in rows]
 
     async def mark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> None:
@@ -80,9 +84,9 @@ class ExampleMessages:
         await self._connection.run(insert.on_conflict_do_nothing())
 
     async def unmark(self, workspace: WorkspaceId, example: ExampleId, user: UserId) -> int | None:
-        own = and_(example_marks.c.workspace == workspace, example_marks.c.example == example)
-        own_mark = delete(example_marks).where(own, example_marks.c.user == user)
+        condition = and_(example_marks.c.workspace == workspace, example_marks.c.example == example)
+        own_mark = delete(example_marks).where(condition, example_marks.c.user == user)
         if not await self._connection.run_counting(own_mark):
             return None
-        remaining = select(func.count()).select_from(example_marks).where(own)
+        remaining = select(func.count()).select_from(example_marks).where(condition)
         return int((await self._connection.run(remaining)).scalar_one())

@@ -25,8 +25,8 @@ class GuestChannels:
             values = insert.values(workspace=workspace, channel=channel)
             await self._connection.run(values.on_conflict_do_nothing())
             return
-        own = (columns.workspace == workspace) & (columns.channel == channel)
-        await self._connection.run(delete(guest_channels).where(own))
+        condition = (columns.workspace == workspace) & (columns.channel == channel)
+        await self._connection.run(delete(guest_channels).where(condition))
 
     async def all(self, workspace: WorkspaceId) -> Sequence[ChannelId]:
         columns = guest_channels.c

@@ -67,16 +67,16 @@ class Jobs:
 
     async def confirm(self, workspace: WorkspaceId, job: JobId, *, at: datetime) -> Job | None:
         number = job if job < _FIRST_ESTIMATE else await self._next_number()
-        own = and_(jobs.c.workspace == workspace, jobs.c.id == job)
+        condition = and_(jobs.c.workspace == workspace, jobs.c.id == job)
         values = {"id": number, "phase": Phase.CONFIRMED, "confirmed_at": at}
-        statement = update(jobs).where(own, jobs.c.phase == Phase.ESTIMATED).values(values)
+        statement = update(jobs).where(condition, jobs.c.phase == Phase.ESTIMATED).values(values)
         if not await self._connection.run_counting(statement):
             return None
         return await self.get(workspace, number)
 
     async def decline(self, workspace: WorkspaceId, job: JobId) -> bool:
-        own = and_(jobs.c.workspace == workspace, jobs.c.id == job)
-        statement = delete(jobs).where(own, jobs.c.phase == Phase.ESTIMATED)
+        condition = and_(jobs.c.workspace == workspace, jobs.c.id == job)
+        statement = delete(jobs).where(condition, jobs.c.phase == Phase.ESTIMATED)
         return await self._connection.run_counting(statement) > 0
 
     async def get(self, workspace: WorkspaceId, job: JobId) -> Job:
@@ -90,12 +90,12 @@ class Jobs:
         when: Sequence[Phase] | None = None,
         **changes: object,
     ) -> bool:
-        own = and_(jobs.c.workspace == workspace, jobs.c.id == job)
+        condition = and_(jobs.c.workspace == workspace, jobs.c.id == job)
         if when is not None:
-            own = and_(own, jobs.c.phase.in_(when))
+            condition = and_(condition, jobs.c.phase.in_(when))
         if not changes:
-            return await self._connection.first(select(jobs.c.id).where(own)) is not None
-        statement = update(jobs).where(own).values(columns_of(Job, changes))
+            return await self._connection.first(select(jobs.c.id).where(condition)) is not None
+        statement = update(jobs).where(condition).values(columns_of(Job, changes))
         return await self._connection.run_counting(statement) > 0
 
     async def page(
@@ -118,8 +118,8 @@ class Jobs:
     async def newest_success(
         self, workspace: WorkspaceId, assistant: AssistantId, *, method: Method | None = None
     ) -> Job | None:
-        own = and_(jobs.c.workspace == workspace, jobs.c.assistant == assistant)
-        query = select(jobs).where(own, jobs.c.phase == Phase.SUCCEEDED)
+        condition = and_(jobs.c.workspace == workspace, jobs.c.assistant == assistant)
+        query = select(jobs).where(condition, jobs.c.phase == Phase.SUCCEEDED)
         if method is not None:
             query = query.where(jobs.c.method == method)
         rows = await self._connection.rows(query.order_by(jobs.c.id.desc()), most=1)
@@ -150,8 +150,8 @@ class Jobs:
         self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId], *, at: datetime
     ) -> None:
         final = [phase for phase in Phase if phase.is_over]
-        own = and_(jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots))
-        statement = update(jobs).where(own, jobs.c.phase.in_(final))
+        condition = and_(jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots))
+        statement = update(jobs).where(condition, jobs.c.phase.in_(final))
         await self._connection.run(
             statement.values(requested_action=RequestedAction.FORGET, next_poll_at=at)
         )
@@ -205,8 +205,10 @@ class Jobs:
         return [_event(row) for row in reversed(rows)]
 
     async def event_ids(self, workspace: WorkspaceId, job: JobId) -> frozenset[str]:
-        own = and_(job_events.c.workspace == workspace, job_events.c.job == job)
-        rows = await self._connection.fetch_all(select(job_events.c.id).where(own), job_events.c.id)
+        condition = and_(job_events.c.workspace == workspace, job_events.c.job == job)
+        rows = await self._connection.fetch_all(
+            select(job_events.c.id).where(condition), job_events.c.id
+        )
         return frozenset(row.id for row in rows)
 
     async def add_measures(
@@ -221,22 +223,24 @@ class Jobs:
             await self._upsert_step(job_metrics, workspace, job, measure.step, values, event="")
 
     async def measures(self, workspace: WorkspaceId, job: JobId) -> Sequence[StepMetrics]:
-        own = and_(job_metrics.c.workspace == workspace, job_metrics.c.job == job)
-        statement = select(job_metrics.c.step, job_metrics.c.metrics).where(own)
+        condition = and_(job_metrics.c.workspace == workspace, job_metrics.c.job == job)
+        statement = select(job_metrics.c.step, job_metrics.c.metrics).where(condition)
         rows = await self._connection.fetch_all(statement, job_metrics.c.step)
         return [StepMetrics(row.step, row.metrics) for row in rows]
 
     async def add_checkpoints(
-        self, workspace: WorkspaceId, job: JobId, made: Iterable[Checkpoint]
+        self, workspace: WorkspaceId, job: JobId, new: Iterable[Checkpoint]
     ) -> None:
         if await self._connection.has(jobs, workspace, job):
-            for checkpoint in made:
+            for checkpoint in new:
                 values = {"model": checkpoint.model, "metrics": checkpoint.metrics}
                 await self._upsert_step(checkpoints, workspace, job, checkpoint.step, values)
 
     async def checkpoints(self, workspace: WorkspaceId, job: JobId) -> Sequence[Checkpoint]:
-        own = and_(checkpoints.c.workspace == workspace, checkpoints.c.job == job)
-        rows = await self._connection.fetch_all(select(checkpoints).where(own), checkpoints.c.step)
+        condition = and_(checkpoints.c.workspace == workspace, checkpoints.c.job == job)
+        rows = await self._connection.fetch_all(
+            select(checkpoints).where(condition), checkpoints.c.step
+        )
         return [Checkpoint(row.step, row.model, row.metrics) for row in rows]
 
     async def set_ping(self, workspace: WorkspaceId, job: JobId, user: UserId, *, on: bool) -> None:
@@ -246,18 +250,18 @@ class Jobs:
             added = self._connection.insert(job_pings).values(row)
             await self._connection.run(added.on_conflict_do_nothing())
             return
-        own = and_(job_pings.c.workspace == workspace, job_pings.c.job == job)
-        await self._connection.run(delete(job_pings).where(own, job_pings.c.user == user))
+        condition = and_(job_pings.c.workspace == workspace, job_pings.c.job == job)
+        await self._connection.run(delete(job_pings).where(condition, job_pings.c.user == user))
 
     async def pings(self, workspace: WorkspaceId, job: JobId) -> Sequence[UserId]:
-        own = and_(job_pings.c.workspace == workspace, job_pings.c.job == job)
-        query = select(job_pings.c.user).where(own)
+        condition = and_(job_pings.c.workspace == workspace, job_pings.c.job == job)
+        query = select(job_pings.c.user).where(condition)
         return [row.user for row in await self._connection.fetch_all(query, job_pings.c.user)]
 
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         counts = or_(jobs.c.host_job.is_not(None), jobs.c.phase.in_(OPEN_PHASES))
-        own = jobs.c.workspace == workspace, jobs.c.confirmed_at >= since
-        query = select(jobs.c.id, jobs.c.estimate).where(*own, counts)
+        conditions = jobs.c.workspace == workspace, jobs.c.confirmed_at >= since
+        query = select(jobs.c.id, jobs.c.estimate).where(*conditions, counts)
         rows = await self._connection.fetch_all(query, jobs.c.id)
         return float(sum(row.estimate.price or 0.0 for row in rows))
 

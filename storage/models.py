@@ -29,22 +29,22 @@ class Models:
         self._connection = connection
 
     async def add(self, workspace: WorkspaceId, model: Model) -> None:
-        own = await self._connection.has(assistants, workspace, model.assistant)
-        if own and model.job is not None:
-            own = await self._connection.has(jobs, workspace, model.job)
-        if own:
+        has_parents = await self._connection.has(assistants, workspace, model.assistant)
+        if has_parents and model.job is not None:
+            has_parents = await self._connection.has(jobs, workspace, model.job)
+        if has_parents:
             values = {field.name: getattr(model, field.name) for field in fields(model)}
             insert = self._connection.insert(models).values({**values, "workspace": workspace})
             await self._connection.run(insert.on_conflict_do_nothing())
 
     async def find(self, workspace: WorkspaceId, name: ModelName) -> Model | None:
-        own = and_(models.c.workspace == workspace, models.c.name == name)
-        row = await self._connection.first(select(models).where(own))
+        condition = and_(models.c.workspace == workspace, models.c.name == name)
+        row = await self._connection.first(select(models).where(condition))
         return None if row is None else _model(row)
 
     async def all(self, workspace: WorkspaceId, assistant: AssistantId) -> Sequence[Model]:
-        own = models.c.workspace == workspace, models.c.assistant == assistant
-        return (await self._list_where(*own))[::-1]
+        conditions = models.c.workspace == workspace, models.c.assistant == assistant
+        return (await self._list_where(*conditions))[::-1]
 
     async def of_workspaces(self, numbers: Sequence[WorkspaceId]) -> Sequence[Model]:
         return await self._list_where(models.c.workspace.in_(numbers))
@@ -55,11 +55,13 @@ class Models:
 
     async def taint(self, workspace: WorkspaceId, snapshots: Sequence[SnapshotId]) -> int:
         """Marks models trained on these snapshots as tainted, and all models trained from them."""
-        own = models.c.workspace == workspace
+        condition = models.c.workspace == workspace
         trained_by = select(jobs.c.id).where(
             jobs.c.workspace == workspace, jobs.c.snapshot.in_(snapshots)
         )
-        lineage = select(models.c.name).where(own, models.c.job.in_(trained_by)).cte(recursive=True)
+        lineage = (
+            select(models.c.name).where(condition, models.c.job.in_(trained_by)).cte(recursive=True)
+        )
         child = models.alias("child")
         descendants = select(child.c.name).where(
             child.c.workspace == workspace, child.c.parent == lineage.c.name
@@ -71,7 +73,7 @@ class Models:
         ]
         changed = 0
         for part in batched(names, MANY):
-            is_clean = and_(own, models.c.name.in_(part), models.c.is_tainted.is_(False))
+            is_clean = and_(condition, models.c.name.in_(part), models.c.is_tainted.is_(False))
             statement = update(models).where(is_clean).values(is_tainted=True)
             changed += await self._connection.run_counting(statement)
         return changed
@@ -79,11 +81,11 @@ class Models:
     async def set_ends(self, ends: Mapping[tuple[WorkspaceId, ModelName], str]) -> None:
         if not ends:
             return
-        own = and_(
+        condition = and_(
             models.c.workspace == bindparam("workspace_id"),
             models.c.name == bindparam("model_name"),
         )
-        statement = update(models).where(own).values(expires_on=bindparam("day"))
+        statement = update(models).where(condition).values(expires_on=bindparam("day"))
         rows = [
             {"workspace_id": workspace, "model_name": name, "day": day}
             for (workspace, name), day in ends.items()
@@ -93,22 +95,22 @@ class Models:
     async def set_served_name(
         self, workspace: WorkspaceId, name: ModelName, served_name: ModelName | None
     ) -> None:
-        own = and_(models.c.workspace == workspace, models.c.name == name)
-        await self._connection.run(update(models).where(own).values(served_name=served_name))
+        condition = and_(models.c.workspace == workspace, models.c.name == name)
+        await self._connection.run(update(models).where(condition).values(served_name=served_name))
 
     async def describe(
         self, workspace: WorkspaceId, name: ModelName, *, label: str, note: str | None
     ) -> None:
-        own = and_(models.c.workspace == workspace, models.c.name == name)
-        await self._connection.run(update(models).where(own).values(label=label, note=note))
+        condition = and_(models.c.workspace == workspace, models.c.name == name)
+        await self._connection.run(update(models).where(condition).values(label=label, note=note))
 
     async def delete(self, workspace: WorkspaceId, name: ModelName) -> None:
-        own = and_(models.c.workspace == workspace, models.c.name == name)
-        await self._connection.run(update(models).where(own).values(is_deleted=True))
+        condition = and_(models.c.workspace == workspace, models.c.name == name)
+        await self._connection.run(update(models).where(condition).values(is_deleted=True))
 
     async def restore(self, workspace: WorkspaceId, name: ModelName) -> None:
-        own = and_(models.c.workspace == workspace, models.c.name == name)
-        await self._connection.run(update(models).where(own).values(is_deleted=False))
+        condition = and_(models.c.workspace == workspace, models.c.name == name)
+        await self._connection.run(update(models).where(condition).values(is_deleted=False))
 
     async def _list_where(self, *conditions: ColumnElement[bool]) -> Sequence[Model]:
         """Returns the models that are not deleted, oldest first."""

@@ -65,8 +65,8 @@ class Runs(Generic[R]):
         when: Sequence[EvaluationState],
         **changes: object,
     ) -> bool:
-        own = self._is_run(workspace, run)
-        statement = update(self._runs).where(own, self._runs.c.state.in_(when))
+        condition = self._is_run(workspace, run)
+        statement = update(self._runs).where(condition, self._runs.c.state.in_(when))
         statement = statement.values(columns_of(self._kind, changes))
         return await self._connection.run_counting(statement) > 0
 
@@ -81,15 +81,15 @@ class Runs(Generic[R]):
         """Returns whether an estimate is still needed, however old it is."""
         return false()
 
-    async def _delete_estimates(self, *which: ColumnElement[bool], limit: int) -> int:
+    async def _delete_estimates(self, *conditions: ColumnElement[bool], limit: int) -> int:
         is_estimate = self._runs.c.state == EvaluationState.ESTIMATED
-        some = select(self._runs.c.id).where(is_estimate, *which)
-        numbers = [row.id for row in await self._connection.rows(some, most=limit)]
+        query = select(self._runs.c.id).where(is_estimate, *conditions)
+        numbers = [row.id for row in await self._connection.rows(query, most=limit)]
         for table in self._parts:
             run = table.primary_key.columns[0]
             await self._connection.run(delete(table).where(run.in_(numbers)))
-        gone = delete(self._runs).where(self._runs.c.id.in_(numbers))
-        return await self._connection.run_counting(gone)
+        statement = delete(self._runs).where(self._runs.c.id.in_(numbers))
+        return await self._connection.run_counting(statement)
 
     async def list_open(self) -> Sequence[R]:
         is_open = (
@@ -110,8 +110,8 @@ class Runs(Generic[R]):
     async def _get_where(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
     ) -> R:
-        own = self._runs.c.workspace == workspace, condition
-        row = await self._connection.first(select(self._runs).where(*own))
+        conditions = self._runs.c.workspace == workspace, condition
+        row = await self._connection.first(select(self._runs).where(*conditions))
         if row is None:
             raise NotFound(noun=self._noun, name=name)
         return self._run_of(row)
@@ -205,10 +205,10 @@ class PaidRuns(Runs[R], PaidCalls[C], Generic[R, C]):
         self._parts = (self._calls,)
 
     async def add(self, workspace: WorkspaceId, run: R, calls: Sequence[C] = ()) -> R:
-        kept, is_new = await self._add(workspace, run)
+        stored, is_new = await self._add(workspace, run)
         if is_new:
-            await self.add_calls(workspace, kept.id, calls)
-        return kept
+            await self.add_calls(workspace, stored.id, calls)
+        return stored
 
 
 def _values(call: GapQuestion | JudgedPair | SyntheticCall) -> dict[str, object]:

@@ -134,12 +134,12 @@ class PersonalData:
         table = columns[0].table
         assert isinstance(table, Table)
         is_theirs = or_(*(column == user for column in columns))
-        own = select(table).where(table.c.workspace == workspace, is_theirs)
+        query = select(table).where(table.c.workspace == workspace, is_theirs)
         keys = list(table.primary_key)
         if last:
             last_key = [literal(value, key.type) for key, value in zip(keys, last, strict=True)]
-            own = own.where(tuple_(*keys) > tuple_(*last_key))
-        rows = await self._connection.rows(own.order_by(*keys), most=limit)
+            query = query.where(tuple_(*keys) > tuple_(*last_key))
+        rows = await self._connection.rows(query.order_by(*keys), most=limit)
         is_more = len(rows) == limit
         next_key = tuple(getattr(rows[-1], key.name) for key in keys) if is_more else ()
         next_cursor = (number, next_key) if is_more else (number + 1, ())
@@ -162,12 +162,12 @@ class PersonalData:
     async def messages(
         self, workspace: WorkspaceId, user: UserId, *, after: int, limit: int = _LIMIT
     ) -> Sequence[RoomMessage]:
-        own = and_(
+        condition = and_(
             room_messages.c.workspace == workspace,
             room_messages.c.author_id == user,
             room_messages.c.number > after,
         )
-        page = select(room_messages).where(own).order_by(room_messages.c.number)
+        page = select(room_messages).where(condition).order_by(room_messages.c.number)
         return [_message(row) for row in await self._connection.rows(page, most=limit)]
 
     async def newest_item_token(self, workspace: WorkspaceId, user: UserId) -> str:
@@ -201,8 +201,8 @@ class PersonalData:
     async def take_back(
         self, workspace: WorkspaceId, edited: Sequence[ExampleId], user: UserId, *, at: datetime
     ) -> Sequence[ExampleId]:
-        own = and_(revisions.c.workspace == workspace, revisions.c.example.in_(edited))
-        theirs = update(revisions).where(own, revisions.c.editor == user)
+        condition = and_(revisions.c.workspace == workspace, revisions.c.example.in_(edited))
+        theirs = update(revisions).where(condition, revisions.c.editor == user)
         await self._connection.run(theirs.values(row=None, editor=None))
         is_current = and_(
             examples.c.workspace == workspace,
@@ -232,13 +232,15 @@ class PersonalData:
             (private_replies, private_replies.c.user == user),
             (notices, notices.c.key == f"{workspace}.{user}.consent"),
         ):
-            own = among_first(table, table.c.workspace == workspace, is_theirs, limit=limit)
-            changed += await self._connection.run_counting(delete(table).where(own))
+            condition = among_first(table, table.c.workspace == workspace, is_theirs, limit=limit)
+            changed += await self._connection.run_counting(delete(table).where(condition))
         for column in _ANONYMIZED:
             table = column.table
             assert isinstance(table, Table)
-            own = among_first(table, table.c.workspace == workspace, column == user, limit=limit)
-            anonymize = update(table).where(own).values({column.name: FORGOTTEN.id})
+            condition = among_first(
+                table, table.c.workspace == workspace, column == user, limit=limit
+            )
+            anonymize = update(table).where(condition).values({column.name: FORGOTTEN.id})
             changed += await self._connection.run_counting(anonymize)
         return changed
 
@@ -280,8 +282,8 @@ class PersonalData:
 
     async def _restore_earlier_revision(self, row: Row[Any], at: datetime) -> bool:
         """Makes the newest revision of another editor current; it must be approved again."""
-        own = and_(revisions.c.workspace == row.workspace, revisions.c.example == row.id)
-        with_row = select(revisions).where(own, revisions.c.row.is_not(None))
+        condition = and_(revisions.c.workspace == row.workspace, revisions.c.example == row.id)
+        with_row = select(revisions).where(condition, revisions.c.row.is_not(None))
         previous = await self._connection.first(
             with_row.order_by(revisions.c.number.desc()).limit(1)
         )
@@ -322,12 +324,12 @@ class PersonalData:
 
     async def _forget_audit(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
         """Removes the person's id and texts from audit entries, but keeps their numbers."""
-        own = select(audit.c.id, audit.c.details).where(audit.c.workspace == workspace)
+        query = select(audit.c.id, audit.c.details).where(audit.c.workspace == workspace)
         # A range instead of LIKE, for which SQLite uses no index.
         about_roles = audit.c.what >= "role", audit.c.what < "rolf"
         about = audit.c.details.contains(f'"{user}"', autoescape=True)
-        own_entries = await self._connection.rows(own.where(audit.c.user == user), most=limit)
-        named_in_roles = await self._connection.rows(own.where(*about_roles, about), most=limit)
+        own_entries = await self._connection.rows(query.where(audit.c.user == user), most=limit)
+        named_in_roles = await self._connection.rows(query.where(*about_roles, about), most=limit)
         rows = {row.id: row.details for row in (*own_entries, *named_in_roles)}
         if rows:
             is_own_entry = audit.c.id.in_(list(rows)), audit.c.user == user
@@ -343,8 +345,8 @@ class PersonalData:
 
     async def _forget_spending(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
         """Moves the person's daily tokens to a placeholder, so that the workspace's sum stays."""
-        own = and_(spending.c.workspace == workspace, spending.c.user == user)
-        rows = await self._connection.rows(select(spending).where(own), most=limit)
+        condition = and_(spending.c.workspace == workspace, spending.c.user == user)
+        rows = await self._connection.rows(select(spending).where(condition), most=limit)
         for row in rows:
             new = self._connection.insert(spending).values(
                 workspace=workspace, day=row.day, user=FORGOTTEN.id, tokens=row.tokens
@@ -355,7 +357,7 @@ class PersonalData:
                     index_elements=["workspace", "day", "user"], set_={"tokens": more}
                 )
             )
-            await self._connection.run(delete(spending).where(own, spending.c.day == row.day))
+            await self._connection.run(delete(spending).where(condition, spending.c.day == row.day))
         return len(rows)
 
 

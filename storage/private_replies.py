@@ -30,14 +30,14 @@ class PrivateReplies:
         }
         insert = self._connection.insert(table).values(values)
         await self._connection.run(insert.on_conflict_do_nothing(index_elements=["event"]))
-        own = and_(table.c.workspace == workspace, table.c.event == new.event)
-        row = await self._connection.first(select(table.c.id).where(own))
+        condition = and_(table.c.workspace == workspace, table.c.event == new.event)
+        row = await self._connection.first(select(table.c.id).where(condition))
         assert row is not None
         return int(row.id)
 
     async def find(self, workspace: WorkspaceId, number: int) -> PrivateReply | None:
-        own = and_(table.c.workspace == workspace, table.c.id == number)
-        row = await self._connection.first(select(table).where(own))
+        condition = and_(table.c.workspace == workspace, table.c.id == number)
+        row = await self._connection.first(select(table).where(condition))
         if row is None:
             return None
         place = Place(workspace, row.channel, row.thread)

@@ -48,9 +48,9 @@ class RemoteCleanups:
         ]
 
     async def postpone(self, cleanup: int, *, until: datetime) -> None:
-        own = remote_cleanups.c.id == cleanup
+        condition = remote_cleanups.c.id == cleanup
         values = {"next_attempt_at": until, "attempts": remote_cleanups.c.attempts + 1}
-        await self._connection.run(update(remote_cleanups).where(own).values(values))
+        await self._connection.run(update(remote_cleanups).where(condition).values(values))
 
     async def drop(self, cleanup: int) -> None:
         await self._connection.run(delete(remote_cleanups).where(remote_cleanups.c.id == cleanup))

@@ -60,13 +60,15 @@ class Reviews:
         return await self._drop(workspace, [example], user, kind) > 0
 
     async def unassign(self, workspace: WorkspaceId, example: ExampleId) -> None:
-        own = and_(table.c.workspace == workspace, table.c.example == example)
-        await self._connection.run(delete(table).where(own, table.c.kind == ReviewKind.ASSIGNED))
+        condition = and_(table.c.workspace == workspace, table.c.example == example)
+        await self._connection.run(
+            delete(table).where(condition, table.c.kind == ReviewKind.ASSIGNED)
+        )
 
     async def of(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Review]:
-        own = and_(table.c.workspace == workspace, table.c.example == example)
+        condition = and_(table.c.workspace == workspace, table.c.example == example)
         rows = await self._connection.fetch_all(
-            select(table).where(own), table.c.user, table.c.kind
+            select(table).where(condition), table.c.user, table.c.kind
         )
         return [Review(row.user, row.kind, row.revision, row.at, row.note) for row in rows]
 
@@ -80,13 +82,13 @@ class Reviews:
     ) -> Sequence[ExampleId]:
         agreed: list[ExampleId] = []
         for part in batched(numbers, MANY):
-            own = and_(
+            condition = and_(
                 table.c.workspace == workspace, table.c.example.in_(part), table.c.kind == kind
             )
             enough = (
                 select(table.c.example)
                 .join(examples, _is_of_current_text())
-                .where(own)
+                .where(condition)
                 .group_by(table.c.example)
                 .having(func.count() >= needed)
             )
@@ -129,8 +131,8 @@ class Reviews:
         else:
             exclusive = VERDICTS if kind in VERDICTS else AUTHOR_SAID
             replaced = and_(table.c.user == user, table.c.kind.in_(exclusive))
-        own = and_(table.c.workspace == workspace, table.c.example.in_(numbers))
-        return await self._connection.run_counting(delete(table).where(own, replaced))
+        condition = and_(table.c.workspace == workspace, table.c.example.in_(numbers))
+        return await self._connection.run_counting(delete(table).where(condition, replaced))
 
 
 def awaits_review_by(reviewer: UserId) -> ColumnElement[bool]:
@@ -138,11 +140,11 @@ def awaits_review_by(reviewer: UserId) -> ColumnElement[bool]:
 
     Verdicts about earlier revisions do not count.
     """
-    own = and_(table.c.workspace == examples.c.workspace, table.c.example == examples.c.id)
-    assigned = and_(own, table.c.kind == ReviewKind.ASSIGNED)
+    condition = and_(table.c.workspace == examples.c.workspace, table.c.example == examples.c.id)
+    assigned = and_(condition, table.c.kind == ReviewKind.ASSIGNED)
     is_free = or_(~exists().where(assigned), exists().where(assigned, table.c.user == reviewer))
     judged = exists().where(
-        own,
+        condition,
         table.c.user == reviewer,
         table.c.kind.in_(VERDICTS),
         table.c.revision == examples.c.revision,

@@ -18,15 +18,15 @@ class Roles:
         self._connection = connection
 
     async def get(self, workspace: WorkspaceId, user: UserId) -> Grant | None:
-        own = (roles.c.workspace == workspace) & (roles.c.user == user)
+        condition = (roles.c.workspace == workspace) & (roles.c.user == user)
         columns = roles.c.role, roles.c.at, roles.c.is_external
-        row = await self._connection.first(select(*columns).where(own))
+        row = await self._connection.first(select(*columns).where(condition))
         return None if row is None else Grant(Role(row.role), row.at, row.is_external)
 
     async def set_grant(self, workspace: WorkspaceId, user: UserId, grant: Grant | None) -> None:
         if grant is None:
-            own = (roles.c.workspace == workspace) & (roles.c.user == user)
-            await self._connection.run(delete(roles).where(own))
+            condition = (roles.c.workspace == workspace) & (roles.c.user == user)
+            await self._connection.run(delete(roles).where(condition))
             return
         granted = {"role": int(grant.role), "at": grant.at, "is_external": grant.is_external}
         insert = self._connection.insert(roles).values(workspace=workspace, user=user, **granted)

@@ -62,17 +62,17 @@ class Room:
     async def edit(
         self, number: int, *, text: str, body: str | None, at: datetime
     ) -> RoomMessage | None:
-        own = room_messages.c.number == number
+        condition = room_messages.c.number == number
         changes: dict[str, object] = {"text": text, "body": body, "edited_at": at}
         if not text and body is None:
             changes["files"] = None
-        statement = update(room_messages).where(own).values(changes).returning(*_COLUMNS)
+        statement = update(room_messages).where(condition).values(changes).returning(*_COLUMNS)
         row = (await self._connection.run(statement)).one_or_none()
         return None if row is None else _message(row, await self._reactions([number]))
 
     async def get(self, number: int) -> RoomMessage | None:
-        own = room_messages.c.number == number
-        row = await self._connection.first(select(*_COLUMNS).where(own))
+        condition = room_messages.c.number == number
+        row = await self._connection.first(select(*_COLUMNS).where(condition))
         return None if row is None else _message(row, await self._reactions([number]))
 
     async def page(
@@ -97,12 +97,12 @@ class Room:
 
     async def react(self, number: int, emoji: str, user: UserId, *, on: bool = True) -> None:
         if not on:
-            own = and_(
+            condition = and_(
                 room_reactions.c.number == number,
                 room_reactions.c.emoji == emoji,
                 room_reactions.c.user == user,
             )
-            await self._connection.run(delete(room_reactions).where(own))
+            await self._connection.run(delete(room_reactions).where(condition))
         elif await self.get(number) is not None:
             insert = self._connection.insert(room_reactions).values(
                 workspace=LOCAL, number=number, emoji=emoji, user=user
@@ -143,8 +143,8 @@ class Room:
     async def _reactions(self, numbers: Sequence[int]) -> Reactions:
         reactions: dict[int, list[tuple[str, UserId]]] = defaultdict(list)
         if numbers:
-            own = room_reactions.c.number.in_(numbers)
-            query = select(room_reactions).where(own)
+            condition = room_reactions.c.number.in_(numbers)
+            query = select(room_reactions).where(condition)
             async for row in self._connection.stream(query, room_reactions.c.position):
                 reactions[row.number].append((row.emoji, row.user))
         return reactions

@@ -72,8 +72,8 @@ class Snapshots:
             await self._connection.insert_many(insert(snapshot_rows), _ROW_COLUMNS, values)
 
     async def get(self, workspace: WorkspaceId, snapshot: SnapshotId) -> Snapshot:
-        own = and_(snapshots.c.workspace == workspace, snapshots.c.id == snapshot)
-        row = await self._connection.first(select(snapshots).where(own))
+        condition = and_(snapshots.c.workspace == workspace, snapshots.c.id == snapshot)
+        row = await self._connection.first(select(snapshots).where(condition))
         if row is None:
             raise NotFound(noun="snapshot", name=snapshot)
         return Snapshot(**row._asdict())
@@ -90,9 +90,11 @@ class Snapshots:
     async def revisions(
         self, workspace: WorkspaceId, snapshot: SnapshotId
     ) -> Mapping[ExampleId, int]:
-        own = and_(snapshot_rows.c.workspace == workspace, snapshot_rows.c.snapshot == snapshot)
+        condition = and_(
+            snapshot_rows.c.workspace == workspace, snapshot_rows.c.snapshot == snapshot
+        )
         query = select(snapshot_rows.c.position, snapshot_rows.c.example, snapshot_rows.c.revision)
-        rows = self._connection.stream(query.where(own), snapshot_rows.c.position)
+        rows = self._connection.stream(query.where(condition), snapshot_rows.c.position)
         return {ExampleId(row.example): row.revision async for row in rows}
 
     async def count_forbidden(self, workspace: WorkspaceId, snapshot: SnapshotId) -> int:
@@ -108,13 +110,15 @@ class Snapshots:
         self, workspace: WorkspaceId, snapshot: SnapshotId, examples: Sequence[ExampleId]
     ) -> frozenset[ExampleId]:
         training: set[ExampleId] = set()
-        own = and_(
+        condition = and_(
             snapshot_rows.c.workspace == workspace,
             snapshot_rows.c.snapshot == snapshot,
             snapshot_rows.c.split == Split.TRAIN,
         )
         for part in batched(examples, MANY):
-            query = select(snapshot_rows.c.example).where(own, snapshot_rows.c.example.in_(part))
+            query = select(snapshot_rows.c.example).where(
+                condition, snapshot_rows.c.example.in_(part)
+            )
             rows = await self._connection.fetch_all(query.distinct(), snapshot_rows.c.example)
             training.update(row.example for row in rows)
         return frozenset(training)
@@ -132,17 +136,19 @@ class Snapshots:
     ) -> Sequence[SnapshotId]:
         holding: set[SnapshotId] = set()
         for part in batched(examples, MANY):
-            own = and_(snapshot_rows.c.workspace == workspace, snapshot_rows.c.example.in_(part))
-            statement = select(snapshot_rows.c.snapshot).distinct().where(own)
+            condition = and_(
+                snapshot_rows.c.workspace == workspace, snapshot_rows.c.example.in_(part)
+            )
+            statement = select(snapshot_rows.c.snapshot).distinct().where(condition)
             rows = await self._connection.fetch_all(statement, snapshot_rows.c.snapshot)
             holding.update(row.snapshot for row in rows)
         return sorted(holding)
 
 
 async def _forget(connection: Connection, snapshot: SnapshotId, limit: int) -> int:
-    own = snapshot_rows.c.snapshot == snapshot
-    some = select(snapshot_rows.c.position).where(own).limit(limit)
-    rows = delete(snapshot_rows).where(own, snapshot_rows.c.position.in_(some))
+    condition = snapshot_rows.c.snapshot == snapshot
+    some = select(snapshot_rows.c.position).where(condition).limit(limit)
+    rows = delete(snapshot_rows).where(condition, snapshot_rows.c.position.in_(some))
     if deleted := await connection.run_counting(rows):
         return deleted
     return await connection.run_counting(delete(snapshots).where(snapshots.c.id == snapshot))

@@ -19,8 +19,8 @@ class SyntheticRuns(PaidRuns[SyntheticRun, SyntheticCall]):
     async def with_proposals(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> frozenset[ExampleId]:
-        own = and_(examples.c.workspace == workspace, examples.c.assistant == assistant)
+        condition = and_(examples.c.workspace == workspace, examples.c.assistant == assistant)
         column = examples.c.derived_from
-        query = select(column).distinct().where(own, column.is_not(None), IS_LIVING)
+        query = select(column).distinct().where(condition, column.is_not(None), IS_LIVING)
         rows = await self._connection.fetch_all(query, column)
         return frozenset(ExampleId(row.derived_from) for row in rows)

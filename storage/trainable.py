@@ -65,10 +65,10 @@ def _is_allowed_source(step: Sources, shown_in: ChannelId | None) -> ColumnEleme
 
 
 def _allowed_exclusions(shown_in: ChannelId | None) -> Iterator[ColumnElement[bool]]:
-    given = examples.c.exclusions
-    yield given.bitwise_and(workspaces.c.allowed) == given
+    exclusions = examples.c.exclusions
+    yield exclusions.bitwise_and(workspaces.c.allowed) == exclusions
     if shown_in is not None:
-        people_exclusions = given.bitwise_and(~int(CHANNEL_EXCLUSIONS))
+        people_exclusions = exclusions.bitwise_and(~int(CHANNEL_EXCLUSIONS))
         are_allowed = people_exclusions.bitwise_and(workspaces.c.allowed) == people_exclusions
         yield and_(examples.c.channel == shown_in, are_allowed)
 

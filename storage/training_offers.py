@@ -45,7 +45,7 @@ class TrainingOffers:
         *,
         learned: SnapshotId | None,
     ) -> int:
-        own = and_(
+        condition = and_(
             examples.c.workspace == workspace,
             examples.c.assistant == assistant,
             examples.c.method == method,
@@ -60,20 +60,20 @@ class TrainingOffers:
             snapshot_rows.c.example == examples.c.id,
             snapshot_rows.c.snapshot == (learned or 0),
         )
-        counted = select(func.count()).select_from(examples).where(own, is_trainable())
+        counted = select(func.count()).select_from(examples).where(condition, is_trainable())
         counted = counted.where(~is_must_answer, ~is_learned)
         return int((await self._connection.run(counted)).scalar_one())
 
     async def is_made(
         self, workspace: WorkspaceId, assistant: AssistantId, method: Method, state: int
     ) -> bool:
-        own = exists().where(
+        condition = exists().where(
             training_offers.c.workspace == workspace,
             training_offers.c.assistant == assistant,
             training_offers.c.method == method,
             training_offers.c.state == state,
         )
-        return bool((await self._connection.run(select(own))).scalar())
+        return bool((await self._connection.run(select(condition))).scalar())
 
     async def make(
         self,

@@ -59,8 +59,8 @@ class Turns:
     async def change(self, workspace: WorkspaceId, turn: TurnId, **changes: object) -> None:
         values = columns_of(Turn, changes)
         if values:
-            own = and_(turns.c.workspace == workspace, turns.c.id == turn)
-            await self._connection.run(update(turns).where(own).values(values))
+            condition = and_(turns.c.workspace == workspace, turns.c.id == turn)
+            await self._connection.run(update(turns).where(condition).values(values))
 
     async def get(self, workspace: WorkspaceId, turn: TurnId) -> Turn:
         return await self._get_where(workspace, turns.c.id == turn, turn)
@@ -97,8 +97,8 @@ class Turns:
         return await self._find(workspace, turns.c.event_key == event_key)
 
     async def count_by(self, workspace: WorkspaceId, user: UserId) -> int:
-        own = and_(turns.c.workspace == workspace, turns.c.asker == user)
-        counted = select(func.count()).select_from(turns).where(own)
+        condition = and_(turns.c.workspace == workspace, turns.c.asker == user)
+        counted = select(func.count()).select_from(turns).where(condition)
         return int((await self._connection.run(counted)).scalar_one())
 
     async def has_answered(self, workspace: WorkspaceId, model: ModelName) -> bool:
@@ -113,10 +113,10 @@ class Turns:
         before: TurnId | None = None,
         limit: int = 500,
     ) -> Sequence[Turn]:
-        own = select(turns).where(turns.c.workspace == workspace, turns.c.asker == user)
+        query = select(turns).where(turns.c.workspace == workspace, turns.c.asker == user)
         if before is not None:
-            own = own.where(turns.c.id < before)
-        newest = own.order_by(turns.c.id.desc())
+            query = query.where(turns.c.id < before)
+        newest = query.order_by(turns.c.id.desc())
         return [_turn(row) for row in await self._connection.rows(newest, most=limit)]
 
     async def by_question(
@@ -128,15 +128,15 @@ class Turns:
     async def forget_messages(
         self, workspace: WorkspaceId, channel: ChannelId, messages: Sequence[MessageId]
     ) -> int:
-        here = and_(turns.c.workspace == workspace, turns.c.channel == channel)
+        condition = and_(turns.c.workspace == workspace, turns.c.channel == channel)
         changed = 0
         for part in batched(messages, MANY):
             for where, blank in (
                 (turns.c.question_message.in_(part), _NO_QUESTION),
                 (turns.c.reply_message.in_(part), _NO_REPLY),
             ):
-                await self._clear_gap_answers(workspace, and_(here, where))
-                statement = update(turns).where(here, where).values(blank)
+                await self._clear_gap_answers(workspace, and_(condition, where))
+                statement = update(turns).where(condition, where).values(blank)
                 changed += await self._connection.run_counting(statement)
         if changed:
             self._connection.has_erased = True
@@ -150,14 +150,14 @@ class Turns:
         *,
         limit: int = 500,
     ) -> int:
-        here = and_(turns.c.workspace == workspace, turns.c.channel == channel)
+        condition = and_(turns.c.workspace == workspace, turns.c.channel == channel)
         if thread is not None:
-            here = and_(here, turns.c.thread == thread)
-        numbers = await self._next_to_forget(workspace, here, limit)
+            condition = and_(condition, turns.c.thread == thread)
+        numbers = await self._next_to_forget(workspace, condition, limit)
         with_reason = and_(votes.c.workspace == workspace, votes.c.turn.in_(numbers))
         await self._connection.run(update(votes).where(with_reason).values(reason=None))
         await self._clear_gap_answers(workspace, turns.c.id.in_(numbers))
-        statement = update(turns).where(here, turns.c.id.in_(numbers))
+        statement = update(turns).where(condition, turns.c.id.in_(numbers))
         statement = statement.values({**_NO_QUESTION, **_NO_REPLY})
         changed = await self._connection.run_counting(statement)
         if changed:
@@ -168,34 +168,36 @@ class Turns:
         self, workspace: WorkspaceId, condition: ColumnElement[bool]
     ) -> None:
         """Empties the answers that models gave to these questions in evaluations."""
-        own = evaluation_gaps.c.workspace == workspace
+        is_in_workspace = evaluation_gaps.c.workspace == workspace
         is_about_turn = evaluation_gaps.c.turn.in_(select(turns.c.id).where(condition))
         await self._connection.run(
-            update(evaluation_gaps).where(own, is_about_turn).values(answer="")
+            update(evaluation_gaps).where(is_in_workspace, is_about_turn).values(answer="")
         )
 
     async def _next_to_forget(
-        self, workspace: WorkspaceId, here: ColumnElement[bool], limit: int
+        self, workspace: WorkspaceId, condition: ColumnElement[bool], limit: int
     ) -> Sequence[TurnId]:
         """Returns the next turns to forget: those with text, then those with a vote's reason."""
-        with_text = select(turns.c.id).where(here, HAS_WORDS)
+        with_text = select(turns.c.id).where(condition, HAS_WORDS)
         if rows := await self._connection.rows(with_text, most=limit):
             return [row.id for row in rows]
-        is_here = exists().where(turns.c.id == votes.c.turn, here)
+        is_selected = exists().where(turns.c.id == votes.c.turn, condition)
         has_reason = votes.c.workspace == workspace, votes.c.reason.is_not(None)
-        reasoned = select(votes.c.turn).where(*has_reason, is_here)
+        reasoned = select(votes.c.turn).where(*has_reason, is_selected)
         return [row.turn for row in await self._connection.rows(reasoned, most=limit)]
 
     async def erase(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
         self._connection.has_erased = True
-        own = and_(turns.c.workspace == workspace, turns.c.asker == user)
-        return await self._delete(select(turns.c.id).where(own).order_by(turns.c.id), limit)
+        condition = and_(turns.c.workspace == workspace, turns.c.asker == user)
+        return await self._delete(select(turns.c.id).where(condition).order_by(turns.c.id), limit)
 
     async def erase_votes(self, workspace: WorkspaceId, user: UserId, *, limit: int = 500) -> int:
         self._connection.has_erased = True
-        own = and_(votes.c.workspace == workspace, votes.c.user == user)
-        some = select(votes.c.turn).where(own).limit(limit)
-        return await self._connection.run_counting(delete(votes).where(own, votes.c.turn.in_(some)))
+        condition = and_(votes.c.workspace == workspace, votes.c.user == user)
+        numbers = select(votes.c.turn).where(condition).limit(limit)
+        return await self._connection.run_counting(
+            delete(votes).where(condition, votes.c.turn.in_(numbers))
+        )
 
     async def forget_before(
         self, at: datetime, *, workspace: WorkspaceId | None = None, limit: int = 500
@@ -212,8 +214,8 @@ class Turns:
             old = and_(old, turns.c.workspace == workspace)
         return await self._delete(select(turns.c.id).where(old).order_by(turns.c.at), limit)
 
-    async def _delete(self, some: Select[tuple[int]], limit: int) -> int:
-        numbers = [row.id for row in await self._connection.rows(some, most=limit)]
+    async def _delete(self, query: Select[tuple[int]], limit: int) -> int:
+        numbers = [row.id for row in await self._connection.rows(query, most=limit)]
         await self._connection.run(delete(votes).where(votes.c.turn.in_(numbers)))
         for table in (taught_turns, evaluation_gaps):
             await self._connection.run(delete(table).where(table.c.turn.in_(numbers)))
@@ -243,21 +245,27 @@ class Turns:
         )
 
     async def unvote(self, workspace: WorkspaceId, turn: TurnId, user: UserId, value: int) -> None:
-        own = and_(votes.c.workspace == workspace, votes.c.turn == turn, votes.c.user == user)
-        await self._connection.run(delete(votes).where(own, votes.c.value == value))
+        condition = and_(votes.c.workspace == workspace, votes.c.turn == turn, votes.c.user == user)
+        await self._connection.run(delete(votes).where(condition, votes.c.value == value))
 
     async def votes(self, workspace: WorkspaceId, turn: TurnId) -> Sequence[Vote]:
-        own = and_(votes.c.workspace == workspace, votes.c.turn == turn)
-        rows = await self._connection.fetch_all(select(votes).where(own), votes.c.at, votes.c.user)
+        condition = and_(votes.c.workspace == workspace, votes.c.turn == turn)
+        rows = await self._connection.fetch_all(
+            select(votes).where(condition), votes.c.at, votes.c.user
+        )
         return [Vote(row.turn, row.user, row.value, row.reason, row.at) for row in rows]
 
     async def model_feedback(
         self, workspace: WorkspaceId, assistant: AssistantId, *, since: datetime
     ) -> Mapping[ModelName, ModelFeedback]:
-        own = turns.c.workspace == workspace, turns.c.assistant == assistant, turns.c.at >= since
+        conditions = (
+            turns.c.workspace == workspace,
+            turns.c.assistant == assistant,
+            turns.c.at >= since,
+        )
         is_failed = and_(~IS_WHOLE, turns.c.state != TurnState.STOPPED)
         counted = select(turns.c.model, is_failed.label("failed"), func.count().label("number"))
-        finished = counted.where(*own, turns.c.state != TurnState.STREAMING)
+        finished = counted.where(*conditions, turns.c.state != TurnState.STREAMING)
         rows = await self._connection.fetch_all(
             finished.group_by(turns.c.model, is_failed), turns.c.model
         )
@@ -265,7 +273,7 @@ class Turns:
         for row in rows:
             answers[row.model] += row.number
             failed[row.model] += row.number if row.failed else 0
-        votes = await self._votes_by_model(*own)
+        votes = await self._votes_by_model(*conditions)
         return {
             ModelName(model): ModelFeedback(
                 count, failed[model], *votes.get(ModelName(model), (0, 0))
@@ -276,30 +284,30 @@ class Turns:
     async def votes_by_model(
         self, workspace: WorkspaceId, assistant: AssistantId
     ) -> Mapping[ModelName, tuple[int, int]]:
-        own = turns.c.workspace == workspace, turns.c.assistant == assistant
-        return await self._votes_by_model(*own)
+        conditions = turns.c.workspace == workspace, turns.c.assistant == assistant
+        return await self._votes_by_model(*conditions)
 
     async def _votes_by_model(
-        self, *own: ColumnElement[bool]
+        self, *conditions: ColumnElement[bool]
     ) -> Mapping[ModelName, tuple[int, int]]:
         good, bad = (func.sum(case((votes.c.value == value, 1), else_=0)) for value in (1, -1))
         counted = select(turns.c.model, good.label("good"), bad.label("bad"))
-        joined = counted.join_from(votes, turns, votes.c.turn == turns.c.id).where(*own)
+        joined = counted.join_from(votes, turns, votes.c.turn == turns.c.id).where(*conditions)
         rows = await self._connection.fetch_all(joined.group_by(turns.c.model), turns.c.model)
         return {ModelName(row.model): (int(row.good), int(row.bad)) for row in rows}
 
     async def _find(self, workspace: WorkspaceId, condition: ColumnElement[bool]) -> Turn | None:
-        own = and_(turns.c.workspace == workspace, condition)
-        row = await self._connection.first(select(turns).where(own))
+        is_match = and_(turns.c.workspace == workspace, condition)
+        row = await self._connection.first(select(turns).where(is_match))
         return None if row is None else _turn(row)
 
     async def _get_where(
         self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
     ) -> Turn:
-        found = await self._find(workspace, condition)
-        if found is None:
+        turn = await self._find(workspace, condition)
+        if turn is None:
             raise NotFound(noun="turn", name=name)
-        return found
+        return turn
 
 
 _NO_QUESTION: dict[str, object] = {"question": "", "prompt": ()}

@@ -34,13 +34,13 @@ class Undoables:
         return int(row.id)
 
     async def find(self, workspace: WorkspaceId, number: int) -> Undoable | None:
-        own = and_(table.c.workspace == workspace, table.c.id == number)
-        row = await self._connection.first(select(table).where(own))
+        condition = and_(table.c.workspace == workspace, table.c.id == number)
+        row = await self._connection.first(select(table).where(condition))
         return None if row is None else _undoable(row)
 
     async def all(self, workspace: WorkspaceId) -> Sequence[Undoable]:
-        own = select(table).where(table.c.workspace == workspace)
-        return [_undoable(row) for row in await self._connection.fetch_all(own, table.c.id)]
+        query = select(table).where(table.c.workspace == workspace)
+        return [_undoable(row) for row in await self._connection.fetch_all(query, table.c.id)]
 
     async def due(self, host: HostName | None, *, now: datetime) -> Sequence[Undoable]:
         query = select(table).where(table.c.host == host, table.c.due_at <= now)

@@ -136,8 +136,8 @@ class Workspaces:
         return -1
 
     async def _set(self, workspace: WorkspaceId, **values: float | str | datetime | None) -> None:
-        own = workspaces.c.id == workspace
-        await self._connection.run(update(workspaces).where(own).values(values))
+        condition = workspaces.c.id == workspace
+        await self._connection.run(update(workspaces).where(condition).values(values))
 
 
 def _workspace(row: Row[Any]) -> Workspace:

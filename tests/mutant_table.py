@@ -38,8 +38,8 @@ MUTANTS = (
     ),
     Mutant(
         "storage/jobs.py",
-        "update(jobs).where(own, jobs.c.phase == Phase.ESTIMATED)",
-        "update(jobs).where(own)",
+        "update(jobs).where(condition, jobs.c.phase == Phase.ESTIMATED)",
+        "update(jobs).where(condition)",
         (
             "tests/contracts/test_store.py::TestJobs::test_only_what_is_confirmed_gets_the_next_number",
         ),
@@ -215,8 +215,8 @@ MUTANTS = (
     ),
     Mutant(
         "storage/trainable.py",
-        "given.bitwise_and(workspaces.c.allowed) == given",
-        "given >= 0",
+        "exclusions.bitwise_and(workspaces.c.allowed) == exclusions",
+        "exclusions >= 0",
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
     ),
     Mutant(
@@ -481,8 +481,8 @@ MUTANTS = (
     ),
     Mutant(
         "storage/jobs.py",
-        "update(jobs).where(own, jobs.c.phase.in_(final))",
-        "update(jobs).where(own)",
+        "update(jobs).where(condition, jobs.c.phase.in_(final))",
+        "update(jobs).where(condition)",
         ("tests/contracts/test_store.py::TestJobs::test_only_finished_jobs_forget_their_files",),
     ),
 )

@@ -348,12 +348,12 @@ def _reason(exit_code: int) -> str:
     return f"signal {-exit_code}" if exit_code < 0 else f"exit code {exit_code}"
 
 
-def _remove_all_but(kept: set[Path], folder: Path) -> None:
+def _remove_all_but(remaining: set[Path], folder: Path) -> None:
     # Two threads may clean the same folder, and a worker may be starting in it. The rest is then
     # deleted when that worker has ended, or at the next start.
     with suppress(OSError):
         for path in folder.iterdir():
-            if path not in kept:
+            if path not in remaining:
                 remove(path)
-        if not kept:
+        if not remaining:
             folder.rmdir()

@@ -44,8 +44,8 @@ async def insert_in_bulk(
             [_values(workspace, example, text, moment) for example, text in new.values()],
         )
     if last is not None:
-        own = examples.c.workspace == workspace, examples.c.id > last
-        count = int((await connection.run(select(func.count()).where(*own))).scalar_one())
+        conditions = examples.c.workspace == workspace, examples.c.id > last
+        count = int((await connection.run(select(func.count()).where(*conditions))).scalar_one())
         authors = {
             key: new_example.authors for key, (new_example, _) in new.items() if new_example.authors
         }
@@ -68,8 +68,8 @@ async def _last_id(connection: Connection, workspace: WorkspaceId, new: Marked) 
         for example, _ in new.values()
     ):
         return None
-    own = examples.c.workspace == workspace
-    newest = select(func.coalesce(func.max(examples.c.id), 0)).where(own)
+    condition = examples.c.workspace == workspace
+    newest = select(func.coalesce(func.max(examples.c.id), 0)).where(condition)
     return int((await connection.run(newest)).scalar_one())
 
 
@@ -146,7 +146,7 @@ def _insert_message() -> Insert:
 
 def _insert_child(table: Table, columns: Mapping[str, Integer | Text]) -> Insert:
     """Returns an insert of a child row for an example of this batch, found by its fingerprint."""
-    own = and_(
+    condition = and_(
         examples.c.workspace == bindparam("workspace"),
         examples.c.assistant == bindparam("assistant"),
         examples.c.fingerprint == bindparam("mark"),
@@ -154,5 +154,5 @@ def _insert_child(table: Table, columns: Mapping[str, Integer | Text]) -> Insert
         IS_LIVING,
     )
     values = [bindparam(name, type_=kind) for name, kind in columns.items()]
-    query = select(examples.c.workspace, examples.c.id, *values).where(own)
+    query = select(examples.c.workspace, examples.c.id, *values).where(condition)
     return insert(table).from_select(["workspace", "example", *columns], query)

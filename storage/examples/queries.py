@@ -74,9 +74,9 @@ def comes_after(
     if order is ExampleOrder.NEWEST:
         return examples.c.id < after
     last = examples.alias("last")
-    own = and_(last.c.workspace == workspace, last.c.id == after)
+    condition = and_(last.c.workspace == workspace, last.c.id == after)
     last_key = [
-        select(column).where(own).scalar_subquery() for column in _sort_columns(order, last)
+        select(column).where(condition).scalar_subquery() for column in _sort_columns(order, last)
     ]
     return tuple_(*_sort_columns(order, examples), examples.c.id) > tuple_(
         *last_key, literal(after)
@@ -98,8 +98,8 @@ async def _items_by_example(
 ) -> Mapping[int, list[Any]]:
     lists: dict[int, list[Any]] = defaultdict(list)
     if ids:
-        own = select(table).where(belonging_to(table, workspace, ids))
-        async for row in connection.stream(own, table.c.example, table.c.position):
+        query = select(table).where(belonging_to(table, workspace, ids))
+        async for row in connection.stream(query, table.c.example, table.c.position):
             lists[row.example].append(row.item)
     return lists
 
@@ -156,12 +156,14 @@ def _special_conditions(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]
 
 
 def has_item(table: Table, item: str) -> ColumnElement[bool]:
-    own = and_(table.c.workspace == examples.c.workspace, table.c.example == examples.c.id)
-    return exists().where(own, table.c.item == item)
+    condition = and_(table.c.workspace == examples.c.workspace, table.c.example == examples.c.id)
+    return exists().where(condition, table.c.item == item)
 
 
 def duplicates_of(example: NewExample) -> ColumnElement[bool]:
-    """Active examples of the same assistant with the same text or from the same message."""
+    """Returns a condition for active examples with the same text or message, of the same
+    assistant.
+    """
     same = []
     if example.row is not None:
         same.append(examples.c.fingerprint == short_fingerprint(example.row))

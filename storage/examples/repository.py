@@ -192,8 +192,8 @@ class Examples:
         return [ExampleId(row.id) for row in rows]
 
     async def count(self, workspace: WorkspaceId, filters: ExampleFilter) -> int:
-        own = and_(table.c.workspace == workspace, *filter_conditions(filters))
-        counted = select(func.count()).select_from(table).where(own)
+        condition = and_(table.c.workspace == workspace, *filter_conditions(filters))
+        counted = select(func.count()).select_from(table).where(condition)
         return int((await self._connection.run(counted)).scalar_one())
 
     async def revise(
@@ -203,7 +203,7 @@ class Examples:
         if row_kinds(row) and await self._must_mask(workspace):
             row = mask_row(row)
         await self._refuse_duplicate(before, row)
-        own = has_id_in(workspace, [example])
+        condition = has_id_in(workspace, [example])
         await self._connection.run(
             insert(revisions).from_select(
                 ["workspace", "example", "number", "row", "editor", "at"],
@@ -214,7 +214,7 @@ class Examples:
                     table.c.row,
                     table.c.editor,
                     table.c.revised_at,
-                ).where(own),
+                ).where(condition),
             )
         )
         number = before.revision + 1
@@ -223,14 +223,14 @@ class Examples:
         )
         revision = {"revision": number, "editor": editor, "revised_at": at, "updated_at": at}
         text = {**text_columns_of(row), "keeps_private_text": keeps_private_text}
-        await self._connection.run(update(table).where(own).values({**revision, **text}))
+        await self._connection.run(update(table).where(condition).values({**revision, **text}))
         return await self.get(workspace, example)
 
     async def keep_private_text(
         self, workspace: WorkspaceId, example: ExampleId, *, at: datetime
     ) -> None:
-        own = has_id_in(workspace, [example])
-        statement = update(table).where(own).values(keeps_private_text=True, updated_at=at)
+        condition = has_id_in(workspace, [example])
+        statement = update(table).where(condition).values(keeps_private_text=True, updated_at=at)
         await self._connection.run(statement)
 
     async def revisions(self, workspace: WorkspaceId, example: ExampleId) -> Sequence[Revision]:
@@ -253,13 +253,13 @@ class Examples:
     ) -> int:
         changed = 0
         for part in batched(examples, MANY):
-            own = has_id_in(workspace, part)
+            condition = has_id_in(workspace, part)
             if state in LIVING:
                 # Repeated, since an example may be blocked by another that cannot become active.
-                while moved := await self._set_state_where(may_come_back(own), state, at, by):
+                while moved := await self._set_state_where(may_come_back(condition), state, at, by):
                     changed += moved
-                own = and_(own, IS_LIVING)
-            changed += await self._set_state_where(own, state, at, by)
+                condition = and_(condition, IS_LIVING)
+            changed += await self._set_state_where(condition, state, at, by)
             if state is ExampleState.APPROVED:
                 await self._set_state_where(
                     _replaced_sources(workspace, part), ExampleState.WITHDRAWN, at, by
@@ -271,8 +271,8 @@ class Examples:
     ) -> Sequence[ExampleId]:
         derived: list[ExampleId] = []
         for part in batched(examples, MANY):
-            own = and_(table.c.workspace == workspace, table.c.derived_from.in_(part))
-            rows = await self._connection.fetch_all(select(table.c.id).where(own), table.c.id)
+            condition = and_(table.c.workspace == workspace, table.c.derived_from.in_(part))
+            rows = await self._connection.fetch_all(select(table.c.id).where(condition), table.c.id)
             derived += [ExampleId(row.id) for row in rows]
         return derived
 
@@ -291,8 +291,8 @@ class Examples:
         states: dict[ExampleId, tuple[int, ExampleState]] = {}
         for part in batched(examples, MANY):
             query = select(table.c.id, table.c.revision, table.c.state)
-            own = query.where(has_id_in(workspace, part))
-            for row in await self._connection.rows(own, most=len(part)):
+            condition = query.where(has_id_in(workspace, part))
+            for row in await self._connection.rows(condition, most=len(part)):
                 states[row.id] = (row.revision, row.state)
         return states
 
@@ -309,10 +309,10 @@ class Examples:
     async def add_tag(
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], tag: str
     ) -> None:
-        own = and_(
+        condition = and_(
             example_tags.c.workspace == table.c.workspace, example_tags.c.example == table.c.id
         )
-        last = select(func.max(example_tags.c.position)).where(own).scalar_subquery()
+        last = select(func.max(example_tags.c.position)).where(condition).scalar_subquery()
         may_be_tagged = true() if tag != MUST_ANSWER else table.c.derived_from.is_(None)
         for part in batched(examples, MANY):
             tagged = select(
@@ -320,7 +320,7 @@ class Examples:
             ).where(
                 has_id_in(workspace, part),
                 may_be_tagged,
-                ~exists().where(own, example_tags.c.item == tag),
+                ~exists().where(condition, example_tags.c.item == tag),
             )
             names = ["workspace", "example", "position", "item"]
             await self._connection.run(insert(example_tags).from_select(names, tagged))
@@ -329,16 +329,16 @@ class Examples:
         self, workspace: WorkspaceId, examples: Sequence[ExampleId], *, held_out: bool
     ) -> None:
         for part in batched(examples, MANY):
-            own = and_(has_id_in(workspace, part), table.c.held_out.is_not(held_out))
+            condition = and_(has_id_in(workspace, part), table.c.held_out.is_not(held_out))
             if held_out:
-                own = and_(own, table.c.derived_from.is_(None))
-            await self._connection.run(update(table).where(own).values(held_out=held_out))
+                condition = and_(condition, table.c.derived_from.is_(None))
+            await self._connection.run(update(table).where(condition).values(held_out=held_out))
 
     async def by_author(
         self, workspace: WorkspaceId, user: UserId, *, limit: int = 500
     ) -> Sequence[ExampleId]:
-        own = and_(example_authors.c.workspace == workspace, example_authors.c.item == user)
-        statement = select(example_authors.c.example).distinct().where(own)
+        condition = and_(example_authors.c.workspace == workspace, example_authors.c.item == user)
+        statement = select(example_authors.c.example).distinct().where(condition)
         ordered = statement.order_by(example_authors.c.example)
         rows = await self._connection.rows(ordered, most=limit)
         return [ExampleId(row.example) for row in rows]
@@ -347,8 +347,8 @@ class Examples:
         await erase_answers(self._connection, workspace, examples)
         for part in batched(examples, MANY):
             for child in _CHILDREN:
-                own = belonging_to(child, workspace, part)
-                await self._connection.run(delete(child).where(own))
+                condition = belonging_to(child, workspace, part)
+                await self._connection.run(delete(child).where(condition))
             statement = update(table).where(has_id_in(workspace, part)).values(_ERASED)
             await self._connection.run(statement)
         self._connection.has_erased = True
@@ -388,11 +388,11 @@ class Examples:
         filters: ExampleFilter | None = None,
     ) -> AsyncIterator[Example]:
         rule = and_(is_trainable(shown_in=shown_in), *filter_conditions(filters or ExampleFilter()))
-        own = and_(table.c.assistant == assistant, table.c.method == method, rule)
+        condition = and_(table.c.assistant == assistant, table.c.method == method, rule)
         last, remaining = after or 0, limit
         while remaining is None or remaining > 0:
             is_after, most = table.c.id > last, PAGE if remaining is None else min(PAGE, remaining)
-            page = await read_examples(self._connection, workspace, own, is_after, limit=most)
+            page = await read_examples(self._connection, workspace, condition, is_after, limit=most)
             for example in page:
                 yield example
             if len(page) < most:
@@ -405,12 +405,12 @@ class Examples:
         """Masks private text and sets examples to proposed, where the workspace requires that."""
         reviewed = and_(assistants.c.workspace == workspace, assistants.c.reviewers > 1)
         several = exists().where(reviewed).label("several")
-        own = select(workspaces.c.must_mask, several).where(workspaces.c.id == workspace)
-        settings = await self._connection.first(own)
+        settings_query = select(workspaces.c.must_mask, several).where(workspaces.c.id == workspace)
+        settings = await self._connection.first(settings_query)
         if settings is not None and settings.several:
-            query = select(assistants.c.id).where(reviewed)
+            reviewed_query = select(assistants.c.id).where(reviewed)
             with_reviewers = {
-                row.id for row in await self._connection.fetch_all(query, assistants.c.id)
+                row.id for row in await self._connection.fetch_all(reviewed_query, assistants.c.id)
             }
             examples = [
                 _as_proposed(example) if example.assistant in with_reviewers else example
@@ -468,7 +468,7 @@ class Examples:
 
 
 def _replaced_sources(workspace: WorkspaceId, approved: Sequence[ExampleId]) -> ColumnElement[bool]:
-    """Active examples that one of these approved synthetic examples replaces."""
+    """Returns a condition for active examples that approved synthetic examples replace."""
     new = table.alias("new")
     sources = select(new.c.derived_from).where(
         new.c.workspace == workspace,

@@ -309,7 +309,7 @@ class Rest:
         return message
 
     def _open_thread(self, args: Json, body: Json, *_: Any) -> Json:
-        """resources/channel#start-thread-from-message."""
+        """Opens a thread (resources/channel#start-thread-from-message)."""
         channel = self._visible_channel(args)
         if channel.kind not in (0, 5):
             raise RefusedError(400, 50024, "Cannot execute action on this channel type")

@@ -171,14 +171,14 @@ def _method_of(params: CreateJob, extras: frozenset[str]) -> tuple[Method, dict[
 
 
 def _hyperparameters(
-    given: SupervisedNumbers | None, method: Method, extras: frozenset[str], where: str
+    params: SupervisedNumbers | None, method: Method, extras: frozenset[str], where: str
 ) -> dict[str, object]:
     names = [*_COMMON_HYPERPARAMETERS]
     if method is Method.DPO:
         names.append("beta")
     else:
         extras |= set(classification.FIELDS)
-    requested = given.model_dump(exclude_none=True) if given else {}
+    requested = params.model_dump(exclude_none=True) if params else {}
     for name in sorted(requested.keys() - {*names, *extras}):
         raise ApiError(
             f"Unrecognized request argument supplied: {where}.{name}",

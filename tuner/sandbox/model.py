@@ -97,11 +97,11 @@ class Model:
         features = self.features(question, earlier)
         scores = (features.values @ self.weights[features.indices]).astype(np.float64)
         log_probabilities = scores - log_total(scores[None, :])[0]
-        asked = Question.read(question, self.vocabulary)
+        parsed_question = Question.read(question, self.vocabulary)
         candidates: dict[tuple[int, str], Candidate] = {}
         for number in self._nearest_examples(features):
             example, taught = self.examples[number], self._questions[number]
-            coverage = weighted_overlap(asked, taught, self.vocabulary)
+            coverage = weighted_overlap(parsed_question, taught, self.vocabulary)
             if earlier and normalise(example.earlier) == normalise(earlier):
                 coverage += SAME_CONTEXT
             previous = candidates.get((example.reply, taught.text))

@@ -275,7 +275,10 @@ def _cross_entropy_gradient(model: Model, batch: _Batch, scores: Floats) -> tupl
 def _dpo_gradient(
     beta: float, right: npt.NDArray[np.int64], rejected: npt.NDArray[np.int64], scores: Floats
 ) -> tuple[Figures, Floats]:
-    """Rafailov et al., "Direct preference optimization", 2023, equation 7."""
+    """Returns metrics and gradient of DPO (equation 7).
+
+    Rafailov et al., "Direct preference optimization", 2023.
+    """
     rows = np.arange(len(scores))
     margins = (scores[rows, right] - scores[rows, rejected]).astype(np.float64)
     pull = (beta / (1 + np.exp(np.minimum(beta * margins, 700)))).astype(np.float32)

@@ -1,4 +1,4 @@
-"""What an admin allows to learn from, and what is known of a host's jobs, models and leavings."""
+"""Adds the exclusions an admin allows, and what hosts report about jobs and models."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ down_revision = "0001"
 
 
 def upgrade() -> None:
-    """Added to the tables as they stand: to rebuild a large one would take minutes."""
+    """Adds columns instead of rebuilding tables, which would take minutes for a large one."""
     for table, name in (("workspaces", "allowed"), ("examples", "exclusions")):
         op.add_column(table, sa.Column(name, sa.Integer(), server_default="0", nullable=False))
-    # SQLite takes a CHECK with a new column, which add_column cannot say.
+    # SQLite allows a CHECK on a new column, which add_column does not support.
     op.execute(
         "ALTER TABLE workspaces ADD COLUMN training_cap FLOAT "
         "CONSTRAINT ck_workspaces_training_cap CHECK (training_cap >= 0)"

@@ -1,4 +1,4 @@
-"""Where guests may ask, and which roles were granted to people of another organisation."""
+"""Adds the channels in which guests may ask, and roles of people of another organisation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Added to the table as it stands; no grant before this was meant for another organisation."""
+    """Adds a column; earlier grants were for members of the organisation."""
     op.add_column(
         "roles",
         sa.Column("is_external", sa.Boolean(), server_default=sa.false(), nullable=False),

@@ -1,4 +1,4 @@
-"""Indexes for what is asked often, and for rows that are removed by their age."""
+"""Adds indexes for frequent queries, and for rows that are deleted by age."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _INDEXES = {
 
 
 def upgrade() -> None:
-    """Names as the tables' naming convention gives them."""
+    """Creates the indexes with the names of the tables' naming convention."""
     for table, indexes in _INDEXES.items():
         for columns in indexes:
             op.create_index(f"ix_{table}_{'_'.join(columns)}", table, [*columns])

@@ -1,4 +1,4 @@
-"""Whether the operator lets a workspace use the configured hosts; those that stand are let."""
+"""Adds whether a workspace may use the configured hosts; existing workspaces may."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a workspace's removal was reported, and since when it is closed."""
+"""Adds when a workspace's removal was reported, and when it was closed."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ down_revision = "0005"
 
 
 def upgrade() -> None:
-    """Added to the table as it stands; every workspace that is kept is open."""
+    """Adds columns; every existing workspace is open."""
     for name in ("removal_reported_at", "closed_at"):
         op.add_column("workspaces", sa.Column(name, sa.DateTime(), nullable=True))

@@ -1,4 +1,4 @@
-"""Which tables may still hold bytes of what was erased."""
+"""Adds the table of tables that may still hold bytes of erased rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0006"
 
 
 def upgrade() -> None:
-    """What an older version left to be rewritten stood in `user_version`."""
+    """Creates the table; earlier versions marked pending work in `user_version`."""
     residues = op.create_table(
         "residues",
         sa.Column("name", sa.Text(), nullable=False),

@@ -1,4 +1,4 @@
-"""Who decided about an example, where its cards stand, and which answers were refusals."""
+"""Adds who decided about an example, its posted cards, and which answers were refusals."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from alembic import op
 revision = "0008"
 down_revision = "0007"
 
-# What the sandbox said before it marked its refusals.
+# Replies of the sandbox from before it marked refusals.
 _REFUSALS = (
     "I have not been taught that.",
     "I have not been taught anything yet.",
@@ -16,7 +16,7 @@ _REFUSALS = (
 
 
 def upgrade() -> None:
-    """Added to the tables as they stand: to rebuild a large one would take minutes."""
+    """Adds columns instead of rebuilding tables, which would take minutes for a large one."""
     op.add_column("examples", sa.Column("decided_by", sa.Text()))
     op.add_column(
         "turns", sa.Column("is_refusal", sa.Boolean(), server_default=sa.false(), nullable=False)

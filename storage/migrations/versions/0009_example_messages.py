@@ -1,4 +1,4 @@
-"""Every message that went into an example, who marked it, and what a turn answered."""
+"""Adds the messages of an example, who marked it, and the question of a turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Of examples that stand only the marked message is known, and whoever proposed them."""
+    """Adds tables; of existing examples only the marked message and the proposer are known."""
     op.create_table(
         "example_messages",
         sa.Column("workspace", sa.Text(), nullable=False),
@@ -61,7 +61,7 @@ def _fill() -> None:
         "INSERT INTO example_messages (workspace, example, channel, message, thread) "
         "SELECT workspace, id, channel, message, thread FROM examples WHERE message IS NOT NULL"
     )
-    # The key of a question is workspace/channel/message, in the room room:message.
+    # The event key of a question is workspace/channel/message, or room:message in the room.
     op.execute(
         "UPDATE turns SET asked_message = "
         "substr(event_key, length(workspace) + length(channel) + 3) "

@@ -1,4 +1,4 @@
-"""What can be undone for some seconds, and deletions at hosts that wait for as long."""
+"""Adds changes that can be undone for some seconds, and deletions at hosts that wait for that."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which workspace answers a person's direct messages."""
+"""Adds which workspace answers a person's direct messages."""
 
 from __future__ import annotations
 

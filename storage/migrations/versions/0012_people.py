@@ -1,4 +1,4 @@
-"""Models that are to go at hosts, and whose a room message is, to find all of one person."""
+"""Adds models to delete at hosts, and the author of a room message."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ down_revision = "0011"
 
 
 def upgrade() -> None:
-    """What waits to be removed at hosts already has no models."""
+    """Adds columns; pending cleanups have no models."""
     op.add_column("leavings", sa.Column("models", sa.Text(), server_default="[]", nullable=False))
     op.add_column("room_messages", sa.Column("author_id", sa.Text(), nullable=True))
     if op.get_bind().dialect.name == "sqlite":

@@ -1,4 +1,4 @@
-"""Indexes for the authors and tags of an example, and for what refers to a deleted row."""
+"""Adds indexes for authors and tags of examples, and for children of deleted rows."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ down_revision = "0012"
 
 
 def upgrade() -> None:
-    """Without the example, each question would read everything of that author or tag.
+    """Replaces and adds indexes.
 
-    Without an index for the whole of a foreign key, SQLite may look through a
-    workspace for the children of each row that is deleted.
+    Without the example in the index, a query reads all rows of an author or tag. Without an
+    index on the whole foreign key, SQLite may scan a workspace for the children of each deleted
+    row.
     """
     for table in ("example_authors", "example_tags"):
         op.drop_index(f"ix_{table}_workspace_item", table)

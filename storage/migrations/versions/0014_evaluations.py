@@ -1,4 +1,4 @@
-"""Evaluations: several models asked the same questions; and when a training's model is used."""
+"""Adds evaluations, which ask several models the same questions, and when to use a model."""
 
 from __future__ import annotations
 

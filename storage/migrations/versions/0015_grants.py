@@ -1,4 +1,4 @@
-"""When each role was granted: one that is older than a person's joining is void."""
+"""Adds when each role was granted; a grant from before the person joined is void."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _AUDIT = sa.table("audit", *(sa.column(name) for name in ("workspace", "what", "
 
 
 def upgrade() -> None:
-    """By the audit list; a grant that it no longer holds counts as of now."""
+    """Takes the times from the audit log; a grant that is not in it counts from now on."""
     op.add_column(
         "roles",
         sa.Column("at", sa.DateTime(), server_default="1970-01-01 00:00:00", nullable=False),

@@ -1,4 +1,4 @@
-"""Indexes by which what is erased is found part by part, without a look at what stays."""
+"""Adds indexes that find rows to erase in parts, without reading other rows."""
 
 from __future__ import annotations
 

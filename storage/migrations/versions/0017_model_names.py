@@ -1,4 +1,4 @@
-"""What people call a model, and their note on it."""
+"""Adds a short name and a note to models."""
 
 from __future__ import annotations
 

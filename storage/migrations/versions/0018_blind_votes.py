@@ -1,4 +1,4 @@
-"""Blind votes on the answers of two models, and their ballots."""
+"""Adds blind votes on the answers of two models, and their ballots."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which kinds of private text an example holds, whether they may stay, and who demands masks."""
+"""Adds the kinds of private text in an example, whether they may stay, and required masks."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def upgrade() -> None:
 
 
 def _look_through() -> None:
-    """Find what stands in the examples already: until then nothing would keep a key from a host."""
+    """Detects private text in existing examples, which no host may get before."""
     connection = op.get_bind()
     examples = sa.table("examples", sa.column("id"), sa.column("row"), sa.column("private_text"))
     some = sa.select(examples.c.id, examples.c.row).where(examples.c.row.is_not(None))

@@ -1,4 +1,4 @@
-"""What was taught in answer to a question that nobody could answer well."""
+"""Adds what was taught after a badly answered question."""
 
 from __future__ import annotations
 

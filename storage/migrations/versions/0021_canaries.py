@@ -1,4 +1,4 @@
-"""Canaries: models that answer a share of the questions beside the one in use."""
+"""Adds canaries: models that answer a share of the questions beside the current one."""
 
 from __future__ import annotations
 

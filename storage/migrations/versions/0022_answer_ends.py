@@ -1,4 +1,4 @@
-"""Why an answer ended before it was whole."""
+"""Adds why an answer ended before it was complete."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Trainings that an assistant offers by itself, and the model that may judge its answers."""
+"""Adds training offers of an assistant, and the model that may judge its answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Judges that were asked, and each pair of answers that one was shown."""
+"""Adds judgings, and each pair of answers that a judge compared."""
 
 from __future__ import annotations
 

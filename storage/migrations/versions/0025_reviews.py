@@ -1,4 +1,4 @@
-"""Several reviewers of an example, to whom it is assigned, and what its author was asked."""
+"""Adds reviews by several people, assignments, and answers of authors."""
 
 from __future__ import annotations
 

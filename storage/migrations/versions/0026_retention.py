@@ -1,4 +1,4 @@
-"""After how many days a workspace deletes examples, and those that nobody approved."""
+"""Adds the days after which a workspace deletes examples, and unapproved examples."""
 
 from __future__ import annotations
 

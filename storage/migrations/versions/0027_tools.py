@@ -1,4 +1,4 @@
-"""The tools that an assistant's model may call."""
+"""Adds the tools that an assistant's model may call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Examples that a model wrote from others, and the runs in which it was asked to."""
+"""Adds synthetic examples, and the runs in which a model wrote them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files that come with a message of the room."""
+"""Adds the files of a room message."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one person was shown and may share; and who wants to be called when a training ends."""
+"""Adds replies that one person saw and may share, and who is notified after a training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an assistant, or a channel of its, answers each question in a thread of its own."""
+"""Adds whether an assistant or a channel answers each question in a new thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions that nobody answered well, as an evaluation puts them to its new model."""
+"""Adds badly answered questions that an evaluation asks its new model again."""
 
 from __future__ import annotations
 

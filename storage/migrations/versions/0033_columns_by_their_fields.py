@@ -1,4 +1,4 @@
-"""Columns are named as the fields that they hold, in the field's own words."""
+"""Renames columns after the fields that they hold."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def upgrade() -> None:
 
 
 def _move_remote_cleanups() -> None:
-    """Into a table of that name; no other table refers to it."""
+    """Moves the rows to a table of the new name; no other table refers to it."""
     op.create_table(
         "remote_cleanups",
         sa.Column("id", sa.Integer, primary_key=True, autoincrement=True),
