@@ -1,1 +1,1 @@
-"""Translation between vendors' formats and the core: one module or package per platform."""
+"""Adapters that translate between vendors' formats and the core, one per platform or host."""

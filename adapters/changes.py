@@ -1,4 +1,4 @@
-"""What happens in the local room, told to everyone who watches it."""
+"""Changes of the local room, and the subscriptions that receive them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bot.replies import Form
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A new message; a partial one is still being written and ends with an `Updated`."""
+    """A message was posted; a partial one is still being written and ends with an `Updated`."""
 
     message: RoomMessage
     is_partial: bool = False
@@ -25,7 +25,7 @@ class Posted:
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """A message changed; a partial one is being written anew and ends with another `Updated`."""
+    """A message changed; a partial one is being rewritten and ends with another `Updated`."""
 
     message: RoomMessage
     is_partial: bool = False
@@ -33,7 +33,7 @@ class Updated:
 
 @dataclass(frozen=True, slots=True)
 class PartialAnswer:
-    """The text so far of an answer that is being written."""
+    """The text so far of message `number`, which is being written."""
 
     number: int
     text: str
@@ -42,7 +42,7 @@ class PartialAnswer:
 
 @dataclass(frozen=True, slots=True)
 class FormOffered:
-    """Somebody is asked to fill in a form; `event` is what made it open."""
+    """A form was opened for the user of `event`."""
 
     form: Form
     event: Event
@@ -50,14 +50,14 @@ class FormOffered:
 
 @dataclass(frozen=True, slots=True)
 class FormRejected:
-    """A form that `event` sent was refused; whoever holds it open keeps what was typed."""
+    """The form that `event` submitted was refused; a view keeps the typed values."""
 
     event: Event
 
 
 @dataclass(frozen=True, slots=True)
 class FileSent:
-    """A file was written for somebody; `event` asked for it."""
+    """A file was written for the user of `event`."""
 
     event: Event
     name: str
@@ -66,7 +66,7 @@ class FileSent:
 
 @dataclass(frozen=True, slots=True)
 class ReactionsUpdated:
-    """An emoji came onto a message, or went."""
+    """A reaction was added to a message or removed."""
 
     number: int
     emoji: str
@@ -76,7 +76,7 @@ class ReactionsUpdated:
 
 @dataclass(frozen=True, slots=True)
 class ChangesLost:
-    """The watcher was too slow and has to look at the room itself."""
+    """Changes were dropped, as the view was too slow; it must read the room again."""
 
 
 Change = (
@@ -92,7 +92,7 @@ Change = (
 
 
 class Subscription(AsyncIterator[Change]):
-    """Changes from the moment it was made, for one watcher; close it when done."""
+    """A queue of the changes for one view, from its creation until `close`."""
 
     def __init__(self, *, limit: int = 1000) -> None:
         self._limit = limit
@@ -101,10 +101,10 @@ class Subscription(AsyncIterator[Change]):
         self._is_closed = False
 
     def enqueue(self, change: Change) -> None:
-        """Put a change in the queue; never waits."""
+        """Adds a change to the queue without waiting."""
         if self._is_closed:
             return
-        if _says_more(change, self._waiting[-1] if self._waiting else None):
+        if _supersedes(change, self._waiting[-1] if self._waiting else None):
             self._waiting.pop()
         if len(self._waiting) >= self._limit:
             self._make_room()
@@ -112,13 +112,13 @@ class Subscription(AsyncIterator[Change]):
         self._news.set()
 
     def drain(self) -> list[Change]:
-        """What is there now, without waiting."""
-        taken = list(self._waiting)
+        """Returns and removes the queued changes without waiting."""
+        changes = list(self._waiting)
         self._waiting.clear()
-        return taken
+        return changes
 
     def close(self) -> None:
-        """The iteration ends after what is already queued."""
+        """Ends the iteration after the changes that are queued already."""
         self._is_closed = True
         self._news.set()
 
@@ -142,12 +142,13 @@ class Subscription(AsyncIterator[Change]):
         self.close()
 
     def _make_room(self) -> None:
-        # A live piece can go quietly, the message's last update has it all.
-        kept = [change for change in self._waiting if not isinstance(change, PartialAnswer)]
-        self._waiting = deque(kept if len(kept) < self._limit else [ChangesLost()])
+        # A partial answer can be dropped, as the message's last update has the whole text.
+        others = [change for change in self._waiting if not isinstance(change, PartialAnswer)]
+        self._waiting = deque(others if len(others) < self._limit else [ChangesLost()])
 
 
-def _says_more(change: Change, before: Change | None) -> bool:
+def _supersedes(change: Change, before: Change | None) -> bool:
+    """Whether both changes are partial answers of the same message."""
     return (
         isinstance(change, PartialAnswer)
         and isinstance(before, PartialAnswer)

@@ -1,4 +1,4 @@
-"""A chart as a PNG, for surfaces that cannot draw; the library is loaded when first used."""
+"""Renders a chart as a PNG for surfaces that show only images; imports matplotlib on first use."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _COLOURS = ("#2563eb", "#f59e0b", "#10b981", "#ef4444")
 
 
 def draw_chart(chart: Chart) -> bytes:
-    """Blocking: call it in a thread."""
-    # The object interface alone: pyplot keeps global state and is not made for threads.
+    """Returns the chart as a PNG; blocks, so call it in a thread."""
+    # Without pyplot, which has global state and is not thread-safe.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

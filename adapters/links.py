@@ -1,4 +1,4 @@
-"""Addresses that we sign: what they allow stands in them, so nothing of it is kept."""
+"""Signed links: an invitation is part of its URL, so nothing is stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _INVITATION = TypeAdapter(Invitation)
 
 
 class SignedLinks:
-    """`bot.ports.links.Links`, good for as long as the key is the same."""
+    """Implements `bot.ports.links.Links`; links are valid as long as the key does not change."""
 
     def __init__(self, public_url: str, key: str, *, local_url: str = "") -> None:
         self._base = (public_url or local_url).rstrip("/")

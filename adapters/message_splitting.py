@@ -1,4 +1,4 @@
-"""Long text in pieces, with code blocks closed and opened again; pure."""
+"""Splits long texts into messages, closing and reopening their code blocks; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
 
 
 def unclosed_fence(text: str) -> str:
-    """The line that opened the code block in which a text ends; empty outside of one."""
+    """Returns the line that opens a text's unclosed code block, or "" if there is none."""
     opened = ""
     for match in _FENCE.finditer(text):
         marks, info = match[1], match[2]
@@ -25,7 +25,7 @@ def unclosed_fence(text: str) -> str:
 
 
 def closing_fence(text: str) -> str:
-    """What must follow so that an open code block ends."""
+    """Returns the text that closes an unclosed code block, or "" if there is none."""
     fence = unclosed_fence(text)
     if not fence:
         return ""
@@ -34,47 +34,47 @@ def closing_fence(text: str) -> str:
 
 
 def length(text: str) -> int:
-    """UTF-16 code units, in which the platforms' clients count."""
+    """Returns the length in UTF-16 code units, in which platforms measure messages."""
     return len(text) + len(_WIDE.findall(text))
 
 
 def fitting_length(text: str, most: int) -> int:
-    """How many characters of a text take at most so many UTF-16 code units."""
+    """Returns how many characters of a text fit into `most` UTF-16 code units."""
     if length(text) <= most:
         return len(text)
     units = 0
-    for at, character in enumerate(text):
+    for index, character in enumerate(text):
         units += 2 if ord(character) > 0xFFFF else 1
         if units > most:
-            return at
+            return index
     return len(text)
 
 
 def close_code_block(text: str, longest: int) -> str:
-    """With an open code block ended, unless that makes it longer than a message may be."""
+    """Returns a text with its code block closed, unless the result is longer than `longest`."""
     whole = text + closing_fence(text)
     return whole if length(whole) <= longest else text
 
 
 def reopen_code_block(before: str, rest: str) -> str:
-    """What follows a cut, with the code block of the text before it opened again."""
+    """Returns the text after a cut, with the unclosed code block of the text before reopened."""
     fence = unclosed_fence(before)[:_LONGEST_FENCE]
     return f"{fence}\n{rest}" if fence else rest.lstrip("\n")
 
 
 def first_page(text: str, longest: int) -> tuple[str, str]:
-    """The first message of a text, at most so many UTF-16 code units, and what is left."""
+    """Returns the first message of a text, at most `longest` UTF-16 code units, and the rest."""
     if len(text) <= longest and length(text + closing_fence(text)) <= longest:
         return text, ""
     most = max(1, fitting_length(text[:longest], longest - FENCE_ROOM))
     cut = boundary(text, most) or most
     page, rest = close_code_block(text[:cut], longest), reopen_code_block(text[:cut], text[cut:])
-    # A fence as long as the page would be carried on for ever.
+    # A fence as long as a message would be reopened for ever.
     return (page, rest) if len(rest) < len(text) else (text[:most], text[most:])
 
 
 def split(text: str, longest: int) -> Iterator[str]:
-    """Messages of at most so many UTF-16 code units; code blocks go on in the next one."""
+    """Yields messages of at most `longest` UTF-16 code units; code blocks are reopened."""
     page, rest = first_page(text, longest)
     yield page
     while rest:
@@ -83,7 +83,7 @@ def split(text: str, longest: int) -> Iterator[str]:
 
 
 def chunks(text: str, most: int) -> Iterator[str]:
-    """Pieces of plain text, broken between words where that is possible."""
+    """Yields pieces of at most `most` characters, cut between words where that is possible."""
     while len(text) > most:
         cut = boundary(text, most) or most
         yield text[:cut]
@@ -92,16 +92,17 @@ def chunks(text: str, most: int) -> Iterator[str]:
 
 
 def boundary(text: str, most: int) -> int:
-    """Where to cut so many characters: after a paragraph, line or word, in their second half.
+    """Returns where to cut a text to at most `most` characters: after a paragraph, line or word.
 
-    0 if there is no such place, the length of the text if nothing need be cut.
+    The position is in the second half of these characters, or 0 if there is no such place there.
+    It is the length of the text if the text is short enough.
     """
     if len(text) <= most:
         return len(text)
-    for mark in ("\n\n", "\n", " "):
-        at = text.rfind(mark, most // 2, most)
-        if at >= 0:
-            return at + len(mark)
+    for separator in ("\n\n", "\n", " "):
+        position = text.rfind(separator, most // 2, most)
+        if position >= 0:
+            return position + len(separator)
     return 0
 
 

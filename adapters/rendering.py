@@ -1,4 +1,4 @@
-"""What the chat platforms say of a reply alike: its words, and its bar."""
+"""Rendering that the chat platforms share: the text of a reply and progress bars."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _BAR = 20
 
 
 def reply_text(reply: Drawn) -> str:
-    """What a reply says, without its buttons."""
+    """Returns the text of a reply without its buttons."""
     match reply:
         case Text():
             return reply.text
@@ -26,6 +26,7 @@ def reply_text(reply: Drawn) -> str:
 
 
 def bar(progress: Progress) -> str:
+    """Returns a progress bar of characters with the percentage and the steps."""
     share = min(1.0, max(0.0, progress.done / progress.total)) if progress.total > 0 else 0.0
     full = round(share * _BAR)
     return f"{'█' * full}{'░' * (_BAR - full)} {share:.0%} ({progress.done}/{progress.total})"

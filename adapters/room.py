@@ -1,4 +1,4 @@
-"""The local workspace's platform: its messages last in the store, its views watch them change."""
+"""The platform of the local workspace: stores its messages and publishes their changes."""
 
 from __future__ import annotations
 
@@ -51,37 +51,37 @@ FIRST_CHANNEL = ChannelId("general")
 ASSISTANT = User(UserId("attune"), "attune", is_bot=True)
 
 WINDOW = "studio-"
-"""The keys of events of a studio window begin so; it fetches files for its person itself."""
+"""Prefix of the event keys of studio windows, which download files themselves."""
 
 _BLOCK = 64 * 1024
 _MENTION = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)
-_CALL = re.compile(r"\s*@attune(?!\w)[,:]?\s*", re.IGNORECASE)
-_SPOKEN = re.compile(r"\broom:(\d+)\b")
+_LEADING_MENTION = re.compile(r"\s*@attune(?!\w)[,:]?\s*", re.IGNORECASE)
+_MESSAGE_KEY = re.compile(r"\broom:(\d+)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class _Body:
-    """A reply as it is kept: exactly one of these."""
+    """A stored reply: exactly one of text, card and listing."""
 
     text: Text | None = None
     card: Card | None = None
     listing: Listing | None = None
     others: dict[str, object] = field(default_factory=dict)
-    """By language, the same reply in other words."""
+    """The same reply in other languages, as JSON by language."""
 
 
 _BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
-_CODES = frozenset(
+_UNTRANSLATED = frozenset(
     {"action", "link", "id", "tone", "marks", ("facts", "name"), ("columns", "text")}
 )
-"""Fields of replies, alone or within another, that are the same in every language."""
+"""Fields of replies, or (outer, inner) fields, that are not translated."""
 
 
 class LocalRoom:
-    """A chat platform of our own, for any number of views.
+    """The chat platform of the studio and the console, for any number of views.
 
-    `run` sets the keys of this process's events apart from those of others;
-    files for people are written into `exports` and never overwrite one another.
+    `run` is a part of the event keys of this process that differs from earlier processes. Files
+    for people are written into `exports` and never overwrite one another.
     """
 
     def __init__(
@@ -100,102 +100,103 @@ class LocalRoom:
         self._files = exports.parent / "room-files"
         self._run = run
         self._count = itertools.count(1)
-        self._watches: weakref.WeakSet[Subscription] = weakref.WeakSet()
+        self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
 
     def watch(self) -> Subscription:
-        """Every change from now on."""
-        watch = Subscription()
-        self._watches.add(watch)
-        return watch
+        """Returns a subscription to every later change."""
+        subscription = Subscription()
+        self._subscriptions.add(subscription)
+        return subscription
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
         return id_of(await self._post(place, reply, key=key))
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
-        self._tell(Updated(await self._rewrite(_number(message), reply)))
+        self._publish_change(Updated(await self._rewrite(_number(message), reply)))
 
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
         await self.set_reaction(_number(message), emoji, ASSISTANT.id)
 
     async def fetch(self, place: Place, message: MessageId) -> Message | None:
-        found = await self.message(_number(message))
-        is_here = found is not None and found.channel == place.channel and not is_gone(found)
-        return to_domain_message(found) if found and is_here else None
+        stored = await self.message(_number(message))
+        if stored is None or stored.channel != place.channel or is_gone(stored):
+            return None
+        return to_domain_message(stored)
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         if place.thread:
             return await self.messages_before(place, before, limit)
         async with self._store.reading() as records:
-            found = await _chain(records, _number(before), limit)
-        return [to_domain_message(message) for message in found if _is_conversation(message)]
+            messages = await _reply_chain(records, _number(before), limit)
+        return [to_domain_message(message) for message in messages if _is_conversation(message)]
 
     async def messages_before(
         self, place: Place, before: MessageId, limit: int
     ) -> Sequence[Message]:
         thread = _number(place.thread) if place.thread else None
         async with self._store.reading() as records:
-            found = await records.room.page(
+            messages = await records.room.page(
                 place.channel, before=_number(before), thread=thread, limit=limit
             )
-        return [to_domain_message(message) for message in found if _is_conversation(message)]
+        return [to_domain_message(message) for message in messages if _is_conversation(message)]
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
-        """Kept at the first text and at the end; what comes between is only shown live."""
-        written, message = "", None
+        """Stores the answer at its first text and at its end; publishes each piece in between."""
+        text, message = "", None
         buttons: tuple[Button, ...] = ()
         try:
             async for piece in stream.pieces:
-                written += piece
+                text += piece
                 if message:
-                    self._tell(PartialAnswer(message.number, _storable(written)))
-                elif written.strip():
-                    message = await self._begin(place, written, stream.unfinished_message, key)
+                    self._publish_change(PartialAnswer(message.number, _storable(text)))
+                elif text.strip():
+                    message = await self._begin(place, text, stream.unfinished_message, key)
                     await stream.on_posted(id_of(message))
-            buttons = tuple(one for one in stream.buttons() if not one.action.startswith(VOTE))
+            buttons = tuple(b for b in stream.buttons() if not b.action.startswith(VOTE))
         finally:
             if message:
                 words = stream.other_words()
-                answer = Text(_storable(written), buttons=buttons, other_words=words)
+                answer = Text(_storable(text), buttons=buttons, other_words=words)
                 await self._close(message.number, answer)
         if message is None:
             raise EmptyAnswer
         return id_of(message)
 
     async def _begin(
-        self, place: Place, written: str, standing: MessageId | None, key: str
+        self, place: Place, text: str, unfinished: MessageId | None, key: str
     ) -> RoomMessage:
-        """In the place of what stands there from an earlier answer, if that is not gone."""
-        text = Text(_storable(written))
-        if standing is not None:
+        """Posts the first text, or overwrites the message of an interrupted attempt."""
+        reply = Text(_storable(text))
+        if unfinished is not None:
             with suppress(MessageGone):
-                message = await self._rewrite(_number(standing), text)
-                self._tell(Updated(message, is_partial=True))
+                message = await self._rewrite(_number(unfinished), reply)
+                self._publish_change(Updated(message, is_partial=True))
                 return message
-        return await self._post(place, text, key=key, is_partial=True)
+        return await self._post(place, reply, key=key, is_partial=True)
 
     async def open_form(self, event: Event, form: Form) -> None:
-        self._tell(FormOffered(form, event))
+        self._publish_change(FormOffered(form, event))
 
     async def return_form(self, event: Event, problem: str) -> None:
         await self._post(event.place, Text(problem, private=True), key=f"{event.key}.error")
-        self._tell(FormRejected(event))
+        self._publish_change(FormRejected(event))
 
     async def send_file(self, event: Event, document: Document) -> None:
         path = await self.write_file(document)
-        shown = path.name if event.key.startswith(WINDOW) else path
-        text = f"{document.text}\n{shown}".strip()
+        shown_path = path.name if event.key.startswith(WINDOW) else path
+        text = f"{document.text}\n{shown_path}".strip()
         await self._post(event.place, Text(text), key=f"file:{event.key}")
-        self._tell(FileSent(event, path.name, path))
+        self._publish_change(FileSent(event, path.name, path))
 
     async def forget_files(self) -> None:
-        """Those written for people, and those whose message is gone."""
+        """Deletes the exported files, and the attachments whose message was deleted."""
         await asyncio.to_thread(shutil.rmtree, self._exports, ignore_errors=True)
         async with self._store.reading() as records:
-            kept = await records.room.file_references()
-        await asyncio.to_thread(_unlink_others, self._files, frozenset(kept))
+            attached = await records.room.file_references()
+        await asyncio.to_thread(_unlink_others, self._files, frozenset(attached))
 
     async def new_file(self, name: str) -> Attachment:
-        """A place for a file that will come with a message; whoever asked writes it there."""
+        """Returns a new path for an attachment of a message; the caller writes the file."""
         path = self._files / secrets.token_hex(16)
         await asyncio.to_thread(self._files.mkdir, mode=0o700, parents=True, exist_ok=True)
         return Attachment(name, str(path), platform=LOCAL)
@@ -220,7 +221,7 @@ class LocalRoom:
         thread: int | None = None,
         files: Sequence[Attachment] = (),
     ) -> RoomMessage:
-        """A person writes."""
+        """Posts a message of a person."""
         async with self._store.writing() as records:
             message = await records.room.post(
                 channel,
@@ -233,19 +234,19 @@ class LocalRoom:
                 reply_to=reply_to,
                 files=files,
             )
-        self._tell(Posted(message))
+        self._publish_change(Posted(message))
         return message
 
     async def edit_as_person(self, number: int, text: str) -> None:
-        """A person rewrites a message; nothing is left of the old text. Raises MessageGone."""
+        """Replaces the text of a person's message. Raises MessageGone."""
         async with self._store.writing() as records:
             message = await records.room.edit(
                 number, text=_storable(text), body=None, at=self._clock.now()
             )
-        self._tell(Updated(_found(message)))
+        self._publish_change(Updated(_require(message)))
 
     async def delete_message(self, number: int) -> None:
-        """A person takes a message back: its number stays, its text goes. Raises MessageGone."""
+        """Deletes the text and files of a message; its number stays. Raises MessageGone."""
         message = await self.message(number)
         await self.edit_as_person(number, "")
         for file in message.files if message else ():
@@ -254,11 +255,11 @@ class LocalRoom:
     async def set_reaction(
         self, number: int, emoji: str, user: UserId, *, is_removed: bool = False
     ) -> None:
-        """Somebody puts an emoji on a message, or takes it off. Raises MessageGone."""
+        """Adds a reaction to a message or removes it. Raises MessageGone."""
         async with self._store.writing() as records:
-            _found(await records.room.get(number))
+            _require(await records.room.get(number))
             await records.room.react(number, emoji, user, on=not is_removed)
-        self._tell(ReactionsUpdated(number, emoji, user, is_removed))
+        self._publish_change(ReactionsUpdated(number, emoji, user, is_removed))
 
     async def message(self, number: int) -> RoomMessage | None:
         async with self._store.reading() as records:
@@ -267,30 +268,30 @@ class LocalRoom:
     async def recent(
         self, channel: ChannelId, *, limit: int, before: int | None = None
     ) -> Sequence[RoomMessage]:
-        """The newest so many, oldest first."""
+        """Returns the newest messages of a channel, oldest first."""
         async with self._store.reading() as records:
             return await records.room.page(channel, before=before, limit=limit)
 
     async def find_channel(self, place: Place) -> bool:
-        """Whether it is the first one, or anything was ever said there."""
+        """Whether the channel is the first one or has a message."""
         return place.channel in (FIRST_CHANNEL, *await self.channels())
 
     async def channels(self) -> Sequence[ChannelId]:
-        """Where anything was said, by name."""
+        """Returns the channels with messages, by name."""
         async with self._store.reading() as records:
             return await records.room.channels()
 
     async def people(self) -> Sequence[UserId]:
-        """Who has spoken here, by name."""
+        """Returns the authors of messages, by name, without the assistant."""
         async with self._store.reading() as records:
             return [user for user in await records.room.people() if user != ASSISTANT.id]
 
     def new_key(self, view: str) -> str:
-        """A key for an event that no message stands for."""
+        """Returns a key for an event that is not the posting of a message."""
         return f"{view}:{self._run}:{next(self._count)}"
 
     def is_own_event_key(self, view: str, key: str) -> bool:
-        """Whether a view of this process made the key."""
+        """Whether a view of this process created the event key."""
         return key.startswith(f"{view}:{self._run}:")
 
     async def _post(
@@ -305,26 +306,28 @@ class LocalRoom:
                 is_own=True,
                 at=self._clock.now(),
                 thread=_number(place.thread) if place.thread else None,
-                reply_to=await _answered(records, key),
+                reply_to=await _answered_number(records, key),
                 key=key,
             )
         is_new = message.edited_at is None
-        self._tell(Posted(message, is_partial) if is_new else Updated(message, is_partial))
+        self._publish_change(
+            Posted(message, is_partial) if is_new else Updated(message, is_partial)
+        )
         return message
 
     async def _rewrite(self, number: int, reply: Drawn, *, is_answer: bool = False) -> RoomMessage:
         text, body = _storable(draw_words(reply)), _to_json(reply, is_answer=is_answer)
         async with self._store.writing() as records:
             message = await records.room.edit(number, text=text, body=body, at=self._clock.now())
-        return _found(message)
+        return _require(message)
 
     async def _close(self, number: int, answer: Text) -> None:
         message = await self._rewrite(number, answer, is_answer=True)
-        self._tell(PartialAnswer(number, message.text, is_final=True))
-        self._tell(Updated(message))
+        self._publish_change(PartialAnswer(number, message.text, is_final=True))
+        self._publish_change(Updated(message))
 
     async def write_file(self, document: Document) -> Path:
-        """Among the exports, whole or not at all, under a name that nothing there has."""
+        """Writes a file to the exports under a new name; deletes it again on failure."""
         with _as_surface_error():
             path, file = await asyncio.to_thread(_create, self._exports, document.name)
         try:
@@ -336,14 +339,14 @@ class LocalRoom:
             raise
         return path
 
-    def _tell(self, change: Change) -> None:
-        for watch in tuple(self._watches):
-            watch.enqueue(change)
+    def _publish_change(self, change: Change) -> None:
+        for subscription in tuple(self._subscriptions):
+            subscription.enqueue(change)
         self._publish(change)
 
 
 def render_message(message: RoomMessage, language: str = "") -> Drawn:
-    """What a view shows of a message, with its buttons; in a language that it was kept in too."""
+    """Returns the reply that a message shows, in the given language if it is stored in it."""
     if message.body is None:
         return Text(message.text)
     try:
@@ -357,17 +360,17 @@ def render_message(message: RoomMessage, language: str = "") -> Drawn:
 
 
 def is_gone(message: RoomMessage) -> bool:
-    """Whether its author has taken it back."""
+    """Whether the message was deleted."""
     return not (message.text or message.files) and message.body is None
 
 
 def is_command(message: RoomMessage) -> bool:
-    """Whether a person typed a command; it stands above its reply, and is nothing to learn."""
+    """Whether the message is a command of a person, which is not learned from."""
     return not message.is_own and message.text.startswith("/")
 
 
 def _is_conversation(message: RoomMessage) -> bool:
-    """Whether it is what a model may read as said before: no command, card or private note."""
+    """Whether the message is part of the history for a model: no command, card or private note."""
     if is_gone(message) or is_command(message):
         return False
     reply = render_message(message)
@@ -375,23 +378,23 @@ def _is_conversation(message: RoomMessage) -> bool:
 
 
 def is_addressed(text: str) -> bool:
-    """Whether a text begins by calling the assistant."""
-    return bool(_CALL.match(text))
+    """Whether a text begins with a mention of the assistant."""
+    return bool(_LEADING_MENTION.match(text))
 
 
 def mentions(text: str) -> bool:
-    """Whether a text calls the assistant anywhere."""
+    """Whether a text mentions the assistant anywhere."""
     return bool(_MENTION.search(text))
 
 
 def without_call(text: str) -> str:
-    """A text without the mention it begins with."""
-    called = _CALL.match(text)
-    return text[called.end() :] if called else text
+    """Returns a text without a mention of the assistant at its beginning."""
+    mention = _LEADING_MENTION.match(text)
+    return text[mention.end() :] if mention else text
 
 
 def to_domain_message(message: RoomMessage) -> Message:
-    """A message in the core's words; a person's is without the mention it begins with."""
+    """Returns a message of the room as the core's type, without a mention at its beginning."""
     return Message(
         place=place_of(message),
         id=id_of(message),
@@ -404,13 +407,14 @@ def to_domain_message(message: RoomMessage) -> Message:
     )
 
 
-def _unlink_others(folder: Path, kept: frozenset[str]) -> None:
+def _unlink_others(folder: Path, attached: frozenset[str]) -> None:
     for path in folder.iterdir() if folder.is_dir() else ():
-        if str(path) not in kept:
+        if str(path) not in attached:
             path.unlink(missing_ok=True)
 
 
-async def _chain(records: Records, number: int, limit: int) -> Sequence[RoomMessage]:
+async def _reply_chain(records: Records, number: int, limit: int) -> Sequence[RoomMessage]:
+    """Returns the messages to which message `number` replies, oldest first."""
     chain: list[RoomMessage] = []
     message = await records.room.get(number)
     while message and message.reply_to is not None and len(chain) < limit:
@@ -420,21 +424,24 @@ async def _chain(records: Records, number: int, limit: int) -> Sequence[RoomMess
     return chain
 
 
-async def _answered(records: Records, key: str) -> int | None:
-    # Keys of answers hold the key of what they answer, and `room:7` is our message 7.
-    spoken = _SPOKEN.search(key)
-    message = await records.room.get(int(spoken[1])) if spoken else None
+async def _answered_number(records: Records, key: str) -> int | None:
+    """Returns the number of the message that an answer's key names, if it exists.
+
+    The key contains the key of the question's event, such as `room:7` for message 7.
+    """
+    match = _MESSAGE_KEY.search(key)
+    message = await records.room.get(int(match[1])) if match else None
     return message.number if message else None
 
 
 def _to_json(reply: Drawn, *, is_answer: bool = False) -> str:
-    """With the reply in every language that it can be told in; of an answer only its buttons."""
+    """Returns a reply as JSON in all its languages; of an answer only buttons are translated."""
     body = _body(replace(reply, other_words={}))
-    own = _BODY.dump_python(body, mode="json", exclude_defaults=True)
+    original = _BODY.dump_python(body, mode="json", exclude_defaults=True)
     for language, translate in reply.other_words.items():
-        told = _in_other_words(own, translate, is_fixed=is_answer)
-        if told != own:
-            body.others[language] = told
+        translated = _translated(original, translate, is_fixed=is_answer)
+        if translated != original:
+            body.others[language] = translated
     return _BODY.dump_json(body, exclude_defaults=True).decode()
 
 
@@ -450,26 +457,29 @@ def _body(reply: Drawn) -> _Body:
             assert_never(reply)
 
 
-def _in_other_words(
+def _translated(
     value: object, translate: Callable[[str], str], *, within: str = "", is_fixed: bool = False
 ) -> object:
-    """The JSON of a reply with all that we say in it translated, but no text of people's."""
+    """Returns the JSON of a reply with Attune's texts translated.
+
+    `within` is the field that contains the value. With `is_fixed` only buttons are translated.
+    """
     if isinstance(value, str):
         return value if is_fixed else translate(value)
     if isinstance(value, list):
-        return [_in_other_words(one, translate, within=within, is_fixed=is_fixed) for one in value]
+        return [_translated(item, translate, within=within, is_fixed=is_fixed) for item in value]
     if not isinstance(value, dict):
         return value
     return {
         name: inner
-        if name in _CODES or (within, name) in _CODES
-        else _in_other_words(inner, translate, within=name, is_fixed=is_fixed and name != "buttons")
+        if name in _UNTRANSLATED or (within, name) in _UNTRANSLATED
+        else _translated(inner, translate, within=name, is_fixed=is_fixed and name != "buttons")
         for name, inner in value.items()
     }
 
 
 def _storable(text: str) -> str:
-    """Halves of a character that came in two pieces are joined, lone ones replaced."""
+    """Returns a text with surrogate pairs joined and lone surrogates replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -498,7 +508,8 @@ def _as_surface_error() -> Iterator[None]:
         raise SurfaceError(message=error.strerror or str(error)) from error
 
 
-def _found(message: RoomMessage | None) -> RoomMessage:
+def _require(message: RoomMessage | None) -> RoomMessage:
+    """Returns the message. Raises MessageGone for None."""
     if message is None:
         raise MessageGone
     return message

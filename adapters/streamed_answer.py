@@ -1,4 +1,4 @@
-"""Shows one answer on a chat platform while the model writes it; the platform is a writer."""
+"""Shows an answer on a chat platform while the model writes it; a writer hides the platform."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS = 0.2
 _RETRY_SECONDS = 1.1
 _LAST_WRITE_SECONDS = 2.5
-"""How long a broken-off answer waits for the write in progress before cancelling it."""
+"""Time to wait for the write in progress when an answer is aborted."""
 _CLOSE_SECONDS = 5.0
 
 
 class AnswerStopped(Exception):
-    """The platform's own stop button ended the message that was being written."""
+    """The person stopped the answer with the platform's own stop button."""
 
 
 @dataclass(slots=True)
 class AnswerMessage:
-    """One message of an answer and the text that it is known to show."""
+    """A message of an answer, with the text that was written to it and the time of that."""
 
     id: MessageId
     number: int
@@ -50,7 +50,7 @@ class AnswerMessage:
 
 @dataclass(frozen=True, slots=True)
 class AnswerButtons:
-    """Buttons below the last message; `first` is the answer's first message, if another one."""
+    """Buttons below the last message; `first_message` is None if it is the last message too."""
 
     buttons: tuple[Button, ...]
     first_message: MessageId | None
@@ -59,19 +59,20 @@ class AnswerButtons:
 class MessageWriter(Protocol):
     """Writes the messages of one answer on one platform, numbered from 0.
 
-    Raises `SurfaceError`s, after which a text counts as not written; texts are always whole and
-    begin with what the message shows already. `buttons` is None unless the answer ends there.
+    A text is always the whole text of the message and begins with the text written before. If a
+    method raises a SurfaceError, its text counts as not written. `buttons` is None unless the
+    answer ends with the message.
     """
 
     longest: int
-    """UTF-16 code units that a message holds."""
+    """Maximum UTF-16 code units of a message."""
 
     def may_show_first_words(self) -> bool:
         """Whether the first words may be shown now; if not, they wait for more text."""
         ...
 
     async def find_posted(self, number: int) -> MessageId | None:
-        """The message of that number that an attempt before a restart has posted."""
+        """Returns the message with this number that an attempt before a restart has posted."""
         ...
 
     async def post(self, number: int, text: str, buttons: AnswerButtons | None) -> MessageId: ...
@@ -79,15 +80,15 @@ class MessageWriter(Protocol):
     async def replace(
         self, message: MessageId, number: int, text: str, buttons: AnswerButtons | None
     ) -> None:
-        """Takes over a message of an earlier attempt. Raises MessageGone."""
+        """Overwrites a message of an earlier attempt. Raises MessageGone."""
         ...
 
     def write_interval(self, message: AnswerMessage) -> float:
-        """Seconds between two writes to the message."""
+        """Returns the seconds between two writes to the message."""
         ...
 
     def may_extend(self, message: AnswerMessage) -> bool:
-        """Whether progress may be shown now without delaying the end of any answer."""
+        """Whether a write now would leave enough of the rate limit for the ends of answers."""
         ...
 
     def is_expiring(self, message: AnswerMessage) -> bool:
@@ -95,18 +96,18 @@ class MessageWriter(Protocol):
         ...
 
     async def extend(self, message: AnswerMessage, text: str) -> None:
-        """Raises AnswerStopped."""
+        """Writes more text to a message. Raises AnswerStopped."""
         ...
 
     async def finish(
         self, message: AnswerMessage, text: str, buttons: AnswerButtons | None
     ) -> None:
-        """The message's last text. Raises AnswerStopped."""
+        """Writes the last text of a message. Raises AnswerStopped."""
         ...
 
 
 class StreamedAnswer:
-    """Writes one answer; `run` is called once, in the task that is cancelled to stop it."""
+    """Writes one answer; `run` is called once, and cancelling its task stops the answer."""
 
     def __init__(self, writer: MessageWriter, stream: Stream, *, now: Callable[[], float]) -> None:
         self._writer = writer
@@ -122,19 +123,22 @@ class StreamedAnswer:
         self._ending = asyncio.Event()
 
     async def run(self) -> MessageId:
-        """The answer's first message. Raises what the pieces raise; what was shown stays."""
+        """Writes the answer and returns its first message.
+
+        An error of the stream is raised after the text so far was written.
+        """
         try:
             async with aclosing(self._stream.pieces) as pieces:
                 async for piece in pieces:
                     self._pending += piece
-                    await self._hand_over()
+                    await self._write_or_notify()
             return await self._complete()
         except BaseException as error:
-            await self._break_off(error)
+            await self._abort(error)
             raise
 
-    async def _hand_over(self) -> None:
-        """The first words are posted here, all others by a task that keeps the pace."""
+    async def _write_or_notify(self) -> None:
+        """Posts the first words; later text is written by a task at the writer's pace."""
         if self._task is None:
             if self._may_begin():
                 await self._begin()
@@ -145,28 +149,28 @@ class StreamedAnswer:
             self._task.result()
 
     def _may_begin(self) -> bool:
-        is_long = length(self._pending) > self._soft
+        is_long = length(self._pending) > self._max_units
         return bool(self._pending.strip()) and (self._writer.may_show_first_words() or is_long)
 
     async def _begin(self, *, is_last: bool = False) -> None:
-        """`posted` is called in the task of `run`, by which a stop finds it."""
+        """Posts the first message and calls `on_posted`, in the task that a stop cancels."""
         await self._open(is_last=is_last)
         assert self._first is not None
         await self._stream.on_posted(self._first)
 
     async def _open(self, *, is_last: bool = False) -> None:
-        """Puts pending text into the next message, whole and with buttons if it is the last."""
+        """Writes pending text to the next message, with buttons if it ends the answer."""
         number, longest = self._count, self._writer.longest
-        standing = self._stream.unfinished_message if number == 0 else None
-        if standing is None:
-            standing = await self._writer.find_posted(number)
-        with self._taken() as pending:
+        unfinished = self._stream.unfinished_message if number == 0 else None
+        if unfinished is None:
+            unfinished = await self._writer.find_posted(number)
+        with self._taken_pending() as pending:
             text, rest = first_page(pending, longest)
             is_full = bool(rest.strip())
             is_end = is_last and not is_full
             buttons = AnswerButtons(self._stream.buttons(), self._first) if is_end else None
             text = close_code_block(text, longest) if is_end else text
-            message = await self._put(standing, number, text, buttons)
+            message = await self._replace_or_post(unfinished, number, text, buttons)
         self._pending = rest + self._pending
         self._count += 1
         if self._first is None:
@@ -176,18 +180,18 @@ class StreamedAnswer:
         if not is_end:
             self._message = AnswerMessage(message, number, text, self._now(), is_full)
 
-    async def _put(
-        self, standing: MessageId | None, number: int, text: str, buttons: AnswerButtons | None
+    async def _replace_or_post(
+        self, unfinished: MessageId | None, number: int, text: str, buttons: AnswerButtons | None
     ) -> MessageId:
-        if standing is not None:
+        if unfinished is not None:
             with contextlib.suppress(MessageGone):
-                await self._writer.replace(standing, number, text, buttons)
-                return standing
+                await self._writer.replace(unfinished, number, text, buttons)
+                return unfinished
         return await self._writer.post(number, text, buttons)
 
     @contextlib.contextmanager
-    def _taken(self) -> Iterator[str]:
-        """All pending text; it is put back, before newer text, unless it was written."""
+    def _taken_pending(self) -> Iterator[str]:
+        """Takes the pending text; puts it back before newer text if the block fails."""
         pending, self._pending = self._pending, ""
         try:
             yield pending
@@ -211,50 +215,50 @@ class StreamedAnswer:
             except (MessageGone, PlaceClosed):
                 raise
             except SurfaceError as error:
-                log.info("Text of an answer is written later", extra={"why": _code(error)})
-                await self._rest(_RETRY_SECONDS)
+                log.info("Text of an answer is written later", extra={"why": _error_code(error)})
+                await self._sleep(_RETRY_SECONDS)
                 self._news.set()
 
     async def _write_more(self) -> None:
         message = self._message
-        if message is None or self._is_over(message):
-            await self._roll()
+        if message is None or self._needs_next_message(message):
+            await self._next_message()
             return
-        await self._rest(message.written_at + self._writer.write_interval(message) - self._now())
+        await self._sleep(message.written_at + self._writer.write_interval(message) - self._now())
         while not self._ending.is_set() and not self._writer.may_extend(message):
-            await self._rest(_POLL_SECONDS)
-        if self._ending.is_set() or self._is_over(message):
+            await self._sleep(_POLL_SECONDS)
+        if self._ending.is_set() or self._needs_next_message(message):
             self._news.set()
             return
         try:
-            with self._taken() as pending:
+            with self._taken_pending() as pending:
                 await self._writer.extend(message, message.text + pending)
         finally:
             message.written_at = self._now()
         message.text += pending
         message.edits += 1
 
-    async def _rest(self, seconds: float) -> None:
-        """Sleeps; the end of the answer ends it."""
+    async def _sleep(self, seconds: float) -> None:
+        """Sleeps, but no longer than until the end of the answer."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
                 await self._ending.wait()
 
-    def _is_over(self, message: AnswerMessage) -> bool:
-        """Whether pending text belongs into the next message."""
+    def _needs_next_message(self, message: AnswerMessage) -> bool:
+        """Whether the pending text must go into the next message."""
         is_expiring = self._writer.is_expiring(message)
         return message.is_full or is_expiring or length(self._pending) > self._room(message)
 
     def _room(self, message: AnswerMessage) -> int:
-        return 0 if message.is_full else max(0, self._soft - length(message.text))
+        return 0 if message.is_full else max(0, self._max_units - length(message.text))
 
     @property
-    def _soft(self) -> int:
-        """What a message takes while it may still need a closing fence."""
+    def _max_units(self) -> int:
+        """Maximum UTF-16 code units of a message to which a closing fence may be added."""
         return self._writer.longest - FENCE_ROOM
 
-    async def _roll(self, *, is_last: bool = False) -> None:
-        """Finishes this message and begins the next; an open code block goes on there."""
+    async def _next_message(self, *, is_last: bool = False) -> None:
+        """Finishes the current message and begins the next, which reopens a code block."""
         if self._message is not None:
             await self._fill(self._message)
         if self._pending.strip():
@@ -263,7 +267,8 @@ class StreamedAnswer:
             self._news.set()
 
     async def _fill(self, message: AnswerMessage) -> None:
-        with self._taken() as pending:
+        """Finishes a message with as much of the pending text as fits."""
+        with self._taken_pending() as pending:
             cut = self._cut(message, pending)
             text = message.text + pending[:cut]
             await self._writer.finish(message, close_code_block(text, self._writer.longest), None)
@@ -271,13 +276,14 @@ class StreamedAnswer:
         self._message = None
 
     def _cut(self, message: AnswerMessage, pending: str) -> int:
-        """How much of the pending text still goes into a message that is finished."""
+        """Returns how many characters of the pending text go into a message to be finished."""
         room = self._room(message)
         if length(pending) > room:
             return boundary(pending, fitting_length(pending, room))
         return 0 if message.is_full else pending.rfind("\n") + 1 or len(pending)
 
     async def _complete(self) -> MessageId:
+        """Writes the rest of the answer with its buttons. Raises EmptyAnswer without any text."""
         self._end_writing()
         if self._task is not None:
             await self._task
@@ -292,23 +298,23 @@ class StreamedAnswer:
         return self._first
 
     async def _finish(self) -> None:
-        while self._pending.strip() and not self._fits():
-            await self._roll(is_last=True)
+        while self._pending.strip() and not self._fits_in_message():
+            await self._next_message(is_last=True)
         if self._message is not None:
             first = self._first if self._first != self._message.id else None
             await self._close_or_post(self._message, AnswerButtons(self._stream.buttons(), first))
 
     async def _close_or_post(self, message: AnswerMessage, buttons: AnswerButtons) -> None:
-        """Where a platform refuses the end of a message, its text comes without the buttons.
+        """Finishes the last message; if that is refused, tries again without buttons.
 
-        If that is refused too, what is not shown yet comes in a message of its own.
+        If that is refused too, posts the rest of the text as a message of its own.
         """
         try:
             return await self._close(message, buttons)
         except (MessageGone, PlaceClosed):
             raise
         except SurfaceError as error:
-            log.warning("The end of an answer was refused", extra={"why": _code(error)})
+            log.warning("The end of an answer was refused", extra={"why": _error_code(error)})
         try:
             await self._close(message, None)
         except (MessageGone, PlaceClosed):
@@ -320,12 +326,12 @@ class StreamedAnswer:
             self._message = None
             await self._open(is_last=True)
 
-    def _fits(self) -> bool:
+    def _fits_in_message(self) -> bool:
         message = self._message
         return message is not None and length(self._pending) <= self._room(message)
 
     async def _close(self, message: AnswerMessage, buttons: AnswerButtons | None) -> None:
-        with self._taken() as pending:
+        with self._taken_pending() as pending:
             text = message.text + pending[: fitting_length(pending, self._room(message))]
             await self._writer.finish(
                 message, close_code_block(text, self._writer.longest), buttons
@@ -336,8 +342,8 @@ class StreamedAnswer:
         self._ending.set()
         self._news.set()
 
-    async def _break_off(self, error: BaseException) -> None:
-        """Finishes the message with the words that have come, where it still exists."""
+    async def _abort(self, error: BaseException) -> None:
+        """Finishes the current message with the text so far, unless the message is gone."""
         self._end_writing()
         if self._task is not None:
             with contextlib.suppress(TimeoutError):
@@ -355,5 +361,5 @@ class StreamedAnswer:
             log.warning("An answer could not be closed", extra={"why": type(problem).__name__})
 
 
-def _code(error: SurfaceError) -> object:
+def _error_code(error: SurfaceError) -> object:
     return error.details.get("code", error.key)

@@ -1,4 +1,4 @@
-"""Replies as plain text, for places that show nothing but text."""
+"""Renders replies and forms as plain text, for surfaces that show only text."""
 
 from __future__ import annotations
 
@@ -24,28 +24,28 @@ from bot.replies import (
 
 _BAR = 20
 _NEWLINES = re.compile("\r\n?|[\u2028\u2029]")
-# Marks that turn the direction of what follows could dress up one line as another.
-_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+# Unicode controls of the text direction could make a line look like another text.
+_DIRECTION_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 class Say(Protocol):
-    """Says a sentence of the catalogue in the reader's language."""
+    """Returns a sentence of `bot/words` in the reader's language."""
 
     def __call__(self, key: str, /, **details: object) -> str: ...
 
 
 def draw(reply: Drawn) -> str:
-    """The whole reply, its buttons in brackets."""
+    """Returns a reply as text, with its buttons in brackets."""
     return "\n".join(_drawn(reply, with_buttons=True))
 
 
 def draw_words(reply: Drawn) -> str:
-    """What a reply says, without its buttons."""
+    """Returns a reply as text without its buttons."""
     return "\n".join(_drawn(reply, with_buttons=False))
 
 
 def draw_form(form: Form, values: Mapping[str, str], say: Say) -> str:
-    """A form with what is filled in so far."""
+    """Returns a form as text with the values that are filled in so far."""
     lines = [say("console.form", title=form.title)]
     lines += [f"  {line}" for line in form.note.splitlines()]
     lines += [f"  {draw_field(field, values.get(field.name, ''), say)}" for field in form.fields]
@@ -53,15 +53,15 @@ def draw_form(form: Form, values: Mapping[str, str], say: Say) -> str:
 
 
 def draw_field(field: Field, value: str, say: Say) -> str:
-    """One field as `name: label [value] (what to know about it)`."""
+    """Returns a field as `name: label [value] (notes)`."""
     notes = [say("console.required")] if field.required else []
     if field.choices:
         choices = ", ".join(value for value, _ in field.choices)
         notes.append(say("console.choices", choices=choices))
     if field.hint:
         notes.append(field.hint)
-    shown = value.replace("\n", "\\n")
-    return f"{field.name}: {field.label} [{shown}]" + (f" ({'; '.join(notes)})" if notes else "")
+    one_line = value.replace("\n", "\\n")
+    return f"{field.name}: {field.label} [{one_line}]" + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def draw_buttons(buttons: Sequence[Button]) -> str:
@@ -69,25 +69,25 @@ def draw_buttons(buttons: Sequence[Button]) -> str:
 
 
 def draw_progress(progress: Progress) -> str:
-    """A bar with its percentage and steps."""
+    """Returns a progress bar with its percentage and steps."""
     share = share_done(progress)
     bar = "#" * round(share * _BAR)
     return f"[{bar:·<{_BAR}}] {share:.0%} ({progress.done}/{progress.total})".replace("%", " %")
 
 
 def share_done(progress: Progress) -> float:
-    """Between 0 and 1, whatever the host counted."""
+    """Returns the share of the progress that is done, between 0 and 1."""
     return min(1.0, max(0.0, progress.done / progress.total)) if progress.total > 0 else 0.0
 
 
 def clean(text: str) -> str:
-    """The text without anything that could steer a terminal; newlines and tabs stay."""
-    text = _TURNING.sub("", _NEWLINES.sub("\n", text))
+    """Returns a text without control characters, except newlines and tabs."""
+    text = _DIRECTION_CONTROLS.sub("", _NEWLINES.sub("\n", text))
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 
 def clean_line(text: str) -> str:
-    """The same on one line."""
+    """Returns a text on one line without control characters."""
     return " ".join(clean(text).split())
 
 
@@ -136,14 +136,14 @@ def _listing(listing: Listing, *, with_buttons: bool) -> Iterator[str]:
     if not listing.lines and listing.empty:
         yield listing.empty
     for line in listing.lines:
-        yield from _line(line, with_buttons=with_buttons)
+        yield from _row(line, with_buttons=with_buttons)
     if listing.note:
         yield listing.note
     if listing.more and with_buttons:
         yield draw_buttons([listing.more])
 
 
-def _line(line: ListingRow, *, with_buttons: bool) -> Iterator[str]:
+def _row(line: ListingRow, *, with_buttons: bool) -> Iterator[str]:
     first, *rest = line.text.splitlines() or [""]
     yield f"{line.id}  {first}".strip()
     yield from (f"    {more}" for more in rest)

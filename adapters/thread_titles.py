@@ -1,4 +1,4 @@
-"""What a thread is called: the question that it began with, as one plain line; pure."""
+"""Derives the title of a thread from its first question; pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ _PING = re.compile(r"<(?:@[!&]?|#)\d+>|@(?=\w)")
 
 
 def title_of(question: str, longest: int) -> str:
-    """At most so many characters (UTF-16), without markdown, and nothing that looks like a ping."""
+    """Returns a question on one line without markdown and mentions.
+
+    The title has at most `longest` UTF-16 code units.
+    """
     bare = _PING.sub("", _MARKUP.sub("", _LINK.sub(r"\1", question)))
     title = " ".join(bare.split())
     if length(title) <= longest:

@@ -376,8 +376,8 @@ MUTANTS = (
     ),
     Mutant(
         "adapters/streamed_answer.py",
-        "            standing = await self._writer.find_posted(number)\n",
-        "            standing = None\n",
+        "            unfinished = await self._writer.find_posted(number)\n",
+        "            unfinished = None\n",
         (
             "tests/contracts/test_streamed_answer.py::test_killed_after_any_call_it_is_written_anew_in_its_own_messages",
         ),

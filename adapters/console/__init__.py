@@ -26,12 +26,12 @@ async def chat(
     locale: str = "en",
     channel: str = "general",
 ) -> int:
-    """Let somebody talk until they leave or the input ends; the exit status."""
+    """Runs the console until the person leaves or the input ends; returns the exit status."""
     conversation = ConsoleSession(
         app, room, catalogue, clock, locale=locale, channel=ChannelId(channel)
     )
     if is_terminal:
-        # Drawing for people loads two large libraries that a script never needs.
+        # Imported only for a terminal: it loads two large libraries that a script does not need.
         from adapters.console.terminal import run_terminal
 
         return await run_terminal(conversation, source=input, output=output)

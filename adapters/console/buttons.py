@@ -1,4 +1,4 @@
-"""Which button somebody means by its label."""
+"""Finds the button that a person names by its label."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from bot.replies import Button, Card, Drawn, Listing, Text
 
 
 def labels(reply: Drawn) -> list[tuple[str, str]]:
-    """Every button as (label, action); a listing's line lends its id to the label."""
+    """Returns the buttons as (label, action); labels in a listing end in the id of their row."""
     return [(clean_line(label), action) for label, action in _labels(reply)]
 
 
 def find_action(reply: Drawn, label: str, *, number: int) -> str:
-    """The action behind a label, or behind the one label that begins so."""
-    known = labels(reply)
-    if not known:
+    """Returns the action of a button by its label or by the beginning of its label.
+
+    Raises LineError if no button or several buttons match.
+    """
+    buttons = labels(reply)
+    if not buttons:
         raise LineError("console.no_buttons", number=number)
-    found = _matching(known, label.casefold())
+    matches = _matching(buttons, label.casefold())
     details = {"label": label, "number": number}
-    if not found:
-        raise LineError("console.no_button", labels=_listed(known), **details)
-    if len({action for _, action in found}) > 1:
-        raise LineError("console.several_buttons", labels=_listed(found), **details)
-    return found[0][1]
+    if not matches:
+        raise LineError("console.no_button", labels=_quoted(buttons), **details)
+    if len({action for _, action in matches}) > 1:
+        raise LineError("console.several_buttons", labels=_quoted(matches), **details)
+    return matches[0][1]
 
 
-def _matching(known: Sequence[tuple[str, str]], wanted: str) -> list[tuple[str, str]]:
-    exact = [button for button in known if button[0].casefold() == wanted]
-    return exact or [button for button in known if button[0].casefold().startswith(wanted)]
+def _matching(buttons: Sequence[tuple[str, str]], label: str) -> list[tuple[str, str]]:
+    exact = [button for button in buttons if button[0].casefold() == label]
+    return exact or [button for button in buttons if button[0].casefold().startswith(label)]
 
 
 def _labels(reply: Drawn) -> Iterator[tuple[str, str]]:
@@ -50,5 +53,5 @@ def _plain(buttons: Sequence[Button]) -> Iterator[tuple[str, str]]:
     return ((button.label, button.action) for button in buttons)
 
 
-def _listed(known: Sequence[tuple[str, str]]) -> str:
-    return ", ".join(f"“{label}”" for label, _ in known)
+def _quoted(buttons: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(f"“{label}”" for label, _ in buttons)

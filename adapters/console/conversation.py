@@ -1,4 +1,4 @@
-"""What one person can do at the console, line by line; the views read and show."""
+"""Runs the lines that a person types at the console, for the terminal and for scripts."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ from bot.domain import LOCAL, ChannelId, Place, RoomMessage, User, UserId
 from bot.ports.dependencies import App
 from bot.ports.store import Clock
 
-# What there is to tell about a line: now, or once it is answered.
+# The text to show after a line: at once, or an awaitable that ends with the answer.
 Outcome = Awaitable[str] | str
 
 VIEW = "console"
 OWNER = User(UserId("you"), "you", is_platform_admin=True)
 
-_LOOK = timedelta(milliseconds=100)
-_REACH = 50
+_IDLE_POLL = timedelta(milliseconds=100)
+_SEARCHED_MESSAGES = 50
 _LONGEST_NAME = 80
 
 
 class ConsoleSession:
-    """A speaker in the room, and the form that is open before them."""
+    """A person in the room, with the form that is open and the answers that are awaited."""
 
     def __init__(
         self,
@@ -59,9 +59,9 @@ class ConsoleSession:
         self.channel = channel
         self.speaker = OWNER
         self.form: OpenForm | None = None
-        # The form that was sent last: it opens again where it is refused.
-        self._sent: dict[str, OpenForm] = {}
-        self._asked: dict[str, asyncio.Task[None]] = {}
+        # The form that was submitted last, which opens again if it is refused.
+        self._submitted: dict[str, OpenForm] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
         self.is_over = False
         self._app = app
         self._clock = clock
@@ -82,15 +82,18 @@ class ConsoleSession:
         }
 
     def translate(self, key: str, /, **details: object) -> str:
-        """A sentence of the catalogue in the person's language."""
+        """Returns a sentence of `bot/words` in the person's language."""
         return self._app.translate(key, self._locale, **details)
 
     async def run_line(self, line: str) -> Outcome:
-        """Do what a line says; what can be awaited ends when it is answered. Raises LineError."""
+        """Runs a line; returns a text, or an awaitable that ends with the answer.
+
+        Raises LineError.
+        """
         if not line.strip():
             return ""
         if not line.startswith("/"):
-            return await self._speak(line)
+            return await self._post_message(line)
         word, _, rest = line[1:].partition(" ")
         command = self._commands.get(word.lower())
         if command is None:
@@ -100,13 +103,13 @@ class ConsoleSession:
         return await command(rest.strip())
 
     def describe_change(self, change: Change) -> str:
-        """What a change means to this person, where no message says it; else nothing."""
+        """Returns a text about a change that no message shows, or "". Opens offered forms."""
         match change:
             case FormOffered() if self.room.is_own_event_key(VIEW, change.event.key):
                 self.form = OpenForm(change.form, change.event)
                 return self.form.draw(self.translate)
-            case FormRejected() if change.event.key in self._sent:
-                self.form = self._sent.pop(change.event.key)
+            case FormRejected() if change.event.key in self._submitted:
+                self.form = self._submitted.pop(change.event.key)
                 return self.form.draw(self.translate)
             case ReactionsUpdated() if change.user == ASSISTANT.id and not change.is_removed:
                 details = {"emoji": change.emoji, "number": change.number}
@@ -116,20 +119,20 @@ class ConsoleSession:
         return ""
 
     async def react(self, message: RoomMessage, emoji: str, *, is_removed: bool = False) -> Outcome:
-        """Put an emoji on a message, or take it off."""
+        """Adds a reaction to a message or removes it."""
         await self.room.set_reaction(message.number, emoji, self.speaker.id, is_removed=is_removed)
         return await self._send(
             events.ReactionChanged(id_of(message), emoji, is_removed), place_of(message)
         )
 
     async def stop(self) -> None:
-        """Ends every answer that a line of this person is waiting for."""
-        for key in [key for key, task in self._asked.items() if not task.done()]:
+        """Stops every answer that this person is waiting for."""
+        for key in [key for key, task in self._running.items() if not task.done()]:
             await self._app.handle(self._event(events.ButtonClicked(f"stop:{key}")))
 
-    async def _speak(self, text: str) -> Outcome:
+    async def _post_message(self, text: str) -> Outcome:
         message = await self.room.post_as_person(self.channel, self.speaker, text)
-        return await self._spoken(message, is_called=is_addressed(text))
+        return await self._send_message_received(message, is_called=is_addressed(text))
 
     async def _reply(self, rest: str) -> Outcome:
         number, text = _number_and_text(rest, "reply")
@@ -137,9 +140,9 @@ class ConsoleSession:
         message = await self.room.post_as_person(
             target.channel, self.speaker, text, reply_to=target.number, thread=target.thread
         )
-        return await self._spoken(message, is_called=target.is_own or mentions(text))
+        return await self._send_message_received(message, is_called=target.is_own or mentions(text))
 
-    async def _spoken(self, message: RoomMessage, *, is_called: bool) -> Outcome:
+    async def _send_message_received(self, message: RoomMessage, *, is_called: bool) -> Outcome:
         what = events.MessageReceived(to_domain_message(message), is_addressed=is_called)
         return await self._send(what, place_of(message), key=f"room:{message.number}")
 
@@ -189,7 +192,7 @@ class ConsoleSession:
         submitted = form.to_submission()
         self.form = None
         key = self.room.new_key(VIEW)
-        self._sent = {key: form}
+        self._submitted = {key: form}
         return await self._send(submitted, form.place, key=key)
 
     async def _dismiss(self, rest: str) -> Outcome:
@@ -198,11 +201,11 @@ class ConsoleSession:
         return self.translate("console.dismissed")
 
     async def _wait(self, rest: str) -> Outcome:
-        return self._until_quiet()
+        return self._until_idle()
 
-    async def _until_quiet(self) -> str:
+    async def _until_idle(self) -> str:
         while not await self._app.is_idle(LOCAL):
-            await self._clock.sleep(_LOOK)
+            await self._clock.sleep(_IDLE_POLL)
         return self.translate("console.quiet")
 
     async def _speak_as(self, rest: str) -> Outcome:
@@ -230,10 +233,11 @@ class ConsoleSession:
         return message
 
     def _is_own(self, message: RoomMessage) -> bool:
-        is_mine = message.author.id == self.speaker.id and not message.is_own
-        return is_mine and not is_gone(message)
+        is_by_speaker = message.author.id == self.speaker.id and not message.is_own
+        return is_by_speaker and not is_gone(message)
 
     async def _find(self, number: str, fits: Callable[[RoomMessage], bool]) -> RoomMessage:
+        """Returns the message with a number, or for LAST the newest message that `fits`."""
         if number.upper() == "LAST":
             return await self._newest(fits)
         digits = number.removeprefix("#")
@@ -244,7 +248,7 @@ class ConsoleSession:
         return message
 
     async def _newest(self, fits: Callable[[RoomMessage], bool]) -> RoomMessage:
-        for message in reversed(await self.room.recent(self.channel, limit=_REACH)):
+        for message in reversed(await self.room.recent(self.channel, limit=_SEARCHED_MESSAGES)):
             if fits(message):
                 return message
         raise LineError("console.none_fits")
@@ -268,13 +272,13 @@ class ConsoleSession:
         task = await self._app.handle(event)
         if task is None:
             return ""
-        waiting = {key: asked for key, asked in self._asked.items() if not asked.done()}
-        self._asked = {**waiting, event.key: task}
-        return _ended(task)
+        running = {key: other for key, other in self._running.items() if not other.done()}
+        self._running = {**running, event.key: task}
+        return _end_of(task)
 
 
-async def _ended(task: asyncio.Task[None]) -> str:
-    # Waited for, not awaited: leaving the console must not cancel what the app does.
+async def _end_of(task: asyncio.Task[None]) -> str:
+    # asyncio.wait does not cancel the task when the person leaves the console.
     await asyncio.wait({task})
     return ""
 
@@ -288,8 +292,8 @@ def _number_and_text(rest: str, word: str) -> tuple[str, str]:
 
 def _number_and_label(rest: str) -> tuple[str, str]:
     number, _, label = rest.partition(" ")
-    is_named = number.upper() == "LAST" or number.removeprefix("#").isdigit()
-    if not is_named:
+    has_number = number.upper() == "LAST" or number.removeprefix("#").isdigit()
+    if not has_number:
         number, label = "LAST", rest
     if not label.strip():
         raise usage_error("click")

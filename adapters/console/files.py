@@ -1,4 +1,4 @@
-"""Files that somebody names on a line: the console sits on the same disk."""
+"""Files that a person names on a line; the console reads them from the local disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _TOKEN = re.compile(r'(?:"[^"]*"|\S)+')
 
 @dataclass(frozen=True, slots=True)
 class _Argument:
-    """A word that may name a file; `must_exist` when it can mean nothing else."""
+    """A word that may be a file's path; `must_exist` if it cannot be anything else."""
 
     start: int
     end: int
@@ -26,25 +26,28 @@ class _Argument:
 
 
 def attach(path: str) -> Attachment:
-    """The file at a path. Raises LineError where there is none."""
-    found = _existing(path)
-    if found is None:
+    """Returns the file at a path as an attachment. Raises LineError if there is none."""
+    attachment = _existing(path)
+    if attachment is None:
         raise LineError("console.no_file", path=path)
-    return found
+    return attachment
 
 
 def take_file(words: str, catalogue: Catalogue) -> tuple[str, Attachment | None]:
-    """The words of a command without the first file they name, and that file."""
+    """Returns a command without the first file that it names, and that file or None.
+
+    Raises LineError if the command names a file that does not exist.
+    """
     try:
         command, rest = catalogue.find_command(words)
     except NotFound:
         return words, None
     offset = len(words) - len(rest)
     for argument in _arguments(command, words, offset):
-        found = attach(argument.path) if argument.must_exist else _existing(argument.path)
-        if found:
-            left = words[: argument.start].rstrip() + words[argument.end :]
-            return left.strip(), found
+        attachment = attach(argument.path) if argument.must_exist else _existing(argument.path)
+        if attachment:
+            remaining = words[: argument.start].rstrip() + words[argument.end :]
+            return remaining.strip(), attachment
     return words, None
 
 
@@ -53,19 +56,20 @@ def _arguments(command: Command, words: str, offset: int) -> Iterator[_Argument]
     files = {option.name for option in command.options if option.kind is OptionKind.FILE}
     if not files:
         return
-    takes_loose = command.rest is not None and command.rest.name not in files
+    takes_other_words = command.rest is not None and command.rest.name not in files
     for token in _TOKEN.finditer(words, offset):
-        name, sign, value = _named(token[0])
+        name, sign, value = _name_and_value(token[0])
         if sign and name in files:
             yield _Argument(token.start(), token.end(), _unquoted(value), must_exist=True)
         elif not (sign and name in names):
             path = _unquoted(token[0])
-            yield _Argument(token.start(), token.end(), path, must_exist=not takes_loose)
+            yield _Argument(token.start(), token.end(), path, must_exist=not takes_other_words)
 
 
-def _named(token: str) -> tuple[str, str, str]:
-    found = re.match(r"-*(\w+)([:=])(.*)", token, re.DOTALL)
-    return (found[1].lower(), found[2], found[3]) if found else (token, "", "")
+def _name_and_value(token: str) -> tuple[str, str, str]:
+    """Returns name, sign and value of `name:value` or `--name=value`, else the token alone."""
+    match = re.match(r"-*(\w+)([:=])(.*)", token, re.DOTALL)
+    return (match[1].lower(), match[2], match[3]) if match else (token, "", "")
 
 
 def _unquoted(token: str) -> str:
@@ -79,5 +83,5 @@ def _existing(path: str) -> Attachment | None:
             return None
         return Attachment(file.name, str(file), file.stat().st_size)
     except (OSError, ValueError, RuntimeError):
-        # Too long, a NUL, an unknown home: whatever it is, it names no file.
+        # The text is too long, contains NUL or names an unknown home directory.
         return None

@@ -1,4 +1,4 @@
-"""A form on the console: filled in field by field, then sent."""
+"""Forms on the console, which are filled in field by field and then submitted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.replies import Field, FieldKind, Form
 
 
 class OpenForm:
-    """What is filled in so far."""
+    """A form with the values that are filled in so far."""
 
     def __init__(self, form: Form, event: Event) -> None:
         self._form = form
@@ -31,7 +31,7 @@ class OpenForm:
         return draw_form(self._form, self._values, say)
 
     def fill(self, name: str, text: str, say: Say) -> str:
-        """Put a text into a field, and the field as it stands now."""
+        """Fills in a field and returns the field as text. Raises LineError."""
         field = self._field(name)
         value = _value(field, text)
         if field.kind is FieldKind.FILE:
@@ -41,7 +41,7 @@ class OpenForm:
         return draw_field(field, value, say)
 
     def to_submission(self) -> FormSubmitted:
-        """What goes to the app. Raises LineError while something is missing."""
+        """Returns the submission of the form. Raises LineError if a required field is empty."""
         missing = [
             field.name
             for field in self._form.fields
@@ -63,7 +63,7 @@ def _value(field: Field, text: str) -> str:
     if len(value) > field.max_length:
         raise LineError("console.too_long", field=field.name, most=field.max_length)
     if field.kind is FieldKind.CHOICES:
-        return ",".join(_choice(field, one) for one in value.split(",") if one.strip())
+        return ",".join(_choice(field, choice) for choice in value.split(",") if choice.strip())
     return _choice(field, value) if field.choices else value
 
 

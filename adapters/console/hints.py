@@ -1,4 +1,4 @@
-"""The slash commands of the console itself, and their usage."""
+"""The slash commands of the console, with their usage and the error for faulty lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ USAGES: Mapping[str, str] = {
 
 
 class LineError(Exception):
-    """What a line says cannot be done; the sentence is a key and its details."""
+    """A line that cannot be run; `key` and `details` make its sentence of `bot/words`."""
 
     def __init__(self, key: str, /, **details: object) -> None:
         self.key = key
@@ -30,5 +30,5 @@ class LineError(Exception):
 
 
 def usage_error(word: str) -> LineError:
-    """The line does not say what is needed."""
+    """Returns the error for a line that lacks an argument, with the command's usage."""
     return LineError("console.usage", usage=USAGES[word])

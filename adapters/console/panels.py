@@ -1,4 +1,4 @@
-"""The messages of the room as people see them in a terminal; every text is plain text."""
+"""Renders messages for the terminal with rich; their texts are not interpreted as markup."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _WIDEST = 88
 
 
 def show(message: RoomMessage, say: Say, *, is_edit: bool = False) -> RenderableType:
-    """A message with its head; an edit is starred."""
+    """Returns a message below its head; the number of an edited one has an asterisk."""
     if is_gone(message):
         body: RenderableType = Words(say("console.deleted"), style="dim italic")
     else:
@@ -43,7 +43,7 @@ def show(message: RoomMessage, say: Say, *, is_edit: bool = False) -> Renderable
 
 
 def head(message: RoomMessage, *, is_edit: bool = False) -> Words:
-    """The line above a message: number, author, time, what it answers."""
+    """Returns the line above a message: number, author, time, replied-to message, reactions."""
     line = Words()
     line.append(f"#{message.number}{'*' if is_edit else ''} ", style="dim")
     line.append(clean_line(message.author.name), style=author_style(message))
@@ -57,7 +57,7 @@ def head(message: RoomMessage, *, is_edit: bool = False) -> Words:
 
 
 def show_reply(reply: Drawn) -> RenderableType:
-    """What a message holds."""
+    """Returns the rendering of a reply."""
     match reply:
         case Text():
             return Group(Words(clean(reply.text)), *_buttons(reply.buttons))
@@ -70,7 +70,7 @@ def show_reply(reply: Drawn) -> RenderableType:
 
 
 def author_style(message: RoomMessage) -> str:
-    """The same colour for the same person, in every run."""
+    """Returns the style of an author's name, which is the same in every run."""
     if message.is_own:
         return _OWN
     return f"bold {_AUTHORS[zlib.crc32(message.author.id.encode()) % len(_AUTHORS)]}"
@@ -143,7 +143,7 @@ def _chart(chart: Chart | None) -> Iterator[RenderableType]:
 def _coloured(text: str) -> Words:
     words = Words(text, no_wrap=True)
     for mark, colour in zip(MARKS, _SERIES, strict=True):
-        # A mark stands alone; the same letter inside a word is none.
+        # A mark of the chart is a single character; the same letter in a word is not coloured.
         words.highlight_regex(rf"(?<![A-Za-z])[{mark}](?![A-Za-z])", style=colour)
     return words
 

@@ -1,4 +1,4 @@
-"""The local workspace for scripts: each line is answered whole before the next one is read."""
+"""The console for scripts: waits for the answer to each line before it reads the next one."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from bot.domain import RoomMessage
 
 
 async def run_script(conversation: ConsoleSession, *, source: TextIO, output: TextIO) -> int:
-    """Read lines until the end of the input or `/quit`; always 0."""
+    """Runs lines until the end of the input or `/quit`; returns the exit status, always 0."""
     with conversation.room.watch() as watch:
         page = _Page(conversation, watch, output)
         async with asyncio.TaskGroup() as group:
             following = group.create_task(page.follow(), name="console: print what comes")
             while not conversation.is_over and (line := await _read_line(source)):
-                told = await _run_line(conversation, line.strip("\ufeff\r\n"))
+                text = await _run_line(conversation, line.strip("\ufeff\r\n"))
                 page.catch_up()
-                page.tell(told)
+                page.tell(text)
             following.cancel()
     return 0
 
 
 async def _run_line(conversation: ConsoleSession, line: str) -> str:
-    """Do the line to its end; what there is to tell about it."""
+    """Runs a line until it is answered; returns a text to print."""
     try:
         outcome = await conversation.run_line(line)
     except LineError as error:
@@ -40,7 +40,7 @@ async def _run_line(conversation: ConsoleSession, line: str) -> str:
 
 
 class _Page:
-    """The output, message by message."""
+    """Prints the messages of the room to the output."""
 
     def __init__(self, conversation: ConsoleSession, watch: Subscription, output: TextIO) -> None:
         self._conversation = conversation
@@ -54,12 +54,12 @@ class _Page:
             self._show(change)
 
     def catch_up(self) -> None:
-        """Print what has already happened."""
+        """Prints the changes that are queued already."""
         for change in self._watch.drain():
             self._show(change)
 
     def tell(self, text: str) -> None:
-        """Say something that is no message."""
+        """Prints a text that is not a message."""
         if text:
             self._print(clean(text))
 
@@ -90,27 +90,27 @@ class _Page:
             self._output.flush()
         except BrokenPipeError:
             self._is_open = False
-            _silence(self._output)
+            _redirect_to_devnull(self._output)
 
 
 def _text(message: RoomMessage) -> str:
     return clean(draw(render_message(message)))
 
 
-def _silence(output: TextIO) -> None:
-    # The interpreter flushes its output once more at the end, which must not fail again:
+def _redirect_to_devnull(output: TextIO) -> None:
+    # Python flushes stdout again at its exit, which would fail on the closed pipe:
     # https://docs.python.org/3/library/signal.html#note-on-sigpipe
     with suppress(OSError, ValueError):
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, output.fileno())
-        os.close(nowhere)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, output.fileno())
+        os.close(devnull)
 
 
 async def _read_line(source: TextIO) -> str:
-    """The next line, empty at the end.
+    """Returns the next line, or "" at the end of the input.
 
-    A thread of its own, because one that waits for input can be neither
-    cancelled nor joined; as a daemon it holds nobody up.
+    Reads in a daemon thread of its own: a thread that waits for input can be neither cancelled
+    nor joined, and would block the exit otherwise.
     """
     loop = asyncio.get_running_loop()
     line: asyncio.Future[str] = loop.create_future()

@@ -1,4 +1,4 @@
-"""The local workspace for people in a terminal: a prompt below, messages above it, live."""
+"""The console for people in a terminal: messages, live answers and a prompt below them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _STEPS = ("import", "train", "wait", "ask")
 
 
 async def run_terminal(conversation: ConsoleSession, *, source: TextIO, output: TextIO) -> int:
-    """Talk until Ctrl-D or `/quit`; always 0."""
+    """Runs the console until Ctrl-D or `/quit`; returns the exit status, always 0."""
     with (
         create_app_session(input=create_input(source), output=create_output(output)),
         conversation.room.watch() as watch,
@@ -48,7 +48,7 @@ async def run_terminal(conversation: ConsoleSession, *, source: TextIO, output: 
 
 
 class _Screen:
-    """What stands on the terminal: the room above, live answers, the prompt."""
+    """The terminal's content: printed messages, and below them live answers and the prompt."""
 
     def __init__(self, conversation: ConsoleSession) -> None:
         self._conversation = conversation
@@ -67,7 +67,7 @@ class _Screen:
         self._working: set[asyncio.Task[None]] = set()
 
     async def run(self, watch: Subscription) -> None:
-        """Show and read until the person leaves; once."""
+        """Shows changes and reads lines until the person leaves; may be called only once."""
         await self._open()
         async with self._group as group:
             following = group.create_task(self._follow(watch), name="console: show what comes")
@@ -102,26 +102,26 @@ class _Screen:
 
     async def _run_line(self, line: str) -> None:
         try:
-            self._deal_with(await self._conversation.run_line(line))
+            self._show_outcome(await self._conversation.run_line(line))
         except LineError as error:
-            self._tell(self._conversation.translate(error.key, **error.details))
+            self._print_note(self._conversation.translate(error.key, **error.details))
 
-    def _deal_with(self, outcome: Outcome) -> None:
+    def _show_outcome(self, outcome: Outcome) -> None:
         if isinstance(outcome, str):
-            self._tell(outcome)
+            self._print_note(outcome)
             return
-        # The next line may be typed while this one is answered.
+        # In a task, so that the person can type the next line while this one is answered.
         task = self._group.create_task(self._finish(outcome), name="console: wait for an answer")
         self._working.add(task)
         task.add_done_callback(self._working.discard)
 
     async def _finish(self, outcome: Awaitable[str]) -> None:
-        self._tell(await outcome)
+        self._print_note(await outcome)
 
     async def _stop(self) -> None:
-        """Stop what is being written, and what this person waits for."""
+        """Stops the answers that are being written, and those that this person waits for."""
         for message in list(self._being_written.values()):
-            self._deal_with(await self._conversation.react(message, STOP))
+            self._show_outcome(await self._conversation.react(message, STOP))
         await self._conversation.stop()
 
     async def _show(self, change: Change) -> None:
@@ -130,21 +130,21 @@ class _Screen:
                 await self._begin(change.message)
             case PartialAnswer() if change.number in self._being_written:
                 message = self._being_written[change.number]
-                self._live[change.number] = _growing(message, change.text)
+                self._live[change.number] = _partial_message(message, change.text)
             case Posted() | Updated():
                 self._settle(change.message)
             case _:
-                self._tell(self._conversation.describe_change(change))
+                self._print_note(self._conversation.describe_change(change))
 
     async def _begin(self, message: RoomMessage) -> None:
         self._being_written[message.number] = message
-        self._live[message.number] = _growing(message, message.text)
+        self._live[message.number] = _partial_message(message, message.text)
 
     def _settle(self, message: RoomMessage) -> None:
         was_written = self._being_written.pop(message.number, None)
         self._live.pop(message.number, None)
         if _is_busy(message):
-            # Printed, every step of a job would be one more panel.
+            # Shown live, as printing would add a panel for every step of a job.
             self._live[message.number] = panels.show(message, self._conversation.translate)
         else:
             is_edit = was_written is None and message.number in self._known
@@ -154,7 +154,7 @@ class _Screen:
         self._known.add(message.number)
         self._print(panels.show(message, self._conversation.translate, is_edit=is_edit))
 
-    def _tell(self, text: str) -> None:
+    def _print_note(self, text: str) -> None:
         if text:
             self._print(Padding(Words(clean(text), style="italic #9fa8da"), (0, 0, 1, 2)))
 
@@ -163,8 +163,8 @@ class _Screen:
 
     def _prompt(self) -> AnyFormattedText:
         live = "".join(self._render(drawing) for drawing in self._live.values())
-        room = max(1, self._session.output.get_size().rows - _PROMPT_LINES)
-        newest = "".join(live.splitlines(keepends=True)[-room:])
+        most_lines = max(1, self._session.output.get_size().rows - _PROMPT_LINES)
+        newest = "".join(live.splitlines(keepends=True)[-most_lines:])
         name = self._render(Words(f"{self._conversation.speaker.name} › ", style="bold #f06292"))
         return ANSI(newest + name.rstrip("\n"))
 
@@ -184,7 +184,7 @@ class _Screen:
 
 
 class _RoomCompleter(Completer):
-    """Completes the room's own words, what follows `/tune`, and the fields of an open form."""
+    """Completes the console's commands, commands after `/tune`, and fields of an open form."""
 
     def __init__(self, conversation: ConsoleSession) -> None:
         self._conversation = conversation
@@ -216,7 +216,7 @@ def _is_busy(message: RoomMessage) -> bool:
     return isinstance(reply, Card) and reply.tone is Tone.BUSY
 
 
-def _growing(message: RoomMessage, text: str) -> RenderableType:
+def _partial_message(message: RoomMessage, text: str) -> RenderableType:
     body = Words(clean(text))
     body.append(" ▌", style="#7986cb")
     return Group(panels.head(message), Padding(body, (0, 0, 1, 2)))
