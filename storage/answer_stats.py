@@ -144,7 +144,10 @@ def _votes(value: int) -> ScalarSelect[int]:
 
 
 def _is_closed(condition: ColumnElement[bool] | None = None) -> ColumnElement[bool]:
-    """Whether a turn was taught or set aside, or meets `condition` on its taught row."""
+    """Whether the turn has a row in `taught_turns` that meets `condition`.
+
+    Without a condition, whether the turn was taught or set aside.
+    """
     is_either = or_(taught_turns.c.example.is_(None), has_lesson())
     return exists().where(_belongs_to_turn(), is_either if condition is None else condition)
 

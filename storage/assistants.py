@@ -39,7 +39,7 @@ class Assistants:
     async def add(self, workspace: WorkspaceId, assistant: Assistant) -> Assistant:
         await self._clear_other_defaults(workspace, assistant)
         statement = insert(assistants).values(workspace=workspace, **_values(assistant))
-        with _unique(assistant.name):
+        with _refuse_duplicate_name(assistant.name):
             row = await self._connection.first(statement.returning(assistants.c.id))
         if row is None:
             raise NotFound(noun="assistant", name=assistant.name)
@@ -85,7 +85,7 @@ class Assistants:
         if not await self._connection.has(assistants, workspace, assistant.id):
             return
         await self._clear_other_defaults(workspace, assistant)
-        with _unique(assistant.name):
+        with _refuse_duplicate_name(assistant.name):
             await self._connection.run(
                 update(assistants)
                 .where(assistants.c.workspace == workspace, assistants.c.id == assistant.id)
@@ -124,7 +124,7 @@ class Assistants:
     async def answering_in(
         self, workspace: WorkspaceId, channel: ChannelId
     ) -> tuple[Assistant, Binding | None, Deployment | None] | None:
-        row = await self._connection.first(_ANSWERING, workspace=workspace, channel=channel)
+        row = await self._connection.first(_ANSWERING_QUERY, workspace=workspace, channel=channel)
         if row is None:
             return None
         binding = (
@@ -148,7 +148,7 @@ class Assistants:
             await self._connection.run(update(assistants).where(others).values(is_default=False))
 
 
-def _answering() -> Select[tuple[object, ...]]:
+def _answering_query() -> Select[tuple[object, ...]]:
     bound = and_(
         bindings.c.workspace == assistants.c.workspace,
         bindings.c.assistant == assistants.c.id,
@@ -184,11 +184,12 @@ def _deployment_columns() -> Iterator[ColumnElement[object]]:
 
 
 # Built once: this query runs for every message and is the most expensive one to build.
-_ANSWERING = _answering()
+_ANSWERING_QUERY = _answering_query()
 
 
 @contextmanager
-def _unique(name: str) -> Iterator[None]:
+def _refuse_duplicate_name(name: str) -> Iterator[None]:
+    """Raises BadInput in place of a violation of the unique name."""
     try:
         yield
     except IntegrityError as error:

@@ -32,8 +32,8 @@ class Audit:
         await self._connection.run(insert(audit).values(entry))
 
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
-        some = select(audit.c.id).where(audit.c.at < at).order_by(audit.c.at).limit(limit)
-        return await self._connection.run_counting(delete(audit).where(audit.c.id.in_(some)))
+        ids = select(audit.c.id).where(audit.c.at < at).order_by(audit.c.at).limit(limit)
+        return await self._connection.run_counting(delete(audit).where(audit.c.id.in_(ids)))
 
     async def page(
         self,

@@ -37,7 +37,9 @@ class BlindVotes:
             await self._connection.run(insert.on_conflict_do_nothing())
 
     async def get(self, workspace: WorkspaceId, evaluation: EvaluationId) -> BlindVote:
-        row = await self._connection.first(select(blind_votes).where(_own(workspace, evaluation)))
+        row = await self._connection.first(
+            select(blind_votes).where(_is_vote_of(workspace, evaluation))
+        )
         if row is None:
             raise NotFound(noun="vote", name=evaluation)
         return _vote(row)
@@ -50,7 +52,7 @@ class BlindVotes:
         when: Sequence[VoteState],
         **changes: object,
     ) -> bool:
-        condition = and_(_own(workspace, evaluation), blind_votes.c.state.in_(when))
+        condition = and_(_is_vote_of(workspace, evaluation), blind_votes.c.state.in_(when))
         return (
             await self._connection.run_counting(
                 update(blind_votes).where(condition).values(changes)
@@ -68,7 +70,7 @@ class BlindVotes:
         return [_vote(row) for row in rows]
 
     async def cast(self, workspace: WorkspaceId, evaluation: EvaluationId, ballot: Ballot) -> bool:
-        is_open = _own(workspace, evaluation), blind_votes.c.state == VoteState.OPEN
+        is_open = _is_vote_of(workspace, evaluation), blind_votes.c.state == VoteState.OPEN
         if await self._connection.first(select(blind_votes.c.state).where(*is_open)) is None:
             return False
         values = {**asdict(ballot), "workspace": workspace, "evaluation": evaluation}
@@ -96,7 +98,7 @@ class BlindVotes:
         return int(row.all), int(row.people)
 
 
-def _own(workspace: WorkspaceId, evaluation: EvaluationId) -> ColumnElement[bool]:
+def _is_vote_of(workspace: WorkspaceId, evaluation: EvaluationId) -> ColumnElement[bool]:
     return and_(blind_votes.c.workspace == workspace, blind_votes.c.evaluation == evaluation)
 
 

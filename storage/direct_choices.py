@@ -20,19 +20,19 @@ class DirectChoices:
     async def chosen_workspace(self, platform: str, user: UserId) -> WorkspaceId | None:
         columns = direct_choices.c
         condition = (columns.user == user) & columns.is_chosen
-        statement = select(columns.workspace).where(condition, _is_of(platform))
+        statement = select(columns.workspace).where(condition, _is_on_platform(platform))
         row = await self._connection.first(statement)
         return None if row is None else row.workspace
 
     async def ever_chosen(self, platform: str, user: UserId) -> Sequence[WorkspaceId]:
         columns = direct_choices.c
-        statement = select(columns.workspace).where(columns.user == user, _is_of(platform))
+        statement = select(columns.workspace).where(columns.user == user, _is_on_platform(platform))
         rows = await self._connection.fetch_all(statement, columns.workspace)
         return [row.workspace for row in rows]
 
     async def choose(self, workspace: WorkspaceId, user: UserId) -> None:
         columns = direct_choices.c
-        others = (columns.user == user) & _is_of(workspace.partition(":")[0])
+        others = (columns.user == user) & _is_on_platform(workspace.partition(":")[0])
         await self._connection.run(update(direct_choices).where(others).values(is_chosen=False))
         insert = self._connection.insert(direct_choices).values(
             workspace=workspace, user=user, is_chosen=True
@@ -51,5 +51,5 @@ class DirectChoices:
         await self._connection.run(delete(direct_choices).where(condition))
 
 
-def _is_of(platform: str) -> ColumnElement[bool]:
+def _is_on_platform(platform: str) -> ColumnElement[bool]:
     return direct_choices.c.workspace.startswith(f"{platform}:", autoescape=True)

@@ -61,9 +61,9 @@ class EvaluationGaps(PaidCalls[GapQuestion]):
         return [UnansweredTurn(**row._asdict()) for row in rows]
 
     async def refresh_waiting(self, workspace: WorkspaceId, evaluation: EvaluationId) -> None:
-        waiting = self._in_state(workspace, evaluation, CallState.WAITING)
+        is_waiting = self._in_state(workspace, evaluation, CallState.WAITING)
         query = select(evaluations.c.model).where(evaluations.c.id == evaluation)
-        asked = (
+        asked_turns = (
             select(gaps.c.turn)
             .join(evaluations)
             .where(
@@ -73,11 +73,11 @@ class EvaluationGaps(PaidCalls[GapQuestion]):
                 evaluations.c.model == query.scalar_subquery(),
             )
         )
-        is_over = or_(_IS_SET_ASIDE, gaps.c.turn.in_(asked))
-        await self._connection.run(delete(gaps).where(waiting, is_over))
-        is_lesson = taught_turns.c.turn == gaps.c.turn, has_lesson()
-        lesson = select(taught_turns.c.example).where(*is_lesson)
-        statement = update(gaps).where(waiting).values(example=lesson.scalar_subquery())
+        is_over = or_(_IS_SET_ASIDE, gaps.c.turn.in_(asked_turns))
+        await self._connection.run(delete(gaps).where(is_waiting, is_over))
+        is_taught = taught_turns.c.turn == gaps.c.turn, has_lesson()
+        lesson = select(taught_turns.c.example).where(*is_taught)
+        statement = update(gaps).where(is_waiting).values(example=lesson.scalar_subquery())
         await self._connection.run(statement)
 
 

@@ -280,7 +280,7 @@ class Evaluations(Runs[Evaluation]):
         return int((await self._connection.run(counted)).scalar_one())
 
     def _is_awaited(self) -> ColumnElement[bool]:
-        """Returns whether it was priced with a training that is not over."""
+        """Whether the evaluation was priced with a training that has not ended."""
         return exists().where(
             jobs.c.workspace == evaluations.c.workspace,
             evaluations.c.idempotency_key == literal(EVALUATION_OF_JOB) + jobs.c.idempotency_key,

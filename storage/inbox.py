@@ -78,8 +78,8 @@ class Inbox:
 
     async def forget_before(self, at: datetime, *, limit: int = 500) -> int:
         old = (inbox.c.state == "done") & (inbox.c.received_at < at)
-        some = select(inbox.c.key).where(old).order_by(inbox.c.received_at).limit(limit)
-        return await self._connection.run_counting(delete(inbox).where(inbox.c.key.in_(some)))
+        keys = select(inbox.c.key).where(old).order_by(inbox.c.received_at).limit(limit)
+        return await self._connection.run_counting(delete(inbox).where(inbox.c.key.in_(keys)))
 
     async def _change(self, key: str, **values: object) -> None:
         undone = (inbox.c.key == key) & (inbox.c.state != "done")

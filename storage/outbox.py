@@ -108,8 +108,8 @@ class Outbox:
             jobs.c.phase.in_(OPEN_PHASES),
         )
         old = and_(notices.c.due_at < at, not_(IS_BEHIND), not_(about_open))
-        some = select(notices.c.id).where(old).order_by(notices.c.due_at).limit(limit)
-        return await self._connection.run_counting(delete(notices).where(notices.c.id.in_(some)))
+        ids = select(notices.c.id).where(old).order_by(notices.c.due_at).limit(limit)
+        return await self._connection.run_counting(delete(notices).where(notices.c.id.in_(ids)))
 
     async def is_empty(self, workspace: WorkspaceId | None = None) -> bool:
         waiting = exists().select_from(notices).where(IS_BEHIND)

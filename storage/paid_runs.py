@@ -78,7 +78,7 @@ class Runs(Generic[R]):
         return await self._delete_estimates(is_old, ~self._is_awaited(), limit=limit)
 
     def _is_awaited(self) -> ColumnElement[bool]:
-        """Returns whether an estimate is still needed, however old it is."""
+        """Whether an estimate is still needed, however old the estimate is."""
         return false()
 
     async def _delete_estimates(self, *conditions: ColumnElement[bool], limit: int) -> int:
@@ -154,25 +154,25 @@ class PaidCalls(Generic[C]):
         await self._connection.run_each(insert, rows)
 
     async def claim(self, workspace: WorkspaceId, run: int, *, limit: int) -> Sequence[C]:
-        waiting = self._in_state(workspace, run, CallState.WAITING)
-        query = select(*self._fields).where(waiting).order_by(*self._key)
+        is_waiting = self._in_state(workspace, run, CallState.WAITING)
+        query = select(*self._fields).where(is_waiting).order_by(*self._key)
         calls = [self._call_of(row) for row in await self._connection.rows(query, most=limit)]
         for call in calls:
-            statement = update(self._calls).where(waiting, self._is_call(call))
+            statement = update(self._calls).where(is_waiting, self._is_call(call))
             await self._connection.run(statement.values(state=CallState.ASKED))
         return calls
 
     async def record_outcome(self, workspace: WorkspaceId, run: int, call: C) -> None:
-        asked = self._in_state(workspace, run, CallState.ASKED)
+        is_asked = self._in_state(workspace, run, CallState.ASKED)
         names = {column.name for column in self._key}
         outcome = {name: value for name, value in _values(call).items() if name not in names}
         await self._connection.run(
-            update(self._calls).where(asked, self._is_call(call)).values(outcome)
+            update(self._calls).where(is_asked, self._is_call(call)).values(outcome)
         )
 
     async def mark_outcome_unknown(self, workspace: WorkspaceId, run: int) -> None:
-        asked = self._in_state(workspace, run, CallState.ASKED)
-        await self._connection.run(update(self._calls).where(asked).values(state=CallState.LOST))
+        is_asked = self._in_state(workspace, run, CallState.ASKED)
+        await self._connection.run(update(self._calls).where(is_asked).values(state=CallState.LOST))
 
     async def counts(self, workspace: WorkspaceId, run: int) -> Mapping[CallState, int]:
         state = self._calls.c.state

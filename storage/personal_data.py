@@ -287,7 +287,7 @@ class PersonalData:
         previous = await self._connection.first(
             with_row.order_by(revisions.c.number.desc()).limit(1)
         )
-        if previous is None or await self._has_twin(row, short_fingerprint(previous.row)):
+        if previous is None or await self._has_duplicate(row, short_fingerprint(previous.row)):
             return False
         insert_gap = insert(revisions).values(
             workspace=row.workspace,
@@ -312,15 +312,15 @@ class PersonalData:
         await self._connection.run(update(examples).where(same).values(restored))
         return True
 
-    async def _has_twin(self, row: Row[Any], fingerprint: str) -> bool:
-        twin = and_(
+    async def _has_duplicate(self, row: Row[Any], fingerprint: str) -> bool:
+        is_duplicate = and_(
             examples.c.workspace == row.workspace,
             examples.c.assistant == row.assistant,
             examples.c.fingerprint == fingerprint,
             examples.c.id != row.id,
             IS_LIVING,
         )
-        return await self._connection.first(select(examples.c.id).where(twin)) is not None
+        return await self._connection.first(select(examples.c.id).where(is_duplicate)) is not None
 
     async def _forget_audit(self, workspace: WorkspaceId, user: UserId, limit: int) -> int:
         """Removes the person's id and texts from audit entries, but keeps their numbers."""

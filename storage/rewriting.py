@@ -85,14 +85,16 @@ class TableRewrite:
 
     def _trigger(self, table: str, event: str) -> str:
         columns = ", ".join(["rowid", *self._columns(table)])
-        gone = f"DELETE FROM {_quoted(PREFIX + table)} WHERE rowid = OLD.rowid;"
-        new = (
+        delete = f"DELETE FROM {_quoted(PREFIX + table)} WHERE rowid = OLD.rowid;"
+        insert = (
             f"INSERT OR REPLACE INTO {_quoted(PREFIX + table)} ({columns}) "
             f"SELECT {columns} FROM {_quoted(table)} WHERE rowid = NEW.rowid;"
         )
-        acts = {"insert": new, "update": gone + new, "delete": gone}
+        statements = {"insert": insert, "update": delete + insert, "delete": delete}
         name = _quoted(f"{PREFIX}{table}_{event}")
-        return f"CREATE TRIGGER {name} AFTER {event} ON {_quoted(table)} BEGIN {acts[event]} END"
+        return (
+            f"CREATE TRIGGER {name} AFTER {event} ON {_quoted(table)} BEGIN {statements[event]} END"
+        )
 
     def _columns(self, table: str) -> Iterator[str]:
         """Returns the columns of a table except an alias of its rowid."""

@@ -128,8 +128,8 @@ class _AdvisoryLock:
         with translate_connection_errors(self._address):
             self._connection = await self._engine.connect()
             await self._connection.execute(_SET_NAME, {"holder": f"attune {self._holder}"[:63]})
-            taken = await self._connection.execute(_TRY_LOCK, {"key": ADVISORY_KEY})
-            if not taken.scalar():
+            result = await self._connection.execute(_TRY_LOCK, {"key": ADVISORY_KEY})
+            if not result.scalar():
                 current = (await self._connection.execute(_HOLDER, {"key": ADVISORY_KEY})).first()
                 raise DatabaseTaken(
                     database=self._address.render_as_string(hide_password=True),

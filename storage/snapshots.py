@@ -147,8 +147,8 @@ class Snapshots:
 
 async def _forget(connection: Connection, snapshot: SnapshotId, limit: int) -> int:
     condition = snapshot_rows.c.snapshot == snapshot
-    some = select(snapshot_rows.c.position).where(condition).limit(limit)
-    rows = delete(snapshot_rows).where(condition, snapshot_rows.c.position.in_(some))
+    positions = select(snapshot_rows.c.position).where(condition).limit(limit)
+    rows = delete(snapshot_rows).where(condition, snapshot_rows.c.position.in_(positions))
     if deleted := await connection.run_counting(rows):
         return deleted
     return await connection.run_counting(delete(snapshots).where(snapshots.c.id == snapshot))

@@ -69,11 +69,11 @@ class Turns:
         self, workspace: WorkspaceId, numbers: Sequence[TurnId]
     ) -> Mapping[TurnId, Turn]:
         query = select(turns).where(turns.c.workspace == workspace)
-        found: dict[TurnId, Turn] = {}
+        by_id: dict[TurnId, Turn] = {}
         for part in batched(numbers, MANY):
             rows = await self._connection.fetch_all(query.where(turns.c.id.in_(part)), turns.c.id)
-            found |= {row.id: _turn(row) for row in rows}
-        return found
+            by_id |= {row.id: _turn(row) for row in rows}
+        return by_id
 
     async def by_message(
         self, workspace: WorkspaceId, channel: ChannelId, message: MessageId

@@ -301,8 +301,8 @@ MUTANTS = (
     ),
     Mutant(
         "tuner/folder.py",
-        'whole = data[: data.rfind(b"\\n") + 1]',
-        "whole = data",
+        'lines = data[: data.rfind(b"\\n") + 1]',
+        "lines = data",
         ("tests/test_tuner_parts.py",),
     ),
     Mutant(
@@ -439,8 +439,8 @@ MUTANTS = (
     ),
     Mutant(
         "storage/rewriting.py",
-        'acts = {"insert": new, "update": gone + new, "delete": gone}',
-        'acts = {"insert": new, "update": gone + new, "delete": ""}',
+        'statements = {"insert": insert, "update": delete + insert, "delete": delete}',
+        'statements = {"insert": insert, "update": delete + insert, "delete": ""}',
         (
             "tests/test_storage_erasing.py::test_what_is_written_while_a_table_is_rewritten_is_all_there",
         ),

@@ -89,8 +89,8 @@ class JobFolder:
                 data = file.read()
         except FileNotFoundError:
             return [], offset
-        whole = data[: data.rfind(b"\n") + 1]
-        return [json.loads(line) for line in whole.splitlines()], offset + len(whole)
+        lines = data[: data.rfind(b"\n") + 1]
+        return [json.loads(line) for line in lines.splitlines()], offset + len(lines)
 
     def open_events(self) -> IO[bytes]:
         """Opens the events to append, without an incomplete line that a killed worker left."""

@@ -357,8 +357,8 @@ class FakeDiscord:
     # Gateway payloads
 
     def snowflake(self) -> str:
-        at = self._start + next(self._count)
-        return str((at << 22) | 1)
+        timestamp = self._start + next(self._count)
+        return str((timestamp << 22) | 1)
 
     def member(self, guild: str, user: str, *, whole: bool = True) -> Json:
         roles = self.guilds[guild].members.get(user, []) if guild in self.guilds else []

@@ -36,8 +36,8 @@ class ResponseMiddleware:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception as error:
             # The error's message and values are not logged: they may contain a client's data.
-            what = (exchange.request_id, type(error).__name__, _location(error))
-            log.error("Request %s failed: %s at %s", *what)
+            fields = (exchange.request_id, type(error).__name__, _location(error))
+            log.error("Request %s failed: %s at %s", *fields)
             if exchange.has_begun:
                 raise
             await _server_error()(scope, exchange.receive, exchange.send)
