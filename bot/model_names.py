@@ -1,4 +1,4 @@
-"""What people call a model: a short name and a note beside the id that its host knows it by."""
+"""The form that gives a model a short name and a note, beside its id at the host."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ LONGEST_NAME, LONGEST_NOTE = 60, 300
 
 @handlers.button("model.name", Role.TRAINER, opens_form=True)
 async def ask_name(request: Request, deps: Dependencies) -> Reply:
+    """Opens the form for a model's name and note."""
     async with deps.store.reading() as records:
         model = await find_model_by_name(request, request.argument, records)
     words = request.words
@@ -48,7 +49,7 @@ async def ask_name(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.form("model.name", Role.TRAINER)
 async def name_submitted(request: Request, deps: Dependencies) -> Reply:
-    """Each name stands for one model of the assistant. Raises BadInput, NotNow."""
+    """Stores a model's name and note. Raises BadInput, and NotNow for a name in use."""
     label = " ".join(request.options.get("label", "").split())
     note = request.options.get("note", "").strip()
     if not label or len(label) > LONGEST_NAME or len(note) > LONGEST_NOTE:
@@ -64,8 +65,8 @@ async def name_submitted(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _refuse_taken(request: Request, model: Model, label: str, records: Records) -> None:
-    """Each name leads to one model: what leads to another, or to none, is taken."""
+    """Raises NotNow if the name already refers to another model or is a reserved word."""
     others = await records.models.all(request.workspace_id, request.assistant.id)
-    is_other = any(one.name != model.name and matches_name(one, label) for one in others)
-    if is_other or label in (LATEST, "base", request.assistant.base):
+    is_taken = any(other.name != model.name and matches_name(other, label) for other in others)
+    if is_taken or label in (LATEST, "base", request.assistant.base):
         raise NotNow(problem=request.words("model.name_taken", name=label))

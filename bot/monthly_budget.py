@@ -1,4 +1,4 @@
-"""What is priced before it is confirmed: who may decide about it, and whether the money reaches."""
+"""Checks before a paid run: who may confirm an estimate, and the monthly budget."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ from bot.request import Request
 def require_decider(
     request: Request, estimate: Job | Evaluation | Judging | SyntheticRun, *, noun: str
 ) -> None:
-    """Raises NotFound unless it was priced in this channel or for this person."""
+    """Raises NotFound unless the estimate was made in this channel or for this person."""
     is_here = estimate.place.channel == request.place.channel or request.role is Role.OPERATOR
     if not is_here and estimate.asked_by != request.user_id:
         raise NotFound(noun=noun, name=estimate.id)
 
 
 async def training_cap(request: Request, records: Records) -> float | None:
-    """US dollars a month, as it is now: an admin may have lowered it since the event was read."""
+    """Returns US dollars a month, read anew: an admin may have lowered the cap meanwhile."""
     workspace = await records.workspaces.find(request.workspace_id)
     return (workspace or request.workspace).training_cap
 
 
 async def committed_this_month(request: Request, records: Records) -> float:
-    """US dollars of everything priced that was confirmed since the month began."""
+    """Returns the estimated US dollars of all runs confirmed since the month began."""
     kinds = records.jobs, records.evaluations, records.judgings, records.synthetic_runs
-    return sum(
-        [await one.committed_cost(request.workspace_id, since=request.month_start) for one in kinds]
-    )
+    since = request.month_start
+    return sum([await runs.committed_cost(request.workspace_id, since=since) for runs in kinds])
 
 
 async def require_priced_budget(
     request: Request, price: float | None, host: HostName, records: Records
 ) -> None:
-    """Raises NotNow where less is left of this month's money than `price` US dollars.
+    """Raises NotNow if less than `price` US dollars remain of this month's budget.
 
-    Also for an unknown price, except of admins.
+    Also for an unknown price, unless the user is an admin.
     """
     cap = await training_cap(request, records)
     if cap is None or price == 0:
@@ -47,5 +46,5 @@ async def require_priced_budget(
         return
     spent = await committed_this_month(request, records)
     if spent + price > cap:
-        left, words = f"${max(0.0, cap - spent):,.2f}", request.words
-        raise NotNow(problem=words("budget.exceeded", price=words.price(price), left=left))
+        remaining, words = f"${max(0.0, cap - spent):,.2f}", request.words
+        raise NotNow(problem=words("budget.exceeded", price=words.price(price), left=remaining))

@@ -1,4 +1,4 @@
-"""Numbers as people type them: thousands separators, decimal commas, full-width digits."""
+"""Parses numbers as people type them: separators, decimal commas, full-width digits."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Collection
 
 from bot.errors import NotFound
 
-# Besides comma and dot: blanks of several widths (NFKC makes them plain), apostrophes, underscore.
+# Separators besides comma and dot: spaces (NFKC unifies their widths), apostrophes, underscore.
 _BLANKS = re.compile(r"(?<=\d)[ '’_](?=\d{3}(?!\d))")
 _GROUPED = re.compile(r"\d{1,3}([,.])\d{3}(?:\1\d{3})*")
 _MIXED = re.compile(r"(\d{1,3}(?:([,.])\d{3})(?:\2\d{3})*)([,.])(\d+)")
@@ -18,11 +18,11 @@ _SCIENTIFIC = re.compile(r"\d+(?:\.\d+)?e[+-]?\d{1,3}", re.IGNORECASE)
 _MOST_CHARACTERS = 40
 
 LARGEST = 2**63 - 1
-"""The largest number that the store can look for."""
+"""The largest integer that the database can compare."""
 
 
 def possible_numbers(text: str) -> Collection[float]:
-    """Every number that a text may mean; empty where it is no number.
+    """Returns every number that a text may mean; empty if it is not a number.
 
     "1,000" and "1.000" have two: one thousand, and one with three decimals.
     """
@@ -35,9 +35,9 @@ def possible_numbers(text: str) -> Collection[float]:
 
 
 def whole_readings(text: str) -> Collection[float]:
-    """As `possible_numbers`, without decimals: there a mark before three digits groups them."""
-    found = possible_numbers(text)
-    return {max(found, key=abs)} if len(found) > 1 else found
+    """Returns the whole number that a text means; a separator before three digits groups them."""
+    numbers = possible_numbers(text)
+    return {max(numbers, key=abs)} if len(numbers) > 1 else numbers
 
 
 def _unsigned(text: str) -> set[float]:
@@ -59,12 +59,12 @@ def _unsigned(text: str) -> set[float]:
 
 
 def format_number(number: float) -> str:
-    """A number as people write it: no exponent, no needless zeros."""
+    """Returns a number as text without exponent or trailing zeros."""
     return str(int(number)) if number == int(number) else f"{number:g}"
 
 
 def whole_number(text: str) -> int:
-    """The number that names a thing. Raises ValueError, also where no thing can have it."""
+    """Returns an id. Raises ValueError for other text, and for a number no id can have."""
     is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST))
     if not is_number or not 0 < int(text) <= LARGEST:
         raise ValueError(text)
@@ -80,7 +80,7 @@ def number_of(text: str, noun: str) -> int:
 
 
 def format_bytes(number: int) -> str:
-    """Bytes such as 1.9 GB, 265 MB or 12 KB."""
+    """Returns a number of bytes as text, such as 1.9 GB, 265 MB or 12 KB."""
     megabytes = number / 1024**2
     if 0 < megabytes < 1:
         return f"{math.ceil(number / 1024)} KB"

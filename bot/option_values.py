@@ -1,4 +1,4 @@
-"""The values that people type for options, checked by pydantic; every refusal names the option."""
+"""Validates typed option values with pydantic; every error names the option."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bot.words import Words
 def read_whole(
     name: str, text: str, words: Words, *, least: float | None = None, most: float | None = None
 ) -> int:
-    """The whole number in a text, within the bounds. Raises BadInput."""
+    """Returns the integer in a text. Raises BadInput, also outside the bounds."""
     try:
         return _whole_adapter(least, most).validate_python(text)
     except ValidationError as error:
@@ -30,7 +30,7 @@ def read_whole(
 def read_number(
     name: str, text: str, words: Words, *, least: float | None = None, most: float | None = None
 ) -> float:
-    """The number in a text, within the bounds. Raises BadInput, also where it can be two."""
+    """Returns the number in a text. Raises BadInput, also outside the bounds or if ambiguous."""
     try:
         return _number_adapter(least, most).validate_python(text)
     except ValidationError as error:
@@ -39,7 +39,7 @@ def read_number(
 
 
 def read_choice(name: str, text: str, words: Words, *, choices: Sequence[str]) -> str:
-    """The choice that a text names, in any case. Raises BadInput."""
+    """Returns the choice that a text names, ignoring case. Raises BadInput."""
     try:
         return _choice_adapter(tuple(choices)).validate_python(text.lower())
     except ValidationError:
@@ -76,13 +76,13 @@ def _whole_reading(text: str) -> float:
 
 
 def _fitting_reading(text: str, *, least: float | None, most: float | None) -> float:
-    """The number that a text means; refused where it can be two, both within the bounds."""
+    """Returns the number that a text means; refuses two readings that are both in the bounds."""
     low = -math.inf if least is None else least
     high = math.inf if most is None else most
     found = sorted(possible_numbers(text))
-    # A dot before three digits is how programs write decimals, a comma may be either.
-    is_written_by_hand = "," in text or "，" in text
-    fitting = [one for one in found if low <= one <= high and not is_written_by_hand] or found
+    # A dot before three digits is a program's decimal point; a comma may be either.
+    has_comma = "," in text or "，" in text
+    fitting = [number for number in found if low <= number <= high and not has_comma] or found
     if not fitting:
         raise PydanticCustomError("no_number", "no number")
     if len(fitting) > 1:

@@ -1,4 +1,4 @@
-"""Delivers notices to their channels, at least once, editing rather than repeating."""
+"""Delivers notices to their channels at least once; a repeated delivery edits the message."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ log = logging.getLogger(__name__)
 NoticeRenderer = Callable[[Notice, Records, Words], Awaitable[Drawn | None]]
 
 ASKER = "asker"
-"""The detail that names the person whom a notice concerns most."""
-_MOST_TRIES = 1000
+"""Detail of a notice with the id of the person who caused it."""
+_MOST_ATTEMPTS = 1000
 _LONGEST_PAUSE = 600
-"""Seconds between two tries; with so many of them a platform may be down for a week."""
+"""Limit of the seconds between two attempts; with 1000 attempts a platform may be down a week."""
 _LONGEST_WAIT = 60.0
-"""Seconds for one message; its key makes a second try an edit and not a repeat."""
+"""Seconds for one message; with its key a second attempt edits the message of the first."""
 
 
 async def deliver(
     *, store: Store, surfaces: Surfaces, clock: Clock, wordings: Mapping[str, NoticeRenderer]
 ) -> int:
-    """Bring every message up to its fact; how many were brought.
+    """Posts or edits the messages of all due notices; returns how many were due.
 
-    In order within a workspace; one that hangs holds up no other.
+    In order within a workspace, concurrently for different workspaces.
     """
     async with store.reading() as records:
         due = await records.outbox.due(now=clock.now())
@@ -44,7 +44,7 @@ async def deliver(
     for notice in due:
         by_workspace[notice.place.workspace].append(notice)
 
-    async def bring(notices: Sequence[Notice]) -> None:
+    async def deliver_in_order(notices: Sequence[Notice]) -> None:
         for notice in notices:
             try:
                 async with asyncio.timeout(_LONGEST_WAIT):
@@ -55,7 +55,7 @@ async def deliver(
                 log.exception("A notice could not be delivered", extra={"kind": notice.kind})
                 await _postpone(notice, store=store, clock=clock)
 
-    await asyncio.gather(*map(bring, by_workspace.values()))
+    await asyncio.gather(*map(deliver_in_order, by_workspace.values()))
     return len(due)
 
 
@@ -67,20 +67,20 @@ async def _deliver(
     clock: Clock,
     wordings: Mapping[str, NoticeRenderer],
 ) -> None:
-    drawn = await _worded(notice, store=store, wordings=wordings)
+    drawn = await _render(notice, store=store, wordings=wordings)
     if drawn is None:
         return await _drop(notice, store=store)
     try:
         surface = surfaces.of(notice.place.workspace)
     except PlaceClosed:
-        # The platform is off for now; what happened is told once it is on again.
-        return await _wait(notice, timedelta(minutes=5), store=store, clock=clock)
+        # The platform is off; the notice is delivered once it is on again.
+        return await _delay(notice, timedelta(minutes=5), store=store, clock=clock)
     try:
         drawn = await resolve_names(drawn, notice.place, surface)
-        message = await _show(notice, drawn, surface)
+        message = await _post_or_edit(notice, drawn, surface)
     except (MessageGone, PlaceClosed) as error:
         log.warning("A notice cannot be told there", extra={"kind": notice.kind, "why": error.key})
-        return await _move(notice, surface, store=store)
+        return await _move_to_direct_message(notice, surface, store=store)
     except SurfaceError as error:
         log.warning("A notice must wait", extra={"kind": notice.kind, "why": error.key})
         return await _postpone(notice, store=store, clock=clock)
@@ -89,10 +89,10 @@ async def _deliver(
     return None
 
 
-async def _worded(
+async def _render(
     notice: Notice, *, store: Store, wordings: Mapping[str, NoticeRenderer]
 ) -> Drawn | None:
-    """Facts become words only now, in the language of the channel's assistant."""
+    """Renders a notice in the language of the channel's assistant."""
     async with store.reading() as records:
         answering = await records.assistants.answering_in(
             notice.place.workspace, notice.place.channel
@@ -107,8 +107,8 @@ async def _worded(
     return replace(drawn, other_words=words.translations())
 
 
-async def _show(notice: Notice, drawn: Drawn, surface: Surface) -> MessageId:
-    # A fact that was moved is posted anew, whatever stands under its key elsewhere.
+async def _post_or_edit(notice: Notice, drawn: Drawn, surface: Surface) -> MessageId:
+    # The key includes the channel, so that a moved notice is posted anew in the other channel.
     key = f"{notice.key}.{notice.place.channel}"
     if notice.message is None:
         return await surface.post(notice.place, drawn, key=key)
@@ -121,30 +121,30 @@ async def _show(notice: Notice, drawn: Drawn, surface: Surface) -> MessageId:
     return notice.message
 
 
-async def _move(notice: Notice, surface: Surface, *, store: Store) -> None:
-    """Where the bot was sent away, whoever asked for it hears it between the two of them."""
+async def _move_to_direct_message(notice: Notice, surface: Surface, *, store: Store) -> None:
+    """Moves a notice to a direct message to its `ASKER`, if the channel is closed to the bot."""
     asker = notice.details.get(ASKER)
     if not isinstance(asker, str) or not isinstance(surface, CanReach):
         return await _drop(notice, store=store)
     try:
-        there = await surface.find_direct_place(notice.place, UserId(asker))
+        direct_place = await surface.find_direct_place(notice.place, UserId(asker))
     except SurfaceError:
         return await _drop(notice, store=store)
-    if there.channel == notice.place.channel:
+    if direct_place.channel == notice.place.channel:
         return await _drop(notice, store=store)
     async with store.writing() as records:
-        await records.outbox.move(notice.id, there)
+        await records.outbox.move(notice.id, direct_place)
     return None
 
 
 async def _postpone(notice: Notice, *, store: Store, clock: Clock) -> None:
-    if notice.attempts >= _MOST_TRIES:
+    if notice.attempts >= _MOST_ATTEMPTS:
         return await _drop(notice, store=store)
     wait = timedelta(seconds=min(_LONGEST_PAUSE, 2 ** min(notice.attempts, 10)))
-    return await _wait(notice, wait, store=store, clock=clock)
+    return await _delay(notice, wait, store=store, clock=clock)
 
 
-async def _wait(notice: Notice, wait: timedelta, *, store: Store, clock: Clock) -> None:
+async def _delay(notice: Notice, wait: timedelta, *, store: Store, clock: Clock) -> None:
     async with store.writing() as records:
         await records.outbox.postpone(notice.id, until=clock.now() + wait)
 

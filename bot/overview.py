@@ -1,4 +1,4 @@
-"""Overview: what there is to do, how far a workspace has come, and what waits in it."""
+"""Data of the overview page: the tour's progress, counts, and the channel's assistant."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _RECENT = 20
 
 
 @dataclass(frozen=True, slots=True)
-class _Way:
-    """Which steps of the tour are done, and what to ask at its end."""
+class _TourProgress:
+    """Finished steps of the tour, and the question to ask at its end."""
 
     has_examples: bool
     has_started: bool
@@ -50,11 +50,11 @@ class _Way:
 
 @handlers.button("tour", Role.CURATOR, is_for_pages=True)
 async def show_tour(request: Request, deps: Dependencies) -> Reply:
-    """The four steps to the first tuned answer; a step is done when it really happened."""
+    """Lists the four steps to the first tuned answer; each is checked in the database."""
     async with deps.store.reading() as records:
-        way = await _way(request, records)
+        progress = await _tour_progress(request, records)
     words = request.words
-    steps = way.steps
+    steps = progress.steps
     current = next((name for name, is_done in steps if not is_done), "")
     buttons: Mapping[str, tuple[Button, ...]] = {
         "teach": _starter_buttons(request, deps.starters),
@@ -66,62 +66,60 @@ async def show_tour(request: Request, deps: Dependencies) -> Reply:
             text=words(f"tour.{name}"),
             note=words(f"tour.{name}.note"),
             buttons=buttons.get(name, ()) if name == current else (),
-            facts=(Fact(words("part.question"), way.question, "question"),),
+            facts=(Fact(words("part.question"), progress.question, "question"),),
             tone=Tone.GOOD if is_done else Tone.BUSY if name == current else Tone.PLAIN,
         )
         for name, is_done in steps
     )
-    offered = words("tour.engine") if _may_install(request, deps) else ""
-    return Listing(words("tour.title" if current else "tour.done"), lines, note=offered)
+    note = words("tour.engine") if _may_install(request, deps) else ""
+    return Listing(words("tour.title" if current else "tour.done"), lines, note=note)
 
 
 def _may_install(request: Request, deps: Dependencies) -> bool:
-    """Whether a language model of one's own is still to come, by the hand that may bring it."""
+    """Whether the user may install a language model and none is installed."""
     is_missing = deps.engine is not None and not deps.engine.models()
     return is_missing and request.role is Role.OPERATOR
 
 
 @handlers.button("counts", Role.CURATOR, is_for_pages=True)
 async def show_counts(request: Request, deps: Dependencies) -> Reply:
-    """What waits and what there is, a line for each noun."""
-    mine = request.assistant.id
+    """Lists counts: proposed examples, examples, preferences, open jobs, closed workspaces."""
+    own = request.assistant.id
     async with deps.store.reading() as records:
         examples = records.examples
         numbers = {
             "review": await examples.count(
-                request.workspace_id, ExampleFilter(assistant=mine, state=ExampleState.PROPOSED)
+                request.workspace_id, ExampleFilter(assistant=own, state=ExampleState.PROPOSED)
             ),
             "examples": await examples.count(
-                request.workspace_id, ExampleFilter(assistant=mine, method=Method.SUPERVISED)
+                request.workspace_id, ExampleFilter(assistant=own, method=Method.SUPERVISED)
             ),
             "preferences": await examples.count(
-                request.workspace_id, ExampleFilter(assistant=mine, method=Method.DPO)
+                request.workspace_id, ExampleFilter(assistant=own, method=Method.DPO)
             ),
             "jobs": len(await records.jobs.open_in(request.workspace_id)),
         }
         if request.role is Role.OPERATOR:
             removed = await records.workspaces.list_removed()
-            numbers["workspaces"] = sum(one.closed_at is not None for one in removed)
+            numbers["workspaces"] = sum(workspace.closed_at is not None for workspace in removed)
     return Listing("", tuple(ListingRow(name, str(number)) for name, number in numbers.items()))
 
 
 @handlers.button("channel", Role.CURATOR, is_for_pages=True)
 async def show_channel(request: Request, deps: Dependencies) -> Reply:
-    """Who answers here, and with which model."""
-    answering = str(request.assistant.base)
+    """Shows the assistant of the channel and its model."""
+    model = str(request.assistant.base)
     async with deps.store.reading() as records:
         new = await _new_rows(request, records)
         if request.deployment is not None:
-            answering = await find_display_name(
-                records, request.workspace_id, request.deployment.model
-            )
+            model = await find_display_name(records, request.workspace_id, request.deployment.model)
     is_always = request.binding is not None and request.binding.answers_unasked
     key = "channel.always" if is_always else "channel.mentioned"
     return Card(
         request.assistant.name,
         lines=(request.words(key),),
         facts=(
-            Fact(request.words("assistant.model"), answering, "model"),
+            Fact(request.words("assistant.model"), model, "model"),
             Fact(request.words("assistant.training_host"), request.assistant.training_host, "host"),
             Fact(request.words("yes"), "yes" if is_always else "no", "always"),
             Fact(request.words("fact.examples"), str(new), "new"),
@@ -130,11 +128,11 @@ async def show_channel(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _new_rows(request: Request, records: Records) -> int:
-    """Examples that the next training would be the first to learn."""
-    mine = request.assistant.id
-    last = await records.jobs.newest_success(request.workspace_id, mine, method=Method.SUPERVISED)
+    """Returns how many trainable examples the last successful training did not have."""
+    own = request.assistant.id
+    last = await records.jobs.newest_success(request.workspace_id, own, method=Method.SUPERVISED)
     return await records.training_offers.new_rows(
-        request.workspace_id, mine, Method.SUPERVISED, learned=last.snapshot if last else None
+        request.workspace_id, own, Method.SUPERVISED, learned=last.snapshot if last else None
     )
 
 
@@ -145,15 +143,15 @@ def _starter_buttons(request: Request, starters: Mapping[str, Sequence[Row]]) ->
     )
 
 
-async def _way(request: Request, records: Records) -> _Way:
-    mine = request.assistant.id
+async def _tour_progress(request: Request, records: Records) -> _TourProgress:
+    own = request.assistant.id
     first = await records.examples.page(
-        request.workspace_id, ExampleFilter(assistant=mine, state=ExampleState.APPROVED), limit=1
+        request.workspace_id, ExampleFilter(assistant=own, state=ExampleState.APPROVED), limit=1
     )
-    jobs = await records.jobs.page(request.workspace_id, assistant=mine, limit=_RECENT)
+    jobs = await records.jobs.page(request.workspace_id, assistant=own, limit=_RECENT)
     tuned = [job.model for job in jobs if job.phase is Phase.SUCCEEDED and job.model]
     pair = last_exchange(first[0]) if first else None
-    return _Way(
+    return _TourProgress(
         has_examples=bool(first) or bool(jobs),
         has_started=bool(jobs),
         has_trained=bool(tuned),

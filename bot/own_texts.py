@@ -1,4 +1,4 @@
-"""What one person wrote and was answered, read in parts, and what repeats it in the room."""
+"""Reads one person's texts and answers in parts, and erases messages that quote them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bot.request import Request
 
 _PART = 100
 _MOST_QUOTES = 10_000
-"""Beginnings of texts that are looked for at once; each time the room is read from end to end."""
+"""Number of quotes searched for at once; each search reads all messages."""
 _SHOWN_CHARACTERS, _OWN_CHARACTERS = 60, 8
 
 
 async def own_examples(request: Request, store: Store) -> AsyncIterator[tuple[Example, str]]:
-    """Each example that they wrote, edited or marked, once, and which of these it was."""
+    """Yields each example of the user once, with the relation `author`, `editor` or `marked`."""
     last = ExampleId(0)
     while True:
         async with store.reading() as records:
@@ -23,8 +23,8 @@ async def own_examples(request: Request, store: Store) -> AsyncIterator[tuple[Ex
                 request.workspace_id, request.user_id, after=last, limit=_PART
             )
             found = [
-                (await records.examples.get(request.workspace_id, one), part)
-                for one, part in numbers
+                (await records.examples.get(request.workspace_id, number), part)
+                for number, part in numbers
             ]
         for example, part in found:
             yield example, part
@@ -34,9 +34,9 @@ async def own_examples(request: Request, store: Store) -> AsyncIterator[tuple[Ex
 
 
 async def forget_quotes(request: Request, store: Store) -> None:
-    """The bot's own messages in the room that repeat what is to be erased, while it is still known.
+    """Erases the bot's messages that quote the user's texts, before the texts are erased.
 
-    In the local workspace we are the platform ourselves, and its messages are ours to erase.
+    Only in the local workspace, whose messages are in this database.
     """
     if request.workspace_id != LOCAL:
         return
@@ -50,8 +50,8 @@ async def forget_quotes(request: Request, store: Store) -> None:
 
 
 async def _own_texts(request: Request, store: Store) -> AsyncIterator[str]:
-    """All that they wrote and were answered."""
-    async for text in _taught(request, store):
+    """Yields all texts by the user and all answers to the user."""
+    async for text in _example_texts(request, store):
         yield text
     before: TurnId | None = None
     while turns := await _turns_before(request, before, store):
@@ -60,19 +60,19 @@ async def _own_texts(request: Request, store: Store) -> AsyncIterator[str]:
             yield turn.reply
         before = turns[-1].id
     last = 0
-    while said := await _said_after(request, last, store):
-        for message in said:
+    while messages := await _messages_after(request, last, store):
+        for message in messages:
             yield message.text
-        last = said[-1].number
+        last = messages[-1].number
 
 
-async def _taught(request: Request, store: Store) -> AsyncIterator[str]:
+async def _example_texts(request: Request, store: Store) -> AsyncIterator[str]:
     async for example, part in own_examples(request, store):
         if part != "marked":
             async with store.reading() as records:
                 revisions = await records.examples.revisions(request.workspace_id, example.id)
-            for one in revisions:
-                for text in _texts_in(one.row):
+            for revision in revisions:
+                for text in _texts_in(revision.row):
                     yield text
 
 
@@ -83,7 +83,7 @@ async def _turns_before(request: Request, before: TurnId | None, store: Store) -
         )
 
 
-async def _said_after(request: Request, number: int, store: Store) -> Sequence[RoomMessage]:
+async def _messages_after(request: Request, number: int, store: Store) -> Sequence[RoomMessage]:
     async with store.reading() as records:
         return await records.personal_data.messages(
             request.workspace_id, request.user_id, after=number, limit=_PART
@@ -103,14 +103,14 @@ def _texts_in(value: object) -> Iterator[str]:
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
-        for one in value.values():
-            yield from _texts_in(one)
+        for item in value.values():
+            yield from _texts_in(item)
     elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts_in(one)
+        for item in value:
+            yield from _texts_in(item)
 
 
 def _beginnings(texts: Iterable[str]) -> set[str]:
-    """A line of a list shows no more of a text; what is shorter is nobody's own words."""
+    """Returns the beginnings of texts, as long as lists show them, without very short ones."""
     flat = (" ".join(text.split())[:_SHOWN_CHARACTERS].rstrip() for text in texts)
     return {text for text in flat if len(text) >= _OWN_CHARACTERS}

@@ -1,4 +1,4 @@
-"""What evaluations, judges and runs of proposals share: their buttons' state changes and notice."""
+"""Shared actions of paid runs (evaluations, judgings, synthetic examples) and their notices."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ C = TypeVar("C")
 
 @dataclass(frozen=True, slots=True)
 class RunKind:
-    """What one kind of run is called.
+    """Names of one kind of run.
 
-    `noun` is what is missing where there is none, `audited` begins its audit lines, `words` the
-    keys of its sentences and its buttons; `status` is the kind of the notice of how far it is.
+    `noun` is for NotFound, `audited` the prefix of audit entries, `words` the prefix of text keys
+    and buttons, `status` the kind of the progress notice.
     """
 
     noun: str
@@ -49,13 +49,13 @@ class RunKind:
 
 
 async def named_run(request: Request, runs: Runs[R], kind: RunKind, name: str = "") -> R:
-    """The run whose number the button names, as `name` or as its argument. Raises NotFound."""
+    """Returns the run with the number `name`, else with the button's argument. Raises NotFound."""
     number = number_of(name or request.argument, kind.noun)
     return await runs.get(request.workspace_id, number)
 
 
 async def estimated_run(request: Request, runs: Runs[R], kind: RunKind, name: str = "") -> R:
-    """The estimate that is named, if it was made in this channel or for this person."""
+    """Returns the named estimate, if it was made in this channel or for this person."""
     try:
         run = await named_run(request, runs, kind, name)
     except NotFound as error:
@@ -67,10 +67,10 @@ async def estimated_run(request: Request, runs: Runs[R], kind: RunKind, name: st
 async def confirm_run(
     request: Request, run: R, runs: Runs[R], records: Records, kind: RunKind, *, host: HostName
 ) -> None:
-    """The run is durable from here on; its runner asks.
+    """Confirms an estimate; its runner then sends the requests.
 
-    Raises Outdated where it is already, and NotNow where this month's money does not reach for
-    its price or, as that at `host` is unknown, nobody can say whether it does.
+    Raises Outdated if it is confirmed already, and NotNow if this month's budget does not cover
+    the price, or if the price at `host` is unknown and there is a budget.
     """
     access.refuse_closed_workspace(request.workspace, request.words)
     await monthly_budget.require_priced_budget(request, run.price, host, records)
@@ -83,7 +83,7 @@ async def confirm_run(
 
 
 async def decline_run(request: Request, runs: Runs[R], kind: RunKind) -> Reply:
-    """Drops an estimate. Raises Outdated where the run is confirmed."""
+    """Deletes an estimate. Raises Outdated if the run is confirmed."""
     run = await estimated_run(request, runs, kind)
     if not await runs.decline(request.workspace_id, run.id):
         raise Outdated(problem=request.words("start.already"))
@@ -91,7 +91,7 @@ async def decline_run(request: Request, runs: Runs[R], kind: RunKind) -> Reply:
 
 
 async def stop_run(request: Request, runs: Runs[R], records: Records, kind: RunKind) -> Reply:
-    """Asks the runner to end it. Raises NotNow when it is over."""
+    """Requests that the runner ends a run. Raises NotNow if it is over."""
     run = await named_run(request, runs, kind)
     if not await runs.change(
         request.workspace_id, run.id, when=_CAN_STOP, state=EvaluationState.STOPPING
@@ -116,7 +116,7 @@ async def queue_run_notice(
     locale: str | None = None,
     trouble: AttuneError | None = None,
 ) -> None:
-    """One message of each kind; `trouble` is why the model did not answer lately."""
+    """Queues a run's notice; each kind has one message. `trouble` is the model's last error."""
     more: dict[str, object] = {"locale": locale} if locale else {}
     more |= {_TROUBLE: serialize(trouble)} if trouble else {}
     await records.outbox.put(
@@ -130,7 +130,7 @@ async def queue_run_notice(
 
 
 def trouble_in(notice: Notice, words: Words) -> str:
-    """Why the model did not answer lately, as a sentence; empty where it did."""
+    """Returns the model's last error as a sentence; "" if there is none."""
     trouble = notice.details.get(_TROUBLE)
     error = deserialize(trouble) if isinstance(trouble, dict) else None
     return words.error_without_host_words(error) if error else ""
@@ -139,7 +139,7 @@ def trouble_in(notice: Notice, words: Words) -> str:
 async def progress_card(
     run: P, runs: PaidRuns[P, C], total: int, title: str, words: Words, *, name: str, why: str
 ) -> Card:
-    """How many of `total` calls have an outcome, and *Stop*."""
+    """Returns a card with the number of finished calls and a button to stop the run."""
     counts = await runs.counts(run.workspace, run.id)
     done = sum(count for state, count in counts.items() if state not in UNFINISHED_CALLS)
     lines = (words(f"{name}.progress", done=done, total=total),)

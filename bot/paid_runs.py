@@ -1,7 +1,7 @@
-"""Makes the calls of every open run of a kind until all have an outcome; each host for itself.
+"""Runner of paid runs: makes the calls of every open run of a kind, concurrently for all hosts.
 
-A call is written down as asked before its host hears of it. What was being asked when the process
-died is lost: no call is made a second time, unless its host has surely done nothing.
+A call is stored as asked before its request is sent. Calls that were asked when the process died
+are marked as lost: a call is repeated only if its host has certainly done nothing.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ LONGEST_ANSWER = 120.0
 _WAIT = timedelta(seconds=30)
 _LONGEST_WAIT = timedelta(minutes=10)
 _GIVE_UP = timedelta(hours=1)
-_TELL_SECONDS = 2.0
+_NOTICE_SECONDS = 2.0
 _TO_BEGIN = (EvaluationState.CONFIRMED,)
 _ENDING = (EvaluationState.RUNNING, EvaluationState.STOPPING)
 
@@ -53,23 +53,23 @@ C = TypeVar("C", JudgedPair, SyntheticCall)
 
 @dataclass(slots=True)
 class _Progress:
-    """What is known of an open run in this life of the process.
+    """State of an open run in this process.
 
-    Nothing is asked before `paused_until`, nothing could be asked since `failing_since`; `trouble`
-    is the last one, `tries` count how often a host broke off over one call.
+    No call is made before `paused_until`; all have failed since `failing_since`. `trouble` is the
+    last error; `tries` counts broken connections by call.
     """
 
     is_recovered: bool = False
     paused_until: datetime | None = None
     failing_since: datetime | None = None
-    told_at: datetime | None = None
+    notified_at: datetime | None = None
     trouble: AttuneError | None = None
     is_given_up: bool = False
     tries: Counter[object] = field(default_factory=Counter)
 
 
 class PaidRunner(ABC, Generic[R, C]):
-    """Keeps nothing but the progress of what is open."""
+    """Makes the calls of open runs of one kind; only `_Progress` is kept in memory."""
 
     _needs_whole_answers = True
 
@@ -81,23 +81,23 @@ class PaidRunner(ABC, Generic[R, C]):
         self._clock = clock
         self._tokens = tokens
         self.wakes = defaultdict[HostName, asyncio.Event](asyncio.Event)
-        """Set to have a host looked at now."""
-        self._known = defaultdict[int, _Progress](_Progress)
+        """Event by host; setting it makes the runner claim calls now."""
+        self._progress = defaultdict[int, _Progress](_Progress)
 
     @abstractmethod
     def _runs(self, records: Records) -> PaidRuns[R, C]: ...
 
     @abstractmethod
     async def _messages(self, run: R, call: C) -> list[PromptMessage] | None:
-        """What is sent; None where it may not be asked any more."""
+        """Returns the prompt of a call; None if the call is not allowed any more."""
 
     @abstractmethod
     def _sampling(self, run: R) -> Sampling:
-        """With `max_tokens`, which are reserved for each call."""
+        """Returns the sampling parameters; `max_tokens` are reserved for each call."""
 
     @abstractmethod
     async def _outcome(self, records: Records, run: R, call: C, answer: Answer) -> C:
-        """What came of a call that was answered, to be written down in the same transaction."""
+        """Processes an answer in the caller's transaction; returns the call to store."""
 
     @abstractmethod
     async def _report(self, run: R, records: Records) -> Mapping[str, object]: ...
@@ -106,33 +106,33 @@ class PaidRunner(ABC, Generic[R, C]):
     async def _tell(
         self, records: Records, run: R, *, at: datetime, trouble: AttuneError | None
     ) -> None:
-        """Change the message that says how far the run is."""
+        """Queues an edit of the run's progress message."""
 
     async def poll(self) -> float | None:
-        """Every host at once; seconds until the next try, None if never."""
-        hosts = {one.host for one in await self._open()}
+        """Polls all hosts concurrently; returns seconds until the next retry, None for none."""
+        hosts = {run.host for run in await self._open()}
         waits = await asyncio.gather(*(self.poll_host(host) for host in hosts))
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def poll_host(self, host: HostName) -> float | None:
-        """Ask this host until nothing is left to ask there."""
+        """Makes calls at one host until none is left; returns seconds until the next retry."""
 
         async def claim(room: int) -> tuple[Sequence[tuple[R, C]], Container[int]]:
             running = await self._running(host)
-            return await self._claim(running, room), {one.id for one in running}
+            return await self._claim(running, room), {run.id for run in running}
 
         wake = self.wakes[host]
         await run_calls(claim, self._ask, of=lambda call: call[0].id, wake=wake)
         for run in await self._open(host):
             await self._end(run)
         now = self._clock.now()
-        pauses = [one.paused_until for one in self._known.values() if one.paused_until]
+        pauses = [p.paused_until for p in self._progress.values() if p.paused_until]
         return max(0.0, (min(pauses) - now).total_seconds()) if pauses else None
 
     async def _open(self, host: HostName | None = None) -> Sequence[R]:
         async with self._store.reading() as records:
-            found = await self._runs(records).list_open()
-        return [one for one in found if host in (None, one.host)]
+            runs = await self._runs(records).list_open()
+        return [run for run in runs if host in (None, run.host)]
 
     async def _running(self, host: HostName) -> Sequence[R]:
         """Returns the runs that ask at `host`, after confirmed ones were set to running."""
@@ -142,12 +142,12 @@ class PaidRunner(ABC, Generic[R, C]):
                     await self._runs(records).change(
                         run.workspace, run.id, when=_TO_BEGIN, state=EvaluationState.RUNNING
                     )
-        return [one for one in await self._open(host) if one.state is EvaluationState.RUNNING]
+        return [run for run in await self._open(host) if run.state is EvaluationState.RUNNING]
 
     async def _claim(self, running: Sequence[R], room: int) -> list[tuple[R, C]]:
         calls: list[tuple[R, C]] = []
         for run in running:
-            progress = self._known[run.id]
+            progress = self._progress[run.id]
             pause = progress.paused_until
             if room <= len(calls) or (pause and pause > self._clock.now()):
                 continue
@@ -166,16 +166,16 @@ class PaidRunner(ABC, Generic[R, C]):
         error = await error_of(self._ask_once(run, call), run=run.id)
         if error is None:
             return
-        if may_ask_again(error, self._known[run.id].tries, call):
-            await self._put_off(run, call, error)
+        if may_ask_again(error, self._progress[run.id].tries, call):
+            await self._retry_later(run, call, error)
             return
         log.warning("A paid call failed", extra={"why": error.key})
-        self._known[run.id].trouble = error
+        self._progress[run.id].trouble = error
         await self._settle(run, call, CallState.FAILED)
 
     async def _ask_once(self, run: R, call: C) -> None:
         answer = await self._answer_to(run, call)
-        progress = self._known[run.id]
+        progress = self._progress[run.id]
         progress.paused_until = progress.failing_since = None
         await self._settle(run, call, CallState.DONE, answer)
 
@@ -206,23 +206,23 @@ class PaidRunner(ABC, Generic[R, C]):
             if answer is not None:
                 outcome = await self._outcome(records, run, outcome, answer)
             await self._runs(records).record_outcome(run.workspace, run.id, outcome)
-            if self._is_news(run):
-                progress = self._known[run.id]
+            if self._may_update_notice(run):
+                progress = self._progress[run.id]
                 why = progress.trouble if progress.paused_until else None
                 await self._tell(records, run, at=self._clock.now(), trouble=why)
 
-    def _is_news(self, run: R) -> bool:
-        """The message is changed every two seconds at most."""
-        now, progress = self._clock.now(), self._known[run.id]
-        told = progress.told_at
-        if told is not None and (now - told).total_seconds() < _TELL_SECONDS:
+    def _may_update_notice(self, run: R) -> bool:
+        """Whether the last edit of the message was at least two seconds ago."""
+        now, progress = self._clock.now(), self._progress[run.id]
+        notified_at = progress.notified_at
+        if notified_at is not None and (now - notified_at).total_seconds() < _NOTICE_SECONDS:
             return False
-        progress.told_at = now
+        progress.notified_at = now
         return True
 
-    async def _put_off(self, run: R, call: C, error: AttuneError) -> None:
-        """A host that cannot be asked for an hour ends the run with what there is."""
-        now, progress = self._clock.now(), self._known[run.id]
+    async def _retry_later(self, run: R, call: C, error: AttuneError) -> None:
+        """Pauses a run after an error; after an hour of errors the run ends with its results."""
+        now, progress = self._clock.now(), self._progress[run.id]
         since = progress.failing_since = progress.failing_since or now
         progress.paused_until = now + min(max(_WAIT, (now - since) / 2), _LONGEST_WAIT)
         progress.trouble = error
@@ -239,7 +239,10 @@ class PaidRunner(ABC, Generic[R, C]):
                 )
 
     async def _end(self, run: R) -> None:
-        """Once only, when every call has an outcome or it is to stop; nothing is being asked."""
+        """Ends a run whose calls all have an outcome, or that is stopping; at most once.
+
+        No call of the run is in progress then.
+        """
         own = (run.workspace, run.id)
         is_stopping = run.state is EvaluationState.STOPPING
         async with self._store.reading() as records:
@@ -249,7 +252,7 @@ class PaidRunner(ABC, Generic[R, C]):
                 return
             report = await self._report(run, records)
         state = EvaluationState.STOPPED if is_stopping else EvaluationState.DONE
-        progress, now = self._known.pop(run.id, _Progress()), self._clock.now()
+        progress, now = self._progress.pop(run.id, _Progress()), self._clock.now()
         state = EvaluationState.FAILED if progress.is_given_up else state
         async with self._store.writing() as records:
             if await self._runs(records).change(

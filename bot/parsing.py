@@ -1,4 +1,4 @@
-"""From what people type after a command's path to its options."""
+"""Parses the text after a command's path into its options."""
 
 from __future__ import annotations
 
@@ -22,51 +22,53 @@ _NUMERIC = (OptionKind.INTEGER, OptionKind.NUMBER, OptionKind.AMOUNT)
 def parse(
     command: Command, line: str, words: Words, given: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The options in what follows a command's path.
+    """Returns the options in the text after a command's path. Raises BadInput.
 
-    `name:value` and `name=value`, quotes where there are blanks; what has no
-    name goes to the `rest` option as it was written. `given` are those that the surface knows
-    apart already. Raises BadInput.
+    Options are `name:value` or `name=value`, with quotes around spaces; text without a name is
+    the value of the `rest` option, unchanged. `given` are options that the surface has parsed.
     """
     named: dict[str, str] = dict(given or {})
-    loose: list[str] = []
+    unnamed: list[str] = []
     names = {option.name for option in command.options}
     for token in _with_whole_numbers(command, _TOKEN.findall(line)):
-        name, colon, value = _named(token)
+        name, colon, value = _split_option(token)
         if not colon or name.lower() not in names:
-            loose.append(token)
+            unnamed.append(token)
         elif name.lower() in named:
             raise BadInput(problem=words("option.twice", option=name.lower()))
         else:
             named[name.lower()] = value.replace('"', "")
-    _refuse_unknown(command, loose, named, words)
-    if loose and command.rest:
-        named[command.rest.name] = _bare(" ".join(loose))
+    _refuse_unknown(command, unnamed, named, words)
+    if unnamed and command.rest:
+        named[command.rest.name] = _without_outer_quotes(" ".join(unnamed))
     return check_options(command, named, words)
 
 
 def button_action(action: str, options: Mapping[str, str]) -> str | None:
-    """An action with options as `parse` reads them; None where a button cannot hold them."""
-    said = " ".join(f'{name}:"{value}"' for name, value in options.items() if value)
-    whole = f"{action}{said}".rstrip(" ")
-    is_sayable = len(whole) <= LONGEST_ACTION and not any('"' in v for v in options.values())
-    return whole if is_sayable else None
+    """Returns an action with options for `parse`; None if it is too long or has quotes."""
+    typed = " ".join(f'{name}:"{value}"' for name, value in options.items() if value)
+    whole = f"{action}{typed}".rstrip(" ")
+    is_possible = len(whole) <= LONGEST_ACTION and not any('"' in v for v in options.values())
+    return whole if is_possible else None
 
 
 def _refuse_unknown(
-    command: Command, loose: Sequence[str], named: Mapping[str, str], words: Words
+    command: Command, unnamed: Sequence[str], named: Mapping[str, str], words: Words
 ) -> None:
-    """Names what stands where nothing can stand, and what looks like an option and is none."""
-    if loose and (command.rest is None or command.rest.name in named):
-        raise BadInput(problem=_unknown(command, loose[0], words))
-    for token in loose:
+    """Raises BadInput for text where no text is allowed, and for a misspelt option."""
+    if unnamed and (command.rest is None or command.rest.name in named):
+        raise BadInput(problem=_unknown(command, unnamed[0], words))
+    for token in unnamed:
         if command.rest is not None and _is_misspelt(token, command, command.rest):
             raise BadInput(problem=_unknown(command, token, words))
 
 
 def _is_misspelt(token: str, command: Command, rest: Option) -> bool:
-    """In a question anything may stand, in a model's name colons; so only near misses count."""
-    name, colon, value = _named(token)
+    """Whether a token looks like an option with an unknown name.
+
+    A question or a model name may contain colons, so there only names similar to an option count.
+    """
+    name, colon, value = _split_option(token)
     if not colon or not value or not _OPTION_NAME.fullmatch(name):
         return False
     if rest.kind is not OptionKind.MODEL and not rest.is_sentence:
@@ -76,15 +78,15 @@ def _is_misspelt(token: str, command: Command, rest: Option) -> bool:
 
 
 def check_options(command: Command, options: Mapping[str, str], words: Words) -> dict[str, str]:
-    """The options again, or BadInput: required ones there, numbers in range, choices known.
+    """Returns the options with numbers normalised.
 
-    Numbers come back without separators.
+    Raises BadInput for a missing or unknown option, a number out of range or an unknown choice.
     """
     names = {option.name for option in command.options}
     for name in options:
         if name not in names:
             raise BadInput(problem=_unknown(command, name, words))
-    _refuse_beside(command, options, words)
+    _refuse_exclusive(command, options, words)
     checked_values = dict(options)
     for option in command.options:
         value = options.get(option.name, "").strip()
@@ -96,7 +98,7 @@ def check_options(command: Command, options: Mapping[str, str], words: Words) ->
     return checked_values
 
 
-def _refuse_beside(command: Command, options: Mapping[str, str], words: Words) -> None:
+def _refuse_exclusive(command: Command, options: Mapping[str, str], words: Words) -> None:
     given = [name for name, value in options.items() if value.strip()]
     for option in command.options:
         others = [name for name in given if name != option.name]
@@ -120,11 +122,11 @@ def _checked_value(option: Option, value: str, words: Words) -> str:
 
 
 def _with_whole_numbers(command: Command, tokens: Sequence[str]) -> list[str]:
-    """The tokens, but "max_tokens:100 000" is one: groups of three digits go with their number."""
+    """Joins tokens that are groups of digits of one number, as in "max_tokens:100 000"."""
     numeric = {option.name for option in command.options if option.kind in _NUMERIC}
     joined: list[str] = []
     for token in tokens:
-        name, _, value = _named(joined[-1]) if joined else ("", "", "")
+        name, _, value = _split_option(joined[-1]) if joined else ("", "", "")
         is_number = name.lower() in numeric and _BEGINS_GROUPS.fullmatch(value)
         if is_number and _GROUP.fullmatch(token):
             joined[-1] += f" {token}"
@@ -140,14 +142,15 @@ def _unknown(command: Command, token: str, words: Words) -> str:
     return words("option.unknown", command=command.path, token=token, options=known)
 
 
-def _bare(text: str) -> str:
-    """Without the quotes around all of it; quotes inside a sentence are its own."""
+def _without_outer_quotes(text: str) -> str:
+    """Removes quotes around the whole text; quotes inside it stay."""
     is_quoted = len(text) > 1 and text[0] == text[-1] == '"' and text.count('"') == 2
     return text[1:-1] if is_quoted else text
 
 
-def _named(token: str) -> tuple[str, str, str]:
-    at = min((place for place in map(token.find, ":=：") if place > 0), default=-1)
-    if at < 0:
+def _split_option(token: str) -> tuple[str, str, str]:
+    """Returns (name, separator, value); the separator is "" for a token without one."""
+    index = min((i for i in map(token.find, ":=：") if i > 0), default=-1)
+    if index < 0:
         return token, "", ""
-    return token[:at].lstrip("-"), token[at], token[at + 1 :]
+    return token[:index].lstrip("-"), token[index], token[index + 1 :]

@@ -1,4 +1,4 @@
-"""Everything that is kept of one person: as a file of theirs, and erased."""
+"""`/tune my-data` and `/tune forget-me`: exports and erases the data of one person."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ _FORGETTING = "person.forgetting"
 @handlers.command("my-data", Role.STRANGER)
 @handlers.button("privacy.my_data", Role.STRANGER)
 async def my_data(request: Request, deps: Dependencies) -> Reply:
-    """All that is kept of the asker, as a file: a line for each thing, read while it is sent."""
+    """Sends all stored data of the user as JSON Lines, read while the file is sent."""
     async with deps.store.reading() as records:
         examples = await records.personal_data.example_count(request.workspace_id, request.user_id)
         turns = await records.turns.count_by(request.workspace_id, request.user_id)
     text = request.words("my_data.text", examples=examples, turns=turns)
-    return Document(f"my-data-{request.user_id}.jsonl", _all_of(request, deps.store), text)
+    return Document(f"my-data-{request.user_id}.jsonl", _all_lines(request, deps.store), text)
 
 
-async def _all_of(request: Request, store: Store) -> AsyncIterator[bytes]:
+async def _all_lines(request: Request, store: Store) -> AsyncIterator[bytes]:
     cursor: KeptCursor | None = KEPT_FROM_THE_START
     while cursor is not None:
         async with store.reading() as records:
@@ -62,6 +62,7 @@ async def _all_of(request: Request, store: Store) -> AsyncIterator[bytes]:
 @handlers.command("forget-me", Role.STRANGER)
 @handlers.button("privacy.ask_forget", Role.STRANGER)
 async def ask_forget(request: Request, deps: Dependencies) -> Card:
+    """Asks the user to confirm the erasure of their data."""
     async with deps.store.reading() as records:
         newest = await records.personal_data.newest_item_token(
             request.workspace_id, request.user_id
@@ -85,10 +86,10 @@ async def cancel_erasure(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("privacy.forget", Role.STRANGER)
 async def erase_my_data(request: Request, deps: Dependencies) -> Reply:
-    """Erases everything of the asker's; models made from it are marked, or go.
+    """Erases all data of the user; models trained on it are marked as tainted, or deleted.
 
-    What is counted or was decided stays without a name. A refused consent
-    stays, for it is what keeps their words out from now on.
+    Counts and decisions stay without a name. A refused consent stays, because it excludes the
+    user's messages in future.
     """
     shown, _, person = request.argument.partition(":")
     if person != request.user_id:
@@ -122,10 +123,13 @@ async def erase_my_data(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _begin_forgetting(request: Request, shown: str, store: Store) -> bool:
-    """False where more is kept of them than when the card was shown, unless this had begun."""
+    """Records the start; False if there is newer data than when the card was shown.
+
+    True also if this event had started before a crash.
+    """
     async with store.writing() as records:
-        begun = await records.audit.of_kind(request.workspace_id, _FORGETTING, limit=_PART)
-        if any(entry.details.get("event") == request.event.key for entry in begun):
+        started = await records.audit.of_kind(request.workspace_id, _FORGETTING, limit=_PART)
+        if any(entry.details.get("event") == request.event.key for entry in started):
             return True
         is_as_shown = shown == await records.personal_data.newest_item_token(
             request.workspace_id, request.user_id
@@ -148,10 +152,10 @@ async def _forget_edits(request: Request, store: Store) -> int:
         snapshots = await records.snapshots.list_holding(request.workspace_id, edited)
         await records.jobs.forget_files(request.workspace_id, snapshots, at=request.now)
         marked += await records.models.taint(request.workspace_id, snapshots)
-        alone = await records.personal_data.take_back(
+        to_erase = await records.personal_data.take_back(
             request.workspace_id, edited, request.user_id, at=request.now
         )
-        await erase_examples(request.workspace_id, alone, records, at=request.now)
+        await erase_examples(request.workspace_id, to_erase, records, at=request.now)
         return len(edited)
 
     await run_in_batches(part, store, fewest=_FEWEST_EDITED)
@@ -176,7 +180,7 @@ async def _forget_in_room(request: Request, store: Store) -> None:
 
 
 async def _forget_examples(request: Request, store: Store) -> tuple[int, int]:
-    """How many, and how many models are marked."""
+    """Erases the user's examples; returns how many, and how many models are tainted."""
     marked = 0
 
     async def part(records: Records, most: int) -> int:
@@ -212,5 +216,5 @@ def _fields_of(example: Example) -> dict[str, object]:
 
 
 def _line(kind: str, /, **values: object) -> bytes:
-    said = {"kind": kind, **values}
-    return json.dumps(said, ensure_ascii=False, default=str).encode() + b"\n"
+    fields = {"kind": kind, **values}
+    return json.dumps(fields, ensure_ascii=False, default=str).encode() + b"\n"

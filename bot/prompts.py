@@ -1,4 +1,4 @@
-"""Prompts: instructions, a few examples, what was said before, the question."""
+"""Builds prompts: instructions, few-shot examples, history and question."""
 
 from __future__ import annotations
 
@@ -23,26 +23,29 @@ from bot.rows import Method, search_terms, words_of
 
 PromptMessage = Mapping[str, str]
 
-_LOOKED_AT = 500
-_PIECES = 4
-_ALIKE = 60
-"""So many examples are looked at for each telling piece of a question."""
+_FIRST_EXAMPLES = 500
+_TERMS = 4
+_EXAMPLES_PER_TERM = 60
+"""Limit of examples found for each search term of a question."""
 _LONGEST_SEARCH = 0.2
-"""Seconds after which no further piece is looked for: somebody waits for the answer."""
+"""Seconds after which no further term is searched for, because a user waits for the answer."""
 
 
 class PictureMessage(dict[str, str]):
-    """A message of a prompt that has pictures beside its text, for a model that sees."""
+    """A prompt message with images beside its text, for a model that accepts images."""
 
     def __init__(self, content: str, pictures: Sequence[Picture]) -> None:
         super().__init__(role="user", content=content)
         self.pictures = pictures
 
     def parts(self) -> Mapping[str, object]:
-        """https://platform.openai.com/docs/api-reference/chat/create: content as parts."""
+        """Returns the message with a list of content parts.
+
+        https://platform.openai.com/docs/api-reference/chat/create
+        """
         text = {"type": "text", "text": self["content"]}
-        shown = [{"type": "image_url", "image_url": {"url": one.url}} for one in self.pictures]
-        return {"role": "user", "content": [text, *shown]}
+        images = [{"type": "image_url", "image_url": {"url": p.url}} for p in self.pictures]
+        return {"role": "user", "content": [text, *images]}
 
 
 def build_prompt(
@@ -54,33 +57,33 @@ def build_prompt(
     shots: Sequence[PromptMessage] = (),
     pictures: Mapping[MessageId | None, Sequence[Picture]] = MappingProxyType({}),
 ) -> list[PromptMessage]:
-    """In the order every host expects: system, examples, history, question.
+    """Returns the messages in the order system, examples, history, question.
 
-    `summary` is of what came before the history. `pictures` are those of each message, of the
-    question by None.
+    `summary` is about the conversation before the history. `pictures` are by message id; the key
+    None is the question.
     """
     messages: list[PromptMessage] = []
-    if told := "\n\n".join(filter(None, (assistant.instructions.strip(), summary))):
-        messages.append({"role": "system", "content": told})
+    if system := "\n\n".join(filter(None, (assistant.instructions.strip(), summary))):
+        messages.append({"role": "system", "content": system})
     messages.extend(shots)
-    for said in history:
-        role = "assistant" if said.is_own else "user"
-        if shown := pictures.get(said.id):
-            messages.append(PictureMessage(said.text, shown))
-        elif said.text.strip():
-            messages.append({"role": role, "content": said.text})
-    shown = pictures.get(None)
-    asked = PictureMessage(question, shown) if shown else {"role": "user", "content": question}
-    return [*messages, asked]
+    for message in history:
+        role = "assistant" if message.is_own else "user"
+        if images := pictures.get(message.id):
+            messages.append(PictureMessage(message.text, images))
+        elif message.text.strip():
+            messages.append({"role": role, "content": message.text})
+    images = pictures.get(None)
+    last = PictureMessage(question, images) if images else {"role": "user", "content": question}
+    return [*messages, last]
 
 
 async def few_shot(
     records: Records, place: Place, assistant: Assistant, question: str, *, count: int
 ) -> list[PromptMessage]:
-    """The permitted examples whose questions share most words with this one, as turns.
+    """Returns the allowed examples whose questions share most words with a question, as messages.
 
-    What was said in a private, shared, direct or restricted channel goes along in that channel
-    alone, unless an admin allows more.
+    Examples from a private, shared, direct or restricted channel are used only in that channel,
+    unless an admin allows more.
     """
     if count <= 0:
         return []
@@ -89,7 +92,7 @@ async def few_shot(
 
 
 Shot = tuple[frozenset[str], Sequence[PromptMessage]]
-"""The words of an example's question, and the example as two turns."""
+"""The words of an example's question, and the example as two messages."""
 
 
 async def shot_pool(
@@ -100,16 +103,16 @@ async def shot_pool(
     is_asked: bool = True,
     question: str = "",
 ) -> Sequence[Shot]:
-    """The first 500 examples that may go along with a question in that place.
+    """Returns the first 500 examples that may be sent with a question in a channel.
 
-    Of a larger dataset also those, of all its examples, with one of the longest words of a given
-    question, as far as that is quickly found. Without `is_asked` those are left out that
-    evaluations ask, held-out and must-answer ones, and other wordings of these.
+    In a larger dataset also examples with one of the longest words of `question`, as many as are
+    found in a short time. Without `is_asked` the examples that evaluations use are left out:
+    held-out and must-answer ones, and synthetic wordings.
     """
     found: dict[ExampleId, Shot] = {}
 
-    async def look(most: int, search: str | None = None) -> int:
-        looked = 0
+    async def collect(most: int, search: str | None = None) -> int:
+        count = 0
         filters = ExampleFilter(held_out=None if is_asked else False, search=search)
         async for example in records.examples.trainable(
             place.workspace,
@@ -119,43 +122,43 @@ async def shot_pool(
             shown_in=place.channel,
             filters=filters,
         ):
-            looked += 1
+            count += 1
             pair = _pair(example)
             is_test = MUST_ANSWER in example.tags or example.synthetic is not None
             if pair and (is_asked or not is_test):
                 found[example.id] = words_in(pair[0]["content"]), pair
-        return looked
+        return count
 
-    if await look(_LOOKED_AT) == _LOOKED_AT:
-        began = perf_counter()
-        for piece in search_terms(question, _PIECES):
-            if perf_counter() - began < _LONGEST_SEARCH:
-                await look(_ALIKE, piece)
+    if await collect(_FIRST_EXAMPLES) == _FIRST_EXAMPLES:
+        started = perf_counter()
+        for term in search_terms(question, _TERMS):
+            if perf_counter() - started < _LONGEST_SEARCH:
+                await collect(_EXAMPLES_PER_TERM, term)
     return list(found.values())
 
 
 def nearest_shots(pool: Sequence[Shot], question: str, *, count: int) -> list[PromptMessage]:
-    """Those that share most words with the question as turns, the nearest last."""
-    asked = words_in(question)
-    ranked = sorted(pool, key=lambda shot: len(asked & shot[0]), reverse=True)
+    """Returns the examples that share most words with a question as messages, nearest last."""
+    question_words = words_in(question)
+    ranked = sorted(pool, key=lambda shot: len(question_words & shot[0]), reverse=True)
     return [message for _, pair in reversed(ranked[:count]) for message in pair]
 
 
 def last_exchange(example: Example) -> tuple[str, str] | None:
-    """The last question and answer of an example, where it has them."""
+    """Returns the last question and answer of an example; None if it has no such pair."""
     pair = _pair(example)
     return (pair[0]["content"], pair[1]["content"]) if pair else None
 
 
 def _pair(example: Example) -> list[PromptMessage]:
-    """The last question and answer of a row; empty if it has no such pair."""
+    """Returns the last question and answer of a row as messages; empty if there is none."""
     row = example.row or {}
     messages = row.get("messages")
     listed = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
     found: list[PromptMessage] = []
-    for asked, told in pairwise(listed):
-        if asked.get("role") == "user" and told.get("role") == "assistant":
-            pair = (asked.get("content"), told.get("content"))
+    for question, answer in pairwise(listed):
+        if question.get("role") == "user" and answer.get("role") == "assistant":
+            pair = (question.get("content"), answer.get("content"))
             if all(isinstance(text, str) and text for text in pair):
                 found = [
                     {"role": "user", "content": str(pair[0])},
@@ -165,5 +168,5 @@ def _pair(example: Example) -> list[PromptMessage]:
 
 
 def words_in(text: str) -> frozenset[str]:
-    """The words by which two questions are compared."""
+    """Returns the words by which two questions are compared."""
     return frozenset(words_of(text))

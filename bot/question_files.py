@@ -1,4 +1,4 @@
-"""Files that came with a question or before it: text and pictures, within a budget that is told."""
+"""Reads files attached to a question and to earlier messages: texts and images, within limits."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from bot.ports.surface import CanReadFile, Surface
 from bot.request import Request
 
 MOST_CHARACTERS = 40_000
-"""Of all files of a question together: about 10,000 tokens."""
+"""Limit of all files of a question together, about 10,000 tokens."""
 _MOST_FILES = 5
 _MOST_PICTURES = 3
 _MEGABYTE = 1024 * 1024
 _PICTURE_BYTES = 5 * _MEGABYTE
 _DOCUMENT_BYTES = 20 * _MEGABYTE
 _TYPED = "message.txt"
-"""What Discord makes of a message that is longer than 2,000 characters."""
+"""Name of the file into which Discord turns a message of more than 2,000 characters."""
 _BYTES_OF_CHARACTER = 4
 _ZIP, _PDF, _PDF_BEGINS_WITHIN = b"PK\x03\x04", b"%PDF-", 1024
 _PICTURES = (
@@ -35,7 +35,7 @@ _LONGEST_MAGIC = 12
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """A picture as it was sent; `kind` is its media type."""
+    """An attached image; `kind` is its media type."""
 
     name: str
     kind: str
@@ -43,13 +43,17 @@ class Picture:
 
     @property
     def url(self) -> str:
-        """https://platform.openai.com/docs/guides/images: a data URL in place of an address."""
+        """The image as a data URL; https://platform.openai.com/docs/guides/images."""
         return f"data:{self.kind};base64,{b64encode(self.content).decode()}"
 
 
 @dataclass(slots=True)
 class FilesRead:
-    """`typed` belongs to the question itself, `texts` stand beside it, `told` is not read."""
+    """Contents of files.
+
+    `typed_texts` are part of the question itself, `texts` are attached to it. `notes` tell the
+    user which files were not read, or not completely.
+    """
 
     typed_texts: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
@@ -57,23 +61,23 @@ class FilesRead:
     notes: list[str] = field(default_factory=list)
 
     def text_with_files(self, text: str) -> str:
-        """The text of a message with that of its files."""
+        """Returns the text of a message followed by the texts of its files."""
         return "\n\n".join(part for part in (text, *self.typed_texts, *self.texts) if part.strip())
 
 
 class FileReader:
-    """Reads files until its budget ends; first those of the question, then earlier ones.
+    """Reads files until its limits are reached: first the question's, then earlier messages'.
 
-    Nothing is fetched from anywhere but the platform that the question came from.
+    Files are fetched only from the platform of the question.
     """
 
     def __init__(self, request: Request, surface: Surface, documents: Documents) -> None:
         self._request = request
         self._surface = surface
         self._documents = documents
-        self._room = MOST_CHARACTERS
-        self._files_left = _MOST_FILES
-        self._pictures_left = _MOST_PICTURES
+        self._remaining_characters = MOST_CHARACTERS
+        self._remaining_files = _MOST_FILES
+        self._remaining_pictures = _MOST_PICTURES
 
     async def read(self, files: Sequence[Attachment]) -> FilesRead:
         read = FilesRead()
@@ -82,25 +86,28 @@ class FileReader:
         return read
 
     async def read_earlier(
-        self, said: Sequence[Message]
+        self, history: Sequence[Message]
     ) -> tuple[Sequence[Message], dict[MessageId | None, Sequence[Picture]]]:
-        """What was said with the files that came along, the newest first to find room."""
-        messages, pictures = list(said), dict[MessageId | None, Sequence[Picture]]()
-        for at in range(len(messages) - 1, -1, -1):
-            one = messages[at]
-            if one.is_own or not one.files:
+        """Returns the messages with their files' texts, and images by message.
+
+        Files are read newest first, because the limits may not suffice for all.
+        """
+        messages, pictures = list(history), dict[MessageId | None, Sequence[Picture]]()
+        for index in range(len(messages) - 1, -1, -1):
+            message = messages[index]
+            if message.is_own or not message.files:
                 continue
-            read = await self.read(one.files)
-            messages[at] = replace(one, text=read.text_with_files(one.text))
-            pictures[one.id] = read.pictures
+            read = await self.read(message.files)
+            messages[index] = replace(message, text=read.text_with_files(message.text))
+            pictures[message.id] = read.pictures
         return messages, pictures
 
     async def _read(self, file: Attachment, read: FilesRead) -> None:
         words = self._request.words
-        if self._files_left <= 0 or self._room <= 0:
+        if self._remaining_files <= 0 or self._remaining_characters <= 0:
             read.notes.append(words("chat.file_no_room", name=file.name))
             return
-        self._files_left -= 1
+        self._remaining_files -= 1
         content = await self._content(file)
         if content is None:
             read.notes.append(words("chat.file_unread", name=file.name))
@@ -116,10 +123,10 @@ class FileReader:
         if len(picture.content) > _PICTURE_BYTES:
             size = _PICTURE_BYTES // _MEGABYTE
             read.notes.append(words("chat.file_large", name=picture.name, size=size))
-        elif self._pictures_left <= 0:
+        elif self._remaining_pictures <= 0:
             read.notes.append(words("chat.pictures_many", name=picture.name, count=_MOST_PICTURES))
         else:
-            self._pictures_left -= 1
+            self._remaining_pictures -= 1
             read.pictures.append(picture)
             read.texts.append(words("chat.picture", name=picture.name))
 
@@ -129,7 +136,7 @@ class FileReader:
             size = _DOCUMENT_BYTES // _MEGABYTE
             read.notes.append(words("chat.file_large", name=file.name, size=size))
             return
-        document = await self._documents.read(content, self._room)
+        document = await self._documents.read(content, self._remaining_characters)
         if problem := _problem(document):
             read.notes.append(words(f"chat.file_{problem}", name=file.name))
             return
@@ -147,16 +154,17 @@ class FileReader:
         if text is None:
             read.notes.append(words("chat.file_unread", name=file.name))
             return
-        if len(text) > self._room and not is_cut_told:
-            read.notes.append(words("chat.file_cut", name=file.name, count=f"{self._room:,}"))
-        text, self._room = text[: self._room], self._room - len(text)
+        room = self._remaining_characters
+        if len(text) > room and not is_cut_told:
+            read.notes.append(words("chat.file_cut", name=file.name, count=f"{room:,}"))
+        text, self._remaining_characters = text[:room], room - len(text)
         if file.name == _TYPED:
             read.typed_texts.append(text)
         else:
             read.texts.append(words("chat.file", name=file.name, text=text))
 
     async def _content(self, file: Attachment) -> bytes | None:
-        """As much as its kind may have, and a little more; None where it cannot be fetched."""
+        """Fetches a file until its limit is exceeded; None if it cannot be fetched."""
         if not isinstance(self._surface, CanReadFile):
             return None
         content = bytearray()
@@ -171,7 +179,7 @@ class FileReader:
 
 
 def _most(content: bytearray) -> int:
-    """Bytes that are fetched of a file that begins so."""
+    """Returns the limit of bytes of a file, by its first bytes."""
     begun = bytes(content[:_LONGEST_MAGIC])
     if _kind(begun):
         return _PICTURE_BYTES
@@ -184,7 +192,7 @@ def _is_document(content: bytes) -> bool:
 
 
 def _kind(content: bytes) -> str | None:
-    """The media type of a picture by its first bytes; None for anything else."""
+    """Returns the media type of an image by its first bytes; None for another file."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
     return next((kind for begun, kind in _PICTURES if content.startswith(begun)), None)
@@ -195,7 +203,7 @@ def _problem(document: DocumentText) -> str:
 
 
 def _decoded(content: bytes) -> str | None:
-    """A text that is cut off in the middle of a character is one all the same."""
+    """Returns the text of a file, without an incomplete last character; None if it is no text."""
     is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if not is_wide and b"\0" in content:
         return None

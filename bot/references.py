@@ -1,4 +1,4 @@
-"""People, channels and moments inside the texts of a reply: by id, shown as each surface can."""
+"""Markup in a reply's texts for people, channels and times, which each surface renders."""
 
 from __future__ import annotations
 
@@ -18,16 +18,19 @@ from bot.replies import Comparison, Stream
 
 R = TypeVar("R")
 
-# Noncharacters, which no text that people exchange may hold: Unicode 16.0, section 23.7.
+# Noncharacters, which do not occur in exchanged text: Unicode 16.0, section 23.7.
 _OPEN, _BAR, _CLOSE = "\ufdd0", "\ufdd1", "\ufdd2"
 _REFERENCE = re.compile(f"{_OPEN}([@#t])([^{_BAR}]*){_BAR}([^{_CLOSE}]*){_CLOSE}")
 _SECONDS = 2.0
-"""How long a reply waits for names."""
+"""Seconds that a reply waits for the look-up of names."""
 _MOST = 50
 
 
 class ReferenceKind(StrEnum):
-    """A person is also a server role or user group; a moment has seconds since 1970 for an id."""
+    """Kind of a reference.
+
+    A person may also be a server role or user group. The id of a moment is its Unix time.
+    """
 
     PERSON = "@"
     CHANNEL = "#"
@@ -46,38 +49,39 @@ def channel_reference(number: str) -> str:
 
 
 def time_reference(at: datetime) -> str:
-    """In UTC where a surface cannot show it in its reader's own time."""
+    """Returns a reference to a time; its text, for surfaces without local times, is in UTC."""
     seconds = str(int(at.timestamp()))
     return _reference(ReferenceKind.MOMENT, seconds, f"{at:%Y-%m-%d %H:%M}")
 
 
 def render(text: str, draw: Callable[[ReferenceKind, str, str], str]) -> str:
-    """The text with each reference drawn from its kind, its id and its name."""
-    return _REFERENCE.sub(lambda found: draw(ReferenceKind(found[1]), found[2], found[3]), text)
+    """Returns the text with each reference replaced by `draw(kind, id, name)`."""
+    return _REFERENCE.sub(lambda match: draw(ReferenceKind(match[1]), match[2], match[3]), text)
 
 
 def plain_text(text: str) -> str:
-    """The text with names alone."""
+    """Returns the text with each reference replaced by its name."""
     return render(text, lambda kind, number, name: name)
 
 
 async def resolve_names(
     reply: R, place: Place, surface: Surface | None, *, is_page: bool = False
 ) -> R:
-    """A reply in which everything has its name, and nothing else where the surface draws no more.
+    """Returns the reply with a name in every reference, or with names in place of references.
 
-    What cannot be asked in time is called by its id.
+    The latter for pages and surfaces that do not render references. If a name cannot be looked
+    up in time, the id is used.
     """
-    found = _keys(reply)
-    if not found:
+    references = _keys(reply)
+    if not references:
         return reply
-    unnamed = list(dict.fromkeys(key for key, name in found if not name))
+    unnamed = list(dict.fromkeys(key for key, name in references if not name))
     names = await _names(unnamed[:_MOST], place, surface) if surface is not None else {}
     is_native = not is_page and _is_native(surface)
 
     def draw(kind: ReferenceKind, number: str, name: str) -> str:
-        called = name or names.get((kind, number)) or _bare(kind, number)
-        return _reference(kind, number, called) if is_native else called
+        shown = name or names.get((kind, number)) or _id_text(kind, number)
+        return _reference(kind, number, shown) if is_native else shown
 
     return cast(R, _changed(reply, lambda text: render(text, draw)))
 
@@ -100,11 +104,11 @@ async def _look_up(key: Key, place: Place, surface: Surface, names: dict[Key, st
         if kind is ReferenceKind.PERSON and isinstance(surface, CanDescribe):
             names[key] = (await surface.describe(place, UserId(number))).name
         if kind is ReferenceKind.CHANNEL and isinstance(surface, CanNameChannel):
-            there = replace(place, channel=ChannelId(number), thread=None)
-            names[key] = await surface.channel_name(there) or ""
+            channel = replace(place, channel=ChannelId(number), thread=None)
+            names[key] = await surface.channel_name(channel) or ""
 
 
-def _bare(kind: ReferenceKind, number: str) -> str:
+def _id_text(kind: ReferenceKind, number: str) -> str:
     return f"#{number}" if kind is ReferenceKind.CHANNEL else number
 
 
@@ -119,7 +123,8 @@ def _keys(value: object) -> list[tuple[Key, str]]:
     def note(text: str) -> str:
         if _OPEN in text:
             found.extend(
-                ((ReferenceKind(one[1]), one[2]), one[3]) for one in _REFERENCE.finditer(text)
+                ((ReferenceKind(match[1]), match[2]), match[3])
+                for match in _REFERENCE.finditer(text)
             )
         return text
 
@@ -128,14 +133,14 @@ def _keys(value: object) -> list[tuple[Key, str]]:
 
 
 def _changed(value: object, change: Callable[[str], str]) -> object:
-    """The value with every text in it changed; what is read but once stays as it is."""
+    """Returns the value with every text in it changed; streams are not read."""
     if isinstance(value, str) and not isinstance(value, StrEnum):
         return change(value)
     if isinstance(value, tuple):
-        return tuple(_changed(one, change) for one in value)
+        return tuple(_changed(item, change) for item in value)
     if not is_dataclass(value) or isinstance(value, type | Stream | Comparison):
         return value
-    before = {one.name: getattr(value, one.name) for one in fields(value)}
-    after: Mapping[str, object] = {n: _changed(one, change) for n, one in before.items()}
-    new = {name: one for name, one in after.items() if one != before[name]}
+    before = {field.name: getattr(value, field.name) for field in fields(value)}
+    after: Mapping[str, object] = {name: _changed(v, change) for name, v in before.items()}
+    new = {name: new_value for name, new_value in after.items() if new_value != before[name]}
     return replace(value, **new) if new else value

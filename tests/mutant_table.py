@@ -95,7 +95,7 @@ MUTANTS = (
     # Outbox and inbox
     Mutant(
         "bot/outbox.py",
-        "return await _wait(notice, timedelta(minutes=5), store=store, clock=clock)",
+        "return await _delay(notice, timedelta(minutes=5), store=store, clock=clock)",
         "return await _drop(notice, store=store)",
         ("tests/test_outbox.py",),
     ),
