@@ -36,6 +36,7 @@ from bot.catalogue import CATALOGUE, NOTICE_RENDERERS
 from bot.daily_token_budget import TokenBudget
 from bot.dispatch import Dispatch
 from bot.domain import HostName, RequestedAction, VoteState, WorkspaceId
+from bot.domain.ids import platform_of
 from bot.errors import PlaceClosed, SettingsError
 from bot.evaluation.runner import EvaluationRunner
 from bot.events import Event
@@ -70,7 +71,7 @@ class Surfaces:
 
     def of(self, workspace: WorkspaceId) -> Surface:
         """Returns the surface of a workspace. Raises PlaceClosed if its platform is off."""
-        platform = workspace.partition(":")[0]
+        platform = platform_of(workspace)
         try:
             return self._by_platform[platform]
         except KeyError:

@@ -35,6 +35,7 @@ from bot.domain import (
     User,
     UserId,
 )
+from bot.domain.ids import id_on_platform
 from bot.errors import BadInput, NotNow, SurfaceError
 from bot.examples.states import ask_authors_in
 from bot.ports.dependencies import Surfaces
@@ -150,9 +151,8 @@ class ChatImport:
 
     def _require_importable(self) -> None:
         request, export = self._request, self._export
-        platform, _, home = request.workspace_id.partition(":")
-        name = _PLATFORMS[export.platform]
-        if platform != export.platform or (
+        home, name = id_on_platform(request.workspace_id), _PLATFORMS[export.platform]
+        if request.workspace.platform != export.platform or (
             export.workspace_ids and home not in export.workspace_ids
         ):
             homes = ", ".join(
@@ -277,7 +277,7 @@ class ChatImport:
 
     def _user(self, author: str) -> User:
         person = self._export.people[author]
-        home = self._request.workspace_id.partition(":")[2]
+        home = id_on_platform(self._request.workspace_id)
         is_external = bool(person.team) and person.team != home
         return User(UserId(author), person.name, is_guest=person.is_guest, is_external=is_external)
 

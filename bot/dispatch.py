@@ -24,6 +24,7 @@ from bot.domain import (
     Role,
     WorkspaceId,
 )
+from bot.domain.ids import platform_of
 from bot.errors import AttuneError, NotFound, Outdated, PlaceClosed
 from bot.events import (
     ButtonClicked,
@@ -536,7 +537,7 @@ def _deserialize(row: InboxRow) -> Event | None:
 
 
 def _words(event: Event, language: str) -> Words:
-    return Words(language, event.place.workspace.partition(":")[0])
+    return Words(language, platform_of(event.place.workspace))
 
 
 def _error_text(error: AttuneError, role: Role, words: Words) -> str:

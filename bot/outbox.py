@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from bot.domain import LOCAL, ONLY_EDIT, MessageId, Notice, UserId, WorkspaceId
+from bot.domain.ids import platform_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Clock, Records, Store
@@ -100,7 +101,7 @@ async def _render(
         locale = str(notice.details.get("locale", "en"))
         language = (answering[0].language if answering else None) or locale
         wording = wordings.get(notice.kind)
-        words = Words(language, notice.place.workspace.partition(":")[0])
+        words = Words(language, platform_of(notice.place.workspace))
         drawn = await wording(notice, records, words) if wording else None
     if drawn is None or notice.place.workspace != LOCAL:
         return drawn

@@ -8,6 +8,7 @@ from datetime import timedelta
 from bot.assistants import OPEN_PLATFORMS, initial_assistant
 from bot.commands import Handlers
 from bot.domain import Assistant, Role, Workspace, WorkspaceId
+from bot.domain.ids import id_on_platform
 from bot.errors import NotFound, Outdated
 from bot.events import WorkspaceJoined
 from bot.home import welcome
@@ -128,7 +129,7 @@ def _waiting_note(workspace: Workspace, hosts: Hosts, words: Words) -> str:
     """What the people of a server hear that is not allowed yet; empty for all others."""
     if not _waits(workspace, hosts):
         return ""
-    return words("workspaces.not_allowed", server=workspace.id.partition(":")[2])
+    return words("workspaces.not_allowed", server=id_on_platform(workspace.id))
 
 
 def _waits(workspace: Workspace, hosts: Hosts) -> bool:

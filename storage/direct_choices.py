@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sqlalchemy import ColumnElement, delete, select, update
 
 from bot.domain import UserId, WorkspaceId
+from bot.domain.ids import platform_of
 from storage.connection import Connection
 from storage.tables import direct_choices
 
@@ -32,7 +33,7 @@ class DirectChoices:
 
     async def choose(self, workspace: WorkspaceId, user: UserId) -> None:
         columns = direct_choices.c
-        others = (columns.user == user) & _is_on_platform(workspace.partition(":")[0])
+        others = (columns.user == user) & _is_on_platform(platform_of(workspace))
         await self._connection.run(update(direct_choices).where(others).values(is_chosen=False))
         insert = self._connection.insert(direct_choices).values(
             workspace=workspace, user=user, is_chosen=True

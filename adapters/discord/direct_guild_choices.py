@@ -13,6 +13,7 @@ from adapters.discord.inbound import workspace
 from adapters.discord.members import Members
 from adapters.discord.names import FIRST
 from bot.domain import ChannelKind, Place, UserId, WorkspaceId
+from bot.domain.ids import id_on_platform
 from bot.ports.store import Store
 from bot.replies import Button, Drawn, Listing
 
@@ -83,13 +84,13 @@ class DirectGuildChoices:
     async def chosen_guild(self, user: str) -> str | None:
         async with self._store.reading() as records:
             found = await records.direct_choices.chosen_workspace(PLATFORM, UserId(user))
-        return None if found is None else _guild(found)
+        return None if found is None else id_on_platform(found)
 
     async def guilds_ever_chosen(self, user: str) -> Sequence[str]:
         """Every guild that has ever answered somebody's direct messages."""
         async with self._store.reading() as records:
             found = await records.direct_choices.ever_chosen(PLATFORM, UserId(user))
-        return [_guild(one) for one in found]
+        return [id_on_platform(one) for one in found]
 
     async def _is_in(self, guild: str, user: str) -> bool:
         async with self._gate:
@@ -123,7 +124,7 @@ def marked_buttons(buttons: Sequence[Button], owner: WorkspaceId) -> tuple[Butto
 
 def marked_action(action: str, owner: WorkspaceId) -> str:
     """One that has no room for it is taken as of the guild that answers."""
-    whole = f"{action}{_MARK}{_guild(owner)}"
+    whole = f"{action}{_MARK}{id_on_platform(owner)}"
     is_bare = not action or action.startswith(SERVER) or len(whole) > _LONGEST_ACTION
     return action if is_bare else whole
 
@@ -139,7 +140,3 @@ def split_guild_mark(data: Json) -> tuple[Json, str | None]:
     if "values" in inner:
         inner["values"] = [_MARKED.sub("", one) for one in texts[1:]]
     return {**data, "data": inner}, found[0]
-
-
-def _guild(known: WorkspaceId) -> str:
-    return known.partition(":")[2]

@@ -19,6 +19,7 @@ from adapters.discord.inbound import EventContext
 from adapters.discord.interactions import InteractionContext
 from adapters.discord.surface import DiscordSurface
 from bot.domain import ChannelId, ChannelKind, Place, WorkspaceId
+from bot.domain.ids import id_on_platform
 from bot.errors import SurfaceError
 from bot.events import Event
 from bot.replies import Button, Text
@@ -110,7 +111,7 @@ class DirectMessages:
 
     async def answering_guild_note(self, event: Event) -> Text | None:
         """Which server answers here, and the others that could."""
-        guild = event.place.workspace.partition(":")[2]
+        guild = id_on_platform(event.place.workspace)
         text = self._say(
             "discord.server_here", event.locale, name=await self._directory.name_of(guild)
         )

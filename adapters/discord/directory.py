@@ -11,6 +11,7 @@ from typing import Any
 from adapters.discord.api import Api, Json
 from adapters.discord.inbound import EventContext, workspace
 from bot.domain import ChannelId, ChannelKind, MessageId, Place
+from bot.domain.ids import id_on_platform
 from bot.errors import SurfaceError
 
 log = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class Directory:
 
     async def locate(self, place: Place) -> Place:
         """A channel of a guild with what is known of it; one of another guild counts as private."""
-        guild = await self._guild(place.workspace.partition(":")[2])
+        guild = await self._guild(id_on_platform(place.workspace))
         channel = await self._channel(place.channel)
         if channel is None or channel.guild != guild.id:
             return replace(place, kind=ChannelKind.PRIVATE)
@@ -305,7 +306,7 @@ class Directory:
 
     async def lacking(self, place: Place, wanted: int) -> int:
         """Which of these permissions we miss in a channel of a guild, as far as we know."""
-        guild = await self._guild(place.workspace.partition(":")[2])
+        guild = await self._guild(id_on_platform(place.workspace))
         channel = await self._channel(place.channel)
         return 0 if channel is None else self._lacking(guild, channel, wanted)
 

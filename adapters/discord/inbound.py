@@ -21,6 +21,7 @@ from bot.domain import (
     UserId,
     WorkspaceId,
 )
+from bot.domain.ids import id_on_platform
 from bot.events import (
     ButtonClicked,
     CommandInvoked,
@@ -143,7 +144,7 @@ def to_message(message: Payload, place: Place, bot: Bot) -> Message:
 
 
 def _permalink(place: Place, message: str) -> str:
-    guild = "@me" if place.kind is ChannelKind.DIRECT else place.workspace.partition(":")[2]
+    guild = "@me" if place.kind is ChannelKind.DIRECT else id_on_platform(place.workspace)
     return f"https://discord.com/channels/{guild}/{place.thread or place.channel}/{message}"
 
 

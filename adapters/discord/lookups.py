@@ -9,6 +9,7 @@ from adapters.discord import inbound
 from adapters.discord.api import DIRECT, Api
 from adapters.discord.names import ROLE
 from bot.domain import ChannelId, ChannelKind, Place, User, UserId
+from bot.domain.ids import id_on_platform
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 
 _LONGEST_ID = 20
@@ -61,7 +62,7 @@ class ServerLookups:
     async def find_person(self, place: Place, said: str) -> User | None:
         """A member of the server by id, or one of its roles by `&` and its id."""
         await self._ready()
-        guild, user = place.workspace.partition(":")[2], said.strip().lstrip("@")
+        guild, user = id_on_platform(place.workspace), said.strip().lstrip("@")
         if user.startswith(ROLE):
             return await self._find_role(guild, user)
         if not (user.isascii() and user.isdigit() and len(user) <= _LONGEST_ID):
@@ -87,7 +88,7 @@ class ServerLookups:
     async def find_admins(self, place: Place) -> Sequence[UserId]:
         """The owner alone: who else may manage the server only members' lists would tell."""
         await self._ready()
-        guild = place.workspace.partition(":")[2]
+        guild = id_on_platform(place.workspace)
         owner = self._owner(guild)
         if owner is None:
             at = {"guild_id": guild}
@@ -106,7 +107,7 @@ class ServerLookups:
             found = await self._api.call("GET", _CHANNEL_PATH, {"channel_id": channel})
         except (MessageGone, PlaceClosed):
             return False
-        return str(found.get("guild_id") or "") == place.workspace.partition(":")[2]
+        return str(found.get("guild_id") or "") == id_on_platform(place.workspace)
 
     async def channel_name(self, place: Place) -> str | None:
         await self._ready()

@@ -37,6 +37,7 @@ from bot.domain import (
     UserId,
     WorkspaceId,
 )
+from bot.domain.ids import id_on_platform
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.events import Event, MessageReceived, ReactionChanged, ShortcutUsed
 from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
@@ -151,7 +152,7 @@ class DiscordSurface(ServerLookups):
 
     async def is_installed(self, workspace: WorkspaceId) -> bool | None:
         """Only Discord's own refusal of the guild, and a list of ours without it, say no."""
-        guild = workspace.partition(":")[2]
+        guild = id_on_platform(workspace)
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 return await self._is_in(guild)

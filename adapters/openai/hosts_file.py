@@ -30,6 +30,7 @@ from adapters.openai.prices import HostPrices
 from adapters.openai.timeouts import RequestAdditions
 from adapters.openai.together import TogetherHost
 from bot.domain import LOCAL, HostName, ModelName, Workspace, WorkspaceId
+from bot.domain.ids import id_on_platform
 from bot.errors import HostNotAllowed, NotFound, SettingsError
 from bot.ports.provider import HostProfile, Serving
 from bot.rows import Count, Method
@@ -213,7 +214,7 @@ class ConfiguredHosts:
         if not self._is_available(name):
             raise NotFound(noun="host", name=name)
         if not self._may_use(name, workspace):
-            raise HostNotAllowed(host=name, server=workspace.id.partition(":")[2])
+            raise HostNotAllowed(host=name, server=id_on_platform(workspace.id))
         return host
 
     def usable(self, workspace: Workspace) -> Sequence[HostName]:

@@ -63,9 +63,7 @@ class MessageFiles:
             max_file_size=_MESSAGE_MEBIBYTES * 1024 * 1024,
         ).classes("transfer")
         self._shown = ui.element("div").classes("files")
-        composer.on("dragover", js_handler=_OVER)
-        composer.on("dragleave", js_handler=_LEAVE)
-        composer.on("drop", js_handler=_DROP.format(id=self._transfer.id))
+        _accept_drops(composer, self._transfer)
         composer.on("paste", js_handler=_PASTE.format(id=self._transfer.id))
         ui.context.client.on_delete(self._forget)
 
@@ -133,6 +131,13 @@ def _name_of(upload: browser.UploadEventArguments) -> str:
     return Path(upload.file.name.replace("\\", "/")).name or "upload"
 
 
+def _accept_drops(area: ui.element, transfer: ui.upload) -> None:
+    """Files dropped on `area` are sent by `transfer`."""
+    area.on("dragover", js_handler=_OVER)
+    area.on("dragleave", js_handler=_LEAVE)
+    area.on("drop", js_handler=_DROP.format(id=transfer.id))
+
+
 def _refuse(session: PageSession, most: int) -> None:
     notify(session.translate("studio.too_big", most=most), kind="warning")
 
@@ -155,9 +160,7 @@ class _UploadArea:
             ui.icon("upload_file").props("aria-hidden=true")
             self._label = ui.label(label).props("aria-live=polite")
         area.on("click", js_handler=_PICK.format(id=transfer.id))
-        area.on("dragover", js_handler=_OVER)
-        area.on("dragleave", js_handler=_LEAVE)
-        area.on("drop", js_handler=_DROP.format(id=transfer.id))
+        _accept_drops(area, transfer)
 
     def _show_sending(self) -> None:
         self._label.set_text(self._session.translate("studio.sending"))

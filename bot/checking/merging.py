@@ -10,11 +10,11 @@ from bot.commands import Handlers
 from bot.domain import Example, ExampleId, ExampleState, Role
 from bot.errors import NotFound, Outdated
 from bot.examples.states import redraw_cards
-from bot.examples.texts import editable_texts, require_valid, with_parts
+from bot.examples.texts import editable_texts, require_valid, text_fields, with_parts
 from bot.numerals import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.replies import Button, Field, FieldKind, Form, Reply, Text
+from bot.replies import Button, Form, Reply, Text
 from bot.request import Request
 from bot.undo_offers import offer_undo
 
@@ -46,10 +46,7 @@ async def merge(request: Request, deps: Dependencies) -> Reply:
     return Form(
         id=f"check.merge:{group[0].revision}:{numbers}",
         title=words("check.merge", id=group[0].id),
-        fields=tuple(
-            Field(name, words(f"part.{name.rstrip('0123456789')}"), FieldKind.TEXT, text)
-            for name, text in shown
-        ),
+        fields=text_fields(shown, words),
         submit_label=words("button.merge"),
         note="\n".join(others)[:_NOTE],
         reopen_action=f"check.merge:{numbers}",

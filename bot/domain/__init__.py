@@ -46,6 +46,7 @@ from bot.domain.ids import SnapshotId as SnapshotId
 from bot.domain.ids import TurnId as TurnId
 from bot.domain.ids import UserId as UserId
 from bot.domain.ids import WorkspaceId as WorkspaceId
+from bot.domain.ids import platform_of as platform_of
 from bot.domain.judging import JudgedPair as JudgedPair
 from bot.domain.judging import Judging as Judging
 from bot.domain.judging import Preferred as Preferred
@@ -58,7 +59,6 @@ from bot.domain.reviewing import ReviewKind as ReviewKind
 from bot.domain.row_text import RowText as RowText
 from bot.domain.row_text import row_text as row_text
 from bot.domain.row_text import short_fingerprint as short_fingerprint
-from bot.domain.row_text import text_to_search as text_to_search
 from bot.domain.synthetic import SYNTHETIC as SYNTHETIC
 from bot.domain.synthetic import SyntheticCall as SyntheticCall
 from bot.domain.synthetic import SyntheticKind as SyntheticKind
@@ -234,7 +234,7 @@ class Workspace:
 
     @property
     def platform(self) -> str:
-        return self.id.partition(":")[0]
+        return platform_of(self.id)
 
 
 @dataclass(frozen=True, slots=True)

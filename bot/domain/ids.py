@@ -53,3 +53,13 @@ class Place:
         """Whether `other` is this place, or a thread of this channel."""
         is_same_channel = (self.workspace, self.channel) == (other.workspace, other.channel)
         return is_same_channel and (self.thread is None or self == other)
+
+
+def platform_of(workspace: WorkspaceId) -> str:
+    """Returns `slack`, `discord` or `local`."""
+    return workspace.partition(":")[0]
+
+
+def id_on_platform(workspace: WorkspaceId) -> str:
+    """Returns the id of the Slack team or Discord guild; "" for the local workspace."""
+    return workspace.partition(":")[2]

@@ -10,15 +10,9 @@ from bot.domain import (
 )
 from bot.errors import NotNow
 from bot.examples.states import find_visible, named_example_id, redraw_cards
-from bot.examples.texts import editable_texts, require_valid, with_parts
+from bot.examples.texts import editable_texts, require_valid, text_fields, with_parts
 from bot.ports.dependencies import Dependencies
-from bot.replies import (
-    Field,
-    FieldKind,
-    Form,
-    Reply,
-    Text,
-)
+from bot.replies import Form, Reply, Text
 from bot.request import Request
 
 handlers = Handlers()
@@ -31,14 +25,10 @@ async def edit_form(request: Request, deps: Dependencies) -> Reply:
         example = await find_visible(request, records)
     if example.row is None:
         raise NotNow(problem=request.words("example.pointer_only", id=example.id))
-    names = editable_texts(example.row)
     return Form(
         id=f"example.edit:{example.id}:{example.revision}",
         title=request.words("example.edit_title", id=example.id),
-        fields=tuple(
-            Field(name, request.words(f"part.{name.rstrip('0123456789')}"), FieldKind.TEXT, text)
-            for name, text in names.items()
-        ),
+        fields=text_fields(editable_texts(example.row).items(), request.words),
         submit_label=request.words("example.save"),
         reopen_action=f"example.edit:{example.id}",
     )

@@ -24,7 +24,7 @@ from bot.examples.example_buttons import example_state_token, masking_buttons, r
 from bot.examples.exchange import names_of
 from bot.examples.review import highlighted_texts, private_text_warnings, synthetic_lines
 from bot.examples.states import find_visible, named_example_id
-from bot.examples.texts import last_text, readable_texts
+from bot.examples.texts import last_text, part_label, part_of, readable_texts
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.references import channel_reference, person_reference, time_reference
@@ -260,7 +260,7 @@ def _answer(example: Example) -> str:
 def _columns(row: Row, words: Words) -> tuple[Column, ...]:
     """Returns a column for each text; `note` is the part's name, like `question`."""
     return tuple(
-        Column(words(f"part.{name.rstrip('0123456789')}"), text, name.rstrip("0123456789"))
+        Column(part_label(name, words), text, part_of(name))
         for name, text in readable_texts(row).items()
     )
 

@@ -12,11 +12,11 @@ from bot.examples.asking_admins import pointer_reply
 from bot.examples.better_answer import better_answer_form
 from bot.examples.capture import keep_pointer, propose_by_mark
 from bot.examples.exchange import Exchange, exchange_of, refusal_at, refuse_excluded
-from bot.examples.texts import editable_texts, require_valid, with_parts
+from bot.examples.texts import editable_texts, require_valid, text_fields, with_parts
 from bot.examples.typed_examples import write_form
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import Surface
-from bot.replies import Field, FieldKind, Form, Reply
+from bot.replies import Form, Reply
 from bot.request import Request
 from bot.words import Words
 
@@ -114,10 +114,7 @@ def _form(marked: Message, row: Row, words: Words) -> Form:
     return Form(
         id=f"save:{marked.id}:{len(texts)}",
         title=words("save.title"),
-        fields=tuple(
-            Field(name, words(f"part.{name.rstrip('0123456789')}"), FieldKind.TEXT, text)
-            for name, text in texts[-_SHOWN:]
-        ),
+        fields=text_fields(texts[-_SHOWN:], words),
         submit_label=words("example.save"),
         note=words("save.earlier", count=hidden) if hidden else "",
         reopen_action=f"save:{marked.id}",

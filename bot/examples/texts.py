@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
-from bot.domain import (
-    Row,
-)
+from bot.domain import Row
 from bot.errors import BadInput
+from bot.replies import Field, FieldKind
 from bot.rows import Method, check_row, content_text
 from bot.words import Words
 
@@ -43,15 +42,28 @@ def readable_texts(row: Row | None) -> dict[str, str]:
     return {name: content_text(message.get("content")) for name, message in named}
 
 
+def part_of(name: str) -> str:
+    """Returns the part that a name of `editable_texts` numbers: `question` for `question2`."""
+    return name.rstrip("0123456789")
+
+
+def part_label(name: str, words: Words) -> str:
+    return words(f"part.{part_of(name)}")
+
+
+def text_fields(named: Iterable[tuple[str, str]], words: Words) -> tuple[Field, ...]:
+    """Returns a form field for each (name, text)."""
+    return tuple(Field(name, part_label(name, words), FieldKind.TEXT, text) for name, text in named)
+
+
 def label_texts(row: Row, words: Words) -> tuple[str, ...]:
     """Returns each text as a line with its label."""
-    named = readable_texts(row).items()
-    return tuple(f"{words('part.' + name.rstrip('0123456789'))}: {text}" for name, text in named)
+    return tuple(f"{part_label(name, words)}: {text}" for name, text in readable_texts(row).items())
 
 
 def last_text(texts: Mapping[str, str], part: str) -> str:
     """Returns the last of the texts named `part`, `part2`, …; "" if there is none."""
-    of_part = [text for name, text in texts.items() if name.rstrip("0123456789") == part]
+    of_part = [text for name, text in texts.items() if part_of(name) == part]
     return of_part[-1] if of_part else ""
 
 
@@ -76,11 +88,11 @@ def _as_form_value(text: str) -> str:
 def _labelled_messages(row: Row) -> list[tuple[str, object]]:
     """Returns (part, message) for the messages of a row, in order."""
     if "input" not in row:
-        return [(_part_of(message), message) for message in _listed(row.get("messages"))]
+        return [(_role_part(message), message) for message in _listed(row.get("messages"))]
     source = row["input"]
     before = _listed(source.get("messages")) if isinstance(source, Mapping) else []
     return [
-        *((_part_of(message), message) for message in before),
+        *((_role_part(message), message) for message in before),
         *(("preferred", message) for message in _listed(row.get("preferred_output"))),
         *(("rejected", message) for message in _listed(row.get("non_preferred_output"))),
     ]
@@ -99,7 +111,7 @@ def _named_messages(row: Row, *, is_editable: bool = True) -> list[tuple[str, di
     return named
 
 
-def _part_of(message: object) -> str:
+def _role_part(message: object) -> str:
     role = str(message.get("role")) if isinstance(message, Mapping) else ""
     return {"user": "question", "assistant": "answer"}.get(role, role)
 
