@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from sqlite3 import Connection as RawConnection
@@ -55,9 +55,16 @@ class Database:
 
 def next_identifier(connection: Connection, prefix: str) -> tuple[int, str]:
     """Returns the next sequence number and an identifier that contains it."""
-    increment = update(tables.sequence).values(value=tables.sequence.c.value + 1)
-    number = connection.execute(increment.returning(tables.sequence.c.value)).scalar_one()
-    return number, f"{prefix}{number:010x}{secrets.token_hex(7)}"
+    (identifier,) = next_identifiers(connection, prefix, 1)
+    return identifier
+
+
+def next_identifiers(connection: Connection, prefix: str, count: int) -> Sequence[tuple[int, str]]:
+    """Returns the next `count` sequence numbers, each with an identifier that contains it."""
+    increment = update(tables.sequence).values(value=tables.sequence.c.value + count)
+    last = connection.execute(increment.returning(tables.sequence.c.value)).scalar_one()
+    numbers = range(last - count + 1, last + 1)
+    return [(number, f"{prefix}{number:010x}{secrets.token_hex(7)}") for number in numbers]
 
 
 def number_in(identifier: str, *, param: str) -> int:

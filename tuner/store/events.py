@@ -1,13 +1,13 @@
 """The events of jobs, listed newest first; events are never changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, null, select
 from sqlalchemy.dialects.sqlite import insert
 
 from tuner.store import tables
-from tuner.store.database import Database, next_identifier
+from tuner.store.database import Database, next_identifiers
 
 _event = tables.events.c
 
@@ -26,44 +26,43 @@ class Event:
     step: int | None
 
 
-def record(
-    connection: Connection,
-    job_id: str,
-    message: str,
-    *,
-    at: int,
-    level: str = "info",
-    data: Mapping[str, object] | None = None,
-    step: int | None = None,
-) -> None:
-    """Adds an event. A second event of the same step, reported by a resumed worker, is dropped."""
-    number, event_id = next_identifier(connection, "ftevent-")
-    row = {
-        "number": number,
-        "id": event_id,
-        "job": job_id,
-        "created_at": at,
-        "level": level,
-        "message": message,
-        "data": data,
-        "step": step,
-    }
-    connection.execute(insert(tables.events).values(row).on_conflict_do_nothing(["job", "step"]))
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that is to be added; `at` is in Unix seconds."""
+
+    message: str
+    at: int
+    level: str = "info"
+    data: Mapping[str, object] | None = None
+    step: int | None = None
 
 
-def record_once(
-    connection: Connection,
-    job_id: str,
-    message: str,
-    *,
-    at: int,
-    level: str = "info",
-    data: Mapping[str, object] | None = None,
-) -> None:
-    """Adds an event unless the job has one with this message, as after a restarted worker."""
-    existing = select(_event.id).where(_event.job == job_id, _event.message == message).limit(1)
-    if connection.execute(existing).first() is None:
-        record(connection, job_id, message, at=at, level=level, data=data)
+def record(connection: Connection, job_id: str, events: Sequence[NewEvent]) -> None:
+    """Adds events. A second event of the same step, reported by a resumed worker, is dropped."""
+    if not events:
+        return
+    identifiers = next_identifiers(connection, "ftevent-", len(events))
+    rows = [
+        {
+            "number": number,
+            "id": event_id,
+            "job": job_id,
+            "created_at": event.at,
+            "level": event.level,
+            "message": event.message,
+            "data": event.data,
+            "step": event.step,
+        }
+        for (number, event_id), event in zip(identifiers, events, strict=True)
+    ]
+    connection.execute(insert(tables.events).on_conflict_do_nothing(["job", "step"]), rows)
+
+
+def record_once(connection: Connection, job_id: str, event: NewEvent) -> None:
+    """Adds an event unless the job has one with its message, as after a restarted worker."""
+    known = select(_event.id).where(_event.job == job_id, _event.message == event.message)
+    if connection.execute(known.limit(1)).first() is None:
+        record(connection, job_id, [event])
 
 
 def events_page(database: Database, job_id: str, *, after: int | None, limit: int) -> list[Event]:

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, sele
 from tuner.errors import ApiError, NotFound
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
-from tuner.store.events import record
+from tuner.store.events import NewEvent, record
 
 _job = tables.jobs.c
 
@@ -184,8 +184,9 @@ def create(connection: Connection, request: JobRequest, *, base: str) -> Job:
         "metadata": request.metadata,
     }
     connection.execute(insert(tables.jobs).values(row))
-    record(connection, job_id, f"Created fine-tuning job: {job_id}", at=now)
-    record(connection, job_id, "Validating training file: " + request.training_file, at=now)
+    created, validating = "Created fine-tuning job: ", "Validating training file: "
+    messages = (created + job_id, validating + request.training_file)
+    record(connection, job_id, [NewEvent(message, now) for message in messages])
     return get_within(connection, job_id)
 
 
@@ -221,14 +222,7 @@ def change_status(
     if status.is_final:
         changes["finished_at"] = now
     connection.execute(update(tables.jobs).where(_job.id == job.id).values(changes))
-    _record_all(connection, job.id, messages, at=now, level=level)
-
-
-def _record_all(
-    connection: Connection, job_id: str, messages: Iterable[str], *, at: int, level: str
-) -> None:
-    for message in messages:
-        record(connection, job_id, message, at=at, level=level)
+    record(connection, job.id, [NewEvent(message, now, level) for message in messages])
 
 
 def _refusal(job: Job, message: str) -> str:

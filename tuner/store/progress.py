@@ -8,6 +8,7 @@ import csv
 import io
 import time
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, update
@@ -15,7 +16,7 @@ from sqlalchemy import Connection, delete, select, update
 from tuner.classification import PREFIX, metrics_sentence
 from tuner.folder import KEPT_CHECKPOINTS, write_atomically
 from tuner.store import jobs, tables
-from tuner.store.events import metrics_of, record, record_once
+from tuner.store.events import NewEvent, metrics_of, record, record_once
 from tuner.store.files import Files, UploadedFile
 from tuner.store.jobs import Job, Jobs, Status, change_status
 from tuner.store.models import add_model
@@ -47,8 +48,12 @@ class Progress:
             job = jobs.get_within(connection, job_id)
             if job.status.is_final:
                 return
-            for line in lines:
-                _store_line(connection, job, line)
+            for is_step, run in groupby(lines, key=lambda line: line["kind"] == "step"):
+                if is_step:
+                    record(connection, job.id, [_step_event(line) for line in run])
+                else:
+                    for line in run:
+                        _store_line(connection, job, line)
             _store_progress(connection, job, lines, offset)
 
     def start(self, job_id: str) -> bool:
@@ -130,31 +135,27 @@ class Progress:
 
 def _store_line(connection: Connection, job: Job, line: Line) -> None:
     match line["kind"]:
-        case "step":
-            _store_step(connection, job, line)
         case "checkpoint":
             _store_checkpoint(connection, job, line)
         case "note":
             message, level = str(line["message"]), str(line.get("level", "info"))
-            record_once(connection, job.id, message, at=_integer(line["at"]), level=level)
+            record_once(connection, job.id, NewEvent(message, _integer(line["at"]), level))
         case "classification":
             measures = line["measures"]
             if isinstance(measures, Mapping):
                 data = {"step": line["step"], "total_steps": line["step"], **measures}
-                message = metrics_sentence(measures)
-                record_once(connection, job.id, message, at=_integer(line["at"]), data=data)
+                event = NewEvent(metrics_sentence(measures), _integer(line["at"]), data=data)
+                record_once(connection, job.id, event)
         case "started":
             values = {"hyperparameters": line["hyperparameters"]}
             connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(values))
 
 
-def _store_step(connection: Connection, job: Job, line: Line) -> None:
+def _step_event(line: Line) -> NewEvent:
     data = {key: line[key] for key in line if key not in ("kind", "at", "epoch")}
-    record(
-        connection,
-        job.id,
+    return NewEvent(
         _step_message(data),
-        at=_integer(line["at"]),
+        _integer(line["at"]),
         data={key: value for key, value in data.items() if value is not None},
         step=_integer(line["step"]),
     )
@@ -169,7 +170,7 @@ def _store_checkpoint(connection: Connection, job: Job, line: Line) -> None:
     name = f"{job.model_name}:ckpt-step-{step}"
     add_model(connection, name, job.id, step=step, metrics=metrics, at=_integer(line["at"]))
     message = f"Checkpoint created at step {step} with Snapshot ID: {name}"
-    record(connection, job.id, message, at=_integer(line["at"]))
+    record(connection, job.id, [NewEvent(message, _integer(line["at"]))])
     newest = select(model.step).where(model.job == job.id).order_by(model.step.desc())
     newest_steps = connection.execute(newest.limit(KEPT_CHECKPOINTS)).scalars().all()
     connection.execute(
