@@ -247,9 +247,9 @@ class StreamedAnswer:
     def _needs_next_message(self, message: AnswerMessage) -> bool:
         """Whether the pending text must go into the next message."""
         is_expiring = self._writer.is_expiring(message)
-        return message.is_full or is_expiring or length(self._pending) > self._room(message)
+        return message.is_full or is_expiring or length(self._pending) > self._free_units(message)
 
-    def _room(self, message: AnswerMessage) -> int:
+    def _free_units(self, message: AnswerMessage) -> int:
         return 0 if message.is_full else max(0, self._max_units - length(message.text))
 
     @property
@@ -277,9 +277,9 @@ class StreamedAnswer:
 
     def _cut(self, message: AnswerMessage, pending: str) -> int:
         """Returns how many characters of the pending text go into a message to be finished."""
-        room = self._room(message)
-        if length(pending) > room:
-            return boundary(pending, fitting_length(pending, room))
+        units = self._free_units(message)
+        if length(pending) > units:
+            return boundary(pending, fitting_length(pending, units))
         return 0 if message.is_full else pending.rfind("\n") + 1 or len(pending)
 
     async def _complete(self) -> MessageId:
@@ -328,11 +328,11 @@ class StreamedAnswer:
 
     def _fits_in_message(self) -> bool:
         message = self._message
-        return message is not None and length(self._pending) <= self._room(message)
+        return message is not None and length(self._pending) <= self._free_units(message)
 
     async def _close(self, message: AnswerMessage, buttons: AnswerButtons | None) -> None:
         with self._taken_pending() as pending:
-            text = message.text + pending[: fitting_length(pending, self._room(message))]
+            text = message.text + pending[: fitting_length(pending, self._free_units(message))]
             await self._writer.finish(
                 message, close_code_block(text, self._writer.longest), buttons
             )

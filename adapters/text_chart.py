@@ -41,12 +41,12 @@ def plot(chart: Chart, *, width: int = 60, height: int = 10) -> list[str]:
     canvas = [[" "] * columns for _ in range(rows)]
     for mark, line in zip(MARKS, lines, strict=False):
         _draw_line(canvas, line, mark, x_span, y_span)
-    drawn = [
+    plotted = [
         f"{label:>{margin}} {'┤' if label else '│'}{''.join(row)}".rstrip()
         for label, row in zip(labels, canvas, strict=True)
     ]
     indent = " " * (margin + 1)
-    return [*drawn, f"{indent}└{'─' * columns}", _x_axis(chart, x_span, columns, indent)]
+    return [*plotted, f"{indent}└{'─' * columns}", _x_axis(chart, x_span, columns, indent)]
 
 
 def legend(chart: Chart) -> str:

@@ -83,7 +83,7 @@ Queue = Annotated[int, typer.Option(help="For `local`: so many answers may be un
 
 @app.command()
 def chat() -> None:
-    """A room in the terminal; with a script on stdin, line after line."""
+    """Chat in the terminal; with a script on stdin, run its lines one after the other."""
     from attune.local_workspace import console
 
     settings = _settings()
@@ -92,7 +92,7 @@ def chat() -> None:
 
 @app.command()
 def run() -> None:
-    """Start everything that is configured."""
+    """Start the service: the studio, and Slack and Discord where they are configured."""
     from attune.server import serve
 
     _run(serve(_settings()))
@@ -107,7 +107,7 @@ def import_(
     encoding: Annotated[str, typer.Option(help="Of the text, where it is not found")] = "",
     yes: Annotated[bool, typer.Option(help="Also where the columns were guessed")] = False,
 ) -> None:
-    """Learn from a file: CSV, XLSX, ODS, JSON, JSON Lines, or a chat export; refusals are named."""
+    """Import a file: CSV, XLSX, ODS, JSON, JSON Lines or a chat export; lists refused rows."""
     with pause_garbage_collection():
         from attune.operator_commands import import_file
         from bot.domain import WorkspaceId
@@ -149,7 +149,7 @@ def export(
     format: Annotated[Format, typer.Option()] = Format.JSONL,  # noqa: A002
     method: Annotated[Method, typer.Option()] = Method.SUPERVISED,
 ) -> None:
-    """The approved examples, as they are trained."""
+    """Export the approved examples in the format in which they are trained."""
     from attune.operator_commands import export_file
     from bot.domain import WorkspaceId
     from bot.words import Words
@@ -186,7 +186,7 @@ def export_model(
         Path | None, typer.Option(help="The folder of a tuner that runs by itself")
     ] = None,
 ) -> None:
-    """A tuned model as files that other programs load, with a card of what it is made of."""
+    """Export a tuned model as files that other programs load, with a model card."""
     from attune.model_export import export_model as write
 
     _run(write(_settings(), model, out.resolve(), form=form, data=data, base=base))
@@ -194,7 +194,7 @@ def export_model(
 
 
 tuner = typer.Typer(
-    help="A server that speaks the OpenAI API and really trains.", invoke_without_command=True
+    help="Run a server that speaks the OpenAI API and really trains.", invoke_without_command=True
 )
 app.add_typer(tuner, name="tuner")
 app.add_typer(engine_commands, name="engine")
@@ -220,7 +220,7 @@ def serve_tuner(
     alias: Annotated[list[str] | None, typer.Option(help=_ALIAS_HELP)] = None,
     cors_origin: Annotated[list[str] | None, typer.Option(help=_CORS_HELP)] = None,
 ) -> None:
-    """A server that speaks the OpenAI API and really trains."""
+    """Run a server that speaks the OpenAI API and really trains."""
     if context.invoked_subcommand:
         return
     from tuner.runner import PLAIN_LAUNCH
@@ -258,7 +258,7 @@ def _serve(settings: TunerSettings) -> None:
 
 @tuner.command()
 def make_tiny_base(place: Annotated[Path, typer.Argument(metavar="DIR")]) -> None:
-    """Make a tiny model, without a download, that learns its examples; in a minute."""
+    """Make a tiny model that learns its examples, without a download, in about a minute."""
     from tuner.errors import CannotStart
     from tuner.server import make_tiny_base as make
 
@@ -273,7 +273,7 @@ def make_tiny_base(place: Annotated[Path, typer.Argument(metavar="DIR")]) -> Non
 
 @app.command()
 def doctor() -> None:
-    """What is missing, and how to get it."""
+    """Check the installation, and say how to get what is missing."""
     from attune.doctor import examine
 
     async def report() -> bool:
@@ -293,7 +293,7 @@ app.add_typer(slack, name="slack")
 
 @slack.command()
 def manifest() -> None:
-    """The manifest to paste at api.slack.com/apps."""
+    """Print the app manifest to paste at api.slack.com/apps."""
     import json
 
     from adapters.slack.manifest import manifest as drawn
@@ -320,7 +320,7 @@ app.add_typer(discord, name="discord")
 
 @discord.command()
 def invite() -> None:
-    """The link that brings the bot into a server, with the least it needs."""
+    """Print the link that adds the bot to a server, with the permissions that it needs."""
     from adapters.discord.checks import application_id
     from adapters.discord.manifest import invitation
     from attune.bootstrap import discord_access
@@ -340,7 +340,7 @@ def invite() -> None:
 
 @app.command()
 def studio() -> None:
-    """The studio's address on this machine; without a password, with its token."""
+    """Print the studio's address on this machine, with its token if there is no password."""
     from attune.studio_access import address
 
     settings = _settings()
@@ -350,7 +350,7 @@ def studio() -> None:
 
 @app.command()
 def health() -> None:
-    """Whether a service answers here; for health checks."""
+    """Check whether a service answers on this machine, for health checks."""
     from attune.server import is_healthy
 
     raise typer.Exit(0 if is_healthy(_settings()) else 1)
@@ -358,7 +358,7 @@ def health() -> None:
 
 @app.command()
 def migrate() -> None:
-    """Bring the database to this version's form."""
+    """Migrate the database to this version."""
     from storage.migrations import migrate as bring
 
     settings = _settings()

@@ -41,15 +41,15 @@ def temporary_files(folder: Path) -> Iterator[None]:
 
     Files that an earlier run left there are deleted first.
     """
-    own = folder / "temporary"
-    shutil.rmtree(own, ignore_errors=True)
-    own.mkdir(mode=0o700)
-    before, tempfile.tempdir = tempfile.tempdir, str(own)
+    temporary = folder / "temporary"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(mode=0o700)
+    before, tempfile.tempdir = tempfile.tempdir, str(temporary)
     try:
         yield
     finally:
         tempfile.tempdir = before
-        shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _refusal(folder: Path, problem: str) -> SettingsError:

@@ -124,8 +124,10 @@ class _Server(uvicorn.Server):
 
     def _address(self) -> str:
         host, port = self.servers[0].sockets[0].getsockname()[:2]
-        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
-        return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+        shown_host = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
+        return (
+            f"http://[{shown_host}]:{port}" if ":" in shown_host else f"http://{shown_host}:{port}"
+        )
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -44,9 +44,9 @@ async def export_model(
     needs torch and the memory of a whole model.
     """
     engine = EngineFolder(settings.data_dir)
-    place = (data or settings.data_dir / "tuner").absolute()
-    tuned = await asyncio.to_thread(_find, place, model, base, engine)
-    command = ["tuner.export", "--data", str(place), "--model", model, "--out", str(out)]
+    tuner_folder = (data or settings.data_dir / "tuner").absolute()
+    tuned = await asyncio.to_thread(_find, tuner_folder, model, base, engine)
+    command = ["tuner.export", "--data", str(tuner_folder), "--model", model, "--out", str(out)]
     command += ["--base", str(tuned.base)] if tuned.base else []
     command += ["--form", form] if form else []
     problem = await _run(engine.python or Path(sys.executable), command)
@@ -91,10 +91,10 @@ class EmbeddedModels:
         return _blocks(file)
 
 
-def _find(place: Path, model: str, base: Path | None, engine: EngineFolder) -> TunedModel:
+def _find(tuner_folder: Path, model: str, base: Path | None, engine: EngineFolder) -> TunedModel:
     try:
-        installed = engine.model(base_name(place, model))
-        return find(place, model, base=base or (installed if installed.is_dir() else None))
+        installed = engine.model(base_name(tuner_folder, model))
+        return find(tuner_folder, model, base=base or (installed if installed.is_dir() else None))
     except (CannotStart, NotFound) as error:
         raise ExportRefused(problem=str(error)) from error
 

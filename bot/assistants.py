@@ -91,11 +91,11 @@ async def ensure_workspace(workspace: WorkspaceId, *, store: Store, hosts: Hosts
     sources = Sources.MESSAGES if workspace == LOCAL else Sources.OUTSIDE
     new = Workspace(workspace, workspace, sources)
     new = replace(new, is_allowed=new.platform not in OPEN_PLATFORMS)
-    fresh = initial_assistant(new, hosts=hosts)
+    assistant = initial_assistant(new, hosts=hosts)
     async with store.writing() as records:
         await records.workspaces.add(new)
         if await records.assistants.default(workspace) is None:
-            await records.assistants.add(workspace, fresh)
+            await records.assistants.add(workspace, assistant)
 
 
 @handlers.command(
@@ -105,10 +105,10 @@ async def create(request: Request, deps: Dependencies) -> Reply:
     name = request.text_option("name") or ""
     if not name or len(name) > 40:
         raise BadInput(problem=request.words("assistant.bad_name"))
-    fresh = replace(
+    initial = replace(
         initial_assistant(request.workspace, hosts=deps.hosts), name=name, is_default=False
     )
-    assistant = _changed(fresh, request, hosts=deps.hosts)
+    assistant = _changed(initial, request, hosts=deps.hosts)
     async with deps.store.writing() as records:
         if await records.assistants.find_by_name(request.workspace_id, name):
             raise BadInput(problem=request.words("assistant.taken", name=name))

@@ -163,7 +163,7 @@ class ChatImport:
             raise NotNow(problem=request.words("chats.not_allowed", platform=name))
 
     async def _kind(self, channel: ExportedChannel, surfaces: Surfaces | None) -> ChannelKind:
-        """Returns the kind of a channel by the export, else by its platform, else private."""
+        """Returns the kind of a channel: by the export, else by the platform, else private."""
         if channel.kind is not None or surfaces is None:
             return channel.kind or ChannelKind.PRIVATE
         try:

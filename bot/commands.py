@@ -115,7 +115,7 @@ class Command:
     options: tuple[Option, ...] = ()
     costs_tokens: bool = False
     opens_form: bool = False
-    """Whether the reply is likely a form, which Discord must know before the handler runs."""
+    """Whether the reply is likely a form; Slack then opens a modal before the handler has run."""
 
     @property
     def summary_key(self) -> str:

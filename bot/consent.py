@@ -58,18 +58,18 @@ async def consent(request: Request, deps: Dependencies) -> Reply:
     if switch is not None:
         return await _switch_consent(request, given=switch == "on", store=deps.store)
     async with deps.store.reading() as records:
-        held = await records.consents.get(request.workspace_id, request.user_id)
-    return _consent_card(request, held)
+        stored = await records.consents.get(request.workspace_id, request.user_id)
+    return _consent_card(request, stored)
 
 
-def _consent_card(request: Request, held: Consent | None) -> Card:
+def _consent_card(request: Request, stored: Consent | None) -> Card:
     is_local = request.workspace.platform == "local"
-    given = held.given if held else is_local
+    given = stored.given if stored else is_local
     words = request.words
     return Card(
         title=words("consent.given" if given else "consent.not_given"),
         lines=(words("consent.text"),),
-        buttons=consent_buttons(words, held),
+        buttons=consent_buttons(words, stored),
         private=True,
     )
 
@@ -87,11 +87,11 @@ async def revoke_consent(request: Request, deps: Dependencies) -> Reply:
 async def _switch_consent(request: Request, *, given: bool, store: Store) -> Reply:
     """Stores the consent; refuses a button if the consent has changed since it was shown."""
     async with store.writing() as records:
-        held = await records.consents.get(request.workspace_id, request.user_id)
-        is_new = held is None or (held.given, held.version) != (given, CONSENT_VERSION)
-        if is_new and request.is_click and request.argument != consent_state_token(held):
+        stored = await records.consents.get(request.workspace_id, request.user_id)
+        is_new = stored is None or (stored.given, stored.version) != (given, CONSENT_VERSION)
+        if is_new and request.is_click and request.argument != consent_state_token(stored):
             text = request.words("consent.changed")
-            return Refused(text, replace(_consent_card(request, held), title=text))
+            return Refused(text, replace(_consent_card(request, stored), title=text))
         if is_new:
             new = Consent(request.user_id, CONSENT_VERSION, given, request.now)
             await records.consents.put(request.workspace_id, new)

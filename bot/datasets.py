@@ -211,10 +211,10 @@ def with_system_message(row: Row, instructions: str) -> Row:
         inner = source if isinstance(source, Mapping) else {}
         return {**row, "input": with_system_message(inner, instructions)}
     messages = row.get("messages")
-    listed = messages if isinstance(messages, list) else []
-    if listed and listed[0].get("role") in ("system", "developer"):
+    message_list = messages if isinstance(messages, list) else []
+    if message_list and message_list[0].get("role") in ("system", "developer"):
         return row
-    return {**row, "messages": [{"role": "system", "content": instructions}, *listed]}
+    return {**row, "messages": [{"role": "system", "content": instructions}, *message_list]}
 
 
 async def csv_lines(examples: AsyncIterator[Example]) -> AsyncIterator[bytes]:
@@ -258,8 +258,10 @@ def last_question_and_answer(row: Row) -> tuple[str, str]:
 
 
 def _last_text(messages: object, role: str) -> str:
-    listed = messages if isinstance(messages, list) else []
-    texts = [m.get("content") for m in listed if isinstance(m, Mapping) and m.get("role") == role]
+    message_list = messages if isinstance(messages, list) else []
+    texts = [
+        m.get("content") for m in message_list if isinstance(m, Mapping) and m.get("role") == role
+    ]
     return content_text(texts[-1]) if texts else ""
 
 

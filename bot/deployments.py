@@ -237,7 +237,8 @@ async def history(request: Request, deps: Dependencies) -> Reply:
     rows += [(c.started_at, c.model, _canary_line(c, request.words)) for c in canaries]
     newest = sorted(rows, key=lambda row: row[0], reverse=True)
     lines = tuple(
-        ListingRow(time_reference(at), labels.get(model, model), note) for at, model, note in newest
+        ListingRow(time_reference(time), labels.get(model, model), note)
+        for time, model, note in newest
     )
     return Listing(request.words("model.history"), lines, empty=request.words("model.no_history"))
 

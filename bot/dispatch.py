@@ -285,11 +285,11 @@ class Dispatch:
 
     async def _is_tracked_message(self, place: Place, message: MessageId) -> bool:
         """Whether the message is part of an example or a question that was answered."""
-        at = place.workspace, place.channel
+        channel = place.workspace, place.channel
         async with self._deps.store.reading() as records:
-            if await records.turns.by_question(*at, message) is not None:
+            if await records.turns.by_question(*channel, message) is not None:
                 return True
-            return bool(await records.example_messages.examples(*at, [message]))
+            return bool(await records.example_messages.examples(*channel, [message]))
 
     async def _run(self, event: Event, ticket: QueueTicket) -> None:
         """Handles an event, marks it as done in the inbox and publishes the change.
@@ -315,6 +315,7 @@ class Dispatch:
             await self._run_in_order(reply_ticket, partial(self._send_outcome, event, outcome))
 
     async def _outcome(self, event: Event) -> _Outcome:
+        """Calls the handler of an event; returns its reply, or the error that it raised."""
         words, role = _words(event, _language(event)), Role.STRANGER
         try:
             await self._gate.wait()
@@ -443,8 +444,8 @@ class Dispatch:
         """
         what: What = request.event.what
         match what:
-            case CommandInvoked(words=words, said=Message() as said) if not self._is_command(words):
-                what = MessageReceived(said, is_addressed=True)
+            case CommandInvoked(words=words, said=Message() as text) if not self._is_command(words):
+                what = MessageReceived(text, is_addressed=True)
             case MessageReceived(message=message):
                 head, _, words = message.text.strip().partition(" ")
                 is_slashed, is_plain = head.lower() == "/tune", head.lower() == "tune"
@@ -587,8 +588,8 @@ async def _is_thread_of_bot(workspace: WorkspaceId, root: str, records: Records)
     if answered is not None or await records.inbox.has_unfinished(workspace, root):
         return True
     _, channel, message = root.split("/", 2)
-    at = ChannelId(channel), MessageId(message)
-    return await records.turns.by_message(workspace, *at) is not None
+    turn = await records.turns.by_message(workspace, ChannelId(channel), MessageId(message))
+    return turn is not None
 
 
 def _language(event: Event) -> str:

@@ -19,9 +19,9 @@ async def home(request: Request, deps: Dependencies) -> Reply:
     words = request.words
     async with deps.store.reading() as records:
         facts = await _facts(request, records) if request.role > Role.STRANGER else ()
-        held = await records.consents.get(request.workspace_id, request.user_id)
-    is_given = held.given if held else request.workspace.platform == "local"
-    agree, withhold = consent_buttons(words, held)
+        consent = await records.consents.get(request.workspace_id, request.user_id)
+    is_given = consent.given if consent else request.workspace.platform == "local"
+    agree, withhold = consent_buttons(words, consent)
     return Card(
         words("home.title", name=request.assistant.name),
         lines=(words("consent.given" if is_given else "consent.not_given"),),

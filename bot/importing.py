@@ -514,14 +514,15 @@ def _report(
 
 def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
     """Returns lines about the columns used, the columns left out, and the possible encodings."""
-    alike: dict[tuple[str, ...], list[str]] = {}
-    for each in (plan, *plan.more_sheets):
-        alike.setdefault(tuple(_sheet_lines(each, words)), []).append(each.source.sheet)
+    sheets_by_lines: dict[tuple[str, ...], list[str]] = {}
+    for sheet in (plan, *plan.more_sheets):
+        lines_of_sheet = tuple(_sheet_lines(sheet, words))
+        sheets_by_lines.setdefault(lines_of_sheet, []).append(sheet.source.sheet)
     lines: list[str] = []
-    for said, sheets in alike.items():
+    for lines_of_sheet, sheets in sheets_by_lines.items():
         if plan.more_sheets:
             lines.append(f"{words('import.sheets')}: {', '.join(sheets)}")
-        lines += said
+        lines += lines_of_sheet
     return (*lines, *_unread_sheets(plan, words))
 
 

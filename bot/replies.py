@@ -56,7 +56,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line of a chart: points in the order of x; None is a gap."""
+    """A line of a chart: its points (x, y) by x; points that are not finite are left out."""
 
     name: str
     points: Sequence[tuple[float, float]]

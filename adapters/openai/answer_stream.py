@@ -186,8 +186,8 @@ class _InlineThoughts:
 
         If a presumed reasoning never ends, the whole text is the answer.
         """
-        held, self._buffer = self._buffer, ""
-        return held if not self._closing or self._is_presumed else ""
+        text, self._buffer = self._buffer, ""
+        return text if not self._closing or self._is_presumed else ""
 
     def _read_beginning(self) -> str:
         """Holds back white space and what may become an opening tag; returns other text."""

@@ -392,8 +392,8 @@ class OpenAIHost:
         """Returns the events whose ids are not in `seen`, oldest first, without duplicates."""
 
         async def fetch(after: str | None) -> httpx2.Response:
-            listed = self._read_client.fine_tuning.jobs.with_raw_response.list_events
-            return (await listed(job, after=after or omit, limit=PAGE_ROWS)).http_response
+            list_events = self._read_client.fine_tuning.jobs.with_raw_response.list_events
+            return (await list_events(job, after=after or omit, limit=PAGE_ROWS)).http_response
 
         new: list[JobEvent] = []
         async with self._request_scope():
@@ -408,8 +408,8 @@ class OpenAIHost:
         """Returns the checkpoints of a job that have a model name, by step."""
 
         async def fetch(after: str | None) -> httpx2.Response:
-            listed = self._read_client.fine_tuning.jobs.checkpoints.with_raw_response.list
-            return (await listed(job, after=after or omit, limit=PAGE_ROWS)).http_response
+            list_page = self._read_client.fine_tuning.jobs.checkpoints.with_raw_response.list
+            return (await list_page(job, after=after or omit, limit=PAGE_ROWS)).http_response
 
         async with self._request_scope():
             names = self._dialect.model_fields

@@ -66,9 +66,9 @@ class Deployments:
         return name_when_ready(self._host, _deployment(row), row.get("status_reason"))
 
     async def _last_checkpoint(self, job: str) -> str:
-        listed = self._read_client.fine_tuning.jobs.checkpoints.with_raw_response.list
+        list_page = self._read_client.fine_tuning.jobs.checkpoints.with_raw_response.list
         rows, _ = response_parsing.page(
-            response_parsing.parse_json_object((await listed(job)).http_response)
+            response_parsing.parse_json_object((await list_page(job)).http_response)
         )
         last = max(
             rows, key=lambda row: response_parsing.as_whole(row.get("step_number")) or 0, default={}

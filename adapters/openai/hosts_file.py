@@ -308,8 +308,8 @@ def _tokenizer(host: str, path: Path) -> Count:
 def _first_problem(error: ValidationError) -> str:
     """Returns the first problem, such as "host 2, base_url: must be an address …"."""
     first = error.errors(include_url=False, include_input=False)[0]
-    place = [str(part + 1) if isinstance(part, int) else part for part in first["loc"]]
-    where = ", ".join([" ".join(place[:2]), *place[2:]])
+    location = [str(part + 1) if isinstance(part, int) else part for part in first["loc"]]
+    where = ", ".join([" ".join(location[:2]), *location[2:]])
     return f"{where}: {first['msg'].removeprefix('Value error, ')}"
 
 

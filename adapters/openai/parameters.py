@@ -130,8 +130,8 @@ def _refused_parameter(sent: Json, param: object, words: str) -> str | None:
         if head in optional:
             return head
     positions = {name: _position(name, words) for name in optional}
-    found = {name: position for name, position in positions.items() if position is not None}
-    return min(found, key=lambda name: found[name]) if found else None
+    mentioned = {name: position for name, position in positions.items() if position is not None}
+    return min(mentioned, key=lambda name: mentioned[name]) if mentioned else None
 
 
 def _position(name: str, words: str) -> int | None:

@@ -180,10 +180,10 @@ def moment(value: object) -> datetime | None:
             number /= 1000
         return datetime.fromtimestamp(number, UTC) if number > 0 else None
     try:
-        at = datetime.fromisoformat(value) if isinstance(value, str) else None
+        time = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
-    return at.replace(tzinfo=at.tzinfo or UTC) if at else None
+    return time.replace(tzinfo=time.tzinfo or UTC) if time else None
 
 
 def identity(row: Json) -> str | None:
@@ -212,11 +212,11 @@ def _error(value: object) -> tuple[str | None, str | None, str | None]:
 def _resolved_hyperparameters(row: Json) -> Mapping[str, object]:
     """Returns the hyperparameters that a host has chosen, at the top level or in `method`."""
     method = _object(row.get("method"))
-    places = [row, *(_object(part) for part in method.values())]
+    locations = [row, *(_object(part) for part in method.values())]
     return {
         name: value
-        for place in places
-        for name, value in _object(place.get("hyperparameters")).items()
+        for location in locations
+        for name, value in _object(location.get("hyperparameters")).items()
         if value is not None and value != "auto"
     }
 

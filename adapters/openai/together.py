@@ -365,7 +365,7 @@ def _job(row: Json) -> RemoteJob:
     status = text(row.get("status"))
     is_done = meaning_of(status) == "succeeded"
     progress = row.get("progress")
-    left = progress.get("seconds_remaining") if isinstance(progress, dict) else None
+    seconds_left = progress.get("seconds_remaining") if isinstance(progress, dict) else None
     settings = ("n_epochs", "batch_size", "learning_rate")
     shaped = {
         **row,
@@ -374,7 +374,9 @@ def _job(row: Json) -> RemoteJob:
         "hyperparameters": {name: row.get(name) for name in settings},
         "error": _error(row) if meaning_of(status) == "failed" else None,
     }
-    return response_parsing.remote_job(shaped, seconds_left=response_parsing.as_number(left))
+    return response_parsing.remote_job(
+        shaped, seconds_left=response_parsing.as_number(seconds_left)
+    )
 
 
 def _error(row: Json) -> Json:

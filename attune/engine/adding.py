@@ -16,20 +16,20 @@ _LICENSE = re.compile(r"^license:\s*(\S+)", re.MULTILINE)
 _CONFIGS = ("config.json", "tokenizer_config.json")
 
 
-def look_over(place: Path) -> list[Path]:
+def look_over(model_folder: Path) -> list[Path]:
     """Returns the files of a model that would be copied. Raises ModelRefused with the reason."""
-    if not place.is_dir():
-        raise ModelRefused(name=place, problem="There is no such folder. Download it first.")
+    if not model_folder.is_dir():
+        raise ModelRefused(name=model_folder, problem="There is no such folder. Download it first.")
     try:
-        check_base(place)
+        check_base(model_folder)
     except (CannotStart, ValueError) as error:
-        raise ModelRefused(name=place, problem=str(error)) from error
+        raise ModelRefused(name=model_folder, problem=str(error)) from error
     for name in _CONFIGS:
-        if _has_auto_map(place / name):
+        if _has_auto_map(model_folder / name):
             problem = f"{name} wants code of its own (auto_map), and no code is taken."
-            raise ModelRefused(name=place, problem=problem)
-    included = {path for pattern in WANTED for path in place.glob(pattern)}
-    return sorted(included - {path for pattern in UNWANTED for path in place.glob(pattern)})
+            raise ModelRefused(name=model_folder, problem=problem)
+    included = {path for pattern in WANTED for path in model_folder.glob(pattern)}
+    return sorted(included - {path for pattern in UNWANTED for path in model_folder.glob(pattern)})
 
 
 def refuse_name(name: str) -> None:
@@ -39,17 +39,17 @@ def refuse_name(name: str) -> None:
         raise ModelRefused(name=name, problem=problem)
 
 
-def license_of(place: Path) -> str:
+def license_of(model_folder: Path) -> str:
     """Returns the licence of the model card, else "see LICENSE" for such a file, or "unknown"."""
-    for card in place.glob("README.md"):
+    for card in model_folder.glob("README.md"):
         if match := _LICENSE.search(card.read_text("utf-8", errors="replace")):
             return match[1]
-    return "see LICENSE" if any(place.glob("LICENSE*")) else "unknown"
+    return "see LICENSE" if any(model_folder.glob("LICENSE*")) else "unknown"
 
 
 def add(
     folder: EngineFolder,
-    place: Path,
+    model_folder: Path,
     *,
     name: str,
     source: str = "",
@@ -60,12 +60,12 @@ def add(
 
     The source defaults to the folder's path, the licence to that of the model card.
     """
-    files = look_over(place)
+    files = look_over(model_folder)
     finished = folder.model(name)
     draft = folder.draft_of(finished)
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    note = {"license": license_ or license_of(place), "source": source or str(place)}
+    note = {"license": license_ or license_of(model_folder), "source": source or str(model_folder)}
     for path in files:
         (shutil.move if is_moved else shutil.copyfile)(path, draft / path.name)
     folder.finish(finished, {**note, "files": checksums(draft)})

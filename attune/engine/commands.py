@@ -54,7 +54,7 @@ def install(
 
 @app.command(name="list")
 def list_() -> None:
-    """The models that are here."""
+    """List the installed models."""
     folder = EngineFolder(_settings().data_dir)
     models = folder.models()
     if folder.python is None or not models:
@@ -69,7 +69,7 @@ def add(
     name: Annotated[str, typer.Option(help="What it is called here, if not as there")] = "",
     yes: Yes = False,
 ) -> None:
-    """Take a model of a folder, the hub or a package: safetensors with a chat template, no code."""
+    """Add a model from a folder, the hub or a package: safetensors, a chat template, no code."""
     folder = EngineFolder(_settings().data_dir)
     if folder.environment is None:
         _fail("What trains and serves models is not here yet: attune engine install")
@@ -86,7 +86,7 @@ def add(
 
 @app.command()
 def remove(name: Annotated[str, typer.Argument(metavar="NAME")], yes: Yes = False) -> None:
-    """Remove a model; what was trained from it can answer no more."""
+    """Remove a model; models that were trained from it can no longer answer."""
     folder = EngineFolder(_settings().data_dir)
     if name not in [model.name for model in folder.models()]:
         _fail(f"There is no model “{name}” here. Those that are: attune engine list")

@@ -79,9 +79,9 @@ class EngineFolder:
 
     def remove_model(self, name: str) -> None:
         """Removes a model; it is renamed first, so that it is never listed without its files."""
-        shutil.rmtree(gone := self.draft_of(self.model(f"{name}.gone")), ignore_errors=True)
-        self.model(name).replace(gone)
-        shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(removed := self.draft_of(self.model(f"{name}.gone")), ignore_errors=True)
+        self.model(name).replace(removed)
+        shutil.rmtree(removed, ignore_errors=True)
 
     def remove_old_environments(self) -> None:
         """Deletes the environments of earlier versions; no tuner may be running in one."""
@@ -129,10 +129,10 @@ def is_whole(folder: Path) -> bool:
 def size_of(folder: Path) -> int:
     """Returns the bytes of all files below a folder; files deleted meanwhile are ignored."""
     total = 0
-    for place, _, names in os.walk(folder):
+    for directory, _, names in os.walk(folder):
         for name in names:
             with suppress(OSError):
-                total += os.lstat(os.path.join(place, name)).st_size  # noqa: PTH118
+                total += os.lstat(os.path.join(directory, name)).st_size  # noqa: PTH118
     return total
 
 

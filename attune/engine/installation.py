@@ -61,6 +61,7 @@ class Installation:
         return steps
 
     async def plan(self) -> InstallPlan:
+        """Returns the model and the bytes that the missing steps download and keep."""
         missing = await self.missing()
         return InstallPlan(
             model=self._package.model,
