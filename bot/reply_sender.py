@@ -1,4 +1,4 @@
-"""Sends a reply where it belongs: posted, ephemeral, streamed, or in place of a card."""
+"""Sends a reply to a surface: posts, edits or streams it, or sends it privately."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 
 class ReplySender:
-    """Draws on whichever surface an event came from, with what that surface can do."""
+    """Sends replies through the surface of their event, with that surface's capabilities."""
 
     def __init__(self, *, deps: Dependencies, answers: RunningAnswers, inbox: InboxWriter) -> None:
         self._deps = deps
@@ -62,15 +62,15 @@ class ReplySender:
                 return
             case Text() | Card() | Listing():
                 await self._begin(event)
-                await self._show(event, _in_all_languages(event, reply, words), surface)
+                await self._show(event, _with_translations(event, reply, words), surface)
             case ReactionReply():
                 await self._begin(event)
-                text = reply.text and _in_all_languages(event, reply.text, words)
-                await self._receipt(event, replace(reply, text=text), surface)
+                text = reply.text and _with_translations(event, reply.text, words)
+                await self._send_reaction(event, replace(reply, text=text), surface)
             case Refused():
                 await self._begin(event)
                 refusal = reply.card or Text(reply.text, private=True)
-                await self._refuse(event, _in_all_languages(event, refusal, words), surface)
+                await self._send_refusal(event, _with_translations(event, refusal, words), surface)
             case Stream():
                 await self._stream(event, replace(reply, other_words=words.translations), surface)
             case Form() if isinstance(surface, CanOpenForm):
@@ -81,35 +81,35 @@ class ReplySender:
                 raise BadInput(problem=words("surface.cannot"))
 
     async def _show(self, event: Event, reply: Drawn, surface: Surface) -> None:
-        """In place of the clicked card, for the asker alone, or for all: as the reply wants."""
+        """Edits the clicked card, sends a private message or posts, as the reply says."""
         clicked = event.what.message if isinstance(event.what, ButtonClicked) else None
         if not isinstance(reply, Text) and reply.replaces and clicked is not None:
             await surface.edit(event.place, clicked, reply)
-            await self._note_card(event, event.place, clicked, reply)
+            await self._store_card(event, event.place, clicked, reply)
         elif reply.private and isinstance(surface, CanSendEphemeral):
             await surface.send_ephemeral(event, reply)
         elif reply.private and isinstance(surface, CanReach):
             place = await surface.find_direct_place(event.place, event.user.id)
             message = await surface.post(place, reply, key=event.key)
-            await self._note_card(event, place, message, reply)
+            await self._store_card(event, place, message, reply)
         else:
             message = await surface.post(event.place, reply, key=event.key)
-            await self._note_card(event, event.place, message, reply)
+            await self._store_card(event, event.place, message, reply)
 
-    async def _refuse(self, event: Event, reply: Drawn, surface: Surface) -> None:
-        """In place of a card that only the clicker sees, so that its buttons go; else beside it."""
+    async def _send_refusal(self, event: Event, reply: Drawn, surface: Surface) -> None:
+        """Edits the clicked message if it is ephemeral, so that its buttons go; else sends anew."""
         clicked = event.ephemeral_message_id
         if clicked is not None:
             with contextlib.suppress(SurfaceError):
                 await surface.edit(event.place, clicked, reply)
-                await self._note_card(event, event.place, clicked, reply)
+                await self._store_card(event, event.place, clicked, reply)
                 return
         await self._show(event, reply, surface)
 
-    async def _note_card(
+    async def _store_card(
         self, event: Event, place: Place, message: MessageId, reply: Drawn
     ) -> None:
-        """Where decisions are offered, so that the message changes with them."""
+        """Stores which examples a message offers to decide about, so that it is edited later."""
         examples = examples_in_buttons(reply)
         if not examples and not isinstance(event.what, ButtonClicked):
             return
@@ -118,7 +118,7 @@ class ReplySender:
             await records.example_cards.put(workspace, place, message, list(examples))
             await redraw_outdated(event, examples, records, at=self._deps.clock.now())
 
-    async def _receipt(self, event: Event, receipt: ReactionReply, surface: Surface) -> None:
+    async def _send_reaction(self, event: Event, receipt: ReactionReply, surface: Surface) -> None:
         if receipt.message is not None:
             await surface.react(event.place, receipt.message, receipt.emoji)
         if receipt.text is not None:
@@ -145,20 +145,20 @@ class ReplySender:
             await posted(await surface.post(event.place, Text(text), key=event.key))
 
     async def _begin(self, event: Event) -> None:
-        """Written before anything is shown, so that a later run knows where to look first."""
+        """Marks the event before the first message, so that a later process looks for messages."""
         await self._inbox.begin(event.key)
 
     async def send_error(
         self, event: Event, sentence: str, words: Words, *, is_outdated: bool = False
     ) -> None:
-        """An error is told where it happened; if even that fails it is only logged."""
+        """Sends an error to the user; if that fails, it is only logged."""
         try:
             surface = self._deps.surfaces.of(event.place.workspace)
             sentence = await resolve_names(sentence, event.place, surface)
             key = f"{event.key}.error"
-            text = _in_all_languages(event, Text(sentence, private=True), words)
+            text = _with_translations(event, Text(sentence, private=True), words)
             if is_outdated and event.ephemeral_message_id is not None:
-                await self._refuse(event, text, surface)
+                await self._send_refusal(event, text, surface)
             elif isinstance(event.what, FormSubmitted) and isinstance(surface, CanReturnForm):
                 await surface.return_form(event, sentence)
             elif isinstance(surface, CanSendEphemeral):
@@ -171,8 +171,11 @@ class ReplySender:
             log.exception("An error could not be told")
 
 
-def _in_all_languages(event: Event, reply: D, words: Words) -> D:
-    """In our own room each window reads in its language; a question is answered in its own."""
+def _with_translations(event: Event, reply: D, words: Words) -> D:
+    """Adds translations in the local workspace, where each browser window has a language.
+
+    Answers to questions are not translated.
+    """
     if event.place.workspace != LOCAL or isinstance(event.what, MessageReceived):
         return reply
     return replace(reply, other_words=words.translations())

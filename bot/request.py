@@ -1,4 +1,4 @@
-"""A request: an event, and what the dispatcher found out about it."""
+"""A request: an event with the workspace, role, options and assistant that the dispatcher found."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from bot.words import Words
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a handler is given: the event, who sent it with which role, and its options."""
+    """Argument of a handler: the event, the user's role, the options, and the assistant."""
 
     event: Event
     workspace: Workspace
@@ -50,17 +50,17 @@ class Request:
     binding: Binding | None = None
     deployment: Deployment | None = None
     options: Mapping[str, str] = field(default_factory=dict)
-    """Of a command by option, of a form by field."""
+    """Values of a command by option name, or of a form by field name."""
     argument: str = ""
-    """What follows the colon in the name of a button or form."""
+    """The text after the colon in the action of a button or the id of a form."""
     attachment: Attachment | None = None
     message: Message | None = None
-    """The message that was reacted to, or on which a shortcut was used."""
+    """The message of a reaction or a shortcut."""
     progress: ProgressCallback | None = None
     may_ask: bool = True
-    """False for a stranger where no admin lets strangers ask."""
+    """False for a stranger in a channel where no admin allows strangers to ask."""
     is_page: bool = False
-    """Whether a page of the studio sent it, and shows the reply itself."""
+    """Whether the request is from a page of the studio, which renders the reply itself."""
 
     @property
     def workspace_id(self) -> WorkspaceId:
@@ -80,19 +80,19 @@ class Request:
 
     @property
     def idempotency_key(self) -> str:
-        """The same for an event that runs again, so that what it creates is created once."""
+        """Key derived from the event, so that an event handled again creates nothing twice."""
         return sha256(f"{self.workspace_id}/{self.event.key}".encode()).hexdigest()[:16]
 
     @property
     def month_start(self) -> datetime:
-        """Midnight UTC of the first of this month; budgets of money count from there."""
+        """Midnight UTC of the first of this month, from which monthly budgets count."""
         return self.now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
     @property
     def may_quote_host(self) -> bool:
-        """Whether curators or the operator alone read the reply, wherever it is shown.
+        """Whether the reply is shown only to curators or the operator.
 
-        What a host says in its own words may quote rows or settings, so members read none of it.
+        A host's own message may quote rows or settings, so it is not shown to members.
         """
         return self.role >= Role.CURATOR and (self.is_page or self.workspace_id == LOCAL)
 
@@ -104,47 +104,52 @@ class Request:
 
     @property
     def is_click(self) -> bool:
-        """A button, a form or a reaction, which was shown something; not typed."""
+        """Whether the user clicked something that was shown, instead of typing a command."""
         return not isinstance(self.event.what, CommandInvoked | MessageReceived)
 
     @property
     def clicked_message(self) -> MessageId | None:
-        """The message whose button was clicked, or that was reacted to."""
+        """The message of the clicked button or of the reaction."""
         what = self.event.what
         return what.message if isinstance(what, ButtonClicked | ReactionChanged) else None
 
     def marked_message(self) -> Message:
-        """The message that was reacted to. Raises NotNow where it is gone."""
+        """Returns the message of the reaction or shortcut. Raises NotNow if it is deleted."""
         if self.message is None:
             raise NotNow(problem=self.words("message.gone"))
         return self.message
 
     def report_progress(self, done: int, total: int) -> None:
-        """Reports how far the work is to whoever waits for it."""
+        """Calls `progress`, if there is one."""
         if self.progress is not None:
             self.progress(Progress(done, total))
 
     async def audit(self, records: Records, what: str, **details: object) -> None:
-        """Notes in the audit that whoever sent this did it now; `what` is a key of its words."""
+        """Writes an audit entry for the user; `what` is the key of its text."""
         await records.audit.add(self.workspace_id, self.user_id, what, at=self.now, **details)
 
     def text_option(self, name: str) -> str | None:
+        """Returns an option's text without outer spaces; None for a missing or empty option."""
         value = self.options.get(name, "").strip()
         return value or None
 
     def integer_option(self, name: str) -> int | None:
-        """None for a missing option and for "auto". Raises BadInput."""
+        """Returns an integer; None for a missing option and for "auto". Raises BadInput."""
         value = self._amount(name)
         return None if value is None else read_whole(name, value, self.words)
 
     def number_option(self, name: str, *, may_be_percent: bool = False) -> float | None:
-        """None for a missing option and for "auto". Raises BadInput, also where it means two."""
+        """Returns a number; None for a missing option and for "auto".
+
+        Raises BadInput, also for a text that may mean two numbers.
+        """
         value = self._amount(name)
         if value is None:
             return None
         return read_number(name, value.rstrip("%％") if may_be_percent else value, self.words)
 
     def yes_no_option(self, name: str, *, default: bool) -> bool:
+        """Returns a boolean option; `default` for a missing option and other text."""
         value = (self.text_option(name) or "").lower()
         if value in ("yes", "on", "true", "1", "是"):
             return True

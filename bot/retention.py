@@ -1,4 +1,4 @@
-"""What is old goes, part by part: events, notices, answers, audit lines, and examples."""
+"""Deletes old data in batches: events, notices, answers, audit entries, and examples."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from bot.shown_state import state_token
 handlers = Handlers()
 
 _UNUSED = timedelta(days=7)
-"""A snapshot that no job names by then was cut off while it was written."""
+"""Age at which a snapshot without a job is deleted, and an estimate without a confirmation."""
 
 _OFF = "off"
 _MOST_DAYS = 3650
@@ -32,17 +32,20 @@ Forget = Callable[[datetime, Records, int], Awaitable[int]]
 
 @dataclass(frozen=True, slots=True)
 class RetentionPeriods:
-    """How long each is kept; zero is for ever."""
+    """Retention periods by kind of data; zero keeps it forever."""
 
     events: timedelta
-    """Keys of events that are done, and notices that were delivered."""
+    """For keys of finished events, and delivered notices."""
     answers: timedelta
-    """Questions and replies, with their votes."""
+    """For questions and replies, with their votes."""
     audit: timedelta
 
 
 async def remove_old(keep: RetentionPeriods, *, store: Store, clock: Clock) -> None:
-    """What an open example or job refers to stays; others can write between two parts."""
+    """Deletes what is older than the retention periods, except data of open examples and jobs.
+
+    Others can write between two batches.
+    """
     forgotten: list[tuple[timedelta, Forget]] = [
         (keep.events, lambda at, records, most: records.inbox.forget_before(at, limit=most)),
         (keep.events, lambda at, records, most: records.outbox.forget_before(at, limit=most)),
@@ -60,14 +63,14 @@ async def remove_old(keep: RetentionPeriods, *, store: Store, clock: Clock) -> N
             lambda at, records, most: records.synthetic_runs.forget_estimates(at, limit=most),
         ),
     ]
-    for kept, forget in forgotten:
-        if kept:
-            await run_in_batches(partial(forget, clock.now() - kept), store)
-    await _remove_of_workspaces(store, clock)
+    for period, forget in forgotten:
+        if period:
+            await run_in_batches(partial(forget, clock.now() - period), store)
+    await _remove_by_workspace(store, clock)
 
 
-async def _remove_of_workspaces(store: Store, clock: Clock) -> None:
-    """What each workspace keeps no longer; host files and models that learned from it follow."""
+async def _remove_by_workspace(store: Store, clock: Clock) -> None:
+    """Deletes data older than each workspace's own periods, with training files at hosts."""
     async with store.reading() as records:
         limited = await records.workspaces.with_retention()
     for workspace in limited:
@@ -84,15 +87,15 @@ async def _remove_of_workspaces(store: Store, clock: Clock) -> None:
 
 
 def _expired(workspace: Workspace, now: datetime) -> list[ExampleFilter]:
-    """What of the workspace is older than it keeps; an example may be in both."""
-    found = []
+    """Returns filters for a workspace's expired examples; an example may match both."""
+    filters = []
     if workspace.keep_days is not None:
         before = now - timedelta(days=workspace.keep_days)
-        found.append(ExampleFilter(created_before=before))
+        filters.append(ExampleFilter(created_before=before))
     if workspace.keep_unapproved_days is not None:
         before = now - timedelta(days=workspace.keep_unapproved_days)
-        found.append(ExampleFilter(created_before=before, is_unapproved=True))
-    return found
+        filters.append(ExampleFilter(created_before=before, is_unapproved=True))
+    return filters
 
 
 async def _erase(
@@ -115,19 +118,19 @@ async def _forget_turns(workspace: Workspace, before: datetime, records: Records
     Option.amount("unapproved"),
 )
 async def retention(request: Request, deps: Dependencies) -> Reply:
-    """After how many days examples are deleted; a change is shown before it is made."""
+    """Shows the retention periods; a change is shown with its effect, to be confirmed."""
     async with deps.store.reading() as records:
-        held = await records.workspaces.find(request.workspace_id) or request.workspace
-        everything = _days(request, "all", held.keep_days)
-        unapproved = _days(request, "unapproved", held.keep_unapproved_days)
-        wanted = replace(held, keep_days=everything, keep_unapproved_days=unapproved)
-        if wanted == held:
-            return _card(request, held)
-        gone = await _count_expired(wanted, request.now, records)
+        current = await records.workspaces.find(request.workspace_id) or request.workspace
+        everything = _days(request, "all", current.keep_days)
+        unapproved = _days(request, "unapproved", current.keep_unapproved_days)
+        changed = replace(current, keep_days=everything, keep_unapproved_days=unapproved)
+        if changed == current:
+            return _card(request, current)
+        expired = await _count_expired(changed, request.now, records)
     words = request.words
-    action = f"retention.set:{everything or _OFF}.{unapproved or _OFF}.{_stamp(held)}"
-    line = words("retention.gone", count=gone)
-    card = _card(request, wanted)
+    action = f"retention.set:{everything or _OFF}.{unapproved or _OFF}.{_token_of(current)}"
+    line = words("retention.gone", count=expired)
+    card = _card(request, changed)
     return replace(
         card,
         lines=(line, words("retention.explained")),
@@ -137,44 +140,45 @@ async def retention(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("retention.set", Role.ADMIN)
 async def set_retention(request: Request, deps: Dependencies) -> Reply:
-    """As the card said; the next daily sweep deletes."""
+    """Stores the periods that the card showed; the next daily run deletes."""
     everything, _, rest = request.argument.partition(".")
-    unapproved, _, stamp = rest.partition(".")
-    if not all(one == _OFF or one.isdecimal() for one in (everything, unapproved)):
+    unapproved, _, token = rest.partition(".")
+    if not all(text == _OFF or text.isdecimal() for text in (everything, unapproved)):
         raise Outdated(problem=request.words("button.outdated"))
     async with deps.store.writing() as records:
-        held = await records.workspaces.find(request.workspace_id) or request.workspace
-        if stamp != _stamp(held):
+        current = await records.workspaces.find(request.workspace_id) or request.workspace
+        if token != _token_of(current):
             raise Outdated(problem=request.words("button.outdated"))
-        days = [None if one == _OFF else whole_number(one) for one in (everything, unapproved)]
+        days = [None if text == _OFF else whole_number(text) for text in (everything, unapproved)]
         await records.workspaces.set_retention(
             request.workspace_id, everything=days[0], unapproved=days[1]
         )
         await request.audit(records, "retention.set", all=days[0], unapproved=days[1])
-    kept = replace(held, keep_days=days[0], keep_unapproved_days=days[1])
-    return replace(_card(request, kept), replaces=True)
+    changed = replace(current, keep_days=days[0], keep_unapproved_days=days[1])
+    return replace(_card(request, changed), replaces=True)
 
 
 async def _count_expired(workspace: Workspace, now: datetime, records: Records) -> int:
-    """Each example once, also one that is in both."""
+    """Returns the number of expired examples; an example that matches both filters counts once."""
     expired = _expired(workspace, now)
-    count = sum([await records.examples.count(workspace.id, one) for one in expired])
+    count = sum([await records.examples.count(workspace.id, filters) for filters in expired])
     if len(expired) == 2:
-        oldest = min(one.created_before for one in expired if one.created_before is not None)
+        oldest = min(f.created_before for f in expired if f.created_before is not None)
         both = ExampleFilter(created_before=oldest, is_unapproved=True)
         count -= await records.examples.count(workspace.id, both)
     return count
 
 
-def _stamp(workspace: Workspace) -> str:
+def _token_of(workspace: Workspace) -> str:
     return state_token(workspace.keep_days, workspace.keep_unapproved_days)
 
 
-def _days(request: Request, name: str, held: int | None) -> int | None:
-    said = request.text_option(name)
-    if said is None:
-        return held
-    if said.lower() == _OFF:
+def _days(request: Request, name: str, current: int | None) -> int | None:
+    """Returns the days of an option; `current` if it is missing, None for "off"."""
+    text = request.text_option(name)
+    if text is None:
+        return current
+    if text.lower() == _OFF:
         return None
     days = request.integer_option(name)
     if days is None or not 1 <= days <= _MOST_DAYS:
@@ -188,9 +192,9 @@ def _card(request: Request, workspace: Workspace) -> Card:
     facts = tuple(
         Fact(
             words(f"retention.{name}"),
-            words("retention.never") if kept is None else words("retention.days", count=kept),
+            words("retention.never") if period is None else words("retention.days", count=period),
             name,
         )
-        for name, kept in days.items()
+        for name, period in days.items()
     )
     return Card(words("retention.title"), (words("retention.explained"),), facts, private=True)

@@ -1,4 +1,4 @@
-"""The answers that are being written right now, so that one can be stopped."""
+"""Registry of the answers in progress, so that users can stop them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.events import Event, MessageEdited, MessageReceived
 
 @dataclass(slots=True)
 class RunningAnswer:
-    """One answer, for whoever shows it, in whichever task that is done."""
+    """An answer in progress; `names` are its event key and the ids of its messages."""
 
     task: asyncio.Task[None]
     asker: UserId
@@ -22,21 +22,21 @@ class RunningAnswer:
     is_stopping: bool = field(default=False)
 
     def add(self, message: MessageId) -> None:
-        """One more message of the answer, by which it can be stopped too."""
+        """Adds a message of the answer, by which it can be stopped."""
         self.names.add(message)
 
     def stop(self) -> None:
-        """Once is enough: a second time would end what the first one leaves to be stored."""
+        """Cancels the task, only once: a second cancellation would interrupt its storing."""
         if not self.is_stopping:
             self.is_stopping = True
             self.task.cancel()
 
 
 class RunningAnswers:
-    """The task of each answer by its messages; the port is `bot.ports.dependencies`.
+    """Implements `bot.ports.dependencies.RunningAnswers`.
 
-    Before its first message it goes by the key of the event that asks for it, and by the message
-    of the question.
+    An answer is found by its event's key, by the message of its question, and by its own messages
+    once they are posted.
     """
 
     def __init__(self) -> None:
@@ -44,13 +44,13 @@ class RunningAnswers:
         self.unstored: dict[MessageId, asyncio.Event] = {}
 
     def find_by_name(self, name: str) -> RunningAnswer | None:
-        return next((one for one in self._answers if name in one.names), None)
+        return next((answer for answer in self._answers if name in answer.names), None)
 
     def begin(self, event: Event) -> RunningAnswer:
-        """The answer that the current task works on."""
-        known = self._own()
-        if known is not None:
-            return known
+        """Returns the current task's answer; registers it if there is none."""
+        existing = self._own()
+        if existing is not None:
+            return existing
         task = asyncio.current_task()
         assert task is not None
         names: set[str] = {event.key}
@@ -59,12 +59,12 @@ class RunningAnswers:
                 names.add(question.id)
             case MessageEdited(message=edited):
                 names.add(edited)
-        begun = RunningAnswer(task, event.user.id, names)
-        self._answers.append(begun)
-        return begun
+        answer = RunningAnswer(task, event.user.id, names)
+        self._answers.append(answer)
+        return answer
 
     async def until_stopped(self, work: Awaitable[None]) -> None:
-        """The work of the current task, to its end or until somebody stops the answer in it."""
+        """Awaits `work` to its end, or until a user stops the current task's answer."""
         try:
             await work
         except asyncio.CancelledError:
@@ -81,7 +81,7 @@ class RunningAnswers:
 
     @contextmanager
     def storing(self, message: MessageId) -> Iterator[None]:
-        """The answer of this task stands in `message`; the block stores so."""
+        """Registers a posted message of the current answer while the block stores its turn."""
         if (own := self._own()) is not None:
             own.message = own.message or message
             own.add(message)
@@ -93,10 +93,11 @@ class RunningAnswers:
             stored.set()
 
     def leave(self) -> None:
-        """The current task works on no answer any more."""
+        """Removes the current task's answer."""
         task = asyncio.current_task()
-        self._answers = [one for one in self._answers if one.task is not task]
+        self._answers = [answer for answer in self._answers if answer.task is not task]
 
     def _own(self) -> RunningAnswer | None:
+        """Returns the current task's answer."""
         task = asyncio.current_task()
-        return next((one for one in self._answers if one.task is task), None)
+        return next((answer for answer in self._answers if answer.task is task), None)

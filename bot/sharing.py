@@ -1,4 +1,4 @@
-"""What somebody asks for is shown to them first; a button posts it where they asked."""
+"""Makes replies private, with a button with which the user posts the reply in the channel."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ SHARE = "share"
 
 
 @dataclass(frozen=True, slots=True)
-class _Body:
-    """A reply as it is kept: exactly one of these."""
+class _StoredReply:
+    """A stored reply; exactly one field is set."""
 
     card: Card | None = None
     listing: Listing | None = None
     text: Text | None = None
 
 
-_BODY: TypeAdapter[_Body] = TypeAdapter(_Body)
+_BODY: TypeAdapter[_StoredReply] = TypeAdapter(_StoredReply)
 
 
 async def as_private_reply(request: Request, reply: Reply, deps: Dependencies) -> Reply:
-    """A reply for whoever asked alone, where the surface can, and its button to share it.
+    """Returns the reply as a private one with a button to share it, if the surface can do so.
 
-    What is private by itself is shared with nobody. What the whole channel is to know stays open,
-    such as which model answers in it; answers and notices are no replies of this kind.
+    A reply that is private already gets no button. A reply for the whole channel stays public,
+    for example which model answers in it. Answers and notices are not made private.
     """
     surface = deps.surfaces.of(request.workspace_id)
     can_be_private = isinstance(surface, CanSendEphemeral | CanReach) and not request.is_page
     if not isinstance(reply, Drawn) or reply.private or not can_be_private:
         return reply
     is_for_all = isinstance(reply, Text) and reply.is_for_all
-    if is_for_all or not _is_asked_for(request.event, reply):
+    if is_for_all or not _is_for_user(request.event, reply):
         return reply
     is_alone = request.place.kind is ChannelKind.DIRECT or request.role is Role.STRANGER
     if is_alone or (isinstance(reply, Card) and reply.replaces):
@@ -76,11 +76,11 @@ async def as_private_reply(request: Request, reply: Reply, deps: Dependencies) -
 
 @handlers.button(SHARE, Role.MEMBER)
 async def share(request: Request, deps: Dependencies) -> Reply:
-    """Posts what somebody was shown where they asked for it, in their name and without buttons.
+    """Posts a private reply in its channel, with the user's name and without buttons.
 
-    Raises Outdated for what is nobody's any more, or somebody else's.
+    Raises Outdated if the reply has expired or belongs to somebody else.
     """
-    kept, shown = await _kept(request, deps)
+    kept, shown = await _shared_reply(request, deps)
     require_role(request.role, kept.role, request.words)
     by = request.words("share.by", name=person_reference(request.user_id, request.user.name))
     surface = deps.surfaces.of(request.workspace_id)
@@ -94,31 +94,34 @@ async def share(request: Request, deps: Dependencies) -> Reply:
 
 
 def without_forbidden_buttons(reply: Reply, needed: Mapping[str, Role], role: Role) -> Reply:
-    """A private reply without the buttons that need a higher role; `needed` by the button's name.
+    """Returns a private reply without buttons that need a higher role; `needed` is by button name.
 
-    Those without a role are the platform's own, such as the choice of a server.
+    Buttons that are not in `needed` are the platform's own, such as the choice of a server.
     """
 
-    def is_pressable(button: Button) -> bool:
+    def is_allowed(button: Button) -> bool:
         name = button.action.partition(":")[0]
         return bool(button.link) or needed.get(name, role) <= role
 
-    def kept(buttons: Sequence[Button]) -> tuple[Button, ...]:
-        return tuple(filter(is_pressable, buttons))
+    def allowed(buttons: Sequence[Button]) -> tuple[Button, ...]:
+        return tuple(filter(is_allowed, buttons))
 
     match reply:
         case ReactionReply(text=Text(private=True) as text):
-            return replace(reply, text=replace(text, buttons=kept(text.buttons)))
+            return replace(reply, text=replace(text, buttons=allowed(text.buttons)))
         case Text(private=True) | Card(private=True):
-            return replace(reply, buttons=kept(reply.buttons))
+            return replace(reply, buttons=allowed(reply.buttons))
         case Listing(private=True):
-            lines = tuple(replace(one, buttons=kept(one.buttons)) for one in reply.lines)
+            lines = tuple(replace(line, buttons=allowed(line.buttons)) for line in reply.lines)
             return replace(reply, lines=lines)
     return reply
 
 
-def _is_asked_for(event: Event, reply: Drawn) -> bool:
-    """Whether somebody wants to see it; what takes the place of a card that all see is for all."""
+def _is_for_user(event: Event, reply: Drawn) -> bool:
+    """Whether a reply is for the user of the event alone.
+
+    A reply that replaces a public card is for everybody.
+    """
     match event.what:
         case CommandInvoked() | FormSubmitted() | ShortcutUsed():
             return True
@@ -128,44 +131,45 @@ def _is_asked_for(event: Event, reply: Drawn) -> bool:
     return False
 
 
-async def _kept(request: Request, deps: Dependencies) -> tuple[PrivateReply, Drawn]:
-    gone = Outdated(problem=request.words("share.over"))
+async def _shared_reply(request: Request, deps: Dependencies) -> tuple[PrivateReply, Drawn]:
+    """Returns the stored reply that the button names. Raises Outdated."""
+    outdated = Outdated(problem=request.words("share.over"))
     try:
         number = whole_number(request.argument)
     except ValueError:
-        raise gone from None
+        raise outdated from None
     async with deps.store.reading() as records:
         kept = await records.private_replies.find(request.workspace_id, number)
     is_over = kept is None or kept.at + SHAREABLE_FOR < request.now
     if kept is None or is_over or kept.user != request.user_id:
-        raise gone
+        raise outdated
     try:
         body = _BODY.validate_json(kept.body)
     except ValidationError as error:
-        raise gone from error
+        raise outdated from error
     shown = body.card or body.listing or body.text
     if shown is None:
-        raise gone
+        raise outdated
     return kept, shown
 
 
 def _to_json(reply: Drawn) -> str:
     match replace(reply, other_words={}):
         case Card() as card:
-            body = _Body(card=card)
+            body = _StoredReply(card=card)
         case Listing() as listing:
-            body = _Body(listing=listing)
+            body = _StoredReply(listing=listing)
         case Text() as text:
-            body = _Body(text=text)
+            body = _StoredReply(text=text)
     return _BODY.dump_json(body, exclude_defaults=True).decode()
 
 
 def _for_everybody(reply: Drawn, by: str) -> Drawn:
-    """Without what can be clicked, and with the name of who shared it."""
+    """Returns the reply without buttons and with the name of the person who shared it."""
     if isinstance(reply, Text):
         return replace(reply, text=f"{reply.text}\n{by}", buttons=())
     if isinstance(reply, Card):
         return replace(reply, lines=(*reply.lines, by), buttons=())
-    lines = tuple(replace(one, buttons=()) for one in reply.lines)
+    lines = tuple(replace(line, buttons=()) for line in reply.lines)
     note = "\n".join(filter(None, (reply.note, by)))
     return replace(reply, lines=lines, more=None, replaces=False, note=note)

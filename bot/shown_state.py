@@ -1,4 +1,4 @@
-"""What a button was drawn for travels with it, so that a late click decides about nothing else."""
+"""State tokens in button actions, with which a click on an outdated card is refused."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _LENGTH = 8
 
 
 def state_token(*state: object) -> str:
-    """Short, for a button holds 78 characters; another state has another one."""
+    """Returns a token of 8 characters that differs for another state; actions must be short."""
     text = "\0".join(map(str, state))
     return hashlib.sha256(text.encode()).hexdigest()[:_LENGTH]
 
 
 def outdated_refusal(request: Request, fresh: Card | Listing) -> Refused:
-    """Nothing was done; how it stands now, with buttons that are for that."""
+    """Returns the refusal of an outdated click, with the current card and its buttons."""
     text = request.words("button.outdated")
     if isinstance(fresh, Listing):
         note = f"{text} {fresh.note}" if fresh.note else text

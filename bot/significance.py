@@ -1,7 +1,7 @@
-"""Whether two models differ by more than chance, from results on the same questions.
+"""Significance tests for the comparison of two models, and agreement of raters.
 
-Pure functions, without numpy, so that every use-case may call them. The formulas and their sources
-are in docs/understand/evaluation-numbers.md.
+Pure functions without numpy. The formulas and their sources are in
+docs/understand/evaluation-numbers.md.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from enum import StrEnum
 from statistics import NormalDist
 
 ALPHA = 0.05
-"""The share of equal models that may be called different."""
+"""Significance level."""
 FEWEST_QUESTIONS = 8
-"""With fewer questions no verdict is given."""
+"""Minimum of questions for a verdict."""
 POWER = 0.8
 _RESAMPLES = 2000
 _MOST_PICKS = 1_000_000
@@ -38,10 +38,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class PairedResult:
-    """Of the first model against the second, question by question.
+    """Result of comparing a first model with a second one on the same questions.
 
-    `win_share` is the 95 % interval of wins among the questions that are no tie; `difference` that
-    of the mean difference of scores, None where there are only wins and losses.
+    `win_share` is the 95 % interval of the share of wins among questions without ties,
+    `difference` the 95 % interval of the mean difference of scores, None without scores.
     """
 
     wins: int
@@ -59,7 +59,7 @@ class PairedResult:
 
 
 def compare_wins(wins: int, losses: int, ties: int = 0) -> PairedResult:
-    """The verdict of votes, or of anything that is won, lost or a tie."""
+    """Returns the verdict of votes, or of other wins, losses and ties."""
     p_value = sign_test(wins, losses)
     verdict = Verdict.UNDECIDED
     if wins + losses + ties >= FEWEST_QUESTIONS and p_value <= ALPHA:
@@ -70,18 +70,18 @@ def compare_wins(wins: int, losses: int, ties: int = 0) -> PairedResult:
 def compare_scores(
     differences: Sequence[float], *, margin: float = 0.0, seed: int = 0
 ) -> PairedResult:
-    """The verdict of paired scores: each the first model's score minus the second's.
+    """Returns the verdict of paired scores; a difference is the first score minus the second.
 
-    Differences of at most `margin` are ties. Where wins and mean scores contradict each other
-    beyond chance, the verdict is undecided.
+    Differences of at most `margin` are ties. If wins and mean difference contradict each other
+    significantly, the verdict is undecided.
     """
-    wins = sum(one > margin for one in differences)
-    losses = sum(one < -margin for one in differences)
+    wins = sum(difference > margin for difference in differences)
+    losses = sum(difference < -margin for difference in differences)
     counted = compare_wins(wins, losses, len(differences) - wins - losses)
     if not differences:
         return counted
     mean, interval = math.fsum(differences) / len(differences), bootstrap(differences, seed=seed)
-    is_denied = {
+    is_contradicted = {
         Verdict.BETTER: interval.high < 0,
         Verdict.WORSE: interval.low > 0,
         Verdict.UNDECIDED: False,
@@ -92,23 +92,23 @@ def compare_scores(
         counted.ties,
         counted.p_value,
         counted.win_share,
-        Verdict.UNDECIDED if is_denied else counted.verdict,
+        Verdict.UNDECIDED if is_contradicted else counted.verdict,
         mean,
         interval,
     )
 
 
 def sign_test(wins: int, losses: int) -> float:
-    """The exact two-sided p-value of so many wins and losses, were both equally likely."""
+    """Returns the exact two-sided p-value of the sign test."""
     trials = wins + losses
     tail = sum(math.comb(trials, count) for count in range(min(wins, losses) + 1))
     return min(1.0, 2 * tail / (1 << trials))
 
 
 def fisher_test(first: tuple[int, int], second: tuple[int, int]) -> float:
-    """The exact two-sided p-value of two shares, each given as how many did and did not.
+    """Returns the exact two-sided p-value of two shares, each given as (successes, failures).
 
-    The sum over all tables with the same margins that are at most as likely as this one.
+    It is the sum over all tables with the same margins that are at most as likely as this one.
     """
     trials, hits = sum(first), first[0] + second[0]
     others = sum(second)
@@ -116,14 +116,14 @@ def fisher_test(first: tuple[int, int], second: tuple[int, int]) -> float:
         math.comb(trials, count) * math.comb(others, hits - count)
         for count in range(max(0, hits - others), min(trials, hits) + 1)
     ]
-    seen = math.comb(trials, first[0]) * math.comb(others, second[0])
-    return sum(one for one in ways if one <= seen) / math.comb(trials + others, hits)
+    observed = math.comb(trials, first[0]) * math.comb(others, second[0])
+    return sum(n for n in ways if n <= observed) / math.comb(trials + others, hits)
 
 
 def compare_shares(
     first: tuple[int, int], second: tuple[int, int], *, alpha: float = ALPHA
 ) -> Verdict:
-    """The verdict of two shares of different trials, such as 👍 and 👎 on two models' answers."""
+    """Returns the verdict of two shares of different trials, such as 👍 and 👎 on two models."""
     if min(sum(first), sum(second)) < FEWEST_QUESTIONS or fisher_test(first, second) > alpha:
         return Verdict.UNDECIDED
     is_better = first[0] * sum(second) > second[0] * sum(first)
@@ -131,43 +131,43 @@ def compare_shares(
 
 
 def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """How far two judges agree beyond chance, 1 for always (Cohen 1960).
+    """Returns Cohen's kappa (1960) of two raters: 1 is full agreement, 0 is chance.
 
-    None without any pair, and where both always say the same one thing, as chance agrees then too.
+    None without pairs, and if both raters always give the same single category.
     """
     total = len(pairs)
-    ours, theirs = Counter(one for one, _ in pairs), Counter(other for _, other in pairs)
-    by_chance = sum(ours[name] * theirs[name] for name in ours)
+    first, second = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
+    by_chance = sum(first[name] * second[name] for name in first)
     if total == 0 or by_chance == total * total:
         return None
-    agreed = sum(one == other for one, other in pairs)
+    agreed = sum(a == b for a, b in pairs)
     return (agreed * total - by_chance) / (total * total - by_chance)
 
 
 def agreement(verdicts: Sequence[Mapping[str, str]]) -> float | None:
-    """How far reviewers agree beyond chance: for two Cohen's kappa, for more Fleiss' (1971).
+    """Returns the agreement of reviewers: Cohen's kappa for two, Fleiss' kappa (1971) for more.
 
-    One mapping for each thing that was judged: who said what, two people or more. Where not all
-    judged everything, each thing counts with its own number of raters (Fleiss, Levin and Paik
-    2003, 18.3). None where there is nothing, or nothing but one verdict.
+    `verdicts` has a mapping by person for each item, of two people or more. If not all people
+    judged all items, each item counts with its own number of raters (Fleiss, Levin and Paik 2003,
+    18.3). None without items, and if there is only one verdict.
     """
-    people = {person for one in verdicts for person in one}
+    people = {person for item in verdicts for person in item}
     if len(people) == 2:
         first, second = sorted(people)
-        return cohens_kappa([(one[first], one[second]) for one in verdicts])
-    return fleiss_kappa([Counter(one.values()) for one in verdicts])
+        return cohens_kappa([(item[first], item[second]) for item in verdicts])
+    return fleiss_kappa([Counter(item.values()) for item in verdicts])
 
 
 def fleiss_kappa(counts: Sequence[Mapping[str, int]]) -> float | None:
-    """Of how many raters put each thing into which category; two raters or more of each thing."""
-    whole: Counter[str] = Counter()
-    for one in counts:
-        whole.update(one)
-    total = whole.total()
-    by_chance = sum((count / total) ** 2 for count in whole.values()) if total else 1.0
+    """Returns Fleiss' kappa from each item's number of raters by category, at least two raters."""
+    totals: Counter[str] = Counter()
+    for item in counts:
+        totals.update(item)
+    total = totals.total()
+    by_chance = sum((count / total) ** 2 for count in totals.values()) if total else 1.0
     if by_chance == 1.0:
         return None
-    agreed = math.fsum(_agreeing_pairs(one) for one in counts) / len(counts)
+    agreed = math.fsum(_agreeing_pairs(item) for item in counts) / len(counts)
     return (agreed - by_chance) / (1 - by_chance)
 
 
@@ -178,7 +178,7 @@ def _agreeing_pairs(counts: Mapping[str, int]) -> float:
 
 
 def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
-    """Wilson's score interval of a share; 0 to 1 where nothing was tried."""
+    """Returns Wilson's score interval of a share; 0 to 1 without trials."""
     if trials == 0:
         return Interval(0.0, 1.0)
     z = NormalDist().inv_cdf((1 + confidence) / 2)
@@ -191,7 +191,7 @@ def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval
 
 
 def bootstrap(differences: Sequence[float], *, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """The percentile bootstrap interval of the mean of paired differences.
+    """Returns the percentile bootstrap interval of the mean of paired differences.
 
     The same numbers and seed give the same interval. Above 500 differences fewer resamples are
     drawn, at least 200. Raises ValueError without any difference.
@@ -207,10 +207,9 @@ def bootstrap(differences: Sequence[float], *, confidence: float = 0.95, seed: i
 
 
 def questions_needed(win_share: float) -> int | None:
-    """The smallest number of questions without ties on which the sign test would probably see it.
+    """Returns the number of questions without ties that the sign test needs for the power `POWER`.
 
-    A model that wins `win_share` of the questions gets the right verdict with the probability
-    `POWER`. None where that takes more than 500.
+    `win_share` is the true share of questions that a model wins. None above 500 questions.
     """
     if not 0 < win_share < 1 or win_share == 0.5:
         return None
@@ -220,7 +219,7 @@ def questions_needed(win_share: float) -> int | None:
 
 
 def _power(share: float, trials: int) -> float:
-    """How likely the sign test is to call a model better that wins `share` of the trials."""
+    """Returns the power of the sign test for a model that wins `share` of the trials."""
     losses, tail = -1, 0
     while 2 * (tail + math.comb(trials, losses + 1)) / (1 << trials) <= ALPHA:
         losses += 1
@@ -237,8 +236,8 @@ def _log_binomial(trials: int, chosen: int) -> float:
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float:
-    """Linear between the two nearest values, as numpy's default."""
-    at = share * (len(ordered) - 1)
-    low = math.floor(at)
+    """Returns a quantile, interpolated linearly like numpy's default."""
+    position = share * (len(ordered) - 1)
+    low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (at - low)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)

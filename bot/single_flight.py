@@ -1,4 +1,4 @@
-"""Several who want the same at the same time: asked once, told to all."""
+"""Single flight: concurrent callers with the same key share one execution of the work."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ Found = TypeVar("Found")
 
 
 class SingleFlight(Generic[Found]):
-    """One piece of work serves everybody who waits for it; whoever gives up stops it for nobody."""
+    """Shares running work by key; cancelling one caller does not cancel the work."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[Found]] = {}
 
     async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, Found]]) -> Found:
-        asked = self._tasks.get(key)
-        if asked is None:
-            asked = asyncio.create_task(work(), name="asked once")
-            self._tasks[key] = asked
-            asked.add_done_callback(lambda _: self._tasks.pop(key, None))
-        return await asyncio.shield(asked)
+        """Returns the result of the running work with this key; starts `work` if there is none."""
+        task = self._tasks.get(key)
+        if task is None:
+            task = asyncio.create_task(work(), name="single flight")
+            self._tasks[key] = task
+            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        return await asyncio.shield(task)

@@ -1,4 +1,4 @@
-"""Runs the path of a question once at the start and rolls it back, so that the first is quick."""
+"""Warms up at the start: runs the database calls of a question once and rolls them back."""
 
 from __future__ import annotations
 
@@ -23,54 +23,54 @@ from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Records, Store
 from bot.private_text import find_private
 
-_HERE = Place(WorkspaceId("rehearsal:0"), ChannelId("0"))
-_NOBODY = UserId("0")
+_PLACE = Place(WorkspaceId("rehearsal:0"), ChannelId("0"))
+_USER = UserId("0")
 _KEY = "rehearsal"
-_WITH_ALL = "token: a1b2c3d4e5f6a1b2c3d4, call +49 30 1234567"
-"""Brings in all that looks for private text: in the middle of a write others would wait for it."""
-_AT_ONCE = 8
-"""So many who ask together find the store ready for each of them."""
+_PRIVATE_SAMPLE = "token: a1b2c3d4e5f6a1b2c3d4, call +49 30 1234567"
+"""Text that loads every detector of private text, which would otherwise delay a first write."""
+_CONCURRENT_READS = 8
+"""Number of concurrent reads, which opens as many database connections."""
 
 
 async def warm_up(*, store: Store, hosts: Hosts, clock: Clock) -> None:
-    """Reads and writes all that a question does; what was written is taken back."""
-    await asyncio.to_thread(find_private, _WITH_ALL)
-    await asyncio.gather(*(_read(store) for _ in range(_AT_ONCE)))
+    """Makes the reads and writes of a question; the writes are rolled back."""
+    await asyncio.to_thread(find_private, _PRIVATE_SAMPLE)
+    await asyncio.gather(*(_read(store) for _ in range(_CONCURRENT_READS)))
     assistant = assistants.initial_assistant(_workspace(), hosts=hosts)
     try:
         async with store.writing() as records:
             await _write(records, assistant, clock.now())
-            raise _TakenBack
-    except _TakenBack:
+            raise _RolledBack
+    except _RolledBack:
         pass
 
 
-class _TakenBack(Exception):
-    """Undoes the transaction."""
+class _RolledBack(Exception):
+    """Rolls the transaction back."""
 
 
 async def _read(store: Store) -> None:
     async with store.reading() as records:
-        await records.workspaces.find(_HERE.workspace)
-        await records.assistants.answering_in(_HERE.workspace, _HERE.channel)
-        await records.roles.get(_HERE.workspace, _NOBODY)
-        await records.turns.by_event(_HERE.workspace, _KEY)
+        await records.workspaces.find(_PLACE.workspace)
+        await records.assistants.answering_in(_PLACE.workspace, _PLACE.channel)
+        await records.roles.get(_PLACE.workspace, _USER)
+        await records.turns.by_event(_PLACE.workspace, _KEY)
 
 
 async def _write(records: Records, assistant: Assistant, now: datetime) -> None:
     workspace = _workspace()
     await records.workspaces.add(workspace)
-    kept = await records.assistants.add(workspace.id, assistant)
+    stored = await records.assistants.add(workspace.id, assistant)
     await records.inbox.receive(workspace.id, _KEY, message_key=None, payload="", at=now)
     await records.inbox.begin(_KEY)
-    turn = await records.turns.add(workspace.id, _turn(kept, now))
+    turn = await records.turns.add(workspace.id, _turn(stored, now))
     await records.turns.change(workspace.id, turn.id, state=TurnState.DONE)
-    await records.daily_tokens.add(workspace.id, _NOBODY, now.date(), 0)
+    await records.daily_tokens.add(workspace.id, _USER, now.date(), 0)
     await records.inbox.finish(_KEY)
 
 
 def _workspace() -> Workspace:
-    return Workspace(_HERE.workspace, "", Sources.OUTSIDE)
+    return Workspace(_PLACE.workspace, "", Sources.OUTSIDE)
 
 
 def _turn(assistant: Assistant, now: datetime) -> Turn:
@@ -78,9 +78,9 @@ def _turn(assistant: Assistant, now: datetime) -> Turn:
         id=TurnId(0),
         workspace=assistant.workspace,
         assistant=assistant.id,
-        place=_HERE,
+        place=_PLACE,
         event_key=_KEY,
-        asker=_NOBODY,
+        asker=_USER,
         question="",
         reply="",
         model=assistant.base,

@@ -1,4 +1,4 @@
-"""Summaries of the older parts of long conversations, in memory only: they hold people's words."""
+"""Summaries of the older parts of long conversations, in memory only: they are personal data."""
 
 from __future__ import annotations
 
@@ -7,49 +7,49 @@ from dataclasses import dataclass
 
 from bot.domain import ChannelId, Message, MessageId, Place, WorkspaceId
 
-_KEPT = 200
+_MOST = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the messages in `covered` said; each is known by a hash of its text."""
+    """Summary of the messages in `covered`, which maps each message to a hash of its text."""
 
     text: str
     covered: Mapping[MessageId, int]
 
-    def is_current(self, said: Sequence[Message]) -> bool:
-        """False once one of its messages was edited or deleted, as far as that can be seen."""
-        now = {one.id: hash(one.text) for one in said}
-        first = next((one.id for one in said if one.id in self.covered), None)
+    def is_current(self, history: Sequence[Message]) -> bool:
+        """Whether none of the covered messages in the history was edited or deleted."""
+        hashes = {message.id: hash(message.text) for message in history}
+        first = next((message.id for message in history if message.id in self.covered), None)
         if first is None:
             return False
-        seen = list(self.covered)[list(self.covered).index(first) :]
-        return all(now.get(one) == self.covered[one] for one in seen)
+        visible = list(self.covered)[list(self.covered).index(first) :]
+        return all(hashes.get(message) == self.covered[message] for message in visible)
 
 
 class Summaries:
-    """The last few hundred."""
+    """The newest summaries, at most 200."""
 
     def __init__(self) -> None:
-        self._known: list[tuple[Place, Summary]] = []
+        self._summaries: list[tuple[Place, Summary]] = []
 
-    def find(self, place: Place, said: Sequence[Message]) -> Summary | None:
-        """The newest of the channel that holds for these messages."""
-        here = (one for at, one in reversed(self._known) if _channel(at) == _channel(place))
-        return next((one for one in here if one.is_current(said)), None)
+    def find(self, place: Place, history: Sequence[Message]) -> Summary | None:
+        """Returns the channel's newest summary that is current for a history."""
+        of_channel = (s for at, s in reversed(self._summaries) if _channel(at) == _channel(place))
+        return next((summary for summary in of_channel if summary.is_current(history)), None)
 
     def keep(self, place: Place, summary: Summary) -> None:
-        """In place of the one that it continues."""
+        """Stores a summary; replaces the one that it continues."""
         first = next(iter(summary.covered))
-        others = [(at, one) for at, one in self._known if first not in one.covered]
-        self._known = [*others, (place, summary)][-_KEPT:]
+        others = [(at, other) for at, other in self._summaries if first not in other.covered]
+        self._summaries = [*others, (place, summary)][-_MOST:]
 
     def forget(self, workspace: WorkspaceId, channel: ChannelId | None = None) -> None:
-        """Those of a channel, or of the whole workspace."""
-        self._known = [
-            (at, one)
-            for at, one in self._known
-            if at.workspace != workspace or channel not in (None, at.channel)
+        """Deletes the summaries of a channel, or of the whole workspace."""
+        self._summaries = [
+            (place, summary)
+            for place, summary in self._summaries
+            if place.workspace != workspace or channel not in (None, place.channel)
         ]
 
 

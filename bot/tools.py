@@ -1,4 +1,4 @@
-"""Tools of ours that a model may call while it answers, each switched on for an assistant."""
+"""Built-in tools that a model may call while it answers, enabled for each assistant."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bot.words import Words
 
 HANDED_OVER = "handed_over"
 MOST_ROUNDS = 4
-"""So many times a model may call tools for one answer; then it has to answer without."""
+"""Limit of rounds of tool calls for one answer; after that the model gets no tools."""
 _FOUND = 5
 _LONGEST = 300
 
@@ -28,28 +28,28 @@ Run = Callable[[Request, str, Dependencies], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """What the model is told of it, the one argument that it takes, and what it does."""
+    """A tool: description for the model, name of its only argument ("" for none), and function."""
 
     description: str
     argument: str
     run: Run
 
     def schema(self, name: str) -> Mapping[str, object]:
-        """https://platform.openai.com/docs/guides/function-calling."""
-        taken = {self.argument: {"type": "string"}} if self.argument else {}
-        parameters = {"type": "object", "properties": taken, "required": list(taken)}
+        """Returns the tool's schema; https://platform.openai.com/docs/guides/function-calling."""
+        properties = {self.argument: {"type": "string"}} if self.argument else {}
+        parameters = {"type": "object", "properties": properties, "required": list(properties)}
         function = {"name": name, "description": self.description, "parameters": parameters}
         return {"type": "function", "function": function}
 
 
 async def _search(request: Request, query: str, deps: Dependencies) -> str:
-    """The nearest approved examples that may be shown in this place."""
+    """Returns the nearest approved examples that may be shown in this channel."""
     async with deps.store.reading() as records:
         pool = await shot_pool(records, request.place, request.assistant, question=query)
-    asked = words_in(query)
-    alike = [shot for shot in pool if asked & shot[0]]
-    found = nearest_shots(alike, query, count=_FOUND)
-    return "\n".join(f"{one['role']}: {one['content']}" for one in found) or "Nothing was found."
+    query_words = words_in(query)
+    matching = [shot for shot in pool if query_words & shot[0]]
+    nearest = nearest_shots(matching, query, count=_FOUND)
+    return "\n".join(f"{m['role']}: {m['content']}" for m in nearest) or "Nothing was found."
 
 
 async def _today(request: Request, argument: str, deps: Dependencies) -> str:
@@ -57,7 +57,7 @@ async def _today(request: Request, argument: str, deps: Dependencies) -> str:
 
 
 async def _hand_over(request: Request, reason: str, deps: Dependencies) -> str:
-    """Each admin who can be reached hears of it, once for an answer."""
+    """Notifies each reachable admin, once for an answer."""
     what = request.event.what
     link = what.message.permalink if isinstance(what, MessageReceived) else None
     names = await tell_admins(
@@ -81,10 +81,11 @@ TOOLS: Mapping[str, Tool] = {
 
 
 async def render_handover_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Renders the notice that the model asked for a person's help."""
     details = notice.details
     where = details.get("link") or references.channel_reference(str(details.get("channel")))
-    said = {"name": details.get("name"), "reason": details.get("reason")}
-    return Text(words("tool.handed_over", where=where, **said))
+    values = {"name": details.get("name"), "reason": details.get("reason")}
+    return Text(words("tool.handed_over", where=where, **values))
 
 
 class AnswerTools:
@@ -93,48 +94,50 @@ class AnswerTools:
     def __init__(self, request: Request, deps: Dependencies) -> None:
         self._request = request
         self._deps = deps
-        self._known = {name: TOOLS[name] for name in request.assistant.tools if name in TOOLS}
+        self._tools = {name: TOOLS[name] for name in request.assistant.tools if name in TOOLS}
 
     def schemas(self, rounds: int) -> Sequence[Mapping[str, object]]:
         """Tool schemas for the host; none after MOST_ROUNDS rounds."""
         if rounds >= MOST_ROUNDS:
             return ()
-        return [tool.schema(name) for name, tool in self._known.items()]
+        return [tool.schema(name) for name, tool in self._tools.items()]
 
     def knows(self, calls: Sequence[ToolCall]) -> bool:
-        """Whether all of them are ours, so that they can be answered."""
-        return bool(calls) and all(one.name in self._known for one in calls)
+        """Whether there are calls and all are of enabled tools."""
+        return bool(calls) and all(call.name in self._tools for call in calls)
 
     def notice_of(self, call: ToolCall) -> str:
-        """What whoever reads the answer sees of a call."""
-        return self._request.words(f"tool.{call.name}", argument=one_line(self._given(call), 100))
+        """Returns the text about a call that is shown in the answer."""
+        argument = one_line(self._argument_of(call), 100)
+        return self._request.words(f"tool.{call.name}", argument=argument)
 
     async def run_calls(
         self, calls: Sequence[ToolCall], text: str
     ) -> Sequence[Mapping[str, object]]:
-        """The calls and their results, as messages that go on."""
-        numbered = [(f"call_{number}", one) for number, one in enumerate(calls, start=1)]
-        asked = [
+        """Runs tool calls; returns the messages with the calls and their results."""
+        with_ids = [(f"call_{number}", call) for number, call in enumerate(calls, start=1)]
+        tool_calls = [
             {
-                "id": number,
+                "id": call_id,
                 "type": "function",
-                "function": {"name": one.name, "arguments": one.arguments or "{}"},
+                "function": {"name": call.name, "arguments": call.arguments or "{}"},
             }
-            for number, one in numbered
+            for call_id, call in with_ids
         ]
         messages: list[Mapping[str, object]] = [
-            {"role": "assistant", "content": text, "tool_calls": asked}
+            {"role": "assistant", "content": text, "tool_calls": tool_calls}
         ]
-        for number, one in numbered:
-            result = await self._known[one.name].run(self._request, self._given(one), self._deps)
-            messages.append({"role": "tool", "tool_call_id": number, "content": result})
+        for call_id, call in with_ids:
+            argument = self._argument_of(call)
+            result = await self._tools[call.name].run(self._request, argument, self._deps)
+            messages.append({"role": "tool", "tool_call_id": call_id, "content": result})
         return messages
 
-    def _given(self, call: ToolCall) -> str:
-        """The one argument, whatever the model has called it; empty where it gave none."""
+    def _argument_of(self, call: ToolCall) -> str:
+        """Returns the first text argument, whatever its name; "" if there is none."""
         try:
-            given = json.loads(call.arguments or "{}")
+            arguments = json.loads(call.arguments or "{}")
         except ValueError:
             return ""
-        values = given.values() if isinstance(given, dict) else ()
+        values = arguments.values() if isinstance(arguments, dict) else ()
         return next((value for value in values if isinstance(value, str)), "")

@@ -1,4 +1,4 @@
-"""The *Undo* button, and for how long it works."""
+"""Stores undoable actions and returns their *Undo* button."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ async def offer_undo(
     *,
     host: HostName | None = None,
 ) -> Button:
-    """In the transaction of the deletion itself; with a host, what is deleted there waits."""
+    """Stores an undoable action, in the action's own transaction, and returns its button.
+
+    A deletion at `host` is sent only after the undo period.
+    """
     new = Undoable(request.user_id, kind, details, request.now + UNDO_LASTS, host)
     number = await records.undoables.add(request.workspace_id, new)
     return Button(request.words("button.undo"), f"undo:{number}")

@@ -1,4 +1,4 @@
-"""Undo of a deletion: by the same person, within ten seconds, if nobody decided since."""
+"""The *Undo* button: reverts an action of the same user within ten seconds."""
 
 from __future__ import annotations
 
@@ -37,23 +37,27 @@ _BATCH = 500
 
 @handlers.button("undo", Role.MEMBER)
 async def undo(request: Request, deps: Dependencies) -> Reply:
-    """Raises NotNow where it is too late, or was somebody else's."""
+    """Reverts the action of the button.
+
+    Raises Outdated if it is too late or another decision was made since, NotNow for the action
+    of another user.
+    """
     async with deps.store.writing() as records:
-        found = await _found(request, records)
-        await _KINDS[found.kind](request, found.details, records)
-        await records.undoables.drop(found.id)
-        await request.audit(records, f"undone.{found.kind}")
+        undoable = await _named_undoable(request, records)
+        await _KINDS[undoable.kind](request, undoable.details, records)
+        await records.undoables.drop(undoable.id)
+        await request.audit(records, f"undone.{undoable.kind}")
     return Text(request.words("undo.done"), private=True)
 
 
-async def _found(request: Request, records: Records) -> Undoable:
+async def _named_undoable(request: Request, records: Records) -> Undoable:
     number = number_of(request.argument, "button")
-    found = await records.undoables.find(request.workspace_id, number)
-    if found is None or found.attempts or found.due_at <= request.now:
+    undoable = await records.undoables.find(request.workspace_id, number)
+    if undoable is None or undoable.attempts or undoable.due_at <= request.now:
         raise Outdated(problem=request.words("undo.over"))
-    if found.user != request.user_id:
+    if undoable.user != request.user_id:
         raise NotNow(problem=request.words("undo.not_yours"))
-    return found
+    return undoable
 
 
 async def _example(request: Request, details: Details, records: Records) -> None:
@@ -64,15 +68,19 @@ async def _example(request: Request, details: Details, records: Records) -> None
 
 
 async def _examples(request: Request, details: Details, records: Records) -> None:
-    """Those that are still as the bulk change left them."""
+    """Restores the states of examples that were not changed since the bulk change."""
     for state, numbers in details["before"].items():
         for batch in batched([ExampleId(number) for number in numbers], _BATCH):
-            standing = await records.examples.current_states(request.workspace_id, batch)
-            own = [one for one, (_, now) in standing.items() if now == details["after"]]
+            current = await records.examples.current_states(request.workspace_id, batch)
+            unchanged = [id_ for id_, (_, now) in current.items() if now == details["after"]]
             await records.examples.set_state(
-                request.workspace_id, own, ExampleState(state), at=request.now, by=request.user_id
+                request.workspace_id,
+                unchanged,
+                ExampleState(state),
+                at=request.now,
+                by=request.user_id,
             )
-            await redraw_cards(request, own, records)
+            await redraw_cards(request, unchanged, records)
 
 
 async def _binding(request: Request, details: Details, records: Records) -> None:
@@ -89,8 +97,8 @@ async def _role(request: Request, details: Details, records: Records) -> None:
     if await records.roles.get(request.workspace_id, person) is not None:
         raise Outdated(problem=request.words("undo.changed"))
     at = datetime.fromisoformat(details["at"])
-    held = Grant(Role(details["role"]), at, details["is_external"])
-    await records.roles.set_grant(request.workspace_id, person, held)
+    grant = Grant(Role(details["role"]), at, details["is_external"])
+    await records.roles.set_grant(request.workspace_id, person, grant)
 
 
 async def _model(request: Request, details: Details, records: Records) -> None:
@@ -98,7 +106,7 @@ async def _model(request: Request, details: Details, records: Records) -> None:
 
 
 async def _file(request: Request, details: Details, records: Records) -> None:
-    """Nothing was done yet."""
+    """Does nothing: the deletion of a file was not sent yet."""
 
 
 _KINDS: Mapping[str, Callable[[Request, Details, Records], Awaitable[None]]] = {

@@ -1,10 +1,9 @@
-"""The app was removed from a workspace: confirmed, closed, and erased after a grace period.
+"""Removal of the app from a workspace: confirmation, closing, and erasure after a grace period.
 
-What the platform says of a removal is only a report. The platform is asked
-until it answers; then the workspace is closed, which stops answers and starts
-of trainings and erases nothing. Jobs that run at hosts go on: a workspace that
-comes back, with a new token or a new invitation, has lost nothing. Each step
-is a state in the store, so that it can be taken twice, late, or after a crash.
+A platform's removal event is only a report. The platform is asked until it answers; then the
+workspace is closed, which stops answers and new trainings and erases nothing. Running jobs at
+hosts continue, so a workspace that installs the app again has lost nothing. Each step is a state
+in the database, so that it can be repeated, also after a crash.
 """
 
 from __future__ import annotations
@@ -47,13 +46,13 @@ log = logging.getLogger(__name__)
 CLOSED = "workspace.closed"
 _STUDIO = Place(LOCAL, ChannelId("general"))
 _SETTLING = timedelta(minutes=1)
-"""Right after a removal a platform may still answer as if nothing had happened."""
+"""Time after a removal for which a platform may still answer that the app is installed."""
 _UNANSWERED_SECONDS, _PENDING_SECONDS = 5.0, 60.0
 _PART = 100
 
 
 class Removals:
-    """Brings every workspace whose removal is reported to where it belongs."""
+    """Confirms reported removals, and closes, reopens or erases the workspaces."""
 
     def __init__(
         self, *, store: Store, surfaces: Surfaces, clock: Clock, erase_after: timedelta
@@ -64,20 +63,23 @@ class Removals:
         self._erase_after = erase_after
 
     async def poll(self) -> float:
-        """One look at each of them; seconds until the next."""
+        """Checks each reported or closed workspace; returns seconds until the next check."""
         async with self._store.reading() as records:
             removed = await records.workspaces.list_removed()
-        answers = [await self._settle(one) for one in removed]
+        answers = [await self._settle(workspace) for workspace in removed]
         return _UNANSWERED_SECONDS if None in answers else _PENDING_SECONDS
 
     async def report(self, workspace: WorkspaceId) -> None:
-        """The platform says that the app was removed; it is asked at once."""
+        """Stores that the platform reported a removal, and asks the platform at once."""
         async with self._store.writing() as records:
             await records.workspaces.report_removal(workspace, at=self._clock.now())
         await self.confirm_removal(workspace)
 
     async def confirm_removal(self, workspace: WorkspaceId) -> bool | None:
-        """What the platform answered; True where nobody says that the app was removed."""
+        """Returns whether the app is installed, None without an answer.
+
+        True without asking if no removal was reported.
+        """
         async with self._store.reading() as records:
             found = await records.workspaces.find(workspace)
         if found is not None and (found.removal_reported_at or found.closed_at):
@@ -85,16 +87,20 @@ class Removals:
         return True
 
     async def _settle(self, workspace: Workspace) -> bool | None:
-        """What the platform answered."""
+        """Asks the platform and acts on its answer; returns the answer."""
         is_installed = await self._is_installed(workspace)
         if is_installed:
-            await self._keep(workspace)
+            await self._reopen(workspace)
         elif is_installed is False:
             await self._close_or_erase(workspace)
         return is_installed
 
     async def _is_installed(self, workspace: Workspace) -> bool | None:
-        """A platform that is off cannot confirm a removal, nor hold up the end of a period."""
+        """Returns the platform's answer.
+
+        If the platform is off: None for a report, which it cannot confirm; False for a closed
+        workspace, so that its grace period ends.
+        """
         try:
             surface = self._surfaces.of(workspace.id)
         except PlaceClosed:
@@ -103,7 +109,7 @@ class Removals:
             return False
         return await surface.is_installed(workspace.id)
 
-    async def _keep(self, workspace: Workspace) -> None:
+    async def _reopen(self, workspace: Workspace) -> None:
         reported = workspace.removal_reported_at
         if workspace.closed_at is None:
             if reported is not None and self._clock.now() - reported >= _SETTLING:
@@ -112,7 +118,7 @@ class Removals:
             return
         async with self._store.writing() as records:
             await records.workspaces.reopen(workspace.id)
-            await self._note(records, workspace, "workspace.reopened")
+            await self._record(records, workspace, "workspace.reopened")
         log.warning("A workspace came back and is open again", extra={"workspace": workspace.id})
 
     async def _close_or_erase(self, workspace: Workspace) -> None:
@@ -120,40 +126,40 @@ class Removals:
         if workspace.closed_at is None:
             async with self._store.writing() as records:
                 await records.workspaces.close(workspace.id, at=now)
-                await self._note(records, workspace, "workspace.closed")
+                await self._record(records, workspace, "workspace.closed")
             log.warning("The app was removed; its workspace is closed", extra=_extra(workspace))
         if (workspace.closed_at or now) + self._erase_after <= now:
             await erase(workspace, store=self._store, now=now)
 
-    async def _note(self, records: Records, workspace: Workspace, what: str) -> None:
+    async def _record(self, records: Records, workspace: Workspace, what: str) -> None:
         now = self._clock.now()
         await records.audit.add(workspace.id, None, what, at=now)
         await queue_removal_notice(records, workspace, at=now, erase_after=self._erase_after)
 
 
 async def erase(workspace: Workspace, *, store: Store, now: datetime) -> None:
-    """Everything of a workspace goes, here now and at its hosts as soon as they let it."""
+    """Erases a workspace: in the database now, at its hosts through cleanups."""
     async with store.reading() as records:
-        left = [one async for one in _left_at_hosts(workspace, records, now)]
-    for part in batched(left, _PART):
+        cleanups = [cleanup async for cleanup in _cleanups_of(workspace, records, now)]
+    for batch in batched(cleanups, _PART):
         async with store.writing() as records:
-            for one in part:
-                await records.remote_cleanups.add(one)
-    at, size = 0, BatchSize()
-    while at >= 0:
-        # Its own row goes last, so that an erasure that was cut off is taken up again.
+            for cleanup in batch:
+                await records.remote_cleanups.add(cleanup)
+    table, size = 0, BatchSize()
+    while table >= 0:
+        # The workspace's own row is deleted last, so that an interrupted erasure is continued.
         async with size.measure_transaction(store) as records:
-            at = await records.workspaces.erase_part(workspace.id, first=at, limit=size.rows)
+            table = await records.workspaces.erase_part(workspace.id, first=table, limit=size.rows)
     async with store.writing() as records:
         await queue_removal_notice(records, workspace, at=now, erase_after=timedelta(0))
     log.warning("A workspace is erased", extra=_extra(workspace))
 
 
-async def _left_at_hosts(
+async def _cleanups_of(
     workspace: Workspace, records: Records, now: datetime
 ) -> AsyncIterator[RemoteCleanup]:
     async for job in every_job(workspace.id, records):
-        if cleanup := _leaving(job, now):
+        if cleanup := _cleanup_of(job, now):
             yield cleanup
     for model in await records.models.of_workspaces([workspace.id]):
         if model.kind is not ModelKind.BASE:
@@ -165,7 +171,10 @@ async def _left_at_hosts(
 async def queue_removal_notice(
     records: Records, workspace: Workspace, *, at: datetime, erase_after: timedelta
 ) -> None:
-    """The studio's room hears how it stands; worded when it is shown, from what is true then."""
+    """Queues the notice about a closed workspace in the local workspace.
+
+    Its text is rendered at delivery, from the state at that time.
+    """
     await records.outbox.put(
         f"{workspace.id}.removal",
         _STUDIO,
@@ -180,6 +189,7 @@ async def queue_removal_notice(
 
 
 async def render_removal_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Renders the current state of a removal: closed with buttons, reopened, or erased."""
     name, until = str(notice.details["name"]), str(notice.details["erased_on"])
     found = await records.workspaces.find(WorkspaceId(str(notice.details["workspace"])))
     if found is None:
@@ -191,31 +201,31 @@ async def render_removal_notice(notice: Notice, records: Records, words: Words) 
 
 @handlers.button("workspace.show", Role.OPERATOR)
 async def show(request: Request, deps: Dependencies) -> Reply:
-    """When a closed workspace is erased, and what its operator may do before."""
+    """Shows when a closed workspace is erased, with the operator's buttons."""
     async with deps.store.reading() as records:
-        workspace = await _closed(WorkspaceId(request.argument), records)
-    return _card(workspace, _until(workspace, request, deps), request.words)
+        workspace = await _closed_workspace(WorkspaceId(request.argument), records)
+    return _card(workspace, _erasure_time(workspace, request, deps), request.words)
 
 
-def _until(workspace: Workspace, request: Request, deps: Dependencies) -> datetime:
+def _erasure_time(workspace: Workspace, request: Request, deps: Dependencies) -> datetime:
     return (workspace.closed_at or request.now) + deps.erase_after
 
 
-def _stamp(workspace: Workspace) -> str:
-    """Of the time since which it is closed, which moves when the period begins anew."""
+def _token_of(workspace: Workspace) -> str:
+    """Returns a token of the closing time, which changes when the grace period starts anew."""
     return state_token(workspace.closed_at)
 
 
 @handlers.button("workspace.export", Role.OPERATOR)
 async def export(request: Request, deps: Dependencies) -> Reply:
-    """What the assistants of a closed workspace may be trained on, of one method."""
+    """Exports the trainable examples of a closed workspace's assistants, of one method."""
     method, _, number = request.argument.partition(":")
     lines: list[bytes] = []
     async with deps.store.reading() as records:
-        workspace = await _closed(WorkspaceId(number), records)
+        workspace = await _closed_workspace(WorkspaceId(number), records)
         for assistant in await records.assistants.all(workspace.id):
-            found = records.examples.trainable(workspace.id, assistant.id, Method(method))
-            lines += [one async for one in jsonl_lines(found, assistant.instructions)]
+            examples = records.examples.trainable(workspace.id, assistant.id, Method(method))
+            lines += [line async for line in jsonl_lines(examples, assistant.instructions)]
     if not lines:
         raise NotNow(problem=request.words("export.nothing"))
     async with deps.store.writing() as records:
@@ -234,12 +244,12 @@ async def export(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("workspace.erase", Role.OPERATOR)
 async def ask_erase(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
-        workspace = await _closed(WorkspaceId(request.argument), records)
-    return _question(workspace, request.words)
+        workspace = await _closed_workspace(WorkspaceId(request.argument), records)
+    return _confirmation_card(workspace, request.words)
 
 
-def _question(workspace: Workspace, words: Words) -> Card:
-    action = f"workspace.erase_sure:{_stamp(workspace)}:{workspace.id}"
+def _confirmation_card(workspace: Workspace, words: Words) -> Card:
+    action = f"workspace.erase_sure:{_token_of(workspace)}:{workspace.id}"
     sure = Button(words("removal.erase_now"), action, is_danger=True)
     return Card(
         words("removal.sure", name=workspace.name),
@@ -251,12 +261,12 @@ def _question(workspace: Workspace, words: Words) -> Card:
 
 @handlers.button("workspace.erase_sure", Role.OPERATOR)
 async def erase_now(request: Request, deps: Dependencies) -> Reply:
-    """The operator does not wait for the end of the period that was shown."""
-    shown, _, number = request.argument.partition(":")
+    """Erases a closed workspace before its grace period ends."""
+    token, _, number = request.argument.partition(":")
     async with deps.store.reading() as records:
-        workspace = await _closed(WorkspaceId(number), records)
-    if shown != _stamp(workspace):
-        return outdated_refusal(request, _question(workspace, request.words))
+        workspace = await _closed_workspace(WorkspaceId(number), records)
+    if token != _token_of(workspace):
+        return outdated_refusal(request, _confirmation_card(workspace, request.words))
     await erase(workspace, store=deps.store, now=request.now)
     deps.wake_runners()
     return Card(request.words("removal.erased", name=workspace.name), replaces=True)
@@ -264,13 +274,13 @@ async def erase_now(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("workspace.extend", Role.OPERATOR)
 async def extend(request: Request, deps: Dependencies) -> Reply:
-    """It is coming back: the grace period that was shown begins anew."""
-    shown, _, number = request.argument.partition(":")
+    """Starts the grace period of a closed workspace anew."""
+    token, _, number = request.argument.partition(":")
     async with deps.store.writing() as records:
-        workspace = await _closed(WorkspaceId(number), records)
-        if shown != _stamp(workspace):
+        workspace = await _closed_workspace(WorkspaceId(number), records)
+        if token != _token_of(workspace):
             return outdated_refusal(
-                request, _card(workspace, _until(workspace, request, deps), request.words)
+                request, _card(workspace, _erasure_time(workspace, request, deps), request.words)
             )
         await records.workspaces.close(workspace.id, at=request.now)
         await records.audit.add(workspace.id, request.user_id, "workspace.kept", at=request.now)
@@ -287,22 +297,23 @@ def _card(workspace: Workspace, until: datetime, words: Words) -> Card:
         buttons=(
             Button(words("removal.export"), f"workspace.export:supervised:{number}"),
             Button(words("removal.export_pairs"), f"workspace.export:dpo:{number}"),
-            Button(words("removal.extend"), f"workspace.extend:{_stamp(workspace)}:{number}"),
+            Button(words("removal.extend"), f"workspace.extend:{_token_of(workspace)}:{number}"),
             Button(words("removal.erase_now"), f"workspace.erase:{number}", is_danger=True),
         ),
         tone=Tone.BAD,
     )
 
 
-async def _closed(workspace: WorkspaceId, records: Records) -> Workspace:
+async def _closed_workspace(workspace: WorkspaceId, records: Records) -> Workspace:
+    """Returns a closed workspace. Raises NotFound."""
     found = await records.workspaces.find(workspace)
     if found is None or found.closed_at is None:
         raise NotFound(noun="workspace", name=workspace)
     return found
 
 
-def _leaving(job: Job, now: datetime) -> RemoteCleanup | None:
-    """Just enough to remove it at its host; None for a job that has nothing there."""
+def _cleanup_of(job: Job, now: datetime) -> RemoteCleanup | None:
+    """Returns the cleanup of a job at its host; None for a job that has nothing there."""
     files = tuple(file for file in (job.training_file, job.validation_file) if file)
     running = None if job.phase.is_over else job.host_job
     if not files and running is None and job.attempted_at is None:

@@ -1,4 +1,4 @@
-"""Workspaces of the installation, and which of them may use the hosts that cost money."""
+"""Lists workspaces, allows them to use paid hosts, and handles installation of the app."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ handlers = Handlers()
 
 
 _PAGE = 200
-_QUESTIONS, _BETWEEN = 5, timedelta(seconds=2)
-"""How often a platform is asked that gives no answer, while somebody waits for ours."""
+_ATTEMPTS, _PAUSE = 5, timedelta(seconds=2)
+"""Attempts, and the time between them, to ask a platform while a user waits."""
 
 
 @handlers.button("workspaces", Role.OPERATOR, is_for_pages=True)
 async def list_workspaces(request: Request, deps: Dependencies) -> Reply:
-    """Every workspace, for whoever runs them; `workspaces:<last>` goes on.
+    """Lists all workspaces for the operator; `workspaces:<last>` is the next page.
 
-    Those that wait to be allowed come first.
+    Workspaces that are not allowed yet come first.
     """
     last = WorkspaceId(request.argument) if request.argument else None
     async with deps.store.reading() as records:
         pages = records.workspaces.page
         waiting = () if last else await pages(is_allowed=False, limit=_PAGE)
-        found = await pages(after=last, is_allowed=True, limit=_PAGE + 1)
+        allowed = await pages(after=last, is_allowed=True, limit=_PAGE + 1)
         total = await records.workspaces.count()
-    shown, words = found[:_PAGE], request.words
+    shown, words = allowed[:_PAGE], request.words
     more = None
-    if len(found) > _PAGE:
+    if len(allowed) > _PAGE:
         more = Button(words("list.more"), f"workspaces:{shown[-1].id}")
-    lines = tuple(_line(one, deps.hosts, words) for one in (*waiting, *shown))
+    lines = tuple(_line(workspace, deps.hosts, words) for workspace in (*waiting, *shown))
     return Listing(words("workspaces.title"), lines, more=more, total=total)
 
 
 @handlers.button("workspace.allow", Role.OPERATOR, is_for_pages=True)
 async def allow_paid_hosts(request: Request, deps: Dependencies) -> Reply:
-    """The configured hosts may be used; an assistant that has done nothing yet moves there."""
+    """Allows the configured hosts; an assistant that was not changed yet is moved to one."""
     async with deps.store.writing() as records:
-        workspace = await _named(request, records)
-        if not _waits(workspace, deps.hosts):
+        workspace = await _named_workspace(request, records)
+        if not _is_restricted(workspace, deps.hosts):
             raise Outdated(problem=request.words("button.outdated"))
         workspace = replace(workspace, is_allowed=True)
         await records.workspaces.set_allowed(workspace.id, True)
@@ -71,10 +71,10 @@ async def allow_paid_hosts(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("workspace.disallow", Role.OPERATOR, is_for_pages=True)
 async def disallow(request: Request, deps: Dependencies) -> Reply:
-    """From now on the sandbox alone; what is set up there stays as it is."""
+    """Forbids all hosts except the sandbox; the assistants' settings stay unchanged."""
     async with deps.store.writing() as records:
-        workspace = await _named(request, records)
-        if _waits(workspace, deps.hosts):
+        workspace = await _named_workspace(request, records)
+        if _is_restricted(workspace, deps.hosts):
             raise Outdated(problem=request.words("button.outdated"))
         await records.workspaces.set_allowed(workspace.id, False)
         await records.audit.add(
@@ -87,7 +87,7 @@ async def disallow(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.event("joined", Role.STRANGER)
 async def on_app_added(request: Request, deps: Dependencies) -> Reply:
-    """The app was added; where it was removed and comes again, everything is there."""
+    """Welcomes a workspace that installed the app; a closed one is reopened with its data."""
     await _removals(deps).confirm_removal(request.workspace_id)
     async with deps.store.reading() as records:
         workspace = await records.workspaces.find(request.workspace_id)
@@ -108,12 +108,12 @@ async def on_app_removed(request: Request, deps: Dependencies) -> Reply:
 
 
 async def check_reinstallation(workspace: WorkspaceId, deps: Dependencies) -> None:
-    """Who speaks to us in a closed workspace shows that its app may be back: that is asked."""
+    """Asks the platform after an event from a closed workspace whether the app is back."""
     removals = _removals(deps)
-    for _ in range(_QUESTIONS):
+    for _ in range(_ATTEMPTS):
         if await removals.confirm_removal(workspace) is not None:
             return
-        await deps.clock.sleep(_BETWEEN)
+        await deps.clock.sleep(_PAUSE)
 
 
 def _removals(deps: Dependencies) -> Removals:
@@ -126,13 +126,13 @@ def _removals(deps: Dependencies) -> Removals:
 
 
 def _waiting_note(workspace: Workspace, hosts: Hosts, words: Words) -> str:
-    """What the people of a server hear that is not allowed yet; empty for all others."""
-    if not _waits(workspace, hosts):
+    """Returns the note for a server that is not allowed yet; "" for others."""
+    if not _is_restricted(workspace, hosts):
         return ""
     return words("workspaces.not_allowed", server=id_on_platform(workspace.id))
 
 
-def _waits(workspace: Workspace, hosts: Hosts) -> bool:
+def _is_restricted(workspace: Workspace, hosts: Hosts) -> bool:
     return len(hosts.usable(workspace)) < len(hosts.names())
 
 
@@ -144,7 +144,7 @@ def _line(workspace: Workspace, hosts: Hosts, words: Words) -> ListingRow:
     note = words(f"learning.{workspace.sources.name.lower()}")
     if workspace.platform not in OPEN_PLATFORMS:
         return ListingRow(workspace.id, workspace.name, note)
-    if _waits(workspace, hosts):
+    if _is_restricted(workspace, hosts):
         allow = Button(words("button.allow"), f"workspace.allow:{workspace.id}", is_primary=True)
         waits = f"{words('workspaces.waiting')} · {workspace.id}"
         return ListingRow(workspace.id, workspace.name, waits, buttons=(allow,), tone=Tone.BUSY)
@@ -154,7 +154,7 @@ def _line(workspace: Workspace, hosts: Hosts, words: Words) -> ListingRow:
     return ListingRow(workspace.id, workspace.name, note, buttons=(stop,))
 
 
-async def _named(request: Request, records: Records) -> Workspace:
+async def _named_workspace(request: Request, records: Records) -> Workspace:
     found = await records.workspaces.find(WorkspaceId(request.argument))
     if found is None:
         raise NotFound(noun="workspace", name=request.argument)
@@ -164,7 +164,7 @@ async def _named(request: Request, records: Records) -> Workspace:
 async def _is_untouched(
     assistant: Assistant, workspace: Workspace, records: Records, hosts: Hosts
 ) -> bool:
-    """Still as `first` made it while only the sandbox was allowed."""
+    """Whether the assistant has its initial settings and the workspace has no jobs."""
     start = initial_assistant(replace(workspace, is_allowed=False), hosts=hosts)
     is_same = (assistant.chat_host, assistant.training_host, assistant.base) == (
         start.chat_host,
