@@ -84,7 +84,8 @@ class Connection:
         return [row async for row in self.stream(statement, *by)]
 
     async def first(self, statement: Executable, **values: object) -> Row[Any] | None:
-        if isinstance(statement, Select):
+        # A statement with values is built once and has its limit; a copy would be compiled anew.
+        if isinstance(statement, Select) and not values:
             statement = statement.limit(1)
         return (await self.run(statement, **values)).first()
 

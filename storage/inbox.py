@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, bindparam, delete, or_, select, update
 
 from bot.domain import InboxRow, WorkspaceId
 from storage.connection import Connection
 from storage.tables import inbox
+
+# Built once: it runs for every event.
+_FINISH = update(inbox).where(inbox.c.key == bindparam("finished")).values(state="done", payload="")
 
 
 class Inbox:
@@ -48,8 +51,7 @@ class Inbox:
         await self._change(key, attempts=inbox.c.attempts + 1)
 
     async def finish(self, key: str) -> None:
-        done = update(inbox).where(inbox.c.key == key).values(state="done", payload="")
-        await self._connection.run(done)
+        await self._connection.run(_FINISH, finished=key)
 
     async def list_unfinished(
         self, *, after: tuple[datetime, str] | None = None, limit: int = 500

@@ -136,15 +136,18 @@ class PaidCalls(Generic[C]):
     _calls: Table
     _call: Callable[..., C]
 
+    _run: Column[int]
+    _key: Sequence[Column[Any]]
+    _fields: Sequence[Column[Any]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if hasattr(cls, "_calls"):
+            cls._run, *cls._key = cls._calls.primary_key.columns
+            cls._fields = [c for c in cls._calls.c if c.name not in ("workspace", cls._run.name)]
+
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection = connection
-        run, *key = self._calls.primary_key.columns
-        self._run: Column[int] = run
-        self._key: Sequence[Column[Any]] = key
-        names = [
-            column.name for column in self._calls.c if column.name not in ("workspace", run.name)
-        ]
-        self._fields = [self._calls.c[name] for name in names]
 
     async def add_calls(self, workspace: WorkspaceId, run: int, calls: Sequence[C]) -> None:
         if not calls or not await self._connection.has(self._runs, workspace, run):

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import bindparam, delete, func, select
 
 from bot.domain import Grant, Role, UserId, WorkspaceId
 from storage.connection import Connection
 from storage.tables import roles
+
+# Built once: it runs for every event.
+_GRANT = (
+    select(roles.c.role, roles.c.at, roles.c.is_external)
+    .where(roles.c.workspace == bindparam("workspace"), roles.c.user == bindparam("user"))
+    .limit(1)
+)
 
 
 class Roles:
@@ -18,9 +25,7 @@ class Roles:
         self._connection = connection
 
     async def get(self, workspace: WorkspaceId, user: UserId) -> Grant | None:
-        condition = (roles.c.workspace == workspace) & (roles.c.user == user)
-        columns = roles.c.role, roles.c.at, roles.c.is_external
-        row = await self._connection.first(select(*columns).where(condition))
+        row = await self._connection.first(_GRANT, workspace=workspace, user=user)
         return None if row is None else Grant(Role(row.role), row.at, row.is_external)
 
     async def set_grant(self, workspace: WorkspaceId, user: UserId, grant: Grant | None) -> None:

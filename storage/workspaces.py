@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, delete, func, or_, select, update
+from sqlalchemy import Row, and_, bindparam, delete, func, or_, select, update
 
 from bot.domain import Exclusion, Sources, Workspace, WorkspaceId
 from storage.connection import Connection, among_first
@@ -17,6 +17,8 @@ from storage.tables import metadata, workspaces
 _OWNED = [table for table in reversed(metadata.sorted_tables) if "workspace" in table.c]
 _ERASED = [*_OWNED, workspaces]
 _LAST = len(_ERASED) - 1
+# Built once: it runs for every event.
+_FIND = select(workspaces).where(workspaces.c.id == bindparam("workspace")).limit(1)
 
 
 class Workspaces:
@@ -26,7 +28,7 @@ class Workspaces:
         self._connection = connection
 
     async def find(self, workspace: WorkspaceId) -> Workspace | None:
-        row = await self._connection.first(select(workspaces).where(workspaces.c.id == workspace))
+        row = await self._connection.first(_FIND, workspace=workspace)
         return None if row is None else _workspace(row)
 
     async def add(self, workspace: Workspace) -> None:

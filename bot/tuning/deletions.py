@@ -60,8 +60,10 @@ async def delete_due(host: HostName | None, record: JobWriter, hosts: Hosts) -> 
     Returns when the next deletion requested by a person is due.
     """
     async with record.store.reading() as records:
-        if not await _has_due(host, records, hosts, now=record.clock.now()):
-            return await records.undoables.next_due(host)
+        due_at, now = await records.undoables.next_due(host), record.clock.now()
+        is_due = due_at is not None and due_at <= now
+        if not is_due and not await _has_due(host, records, hosts, now=now):
+            return due_at
     await _forget_files(host, record, hosts)
     await _delete_tainted(host, record, hosts)
     await _clean_up(host, record, hosts)
@@ -74,12 +76,11 @@ async def delete_due(host: HostName | None, record: JobWriter, hosts: Hosts) -> 
 
 
 async def _has_due(host: HostName | None, records: Records, hosts: Hosts, *, now: datetime) -> bool:
-    """Whether any of the steps has work; one transaction instead of five for each poll."""
+    """Whether any step but the last has work; one transaction instead of five for each poll."""
     return bool(
         await records.jobs.list_expiring()
         or (_keeps_words(host, hosts) and await records.models.list_tainted(host))
         or await records.remote_cleanups.due(now=now)
-        or await records.undoables.due(host, now=now)
     )
 
 

@@ -66,12 +66,14 @@ class JobPoller:
 
         Returns seconds until the next job or deletion is due, None if there is none.
         """
-        alone, batches = self._batches.due(await self._open_at(host), now=self._clock.now())
+        jobs = await self._open_at(host)
+        alone, batches = self._batches.due(jobs, now=self._clock.now())
         await asyncio.gather(
             *(self._advance(job) for job in alone), *(self._advance_all(batch) for batch in batches)
         )
         due = await deletions.delete_due(host, self._record, self._hosts)
-        waits = [self._seconds_until(job.next_poll_at) for job in await self._open_at(host)]
+        jobs = await self._open_at(host) if alone or batches else jobs
+        waits = [self._seconds_until(job.next_poll_at) for job in jobs]
         waits += [] if due is None else [self._seconds_until(due)]
         return min(waits) if waits else None
 
