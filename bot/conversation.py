@@ -101,10 +101,10 @@ async def build_context(
         uncovered = []
     if summary is None:
         note = words("chat.only_last", count=len(recent))
-        return Context(recent, note=_unless_told(note, history))
+        return Context(recent, note=_note_once(note, history))
     deps.summaries.keep(request.place, summary)
     note = words("chat.summarised")
-    return Context([*uncovered, *recent], summary.text, _unless_told(note, history))
+    return Context([*uncovered, *recent], summary.text, _note_once(note, history))
 
 
 async def _summarise(
@@ -187,7 +187,7 @@ def _tokens(messages: Sequence[Message]) -> int:
     return sum(text_tokens(message.text) for message in messages)
 
 
-def _unless_told(note: str, history: Sequence[Message]) -> str:
+def _note_once(note: str, history: Sequence[Message]) -> str:
     """Returns the note, or "" if an answer of the history has told it already."""
     return "" if any(message.is_own and note in message.text for message in history) else note
 

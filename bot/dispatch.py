@@ -547,7 +547,7 @@ def _error_text(error: AttuneError, role: Role, words: Words) -> str:
 
 
 def _is_handled(request: Request) -> bool:
-    """Whether the event is handled; in a closed workspace only deletions and the like are."""
+    """Whether the event is handled; closed workspaces handle edits, deletions, joins and leaves."""
     is_open = request.workspace.closed_at is None or request.role is Role.OPERATOR
     return is_open or isinstance(
         request.event.what,

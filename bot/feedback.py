@@ -188,8 +188,9 @@ async def _teach(
 ) -> Reply:
     """Stores an example with the better answer, and a preference of it over the bot's answer.
 
-    With the option to never give the bot's answer again, no preference is stored. The turn is
-    marked as resolved; questions similar to it are found when the questions to teach are listed.
+    With the option `NEVER_AGAIN` the example is tagged as one that must be answered, and no
+    preference is stored. The turn is marked as resolved; questions similar to it are found when
+    the questions to teach are listed.
     """
     _require_valid_row(request, example_row(turn, better), Method.SUPERVISED)
     question_messages = messages_of(replace(turn, reply_message=None))
