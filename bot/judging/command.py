@@ -85,11 +85,8 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         price=price_of(judge, tokens, 2 * len(pairs) * _ANSWER_TOKENS, deps.hosts),
         created_at=request.now,
     )
-    calls = [
-        JudgedPair(number, is_swapped, CallState.WAITING)
-        for number in pairs
-        for is_swapped in (False, True)
-    ]
+    waiting, orders = CallState.WAITING, (False, True)
+    calls = [JudgedPair(pair, swapped, waiting) for pair in pairs for swapped in orders]
     async with deps.store.writing() as records:
         kept = await records.judgings.add(request.workspace_id, new, calls)
     return _estimate_card(kept, words)
