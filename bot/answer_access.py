@@ -47,12 +47,12 @@ async def requested_turn(request: Request, records: Records) -> Turn:
 
 
 def is_visible_here(request: Request, channel: ChannelId, thread: MessageId | None) -> bool:
-    """Whether what was said there is visible in the place of the request.
+    """Whether the messages of a channel or thread are visible in the place of the request.
 
-    What was said in another thread of the channel is not, as a thread may have fewer members.
+    Messages of another thread of the channel are not, as a thread may have fewer members.
     """
-    here = request.place
-    is_visible = channel == here.channel and thread in (None, here.thread)
+    place = request.place
+    is_visible = channel == place.channel and thread in (None, place.thread)
     return is_visible or request.role is Role.OPERATOR
 
 

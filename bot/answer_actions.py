@@ -66,7 +66,7 @@ async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) ->
     """Returns the turn whose answer is rewritten after its asker edited the question, else None.
 
     An answer that became an example is not rewritten. The turn's state is set to streaming, so
-    that an answer is written anew after a crash.
+    that the answer is written again after a crash.
     """
     channel = request.place.channel
     async with store.writing() as records:

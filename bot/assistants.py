@@ -224,7 +224,7 @@ def _new_binding(request: Request, assistant: Assistant) -> Binding:
 
 @handlers.button("assistant.unbind", Role.ADMIN)
 async def unbind_listed_channel(request: Request, deps: Dependencies) -> Reply:
-    """Unbinds a channel by the button beside it, unless it was bound anew since."""
+    """Unbinds a channel by the button beside it, unless its binding has changed since."""
     shown_assistant, _, channel = request.argument.partition(":")
     place = replace(request.place, channel=ChannelId(channel))
     in_channel = replace(request, event=replace(request.event, place=place))

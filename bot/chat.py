@@ -77,7 +77,7 @@ class ModelInUse:
 async def answer(request: Request, deps: Dependencies) -> Reply:
     """Returns the answer as a stream; its turn is stored once the first words are posted.
 
-    After a crash the event is handled again: an unfinished answer is written anew, a finished one
+    After a crash the event is handled again: an unfinished answer is written again, a finished one
     is sent again with the same text, as it may not have been posted, and a stopped one is not.
     """
     what = request.event.what
@@ -230,7 +230,7 @@ class Question:
     """A question, its message and its asker.
 
     `answered_before` is the beginning of the answer if the model goes on with an incomplete one.
-    `turn` is the turn whose reply is written anew, or None for a new turn. `note` is shown below
+    `turn` is the turn whose reply is rewritten, or None for a new turn. `note` is shown below
     the answer. With `has_history` the answer has a button to begin a new conversation.
     """
 
@@ -311,7 +311,7 @@ class AnswerWriter:
                     yield piece
             state = TurnState.DONE
         except (asyncio.CancelledError, GeneratorExit):
-            # A person stops an answer for good; one that the app's stop interrupts is written anew.
+            # An answer that a person stopped is finished; after a stop of the app it is rewritten.
             is_stopped = self._deps.running_answers.is_stopping()
             state = TurnState.STOPPED if is_stopped else TurnState.STREAMING
             raise
@@ -576,7 +576,7 @@ def _may_answer(candidate: ModelInUse, failed: ModelInUse, error: HostError | No
 def answer_buttons(turn: Turn, words: Words, *, has_history: bool = False) -> tuple[Button, ...]:
     """Returns the buttons below an answer.
 
-    An answer that is still streaming has none: the app was stopped and writes it anew.
+    An answer that is still streaming has none: the app was stopped and will write it again.
     """
     if turn.state is TurnState.STREAMING:
         return ()

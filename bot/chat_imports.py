@@ -82,7 +82,7 @@ class ChatImport:
         """Reads the consents and the kinds of the channels.
 
         Raises BadInput for the export of another workspace, and NotNow in a workspace that does
-        not learn from messages. Without `surfaces`, a channel whose kind the export does not tell
+        not learn from messages. Without `surfaces`, a channel whose kind is not in the export
         counts as private.
         """
         self._require_importable()

@@ -188,7 +188,7 @@ def _tokens(messages: Sequence[Message]) -> int:
 
 
 def _note_once(note: str, history: Sequence[Message]) -> str:
-    """Returns the note, or "" if an answer of the history has told it already."""
+    """Returns the note, or "" if an answer of the history contains it already."""
     return "" if any(message.is_own and note in message.text for message in history) else note
 
 
