@@ -559,7 +559,7 @@ def refusal_lines(
     lines = [words.problem(problem) for problem in tally.problems[:shown]]
     if tally.refused > len(lines):
         lines.append(words("import.more", count=tally.refused - len(lines)))
-    return (*lines, *_private_lines(tally, words))
+    return (*_private_lines(tally, words), *lines)
 
 
 def _private_lines(tally: ImportTally, words: Words) -> tuple[str, ...]:

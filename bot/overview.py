@@ -36,6 +36,7 @@ class _TourProgress:
     has_started: bool
     has_trained: bool
     has_asked: bool
+    is_in_use: bool
     question: str
 
     @property
@@ -46,6 +47,11 @@ class _TourProgress:
             ("wait", self.has_trained),
             ("ask", self.has_asked),
         )
+
+    def note_of(self, step: str) -> str:
+        """Returns the key of the sentence about a step."""
+        is_ready_only = step == "ask" and self.has_trained and not self.is_in_use
+        return "tour.ask.unused" if is_ready_only else f"tour.{step}.note"
 
 
 @handlers.button("tour", Role.CURATOR, is_for_pages=True)
@@ -64,7 +70,7 @@ async def show_tour(request: Request, deps: Dependencies) -> Reply:
         ListingRow(
             id=name,
             text=words(f"tour.{name}"),
-            note=words(f"tour.{name}.note"),
+            note=words(progress.note_of(name)),
             buttons=buttons.get(name, ()) if name == current else (),
             facts=(Fact(words("part.question"), progress.question, "question"),),
             tone=Tone.GOOD if is_done else Tone.BUSY if name == current else Tone.PLAIN,
@@ -151,11 +157,16 @@ async def _tour_progress(request: Request, records: Records) -> _TourProgress:
     jobs = await records.jobs.page(request.workspace_id, assistant=own, limit=_RECENT)
     tuned = [job.model for job in jobs if job.phase is Phase.SUCCEEDED and job.model]
     pair = last_exchange(first[0]) if first else None
+    answering = request.deployment.model if request.deployment else None
+    # A trained model is taken into use once it was compared with what answers now.
+    evaluations = await records.evaluations.open_in(request.workspace_id)
+    is_compared = not any(one.is_gate and one.assistant == own for one in evaluations)
     return _TourProgress(
         has_examples=bool(first) or bool(jobs),
         has_started=bool(jobs),
-        has_trained=bool(tuned),
+        has_trained=bool(tuned) and (answering in tuned or is_compared),
         has_asked=await _has_asked(request, records, tuned),
+        is_in_use=answering in tuned,
         question=pair[0] if pair else "",
     )
 

@@ -31,7 +31,7 @@ from bot.domain import (
 from bot.evaluation import measures
 from bot.evaluation.report import load
 from bot.events import ButtonClicked
-from bot.replies import Document
+from bot.replies import Document, Listing, ListingRow, Tone
 from bot.rows.classification import metrics_of
 from bot.significance import Interval, Verdict
 from tests.fakes.faults import (
@@ -235,6 +235,32 @@ async def test_what_is_not_taken_can_be_used_anyway(scene: Scene) -> None:
     await scene.click("Use anyway")
 
     assert await in_use(scene) == evaluation.model
+
+
+async def test_the_tour_waits_for_the_comparison_and_says_where_nothing_is_used(
+    scene: Scene, desk: Desk
+) -> None:
+    scene.host.answers = base_is_right
+    await scene.learn(ROWS)
+    await scene.confirm()
+    while not await evaluations(scene):
+        scene.advance(60)
+        await scene.app.runners.jobs.poll()
+
+    asked = await tour(desk)
+    await scene.settle()
+    compared = await tour(desk)
+
+    assert (asked["wait"].tone, compared["wait"].tone) == (Tone.BUSY, Tone.GOOD)
+    assert "not in use" in compared["ask"].note
+    await scene.click("Use anyway")
+    assert "from now on" in (await tour(desk))["ask"].note
+
+
+async def tour(desk: Desk) -> dict[str, ListingRow]:
+    told = await desk.query("tour")
+    assert isinstance(told, Listing)
+    return {line.id: line for line in told.lines}
 
 
 async def test_the_price_and_the_rule_are_said_before_the_training(scene: Scene) -> None:

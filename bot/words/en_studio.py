@@ -20,6 +20,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.to_engine": "Get a language model",
     "tour.ask": "Ask",
     "tour.ask.note": "The tuned model answers here from now on. Try it.",
+    "tour.ask.unused": "The tuned model is ready, but not in use. The card of its training or evaluation says why; Use it there, or under Models, puts it in use.",
     "starter.limericks": "Limericks about elements",
     "starter.misspelling": "Charming misspellings",
     "channel.always": "answers every message",

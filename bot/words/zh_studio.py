@@ -18,6 +18,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "tour.engine": "它回答教过的内容。要写别的，需要一个在这台机器上运行的语言模型。",
     "studio.to_engine": "安装语言模型",
     "tour.ask": "提问",
+    "tour.ask.unused": "调好的模型已经就绪，但没有启用。训练或评估的卡片里写着原因；在那里或在“模型”页面点“启用”。",
     "tour.ask.note": "从现在起由调好的模型回答。试试看。",
     "starter.limericks": "元素打油诗",
     "starter.misspelling": "可爱的错别字",
