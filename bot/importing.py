@@ -21,6 +21,7 @@ from bot.imports import (
     ImportOptions,
     ImportPlan,
     Layout,
+    Syntax,
     UnknownColumns,
     plan_import,
     read_import,
@@ -531,17 +532,24 @@ def _unread_sheets(plan: ImportPlan, words: Words) -> Iterator[str]:
         yield f"{words('import.unread_sheets')}: {', '.join(plan.unread_sheets)}"
 
 
+def _layout_lines(plan: ImportPlan, words: Words) -> Iterator[str]:
+    """Yields what is done with the rows beyond taking their columns."""
+    if "label" in plan.columns:
+        yield words("import.labels")
+    if plan.layout in (Layout.TICKETS, Layout.JSON_TICKETS):
+        yield words("import.tickets")
+    if plan.source.syntax is Syntax.DOCUMENT:
+        yield words("import.document")
+    if plan.are_mails:
+        yield words("import.mails")
+
+
 def _sheet_lines(plan: ImportPlan, words: Words) -> list[str]:
     lines: list[str] = []
     if plan.columns:
         columns = ", ".join(f"{purpose} ← {name}" for purpose, name in plan.columns.items())
         lines.append(f"{words('import.columns')}: {columns}")
-    if "label" in plan.columns:
-        lines.append(words("import.labels"))
-    if plan.layout in (Layout.TICKETS, Layout.JSON_TICKETS):
-        lines.append(words("import.tickets"))
-    if plan.are_mails:
-        lines.append(words("import.mails"))
+    lines += _layout_lines(plan, words)
     if plan.unused:
         lines.append(f"{words('import.unused')}: {', '.join(plan.unused)}")
     if plan.encodings:

@@ -128,6 +128,15 @@ _NO_TEXT: Final = re.compile(
     r"|https?://\S+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{24,64}|[A-Z]{1,5}-?\d{2,}|true|false",
     re.IGNORECASE,
 )
+# What became of a ticket, which a column like “resolution” may say instead of an answer.
+_STATES: Final = frozenset(
+    (
+        *("done", "fixed", "won't do", "won't fix", "duplicate", "cannot reproduce", "resolved"),
+        *("unresolved", "solved", "closed", "open", "pending", "new", "incomplete", "declined"),
+        *("erledigt", "gelöst", "geschlossen", "offen", "résolu", "fermé", "resuelto", "cerrado"),
+        *("已解决", "已关闭", "未解决", "处理中", "within sla", "sla violated"),
+    )
+)
 _NAME: Final = re.compile(r"@?[a-z][\w.@-]{0,30}\w", re.IGNORECASE | re.ASCII)
 
 
@@ -223,6 +232,8 @@ def _is_no_text(heading: str, values: Mapping[str, Sequence[object]] | None) -> 
     seen = [each for each in (values or {}).get(heading, ()) if each not in (None, "")]
     texts = [each.strip() for each in seen if isinstance(each, str)]
     if texts and _plain(heading) in _PEOPLE and all(map(_NAME.fullmatch, texts)):
+        return True
+    if texts and all(text.lower() in _STATES for text in texts):
         return True
     # One short value may be an answer like “42”.
     if len(seen) < 2 or _plain(heading) in _ALL_NAMES:

@@ -24,6 +24,8 @@ class Container(StrEnum):
     TEXT = "text"
     WORKBOOK = "workbook"
     PARQUET = "parquet"
+    DOCUMENT = "document"
+    PAGE = "page"
 
 
 # https://en.wikipedia.org/wiki/List_of_file_signatures
@@ -101,6 +103,8 @@ def find_container(file: IO[bytes]) -> Container | Problem:
     if head.startswith(_OLE):
         return _ole_container(head)
     kind = _kind_of(head)
+    if kind == "web_page":
+        return Container.PAGE
     return Problem(0, f"file_{kind}", {}) if kind else Container.TEXT
 
 
@@ -154,6 +158,8 @@ def _office_container(file: IO[bytes]) -> Container | Problem:
         return Problem(0, "archive_broken", {})
     if any(name.startswith("xl/") for name in names):
         return Container.WORKBOOK
+    if "word/document.xml" in names:
+        return Container.DOCUMENT
     is_office = "[Content_Types].xml" in names
     return Problem(0, "file_document" if is_office else "archive_nested", {})
 

@@ -84,11 +84,15 @@ def read_json_tickets(records: Iterator[tuple[int, object]]) -> Iterator[tuple[i
             yield line, record
             continue
         for number, each in enumerate(_tickets_in(record)):
+            ticket = _ticket(each, line)
+            size += ticket.characters
+            if _is_audit(each):
+                whole = tickets.setdefault(f"audits {each['ticket_id']}", Ticket(line))
+                whole.add_all(ticket)
+                continue
             name = str(each.get("id") or each.get("ticket_id") or line)
             # Two tickets with one number, as of two desks, stay two.
-            key = f"{name} {line} {number}" if name in tickets else name
-            ticket = tickets[key] = _ticket(each, line)
-            size += ticket.characters
+            tickets[f"{name} {line} {number}" if name in tickets else name] = ticket
         if size > MOST_CHARACTERS:
             yield line, too_long(line)
             return
@@ -143,7 +147,28 @@ def _people_of(record: Mapping[str, object]) -> Mapping[str, str]:
     return {name: side for name, side in sides.items() if side}
 
 
+def _is_audit(record: Mapping[str, object]) -> bool:
+    """Whether a record is one change of a ticket, whose comments are among its events."""
+    # https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_audits/
+    return isinstance(record.get("events"), list) and {"ticket_id", "author_id"} <= record.keys()
+
+
+def _comments_of(audit: Mapping[str, object]) -> list[Mapping[str, object]]:
+    events = audit.get("events")
+    own = {key: audit[key] for key in ("author_id", "created_at") if key in audit}
+    return [
+        {**own, **event}
+        for event in (events if isinstance(events, list) else [])
+        if isinstance(event, Mapping) and event.get("type") == "Comment"
+    ]
+
+
 def _messages(record: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
+    if _is_audit(record):
+        return _comments_of(record)
+    audits = record.get("audits")
+    if isinstance(audits, list):
+        return [one for each in audits if isinstance(each, Mapping) for one in _comments_of(each)]
     for key in _LISTS:
         listed = record.get(key)
         if isinstance(listed, Mapping):

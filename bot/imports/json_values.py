@@ -4,6 +4,7 @@ import codecs
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
+from bot.imports.unfolding import rows_by_column
 from bot.rows.problems import RowRefused
 from bot.rows.reading import LONGEST_LINE_MEBIBYTES, after_blanks, as_utf8, decode_value
 
@@ -197,7 +198,9 @@ def _members(stream: _Stream) -> Iterator[tuple[int, object]]:
             stream.skip(",")
     stream.skip("}")
     if not has_rows:
-        yield first, held
+        by_column = rows_by_column(held)
+        rows = [held] if by_column is None else by_column
+        yield from ((first, row) for row in rows)
 
 
 def _without_wrapping(value: object) -> object:

@@ -16,11 +16,13 @@ from bot.imports.dataset_shapes import (
     unknown_message_keys,
 )
 from bot.imports.encodings import ENCODINGS, Encoding, find_encodings, utf8_blocks
+from bot.imports.faq_documents import BROKEN_DOCUMENT
 from bot.imports.json_tickets import is_json_ticket, is_timed
 from bot.imports.mail_text import is_html
 from bot.imports.sources import RecordFormat, Syntax, read_cells, read_records
 from bot.imports.tables import has_parquet, open_workbook, shown_sheets
-from bot.imports.tickets import is_help_desk, ticket_columns
+from bot.imports.tickets import is_help_desk, ticket_columns, unreadable_messages
+from bot.imports.unfolding import rows_by_column
 from bot.rows import Method, Problem, method_of
 from bot.rows.problems import kind_of
 
@@ -37,6 +39,19 @@ _CHAT_LINES: Final = re.compile(
     r"[\]-] [^\n:,;\t|]{1,60}: ",
     re.MULTILINE,
 )
+# Exports in JSON of chats whose writers cannot be asked here.
+_CHAT_EXPORTS: Final = (
+    (
+        "Telegram",
+        re.compile(
+            r'"type": ?"(?:personal_chat|bot_chat|saved_messages|private_\w+|public_\w+)"'
+            r'|"personal_information": ?\{'
+        ),
+    ),
+    ("Messenger", re.compile(r'"sender_name": ?"[^"]*",\s{0,99}"timestamp_ms"')),
+    ("Teams", re.compile(r'"messageType": ?"message",.{0,400}"body": ?\{', re.DOTALL)),
+)
+_DOCUMENTS: Final = ("md", "markdown", "htm", "html")
 # What says of an answer whether it was good, where its values say so too.
 _LABELS: Final = ("label", "feedback", "rating", "thumbs", "vote", "helpful", "liked", "correct")
 _CONVERSATIONS: Final = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")
@@ -105,19 +120,22 @@ def plan_import(
         return _plan_workbook(file, options)
     if container is Container.PARQUET:
         return _plan_parquet(file, options)
+    if container is Container.DOCUMENT:
+        return _plan_document(file, "utf-8", options)
     if options.encoding and options.encoding not in (*ENCODINGS, "utf-8"):
         known = ", ".join((*ENCODINGS, "utf-8"))
         return Problem(0, "encoding_unknown", {"encoding": options.encoding[:40], "known": known})
     encodings = (Encoding(options.encoding),) if options.encoding else find_encodings(file)
-    plan = _plan_text(file, name, encodings[0].name, options)
+    is_page = container is Container.PAGE
+    encoding = encodings[0].name
+    plan = (
+        _plan_document(file, encoding, options)
+        if is_page
+        else _plan_text(file, name, encoding, options)
+    )
     if isinstance(plan, Problem) or len(encodings) == 1:
         return plan
-    return _replaced(plan, encodings)
-
-
-def _replaced(plan: ImportPlan, encodings: tuple[Encoding, ...]) -> ImportPlan:
-    found = (plan.layout, plan.method, plan.columns, plan.source, plan.unused)
-    return ImportPlan(*found, encodings=encodings, is_sure=False, headings=plan.headings)
+    return replace(plan, encodings=encodings, is_sure=False)
 
 
 def _plan_text(
@@ -128,11 +146,15 @@ def _plan_text(
     text = head.decode("utf-8", "replace").removeprefix("\ufeff")
     if not text.strip():
         return Problem(0, "file_empty", {})
-    begun = text[:_CHAT_HEAD].lstrip()
-    if _CHAT_LINES.match(begun) and len(_CHAT_LINES.findall(begun)) > 1:
-        return Problem(0, "file_chat_text", {})
+    chat = _find_chat(text[:_CHAT_HEAD])
+    if chat is not None:
+        return chat
+    suffix = name.lower().rpartition(".")[2] if "." in name else ""
+    if suffix in _DOCUMENTS or (suffix in ("txt", "") and not re.match(r"\s*[\[{]", text)):
+        document = _plan_document(file, encoding, options)
+        if isinstance(document, ImportPlan) or suffix in _DOCUMENTS:
+            return document
     is_cr_only = "\r" in text and "\n" not in text
-    suffix = name.lower().rpartition(".")[2]
     is_json = re.match(r'\s*(\{|\[\s*[\[{"\]]?)', text) or suffix in ("json", "jsonl", "ndjson")
     is_named_table = suffix in ("csv", "tsv") and not re.match(r'\s*[\[{]\s*["{]', text)
     if is_json and not is_named_table:
@@ -142,6 +164,27 @@ def _plan_text(
     return _plan_table(
         file, text, RecordFormat(Syntax.TABLE, encoding, is_cr_only), suffix, options
     )
+
+
+def _find_chat(head: str) -> Problem | None:
+    """Returns why a chat of another program is refused, if a file begins like one."""
+    if len(_CHAT_LINES.findall(head)) > 1:
+        return Problem(0, "file_chat_text", {})
+    app = next((app for app, mark in _CHAT_EXPORTS if mark.search(head)), None)
+    return Problem(0, "file_chat_export", {"app": app}) if app else None
+
+
+def _plan_document(file: IO[bytes], encoding: str, options: ImportOptions) -> ImportPlan | Problem:
+    """The plan of a table in a document, or of its questions and answers."""
+    source = RecordFormat(Syntax.DOCUMENT, encoding)
+    try:
+        rows = _head_cells(file, source)
+    except BROKEN_DOCUMENT:
+        return Problem(0, "archive_broken", {})
+    if not rows:
+        return Problem(0, "document_without_questions", {})
+    plan = _plan_rows(rows, source, options)
+    return replace(plan, is_sure=False) if isinstance(plan, ImportPlan) else plan
 
 
 def _plan_json(
@@ -164,7 +207,9 @@ def _plan_json(
 
 
 def _has_rows(value: Mapping[object, object]) -> bool:
-    """Whether an object holds rows under a key, and is none itself."""
+    """Whether an object holds rows under a key or by column, and is none itself."""
+    if rows_by_column({str(key): each for key, each in value.items()}) is not None:
+        return True
     if any(key in value for key in ("messages", *_CONVERSATIONS, "prompt", "instruction")):
         return any(
             isinstance(each, list)
@@ -296,6 +341,9 @@ def _plan_columns(
 ) -> ImportPlan | Problem:
     if options.columns:
         return _plan_named_columns(headings, source, options)
+    unreadable = unreadable_messages(headings, values)
+    if unreadable is not None:
+        return unreadable
     found = names.guess_columns(headings, values)
     if "preferred" in found and "rejected" in found and "question" not in found:
         found = {purpose: found[purpose] for purpose in ("preferred", "rejected")}
@@ -423,6 +471,8 @@ def _plan_table(
             problems.append((len(rows[0]) if rows else 0, plan))
     if pairs:
         return pairs[0]
+    if suffix == "txt" and all(count < 2 for count, _ in problems):
+        return Problem(0, "document_without_questions", {})
     return max(problems, key=lambda each: each[0])[1]
 
 
@@ -450,6 +500,8 @@ def _plan_rows(
         return found
     below = _plan_below_a_title(rows, source, options)
     missing = below or _plan_other_of_two(headings, objects, source)
+    if source.syntax is Syntax.DOCUMENT:
+        return missing or found
     return missing or _plan_pairs(rows, source) or found
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import IO
 
 from bot.imports.encodings import utf8_blocks
+from bot.imports.faq_documents import read_document
 from bot.imports.json_values import read_values
 from bot.imports.tables import (
     Cells,
@@ -14,17 +15,19 @@ from bot.imports.tables import (
     read_parquet,
     read_workbook,
 )
+from bot.imports.unfolding import unfold
 from bot.rows import Problem, read_lines
 
 
 class Syntax(StrEnum):
-    """JSON Lines, other JSON, delimited text, a workbook, or Parquet."""
+    """JSON Lines, other JSON, delimited text, a workbook, Parquet, or a document."""
 
     LINES = "lines"
     VALUES = "values"
     TABLE = "table"
     WORKBOOK = "workbook"
     PARQUET = "parquet"
+    DOCUMENT = "document"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class RecordFormat:
 
     @property
     def is_table(self) -> bool:
-        return self.syntax in (Syntax.TABLE, Syntax.WORKBOOK)
+        return self.syntax in (Syntax.TABLE, Syntax.WORKBOOK, Syntax.DOCUMENT)
 
     def with_syntax(self, syntax: Syntax) -> "RecordFormat":
         return replace(self, syntax=syntax)
@@ -62,15 +65,24 @@ def read_records(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, o
     if source.is_table:
         return _named_rows(file, source)
     if source.syntax is Syntax.PARQUET:
-        return read_parquet(file)
+        return _unfolded(read_parquet(file))
     read = read_lines if source.syntax is Syntax.LINES else read_values
-    return read(_blocks(file, source))
+    return _unfolded(read(_blocks(file, source)))
+
+
+def _unfolded(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
+    for line, record in records:
+        for row in unfold(record):
+            yield line, row
 
 
 def read_cells(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, Cells | Problem]]:
     """Yield the cells of each row of a table, its header included."""
     if source.syntax is Syntax.WORKBOOK:
         yield from read_workbook(file, source.sheet)
+        return
+    if source.syntax is Syntax.DOCUMENT:
+        yield from read_document(file, source.encoding)
         return
     rows = read_delimited(_blocks(file, source), source.delimiter)
     for line, cells in rows:

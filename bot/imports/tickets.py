@@ -1,5 +1,6 @@
 """Makes conversations of help-desk exports, which have one row a message, grouped by ticket."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,6 +104,8 @@ _DESK_WORDS: Final = frozenset(
         *("vorgang", "bearbeiter", "anfragesteller", "solicitante", "demandeur", "asignado"),
     )
 )
+# How Jira writes a comment into a cell: when, by whom, what.
+_CELL_COMMENT: Final = re.compile(r"\d[^;\n]{5,30};[^;\n]{1,80};")
 _TRUE = frozenset(("true", "yes", "1", "是", "ja", "oui", "si"))
 _FALSE = frozenset(("false", "no", "0", "否", "nein", "non"))
 _LONGEST_NAME: Final = 60
@@ -132,6 +135,19 @@ def ticket_columns(headings: Sequence[str], values: Values) -> dict[str, str] | 
     private = _taken(free, _PRIVATE, _PRIVATE_ENDINGS, lambda name: _marks(values[name]))
     found = {"time": time, "private": private, "kind": kind}
     return columns | {purpose: name for purpose, name in found.items() if name is not None}
+
+
+def unreadable_messages(headings: Sequence[str], values: Values) -> Problem | None:
+    """Returns why a table of messages is none that can be read, if it is such a table."""
+    plain = {plain_name(name): name for name in headings}
+    if {"messageid", "parentid", "role"} <= plain.keys():
+        # https://huggingface.co/datasets/OpenAssistant/oasst1
+        return Problem(0, "rows_of_tree", {"column": plain["parentid"]})
+    for name in headings:
+        seen = [value for value in values[name] if value not in (None, "")]
+        if seen and all(isinstance(one, str) and _CELL_COMMENT.match(one) for one in seen):
+            return Problem(1, "comments_in_cells", {"column": name[:40]})
+    return None
 
 
 def _taken(
@@ -274,6 +290,10 @@ class Ticket:
         if said and not is_automatic(said, is_customers=side == "user"):
             self.names |= greeted_names(text)
             self.messages.append((time, author, side, said))
+
+    def add_all(self, other: "Ticket") -> None:
+        self.messages += other.messages
+        self.names |= other.names
 
     @property
     def characters(self) -> int:

@@ -79,8 +79,23 @@ FILE_REASONS: Final = {
     "file_archive": "archives of this kind cannot be read, choose a ZIP or the file inside it",
     "file_document": "this is a text document and has no rows, save its table as XLSX or CSV",
     "file_arrow": "Arrow files cannot be read, save it as Parquet or JSON Lines",
-    "file_web_page": "this is a web page and has no rows, download the file that it shows",
     "file_xml": "XML cannot be read, save the file as CSV or JSON",
+    "document_without_questions": (
+        "this document has neither a table nor questions with answers that can be told apart;"
+        " begin them with “Q:” and “A:”, or write them as a table"
+    ),
+    "file_chat_export": (
+        "this is an export of {app}, whose writers cannot be asked here whether it may be learned;"
+        " write its questions and answers as a table"
+    ),
+    "rows_of_tree": (
+        "the rows are single messages that name the one they answer (“{column}”);"
+        " take the file of whole trees, or write each conversation as “messages”"
+    ),
+    "comments_in_cells": (
+        "“{column}” holds comments without saying which were for colleagues only;"
+        " export the tickets as JSON"
+    ),
     "file_chat_text": (
         "this is a chat as plain text, which does not say who answers whom;"
         " write its questions and answers as a table"

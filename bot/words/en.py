@@ -369,6 +369,7 @@ SENTENCES: Mapping[str, str] = {
     "import.purpose.kind": "Kind of message",
     "import.sheets": "Sheets",
     "import.unread_sheets": "Sheets left out",
+    "import.document": "Of the document its first table is read, or its questions with their answers; all other text is left out.",
     "import.mails": "Left out of the texts are HTML, greetings, signatures and quoted mail.",
     "import.tickets": "Each ticket becomes one conversation. Left out are notes among colleagues, what "
     "the system said, automatic replies, greetings, signatures and quoted mail.",

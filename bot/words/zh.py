@@ -396,6 +396,7 @@ SENTENCES: Mapping[str, str] = {
     "import.purpose.kind": "消息类型",
     "import.sheets": "工作表",
     "import.unread_sheets": "未使用的工作表",
+    "import.document": "只读取文档里的第一张表格，或者其中的问题和答案；其他文字不会学习。",
     "import.mails": "文本中的 HTML、问候语、签名和引用的邮件不会学习。",
     "import.tickets": "每个工单成为一段对话。内部备注、系统消息、自动回复、问候语、签名和引用的邮件"
     "不会学习。",

@@ -52,7 +52,12 @@ _FILE_REASONS = {
     "file_archive": "这种压缩包读不了，请选 ZIP，或直接选里面的文件",
     "file_document": "这是文字文档，没有数据行，请把里面的表格存成 XLSX 或 CSV",
     "file_arrow": "Arrow 文件读不了，请存成 Parquet 或 JSON Lines",
-    "file_web_page": "这是网页，没有数据行，请下载它所显示的文件",
+    "document_without_questions": "这份文档里既没有表格，也没有能分清的问题和答案；"
+    "请在前面写“问：”和“答：”，或写成表格",
+    "file_chat_export": "这是 {app} 的导出，无法在这里询问发言者是否同意学习；请把问题和回答写成表格",
+    "rows_of_tree": "每行是一条消息，并指明它回复哪一条（“{column}”）；"
+    "请选择整棵树的文件，或把每段对话写成“messages”",
+    "comments_in_cells": "“{column}”里有评论，但没有说明哪些只给同事看；请把工单导出为 JSON",
     "file_xml": "XML 读不了，请存成 CSV 或 JSON",
     "file_chat_text": "这是纯文本的聊天记录，没有说明谁回答谁；请把问题和回答写成表格",
     "file_slack_export": "这只是 Slack 导出中的一天，没有说明谁能看到这个频道；请选择整个压缩包",

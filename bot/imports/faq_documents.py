@@ -1,0 +1,273 @@
+"""Finds the questions and answers of documents: DOCX, HTML, Markdown and plain text.
+
+A document is a list of blocks; its first table is read like a sheet, and where it has none, its
+questions with what stands below each. Everything else in it is left out.
+"""
+
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from typing import IO, Final
+from xml.etree import ElementTree
+
+from bot.imports.columns import SYNONYMS, plain_name
+from bot.imports.containers import BROKEN
+
+Cells = list[str]
+_W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
+_LONGEST: Final = 64 << 20
+"""Bytes of a document without its pictures."""
+_QUESTION_LABELS: Final = frozenset((*SYNONYMS["question"], "q", "f", "p", "d", "faq"))
+_ANSWER_LABELS: Final = frozenset((*SYNONYMS["answer"], "a", "r"))
+_LABEL: Final = re.compile(
+    r"[\s*_#>-]{0,9}([^\W\d_]{1,20}) ?\d{0,4} ?[.)]?[*_]{0,3} ?[:：][*_\s]{0,9}"
+)
+_NUMBER: Final = re.compile(r"[\s*_]{0,9}(?:\d{1,3}[.)]|[-*•])\s{1,9}")
+_ASKS: Final = re.compile(r".*[?？؟]\W{0,5}", re.DOTALL)
+_DIVIDER: Final = re.compile(r"\|?[ \t]{0,9}:?-{2,}+:?[ \t|:-]*+")
+_HEADING: Final = re.compile(r"#{1,6} ")
+BROKEN_DOCUMENT: Final = (*BROKEN, KeyError, ElementTree.ParseError)
+_FEWEST: Final = 2
+"""Questions that a text has at least, to be taken for a list of them."""
+
+
+@dataclass(slots=True)
+class Block:
+    """A heading or paragraph with its line, or the rows of a table."""
+
+    line: int
+    text: str = ""
+    is_heading: bool = False
+    rows: list[Cells] = field(default_factory=list)
+
+
+def read_document(file: IO[bytes], encoding: str) -> Iterator[tuple[int, Cells]]:
+    """Yields a row of headings and then the rows; nothing where there are no questions."""
+    blocks = _blocks(file, encoding)
+    table = next((block for block in blocks if _is_table(block.rows)), None)
+    if table is not None:
+        yield from ((table.line + number, row) for number, row in enumerate(table.rows))
+        return
+    pairs = _labelled(blocks) or _below_headings(blocks) or _asked_in_paragraphs(blocks)
+    if len(pairs) >= _FEWEST:
+        yield 0, ["question", "answer"]
+        yield from pairs
+
+
+def _blocks(file: IO[bytes], encoding: str) -> list[Block]:
+    file.seek(0)
+    if file.read(2) == b"PK":
+        return _docx_blocks(file)
+    file.seek(0)
+    text = file.read(_LONGEST).decode(encoding, "replace").removeprefix("\ufeff")
+    if text.lstrip()[:1] == "<":
+        parser = _HtmlBlocks()
+        parser.feed(text)
+        parser.close()
+        return parser.ended()
+    return list(_markdown_blocks(text))
+
+
+def _is_table(rows: Sequence[Cells]) -> bool:
+    return len(rows) > 1 and all(sum(map(bool, row)) > 1 for row in rows[:1])
+
+
+def _labelled(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
+    """The pairs of texts whose lines begin like “Q:” and “A:”."""
+    pairs: list[tuple[int, Cells]] = []
+    into = -1
+    lines = [
+        (block.line + number, line)
+        for block in blocks
+        for number, line in enumerate([*block.text.split("\n"), ""])
+    ]
+    for number, line in lines:
+        found = _LABEL.match(line)
+        label = plain_name(found[1]) if found else ""
+        if found and label in _QUESTION_LABELS:
+            pairs.append((number, [_unmarked(line[found.end() :]), ""]))
+            into = 0
+        elif found and label in _ANSWER_LABELS and pairs:
+            pairs[-1][1][1] = line[found.end() :]
+            into = 1
+        elif pairs and into >= 0:
+            pairs[-1][1][into] += f"\n{line}"
+    has_answers = any(answer for _, (_, answer) in pairs)
+    return [(at, [_tidy(text) for text in pair]) for at, pair in pairs] if has_answers else []
+
+
+def _below_headings(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
+    """The headings that are questions, each with what stands below it up to the next heading."""
+    headings = [block for block in blocks if block.is_heading]
+    if 2 * sum(_asks(block.text) for block in headings) < len(headings):
+        return []
+    pairs: list[tuple[int, Cells]] = []
+    is_open = False
+    for block in blocks:
+        if block.is_heading:
+            is_open = _asks(block.text)
+            pairs += [(block.line, [_unmarked(block.text), ""])] if is_open else []
+        elif is_open:
+            pairs[-1][1][1] += f"\n\n{block.text}"
+    return [(at, [_tidy(text) for text in pair]) for at, pair in pairs]
+
+
+def _asked_in_paragraphs(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
+    """Paragraphs that are a question and its answer, where most paragraphs are such."""
+    pairs: list[tuple[int, Cells]] = []
+    for block in blocks:
+        first, _, rest = block.text.partition("\n")
+        if _asks(first) and rest:
+            pairs.append((block.line, [_unmarked(first), _tidy(rest)]))
+    return pairs if 2 * len(pairs) > len(blocks) else []
+
+
+def _asks(text: str) -> bool:
+    return _ASKS.fullmatch(text) is not None
+
+
+def _unmarked(text: str) -> str:
+    numbered = _NUMBER.match(text)
+    return (text[numbered.end() :] if numbered else text).strip(" *_#\t")
+
+
+def _tidy(text: str) -> str:
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def _markdown_blocks(text: str) -> Iterator[Block]:
+    lines = re.split(r"\r\n?|\n", text)
+    block = Block(1)
+    is_code = False
+    for number, line in enumerate([*lines, ""], 1):
+        is_code = is_code != line.lstrip().startswith("```")
+        heading = None if is_code else _HEADING.match(line)
+        is_row = not is_code and "|" in line and (bool(block.rows) or not block.text)
+        if (not line.strip() and not is_code) or heading or (block.rows and not is_row):
+            yield from [block] if block.text or block.rows else []
+            block = Block(number)
+        if heading:
+            yield Block(number, line[heading.end() :].strip(), is_heading=True)
+        elif is_row:
+            block.line = block.line if block.rows else number
+            block.rows += [] if _DIVIDER.fullmatch(line.strip()) else [_cells(line)]
+        elif line.strip() or is_code:
+            block.line = block.line if block.text else number
+            block.text += f"\n{line}" if block.text else line
+        if _is_bold_question(block.text):
+            block.is_heading = True
+            yield block
+            block = Block(number)
+    yield from [block] if block.text or block.rows else []
+
+
+def _is_bold_question(text: str) -> bool:
+    return text.startswith("**") and text.endswith("**") and _asks(text) and "\n" not in text
+
+
+def _cells(line: str) -> Cells:
+    inner = line.strip().removeprefix("|").removesuffix("|")
+    return [cell.replace("\\|", "|").strip() for cell in re.split(r"(?<!\\)\|", inner)]
+
+
+class _HtmlBlocks(HTMLParser):
+    """Collects the headings, paragraphs and table rows of a page."""
+
+    _HEADINGS: Final = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary"))
+    _PARTS: Final = frozenset(("p", "div", "li", "dd", "section", "article", "details", "ul", "ol"))
+    _UNSEEN: Final = frozenset(("script", "style", "head", "nav", "footer", "template"))
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.blocks: list[Block] = []
+        self._text: list[str] = []
+        self._is_heading = False
+        self._unseen = 0
+        self._table: Block | None = None
+
+    def ended(self) -> list[Block]:
+        self._flush()
+        return self.blocks
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._unseen += tag in self._UNSEEN
+        if tag == "table" and self._table is None:
+            self._flush()
+            self._table = Block(self.getpos()[0])
+        elif tag == "tr" and self._table is not None:
+            self._table.rows.append([])
+        elif tag in ("td", "th"):
+            self._text.clear()
+        elif tag == "br":
+            self._text.append("\n")
+        elif self._table is None and tag in (*self._HEADINGS, *self._PARTS):
+            self._flush()
+            self._is_heading = tag in self._HEADINGS
+            self._text += ["- "] if tag == "li" else []
+
+    def handle_endtag(self, tag: str) -> None:
+        self._unseen = max(0, self._unseen - (tag in self._UNSEEN))
+        if tag in ("td", "th") and self._table is not None and self._table.rows:
+            self._table.rows[-1].append(_tidy("".join(self._text)))
+            self._text.clear()
+        elif tag == "table" and self._table is not None:
+            self._table.rows = [row for row in self._table.rows if any(row)]
+            self.blocks.append(self._table)
+            self._table = None
+        elif self._table is None and tag in (*self._HEADINGS, *self._PARTS):
+            self._flush()
+
+    def handle_data(self, data: str) -> None:
+        if not self._unseen:
+            self._text.append(re.sub(r"\s+", " ", data))
+
+    def _flush(self) -> None:
+        text = _tidy("".join(self._text))
+        if text and text != "-":
+            self.blocks.append(Block(self.getpos()[0], text, self._is_heading))
+        self._text.clear()
+        self._is_heading = False
+
+
+def _docx_blocks(file: IO[bytes]) -> list[Block]:
+    with zipfile.ZipFile(file) as archive, archive.open("word/document.xml") as packed:
+        document = packed.read(_LONGEST)
+    if b"<!DOCTYPE" in document:
+        raise ElementTree.ParseError
+    # Without a document type there are no entities that could grow.
+    root = ElementTree.fromstring(document)  # noqa: S314
+    body = root.find(f"{_W}body")
+    blocks: list[Block] = []
+    for number, element in enumerate(body if body is not None else [], 1):
+        if element.tag == f"{_W}tbl":
+            rows = [
+                [_text_of(cell) for cell in row.findall(f"{_W}tc")]
+                for row in element.findall(f"{_W}tr")
+            ]
+            blocks.append(Block(number, rows=[row for row in rows if any(row)]))
+        elif text := _text_of(element):
+            blocks.append(Block(number, text, _is_docx_heading(element, text)))
+    return blocks
+
+
+def _text_of(element: ElementTree.Element) -> str:
+    parts: list[str] = []
+    for one in element.iter():
+        if one.tag == f"{_W}t":
+            parts.append(one.text or "")
+        elif one.tag in (f"{_W}br", f"{_W}cr", f"{_W}p"):
+            parts.append("\n")
+        elif one.tag == f"{_W}numPr":
+            parts.append("- ")
+    return _tidy("".join(parts))
+
+
+def _is_docx_heading(paragraph: ElementTree.Element, text: str) -> bool:
+    """By its style, whose name depends on the language, or by a question in bold letters."""
+    style = paragraph.find(f"{_W}pPr/{_W}pStyle")
+    name = style.get(f"{_W}val", "") if style is not None else ""
+    runs = [run for run in paragraph.findall(f"{_W}r") if _text_of(run)]
+    is_bold = bool(runs) and all(run.find(f"{_W}rPr/{_W}b") is not None for run in runs)
+    return re.search(r"\d$|^Tit", name) is not None or (is_bold and _asks(text))

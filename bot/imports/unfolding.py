@@ -1,0 +1,205 @@
+"""Makes plain rows of records that nest them: question sets, trees, annotations, kept chats."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final
+
+from bot.imports.columns import guess_columns, is_enough
+
+_Record = Mapping[str, object]
+_ROLES: Final = {"prompter": "user", "human": "user", "user": "user", "assistant": "assistant"}
+_KEYS: Final = frozenset(
+    ("paragraphs", "answers", "prompt", "responses", "annotations", "mapping", "chat_messages")
+)
+_DEEPEST: Final = 200
+_ROWS_LOOKED_AT: Final = 40
+
+
+def unfold(record: object) -> Iterator[object]:
+    """Yields the rows that a record nests; any other record as it is."""
+    if not isinstance(record, Mapping):
+        yield record
+    elif not _KEYS.isdisjoint(record):
+        yield from _rows_in(record)
+    elif any(str(key).endswith(".responses") for key in record):
+        yield _annotated_in_columns(record)
+    else:
+        yield record
+
+
+def rows_by_column(value: _Record) -> list[object] | None:
+    """Returns the rows of an object with a list or an object for each column; else None.
+
+    https://pandas.pydata.org/docs/reference/api/pandas.DataFrame.to_json.html writes them so.
+    """
+    columns, data = value.get("columns"), value.get("data")
+    if isinstance(columns, list) and isinstance(data, list) and "index" in value:
+        names = [str(name) for name in columns]
+        return [dict(zip(names, row, strict=False)) for row in data if isinstance(row, list)]
+    if is_enough(guess_columns(list(value))):
+        lists = [each for each in value.values() if isinstance(each, list) and _are_plain(each)]
+        if len(lists) == len(value) and len({len(each) for each in lists}) == 1:
+            return [dict(zip(value, row, strict=True)) for row in zip(*lists, strict=True)]
+        indexed = _objects(value.values())
+        return _by_index(value, indexed) if len(indexed) == len(value) else None
+    rows = _objects(value.values())
+    if rows and len(rows) == len(value):
+        first = rows[:_ROWS_LOOKED_AT]
+        if all(_are_plain(row.values()) and is_enough(guess_columns(list(row))) for row in first):
+            return list(rows)
+    return None
+
+
+def _by_index(names: Iterable[str], columns: Iterable[_Record]) -> list[object]:
+    rows: dict[str, dict[str, object]] = {}
+    for name, cells in zip(names, columns, strict=True):
+        for index, cell in cells.items():
+            rows.setdefault(index, {})[name] = cell
+    return list(rows.values())
+
+
+def _are_plain(values: Iterable[object]) -> bool:
+    return not any(isinstance(value, list | Mapping) for value in values)
+
+
+def _objects(values: object) -> list[_Record]:
+    """Returns the objects of a list; none for anything else."""
+    if not isinstance(values, Iterable) or isinstance(values, str | Mapping):
+        return []
+    return [value for value in values if isinstance(value, Mapping)]
+
+
+def _rows_in(record: _Record) -> Iterator[object]:
+    paragraphs, prompt = _objects(record.get("paragraphs")), record.get("prompt")
+    nodes, fields, data = (record.get(key) for key in ("mapping", "fields", "data"))
+    kept, annotations = (_objects(record.get(key)) for key in ("chat_messages", "annotations"))
+    if any("qas" in paragraph for paragraph in paragraphs):
+        yield from _questions_of(paragraphs)
+    elif isinstance(prompt, Mapping) and "replies" in prompt:
+        yield from _branches_of(prompt, [])
+    elif isinstance(nodes, Mapping) and "current_node" in record:
+        yield {"messages": _branch_to(nodes, record["current_node"])}
+    elif kept:
+        yield {"messages": [_message(each.get("sender"), each.get("text")) for each in kept]}
+    elif isinstance(fields, Mapping) and "responses" in record:
+        yield _annotated(fields, _submitted(record["responses"]))
+    elif isinstance(data, Mapping) and annotations:
+        yield _annotated(data, _labelled(annotations))
+    else:
+        yield _with_first_answer(record)
+
+
+def _questions_of(paragraphs: Iterable[_Record]) -> Iterator[object]:
+    # https://rajpurkar.github.io/SQuAD-explorer/
+    for paragraph in paragraphs:
+        context = {key: paragraph[key] for key in ("context",) if key in paragraph}
+        for asked in _objects(paragraph.get("qas")):
+            question = {"question": asked.get("question"), "answers": asked.get("answers")}
+            yield _with_first_answer({**context, **question})
+
+
+def _with_first_answer(record: _Record) -> _Record:
+    """Of several answers that are right the first is learned; where there is none, it is empty."""
+    answers = record.get("answers")
+    if not isinstance(answers, list | Mapping) or "answer" in record:
+        return record
+    texts = answers.get("text") if isinstance(answers, Mapping) else answers
+    first = next(iter(texts), "") if isinstance(texts, list) else ""
+    text = first.get("text", "") if isinstance(first, Mapping) else first
+    return {**{key: value for key, value in record.items() if key != "answers"}, "answer": text}
+
+
+def _branches_of(node: _Record, before: list[object]) -> Iterator[object]:
+    """Yields a conversation for each branch of a tree that has the best answer everywhere."""
+    # https://huggingface.co/datasets/OpenAssistant/oasst1
+    said = [*before, _message(node.get("role"), node.get("text"))]
+    replies = [one for one in _objects(node.get("replies")) if not one.get("deleted")]
+    answers = [one for one in replies if one.get("role") == "assistant"]
+    best = min(answers, key=_rank, default=None)
+    following = [best] if best is not None else replies
+    if node.get("role") == "assistant" and not following:
+        yield {"messages": said}
+    if len(said) < _DEEPEST:
+        for each in following:
+            yield from _branches_of(each, said)
+    # A question that nobody answered ends the conversation before it.
+    if node.get("role") == "assistant" and following and not any(map(_is_answered, following)):
+        yield {"messages": said}
+
+
+def _rank(answer: _Record) -> float:
+    rank = answer.get("rank")
+    return float(rank) if isinstance(rank, int | float) else float("inf")
+
+
+def _is_answered(node: _Record) -> bool:
+    return any(one.get("role") == "assistant" for one in _objects(node.get("replies")))
+
+
+def _branch_to(nodes: _Record, last: object) -> list[object]:
+    """Returns what was said from the root of a kept chat down to its current node."""
+    said: list[object] = []
+    key: object = last
+    for _ in range(len(nodes)):
+        node = nodes.get(str(key))
+        if not isinstance(node, Mapping):
+            break
+        message = node.get("message")
+        if isinstance(message, Mapping) and (found := _node_message(message)):
+            said.insert(0, found)
+        key = node.get("parent")
+    return said
+
+
+def _node_message(message: _Record) -> object:
+    author, content = message.get("author"), message.get("content")
+    role = author.get("role") if isinstance(author, Mapping) else None
+    parts = content.get("parts") if isinstance(content, Mapping) else None
+    listed = parts if isinstance(parts, list) else []
+    text = "\n".join(part for part in listed if isinstance(part, str))
+    return _message(role, text) if role in _ROLES and text.strip() else None
+
+
+def _message(sender: object, text: object) -> dict[str, object]:
+    role = _ROLES.get(sender, sender) if isinstance(sender, str) else sender
+    return {"role": role, "content": text}
+
+
+def _annotated(fields: _Record, answer: object) -> _Record:
+    """Returns the fields that were annotated with the answer that somebody gave, and no draft."""
+    found = guess_columns([key for key, value in fields.items() if isinstance(value, str)])
+    drafts = {found.get("answer")}
+    asked = {key: value for key, value in fields.items() if key not in drafts}
+    return {**asked, "answer": answer}
+
+
+def _annotated_in_columns(record: _Record) -> _Record:
+    # https://docs.argilla.io writes the answers to a question `x` in a column `x.responses`.
+    texts = [
+        value[0]
+        for key, value in record.items()
+        if key.endswith(".responses") and isinstance(value, list) and value
+    ]
+    fields = {key: value for key, value in record.items() if ".responses" not in key}
+    return _annotated(fields, next((text for text in texts if isinstance(text, str)), ""))
+
+
+def _submitted(responses: object) -> object:
+    """Returns the first answer that was handed in, as text."""
+    named = responses.items() if isinstance(responses, Mapping) else [("", responses)]
+    given = [one for _, listed in named for one in _objects(listed)]
+    texts = [one.get("value") for one in given if one.get("status") in ("submitted", None)]
+    return next((text for text in texts if isinstance(text, str)), "")
+
+
+def _labelled(annotations: Iterable[_Record]) -> object:
+    # https://labelstud.io/guide/task_format
+    kept = (one for one in annotations if not one.get("was_cancelled"))
+    for result in (result for one in kept for result in _objects(one.get("result"))):
+        value = result.get("value")
+        if isinstance(value, Mapping):
+            given = [value.get(key) for key in ("text", "choices")]
+            texts = [one[0] if isinstance(one, list) and one else one for one in given]
+            found = next((text for text in texts if text and isinstance(text, str)), None)
+            if found:
+                return found
+    return ""
