@@ -107,7 +107,7 @@ class Subscription(AsyncIterator[Change]):
         if _supersedes(change, self._waiting[-1] if self._waiting else None):
             self._waiting.pop()
         if len(self._waiting) >= self._limit:
-            self._make_room()
+            self._drop_partial_answers()
         self._waiting.append(change)
         self._news.set()
 
@@ -141,7 +141,7 @@ class Subscription(AsyncIterator[Change]):
     ) -> None:
         self.close()
 
-    def _make_room(self) -> None:
+    def _drop_partial_answers(self) -> None:
         # A partial answer can be dropped, as the message's last update has the whole text.
         others = [change for change in self._waiting if not isinstance(change, PartialAnswer)]
         self._waiting = deque(others if len(others) < self._limit else [ChangesLost()])

@@ -94,7 +94,9 @@ class TableStream:
         rows, self._rows = self._rows, []
         if len(rows) < 2 or "-" not in rows[1] or not _RULE.issuperset(rows[1]):
             return "".join(f"{row}\n" for row in rows)
-        return "".join(f"{line}\n" for line in _drawn([_cells(r) for r in (rows[0], *rows[2:])]))
+        return "".join(
+            f"{line}\n" for line in _draw_table([_cells(r) for r in (rows[0], *rows[2:])])
+        )
 
 
 def _cells(row: str) -> list[str]:
@@ -104,7 +106,7 @@ def _cells(row: str) -> list[str]:
     return [part.strip().replace("\\|", "|").replace("<br>", " ") for part in parts]
 
 
-def _drawn(rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def _draw_table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yields the lines of a table: a code block, or a paragraph for each row if it is too wide."""
     count = max(map(len, rows))
     plain = [[_MARKS.sub("", cell) for cell in row] for row in rows]

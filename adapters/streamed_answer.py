@@ -164,7 +164,7 @@ class StreamedAnswer:
         unfinished = self._stream.unfinished_message if number == 0 else None
         if unfinished is None:
             unfinished = await self._writer.find_posted(number)
-        with self._taken_pending() as pending:
+        with self._take_pending() as pending:
             text, rest = first_page(pending, longest)
             is_full = bool(rest.strip())
             is_end = is_last and not is_full
@@ -190,7 +190,7 @@ class StreamedAnswer:
         return await self._writer.post(number, text, buttons)
 
     @contextlib.contextmanager
-    def _taken_pending(self) -> Iterator[str]:
+    def _take_pending(self) -> Iterator[str]:
         """Takes the pending text; puts it back before newer text if the block fails."""
         pending, self._pending = self._pending, ""
         try:
@@ -231,7 +231,7 @@ class StreamedAnswer:
             self._news.set()
             return
         try:
-            with self._taken_pending() as pending:
+            with self._take_pending() as pending:
                 await self._writer.extend(message, message.text + pending)
         finally:
             message.written_at = self._now()
@@ -268,7 +268,7 @@ class StreamedAnswer:
 
     async def _fill(self, message: AnswerMessage) -> None:
         """Finishes a message with as much of the pending text as fits."""
-        with self._taken_pending() as pending:
+        with self._take_pending() as pending:
             cut = self._cut(message, pending)
             text = message.text + pending[:cut]
             await self._writer.finish(message, close_code_block(text, self._writer.longest), None)
@@ -331,7 +331,7 @@ class StreamedAnswer:
         return message is not None and length(self._pending) <= self._free_units(message)
 
     async def _close(self, message: AnswerMessage, buttons: AnswerButtons | None) -> None:
-        with self._taken_pending() as pending:
+        with self._take_pending() as pending:
             text = message.text + pending[: fitting_length(pending, self._free_units(message))]
             await self._writer.finish(
                 message, close_code_block(text, self._writer.longest), buttons

@@ -36,12 +36,12 @@ class Say(Protocol):
 
 def draw(reply: Drawn) -> str:
     """Returns a reply as text, with its buttons in brackets."""
-    return "\n".join(_drawn(reply, with_buttons=True))
+    return "\n".join(_lines_of(reply, with_buttons=True))
 
 
 def draw_words(reply: Drawn) -> str:
     """Returns a reply as text without its buttons."""
-    return "\n".join(_drawn(reply, with_buttons=False))
+    return "\n".join(_lines_of(reply, with_buttons=False))
 
 
 def draw_form(form: Form, values: Mapping[str, str], say: Say) -> str:
@@ -91,7 +91,7 @@ def clean_line(text: str) -> str:
     return " ".join(clean(text).split())
 
 
-def _drawn(reply: Drawn, *, with_buttons: bool) -> Iterator[str]:
+def _lines_of(reply: Drawn, *, with_buttons: bool) -> Iterator[str]:
     match reply:
         case Text():
             yield reply.text

@@ -38,11 +38,11 @@ class BoundedConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
-        self._expect(HEAD_SECONDS)
-        self._pending.add(self._address, self._give_up)
+        self._set_deadline(HEAD_SECONDS)
+        self._pending.add(self._address, self._close_unfinished)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._expect(None)
+        self._set_deadline(None)
         self._stop_pending()
         super().connection_lost(exc)
 
@@ -59,7 +59,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self._unread_bytes > MOST_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._deadline is None and not self._is_answering:
-            self._expect(HEAD_SECONDS)
+            self._set_deadline(HEAD_SECONDS)
 
     def on_url(self, url: bytes) -> None:
         self._field_bytes += len(url)
@@ -74,7 +74,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._check_fields()
         self._awaits_head, self._awaits_body = False, True
-        self._expect(None)
+        self._set_deadline(None)
         self._stop_pending()
         super().on_headers_complete()
 
@@ -82,16 +82,16 @@ class BoundedConnection(HttpToolsProtocol):
         self._awaits_head, self._awaits_body = True, False
         self._messages += 1
         self._unread_bytes = self._field_bytes = 0
-        self._expect(None)
+        self._set_deadline(None)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._awaits_body:
-            self._expect(LINGERING_SECONDS)
+            self._set_deadline(LINGERING_SECONDS)
 
     def handle_websocket_upgrade(self) -> None:
-        self._expect(None)
+        self._set_deadline(None)
         super().handle_websocket_upgrade()
 
     def send_400_response(self, msg: str) -> None:
@@ -107,21 +107,21 @@ class BoundedConnection(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             raise ValueError("the head of the request is too large")
 
-    def _expect(self, seconds: float | None) -> None:
+    def _set_deadline(self, seconds: float | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
         self._deadline = None
         if seconds is not None:
-            self._deadline = self.loop.call_later(seconds, self._give_up)
+            self._deadline = self.loop.call_later(seconds, self._close_unfinished)
 
     @property
     def _address(self) -> str:
         return self.client[0] if self.client else ""
 
     def _stop_pending(self) -> None:
-        self._pending.remove(self._address, self._give_up)
+        self._pending.remove(self._address, self._close_unfinished)
 
-    def _give_up(self) -> None:
+    def _close_unfinished(self) -> None:
         self._stop_pending()
         if self._awaits_head and not self._is_answering:
             self._refuse(HTTPStatus.REQUEST_TIMEOUT)

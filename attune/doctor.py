@@ -114,7 +114,9 @@ async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
         yield CheckResult("Slack", False, error.sentence)
         return
     if access is None:
-        yield _off("Slack", "SLACK_BOT_TOKEN", has_other=settings.slack_app_token is not None)
+        yield _missing_token(
+            "Slack", "SLACK_BOT_TOKEN", has_other=settings.slack_app_token is not None
+        )
         return
     from adapters.slack.checks import examine as examine_slack
 
@@ -127,7 +129,7 @@ async def _discord(settings: Settings) -> AsyncIterator[CheckResult]:
     """Checks token, intents and permissions, if Discord is configured."""
     access = discord_access(settings)
     if access is None:
-        yield _off("Discord", "DISCORD_TOKEN")
+        yield _missing_token("Discord", "DISCORD_TOKEN")
         return
     from adapters.discord.checks import examine as examine_discord
 
@@ -164,7 +166,7 @@ async def _servers_to_allow(settings: Settings) -> list[str]:
     ]
 
 
-def _off(platform: str, token: str, *, has_other: bool = False) -> CheckResult:
+def _missing_token(platform: str, token: str, *, has_other: bool = False) -> CheckResult:
     """Returns the result for a platform without a token, with the places that were searched.
 
     It is a fault if the other token of the platform is set.

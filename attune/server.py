@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 async def serve(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT. Raises SettingsError for a port in use or no password."""
     _require_password_or_loopback(settings)
-    with _listening(settings) as listener:
+    with _listen(settings) as listener:
         await _serve(settings, listener)
 
 
@@ -70,7 +70,7 @@ def is_healthy(settings: Settings) -> bool:
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
+def _listen(settings: Settings) -> Iterator[socket.socket]:
     """Listens on the studio's address. Raises SettingsError if the address cannot be used."""
     family = socket.AF_INET6 if ":" in settings.studio_host else socket.AF_INET
     address = (settings.studio_host, settings.studio_port)

@@ -378,7 +378,7 @@ def _with_texts(assistant: Assistant, request: Request) -> Assistant:
     return replace(
         assistant,
         instructions=request.options.get("instructions", assistant.instructions).strip(),
-        language=assistant.language if language is None else _unless(language, "auto"),
+        language=assistant.language if language is None else _none_if(language, "auto"),
         history=request.yes_no_option("history", default=assistant.history),
         threads=request.yes_no_option("threads", default=assistant.threads),
         tools=_tools(assistant, request),
@@ -404,7 +404,7 @@ def _tools(assistant: Assistant, request: Request) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _unless(value: str, empty: str) -> str | None:
+def _none_if(value: str, empty: str) -> str | None:
     return None if value == empty else value
 
 

@@ -234,33 +234,33 @@ class ChatImport:
 
         return report
 
-    def _example(self, found: FoundExchange) -> NewExample | None:
+    def _example(self, exchange: FoundExchange) -> NewExample | None:
         """Returns the example of an exchange, or None if the exchange is left out."""
-        row = exchange_row(found)
-        refused, exclusions = self._refusal(found, row)
+        row = exchange_row(exchange)
+        refused, exclusions = self._refusal(exchange, row)
         if refused:
             self.overview.left_out[refused] += 1
             return None
-        self._count(found, row)
-        answer = found.answer
+        self._count(exchange, row)
+        answer = exchange.answer
         return NewExample(
             assistant=self._request.assistant.id,
             method=Method.SUPERVISED,
             state=ExampleState.PROPOSED,
             row=row,
             origin=Origin.MESSAGE,
-            authors=tuple(UserId(author) for author in found.authors),
+            authors=tuple(UserId(author) for author in exchange.authors),
             source=_source(answer.channel, answer.id, answer.thread),
             exclusions=exclusions,
-            messages=tuple(_source(m.channel, m.id, m.thread) for m in found.messages),
+            messages=tuple(_source(m.channel, m.id, m.thread) for m in exchange.messages),
         )
 
-    def _refusal(self, found: FoundExchange, row: Row) -> tuple[str, Exclusion]:
+    def _refusal(self, exchange: FoundExchange, row: Row) -> tuple[str, Exclusion]:
         """Returns why an exchange is left out ("" if it is not), and its exclusions."""
-        channel = found.answer.thread or found.answer.channel
-        channel = channel if channel in self._kinds else found.answer.channel
+        channel = exchange.answer.thread or exchange.answer.channel
+        channel = channel if channel in self._kinds else exchange.answer.channel
         exclusions = self._exclusions(channel)
-        for author in found.authors:
+        for author in exchange.authors:
             person = self._export.people.get(author)
             consent = self._consents.get(author)
             if person is None:
@@ -281,15 +281,15 @@ class ChatImport:
         is_external = bool(person.team) and person.team != home
         return User(UserId(author), person.name, is_guest=person.is_guest, is_external=is_external)
 
-    def _count(self, found: FoundExchange, row: Row) -> None:
-        overview, channel = self.overview, found.answer.channel
+    def _count(self, exchange: FoundExchange, row: Row) -> None:
+        overview, channel = self.overview, exchange.answer.channel
         overview.exchanges += 1
         overview.channels.add(channel)
         if len(overview.samples) < _SAMPLES:
             overview.samples.append(row)
         exported = self._export.channels.get(channel)
         asked_in = "" if exported and exported.is_archived else channel
-        for author in found.authors:
+        for author in exchange.authors:
             overview.authors[author] += 1
             if author not in self._consents and not overview.undecided.get(author):
                 overview.undecided[author] = asked_in

@@ -31,24 +31,24 @@ CONSENT_VERSION = 1
 CONSENT_WANTED = "consent.wanted"
 
 
-def consent_buttons(words: Words, held: Consent | None = None) -> tuple[Button, Button]:
+def consent_buttons(words: Words, stored: Consent | None = None) -> tuple[Button, Button]:
     """Returns the buttons to give and to refuse consent.
 
-    A click is refused if the person's stored consent is no longer `held`.
+    A click is refused if the person's consent is no longer the `stored` one.
     """
-    token = consent_state_token(held)
+    token = consent_state_token(stored)
     return (
         Button(words("button.consent_on"), f"consent.on:{token}"),
         Button(words("button.consent_off"), f"consent.off:{token}"),
     )
 
 
-def consent_state_token(held: Consent | None) -> str:
+def consent_state_token(stored: Consent | None) -> str:
     """Returns a token of a stored consent for the action of a button; empty if there is none."""
-    if held is None:
+    if stored is None:
         return ""
-    word = "on" if held.given else "off"
-    return f"{word}.v{held.version}.{int(held.at.timestamp())}"
+    word = "on" if stored.given else "off"
+    return f"{word}.v{stored.version}.{int(stored.at.timestamp())}"
 
 
 @handlers.command("consent", Role.STRANGER, Option.choice("switch", "on", "off", rest=True))

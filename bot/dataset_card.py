@@ -63,7 +63,7 @@ def card(
     `attested` is when an admin last set what the workspace may learn from.
     """
     sections = (
-        (words("card.what"), _what(facts, method, words)),
+        (words("card.what"), _contents(facts, method, words)),
         (words("card.sources"), _sources(facts, words)),
         (words("card.languages"), _languages(facts, words)),
         (words("card.permission"), _permission(workspace, attested, words)),
@@ -111,7 +111,7 @@ def _size(rows: int) -> str:
     return f"{_SHORT[below // 10]}<n<{_SHORT[below]}"
 
 
-def _what(facts: DatasetFacts, method: Method, words: Words) -> str:
+def _contents(facts: DatasetFacts, method: Method, words: Words) -> str:
     dates = ""
     if facts.first is not None and facts.last is not None:
         dates = words("card.dates", first=f"{facts.first:%Y-%m-%d}", last=f"{facts.last:%Y-%m-%d}")

@@ -36,22 +36,22 @@ class Documents:
         self._gate = asyncio.Semaphore(_MAX_CONCURRENT)
         self._cache: OrderedDict[tuple[bytes, int], DocumentText] = OrderedDict()
 
-    async def read(self, content: bytes, room: int) -> DocumentText:
-        """Returns about the first `room` characters of a file's text."""
-        key = sha256(content).digest(), room
+    async def read(self, content: bytes, max_characters: int) -> DocumentText:
+        """Returns the text of a file's first pages, about `max_characters` in total."""
+        key = sha256(content).digest(), max_characters
         if key not in self._cache:
             async with self._gate:
-                self._cache[key] = await _read(content, room)
+                self._cache[key] = await _read(content, max_characters)
             while len(self._cache) > _MAX_CACHED:
                 self._cache.popitem(last=False)
         return self._cache[key]
 
 
-async def _read(content: bytes, room: int) -> DocumentText:
+async def _read(content: bytes, max_characters: int) -> DocumentText:
     """Runs `bot.document_reader`; after the time limit, returns the pages read until then."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot.document_reader", str(room)),
+        *(sys.executable, "-m", "bot.document_reader", str(max_characters)),
         stdin=pipe,
         stdout=pipe,
         stderr=asyncio.subprocess.DEVNULL,

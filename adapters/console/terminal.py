@@ -127,20 +127,20 @@ class _Screen:
     async def _show(self, change: Change) -> None:
         match change:
             case Posted() | Updated() if change.is_partial:
-                await self._begin(change.message)
+                await self._show_partial_message(change.message)
             case PartialAnswer() if change.number in self._being_written:
                 message = self._being_written[change.number]
                 self._live[change.number] = _partial_message(message, change.text)
             case Posted() | Updated():
-                self._settle(change.message)
+                self._show_whole_message(change.message)
             case _:
                 self._print_note(self._conversation.describe_change(change))
 
-    async def _begin(self, message: RoomMessage) -> None:
+    async def _show_partial_message(self, message: RoomMessage) -> None:
         self._being_written[message.number] = message
         self._live[message.number] = _partial_message(message, message.text)
 
-    def _settle(self, message: RoomMessage) -> None:
+    def _show_whole_message(self, message: RoomMessage) -> None:
         was_written = self._being_written.pop(message.number, None)
         self._live.pop(message.number, None)
         if _is_busy(message):

@@ -118,10 +118,10 @@ def translate_errors(
     except (openai.OpenAIError, *_OUTCOME_UNKNOWN, *_INVALID_RESPONSE, *_OTHER_ERRORS) as error:
         kind = _kind(error)
         is_about_address = issubclass(kind, WrongAddress | TrainsNothing)
-        message = _address(error) if is_about_address else _words(error)
+        message = _address(error) if is_about_address else _error_message(error)
         raise kind(
             host=host,
-            message=one_line(_without(secrets, message)),
+            message=one_line(_without_secrets(secrets, message)),
             code=_text(getattr(error, "code", None)),
             param=_text(getattr(error, "param", None)),
             retry_after=_retry_after(error),
@@ -153,7 +153,7 @@ def _kind(error: Exception) -> type[HostError]:
     # The package wraps the error of the transport, which says whether the request was sent.
     root = error.__cause__ if isinstance(error, openai.APIConnectionError) else error
     if isinstance(root, NoSuchPath):
-        return _missing(root.path)
+        return _missing_path_error(root.path)
     if isinstance(root, RedirectedRequest):
         return HostRefused
     if isinstance(root, _NOT_SENT):
@@ -175,24 +175,24 @@ def _kind_of_status(error: openai.APIStatusError) -> type[HostError]:
     if error.code == "content_filter":
         return AnswerFiltered
     if error.status_code in (404, 405) and _is_about_the_path(error):
-        return _missing(error.request.url.path)
+        return _missing_path_error(error.request.url.path)
     fallback = HostRefused if 400 <= error.status_code < 500 else HostServerError
     return _BY_STATUS.get(error.status_code, fallback)
 
 
-def _missing(path: str) -> type[HostError]:
+def _missing_path_error(path: str) -> type[HostError]:
     return TrainsNothing if _TRAINING.search(path) else WrongAddress
 
 
 def _is_about_the_path(error: openai.APIStatusError) -> bool:
     """Whether the host has no such path at all, rather than no such object below it."""
     path = error.request.url.path
-    return bool(_COLLECTION.search(path) and _NO_PATH.match(_words(error).strip()))
+    return bool(_COLLECTION.search(path) and _NO_PATH.match(_error_message(error).strip()))
 
 
 def _address(error: Exception) -> str:
     if not isinstance(error, openai.APIStatusError):
-        return _words(error)
+        return _error_message(error)
     return _plain_address(error.request.url)
 
 
@@ -210,7 +210,7 @@ def _message_in(body: object) -> object:
     return body
 
 
-def _words(error: Exception) -> str:
+def _error_message(error: Exception) -> str:
     """Returns the host's own message if there is one; a page of HTML is none."""
     body = _message_in(getattr(error, "body", None))
     if isinstance(body, str) and one_line(body) and not body.lstrip().startswith("<"):
@@ -220,7 +220,7 @@ def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _without(secrets: Sequence[str], text: str) -> str:
+def _without_secrets(secrets: Sequence[str], text: str) -> str:
     for secret in filter(None, secrets):
         text = text.replace(secret, "…")
     return text

@@ -73,7 +73,7 @@ class LearnedParameters:
         status = refusal.status_code
         if not 400 <= status < 500 or status in _NOT_ABOUT_PARAMETERS:
             return False
-        words = _words(refusal)
+        words = _response_text(refusal)
         change = _tools_change(sent, words) or _parameter_change(sent, refusal, words)
         change = change or _messages_change(sent, words)
         if change is None:
@@ -191,7 +191,7 @@ def _join(*contents: object) -> object:
     return parts
 
 
-def _words(refusal: openai.APIStatusError) -> str:
+def _response_text(refusal: openai.APIStatusError) -> str:
     """Returns the beginning of the response's text, whatever its format."""
     try:
         return refusal.response.text[:_LONGEST]
