@@ -30,8 +30,8 @@ def possible_numbers(text: str) -> Collection[float]:
         return ()
     plain = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
     sign = -1.0 if plain.startswith("-") else 1.0
-    found = _unsigned(plain[1:] if plain[:1] in ("+", "-") else plain)
-    return {sign * number for number in found if math.isfinite(number)}
+    numbers = _unsigned(plain[1:] if plain[:1] in ("+", "-") else plain)
+    return {sign * number for number in numbers if math.isfinite(number)}
 
 
 def whole_readings(text: str) -> Collection[float]:
@@ -46,16 +46,16 @@ def _unsigned(text: str) -> set[float]:
     bare = _BLANKS.sub("", text)
     if bare != text and not re.match(r"\d{1,3}[ '’_]", text):
         return set()
-    found = set()
+    numbers = set()
     if _GROUPED.fullmatch(bare) and not bare.startswith("0") and bare == text:
-        found.add(float(re.sub(r"[,.]", "", bare)))
+        numbers.add(float(re.sub(r"[,.]", "", bare)))
     if mixed := _MIXED.fullmatch(bare):
         whole, group, mark, decimals = mixed.groups()
         if group != mark and not whole.startswith("0"):
-            found.add(float(whole.replace(group, "") + "." + decimals))
+            numbers.add(float(whole.replace(group, "") + "." + decimals))
     if _DECIMAL.fullmatch(bare):
-        found.add(float(bare.replace(",", ".")))
-    return found
+        numbers.add(float(bare.replace(",", ".")))
+    return numbers
 
 
 def format_number(number: float) -> str:

@@ -43,8 +43,8 @@ def read_choice(name: str, text: str, words: Words, *, choices: Sequence[str]) -
     try:
         return _choice_adapter(tuple(choices)).validate_python(text.lower())
     except ValidationError:
-        known = ", ".join(choices)
-        problem = words("option.choice", option=name, choices=known, value=text)
+        choices_text = ", ".join(choices)
+        problem = words("option.choice", option=name, choices=choices_text, value=text)
         raise BadInput(problem=problem) from None
 
 
@@ -79,15 +79,15 @@ def _fitting_reading(text: str, *, least: float | None, most: float | None) -> f
     """Returns the number that a text means; refuses two readings that are both in the bounds."""
     low = -math.inf if least is None else least
     high = math.inf if most is None else most
-    found = sorted(possible_numbers(text))
+    numbers = sorted(possible_numbers(text))
     # A dot before three digits is a program's decimal point; a comma may be either.
     has_comma = "," in text or "，" in text
-    fitting = [number for number in found if low <= number <= high and not has_comma] or found
+    fitting = [number for number in numbers if low <= number <= high and not has_comma] or numbers
     if not fitting:
         raise PydanticCustomError("no_number", "no number")
     if len(fitting) > 1:
-        one, other = map(format_number, fitting)
-        raise PydanticCustomError("ambiguous", "two readings", {"one": one, "other": other})
+        first, other = map(format_number, fitting)
+        raise PydanticCustomError("ambiguous", "two readings", {"one": first, "other": other})
     return fitting[0]
 
 

@@ -22,11 +22,11 @@ async def own_examples(request: Request, store: Store) -> AsyncIterator[tuple[Ex
             numbers = await records.personal_data.examples(
                 request.workspace_id, request.user_id, after=last, limit=_PART
             )
-            found = [
+            examples = [
                 (await records.examples.get(request.workspace_id, number), part)
                 for number, part in numbers
             ]
-        for example, part in found:
+        for example, part in examples:
             yield example, part
         if len(numbers) < _PART:
             return

@@ -117,14 +117,14 @@ async def queue_run_notice(
     trouble: AttuneError | None = None,
 ) -> None:
     """Queues a run's notice; each kind has one message. `trouble` is the model's last error."""
-    more: dict[str, object] = {"locale": locale} if locale else {}
-    more |= {_TROUBLE: serialize(trouble)} if trouble else {}
+    details: dict[str, object] = {"locale": locale} if locale else {}
+    details |= {_TROUBLE: serialize(trouble)} if trouble else {}
     await records.outbox.put(
         f"{kind}.{run.id}",
         run.place,
         kind,
         subject=run.id,
-        details={ASKER: run.asked_by, **more},
+        details={ASKER: run.asked_by, **details},
         at=at,
     )
 

@@ -156,8 +156,8 @@ class PaidRunner(ABC, Generic[R, C]):
                 if not progress.is_recovered:
                     await runs.mark_outcome_unknown(run.workspace, run.id)
                     progress.is_recovered = True
-                found = await runs.claim(run.workspace, run.id, limit=room - len(calls))
-            calls += [(run, call) for call in found]
+                claimed = await runs.claim(run.workspace, run.id, limit=room - len(calls))
+            calls += [(run, call) for call in claimed]
         return calls
 
     async def _ask(self, claimed: tuple[R, C]) -> None:

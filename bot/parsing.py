@@ -73,8 +73,8 @@ def _is_misspelt(token: str, command: Command, rest: Option) -> bool:
         return False
     if rest.kind is not OptionKind.MODEL and not rest.is_sentence:
         return True
-    known = [option.name for option in command.options]
-    return bool(difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.75))
+    names = [option.name for option in command.options]
+    return bool(difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.75))
 
 
 def check_options(command: Command, options: Mapping[str, str], words: Words) -> dict[str, str]:
@@ -99,10 +99,10 @@ def check_options(command: Command, options: Mapping[str, str], words: Words) ->
 
 
 def _refuse_exclusive(command: Command, options: Mapping[str, str], words: Words) -> None:
-    given = [name for name, value in options.items() if value.strip()]
+    given_names = [name for name, value in options.items() if value.strip()]
     for option in command.options:
-        others = [name for name in given if name != option.name]
-        if option.excludes_others and option.name in given and others:
+        others = [name for name in given_names if name != option.name]
+        if option.excludes_others and option.name in given_names and others:
             problem = words("option.not_both", one=option.name, other=others[0])
             raise BadInput(problem=problem)
 
@@ -136,10 +136,10 @@ def _with_whole_numbers(command: Command, tokens: Sequence[str]) -> list[str]:
 
 
 def _unknown(command: Command, token: str, words: Words) -> str:
-    known = ", ".join(f"{option.name}:…" for option in command.options)
-    if not known:
+    options = ", ".join(f"{option.name}:…" for option in command.options)
+    if not options:
         return words("option.none", command=command.path, token=token)
-    return words("option.unknown", command=command.path, token=token, options=known)
+    return words("option.unknown", command=command.path, token=token, options=options)
 
 
 def _without_outer_quotes(text: str) -> str:

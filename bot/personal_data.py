@@ -91,10 +91,10 @@ async def erase_my_data(request: Request, deps: Dependencies) -> Reply:
     Counts and decisions stay without a name. A refused consent stays, because it excludes the
     user's messages in future.
     """
-    shown, _, person = request.argument.partition(":")
+    token, _, person = request.argument.partition(":")
     if person != request.user_id:
         raise BadInput(problem=request.words("forget.not_yours"))
-    if not await _begin_forgetting(request, shown, deps.store):
+    if not await _begin_forgetting(request, token, deps.store):
         fresh = replace(await ask_forget(request, deps), title=request.words("forget.changed"))
         return Refused(fresh.title, fresh)
     deps.summaries.forget(request.workspace_id)
@@ -122,7 +122,7 @@ async def erase_my_data(request: Request, deps: Dependencies) -> Reply:
     return Card(text, replaces=True)
 
 
-async def _begin_forgetting(request: Request, shown: str, store: Store) -> bool:
+async def _begin_forgetting(request: Request, token: str, store: Store) -> bool:
     """Records the start; False if there is newer data than when the card was shown.
 
     True also if this event had started before a crash.
@@ -131,7 +131,7 @@ async def _begin_forgetting(request: Request, shown: str, store: Store) -> bool:
         started = await records.audit.of_kind(request.workspace_id, _FORGETTING, limit=_PART)
         if any(entry.details.get("event") == request.event.key for entry in started):
             return True
-        is_as_shown = shown == await records.personal_data.newest_item_token(
+        is_as_shown = token == await records.personal_data.newest_item_token(
             request.workspace_id, request.user_id
         )
         if is_as_shown:

@@ -109,7 +109,7 @@ async def shot_pool(
     found in a short time. Without `is_asked` the examples that evaluations use are left out:
     held-out and must-answer ones, and synthetic wordings.
     """
-    found: dict[ExampleId, Shot] = {}
+    shots: dict[ExampleId, Shot] = {}
 
     async def collect(most: int, search: str | None = None) -> int:
         count = 0
@@ -126,7 +126,7 @@ async def shot_pool(
             pair = _pair(example)
             is_test = MUST_ANSWER in example.tags or example.synthetic is not None
             if pair and (is_asked or not is_test):
-                found[example.id] = words_in(pair[0]["content"]), pair
+                shots[example.id] = words_in(pair[0]["content"]), pair
         return count
 
     if await collect(_FIRST_EXAMPLES) == _FIRST_EXAMPLES:
@@ -134,7 +134,7 @@ async def shot_pool(
         for term in search_terms(question, _TERMS):
             if perf_counter() - started < _LONGEST_SEARCH:
                 await collect(_EXAMPLES_PER_TERM, term)
-    return list(found.values())
+    return list(shots.values())
 
 
 def nearest_shots(pool: Sequence[Shot], question: str, *, count: int) -> list[PromptMessage]:
@@ -155,16 +155,16 @@ def _pair(example: Example) -> list[PromptMessage]:
     row = example.row or {}
     messages = row.get("messages")
     listed = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
-    found: list[PromptMessage] = []
+    last_pair: list[PromptMessage] = []
     for question, answer in pairwise(listed):
         if question.get("role") == "user" and answer.get("role") == "assistant":
             pair = (question.get("content"), answer.get("content"))
             if all(isinstance(text, str) and text for text in pair):
-                found = [
+                last_pair = [
                     {"role": "user", "content": str(pair[0])},
                     {"role": "assistant", "content": str(pair[1])},
                 ]
-    return found
+    return last_pair
 
 
 def words_in(text: str) -> frozenset[str]:

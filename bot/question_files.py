@@ -180,8 +180,8 @@ class FileReader:
 
 def _most(content: bytearray) -> int:
     """Returns the limit of bytes of a file, by its first bytes."""
-    begun = bytes(content[:_LONGEST_MAGIC])
-    if _kind(begun):
+    beginning = bytes(content[:_LONGEST_MAGIC])
+    if _kind(beginning):
         return _PICTURE_BYTES
     is_document = _is_document(bytes(content[:_PDF_BEGINS_WITHIN]))
     return _DOCUMENT_BYTES if is_document else _BYTES_OF_CHARACTER * MOST_CHARACTERS
@@ -195,7 +195,7 @@ def _kind(content: bytes) -> str | None:
     """Returns the media type of an image by its first bytes; None for another file."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
-    return next((kind for begun, kind in _PICTURES if content.startswith(begun)), None)
+    return next((kind for magic, kind in _PICTURES if content.startswith(magic)), None)
 
 
 def _problem(document: DocumentText) -> str:

@@ -118,18 +118,18 @@ def _reference(kind: ReferenceKind, number: str, name: str) -> str:
 
 
 def _keys(value: object) -> list[tuple[Key, str]]:
-    found: list[tuple[Key, str]] = []
+    keys: list[tuple[Key, str]] = []
 
     def note(text: str) -> str:
         if _OPEN in text:
-            found.extend(
+            keys.extend(
                 ((ReferenceKind(match[1]), match[2]), match[3])
                 for match in _REFERENCE.finditer(text)
             )
         return text
 
     _changed(value, note)
-    return found
+    return keys
 
 
 def _changed(value: object, change: Callable[[str], str]) -> object:

@@ -132,14 +132,14 @@ class ReplySender:
         running = self._answers.begin(event)
         async with aclosing(stream.pieces):
             if isinstance(surface, CanStream):
-                shown = replace(
+                wrapped = replace(
                     stream,
                     on_posted=posted,
                     before_first_message=partial(self._begin, event),
                     on_continuation_message=running.add,
                     on_stopped=running.stop,
                 )
-                await surface.stream(event.place, shown, key=event.key, asker=event.user.id)
+                await surface.stream(event.place, wrapped, key=event.key, asker=event.user.id)
                 return
             text = "".join([piece async for piece in stream.pieces])
             await posted(await surface.post(event.place, Text(text), key=event.key))

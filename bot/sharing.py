@@ -80,16 +80,18 @@ async def share(request: Request, deps: Dependencies) -> Reply:
 
     Raises Outdated if the reply has expired or belongs to somebody else.
     """
-    kept, shown = await _shared_reply(request, deps)
-    require_role(request.role, kept.role, request.words)
+    stored, reply = await _shared_reply(request, deps)
+    require_role(request.role, stored.role, request.words)
     by = request.words("share.by", name=person_reference(request.user_id, request.user.name))
     surface = deps.surfaces.of(request.workspace_id)
-    drawn = await resolve_names(_for_everybody(shown, by), kept.place, surface)
-    await surface.post(kept.place, drawn, key=f"{request.workspace_id}.{SHARE}.{request.argument}")
-    if kept.place.channel == request.place.channel:
+    drawn = await resolve_names(_for_everybody(reply, by), stored.place, surface)
+    await surface.post(
+        stored.place, drawn, key=f"{request.workspace_id}.{SHARE}.{request.argument}"
+    )
+    if stored.place.channel == request.place.channel:
         return NoReply()
     return Text(
-        request.words("share.done", channel=channel_reference(kept.place.channel)), private=True
+        request.words("share.done", channel=channel_reference(stored.place.channel)), private=True
     )
 
 
@@ -139,18 +141,18 @@ async def _shared_reply(request: Request, deps: Dependencies) -> tuple[PrivateRe
     except ValueError:
         raise outdated from None
     async with deps.store.reading() as records:
-        kept = await records.private_replies.find(request.workspace_id, number)
-    is_over = kept is None or kept.at + SHAREABLE_FOR < request.now
-    if kept is None or is_over or kept.user != request.user_id:
+        stored = await records.private_replies.find(request.workspace_id, number)
+    is_over = stored is None or stored.at + SHAREABLE_FOR < request.now
+    if stored is None or is_over or stored.user != request.user_id:
         raise outdated
     try:
-        body = _BODY.validate_json(kept.body)
+        body = _BODY.validate_json(stored.body)
     except ValidationError as error:
         raise outdated from error
-    shown = body.card or body.listing or body.text
-    if shown is None:
+    reply = body.card or body.listing or body.text
+    if reply is None:
         raise outdated
-    return kept, shown
+    return stored, reply
 
 
 def _to_json(reply: Drawn) -> str:

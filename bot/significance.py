@@ -112,12 +112,12 @@ def fisher_test(first: tuple[int, int], second: tuple[int, int]) -> float:
     """
     trials, hits = sum(first), first[0] + second[0]
     others = sum(second)
-    ways = [
+    table_counts = [
         math.comb(trials, count) * math.comb(others, hits - count)
         for count in range(max(0, hits - others), min(trials, hits) + 1)
     ]
     observed = math.comb(trials, first[0]) * math.comb(others, second[0])
-    return sum(n for n in ways if n <= observed) / math.comb(trials + others, hits)
+    return sum(n for n in table_counts if n <= observed) / math.comb(trials + others, hits)
 
 
 def compare_shares(

@@ -81,9 +81,9 @@ class Removals:
         True without asking if no removal was reported.
         """
         async with self._store.reading() as records:
-            found = await records.workspaces.find(workspace)
-        if found is not None and (found.removal_reported_at or found.closed_at):
-            return await self._settle(found)
+            stored = await records.workspaces.find(workspace)
+        if stored is not None and (stored.removal_reported_at or stored.closed_at):
+            return await self._settle(stored)
         return True
 
     async def _settle(self, workspace: Workspace) -> bool | None:
@@ -191,12 +191,12 @@ async def queue_removal_notice(
 async def render_removal_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Renders the current state of a removal: closed with buttons, reopened, or erased."""
     name, until = str(notice.details["name"]), str(notice.details["erased_on"])
-    found = await records.workspaces.find(WorkspaceId(str(notice.details["workspace"])))
-    if found is None:
+    workspace = await records.workspaces.find(WorkspaceId(str(notice.details["workspace"])))
+    if workspace is None:
         return Text(words("removal.erased", name=name))
-    if found.closed_at is None:
+    if workspace.closed_at is None:
         return Text(words("removal.reopened", name=name))
-    return _card(found, datetime.fromisoformat(until), words)
+    return _card(workspace, datetime.fromisoformat(until), words)
 
 
 @handlers.button("workspace.show", Role.OPERATOR)
@@ -306,10 +306,10 @@ def _card(workspace: Workspace, until: datetime, words: Words) -> Card:
 
 async def _closed_workspace(workspace: WorkspaceId, records: Records) -> Workspace:
     """Returns a closed workspace. Raises NotFound."""
-    found = await records.workspaces.find(workspace)
-    if found is None or found.closed_at is None:
+    stored = await records.workspaces.find(workspace)
+    if stored is None or stored.closed_at is None:
         raise NotFound(noun="workspace", name=workspace)
-    return found
+    return stored
 
 
 def _cleanup_of(job: Job, now: datetime) -> RemoteCleanup | None:

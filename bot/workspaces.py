@@ -155,10 +155,10 @@ def _line(workspace: Workspace, hosts: Hosts, words: Words) -> ListingRow:
 
 
 async def _named_workspace(request: Request, records: Records) -> Workspace:
-    found = await records.workspaces.find(WorkspaceId(request.argument))
-    if found is None:
+    workspace = await records.workspaces.find(WorkspaceId(request.argument))
+    if workspace is None:
         raise NotFound(noun="workspace", name=request.argument)
-    return found
+    return workspace
 
 
 async def _is_untouched(

@@ -40,7 +40,7 @@ _PAGE = 500
 
 
 async def pointer_reply(
-    request: Request, kept: Example, marked: Message, deps: Dependencies
+    request: Request, pointer: Example, marked: Message, deps: Dependencies
 ) -> Text | Card:
     """Tells the user that only a pointer was stored, which admins were asked, and what is possible.
 
@@ -48,15 +48,15 @@ async def pointer_reply(
     to write the pointer's text.
     """
     words = request.words
-    if kept.row is not None:
-        state = words(f"state.{kept.state}")
-        return Text(words("example.known", id=kept.id, state=state), private=True)
-    write = (write_button(kept.id, words),) if _may_write_up(request, deps) else ()
+    if pointer.row is not None:
+        state = words(f"state.{pointer.state}")
+        return Text(words("example.known", id=pointer.id, state=state), private=True)
+    write = (write_button(pointer.id, words),) if _may_write_up(request, deps) else ()
     if request.role >= Role.ADMIN:
-        lines = (words("example.pointer", id=kept.id), words(_rule_of(request.place)))
+        lines = (words("example.pointer", id=pointer.id), words(_rule_of(request.place)))
         buttons = (*choices(words), *write)
         return Card(words("marks.title"), lines, buttons=buttons, private=True)
-    sentences = [words("example.pointer", id=kept.id), await _admins_text(request, marked, deps)]
+    sentences = [words("example.pointer", id=pointer.id), await _admins_text(request, marked, deps)]
     if write:
         sentences.append(words("example.pointer_write"))
     return Text(" ".join(sentences), private=True, buttons=write)
@@ -86,15 +86,17 @@ async def offer_again(request: Request, records: Records) -> None:
 
 async def pointers(request: Request, records: Records) -> Sequence[Example]:
     """Returns the proposed examples with a source message but without text, oldest first."""
-    found: list[Example] = []
+    pointers_found: list[Example] = []
     last: ExampleId | None = None
     filters = ExampleFilter(state=ExampleState.PROPOSED)
     while page := await records.examples.page(
         request.workspace_id, filters, after=last, limit=_PAGE
     ):
-        found += [example for example in page if example.row is None and example.source is not None]
+        pointers_found += [
+            example for example in page if example.row is None and example.source is not None
+        ]
         last = page[-1].id
-    return found
+    return pointers_found
 
 
 async def render_marks_waiting_notice(
@@ -105,11 +107,13 @@ async def render_marks_waiting_notice(
     where = details.get("link") or words(
         "marks.in_channel", channel=references.channel_reference(str(details.get("channel")))
     )
-    who = words("marks.who", name=details.get("name"), where=where)
+    who_and_where = words("marks.who", name=details.get("name"), where=where)
     rule = words(_rule_of(notice.place))
     link = str(details.get("link") or "")
-    shown = message_button(link, words)
-    return Card(words("marks.title"), (who, rule), buttons=(*choices(words), *shown))
+    message_buttons = message_button(link, words)
+    return Card(
+        words("marks.title"), (who_and_where, rule), buttons=(*choices(words), *message_buttons)
+    )
 
 
 async def render_marks_allowed_notice(
@@ -136,11 +140,15 @@ def _may_write_up(request: Request, deps: Dependencies) -> bool:
 async def _admins_text(request: Request, marked: Message, deps: Dependencies) -> str:
     """Returns which admins were asked, now or before, or that one declined since."""
     async with deps.store.reading() as records:
-        asked = await records.audit.page(request.workspace_id, what=ASKED, limit=1)
-        declined = await records.audit.page(request.workspace_id, what=DECLINED, limit=1)
-    if declined and not (asked and asked[0].at > declined[0].at):
+        asked_entries = await records.audit.page(request.workspace_id, what=ASKED, limit=1)
+        declined_entries = await records.audit.page(request.workspace_id, what=DECLINED, limit=1)
+    if declined_entries and not (asked_entries and asked_entries[0].at > declined_entries[0].at):
         return request.words("marks.declined")
-    names = str(asked[0].details.get("names", "")) if asked else await _ask(request, marked, deps)
+    names = (
+        str(asked_entries[0].details.get("names", ""))
+        if asked_entries
+        else await _ask(request, marked, deps)
+    )
     return request.words("marks.asked", names=names) if names else request.words("marks.nobody")
 
 
@@ -196,9 +204,9 @@ async def _admins(request: Request, deps: Dependencies) -> Sequence[UserId]:
     named = [UserId(name.removeprefix(prefix)) for name in deps.admins if name.startswith(prefix)]
     async with deps.store.reading() as records:
         granted = await records.roles.all(request.workspace_id)
-    found = [*sorted(named), *(user for user, role in granted if role >= Role.ADMIN)]
+    admins = [*sorted(named), *(user for user, role in granted if role >= Role.ADMIN)]
     surface = deps.surfaces.of(request.workspace_id)
-    if not found and isinstance(surface, CanFindAdmins):
+    if not admins and isinstance(surface, CanFindAdmins):
         with contextlib.suppress(SurfaceError):
-            found = list(await surface.find_admins(request.place))
-    return list(dict.fromkeys(found))
+            admins = list(await surface.find_admins(request.place))
+    return list(dict.fromkeys(admins))

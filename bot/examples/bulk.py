@@ -37,7 +37,7 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
     Others can write between two batches. Only examples created before the request are changed.
     """
     change = _change(request, request.options)
-    shown = _shown(request.options)
+    tokens = _selected_tokens(request.options)
     before: dict[str, list[int]] = defaultdict(list)
     changed, outdated, waiting, judged, last = 0, 0, 0, 0, ExampleId(0)
     while True:
@@ -46,11 +46,12 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
             if not batch:
                 undo = await _offer_undo(request, before, records)
                 break
-            ids = await _unchanged(request, shown, batch, records)
+            ids = await _unchanged(request, tokens, batch, records)
             outdated += len(batch) - len(ids)
             if request.argument == ExampleState.APPROVED:
-                held = await records.examples.awaiting_consent(request.workspace_id, ids)
-                ids, waiting = [one for one in ids if one not in held], waiting + len(held)
+                without_consent = await records.examples.awaiting_consent(request.workspace_id, ids)
+                ids = [example for example in ids if example not in without_consent]
+                waiting += len(without_consent)
             decided, ids = ids, await _agreed(request, ids, records)
             judged += len(decided) - len(ids)
             if request.argument in _UNDOABLE:
@@ -91,20 +92,20 @@ async def _offer_undo(
 
 
 async def _unchanged(
-    request: Request, shown: Mapping[ExampleId, str], batch: Sequence[ExampleId], records: Records
+    request: Request, tokens: Mapping[ExampleId, str], batch: Sequence[ExampleId], records: Records
 ) -> Sequence[ExampleId]:
     """Returns the examples with the revision and state that the user saw.
 
     Tags, and examples selected by a filter, are not compared.
     """
-    if request.argument == "tag" or not shown:
+    if request.argument == "tag" or not tokens:
         return batch
     states = await records.examples.current_states(request.workspace_id, batch)
     return [
         example
         for example in batch
         if example in states
-        and shown[example] == f"{example}.r{states[example][0]}.{states[example][1]}"
+        and tokens[example] == f"{example}.r{states[example][0]}.{states[example][1]}"
     ]
 
 
@@ -131,7 +132,7 @@ async def _next_batch(
     request: Request, values: Mapping[str, str], records: Records, *, after: ExampleId
 ) -> Sequence[ExampleId]:
     """Returns the next selected examples, by id; for an approval without pointers."""
-    named = sorted({example for example in _shown(values) if example > after})[:_BATCH]
+    named = sorted({example for example in _selected_tokens(values) if example > after})[:_BATCH]
     if not named and (values.get("ids") or values.get("all") != "yes"):
         return ()
     filters = filter_of(replace(request, options={} if named else values, argument=""))
@@ -146,7 +147,7 @@ async def _next_batch(
     )
 
 
-def _shown(values: Mapping[str, str]) -> Mapping[ExampleId, str]:
+def _selected_tokens(values: Mapping[str, str]) -> Mapping[ExampleId, str]:
     """Returns the examples in `ids`, each with its token when it was selected: `12.r3.proposed`."""
     tokens = [token for token in values.get("ids", "").split(",") if token]
     try:

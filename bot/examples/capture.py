@@ -58,8 +58,8 @@ async def propose(request: Request, deps: Dependencies) -> Reply:
 
 async def _propose(request: Request, marked: Message, deps: Dependencies) -> Reply:
     if request.workspace.sources < Sources.MESSAGES:
-        kept = await keep_pointer(request, marked, store=deps.store)
-        return await pointer_reply(request, kept, marked, deps)
+        pointer = await keep_pointer(request, marked, store=deps.store)
+        return await pointer_reply(request, pointer, marked, deps)
     surface = deps.surfaces.of(request.workspace_id)
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
     return await propose_by_mark(request, marked, exchange, store=deps.store)
@@ -69,24 +69,26 @@ async def propose_by_mark(
     request: Request, marked: Message, exchange: Exchange, *, store: Store
 ) -> Reply:
     """Stores an exchange as a proposed example and asks its authors for consent."""
-    kept, is_new = await add_example(request, proposal(request, marked, exchange), store=store)
-    await _mark(request, kept, store=store)
+    example, is_new = await add_example(request, proposal(request, marked, exchange), store=store)
+    await _mark(request, example, store=store)
     await ask_authors(request, exchange.people, store=store, link=marked.permalink)
     key = "example.proposed" if is_new else "example.known"
-    text = request.words(key, id=kept.id, state=request.words(f"state.{kept.state}"))
-    text = " ".join([text, *_content_notes(kept, exchange, request.words)])
-    if kept.awaits_masking:
-        text = " ".join([text, *private_text_warnings(kept, request.words)])
-    buttons = review_buttons(kept, request.words) if kept.state is ExampleState.PROPOSED else ()
+    text = request.words(key, id=example.id, state=request.words(f"state.{example.state}"))
+    text = " ".join([text, *_content_notes(example, exchange, request.words)])
+    if example.awaits_masking:
+        text = " ".join([text, *private_text_warnings(example, request.words)])
+    buttons = (
+        review_buttons(example, request.words) if example.state is ExampleState.PROPOSED else ()
+    )
     return ReactionReply(PROPOSED, Text(text, private=True, buttons=buttons), marked.id)
 
 
-def _content_notes(kept: Example, exchange: Exchange, words: Words) -> Iterator[str]:
+def _content_notes(example: Example, exchange: Exchange, words: Words) -> Iterator[str]:
     """Yields what the example contains, as counts and names only.
 
     The text is not repeated, because a reply outlives the message when that is deleted.
     """
-    earlier = len(readable_texts(kept.row)) - 1
+    earlier = len(readable_texts(example.row)) - 1
     if earlier > 0:
         yield words("example.learned", count=earlier)
     if earlier > 1 and len(exchange.speakers) == earlier + 1:
@@ -164,9 +166,9 @@ async def keep_pointer(request: Request, marked: Message, *, store: Store) -> Ex
     """Stores a pointer to a message, in a workspace that does not allow storing the text."""
     exclusions = refuse_excluded(request, authors_unless_own(marked))
     pointer = Exchange(None, (marked.author,), exclusions)
-    kept, _ = await add_example(request, proposal(request, marked, pointer), store=store)
-    await _mark(request, kept, store=store)
-    return kept
+    stored, _ = await add_example(request, proposal(request, marked, pointer), store=store)
+    await _mark(request, stored, store=store)
+    return stored
 
 
 async def _mark(request: Request, example: Example, *, store: Store) -> None:
@@ -185,8 +187,8 @@ async def keep_marked(request: Request, deps: Dependencies) -> Reply:
     waiting = [
         pointer.source for pointer in marked if pointer.source and pointer.source.channel == channel
     ]
-    kept = [await _propose_again(request, source, deps) for source in waiting[:_AT_ONCE]]
-    text = request.words("marks.kept", count=sum(kept), left=len(waiting) - sum(kept))
+    proposed = [await _propose_again(request, source, deps) for source in waiting[:_AT_ONCE]]
+    text = request.words("marks.kept", count=sum(proposed), left=len(waiting) - sum(proposed))
     return Text(text, private=True)
 
 

@@ -50,11 +50,11 @@ async def render_examples_notice(notice: Notice, records: Records, words: Words)
     if notice.message is None:
         return None
     workspace, channel = notice.place.workspace, notice.place.channel
-    shown = await records.example_cards.examples_shown_in(workspace, channel, notice.message)
+    shown_ids = await records.example_cards.examples_shown_in(workspace, channel, notice.message)
     changed = notice.details.get("examples")
-    if isinstance(changed, list) and not set(changed) & set(shown):
+    if isinstance(changed, list) and not set(changed) & set(shown_ids):
         return None
-    examples = [await records.examples.get(workspace, example) for example in shown]
+    examples = [await records.examples.get(workspace, example) for example in shown_ids]
     if not examples:
         return None
     if len(examples) > 1:
@@ -89,8 +89,8 @@ def _buttons_to_change(example: Example, words: Words) -> tuple[Button, ...]:
 def line_of(example: Example, words: Words, *, may_decide: bool) -> ListingRow:
     """Renders an example as a row of a list; with buttons if the user `may_decide`."""
     texts = readable_texts(example.row)
-    shown = list(texts.values())[-2:] or [words("example.no_text")]
-    text = " → ".join(one_line(part, _LONGEST) for part in shown)
+    last_texts = list(texts.values())[-2:] or [words("example.no_text")]
+    text = " → ".join(one_line(part, _LONGEST) for part in last_texts)
     notes = [words(f"state.{example.state}"), words(f"origin.{example.origin}")]
     if example.held_out:
         notes.append(words("example.held_out"))
@@ -140,14 +140,14 @@ async def render_consent_request_notice(
     details = notice.details
     text = words("consent.wanted", name=details.get("name"))
     if "names" in details:
-        more = details.get("more")
-        others = f" {words('chats.more_people', count=more)}" if more else ""
+        more_count = details.get("more")
+        others = f" {words('chats.more_people', count=more_count)}" if more_count else ""
         text = words("consent.wanted_from_export", names=f"{details['names']}{others}")
     link = str(details.get("link") or "")
-    shown = message_button(link, words)
+    link_buttons = message_button(link, words)
     return Card(
         title=words("consent.wanted_title"),
         lines=(text, words("consent.text")),
-        buttons=(*consent_buttons(words), *shown),
+        buttons=(*consent_buttons(words), *link_buttons),
         pings=(UserId(str(details["user"])),) if details.get("user") else (),
     )

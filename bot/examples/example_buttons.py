@@ -79,11 +79,11 @@ def write_button(example: ExampleId, words: Words) -> Button:
 
 def examples_in_buttons(reply: Drawn) -> Mapping[ExampleId, str]:
     """Returns the examples of a message's decision buttons, each with the button's argument."""
-    found: dict[ExampleId, str] = {}
+    arguments: dict[ExampleId, str] = {}
     for button in _buttons(reply):
         if match := _DECIDING.fullmatch(button.action):
-            found.setdefault(ExampleId(int(match[2])), match[1])
-    return found
+            arguments.setdefault(ExampleId(int(match[2])), match[1])
+    return arguments
 
 
 def _buttons(reply: Drawn) -> Iterator[Button]:

@@ -91,10 +91,12 @@ async def exchange_of(
     else:
         if before is None:
             before = await said_just_before(marked, surface)
-        said = [*await _without_refusals(request, marked, before, store=store), marked]
-        row, speakers = _as_row(request, said, marked)
-        people = list({m.author.id: m.author for m in said if not m.is_own}.values())
-        messages = tuple(ExampleSource(m.place.channel, m.id, m.place.thread) for m in said)
+        messages_read = [*await _without_refusals(request, marked, before, store=store), marked]
+        row, speakers = _as_row(request, messages_read, marked)
+        people = list({m.author.id: m.author for m in messages_read if not m.is_own}.values())
+        messages = tuple(
+            ExampleSource(m.place.channel, m.id, m.place.thread) for m in messages_read
+        )
     exclusions |= refuse_excluded(request, people)
     require_valid(row, request.words)
     return Exchange(row, tuple(people), exclusions, messages, speakers)
@@ -176,15 +178,15 @@ async def described_by_platform(request: Request, user: UserId, surface: Surface
     return User(user, user)
 
 
-async def find_person(request: Request, said: str, surfaces: Surfaces) -> User:
+async def find_person(request: Request, person_id: str, surfaces: Surfaces) -> User:
     """Returns the person or group with this id. Raises NotFound if the platform has none."""
     surface = surfaces.of(request.workspace_id)
     if not isinstance(surface, CanFindPerson):
-        return await described_by_platform(request, UserId(said), surface)
-    found = await surface.find_person(request.place, said)
-    if found is None:
-        raise NotFound(noun="person", name=said)
-    return found
+        return await described_by_platform(request, UserId(person_id), surface)
+    person = await surface.find_person(request.place, person_id)
+    if person is None:
+        raise NotFound(noun="person", name=person_id)
+    return person
 
 
 def names_of(people: Sequence[UserId]) -> str:
@@ -192,10 +194,10 @@ def names_of(people: Sequence[UserId]) -> str:
 
 
 async def _without_refusals(
-    request: Request, marked: Message, said: Sequence[Message], *, store: Store
+    request: Request, marked: Message, messages: Sequence[Message], *, store: Store
 ) -> list[Message]:
     """Removes the assistant's refusals: they are no part of the answer that came after them."""
-    own = [message.id for message in said if message.is_own]
+    own = [message.id for message in messages if message.is_own]
     async with store.reading() as records:
         turns = (
             await records.turns.by_messages(request.workspace_id, marked.place.channel, own)
@@ -203,7 +205,7 @@ async def _without_refusals(
             else {}
         )
     refusals = {message for message, turn in turns.items() if turn.is_refusal}
-    return [message for message in said if message.id not in refusals]
+    return [message for message in messages if message.id not in refusals]
 
 
 async def said_just_before(
@@ -236,7 +238,7 @@ def _trailing(messages: Sequence[Message], author: UserId) -> list[Message]:
 
 
 def _as_row(
-    request: Request, said: Sequence[Message], marked: Message
+    request: Request, history: Sequence[Message], marked: Message
 ) -> tuple[Row, tuple[str, ...]]:
     """Returns the row, and the authors' names of each of its messages.
 
@@ -245,7 +247,7 @@ def _as_row(
     """
     messages: list[dict[str, object]] = []
     speakers: list[list[str]] = []
-    for message in said:
+    for message in history:
         author = message.author
         role = "assistant" if author.id == marked.author.id or message.is_own else "user"
         text = strip_bot_notes(message.text) if message.is_own else message.text

@@ -86,7 +86,7 @@ async def revisions(request: Request, deps: Dependencies) -> Reply:
     """Shows every revision in a column of its own, newest first."""
     async with deps.store.reading() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
-        found = await records.examples.revisions(request.workspace_id, example.id)
+        stored = await records.examples.revisions(request.workspace_id, example.id)
     words = request.words
     columns = tuple(
         Column(
@@ -97,7 +97,7 @@ async def revisions(request: Request, deps: Dependencies) -> Reply:
             f"{person_reference(revision.editor) if revision.editor else '–'} · "
             f"{time_reference(revision.at)}",
         )
-        for revision in reversed(found)
+        for revision in reversed(stored)
     )
     return Card(words("example.revisions", id=example.id), columns=columns)
 
@@ -227,14 +227,14 @@ async def _candidates(
     request: Request, among: ExampleFilter, question: str, records: Records
 ) -> list[Example]:
     """Returns active examples with one of the question's longest words, at most a page a word."""
-    found: dict[int, Example] = {}
+    by_id: dict[int, Example] = {}
     for term in search_terms(question, _TERMS):
         filters = replace(among, search=term)
         page = await records.examples.page(request.workspace_id, filters, limit=_CANDIDATES)
         for example in page:
             if example.state in (ExampleState.PROPOSED, ExampleState.APPROVED):
-                found[example.id] = example
-    return list(found.values())
+                by_id[example.id] = example
+    return list(by_id.values())
 
 
 def _similarity(text: str, other: str) -> float:

@@ -143,14 +143,14 @@ def private_text_warnings(example: Example, words: Words) -> tuple[str, ...]:
     """Returns a line for each kind of undecided private text."""
     if not example.awaits_masking:
         return ()
-    found: dict[PrivateText, list[str]] = {}
+    texts_by_kind: dict[PrivateText, list[str]] = {}
     for kind, text in private_texts(example.row or {}):
-        found.setdefault(kind, []).append(one_line(text, _LONGEST))
+        texts_by_kind.setdefault(kind, []).append(one_line(text, _LONGEST))
     return tuple(
         words(
             "review.warning", what=words(f"finding.{_name(kind)}"), texts=", ".join(texts[:_MOST])
         )
-        for kind, texts in found.items()
+        for kind, texts in texts_by_kind.items()
     )
 
 

@@ -68,8 +68,8 @@ async def save_from_form(request: Request, deps: Dependencies) -> Reply:
     surface = deps.surfaces.of(request.workspace_id)
     marked, text_count = await _marked(request, surface)
     if request.workspace.sources < Sources.MESSAGES:
-        kept = await keep_pointer(request, marked, store=deps.store)
-        return await pointer_reply(request, kept, marked, deps)
+        pointer = await keep_pointer(request, marked, store=deps.store)
+        return await pointer_reply(request, pointer, marked, deps)
     exchange = await exchange_of(request, marked, store=deps.store, surface=surface)
     row = exchange.row or {}
     if len(editable_texts(row)) != text_count:

@@ -71,7 +71,7 @@ async def list_examples(request: Request, deps: Dependencies) -> Reply:
     page = request.integer_option("limit") or _PAGE
     after, filters = request.integer_option("after"), filter_of(request)
     async with deps.store.reading() as records:
-        found = await records.examples.page(
+        examples = await records.examples.page(
             request.workspace_id,
             filters,
             after=ExampleId(after) if after else None,
@@ -79,17 +79,18 @@ async def list_examples(request: Request, deps: Dependencies) -> Reply:
             order=ExampleOrder(request.text_option("order") or ExampleOrder.NEWEST),
         )
         total = await records.examples.count(request.workspace_id, filters)
-    shown, words = found[:page], request.words
+    page_examples, words = examples[:page], request.words
     button, note = None, ""
-    if len(found) > page:
-        last = str(shown[-1].id)
+    if len(examples) > page:
+        last = str(page_examples[-1].id)
         action = button_action("examples.more:", {**request.options, "after": last})
         button = Button(words("list.more"), action) if action else None
         note = "" if action else words("list.more_typed", last=last)
     return Listing(
         title=words("examples.title"),
         lines=tuple(
-            line_of(example, words, may_decide=request.role >= Role.CURATOR) for example in shown
+            line_of(example, words, may_decide=request.role >= Role.CURATOR)
+            for example in page_examples
         ),
         empty=words("examples.empty"),
         note=note,

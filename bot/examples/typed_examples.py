@@ -55,8 +55,8 @@ def lesson_form(request: Request, *, title: str = "teach.title", question: str =
 async def save_lesson(request: Request, deps: Dependencies) -> Reply:
     """Stores an example typed into a form; a curator's example is approved at once."""
     example = _new_example(request, _origin(request))
-    kept, is_new = await add_example(request, example, store=deps.store)
-    return await _saved_reply(request, kept, is_new=is_new, store=deps.store)
+    stored, is_new = await add_example(request, example, store=deps.store)
+    return await _saved_reply(request, stored, is_new=is_new, store=deps.store)
 
 
 @handlers.button("example.write", Role.MEMBER, opens_form=True)
@@ -107,11 +107,11 @@ async def save_written(request: Request, deps: Dependencies) -> Reply:
     example = _new_example(request, origin)
     async with deps.store.writing() as records:
         await _require_unwritten(request, pointer, records)
-        kept, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
+        stored, is_new = await records.examples.add(request.workspace_id, example, at=request.now)
         if is_new:
-            await audit_new_example(request, records, kept)
+            await audit_new_example(request, records, stored)
         await change_state(request, records, pointer, ExampleState.WITHDRAWN)
-    return await _saved_reply(request, kept, is_new=is_new, store=deps.store)
+    return await _saved_reply(request, stored, is_new=is_new, store=deps.store)
 
 
 def _may_type(request: Request) -> bool:

@@ -151,7 +151,7 @@ class Roles(Protocol):
 
 
 EVERYWHERE = ChannelId("*")
-"""Stands for all channels, including direct messages."""
+"""All channels, including direct messages."""
 
 
 class GuestChannels(Protocol):
@@ -226,7 +226,7 @@ class Turns(Protocol):
     async def many(
         self, workspace: WorkspaceId, numbers: Sequence[TurnId]
     ) -> Mapping[TurnId, Turn]:
-        """Returns those of these turns that there are."""
+        """Returns the existing turns with these ids."""
         ...
 
     async def by_message(

@@ -122,9 +122,9 @@ def check_message(message: object, calls: OpenCalls, *, is_marked: bool) -> None
 
 def _check_control_tokens(value: object) -> None:
     for text in texts_in(value):
-        found = _CONTROL_TOKEN.search(text)
-        if found:
-            raise RowRefused("control_token", token=quote_value(found.group()))
+        match = _CONTROL_TOKEN.search(text)
+        if match:
+            raise RowRefused("control_token", token=quote_value(match.group()))
 
 
 def _role_of(message: Mapping[str, object]) -> str:

@@ -234,7 +234,7 @@ class Problem:
         return f"{reason[0].upper()}{reason[1:]}."
 
     def in_part(self, name: str) -> "Problem":
-        """Tell it with the file of an archive or the sheet of a workbook, if that has a name."""
+        """Returns the problem with the name of the file in an archive, or of the sheet."""
         inner = self.details.get("file")
         whole = ", ".join(str(each) for each in (name, inner) if each)
         return replace(self, details={**self.details, "file": whole}) if whole else self

@@ -43,23 +43,23 @@ def read_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
 
 def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes | None]:
     """Yields each line as UTF-8 without its newline; None for a line that is too long."""
-    held: list[bytes] = []
+    parts: list[bytes] = []
     size = 0
     for chunk in as_utf8(chunks):
         first, *others = chunk.split(b"\n")
         size += len(first)
-        held.append(first)
+        parts.append(first)
         if size > _LONGEST_LINE:
-            held.clear()
+            parts.clear()
         if not others:
             continue
-        yield b"".join(held) if size <= _LONGEST_LINE else None
-        held = [others.pop()]
-        size = len(held[0])
+        yield b"".join(parts) if size <= _LONGEST_LINE else None
+        parts = [others.pop()]
+        size = len(parts[0])
         for line in others:
             yield line if len(line) <= _LONGEST_LINE else None
     if size:
-        yield b"".join(held) if size <= _LONGEST_LINE else None
+        yield b"".join(parts) if size <= _LONGEST_LINE else None
 
 
 def decode_value(text: str, start: int) -> tuple[object, int]:

@@ -31,7 +31,7 @@ def count_tokens(row: Mapping[str, object], of_text: Count | None = None) -> int
         total += sum(
             _value_tokens(conversation.get(key), of_text) for key in ("tools", "functions")
         )
-    messages = [message for each in lists if isinstance(each, list) for message in each]
+    messages = [message for part in lists if isinstance(part, list) for message in part]
     return total + sum(_message_tokens(message, of_text) for message in messages)
 
 

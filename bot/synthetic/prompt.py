@@ -62,7 +62,7 @@ def rows_of(run: SyntheticRun, row: Row, text: str) -> list[Row]:
 
 def _wordings(text: str, question: str, count: int) -> Sequence[str]:
     """Returns the wordings without duplicates, the question itself, headings and long lines."""
-    seen, found = {_folded(question)}, list[str]()
+    seen, wordings = {_folded(question)}, list[str]()
     for line in _lines(text):
         wording = _NUMBERING.sub("", line).strip(_QUOTES)
         folded = _folded(wording)
@@ -70,8 +70,8 @@ def _wordings(text: str, question: str, count: int) -> Sequence[str]:
         is_heading = line.rstrip().endswith((":", "："))
         if folded and folded not in seen and not is_long and not is_heading:
             seen.add(folded)
-            found.append(wording)
-    return found[:count]
+            wordings.append(wording)
+    return wordings[:count]
 
 
 def _lines(text: str) -> Iterator[str]:

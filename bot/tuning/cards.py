@@ -345,8 +345,9 @@ def _facts(job: Job, words: Words, checkpoints: Sequence[str]) -> list[tuple[str
 
 
 def _row_counts(estimate: Estimate, words: Words) -> str:
-    held = estimate.validation_rows
-    return words("job.rows", train=estimate.rows, held=held) if held else str(estimate.rows)
+    if not estimate.validation_rows:
+        return str(estimate.rows)
+    return words("job.rows", train=estimate.rows, held=estimate.validation_rows)
 
 
 def _hyperparameter_text(job: Job, name: str, words: Words) -> str:
@@ -428,8 +429,8 @@ def accuracies(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
 
 def is_overfitting(measures: Sequence[StepMetrics]) -> bool:
     """Whether the last validation loss is clearly above the lowest one."""
-    held = _preferred_points(measures, HELD_LOSS)
-    return len(held) >= 3 and held[-1][1] > _OVERFITTING_RATIO * min(value for _, value in held)
+    losses = [loss for _, loss in _preferred_points(measures, HELD_LOSS)]
+    return len(losses) >= 3 and losses[-1] > _OVERFITTING_RATIO * min(losses)
 
 
 def _chart(
@@ -441,13 +442,13 @@ def _chart(
     title: str,
     summary: str,
 ) -> Chart | None:
-    train, held = _points(measures, name), _preferred_points(measures, held_names)
+    train, validation = _points(measures, name), _preferred_points(measures, held_names)
     if len(train) < 2:
         return None
     summary_text = words(summary, first=f"{train[0][1]:{spec}}", last=f"{train[-1][1]:{spec}}")
     series = [Series(words("chart.train"), train)]
-    if held:
-        series.append(Series(words("chart.validation"), held))
+    if validation:
+        series.append(Series(words("chart.validation"), validation))
     return Chart(words(title), words("chart.step"), tuple(series), summary_text)
 
 

@@ -93,13 +93,16 @@ async def _listing(request: Request, older: Job, newer: Job | None, records: Rec
     lines = [await _line(request, kind, number, records) for kind, number in numbers]
     counts = {kind: len(ids) for kind, ids in kinds.items()}
     until = words("data.now") if newer is None else words("data.training", id=newer.id)
-    more = sum(counts.values()) - len(lines)
+    more_count = sum(counts.values()) - len(lines)
     return Listing(
         words("data.title", before=words("data.training", id=older.id), after=until),
         tuple(lines),
         empty=words("data.same"),
         note=" ".join(
-            [words("data.counts", **counts), *([words("data.more", count=more)] if more else [])]
+            [
+                words("data.counts", **counts),
+                *([words("data.more", count=more_count)] if more_count else []),
+            ]
         ),
         private=True,
     )

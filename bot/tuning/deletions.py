@@ -240,7 +240,9 @@ async def _delete_at_host(undoable: Undoable, host: Host, record: JobWriter) -> 
     async with record.store.writing() as records:
         job = await records.jobs.get(undoable.workspace, JobId(int(str(undoable.details["job"]))))
         changes: dict[str, object] = {
-            "result_files": tuple(each for each in job.result_files if each != file)
+            "result_files": tuple(
+                result_file for result_file in job.result_files if result_file != file
+            )
         }
         for name in ("training_file", "validation_file"):
             if getattr(job, name) == file:

@@ -74,7 +74,7 @@ class PolledJob:
     wants_events: bool = True
 
 
-async def advance_job(record: JobWriter, job: Job, hosts: Hosts, seen: PolledJob | None) -> None:
+async def advance_job(record: JobWriter, job: Job, hosts: Hosts, polled: PolledJob | None) -> None:
     """Makes the next step of a job, by its phase.
 
     Raises HostError, JobChangedError, and NotFound if the host or workspace does not exist.
@@ -88,7 +88,7 @@ async def advance_job(record: JobWriter, job: Job, hosts: Hosts, seen: PolledJob
         case Phase.CREATING:
             await _create(record, job, await _paid_host(record, job, hosts))
         case Phase.WATCHING:
-            await _handle_status(record, job, host, seen or PolledJob())
+            await _handle_status(record, job, host, polled or PolledJob())
         case Phase.WARMING:
             await _warm_up(record, job, await _paid_host(record, job, hosts))
         case _:
@@ -152,12 +152,12 @@ async def _upload(record: JobWriter, job: Job, host: PaidHost, split: Split, fie
 async def _find_file(host: Host, start: str, part: str) -> RemoteFile | None:
     """Returns the complete file uploaded for a job, if any; deletes other and incomplete ones."""
     files = [file async for file in host.files() if file.was_uploaded_for(start, part)]
-    kept = next((file for file in files if file.is_whole), None)
+    complete = next((file for file in files if file.is_whole), None)
     for stray in files:
-        if stray is not kept:
+        if stray is not complete:
             with contextlib.suppress(HostNotFound):
                 await host.delete_file(stray.id)
-    return kept
+    return complete
 
 
 async def _create(record: JobWriter, job: Job, host: PaidHost) -> None:
@@ -176,14 +176,14 @@ async def _create(record: JobWriter, job: Job, host: PaidHost) -> None:
 
 async def find_job(host: Host, training_file: str) -> RemoteJob | None:
     """Returns the host's job with this training file, if any; cancels further running ones."""
-    found = [remote async for remote in host.jobs() if remote.training_file == training_file]
-    running = [remote for remote in found if remote.status not in (*_BAD_ENDS, "cancelling")]
-    kept = next(iter((*running, *found)), None)
+    jobs = [remote async for remote in host.jobs() if remote.training_file == training_file]
+    running = [remote for remote in jobs if remote.status not in (*_BAD_ENDS, "cancelling")]
+    remaining = next(iter((*running, *jobs)), None)
     for twin in running[1:]:
         # A proxy or the host may have repeated the request, and each job is charged.
         with contextlib.suppress(HostRefused):
             await host.cancel_job(twin.id)
-    return kept
+    return remaining
 
 
 def _job_request(job: Job) -> JobRequest:
@@ -200,9 +200,9 @@ def _job_request(job: Job) -> JobRequest:
     )
 
 
-async def _handle_status(record: JobWriter, job: Job, host: Host, seen: PolledJob) -> None:
+async def _handle_status(record: JobWriter, job: Job, host: Host, polled: PolledJob) -> None:
     """Handles the job's status, events and requested action, until the host reports an end."""
-    remote = seen.remote or await host.job(job.host_job or "")
+    remote = polled.remote or await host.job(job.host_job or "")
     is_over = remote.status == "succeeded" or remote.status in _BAD_ENDS
     if (action := job.requested_action) is not None:
         if not is_over:
@@ -211,7 +211,7 @@ async def _handle_status(record: JobWriter, job: Job, host: Host, seen: PolledJo
             await record.refuse_action(job, action, why=None)
     if remote.status == "succeeded" and remote.model is None:
         remote = replace(remote, model=await _last_checkpoint_model(host, remote))
-    wants_events = seen.wants_events or is_over
+    wants_events = polled.wants_events or is_over
     news = await _fetch_news(record, job, host, remote, wants_events=wants_events)
     if remote.status == "succeeded":
         if remote.model is None:

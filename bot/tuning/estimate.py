@@ -81,10 +81,12 @@ def _facts(request: Request, job: Job, plan: TrainingPlan) -> dict[str, str]:
     auto = words("auto")
     epochs = words("auto.epochs", count=job.estimate.epochs or 0) if job.estimate.price else auto
     tokens = "start.tokens" if plan.host.tokenizer is None else "start.tokens_counted"
-    training, held = len(plan.training), len(plan.validation)
+    training, validation = len(plan.training), len(plan.validation)
     rows = words("start.rows", count=training)
     return {
-        "examples": words("start.rows_split", train=training, held=held) if held else rows,
+        "examples": words("start.rows_split", train=training, held=validation)
+        if validation
+        else rows,
         "base": plan.base,
         "host": plan.host.name,
         "method": words(f"method.{job.method}"),

@@ -130,10 +130,10 @@ class ExpiryCalendar:
         models: Sequence[Model],
     ) -> None:
         """Stores changed dates and new notices of these workspaces in one transaction."""
-        own = _by_assistant(models)
+        models_by_assistant = _by_assistant(models)
         changed: dict[tuple[WorkspaceId, ModelName], str] = {}
         for model in models:
-            end = _expiry_of(model.name, own[model.assistant], ends)
+            end = _expiry_of(model.name, models_by_assistant[model.assistant], ends)
             if model.host == host and end and end != model.expires_on:
                 changed[model.workspace, model.name] = end
         facts = [
@@ -141,7 +141,8 @@ class ExpiryCalendar:
             for deployed in answering
             if deployed.host == host
             for fact in self._expiry_notices(
-                deployed, _expiry_of(deployed.model, own[deployed.assistant.id], ends)
+                deployed,
+                _expiry_of(deployed.model, models_by_assistant[deployed.assistant.id], ends),
             )
         ]
         if changed or facts:
@@ -194,28 +195,31 @@ async def render_model_expiry_notice(
 async def _deployed_models(
     workspaces: Sequence[WorkspaceId], models: Sequence[Model], records: Records
 ) -> Sequence[DeployedModel]:
-    own = _by_assistant(models)
+    models_by_assistant = _by_assistant(models)
     standing = [
         (assistant, current, channels, current.model if current else assistant.base)
         for assistant, current, channels in await records.assistants.of_workspaces(workspaces)
     ]
-    used = {assistant.id: own[assistant.id].get(name) for assistant, _, _, name in standing}
+    used = {
+        assistant.id: models_by_assistant[assistant.id].get(name)
+        for assistant, _, _, name in standing
+    }
     made = {number: model.job for number, model in used.items() if model and model.job}
     jobs = {job.id: job for job in await records.jobs.many(sorted(set(made.values())))}
-    found = []
+    deployed = []
     for assistant, current, channels, name in standing:
         job = jobs.get(made[assistant.id]) if assistant.id in made else None
         host = current.host if current else assistant.chat_host
         places = frozenset([*channels, *([job.place.channel] if job else [])])
-        found.append(DeployedModel(assistant, name, host, job, places))
-    return found
+        deployed.append(DeployedModel(assistant, name, host, job, places))
+    return deployed
 
 
 def _by_assistant(models: Sequence[Model]) -> Mapping[AssistantId, Mapping[ModelName, Model]]:
-    own: dict[AssistantId, dict[ModelName, Model]] = defaultdict(dict)
+    by_assistant: dict[AssistantId, dict[ModelName, Model]] = defaultdict(dict)
     for model in models:
-        own[model.assistant][model.name] = model
-    return own
+        by_assistant[model.assistant][model.name] = model
+    return by_assistant
 
 
 def _expiry_of(name: ModelName, models: Mapping[ModelName, Model], ends: Ends) -> str | None:

@@ -101,7 +101,7 @@ async def hold_out(job: Job, *, store: Store, at: datetime) -> None:
 
 async def _held_out_examples(job: Job, store: Store, at: datetime) -> set[ExampleId]:
     filters = ExampleFilter(assistant=job.assistant, method=job.method, held_out=True)
-    found: set[ExampleId] = set()
+    examples: set[ExampleId] = set()
     last: ExampleId | None = None
     while True:
         async with store.reading() as records:
@@ -109,8 +109,8 @@ async def _held_out_examples(job: Job, store: Store, at: datetime) -> set[Exampl
                 job.workspace, filters, until=at, after=last, limit=_BATCH
             )
         if not page:
-            return found
-        found.update(page)
+            return examples
+        examples.update(page)
         last = page[-1]
 
 

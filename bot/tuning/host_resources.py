@@ -182,16 +182,16 @@ async def _file_lines(
     """Yields the host's files that belong to a job of the workspace, as input or result."""
     jobs = [job for job in own.jobs if job.host == host.name]
     jobs_by_file = {file: job for job in jobs for file in _known_files(job)}
-    seen = set()
+    listed = set()
     async for file in host.files():
         candidates = (job for job in jobs if file.was_uploaded_for(job.idempotency_key))
         job = jobs_by_file.get(file.id) or next(candidates, None)
         if job is not None:
-            seen.add(file.id)
+            listed.add(file.id)
             yield _file_line(request, file.id, file.name, job, size=file.bytes)
     for job in jobs:
         for file_id in job.result_files:
-            if file_id not in seen:
+            if file_id not in listed:
                 yield _file_line(request, file_id, request.words("hosted.results"), job, size=None)
 
 

@@ -85,7 +85,7 @@ class JobPoller:
     async def _advance_all(self, batch: Sequence[Job]) -> None:
         """Polls jobs of one host through its list and advances those that have changed."""
         try:
-            seen = await self._batches.poll(batch)
+            polled_jobs = await self._batches.poll(batch)
         except HostError as error:
             for job in batch:
                 await self._handle_error(job, error)
@@ -94,18 +94,20 @@ class JobPoller:
             log.exception("Jobs could not be looked at", extra={"jobs": len(batch)})
             await self._record.postpone(*batch, seconds=LONGEST_WAIT)
             return
-        await asyncio.gather(*(self._advance(job, polled) for job, polled in seen))
+        await asyncio.gather(*(self._advance(job, polled) for job, polled in polled_jobs))
 
-    async def _advance(self, job: Job, seen: PolledJob | None = None) -> None:
+    async def _advance(self, job: Job, polled: PolledJob | None = None) -> None:
         """Makes one step of a job, read anew, unless another task works on it."""
         async with self._gates[job.host]:
             if job.id in self._claimed:
                 return
             with self._claim(job):
                 fresh = await self._record.read(job)
-                if fresh is None or (seen is None and self._seconds_until(fresh.next_poll_at) > 0):
+                if fresh is None or (
+                    polled is None and self._seconds_until(fresh.next_poll_at) > 0
+                ):
                     return
-                await self._try_step(fresh, seen)
+                await self._try_step(fresh, polled)
 
     @contextlib.contextmanager
     def _claim(self, job: Job) -> Iterator[None]:
@@ -115,9 +117,9 @@ class JobPoller:
         finally:
             self._claimed.discard(job.id)
 
-    async def _try_step(self, job: Job, seen: PolledJob | None) -> None:
+    async def _try_step(self, job: Job, polled: PolledJob | None) -> None:
         try:
-            await effects.advance_job(self._record, job, self._hosts, seen)
+            await effects.advance_job(self._record, job, self._hosts, polled)
         except JobChangedError:
             log.info("A job was changed before it was acted on", extra={"job": job.id})
         except HostError as error:
@@ -194,16 +196,16 @@ class JobBatches:
     async def poll(self, batch: Sequence[Job]) -> Sequence[tuple[Job, PolledJob]]:
         """Returns the jobs that changed or whose events are read; delays the others' next poll."""
         host = self._hosts.get(batch[0].host)
-        found, calls = await _listed_jobs(host, {job.host_job or "" for job in batch})
+        remote_jobs, calls = await _listed_jobs(host, {job.host_job or "" for job in batch})
         remaining_calls = max(0, MOST_CALLS - calls)
-        missing = [job for job in batch if job.host_job not in found][:remaining_calls]
-        chosen = self._jobs_with_oldest_events(batch, found, remaining_calls - len(missing))
+        missing = [job for job in batch if job.host_job not in remote_jobs][:remaining_calls]
+        chosen = self._jobs_with_oldest_events(batch, remote_jobs, remaining_calls - len(missing))
         now = self._record.clock.now()
         news = [
-            (job, PolledJob(found[job.host_job or ""], wants_events=job.id in chosen))
+            (job, PolledJob(remote_jobs[job.host_job or ""], wants_events=job.id in chosen))
             for job in batch
-            if job.host_job in found
-            and (job.id in chosen or _has_changed(job, found[job.host_job or ""], now))
+            if job.host_job in remote_jobs
+            and (job.id in chosen or _has_changed(job, remote_jobs[job.host_job or ""], now))
         ]
         busy = {job.id for job, _ in news} | {job.id for job in missing}
         unchanged = [job for job in batch if job.id not in busy]
@@ -217,11 +219,13 @@ class JobBatches:
         return [job for job in jobs if _is_due(job, now + timedelta(seconds=poll / 2))]
 
     def _jobs_with_oldest_events(
-        self, batch: Sequence[Job], found: dict[str, RemoteJob], most: int
+        self, batch: Sequence[Job], remote_jobs: dict[str, RemoteJob], most: int
     ) -> frozenset[JobId]:
         """Returns the running jobs whose events were read longest ago."""
         running = [
-            j for j in batch if j.host_job in found and found[j.host_job].status == "running"
+            j
+            for j in batch
+            if j.host_job in remote_jobs and remote_jobs[j.host_job].status == "running"
         ]
         waiting = sorted(running, key=lambda job: self._events_read.get(job.id, _LONG_AGO))
         chosen = [job.id for job in waiting[:most]]
@@ -235,16 +239,16 @@ class JobBatches:
 
 async def _listed_jobs(host: Host, wanted: set[str]) -> tuple[dict[str, RemoteJob], int]:
     """Returns the wanted jobs from the host's list, and the number of requests made."""
-    found: dict[str, RemoteJob] = {}
+    by_id: dict[str, RemoteJob] = {}
     rows = 0
     async with aclosing(host.jobs()) as jobs:
         async for remote in jobs:
             rows += 1
             if remote.id in wanted:
-                found[remote.id] = remote
-            if len(found) == len(wanted) or rows == MOST_CALLS * _PAGE_ROWS:
+                by_id[remote.id] = remote
+            if len(by_id) == len(wanted) or rows == MOST_CALLS * _PAGE_ROWS:
                 break
-    return found, max(1, -(-rows // _PAGE_ROWS))
+    return by_id, max(1, -(-rows // _PAGE_ROWS))
 
 
 def _has_changed(job: Job, remote: RemoteJob, now: datetime) -> bool:

@@ -46,13 +46,13 @@ async def candidates(
 
     Raises BadRow for the first row that the format or the host forbids.
     """
-    found: dict[str, Candidate] = {}
+    by_text: dict[str, Candidate] = {}
     groups: dict[ExampleId, str] = {}
     must_answer: set[ExampleId] = set()
     async for example in records.examples.trainable(
         request.workspace_id, request.assistant.id, method
     ):
-        if len(found) % _ROWS_BETWEEN_PAUSES == 0:
+        if len(by_text) % _ROWS_BETWEEN_PAUSES == 0:
             await asyncio.sleep(0)
         groups[example.id] = await _group_of(request, example, groups, records)
         if MUST_ANSWER in example.tags:
@@ -76,8 +76,8 @@ async def candidates(
             is_synthetic=example.synthetic is not None,
             is_left_out=example.synthetic is not None and example.synthetic.source in must_answer,
         )
-        found.setdefault(candidate.sha256, candidate)
-    return list(found.values())
+        by_text.setdefault(candidate.sha256, candidate)
+    return list(by_text.values())
 
 
 async def _group_of(
@@ -204,5 +204,5 @@ async def failed_example(job: Job, records: Records) -> Example | None:
 
 def row_number(message: str) -> int | None:
     """Returns the row number, from 1, in a host's error message."""
-    found = _ROW_NUMBER.search(message)
-    return int(found[1]) if found and int(found[1]) > 0 else None
+    match = _ROW_NUMBER.search(message)
+    return int(match[1]) if match and int(match[1]) > 0 else None

@@ -217,17 +217,17 @@ def _refuse_method(request: Request, host: Host, method: Method) -> None:
         raise BadInput(problem=request.words("start.method", host=host.name, method=name))
 
 
-def _refuse_settings(request: Request, host: Host, asked: Hyperparameters) -> None:
+def _refuse_settings(request: Request, host: Host, settings: Hyperparameters) -> None:
     """Raises BadInput for a setting that the host does not support, or out of its range."""
     words, profile = request.words, host.profile
     for name in Hyperparameters.__dataclass_fields__:
-        if getattr(asked, name) is not None and name not in profile.settings:
+        if getattr(settings, name) is not None and name not in profile.settings:
             option = _OPTION_NAMES.get(name, name)
             raise BadInput(problem=words("start.setting", host=host.name, option=option))
-    if (asked.n_epochs or 0) > profile.max_epochs:
+    if (settings.n_epochs or 0) > profile.max_epochs:
         raise BadInput(problem=words("start.epochs", host=host.name, most=profile.max_epochs))
     least, most = profile.batch_sizes
-    if asked.batch_size is not None and not least <= asked.batch_size <= most:
+    if settings.batch_size is not None and not least <= settings.batch_size <= most:
         raise BadInput(problem=words("start.batch_size", host=host.name, least=least, most=most))
 
 
