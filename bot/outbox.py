@@ -80,10 +80,16 @@ async def _deliver(
         drawn = await resolve_names(drawn, notice.place, surface)
         message = await _post_or_edit(notice, drawn, surface)
     except (MessageGone, PlaceClosed) as error:
-        log.warning("A notice cannot be told there", extra={"kind": notice.kind, "why": error.key})
+        log.warning(
+            "A notice cannot be posted in its channel",
+            extra={"kind": notice.kind, "why": error.key},
+        )
         return await _move_to_direct_message(notice, surface, store=store)
     except SurfaceError as error:
-        log.warning("A notice must wait", extra={"kind": notice.kind, "why": error.key})
+        log.warning(
+            "A notice could not be posted and is retried",
+            extra={"kind": notice.kind, "why": error.key},
+        )
         return await _postpone(notice, store=store, clock=clock)
     async with store.writing() as records:
         await records.outbox.mark_delivered(notice.id, version=notice.version, message=message)

@@ -226,7 +226,7 @@ class PaidRunner(ABC, Generic[R, C]):
         since = progress.failing_since = progress.failing_since or now
         progress.paused_until = now + min(max(_WAIT, (now - since) / 2), _LONGEST_WAIT)
         progress.trouble = error
-        log.warning("A paid call has to wait", extra={"id": run.id, "why": error.key})
+        log.warning("A paid call failed and is retried", extra={"id": run.id, "why": error.key})
         await self._settle(run, call, CallState.WAITING)
         if now - since > _GIVE_UP:
             progress.is_given_up = True

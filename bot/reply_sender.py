@@ -166,9 +166,9 @@ class ReplySender:
             else:
                 await surface.post(event.place, text, key=key)
         except AttuneError as error:
-            log.warning("An error could not be told", extra={"why": error.key})
+            log.warning("An error could not be sent to the user", extra={"why": error.key})
         except Exception:
-            log.exception("An error could not be told")
+            log.exception("An error could not be sent to the user")
 
 
 def _with_translations(event: Event, reply: D, words: Words) -> D:

@@ -106,7 +106,9 @@ async def _forget_files(host: HostName | None, record: JobWriter, hosts: Hosts) 
         try:
             await _forget_files_of(job, record, hosts.get(job.host))
         except (HostError, NotFound) as error:
-            log.warning("A host keeps a file", extra={"job": job.id, "why": error.key})
+            log.warning(
+                "A file could not be deleted at its host", extra={"job": job.id, "why": error.key}
+            )
             await record.postpone(job, seconds=LONGEST_WAIT)
 
 
@@ -151,7 +153,10 @@ async def _delete_tainted(name: HostName | None, record: JobWriter, hosts: Hosts
         try:
             await _delete_model(model.name, hosts.get(name))
         except HostError as error:
-            log.warning("A host keeps a model", extra={"model": model.name, "why": error.key})
+            log.warning(
+                "A model could not be deleted at its host",
+                extra={"model": model.name, "why": error.key},
+            )
             continue
         at = record.clock.now()
         async with record.store.writing() as records:
@@ -180,10 +185,10 @@ async def _is_removed(cleanup: RemoteCleanup, hosts: Hosts) -> bool:
     try:
         await _remove(cleanup, hosts.get(cleanup.host))
     except (HostError, NotFound) as error:
-        log.warning("A host keeps what is not wanted any more", extra={"why": error.key})
+        log.warning("A cleanup at a host failed and is retried", extra={"why": error.key})
         return False
     except Exception:
-        log.exception("What is not wanted any more could not be removed")
+        log.exception("A cleanup at a host raised an unexpected error")
         return False
     return True
 
@@ -222,7 +227,7 @@ async def _delete_for_good(undoable: Undoable, record: JobWriter, hosts: Hosts) 
         await _give_up(undoable, error, record)
         return
     except HostError as error:
-        log.warning("A deletion must wait", extra={"why": error.key})
+        log.warning("A deletion failed and is retried", extra={"why": error.key})
         wait = _DELETION_WAIT * 2 ** min(undoable.attempts, _DELETION_DOUBLINGS)
         async with record.store.writing() as records:
             await records.undoables.postpone(undoable.id, until=record.clock.now() + wait)

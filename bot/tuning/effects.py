@@ -326,7 +326,7 @@ async def _fetch_optional(job: Job, answer: Awaitable[Sequence[T]]) -> Sequence[
     except HostError as error:
         if not isinstance(error, HostRefused) and job.attempts < retries.MOST_REFUSALS:
             raise
-        log.warning("A host tells less of a job", extra={"job": job.id, "why": error.key})
+        log.warning("A host refused details of a job", extra={"job": job.id, "why": error.key})
         return ()
 
 

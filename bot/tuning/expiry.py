@@ -69,7 +69,7 @@ class ExpiryCalendar:
             is_deployed = host.profile.serving is Serving.BY_CALL
             standing = await host.deployments() if is_deployed else ()
         except HostError as error:
-            log.warning("A host does not tell its models", extra={"why": error.key})
+            log.warning("The models of a host could not be listed", extra={"why": error.key})
             return
         ends = {model.name: model.expires_on for model in listed if model.expires_on}
         async for answering, models in self._pages():

@@ -91,7 +91,7 @@ class JobPoller:
                 await self._handle_error(job, error)
             return
         except Exception:
-            log.exception("Jobs could not be looked at", extra={"jobs": len(batch)})
+            log.exception("Jobs could not be polled", extra={"jobs": len(batch)})
             await self._record.postpone(*batch, seconds=LONGEST_WAIT)
             return
         await asyncio.gather(*(self._advance(job, polled) for job, polled in polled_jobs))
