@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter, process_time
-from typing import cast
+from typing import ClassVar, cast
 
 import httpx
 
@@ -49,7 +49,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, PlaceDeleted, What
-from bot.ports.provider import RemoteModel
+from bot.ports.provider import HostProfile, RemoteModel
 from bot.replies import Card, Refused, Reply
 from bot.request import Request
 from bot.retention import RetentionPeriods, remove_old
@@ -85,11 +85,12 @@ class OneHost:
     """A host with one model, which expires soon."""
 
     model: ModelName
+    profile: ClassVar = HostProfile("sandbox")
 
     def names(self) -> list[HostName]:
         return [HostName("sandbox")]
 
-    def configured(self) -> list[HostName]:
+    def configured_names(self) -> list[HostName]:
         return self.names()
 
     def get(self, name: HostName) -> OneHost:
