@@ -50,6 +50,63 @@ def test_a_number_with_another_meaning_is_no_phone(text: str) -> None:
     assert list(find_private(text)) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "value", "kind"),
+    [
+        ("login ist admin / Sommer2024! fürs Backend", "Sommer2024!", "secret"),
+        ("pw for the demo tenant: Tr0ub4dor&3", "Tr0ub4dor&3", "secret"),
+        ("user: jdoe, pass: hunter22", "hunter22", "secret"),
+        ("mdp : Chaton!42", "Chaton!42", "secret"),
+        ("le mot de passe du wifi c'est Maison-2019", "Maison-2019", "secret"),
+        ("la clave del wifi es Tigre#99x", "Tigre#99x", "secret"),
+        ("WLAN-Schlüssel: 8fKq-22Lm-90xz", "8fKq-22Lm-90xz", "secret"),
+        ("管理员密码 Qwe!2345asd", "Qwe!2345asd", "secret"),
+        ("sshpass -p q9!Lmmz2 ssh deploy@host1", "q9!Lmmz2", "secret"),
+        ("mysql -u root -ps3cr3tPw9 shop", "s3cr3tPw9", "secret"),
+        ("curl -u api:k3yk3y99 https://x.example", "k3yk3y99", "secret"),
+        ("the full one is 4111.1111.1111.1111", "4111.1111.1111.1111", "card"),
+        ("IBAN DE89-3704-0044-0532-0130-00", "DE89-3704-0044-0532-0130-00", "bank"),
+        ("Kto. 1234567890, BLZ 100 500 00", "1234567890", "bank"),
+        ("dni 12345678z", "12345678z", "tax"),
+        ("my SSN: 123 45 6789", "123 45 6789", "tax"),
+        ("Sozialversicherungsnummer 15 070649 C 103", "15 070649 C 103", "tax"),
+        ("mon portable c'est le 06.12.34.56.78", "06.12.34.56.78", "phone"),
+        ("meu celular é (11) 98765-4321", "(11) 98765-4321", "phone"),
+        ("Erreichbar unter 0176 / 12 34 56 78", "0176 / 12 34 56 78", "phone"),
+        ("手机：１３８００１３８０００", "１３８００１３８０００", "phone"),
+        ("ann (at) example (dot) com", "ann (at) example (dot) com", "email"),
+        ("bob[at]shop.de bitte", "bob[at]shop.de", "email"),
+        ("joe AT company DOT org", "joe AT company DOT org", "email"),
+        ("написать на ivan@почта.рф", "ivan@почта.рф", "email"),
+        ("http://gitlab.intra.firma.de/login", "gitlab.intra.firma.de", "address"),
+    ],
+)
+def test_private_text_is_found_in_the_forms_that_people_write(
+    text: str, value: str, kind: str
+) -> None:
+    assert is_found(text, value, kind)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Load 0.12 0.34 0.56",
+        "index.html.local is a file",
+        "On 100200300 rows it took 12 s",
+        "package com.acme.lan.utils",
+        "I am (at) home.now",
+        "06.12.24-08.12.24",
+        "Zugang Nord / Halle5b",
+        "user story US-12 / Sprint24a",
+        "the password for Day2 is required",
+        "login at https://Shop24.example/Login2",
+        "mysql -u root -p asks me",
+    ],
+)
+def test_what_only_looks_like_private_text_is_none(text: str) -> None:
+    assert list(find_private(text)) == []
+
+
 def test_a_number_is_a_card_only_by_its_check_digit() -> None:
     assert is_found("Take 4111 1111 1111 1111 for it", "4111 1111 1111 1111", "card")
     assert list(find_private("Take 4111 1111 1111 1112 for it")) == []

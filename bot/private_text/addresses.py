@@ -9,7 +9,14 @@ from collections.abc import Iterator
 from bot.private_text.finding import Finding, PrivateText
 
 # From the @ on; the local part is read backwards from there, so that the time is linear.
-_DOMAIN = re.compile(r"@([A-Za-z0-9À-ɏ-]{1,63}(?:\.[A-Za-z0-9À-ɏ-]{1,63}){1,8})")
+_DOMAIN = re.compile(r"@([A-Za-z0-9À-ɏа-яё-]{1,63}(?:\.[A-Za-z0-9À-ɏа-яё-]{1,63}){1,8})")
+# As people write it so that programs do not see it: ann (at) example (dot) com.
+_WRITTEN_EMAIL = re.compile(
+    r"(?<![\w.+-])[\w.+-]{1,64}[\[({] ?(?:at|@) ?[\])}][\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"
+    r"|(?<![\w.+-])[\w.+-]{1,64} ?[\[({] ?(?:at|@) ?[\])}] ?[\w-]{1,63}"
+    r"(?: ?[\[({] ?(?:dot|punkt|\.) ?[\])}] ?[\w-]{1,63}){1,4}"
+    r"|(?<![\w.+-])[\w.+-]{1,64} AT [\w-]{1,63}(?: DOT [\w-]{1,63}){1,4}"
+)
 _LOCAL_PART = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-"
     "äöüßÄÖÜáàâãåæçéèêëíìîïñóòôõøœúùûýÿąćęłńśźżčďěňřšťůžğışőű"
@@ -24,8 +31,14 @@ _MAC = re.compile(
 )
 _HOST = re.compile(
     r"(?<![A-Za-z0-9_.@-])(?:[A-Za-z0-9-]{1,63}\.){1,6}"
-    r"(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)(?![A-Za-z0-9_-]|\.\w)",
+    r"(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)(?![A-Za-z0-9_-]|\.\w)"
+    r"|(?<![A-Za-z0-9_.@-])(?:[A-Za-z0-9-]{1,63}\.){1,6}(?:lan|corp|intranet|intra)"
+    r"\.[A-Za-z0-9-]{1,63}\.(?:com|net|org|eu|io|de|at|ch|fr|es|it|nl|be|pl|cn|jp|uk)"
+    r"(?![A-Za-z0-9_-]|\.\w)",
     re.ASCII,
+)
+_FILE_ENDINGS = frozenset(
+    ("html", "js", "ts", "py", "yml", "yaml", "json", "conf", "php", "md", "txt", "xml", "css")
 )
 _VERSION = re.compile(
     r"(?:\bv|\bversion|\brelease|\bchapter|\bsection|\bbuild|版本|§)\s?\Z", re.IGNORECASE
@@ -42,6 +55,8 @@ def find_addresses(text: str) -> Iterator[Finding]:
             if _is_host_address(match[0]) and not _is_version(text, match.start()):
                 yield Finding(PrivateText.ADDRESS, *match.span())
     for match in _HOST.finditer(text):
+        if match[0].split(".")[-2] in _FILE_ENDINGS:
+            continue
         yield Finding(PrivateText.ADDRESS, *match.span())
 
 
@@ -59,6 +74,8 @@ def _emails(text: str) -> Iterator[Finding]:
         is_named = domain.rpartition(".")[2].isalpha() and len(domain.rpartition(".")[2]) > 1
         if start < match.start() and is_named:
             yield Finding(PrivateText.EMAIL, start, match.start() + 1 + len(domain))
+    for match in _WRITTEN_EMAIL.finditer(text):
+        yield Finding(PrivateText.EMAIL, *match.span())
 
 
 def _assignment_length(local: str) -> int:

@@ -84,14 +84,36 @@ _IN_ADDRESS = re.compile(r"://[^\s:/@]{0,64}:([^\s:/@]{3,128})@")
 _KEY_HEAD = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----", re.ASCII)
 _LONGEST_KEY = 10_000
 _JOINT = (
-    r"(?:\s{0,3}(?:[:=：]|是|为|は|는|\b(?:is(?: now)?|ist|lautet|est|es|é|was)\b)"
+    r"(?:\s{0,3}(?:[:=：]|是|为|は|는|\b(?:is(?: now)?|ist|lautet|est|c['’]est|es|é|was)\b)"
     r"\s{0,3})"
 )
+_WORD = (
+    r"(?:pass(?:word|wort|wd|phrase|code)|\bpass\b|\bpwd?\b|\bmdp\b|kennwort|mot de passe"
+    r"|contrase[nñ]a|\bclave\b|senha|wachtwoord|(?:wlan|wifi|netzwerk)-?schlüssel"
+    r"|密码|口令|パスワード|비밀번호)"
+)
 _PASSWORD = re.compile(
-    r"(?:pass(?:word|wort|wd|phrase|code)|\bpwd?|kennwort|mot de passe|contrase[nñ]a|senha"
-    r"|wachtwoord|密码|口令|パスワード|비밀번호)[\"']?"
+    rf"{_WORD}[\"']?"
     rf"{_JOINT}[\"'“`]?([^\s\"'“”`，。；、]{{6,64}})",
     re.IGNORECASE,
+)
+# After more words, or beside a name, only what can hardly be another word.
+_STRONG_PASSWORD = re.compile(
+    rf"{_WORD}(?: [^\s:=]{{1,20}}){{1,4}}{_JOINT}[\"'“`]?(\S{{6,64}})",
+    re.IGNORECASE,
+)
+_PASSWORD_WITH_SIGN = re.compile(
+    rf"{_WORD}[\s,]{{1,3}}[\"'“`]?(\S{{6,64}})"
+    r"|\b(?:login|user(?:name)?|benutzer(?:name)?|zugang|usuario|utilisateur)\b[^\n/]{1,40}/ ?"
+    r"(\S{6,64})",
+    re.IGNORECASE,
+)
+_SIGNS = frozenset("!#$%&*?@^~")
+_OPTION = re.compile(
+    r"\bsshpass -p ?(\S{4,64})|--password[ =](\S{4,64})"
+    r"|\b(?:mysql|mysqldump|mariadb)\b[^\n]{0,60} -p(\S{4,64})"
+    r"|\bdocker login\b[^\n]{0,60} -p ?(\S{4,64})"
+    r"|\bcurl\b[^\n]{0,60} (?:-u|--user) ?[^\s:]{1,64}:(\S{3,64})"
 )
 _NAMED_KEY = re.compile(
     r"(?:api[_ -]?key|secret(?:[_ -]?(?:access[_ -]?)?key)?|token|(?:access|private|auth)[_ -]?key"
@@ -138,10 +160,26 @@ def _named(text: str) -> Iterator[Finding]:
         end = match.end(1) - len(match[1]) + len(match[1].rstrip(".,;:?)"))
         if end - match.start(1) >= 6 and _has_letter_and_more(match[1]):
             yield Finding(PrivateText.SECRET, match.start(1), end)
+    yield from _strong_passwords(text)
     for pattern in (_NAMED_KEY, _KEY):
         for match in pattern.finditer(text):
             if _has_letter_and_digit(match[1]):
                 yield Finding(PrivateText.SECRET, *match.span(1))
+
+
+def _strong_passwords(text: str) -> Iterator[Finding]:
+    """Yields passwords some words after a word for one, beside a name, or as an option."""
+    for pattern in (_STRONG_PASSWORD, _PASSWORD_WITH_SIGN):
+        for match in pattern.finditer(text):
+            group = match.lastindex or 0
+            value = match[group].rstrip(".,;:?)")
+            has_sign = pattern is _STRONG_PASSWORD or not _SIGNS.isdisjoint(value)
+            if has_sign and _is_strong(value):
+                yield Finding(
+                    PrivateText.SECRET, match.start(group), match.start(group) + len(value)
+                )
+    for match in _OPTION.finditer(text):
+        yield Finding(PrivateText.SECRET, *match.span(match.lastindex or 0))
 
 
 def _key_blocks(text: str) -> Iterator[Finding]:
@@ -193,6 +231,17 @@ def _detectors() -> Sequence[_Detector]:
         getattr(import_module(f"detect_secrets.plugins.{module}"), name)()
         for module, name in _DETECTORS
     ]
+
+
+def _is_strong(text: str) -> bool:
+    """Whether a text mixes three of capitals, small letters, digits and signs; no address does."""
+    kinds = (
+        any(char.isupper() for char in text),
+        any(char.islower() for char in text),
+        any(char.isdigit() for char in text),
+        not _SIGNS.isdisjoint(text),
+    )
+    return sum(kinds) > 2 and "/" not in text
 
 
 def _has_letter_and_more(text: str) -> bool:

@@ -41,20 +41,41 @@ class Finding:
 _HEAD = "-----"
 _DIGIT = re.compile(r"[0-9]")
 _MACHINE = re.compile(r"\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b")
+# Written so that programs do not see it: ann (at) example (dot) com.
+_WRITTEN_AT = re.compile(r"[\[({] ?at ?[\])}]| AT [A-Za-z0-9-]+ DOT ", re.ASCII)
+_FULL_WIDTH = re.compile(r"[\uff01-\uff5e]")
+_NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _DOTTED = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]")
 _DIGITS_OF_PAN = 4
 _FEWEST_DIGITS, _SHORTEST_KEY, _FEWEST_SIGNS = 6, 16, 4
 """Minimum digits of a number, characters of a key, and separators of an IPv6 or MAC address."""
 NAMES_OF_SECRETS = (
     *("pass", "pw", "kennwort", "contrase", "senha", "wachtwoord", "密码", "口令", "パスワード"),
-    *("비밀번호", "key", "token", "secret", "bearer", "credential", "密钥", "令牌", "mot de"),
+    *("비밀번호", "mdp", "clave", "schlüssel", "login", "user", "benutzer", "zugang", "usuario"),
+    *(
+        "utilisateur",
+        "sshpass",
+        "mysql",
+        "mariadb",
+        "curl",
+        "key",
+        "token",
+        "secret",
+        "bearer",
+        "credential",
+        "密钥",
+        "令牌",
+        "mot de",
+    ),
 )
 
 
 def may_be_private(text: str) -> bool:
     """Whether a text may have private text; False is certain. Also works for case-folded text."""
-    if _HEAD in text or "@" in text or _MACHINE.search(text):
+    if _HEAD in text or "@" in text or _MACHINE.search(text) or _WRITTEN_AT.search(text):
         return True
+    if _FULL_WIDTH.search(text):
+        text = narrowed(text)
     digits = len(_DIGIT.findall(text))
     if digits == 0:
         return False
@@ -68,10 +89,17 @@ def may_be_private(text: str) -> bool:
     return has_pan or any(word in folded for word in NAMES_OF_SECRETS)
 
 
+def narrowed(text: str) -> str:
+    """Returns the text, of the same length, with full-width digits and signs as ASCII."""
+    return text.translate(_NARROW)
+
+
 def find_private(text: str) -> Sequence[Finding]:
     """Returns all private text, in order; of overlapping findings the more certain kind."""
     if not may_be_private(text):
         return ()
+    if _FULL_WIDTH.search(text):
+        text = narrowed(text)
     # Imported lazily: few texts get here, and the libraries take time to load.
     from bot.private_text import addresses, credentials, id_numbers, phones
 

@@ -17,20 +17,21 @@ from bot.private_text.finding import Finding, PrivateText
 
 # Six digits close together, which every such number has.
 _CLOSE_DIGITS = re.compile(r"\d(?:[ ./-]{0,2}[A-Za-z]?\d){5}", re.ASCII)
-_CARD = re.compile(r"(?<![A-Za-z0-9_.])[2-6](?:[ -]?\d){12,18}(?![A-Za-z0-9_])", re.ASCII)
+_CARD = re.compile(r"(?<![A-Za-z0-9_.])[2-6](?:[ .-]?\d){12,18}(?![A-Za-z0-9_])", re.ASCII)
 # First digits of the card schemes, and the groups in which the numbers are printed.
 _CARD_PREFIX = re.compile(r"3[0-9]|4|5[0-9]|6[0-9]|2[2-7]")
 _CARD_GROUPS = re.compile(
-    r"\d+\Z|\d{4}([ -])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?\Z|\d{4}([ -])\d{6}\2\d{4,5}\Z"
+    r"\d+\Z|\d{4}([ .-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?\Z|\d{4}([ -])\d{6}\2\d{4,5}\Z"
 )
 _CARD_WORD = re.compile(r"card|karte|tarjeta|carte|visa|amex|卡", re.IGNORECASE)
 _SHORTEST_CARD = 14
-_IBAN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}", re.ASCII)
+_IBAN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}", re.ASCII)
 _LONGEST_IBAN, _SHORTEST_IBAN = 34, 15
 _ACCOUNT = re.compile(
     r"(?:account|acct\.?|a/c|routing)[ -]?(?:number|num|no|nr|#)\.?(?: is)?[ :#=]{0,3}"
     r"(\d[\d -]{4,18}\d)"
-    r"|(?:kontonummer|konto-?nr|rekeningnummer|número de cuenta|numero di conto|numéro de compte)"
+    r"|(?:kontonummer|konto-?nr|\bkto(?:-?nr)?|rekeningnummer|número de cuenta|numero di conto"
+    r"|numéro de compte)"
     r"\.?(?: (?:ist|es|est|è))?[ :#=]{0,3}(\d[\d -]{4,18}\d)"
     r"|(?:账号|账户|帐号|帐户|卡号)(?:号码)?[ :：是为]{0,3}(\d[\d -]{4,20}\d)",
     re.IGNORECASE,
@@ -39,7 +40,7 @@ _SORT_CODE = re.compile(r"sort code[ :=]{0,3}(?:is )?(\d\d-\d\d-\d\d)", re.IGNOR
 # Keywords before numbers that are neither cards nor phones.
 OTHER_NUMBER = re.compile(
     r"order|ticket|invoice|rechnung|bestell|kunden|订单|发票|单号|编号|快递|\bnr\.?|\bno\.|"
-    r"\bid\b|\bsku|serial|tracking|version|build|isbn|issn|\bport|timestamp|注文|주문|\bcase\b|"
+    r"\bid\b|\bsku|serial|tracking|version|build|isbn|issn|\bports?\b|timestamp|注文|주문|\bcase\b|"
     r"sum|lotto|score|seconds|row|commit|part|#|\bgps|article|artikel|account|konto|\bin ms|"
     r"barcode|\bean\b|\bupc\b|条码",
     re.IGNORECASE,
@@ -76,6 +77,7 @@ NUMBERS = (
     _number(r"\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}", "br.cnpj"),
     _number(r"\d{11}", "br.cpf", r"cpf"),
     _number(r"\d{8}-?[A-HJ-NP-TV-Z]", "es.dni"),
+    _number(r"\d{8}-?[A-Za-z]", "es.dni", r"\bdni\b|\bnif\b"),
     _number(r"[XYZ]-?\d{7}-?[A-Z]", "es.nie"),
     _number(r"\d{3}-\d{2}-\d{4}", "us.ssn"),
     _number(r"\d{3} ?\d{2} ?\d{4}", "us.ssn", r"\bssn|social"),
@@ -148,6 +150,11 @@ _PAN = re.compile(r"\bPAN\b[^A-Z0-9]{1,12}(?:is )?([A-Z]{5}\d{4}[A-Z])(?![A-Za-z
 _INSURANCE = re.compile(
     rf"{_LEFT}[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z] ?\d\d ?\d\d ?\d\d ?[A-D]{_RIGHT}", re.ASCII
 )
+_PENSION = re.compile(
+    r"(?:sozialversicherung|rentenversicherung|\bsv-?(?:nr|nummer)|\bsvnr|\brvnr)\D{0,24}"
+    r"(\d\d ?\d{6} ?[A-Z] ?\d{3})(?![A-Za-z0-9_])",
+    re.IGNORECASE,
+)
 
 
 def find_id_numbers(text: str) -> Iterator[Finding]:
@@ -193,12 +200,15 @@ def _regions(text: str) -> Iterator[tuple[int, int]]:
 def _tax_numbers(text: str, first: int, last: int) -> Iterator[Finding]:
     for match in _INSURANCE.finditer(text, first, last):
         yield Finding(PrivateText.TAX, *match.span())
+    for match in _PENSION.finditer(text, first, last):
+        yield Finding(PrivateText.TAX, *match.span(1))
     is_named = _ANY_WORD.search(text, max(0, first - _BEFORE), last) is not None
     for number in NUMBERS if is_named else _UNNAMED:
         for match in number.shape.finditer(text, first, last):
             words = number.words
             has_keyword = words is None or words.search(_before(text, match)) is not None
-            if has_keyword and validator(number.module).is_valid(match[0]):
+            # Not each of the modules takes the spaces that people write.
+            if has_keyword and validator(number.module).is_valid(match[0].replace(" ", "")):
                 yield Finding(PrivateText.TAX, *match.span())
 
 
@@ -215,7 +225,7 @@ def validator(module: str) -> _Validator:
 
 def _iban_length(text: str) -> int:
     """Returns the length of a valid IBAN at the start of a text; 0 if there is none."""
-    compact = text.replace(" ", "")
+    compact = text.replace(" ", "").replace("-", "")
     for length in range(min(_LONGEST_IBAN, len(compact)), _SHORTEST_IBAN - 1, -1):
         if validator("iban").is_valid(compact[:length].upper()):
             return _reach(text, length)
@@ -224,7 +234,7 @@ def _iban_length(text: str) -> int:
 
 def _card_length(text: str, before: str) -> int:
     """Returns the length of a card number of 14 to 19 digits at the start; 0 if there is none."""
-    compact = text.replace(" ", "").replace("-", "")
+    compact = text.replace(" ", "").replace("-", "").replace(".", "")
     is_other = OTHER_NUMBER.search(before) is not None and _CARD_WORD.search(before) is None
     if (is_other and text.isdigit()) or not _CARD_PREFIX.match(compact) or len(set(compact)) < 2:
         return 0

@@ -11,13 +11,14 @@ from bot.private_text.finding import Finding, PrivateText
 from bot.private_text.id_numbers import OTHER_NUMBER
 
 _RUN = re.compile(
-    r"(?<![A-Za-z0-9_.#$€£/=-])(?:\+|\(\+?)?\d(?:[ ().\u00a0\u2013/-]{0,2}\d){6,16}"
+    r"(?<![A-Za-z0-9_.#$€£/=-])(?:\+|\(\+?)?\d(?:[ ().\u00a0\u2013/-]{0,3}\d){6,16}"
     r"(?![A-Za-z0-9_%€])",
     re.ASCII,
 )
 _DATE = re.compile(
     r"(?:19|20)\d\d[-./ ]?[01]?\d[-./ ]?[0-3]?\d(?:\D|\Z)"
-    r"|[0-3]?\d[./-][0-3]?\d[./-](?:\d\d){1,2}(?:\D|\Z)"
+    r"|[0-3]?\d([./-])[0-3]?\d\1(?:\d\d){1,2}(?!\1?\d)"
+    r"|\d+\.\d+(?: \d+\.\d+)+\Z"
     r"|\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\Z|\d{1,7}\.\d+\Z"
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:[ .]\d{3}){2,5}\Z")
@@ -26,12 +27,15 @@ _CHINA = re.compile(
     r"1[3-9]\d(?:[ -]?\d{4}){2}\Z|0\d{2,3}[ -]?\d{7,8}\Z|(?:400|800)-?\d{3,4}-?\d{3,4}\Z"
 )
 _PHONE_WORD_BEFORE = re.compile(
-    r"\btel|phone|\bcall|\bring\b|\bdial|mobile|mobil\b|móvil|\bcell|handy|\bfax|whatsapp|\bsms\b"
+    r"\btel|phone|\bcall|\bring\b|\bdial|mobile|mobil\b|móvil|\bcell|\bcelular|\bportable\b|\bzap\b|handy|\bfax|whatsapp|\bsms\b"
     r"|\btext (?:me|him|her|us)|reach|telefon|anruf|\bruf\b|erreich|durchwahl|appel|\btél|llam"
     r"|\bbel\b|\bzadzwo|\btlf|\bpuh|\bτηλ|телефон|звон|\bтел|هاتف|טלפון|เบอร์|โทร|điện thoại"
-    r"|电话|手机|座机|拨|打|联系|微信|電話|携帯|전화|\bon \Z|number is",
+    r"|电话|手机|座机|拨|打|联系|微信|電話|携帯|전화|number is"
+    r"|\b(?:my|mi|mon|meu|il mio) n(?:umber|[uú]m[eé]ro)|\bmeine nummer|我的号码",
     re.IGNORECASE,
 )
+# Before a number of rows or people as well.
+_WEAK_WORD_BEFORE = re.compile(r"\bon \Z", re.IGNORECASE)
 _PHONE_WORD_AFTER = re.compile(
     r"\A.{0,6}(?:\w+'s (?:number|cell|mobile)|微信|\(tel|\(mob)", re.IGNORECASE
 )
@@ -62,7 +66,11 @@ def _is_phone(number: str, before: str, after: str) -> bool:
         return False
     if number.startswith(("+", "(+")):
         return _is_valid(f"+{digits}", None)
-    has_word = bool(_PHONE_WORD_BEFORE.search(before) or _PHONE_WORD_AFTER.search(after))
+    has_word = bool(
+        _PHONE_WORD_BEFORE.search(before)
+        or _PHONE_WORD_AFTER.search(after)
+        or (not number.isdigit() and _WEAK_WORD_BEFORE.search(before))
+    )
     if OTHER_NUMBER.search(before) and not has_word:
         return False
     # Poland and Portugal group phone numbers like thousands.
@@ -73,7 +81,7 @@ def _is_phone(number: str, before: str, after: str) -> bool:
     if _NORTH_AMERICA.match(number) or _CHINA.match(number):
         return True
     has_groups = not number.isdigit()
-    if (number.startswith("0") and has_groups) or has_word:
+    if (number.lstrip("(").startswith("0") and has_groups) or has_word:
         more = _REGIONS_OF_GROUPS if has_groups and has_word else ()
         return any(_is_valid(number, region) for region in (*_REGIONS, *more))
     return False
