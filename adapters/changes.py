@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from bot.domain import RoomMessage, UserId
+from bot.domain import Place, RoomMessage, UserId
 from bot.events import Event
 from bot.replies import Form
 
@@ -38,6 +38,21 @@ class PartialAnswer:
     number: int
     text: str
     is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAwaited:
+    """An answer to the event of this key will be written in this place; no word of it is there."""
+
+    key: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerBegun:
+    """Its first words stand, or it has ended without any."""
+
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +98,8 @@ Change = (
     Posted
     | Updated
     | PartialAnswer
+    | AnswerAwaited
+    | AnswerBegun
     | FormOffered
     | FormRejected
     | FileSent

@@ -18,6 +18,8 @@ from typing import BinaryIO, assert_never
 from pydantic import TypeAdapter, ValidationError
 
 from adapters.changes import (
+    AnswerAwaited,
+    AnswerBegun,
     Change,
     FileSent,
     FormOffered,
@@ -43,7 +45,7 @@ from bot.domain import (
 from bot.errors import EmptyAnswer, MessageGone, SurfaceError
 from bot.events import Event
 from bot.ports.store import Clock, Records, Store
-from bot.replies import VOTE, Button, Card, Document, Drawn, Form, Listing, Stream, Text
+from bot.replies import VOTE, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +57,8 @@ WINDOW = "studio-"
 
 _BLOCK = 64 * 1024
 _MENTION = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)
+_FILE_NAME_BYTES = 16
+_FILE_NAME = re.compile(f"[0-9a-f]{{{2 * _FILE_NAME_BYTES}}}")
 _LEADING_MENTION = re.compile(r"\s*@attune(?!\w)[,:]?\s*", re.IGNORECASE)
 _MESSAGE_KEY = re.compile(r"\broom:(\d+)\b")
 
@@ -75,6 +79,15 @@ _UNTRANSLATED = frozenset(
     {"action", "link", "id", "tone", "marks", ("facts", "name"), ("columns", "text")}
 )
 """Fields of replies, or (outer, inner) fields, that are not translated."""
+
+
+@dataclass(slots=True)
+class OpenAnswer:
+    """An answer that is being written: its message once there is one, and its text so far."""
+
+    place: Place
+    number: int | None = None
+    text: str = ""
 
 
 class LocalRoom:
@@ -101,6 +114,8 @@ class LocalRoom:
         self._run = run
         self._count = itertools.count(1)
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
+        self.open_answers: dict[str, OpenAnswer] = {}
+        """Answers that are being written, by the key of the event that asks."""
 
     def watch(self) -> Subscription:
         """Returns a subscription to every later change."""
@@ -142,37 +157,38 @@ class LocalRoom:
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         """Stores the answer at its first text and at its end; publishes each piece in between."""
-        text, message = "", None
-        buttons: tuple[Button, ...] = ()
+        answer = self.open_answers[key] = OpenAnswer(place)
+        self._publish_change(AnswerAwaited(key, place))
         try:
             async for piece in stream.pieces:
-                text += piece
-                if message:
-                    self._publish_change(PartialAnswer(message.number, _storable(text)))
-                elif text.strip():
-                    message = await self._begin(place, text, stream.unfinished_message, key)
-                    await stream.on_posted(id_of(message))
-            buttons = tuple(b for b in stream.buttons() if not b.action.startswith(VOTE))
+                answer.text += piece
+                if answer.number is not None:
+                    self._publish_change(PartialAnswer(answer.number, _storable(answer.text)))
+                elif answer.text.strip():
+                    await self._begin(answer, stream, key)
         finally:
-            if message:
-                words = stream.other_words()
-                answer = Text(_storable(text), buttons=buttons, other_words=words)
-                await self._close(message.number, answer)
-        if message is None:
+            del self.open_answers[key]
+            if answer.number is None:
+                self._publish_change(AnswerBegun(key))
+            else:
+                await self._close(answer.number, _whole(answer, stream))
+        if answer.number is None:
             raise EmptyAnswer
-        return id_of(message)
+        return MessageId(str(answer.number))
 
-    async def _begin(
-        self, place: Place, text: str, unfinished: MessageId | None, key: str
-    ) -> RoomMessage:
+    async def _begin(self, answer: OpenAnswer, stream: Stream, key: str) -> None:
         """Posts the first text, or overwrites the message of an interrupted attempt."""
-        reply = Text(_storable(text))
-        if unfinished is not None:
+        text, standing = Text(_storable(answer.text)), stream.unfinished_message
+        if standing is not None:
             with suppress(MessageGone):
-                message = await self._rewrite(_number(unfinished), reply)
+                message = await self._rewrite(_number(standing), text)
+                answer.number = message.number
                 self._publish_change(Updated(message, is_partial=True))
-                return message
-        return await self._post(place, reply, key=key, is_partial=True)
+        if answer.number is None:
+            posted = await self._post(answer.place, text, key=key, is_partial=True)
+            answer.number = posted.number
+        self._publish_change(AnswerBegun(key))
+        await stream.on_posted(MessageId(str(answer.number)))
 
     async def open_form(self, event: Event, form: Form) -> None:
         self._publish_change(FormOffered(form, event))
@@ -197,9 +213,13 @@ class LocalRoom:
 
     async def new_file(self, name: str) -> Attachment:
         """Returns a new path for an attachment of a message; the caller writes the file."""
-        path = self._files / secrets.token_hex(16)
+        path = self._files / secrets.token_hex(_FILE_NAME_BYTES)
         await asyncio.to_thread(self._files.mkdir, mode=0o700, parents=True, exist_ok=True)
         return Attachment(name, str(path), platform=LOCAL)
+
+    def file_path(self, name: str) -> Path | None:
+        """Of one that came with a message, by the name it has here."""
+        return self._files / name if _FILE_NAME.fullmatch(name) else None
 
     async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
         with _as_surface_error():
@@ -411,6 +431,13 @@ def _unlink_others(folder: Path, attached: frozenset[str]) -> None:
     for path in folder.iterdir() if folder.is_dir() else ():
         if str(path) not in attached:
             path.unlink(missing_ok=True)
+
+
+def _whole(answer: OpenAnswer, stream: Stream) -> Text:
+    """Returns the text and the buttons of an answer that has ended, also of a stopped one."""
+    buttons = tuple(one for one in stream.buttons() if not one.action.startswith(VOTE))
+    words = stream.other_words()
+    return Text(_storable(answer.text), buttons=buttons, other_words=words)
 
 
 async def _reply_chain(records: Records, number: int, limit: int) -> Sequence[RoomMessage]:

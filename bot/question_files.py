@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from bot.documents import Documents, DocumentText
 from bot.domain import Attachment, Message, MessageId
 from bot.errors import SurfaceError
+from bot.picture_types import MAGIC_BYTES, picture_type
 from bot.ports.surface import CanReadFile, Surface
 from bot.request import Request
 
@@ -24,13 +25,6 @@ _TYPED = "message.txt"
 """Name of the file into which Discord turns a message of more than 2,000 characters."""
 _BYTES_OF_CHARACTER = 4
 _ZIP, _PDF, _PDF_BEGINS_WITHIN = b"PK\x03\x04", b"%PDF-", 1024
-_PICTURES = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"),
-    (b"\xff\xd8\xff", "image/jpeg"),
-    (b"GIF87a", "image/gif"),
-    (b"GIF89a", "image/gif"),
-)
-_LONGEST_MAGIC = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +105,7 @@ class FileReader:
         content = await self._content(file)
         if content is None:
             read.notes.append(words("chat.file_unread", name=file.name))
-        elif kind := _kind(content):
+        elif kind := picture_type(content):
             self._add_picture(Picture(file.name, kind, content), read)
         elif _is_document(content):
             await self._add_document(file, content, read)
@@ -180,8 +174,7 @@ class FileReader:
 
 def _most(content: bytearray) -> int:
     """Returns the limit of bytes of a file, by its first bytes."""
-    beginning = bytes(content[:_LONGEST_MAGIC])
-    if _kind(beginning):
+    if picture_type(bytes(content[:MAGIC_BYTES])):
         return _PICTURE_BYTES
     is_document = _is_document(bytes(content[:_PDF_BEGINS_WITHIN]))
     return _DOCUMENT_BYTES if is_document else _BYTES_OF_CHARACTER * MOST_CHARACTERS
@@ -189,13 +182,6 @@ def _most(content: bytearray) -> int:
 
 def _is_document(content: bytes) -> bool:
     return content.startswith(_ZIP) or _PDF in content[:_PDF_BEGINS_WITHIN]
-
-
-def _kind(content: bytes) -> str | None:
-    """Returns the media type of an image by its first bytes; None for another file."""
-    if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for magic, kind in _PICTURES if content.startswith(magic)), None)
 
 
 def _problem(document: DocumentText) -> str:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from adapters.changes import (
+    AnswerAwaited,
+    AnswerBegun,
     FormOffered,
     PartialAnswer,
     Posted,
@@ -132,7 +134,9 @@ async def test_watchers_see_a_stream_grow(scene: RoomScene) -> None:
     with scene.room.watch() as watch:
         await _say_it(scene, _stream("a", "b"))
 
-        posted, *live, updated = watch.drain()
+        awaited, posted, begun, *live, updated = watch.drain()
+        assert isinstance(awaited, AnswerAwaited)
+        assert begun == AnswerBegun(awaited.key)
         assert isinstance(posted, Posted)
         assert posted.is_partial
         assert live == [PartialAnswer(1, "ab", is_final=True)]
@@ -189,7 +193,9 @@ async def test_a_stream_that_died_halfway_is_edited_not_posted_twice(
 
     assert later.texts() == ["So sorry!"]
     assert [type(change) for change in later.heard] == [
+        AnswerAwaited,
         Updated,
+        AnswerBegun,
         PartialAnswer,
         PartialAnswer,
         Updated,

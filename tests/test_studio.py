@@ -342,31 +342,65 @@ async def test_an_answer_names_its_model_and_example(scene: Scene, desk: Desk) -
     assert {fact.name: fact.value for fact in channel.facts}["new"] == "2"
 
 
-async def test_an_answer_is_stopped_while_it_is_written(window: User, scene: Scene) -> None:
-    room, is_enough = scene.app.room, asyncio.Event()
+@pytest.mark.parametrize("has_begun", [True, False])
+async def test_an_answer_is_stopped_by_whoever_comes_back_to_it(
+    window: User, scene: Scene, *, has_begun: bool
+) -> None:
+    """In a page that was loaded while it was written, or was waited for."""
+    if has_begun:
+        scene.host.stops_after_first = True
+    else:
+        scene.host.fail(CHAT, hangs())
+    await window.open("/room/support")
+    window.find(marker="composer").type("@attune hi")
+    window.find(marker="send").click()
+    await until(lambda: has_open_answer(scene, has_begun=has_begun))
+
+    await window.open("/room/support")
+    await window.should_see(marker="stop", retries=20)
+    window.find(marker="stop").click()
+
+    await window.should_not_see(marker="stop", retries=20)
+    await until(lambda: not scene.app.running_tasks)
+    said = await scene.app.room.recent(ChannelId("support"), limit=5)
+    assert [one.text for one in said if one.is_own] == (["Hello"] if has_begun else [])
+    if has_begun:
+        await window.should_see("Try again", retries=20)
+
+
+def has_open_answer(scene: Scene, *, has_begun: bool) -> bool:
+    answers = scene.app.room.open_answers.values()
+    is_asked = scene.host.count(CHAT) == 1
+    return is_asked and [one.number is not None for one in answers] == [has_begun]
+
+
+async def test_an_answer_goes_on_in_a_page_that_was_loaded_in_the_middle(
+    window: User, scene: Scene
+) -> None:
+    room, may_go_on = scene.app.room, asyncio.Event()
 
     async def pieces() -> AsyncGenerator[str]:
-        yield "Once upon"
-        await is_enough.wait()
+        yield "Once"
+        yield " upon"
+        await may_go_on.wait()
+        yield " a time"
 
     async def posted(message: MessageId) -> None:
         return None
 
-    await window.open("/room/support")
     place = Place(LOCAL, ChannelId("support"))
     writing = asyncio.create_task(
         room.stream(place, Stream(pieces(), posted), key="answer", asker=OWNER.id)
     )
-    await window.should_see("Stop", retries=20)
+    await until(lambda: any(one.text == "Once upon" for one in room.open_answers.values()))
 
-    window.find(marker="stop").click()
+    await window.open("/room/support")
+    await window.should_see("Once upon", retries=20)
+    may_go_on.set()
 
-    async with asyncio.timeout(5):
-        while ("❌", OWNER.id) not in ((await room.recent(place.channel, limit=1))[0].reactions):
-            await asyncio.sleep(0.01)
-    is_enough.set()
+    await window.should_see("Once upon a time", retries=20)
     await writing
-    await window.should_not_see("Stop", retries=20)
+    await window.should_not_see(marker="stop", retries=20)
 
 
 async def test_the_check_of_nothing_is_not_kept(scene: Scene, desk: Desk) -> None:
@@ -379,21 +413,6 @@ async def test_the_check_of_nothing_is_not_kept(scene: Scene, desk: Desk) -> Non
     assert isinstance(after, Listing)
     assert before.note.startswith("0 examples")
     assert after.note.startswith("12 examples")
-
-
-async def test_an_answer_is_stopped_before_its_first_word(window: User, scene: Scene) -> None:
-    scene.host.fail(CHAT, hangs())
-    await window.open("/room/support")
-    window.find(marker="composer").type("@attune hi")
-    window.find(marker="send").click()
-    await window.should_see(marker="stop", retries=20)
-    await until(lambda: scene.host.count(CHAT) == 1)
-
-    window.find(marker="stop").click()
-
-    await window.should_not_see(marker="stop", retries=20)
-    await until(lambda: not scene.app.running_tasks)
-    assert await scene.texts() == []
 
 
 async def test_a_file_goes_with_a_question_and_goes_when_that_is_taken_back(

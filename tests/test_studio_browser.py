@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, ViewportSize, expect
+from playwright.async_api import FilePayload, Page, ViewportSize, expect
 
 from bot.domain import Sources, Workspace, WorkspaceId
 from storage.database import Database
-from tests.browser import DESK, IN_BROWSER, PATIENCE, PHONE, Windows, go_the_newcomers_way, visit
+from tests.browser import (
+    DESK,
+    IN_BROWSER,
+    PATIENCE,
+    PHONE,
+    Windows,
+    connected,
+    go_the_newcomers_way,
+    visit,
+)
 from tests.program import served
 from tests.stores import an_assistant, an_example
 
@@ -113,6 +123,58 @@ async def test_a_dropped_file_is_imported_reported_and_deleted(
     await page.get_by_role("button", name="Close").click()
     await page.get_by_role("cell", name="Where?").wait_for()
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+HAND_OVER = """
+(field, [how, name, type, content]) => {
+  const bytes = Uint8Array.from(atob(content), (one) => one.charCodeAt(0));
+  const files = new DataTransfer();
+  files.items.add(new File([bytes], name, { type }));
+  const common = { bubbles: true, cancelable: true };
+  field.dispatchEvent(how === "drop"
+    ? new DragEvent("drop", { ...common, dataTransfer: files })
+    : new ClipboardEvent("paste", { ...common, clipboardData: files }));
+}
+"""
+DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+LONG = "Donaudampfschiff" * 12
+IS_DRAWN = "all => all.filter((one) => one.complete && one.naturalWidth > 0).length"
+
+
+async def test_files_are_chosen_dropped_and_pasted_and_pictures_are_shown(
+    windows: Windows, studio: str
+) -> None:
+    page = await windows.open(f"{studio}/room/support", size=PHONE)
+    await connected(page)
+    field = page.locator(".bottom textarea").first
+    files = page.locator(".bottom .file")
+
+    await field.evaluate(HAND_OVER, ["drop", "dropped.png", "image/png", DOT])
+    await expect(files).to_have_count(1)
+    await field.evaluate(HAND_OVER, ["paste", f"{LONG}.txt", "text/plain", "aGVsbG8="])
+    await expect(files).to_have_count(2)
+    async with page.expect_file_chooser() as chooser:
+        await page.get_by_role("button", name="Attach files").click()
+    picture = FilePayload(name="chosen.png", mimeType="image/png", buffer=b64decode(DOT))
+    await (await chooser.value).set_files([picture])
+    await expect(files).to_have_count(3)
+    await page.keyboard.press("Escape")
+    await field.fill("What is in these?")
+    await field.press("Enter")
+
+    await expect(files).to_have_count(0)
+    shown = page.locator(".message .picture img")
+    await expect(shown).to_have_count(2)
+    await page.reload()
+    await connected(page)
+    await expect(shown).to_have_count(2)
+    assert [await one.get_attribute("alt") for one in await shown.all()] == [
+        *("dropped.png", "chosen.png")
+    ]
+    await shown.last.scroll_into_view_if_needed()
+    await page.wait_for_function(f"() => ({IS_DRAWN})([...document.querySelectorAll('img')]) >= 2")
+    await page.locator(".message .file").get_by_text(LONG).wait_for()
+    assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
 async def test_models_are_compared_put_in_use_and_deleted_by_mouse(

@@ -56,7 +56,7 @@ def register_pages(studio: Studio) -> None:
     """Every page, onto the one application that NiceGUI has in a process."""
     ui.button.default_props("no-caps")
     nicegui_app.add_static_files("/studio-assets", ASSETS, max_cache_age=31_536_000)
-    add_downloads(nicegui_app)
+    add_downloads(nicegui_app, studio.room)
     nicegui_app.add_exception_handler(404, _lost(studio))
     for register in (_room_pages, _teach_pages, _train_pages, _run_pages):
         register(studio)

@@ -6,10 +6,13 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from nicegui import Client, background_tasks, ui
 
 from adapters.changes import (
+    AnswerAwaited,
+    AnswerBegun,
     Change,
     ChangesLost,
     FileSent,
@@ -29,7 +32,7 @@ from adapters.studio.notifications import tell
 from adapters.studio.page_session import DIRECT, PageSession, is_refresh
 from bot import events
 from bot.commands import OptionKind
-from bot.domain import LOCAL, Attachment, Place, RoomMessage
+from bot.domain import LOCAL, Attachment, MessageId, Place, RoomMessage
 from bot.replies import Card, Field, FieldKind, Form, Listing, Refused
 
 log = logging.getLogger(__name__)
@@ -69,20 +72,29 @@ class Conversation:
 
     async def load(self) -> None:
         """What stands there now, and with which model each answer was written."""
+        for part in (self._column, self._foot):
+            part.clear()
         self._views.clear()
-        self._column.clear()
+        self._waiting.clear()
         page = await self._room.read(thread=self._thread)
+        open_answers = self._session.studio.room.open_answers
+        written = {one.number: one.text for one in open_answers.values()}
         for message in page:
-            self._add(message)
+            if is_partial := message.number in written:
+                message = replace(message, text=written[message.number])
+            self._add(message, is_partial=is_partial)
+        for key, answer in open_answers.items():
+            if answer.number is None:
+                self.wait_for(key, answer.place)
         self._earlier.set_visibility(len(page) >= _SHOWN)
         await self._tell_models([m for m in page if is_answer(m)])
 
-    def wait_for(self, key: str, message: RoomMessage) -> None:
-        """An answer is on its way, to the event of this key in the place of this message."""
-        if not self._belongs(message):
+    def wait_for(self, key: str, place: Place) -> None:
+        """An answer is on its way to this place, to the event of this key."""
+        if key in self._waiting or not self._is_here(place):
             return
         with self._foot:
-            self._waiting[key] = WaitingView(self._session, key, place_of(message), message.number)
+            self._waiting[key] = WaitingView(self._session, key, place)
 
     def end_waiting(self, key: str) -> None:
         if view := self._waiting.pop(key, None):
@@ -91,9 +103,10 @@ class Conversation:
     async def hear(self, change: Change) -> None:
         """Show a change, where it belongs here."""
         match change:
-            case Posted() | Updated() if change.is_partial:
-                self._end_waiting_for(change.message)
-        match change:
+            case AnswerAwaited():
+                self.wait_for(change.key, change.place)
+            case AnswerBegun():
+                self.end_waiting(change.key)
             case Posted():
                 await self._posted(change)
             case Updated():
@@ -102,12 +115,6 @@ class Conversation:
                 self._views[change.number].stream(change.text)
             case ReactionsUpdated() if change.number in self._views:
                 await self._reload(change.number)
-
-    def _end_waiting_for(self, message: RoomMessage) -> None:
-        """Its first words stand, with a button of their own."""
-        for key, view in tuple(self._waiting.items()):
-            if key == message.key or view.question == message.reply_to:
-                self.end_waiting(key)
 
     async def _posted(self, change: Posted) -> None:
         message = change.message
@@ -160,6 +167,10 @@ class Conversation:
             if self._thread
             else (message.thread is None)
         )
+
+    def _is_here(self, place: Place) -> bool:
+        thread = MessageId(str(self._thread)) if self._thread else None
+        return (place.channel, place.thread) == (self._session.channel, thread)
 
     def _count(self, message: RoomMessage) -> None:
         """An answer in a thread is told below the message that began it."""
@@ -267,10 +278,12 @@ class RoomActions:
         self, what: events.What, message: RoomMessage, *, key: str
     ) -> asyncio.Task[None] | None:
         """What a model answers; the window shows that it waits, until the first words are there."""
-        task = await self._session.send(what, place_of(message), key=key)
-        if task is not None and not task.done():
+        place, answers = place_of(message), self._session.studio.room.open_answers
+        task = await self._session.send(what, place, key=key)
+        has_begun = key in answers and answers[key].number is not None
+        if task is not None and not task.done() and not has_begun:
             for conversation in self._conversations:
-                conversation.wait_for(key, message)
+                conversation.wait_for(key, place)
             background_tasks.create(self._end_waiting(task, key), name="studio: an answer")
         return task
 

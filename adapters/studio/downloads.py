@@ -1,4 +1,4 @@
-"""Files written for one person: fetched once by their window, then deleted."""
+"""Files that windows fetch: those written for one person, once, and pictures in messages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from fastapi.responses import FileResponse, Response
 from nicegui import ui
 from starlette.background import BackgroundTask
 
-_PATH = "/download/"
+from adapters.room import LocalRoom
+from bot.domain import Attachment
+from bot.picture_types import MAGIC_BYTES, picture_type
+
+_PATH, _PICTURE_PATH = "/download/", "/picture/"
 _MOST_WAITING = 100
 _waiting: dict[str, tuple[Path, str]] = {}
 
@@ -24,8 +28,8 @@ def deliver(path: Path, name: str) -> None:
     ui.download.from_url(f"{_PATH}{token}", name)
 
 
-def add_downloads(web: FastAPI) -> None:
-    """`/download/…`; an address is good for one request."""
+def add_downloads(web: FastAPI, room: LocalRoom) -> None:
+    """`/download/…`, whose addresses are good for one request, and `/picture/…`."""
 
     @web.get(_PATH + "{token}")
     def fetch(token: str) -> Response:
@@ -35,3 +39,26 @@ def add_downloads(web: FastAPI) -> None:
         gone = BackgroundTask(path.unlink, missing_ok=True)
         headers = {"cache-control": "no-store"}
         return FileResponse(path, filename=name, headers=headers, background=gone)
+
+    @web.get(_PICTURE_PATH + "{name}")
+    def show(name: str) -> Response:
+        # Nothing but pictures, so that no file of anybody's is a page of ours.
+        path = room.file_path(name)
+        kind = _picture_type(path) if path is not None else None
+        if path is None or kind is None:
+            return Response(status_code=404)
+        return FileResponse(path, media_type=kind, headers={"cache-control": "private, no-cache"})
+
+
+def picture_address(file: Attachment) -> str | None:
+    """Where a window finds a picture that came with a message; None for any other file."""
+    path = Path(file.reference)
+    return f"{_PICTURE_PATH}{path.name}" if _picture_type(path) else None
+
+
+def _picture_type(path: Path) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return picture_type(file.read(MAGIC_BYTES))
+    except OSError:
+        return None

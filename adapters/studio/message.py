@@ -16,7 +16,7 @@ from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
 from adapters.studio.uploads import draw_file
 from bot.domain import Place, RoomMessage
-from bot.events import STOP, ButtonClicked
+from bot.events import ButtonClicked
 from bot.replies import Card, Drawn, Text
 
 Act = Callable[[], Awaitable[None]]
@@ -168,7 +168,7 @@ class MessageView:
 
     def _draw_stop(self) -> None:
         async def stop() -> None:
-            await self._actions.react(self.message, STOP)
+            await self._actions.click(self.message, "stop")
 
         _stop_button(self._session, stop)
 
@@ -244,9 +244,7 @@ class MessageView:
 class WaitingView:
     """In the place of an answer of which no word is there yet: the way to stop it."""
 
-    def __init__(self, session: PageSession, key: str, place: Place, question: int) -> None:
-        self.question = question
-
+    def __init__(self, session: PageSession, key: str, place: Place) -> None:
         async def stop() -> None:
             button.props("loading")
             await session.send(ButtonClicked(f"stop:{key}"), place)

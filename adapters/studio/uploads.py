@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from nicegui import events as browser
 from nicegui import ui
 
+from adapters.studio.downloads import picture_address
 from adapters.studio.markup import quoted
 from adapters.studio.notifications import notify
 from adapters.studio.page_session import PageSession
@@ -122,9 +123,15 @@ class MessageFiles:
 
 
 def draw_file(file: Attachment) -> None:
-    """A file's name."""
-    ui.icon("attach_file").props("aria-hidden=true")
-    ui.label(file.name).classes("file-name")
+    """A picture, which opens in a window of its own; of another file its name."""
+    address = picture_address(file)
+    if address is None:
+        ui.icon("attach_file").props("aria-hidden=true")
+        ui.label(file.name).classes("file-name")
+        return
+    with ui.element("a").props(f"href={address} target=_blank rel=noopener").classes("picture"):
+        name = quoted(file.name)
+        ui.element("img").props(f"src={address} alt={name} title={name} loading=lazy")
 
 
 def _name_of(upload: browser.UploadEventArguments) -> str:
