@@ -117,7 +117,6 @@ class StreamedAnswer:
         self._message: AnswerMessage | None = None
         self._first: MessageId | None = None
         self._count = 0
-        self._is_stopped = False
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
         self._ending = asyncio.Event()
@@ -209,7 +208,6 @@ class StreamedAnswer:
             try:
                 await self._write_more()
             except AnswerStopped:
-                self._is_stopped = True
                 self._stream.on_stopped()
                 return
             except (MessageGone, PlaceClosed):
@@ -291,9 +289,8 @@ class StreamedAnswer:
             if not self._pending.strip():
                 raise EmptyAnswer(host="–")
             await self._begin(is_last=True)
-        if not self._is_stopped:
-            with contextlib.suppress(AnswerStopped):
-                await self._finish()
+        with contextlib.suppress(AnswerStopped):
+            await self._finish()
         assert self._first is not None
         return self._first
 
@@ -351,7 +348,7 @@ class StreamedAnswer:
                     await asyncio.gather(self._task, return_exceptions=True)
         message = self._message
         is_gone = isinstance(error, MessageGone | PlaceClosed)
-        if message is None or is_gone or self._is_stopped:
+        if message is None or is_gone:
             return
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):

@@ -50,7 +50,12 @@ async def _writer(
     async with deps.store.reading() as records:
         messages = await build_question_prompt(request, prompt_input, records)
     has_history = bool(prompt_input.context.messages)
-    question = replace(question, has_history=has_history, note=prompt_input.note)
+    question = replace(
+        question,
+        has_history=has_history,
+        has_text=prompt_input.has_text,
+        note=prompt_input.note,
+    )
     return AnswerWriter(request, question, messages, deps)
 
 

@@ -33,6 +33,7 @@ from bot.domain import (
 )
 from bot.errors import (
     AttuneError,
+    BadInput,
     EmptyAnswer,
     HostBusy,
     HostError,
@@ -108,6 +109,7 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
         request.user_id,
         note=prompt_input.note,
         has_history=bool(history),
+        has_text=prompt_input.has_text,
     )
     return AnswerWriter(request, question, messages, deps, canary).stream(turn)
 
@@ -117,7 +119,8 @@ class PromptInput:
     """A question and the messages before it, both with the content of their files.
 
     `question` is the text that the person typed, `text_with_files` the text for the model, and
-    `note` a sentence about files or messages that the model does not get.
+    `note` a sentence about files or messages that the model does not get. `has_text` is False for
+    pictures without any text.
     """
 
     question: str
@@ -125,6 +128,7 @@ class PromptInput:
     context: Context
     pictures: Mapping[MessageId | None, Sequence[Picture]] = field(default_factory=dict)
     note: str = ""
+    has_text: bool = True
 
 
 async def read_prompt_input(
@@ -143,9 +147,10 @@ async def read_prompt_input(
     typed = "\n\n".join(filter(None, (message.text.strip(), *read.typed_texts)))
     question = typed or ", ".join(file.name for file in message.files)
     pictures[None] = read.pictures
-    note = " ".join(filter(None, (*read.notes, context.note)))
+    note = " ".join(filter(None, (*read.notes(request.words), context.note)))
     context = replace(context, messages=earlier)
-    return PromptInput(question, read.text_with_files(message.text), context, pictures, note)
+    text = read.text_with_files(message.text)
+    return PromptInput(question, text, context, pictures, note, bool(typed) or read.has_text)
 
 
 async def build_question_prompt(
@@ -231,7 +236,8 @@ class Question:
 
     `answered_before` is the beginning of the answer if the model goes on with an incomplete one.
     `turn` is the turn whose reply is rewritten, or None for a new turn. `note` is shown below
-    the answer. With `has_history` the answer has a button to begin a new conversation.
+    the answer. With `has_history` the answer has a button to begin a new conversation. Without
+    `has_text` only a model that takes pictures is asked.
     """
 
     text: str
@@ -241,6 +247,7 @@ class Question:
     turn: Turn | None = None
     note: str = ""
     has_history: bool = False
+    has_text: bool = True
 
     @classmethod
     def from_turn(cls, turn: Turn, edited: str | None = None) -> Question:
@@ -460,7 +467,10 @@ class AnswerWriter:
     async def _messages_for(
         self, host: Host, answering: ModelInUse
     ) -> Sequence[Mapping[str, object]]:
-        """Returns the messages for a model, without pictures if the model does not take any."""
+        """Returns the messages for a model, without pictures if the model does not take any.
+
+        Raises BadInput if then nothing is left of the question.
+        """
         self._picture_note = ""
         with_pictures = [m for m in self._messages if isinstance(m, PictureMessage)]
         if not with_pictures:
@@ -469,6 +479,8 @@ class AnswerWriter:
             return [m.parts() if isinstance(m, PictureMessage) else m for m in self._messages]
         if with_pictures[-1] is self._messages[-1]:
             model = answering.model
+            if not self._question.has_text:
+                raise BadInput(problem=self._request.words("chat.only_pictures", model=model))
             self._picture_note = self._request.words("chat.no_pictures", model=model)
         return self._messages
 

@@ -13,6 +13,7 @@ from bot.errors import SurfaceError
 from bot.picture_types import MAGIC_BYTES, picture_type
 from bot.ports.surface import CanReadFile, Surface
 from bot.request import Request
+from bot.words import Words
 
 MOST_CHARACTERS = 40_000
 """Limit of all files of a question together, about 10,000 tokens."""
@@ -43,16 +44,33 @@ class Picture:
 
 @dataclass(slots=True)
 class FilesRead:
-    """Contents of files.
+    """Contents of the files of one message.
 
-    `typed_texts` are part of the question itself, `texts` are attached to it. `notes` tell the
-    user which files were not read, or not completely.
+    `typed_texts` are part of the message itself, `texts` are attached to it. `problems` are the
+    names of the files that were not read, or not completely, by key and details of the sentence.
     """
 
     typed_texts: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    problems: dict[tuple[str, tuple[tuple[str, object], ...]], list[str]] = field(
+        default_factory=dict
+    )
+
+    def add_problem(self, key: str, name: str, **details: object) -> None:
+        self.problems.setdefault((key, tuple(details.items())), []).append(name)
+
+    def notes(self, words: Words) -> list[str]:
+        """One sentence for each problem, whatever the number of files."""
+        return [
+            words(key, name=", ".join(names), **dict(details))
+            for (key, details), names in self.problems.items()
+        ]
+
+    @property
+    def has_text(self) -> bool:
+        """Whether anything but pictures was read."""
+        return bool(self.typed_texts) or len(self.texts) > len(self.pictures)
 
     def text_with_files(self, text: str) -> str:
         """Returns the text of a message followed by the texts of its files."""
@@ -97,65 +115,61 @@ class FileReader:
         return messages, pictures
 
     async def _read(self, file: Attachment, read: FilesRead) -> None:
-        words = self._request.words
-        if self._remaining_files <= 0 or self._remaining_characters <= 0:
-            read.notes.append(words("chat.file_no_room", name=file.name))
+        if self._remaining_files <= 0:
+            read.add_problem("chat.file_no_room", file.name)
             return
         self._remaining_files -= 1
         content = await self._content(file)
         if content is None:
-            read.notes.append(words("chat.file_unread", name=file.name))
+            read.add_problem("chat.file_unread", file.name)
         elif kind := picture_type(content):
             self._add_picture(Picture(file.name, kind, content), read)
+        elif self._remaining_characters <= 0:
+            read.add_problem("chat.file_no_room", file.name)
         elif _is_document(content):
             await self._add_document(file, content, read)
         else:
             self._add_text(file, _decoded(content), read)
 
     def _add_picture(self, picture: Picture, read: FilesRead) -> None:
-        words = self._request.words
         if len(picture.content) > _PICTURE_BYTES:
             size = _PICTURE_BYTES // _MEGABYTE
-            read.notes.append(words("chat.file_large", name=picture.name, size=size))
+            read.add_problem("chat.file_large", picture.name, size=size)
         elif self._remaining_pictures <= 0:
-            read.notes.append(words("chat.pictures_many", name=picture.name, count=_MOST_PICTURES))
+            read.add_problem("chat.pictures_many", picture.name, count=_MOST_PICTURES)
         else:
             self._remaining_pictures -= 1
             read.pictures.append(picture)
-            read.texts.append(words("chat.picture", name=picture.name))
+            read.texts.append(self._request.words("chat.picture", name=picture.name))
 
     async def _add_document(self, file: Attachment, content: bytes, read: FilesRead) -> None:
-        words = self._request.words
         if len(content) > _DOCUMENT_BYTES:
-            size = _DOCUMENT_BYTES // _MEGABYTE
-            read.notes.append(words("chat.file_large", name=file.name, size=size))
+            read.add_problem("chat.file_large", file.name, size=_DOCUMENT_BYTES // _MEGABYTE)
             return
         document = await self._documents.read(content, self._remaining_characters)
         if problem := _problem(document):
-            read.notes.append(words(f"chat.file_{problem}", name=file.name))
+            read.add_problem(f"chat.file_{problem}", file.name)
             return
-        if document.pages_read < document.page_count:
+        is_cut = document.pages_read < document.page_count
+        if is_cut:
             pages = {"count": document.pages_read, "total": document.page_count}
-            read.notes.append(words("chat.file_pages", name=file.name, **pages))
-        self._add_text(
-            file, document.text, read, is_cut_told=document.pages_read < document.page_count
-        )
+            read.add_problem("chat.file_pages", file.name, **pages)
+        self._add_text(file, document.text, read, is_cut_told=is_cut)
 
     def _add_text(
         self, file: Attachment, text: str | None, read: FilesRead, *, is_cut_told: bool = False
     ) -> None:
-        words = self._request.words
         if text is None:
-            read.notes.append(words("chat.file_unread", name=file.name))
+            read.add_problem("chat.file_unread", file.name)
             return
         room = self._remaining_characters
         if len(text) > room and not is_cut_told:
-            read.notes.append(words("chat.file_cut", name=file.name, count=f"{room:,}"))
+            read.add_problem("chat.file_cut", file.name, count=f"{room:,}")
         text, self._remaining_characters = text[:room], room - len(text)
         if file.name == _TYPED:
             read.typed_texts.append(text)
         else:
-            read.texts.append(words("chat.file", name=file.name, text=text))
+            read.texts.append(self._request.words("chat.file", name=file.name, text=text))
 
     async def _content(self, file: Attachment) -> bytes | None:
         """Fetches a file until its limit is exceeded; None if it cannot be fetched."""

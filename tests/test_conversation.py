@@ -23,6 +23,7 @@ from tests.fakes.faults import answers
 from tests.fakes.slack import BOT
 from tests.fakes.slack import Fault as SlackFault
 from tests.fakes.slack import labels as slack_labels
+from tests.fakes.slack import shown as slack_shown
 from tests.front import DiscordFront, Front, RoomFront, SlackFront
 from tests.opening import until
 from tests.scene import Scene
@@ -141,7 +142,7 @@ async def test_documents_are_read_as_far_as_the_room_goes(front: Front) -> None:
     assert len(last_question(front)) < 41_000
     assert "Of offer.pdf I have read the first 9 of 12 pages." in texts[-1]
     if isinstance(front, DiscordFront):
-        assert "locked.pdf: it is locked with a password" in texts[-1]
+        assert "I cannot read locked.pdf: locked with a password." in texts[-1]
     else:
         assert "Ann\nopens" in last_question(front)
         assert "I cannot read bomb.docx" in texts[-1]
@@ -150,6 +151,35 @@ async def test_documents_are_read_as_far_as_the_room_goes(front: Front) -> None:
 
 
 PICTURE = b"\x89PNG\r\n\x1a\n and its pixels"
+
+
+async def test_files_that_are_not_read_are_told_in_one_sentence(front: Front) -> None:
+    if isinstance(front, RoomFront):
+        pytest.skip("nobody can add a file there")
+    files = {f"{name}_txt": b"word " * 10_000 for name in ("a", "b", "c")}
+
+    (answer,) = await ask_with(front, "When?", **files, photo_png=PICTURE)
+
+    assert "I have not read b.txt, c.txt: the other files took all the room." in answer
+    assert "(The picture photo.png)" in last_question(front)
+
+
+async def test_pictures_without_words_are_no_question_to_a_model_that_sees_none(
+    front: Front, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.openai.seeing.LIST_SECONDS", 0.0)
+    if isinstance(front, RoomFront):
+        pytest.skip("nobody can add a file there")
+
+    said = await ask_with(front, "", photo_png=PICTURE)
+    if isinstance(front, SlackFront):
+        said += [slack_shown(one) for one in front.slack.ephemerals]
+    assert len(said) == 1
+    assert "base sees no pictures" in said[0]
+    assert front.host.count(CHAT) == 0
+
+    front.host.listed = {"base": {"architecture": {"input_modalities": ["text", "image"]}}}
+    assert (await ask_with(front, "", photo_png=PICTURE))[-1] == "Hello from the model"
 
 
 async def test_a_picture_goes_to_a_model_that_sees(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
 from adapters.slack import message_writer
-from tests.fakes.slack import Fault
+from tests.fakes.slack import Fault, labels
 from tests.opening import until
 from tests.slack_scene import Scene
 
@@ -134,9 +132,8 @@ async def test_slacks_own_stop_button_stops_the_answer(in_slack: Scene) -> None:
 
     in_slack.slack.press_stop("U2", "C1", answer)
 
-    await in_slack.settled()
-    await asyncio.sleep(0.1)
-    assert in_slack.host.stopped_streams == 1
+    await until(lambda: labels(in_slack.slack.own("C1")[0]) == ["👍", "👎", "Try again"])
+    await until(lambda: in_slack.host.stopped_streams == 1)
 
 
 async def test_a_stranger_cannot_stop_it(in_slack: Scene) -> None:

@@ -136,7 +136,10 @@ HAND_OVER = """
     : new ClipboardEvent("paste", { ...common, clipboardData: files }));
 }
 """
-DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+DOT = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQ"
+    "DwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+)
 LONG = "Donaudampfschiff" * 12
 IS_DRAWN = "all => all.filter((one) => one.complete && one.naturalWidth > 0).length"
 

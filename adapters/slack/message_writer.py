@@ -169,7 +169,21 @@ class SlackMessageWriter:
             await self._api.call("chat.stopStream", args, is_repeatable=False)
             self._unsure.discard(message.id)
         except SurfaceError as error:
+            await self._finish_refused(message, text, buttons, error)
+
+    async def _finish_refused(
+        self, message: AnswerMessage, text: str, buttons: AnswerButtons | None, error: SurfaceError
+    ) -> None:
+        """What Slack's own button has stopped is streamed no more, and may be updated."""
+        if error_code(error) != "stopped_by_user":
             await self._settle(message, text, buttons, error)
+            return
+        try:
+            await self._update(message.id, message.number, text, buttons)
+        except (MessageGone, PlaceClosed):
+            raise
+        except SurfaceError as refused:
+            raise AnswerStopped from refused
 
     async def _settle(
         self, message: AnswerMessage, text: str, buttons: AnswerButtons | None, error: SurfaceError
