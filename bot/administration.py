@@ -7,18 +7,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot import access, references
+from bot.audit_descriptions import describe_action, describe_details, raw_details
 from bot.commands import Handlers, Option, OptionKind
 from bot.datasets import csv_line
-from bot.domain import AuditEntry, Grant, Role, User, UserId
+from bot.domain import AuditEntry, Grant, ModelName, Role, User, UserId
 from bot.errors import BadInput, NotNow, Outdated
 from bot.examples.exchange import find_person
 from bot.monthly_budget import committed_this_month
 from bot.ports.dependencies import Dependencies
-from bot.ports.store import EVERYWHERE, Records
+from bot.ports.store import Records
 from bot.replies import Button, Card, Document, Fact, Listing, ListingRow, NoReply, Reply, Text
 from bot.request import Request
 from bot.undo_offers import offer_undo
-from bot.words import Words
 
 handlers = Handlers()
 
@@ -181,13 +181,12 @@ async def show_audit_log(request: Request, deps: Dependencies) -> Reply:
             user=UserId(user) if user else None,
             limit=limit,
         )
+        model_names = await _model_names(request, entries, records)
     lines = tuple(
         ListingRow(
             id=references.time_reference(entry.at),
-            text=f"{_author(entry)}: {_description(entry, request.words)}",
-            note=" · ".join(
-                f"{name} {_with_reference(name, value)}" for name, value in _details(entry)
-            ),
+            text=f"{_author(entry)}: {describe_action(entry, request.words)}",
+            note=" · ".join(describe_details(entry, request.words, model_names)),
         )
         for entry in entries
     )
@@ -212,33 +211,21 @@ async def export_audit(request: Request, deps: Dependencies) -> Reply:
 async def _audit_lines(entries: Sequence[AuditEntry]) -> AsyncIterator[bytes]:
     yield "\ufeff".encode() + csv_line(["at", "user", "what", "details"])
     for entry in entries:
-        details = " ".join(f"{name}={value}" for name, value in _details(entry))
+        details = " ".join(f"{name}={value}" for name, value in raw_details(entry).items())
         yield csv_line([entry.at.isoformat(), entry.user or "", entry.what, details])
-
-
-def _description(entry: AuditEntry, words: Words) -> str:
-    """Returns the description of an entry's action, or the action's name if there is none."""
-    key = f"audit.{entry.what}"
-    return words(key) if words.has(key) else entry.what
 
 
 def _author(entry: AuditEntry) -> str:
     return references.person_reference(entry.user) if entry.user else "attune"
 
 
-def _with_reference(name: str, value: object) -> object:
-    """Returns a detail's value, with ids of users and channels as references."""
-    if name == "user_id":
-        return references.person_reference(str(value))
-    return (
-        references.channel_reference(str(value))
-        if name == "channel" and value != EVERYWHERE
-        else value
-    )
-
-
-def _details(entry: AuditEntry) -> list[tuple[str, object]]:
-    return [(name, value) for name, value in entry.details.items() if name != "event"]
+async def _model_names(
+    request: Request, entries: Sequence[AuditEntry], records: Records
+) -> dict[str, str]:
+    """Returns the short name of each model in the entries, by its id."""
+    ids = {ModelName(str(one.details["model"])) for one in entries if "model" in one.details}
+    models = [await records.models.find(request.workspace_id, one) for one in sorted(ids)]
+    return {model.name: model.display_name for model in models if model is not None}
 
 
 async def _list_roles(request: Request, deps: Dependencies) -> Listing:

@@ -31,7 +31,7 @@ async def open_answer_thread(request: Request, message: Message, deps: Dependenc
     if not needs_thread or not isinstance(surface, CanOpenThread):
         return request
     try:
-        place = await surface.open_thread(request.event, message.text)
+        place = await surface.open_thread(request.place, message)
     except PermissionMissing as error:
         await _send_permission_notice(request, str(error.details.get("permissions") or ""), deps)
         return request

@@ -176,7 +176,16 @@ async def edit(request: Request, deps: Dependencies) -> Reply:
             raise BadInput(problem=request.words("assistant.nothing_to_change"))
         await records.assistants.update(request.workspace_id, changed)
         await request.audit(records, "assistant.edited", name=changed.name)
+        deployment = await records.deployments.current(request.workspace_id, assistant.id)
+    if deployment is None and _answering_base(changed) != _answering_base(assistant):
+        text = request.words("assistant.answers_with", name=changed.name, model=changed.base)
+        return Text(text, is_for_all=changed.id == request.assistant.id)
     return Text(request.words("assistant.edited", name=changed.name))
+
+
+def _answering_base(assistant: Assistant) -> tuple[ModelName, HostName]:
+    """Returns the model that answers for an assistant without a tuned model, and its host."""
+    return assistant.base, assistant.chat_host
 
 
 @handlers.command(
@@ -300,12 +309,19 @@ async def list_bindings(request: Request, deps: Dependencies) -> Reply:
         ListingRow(
             binding.channel,
             names.get(binding.assistant, "–"),
-            request.words("channel.always" if binding.answers_unasked else "channel.mentioned"),
+            _describe_binding(binding, request.words),
             buttons=(_unbind_button(request, binding),),
         )
         for binding in bindings
     )
     return Listing(request.words("bindings.title"), lines, empty=request.words("bindings.empty"))
+
+
+def _describe_binding(binding: Binding, words: Words) -> str:
+    parts = [words("channel.always" if binding.answers_unasked else "channel.mentioned")]
+    if binding.threads is not None:
+        parts.append(words("channel.threads" if binding.threads else "channel.no_threads"))
+    return " · ".join(parts)
 
 
 async def chosen_assistant(request: Request, records: Records) -> Assistant:

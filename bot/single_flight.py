@@ -21,5 +21,11 @@ class SingleFlight(Generic[Found]):
         if task is None:
             task = asyncio.create_task(work(), name="single flight")
             self._tasks[key] = task
-            task.add_done_callback(lambda _: self._tasks.pop(key, None))
+            task.add_done_callback(lambda ended: self._forget(key, ended))
         return await asyncio.shield(task)
+
+    def _forget(self, key: str, task: asyncio.Task[Found]) -> None:
+        """Removes an ended task; reads its exception, which nobody may be waiting for any more."""
+        self._tasks.pop(key, None)
+        if not task.cancelled():
+            task.exception()

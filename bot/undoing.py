@@ -25,6 +25,7 @@ from bot.examples.states import change_state, redraw_cards
 from bot.numerals import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
+from bot.references import person_reference
 from bot.replies import Reply, Text
 from bot.request import Request
 
@@ -37,7 +38,7 @@ _BATCH = 500
 
 @handlers.button("undo", Role.MEMBER)
 async def undo(request: Request, deps: Dependencies) -> Reply:
-    """Reverts the action of the button.
+    """Reverts the action of the button, and says so where the action was said.
 
     Raises Outdated if it is too late or another decision was made since, NotNow for the action
     of another user.
@@ -47,7 +48,10 @@ async def undo(request: Request, deps: Dependencies) -> Reply:
         await _KINDS[undoable.kind](request, undoable.details, records)
         await records.undoables.drop(undoable.id)
         await request.audit(records, f"undone.{undoable.kind}")
-    return Text(request.words("undo.done"), private=True)
+    if request.event.ephemeral_message_id is not None or request.is_page:
+        return Text(request.words("undo.done"), private=True)
+    name = person_reference(request.user_id, request.user.name)
+    return Text(request.words("undo.done_by", name=name), is_for_all=True)
 
 
 async def _named_undoable(request: Request, records: Records) -> Undoable:

@@ -203,7 +203,7 @@ async def test_people_channels_and_times_are_called_as_the_platform_calls_them(
     assert f"<#{GENERAL}>" in guests
     assert "<t:" in audit
     assert f"<@{ADMIN}>" in audit
-    assert f"user_id <@{ANN}>" in audit
+    assert f"<@{ANN}> · curator" in audit
     assert fake.pings == []
 
 
@@ -280,8 +280,11 @@ async def test_several_messages_are_chosen_in_a_form_on_slack(in_slack: SlackSce
     assert ticked == [earlier[3]]
     assert "the 3 texts before it" in heard
     assert "name-U2 → name-U3 → name-U2 → name-U3" in heard
+    calls = len(fake.calls)
     fake.edit("U2", "C1", earlier[0], "How do we say hello?")
     await in_slack.settled()
+    looked = [one.method for one in fake.calls[calls:] if one.method.startswith("conversations.")]
+    assert len(looked) <= 5, looked
     assert await texts_of(in_slack.app, SLACK_TEAM) == [
         *("How do we say hello?", "With Ahoy", "At night?", "With a lantern")
     ]

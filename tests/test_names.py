@@ -110,11 +110,13 @@ async def test_a_channel_that_exists_is_bound_and_unbound_beside_it(known: Scene
 
 
 async def test_the_list_of_bindings_has_the_button_too(known: Scene) -> None:
-    await on_page(known, CommandInvoked("assistant bind"), "bind", channel="C1")
+    bind = CommandInvoked("assistant bind", {"threads": "yes"})
+    await on_page(known, bind, "bind", channel="C1")
 
     listing = await on_page(known, ButtonClicked("bindings"), "list", channel="C1")
 
     assert isinstance(listing, Listing)
+    assert listing.lines[0].note == "answers when mentioned · each question in a thread of its own"
     assert listing.lines[0].buttons[0].action == "assistant.unbind:1:C1"
 
 
@@ -135,3 +137,24 @@ async def test_in_the_local_room_a_channel_is_where_something_was_said(scene: Sc
         found = [one.channel for one in await records.assistants.bindings(LOCAL)]
     assert found == ["general"]
     assert isinstance(replies[1], Refused)
+
+
+async def test_the_audit_names_things_as_people_do(scene: Scene) -> None:
+    """No ids, no `None`, no names of the code."""
+    job = await scene.tuned("use:no")
+    await scene.command("use latest share:25%")
+    await scene.command("admin budget person:5000")
+    await scene.command("admin guests where:everywhere")
+    await scene.settle()
+
+    await scene.command("admin audit limit:200")
+    notes = [line.note for line in (await scene.last_listing()).lines]
+
+    assert job.model is not None
+    assert not any(word in note for note in notes for word in ("None", "_", job.model))
+    assert "attune 1 · 25%" in notes
+    assert "5,000 tokens a day for each person · no cap for all · no cap on training" in notes
+    assert "in every channel" in notes
+    confirmed = [note for note in notes if note.startswith("training 1 · ")]
+    assert len(confirmed) == 1, notes
+    assert confirmed[0].endswith(" rows · $0.00")

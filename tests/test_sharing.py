@@ -23,7 +23,7 @@ from bot.domain import (
     UserId,
 )
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, What
-from bot.replies import Button, Card, Drawn, Listing, ListingRow
+from bot.replies import Button, Card, Drawn, Listing, ListingRow, Text
 from bot.rows import Method
 from tests.fakes.platform import FakePlatform
 from tests.scene import SLACK, Scene
@@ -200,6 +200,41 @@ async def test_what_a_click_on_an_open_card_has_done_is_said_to_all(scene: Scene
 
     assert "answers with base" in str(scene.slack.posts)
     assert len(scene.slack.posts) == 1
+
+
+async def test_who_answers_here_is_said_to_all_however_it_changed(scene: Scene) -> None:
+    """By another base too, and by an undo; of an assistant that answers elsewhere it is not."""
+    await let(scene, CommandInvoked("assistant create", {"name": "second"}), "e1")
+    await let(scene, CommandInvoked("assistant edit", {"name": "second", "base": "other"}), "e2")
+    assert scene.slack.posts == {}
+
+    await let(scene, CommandInvoked("assistant edit", {"base": "other"}), "e3")
+    assert said(scene) == ["“attune” is changed: it answers with other from now on."]
+
+    await let(scene, CommandInvoked("assistant bind", {"name": "second"}), "e4")
+    await let(scene, CommandInvoked("assistant unbind"), "e5")
+    unbound = list(scene.slack.posts.values())[-1]
+    assert isinstance(unbound, Text)
+    await let(scene, ButtonClicked(unbound.buttons[0].action, MessageId("own2")), "e6")
+    assert said(scene)[-1] == "Taken back by ann: it is as it was."
+
+
+async def test_what_was_said_to_one_is_undone_before_one(scene: Scene) -> None:
+    await let(scene, CommandInvoked("help"), "e1")
+    granted = {"user": "U2", "role": "curator"}
+    await let(scene, CommandInvoked("admin roles", granted), "e2")
+    await let(scene, CommandInvoked("admin roles", {"user": "U2", "role": "none"}), "e3")
+    revoked = scene.slack.whispers[-1]
+    assert isinstance(revoked, Text)
+
+    await let(scene, ButtonClicked(revoked.buttons[0].action, MessageId("ephemeral:e3")), "e4")
+
+    assert "it is as it was" in str(scene.slack.whispers[-1])
+    assert scene.slack.posts == {}
+
+
+def said(scene: Scene) -> list[str]:
+    return [one.text for one in scene.slack.posts.values() if isinstance(one, Text)]
 
 
 @dataclass

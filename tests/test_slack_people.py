@@ -13,13 +13,16 @@ from adapters.slack import inbound
 from adapters.slack.api import Api
 from adapters.slack.inbound import Bot
 from adapters.slack.people import People
-from bot.domain import ChannelKind, User, UserId
+from bot.domain import ChannelId, ChannelKind, Place, User, UserId, WorkspaceId
 from bot.errors import SurfaceBusy, SurfaceError
 from bot.events import Event
+from bot.ports.surface import CanFindChannel, CanLocate, CanNameChannel
 from tests.fakes.slack_rules import Json
+from tests.slack_scene import Scene
 
 US = Bot("T1", "UBOT", "BBOT", enterprise="E1")
 ANN = User(UserId("U2"), "U2")
+TEAM = WorkspaceId("slack:T1")
 NOW = datetime(2026, 11, 27, tzinfo=UTC)
 
 
@@ -160,6 +163,26 @@ async def test_who_becomes_a_guest_is_one_after_a_while() -> None:
     assert not (await people.person(ANN)).user.is_guest
     profiles.now = 1000.0
     assert (await people.person(ANN)).user.is_guest
+
+
+async def test_what_a_channel_is_and_is_called_is_asked_once(in_slack: Scene) -> None:
+    """For its kind, its name and whether it is there; again after it was shared."""
+    assert in_slack.app is not None
+    surface, place = in_slack.app.surfaces.of(TEAM), Place(TEAM, ChannelId("C1"))
+    assert isinstance(surface, CanLocate)
+    assert isinstance(surface, CanFindChannel)
+    assert isinstance(surface, CanNameChannel)
+
+    for _ in range(2):
+        await asyncio.gather(
+            surface.locate(place), surface.find_channel(place), surface.channel_name(place)
+        )
+    assert len(in_slack.slack.called("conversations.info")) == 1
+
+    in_slack.slack.event({"type": "channel_shared", "channel": "C1"})
+    await in_slack.settled()
+    await surface.channel_name(place)
+    assert len(in_slack.slack.called("conversations.info")) == 2
 
 
 def events(body: Json) -> list[Event]:

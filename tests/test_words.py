@@ -296,3 +296,37 @@ def test_every_entry_of_the_audit_has_words() -> None:
     states |= {f"{run}.{what}" for run in runs for what in ("confirmed", "stop")}
     states |= {"canary.promoted", "evaluation.done", "undone.role", "example.approved_by_one"}
     assert {one for one in found | states if f"audit.{one}" not in ENGLISH} == set()
+
+
+def audited_details(module: Path) -> Iterator[str]:
+    """The names of the details that a module writes into the audit, also by a dict of its own."""
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    dicts: dict[str, ast.Dict] = {
+        target.id: one.value
+        for one in ast.walk(tree)
+        if isinstance(one, ast.Assign) and isinstance(one.value, ast.Dict)
+        for target in one.targets
+        if isinstance(target, ast.Name)
+    }
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call) or call_name(call) not in AUDITING:
+            continue
+        for keyword in call.keywords:
+            named = keyword.value.id if isinstance(keyword.value, ast.Name) else ""
+            if keyword.arg is not None:
+                yield keyword.arg
+            elif named in dicts:
+                yield from (ast.literal_eval(key) for key in constant_keys(dicts[named]))
+
+
+def constant_keys(found: ast.Dict) -> list[ast.Constant]:
+    return [key for key in found.keys if isinstance(key, ast.Constant)]
+
+
+def test_every_detail_of_the_audit_has_words() -> None:
+    found = {name for module in Path("bot").rglob("*.py") for name in audited_details(module)}
+
+    assert {"share", "price", "must_mask", "whole"} <= found
+    found |= {"evaluation", "judging", "synthetic"}
+    wordless = {"at", "event", "turn"}
+    assert {one for one in found - wordless if f"audit.detail.{one}" not in ENGLISH} == set()

@@ -107,10 +107,10 @@ async def _guilds(api: HttpApi) -> AsyncIterator[CheckResult]:
     if not guilds:
         yield CheckResult("discord.doctor.no_guilds", False, {})
     for guild in guilds:
-        lacking = missing_permissions(int(guild.get("permissions") or 0))
-        details = {"guild": guild.get("name", "?"), "permissions": ", ".join(lacking)}
-        key = "discord.doctor.lacking" if lacking else "discord.doctor.guild"
-        yield CheckResult(key, not lacking, details)
+        missing = missing_permissions(int(guild.get("permissions") or 0))
+        details = {"guild": guild.get("name", "?"), "permissions": ", ".join(missing)}
+        key = "discord.doctor.missing" if missing else "discord.doctor.guild"
+        yield CheckResult(key, not missing, details)
 
 
 async def _application(api: HttpApi) -> Json:

@@ -115,9 +115,10 @@ class Discord:
             note=self._workspace_note,
             is_direct=self._is_direct,
             locate=self._locate,
-            lacking=lambda place, wanted: self._known().lacking(place, wanted),
+            missing_permissions=self._missing_permissions,
             owner=lambda guild: self._known().owner_of(guild),
             names=lambda: self._bot().names,
+            members=self._members,
         )
 
     async def run(self, app: App) -> None:
@@ -457,6 +458,9 @@ class Discord:
 
     async def _locate(self, place: Place) -> Place:
         return await self._known().locate(place)
+
+    async def _missing_permissions(self, place: Place, wanted: int) -> int:
+        return await self._known().missing_permissions(place, wanted)
 
     async def _is_direct(self, channel: str) -> bool:
         return await self._known().is_direct(channel)

@@ -302,15 +302,15 @@ class Directory:
         return bool(allowed & (_ADMINISTRATOR | _MANAGE_GUILD))
 
     def _may_speak(self, guild: Guild, channel: Channel) -> bool:
-        return self._lacking(guild, channel, VIEW | SEND) == 0
+        return self._missing_in(guild, channel, VIEW | SEND) == 0
 
-    async def lacking(self, place: Place, wanted: int) -> int:
-        """Which of these permissions we miss in a channel of a guild, as far as we know."""
+    async def missing_permissions(self, place: Place, wanted: int) -> int:
+        """Which of these permissions the bot misses in a channel of a guild, as far as we know."""
         guild = await self._guild(id_on_platform(place.workspace))
         channel = await self._channel(place.channel)
-        return 0 if channel is None else self._lacking(guild, channel, wanted)
+        return 0 if channel is None else self._missing_in(guild, channel, wanted)
 
-    def _lacking(self, guild: Guild, channel: Channel, wanted: int) -> int:
+    def _missing_in(self, guild: Guild, channel: Channel, wanted: int) -> int:
         if not guild.roles or not guild.own_roles:
             return 0
         allowed = _allowed(guild, guild.own_roles)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from adapters.discord import inbound
 from adapters.discord.api import DIRECT, Api
+from adapters.discord.members import Members
 from adapters.discord.names import ROLE
 from bot.domain import ChannelId, ChannelKind, Place, User, UserId
 from bot.domain.ids import id_on_platform
@@ -41,8 +42,10 @@ class ServerLookups:
         locate: Callable[[Place], Awaitable[Place]],
         owner: Callable[[str], str | None],
         names: Callable[[], Mapping[str, str]],
+        members: Members | None = None,
     ) -> None:
         self._api = api
+        self._members = members or Members(api)
         self._ready = ready
         self._locate = locate
         self._owner = owner
@@ -53,11 +56,14 @@ class ServerLookups:
 
     async def describe(self, place: Place, user: UserId) -> User:
         """A member of the server; by the id alone where they have left or Discord is silent."""
+        await self._ready()
         try:
-            member = await self.find_person(place, user)
+            if user.startswith(ROLE) or not _is_id(user):
+                return await self.find_person(place, user) or User(user, user)
+            member = await self._members.find(id_on_platform(place.workspace), user)
         except SurfaceError:
             member = None
-        return member or User(user, user)
+        return inbound.member_of(member) if member else User(user, user)
 
     async def find_person(self, place: Place, said: str) -> User | None:
         """A member of the server by id, or one of its roles by `&` and its id."""
@@ -65,7 +71,7 @@ class ServerLookups:
         guild, user = id_on_platform(place.workspace), said.strip().lstrip("@")
         if user.startswith(ROLE):
             return await self._find_role(guild, user)
-        if not (user.isascii() and user.isdigit() and len(user) <= _LONGEST_ID):
+        if not _is_id(user):
             return None
         at = {"guild_id": guild, "user_id": user}
         try:
@@ -101,7 +107,7 @@ class ServerLookups:
         """Whether it is a channel of the server."""
         await self._ready()
         channel = place.channel
-        if not (channel.isascii() and channel.isdigit() and len(channel) <= _LONGEST_ID):
+        if not _is_id(channel):
             return False
         try:
             found = await self._api.call("GET", _CHANNEL_PATH, {"channel_id": channel})
@@ -126,3 +132,7 @@ class ServerLookups:
     async def _direct(self, user: UserId) -> str:
         opened = await self._api.call("POST", DIRECT, body={"recipient_id": user})
         return str(opened["id"])
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID

@@ -20,6 +20,8 @@ from adapters.discord.form_drafts import DRAFT, FormDrafts
 from adapters.discord.inbound import Bot, InteractionHandle
 from adapters.discord.interactions import InteractionContext, Interactions
 from adapters.discord.lookups import ServerLookups, as_private, no_owner
+from adapters.discord.manifest import THREAD_PERMISSIONS
+from adapters.discord.members import Members
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
 from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
 from adapters.discord.texts import sanitize
@@ -65,7 +67,7 @@ async def _not_known(channel: str) -> bool:
     return False
 
 
-async def _nothing_lacks(place: Place, wanted: int) -> int:
+async def _none_missing(place: Place, wanted: int) -> int:
     return 0
 
 
@@ -82,15 +84,16 @@ class DiscordSurface(ServerLookups):
         note: Callable[[Event], Awaitable[Text | None]] = _no_note,
         is_direct: Callable[[str], Awaitable[bool]] = _not_known,
         locate: Callable[[Place], Awaitable[Place]] = as_private,
-        lacking: Callable[[Place, int], Awaitable[int]] = _nothing_lacks,
+        missing_permissions: Callable[[Place, int], Awaitable[int]] = _none_missing,
         owner: Callable[[str], str | None] = no_owner,
         names: Callable[[], Mapping[str, str]] = dict,
+        members: Members | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(api, ready=ready, locate=locate, owner=owner, names=names)
+        super().__init__(api, ready=ready, locate=locate, owner=owner, names=names, members=members)
         self._note = note
         self._is_direct = is_direct
-        self._lacking = lacking
+        self._missing_permissions = missing_permissions
         self._bot = bot
         self._say = say
         self._now = now
@@ -257,9 +260,13 @@ class DiscordSurface(ServerLookups):
     async def workspace_note(self, event: Event) -> Text | None:
         return await self._note(event)
 
-    async def open_thread(self, event: Event, title: str) -> Place | None:
+    async def open_thread(self, place: Place, message: Message) -> Place | None:
         await self._ready()
-        return await open_thread(self._api, event, title, self._lacking)
+        if message.id in self._handles:
+            # A question asked with `/ask` is no message.
+            return None
+        missing = await self._missing_permissions(place, sum(THREAD_PERMISSIONS.values()))
+        return await open_thread(self._api, place, message, missing=missing)
 
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()

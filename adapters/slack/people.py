@@ -44,13 +44,12 @@ class People:
         self._bot = bot
         self._now = now
         self._people: dict[str, tuple[float, Person]] = {}
-        self._kinds: dict[str, tuple[float, ChannelKind]] = {}
+        self._channels: dict[str, tuple[float, Json]] = {}
         self._directs: dict[str, str] = {}
-        self._channel_names: dict[str, str] = {}
         self._group_list: tuple[float, Sequence[Json]] = (0.0, ())
         self._groups_asked: SingleFlight[Sequence[Json]] = SingleFlight()
         self._people_asked: SingleFlight[Person | None] = SingleFlight()
-        self._kinds_asked: SingleFlight[ChannelKind] = SingleFlight()
+        self._channels_asked: SingleFlight[Json] = SingleFlight()
 
     def last_known(self, user: User) -> Person | None:
         """What was known of somebody last, however long ago."""
@@ -181,25 +180,36 @@ class People:
 
     async def channel_name(self, channel: str) -> str | None:
         """Conversations between the two of us have none."""
-        known = self._channel_names.get(channel)
-        if known is None:
-            answer = await self._api.call("conversations.info", {"channel": channel}, patience=0)
-            name = (answer.get("channel") or {}).get("name")
-            known = f"#{name}" if name else None
-            if known is not None:
-                _trim(self._channel_names)
-                self._channel_names[channel] = known
-        return known
+        name = (await self._channel_info(channel)).get("name")
+        return f"#{name}" if name else None
 
     async def has_channel(self, channel: str) -> bool:
         """Whether it is one that we can see."""
         try:
-            await self._api.call("conversations.info", {"channel": channel})
+            await self._channel_info(channel, patience=6)
         except SurfaceError as error:
             if error_code(error) in ("channel_not_found", "invalid_arguments"):
                 return False
             raise
         return True
+
+    async def _channel_info(self, channel: str, *, patience: int = 0) -> Json:
+        """https://docs.slack.dev/reference/methods/conversations.info, kept for a while."""
+        known = self._known_channel(channel)
+        if known is not None:
+            return known
+        return await self._channels_asked.run(channel, lambda: self._fetched(channel, patience))
+
+    async def _fetched(self, channel: str, patience: int) -> Json:
+        answer = await self._api.call("conversations.info", {"channel": channel}, patience=patience)
+        info: Json = answer.get("channel") or {}
+        _trim(self._channels)
+        self._channels[channel] = (self._now() + _KEEP_SECONDS, info)
+        return info
+
+    def _known_channel(self, channel: str) -> Json | None:
+        until, info = self._channels.get(channel, (0.0, {}))
+        return info if until > self._now() else None
 
     async def with_authors(self, said: Iterable[Message]) -> list[Message]:
         """Messages with their authors' names and standing."""
@@ -216,36 +226,27 @@ class People:
         """The place with its kind; where that cannot be told it counts as private."""
         if place.kind is not ChannelKind.OPEN or not place.channel:
             return place
-        kept = self._kinds.get(place.channel)
-        if kept is not None and kept[0] > self._now():
-            return replace(place, kind=kept[1])
-        kind = await self._kinds_asked.run(place.channel, lambda: self._look_at(place.channel))
+        known = self._known_channel(place.channel)
+        kind = _kind(known) if known is not None else await self._kind_of(place.channel)
         return replace(place, kind=kind)
 
     def forget_channel(self, channel: str) -> None:
         """Its kind or name has changed."""
-        self._kinds.pop(channel, None)
-        self._channel_names.pop(channel, None)
+        self._channels.pop(channel, None)
 
     def forget_person(self, user: str) -> None:
         """Their standing may have changed."""
         self._people.pop(user, None)
 
-    async def _look_at(self, channel: str) -> ChannelKind:
+    async def _kind_of(self, channel: str) -> ChannelKind:
         try:
             async with asyncio.timeout(_PATIENCE_SECONDS):
-                answer = await self._api.call(
-                    "conversations.info", {"channel": channel}, patience=0
-                )
+                return _kind(await self._channel_info(channel))
         except (SurfaceError, TimeoutError) as error:
             if isinstance(error, SurfaceError) and is_unknown_method(error):
                 return ChannelKind.OPEN
             log.warning("A channel cannot be looked up", extra={"why": type(error).__name__})
             return ChannelKind.PRIVATE
-        kind = _kind(answer.get("channel") or {})
-        _trim(self._kinds)
-        self._kinds[channel] = (self._now() + _KEEP_SECONDS, kind)
-        return kind
 
     async def channel_to_post_in(self, place: Place) -> str:
         """Where to post: a person's id stands for what we two share."""

@@ -17,7 +17,7 @@ from bot.domain import (
     Turn,
 )
 from bot.errors import BadInput, Refusal, SurfaceError
-from bot.examples.exchange import Exchange, exchange_of
+from bot.examples.exchange import Exchange, exchange_of, messages_before
 from bot.examples.states import change_state, redraw_cards
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
@@ -138,9 +138,14 @@ async def _current_exchange(
     except Refusal:
         if not ids:
             raise
-    places = {source.message: replace(marked.place, thread=source.thread) for source in sources}
-    fetched = [await surface.fetch(place, id_) for id_, place in places.items() if id_ != marked.id]
-    before = sorted((message for message in fetched if message is not None), key=lambda m: m.at)
+    offered = await messages_before(marked, surface)
+    found = {message.id: message for message in offered if message.id in ids}
+    for source in sources:
+        if source.message not in (marked.id, *found):
+            place = replace(marked.place, thread=source.thread)
+            if (message := await surface.fetch(place, source.message)) is not None:
+                found[message.id] = message
+    before = sorted(found.values(), key=lambda message: message.at)
     return await exchange_of(request, marked, store=store, surface=surface, before=before)
 
 

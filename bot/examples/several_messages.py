@@ -9,17 +9,14 @@ from bot.commands import Handlers
 from bot.domain import Message, Role, Sources
 from bot.errors import NotNow
 from bot.examples.capture import propose_by_mark
-from bot.examples.exchange import exchange_of, said_just_before
+from bot.examples.exchange import MOST_BEFORE, exchange_of, messages_before, said_just_before
 from bot.examples.save_form import named_message, save_marked
 from bot.ports.dependencies import Dependencies
-from bot.ports.surface import Surface
 from bot.replies import Field, FieldKind, Form, Reply, one_line
 from bot.request import Request
 
 handlers = Handlers()
 
-_MOST = 24
-"""Number of messages offered before the marked one; Discord's select menus hold 25 options."""
 _SHOWN = 90
 
 
@@ -44,7 +41,7 @@ async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
     Raises NotNow if there is no message before the marked one.
     """
     surface, words = deps.surfaces.of(request.workspace_id), request.words
-    before = await _messages_before(marked, surface)
+    before = await messages_before(marked, surface)
     offered = _offered(marked, before)
     if not offered:
         raise NotNow(problem=words("several.nothing"))
@@ -69,15 +66,9 @@ async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
     )
 
 
-async def _messages_before(marked: Message, surface: Surface) -> Sequence[Message]:
-    """Returns the messages before one in its thread, else in its channel."""
-    fetch = surface.history if marked.place.thread is not None else surface.messages_before
-    return await fetch(marked.place, marked.id, _MOST)
-
-
 def _offered(marked: Message, before: Sequence[Message]) -> Sequence[Message]:
     with_text = [m for m in before if m.text.strip() and m.id != marked.id]
-    return with_text[-_MOST:]
+    return with_text[-MOST_BEFORE:]
 
 
 def _line(message: Message) -> str:
@@ -94,7 +85,7 @@ async def save_chosen(request: Request, deps: Dependencies) -> Reply:
     chosen = set(filter(None, (request.text_option("messages") or "").split(",")))
     if not chosen:
         raise NotNow(problem=request.words("several.none"))
-    offered = _offered(marked, await _messages_before(marked, surface))
+    offered = _offered(marked, await messages_before(marked, surface))
     before = [message for message in offered if message.id in chosen]
     if len(before) < len(chosen):
         raise NotNow(problem=request.words("message.gone"))

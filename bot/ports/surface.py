@@ -47,8 +47,8 @@ class CanStream(Protocol):
 class CanOpenThread(Protocol):
     """Optional: opens a thread on a message of a channel."""
 
-    async def open_thread(self, event: Event, title: str) -> Place | None:
-        """Returns the thread on the event's message; opens it if it does not exist.
+    async def open_thread(self, place: Place, message: Message) -> Place | None:
+        """Returns the thread on a message; opens it, with the text as title, if it does not exist.
 
         None if the message cannot have a thread. Raises PermissionMissing.
         """

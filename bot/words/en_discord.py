@@ -161,7 +161,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.doctor.no_gateway": "Discord names no gateway. Check DISCORD_API_URL if it is set.",
     "discord.doctor.few_starts": "Discord allows only {count} more starts today. Find out why the bot starts so often before you go on.",
     "discord.doctor.guild": "Discord: all permissions are there in {guild}.",
-    "discord.doctor.lacking": "Discord: in {guild} the bot lacks: {permissions}. Give them to its role, or invite it again with the link of “attune discord invite”.",
+    "discord.doctor.missing": "Discord: in {guild} the bot lacks: {permissions}. Give them to its role, or invite it again with the link of “attune discord invite”.",
     "discord.doctor.no_guilds": "the bot is in no server yet. Open the link that “attune discord invite” prints.",
     **{f"name.{name}": name for name in _NAMES},
 }

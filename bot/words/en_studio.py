@@ -25,6 +25,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "starter.misspelling": "Charming misspellings",
     "channel.always": "answers every message",
     "channel.mentioned": "answers when mentioned",
+    "channel.threads": "each question in a thread of its own",
+    "channel.no_threads": "no threads",
     "button.allow": "Allow",
     "button.disallow": "Not any more",
     "workspaces.waiting": "Waits for you: until you allow it, it has the sandbox alone",

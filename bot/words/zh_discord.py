@@ -40,7 +40,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "discord.doctor.no_gateway": "Discord 没有给出网关地址。如果设置了 DISCORD_API_URL，请检查它。",
     "discord.doctor.few_starts": "Discord 今天只允许再启动 {count} 次。请先弄清楚机器人为什么频繁重启。",
     "discord.doctor.guild": "Discord：在 {guild} 权限齐全。",
-    "discord.doctor.lacking": "Discord：在 {guild} 机器人缺少权限：{permissions}。请在它的角色里打开，或用“attune discord invite”的链接重新邀请。",
+    "discord.doctor.missing": "Discord：在 {guild} 机器人缺少权限：{permissions}。请在它的角色里打开，或用“attune discord invite”的链接重新邀请。",
     "discord.doctor.no_guilds": "机器人还没有加入任何服务器。请打开“attune discord invite”打印的链接。",
     "name.tune": "微调",
     "name.ask": "提问",

@@ -24,6 +24,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "starter.misspelling": "可爱的错别字",
     "channel.always": "回答每条消息",
     "channel.mentioned": "被提到时回答",
+    "channel.threads": "每个问题单开讨论串",
+    "channel.no_threads": "不开讨论串",
     "button.allow": "允许",
     "button.disallow": "不再允许",
     "workspaces.waiting": "等待你的许可：在此之前只能使用 sandbox",

@@ -1,0 +1,77 @@
+"""What an entry of the audit log says in words: the action, and its details one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from bot import references
+from bot.domain import AuditEntry
+from bot.ports.store import EVERYWHERE
+from bot.words import Words
+
+_INTERNAL = frozenset({"event", "turn"})
+_NAMED = {
+    "sources": "learning",
+    "role": "role",
+    "allowed": "exclusion",
+    "why": "audit.why",
+}
+"""Details whose values are names in the code: the beginning of the keys of their words."""
+
+
+def describe_action(entry: AuditEntry, words: Words) -> str:
+    """Returns the description of an entry's action, or the action's name if there is none."""
+    key = f"audit.{entry.what}"
+    return words(key) if words.has(key) else entry.what
+
+
+def describe_details(
+    entry: AuditEntry, words: Words, model_names: Mapping[str, str]
+) -> tuple[str, ...]:
+    """Returns a phrase for each detail; `model_names` are short names by the id of the model."""
+    details = raw_details(entry)
+    if "model" in details:
+        details["model"] = model_names.get(str(details["model"]), details["model"])
+    return tuple(
+        _describe(name, value, words)
+        for name, value in details.items()
+        if name not in _INTERNAL and _tells_something(name, value, words)
+    )
+
+
+def raw_details(entry: AuditEntry) -> dict[str, object]:
+    return {name: value for name, value in entry.details.items() if name != "event"}
+
+
+def _tells_something(name: str, value: object, words: Words) -> bool:
+    """Whether a detail is worth a phrase: an empty one, or a count of none, is not."""
+    if value is None:
+        return words.has(f"audit.detail.{name}.none")
+    return value != "" and not (isinstance(value, int) and not value)
+
+
+def _describe(name: str, value: object, words: Words) -> str:
+    key = f"audit.detail.{name}"
+    if value is None:
+        return words(f"{key}.none")
+    if not words.has(key):
+        return f"{name} {value}"
+    if name == "channel" and value == EVERYWHERE:
+        return words("audit.detail.everywhere")
+    if isinstance(value, int):
+        return words(key, count=value, value=f"{value:,}")
+    return words(key, value=_in_words(name, value, words))
+
+
+def _in_words(name: str, value: object, words: Words) -> object:
+    match name:
+        case "user_id":
+            return references.person_reference(str(value))
+        case "channel":
+            return references.channel_reference(str(value))
+        case "share" | "price":
+            return f"{value:.0%}" if name == "share" else f"{value:,.2f}"
+    if name not in _NAMED:
+        return value
+    keys = [f"{_NAMED[name]}.{one}" for one in str(value).split(",")]
+    return ", ".join(words(key) if words.has(key) else key.rpartition(".")[2] for key in keys)
