@@ -117,3 +117,38 @@ async def test_a_better_answer_is_asked_for_only_where_it_can_be_kept(
 
     names = [one["block_id"] for one in form["blocks"] if one["type"] == "input"]
     assert names == ["reason"]
+
+
+async def test_in_slack_a_lesson_that_may_not_be_typed_asks_an_admin(
+    in_slack: slack_scene.Scene,
+) -> None:
+    in_slack.slack.tiers.is_on = False
+    for user in ("U2", "U1"):
+        in_slack.slack.command(user, "C1", "teach")
+        await in_slack.settled()
+    heard, own = (await in_slack.whispered(2))[:2]
+    await until(lambda: "DU1" in in_slack.slack.channels and bool(in_slack.slack.own("DU1")))
+    (card,) = in_slack.slack.own("DU1")
+
+    assert "I have asked name-U1 whether I may." in heard["text"]
+    assert "name-U2 wants to write a lesson in the channel #name-C1" in card["text"]
+    assert "Only what people write in forms" in labels(own)
+
+    in_slack.slack.click("U1", card, "Only what people write in forms")
+    in_slack.slack.submit("U1", await in_slack.form(), permission=PERMISSION)
+    await until(lambda: "From now on I may learn" in str(in_slack.slack.texts("DU1")))
+    in_slack.slack.command("U2", "C1", "teach")
+    assert (await in_slack.form(2))["callback_id"] == "teach"
+
+
+async def test_on_discord_a_lesson_that_may_not_be_typed_asks_an_admin(
+    in_discord: discord_scene.Scene,
+) -> None:
+    discord = in_discord.discord
+    await in_discord.answered(discord.command(ANN, GENERAL, "teach"))
+    (heard,) = await in_discord.whispered()
+    direct = discord.direct(DISCORD_ADMIN)
+    await until(lambda: bool(discord.own(direct)), lambda: str(discord.refusals))
+
+    assert "I have asked" in shown(heard)
+    assert "wants to write a lesson" in shown(discord.own(direct)[0])

@@ -56,10 +56,24 @@ async def pointer_reply(
         lines = (words("example.pointer", id=pointer.id), words(_rule_of(request.place)))
         buttons = (*choices(words), *write)
         return Card(words("marks.title"), lines, buttons=buttons, private=True)
-    sentences = [words("example.pointer", id=pointer.id), await _admins_text(request, marked, deps)]
+    asked = await _admins_text(request, deps, link=marked.permalink)
+    sentences = [words("example.pointer", id=pointer.id), asked]
     if write:
         sentences.append(words("example.pointer_write"))
     return Text(" ".join(sentences), private=True, buttons=write)
+
+
+async def forms_reply(request: Request, deps: Dependencies) -> Text | Card:
+    """Tells the user that nothing may be typed here, and which admins were asked.
+
+    Admins get buttons to allow it instead.
+    """
+    words = request.words
+    if request.role >= Role.ADMIN:
+        lines = (words("marks.no_forms"), words(_rule_of(request.place)))
+        return Card(words("marks.forms_title"), lines, buttons=choices(words), private=True)
+    asked = await _admins_text(request, deps, is_typed=True)
+    return Text(f"{words('marks.no_forms')} {asked}", private=True)
 
 
 def choices(words: Words) -> tuple[Button, ...]:
@@ -107,13 +121,15 @@ async def render_marks_waiting_notice(
     where = details.get("link") or words(
         "marks.in_channel", channel=references.channel_reference(str(details.get("channel")))
     )
-    who_and_where = words("marks.who", name=details.get("name"), where=where)
+    is_typed = bool(details.get("is_typed"))
+    who_and_where = words(
+        "marks.typed" if is_typed else "marks.who", name=details.get("name"), where=where
+    )
+    title = words("marks.forms_title" if is_typed else "marks.title")
     rule = words(_rule_of(notice.place))
     link = str(details.get("link") or "")
     message_buttons = message_button(link, words)
-    return Card(
-        words("marks.title"), (who_and_where, rule), buttons=(*choices(words), *message_buttons)
-    )
+    return Card(title, (who_and_where, rule), buttons=(*choices(words), *message_buttons))
 
 
 async def render_marks_allowed_notice(
@@ -137,26 +153,30 @@ def _may_write_up(request: Request, deps: Dependencies) -> bool:
     return link is not None and (not link.is_local or request.role >= Role.ADMIN)
 
 
-async def _admins_text(request: Request, marked: Message, deps: Dependencies) -> str:
-    """Returns which admins were asked, now or before, or that one declined since."""
+async def _admins_text(
+    request: Request, deps: Dependencies, *, link: str | None = None, is_typed: bool = False
+) -> str:
+    """Returns which admins were asked, now or before, or that one declined since.
+
+    `link` leads to the marked message; with `is_typed` there is none, but a form was asked for.
+    """
     async with deps.store.reading() as records:
         asked_entries = await records.audit.page(request.workspace_id, what=ASKED, limit=1)
         declined_entries = await records.audit.page(request.workspace_id, what=DECLINED, limit=1)
     if declined_entries and not (asked_entries and asked_entries[0].at > declined_entries[0].at):
         return request.words("marks.declined")
-    names = (
-        str(asked_entries[0].details.get("names", ""))
-        if asked_entries
-        else await _ask(request, marked, deps)
-    )
-    return request.words("marks.asked", names=names) if names else request.words("marks.nobody")
+    if asked_entries:
+        names = str(asked_entries[0].details.get("names", ""))
+    else:
+        names = await _ask(request, deps, link=link, is_typed=is_typed)
+    if not names:
+        return request.words("marks.nobody")
+    return request.words("marks.asked_forms" if is_typed else "marks.asked", names=names)
 
 
-async def _ask(request: Request, marked: Message, deps: Dependencies) -> str:
+async def _ask(request: Request, deps: Dependencies, **details: object) -> str:
     """Asks the known admins; returns their names, "" if none can be reached."""
-    names = await tell_admins(
-        request, MARKS_WAIT, deps, key=request.workspace_id, link=marked.permalink
-    )
+    names = await tell_admins(request, MARKS_WAIT, deps, key=request.workspace_id, **details)
     if names:
         async with deps.store.writing() as records:
             await request.audit(records, ASKED, names=names)

@@ -18,6 +18,7 @@ from bot.domain import (
     Sources,
 )
 from bot.errors import BadInput, NotFound, NotNow, Outdated
+from bot.examples.asking_admins import forms_reply
 from bot.examples.example_buttons import masking_buttons
 from bot.examples.exchange import form_source, refuse_guest
 from bot.examples.review import private_text_warnings
@@ -39,7 +40,8 @@ _LINK_LASTS = timedelta(minutes=10)
 
 @handlers.command("teach", Role.MEMBER, opens_form=True)
 async def teach_form(request: Request, deps: Dependencies) -> Reply:
-    return lesson_form(request)
+    """Opens the form for a new example; where forms are not allowed, an admin can allow them."""
+    return lesson_form(request) if _may_type(request) else await forms_reply(request, deps)
 
 
 def lesson_form(request: Request, *, title: str = "teach.title", question: str = "") -> Form:
