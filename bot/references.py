@@ -49,9 +49,9 @@ def channel_reference(number: str) -> str:
 
 
 def time_reference(at: datetime) -> str:
-    """Returns a reference to a time; its text, for surfaces without local times, is in UTC."""
+    """Returns a reference to a time; its text, for surfaces without local times, says UTC."""
     seconds = str(int(at.timestamp()))
-    return _reference(ReferenceKind.MOMENT, seconds, f"{at:%Y-%m-%d %H:%M}")
+    return _reference(ReferenceKind.MOMENT, seconds, f"{at:%Y-%m-%d %H:%M} UTC")
 
 
 def render(text: str, draw: Callable[[ReferenceKind, str, str], str]) -> str:

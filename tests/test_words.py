@@ -330,3 +330,10 @@ def test_every_detail_of_the_audit_has_words() -> None:
     found |= {"evaluation", "judging", "synthetic"}
     wordless = {"at", "event", "turn"}
     assert {one for one in found - wordless if f"audit.detail.{one}" not in ENGLISH} == set()
+
+
+@pytest.mark.parametrize("sentences", [en.SENTENCES, zh.SENTENCES], ids=LANGUAGES)
+def test_no_sentence_says_a_time_zone_beside_a_time(sentences: dict[str, str]) -> None:
+    """Where people see times in their own zone, another one beside them would be wrong."""
+    zoned = {key for key, text in sentences.items() if re.search(r"\}\W*UTC", text)}
+    assert zoned - {"error.OverCap"} == set()

@@ -38,7 +38,8 @@ def _reference(kind: ReferenceKind, number: str, name: str) -> str:
     """https://docs.discord.com/developers/reference#message-formatting."""
     match kind:
         case ReferenceKind.MOMENT:
-            return f"<t:{number}:R>"
+            # A date, as sentences say "on": https://docs.discord.com/developers/reference#message-formatting
+            return f"<t:{number}:f>"
         case _ if _ID.fullmatch(number):
             return f"<{kind}{number}>"
         case _:

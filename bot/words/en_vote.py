@@ -24,7 +24,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     # While it is open
     "vote.name": "Blind vote {id}: {model}",
     "vote.cards": "One question, two answers.|{count} questions, two answers to each.",
-    "vote.open": "Which answer is better? Nobody sees what you choose, nor who wrote which, before it ends: by the button or on {until} UTC.",
+    "vote.open": "Which answer is better? Nobody sees what you choose, nor who wrote which, before it ends: by the button or on {until}.",
     "vote.closed": "It is over. The cards say now who wrote what.",
     "vote.ballots": "One vote.|{count} votes · voters: {people}",
     "vote.card": "Question {number} of {count}",

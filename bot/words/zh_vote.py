@@ -22,7 +22,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "vote.unfinished": "没有投票：回答被停止或无法得到。",
     "vote.name": "盲投 {id}：{model}",
     "vote.cards": "{count} 个问题，每个有两个回答。",
-    "vote.open": "哪个回答更好？结束之前没有人能看到您的选择，也看不到谁写了哪个。用按钮结束，或在 {until}（UTC）自动结束。",
+    "vote.open": "哪个回答更好？结束之前没有人能看到您的选择，也看不到谁写了哪个。用按钮结束，或在 {until}自动结束。",
     "vote.closed": "投票已结束。卡片上现在写明了作者。",
     "vote.ballots": "{count} 票，{people} 人。",
     "vote.card": "问题 {number}/{count}",
