@@ -377,32 +377,21 @@ def test_only_plain_digits_name_a_thing(said: str) -> None:
 # The studio's own
 
 
-@pytest.mark.parametrize(
-    ("name", "what"),
-    [
-        *(
-            (one.name, ButtonClicked(f"{one.name}:1"))
-            for one in CATALOGUE.buttons
-            if one.is_for_pages
-        ),
-        *(
-            (one.name, FormSubmitted(one.name, VALUES))
-            for one in CATALOGUE.forms
-            if one.is_for_pages
-        ),
-    ],
-    ids=str,
-)
-async def test_what_the_studio_alone_offers_is_refused_from_a_chat(
-    home: Scene, name: str, what: What
-) -> None:
+PAGES_ALONE: Mapping[str, What] = {
+    **{one.name: ButtonClicked(f"{one.name}:1") for one in CATALOGUE.buttons if one.is_for_pages},
+    **{one.name: FormSubmitted(one.name, VALUES) for one in CATALOGUE.forms if one.is_for_pages},
+}
+
+
+async def test_what_the_studio_alone_offers_is_refused_from_a_chat(home: Scene) -> None:
     """By its own name: what it was asked for may not be there either."""
     before = kept(home.folder)
 
-    told = await tell(home, what, 1, replace(ADMIN, is_operator=True))
+    for number, (name, what) in enumerate(PAGES_ALONE.items()):
+        told = await tell(home, what, number, replace(ADMIN, is_operator=True))
 
-    assert f"There is no button “{name}” here" in told
-    assert MARKER not in told
+        assert f"There is no button “{name}” here" in told
+        assert MARKER not in told
     assert kept(home.folder) == before
 
 
