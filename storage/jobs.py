@@ -30,7 +30,7 @@ from bot.domain import (
 from bot.errors import NotFound
 from bot.rows import Method
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import MANY, Connection, foreign_key_as_not_found
+from storage.connection import MANY, Connection, PagedQuery, foreign_key_as_not_found
 from storage.tables import (
     CLOSED_WORKSPACES,
     checkpoints,
@@ -43,6 +43,13 @@ from storage.tables import (
 # Estimates get random ids of a range of their own, so that the short ids count confirmed jobs only,
 # and the card of a deleted estimate can never confirm another one.
 _FIRST_ESTIMATE = 2**30
+# While a workspace is closed, jobs that the host has not begun stay on hold. Others go on,
+# so that a workspace that is reopened has lost nothing that was paid for.
+_IS_HELD = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(CLOSED_WORKSPACES))
+_OPEN = PagedQuery(select(jobs).where(jobs.c.phase.in_(OPEN_PHASES), not_(_IS_HELD)), jobs.c.id)
+_EXPIRING = PagedQuery(
+    select(jobs).where(jobs.c.requested_action == RequestedAction.FORGET), jobs.c.id
+)
 # An unconfirmed estimate may have been cancelled by the user, or have expired.
 _UNCONFIRMED = (Phase.ESTIMATED, Phase.CANCELLED, Phase.ABANDONED)
 
@@ -126,10 +133,7 @@ class Jobs:
         return _job(rows[0]) if rows else None
 
     async def list_open(self) -> Sequence[Job]:
-        # While a workspace is closed, jobs that the host has not begun stay on hold. Others go on,
-        # so that a workspace that is reopened has lost nothing that was paid for.
-        is_held = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(CLOSED_WORKSPACES))
-        return await self._list_where(and_(jobs.c.phase.in_(OPEN_PHASES), not_(is_held)))
+        return [_job(row) for row in await self._connection.fetch_pages(_OPEN)]
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Job]:
         return await self._list_where(
@@ -157,7 +161,7 @@ class Jobs:
         )
 
     async def list_expiring(self) -> Sequence[Job]:
-        return await self._list_where(jobs.c.requested_action == RequestedAction.FORGET)
+        return [_job(row) for row in await self._connection.fetch_pages(_EXPIRING)]
 
     async def postpone(
         self, numbers: Sequence[JobId], *, requested_action: RequestedAction | None, until: datetime

@@ -23,7 +23,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from storage.columns import all_columns_of, columns_of, fields_of
-from storage.connection import Connection, foreign_key_as_not_found
+from storage.connection import Connection, PagedQuery, foreign_key_as_not_found
 from storage.tables import CLOSED_WORKSPACES
 
 R = TypeVar("R", Evaluation, Judging, SyntheticRun)
@@ -39,6 +39,14 @@ class Runs(Generic[R]):
     """The noun in the NotFound error."""
     _parts: Sequence[Table]
     """Tables deleted with an estimate; the run is the first column of their primary keys."""
+    _open_runs: PagedQuery
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if hasattr(cls, "_runs"):
+            runs = cls._runs.c
+            is_open = runs.state.in_(OPEN_EVALUATIONS), runs.workspace.not_in(CLOSED_WORKSPACES)
+            cls._open_runs = PagedQuery(select(cls._runs).where(*is_open), runs.id)
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection = connection
@@ -92,12 +100,7 @@ class Runs(Generic[R]):
         return await self._connection.run_counting(statement)
 
     async def list_open(self) -> Sequence[R]:
-        is_open = (
-            self._runs.c.state.in_(OPEN_EVALUATIONS),
-            self._runs.c.workspace.not_in(CLOSED_WORKSPACES),
-        )
-        rows = await self._connection.fetch_all(select(self._runs).where(*is_open), self._runs.c.id)
-        return [self._run_of(row) for row in rows]
+        return [self._run_of(row) for row in await self._connection.fetch_pages(self._open_runs)]
 
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
         total = select(func.coalesce(func.sum(self._runs.c.price), 0.0)).where(

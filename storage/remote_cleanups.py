@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import bindparam, delete, insert, select, update
 
 from bot.domain import RemoteCleanup
-from storage.connection import Connection
+from storage.connection import Connection, PagedQuery
 from storage.tables import remote_cleanups
+
+_DUE = PagedQuery(
+    select(remote_cleanups).where(remote_cleanups.c.next_attempt_at <= bindparam("now")),
+    remote_cleanups.c.id,
+)
 
 
 class RemoteCleanups:
@@ -31,8 +36,7 @@ class RemoteCleanups:
         await self._connection.run(insert(remote_cleanups).values(values))
 
     async def due(self, *, now: datetime) -> Sequence[RemoteCleanup]:
-        query = select(remote_cleanups).where(remote_cleanups.c.next_attempt_at <= now)
-        rows = await self._connection.fetch_all(query, remote_cleanups.c.id)
+        rows = await self._connection.fetch_pages(_DUE, now=now)
         return [
             RemoteCleanup(
                 row.host,

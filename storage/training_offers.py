@@ -10,10 +10,25 @@ from sqlalchemy import and_, exists, func, or_, select
 from bot.domain import MUST_ANSWER, Assistant, AssistantId, SnapshotId, WorkspaceId
 from bot.rows import Method
 from storage.assistants import assistant_of
-from storage.connection import Connection
+from storage.connection import Connection, PagedQuery
 from storage.offer_table import training_offers
 from storage.tables import assistants, example_tags, examples, snapshot_rows, workspaces
 from storage.trainable import is_trainable
+
+_HAS_THRESHOLD = or_(
+    assistants.c.offer_after_examples.is_not(None),
+    assistants.c.offer_after_preferences.is_not(None),
+)
+_IS_OPEN = exists().where(
+    workspaces.c.id == assistants.c.workspace, workspaces.c.closed_at.is_(None)
+)
+# Uses the partial index of assistants with a channel for offers; most have none.
+_channels = assistants.alias("offered")
+_WITH_CHANNEL = select(_channels.c.id).where(_channels.c.offer_channel.is_not(None))
+_OFFERED = PagedQuery(
+    select(assistants).where(_HAS_THRESHOLD, assistants.c.id.in_(_WITH_CHANNEL), _IS_OPEN),
+    assistants.c.id,
+)
 
 
 class TrainingOffers:
@@ -23,19 +38,7 @@ class TrainingOffers:
         self._connection = connection
 
     async def assistants_with_offers(self) -> Sequence[Assistant]:
-        has_threshold = or_(
-            assistants.c.offer_after_examples.is_not(None),
-            assistants.c.offer_after_preferences.is_not(None),
-        )
-        is_open = exists().where(
-            workspaces.c.id == assistants.c.workspace, workspaces.c.closed_at.is_(None)
-        )
-        offered = assistants.alias("offered")
-        # Uses the partial index of assistants with a channel for offers; most have none.
-        ids = select(offered.c.id).where(offered.c.offer_channel.is_not(None))
-        statement = select(assistants).where(has_threshold, assistants.c.id.in_(ids), is_open)
-        rows = await self._connection.fetch_all(statement, assistants.c.id)
-        return [assistant_of(row) for row in rows]
+        return [assistant_of(row) for row in await self._connection.fetch_pages(_OFFERED)]
 
     async def new_rows(
         self,

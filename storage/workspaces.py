@@ -10,13 +10,19 @@ from typing import Any
 from sqlalchemy import Row, and_, bindparam, delete, func, or_, select, update
 
 from bot.domain import Exclusion, Sources, Workspace, WorkspaceId
-from storage.connection import Connection, among_first
+from storage.connection import Connection, PagedQuery, among_first
 from storage.tables import metadata, workspaces
 
 # Child tables before their parents; the row of the workspace is deleted last.
 _OWNED = [table for table in reversed(metadata.sorted_tables) if "workspace" in table.c]
 _ERASED = [*_OWNED, workspaces]
 _LAST = len(_ERASED) - 1
+_REMOVED = PagedQuery(
+    select(workspaces).where(
+        or_(workspaces.c.removal_reported_at.is_not(None), workspaces.c.closed_at.is_not(None))
+    ),
+    workspaces.c.id,
+)
 # Built once: it runs for every event.
 _FIND = select(workspaces).where(workspaces.c.id == bindparam("workspace")).limit(1)
 
@@ -65,13 +71,7 @@ class Workspaces:
         return int((await self._connection.run(counted)).scalar_one())
 
     async def list_removed(self) -> Sequence[Workspace]:
-        is_removed = or_(
-            workspaces.c.removal_reported_at.is_not(None), workspaces.c.closed_at.is_not(None)
-        )
-        rows = await self._connection.fetch_all(
-            select(workspaces).where(is_removed), workspaces.c.id
-        )
-        return [_workspace(row) for row in rows]
+        return [_workspace(row) for row in await self._connection.fetch_pages(_REMOVED)]
 
     async def report_removal(self, workspace: WorkspaceId, *, at: datetime) -> None:
         is_open = and_(
