@@ -1,1 +1,1 @@
-"""The Discord adapter: events in, messages out; only `gateway` imports discord.py."""
+"""The Discord adapter: receives events and sends messages; only `gateway` imports discord.py."""

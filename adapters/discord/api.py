@@ -1,4 +1,4 @@
-"""The calls that Discord is asked with, and where they may go; the gateway makes them."""
+"""The port for calls of Discord's REST API with its paths, and the checks of URLs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HOSTS = ("discord.com", "discordapp.com", "discordapp.net", "discord.gg")
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What lets us in; the token is never shown."""
+    """Credentials and addresses of the bot; `token` is left out of the repr."""
 
     token: str = field(repr=False)
     api_url: str = PUBLIC_API
@@ -43,7 +43,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file that goes along with a message; `description` is read aloud to who cannot see it."""
+    """A file that is attached to a message, with its alternative text in `description`."""
 
     name: str
     data: bytes = field(repr=False)
@@ -52,7 +52,11 @@ class File:
 
 
 class Api(Protocol):
-    """Raises only `bot.errors.SurfaceError`s; `details["code"]` is Discord's own number."""
+    """Calls Discord's REST API.
+
+    Methods raise only SurfaceError and its subclasses; `details["code"]` is Discord's error code or
+    the HTTP status.
+    """
 
     pacing: Pacing
 
@@ -68,28 +72,34 @@ class Api(Protocol):
         priority: Priority | None = Priority.PLAIN,
         patience: int = 4,
     ) -> Json:
-        """`priority` is None for calls outside the limits; `patience` is the number of retries."""
+        """Calls an endpoint, with retries, and returns its JSON object.
+
+        `priority` is None for endpoints outside the global rate limit; `patience` is the number of
+        retries.
+        """
         ...
 
     async def get_list(
         self, path: str, at: Ids | None = None, *, query: Mapping[str, object] | None = None
-    ) -> list[Json]: ...
+    ) -> list[Json]:
+        """Returns the JSON array of a GET endpoint, with four retries."""
+        ...
 
     def calls_left(self, verb: str, path: str, at: Ids) -> int | None:
-        """How many such calls may be made right now; None where Discord has not told."""
+        """Returns how many calls the route's bucket allows; None before a response."""
         ...
 
     def download(self, url: str) -> AsyncIterator[bytes]: ...
 
 
 def error_code(error: SurfaceError) -> int:
-    """Discord's own number for what went wrong; 0 where there is none."""
+    """Returns Discord's error code of an error, 0 if it has none."""
     value = error.details.get("code")
     return value if isinstance(value, int) else 0
 
 
 def api_base(url: str) -> str:
-    """The address of version 10, however much of it was given."""
+    """Returns the base URL of version 10 for a URL with or without `/api/v10`."""
     bare = url.strip().rstrip("/") or PUBLIC_API
     if _VERSIONED.search(bare):
         return bare
@@ -97,17 +107,17 @@ def api_base(url: str) -> str:
 
 
 def proxy_for(url: str) -> str | None:
-    """As curl does it: HTTPS_PROXY or HTTP_PROXY, but not for what NO_PROXY names."""
+    """Returns the proxy from HTTPS_PROXY or HTTP_PROXY; None if NO_PROXY names the host."""
     if urllib.request.proxy_bypass(urlsplit(url).hostname or ""):
         return None
-    known = urllib.request.getproxies()
-    return known.get("https") or known.get("http") or None
+    proxies = urllib.request.getproxies()
+    return proxies.get("https") or proxies.get("http") or None
 
 
 def is_discord(url: str, api_url: str) -> bool:
-    """Whether a file may be fetched from there."""
+    """Whether files may be downloaded from a URL: from the API's host, or from Discord by HTTPS."""
     host = urlsplit(url).hostname or ""
     if host == urlsplit(api_url).hostname:
         return True
-    is_known = any(host == known or host.endswith(f".{known}") for known in _HOSTS)
+    is_known = any(host == suffix or host.endswith(f".{suffix}") for suffix in _HOSTS)
     return url.startswith("https://") and is_known

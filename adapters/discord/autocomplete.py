@@ -1,4 +1,4 @@
-"""What can stand in an option of a command: looked up while somebody types."""
+"""Autocomplete of slash command options: which choices Discord shows while a person types."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from bot.commands import Catalogue, OptionKind
 from bot.events import ButtonClicked, CommandInvoked, What
 from bot.replies import Listing, ListingRow, Reply
 
-_MOST, _LONGEST = 25, 100
+_MOST_CHOICES, _CHOICE_LENGTH = 25, 100
 
 
 @dataclass(frozen=True, slots=True)
 class AutocompleteRequest:
-    """The option in question and what was typed of it."""
+    """The option that is being typed, the text so far, and the option's fixed suggestions."""
 
     kind: OptionKind
     typed: str
     suggestions: tuple[str, ...] = ()
 
 
-_QUESTIONS: Mapping[OptionKind, What] = {
+_SOURCES: Mapping[OptionKind, What] = {
     OptionKind.ASSISTANT: CommandInvoked("assistant list"),
     OptionKind.MODEL: CommandInvoked("models"),
     OptionKind.JOB: CommandInvoked("jobs"),
@@ -33,48 +33,50 @@ _QUESTIONS: Mapping[OptionKind, What] = {
 
 
 def parse_autocomplete(data: Json, catalogue: Catalogue) -> AutocompleteRequest | None:
+    """Returns the focused option of an interaction of type 4; None if the catalogue lacks it."""
     path, options = options_of(data)
-    focused = next((one for one in options if one.get("focused")), None)
-    command = next((one for one in catalogue.commands if one.path == path), None)
+    focused = next((option for option in options if option.get("focused")), None)
+    command = next((command for command in catalogue.commands if command.path == path), None)
     if focused is None or command is None:
         return None
-    named = {option.name: option for option in command.options}
-    option, typed = named.get(str(focused.get("name"))), str(focused.get("value") or "").strip()
+    by_name = {option.name: option for option in command.options}
+    option, typed = by_name.get(str(focused.get("name"))), str(focused.get("value") or "").strip()
     return AutocompleteRequest(option.kind, typed, option.suggestions) if option else None
 
 
-def suggest(wanted: AutocompleteRequest) -> list[Json]:
-    """Fixed values that begin as what was typed, after that itself: it need not be one of them."""
-    if not wanted.suggestions:
+def suggest(request: AutocompleteRequest) -> list[Json]:
+    """Returns the typed text and the suggestions that start with it; other values are valid too."""
+    if not request.suggestions:
         return []
-    typed = wanted.typed.lower()
-    found = [one for one in wanted.suggestions if one.startswith(typed)]
-    shown = dict.fromkeys([*([wanted.typed] if typed else ()), *found])
-    return [{"name": one[:_LONGEST], "value": one[:_LONGEST]} for one in shown][:_MOST]
+    typed = request.typed.lower()
+    matches = [value for value in request.suggestions if value.startswith(typed)]
+    values = dict.fromkeys([*([request.typed] if typed else ()), *matches])
+    cut = [value[:_CHOICE_LENGTH] for value in values][:_MOST_CHOICES]
+    return [{"name": value, "value": value} for value in cut]
 
 
-def choices_query(wanted: AutocompleteRequest) -> What | None:
-    """Which of the app's own lists holds the choices."""
-    if wanted.kind is OptionKind.EXAMPLE:
-        is_number = wanted.typed.isdecimal()
+def choices_query(request: AutocompleteRequest) -> What | None:
+    """Returns the command or button whose list holds the choices; None if there is none."""
+    if request.kind is OptionKind.EXAMPLE:
+        is_number = request.typed.isdecimal()
         options = {"limit": "25"}
-        if wanted.typed and not is_number:
-            options["search"] = wanted.typed
+        if request.typed and not is_number:
+            options["search"] = request.typed
         return CommandInvoked("examples", options)
-    return _QUESTIONS.get(wanted.kind)
+    return _SOURCES.get(request.kind)
 
 
-def choices(wanted: AutocompleteRequest, reply: Reply) -> list[Json]:
-    """At most 25 lines of the list that go on from what was typed."""
+def choices(request: AutocompleteRequest, reply: Reply) -> list[Json]:
+    """Returns at most 25 rows of the list that contain the typed text."""
     if not isinstance(reply, Listing):
         return []
-    typed = wanted.typed.lower()
-    found = [line for line in reply.lines if typed in f"{line.id} {line.text}".lower()]
-    return [_choice(wanted.kind, line) for line in found[:_MOST]]
+    typed = request.typed.lower()
+    rows = [row for row in reply.lines if typed in f"{row.id} {row.text}".lower()]
+    return [_choice(request.kind, row) for row in rows[:_MOST_CHOICES]]
 
 
-def _choice(kind: OptionKind, line: ListingRow) -> Json:
+def _choice(kind: OptionKind, row: ListingRow) -> Json:
     is_named = kind in (OptionKind.ASSISTANT, OptionKind.MODEL)
-    value = line.text if is_named else line.id
-    label = value if is_named or not line.text else f"{line.id}  {line.text}"
-    return {"name": shorten(label, _LONGEST) or "–", "value": value[-_LONGEST:]}
+    value = row.text if is_named else row.id
+    label = value if is_named or not row.text else f"{row.id}  {row.text}"
+    return {"name": shorten(label, _CHOICE_LENGTH) or "–", "value": value[-_CHOICE_LENGTH:]}

@@ -1,4 +1,4 @@
-"""Which guild answers a person's direct messages: chosen by them, kept over restarts."""
+"""Which guild answers a person's direct messages; the person's choice is stored in the database."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ from bot.replies import Button, Drawn, Listing
 
 PLATFORM = "discord"
 SERVER = "server:"
-"""An action that chooses: `server:<guild>`, or `server:<guild>:<first message that waits>`."""
+"""Prefix of the buttons that choose a guild: `server:<guild>` or `server:<guild>:<message id>`.
 
-_AT_ONCE = 5
-_LONGEST_ACTION = 100 - 22
-_MARK = "|@"
-_MARKED = re.compile(rf"\|@(\d{{1,20}})(?={FIRST}\d|$)")
+The message id is that of the first message that waits for the choice.
+"""
+
+_PARALLEL_LOOKUPS = 5
+_ACTION_LENGTH = 100 - 22
+_GUILD_MARK = "|@"
+_GUILD_MARK_PATTERN = re.compile(rf"\|@(\d{{1,20}})(?={FIRST}\d|$)")
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """`guild` answers and `member` is the person in it; else one of `shared_guilds` is chosen.
+    """The guild that answers a person's direct messages, and the person's member object there.
 
-    `former_guild` answered before, and the person has left it.
+    `guild` is None if the person has yet to choose one of `shared_guilds`. `former_guild` answered
+    before, and the person has left it.
     """
 
     guild: str | None
@@ -41,29 +45,32 @@ class Choice:
 
 
 class DirectGuildChoices:
-    """Nothing said elsewhere changes a choice. Raises SurfaceError where Discord does not tell."""
+    """Reads and stores the guilds that people choose; messages in a guild do not change a choice.
+
+    Methods raise SurfaceError if Discord does not return a membership.
+    """
 
     def __init__(self, store: Store, directory: Directory, members: Members) -> None:
         self._store = store
         self._directory = directory
         self._members = members
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._gate = asyncio.Semaphore(_PARALLEL_LOOKUPS)
 
     async def choice_of(self, user: str) -> Choice:
-        """The kept choice; else the one guild that is shared, which is kept from now on."""
-        kept = await self.chosen_guild(user)
-        if kept is not None:
-            member = await self._members.find(kept, user)
+        """Returns the stored choice; without one, stores and returns the only shared guild."""
+        stored_guild = await self.chosen_guild(user)
+        if stored_guild is not None:
+            member = await self._members.find(stored_guild, user)
             if member is not None:
-                return Choice(kept, member)
-            await self._drop(kept, user)
+                return Choice(stored_guild, member)
+            await self._delete_choice(stored_guild, user)
         shared = await self.shared_guilds(user)
         if len(shared) != 1:
-            return Choice(None, shared_guilds=shared, former_guild=kept)
-        return replace(await self.choose(shared[0], user), former_guild=kept)
+            return Choice(None, shared_guilds=shared, former_guild=stored_guild)
+        return replace(await self.choose(shared[0], user), former_guild=stored_guild)
 
     async def choose(self, guild: str, user: str) -> Choice:
-        """A choice without a guild where the person is not in it."""
+        """Stores a guild as the choice; returns no guild if the person is not a member."""
         member = await self._members.find(guild, user)
         if member is None:
             return Choice(None)
@@ -72,71 +79,77 @@ class DirectGuildChoices:
         return Choice(guild, member)
 
     async def of_guild(self, guild: str, user: str) -> Choice:
-        """For what says itself where it belongs, whatever is chosen."""
+        """Returns a guild as the choice without storing it, for a click that names its guild."""
         member = await self._members.find(guild, user)
         return Choice(None) if member is None else Choice(guild, member)
 
     async def shared_guilds(self, user: str) -> Sequence[str]:
+        """Returns the guilds of the bot in which the person is a member."""
         guilds = await self._directory.own_guilds()
-        found = await asyncio.gather(*(self._is_in(guild, user) for guild in guilds))
-        return [guild for guild, is_in in zip(guilds, found, strict=True) if is_in]
+        memberships = await asyncio.gather(*(self._is_in(guild, user) for guild in guilds))
+        return [guild for guild, is_in in zip(guilds, memberships, strict=True) if is_in]
 
     async def chosen_guild(self, user: str) -> str | None:
+        """Returns the id of the stored guild, None if the person has not chosen."""
         async with self._store.reading() as records:
-            found = await records.direct_choices.chosen_workspace(PLATFORM, UserId(user))
-        return None if found is None else id_on_platform(found)
+            workspace_id = await records.direct_choices.chosen_workspace(PLATFORM, UserId(user))
+        return None if workspace_id is None else id_on_platform(workspace_id)
 
     async def guilds_ever_chosen(self, user: str) -> Sequence[str]:
-        """Every guild that has ever answered somebody's direct messages."""
+        """Returns every guild that the person has chosen at any time."""
         async with self._store.reading() as records:
-            found = await records.direct_choices.ever_chosen(PLATFORM, UserId(user))
-        return [id_on_platform(one) for one in found]
+            workspace_ids = await records.direct_choices.ever_chosen(PLATFORM, UserId(user))
+        return [id_on_platform(workspace_id) for workspace_id in workspace_ids]
 
     async def _is_in(self, guild: str, user: str) -> bool:
         async with self._gate:
             return await self._members.find(guild, user) is not None
 
-    async def _drop(self, guild: str, user: str) -> None:
+    async def _delete_choice(self, guild: str, user: str) -> None:
         async with self._store.writing() as records:
             await records.direct_choices.leave(workspace(guild), UserId(user))
 
 
 def mark_with_guild(reply: Drawn, owner: WorkspaceId) -> Drawn:
-    """Its buttons say which guild they belong to, whichever answers when they are clicked."""
+    """Returns the reply with the guild in each button's action, where a click is then handled."""
     if not isinstance(reply, Listing):
         return replace(reply, buttons=marked_buttons(reply.buttons, owner))
-    lines = tuple(replace(one, buttons=marked_buttons(one.buttons, owner)) for one in reply.lines)
+    rows = tuple(replace(row, buttons=marked_buttons(row.buttons, owner)) for row in reply.lines)
     more = marked_buttons((reply.more,), owner)[0] if reply.more else None
-    return replace(reply, lines=lines, more=more)
+    return replace(reply, lines=rows, more=more)
 
 
 def buttons_for_place(
-    place: Place, asked_for: Callable[[], tuple[Button, ...]]
+    place: Place, make_buttons: Callable[[], tuple[Button, ...]]
 ) -> tuple[Button, ...]:
-    """An answer's buttons once it is whole, marked with their server in a direct message."""
+    """Returns an answer's final buttons, which name their guild in a direct message."""
     is_direct = place.kind is ChannelKind.DIRECT
-    return marked_buttons(asked_for(), place.workspace) if is_direct else asked_for()
+    return marked_buttons(make_buttons(), place.workspace) if is_direct else make_buttons()
 
 
 def marked_buttons(buttons: Sequence[Button], owner: WorkspaceId) -> tuple[Button, ...]:
-    return tuple(replace(one, action=marked_action(one.action, owner)) for one in buttons)
+    """Returns the buttons with the guild in each action."""
+    return tuple(replace(button, action=marked_action(button.action, owner)) for button in buttons)
 
 
 def marked_action(action: str, owner: WorkspaceId) -> str:
-    """One that has no room for it is taken as of the guild that answers."""
-    whole = f"{action}{_MARK}{id_on_platform(owner)}"
-    is_bare = not action or action.startswith(SERVER) or len(whole) > _LONGEST_ACTION
-    return action if is_bare else whole
+    """Returns the action with the guild appended, unless the result is too long for a custom_id.
+
+    A click on an action without a guild goes to the guild that answers then.
+    """
+    marked = f"{action}{_GUILD_MARK}{id_on_platform(owner)}"
+    stays_unmarked = not action or action.startswith(SERVER) or len(marked) > _ACTION_LENGTH
+    return action if stays_unmarked else marked
 
 
 def split_guild_mark(data: Json) -> tuple[Json, str | None]:
-    """A click or form without the mark, and the guild that the mark names."""
+    """Returns a click or form without the guild in its ids, and that guild or None."""
     inner: Json = dict(data.get("data") or {})
     texts = [str(inner.get("custom_id") or ""), *map(str, inner.get("values") or ())]
-    found = [match[1] for text in texts if (match := _MARKED.search(text))]
-    if not found:
+    guilds = [match[1] for text in texts if (match := _GUILD_MARK_PATTERN.search(text))]
+    if not guilds:
         return data, None
-    inner["custom_id"] = _MARKED.sub("", texts[0])
+    inner["custom_id"] = _GUILD_MARK_PATTERN.sub("", texts[0])
     if "values" in inner:
-        inner["values"] = [_MARKED.sub("", one) for one in texts[1:]]
-    return {**data, "data": inner}, found[0]
+        inner["values"] = [_GUILD_MARK_PATTERN.sub("", value) for value in texts[1:]]
+    return {**data, "data": inner}, guilds[0]

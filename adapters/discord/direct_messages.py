@@ -1,4 +1,4 @@
-"""Direct messages: each answered by the guild that its writer chose, which is said and switched."""
+"""Direct messages: finds the guild that answers each one and lets the person choose it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from bot.errors import SurfaceError
 from bot.events import Event
 from bot.replies import Button, Text
 
-_MOST_ASKED = 10_000
+_MOST_ASKED_USERS = 10_000
 _MOST_BUTTONS = 25
-_NOWHERE = "discord:"
+_NO_WORKSPACE = "discord:"
 
 
 @dataclass(frozen=True, slots=True)
 class PayloadInGuild:
-    """A payload, as of the place it belongs to."""
+    """A payload with the context of the guild it is handled in."""
 
     data: Json
     context: EventContext
@@ -39,7 +39,7 @@ class PayloadInGuild:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedPayload:
-    """What became of a payload; `waiting` are messages that can be answered now."""
+    """The result of finding a payload's guild; `waiting` are messages that can be handled now."""
 
     found: PayloadInGuild | None = None
     former_guild: str | None = None
@@ -47,7 +47,10 @@ class ResolvedPayload:
 
 
 class DirectMessages:
-    """Raises SurfaceError where Discord does not tell, so that what was said is tried again."""
+    """Finds the guild of each payload from a direct message.
+
+    Methods raise SurfaceError if Discord does not return a membership; the event is then retried.
+    """
 
     def __init__(
         self,
@@ -64,20 +67,22 @@ class DirectMessages:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def resolve_message(self, name: str, data: Json, user: str) -> ResolvedPayload:
-        """A message or reaction; where nobody can answer yet, a message is told why."""
-        # In their order, so that the question names the first of those that wait.
+        """Finds the guild of a message or reaction; replies to a message why there is none."""
+        # One message of a user at a time, so that the question names the first one that waits.
         async with self._locks.setdefault(user, asyncio.Lock()):
             choice = await self._directs.choice_of(user)
             if choice.guild is None:
                 if name == "MESSAGE_CREATE":
-                    await self._ask(data, choice, user)
+                    await self._ask_for_guild(data, choice, user)
                 return ResolvedPayload(former_guild=choice.former_guild)
         if choice.former_guild is not None and name == "MESSAGE_CREATE":
-            await self._post(data, Text(await self._named("discord.server_lost", choice.guild)))
-        return ResolvedPayload(await self._as_found(data, choice, user), choice.former_guild)
+            await self._post_reply(
+                data, Text(await self._text_with_guild("discord.server_lost", choice.guild))
+            )
+        return ResolvedPayload(await self._in_guild(data, choice, user), choice.former_guild)
 
     async def resolve_for_all_guilds(self, data: Json, user: str) -> Sequence[PayloadInGuild]:
-        """An edit or deletion is news for every guild that was ever talked to."""
+        """Returns an edit or deletion once for each guild that the person has ever chosen."""
         channel = str(data.get("channel_id") or "")
         guilds = await self._directs.guilds_ever_chosen(user)
         return [
@@ -88,123 +93,128 @@ class DirectMessages:
     async def resolve_interaction(
         self, context: InteractionContext, data: Json, user: str
     ) -> ResolvedPayload:
-        """An interaction: a choice itself, or something for the guild it names or that answers."""
-        data, named = split_guild_mark(data)
+        """Finds the guild of an interaction, or stores the guild that the interaction chooses."""
+        data, marked_guild = split_guild_mark(data)
         action = str((data.get("data") or {}).get("custom_id") or "")
         try:
-            if action.startswith(SERVER) or _chosen(data).startswith(SERVER):
+            if action.startswith(SERVER) or _selected_value(data).startswith(SERVER):
                 return await self._switch(context, data, user)
-            if named is not None:
-                choice = await self._directs.of_guild(named, user)
+            if marked_guild is not None:
+                choice = await self._directs.of_guild(marked_guild, user)
             else:
                 choice = await self._directs.choice_of(user)
         except SurfaceError:
-            await self._tell(context, "discord.unknown_server")
+            await self._reply(context, "discord.unknown_server")
             return ResolvedPayload()
         if choice.guild is None:
-            await self._tell_missing(context, choice, is_named=named is not None)
-            return ResolvedPayload(former_guild=named or choice.former_guild)
-        return ResolvedPayload(await self._as_found(data, choice, user), choice.former_guild)
+            await self._reply_without_guild(context, choice, is_named=marked_guild is not None)
+            return ResolvedPayload(former_guild=marked_guild or choice.former_guild)
+        return ResolvedPayload(await self._in_guild(data, choice, user), choice.former_guild)
 
     async def say_unknown(self, data: Json) -> None:
-        await self._post(data, Text(self._say("discord.unknown_server")))
+        """Replies that Discord did not return which guilds the person is in."""
+        await self._post_reply(data, Text(self._say("discord.unknown_server")))
 
     async def answering_guild_note(self, event: Event) -> Text | None:
-        """Which server answers here, and the others that could."""
-        guild = id_on_platform(event.place.workspace)
+        """Returns a note naming the answering guild, with buttons for the other shared guilds."""
+        answering = id_on_platform(event.place.workspace)
         text = self._say(
-            "discord.server_here", event.locale, name=await self._directory.name_of(guild)
+            "discord.server_here", event.locale, name=await self._directory.name_of(answering)
         )
         try:
             shared = await self._directs.shared_guilds(event.user.id)
         except SurfaceError:
             return Text(text)
-        others = [one for one in shared if one != guild]
+        others = [guild for guild in shared if guild != answering]
         return Text(text, buttons=await self._buttons(others))
 
-    async def _as_found(self, data: Json, choice: Choice, user: str) -> PayloadInGuild:
+    async def _in_guild(self, data: Json, choice: Choice, user: str) -> PayloadInGuild:
         assert choice.guild is not None
         channel = str(data.get("channel_id") or "")
-        around = await self._directory.direct_context(channel, choice.guild, user, choice.member)
-        return PayloadInGuild({**data, "member": choice.member}, around)
+        context = await self._directory.direct_context(channel, choice.guild, user, choice.member)
+        return PayloadInGuild({**data, "member": choice.member}, context)
 
-    async def _ask(self, data: Json, choice: Choice, user: str) -> None:
-        """Once; what is said until then waits in the channel for the answer."""
+    async def _ask_for_guild(self, data: Json, choice: Choice, user: str) -> None:
+        """Asks once which guild shall answer; later messages wait in the channel for the choice."""
         if not choice.shared_guilds:
-            await self._post(data, Text(self._say("discord.no_guild")))
+            await self._post_reply(data, Text(self._say("discord.no_guild")))
             return
         if user in self._asked:
             return
-        self._remember(user)
+        self._remember_asked(user)
         try:
             buttons = await self._buttons(choice.shared_guilds, first=str(data["id"]))
-            await self._post(data, Text(self._say("discord.choose_server"), buttons=buttons))
+            await self._post_reply(data, Text(self._say("discord.choose_server"), buttons=buttons))
         except SurfaceError:
             self._asked.pop(user, None)
             raise
 
     async def _switch(self, context: InteractionContext, data: Json, user: str) -> ResolvedPayload:
         inner = data.get("data") or {}
-        action = _chosen(data) or str(inner.get("custom_id"))
+        action = _selected_value(data) or str(inner.get("custom_id"))
         guild, _, first = action.removeprefix(SERVER).partition(":")
         before = await self._directs.chosen_guild(user)
         choice = await self._directs.choose(guild, user)
         if choice.guild is None:
-            await self._tell(context, "discord.not_in_server")
+            await self._reply(context, "discord.not_in_server")
             return ResolvedPayload(former_guild=guild if before == guild else None)
         self._asked.pop(user, None)
-        text = await self._named("discord.server_chosen", guild, context.locale)
+        text = await self._text_with_guild("discord.server_chosen", guild, context.locale)
         await self._surface.tell(context, Text(text, private=True))
-        # Whoever only switches has been answered already.
-        waits = before is None and first
-        return ResolvedPayload(waiting=await self._since(data, first, user) if waits else ())
+        # With a guild chosen before, no messages wait for this choice.
+        is_waiting = before is None and first
+        return ResolvedPayload(
+            waiting=await self._messages_since(data, first, user) if is_waiting else ()
+        )
 
-    async def _since(self, data: Json, first: str, user: str) -> Sequence[Json]:
+    async def _messages_since(self, data: Json, first: str, user: str) -> Sequence[Json]:
         channel = str(data.get("channel_id") or "")
-        said = await self._surface.said_since(channel, first)
-        return [one for one in said if str((one.get("author") or {}).get("id")) == user]
+        messages = await self._surface.said_since(channel, first)
+        return [
+            message for message in messages if str((message.get("author") or {}).get("id")) == user
+        ]
 
-    async def _tell_missing(
+    async def _reply_without_guild(
         self, context: InteractionContext, choice: Choice, *, is_named: bool
     ) -> None:
         if is_named:
-            await self._tell(context, "discord.not_in_server")
+            await self._reply(context, "discord.not_in_server")
         elif not choice.shared_guilds:
-            await self._tell(context, "discord.no_guild")
+            await self._reply(context, "discord.no_guild")
         else:
             buttons = await self._buttons(choice.shared_guilds)
             text = self._say("discord.choose_first", context.locale)
             await self._surface.tell(context, Text(text, private=True, buttons=buttons))
 
     async def _buttons(self, guilds: Sequence[str], *, first: str = "") -> tuple[Button, ...]:
-        end = f":{first}" if first else ""
+        suffix = f":{first}" if first else ""
         shown = guilds[:_MOST_BUTTONS]
         names = [await self._directory.name_of(guild) for guild in shown]
         buttons = []
         for guild, name in zip(shown, names, strict=True):
             label = name if names.count(name) == 1 else f"{name} ({guild})"
-            buttons.append(Button(label, f"{SERVER}{guild}{end}"))
+            buttons.append(Button(label, f"{SERVER}{guild}{suffix}"))
         return tuple(buttons)
 
-    async def _named(self, key: str, guild: str, locale: str = "en") -> str:
+    async def _text_with_guild(self, key: str, guild: str, locale: str = "en") -> str:
         return self._say(key, locale, name=await self._directory.name_of(guild))
 
-    async def _tell(self, context: InteractionContext, key: str) -> None:
+    async def _reply(self, context: InteractionContext, key: str) -> None:
         await self._surface.tell(context, Text(self._say(key, context.locale), private=True))
 
-    async def _post(self, data: Json, text: Text) -> None:
-        """Of no workspace, and once for each message that it answers."""
+    async def _post_reply(self, data: Json, text: Text) -> None:
+        """Posts a reply without a workspace; the key makes one reply for each message."""
         place = Place(
-            WorkspaceId(_NOWHERE), ChannelId(str(data["channel_id"])), kind=ChannelKind.DIRECT
+            WorkspaceId(_NO_WORKSPACE), ChannelId(str(data["channel_id"])), kind=ChannelKind.DIRECT
         )
         await self._surface.post(place, text, key=f"direct/{data['id']}")
 
-    def _remember(self, user: str) -> None:
-        if len(self._asked) >= _MOST_ASKED:
+    def _remember_asked(self, user: str) -> None:
+        if len(self._asked) >= _MOST_ASKED_USERS:
             self._asked.clear()
         self._asked[user] = None
 
 
-def _chosen(data: Json) -> str:
+def _selected_value(data: Json) -> str:
     values = (data.get("data") or {}).get("values") or ()
     return str(values[0]) if values else ""

@@ -1,4 +1,4 @@
-"""All use of discord.py: the gateway's sockets in, REST calls out."""
+"""All use of discord.py: gateway connections and REST calls."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ log = logging.getLogger(__name__)
 _CALL_SECONDS = 60
 _HELLO_SECONDS = 30.0
 _LONGEST_WAIT_SECONDS = 60.0
-_BLOCK = 64 * 1024
+_CHUNK_BYTES = 64 * 1024
 
 # https://docs.discord.com/developers/topics/opcodes-and-status-codes#json
 _GONE = (10008, 10015, 10062, 50027)
 _CLOSED = (10003, 10004, 40333, 50001, 50007, 50013, 50024, 50083, 160005)
-# Close codes after which the library does not connect again; the rest may pass.
+# Close codes after which the library does not reconnect. After other codes it may.
 _REFUSALS = (4004, 4010, 4011, 4012, 4013, 4014)
 
 _PRIORITY: ContextVar[Priority | None] = ContextVar("priority", default=Priority.PLAIN)
 
 
 class Bucket(Ratelimit):
-    """Waits before a call and never after one.
+    """A rate limit bucket that waits before a call and never after one.
 
-    The library sleeps on the last call that a window allows until that window
-    ends, and only then hands back what Discord answered at once.
+    The library sleeps on the last call that a window allows until that window ends, and only then
+    returns the response.
     """
 
     __slots__ = ("_is_learned", "_pacing")
@@ -59,7 +59,7 @@ class Bucket(Ratelimit):
         self._is_learned = False
 
     def update(self, response: aiohttp.ClientResponse, *, use_clock: bool = False) -> None:
-        """An answer does not know of the calls that are still on their way."""
+        """Reads the rate limit headers; they do not count the calls that are in flight."""
         counted = self.remaining
         super().update(response, use_clock=use_clock)
         if self._is_learned:
@@ -83,7 +83,7 @@ class Bucket(Ratelimit):
     async def __aexit__(self, *raised: object) -> None:
         self.outgoing -= 1
         if self.expires is None and self.outgoing == 0:
-            # Nothing was told of a limit, or the call never came to its end.
+            # The response had no rate limit headers, or the call was aborted.
             self.remaining = max(1, self.remaining)
         self._wake(max(1, self.remaining))
 
@@ -94,21 +94,21 @@ class Bucket(Ratelimit):
         return self.remaining
 
     async def _wait(self) -> None:
-        news = self._loop.create_future()
-        self._pending_requests.append(news)
+        wakeup = self._loop.create_future()
+        self._pending_requests.append(wakeup)
         until = None if self.expires is None else self.expires + 0.005
         try:
             async with asyncio.timeout_at(until):
-                await news
+                await wakeup
         except TimeoutError:
             return
         finally:
             with contextlib.suppress(ValueError):
-                self._pending_requests.remove(news)
+                self._pending_requests.remove(wakeup)
 
 
 class Http(HTTPClient):
-    """The library's calls, at our address, with our patience."""
+    """The library's REST client at the configured base URL, with our buckets and timeout."""
 
     def __init__(self, base: str, pacing: Pacing) -> None:
         super().__init__(asyncio.get_running_loop(), proxy=proxy_for(base))
@@ -132,59 +132,63 @@ class Http(HTTPClient):
         route.url = self._base + route.url.removeprefix(Route.BASE)
         kwargs.setdefault("timeout", aiohttp.ClientTimeout(total=_CALL_SECONDS))
         answer = await super().request(route, files=files, form=form, **kwargs)
-        # The library reads JSON only where the header says so to the letter.
-        return _read(answer) if isinstance(answer, str) else answer
+        # The library parses JSON only if the content type is exactly application/json.
+        return _parse_json(answer) if isinstance(answer, str) else answer
 
     def calls_left(self, route: Route) -> int | None:
-        known = self._bucket_hashes.get(route.key)
-        bucket = self._buckets.get(f"{known}:{route.major_parameters}") if known else None
+        bucket_hash = self._bucket_hashes.get(route.key)
+        key = f"{bucket_hash}:{route.major_parameters}"
+        bucket = self._buckets.get(key) if bucket_hash else None
         return bucket.calls_left() if isinstance(bucket, Bucket) else None
 
 
 class Socket(DiscordWebSocket):
-    """Acknowledges only what is kept: heartbeats and resumes name the last event in our inbox."""
+    """A gateway connection whose sequence is the last event stored in the inbox.
 
-    on_event: Callable[[GatewayEvent], object] = staticmethod(lambda heard: None)
+    Heartbeats and resumes name that sequence, so that Discord sends later events again.
+    """
+
+    on_event: Callable[[GatewayEvent], object] = staticmethod(lambda event: None)
 
     def __init__(
         self, socket: aiohttp.ClientWebSocketResponse, *, loop: asyncio.AbstractEventLoop
     ) -> None:
         self._last: int | None = None
-        self._open: set[int] = set()
+        self._unstored: set[int] = set()
         super().__init__(socket, loop=loop)
 
     @property
     def sequence(self) -> int | None:
-        return min(self._open) - 1 if self._open else self._last
+        return min(self._unstored) - 1 if self._unstored else self._last
 
     @sequence.setter
     def sequence(self, value: int | None) -> None:
         self._last = value
         if value is None:
-            self._open.clear()
+            self._unstored.clear()
 
     @property
     def address(self) -> str:
         return str(self.gateway)
 
     def mark_stored(self, sequence: int) -> None:
-        """An event is in the inbox, or means nothing to us."""
-        self._open.discard(sequence)
+        """Marks an event as stored in the inbox or as ignored."""
+        self._unstored.discard(sequence)
 
     async def received_message(self, msg: Any, /) -> None:
         text = self._decompressor.decompress(msg) if isinstance(msg, bytes) else msg
         if text is not None:
             self._discord_parsers = _Parsers(self)
-            await super().received_message(_completed(text, str(self.gateway)))
+            await super().received_message(_with_resume_url(text, str(self.gateway)))
 
     def pass_on(self, name: str, data: Any) -> None:
         sequence = self._last or 0
-        self._open.add(sequence)
+        self._unstored.add(sequence)
         self.on_event(GatewayEvent(name, data if isinstance(data, dict) else {}, sequence))
 
 
 class _Parsers(dict[str, Callable[[Any], None]]):
-    """In place of the library's own, which keep whole guilds and stumble over missing fields."""
+    """Replaces the library's parsers, which cache whole guilds and fail on missing fields."""
 
     def __init__(self, socket: Socket) -> None:
         super().__init__()
@@ -195,7 +199,7 @@ class _Parsers(dict[str, Callable[[Any], None]]):
 
 
 class HttpApi:
-    """Calls with Discord's patience built in; implements `adapters.discord.api.Api`."""
+    """Calls Discord's REST API and runs gateway connections; an `adapters.discord.api.Api`."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
@@ -206,7 +210,7 @@ class HttpApi:
         _silence_libraries()
 
     async def log_in(self) -> Json:
-        """Who we are. Raises SurfaceError; `code` 401 is a token that Discord refuses."""
+        """Logs in and returns the bot's user. Raises SurfaceError, code 401 for a bad token."""
         await self.close()
         self._http = Http(self.base, self.pacing)
         self._client = discord.AutoShardedClient(
@@ -238,31 +242,35 @@ class HttpApi:
         priority: Priority | None = Priority.PLAIN,
         patience: int = 4,
     ) -> Json:
-        answer = await self._patiently(verb, path, at or {}, body, query, files, priority, patience)
+        answer = await self._call_with_retries(
+            verb, path, at or {}, body, query, files, priority, patience
+        )
         return answer if isinstance(answer, dict) else {}
 
     async def get_list(
         self, path: str, at: Ids | None = None, *, query: Mapping[str, object] | None = None
     ) -> list[Json]:
-        answer = await self._patiently("GET", path, at or {}, None, query, (), Priority.PLAIN, 4)
+        answer = await self._call_with_retries(
+            "GET", path, at or {}, None, query, (), Priority.PLAIN, 4
+        )
         return answer if isinstance(answer, list) else []
 
     def calls_left(self, verb: str, path: str, at: Ids) -> int | None:
         return self._http.calls_left(Route(verb, path, **at)) if self._http else None
 
     async def download(self, url: str) -> AsyncIterator[bytes]:
-        """Without our token, and from Discord's own hosts alone."""
+        """Downloads a file without the bot token, and only from Discord's hosts."""
         if not is_discord(url, self.base):
             raise SurfaceError(message="the file is not at Discord")
         with _as_surface_error():
             async with (
                 aiohttp.ClientSession() as session,
-                session.get(url, proxy=proxy_for(url), allow_redirects=False) as answer,
+                session.get(url, proxy=proxy_for(url), allow_redirects=False) as response,
             ):
-                if answer.status != 200:
-                    raise SurfaceError(message=f"the file cannot be read ({answer.status})")
-                async for block in answer.content.iter_chunked(_BLOCK):
-                    yield block
+                if response.status != 200:
+                    raise SurfaceError(message=f"the file cannot be read ({response.status})")
+                async for chunk in response.content.iter_chunked(_CHUNK_BYTES):
+                    yield chunk
 
     async def run_shard(
         self,
@@ -273,17 +281,18 @@ class HttpApi:
         shard: tuple[int, int],
         heard: Callable[[GatewayConnection, GatewayEvent], object],
     ) -> GatewayClosed:
-        """One connection of a shard (its number, their count) to its end, and how to go on.
+        """Runs one connection of a shard to its end; returns whether the session can be resumed.
 
-        Raises GatewayRefused where there is no way.
+        `shard` is the shard's number and the number of shards. Raises GatewayRefused for close
+        codes after which Discord does not accept another try.
         """
         assert self._client is not None
         number, self._client._connection.shard_count = shard
         self._client._connection._intents = discord.Intents._from_value(intents)
         socket: Socket | None = None
         try:
-            socket = here = await self._connect(kept, gateway, number)
-            here.on_event = lambda one: heard(here, one)
+            socket = connected = await self._connect(kept, gateway, number)
+            connected.on_event = lambda event: heard(connected, event)
             while True:
                 await socket.poll_event()
         except ReconnectWebSocket as error:
@@ -298,7 +307,7 @@ class HttpApi:
         finally:
             if socket is not None:
                 with contextlib.suppress(OSError, aiohttp.ClientError, TimeoutError):
-                    # Any code but 1000 and 1001 leaves the session to be resumed.
+                    # Close codes other than 1000 and 1001 keep the session resumable.
                     async with asyncio.timeout(2):
                         await socket.close(4000)
 
@@ -316,7 +325,7 @@ class HttpApi:
                 resume=is_resumed,
             )
 
-    async def _patiently(
+    async def _call_with_retries(
         self,
         verb: str,
         path: str,
@@ -327,19 +336,19 @@ class HttpApi:
         priority: Priority | None,
         patience: int,
     ) -> object:
-        tries = 0
+        attempts = 0
         while True:
             try:
-                return await self._once(Route(verb, path, **at), body, query, files, priority)
+                return await self._call_once(Route(verb, path, **at), body, query, files, priority)
             except SurfaceError as error:
-                tries += 1
-                is_passing = isinstance(error, SurfaceBusy) or error.details.get("is_unknown")
-                if not is_passing or tries > patience:
+                attempts += 1
+                is_temporary = isinstance(error, SurfaceBusy) or error.details.get("is_unknown")
+                if not is_temporary or attempts > patience:
                     raise
-                after = float(str(error.details.get("retry_after") or 0.25 * 2**tries))
-                await asyncio.sleep(min(_LONGEST_WAIT_SECONDS, after))
+                seconds = float(str(error.details.get("retry_after") or 0.25 * 2**attempts))
+                await asyncio.sleep(min(_LONGEST_WAIT_SECONDS, seconds))
 
-    async def _once(
+    async def _call_once(
         self,
         route: Route,
         body: object,
@@ -349,27 +358,27 @@ class HttpApi:
     ) -> object:
         if self._http is None:
             raise SurfaceError(message="not connected", is_unknown=True)
-        more: dict[str, Any] = {"params": dict(query)} if query else {}
+        arguments: dict[str, Any] = {"params": dict(query)} if query else {}
         if files:
-            more["form"] = _parts(body, files)
+            arguments["form"] = _multipart(body, files)
         elif body is not None:
-            more["json"] = body
+            arguments["json"] = body
         token = _PRIORITY.set(priority)
         try:
             with _as_surface_error():
-                return await self._http.request(route, **more)
+                return await self._http.request(route, **arguments)
         finally:
             _PRIORITY.reset(token)
 
 
 def _silence_libraries() -> None:
-    """At every level, since they log whole payloads and answers; what fails is logged by us."""
+    """Filters out all log records of discord.py and aiohttp, which contain whole payloads."""
     for name in list(logging.Logger.manager.loggerDict):
         if name.partition(".")[0] in ("discord", "aiohttp"):
-            logging.getLogger(name).addFilter(_nothing_passes)
+            logging.getLogger(name).addFilter(_drop_record)
 
 
-def _nothing_passes(record: logging.LogRecord) -> bool:
+def _drop_record(record: logging.LogRecord) -> bool:
     return False
 
 
@@ -378,13 +387,13 @@ def _as_surface_error() -> Iterator[None]:
     try:
         yield
     except HTTPException as error:
-        raise _translated(error) from error
+        raise _to_surface_error(error) from error
     except (aiohttp.ClientError, TimeoutError, OSError, RuntimeError) as error:
         name = type(error).__name__
         raise SurfaceError(message=name, is_unknown=True) from error
 
 
-def _translated(error: HTTPException) -> SurfaceError:
+def _to_surface_error(error: HTTPException) -> SurfaceError:
     status, number = int(error.status), int(error.code or 0)
     if isinstance(error, DiscordServerError) or status >= 500:
         return SurfaceError(message=f"http {status}", is_unknown=True)
@@ -400,24 +409,24 @@ def _translated(error: HTTPException) -> SurfaceError:
 
 
 def _retry_after(error: HTTPException) -> float:
-    """In the body; in a header where what refused us stands before Discord."""
-    told = _read(error.text) if isinstance(error.text, str) else {}
-    after = told.get("retry_after") if isinstance(told, dict) else None
+    """Returns the seconds to wait from the body, or from the Retry-After header of a proxy."""
+    body = _parse_json(error.text) if isinstance(error.text, str) else {}
+    seconds = body.get("retry_after") if isinstance(body, dict) else None
     headers = getattr(error.response, "headers", {})
     with contextlib.suppress(TypeError, ValueError):
-        return float(after if after is not None else headers.get("Retry-After", 1))
+        return float(seconds if seconds is not None else headers.get("Retry-After", 1))
     return 1.0
 
 
-def _read(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:
         return {}
 
 
-def _completed(text: str, gateway: str) -> str:
-    """What the library cannot do without: where to resume, and an object to look into."""
+def _with_resume_url(text: str, gateway: str) -> str:
+    """Adds to READY and RESUMED what the library requires: resume_gateway_url and an object `d`."""
     if '"READY"' not in text and '"RESUMED"' not in text:
         return text
     frame = json.loads(text)
@@ -426,8 +435,11 @@ def _completed(text: str, gateway: str) -> str:
     return json.dumps(frame)
 
 
-def _parts(body: object, files: Sequence[File]) -> list[dict[str, Any]]:
-    """https://docs.discord.com/developers/reference#uploading-files."""
+def _multipart(body: object, files: Sequence[File]) -> list[dict[str, Any]]:
+    """Returns the parts of a multipart request.
+
+    https://docs.discord.com/developers/reference#uploading-files
+    """
     parts: list[dict[str, Any]] = [{"name": "payload_json", "value": json.dumps(body)}]
     for number, file in enumerate(files):
         parts.append(

@@ -1,4 +1,4 @@
-"""What comes out of a connection to the gateway, and how one ends."""
+"""Events of a gateway connection, and how a connection ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from adapters.discord.api import Json
 
 @dataclass(frozen=True, slots=True)
 class GatewayEvent:
-    """One event of the gateway."""
+    """A dispatched event with its name, data and sequence number."""
 
     name: str
     data: Json
@@ -18,7 +18,7 @@ class GatewayEvent:
 
 
 class GatewayConnection(Protocol):
-    """A connection to the gateway, as far as those who listen to it care."""
+    """A gateway connection as its listeners use it."""
 
     session_id: str | None
     shard_id: int | None
@@ -28,7 +28,7 @@ class GatewayConnection(Protocol):
 
     @property
     def address(self) -> str:
-        """Where the session can be resumed."""
+        """The URL at which the session can be resumed."""
         ...
 
     def mark_stored(self, sequence: int) -> None: ...
@@ -36,13 +36,13 @@ class GatewayConnection(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class GatewayClosed:
-    """A connection that has ended, or that never came about."""
+    """The end of a connection, or of an attempt to connect."""
 
     can_resume: bool
 
 
 class GatewayRefused(Exception):
-    """Discord will not have us like this; `code` is its close code."""
+    """Discord rejects the connection for good; `code` is the close code."""
 
     def __init__(self, code: int) -> None:
         self.code = code

@@ -1,4 +1,4 @@
-"""What comes from Discord, in neutral words; pure."""
+"""Reads Discord's payloads into events and messages of the core; pure functions."""
 
 from __future__ import annotations
 
@@ -45,32 +45,32 @@ SLASH, CLICK, COMPLETION, SUBMISSION = 2, 3, 4, 5
 _SUBCOMMANDS = (1, 2)
 _MESSAGE_MENU = 3
 _EPHEMERAL_FLAG = 1 << 6
-_SPOKEN_TYPES = (0, 19)
+_MESSAGE_TYPES = (0, 19)
 _EPOCH_MILLISECONDS = 1_420_070_400_000
 
 _MENTION = re.compile(r"<@!?(\d+)>")
 _ROLE = re.compile(r"<@&(\d+)>")
 _CHANNEL = re.compile(r"<#(\d+)>")
 _EMOJI = re.compile(r"<a?:(\w+):\d+>")
-_LEADING = re.compile(r"\s*/?tune(?:\s+|$)", re.IGNORECASE)
-_FIRST = re.compile(rf"(.+){FIRST}(\d{{1,20}})", re.DOTALL)
+_COMMAND_PREFIX = re.compile(r"\s*/?tune(?:\s+|$)", re.IGNORECASE)
+_FIRST_MESSAGE_SUFFIX = re.compile(rf"(.+){FIRST}(\d{{1,20}})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """Who we are."""
+    """The bot's own ids, and the names that its messages need."""
 
     id: str
     application: str
     roles: Mapping[str, str] = field(default_factory=dict)
-    """Our own role in each guild, which people call as often as our name."""
+    """The bot's managed role by guild; people mention that role as often as the bot's user."""
     names: Mapping[str, str] = field(default_factory=dict)
-    """What channels and roles are called, by id."""
+    """Names of channels and roles by id."""
 
 
 @dataclass(frozen=True, slots=True)
 class EventContext:
-    """What is known beside the payload: where it happened, and how the platform sees a person."""
+    """The place of a payload, and what Discord says about its sender beside the payload."""
 
     place: Place
     is_admin: bool = False
@@ -79,7 +79,7 @@ class EventContext:
 
 @dataclass(frozen=True, slots=True)
 class InteractionHandle:
-    """What an interaction lets us do for a short while."""
+    """The id, token and kind of an interaction, with which it can be answered for 15 minutes."""
 
     id: str
     token: str = field(repr=False)
@@ -87,12 +87,13 @@ class InteractionHandle:
     message: str | None = None
     is_ephemeral: bool = False
     has_public_response: bool = False
-    """Whether the deferred response is public: a question asked with `/ask`."""
+    """Whether the deferred response is public, as for a question asked with `/ask`."""
     is_user_install: bool = False
-    """Used by the application on a person's own account, where its bot is not: theirs alone."""
+    """Whether a user installation of the app was used; only that user sees the answers."""
 
 
 def handle_of(data: Payload) -> InteractionHandle:
+    """Returns the handle of an interaction's payload."""
     message: Payload = data.get("message") or {}
     return InteractionHandle(
         str(data["id"]),
@@ -108,10 +109,10 @@ def handle_of(data: Payload) -> InteractionHandle:
 
 
 def is_user_install(data: Payload) -> bool:
-    """Whether an interaction comes from where the application is on a person's account alone.
+    """Whether an interaction comes from a user installation where the bot itself is not installed.
 
-    https://docs.discord.com/developers/interactions/receiving-and-responding: `context` 1 are
-    direct messages with our bot; an installation in a server is named by the key 0.
+    https://docs.discord.com/developers/interactions/receiving-and-responding: `context` 1 is the
+    direct message channel with the bot; the key 0 of the owners names a guild installation.
     """
     owners = data.get("authorizing_integration_owners")
     return isinstance(owners, Mapping) and "0" not in owners and data.get("context") != 1
@@ -122,23 +123,23 @@ def workspace(guild: str) -> WorkspaceId:
 
 
 def to_message(message: Payload, place: Place, bot: Bot) -> Message:
-    """A message as the API or a payload holds it."""
+    """Returns a message object of the API or a payload as a Message."""
     author: Payload = message.get("author") or {}
     reference: Payload = message.get("message_reference") or {}
-    answered = reference.get("message_id") if reference.get("type", 0) == 0 else None
-    # What a click has brought answers the message that bears the button.
-    clicked = (message.get("interaction_metadata") or {}).get("interacted_message_id")
-    answered = answered or clicked
-    number = str(message["id"])
+    replied_id = reference.get("message_id") if reference.get("type", 0) == 0 else None
+    # A follow-up to a click is a reply to the message that has the button.
+    clicked_id = (message.get("interaction_metadata") or {}).get("interacted_message_id")
+    replied_id = replied_id or clicked_id
+    message_id = str(message["id"])
     return Message(
         place=place,
-        id=MessageId(number),
+        id=MessageId(message_id),
         author=_user(author, message.get("member") or {}, is_bot=_is_bot(message)),
-        text=_text(message, bot),
-        at=time_of_snowflake(number),
-        reply_to=MessageId(str(answered)) if answered else None,
+        text=_message_text(message, bot),
+        at=time_of_snowflake(message_id),
+        reply_to=MessageId(str(replied_id)) if replied_id else None,
         is_own=str(author.get("id")) == bot.id,
-        permalink=_permalink(place, number),
+        permalink=_permalink(place, message_id),
         files=tuple(map(_attachment, message.get("attachments") or ())),
     )
 
@@ -149,7 +150,10 @@ def _permalink(place: Place, message: str) -> str:
 
 
 def time_of_snowflake(snowflake: str) -> datetime:
-    """When an id was given; https://docs.discord.com/developers/reference#snowflakes."""
+    """Returns the time at which Discord created an id, the epoch if it is malformed.
+
+    https://docs.discord.com/developers/reference#snowflakes
+    """
     try:
         milliseconds = (int(snowflake) >> 22) + _EPOCH_MILLISECONDS
         return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
@@ -158,47 +162,50 @@ def time_of_snowflake(snowflake: str) -> datetime:
 
 
 def strip_markup(text: str, bot: Bot, names: Mapping[str, str], *, is_command: bool = False) -> str:
-    """What a person wrote, without Discord's markup and without our own name."""
+    """Returns a text with names instead of Discord's markup and without mentions of the bot.
 
-    def person(found: re.Match[str]) -> str:
-        if found[1] == bot.id:
+    With `is_command`, ids stand instead of names, as commands need them.
+    """
+
+    def person(mention: re.Match[str]) -> str:
+        if mention[1] == bot.id:
             return ""
-        return found[1] if is_command else f"@{names.get(found[1], found[1])}"
+        return mention[1] if is_command else f"@{names.get(mention[1], mention[1])}"
 
-    def role(found: re.Match[str]) -> str:
-        if found[1] in bot.roles.values():
+    def role(mention: re.Match[str]) -> str:
+        if mention[1] in bot.roles.values():
             return ""
-        return f"{ROLE}{found[1]}" if is_command else f"@{bot.names.get(found[1], 'role')}"
+        return f"{ROLE}{mention[1]}" if is_command else f"@{bot.names.get(mention[1], 'role')}"
 
-    def channel(found: re.Match[str]) -> str:
-        return found[1] if is_command else f"#{bot.names.get(found[1], found[1])}"
+    def channel(mention: re.Match[str]) -> str:
+        return mention[1] if is_command else f"#{bot.names.get(mention[1], mention[1])}"
 
     text = _ROLE.sub(role, _MENTION.sub(person, text))
     text = _CHANNEL.sub(channel, text)
-    return _EMOJI.sub(lambda found: f":{found[1]}:", text).strip()
+    return _EMOJI.sub(lambda mention: f":{mention[1]}:", text).strip()
 
 
 def messages_of(name: str, data: Payload) -> list[str]:
-    """The messages that an event is about; an interaction is about none."""
+    """Returns the messages of an event as `channel/message`; an empty list for interactions."""
     if not isinstance(data, Mapping) or name not in TAKEN or name == "INTERACTION_CREATE":
         return []
-    several = data.get("ids")
-    named = several if isinstance(several, list) else [data.get("message_id") or data.get("id")]
-    return [f"{data.get('channel_id')}/{one}" for one in named]
+    ids = data.get("ids")
+    message_ids = ids if isinstance(ids, list) else [data.get("message_id") or data.get("id")]
+    return [f"{data.get('channel_id')}/{message_id}" for message_id in message_ids]
 
 
 def means_nothing(name: str, data: Payload, bot: Bot) -> bool:
-    """Known by the payload alone, so that nothing need be looked up for it."""
+    """Whether the payload alone shows that the event is ignored, so that no lookup is needed."""
     match name:
         case "MESSAGE_CREATE":
-            return _is_bot(data) or int(data.get("type") or 0) not in _SPOKEN_TYPES
+            return _is_bot(data) or int(data.get("type") or 0) not in _MESSAGE_TYPES
         case "MESSAGE_UPDATE":
-            # Discord also tells of links that were unfurled; those are no edits.
-            is_silent = "content" not in data or data.get("edited_timestamp", "") is None
-            return is_silent or _is_bot(data)
+            # Discord sends an update without an edit when links are unfurled.
+            is_no_edit = "content" not in data or data.get("edited_timestamp", "") is None
+            return is_no_edit or _is_bot(data)
         case "MESSAGE_REACTION_ADD" | "MESSAGE_REACTION_REMOVE":
-            is_ours = str(data.get("user_id")) == bot.id or _is_bot_member(data)
-            return is_ours or not emoji_of(data)
+            is_bot_reaction = str(data.get("user_id")) == bot.id or _is_bot_member(data)
+            return is_bot_reaction or not emoji_of(data)
         case "GUILD_CREATE" | "GUILD_DELETE":
             return bool(data.get("unavailable"))
         case "GUILD_MEMBER_REMOVE":
@@ -208,7 +215,10 @@ def means_nothing(name: str, data: Payload, bot: Bot) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PayloadWithContext:
-    """A payload with all that is known around it; `mark` tells apart what has no id of its own."""
+    """A payload with its context.
+
+    `key_suffix` makes the event key unique if the payload has no id.
+    """
 
     name: str
     data: Payload
@@ -218,38 +228,42 @@ class PayloadWithContext:
     key_suffix: str = ""
 
     def event(self, key: str, user: User, what: What) -> Event:
+        """Returns the event of the payload; `key` is prefixed with the workspace."""
         place, locale = self.context.place, self.context.locale
         return Event(f"{place.workspace}/{key}", place, user, self.now, what, locale=locale)
 
 
-def read(told: PayloadWithContext) -> Event:
-    """What a payload means."""
-    return _READERS[told.name](told)
+def read(payload: PayloadWithContext) -> Event:
+    """Returns the event that a payload stands for."""
+    return _READERS[payload.name](payload)
 
 
 def reaction_key(data: Payload) -> tuple[str, ...]:
-    """A person's emoji on a message, which can be put and taken off many times."""
+    """Returns what identifies a reaction, which can be added and removed many times."""
     emoji: Payload = data.get("emoji") or {}
     names = ("channel_id", "message_id", "user_id")
     return (*(str(data.get(name)) for name in names), str(emoji.get("name")))
 
 
 def emoji_of(data: Payload) -> str | None:
-    """A plain emoji; those a guild made itself mean nothing to us."""
+    """Returns a Unicode emoji without its variation selector.
+
+    None for a custom emoji of a guild.
+    """
     emoji: Payload = data.get("emoji") or {}
     return None if emoji.get("id") else str(emoji.get("name") or "").replace("\ufe0f", "")
 
 
 def is_addressed(data: Payload, bot: Bot) -> bool:
-    """Called by name or by our role, or answered."""
-    called = {str(user.get("id")) for user in data.get("mentions") or ()}
+    """Whether a message mentions the bot or its role, or replies to a message of the bot."""
+    mentioned = {str(user.get("id")) for user in data.get("mentions") or ()}
     content = str(data.get("content") or "")
-    answered: Payload = data.get("referenced_message") or {}
-    author: Payload = answered.get("author") or {}
+    replied_message: Payload = data.get("referenced_message") or {}
+    author: Payload = replied_message.get("author") or {}
     roles = {str(role) for role in data.get("mention_roles") or ()} | set(_ROLE.findall(content))
     own_role = bot.roles.get(str(data.get("guild_id")))
     return (
-        bot.id in called
+        bot.id in mentioned
         or bot.id in _MENTION.findall(content)
         or str(author.get("id")) == bot.id
         or (own_role is not None and own_role in roles)
@@ -257,7 +271,7 @@ def is_addressed(data: Payload, bot: Bot) -> bool:
 
 
 def replied_message_id(data: Payload) -> str | None:
-    """The message that this one answers, where its author was not told along."""
+    """Returns the id of the replied message if the payload does not contain that message."""
     reference: Payload = data.get("message_reference") or {}
     if data.get("referenced_message") or not reference.get("message_id"):
         return None
@@ -265,7 +279,7 @@ def replied_message_id(data: Payload) -> str | None:
 
 
 def options_of(data: Payload) -> tuple[str, list[Payload]]:
-    """The path of a slash command and its options."""
+    """Returns the path of a slash command and the command's options."""
     inner: Payload = data.get("data") or {}
     words: list[str] = []
     options: list[Payload] = list(inner.get("options") or ())
@@ -275,102 +289,105 @@ def options_of(data: Payload) -> tuple[str, list[Payload]]:
     return " ".join(words), options
 
 
-def _spoken(told: PayloadWithContext) -> Event:
-    data, bot, around = told.data, told.bot, told.context
-    place = around.place
+def _message_created(payload: PayloadWithContext) -> Event:
+    data, bot, context = payload.data, payload.bot, payload.context
+    place = context.place
     message = to_message(data, place, bot)
     is_direct = not data.get("guild_id")
-    called = is_direct or is_addressed(data, bot)
-    what: What = MessageReceived(message, is_addressed=called, is_direct=is_direct)
-    if called and _LEADING.match(message.text):
-        words = strip_markup(str(data.get("content") or ""), bot, _names(data), is_command=True)
-        leading = _LEADING.match(words)
-        words = words[leading.end() if leading else 0 :]
+    is_addressed_here = is_direct or is_addressed(data, bot)
+    what: What = MessageReceived(message, is_addressed=is_addressed_here, is_direct=is_direct)
+    if is_addressed_here and _COMMAND_PREFIX.match(message.text):
+        line = strip_markup(str(data.get("content") or ""), bot, _names(data), is_command=True)
+        prefix = _COMMAND_PREFIX.match(line)
+        line = line[prefix.end() if prefix else 0 :]
         question = None if message.text.lstrip().startswith("/") else message
-        what = CommandInvoked(words, attachment=next(iter(message.files), None), said=question)
-    user = _user(data.get("author") or {}, data.get("member") or {}, is_admin=around.is_admin)
+        what = CommandInvoked(line, attachment=next(iter(message.files), None), said=question)
+    user = _user(data.get("author") or {}, data.get("member") or {}, is_admin=context.is_admin)
     key = f"{place.workspace}/{place.channel}/{message.id}"
-    return Event(key, place, user, message.at, what, locale=around.locale)
+    return Event(key, place, user, message.at, what, locale=context.locale)
 
 
-def _edited(told: PayloadWithContext) -> Event:
-    data = told.data
-    key = f"edit/{data['id']}/{data.get('edited_timestamp') or told.key_suffix}"
-    text = strip_markup(str(data.get("content") or ""), told.bot, _names(data))
+def _message_edited(payload: PayloadWithContext) -> Event:
+    data = payload.data
+    key = f"edit/{data['id']}/{data.get('edited_timestamp') or payload.key_suffix}"
+    text = strip_markup(str(data.get("content") or ""), payload.bot, _names(data))
     user = _user(data.get("author") or {}, {})
-    return told.event(key, user, MessageEdited(MessageId(str(data["id"])), text))
+    return payload.event(key, user, MessageEdited(MessageId(str(data["id"])), text))
 
 
-def _deleted(told: PayloadWithContext) -> Event:
-    gone = (MessageId(str(told.data["id"])),)
-    return told.event(f"delete/{told.data['id']}", _DISCORD, MessagesDeleted(gone))
+def _message_deleted(payload: PayloadWithContext) -> Event:
+    message_ids = (MessageId(str(payload.data["id"])),)
+    return payload.event(f"delete/{payload.data['id']}", _DISCORD, MessagesDeleted(message_ids))
 
 
 def deleted_place(name: str, data: Payload) -> Place:
-    """By what the event itself says: nothing can be looked up of what is gone."""
-    home, number = workspace(str(data["guild_id"])), str(data["id"])
+    """Returns the place of a deleted channel or thread from the payload.
+
+    It can no longer be looked up.
+    """
+    workspace_id, channel_id = workspace(str(data["guild_id"])), str(data["id"])
     if name == "THREAD_DELETE":
-        parent = str(data.get("parent_id") or number)
-        return Place(home, ChannelId(parent), MessageId(number))
-    return Place(home, ChannelId(number))
+        parent = str(data.get("parent_id") or channel_id)
+        return Place(workspace_id, ChannelId(parent), MessageId(channel_id))
+    return Place(workspace_id, ChannelId(channel_id))
 
 
-def _place_deleted(told: PayloadWithContext) -> Event:
-    """A channel, or a thread with its parent as the channel."""
-    return told.event(f"place/{told.data['id']}", _DISCORD, PlaceDeleted())
+def _place_deleted(payload: PayloadWithContext) -> Event:
+    """Returns the event of a deleted channel or thread; the parent is the thread's channel."""
+    return payload.event(f"place/{payload.data['id']}", _DISCORD, PlaceDeleted())
 
 
-def _deleted_many(told: PayloadWithContext) -> Event:
-    gone = tuple(MessageId(str(one)) for one in told.data.get("ids") or ())
-    return told.event(f"delete/{told.key_suffix}", _DISCORD, MessagesDeleted(gone))
+def _messages_deleted(payload: PayloadWithContext) -> Event:
+    message_ids = tuple(MessageId(str(message_id)) for message_id in payload.data.get("ids") or ())
+    return payload.event(f"delete/{payload.key_suffix}", _DISCORD, MessagesDeleted(message_ids))
 
 
-def _reaction(told: PayloadWithContext) -> Event:
-    data, is_removed = told.data, told.name == "MESSAGE_REACTION_REMOVE"
+def _reaction(payload: PayloadWithContext) -> Event:
+    data, is_removed = payload.data, payload.name == "MESSAGE_REACTION_REMOVE"
     member: Payload = data.get("member") or {}
     person = member.get("user") or {"id": data.get("user_id")}
     what = ReactionChanged(
         MessageId(str(data["message_id"])), emoji_of(data) or "", is_removed=is_removed
     )
-    side = "off" if is_removed else "on"
-    key = f"reaction/{'/'.join(reaction_key(data))}/{side}/{told.key_suffix}"
-    return told.event(key, _user(person, member, is_admin=told.context.is_admin), what)
+    change = "off" if is_removed else "on"
+    key = f"reaction/{'/'.join(reaction_key(data))}/{change}/{payload.key_suffix}"
+    return payload.event(key, _user(person, member, is_admin=payload.context.is_admin), what)
 
 
-def _joined(told: PayloadWithContext) -> Event:
-    key = f"joined/{told.data.get('joined_at') or ''}"
-    return told.event(key, _DISCORD, WorkspaceJoined(str(told.data.get("name") or "")))
+def _guild_joined(payload: PayloadWithContext) -> Event:
+    key = f"joined/{payload.data.get('joined_at') or ''}"
+    return payload.event(key, _DISCORD, WorkspaceJoined(str(payload.data.get("name") or "")))
 
 
-def _left(told: PayloadWithContext) -> Event:
-    return told.event(f"left/{told.key_suffix}", _DISCORD, WorkspaceLeft())
+def _guild_left(payload: PayloadWithContext) -> Event:
+    return payload.event(f"left/{payload.key_suffix}", _DISCORD, WorkspaceLeft())
 
 
-def _person_left(told: PayloadWithContext) -> Event:
-    user = _user(told.data["user"], {})
-    return told.event(f"person_left/{user.id}/{told.key_suffix}", user, PersonLeft())
+def _person_left(payload: PayloadWithContext) -> Event:
+    user = _user(payload.data["user"], {})
+    return payload.event(f"person_left/{user.id}/{payload.key_suffix}", user, PersonLeft())
 
 
-def _interaction(told: PayloadWithContext) -> Event:
-    data = told.data
+def _interaction(payload: PayloadWithContext) -> Event:
+    data = payload.data
     member: Payload = data.get("member") or {}
     person: Payload = member.get("user") or data.get("user") or {}
-    user = _user(person, member, is_admin=told.context.is_admin)
-    what = _asked(data, told.bot, told.context, user)
-    event = told.event(f"interaction/{data['id']}", user, what)
+    user = _user(person, member, is_admin=payload.context.is_admin)
+    what = _interaction_content(data, payload.bot, payload.context, user)
+    event = payload.event(f"interaction/{data['id']}", user, what)
     return replace(event, locale=str(data.get("locale") or "en"))
 
 
-def _asked(data: Payload, bot: Bot, around: EventContext, user: User) -> What:
+def _interaction_content(data: Payload, bot: Bot, context: EventContext, user: User) -> What:
     inner: Payload = data.get("data") or {}
     match int(data["type"]):
         case 2 if int(inner.get("type") or 1) == _MESSAGE_MENU:
-            return _marked(inner, bot, around)
+            return _menu_shortcut(inner, bot, context)
         case 2 if inner.get("name") == ASK:
-            question = "".join(str(one.get("value")) for one in inner.get("options") or ())
-            number = MessageId(str(data["id"]))
+            question = "".join(str(option.get("value")) for option in inner.get("options") or ())
+            message_id = MessageId(str(data["id"]))
             message = Message(
-                around.place, number, user, question, time_of_snowflake(str(data["id"]))
+                context.place, message_id, user, question, time_of_snowflake(str(data["id"]))
             )
             return MessageReceived(message, is_addressed=True, is_direct=not data.get("guild_id"))
         case 2:
@@ -378,68 +395,70 @@ def _asked(data: Payload, bot: Bot, around: EventContext, user: User) -> What:
         case 3:
             return _click(data)
         case _:
-            values, attachment = _values(inner)
+            values, attachment = _form_values(inner)
             return FormSubmitted(str(inner.get("custom_id")), values, attachment)
 
 
 def _command(data: Payload) -> CommandInvoked:
-    words, given = options_of(data)
+    path, path_options = options_of(data)
     resolved = (data.get("data") or {}).get("resolved") or {}
     files = resolved.get("attachments") or {}
     options: dict[str, str] = {}
     attachment = None
-    for option in given:
+    for option in path_options:
         value = option.get("value")
         if str(value) in files:
             attachment = _attachment(files[str(value)])
         else:
             is_role = str(value) in (resolved.get("roles") or {})
-            options[str(option["name"])] = f"{ROLE if is_role else ''}{_option(value)}"
-    return CommandInvoked(words, options, attachment)
+            options[str(option["name"])] = f"{ROLE if is_role else ''}{_option_text(value)}"
+    return CommandInvoked(path, options, attachment)
 
 
 def _click(data: Payload) -> ButtonClicked:
     inner: Payload = data.get("data") or {}
     message: Payload = data.get("message") or {}
-    action, number = str(inner.get("custom_id")), str(message.get("id") or "")
-    chosen = inner.get("values") or ()
-    if action.startswith(CHOOSE) and chosen:
-        action = str(chosen[0])
-    first = _FIRST.fullmatch(action)
-    if first is not None:
-        return ButtonClicked(first[1], MessageId(first[2]))
+    action, message_id = str(inner.get("custom_id")), str(message.get("id") or "")
+    selected = inner.get("values") or ()
+    if action.startswith(CHOOSE) and selected:
+        action = str(selected[0])
+    first_message = _FIRST_MESSAGE_SUFFIX.fullmatch(action)
+    if first_message is not None:
+        return ButtonClicked(first_message[1], MessageId(first_message[2]))
     if _is_ephemeral(message):
-        number = f"{EPHEMERAL}{number}"
-    return ButtonClicked(action, MessageId(number) if number else None)
+        message_id = f"{EPHEMERAL}{message_id}"
+    return ButtonClicked(action, MessageId(message_id) if message_id else None)
 
 
-def _marked(inner: Payload, bot: Bot, around: EventContext) -> ShortcutUsed:
+def _menu_shortcut(inner: Payload, bot: Bot, context: EventContext) -> ShortcutUsed:
     messages: Payload = (inner.get("resolved") or {}).get("messages") or {}
     target = str(inner.get("target_id"))
     message: Payload = messages.get(target) or {"id": target}
-    names = {shown: shortcut for shortcut, shown in MENUS.items()}
-    shown = str(inner.get("name"))
-    return ShortcutUsed(names.get(shown, shown), to_message(message, around.place, bot))
+    shortcuts = {menu_name: shortcut for shortcut, menu_name in MENUS.items()}
+    menu_name = str(inner.get("name"))
+    return ShortcutUsed(
+        shortcuts.get(menu_name, menu_name), to_message(message, context.place, bot)
+    )
 
 
-def _values(inner: Payload) -> tuple[dict[str, str], Attachment | None]:
+def _form_values(inner: Payload) -> tuple[dict[str, str], Attachment | None]:
     files: Payload = (inner.get("resolved") or {}).get("attachments") or {}
     values: dict[str, str] = {}
     attachment = None
-    for field_ in inputs_of(inner.get("components") or ()):
-        name = str(field_["custom_id"]).partition(PART)[0]
-        chosen = [str(one) for one in field_.get("values") or ()]
-        if chosen and chosen[0] in files:
-            attachment = _attachment(files[chosen[0]])
+    for component in inputs_of(inner.get("components") or ()):
+        name = str(component["custom_id"]).partition(PART)[0]
+        selected = [str(value) for value in component.get("values") or ()]
+        if selected and selected[0] in files:
+            attachment = _attachment(files[selected[0]])
             continue
-        value = field_.get("value")
-        values[name] = values.get(name, "") + (_option(value) if value is not None else "")
-        values[name] += ",".join(chosen)
+        value = component.get("value")
+        values[name] = values.get(name, "") + (_option_text(value) if value is not None else "")
+        values[name] += ",".join(selected)
     return values, attachment
 
 
 def inputs_of(components: Any) -> Iterator[Payload]:
-    """The inputs of a modal or its submission, whatever labels and rows stand around them."""
+    """Yields the inputs of a modal or its submission from inside labels and rows."""
     for component in components:
         if component.get("custom_id"):
             yield component
@@ -448,7 +467,7 @@ def inputs_of(components: Any) -> Iterator[Payload]:
             yield from inputs_of([component["component"]])
 
 
-def _option(value: object) -> str:
+def _option_text(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return str(value)
@@ -458,8 +477,8 @@ def _attachment(file: Payload) -> Attachment:
     return Attachment(str(file.get("filename") or "file"), str(file["url"]), file.get("size"))
 
 
-def _text(message: Payload, bot: Bot) -> str:
-    """The words; where there are none, what stands in the frames of a bot's message."""
+def _message_text(message: Payload, bot: Bot) -> str:
+    """Returns the text of a message; without content, the titles and descriptions of its embeds."""
     text = strip_markup(str(message.get("content") or ""), bot, _names(message))
     if text:
         return text
@@ -494,16 +513,16 @@ def _user(user: Payload, member: Payload, *, is_bot: bool = False, is_admin: boo
 
 
 def _joined_at(member: Payload) -> datetime | None:
-    """The last time: it is another one after a person has left and come back."""
+    """Returns when the member last joined; the time changes when a person leaves and rejoins."""
     try:
-        at = datetime.fromisoformat(str(member["joined_at"]))
+        joined_at = datetime.fromisoformat(str(member["joined_at"]))
     except (KeyError, ValueError):
         return None
-    return at if at.tzinfo else at.replace(tzinfo=UTC)
+    return joined_at if joined_at.tzinfo else joined_at.replace(tzinfo=UTC)
 
 
 def member_of(member: Payload) -> User:
-    """Somebody as the server's list of members holds them."""
+    """Returns a member object of a guild as a User."""
     return _user(member.get("user") or {}, member)
 
 
@@ -523,18 +542,18 @@ def _is_ephemeral(message: Payload) -> bool:
 
 _DISCORD = User(UserId("discord"), "discord")
 _READERS: Mapping[str, Callable[[PayloadWithContext], Event]] = {
-    "MESSAGE_CREATE": _spoken,
-    "MESSAGE_UPDATE": _edited,
-    "MESSAGE_DELETE": _deleted,
-    "MESSAGE_DELETE_BULK": _deleted_many,
+    "MESSAGE_CREATE": _message_created,
+    "MESSAGE_UPDATE": _message_edited,
+    "MESSAGE_DELETE": _message_deleted,
+    "MESSAGE_DELETE_BULK": _messages_deleted,
     "CHANNEL_DELETE": _place_deleted,
     "THREAD_DELETE": _place_deleted,
     "MESSAGE_REACTION_ADD": _reaction,
     "MESSAGE_REACTION_REMOVE": _reaction,
-    "GUILD_CREATE": _joined,
-    "GUILD_DELETE": _left,
+    "GUILD_CREATE": _guild_joined,
+    "GUILD_DELETE": _guild_left,
     "GUILD_MEMBER_REMOVE": _person_left,
     "INTERACTION_CREATE": _interaction,
 }
 TAKEN = frozenset(_READERS)
-"""The events of the gateway that may mean something."""
+"""The gateway events that are handled."""

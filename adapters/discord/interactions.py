@@ -1,4 +1,4 @@
-"""Commands, clicks and forms must be answered within three seconds, and can be for 15 minutes."""
+"""Responses to interactions, which are due within three seconds and possible for 15 minutes."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 
 # https://docs.discord.com/developers/interactions/receiving-and-responding
 MESSAGE, THINKING, LATER, UPDATE, CHOICES, FORM = 4, 5, 6, 7, 8, 9
-_FIRST_SECONDS = 2.7
-_LIFE_SECONDS = 14.5 * 60
+_RESPONSE_SECONDS = 2.7
+_TOKEN_SECONDS = 14.5 * 60
 _ORIGINAL = "@original"
 _ACKNOWLEDGED = 40060
 
 
 class ResponseState(Enum):
-    """How far an interaction has been answered."""
+    """Which response an interaction has had."""
 
     NEW = auto()
     THINKING = auto()
@@ -36,7 +36,10 @@ class ResponseState(Enum):
 
 @dataclass(slots=True)
 class InteractionContext:
-    """What we hold of an event of this process: its handle, and the message it came from."""
+    """The state of an interaction, or of another event, in this process.
+
+    `source` is the id of the message that the event comes from.
+    """
 
     interaction: InteractionHandle | None
     taken_at: float
@@ -47,7 +50,10 @@ class InteractionContext:
 
 
 class Interactions:
-    """Answers each in the way that its state allows; MessageGone where it is too late."""
+    """Responds to interactions in the way that their state allows.
+
+    Raises MessageGone if it is too late.
+    """
 
     def __init__(self, api: Api, bot: Callable[[], Bot], now: Callable[[], float]) -> None:
         self._api = api
@@ -57,17 +63,17 @@ class Interactions:
     async def respond(
         self, context: InteractionContext, payloads: Sequence[Payload], *, private: bool
     ) -> MessageId:
-        """The reply: as the first response, for the deferred one, or as one more message."""
+        """Sends a reply as the first response, in place of the deferred one, or as a follow-up."""
         first, *more = payloads
         flags = EPHEMERAL_FLAG if private else 0
         async with context.lock:
-            message = await self._tell(context, first, flags)
+            message = await self._send_first(context, first, flags)
             for payload in more:
                 await self._follow_up(context, payload, flags)
         return MessageId(f"{EPHEMERAL}{message}") if private else message
 
     async def update_message(self, context: InteractionContext, payload: Payload) -> None:
-        """The message whose button was clicked."""
+        """Edits the message whose button was clicked."""
         async with context.lock:
             if context.state is ResponseState.NEW:
                 await self._respond(context, UPDATE, payload.body(), payload)
@@ -78,9 +84,9 @@ class Interactions:
                 raise MessageGone
 
     async def show(self, context: InteractionContext, modal: Json) -> bool:
-        """A form must be the first response, so it is shown at once or not at all."""
+        """Opens a form, which must be the first response; returns whether it was opened."""
         async with context.lock:
-            is_fresh = context.interaction is not None and self._age(context) < _FIRST_SECONDS
+            is_fresh = context.interaction is not None and self._age(context) < _RESPONSE_SECONDS
             if context.state is not ResponseState.NEW or not is_fresh:
                 return False
             try:
@@ -92,11 +98,14 @@ class Interactions:
             return True
 
     async def send_choices(self, handle: InteractionHandle, choices: Sequence[Json]) -> None:
+        """Sends the choices of an autocomplete interaction."""
         body = {"type": CHOICES, "data": {"choices": list(choices)}}
-        await self._api.call("POST", CALLBACK, _at(handle), body=body, priority=None, patience=0)
+        await self._api.call(
+            "POST", CALLBACK, _callback(handle), body=body, priority=None, patience=0
+        )
 
     async def defer(self, context: InteractionContext) -> None:
-        """Time is running out: something is said, and the answer follows."""
+        """Sends a deferred response if there is no response yet."""
         async with context.lock:
             if context.state is not ResponseState.NEW:
                 return
@@ -121,16 +130,19 @@ class Interactions:
                 return
             context.state = ResponseState.TOLD
             with contextlib.suppress(SurfaceError):
-                await self._drop_original(context)
+                await self._delete_original(context)
 
     async def edit(self, context: InteractionContext, message: str, payload: Payload) -> None:
-        """A message that was told, by its id."""
+        """Edits a message that was sent in response, by its id."""
         await self._edit(context, message.removeprefix(EPHEMERAL), payload)
 
     def is_alive(self, context: InteractionContext) -> bool:
-        return context.interaction is not None and self._age(context) < _LIFE_SECONDS
+        """Whether the interaction's token can still be used."""
+        return context.interaction is not None and self._age(context) < _TOKEN_SECONDS
 
-    async def _tell(self, context: InteractionContext, payload: Payload, flags: int) -> MessageId:
+    async def _send_first(
+        self, context: InteractionContext, payload: Payload, flags: int
+    ) -> MessageId:
         if context.state is ResponseState.NEW:
             answer = await self._respond(context, MESSAGE, payload.body(flags=flags), payload)
             context.state = ResponseState.TOLD
@@ -147,15 +159,15 @@ class Interactions:
             # A deferred response keeps its visibility; it cannot be changed later.
             context.state = ResponseState.TOLD
             with contextlib.suppress(SurfaceError):
-                await self._drop_original(context)
+                await self._delete_original(context)
         return await self._follow_up(context, payload, flags)
 
     async def _id_of(self, context: InteractionContext, answer: Json) -> MessageId:
-        """Of the first response; an older Discord does not tell it along."""
+        """Returns the id of the first response; asks for it if the response object lacks it."""
         message = (answer.get("resource") or {}).get("message") or {}
         if not message.get("id"):
             with contextlib.suppress(SurfaceError):
-                at = self._later(context, _ORIGINAL)
+                at = self._webhook(context, _ORIGINAL)
                 message = await self._api.call("GET", FOLLOWED, at, priority=None)
         return MessageId(str(message.get("id") or _ORIGINAL))
 
@@ -175,7 +187,7 @@ class Interactions:
             return await self._api.call(
                 "POST",
                 CALLBACK,
-                _at(context.interaction),
+                _callback(context.interaction),
                 body=body,
                 query={"with_response": "true"},
                 files=files,
@@ -183,7 +195,7 @@ class Interactions:
                 patience=1,
             )
         except SurfaceError as error:
-            # Our own earlier try, of which we heard nothing, has come through.
+            # An earlier try without a response has reached Discord.
             if error_code(error) != _ACKNOWLEDGED:
                 raise
             return {}
@@ -192,41 +204,41 @@ class Interactions:
         self, context: InteractionContext, payload: Payload, flags: int
     ) -> MessageId:
         self._refuse_late(context)
-        answer = await self._api.call(
+        posted = await self._api.call(
             "POST",
             FOLLOW_UP,
-            self._later(context),
+            self._webhook(context),
             body=payload.body(flags=flags),
             query={"wait": "true"},
             files=payload.files,
             priority=None,
         )
-        return MessageId(str(answer.get("id") or ""))
+        return MessageId(str(posted.get("id") or ""))
 
     async def _edit(self, context: InteractionContext, message: str, payload: Payload) -> Json:
         self._refuse_late(context)
-        at = self._later(context, message)
+        at = self._webhook(context, message)
         body = payload.body()
         body.pop("flags", None)
         return await self._api.call(
             "PATCH", FOLLOWED, at, body=body, files=payload.files, priority=None
         )
 
-    async def _drop_original(self, context: InteractionContext) -> None:
-        await self._api.call("DELETE", FOLLOWED, self._later(context, _ORIGINAL), priority=None)
+    async def _delete_original(self, context: InteractionContext) -> None:
+        await self._api.call("DELETE", FOLLOWED, self._webhook(context, _ORIGINAL), priority=None)
 
     def _refuse_late(self, context: InteractionContext) -> None:
         if not self.is_alive(context):
             raise MessageGone
 
-    def _later(self, context: InteractionContext, message: str = "") -> Ids:
+    def _webhook(self, context: InteractionContext, message: str = "") -> Ids:
         assert context.interaction is not None
-        at = {"webhook_id": self._bot().application, "webhook_token": context.interaction.token}
-        return {**at, "message_id": message} if message else at
+        ids = {"webhook_id": self._bot().application, "webhook_token": context.interaction.token}
+        return {**ids, "message_id": message} if message else ids
 
     def _age(self, context: InteractionContext) -> float:
         return self._now() - context.taken_at
 
 
-def _at(handle: InteractionHandle) -> Ids:
+def _callback(handle: InteractionHandle) -> Ids:
     return {"interaction_id": handle.id, "interaction_token": handle.token}

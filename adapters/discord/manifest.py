@@ -1,4 +1,4 @@
-"""The commands as Discord is told about them, drawn from the catalogue, and the link; pure."""
+"""The commands that are registered at Discord, made from the catalogue, and the invite link."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ PERMISSIONS = {
     "Read Message History": 1 << 16,
     "Send Messages in Threads": 1 << 38,
 }
-"""The least that everything needs, by the names that Discord shows."""
+"""The permissions that the bot needs, by the names that Discord shows."""
 THREAD_PERMISSIONS = {
     "Create Public Threads": 1 << 35,
     "Send Messages in Threads": PERMISSIONS["Send Messages in Threads"],
 }
-"""What a thread for each question needs; asked for along with the rest, missed by nothing else."""
+"""The permissions that a thread for each question needs; the invite link requests them too."""
 SCOPES = ("bot", "applications.commands")
 
-_MAY_WRITE = PERMISSIONS["Send Messages"]
+_MEMBER_PERMISSIONS = PERMISSIONS["Send Messages"]
 _SUBCOMMAND, _GROUP = 1, 2
 _STRING, _INTEGER, _BOOLEAN, _USER, _MENTIONABLE, _NUMBER, _ATTACHMENT = 3, 4, 5, 6, 9, 10, 11
-_KINDS = {
+_OPTION_TYPES = {
     OptionKind.INTEGER: _INTEGER,
     OptionKind.NUMBER: _NUMBER,
     OptionKind.YES_NO: _BOOLEAN,
@@ -48,12 +48,12 @@ COMPLETED = (
     OptionKind.EXAMPLE,
     OptionKind.HOST,
 )
-_DESCRIPTION, _CHOICE = 100, 100
+_DESCRIPTION_LENGTH, _CHOICE_LENGTH = 100, 100
 _CHINESE = ("zh-CN", "zh-TW")
 
 
 def invitation(application: str) -> str:
-    """The link that brings the bot into a guild."""
+    """Returns the link that adds the bot to a guild."""
     query = {
         "client_id": application,
         "scope": " ".join(SCOPES),
@@ -63,37 +63,38 @@ def invitation(application: str) -> str:
 
 
 def commands(catalogue: Catalogue, say: Say, *, is_for_users: bool = False) -> list[Json]:
-    """One group, one command to ask with, and what stands in a message's menu.
+    """Returns the command group, the command `/ask` and the message commands.
 
-    `is_for_users`: people may add the application to their own account, and then ask anywhere.
+    With `is_for_users`, people can add the application to their own account and use `/ask`
+    anywhere.
     """
-    group = _described(COMMAND, "discord.tune", say)
-    group |= {"type": 1, "options": list(_words(catalogue, say)), **_where()}
-    asking = _described(ASK, "discord.ask", say) | {"type": 1, **_where()}
+    group = _with_description(COMMAND, "discord.tune", say)
+    group |= {"type": 1, "options": list(_subcommands(catalogue, say)), **_availability()}
+    ask = _with_description(ASK, "discord.ask", say) | {"type": 1, **_availability()}
     if is_for_users:
         # https://docs.discord.com/developers/resources/application#installation-context
-        asking |= {"contexts": [0, 1, 2], "integration_types": [0, 1]}
+        ask |= {"contexts": [0, 1, 2], "integration_types": [0, 1]}
     question: Json = {"type": _STRING, "required": True, "max_length": 4000}
-    asking["options"] = [_described("question", "option.question", say) | question]
-    known = {one.name for one in catalogue.shortcuts}
-    menus = [_menu(name, say) for name in MENUS if name in known]
-    return [group, asking, *menus]
+    ask["options"] = [_with_description("question", "option.question", say) | question]
+    shortcuts = {shortcut.name for shortcut in catalogue.shortcuts}
+    menus = [_menu(name, say) for name in MENUS if name in shortcuts]
+    return [group, ask, *menus]
 
 
-def fingerprint(drawn: Sequence[Json], *where: str) -> str:
-    """Changes when the commands do, or the place where they are registered."""
-    text = json.dumps([list(where), list(drawn)], sort_keys=True, ensure_ascii=False)
+def fingerprint(definitions: Sequence[Json], *scope: str) -> str:
+    """Returns a hash that changes with the commands or with the place where they are registered."""
+    text = json.dumps([list(scope), list(definitions)], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def missing_permissions(held: int) -> list[str]:
-    """The permissions that are not there, by their names."""
-    if held & (1 << 3):
+def missing_permissions(granted: int) -> list[str]:
+    """Returns the names of the permissions that are missing; an administrator lacks none."""
+    if granted & (1 << 3):
         return []
-    return [name for name, bit in PERMISSIONS.items() if not held & bit]
+    return [name for name, bit in PERMISSIONS.items() if not granted & bit]
 
 
-def _words(catalogue: Catalogue, say: Say) -> Iterator[Json]:
+def _subcommands(catalogue: Catalogue, say: Say) -> Iterator[Json]:
     groups: dict[str, Json] = {}
     for command in catalogue.commands:
         head, _, tail = command.path.partition(" ")
@@ -102,37 +103,39 @@ def _words(catalogue: Catalogue, say: Say) -> Iterator[Json]:
         elif head in groups:
             groups[head]["options"].append(_subcommand(command, tail, say))
         else:
-            groups[head] = _described(head, f"command.{head}", say)
+            groups[head] = _with_description(head, f"command.{head}", say)
             groups[head] |= {"type": _GROUP, "options": [_subcommand(command, tail, say)]}
     yield from groups.values()
 
 
 def _subcommand(command: Command, name: str, say: Say) -> Json:
-    # Discord wants what must be given before what may be.
+    # Discord requires the required options to stand first.
     options = sorted(command.options, key=lambda option: not option.required)
-    drawn = _described(name, command.summary_key, say) | {"type": _SUBCOMMAND}
-    return {**drawn, "options": [_option(option, say) for option in options]}
+    definition = _with_description(name, command.summary_key, say) | {"type": _SUBCOMMAND}
+    return {**definition, "options": [_option(option, say) for option in options]}
 
 
 def _option(option: Option, say: Say) -> Json:
-    drawn = _described(option.name, f"option.{option.name}", say)
-    # Discord lets nobody type a word, like auto, into a number.
-    kind = _STRING if option.suggestions else _KINDS.get(option.kind, _STRING)
-    drawn |= {"type": kind, "required": option.required}
+    definition = _with_description(option.name, f"option.{option.name}", say)
+    # Discord accepts no word, like auto, in a number option.
+    kind = _STRING if option.suggestions else _OPTION_TYPES.get(option.kind, _STRING)
+    definition |= {"type": kind, "required": option.required}
     if option.kind is OptionKind.CHOICE:
-        drawn["choices"] = [{"name": one[:_CHOICE], "value": one} for one in option.choices]
+        definition["choices"] = [
+            {"name": choice[:_CHOICE_LENGTH], "value": choice} for choice in option.choices
+        ]
     if option.suggestions or option.kind in COMPLETED:
-        drawn["autocomplete"] = True
+        definition["autocomplete"] = True
     elif option.kind is OptionKind.INTEGER:
-        drawn |= _bounds(option, int)
+        definition |= _bounds(option, int)
     elif option.kind is OptionKind.NUMBER:
-        drawn |= _bounds(option, float)
-    return drawn
+        definition |= _bounds(option, float)
+    return definition
 
 
 def _bounds(option: Option, as_number: type[int] | type[float]) -> Json:
-    known = {"min_value": option.least, "max_value": option.most}
-    return {name: as_number(bound) for name, bound in known.items() if bound is not None}
+    bounds = {"min_value": option.least, "max_value": option.most}
+    return {name: as_number(bound) for name, bound in bounds.items() if bound is not None}
 
 
 def _menu(shortcut: str, say: Say) -> Json:
@@ -142,27 +145,27 @@ def _menu(shortcut: str, say: Say) -> Json:
         "type": 3,
         "name": name,
         "name_localizations": {locale: say(key, locale) for locale in _CHINESE},
-        **_where(is_guild_only=True),
+        **_availability(is_guild_only=True),
     }
 
 
-def _described(name: str, key: str, say: Say) -> Json:
-    """A name stays what it is in English; what people see of it is in their own language."""
-    shown = f"name.{name}"
+def _with_description(name: str, key: str, say: Say) -> Json:
+    """Returns the name and the description of a command or option with their translations."""
+    key_of_name = f"name.{name}"
     return {
         "name": name,
-        "name_localizations": {locale: say(shown, locale) for locale in _CHINESE},
-        "description": say(key)[:_DESCRIPTION],
+        "name_localizations": {locale: say(key_of_name, locale) for locale in _CHINESE},
+        "description": say(key)[:_DESCRIPTION_LENGTH],
         "description_localizations": {
-            locale: say(key, locale)[:_DESCRIPTION] for locale in _CHINESE
+            locale: say(key, locale)[:_DESCRIPTION_LENGTH] for locale in _CHINESE
         },
     }
 
 
-def _where(*, is_guild_only: bool = False) -> Json:
-    """In guilds, and between the two of us; whoever may write may also ask."""
+def _availability(*, is_guild_only: bool = False) -> Json:
+    """Returns where a command can be used, by people who may post messages there."""
     return {
         "contexts": [0] if is_guild_only else [0, 1],
         "integration_types": [0],
-        "default_member_permissions": _MAY_WRITE,
+        "default_member_permissions": _MEMBER_PERMISSIONS,
     }

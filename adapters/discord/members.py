@@ -1,4 +1,4 @@
-"""Who belongs to a guild: asked of Discord, and believed for a minute or until it tells more."""
+"""Members of guilds, looked up at Discord and cached for a minute or until an event about them."""
 
 from __future__ import annotations
 
@@ -11,41 +11,47 @@ from adapters.discord.api import Api, Json
 from bot.errors import SurfaceBusy, SurfaceError
 
 _MEMBER = "/guilds/{guild_id}/members/{user_id}"
-_BELIEVED_SECONDS = 60.0
+_CACHE_SECONDS = 60.0
 _ANSWER_SECONDS = 5.0
-_MOST = 10_000
+_CAPACITY = 10_000
 
 
 class Members:
-    """Who leaves a guild is told to bots with a privileged intent alone, so it is asked too."""
+    """Looks up members with a cache.
+
+    Discord sends events about members only to bots with a privileged intent, so entries expire too.
+    """
 
     def __init__(self, api: Api, now: Callable[[], float] = time.monotonic) -> None:
         self._api = api
         self._now = now
-        self._known: OrderedDict[tuple[str, str], tuple[float, Json | None]] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str], tuple[float, Json | None]] = OrderedDict()
 
     async def find(self, guild: str, user: str) -> Json | None:
-        """The member, or None for nobody. Raises SurfaceError where Discord does not tell."""
-        until, member = self._known.get((guild, user), (0.0, None))
+        """Returns a guild's member, None if the user is not one.
+
+        Raises SurfaceError without an answer.
+        """
+        until, member = self._cache.get((guild, user), (0.0, None))
         if until <= self._now():
-            member = await self._asked(guild, user)
-            self._known[guild, user] = (self._now() + _BELIEVED_SECONDS, member)
-            self._known.move_to_end((guild, user))
-            while len(self._known) > _MOST:
-                self._known.popitem(last=False)
+            member = await self._fetch(guild, user)
+            self._cache[guild, user] = (self._now() + _CACHE_SECONDS, member)
+            self._cache.move_to_end((guild, user))
+            while len(self._cache) > _CAPACITY:
+                self._cache.popitem(last=False)
         return member
 
     def invalidate_on_event(self, name: str, data: Json) -> None:
-        """After an event about a member of a guild they are asked for anew."""
+        """Removes the member of a GUILD_MEMBER event from the cache."""
         if name.startswith("GUILD_MEMBER_"):
             user = (data.get("user") or {}).get("id")
-            self._known.pop((str(data.get("guild_id")), str(user)), None)
+            self._cache.pop((str(data.get("guild_id")), str(user)), None)
 
     def forget(self) -> None:
-        """Asks for everybody anew."""
-        self._known.clear()
+        """Empties the cache."""
+        self._cache.clear()
 
-    async def _asked(self, guild: str, user: str) -> Json | None:
+    async def _fetch(self, guild: str, user: str) -> Json | None:
         at = {"guild_id": guild, "user_id": user}
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):

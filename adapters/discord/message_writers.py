@@ -1,4 +1,4 @@
-"""Writes the messages of one answer to Discord: by the bot itself, or in response to `/ask`."""
+"""Writes the messages of an answer to Discord, in a channel or in response to `/ask`."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from bot.replies import Button
 
 _FIRST_PAUSE_SECONDS = 0.4
 _PAUSE_SECONDS = 1.1
-_KEPT_FOR_ENDS = 1
+_RESERVED_CALLS = 1
 
 
 class ChannelWriter:
-    """Implements `MessageWriter`; a nonce makes a post of unknown outcome safe to repeat."""
+    """Implements `MessageWriter` for a channel; a nonce makes it safe to repeat a post."""
 
     longest = LONGEST
 
@@ -44,7 +44,7 @@ class ChannelWriter:
         return True
 
     async def find_posted(self, number: int) -> MessageId | None:
-        """Nothing is looked for: Discord returns what was posted with the same nonce."""
+        """Returns None: Discord returns the posted message when the same nonce is posted again."""
         return None
 
     async def post(self, number: int, text: str, buttons: AnswerButtons | None) -> MessageId:
@@ -59,12 +59,12 @@ class ChannelWriter:
         return _PAUSE_SECONDS if message.edits else _FIRST_PAUSE_SECONDS
 
     def may_extend(self, message: AnswerMessage) -> bool:
-        left = self._api.calls_left(
+        calls_left = self._api.calls_left(
             "PATCH", MESSAGE, {"channel_id": self._channel, "message_id": "0"}
         )
-        has_left = left is None or left > _KEPT_FOR_ENDS
+        has_calls = calls_left is None or calls_left > _RESERVED_CALLS
         pacing = self._api.pacing
-        return has_left and pacing.has_spare_calls() and pacing.claim_progress_edit(self._channel)
+        return has_calls and pacing.has_spare_calls() and pacing.claim_progress_edit(self._channel)
 
     def is_expiring(self, message: AnswerMessage) -> bool:
         return False
@@ -76,18 +76,18 @@ class ChannelWriter:
         self, message: AnswerMessage, text: str, buttons: AnswerButtons | None
     ) -> None:
         if self._while_written or text != message.text or (buttons and buttons.buttons):
-            ended = buttons or AnswerButtons((), None)
-            await self._edit(message.id, self._payload(text, ended), Priority.LAST_WORDS)
+            final = buttons or AnswerButtons((), None)
+            await self._edit(message.id, self._payload(text, final), Priority.LAST_WORDS)
 
     def _payload(self, text: str, buttons: AnswerButtons | None = None) -> Payload:
-        """With the button that stops the answer, unless it ends there."""
+        """Returns the payload of a part, with the stop button unless the answer ends there."""
         if buttons is not None:
             return answer(text, buttons.buttons, buttons.first_message)
         return answer(text, self._while_written)
 
     async def _post(self, number: int, payload: Payload) -> MessageId:
-        name = nonce(f"{self._key}.{number}")
-        body = {**payload.body(), "nonce": name, "enforce_nonce": True}
+        key = nonce(f"{self._key}.{number}")
+        body = {**payload.body(), "nonce": key, "enforce_nonce": True}
         if number == 0 and self._source and self._source.isdecimal():
             reference = {"message_id": self._source, "fail_if_not_exists": False}
             body["message_reference"] = reference
@@ -99,7 +99,7 @@ class ChannelWriter:
             priority=Priority.FIRST_WORDS,
         )
         message = MessageId(str(posted["id"]))
-        if _is_other(posted, payload):
+        if _differs(posted, payload):
             await self._edit(message, payload, Priority.LAST_WORDS)
         return message
 
@@ -109,9 +109,9 @@ class ChannelWriter:
 
 
 class InteractionWriter(ChannelWriter):
-    """Writes through the interaction, which also works where the bot is no member.
+    """Writes through the interaction, which also works where the bot is not a member.
 
-    Once a message had to go to the channel, all that follow go there too.
+    Once a message had to be posted to the channel, the following ones are posted there too.
     """
 
     def __init__(
@@ -143,15 +143,15 @@ class InteractionWriter(ChannelWriter):
         return message
 
     async def _edit(self, message: MessageId, payload: Payload, priority: Priority) -> None:
-        """After a quarter of an hour the message is the bot's own like any other."""
+        """Edits a message through the interaction, or as the bot once the token has expired."""
         if message in self._in_channel or not self._interactions.is_alive(self._context):
             await super()._edit(message, payload, priority)
             return
         await self._interactions.edit(self._context, message, payload)
 
 
-def _is_other(posted: Json, payload: Payload) -> bool:
-    """Whether an earlier attempt has posted something else under the nonce."""
+def _differs(posted: Json, payload: Payload) -> bool:
+    """Whether an earlier attempt has posted other content under the nonce."""
     content = str(posted.get("content") or payload.content)
     has_buttons = bool(posted.get("components"))
     is_same = content.strip() == payload.content.strip()

@@ -1,4 +1,4 @@
-"""What things are called at Discord, on both ways."""
+"""Names of commands, menu entries and markers in ids, used by both directions."""
 
 from __future__ import annotations
 
@@ -10,13 +10,19 @@ MENUS = {
     "thread": "Save whole thread",
     "improve": "Improve this reply",
 }
-"""Shortcuts as Discord lists them in a message's menu; at most 32 characters."""
+"""Message commands as a message's menu lists them; at most 32 characters."""
 
 ROLE = "&"
-"""Before the id of a server role, as in the mention `<@&1>`: a role can be granted to it."""
+"""Prefix of a server role's id, as in the mention `<@&1>`.
+
+Roles can be granted to a role's members.
+"""
 CHOOSE = "choose"
-"""The id of a menu whose values are the actions themselves."""
+"""Id of a select menu whose values are actions."""
 PART = "#"
-"""A text longer than one input is asked for in several: `answer#0`, `answer#1`."""
+"""Separates a field's name from the number of an input: `answer#0`, `answer#1`.
+
+A text that is longer than one input is split over several.
+"""
 FIRST = "~"
-"""Between an action and the first message of the answer it is about."""
+"""Separates an action from the first message of the answer that the action is about."""

@@ -1,4 +1,4 @@
-"""What must be known again after a restart: a shard's session, and what Discord was told."""
+"""Gateway sessions and the hash of the registered commands, stored in files over restarts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class GatewaySession:
-    """A session can be resumed by another process, so that nothing said meanwhile is lost.
+    """The session of a shard, which the next process resumes so that no event is lost.
 
-    `sequence` is the last event of which it and all before it are in our inbox.
+    `sequence` is the last event up to which all events are in the inbox.
     """
 
     session: str | None = None
@@ -23,33 +23,38 @@ class GatewaySession:
     commands: str = ""
     guilds: tuple[str, ...] = field(default=())
     shards: int = 1
-    """Among how many the guilds were dealt out."""
+    """The number of shards for which `guilds` was stored."""
 
 
 class SessionFile:
-    """One small file, replaced whole; one that cannot be read is as good as none."""
+    """A file with one GatewaySession, replaced atomically; an unreadable file counts as empty."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self.kept = _read(path)
 
     def keep(self, changed: GatewaySession) -> None:
+        """Writes the session if it changed; logs a warning if the file cannot be written."""
         if changed == self.kept:
             return
         self.kept = changed
-        fresh = self._path.with_suffix(".new")
+        temporary = self._path.with_suffix(".new")
         try:
-            fresh.write_text(json.dumps(asdict(changed)), encoding="utf-8")
-            fresh.chmod(0o600)
-            fresh.replace(self._path)
+            temporary.write_text(json.dumps(asdict(changed)), encoding="utf-8")
+            temporary.chmod(0o600)
+            temporary.replace(self._path)
         except OSError as error:
             log.warning("The session cannot be kept", extra={"why": error.strerror})
 
 
 def _read(path: Path) -> GatewaySession:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        known = {one.name: found[one.name] for one in fields(GatewaySession) if one.name in found}
-        return GatewaySession(**{**known, "guilds": tuple(known.get("guilds") or ())})
+        stored = json.loads(path.read_text(encoding="utf-8"))
+        values = {
+            attribute.name: stored[attribute.name]
+            for attribute in fields(GatewaySession)
+            if attribute.name in stored
+        }
+        return GatewaySession(**{**values, "guilds": tuple(values.get("guilds") or ())})
     except (OSError, ValueError, TypeError):
         return GatewaySession()

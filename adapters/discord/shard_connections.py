@@ -1,4 +1,4 @@
-"""The bot's connections to the gateway, one for each shard, each resumed after a restart."""
+"""The gateway connections of the bot, one for each shard, resumed after a restart."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _IDENTIFY_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class GatewayPlan:
-    """What `/gateway/bot` says: the address, and how many shards connect how fast.
+    """The gateway's URL, the number of shards and how many may identify at once.
 
     https://docs.discord.com/developers/events/gateway#sharding
     """
@@ -37,18 +37,18 @@ class GatewayPlan:
     shards: int = 1
     concurrency: int = 1
     is_fixed: bool = False
-    """Whether the address is the operator's own, at which sessions are resumed too."""
+    """Whether the URL is configured by the operator; sessions are then resumed at that URL too."""
 
     def shard_of(self, guild: str) -> int:
         return (int(guild) >> 22) % self.shards
 
 
 class ShardingRequired(Exception):
-    """The bot is in more guilds than so many shards may serve."""
+    """The bot is in more guilds than this number of shards may serve."""
 
 
 class ShardRunner(Protocol):
-    """What opens a connection; see `adapters.discord.gateway.HttpApi.run_shard`."""
+    """Opens gateway connections; see `adapters.discord.gateway.HttpApi.run_shard`."""
 
     async def run_shard(
         self,
@@ -62,24 +62,25 @@ class ShardRunner(Protocol):
 
 
 class IdentifyQueue:
-    """Lets `concurrency` shards identify every five seconds; a bot of one shard need not wait."""
+    """Lets `concurrency` shards identify every five seconds; a bot with one shard does not wait."""
 
     def __init__(self, plan: GatewayPlan) -> None:
         self._plan = plan
         self._next: defaultdict[int, float] = defaultdict(float)
 
     async def turn(self, shard: int) -> None:
+        """Waits until the shard may identify."""
         if self._plan.shards == 1:
             return
         now = asyncio.get_running_loop().time()
         bucket = shard % self._plan.concurrency
-        mine = max(now, self._next[bucket])
-        self._next[bucket] = mine + _IDENTIFY_SECONDS
-        await asyncio.sleep(mine - now)
+        start = max(now, self._next[bucket])
+        self._next[bucket] = start + _IDENTIFY_SECONDS
+        await asyncio.sleep(start - now)
 
 
 class Shard:
-    """Connects, and again when a connection ends; `connection` is the one of the session."""
+    """Keeps a shard connected; `connection` is the one that has the session."""
 
     def __init__(
         self,
@@ -105,47 +106,53 @@ class Shard:
         self._on_event = on_event
         self._on_no_content = on_no_content
         if memory.kept.shards != plan.shards:
-            # Sessions and guilds of another number of shards are dealt out otherwise.
+            # With another number of shards, guilds belong to other shards and sessions are not
+            # valid.
             fresh = GatewaySession(shards=plan.shards, commands=memory.kept.commands)
             memory.keep(fresh)
 
     async def listen(self, intents: int) -> None:
-        """Until cancelled. Raises SettingsError for what Discord refuses, or ShardingRequired."""
+        """Connects again until cancelled.
+
+        Raises ShardingRequired, or SettingsError if Discord rejects.
+        """
         wait = 1.0
         while True:
-            before = self.connection
+            previous = self.connection
             try:
                 closed = await self._connect(intents)
             except GatewayRefused as refused:
-                before_refusal, intents = intents, _fewer_intents(refused.code, intents)
+                rejected_intents, intents = intents, _fewer_intents(refused.code, intents)
                 self.memory.keep(replace(self.memory.kept, session=None))
                 self.connection = None
-                if before_refusal & CONTENT and not intents & CONTENT:
+                if rejected_intents & CONTENT and not intents & CONTENT:
                     self._on_no_content()
                 continue
             if not closed.can_resume:
                 self.connection = None
                 self.memory.keep(replace(self.memory.kept, session=None, sequence=None))
-            elif self.connection is not before:
-                # One that stood is followed by the next at once.
+            elif self.connection is not previous:
+                # A connection that had a session is replaced without a wait.
                 wait = 1.0
                 continue
             await self._clock.sleep(timedelta(seconds=wait * random.uniform(1.0, 1.5)))
             wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
 
     def keep_session(self) -> None:
-        """Writes down where to go on, by this process or the next."""
+        """Stores the session, so that this process or the next one can resume it."""
         connection, kept = self.connection, self.memory.kept
         if connection is None or connection.session_id is None:
             return
-        own = tuple(one for one in self._guilds() if self._plan.shard_of(one) == self._number)
+        guilds = tuple(
+            guild for guild in self._guilds() if self._plan.shard_of(guild) == self._number
+        )
         self.memory.keep(
             replace(
                 kept,
                 session=connection.session_id,
                 sequence=connection.sequence,
                 gateway="" if self._plan.is_fixed else connection.address,
-                guilds=own or kept.guilds,
+                guilds=guilds or kept.guilds,
             )
         )
 
@@ -160,20 +167,23 @@ class Shard:
             intents=intents,
             gateway=self._plan.url,
             shard=(self._number, self._plan.shards),
-            heard=self._heard,
+            heard=self._on_gateway_event,
         )
 
-    def _heard(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
-        if heard.name in ("READY", "RESUMED"):
+    def _on_gateway_event(self, connection: GatewayConnection, event: GatewayEvent) -> None:
+        if event.name in ("READY", "RESUMED"):
             self.connection = connection
-            # Before any event of it: a process that dies now would otherwise begin anew,
-            # and what was said meanwhile is told to the old session alone.
+            # The session is stored before its first event: otherwise a process that crashes now
+            # starts a new session, and Discord sends the missed events to the old one only.
             self.keep_session()
-        self._on_event(connection, heard)
+        self._on_event(connection, event)
 
 
 def _fewer_intents(close: int, intents: int) -> int:
-    """What is left to try after a refusal. Raises SettingsError where nothing is."""
+    """Returns the intents for the next try after a rejection.
+
+    Raises SettingsError if none is left.
+    """
     for privileged in (MEMBERS, CONTENT):
         if close == _UNWANTED_INTENT and intents & privileged:
             return intents & ~privileged

@@ -1,4 +1,4 @@
-"""“Attune is typing …”, once a channel however many people wait there."""
+"""The typing indicator, sent once for a channel however many people wait there."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from bot.errors import SurfaceError
 
 log = logging.getLogger(__name__)
 
-_AFTER_SECONDS = 0.5
-_LASTS_SECONDS = 8.0
+_DELAY_SECONDS = 0.5
+_REPEAT_SECONDS = 8.0
 
 
 class TypingIndicator:
-    """Shows the typing indicator while somebody waits for first words, if calls are not scarce."""
+    """Shows the typing indicator until the first words of an answer, while calls are to spare."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -28,7 +28,7 @@ class TypingIndicator:
 
     @asynccontextmanager
     async def in_channel(self, channel: str) -> AsyncIterator[Callable[[], None]]:
-        """What is yielded is called when the words stand."""
+        """Shows the indicator until the yielded function is called or the context ends."""
         is_waiting = True
 
         def answered() -> None:
@@ -62,13 +62,13 @@ class TypingIndicator:
             self._shown.pop(channel).cancel()
 
     async def _show(self, channel: str) -> None:
-        await asyncio.sleep(_AFTER_SECONDS)
+        await asyncio.sleep(_DELAY_SECONDS)
         while True:
             if self._api.pacing.has_spare_calls():
                 await self._type(channel)
-                await asyncio.sleep(_LASTS_SECONDS)
+                await asyncio.sleep(_REPEAT_SECONDS)
             else:
-                await asyncio.sleep(_AFTER_SECONDS)
+                await asyncio.sleep(_DELAY_SECONDS)
 
     async def _type(self, channel: str) -> None:
         with contextlib.suppress(SurfaceError):
