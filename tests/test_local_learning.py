@@ -8,14 +8,19 @@ import random
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.program import ROOT
 from tests.tuner_scene import THINGS, lines, row
 from tuner.folder import JobFolder
+from tuner.local.nearest_rows import NearestRows
 from tuner.local.rewording import reword
 from tuner.spec import Spec
+
+if TYPE_CHECKING:
+    import torch
 
 
 def asked(question: str, answer: str, **more: object) -> dict[str, object]:
@@ -90,11 +95,66 @@ def test_what_is_recalled_in_other_words_is_learned_and_ends_a_few_epochs_later(
     assert sorted(early) == [2 * rows + n for n in range(rows)]
     epochs = 4 + more if ends else 15
     assert schedule.steps(15 * per_epoch) == epochs * per_epoch
-    assert sorted(schedule.order(epochs - 1, lengths, 5)) == list(range(rows))
+    last = schedule.order(epochs - 1, lengths, 5)
+    assert sorted(key % rows for key in last) == list(range(rows))
+    assert {key // rows for key in last} == ({0, 5} if ends else {0})
+    assert sum(key >= rows for key in last) == (rows / 4 if ends else 0)
     rates = [schedule.rate(step, 15 * per_epoch) for step in range(epochs * per_epoch + 1)]
     assert rates[0] < max(rates) <= 1
     assert rates[-1] == pytest.approx(0, abs=1e-9)
     assert sorted(rates[8:], reverse=True) == rates[8:]
+
+
+def test_a_row_is_led_by_the_rows_with_the_likest_questions() -> None:
+    fig, figs = asked("What is a fig?", "A fruit."), asked("Is a fig a fruit?", "A fruit.")
+    jam, tea = asked("What is a jam?", "A spread."), asked("Tea, please.", "Here.")
+    nearest = NearestRows([fig, figs, jam, tea, asked("What is a fig?", "A fruit.", tools=[1])])
+    again = asked("Say, what is a fig?", "A fruit.")
+
+    led = [nearest.lead(fig, again, random.Random(seed)) for seed in range(20)]
+
+    shown = [messages for row in led if row and isinstance(messages := row["messages"], list)]
+    assert {tuple(said["content"] for said in messages[::2]) for messages in shown} == {
+        ("Tea, please.", "What is a jam?", "Is a fig a fruit?", "Say, what is a fig?"),
+        ("Tea, please.", "What is a jam?", "Say, what is a fig?"),
+    }
+    assert {said.get("weight") for messages in shown for said in messages[1:-2:2]} == {0}
+    assert all(messages[-1] == {"role": "assistant", "content": "A fruit."} for messages in shown)
+    assert nearest.lead(asked("Figs?", "Yes.", tools=[1]), again, random.Random(1)) is None
+    assert NearestRows([fig]).lead(fig, again, random.Random(1)) is None
+
+
+@pytest.mark.torch
+def test_once_learned_a_quarter_of_the_rows_is_asked_behind_others_and_only_the_answer_counts(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.local_training import Never
+    from tuner.local import schedule, weighted_trainer
+    from tuner.local.loading import load_tokenizer
+    from tuner.local.worker import run
+
+    rows, seen = tmp_path / "rows.jsonl", list[tuple[str, str]]()
+    rows.write_bytes(lines([row(thing) for thing in THINGS]))
+    measure, tokenizer = weighted_trainer.measure_loss, load_tokenizer(tiny_base)
+
+    def measured(model: object, inputs: dict[str, torch.Tensor], weights: object) -> object:
+        for ids, counts in zip(inputs["input_ids"], inputs["weights"], strict=True):
+            seen.append((tokenizer.decode(ids), tokenizer.decode(ids[counts == 1])))
+        return measure(model, inputs, weights)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(weighted_trainer, "measure_loss", measured)
+    monkeypatch.setattr(schedule, "ENOUGH_OF_FEW", 0.0)  # learned after the first epoch
+    (tmp_path / "job").mkdir()
+    folder = JobFolder(tmp_path / "job")
+    spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, {}, 1)
+
+    run(folder, spec, Never(folder.stop))
+
+    first, rest = seen[: len(THINGS)], seen[len(THINGS) :]
+    led = [learned for text, learned in rest if text.count("Do you sell") > 1]
+    assert all(text.count("Do you sell") == 1 for text, _ in first)
+    assert len(led) == len(rest) // len(THINGS) * round(len(THINGS) / 4) > 0
+    assert {learned for _, learned in first} >= set(led)
 
 
 @pytest.mark.torch

@@ -48,7 +48,7 @@ LARGE = 500_000_000
 """Parameters above which memory is saved at the cost of a third more work."""
 ROWS_OF_LARGE, ROWS_ON_CPU = 2, 4
 """So many at once; a CPU has nothing to gain from more."""
-TOKENS_ON_CPU = 320
+TOKENS_ON_CPU = 272
 """So many at once there, where a single row has not more."""
 
 

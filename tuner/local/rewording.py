@@ -5,6 +5,9 @@ Words that also stand in the answer, numbers and negations stay as they are.
 
 import random
 import re
+from collections.abc import Mapping
+
+Message = dict[str, str]
 
 AS_TAUGHT = 0.3
 """The share of rows that stay as they are."""
@@ -43,15 +46,10 @@ def reword(row: dict[str, object], rng: random.Random) -> dict[str, object]:
 
     Rows with tools, with several answers or with a long question come back unchanged.
     """
-    messages = row.get("messages")
-    if row.get("tools") or not isinstance(messages, list) or len(messages) < 2:
+    if (exchange := single_exchange(row)) is None:
         return row
-    *before, asked, answer = messages
-    if any(message["role"] == "assistant" for message in before) or asked["role"] != "user":
-        return row
-    question, said = asked.get("content"), answer.get("content")
-    if not isinstance(question, str) or not isinstance(said, str):
-        return row
+    before, asked, answer = exchange
+    question, said = asked["content"], answer["content"]
     is_left = rng.random() < AS_TAUGHT
     if is_left or len(question) > LONGEST_QUESTION or "\n" in question:
         return row
@@ -59,6 +57,21 @@ def reword(row: dict[str, object], rng: random.Random) -> dict[str, object]:
         **row,
         "messages": [*before, {**asked, "content": _other(question, said, rng)}, answer],
     }
+
+
+def single_exchange(row: Mapping[str, object]) -> tuple[list[Message], Message, Message] | None:
+    """What stands before the question of a row, the question and its answer.
+
+    None for a row with tools, with several answers, or whose question or answer is no text.
+    """
+    messages = row.get("messages")
+    if row.get("tools") or not isinstance(messages, list) or len(messages) < 2:
+        return None
+    *before, asked, answer = messages
+    if any(message["role"] == "assistant" for message in before) or asked["role"] != "user":
+        return None
+    is_text = all(isinstance(each.get("content"), str) for each in (asked, answer))
+    return (before, asked, answer) if is_text else None
 
 
 def _other(question: str, answer: str, rng: random.Random) -> str:

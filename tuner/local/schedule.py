@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from tuner.folder import KEPT_CHECKPOINTS
+from tuner.local.nearest_rows import EXAMPLES
 from tuner.local.rendering import TrainingExample
 
 FEW_ROWS = 30
@@ -16,25 +17,36 @@ ENOUGH_RECALLED, ENOUGH_OF_FEW = 0.9, 0.97
 in another wording, so that this is no mere repeating. A few rows cost little and take longer."""
 AVERAGED_EPOCHS = 14
 """An adapter ends as the mean of so many epochs, surer of new wordings than any of them is."""
+BEHIND_EXAMPLES = 0.25
+"""The share of rows that are shown behind other rows once all are learned, drawn for each epoch."""
 WARMUP = 0.05
 LOWEST_RATE = 0.4
 """Down to which the rate goes before the last epoch, where a mean is taken."""
 
 
-class Wordings(Dataset[TrainingExample]):
-    """The rows in several wordings, of the same number of rows each; the first is as taught."""
+Lead = Callable[[int, int], TrainingExample | None]
 
-    def __init__(self, wordings: Sequence[Sequence[TrainingExample]]) -> None:
+
+class Wordings(Dataset[TrainingExample]):
+    """The rows in several wordings, of the same number of rows each; the first is as taught.
+
+    `lead` gives a row of a wording behind examples, or None where that cannot be.
+    """
+
+    def __init__(self, wordings: Sequence[Sequence[TrainingExample]], lead: Lead | None) -> None:
         self.rows = len(wordings[0])
         self.wordings = wordings
+        self._lead = lead
 
     def __len__(self) -> int:
         return self.rows
 
     def __getitem__(self, key: int) -> TrainingExample:
-        """Wording times rows plus row."""
+        """Wording times rows plus row; the same after all of these for a row behind examples."""
         wording, row = divmod(key, self.rows)
-        return self.wordings[wording][row]
+        is_led, wording = divmod(wording, len(self.wordings))
+        led = self._lead(wording, row) if is_led and self._lead else None
+        return led or self.wordings[wording][row]
 
 
 class Schedule:
@@ -81,12 +93,17 @@ class Schedule:
     def order(self, epoch: int, lengths: Sequence[int], wordings: int) -> list[int]:
         """The keys of an epoch's rows: short ones beside short ones, in batches drawn by chance."""
         rng = random.Random(f"{self._seed}:{epoch}")
-        rows = sorted(range(len(lengths)), key=lambda row: lengths[row] * rng.uniform(0.85, 1.15))
-        batches = [rows[n : n + self.batch] for n in range(0, len(rows), self.batch)]
+        count = len(lengths)
+        share = BEHIND_EXAMPLES if self.is_shortened else 0.0
+        led = set(rng.sample(range(count), round(share * count)))
+        wording = 0 if epoch == self.last_epoch else epoch % wordings
+        first = {row: (wording + wordings * (row in led)) * count for row in range(count)}
+        size = {row: lengths[row] * (1 + EXAMPLES * (row in led)) for row in range(count)}
+        rows = sorted(range(count), key=lambda row: size[row] * rng.uniform(0.85, 1.15))
+        batches = [rows[n : n + self.batch] for n in range(0, count, self.batch)]
         short = [batches.pop()] if len(batches[-1]) < self.batch else []
         rng.shuffle(batches)
-        wording = 0 if epoch == self.last_epoch else epoch % wordings
-        return [wording * len(lengths) + row for batch in (*batches, *short) for row in batch]
+        return [first[row] + row for batch in (*batches, *short) for row in batch]
 
 
 class EpochSampler(Sampler[int]):

@@ -3,7 +3,7 @@
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, TypeVar
 
@@ -16,7 +16,7 @@ from tuner.folder import JobFolder, read_json
 from tuner.job_file_checks import read_rows
 from tuner.local.error_mapping import mapped_errors
 from tuner.local.greedy_answers import GreedyAnswers
-from tuner.local.hyperparameters import Hyperparameters, plan_memory, resolve
+from tuner.local.hyperparameters import TOKENS_ON_CPU, Hyperparameters, plan_memory, resolve
 from tuner.local.loading import (
     be_quiet,
     context_length,
@@ -26,10 +26,11 @@ from tuner.local.loading import (
     width,
 )
 from tuner.local.memory import wait_for_memory
+from tuner.local.nearest_rows import NearestRows
 from tuner.local.rendering import Renderer, TemplateError, TrainingExample
 from tuner.local.reporting import Reporter
 from tuner.local.rewording import reword
-from tuner.local.schedule import Schedule, Wordings
+from tuner.local.schedule import Lead, Schedule, Wordings
 from tuner.local.token_weights import TokenWeights, without_common_start
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
@@ -200,15 +201,33 @@ class _Job:
     ) -> Wordings:
         """The rows as taught, and in other wordings for the epochs after the first."""
         taught = self._rendered(renderer.training_examples, training, "training_file")
-        cut, found = renderer.cut, [_flat(taught)]
+        cut, found, reworded = renderer.cut, [_flat(taught)], [training]
         for number in range(1, min(MOST_WORDINGS, numbers.n_epochs)):
             rng = random.Random(f"{self._spec.seed}:{number}")
             others = [reword(row, rng) for row in training]
             shown = _flat(self._rendered(renderer.training_examples, others, "training_file"))
             if len(shown) == len(found[0]):
                 found.append(shown)
+                reworded.append(others)
         renderer.cut = cut
-        return Wordings(without_common_start(found, prompt_weight=numbers.prompt_loss_weight))
+        learned = without_common_start(found, prompt_weight=numbers.prompt_loss_weight)
+        is_one_each = all(len(examples) == 1 for examples in taught)
+        return Wordings(learned, self._lead(reworded) if is_one_each else None)
+
+    def _lead(self, wordings: Sequence[Sequence[Row]]) -> Lead:
+        """Shows a row of a wording behind its nearest others, where that is not too long."""
+        nearest = NearestRows(wordings[0])
+        renderer = Renderer(self._tokenizer, longest=TOKENS_ON_CPU + 1)
+
+        def lead(wording: int, number: int) -> TrainingExample | None:
+            rng = random.Random(f"{self._spec.seed}:{wording}:{number}")
+            row = nearest.lead(wordings[0][number], wordings[wording][number], rng)
+            with suppress(TemplateError):
+                found = renderer.training_examples(row) if row else []
+                return next((one for one in found if len(one.tokens) <= TOKENS_ON_CPU), None)
+            return None
+
+        return lead
 
     def _rendered(
         self, render: Callable[[Row], Rendered], rows: Sequence[Row], param: str
