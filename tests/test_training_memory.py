@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import struct
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ import pytest
 from attune.engine.folder import EngineFolder
 from attune.engine.manager import EngineManager
 from attune.settings import Settings
+from bench.local_training import Never
 from bot.domain import HostName, Hyperparameters, ModelName
 from tests.tuner_scene import THINGS, lines, row
 from tuner.bases import find_bases
@@ -190,3 +192,25 @@ def test_a_base_in_4_bits_is_refused_where_it_cannot_be_computed(
     ):
         with pytest.raises(CannotStart, match=r"in 4 bits; give it|is not known here"):
             find_bases(wrong)
+
+
+@pytest.mark.torch
+def test_a_training_keeps_few_kernels_and_gives_free_memory_back_now_and_then(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tuner.local import reporting
+    from tuner.worker import training_function
+
+    returned, rows = [], tmp_path / "rows.jsonl"
+    rows.write_bytes(lines([row(thing) for thing in THINGS]))
+    monkeypatch.setattr(reporting, "return_free_heap", lambda: returned.append(1))
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    (tmp_path / "job").mkdir()
+    folder, numbers = JobFolder(tmp_path / "job"), {"n_epochs": 2, "batch_size": 1}
+    spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1)
+
+    training_function("local")(folder, spec, Never(folder.stop))
+
+    assert len(returned) == 2 * len(THINGS) // 8
+    assert os.environ.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY") == "64"
+    memory.return_free_heap()  # whatever the C library is

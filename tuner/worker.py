@@ -61,9 +61,11 @@ def training_function(engine: str) -> TrainingRun:
     # Imported here, since a worker that only validates files needs neither numpy nor torch.
     if engine == "local":
         from tuner.local.gpu_choice import limit_to_one_gpu
+        from tuner.local.memory import limit_kernel_cache
         from tuner.local.omp_wait import set_passive_omp_wait
 
         set_passive_omp_wait()
+        limit_kernel_cache()
         limit_to_one_gpu()
         from tuner.local.worker import run as run_local
 

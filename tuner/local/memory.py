@@ -1,7 +1,9 @@
 """How much memory a training takes, and how much a process can have; nothing here imports torch."""
 
+import ctypes
 import json
 import math
+import os
 import shutil
 import struct
 import subprocess
@@ -33,6 +35,25 @@ _OPTIMISED = 16
 """Bytes of a trained weight in full precision: itself, its gradient and Adam's two averages."""
 _FOUR_BITS = 0.55
 """Bytes of a weight in 4 bits, its share of a block's scale included."""
+
+
+_KERNELS = "64"
+"""Those that oneDNN keeps for shapes it has met, instead of 1,024; a training meets few again."""
+
+
+def limit_kernel_cache() -> None:
+    """To be called before torch is imported: each new length of a batch costs megabytes else."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KERNELS)
+
+
+def return_free_heap() -> None:
+    """Gives pages that are free amid glibc's heap back to the system; nothing elsewhere.
+
+    Batches of many shapes leave gaps, and the heap grows by some percent with every epoch.
+    """
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):
+            ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass(frozen=True, slots=True)

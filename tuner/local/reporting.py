@@ -19,6 +19,7 @@ from transformers import (
 from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.loading import width
+from tuner.local.memory import return_free_heap
 from tuner.local.saving import fsync_tree, save_model
 from tuner.local.schedule import Schedule
 from tuner.local.weight_average import LEAST_RECALLED, WeightAverage
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 SHARE_FOR_STATES = 50
 SHARE_FOR_CHECKPOINTS = 20
 FEWEST_SECONDS = 2.0
+STEPS_BETWEEN_TRIMS = 8
 
 
 class Reporter(TrainerCallback):
@@ -122,6 +124,8 @@ class Reporter(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
+        if args.use_cpu and state.global_step % STEPS_BETWEEN_TRIMS == 0:
+            return_free_heap()
         is_asked, is_due = self._agreed(self._stop.is_asked, time.monotonic() > self._save_after)
         total = self._schedule.steps(state.max_steps)
         if state.global_step >= total:
