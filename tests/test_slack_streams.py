@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from fastapi import Response
 
 from adapters.slack import message_writer
+from tests.fakes.faults import Call, refusal
 from tests.fakes.slack import Fault, labels
 from tests.opening import until
 from tests.slack_scene import Scene
+
+CHAT = "POST /chat/completions"
 
 
 async def test_the_first_words_stand_at_once(in_slack: Scene) -> None:
@@ -27,6 +31,29 @@ async def test_a_slow_model_shows_a_status(in_slack: Scene) -> None:
     await until(lambda: bool(in_slack.slack.statuses))
     assert in_slack.slack.statuses[0]["status"]
     await in_slack.hear("C1")
+
+
+async def hangs_and_fails(call: Call) -> Response:
+    await call.released()
+    return refusal(400, "Not now.")
+
+
+@pytest.mark.parametrize("is_stopped", [True, False])
+async def test_the_status_goes_where_no_word_comes(in_slack: Scene, *, is_stopped: bool) -> None:
+    """As nothing is posted that would take it away; also where the host fails late."""
+    slack, host = in_slack.slack, in_slack.host
+    host.fail_always(CHAT, hangs_and_fails)
+    asked = slack.mention("U2", "C1", "hello")
+    await until(lambda: bool(slack.statuses))
+
+    if is_stopped:
+        slack.react("U2", "C1", asked, "x")
+    else:
+        host.release()
+
+    await until(lambda: [one["status"] for one in slack.statuses][1:] == [""])
+    await in_slack.settled()
+    assert slack.texts("C1") == []
 
 
 async def test_a_long_answer_is_split_and_its_code_goes_on(in_slack: Scene) -> None:

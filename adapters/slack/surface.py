@@ -24,6 +24,7 @@ from adapters.slack.posted_before_crash import PostedMessages, PostedParts, page
 from adapters.slack.posts import Posts
 from adapters.slack.submissions import Submission
 from adapters.slack.texts import safe_pieces
+from adapters.slack.thinking_status import thinking_status
 from adapters.streamed_answer import StreamedAnswer
 from bot.domain import (
     EPHEMERAL,
@@ -54,7 +55,6 @@ Value = TypeVar("Value")
 _KNOWN_EVENTS = 5000
 _TRIGGER_SECONDS = 2.8
 _RESPONSE_SECONDS = 1700.0
-_THINKING_AFTER_SECONDS = 0.7
 _PAGE = 200
 _PRIVATE = ".private"
 """Ends the key of what is told to one person, beside what an event's own key may name."""
@@ -276,20 +276,19 @@ class SlackSurface:
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
         channel = await self._people.channel_to_post_in(place)
-        locale = self._locale(key)
         target = AnswerTarget(channel, place.thread, self._people.team_of(asker), asker, key)
-        status = asyncio.create_task(self._think(target, locale), name="slack status")
-
-        async def posted(message: MessageId) -> None:
-            status.cancel()
-            await stream.on_posted(message)
-
-        pieces = safe_pieces(with_drawn_tables(stream.pieces))
-        shown = replace(stream, on_posted=posted, pieces=pieces)
         earlier = PostedParts(
             self._posted_messages, channel, place.thread, inbound.question_ts(key)
         )
-        try:
+        status = self._say("slack.thinking", self._locale(key))
+        async with thinking_status(self._api, channel, place.thread, status) as end_status:
+
+            async def posted(message: MessageId) -> None:
+                end_status()
+                await stream.on_posted(message)
+
+            pieces = safe_pieces(with_drawn_tables(stream.pieces))
+            shown = replace(stream, on_posted=posted, pieces=pieces)
             with FinalCallReservation(self._api.pacing) as reservation:
                 writer = SlackMessageWriter(
                     self._api,
@@ -302,8 +301,6 @@ class SlackSurface:
                     while_written=stream.buttons_while_written,
                 )
                 return await StreamedAnswer(writer, shown, now=self._now).run()
-        finally:
-            status.cancel()
 
     async def send_ephemeral(self, event: Event, reply: Drawn) -> None:
         """Only to the asker: in the form that waits, beside the question, or between us two."""
@@ -546,21 +543,6 @@ class SlackSurface:
         if context is None or self._now() - context.taken_at > _RESPONSE_SECONDS:
             return None
         return context.handle.response_url
-
-    async def _think(self, target: AnswerTarget, locale: str) -> None:
-        """A word of patience where the model is slow."""
-        await asyncio.sleep(_THINKING_AFTER_SECONDS)
-        if target.thread is None:
-            return
-        args = {
-            "channel_id": target.channel,
-            "thread_ts": target.thread,
-            "status": self._say("slack.thinking", locale),
-        }
-        try:
-            await self._api.call("assistant.threads.setStatus", args, patience=0)
-        except SurfaceError as error:
-            log.info("A status could not be shown", extra={"why": error_code(error)})
 
     async def _told(self, messages: Sequence[Json], channel: str) -> Sequence[Message]:
         said = [

@@ -1,0 +1,58 @@
+"""“is thinking …” in the thread of an answer of which no word is posted yet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, Callable
+
+from adapters.slack.api import Api, error_code
+from bot.errors import SurfaceError
+
+log = logging.getLogger(__name__)
+
+_AFTER_SECONDS = 0.7
+_CLEARING_SECONDS = 2.0
+
+
+@contextlib.asynccontextmanager
+async def thinking_status(
+    api: Api, channel: str, thread: str | None, text: str
+) -> AsyncGenerator[Callable[[], None]]:
+    """Shows the status after a moment, until the yielded function is called.
+
+    Slack removes a status once a message is posted. For an answer that ended without one, because
+    it was stopped or its host failed, the status is removed here.
+    https://docs.slack.dev/reference/methods/assistant.threads.setStatus
+    """
+    shown: list[str] = []
+
+    async def show() -> None:
+        await asyncio.sleep(_AFTER_SECONDS)
+        if thread is not None:
+            shown.append(thread)
+            await _set(api, channel, thread, text)
+
+    showing = asyncio.create_task(show(), name="slack status")
+
+    def end() -> None:
+        showing.cancel()
+        shown.clear()
+
+    try:
+        yield end
+    finally:
+        showing.cancel()
+        if shown:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLEARING_SECONDS):
+                    await _set(api, channel, shown[0], "")
+
+
+async def _set(api: Api, channel: str, thread: str, text: str) -> None:
+    args = {"channel_id": channel, "thread_ts": thread, "status": text}
+    try:
+        await api.call("assistant.threads.setStatus", args, patience=0)
+    except SurfaceError as error:
+        log.info("A status could not be set", extra={"why": error_code(error)})
