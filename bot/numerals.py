@@ -30,7 +30,7 @@ def possible_numbers(text: str) -> Collection[float]:
         return ()
     plain = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
     sign = -1.0 if plain.startswith("-") else 1.0
-    numbers = _unsigned(plain[1:] if plain[:1] in ("+", "-") else plain)
+    numbers = _unsigned_numbers(plain[1:] if plain[:1] in ("+", "-") else plain)
     return {sign * number for number in numbers if math.isfinite(number)}
 
 
@@ -40,7 +40,7 @@ def whole_readings(text: str) -> Collection[float]:
     return {max(numbers, key=abs)} if len(numbers) > 1 else numbers
 
 
-def _unsigned(text: str) -> set[float]:
+def _unsigned_numbers(text: str) -> set[float]:
     if _SCIENTIFIC.fullmatch(text):
         return {float(text)}
     bare = _BLANKS.sub("", text)

@@ -51,12 +51,12 @@ def read_choice(name: str, text: str, words: Words, *, choices: Sequence[str]) -
 @cache
 def _whole_adapter(least: float | None, most: float | None) -> TypeAdapter[int]:
     bounds = Field(ge=-LARGEST if least is None else least, le=LARGEST if most is None else most)
-    return TypeAdapter(Annotated[int, BeforeValidator(_whole_reading), bounds])
+    return TypeAdapter(Annotated[int, BeforeValidator(_parse_whole), bounds])
 
 
 @cache
 def _number_adapter(least: float | None, most: float | None) -> TypeAdapter[float]:
-    reading = BeforeValidator(partial(_fitting_reading, least=least, most=most))
+    reading = BeforeValidator(partial(_parse_number, least=least, most=most))
     return TypeAdapter(Annotated[float, reading, Field(ge=least, le=most)])
 
 
@@ -66,7 +66,7 @@ def _choice_adapter(choices: tuple[str, ...]) -> TypeAdapter[str]:
     return TypeAdapter(Annotated[str, Field(pattern=f"^(?:{pattern})$")])
 
 
-def _whole_reading(text: str) -> float:
+def _parse_whole(text: str) -> float:
     number = next(iter(whole_readings(text)), None)
     if number is None:
         raise PydanticCustomError("no_number", "no number")
@@ -75,7 +75,7 @@ def _whole_reading(text: str) -> float:
     return number
 
 
-def _fitting_reading(text: str, *, least: float | None, most: float | None) -> float:
+def _parse_number(text: str, *, least: float | None, most: float | None) -> float:
     """Returns the number that a text means; refuses two readings that are both in the bounds."""
     low = -math.inf if least is None else least
     high = math.inf if most is None else most

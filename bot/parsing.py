@@ -57,10 +57,10 @@ def _refuse_unknown(
 ) -> None:
     """Raises BadInput for text where no text is allowed, and for a misspelt option."""
     if unnamed and (command.rest is None or command.rest.name in named):
-        raise BadInput(problem=_unknown(command, unnamed[0], words))
+        raise BadInput(problem=_unknown_option_text(command, unnamed[0], words))
     for token in unnamed:
         if command.rest is not None and _is_misspelt(token, command, command.rest):
-            raise BadInput(problem=_unknown(command, token, words))
+            raise BadInput(problem=_unknown_option_text(command, token, words))
 
 
 def _is_misspelt(token: str, command: Command, rest: Option) -> bool:
@@ -85,7 +85,7 @@ def check_options(command: Command, options: Mapping[str, str], words: Words) ->
     names = {option.name for option in command.options}
     for name in options:
         if name not in names:
-            raise BadInput(problem=_unknown(command, name, words))
+            raise BadInput(problem=_unknown_option_text(command, name, words))
     _refuse_exclusive(command, options, words)
     checked_values = dict(options)
     for option in command.options:
@@ -135,7 +135,7 @@ def _with_whole_numbers(command: Command, tokens: Sequence[str]) -> list[str]:
     return joined
 
 
-def _unknown(command: Command, token: str, words: Words) -> str:
+def _unknown_option_text(command: Command, token: str, words: Words) -> str:
     options = ", ".join(f"{option.name}:…" for option in command.options)
     if not options:
         return words("option.none", command=command.path, token=token)

@@ -129,7 +129,7 @@ class FileReader:
         elif _is_document(content):
             await self._add_document(file, content, read)
         else:
-            self._add_text(file, _decoded(content), read)
+            self._add_text(file, _decode(content), read)
 
     def _add_picture(self, picture: Picture, read: FilesRead) -> None:
         if len(picture.content) > _PICTURE_BYTES:
@@ -179,14 +179,14 @@ class FileReader:
         try:
             async for block in self._surface.read_file(self._request.place, file):
                 content += block
-                if len(content) > _most(content):
+                if len(content) > _byte_limit(content):
                     break
         except SurfaceError:
             return None
         return bytes(content)
 
 
-def _most(content: bytearray) -> int:
+def _byte_limit(content: bytearray) -> int:
     """Returns the limit of bytes of a file, by its first bytes."""
     if picture_type(bytes(content[:MAGIC_BYTES])):
         return _PICTURE_BYTES
@@ -202,7 +202,7 @@ def _problem(document: DocumentText) -> str:
     return document.problem or ("" if document.text else "no_text")
 
 
-def _decoded(content: bytes) -> str | None:
+def _decode(content: bytes) -> str | None:
     """Returns the text of a file, without an incomplete last character; None if it is no text."""
     is_wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     if not is_wide and b"\0" in content:

@@ -21,9 +21,9 @@ R = TypeVar("R")
 # Noncharacters, which do not occur in exchanged text: Unicode 16.0, section 23.7.
 _OPEN, _BAR, _CLOSE = "\ufdd0", "\ufdd1", "\ufdd2"
 _REFERENCE = re.compile(f"{_OPEN}([@#t])([^{_BAR}]*){_BAR}([^{_CLOSE}]*){_CLOSE}")
-_SECONDS = 2.0
+_LOOKUP_SECONDS = 2.0
 """Seconds that a reply waits for the look-up of names."""
-_MOST = 50
+_MOST_NAMES = 50
 
 
 class ReferenceKind(StrEnum):
@@ -76,14 +76,14 @@ async def resolve_names(
     if not references:
         return reply
     unnamed = list(dict.fromkeys(key for key, name in references if not name))
-    names = await _names(unnamed[:_MOST], place, surface) if surface is not None else {}
+    names = await _names(unnamed[:_MOST_NAMES], place, surface) if surface is not None else {}
     is_native = not is_page and _is_native(surface)
 
     def draw(kind: ReferenceKind, number: str, name: str) -> str:
         shown = name or names.get((kind, number)) or _id_text(kind, number)
         return _reference(kind, number, shown) if is_native else shown
 
-    return cast(R, _changed(reply, lambda text: render(text, draw)))
+    return cast(R, _map_texts(reply, lambda text: render(text, draw)))
 
 
 def _is_native(surface: object) -> bool:
@@ -93,7 +93,7 @@ def _is_native(surface: object) -> bool:
 async def _names(keys: Sequence[Key], place: Place, surface: Surface) -> Mapping[Key, str]:
     names: dict[Key, str] = {}
     with suppress(TimeoutError):
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(_LOOKUP_SECONDS):
             await asyncio.gather(*(_look_up(key, place, surface, names) for key in keys))
     return names
 
@@ -128,19 +128,19 @@ def _keys(value: object) -> list[tuple[Key, str]]:
             )
         return text
 
-    _changed(value, note)
+    _map_texts(value, note)
     return keys
 
 
-def _changed(value: object, change: Callable[[str], str]) -> object:
+def _map_texts(value: object, change: Callable[[str], str]) -> object:
     """Returns the value with every text in it changed; streams are not read."""
     if isinstance(value, str) and not isinstance(value, StrEnum):
         return change(value)
     if isinstance(value, tuple):
-        return tuple(_changed(item, change) for item in value)
+        return tuple(_map_texts(item, change) for item in value)
     if not is_dataclass(value) or isinstance(value, type | Stream | Comparison):
         return value
     before = {field.name: getattr(value, field.name) for field in fields(value)}
-    after: Mapping[str, object] = {name: _changed(v, change) for name, v in before.items()}
+    after: Mapping[str, object] = {name: _map_texts(v, change) for name, v in before.items()}
     new = {name: new_value for name, new_value in after.items() if new_value != before[name]}
     return replace(value, **new) if new else value

@@ -62,7 +62,7 @@ class ReplySender:
                 return
             case Text() | Card() | Listing():
                 await self._begin(event)
-                await self._show(event, _with_translations(event, reply, words), surface)
+                await self._send_message(event, _with_translations(event, reply, words), surface)
             case ReactionReply():
                 await self._begin(event)
                 text = reply.text and _with_translations(event, reply.text, words)
@@ -80,7 +80,7 @@ class ReplySender:
             case _:
                 raise BadInput(problem=words("surface.cannot"))
 
-    async def _show(self, event: Event, reply: Drawn, surface: Surface) -> None:
+    async def _send_message(self, event: Event, reply: Drawn, surface: Surface) -> None:
         """Edits the clicked card, sends a private message or posts, as the reply says."""
         clicked = event.what.message if isinstance(event.what, ButtonClicked) else None
         if not isinstance(reply, Text) and reply.replaces and clicked is not None:
@@ -104,7 +104,7 @@ class ReplySender:
                 await surface.edit(event.place, clicked, reply)
                 await self._store_card(event, event.place, clicked, reply)
                 return
-        await self._show(event, reply, surface)
+        await self._send_message(event, reply, surface)
 
     async def _store_card(
         self, event: Event, place: Place, message: MessageId, reply: Drawn
@@ -122,7 +122,7 @@ class ReplySender:
         if receipt.message is not None:
             await surface.react(event.place, receipt.message, receipt.emoji)
         if receipt.text is not None:
-            await self._show(event, receipt.text, surface)
+            await self._send_message(event, receipt.text, surface)
 
     async def _stream(self, event: Event, stream: Stream, surface: Surface) -> None:
         async def posted(message: MessageId) -> None:

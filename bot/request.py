@@ -135,7 +135,7 @@ class Request:
 
     def integer_option(self, name: str) -> int | None:
         """Returns an integer; None for a missing option and for "auto". Raises BadInput."""
-        value = self._amount(name)
+        value = self._number_text(name)
         return None if value is None else read_whole(name, value, self.words)
 
     def number_option(self, name: str, *, may_be_percent: bool = False) -> float | None:
@@ -143,7 +143,7 @@ class Request:
 
         Raises BadInput, also for a text that may mean two numbers.
         """
-        value = self._amount(name)
+        value = self._number_text(name)
         if value is None:
             return None
         return read_number(name, value.rstrip("%％") if may_be_percent else value, self.words)
@@ -157,6 +157,6 @@ class Request:
             return False
         return default
 
-    def _amount(self, name: str) -> str | None:
+    def _number_text(self, name: str) -> str | None:
         value = self.text_option(name)
         return None if value is None or value.lower() == "auto" else value

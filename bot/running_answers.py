@@ -48,7 +48,7 @@ class RunningAnswers:
 
     def begin(self, event: Event) -> RunningAnswer:
         """Returns the current task's answer; registers it if there is none."""
-        existing = self._own()
+        existing = self._current_answer()
         if existing is not None:
             return existing
         task = asyncio.current_task()
@@ -76,13 +76,13 @@ class RunningAnswers:
             self.leave()
 
     def is_stopping(self) -> bool:
-        own = self._own()
+        own = self._current_answer()
         return own is not None and own.is_stopping
 
     @contextmanager
     def storing(self, message: MessageId) -> Iterator[None]:
         """Registers a posted message of the current answer while the block stores its turn."""
-        if (own := self._own()) is not None:
+        if (own := self._current_answer()) is not None:
             own.message = own.message or message
             own.add(message)
         stored = self.unstored[message] = asyncio.Event()
@@ -97,7 +97,7 @@ class RunningAnswers:
         task = asyncio.current_task()
         self._answers = [answer for answer in self._answers if answer.task is not task]
 
-    def _own(self) -> RunningAnswer | None:
+    def _current_answer(self) -> RunningAnswer | None:
         """Returns the current task's answer."""
         task = asyncio.current_task()
         return next((answer for answer in self._answers if answer.task is task), None)

@@ -35,7 +35,9 @@ class Summaries:
 
     def find(self, place: Place, history: Sequence[Message]) -> Summary | None:
         """Returns the channel's newest summary that is current for a history."""
-        of_channel = (s for at, s in reversed(self._summaries) if _channel(at) == _channel(place))
+        of_channel = (
+            s for at, s in reversed(self._summaries) if _channel_of(at) == _channel_of(place)
+        )
         return next((summary for summary in of_channel if summary.is_current(history)), None)
 
     def keep(self, place: Place, summary: Summary) -> None:
@@ -53,5 +55,5 @@ class Summaries:
         ]
 
 
-def _channel(place: Place) -> tuple[WorkspaceId, ChannelId]:
+def _channel_of(place: Place) -> tuple[WorkspaceId, ChannelId]:
     return place.workspace, place.channel

@@ -16,12 +16,12 @@ ALIKE_FROM = 0.3
 """Minimum cosine of similar texts."""
 _WORD = re.compile(r"[⺀-鿿豈-﫿]+|[^\W_⺀-鿿豈-﫿]+")
 _UNSPACED = re.compile(r"[⺀-鿿豈-﫿]")
-_WHOLE = 5
+_FULL_WEIGHT_LETTERS = 5
 """Letters of a word with full weight; shorter words, which are often common, weigh less."""
-_PART = 4
+_PART_LENGTH = 4
 _PART_WEIGHT = 0.5
 _CHARACTER_WEIGHT = 0.7
-_FEWEST = 20
+_LEAST_TEXTS = 20
 """Minimum number of texts for the idf; with fewer every word would count as common."""
 
 Vector = Mapping[str, float]
@@ -54,7 +54,7 @@ def _vectors(texts: Sequence[str]) -> list[Vector]:
     """Returns the tf-idf vectors of texts, with length 1."""
     features = [_features(text) for text in texts]
     document_counts = Counter(feature for of_text in features for feature in of_text)
-    total = max(len(texts), _FEWEST)
+    total = max(len(texts), _LEAST_TEXTS)
     vectors: list[Vector] = []
     for of_text in features:
         weights = {
@@ -73,7 +73,7 @@ def _features(text: str) -> Mapping[str, float]:
             weights |= dict.fromkeys(word, _CHARACTER_WEIGHT)
             weights |= dict.fromkeys((word[i : i + 2] for i in range(len(word) - 1)), 1.0)
             continue
-        weights[word] = min(1.0, len(word) / _WHOLE)
-        for start in range(len(word) - _PART + 1):
-            weights.setdefault(f"_{word[start : start + _PART]}", _PART_WEIGHT)
+        weights[word] = min(1.0, len(word) / _FULL_WEIGHT_LETTERS)
+        for start in range(len(word) - _PART_LENGTH + 1):
+            weights.setdefault(f"_{word[start : start + _PART_LENGTH]}", _PART_WEIGHT)
     return weights

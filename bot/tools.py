@@ -20,8 +20,8 @@ from bot.words import Words
 HANDED_OVER = "handed_over"
 MOST_ROUNDS = 4
 """Limit of rounds of tool calls for one answer; after that the model gets no tools."""
-_FOUND = 5
-_LONGEST = 300
+_MOST_RESULTS = 5
+_LONGEST_REASON = 300
 
 Run = Callable[[Request, str, Dependencies], Awaitable[str]]
 
@@ -48,7 +48,7 @@ async def _search(request: Request, query: str, deps: Dependencies) -> str:
         pool = await shot_pool(records, request.place, request.assistant, question=query)
     query_words = words_in(query)
     matching = [shot for shot in pool if query_words & shot[0]]
-    nearest = nearest_shots(matching, query, count=_FOUND)
+    nearest = nearest_shots(matching, query, count=_MOST_RESULTS)
     return "\n".join(f"{m['role']}: {m['content']}" for m in nearest) or "Nothing was found."
 
 
@@ -66,7 +66,7 @@ async def _hand_over(request: Request, reason: str, deps: Dependencies) -> str:
         deps,
         key=request.event.key,
         link=link,
-        reason=one_line(reason, _LONGEST),
+        reason=one_line(reason, _LONGEST_REASON),
     )
     return f"These people were told: {names}." if names else "Nobody could be told."
 

@@ -14,7 +14,7 @@ _NOTE = 300
 
 def offer_form(request: Request, turn: Turn) -> Text:
     """Returns a message with the button that opens the form."""
-    may_improve = turn.is_refusal and _may_be_kept(request)
+    may_improve = turn.is_refusal and _may_store_answer(request)
     title = "refusal.title" if may_improve else "feedback.tell_why"
     text = "refusal.no_lesson" if may_improve else "feedback.sorry"
     button = Button(request.words(title), f"feedback.why:{turn.id}")
@@ -26,14 +26,14 @@ def better_answer_form(request: Request, turn: Turn) -> Form:
 
     The field has the reply as its initial text, but is empty for a refusal.
     """
-    words, may_improve = request.words, _may_be_kept(request)
+    words, may_improve = request.words, _may_store_answer(request)
     if turn.is_refusal and may_improve:
         return Form(
             id=f"feedback:{turn.id}",
             title=words("refusal.title"),
             fields=(
                 Field("better", words("feedback.better"), FieldKind.TEXT),
-                *_never_again(request),
+                *_must_answer_field(request),
             ),
             submit_label=words("feedback.submit"),
             note=turn.question[:_NOTE],
@@ -44,13 +44,13 @@ def better_answer_form(request: Request, turn: Turn) -> Form:
     return Form(
         id=f"feedback:{turn.id}",
         title=words("feedback.title" if may_improve else "feedback.tell_why"),
-        fields=(reason, better, *_never_again(request)) if may_improve else (reason,),
+        fields=(reason, better, *_must_answer_field(request)) if may_improve else (reason,),
         submit_label=words("feedback.submit"),
         reopen_action=f"feedback.why:{turn.id}",
     )
 
 
-def _may_be_kept(request: Request) -> bool:
+def _may_store_answer(request: Request) -> bool:
     """Whether a better answer may be stored: the question is a message, which must be allowed.
 
     Never for strangers, always in the local workspace.
@@ -64,7 +64,7 @@ def _may_be_kept(request: Request) -> bool:
     return access.exclusions(request.place, [request.user]) in request.workspace.allowed
 
 
-def _never_again(request: Request) -> tuple[Field, ...]:
+def _must_answer_field(request: Request) -> tuple[Field, ...]:
     """Returns the curators' toggle that makes the example a must-answer question."""
     if request.role < Role.CURATOR:
         return ()

@@ -36,7 +36,7 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
 
     Others can write between two batches. Only examples created before the request are changed.
     """
-    change = _change(request, request.options)
+    change = _change_for(request, request.options)
     tokens = _selected_tokens(request.options)
     before: dict[str, list[int]] = defaultdict(list)
     changed, outdated, waiting, judged, last = 0, 0, 0, 0, ExampleId(0)
@@ -52,7 +52,7 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
                 without_consent = await records.examples.awaiting_consent(request.workspace_id, ids)
                 ids = [example for example in ids if example not in without_consent]
                 waiting += len(without_consent)
-            decided, ids = ids, await _agreed(request, ids, records)
+            decided, ids = ids, await _with_enough_verdicts(request, ids, records)
             judged += len(decided) - len(ids)
             if request.argument in _UNDOABLE:
                 states = await records.examples.current_states(request.workspace_id, ids)
@@ -70,14 +70,14 @@ async def bulk(request: Request, deps: Dependencies) -> Reply:
     return Text(" ".join(sentences), buttons=undo)
 
 
-async def _agreed(
+async def _with_enough_verdicts(
     request: Request, batch: Sequence[ExampleId], records: Records
 ) -> Sequence[ExampleId]:
     """Stores the user's verdicts; returns the examples with enough of them."""
     if request.argument not in (ExampleState.APPROVED, ExampleState.REJECTED):
         return batch
     assistant = await records.assistants.get(request.workspace_id, request.assistant.id)
-    state, needed = _state(request), assistant.reviewers
+    state, needed = _requested_state(request), assistant.reviewers
     return await note_verdict(request, batch, state, records, needed=needed)
 
 
@@ -109,10 +109,10 @@ async def _unchanged(
     ]
 
 
-def _change(request: Request, values: Mapping[str, str]) -> Change:
+def _change_for(request: Request, values: Mapping[str, str]) -> Change:
     if request.argument == "tag":
         return partial(_add_tag, request, _tag_of(request, values))
-    return partial(_set_states, request, _state(request))
+    return partial(_set_states, request, _requested_state(request))
 
 
 async def _set_states(
@@ -163,7 +163,7 @@ def _tag_of(request: Request, values: Mapping[str, str]) -> str:
     return tag
 
 
-def _state(request: Request) -> ExampleState:
+def _requested_state(request: Request) -> ExampleState:
     try:
         return ExampleState(request.argument)
     except ValueError:

@@ -41,7 +41,7 @@ handlers = Handlers()
 
 PROPOSED = "🎓"
 APPROVED = "✅"
-_AT_ONCE = 50
+_MOST_PROPOSED = 50
 _MOST_IN_THREAD = 50
 _NEWEST = MessageId("9223372036854775807")
 """Greater than every message id of both platforms."""
@@ -187,7 +187,7 @@ async def keep_marked(request: Request, deps: Dependencies) -> Reply:
     waiting = [
         pointer.source for pointer in marked if pointer.source and pointer.source.channel == channel
     ]
-    proposed = [await _propose_again(request, source, deps) for source in waiting[:_AT_ONCE]]
+    proposed = [await _propose_again(request, source, deps) for source in waiting[:_MOST_PROPOSED]]
     text = request.words("marks.kept", count=sum(proposed), left=len(waiting) - sum(proposed))
     return Text(text, private=True)
 

@@ -65,11 +65,11 @@ async def _revise(request: Request, example: Example, row: Row | None, *, store:
                 )
         except BadInput:
             return False
-        await _back_to_review(request, records, example)
+        await _return_to_review(request, records, example)
     return True
 
 
-async def _back_to_review(request: Request, records: Records, example: Example) -> None:
+async def _return_to_review(request: Request, records: Records, example: Example) -> None:
     if example.state in (ExampleState.APPROVED, ExampleState.REJECTED):
         await change_state(request, records, example.id, ExampleState.PROPOSED)
     else:

@@ -148,7 +148,9 @@ def private_text_warnings(example: Example, words: Words) -> tuple[str, ...]:
         texts_by_kind.setdefault(kind, []).append(one_line(text, _LONGEST))
     return tuple(
         words(
-            "review.warning", what=words(f"finding.{_name(kind)}"), texts=", ".join(texts[:_MOST])
+            "review.warning",
+            what=words(f"finding.{_kind_name(kind)}"),
+            texts=", ".join(texts[:_MOST]),
         )
         for kind, texts in texts_by_kind.items()
     )
@@ -161,7 +163,7 @@ def highlighted_texts(example: Example) -> tuple[str, ...]:
     return tuple(text for _, text in private_texts(example.row or {}))
 
 
-def _name(kind: PrivateText) -> str:
+def _kind_name(kind: PrivateText) -> str:
     return str(kind.name).lower()
 
 

@@ -66,7 +66,7 @@ async def _save_form(request: Request, marked: Message, deps: Dependencies) -> R
 async def save_from_form(request: Request, deps: Dependencies) -> Reply:
     """Proposes the submitted form; the authors come from the channel's current messages."""
     surface = deps.surfaces.of(request.workspace_id)
-    marked, text_count = await _marked(request, surface)
+    marked, text_count = await _marked_message(request, surface)
     if request.workspace.sources < Sources.MESSAGES:
         pointer = await keep_pointer(request, marked, store=deps.store)
         return await pointer_reply(request, pointer, marked, deps)
@@ -74,13 +74,13 @@ async def save_from_form(request: Request, deps: Dependencies) -> Reply:
     row = exchange.row or {}
     if len(editable_texts(row)) != text_count:
         raise NotNow(problem=request.words("save.changed"))
-    edited = _edited(
+    edited = _with_edits(
         request, exchange, require_valid(with_parts(row, request.options), request.words)
     )
     return await propose_by_mark(request, marked, edited, store=deps.store)
 
 
-def _edited(request: Request, exchange: Exchange, row: Row) -> Exchange:
+def _with_edits(request: Request, exchange: Exchange, row: Row) -> Exchange:
     """Returns the exchange with the edited row; a user who changed it becomes an author."""
     if row == exchange.row or request.user_id in exchange.authors:
         return replace(exchange, row=row)
@@ -89,7 +89,7 @@ def _edited(request: Request, exchange: Exchange, row: Row) -> Exchange:
     return replace(exchange, row=row, people=people, exclusions=exclusions)
 
 
-async def _marked(request: Request, surface: Surface) -> tuple[Message, int]:
+async def _marked_message(request: Request, surface: Surface) -> tuple[Message, int]:
     """Returns the message named in a form, and the number of texts when the form was opened."""
     message, _, text_count = request.argument.rpartition(":")
     marked = await named_message(request, message, surface)

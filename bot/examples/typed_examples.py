@@ -91,7 +91,7 @@ def write_form(request: Request, pointer: ExampleId) -> Form:
 @handlers.button("example.write_page", Role.MEMBER, is_for_pages=True)
 async def write_page(request: Request, deps: Dependencies) -> Reply:
     """Returns the form for a pointer's text to a user who has opened a link."""
-    pointer = _invited(request, deps.links)
+    pointer = _invited_pointer(request, deps.links)
     async with deps.store.reading() as records:
         await _require_unwritten(request, pointer, records)
     return _write_form(request, pointer, request.argument)
@@ -103,7 +103,7 @@ async def save_written(request: Request, deps: Dependencies) -> Reply:
     if request.argument.isdecimal():
         pointer, origin = named_example_id(request), _origin(request)
     elif request.is_page:
-        pointer, origin = _invited(request, deps.links), Origin.STUDIO
+        pointer, origin = _invited_pointer(request, deps.links), Origin.STUDIO
     else:
         raise NotNow(problem=request.words("write.bad_link"))
     example = _new_example(request, origin)
@@ -134,7 +134,7 @@ def _origin(request: Request) -> Origin:
     return Origin.STUDIO if request.role is Role.OPERATOR else Origin.FORM
 
 
-def _invited(request: Request, links: Links) -> ExampleId:
+def _invited_pointer(request: Request, links: Links) -> ExampleId:
     """Returns the pointer of a link. Raises NotNow if the link expired or is another user's."""
     invitation = links.read_invitation(request.argument)
     if (

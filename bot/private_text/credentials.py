@@ -140,7 +140,7 @@ def find_credentials(text: str) -> Iterator[Finding]:
         yield from _tokens(text)
     folded = text.casefold()
     if any(word in folded for word in NAMES_OF_SECRETS):
-        yield from _named(text)
+        yield from _named_secrets(text)
     if is_like_a_key:
         yield from _by_detect_secrets(text)
 
@@ -154,7 +154,7 @@ def _tokens(text: str) -> Iterator[Finding]:
         yield Finding(PrivateText.SECRET, *match.span(1))
 
 
-def _named(text: str) -> Iterator[Finding]:
+def _named_secrets(text: str) -> Iterator[Finding]:
     """Yields secrets after a word for one, like `password:`."""
     for match in _PASSWORD.finditer(text):
         end = match.end(1) - len(match[1]) + len(match[1].rstrip(".,;:?)"))

@@ -38,9 +38,9 @@ class Finding:
 
 # Every finding has a digit, an at sign, the first line of a key or the suffix of a host name.
 # Several searches, because one regular expression for all of them takes ten times as long.
-_HEAD = "-----"
+_KEY_MARK = "-----"
 _DIGIT = re.compile(r"[0-9]")
-_MACHINE = re.compile(r"\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b")
+_HOST_SUFFIX = re.compile(r"\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b")
 # Written so that programs do not see it: ann (at) example (dot) com.
 _WRITTEN_AT = re.compile(r"[\[({] ?at ?[\])}]| AT [A-Za-z0-9-]+ DOT ", re.ASCII)
 _FULL_WIDTH = re.compile(r"[\uff01-\uff5e]")
@@ -72,7 +72,7 @@ NAMES_OF_SECRETS = (
 
 def may_be_private(text: str) -> bool:
     """Whether a text may have private text; False is certain. Also works for case-folded text."""
-    if _HEAD in text or "@" in text or _MACHINE.search(text) or _WRITTEN_AT.search(text):
+    if _KEY_MARK in text or "@" in text or _HOST_SUFFIX.search(text) or _WRITTEN_AT.search(text):
         return True
     if _FULL_WIDTH.search(text):
         text = narrowed(text)

@@ -141,7 +141,7 @@ NUMBERS = (
         "eu.vat",
     ),
 )
-_UNNAMED = tuple(number for number in NUMBERS if number.words is None)
+_WITHOUT_WORDS = tuple(number for number in NUMBERS if number.words is None)
 _ANY_WORD = re.compile(
     "|".join(number.words.pattern for number in NUMBERS if number.words), re.IGNORECASE
 )
@@ -203,7 +203,7 @@ def _tax_numbers(text: str, first: int, last: int) -> Iterator[Finding]:
     for match in _PENSION.finditer(text, first, last):
         yield Finding(PrivateText.TAX, *match.span(1))
     is_named = _ANY_WORD.search(text, max(0, first - _BEFORE), last) is not None
-    for number in NUMBERS if is_named else _UNNAMED:
+    for number in NUMBERS if is_named else _WITHOUT_WORDS:
         for match in number.shape.finditer(text, first, last):
             words = number.words
             has_keyword = words is None or words.search(_before(text, match)) is not None
@@ -228,7 +228,7 @@ def _iban_length(text: str) -> int:
     compact = text.replace(" ", "").replace("-", "")
     for length in range(min(_LONGEST_IBAN, len(compact)), _SHORTEST_IBAN - 1, -1):
         if validator("iban").is_valid(compact[:length].upper()):
-            return _reach(text, length)
+            return _prefix_length(text, length)
     return 0
 
 
@@ -239,14 +239,14 @@ def _card_length(text: str, before: str) -> int:
     if (is_other and text.isdigit()) or not _CARD_PREFIX.match(compact) or len(set(compact)) < 2:
         return 0
     for length in range(len(compact), _SHORTEST_CARD - 1, -1):
-        reach = _reach(text, length)
+        reach = _prefix_length(text, length)
         ends = reach == len(text) or not text[reach].isdigit()
         if ends and _CARD_GROUPS.match(text, 0, reach) and is_luhn(compact[:length]):
             return reach
     return 0
 
 
-def _reach(text: str, count: int) -> int:
+def _prefix_length(text: str, count: int) -> int:
     """Returns the length of the part with the first `count` letters and digits."""
     remaining = count
     for index, char in enumerate(text):

@@ -10,7 +10,7 @@ import phonenumbers
 from bot.private_text.finding import Finding, PrivateText
 from bot.private_text.id_numbers import OTHER_NUMBER
 
-_RUN = re.compile(
+_DIGIT_RUN = re.compile(
     r"(?<![A-Za-z0-9_.#$€£/=-])(?:\+|\(\+?)?\d(?:[ ().\u00a0\u2013/-]{0,3}\d){6,16}"
     r"(?![A-Za-z0-9_%€])",
     re.ASCII,
@@ -51,7 +51,7 @@ _BEFORE, _AFTER = 28, 24
 
 
 def find_phones(text: str) -> Iterator[Finding]:
-    for match in _RUN.finditer(text):
+    for match in _DIGIT_RUN.finditer(text):
         number = match[0].rstrip(" (.-/")
         start = match.start()
         before = text[max(0, start - _BEFORE) : start]

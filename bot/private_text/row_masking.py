@@ -34,11 +34,11 @@ def private_texts(row: Row) -> list[tuple[PrivateText, str]]:
 
 def mask_row(row: Row) -> dict[str, object]:
     """Returns the row with placeholders like `[EMAIL_1]`; equal texts get the same one."""
-    masks = _Masks(row)
-    return {key: _changed(value, key, masks.mask) for key, value in row.items()}
+    masks = _Placeholders(row)
+    return {key: _map_texts(value, key, masks.mask) for key, value in row.items()}
 
 
-class _Masks:
+class _Placeholders:
     """Placeholders of one row; their numbers continue those that the row has already."""
 
     def __init__(self, row: Row) -> None:
@@ -88,31 +88,31 @@ def row_texts(value: object) -> Iterator[str]:
             yield from row_texts(inner)
 
 
-def _changed(value: object, key: str, change: Callable[[str], str]) -> object:
+def _map_texts(value: object, key: str, change: Callable[[str], str]) -> object:
     if isinstance(value, Mapping):
-        return {name: _changed(inner, name, change) for name, inner in value.items()}
+        return {name: _map_texts(inner, name, change) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_changed(inner, "", change) for inner in value]
+        return [_map_texts(inner, "", change) for inner in value]
     if not isinstance(value, str) or key not in _TEXTS:
         return value
-    return _changed_arguments(value, change) if key == "arguments" else change(value)
+    return _map_arguments(value, change) if key == "arguments" else change(value)
 
 
-def _changed_arguments(text: str, change: Callable[[str], str]) -> str:
+def _map_arguments(text: str, change: Callable[[str], str]) -> str:
     """Changes the values of a call's JSON arguments; a masked number becomes a string."""
     try:
         arguments = json.loads(text)
     except (ValueError, RecursionError):
         return change(text)
-    changed = _changed_json(arguments, change)
+    changed = _map_json(arguments, change)
     return text if changed == arguments else json.dumps(changed, ensure_ascii=False)
 
 
-def _changed_json(value: object, change: Callable[[str], str]) -> object:
+def _map_json(value: object, change: Callable[[str], str]) -> object:
     if isinstance(value, Mapping):
-        return {name: _changed_json(inner, change) for name, inner in value.items()}
+        return {name: _map_json(inner, change) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_changed_json(inner, change) for inner in value]
+        return [_map_json(inner, change) for inner in value]
     if isinstance(value, str):
         return change(value)
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -24,7 +24,7 @@ def check_rows(
         if (may_be_plain and is_plain(row, max_tokens)) or isinstance(row, Problem):
             yield line, row
         else:
-            yield line, _checked(row, method, line=line, max_tokens=max_tokens)
+            yield line, _check(row, method, line=line, max_tokens=max_tokens)
 
 
 def check_row(
@@ -41,7 +41,7 @@ def check_row(
     """
     if of_text is None and method is Method.SUPERVISED and is_plain(row, max_tokens):
         return None
-    checked = _checked(row, method, line=line, max_tokens=max_tokens, of_text=of_text)
+    checked = _check(row, method, line=line, max_tokens=max_tokens, of_text=of_text)
     return checked if isinstance(checked, Problem) else None
 
 
@@ -98,21 +98,21 @@ def _has_plain_extra(message: dict[str, object]) -> bool:
     return type(weight) is int and weight in (0, 1) and message["role"] == "assistant"
 
 
-def _checked(
+def _check(
     row: object, method: Method, *, line: int, max_tokens: int, of_text: Count | None = None
 ) -> dict[str, object] | Problem:
     try:
-        return _accepted(row, method, max_tokens, of_text)
+        return _require_valid(row, method, max_tokens, of_text)
     except RowRefused as refusal:
         return refusal.at(line)
 
 
-def _accepted(
+def _require_valid(
     row: object, method: Method, max_tokens: int, of_text: Count | None
 ) -> dict[str, object]:
     if not isinstance(row, dict):
         raise RowRefused("row_not_object", kind=kind_of(row))
-    text = _text_of(row)
+    text = _joined_texts(row)
     _check_method(row, method)
     check = check_chat if method is Method.SUPERVISED else check_preference
     check(row, is_marked=CONTROL_MARK in text)
@@ -127,7 +127,7 @@ def _check_length(row: dict[str, object], max_tokens: int, of_text: Count | None
         raise RowRefused("too_long", tokens=tokens, limit=max_tokens)
 
 
-def _text_of(row: object) -> str:
+def _joined_texts(row: object) -> str:
     """Returns all keys and texts of a row, joined.
 
     Raises RowRefused for invalid characters or numbers, and for a row that is nested too deeply.

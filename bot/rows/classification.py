@@ -65,10 +65,10 @@ def metrics_of(
     expected = sum(confusion[label].values())
     precision = right / answered if answered else 0.0
     recall = right / expected if expected else 0.0
-    f_beta = {beta: _f(precision, recall, beta) for beta in betas}
+    f_beta = {beta: _f_beta(precision, recall, beta) for beta in betas}
     return LabelMetrics(precision, recall, f_beta, expected)
 
 
-def _f(precision: float, recall: float, beta: float) -> float:
+def _f_beta(precision: float, recall: float, beta: float) -> float:
     weighted = beta * beta * precision + recall
     return (1 + beta * beta) * precision * recall / weighted if weighted else 0.0

@@ -17,8 +17,11 @@ def fingerprint(row: Mapping[str, object]) -> str:
     plain = _plain_meaning(row)
     if plain is not None:
         return sha256(plain.encode()).hexdigest()
-    outputs = [_answers(row.get(key)) for key in ("preferred_output", "non_preferred_output")]
-    return _hash([_conversation(row), *outputs] if _is_preference(row) else [_conversation(row)])
+    meaning: list[object] = [_conversation_meaning(row)]
+    if _is_preference(row):
+        outputs = ("preferred_output", "non_preferred_output")
+        meaning += [_messages_meaning(row.get(key)) for key in outputs]
+    return _hash(meaning)
 
 
 def _plain_meaning(row: Mapping[str, object]) -> str | None:
@@ -37,7 +40,7 @@ def _plain_meaning(row: Mapping[str, object]) -> str | None:
         role, content = message.get("role"), message.get("content")
         if type(role) is not str or type(content) is not str:
             return None
-        text = _unified(content)
+        text = _normalised(content)
         field = f'"content":{_encode_string(text)},' if text else ""
         encoded.append(f'{{{field}"role":{_encode_string(role)}}}')
     return f'[{{"messages":[{",".join(encoded)}]}}]'
@@ -45,7 +48,7 @@ def _plain_meaning(row: Mapping[str, object]) -> str | None:
 
 def prompt_fingerprint(row: Mapping[str, object]) -> str:
     """Returns a SHA-256 in hex of all before the answer, equal for chat and preference rows."""
-    conversation = _conversation(row)
+    conversation = _conversation_meaning(row)
     messages = conversation["messages"]
     if not _is_preference(row) and isinstance(messages, list) and _ends_with_answer(messages):
         conversation["messages"] = messages[:-1]
@@ -72,12 +75,12 @@ def find_overlaps(
 def content_meaning(content: object) -> object:
     """Returns the normalised text of a message's content; the content itself if it has more."""
     if isinstance(content, str):
-        return _unified(content) or None
+        return _normalised(content) or None
     if not isinstance(content, list):
         return content
     texts = [part.get("text") for part in content if isinstance(part, Mapping)]
     if len(texts) == len(content) and all(isinstance(text, str) for text in texts):
-        return _unified("\n".join(map(str, texts))) or None
+        return _normalised("\n".join(map(str, texts))) or None
     return content
 
 
@@ -85,7 +88,7 @@ def _is_preference(row: Mapping[str, object]) -> bool:
     return "messages" not in row and "input" in row
 
 
-def _conversation(row: Mapping[str, object]) -> dict[str, object]:
+def _conversation_meaning(row: Mapping[str, object]) -> dict[str, object]:
     inside = row.get("input") if _is_preference(row) else row
     source = inside if isinstance(inside, Mapping) else {}
     extras = {
@@ -93,24 +96,24 @@ def _conversation(row: Mapping[str, object]) -> dict[str, object]:
         for key in ("tools", "functions", "function_call", "parallel_tool_calls")
         if source.get(key) not in (None, [])
     }
-    return {"messages": _answers(source.get("messages")), **extras}
+    return {"messages": _messages_meaning(source.get("messages")), **extras}
 
 
-def _answers(messages: object) -> list[object]:
+def _messages_meaning(messages: object) -> list[object]:
     if not isinstance(messages, list):
         return [messages]
     calls: dict[object, int] = {}
     return [
-        _message(message, calls) if isinstance(message, Mapping) else message
+        _message_meaning(message, calls) if isinstance(message, Mapping) else message
         for message in messages
     ]
 
 
-def _message(message: Mapping[str, object], calls: dict[object, int]) -> dict[str, object]:
+def _message_meaning(message: Mapping[str, object], calls: dict[object, int]) -> dict[str, object]:
     role, content = message.get("role"), message.get("content")
     if len(message) == 2 and type(role) is str and type(content) is str:
         # Nearly every message of an import; the general code takes three times as long.
-        text = _unified(content)
+        text = _normalised(content)
         return {"role": role, "content": text} if text else {"role": role}
     meaning: dict[str, object] = {
         "role": role,
@@ -119,18 +122,20 @@ def _message(message: Mapping[str, object], calls: dict[object, int]) -> dict[st
         "refusal": content_meaning(message.get("refusal")),
         "reasoning_content": content_meaning(message.get("reasoning_content")),
         "weight": 0 if message.get("weight") == 0 else None,
-        "function_call": _call(message.get("function_call")),
-        "tool_calls": _tool_calls(message.get("tool_calls"), calls),
+        "function_call": _call_meaning(message.get("function_call")),
+        "tool_calls": _tool_calls_meaning(message.get("tool_calls"), calls),
         "tool_call_id": _number_of(message.get("tool_call_id"), calls),
     }
     return {key: value for key, value in meaning.items() if value is not None}
 
 
-def _tool_calls(tool_calls: object, calls: dict[object, int]) -> object:
+def _tool_calls_meaning(tool_calls: object, calls: dict[object, int]) -> object:
     if not isinstance(tool_calls, list):
         return tool_calls
     valid = [call for call in tool_calls if isinstance(call, Mapping)]
-    return [[_number_of(call.get("id"), calls), _call(call.get("function"))] for call in valid]
+    return [
+        [_number_of(call.get("id"), calls), _call_meaning(call.get("function"))] for call in valid
+    ]
 
 
 def _number_of(call_id: object, calls: dict[object, int]) -> int | None:
@@ -140,7 +145,7 @@ def _number_of(call_id: object, calls: dict[object, int]) -> int | None:
     return calls.setdefault(call_id, len(calls))
 
 
-def _call(function: object) -> object:
+def _call_meaning(function: object) -> object:
     if not isinstance(function, Mapping):
         return function
     arguments = function.get("arguments")
@@ -160,7 +165,7 @@ def _hash(meaning: list[object]) -> str:
     return sha256(_encode_json(meaning).encode()).hexdigest()
 
 
-def _unified(text: str) -> str:
+def _normalised(text: str) -> str:
     composed = text if text.isascii() else normalize("NFC", text)
     if composed.isprintable() and "  " not in composed:
         # The space is the only printable white space, so there is nothing to split; this is faster.

@@ -142,11 +142,11 @@ def _refuse_constant(name: str) -> NoReturn:
     raise RowRefused("not_finite", number=name)
 
 
-def _finite(digits: str) -> float:
+def _parse_finite(digits: str) -> float:
     number = float(digits)
     if math.isinf(number):
         raise RowRefused("not_finite", number=quote_value(digits))
     return number
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_finite)
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant, parse_float=_parse_finite)

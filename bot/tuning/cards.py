@@ -75,7 +75,7 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
         lines=_status_lines(job, words, in_full=notices.may_quote(notice)),
         progress=_progress(job),
         trend=None if job.phase.is_over else loss_chart(measures, words),
-        buttons=_controls(job, words),
+        buttons=_action_buttons(job, words),
         tone=_TONES.get(job.phase, Tone.BUSY),
     )
 
@@ -174,7 +174,7 @@ async def render_late_notice(notice: Notice, records: Records, words: Words) -> 
     if usual is not None:
         lines.insert(0, words("late.usual", time=notices.time_text(float(str(usual)), words)))
     title = words("late.title", id=job.id, state=_status_text(job, words), time=time)
-    return Card(title, tuple(lines), buttons=_controls(job, words))
+    return Card(title, tuple(lines), buttons=_action_buttons(job, words))
 
 
 @handlers.command("status", Role.MEMBER, JOB)
@@ -209,7 +209,7 @@ async def status(request: Request, deps: Dependencies) -> Reply:
         progress=_progress(job),
         chart=loss_chart(measures, words),
         buttons=(
-            *_controls(job, words),
+            *_action_buttons(job, words),
             *_quote_buttons(job, words, in_full),
             *_chart_buttons(job, measures, words),
         ),
@@ -284,7 +284,7 @@ def _progress(job: Job) -> Progress | None:
     return Progress(min(job.step, job.total_steps), job.total_steps)
 
 
-def _controls(job: Job, words: Words) -> tuple[Button, ...]:
+def _action_buttons(job: Job, words: Words) -> tuple[Button, ...]:
     if job.phase.is_over or job.phase in (Phase.WARMING, Phase.ESTIMATED):
         return ()
     cancel = Button(words("button.cancel_job"), f"job.cancel:{job.id}", is_danger=True)

@@ -70,7 +70,7 @@ def is_final(job: Job, error: AttuneError) -> bool:
     Before the job exists at the host: at once if no request can have had an effect, else after
     several refusals in a row. While the job is watched: after several 404 in a row.
     """
-    is_often = _times(job, error) >= MOST_REFUSALS
+    is_often = _repeat_count(job, error) >= MOST_REFUSALS
     if job.phase in BEFORE_JOB and isinstance(error, HostRefused):
         return job.attempted_at is None or is_often
     return job.phase is Phase.WATCHING and isinstance(error, HostNotFound) and is_often
@@ -78,7 +78,7 @@ def is_final(job: Job, error: AttuneError) -> bool:
 
 def is_exhausted(job: Job, error: AttuneError, limits: RetryLimits, *, now: datetime) -> bool:
     """Whether the host has failed without a good answer for longer than the limit."""
-    return now - _since(job, _SINCE, now) > limits.limit_for(job, error)
+    return now - _stored_time(job, _SINCE, now) > limits.limit_for(job, error)
 
 
 def retry_delay(job: Job, error: AttuneError, *, poll_seconds: float) -> float:
@@ -107,8 +107,8 @@ def repeated_failure(job: Job, error: AttuneError, *, now: datetime) -> dict[str
     details = {
         **serialize(error),
         **unknown_status_since,
-        _SINCE: _since(job, _SINCE, now).isoformat(),
-        _TIMES: _times(job, error),
+        _SINCE: _stored_time(job, _SINCE, now).isoformat(),
+        _TIMES: _repeat_count(job, error),
     }
     return {
         "error_message": error.sentence,
@@ -124,16 +124,16 @@ def unknown_status(job: Job, *, now: datetime) -> dict[str, object]:
 
 def unknown_since(job: Job, *, now: datetime) -> datetime:
     """Returns since when the host has reported a status that is not in the protocol."""
-    return _since(job, _UNKNOWN_SINCE, now)
+    return _stored_time(job, _UNKNOWN_SINCE, now)
 
 
-def _times(job: Job, error: AttuneError) -> int:
+def _repeat_count(job: Job, error: AttuneError) -> int:
     """Returns how many errors of this class came in a row, including this one."""
     count = job.error_details.get(_TIMES)
     is_same = job.error_details.get("error") == type(error).__name__
     return count + 1 if is_same and isinstance(count, int) else 1
 
 
-def _since(job: Job, name: str, now: datetime) -> datetime:
+def _stored_time(job: Job, name: str, now: datetime) -> datetime:
     value = job.error_details.get(name)
     return datetime.fromisoformat(value) if isinstance(value, str) else now

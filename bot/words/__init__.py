@@ -48,9 +48,11 @@ class Words:
     def __call__(self, key: str, /, **details: object) -> str:
         """Returns the text of a key; `one thing|{count} things` is chosen by `count`."""
         sentence = self._sentences.get(key) or en.SENTENCES[key]
-        sentence = self._with_platform_terms(_counted(sentence, details.get("count")))
+        sentence = self._with_platform_terms(_choose_plural(sentence, details.get("count")))
         text = sentence.format_map(Details(details))
-        self._remember(text, lambda other, translate: other(key, **_each(details, translate)))
+        self._remember(
+            text, lambda other, translate: other(key, **_translate_details(details, translate))
+        )
         return text
 
     def translations(self) -> Mapping[str, Translate]:
@@ -80,7 +82,8 @@ class Words:
         text = sentence.format_map(Details(self._with_noun(error.details)))
         kind, details = type(error), error.details
         self._remember(
-            text, lambda other, translate: other.error(kind(**_each(details, translate)))
+            text,
+            lambda other, translate: other.error(kind(**_translate_details(details, translate))),
         )
         return text
 
@@ -149,14 +152,14 @@ def translate_phrases(text: str, phrases: Mapping[str, str]) -> str:
     return re.sub(pattern, lambda match: phrases[match[0]], text)
 
 
-def _each(details: Mapping[str, object], translate: Translate) -> dict[str, object]:
+def _translate_details(details: Mapping[str, object], translate: Translate) -> dict[str, object]:
     return {
         name: translate(value) if isinstance(value, str) else value
         for name, value in details.items()
     }
 
 
-def _counted(sentence: str, count: object) -> str:
+def _choose_plural(sentence: str, count: object) -> str:
     if not isinstance(count, int) or "|" not in sentence:
         return sentence
     singular, _, plural = sentence.partition("|")
