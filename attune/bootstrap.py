@@ -29,7 +29,7 @@ from attune.engine.folder import EngineFolder
 from attune.engine.manager import EngineManager
 from attune.model_export import EmbeddedModels
 from attune.settings import Settings
-from attune.starters import starters
+from attune.starters import Starters
 from attune.topics import Topics
 from bot.canary.watcher import CanaryWatcher
 from bot.catalogue import CATALOGUE, NOTICE_RENDERERS
@@ -200,7 +200,7 @@ def build(
         running_answers=answers,
         token_reservations=TokenBudget(store),
         admins=settings.admin_keys,
-        starters=starters(),
+        starters=Starters(),
         wake_runners=lambda: runners.wake(),
         publish_change=topics.publish_and_wake,
         engine=engine,

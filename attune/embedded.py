@@ -82,10 +82,6 @@ class EmbeddedTuner:
         self._broken: Program | None = None
         self.program = PLAIN
 
-    async def start(self) -> None:
-        """Starts the process; `address` waits until it answers."""
-        await self._spawn()
-
     async def address(self) -> Address:
         """Waits until the tuner answers and returns its address; may be called only once.
 
@@ -125,7 +121,7 @@ class EmbeddedTuner:
                 await asyncio.sleep(_PAUSE_SECONDS)
             self._is_restarting = False
             with contextlib.suppress(SettingsError):
-                await self._spawn()
+                await self.start()
                 await self._wait_or_restart_plain()
 
     async def _wait_or_restart_plain(self) -> None:
@@ -143,7 +139,7 @@ class EmbeddedTuner:
         if self.program.bases:
             log.error("The engine for language models does not start; the sandbox goes on alone")
             self._broken = self.program
-        await self._spawn()
+        await self.start()
 
     async def stop(self) -> None:
         await self._end()
@@ -163,7 +159,8 @@ class EmbeddedTuner:
             process.kill()
             await process.wait()
 
-    async def _spawn(self) -> None:
+    async def start(self) -> None:
+        """Starts the process; `address` waits until it answers."""
         installed = await asyncio.to_thread(program_of, self._engine)
         self.program = PLAIN if installed == self._broken else installed
         if self.program.bases:

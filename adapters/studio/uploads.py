@@ -36,16 +36,6 @@ _DROP = """(e) => {{
 }}"""
 
 
-def upload_area(
-    session: PageSession, use: Callable[[Attachment], Awaitable[None]], *, label: str
-) -> None:
-    """A place to drop a file, or to choose one by mouse, finger or keyboard.
-
-    The file is deleted as soon as `use` has ended.
-    """
-    _UploadArea(session, use, label)
-
-
 class MessageFiles:
     """The files that will go with the next message: chosen, dropped on its composer or pasted."""
 
@@ -149,9 +139,14 @@ def _refuse(session: PageSession, most: int) -> None:
     notify(session.translate("studio.too_big", most=most), kind="warning")
 
 
-class _UploadArea:
+class UploadArea:
+    """A place to drop a file, or to choose one by mouse, finger or keyboard.
+
+    The file is deleted as soon as `use` has ended.
+    """
+
     def __init__(
-        self, session: PageSession, use: Callable[[Attachment], Awaitable[None]], label: str
+        self, session: PageSession, use: Callable[[Attachment], Awaitable[None]], *, label: str
     ) -> None:
         self._session = session
         self._use = use

@@ -11,12 +11,9 @@ from bot.domain import Row
 _NAMES = ("limericks", "misspelling")
 
 
-def starters() -> Mapping[str, Sequence[Row]]:
-    """Returns the sets by name; a set is read from its file when it is accessed."""
-    return _Starters()
+class Starters(Mapping[str, Sequence[Row]]):
+    """The sets by name; a set is read from its file when it is accessed."""
 
-
-class _Starters(Mapping[str, Sequence[Row]]):
     def __getitem__(self, name: str) -> Sequence[Row]:
         # A person typed the name, so it must not become a path unless it is one of these names.
         if name not in _NAMES:

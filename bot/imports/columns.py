@@ -153,10 +153,10 @@ def guess_columns(
         each for each in headings if not is_metadata_heading(each) and not _is_no_text(each, values)
     ]
     found: dict[str, str] = {}
-    if {"q", "a"} <= {_plain(heading) for heading in free}:
+    if {"q", "a"} <= {plain_name(heading) for heading in free}:
         _assign(found, free, "question", ("q",), by_word=False)
         _assign(found, free, "answer", ("a",), by_word=False)
-    if {"instruction", "input"} <= {_plain(heading) for heading in free}:
+    if {"instruction", "input"} <= {plain_name(heading) for heading in free}:
         _assign(found, free, "question", ("instruction",), by_word=False)
         _assign(found, free, "context", ("input",), by_word=False)
     for by_word in (False, True):
@@ -190,15 +190,10 @@ def holds_text(heading: str, values: Sequence[object]) -> bool:
     return not is_metadata_heading(heading) and not _is_no_text(heading, {heading: values})
 
 
-def plain_name(heading: str) -> str:
-    """The heading in lower case, without accents, spaces and punctuation."""
-    return _plain(heading)
-
-
 def heading_words(heading: str) -> list[str]:
     """The words of a heading, also of one in camel case or with underscores."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", heading)
-    return [plain for word in re.split(r"[\s_\-./()\[\]]+", spaced) if (plain := _plain(word))]
+    return [plain for word in re.split(r"[\s_\-./()\[\]]+", spaced) if (plain := plain_name(word))]
 
 
 def _assign(
@@ -214,7 +209,7 @@ def _assign(
     if by_word:
         names = {word: heading for heading in reversed(free) for word in _few_words(heading)}
     else:
-        names = {_plain(heading): heading for heading in reversed(free)}
+        names = {plain_name(heading): heading for heading in reversed(free)}
     heading = next((names[name] for name in synonyms if name in names), None)
     if heading is not None:
         found[purpose] = heading
@@ -225,25 +220,26 @@ def is_metadata_heading(heading: str) -> bool:
     """Tell whether a heading names an id, a score, a date or the like, and no text."""
     words = heading_words(heading) or [""]
     is_about = words[-1] in _ABOUT or (len(words) > 1 and words[0] in _ABOUT_BEFORE)
-    return is_about or _plain(heading).endswith(_ABOUT_ENDINGS)
+    return is_about or plain_name(heading).endswith(_ABOUT_ENDINGS)
 
 
 def _is_no_text(heading: str, values: Mapping[str, Sequence[object]] | None) -> bool:
     seen = [each for each in (values or {}).get(heading, ()) if each not in (None, "")]
     texts = [each.strip() for each in seen if isinstance(each, str)]
-    if texts and _plain(heading) in _PEOPLE and all(map(_NAME.fullmatch, texts)):
+    if texts and plain_name(heading) in _PEOPLE and all(map(_NAME.fullmatch, texts)):
         return True
     if texts and all(text.lower() in _STATES for text in texts):
         return True
     # One short value may be an answer like “42”.
-    if len(seen) < 2 or _plain(heading) in _ALL_NAMES:
+    if len(seen) < 2 or plain_name(heading) in _ALL_NAMES:
         return False
     return not any(isinstance(each, list | dict) for each in seen) and all(
         map(_NO_TEXT.fullmatch, texts)
     )
 
 
-def _plain(heading: str) -> str:
+def plain_name(heading: str) -> str:
+    """The heading in lower case, without accents, spaces and punctuation."""
     letters = normalize("NFKD", heading).casefold()
     plain = "".join(letter for letter in letters if letter.isalnum() and not combining(letter))
     # Hangul is written in syllables, which NFKD takes apart.
@@ -257,7 +253,7 @@ def _few_words(heading: str) -> list[str]:
         return []
     # Chinese and Japanese are written without spaces; there, and in German, the noun stands last,
     # or what is said of it.
-    whole = _plain(heading)
+    whole = plain_name(heading)
     joined = [n for n in _JOINED_NAMES if whole.endswith(n)]
     return words + joined + [n for n in _JOINED_NAMES if not n.isascii() and whole.startswith(n)]
 

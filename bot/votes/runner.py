@@ -7,6 +7,7 @@ twice: of one preference there is never a second.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import asdict
 from datetime import timedelta
 
 from bot.domain import (
@@ -118,7 +119,7 @@ class VoteRunner:
 
     async def _end(self, vote: BlindVote, records: Records, kept: dict[bool, int]) -> bool:
         ballots = await records.blind_votes.ballots(vote.workspace, vote.evaluation)
-        result = tally.dump(tally.result_of(ballots))
+        result = asdict(tally.result_of(ballots))
         return await records.blind_votes.change(
             vote.workspace,
             vote.evaluation,

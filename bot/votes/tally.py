@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pydantic import TypeAdapter
 
@@ -66,10 +66,6 @@ def result_of(ballots: Sequence[Ballot]) -> VoteResult:
     counted = Counter[str](ballot.choice for ballot in ballots)
     voters = len({ballot.user for ballot in ballots})
     return VoteResult(winners[0], winners[1], winners[None], _tally(counted), voters)
-
-
-def dump(result: VoteResult) -> dict[str, object]:
-    return asdict(result)
 
 
 def load(kept: Mapping[str, object]) -> VoteResult | None:

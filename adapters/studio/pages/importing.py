@@ -11,7 +11,7 @@ from adapters.studio.dialogs import open_dialog
 from adapters.studio.forms import open_form
 from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
-from adapters.studio.uploads import upload_area
+from adapters.studio.uploads import UploadArea
 from adapters.text_layout import share_done
 from bot import events
 from bot.domain import Attachment
@@ -37,7 +37,7 @@ class ImportDialog:
             ui.label(say("studio.import.note")).classes("fine")
             self._area = ui.element("div").classes("w-full")
             with self._area:
-                upload_area(self._session, self._import, label=say("studio.drop_file"))
+                UploadArea(self._session, self._import, label=say("studio.drop_file"))
             with ui.row().classes("form-buttons"):
                 ui.button(say("studio.close"), on_click=dialog.close).props("flat")
 
