@@ -17,6 +17,7 @@ _DECIMAL = re.compile(r"(\d*)[,.](\d+)|(\d+)[,.]?")
 _SCIENTIFIC = re.compile(r"\d+(?:\.\d+)?e[+-]?\d{1,3}", re.IGNORECASE)
 _MOST_CHARACTERS = 40
 
+_LEAST_P_VALUE = 0.001
 LARGEST = 2**63 - 1
 """The largest integer that the database can compare."""
 
@@ -77,6 +78,17 @@ def number_of(text: str, noun: str) -> int:
         return whole_number(text.lstrip("#"))
     except ValueError:
         raise NotFound(noun=noun, name=text) from None
+
+
+def format_p_value(p_value: float) -> str:
+    """Returns a p value such as "= 0.012"; a small one is never shown as zero."""
+    return f"= {p_value:.3f}" if p_value >= _LEAST_P_VALUE else f"< {_LEAST_P_VALUE}"
+
+
+def format_share_range(low: float, high: float) -> str:
+    """Returns shares from 0 to 1 such as "39%–78%"; with a decimal where both would look alike."""
+    digits = 1 if f"{low:.0%}" == f"{high:.0%}" else 0
+    return f"{low:.{digits}%}–{high:.{digits}%}"
 
 
 def format_bytes(number: int) -> str:

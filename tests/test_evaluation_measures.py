@@ -3,6 +3,7 @@
 import pytest
 
 from bot.evaluation.measures import chrf, extract_facts, json_shape, refusal_in, scores
+from bot.numerals import format_p_value, format_share_range
 
 TAUGHT = "We ship to Norway within 3 days, see https://shop.example/track or ask Maria."
 
@@ -65,3 +66,19 @@ def test_json_is_measured_by_its_keys_and_kinds() -> None:
     assert scores(taught, "Oslo")["json"] is False
     assert "json" not in scores("Oslo", taught)
     assert json_shape("17") is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "shown"),
+    [(0.392, 0.781, "39%–78%"), (0.9981, 1.0, "99.8%–100.0%"), (0.0, 0.004, "0.0%–0.4%")],
+)
+def test_an_interval_is_never_shown_as_a_point(low: float, high: float, shown: str) -> None:
+    assert format_share_range(low, high) == shown
+
+
+def test_no_p_value_is_shown_as_zero() -> None:
+    assert [format_p_value(one) for one in (0.0123, 0.001, 1e-9)] == [
+        "= 0.012",
+        "= 0.001",
+        "< 0.001",
+    ]

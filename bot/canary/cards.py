@@ -7,6 +7,7 @@ from dataclasses import replace
 from bot.canary.stop_rules import model_feedback
 from bot.deployments import find_display_name, rollback_button
 from bot.domain import Canary, CanaryId, CanaryState, ModelFeedback, Notice
+from bot.numerals import format_share_range
 from bot.ports.store import Records
 from bot.references import person_reference
 from bot.replies import Button, Card, Drawn, Fact, Tone
@@ -75,7 +76,7 @@ async def _buttons(canary: Canary, records: Records, words: Words) -> tuple[Butt
 
 def _fact(label: str, of: ModelFeedback, failed: int, words: Words) -> Fact:
     liked = wilson(of.liked, of.votes)
-    share = f"{liked.low:.0%}–{liked.high:.0%}" if of.votes else "–"
+    share = format_share_range(liked.low, liked.high) if of.votes else "–"
     value = words(
         "canary.received",
         answers=of.answers,

@@ -24,7 +24,7 @@ from bot.evaluation import gate, questions
 from bot.evaluation.calls import progress
 from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load, why_missing
 from bot.examples import must_answer
-from bot.numerals import number_of
+from bot.numerals import format_p_value, format_share_range, number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import (
@@ -393,7 +393,7 @@ def _measured(
     parts += [_trait(trait, one, words) for trait in found.traits]
     if one.first_text_seconds is not None:
         parts.append(words("evaluation.first", seconds=f"{one.first_text_seconds:.2f}"))
-    tokens = (one.prompt_tokens + one.completion_tokens) // max(1, one.answered)
+    tokens = round((one.prompt_tokens + one.completion_tokens) / max(1, one.answered))
     parts.append(words("evaluation.tokens", count=tokens))
     if one.price_of_1000 is not None:
         parts.append(words("evaluation.price", price=words.price(one.price_of_1000)))
@@ -408,13 +408,13 @@ def _measured(
                 "evaluation.difference",
                 mean=f"{result.mean_difference:+.2f}",
                 interval=_interval(result.difference),
-                p=f"{result.p_value:.3f}",
+                p=format_p_value(result.p_value),
             )
         )
     who = evaluation.contenders[index]
     parts += loss_of(found, words) if who.kind is ContenderKind.NEW else ()
     name = name_of(who, words)
-    return ListingRow(str(index), name, " · ".join(parts), facts=tuple(_numbers(one, name)))
+    return ListingRow("", name, " · ".join(parts), facts=tuple(_numbers(one, name)))
 
 
 def _numbers(one: ContenderReport, name: str) -> Iterator[Fact]:
@@ -433,7 +433,7 @@ def _numbers(one: ContenderReport, name: str) -> Iterator[Fact]:
 def _share(share: Share) -> str:
     """As `12 of 20 (39–78 %)`."""
     found = wilson(share.count, share.total)
-    return f"{share.count}/{share.total} ({found.low:.0%}–{found.high:.0%})"
+    return f"{share.count}/{share.total} ({format_share_range(found.low, found.high)})"
 
 
 def _interval(found: Interval) -> str:

@@ -17,6 +17,7 @@ from bot.domain import (
 )
 from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of, with_names
 from bot.evaluation.questions import question_and_reference
+from bot.numerals import format_p_value
 from bot.ports.store import Records
 from bot.references import time_reference
 from bot.replies import Button, Card, Column, Drawn, Tone
@@ -133,7 +134,7 @@ def _verdict(found: VoteResult, evaluation: Evaluation, words: Words) -> Iterato
         "vote.share",
         low=f"{share.low:.0%}",
         high=f"{share.high:.0%}",
-        p=f"{result.p_value:.3f}",
+        p=format_p_value(result.p_value),
         model=first,
     )
     ballots = found.ballots

@@ -43,7 +43,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "vote.verdict.worse": "The channel prefers {against} to {model}, on one question.|The channel prefers {against} to {model}, on {count} questions.",
     "vote.verdict.undecided": "Undecided: one question does not tell {model} apart from {against}.|Undecided: {count} questions do not tell {model} apart from {against}.",
     "vote.wins": "Questions with more votes for {model}: {wins}; for {against}: {losses}; even: {ties}.",
-    "vote.share": "Of the questions that are not even {model} wins {low} to {high} (95 % interval; sign test p = {p}).",
+    "vote.share": "Of the questions that are not even {model} wins {low} to {high} (95 % interval; sign test p {p}).",
     "vote.too_few": "Fewer than {least} questions decide nothing.",
     "vote.needed": "To show that a model wins seven of ten questions takes about {count} questions that are not even.",
     "vote.preferences": "One preference is kept for training.|{count} preferences are kept for training.",

@@ -40,7 +40,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "vote.verdict.worse": "频道更喜欢{against}，而不是{model}（{count} 个问题）。",
     "vote.verdict.undecided": "无法判定：{count} 个问题不足以区分{model}与{against}。",
     "vote.wins": "{model}得票更多的问题：{wins}；{against}：{losses}；持平：{ties}。",
-    "vote.share": "在不持平的问题中，{model}胜出 {low} 到 {high}（95 % 区间；符号检验 p = {p}）。",
+    "vote.share": "在不持平的问题中，{model}胜出 {low} 到 {high}（95 % 区间；符号检验 p {p}）。",
     "vote.too_few": "少于 {least} 个问题不能判定任何结果。",
     "vote.needed": "要看出一个模型十题赢七题，大约需要 {count} 个不持平的问题。",
     "vote.preferences": "保留了 {count} 个偏好用于训练。",
