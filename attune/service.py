@@ -92,12 +92,6 @@ def _loops_of(built: App, group: asyncio.TaskGroup) -> Iterator[asyncio.Task[Non
     yield from _training_and_evaluation_loops(built, group)
     yield group.create_task(_deliver(built), name="notices")
     yield group.create_task(_poll_calendar(built), name="calendar")
-    for host in filter(None, built.runners.job_wakes):
-        judges, proposals = built.runners.judges, built.runners.synthetic
-        judging = _poll_paid_runs(judges.poll_host, host, judges.wakes[host])
-        yield group.create_task(judging, name=f"judges at {host}")
-        proposing = _poll_paid_runs(proposals.poll_host, host, proposals.wakes[host])
-        yield group.create_task(proposing, name=f"proposals at {host}")
     yield group.create_task(_offer_trainings(built), name="training offers")
     yield group.create_task(_settle_removals(built), name="removals")
     yield group.create_task(_look_for_former_members(built), name="members")
@@ -143,11 +137,17 @@ async def _close_at_end(opening: Awaitable[Database]) -> AsyncIterator[Database]
 def _training_and_evaluation_loops(
     built: App, group: asyncio.TaskGroup
 ) -> Iterator[asyncio.Task[None]]:
-    """Starts two loops for each host, so that a host that hangs does not delay the others."""
+    """Starts four loops for each host, so that a host that hangs does not delay the others."""
     for host, wake in built.runners.job_wakes.items():
         yield group.create_task(_watch_jobs(built, host, wake), name=f"jobs at {host}")
         evaluating = _evaluate(built, host, built.runners.evaluations.wakes[host])
         yield group.create_task(evaluating, name=f"evaluations at {host}")
+    for host in filter(None, built.runners.job_wakes):
+        judges, proposals = built.runners.judges, built.runners.synthetic
+        judging = _poll_paid_runs(judges.poll_host, host, judges.wakes[host])
+        yield group.create_task(judging, name=f"judges at {host}")
+        proposing = _poll_paid_runs(proposals.poll_host, host, proposals.wakes[host])
+        yield group.create_task(proposing, name=f"proposals at {host}")
     yield group.create_task(_count_votes(built), name="votes")
     yield group.create_task(_watch_canaries(built), name="canaries")
 
