@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 NoticeRenderer = Callable[[Notice, Records, Words], Awaitable[Drawn | None]]
 
+LOCALE = "locale"
+"""The detail that names the language of a notice, where the channel's assistant has none."""
 ASKER = "asker"
 """Detail of a notice with the id of the person who caused it."""
 _MOST_ATTEMPTS = 1000
@@ -96,6 +98,12 @@ async def _deliver(
     return None
 
 
+async def same_locale(records: Records, workspace: WorkspaceId, *keys: str) -> dict[str, object]:
+    """Returns the detail with the locale of the first of these notices that has one."""
+    locale = await records.outbox.locale_of(workspace, keys)
+    return {LOCALE: locale} if locale else {}
+
+
 async def _render(
     notice: Notice, *, store: Store, wordings: Mapping[str, NoticeRenderer]
 ) -> Drawn | None:
@@ -104,7 +112,7 @@ async def _render(
         answering = await records.assistants.answering_in(
             notice.place.workspace, notice.place.channel
         )
-        locale = str(notice.details.get("locale", "en"))
+        locale = str(notice.details.get(LOCALE, "en"))
         language = (answering[0].language if answering else None) or locale
         wording = wordings.get(notice.kind)
         words = Words(language, platform_of(notice.place.workspace))

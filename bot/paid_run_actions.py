@@ -12,13 +12,14 @@ from bot.domain import (
     Evaluation,
     EvaluationState,
     HostName,
+    JobId,
     Judging,
     Notice,
     SyntheticRun,
 )
 from bot.errors import AttuneError, NotFound, NotNow, Outdated, deserialize, serialize
 from bot.numerals import number_of
-from bot.outbox import ASKER
+from bot.outbox import ASKER, LOCALE, same_locale
 from bot.ports.paid_runs import PaidRuns, Runs
 from bot.ports.store import Records
 from bot.replies import Button, Card, Progress, Reply, Text, Tone
@@ -117,16 +118,24 @@ async def queue_run_notice(
     trouble: AttuneError | None = None,
 ) -> None:
     """Queues a run's notice; each kind has one message. `trouble` is the model's last error."""
-    details: dict[str, object] = {"locale": locale} if locale else {}
+    key, status = f"{kind}.{run.id}", f"{kind.partition('.')[0]}.status.{run.id}"
+    before = [job_status_key(run.job)] if isinstance(run, Evaluation) and run.job else []
+    details = await same_locale(records, run.workspace, key, status, *before)
+    details |= {LOCALE: locale} if locale else {}
     details |= {_TROUBLE: serialize(trouble)} if trouble else {}
     await records.outbox.put(
-        f"{kind}.{run.id}",
+        key,
         run.place,
         kind,
         subject=run.id,
         details={ASKER: run.asked_by, **details},
         at=at,
     )
+
+
+def job_status_key(job: JobId) -> str:
+    """Returns the key of the notice that shows how far a job is, in the asker's language."""
+    return f"job.{job}.status"
 
 
 def trouble_in(notice: Notice, words: Words) -> str:

@@ -61,6 +61,13 @@ class Outbox:
             )
         )
 
+    async def locale_of(self, workspace: WorkspaceId, keys: Sequence[str]) -> str | None:
+        is_named = notices.c.workspace == workspace, notices.c.key.in_(keys)
+        query = select(notices.c.key, notices.c.details).where(*is_named)
+        rows = await self._connection.rows(query, most=len(keys))
+        locales = {row.key: row.details.get("locale") for row in rows}
+        return next((locale for key in keys if (locale := locales.get(key))), None)
+
     async def announce(self, facts: Sequence[NewNotice], *, at: datetime) -> None:
         if not facts:
             return

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.domain import ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.replies import Card, Chart, Series
-from tests.fakes.slack import BOT, shown
+from tests.fakes.slack import BOT, labels
 from tests.opening import until
 from tests.slack_scene import Scene
 
@@ -27,11 +27,13 @@ async def priced(scene: Scene) -> None:
     await scene.read("C1", 2)
 
 
-async def say_yes_twice(scene: Scene) -> None:
+async def say_yes_twice(
+    scene: Scene, confirm: str = "Confirm", anyway: str = "Train anyway"
+) -> None:
     """Nobody knows the price at this host."""
-    scene.slack.click("U1", scene.slack.read("C1")[1], "Confirm")
-    await until(lambda: "is not known" in shown(scene.slack.read("C1")[1]))
-    scene.slack.click("U1", scene.slack.read("C1")[1], "Train anyway")
+    scene.slack.click("U1", scene.slack.read("C1")[1], confirm)
+    await until(lambda: anyway in labels(scene.slack.read("C1")[1]))
+    scene.slack.click("U1", scene.slack.read("C1")[1], anyway)
 
 
 async def test_a_training_is_followed_to_its_end(in_slack: Scene) -> None:
@@ -44,6 +46,20 @@ async def test_a_training_is_followed_to_its_end(in_slack: Scene) -> None:
         lambda: any("succeeded" in text for text in in_slack.slack.texts("C1")),
         lambda: str(in_slack.slack.texts("C1")),
     )
+
+
+async def test_its_messages_stay_in_the_language_of_whoever_confirmed_it(in_slack: Scene) -> None:
+    in_slack.host.life = ("succeeded",)
+    in_slack.slack.users["U1"]["locale"] = "zh-CN"
+    await priced(in_slack)
+
+    await say_yes_twice(in_slack, "确认", "仍然训练")
+
+    await until(
+        lambda: any("训练 1 成功" in text for text in in_slack.slack.texts("C1")),
+        lambda: str(in_slack.slack.texts("C1")),
+    )
+    assert any("训练 1：attune" in text for text in in_slack.slack.texts("C1"))
 
 
 async def test_a_chart_is_uploaded_beside_its_card(in_slack: Scene) -> None:

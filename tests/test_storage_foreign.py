@@ -306,6 +306,7 @@ CALLS: dict[str, Call] = {
     "evaluations.page": lambda r, _: r.evaluations.page(FOREIGN),
     "evaluations.decline": lambda r, h: r.evaluations.decline(FOREIGN, h.evaluation.id),
     "evaluations.of_job": lambda r, h: r.evaluations.of_job(FOREIGN, h.job.id),
+    "outbox.locale_of": lambda r, h: r.outbox.locale_of(FOREIGN, ["notice"]),
     "evaluations.with_key": lambda r, h: r.evaluations.with_key(
         FOREIGN, h.evaluation.idempotency_key
     ),

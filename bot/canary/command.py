@@ -43,7 +43,9 @@ async def use_model(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         canary = await _begin(request, share, records)
         name = await deployments.find_display_name(records, request.workspace_id, canary.model)
-        await notices.queue_notice(records, canary, notices.STATUS, at=request.now)
+        await notices.queue_notice(
+            records, canary, notices.STATUS, at=request.now, locale=request.words.language
+        )
     deps.wake_runners()
     return Text(request.words("canary.begun", model=name, share=f"{share:.0%}"), is_for_all=True)
 

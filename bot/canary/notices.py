@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.domain import Canary
-from bot.outbox import ASKER
+from bot.outbox import ASKER, LOCALE, same_locale
 from bot.ports.store import Records
 
 STATUS = "canary.status"
@@ -13,12 +13,17 @@ LIKED = "canary.liked"
 ENDED = "canary.ended"
 
 
-async def queue_notice(records: Records, canary: Canary, kind: str, *, at: datetime) -> None:
+async def queue_notice(
+    records: Records, canary: Canary, kind: str, *, at: datetime, locale: str = ""
+) -> None:
+    """Queues a notice in the language in which the canary was started."""
+    status = f"{STATUS}.{canary.id}"
+    more = {LOCALE: locale} if locale else await same_locale(records, canary.workspace, status)
     await records.outbox.put(
         f"{kind}.{canary.id}",
         canary.place,
         kind,
         subject=canary.id,
-        details={ASKER: canary.started_by},
+        details={ASKER: canary.started_by, **more},
         at=at,
     )

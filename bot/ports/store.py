@@ -369,6 +369,10 @@ class Outbox(Protocol):
         """
         ...
 
+    async def locale_of(self, workspace: WorkspaceId, keys: Sequence[str]) -> str | None:
+        """Returns the locale of the first of these notices that has one."""
+        ...
+
     async def announce(self, facts: Sequence[NewNotice], *, at: datetime) -> None:
         """Stores notices whose keys are new, in one statement."""
         ...

@@ -7,7 +7,8 @@ from datetime import datetime
 from bot.domain import LOCAL, Job, JobId, Notice, RequestedAction
 from bot.errors import HostError, deserialize, serialize
 from bot.numerals import number_of
-from bot.outbox import ASKER
+from bot.outbox import ASKER, same_locale
+from bot.paid_run_actions import job_status_key
 from bot.ports.store import Records
 from bot.replies import Fact
 from bot.request import Request
@@ -60,8 +61,9 @@ async def _queue(
     records: Records, job: Job, kind: str, name: str, at: datetime, **details: object
 ) -> None:
     """Queues a notice in the job's channel; if that is closed, to the user who started the job."""
-    details = {ASKER: job.asked_by, **details}
     key = f"job.{job.id}.{name}"
+    locale = await same_locale(records, job.workspace, key, job_status_key(job.id))
+    details = {ASKER: job.asked_by, **locale, **details}
     await records.outbox.put(key, job.place, kind, subject=job.id, details=details, at=at)
 
 

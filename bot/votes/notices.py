@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.domain import Evaluation, NewNotice
-from bot.outbox import ASKER
+from bot.evaluation import notices as evaluation_notices
+from bot.outbox import ASKER, same_locale
 from bot.ports.store import Records
 
 STATUS = "vote.status"
@@ -16,9 +17,11 @@ NUMBER, POSITION = "number", "position"
 """Details of a card: the number of its question, and which of the cards it is."""
 
 
-def opening_notices(evaluation: Evaluation, numbers: Sequence[int]) -> Sequence[NewNotice]:
-    """All that is posted as the vote opens, in order."""
-    asker = {ASKER: evaluation.asked_by}
+async def opening_notices(
+    records: Records, evaluation: Evaluation, numbers: Sequence[int]
+) -> Sequence[NewNotice]:
+    """Returns all that is posted as the vote opens, in order."""
+    asker = await _details(records, evaluation)
     status = NewNotice(f"{STATUS}.{evaluation.id}", evaluation.place, STATUS, evaluation.id, asker)
     cards = [
         NewNotice(
@@ -34,18 +37,26 @@ def opening_notices(evaluation: Evaluation, numbers: Sequence[int]) -> Sequence[
 
 
 async def queue_status_notice(records: Records, evaluation: Evaluation, *, at: datetime) -> None:
-    await _put(records, opening_notices(evaluation, ())[0], at)
+    await _put(records, (await opening_notices(records, evaluation, ()))[0], at)
 
 
 async def queue_ended_notice(
     records: Records, evaluation: Evaluation, numbers: Sequence[int], *, at: datetime
 ) -> None:
     """The result as a message of its own; the cards, if there are any, say now who wrote what."""
-    for notice in opening_notices(evaluation, numbers) if numbers else ():
+    for notice in await opening_notices(records, evaluation, numbers) if numbers else ():
         await _put(records, notice, at)
     key = f"{ENDED}.{evaluation.id}"
-    asker = {ASKER: evaluation.asked_by}
-    await _put(records, NewNotice(key, evaluation.place, ENDED, evaluation.id, asker), at)
+    details = await _details(records, evaluation)
+    await _put(records, NewNotice(key, evaluation.place, ENDED, evaluation.id, details), at)
+
+
+async def _details(records: Records, evaluation: Evaluation) -> dict[str, object]:
+    """In the language in which the vote was confirmed."""
+    locale = await same_locale(
+        records, evaluation.workspace, f"{evaluation_notices.STATUS}.{evaluation.id}"
+    )
+    return {ASKER: evaluation.asked_by, **locale}
 
 
 async def _put(records: Records, notice: NewNotice, at: datetime) -> None:

@@ -78,7 +78,9 @@ class VoteRunner:
             ):
                 return False
             if numbers:
-                await records.outbox.announce(notices.opening_notices(evaluation, numbers), at=now)
+                await records.outbox.announce(
+                    await notices.opening_notices(records, evaluation, numbers), at=now
+                )
             elif is_whole:
                 await notices.queue_ended_notice(records, evaluation, [], at=now)
         return True
