@@ -1,9 +1,9 @@
-"""Media types of pictures, known by their first bytes."""
+"""Detects the media type of an image by its first bytes."""
 
 from __future__ import annotations
 
 MAGIC_BYTES = 12
-"""So many tell what a picture is."""
+"""Number of bytes that `picture_type` needs."""
 
 _PICTURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
@@ -14,7 +14,7 @@ _PICTURES = (
 
 
 def picture_type(content: bytes) -> str | None:
-    """PNG, JPEG, GIF and WebP, which models and browsers read; None for anything else."""
+    """Returns the media type of a PNG, JPEG, GIF or WebP image; None for another file."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"
-    return next((kind for begun, kind in _PICTURES if content.startswith(begun)), None)
+    return next((kind for magic, kind in _PICTURES if content.startswith(magic)), None)

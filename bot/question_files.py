@@ -61,7 +61,7 @@ class FilesRead:
         self.problems.setdefault((key, tuple(details.items())), []).append(name)
 
     def notes(self, words: Words) -> list[str]:
-        """One sentence for each problem, whatever the number of files."""
+        """Returns a sentence for each kind of problem, with the names of its files."""
         return [
             words(key, name=", ".join(names), **dict(details))
             for (key, details), names in self.problems.items()

@@ -56,8 +56,8 @@ async def pointer_reply(
         lines = (words("example.pointer", id=pointer.id), words(_rule_of(request.place)))
         buttons = (*choices(words), *write)
         return Card(words("marks.title"), lines, buttons=buttons, private=True)
-    asked = await _admins_text(request, deps, link=marked.permalink)
-    sentences = [words("example.pointer", id=pointer.id), asked]
+    admins_text = await _admins_text(request, deps, link=marked.permalink)
+    sentences = [words("example.pointer", id=pointer.id), admins_text]
     if write:
         sentences.append(words("example.pointer_write"))
     return Text(" ".join(sentences), private=True, buttons=write)
@@ -72,8 +72,8 @@ async def forms_reply(request: Request, deps: Dependencies) -> Text | Card:
     if request.role >= Role.ADMIN:
         lines = (words("marks.no_forms"), words(_rule_of(request.place)))
         return Card(words("marks.forms_title"), lines, buttons=choices(words), private=True)
-    asked = await _admins_text(request, deps, is_typed=True)
-    return Text(f"{words('marks.no_forms')} {asked}", private=True)
+    admins_text = await _admins_text(request, deps, is_typed=True)
+    return Text(f"{words('marks.no_forms')} {admins_text}", private=True)
 
 
 def choices(words: Words) -> tuple[Button, ...]:

@@ -10,7 +10,7 @@ from bot.private_text.finding import Finding, PrivateText
 
 # From the @ on; the local part is read backwards from there, so that the time is linear.
 _DOMAIN = re.compile(r"@([A-Za-z0-9À-ɏа-яё-]{1,63}(?:\.[A-Za-z0-9À-ɏа-яё-]{1,63}){1,8})")
-# As people write it so that programs do not see it: ann (at) example (dot) com.
+# Obfuscated addresses, like ann (at) example (dot) com.
 _WRITTEN_EMAIL = re.compile(
     r"(?<![\w.+-])[\w.+-]{1,64}[\[({] ?(?:at|@) ?[\])}][\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"
     r"|(?<![\w.+-])[\w.+-]{1,64} ?[\[({] ?(?:at|@) ?[\])}] ?[\w-]{1,63}"

@@ -97,7 +97,7 @@ _PASSWORD = re.compile(
     rf"{_JOINT}[\"'“`]?([^\s\"'“”`，。；、]{{6,64}})",
     re.IGNORECASE,
 )
-# After more words, or beside a name, only what can hardly be another word.
+# With more words in between, or after a user name, only text that is unlikely to be a plain word.
 _STRONG_PASSWORD = re.compile(
     rf"{_WORD}(?: [^\s:=]{{1,20}}){{1,4}}{_JOINT}[\"'“`]?(\S{{6,64}})",
     re.IGNORECASE,
@@ -168,7 +168,7 @@ def _named_secrets(text: str) -> Iterator[Finding]:
 
 
 def _strong_passwords(text: str) -> Iterator[Finding]:
-    """Yields passwords some words after a word for one, beside a name, or as an option."""
+    """Yields strong passwords some words after a keyword, after a user name, or as an option."""
     for pattern in (_STRONG_PASSWORD, _PASSWORD_WITH_SIGN):
         for match in pattern.finditer(text):
             group = match.lastindex or 0
@@ -234,7 +234,10 @@ def _detectors() -> Sequence[_Detector]:
 
 
 def _is_strong(text: str) -> bool:
-    """Whether a text mixes three of capitals, small letters, digits and signs; no address does."""
+    """Whether a text mixes three kinds of characters: capitals, lower case, digits, signs.
+
+    A text with a slash, such as a URL, is not.
+    """
     kinds = (
         any(char.isupper() for char in text),
         any(char.islower() for char in text),

@@ -36,12 +36,12 @@ class Finding:
         return self.start < other.end and other.start < self.end
 
 
-# Every finding has a digit, an at sign, the first line of a key or the suffix of a host name.
+# Every finding has a digit, an at sign or "(at)", the first line of a key or a host's suffix.
 # Several searches, because one regular expression for all of them takes ten times as long.
 _KEY_MARK = "-----"
 _DIGIT = re.compile(r"[0-9]")
 _HOST_SUFFIX = re.compile(r"\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b")
-# Written so that programs do not see it: ann (at) example (dot) com.
+# Part of an obfuscated address, like ann (at) example (dot) com.
 _WRITTEN_AT = re.compile(r"[\[({] ?at ?[\])}]| AT [A-Za-z0-9-]+ DOT ", re.ASCII)
 _FULL_WIDTH = re.compile(r"[\uff01-\uff5e]")
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -103,19 +103,19 @@ def find_private(text: str) -> Sequence[Finding]:
     # Imported lazily: few texts get here, and the libraries take time to load.
     from bot.private_text import addresses, credentials, id_numbers, phones
 
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for detect in (
         credentials.find_credentials,
         addresses.find_addresses,
         id_numbers.find_id_numbers,
         phones.find_phones,
     ):
-        _add(found, detect(text))
-    return sorted(found, key=lambda finding: finding.start)
+        _add(findings, detect(text))
+    return sorted(findings, key=lambda finding: finding.start)
 
 
-def _add(found: list[Finding], more: Iterable[Finding]) -> None:
+def _add(findings: list[Finding], new: Iterable[Finding]) -> None:
     """Adds findings that do not overlap with earlier ones."""
-    for finding in more:
-        if not any(finding.overlaps(other) for other in found):
-            found.append(finding)
+    for finding in new:
+        if not any(finding.overlaps(other) for other in findings):
+            findings.append(finding)

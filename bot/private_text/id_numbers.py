@@ -207,7 +207,7 @@ def _tax_numbers(text: str, first: int, last: int) -> Iterator[Finding]:
         for match in number.shape.finditer(text, first, last):
             words = number.words
             has_keyword = words is None or words.search(_before(text, match)) is not None
-            # Not each of the modules takes the spaces that people write.
+            # Some of the modules refuse numbers with spaces.
             if has_keyword and validator(number.module).is_valid(match[0].replace(" ", "")):
                 yield Finding(PrivateText.TAX, *match.span())
 

@@ -34,7 +34,7 @@ _PHONE_WORD_BEFORE = re.compile(
     r"|\b(?:my|mi|mon|meu|il mio) n(?:umber|[uú]m[eé]ro)|\bmeine nummer|我的号码",
     re.IGNORECASE,
 )
-# Before a number of rows or people as well.
+# A word that also precedes other numbers, so it is weaker evidence.
 _WEAK_WORD_BEFORE = re.compile(r"\bon \Z", re.IGNORECASE)
 _PHONE_WORD_AFTER = re.compile(
     r"\A.{0,6}(?:\w+'s (?:number|cell|mobile)|微信|\(tel|\(mob)", re.IGNORECASE
@@ -82,8 +82,8 @@ def _is_phone(number: str, before: str, after: str) -> bool:
         return True
     has_groups = not number.isdigit()
     if (number.lstrip("(").startswith("0") and has_groups) or has_word:
-        more = _REGIONS_OF_GROUPS if has_groups and has_word else ()
-        return any(_is_valid(number, region) for region in (*_REGIONS, *more))
+        more_regions = _REGIONS_OF_GROUPS if has_groups and has_word else ()
+        return any(_is_valid(number, region) for region in (*_REGIONS, *more_regions))
     return False
 
 

@@ -136,17 +136,18 @@ async def price_evaluation(
         if not await questions.follows_training(records, job, held_out=len(plan.validation)):
             return ""
     new, hosts = questions.evaluation_after(job, in_use), deps.hosts
-    found = await questions.plan_evaluation(
+    planned = await questions.plan_evaluation(
         deps.store, new, request.assistant, hosts, now=request.now, job=job
     )
     async with deps.store.writing() as records:
-        kept = await questions.keep_priced(records, new, found)
-    must, words = sum(one.is_must_answer for one in found.questions), request.words
-    price, count = words.price(kept.price), kept.questions
-    said = [words("start.evaluation", count=count, tokens=f"{kept.tokens:,}", price=price)]
-    said += [words("evaluate.must", count=must)] if must else []
-    said += [words("evaluate.gaps", count=len(found.gaps))] if found.gaps else []
-    return " ".join(said)
+        stored = await questions.keep_priced(records, new, planned)
+    words, price = request.words, request.words.price(stored.price)
+    must_answer = sum(question.is_must_answer for question in planned.questions)
+    tokens, gaps = f"{stored.tokens:,}", len(planned.gaps)
+    sentences = [words("start.evaluation", count=stored.questions, tokens=tokens, price=price)]
+    sentences += [words("evaluate.must", count=must_answer)] if must_answer else []
+    sentences += [words("evaluate.gaps", count=gaps)] if gaps else []
+    return " ".join(sentences)
 
 
 async def memory_line(request: Request, plan: TrainingPlan, engine: LanguageEngine | None) -> str:
