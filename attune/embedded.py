@@ -20,7 +20,7 @@ from pathlib import Path
 
 from attune.engine.folder import EngineFolder
 from attune.engine.steps import write_pth_file
-from attune.settings import environment
+from attune.settings import child_environment
 from bot.errors import SettingsError
 
 log = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ class EmbeddedTuner:
             *("--announce", "--die-with-parent", "--listener", str(descriptor)),
             *("--data", str(self._data)),
             *self.program.options,
-            env={**environment(), "ATTUNE_TUNER_KEY": self._key},
+            env={**child_environment(), "ATTUNE_TUNER_KEY": self._key},
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from adapters.openai.hosts_file import LANGUAGE_MODELS
 from attune.engine.folder import EngineFolder
-from attune.settings import Settings, environment
+from attune.settings import Settings, child_environment
 from bot.domain import HostName, ModelName
 from bot.errors import ExportRefused
 from bot.ports.model_export import ModelFormat
@@ -110,7 +110,7 @@ async def _run(python: Path, command: list[str]) -> str | None:
         stderr=asyncio.subprocess.PIPE,
         start_new_session=True,
         # The engine's environment has the libraries but not Attune's own packages.
-        env={**environment(), "PYTHONPATH": str(Path(__file__).parents[1])},
+        env={**child_environment(), "PYTHONPATH": str(Path(__file__).parents[1])},
     )
     assert process.stderr is not None
     try:

@@ -74,7 +74,7 @@ async def import_file(
             )
             if not is_sure and not confirm(lines):
                 raise BadInput(problem=words("import.unsure"))
-            return await importing.import_members(
+            return await importing.import_row_files(
                 opened, file.name, options, request, store, assistant=request.assistant.id
             )
 

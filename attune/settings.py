@@ -274,7 +274,7 @@ def read_settings() -> Settings:
     return settings
 
 
-def environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Returns the environment for child processes, without the secrets of the settings."""
     secrets = {
         field.alias

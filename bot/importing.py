@@ -263,7 +263,7 @@ async def _import(request: Request, deps: Dependencies, pending: PendingImport) 
             tally = await chats.store_proposals(store=deps.store)
             await deps.imports.delete(pending.key)
             return chats_report(request, pending.name, chats, tally)
-        lines, tally = await import_members(
+        lines, tally = await import_row_files(
             file, pending.name, options, request, deps.store, assistant=pending.assistant
         )
     await deps.imports.delete(pending.key)
@@ -271,7 +271,7 @@ async def _import(request: Request, deps: Dependencies, pending: PendingImport) 
     return _report(request, pending.name, lines, tally, shown=shown)
 
 
-async def import_members(
+async def import_row_files(
     file: IO[bytes],
     name: str,
     options: ImportOptions,

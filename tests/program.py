@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import Self
 
-from attune.settings import environment
+from attune.settings import child_environment
 
 ROOT = Path(__file__).parent.parent
 
@@ -77,7 +77,7 @@ class Service:
 def service_in(folder: Path, **settings: str) -> Service:
     """One that keeps its data in `folder`, on a port that is free."""
     own = {"ATTUNE_DATA_DIR": str(folder), "ATTUNE_STUDIO_PORT": "0"}
-    return Service({**environment(), **own, **settings})
+    return Service({**child_environment(), **own, **settings})
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from attune.logs import JsonFormatter, configure
-from attune.settings import environment
+from attune.settings import child_environment
 from tests.fakes.faults import says
 from tests.fakes.faulty_host import faulty_host
 from tuner.__main__ import LocationFormatter
@@ -37,7 +37,7 @@ class Program:
     def __init__(self, folder: Path, *words: str, **settings: str) -> None:
         self._words = words
         self._settings = {
-            **environment(),
+            **child_environment(),
             "ATTUNE_DATA_DIR": str(folder / "data"),
             "ATTUNE_STUDIO_PORT": "0",
             "ATTUNE_LOG_LEVEL": "debug",

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from attune.folder import private_folder, temporary_files
-from attune.settings import environment, read_settings
+from attune.settings import child_environment, read_settings
 from bot.errors import SettingsError
 
 SCRIPT = """/tune import starter:limericks
@@ -29,7 +29,7 @@ async def attune(*words: str, folder: Path, script: str = "") -> str:
         *(sys.executable, "-c", f"import os; os.umask(0o022); {_MAIN}", *words),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
-        env={**environment(), "ATTUNE_DATA_DIR": str(folder)},
+        env={**child_environment(), "ATTUNE_DATA_DIR": str(folder)},
     )
     async with asyncio.timeout(120):
         said, _ = await process.communicate(script.encode())

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from adapters.discord.api import Json
-from adapters.discord.inbound import options_of
+from adapters.discord.inbound import path_and_options
 from adapters.discord.texts import shorten
 from bot.commands import Catalogue, OptionKind
 from bot.events import ButtonClicked, CommandInvoked, What
@@ -34,7 +34,7 @@ _SOURCES: Mapping[OptionKind, What] = {
 
 def parse_autocomplete(data: Json, catalogue: Catalogue) -> AutocompleteRequest | None:
     """Returns the focused option of an interaction of type 4; None if the catalogue lacks it."""
-    path, options = options_of(data)
+    path, options = path_and_options(data)
     focused = next((option for option in options if option.get("focused")), None)
     command = next((command for command in catalogue.commands if command.path == path), None)
     if focused is None or command is None:

@@ -278,7 +278,7 @@ def replied_message_id(data: Payload) -> str | None:
     return str(reference["message_id"])
 
 
-def options_of(data: Payload) -> tuple[str, list[Payload]]:
+def path_and_options(data: Payload) -> tuple[str, list[Payload]]:
     """Returns the path of a slash command and the command's options."""
     inner: Payload = data.get("data") or {}
     words: list[str] = []
@@ -400,7 +400,7 @@ def _interaction_content(data: Payload, bot: Bot, context: EventContext, user: U
 
 
 def _command(data: Payload) -> CommandInvoked:
-    path, path_options = options_of(data)
+    path, path_options = path_and_options(data)
     resolved = (data.get("data") or {}).get("resolved") or {}
     files = resolved.get("attachments") or {}
     options: dict[str, str] = {}

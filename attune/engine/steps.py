@@ -21,7 +21,7 @@ from pathlib import Path
 
 from attune.engine.folder import LOCK_FILE, EngineFolder, checksums, is_whole
 from attune.engine.pip_errors import explain, is_not_offered
-from attune.settings import Settings, environment
+from attune.settings import Settings, child_environment
 from bot.errors import EngineError
 
 TORCH = "2.13.0"
@@ -276,7 +276,7 @@ async def _process(
         stdout=stdout,
         stderr=stderr,
         start_new_session=True,
-        env={**environment(), **variables},
+        env={**child_environment(), **variables},
     )
     try:
         yield process

@@ -305,11 +305,11 @@ def _score_facts(evaluation: Evaluation, found: Report, words: Words) -> Iterato
     for who, one in zip(evaluation.contenders, found.contenders, strict=True):
         mean = words("evaluation.no_score") if one.mean is None else f"{one.mean:.2f}"
         said = [mean, words("evaluation.exact", count=one.exact, total=one.answered)]
-        said += loss_of(found, words) if who.kind is ContenderKind.NEW else ()
+        said += loss_lines(found, words) if who.kind is ContenderKind.NEW else ()
         yield Fact(name_of(who, words), " · ".join(said), f"score.{who.kind}")
 
 
-def loss_of(found: Report, words: Words) -> tuple[str, ...]:
+def loss_lines(found: Report, words: Words) -> tuple[str, ...]:
     """The held-out loss of the new model, where its host told one."""
     loss = found.held_out_loss
     return () if loss is None else (words("evaluation.loss", loss=f"{loss:.3f}"),)
@@ -412,7 +412,7 @@ def _measured(
             )
         )
     who = evaluation.contenders[index]
-    parts += loss_of(found, words) if who.kind is ContenderKind.NEW else ()
+    parts += loss_lines(found, words) if who.kind is ContenderKind.NEW else ()
     name = name_of(who, words)
     return ListingRow("", name, " · ".join(parts), facts=tuple(_numbers(one, name)))
 

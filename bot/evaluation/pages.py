@@ -148,7 +148,7 @@ def _run(words: Words, evaluation: Evaluation, name: str) -> ListingRow:
     return ListingRow(
         id=str(evaluation.id),
         text=name,
-        note=" · ".join([note, *(cards.loss_of(found, words) if found else ())]),
+        note=" · ".join([note, *(cards.loss_lines(found, words) if found else ())]),
         facts=(
             Fact(words("fact.state"), state, "state"),
             Fact(words("fact.date"), date, "date"),
