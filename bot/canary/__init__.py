@@ -1,1 +1,1 @@
-"""Canaries: a model answers a share of the questions, and what people say of it decides."""
+"""Canaries: a new model answers a share of the questions, and people's votes decide about it."""

@@ -1,4 +1,4 @@
-"""Whose questions a canary answers."""
+"""Decides whether the canary or the model in use answers a question."""
 
 from __future__ import annotations
 
@@ -10,25 +10,30 @@ from bot.request import Request
 
 
 async def canary_for(request: Request, canary: Canary, records: Records) -> Canary | None:
-    """The running canary, where it answers this question; None where the model in use does.
+    """Returns the canary if it answers this question, or None if the model in use answers it.
 
-    A thread stays with one model, that of the person whose question began it; else a person does.
+    Selects by the person who asks; in a thread, by the author of its first question, so that one
+    model answers the whole thread.
     """
     in_use = request.deployment.id if request.deployment else 0
     if canary.deployment != in_use:
         return None
-    return canary if is_selected(canary, await _key(request, records)) else None
+    return canary if is_selected(canary, await _selection_key(request, records)) else None
 
 
 def is_selected(canary: Canary, key: str) -> bool:
-    """Always the same for one key; who is selected at a small share is selected at a larger one."""
-    drawn = hashlib.sha256(f"{canary.idempotency_key}/{key}".encode()).digest()
-    return int.from_bytes(drawn[:8], "big") < canary.share * 2**64
+    """Whether the canary answers the questions of `key`, a user id or thread id.
+
+    The result depends only on the canary and the key; a key that is selected at a share is also
+    selected at every larger share.
+    """
+    digest = hashlib.sha256(f"{canary.idempotency_key}/{key}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < canary.share * 2**64
 
 
-async def _key(request: Request, records: Records) -> str:
+async def _selection_key(request: Request, records: Records) -> str:
     place = request.place
     if place.thread is None:
         return request.user_id
-    began = await records.turns.by_question(request.workspace_id, place.channel, place.thread)
-    return began.asker if began is not None else place.thread
+    first_turn = await records.turns.by_question(request.workspace_id, place.channel, place.thread)
+    return first_turn.asker if first_turn is not None else place.thread

@@ -1,4 +1,4 @@
-"""When the votes and failures of a canary decide: is it worse, better, or to be stopped."""
+"""Tests the votes and failures of a canary: whether it is worse, better or failing."""
 
 from __future__ import annotations
 
@@ -8,19 +8,22 @@ from bot.significance import ALPHA, FEWEST_QUESTIONS, Verdict, compare_shares, w
 
 FEWEST_FAILURES = 3
 _TOLERATED = 0.1
-"""A model that fails more often, beyond chance, is not used further."""
+"""Share of failed answers above which a canary is stopped, if the excess is significant."""
 
 
 async def model_feedback(canary: Canary, records: Records) -> tuple[ModelFeedback, ModelFeedback]:
-    """Of the canary and of the model in use, since the canary began."""
-    found = await records.turns.model_feedback(
+    """Returns the feedback on the canary and on the model in use since the canary's start."""
+    by_model = await records.turns.model_feedback(
         canary.workspace, canary.assistant, since=canary.started_at
     )
-    return found.get(canary.model, ModelFeedback()), found.get(canary.in_use, ModelFeedback())
+    return by_model.get(canary.model, ModelFeedback()), by_model.get(canary.in_use, ModelFeedback())
 
 
 def is_failing(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool:
-    """Whether it fails in more than a tenth of all answers, and more than the model in use."""
+    """Whether more than a tenth of the canary's answers fail, and more than of the model in use.
+
+    Compares the lower bound of the failure rate's Wilson interval.
+    """
     failed, tried = own.failed + canary.failures, own.answers + canary.failures
     if failed < FEWEST_FAILURES:
         return False
@@ -29,12 +32,16 @@ def is_failing(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool
 
 
 def is_vote_test_due(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool:
-    """Whether the votes are tested: as each model has 8 of them, and whenever that has doubled."""
+    """Whether to test the votes: when both models have 8 votes each, then at each doubling."""
     return min(own.votes, other.votes) >= FEWEST_QUESTIONS << canary.vote_checks
 
 
 def verdict(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> Verdict:
-    """Of the shares of 👍; each look takes half of what is left of the 5 % for a wrong verdict."""
+    """Compares the shares of 👍.
+
+    Each test spends half of the remaining alpha of 5 %, so that repeated tests stay below 5 % in
+    total.
+    """
     return compare_shares(
         (own.liked, own.disliked),
         (other.liked, other.disliked),

@@ -1,6 +1,6 @@
-"""Polls canaries: stops one that fails or is disliked, and says when one is liked more.
+"""Polls canaries: stops one that fails or is disliked, and queues a notice if one is liked more.
 
-What it knows is in the store, so a start goes on where the last one ended.
+The state of a canary is in the store, so polling continues after a restart.
 """
 
 from __future__ import annotations
@@ -15,19 +15,27 @@ from bot.significance import Verdict
 
 
 class CanaryWatcher:
-    """Keeps only what it last told of each; whoever begins or ends one sets `wake`."""
+    """Polls the running canaries; set `wake` after a canary was started or ended.
+
+    Remembers the last queued status of each canary, so that an unchanged one is not queued again.
+    """
 
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self.wake = asyncio.Event()
         self._store = store
         self._clock = clock
-        self._told: dict[int, tuple[int, ModelFeedback, ModelFeedback]] = {}
+        self._queued_status: dict[int, tuple[int, ModelFeedback, ModelFeedback]] = {}
 
     async def poll(self) -> bool:
-        """Every step that is due; whether there was any."""
+        """Polls every running canary once; returns whether anything was changed or queued."""
         async with self._store.reading() as records:
             running = await records.canaries.all_running()
-        self._told = {one.id: self._told[one.id] for one in running if one.id in self._told}
+        running_ids = {canary.id for canary in running}
+        self._queued_status = {
+            number: status
+            for number, status in self._queued_status.items()
+            if number in running_ids
+        }
         return any([await self._step(canary) for canary in running])
 
     async def _step(self, canary: Canary) -> bool:
@@ -38,16 +46,16 @@ class CanaryWatcher:
             return await self._stop(canary, end)
         if stop_rules.is_vote_test_due(canary, own, other):
             return await self._test(canary, own, other)
-        seen = canary.failures, own, other
-        if self._told.get(canary.id) == seen:
+        current_status = canary.failures, own, other
+        if self._queued_status.get(canary.id) == current_status:
             return False
         async with self._store.writing() as records:
             await notices.queue_notice(records, canary, notices.STATUS, at=self._clock.now())
-        self._told[canary.id] = seen
+        self._queued_status[canary.id] = current_status
         return True
 
     async def _test(self, canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool:
-        """One look at the votes; never again at the same ones."""
+        """Tests the votes once and counts the test, so that it is not repeated for these votes."""
         verdict = stop_rules.verdict(canary, own, other)
         if verdict is Verdict.WORSE:
             return await self._stop(canary, CanaryEnd.DISLIKED)
@@ -84,7 +92,7 @@ class CanaryWatcher:
 async def _end(
     canary: Canary, own: ModelFeedback, other: ModelFeedback, records: Records
 ) -> CanaryEnd | None:
-    """Why it may not go on; None where it may."""
+    """Returns the reason why the canary has to stop, or None if it may continue."""
     current = await records.deployments.current(canary.workspace, canary.assistant)
     if (current.id if current else 0) != canary.deployment:
         return CanaryEnd.REPLACED

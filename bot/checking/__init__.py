@@ -1,1 +1,1 @@
-"""Checking what an assistant is taught: private text, repetitions, contradictions, and more."""
+"""Checks of an assistant's examples: private text, duplicates, contradictions and other faults."""

@@ -1,4 +1,4 @@
-"""Reads an assistant's examples in parts, and checks them in a thread."""
+"""Reads an assistant's examples in pages and checks them in a thread."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bot.ports.dependencies import Dependencies
 from bot.request import Request
 
 MOST_CHECKED = 100_000
-_PART = 500
+_PAGE = 500
 
 
 async def run_checks(request: Request, deps: Dependencies) -> CheckResult:
-    """Checks anew; the first hundred thousand examples, as far as the asker may see them."""
+    """Checks the first 100,000 examples that the requester may see, and caches the result."""
     samples = await _samples(request, deps)
     result = await asyncio.to_thread(check_samples, samples, at=request.now)
     deps.checks.put(check_key(request), result)
@@ -26,6 +26,7 @@ async def run_checks(request: Request, deps: Dependencies) -> CheckResult:
 
 
 def check_key(request: Request) -> CheckKey:
+    """Returns the cache key of a check, with everything that decides which examples are seen."""
     return (
         request.workspace_id,
         request.assistant.id,
@@ -35,6 +36,7 @@ def check_key(request: Request) -> CheckKey:
 
 
 def visible_filter(request: Request) -> ExampleFilter:
+    """Returns the filter for active examples that the requester may see in this channel."""
     return ExampleFilter(
         assistant=request.assistant.id,
         only_active=True,
@@ -44,24 +46,24 @@ def visible_filter(request: Request) -> ExampleFilter:
 
 
 async def _samples(request: Request, deps: Dependencies) -> list[Sample]:
-    """Each part in a transaction of its own, and in turn with whatever else waits."""
-    filters, found = visible_filter(request), list[Sample]()
+    """Reads each page in a transaction of its own, so that other work can run in between."""
+    filters, samples = visible_filter(request), list[Sample]()
     async with deps.store.reading() as records:
         total = min(MOST_CHECKED, await records.examples.count(request.workspace_id, filters))
-    last, seen = ExampleId(0), 0
-    while seen < MOST_CHECKED:
-        request.report_progress(seen, max(1, total))
+    last, read = ExampleId(0), 0
+    while read < MOST_CHECKED:
+        request.report_progress(read, max(1, total))
         async with deps.store.reading() as records:
-            part = await records.examples.page(
-                request.workspace_id, filters, after=last, limit=_PART
+            page = await records.examples.page(
+                request.workspace_id, filters, after=last, limit=_PAGE
             )
-        if not part:
+        if not page:
             break
-        found += await asyncio.to_thread(_sampled, part, request.assistant.instructions)
-        last, seen = part[-1].id, seen + len(part)
-    return found
+        samples += await asyncio.to_thread(_samples_of, page, request.assistant.instructions)
+        last, read = page[-1].id, read + len(page)
+    return samples
 
 
-def _sampled(part: Sequence[Example], instructions: str) -> list[Sample]:
-    samples = (sample_of(example, instructions) for example in part)
+def _samples_of(page: Sequence[Example], instructions: str) -> list[Sample]:
+    samples = (sample_of(example, instructions) for example in page)
     return [sample for sample in samples if sample is not None]

@@ -1,4 +1,4 @@
-"""The checks themselves: from samples of examples to groups of their numbers. Pure."""
+"""The checks: pure functions from samples of examples to groups of example ids."""
 
 from __future__ import annotations
 
@@ -21,121 +21,134 @@ _LONG_CHARACTERS, _LONG_TIMES, _SHORT_CHARACTERS, _SHORT_SHARE = 2000, 12, 4, 0.
 _RARE_LANGUAGE = 0.1
 
 Group = Sequence[int]
-"""Positions of samples."""
+"""Indexes into the list of samples."""
 
 
 def check_samples(samples: Sequence[Sample], *, at: datetime) -> CheckResult:
-    labels = labels_among(Counter(one.answer for one in samples))
-    found: dict[CheckKind, list[Group]] = {kind: [] for kind in CheckKind}
+    """Runs every check; checks of lengths and of equal answers are omitted for classification."""
+    labels = labels_among(Counter(sample.answer for sample in samples))
+    by_kind: dict[CheckKind, list[Group]] = {kind: [] for kind in CheckKind}
     for kind, group in (*_by_prompt(samples), *_near(samples)):
-        found[kind].append(group)
+        by_kind[kind].append(group)
     if not labels:
-        found[CheckKind.ONE_ANSWER] = _one_answer(samples)
-        found[CheckKind.SHORT], found[CheckKind.LONG] = _unusual_lengths(samples)
-    found[CheckKind.LANGUAGES] = _languages(samples)
-    found[CheckKind.LEAKS] = [[at] for at, one in enumerate(samples) if one.leak]
+        by_kind[CheckKind.ONE_ANSWER] = _one_answer(samples)
+        by_kind[CheckKind.SHORT], by_kind[CheckKind.LONG] = _unusual_lengths(samples)
+    by_kind[CheckKind.LANGUAGES] = _languages(samples)
+    by_kind[CheckKind.LEAKS] = [[index] for index, sample in enumerate(samples) if sample.leak]
     return CheckResult(
         at=at,
         example_count=len(samples),
-        groups={kind: _numbers(samples, groups) for kind, groups in found.items()},
-        group_counts={kind: len(groups) for kind, groups in found.items()},
+        groups={kind: _example_ids(samples, groups) for kind, groups in by_kind.items()},
+        group_counts={kind: len(groups) for kind, groups in by_kind.items()},
         labels=labels,
     )
 
 
-def _numbers(samples: Sequence[Sample], groups: Sequence[Group]) -> list[list[ExampleId]]:
-    return [[samples[at].example for at in group[:MOST_IN_GROUP]] for group in groups[:MOST_GROUPS]]
+def _example_ids(samples: Sequence[Sample], groups: Sequence[Group]) -> list[list[ExampleId]]:
+    return [
+        [samples[index].example for index in group[:MOST_IN_GROUP]]
+        for group in groups[:MOST_GROUPS]
+    ]
 
 
 def _by_prompt(samples: Sequence[Sample]) -> Iterator[tuple[CheckKind, Group]]:
-    """Of the same question: the same answer, nearly the same one, or another."""
+    """Yields the groups with an equal prompt: equal, similar or different answers."""
     by_prompt: dict[str, list[int]] = defaultdict(list)
-    for at, one in enumerate(samples):
-        by_prompt[one.prompt].append(at)
+    for index, sample in enumerate(samples):
+        by_prompt[sample.prompt].append(index)
     for group in by_prompt.values():
         if len(group) < 2:
             continue
         first = samples[group[0]].answer
-        alike = [fuzz.ratio(first, samples[at].answer) for at in group]
-        if min(alike) < ALIKE:
+        least_similar = min(fuzz.ratio(first, samples[index].answer) for index in group)
+        if least_similar < ALIKE:
             yield CheckKind.DISAGREEING, group
         else:
-            yield (CheckKind.COPIES if min(alike) == 100 else CheckKind.NEAR), group
+            yield (CheckKind.COPIES if least_similar == 100 else CheckKind.NEAR), group
 
 
 def _near(samples: Sequence[Sample]) -> Iterator[tuple[CheckKind, Group]]:
-    """Questions that are nearly the same, with answers that are."""
+    """Yields the groups with similar prompts and similar answers, found by union-find."""
     firsts: dict[str, int] = {}
-    for at, sample in enumerate(samples):
-        firsts.setdefault(sample.prompt, at)
-    positions = list(firsts.values())
-    leader = list(range(len(positions)))
+    for index, sample in enumerate(samples):
+        firsts.setdefault(sample.prompt, index)
+    indexes = list(firsts.values())
+    parents = list(range(len(indexes)))
 
-    def lead(at: int) -> int:
-        while leader[at] != at:
-            leader[at] = leader[leader[at]]
-            at = leader[at]
-        return at
+    def find(node: int) -> int:
+        while parents[node] != node:
+            parents[node] = parents[parents[node]]
+            node = parents[node]
+        return node
 
-    for one, other in near_pairs([samples[at].prompt for at in positions]):
-        if lead(one) != lead(other) and _has_same_answer(samples, positions[one], positions[other]):
-            leader[lead(other)] = lead(one)
+    for first, second in near_pairs([samples[index].prompt for index in indexes]):
+        if find(first) != find(second) and _has_similar_answer(
+            samples[indexes[first]], samples[indexes[second]]
+        ):
+            parents[find(second)] = find(first)
     groups: dict[int, list[int]] = defaultdict(list)
-    for number, at in enumerate(positions):
-        groups[lead(number)].append(at)
+    for node, index in enumerate(indexes):
+        groups[find(node)].append(index)
     yield from ((CheckKind.NEAR, sorted(group)) for group in groups.values() if len(group) > 1)
 
 
-def _has_same_answer(samples: Sequence[Sample], one: int, other: int) -> bool:
-    return fuzz.ratio(samples[one].answer, samples[other].answer) >= ALIKE
+def _has_similar_answer(first: Sample, second: Sample) -> bool:
+    return fuzz.ratio(first.answer, second.answer) >= ALIKE
 
 
 def _one_answer(samples: Sequence[Sample]) -> list[Group]:
+    """Returns the groups of five or more different prompts with an equal answer."""
     by_answer: dict[str, dict[str, int]] = defaultdict(dict)
-    for at, one in enumerate(samples):
-        by_answer[one.answer].setdefault(one.prompt, at)
-    return [list(asked.values()) for asked in by_answer.values() if len(asked) >= _ONE_ANSWER_FROM]
+    for index, sample in enumerate(samples):
+        by_answer[sample.answer].setdefault(sample.prompt, index)
+    return [
+        list(by_prompt.values())
+        for by_prompt in by_answer.values()
+        if len(by_prompt) >= _ONE_ANSWER_FROM
+    ]
 
 
 def _languages(samples: Sequence[Sample]) -> list[Group]:
-    """Answered in another language than asked, or in one that hardly any other example has."""
-    counts = Counter(one.answer_language for one in samples if one.answer_language)
-    told = sum(counts.values())
-    rare = {name for name, count in counts.items() if count < _RARE_LANGUAGE * told}
+    """Returns the samples whose answer is in another language than the prompt or in a rare one."""
+    counts = Counter(sample.answer_language for sample in samples if sample.answer_language)
+    total = sum(counts.values())
+    rare = {name for name, count in counts.items() if count < _RARE_LANGUAGE * total}
     return [
-        [at]
-        for at, one in enumerate(samples)
+        [index]
+        for index, sample in enumerate(samples)
         if (
-            one.prompt_language
-            and one.answer_language
-            and one.prompt_language != one.answer_language
+            sample.prompt_language
+            and sample.answer_language
+            and sample.prompt_language != sample.answer_language
         )
-        or one.answer_language in rare
+        or sample.answer_language in rare
     ]
 
 
 def _unusual_lengths(samples: Sequence[Sample]) -> tuple[list[Group], list[Group]]:
-    """Answers that are far shorter or longer than is usual here."""
+    """Returns the samples whose answers are far shorter, and far longer, than the median."""
     if not samples:
         return [], []
-    usual = median(one.length for one in samples)
+    usual = median(sample.length for sample in samples)
     longest = max(_LONG_CHARACTERS, _LONG_TIMES * usual)
     shortest = max(_SHORT_CHARACTERS, _SHORT_SHARE * usual)
-    short: list[Group] = [[at] for at, one in enumerate(samples) if one.length < shortest]
-    return short, [[at] for at, one in enumerate(samples) if one.length > longest]
+    lengths = [sample.length for sample in samples]
+    short: list[Group] = [[index] for index, length in enumerate(lengths) if length < shortest]
+    return short, [[index] for index, length in enumerate(lengths) if length > longest]
 
 
 def advised_example_counts(examples: int, labels: Sequence[tuple[str, int]]) -> Mapping[str, int]:
-    """How many more examples are advisable, and for how many classes; empty where it is enough.
+    """Returns how many more examples are advisable (`more`), and for how many classes (`labels`).
 
-    OpenAI: “clear improvements” from 50 to 100 examples; a class needs some twenty.
+    The mapping is empty if there are enough examples. OpenAI names “clear improvements” from 50 to
+    100 examples; a class needs about 20.
     """
     few = sum(count < _ENOUGH_PER_LABEL for _, count in labels)
     if few:
         more = sum(max(0, _ENOUGH_PER_LABEL - count) for _, count in labels)
         return {"more": more, "labels": few}
-    wanted = next((step for step in _STEPS if examples < step), 0)
-    return {"more": wanted - examples} if wanted else {}
+    next_step = next((step for step in _STEPS if examples < step), 0)
+    return {"more": next_step - examples} if next_step else {}
 
 
 _ENOUGH_PER_LABEL = 20

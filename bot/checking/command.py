@@ -1,4 +1,4 @@
-"""`/tune check`: what was found, a list for each kind, and what can be done about each."""
+"""`/tune check` and its buttons: an overview of the findings, and a list for each kind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PRIVATE = "private"
 _GROUPED = (CheckKind.COPIES, CheckKind.NEAR, CheckKind.DISAGREEING)
 _PAGE, _DIGITS = 8, 9
 _LONGEST_TEXT, _LONGEST_NUMBERS = 240, 80
-_PART = 500
+_BATCH = 500
 
 
 @handlers.command(
@@ -43,7 +43,7 @@ _PART = 500
     Option.integer("limit", 1, synthetic.MOST_EXAMPLES),
 )
 async def check(request: Request, deps: Dependencies) -> Reply:
-    """Everything that should be decided before training, by kind; or what a model would propose."""
+    """Returns the overview of a new check, or with `propose` the estimate of synthetic examples."""
     if request.text_option("propose"):
         return await synthetic.estimate(request, deps)
     return await _overview(request, deps, await run_checks(request, deps))
@@ -51,7 +51,7 @@ async def check(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("check.overview", Role.CURATOR, is_for_pages=True)
 async def overview(request: Request, deps: Dependencies) -> Reply:
-    """As the last check found it; checked now where there was none, or nothing to check then."""
+    """Returns the overview of the cached check; checks now if none is cached or it was empty."""
     result = deps.checks.get(check_key(request))
     if result is None or not result.example_count:
         result = await run_checks(request, deps)
@@ -65,58 +65,60 @@ async def _overview(request: Request, deps: Dependencies, result: CheckResult) -
         total = await records.examples.count(request.workspace_id, visible_filter(request))
     words = request.words
     counts = {PRIVATE: waiting, **{kind.value: result.group_counts[kind] for kind in CheckKind}}
-    found = [(kind, count) for kind, count in counts.items() if count]
-    lines = [_kind_line(at, *one, words) for at, one in enumerate(found, 1)]
-    lines += _label_lines(len(lines) + 1, result, words)
-    nothing = words("check.nothing") if result.example_count and not lines else ""
+    nonzero = [(kind, count) for kind, count in counts.items() if count]
+    rows = [_kind_row(number, *each, words) for number, each in enumerate(nonzero, 1)]
+    rows += _label_rows(len(rows) + 1, result, words)
+    nothing = words("check.nothing") if result.example_count and not rows else ""
     if result.example_count and request.role >= Role.TRAINER:
-        lines.append(_proposing_line(len(lines) + 1, result, words))
+        rows.append(_propose_row(len(rows) + 1, result, words))
     notes = [words("check.examined", count=f"{result.example_count:,}", at=f"{result.at:%H:%M}")]
     if total > MOST_CHECKED:
         notes.append(words("check.first", count=f"{MOST_CHECKED:,}"))
     notes += [_advice(result, words), nothing]
     return Listing(
         words("check.title", assistant=request.assistant.name),
-        tuple(lines),
+        tuple(rows),
         empty=words("check.nothing"),
         note=" ".join(note for note in notes if note),
         private=True,
     )
 
 
-def _kind_line(at: int, kind: str, count: int, words: Words) -> ListingRow:
+def _kind_row(number: int, kind: str, count: int, words: Words) -> ListingRow:
     show = Button(words("button.show"), f"check.show:{kind}:0")
     text = f"{words(f'check.{kind}')}: {count:,}"
-    return ListingRow(str(at), text, words(f"check.{kind}.note"), (show,), tone=Tone.BUSY)
+    return ListingRow(str(number), text, words(f"check.{kind}.note"), (show,), tone=Tone.BUSY)
 
 
-def _label_lines(at: int, result: CheckResult, words: Words) -> list[ListingRow]:
-    """Classes of which one is far more common than another."""
+def _label_rows(number: int, result: CheckResult, words: Words) -> list[ListingRow]:
+    """Returns a row with the class counts if the largest is at least four times the smallest."""
     if not result.labels or result.labels[0][1] < 4 * result.labels[-1][1]:
         return []
     shown = ", ".join(f"{label} {count}" for label, count in result.labels[:_PAGE])
-    return [ListingRow(str(at), words("check.labels"), shown, tone=Tone.BUSY)]
+    return [ListingRow(str(number), words("check.labels"), shown, tone=Tone.BUSY)]
 
 
-def _proposing_line(at: int, result: CheckResult, words: Words) -> ListingRow:
-    """What a model may propose: wordings of questions, and labels where answers are some."""
-    kinds = [one for one in SyntheticKind if result.labels or one is not SyntheticKind.LABELS]
-    ways = tuple(Button(words(f"button.propose.{one}"), f"synthetic.choose:{one}") for one in kinds)
-    return ListingRow(str(at), words("check.propose"), words("synthetic.rules"), ways)
+def _propose_row(number: int, result: CheckResult, words: Words) -> ListingRow:
+    """Returns the row with a button per kind of synthetic example; labels only for classes."""
+    kinds = [kind for kind in SyntheticKind if result.labels or kind is not SyntheticKind.LABELS]
+    buttons = tuple(
+        Button(words(f"button.propose.{kind}"), f"synthetic.choose:{kind}") for kind in kinds
+    )
+    return ListingRow(str(number), words("check.propose"), words("synthetic.rules"), buttons)
 
 
 def _advice(result: CheckResult, words: Words) -> str:
-    wanted = advised_example_counts(result.example_count, result.labels)
-    if "labels" in wanted:
-        return words("check.more_labels", **wanted)
-    return words("check.more", **wanted) if wanted else ""
+    counts = advised_example_counts(result.example_count, result.labels)
+    if "labels" in counts:
+        return words("check.more_labels", **counts)
+    return words("check.more", **counts) if counts else ""
 
 
 @handlers.button("check.show", Role.CURATOR)
 async def show(request: Request, deps: Dependencies) -> Reply:
-    """A page of one kind: `check.show:near:8` begins with the ninth group."""
+    """Returns a page of one kind of finding: `check.show:near:8` begins with the ninth group."""
     kind, _, rest = request.argument.partition(":")
-    first = _first(request, rest)
+    first = _parse_offset(request, rest)
     if kind == PRIVATE:
         return await private_listing(request, deps, after=ExampleId(first))
     if kind not in set(CheckKind):
@@ -125,7 +127,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
     return await _groups(request, deps, result, CheckKind(kind), first)
 
 
-def _first(request: Request, text: str) -> int:
+def _parse_offset(request: Request, text: str) -> int:
     if not text.isdecimal() or len(text) > _DIGITS:
         raise NotFound(noun="button", name=request.argument)
     return int(text)
@@ -137,14 +139,15 @@ async def _groups(
     groups = result.groups[kind]
     page, words = groups[first : first + _PAGE], request.words
     async with deps.store.reading() as records:
-        found = await active_examples(request, page, records)
-    lines = [_line(kind, group, words) for group in found if len(group) >= _least(kind)]
+        active = await active_examples(request, page, records)
+    least = _least_examples(kind)
+    rows = [_group_row(kind, group, words) for group in active if len(group) >= least]
     more = None
     if len(groups) > first + _PAGE:
         more = Button(words("list.more"), f"check.show:{kind}:{first + _PAGE}")
     return Listing(
         words(f"check.{kind}"),
-        tuple(lines),
+        tuple(rows),
         empty=words("check.all_decided"),
         note=words(f"check.{kind}.note"),
         more=more,
@@ -154,45 +157,46 @@ async def _groups(
     )
 
 
-def _least(kind: CheckKind) -> int:
+def _least_examples(kind: CheckKind) -> int:
+    """Returns how many examples of a group must still be active for it to be listed."""
     return 2 if kind in (*_GROUPED, CheckKind.ONE_ANSWER) else 1
 
 
 async def active_examples(
     request: Request, groups: Sequence[Sequence[ExampleId]], records: Records
 ) -> list[list[Example]]:
-    """Those of each group that still live and that the asker may see, the approved ones first."""
-    found: dict[ExampleId, Example] = {}
-    for part in batched(sorted({number for group in groups for number in group}), _PART):
+    """Returns the active examples of each group that the requester may see, approved first."""
+    examples: dict[ExampleId, Example] = {}
+    for batch in batched(sorted({number for group in groups for number in group}), _BATCH):
         page = await records.examples.page(
-            request.workspace_id, visible_filter(request), among=part, limit=len(part)
+            request.workspace_id, visible_filter(request), among=batch, limit=len(batch)
         )
-        found.update((one.id, one) for one in page)
+        examples.update((example.id, example) for example in page)
     return [
         sorted(
-            (found[number] for number in group if number in found),
-            key=lambda one: (one.state, one.id),
+            (examples[number] for number in group if number in examples),
+            key=lambda example: (example.state, example.id),
         )
         for group in groups
     ]
 
 
 def join_ids(group: Sequence[Example]) -> str:
-    """The numbers of the first examples, as many as the name of a button holds."""
-    text = ".".join(str(one.id) for one in group)
+    """Returns the ids joined by dots, as many as fit into the action of a button."""
+    text = ".".join(str(example.id) for example in group)
     return text if len(text) <= _LONGEST_NUMBERS else text[:_LONGEST_NUMBERS].rpartition(".")[0]
 
 
-def _line(kind: CheckKind, group: Sequence[Example], words: Words) -> ListingRow:
+def _group_row(kind: CheckKind, group: Sequence[Example], words: Words) -> ListingRow:
     first = line_of(group[0], words, may_decide=False)
-    texts = [line_of(one, words, may_decide=False).text for one in group]
+    texts = [line_of(example, words, may_decide=False).text for example in group]
     shown = list(dict.fromkeys(texts)) if kind in _GROUPED or len(group) > 1 else texts
-    numbers = ", ".join(f"#{one.id}" for one in group)
-    text = "\n".join(f"- {one[:_LONGEST_TEXT]}" for one in shown) if len(shown) > 1 else shown[0]
-    return ListingRow(first.id, text, numbers, _ways(kind, group, words), tone=first.tone)
+    numbers = ", ".join(f"#{example.id}" for example in group)
+    text = "\n".join(f"- {part[:_LONGEST_TEXT]}" for part in shown) if len(shown) > 1 else shown[0]
+    return ListingRow(first.id, text, numbers, _row_buttons(kind, group, words), tone=first.tone)
 
 
-def _ways(kind: CheckKind, group: Sequence[Example], words: Words) -> tuple[Button, ...]:
+def _row_buttons(kind: CheckKind, group: Sequence[Example], words: Words) -> tuple[Button, ...]:
     edit = Button(words("button.edit"), f"example.edit:{group[0].id}")
     withdraw = Button(words("button.withdraw"), f"example.drop:{example_state_token(group[0])}")
     if kind not in _GROUPED:

@@ -1,4 +1,4 @@
-"""Examples that say the same, made one: the others are withdrawn, and that can be undone."""
+"""Merges duplicate examples: keeps the first and withdraws the others, with an undo button."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _NOTE = 1500
 
 @handlers.button("check.keep_one", Role.CURATOR)
 async def keep_one(request: Request, deps: Dependencies) -> Reply:
-    """The first stays: the oldest approved one; the others are withdrawn."""
+    """Keeps the first example, which is the oldest approved one, and withdraws the others."""
     async with deps.store.writing() as records:
         group = await _group(request, records)
         undo = await _withdraw(request, group[1:], records)
@@ -36,12 +36,15 @@ async def keep_one(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("check.merge", Role.CURATOR, opens_form=True)
 async def merge(request: Request, deps: Dependencies) -> Reply:
-    """The first in a form, with what the others say above it."""
+    """Returns a form with the text of the first example; its note has the others' answers."""
     async with deps.store.reading() as records:
         group = await _group(request, records)
     shown = list(editable_texts(group[0].row or {}).items())[-_MOST_FIELDS:]
     words = request.words
-    others = [f"#{one.id}: {list(editable_texts(one.row or {}).values())[-1]}" for one in group[1:]]
+    others = [
+        f"#{example.id}: {list(editable_texts(example.row or {}).values())[-1]}"
+        for example in group[1:]
+    ]
     numbers = join_ids(group)
     return Form(
         id=f"check.merge:{group[0].revision}:{numbers}",
@@ -55,7 +58,7 @@ async def merge(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.form("check.merge", Role.CURATOR)
 async def merge_examples(request: Request, deps: Dependencies) -> Reply:
-    """The first gets the text of the form and the tags of all; the others are withdrawn."""
+    """Gives the first example the form's text and all tags, and withdraws the other examples."""
     revision, _, numbers = request.argument.partition(":")
     async with deps.store.writing() as records:
         group = await _group(request, records, numbers)
@@ -68,7 +71,7 @@ async def merge_examples(request: Request, deps: Dependencies) -> Reply:
             await records.examples.revise(
                 request.workspace_id, first.id, row, request.user_id, at=request.now
             )
-        tags = dict.fromkeys(tag for one in group for tag in one.tags)
+        tags = dict.fromkeys(tag for example in group for tag in example.tags)
         await records.examples.set_tags(request.workspace_id, first.id, list(tags))
         await request.audit(records, "example.merged", example=first.id)
         await redraw_cards(request, [first.id], records)
@@ -77,22 +80,23 @@ async def merge_examples(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _group(request: Request, records: Records, numbers: str = "") -> list[Example]:
-    """The living examples that a button names. Raises Outdated for fewer than two."""
+    """Returns the active examples whose ids a button has. Raises Outdated for fewer than two."""
     try:
-        named = [ExampleId(whole_number(n)) for n in (numbers or request.argument).split(".")]
+        ids = [ExampleId(whole_number(n)) for n in (numbers or request.argument).split(".")]
     except ValueError:
         raise NotFound(noun="button", name=request.argument) from None
-    (found,) = await active_examples(request, [named], records)
-    if len(found) < 2:
+    (group,) = await active_examples(request, [ids], records)
+    if len(group) < 2:
         raise Outdated(problem=request.words("check.decided"))
-    return found
+    return group
 
 
 async def _withdraw(request: Request, group: Sequence[Example], records: Records) -> Button:
+    """Withdraws the examples and returns the undo button."""
     before: dict[str, list[int]] = defaultdict(list)
-    for one in group:
-        before[one.state].append(one.id)
-    numbers = [one.id for one in group]
+    for example in group:
+        before[example.state].append(example.id)
+    numbers = [example.id for example in group]
     withdrawn = ExampleState.WITHDRAWN
     await records.examples.set_state(
         request.workspace_id, numbers, withdrawn, at=request.now, by=request.user_id

@@ -1,7 +1,7 @@
-"""Near copies among many texts, without comparing each with every other.
+"""Finds similar texts among many without comparing each text with every other one.
 
-Two texts that are alike share one of their rarest words, so only texts under one of these words are
-compared, in rapidfuzz, which lets other threads run meanwhile.
+Two similar texts share one of their rarest words, so only texts that share a rare word are
+compared. rapidfuzz releases the GIL while it compares.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from rapidfuzz import fuzz, process
 from bot.rows import words_of
 
 ALIKE = 84.0
-"""Percent of characters two texts have in common; 0.84 told near copies best of 30 pairs."""
+"""Least similarity in percent of two similar texts; 84 separated 30 labelled pairs best."""
 _KEYS = 5
 _MOST_IN_BLOCK = 300
 _FEW = 6
 
 
 def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Positions of texts that are alike, smaller one first; a pair may come more than once."""
+    """Yields the indexes of similar texts, smaller index first; a pair may be yielded again."""
     ordered = [" ".join(sorted(words)) for words in map(words_of, texts)]
     for block in _blocks(texts, ordered):
         if len(block) < 2:
@@ -33,7 +33,10 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
 
 
 def _blocks(texts: Sequence[str], ordered: Sequence[str]) -> Iterator[list[int]]:
-    """Texts that share one of their rarest words; of a long list only neighbours by alphabet."""
+    """Yields the indexes of texts that share one of their rarest words.
+
+    Splits a long block by alphabetical order, with overlap.
+    """
     counts = Counter(word for text in ordered for word in set(text.split()))
     blocks: dict[str, list[int]] = defaultdict(list)
     for number, text in enumerate(ordered):
@@ -48,10 +51,10 @@ def _blocks(texts: Sequence[str], ordered: Sequence[str]) -> Iterator[list[int]]
 
 
 def _few_pairs(texts: Sequence[str], block: Sequence[int]) -> Iterator[tuple[int, int]]:
-    for at, one in enumerate(block):
+    for at, first in enumerate(block):
         for other in block[at + 1 :]:
-            if fuzz.ratio(texts[one], texts[other], score_cutoff=ALIKE):
-                yield min(one, other), max(one, other)
+            if fuzz.ratio(texts[first], texts[other], score_cutoff=ALIKE):
+                yield min(first, other), max(first, other)
 
 
 def _many_pairs(texts: Sequence[str], block: Sequence[int]) -> Iterator[tuple[int, int]]:
@@ -60,5 +63,5 @@ def _many_pairs(texts: Sequence[str], block: Sequence[int]) -> Iterator[tuple[in
     for at, row in enumerate(scores):
         for other in row.nonzero()[0].tolist():
             if at < other:
-                one, two = block[at], block[other]
-                yield min(one, two), max(one, two)
+                first, two = block[at], block[other]
+                yield min(first, two), max(first, two)

@@ -1,4 +1,4 @@
-"""The examples whose private text waits for a decision."""
+"""Lists the examples whose private text waits for a decision."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _PAGE = 10
 
 
 async def private_listing(request: Request, deps: Dependencies, *, after: ExampleId) -> Listing:
-    """A page of them, behind the one that is named."""
+    """Returns a page of the examples with undecided private text, after the id `after`."""
     filters = replace(visible_filter(request), undecided_private_text=ANY_PRIVATE_TEXT)
     async with deps.store.reading() as records:
-        found = await records.examples.page(
+        page = await records.examples.page(
             request.workspace_id, filters, after=after, limit=_PAGE + 1
         )
         total = await records.examples.count(request.workspace_id, filters)
-    shown, words = found[:_PAGE], request.words
-    is_more = len(found) > _PAGE
+    shown, words = page[:_PAGE], request.words
+    is_more = len(page) > _PAGE
     return Listing(
         words("check.private"),
         tuple(_line(example, words) for example in shown),

@@ -1,4 +1,4 @@
-"""What the checks compare of an example: its texts folded and cut, so that many fit into memory."""
+"""Samples of examples for the checks: normalized, truncated texts, so that many fit in memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _NO_LETTERS = re.compile(r"[\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """The folded ends of an example; `length` counts characters of the whole answer."""
+    """The normalized prompt and answer of an example, truncated; `length` is the whole answer's.
+
+    `leak` is the text that `find_leak` returns for the answer.
+    """
 
     example: ExampleId
     prompt: str
@@ -29,8 +32,8 @@ class Sample:
 
 
 def sample_of(example: Example, instructions: str) -> Sample | None:
-    """None for an example without a text that is asked and one that is answered."""
-    prompt, answer = _ends(example.row or {})
+    """Returns the sample of an example, or None if its prompt or its answer has no text."""
+    prompt, answer = _prompt_and_answer(example.row or {})
     if not prompt.strip() or not answer.strip():
         return None
     return Sample(
@@ -44,8 +47,8 @@ def sample_of(example: Example, instructions: str) -> Sample | None:
     )
 
 
-def _ends(row: Row) -> tuple[str, str]:
-    """All that is said before the answer, but for instructions, and the answer."""
+def _prompt_and_answer(row: Row) -> tuple[str, str]:
+    """Returns the text before the answer, without system messages, and the (preferred) answer."""
     source = row.get("input") if "input" in row else row
     messages = source.get("messages") if isinstance(source, Mapping) else None
     listed = [m for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
@@ -55,18 +58,18 @@ def _ends(row: Row) -> tuple[str, str]:
     )
     if not listed or listed[-1].get("role") != "assistant":
         return "", ""
-    said = [m for m in listed[:-1] if m.get("role") not in ("system", "developer")]
-    asked = "\n".join(content_text(m.get("content")) for m in said)
-    return asked, content_text(listed[-1].get("content"))
+    before = [m for m in listed[:-1] if m.get("role") not in ("system", "developer")]
+    prompt = "\n".join(content_text(m.get("content")) for m in before)
+    return prompt, content_text(listed[-1].get("content"))
 
 
 def _cut(text: str) -> str:
-    """The beginning and the end of what is long, so that texts which end otherwise differ."""
+    """Returns a long text's beginning and end, so that texts with different ends still differ."""
     return text if len(text) <= 2 * _LONGEST else text[:_LONGEST] + text[-_LONGEST:]
 
 
 def normalize_text(text: str) -> str:
-    """Without case, accents of form, punctuation and spaces that make no difference."""
+    """Returns the text in NFKC and casefolded, with punctuation and whitespace as one space."""
     return _NO_LETTERS.sub(" ", normalize("NFKC", text).casefold()).strip()
 
 
@@ -77,16 +80,16 @@ _LEAKS = re.compile(
     r"|als ki-(?:sprach)?modell|作为(?:一个)?(?:AI|人工智能|大?语言模型)|系统提示词",
     re.IGNORECASE,
 )
-_RUN = 60
+_QUOTE_LENGTH = 60
 
 
 def find_leak(answer: str, instructions: str) -> str:
-    """What of instructions or of another model's template stands in an answer."""
-    found = _LEAKS.search(answer)
-    if found is not None:
-        return found[0]
-    for first in range(0, max(0, len(instructions) - _RUN + 1), _RUN // 2):
-        run = instructions[first : first + _RUN]
-        if run in answer:
-            return run
+    """Returns a part of the instructions or of a chat template that the answer contains, or ""."""
+    match = _LEAKS.search(answer)
+    if match is not None:
+        return match[0]
+    for first in range(0, max(0, len(instructions) - _QUOTE_LENGTH + 1), _QUOTE_LENGTH // 2):
+        quote = instructions[first : first + _QUOTE_LENGTH]
+        if quote in answer:
+            return quote
     return ""

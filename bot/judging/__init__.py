@@ -1,1 +1,1 @@
-"""Judging: a model compares the answers of two others, in both orders."""
+"""Judging: a model compares the answers of two other models, in both orders."""

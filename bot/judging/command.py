@@ -1,4 +1,4 @@
-"""The judge of an evaluation: priced first, then confirmed, stopped, and what it said."""
+"""The buttons and the status card of a judging: estimate, confirm, decline, stop, report."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _ANSWER_TOKENS = 4
 
 @handlers.button("judge.estimate", Role.TRAINER)
 async def estimate(request: Request, deps: Dependencies) -> Reply:
-    """What the judge of the assistant would be shown, and the price; nothing is sent."""
+    """Returns a card with the number of pairs and the price; nothing is sent to the judge."""
     access.refuse_closed_workspace(request.workspace, request.words)
     words = request.words
     async with deps.store.reading() as records:
@@ -64,8 +64,8 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         raise NotNow(problem=words("judge.none"))
     judge = _judge(assistant)
     deps.hosts.paid(judge.host, request.workspace)
-    shown = _shown(evaluation, against, assistant.judge_criteria, deps.store)
-    pairs = {number: tokens async for number, tokens in shown}
+    counted = _pair_tokens(evaluation, against, assistant.judge_criteria, deps.store)
+    pairs = {number: tokens async for number, tokens in counted}
     if not pairs:
         raise NotNow(problem=words("judge.no_pairs"))
     new = Judging(
@@ -88,8 +88,8 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
     waiting, orders = CallState.WAITING, (False, True)
     calls = [JudgedPair(pair, swapped, waiting) for pair in pairs for swapped in orders]
     async with deps.store.writing() as records:
-        kept = await records.judgings.add(request.workspace_id, new, calls)
-    return _estimate_card(kept, words)
+        stored = await records.judgings.add(request.workspace_id, new, calls)
+    return _estimate_card(stored, words)
 
 
 def _estimate_card(judging: Judging, words: Words) -> Card:
@@ -110,7 +110,7 @@ def _estimate_card(judging: Judging, words: Words) -> Card:
 
 @handlers.button("judge.confirm", Role.TRAINER)
 async def confirm(request: Request, deps: Dependencies) -> Reply:
-    """The judging is durable from here on; its runner asks."""
+    """Stores the confirmation; the runner then calls the judge model."""
     async with deps.store.writing() as records:
         judging = await estimated_run(request, records.judgings, KIND)
         await confirm_run(request, judging, records.judgings, records, KIND, host=judging.host)
@@ -127,7 +127,7 @@ async def decline(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("judge.stop", Role.TRAINER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
-    """What was judged is reported."""
+    """Stops a judging; the report covers the pairs judged so far."""
     async with deps.store.writing() as records:
         reply = await stop_run(request, records.judgings, records, KIND)
     deps.wake_runners()
@@ -135,51 +135,61 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
 
 
 async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """How far the judge is; at the end what it said, and how far one can trust it."""
+    """Returns the progress card; after the end, the verdict and the judge's reliability."""
     judging = await records.judgings.get(notice.place.workspace, notice.subject or 0)
     evaluation = await records.evaluations.get(judging.workspace, judging.evaluation)
     evaluation = await cards.with_names(evaluation, records)
     title = words("judge.of", id=judging.evaluation, judge=judging.model)
-    found = verdicts.load(judging.report)
+    judge_report = verdicts.load(judging.report)
     why = trouble_in(notice, words)
-    if found is None:
+    if judge_report is None:
         return await progress_card(
             judging, records.judgings, 2 * judging.pairs, title, words, name="judge", why=why
         )
     against = cards.name_of(evaluation.contenders[judging.against], words)
-    lines = [*_lines(found, against, why, words)]
+    lines = [*_lines(judge_report, against, why, words)]
     if judging.state in (EvaluationState.STOPPED, EvaluationState.FAILED):
         lines.insert(0, words(f"judge.{judging.state}"))
-    return Card(title, tuple(lines), tone=cards.VERDICT_TONES[found.result.verdict])
+    return Card(title, tuple(lines), tone=cards.VERDICT_TONES[judge_report.result.verdict])
 
 
-def _lines(found: verdicts.JudgeReport, against: str, why: str, words: Words) -> Iterator[str]:
-    result = found.result
+def _lines(
+    judge_report: verdicts.JudgeReport, against: str, why: str, words: Words
+) -> Iterator[str]:
+    result = judge_report.result
     counts = {"wins": result.wins, "losses": result.losses, "ties": result.ties}
     if sum(counts.values()):
         yield words(f"judge.verdict.{result.verdict}", against=against, count=result.questions)
         yield words("evaluation.wins", **counts, against=against)
     else:
         yield words("judge.nothing")
-    held = {"first": found.first_shown, "second": found.second_shown}
-    if found.is_biased:
-        place = "first" if found.first_shown > found.second_shown else "second"
-        yield words(f"judge.biased.{place}", **held, count=sum(held.values()))
-    elif sum(held.values()):
-        yield words("judge.held", **held, count=sum(held.values()))
-    if found.missing:
-        yield words("judge.missing", count=found.missing)
+    yield from _reliability_lines(judge_report, why, words)
+
+
+def _reliability_lines(judge_report: verdicts.JudgeReport, why: str, words: Words) -> Iterator[str]:
+    by_position = {"first": judge_report.first_shown, "second": judge_report.second_shown}
+    count = sum(by_position.values())
+    if judge_report.is_biased:
+        position = "first" if judge_report.first_shown > judge_report.second_shown else "second"
+        yield words(f"judge.biased.{position}", **by_position, count=count)
+    elif count:
+        yield words("judge.held", **by_position, count=count)
+    if judge_report.missing:
+        yield words("judge.missing", count=judge_report.missing)
         yield from [words("judge.why", why=why)] if why else []
-    if found.unreadable:
-        yield words("judge.unreadable", count=found.unreadable)
-    if found.kappa is not None:
-        yield words("judge.kappa", kappa=f"{found.kappa:.2f}", count=found.voted)
-    elif not found.voted:
+    if judge_report.unreadable:
+        yield words("judge.unreadable", count=judge_report.unreadable)
+    if judge_report.kappa is not None:
+        yield words("judge.kappa", kappa=f"{judge_report.kappa:.2f}", count=judge_report.voted)
+    elif not judge_report.voted:
         yield words("judge.no_votes")
 
 
 async def _judgeable(request: Request, records: Records) -> Evaluation:
-    """One whose answers may be seen: also those of a blind vote that is closed."""
+    """Returns the evaluation that the button names.
+
+    Raises NotFound for a blind vote that is not closed, as its answers are still secret.
+    """
     number = cards.evaluation_id(request.argument)
     evaluation = await records.evaluations.get(request.workspace_id, number)
     if evaluation.is_vote:
@@ -190,38 +200,40 @@ async def _judgeable(request: Request, records: Records) -> Evaluation:
 
 
 def _against(evaluation: Evaluation) -> int | None:
-    """The contender that the new model is compared with."""
+    """Returns the position of the contender that the new model is compared with, if any."""
     return 1 if evaluation.is_vote else report.baseline_position(evaluation)
 
 
-async def _shown(
+async def _pair_tokens(
     evaluation: Evaluation, against: int, criteria: str, store: Store
 ) -> AsyncIterator[tuple[int, int]]:
-    """The number of each question with two answers that differ, and the tokens of one showing.
+    """Yields the number of each question to judge, and the prompt tokens of one order.
 
-    Answers that say the same are not worth a judge's price: they are even.
+    Omits questions whose answers are equal: they are ties without a judge.
     """
-    async for asked, answers in answered_pages(store, evaluation):
-        told: dict[int, list[EvaluationAnswer]] = defaultdict(list)
+    async for questions, answers in answered_pages(store, evaluation):
+        by_question: dict[int, list[EvaluationAnswer]] = defaultdict(list)
         for answer in answers:
-            told[answer.number].append(answer)
-        for question in asked:
-            both = answer_pair(told[question.number], against)
+            by_question[answer.number].append(answer)
+        for question in questions:
+            both = answer_pair(by_question[question.number], against)
             messages = both and messages_for(question, both, criteria, is_swapped=False)
             if messages:
-                yield question.number, sum(text_tokens(one["content"]) for one in messages)
+                tokens = sum(text_tokens(message["content"]) for message in messages)
+                yield question.number, tokens
 
 
 def answer_pair(
     answers: Sequence[EvaluationAnswer], against: int
 ) -> tuple[EvaluationAnswer, EvaluationAnswer] | None:
-    """Both answers, where both are there and say different things."""
-    done = {one.contender: one for one in answers if one.state is AnswerState.DONE}
+    """Returns both contenders' answers, or None if one is not done or their texts are equal."""
+    done = {answer.contender: answer for answer in answers if answer.state is AnswerState.DONE}
     if 0 not in done or against not in done or done[0].text == done[against].text:
         return None
     return done[0], done[against]
 
 
 def _judge(assistant: Assistant) -> Contender:
+    """Returns the assistant's judge model as a contender, which `price_of` takes."""
     host, model = assistant.judge_host or assistant.chat_host, assistant.judge_model
     return Contender(ContenderKind.BASE, ModelName(model or ""), host, ModelName(model or ""))

@@ -1,4 +1,4 @@
-"""What a judge is shown: the question, the taught reply and both answers, private text masked."""
+"""Builds a judge's prompt of question, reference reply and both answers, private text masked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _RULE = (
     "Answer with one word: A, B, or TIE where neither is better."
 )
 _LONGEST = 8000
-"""Characters of each text that a judge is shown."""
+"""Characters of each text that the judge's prompt contains."""
 
 
 def messages_for(
@@ -22,22 +22,27 @@ def messages_for(
     *,
     is_swapped: bool,
 ) -> list[PromptMessage] | None:
-    """None where the question's text was erased or is more than plain text."""
-    found = prompt_and_reference(question.row, "")
-    if found is None:
+    """Returns the messages for a judge, with the answers in reverse order if `is_swapped`.
+
+    Returns None if the question's text was erased or has parts other than text.
+    """
+    prompt_and_reply = prompt_and_reference(question.row, "")
+    if prompt_and_reply is None:
         return None
     first, second = reversed(answers) if is_swapped else answers
     texts = {
-        "Question": found[0][-1]["content"],
-        "A reply that the team wrote": found[1],
+        "Question": prompt_and_reply[0][-1]["content"],
+        "A reply that the team wrote": prompt_and_reply[1],
         "Answer A": first.text,
         "Answer B": second.text,
     }
-    # As one row, so that one address has one mask in all four.
+    # Masked as one row, so that an address has the same mask in all four texts.
     row = {"messages": [{"role": "user", "content": text[:_LONGEST]} for text in texts.values()]}
     masked = mask_row(row)["messages"]
-    listed = masked if isinstance(masked, list) else []
-    parts = [f"{name}:\n{one['content']}" for name, one in zip(texts, listed, strict=True)]
+    messages = masked if isinstance(masked, list) else []
+    parts = [
+        f"{name}:\n{message['content']}" for name, message in zip(texts, messages, strict=True)
+    ]
     rule = f"{_RULE}\n\nWhat is good here: {criteria.strip()}" if criteria.strip() else _RULE
     return [
         {"role": "system", "content": rule},

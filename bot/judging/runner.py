@@ -1,4 +1,4 @@
-"""Asks judges for every open judging until all pairs have an outcome."""
+"""Calls the judge model of every open judging until all pairs have an outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SAMPLING = Sampling(temperature=0.0, max_tokens=16)
 
 
 class JudgeRunner(PaidRunner[Judging, JudgedPair]):
-    """Shows a judge each pair of answers in both orders."""
+    """Sends each pair of answers to the judge model in both orders."""
 
     _needs_whole_answers = False
 
@@ -30,14 +30,18 @@ class JudgeRunner(PaidRunner[Judging, JudgedPair]):
         return records.judgings
 
     async def _messages(self, run: Judging, call: JudgedPair) -> list[PromptMessage] | None:
-        own, number = (run.workspace, run.evaluation), call.number
+        evaluation_key, number = (run.workspace, run.evaluation), call.number
         async with self._store.reading() as records:
-            asked = await records.evaluations.questions(*own, after=number - 1, limit=1)
-            answers = await records.evaluations.answers(*own, after=number - 1, until=number)
+            questions = await records.evaluations.questions(
+                *evaluation_key, after=number - 1, limit=1
+            )
+            answers = await records.evaluations.answers(
+                *evaluation_key, after=number - 1, until=number
+            )
         both = command.answer_pair(answers, run.against)
-        if both is None or not asked or asked[0].number != number:
+        if both is None or not questions or questions[0].number != number:
             return None
-        return messages_for(asked[0], both, run.criteria, is_swapped=call.is_swapped)
+        return messages_for(questions[0], both, run.criteria, is_swapped=call.is_swapped)
 
     def _sampling(self, run: Judging) -> Sampling:
         return _SAMPLING
@@ -60,7 +64,7 @@ class JudgeRunner(PaidRunner[Judging, JudgedPair]):
 
 
 async def _votes(evaluation: Evaluation, records: Records) -> Mapping[int, str]:
-    """What people chose of the same answers in a blind vote, by question."""
+    """Returns FIRST, SECOND or EVEN by question, as people chose in the blind vote, if any."""
     if not evaluation.is_vote:
         return {}
     ballots = await records.blind_votes.ballots(evaluation.workspace, evaluation.id)

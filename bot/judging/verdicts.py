@@ -1,4 +1,4 @@
-"""What a judge's words come to: each question counts once, and only where both orders agree."""
+"""Reads a judge's replies; a contender wins a question if the judge prefers it in both orders."""
 
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ FIRST, SECOND, EVEN = "first", "second", "even"
 
 @dataclass(frozen=True, slots=True)
 class JudgeReport:
-    """Of the first contender against the second. `first_shown` and `second_shown` count questions
-    on which the judge held to a place, whoever's answer stood there, `unreadable` the answers of
-    the judge that name neither A nor B nor a tie. `kappa` is the agreement with
-    the people who voted on `voted` of the questions; None where that cannot be said.
+    """The result of the first contender against the second, and the judge's reliability.
+
+    `first_shown` and `second_shown` count questions on which the judge preferred the same position
+    in both orders. `missing` counts questions without two readable replies, `unreadable` replies
+    that name neither A nor B nor TIE. `kappa` is Cohen's kappa of the judge and the people over the
+    `voted` questions; None if it is undefined.
     """
 
     result: PairedResult
@@ -42,7 +44,7 @@ class JudgeReport:
 
     @property
     def is_biased(self) -> bool:
-        """Whether the judge prefers a place more often than chance would."""
+        """Whether the judge prefers a position significantly often (sign test)."""
         held = self.first_shown + self.second_shown
         p_value = sign_test(self.first_shown, self.second_shown)
         return held >= FEWEST_QUESTIONS and p_value <= ALPHA
@@ -56,15 +58,16 @@ def dump(report: JudgeReport) -> Mapping[str, object]:
     return values
 
 
-def load(kept: Mapping[str, object]) -> JudgeReport | None:
-    """None of one that is not over."""
-    return _REPORT.validate_python(kept) if kept else None
+def load(stored: Mapping[str, object]) -> JudgeReport | None:
+    """Returns a dumped report; None for an empty mapping, as of a judging that is not over."""
+    return _REPORT.validate_python(stored) if stored else None
 
 
 def preferred_in(text: str, *, is_cut: bool = False) -> Preferred | None:
-    """The first of A, B and TIE that stands alone in a judge's answer; None without any.
+    """Returns the first separate word A, B or TIE of a judge's reply, or None if it has none.
 
-    What would have followed a cut answer is not known, so there it has to be the first word.
+    In a truncated reply (`is_cut`) only its first word counts, as the rest may be reasoning that
+    was cut off before the verdict.
     """
     found = _WORD.match(text.lstrip(_MARKS)) if is_cut else _WORD.search(text)
     if found is None:
@@ -73,30 +76,34 @@ def preferred_in(text: str, *, is_cut: bool = False) -> Preferred | None:
 
 
 def report_of(pairs: Sequence[JudgedPair], votes: Mapping[int, str]) -> JudgeReport:
-    """`votes` are what people chose by question: FIRST, SECOND or EVEN."""
-    said: dict[int, dict[bool, Preferred]] = defaultdict(dict)
+    """Returns the report; `votes` maps a question to FIRST, SECOND or EVEN, as people chose."""
+    by_question: dict[int, dict[bool, Preferred]] = defaultdict(dict)
     for pair in pairs:
         if pair.state is CallState.DONE and pair.preferred is not None:
-            said[pair.number][pair.is_swapped] = pair.preferred
-    whole = {number: one for number, one in said.items() if len(one) == 2}
-    verdicts = {number: _verdict(one) for number, one in whole.items()}
-    held = [one[False] for one in whole.values() if one[False] is one[True] is not Preferred.TIE]
+            by_question[pair.number][pair.is_swapped] = pair.preferred
+    complete = {number: orders for number, orders in by_question.items() if len(orders) == 2}
+    verdicts = {number: _verdict(orders) for number, orders in complete.items()}
+    same_position = [
+        orders[False]
+        for orders in complete.values()
+        if orders[False] is orders[True] is not Preferred.TIE
+    ]
     both = [(verdicts[number], votes[number]) for number in sorted(verdicts.keys() & votes.keys())]
     counts = {kind: list(verdicts.values()).count(kind) for kind in (FIRST, SECOND, EVEN)}
     return JudgeReport(
         compare_wins(counts[FIRST], counts[SECOND], counts[EVEN]),
-        held.count(Preferred.A),
-        held.count(Preferred.B),
-        len({pair.number for pair in pairs}) - len(whole),
+        same_position.count(Preferred.A),
+        same_position.count(Preferred.B),
+        len({pair.number for pair in pairs}) - len(complete),
         len(both),
         cohens_kappa(both),
-        sum(one.state is CallState.DONE and one.preferred is None for one in pairs),
+        sum(pair.state is CallState.DONE and pair.preferred is None for pair in pairs),
     )
 
 
-def _verdict(said: Mapping[bool, Preferred]) -> str:
-    """A contender wins where the judge prefers its answer in both places; all else is even."""
-    plain, swapped = said[False], said[True]
+def _verdict(orders: Mapping[bool, Preferred]) -> str:
+    """Returns the contender that the judge prefers in both orders, else EVEN."""
+    plain, swapped = orders[False], orders[True]
     if (plain, swapped) == (Preferred.A, Preferred.B):
         return FIRST
     return SECOND if (plain, swapped) == (Preferred.B, Preferred.A) else EVEN

@@ -1,1 +1,1 @@
-"""Blind votes: people choose between two answers without knowing which model wrote which."""
+"""Blind votes: people choose between two answers whose models are not shown."""

@@ -1,4 +1,4 @@
-"""`/tune vote`: what it would ask and cost, the ballots, and the end before its time."""
+"""`/tune vote` and its buttons: estimates and starts a blind vote, stores ballots, closes it."""
 
 from __future__ import annotations
 
@@ -43,19 +43,19 @@ MOST_HOURS = 168
     Option.integer("hours", 1, MOST_HOURS),
 )
 async def vote(request: Request, deps: Dependencies) -> Reply:
-    """How many questions go to both models, and the price; nothing is asked before the yes."""
+    """Returns a card with the number of questions and the price; nothing is sent to a model."""
     async with deps.store.reading() as records:
         new = await command.requested_evaluation(request, records)
     questions = request.integer_option("questions") or QUESTIONS
     new = replace(new, is_vote=True, most_questions=questions, method=Method.SUPERVISED)
-    evaluation, found = await command.price_and_keep(request, new, deps)
+    evaluation, estimate = await command.price_and_keep(request, new, deps)
     hours = request.integer_option("hours") or HOURS
     words = request.words
     label, action = words("button.vote"), f"vote.confirm:{evaluation.id}.{hours}"
     card = command.estimate_card(
         request,
         evaluation,
-        found,
+        estimate,
         title=words("vote.title", model=evaluation.contenders[0].model),
         confirm=Button(label, action, is_primary=True),
     )
@@ -64,7 +64,7 @@ async def vote(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("vote.confirm", Role.TRAINER)
 async def confirm(request: Request, deps: Dependencies) -> Reply:
-    """Both models are asked from here on; the cards come once the answers are there."""
+    """Starts the evaluation of both models; the vote opens once their answers are stored."""
     name, _, hours = request.argument.partition(".")
     async with deps.store.writing() as records:
         evaluation = await command.confirm_estimate(
@@ -79,10 +79,13 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button(VOTE, Role.MEMBER)
 async def cast(request: Request, deps: Dependencies) -> Reply:
-    """The last ballot of a person on a question counts; nobody else hears what it says."""
+    """Stores a ballot, which replaces an earlier one of the person on the same question.
+
+    The reply is private, so that others do not see the choice.
+    """
     name, number, letter = [*request.argument.split("."), "", ""][:3]
     async with deps.store.writing() as records:
-        evaluation = await _here(request, name, records)
+        evaluation = await _vote_here(request, name, records)
         question = number_of(number, "question")
         choice = choice_of(evaluation, question, letter)
         if choice is None or not 1 <= question <= evaluation.questions:
@@ -97,10 +100,10 @@ async def cast(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button(END, Role.MEMBER)
 async def end(request: Request, deps: Dependencies) -> Reply:
-    """For whoever began it, and for curators."""
+    """Closes a vote early; only for the person who started it and for curators."""
     words = request.words
     async with deps.store.writing() as records:
-        evaluation = await _here(request, request.argument, records)
+        evaluation = await _vote_here(request, request.argument, records)
         if evaluation.asked_by != request.user_id:
             require_role(request.role, Role.CURATOR, words)
         if not await records.blind_votes.change(
@@ -112,8 +115,11 @@ async def end(request: Request, deps: Dependencies) -> Reply:
     return Text(words("vote.ending", id=evaluation.id), private=True)
 
 
-async def _here(request: Request, name: str, records: Records) -> Evaluation:
-    """The evaluation of a vote that is held in this channel. Raises NotFound."""
+async def _vote_here(request: Request, name: str, records: Records) -> Evaluation:
+    """Returns the evaluation of a vote in this channel, in any channel for operators.
+
+    Raises NotFound.
+    """
     evaluation = await records.evaluations.get(request.workspace_id, evaluation_id(name))
     is_here = evaluation.place.channel == request.place.channel or request.role is Role.OPERATOR
     if not evaluation.is_vote or not is_here:
@@ -122,7 +128,7 @@ async def _here(request: Request, name: str, records: Records) -> Evaluation:
 
 
 def _receipt(request: Request, letter: str, deps: Dependencies) -> str:
-    """Where others would read it too it does not say for which answer."""
+    """Returns the receipt of a ballot; names the choice only if nobody else can see the reply."""
     surface = deps.surfaces.of(request.workspace_id)
     is_alone = request.is_page or isinstance(surface, CanSendEphemeral | CanReach)
     choice = request.words(f"button.vote.{letter}")

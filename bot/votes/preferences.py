@@ -1,4 +1,4 @@
-"""What a blind vote teaches: of two answers to a question the one that more people chose."""
+"""Stores the preferred answers of a blind vote as DPO examples."""
 
 from __future__ import annotations
 
@@ -31,21 +31,22 @@ async def keep_preference(
     *,
     at: datetime,
 ) -> bool | None:
-    """Whether what was kept is approved; None where nothing may or can be kept.
+    """Stores a DPO example of question `number`; returns whether it is approved.
 
-    The question keeps the permission, the authors and the messages of the example that it is
-    from. Approved where a curator chose that answer, else proposed. What must be answered is kept
-    out of training, and so is what a model refused to say.
+    Returns None and stores nothing if the ballots prefer no answer, the preferred answer is a
+    refusal, the row is invalid, or the question's example may not be trained on or has the tag
+    MUST_ANSWER. The new example has the origin, the authors and the messages of the question's
+    example. It is approved if a curator voted for the preferred answer, else proposed.
     """
     preferred = tallies(ballots)[number].preferred
     own = evaluation.workspace, evaluation.id
     (question,) = await records.evaluations.questions(*own, after=number - 1, limit=1)
-    example = await _permitted(records, evaluation, question.example)
+    example = await _trainable_example(records, evaluation, question.example)
     pair = prompt_and_reference(question.row, "")
     if preferred is None or example is None or pair is None or MUST_ANSWER in example.tags:
         return None
-    found = await records.evaluations.answers(*own, after=number - 1, until=number)
-    answers = {answer.contender: answer for answer in found}
+    page = await records.evaluations.answers(*own, after=number - 1, until=number)
+    answers = {answer.contender: answer for answer in page}
     row = _row(pair[0], answers[preferred], answers[1 - preferred])
     if answers[preferred].is_refusal or check_row(row, Method.DPO) is not None:
         return None
@@ -59,35 +60,35 @@ async def keep_preference(
         exclusions=example.exclusions,
         messages=tuple(await records.example_messages.messages_of(own[0], example.id)),
     )
-    kept, is_new = await records.examples.add(own[0], new, at=at)
+    stored, is_new = await records.examples.add(own[0], new, at=at)
     if is_new:
-        await records.audit.add(own[0], None, f"example.{kept.state}", at=at, example=kept.id)
-    return kept.state is ExampleState.APPROVED
+        await records.audit.add(own[0], None, f"example.{stored.state}", at=at, example=stored.id)
+    return stored.state is ExampleState.APPROVED
 
 
 def _state(preferred: int, ballots: Sequence[Ballot]) -> ExampleState:
     chosen = "second" if preferred else "first"
-    if any(one.is_curator and one.choice == chosen for one in ballots):
+    if any(ballot.is_curator and ballot.choice == chosen for ballot in ballots):
         return ExampleState.APPROVED
     return ExampleState.PROPOSED
 
 
-async def _permitted(
-    records: Records, evaluation: Evaluation, example: ExampleId
+async def _trainable_example(
+    records: Records, evaluation: Evaluation, number: ExampleId
 ) -> Example | None:
-    """The example of a question, as long as it may be trained on."""
-    before = ExampleId(example - 1)
-    found = records.examples.trainable(
+    """Returns the example of a question, or None if it may not be trained on."""
+    before = ExampleId(number - 1)
+    examples = records.examples.trainable(
         evaluation.workspace, evaluation.assistant, Method.SUPERVISED, after=before, limit=1
     )
-    async for one in found:
-        return one if one.id == example else None
+    async for example in examples:
+        return example if example.id == number else None
     return None
 
 
-def _row(asked: Sequence[PromptMessage], better: EvaluationAnswer, worse: EvaluationAnswer) -> Row:
+def _row(prompt: Sequence[PromptMessage], better: EvaluationAnswer, worse: EvaluationAnswer) -> Row:
     return {
-        "input": {"messages": [dict(message) for message in asked]},
+        "input": {"messages": [dict(message) for message in prompt]},
         "preferred_output": [{"role": "assistant", "content": better.text}],
         "non_preferred_output": [{"role": "assistant", "content": worse.text}],
     }

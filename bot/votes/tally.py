@@ -1,7 +1,7 @@
-"""What the ballots of a blind vote come to: each question counts once, however many voted on it.
+"""Counts the ballots of a blind vote; each question counts once, however many voted on it.
 
 Ballots of several people on one question are not independent of one another, so the sign test
-takes each question as one trial: the answer that more people chose has won it.
+takes each question as one trial, which the answer with more votes wins.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ class BallotTally:
 
     @property
     def winner(self) -> int | None:
-        """The contender whose answer more people chose; None where as many chose either."""
+        """The contender with more votes, 0 or 1; None for a draw."""
         if self.first == self.second:
             return None
         return 0 if self.first > self.second else 1
 
     @property
     def preferred(self) -> int | None:
-        """The winner, unless as many people found neither answer good."""
+        """The winner; None if as many or more people chose neither answer."""
         return self.winner if max(self.first, self.second) > self.neither else None
 
 
 @dataclass(frozen=True, slots=True)
 class VoteResult:
-    """Questions won, lost and even for the first contender; all ballots by choice, and voters."""
+    """Questions that the first contender won, lost and tied; ballots by choice; voter count."""
 
     wins: int
     losses: int
@@ -50,31 +50,33 @@ class VoteResult:
 
     @property
     def comparison(self) -> PairedResult:
+        """The sign test of the questions that were won and lost."""
         return compare_wins(self.wins, self.losses, self.ties)
 
 
 def tallies(ballots: Iterable[Ballot]) -> Mapping[int, BallotTally]:
-    """By the number of the question; one without a ballot is not there."""
-    found: dict[int, Counter[str]] = {}
+    """Returns the tally of each question with ballots, by the number of the question."""
+    by_question: dict[int, Counter[str]] = {}
     for ballot in ballots:
-        found.setdefault(ballot.number, Counter())[ballot.choice] += 1
-    return {number: _tally(counted) for number, counted in found.items()}
+        by_question.setdefault(ballot.number, Counter())[ballot.choice] += 1
+    return {number: _tally(counts) for number, counts in by_question.items()}
 
 
 def result_of(ballots: Sequence[Ballot]) -> VoteResult:
+    """Returns the result over all ballots of a vote."""
     winners = Counter(tally.winner for tally in tallies(ballots).values())
-    counted = Counter[str](ballot.choice for ballot in ballots)
+    counts = Counter[str](ballot.choice for ballot in ballots)
     voters = len({ballot.user for ballot in ballots})
-    return VoteResult(winners[0], winners[1], winners[None], _tally(counted), voters)
+    return VoteResult(winners[0], winners[1], winners[None], _tally(counts), voters)
 
 
-def load(kept: Mapping[str, object]) -> VoteResult | None:
-    """None of a vote that is not over, or that nobody could begin."""
-    return _RESULT.validate_python(kept) if kept else None
+def load(stored: Mapping[str, object]) -> VoteResult | None:
+    """Returns a dumped result; None for an empty mapping, as of a vote that is not closed."""
+    return _RESULT.validate_python(stored) if stored else None
 
 
-def _tally(counted: Counter[str]) -> BallotTally:
-    return BallotTally(*(counted[choice] for choice in Choice))
+def _tally(counts: Counter[str]) -> BallotTally:
+    return BallotTally(*(counts[choice] for choice in Choice))
 
 
 _RESULT = TypeAdapter(VoteResult)
