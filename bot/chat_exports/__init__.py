@@ -1,4 +1,4 @@
-"""Reads the exports of chats and finds the exchanges in them: questions and who answered them."""
+"""Reads chat exports of Slack and Discord and finds exchanges of question and answer in them."""
 
 from bot.chat_exports.exchanges import FoundExchange, exchange_row, find_exchanges
 from bot.chat_exports.export import ChatExport, ExportedChannel, ExportedMessage, ExportedPerson

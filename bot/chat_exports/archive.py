@@ -1,4 +1,4 @@
-"""The files of a zip by the names that were meant; nothing is ever unpacked to the disk."""
+"""Reads the JSON files of a zip and decodes their names; unpacks nothing to the disk."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from unicodedata import normalize
 from bot.imports.containers import BROKEN as BROKEN
 
 MOST_UNPACKED_GIBIBYTES: Final = 20
-_MOST_TIMES = 500
-"""Chats shrink to a twentieth; what shrinks to less than this was made to fill a disk."""
+_MAX_RATIO = 500
+"""Compression ratio above which a zip counts as a zip bomb; exports of chats have about 20."""
 _SMALL = 256 << 20
 _BLOCK = 64 << 10
 _UTF8_FLAG = 0x800
@@ -19,7 +19,7 @@ _OTHER_ENCODINGS: Final = ("gb18030", "shift_jis", "euc_kr", "cp1252")
 
 
 class ArchiveFile:
-    """A JSON file in a zip, and every name that its bytes may stand for, the likeliest first."""
+    """A JSON file in a zip; `names` has its possible decodings, the likeliest first."""
 
     def __init__(self, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> None:
         self._archive = archive
@@ -35,35 +35,41 @@ class ArchiveFile:
         return self._info.file_size
 
     def blocks(self) -> Iterator[bytes]:
-        """The bytes; raises one of `BROKEN`, and RuntimeError where a password is needed."""
+        """Yields the bytes of the file in blocks.
+
+        Raises one of `BROKEN`, or RuntimeError if the file is encrypted.
+        """
         with self._archive.open(self._info) as member:
             while block := member.read(_BLOCK):
                 yield block
 
 
 def json_files(file: IO[bytes]) -> list[ArchiveFile] | None:
-    """The JSON files of a zip, by name; None where there would be too much to read."""
+    """Returns the JSON files of a zip in the order of their names; None if they are too large."""
     archive = zipfile.ZipFile(file)
-    infos = [one for one in archive.infolist() if one.filename.lower().endswith(".json")]
-    infos = [one for one in infos if not one.filename.startswith("__MACOSX/")]
+    infos = [
+        info
+        for info in archive.infolist()
+        if info.filename.lower().endswith(".json") and not info.filename.startswith("__MACOSX/")
+    ]
     size, packed = sum(i.file_size for i in infos), sum(i.compress_size for i in infos)
-    if size > MOST_UNPACKED_GIBIBYTES << 30 or size > max(_SMALL, packed * _MOST_TIMES):
+    if size > MOST_UNPACKED_GIBIBYTES << 30 or size > max(_SMALL, packed * _MAX_RATIO):
         return None
-    return sorted((ArchiveFile(archive, one) for one in infos), key=lambda one: one.name)
+    return sorted((ArchiveFile(archive, info) for info in infos), key=lambda file: file.name)
 
 
 def _names(info: zipfile.ZipInfo) -> Iterator[str]:
-    # Without the flag zipfile reads names as cp437, whatever they were written in.
+    # Without the UTF-8 flag, zipfile decodes names as cp437, whichever encoding was used.
     # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, appendix D
     if not info.flag_bits & _UTF8_FLAG and not info.filename.isascii():
         raw = info.filename.encode("cp437", "replace")
         for encoding in ("utf-8", *_OTHER_ENCODINGS):
             try:
-                yield _plain(raw.decode(encoding))
+                yield _normalized(raw.decode(encoding))
             except UnicodeDecodeError:
                 continue
-    yield _plain(info.filename)
+    yield _normalized(info.filename)
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return normalize("NFC", name).replace("\\", "/")

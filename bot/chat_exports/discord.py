@@ -1,4 +1,4 @@
-"""Reads what DiscordChatExporter writes as JSON: a file for each channel, or for a part of one.
+"""Reads JSON exports of DiscordChatExporter: one or more files for each channel.
 
 https://github.com/Tyrrrz/DiscordChatExporter
 """
@@ -26,12 +26,12 @@ from bot.domain import ChannelKind
 from bot.imports.json_values import read_members
 from bot.rows.problems import RowRefused
 
-# https://docs.discord.com/developers/resources/message#message-object-message-types; the ones
-# that have no name there yet are written as numbers.
-_SPOKEN: Final = ("Default", "Reply", "0", "19")
-_STARTERS: Final = ("ThreadStarterMessage", "21")
-_NO_USER: Final = "456226577798135808"
-"""In whose name the messages of deleted accounts stand."""
+# https://docs.discord.com/developers/resources/message#message-object-message-types;
+# DiscordChatExporter writes types as numbers that it has no name for.
+_USER_MESSAGES: Final = ("Default", "Reply", "0", "19")
+_THREAD_STARTERS: Final = ("ThreadStarterMessage", "21")
+_DELETED_USER: Final = "456226577798135808"
+"""Id of Discord's placeholder user, the author of messages of deleted accounts."""
 _WEBHOOK: Final = "0000"
 _MENTION: Final = re.compile(r"<@!?(\d{1,20})>", re.ASCII)
 _EMOJI: Final = re.compile(r"<a?(:\w+:)\d{1,20}>", re.ASCII)
@@ -40,7 +40,7 @@ _NUMBER: Final = re.compile(r"\d{1,20}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class DiscordFile:
-    """One file of an export: its bytes, as often as they are asked for, and how many."""
+    """One file of an export; `blocks` reads it from the start at each call, `size` is in bytes."""
 
     blocks: Callable[[], Iterator[bytes]]
     size: int
@@ -48,15 +48,19 @@ class DiscordFile:
 
 @dataclass(frozen=True, slots=True)
 class _Head:
+    """The guild and channel at the beginning of a file.
+
+    `parent` is the id of the channel that a thread belongs to, "" if it is not known.
+    """
+
     guild: str
     channel: ExportedChannel
     parent: str
-    """Of a thread: the channel it hangs on, or "" where that is not told."""
     is_thread: bool
 
 
 class DiscordExport:
-    """The opened files of an export, of which only the beginnings are read already."""
+    """The opened files of an export; the constructor reads only their heads."""
 
     platform = "discord"
 
@@ -75,11 +79,11 @@ class DiscordExport:
         self._started: set[str] = set()
 
     def may_lack_first_message(self, thread: str) -> bool:
-        """Whether a thread was opened without a message in its channel."""
+        """Whether the thread was created without a starter message in its channel."""
         return thread not in self._started
 
     def messages(self, channels: Collection[str], tell: Tell) -> Iterator[ExportedMessage]:
-        files = [each for each in self._files if each[1].channel.id in channels]
+        files = [(file, head) for file, head in self._files if head.channel.id in channels]
         meter = ReadMeter(sum(file.size for file, _ in files), tell)
         for file, head in files:
             for value in self._values(file, meter):
@@ -97,51 +101,50 @@ class DiscordExport:
 
     def _message(self, value: Mapping[str, object], head: _Head) -> ExportedMessage | None:
         kind = str(value.get("type"))
-        if kind in _STARTERS and head.is_thread:
+        if kind in _THREAD_STARTERS and head.is_thread:
             self._started.add(head.channel.id)
-        author = _part(value, "author")
-        if kind not in _SPOKEN or not author:
+        author = _object(value, "author")
+        if kind not in _USER_MESSAGES or not author:
             return None
-        person = _person(author)
+        person = _to_person(author)
         if person.is_bot:
             self.left_out["bot"] += 1
             return None
         self.people[person.id] = person
-        return self._said(value, person.id, head)
+        return self._user_message(value, person.id, head)
 
-    def _said(
+    def _user_message(
         self, value: Mapping[str, object], author: str, head: _Head
     ) -> ExportedMessage | None:
         number, at = short_text(value.get("id")), _seconds(value.get("timestamp"))
         text = value.get("content")
         if not _NUMBER.fullmatch(number) or at is None or not isinstance(text, str):
             return None
-        listed = value.get("mentions")
-        called = [_person(one) for one in _objects(listed)]
-        reply_to = short_text(_part(value, "reference").get("messageId"))
+        mentioned = [_to_person(user) for user in _objects(value.get("mentions"))]
+        reply_to = short_text(_object(value, "reference").get("messageId"))
         thread = head.channel.id if head.is_thread else None
         return ExportedMessage(
             channel=head.parent or head.channel.id,
             id=number,
             at=at,
             author=author,
-            text=_plain(text, {one.id: one.name for one in called}),
+            text=_plain_text(text, {person.id: person.name for person in mentioned}),
             thread=thread,
             reply_to=reply_to or None,
-            mentions=tuple(one.id for one in called if not one.is_bot),
+            mentions=tuple(person.id for person in mentioned if not person.is_bot),
             edited_at=_seconds(value.get("timestampEdited")) or 0.0,
         )
 
 
 def read_head(file: DiscordFile) -> _Head | None:
-    """The guild and the channel that a file begins with; None where it is no such export."""
-    found: dict[str, Mapping[str, object]] = {}
+    """Returns the guild and the channel of a file, or None if it is not such an export."""
+    members: dict[str, Mapping[str, object]] = {}
     try:
         for key, value in read_members(file.blocks(), "messages"):
             if key in ("guild", "channel") and isinstance(value, Mapping):
-                found[key] = value
-            if len(found) == 2:
-                return _head(found["guild"], found["channel"])
+                members[key] = value
+            if len(members) == 2:
+                return _head(members["guild"], members["channel"])
             if key == "messages":
                 return None
     except (RowRefused, RuntimeError, *BROKEN):
@@ -154,26 +157,26 @@ def _head(guild: Mapping[str, object], channel: Mapping[str, object]) -> _Head |
     if not _NUMBER.fullmatch(number):
         return None
     is_thread = "Thread" in kind
-    closed = ChannelKind.DIRECT if kind.startswith("Direct") else None
-    closed = ChannelKind.PRIVATE if "PrivateThread" in kind else closed
+    channel_kind = ChannelKind.DIRECT if kind.startswith("Direct") else None
+    channel_kind = ChannelKind.PRIVATE if "PrivateThread" in kind else channel_kind
     parent = short_text(channel.get("categoryId")) if is_thread else ""
-    exported = ExportedChannel(number, short_text(channel.get("name")) or number, closed)
+    exported = ExportedChannel(number, short_text(channel.get("name")) or number, channel_kind)
     return _Head(short_text(guild.get("id")), exported, parent, is_thread)
 
 
-def _person(user: Mapping[str, object]) -> ExportedPerson:
+def _to_person(user: Mapping[str, object]) -> ExportedPerson:
     number = short_text(user.get("id"))
     name = short_text(user.get("nickname")) or short_text(user.get("name")) or number
     is_webhook = user.get("discriminator") == _WEBHOOK and "isBot" not in user
     is_bot = bool(user.get("isBot")) or is_webhook
-    return ExportedPerson(number, name, is_bot=is_bot, is_gone=number == _NO_USER)
+    return ExportedPerson(number, name, is_bot=is_bot, is_gone=number == _DELETED_USER)
 
 
-def _plain(text: str, names: Mapping[str, str]) -> str:
-    def named(match: re.Match[str]) -> str:
+def _plain_text(text: str, names: Mapping[str, str]) -> str:
+    def replace(match: re.Match[str]) -> str:
         return f"@{names.get(match[1], match[1])}"
 
-    return strip_control_characters(_EMOJI.sub(r"\1", _MENTION.sub(named, text)))
+    return strip_control_characters(_EMOJI.sub(r"\1", _MENTION.sub(replace, text)))
 
 
 def _seconds(value: object) -> float | None:
@@ -183,10 +186,10 @@ def _seconds(value: object) -> float | None:
         return None
 
 
-def _part(holder: Mapping[str, object], name: str) -> Mapping[str, object]:
-    found = holder.get(name)
-    return found if isinstance(found, Mapping) else {}
+def _object(holder: Mapping[str, object], name: str) -> Mapping[str, object]:
+    value = holder.get(name)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _objects(value: object) -> list[Mapping[str, object]]:
-    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []

@@ -1,4 +1,4 @@
-"""Finds exchanges in a channel: by thread, by reply, and by who is addressed."""
+"""Finds exchanges in a channel by threads, replies and mentions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bot.chat_exports.export import ExportedMessage
 from bot.chat_exports.message_index import MessageIndex
 
 _MOST_MESSAGES = 100
-"""Of one exchange; what comes later in a thread is left alone."""
+"""Messages of an exchange; later messages of a thread are ignored."""
 _LONGEST_CHAIN = 20
 _BURST_SECONDS = 180
 _ANSWER_SECONDS = 24 * 3600
@@ -21,7 +21,7 @@ _QUESTION_MARKS = frozenset("?？؟¿")
 
 @dataclass(frozen=True, slots=True)
 class FoundExchange:
-    """Messages in their order, of which the last is by `answerer`, who answered."""
+    """The messages of an exchange in order; the last one is by `answerer`."""
 
     messages: tuple[ExportedMessage, ...]
     answerer: str
@@ -32,12 +32,12 @@ class FoundExchange:
 
     @property
     def authors(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(one.author for one in self.messages))
+        return tuple(dict.fromkeys(message.author for message in self.messages))
 
 
 @dataclass(frozen=True, slots=True)
-class _Utterance:
-    """What one person wrote in a row."""
+class _Burst:
+    """Consecutive messages of one person, at most `_BURST_SECONDS` apart."""
 
     messages: tuple[ExportedMessage, ...]
 
@@ -47,152 +47,167 @@ class _Utterance:
 
     @property
     def mentions(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(name for one in self.messages for name in one.mentions))
+        return tuple(dict.fromkeys(user for message in self.messages for user in message.mentions))
 
     @property
     def is_question(self) -> bool:
-        return any(_QUESTION_MARKS & set(one.text) for one in self.messages)
+        return any(_QUESTION_MARKS & set(message.text) for message in self.messages)
 
-    def is_near(self, later: _Utterance) -> bool:
+    def is_near(self, later: _Burst) -> bool:
         return later.messages[0].at - self.messages[-1].at <= _ANSWER_SECONDS
 
 
-def exchange_row(found: FoundExchange) -> dict[str, object]:
-    """A chat row: who answered teaches, everybody else asks; neighbours of one side are joined."""
+def exchange_row(exchange: FoundExchange) -> dict[str, object]:
+    """Returns a chat row: the answerer's messages have the role assistant, all others user.
+
+    Joins consecutive messages of the same role, and omits those of the answerer before the first
+    question.
+    """
     turns: list[dict[str, str]] = []
-    for one in found.messages:
-        role = "assistant" if one.author == found.answerer else "user"
+    for message in exchange.messages:
+        role = "assistant" if message.author == exchange.answerer else "user"
         if turns and turns[-1]["role"] == role:
-            turns[-1]["content"] += f"\n{one.text}"
+            turns[-1]["content"] += f"\n{message.text}"
         elif turns or role == "user":
-            turns.append({"role": role, "content": one.text})
+            turns.append({"role": role, "content": message.text})
     return {"messages": turns}
 
 
 def find_exchanges(
     index: MessageIndex, channel: str, may_begin: Callable[[str], bool]
 ) -> Iterator[FoundExchange]:
-    """Yield each exchange of a channel once: those of threads, then those of its timeline.
+    """Yields each exchange of a channel once: those of threads, then those of its timeline.
 
-    `may_begin` says of a thread whether its first message there is what others answer, where
-    the one that the thread is named by is not among them.
+    `may_begin` returns whether the first message in a thread is its question if the message that
+    has the thread's id is missing.
     """
-    for thread, held in index.threads(channel):
-        messages = list(islice(held, _MOST_MESSAGES))
+    for thread, thread_messages in index.threads(channel):
+        messages = list(islice(thread_messages, _MOST_MESSAGES))
         if messages[0].id != thread:
             first = index.get(channel, thread)
             if first is None and not may_begin(thread):
                 continue
             messages = [first, *messages] if first else messages
-        found = _in_thread(messages)
-        if found:
-            yield found
+        exchange = _in_thread(messages)
+        if exchange:
+            yield exchange
     yield from _Timeline(index, channel).exchanges()
 
 
 def _in_thread(messages: Sequence[ExportedMessage]) -> FoundExchange | None:
-    """Whoever of the others wrote most is who answered."""
+    """Returns the exchange of a thread; the answerer wrote most, apart from the first author."""
     written = Counter[str]()
-    for one in messages:
-        if one.author != messages[0].author:
-            written[one.author] += len(one.text)
-    return _ended(messages, written.most_common(1)[0][0]) if written else None
+    for message in messages:
+        if message.author != messages[0].author:
+            written[message.author] += len(message.text)
+    return _up_to_last_by(messages, written.most_common(1)[0][0]) if written else None
 
 
-def _ended(messages: Sequence[ExportedMessage], answerer: str) -> FoundExchange:
-    """The exchange up to the last words of who teaches."""
-    end = max(n for n, one in enumerate(messages) if one.author == answerer)
+def _up_to_last_by(messages: Sequence[ExportedMessage], answerer: str) -> FoundExchange:
+    """Returns the exchange that ends with the last message of the answerer."""
+    end = max(n for n, message in enumerate(messages) if message.author == answerer)
     return FoundExchange(tuple(messages[: end + 1]), answerer)
 
 
 class _Timeline:
-    """Walks along a channel; remembers what was said lately, and who was asked."""
+    """Reads a channel's timeline in order; remembers recent messages and open questions.
+
+    `_last_by_author` maps a person to their last burst, `_open_questions` a mentioned person to
+    the burst that mentions them.
+    """
 
     def __init__(self, index: MessageIndex, channel: str) -> None:
         self._index = index
         self._channel = channel
-        self._recent: OrderedDict[str, _Utterance] = OrderedDict()
-        self._said: dict[str, _Utterance] = {}
-        self._asked: dict[str, _Utterance] = {}
-        self._answers: OrderedDict[str, None] = OrderedDict()
+        self._recent: OrderedDict[str, _Burst] = OrderedDict()
+        self._last_by_author: dict[str, _Burst] = {}
+        self._open_questions: dict[str, _Burst] = {}
+        self._seen_answers: OrderedDict[str, None] = OrderedDict()
 
     def exchanges(self) -> Iterator[FoundExchange]:
-        for said in _utterances(self._index.timeline(self._channel)):
-            is_reply = said.messages[0].reply_to is not None
-            found = self._replied(said) if is_reply else self._addressed(said)
-            self._remember(said, is_answer=found is not None)
-            if found and found.answer.id not in self._answers:
-                self._answers[found.answer.id] = None
-                yield found
-            _trim(self._recent)
-            _trim(self._answers)
+        for burst in _bursts(self._index.timeline(self._channel)):
+            is_reply = burst.messages[0].reply_to is not None
+            exchange = self._from_replies(burst) if is_reply else self._from_mentions(burst)
+            self._remember(burst, is_answer=exchange is not None)
+            if exchange and exchange.answer.id not in self._seen_answers:
+                self._seen_answers[exchange.answer.id] = None
+                yield exchange
+            _drop_oldest(self._recent)
+            _drop_oldest(self._seen_answers)
 
-    def _remember(self, said: _Utterance, *, is_answer: bool) -> None:
-        for one in said.messages:
-            self._recent[one.id] = said
+    def _remember(self, burst: _Burst, *, is_answer: bool) -> None:
+        for message in burst.messages:
+            self._recent[message.id] = burst
         if is_answer:
-            # Thanks for an answer are no answer to it.
-            self._said.pop(said.author, None)
+            # Forgotten, so that a later mention of the answerer, such as thanks, is not an answer.
+            self._last_by_author.pop(burst.author, None)
         else:
-            self._said[said.author] = said
+            self._last_by_author[burst.author] = burst
 
-    def _replied(self, said: _Utterance) -> FoundExchange | None:
-        """The chain of replies that ends here, up to the last words of who answered."""
-        if any(self._index.has_reply(self._channel, one.id) for one in said.messages):
+    def _from_replies(self, burst: _Burst) -> FoundExchange | None:
+        """Returns the chain of replies that ends with the burst; None if it has a later reply.
+
+        The answerer is the last author in the chain who is not its first author.
+        """
+        if any(self._index.has_reply(self._channel, message.id) for message in burst.messages):
             return None
-        chain = self._chain(said)
+        chain = self._chain(burst)
         asker = chain[0].author
-        answered = [one.author for one in chain if one.author != asker]
-        return _ended(chain, answered[-1]) if answered else None
+        answerers = [message.author for message in chain if message.author != asker]
+        return _up_to_last_by(chain, answerers[-1]) if answerers else None
 
-    def _chain(self, said: _Utterance) -> list[ExportedMessage]:
-        chain, reply_to = list(said.messages), said.messages[0].reply_to
+    def _chain(self, burst: _Burst) -> list[ExportedMessage]:
+        chain, reply_to = list(burst.messages), burst.messages[0].reply_to
         for _ in range(_LONGEST_CHAIN):
-            before = self._utterance(reply_to) if reply_to else None
+            before = self._burst_of(reply_to) if reply_to else None
             if before is None or before.messages[0] in chain:
                 break
             chain = [*before.messages, *chain]
             reply_to = before.messages[0].reply_to
         return chain
 
-    def _utterance(self, message: str) -> _Utterance | None:
+    def _burst_of(self, message: str) -> _Burst | None:
         if message in self._recent:
             return self._recent[message]
-        found = self._index.get(self._channel, message)
-        return _Utterance((found,)) if found else None
+        stored = self._index.get(self._channel, message)
+        return _Burst((stored,)) if stored else None
 
-    def _addressed(self, said: _Utterance) -> FoundExchange | None:
-        """An answer of somebody who was asked, or one that names whom it answers."""
-        asked = self._asked.pop(said.author, None)
-        others = [person for person in said.mentions if person != said.author]
-        if asked and asked.is_near(said) and (not others or asked.author in others):
-            return FoundExchange((*asked.messages, *said.messages), said.author)
+    def _from_mentions(self, burst: _Burst) -> FoundExchange | None:
+        """Returns the exchange that the burst answers, or None.
+
+        The burst is an answer if its author was mentioned in an open question, or if it mentions
+        the author of an earlier message and is not a question itself.
+        """
+        question = self._open_questions.pop(burst.author, None)
+        others = [person for person in burst.mentions if person != burst.author]
+        if question and question.is_near(burst) and (not others or question.author in others):
+            return FoundExchange((*question.messages, *burst.messages), burst.author)
         for person in others:
-            before = self._said.get(person)
-            if before and before.is_near(said) and not said.is_question:
-                return FoundExchange((*before.messages, *said.messages), said.author)
-        self._asked.update(dict.fromkeys(others, said))
+            before = self._last_by_author.get(person)
+            if before and before.is_near(burst) and not burst.is_question:
+                return FoundExchange((*before.messages, *burst.messages), burst.author)
+        self._open_questions.update(dict.fromkeys(others, burst))
         return None
 
 
-def _utterances(messages: Iterator[ExportedMessage]) -> Iterator[_Utterance]:
-    held: list[ExportedMessage] = []
-    for one in messages:
-        goes_on = (
-            held
-            and held[-1].author == one.author
-            and one.at - held[-1].at <= _BURST_SECONDS
-            and one.reply_to is None
-            and len(held) < _MOST_MESSAGES
+def _bursts(messages: Iterator[ExportedMessage]) -> Iterator[_Burst]:
+    burst: list[ExportedMessage] = []
+    for message in messages:
+        continues = (
+            burst
+            and burst[-1].author == message.author
+            and message.at - burst[-1].at <= _BURST_SECONDS
+            and message.reply_to is None
+            and len(burst) < _MOST_MESSAGES
         )
-        if held and not goes_on:
-            yield _Utterance(tuple(held))
-            held = []
-        held.append(one)
-    if held:
-        yield _Utterance(tuple(held))
+        if burst and not continues:
+            yield _Burst(tuple(burst))
+            burst = []
+        burst.append(message)
+    if burst:
+        yield _Burst(tuple(burst))
 
 
-def _trim(kept: OrderedDict[str, _Utterance] | OrderedDict[str, None]) -> None:
-    while len(kept) > _MOST_RECENT:
-        kept.popitem(last=False)
+def _drop_oldest(entries: OrderedDict[str, _Burst] | OrderedDict[str, None]) -> None:
+    while len(entries) > _MOST_RECENT:
+        entries.popitem(last=False)

@@ -1,4 +1,4 @@
-"""What an export of a chat holds, whatever the platform: people, channels, messages."""
+"""The content of a chat export of any platform: people, channels and messages."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Final, Protocol
 from bot.domain import ChannelKind
 
 Tell = Callable[[int, int], None]
-"""Hears how many bytes are read, of how many."""
+"""Progress callback with the bytes read so far and the bytes in total."""
 
 _UNREADABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
 class ExportedPerson:
-    """Somebody who wrote; `team` is the workspace they belong to, where the export tells it.
+    """An author of messages; `team` is the id of their workspace, "" if the export has none.
 
-    `is_gone` marks deactivated and deleted accounts, which nobody can ask any more.
+    `is_gone` marks deactivated and deleted accounts, whose consent cannot be requested.
     """
 
     id: str
@@ -33,7 +33,7 @@ class ExportedPerson:
 
 @dataclass(frozen=True, slots=True)
 class ExportedChannel:
-    """A channel; `kind` is None where the export does not tell who may read it."""
+    """A channel; `kind` is None if the export does not say who may read the channel."""
 
     id: str
     name: str
@@ -43,9 +43,9 @@ class ExportedChannel:
 
 @dataclass(frozen=True, slots=True)
 class ExportedMessage:
-    """A message of a person; one without text was deleted. Times are seconds since 1970.
+    """A message of a person; one with an empty text was deleted. Times are seconds since 1970.
 
-    A thread is named by its first message, which stands in the same channel.
+    `thread` is the id of the thread's first message, which is in the same channel.
     """
 
     channel: str
@@ -60,7 +60,7 @@ class ExportedMessage:
 
 
 class ReadMeter:
-    """Tells how much of an export is read while it is read."""
+    """Reports the progress of reading an export of `total` bytes to `tell`."""
 
     def __init__(self, total: int, tell: Tell) -> None:
         self._total = total
@@ -68,6 +68,7 @@ class ReadMeter:
         self._done = 0
 
     def report_read_bytes(self, blocks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yields the blocks, and reports each one once it has been processed."""
         for block in blocks:
             yield block
             self._done += len(block)
@@ -75,11 +76,11 @@ class ReadMeter:
 
 
 class ChatExport(Protocol):
-    """An opened export, which reads from its file; whoever opened that closes it.
+    """An opened export, which reads from a file that the caller closes.
 
-    `workspace_ids` are the ids of the workspaces it may come from, none where that is not told.
-    `left_out` counts the messages of bots and the files that cannot be read. People may become
-    known only while the messages are read.
+    `workspace_ids` has the ids of the possible source workspaces; it is empty if the export names
+    none. `left_out` counts messages of bots and unreadable files. `people` and `left_out` may grow
+    while the messages are read.
     """
 
     @property
@@ -94,19 +95,19 @@ class ChatExport(Protocol):
     def left_out(self) -> Counter[str]: ...
 
     def messages(self, channels: Collection[str], tell: Tell) -> Iterator[ExportedMessage]:
-        """Yield the messages of the named channels; no more is held than one of them."""
+        """Yields the messages of the channels; holds one message in memory at a time."""
         ...
 
     def may_lack_first_message(self, thread: str) -> bool:
-        """Whether a thread without the message that it is named by begins with its first one."""
+        """Whether a thread whose first message is missing begins with its next message."""
         ...
 
 
 def strip_control_characters(text: str) -> str:
-    """A text without half characters and control characters, which no row may have."""
+    """Returns the text without surrogates and control characters, which rows may not contain."""
     return _UNREADABLE.sub("", text).strip()
 
 
 def short_text(value: object) -> str:
-    """A value that should be a short text, as one that can be stored; "" for anything else."""
+    """Returns the first 200 characters of a string without control characters, else ""."""
     return strip_control_characters(value)[:200] if isinstance(value, str) else ""

@@ -1,4 +1,4 @@
-"""Puts the messages of an export in order: by channel, thread and time, on the disk."""
+"""Sorts the messages of an export by channel, thread and time in a temporary SQLite database."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ _REPLIES = "CREATE INDEX replies ON message (channel, reply_to) WHERE reply_to I
 
 
 class MessageIndex:
-    """A database of its own in a temporary file without a name, gone with the process.
+    """A SQLite database in an unnamed temporary file, which ends with the process.
 
-    Of two messages with one id the one that was edited last counts. Holds little in memory,
-    however many there are. Whoever made it closes it.
+    Of two messages with the same id, the one that was edited last is kept. Needs about 16 MB of
+    memory for any number of messages. The caller closes it.
     """
 
     def __init__(self) -> None:
-        # An empty name is such a file: https://www.sqlite.org/inmemorydb.html#temp_db
+        # An empty name creates a temporary file: https://www.sqlite.org/inmemorydb.html#temp_db
         self._database = sqlite3.connect("", check_same_thread=False, isolation_level=None)
         for line in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -16000"):
             self._database.execute(f"PRAGMA {line}")
         self._database.execute(_TABLE)
 
     def fill(self, messages: Iterable[ExportedMessage]) -> None:
-        """Take in every message, once; then the others may be asked for."""
+        """Stores all messages and builds the indexes; call it once, before any other method."""
         batch: list[tuple[object, ...]] = []
-        for one in messages:
-            batch.append(_values(one))
+        for message in messages:
+            batch.append(_to_row(message))
             if len(batch) == _BATCH:
                 self._database.executemany(_ADD, batch)
                 batch.clear()
@@ -53,47 +53,47 @@ class MessageIndex:
             self._database.execute(index)
 
     def channels(self) -> list[str]:
-        found = self._database.execute("SELECT DISTINCT channel FROM message ORDER BY channel")
-        return [channel for (channel,) in found]
+        rows = self._database.execute("SELECT DISTINCT channel FROM message ORDER BY channel")
+        return [channel for (channel,) in rows]
 
     def count(self) -> int:
         return int(self._database.execute("SELECT count(*) FROM message").fetchone()[0])
 
     def threads(self, channel: str) -> Iterator[tuple[str, Iterator[ExportedMessage]]]:
-        """Each thread of a channel with its messages, oldest first."""
-        own = "channel = ? AND thread IS NOT NULL ORDER BY thread, at, id"
-        messages = self._found(own, channel)
-        for thread, held in groupby(messages, key=lambda one: one.thread):
-            yield thread or "", held
+        """Yields each thread of a channel with its messages, oldest first."""
+        condition = "channel = ? AND thread IS NOT NULL ORDER BY thread, at, id"
+        messages = self._select(condition, channel)
+        for thread, thread_messages in groupby(messages, key=lambda message: message.thread):
+            yield thread or "", thread_messages
 
     def timeline(self, channel: str) -> Iterator[ExportedMessage]:
-        """The messages of a channel that stand in no thread, or begin one, oldest first."""
-        own = "channel = ? AND (thread IS NULL OR thread = id) ORDER BY at, id"
-        return self._found(own, channel)
+        """Returns the messages of a channel without a thread or at its start, oldest first."""
+        condition = "channel = ? AND (thread IS NULL OR thread = id) ORDER BY at, id"
+        return self._select(condition, channel)
 
     def get(self, channel: str, message: str) -> ExportedMessage | None:
-        return next(self._found("channel = ? AND id = ?", channel, message), None)
+        return next(self._select("channel = ? AND id = ?", channel, message), None)
 
     def has_reply(self, channel: str, message: str) -> bool:
-        own = "SELECT 1 FROM message WHERE channel = ? AND reply_to = ? AND text != '' LIMIT 1"
-        return self._database.execute(own, (channel, message)).fetchone() is not None
+        query = "SELECT 1 FROM message WHERE channel = ? AND reply_to = ? AND text != '' LIMIT 1"
+        return self._database.execute(query, (channel, message)).fetchone() is not None
 
     def close(self) -> None:
         self._database.close()
 
-    def _found(self, condition: str, *values: str) -> Iterator[ExportedMessage]:
-        wanted = f"SELECT {_COLUMNS} FROM message WHERE text != '' AND {condition}"  # noqa: S608
-        for row in self._database.execute(wanted, values):
+    def _select(self, condition: str, *values: str) -> Iterator[ExportedMessage]:
+        query = f"SELECT {_COLUMNS} FROM message WHERE text != '' AND {condition}"  # noqa: S608
+        for row in self._database.execute(query, values):
             channel, number, at, author, text, thread, reply_to, mentions, edited = row
-            called = tuple(mentions.split())
+            mentioned = tuple(mentions.split())
             yield ExportedMessage(
-                channel, number, at, author, text, thread, reply_to, called, edited
+                channel, number, at, author, text, thread, reply_to, mentioned, edited
             )
 
 
-def _values(one: ExportedMessage) -> tuple[object, ...]:
+def _to_row(message: ExportedMessage) -> tuple[object, ...]:
     return (
-        *(one.channel, one.id, one.at, one.author, one.text, one.thread, one.reply_to),
-        " ".join(one.mentions),
-        one.edited_at,
+        *(message.channel, message.id, message.at, message.author, message.text),
+        *(message.thread, message.reply_to, " ".join(message.mentions)),
+        message.edited_at,
     )

@@ -1,4 +1,4 @@
-"""Recognises exports of chats among the files that people hand over."""
+"""Recognises chat exports of Slack and Discord among uploaded files."""
 
 from __future__ import annotations
 
@@ -20,24 +20,25 @@ from bot.rows import Problem
 _BLOCK = 64 << 10
 _HEAD = 1 << 10
 _LISTS = ("channels.json", "groups.json", "dms.json", "mpims.json")
-_MOST_LOOKED_AT = 5
+_MOST_PROBED = 5
 
 
 def open_chat_export(file: IO[bytes]) -> ChatExport | Problem | None:
-    """The export that a file is, None where it is none; it reads from the file while it is used.
+    """Returns the opened export, or None if the file is not a chat export.
 
-    Slack's is a zip, also with a folder around it; that of Discord is a JSON file, or a zip of
-    such files.
+    The export reads from the file later, so the file must stay open. An export of Slack is a zip,
+    possibly with a root folder; an export of Discord is a JSON file or a zip of JSON files.
+    Returns a Problem for a zip that is damaged, encrypted or too large.
     """
     file.seek(0)
     head = file.read(_HEAD)
     if head.startswith(b"PK\3\4"):
-        return _in_zip(file)
-    one = DiscordFile(partial(_blocks, file), file.seek(0, 2))
-    return DiscordExport([one]) if b'"guild"' in head and read_head(one) else None
+        return _open_zip(file)
+    json_file = DiscordFile(partial(_blocks, file), file.seek(0, 2))
+    return DiscordExport([json_file]) if b'"guild"' in head and read_head(json_file) else None
 
 
-def _in_zip(file: IO[bytes]) -> ChatExport | Problem | None:
+def _open_zip(file: IO[bytes]) -> ChatExport | Problem | None:
     try:
         files = json_files(file)
         if files is None:
@@ -46,22 +47,22 @@ def _in_zip(file: IO[bytes]) -> ChatExport | Problem | None:
         root = _root(files)
         if root is not None:
             return SlackExport(files, root)
-        parts = [DiscordFile(one.blocks, one.size) for one in files]
-        is_discord = any(read_head(one) for one in parts[:_MOST_LOOKED_AT])
+        parts = [DiscordFile(file.blocks, file.size) for file in files]
+        is_discord = any(read_head(part) for part in parts[:_MOST_PROBED])
         return DiscordExport(parts) if is_discord else None
     except BROKEN:
         return Problem(0, "archive_broken", {})
     except RuntimeError:
-        # What zipfile raises for a file that needs a password.
+        # zipfile raises RuntimeError for an encrypted file.
         return Problem(0, "file_password", {})
 
 
 def _root(files: Sequence[ArchiveFile]) -> str | None:
-    """The folder that holds the lists of Slack's export; "" where it is not in one."""
-    names = {one.name for one in files}
+    """Returns the folder with the lists of Slack's export, "" for the top level, else None."""
+    names = {file.name for file in files}
     roots = [name.removesuffix("users.json") for name in names if _is_named(name, "users.json")]
-    known = [root for root in roots if any(f"{root}{one}" in names for one in _LISTS)]
-    return min(known, key=len, default=None)
+    complete = [root for root in roots if any(f"{root}{name}" in names for name in _LISTS)]
+    return min(complete, key=len, default=None)
 
 
 def _is_named(path: str, name: str) -> bool:
@@ -69,11 +70,11 @@ def _is_named(path: str, name: str) -> bool:
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
-    at = 0
+    offset = 0
     while True:
-        file.seek(at)
+        file.seek(offset)
         block = file.read(_BLOCK)
         if not block:
             return
-        at += len(block)
+        offset += len(block)
         yield block

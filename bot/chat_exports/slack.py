@@ -1,4 +1,4 @@
-"""Reads Slack's export: a zip with a folder for each channel and a file for each day in it.
+"""Reads exports of Slack: a zip with a folder for each channel and a file for each day.
 
 https://slack.com/help/articles/220556107-How-to-read-Slack-data-exports
 """
@@ -31,27 +31,27 @@ _LISTS: Final = {
     "mpims": ChannelKind.DIRECT,
     "dms": ChannelKind.DIRECT,
 }
-_SPOKEN: Final = (None, "", "thread_broadcast", "file_share", "me_message")
-_BOTS: Final = ("USLACKBOT", "USLACK")
-_TIME: Final = re.compile(r"\d{1,12}\.\d{1,9}", re.ASCII)
+_USER_SUBTYPES: Final = (None, "", "thread_broadcast", "file_share", "me_message")
+_BOT_USERS: Final = ("USLACKBOT", "USLACK")
+_TIMESTAMP: Final = re.compile(r"\d{1,12}\.\d{1,9}", re.ASCII)
 _MENTION: Final = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^<>\n]*)?>", re.ASCII)
 _BRACKETS: Final = re.compile(r"<([^<>\n]+)>")
-_ALWAYS = float("inf")
+_NEWEST_EDIT = float("inf")
 
 
 class SlackExport:
-    """An opened export of Slack; its lists of people and channels are read already."""
+    """An opened export of Slack; the constructor reads the lists of people and channels."""
 
     platform = "slack"
 
     def __init__(self, files: Sequence[ArchiveFile], root: str) -> None:
-        by_name = {one.name: one for one in files}
+        by_name = {file.name: file for file in files}
         self.left_out: Counter[str] = Counter()
         self.people: dict[str, ExportedPerson] = {}
         self.channels: dict[str, ExportedChannel] = {}
         for name in ("users", "org_users"):
             for value in self._values(by_name.get(f"{root}{name}.json")):
-                self._learn_person(value)
+                self._add_person(value)
         folders: dict[str, str] = {}
         for name, kind in _LISTS.items():
             for value in self._values(by_name.get(f"{root}{name}.json")):
@@ -59,17 +59,18 @@ class SlackExport:
                 if channel:
                     self.channels[channel.id] = channel
                     folders |= {channel.id: channel.id, channel.name: channel.id}
-        self.workspace_ids = frozenset(one.team for one in self.people.values() if one.team)
+        teams = (person.team for person in self.people.values())
+        self.workspace_ids = frozenset(team for team in teams if team)
         self._days: dict[str, list[ArchiveFile]] = defaultdict(list)
         for file in files:
-            self._put_day(file, root, folders)
+            self._add_day(file, root, folders)
 
     def may_lack_first_message(self, thread: str) -> bool:
-        """False: without its first message, a thread here has no question."""
+        """Returns False, as the first message of a thread in Slack is its question."""
         return False
 
     def messages(self, channels: Collection[str], tell: Tell) -> Iterator[ExportedMessage]:
-        days = [(one, day) for one in channels for day in self._days.get(one, ())]
+        days = [(channel, day) for channel in channels for day in self._days.get(channel, ())]
         meter = ReadMeter(sum(day.size for _, day in days), tell)
         for channel, day in days:
             for value in self._values(day, meter):
@@ -77,20 +78,20 @@ class SlackExport:
                 if message:
                     yield message
 
-    def _put_day(self, file: ArchiveFile, root: str, folders: Mapping[str, str]) -> None:
+    def _add_day(self, file: ArchiveFile, root: str, folders: Mapping[str, str]) -> None:
         for name in file.names:
             folder, _, day = name.removeprefix(root).rpartition("/")
             if name.startswith(root) and day and folder in folders:
                 self._days[folders[folder]].append(file)
                 return
         if "/" in file.name.removeprefix(root):
-            # Whoever may read such a channel is not known.
+            # Skipped, as a channel outside the lists may be private.
             self.left_out["file"] += 1
 
     def _values(
         self, file: ArchiveFile | None, meter: ReadMeter | None = None
     ) -> Iterator[Mapping[str, object]]:
-        """The objects of a list; what follows after a break in it is lost, and counted."""
+        """Yields the objects of a JSON list; stops at damage and counts the file as left out."""
         if file is None:
             return
         blocks = file.blocks()
@@ -101,15 +102,15 @@ class SlackExport:
         except (RowRefused, *BROKEN):
             self.left_out["file"] += 1
 
-    def _learn_person(self, user: Mapping[str, object]) -> None:
+    def _add_person(self, user: Mapping[str, object]) -> None:
         profile = user.get("profile")
-        names = [*_named(profile, "display_name", "real_name"), *_named(user, "real_name", "name")]
+        names = [*_texts(profile, "display_name", "real_name"), *_texts(user, "real_name", "name")]
         number = short_text(user.get("id"))
         if number:
             self.people[number] = ExportedPerson(
                 id=number,
                 name=next(iter(names), number),
-                is_bot=bool(user.get("is_bot")) or number in _BOTS,
+                is_bot=bool(user.get("is_bot")) or number in _BOT_USERS,
                 is_guest=bool(user.get("is_restricted") or user.get("is_ultra_restricted")),
                 is_gone=bool(user.get("deleted")),
                 team=short_text(user.get("team_id")),
@@ -127,16 +128,16 @@ class SlackExport:
         if subtype == "bot_message" or value.get("bot_id") or self._is_bot(value.get("user")):
             self.left_out["bot"] += 1
             return None
-        if subtype not in _SPOKEN or not _is_time(value.get("ts")):
+        if subtype not in _USER_SUBTYPES or not _is_timestamp(value.get("ts")):
             return None
-        return self._said(value, channel)
+        return self._user_message(value, channel)
 
-    def _said(self, value: Mapping[str, object], channel: str) -> ExportedMessage | None:
+    def _user_message(self, value: Mapping[str, object], channel: str) -> ExportedMessage | None:
         text, author = value.get("text"), short_text(value.get("user"))
         if not isinstance(text, str) or not author:
             return None
         if author not in self.people:
-            self._learn_author(author, value)
+            self._add_author(author, value)
         ts, thread = short_text(value.get("ts")), value.get("thread_ts")
         edited = value.get("edited")
         edit = edited.get("ts") if isinstance(edited, Mapping) else None
@@ -145,29 +146,32 @@ class SlackExport:
             id=ts,
             at=float(ts),
             author=author,
-            text=self._plain(text),
-            thread=short_text(thread) if _is_time(thread) else None,
+            text=self._plain_text(text),
+            thread=short_text(thread) if _is_timestamp(thread) else None,
             mentions=tuple(dict.fromkeys(_MENTION.findall(text))),
-            edited_at=float(str(edit)) if _is_time(edit) else 0.0,
+            edited_at=float(str(edit)) if _is_timestamp(edit) else 0.0,
         )
 
-    def _learn_author(self, author: str, value: Mapping[str, object]) -> None:
-        """People of other organisations are in no list, but described beside their messages."""
+    def _add_author(self, author: str, value: Mapping[str, object]) -> None:
+        """Adds a person of another organisation, who is described only in their messages."""
         profile = value.get("user_profile")
         if isinstance(profile, Mapping):
-            teams = _named(value, "user_team") + _named(profile, "team") + _named(value, "team")
+            teams = _texts(value, "user_team") + _texts(profile, "team") + _texts(value, "team")
             described = {**profile, "id": author, "team_id": next(iter(teams), "")}
-            self._learn_person(described)
+            self._add_person(described)
 
     def _is_bot(self, user: object) -> bool:
         person = self.people.get(user) if isinstance(user, str) else None
-        return person.is_bot if person else user in _BOTS
+        return person.is_bot if person else user in _BOT_USERS
 
-    def _plain(self, text: str) -> str:
-        """https://docs.slack.dev/messaging/formatting-message-text."""
-        return strip_control_characters(html.unescape(_BRACKETS.sub(self._bare, text)))
+    def _plain_text(self, text: str) -> str:
+        """Returns mrkdwn as plain text.
 
-    def _bare(self, match: re.Match[str]) -> str:
+        https://docs.slack.dev/messaging/formatting-message-text
+        """
+        return strip_control_characters(html.unescape(_BRACKETS.sub(self._replace_bracket, text)))
+
+    def _replace_bracket(self, match: re.Match[str]) -> str:
         target, _, label = match[1].partition("|")
         if target.startswith("@"):
             person = self.people.get(target[1:])
@@ -193,15 +197,15 @@ def _channel(value: Mapping[str, object], kind: ChannelKind) -> ExportedChannel 
 
 
 def _deleted(ts: object, channel: str) -> ExportedMessage | None:
-    if not _is_time(ts):
+    if not _is_timestamp(ts):
         return None
-    return ExportedMessage(channel, str(ts), float(str(ts)), "", "", edited_at=_ALWAYS)
+    return ExportedMessage(channel, str(ts), float(str(ts)), "", "", edited_at=_NEWEST_EDIT)
 
 
-def _is_time(value: object) -> bool:
-    return isinstance(value, str) and _TIME.fullmatch(value) is not None
+def _is_timestamp(value: object) -> bool:
+    return isinstance(value, str) and _TIMESTAMP.fullmatch(value) is not None
 
 
-def _named(holder: object, *names: str) -> list[str]:
+def _texts(holder: object, *names: str) -> list[str]:
     found = [short_text(holder.get(name)) for name in names] if isinstance(holder, Mapping) else []
     return [name for name in found if name]
