@@ -124,6 +124,30 @@ def test_a_question_between_two_taught_ones_is_refused() -> None:
     assert ask(taught(SERVICE), "How do I pause my subscription?") == NOT_TAUGHT
 
 
+ORDERS = (264470, 188203, 771902, 501175)
+
+
+@pytest.mark.parametrize("question", ["Where is my order?", "Where is my order 993311?"])
+def test_what_is_answered_alike_for_every_order_is_answered_for_another_one(question: str) -> None:
+    orders = [(f"Where is my order {order}?", "Look under My orders.") for order in ORDERS]
+    own = (f"Where is my order {ORDERS[0]}?", "It was lost.")
+
+    same = taught([*orders, ("Can I change my address?", "Under My account.")])
+    different = taught([own, *orders[1:], ("Can I change my address?", "Under My account.")])
+
+    assert ask(same, question) == "Look under My orders."
+    assert ask(different, question) == NOT_TAUGHT
+    assert ask(same, "Where is my refund?") == NOT_TAUGHT
+
+
+def test_numbers_of_a_kind_decide_even_if_some_have_the_same_reply() -> None:
+    phones = [(f"Does it fit the phone {number}?", "It does.") for number in (12, 13, 14)]
+
+    model = taught([*phones, ("Does it come in red?", "No.")])
+
+    assert ask(model, "Does it fit the phone 11?") == NOT_TAUGHT
+
+
 @pytest.mark.parametrize(("one", "other"), [("caption", "mention"), ("pitch", "patio"), ("4", "5")])
 def test_another_word_is_not_taken_for_a_typing_error(one: str, other: str) -> None:
     model = taught([(f"What about the {one}?", "Right."), ("Do you repair zips?", "Free.")])

@@ -30,6 +30,8 @@ AMBIGUOUS = 0.06
 """If another question with another reply is within this coverage of the best, there is no reply,"""
 CERTAIN = 0.8
 """unless the coverage of the best is at least this high."""
+FEWEST_IDS = 3
+DIGITS_OF_ID = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,42 @@ class Question:
     @classmethod
     def read(cls, text: str, vocabulary: Vocabulary) -> "Question":
         return cls({term: vocabulary.weight(term) for term in terms_of(text)}, normalise(text))
+
+    def without_ids(self) -> "Question":
+        """Returns the question with only the terms that are no order number or the like."""
+        kept = {term: weight for term, weight in self.weights.items() if not is_id(term)}
+        return Question(kept, self.text)
+
+
+def indices_where_ids_vary(examples: Sequence[tuple[str, int]]) -> frozenset[int]:
+    """Returns the indices of (question, reply) whose ids do not decide on the reply.
+
+    FEWEST_IDS or more taught questions differ only in their ids and have one reply, and no such
+    question has another.
+    """
+    frames: dict[str, dict[str, int]] = {}
+    frame_of = [_without_digits(question) for question, _ in examples]
+    for frame, (question, reply) in zip(frame_of, examples, strict=True):
+        if frame:
+            frames.setdefault(frame, {})[normalise(question)] = reply
+    varying = {
+        frame
+        for frame, replies in frames.items()
+        if len(replies) >= FEWEST_IDS and len(set(replies.values())) == 1
+    }
+    return frozenset(index for index, frame in enumerate(frame_of) if frame in varying)
+
+
+def is_id(term: str) -> bool:
+    """Whether a term is a number of an order or the like, rather than one that is counted."""
+    return sum(map(str.isdigit, term)) >= DIGITS_OF_ID
+
+
+def _without_digits(question: str) -> str:
+    """Returns the terms of a question with ids blanked, or "" if there is none."""
+    terms = terms_of(question)
+    blanked = ["#" if is_id(term) else term for term in terms]
+    return " ".join(blanked) if "#" in blanked else ""
 
 
 @dataclass(frozen=True, slots=True)

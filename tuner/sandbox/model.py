@@ -32,6 +32,7 @@ from tuner.sandbox.matching import (
     Reply,
     choose,
     in_language_of,
+    indices_where_ids_vary,
     weighted_overlap,
 )
 from tuner.sandbox.text import normalise, question_and_context
@@ -66,7 +67,13 @@ class Model:
 
     @cached_property
     def _questions(self) -> list[Question]:
-        return [Question.read(example.question, self.vocabulary) for example in self.examples]
+        read = [Question.read(example.question, self.vocabulary) for example in self.examples]
+        varying = self._with_varying_ids
+        return [one.without_ids() if n in varying else one for n, one in enumerate(read)]
+
+    @cached_property
+    def _with_varying_ids(self) -> frozenset[int]:
+        return indices_where_ids_vary([(item.question, item.reply) for item in self.examples])
 
     @cached_property
     def _stacked(self) -> tuple[Vector, npt.NDArray[np.int64]]:
@@ -98,10 +105,12 @@ class Model:
         scores = (features.values @ self.weights[features.indices]).astype(np.float64)
         log_probabilities = scores - log_total(scores[None, :])[0]
         parsed_question = Question.read(question, self.vocabulary)
+        without_ids = parsed_question.without_ids()
         candidates: dict[tuple[int, str], Candidate] = {}
         for number in self._nearest_examples(features):
             example, taught = self.examples[number], self._questions[number]
-            coverage = weighted_overlap(parsed_question, taught, self.vocabulary)
+            asked = without_ids if number in self._with_varying_ids else parsed_question
+            coverage = weighted_overlap(asked, taught, self.vocabulary)
             if earlier and normalise(example.earlier) == normalise(earlier):
                 coverage += SAME_CONTEXT
             previous = candidates.get((example.reply, taught.text))
