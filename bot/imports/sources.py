@@ -15,7 +15,7 @@ from bot.imports.tables import (
     read_parquet,
     read_workbook,
 )
-from bot.imports.unfolding import unfold
+from bot.imports.unfolding import is_nested, unfold
 from bot.rows import Problem, read_lines
 
 
@@ -72,8 +72,11 @@ def read_records(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, o
 
 def _unfolded(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
     for line, record in records:
-        for row in unfold(record):
-            yield line, row
+        if isinstance(record, dict) and is_nested(record):
+            for row in unfold(record):
+                yield line, row
+        else:
+            yield line, record
 
 
 def read_cells(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, Cells | Problem]]:

@@ -10,20 +10,24 @@ _ROLES: Final = {"prompter": "user", "human": "user", "user": "user", "assistant
 _KEYS: Final = frozenset(
     ("paragraphs", "answers", "prompt", "responses", "annotations", "mapping", "chat_messages")
 )
+_RESPONSES: Final = ".responses"
 _DEEPEST: Final = 200
 _ROWS_LOOKED_AT: Final = 40
 
 
-def unfold(record: object) -> Iterator[object]:
-    """Yields the rows that a record nests; any other record as it is."""
-    if not isinstance(record, Mapping):
-        yield record
-    elif not _KEYS.isdisjoint(record):
-        yield from _rows_in(record)
-    elif any(str(key).endswith(".responses") for key in record):
+def is_nested(record: _Record) -> bool:
+    """Whether a record is none of a chat and may hold rows, for `unfold`."""
+    if "messages" in record:
+        return False
+    return not _KEYS.isdisjoint(record) or any(key.endswith(_RESPONSES) for key in record)
+
+
+def unfold(record: _Record) -> Iterator[object]:
+    """Yields the rows that a record holds; one that holds none as it is."""
+    if _KEYS.isdisjoint(record):
         yield _annotated_in_columns(record)
     else:
-        yield record
+        yield from _rows_in(record)
 
 
 def rows_by_column(value: _Record) -> list[object] | None:
@@ -177,9 +181,9 @@ def _annotated_in_columns(record: _Record) -> _Record:
     texts = [
         value[0]
         for key, value in record.items()
-        if key.endswith(".responses") and isinstance(value, list) and value
+        if key.endswith(_RESPONSES) and isinstance(value, list) and value
     ]
-    fields = {key: value for key, value in record.items() if ".responses" not in key}
+    fields = {key: value for key, value in record.items() if _RESPONSES not in key}
     return _annotated(fields, next((text for text in texts if isinstance(text, str)), ""))
 
 
