@@ -16,13 +16,11 @@ from bot.commands import Handlers
 from bot.conversation import Context, build_context, fetch_history
 from bot.daily_token_budget import reserve
 from bot.domain import (
-    LOCAL,
     Canary,
     HostName,
     Message,
     MessageId,
     ModelName,
-    Notice,
     Place,
     Role,
     ToolCall,
@@ -32,7 +30,6 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import (
-    AttuneError,
     BadInput,
     EmptyAnswer,
     HostBusy,
@@ -41,10 +38,9 @@ from bot.errors import (
     KeyRefused,
     NotFound,
     SurfaceError,
-    deserialize,
-    serialize,
 )
 from bot.events import MessageReceived
+from bot.fallback_notices import queue_fallback_notice
 from bot.ports.dependencies import Dependencies
 from bot.ports.metered_calls import Meter
 from bot.ports.provider import Delta, Host
@@ -52,7 +48,7 @@ from bot.ports.store import Records, Store
 from bot.ports.surface import CanSendEphemeral
 from bot.prompts import PictureMessage, PromptMessage, build_prompt, few_shot
 from bot.question_files import FileReader, Picture
-from bot.replies import Button, Drawn, NoReply, Reply, Stream, Text
+from bot.replies import Button, NoReply, Reply, Stream, Text
 from bot.request import Request
 from bot.tools import AnswerTools
 from bot.words import Words
@@ -60,7 +56,6 @@ from bot.words import Words
 handlers = Handlers()
 log = logging.getLogger(__name__)
 
-FELL_BACK = "model.fell_back"
 MODEL_LOADING_SECONDS = 15.0
 """Seconds without a first word after which the asker is told that the model is being loaded."""
 
@@ -212,22 +207,6 @@ async def _store_reply_message(turn: Turn, message: MessageId, *, store: Store) 
     """Stores the id of the message in which the turn's answer is posted."""
     async with store.writing() as records:
         await records.turns.change(turn.workspace, turn.id, reply_message=message)
-
-
-async def render_fallback_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """Returns the notice that tells a channel why a model failed and which model answered."""
-    model, serialized = notice.details.get("model"), notice.details.get("why")
-    error = (deserialize(serialized) if isinstance(serialized, Mapping) else None) or AttuneError()
-    # Everybody in a channel reads the notice, but only the operator reads the local room.
-    why = (
-        words.error(error)
-        if notice.place.workspace == LOCAL
-        else words.error_without_host_words(error)
-    )
-    instead = notice.details.get("instead")
-    if instead is not None:
-        return Text(words("chat.fell_back_to", model=model, instead=instead, why=why))
-    return Text(words("chat.fell_back", model=model, why=why))
 
 
 @dataclass(frozen=True, slots=True)
@@ -536,20 +515,9 @@ class AnswerWriter:
     async def _send_fallback_notice(
         self, model: ModelName, error: HostError | NotFound, answering: ModelInUse
     ) -> None:
-        """Tells the channel that another model answers, at most once a day and failing model."""
-        log.warning("A tuned model failed, the base answers", extra={"why": error.key})
-        request = self._request
-        scope = f"{request.place.channel}.{model}.{request.now.date()}"
-        key = f"{request.workspace_id}.{scope}.fell_back"
-        instead = {} if answering == self._base else {"instead": answering.model}
+        instead = None if answering == self._base else answering.model
         async with self._deps.store.writing() as records:
-            await records.outbox.put(
-                key,
-                replace(self._request.place, thread=None),
-                FELL_BACK,
-                details={"model": model, "why": serialize(error), **instead},
-                at=self._deps.clock.now(),
-            )
+            await queue_fallback_notice(self._request, model, error, records, instead=instead)
 
     def _seconds(self) -> float:
         return (self._deps.clock.now() - self._started).total_seconds()

@@ -91,11 +91,10 @@ class Discord:
     ) -> None:
         self._access, self._catalogue = access, catalogue
         self._clock, self._say = clock, say
-        self._folder = folder
+        self._folder, self._store = folder, store
         self._memory = SessionFile(folder / "discord.json")
         self._app: App | None = None
         self._me: Bot | None = None
-        self._store = store
         self._is_for_users = False
         self._directory: Directory | None = None
         self._talks: DirectMessages | None = None

@@ -1,0 +1,58 @@
+"""Notices that a model failed and that another model answered in its place."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+
+from bot.domain import LOCAL, ModelName, Notice
+from bot.errors import AttuneError, HostError, NotFound, deserialize, serialize
+from bot.ports.store import Records
+from bot.replies import Drawn, Text
+from bot.request import Request
+from bot.words import Words
+
+log = logging.getLogger(__name__)
+
+FELL_BACK = "model.fell_back"
+
+
+async def queue_fallback_notice(
+    request: Request,
+    model: ModelName,
+    error: HostError | NotFound,
+    records: Records,
+    *,
+    instead: ModelName | None,
+) -> None:
+    """Queues a notice for the channel, at most one a day and failing model.
+
+    `instead` is the model that answers, None for the base.
+    """
+    log.warning("A tuned model failed, another one answers", extra={"why": error.key})
+    scope = f"{request.place.channel}.{model}.{request.now.date()}"
+    details = {"model": model, "why": serialize(error)}
+    await records.outbox.put(
+        f"{request.workspace_id}.{scope}.fell_back",
+        replace(request.place, thread=None),
+        FELL_BACK,
+        details=details if instead is None else {**details, "instead": instead},
+        at=request.now,
+    )
+
+
+async def render_fallback_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
+    """Returns the notice that tells a channel why a model failed and which model answered."""
+    model, serialized = notice.details.get("model"), notice.details.get("why")
+    error = (deserialize(serialized) if isinstance(serialized, Mapping) else None) or AttuneError()
+    # Everybody in a channel reads the notice, but only the operator reads the local room.
+    why = (
+        words.error(error)
+        if notice.place.workspace == LOCAL
+        else words.error_without_host_words(error)
+    )
+    instead = notice.details.get("instead")
+    if instead is not None:
+        return Text(words("chat.fell_back_to", model=model, instead=instead, why=why))
+    return Text(words("chat.fell_back", model=model, why=why))
