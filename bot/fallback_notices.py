@@ -6,8 +6,10 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 
+from bot.deployments import find_display_name
 from bot.domain import LOCAL, ModelName, Notice
 from bot.errors import AttuneError, HostError, NotFound, deserialize, serialize
+from bot.outbox import LOCALE
 from bot.ports.store import Records
 from bot.replies import Drawn, Text
 from bot.request import Request
@@ -32,7 +34,7 @@ async def queue_fallback_notice(
     """
     log.warning("A tuned model failed, another one answers", extra={"why": error.key})
     scope = f"{request.place.channel}.{model}.{request.now.date()}"
-    details = {"model": model, "why": serialize(error)}
+    details = {"model": model, "why": serialize(error), LOCALE: request.words.language}
     await records.outbox.put(
         f"{request.workspace_id}.{scope}.fell_back",
         replace(request.place, thread=None),
@@ -52,7 +54,7 @@ async def render_fallback_notice(notice: Notice, records: Records, words: Words)
         if notice.place.workspace == LOCAL
         else words.error_without_host_words(error)
     )
-    instead = notice.details.get("instead")
-    if instead is not None:
-        return Text(words("chat.fell_back_to", model=model, instead=instead, why=why))
-    return Text(words("chat.fell_back", model=model, why=why))
+    models = [ModelName(str(one)) for one in (model, notice.details.get("instead")) if one]
+    names = [await find_display_name(records, notice.place.workspace, one) for one in models]
+    key = "chat.fell_back_to" if len(names) > 1 else "chat.fell_back"
+    return Text(words(key, model=names[0], instead=names[-1], why=why))
