@@ -11,11 +11,13 @@ import pytest
 from adapters.slack import inbound
 from adapters.slack.outbound import modal
 from attune.bootstrap import App
-from bot.domain import ChannelId, ExampleFilter, Place, WorkspaceId
+from bot.domain import ChannelId, ExampleFilter, Place, UserId, WorkspaceId
 from bot.events import FormSubmitted
 from bot.examples.texts import readable_texts
+from bot.ports.surface import CanDescribe
 from bot.replies import Field, FieldKind, Form
 from bot.words import Words
+from tests.discord_scene import HERE
 from tests.discord_scene import Scene as DiscordScene
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, GUILD
 from tests.fakes.discord_rest import shown as shown_in_discord
@@ -26,6 +28,7 @@ from tests.opening import until
 from tests.slack_scene import Scene as SlackScene
 
 EDITORS = "555"
+MEMBER = "GET /guilds/{guild}/members/{user}"
 SLACK_TEAM = WorkspaceId(f"slack:{TEAM}")
 MARKETING: dict[str, object] = {"id": "S0123", "handle": "marketing", "users": ["U2"]}
 
@@ -206,6 +209,17 @@ async def test_people_channels_and_times_are_called_as_the_platform_calls_them(
     assert f"<@{ADMIN}>" in audit
     assert f"<@{ANN}> · curator" in audit
     assert fake.pings == []
+
+
+async def test_a_member_of_a_server_is_asked_for_once_in_a_while(in_discord: DiscordScene) -> None:
+    surface = in_discord.surface
+    assert isinstance(surface, CanDescribe)
+    before = len(in_discord.discord.called(MEMBER))
+
+    described = [await surface.describe(HERE, UserId(user)) for user in (ANN, ANN, BEN, ANN)]
+
+    assert [one.name for one in described] == ["name-102", "name-102", "name-103", "name-102"]
+    assert len(in_discord.discord.called(MEMBER)) - before == 2
 
 
 async def test_where_there_are_no_mentions_everything_has_its_name(in_slack: SlackScene) -> None:
