@@ -1,1 +1,1 @@
-"""The Slack adapter: events in, messages out; only `gateway` imports Slack's libraries."""
+"""The Slack adapter: receives events and sends messages through Slack's libraries."""

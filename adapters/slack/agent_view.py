@@ -1,4 +1,4 @@
-"""Prompts, titles and the channel beside it: what Slack shows around a talk with the app."""
+"""Slack's agent view: suggested prompts, thread titles and the channel that a person views."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from bot.errors import SurfaceError
 log = logging.getLogger(__name__)
 
 PROMPTS = ("help", "status", "teach", "my_data")
-"""At most four; each has a title and a message among the sentences."""
+"""Names of at most four prompts; each has a title and a message in bot/words."""
 _THREAD_EVENTS = ("assistant_thread_started", "assistant_thread_context_changed")
-_TITLE = 60
-_MOST_KEPT = 10_000
+_TITLE_LENGTH = 60
+_MOST_USERS = 10_000
 
 
 class AgentView:
-    """https://docs.slack.dev/ai/migrating-to-agent-messaging.
+    """Suggests prompts, sets titles and remembers which channel a person views.
 
-    Where somebody looks is in memory alone: Slack tells it again when they open the app.
+    The channels are in memory only: Slack sends them again when a person opens the app.
+    https://docs.slack.dev/ai/migrating-to-agent-messaging
     """
 
     def __init__(self, api: Api, say: Callable[..., str]) -> None:
@@ -33,31 +34,34 @@ class AgentView:
         self._channels: OrderedDict[str, ChannelId] = OrderedDict()
 
     def note_viewed_channel(self, event: Mapping[str, Any]) -> None:
-        """Takes what an event says of the channel that its person looks at; nothing from most."""
-        told: Mapping[str, Any] = event
+        """Stores the channel that the event's user views.
+
+        Does nothing for events without a context.
+        """
+        source: Mapping[str, Any] = event
         if event.get("type") in _THREAD_EVENTS:
-            told = event.get("assistant_thread") or {}
-        context, user = told.get("context"), told.get("user_id") or told.get("user")
+            source = event.get("assistant_thread") or {}
+        context, user = source.get("context"), source.get("user_id") or source.get("user")
         if not isinstance(context, Mapping) or not user:
             return
         self._channels.pop(str(user), None)
-        channel = _channel_in(context)
+        channel = _channel_of_context(context)
         if channel:
             self._channels[str(user)] = ChannelId(channel)
-            while len(self._channels) > _MOST_KEPT:
+            while len(self._channels) > _MOST_USERS:
                 self._channels.popitem(last=False)
 
     def channel_of(self, user: str) -> ChannelId | None:
-        """The channel that somebody looks at beside the conversation, as far as Slack told."""
+        """Returns the channel that a user last viewed, None if Slack has not sent one."""
         return self._channels.get(user)
 
     async def suggest(self, event: Mapping[str, Any], locale: str) -> None:
-        """Prompts for whoever has opened the conversation.
+        """Suggests prompts to the user who opened the conversation.
 
-        https://docs.slack.dev/reference/methods/assistant.threads.setSuggestedPrompts: a thread
-        is named by the older assistant's events alone; where there is none it must not be given.
+        https://docs.slack.dev/reference/methods/assistant.threads.setSuggestedPrompts: `thread_ts`
+        is given only if the event has one, as the events of the older assistant do.
         """
-        told: Mapping[str, Any] = event.get("assistant_thread") or {}
+        assistant_thread: Mapping[str, Any] = event.get("assistant_thread") or {}
         prompts = [
             {
                 "title": self._say(f"slack.prompt.{name}", locale),
@@ -65,21 +69,21 @@ class AgentView:
             }
             for name in PROMPTS
         ]
-        args: Json = {"channel_id": told.get("channel_id") or event.get("channel")}
+        args: Json = {"channel_id": assistant_thread.get("channel_id") or event.get("channel")}
         args |= {"title": self._say("slack.prompts", locale), "prompts": prompts}
-        if told.get("thread_ts"):
-            args["thread_ts"] = told["thread_ts"]
+        if assistant_thread.get("thread_ts"):
+            args["thread_ts"] = assistant_thread["thread_ts"]
         await self._call("assistant.threads.setSuggestedPrompts", args)
 
     async def set_title(self, channel: str, thread: str, question: str) -> None:
-        """A conversation is called what it began with."""
-        title = title_of(question, _TITLE)
+        """Sets the title of a conversation from its first question."""
+        title = title_of(question, _TITLE_LENGTH)
         if title:
             args = {"channel_id": channel, "thread_ts": thread, "title": title}
             await self._call("assistant.threads.setTitle", args)
 
     async def _call(self, method: str, args: Mapping[str, object]) -> None:
-        """A courtesy: without its scope, or where this Slack knows no such call, it is off."""
+        """Calls an optional method; an error, such as a missing scope, is only logged."""
         try:
             await self._api.call(method, args, patience=0)
         except SurfaceError as error:
@@ -87,18 +91,19 @@ class AgentView:
 
 
 def is_opening(event: Mapping[str, Any]) -> bool:
-    """Whether somebody has opened the conversation with the app."""
+    """Whether the event says that a user opened the conversation with the app."""
     is_tab = event.get("type") == "app_home_opened" and event.get("tab") == "messages"
     return is_tab or event.get("type") == "assistant_thread_started"
 
 
 def opened_by(event: Mapping[str, Any]) -> str:
-    told: Mapping[str, Any] = event.get("assistant_thread") or {}
-    return str(told.get("user_id") or event.get("user") or "")
+    """Returns the user who opened the conversation, empty if the event names none."""
+    assistant_thread: Mapping[str, Any] = event.get("assistant_thread") or {}
+    return str(assistant_thread.get("user_id") or event.get("user") or "")
 
 
-def _channel_in(context: Mapping[str, Any]) -> str:
-    """The most relevant one; of the older assistant's context there is only one."""
+def _channel_of_context(context: Mapping[str, Any]) -> str:
+    """Returns the most relevant channel of a context, empty if it has none."""
     if context.get("channel_id"):
         return str(context["channel_id"])
     for entity in context.get("entities") or ():

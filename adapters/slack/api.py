@@ -1,4 +1,4 @@
-"""The calls that Slack is asked with, and where they may go; the gateway makes them."""
+"""The port for calls of Slack's Web API, and the checks of URLs."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bot.errors import SurfaceError
 Json = dict[str, Any]
 
 _DOMAINS = ("slack.com", "slack-gov.com")
-_HOOKS = ("hooks.slack.com", "hooks.slack-gov.com")
-_PLAIN_ADDRESS = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:[/?][!-\[\]-~]*)?")
+_RESPONSE_HOSTS = ("hooks.slack.com", "hooks.slack-gov.com")
+_PLAIN_URL = re.compile(r"https?://[A-Za-z0-9.:\[\]-]+(?:[/?][!-\[\]-~]*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What lets us in; the tokens are never shown."""
+    """Tokens, URL and mode of the Slack app."""
 
     bot_token: str
     app_token: str = ""
@@ -34,7 +34,10 @@ Before = Callable[[], Awaitable[None]]
 
 
 class Api(Protocol):
-    """Raises only `bot.errors.SurfaceError`s; `details["code"]` is Slack's own word."""
+    """Calls Slack's Web API.
+
+    Methods raise only SurfaceError and its subclasses; `details["code"]` is Slack's error code.
+    """
 
     pacing: Pacing
 
@@ -48,12 +51,15 @@ class Api(Protocol):
         patience: int = 6,
         before: Before | None = None,
     ) -> Json:
-        """What is not repeatable is tried once when its outcome is unknown; `patience` is
-        how often a busy Slack is asked again; `before` is done when it is this call's turn."""
+        """Calls a method, with retries, and returns its response.
+
+        A call that is not repeatable is made only once if its outcome is unknown. `patience` is the
+        number of retries. `before` runs when the rate limit lets the call proceed.
+        """
         ...
 
     async def respond(self, url: str, payload: Mapping[str, object]) -> None:
-        """Answers through a `response_url`."""
+        """Posts a payload to a `response_url`."""
         ...
 
     async def upload(
@@ -64,49 +70,48 @@ class Api(Protocol):
 
 
 def error_code(error: SurfaceError) -> str:
-    """Slack's own word for what went wrong."""
+    """Returns Slack's error code of an error, empty if it has none."""
     return str(error.details.get("code", ""))
 
 
 def is_unknown_method(error: SurfaceError) -> bool:
-    """Not every Slack knows every method; the others may still serve."""
+    """Whether a Slack-compatible server does not implement the method."""
     return error_code(error) in ("unknown_method", "http_404", "http_405", "http_501")
 
 
-def ts_of(answer: Json) -> str:
-    """Which message a call has made."""
-    ts = answer.get("ts") or (answer.get("message") or {}).get("ts")
+def ts_of(response: Json) -> str:
+    """Returns the ts of the message that a call posted. Raises SurfaceError if it is missing."""
+    ts = response.get("ts") or (response.get("message") or {}).get("ts")
     if not ts:
         raise SurfaceError(message="Slack does not say which message it is", code="no_ts")
     return str(ts)
 
 
 def proxy_for(url: str) -> str | None:
-    """As curl does it: HTTPS_PROXY or HTTP_PROXY, but not for what NO_PROXY names."""
+    """Returns the proxy from HTTPS_PROXY or HTTP_PROXY; None if NO_PROXY names the host."""
     host = urlsplit(url).hostname or ""
     if urllib.request.proxy_bypass(host):
         return None
-    known = urllib.request.getproxies()
-    return known.get("https") or known.get("http") or None
+    proxies = urllib.request.getproxies()
+    return proxies.get("https") or proxies.get("http") or None
 
 
 def is_slack(url: str, api_url: str) -> bool:
-    """Whether an address is at Slack itself, so that the token may go there."""
+    """Whether a URL is Slack's own, so that the bot token may be sent there."""
     return _is_at(url, api_url, _DOMAINS, with_subdomains=True)
 
 
 def is_response_url(url: str, api_url: str) -> bool:
-    """Whether an address is one at which Slack takes answers to an interaction."""
-    return _is_at(url, api_url, _HOOKS, with_subdomains=False)
+    """Whether a URL is a `response_url` of Slack."""
+    return _is_at(url, api_url, _RESPONSE_HOSTS, with_subdomains=False)
 
 
 def _is_at(url: str, api_url: str, hosts: tuple[str, ...], *, with_subdomains: bool) -> bool:
-    """At the host of the API, with its scheme, or by https at one of `hosts`.
+    """Whether a URL has the host and scheme of the API, or is HTTPS at one of `hosts`.
 
-    What two parsers might read differently (backslashes, blanks, a name before the host) is
-    at none of them.
+    URLs that two parsers might read differently (backslashes, blanks, user info) never match.
     """
-    if _PLAIN_ADDRESS.fullmatch(url) is None:
+    if _PLAIN_URL.fullmatch(url) is None:
         return False
     try:
         parts, api = urlsplit(url), urlsplit(api_url)
@@ -115,6 +120,6 @@ def _is_at(url: str, api_url: str, hosts: tuple[str, ...], *, with_subdomains: b
     if (parts.scheme, parts.hostname) == (api.scheme, api.hostname):
         return True
     host = parts.hostname or ""
-    above = tuple(f".{one}" for one in hosts) if with_subdomains else ()
-    is_known = host in hosts or host.endswith(above)
+    suffixes = tuple(f".{domain}" for domain in hosts) if with_subdomains else ()
+    is_known = host in hosts or host.endswith(suffixes)
     return parts.scheme == "https" and parts.netloc.lower() == host and is_known

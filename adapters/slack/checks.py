@@ -1,4 +1,4 @@
-"""What `attune doctor` asks of Slack."""
+"""The checks of Slack that `attune doctor` runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bot.errors import SurfaceError
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing the doctor looked at: a key of the catalogue with its details."""
+    """The result of a check: a key of bot/words with its details."""
 
     key: str
     is_well: bool
@@ -21,22 +21,22 @@ class CheckResult:
 
 
 async def examine(access: Access) -> AsyncIterator[CheckResult]:
-    """Tokens, scopes, Socket Mode or HTTP, in the order in which they are set up."""
+    """Checks tokens, scopes, and Socket Mode or HTTP, in the order in which they are set up."""
     api = HttpApi(access)
     try:
         try:
-            answer, held = await api.scopes()
+            auth, granted = await api.scopes()
         except SurfaceError as error:
-            is_away = bool(error.details.get("is_unknown"))
-            key = "slack.doctor.unreachable" if is_away else "slack.doctor.token_bad"
+            is_unreachable = bool(error.details.get("is_unknown"))
+            key = "slack.doctor.unreachable" if is_unreachable else "slack.doctor.token_bad"
             yield CheckResult(key, False, {**error.details, "address": access.api_url})
             return
-        yield CheckResult("slack.doctor.token", True, {"team": answer.get("team", "?")})
-        missing = sorted(set(SCOPES) - held) if held else []
-        names = {"scopes": ", ".join(missing)}
+        yield CheckResult("slack.doctor.token", True, {"team": auth.get("team", "?")})
+        missing = sorted(set(SCOPES) - granted) if granted else []
+        details = {"scopes": ", ".join(missing)}
         key = "slack.doctor.scopes_missing" if missing else "slack.doctor.scopes"
-        yield CheckResult(key, not missing, names)
-        declined = sorted(set(OPTIONAL_SCOPES) - held) if held else []
+        yield CheckResult(key, not missing, details)
+        declined = sorted(set(OPTIONAL_SCOPES) - granted) if granted else []
         if declined:
             yield CheckResult("slack.doctor.declined", True, {"scopes": ", ".join(declined)})
         if access.is_http:
@@ -54,7 +54,7 @@ async def examine(access: Access) -> AsyncIterator[CheckResult]:
 
 
 async def _socket_problem(api: HttpApi) -> str | None:
-    """Slack's word for what is wrong with the app token; None when a socket could be opened."""
+    """Returns the error code of the app token, None if a socket could be opened."""
     try:
         await api.socket_url()
     except SurfaceError as error:

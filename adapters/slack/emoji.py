@@ -1,8 +1,8 @@
-"""The few emoji that mean something to us, by Slack's names."""
+"""The emoji that have a function in Attune, by Slack's names."""
 
 from __future__ import annotations
 
-_NAMES = {
+_EMOJI_BY_NAME = {
     "mortar_board": "🎓",
     "white_check_mark": "✅",
     "heavy_check_mark": "✅",
@@ -12,13 +12,14 @@ _NAMES = {
     "thumbsdown": "👎",
     "x": "❌",
 }
-_BACK = {"🎓": "mortar_board", "✅": "white_check_mark", "👍": "+1", "👎": "-1", "❌": "x"}
+_NAME_BY_EMOJI = {"🎓": "mortar_board", "✅": "white_check_mark", "👍": "+1", "👎": "-1", "❌": "x"}
 
 
 def meaning(name: str) -> str | None:
-    """The emoji of a name, whatever its skin; None where it means nothing to us."""
-    return _NAMES.get(name.partition("::")[0])
+    """Returns the emoji of a name with any skin tone; None if the emoji has no function."""
+    return _EMOJI_BY_NAME.get(name.partition("::")[0])
 
 
 def name_of(emoji: str) -> str | None:
-    return _BACK.get(emoji)
+    """Returns Slack's name of an emoji, None if the emoji has no function."""
+    return _NAME_BY_EMOJI.get(emoji)

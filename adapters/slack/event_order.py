@@ -1,4 +1,4 @@
-"""Which events are outdated: two sockets, or a second delivery, may bring them out of order."""
+"""Detects outdated events, as two sockets or a second delivery may bring events out of order."""
 
 from __future__ import annotations
 
@@ -8,40 +8,42 @@ from collections.abc import Iterator
 from adapters.slack.api import Json
 from adapters.slack.emoji import meaning
 
-_MOST = 10_000
+_CAPACITY = 10_000
 _VOTES = ("👍", "👎")
 Key = tuple[str, ...]
 
 
 class EventOrder:
-    """Remembers by Slack's `event_ts` what was told last of a reaction, a vote or a text."""
+    """Keeps the latest `event_ts` of each reaction, vote and message text, in memory."""
 
     def __init__(self) -> None:
         self._latest: OrderedDict[Key, float] = OrderedDict()
 
     def is_outdated(self, body: Json) -> bool:
-        """Whether something later about the same thing has come already."""
+        """Whether a later event about the same subject has been received already."""
         event = body.get("event") or {}
-        keys, at = list(_keys(event)), float(event.get("event_ts") or 0)
-        if not at or any(at < self._latest.get(key, 0.0) for key in keys):
-            return bool(at)
+        keys, event_ts = list(_subjects(event)), float(event.get("event_ts") or 0)
+        if not event_ts or any(event_ts < self._latest.get(key, 0.0) for key in keys):
+            return bool(event_ts)
         for key in keys:
-            self._latest[key] = at
+            self._latest[key] = event_ts
             self._latest.move_to_end(key)
-        while len(self._latest) > _MOST:
+        while len(self._latest) > _CAPACITY:
             self._latest.popitem(last=False)
         return False
 
 
-def _keys(event: Json) -> Iterator[Key]:
-    """What the event says anew: whoever puts 👎 on takes the place of their earlier 👍."""
+def _subjects(event: Json) -> Iterator[Key]:
+    """Yields the subjects that the event changes; a person's 👎 replaces an earlier 👍."""
     kind, reaction = event.get("type"), str(event.get("reaction"))
     if kind in ("reaction_added", "reaction_removed"):
         item = event.get("item") or {}
-        about = tuple(str(one) for one in (item.get("channel"), item.get("ts"), event.get("user")))
-        yield (*about, reaction)
+        reaction_of = tuple(
+            str(part) for part in (item.get("channel"), item.get("ts"), event.get("user"))
+        )
+        yield (*reaction_of, reaction)
         if kind == "reaction_added" and meaning(reaction) in _VOTES:
-            yield (*about, "vote")
+            yield (*reaction_of, "vote")
     elif event.get("subtype") == "message_changed":
         message = event.get("message") or {}
         yield str(event.get("channel")), str(message.get("ts")), "text"

@@ -1,4 +1,4 @@
-"""All use of Slack's libraries: sockets and HTTP in, Web API calls out."""
+"""All use of Bolt: receives payloads over sockets or HTTP and hands their events to the app."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ log = logging.getLogger(__name__)
 
 _ACK_SECONDS = 2.5
 _FORM_SECONDS = 2.0
-"""How long a form that was sent waits for its outcome; Slack itself waits three seconds."""
+"""Seconds that a submitted form waits for its outcome; Slack itself waits three seconds."""
 _ANSWER_SECONDS = 10.0
 _FORM_PATIENCE_SECONDS = 0.8
-_KEPT_LOOK_UPS = 50
+_RESERVED_LOOKUPS = 50
 
 
 class Slack:
-    """One workspace of Slack: `run` until cancelled, `surface` for the core to speak through."""
+    """The Slack adapter of one workspace: `run` receives events, and `surface` sends messages."""
 
     def __init__(
         self, access: Access, catalogue: Catalogue, clock: Clock, say: Callable[..., str]
@@ -92,19 +92,19 @@ class Slack:
         )
         self._bolt: AsyncApp | None = None
         self._has_listened = False
-        self._is_asking = False
+        self._is_checking = False
         self._agent = AgentView(self.api, say)
-        self.api.on_revoked = self._ask_whether_revoked
+        self.api.on_revoked = self._check_revoked
 
     async def run(self, app: App) -> None:
-        """Raises SettingsError for tokens that Slack refuses; outlives everything else."""
+        """Runs until cancelled or the app is removed. Raises SettingsError for rejected tokens."""
         self._app = app
         try:
-            bot = await self._identified_unless_removed(app)
+            bot = await self._identify_unless_removed(app)
             if bot is None:
                 return
             self._bot = bot
-            self._bolt = self._built_app()
+            self._bolt = self._build_app()
             self._is_ready.set()
             log.info("Slack knows us", extra={"workspace": self._bot.team})
             if self._access.is_http:
@@ -118,11 +118,14 @@ class Slack:
 
     @property
     def is_http(self) -> bool:
-        """Whether Slack calls us; else we listen at its sockets and take no requests."""
+        """Whether Slack sends HTTP requests.
+
+        Otherwise the app opens sockets and takes no requests.
+        """
         return self._access.is_http
 
     async def handle_http(self, request: Request) -> Response:
-        """Events, commands and clicks of HTTP mode; only what Slack has signed is looked at."""
+        """Handles a request of HTTP mode; only signed requests are parsed."""
         if not self._access.is_http:
             return Response(status_code=404)
         try:
@@ -147,7 +150,8 @@ class Slack:
             try:
                 response = await run_async_bolt_app(app, request)
             except Exception:
-                # What cannot be read will not be read better when it comes again.
+                # A payload that cannot be read is acknowledged, as a second delivery would fail
+                # too.
                 log.exception("Slack sent something that cannot be read")
                 return {}
             if response.status != 200:
@@ -167,7 +171,10 @@ class Slack:
             await asyncio.wait({listening})
 
     async def _socket_url(self) -> str:
-        """A refused app token ends the start, but not what has been running well."""
+        """Returns a socket URL.
+
+        A rejected app token raises SettingsError only before the first URL.
+        """
         try:
             url = await self.api.socket_url()
         except SurfaceError as error:
@@ -179,24 +186,27 @@ class Slack:
         return url
 
     async def is_installed(self, workspace: WorkspaceId) -> bool | None:
-        """By `auth.test` with the token of today; None where Slack does not answer."""
+        """Returns whether the app is installed, by `auth.test`; None if Slack does not answer."""
         if self._is_closed.is_set():
             return False
         if self._bot is None:
             return None
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                answer = await self.api.call("auth.test", {}, patience=1)
+                response = await self.api.call("auth.test", {}, patience=1)
         except TimeoutError:
             return None
         except SurfaceError as error:
             return False if error_code(error) in (*REVOKED, "invalid_auth") else None
-        return workspace == _bot(answer).workspace
+        return workspace == _bot(response).workspace
 
-    async def _identified_unless_removed(self, app: App) -> Bot | None:
-        """After the app was removed its token is refused; what else runs here runs on without."""
+    async def _identify_unless_removed(self, app: App) -> Bot | None:
+        """Returns the bot's identity; None if the token is rejected after the app was removed.
+
+        Other platforms of the same process then run on.
+        """
         try:
-            return await self._identified()
+            return await self._identify()
         except SettingsError:
             if not await app.has_closed("slack"):
                 raise
@@ -205,13 +215,16 @@ class Slack:
         self._is_ready.set()
         return None
 
-    async def _identified(self) -> Bot:
-        """Waits for a Slack that cannot be reached; a refused token ends the start."""
+    async def _identify(self) -> Bot:
+        """Returns the bot's identity; retries while Slack is unreachable.
+
+        Raises SettingsError for a rejected token.
+        """
         wait = 1.0
         while True:
             try:
-                answer = await self.api.call("auth.test", {}, is_repeatable=False)
-                return _bot(answer)
+                response = await self.api.call("auth.test", {}, is_repeatable=False)
+                return _bot(response)
             except SurfaceError as error:
                 problem = error_code(error)
                 if problem in (*REVOKED, *REFUSED):
@@ -224,7 +237,7 @@ class Slack:
             await self._clock.sleep(timedelta(seconds=wait))
             wait = min(60.0, wait * 2)
 
-    def _built_app(self) -> AsyncApp:
+    def _build_app(self) -> AsyncApp:
         bot = self._whoami()
 
         async def authorize() -> AuthorizeResult:
@@ -236,103 +249,109 @@ class Slack:
                 bot_token=self._access.bot_token,
             )
 
-        # Without a token of its own bolt asks no auth.test for every event.
+        # Without a token of its own, Bolt does not call auth.test for every event.
         app = AsyncApp(
-            # Else bolt reads the source of every frame on the stack to name itself after one.
+            # Without a name, Bolt reads the source of every frame on the stack to find one.
             name="attune",
             client=self.api.bare_client(),
             authorize=authorize,
             signing_secret=self._access.signing_secret,
             logger=library_log(),
-            # What comes by HTTP is verified before it is read, see `signed_body`.
+            # The signature of HTTP requests is checked before parsing, see `signed_body`.
             request_verification_enabled=False,
-            # Listeners only acknowledge, so the response need not wait for a task of theirs.
+            # Listeners only acknowledge, so the response does not have to wait for a task.
             process_before_response=True,
             raise_error_for_unhandled_request=True,
         )
-        app.middleware(self._persist)
+        app.middleware(self._store_payload)
         add_listeners(app)
         return app
 
-    async def _persist(
+    async def _store_payload(
         self,
         body: Json,
         context: AsyncBoltContext,
         next: Callable[[], Awaitable[None]],  # noqa: A002
     ) -> BoltResponse | None:
-        """Commits every payload before a listener acknowledges it."""
-        if not self._is_for_us(body):
-            # Acknowledged, for Slack would only send it again.
+        """Stores a payload before a listener acknowledges it.
+
+        A failed event gets an error status, as Slack delivers events again; other payloads get 200.
+        """
+        if not self._is_for_this_workspace(body):
+            # The payload is acknowledged, as Slack would otherwise send it again.
             log.warning("Slack sent what is for another workspace")
             return BoltResponse(status=200, body="")
         is_event = body.get("type") == "event_callback"
         is_form = body.get("type") == "view_submission"
-        sent = Submission(body.get("view") or {}) if is_form else None
-        work = asyncio.ensure_future(self._receive(body, sent))
+        submission = Submission(body.get("view") or {}) if is_form else None
+        work = asyncio.ensure_future(self._receive(body, submission))
         self._waits.add(work)
         work.add_done_callback(self._waits.discard)
-        work.add_done_callback(_told_if_failed)
-        done, _ = await asyncio.wait({work}, timeout=_FORM_SECONDS if is_form else _ACK_SECONDS)
-        is_failed = bool(done) and work.exception() is not None
-        if is_failed or (is_event and not done):
-            # Slack delivers an event again, and we know it then; a click is never delivered
-            # again, so to refuse it would only alarm.
-            status = (500 if done else 503) if is_event else 200
+        work.add_done_callback(_log_failure)
+        finished, _ = await asyncio.wait({work}, timeout=_FORM_SECONDS if is_form else _ACK_SECONDS)
+        is_failed = bool(finished) and work.exception() is not None
+        if is_failed or (is_event and not finished):
+            # Slack delivers an event again, and its key then shows that it is stored. Slack never
+            # delivers a click again, so an error status would only show a warning to the user.
+            status = (500 if finished else 503) if is_event else 200
             return BoltResponse(status=status, body="")
-        if sent is not None:
-            waiting = None if done else self.surface.waiting_view(sent)
-            context[FORM_ANSWER] = sent.answer(waiting)
+        if submission is not None:
+            waiting = None if finished else self.surface.waiting_view(submission)
+            context[FORM_ANSWER] = submission.answer(waiting)
         context[IS_KEPT] = True
         await next()
         return None
 
-    def _is_for_us(self, body: Json) -> bool:
+    def _is_for_this_workspace(self, body: Json) -> bool:
         bot = self._whoami()
         return origin.is_for(body, bot.team, bot.enterprise, must_say=self._access.is_http)
 
     def _handle_of(self, body: Json) -> inbound.InteractionHandle:
-        """Without an address for answers that is none of Slack's."""
+        """Returns the payload's handle, without a `response_url` that is not at Slack."""
         handle = inbound.handle_of(body)
         if handle.response_url and not is_response_url(handle.response_url, self._access.api_url):
             log.warning("A response_url does not lead to Slack")
             return replace(handle, response_url=None)
         return handle
 
-    async def _receive(self, body: Json, sent: Submission | None = None) -> None:
-        self._note(body)
+    async def _receive(self, body: Json, submission: Submission | None = None) -> None:
+        self._update_caches(body)
         if self._event_order.is_outdated(body):
             return
-        if sent is not None and not self.surface.is_first_submission(sent):
+        if submission is not None and not self.surface.is_first_submission(submission):
             return
         bot, handle = self._whoami(), self._handle_of(body)
         for event in inbound.read(body, bot, self._clock.now()):
-            context = self.surface.remember(event, handle, sent)
+            context = self.surface.remember(event, handle, submission)
             may_open = self._catalogue.may_open_form(event.what) and bool(handle.trigger)
             if may_open:
-                self._later(self._open_waiting(context))
-            task = await self._in_order(context, event)
-            if may_open or sent is not None:
-                self._later(self._end_waiting(context, task))
-            if sent is not None:
-                await sent.wait_until_decided(task)
+                self._start(self._open_waiting(context))
+            task = await self._handle_in_order(context, event)
+            if may_open or submission is not None:
+                self._start(self._end_waiting(context, task))
+            if submission is not None:
+                await submission.wait_until_decided(task)
 
-    async def _in_order(
+    async def _handle_in_order(
         self, context: InteractionContext, event: Event
     ) -> asyncio.Task[None] | None:
-        """Handed in as it arrived, though some have to be looked up and others have not."""
+        """Hands events about the same message to the app in order of arrival.
+
+        Some of them need look-ups, which take longer for one than for another.
+        """
         ticket = self._order.enqueue(event.ordering_keys)
         try:
-            described = await self._described(event)
-            context.event = described
+            with_details = await self._with_user_and_place(event)
+            context.event = with_details
             if context.submission is not None:
-                context.submission.locale = described.locale
+                context.submission.locale = with_details.locale
             await ticket.wait_turn()
-            return await self._handle(described)
+            return await self._handle(with_details)
         finally:
             ticket.leave()
 
-    def _note(self, body: Json) -> None:
-        """Events for the adapter alone: rate limits and caches."""
+    def _update_caches(self, body: Json) -> None:
+        """Updates caches from events and logs when Slack withholds events."""
         if body.get("type") == "app_rate_limited":
             log.warning("Slack holds events back: there were too many within an hour")
         event = body.get("event") or {}
@@ -342,7 +361,7 @@ class Slack:
             self._people.forget_groups()
         self._agent.note_viewed_channel(event)
         if is_opening(event):
-            self._later(self._suggest(event))
+            self._start(self._suggest(event))
         if event.get("type") == "user_change":
             self._people.forget_person(str((event.get("user") or {}).get("id") or ""))
 
@@ -355,64 +374,65 @@ class Slack:
         assert self._app is not None
         task = await self._app.handle(event)
         if task is not None and isinstance(event.what, MessageReceived) and event.what.is_direct:
-            said = event.what.message
-            if said.place.thread is None:
-                self._later(self._agent.set_title(said.place.channel, said.id, said.text))
+            message = event.what.message
+            if message.place.thread is None:
+                self._start(self._agent.set_title(message.place.channel, message.id, message.text))
         if isinstance(event.what, WorkspaceLeft):
-            self._later(self._leave(task))
+            self._start(self._close_after_removal(task))
         is_click = isinstance(event.what, ButtonClicked)
         if is_click and str(event.place.channel) == event.user.id and task is not None:
-            self._later(self._show_home(event, task))
+            self._start(self._show_home(event, task))
         return task
 
-    async def _described(self, event: Event) -> Event:
-        """With the person's role and the channel's kind, where they decide anything."""
+    async def _with_user_and_place(self, event: Event) -> Event:
+        """Returns the event with the user's details and the kind of channel, where they matter."""
         what = event.what
         if isinstance(
             what, MessagesDeleted | MessageEdited | PersonLeft | PlaceDeleted | WorkspaceLeft
         ):
             return event
         if isinstance(what, MessageReceived):
-            person = await self._speaker(event, is_asked=what.is_addressed)
+            person = await self._author(event, is_asked=what.is_addressed)
             looks_at = self._agent.channel_of(event.user.id) if what.is_direct else None
-            described = replace(event, user=person.user, locale=person.locale)
-            return replace(described, looks_at=looks_at)
+            with_user = replace(event, user=person.user, locale=person.locale)
+            return replace(with_user, looks_at=looks_at)
         is_shared = event.place.kind is ChannelKind.SHARED
         person, place, groups = await asyncio.gather(
             self._people.person(event.user, is_shared=is_shared),
-            self._kind(event),
+            self._place_with_kind(event),
             self._people.groups_of(event.user.id),
         )
         user = replace(person.user, groups=groups)
         event = replace(event, user=user, locale=person.locale, place=place)
         if isinstance(what, ShortcutUsed):
-            (marked,) = await self._people.with_authors([what.message])
-            message = replace(marked, place=replace(marked.place, kind=place.kind))
+            (with_author,) = await self._people.with_authors([what.message])
+            message = replace(with_author, place=replace(with_author.place, kind=place.kind))
             event = replace(event, what=replace(what, message=message))
         return event
 
-    async def _speaker(self, event: Event, *, is_asked: bool) -> Person:
-        """A question waits for the first look at its asker alone; later ones come beside it.
+    async def _author(self, event: Event, *, is_asked: bool) -> Person:
+        """Returns the author of a message from the cache, or looks the author up.
 
-        What is said to others leaves some of the look-ups a minute for those who ask.
+        A question waits for the first look-up of its author; later look-ups run beside the answer.
+        Messages to others leave some look-ups of the minute to questions.
         """
-        known = self._people.last_known(event.user)
+        cached = self._people.last_known(event.user)
         is_shared = event.place.kind is ChannelKind.SHARED
         if not is_asked and not self.api.pacing.has_calls_left(
-            "users.info", reserve=_KEPT_LOOK_UPS
+            "users.info", reserve=_RESERVED_LOOKUPS
         ):
-            return known or Person(event.user, event.locale)
-        if known is None:
+            return cached or Person(event.user, event.locale)
+        if cached is None:
             return await self._people.person(event.user, is_shared=is_shared)
         if not self._people.is_fresh(event.user):
-            self._later(self._people.person(event.user, is_shared=is_shared))
-        return known
+            self._start(self._people.person(event.user, is_shared=is_shared))
+        return cached
 
-    async def _kind(self, event: Event) -> Place:
-        needs = not isinstance(event.what, CommandInvoked) and not event.place.channel.startswith(
-            HOME
-        )
-        return await self._people.with_channel_kind(event.place) if needs else event.place
+    async def _place_with_kind(self, event: Event) -> Place:
+        needs_lookup = not isinstance(
+            event.what, CommandInvoked
+        ) and not event.place.channel.startswith(HOME)
+        return await self._people.with_channel_kind(event.place) if needs_lookup else event.place
 
     async def _open_waiting(self, context: InteractionContext) -> None:
         await asyncio.sleep(_FORM_PATIENCE_SECONDS)
@@ -426,7 +446,7 @@ class Slack:
         await self.surface.end_waiting(context)
 
     async def _show_home(self, event: Event, task: asyncio.Task[None]) -> None:
-        """A click in the home tab may have changed what it shows."""
+        """Publishes the home tab again after a click in the tab has been handled."""
         await asyncio.wait({task})
         assert self._app is not None
         key = f"{event.key}/home"
@@ -435,24 +455,24 @@ class Slack:
         self.surface.remember(opened, inbound.InteractionHandle())
         await self._app.handle(opened)
 
-    def _ask_whether_revoked(self) -> None:
-        """Every call fails then; one of them is enough to ask."""
-        if self._is_ready.is_set() and not self._is_asking and not self._is_closed.is_set():
-            self._is_asking = True
-            self._later(self._end_if_revoked())
+    def _check_revoked(self) -> None:
+        """Checks once whether the token was revoked, as all calls fail then."""
+        if self._is_ready.is_set() and not self._is_checking and not self._is_closed.is_set():
+            self._is_checking = True
+            self._start(self._end_if_revoked())
 
     async def _end_if_revoked(self) -> None:
-        """A report like any other: the app asks Slack before it closes anything."""
+        """Handles a revoked token as if Slack had sent an event; the app checks before closing."""
         try:
             bot, now = self._whoami(), self._clock.now()
             if await self.is_installed(bot.workspace) is False:
                 key = f"{bot.workspace}/revoked/{now.timestamp()}"
                 await self._handle(inbound.workspace_left_event(bot, key, now))
         finally:
-            self._is_asking = False
+            self._is_checking = False
 
-    async def _leave(self, task: asyncio.Task[None] | None) -> None:
-        """Where the app was really removed, there is nobody left to listen to."""
+    async def _close_after_removal(self, task: asyncio.Task[None] | None) -> None:
+        """Ends `run` if the app was really removed."""
         if task is not None:
             await asyncio.wait({task})
         if await self.is_installed(self._whoami().workspace) is not False:
@@ -460,11 +480,11 @@ class Slack:
         log.warning("Slack has removed the app; it is left alone until a start with a new token")
         self._is_closed.set()
 
-    def _later(self, work: Any) -> None:
+    def _start(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
         self._waits.add(task)
         task.add_done_callback(self._waits.discard)
-        task.add_done_callback(_told_if_failed)
+        task.add_done_callback(_log_failure)
 
     async def _ready(self) -> None:
         await self._is_ready.wait()
@@ -476,21 +496,24 @@ class Slack:
         return self._bot
 
 
-def _bot(answer: Json) -> Bot:
-    """https://docs.slack.dev/reference/methods/auth.test; an organisation is its own team."""
-    enterprise = str(answer.get("enterprise_id") or "")
-    team = str(answer.get("team_id") or answer.get("team") or "")
+def _bot(response: Json) -> Bot:
+    """Returns the bot of an `auth.test` response; an organisation is its own team.
+
+    https://docs.slack.dev/reference/methods/auth.test
+    """
+    enterprise = str(response.get("enterprise_id") or "")
+    team = str(response.get("team_id") or response.get("team") or "")
     return Bot(
-        enterprise if answer.get("is_enterprise_install") and enterprise else team,
-        str(answer.get("user_id") or ""),
-        str(answer.get("bot_id") or ""),
-        str(answer.get("url") or ""),
+        enterprise if response.get("is_enterprise_install") and enterprise else team,
+        str(response.get("user_id") or ""),
+        str(response.get("bot_id") or ""),
+        str(response.get("url") or ""),
         enterprise,
     )
 
 
-def _told_if_failed(task: asyncio.Task[Any]) -> None:
-    """Else asyncio tells it at the end, with the words of the exception."""
+def _log_failure(task: asyncio.Task[Any]) -> None:
+    """Logs the failure of a task; asyncio would log it late and with the exception's text."""
     if not task.cancelled() and task.exception() is not None:
         log.error("A payload was not taken", exc_info=task.exception())
 

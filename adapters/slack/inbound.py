@@ -1,4 +1,4 @@
-"""Slack's payloads in neutral words; pure."""
+"""Reads Slack's payloads into events and messages of the core; pure functions."""
 
 from __future__ import annotations
 
@@ -50,22 +50,22 @@ HOME = "home:"
 COMMAND = "command:"
 FIRST = "first:"
 SEVERAL = "several"
-"""Checkboxes of which each has its own value; of a single one we want yes or no."""
+"""Action id of inputs with several values; other checkboxes stand for yes or no."""
 PART = "#"
-"""A text longer than one input is asked for in several: `answer#0`, `answer#1`."""
+"""Separates a field's name from the number of an input: `answer#0`, `answer#1`."""
 
 CHANGING = ("channel_shared", "channel_unshared", "channel_left", "group_left")
-"""After these a channel is not what it was."""
+"""Events after which the cached kind of a channel is outdated."""
 
-_SPOKEN_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
-_LINK = re.compile(r"<([^<>\n]+)>")
-_COMMAND = re.compile(r"(?<!\s)\s*/?tune(?:\s+|$)", re.IGNORECASE)
-_NO_TIME = datetime.fromtimestamp(0, UTC)
+_MESSAGE_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
+_ANGLE_BRACKETS = re.compile(r"<([^<>\n]+)>")
+_COMMAND_PREFIX = re.compile(r"(?<!\s)\s*/?tune(?:\s+|$)", re.IGNORECASE)
+_EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """Who we are in a workspace."""
+    """The bot's ids in a workspace."""
 
     team: str
     user: str
@@ -79,24 +79,25 @@ class Bot:
 
     @property
     def is_org(self) -> bool:
-        """Installed for a whole Enterprise organisation, which is one workspace here then."""
+        """Whether an Enterprise organisation installed the app and is one workspace then."""
         return is_org(self.team, self.enterprise)
 
 
 @dataclass(frozen=True, slots=True)
 class InteractionHandle:
-    """What an interaction lets us do for a short while."""
+    """The trigger_id (valid for three seconds) and response_url of an interaction."""
 
     trigger: str | None = None
     response_url: str | None = None
 
 
 def handle_of(body: Payload) -> InteractionHandle:
+    """Returns the handle of an interaction's payload."""
     return InteractionHandle(body.get("trigger_id") or None, body.get("response_url") or None)
 
 
 def read(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
-    """What a payload means to us, and what it says of whoever sent it; nothing for most."""
+    """Yields the events of a payload, with whether the sender is of another organisation."""
     is_external = is_from_elsewhere(body, bot.team, bot.enterprise)
     for event in _events(body, bot, now):
         place, user = event.place, event.user
@@ -117,14 +118,14 @@ def _events(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
         case "view_submission":
             yield _submission(body, bot, now)
         case "message_action":
-            yield from _marked(body, bot, now)
+            yield from _message_shortcut(body, bot, now)
         case "shortcut":
             place = Place(bot.workspace, ChannelId(body["user"]["id"]), kind=ChannelKind.DIRECT)
             yield _interaction(body, bot, now, place, CommandInvoked("teach"))
 
 
 def to_message(message: Payload, channel: str, bot: Bot) -> Message:
-    """A message as the API or a payload holds it."""
+    """Returns a message object of the API or a payload as a Message."""
     user = str(message.get("user") or message.get("bot_id") or "")
     is_own = user == bot.user or (bool(message.get("bot_id")) and message["bot_id"] == bot.bot)
     ts, thread = str(message["ts"]), message.get("thread_ts")
@@ -146,35 +147,37 @@ def to_message(message: Payload, channel: str, bot: Bot) -> Message:
 
 
 def _permalink(bot: Bot, channel: str, ts: str) -> str | None:
-    """As `chat.getPermalink` would tell it."""
+    """Returns the URL that `chat.getPermalink` would return, None without a workspace URL."""
     if not bot.url:
         return None
     return f"{bot.url.rstrip('/')}/archives/{channel}/p{ts.replace('.', '')}"
 
 
 def time_of_ts(ts: str) -> datetime:
+    """Returns the time of a ts, the epoch if it is malformed."""
     try:
         return datetime.fromtimestamp(float(ts), UTC)
     except ValueError:
-        return _NO_TIME
+        return _EPOCH
 
 
 def strip_markup(text: str, bot: Bot, *, is_command: bool = False) -> str:
-    """What a person wrote, without Slack's markup and without our own name.
+    """Returns a text without Slack's markup and without mentions of the bot.
 
-    https://docs.slack.dev/messaging/formatting-message-text: `&`, `<` and `>`
-    are escaped, and what stands between angle brackets is a mention or a link.
+    With `is_command`, ids stand instead of names, as commands need them.
+    https://docs.slack.dev/messaging/formatting-message-text: `&`, `<` and `>` are escaped, and text
+    between angle brackets is a mention or a link.
     """
 
-    def bare(match: re.Match[str]) -> str:
-        return _bare(match[1], bot, is_command=is_command)
+    def as_plain(match: re.Match[str]) -> str:
+        return _plain_reference(match[1], bot, is_command=is_command)
 
     return strip_control_characters(
-        html.unescape(_LINK.sub(bare, strip_control_characters(text)))
+        html.unescape(_ANGLE_BRACKETS.sub(as_plain, strip_control_characters(text)))
     ).strip()
 
 
-def _bare(inner: str, bot: Bot, *, is_command: bool) -> str:
+def _plain_reference(inner: str, bot: Bot, *, is_command: bool) -> str:
     target, _, label = inner.partition("|")
     if target.startswith("@"):
         if target[1:] == bot.user:
@@ -194,19 +197,19 @@ def _bare(inner: str, bot: Bot, *, is_command: bool) -> str:
 def _command(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
     if body["command"] != "/tune":
         return
-    words = strip_markup(str(body.get("text") or ""), bot, is_command=True)
+    line = strip_markup(str(body.get("text") or ""), bot, is_command=True)
     yield Event(
-        key=f"{bot.workspace}/command/{_once(body, now)}",
+        key=f"{bot.workspace}/command/{_unique_id(body, now)}",
         place=_place(bot, str(body.get("channel_id") or body["user_id"])),
         user=_user(str(body["user_id"]), str(body.get("user_name") or "")),
         at=now,
-        what=CommandInvoked(words),
+        what=CommandInvoked(line),
         token=body.get("trigger_id") or None,
     )
 
 
-def _once(body: Payload, now: datetime) -> str:
-    """What tells this payload from every other; Slack sends a trigger along, others may not."""
+def _unique_id(body: Payload, now: datetime) -> str:
+    """Returns an id that no other payload has; other servers than Slack may send no trigger."""
     return str(body.get("trigger_id") or body.get("response_url") or now.timestamp())
 
 
@@ -226,13 +229,13 @@ def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             user = str(event["user"])
             yield home_opened(bot, user, now, key=key)
         case "agent_session_stopped":
-            yield from _stops(event, key, bot, now)
+            yield from _stop_events(event, key, bot, now)
         case _:
-            yield from _gone(event, key, bot, now)
+            yield from _end_event(event, key, bot, now)
 
 
-def _gone(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
-    """A person, a channel, or we ourselves."""
+def _end_event(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
+    """Yields the event of a deactivated person, a deleted channel or a removed app."""
     channel = str(event.get("channel") or "")
     match event.get("type"):
         case "user_change" if (event.get("user") or {}).get("deleted"):
@@ -240,58 +243,58 @@ def _gone(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
             yield Event(key, _place(bot, ""), person, now, PersonLeft())
         case "channel_deleted" | "group_deleted" if channel:
             yield Event(key, _place(bot, channel), _user("slack"), now, PlaceDeleted())
-        case _ if _is_end(event):
+        case _ if _is_removal(event):
             yield workspace_left_event(bot, key, now)
 
 
 def _digest(event: Payload) -> str:
-    """An event that comes again without an id is still the same event."""
+    """Returns a hash of an event without an id, which is the same when the event is sent again."""
     return hashlib.sha256(json.dumps(event, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _stops(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
-    """Slack's own stop button says what ❌ says."""
+def _stop_events(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
+    """Yields a reaction ❌ for each message that Slack's own stop button stops."""
     place, user = _place(bot, str(event.get("channel") or "")), _user(str(event["user"]))
     for ts in event.get("streaming_message_ts") or ():
         yield Event(f"{key}/{ts}", place, user, now, ReactionChanged(MessageId(ts), "❌"))
 
 
-def _is_end(event: Payload) -> bool:
-    """Uninstalled, or our own token taken back; a person's token is none of ours."""
+def _is_removal(event: Payload) -> bool:
+    """Whether the app was uninstalled or the bot's token revoked; users' tokens do not matter."""
     if event.get("type") == "tokens_revoked":
         return bool((event.get("tokens") or {}).get("bot"))
     return event.get("type") == "app_uninstalled"
 
 
 def home_opened(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
-    """Somebody looks at our home tab."""
+    """Returns the event of a user who opens the home tab."""
     place = Place(bot.workspace, ChannelId(f"{HOME}{user}"), kind=ChannelKind.DIRECT)
     return Event(key, place, _user(user), now, HomeOpened())
 
 
 def workspace_left_event(bot: Bot, key: str, now: datetime) -> Event:
-    """We were uninstalled, or our token was revoked."""
+    """Returns the event of an app that was uninstalled or whose token was revoked."""
     return Event(key, Place(bot.workspace, ChannelId("")), _user("slack"), now, WorkspaceLeft())
 
 
 def _message(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
     match event.get("subtype"):
         case "message_changed":
-            yield from _edited(event, key, bot, now)
+            yield from _message_changed(event, key, bot, now)
         case "message_deleted":
             before = event.get("previous_message") or {}
-            gone = event.get("deleted_ts") or before.get("ts")
-            if gone:
+            deleted_ts = event.get("deleted_ts") or before.get("ts")
+            if deleted_ts:
                 place = _place(bot, str(event["channel"]))
                 author = _user(str(before.get("user") or "slack"))
-                yield Event(key, place, author, now, MessagesDeleted((MessageId(str(gone)),)))
-        case subtype if subtype in _SPOKEN_SUBTYPES:
+                yield Event(key, place, author, now, MessagesDeleted((MessageId(str(deleted_ts)),)))
+        case subtype if subtype in _MESSAGE_SUBTYPES:
             is_person = event.get("user") not in (None, "", bot.user) and not event.get("bot_id")
             if is_person and event.get("ts") and event.get("channel"):
-                yield _spoken(event, bot)
+                yield _message_received(event, bot)
 
 
-def _edited(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
+def _message_changed(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
     message: Payload = event.get("message") or {}
     before: Payload = event.get("previous_message") or {}
     place = _place(bot, str(event["channel"]))
@@ -305,8 +308,11 @@ def _edited(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event
         yield Event(key, place, user, now, MessageEdited(MessageId(str(message["ts"])), text))
 
 
-def _spoken(event: Payload, bot: Bot) -> Event:
-    """`app_mention` and `message` of one message are one event, so they share their key."""
+def _message_received(event: Payload, bot: Bot) -> Event:
+    """Returns the event of a message.
+
+    Slack sends one message as `message` and as `app_mention`, which therefore have the same key.
+    """
     channel, ts = str(event["channel"]), str(event["ts"])
     is_direct = event.get("channel_type") == "im" or channel.startswith("D")
     raw = str(event.get("text") or "")
@@ -317,22 +323,22 @@ def _spoken(event: Payload, bot: Bot) -> Event:
     kind = _kind(channel, str(event.get("channel_type") or ""))
     place = Place(bot.workspace, ChannelId(channel), message.place.thread or MessageId(ts), kind)
     what: What = MessageReceived(message, is_addressed=bool(is_addressed), is_direct=is_direct)
-    if is_addressed and _COMMAND.match(message.text):
-        words = _COMMAND.sub("", strip_markup(raw, bot, is_command=True), count=1)
+    if is_addressed and _COMMAND_PREFIX.match(message.text):
+        line = _COMMAND_PREFIX.sub("", strip_markup(raw, bot, is_command=True), count=1)
         question = None if message.text.lstrip().startswith("/") else message
-        what = CommandInvoked(words, attachment=next(iter(message.files), None), said=question)
+        what = CommandInvoked(line, attachment=next(iter(message.files), None), said=question)
     key = f"{bot.workspace}/{channel}/{ts}"
     return Event(key, place, _user(str(event["user"])), time_of_ts(ts), what)
 
 
 def question_ts(key: str) -> str | None:
-    """The time stamp of the question that an event's key names."""
+    """Returns the ts of the question in an event's key, None if the key has no ts."""
     ts = key.rpartition("/")[2]
     return ts if re.fullmatch(r"\d+\.\d+", ts) else None
 
 
 def _attachment(file: Payload) -> Attachment:
-    """The reference keeps the address too, for a Slack that does not tell it of an id."""
+    """Returns a file; the reference has its URL too, for servers without `files.info`."""
     address = file.get("url_private_download") or file.get("url_private") or ""
     name = str(file.get("name") or file.get("title") or file["id"])
     return Attachment(name, f"{file['id']} {address}".strip(), file.get("size"))
@@ -354,16 +360,16 @@ def _clicks(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
         value = str(action.get("value") or "")
         if not value:
             continue
-        message = _clicked(body, action)
-        place = _clicked_place(body, bot, user)
+        message = _answer_message(body, action)
+        place = _place_of_click(body, bot, user)
         what: What = ButtonClicked(value, message)
         if value.startswith(COMMAND):
             what = CommandInvoked(value.removeprefix(COMMAND))
-        key = f"{bot.workspace}/action/{action.get('action_ts') or _once(body, now)}/{user}"
+        key = f"{bot.workspace}/action/{action.get('action_ts') or _unique_id(body, now)}/{user}"
         yield _interaction(body, bot, now, place, what, key=key)
 
 
-def _clicked(body: Payload, action: Payload) -> MessageId | None:
+def _answer_message(body: Payload, action: Payload) -> MessageId | None:
     block = str(action.get("block_id") or "")
     if block.startswith(FIRST):
         return MessageId(block.removeprefix(FIRST).partition("/")[0])
@@ -374,8 +380,8 @@ def _clicked(body: Payload, action: Payload) -> MessageId | None:
     return MessageId(f"{EPHEMERAL}{ts}" if container.get("is_ephemeral") else str(ts))
 
 
-def _clicked_place(body: Payload, bot: Bot, user: str) -> Place:
-    """A click in the home tab or a form is answered between the two of us."""
+def _place_of_click(body: Payload, bot: Bot, user: str) -> Place:
+    """Returns the place of a click; the direct message with the user for the home tab and forms."""
     container: Payload = body.get("container") or {}
     channel = (body.get("channel") or {}).get("id") or container.get("channel_id")
     if not channel:
@@ -387,77 +393,90 @@ def _clicked_place(body: Payload, bot: Bot, user: str) -> Place:
 
 def _submission(body: Payload, bot: Bot, now: datetime) -> Event:
     view: Payload = body["view"]
-    values, attachment = _values(view)
+    values, attachment = _form_values(view)
     what = FormSubmitted(str(view.get("callback_id")), values, attachment)
-    # A form that was refused is sent again from the same view, so that is not enough to tell it.
-    key = f"{bot.workspace}/view/{view.get('id') or ''}/{view.get('hash') or ''}/{_once(body, now)}"
+    # The view's id is not enough: a rejected form is submitted again from the same view.
+    view_key = f"{view.get('id') or ''}/{view.get('hash') or ''}"
+    key = f"{bot.workspace}/view/{view_key}/{_unique_id(body, now)}"
     place = place_from(str(view.get("private_metadata") or ""), bot, str(body["user"]["id"]))
     return _interaction(body, bot, now, place, what, key=key)
 
 
 def place_to_json(place: Place) -> str:
-    """For a form's private metadata: where its answer belongs."""
+    """Returns a place for a form's private metadata."""
     return json.dumps({"channel": place.channel, "thread": place.thread, "kind": place.kind})
 
 
 def place_from(metadata: str, bot: Bot, user: str) -> Place:
+    """Returns the place in a form's private metadata, else the direct message with the user."""
     try:
-        kept = json.loads(metadata)
-        channel, thread, kind = kept["channel"], kept["thread"], ChannelKind(kept["kind"])
+        stored = json.loads(metadata)
+        channel, thread, kind = stored["channel"], stored["thread"], ChannelKind(stored["kind"])
     except (ValueError, KeyError, TypeError):
         return Place(bot.workspace, ChannelId(user), kind=ChannelKind.DIRECT)
     return Place(bot.workspace, ChannelId(channel), thread, kind)
 
 
-def _values(view: Payload) -> tuple[dict[str, str], Attachment | None]:
+def _form_values(view: Payload) -> tuple[dict[str, str], Attachment | None]:
     values: dict[str, str] = {}
     attachment = None
-    shown = _shown(view)
-    sent: Payload = (view.get("state") or {}).get("values") or {}
-    for block, inputs in sorted(sent.items(), key=lambda one: _part(one[0])):
+    initial = _initial_values(view)
+    submitted: Payload = (view.get("state") or {}).get("values") or {}
+    for block, inputs in sorted(
+        submitted.items(), key=lambda block_inputs: _input_number(block_inputs[0])
+    ):
         for action, value in inputs.items():
             if value.get("type") == "file_input" or "files" in value:
                 files = value.get("files") or ()
                 attachment = _attachment(files[0]) if files else attachment
             else:
                 name = block.partition(PART)[0]
-                said = _chosen(value) if action == SEVERAL else _value(value)
-                said = _as_shown(said, shown.get(block, ""))
-                values[name] = values.get(name, "") + said
+                text = _selected_values(value) if action == SEVERAL else _input_value(value)
+                text = _without_round_trip(text, initial.get(block, ""))
+                values[name] = values.get(name, "") + text
     return values, attachment
 
 
-def _part(block: str) -> int:
-    """The order of the inputs of one text, whatever the order in which they come."""
+def _input_number(block: str) -> int:
+    """Returns the number of an input of a long text, 0 for other inputs.
+
+    Slack does not keep order.
+    """
     number = block.partition(PART)[2]
     return int(number) if number.isdecimal() else 0
 
 
-def _shown(view: Payload) -> dict[str, str]:
-    """What stood in each input when the form was opened."""
-    blocks = [one for one in view.get("blocks") or () if isinstance(one.get("element"), Mapping)]
-    return {str(one.get("block_id")): _initial(one["element"]) for one in blocks}
+def _initial_values(view: Payload) -> dict[str, str]:
+    """Returns the text of each input when the form was opened, by block id."""
+    blocks = [
+        block for block in view.get("blocks") or () if isinstance(block.get("element"), Mapping)
+    ]
+    return {str(block.get("block_id")): _initial(block["element"]) for block in blocks}
 
 
 def _initial(element: Payload) -> str:
     return str(element.get("initial_value") or "")
 
 
-def _as_shown(said: str, shown: str) -> str:
-    """What came back as Slack escapes or trims it, but otherwise as it was shown, is no edit."""
-    trimmed = _lines(shown)
-    return shown if _lines(said) in (trimmed, html.escape(trimmed, quote=False)) else said
+def _without_round_trip(submitted: str, initial: str) -> str:
+    """Returns the initial text if only Slack's escaping or trimming changed the text."""
+    trimmed = _normalized(initial)
+    return (
+        initial
+        if _normalized(submitted) in (trimmed, html.escape(trimmed, quote=False))
+        else submitted
+    )
 
 
-def _lines(text: str) -> str:
+def _normalized(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
-def _chosen(value: Payload) -> str:
-    return ",".join(str(one["value"]) for one in value.get("selected_options") or ())
+def _selected_values(value: Payload) -> str:
+    return ",".join(str(option["value"]) for option in value.get("selected_options") or ())
 
 
-def _value(value: Payload) -> str:
+def _input_value(value: Payload) -> str:
     match value.get("type"):
         case _ if "selected_option" in value:
             return str((value["selected_option"] or {}).get("value", ""))
@@ -467,14 +486,14 @@ def _value(value: Payload) -> str:
             return str(value.get("value") or "")
 
 
-def _marked(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
+def _message_shortcut(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
     message: Payload = body.get("message") or {}
     channel = str(body["channel"]["id"])
-    marked = to_message(
+    target = to_message(
         {**message, "ts": message.get("ts") or body.get("message_ts")}, channel, bot
     )
-    what = ShortcutUsed(str(body["callback_id"]), marked)
-    yield _interaction(body, bot, now, marked.place, what)
+    what = ShortcutUsed(str(body["callback_id"]), target)
+    yield _interaction(body, bot, now, target.place, what)
 
 
 def _interaction(
@@ -484,7 +503,7 @@ def _interaction(
     user: Payload = body["user"]
     name = str(user.get("username") or user.get("name") or "")
     return Event(
-        key=key or f"{bot.workspace}/trigger/{_once(body, now)}",
+        key=key or f"{bot.workspace}/trigger/{_unique_id(body, now)}",
         place=place,
         user=_user(str(user["id"]), name),
         at=now,
@@ -499,17 +518,17 @@ def _place(bot: Bot, channel: str, thread: str | None = None) -> Place:
     )
 
 
-def _kind(channel: str, said_kind: str = "") -> ChannelKind:
-    """What an id or the event itself tells; the rest is looked up."""
-    if channel.startswith(("D", "U", "W")) or said_kind == "im":
+def _kind(channel: str, channel_type: str = "") -> ChannelKind:
+    """Returns the kind of a channel by its id or type; shared channels need a look-up."""
+    if channel.startswith(("D", "U", "W")) or channel_type == "im":
         return ChannelKind.DIRECT
-    if channel.startswith("G") or said_kind in ("group", "mpim"):
+    if channel.startswith("G") or channel_type in ("group", "mpim"):
         return ChannelKind.PRIVATE
     return ChannelKind.OPEN
 
 
 def _thread(thread: object, ts: str) -> MessageId | None:
-    """A message that begins a thread is not in one."""
+    """Returns the thread of a message; None for the message that starts a thread."""
     return MessageId(str(thread)) if thread and str(thread) != ts else None
 
 

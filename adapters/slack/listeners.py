@@ -1,4 +1,4 @@
-"""Bolt's listeners: what Slack is answered for each kind of payload once it is kept."""
+"""Bolt's listeners: the responses to each kind of payload once the payload is stored."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from slack_bolt.error import BoltUnhandledRequestError
 log = logging.getLogger(__name__)
 
 FORM_ANSWER = "form_answer"
-"""Under this name the middleware leaves the response to a `view_submission` in the context."""
+"""Key of the context in which the middleware leaves the response to a `view_submission`."""
 IS_KEPT = "is_kept"
-"""Whether the middleware has kept the payload."""
+"""Key of the context that says whether the middleware has stored the payload."""
 
 _ANY = re.compile(".*", re.DOTALL)
 
 
 def add_listeners(app: AsyncApp) -> None:
-    """They run after the app's middleware has kept the payload and called `next`."""
-    app.event(_ANY)(_hear)
+    """Adds the listeners, which run after the middleware has stored the payload."""
+    app.event(_ANY)(_ignore_event)
     app.command(_ANY)(_acknowledge)
     app.action(_ANY)(_acknowledge)
     app.shortcut(_ANY)(_acknowledge)
     app.view(_ANY)(_answer_form)
-    app.options(_ANY)(_offer_no_options)
-    app.error(_acknowledge_kept)
+    app.options(_ANY)(_answer_options)
+    app.error(_acknowledge_stored)
 
 
-async def _hear() -> None:
-    """Bolt acknowledges events by itself."""
+async def _ignore_event() -> None:
+    """Does nothing, as Bolt acknowledges events by itself."""
 
 
 async def _acknowledge(ack: AsyncAck) -> None:
@@ -42,13 +42,13 @@ async def _answer_form(ack: AsyncAck, context: AsyncBoltContext) -> None:
     await ack(**context.get(FORM_ANSWER, {}))
 
 
-async def _offer_no_options(ack: AsyncAck) -> None:
-    """Our menus come with their options; one that asks for them is from an older version."""
+async def _answer_options(ack: AsyncAck) -> None:
+    """Sends no options: only menus of older versions ask for them."""
     await ack(options=[])
 
 
-async def _acknowledge_kept(error: Exception, context: AsyncBoltContext) -> BoltResponse | None:
-    """What was kept but has no listener is acknowledged, for Slack would only send it again."""
+async def _acknowledge_stored(error: Exception, context: AsyncBoltContext) -> BoltResponse | None:
+    """Acknowledges a stored payload without a listener, which Slack would else send again."""
     if not isinstance(error, BoltUnhandledRequestError):
         log.error("A listener failed", extra={"why": type(error).__name__})
     return BoltResponse(status=200, body="") if context.get(IS_KEPT) else None

@@ -1,4 +1,4 @@
-"""The app as Slack is told about it: drawn from the catalogue, with the least it needs; pure."""
+"""The app manifest for Slack with the scopes and events that the app needs, from the catalogue."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ EVENTS = (
     "user_change",
 )
 PATH = "/slack/events"
-_HINT = 1000
+_HINT_LENGTH = 1000
 _SHORTCUTS = {
     "save": ("Save as example", "Propose this exchange as a lesson"),
     "several": ("Save several messages", "Choose what was said before this, as one lesson"),
@@ -61,8 +61,8 @@ _SHORTCUTS = {
 
 
 def manifest(catalogue: Catalogue, *, public_url: str = "", is_http: bool = False) -> Json:
-    """What to paste at api.slack.com/apps; HTTP mode needs the address that Slack can reach."""
-    address: Json = {"request_url": f"{public_url.rstrip('/')}{PATH}"} if is_http else {}
+    """Returns the manifest to paste at api.slack.com/apps; HTTP mode needs the public URL."""
+    urls: Json = {"request_url": f"{public_url.rstrip('/')}{PATH}"} if is_http else {}
     return {
         "_metadata": {"major_version": 2, "minor_version": 1},
         "display_information": {
@@ -70,7 +70,7 @@ def manifest(catalogue: Catalogue, *, public_url: str = "", is_http: bool = Fals
             "description": "Teach your team's own assistant without leaving Slack.",
             "background_color": "#1f2937",
         },
-        "features": _features(catalogue, address),
+        "features": _features(catalogue, urls),
         "oauth_config": {
             "scopes": {
                 "bot": sorted((*SCOPES, *OPTIONAL_SCOPES)),
@@ -78,8 +78,8 @@ def manifest(catalogue: Catalogue, *, public_url: str = "", is_http: bool = Fals
             }
         },
         "settings": {
-            "event_subscriptions": {**address, "bot_events": list(EVENTS)},
-            "interactivity": {"is_enabled": True, **address},
+            "event_subscriptions": {**urls, "bot_events": list(EVENTS)},
+            "interactivity": {"is_enabled": True, **urls},
             "org_deploy_enabled": True,
             "socket_mode_enabled": not is_http,
             "token_rotation_enabled": False,
@@ -87,15 +87,15 @@ def manifest(catalogue: Catalogue, *, public_url: str = "", is_http: bool = Fals
     }
 
 
-def _features(catalogue: Catalogue, address: Json) -> Json:
+def _features(catalogue: Catalogue, urls: Json) -> Json:
     command = {
         "command": "/tune",
         "description": "Teach, train and choose your assistant.",
         "usage_hint": _usage(catalogue),
         "should_escape": True,
     }
-    if address:
-        command["url"] = address["request_url"]
+    if urls:
+        command["url"] = urls["request_url"]
     return {
         "app_home": {
             "home_tab_enabled": True,
@@ -115,19 +115,19 @@ def _features(catalogue: Catalogue, address: Json) -> Json:
 
 
 def _usage(catalogue: Catalogue) -> str:
-    words = dict.fromkeys(command.path.partition(" ")[0] for command in catalogue.commands)
-    return " | ".join(words)[:_HINT]
+    names = dict.fromkeys(command.path.partition(" ")[0] for command in catalogue.commands)
+    return " | ".join(names)[:_HINT_LENGTH]
 
 
 def _shortcuts(catalogue: Catalogue) -> list[Json]:
-    found: list[Json] = [
+    shortcuts: list[Json] = [
         {"name": name, "type": "message", "callback_id": shortcut.name, "description": description}
         for shortcut in catalogue.shortcuts
         if shortcut.name in _SHORTCUTS
         for name, description in [_SHORTCUTS[shortcut.name]]
     ]
     if any(command.path == "teach" for command in catalogue.commands):
-        found.append(
+        shortcuts.append(
             {
                 "name": "New example",
                 "type": "global",
@@ -135,4 +135,4 @@ def _shortcuts(catalogue: Catalogue) -> list[Json]:
                 "description": "Write a lesson: a question and the right answer",
             }
         )
-    return found
+    return shortcuts

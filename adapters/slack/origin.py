@@ -1,4 +1,7 @@
-"""Which workspace a payload is for, and whether its person belongs there; pure."""
+"""Which workspace a payload is for, and whether its user belongs to that workspace.
+
+Pure functions.
+"""
 
 from __future__ import annotations
 
@@ -9,86 +12,94 @@ Payload = Mapping[str, Any]
 
 
 def is_org(team: str, enterprise: str) -> bool:
-    """Whether an installation is that of a whole Enterprise organisation."""
+    """Whether the app is installed for a whole Enterprise organisation."""
     return team == enterprise != ""
 
 
 def is_for(body: Payload, team: str, enterprise: str, *, must_say: bool) -> bool:
-    """Whether a payload is for this workspace; `must_say` refuses one that names none.
+    """Whether a payload is for this workspace.
 
-    An app that is installed for a whole organisation (`team` is that of the organisation) hears
-    of each of its workspaces: https://docs.slack.dev/enterprise/organization-ready-apps.
+    A payload that names no workspace is accepted unless `must_say`. An app that is installed for a
+    whole organisation, whose id `team` then is, gets the events of each of its workspaces:
+    https://docs.slack.dev/enterprise/organization-ready-apps
     """
-    is_whole = is_org(team, enterprise)
-    named = [one for one in _installations(body) if one[0] or (is_whole and one[1])]
-    if not named:
+    is_organisation = is_org(team, enterprise)
+    installations = [
+        installation
+        for installation in _installations(body)
+        if installation[0] or (is_organisation and installation[1])
+    ]
+    if not installations:
         return not must_say
-    if is_whole:
-        return any(enterprise in one for one in named)
-    return any(one[0] == team and one[1] in ("", enterprise) for one in named)
+    if is_organisation:
+        return any(enterprise in installation for installation in installations)
+    return any(
+        installation[0] == team and installation[1] in ("", enterprise)
+        for installation in installations
+    )
 
 
 def is_shared(body: Payload) -> bool:
-    """Whether it comes from a channel that other organisations read too."""
+    """Whether a payload comes from a channel that is shared with other organisations."""
     return body.get("is_ext_shared_channel") is True
 
 
 def is_from_elsewhere(body: Payload, team: str, enterprise: str) -> bool:
-    """Whether a payload says that its person belongs to another workspace."""
+    """Whether a payload names another workspace as the one of its user."""
     event = _mapping(body.get("event"))
     message = _mapping(event.get("message"))
     if is_org(team, enterprise):
-        # One of the organisation's workspaces: that which the payload is for.
-        team = next((one[0] for one in _installations(body) if one[1] == enterprise), team)
-    return any(is_foreign(one, team, enterprise) for one in (event, message, _user(body)))
+        # The workspace of the organisation that the payload is for.
+        team = next((team_id for team_id, org in _installations(body) if org == enterprise), team)
+    return any(is_foreign(part, team, enterprise) for part in (event, message, _user(body)))
 
 
-def is_foreign(told: Payload, team: str, enterprise: str) -> bool:
-    """Whether an event, a message or a person names a team that is not this one.
+def is_foreign(payload: Payload, team: str, enterprise: str) -> bool:
+    """Whether an event, a message or a user object names another team.
 
-    `user_team` and `source_team` stand in messages of Slack Connect; both and `team` may also
-    hold the id of an enterprise.
+    Messages of Slack Connect have `user_team` and `source_team`; these and `team` may also hold an
+    enterprise id.
     """
     names = ("user_team", "source_team", "team", "team_id")
-    named = {told[name] for name in names if isinstance(told.get(name), str)}
-    return bool(named - {"", team, enterprise})
+    teams = {payload[name] for name in names if isinstance(payload.get(name), str)}
+    return bool(teams - {"", team, enterprise})
 
 
 def _installations(body: Payload) -> Iterator[tuple[str, str]]:
-    """Team and enterprise of each installation that a payload may be meant for.
+    """Yields team and enterprise of each installation that a payload may be for.
 
     In a channel shared between organisations the outer `team_id` of an event may be the other
-    one's, and a form opened there names ours as `app_installed_team_id`.
+    organisation's, and a form opened there has ours as `app_installed_team_id`.
     """
     installed = _mapping(body.get("view")).get("app_installed_team_id")
     if installed:
         yield str(installed), ""
     elif body.get("type") == "event_callback":
-        yield from _of_event(body)
+        yield from _event_installations(body)
     else:
         team = _id(body.get("team")) or _id(body.get("team_id"))
         org = _id(body.get("enterprise")) or _id(body.get("enterprise_id"))
         yield team or _id(_user(body).get("team_id")), org
 
 
-def _of_event(body: Payload) -> Iterator[tuple[str, str]]:
+def _event_installations(body: Payload) -> Iterator[tuple[str, str]]:
     team = _id(body.get("team_id"))
     yield team, _id(body.get("enterprise_id"))
     if team and not is_shared(body):
         return
     yield _id(body.get("context_team_id")), _id(body.get("context_enterprise_id"))
-    for one in body.get("authorizations") or ():
-        yield _id(one.get("team_id")), _id(one.get("enterprise_id"))
+    for authorization in body.get("authorizations") or ():
+        yield _id(authorization.get("team_id")), _id(authorization.get("enterprise_id"))
 
 
 def _user(body: Payload) -> Payload:
     return _mapping(body.get("user"))
 
 
-def _id(told: object) -> str:
-    """An id stands alone or in an object."""
-    return str(_mapping(told).get("id") or "") if isinstance(told, Mapping) else str(told or "")
+def _id(value: object) -> str:
+    """Returns an id that is given as a string or in an object."""
+    return str(_mapping(value).get("id") or "") if isinstance(value, Mapping) else str(value or "")
 
 
-def _mapping(told: object) -> Payload:
-    return told if isinstance(told, Mapping) else {}
+def _mapping(value: object) -> Payload:
+    return value if isinstance(value, Mapping) else {}

@@ -1,7 +1,7 @@
-"""Replies in Slack's blocks; pure.
+"""Draws replies as messages with Block Kit, modals and the home tab; pure functions.
 
-What the core says is drawn as plain text, in which nothing is special;
-only a model's answer is markdown.
+Text of the core is drawn as plain text, in which nothing is markup; only a model's answer is
+markdown.
 """
 
 from __future__ import annotations
@@ -34,73 +34,79 @@ from bot.replies import (
 )
 
 METADATA = "attune_post"
-_BLOCKS, _SECTION, _HEADER, _BUTTONS = 50, 3000, 150, 25
-_FIELD, _FIELDS, _LABEL, _INPUT = 2000, 10, 75, 3000
-_FALLBACK = 3800
-_MODAL_BLOCKS, _MODAL_BYTES = 100, 200_000
-_OPTIONS, _GROUPS, _TICKS, _VALUE = 100, 100, 10, 150
+_MOST_BLOCKS, _SECTION_LENGTH, _HEADER_LENGTH, _MOST_BUTTONS = 50, 3000, 150, 25
+_FIELD_LENGTH, _MOST_FIELDS, _LABEL_LENGTH, _INPUT_LENGTH = 2000, 10, 75, 3000
+_FALLBACK_LENGTH = 3800
+_MOST_MODAL_BLOCKS, _MODAL_BYTES = 100, 200_000
+_MOST_OPTIONS, _MOST_GROUPS, _MOST_CHECKBOXES, _VALUE_LENGTH = 100, 100, 10, 150
 _MOST_PINGED = 20
 _PERSON = re.compile(r"[UW][A-Z0-9]{1,20}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Payload:
-    """One message: its blocks, and the text for notifications and search."""
+    """A message: its blocks, and the text for notifications and search."""
 
     text: str
     blocks: list[Json]
 
 
 def payloads(reply: Drawn) -> list[Payload]:
-    """One message, or several where Slack's limits are too small for one."""
-    blocks = [*_called(reply), *_blocks(reply)]
-    text = next(chunks(escape(reply_text(reply)), _FALLBACK))
-    pages = [blocks[at : at + _BLOCKS] for at in range(0, len(blocks), _BLOCKS)]
+    """Returns the messages of a reply, several if Slack's limits are too small for one."""
+    blocks = [*_pings(reply), *_reply_blocks(reply)]
+    text = next(chunks(escape(reply_text(reply)), _FALLBACK_LENGTH))
+    pages = [blocks[start : start + _MOST_BLOCKS] for start in range(0, len(blocks), _MOST_BLOCKS)]
     return [Payload(text, page) for page in pages]
 
 
 def private_payloads(reply: Drawn) -> list[Payload]:
-    """As `payloads`, with a chart in characters: no file can be shown to one person alone."""
-    shown = payloads(reply)
+    """Returns the messages with a chart in characters, as no file can be shown to one user only."""
+    messages = payloads(reply)
     if isinstance(reply, Card) and reply.chart and (lines := plot(reply.chart)):
-        drawn = escape("\n".join([*lines, legend(reply.chart)]))
-        text = {"type": "mrkdwn", "text": f"```{drawn}```"}
-        shown.append(Payload(reply.chart.summary, [{"type": "section", "text": text}]))
-    return shown
+        chart = escape("\n".join([*lines, legend(reply.chart)]))
+        text = {"type": "mrkdwn", "text": f"```{chart}```"}
+        messages.append(Payload(reply.chart.summary, [{"type": "section", "text": text}]))
+    return messages
 
 
-def _called(reply: Drawn) -> Iterator[Json]:
-    """Those whom a message wakes, and nobody else."""
+def _pings(reply: Drawn) -> Iterator[Json]:
+    """Yields a section that mentions the people whom the message pings."""
     pings = () if isinstance(reply, Listing) else reply.pings
-    named = " ".join(f"<@{user}>" for user in pings[:_MOST_PINGED] if _PERSON.fullmatch(user))
-    if named:
-        yield {"type": "section", "text": {"type": "mrkdwn", "text": named}}
+    mentions = " ".join(f"<@{user}>" for user in pings[:_MOST_PINGED] if _PERSON.fullmatch(user))
+    if mentions:
+        yield {"type": "section", "text": {"type": "mrkdwn", "text": mentions}}
 
 
 def metadata(key: str) -> Json:
-    """By which a post is found again; readable by other apps, so it holds nothing but the key."""
+    """Returns metadata by which a post is found again.
+
+    Other apps can read it, so it has only the key.
+    """
     return {"event_type": METADATA, "event_payload": {"key": key}}
 
 
 def key_of(message: Json) -> str | None:
-    held = message.get("metadata") or {}
-    if held.get("event_type") != METADATA:
+    """Returns the key in a message's metadata, None if it has none of ours."""
+    stored = message.get("metadata") or {}
+    if stored.get("event_type") != METADATA:
         return None
-    return str((held.get("event_payload") or {}).get("key"))
+    return str((stored.get("event_payload") or {}).get("key"))
 
 
 def feedback(buttons: Sequence[Button], first: MessageId | None) -> list[Json]:
-    """Slack's own pair of thumbs, and other buttons below it.
+    """Returns Slack's feedback buttons for the votes, and the other buttons below them.
 
-    `first` is the message by which the answer is known; without it the thumbs stand in that very
-    message.
+    `first` is the answer's first message, which identifies it; without `first` the buttons are in
+    that message.
     """
     block = f"{FIRST}{first}/0" if first else "feedback"
     votes = [button for button in buttons if button.action.startswith(VOTE)]
     others = [button for button in buttons if button not in votes]
     if len(votes) < 2:
         return list(_actions(others))
-    good, bad = ({"text": _plain(one.label, _LABEL), "value": one.action} for one in votes)
+    good, bad = (
+        {"text": _plain(vote.label, _LABEL_LENGTH), "value": vote.action} for vote in votes
+    )
     element: Json = {"type": "feedback_buttons", "action_id": "feedback"}
     element |= {"positive_button": good, "negative_button": bad}
     return [
@@ -110,7 +116,8 @@ def feedback(buttons: Sequence[Button], first: MessageId | None) -> list[Json]:
 
 
 def modal(form: Form, place: Place, *, close: str) -> Json:
-    blocks: list[Json] = [_section(part) for part in chunks(form.note, _SECTION) if part]
+    """Returns a form as a modal; the private metadata say where the form was opened."""
+    blocks: list[Json] = [_section(part) for part in chunks(form.note, _SECTION_LENGTH) if part]
     for field in form.fields:
         blocks += _inputs(field)
     return {
@@ -125,46 +132,55 @@ def modal(form: Form, place: Place, *, close: str) -> Json:
 
 
 def holds(form: Form) -> bool:
-    """Whether a form shows every value whole, and Slack gives each back as it was.
+    """Whether a form can show every value whole, and Slack returns each one unchanged.
 
-    https://docs.slack.dev/reference/views: so many blocks, and so many bytes in all.
+    https://docs.slack.dev/reference/views: the number of blocks and of bytes is limited.
     """
-    notes = [part for part in chunks(form.note, _SECTION) if part]
-    parts = [split_for_inputs(field.value, _INPUT) or [""] for field in form.fields]
-    if len(notes) + sum(map(len, parts)) > _MODAL_BLOCKS or not all(map(_is_held, form.fields)):
+    notes = [part for part in chunks(form.note, _SECTION_LENGTH) if part]
+    parts = [split_for_inputs(field.value, _INPUT_LENGTH) or [""] for field in form.fields]
+    if len(notes) + sum(map(len, parts)) > _MOST_MODAL_BLOCKS or not all(
+        map(_fits_input, form.fields)
+    ):
         return False
     return sum(len(field.value.encode()) for field in form.fields) <= _MODAL_BYTES
 
 
-def _is_held(field: Field) -> bool:
+def _fits_input(field: Field) -> bool:
     match field.kind:
         case FieldKind.CHOICE | FieldKind.CHOICES:
-            most = _OPTIONS * _GROUPS
-            return len(field.choices) <= most and all(len(v) <= _VALUE for v, _ in field.choices)
+            most = _MOST_OPTIONS * _MOST_GROUPS
+            return len(field.choices) <= most and all(
+                len(v) <= _VALUE_LENGTH for v, _ in field.choices
+            )
         case FieldKind.TEXT:
-            parts = split_for_inputs(field.value, _INPUT)
+            parts = split_for_inputs(field.value, _INPUT_LENGTH)
             is_whole = parts is not None and len(parts) > 1
             fits = is_whole or length(field.value) <= field.max_length
         case _:
-            fits = length(field.value) <= min(field.max_length, _INPUT)
-    return fits and split_for_inputs(field.value, _INPUT) is not None and is_typable(field.value)
+            fits = length(field.value) <= min(field.max_length, _INPUT_LENGTH)
+    return (
+        fits
+        and split_for_inputs(field.value, _INPUT_LENGTH) is not None
+        and is_typable(field.value)
+    )
 
 
 def notice(title: str, text: str, *, close: str) -> Json:
-    """A form without inputs: something to read."""
+    """Returns a modal without inputs, with a text to read."""
     return {
         "type": "modal",
         "title": _plain(title, 24),
         "close": _plain(close, 24),
-        "blocks": [_section(part) for part in chunks(sanitize(text), _SECTION)][:100],
+        "blocks": [_section(part) for part in chunks(sanitize(text), _SECTION_LENGTH)][:100],
     }
 
 
 def home(reply: Drawn) -> Json:
-    return {"type": "home", "blocks": list(_blocks(reply))[:100]}
+    """Returns the home tab."""
+    return {"type": "home", "blocks": list(_reply_blocks(reply))[:100]}
 
 
-def _blocks(reply: Drawn) -> Iterator[Json]:
+def _reply_blocks(reply: Drawn) -> Iterator[Json]:
     match reply:
         case Text():
             yield from _sections(reply.text)
@@ -183,8 +199,11 @@ def _card(card: Card) -> Iterator[Json]:
         yield from _sections(line)
     if card.progress:
         yield _section(bar(card.progress))
-    for at in range(0, len(card.facts), _FIELDS):
-        yield {"type": "section", "fields": [_fact(fact) for fact in card.facts[at : at + _FIELDS]]}
+    for start in range(0, len(card.facts), _MOST_FIELDS):
+        yield {
+            "type": "section",
+            "fields": [_fact(fact) for fact in card.facts[start : start + _MOST_FIELDS]],
+        }
     for column in card.columns:
         yield from _column(column)
     if card.chart and card.chart.summary:
@@ -196,29 +215,29 @@ def _listing(listing: Listing) -> Iterator[Json]:
     yield from _title(listing.title)
     if not listing.lines and listing.empty:
         yield _section(listing.empty)
-    for line in listing.lines:
-        yield from _line(line)
+    for row in listing.lines:
+        yield from _row(row)
     if listing.note:
         yield _context(listing.note)
-    if last := [one for one in (listing.more, listing.share) if one]:
+    if last := [button for button in (listing.more, listing.share) if button]:
         yield from _actions(last)
 
 
-def _line(line: ListingRow) -> Iterator[Json]:
-    text = line.text if line.id in ("", line.text) else f"{line.id}  {line.text}"
-    if len(line.buttons) == 0 and len(text) + len(line.note) < _SECTION:
-        yield _section(f"{text}\n{line.note}" if line.note else text)
+def _row(row: ListingRow) -> Iterator[Json]:
+    text = row.text if row.id in ("", row.text) else f"{row.id}  {row.text}"
+    if len(row.buttons) == 0 and len(text) + len(row.note) < _SECTION_LENGTH:
+        yield _section(f"{text}\n{row.note}" if row.note else text)
         return
     yield from _sections(text)
-    if line.note:
-        yield _context(line.note)
-    yield from _actions(line.buttons)
+    if row.note:
+        yield _context(row.note)
+    yield from _actions(row.buttons)
 
 
 def _title(title: str) -> Iterator[Json]:
-    """A title that is too long for a header is said in full below."""
-    if len(title) <= _HEADER:
-        yield {"type": "header", "text": _plain(title or "–", _HEADER)}
+    """Yields a header, or sections for a title that is too long for a header."""
+    if len(title) <= _HEADER_LENGTH:
+        yield {"type": "header", "text": _plain(title or "–", _HEADER_LENGTH)}
     else:
         yield from _sections(title)
 
@@ -230,7 +249,7 @@ def _column(column: Column) -> Iterator[Json]:
 
 
 def _fact(fact: Fact) -> Json:
-    value = next(chunks(escape(fact.value or "–"), _FIELD - 300))
+    value = next(chunks(escape(fact.value or "–"), _FIELD_LENGTH - 300))
     return {"type": "mrkdwn", "text": f"*{_bold(fact.label)[:250]}*\n{value}"}
 
 
@@ -239,13 +258,13 @@ def _bold(text: str) -> str:
 
 
 def _sections(text: str) -> Iterator[Json]:
-    for part in chunks(sanitize(text), _SECTION):
+    for part in chunks(sanitize(text), _SECTION_LENGTH):
         if part.strip():
             yield _section(part)
 
 
 def _section(text: str) -> Json:
-    return {"type": "section", "text": _plain(text or "–", _SECTION)}
+    return {"type": "section", "text": _plain(text or "–", _SECTION_LENGTH)}
 
 
 def _context(text: str) -> Json:
@@ -253,44 +272,44 @@ def _context(text: str) -> Json:
 
 
 def _actions(buttons: Sequence[Button]) -> Iterator[Json]:
-    for at in range(0, len(buttons), _BUTTONS):
+    for start in range(0, len(buttons), _MOST_BUTTONS):
         yield {
             "type": "actions",
-            "elements": [_button(button) for button in buttons[at : at + _BUTTONS]],
+            "elements": [_button(button) for button in buttons[start : start + _MOST_BUTTONS]],
         }
 
 
 def _button(button: Button) -> Json:
-    drawn: Json = {"type": "button", "text": _plain(button.label, _LABEL)}
+    element: Json = {"type": "button", "text": _plain(button.label, _LABEL_LENGTH)}
     if button.link:
-        # Slack reports these clicks too; without a value they mean nothing to us.
-        drawn |= {"action_id": "link", "url": button.link}
+        # Slack reports clicks on links too; without a value they are ignored.
+        element |= {"action_id": "link", "url": button.link}
     else:
-        drawn |= {"action_id": button.action, "value": button.action}
+        element |= {"action_id": button.action, "value": button.action}
     if button.is_primary or button.is_danger:
-        drawn["style"] = "danger" if button.is_danger else "primary"
-    return drawn
+        element["style"] = "danger" if button.is_danger else "primary"
+    return element
 
 
 def _inputs(field: Field) -> list[Json]:
-    """A value longer than an input is asked for in several."""
-    parts = split_for_inputs(field.value, _INPUT) or [field.value]
+    """Returns the inputs of a field, several for a text longer than one input allows."""
+    parts = split_for_inputs(field.value, _INPUT_LENGTH) or [field.value]
     if field.kind is not FieldKind.TEXT or len(parts) == 1:
         return [_input(field, field.name, field.label, field.value)]
-    later = replace(field, required=False)
+    optional = replace(field, required=False)
     return [
         _input(
-            later if n else field,
-            f"{field.name}{PART}{n}",
-            f"{field.label} ({n + 1}/{len(parts)})",
+            optional if number else field,
+            f"{field.name}{PART}{number}",
+            f"{field.label} ({number + 1}/{len(parts)})",
             part,
         )
-        for n, part in enumerate(parts)
+        for number, part in enumerate(parts)
     ]
 
 
 def _input(field: Field, block: str, label: str, value: str) -> Json:
-    drawn: Json = {
+    input_block: Json = {
         "type": "input",
         "block_id": block,
         "label": _plain(label, 2000),
@@ -298,52 +317,53 @@ def _input(field: Field, block: str, label: str, value: str) -> Json:
         "element": {"action_id": "input", **_element(field, value)},
     }
     if field.hint:
-        drawn["hint"] = _plain(field.hint, 2000)
-    return drawn
+        input_block["hint"] = _plain(field.hint, 2000)
+    return input_block
 
 
 def _element(field: Field, value: str) -> Json:
     match field.kind:
         case FieldKind.CHOICE:
-            options = [_option(label, known) for known, label in field.choices]
+            options = [_option(label, option_value) for option_value, label in field.choices]
             chosen = [option for option in options if option["value"] == value]
-            first: Json = {"initial_option": chosen[0]} if chosen else {}
-            return {"type": "static_select", **_offered(options), **first}
+            initial: Json = {"initial_option": chosen[0]} if chosen else {}
+            return {"type": "static_select", **_select_options(options), **initial}
         case FieldKind.CHOICES:
-            options = [_option(label, known) for known, label in field.choices]
-            on = [option for option in options if option["value"] in value.split(",")]
-            ticked: Json = {"initial_options": on} if on else {}
-            if len(options) > _TICKS:
-                several: Json = {"type": "multi_static_select", "action_id": SEVERAL}
-                return {**several, **_offered(options), **ticked}
-            return {"type": "checkboxes", "options": options, "action_id": SEVERAL, **ticked}
+            options = [_option(label, option_value) for option_value, label in field.choices]
+            selected_options = [option for option in options if option["value"] in value.split(",")]
+            initial = {"initial_options": selected_options} if selected_options else {}
+            if len(options) > _MOST_CHECKBOXES:
+                select: Json = {"type": "multi_static_select", "action_id": SEVERAL}
+                return {**select, **_select_options(options), **initial}
+            return {"type": "checkboxes", "options": options, "action_id": SEVERAL, **initial}
         case FieldKind.TOGGLE:
             options = [_option(field.label, "yes")]
-            turned: Json = {"initial_options": options} if value == "yes" else {}
-            return {"type": "checkboxes", "options": options, **turned}
+            initial = {"initial_options": options} if value == "yes" else {}
+            return {"type": "checkboxes", "options": options, **initial}
         case FieldKind.FILE:
             return {"type": "file_input", "max_files": 1}
         case FieldKind.NUMBER:
             element: Json = {"type": "number_input", "is_decimal_allowed": True}
         case _:
             is_long = field.kind is FieldKind.TEXT
-            most = min(field.max_length, _INPUT)
+            most = min(field.max_length, _INPUT_LENGTH)
             element = {"type": "plain_text_input", "multiline": is_long, "max_length": most}
     return {**element, "initial_value": value} if value else element
 
 
-def _offered(options: list[Json]) -> Json:
-    """Slack searches in a menu as one types; a longer one stands in groups of a hundred.
+def _select_options(options: list[Json]) -> Json:
+    """Returns the options of a menu, in groups of a hundred if there are more.
 
     https://docs.slack.dev/reference/block-kit/block-elements/select-menu-element
     """
-    if len(options) <= _OPTIONS:
+    if len(options) <= _MOST_OPTIONS:
         return {"options": options}
-    groups = [options[at : at + _OPTIONS] for at in range(0, len(options), _OPTIONS)]
+    starts = range(0, len(options), _MOST_OPTIONS)
+    groups = [(start, options[start : start + _MOST_OPTIONS]) for start in starts]
     return {
         "option_groups": [
-            {"label": _plain(f"{at * _OPTIONS + 1}–{at * _OPTIONS + len(one)}", 75), "options": one}
-            for at, one in enumerate(groups[:_GROUPS])
+            {"label": _plain(f"{start + 1}–{start + len(group)}", 75), "options": group}
+            for start, group in groups[:_MOST_GROUPS]
         ]
     }
 

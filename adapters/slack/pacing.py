@@ -1,4 +1,4 @@
-"""How much may be said how fast: budgets per method, and one post a second in a channel."""
+"""Rate limits: calls of each method a minute, and one post a second in a channel."""
 
 from __future__ import annotations
 
@@ -38,45 +38,46 @@ _POSTING = frozenset(("chat.postMessage", "chat.postEphemeral", "chat.startStrea
 
 
 class Budget:
-    """So many calls in any minute, and none while Slack asks for a pause."""
+    """The calls of a method in the last minute; closed while Slack asks for a pause."""
 
     def __init__(self, most: int, now: Callable[[], float]) -> None:
         self._most = most
         self._now = now
-        self._taken: deque[float] = deque()
+        self._call_times: deque[float] = deque()
         self._closed_until = 0.0
 
     @property
     def calls_left(self) -> int:
         now = self._now()
-        while self._taken and self._taken[0] <= now - _WINDOW_SECONDS:
-            self._taken.popleft()
-        return 0 if now < self._closed_until else self._most - len(self._taken)
+        while self._call_times and self._call_times[0] <= now - _WINDOW_SECONDS:
+            self._call_times.popleft()
+        return 0 if now < self._closed_until else self._most - len(self._call_times)
 
     @property
     def wait_seconds(self) -> float:
-        """Seconds until a call may be made."""
+        """Seconds until a call is allowed."""
         if self.calls_left > 0:
             return 0.0
-        free = self._taken[0] + _WINDOW_SECONDS if len(self._taken) >= self._most else 0.0
+        free = self._call_times[0] + _WINDOW_SECONDS if len(self._call_times) >= self._most else 0.0
         return max(self._closed_until, free) - self._now()
 
     def spend(self) -> None:
-        self._taken.append(self._now())
+        """Counts a call."""
+        self._call_times.append(self._now())
 
     def give_back(self) -> None:
-        """A refused call counts for nothing: else refusals would use the minute up."""
-        if self._taken:
-            self._taken.pop()
+        """Uncounts a rejected call, as rejections would otherwise use up the minute."""
+        if self._call_times:
+            self._call_times.pop()
 
     def close_for(self, seconds: float) -> None:
         self._closed_until = max(self._closed_until, self._now() + seconds)
 
 
 class FinalCallReservation:
-    """What one answer holds of the budgets for ends: open streams, and a post not yet whole.
+    """The final calls reserved for one answer: stops of open streams and the last update.
 
-    Leaving the block gives all of it back, also where a start failed or was cancelled.
+    Leaving the `with` block releases all, also after a failed or cancelled start.
     """
 
     def __init__(self, pacing: Pacing) -> None:
@@ -89,13 +90,13 @@ class FinalCallReservation:
         self._pacing.streams += 1
 
     def give_stream_back(self) -> None:
-        """Does nothing where none is held."""
+        """Releases one stream; does nothing if none is reserved."""
         if self._streams:
             self._streams -= 1
             self._pacing.streams -= 1
 
     def take_update(self) -> None:
-        """Counted before anything is awaited, so that a crowd does not count on the same one."""
+        """Reserves the last update; call before any await, so that no two answers share it."""
         if not self._is_updating:
             self._is_updating = True
             self._pacing.updating += 1
@@ -110,7 +111,7 @@ class FinalCallReservation:
 
 
 class Pacing:
-    """Holds calls back until they may be made, so that Slack need not refuse them."""
+    """Delays calls so that Slack does not reject them."""
 
     def __init__(
         self, now: Callable[[], float], sleep: Callable[[float], Awaitable[object]]
@@ -120,14 +121,14 @@ class Pacing:
         self._budgets: dict[str, Budget] = {}
         self._next_post: defaultdict[str, float] = defaultdict(float)
         self.streams = 0
-        """Streams that are open, each of which will need a stop."""
+        """The number of open streams, each of which needs a stop."""
         self.updating = 0
-        """Posts that are not whole yet, each of which will need an update."""
+        """The number of unfinished posts, each of which needs a last update."""
         self.has_streams = True
-        """Whether this Slack knows streams at all."""
+        """Whether the server implements streams."""
 
     async def turn(self, method: str, channel: str | None = None) -> None:
-        """Waits for this call's turn and takes it."""
+        """Waits until the call is allowed, and counts it."""
         budget = self.budget(method)
         while (wait := budget.wait_seconds) > 0:
             await self._sleep(wait)
@@ -136,25 +137,28 @@ class Pacing:
             await self._post_turn(channel)
 
     def may_stream(self) -> bool:
-        """Whether a stream can be begun now and ended in time."""
-        begun = self.budget("chat.startStream").calls_left
+        """Whether a stream can be started now and stopped in time."""
+        starts = self.budget("chat.startStream").calls_left
         can_end = self.budget("chat.stopStream").calls_left > self.streams
-        return self.has_streams and begun > 0 and can_end
+        return self.has_streams and starts > 0 and can_end
 
     def may_update(self, *, reserve: int = 0) -> bool:
-        """Whether there is an update to spare beside the last one of every open answer."""
+        """Whether an update is left beside the last one of every unfinished answer."""
         return self.budget("chat.update").calls_left > self.updating + reserve
 
     def has_calls_left(self, method: str, *, reserve: int = 0) -> bool:
         return self.budget(method).calls_left > reserve
 
     def on_rate_limited(self, method: str, seconds: float, channel: str | None = None) -> None:
-        """Slack said 429: the method rests; after a post a second too early, its channel alone."""
+        """Closes the method after status 429.
+
+        A post that came a second early closes only its channel.
+        """
         budget = self.budget(method)
         budget.give_back()
         if channel is not None and method in _POSTING and seconds <= _POST_GAP_SECONDS:
-            rested = self._now() + seconds
-            self._next_post[channel] = max(self._next_post[channel], rested)
+            free_at = self._now() + seconds
+            self._next_post[channel] = max(self._next_post[channel], free_at)
         else:
             budget.close_for(seconds)
 
@@ -165,9 +169,9 @@ class Pacing:
 
     async def _post_turn(self, channel: str) -> None:
         now = self._now()
-        mine = max(now, self._next_post[channel])
+        send_at = max(now, self._next_post[channel])
         if len(self._next_post) > 10_000:
             self._next_post.clear()
-        self._next_post[channel] = mine + _POST_GAP_SECONDS
-        if mine > now:
-            await self._sleep(mine - now)
+        self._next_post[channel] = send_at + _POST_GAP_SECONDS
+        if send_at > now:
+            await self._sleep(send_at - now)

@@ -10,23 +10,27 @@ from adapters.slack.api import Api, Json
 from adapters.slack.inbound import Bot
 from adapters.slack.outbound import key_of
 
-_LOOK_BACK = 200
+_PAGE_SIZE = 200
 _MOST_PAGES = 5
-_MOST_KNOWN = 10_000
+_CAPACITY = 10_000
 
 
 class PostedMessages:
-    """Finds our messages again, by the key in their metadata."""
+    """Finds messages of this bot by the key in their metadata."""
 
     def __init__(self, api: Api, bot: Callable[[], Bot]) -> None:
         self._api = api
         self._bot = bot
-        self._known: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._recorded: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     async def find(
         self, channel: str, thread: str | None, key: str, *, after: str | None = None
     ) -> str | None:
-        """A stream has no metadata before its end: after a question, one of ours without is it."""
+        """Returns the ts of the message with the key, None if there is none.
+
+        A stream has no metadata before its end; with `after`, the oldest unrecorded message of the
+        bot without metadata after that ts counts as the stream.
+        """
         strays = []
         async for message in self.messages(channel, thread):
             ts = str(message.get("ts"))
@@ -34,11 +38,11 @@ class PostedMessages:
                 return self.keep(channel, ts)
             if after is not None and self._is_stray(message, after):
                 strays.append(ts)
-        unknown = [ts for ts in strays if (channel, ts) not in self._known]
-        return self.keep(channel, min(unknown, key=float)) if unknown else None
+        unrecorded = [ts for ts in strays if (channel, ts) not in self._recorded]
+        return self.keep(channel, min(unrecorded, key=float)) if unrecorded else None
 
     async def has_file(self, channel: str, thread: str, *, after: str) -> bool:
-        """Whether a file of ours stands below a message."""
+        """Whether the bot has posted a file after a message of a thread."""
         async for message in self.messages(channel, thread):
             if (
                 message.get("files")
@@ -50,16 +54,16 @@ class PostedMessages:
 
     def keep(self, channel: str, ts: str) -> str:
         """Records the ts of a message, so that later searches skip it."""
-        self._known[channel, ts] = None
-        while len(self._known) > _MOST_KNOWN:
-            self._known.popitem(last=False)
+        self._recorded[channel, ts] = None
+        while len(self._recorded) > _CAPACITY:
+            self._recorded.popitem(last=False)
         return ts
 
     async def messages(self, channel: str, thread: str | None) -> AsyncIterator[Json]:
-        """A thread, or the newest of a channel."""
+        """Yields the messages of a thread, or the newest ones of a channel."""
         args: dict[str, object] = {
             "channel": channel,
-            "limit": _LOOK_BACK,
+            "limit": _PAGE_SIZE,
             "include_all_metadata": True,
         }
         if thread is not None:
@@ -81,7 +85,7 @@ class PostedMessages:
 
 @dataclass(frozen=True, slots=True)
 class PostedParts:
-    """The posted_messages of one answer."""
+    """Finds the posted messages of one answer."""
 
     posted_messages: PostedMessages
     channel: str
@@ -100,13 +104,13 @@ class PostedParts:
 async def pages(
     api: Api, method: str, args: Mapping[str, object], *, listed: str = "messages"
 ) -> AsyncIterator[Json]:
-    """The messages, or what else is `listed`, page after page."""
+    """Yields the items of a list method, page after page; `listed` is the list's name."""
     cursor = ""
     for _ in range(_MOST_PAGES):
         more = {"cursor": cursor} if cursor else {}
-        answer = await api.call(method, {**args, **more})
-        for one in answer.get(listed) or ():
-            yield one
-        cursor = str((answer.get("response_metadata") or {}).get("next_cursor") or "")
+        response = await api.call(method, {**args, **more})
+        for item in response.get(listed) or ():
+            yield item
+        cursor = str((response.get("response_metadata") or {}).get("next_cursor") or "")
         if not cursor:
             return

@@ -1,4 +1,4 @@
-"""Posts and edits of whole replies: once per key, also when nobody knows whether it went out."""
+"""Posts and edits whole replies: one post for a key, also if an earlier outcome is unknown."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ log = logging.getLogger(__name__)
 
 
 class Posts:
-    """Posts once per key. `is_first`: no message with the key can exist, so none is sought."""
+    """Posts and edits replies.
+
+    `is_first` returns whether no message with a key can exist, so that no search is needed.
+    """
 
     def __init__(
         self, api: Api, posted_messages: PostedMessages, *, is_first: Callable[[str], bool]
@@ -31,65 +34,68 @@ class Posts:
     async def post(
         self, channel: str, thread: MessageId | None, reply: Drawn, key: str
     ) -> MessageId:
-        """Post a reply in as many messages as it needs, or edit what was posted with this key."""
+        """Posts a reply in as many messages as needed, or edits the messages with this key."""
         payloads = outbound.payloads(reply)
-        known = await self._posted_before(channel, thread, key)
-        if known is not None:
-            await self.edit(channel, thread, known, reply)
-            message = known
+        posted = await self._posted_before(channel, thread, key)
+        if posted is not None:
+            await self.edit(channel, thread, posted, reply)
+            message = posted
         else:
-            message = await self._send_once(channel, thread, payloads[0], key)
-            await self._continue(channel, thread, message, payloads[1:], may_stand=False)
+            message = await self._send_unless_posted(channel, thread, payloads[0], key)
+            await self._post_rest(channel, thread, message, payloads[1:], may_exist=False)
         if isinstance(reply, Card) and reply.chart:
-            below = thread or message
-            if known is None or not await self._posted_messages.has_file(
-                channel, below, after=message
+            chart_thread = thread or message
+            if posted is None or not await self._posted_messages.has_file(
+                channel, chart_thread, after=message
             ):
-                await self._send_chart(channel, below, reply)
+                await self._send_chart(channel, chart_thread, reply)
         return message
 
     async def edit(
         self, channel: str, thread: MessageId | None, message: MessageId, reply: Drawn
     ) -> None:
+        """Edits a reply, including the messages that continue it."""
         first, *more = outbound.payloads(reply)
         args = {"channel": channel, "ts": message, "text": first.text, "blocks": first.blocks}
         await self._api.call("chat.update", args)
-        await self._continue(channel, thread, message, more, may_stand=True)
+        await self._post_rest(channel, thread, message, more, may_exist=True)
 
-    async def _continue(
+    async def _post_rest(
         self,
         channel: str,
         thread: MessageId | None,
         first: MessageId,
         rest: Sequence[Payload],
         *,
-        may_stand: bool,
+        may_exist: bool,
     ) -> None:
-        """What one message cannot hold goes below it, each page once however often it is edited."""
+        """Posts or edits the messages that continue the first one; each is posted once."""
         for number, payload in enumerate(rest, 1):
-            key, below = f"{first}/{number}", thread or first
-            known = await self._looked_up(channel, below, key) if may_stand else None
-            if known is None:
-                await self._send_once(channel, below, payload, key)
+            key, continuation_thread = f"{first}/{number}", thread or first
+            posted = (
+                await self._find_or_none(channel, continuation_thread, key) if may_exist else None
+            )
+            if posted is None:
+                await self._send_unless_posted(channel, continuation_thread, payload, key)
                 continue
-            args = {"channel": channel, "ts": known, "text": payload.text}
+            args = {"channel": channel, "ts": posted, "text": payload.text}
             await self._api.call("chat.update", {**args, "blocks": payload.blocks})
 
-    async def _send_once(
+    async def _send_unless_posted(
         self, channel: str, thread: MessageId | None, payload: Payload, key: str
     ) -> MessageId:
-        """When Slack does not say whether it posted, we look before we post again."""
-        held = {"metadata": outbound.metadata(key)}
+        """Posts a message; searches for it before another try if the outcome is unknown."""
+        with_key = {"metadata": outbound.metadata(key)}
         for attempt in range(3):
             try:
-                return await self._send(channel, thread, payload, held)
+                return await self._send(channel, thread, payload, with_key)
             except SurfaceError as error:
                 if not error.details.get("is_unknown") or attempt == 2:
                     raise
                 await asyncio.sleep(0.3 * 2**attempt)
-                found = await self._found(channel, thread, key)
-                if found is not None:
-                    return found
+                posted = await self._find(channel, thread, key)
+                if posted is not None:
+                    return posted
         raise SurfaceError(message="unreachable")
 
     async def _send(
@@ -105,35 +111,41 @@ class Posts:
         }
         if thread is not None:
             args["thread_ts"] = thread
-        answer = await self._api.call(
+        response = await self._api.call(
             "chat.postMessage", args, channel=channel, is_repeatable=not more
         )
-        return MessageId(ts_of(answer))
+        return MessageId(ts_of(response))
 
     async def _posted_before(
         self, channel: str, thread: MessageId | None, key: str
     ) -> MessageId | None:
-        """Only what an earlier run may have posted needs looking for."""
-        return None if self._is_first(key) else await self._looked_up(channel, thread, key)
+        """Returns the message with the key.
 
-    async def _looked_up(
+        Searches only if an earlier process may have posted it.
+        """
+        return None if self._is_first(key) else await self._find_or_none(channel, thread, key)
+
+    async def _find_or_none(
         self, channel: str, thread: MessageId | None, key: str
     ) -> MessageId | None:
-        """None also where this Slack lets nobody look."""
+        """Returns the message with the key; None also if this server does not allow the search."""
         try:
-            return await self._found(channel, thread, key)
+            return await self._find(channel, thread, key)
         except PlaceClosed:
             raise
         except SurfaceError as error:
             log.warning("Earlier posts cannot be looked up", extra={"why": error_code(error)})
             return None
 
-    async def _found(self, channel: str, thread: MessageId | None, key: str) -> MessageId | None:
-        found = await self._posted_messages.find(channel, thread, key)
-        return None if found is None else MessageId(found)
+    async def _find(self, channel: str, thread: MessageId | None, key: str) -> MessageId | None:
+        ts = await self._posted_messages.find(channel, thread, key)
+        return None if ts is None else MessageId(ts)
 
     async def _send_chart(self, channel: str, thread: MessageId, card: Card) -> None:
-        """A missing picture is no reason to lose the message."""
+        """Uploads a chart below its message.
+
+        An error is only logged, as the message is complete.
+        """
         if card.chart is None:
             return
         try:

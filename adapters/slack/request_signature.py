@@ -1,4 +1,4 @@
-"""Requests of HTTP mode: read up to a limit, and only with Slack's own signature.
+"""Reads requests of HTTP mode up to a limit, and only with a valid signature of Slack.
 
 https://docs.slack.dev/authentication/verifying-requests-from-slack
 """
@@ -20,7 +20,7 @@ _TIMESTAMP = re.compile(r"[0-9]{1,15}")
 
 
 class RequestRefused(Exception):
-    """A request that is not Slack's, or too long; `status` is the answer to it."""
+    """A request without a valid signature, or one that is too long; `status` is the response."""
 
     def __init__(self, status: int) -> None:
         self.status = status
@@ -28,14 +28,14 @@ class RequestRefused(Exception):
 
 
 async def signed_body(request: Request, secret: str) -> bytes:
-    """The body, once its signature is checked. Raises RequestRefused."""
+    """Returns the body of a request after its signature has been checked. Raises RequestRefused."""
     timestamp = request.headers.get("x-slack-request-timestamp", "")
     signature = request.headers.get("x-slack-signature", "")
     if not secret or not signature or not _is_recent(timestamp):
         raise RequestRefused(401)
     body = await _body(request)
-    wanted = hmac.new(secret.encode(), b"v0:%s:%s" % (timestamp.encode(), body), hashlib.sha256)
-    if not hmac.compare_digest(f"v0={wanted.hexdigest()}".encode(), signature.encode("latin-1")):
+    expected = hmac.new(secret.encode(), b"v0:%s:%s" % (timestamp.encode(), body), hashlib.sha256)
+    if not hmac.compare_digest(f"v0={expected.hexdigest()}".encode(), signature.encode("latin-1")):
         raise RequestRefused(401)
     return body
 
@@ -47,15 +47,15 @@ def _is_recent(timestamp: str) -> bool:
 
 
 async def _body(request: Request) -> bytes:
-    """No more of it is read than is taken, whatever length it names."""
+    """Returns the body; reads at most MOST_BYTES, whatever the Content-Length header says."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > MOST_BYTES:
         raise RequestRefused(413)
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
-            async for block in request.stream():
-                body += block
+            async for chunk in request.stream():
+                body += chunk
                 if len(body) > MOST_BYTES:
                     raise RequestRefused(413)
     except TimeoutError:

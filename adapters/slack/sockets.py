@@ -1,7 +1,7 @@
-"""Socket Mode: connections that are renewed before they end, and opened again when they break.
+"""Socket Mode: connections that are renewed before they end, and opened again after a failure.
 
-The library's own client waits up to five seconds before it notices a broken connection, closes the
-old one before it opens the next, and tries a ticket again that Slack takes only once.
+The library's own client takes up to five seconds to notice a broken connection, closes the old
+connection before it opens the next one, and tries a URL again that Slack accepts only once.
 https://docs.slack.dev/apis/events-api/using-socket-mode
 """
 
@@ -22,10 +22,10 @@ from bot.errors import SurfaceError
 log = logging.getLogger(__name__)
 
 _COUNT = 2
-"""While one is renewed the other listens."""
+"""Two connections, so that one receives while the other is renewed."""
 _HEARTBEAT_SECONDS = 20.0
 _LINGER_SECONDS = 10.0
-"""Slack warns about so long before it closes a connection."""
+"""Seconds for which an ending connection is still read; Slack warns about ten seconds before."""
 _FIRST_WAIT_SECONDS = 0.1
 _LONGEST_WAIT_SECONDS = 30.0
 
@@ -33,7 +33,10 @@ Take = Callable[[Json], Awaitable[Json | None]]
 
 
 class Sockets:
-    """Hands every envelope to `receive` and acknowledges it with what that returns, unless None."""
+    """Receives envelopes over sockets.
+
+    Each envelope is passed to `receive` and acknowledged with the result, unless that is None.
+    """
 
     def __init__(
         self,
@@ -49,18 +52,18 @@ class Sockets:
         self._proxy = proxy
 
     async def run(self) -> None:
-        """Until cancelled; raises only what `open_url` raises beside SurfaceErrors."""
+        """Runs until cancelled; passes on errors of `open_url` other than SurfaceError."""
         async with asyncio.TaskGroup() as group:
             for number in range(_COUNT):
-                group.create_task(self._keep(group), name=f"slack socket {number}")
+                group.create_task(self._keep_open(group), name=f"slack socket {number}")
 
-    async def _keep(self, group: asyncio.TaskGroup) -> None:
+    async def _keep_open(self, group: asyncio.TaskGroup) -> None:
         wait = 0.0
         while True:
             await asyncio.sleep(wait)
             connection: _Connection | None = None
             try:
-                connection = await self._opened(group)
+                connection = await self._open(group)
                 reading = group.create_task(connection.read(), name="slack envelopes")
                 await connection.is_ending.wait()
                 if not reading.done():
@@ -73,7 +76,7 @@ class Sockets:
             else:
                 wait = min(_LONGEST_WAIT_SECONDS, 2 * wait or _FIRST_WAIT_SECONDS)
 
-    async def _opened(self, group: asyncio.TaskGroup) -> _Connection:
+    async def _open(self, group: asyncio.TaskGroup) -> _Connection:
         url = await self._open_url()
         socket = await self._session.ws_connect(
             url,
@@ -98,15 +101,15 @@ class _Connection:
         self.is_ending = asyncio.Event()
 
     def has_delivered(self) -> bool:
-        """Unlike one of too many, which Slack ends as soon as it stands."""
+        """Whether the connection worked; Slack closes one connection too many at once."""
         return self._has_delivered or time.monotonic() - self._opened_at > _LONGEST_WAIT_SECONDS
 
     async def read(self) -> None:
-        """Until it is closed, by whomever."""
+        """Reads until the connection is closed by either side."""
         try:
             async for message in self._socket:
                 if message.type is aiohttp.WSMsgType.TEXT:
-                    self._hear(message.data)
+                    self._handle_text(message.data)
         finally:
             if not self.is_ending.is_set():
                 log.info("A connection to Slack was lost")
@@ -114,11 +117,11 @@ class _Connection:
             await self._close()
 
     async def close_after_drain(self) -> None:
-        """Slack still delivers here until the next connection stands."""
+        """Closes the connection after some seconds, in which Slack may still send here."""
         await asyncio.sleep(_LINGER_SECONDS)
         await self._close()
 
-    def _hear(self, text: str) -> None:
+    def _handle_text(self, text: str) -> None:
         try:
             envelope = json.loads(text)
             kind = envelope.get("type")
@@ -130,13 +133,13 @@ class _Connection:
             self.is_ending.set()
         elif envelope.get("envelope_id"):
             self._has_delivered = True
-            self._group.create_task(self._answer(envelope), name="slack envelope")
+            self._group.create_task(self._acknowledge(envelope), name="slack envelope")
 
     async def _close(self) -> None:
         with contextlib.suppress(aiohttp.ClientError, OSError):
             await self._socket.close()
 
-    async def _answer(self, envelope: Json) -> None:
+    async def _acknowledge(self, envelope: Json) -> None:
         try:
             response = await self._receive(envelope)
         except Exception:
@@ -144,9 +147,9 @@ class _Connection:
             return
         if response is None:
             return
-        answer = {"envelope_id": envelope["envelope_id"]}
-        # A lost acknowledgement costs nothing: Slack delivers again, and we know it then.
+        acknowledgement = {"envelope_id": envelope["envelope_id"]}
+        # A lost acknowledgement does no harm: Slack sends the envelope again, and its key is known.
         with contextlib.suppress(ConnectionError, aiohttp.ClientError):
             await self._socket.send_str(
-                json.dumps(answer | ({"payload": response} if response else {}))
+                json.dumps(acknowledgement | ({"payload": response} if response else {}))
             )

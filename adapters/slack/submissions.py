@@ -1,4 +1,4 @@
-"""A form that was sent: what Slack is answered, and how the form is given back as it was typed."""
+"""A submitted form: the response to Slack, and the form with its values for another try."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from adapters.message_splitting import chunks
 from adapters.slack.api import Json
 
-_MOST_ERROR = 2000
-_SECTION = 3000
+_ERROR_LENGTH = 2000
+_SECTION_LENGTH = 3000
 _SETTLE_SECONDS = 0.5
-_KEPT = ("type", "callback_id", "private_metadata", "title", "submit", "close")
+_VIEW_ATTRIBUTES = ("type", "callback_id", "private_metadata", "title", "submit", "close")
 
 
 class Submission:
-    """One `view_submission`; `refuse` shows why beside the input, while Slack waits for us.
+    """A `view_submission`; `refuse` shows an error beside an input while Slack waits.
 
     https://docs.slack.dev/surfaces/modals#displaying_errors
     """
@@ -40,15 +40,18 @@ class Submission:
         return self._problem is not None
 
     def refuse(self, problem: str) -> bool:
-        """False where Slack has its answer already, or where no input can carry an error."""
-        if self._is_answered or self._input_to_blame() is None:
+        """Rejects the form with an error.
+
+        Returns False if it is too late or no input can show errors.
+        """
+        if self._is_answered or self._error_block() is None:
             return False
         self._problem = problem
         self._refused.set()
         return True
 
     async def wait_until_decided(self, task: asyncio.Task[None] | None) -> None:
-        """Until the work is done or has refused."""
+        """Waits until the task is done or the form is rejected."""
         if task is None:
             return
         refused = asyncio.create_task(self._refused.wait(), name="slack form refused")
@@ -58,41 +61,50 @@ class Submission:
             refused.cancel()
 
     def answer(self, waiting: Json | None = None) -> Json:
-        """The response to the submission; `waiting` is the view that stands until more is known."""
+        """Returns the response to the submission.
+
+        `waiting` is the view to show until the task is done.
+        """
         self._is_answered = True
         self.is_late = waiting is not None and self._problem is None
         self._answered_at = time.monotonic()
-        block = self._input_to_blame()
+        block = self._error_block()
         if self._problem is not None and block is not None:
-            errors = {block: self._problem[:_MOST_ERROR]}
+            errors = {block: self._problem[:_ERROR_LENGTH]}
             return {"response_action": "errors", "errors": errors}
         return {"response_action": "update", "view": waiting} if waiting is not None else {}
 
     async def wait_until_settled(self) -> None:
-        """A response and a call go different ways, so Slack may do first what came last."""
+        """Waits until Slack has applied the response: a call may overtake the response."""
         if self.is_late:
             await asyncio.sleep(self._answered_at + _SETTLE_SECONDS - time.monotonic())
 
     def forget(self) -> None:
-        """What was typed is needed no longer."""
+        """Deletes the submitted values."""
         self._view = {"id": self.view_id}
 
     def refilled_form(self, problem: str) -> Json | None:
-        """The form with all that was typed and the reason above it; None if Slack kept no form."""
-        blocks = [one for one in self._view.get("blocks") or () if one.get("type") == "input"]
+        """Returns the form with the submitted values and the error above.
+
+        None if Slack sent no form.
+        """
+        blocks = [block for block in self._view.get("blocks") or () if block.get("type") == "input"]
         if not blocks:
             return None
         reason = [
             {"type": "section", "text": {"type": "plain_text", "text": part, "emoji": True}}
-            for part in chunks(problem, _SECTION)
+            for part in chunks(problem, _SECTION_LENGTH)
         ]
-        view = {name: self._view[name] for name in _KEPT if self._view.get(name)}
+        view = {name: self._view[name] for name in _VIEW_ATTRIBUTES if self._view.get(name)}
         return {**view, "blocks": [*reason, *(self._with_typed(block) for block in blocks)]}
 
     def _with_typed(self, block: Json) -> Json:
-        """A file cannot be put into a form; all else can."""
+        """Returns an input block with the submitted value.
+
+        Files are left out, as forms cannot hold them.
+        """
         element: Json = dict(block.get("element") or {})
-        typed = self._typed(str(block.get("block_id")), str(element.get("action_id")))
+        submitted = self._submitted(str(block.get("block_id")), str(element.get("action_id")))
         for initial in ("initial_value", "initial_option", "initial_options"):
             element.pop(initial, None)
         for name, initial in (
@@ -100,24 +112,24 @@ class Submission:
             ("selected_option", "initial_option"),
             ("selected_options", "initial_options"),
         ):
-            if typed.get(name):
-                element[initial] = typed[name]
+            if submitted.get(name):
+                element[initial] = submitted[name]
         return {**block, "element": element}
 
-    def _typed(self, block: str, action: str) -> Json:
+    def _submitted(self, block: str, action: str) -> Json:
         values = (self._view.get("state") or {}).get("values") or {}
-        typed = (values.get(block) or {}).get(action)
-        return typed if isinstance(typed, dict) else {}
+        submitted = (values.get(block) or {}).get(action)
+        return submitted if isinstance(submitted, dict) else {}
 
-    def _input_to_blame(self) -> str | None:
-        """The first text that was left empty, else the first text, else the first input."""
+    def _error_block(self) -> str | None:
+        """Returns the block to show an error at: the first empty text, text or input."""
         inputs = list(self._inputs())
-        texts = [one for one in inputs if one[1]]
-        empty = [one for one in texts if one[2]]
-        return next((one[0] for one in (*empty, *texts, *inputs)), None)
+        texts = [text_input for text_input in inputs if text_input[1]]
+        empty = [text_input for text_input in texts if text_input[2]]
+        return next((block for block, *_ in (*empty, *texts, *inputs)), None)
 
     def _inputs(self) -> Iterator[tuple[str, bool, bool]]:
-        """Block, whether text is typed there, whether none was."""
+        """Yields each input's block id, whether the input is a text, and whether it is empty."""
         values: dict[str, dict[str, Any]] = (self._view.get("state") or {}).get("values") or {}
         for block, actions in values.items():
             for typed in actions.values():

@@ -1,4 +1,4 @@
-"""Text that others wrote, made safe for Slack; pure."""
+"""Makes texts of others safe for Slack and splits texts for inputs; pure functions."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from collections.abc import AsyncGenerator, Iterator
 from adapters.message_splitting import length
 
 LONGEST_MARKDOWN = 11_500
-"""Slack takes 12,000 characters of markdown in a message; fences need some room."""
+"""Characters of markdown in a message: Slack's limit is 12,000, and code fences need some."""
 
 LONGEST_TEXT = 39_000
-"""Slack cuts a message's text at 40,000."""
+"""Characters of a message's text: Slack cuts the text at 40,000."""
 
-_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_DIRECTION_MARKS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_UNSEEN = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff\ufe00-\ufe0f"
-_GAP = rf"[\s{_UNSEEN}]*"
+_INVISIBLE = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff\ufe00-\ufe0f"
+_GAP = rf"[\s{_INVISIBLE}]*"
 _OPEN = r"(?:[<＜﹤]|&(?:amp;)*(?:lt|\#0*60|\#x0*3c);?)"
 _CLOSE = r"(?:[>＞﹥]|&(?:amp;)*(?:gt|\#0*62|\#x0*3e);?)"
 # https://docs.slack.dev/messaging/formatting-message-text: what stands between angle
-# brackets after @, ! or # is alive. A comment or a doctype is not, so code keeps those.
+# https://docs.slack.dev/messaging/formatting-message-text: Slack reads @, ! or # after an angle
+# bracket as a mention. A comment or a doctype is none, so these remain in code.
 _MENTION = re.compile(
     rf"(?P<open>{_OPEN}){_GAP}(?:"
     rf"[!！﹗]{_GAP}(?P<group>here|channel|everyone|group|subteam|date)"
@@ -32,33 +33,35 @@ _MENTION = re.compile(
 _MENTION_END = re.compile(rf"(?P<close>{_CLOSE})|{_OPEN}|\n", re.IGNORECASE)
 _LINK = re.compile(rf"{_OPEN}(?P<scheme>[a-z][a-z0-9+.-]{{0,30}}:)", re.IGNORECASE)
 _LINK_END = re.compile(rf"(?P<close>{_CLOSE})|[<\n]", re.IGNORECASE)
-_CALL = re.compile(rf"[@＠﹫][{_UNSEEN}]*(?=(?:here|channel|everyone|group)(?!\w))", re.IGNORECASE)
+_BROADCAST = re.compile(
+    rf"[@＠﹫][{_INVISIBLE}]*(?=(?:here|channel|everyone|group)(?!\w))", re.IGNORECASE
+)
 _IMAGE = re.compile(r"!(?=\[)")
 _UNFINISHED = re.compile(
     r"(?:[<＜﹤][^<>＞\n]{0,200}|&[\w#;&]{0,60}(?:[^<>\n]{0,100})?|[@＠﹫]\S{0,12}|!)$"
 )
-_MOST_HELD = 201
+_UNFINISHED_LENGTH = 201
 _JOINER = "\u2060"
-_ESCAPED = re.compile("&(?:amp|lt|gt);")
+_ENTITY = re.compile("&(?:amp|lt|gt);")
 
 
 def sanitize(text: str) -> str:
-    """Nothing in it can ping, load a picture or turn the reading direction."""
-    text = _CONTROL.sub("", _TURNING.sub("", text))
+    """Returns a text that cannot ping, load a picture or change the reading direction."""
+    text = _CONTROL.sub("", _DIRECTION_MARKS.sub("", text))
     text = "".join(_without_mentions("".join(_with_addresses(text))))
-    text = _CALL.sub(f"@{_JOINER}", text)
+    text = _BROADCAST.sub(f"@{_JOINER}", text)
     return _IMAGE.sub("", text)
 
 
 def strip_control_characters(text: str) -> str:
-    """Without what no text can hold: half characters and control characters."""
+    """Returns a text without control characters and lone surrogates."""
     return _CONTROL.sub("", text)
 
 
 def split_for_inputs(text: str, most: int) -> list[str] | None:
-    """A text in inputs of so many places, if white space cut off both ends of each is no loss.
+    """Splits a text for inputs of `most` characters, so that Slack's trimming loses nothing.
 
-    So none but the whole text begins or ends with any; None where that cannot be.
+    No split is beside white space. Returns None if there is no such place.
     """
     parts: list[str] = []
     start = 0
@@ -76,56 +79,56 @@ def split_for_inputs(text: str, most: int) -> list[str] | None:
 
 
 def is_typable(text: str) -> bool:
-    """Whether an input gives a text back as it was.
+    """Whether an input returns a text unchanged.
 
-    Nobody says what becomes there of characters that no keyboard has, and of what Slack may
-    read as one of the three signs that it escapes.
+    Slack does not document how inputs treat control characters and texts like `&amp;`.
     """
-    return _CONTROL.search(text) is None and _ESCAPED.search(text) is None
+    return _CONTROL.search(text) is None and _ENTITY.search(text) is None
 
 
 def escape(text: str) -> str:
-    """For mrkdwn and the fallback text, where only these three are special."""
+    """Returns a text for mrkdwn or fallback, with Slack's three special characters escaped."""
     return sanitize(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _with_addresses(text: str) -> Iterator[str]:
-    """Links that show where they lead, whatever they call themselves."""
-    start, bar = 0, -1
-    for head, end in _ended(_LINK, _LINK_END, text):
-        if bar < head.end():
-            bar = text.find("|", head.end())
-            bar = len(text) if bar < 0 else bar
-        if head.start() >= start and end is not None and head.end() < bar < end.start():
-            yield text[start : head.start()]
-            yield f"{text[bar + 1 : end.start()]} ({head['scheme']}{text[head.end() : bar]})"
+    """Yields a text whose links show their addresses, whatever their labels say."""
+    start, separator = 0, -1
+    for link, end in _with_ends(_LINK, _LINK_END, text):
+        if separator < link.end():
+            separator = text.find("|", link.end())
+            separator = len(text) if separator < 0 else separator
+        if link.start() >= start and end is not None and link.end() < separator < end.start():
+            yield text[start : link.start()]
+            label, address = text[separator + 1 : end.start()], text[link.end() : separator]
+            yield f"{label} ({link['scheme']}{address})"
             start = end.end()
     yield text[start:]
 
 
 def _without_mentions(text: str) -> Iterator[str]:
-    """Mentions broken by a character that nobody sees, whether they are closed or not yet."""
+    """Yields a text whose mentions are broken by an invisible character, also unfinished ones."""
     start = 0
-    for head, end in _ended(_MENTION, _MENTION_END, text):
-        yield text[start : head.start()]
-        sigil = "#" if head["channel"] is not None else "@"
+    for mention, end in _with_ends(_MENTION, _MENTION_END, text):
+        yield text[start : mention.start()]
+        sign = "#" if mention["channel"] is not None else "@"
         if end is None:
-            sigil = "!" if head["group"] else sigil
-            yield f"{head['open']}{sigil}{_JOINER}{head['group'] or ''}"
-            start = head.end()
+            sign = "!" if mention["group"] else sign
+            yield f"{mention['open']}{sign}{_JOINER}{mention['group'] or ''}"
+            start = mention.end()
         else:
-            named = head["group"] or text[head.end() : end.start()].partition("|")[0]
-            yield f"{sigil}{_JOINER}{named}"
+            name = mention["group"] or text[mention.end() : end.start()].partition("|")[0]
+            yield f"{sign}{_JOINER}{name}"
             start = end.end()
     yield text[start:]
 
 
-def _ended(
+def _with_ends(
     heads: re.Pattern[str], ends: re.Pattern[str], text: str
 ) -> Iterator[tuple[re.Match[str], re.Match[str] | None]]:
-    """What begins in a text, each with its close, if one is the first of its ends.
+    """Yields the match of each start and of its end; None if another end comes first.
 
-    One expression from head to close would look through the rest of a text at every head.
+    One expression from start to end would scan the rest of the text at every start.
     """
     following = ends.finditer(text)
     end = next(following, None)
@@ -136,27 +139,32 @@ def _ended(
 
 
 class SafeTextStream:
-    """Makes a text safe while it comes; holds back only what may still become alive."""
+    """Makes a text safe while it is streamed.
+
+    Holds back what may still become a mention or link.
+    """
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        # What is whole is made safe first, so that only what is not can be held back.
+        """Returns the safe part of the text so far that was not returned before."""
+        # The text is made safe first, so that only an unfinished end is held back.
         text = sanitize(self._held + piece)
-        past = max(0, len(text) - _MOST_HELD)
-        unfinished = _UNFINISHED.search(text, past)
+        search_from = max(0, len(text) - _UNFINISHED_LENGTH)
+        unfinished = _UNFINISHED.search(text, search_from)
         cut = unfinished.start() if unfinished else len(text)
         self._held = text[cut:]
         return text[:cut]
 
     def rest(self) -> str:
-        held, self._held = self._held, ""
-        return sanitize(held)
+        """Returns the held-back end of the text, made safe."""
+        rest, self._held = self._held, ""
+        return sanitize(rest)
 
 
 async def safe_pieces(pieces: AsyncGenerator[str]) -> AsyncGenerator[str]:
-    """The pieces of a text, made safe as the whole would be."""
+    """Yields the pieces of a text, made safe as the whole text would be."""
     stream = SafeTextStream()
     async for piece in pieces:
         yield stream.feed(piece)
