@@ -83,7 +83,7 @@ def forget_members(scene: Scene) -> None:
     """A minute passes, after which Discord is asked again."""
     assert scene.app is not None
     assert scene.app.discord is not None
-    scene.app.discord._talks_()._directs._members.forget()
+    scene.app.discord._direct_messages_or_fail()._directs._members.forget()
 
 
 async def test_the_only_shared_server_answers_at_once(in_discord: Scene) -> None:

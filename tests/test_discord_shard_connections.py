@@ -121,7 +121,7 @@ async def test_no_server_is_taken_for_left_because_another_shard_has_it(scene: S
     assert scene.app is not None
     assert scene.app.discord is not None
 
-    own = await scene.app.discord._known().own_guilds()
+    own = await scene.app.discord._directory_or_fail().own_guilds()
 
     assert own == sorted([GUILD, FAR])
 

@@ -1,4 +1,4 @@
-"""What `attune doctor` asks of Discord, and the application's number."""
+"""The checks of Discord that `attune doctor` runs, and the look-up of the application's id."""
 
 from __future__ import annotations
 
@@ -13,13 +13,17 @@ from adapters.discord.manifest import missing_permissions
 from bot.errors import SettingsError, SurfaceError
 
 CONTENT_FLAGS = (1 << 18) | (1 << 19)
-"""https://docs.discord.com/developers/resources/application: whole, and for less known bots."""
-_FEW_STARTS = 20
+"""Flags of an app that may read message content.
+
+https://docs.discord.com/developers/resources/application: one flag for verified apps, one for
+others.
+"""
+_LEAST_STARTS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One thing the doctor looked at: a key of the catalogue with its details."""
+    """The result of a check: a key of bot/words with its details."""
 
     key: str
     is_well: bool
@@ -27,7 +31,7 @@ class CheckResult:
 
 
 async def examine(access: Access) -> AsyncIterator[CheckResult]:
-    """Token, intents, connections and each guild's permissions, in the order of setting up."""
+    """Checks token, intents, connections and permissions, in the order of setting up."""
     api = HttpApi(access)
     try:
         try:
@@ -41,65 +45,74 @@ async def examine(access: Access) -> AsyncIterator[CheckResult]:
             yield CheckResult(key, False, {})
             return
         yield CheckResult("discord.doctor.token", True, {"name": me.get("username", "?")})
-        yield await _intents(api)
-        yield await _public(api)
-        yield await _gateway(api)
-        async for finding in _guilds(api):
+        yield await _check_intents(api)
+        yield await _check_public(api)
+        yield await _check_gateway(api)
+        async for finding in _check_guilds(api):
             yield finding
     finally:
         await api.close()
 
 
 async def application_id(access: Access) -> str:
-    """As Discord says it, else as the token does. Raises SettingsError for neither."""
+    """Returns the application's id from Discord, or from the token if Discord does not answer.
+
+    Raises SettingsError for a token without id.
+    """
     api = HttpApi(access)
     try:
         await api.log_in()
-        return str((await _application(api))["id"])
+        return str((await _fetch_application(api))["id"])
     except (SurfaceError, KeyError) as error:
-        number = _number_in(access.token)
-        if number is None:
+        token_id = _id_in_token(access.token)
+        if token_id is None:
             raise SettingsError(
                 variable="DISCORD_TOKEN",
                 problem="Discord refuses it or cannot be reached",
                 remedy="At discord.com/developers, page Bot, reset the token and copy it anew.",
             ) from error
-        return number
+        return token_id
     finally:
         await api.close()
 
 
-async def _intents(api: HttpApi) -> CheckResult:
-    """Without the words of messages most of it works, so that is no fault."""
+async def _check_intents(api: HttpApi) -> CheckResult:
+    """Checks the message content intent.
+
+    Without it the result is a hint, as most functions work.
+    """
     try:
-        flags = int((await _application(api)).get("flags") or 0)
+        flags = int((await _fetch_application(api)).get("flags") or 0)
     except SurfaceError:
         flags = 0
     key = "discord.doctor.content" if flags & CONTENT_FLAGS else "discord.doctor.no_content"
     return CheckResult(key, True, {})
 
 
-async def _public(api: HttpApi) -> CheckResult:
-    """Anybody may invite a public bot; until they are allowed they have the sandbox alone."""
+async def _check_public(api: HttpApi) -> CheckResult:
+    """Says whether the bot is public, so that anybody may invite it.
+
+    Other guilds have only the sandbox model until the operator allows more.
+    """
     try:
-        is_public = bool((await _application(api)).get("bot_public", True))
+        is_public = bool((await _fetch_application(api)).get("bot_public", True))
     except SurfaceError:
         is_public = True
     return CheckResult(f"discord.doctor.{'public' if is_public else 'private'}", True, {})
 
 
-async def _gateway(api: HttpApi) -> CheckResult:
+async def _check_gateway(api: HttpApi) -> CheckResult:
     try:
-        answer = await api.call("GET", "/gateway/bot", patience=1)
+        response = await api.call("GET", "/gateway/bot", patience=1)
     except SurfaceError:
         return CheckResult("discord.doctor.no_gateway", False, {})
-    left = (answer.get("session_start_limit") or {}).get("remaining")
-    if isinstance(left, int) and left < _FEW_STARTS:
-        return CheckResult("discord.doctor.few_starts", False, {"count": left})
+    remaining = (response.get("session_start_limit") or {}).get("remaining")
+    if isinstance(remaining, int) and remaining < _LEAST_STARTS:
+        return CheckResult("discord.doctor.few_starts", False, {"count": remaining})
     return CheckResult("discord.doctor.gateway", True, {})
 
 
-async def _guilds(api: HttpApi) -> AsyncIterator[CheckResult]:
+async def _check_guilds(api: HttpApi) -> AsyncIterator[CheckResult]:
     try:
         guilds = await api.get_list("/users/@me/guilds")
     except SurfaceError:
@@ -113,18 +126,18 @@ async def _guilds(api: HttpApi) -> AsyncIterator[CheckResult]:
         yield CheckResult(key, not missing, details)
 
 
-async def _application(api: HttpApi) -> Json:
+async def _fetch_application(api: HttpApi) -> Json:
     try:
         return await api.call("GET", "/applications/@me", patience=1)
     except SurfaceError:
         return await api.call("GET", "/oauth2/applications/@me", patience=1)
 
 
-def _number_in(token: str) -> str | None:
-    """A token begins with the bot's number, which is the application's as well."""
-    head = token.partition(".")[0]
+def _id_in_token(token: str) -> str | None:
+    """Returns the bot's id, which is also the application's, from the start of a token."""
+    encoded = token.partition(".")[0]
     try:
-        number = base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)).decode()
+        bot_id = base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
     except (ValueError, binascii.Error):
         return None
-    return number if number.isdecimal() else None
+    return bot_id if bot_id.isdecimal() else None

@@ -1,4 +1,4 @@
-"""Runs the bot on Discord: listens to the gateway, stores each event, then handles it."""
+"""Runs the bot on Discord: receives gateway events, stores each one and handles it."""
 
 from __future__ import annotations
 
@@ -66,18 +66,18 @@ _PUBLIC_GATEWAY = "wss://gateway.discord.gg/"
 _DEFER_SECONDS, _PUBLIC_DEFER_SECONDS = 2.0, 0.6
 _COMPLETION_SECONDS = 2.3
 _KEEP_EVERY_SECONDS = 0.2
-_TRIES_TO_KEEP, _LONGEST_WAIT_SECONDS = 8, 60.0
+_STORE_ATTEMPTS, _LONGEST_WAIT_SECONDS = 8, 60.0
 _LONGEST_REGISTER_WAIT_SECONDS = 600.0
 _RESHARD_SECONDS = 5.0
-_MOST_MARKS = 5000
-_LAST_WORDS_SECONDS = 11.0
+_MOST_REACTIONS = 5000
+_SHUTDOWN_SECONDS = 11.0
 _INTERACTION = "INTERACTION_CREATE"
-_PLACES_GONE = ("CHANNEL_DELETE", "THREAD_DELETE")
+_PLACE_DELETIONS = ("CHANNEL_DELETE", "THREAD_DELETE")
 _CHANGES = ("MESSAGE_UPDATE", "MESSAGE_DELETE", "MESSAGE_DELETE_BULK")
 
 
 class Discord:
-    """`run` until cancelled, `surface` for the core to speak through."""
+    """The Discord adapter: `run` receives events, and `surface` sends messages."""
 
     def __init__(
         self,
@@ -97,11 +97,11 @@ class Discord:
         self._me: Bot | None = None
         self._is_for_users = False
         self._directory: Directory | None = None
-        self._talks: DirectMessages | None = None
+        self._direct_messages: DirectMessages | None = None
         self._is_ready = asyncio.Event()
         self._waits: set[asyncio.Task[object]] = set()
         self._working: set[asyncio.Task[None]] = set()
-        self._marks: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
+        self._key_suffixes: OrderedDict[tuple[str, ...], tuple[str, str]] = OrderedDict()
         self.shards: list[Shard] = []
         self._order = KeyedOrder()
         self.api = HttpApi(access)
@@ -115,37 +115,37 @@ class Discord:
             is_direct=self._is_direct,
             locate=self._locate,
             missing_permissions=self._missing_permissions,
-            owner=lambda guild: self._known().owner_of(guild),
+            owner=lambda guild: self._directory_or_fail().owner_of(guild),
             names=lambda: self._bot().names,
             members=self._members,
         )
 
     async def run(self, app: App) -> None:
-        """Raises SettingsError for what Discord refuses; outlives everything else."""
+        """Runs until cancelled. Raises SettingsError for settings that Discord rejects."""
         self._app = app
         try:
             flags = await self._identify()
             self._is_ready.set()
             log.info("Discord knows us")
-            self._later(self._register())
-            self._later(self._keep_place())
+            self._start(self._register())
+            self._start(self._store_sessions_often())
             await self._listen(_intents(flags))
         finally:
-            await self._hang_up()
+            await self._close()
 
-    async def _hang_up(self) -> None:
-        """Nothing more is heard; what is being answered may come to its end."""
+    async def _close(self) -> None:
+        """Stops receiving events; answers in progress get some seconds to finish."""
         for waiting in self._waits:
             waiting.cancel()
         await asyncio.gather(*self._waits, return_exceptions=True)
-        self._keep_sessions()
+        self._store_sessions()
         if self._working:
-            await asyncio.wait(set(self._working), timeout=_LAST_WORDS_SECONDS)
+            await asyncio.wait(set(self._working), timeout=_SHUTDOWN_SECONDS)
         await self.surface.close()
         await self.api.close()
 
     async def _identify(self) -> int | None:
-        """Who we are; waits for a Discord that cannot be reached. The application's flags."""
+        """Logs in, with retries; returns the application's flags, None if unknown."""
         wait = 1.0
         while True:
             try:
@@ -158,12 +158,12 @@ class Discord:
                 log.warning("Discord cannot be reached yet", extra={"why": error.key})
             await self._clock.sleep(timedelta(seconds=wait))
             wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
-        number = str(me["id"])
-        self._me = Bot(number, str(application.get("id") or number))
-        self._directory = Directory(self.api, number)
+        bot_id = str(me["id"])
+        self._me = Bot(bot_id, str(application.get("id") or bot_id))
+        self._directory = Directory(self.api, bot_id)
         directs = DirectGuildChoices(self._store, self._directory, self._members)
-        self._talks = DirectMessages(self.surface, self._directory, directs, self._say)
-        # Discord refuses what is not switched on at the page Installation.
+        self._direct_messages = DirectMessages(self.surface, self._directory, directs, self._say)
+        # Discord rejects commands for users if user installation is off at the page Installation.
         self._is_for_users = "1" in (application.get("integration_types_config") or {})
         flags = application.get("flags")
         return int(flags) if flags is not None else None
@@ -175,8 +175,8 @@ class Discord:
         return {}
 
     async def _register(self) -> None:
-        """Tells Discord of our commands, where it has not heard of just these."""
-        drawn = manifest.commands(self._catalogue, self._say, is_for_users=self._is_for_users)
+        """Registers the commands, unless Discord has exactly these already."""
+        commands = manifest.commands(self._catalogue, self._say, is_for_users=self._is_for_users)
         guild, application = self._access.development_guild, self._bot().application
         path, at = "/applications/{application_id}/commands", {"application_id": application}
         if guild:
@@ -187,20 +187,20 @@ class Discord:
                     "guild_id": guild,
                 },
             )
-        known = manifest.fingerprint(drawn, self.api.base, application, guild)
+        fingerprint = manifest.fingerprint(commands, self.api.base, application, guild)
         wait = 1.0
-        while self._memory.kept.commands != known:
+        while self._memory.kept.commands != fingerprint:
             try:
-                await self.api.call("PUT", path, at, body=drawn)
+                await self.api.call("PUT", path, at, body=commands)
             except SurfaceError as error:
                 log.error(self._say("discord.no_commands", why=str(error)))
                 await self._clock.sleep(timedelta(seconds=wait))
                 wait = min(_LONGEST_REGISTER_WAIT_SECONDS, wait * 4)
                 continue
-            self._memory.keep(replace(self._memory.kept, commands=known))
+            self._memory.keep(replace(self._memory.kept, commands=fingerprint))
 
     async def _listen(self, intents: int) -> None:
-        """All shards until cancelled; where Discord wants more of them, all begin anew."""
+        """Runs all shards until cancelled; starts again if Discord requires more shards."""
         while True:
             plan = await self._plan()
             identifies = IdentifyQueue(plan)
@@ -222,87 +222,95 @@ class Discord:
             gateway=self.api,
             clock=self._clock,
             identifies=identifies,
-            guilds=lambda: self._known().guilds,
-            on_event=self._heard,
+            guilds=lambda: self._directory_or_fail().guilds,
+            on_event=self._on_event,
             on_no_content=lambda: log.warning(self._say("discord.no_content_intent")),
         )
 
     async def _plan(self) -> GatewayPlan:
-        """https://docs.discord.com/developers/events/gateway#get-gateway-bot."""
-        own = self._access.gateway_url
+        """Returns the gateway's URL and the number of shards.
+
+        https://docs.discord.com/developers/events/gateway#get-gateway-bot
+        """
+        own_url = self._access.gateway_url
         try:
-            answer = await self.api.call("GET", "/gateway/bot")
+            response = await self.api.call("GET", "/gateway/bot")
         except SurfaceError as error:
             log.warning("Discord does not say how many shards it wants", extra={"why": error.key})
-            return GatewayPlan(own or _PUBLIC_GATEWAY, is_fixed=bool(own))
-        limits = answer.get("session_start_limit") or {}
+            return GatewayPlan(own_url or _PUBLIC_GATEWAY, is_fixed=bool(own_url))
+        limits = response.get("session_start_limit") or {}
         return GatewayPlan(
-            own or str(answer.get("url") or _PUBLIC_GATEWAY),
-            max(1, int(answer.get("shards") or 1)),
+            own_url or str(response.get("url") or _PUBLIC_GATEWAY),
+            max(1, int(response.get("shards") or 1)),
             max(1, int(limits.get("max_concurrency") or 1)),
-            is_fixed=bool(own),
+            is_fixed=bool(own_url),
         )
 
-    def _heard(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
-        """Called for every event of a shard, in order; what takes time is done in a task."""
-        self._later(self._receive(connection, heard), name=f"discord {heard.name.lower()}")
+    def _on_event(self, connection: GatewayConnection, event: GatewayEvent) -> None:
+        """Starts a task for an event of a shard; called in order of arrival."""
+        self._start(self._receive(connection, event), name=f"discord {event.name.lower()}")
 
-    async def _receive(self, connection: GatewayConnection, heard: GatewayEvent) -> None:
-        """Only what is in the inbox, or means nothing, counts as heard."""
-        # Tasks begin in the order they were made in, so this is the order of arrival.
-        ticket = self._order.enqueue(inbound.messages_of(heard.name, heard.data))
+    async def _receive(self, connection: GatewayConnection, event: GatewayEvent) -> None:
+        """Handles an event and marks the event as stored, also if it is invalid or ignored."""
+        # Tasks start in the order of their creation, so tickets are in the order of arrival.
+        ticket = self._order.enqueue(inbound.messages_of(event.name, event.data))
         try:
-            await self._patiently(connection, heard, ticket)
+            await self._store_with_retries(connection, event, ticket)
         except Exception as error:
-            log.exception("A payload was not taken", extra={"kind": heard.name})
+            log.exception("A payload was not taken", extra={"kind": event.name})
             if isinstance(error, SurfaceError):
-                await self._say_unknown(heard)
+                await self._reply_unknown(event)
         finally:
             ticket.leave()
-        connection.mark_stored(heard.sequence)
+        connection.mark_stored(event.sequence)
 
-    async def _patiently(
-        self, connection: GatewayConnection, heard: GatewayEvent, ticket: QueueTicket
+    async def _store_with_retries(
+        self, connection: GatewayConnection, event: GatewayEvent, ticket: QueueTicket
     ) -> None:
-        for attempt in range(_TRIES_TO_KEEP):
+        for attempt in range(_STORE_ATTEMPTS):
             try:
-                await self._keep(connection, heard, ticket)
+                await self._store_event(connection, event, ticket)
                 return
             except (KeyError, ValueError, TypeError, AttributeError):
                 raise
             except Exception:
-                if attempt + 1 == _TRIES_TO_KEEP:
+                if attempt + 1 == _STORE_ATTEMPTS:
                     raise
-                log.warning("An event could not be kept yet", extra={"kind": heard.name})
+                log.warning("An event could not be kept yet", extra={"kind": event.name})
             await asyncio.sleep(min(10.0, 0.1 * 2**attempt))
 
-    async def _keep(
-        self, connection: GatewayConnection, heard: GatewayEvent, ticket: QueueTicket
+    async def _store_event(
+        self, connection: GatewayConnection, event: GatewayEvent, ticket: QueueTicket
     ) -> None:
-        directory = self._known()
-        directory.update_from_event(heard.name, heard.data)
-        self._members.invalidate_on_event(heard.name, heard.data)
-        if heard.name == "READY":
-            await self._greet_ready(connection, heard.data)
-        if heard.name not in inbound.TAKEN:
+        directory = self._directory_or_fail()
+        directory.update_from_event(event.name, event.data)
+        self._members.invalidate_on_event(event.name, event.data)
+        if event.name == "READY":
+            await self._on_ready(connection, event.data)
+        if event.name not in inbound.TAKEN:
             return
-        data = self._with_answered(heard.data)
-        if inbound.means_nothing(heard.name, data, self._bot()):
+        data = self._with_replied_author(event.data)
+        if inbound.means_nothing(event.name, data, self._bot()):
             return
-        if heard.name == _INTERACTION:
-            await self._take_interaction(data)
+        if event.name == _INTERACTION:
+            await self._handle_interaction(data)
             return
-        mark = self._mark(heard.name, data, f"{connection.session_id}:{heard.sequence}")
-        found = await self._found(heard.name, data)
-        # Some had to be looked up and others had not: handed in as they arrived.
+        key_suffix = self._key_suffix(event.name, data, f"{connection.session_id}:{event.sequence}")
+        resolved = await self._resolve(event.name, data)
+        # Look-ups take longer for one event than for another, but events are handled in order.
         await ticket.wait_turn()
-        for one in found:
-            told = PayloadWithContext(
-                heard.name, one.data, self._bot(), one.context, self._clock.now(), mark
+        for resolved_payload in resolved:
+            payload = PayloadWithContext(
+                event.name,
+                resolved_payload.data,
+                self._bot(),
+                resolved_payload.context,
+                self._clock.now(),
+                key_suffix,
             )
-            await self._take_event(inbound.read(told))
+            await self._handle_event(inbound.read(payload))
 
-    async def _take_event(self, event: Event) -> None:
+    async def _handle_event(self, event: Event) -> None:
         what = event.what
         if isinstance(what, MessageReceived):
             self.surface.remember_message(what.message)
@@ -316,43 +324,48 @@ class Discord:
         await self._handle(event)
 
     async def _handle(self, event: Event) -> asyncio.Task[None] | None:
-        task = await self._app_().handle(event)
+        task = await self._app_or_fail().handle(event)
         if task is not None:
             self._working.add(task)
             task.add_done_callback(self._working.discard)
         return task
 
-    async def _take_interaction(self, data: Json) -> None:
-        """The clock of an interaction runs from now, whatever else has to be waited for."""
+    async def _handle_interaction(self, data: Json) -> None:
+        """Handles an interaction; the response is deferred in time whatever else takes long."""
         if int(data["type"]) == COMPLETION:
-            await self._complete(data)
+            await self._send_completions(data)
             return
         handle = handle_of(data)
         context = self.surface.begin_interaction(handle)
         if context is not None:
-            self._later(self._guard(context), name="discord three seconds")
+            self._start(self._defer_in_time(context), name="discord three seconds")
         task: asyncio.Task[None] | None = None
         try:
             if context is not None and await self._is_late_form(context, data):
                 return
-            found = await self._found_interaction(context, data)
-            if found is None:
+            resolved = await self._resolve_interaction(context, data)
+            if resolved is None:
                 return
-            data, around = found.data, found.context
+            data, context_of_event = resolved.data, resolved.context
             event = inbound.read(
-                PayloadWithContext(_INTERACTION, data, self._bot(), around, self._clock.now())
+                PayloadWithContext(
+                    _INTERACTION, data, self._bot(), context_of_event, self._clock.now()
+                )
             )
             self.surface.remember(event, handle)
             if isinstance(event.what, FormSubmitted):
-                sent = event.place, event.key, event.user.id, data.get("data") or {}
-                self.surface.drafts.remember_submitted_form(*sent)
+                draft = event.place, event.key, event.user.id, data.get("data") or {}
+                self.surface.drafts.remember_submitted_form(*draft)
             task = await self._handle(event)
         finally:
             if context is not None:
-                self._later(self._finish(context, task), name="discord interaction")
+                self._start(self._finish(context, task), name="discord interaction")
 
-    async def _guard(self, context: InteractionContext) -> None:
-        """https://docs.discord.com/developers/interactions: three seconds to say something."""
+    async def _defer_in_time(self, context: InteractionContext) -> None:
+        """Defers the response before Discord's limit of three seconds.
+
+        https://docs.discord.com/developers/interactions
+        """
         assert context.interaction is not None
         await asyncio.sleep(
             _PUBLIC_DEFER_SECONDS if context.interaction.has_public_response else _DEFER_SECONDS
@@ -365,29 +378,29 @@ class Discord:
         await self.surface.interactions.finish(context)
 
     async def _is_late_form(self, context: InteractionContext, data: Json) -> bool:
-        """Buttons that open what is in memory: a form that came late, or one that was refused."""
+        """Opens the stored form behind a button; returns False for other buttons."""
         action = str((data.get("data") or {}).get("custom_id") or "")
         return await self.surface.open_draft_form(context, action, _user_of(data) or "")
 
-    async def _complete(self, data: Json) -> None:
-        """Nothing to choose from is better than an answer that comes too late."""
-        handle, asked = handle_of(data), parse_autocomplete(data, self._catalogue)
-        found = suggest(asked) if asked else []
-        what = choices_query(asked) if asked and not found else None
+    async def _send_completions(self, data: Json) -> None:
+        """Sends the choices of an option; sends none rather than too late."""
+        handle, request = handle_of(data), parse_autocomplete(data, self._catalogue)
+        options = suggest(request) if request else []
+        what = choices_query(request) if request and not options else None
         try:
             async with asyncio.timeout(_COMPLETION_SECONDS):
-                (one,) = await self._found(_INTERACTION, data) or (None,)
-                if asked is not None and what is not None and one is not None:
-                    event = _asking(one.data, self._bot(), one.context, self._clock)
-                    reply = await self._app_().query(replace(event, what=what))
-                    found = [] if isinstance(reply, Denied) else choices(asked, reply)
+                (resolved,) = await self._resolve(_INTERACTION, data) or (None,)
+                if request is not None and what is not None and resolved is not None:
+                    event = _as_command(resolved.data, self._bot(), resolved.context, self._clock)
+                    reply = await self._app_or_fail().query(replace(event, what=what))
+                    options = [] if isinstance(reply, Denied) else choices(request, reply)
         except (TimeoutError, SurfaceError):
             log.info("A completion took too long")
         with contextlib.suppress(SurfaceError):
-            await self.surface.interactions.send_choices(handle, found)
+            await self.surface.interactions.send_choices(handle, options)
 
-    async def _around(self, name: str, data: Json) -> EventContext | None:
-        directory, user = self._known(), _user_of(data)
+    async def _guild_context(self, name: str, data: Json) -> EventContext | None:
+        directory, user = self._directory_or_fail(), _user_of(data)
         if name in ("GUILD_CREATE", "GUILD_DELETE"):
             guild = str(data["id"])
             channel = directory.welcome_channel(guild) if name == "GUILD_CREATE" else ""
@@ -395,137 +408,148 @@ class Discord:
                 return None
             locale = str(data.get("preferred_locale") or "en")
             return EventContext(Place(inbound.workspace(guild), ChannelId(channel)), locale=locale)
-        if name in _PLACES_GONE:
+        if name in _PLACE_DELETIONS:
             return EventContext(inbound.deleted_place(name, data)) if data.get("guild_id") else None
         return await directory.event_context(data, user)
 
-    async def _found(self, name: str, data: Json) -> Sequence[PayloadInGuild]:
-        """Where it belongs: to one place, or a direct message's change to all that may hold it."""
-        if name.startswith("GUILD_") or name in _PLACES_GONE or data.get("guild_id"):
-            around = await self._around(name, data)
-            return [] if around is None else [PayloadInGuild(data, around)]
-        user = _user_of(data) or await self._known().person_of(str(data.get("channel_id") or ""))
+    async def _resolve(self, name: str, data: Json) -> Sequence[PayloadInGuild]:
+        """Returns the payload with its context; a change in direct messages for each guild."""
+        if name.startswith("GUILD_") or name in _PLACE_DELETIONS or data.get("guild_id"):
+            context = await self._guild_context(name, data)
+            return [] if context is None else [PayloadInGuild(data, context)]
+        user = _user_of(data) or await self._directory_or_fail().person_of(
+            str(data.get("channel_id") or "")
+        )
         if user is None:
             return []
         if name in _CHANGES:
-            return await self._talks_().resolve_for_all_guilds(data, user)
-        found = await self._talks_().resolve_message(name, data, user)
-        await self._note_departure(found.former_guild, user)
-        return [] if found.found is None else [found.found]
+            return await self._direct_messages_or_fail().resolve_for_all_guilds(data, user)
+        resolved = await self._direct_messages_or_fail().resolve_message(name, data, user)
+        await self._note_departure(resolved.former_guild, user)
+        return [] if resolved.found is None else [resolved.found]
 
-    async def _found_interaction(
+    async def _resolve_interaction(
         self, context: InteractionContext | None, data: Json
     ) -> PayloadInGuild | None:
-        """None where the person was told what is missing instead."""
+        """Returns an interaction with its context; None after an error was sent instead."""
         user = _user_of(data)
         if inbound.is_user_install(data):
-            # A server that is none of ours: the asker's own one answers.
+            # The server does not have the bot, so the guild of the person's direct messages
+            # answers.
             data = {key: value for key, value in data.items() if key != "guild_id"}
         if data.get("guild_id"):
-            around = await self._around(_INTERACTION, data)
-            return None if around is None else PayloadInGuild(data, around)
+            guild_context = await self._guild_context(_INTERACTION, data)
+            return None if guild_context is None else PayloadInGuild(data, guild_context)
         if context is None or user is None:
             return None
-        answered = await self._talks_().resolve_interaction(context, data, user)
-        await self._note_departure(answered.former_guild, user)
-        for waiting in answered.waiting:
-            for one in await self._found("MESSAGE_CREATE", waiting):
-                told = PayloadWithContext(
-                    "MESSAGE_CREATE", one.data, self._bot(), one.context, self._clock.now()
+        resolved = await self._direct_messages_or_fail().resolve_interaction(context, data, user)
+        await self._note_departure(resolved.former_guild, user)
+        for message in resolved.waiting:
+            for payload_in_guild in await self._resolve("MESSAGE_CREATE", message):
+                payload = PayloadWithContext(
+                    "MESSAGE_CREATE",
+                    payload_in_guild.data,
+                    self._bot(),
+                    payload_in_guild.context,
+                    self._clock.now(),
                 )
-                await self._take_event(inbound.read(told))
-        return answered.found
+                await self._handle_event(inbound.read(payload))
+        return resolved.found
 
     async def _note_departure(self, guild: str | None, user: str) -> None:
-        """Somebody who has left a guild has no role there any more."""
-        if guild is None or guild not in await self._known().own_guilds():
+        """Hands a PersonLeft event to the app for a guild that the person has left."""
+        if guild is None or guild not in await self._directory_or_fail().own_guilds():
             return
         place = Place(inbound.workspace(guild), ChannelId(""))
         key = f"{place.workspace}/person_left/{user}/{self._clock.now().isoformat()}"
         person = User(UserId(user), user)
         await self._handle(Event(key, place, person, self._clock.now(), PersonLeft()))
 
-    async def _say_unknown(self, heard: GatewayEvent) -> None:
-        """Nobody who writes to us alone is left without a word."""
-        is_nothing = inbound.means_nothing(heard.name, heard.data, self._bot())
-        if heard.name == "MESSAGE_CREATE" and not heard.data.get("guild_id") and not is_nothing:
+    async def _reply_unknown(self, event: GatewayEvent) -> None:
+        """Replies to a direct message that cannot be handled."""
+        is_ignored = inbound.means_nothing(event.name, event.data, self._bot())
+        if event.name == "MESSAGE_CREATE" and not event.data.get("guild_id") and not is_ignored:
             with contextlib.suppress(SurfaceError):
-                await self._talks_().say_unknown(heard.data)
+                await self._direct_messages_or_fail().say_unknown(event.data)
 
     async def _workspace_note(self, event: Event) -> Text | None:
-        return await self._talks_().answering_guild_note(event)
+        return await self._direct_messages_or_fail().answering_guild_note(event)
 
     async def _locate(self, place: Place) -> Place:
-        return await self._known().locate(place)
+        return await self._directory_or_fail().locate(place)
 
     async def _missing_permissions(self, place: Place, wanted: int) -> int:
-        return await self._known().missing_permissions(place, wanted)
+        return await self._directory_or_fail().missing_permissions(place, wanted)
 
     async def _is_direct(self, channel: str) -> bool:
-        return await self._known().is_direct(channel)
+        return await self._directory_or_fail().is_direct(channel)
 
-    def _talks_(self) -> DirectMessages:
-        assert self._talks is not None
-        return self._talks
+    def _direct_messages_or_fail(self) -> DirectMessages:
+        assert self._direct_messages is not None
+        return self._direct_messages
 
-    async def _greet_ready(self, connection: GatewayConnection, data: Json) -> None:
-        """Guilds that we left meanwhile are reported; the app asks Discord for itself."""
+    async def _on_ready(self, connection: GatewayConnection, data: Json) -> None:
+        """Reports the guilds that the bot left while disconnected; the app checks with Discord."""
         guilds = list(data.get("guilds") or ())
-        here = tuple(str(one["id"]) for one in guilds)
+        guild_ids = tuple(str(guild["id"]) for guild in guilds)
         memory = self.shards[connection.shard_id or 0].memory
-        for gone in set(memory.kept.guilds) - set(here):
-            self._known().update_from_event("GUILD_DELETE", {"id": gone})
-            place = Place(inbound.workspace(gone), ChannelId(""))
+        for left_guild in set(memory.kept.guilds) - set(guild_ids):
+            self._directory_or_fail().update_from_event("GUILD_DELETE", {"id": left_guild})
+            place = Place(inbound.workspace(left_guild), ChannelId(""))
             key = f"{place.workspace}/left/{connection.session_id}"
-            nobody = User(UserId("discord"), "discord")
-            await self._handle(Event(key, place, nobody, self._clock.now(), WorkspaceLeft()))
+            system_user = User(UserId("discord"), "discord")
+            await self._handle(Event(key, place, system_user, self._clock.now(), WorkspaceLeft()))
         for guild in guilds:
             if guild.get("channels") is not None:
-                whole = GatewayEvent("GUILD_CREATE", guild, 0)
-                await self._keep(connection, whole, self._order.enqueue(()))
-        memory.keep(replace(memory.kept, guilds=here))
+                guild_create = GatewayEvent("GUILD_CREATE", guild, 0)
+                await self._store_event(connection, guild_create, self._order.enqueue(()))
+        memory.keep(replace(memory.kept, guilds=guild_ids))
 
-    def _with_answered(self, data: Json) -> Json:
-        """An answer to us counts, also where Discord does not say whom it answers."""
-        answered = inbound.replied_message_id(data) if "content" in data else None
-        if answered is None or not self.surface.is_own_message(answered):
+    def _with_replied_author(self, data: Json) -> Json:
+        """Adds the bot as author of the replied message if Discord leaves that message out."""
+        replied_id = inbound.replied_message_id(data) if "content" in data else None
+        if replied_id is None or not self.surface.is_own_message(replied_id):
             return data
         return {**data, "referenced_message": {"author": {"id": self._bot().id}}}
 
-    def _mark(self, name: str, data: Json, mark: str) -> str:
-        """A reaction told twice is one; put again after it was taken off it is another."""
+    def _key_suffix(self, name: str, data: Json, key_suffix: str) -> str:
+        """Returns the key suffix of an event.
+
+        A reaction that is sent twice keeps its suffix; one added again after its removal gets a new
+        one.
+        """
         if not name.startswith("MESSAGE_REACTION"):
-            return mark
+            return key_suffix
         key = inbound.reaction_key(data)
-        side, known = self._marks.get(key, ("", mark))
-        if side != name:
-            known = mark
-        self._marks[key] = (name, known)
-        self._marks.move_to_end(key)
-        while len(self._marks) > _MOST_MARKS:
-            self._marks.popitem(last=False)
-        return known
+        last_name, known_suffix = self._key_suffixes.get(key, ("", key_suffix))
+        if last_name != name:
+            known_suffix = key_suffix
+        self._key_suffixes[key] = (name, known_suffix)
+        self._key_suffixes.move_to_end(key)
+        while len(self._key_suffixes) > _MOST_REACTIONS:
+            self._key_suffixes.popitem(last=False)
+        return known_suffix
 
     def _forget_changed(self, what: object) -> None:
         for message in (*getattr(what, "messages", ()), getattr(what, "message", None)):
             if isinstance(message, str) and not isinstance(what, ButtonClicked):
                 self.surface.forget(message)
 
-    async def _keep_place(self) -> None:
+    async def _store_sessions_often(self) -> None:
         while True:
             await asyncio.sleep(_KEEP_EVERY_SECONDS)
-            self._keep_sessions()
+            self._store_sessions()
 
-    def _keep_sessions(self) -> None:
+    def _store_sessions(self) -> None:
         for shard in self.shards:
             shard.keep_session()
 
-    def _later(self, work: Coroutine[Any, Any, object], *, name: str = "discord") -> None:
+    def _start(self, work: Coroutine[Any, Any, object], *, name: str = "discord") -> None:
         task = asyncio.create_task(work, name=name)
         self._waits.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._log_failure)
 
-    def _ended(self, task: asyncio.Task[object]) -> None:
+    def _log_failure(self, task: asyncio.Task[object]) -> None:
         self._waits.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("A Discord task failed", exc_info=error)
@@ -539,20 +563,20 @@ class Discord:
             return self._me
         return replace(self._me, roles=self._directory.bot_roles, names=self._directory.names)
 
-    def _known(self) -> Directory:
+    def _directory_or_fail(self) -> Directory:
         assert self._directory is not None
         return self._directory
 
-    def _app_(self) -> App:
+    def _app_or_fail(self) -> App:
         assert self._app is not None
         return self._app
 
 
 def _intents(flags: int | None) -> int:
-    """The words of messages unless Discord says that we may not have them; members if we may."""
+    """Returns the intents: message content unless the flags forbid it, members if they allow it."""
     may_read = flags is None or bool(flags & CONTENT_FLAGS)
-    hears_members = flags is not None and bool(flags & _MEMBERS_FLAGS)
-    return INTENTS | (CONTENT if may_read else 0) | (MEMBERS if hears_members else 0)
+    may_list_members = flags is not None and bool(flags & _MEMBERS_FLAGS)
+    return INTENTS | (CONTENT if may_read else 0) | (MEMBERS if may_list_members else 0)
 
 
 def _user_of(data: Json) -> str | None:
@@ -563,6 +587,6 @@ def _user_of(data: Json) -> str | None:
     return str(data["user_id"]) if data.get("user_id") else None
 
 
-def _asking(data: Json, bot: Bot, around: EventContext, clock: Clock) -> Event:
-    whole = {**data, "type": inbound.SLASH}
-    return inbound.read(PayloadWithContext(_INTERACTION, whole, bot, around, clock.now()))
+def _as_command(data: Json, bot: Bot, context: EventContext, clock: Clock) -> Event:
+    command = {**data, "type": inbound.SLASH}
+    return inbound.read(PayloadWithContext(_INTERACTION, command, bot, context, clock.now()))

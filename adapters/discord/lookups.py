@@ -1,4 +1,4 @@
-"""Who and what there is in a server, asked of Discord."""
+"""Look-ups of people, roles and channels of a server."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ from bot.errors import MessageGone, PlaceClosed, SurfaceError
 
 _LONGEST_ID = 20
 # Unknown Member, Unknown User: https://docs.discord.com/developers/topics/opcodes-and-status-codes
-_NOBODY = (10007, 10013)
+_UNKNOWN_USER = (10007, 10013)
 _MEMBER, _CHANNEL_PATH = "/guilds/{guild_id}/members/{user_id}", "/channels/{channel_id}"
 
 
 def no_owner(guild: str) -> str | None:
+    """Returns None, the owner of a guild that is not known."""
     return None
 
 
 async def as_private(place: Place) -> Place:
+    """Returns the place as private."""
     return replace(place, kind=ChannelKind.PRIVATE)
 
 
 class ServerLookups:
     """The part of the surface that finds people, roles and channels.
 
-    `owner` tells whose a guild is and `names` what channels are called, as far as the gateway
-    has told.
+    `owner` returns a guild's owner and `names` the names of channels, from gateway events.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class ServerLookups:
         return True
 
     async def describe(self, place: Place, user: UserId) -> User:
-        """A member of the server; by the id alone where they have left or Discord is silent."""
+        """Returns a member of the server; a user with the id only if the look-up fails."""
         await self._ready()
         try:
             if user.startswith(ROLE) or not _is_id(user):
@@ -66,7 +67,7 @@ class ServerLookups:
         return inbound.member_of(member) if member else User(user, user)
 
     async def find_person(self, place: Place, said: str) -> User | None:
-        """A member of the server by id, or one of its roles by `&` and its id."""
+        """Returns a member by id, or a role by `&` and its id; None if there is none."""
         await self._ready()
         guild, user = id_on_platform(place.workspace), said.strip().lstrip("@")
         if user.startswith(ROLE):
@@ -77,22 +78,22 @@ class ServerLookups:
         try:
             member = await self._api.call("GET", _MEMBER, at)
         except SurfaceError as error:
-            if isinstance(error, MessageGone) or error.details.get("code") in _NOBODY:
+            if isinstance(error, MessageGone) or error.details.get("code") in _UNKNOWN_USER:
                 return None
             raise
         return inbound.member_of(member)
 
     async def _find_role(self, guild: str, said: str) -> User | None:
-        """Everybody's role is the guild's own id; to everybody nothing is granted."""
-        number = said.removeprefix(ROLE)
-        if number == guild or not number.isdecimal():
+        """Returns a role; None for @everyone, whose id is the guild's, as it gets no grants."""
+        role_id = said.removeprefix(ROLE)
+        if role_id == guild or not role_id.isdecimal():
             return None
-        listed = await self._api.get_list("/guilds/{guild_id}/roles", {"guild_id": guild})
-        found = next((one for one in listed if str(one.get("id")) == number), None)
-        return User(UserId(said), f"@{found.get('name') or number}") if found else None
+        roles = await self._api.get_list("/guilds/{guild_id}/roles", {"guild_id": guild})
+        role = next((role for role in roles if str(role.get("id")) == role_id), None)
+        return User(UserId(said), f"@{role.get('name') or role_id}") if role else None
 
     async def find_admins(self, place: Place) -> Sequence[UserId]:
-        """The owner alone: who else may manage the server only members' lists would tell."""
+        """Returns the owner only: other admins could be found only with the list of members."""
         await self._ready()
         guild = id_on_platform(place.workspace)
         owner = self._owner(guild)
@@ -104,16 +105,16 @@ class ServerLookups:
         return [UserId(owner)] if owner else []
 
     async def find_channel(self, place: Place) -> bool:
-        """Whether it is a channel of the server."""
+        """Whether the place is a channel of the server."""
         await self._ready()
         channel = place.channel
         if not _is_id(channel):
             return False
         try:
-            found = await self._api.call("GET", _CHANNEL_PATH, {"channel_id": channel})
+            response = await self._api.call("GET", _CHANNEL_PATH, {"channel_id": channel})
         except (MessageGone, PlaceClosed):
             return False
-        return str(found.get("guild_id") or "") == id_on_platform(place.workspace)
+        return str(response.get("guild_id") or "") == id_on_platform(place.workspace)
 
     async def channel_name(self, place: Place) -> str | None:
         await self._ready()

@@ -1,4 +1,4 @@
-"""Text that others wrote, made safe for Discord, and measured as Discord does; pure."""
+"""Makes texts of others safe for Discord and measures them as Discord does; pure functions."""
 
 from __future__ import annotations
 
@@ -8,37 +8,42 @@ from adapters.message_splitting import fitting_length, length
 from bot.references import ReferenceKind, plain_text, render
 
 LONGEST = 2000
-"""https://docs.discord.com/developers/resources/message: characters of a message."""
+"""Characters of a message: https://docs.discord.com/developers/resources/message"""
 
 _ID = re.compile(r"&?\d{1,20}", re.ASCII)
-_UNWANTED = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
-# What begins markup: https://support.discord.com/hc/en-us/articles/210298617. An underscore
-# inside a word is one, a bracket is only in a text with a link, and a hash only in front.
-_ALWAYS = r"\\|\*|`|~~|\|\||(?<!\w)_|_(?!\w)|<(?=[@#:/ta])|^(?=#{1,3}\s|-#\s|>\s|>>>)"
-_MARKUP = re.compile(_ALWAYS, re.MULTILINE)
-_MARKUP_AND_LINKS = re.compile(rf"{_ALWAYS}|\[", re.MULTILINE)
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]")
+# Starts of markup: https://support.discord.com/hc/en-us/articles/210298617. An underscore inside a
+# word is not markup, a bracket only in a text with a link, a hash only in front.
+_MARKUP_START = r"\\|\*|`|~~|\|\||(?<!\w)_|_(?!\w)|<(?=[@#:/ta])|^(?=#{1,3}\s|-#\s|>\s|>>>)"
+_MARKUP = re.compile(_MARKUP_START, re.MULTILINE)
+_MARKUP_AND_LINKS = re.compile(rf"{_MARKUP_START}|\[", re.MULTILINE)
 
 
 def sanitize(text: str) -> str:
-    """Nothing in it turns the reading direction; who may be pinged is said with each message.
+    """Returns a text for titles and buttons, without control and direction characters.
 
-    People, channels and times are called by name, for titles and buttons.
+    References to people, channels and times are replaced by names. Pings are limited by each
+    message.
     """
-    return _UNWANTED.sub("", plain_text(text))
+    return _CONTROL.sub("", plain_text(text))
 
 
 def escape(text: str) -> str:
-    """For what the bot itself says, in which nothing but people, channels and times is markup."""
+    """Returns a text of the bot with all markup escaped, except references."""
     markup = _MARKUP_AND_LINKS if "](" in text else _MARKUP
-    bare = markup.sub(lambda found: f"\\{found[0]}", _UNWANTED.sub("", text))
-    return render(bare, _reference)
+    escaped = markup.sub(lambda start: f"\\{start[0]}", _CONTROL.sub("", text))
+    return render(escaped, _reference)
 
 
 def _reference(kind: ReferenceKind, number: str, name: str) -> str:
-    """https://docs.discord.com/developers/reference#message-formatting."""
+    """Returns a reference as Discord's markup.
+
+    https://docs.discord.com/developers/reference#message-formatting
+    """
     match kind:
         case ReferenceKind.MOMENT:
-            # A date, as sentences say "on": https://docs.discord.com/developers/reference#message-formatting
+            # Format f is date and time,
+            # https://docs.discord.com/developers/reference#message-formatting
             return f"<t:{number}:f>"
         case _ if _ID.fullmatch(number):
             return f"<{kind}{number}>"
@@ -47,16 +52,16 @@ def _reference(kind: ReferenceKind, number: str, name: str) -> str:
 
 
 def shorten(text: str, most: int) -> str:
-    """At most so many places, with dots where something is missing."""
+    """Returns a text of at most `most` characters, with an ellipsis if it was cut."""
     if length(text) <= most:
         return text
     return text[: fitting_length(text, most - 1)] + "…"
 
 
 def split_for_inputs(text: str, most: int) -> list[str] | None:
-    """A text in inputs of so many places; Discord cuts white space off both ends of each.
+    """Splits a text for inputs of `most` characters; Discord trims white space of each input.
 
-    So none but the whole text begins or ends with any; None where that cannot be.
+    No split is beside white space. Returns None if there is no such place.
     """
     parts: list[str] = []
     start = 0

@@ -1,4 +1,4 @@
-"""A thread on a question, for its answer and what follows."""
+"""Opens a thread on a question for the answer and what follows."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ _EXISTS, _WRONG_CHANNEL, _NO_PERMISSIONS = 160004, 50024, (50001, 50013)
 
 
 async def open_thread(api: Api, place: Place, message: Message, *, missing: int) -> Place | None:
-    """https://docs.discord.com/developers/resources/channel#start-thread-from-message.
+    """Opens a thread on a message and returns the place with the thread's id, the message's own.
 
-    Such a thread bears the id of its message. `missing` are permissions that the bot needs for it
-    and does not have. Raises PermissionMissing.
+    `missing` are permissions that the bot needs for the thread and lacks. Returns None where no
+    thread can be opened. Raises PermissionMissing.
+    https://docs.discord.com/developers/resources/channel#start-thread-from-message
     """
     if missing:
-        raise _missing(missing)
+        raise _permission_error(missing)
     title = title_of(sanitize(message.text), _LONGEST_NAME)
     body = {"name": title or message.author.name[:_LONGEST_NAME]}
     try:
@@ -33,7 +34,7 @@ async def open_thread(api: Api, place: Place, message: Message, *, missing: int)
         return None
     except SurfaceError as error:
         if error_code(error) in _NO_PERMISSIONS:
-            raise _missing(THREAD_PERMISSIONS["Create Public Threads"]) from error
+            raise _permission_error(THREAD_PERMISSIONS["Create Public Threads"]) from error
         if error_code(error) == _WRONG_CHANNEL:
             return None
         if error_code(error) != _EXISTS:
@@ -41,6 +42,6 @@ async def open_thread(api: Api, place: Place, message: Message, *, missing: int)
     return replace(place, thread=message.id)
 
 
-def _missing(bits: int) -> PermissionMissing:
+def _permission_error(bits: int) -> PermissionMissing:
     names = [name for name, bit in THREAD_PERMISSIONS.items() if bits & bit]
     return PermissionMissing(permissions=", ".join(names))

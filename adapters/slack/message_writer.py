@@ -1,4 +1,4 @@
-"""Writes the messages of one answer to Slack: streamed while the budget lasts, else updated."""
+"""Writes the messages of an answer to Slack, streamed while the rate limit allows, else updated."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from bot.replies import Button
 log = logging.getLogger(__name__)
 
 _STREAM_SECONDS = 240.0
-"""A stream lives about five minutes from its start; a new one goes on before that."""
+"""Seconds after which a new stream is started; Slack ends a stream after five minutes."""
 _APPEND_PAUSE_SECONDS = 0.65
 _UPDATE_PAUSE_SECONDS = 1.5
-_UPDATES_KEPT = 15
-"""Of the updates a minute, so many are kept beside the last one of every open answer."""
-_TRIES = 3
+_RESERVED_UPDATES = 15
+"""Updates of a minute that are reserved beside the last one of every open answer."""
+_ATTEMPTS = 3
 _NOT_STREAMING = (
     "message_not_in_streaming_state",
     "streaming_state_conflict",
@@ -37,7 +37,7 @@ _NOT_STREAMING = (
 
 @dataclass(frozen=True, slots=True)
 class AnswerTarget:
-    """Where an answer goes, to whom, and the key in its metadata."""
+    """The channel, thread and asker of an answer, and the key in its metadata."""
 
     channel: str
     thread: str | None
@@ -47,11 +47,11 @@ class AnswerTarget:
 
 
 class SlackMessageWriter:
-    """Implements `MessageWriter`; after a call of unknown outcome it looks before it posts again.
+    """Implements `MessageWriter`; searches for a message before a repeated post.
 
-    `begins` is called when it is the turn of the first message's call; `is_new` is False for an
-    answer of which an earlier attempt may have posted something. `while_written` stands below
-    what is not streamed, as a stream takes no buttons until it ends.
+    `begins` runs when the rate limit lets the first message's call proceed. `is_new` is False if an
+    earlier attempt may have posted a part of the answer. `while_written` are buttons below messages
+    that are not streamed, as a stream has no buttons until its end.
     """
 
     longest = LONGEST_MARKDOWN
@@ -78,13 +78,13 @@ class SlackMessageWriter:
         self._unfinished = AnswerButtons(tuple(while_written), None) if while_written else None
         self._has_reserved_stream = False
         self._streams: dict[MessageId, float] = {}
-        """Since when each message is streamed."""
+        """The start of each open stream by its message, in seconds of the clock."""
         self._unsure: set[MessageId] = set()
-        """Messages that Slack may still show as being streamed."""
+        """Messages that Slack may still treat as streams."""
 
     def may_show_first_words(self) -> bool:
-        """False when neither a stream nor the updates to come can be had."""
-        # What an earlier attempt has posted is updated, and nobody waits for its first word.
+        """Reserves a stream or updates for the answer; returns False if neither is left."""
+        # An answer with parts of an earlier attempt is updated, as nobody waits for a first word.
         if self._is_new and self._target.thread and self._api.pacing.may_stream():
             self._reservation.take_stream()
             self._has_reserved_stream = True
@@ -97,12 +97,12 @@ class SlackMessageWriter:
     async def find_posted(self, number: int) -> MessageId | None:
         if self._is_new:
             return None
-        found = await self._earlier.find_part(self._key(number))
-        return None if found is None else MessageId(found)
+        ts = await self._earlier.find_part(self._key(number))
+        return None if ts is None else MessageId(ts)
 
     async def post(self, number: int, text: str, buttons: AnswerButtons | None) -> MessageId:
-        """Streamed where that is possible now, posted if not and where the answer is whole."""
-        if buttons is None and self._take_stream():
+        """Starts a stream if possible; posts otherwise, and if the answer is whole."""
+        if buttons is None and self._reserve_stream():
             message = await self._start_stream(number, text)
             if message in self._streams:
                 return message
@@ -127,56 +127,56 @@ class SlackMessageWriter:
     def may_extend(self, message: AnswerMessage) -> bool:
         if message.id in self._streams:
             return self._api.pacing.has_calls_left("chat.appendStream")
-        return self._api.pacing.may_update(reserve=_UPDATES_KEPT)
+        return self._api.pacing.may_update(reserve=_RESERVED_UPDATES)
 
     def is_expiring(self, message: AnswerMessage) -> bool:
-        began = self._streams.get(message.id)
-        return began is not None and self._now() - began > _STREAM_SECONDS
+        started_at = self._streams.get(message.id)
+        return started_at is not None and self._now() - started_at > _STREAM_SECONDS
 
     async def extend(self, message: AnswerMessage, text: str) -> None:
         if message.id not in self._streams:
             await self._update(message.id, message.number, text, self._unfinished)
             return
-        args = {**self._at(message.id), "chunks": _chunks(text[len(message.text) :])}
+        args = {**self._message(message.id), "chunks": _chunks(text[len(message.text) :])}
         try:
             await self._api.call("chat.appendStream", args, is_repeatable=False, patience=0)
         except asyncio.CancelledError:
-            self._leave_stream(message.id)
+            self._close_stream(message.id)
             raise
         except SurfaceError as error:
             if isinstance(error, MessageGone) or error_code(error) == "ratelimited":
                 raise
             log.info("Text for a stream was refused", extra={"why": error_code(error)})
-            self._leave_stream(message.id)
-            await self._settle(message, text, self._unfinished, error)
+            self._close_stream(message.id)
+            await self._write_whole(message, text, self._unfinished, error)
 
     async def finish(
         self, message: AnswerMessage, text: str, buttons: AnswerButtons | None
     ) -> None:
         blocks = _blocks(buttons)
         if message.id not in self._streams:
-            is_marked = self._unfinished is not None
-            if text != message.text or blocks or is_marked or message.id in self._unsure:
+            has_buttons = self._unfinished is not None
+            if text != message.text or blocks or has_buttons or message.id in self._unsure:
                 await self._update(message.id, message.number, text, buttons)
             return
-        args = {**self._at(message.id), "metadata": metadata(self._key(message.number))}
+        args = {**self._message(message.id), "metadata": metadata(self._key(message.number))}
         if text != message.text:
             args["chunks"] = _chunks(text[len(message.text) :])
         if blocks:
             args["blocks"] = blocks
-        self._leave_stream(message.id)
+        self._close_stream(message.id)
         try:
             await self._api.call("chat.stopStream", args, is_repeatable=False)
             self._unsure.discard(message.id)
         except SurfaceError as error:
-            await self._finish_refused(message, text, buttons, error)
+            await self._finish_after_error(message, text, buttons, error)
 
-    async def _finish_refused(
+    async def _finish_after_error(
         self, message: AnswerMessage, text: str, buttons: AnswerButtons | None, error: SurfaceError
     ) -> None:
-        """What Slack's own button has stopped is streamed no more, and may be updated."""
+        """Updates a message whose stream the user stopped; raises AnswerStopped if that fails."""
         if error_code(error) != "stopped_by_user":
-            await self._settle(message, text, buttons, error)
+            await self._write_whole(message, text, buttons, error)
             return
         try:
             await self._update(message.id, message.number, text, buttons)
@@ -185,10 +185,10 @@ class SlackMessageWriter:
         except SurfaceError as refused:
             raise AnswerStopped from refused
 
-    async def _settle(
+    async def _write_whole(
         self, message: AnswerMessage, text: str, buttons: AnswerButtons | None, error: SurfaceError
     ) -> None:
-        """Whether a stream took its text may be unknown; the whole text settles it."""
+        """Updates the message with the whole text, as the last part may be missing."""
         if isinstance(error, MessageGone):
             raise error
         if error_code(error) == "stopped_by_user":
@@ -198,10 +198,10 @@ class SlackMessageWriter:
     async def _update(
         self, message: MessageId, number: int, text: str, buttons: AnswerButtons | None = None
     ) -> None:
-        """A message that is still streamed cannot be updated, so its stream is ended first."""
+        """Updates a message; ends the stream first, as a streamed message cannot be updated."""
         args = {
-            **self._at(message),
-            **_drawn(text, _blocks(buttons)),
+            **self._message(message),
+            **_content(text, _blocks(buttons)),
             "metadata": metadata(self._key(number)),
         }
         if message in self._unsure:
@@ -217,10 +217,10 @@ class SlackMessageWriter:
 
     async def _end_stream(self, message: MessageId) -> None:
         with contextlib.suppress(SurfaceError):
-            await self._api.call("chat.stopStream", self._at(message), patience=1)
+            await self._api.call("chat.stopStream", self._message(message), patience=1)
 
-    def _take_stream(self) -> bool:
-        """The stream that `may_show_first_words` has reserved, or another one."""
+    def _reserve_stream(self) -> bool:
+        """Returns whether a stream is reserved, by `may_show_first_words` or now."""
         is_reserved, self._has_reserved_stream = self._has_reserved_stream, False
         if is_reserved:
             return True
@@ -229,22 +229,26 @@ class SlackMessageWriter:
         self._reservation.take_stream()
         return True
 
-    def _leave_stream(self, message: MessageId) -> None:
+    def _close_stream(self, message: MessageId) -> None:
         del self._streams[message]
         self._unsure.add(message)
         self._reservation.give_stream_back()
 
     async def _start_stream(self, number: int, text: str) -> MessageId | None:
-        """None where Slack does not stream now; a message to update where it might have."""
+        """Starts a stream and returns its message.
+
+        Returns None if Slack rejects the stream, and a message to update if the outcome was
+        unknown.
+        """
         target = self._target
         args = {
-            **self._new(),
+            **self._new_message(),
             "recipient_team_id": target.team,
             "recipient_user_id": target.asker,
             "chunks": _chunks(text),
         }
         try:
-            answer = await self._call_new("chat.startStream", args, number, patience=0)
+            response = await self._call_new("chat.startStream", args, number, patience=0)
         except (MessageGone, PlaceClosed):
             raise
         except SurfaceError as error:
@@ -254,24 +258,24 @@ class SlackMessageWriter:
             if not error.details.get("is_unknown"):
                 return None
             return await self._find_lost(number, text, None, wait=0.3)
-        message = self._keep(answer)
+        message = self._record(response)
         self._streams[message] = self._now()
         return message
 
     async def _post_once(self, number: int, text: str, buttons: AnswerButtons | None) -> MessageId:
-        drawn = _drawn(text, _blocks(buttons))
-        args = {**self._new(), **drawn, "metadata": metadata(self._key(number))}
-        for attempt in range(_TRIES):
+        content = _content(text, _blocks(buttons))
+        args = {**self._new_message(), **content, "metadata": metadata(self._key(number))}
+        for attempt in range(_ATTEMPTS):
             try:
-                message = self._keep(await self._call_new("chat.postMessage", args, number))
+                message = self._record(await self._call_new("chat.postMessage", args, number))
                 self._reservation.take_update()
                 return message
             except SurfaceError as error:
-                if not error.details.get("is_unknown") or attempt == _TRIES - 1:
+                if not error.details.get("is_unknown") or attempt == _ATTEMPTS - 1:
                     raise
-                found = await self._find_lost(number, text, buttons, wait=0.3 * 2**attempt)
-                if found is not None:
-                    return found
+                lost = await self._find_lost(number, text, buttons, wait=0.3 * 2**attempt)
+                if lost is not None:
+                    return lost
         raise SurfaceError(message="unreachable")
 
     async def _call_new(self, method: str, args: Json, number: int, *, patience: int = 6) -> Json:
@@ -287,22 +291,22 @@ class SlackMessageWriter:
     async def _find_lost(
         self, number: int, text: str, buttons: AnswerButtons | None, *, wait: float
     ) -> MessageId | None:
-        """A message that was posted although its call failed; Slack gets `wait` seconds."""
+        """Returns a message that was posted by a failed call; searches after `wait` seconds."""
         await asyncio.sleep(wait)
         with contextlib.suppress(SurfaceError):
-            found = await self._earlier.find_part(self._key(number))
-            if found is not None:
-                await self.replace(MessageId(found), number, text, buttons)
-                return MessageId(found)
+            ts = await self._earlier.find_part(self._key(number))
+            if ts is not None:
+                await self.replace(MessageId(ts), number, text, buttons)
+                return MessageId(ts)
         return None
 
-    def _keep(self, answer: Json) -> MessageId:
-        return MessageId(self._earlier.keep(ts_of(answer)))
+    def _record(self, response: Json) -> MessageId:
+        return MessageId(self._earlier.keep(ts_of(response)))
 
     def _key(self, number: int) -> str:
         return f"{self._target.key}/{number}" if number else self._target.key
 
-    def _new(self) -> Json:
+    def _new_message(self) -> Json:
         return {
             "channel": self._target.channel,
             "thread_ts": self._target.thread,
@@ -310,7 +314,7 @@ class SlackMessageWriter:
             "unfurl_media": False,
         }
 
-    def _at(self, message: MessageId) -> Json:
+    def _message(self, message: MessageId) -> Json:
         return {"channel": self._target.channel, "ts": message}
 
 
@@ -318,10 +322,10 @@ def _blocks(buttons: AnswerButtons | None) -> list[Json]:
     return feedback(buttons.buttons, buttons.first_message) if buttons and buttons.buttons else []
 
 
-def _drawn(text: str, blocks: list[Json]) -> Json:
-    """The fallback text is whole too, for whoever reads that alone."""
-    whole = next(chunks(escape(text), LONGEST_TEXT)) or "…"
-    return {"text": whole, "blocks": [{"type": "markdown", "text": text or "…"}, *blocks]}
+def _content(text: str, blocks: list[Json]) -> Json:
+    """Returns blocks and the fallback text, which is whole for clients without blocks."""
+    fallback = next(chunks(escape(text), LONGEST_TEXT)) or "…"
+    return {"text": fallback, "blocks": [{"type": "markdown", "text": text or "…"}, *blocks]}
 
 
 def _chunks(text: str) -> list[Json]:

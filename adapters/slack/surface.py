@@ -1,4 +1,4 @@
-"""Slack as a place where people talk: the surface that the core speaks through."""
+"""The surface port for Slack: posts, edits, reads and opens forms for the core."""
 
 from __future__ import annotations
 
@@ -55,14 +55,14 @@ Value = TypeVar("Value")
 _KNOWN_EVENTS = 5000
 _TRIGGER_SECONDS = 2.8
 _RESPONSE_SECONDS = 1700.0
-_PAGE = 200
-_PRIVATE = ".private"
-"""Ends the key of what is told to one person, beside what an event's own key may name."""
+_PAGE_SIZE = 200
+_PRIVATE_SUFFIX = ".private"
+"""Suffix of the key of a reply to one person, which is posted beside the public one."""
 
 
 @dataclass(slots=True)
 class InteractionContext:
-    """An event in memory only: its handle (trigger_id, response_url), and the form shown for it."""
+    """An event of this process with its trigger_id, response_url and open form."""
 
     event: Event
     handle: InteractionHandle
@@ -70,12 +70,12 @@ class InteractionContext:
     submission: Submission | None = None
     opened_view: str | None = None
     is_waiting: bool = True
-    """Whether nothing has been answered yet, or only a form that says so."""
+    """Whether nothing has been answered, or only a form that asks to wait."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def view(self) -> str | None:
-        """The form that stands for this event: one opened for it, or its own, kept open."""
+        """The id of the open form: the one opened for the event, or the submitted one."""
         late = (
             self.submission.view_id
             if self.submission is not None and self.submission.is_late
@@ -85,7 +85,7 @@ class InteractionContext:
 
 
 class SlackSurface:
-    """Implements the surface port with all its gifts; `say` words what Slack itself must tell."""
+    """Implements the surface port; `say` returns a text of bot/words by its key."""
 
     def __init__(
         self,
@@ -108,16 +108,16 @@ class SlackSurface:
         self._posted_messages = PostedMessages(api, bot)
         self._posts = Posts(api, self._posted_messages, is_first=self._is_first)
         self._contexts: OrderedDict[str, InteractionContext] = OrderedDict()
-        self._begun: set[str] = set()
+        self._begun_events: set[str] = set()
         self._responses: OrderedDict[str, str] = OrderedDict()
-        self._threads: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._threads_by_message: OrderedDict[tuple[str, str], str] = OrderedDict()
         self._sent: OrderedDict[str, Submission] = OrderedDict()
 
     def remember(
-        self, event: Event, handle: InteractionHandle, sent: Submission | None = None
+        self, event: Event, handle: InteractionHandle, submission: Submission | None = None
     ) -> InteractionContext:
-        """Remembers what an event lets us do, and whether it is the first time we hear of it."""
-        context = InteractionContext(event, handle, self._now(), submission=sent)
+        """Stores the context of an event, and the `response_url` of a clicked ephemeral message."""
+        context = InteractionContext(event, handle, self._now(), submission=submission)
         _remember(self._contexts, event.key, context)
         clicked = event.what.message if isinstance(event.what, ButtonClicked) else None
         if clicked and clicked.startswith(EPHEMERAL) and handle.response_url:
@@ -125,30 +125,36 @@ class SlackSurface:
         return context
 
     def resume(self, event: Event, *, has_begun: bool) -> None:
-        """Of what has not begun nothing can stand, so nothing needs looking for."""
+        """Stores the context of an event of an earlier process.
+
+        If the event had not begun, nothing can have been posted for it, so no search is needed.
+        """
         self.remember(event, InteractionHandle())
         if has_begun:
-            self._begun.add(event.key)
+            self._begun_events.add(event.key)
 
-    def is_first_submission(self, sent: Submission) -> bool:
-        """A form is sent once, and again only if it was refused: two clicks are no two forms."""
-        earlier = self._sent.get(sent.view_id)
-        if sent.view_id and earlier is not None and not earlier.is_refused:
+    def is_first_submission(self, submission: Submission) -> bool:
+        """Returns whether a form is submitted for the first time, or again after a rejection.
+
+        Two clicks on its button submit a form twice, which counts as one form.
+        """
+        earlier = self._sent.get(submission.view_id)
+        if submission.view_id and earlier is not None and not earlier.is_refused:
             return False
-        _remember(self._sent, sent.view_id, sent)
+        _remember(self._sent, submission.view_id, submission)
         return True
 
-    def waiting_view(self, sent: Submission) -> Json:
-        """The view that takes the place of a form whose work takes longer than Slack waits."""
-        return self._notice("slack.moment", sent.locale)
+    def waiting_view(self, submission: Submission) -> Json:
+        """Returns the view that replaces a form whose work takes longer than Slack waits."""
+        return self._notice("slack.moment", submission.locale)
 
     async def is_installed(self, workspace: WorkspaceId) -> bool | None:
         return await self._installed(workspace)
 
     def _is_first(self, key: str) -> bool:
-        """Whether nothing with this key can stand yet."""
-        event = key.removesuffix(".error").removesuffix(_PRIVATE)
-        return event in self._contexts and event not in self._begun
+        """Whether nothing with this key can have been posted yet."""
+        event = key.removesuffix(".error").removesuffix(_PRIVATE_SUFFIX)
+        return event in self._contexts and event not in self._begun_events
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
         await self._ready()
@@ -157,12 +163,14 @@ class SlackSurface:
         try:
             channel = await self._people.channel_to_post_in(place)
             message = await self._posts.post(channel, place.thread, reply, key)
-            await self._fill_waiting(key, reply)
+            await self._fill_open_form(key, reply)
             return message
         except PlaceClosed:
-            if not await self._responded(key, reply):
+            if not await self._respond_if_possible(key, reply):
                 raise
-            await self._responded(key, Text(self._say("slack.invite_me", self._locale(key))))
+            await self._respond_if_possible(
+                key, Text(self._say("slack.invite_me", self._locale(key)))
+            )
             return MessageId(f"{EPHEMERAL}{key}")
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
@@ -174,7 +182,7 @@ class SlackSurface:
         await self._posts.edit(channel, place.thread, message, reply)
 
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
-        """A receipt is a courtesy: without the scope for it there is none."""
+        """Adds a reaction; without the scope for reactions nothing is added."""
         await self._ready()
         name = name_of(emoji)
         if name is None:
@@ -184,16 +192,16 @@ class SlackSurface:
             args = {"channel": channel, "timestamp": message, "name": name}
             await self._api.call("reactions.add", args)
         except SurfaceError as error:
-            is_known = error_code(error) in (
+            is_harmless = error_code(error) in (
                 "already_reacted",
                 "missing_scope",
                 "too_many_reactions",
             )
-            if not is_known and not is_unknown_method(error):
+            if not is_harmless and not is_unknown_method(error):
                 raise
 
     async def fetch(self, place: Place, message: MessageId) -> Message | None:
-        """A message that nobody has answered stands in no thread, so it may be in the channel's."""
+        """Returns a message by its ts, from its thread or else from the channel."""
         await self._ready()
         channel = await self._people.channel_to_post_in(place)
         args: dict[str, object] = {"channel": channel, "limit": 1, "inclusive": True}
@@ -201,32 +209,32 @@ class SlackSurface:
             ("conversations.replies", {"ts": message}),
             ("conversations.history", {"latest": message, "oldest": message}),
         ):
-            for found in await self._listed(method, {**args, **more}):
-                if found.get("ts") == message:
-                    return await self._said(found, channel)
+            for candidate in await self._list_messages(method, {**args, **more}):
+                if candidate.get("ts") == message:
+                    return await self._described_message(candidate, channel)
         return None
 
-    async def _listed(self, method: str, args: Mapping[str, object]) -> Sequence[Json]:
-        """Nothing where there is nothing, or where this Slack cannot be asked so."""
+    async def _list_messages(self, method: str, args: Mapping[str, object]) -> Sequence[Json]:
+        """Returns a method's messages; an empty list if the server does not know the method."""
         try:
-            answer = await self._api.call(method, args)
+            response = await self._api.call(method, args)
         except MessageGone:
             return ()
         except SurfaceError as error:
             if not is_unknown_method(error):
                 raise
             return ()
-        return answer.get("messages") or ()
+        return response.get("messages") or ()
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         if place.thread is None:
             return await self.messages_before(place, before, limit)
         await self._ready()
         channel = await self._people.channel_to_post_in(place)
-        args = {"channel": channel, "ts": place.thread, "latest": before, "limit": _PAGE}
-        found = [one async for one in pages(self._api, "conversations.replies", args)]
-        earlier = [one for one in found if float(one["ts"]) < float(before)]
-        return await self._told(earlier[-limit:], channel)
+        args = {"channel": channel, "ts": place.thread, "latest": before, "limit": _PAGE_SIZE}
+        messages = [message async for message in pages(self._api, "conversations.replies", args)]
+        earlier = [message for message in messages if float(message["ts"]) < float(before)]
+        return await self._described_messages(earlier[-limit:], channel)
 
     async def messages_before(
         self, place: Place, before: MessageId, limit: int
@@ -236,15 +244,18 @@ class SlackSurface:
         await self._ready()
         channel = await self._people.channel_to_post_in(place)
         args = {"channel": channel, "latest": before, "inclusive": False, "limit": limit}
-        answer = await self._api.call("conversations.history", args)
-        return await self._told(list(reversed(answer.get("messages", ()))), channel)
+        response = await self._api.call("conversations.history", args)
+        return await self._described_messages(list(reversed(response.get("messages", ()))), channel)
 
     async def describe(self, place: Place, user: UserId) -> User:
         await self._ready()
         return (await self._people.person(User(user, user))).user
 
     async def find_person(self, place: Place, said: str) -> User | None:
-        """A person or a user group by id, of which Slack tells where it may be asked."""
+        """Returns a user or user group by id.
+
+        Raises SurfaceError if the scope for groups is missing.
+        """
         await self._ready()
         try:
             return await self._people.find(said)
@@ -303,33 +314,33 @@ class SlackSurface:
                 return await StreamedAnswer(writer, shown, now=self._now).run()
 
     async def send_ephemeral(self, event: Event, reply: Drawn) -> None:
-        """Only to the asker: in the form that waits, beside the question, or between us two."""
+        """Sends a reply to the asker only: in the open form, beside the question, or directly."""
         await self._ready()
         context = self._contexts.get(event.key)
-        if context is not None and await self._told_in_form(context, reply):
+        if context is not None and await self._show_in_form(context, reply):
             return
         if event.place.channel.startswith(HOME):
             await self._publish(event.place, reply)
             return
-        # Between the two of us it stays, as an answer to a command would not.
+        # In a direct message a post stays, while an ephemeral response disappears.
         is_command = isinstance(event.what, CommandInvoked)
         is_direct = event.place.channel.startswith("D")
-        if is_command and not is_direct and await self._responded(event.key, reply):
+        if is_command and not is_direct and await self._respond_if_possible(event.key, reply):
             return
         try:
-            await self._whisper(event, reply)
+            await self._send_privately(event, reply)
         except PlaceClosed:
-            if not await self._responded(event.key, reply):
+            if not await self._respond_if_possible(event.key, reply):
                 raise
 
     async def open_form(self, event: Event, form: Form) -> None:
-        """At once while the click is fresh; later a button opens it."""
+        """Opens a form while the trigger is valid; later sends a button that opens the form."""
         await self._ready()
         context = self._contexts.get(event.key)
         view = outbound.modal(form, event.place, close=self._say("slack.close", event.locale))
         if context is not None and await self._show_form(context, view):
             return
-        action = form.reopen_action or _again(event)
+        action = form.reopen_action or _repeat_action(event)
         text = self._say("slack.form_late", event.locale)
         if action is None:
             await self.send_ephemeral(event, Text(text, private=True))
@@ -341,25 +352,25 @@ class SlackSurface:
         return outbound.holds(form)
 
     async def return_form(self, event: Event, problem: str) -> None:
-        """Beside its input while Slack waits; later in the form, else with what was typed."""
+        """Shows an error beside an input while Slack waits; later in the form or a message."""
         await self._ready()
         context = self._contexts.get(event.key)
-        sent = context.submission if context is not None else None
-        if context is not None and sent is not None:
-            if sent.refuse(problem):
+        submission = context.submission if context is not None else None
+        if context is not None and submission is not None:
+            if submission.refuse(problem):
                 return
-            filled = sent.refilled_form(problem)
+            filled = submission.refilled_form(problem)
             if filled is not None and await self._show_form(context, filled):
                 return
         typed = event.what.values if isinstance(event.what, FormSubmitted) else {}
-        kept = [text for text in typed.values() if text.strip()]
-        if kept:
-            said = self._say("slack.form_typed", event.locale)
-            problem = "\n\n".join((problem, said, *kept))
+        texts = [text for text in typed.values() if text.strip()]
+        if texts:
+            intro = self._say("slack.form_typed", event.locale)
+            problem = "\n\n".join((problem, intro, *texts))
         await self.send_ephemeral(event, Text(problem, private=True))
 
     async def send_file(self, event: Event, document: Document) -> None:
-        """Files are for the asker: into our direct messages, said so where it was asked."""
+        """Sends a file to the asker's direct messages, with a note where the file was requested."""
         await self._ready()
         data = b"".join([chunk async for chunk in document.chunks])
         channel = await self._people.channel_to_post_in(event.place)
@@ -375,19 +386,19 @@ class SlackSurface:
 
     async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
         await self._ready()
-        number, _, address = attachment.reference.partition(" ")
+        file_id, _, url = attachment.reference.partition(" ")
         try:
-            answer = await self._api.call("files.info", {"file": number})
-            file: Json = answer.get("file") or {}
-            address = file.get("url_private_download") or file.get("url_private") or address
+            response = await self._api.call("files.info", {"file": file_id})
+            file: Json = response.get("file") or {}
+            url = file.get("url_private_download") or file.get("url_private") or url
         except SurfaceError as error:
-            if not is_unknown_method(error) or not address:
+            if not is_unknown_method(error) or not url:
                 raise
-        async for block in self._api.download(address):
-            yield block
+        async for chunk in self._api.download(url):
+            yield chunk
 
     async def open_placeholder_form(self, context: InteractionContext) -> None:
-        """A form that is filled later, when the answer takes longer than its trigger lives."""
+        """Opens a form to be filled later, before the trigger of a slow answer expires."""
         async with context.lock:
             if context.view is not None or not context.is_waiting or not self._is_fresh(context):
                 return
@@ -396,10 +407,10 @@ class SlackSurface:
                 context.opened_view = await self._open_view(context, notice)
 
     async def end_waiting(self, context: InteractionContext) -> None:
-        """All that is to be answered has been: no form opens now, and none goes on waiting."""
+        """Ends the wait for answers: no form opens any more, and a waiting form says so."""
         async with context.lock:
             if context.view is not None and context.is_waiting:
-                await self._put_view(context, self._notice("slack.answered", context.event.locale))
+                await self._set_view(context, self._notice("slack.answered", context.event.locale))
             context.is_waiting = False
             if context.submission is not None:
                 context.submission.forget()
@@ -408,11 +419,11 @@ class SlackSurface:
         close = self._say("slack.close", locale)
         return outbound.notice("Attune", self._say(key, locale), close=close)
 
-    async def _fill_waiting(self, key: str, reply: Drawn) -> None:
-        """A form that was opened in expectation says what was answered instead."""
+    async def _fill_open_form(self, key: str, reply: Drawn) -> None:
+        """Shows the reply in a form that was opened while the answer was not known."""
         context = self._contexts.get(key)
         if context is not None and context.view is not None:
-            await self._told_in_form(context, reply)
+            await self._show_in_form(context, reply)
 
     async def _publish(self, place: Place, reply: Drawn) -> MessageId:
         user = place.channel.removeprefix(HOME)
@@ -421,7 +432,7 @@ class SlackSurface:
         return MessageId(place.channel)
 
     async def _edit_ephemeral(self, message: MessageId, reply: Drawn) -> None:
-        """Only its `response_url` reaches it, and only for half an hour."""
+        """Edits an ephemeral message by its `response_url`, which is valid for half an hour."""
         url = self._responses.get(message)
         if url is None:
             raise MessageGone
@@ -430,8 +441,8 @@ class SlackSurface:
             url, {"replace_original": True, "text": first.text, "blocks": first.blocks}
         )
 
-    async def _responded(self, key: str, reply: Drawn) -> bool:
-        """Through the event's `response_url`; once that has ended, no later reply goes there."""
+    async def _respond_if_possible(self, key: str, reply: Drawn) -> bool:
+        """Sends a reply by the event's `response_url`; forgets a URL that has expired."""
         url = self._response_url(key)
         if url is None:
             return False
@@ -455,13 +466,13 @@ class SlackSurface:
                 },
             )
 
-    async def _whisper(self, event: Event, reply: Drawn) -> None:
+    async def _send_privately(self, event: Event, reply: Drawn) -> None:
         channel = await self._people.channel_to_post_in(event.place)
         thread = event.place.thread
         if isinstance(event.what, ReactionChanged):
-            known = self._threads.get((channel, event.what.message))
-            thread = MessageId(known) if known else thread
-        key = f"{event.key}{_PRIVATE}"
+            thread_ts = self._threads_by_message.get((channel, event.what.message))
+            thread = MessageId(thread_ts) if thread_ts else thread
+        key = f"{event.key}{_PRIVATE_SUFFIX}"
         if channel.startswith("D"):
             await self._posts.post(channel, thread, reply, key)
             return
@@ -470,7 +481,7 @@ class SlackSurface:
         except SurfaceError as error:
             if not is_unknown_method(error):
                 raise
-            # Between the two of us, where this Slack knows no other way.
+            # Servers without chat.postEphemeral get a direct message.
             direct = await self._people.direct(event.user.id)
             await self._posts.post(direct, None, reply, key)
 
@@ -488,27 +499,27 @@ class SlackSurface:
                 args["thread_ts"] = thread
             await self._api.call("chat.postEphemeral", args, channel=channel)
 
-    async def _told_in_form(self, context: InteractionContext, reply: Drawn) -> bool:
-        """Where a form was opened, or the home tab clicked, the answer stands in a form."""
+    async def _show_in_form(self, context: InteractionContext, reply: Drawn) -> bool:
+        """Shows a reply in the open form, or in a new form for a click in the home tab."""
         is_home = context.event.place.channel.startswith(("U", "W")) and isinstance(
             context.event.what, ButtonClicked
         )
-        # What can be clicked must stand in a message, where a later click finds it.
+        # A reply with buttons is posted as a message, so that a later click can edit it.
         has_buttons = not isinstance(reply, Listing) and bool(reply.buttons)
         async with context.lock:
             if context.view is None and (has_buttons or not is_home):
-                # Before the answer is sent: no form may open over one that stands.
+                # Set before the answer is sent, so that no form opens over the answer.
                 context.is_waiting = False
                 return False
             title, close = "Attune", self._say("slack.close", context.event.locale)
             view = outbound.notice(title, reply_text(reply), close=close)
-            return await self._put_view(context, view) and not has_buttons
+            return await self._set_view(context, view) and not has_buttons
 
     async def _show_form(self, context: InteractionContext, view: Json) -> bool:
         async with context.lock:
-            return await self._put_view(context, view)
+            return await self._set_view(context, view)
 
-    async def _put_view(self, context: InteractionContext, view: Json) -> bool:
+    async def _set_view(self, context: InteractionContext, view: Json) -> bool:
         context.is_waiting = False
         try:
             if context.view is not None:
@@ -526,11 +537,11 @@ class SlackSurface:
 
     async def _open_view(self, context: InteractionContext, view: Json) -> str:
         args = {"trigger_id": context.handle.trigger, "view": view}
-        answer = await self._api.call("views.open", args, is_repeatable=False, patience=0)
-        return str((answer.get("view") or {}).get("id") or "")
+        response = await self._api.call("views.open", args, is_repeatable=False, patience=0)
+        return str((response.get("view") or {}).get("id") or "")
 
     def _is_fresh(self, context: InteractionContext) -> bool:
-        """Slack takes a trigger once, within three seconds."""
+        """Whether the trigger is valid: once, within three seconds."""
         age = self._now() - context.taken_at
         return bool(context.handle.trigger) and age < _TRIGGER_SECONDS
 
@@ -544,25 +555,27 @@ class SlackSurface:
             return None
         return context.handle.response_url
 
-    async def _told(self, messages: Sequence[Json], channel: str) -> Sequence[Message]:
-        said = [
-            inbound.to_message(one, channel, self._bot())
-            for one in messages
-            if one.get("text") or one.get("files")
+    async def _described_messages(
+        self, messages: Sequence[Json], channel: str
+    ) -> Sequence[Message]:
+        read = [
+            inbound.to_message(message, channel, self._bot())
+            for message in messages
+            if message.get("text") or message.get("files")
         ]
-        return await self._people.with_authors(said)
+        return await self._people.with_authors(read)
 
-    async def _said(self, message: Json, channel: str) -> Message:
-        (described,) = await self._people.with_authors(
+    async def _described_message(self, message: Json, channel: str) -> Message:
+        (with_author,) = await self._people.with_authors(
             [inbound.to_message(message, channel, self._bot())]
         )
-        if described.place.thread:
-            _remember(self._threads, (channel, described.id), described.place.thread)
-        return described
+        if with_author.place.thread:
+            _remember(self._threads_by_message, (channel, with_author.id), with_author.place.thread)
+        return with_author
 
 
-def _again(event: Event) -> str | None:
-    """An action that asks for the same once more."""
+def _repeat_action(event: Event) -> str | None:
+    """Returns an action that repeats the event, None if there is none."""
     match event.what:
         case CommandInvoked(words=words) if len(COMMAND + words) <= 100:
             return COMMAND + words
@@ -572,7 +585,7 @@ def _again(event: Event) -> str | None:
             return None
 
 
-def _remember(kept: OrderedDict[Key, Value], key: Key, value: Value) -> None:
-    kept[key] = value
-    while len(kept) > _KNOWN_EVENTS:
-        kept.popitem(last=False)
+def _remember(cache: OrderedDict[Key, Value], key: Key, value: Value) -> None:
+    cache[key] = value
+    while len(cache) > _KNOWN_EVENTS:
+        cache.popitem(last=False)

@@ -1,4 +1,4 @@
-"""“is thinking …” in the thread of an answer of which no word is posted yet."""
+"""The status “is thinking …” in a thread until the first words of an answer are posted."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bot.errors import SurfaceError
 
 log = logging.getLogger(__name__)
 
-_AFTER_SECONDS = 0.7
-_CLEARING_SECONDS = 2.0
+_DELAY_SECONDS = 0.7
+_CLEAR_SECONDS = 2.0
 
 
 @contextlib.asynccontextmanager
@@ -29,10 +29,10 @@ async def thinking_status(
     shown: list[str] = []
 
     async def show() -> None:
-        await asyncio.sleep(_AFTER_SECONDS)
+        await asyncio.sleep(_DELAY_SECONDS)
         if thread is not None:
             shown.append(thread)
-            await _set(api, channel, thread, text)
+            await _set_status(api, channel, thread, text)
 
     showing = asyncio.create_task(show(), name="slack status")
 
@@ -46,11 +46,11 @@ async def thinking_status(
         showing.cancel()
         if shown:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLEARING_SECONDS):
-                    await _set(api, channel, shown[0], "")
+                async with asyncio.timeout(_CLEAR_SECONDS):
+                    await _set_status(api, channel, shown[0], "")
 
 
-async def _set(api: Api, channel: str, thread: str, text: str) -> None:
+async def _set_status(api: Api, channel: str, thread: str, text: str) -> None:
     args = {"channel_id": channel, "thread_ts": thread, "status": text}
     try:
         await api.call("assistant.threads.setStatus", args, patience=0)
