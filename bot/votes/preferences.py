@@ -33,10 +33,9 @@ async def keep_preference(
 ) -> bool | None:
     """Stores a DPO example of question `number`; returns whether it is approved.
 
-    Returns None and stores nothing if the ballots prefer no answer, the preferred answer is a
-    refusal, the row is invalid, or the question's example may not be trained on or has the tag
-    MUST_ANSWER. The new example has the origin, the authors and the messages of the question's
-    example. It is approved if a curator voted for the preferred answer, else proposed.
+    Returns None and stores nothing if no answer is preferred or it is a refusal, and if the row is
+    invalid or the question's example is not trained on. The new example has that one's origin,
+    authors and messages; it is approved if a curator voted so, else proposed.
     """
     preferred = tallies(ballots)[number].preferred
     own = evaluation.workspace, evaluation.id
