@@ -468,7 +468,7 @@ async def test_guesses_of_many_addresses_take_bounded_memory() -> None:
     for number in range(20_000):
         guesses.note_wrong(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
 
-    assert len(pickle.dumps((guesses._wrong, guesses._by_all))) < 200_000
+    assert len(pickle.dumps((guesses._wrong, guesses._recent_wrong))) < 200_000
 
 
 async def test_who_logs_out_is_a_stranger_again(stranger: httpx.AsyncClient) -> None:

@@ -73,7 +73,7 @@ def app(scene: Scene) -> FailingHouse:
 async def window(
     scene: Scene, app: FailingHouse, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[User]:
-    monkeypatch.setattr("adapters.studio.shell._AFTER_FAILURE_SECONDS", 0.01)
+    monkeypatch.setattr("adapters.studio.shell._FAILURE_PAUSE_SECONDS", 0.01)
     # NiceGUI collects garbage before and after each test; what lives already is left out of that.
     gc.freeze()
     async with user_simulation() as user:

@@ -1,4 +1,4 @@
-"""The studio: the local workspace and its administration as web pages."""
+"""The studio: web pages of the local workspace and of the administration."""
 
 from __future__ import annotations
 
@@ -53,25 +53,25 @@ def open_studio(web: FastAPI, studio: Studio, policy: AccessPolicy) -> None:
 
 
 def register_pages(studio: Studio) -> None:
-    """Every page, onto the one application that NiceGUI has in a process."""
+    """Registers every page with the single application that NiceGUI has in a process."""
     ui.button.default_props("no-caps")
     nicegui_app.add_static_files("/studio-assets", ASSETS, max_cache_age=31_536_000)
     add_downloads(nicegui_app, studio.room)
-    nicegui_app.add_exception_handler(404, _lost(studio))
+    nicegui_app.add_exception_handler(404, _not_found_handler(studio))
     for register in (_room_pages, _teach_pages, _train_pages, _run_pages):
         register(studio)
 
 
-def _lost(studio: Studio) -> Callable[[Request, Exception], Awaitable[Response]]:
-    """Where nothing is, the way back."""
+def _not_found_handler(studio: Studio) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Returns the handler for status 404: a page with a link to the home page."""
 
-    async def lost(request: Request, error: Exception) -> Response:
+    async def not_found(request: Request, error: Exception) -> Response:
         locale = locale_of(request)
-        text, home = (html.escape(studio.app.translate(f"lost.{one}", locale)) for one in _LOST)
+        text, home = (html.escape(studio.app.translate(f"lost.{key}", locale)) for key in _LOST)
         body = f'<main><h1>Attune</h1><p>{text}</p><a href="/">{home}</a></main>'
         return plain_page(body, locale=locale, status=404)
 
-    return lost
+    return not_found
 
 
 def _room_pages(studio: Studio) -> None:

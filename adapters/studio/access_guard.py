@@ -1,4 +1,4 @@
-"""Which hosts, origins and sessions may come in, and what every answer carries."""
+"""Checks host, origin and session of each request, and adds security headers to responses."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from adapters.studio.sessions import COOKIE, LONGEST, Sessions
 from adapters.studio.sockets import hold_socket
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_OPEN = ("/healthz", "/readyz", "/metrics", "/login")
-_SIGNED = "/slack/"
-"""Below it nothing of the studio stands, so whatever is not the signed path is nowhere."""
+_PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics", "/login")
+_SIGNED_PREFIX = "/slack/"
+"""Prefix without pages of the studio: every path below it but `signed_path` gets status 404."""
 _SOCKETS = "/_nicegui_ws/"
 _PARAMETER = "token"
-# A link that was given to one person is its own password.
-_GIVEN = PATH
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+# A link of this path contains a secret token, so it needs no session.
+_LINK_PATH = PATH
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-# NiceGUI compiles templates in the browser, hence eval; nothing may come from elsewhere.
+# NiceGUI compiles templates in the browser, which needs eval; other sites are not allowed.
 _CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'self'",
@@ -52,9 +52,9 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class AccessPolicy:
-    """Under which names the studio is reached, and who has logged in.
+    """The allowed names of the studio and its sessions.
 
-    `signed_path` is the one that takes requests with a platform's signature, if any does.
+    `signed_path` is the path of requests that a platform signs, "" if there is none.
     """
 
     host: str
@@ -64,22 +64,22 @@ class AccessPolicy:
 
     @property
     def is_secure(self) -> bool:
-        """Whether browsers reach it by https."""
+        """Whether the public address of the studio is https."""
         return self.public_url.startswith("https://")
 
     def is_secure_for(self, connection: HTTPConnection) -> bool:
         return self.is_secure or connection.url.scheme == "https"
 
     def is_allowed_host(self, host: str) -> bool:
-        """Whether a Host header is one of ours: another site's name may point here too."""
-        name = _name_of(host)
-        known = {*_LOOPBACK, self.host.lower(), urlsplit(self.public_url).hostname or ""}
-        # Behind a password any name may lead here: a stranger's page never has the cookie.
-        return name in known - {""} or not (self.sessions.by_token or self.public_url)
+        """Whether a Host header names the studio, as a defence against DNS rebinding."""
+        name = _host_name(host)
+        own_names = {*_LOOPBACK, self.host.lower(), urlsplit(self.public_url).hostname or ""}
+        # With a password any name is allowed: a page of another name does not have the cookie.
+        return name in own_names - {""} or not (self.sessions.by_token or self.public_url)
 
 
 class AccessGuard:
-    """Stands before everything, also before websockets."""
+    """ASGI middleware that checks every HTTP request and websocket before the application."""
 
     def __init__(self, app: ASGIApp, *, policy: AccessPolicy) -> None:
         self._app = app
@@ -90,16 +90,16 @@ class AccessGuard:
             await self._app(scope, receive, send)
             return
         connection = HTTPConnection(scope)
-        if self._is_nowhere(scope):
+        if self._is_unsigned_path(scope):
             await _refuse("Not found", scope, receive, send, status=404)
             return
         refusal = self._refusal(connection)
         if refusal is not None:
             await _refuse(refusal, scope, receive, send)
-        elif self._brings_token(connection):
-            await self._take_token(connection, scope, receive, send)
-        elif self._is_stranger(connection):
-            await self._to_login(connection, scope, receive, send)
+        elif self._has_token(connection):
+            await self._log_in_by_token(connection, scope, receive, send)
+        elif self._lacks_session(connection):
+            await self._redirect_to_login(connection, scope, receive, send)
         elif scope["type"] == "websocket":
             cookie = connection.cookies.get(COOKIE, "")
             await hold_socket(self._app, self._policy.sessions, cookie, scope, receive, send)
@@ -107,83 +107,92 @@ class AccessGuard:
             await self._app(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
 
     def _refusal(self, connection: HTTPConnection) -> str | None:
-        """Why nobody is let in this way, whoever they are."""
-        if self._is_signed(connection.scope) or connection.url.path in _OPEN[:3]:
+        """Returns why the request is refused regardless of a session, or None."""
+        if self._is_signed(connection.scope) or connection.url.path in _PUBLIC_PATHS[:3]:
             return None
         host = connection.headers.get("host", "")
         if not self._policy.is_allowed_host(host):
             return "This name does not lead here. Set ATTUNE_PUBLIC_URL to allow it."
-        if _changes_something(connection.scope) and not self._is_ours(connection.headers, host):
+        if _may_change_state(connection.scope) and not self._is_same_origin(
+            connection.headers, host
+        ):
             return "This request comes from another site."
         return None
 
     def _is_signed(self, scope: Scope) -> bool:
-        """Whether whoever listens there checks a signature."""
+        """Whether the request is for the path whose handler checks a signature."""
         path = self._policy.signed_path
         return bool(path) and scope["type"] == "http" and scope["path"] == path
 
-    def _is_nowhere(self, scope: Scope) -> bool:
-        return scope["path"].startswith(_SIGNED) and not self._is_signed(scope)
+    def _is_unsigned_path(self, scope: Scope) -> bool:
+        return scope["path"].startswith(_SIGNED_PREFIX) and not self._is_signed(scope)
 
-    def _is_open(self, scope: Scope) -> bool:
-        """Whether it stands outside the studio and its sessions."""
+    def _is_public(self, scope: Scope) -> bool:
+        """Whether the path needs no session."""
         path = scope["path"]
-        is_outside = path in _OPEN or path.startswith(_GIVEN) or self._is_signed(scope)
+        is_outside = path in _PUBLIC_PATHS or path.startswith(_LINK_PATH) or self._is_signed(scope)
         return scope["type"] == "http" and is_outside
 
-    def _is_ours(self, headers: Headers, host: str) -> bool:
-        """Browsers always name the origin of what can do harm."""
+    def _is_same_origin(self, headers: Headers, host: str) -> bool:
+        """Whether the request comes from a page of the studio.
+
+        Browsers send Origin with websockets and with every method other than GET and HEAD.
+        """
         origin = headers.get("origin")
         if origin is None:
             return headers.get("sec-fetch-site") == "same-origin"
-        ours = {host.lower(), urlsplit(self._policy.public_url).netloc.lower()}
-        return urlsplit(origin).netloc.lower() in ours - {""}
+        own_origins = {host.lower(), urlsplit(self._policy.public_url).netloc.lower()}
+        return urlsplit(origin).netloc.lower() in own_origins - {""}
 
-    def _is_stranger(self, connection: HTTPConnection) -> bool:
+    def _lacks_session(self, connection: HTTPConnection) -> bool:
         path, cookie = connection.url.path, connection.cookies.get(COOKIE, "")
-        if self._is_open(connection.scope):
+        if self._is_public(connection.scope):
             return False
         return not self._policy.sessions.is_valid(cookie, is_active=not path.startswith(_SOCKETS))
 
-    def _brings_token(self, connection: HTTPConnection) -> bool:
-        is_read = connection.scope["type"] == "http" and connection.scope["method"] == "GET"
-        is_asked = is_read and not self._is_open(connection.scope)
-        return is_asked and self._policy.sessions.by_token and _PARAMETER in connection.query_params
+    def _has_token(self, connection: HTTPConnection) -> bool:
+        is_page_load = connection.scope["type"] == "http" and connection.scope["method"] == "GET"
+        is_protected = is_page_load and not self._is_public(connection.scope)
+        return (
+            is_protected
+            and self._policy.sessions.by_token
+            and _PARAMETER in connection.query_params
+        )
 
-    async def _take_token(
+    async def _log_in_by_token(
         self, connection: HTTPConnection, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        """A cookie for the token of the printed address; the address goes on without it."""
-        given = URL(scope=scope)
-        plain = given.remove_query_params(_PARAMETER)
-        # One slash at its beginning, else it would name another site.
+        """Opens a session for the token in the address, and redirects to it without the token."""
+        address = URL(scope=scope)
+        plain = address.remove_query_params(_PARAMETER)
+        # Exactly one leading slash: //name would redirect to another site.
         path = "/" + plain.path.lstrip("/\\")
         target = f"{path}?{plain.query}" if plain.query else path
         cookie = self._policy.sessions.open(connection.query_params[_PARAMETER])
-        if cookie is None and self._is_stranger(connection):
+        if cookie is None and self._lacks_session(connection):
             target = str(URL("/login").include_query_params(next=target))
-        answer = RedirectResponse(target, status_code=303)
+        response = RedirectResponse(target, status_code=303)
         if cookie is not None:
-            keep_cookie(answer, COOKIE, cookie, is_secure=self._policy.is_secure_for(connection))
-        answer.headers["cache-control"] = "no-store"
-        await answer(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
+            keep_cookie(response, COOKIE, cookie, is_secure=self._policy.is_secure_for(connection))
+        response.headers["cache-control"] = "no-store"
+        await response(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
 
-    async def _to_login(
+    async def _redirect_to_login(
         self, connection: HTTPConnection, scope: Scope, receive: Receive, send: Send
     ) -> None:
-        if scope["type"] == "websocket" or scope["method"] not in _READING:
+        if scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS:
             await _refuse("Log in first.", scope, receive, send, status=401)
             return
-        wanted = URL(scope=scope)
-        target = f"{wanted.path}?{wanted.query}" if wanted.query else wanted.path
+        address = URL(scope=scope)
+        target = f"{address.path}?{address.query}" if address.query else address.path
         page = URL("/login").include_query_params(next=target)
-        answer = RedirectResponse(str(page), status_code=303)
-        await answer(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
+        response = RedirectResponse(str(page), status_code=303)
+        await response(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
 
 
-def keep_cookie(answer: Response, name: str, cookie: str, *, is_secure: bool) -> None:
-    """Out of reach of scripts and of other sites' forms; Lax, so that links from a chat lead in."""
-    answer.set_cookie(
+def keep_cookie(response: Response, name: str, cookie: str, *, is_secure: bool) -> None:
+    """Sets an HttpOnly cookie with SameSite=Lax; with Strict, links in chats would not send it."""
+    response.set_cookie(
         name,
         cookie,
         max_age=int(LONGEST.total_seconds()),
@@ -203,19 +212,19 @@ async def _refuse(
     await PlainTextResponse(why, status_code=status, headers=_HEADERS)(scope, receive, send)
 
 
-def _changes_something(scope: Scope) -> bool:
-    return scope["type"] == "websocket" or scope["method"] not in _READING
+def _may_change_state(scope: Scope) -> bool:
+    return scope["type"] == "websocket" or scope["method"] not in _SAFE_METHODS
 
 
 def _with_headers(send: Send, *, is_secure: bool) -> Send:
-    async def send_more(message: Message) -> None:
+    async def send_with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             for name, value in _all_headers(is_secure=is_secure):
                 headers.setdefault(name, value)
         await send(message)
 
-    return send_more
+    return send_with_headers
 
 
 def _all_headers(*, is_secure: bool) -> Iterable[tuple[str, str]]:
@@ -224,8 +233,8 @@ def _all_headers(*, is_secure: bool) -> Iterable[tuple[str, str]]:
         yield "strict-transport-security", "max-age=31536000"
 
 
-def _name_of(host: str) -> str:
-    """Without its port; IPv6 keeps its brackets."""
+def _host_name(host: str) -> str:
+    """Returns a Host header's name in lower case without the port; IPv6 keeps its brackets."""
     host = host.lower()
     if host.startswith("["):
         return host.partition("]")[0] + "]"

@@ -1,4 +1,4 @@
-"""What a page does with a reply: a form opens, a file comes, a card asks on, words are told."""
+"""Runs buttons and commands of a page and shows the reply: a form, file, dialog or note."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from bot import events
 from bot.commands import Command, Option
 from bot.replies import Card, Document, Field, FieldKind, Form, Listing, Refused, Reply
 
-_LONG = frozenset({"instructions"})
-# Beyond it a limit is the machine's, and of no interest to people.
-_OPEN_END = 1_000_000
+_MULTILINE = frozenset({"instructions"})
+# Greater limits are technical, so the hint of a field omits them.
+_HIGHEST_SHOWN = 1_000_000
 
 
 class PageActions:
-    """Buttons and commands of one page; `refresh` shows what came of them."""
+    """Runs buttons and commands for a page, and calls `refresh` afterwards."""
 
     def __init__(self, session: PageSession, refresh: Callable[[], Awaitable[None]]) -> None:
         self._session = session
@@ -36,7 +36,10 @@ class PageActions:
         await self.show(await self._session.command(words, options))
 
     async def show(self, reply: Reply) -> None:
-        """Show a reply the way it wants, then look again."""
+        """Shows a reply according to its type, then refreshes the page.
+
+        Forms and cards with buttons refresh it only after the next action.
+        """
         match reply:
             case Form():
                 self._open(reply)
@@ -45,18 +48,18 @@ class PageActions:
                 path = await self._session.studio.room.write_file(reply)
                 deliver(path, reply.name)
             case Card() if reply.buttons and not reply.replaces:
-                self._ask_on(reply)
+                self._show_dialog(reply)
                 return
             case Card() if reply.columns or reply.facts:
-                self._ask_on(reply)
+                self._show_dialog(reply)
             case Listing():
-                self._ask_on(reply)
+                self._show_dialog(reply)
             case _:
                 self.tell(reply)
         await self._refresh()
 
     def tell(self, reply: Reply) -> bool:
-        """Say what came of it, with the button that takes it back; False where it was refused."""
+        """Shows a note with the reply and its undo button; returns False if it is a refusal."""
         return tell(reply, self.click)
 
     def fill_in(
@@ -69,22 +72,22 @@ class PageActions:
         choices: Mapping[str, Mapping[str, str]] | None = None,
         fixed: Mapping[str, str] | None = None,
     ) -> None:
-        """A command's options as a dialog; `fixed` ones go along unseen."""
-        say, known = (
-            self._session.translate,
-            {option.name: option for option in self._command(path).options},
-        )
+        """Opens a dialog with options of a command; `fixed` options are sent but not shown."""
+        say = self._session.translate
+        options = {option.name: option for option in self._command(path).options}
         fields = tuple(
-            _field(known[name], say(f"option.{name}"), (values or {}).get(name, ""), choices or {})
+            _field(
+                options[name], say(f"option.{name}"), (values or {}).get(name, ""), choices or {}
+            )
             for name in names
         )
         form = Form(path, title, fields, say("example.save"))
 
-        async def submit(given: Mapping[str, str]) -> str:
+        async def submit(submitted: Mapping[str, str]) -> str:
             old = values or {}
-            changed = {name: text for name, text in given.items() if text != old.get(name, "")}
+            changed = {name: text for name, text in submitted.items() if text != old.get(name, "")}
             reply = await self._session.command(path, {**(fixed or {}), **changed})
-            return await self._after(reply)
+            return await self._finish(reply)
 
         open_form(self._session, form, submit)
 
@@ -94,18 +97,18 @@ class PageActions:
     def _open(self, form: Form) -> None:
         async def submit(values: Mapping[str, str]) -> str:
             what = events.FormSubmitted(form.id, values)
-            return await self._after(await self._session.ask(what))
+            return await self._finish(await self._session.ask(what))
 
         open_form(self._session, form, submit)
 
-    async def _after(self, reply: Reply) -> str:
+    async def _finish(self, reply: Reply) -> str:
         if isinstance(reply, Refused):
             return reply.text
         await self.show(reply)
         return ""
 
-    def _ask_on(self, reply: Card | Listing) -> None:
-        """A card with a question of its own, above the page."""
+    def _show_dialog(self, reply: Card | Listing) -> None:
+        """Shows a card or listing in a dialog above the page."""
         with (
             open_dialog(f"aria-label={quoted(reply.title)}") as dialog,
             ui.element("div").classes("asking"),
@@ -118,7 +121,7 @@ def _field(
 ) -> Field:
     text = option.name.replace("_", " ").capitalize()
     about = f"{label[:1].upper()}{label[1:]}"
-    offered = choices.get(option.name) or {one: one for one in option.choices}
+    offered = choices.get(option.name) or {choice: choice for choice in option.choices}
     if offered:
         listed = tuple(offered.items())
         return Field(
@@ -130,7 +133,7 @@ def _field(
             choices=listed,
             required=option.required,
         )
-    kind = FieldKind.TEXT if option.name in _LONG else FieldKind.LINE
-    if option.least is not None and option.most is not None and option.most < _OPEN_END:
+    kind = FieldKind.TEXT if option.name in _MULTILINE else FieldKind.LINE
+    if option.least is not None and option.most is not None and option.most < _HIGHEST_SHOWN:
         about = f"{about} ({option.least:g} … {option.most:g})"
     return Field(option.name, text, kind, value, hint=about, required=option.required)

@@ -1,4 +1,4 @@
-"""A chart as options for ECharts, in the studio's colours."""
+"""Builds the ECharts options of a chart in the studio's colours."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _MOST_POINTS = 600
 
 
 def options(chart: Chart, *, can_zoom: bool = False) -> dict[str, Any]:
-    """Lines over steps; the few points of a checking loss are shown as such."""
-    told: dict[str, Any] = {
+    """Returns ECharts options: a line per series; one of 12 points or fewer has point symbols."""
+    settings: dict[str, Any] = {
         "animation": False,
         "color": list(_COLOURS),
         "textStyle": {"fontFamily": "inherit"},
@@ -29,8 +29,8 @@ def options(chart: Chart, *, can_zoom: bool = False) -> dict[str, Any]:
         "aria": {"enabled": True, "label": {"description": f"{chart.title}. {chart.summary}"}},
     }
     if can_zoom:
-        told["dataZoom"] = [{"type": "inside"}, {"type": "slider", "height": 18, "bottom": 6}]
-    return told
+        settings["dataZoom"] = [{"type": "inside"}, {"type": "slider", "height": 18, "bottom": 6}]
+    return settings
 
 
 def _axis() -> dict[str, Any]:

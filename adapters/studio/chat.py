@@ -1,4 +1,4 @@
-"""The room: what is said in a channel, live, and everything one can do there."""
+"""The live view of a channel or thread, and the actions that a person can take there."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ from bot.replies import Card, Field, FieldKind, Form, Listing, Refused
 
 log = logging.getLogger(__name__)
 
-_SHOWN = 40
+_PAGE = 40
 _MOST_HELD = 60
-_ANSWERED = ("again", "go_on")
-"""Buttons that a model answers."""
+_MODEL_BUTTONS = ("again", "go_on")
+"""Names of buttons after which a model writes an answer."""
 
 
 class Conversation:
-    """The messages of a channel, or of one thread, in one window."""
+    """The view of the messages of a channel, or of one thread, in one window."""
 
     def __init__(
         self, session: PageSession, room: RoomActions, *, thread: int | None = None
@@ -53,10 +53,12 @@ class Conversation:
         self._room = room
         self._thread = thread
         self._views: dict[int, MessageView] = {}
-        self._answers: dict[int, set[int]] = defaultdict(set)
-        self._earlier = ui.button(session.translate("studio.earlier"), on_click=self._load_earlier)
-        self._earlier.props("flat no-caps dense").classes("earlier")
-        self._earlier.set_visibility(False)
+        self._thread_replies: dict[int, set[int]] = defaultdict(set)
+        self._earlier_button = ui.button(
+            session.translate("studio.earlier"), on_click=self._load_page_before
+        )
+        self._earlier_button.props("flat no-caps dense").classes("earlier")
+        self._earlier_button.set_visibility(False)
         self._column = ui.element("div").classes("messages")
         self._column.props('role=log aria-live=polite aria-relevant="additions text"')
         self._waiting: dict[str, WaitingView] = {}
@@ -71,37 +73,38 @@ class Conversation:
         return min(self._views, default=None)
 
     async def load(self) -> None:
-        """What stands there now, and with which model each answer was written."""
+        """Draws the newest messages, the answers in progress and the model of each answer."""
         for part in (self._column, self._foot):
             part.clear()
         self._views.clear()
         self._waiting.clear()
         page = await self._room.read(thread=self._thread)
         open_answers = self._session.studio.room.open_answers
-        written = {one.number: one.text for one in open_answers.values()}
+        partial_texts = {answer.number: answer.text for answer in open_answers.values()}
         for message in page:
-            if is_partial := message.number in written:
-                message = replace(message, text=written[message.number])
+            if is_partial := message.number in partial_texts:
+                message = replace(message, text=partial_texts[message.number])
             self._add(message, is_partial=is_partial)
         for key, answer in open_answers.items():
             if answer.number is None:
                 self.wait_for(key, answer.place)
-        self._earlier.set_visibility(len(page) >= _SHOWN)
+        self._earlier_button.set_visibility(len(page) >= _PAGE)
         await self._tell_models([m for m in page if is_answer(m)])
 
     def wait_for(self, key: str, place: Place) -> None:
-        """An answer is on its way to this place, to the event of this key."""
+        """Shows that an answer to the event `key` is awaited, if `place` is in this view."""
         if key in self._waiting or not self._is_here(place):
             return
         with self._foot:
             self._waiting[key] = WaitingView(self._session, key, place)
 
     def end_waiting(self, key: str) -> None:
+        """Removes the view of the awaited answer, if there is one."""
         if view := self._waiting.pop(key, None):
             view.frame.delete()
 
     async def hear(self, change: Change) -> None:
-        """Show a change, where it belongs here."""
+        """Shows a change of the room, if it belongs to this view."""
         match change:
             case AnswerAwaited():
                 self.wait_for(change.key, change.place)
@@ -119,18 +122,21 @@ class Conversation:
     async def _posted(self, change: Posted) -> None:
         message = change.message
         self._add(message, is_partial=change.is_partial)
-        self._let_go()
-        is_ours = self._belongs(message) and not change.is_partial
-        if is_ours and is_answer(message):
+        self._drop_oldest()
+        belongs_here = self._belongs(message) and not change.is_partial
+        if belongs_here and is_answer(message):
             await self._tell_models([message])
 
-    def _let_go(self) -> None:
-        """A window that stays open for a day holds the newest, and can load the rest again."""
+    def _drop_oldest(self) -> None:
+        """Removes the oldest messages beyond `_MOST_HELD`, which can be loaded again.
+
+        Limits the size of a window that stays open for days.
+        """
         if len(self._views) <= _MOST_HELD:
             return
-        for number in sorted(self._views)[: len(self._views) - _SHOWN]:
+        for number in sorted(self._views)[: len(self._views) - _PAGE]:
             self._views.pop(number).frame.delete()
-        self._earlier.set_visibility(True)
+        self._earlier_button.set_visibility(True)
 
     async def _updated(self, change: Updated) -> None:
         view = self._views.get(change.message.number)
@@ -148,7 +154,7 @@ class Conversation:
 
     def _add(self, message: RoomMessage, *, is_partial: bool = False) -> None:
         if not self._belongs(message):
-            self._count(message)
+            self._count_reply(message)
             return
         if message.number in self._views:
             self._views[message.number].update(message, is_partial=is_partial)
@@ -156,8 +162,8 @@ class Conversation:
         with self._column:
             view = MessageView(self._session, message, self._room, is_partial=is_partial)
         self._views[message.number] = view
-        if self._answers[message.number]:
-            view.show_reply_count(len(self._answers[message.number]))
+        if self._thread_replies[message.number]:
+            view.show_reply_count(len(self._thread_replies[message.number]))
 
     def _belongs(self, message: RoomMessage) -> bool:
         if message.channel != self._session.channel:
@@ -172,18 +178,18 @@ class Conversation:
         thread = MessageId(str(self._thread)) if self._thread else None
         return (place.channel, place.thread) == (self._session.channel, thread)
 
-    def _count(self, message: RoomMessage) -> None:
-        """An answer in a thread is told below the message that began it."""
+    def _count_reply(self, message: RoomMessage) -> None:
+        """Updates the reply count of the message that the thread of `message` began with."""
         if message.thread is None or self._thread is not None:
             return
-        answers = self._answers[message.thread]
-        answers.add(message.number)
+        replies = self._thread_replies[message.thread]
+        replies.add(message.number)
         if view := self._views.get(message.thread):
-            view.show_reply_count(len(answers))
+            view.show_reply_count(len(replies))
 
-    async def _load_earlier(self) -> None:
+    async def _load_page_before(self) -> None:
         page = await self._room.read(thread=self._thread, before=self.oldest)
-        self._earlier.set_visibility(len(page) >= _SHOWN)
+        self._earlier_button.set_visibility(len(page) >= _PAGE)
         for message in page:
             self._add(message)
         for index, number in enumerate(sorted(self._views)):
@@ -194,17 +200,17 @@ class Conversation:
         if not messages:
             return
         numbers = ",".join(str(message.number) for message in messages)
-        told = await self._session.query(
+        reply = await self._session.query(
             events.ButtonClicked(f"answers:{numbers}"), Place(LOCAL, self._session.channel)
         )
-        if isinstance(told, Listing):
-            for line in told.lines:
+        if isinstance(reply, Listing):
+            for line in reply.lines:
                 if view := self._views.get(int(line.id)):
                     view.show_model(line.text, line.note)
 
 
 class RoomActions:
-    """What a person does in the room, for the page, its threads and every message."""
+    """The actions of a person in the room, for the page, its threads and every message."""
 
     def __init__(self, session: PageSession, client: Client) -> None:
         self._session = session
@@ -219,26 +225,26 @@ class RoomActions:
         self._conversations.remove(conversation)
 
     def watch(self) -> Subscription:
-        """Taken before the room is read, so that nothing is missed in between."""
+        """Returns a subscription; take it before reading the room, so that no change is missed."""
         return self._session.studio.room.watch()
 
     def listen(self, watch: Subscription) -> None:
-        """Live from then on, until the window is closed."""
+        """Shows the changes of the subscription until the window is closed."""
         task = background_tasks.create(self._follow(watch), name="studio: room")
         self._client.on_delete(task.cancel)
 
     async def read(
         self, *, thread: int | None = None, before: int | None = None
     ) -> list[RoomMessage]:
-        """A page of the channel; of a thread all that is near enough."""
-        room, limit = self._session.studio.room, _SHOWN if thread is None else 500
+        """Returns a page of the channel, or the thread's messages among the latest 500."""
+        room, limit = self._session.studio.room, _PAGE if thread is None else 500
         page = await room.recent(self._session.channel, limit=limit, before=before)
         return [m for m in page if thread is None or thread in (m.thread, m.number)]
 
     async def speak(
         self, text: str, files: Sequence[Attachment] = (), *, thread: int | None = None
     ) -> None:
-        """A line from the composer: a command, or words and files for the channel."""
+        """Runs a line of the composer: a command if it begins with a slash, else a message."""
         if text.startswith("/") and not files:
             await self._command(text)
             return
@@ -249,35 +255,35 @@ class RoomActions:
         is_direct = session.channel == DIRECT
         what = events.MessageReceived(
             to_domain_message(message),
-            is_addressed=is_direct or mentions(text) or await self._is_ours(thread),
+            is_addressed=is_direct or mentions(text) or await self._has_own_message(thread),
             is_direct=is_direct,
         )
         await self._ask(what, message, key=f"room:{message.number}")
 
     async def react(self, message: RoomMessage, emoji: str) -> None:
-        """Put an emoji on, or take one's own off again."""
-        room, me = self._session.studio.room, self._session.speaker.id
-        now = await room.message(message.number)
-        is_removed = now is not None and (emoji, me) in now.reactions
-        await room.set_reaction(message.number, emoji, me, is_removed=is_removed)
+        """Adds a reaction of the speaker, or removes it if it is there."""
+        room, speaker = self._session.studio.room, self._session.speaker.id
+        current = await room.message(message.number)
+        is_removed = current is not None and (emoji, speaker) in current.reactions
+        await room.set_reaction(message.number, emoji, speaker, is_removed=is_removed)
         what = events.ReactionChanged(id_of(message), emoji, is_removed)
         await self._session.send(what, place_of(message))
 
     async def click(self, message: RoomMessage, action: str) -> None:
         what = events.ButtonClicked(action, id_of(message))
-        if action.partition(":")[0] in _ANSWERED:
+        if action.partition(":")[0] in _MODEL_BUTTONS:
             task = await self._ask(what, message, key=self._session.new_key())
         else:
             task = await self._session.send(what, place_of(message))
         if task is not None:
-            # The button spins until the click has had its effect.
+            # The window shows the working line until the click has been handled.
             with self._session.working():
-                await _ended(task)
+                await _wait_until_done(task)
 
     async def _ask(
         self, what: events.What, message: RoomMessage, *, key: str
     ) -> asyncio.Task[None] | None:
-        """What a model answers; the window shows that it waits, until the first words are there."""
+        """Sends an event that a model answers; shows that the answer is awaited until it begins."""
         place, answers = place_of(message), self._session.studio.room.open_answers
         task = await self._session.send(what, place, key=key)
         has_begun = key in answers and answers[key].number is not None
@@ -288,7 +294,7 @@ class RoomActions:
         return task
 
     async def _end_waiting(self, task: asyncio.Task[None], key: str) -> None:
-        await _ended(task)
+        await _wait_until_done(task)
         for conversation in self._conversations:
             conversation.end_waiting(key)
 
@@ -298,7 +304,7 @@ class RoomActions:
         )
 
     async def explain(self, message: RoomMessage) -> None:
-        """Who answered, from which example, how surely."""
+        """Shows how the answer came about: model, similar example and confidence."""
         what = events.ButtonClicked(f"answer.why:{message.number}")
         card = await self._session.query(what, place_of(message))
         if isinstance(card, Card):
@@ -332,7 +338,7 @@ class RoomActions:
             await self.show_thread(number)
 
     def open_form(self, form: Form, place: Place) -> None:
-        """A form of the app, as a dialog of this window."""
+        """Opens a form of the app as a dialog of this window."""
 
         async def submit(values: Mapping[str, str]) -> str:
             what = events.FormSubmitted(form.id, values)
@@ -346,16 +352,18 @@ class RoomActions:
 
     async def _command(self, text: str) -> None:
         words = text.removeprefix("/").removeprefix("tune").strip()
-        found = next((c for c in self._session.studio.catalogue.commands if c.path == words), None)
-        if found and any(option.kind is OptionKind.FILE for option in found.options):
+        command = next(
+            (c for c in self._session.studio.catalogue.commands if c.path == words), None
+        )
+        if command and any(option.kind is OptionKind.FILE for option in command.options):
             ui.navigate.to("/examples?import=1")
             return
         session = self._session
         await session.studio.room.post_as_person(session.channel, session.speaker, text)
         await session.send(events.CommandInvoked(words))
 
-    async def _is_ours(self, thread: int | None) -> bool:
-        """A thread that the assistant began, or has spoken in, is answered without a call."""
+    async def _has_own_message(self, thread: int | None) -> bool:
+        """Whether the assistant has written in the thread, so that it answers without a mention."""
         if thread is None:
             return False
         return any(message.is_own for message in await self.read(thread=thread))
@@ -384,6 +392,6 @@ class RoomActions:
                     await conversation.hear(change)
 
 
-async def _ended(task: asyncio.Task[None]) -> None:
-    # Waited for, not awaited: closing a window must not cancel what the app does.
+async def _wait_until_done(task: asyncio.Task[None]) -> None:
+    # Uses asyncio.wait, as awaiting the task would cancel it when the window is closed.
     await asyncio.wait({task})

@@ -1,4 +1,4 @@
-"""Ctrl-K: pages, channels, assistants, models, commands, and examples by their text."""
+"""The command palette (Ctrl-K) over pages, channels, assistants, models, commands, examples."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ _KEYS = """(e) => {
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Somewhere to go: what it is called, of which kind it is, and its address.
+    """An entry of the palette: title, kind and address.
 
-    An `assistant` becomes the one that the pages are about.
+    Choosing an entry with an `assistant` selects that assistant for all pages.
     """
 
     title: str
@@ -42,21 +42,21 @@ class Destination:
 
 
 class CommandPalette:
-    """The button in the bar, and the dialog that it and Ctrl-K open."""
+    """The search button in the bar, and the dialog that the button and Ctrl-K open."""
 
     def __init__(self, session: PageSession, channels: Sequence[ChannelId]) -> None:
         self._session = session
         self._channels = channels
-        self._known: list[Destination] = []
-        self._found: list[Destination] = []
-        self._chosen = 0
+        self._destinations: list[Destination] = []
+        self._matches: list[Destination] = []
+        self._active_index = 0
         name = session.translate("studio.find")
         button = ui.button(icon="search", on_click=in_page(self._open))
         button.props(f"flat round dense aria-label={quoted(name)} title={quoted(name)}")
         button.props("aria-keyshortcuts='Control+K Meta+K'").classes("find").mark("find")
 
     async def _open(self) -> None:
-        self._known = [place async for place in self._places()]
+        self._destinations = [place async for place in self._all_destinations()]
         name = self._session.translate("studio.find")
         with (
             open_dialog(f"position=top aria-label={quoted(name)}") as self._dialog,
@@ -65,20 +65,20 @@ class CommandPalette:
             field = ui.input(placeholder=self._session.translate("studio.find.hint"))
             field.props("outlined dense autofocus debounce=120 role=combobox aria-expanded=true")
             field.props(f"aria-label={quoted(name)} aria-controls=found aria-autocomplete=list")
-            field.on_value_change(self._typed).on("keydown", self._pressed, js_handler=_KEYS)
+            field.on_value_change(self._on_typed).on("keydown", self._on_key, js_handler=_KEYS)
             self._field = field.classes("w-full").mark("find-field")
             self._list = ui.element("div").classes("found")
             self._list.props(f"id=found role=listbox aria-label={quoted(name)}")
-            self._told = ui.label().classes("fine found-none").props("role=status")
-        await self._look("")
+            self._status = ui.label().classes("fine found-none").props("role=status")
+        await self._search("")
 
-    async def _places(self) -> AsyncIterator[Destination]:
+    async def _all_destinations(self) -> AsyncIterator[Destination]:
         say = self._session.translate
         for place in self._pages():
             yield place
-        for line in await self._lines("assistant list"):
+        for line in await self._rows_of("assistant list"):
             yield Destination(line.text, say("noun.assistant"), "/examples", line.note, line.text)
-        for line in await self._lines("models"):
+        for line in await self._rows_of("models"):
             yield Destination(line.id, say("noun.model"), "/models", line.note)
         for command in self._session.studio.catalogue.commands:
             words = f"/tune {command.path}"
@@ -94,66 +94,70 @@ class CommandPalette:
             for name in names:
                 yield Destination(say(f"studio.{name}"), say("studio.find.page"), f"/{name}")
 
-    async def _lines(self, words: str, **options: str) -> Sequence[ListingRow]:
-        told = await self._session.query_command(words, options)
-        return told.lines if isinstance(told, Listing) else ()
+    async def _rows_of(self, words: str, **options: str) -> Sequence[ListingRow]:
+        reply = await self._session.query_command(words, options)
+        return reply.lines if isinstance(reply, Listing) else ()
 
-    async def _typed(self, change: browser.ValueChangeEventArguments[str | None]) -> None:
-        await self._look((change.value or "").strip())
+    async def _on_typed(self, change: browser.ValueChangeEventArguments[str | None]) -> None:
+        await self._search((change.value or "").strip())
 
-    async def _look(self, text: str) -> None:
-        """Those whose name begins so, then those that hold it, then examples that say it."""
-        wanted = text.casefold()
-        held = [
-            one for one in self._known if wanted in f"{one.title} {one.note} {one.kind}".casefold()
+    async def _search(self, text: str) -> None:
+        """Shows entries whose title begins with the text, then others with it, then examples."""
+        needle = text.casefold()
+        matches = [
+            place
+            for place in self._destinations
+            if needle in f"{place.title} {place.note} {place.kind}".casefold()
         ]
-        held.sort(key=lambda one: not one.title.casefold().lstrip("#/ ").startswith(wanted))
-        found = held[: _MOST if wanted else 2 * _MOST]
-        if wanted:
+        matches.sort(key=lambda place: not place.title.casefold().lstrip("#/ ").startswith(needle))
+        shown = matches[: _MOST if needle else 2 * _MOST]
+        if needle:
             kind = self._session.translate("noun.example")
-            for line in await self._lines("examples", search=text, limit=_EXAMPLES):
+            for line in await self._rows_of("examples", search=text, limit=_EXAMPLES):
                 facts = facts_by_name(line)
                 title = facts.get("question") or line.text
                 address = f"/examples?open={line.id}"
-                found.append(
+                shown.append(
                     Destination(title, f"{kind} {line.id}", address, facts.get("answer", ""))
                 )
-        self._found, self._chosen = found, 0
+        self._matches, self._active_index = shown, 0
         self._draw()
 
     def _draw(self) -> None:
         self._list.clear()
         with self._list:
-            for index, place in enumerate(self._found):
+            for index, place in enumerate(self._matches):
                 self._draw_destination(index, place)
-        self._told.set_text("" if self._found else self._session.translate("studio.nothing_found"))
-        active = f"found-{self._chosen}" if self._found else ""
+        self._status.set_text(
+            "" if self._matches else self._session.translate("studio.nothing_found")
+        )
+        active = f"found-{self._active_index}" if self._matches else ""
         self._field.props(f"aria-activedescendant={quoted(active)}")
-        # A list of its own, which NiceGUI names for every input, would make it another combobox.
+        # NiceGUI sets the attribute `list` on every input, which changes the role of the combobox.
         ui.run_javascript("document.querySelector('.palette input')?.removeAttribute('list')")
         ui.run_javascript(
-            f"document.getElementById('found-{self._chosen}')?.scrollIntoView({{block:'nearest'}})"
+            f"document.getElementById('found-{self._active_index}')?.scrollIntoView({{block:'nearest'}})"
         )
 
     def _draw_destination(self, index: int, place: Destination) -> None:
-        row = draw_option(is_chosen=index == self._chosen).props(f"id=found-{index}")
-        row.on("click", lambda: self._go(place))
+        row = draw_option(is_chosen=index == self._active_index).props(f"id=found-{index}")
+        row.on("click", lambda: self._go_to(place))
         with row:
             ui.label(place.title).classes("found-title")
             ui.label(place.note).classes("fine found-note")
             ui.label(place.kind).classes("fine")
 
-    async def _pressed(self, event: browser.GenericEventArguments) -> None:
-        kind, by = event.args
-        if not self._found:
+    async def _on_key(self, event: browser.GenericEventArguments) -> None:
+        kind, step = event.args
+        if not self._matches:
             return
         if kind == "go":
-            self._go(self._found[self._chosen])
+            self._go_to(self._matches[self._active_index])
             return
-        self._chosen = (self._chosen + int(by)) % len(self._found)
+        self._active_index = (self._active_index + int(step)) % len(self._matches)
         self._draw()
 
-    def _go(self, place: Destination) -> None:
+    def _go_to(self, place: Destination) -> None:
         if place.assistant:
             remember("assistant", place.assistant)
         self._dialog.close()

@@ -1,4 +1,4 @@
-"""The composer: Enter sends, a slash completes commands, and one may write as another user."""
+"""The composer: sends with Enter, completes commands, and can write as another user."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from adapters.studio.page_session import OF_PEOPLE, OWNER, PageSession, remember
 from adapters.studio.uploads import MessageFiles
 from bot.domain import Attachment
 
-_MOST_OFFERED = 7
+_MOST_SUGGESTIONS = 7
 
-# Enter sends, with what stands in the field at that moment; arrows and Tab choose a completion.
+# Enter sends the field's current text; arrows and Tab choose a completion.
 _KEYS = """(e) => {
   if (e.isComposing) return;
   const isChoosing = e.target.closest('.composer').dataset.choosing === '1';
@@ -31,7 +31,7 @@ _KEYS = """(e) => {
 
 
 class Composer:
-    """The line at the bottom of the room or of a thread."""
+    """The input field below a room or a thread, with files and completions of commands."""
 
     def __init__(
         self,
@@ -43,29 +43,29 @@ class Composer:
     ) -> None:
         self._session = session
         self._send = send
-        self._offered: list[str] = []
-        self._chosen = -1
+        self._suggestions: list[str] = []
+        self._chosen_index = -1
         with ui.element("div").classes("composer") as self._frame:
-            self._offers = ui.element("div").classes("offers").props("role=listbox")
-            self._offers.set_visibility(False)
+            self._suggestion_list = ui.element("div").classes("offers").props("role=listbox")
+            self._suggestion_list.set_visibility(False)
             self._files = MessageFiles(session, self._frame)
             with ui.element("div").classes("composer-line"):
                 if can_speak_as:
                     self._draw_speaker()
                 self._files.draw_button()
-                self._field = ui.textarea(placeholder=hint, on_change=self._typed)
+                self._field = ui.textarea(placeholder=hint, on_change=self._on_typed)
                 self._field.props("outlined autogrow dense rows=1 input-style='max-height:160px'")
                 self._field.props(f"aria-label={quoted(hint)}").classes("composer-field").mark(
                     "composer"
                 )
-                self._field.on("keydown", self._pressed, js_handler=_KEYS)
-                button = ui.button(icon="send", on_click=self._clicked).props("round unelevated")
+                self._field.on("keydown", self._on_key, js_handler=_KEYS)
+                button = ui.button(icon="send", on_click=self._on_click).props("round unelevated")
                 button.props(f"aria-label={quoted(session.translate('studio.send'))}").mark("send")
 
     def write(self, text: str) -> None:
-        """Put words into the field, for the person to send."""
+        """Sets the text of the field, which the person can then send."""
         self._field.set_value(text)
-        # This field and no other: a thread beside the room has one too.
+        # By element instead of by selector, as an open thread has a composer of its own.
         self._field.run_method("focus")
 
     def _draw_speaker(self) -> None:
@@ -104,70 +104,70 @@ class Composer:
         self._speaker.set_text(self._session.speaker.name)
         remember("speaker", "" if self._session.speaker == OWNER else name)
 
-    async def _clicked(self) -> None:
+    async def _on_click(self) -> None:
         text = str(self._field.value or "")
         if not text.strip() and not self._files.chosen:
             self._field.run_method("focus")
-        await self._finish(text)
+        await self._send_text(text)
 
-    async def _pressed(self, event: browser.GenericEventArguments) -> None:
+    async def _on_key(self, event: browser.GenericEventArguments) -> None:
         kind, value = event.args
         if kind == "move":
-            self._choose((self._chosen + int(value)) % max(1, len(self._offered)))
+            self._choose((self._chosen_index + int(value)) % max(1, len(self._suggestions)))
         elif kind == "take":
-            self._write_offer(self._offered[max(0, self._chosen)])
+            self._accept_suggestion(self._suggestions[max(0, self._chosen_index)])
         elif kind == "drop":
-            self._offer([])
-        elif self._chosen >= 0 and self._offered:
-            self._write_offer(self._offered[self._chosen])
+            self._suggest([])
+        elif self._chosen_index >= 0 and self._suggestions:
+            self._accept_suggestion(self._suggestions[self._chosen_index])
         else:
-            await self._finish(str(value))
+            await self._send_text(str(value))
 
-    async def _finish(self, text: str) -> None:
-        self._offer([])
+    async def _send_text(self, text: str) -> None:
+        self._suggest([])
         if not text.strip() and not self._files.chosen:
             return
         self._field.set_value("")
         await self._send(text.strip(), await self._files.claim())
 
-    def _typed(self, change: browser.ValueChangeEventArguments[str | None]) -> None:
+    def _on_typed(self, change: browser.ValueChangeEventArguments[str | None]) -> None:
         text = change.value or ""
-        self._offer(self._completions(text) if text.startswith("/") and "\n" not in text else [])
+        self._suggest(self._completions(text) if text.startswith("/") and "\n" not in text else [])
 
     def _completions(self, text: str) -> list[str]:
         head, _, rest = text[1:].partition(" ")
         typed = rest if head == "tune" else text[1:]
         found = self._session.studio.catalogue.complete(typed)
-        lines = [f"/tune {words}" for words in islice(found, _MOST_OFFERED)]
+        lines = [f"/tune {words}" for words in islice(found, _MOST_SUGGESTIONS)]
         return [line for line in lines if line != text]
 
-    def _offer(self, lines: list[str]) -> None:
-        if lines == self._offered:
+    def _suggest(self, lines: list[str]) -> None:
+        if lines == self._suggestions:
             return
-        self._offered, self._chosen = lines, -1
-        self._offers.set_visibility(bool(lines))
+        self._suggestions, self._chosen_index = lines, -1
+        self._suggestion_list.set_visibility(bool(lines))
         self._frame.props(f"data-choosing={'1' if lines else '0'}")
-        self._draw_offers()
+        self._draw_suggestions()
 
-    def _choose(self, chosen: int) -> None:
-        self._chosen = chosen
-        self._draw_offers()
+    def _choose(self, index: int) -> None:
+        self._chosen_index = index
+        self._draw_suggestions()
 
-    def _draw_offers(self) -> None:
-        self._offers.clear()
-        with self._offers:
-            for index, line in enumerate(self._offered):
-                self._draw_offer(index, line)
+    def _draw_suggestions(self) -> None:
+        self._suggestion_list.clear()
+        with self._suggestion_list:
+            for index, line in enumerate(self._suggestions):
+                self._draw_suggestion(index, line)
 
-    def _draw_offer(self, index: int, line: str) -> None:
-        row = draw_option(is_chosen=index == self._chosen)
-        row.on("click", lambda: self._write_offer(line))
+    def _draw_suggestion(self, index: int, line: str) -> None:
+        row = draw_option(is_chosen=index == self._chosen_index)
+        row.on("click", lambda: self._accept_suggestion(line))
         with row:
             ui.label(line).classes("offer-words")
-            ui.label(self._about(line)).classes("fine")
+            ui.label(self._description(line)).classes("fine")
 
-    def _about(self, line: str) -> str:
-        """What a command or its option is for."""
+    def _description(self, line: str) -> str:
+        """Returns the description of a completed command or option."""
         words = line.removeprefix("/tune ")
         for command in self._session.studio.catalogue.commands:
             if command.path == words:
@@ -176,5 +176,5 @@ class Composer:
         options = {o.name for c in self._session.studio.catalogue.commands for o in c.options}
         return self._session.translate(f"option.{name}") if name in options else ""
 
-    def _write_offer(self, line: str) -> None:
+    def _accept_suggestion(self, line: str) -> None:
         self.write(line if line.endswith(":") else f"{line} ")

@@ -1,4 +1,4 @@
-"""Dialogs, and handlers that outlive the button they began at."""
+"""Dialogs, and handlers that still work after their button was deleted."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ Arguments = ParamSpec("Arguments")
 
 @contextmanager
 def open_dialog(props: str) -> Iterator[ui.dialog]:
-    """A dialog in the page itself, opened at the end of the block and deleted once it is closed.
+    """Creates a dialog, opens it at the end of the block, and deletes it once it is closed.
 
-    NiceGUI draws an element inside the one whose handler runs: a dialog that a button of another
-    dialog opens would be deleted together with that one.
+    NiceGUI adds elements to the parent of the element whose handler runs, so a dialog opened from
+    another dialog would be deleted with that dialog; this one is added to the page itself.
     """
     with ui.context.client, ui.dialog().props(props) as dialog:
         yield dialog
-    # After the handlers of the block: none is called on an element that was deleted.
+    # Registered after the handlers of the block, so that none runs on a deleted element.
     dialog.on("hide", dialog.delete)
     dialog.open()
 
 
 def in_page(act: Callable[Arguments, Awaitable[None]]) -> Callable[Arguments, Awaitable[None]]:
-    """A handler that draws into the page: a refresh may delete its button before it ends."""
+    """Returns a handler that runs in the page's context.
+
+    A refresh may delete the handler's button before the handler ends.
+    """
     client = ui.context.client
 
     async def act_in_page(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
@@ -39,7 +42,7 @@ def in_page(act: Callable[Arguments, Awaitable[None]]) -> Callable[Arguments, Aw
 def close_then(
     dialog: ui.dialog, act: Callable[Arguments, Awaitable[None]]
 ) -> Callable[Arguments, Awaitable[None]]:
-    """Closes the dialog, then acts in the page."""
+    """Returns a handler that closes the dialog and then runs `act` in the page's context."""
 
     async def close_and_act(*args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
         dialog.close()

@@ -1,4 +1,4 @@
-"""Which words of a text are not in another one, in the order of the text."""
+"""Finds the words of a text that differ from a reference, by longest common subsequence."""
 
 from __future__ import annotations
 
@@ -7,62 +7,65 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 
-# Words with the blanks before them; of what is written without blanks each character is one.
+# A word with the whitespace before it; each CJK character counts as a word.
 _WORD = re.compile(r"\s*(?:[⺀-鿿豈-﫿]|[^\W⺀-鿿豈-﫿]+|\W)")
 _MOST = 2000
-"""Words of a text that are compared; a longer one is shown as it is."""
+"""Words up to which texts are compared; in longer ones no difference is marked."""
 
 
 def split_by_difference(text: str, reference: str) -> list[tuple[str, bool]]:
-    """The text in pieces, each with whether it differs from what the reference has there."""
-    (pieces, said), (_, wanted) = _words(text), _words(reference)
-    if not wanted or max(len(said), len(wanted)) > _MOST:
+    """Returns the text in pieces, each with whether it differs from the reference."""
+    (pieces, words), (_, reference_words) = _words(text), _words(reference)
+    if not reference_words or max(len(words), len(reference_words)) > _MOST:
         return [(text, False)] if text else []
-    found: list[tuple[str, bool]] = []
-    for piece, is_shared in zip(pieces, _shared(said, wanted), strict=True):
-        if found and found[-1][1] is not is_shared:
-            found[-1] = (found[-1][0] + piece, found[-1][1])
+    merged: list[tuple[str, bool]] = []
+    for piece, is_shared in zip(pieces, _shared(words, reference_words), strict=True):
+        if merged and merged[-1][1] is not is_shared:
+            merged[-1] = (merged[-1][0] + piece, merged[-1][1])
         else:
-            found.append((piece, not is_shared))
-    return found
+            merged.append((piece, not is_shared))
+    return merged
 
 
 @lru_cache(maxsize=256)
 def _words(text: str) -> tuple[list[str], list[str]]:
-    """As written, and as compared; several answers are held against one reference."""
-    pieces = _WORD.findall(text)
-    return pieces, [one.strip().casefold() for one in pieces]
+    """Returns the words as written, and normalized for comparison.
 
-
-def _shared(ours: Sequence[str], theirs: Sequence[str]) -> list[bool]:
-    """Of each of our words whether it is in the longest common subsequence.
-
-    Bit-parallel (Hyyrö 2004, Bit-parallel LCS-length computation revisited): after each of our
-    words bit j of `row` is 0 where their word j makes the common subsequence longer.
+    Cached, as several answers are compared with the same reference.
     """
-    places: dict[str, int] = defaultdict(int)
-    for at, word in enumerate(theirs):
-        places[word] |= 1 << at
-    every = (1 << len(theirs)) - 1
-    rows = [every]
-    for word in ours:
+    pieces = _WORD.findall(text)
+    return pieces, [piece.strip().casefold() for piece in pieces]
+
+
+def _shared(left_words: Sequence[str], right_words: Sequence[str]) -> list[bool]:
+    """Returns for each left word whether it is in the longest common subsequence.
+
+    Bit-parallel (Hyyrö 2004, Bit-parallel LCS-length computation revisited): after each left word,
+    bit j of `row` is 0 if the right word j makes the common subsequence longer.
+    """
+    positions: dict[str, int] = defaultdict(int)
+    for index, word in enumerate(right_words):
+        positions[word] |= 1 << index
+    all_bits = (1 << len(right_words)) - 1
+    rows = [all_bits]
+    for word in left_words:
         row = rows[-1]
-        same = row & places.get(word, 0)
-        rows.append(((row + same) | (row - same)) & every)
-    return _traced(rows, len(theirs))
+        same = row & positions.get(word, 0)
+        rows.append(((row + same) | (row - same)) & all_bits)
+    return _backtrack(rows, len(right_words))
 
 
-def _traced(rows: Sequence[int], width: int) -> list[bool]:
-    """The way back through the rows, from the ends of both texts."""
+def _backtrack(rows: Sequence[int], width: int) -> list[bool]:
+    """Follows the rows back from the ends of both texts, and marks the shared left words."""
     shared = [False] * (len(rows) - 1)
-    at, bit = len(shared), width - 1
-    while at and bit >= 0:
-        if rows[at] >> bit & 1:
+    index, bit = len(shared), width - 1
+    while index and bit >= 0:
+        if rows[index] >> bit & 1:
             bit -= 1
-        elif rows[at - 1] >> bit & 1:
-            at -= 1
-            shared[at] = True
+        elif rows[index - 1] >> bit & 1:
+            index -= 1
+            shared[index] = True
             bit -= 1
         else:
-            at -= 1
+            index -= 1
     return shared

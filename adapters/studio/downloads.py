@@ -1,4 +1,4 @@
-"""Files that windows fetch: those written for one person, once, and pictures in messages."""
+"""Serves files to windows: one-time downloads, and pictures in messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _waiting: dict[str, tuple[Path, str]] = {}
 
 
 def deliver(path: Path, name: str) -> None:
-    """Let this window fetch a file, which is gone once it has it."""
+    """Starts a download in this window; the file is deleted once it was sent."""
     token = secrets.token_urlsafe(16)
     _waiting[token] = (path, name)
     while len(_waiting) > _MOST_WAITING:
@@ -29,20 +29,20 @@ def deliver(path: Path, name: str) -> None:
 
 
 def add_downloads(web: FastAPI, room: LocalRoom) -> None:
-    """`/download/…`, whose addresses are good for one request, and `/picture/…`."""
+    """Registers `/download/…`, whose addresses work once, and `/picture/…`."""
 
     @web.get(_PATH + "{token}")
     def fetch(token: str) -> Response:
         path, name = _waiting.pop(token, (None, ""))
         if path is None or not path.is_file():
             return Response(status_code=404)
-        gone = BackgroundTask(path.unlink, missing_ok=True)
+        delete_file = BackgroundTask(path.unlink, missing_ok=True)
         headers = {"cache-control": "no-store"}
-        return FileResponse(path, filename=name, headers=headers, background=gone)
+        return FileResponse(path, filename=name, headers=headers, background=delete_file)
 
     @web.get(_PICTURE_PATH + "{name}")
     def show(name: str) -> Response:
-        # Nothing but pictures, so that no file of anybody's is a page of ours.
+        # Only pictures, as an uploaded HTML file would run as a page of the studio.
         path = room.file_path(name)
         kind = _picture_type(path) if path is not None else None
         if path is None or kind is None:
@@ -51,7 +51,7 @@ def add_downloads(web: FastAPI, room: LocalRoom) -> None:
 
 
 def picture_address(file: Attachment) -> str | None:
-    """Where a window finds a picture that came with a message; None for any other file."""
+    """Returns the address of a picture in a message; None for any other file."""
     path = Path(file.reference)
     return f"{_PICTURE_PATH}{path.name}" if _picture_type(path) else None
 

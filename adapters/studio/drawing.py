@@ -1,4 +1,4 @@
-"""Neutral replies as elements of a page."""
+"""Draws replies as elements of a page."""
 
 from __future__ import annotations
 
@@ -18,14 +18,17 @@ from bot.replies import Button, Card, Chart, Column, Drawn, Fact, Listing, Listi
 
 Click = Callable[[str], Awaitable[None]]
 
-_LONG = 60
-_QUICK_SECONDS = 0.02
+_LONG_VALUE = 60
+_FAST_SECONDS = 0.02
 
 _TONES = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy", Tone.PLAIN: "plain"}
 
 
 def draw(reply: Drawn, click: Click) -> Callable[[Drawn], bool] | None:
-    """Draw a reply; what comes back brings it up to a newer one in place, or says it cannot."""
+    """Draws a reply; returns a function that updates it in place, or None.
+
+    The function returns False if the new reply has to be drawn from scratch.
+    """
     match reply:
         case Text():
             draw_text(reply.text)
@@ -38,12 +41,12 @@ def draw(reply: Drawn, click: Click) -> Callable[[Drawn], bool] | None:
 
 
 def draw_text(text: str, marks: Sequence[str] = ()) -> ui.html:
-    """A text with its Markdown; what is among the marks is highlighted."""
+    """Draws a Markdown text and highlights every occurrence of the marks."""
     return ui.html(highlight(to_html(text), marks), sanitize=False).classes("said")
 
 
 def draw_revisions(card: Card) -> None:
-    """The texts of an example, the newest first, each with what differs from the one before."""
+    """Draws the revisions of an example, newest first, with the differences from the previous."""
     befores = [*(column.text for column in card.columns[1:]), ""]
     with ui.element("section").classes("card plain"):
         ui.label(card.title).classes("card-title").props("role=heading aria-level=2")
@@ -60,24 +63,27 @@ def _as_html(piece: tuple[str, bool]) -> str:
 
 
 class StreamedText:
-    """A text with its Markdown while it is being written, with a caret at its end."""
+    """A Markdown text that is being written, with a caret at its end."""
 
     def __init__(self, text: str = "") -> None:
-        self._drawn = draw_text(text).classes("writing")
+        self._element = draw_text(text).classes("writing")
         self._next_at = 0.0
 
     def show(self, text: str) -> None:
-        """The text so far; a long one that takes time is drawn for a tenth of the time at most."""
-        begun = time.monotonic()
-        if begun < self._next_at:
+        """Draws the text so far; skips calls so that rendering takes a tenth of the time at most.
+
+        Texts that render in less than `_FAST_SECONDS` are always drawn.
+        """
+        started = time.monotonic()
+        if started < self._next_at:
             return
-        self._drawn.set_content(to_html(text))
-        took = time.monotonic() - begun
-        self._next_at = begun + 10 * took if took > _QUICK_SECONDS else 0.0
+        self._element.set_content(to_html(text))
+        elapsed = time.monotonic() - started
+        self._next_at = started + 10 * elapsed if elapsed > _FAST_SECONDS else 0.0
 
     def end(self, text: str) -> None:
-        self._drawn.set_content(to_html(text))
-        self._drawn.classes(remove="writing")
+        self._element.set_content(to_html(text))
+        self._element.classes(remove="writing")
 
 
 def draw_buttons(buttons: Sequence[Button], click: Click) -> None:
@@ -89,7 +95,7 @@ def draw_buttons(buttons: Sequence[Button], click: Click) -> None:
 
 
 def draw_button(button: Button, click: Click, *, is_small: bool = False) -> ui.button:
-    """A click is answered at once by a spinner, so nobody clicks twice."""
+    """Draws a button, which shows a spinner until its action has ended."""
 
     in_page_click = in_page(click)
 
@@ -119,10 +125,10 @@ def draw_button(button: Button, click: Click, *, is_small: bool = False) -> ui.b
 
 
 class CardView:
-    """A card; while a job runs its bar and chart move without a flicker."""
+    """A card whose lines, facts, progress bar and chart can be updated in place."""
 
     def __init__(self, card: Card, click: Click, *, can_zoom: bool = False) -> None:
-        """With room to zoom, the chart is what one came for: it stands first."""
+        """Draws the card; with `can_zoom` the chart is large and comes before the facts."""
         self._click = click
         self._can_zoom = can_zoom
         self._card = card
@@ -130,7 +136,7 @@ class CardView:
             self._draw()
 
     def update(self, reply: Drawn) -> bool:
-        """False where only drawing anew will do."""
+        """Updates the drawn card; returns False if it has to be drawn from scratch."""
         if not isinstance(reply, Card) or _shape(reply) != _shape(self._card):
             return False
         self._card = reply
@@ -168,15 +174,15 @@ class CardView:
 
 
 def show_card(card: Card) -> None:
-    """A card to read, above the page; Escape or a click beside it closes it."""
+    """Shows a card in a dialog; Escape or a click outside closes the dialog."""
     with (
         open_dialog(f"aria-label={quoted(card.title)}") as dialog,
         ui.element("div").classes("asking"),
     ):
-        CardView(card, close_then(dialog, _nothing))
+        CardView(card, close_then(dialog, _no_action))
 
 
-async def _nothing(action: str) -> None:
+async def _no_action(action: str) -> None:
     """No-op callback of a card without buttons."""
 
 
@@ -191,24 +197,24 @@ def draw_chart(chart: Chart, *, can_zoom: bool = False) -> ui.echart:
 
 
 def draw_option(*, is_chosen: bool) -> ui.element:
-    """A line of a list from which arrows and Enter choose."""
+    """Draws an option of a list from which people choose with arrows and Enter."""
     row = ui.element("div").classes("offer" + (" chosen" if is_chosen else ""))
     return row.props(f"role=option aria-selected={'true' if is_chosen else 'false'}")
 
 
-def facts_by_name(told: Card | ListingRow) -> dict[str, str]:
-    """The values of its facts, by what they are about."""
-    return {fact.name: fact.value for fact in told.facts}
+def facts_by_name(holder: Card | ListingRow) -> dict[str, str]:
+    """Returns the values of the facts by name."""
+    return {fact.name: fact.value for fact in holder.facts}
 
 
 def draw_facts(facts: Sequence[Fact]) -> list[ui.label]:
-    """Label and value, as a list that screen readers announce as such; back come the values."""
+    """Draws facts as a definition list for screen readers; returns the labels of the values."""
     values: list[ui.label] = []
     if not facts:
         return values
     with ui.element("dl").classes("facts"):
         for fact in facts:
-            with ui.element("div").classes("wide" if len(fact.value) > _LONG else ""):
+            with ui.element("div").classes("wide" if len(fact.value) > _LONG_VALUE else ""):
                 with ui.element("dt"):
                     ui.label(fact.label)
                     if fact.about:
@@ -219,7 +225,7 @@ def draw_facts(facts: Sequence[Fact]) -> list[ui.label]:
 
 
 def _draw_about(fact: Fact) -> None:
-    """A question mark that says what the label means, by mouse, finger and keyboard."""
+    """Draws a question mark with a tooltip that explains the label, also by keyboard."""
     mark = ui.element("span").classes("about").props("tabindex=0 role=note")
     mark.props(f"aria-label={quoted(fact.about)}")
     with mark:
@@ -273,7 +279,7 @@ def _draw_column(column: Column, draw_inside: Callable[[], ui.html]) -> None:
 
 
 def _shape(card: Card) -> tuple[object, ...]:
-    """Cards of one shape differ only in what `update` can change."""
+    """Returns all parts of a card that `update` cannot change."""
     return (
         card.title,
         len(card.lines),

@@ -1,4 +1,4 @@
-"""Forms as dialogs: a refusal leaves them open, with everything that was typed."""
+"""Forms as dialogs, which stay open with the typed values if the submission is refused."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from adapters.studio.markup import quoted
 from adapters.studio.page_session import OF_PEOPLE, PageSession
 from bot.replies import Field, FieldKind, Form
 
-_PEOPLE = ("user", "person")
+_PERSON_FIELDS = ("user", "person")
 
-# What is wrong, in words; empty once the form may close.
+# Submits the values; returns an error text, or "" if the form may close.
 Submit = Callable[[Mapping[str, str]], Awaitable[str]]
 
 
 def open_form(session: PageSession, form: Form, submit: Submit) -> None:
-    """Show a form; it closes when `submit` says nothing.
+    """Opens a form as a dialog, which closes when `submit` returns "".
 
-    A form with a file never comes here: the room opens the import dialog instead.
+    Forms with a file field are not supported: the room opens the import dialog instead.
     """
     _FormDialog(session, form, submit).open()
 
@@ -53,29 +53,31 @@ class _FormDialog:
                 ui.button(self._session.translate("studio.cancel"), on_click=self._close).props(
                     "flat"
                 )
-                self._button = ui.button(self._form.submit_label, on_click=in_page(self._send))
+                self._button = ui.button(
+                    self._form.submit_label, on_click=in_page(self._submit_values)
+                )
                 self._button.props("unelevated").mark("form-submit")
-            dialog.on("keydown.enter.ctrl", in_page(self._send))
-            dialog.on("keydown.enter.meta", in_page(self._send))
+            dialog.on("keydown.enter.ctrl", in_page(self._submit_values))
+            dialog.on("keydown.enter.meta", in_page(self._submit_values))
 
     def _draw(self, field: Field, *, is_first: bool) -> None:
-        drawn = _element(field)
-        drawn.classes("w-full").mark(f"field-{field.name}")
+        element = _element(field)
+        element.classes("w-full").mark(f"field-{field.name}")
         if is_first:
-            drawn.props("autofocus")
+            element.props("autofocus")
         if field.hint:
-            drawn.props(f"hint={quoted(field.hint)}")
-        self._inputs[field.name] = drawn
+            element.props(f"hint={quoted(field.hint)}")
+        self._inputs[field.name] = element
 
     def _close(self) -> None:
         self._dialog.close()
 
-    async def _send(self) -> None:
-        values = {name: _as_text(drawn.value) for name, drawn in self._inputs.items()}
+    async def _submit_values(self) -> None:
+        values = {name: _as_text(element.value) for name, element in self._inputs.items()}
         required = (field for field in self._form.fields if field.required)
         missing = [field.label for field in required if not values[field.name].strip()]
         if missing:
-            self._complain(
+            self._show_problem(
                 self._session.translate("console.missing_fields", fields=", ".join(missing))
             )
             return
@@ -85,11 +87,11 @@ class _FormDialog:
         finally:
             self._button.props(remove="loading")
         if problem:
-            self._complain(problem)
+            self._show_problem(problem)
         else:
             self._dialog.close()
 
-    def _complain(self, problem: str) -> None:
+    def _show_problem(self, problem: str) -> None:
         self._problem.set_text(problem)
         self._problem.set_visibility(True)
 
@@ -108,7 +110,7 @@ def _element(field: Field) -> ValueElement[Any]:
             several = ui.select(
                 dict(field.choices),
                 label=field.label,
-                value=[one for one in field.value.split(",") if one],
+                value=[choice for choice in field.value.split(",") if choice],
                 multiple=True,
             )
             return several.props("outlined use-chips")
@@ -116,7 +118,7 @@ def _element(field: Field) -> ValueElement[Any]:
             return ui.switch(field.label, value=field.value == "yes")
         case _:
             line = ui.input(field.label, value=field.value)
-            if field.name in _PEOPLE:
+            if field.name in _PERSON_FIELDS:
                 line.classes(OF_PEOPLE)
             return line.props(f"outlined maxlength={field.max_length}")
 

@@ -1,4 +1,4 @@
-"""The login page: plain HTML, so that nothing runs before somebody is known."""
+"""The login page in plain HTML, so that no script of the studio runs before the login."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ BROWSER = "attune-browser"
 
 
 def add_login(web: FastAPI, policy: AccessPolicy, app: App, clock: Clock) -> None:
-    """`/login` and `/logout`."""
-    page, guesses = _Page(policy, app), LoginThrottle(clock)
+    """Registers `/login` and `/logout`."""
+    page, throttle = _Page(policy, app), LoginThrottle(clock)
 
     @web.get("/login")
     async def show(request: Request, next: str = "/") -> Response:  # noqa: A002
@@ -33,26 +33,26 @@ def add_login(web: FastAPI, policy: AccessPolicy, app: App, clock: Clock) -> Non
         next: str = Form("/", max_length=2000),  # noqa: A002
     ) -> Response:
         address = request.client.host if request.client else ""
-        guesser = guesses.throttle_key(address, request.cookies.get(BROWSER, ""))
-        if not await guesses.wait_before_check(guesser):
+        throttle_key = throttle.throttle_key(address, request.cookies.get(BROWSER, ""))
+        if not await throttle.wait_before_check(throttle_key):
             return page.show(request, next, "login.too_often", 429)
         cookie = policy.sessions.open(password)
         if cookie is None:
-            guesses.note_wrong(guesser)
+            throttle.note_wrong(throttle_key)
             return page.show(request, next, page.wrong, 401)
-        guesses.forgive(guesser)
-        answer = RedirectResponse(_inside(next), status_code=303)
+        throttle.forgive(throttle_key)
+        response = RedirectResponse(_local_path(next), status_code=303)
         is_secure = policy.is_secure_for(request)
-        keep_cookie(answer, COOKIE, cookie, is_secure=is_secure)
-        keep_cookie(answer, BROWSER, guesses.remember_browser(), is_secure=is_secure)
-        return answer
+        keep_cookie(response, COOKIE, cookie, is_secure=is_secure)
+        keep_cookie(response, BROWSER, throttle.remember_browser(), is_secure=is_secure)
+        return response
 
     @web.post("/logout")
     async def leave(request: Request) -> Response:
         policy.sessions.close(request.cookies.get(COOKIE, ""))
-        answer = RedirectResponse("/login", status_code=303)
-        answer.delete_cookie(COOKIE)
-        return answer
+        response = RedirectResponse("/login", status_code=303)
+        response.delete_cookie(COOKIE)
+        return response
 
 
 class _Page:
@@ -72,18 +72,18 @@ class _Page:
             title=say("login.title"),
             hint=hint,
             label=say(f"login.{self._kind}"),
-            target=html.escape(_inside(target)),
+            target=html.escape(_local_path(target)),
             problem=say(problem) if problem else "",
             enter=say("login.enter"),
         )
-        answer = plain_page(body, locale=locale, status=status)
+        response = plain_page(body, locale=locale, status=status)
         if status == 429:
-            answer.headers["retry-after"] = str(int(LONGEST_PAUSE.total_seconds()))
-        return answer
+            response.headers["retry-after"] = str(int(LONGEST_PAUSE.total_seconds()))
+        return response
 
 
-def _inside(target: str) -> str:
-    """Only a path of ours: a login must not lead to another site."""
+def _local_path(target: str) -> str:
+    """Returns the target if it is a path of the studio, else "/", to prevent open redirects."""
     try:
         parts = urlsplit(target)
     except ValueError:

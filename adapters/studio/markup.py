@@ -1,4 +1,4 @@
-"""What people and models write, as HTML or a property that can do nothing more."""
+"""Converts texts of people and models to safe HTML, properties and JavaScript strings."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ _CALL = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)
 
 
 def quoted(text: str) -> str:
-    """Text as the value of a property, whatever stands in it; NiceGUI reads it as Python does."""
+    """Returns any text as a quoted property value for NiceGUI, which parses it as a literal."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def to_html(text: str) -> str:
-    """CommonMark with tables, as HTML: no raw HTML, no pictures, links to http and mailto alone."""
+    """Returns CommonMark with tables as HTML, without raw HTML and images.
+
+    Only links with the schemes http, https and mailto are kept.
+    """
     return _SANITIZER.clean(str(_MARKDOWN.render(text)))
 
 
@@ -37,14 +40,14 @@ _TAG = re.compile(r"(<[^<>]*>)")
 
 
 def highlight(html: str, marks: Sequence[str]) -> str:
-    """HTML with the texts highlighted wherever they stand outside of tags."""
-    texts = sorted({escapeHtml(one) for one in marks if one.strip()}, key=len, reverse=True)
+    """Returns the HTML with every occurrence of the marks outside of tags in `<mark>`."""
+    texts = sorted({escapeHtml(mark) for mark in marks if mark.strip()}, key=len, reverse=True)
     if not texts:
         return html
     pattern = re.compile("|".join(map(re.escape, texts)))
-    pieces = _TAG.split(html)
-    pieces[::2] = [pattern.sub(r"<mark>\g<0></mark>", piece) for piece in pieces[::2]]
-    return "".join(pieces)
+    parts = _TAG.split(html)
+    parts[::2] = [pattern.sub(r"<mark>\g<0></mark>", piece) for piece in parts[::2]]
+    return "".join(parts)
 
 
 class _Markdown(MarkdownIt):
@@ -67,9 +70,9 @@ class _Renderer(RendererHTML):
 
 
 def _link_address(state: StateInline, silent: bool) -> bool:
-    """A bare http address becomes a link, by the way of markdown-it's own rule `linkify`."""
+    """Inline rule that makes a link of a bare http address, like markdown-it's rule `linkify`."""
     rest = _AFTER_SCHEME.match(state.src, state.pos, state.posMax)
-    # No more of the text before than the longest scheme and one character.
+    # Searches only the length of the longest scheme and one character before it.
     scheme = _SCHEME.search(state.pending[-6:]) if rest and not state.linkLevel else None
     if rest is None or scheme is None:
         return False
@@ -84,23 +87,23 @@ def _link_address(state: StateInline, silent: bool) -> bool:
 
 
 def _lower_headings(state: StateCore) -> None:
-    """Below those of the page, whose outline they are no part of."""
+    """Core rule that lowers headings by three levels, below the headings of the page."""
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(6, int(token.tag[1:]) + 3)}"
 
 
 def _markdown() -> MarkdownIt:
-    made = _Markdown("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
-    # Nothing that was written vanishes as a definition, or is code because it is indented.
-    made.enable(["table", "strikethrough"]).disable(["image", "reference", "code"])
-    made.inline.ruler.before("linkify", "address", _link_address)
-    made.core.ruler.push("lower_headings", _lower_headings)
-    return made
+    markdown = _Markdown("commonmark", {"html": False, "breaks": True}, renderer_cls=_Renderer)
+    # Without link definitions, which would not be shown, and without code by indentation.
+    markdown.enable(["table", "strikethrough"]).disable(["image", "reference", "code"])
+    markdown.inline.ruler.before("linkify", "address", _link_address)
+    markdown.core.ruler.push("lower_headings", _lower_headings)
+    return markdown
 
 
 _MARKDOWN = _markdown()
-# What markdown-it made is read again as a browser does, so that a fault in it lets nothing in.
+# Sanitizes the output of markdown-it as well, in case markdown-it has a flaw.
 _SANITIZER = nh3.Cleaner(
     tags={
         *("p", "br", "strong", "em", "s", "code", "pre", "blockquote", "ul", "ol", "li", "hr"),
@@ -114,5 +117,5 @@ _SANITIZER = nh3.Cleaner(
 
 
 def quoted_script(text: str) -> str:
-    """As a string of JavaScript that may stand in an attribute."""
+    """Returns the text as a JavaScript string literal that is safe in an HTML attribute."""
     return json.dumps(text, ensure_ascii=False).replace('"', "&quot;")

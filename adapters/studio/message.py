@@ -1,4 +1,4 @@
-"""One message of a channel: its author, time and text, and its buttons and reactions."""
+"""The view of a message of a channel: author, time, content, buttons and reactions."""
 
 from __future__ import annotations
 
@@ -22,11 +22,20 @@ from bot.replies import Card, Drawn, Text
 Act = Callable[[], Awaitable[None]]
 
 TEACH, APPROVE, GOOD, BAD = "🎓", "✅", "👍", "👎"
-_FACES = ("#ef5f8f", "#26a69a", "#5c6bc0", "#ff8a50", "#8e6bc0", "#3d9fd8", "#7aa63a", "#c2705a")
+_FACE_COLOURS = (
+    "#ef5f8f",
+    "#26a69a",
+    "#5c6bc0",
+    "#ff8a50",
+    "#8e6bc0",
+    "#3d9fd8",
+    "#7aa63a",
+    "#c2705a",
+)
 
 
 class MessageActions(Protocol):
-    """What the room does when somebody acts on a message."""
+    """The actions of the room that a message's buttons run."""
 
     async def react(self, message: RoomMessage, emoji: str) -> None: ...
     async def click(self, message: RoomMessage, action: str) -> None: ...
@@ -38,7 +47,7 @@ class MessageActions(Protocol):
 
 
 class MessageView:
-    """Drawn once, then brought up to date in place."""
+    """A message that is drawn once and then updated in place."""
 
     def __init__(
         self,
@@ -65,20 +74,20 @@ class MessageView:
             self._draw()
 
     def update(self, message: RoomMessage, *, is_partial: bool = False) -> None:
-        """A newer state of the same message."""
+        """Shows a newer state of the message; redraws it if it cannot be updated in place."""
         was_partial, self._is_partial = self._is_partial, is_partial
         reactions_differ = message.reactions != self.message.reactions
         self.message = message
         if is_partial or was_partial or is_gone(message):
             self._redraw()
             return
-        if self._update is None or not self._update(self._drawn(message)):
+        if self._update is None or not self._update(self._rendered(message)):
             self._redraw()
         elif reactions_differ:
             self.draw_reactions()
 
     def stream(self, text: str) -> None:
-        """The answer so far."""
+        """Shows the text so far of an answer that is being written."""
         if self._text is None:
             self._is_partial = True
             self._redraw()
@@ -86,14 +95,14 @@ class MessageView:
             self._text.show(text)
 
     def draw_reactions(self) -> None:
-        """Draw the reactions anew."""
+        """Redraws the reactions."""
         self._reactions.clear()
         with self._reactions:
             self._draw_reactions()
 
     def show_model(self, model: str, note: str) -> None:
-        self._chip.text = f"{model} · {note}" if note else model
-        self._chip.set_visibility(True)
+        self._model_chip.text = f"{model} · {note}" if note else model
+        self._model_chip.set_visibility(True)
 
     def show_reply_count(self, count: int) -> None:
         self._replies = count
@@ -101,7 +110,7 @@ class MessageView:
         self._thread.set_visibility(count > 0)
 
     def _redraw(self) -> None:
-        chip = self._chip.text if self._chip.visible else ""
+        chip = self._model_chip.text if self._model_chip.visible else ""
         self.frame.clear()
         with self.frame:
             self._draw()
@@ -111,7 +120,7 @@ class MessageView:
 
     def _draw(self) -> None:
         author = self.message.author
-        _face(author.name, is_own=self.message.is_own)
+        _draw_face(author.name, is_own=self.message.is_own)
         with ui.element("div").classes("message-body"):
             self._draw_head()
             with ui.element("div").classes("message-content"):
@@ -133,19 +142,19 @@ class MessageView:
     def _draw_head(self) -> None:
         message = self.message
         with ui.element("div").classes("message-head"):
-            ui.label(_shown(message.author.name)).classes("author")
+            ui.label(_display_name(message.author.name)).classes("author")
             with (
                 ui.element("time")
                 .props(f"datetime={quoted(message.at.isoformat())}")
                 .classes("fine")
             ):
                 ui.label(f"{message.at.astimezone():%H:%M}")
-            self._chip = ui.button(on_click=in_page(self._explain), color=None)
-            self._chip.props(
+            self._model_chip = ui.button(on_click=in_page(self._explain), color=None)
+            self._model_chip.props(
                 f"flat dense no-caps title={quoted(self._session.translate('studio.why'))}"
             )
-            self._chip.classes("chip").mark("why")
-            self._chip.set_visibility(False)
+            self._model_chip.classes("chip").mark("why")
+            self._model_chip.set_visibility(False)
             if message.edited_at is not None and not message.is_own:
                 ui.label(self._session.translate("studio.edited")).classes("fine")
 
@@ -157,13 +166,13 @@ class MessageView:
             self._text = drawing.StreamedText(self.message.text)
             self._draw_stop()
         else:
-            reply = self._drawn(self.message)
+            reply = self._rendered(self.message)
             if isinstance(reply, Text) and reply.private:
                 ui.element("div").classes("private-mark")
             self._update = drawing.draw(reply, self._click)
 
-    def _drawn(self, message: RoomMessage) -> Drawn:
-        """In the language of this window, whichever it was posted in."""
+    def _rendered(self, message: RoomMessage) -> Drawn:
+        """Returns the message's content in the language of this window."""
         return render_message(message, self._session.locale)
 
     def _draw_stop(self) -> None:
@@ -173,50 +182,52 @@ class MessageView:
         _stop_button(self._session, stop)
 
     def _draw_reactions(self) -> None:
-        mine = {emoji for emoji, user in self.message.reactions if user == self._session.speaker.id}
+        own_emojis = {
+            emoji for emoji, user in self.message.reactions if user == self._session.speaker.id
+        }
         by_people = [emoji for emoji, user in self.message.reactions if user != ASSISTANT.id]
-        # Ours on top of somebody's is the receipt of that one mark.
-        ours = {emoji for emoji, _ in self.message.reactions} - set(by_people)
-        for emoji, count in Counter([*by_people, *sorted(ours)]).items():
-            chip = ui.button(f"{emoji} {count}", color=None, on_click=self._reacting(emoji))
+        # The bot's reaction with a person's emoji is only an acknowledgement, so it is not counted.
+        bot_only = {emoji for emoji, _ in self.message.reactions} - set(by_people)
+        for emoji, count in Counter([*by_people, *sorted(bot_only)]).items():
+            chip = ui.button(f"{emoji} {count}", color=None, on_click=self._reaction_handler(emoji))
             chip.props("flat dense no-caps size=sm").classes("reaction")
-            pressed = "true" if emoji in mine else "false"
+            pressed = "true" if emoji in own_emojis else "false"
             chip.props(f"aria-pressed={pressed}")
-            if emoji in mine:
+            if emoji in own_emojis:
                 chip.classes("mine")
 
     def _draw_actions(self) -> None:
         is_answer = self.message.is_own and isinstance(render_message(self.message), Text)
         with ui.element("div").classes("actions").props("role=toolbar"):
             if is_answer or not (self.message.is_own or is_command(self.message)):
-                self._action(TEACH, "studio.act.teach", self._reacting(TEACH))
-                self._action(APPROVE, "studio.act.approve", self._reacting(APPROVE))
+                self._emoji_button(TEACH, "studio.act.teach", self._reaction_handler(TEACH))
+                self._emoji_button(APPROVE, "studio.act.approve", self._reaction_handler(APPROVE))
             if is_answer:
-                self._action(GOOD, "studio.act.good", self._reacting(GOOD))
-                self._action(BAD, "studio.act.bad", self._reacting(BAD))
-                self._icon("auto_fix_high", "studio.act.improve", self._improve)
+                self._emoji_button(GOOD, "studio.act.good", self._reaction_handler(GOOD))
+                self._emoji_button(BAD, "studio.act.bad", self._reaction_handler(BAD))
+                self._icon_button("auto_fix_high", "studio.act.improve", self._improve)
             if self.message.thread is None:
-                self._icon("reply", "studio.act.reply", self._open_thread)
+                self._icon_button("reply", "studio.act.reply", self._open_thread)
             if self.message.author.id == self._session.speaker.id and not self.message.is_own:
-                self._icon("edit", "studio.act.edit", self._rewrite)
-                self._icon("delete", "studio.act.delete", self._take_back)
+                self._icon_button("edit", "studio.act.edit", self._rewrite)
+                self._icon_button("delete", "studio.act.delete", self._take_back)
 
-    def _action(self, emoji: str, key: str, act: Act) -> None:
+    def _emoji_button(self, emoji: str, key: str, act: Act) -> None:
         button = ui.button(emoji, on_click=act).props("flat dense size=sm")
-        self._name(button, key)
+        self._label_button(button, key)
 
-    def _icon(self, icon: str, key: str, act: Act) -> None:
+    def _icon_button(self, icon: str, key: str, act: Act) -> None:
         button = ui.button(icon=icon, on_click=in_page(act))
         button.props("flat dense size=sm color=grey-8")
-        self._name(button, key)
+        self._label_button(button, key)
 
-    def _name(self, button: ui.button, key: str) -> None:
+    def _label_button(self, button: ui.button, key: str) -> None:
         text = self._session.translate(key)
-        # A title and no tooltip: with the room's length every element counts.
+        # A title instead of a tooltip, which would be one more element for each button.
         button.props(f"aria-label={quoted(text)} title={quoted(text)}")
         button.mark(key.removeprefix("studio."))
 
-    def _reacting(self, emoji: str) -> Act:
+    def _reaction_handler(self, emoji: str) -> Act:
         async def react() -> None:
             await self._actions.react(self.message, emoji)
 
@@ -242,7 +253,7 @@ class MessageView:
 
 
 class WaitingView:
-    """In the place of an answer of which no word is there yet: the way to stop it."""
+    """The placeholder of an answer without any text yet, with a button that stops it."""
 
     def __init__(self, session: PageSession, key: str, place: Place) -> None:
         async def stop() -> None:
@@ -250,7 +261,7 @@ class WaitingView:
             await session.send(ButtonClicked(f"stop:{key}"), place)
 
         with ui.element("article").classes("message awaited") as self.frame:
-            _face(ASSISTANT.name, is_own=True)
+            _draw_face(ASSISTANT.name, is_own=True)
             with ui.element("div").classes("message-body"):
                 ui.label("").classes("writing").props("aria-hidden=true")
                 button = _stop_button(session, stop)
@@ -262,18 +273,18 @@ def _stop_button(session: PageSession, stop: Act) -> ui.button:
 
 
 def is_answer(message: RoomMessage) -> bool:
-    """Whether the assistant wrote it in plain words."""
+    """Whether the message is the assistant's and not a card."""
     return message.is_own and not isinstance(render_message(message), Card)
 
 
-def _face(name: str, *, is_own: bool) -> None:
+def _draw_face(name: str, *, is_own: bool) -> None:
     face = ui.element("div").classes("face").props("aria-hidden=true")
     with face:
         ui.label("A" if is_own else name[:1].upper())
     digest = hashlib.sha256(name.encode()).digest()[0]
-    colour = "#5c6bc0" if is_own else _FACES[digest % len(_FACES)]
+    colour = "#5c6bc0" if is_own else _FACE_COLOURS[digest % len(_FACE_COLOURS)]
     face.style(f"background:{colour}")
 
 
-def _shown(name: str) -> str:
+def _display_name(name: str) -> str:
     return "Attune" if name == ASSISTANT.name else name

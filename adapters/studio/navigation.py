@@ -1,4 +1,4 @@
-"""Links from page to page as one piece of HTML, which is quicker to build than elements."""
+"""The navigation of the sidebar as one piece of HTML, which is faster than single elements."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ GROUPS = (
     ("train", ("jobs", "evaluations", "models", "compare")),
     ("run", ("workspaces", "assistants", "hosts", "roles", "privacy", "spending", "audit")),
 )
-# Pages with a number: of what waits for somebody there, or still runs.
-_WAITING = frozenset({"review", "jobs", "workspaces"})
+# Pages whose entry has a number of items that wait for a decision or are running.
+_PAGES_WITH_COUNT = frozenset({"review", "jobs", "workspaces"})
 
 
 def draw_navigation(session: PageSession, here: str, channels: Sequence[ChannelId]) -> None:
-    """The numbers beside the pages are filled in by `attune.count`."""
+    """Draws the links; `attune.count` in studio.js fills in the numbers."""
     name = html.escape(session.translate("studio.navigation"))
     inside = "".join(_pieces(session, here, channels))
     ui.html(f'<nav aria-label="{name}">{inside}</nav>', sanitize=False).classes("ways")
@@ -40,7 +40,7 @@ def _pieces(session: PageSession, here: str, channels: Sequence[ChannelId]) -> I
     for group, names in GROUPS:
         yield _group(session, group)
         for name in names:
-            count = name if name in _WAITING else ""
+            count = name if name in _PAGES_WITH_COUNT else ""
             yield _entry(
                 f"/{name}", session.translate(f"studio.{name}"), is_here=here == name, count=count
             )
@@ -61,6 +61,6 @@ def _entry(address: str, text: str, *, is_here: bool, count: str = "") -> str:
 
 
 def ordered_channels(channels: Sequence[ChannelId]) -> list[ChannelId]:
-    """The usual channels, those where something was said, and the direct message last."""
-    spoken = [channel for channel in channels if channel not in (DIRECT, "cli")]
-    return [*dict.fromkeys([*map(ChannelId, CHANNELS), *spoken]), DIRECT]
+    """Returns the default channels, then other channels with messages, then direct messages."""
+    others = [channel for channel in channels if channel not in (DIRECT, "cli")]
+    return [*dict.fromkeys([*map(ChannelId, CHANNELS), *others]), DIRECT]

@@ -1,4 +1,4 @@
-"""Short notes to the person at the window: one at a time, below the page, covering nothing."""
+"""Short notes below the page, one at a time, which do not cover the page's content."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from bot.replies import Button, Card, Refused, Reply, Text
 Kind = Literal["positive", "warning"]
 
 _SECONDS, _UNDO_SECONDS = 5.0, 10.0
-_LETTERS_A_SECOND = 15
+_CHARACTERS_PER_SECOND = 15
 _UNDO = "undo:"
 
-_lines: WeakKeyDictionary[Client, NoteLine] = WeakKeyDictionary()
+_note_lines: WeakKeyDictionary[Client, NoteLine] = WeakKeyDictionary()
 
 
 class NoteLine:
-    """The line at the foot of a window; a new note takes the place of the one before."""
+    """The line at the foot of a window; a new note replaces the previous one."""
 
     def __init__(self, foot: ui.footer, *, stays: bool) -> None:
-        """The foot is there for the line alone, unless it `stays`."""
+        """Draws the line; unless `stays`, the footer is hidden together with the note."""
         self._foot = foot
         self._stays = stays
         self._line = ui.element("div").classes("note-line").props("aria-live=polite")
         self._line.set_visibility(False)
-        _lines[ui.context.client] = self
+        _note_lines[ui.context.client] = self
 
     def show(self, text: str, kind: Kind, buttons: tuple[Button, ...], click: Click | None) -> None:
-        """For as long as it takes to read it, or to take back what it tells."""
-        seconds = _UNDO_SECONDS if buttons else _SECONDS + len(text) / _LETTERS_A_SECOND
+        """Shows a note for the time it takes to read it, or for `_UNDO_SECONDS` with buttons."""
+        seconds = _UNDO_SECONDS if buttons else _SECONDS + len(text) / _CHARACTERS_PER_SECOND
         self._line.clear()
         with self._line, ui.element("div").classes(f"note {kind}"):
             ui.icon("check_circle" if kind == "positive" else "info").props("aria-hidden=true")
@@ -57,14 +57,14 @@ def notify(
     buttons: tuple[Button, ...] = (),
     click: Click | None = None,
 ) -> None:
-    """Say something in the window whose handler runs."""
-    _lines[ui.context.client].show(text, kind, buttons, click)
+    """Shows a note in the window whose handler runs."""
+    _note_lines[ui.context.client].show(text, kind, buttons, click)
 
 
 def tell(reply: Reply, click: Click | None = None) -> bool:
-    """Say in short what came of a click, with the way to take it back; False where refused."""
-    shown = reply.buttons if isinstance(reply, Text | Card) else ()
-    undo = tuple(button for button in shown if button.action.startswith(_UNDO))
+    """Shows a reply as a note with its undo button; returns False if it is a refusal."""
+    buttons = reply.buttons if isinstance(reply, Text | Card) else ()
+    undo = tuple(button for button in buttons if button.action.startswith(_UNDO))
     match reply:
         case Refused():
             notify(reply.text, kind="warning")

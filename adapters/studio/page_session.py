@@ -1,4 +1,4 @@
-"""One browser window: its user, its language, and its calls to the app."""
+"""The session of a browser window: user, language, and calls to the app."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ OF_PEOPLE = "of-people"
 """The class of fields that offer the names of people; studio.js gives them the page's list."""
 GENERAL, DIRECT = ChannelId("general"), ChannelId("direct")
 is_refresh: ContextVar[bool] = ContextVar("is_refresh", default=False)
-"""Whether a task brings a page up to date by itself, so that nobody waits for it."""
+"""Whether the task refreshes a page by itself, so that no working line is shown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Studio:
-    """What every window stands on."""
+    """The dependencies of every window."""
 
     app: App
     room: LocalRoom
@@ -42,7 +42,7 @@ class Studio:
 
 
 class WorkingLine:
-    """A line below the bar that moves until what the person began has come to its end."""
+    """An animated line below the bar, shown while an action of the person is running."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -65,7 +65,7 @@ class WorkingLine:
 
 @dataclass(slots=True)
 class PageSession:
-    """What one window wants to know and do; pages share nothing else."""
+    """The state of a window and its calls to the app; the only state that its pages share."""
 
     studio: Studio
     locale: str = "en"
@@ -82,19 +82,19 @@ class PageSession:
         return Place(self.workspace, self.channel)
 
     def translate(self, key: str, /, **details: object) -> str:
-        """A sentence of the catalogue in this window's language."""
+        """Returns a sentence of `bot/words` in this window's language."""
         return self.studio.app.translate(key, self.locale, **details)
 
     async def send(
         self, what: events.What, place: Place | None = None, *, key: str | None = None
     ) -> asyncio.Task[None] | None:
-        """Let it happen in the room, as the speaker; the reply comes there."""
+        """Sends an event as the speaker; the app posts the reply in the room."""
         event = self._event(what, place or Place(LOCAL, self.channel), self.speaker, key)
         self.sent_event_keys.add(event.key)
         return await self.studio.app.handle(event)
 
     def new_key(self) -> str:
-        """Of an event that no message stands for."""
+        """Returns a new event key, for an event without a message."""
         return self.studio.room.new_key(self.view_id)
 
     async def ask(
@@ -105,20 +105,20 @@ class PageSession:
         by: User = OWNER,
         progress: ProgressCallback | None = None,
     ) -> Reply:
-        """The reply itself; whoever runs the studio asks, unless another is named."""
+        """Sends an event and returns the reply; the user is the owner unless `by` is given."""
         event = self._event(what, place or self.place, by, None)
         with self.working():
             return await self.studio.app.handle_for_page(event, progress=progress)
 
     async def query(self, what: events.What, place: Place | None = None) -> Reply:
-        """As `ask`, for what changes nothing."""
+        """Like `ask`, for events that change nothing."""
         event = self._event(what, place or self.place, OWNER, None)
         with self.working():
             return await self.studio.app.query(event)
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """The window shows that it works, unless it only brings itself up to date."""
+        """Shows the working line within the block, except in a refresh."""
         if self.working_line is None or is_refresh.get():
             yield
             return
@@ -129,16 +129,16 @@ class PageSession:
         return await self.ask(events.ButtonClicked(action))
 
     async def query_button(self, action: str) -> Reply:
-        """What a button shows, where it changes nothing."""
+        """Returns the reply to a button that changes nothing."""
         return await self.query(events.ButtonClicked(action))
 
     async def command(self, words: str, options: Mapping[str, str] | None = None) -> Reply:
-        """A `/tune` command with its options by name; empty ones are left out."""
-        return await self.ask(events.CommandInvoked(words, _given(options)))
+        """Runs a `/tune` command with its options by name; empty options are omitted."""
+        return await self.ask(events.CommandInvoked(words, _without_empty(options)))
 
     async def query_command(self, words: str, options: Mapping[str, str] | None = None) -> Reply:
-        """What a command shows, where it changes nothing."""
-        return await self.query(events.CommandInvoked(words, _given(options)))
+        """Returns the reply to a command that changes nothing."""
+        return await self.query(events.CommandInvoked(words, _without_empty(options)))
 
     def speak_as(self, name: str) -> None:
         self.speaker = OWNER if name in ("", OWNER.name) else User(UserId(name), name)
@@ -155,10 +155,10 @@ class PageSession:
         )
 
 
-def _given(options: Mapping[str, str] | None) -> Mapping[str, str]:
+def _without_empty(options: Mapping[str, str] | None) -> Mapping[str, str]:
     return {name: value for name, value in (options or {}).items() if value}
 
 
 def remember(name: str, value: str) -> None:
-    """Keep a choice of this browser in a cookie of its own; it holds no secret."""
+    """Stores a setting of this browser in a cookie, which must not contain secrets."""
     ui.run_javascript(f"attune.remember({json.dumps(name)}, {json.dumps(value)})")

@@ -1,4 +1,4 @@
-"""Pages of plain HTML, for people who are not let into the studio."""
+"""Pages of plain HTML for people without a session of the studio."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from fastapi.responses import HTMLResponse
 
 
 def locale_of(request: Request) -> str:
-    wanted = request.headers.get("accept-language", "en").lower()
-    return "zh" if wanted.startswith("zh") else "en"
+    language = request.headers.get("accept-language", "en").lower()
+    return "zh" if language.startswith("zh") else "en"
 
 
 def plain_page(body: str, *, locale: str, status: int = 200) -> HTMLResponse:
-    """`body` is HTML already; what came from people must be escaped in it."""
+    """Returns a page; `body` is HTML in which texts of people are escaped already."""
     page = _PAGE.format(lang=html.escape(locale), style=_STYLE, body=body)
-    # With no referrer at all a browser calls the origin of our own form "null".
+    # With no-referrer, browsers would send "Origin: null" with the forms of these pages.
     headers = {"cache-control": "no-store", "referrer-policy": "same-origin"}
     return HTMLResponse(page, status_code=status, headers=headers)
 

@@ -1,4 +1,4 @@
-"""Bodies of requests: bounded in size and time, whatever stands behind."""
+"""Middleware that limits the size of request bodies and the time between their parts."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ MOST_BYTES = MEBIBYTE
 MOST_UPLOAD_BYTES = 1024 * MEBIBYTE
 PAUSE_SECONDS = 30.0
 
-# NiceGUI's own address for files: https://nicegui.io/documentation/upload
+# The path of NiceGUI's uploads: https://nicegui.io/documentation/upload
 _CLIENTS, _UPLOAD = "/_nicegui/client/", "/upload/"
 
 
 class BoundedBodies:
-    """Answers 413 to a body that is too large, 408 to one that stops coming."""
+    """ASGI middleware; status 413 for a body that is too large, 408 for one that stalls."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -30,13 +30,13 @@ class BoundedBodies:
             return
         body = _Body(receive, _most_bytes(scope["path"]))
         try:
-            body.check_announced(dict(scope["headers"]))
+            body.check_content_length(dict(scope["headers"]))
             await self._app(scope, body.receive, body.watch(send))
         except HTTPException as error:
-            if body.is_answered:
+            if body.is_response_started:
                 raise
-            answer = PlainTextResponse(error.detail, status_code=error.status_code)
-            await answer(scope, receive, send)
+            response = PlainTextResponse(error.detail, status_code=error.status_code)
+            await response(scope, receive, send)
 
 
 class _Body:
@@ -45,12 +45,14 @@ class _Body:
         self._most = most
         self._received = 0
         self._is_whole = False
-        self.is_answered = False
+        self.is_response_started = False
 
-    def check_announced(self, headers: Mapping[bytes, bytes]) -> None:
-        announced = headers.get(b"content-length", b"0")
-        # More digits are no length, and int() takes its time with them.
-        if len(announced) > 18 or (announced.isdigit() and int(announced) > self._most):
+    def check_content_length(self, headers: Mapping[bytes, bytes]) -> None:
+        content_length = headers.get(b"content-length", b"0")
+        # Longer values are not valid lengths, and int() is slow for very long ones.
+        if len(content_length) > 18 or (
+            content_length.isdigit() and int(content_length) > self._most
+        ):
             raise HTTPException(413, "This is too large.")
 
     async def receive(self) -> Message:
@@ -68,11 +70,11 @@ class _Body:
         return message
 
     def watch(self, send: Send) -> Send:
-        async def send_and_note(message: Message) -> None:
-            self.is_answered = True
+        async def send_and_record(message: Message) -> None:
+            self.is_response_started = True
             await send(message)
 
-        return send_and_note
+        return send_and_record
 
 
 def _most_bytes(path: str) -> int:

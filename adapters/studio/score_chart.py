@@ -1,4 +1,4 @@
-"""The scores of several models with their intervals, as a chart and in words."""
+"""Draws the scores of several models with their intervals, as a chart and as text."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from adapters.studio.page_session import PageSession
 from bot.replies import Listing
 
 Score = tuple[str, float, float, float]
-"""A model, its mean score, and the interval of it."""
+"""A model's name, its mean score, and the low and high end of the score's interval."""
 
 _LINE = 34
-"""Pixels for each model."""
+"""Height in pixels for each model."""
 
 
 def draw_scores(session: PageSession, measures: Listing) -> None:
-    """A mark and a bar for each row that has numbers, and every measure below, folded."""
+    """Draws a point and an interval for each row with scores, and all measures, folded."""
     say, scores = session.translate, scores_of(measures)
     with ui.element("section").classes("card plain"):
         title = say("studio.scores")
         ui.label(title).classes("card-title").props("role=heading aria-level=2")
         if scores:
-            said = "; ".join(
+            sentence = "; ".join(
                 say("studio.score_of", name=name, mean=f"{m:.2f}", low=f"{a:.2f}", high=f"{b:.2f}")
                 for name, m, a, b in scores
             )
             chart = ui.echart(_options(scores, title)).classes("chart")
             chart.style(f"height: {50 + _LINE * len(scores)}px")
-            chart.props(f"role=img aria-label={quoted(f'{title}. {said}')}")
-            ui.label(said).classes("fine")
+            chart.props(f"role=img aria-label={quoted(f'{title}. {sentence}')}")
+            ui.label(sentence).classes("fine")
         with ui.element("details").classes("measures"):
             with ui.element("summary"):
                 ui.label(measures.title)
@@ -42,17 +42,18 @@ def draw_scores(session: PageSession, measures: Listing) -> None:
 
 
 def scores_of(measures: Listing) -> list[Score]:
-    found: list[Score] = []
+    """Returns the scores of the rows that have some."""
+    scores: list[Score] = []
     for line in measures.lines:
         facts = facts_by_name(line)
         if "mean" in facts:
             mean, low, high = (float(facts[name]) for name in ("mean", "low", "high"))
-            found.append((line.text, mean, low, high))
-    return found
+            scores.append((line.text, mean, low, high))
+    return scores
 
 
 def _options(scores: list[Score], title: str) -> dict[str, Any]:
-    """A bar from the low to the high end, on one that cannot be seen, and the mean upon it."""
+    """Returns the ECharts options: a transparent bar, the interval stacked on it, and the mean."""
     shown = list(reversed(scores))
     plain = {"color": "#8a8f9c", "fontSize": 11}
     return {

@@ -1,4 +1,4 @@
-"""Who has logged in, by password or token: for how long, and until when at most."""
+"""Sessions after a login by password or token, with their idle and absolute time limits."""
 
 from __future__ import annotations
 
@@ -19,28 +19,31 @@ COOKIE = "attune-session"
 LASTS = timedelta(hours=12)
 LONGEST = timedelta(days=7)
 
-_MOST_KEPT = 1000
+_MOST_SESSIONS = 1000
 _SAVED_EVERY = timedelta(minutes=10)
 
 
 class SessionFile(BaseModel):
-    """The token of a studio without a password, and its sessions by the hash of their cookie."""
+    """The token of a studio without a password, and its sessions by the hash of their cookie.
+
+    A session is stored as its start and its last activity.
+    """
 
     token: str
     sessions: Mapping[str, tuple[datetime, datetime]] = {}
 
     @classmethod
     def read(cls, path: Path) -> SessionFile:
-        """A new token where there is none, or none that can be read."""
+        """Reads the file; creates one with a new token if it is missing or unreadable."""
         try:
             return cls.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
-            made = cls(token=secrets.token_urlsafe(32))
-            made.write(path)
-            return made
+            created = cls(token=secrets.token_urlsafe(32))
+            created.write(path)
+            return created
 
     def write(self, path: Path) -> None:
-        """For this account alone, whole or not at all."""
+        """Writes the file atomically, readable only by its owner."""
         new = path.with_name(f"{path.name}.new")
         new.unlink(missing_ok=True)
         new.touch(mode=0o600, exist_ok=False)
@@ -60,36 +63,36 @@ class _Session:
 
 
 class Sessions:
-    """Only hashes of cookies are kept: in `file`, else in this process and no longer than it."""
+    """The open sessions by the hash of their cookie; saved in `file`, if given, for a restart."""
 
     def __init__(self, secret: str, clock: Clock, *, file: Path | None = None) -> None:
         self._secret = secret
         self._clock = clock
         self._file = file
-        self._open: dict[str, _Session] = {}
+        self._sessions: dict[str, _Session] = {}
         self._saved = clock.now()
         if file is not None:
-            kept = SessionFile.read(file).sessions
-            self._open = {key: _Session(*times) for key, times in kept.items()}
+            stored = SessionFile.read(file).sessions
+            self._sessions = {key: _Session(*times) for key, times in stored.items()}
 
     @property
     def by_token(self) -> bool:
-        """Whether the secret is a token of ours, which the address may carry."""
+        """Whether the secret is a generated token, which may be in the address."""
         return self._file is not None
 
     def open(self, secret: str) -> str | None:
-        """A new session's cookie; None for a wrong secret."""
+        """Opens a session and returns its cookie; None for a wrong secret."""
         if not hmac.compare_digest(secret.encode(), self._secret.encode()):
             return None
         cookie, now = secrets.token_urlsafe(32), self._clock.now()
-        self._open[_hash(cookie)] = _Session(now, now)
-        self._forget_old()
+        self._sessions[_hash(cookie)] = _Session(now, now)
+        self._drop_expired()
         self._save()
         return cookie
 
     def is_valid(self, cookie: str, *, is_active: bool = True) -> bool:
-        """Activity makes a session last from now on, up to its longest."""
-        session, now = self._open.get(_hash(cookie)), self._clock.now()
+        """Whether the cookie's session is open; extends it by `LASTS` if `is_active`."""
+        session, now = self._sessions.get(_hash(cookie)), self._clock.now()
         if session is None or session.until <= now:
             self.close(cookie)
             return False
@@ -100,34 +103,38 @@ class Sessions:
         return True
 
     def close(self, cookie: str) -> None:
-        session = self._open.pop(_hash(cookie), None)
+        session = self._sessions.pop(_hash(cookie), None)
         if session is not None:
             session.closed.set()
             self._save()
 
     async def wait_for_end(self, cookie: str) -> None:
-        """Until the session is closed or its time is over."""
-        while (session := self._open.get(_hash(cookie))) and self.is_valid(cookie, is_active=False):
-            rest = asyncio.ensure_future(self._clock.sleep(session.until - self._clock.now()))
+        """Waits until the session is closed or expires."""
+        while (session := self._sessions.get(_hash(cookie))) and self.is_valid(
+            cookie, is_active=False
+        ):
+            expiry = asyncio.ensure_future(self._clock.sleep(session.until - self._clock.now()))
             closed = asyncio.ensure_future(session.closed.wait())
             try:
-                await asyncio.wait({rest, closed}, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait({expiry, closed}, return_when=asyncio.FIRST_COMPLETED)
             finally:
-                rest.cancel()
+                expiry.cancel()
                 closed.cancel()
 
-    def _forget_old(self) -> None:
+    def _drop_expired(self) -> None:
         now = self._clock.now()
-        alive = {key: one for key, one in self._open.items() if one.until > now}
-        kept = dict(list(alive.items())[-_MOST_KEPT:])
-        for key in self._open.keys() - kept.keys():
-            self._open[key].closed.set()
-        self._open = kept
+        valid = {key: session for key, session in self._sessions.items() if session.until > now}
+        newest = dict(list(valid.items())[-_MOST_SESSIONS:])
+        for key in self._sessions.keys() - newest.keys():
+            self._sessions[key].closed.set()
+        self._sessions = newest
 
     def _save(self) -> None:
         self._saved = self._clock.now()
         if self._file is not None:
-            sessions = {key: (one.begun, one.seen) for key, one in self._open.items()}
+            sessions = {
+                key: (session.begun, session.seen) for key, session in self._sessions.items()
+            }
             SessionFile(token=self._secret, sessions=sessions).write(self._file)
 
 

@@ -1,4 +1,4 @@
-"""What every page has around it: the sidebar, the bar above, language and light."""
+"""The shell of every page: sidebar, top bar, and switches for language and dark mode."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ log = logging.getLogger(__name__)
 
 P = TypeVar("P", bound="Page")
 
-_QUIET_SECONDS = 0.25
-_AFTER_FAILURE_SECONDS = 2.0
+_LEAST_PAUSE_SECONDS = 0.25
+_FAILURE_PAUSE_SECONDS = 2.0
 _WORKSPACE = re.compile(r"(slack|discord):\w+")
 
 
@@ -53,12 +53,12 @@ class Frame:
     _counts: dict[str, str] = field(default_factory=dict)
 
     async def refresh_counts(self) -> None:
-        """The numbers in the sidebar, as they are now."""
-        told = await self.session.query_button("counts")
-        if not isinstance(told, Listing):
+        """Updates the numbers in the sidebar."""
+        reply = await self.session.query_button("counts")
+        if not isinstance(reply, Listing):
             self._go_home()
             return
-        counts = {line.id: line.text for line in told.lines}
+        counts = {line.id: line.text for line in reply.lines}
         if counts != self._counts:
             self._counts = counts
             ui.run_javascript(f"attune.count({json.dumps(counts)})")
@@ -71,7 +71,7 @@ class Frame:
             self.people_datalist.set_content(f'<datalist id="people">{options}</datalist>')
 
     def _go_home(self) -> None:
-        """What a cookie of old names is not here any more; so the usual one is shown."""
+        """Selects the default workspace and assistant, as those of the cookies no longer exist."""
         if self.session.assistant or self.session.workspace != LOCAL:
             remember("assistant", "")
             remember("workspace", "")
@@ -79,10 +79,10 @@ class Frame:
 
 
 def page_session_of(studio: Studio, request: Request) -> PageSession:
-    """A new window, as its cookies and address describe it."""
+    """Returns the session of a new window, with the settings of the browser's cookies."""
     cookies = request.cookies
-    wanted = cookies.get("attune-language") or request.headers.get("accept-language", "en")
-    session = PageSession(studio, locale="zh" if wanted.lower().startswith("zh") else "en")
+    language = cookies.get("attune-language") or request.headers.get("accept-language", "en")
+    session = PageSession(studio, locale="zh" if language.lower().startswith("zh") else "en")
     workspace = unquote(cookies.get("attune-workspace", ""))
     session.workspace = WorkspaceId(workspace) if _WORKSPACE.fullmatch(workspace) else LOCAL
     session.assistant = unquote(cookies.get("attune-assistant", "")) or None
@@ -100,61 +100,64 @@ def shell(
     channels: Sequence[ChannelId],
     has_foot: bool = False,
 ) -> Iterator[Frame]:
-    """The page around a page; what is drawn inside goes into its middle."""
+    """Draws the shell; elements that are created within the block go into the main area."""
     ui.page_title(f"{title} · Attune")
-    ui.add_head_html(_HEAD.format(mark=_MARK, lang=session.locale))
+    ui.add_head_html(_HEAD.format(mark=_ASSETS_HASH, lang=session.locale))
     is_dark = {"1": True, "0": False}.get(request.cookies.get("attune-dark", ""))
     ui.dark_mode(is_dark)
     ui.html(f'<a class="skip" href="#main">{session.translate("studio.skip")}</a>', sanitize=False)
     frame = Frame(session)
-    # Told that it is shut, it opens by itself where there is room, and nobody is asked first.
+    # With value=False, Quasar opens the drawer on wide windows without asking the server first.
     drawer = ui.left_drawer(value=False, top_corner=True, bottom_corner=True).props(
         "width=230 breakpoint=900 show-if-above no-swipe-open"
     )
     drawer.props(f"aria-label={quoted(session.translate('studio.sidebar'))}")
     with drawer.classes("sidebar"):
-        _sidebar(session, here, channels, is_dark=is_dark)
+        _draw_sidebar(session, here, channels, is_dark=is_dark)
     with ui.header().classes("top"):
         opener = ui.button(icon="menu", on_click=drawer.toggle).props("flat round dense")
         opener.classes("menu").props(f"aria-label={quoted(session.translate('studio.navigation'))}")
         frame.top = ui.row().classes("top-row")
         CommandPalette(session, channels)
         session.working_line = WorkingLine()
-    # What fields for people offer; whom nobody has heard yet can still be typed.
+    # Suggestions for fields with the name of a person; other names can be typed as well.
     frame.people_datalist = ui.html("", sanitize=False)
     frame.foot = ui.footer(value=has_foot).classes("bottom")
     with frame.foot:
         NoteLine(frame.foot, stays=has_foot)
-    naming = _name_parts(session)
+    script = _name_connection_notes(session)
     yield frame
-    ui.run_javascript(naming)
+    ui.run_javascript(script)
     refresh_on_change(session, frame.refresh_counts, at_once=True)
 
 
-def _name_parts(session: PageSession) -> str:
-    """The script that does it; in the page too, which may never come to be connected."""
+def _name_connection_notes(session: PageSession) -> str:
+    """Returns the script that sets the texts of NiceGUI's connection notes.
+
+    Also adds the script to the page, which may never get a connection.
+    """
     notes = [session.translate("studio.lost"), session.translate("studio.reconnecting")]
-    naming = f"attune.name({json.dumps(notes)})"
-    ui.add_head_html(f"<script>addEventListener('DOMContentLoaded', () => {naming})</script>")
-    return naming
+    script = f"attune.name({json.dumps(notes)})"
+    ui.add_head_html(f"<script>addEventListener('DOMContentLoaded', () => {script})</script>")
+    return script
 
 
 class Page(Protocol):
-    """What stands within the shell: the rest of the bar, the middle, and how it is kept current."""
+    """A page within the shell: its buttons in the top bar, its content, and its refresh."""
 
     def draw_top(self) -> None:
-        """What can be begun here, at the right of the bar."""
+        """Draws the page's buttons at the right of the top bar."""
 
     def draw(self) -> None: ...
 
     async def refresh(self) -> None:
-        """What stands there as it is now."""
+        """Updates the content."""
 
 
 async def draw_page(
     studio: Studio, request: Request, here: str, make: Callable[[PageSession], P]
 ) -> P:
-    """A page of the sidebar with its title, what it is for, and what `make` gives."""
+    """Draws a page of the sidebar with title, introduction and the content that `make` returns."""
     session = page_session_of(studio, request)
     title = session.translate(f"studio.{here}")
     channels = await studio.room.channels()
@@ -173,39 +176,42 @@ async def draw_page(
 
 
 def draw_main_area(classes: str) -> ui.element:
-    """Where the page itself stands; the landmark around it is drawn by Quasar."""
+    """Draws the element for the page's content; Quasar draws the landmark around it."""
     return ui.element("div").classes(classes).props("id=main tabindex=-1")
 
 
 def draw_page_intro(session: PageSession, page: str) -> None:
-    """What a page is for, in a sentence, for who sees it the first time."""
+    """Draws the sentence that explains what a page is for."""
     ui.label(session.translate(f"studio.lead.{page}")).classes("lead")
 
 
 def refresh_on_change(
     session: PageSession, refresh: Callable[[], Awaitable[None]], *, at_once: bool = False
 ) -> None:
-    """Call again whenever something changed, not more than a few times a second."""
+    """Calls `refresh` after changes of the app, at most four times a second.
+
+    Ends when the window is closed.
+    """
     client = ui.context.client
-    following = _Following(session, client, refresh)
-    following.start(at_once=at_once)
-    client.on_delete(following.stop)
+    refresher = _RefreshOnChange(session, client, refresh)
+    refresher.start(at_once=at_once)
+    client.on_delete(refresher.stop)
 
 
-class _Following:
+class _RefreshOnChange:
     def __init__(
         self, session: PageSession, client: Client, refresh: Callable[[], Awaitable[None]]
     ) -> None:
         self._session = session
         self._client = client
         self._refresh = refresh
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self, *, at_once: bool) -> None:
         if at_once:
-            self._news.set()
-        for work, name in ((self._listen(), "listen"), (self._turn(), "refresh")):
+            self._changed.set()
+        for work, name in ((self._listen(), "listen"), (self._refresh_loop(), "refresh")):
             self._tasks.append(background_tasks.create(work, name=f"studio: {name}"))
 
     def stop(self) -> None:
@@ -214,24 +220,24 @@ class _Following:
 
     async def _listen(self) -> None:
         async for topic in self._session.studio.app.watch("all"):
-            # What is merely said in the room changes no number and no list.
+            # Messages in the room change no number and no list.
             if topic != "room":
-                self._news.set()
+                self._changed.set()
 
-    async def _turn(self) -> None:
+    async def _refresh_loop(self) -> None:
         is_refresh.set(True)
         while not self._client.is_deleted:
-            await self._news.wait()
-            self._news.clear()
-            rest = _QUIET_SECONDS
+            await self._changed.wait()
+            self._changed.clear()
+            pause = _LEAST_PAUSE_SECONDS
             try:
                 with self._client:
                     await self._refresh()
             except Exception:
                 log.exception("A page could not be refreshed")
-                rest = _AFTER_FAILURE_SECONDS
-                self._news.set()
-            await asyncio.sleep(rest)
+                pause = _FAILURE_PAUSE_SECONDS
+                self._changed.set()
+            await asyncio.sleep(pause)
 
 
 def draw_title(title: str) -> None:
@@ -239,7 +245,7 @@ def draw_title(title: str) -> None:
 
 
 def pill(text: str, tone: Tone) -> None:
-    """A state in its colour."""
+    """Draws the name of a state in its colour."""
     colour = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}.get(tone, "")
     ui.label(text).classes(f"pill {colour}")
 
@@ -247,7 +253,7 @@ def pill(text: str, tone: Tone) -> None:
 def draw_empty_state(
     icon: str, title: str, note: str = "", *, ways: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """Where there is nothing yet: what could be here, and how it comes; `ways` by address."""
+    """Draws the placeholder of an empty list; `ways` are labels of links by address."""
     with ui.element("div").classes("empty"):
         ui.icon(icon).props("aria-hidden=true")
         ui.label(title).classes("empty-title")
@@ -260,16 +266,16 @@ def draw_empty_state(
 def draw_empty_page(
     session: PageSession, page: str, icon: str, *, ways: Mapping[str, str] = MappingProxyType({})
 ) -> None:
-    """What a page of the sidebar says while there is nothing; `ways` as keys of the catalogue."""
+    """Draws the placeholder of an empty page; `ways` are keys of `bot/words` by address."""
     say = session.translate
-    found = {address: say(key) for address, key in ways.items()}
+    links = {address: say(key) for address, key in ways.items()}
     draw_empty_state(
-        icon, say(f"studio.{page}.empty"), say(f"studio.{page}.empty.note"), ways=found
+        icon, say(f"studio.{page}.empty"), say(f"studio.{page}.empty.note"), ways=links
     )
 
 
 def train_label(session: PageSession, channel: Reply) -> str:
-    """What stands on the button that trains: how many examples it would be the first to learn."""
+    """Returns the label of the train button, with the number of examples not yet trained on."""
     facts = channel.facts if isinstance(channel, Card) else ()
     new = next((int(fact.value) for fact in facts if fact.name == "new"), 0)
     return (
@@ -279,7 +285,7 @@ def train_label(session: PageSession, channel: Reply) -> str:
     )
 
 
-def _sidebar(
+def _draw_sidebar(
     session: PageSession, here: str, channels: Sequence[ChannelId], *, is_dark: bool | None
 ) -> None:
     with (
@@ -293,11 +299,11 @@ def _sidebar(
         _draw_context(session)
     draw_navigation(session, here, channels)
     with ui.element("div").classes("foot"):
-        _switches(session, is_dark=is_dark)
+        _draw_switches(session, is_dark=is_dark)
 
 
 def _draw_context(session: PageSession) -> None:
-    """Which workspace and assistant the pages are about, where it is not the usual one."""
+    """Draws the selected workspace or assistant, with a button back to the default."""
 
     def back() -> None:
         remember("assistant", "")
@@ -313,7 +319,7 @@ def _draw_context(session: PageSession) -> None:
         close.props(f"aria-label={quoted(session.translate('studio.back_to_default'))}")
 
 
-def _switches(session: PageSession, *, is_dark: bool | None) -> None:
+def _draw_switches(session: PageSession, *, is_dark: bool | None) -> None:
     def light() -> None:
         nonlocal is_dark
         is_dark = not is_dark
@@ -344,10 +350,10 @@ def _switches(session: PageSession, *, is_dark: bool | None) -> None:
 
 
 ASSETS = Path(__file__).parent / "assets"
-# Browsers keep them until they differ.
-_MARK = hashlib.sha256(b"".join(one.read_bytes() for one in sorted(ASSETS.iterdir()))).hexdigest()[
-    :8
-]
+# In the addresses of the assets, so that browsers reload changed ones.
+_ASSETS_HASH = hashlib.sha256(
+    b"".join(asset.read_bytes() for asset in sorted(ASSETS.iterdir()))
+).hexdigest()[:8]
 
 _HEAD = """
 <script>document.documentElement.lang = "{lang}"</script>

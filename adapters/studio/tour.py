@@ -1,4 +1,4 @@
-"""The tour: four steps, each marked as done when it really happened."""
+"""The tour: four steps, each of which is marked as done once it has happened."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from bot.replies import Listing, ListingRow, Tone
 
 
 class Tour:
-    """Drawn where the room begins; drawn anew when a step was done."""
+    """The tour at the start of the room, which is redrawn when a step was done."""
 
     def __init__(self, session: PageSession, click: Click, write: Callable[[str], None]) -> None:
         self._session = session
         self._click = click
         self._write = write
-        self._told: Listing | None = None
+        self._listing: Listing | None = None
         self._frame = (
             ui.element("section")
             .classes("tour")
@@ -28,31 +28,31 @@ class Tour:
         self._frame.set_visibility(False)
 
     async def refresh(self, *, is_compact: bool) -> None:
-        """Small where there is something to read already."""
+        """Redraws the tour if it has changed; `is_compact` if the room has messages."""
         self._frame.classes(add="compact" if is_compact else "", remove="compact")
-        told = await self._session.query_button("tour")
-        if not isinstance(told, Listing) or told == self._told:
+        listing = await self._session.query_button("tour")
+        if not isinstance(listing, Listing) or listing == self._listing:
             return
-        is_first_look, self._told = self._told is None, told
-        is_done = all(line.tone is Tone.GOOD for line in told.lines)
-        # A newcomer sees the last step turn green; who comes back later needs no tour.
-        self._frame.set_visibility(not (is_done and is_first_look))
+        is_first_draw, self._listing = self._listing is None, listing
+        is_done = all(line.tone is Tone.GOOD for line in listing.lines)
+        # Stays visible when the last step is done in this window; hidden if all were done before.
+        self._frame.set_visibility(not (is_done and is_first_draw))
         self._frame.clear()
         with self._frame:
             with ui.element("div").classes("tour-head"):
-                ui.label(told.title).classes("tour-title").props("role=heading aria-level=2")
+                ui.label(listing.title).classes("tour-title").props("role=heading aria-level=2")
                 if is_done:
                     close = ui.button(icon="close", on_click=self._close)
                     close.props(
                         f"flat round dense size=sm aria-label={quoted(self._say('studio.close'))}"
                     )
             with ui.element("ol").classes("steps"):
-                for index, line in enumerate(told.lines, start=1):
+                for index, line in enumerate(listing.lines, start=1):
                     self._draw_step(index, line)
-            if told.note:
+            if listing.note:
                 with ui.row().classes("buttons"):
-                    ui.label(told.note).classes("fine")
-                    self._other("studio.to_engine", self._go_hosts)
+                    ui.label(listing.note).classes("fine")
+                    self._draw_secondary("studio.to_engine", self._go_hosts)
 
     def _close(self) -> None:
         self._frame.set_visibility(False)
@@ -75,20 +75,20 @@ class Tour:
                 ui.label(line.text).classes("step-name")
                 ui.label(line.note).classes("fine")
                 if state == "current":
-                    self._draw_ways(line)
+                    self._draw_step_buttons(line)
 
-    def _draw_ways(self, line: ListingRow) -> None:
+    def _draw_step_buttons(self, line: ListingRow) -> None:
         with ui.row().classes("buttons"):
             for button in line.buttons:
                 draw_button(button, self._click)
             if line.id == "teach":
-                self._other("studio.import", self._go_import)
-                self._other("studio.write", self._teach)
+                self._draw_secondary("studio.import", self._go_import)
+                self._draw_secondary("studio.write", self._teach)
             elif line.id == "ask":
                 question = next((f.value for f in line.facts if f.name == "question"), "")
-                self._other("studio.try_it", self._try(question), is_primary=True)
+                self._draw_secondary("studio.try_it", self._try(question), is_primary=True)
 
-    def _other(
+    def _draw_secondary(
         self, key: str, act: Callable[[], Awaitable[None]], *, is_primary: bool = False
     ) -> None:
         button = ui.button(self._say(key), on_click=act).props("no-caps")

@@ -1,4 +1,4 @@
-"""Receives files from the browser: dropped, pasted or chosen."""
+"""Receives files that a person drops, pastes or chooses in the browser."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from adapters.studio.page_session import PageSession
 from bot.domain import LOCAL, Attachment
 
 _MOST_MEBIBYTES, _MESSAGE_MEBIBYTES = 1024, 25
-"""Of an import, and of a file that comes with a message."""
-_PATIENCE_SECONDS = 60
+"""Size limits of an import and of a file in a message."""
+_UPLOAD_TIMEOUT_SECONDS = 60
 
 _PICK = "() => runMethod({id}, 'pickFiles', [])"
 _OVER = "(e) => { e.preventDefault(); e.currentTarget.classList.add('over') }"
@@ -37,25 +37,25 @@ _DROP = """(e) => {{
 
 
 class MessageFiles:
-    """The files that will go with the next message: chosen, dropped on its composer or pasted."""
+    """The files of the next message: chosen, dropped on its composer, or pasted."""
 
     def __init__(self, session: PageSession, composer: ui.element) -> None:
         self._session = session
         self._chosen: dict[str, Attachment] = {}
-        self._sending = 0
-        self._all_here = asyncio.Event()
-        self._all_here.set()
-        self._transfer = ui.upload(
+        self._running_uploads = 0
+        self._all_received = asyncio.Event()
+        self._all_received.set()
+        self._upload = ui.upload(
             on_upload=self._receive,
-            on_begin_upload=lambda: self._count(1),
+            on_begin_upload=lambda: self._count_running(1),
             on_rejected=lambda: _refuse(session, _MESSAGE_MEBIBYTES),
             auto_upload=True,
             multiple=True,
             max_file_size=_MESSAGE_MEBIBYTES * 1024 * 1024,
         ).classes("transfer")
-        self._shown = ui.element("div").classes("files")
-        _accept_drops(composer, self._transfer)
-        composer.on("paste", js_handler=_PASTE.format(id=self._transfer.id))
+        self._file_list = ui.element("div").classes("files")
+        _accept_drops(composer, self._upload)
+        composer.on("paste", js_handler=_PASTE.format(id=self._upload.id))
         ui.context.client.on_delete(self._forget)
 
     @property
@@ -66,40 +66,43 @@ class MessageFiles:
         label = quoted(self._session.translate("studio.attach"))
         button = ui.button(icon="attach_file", color=None).classes("quiet")
         button.props(f"flat round aria-label={label} title={label}").mark("attach")
-        button.on("click", js_handler=_PICK.format(id=self._transfer.id))
+        button.on("click", js_handler=_PICK.format(id=self._upload.id))
 
     async def claim(self) -> Sequence[Attachment]:
-        """They belong to a message from now on; one that is still on its way is waited for."""
+        """Returns and removes the files; waits for running uploads for at most a minute.
+
+        The caller owns the files from then on.
+        """
         with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE_SECONDS):
-                await self._all_here.wait()
-        return self._empty()
+            async with asyncio.timeout(_UPLOAD_TIMEOUT_SECONDS):
+                await self._all_received.wait()
+        return self._take_all()
 
-    def _empty(self) -> Sequence[Attachment]:
-        taken = self.chosen
+    def _take_all(self) -> Sequence[Attachment]:
+        files = self.chosen
         self._chosen.clear()
-        self._shown.clear()
-        return taken
+        self._file_list.clear()
+        return files
 
-    def _count(self, by: int) -> None:
-        self._sending = max(0, self._sending + by)
-        if self._sending:
-            self._all_here.clear()
+    def _count_running(self, by: int) -> None:
+        self._running_uploads = max(0, self._running_uploads + by)
+        if self._running_uploads:
+            self._all_received.clear()
         else:
-            self._all_here.set()
+            self._all_received.set()
 
     def _forget(self) -> None:
-        for file in self._empty():
+        for file in self._take_all():
             Path(file.reference).unlink(missing_ok=True)
 
     async def _receive(self, upload: browser.UploadEventArguments) -> None:
-        made = await self._session.studio.room.new_file(_name_of(upload))
-        await upload.file.save(made.reference)
-        file = replace(made, size=upload.file.size())
+        created = await self._session.studio.room.new_file(_name_of(upload))
+        await upload.file.save(created.reference)
+        file = replace(created, size=upload.file.size())
         self._chosen[file.reference] = file
-        self._transfer.run_method("removeUploadedFiles")
-        self._count(-1)
-        with self._shown, ui.element("span").classes("file") as shown:
+        self._upload.run_method("removeUploadedFiles")
+        self._count_running(-1)
+        with self._file_list, ui.element("span").classes("file") as shown:
             draw_file(file)
 
             def drop() -> None:
@@ -113,7 +116,7 @@ class MessageFiles:
 
 
 def draw_file(file: Attachment) -> None:
-    """A picture, which opens in a window of its own; of another file its name."""
+    """Draws a picture as a link to its own window, or the name of any other file."""
     address = picture_address(file)
     if address is None:
         ui.icon("attach_file").props("aria-hidden=true")
@@ -129,7 +132,7 @@ def _name_of(upload: browser.UploadEventArguments) -> str:
 
 
 def _accept_drops(area: ui.element, transfer: ui.upload) -> None:
-    """Files dropped on `area` are sent by `transfer`."""
+    """Makes `area` pass dropped files to the upload element."""
     area.on("dragover", js_handler=_OVER)
     area.on("dragleave", js_handler=_LEAVE)
     area.on("drop", js_handler=_DROP.format(id=transfer.id))

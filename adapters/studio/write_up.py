@@ -1,4 +1,4 @@
-"""The page behind a link: one form for one person, outside the studio's password."""
+"""The page of an invitation link: a form for one person, who needs no session of the studio."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from bot.replies import Form as FormReply
 
 _LONGEST = 20_000
 _LONGEST_EDITED = 1_000_000
-_MOST_SPENT, _MOST_FIELDS = 10_000, 500
+_MOST_USED_TOKENS, _MOST_FIELDS = 10_000, 500
 
 Values = Mapping[str, str]
 
 
 def add_writing(web: FastAPI, app: App, links: Links, clock: Clock) -> None:
-    """`/write/…`; the core itself looks at the link, both times."""
+    """Registers `/write/…`; the core checks the token when it shows and when it saves the form."""
     page = _Page(app, links, clock)
 
     @web.get(PATH + "{token}")
@@ -38,7 +38,7 @@ def add_writing(web: FastAPI, app: App, links: Links, clock: Clock) -> None:
     @web.post(PATH + "{token}")
     async def save(request: Request, token: str) -> Response:
         async with request.form(max_files=0, max_fields=_MOST_FIELDS) as sent:
-            values = {name: _typed(value) for name, value in sent.items()}
+            values = {name: _with_unix_newlines(value) for name, value in sent.items()}
         return await page.save(token, values, locale_of(request))
 
 
@@ -47,82 +47,84 @@ class _Page:
         self._app = app
         self._links = links
         self._clock = clock
-        self._spent: OrderedDict[str, None] = OrderedDict()
+        self._used_tokens: OrderedDict[str, None] = OrderedDict()
 
     async def show(
         self, token: str, locale: str, values: Values | None = None, problem: str = ""
     ) -> Response:
-        held = self._links.read_invitation(token)
-        if held is None:
-            return _said(self._app.translate("write.bad_link", locale), locale, status=404)
-        reply = await self._opened(held, token, locale)
+        invitation = self._links.read_invitation(token)
+        if invitation is None:
+            return _text_page(self._app.translate("write.bad_link", locale), locale, status=404)
+        reply = await self._current_form(invitation, token, locale)
         if not isinstance(reply, FormReply):
-            return _said(_words(reply), locale, status=410)
-        hint = reply.note if held.action else self._app.translate("write.hint", locale)
-        longest = _LONGEST_EDITED if held.action else _LONGEST
+            return _text_page(_reply_text(reply), locale, status=410)
+        hint = reply.note if invitation.action else self._app.translate("write.hint", locale)
+        longest = _LONGEST_EDITED if invitation.action else _LONGEST
         return _form(reply, values or {}, locale, hint=hint, problem=problem, longest=longest)
 
     async def save(self, token: str, values: Values, locale: str) -> Response:
-        """What is refused is shown again with its text, unless the link is of no more use."""
-        held = self._links.read_invitation(token)
-        if held is None:
+        """Submits the form; a refused form is shown again with its texts and the problem."""
+        invitation = self._links.read_invitation(token)
+        if invitation is None:
             return await self.show(token, locale)
-        form = await self._opened(held, token, locale)
+        form = await self._current_form(invitation, token, locale)
         if not isinstance(form, FormReply):
             return await self.show(token, locale)
-        longest = _LONGEST_EDITED if held.action else _LONGEST
+        longest = _LONGEST_EDITED if invitation.action else _LONGEST
         if any(len(value) > longest for value in values.values()):
             problem = self._app.translate("form.too_long", locale, count=longest)
             return await self.show(token, locale, values, problem)
         submitted = events.FormSubmitted(form.id, values)
-        reply = await self._app.handle_for_page(self._event(held, submitted, locale))
+        reply = await self._app.handle_for_page(self._event(invitation, submitted, locale))
         if isinstance(reply, Document):
             return _file(reply)
         if isinstance(reply, Text):
-            self._spend(token)
-            return _said(f"{reply.text} {self._app.translate('write.close', locale)}", locale)
-        return await self.show(token, locale, values, _words(reply))
+            self._mark_used(token)
+            return _text_page(f"{reply.text} {self._app.translate('write.close', locale)}", locale)
+        return await self.show(token, locale, values, _reply_text(reply))
 
-    async def _opened(self, held: Invitation, token: str, locale: str) -> Reply:
-        """The form as it stands now, or why this link opens none any more."""
-        if not held.action:
-            opened = events.ButtonClicked(f"example.write_page:{token}")
-            return await self._app.query(self._event(held, opened, locale))
-        if held.until <= self._clock.now():
+    async def _current_form(self, invitation: Invitation, token: str, locale: str) -> Reply:
+        """Returns the current form, or a refusal if the link has expired or was used."""
+        if not invitation.action:
+            event = events.ButtonClicked(f"example.write_page:{token}")
+            return await self._app.query(self._event(invitation, event, locale))
+        if invitation.until <= self._clock.now():
             return Refused(self._app.translate("form.ended", locale))
-        reply = await self._app.query(self._event(held, events.ButtonClicked(held.action), locale))
-        is_other = isinstance(reply, FormReply) and reply.id != held.form
-        if is_other or token in self._spent:
+        reply = await self._app.query(
+            self._event(invitation, events.ButtonClicked(invitation.action), locale)
+        )
+        is_other = isinstance(reply, FormReply) and reply.id != invitation.form
+        if is_other or token in self._used_tokens:
             return Refused(self._app.translate("form.changed", locale))
         return reply
 
-    def _spend(self, token: str) -> None:
-        """A link is of use once."""
-        self._spent[token] = None
-        while len(self._spent) > _MOST_SPENT:
-            self._spent.popitem(last=False)
+    def _mark_used(self, token: str) -> None:
+        """Marks the link as used; remembers the latest `_MOST_USED_TOKENS` links."""
+        self._used_tokens[token] = None
+        while len(self._used_tokens) > _MOST_USED_TOKENS:
+            self._used_tokens.popitem(last=False)
 
-    def _event(self, held: Invitation, what: events.What, locale: str) -> events.Event:
+    def _event(self, invitation: Invitation, what: events.What, locale: str) -> events.Event:
         key = f"write/{secrets.token_hex(16)}"
-        return events.Event(key, held.place, held.user, self._clock.now(), what, locale)
+        return events.Event(key, invitation.place, invitation.user, self._clock.now(), what, locale)
 
 
-def _typed(value: object) -> str:
-    """Browsers end lines as the mail of old did."""
+def _with_unix_newlines(value: object) -> str:
+    """Returns the value with LF line ends; browsers submit CRLF."""
     return str(value).replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _words(reply: Reply) -> str:
+def _reply_text(reply: Reply) -> str:
     return reply.text if isinstance(reply, Refused | Text) else ""
 
 
-def _said(text: str, locale: str, *, status: int = 200) -> Response:
+def _text_page(text: str, locale: str, *, status: int = 200) -> Response:
     body = f'<main><h1>Attune</h1><p role="status">{html.escape(text)}</p></main>'
     return plain_page(body, locale=locale, status=status)
 
 
 def _file(document: Document) -> Response:
-    """What is asked for may break off on its way, so its link can be used again."""
+    """Returns a document as a download; its link stays valid, as the download may break off."""
     named = f"attachment; filename*=UTF-8''{quote(document.name)}"
     headers = {"content-disposition": named, "cache-control": "no-store"}
     return StreamingResponse(

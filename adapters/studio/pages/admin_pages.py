@@ -1,4 +1,4 @@
-"""Running it: workspaces, assistants, hosts, roles, permissions, spending and the audit."""
+"""The administration pages: workspaces, assistants, hosts, roles, privacy, spending, audit."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from bot.replies import (
     Tone,
 )
 
-_ASSISTANT = (
+_ASSISTANT_OPTIONS = (
     "instructions",
     "base",
     "chat_host",
@@ -55,35 +55,35 @@ _ASSISTANT = (
 )
 
 
-# The beginnings of what the audit calls things.
+# Prefixes of audit actions, for the filter.
 AUDITED = ("example", "job", "model", "assistant", "role", "budget", "sources", "consent")
 
 
 class AdminPage(Page):
-    """What one of these pages shows, drawn anew only when it differs."""
+    """A page that is made of replies of the app, and redrawn only when a reply has changed."""
 
     columns: ClassVar[Mapping[str, str]] = {}
-    """What its first list is sorted by, and how that is called."""
+    """Columns by which the first list can be sorted, with the keys of their labels."""
 
     def __init__(self, session: PageSession, request: Request) -> None:
         self.session = session
         self.actions = PageActions(session, self.refresh)
         self._controls = ListControls(session, request, self.columns)
-        self._seen: list[Reply] = []
+        self._drawn_replies: list[Reply] = []
 
     def draw_top(self) -> None:
-        """What can be begun here, at the right of the bar."""
+        """Draws the page's buttons at the right of the top bar."""
 
     def draw(self) -> None:
         self._controls.draw(self.relist)
         self._body = ui.element("div").classes("stack")
 
     async def relist(self) -> None:
-        self._seen = []
+        self._drawn_replies = []
         await self.refresh()
 
     async def load_replies(self) -> list[Reply]:
-        """The replies that the page is made of."""
+        """Returns the replies that the page is made of."""
         raise NotImplementedError
 
     def draw_reply(self, reply: Reply) -> None:
@@ -93,18 +93,18 @@ class AdminPage(Page):
             ui.label(reply.text).classes("problem")
 
     async def refresh(self) -> None:
-        told = await self.load_replies()
-        if told == self._seen:
+        replies = await self.load_replies()
+        if replies == self._drawn_replies:
             return
-        self._seen = told
+        self._drawn_replies = replies
         self._body.clear()
         with self._body:
-            for at, reply in enumerate(told):
-                if at == 0 and self.columns and isinstance(reply, Listing):
-                    reply = self._controlled(reply)
+            for index, reply in enumerate(replies):
+                if index == 0 and self.columns and isinstance(reply, Listing):
+                    reply = self._filtered(reply)
                 self.draw_reply(reply)
 
-    def _controlled(self, listing: Listing) -> Listing:
+    def _filtered(self, listing: Listing) -> Listing:
         lines = tuple(self._controls.filter_and_sort(listing.lines))
         empty = self.session.translate("studio.nothing_found") if listing.lines else listing.empty
         return replace(listing, lines=lines, empty=empty)
@@ -125,7 +125,7 @@ async def run_page(studio: Studio, request: Request, name: str, page: RunPage) -
 
 
 class Workspaces(AdminPage):
-    """Every place that is served; one of them is what the other pages are about."""
+    """The served workspaces, one of which is selected for the other pages."""
 
     columns: ClassVar[Mapping[str, str]] = {"text": "studio.name"}
 
@@ -170,7 +170,7 @@ class Workspaces(AdminPage):
 
 
 class Assistants(AdminPage):
-    """Who answers: each one's setup, and the channels it answers in."""
+    """The assistants with their settings and their channels."""
 
     columns: ClassVar[Mapping[str, str]] = {"text": "studio.name", "note": "fact.model"}
 
@@ -218,16 +218,16 @@ class Assistants(AdminPage):
 
     async def _edit(self, name: str) -> None:
         card = await self.session.query_command("assistant show", {"name": name})
-        known = drawing.facts_by_name(card) if isinstance(card, Card) else {}
+        facts = drawing.facts_by_name(card) if isinstance(card, Card) else {}
         none = self.session.translate("none")
-        values = {one: known.get(one, "") for one in _ASSISTANT}
+        values = {name: facts.get(name, "") for name in _ASSISTANT_OPTIONS}
         values |= {"history": "", "language": ""}
         if values["instructions"] == none:
             values["instructions"] = ""
         self.actions.fill_in(
             "assistant edit",
             title=self.session.translate("assistant.title", name=name),
-            names=_ASSISTANT,
+            names=_ASSISTANT_OPTIONS,
             values=values,
             choices=await self._hosts(),
             fixed={"name": name},
@@ -237,19 +237,19 @@ class Assistants(AdminPage):
         self.actions.fill_in(
             "assistant create",
             title=self.session.translate("studio.new_assistant"),
-            names=("name", *_ASSISTANT),
+            names=("name", *_ASSISTANT_OPTIONS),
             choices=await self._hosts(),
         )
 
     async def _hosts(self) -> Mapping[str, Mapping[str, str]]:
-        told = await self.session.query_button("hosts")
-        hosts = {line.id: line.id for line in told.lines} if isinstance(told, Listing) else {}
+        listing = await self.session.query_button("hosts")
+        hosts = {line.id: line.id for line in listing.lines} if isinstance(listing, Listing) else {}
         return {"chat_host": hosts, "training_host": hosts}
 
     async def _bind(self) -> None:
         say = self.session.translate
-        told = await self.session.query_command("assistant list")
-        names = [line.text for line in told.lines] if isinstance(told, Listing) else []
+        listing = await self.session.query_command("assistant list")
+        names = [line.text for line in listing.lines] if isinstance(listing, Listing) else []
         form = Form(
             "bind",
             say("studio.bind"),
@@ -280,18 +280,21 @@ class Assistants(AdminPage):
         open_form(self.session, form, submit)
 
     async def _channel(self) -> Field:
-        """Chosen where we know the channels; what is typed is checked by its platform."""
+        """Returns the field for a channel: a choice for the local room, else a text field.
+
+        The platform checks a typed channel.
+        """
         label = self.session.translate("studio.channel")
         if self.session.workspace != LOCAL:
             return Field("channel", label)
-        said = await self.session.studio.room.channels()
-        names = dict.fromkeys([GENERAL, *(one for one in said if one != DIRECT)])
-        choices = tuple((one, one) for one in names)
+        channels = await self.session.studio.room.channels()
+        names = dict.fromkeys([GENERAL, *(name for name in channels if name != DIRECT)])
+        choices = tuple((name, name) for name in names)
         return Field("channel", label, FieldKind.CHOICE, GENERAL, choices=choices)
 
 
 class TeachNext(AdminPage):
-    """Questions that nobody answered well, alike ones together, each to be answered here."""
+    """Groups of similar questions without a good answer, each of which can be answered here."""
 
     columns: ClassVar[Mapping[str, str]] = {"text": "part.question", "count": "unanswered.count"}
 
@@ -300,7 +303,7 @@ class TeachNext(AdminPage):
 
 
 class Hosts(AdminPage):
-    """The servers that answer and train, each with a test of its connection."""
+    """The hosts that answer and train, each with a connection test."""
 
     columns: ClassVar[Mapping[str, str]] = {"id": "studio.name"}
 
@@ -309,7 +312,7 @@ class Hosts(AdminPage):
 
 
 class Roles(AdminPage):
-    """Who may do what."""
+    """The roles of people."""
 
     columns: ClassVar[Mapping[str, str]] = {"id": "studio.person", "text": "studio.role"}
 
@@ -326,7 +329,7 @@ class Roles(AdminPage):
 
 
 class Privacy(AdminPage):
-    """What may be learned from, and who has agreed to it."""
+    """The permitted sources of training data, and the consents of people."""
 
     columns: ClassVar[Mapping[str, str]] = {
         "id": "studio.person",
@@ -345,7 +348,7 @@ class Privacy(AdminPage):
 
 
 class Spending(AdminPage):
-    """Tokens of today, and their caps."""
+    """The tokens used today, and their limits."""
 
     def draw_top(self) -> None:
         self.button("studio.set_caps", "savings", self._cap)
@@ -362,7 +365,7 @@ class Spending(AdminPage):
 
 
 class Audit(AdminPage):
-    """Who did what, and when."""
+    """The audit log with its filters and its export."""
 
     def __init__(self, session: PageSession, request: Request) -> None:
         super().__init__(session, request)
@@ -378,7 +381,9 @@ class Audit(AdminPage):
     def draw(self) -> None:
         with ui.element("div").classes("bar"):
             say = self.session.translate
-            offered = {"": say("studio.any")} | {one: say(f"studio.audit.{one}") for one in AUDITED}
+            offered = {"": say("studio.any")} | {
+                name: say(f"studio.audit.{name}") for name in AUDITED
+            }
             what = ui.select(offered, label=say("studio.what"), value=self._address.get("what"))
             what.on_value_change(self._address.field_handler("what", self.refresh))
             what.props("outlined dense").classes("narrow").mark("what")

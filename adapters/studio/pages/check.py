@@ -1,4 +1,4 @@
-"""Check: what in the examples should be decided before training, one list under the other."""
+"""The check page: findings in the examples that should be decided before training."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ async def check_page(studio: Studio, request: Request) -> None:
 
 
 class _Check(Page):
-    """The kinds with their numbers, and the list of the kind that is open."""
+    """The overview of the findings, and below it the list of the selected kind."""
 
     def __init__(self, session: PageSession, request: Request) -> None:
         self._session = session
         self._address = ListAddress(request, {"show": None})
-        self._seen: list[Reply] = []
+        self._drawn_replies: list[Reply] = []
         self._actions = PageActions(session, self.refresh)
 
     def draw_top(self) -> None:
         again = ui.button(self._session.translate("studio.check.again"), icon="fact_check")
-        again.on_click(self._again).props("unelevated").classes("only-icon-on-phones")
+        again.on_click(self._check_again).props("unelevated").classes("only-icon-on-phones")
         again.mark("check-again")
 
     def draw(self) -> None:
         self._body = ui.element("div").classes("stack").props("aria-live=polite")
 
-    async def _again(self) -> None:
-        """Every example is looked at anew."""
-        told = await self._session.command("check")
-        if isinstance(told, Refused):
-            tell(told)
+    async def _check_again(self) -> None:
+        """Checks all examples again."""
+        reply = await self._session.command("check")
+        if isinstance(reply, Refused):
+            tell(reply)
         await self.refresh()
 
     async def refresh(self) -> None:
-        told = [await self._session.query_button("check.overview")]
+        replies = [await self._session.query_button("check.overview")]
         if opened := self._address.get("show"):
-            told.append(await self._session.query_button(f"{_SHOW}{opened}"))
-        if told == self._seen:
+            replies.append(await self._session.query_button(f"{_SHOW}{opened}"))
+        if replies == self._drawn_replies:
             return
-        self._seen = told
+        self._drawn_replies = replies
         self._body.clear()
         with self._body:
-            for reply in told:
+            for reply in replies:
                 if isinstance(reply, Listing):
                     drawing.draw_listing(reply, self._click)
 

@@ -1,4 +1,4 @@
-"""Compare: one question to the chosen models at once; the better answer becomes a preference."""
+"""The compare page: asks several models a question; the better answer becomes a preference."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class _Comparison(Page):
         self._session = session
         self._question = ""
         self._actions = PageActions(session, self.refresh)
-        self._known: tuple[ListingRow, ...] = ()
-        self._asking: asyncio.Task[None] | None = None
+        self._contenders: tuple[ListingRow, ...] = ()
+        self._reading: asyncio.Task[None] | None = None
         self._columns: list[_Answer] = []
 
     def draw(self) -> None:
@@ -41,49 +41,51 @@ class _Comparison(Page):
                 "question"
             )
             self._field.classes("grow").on(
-                "keydown.enter", self._entered, js_handler="(e) => emit(e.target.value)"
+                "keydown.enter", self._on_enter, js_handler="(e) => emit(e.target.value)"
             )
-            self._button = ui.button(say("studio.ask"), on_click=self._clicked)
+            self._button = ui.button(say("studio.ask"), on_click=self._on_click)
             self._button.props("unelevated").mark("ask-all")
-        self._who = ui.select({}, label=say("studio.who_answers"), multiple=True)
-        self._who.props("outlined dense use-chips options-dense").classes("w-full").mark("who")
+        self._model_select = ui.select({}, label=say("studio.who_answers"), multiple=True)
+        self._model_select.props("outlined dense use-chips options-dense").classes("w-full").mark(
+            "who"
+        )
         self._answers = ui.element("div").classes("stack").props("aria-live=polite")
         with self._answers:
             draw_empty_page(self._session, "compare", "view_column")
 
     async def refresh(self) -> None:
-        """Who can be asked, as trainings end and others take over."""
-        told = await self._session.query_button("compare.who")
-        if not isinstance(told, Listing) or told.lines == self._known:
+        """Updates the models that can be asked, which change as jobs end."""
+        listing = await self._session.query_button("compare.who")
+        if not isinstance(listing, Listing) or listing.lines == self._contenders:
             return
-        is_first, self._known = not self._known, told.lines
-        usual = [line.id for line in told.lines if line.tone is Tone.GOOD]
-        offered = {line.id: _named(line) for line in told.lines}
-        kept = [name for name in self._who.value or [] if name in offered]
-        self._who.set_options(offered, value=usual if is_first else kept)
+        is_first, self._contenders = not self._contenders, listing.lines
+        usual = [line.id for line in listing.lines if line.tone is Tone.GOOD]
+        labels = {line.id: _contender_label(line) for line in listing.lines}
+        selected = [name for name in self._model_select.value or [] if name in labels]
+        self._model_select.set_options(labels, value=usual if is_first else selected)
 
-    async def _entered(self, event: browser.GenericEventArguments) -> None:
+    async def _on_enter(self, event: browser.GenericEventArguments) -> None:
         await self._ask(str(event.args))
 
-    async def _clicked(self) -> None:
+    async def _on_click(self) -> None:
         await self._ask(str(self._field.value or ""))
 
     async def _ask(self, question: str) -> None:
         self._question = question.strip()
-        who = "\n".join(self._who.value or [])
+        who = "\n".join(self._model_select.value or [])
         what = events.FormSubmitted("compare", {"question": self._question, "who": who})
         reply = await self._session.ask(what)
         if not isinstance(reply, Comparison):
             tell(reply)
             return
-        if self._asking is not None:
-            self._asking.cancel()
+        if self._reading is not None:
+            self._reading.cancel()
         self._draw_answers(reply)
-        self._asking = background_tasks.create(self._read(), name="studio: comparison")
-        ui.context.client.on_delete(self._asking.cancel)
+        self._reading = background_tasks.create(self._read(), name="studio: comparison")
+        ui.context.client.on_delete(self._reading.cancel)
 
     async def _read(self) -> None:
-        """All of them at once, each as fast as it writes."""
+        """Reads all answers concurrently, then offers the buttons to pick one."""
         async with asyncio.TaskGroup() as group:
             for column in self._columns:
                 group.create_task(column.read(), name="studio: answer")
@@ -97,18 +99,20 @@ class _Comparison(Page):
             for line in reply.lines:
                 ui.label(line).classes("fine")
             with ui.element("div").classes("contenders"):
-                self._columns = [_Answer(self._session, one, self._prefer) for one in reply.answers]
+                self._columns = [
+                    _Answer(self._session, column, self._prefer) for column in reply.answers
+                ]
 
     def _refusal(self) -> events.FormSubmitted:
-        """A refusal was picked: the answer is asked for instead."""
+        """Returns the form that reports a preferred refusal; the app then asks for the answer."""
         return events.FormSubmitted("prefer", {"question": self._question, "is_refusal": "yes"})
 
     async def _prefer(self, better: _Answer) -> None:
-        """Over every answer that says something else."""
+        """Stores the answer as preferred to every answer with another text."""
         others = dict.fromkeys(
-            one.column.text
-            for one in self._columns
-            if one.column and better.column and one.column.text != better.column.text
+            answer.column.text
+            for answer in self._columns
+            if answer.column and better.column and answer.column.text != better.column.text
         )
         if better.column is not None and better.column.is_refusal:
             await self._actions.show(await self._session.ask(self._refusal()))
@@ -126,12 +130,12 @@ class _Comparison(Page):
             tell(reply)
             if isinstance(reply, Refused):
                 return
-        for one in self._columns:
-            one.settle(is_better=one is better)
+        for answer in self._columns:
+            answer.settle(is_better=answer is better)
 
 
 class _Answer:
-    """A column that fills while its model writes, and can be picked once all have ended."""
+    """A column with a model's answer, which can be picked once all answers are complete."""
 
     def __init__(
         self,
@@ -143,7 +147,7 @@ class _Answer:
         self._writing = writing
         self.column: Column | None = None
 
-        async def picked() -> None:
+        async def on_pick() -> None:
             await prefer(self)
 
         with ui.element("article").classes("contender") as self._frame:
@@ -151,11 +155,11 @@ class _Answer:
             title.props("role=heading aria-level=3")
             self._text = StreamedText()
             self._note = ui.label(writing.note).classes("fine")
-            self._better = ui.button(
-                session.translate("studio.better"), icon="thumb_up", on_click=picked
+            self._pick_button = ui.button(
+                session.translate("studio.better"), icon="thumb_up", on_click=on_pick
             )
-            self._better.props("outline size=sm").mark("better")
-            self._better.set_visibility(False)
+            self._pick_button.props("outline size=sm").mark("better")
+            self._pick_button.set_visibility(False)
 
     async def read(self) -> None:
         text = ""
@@ -169,15 +173,15 @@ class _Answer:
             self._note.set_text(self.column.note)
 
     def offer(self) -> None:
-        self._better.set_visibility(self.column is not None)
+        self._pick_button.set_visibility(self.column is not None)
 
     def settle(self, *, is_better: bool) -> None:
-        """Only once can a comparison be decided."""
-        self._better.set_visibility(False)
+        """Hides the pick button and marks the column if it was picked."""
+        self._pick_button.set_visibility(False)
         if is_better:
             self._frame.classes("preferred")
             self._note.set_text(f"{self._note.text} · {self._session.translate('studio.picked')}")
 
 
-def _named(line: ListingRow) -> str:
+def _contender_label(line: ListingRow) -> str:
     return f"{line.text} · {line.note}"

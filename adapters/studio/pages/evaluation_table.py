@@ -1,4 +1,4 @@
-"""One evaluation as a table, models across and questions down; on a phone a card a question."""
+"""The table of an evaluation: a row for each question, a column for each model; cards on phones."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _GOOD, _BAD = 0.7, 0.3
 
 
 def draw_table(session: PageSession, names: Sequence[str], *, act: Act, opened: Act) -> ui.table:
-    """Empty at first; fill it with `rows_of`. `names` are the contenders, in their order."""
+    """Draws an empty table, to be filled with `rows_of`; `names` are the contenders in order."""
     say = session.translate
     columns = [
         {"name": "asked", "label": say("part.question"), "field": "asked", "align": "left"},
@@ -53,7 +53,7 @@ def draw_table(session: PageSession, names: Sequence[str], *, act: Act, opened: 
         ),
     ]
 
-    async def acted(event: browser.GenericEventArguments) -> None:
+    async def on_act(event: browser.GenericEventArguments) -> None:
         await act(str(event.args))
 
     async def open_row(event: browser.GenericEventArguments) -> None:
@@ -71,13 +71,13 @@ def draw_table(session: PageSession, names: Sequence[str], *, act: Act, opened: 
     for index in range(len(names)):
         table.add_slot(f"body-cell-told{index}", _CELL.replace("MARKED", difference))
     table.add_slot("item", _CARD.replace("MARKED", difference).replace("TAUGHT", taught))
-    table.on("act", acted)
+    table.on("act", on_act)
     table.on("open", open_row)
     return table
 
 
 def rows_of(lines: Sequence[ListingRow], names: Sequence[str]) -> list[dict[str, object]]:
-    """What the table shows of each question, by column."""
+    """Returns the table's rows by column."""
     return [_row(line, names) for line in lines]
 
 
@@ -102,7 +102,7 @@ def _cell(facts: dict[str, str], index: int, taught: str) -> dict[str, object] |
         return None
     score = facts.get(f"score.{index}")
     return {
-        # A tuple: the table watches every list in its rows for changes, which takes longer.
+        # A tuple, as NiceGUI observes every list in the rows for changes, which is slow.
         "parts": tuple(split_by_difference(text, taught)),
         "score": score or facts.get(f"state.{index}", ""),
         "tone": _tone(score),

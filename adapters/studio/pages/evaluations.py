@@ -1,4 +1,4 @@
-"""The evaluations: one as a table with its scores, and the scores of one model after another."""
+"""The evaluations page: an evaluation with scores and table, and the history of scores."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class _Evaluations(Page):
         self._address = ListAddress(request, {"order": _ORDERS}, path="/evaluations")
         self._first = 0
         self._actions = PageActions(session, self.refresh)
-        self._seen: dict[str, Reply] = {}
+        self._drawn_replies: dict[str, Reply] = {}
         self._table: ui.table | None = None
         self._names: list[str] = []
 
@@ -45,68 +45,70 @@ class _Evaluations(Page):
         with ui.button(say("studio.export"), icon="download").props("flat") as button:
             button.classes("only-icon-on-phones")
             with ui.menu():
-                ui.menu_item(say("studio.answers_csv"), self._exporting("csv"))
-                ui.menu_item(say("studio.answers_jsonl"), self._exporting("jsonl"))
+                ui.menu_item(say("studio.answers_csv"), self._export_handler("csv"))
+                ui.menu_item(say("studio.answers_jsonl"), self._export_handler("jsonl"))
         start = ui.button(say("studio.evaluate"), icon="balance", on_click=self._evaluate)
         start.props("unelevated").classes("only-icon-on-phones").mark("evaluate")
 
     def draw(self) -> None:
         say = self._session.translate
         self._dashboard = ui.element("div").classes("stack")
-        self._nothing = ui.element("div").classes("stack")
-        with ui.element("div").classes("stack") as self._whole:
-            self._which = ui.select({}, label=say("studio.which_evaluation"))
-            self._which.props("outlined dense").classes("w-full").mark("which")
-            self._which.on_value_change(self._choose)
+        self._empty_state = ui.element("div").classes("stack")
+        with ui.element("div").classes("stack") as self._content:
+            self._evaluation_select = ui.select({}, label=say("studio.which_evaluation"))
+            self._evaluation_select.props("outlined dense").classes("w-full").mark("which")
+            self._evaluation_select.on_value_change(self._choose)
             with ui.element("div").classes("halves"):
                 self._card = ui.element("div").classes("stack")
                 self._scores = ui.element("div").classes("stack")
             with ui.element("div").classes("bar"):
-                offered = {one.value: say(f"studio.order.{one}") for one in _ORDERS}
-                order = ui.select(offered, label=say("studio.order"), value=self._order)
+                labels = {order.value: say(f"studio.order.{order}") for order in _ORDERS}
+                order = ui.select(labels, label=say("studio.order"), value=self._order)
                 order.props("outlined dense").classes("order").mark("order")
-                order.on_value_change(self._address.field_handler("order", self._from_the_start))
+                order.on_value_change(self._address.field_handler("order", self._show_first_page))
                 ui.label(say("studio.marked")).classes("fine")
             self._sheet = ui.element("div").classes("stack")
-            self._pager = Pager(self._session, back=self._turner(-_PAGE), on=self._turner(_PAGE))
+            self._pager = Pager(
+                self._session, back=self._page_handler(-_PAGE), on=self._page_handler(_PAGE)
+            )
             self._history = ui.element("div").classes("stack")
-        self._whole.set_visibility(False)
+        self._content.set_visibility(False)
 
     async def refresh(self) -> None:
-        sums = await self._session.query_button("dashboard")
-        if isinstance(sums, Card) and self._is_news("dashboard", sums):
+        dashboard = await self._session.query_button("dashboard")
+        if isinstance(dashboard, Card) and self._has_changed("dashboard", dashboard):
             self._dashboard.clear()
             with self._dashboard:
-                drawing.CardView(sums, self._actions.click)
-        listed = await self._session.query_button("evaluations")
-        if not isinstance(listed, Listing):
+                drawing.CardView(dashboard, self._actions.click)
+        listing = await self._session.query_button("evaluations")
+        if not isinstance(listing, Listing):
             return
-        if self._is_news("evaluations", listed):
-            self._offer(listed)
+        if self._has_changed("evaluations", listing):
+            self._set_choices(listing)
             history = await self._session.query_button("evaluations.history")
-            if self._is_news("history", history):
+            if self._has_changed("history", history):
                 self._draw_history(history)
         if self._chosen:
             await self._show()
 
-    def _is_news(self, name: str, reply: Reply) -> bool:
-        """Whether it differs from what is drawn."""
-        is_news = self._seen.get(name) != reply
-        self._seen[name] = reply
-        return is_news
+    def _has_changed(self, name: str, reply: Reply) -> bool:
+        """Whether the reply differs from the drawn one; stores it as drawn."""
+        has_changed = self._drawn_replies.get(name) != reply
+        self._drawn_replies[name] = reply
+        return has_changed
 
-    def _offer(self, listed: Listing) -> None:
-        self._nothing.clear()
-        self._whole.set_visibility(bool(listed.lines))
-        if not listed.lines:
-            with self._nothing:
+    def _set_choices(self, listing: Listing) -> None:
+        self._empty_state.clear()
+        self._content.set_visibility(bool(listing.lines))
+        if not listing.lines:
+            with self._empty_state:
                 ways = {"/jobs": "studio.jobs"}
                 draw_empty_page(self._session, "evaluations", "balance", ways=ways)
             return
-        known = {line.id for line in listed.lines}
-        self._chosen = self._chosen if self._chosen in known else listed.lines[0].id
-        offered = {line.id: _named(line) for line in listed.lines}
-        self._which.set_options(offered, value=self._chosen)
+        ids = {line.id for line in listing.lines}
+        self._chosen = self._chosen if self._chosen in ids else listing.lines[0].id
+        labels = {line.id: _evaluation_label(line) for line in listing.lines}
+        self._evaluation_select.set_options(labels, value=self._chosen)
 
     async def _choose(self, change: browser.ValueChangeEventArguments[str]) -> None:
         if change.value and change.value != self._chosen:
@@ -117,78 +119,78 @@ class _Evaluations(Page):
     def _order(self) -> str:
         return self._address.get("order") or QuestionOrder.APART
 
-    async def _from_the_start(self) -> None:
+    async def _show_first_page(self) -> None:
         self._first = 0
-        await self._turn()
+        await self._load_page()
 
-    def _turner(self, step: int) -> Callable[[], Awaitable[None]]:
-        async def turn() -> None:
+    def _page_handler(self, step: int) -> Callable[[], Awaitable[None]]:
+        async def turn_page() -> None:
             self._first = max(0, self._first + step)
-            await self._turn()
+            await self._load_page()
 
-        return turn
+        return turn_page
 
     async def _show(self) -> None:
         card = await self._session.query_button(f"evaluation.show:{self._chosen}")
-        if isinstance(card, Card) and self._is_news("card", card):
+        if isinstance(card, Card) and self._has_changed("card", card):
             self._card.clear()
             with self._card:
                 drawing.CardView(card, self._actions.click)
         measures = await self._session.query_button(f"evaluation.details:{self._chosen}")
-        if isinstance(measures, Listing) and self._is_news("measures", measures):
+        if isinstance(measures, Listing) and self._has_changed("measures", measures):
             self._scores.clear()
             with self._scores:
                 draw_scores(self._session, measures)
-        await self._turn()
+        await self._load_page()
 
-    async def _turn(self) -> None:
-        """The questions at this place, as they are now."""
-        told = await self._session.query_button(
+    async def _load_page(self) -> None:
+        """Updates the table with the current page of questions."""
+        reply = await self._session.query_button(
             f"evaluation.sheet:{self._chosen}.{self._order}.{self._first}"
         )
-        if not self._is_news("sheet", told):
+        if not self._has_changed("sheet", reply):
             return
-        if not isinstance(told, Listing):
-            tell(told)
+        if not isinstance(reply, Listing):
+            tell(reply)
             return
-        names = [fact.label for fact in told.facts]
+        names = [fact.label for fact in reply.facts]
         if self._table is None or names != self._names:
             self._names = names
             self._sheet.clear()
             with self._sheet:
                 self._table = draw_table(
-                    self._session, names, act=self._actions.click, opened=self._opened
+                    self._session, names, act=self._actions.click, opened=self._open_question
                 )
-        self._table.rows = rows_of(told.lines, names)
+        self._table.rows = rows_of(reply.lines, names)
         self._table.update()
-        count, total = len(told.lines), told.total or 0
+        count, total = len(reply.lines), reply.total or 0
         has_more = count == _PAGE and self._first + count < total
         self._pager.show(self._first + 1, count, total, has_more=has_more)
 
-    def _draw_history(self, told: Reply) -> None:
+    def _draw_history(self, reply: Reply) -> None:
         self._history.clear()
-        if isinstance(told, Card) and told.chart is not None:
+        if isinstance(reply, Card) and reply.chart is not None:
             with self._history, ui.element("section").classes("card plain"):
-                ui.label(told.title).classes("card-title").props("role=heading aria-level=2")
-                drawing.draw_chart(told.chart)
+                ui.label(reply.title).classes("card-title").props("role=heading aria-level=2")
+                drawing.draw_chart(reply.chart)
 
-    async def _opened(self, number: str) -> None:
+    async def _open_question(self, number: str) -> None:
         await self._actions.click(f"evaluation.question:{self._chosen}.{number}")
 
     async def _evaluate(self) -> None:
         await self._actions.run("evaluate")
 
-    def _exporting(self, ending: str) -> Callable[[], Awaitable[None]]:
+    def _export_handler(self, ending: str) -> Callable[[], Awaitable[None]]:
         async def export() -> None:
             if self._chosen:
-                told = await self._session.click(f"evaluation.export:{self._chosen}.{ending}")
-                await self._actions.show(told)
+                reply = await self._session.click(f"evaluation.export:{self._chosen}.{ending}")
+                await self._actions.show(reply)
             else:
                 notify(self._session.translate("studio.evaluations.empty"), kind="warning")
 
         return export
 
 
-def _named(line: ListingRow) -> str:
+def _evaluation_label(line: ListingRow) -> str:
     date = next((fact.value for fact in line.facts if fact.name == "date"), "")
-    return " · ".join(one for one in (f"#{line.id} {line.text}", line.note, date) if one)
+    return " · ".join(part for part in (f"#{line.id} {line.text}", line.note, date) if part)

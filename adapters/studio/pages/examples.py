@@ -1,4 +1,4 @@
-"""Examples and preferences: found, read, edited, changed in bulk, brought in and taken out."""
+"""The pages of examples and of preferences: search, edit, change in bulk, import and export."""
 
 from __future__ import annotations
 
@@ -54,21 +54,23 @@ class _Examples(Page):
         self._here = here
         self._method = method
         self._address = ListAddress(request, _FILTERS)
-        # Where each page began: the way back, as the store only goes forward.
-        self._began: list[str] = [""]
-        self._listed: Listing | None = None
+        # The `after` parameter of each page so far, for the way back: the store pages only forward.
+        self._page_starts: list[str] = [""]
+        self._listing: Listing | None = None
         self._actions = PageActions(session, self.refresh)
 
     def draw_top(self) -> None:
         say = self._session.translate
-        bring = ui.button(say("studio.import"), icon="upload_file", on_click=self.open_import)
-        bring.props("flat").classes("only-icon-on-phones").mark("import")
+        import_button = ui.button(
+            say("studio.import"), icon="upload_file", on_click=self.open_import
+        )
+        import_button.props("flat").classes("only-icon-on-phones").mark("import")
         with ui.button(say("studio.export"), icon="download").props("flat") as button:
             button.classes("only-icon-on-phones")
             with ui.menu():
-                ui.menu_item(say("studio.export_jsonl"), self._exporting("jsonl"))
-                ui.menu_item(say("studio.export_csv"), self._exporting("csv"))
-                ui.menu_item(say("studio.export_dataset"), self._exporting("dataset"))
+                ui.menu_item(say("studio.export_jsonl"), self._export_handler("jsonl"))
+                ui.menu_item(say("studio.export_csv"), self._export_handler("csv"))
+                ui.menu_item(say("studio.export_dataset"), self._export_handler("dataset"))
         write = ui.button(say("studio.write"), icon="add", on_click=self._write)
         write.props("unelevated").classes("only-icon-on-phones").mark("write")
 
@@ -82,35 +84,35 @@ class _Examples(Page):
             self._session,
             is_preferences=self._here == "preferences",
             selected=self._selected,
-            opened=self._opened,
+            opened=self._open_example,
             sort=self._sort,
         )
-        self._nothing = ui.element("div").classes("stack")
+        self._empty_state = ui.element("div").classes("stack")
         self._pager = Pager(self._session, back=self._previous, on=self._next)
 
     async def refresh(self) -> None:
-        """This page as it is now."""
-        options = {**self._filters, "limit": str(_PAGE), "after": self._began[-1]}
-        told = await self._session.query_command("examples", options)
-        if isinstance(told, Listing) and told != self._listed:
-            self._listed = told
-            self._show(told)
+        """Updates the current page of the list."""
+        options = {**self._filters, "limit": str(_PAGE), "after": self._page_starts[-1]}
+        reply = await self._session.query_command("examples", options)
+        if isinstance(reply, Listing) and reply != self._listing:
+            self._listing = reply
+            self._show(reply)
 
     @property
     def _filters(self) -> Mapping[str, str]:
         return {"method": self._method, **self._address.values}
 
     def open_import(self) -> None:
-        """A place to drop a file, and what came of it."""
-        ImportDialog(self._session, self._from_the_start).open()
+        """Opens the import dialog."""
+        ImportDialog(self._session, self._show_first_page).open()
 
     async def open_named(self, number: str) -> None:
-        """The example that an address names."""
+        """Opens the example of the number in the address, if it is a number."""
         if number.isdecimal():
-            await self._opened(number)
+            await self._open_example(number)
 
-    async def _from_the_start(self) -> None:
-        self._began = [""]
+    async def _show_first_page(self) -> None:
+        self._page_starts = [""]
         await self.refresh()
 
     def _draw_filters(self) -> None:
@@ -119,65 +121,67 @@ class _Examples(Page):
             search = ui.input(
                 placeholder=say("studio.search"),
                 value=self._address.get("search"),
-                on_change=self._filtering("search"),
+                on_change=self._filter_handler("search"),
             )
             search.props("outlined dense debounce=250 clearable").classes("grow").mark("search")
             search.props(f"aria-label={quoted(say('studio.search'))}")
             anything = {"": say("studio.any")}
-            states = {one.value: say(f"state.{one}") for one in ExampleState}
-            origins = {one.value: say(f"origin.{one}") for one in Origin}
+            states = {state.value: say(f"state.{state}") for state in ExampleState}
+            origins = {origin.value: say(f"origin.{origin}") for origin in Origin}
             self._choice("state", anything | states)
             self._choice("origin", anything | origins)
-            orders = {one: say(f"studio.order.{one or 'newest'}") for one in ("", *_ORDERS)}
+            orders = {order: say(f"studio.order.{order or 'newest'}") for order in ("", *_ORDERS)}
             self._order = self._choice("order", orders)
             for name, key in (("author", "studio.author"), ("tag", "studio.tags")):
-                known = self._address.get(name)
-                field = ui.input(say(key), value=known, on_change=self._filtering(name))
+                value = self._address.get(name)
+                field = ui.input(say(key), value=value, on_change=self._filter_handler(name))
                 field.props("outlined dense debounce=250 clearable").classes("narrow").mark(name)
                 if name == "author":
                     field.classes(OF_PEOPLE)
             SavedViews(self._session, self._request, self._here, self._address.__str__)
 
-    def _choice(self, name: str, offered: dict[str, str]) -> ui.select:
+    def _choice(self, name: str, labels: dict[str, str]) -> ui.select:
         field = ui.select(
-            offered,
+            labels,
             label=self._session.translate(f"studio.{name}"),
             value=self._address.get(name),
-            on_change=self._filtering(name),
+            on_change=self._filter_handler(name),
         )
         return field.props("outlined dense").classes("narrow").mark(f"filter-{name}")
 
-    def _filtering(self, name: str) -> Callable[[Change], Awaitable[None]]:
-        return self._address.field_handler(name, self._from_the_start)
+    def _filter_handler(self, name: str) -> Callable[[Change], Awaitable[None]]:
+        return self._address.field_handler(name, self._show_first_page)
 
     def _draw_bulk(self) -> None:
         say = self._session.translate
         self._count = ui.label().classes("fine")
-        self._everything = ui.checkbox()
+        self._all_checkbox = ui.checkbox()
         for key, state in (
             ("studio.approve", "approved"),
             ("studio.reject", "rejected"),
             ("studio.withdraw", "withdrawn"),
         ):
-            button = ui.button(say(key), on_click=self._changing(state)).props("outline dense")
+            button = ui.button(say(key), on_click=self._change_handler(state)).props(
+                "outline dense"
+            )
             button.mark(f"bulk-{state}")
         ui.button(say("studio.tag"), on_click=self._tag).props("outline dense").mark("bulk-tag")
         ui.button(say("studio.clear"), on_click=self._clear).props("flat dense")
 
-    def _show(self, listed: Listing) -> None:
-        fill(self._table, listed.lines, order=self._address.get("order"))
-        self._tell_selected()
-        first, total = (len(self._began) - 1) * _PAGE + 1, listed.total or 0
-        has_more = len(listed.lines) == _PAGE and first + _PAGE <= total
-        self._pager.show(first, len(listed.lines), total, has_more=has_more)
-        self._table.set_visibility(bool(listed.lines))
-        self._pager.frame.set_visibility(bool(listed.lines))
-        self._nothing.clear()
-        if not listed.lines:
-            with self._nothing:
-                self._draw_nothing()
+    def _show(self, listing: Listing) -> None:
+        fill(self._table, listing.lines, order=self._address.get("order"))
+        self._show_selected_count()
+        first, total = (len(self._page_starts) - 1) * _PAGE + 1, listing.total or 0
+        has_more = len(listing.lines) == _PAGE and first + _PAGE <= total
+        self._pager.show(first, len(listing.lines), total, has_more=has_more)
+        self._table.set_visibility(bool(listing.lines))
+        self._pager.frame.set_visibility(bool(listing.lines))
+        self._empty_state.clear()
+        if not listing.lines:
+            with self._empty_state:
+                self._draw_empty_state()
 
-    def _draw_nothing(self) -> None:
+    def _draw_empty_state(self) -> None:
         say = self._session.translate
         if self._address.values.keys() - {"order"}:
             draw_empty_state("search_off", say("studio.nothing_found"))
@@ -188,50 +192,50 @@ class _Examples(Page):
             draw_empty_page(self._session, "preferences", "thumbs_up_down", ways=ways)
 
     async def _sort(self, column: str) -> None:
-        """By a column, or again as they came: the newest first."""
+        """Sorts by a column; by the newest first if the column is selected already."""
         order = "oldest" if column == "id" else column
         self._order.set_value("" if self._address.get("order") == order else order)
 
     async def _next(self) -> None:
-        if self._listed and self._listed.lines:
-            self._began.append(self._listed.lines[-1].id)
+        if self._listing and self._listing.lines:
+            self._page_starts.append(self._listing.lines[-1].id)
             await self.refresh()
 
     async def _previous(self) -> None:
-        if len(self._began) > 1:
-            self._began.pop()
+        if len(self._page_starts) > 1:
+            self._page_starts.pop()
             await self.refresh()
 
     def _selected(self, event: browser.TableSelectionEventArguments) -> None:
-        self._tell_selected()
+        self._show_selected_count()
 
-    def _tell_selected(self) -> None:
+    def _show_selected_count(self) -> None:
         count = len(self._table.selected)
         self._bulk.set_visibility(count > 0)
         self._count.set_text(self._session.translate("studio.selected", count=count))
-        total = self._listed.total if self._listed else 0
-        self._everything.set_text(
+        total = self._listing.total if self._listing else 0
+        self._all_checkbox.set_text(
             self._session.translate("studio.all_found", count=f"{total or 0:,}")
         )
-        self._everything.set_visibility((total or 0) > count)
+        self._all_checkbox.set_visibility((total or 0) > count)
         if not count:
-            self._everything.set_value(False)
+            self._all_checkbox.set_value(False)
 
     def _clear(self) -> None:
         self._table.selected = []
         self._table.update()
-        self._tell_selected()
+        self._show_selected_count()
 
-    def _changing(self, what: str) -> Callable[[], Awaitable[None]]:
+    def _change_handler(self, what: str) -> Callable[[], Awaitable[None]]:
         async def change() -> None:
             self._actions.tell(await self._change(what, {}))
 
         return change
 
     async def _change(self, what: str, values: Mapping[str, str]) -> Reply:
-        lines = {line.id: line for line in self._listed.lines} if self._listed else {}
-        ids = ",".join(_as_shown(lines[str(row["id"])]) for row in self._table.selected)
-        chosen = {**self._filters, "all": "yes"} if self._everything.value else {"ids": ids}
+        lines = {line.id: line for line in self._listing.lines} if self._listing else {}
+        ids = ",".join(_state_token(lines[str(row["id"])]) for row in self._table.selected)
+        chosen = {**self._filters, "all": "yes"} if self._all_checkbox.value else {"ids": ids}
         reply = await self._session.ask(
             events.FormSubmitted(f"examples:{what}", {**chosen, **values})
         )
@@ -254,7 +258,7 @@ class _Examples(Page):
 
         open_form(self._session, form, submit)
 
-    async def _opened(self, number: str) -> None:
+    async def _open_example(self, number: str) -> None:
         card = await self._session.query_button(f"example.show:{number}")
         if not isinstance(card, Card):
             tell(card)
@@ -267,7 +271,7 @@ class _Examples(Page):
             await self._draw_revisions(number, card)
 
     async def _act(self, action: str) -> None:
-        """A judgement answers with the next in the queue, which nobody asked for here."""
+        """Runs a button; shows a note if the reply is a card, the next example of the queue."""
         reply = await self._session.click(action)
         if isinstance(reply, Card):
             await self.refresh()
@@ -285,14 +289,14 @@ class _Examples(Page):
             drawing.draw_buttons(card.buttons, act)
 
     async def _draw_revisions(self, number: str, card: Card) -> None:
-        told = await revisions_of(self._session, number, card)
-        if told is not None:
-            drawing.draw_revisions(told)
+        reply = await revisions_of(self._session, number, card)
+        if reply is not None:
+            drawing.draw_revisions(reply)
 
     async def _write(self) -> None:
         await self._actions.run("teach")
 
-    def _exporting(self, kind: str) -> Callable[[], Awaitable[None]]:
+    def _export_handler(self, kind: str) -> Callable[[], Awaitable[None]]:
         async def export() -> None:
             options = {"format": kind, "method": self._method}
             await self._actions.run("export", options)
@@ -300,7 +304,7 @@ class _Examples(Page):
         return export
 
 
-def _as_shown(line: ListingRow) -> str:
-    """The example with the revision and state that its buttons are for."""
-    shown = (button.action.partition("example.drop:")[2] for button in line.buttons)
-    return next(filter(None, shown), line.id)
+def _state_token(line: ListingRow) -> str:
+    """Returns the token of id, revision and state of the shown example, else its id."""
+    tokens = (button.action.partition("example.drop:")[2] for button in line.buttons)
+    return next(filter(None, tokens), line.id)

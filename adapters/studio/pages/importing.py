@@ -1,4 +1,4 @@
-"""The import page: a file is uploaded, checked row by row, and reported on."""
+"""The import dialog: uploads a file and shows the report of its rows."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from bot.replies import Card, Form, Progress, Refused, Reply
 
 
 class ImportDialog:
-    """A place to drop a file, and what came of it; `done` is told when rows came in."""
+    """A dialog with an upload area and the report; calls `done` after every reply."""
 
     def __init__(self, session: PageSession, done: Callable[[], Awaitable[None]]) -> None:
         self._session = session
         self._done = done
-        self._shown: Reply | None = None
+        self._preview: Reply | None = None
 
     def open(self) -> None:
         say = self._session.translate
@@ -54,17 +54,17 @@ class ImportDialog:
         elif not self._area.is_deleted:
             self._area.clear()
             with self._area:
-                self._report(reply)
+                self._draw_report(reply)
         await self._done()
 
     async def _ask_columns(self, form: Form) -> None:
-        """The preview comes back when the form is sent, and stays when it is closed."""
+        """Opens the form for the columns; keeps the preview if the form is closed."""
 
         async def submit(values: Mapping[str, str]) -> str:
             reply = await self._session.ask(events.FormSubmitted(form.id, values))
             if isinstance(reply, Refused):
                 return reply.text
-            self._shown = reply
+            self._preview = reply
             self._redraw()
             return ""
 
@@ -72,10 +72,10 @@ class ImportDialog:
         open_form(self._session, form, submit)
 
     def _redraw(self) -> None:
-        if self._shown is not None and not self._area.is_deleted:
+        if self._preview is not None and not self._area.is_deleted:
             self._area.clear()
             with self._area:
-                self._report(self._shown)
+                self._draw_report(self._preview)
 
     def _draw_progress(self) -> Callable[[Progress], None]:
         say = self._session.translate
@@ -83,29 +83,29 @@ class ImportDialog:
         with self._area:
             bar = ui.linear_progress(0, show_value=False, size="8px").props("rounded")
             bar.props(f"aria-label={quoted(say('studio.importing'))}").mark("import-bar")
-            said = ui.label(say("studio.importing")).classes("fine").props("role=status")
+            label = ui.label(say("studio.importing")).classes("fine").props("role=status")
 
         def tell(progress: Progress) -> None:
             if not bar.is_deleted:
                 share = share_done(progress)
                 bar.set_value(share)
-                said.set_text(say("studio.checked", percent=round(share * 100)))
+                label.set_text(say("studio.checked", percent=round(share * 100)))
 
         return tell
 
-    def _report(self, reply: Reply) -> None:
-        """What came in, and row by row what did not."""
+    def _draw_report(self, reply: Reply) -> None:
+        """Draws the number of imported rows, and the reason for each rejected row."""
         if isinstance(reply, Refused):
             ui.label(reply.text).classes("problem").props("role=alert")
         elif isinstance(reply, Card):
-            self._shown = reply
+            self._preview = reply
             title = ui.label(reply.title).classes("card-title")
             title.props("role=status")
             drawing.draw_facts(reply.facts)
-            self._list(reply.lines)
+            self._draw_lines(reply.lines)
             drawing.draw_buttons(reply.buttons, self._click)
 
-    def _list(self, lines: Sequence[str]) -> None:
+    def _draw_lines(self, lines: Sequence[str]) -> None:
         if not lines:
             return
         with ui.element("ul").classes("report").props("tabindex=0"):

@@ -1,4 +1,4 @@
-"""The jobs page: past jobs, and each running one live with its chart, settings and events."""
+"""The jobs page: the list of jobs, and a job live with its chart, settings and events."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ class _Jobs(Page):
         self._chosen = chosen
         self._controls = ListControls(session, request, _COLUMNS, path="/jobs")
         self._actions = PageActions(session, self.refresh)
-        self._listed: Listing | None = None
-        self._story: Listing | None = None
+        self._listing: Listing | None = None
+        self._events: Listing | None = None
         self._views: list[drawing.CardView] = []
-        self._drawn: str | None = None
+        self._drawn_job: str | None = None
         self._more_pages = 0
 
     def draw_top(self) -> None:
         if self._session.workspace != LOCAL:
             return
         button = ui.button(
-            self._session.translate("studio.train_with"), icon="tune", on_click=self._settle
+            self._session.translate("studio.train_with"), icon="tune", on_click=self._open_settings
         )
         button.props("flat").classes("only-icon-on-phones").mark("train-with")
         self._trainer = ui.button(icon="bolt", on_click=self._train)
@@ -74,73 +74,76 @@ class _Jobs(Page):
                 self._list = ui.element("div").classes("chooser")
             with ui.element("div").classes("stack"):
                 self._detail = ui.element("div").classes("stack")
-                self._told = ui.element("div").classes("stack story")
+                self._events_area = ui.element("div").classes("stack story")
                 label = self._session.translate("job.events")
-                self._told.props(f"tabindex=0 role=region aria-label={quoted(label)}")
+                self._events_area.props(f"tabindex=0 role=region aria-label={quoted(label)}")
 
     async def refresh(self) -> None:
         if self._session.workspace == LOCAL:
             self._trainer.text = train_label(
                 self._session, await self._session.query_button("channel")
             )
-        listed = await self._list_pages()
-        if listed is None:
+        listing = await self._list_pages()
+        if listing is None:
             return
-        if listed != self._listed:
-            self._choose_newest(listed)
-            self._listed = listed
-            self._draw_list(listed)
+        if listing != self._listing:
+            self._select_newest(listing)
+            self._listing = listing
+            self._draw_list(listing)
         if self._chosen is not None:
             await self._show(self._chosen)
 
     async def _list_pages(self) -> Listing | None:
-        """The newest trainings and the further pages asked for; all where one sorts or looks."""
-        listed = await self._session.query_command("jobs")
+        """Returns the newest jobs and the further pages that were requested.
+
+        Returns up to `_MOST_PAGES` pages if the list is sorted or filtered, as the page does both.
+        """
+        listing = await self._session.query_command("jobs")
         for _ in range(self._more_pages if self._controls.is_unfiltered else _MOST_PAGES):
-            if not isinstance(listed, Listing) or listed.more is None:
+            if not isinstance(listing, Listing) or listing.more is None:
                 break
-            older = await self._session.query_button(listed.more.action)
+            older = await self._session.query_button(listing.more.action)
             if isinstance(older, Listing):
-                listed = replace(listed, lines=(*listed.lines, *older.lines), more=older.more)
-        return listed if isinstance(listed, Listing) else None
+                listing = replace(listing, lines=(*listing.lines, *older.lines), more=older.more)
+        return listing if isinstance(listing, Listing) else None
 
     async def _relist(self) -> None:
-        self._listed = None
+        self._listing = None
         await self.refresh()
 
     async def _show_more(self, action: str) -> None:
         self._more_pages += 1
         await self.refresh()
 
-    def _choose_newest(self, listed: Listing) -> None:
-        """At first, and when a training begins while one looks."""
-        known = {line.id for line in self._listed.lines} if self._listed else set()
-        newest = listed.lines[0].id if listed.lines else None
-        if newest is not None and (self._chosen is None or (known and newest not in known)):
+    def _select_newest(self, listing: Listing) -> None:
+        """Selects the newest job at first, and when a new job appears."""
+        ids = {line.id for line in self._listing.lines} if self._listing else set()
+        newest = listing.lines[0].id if listing.lines else None
+        if newest is not None and (self._chosen is None or (ids and newest not in ids)):
             self._chosen = newest
             ui.run_javascript("window.scrollTo({ top: 0 })")
 
-    def _draw_list(self, listed: Listing) -> None:
+    def _draw_list(self, listing: Listing) -> None:
         self._list.clear()
         with self._list:
-            if not listed.lines:
+            if not listing.lines:
                 ways = {"/examples": "studio.examples"}
                 draw_empty_page(self._session, "jobs", "model_training", ways=ways)
-            shown = self._controls.filter_and_sort(listed.lines)
-            if listed.lines and not shown:
+            shown = self._controls.filter_and_sort(listing.lines)
+            if listing.lines and not shown:
                 ui.label(self._session.translate("studio.nothing_found")).classes("fine")
             for line in shown:
                 self._draw_row(line)
-            if listed.more:
-                drawing.draw_buttons((listed.more,), self._show_more)
+            if listing.more:
+                drawing.draw_buttons((listing.more,), self._show_more)
 
     def _draw_row(self, line: ListingRow) -> None:
         facts = drawing.facts_by_name(line)
 
         async def choose() -> None:
             self._chosen = self._controls.address.choose(line.id)
-            if self._listed is not None:
-                self._draw_list(self._listed)
+            if self._listing is not None:
+                self._draw_list(self._listing)
             await self._show(line.id)
 
         row = ui.element("button").classes("choice").props(f"type=button id=job-{line.id}")
@@ -156,27 +159,27 @@ class _Jobs(Page):
 
     async def _show(self, number: str) -> None:
         card = await self._session.query_button(f"job.show:{number}")
-        story = await self._session.query_button(f"job.events:{number}")
+        events = await self._session.query_button(f"job.events:{number}")
         if isinstance(card, Refused):
-            self._tell_refusal(card)
-        if not isinstance(card, Card) or not isinstance(story, Listing) or number != self._chosen:
+            self._show_refusal(card)
+        if not isinstance(card, Card) or not isinstance(events, Listing) or number != self._chosen:
             return
-        told = {line.text for line in story.lines}
-        card = replace(card, lines=tuple(line for line in card.lines if line not in told))
+        event_texts = {line.text for line in events.lines}
+        card = replace(card, lines=tuple(line for line in card.lines if line not in event_texts))
         accuracy = await self._session.query_button(f"job.accuracy:{number}")
-        cards = [one for one in (card, accuracy) if isinstance(one, Card)]
+        cards = [each for each in (card, accuracy) if isinstance(each, Card)]
         if not self._update_cards(number, cards):
             self._draw_detail(number, cards)
-        self._tell_story(story)
+        self._draw_events(events)
 
-    def _tell_refusal(self, refusal: Refused) -> None:
+    def _show_refusal(self, refusal: Refused) -> None:
         self._detail.clear()
         with self._detail:
             ui.label(refusal.text).classes("warning").props("role=alert")
 
     def _update_cards(self, number: str, cards: list[Card]) -> bool:
-        """Whether what is drawn could be brought up to this."""
-        if self._drawn != number or len(cards) != len(self._views):
+        """Updates the drawn cards in place; returns False if they have to be drawn from scratch."""
+        if self._drawn_job != number or len(cards) != len(self._views):
             return False
         return all(view.update(card) for view, card in zip(self._views, cards, strict=True))
 
@@ -195,32 +198,34 @@ class _Jobs(Page):
                     ("studio.results", "job.results", self._save),
                 ):
                     drawing.draw_button(Button(say(key), f"{action}:{number}"), click)
-        self._drawn = number
+        self._drawn_job = number
 
     async def _save(self, action: str) -> None:
-        """The host's own result file; our own measures where it keeps none."""
-        told = await self._session.click(action)
-        if isinstance(told, Refused):
-            told = await self._session.click(action.replace("job.results", "job.numbers"))
-        await self._actions.show(told)
+        """Downloads the host's result file, or the stored metrics if the host has none."""
+        reply = await self._session.click(action)
+        if isinstance(reply, Refused):
+            reply = await self._session.click(action.replace("job.results", "job.numbers"))
+        await self._actions.show(reply)
 
-    def _tell_story(self, story: Listing) -> None:
-        if story == self._story:
+    def _draw_events(self, events: Listing) -> None:
+        if events == self._events:
             return
-        self._story = story
-        self._told.clear()
-        with self._told:
-            drawing.draw_listing(story, self._actions.click)
+        self._events = events
+        self._events_area.clear()
+        with self._events_area:
+            drawing.draw_listing(events, self._actions.click)
 
     async def _train(self) -> None:
         await self._actions.click("job.start")
 
-    async def _settle(self) -> None:
+    async def _open_settings(self) -> None:
         hosts = await self._session.query_button("hosts")
-        offered = {line.id: line.id for line in hosts.lines} if isinstance(hosts, Listing) else {}
+        hosts_by_name = (
+            {line.id: line.id for line in hosts.lines} if isinstance(hosts, Listing) else {}
+        )
         self._actions.fill_in(
             "start",
             title=self._session.translate("studio.train_with"),
             names=_SETTINGS,
-            choices={"host": offered},
+            choices={"host": hosts_by_name},
         )

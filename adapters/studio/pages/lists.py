@@ -1,4 +1,4 @@
-"""Lists one works in: what they look for and how they are sorted, kept in the page's address."""
+"""Search, sorting and paging of lists, whose settings are parameters of the page's address."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ Change = browser.ValueChangeEventArguments[str | None]
 
 
 class ListAddress:
-    """What a list looks for; a reload, a bookmark and the way back keep it.
+    """The filters of a list in the address, so that they survive a reload and bookmarks.
 
-    `known` names the parameters, each with the values it may have; None is any text.
+    `known` maps the parameters to their allowed values; None allows any text.
     """
 
     def __init__(
@@ -33,10 +33,10 @@ class ListAddress:
     ) -> None:
         self._path = path or request.url.path
         self._number = ""
-        asked = {name: request.query_params.get(name, "")[:_LONGEST] for name in known}
+        requested = {name: request.query_params.get(name, "")[:_LONGEST] for name in known}
         self.values = {
             name: text
-            for name, text in asked.items()
+            for name, text in requested.items()
             if text and ((values := known[name]) is None or text in values)
         }
 
@@ -48,13 +48,13 @@ class ListAddress:
         return self.values.get(name, "")
 
     def set(self, name: str, value: str | None) -> None:
-        """In the address too, in place of what stands there."""
+        """Sets a parameter and replaces the address in the browser."""
         self.values = {**self.values, name: value or ""}
         self.values = {known: text for known, text in self.values.items() if text}
         self.show()
 
     def choose(self, number: str) -> str:
-        """One of the rows, by its number at the end of the path."""
+        """Puts the number of the selected row at the end of the path, and returns the number."""
         self._number = number
         self.show()
         return number
@@ -63,7 +63,7 @@ class ListAddress:
         ui.navigate.history.replace(str(self))
 
     def field_handler(self, name: str, changed: Changed) -> Callable[[Change], Awaitable[None]]:
-        """The handler of the field for it."""
+        """Returns the handler that sets the parameter to the value of its field."""
 
         async def set_value(change: Change) -> None:
             self.set(name, change.value)
@@ -73,9 +73,9 @@ class ListAddress:
 
 
 class ListControls:
-    """The search field and the columns of a list, which is sorted and filtered as it is drawn.
+    """The search field and the sort buttons of a list, which is filtered when it is drawn.
 
-    `columns` are the labels by what they sort: a fact of the rows, or "id", "text" or "note".
+    `columns` maps a fact of the rows, "id", "text" or "note" to the key of its label.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class ListControls:
 
     @property
     def is_unfiltered(self) -> bool:
-        """Whether all stands in the order in which it came."""
+        """Whether the list is neither filtered nor sorted."""
         return not self.address.values
 
     def draw(self, changed: Changed) -> None:
@@ -104,30 +104,30 @@ class ListControls:
             label = quoted(say("studio.sort"))
             with ui.element("div").classes("sorters").props(f"role=group aria-label={label}"):
                 ui.label(say("studio.sort")).classes("fine only-wide")
-                self._buttons = {name: self._sorter(name, changed) for name in self._columns}
-        self._mark()
+                self._buttons = {name: self._sort_button(name, changed) for name in self._columns}
+        self._mark_sorted()
         self._bar.set_visibility(False)
 
     def filter_and_sort(self, lines: Sequence[ListingRow]) -> Sequence[ListingRow]:
-        """Those that are looked for, sorted; with one row or none there is nothing to control."""
+        """Returns the rows that match the search, sorted; hides the bar for one row or none."""
         self._bar.set_visibility(len(lines) > 1 or not self.is_unfiltered)
-        wanted = self.address.get(SEARCH).casefold()
-        found = [line for line in lines if wanted in "\n".join(_texts(line)).casefold()]
-        return sorted_by(found, self.address.get(SORT))
+        needle = self.address.get(SEARCH).casefold()
+        matches = [line for line in lines if needle in "\n".join(_texts(line)).casefold()]
+        return sorted_by(matches, self.address.get(SORT))
 
-    def _sorter(self, name: str, changed: Changed) -> ui.button:
+    def _sort_button(self, name: str, changed: Changed) -> ui.button:
         async def sort() -> None:
             following = {"": name, name: f"-{name}"}
             current = self.address.get(SORT)
-            is_ours = current.removeprefix("-") == name
-            self.address.set(SORT, following.get(current if is_ours else "", ""))
-            self._mark()
+            is_current = current.removeprefix("-") == name
+            self.address.set(SORT, following.get(current if is_current else "", ""))
+            self._mark_sorted()
             await changed()
 
         label = self._session.translate(self._columns[name])
         return ui.button(label, on_click=sort, color=None).mark(f"sort-{name}")
 
-    def _mark(self) -> None:
+    def _mark_sorted(self) -> None:
         sort = self.address.get(SORT)
         for name, button in self._buttons.items():
             is_chosen = sort.removeprefix("-") == name
@@ -140,7 +140,10 @@ class ListControls:
 
 
 def sorted_by(lines: Iterable[ListingRow], sort: str) -> list[ListingRow]:
-    """By one column, downwards with a minus before its name; as they come without one."""
+    """Returns the rows sorted by a column; a minus before its name means descending.
+
+    An empty `sort` keeps the order.
+    """
     if not sort:
         return list(lines)
     name = sort.removeprefix("-")
@@ -155,9 +158,9 @@ def _cell(line: ListingRow, name: str) -> str:
 
 
 def _natural(text: str) -> list[str | int]:
-    """Numbers by their value: 9 stands before 10."""
+    """Returns a sort key that compares numbers by value, so that 9 is before 10."""
     parts = _DIGITS.split(text.casefold())
-    return [int(part) if at % 2 else part for at, part in enumerate(parts)]
+    return [int(part) if index % 2 else part for index, part in enumerate(parts)]
 
 
 def _texts(line: ListingRow) -> list[str]:
@@ -165,27 +168,27 @@ def _texts(line: ListingRow) -> list[str]:
 
 
 class Pager:
-    """Which rows of how many are shown, and the ways to those before and after."""
+    """The range of the shown rows, with buttons for the previous and the next page."""
 
     def __init__(self, session: PageSession, *, back: Changed, on: Changed) -> None:
         self._session = session
         with ui.element("div").classes("bar pager") as self.frame:
             self._range = ui.label().classes("fine").props("aria-live=polite")
             ui.space()
-            self._back = self._turner("chevron_left", "previous", back)
-            self._on = self._turner("chevron_right", "next", on)
+            self._previous = self._page_button("chevron_left", "previous", back)
+            self._next = self._page_button("chevron_right", "next", on)
 
     def show(self, first: int, count: int, total: int, *, has_more: bool) -> None:
-        """`first` of the `count` rows on this page, from 1."""
+        """Shows the range; `first` is the number of the page's first row, from 1."""
         last = first + count - 1
-        told = self._session.translate(
+        text = self._session.translate(
             "studio.range", first=min(first, last), last=last, count=f"{total:,}"
         )
-        self._range.set_text(told)
-        self._back.set_enabled(first > 1)
-        self._on.set_enabled(has_more)
+        self._range.set_text(text)
+        self._previous.set_enabled(first > 1)
+        self._next.set_enabled(has_more)
 
-    def _turner(self, icon: str, name: str, turn: Changed) -> ui.button:
+    def _page_button(self, icon: str, name: str, turn: Changed) -> ui.button:
         button = ui.button(icon=icon, on_click=turn).props("flat round dense")
         label = quoted(self._session.translate(f"studio.{name}"))
         return button.props(f"aria-label={label}").mark(name)

@@ -1,4 +1,4 @@
-"""The models: which was made from which, which answers now, and the way back."""
+"""The models page: the tree of models, the answering model, and the rollback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adapters.studio.shell import Page, draw_page, pill
 from bot.replies import Button, Listing, ListingRow, Tone
 
 HANDLE = 80
-"""Characters of a name's end that fit into a button."""
+"""Characters from the end of a model's name that fit into the action of a button."""
 
 
 _COLUMNS = {"id": "studio.name", "kind": "fact.kind", "host": "fact.host", "date": "studio.date"}
@@ -31,17 +31,17 @@ class _Models(Page):
         self._session = session
         self._controls = ListControls(session, request, _COLUMNS)
         self._actions = PageActions(session, self.refresh)
-        self._seen: tuple[object, object] | None = None
-        self._kept: dict[str, list[ListingRow]] = {}
+        self._drawn_replies: tuple[object, object] | None = None
+        self._checkpoints: dict[str, list[ListingRow]] = {}
 
     def draw_top(self) -> None:
         back = Button(self._session.translate("button.rollback"), "model.rollback")
         drawing.draw_button(back, self._roll_back)
 
     async def _roll_back(self, action: str) -> None:
-        """Back from the model that this page shows as the one that answers."""
-        told = self._seen[0] if self._seen else None
-        lines = told.lines if isinstance(told, Listing) else ()
+        """Rolls back from the model that this page shows as answering."""
+        listing = self._drawn_replies[0] if self._drawn_replies else None
+        lines = listing.lines if isinstance(listing, Listing) else ()
         answering = next((line.text for line in lines if line.tone is Tone.GOOD), "")
         await self._actions.click(f"{action}:{answering[-HANDLE:]}")
 
@@ -53,15 +53,15 @@ class _Models(Page):
             self._history = ui.element("div").classes("stack")
 
     async def _relist(self) -> None:
-        self._seen = None
+        self._drawn_replies = None
         await self.refresh()
 
     async def refresh(self) -> None:
         models = await self._session.query_command("models")
         history = await self._session.query_button("model.history")
-        if (models, history) == self._seen:
+        if (models, history) == self._drawn_replies:
             return
-        self._seen = (models, history)
+        self._drawn_replies = (models, history)
         self._tree.clear()
         self._history.clear()
         if isinstance(models, Listing):
@@ -77,7 +77,7 @@ class _Models(Page):
                 drawing.draw_listing(history, self._actions.click)
 
     def _draw_flat(self, models: Listing) -> None:
-        """What is looked for, in the order of a column."""
+        """Draws the filtered and sorted models as a list."""
         if not models.lines:
             ui.label(self._session.translate("studio.nothing_found")).classes("fine")
         with ui.element("ul").classes("tree"):
@@ -86,38 +86,40 @@ class _Models(Page):
                     self._draw_model(line)
 
     def _draw_tree(self, models: Listing) -> None:
-        """Every model below the one it was made from, its checkpoints folded beneath it."""
-        below: dict[str, list[ListingRow]] = defaultdict(list)
+        """Draws every model below its parent, with its checkpoints folded below it."""
+        children_by_parent: dict[str, list[ListingRow]] = defaultdict(list)
         names = {line.text for line in models.lines}
         parents = {drawing.facts_by_name(line).get("parent", "") for line in models.lines}
         roots = []
-        self._kept = defaultdict(list)
+        self._checkpoints = defaultdict(list)
         for line in reversed(models.lines):
             parent = drawing.facts_by_name(line).get("parent", "")
             if _is_checkpoint(line) and line.text not in parents:
-                self._kept[drawing.facts_by_name(line)["job"]].append(line)
+                self._checkpoints[drawing.facts_by_name(line)["job"]].append(line)
             elif parent in names and parent != line.text:
-                below[parent].append(line)
+                children_by_parent[parent].append(line)
             else:
                 roots.append(line)
         with ui.element("ul").classes("tree"):
             for line in roots:
-                self._draw_branch(line, below)
-            # Of a training that ended without a model, what it kept is all there is.
-            for line in (one for kept in self._kept.values() for one in kept):
-                self._draw_branch(line, below)
+                self._draw_branch(line, children_by_parent)
+            # Checkpoints of jobs that ended without a model.
+            for line in (each for lines in self._checkpoints.values() for each in lines):
+                self._draw_branch(line, children_by_parent)
 
-    def _draw_branch(self, line: ListingRow, below: dict[str, list[ListingRow]]) -> None:
+    def _draw_branch(
+        self, line: ListingRow, children_by_parent: dict[str, list[ListingRow]]
+    ) -> None:
         with ui.element("li").classes("branch"):
             self._draw_model(line)
-            children = below.pop(line.text, [])
+            children = children_by_parent.pop(line.text, [])
             if children:
                 with ui.element("ul").classes("tree"):
                     for child in children:
-                        self._draw_branch(child, below)
+                        self._draw_branch(child, children_by_parent)
             job = drawing.facts_by_name(line).get("job", "")
-            if job and not _is_checkpoint(line) and (kept := self._kept.pop(job, [])):
-                self._draw_checkpoints(kept)
+            if job and not _is_checkpoint(line) and (checkpoints := self._checkpoints.pop(job, [])):
+                self._draw_checkpoints(checkpoints)
 
     def _draw_model(self, line: ListingRow) -> None:
         facts = drawing.facts_by_name(line)
@@ -138,16 +140,18 @@ class _Models(Page):
             for button in line.buttons:
                 drawing.draw_button(button, self._actions.click, is_small=True)
 
-    def _draw_checkpoints(self, kept: list[ListingRow]) -> None:
-        """Kept on the way of a training; folded, as few people look for them."""
+    def _draw_checkpoints(self, checkpoints: list[ListingRow]) -> None:
+        """Draws the checkpoints of a job, folded unless one of them answers."""
         details = ui.element("details").classes("checkpoints")
-        if any(line.tone is Tone.GOOD for line in kept):
+        if any(line.tone is Tone.GOOD for line in checkpoints):
             details.props("open")
         with details:
             with ui.element("summary"):
-                ui.label(self._session.translate("studio.kept", count=len(kept))).classes("fine")
+                ui.label(self._session.translate("studio.kept", count=len(checkpoints))).classes(
+                    "fine"
+                )
             with ui.element("ul").classes("tree"):
-                for line in kept:
+                for line in checkpoints:
                     with ui.element("li"):
                         self._draw_model(line)
 

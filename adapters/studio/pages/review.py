@@ -1,4 +1,4 @@
-"""The review queue: judged with one key each, with all that helps to judge beside it."""
+"""The review page: a queue of proposed examples, decided with single keys."""
 
 from __future__ import annotations
 
@@ -44,22 +44,22 @@ async def review_page(studio: Studio, request: Request) -> None:
 
 
 class _Queue:
-    """What waits, which one is open, and what was judged in this window."""
+    """The queue: waiting examples, the open example, and those decided in this window."""
 
     def __init__(self, session: PageSession) -> None:
         self._session = session
         self._lines: dict[str, ListingRow] = {}
         self._rows: dict[str, ui.element] = {}
-        self._shown: Card | None = None
-        # What was judged here, with the button argument that names its state since.
+        self._card: Card | None = None
+        # Examples decided here, with the argument of the undo button: id, revision and state.
         self._judged: dict[str, str] = {}
         self._judged_elsewhere: set[str] = set()
         self._open: str | None = None
-        # Keys, buttons and news of others change the queue one after the other.
+        # Serializes changes of the queue by keys, buttons and other people.
         self._lock = asyncio.Lock()
 
     def draw_top(self) -> None:
-        self._where = ui.label().classes("fine")
+        self._position_label = ui.label().classes("fine")
         ui.space()
         with ui.element("div").classes("keys only-wide").props("aria-hidden=true"):
             for key, name in _SHORTCUTS:
@@ -67,25 +67,25 @@ class _Queue:
                     ui.html(f"<kbd>{key}</kbd>{self._session.translate(name)}", sanitize=False)
 
     def draw(self) -> None:
-        ui.keyboard(self._pressed)
+        ui.keyboard(self._on_key)
         with draw_main_area("review"):
             self._list = ui.element("div").classes("queue")
             self._list.props(
                 f"role=listbox aria-label={quoted(self._session.translate('studio.queue'))}"
             )
             self._detail = ui.element("div").classes("stack detail")
-            self._beside = ui.element("aside").classes("stack beside")
-            self._beside.props(f"aria-label={quoted(self._session.translate('studio.beside'))}")
+            self._context = ui.element("aside").classes("stack beside")
+            self._context.props(f"aria-label={quoted(self._session.translate('studio.beside'))}")
 
     async def load(self) -> None:
-        """The queue as it stands; what was open stays open."""
+        """Loads the queue and opens its first example."""
         self._lines.clear()
         await self._fetch(None)
         self._draw_list()
         await self._show(next(iter(self._lines), None))
 
     async def catch_up(self) -> None:
-        """Take over what others proposed, judged or changed meanwhile."""
+        """Updates the queue after other people proposed, decided or changed examples."""
         async with self._lock:
             listing = await self._page(None)
             if listing is None:
@@ -96,12 +96,16 @@ class _Queue:
             for line in new:
                 self._draw_row(line)
             self._mark_judged(waiting, is_whole=listing.more is None)
-            self._tell_where()
+            self._show_position()
             if self._open is None and self._waiting():
                 await self._show(self._waiting()[0])
 
     def _mark_judged(self, waiting: Collection[str], *, is_whole: bool) -> None:
-        """What waits again, say after an edit, is judged once more; the rest has been judged."""
+        """Marks the rows of decided examples.
+
+        Examples in `waiting` are no longer decided, for instance after an edit. If `waiting` is
+        the whole queue, all other examples were decided elsewhere.
+        """
         for number in waiting:
             self._judged.pop(number, None)
         self._judged_elsewhere.difference_update(waiting)
@@ -112,17 +116,17 @@ class _Queue:
             row.classes(remove="judged" if is_waiting else "", add="" if is_waiting else "judged")
 
     async def _fetch(self, after: str | None) -> None:
-        told = await self._page(after)
-        if told is not None:
-            self._lines.update((line.id, line) for line in told.lines)
-            if told.more and told.lines and len(self._lines) < _PAGE * 5:
-                await self._fetch(told.lines[-1].id)
+        reply = await self._page(after)
+        if reply is not None:
+            self._lines.update((line.id, line) for line in reply.lines)
+            if reply.more and reply.lines and len(self._lines) < _PAGE * 5:
+                await self._fetch(reply.lines[-1].id)
 
     async def _page(self, after: str | None) -> Listing | None:
-        wanted = {"state": "proposed", "mine": "yes", "order": "oldest"}
-        wanted |= {"limit": str(_PAGE), "after": after or ""}
-        told = await self._session.query_command("examples", wanted)
-        return told if isinstance(told, Listing) else None
+        options = {"state": "proposed", "mine": "yes", "order": "oldest"}
+        options |= {"limit": str(_PAGE), "after": after or ""}
+        reply = await self._session.query_command("examples", options)
+        return reply if isinstance(reply, Listing) else None
 
     def _draw_list(self) -> None:
         self._list.clear()
@@ -146,10 +150,10 @@ class _Queue:
     async def _show(self, number: str | None) -> None:
         if self._open in self._rows:
             self._rows[self._open].classes(remove="here").props("aria-selected=false")
-        self._open, self._shown = number, None
-        self._tell_where()
+        self._open, self._card = number, None
+        self._show_position()
         self._detail.clear()
-        self._beside.clear()
+        self._context.clear()
         if number is None:
             with self._detail:
                 self._draw_empty()
@@ -158,14 +162,14 @@ class _Queue:
         ui.run_javascript(
             f"document.getElementById('row-{number}')?.scrollIntoView({{block:'nearest'}})"
         )
-        told = await self._session.query_button(f"example.show:{number}")
-        if self._open != number or not isinstance(told, Card):
+        reply = await self._session.query_button(f"example.show:{number}")
+        if self._open != number or not isinstance(reply, Card):
             return
-        self._shown = told
+        self._card = reply
         with self._detail:
-            self._draw_example(told)
-        # Keys may come faster than these are found: they fill in when they can.
-        background_tasks.create(self._draw_beside(number, told), name="studio: beside")
+            self._draw_example(reply)
+        # In a task, so that the next key does not wait for the queries.
+        background_tasks.create(self._draw_context(number, reply), name="studio: beside")
 
     def _draw_example(self, card: Card) -> None:
         with ui.element("section").classes("card plain"):
@@ -185,16 +189,16 @@ class _Queue:
         )
         undo.props("flat no-caps").mark("undo")
 
-    async def _draw_beside(self, number: str, card: Card) -> None:
+    async def _draw_context(self, number: str, card: Card) -> None:
         for action in ("example.context", "example.similar"):
-            beside = await self._session.query_button(f"{action}:{number}")
-            if self._open == number and isinstance(beside, Listing):
-                with self._beside:
-                    drawing.draw_listing(beside, self._click)
-        told = await revisions_of(self._session, number, card)
-        if self._open == number and told is not None:
+            listing = await self._session.query_button(f"{action}:{number}")
+            if self._open == number and isinstance(listing, Listing):
+                with self._context:
+                    drawing.draw_listing(listing, self._click)
+        reply = await revisions_of(self._session, number, card)
+        if self._open == number and reply is not None:
             with self._detail:
-                drawing.draw_revisions(told)
+                drawing.draw_revisions(reply)
 
     def _draw_empty(self) -> None:
         say = self._session.translate
@@ -208,18 +212,20 @@ class _Queue:
                 if self._judged:
                     self._draw_undo()
 
-    def _tell_where(self) -> None:
+    def _show_position(self) -> None:
         waiting = self._waiting()
         if self._open in waiting:
             at = waiting.index(self._open) + 1
-            self._where.set_text(self._session.translate("studio.of", at=at, count=len(waiting)))
+            self._position_label.set_text(
+                self._session.translate("studio.of", at=at, count=len(waiting))
+            )
         else:
-            self._where.set_text(str(len(waiting)))
+            self._position_label.set_text(str(len(waiting)))
 
     def _waiting(self) -> list[str]:
         return [n for n in self._lines if n not in self._judged and n not in self._judged_elsewhere]
 
-    async def _pressed(self, key: browser.KeyEventArguments) -> None:
+    async def _on_key(self, key: browser.KeyEventArguments) -> None:
         if not key.action.keydown or key.modifiers.ctrl or key.modifiers.meta:
             return
         actions: Mapping[str, Callable[[], Awaitable[None]]] = {
@@ -237,16 +243,16 @@ class _Queue:
             async with self._lock:
                 await act()
 
-    async def _step(self, by: int) -> None:
+    async def _step(self, step: int) -> None:
         waiting = self._waiting()
         if not waiting:
             await self._show(None)
             return
         at = waiting.index(self._open) if self._open in waiting else 0
-        await self._show(waiting[max(0, min(len(waiting) - 1, at + by))])
+        await self._show(waiting[max(0, min(len(waiting) - 1, at + step))])
 
     async def _judge(self, action: str) -> None:
-        buttons = self._shown.buttons if self._shown else ()
+        buttons = self._card.buttons if self._card else ()
         for button in buttons:
             if button.action.startswith(f"{action}:"):
                 await self._act(button.action)
@@ -274,16 +280,16 @@ class _Queue:
             tell(reply)
 
     async def _move_on(self, action: str) -> None:
-        name, _, shown = action.partition(":")
-        number, revision, _ = shown.split(".", 2)
+        name, _, token = action.partition(":")
+        number, revision, _ = token.split(".", 2)
         decided = "approved" if name == "example.approve" else "rejected"
         waiting = self._waiting()
         at = waiting.index(number) if number in waiting else 0
         self._judged[number] = f"{number}.{revision}.{decided}"
         if number in self._rows:
             self._rows[number].classes(add="judged")
-        left = self._waiting()
-        await self._show(left[min(at, len(left) - 1)] if left else None)
+        remaining = self._waiting()
+        await self._show(remaining[min(at, len(remaining) - 1)] if remaining else None)
 
     async def _undo(self) -> None:
         if not self._judged:
@@ -310,15 +316,15 @@ class _Queue:
 
 
 async def revisions_of(session: PageSession, number: str, card: Card) -> Card | None:
-    """The texts that an example had, where it has had more than one."""
+    """Returns the card with the revisions of an example, or None if it has only one."""
     if drawing.facts_by_name(card).get("revision", "1") == "1":
         return None
-    told = await session.query_button(f"example.revisions:{number}")
-    return told if isinstance(told, Card) else None
+    reply = await session.query_button(f"example.revisions:{number}")
+    return reply if isinstance(reply, Card) else None
 
 
 def draw_exchange(card: Card) -> None:
-    """The texts of an example, one under the other."""
+    """Draws the texts of an example one below the other."""
     with ui.element("div").classes("exchange"):
         for column in card.columns:
             with ui.element("div").classes(f"part {column.note}"):

@@ -1,4 +1,4 @@
-"""The page of a channel: the conversation, a composer, and beside it what waits or a thread."""
+"""The page of a channel: conversation, composer, and a panel with proposed examples or a thread."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from bot.replies import Button, Card, Form, Listing, ListingRow, Refused
 
 _WAITING = 8
 _LONGEST = 200
-"""Characters that an address may put into the composer, for the person to send."""
+"""Characters of the address parameter `say`, which prefills the composer."""
 _JUDGEMENTS = ("approve", "edit", "reject")
 
 
@@ -45,8 +45,8 @@ async def room_page(studio: Studio, request: Request, channel: str) -> None:
             page.draw_top(title)
         page.draw(frame.foot)
     await page.open()
-    if said := request.query_params.get("say", "")[:_LONGEST]:
-        page.write(f"{said} ")
+    if prefill := request.query_params.get("say", "")[:_LONGEST]:
+        page.write(f"{prefill} ")
 
 
 class _RoomPage:
@@ -97,17 +97,17 @@ class _RoomPage:
         ui.run_javascript("attune.follow()")
 
     async def _refresh(self) -> None:
-        await self._tell_answering()
+        await self._show_answering_model()
         await self._tour.refresh(is_compact=not self._conversation.is_empty)
         if self._thread is None:
             await self._show_waiting()
 
-    async def _tell_answering(self) -> None:
-        told = await self._session.query_button("channel")
-        if isinstance(told, Card):
-            facts = facts_by_name(told)
+    async def _show_answering_model(self) -> None:
+        reply = await self._session.query_button("channel")
+        if isinstance(reply, Card):
+            facts = facts_by_name(reply)
             self._model.set_text(facts.get("model", ""))
-            self._trainer.text = train_label(self._session, told)
+            self._trainer.text = train_label(self._session, reply)
 
     async def _speak(self, text: str, files: Sequence[Attachment]) -> None:
         await self._room.speak(text, files)
@@ -127,7 +127,7 @@ class _RoomPage:
             await self._teach()
             return
         if action == "job.start":
-            # In the room it is the command, which a page's button is not.
+            # Runs the command, so that the reply is posted in the room.
             await self._train()
             return
         if action.startswith("starter"):
@@ -136,24 +136,24 @@ class _RoomPage:
             await self._session.send(events.ButtonClicked(action))
 
     async def _show_waiting(self) -> None:
-        told = await self._session.query_command(
+        reply = await self._session.query_command(
             "examples", {"state": "proposed", "order": "oldest"}
         )
-        if not isinstance(told, Listing) or told == self._waiting:
+        if not isinstance(reply, Listing) or reply == self._waiting:
             return
-        self._waiting = told
+        self._waiting = reply
         say = self._session.translate
         self._panel.clear()
         with self._panel:
             with ui.element("div").classes("panel-head"):
                 ui.label(say("studio.waiting")).classes("panel-title")
-                if told.total:
-                    ui.badge(str(told.total), color=None).classes("count")
-            if not told.lines:
+                if reply.total:
+                    ui.badge(str(reply.total), color=None).classes("count")
+            if not reply.lines:
                 ui.label(say("studio.nothing_waits")).classes("fine panel-empty")
-            for line in told.lines[:_WAITING]:
+            for line in reply.lines[:_WAITING]:
                 self._draw_waiting(line)
-            if (told.total or 0) > len(told.lines[:_WAITING]):
+            if (reply.total or 0) > len(reply.lines[:_WAITING]):
                 ui.link(say("studio.see_all"), "/review").classes("fine")
 
     def _draw_waiting(self, line: ListingRow) -> None:

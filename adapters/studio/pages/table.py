@@ -1,4 +1,4 @@
-"""The table of examples: rows on a wide window, cards on a phone, usable by keyboard."""
+"""The table of examples, with rows on wide windows and cards on phones."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OFTEN_EMPTY = ("authors", "tags")
 _IS_PHONE = "Quasar.Screen.lt.sm"
 _TONES = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}
 
-_OPENED = "$parent.$emit('open', props.row.id)"
+_EMIT_OPEN = "$parent.$emit('open', props.row.id)"
 _STATE = """
 <q-td :props="props"><span class="pill" :class="props.row.tone">{{ props.value }}</span></q-td>
 """
@@ -37,7 +37,7 @@ _TEXT = """
 _QUESTION = """
 <q-td :props="props"><button type="button" class="row-open clip" @click.stop="OPENED">
 {{ props.value || "…" }}</button></q-td>
-""".replace("OPENED", _OPENED)
+""".replace("OPENED", _EMIT_OPEN)
 _HEAD = """
 <q-th :props="props" :aria-sort="props.col.arrow || 'none'"><button type="button" class="sorter"
 @click="$parent.$emit('sort', props.col.name)">{{ props.col.label }}<q-icon v-if="props.col.arrow"
@@ -62,7 +62,7 @@ _CARD = """
       <span class="fine">{{ props.row.small }}</span></div>
   </div>
 </div></div>
-""".replace("OPENED", _OPENED)
+""".replace("OPENED", _EMIT_OPEN)
 
 
 def draw_table(
@@ -73,7 +73,7 @@ def draw_table(
     opened: Open,
     sort: Open,
 ) -> ui.table:
-    """Empty at first; fill it with `rows_of`."""
+    """Draws an empty table, to be filled with `fill`."""
 
     async def open_row(event: browser.GenericEventArguments) -> None:
         await opened(str(event.args))
@@ -102,7 +102,7 @@ def draw_table(
 
 
 def fill(table: ui.table, lines: Sequence[ListingRow], *, order: str) -> None:
-    """Show these; a column that none of them fills leaves its room to the texts."""
+    """Shows the rows; hides the columns of authors and tags if they are empty in all rows."""
     table.rows = rows_of(lines)
     for column in table.columns:
         name = column["name"]
@@ -115,33 +115,36 @@ def fill(table: ui.table, lines: Sequence[ListingRow], *, order: str) -> None:
 
 
 def _arrow(name: str, order: str) -> str:
-    """How a column is sorted: the newest have the highest numbers."""
+    """Returns the value of aria-sort for a column, "" if the list is not sorted by it."""
     if name == "id":
         return {"": "descending", "oldest": "ascending"}.get(order, "")
     return "ascending" if name == order else ""
 
 
 def rows_of(lines: Sequence[ListingRow]) -> list[dict[str, str]]:
-    """What the table shows of each line, by column."""
+    """Returns the table's rows by column."""
     return [_row(line) for line in lines]
 
 
 def _row(line: ListingRow) -> dict[str, str]:
     facts = facts_by_name(line)
-    said = (f"#{line.id}", *(facts.get(name, "") for name in ("origin", "authors", "tags")))
-    small = " · ".join(part for part in said if part)
+    facts_in_order = (
+        f"#{line.id}",
+        *(facts.get(name, "") for name in ("origin", "authors", "tags")),
+    )
+    small = " · ".join(part for part in facts_in_order if part)
     return {"id": line.id, "tone": _TONES.get(line.tone, ""), "small": small, **facts}
 
 
 def _slots(session: PageSession) -> Mapping[str, str]:
-    one, every = (
+    label_one, label_all = (
         quoted_script(session.translate(f"studio.select_{name}")) for name in ("one", "all")
     )
     return {
         **{f"header-cell-{name}": _HEAD for name in _SORTABLE},
-        "header-selection": _SELECT_ALL.replace("LABEL", every),
-        "body-selection": _SELECT.replace("LABEL", one),
-        "item": _CARD.replace("LABEL", one),
+        "header-selection": _SELECT_ALL.replace("LABEL", label_all),
+        "body-selection": _SELECT.replace("LABEL", label_one),
+        "item": _CARD.replace("LABEL", label_one),
         "body-cell-state": _STATE,
         "body-cell-question": _QUESTION,
         "body-cell-answer": _TEXT,

@@ -1,4 +1,4 @@
-"""Saved views: filters of a list under a name, kept in the browser of the person who saved them."""
+"""Saved views: named filters of a list, stored in a cookie of the person's browser."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from adapters.studio.page_session import PageSession, remember
 from bot.replies import Field, Form
 
 _COOKIE = "views"
-_MOST, _LONGEST_NAME, _LONGEST = 12, 40, 3500
-"""Views of one browser, letters of a name, and characters that its cookie holds."""
+_MOST_VIEWS, _LONGEST_NAME, _LONGEST_COOKIE = 12, 40, 3500
+"""Limits: views of a browser, characters of a name, and characters of the cookie."""
 
 
 class SavedViews:
-    """The menu of the views of one page; each is an address that Back and a bookmark know too."""
+    """The menu with the saved views of a page, each of which is an address with filters."""
 
     def __init__(
         self, session: PageSession, request: Request, page: str, address: Callable[[], str]
@@ -29,7 +29,7 @@ class SavedViews:
         self._session = session
         self._page = page
         self._address = address
-        self._views = _read(request.cookies.get(f"attune-{_COOKIE}", ""))
+        self._views = _deserialize(request.cookies.get(f"attune-{_COOKIE}", ""))
         with ui.button(icon="bookmarks").props("flat dense") as button:
             name = quoted(session.translate("studio.views"))
             button.props(f"aria-label={name} title={name}").mark("views")
@@ -50,7 +50,7 @@ class SavedViews:
     def _draw_view(self, name: str, address: str) -> None:
         def drop() -> None:
             del self._views[self._page, name]
-            self._keep()
+            self._save()
 
         with ui.element("div").classes("saved-view"):
             ui.link(name, address)
@@ -64,26 +64,26 @@ class SavedViews:
 
         async def submit(values: Mapping[str, str]) -> str:
             views = {**self._views, (self._page, values["name"].strip()): self._address()}
-            if len(views) > _MOST or len(quote(_written(views))) > _LONGEST:
+            if len(views) > _MOST_VIEWS or len(quote(_serialize(views))) > _LONGEST_COOKIE:
                 return say("studio.views.full")
             self._views = views
-            self._keep()
+            self._save()
             return ""
 
         form = Form("view", say("studio.views.save"), (field,), say("example.save"))
         open_form(self._session, form, submit)
 
-    def _keep(self) -> None:
-        remember(_COOKIE, _written(self._views))
+    def _save(self) -> None:
+        remember(_COOKIE, _serialize(self._views))
         self._draw()
 
 
-def _written(views: Mapping[tuple[str, str], str]) -> str:
+def _serialize(views: Mapping[tuple[str, str], str]) -> str:
     return json.dumps([[*key, address] for key, address in views.items()], ensure_ascii=False)
 
 
-def _read(cookie: str) -> dict[tuple[str, str], str]:
-    """What an earlier window kept; nothing of what is no list of ours."""
+def _deserialize(cookie: str) -> dict[tuple[str, str], str]:
+    """Returns the views of the cookie; ignores rows of any other form."""
     try:
         rows = json.loads(unquote(cookie) or "[]")
     except ValueError:
