@@ -1,4 +1,4 @@
-"""What people see of a canary: how both models are received, and how it ended."""
+"""The cards of a canary: feedback on both models, and how the canary ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
 
 
 async def render_liked_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """Its buttons go once it is over."""
+    """Returns the card that the canary is liked more, with buttons while the canary runs."""
     canary = await _canary(notice, records)
     card = await status_card(canary, records, words)
     return Card(
@@ -32,7 +32,7 @@ async def render_liked_notice(notice: Notice, records: Records, words: Words) ->
 
 
 async def render_ended_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """Why it is over, and how both were received until then."""
+    """Returns the card with the reason for the end and the feedback on both models."""
     canary = await _canary(notice, records)
     card = await status_card(canary, records, words)
     if canary.state is not CanaryState.PROMOTED:
@@ -61,7 +61,7 @@ async def status_card(canary: Canary, records: Records, words: Words) -> Card:
 
 
 async def canary_state_token(canary: Canary, records: Records) -> str:
-    """What a card shows of it: its share, and what is in use beside it."""
+    """Returns the token of the state that a card shows: state, share and model in use."""
     current = await records.deployments.current(canary.workspace, canary.assistant)
     return state_token(canary.state, canary.share, current.id if current else 0)
 
@@ -90,13 +90,13 @@ def _fact(label: str, of: ModelFeedback, failed: int, words: Words) -> Fact:
 
 def _end(canary: Canary, name: str, words: Words) -> str:
     if canary.state is CanaryState.PROMOTED:
-        return words("canary.promoted", model=name, name=_ended_by(canary))
-    return words(f"canary.stopped.{canary.why}", model=name, name=_ended_by(canary))
+        return words("canary.promoted", model=name, name=_ended_by_name(canary))
+    return words(f"canary.stopped.{canary.why}", model=name, name=_ended_by_name(canary))
 
 
 async def _canary(notice: Notice, records: Records) -> Canary:
     return await records.canaries.get(notice.place.workspace, CanaryId(notice.subject or 0))
 
 
-def _ended_by(canary: Canary) -> str:
+def _ended_by_name(canary: Canary) -> str:
     return person_reference(canary.ended_by) if canary.ended_by else "–"

@@ -1,4 +1,4 @@
-"""`/tune use`, for all questions or a share of them, and the end of a canary by hand."""
+"""`/tune use`, which deploys a model or starts a canary, and the buttons that end a canary."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ handlers = Handlers()
     Option.text("as"),
 )
 async def use_model(request: Request, deps: Dependencies) -> Reply:
-    """A tuned model, a checkpoint, the base, or `latest`; with `share:` a canary."""
-    share = _share(request)
+    """Deploys a tuned model, a checkpoint, the base or `latest`; starts a canary with `share:`."""
+    share = _requested_share(request)
     if share is None:
         return await deployments.use_model(request, deps)
     async with deps.store.writing() as records:
-        canary = await _begin(request, share, records)
+        canary = await _start_or_change(request, share, records)
         name = await deployments.find_display_name(records, request.workspace_id, canary.model)
         await notices.queue_notice(
             records, canary, notices.STATUS, at=request.now, locale=request.words.language
@@ -52,11 +52,11 @@ async def use_model(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button(cards.PROMOTE, Role.TRAINER)
 async def promote(request: Request, deps: Dependencies) -> Reply:
-    """All questions go to it from now on."""
+    """Ends the canary and deploys its model for all questions."""
     async with deps.store.writing() as records:
-        canary, late = await _shown(request, records)
-        if late is not None:
-            return late
+        canary, refusal = await _canary_of_button(request, records)
+        if refusal is not None:
+            return refusal
         name = await deployments.find_display_name(records, request.workspace_id, canary.model)
         promoting = Text(request.words("canary.promoting", model=name), private=True)
         if canary.state is not CanaryState.RUNNING:
@@ -78,19 +78,19 @@ async def promote(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button(cards.STOP, Role.TRAINER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
-    """All questions go to the model in use again."""
+    """Ends the canary, so that the model in use answers all questions again."""
     async with deps.store.writing() as records:
-        canary, late = await _shown(request, records)
-        if late is not None:
-            return late
+        canary, refusal = await _canary_of_button(request, records)
+        if refusal is not None:
+            return refusal
         if canary.state is CanaryState.RUNNING:
             await _end(request, canary, CanaryState.STOPPED, records)
         name = await deployments.find_display_name(records, request.workspace_id, canary.model)
     return Text(request.words("canary.stopping", model=name), private=True)
 
 
-async def _begin(request: Request, share: float, records: Records) -> Canary:
-    """A new one, or another share of the one that runs. Raises NotNow and NotFound."""
+async def _start_or_change(request: Request, share: float, records: Records) -> Canary:
+    """Starts a canary, or changes the share of the running one. Raises NotNow and NotFound."""
     words, name = request.words, request.text_option("model") or ""
     model = await deployments.find_model_by_name(request, name, records)
     model = await deployments.with_host_name(request, model, records)
@@ -100,8 +100,11 @@ async def _begin(request: Request, share: float, records: Records) -> Canary:
         raise NotNow(problem=words("use.already", model=model.label or model.name))
     running = await records.canaries.running_for(request.workspace_id, request.assistant.id)
     deployment = current.id if current else 0
-    wanted = model.name, model.served_name, deployment
-    if running is not None and (running.model, running.served_name, running.deployment) != wanted:
+    requested = model.name, model.served_name, deployment
+    if (
+        running is not None
+        and (running.model, running.served_name, running.deployment) != requested
+    ):
         other = await deployments.find_display_name(records, request.workspace_id, running.model)
         raise NotNow(problem=words("canary.another", model=other))
     if running is None:
@@ -133,10 +136,10 @@ def _new_canary(
     )
 
 
-async def _shown(request: Request, records: Records) -> tuple[Canary, Reply | None]:
-    """The canary of a button, and what is said where the button shows another state.
+async def _canary_of_button(request: Request, records: Records) -> tuple[Canary, Reply | None]:
+    """Returns the canary of a button, and a refusal if the button shows an outdated state.
 
-    It is over, and nothing is said, where this very click has ended it before a crash.
+    Returns no refusal if this event ended the canary already, before a crash.
     """
     name, _, shown = request.argument.partition(".")
     number = CanaryId(number_of(name, "canary"))
@@ -169,12 +172,15 @@ async def _end(request: Request, canary: Canary, state: CanaryState, records: Re
         await notices.queue_notice(records, canary, notices.LIKED, at=request.now)
 
 
-def _share(request: Request) -> float | None:
-    """Above 0 and below 1; `20%`, `20` and `0.2` are the same. None for all questions."""
-    asked = request.number_option("share", may_be_percent=True)
-    if asked is None or asked == 100:
+def _requested_share(request: Request) -> float | None:
+    """Returns the requested share, from 0.01 to 0.99, or None for all questions.
+
+    `20%`, `20` and `0.2` are equal. Raises BadInput.
+    """
+    number = request.number_option("share", may_be_percent=True)
+    if number is None or number == 100:
         return None
-    share = asked / 100 if asked >= 1 or _is_percent(request) else asked
+    share = number / 100 if number >= 1 or _is_percent(request) else number
     if not 0.01 <= share <= 0.99:
         raise BadInput(problem=request.words("canary.share"))
     return share

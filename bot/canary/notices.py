@@ -1,4 +1,4 @@
-"""The notices of a canary: one standing message, one when it is decided, one at its end."""
+"""The notices of a canary: its status message, one when it is liked more, one at its end."""
 
 from __future__ import annotations
 

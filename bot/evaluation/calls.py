@@ -1,4 +1,4 @@
-"""What an evaluation asks one contender: a held-out question, or one that was not answered well."""
+"""The calls of an evaluation: held-out questions, and questions that were not answered well."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ from bot.private_text import mask_row
 
 @dataclass(frozen=True, slots=True)
 class AskedQuestion:
-    """What a call asks; its reference was taught, or else is the answer that was no good."""
+    """The row that a call sends; `is_taught` if its reference was taught.
+
+    Otherwise the reference is the bad answer.
+    """
 
     row: Row
     is_taught: bool = True
@@ -38,7 +41,7 @@ class AskedQuestion:
 
 @dataclass(frozen=True, slots=True)
 class QuestionCall:
-    """One question to one contender."""
+    """A call with a held-out or must-answer question for a contender."""
 
     evaluation: Evaluation
     contender_index: int
@@ -46,7 +49,7 @@ class QuestionCall:
 
     @property
     def key(self) -> tuple[int, int]:
-        """What tells it apart in its evaluation."""
+        """The key of the call within its evaluation."""
         return self.contender_index, self.question.number
 
     @property
@@ -60,18 +63,18 @@ class QuestionCall:
         return AskedQuestion(self.question.row)
 
     async def withdraw(self, records: Records) -> None:
-        """It was surely not asked, and may be asked again."""
+        """Removes the mark that the question was asked, as it certainly was not sent."""
         own = self.evaluation.workspace, self.evaluation.id
         await records.evaluations.withdraw_call(*own, *self.key)
 
     async def keep(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
         scores = measures.scores(asked.reference, answer.text, is_refusal=answer.is_refusal)
-        kept = replace(self._outcome(answer, AnswerState.DONE), scores=scores)
-        await self._put(records, kept)
+        stored = replace(self._outcome(answer, AnswerState.DONE), scores=scores)
+        await self._store(records, stored)
 
     async def fail(self, records: Records, answer: Answer, trouble: AttuneError) -> None:
-        kept = self._outcome(answer, AnswerState.FAILED)
-        await self._put(records, replace(kept, error=serialize(trouble)))
+        stored = self._outcome(answer, AnswerState.FAILED)
+        await self._store(records, replace(stored, error=serialize(trouble)))
 
     def _outcome(self, answer: Answer, state: AnswerState) -> EvaluationAnswer:
         usage = answer.usage
@@ -86,13 +89,16 @@ class QuestionCall:
             first_text_seconds=answer.first_text_seconds,
         )
 
-    async def _put(self, records: Records, kept: EvaluationAnswer) -> None:
-        await records.evaluations.put(self.evaluation.workspace, self.evaluation.id, kept)
+    async def _store(self, records: Records, stored: EvaluationAnswer) -> None:
+        await records.evaluations.put(self.evaluation.workspace, self.evaluation.id, stored)
 
 
 @dataclass(frozen=True, slots=True)
 class GapCall:
-    """A question that was not answered well, to the new model; private text is masked."""
+    """A call with a question that was not answered well, for the new model.
+
+    Private text is masked.
+    """
 
     evaluation: Evaluation
     gap: GapQuestion
@@ -106,7 +112,7 @@ class GapCall:
         return self.evaluation.contenders[0]
 
     async def read(self, records: Records) -> AskedQuestion:
-        """Returns the question with the reply taught since, else with the answer it got."""
+        """Returns the question with the reply that was taught since, else with the bad answer."""
         turn = await records.turns.get(self.evaluation.workspace, self.gap.turn)
         if not turn.question:
             raise NotFound(noun="question", name=turn.id)
@@ -140,10 +146,10 @@ Call = QuestionCall | GapCall
 
 
 async def progress(evaluation: Evaluation, records: Records) -> tuple[int, int]:
-    """How many calls have an outcome, or never will have one; and how many there are."""
+    """Returns the number of calls that have ended, with or without an outcome, and of all calls."""
     own = evaluation.workspace, evaluation.id
     done = await records.evaluations.count_settled_answers(*own)
-    of_gaps = await records.evaluation_gaps.counts(*own)
-    total = evaluation.questions * len(evaluation.contenders) + sum(of_gaps.values())
-    finished = sum(count for state, count in of_gaps.items() if state not in UNFINISHED_CALLS)
+    gap_counts = await records.evaluation_gaps.counts(*own)
+    total = evaluation.questions * len(evaluation.contenders) + sum(gap_counts.values())
+    finished = sum(count for state, count in gap_counts.items() if state not in UNFINISHED_CALLS)
     return done + finished, total

@@ -1,4 +1,4 @@
-"""What people see of an evaluation: its live message, its result, and one question of it."""
+"""The cards of an evaluation: status message, result, and a single question."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ from bot.words import Words
 handlers = Handlers()
 
 _LIKELY_SHARE = 0.7
-_SHOWN = 400
-_NAMED, _TITLE = 3, 80
+_LONGEST_TEXT = 400
+_MOST_NAMED, _TITLE = 3, 80
 VERDICT_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
 
 
 async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """The one live message of an evaluation, as it stands now."""
+    """Returns the current status message of an evaluation."""
     evaluation = await records.evaluations.get(
         notice.place.workspace, EvaluationId(notice.subject or 0)
     )
@@ -69,7 +69,7 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
 
 
 async def status_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
-    """How far it is, and what it waits for."""
+    """Returns the card with the progress, and the error that the evaluation waits for, if any."""
     done, total = await progress(evaluation, records)
     lines = [words(f"evaluation.state.{evaluation.state}")]
     if total:
@@ -111,7 +111,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("evaluation.question", Role.MEMBER)
 async def one_question(request: Request, deps: Dependencies) -> Reply:
-    """Every contender's answer to one question, beside the taught reply."""
+    """Returns the answers of all contenders to a question, and the taught reply."""
     name, _, number = request.argument.partition(".")
     async with deps.store.reading() as records:
         evaluation = await with_names(await visible_evaluation(request, name, records), records)
@@ -122,7 +122,7 @@ async def one_question(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("evaluation.details", Role.MEMBER)
 async def details(request: Request, deps: Dependencies) -> Reply:
-    """Every measure of every contender."""
+    """Lists every measure of every contender."""
     async with deps.store.reading() as records:
         evaluation = await with_names(
             await visible_evaluation(request, request.argument, records), records
@@ -131,7 +131,7 @@ async def details(request: Request, deps: Dependencies) -> Reply:
     if found is None:
         return Listing(words("evaluation.details"), (), empty=words("evaluation.state.running"))
     rows = [
-        _measured(index, one, evaluation, found, words)
+        _measures_row(index, one, evaluation, found, words)
         for index, one in enumerate(found.contenders)
     ]
     choose = Button(words("button.labels"), f"evaluation.labels:{evaluation.id}")
@@ -149,7 +149,7 @@ def evaluation_id(text: str) -> EvaluationId:
 
 
 async def visible_evaluation(request: Request, name: str, records: Records) -> Evaluation:
-    """One whose answers may be seen. Raises NotFound, also for that of a blind vote."""
+    """Returns an evaluation whose answers may be seen. Raises NotFound, also for a blind vote."""
     evaluation = await records.evaluations.get(request.workspace_id, evaluation_id(name))
     if evaluation.is_vote:
         raise NotFound(noun="evaluation", name=name)
@@ -157,7 +157,7 @@ async def visible_evaluation(request: Request, name: str, records: Records) -> E
 
 
 async def result_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
-    """The verdict in plain words first, then what it rests on."""
+    """Returns the result card: the verdict in words first, then its numbers."""
     found, evaluation = load(evaluation.report), await with_names(evaluation, records)
     name = await find_display_name(records, evaluation.workspace, evaluation.model)
     title = words("evaluation.title", id=evaluation.id, model=name)
@@ -168,7 +168,7 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
     lines += _unanswered_lines(evaluation, found, words)
     lines += await _must_lines(evaluation, found, records, words)
     lines += _gate_lines(evaluation, found, words)
-    answered, asked = await _gaps(evaluation, records)
+    answered, asked = await _gap_counts(evaluation, records)
     is_used = current is not None and current.model == evaluation.model
     if asked:
         key = "closed" if is_used else "open"
@@ -197,8 +197,8 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
     )
 
 
-async def _gaps(evaluation: Evaluation, records: Records) -> tuple[int, int]:
-    """How many questions of “what to teach next” the new model answers, of so many asked."""
+async def _gap_counts(evaluation: Evaluation, records: Records) -> tuple[int, int]:
+    """Returns how many questions of “what to teach next” were answered, and how many were asked."""
     calls = await records.evaluation_gaps.calls(evaluation.workspace, evaluation.id)
     outcomes = [one.outcome for one in calls if one.outcome is not None]
     return outcomes.count(GapOutcome.ANSWERED), len(outcomes)
@@ -270,19 +270,21 @@ def _why_undecided(result: PairedResult, words: Words) -> str:
 async def _must_lines(
     evaluation: Evaluation, found: Report, records: Records, words: Words
 ) -> list[str]:
-    """How many are answered; what the model in use answers and this one does not, by its words."""
+    """Returns the lines on must-answer questions: the count, and the regressed ones by text."""
     if not found.must_answer:
         return []
     right = found.must_answer - len(found.unanswered)
     lines = [words("evaluation.must", right=right, count=found.must_answer)]
     if found.regressed:
-        named = [await _named(evaluation, n, records) for n in found.regressed[:_NAMED]]
-        named += [f"#{number}" for number in found.regressed[_NAMED:]]
+        named = [
+            await _question_reference(evaluation, n, records) for n in found.regressed[:_MOST_NAMED]
+        ]
+        named += [f"#{number}" for number in found.regressed[_MOST_NAMED:]]
         lines.append(words("evaluation.regressed", questions=", ".join(named)))
     return lines
 
 
-async def _named(evaluation: Evaluation, number: int, records: Records) -> str:
+async def _question_reference(evaluation: Evaluation, number: int, records: Records) -> str:
     (question,) = await records.evaluations.questions(
         evaluation.workspace, evaluation.id, after=number - 1, limit=1
     )
@@ -296,7 +298,7 @@ def _gate_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator
     if evaluation.is_deployed:
         yield words("evaluation.taken")
         return
-    # What else was in use when it ended is not known any more; that it was is what is left.
+    # Without another reason, the model in use had changed when the evaluation ended.
     why = gate.gate_rejection(evaluation, found, is_same_in_use=True) or gate.GateRejection.CHANGED
     yield words(f"evaluation.not_taken.{why}")
 
@@ -310,7 +312,7 @@ def _score_facts(evaluation: Evaluation, found: Report, words: Words) -> Iterato
 
 
 def loss_lines(found: Report, words: Words) -> tuple[str, ...]:
-    """The held-out loss of the new model, where its host told one."""
+    """Returns the line with the new model's held-out loss, if its host reported one."""
     loss = found.held_out_loss
     return () if loss is None else (words("evaluation.loss", loss=f"{loss:.3f}"),)
 
@@ -318,7 +320,7 @@ def loss_lines(found: Report, words: Words) -> tuple[str, ...]:
 async def _example(
     evaluation: Evaluation, found: Report, records: Records, words: Words
 ) -> tuple[Column, ...]:
-    """The first question on which they differ most: the taught reply and both answers."""
+    """Returns the columns of the first regressed or most differing question."""
     numbers = found.regressed or found.differing
     if not numbers or found.against is None:
         return ()
@@ -340,7 +342,7 @@ async def question_card(
     ways = must_answer.wrong_answer_buttons(question.example, words)
     return Card(
         title=words("evaluation.question", number=number),
-        lines=(text[: _SHOWN * 4],),
+        lines=(text[: _LONGEST_TEXT * 4],),
         columns=await _columns(evaluation, number, records, words),
         buttons=(example, *ways),
         private=True,
@@ -363,34 +365,40 @@ async def _columns(
     )
     asked, taught = questions.question_and_reference(question.row, words)
     columns = [
-        Column(words("evaluation.taught"), one_line(taught, _SHOWN), one_line(asked, _SHOWN))
+        Column(
+            words("evaluation.taught"),
+            one_line(taught, _LONGEST_TEXT),
+            one_line(asked, _LONGEST_TEXT),
+        )
     ]
     for answer in answers:
         if only is None or answer.contender in only:
             who = evaluation.contenders[answer.contender]
             note = outcome_of(answer, words)
-            columns.append(Column(name_of(who, words), one_line(answer.text, _SHOWN) or "–", note))
+            columns.append(
+                Column(name_of(who, words), one_line(answer.text, _LONGEST_TEXT) or "–", note)
+            )
     return tuple(columns)
 
 
 def outcome_of(answer: EvaluationAnswer, words: Words) -> str:
-    """Its score, or why it has none."""
+    """Returns the score of an answer in words, or why it has none."""
     why = why_missing(answer) or "done"
     return words(f"evaluation.answer.{why}", score=answer.scores.get("score"))
 
 
-def _measured(
+def _measures_row(
     index: int, one: ContenderReport, evaluation: Evaluation, found: Report, words: Words
 ) -> ListingRow:
     parts = [words("evaluation.exact", count=one.exact, total=one.answered)]
     parts += [words("evaluation.chrf", value=f"{one.chrf:.2f}")] if one.chrf is not None else []
     shares = {"facts": one.facts, **one.checks}
     parts += [
-        words(f"evaluation.check.{name}", share=_share(share))
+        words(f"evaluation.check.{name}", share=_share_text(share))
         for name, share in shares.items()
         if share.total
     ]
-    parts += [_trait(trait, one, words) for trait in found.traits]
+    parts += [_style_text(trait, one, words) for trait in found.traits]
     if one.first_text_seconds is not None:
         parts.append(words("evaluation.first", seconds=f"{one.first_text_seconds:.2f}"))
     tokens = round((one.prompt_tokens + one.completion_tokens) / max(1, one.answered))
@@ -407,18 +415,18 @@ def _measured(
             words(
                 "evaluation.difference",
                 mean=f"{result.mean_difference:+.2f}",
-                interval=_interval(result.difference),
+                interval=_interval_text(result.difference),
                 p=format_p_value(result.p_value),
             )
         )
     who = evaluation.contenders[index]
     parts += loss_lines(found, words) if who.kind is ContenderKind.NEW else ()
     name = name_of(who, words)
-    return ListingRow("", name, " · ".join(parts), facts=tuple(_numbers(one, name)))
+    return ListingRow("", name, " · ".join(parts), facts=tuple(_score_facts_of(one, name)))
 
 
-def _numbers(one: ContenderReport, name: str) -> Iterator[Fact]:
-    """The mean score and its interval as plain numbers, for surfaces that draw them."""
+def _score_facts_of(one: ContenderReport, name: str) -> Iterator[Fact]:
+    """Yields the mean score and its interval as numbers, for surfaces that draw them."""
     interval = one.interval
     found = {
         "mean": one.mean,
@@ -430,17 +438,17 @@ def _numbers(one: ContenderReport, name: str) -> Iterator[Fact]:
             yield Fact(name, f"{value:.4f}", key)
 
 
-def _share(share: Share) -> str:
-    """As `12 of 20 (39–78 %)`."""
+def _share_text(share: Share) -> str:
+    """Returns a share with its Wilson interval, as in `12/20 (39–78 %)`."""
     found = wilson(share.count, share.total)
     return f"{share.count}/{share.total} ({format_share_range(found.low, found.high)})"
 
 
-def _interval(found: Interval) -> str:
+def _interval_text(found: Interval) -> str:
     return f"{found.low:+.2f} … {found.high:+.2f}"
 
 
-def _trait(trait: StyleFeature, one: ContenderReport, words: Words) -> str:
+def _style_text(trait: StyleFeature, one: ContenderReport, words: Words) -> str:
     return words(
         f"evaluation.voice.{trait.name}",
         value=trait.value,
@@ -467,7 +475,7 @@ def _label_line(confusion: Confusion, words: Words) -> str:
 
 
 async def with_names(evaluation: Evaluation, records: Records) -> Evaluation:
-    """With its contenders called as people call them, to be shown; the id of its model stays."""
+    """Returns the evaluation with display names of its contenders; `model` stays an id."""
     return replace(
         evaluation,
         contenders=tuple(

@@ -1,4 +1,4 @@
-"""`/tune evaluate`: what it would ask and cost, then a yes or no; and the stop of a running one."""
+"""`/tune evaluate` and its buttons: estimates, confirms, declines and stops an evaluation."""
 
 from __future__ import annotations
 
@@ -38,20 +38,20 @@ _MOST = 5000
     Option.integer("questions", 1, _MOST),
 )
 async def evaluate(request: Request, deps: Dependencies) -> Reply:
-    """How many questions go to whom, and the price; nothing is asked before the yes."""
+    """Returns a card with the questions, models and price; nothing is sent to a model."""
     access.refuse_closed_workspace(request.workspace, request.words)
     async with deps.store.reading() as records:
         new = await requested_evaluation(request, records)
-    evaluation, found = await price_and_keep(request, new, deps)
+    evaluation, plan = await price_and_keep(request, new, deps)
     title = request.words("evaluate.title", model=evaluation.contenders[0].model)
     label = request.words("button.evaluate")
     confirm = Button(label, f"evaluation.confirm:{evaluation.id}", is_primary=True)
-    return estimate_card(request, evaluation, found, title=title, confirm=confirm)
+    return estimate_card(request, evaluation, plan, title=title, confirm=confirm)
 
 
 @handlers.button("evaluation.confirm", Role.TRAINER)
 async def confirm(request: Request, deps: Dependencies) -> Reply:
-    """The evaluation is durable from here on; its runner asks."""
+    """Stores the confirmation; the runner then asks the models."""
     async with deps.store.writing() as records:
         await confirm_estimate(request, records, deps.hosts, is_vote=False)
     deps.wake_runners()
@@ -66,7 +66,7 @@ async def decline(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("evaluation.stop", Role.TRAINER)
 async def stop(request: Request, deps: Dependencies) -> Reply:
-    """What was answered is reported; what is being written is broken off."""
+    """Stops an evaluation and cancels its calls; the report covers the answers so far."""
     async with deps.store.writing() as records:
         reply = await stop_run(request, records.evaluations, records, KIND)
     deps.wake_runners()
@@ -76,23 +76,26 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
 async def price_and_keep(
     request: Request, new: Evaluation, deps: Dependencies
 ) -> tuple[Evaluation, EvaluationPlan]:
-    """The evaluation with its price, as it is shown, kept until it is confirmed. Raises NotNow."""
-    found = await plan_evaluation(deps.store, new, request.assistant, deps.hosts, now=request.now)
-    if not found.questions:
+    """Plans an evaluation and stores it until it is confirmed. Raises NotNow.
+
+    Returns the evaluation with its price and display names, and the plan.
+    """
+    plan = await plan_evaluation(deps.store, new, request.assistant, deps.hosts, now=request.now)
+    if not plan.questions:
         raise NotNow(problem=request.words("evaluate.no_questions"))
-    if len(found.contenders) < 2:
+    if len(plan.contenders) < 2:
         raise NotNow(problem=request.words("evaluate.nothing_to_compare"))
     async with deps.store.writing() as records:
-        evaluation = await keep_priced(records, new, found)
-        return await cards.with_names(evaluation, records), found
+        evaluation = await keep_priced(records, new, plan)
+        return await cards.with_names(evaluation, records), plan
 
 
 async def confirm_estimate(
     request: Request, records: Records, hosts: Hosts, *, is_vote: bool, name: str = ""
 ) -> Evaluation:
-    """What was priced is to be asked. Raises NotNow, Outdated and NotFound.
+    """Confirms an estimated evaluation. Raises NotNow, Outdated and NotFound.
 
-    `name` is its number, where that is not the whole argument of the button.
+    `name` is the evaluation's number if it is not the whole argument of the button.
     """
     evaluation = await estimated_run(request, records.evaluations, KIND, name)
     if evaluation.is_vote is not is_vote:
@@ -103,12 +106,12 @@ async def confirm_estimate(
 
 
 async def requested_evaluation(request: Request, records: Records) -> Evaluation:
-    """As the options of a command say: which model against which. Raises NotFound and BadInput."""
+    """Returns the evaluation that the options of a command name. Raises NotFound and BadInput."""
     model = await find_model_by_name(request, request.text_option("model") or "latest", records)
     current = await records.deployments.current(request.workspace_id, request.assistant.id)
     against = current.model if current else None
-    if (named := request.text_option("against")) is not None:
-        against = (await find_model_by_name(request, named, records)).name
+    if (against_name := request.text_option("against")) is not None:
+        against = (await find_model_by_name(request, against_name, records)).name
     if against == model.name and request.text_option("against"):
         raise BadInput(problem=request.words("evaluate.itself", model=model.name))
     method = Method.SUPERVISED
@@ -134,25 +137,25 @@ async def requested_evaluation(request: Request, records: Records) -> Evaluation
 
 
 def estimate_card(
-    request: Request, evaluation: Evaluation, found: EvaluationPlan, *, title: str, confirm: Button
+    request: Request, evaluation: Evaluation, plan: EvaluationPlan, *, title: str, confirm: Button
 ) -> Card:
-    """What it would ask and cost, with the button that confirms it."""
+    """Returns the card of an estimate, with the button that confirms it."""
     words = request.words
-    names = [cards.name_of(one, words) for one in evaluation.contenders]
+    names = [cards.name_of(contender, words) for contender in evaluation.contenders]
     price = words.price(evaluation.price)
     lines = [
         words("evaluate.cost", tokens=f"{evaluation.tokens:,}", price=price),
         words("evaluate.asked", count=evaluation.questions, models=len(evaluation.contenders)),
         " · ".join(names),
     ]
-    must = sum(one.is_must_answer for one in found.questions)
+    must = sum(question.is_must_answer for question in plan.questions)
     if must:
         lines.append(words("evaluate.must", count=must))
-    if found.gaps:
-        lines.append(words("evaluate.gaps", count=len(found.gaps)))
-    if found.learned:
-        lines.append(words("evaluate.learned", count=found.learned))
-    if len(found.questions) - must < FEWEST_QUESTIONS:
+    if plan.gaps:
+        lines.append(words("evaluate.gaps", count=len(plan.gaps)))
+    if plan.learned:
+        lines.append(words("evaluate.learned", count=plan.learned))
+    if len(plan.questions) - must < FEWEST_QUESTIONS:
         lines.append(words("evaluation.too_few", least=FEWEST_QUESTIONS))
     return Card(
         title=title,

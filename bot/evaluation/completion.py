@@ -1,4 +1,4 @@
-"""The end of an evaluation: its report, and whether its model is taken into use."""
+"""Finishes an evaluation: stores its report and deploys its model if the gate allows it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 
 FINAL = "final"
-"""The detail of a trouble that ended an evaluation."""
+"""The key of a stored error's detail: whether the error ended the evaluation."""
 _ENDING = (EvaluationState.RUNNING, EvaluationState.STOPPING)
 
 
 async def is_ready_to_finish(evaluation: Evaluation, records: Records) -> bool:
-    """Whether it is to stop, or every contender's every answer is known; nothing may be asked."""
+    """Whether an evaluation can be finished: it is being stopped, or all of its calls have ended.
+
+    No call of the evaluation may be running.
+    """
     if evaluation.state is EvaluationState.STOPPING:
         return True
     if evaluation.state is not EvaluationState.RUNNING:
@@ -31,24 +34,24 @@ async def is_ready_to_finish(evaluation: Evaluation, records: Records) -> bool:
 async def finish_evaluation(
     evaluation: Evaluation, *, store: Store, hosts: Hosts, at: datetime
 ) -> None:
-    """Once only: its report, the deployment and both notices share a transaction."""
-    made = await report.make_report(store, evaluation, hosts)
+    """Finishes an evaluation once: report, deployment and both notices share a transaction."""
+    result = await report.make_report(store, evaluation, hosts)
     state = EvaluationState.DONE
     if evaluation.state is EvaluationState.STOPPING:
         is_final = bool(evaluation.error.get(FINAL))
         state = EvaluationState.FAILED if is_final else EvaluationState.STOPPED
-    over = replace(evaluation, state=state)
+    finished = replace(evaluation, state=state)
     async with store.writing() as records:
-        everybody = range(len(evaluation.contenders))
+        all_contenders = range(len(evaluation.contenders))
         own = evaluation.workspace, evaluation.id
-        await records.evaluations.mark_outcome_unknown(*own, everybody)
+        await records.evaluations.mark_outcome_unknown(*own, all_contenders)
         await records.evaluation_gaps.mark_outcome_unknown(*own)
-        is_deployed = evaluation.is_gate and await _may_deploy(over, made, records)
+        is_deployed = evaluation.is_gate and await _may_deploy(finished, result, records)
         if not await records.evaluations.change(
             *own,
             when=_ENDING,
             state=state,
-            report=report.dump(made),
+            report=report.dump(result),
             finished_at=at,
             is_deployed=is_deployed,
         ):
@@ -64,12 +67,12 @@ async def finish_evaluation(
             await queue_run_notice(records, evaluation, notices.ENDED, at=at)
 
 
-async def _may_deploy(over: Evaluation, made: report.Report, records: Records) -> bool:
-    current = await records.deployments.current(over.workspace, over.assistant)
-    is_same = is_same_deployment(over, current)
-    model = await records.models.find(over.workspace, over.model)
+async def _may_deploy(finished: Evaluation, result: report.Report, records: Records) -> bool:
+    current = await records.deployments.current(finished.workspace, finished.assistant)
+    is_same = is_same_deployment(finished, current)
+    model = await records.models.find(finished.workspace, finished.model)
     is_there = model is not None and not model.is_deleted
-    return is_there and gate.gate_rejection(over, made, is_same_in_use=is_same) is None
+    return is_there and gate.gate_rejection(finished, result, is_same_in_use=is_same) is None
 
 
 async def _deploy(evaluation: Evaluation, records: Records, at: datetime) -> None:

@@ -1,4 +1,4 @@
-"""Calls of hosts, a few at the same time, until there are none left; and which to make again."""
+"""Runs calls of hosts concurrently until none are left, and decides which may be retried."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ log = logging.getLogger(__name__)
 Call = TypeVar("Call")
 
 AT_ONCE = 4
-"""Calls that one host is sent at the same time."""
+"""Most concurrent calls of a host."""
 MOST_TRIES = 3
 """Requests of one call that may end in a server error or a time-out of the host."""
 LOOK_SECONDS = 1.0
-"""How often what is running is looked at, also if nobody says that something has changed."""
+"""Seconds between calls of `claim` while calls are running and `wake` is not set."""
 
 
-def _nothing(call: object) -> None:
+def _no_op(call: object) -> None:
     return
 
 
@@ -41,13 +41,14 @@ async def run_calls(
     *,
     of: Callable[[Call], int],
     wake: asyncio.Event,
-    ended: Callable[[Call], None] = _nothing,
+    ended: Callable[[Call], None] = _no_op,
 ) -> None:
-    """Returns once `claim` has nothing more and every call has ended.
+    """Returns once `claim` returns no calls and every call has ended.
 
-    `claim` is told how many calls may begin, and gives those that do together with the ids of what
-    is still running; a call `of` anything else is cancelled. It is asked at once when `wake` is
-    set. What a call raises is raised here, after the others were cancelled.
+    `claim` gets the number of calls that may start, and returns the calls to start and the ids of
+    the runs that are still running; calls `of` any other run are cancelled. `claim` is called again
+    when `wake` is set, when a call ends, and every `LOOK_SECONDS`. An exception of a call is raised
+    after the other calls were cancelled.
     """
     tasks: dict[asyncio.Task[None], Call] = {}
     try:
@@ -55,7 +56,7 @@ async def run_calls(
             wake.clear()
             calls, running = await claim(AT_ONCE - len(tasks))
             for task, call in tasks.items():
-                # Once only: what was paid for is counted before a cancelled call ends.
+                # Cancelled once only, as a cancelled call still counts its paid tokens.
                 if of(call) not in running and not task.cancelling():
                     task.cancel()
             tasks |= {asyncio.create_task(run(call)): call for call in calls}
@@ -74,14 +75,14 @@ async def run_calls(
 async def _first_done(
     tasks: Collection[asyncio.Task[None]], wake: asyncio.Event
 ) -> Collection[asyncio.Task[None]]:
-    """Those that have ended, as soon as one has; none where something else is to be looked at."""
-    woken = asyncio.create_task(wake.wait())
+    """Returns the finished tasks once one has finished, `wake` is set or the time is over."""
+    wake_task = asyncio.create_task(wake.wait())
     try:
         await asyncio.wait(
-            {*tasks, woken}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            {*tasks, wake_task}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
     finally:
-        woken.cancel()
+        wake_task.cancel()
     return [task for task in tasks if task.done()]
 
 

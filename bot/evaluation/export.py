@@ -1,4 +1,4 @@
-"""Every answer of an evaluation as a file, to be reckoned anew by other programs."""
+"""Exports every answer of an evaluation with its scores as a CSV or JSONL file."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _COLUMNS = (
 
 @handlers.button("evaluation.export", Role.CURATOR)
 async def export(request: Request, deps: Dependencies) -> Reply:
-    """A row for each question and model; `ID.csv` or, a line of JSON each, `ID.jsonl`."""
+    """Returns a file with a row for each question and model, named by `ID.csv` or `ID.jsonl`."""
     named, _, ending = request.argument.partition(".")
     async with deps.store.reading() as records:
         evaluation = await visible_evaluation(request, named, records)
@@ -53,17 +53,20 @@ async def export(request: Request, deps: Dependencies) -> Reply:
 async def _rows(
     evaluation: Evaluation, store: Store, words: Words
 ) -> AsyncIterator[Mapping[str, object]]:
-    async for asked, answers in answered_pages(store, evaluation):
-        known = {(answer.number, answer.contender): answer for answer in answers}
-        for question in asked:
-            for index, who in enumerate(evaluation.contenders):
-                yield _row(who, question, known.get((question.number, index)), words)
+    async for page, answers in answered_pages(store, evaluation):
+        answers_by_key = {(answer.number, answer.contender): answer for answer in answers}
+        for question in page:
+            for index, contender in enumerate(evaluation.contenders):
+                yield _row(contender, question, answers_by_key.get((question.number, index)), words)
 
 
 def _row(
-    who: Contender, question: EvaluationQuestion, answer: EvaluationAnswer | None, words: Words
+    contender: Contender,
+    question: EvaluationQuestion,
+    answer: EvaluationAnswer | None,
+    words: Words,
 ) -> Mapping[str, object]:
-    """`missing` is one of the words of `why_missing`, `why` what the host had to say about it."""
+    """Returns a row; `missing` is a value of `why_missing`, `why` the error in words."""
     pair = prompt_and_reference(question.row, "")
     trouble = deserialize(answer.error) if answer else None
     scores = answer.scores if answer else {}
@@ -73,8 +76,8 @@ def _row(
         question.is_must_answer,
         pair[0][-1]["content"] if pair else "",
         pair[1] if pair else "",
-        who.kind.value,
-        who.model,
+        contender.kind.value,
+        contender.model,
         answer.state.value if answer else "",
         why_missing(answer),
         words.error_without_host_words(trouble) if trouble else "",

@@ -1,8 +1,8 @@
-"""Questions that nobody answered well: alike ones together, and which of them a model closes.
+"""Groups similar questions without a good answer into gaps, and decides when a gap is closed.
 
-A question is left once it is taught, and once another model answers one like it later and nobody
-dislikes that. It comes back where the answer of such a model is a refusal or is disliked. What the
-model in use answered in an evaluation counts as what it answers to people.
+A question leaves its gap once it is taught, or once another model answers a similar question later
+without a dislike. It returns if that model's answer is a refusal or disliked. Answers of the model
+in use within an evaluation count like its answers to people.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from bot.ports.store import Records, Store
 from bot.text_similarity import group_alike_texts
 
 MOST_GAPS = 50
-"""Questions that an evaluation puts to its new model beside the held-out ones."""
+"""Most questions of gaps that an evaluation asks its new model, besides the held-out ones."""
 _WINDOW = timedelta(days=90)
 _MOST_MARKED = 500
 _MOST_OTHERS = 1000
-"""Recent answers that are read beyond those that are marked: good ones, and refusals in words."""
+"""Most recent unmarked answers to read, among them good ones and refusals in words."""
 
 
 @dataclass(frozen=True, slots=True)
 class TeachingGap:
-    """Alike questions that were not answered well, newest first."""
+    """Similar questions that were not answered well, newest first."""
 
     turns: Sequence[UnansweredTurn]
 
@@ -49,16 +49,16 @@ class TeachingGap:
 
     @property
     def refused(self) -> int:
-        return sum(one.is_refusal or not one.dislikes for one in self.turns)
+        return sum(turn.is_refusal or not turn.dislikes for turn in self.turns)
 
     @property
     def dislikes(self) -> int:
-        return sum(one.dislikes for one in self.turns)
+        return sum(turn.dislikes for turn in self.turns)
 
 
 @dataclass(frozen=True, slots=True)
 class RecentAnswers:
-    """Those that are not good, those of them that were taught since, and the good ones."""
+    """Recent answers: bad ones, bad ones whose question was taught since, and good ones."""
 
     bad: Sequence[UnansweredTurn]
     taught: Sequence[UnansweredTurn]
@@ -74,9 +74,9 @@ async def recent_answers(
     now: datetime,
     channel: ChannelId | None = None,
 ) -> RecentAnswers:
-    """What is marked, the newest of all others, and what `model` answered in evaluations.
+    """Reads marked answers, the newest others, and answers of `model` in evaluations.
 
-    With `channel` only what was asked there.
+    With `channel`, reads only answers to questions in that channel.
     """
     since = now - _WINDOW
     read = partial(
@@ -100,36 +100,40 @@ async def recent_answers(
     )
 
 
-async def find_gaps(found: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
+async def find_gaps(recent: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
     """Returns the gaps, most asked first, and the turns that another model has answered since.
 
     Takes seconds for two thousand questions, so no transaction may be open.
     """
-    gaps, answered = await asyncio.to_thread(_group_gaps, found)
+    gaps, answered = await asyncio.to_thread(_group_gaps, recent)
     return sorted(gaps, key=lambda gap: -len(gap.turns)), answered
 
 
-def _group_gaps(found: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
-    bad = sorted(found.bad, key=lambda one: one.at, reverse=True)
-    turns = [*bad, *found.taught, *found.good]
-    first_good = len(turns) - len(found.good)
+def _group_gaps(recent: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
+    bad = sorted(recent.bad, key=lambda one: one.at, reverse=True)
+    turns = [*bad, *recent.taught, *recent.good]
+    first_good = len(turns) - len(recent.good)
     gaps, answered = list[TeachingGap](), list[TurnId]()
     for group in group_alike_texts([one.question for one in turns]):
-        good = [turns[at] for at in group if at >= first_good]
-        taught = [turns[at] for at in group if len(bad) <= at < first_good]
-        # What was taught waits for another model; that the same one declines again is no news.
+        good = [turns[index] for index in group if index >= first_good]
+        taught = [turns[index] for index in group if len(bad) <= index < first_good]
+        # A taught question stays closed for the same model, also if that model declines again.
         waiting = {one.model for one in taught}
         until = max((one.taught_at for one in taught if one.taught_at), default=None)
-        own = [turns[at] for at in group if at < len(bad)]
-        over = {
-            one.id
-            for one in own
-            if any(other.model != one.model and other.at > one.at for other in good)
+        bad_turns = [turns[index] for index in group if index < len(bad)]
+        closed = {
+            turn.id
+            for turn in bad_turns
+            if any(other.model != turn.model and other.at > turn.at for other in good)
         }
-        answered += over
-        fresh = [one for one in own if one.model not in waiting and not (until and one.at <= until)]
-        left = [one for one in fresh if one.id not in over]
-        gaps += [TeachingGap(left)] if left else []
+        answered += closed
+        untaught = [
+            turn
+            for turn in bad_turns
+            if turn.model not in waiting and not (until and turn.at <= until)
+        ]
+        remaining = [turn for turn in untaught if turn.id not in closed]
+        gaps += [TeachingGap(remaining)] if remaining else []
     return gaps, answered
 
 
@@ -141,28 +145,29 @@ async def questions_for(
     *,
     now: datetime,
 ) -> Sequence[UnansweredTurn]:
-    """Returns the first question of each gap and those taught since that `model` was not asked."""
+    """Returns the questions of gaps, and taught ones, that `model` has not been asked yet."""
     own = workspace, assistant, model
     async with store.reading() as records:
-        found = await recent_answers(records, *own, now=now)
+        recent = await recent_answers(records, *own, now=now)
         asked = await records.evaluation_gaps.of_model(
             *own, since=now - _WINDOW, outcomes=tuple(GapOutcome)
         )
-    gaps, _ = await find_gaps(found)
-    known = {one.id for one in asked}
-    wanted = [*(gap.first for gap in gaps), *found.taught]
-    fresh = [one for one in wanted if one.model != model and one.id not in known]
-    return fresh[:MOST_GAPS]
+    gaps, _ = await find_gaps(recent)
+    asked_ids = {turn.id for turn in asked}
+    candidates = [*(gap.first for gap in gaps), *recent.taught]
+    new = [turn for turn in candidates if turn.model != model and turn.id not in asked_ids]
+    return new[:MOST_GAPS]
 
 
 def waiting_gaps(turns: Sequence[UnansweredTurn]) -> list[GapQuestion]:
-    return [GapQuestion(one.id, CallState.WAITING, one.taught_by) for one in turns]
+    """Returns the calls for the turns, in state WAITING."""
+    return [GapQuestion(turn.id, CallState.WAITING, turn.taught_by) for turn in turns]
 
 
 def outcome_of(answer: Answer, *, reference: str, is_taught: bool) -> GapOutcome:
-    """What a whole answer is worth beside the taught reply, else beside the one that was no good.
+    """Returns the outcome of a complete answer.
 
-    It is right where it comes near enough to the one, or is not the other once more.
+    The answer is right if it is similar to a taught reference, or not similar to a bad one.
     """
     declines = answer.is_refusal or refusal_in(answer.text)
     if declines and not (is_taught and refusal_in(reference)):

@@ -1,4 +1,4 @@
-"""Whether the verdict of an evaluation lets a new model be taken into use by itself."""
+"""Decides whether a new model is deployed automatically after its evaluation."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from bot.evaluation.report import Report
 from bot.significance import Verdict
 
 _FEWEST_ANSWERED = 0.8
-"""The share of questions that both models must have answered; a cut or empty answer is none."""
+"""Least share of questions that both models must have answered completely."""
 
 
 class GateRejection(StrEnum):
-    """Why a model is not taken into use."""
+    """Reasons why a model is not deployed automatically."""
 
     UNFINISHED = "unfinished"
     CHANGED = "changed"
@@ -24,10 +24,10 @@ class GateRejection(StrEnum):
 def gate_rejection(
     evaluation: Evaluation, report: Report, *, is_same_in_use: bool
 ) -> GateRejection | None:
-    """None where the model may be taken into use: not worse beyond chance, nothing regressed.
+    """Returns why the model may not be deployed, or None if it may.
 
-    Nothing is taken where the evaluation did not come to its end, or while another model was put
-    to use by somebody.
+    It may be deployed if the evaluation is complete, the same model is still in use, no must-answer
+    question has regressed, and the new model is not significantly worse.
     """
     if evaluation.state is not EvaluationState.DONE or not _is_answered(evaluation, report):
         return GateRejection.UNFINISHED

@@ -1,4 +1,4 @@
-"""A classifier's measures for a positive label and betas of one's own choice."""
+"""The form and listing of a classifier's metrics for a chosen positive label and betas."""
 
 from __future__ import annotations
 
@@ -18,22 +18,27 @@ from bot.words import Words
 
 handlers = Handlers()
 
-_USUAL = "0.5, 1, 2"
+_DEFAULT_BETAS = "0.5, 1, 2"
 _MOST_BETAS = 10
 
 
 @handlers.button("evaluation.labels", Role.MEMBER, opens_form=True)
 async def choose(request: Request, deps: Dependencies) -> Reply:
-    """Which label counts as found, and how much its recall counts beside its precision."""
-    _, found = await _report(request, deps)
+    """Returns the form for the positive label and the betas of F-beta."""
+    _, result = await _report(request, deps)
     words = request.words
-    labels = tuple((label, label) for label in _labels(found, words))
+    labels = tuple((label, label) for label in _labels(result, words))
     return Form(
         id=f"evaluation.labels:{request.argument}",
         title=words("button.labels"),
         fields=(
             Field("positive", words("labels.positive"), FieldKind.CHOICE, choices=labels),
-            Field("betas", words("labels.betas"), value=_USUAL, hint=words("labels.betas.hint")),
+            Field(
+                "betas",
+                words("labels.betas"),
+                value=_DEFAULT_BETAS,
+                hint=words("labels.betas.hint"),
+            ),
         ),
         submit_label=words("button.measure"),
     )
@@ -41,15 +46,15 @@ async def choose(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.form("evaluation.labels", Role.MEMBER)
 async def label_scores(request: Request, deps: Dependencies) -> Reply:
-    """Of each model: accuracy, and precision, recall and F-beta of the label, with its table."""
-    evaluation, found = await _report(request, deps)
+    """Returns accuracy, precision, recall, F-beta and the confusion matrix of each model."""
+    evaluation, result = await _report(request, deps)
     words, positive = request.words, request.options.get("positive", "")
-    if positive not in _labels(found, words):
+    if positive not in _labels(result, words):
         raise BadInput(problem=words("labels.unknown", label=positive))
     betas = _betas(request.options.get("betas", ""), words)
     rows = [
-        ListingRow("", name_of(who, words), line)
-        for who, one in zip(evaluation.contenders, found.contenders, strict=True)
+        ListingRow("", name_of(contender, words), line)
+        for contender, one in zip(evaluation.contenders, result.contenders, strict=True)
         if one.confusion
         for line in _lines(one.confusion, positive, betas, words)
     ]
@@ -59,21 +64,21 @@ async def label_scores(request: Request, deps: Dependencies) -> Reply:
 async def _report(request: Request, deps: Dependencies) -> tuple[Evaluation, Report]:
     async with deps.store.reading() as records:
         evaluation = await visible_evaluation(request, request.argument, records)
-    found = load(evaluation.report)
-    if found is None:
+    result = load(evaluation.report)
+    if result is None:
         raise NotNow(problem=request.words("labels.none"))
-    return evaluation, found
+    return evaluation, result
 
 
-def _labels(found: Report, words: Words) -> Sequence[str]:
-    confusion = next((one.confusion for one in found.contenders if one.confusion), None)
+def _labels(result: Report, words: Words) -> Sequence[str]:
+    confusion = next((one.confusion for one in result.contenders if one.confusion), None)
     if confusion is None:
         raise NotNow(problem=words("labels.none"))
     return list(confusion)
 
 
 def _betas(text: str, words: Words) -> Sequence[float]:
-    """Several numbers with commas between them. Raises BadInput."""
+    """Parses numbers separated by commas. Raises BadInput."""
     parts = [part.strip() for part in text.split(",") if part.strip()] or ["1"]
     if len(parts) > _MOST_BETAS:
         raise BadInput(problem=words("labels.many", most=_MOST_BETAS))
@@ -84,13 +89,13 @@ def _lines(
     confusion: Confusion, positive: str, betas: Sequence[float], words: Words
 ) -> Iterator[str]:
     measures = metrics_of(confusion, positive, betas=betas)
-    said = [
+    parts = [
         words("evaluation.accuracy", value=f"{accuracy(confusion):.2f}"),
         words("labels.precision", value=f"{measures.precision:.2f}"),
         words("labels.recall", value=f"{measures.recall:.2f}"),
     ]
-    said += [f"F{beta:g} {value:.2f}" for beta, value in measures.f_beta.items()]
-    yield " · ".join(said)
+    parts += [f"F{beta:g} {value:.2f}" for beta, value in measures.f_beta.items()]
+    yield " · ".join(parts)
     for label, row in confusion.items():
         answered = ", ".join(f"{other} {count}" for other, count in row.items() if count)
         yield words("labels.row", label=label, answered=answered or "–")

@@ -1,4 +1,4 @@
-"""How good one answer is beside the one that was taught: pure measures, each between 0 and 1.
+"""Measures of an answer against the taught reference: pure functions with values from 0 to 1.
 
 `docs/understand/evaluation-numbers.md` has the formulas and their sources.
 """
@@ -13,9 +13,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 
 TIE = 0.05
-"""Scores that differ by no more are a tie."""
+"""Largest difference of two scores that counts as a tie."""
 RIGHT_FROM = 0.7
-"""From this score on a must-answer question counts as answered."""
+"""Least score at which a must-answer question counts as answered."""
 LONGEST_LABEL = 40
 
 _ORDERS = 6
@@ -37,15 +37,15 @@ _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARABIC", "HEBREW", "DEVANAGARI", "THA
 
 
 def scores(reference: str, answer: str, *, is_refusal: bool = False) -> dict[str, object]:
-    """Every measure of one answer; those that do not apply are missing.
+    """Returns every measure of an answer by name, without those that do not apply.
 
-    `score` is what answers are compared by: 0 where one refuses and the other does not, 1 for the
-    taught reply word for word, else the mean of chrF, of the share of facts found, and for JSON of
-    whether its shape is right.
+    Answers are compared by `score`: 0 if only one of answer and reference is a refusal, 1 for the
+    reference word for word, else the mean of chrF, the share of the reference's facts, and for
+    JSON whether the shape is equal.
     """
     refuses, should_refuse = is_refusal or refusal_in(answer), refusal_in(reference)
     likeness = chrf(reference, answer)
-    found: dict[str, object] = {
+    measured: dict[str, object] = {
         "exact": normalize_whitespace(reference) == normalize_whitespace(answer),
         "chrf": likeness,
         "length": _is_as_long(reference, answer),
@@ -55,50 +55,50 @@ def scores(reference: str, answer: str, *, is_refusal: bool = False) -> dict[str
         "voice": style_features(answer),
     }
     parts = [likeness]
-    if wanted := extract_facts(reference):
+    if facts := extract_facts(reference):
         numbers, text = set(_numbers(answer)), answer.casefold()
         present = sum(
             fact in numbers if _NUMBER.fullmatch(fact) else fact.casefold() in text
-            for fact in wanted
+            for fact in facts
         )
-        found |= {"facts_found": present, "facts": len(wanted)}
-        parts.append(present / len(wanted))
+        measured |= {"facts_found": present, "facts": len(facts)}
+        parts.append(present / len(facts))
     if (shape := json_shape(reference)) is not None:
-        found["json"] = json_shape(answer) == shape
-        parts.append(float(found["json"] is True))
+        measured["json"] = json_shape(answer) == shape
+        parts.append(float(measured["json"] is True))
     if 0 < len(label := label_of(answer)) <= LONGEST_LABEL:
-        found["label"] = label
-    return {"score": _score(found, parts), **found}
+        measured["label"] = label
+    return {"score": _score(measured, parts), **measured}
 
 
-def _score(found: Mapping[str, object], parts: list[float]) -> float:
-    if not found["refusal"]:
+def _score(measured: Mapping[str, object], parts: list[float]) -> float:
+    if not measured["refusal"]:
         return 0.0
-    if found["exact"] or found["should_refuse"]:
+    if measured["exact"] or measured["should_refuse"]:
         return 1.0
     return round(math.fsum(parts) / len(parts), 4)
 
 
 def normalize_whitespace(text: str) -> str:
-    """The text with every run of blanks as one."""
+    """Returns the text in NFC, with every run of whitespace as one space."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def label_of(text: str) -> str:
-    """A text as the name of a class: letters in one case, no full stop."""
+    """Returns the text as the name of a class: casefolded, without quotes and final marks."""
     return normalize_whitespace(text).casefold().strip(" .。!！\"'“”")
 
 
 def chrf(reference: str, answer: str) -> float:
-    """chrF2 of characters up to 6 in a row, as sacrebleu reckons it for one sentence, 0 to 1."""
-    ours, theirs = "".join(answer.split()), "".join(reference.split())
+    """Returns the sentence-level chrF2 with character n-grams up to 6, like sacrebleu, 0 to 1."""
+    answer_text, reference_text = "".join(answer.split()), "".join(reference.split())
     precisions, recalls = [], []
     for order in range(1, _ORDERS + 1):
-        said, wanted = _grams(ours, order), _grams(theirs, order)
-        if said and wanted:
-            shared = (said & wanted).total()
-            precisions.append(shared / said.total())
-            recalls.append(shared / wanted.total())
+        grams, reference_grams = _grams(answer_text, order), _grams(reference_text, order)
+        if grams and reference_grams:
+            shared = (grams & reference_grams).total()
+            precisions.append(shared / grams.total())
+            recalls.append(shared / reference_grams.total())
     if not precisions:
         return 0.0
     precision = math.fsum(precisions) / len(precisions)
@@ -114,20 +114,20 @@ def _grams(text: str, order: int) -> Counter[str]:
 
 
 def extract_facts(text: str) -> frozenset[str]:
-    """What an answer must not get wrong: links, numbers, and names inside sentences."""
+    """Returns the links, the numbers, and the names inside sentences of a text."""
     links = {link.rstrip(".,;:!?") for link in _LINK.findall(text)}
     rest = _LINK.sub(" ", text)
     return frozenset(links | set(_numbers(rest)) | set(_NAME.findall(rest)))
 
 
 def _numbers(text: str) -> Iterator[str]:
-    """Without the separators of thousands: 1,200 is 1200."""
+    """Yields the numbers without thousands separators: 1,200 is 1200."""
     for number in _NUMBER.findall(text):
         yield re.sub(r"[.,](?=\d{3}(?!\d))", "", number)
 
 
 def json_shape(text: str) -> object | None:
-    """The keys and kinds of values of a JSON object or list; None for anything else."""
+    """Returns the keys and value types of a JSON object or list; None for anything else."""
     try:
         value = json.loads(text)
     except ValueError:
@@ -149,15 +149,15 @@ def refusal_in(text: str) -> bool:
 
 
 def _is_as_long(reference: str, answer: str) -> bool:
-    """Between half and twice as long, or at most twenty characters apart."""
+    """Whether the lengths differ by a factor of two at most, or by 20 characters at most."""
     one, other = len(normalize_whitespace(reference)), len(normalize_whitespace(answer))
     return abs(one - other) <= _SHORT or one / 2 <= other <= one * 2
 
 
 def script_of(text: str) -> str:
-    """The script of most letters; Chinese, Japanese and Korean count as one."""
-    counted = Counter(_script(letter) for letter in text if letter.isalpha())
-    return counted.most_common(1)[0][0] if counted else ""
+    """Returns the most frequent script; all but `_SCRIPTS` count as one, such as Chinese."""
+    counts = Counter(_script(letter) for letter in text if letter.isalpha())
+    return counts.most_common(1)[0][0] if counts else ""
 
 
 def _script(letter: str) -> str:
@@ -166,7 +166,7 @@ def _script(letter: str) -> str:
 
 
 def style_features(text: str) -> dict[str, str]:
-    """How a text begins and ends, and how it addresses people."""
+    """Returns features of a text's style by name: first word, last mark, contractions and so on."""
     flat = normalize_whitespace(text)
     first = re.match(r"\w+", flat)
     return {

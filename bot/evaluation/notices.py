@@ -1,4 +1,4 @@
-"""The notices of an evaluation: one live message, and one at its end."""
+"""The notices of an evaluation: its status message, and one at its end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluations as pages show them: the list of them, one as a table, and scores over models."""
+"""The evaluations page of the studio: list of evaluations, table of one, and score history."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ handlers = Handlers()
 PAGE = 20
 _RUNS = 50
 _LONGEST = 1000
-"""Characters of a text in the table; the card of a question has more."""
+"""Characters of a text in the table; the card of a question has longer texts."""
 _KINDS = (ContenderKind.NEW, ContenderKind.IN_USE, ContenderKind.BASE, ContenderKind.EXAMPLES)
 
 
 @handlers.button("evaluations", Role.CURATOR, is_for_pages=True)
 async def list_evaluations(request: Request, deps: Dependencies) -> Reply:
-    """The newest evaluations of the assistant."""
+    """Lists the newest evaluations of the assistant."""
     async with deps.store.reading() as records:
         found = await records.evaluations.page(
             request.workspace_id, assistant=request.assistant.id, limit=_RUNS
@@ -58,7 +58,7 @@ async def list_evaluations(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("evaluations.history", Role.CURATOR, is_for_pages=True)
 async def history(request: Request, deps: Dependencies) -> Reply:
-    """The mean scores of one evaluation after the other, as a chart."""
+    """Returns a chart of the mean scores over the evaluations."""
     async with deps.store.reading() as records:
         found = await records.evaluations.page(
             request.workspace_id, assistant=request.assistant.id, limit=_RUNS
@@ -78,10 +78,10 @@ async def history(request: Request, deps: Dependencies) -> Reply:
 
 @handlers.button("evaluation.sheet", Role.CURATOR, is_for_pages=True)
 async def sheet(request: Request, deps: Dependencies) -> Reply:
-    """`ID.ORDER.FIRST`: so many questions of one evaluation, each with every model's answer.
+    """Lists a page of questions with the answers of all models; the argument is `ID.ORDER.FIRST`.
 
-    The facts of a row are the taught reply and, by contender, `answer.N`, `score.N` and, where
-    there is no score, `state.N`.
+    The facts of a row are the taught reply and, for contender N, `answer.N` and `score.N`, or
+    `state.N` if there is no score.
     """
     number, order, first = _sheet_of(request)
     async with deps.store.reading() as records:
@@ -115,7 +115,7 @@ async def sheet(request: Request, deps: Dependencies) -> Reply:
 async def _marks(
     request: Request, examples: Sequence[ExampleId], records: Records
 ) -> Mapping[ExampleId, str]:
-    """What was decided about these: that they are trained on, or asked of every new model."""
+    """Returns the marks of examples that are always trained on or asked of every new model."""
     found: dict[ExampleId, str] = {}
     for tag, key in ((MUST_ANSWER, "mark.must_answer"), (ALWAYS_TRAINED, "mark.always_trained")):
         marked = await records.examples.ids(
@@ -160,7 +160,7 @@ def _run(words: Words, evaluation: Evaluation, name: str) -> ListingRow:
 def _history(
     found: Sequence[tuple[Evaluation, report.Report | None]], words: Words
 ) -> Iterator[Series]:
-    """A line for each kind of contender that was asked at all."""
+    """Yields a line for each kind of contender with scores."""
     for kind in _KINDS:
         points = [
             (float(evaluation.id), mean)

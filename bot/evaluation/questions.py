@@ -1,4 +1,4 @@
-"""Which questions an evaluation asks, of whom, and what that will probably cost."""
+"""Plans an evaluation: its questions, its contenders and its estimated cost."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ from bot.significance import FEWEST_QUESTIONS
 from bot.words import Words
 
 SHOTS = 8
-"""Examples that go along with each question to the base with its nearest examples."""
+"""Few-shot examples in each prompt of the contender "base with examples"."""
 MOST_QUESTIONS = 200
-"""Held-out questions of an evaluation for which nobody names a number."""
+"""Most held-out questions of an evaluation without a requested number."""
 _SET_BY_JOB = (
     "state",
     "model",
@@ -61,9 +61,10 @@ _PAGE = 200
 
 @dataclass(frozen=True, slots=True)
 class EvaluationPlan:
-    """What an evaluation would do; `learned` questions are left out as some model's own.
+    """The plan of an evaluation.
 
-    `gaps` are put to the new model alone.
+    `learned` counts the held-out questions that are left out because a contender was trained on
+    them. Only the new model is asked the questions of `gaps`.
     """
 
     contenders: tuple[Contender, ...]
@@ -89,7 +90,7 @@ def evaluation_after(job: Job, in_use: Deployment | None) -> Evaluation:
         workspace=job.workspace,
         assistant=job.assistant,
         place=job.place,
-        idempotency_key=_key_of(job),
+        idempotency_key=_evaluation_key(job),
         asked_by=job.asked_by,
         state=EvaluationState.ESTIMATED,
         model=ModelName(""),
@@ -108,7 +109,7 @@ async def start_evaluation_for_job(
 
     It has at most as many contenders as were priced. Returns None if no evaluation was priced.
     """
-    priced = await records.evaluations.with_key(job.workspace, _key_of(job))
+    priced = await records.evaluations.with_key(job.workspace, _evaluation_key(job))
     if priced is None:
         return None
     current = await records.deployments.current(job.workspace, job.assistant)
@@ -131,7 +132,7 @@ async def start_evaluation_for_job(
     return await records.evaluations.get(job.workspace, priced.id)
 
 
-def _key_of(job: Job) -> str:
+def _evaluation_key(job: Job) -> str:
     return f"{EVALUATION_OF_JOB}{job.idempotency_key}"
 
 
@@ -160,14 +161,17 @@ async def plan_evaluation(
         must = await _must_answer(records, evaluation)
     most = evaluation.most_questions or MOST_QUESTIONS
     if evaluation.is_vote:
-        chosen = sorted([*fresh, *must], key=_order)[:most]
+        chosen = sorted([*fresh, *must], key=_shuffle_key)[:most]
     else:
-        chosen = [*sorted(sorted(fresh, key=_order)[:most], key=lambda one: one.example), *must]
+        chosen = [
+            *sorted(sorted(fresh, key=_shuffle_key)[:most], key=lambda one: one.example),
+            *must,
+        ]
     own = evaluation.workspace, evaluation.assistant, evaluation.model
     asked = [] if evaluation.is_vote else await gaps.questions_for(store, *own, now=now)
     tokens, price = _cost([one.row for one in chosen], assistant, contenders, hosts)
-    put_again = [exchange_row(one.question, one.reply or "–") for one in asked]
-    more, extra = _cost(put_again, assistant, contenders[:1], hosts)
+    gap_rows = [exchange_row(one.question, one.reply or "–") for one in asked]
+    more, extra = _cost(gap_rows, assistant, contenders[:1], hosts)
     total = None if price is None or extra is None else price + extra
     left_out = len(held) - len(fresh)
     return EvaluationPlan(contenders, _numbered(chosen), asked, left_out, tokens + more, total)
@@ -184,8 +188,8 @@ async def keep_priced(
         tokens=found.tokens,
         price=found.price,
     )
-    asked_again = gaps.waiting_gaps(found.gaps)
-    return await records.evaluations.add(evaluation.workspace, priced, found.questions, asked_again)
+    gap_calls = gaps.waiting_gaps(found.gaps)
+    return await records.evaluations.add(evaluation.workspace, priced, found.questions, gap_calls)
 
 
 async def still_askable(records: Records, evaluation: Evaluation) -> Sequence[EvaluationQuestion]:
@@ -205,7 +209,7 @@ def _numbered(chosen: Sequence[EvaluationQuestion]) -> Sequence[EvaluationQuesti
 def prompt_and_reference(
     row: Row | None, instructions: str
 ) -> tuple[list[PromptMessage], str] | None:
-    """What is sent for a row, and the taught reply; None where a row is more than plain text."""
+    """Returns the prompt of a row and the taught reply, or None if a part is not plain text."""
     led = with_system_message(row or {}, instructions)
     source = led.get("input") if "input" in led else led
     listed = source.get("messages") if isinstance(source, Mapping) else None
@@ -282,7 +286,7 @@ async def _askable(
 async def _contenders(
     records: Records, evaluation: Evaluation, assistant: Assistant
 ) -> tuple[Contender, ...]:
-    """The new model, what it is compared with, the base, and the base with its examples."""
+    """Returns the new model, the model in use, the base, and the base with few-shot examples."""
     base, host, shots = assistant.base, assistant.chat_host, assistant.few_shot
     found = [await _contender(records, evaluation, assistant, ContenderKind.NEW, evaluation.model)]
     if evaluation.against not in (None, base, evaluation.model):
@@ -338,7 +342,7 @@ async def _unlearned(
 async def _source_jobs(
     records: Records, evaluation: Evaluation, contenders: Sequence[Contender]
 ) -> Collection[Job]:
-    """The jobs that the contenders come from, their parents' included."""
+    """Returns the jobs of the contenders and of their parent models."""
     found: dict[JobId, Job] = {}
     for contender in contenders:
         seen: set[ModelName] = set()
@@ -353,8 +357,8 @@ async def _source_jobs(
     return found.values()
 
 
-def _order(question: EvaluationQuestion) -> str:
-    """Always the same chance order, so that fewer questions are a part of more."""
+def _shuffle_key(question: EvaluationQuestion) -> str:
+    """Returns a constant pseudo-random key, so that fewer questions are a subset of more."""
     return hashlib.sha256(f"{question.example}".encode()).hexdigest()
 
 
@@ -364,24 +368,27 @@ def _cost(
     contenders: Sequence[Contender],
     hosts: Hosts,
 ) -> tuple[int, float | None]:
-    """Tokens and US dollars of asking all contenders, if each answers as was taught."""
+    """Returns tokens and US dollars for all contenders, with the taught replies as answers.
+
+    The price is None if the price of a contender is not known.
+    """
     found = (prompt_and_reference(row, assistant.instructions) for row in rows)
     pairs = [pair for pair in found if pair]
     asked = sum(text_tokens(message["content"]) for pair in pairs for message in pair[0])
-    told = sum(text_tokens(pair[1]) for pair in pairs)
+    completion_tokens = sum(text_tokens(pair[1]) for pair in pairs)
     tokens, total = 0, 0.0
     is_known = True
     for one in contenders:
-        prompt = asked + one.shots * (asked + told)
-        tokens += prompt + told
-        price = price_of(one, prompt, told, hosts)
+        prompt = asked + one.shots * (asked + completion_tokens)
+        tokens += prompt + completion_tokens
+        price = price_of(one, prompt, completion_tokens, hosts)
         is_known &= price is not None
         total += price or 0.0
     return tokens, total if is_known else None
 
 
 def price_of(contender: Contender, prompt: int, completion: int, hosts: Hosts) -> float | None:
-    """US dollars of so many tokens; None where the host or its price is not known."""
+    """Returns the price of the tokens in US dollars; None if the host or its price is unknown."""
     if contender.host not in hosts.names():
         return None
     price = hosts.get(contender.host).price(contender.model)
@@ -391,20 +398,20 @@ def price_of(contender: Contender, prompt: int, completion: int, hosts: Hosts) -
 
 
 def unpriced_host(evaluation: Evaluation, hosts: Hosts) -> HostName:
-    """The first host whose price nobody knows; that of the new model where all are known."""
+    """Returns the first host with an unknown price, or the new model's host if all are known."""
     unknown = (one.host for one in evaluation.contenders if price_of(one, 0, 0, hosts) is None)
     return next(unknown, evaluation.contenders[0].host)
 
 
 def is_same_deployment(evaluation: Evaluation, current: Deployment | None) -> bool:
-    """Whether still the same is in use as when the evaluation began."""
+    """Whether the deployment is still the one of the evaluation's start."""
     return (current.id if current else 0) == evaluation.deployment
 
 
 async def answered_pages(
     store: Store, evaluation: Evaluation
 ) -> AsyncIterator[tuple[Sequence[EvaluationQuestion], Sequence[EvaluationAnswer]]]:
-    """All questions in their order, a page at a time, each page with the answers to it."""
+    """Yields pages of the questions in order, each with the answers to its questions."""
     own, after = (evaluation.workspace, evaluation.id), 0
     while True:
         async with store.reading() as records:

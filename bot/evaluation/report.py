@@ -1,4 +1,4 @@
-"""What an evaluation found: sums and verdicts, from scores alone, a page at a time."""
+"""Computes the report of an evaluation from its stored scores, a page of answers at a time."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from bot.significance import Interval, PairedResult, Verdict, bootstrap, compare
 
 _MOST_LABELS = 20
 _ROWS_A_LABEL = 3
-_SHARED = 0.6
+_COMMON_SHARE = 0.6
 _DIFFERING = 3
 _CHECKS = ("json", "length", "language", "refusal")
 
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """So many of so many."""
+    """A count out of a total."""
 
     count: int
     total: int
@@ -43,7 +43,7 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class ContenderReport:
-    """Of one contender. `checks` and `voice` are by name; seconds are a median."""
+    """The totals of a contender. `checks` and `voice` are by name; seconds are a median."""
 
     answered: int
     failed: int
@@ -60,15 +60,15 @@ class ContenderReport:
     price_of_1000: float | None
     confusion: Confusion | None = None
     interval: Interval | None = None
-    """Of the mean, by the bootstrap; None in reports from before it was reckoned."""
+    """Bootstrap confidence interval of the mean; None in old reports without it."""
     silent: int = 0
     cut: int = 0
-    """Of those that failed: answers without any text, and those that were not whole."""
+    """Parts of `failed`: answers without text (`silent`) and truncated answers (`cut`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class StyleFeature:
-    """A feature of voice that most taught replies share, with its value and in how many."""
+    """A style feature that most taught replies share, with its value and their share."""
 
     name: str
     value: str
@@ -77,8 +77,10 @@ class StyleFeature:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`results` are the new model against each other contender, by its position; `against` is the
-    position of the one that the verdict is about. Questions are named by their numbers.
+    """The report of an evaluation, with questions by their numbers.
+
+    `results` compares the new model with each other contender, by the contender's position;
+    `against` is the position of the contender that the verdict is about.
     """
 
     contenders: list[ContenderReport]
@@ -90,11 +92,11 @@ class Report:
     differing: list[int]
     traits: list[StyleFeature]
     held_out_loss: float | None = None
-    """Of the new model as its training ended, in nats per token; None where no host told it."""
+    """Held-out loss of the new model in nats per token; None if the host did not report it."""
 
     @property
     def result(self) -> PairedResult | None:
-        """Against the model in use."""
+        """The comparison with the contender `against`."""
         return None if self.against is None else self.results.get(self.against)
 
     @property
@@ -106,7 +108,7 @@ _ADAPTER = TypeAdapter(Report)
 
 
 def why_missing(answer: EvaluationAnswer | None) -> str:
-    """`not_asked`, `asked`, `lost`, `failed`, `cut` or `empty`; empty text for a whole answer."""
+    """Returns `not_asked`, `asked`, `lost`, `failed`, `cut` or `empty`; "" for a whole answer."""
     if answer is None:
         return "not_asked"
     if answer.state is AnswerState.DONE:
@@ -124,13 +126,13 @@ def dump(report: Report) -> Mapping[str, object]:
 
 
 def load(values: Mapping[str, object]) -> Report | None:
-    """None of an evaluation that is not over."""
+    """Returns a dumped report; None for an empty mapping, as of an unfinished evaluation."""
     return _ADAPTER.validate_python(values) if values else None
 
 
 @dataclass(slots=True)
-class _Sums:
-    """Of one contender, added up answer by answer."""
+class _Totals:
+    """The totals of a contender, added up answer by answer."""
 
     scores: dict[int, float] = field(default_factory=dict)
     states: Counter[AnswerState] = field(default_factory=Counter)
@@ -166,8 +168,11 @@ class _Sums:
 async def make_report(
     store: Store, evaluation: Evaluation, hosts: Hosts, *, seed: int = 0
 ) -> Report:
-    """Of the answers there are; memory holds numbers of every question, texts of one page."""
-    sums = [_Sums() for _ in evaluation.contenders]
+    """Returns the report of the stored answers.
+
+    Holds the numbers of every question in memory, but only the texts of one page.
+    """
+    totals = [_Totals() for _ in evaluation.contenders]
     references: Counter[str] = Counter()
     labels: dict[int, str] = {}
     must: set[int] = set()
@@ -181,15 +186,15 @@ async def make_report(
                 references.update(_traits(measures.style_features(reference)))
                 labels[question.number] = measures.label_of(reference)
         for answer in answers:
-            sums[answer.contender].add(answer)
-    # A second of resampling for some thousand questions; others are answered meanwhile.
-    shared = _shared(references, total)
-    made = await asyncio.to_thread(_report, evaluation, sums, must, labels, shared, hosts, seed)
-    return replace(made, held_out_loss=await _held_out_loss(store, evaluation))
+            totals[answer.contender].add(answer)
+    # In a thread: the bootstrap takes about a second for some thousand questions.
+    shared = _common_features(references, total)
+    built = await asyncio.to_thread(_report, evaluation, totals, must, labels, shared, hosts, seed)
+    return replace(built, held_out_loss=await _held_out_loss(store, evaluation))
 
 
 async def _held_out_loss(store: Store, evaluation: Evaluation) -> float | None:
-    """The last that the host told of the job; over all rows, where it told that."""
+    """Returns the last held-out loss that the host reported, preferably the one over all rows."""
     if evaluation.job is None:
         return None
     async with store.reading() as records:
@@ -197,52 +202,58 @@ async def _held_out_loss(store: Store, evaluation: Evaluation) -> float | None:
         measured = await records.jobs.measures(evaluation.workspace, evaluation.job)
     if job.model != evaluation.model:
         return None
-    told = [one.values[name] for name in HELD_LOSS for one in measured[::-1] if name in one.values]
-    return told[0] if told else None
+    reported = [
+        one.values[name] for name in HELD_LOSS for one in measured[::-1] if name in one.values
+    ]
+    return reported[0] if reported else None
 
 
 def _report(
     evaluation: Evaluation,
-    sums: Sequence[_Sums],
+    totals: Sequence[_Totals],
     must: set[int],
     labels: Mapping[int, str],
     traits: list[StyleFeature],
     hosts: Hosts,
     seed: int,
 ) -> Report:
-    in_use = baseline_position(evaluation)
-    new = sums[0].scores if sums else {}
+    baseline = baseline_position(evaluation)
+    new = totals[0].scores if totals else {}
     results = {
         index: compare_scores(
             [new[n] - other.scores[n] for n in sorted(new) if n in other.scores and n not in must],
             margin=measures.TIE,
             seed=seed,
         )
-        for index, other in enumerate(sums)
+        for index, other in enumerate(totals)
         if index > 0
     }
-    before = sums[in_use].scores if in_use is not None else {}
+    before = totals[baseline].scores if baseline is not None else {}
     wrong = {n for n in must if new.get(n, 0.0) < measures.RIGHT_FROM}
     was_right = {n for n in must if before.get(n, 0.0) >= measures.RIGHT_FROM}
-    apart = sorted((n for n in new if n in before), key=lambda n: (-abs(new[n] - before[n]), n))
-    known = _classes(labels)
+    by_difference = sorted(
+        (n for n in new if n in before), key=lambda n: (-abs(new[n] - before[n]), n)
+    )
+    class_labels = _classes(labels)
     return Report(
         contenders=[
-            _of_contender(evaluation, index, one, labels if known else {}, known, traits, hosts)
-            for index, one in enumerate(sums)
+            _contender_report(
+                evaluation, index, one, labels if class_labels else {}, class_labels, traits, hosts
+            )
+            for index, one in enumerate(totals)
         ],
-        against=in_use,
+        against=baseline,
         results=results,
         must_answer=len(must),
         regressed=sorted(wrong & was_right),
         unanswered=sorted(wrong),
-        differing=[n for n in apart if abs(new[n] - before[n]) > measures.TIE][:_DIFFERING],
+        differing=[n for n in by_difference if abs(new[n] - before[n]) > measures.TIE][:_DIFFERING],
         traits=traits,
     )
 
 
 def baseline_position(evaluation: Evaluation) -> int | None:
-    """The model in use; else the base, which answers where nothing else is in use."""
+    """Returns the position of the model in use, else of the base, else None."""
     kinds = [one.kind for one in evaluation.contenders]
     for kind in (ContenderKind.IN_USE, ContenderKind.BASE):
         if kind in kinds:
@@ -250,57 +261,57 @@ def baseline_position(evaluation: Evaluation) -> int | None:
     return None
 
 
-def _of_contender(
+def _contender_report(
     evaluation: Evaluation,
     index: int,
-    sums: _Sums,
+    totals: _Totals,
     labels: Mapping[int, str],
-    known: Sequence[str],
+    class_labels: Sequence[str],
     traits: Sequence[StyleFeature],
     hosts: Hosts,
 ) -> ContenderReport:
-    counts, answered = sums.counts, len(sums.scores)
+    counts, answered = totals.counts, len(totals.scores)
     price = price_of(evaluation.contenders[index], counts["prompt"], counts["completion"], hosts)
-    pairs = [(labels[n], said) for n, said in sums.labels.items() if n in labels]
+    pairs = [(labels[n], said) for n, said in totals.labels.items() if n in labels]
     return ContenderReport(
         answered=answered,
-        failed=sums.states[AnswerState.FAILED],
-        lost=sums.states[AnswerState.LOST],
-        mean=_mean(list(sums.scores.values())),
+        failed=totals.states[AnswerState.FAILED],
+        lost=totals.states[AnswerState.LOST],
+        mean=_mean(list(totals.scores.values())),
         exact=counts["exact"],
-        chrf=_mean(sums.chrf),
+        chrf=_mean(totals.chrf),
         facts=Share(counts["facts_found"], counts["facts"]),
         checks={
             check: Share(counts[check], counts[f"{check}.of"])
             for check in _CHECKS
             if counts[f"{check}.of"]
         },
-        voice={trait.name: sums.voice[f"{trait.name}:{trait.value}"] for trait in traits},
+        voice={trait.name: totals.voice[f"{trait.name}:{trait.value}"] for trait in traits},
         prompt_tokens=counts["prompt"],
         completion_tokens=counts["completion"],
-        first_text_seconds=statistics.median(sums.seconds) if sums.seconds else None,
+        first_text_seconds=statistics.median(totals.seconds) if totals.seconds else None,
         price_of_1000=None if price is None or not answered else price / answered * 1000,
-        confusion=confusion_of(pairs, known) if known else None,
-        interval=bootstrap(list(sums.scores.values())) if sums.scores else None,
+        confusion=confusion_of(pairs, class_labels) if class_labels else None,
+        interval=bootstrap(list(totals.scores.values())) if totals.scores else None,
         silent=counts["empty"],
         cut=counts["cut"],
     )
 
 
 def _classes(labels: Mapping[int, str]) -> list[str]:
-    """The labels, where all taught replies are few distinct short ones; else none."""
+    """Returns the labels if the taught replies are a few short distinct ones, else none."""
     found = Counter(labels.values())
     is_short = all(0 < len(label) <= measures.LONGEST_LABEL for label in found)
     is_few = 2 <= len(found) <= min(_MOST_LABELS, len(labels) // _ROWS_A_LABEL)
     return sorted(found) if is_short and is_few else []
 
 
-def _shared(references: Counter[str], total: int) -> list[StyleFeature]:
-    """The features that at least six in ten taught replies have in common."""
+def _common_features(references: Counter[str], total: int) -> list[StyleFeature]:
+    """Returns the style features that at least 60 % of the taught replies have in common."""
     found: dict[str, StyleFeature] = {}
     for feature, count in references.most_common():
         name, _, value = feature.partition(":")
-        if name not in found and value and count >= _SHARED * total:
+        if name not in found and value and count >= _COMMON_SHARE * total:
             found[name] = StyleFeature(name, value, Share(count, total))
     return [found[name] for name in sorted(found)]
 

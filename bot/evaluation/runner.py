@@ -1,7 +1,7 @@
-"""Asks the questions of every open evaluation, each host for itself, until all are answered.
+"""Runs the calls of every open evaluation, with a separate loop for each host.
 
-An answer is written down as asked before its host is called and with its text after. What was
-being asked when the process died is lost: it is never asked a second time.
+A call is stored as asked before its host is called, and its answer is stored afterwards. A call
+that was running when the process ended is lost and never made again.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 LONGEST_ANSWER = 300.0
 """Seconds after which an answer that is still being written counts as failed."""
 GIVE_UP = timedelta(hours=1)
-"""A host that could not be asked anything for so long ends the evaluation."""
-_TELL_SECONDS = 2.0
+"""Time without a successful call of a host after which the evaluation is stopped."""
+_STATUS_SECONDS = 2.0
 _LONGEST_WAIT = 300.0
 _EXPECTED_TOKENS = 1000
 _TO_ASK = (EvaluationState.RUNNING,)
@@ -43,7 +43,7 @@ _TO_ASK = (EvaluationState.RUNNING,)
 
 @dataclass(slots=True)
 class _Pause:
-    """Why and until when a host is not asked for an evaluation."""
+    """A pause of a host after an error: its end, the first error, and the number of errors."""
 
     until: datetime
     since: datetime
@@ -52,15 +52,15 @@ class _Pause:
 
 @dataclass(slots=True)
 class _Progress:
-    """What is known of an open evaluation in this life of the process.
+    """The state of an open evaluation in memory.
 
-    `asking` counts the calls of now; `recovered` are the hosts at which what an earlier life was
-    asking is lost, `tries` how often a host broke off over one question, `shots` the examples that
-    may go along, once they were read.
+    `asking` counts the running calls. `recovered` has the hosts whose calls of an earlier process
+    were marked as lost. `tries` counts host errors by call. `shots` are the candidates for few-shot
+    examples, None until they were read.
     """
 
     asking: int = 0
-    told_at: datetime | None = None
+    status_queued_at: datetime | None = None
     shots: Sequence[Shot] | None = None
     recovered: set[HostName] = field(default_factory=set)
     pauses: dict[HostName, _Pause] = field(default_factory=dict)
@@ -68,7 +68,7 @@ class _Progress:
 
 
 class EvaluationRunner:
-    """Asks what open evaluations are to ask; `_known` is lost with the process."""
+    """Runs the calls of open evaluations."""
 
     def __init__(
         self,
@@ -83,24 +83,25 @@ class EvaluationRunner:
         self._clock = clock
         self._tokens = tokens
         self.wakes = defaultdict[HostName | None, asyncio.Event](asyncio.Event)
-        """Set to have a host looked at now; None is for hosts that are configured no more."""
-        self._known = defaultdict[EvaluationId, _Progress](_Progress)
+        """Events that wake the loop of a host; None is for hosts that are no longer configured."""
+        self._progress = defaultdict[EvaluationId, _Progress](_Progress)
 
     async def poll(self) -> float | None:
-        """At every host, one after the other; for tests and scripts."""
+        """Polls every host in turn, for tests and scripts."""
         waits = [await self.poll_host(host) for host in (*self._hosts.names(), None)]
         return min((wait for wait in waits if wait is not None), default=None)
 
     async def poll_host(self, host: HostName | None) -> float | None:
-        """Ask until nothing is left to ask there; seconds until the next try, None if never.
+        """Runs the calls of a host until none are left.
 
-        None stands for hosts that are configured no more.
+        Returns the seconds until the next try, or None if no host is paused. The host None stands
+        for hosts that are no longer configured.
         """
 
-        async def claim(room: int) -> tuple[Sequence[Call], Container[int]]:
+        async def claim(free_calls: int) -> tuple[Sequence[Call], Container[int]]:
             await self._end_finished()
             running = await self._running(host)
-            calls = await self._claim(host, running, room)
+            calls = await self._claim(host, running, free_calls)
             return calls, {one.id for one in running}
 
         await run_calls(
@@ -108,16 +109,16 @@ class EvaluationRunner:
             self._ask,
             of=lambda call: call.evaluation.id,
             wake=self.wakes[host],
-            ended=self._settle,
+            ended=self._count_ended,
         )
         await self._end_finished()
         return self._wait_at(host)
 
-    def _settle(self, call: Call) -> None:
-        self._known[call.evaluation.id].asking -= 1
+    def _count_ended(self, call: Call) -> None:
+        self._progress[call.evaluation.id].asking -= 1
 
     async def _running(self, host: HostName | None) -> Sequence[Evaluation]:
-        """Those that are asking; the loop of the first host gives each its questions first."""
+        """Returns the running evaluations; the loop of the first host prepares new ones first."""
         async with self._store.reading() as records:
             found = await records.evaluations.list_open()
         new = [one for one in found if one.state is EvaluationState.CONFIRMED]
@@ -148,31 +149,31 @@ class EvaluationRunner:
             await queue_run_notice(records, evaluation, notices.STATUS, at=now)
 
     async def _claim(
-        self, host: HostName | None, running: Sequence[Evaluation], room: int
+        self, host: HostName | None, running: Sequence[Evaluation], free_calls: int
     ) -> Sequence[Call]:
-        """The next questions, written down as asked; every evaluation gets its share."""
+        """Returns the next calls, stored as asked; divides the free calls among evaluations."""
         calls: list[Call] = []
-        share = max(1, room // max(1, len(running)))
+        share = max(1, free_calls // max(1, len(running)))
         for evaluation in running:
             here = [
                 index
                 for index, one in enumerate(evaluation.contenders)
-                if self._is_at(one.host, host)
+                if self._is_on_host(one.host, host)
             ]
-            if here and (min(share, room - len(calls))) > 0:
+            if here and (min(share, free_calls - len(calls))) > 0:
                 await self._recover(evaluation, host, here)
-                most = min(share, room - len(calls))
-                calls += await self._claim_of(evaluation, host, here, most)
+                most = min(share, free_calls - len(calls))
+                calls += await self._claim_calls(evaluation, host, here, most)
         return calls
 
-    def _is_at(self, wanted: HostName, host: HostName | None) -> bool:
+    def _is_on_host(self, wanted: HostName, host: HostName | None) -> bool:
         return wanted == host or (host is None and wanted not in self._hosts.names())
 
     async def _recover(
         self, evaluation: Evaluation, host: HostName | None, contenders: Sequence[int]
     ) -> None:
-        """What an earlier life of the process was asking there is lost."""
-        recovered, place = self._known[evaluation.id].recovered, host or HostName("")
+        """Marks the calls of an earlier process at this host as lost, once."""
+        recovered, place = self._progress[evaluation.id].recovered, host or HostName("")
         if place not in recovered:
             recovered.add(place)
             own = evaluation.workspace, evaluation.id
@@ -181,14 +182,14 @@ class EvaluationRunner:
                 if 0 in contenders:
                     await records.evaluation_gaps.mark_outcome_unknown(*own)
 
-    async def _claim_of(
+    async def _claim_calls(
         self,
         evaluation: Evaluation,
         host: HostName | None,
         contenders: Sequence[int],
         most: int,
     ) -> Sequence[Call]:
-        progress = self._known[evaluation.id]
+        progress = self._progress[evaluation.id]
         pause = progress.pauses.get(host or HostName(""))
         if pause is not None and pause.until > self._clock.now():
             return ()
@@ -217,8 +218,8 @@ class EvaluationRunner:
         error = await error_of(self._ask_once(call, answer), run=evaluation.id)
         if error is None:
             return
-        if may_ask_again(error, self._known[evaluation.id].tries, call.key):
-            await self._put_off(call, error)
+        if may_ask_again(error, self._progress[evaluation.id].tries, call.key):
+            await self._postpone(call, error)
         else:
             await self._keep(call, partial(call.fail, answer=answer, trouble=error))
 
@@ -227,7 +228,7 @@ class EvaluationRunner:
         await self._keep(call, partial(call.keep, answer=answer, asked=asked))
 
     async def _try_to_ask(self, call: Call, answer: Answer) -> AskedQuestion:
-        """What was asked, once its whole answer is there."""
+        """Reads the whole answer into `answer` and returns the question."""
         evaluation = call.evaluation
         async with self._store.reading() as records:
             workspace = await records.workspaces.find(evaluation.workspace)
@@ -251,12 +252,12 @@ class EvaluationRunner:
         return asked
 
     async def _messages(self, call: Call, row: Row, assistant: Assistant) -> list[PromptMessage]:
-        """The question as it would be asked, with as many examples before it as its kind has."""
+        """Returns the prompt, with the contender's number of few-shot examples before it."""
         found = questions.prompt_and_reference(row, assistant.instructions)
         messages = list(found[0]) if found else []
         if not messages or call.called_contender.shots == 0:
             return messages
-        progress = self._known[call.evaluation.id]
+        progress = self._progress[call.evaluation.id]
         if progress.shots is None:
             place = call.evaluation.place
             async with self._store.reading() as records:
@@ -268,33 +269,36 @@ class EvaluationRunner:
         return [*messages[:lead], *shots, *messages[lead:]]
 
     async def _keep(self, call: Call, write: Callable[[Records], Awaitable[None]]) -> None:
-        """Write the outcome, and with it what has changed for people."""
+        """Stores the outcome and queues the status notice in the same transaction."""
         evaluation, now = call.evaluation, self._clock.now()
-        is_over_it = (
-            self._known[evaluation.id].pauses.pop(call.called_contender.host, None) is not None
+        was_paused = (
+            self._progress[evaluation.id].pauses.pop(call.called_contender.host, None) is not None
         )
         async with self._store.writing() as records:
             await write(records)
-            if is_over_it:
+            if was_paused:
                 await records.evaluations.change(
                     evaluation.workspace, evaluation.id, when=_TO_ASK, error={}
                 )
-            if self._is_news(evaluation, now) or is_over_it:
+            if self._is_status_due(evaluation, now) or was_paused:
                 await queue_run_notice(records, evaluation, notices.STATUS, at=now)
 
-    def _is_news(self, evaluation: Evaluation, now: datetime) -> bool:
-        """The live message is changed every two seconds at most."""
-        progress = self._known[evaluation.id]
-        told = progress.told_at
-        if told is not None and (now - told).total_seconds() < _TELL_SECONDS:
+    def _is_status_due(self, evaluation: Evaluation, now: datetime) -> bool:
+        """Whether the status message may be updated: every `_STATUS_SECONDS` at most."""
+        progress = self._progress[evaluation.id]
+        last = progress.status_queued_at
+        if last is not None and (now - last).total_seconds() < _STATUS_SECONDS:
             return False
-        progress.told_at = now
+        progress.status_queued_at = now
         return True
 
-    async def _put_off(self, call: Call, error: AttuneError) -> None:
-        """Strike the intention out; a host that cannot be asked for an hour ends the evaluation."""
+    async def _postpone(self, call: Call, error: AttuneError) -> None:
+        """Withdraws the call and pauses the host.
+
+        Stops the evaluation if the host has failed for longer than `GIVE_UP`.
+        """
         evaluation, now = call.evaluation, self._clock.now()
-        pauses = self._known[evaluation.id].pauses
+        pauses = self._progress[evaluation.id].pauses
         before = pauses.get(call.called_contender.host)
         pause = _Pause(now, before.since, before.times + 1) if before else _Pause(now, now)
         wait = min(_LONGEST_WAIT, 2.0 ** min(pause.times, 10))
@@ -315,24 +319,24 @@ class EvaluationRunner:
             await queue_run_notice(records, evaluation, notices.STATUS, at=now)
 
     async def _end_finished(self) -> None:
-        """Those of which nothing is being asked and nothing is left to ask come to their end."""
+        """Finishes the evaluations without running or remaining calls."""
         async with self._store.reading() as records:
             found = await records.evaluations.list_open()
             due = [
                 one
                 for one in found
-                if not self._known[one.id].asking
+                if not self._progress[one.id].asking
                 and await completion.is_ready_to_finish(one, records)
             ]
         for one in due:
             await completion.finish_evaluation(
                 one, store=self._store, hosts=self._hosts, at=self._clock.now()
             )
-            self._known.pop(one.id, None)
+            self._progress.pop(one.id, None)
 
     def _wait_at(self, host: HostName | None) -> float | None:
-        """Seconds until the first pause at a host is over."""
-        now, known = self._clock.now(), self._known.values()
+        """Returns the seconds until the first pause of a host ends, or None without a pause."""
+        now, known = self._clock.now(), self._progress.values()
         pauses = [one.pauses[host] for one in known if host is not None and host in one.pauses]
         waits = [(pause.until - now).total_seconds() for pause in pauses]
         return max(0.0, min(waits)) if waits else None

@@ -1,4 +1,4 @@
-"""What people see of a blind vote: its standing message, a card for each question, the result."""
+"""The cards of a blind vote: its status message, a card for each question, and the result."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ _LIKELY_SHARE = 0.7
 
 
 def answer_order(evaluation: Evaluation, number: int) -> tuple[int, int]:
-    """Which contender's answer is A and which is B: by chance, and always the same."""
-    drawn = hashlib.sha256(f"{evaluation.idempotency_key}/{number}".encode()).digest()
-    return (1, 0) if drawn[0] & 1 else (0, 1)
+    """Returns the contenders of the answers A and B: random, but constant for a question."""
+    digest = hashlib.sha256(f"{evaluation.idempotency_key}/{number}".encode()).digest()
+    return (1, 0) if digest[0] & 1 else (0, 1)
 
 
 def choice_of(evaluation: Evaluation, number: int, letter: str) -> Choice | None:
-    """What a button stands for; None where there is no such button."""
+    """Returns the choice of a button, or None if there is no such button."""
     first, second = answer_order(evaluation, number)
-    whose = {"a": first, "b": second}
-    if letter in whose:
-        return Choice.SECOND if whose[letter] else Choice.FIRST
+    contenders = {"a": first, "b": second}
+    if letter in contenders:
+        return Choice.SECOND if contenders[letter] else Choice.FIRST
     return Choice(letter) if letter in LETTERS else None
 
 
 async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """How many have voted, never what."""
+    """Returns the status message with the number of ballots, without their choices."""
     vote, evaluation = await _vote(notice, records)
     count, people = await records.blind_votes.count(vote.workspace, vote.evaluation)
     lines = [words("vote.cards", count=vote.cards)]
@@ -68,7 +68,10 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
 
 
 async def render_question_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """Two answers without names; once the vote is over, with names and the ballots."""
+    """Returns the card of a question: two answers without names; after the vote, with both.
+
+    After the vote the card has the names of the models and the number of ballots.
+    """
     vote, evaluation = await _vote(notice, records)
     number = notice.details.get(NUMBER)
     if not isinstance(number, int):
@@ -78,16 +81,21 @@ async def render_question_notice(notice: Notice, records: Records, words: Words)
     answers = await records.evaluations.answers(*own, after=number - 1, until=number)
     texts = {answer.contender: answer.text for answer in answers}
     title = words("vote.card", number=notice.details.get(POSITION), count=vote.cards)
-    shown, lines = _texts(question, texts, words), [question_and_reference(question.row, words)[0]]
+    shown, lines = (
+        _answer_texts(question, texts, words),
+        [question_and_reference(question.row, words)[0]],
+    )
     order = answer_order(evaluation, number)
     if vote.state is not VoteState.CLOSED:
         blind = [Column(words(f"vote.{n}"), shown[order[at]], "") for at, n in enumerate("ab")]
         buttons = _buttons(vote, number, words)
         return Card(title, tuple(lines), columns=tuple(blind), buttons=buttons)
     ballots = await records.blind_votes.ballots(*own, number=number)
-    counted = tally.tallies(ballots).get(number, BallotTally())
-    lines.append(words("vote.others", neither=counted.neither, both=counted.both))
-    by = (counted.first, counted.second)
+    tally_of_question = tally.tallies(ballots).get(number, BallotTally())
+    lines.append(
+        words("vote.others", neither=tally_of_question.neither, both=tally_of_question.both)
+    )
+    by = (tally_of_question.first, tally_of_question.second)
     columns = [
         Column(
             f"{words(f'vote.{n}')}: {name_of(evaluation.contenders[who], words)}",
@@ -100,16 +108,16 @@ async def render_question_notice(notice: Notice, records: Records, words: Words)
 
 
 async def render_ended_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
-    """The verdict in plain words first, then what it rests on."""
+    """Returns the result card: the verdict in words first, then its numbers."""
     vote, evaluation = await _vote(notice, records)
-    found = tally.load(vote.result)
+    vote_result = tally.load(vote.result)
     title = _title(evaluation, words)
-    if found is None or not found.voters:
+    if vote_result is None or not vote_result.voters:
         key = "vote.nobody" if vote.cards else "vote.nothing"
         return Card(title, (words(key),))
     current = await records.deployments.current(evaluation.workspace, evaluation.assistant)
     is_used = current is not None and current.model == evaluation.model
-    verdict = found.comparison.verdict
+    verdict = vote_result.comparison.verdict
     buttons = []
     if not is_used and verdict is not Verdict.WORSE:
         buttons.append(use_button(evaluation.model, current, words))
@@ -118,17 +126,19 @@ async def render_ended_notice(notice: Notice, records: Records, words: Words) ->
         buttons.append(judge_button(evaluation, words))
     return Card(
         title=title,
-        lines=(*_verdict(found, evaluation, words), *_kept(vote.result, words)),
+        lines=(*_verdict(vote_result, evaluation, words), *_preference_lines(vote.result, words)),
         buttons=tuple(buttons),
         tone=VERDICT_TONES[verdict],
     )
 
 
-def _verdict(found: VoteResult, evaluation: Evaluation, words: Words) -> Iterator[str]:
+def _verdict(vote_result: VoteResult, evaluation: Evaluation, words: Words) -> Iterator[str]:
     first, second = (name_of(one, words) for one in evaluation.contenders)
-    result, who = found.comparison, {"model": first, "against": second}
+    result, who = vote_result.comparison, {"model": first, "against": second}
     yield words(f"vote.verdict.{result.verdict}", count=result.questions, **who)
-    yield words("vote.wins", wins=found.wins, losses=found.losses, ties=found.ties, **who)
+    yield words(
+        "vote.wins", wins=vote_result.wins, losses=vote_result.losses, ties=vote_result.ties, **who
+    )
     share = result.win_share
     yield words(
         "vote.share",
@@ -137,9 +147,9 @@ def _verdict(found: VoteResult, evaluation: Evaluation, words: Words) -> Iterato
         p=format_p_value(result.p_value),
         model=first,
     )
-    ballots = found.ballots
+    ballots = vote_result.ballots
     total = ballots.first + ballots.second + ballots.neither + ballots.both
-    yield words("vote.ballots", count=total, people=found.voters)
+    yield words("vote.ballots", count=total, people=vote_result.voters)
     yield words("vote.others", neither=ballots.neither, both=ballots.both)
     if result.verdict is Verdict.UNDECIDED:
         yield _why_undecided(result.questions, words)
@@ -151,7 +161,7 @@ def _why_undecided(questions: int, words: Words) -> str:
     return words("vote.needed", count=questions_needed(_LIKELY_SHARE))
 
 
-def _kept(result: Mapping[str, object], words: Words) -> Iterator[str]:
+def _preference_lines(result: Mapping[str, object], words: Words) -> Iterator[str]:
     kept, waiting = result.get("kept"), result.get("waiting")
     if kept:
         yield words("vote.preferences", count=kept)
@@ -179,8 +189,10 @@ def _buttons(vote: BlindVote, number: int, words: Words) -> tuple[Button, ...]:
     )
 
 
-def _texts(question: EvaluationQuestion, texts: Mapping[int, str], words: Words) -> tuple[str, str]:
-    """Both answers, whole; of an erased example there is none."""
+def _answer_texts(
+    question: EvaluationQuestion, texts: Mapping[int, str], words: Words
+) -> tuple[str, str]:
+    """Returns both whole answers, or a note if the example was erased."""
     if question.row is None:
         return words("row.erased"), words("row.erased")
     return texts.get(0, ""), texts.get(1, "")

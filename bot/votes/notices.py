@@ -1,4 +1,4 @@
-"""The notices of a blind vote: its standing message, a card for each question, and the result."""
+"""The notices of a blind vote: its status message, a card for each question, and the result."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STATUS = "vote.status"
 CARD = "vote.card"
 ENDED = "vote.ended"
 NUMBER, POSITION = "number", "position"
-"""Details of a card: the number of its question, and which of the cards it is."""
+"""Details of a card: the number of its question, and its position among the cards, from 1."""
 
 
 async def opening_notices(
@@ -43,7 +43,7 @@ async def queue_status_notice(records: Records, evaluation: Evaluation, *, at: d
 async def queue_ended_notice(
     records: Records, evaluation: Evaluation, numbers: Sequence[int], *, at: datetime
 ) -> None:
-    """The result as a message of its own; the cards, if there are any, say now who wrote what."""
+    """Queues the result as a new message, and redraws the cards with the names of the models."""
     for notice in await opening_notices(records, evaluation, numbers) if numbers else ():
         await _put(records, notice, at)
     key = f"{ENDED}.{evaluation.id}"
@@ -52,7 +52,7 @@ async def queue_ended_notice(
 
 
 async def _details(records: Records, evaluation: Evaluation) -> dict[str, object]:
-    """In the language in which the vote was confirmed."""
+    """Returns the details of the notices, with the language in which the vote was confirmed."""
     locale = await same_locale(
         records, evaluation.workspace, f"{evaluation_notices.STATUS}.{evaluation.id}"
     )

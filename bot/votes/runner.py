@@ -1,7 +1,6 @@
-"""Opens blind votes once their answers are there, and closes them in time.
+"""Opens blind votes once their answers are stored, and closes them at their end.
 
-Each step is one transaction; one that was cut off is done again from what stands, and adds nothing
-twice: of one preference there is never a second.
+Each step is one transaction. After a crash a step is repeated; it stores no preference twice.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from bot.votes.preferences import keep_preference
 
 
 class VoteRunner:
-    """Keeps nothing between two polls; whoever ends a vote sets `wake`."""
+    """Polls the open votes, without state in memory; set `wake` after a vote was ended."""
 
     def __init__(self, *, store: Store, clock: Clock) -> None:
         self.wake = asyncio.Event()
@@ -34,12 +33,12 @@ class VoteRunner:
         self._clock = clock
 
     async def poll(self) -> bool:
-        """Every step that is due; whether there was any."""
+        """Runs every step that is due; returns whether anything was changed."""
         is_changed = False
         while True:
             async with self._store.reading() as records:
-                found = await records.blind_votes.list_open()
-            if not any([await self._step(vote) for vote in found]):
+                votes = await records.blind_votes.list_open()
+            if not any([await self._step(vote) for vote in votes]):
                 return is_changed
             is_changed = True
 
@@ -59,13 +58,13 @@ class VoteRunner:
             )
 
     async def _open(self, vote: BlindVote) -> bool:
-        """A card for each question that both answered, and not in the same words."""
+        """Posts a card for each question with two different answers, once all are answered."""
         async with self._store.reading() as records:
             evaluation = await records.evaluations.get(vote.workspace, vote.evaluation)
         if evaluation.state in OPEN_EVALUATIONS:
             return False
         is_whole = evaluation.state is EvaluationState.DONE
-        numbers = await self._differing(evaluation) if is_whole else []
+        numbers = await self._numbers_to_vote_on(evaluation) if is_whole else []
         now = self._clock.now()
         async with self._store.writing() as records:
             if not await records.blind_votes.change(
@@ -85,41 +84,46 @@ class VoteRunner:
                 await notices.queue_ended_notice(records, evaluation, [], at=now)
         return True
 
-    async def _differing(self, evaluation: Evaluation) -> list[int]:
-        found: list[int] = []
-        async for asked, answers in answered_pages(self._store, evaluation):
+    async def _numbers_to_vote_on(self, evaluation: Evaluation) -> list[int]:
+        """Returns the numbers of the questions that both models answered differently."""
+        numbers: list[int] = []
+        async for questions, answers in answered_pages(self._store, evaluation):
             by_number: dict[int, list[EvaluationAnswer]] = {}
             for answer in answers:
                 if answer.state is AnswerState.DONE and answer.text.strip():
                     by_number.setdefault(answer.number, []).append(answer)
-            found += [
-                one.number
-                for one in asked
-                if len({a.text.strip() for a in by_number.get(one.number, ())}) == 2
+            numbers += [
+                question.number
+                for question in questions
+                if len({a.text.strip() for a in by_number.get(question.number, ())}) == 2
             ]
-        return found
+        return numbers
 
     async def _close(self, vote: BlindVote) -> bool:
-        """First the preferences, one in a transaction, then the result with all that is told."""
+        """Stores the preferences, each in its transaction, then the result with its notices."""
         async with self._store.reading() as records:
             evaluation = await records.evaluations.get(vote.workspace, vote.evaluation)
             ballots = await records.blind_votes.ballots(vote.workspace, vote.evaluation)
         now = self._clock.now()
-        numbers = await self._differing(evaluation)
-        kept = {True: 0, False: 0}
+        numbers = await self._numbers_to_vote_on(evaluation)
+        counts = {True: 0, False: 0}
         for number in tally.tallies(ballots):
-            on_it = [ballot for ballot in ballots if ballot.number == number]
+            question_ballots = [ballot for ballot in ballots if ballot.number == number]
             async with self._store.writing() as records:
-                is_approved = await keep_preference(records, evaluation, number, on_it, at=now)
+                is_approved = await keep_preference(
+                    records, evaluation, number, question_ballots, at=now
+                )
             if is_approved is not None:
-                kept[is_approved] += 1
+                counts[is_approved] += 1
         async with self._store.writing() as records:
-            if not await self._end(vote, records, kept):
+            if not await self._store_result(vote, records, counts):
                 return False
             await notices.queue_ended_notice(records, evaluation, numbers, at=now)
         return True
 
-    async def _end(self, vote: BlindVote, records: Records, kept: dict[bool, int]) -> bool:
+    async def _store_result(
+        self, vote: BlindVote, records: Records, counts: dict[bool, int]
+    ) -> bool:
         ballots = await records.blind_votes.ballots(vote.workspace, vote.evaluation)
         result = asdict(tally.result_of(ballots))
         return await records.blind_votes.change(
@@ -127,5 +131,5 @@ class VoteRunner:
             vote.evaluation,
             when=(VoteState.CLOSING,),
             state=VoteState.CLOSED,
-            result={**result, "kept": kept[True], "waiting": kept[False]},
+            result={**result, "kept": counts[True], "waiting": counts[False]},
         )
