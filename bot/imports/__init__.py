@@ -1,4 +1,4 @@
-"""Reads the files people really have and turns them into training rows."""
+"""Reads uploaded files of many formats and turns them into training rows."""
 
 from bot.imports.containers import row_files, unpack
 from bot.imports.encodings import ENCODINGS, Encoding

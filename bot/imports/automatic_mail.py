@@ -1,9 +1,9 @@
-"""Recognises mail that nobody wrote: receipts of a request, surveys, notes of absence."""
+"""Recognises automatic mail: confirmations of receipt, surveys and out-of-office replies."""
 
 import re
 from typing import Final
 
-# Each pair says that a request came in, and that somebody will answer it.
+# Each pair matches that a request was received, and that an answer will follow.
 _RECEIPTS: Final = tuple(
     (re.compile(received, re.IGNORECASE | re.DOTALL), re.compile(promised, re.IGNORECASE))
     for received, promised in (
@@ -63,11 +63,11 @@ _ABSENCE: Final = re.compile(
     re.IGNORECASE,
 )
 _LONGEST: Final = 1200
-"""Characters of a receipt or survey."""
+"""Most characters of a confirmation or survey."""
 
 
 def is_automatic(text: str, *, is_customers: bool) -> bool:
-    """Whether a plain text was sent by a program in the name of a customer, or of the desk."""
+    """Whether a plain text of a customer, or else of the help desk, was sent automatically."""
     if is_customers:
         return _ABSENCE.match(text) is not None
     if len(text) > _LONGEST:

@@ -1,4 +1,4 @@
-"""Guesses from names and first values what the columns of a table are for."""
+"""Guesses the purposes of a table's columns from their headings and first values."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,8 +7,7 @@ from unicodedata import combining, normalize
 
 _LONGEST_HEADING_WORDS = 3
 
-# The words of the languages whose encodings are read, as `plain_name` writes them; the better name
-# stands before the weaker.
+# Names in the languages of the supported encodings, in the form of `plain_name`, best name first.
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
     "question": (
         *("question", "prompt", "user", "usermessage", "userinput", "query", "request", "input"),
@@ -73,7 +72,7 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 PURPOSES: Final = ("question", "answer", "system", "context", "history", "preferred", "rejected")
 
-# As the last word of a heading they tell of a text, as “answer score” does.
+# As the last word of a heading these name a property of a text, as in “answer score”.
 _ABOUT: Final = frozenset(
     (
         *("id", "ids", "uuid", "guid", "key", "no", "nr", "num", "number", "index", "idx"),
@@ -88,14 +87,14 @@ _ABOUT: Final = frozenset(
         *("punteggio", "lingua", "pontuacao"),
     )
 )
-# As the first word too, as in “date of answer”.
+# Also as the first word, as in “date of answer”.
 _ABOUT_BEFORE: Final = frozenset(
     (
         *("id", "nr", "no", "num", "number", "score", "date", "time", "datum", "zeit", "fecha"),
         *("hora", "numero", "heure", "ora", "url"),
     )
 )
-# They may name the people of a column instead of what they wrote.
+# These may name the people in a column instead of their texts.
 _PEOPLE: Final = frozenset(
     (
         *("user", "human", "assistant", "bot", "gpt", "benutzer", "nutzer", "assistent"),
@@ -121,14 +120,14 @@ _ABOUT_ENDINGS: Final = (
     *("数量", "人", "者", "员", "員"),
     *("番号", "日時", "日付", "点数", "번호", "날짜", "시간", "점수"),
 )
-# A value that says something about a text: a number, a date, a time, an address, an id.
+# A value that is not a text itself: a number, a date, a time, an address or an id.
 _NO_TEXT: Final = re.compile(
     r"[-+]?[\d.,]+\s*%?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d{1,2}:\d{2}.*)?"
     r"|\d{1,2}:\d{2}(:\d{2})?"
     r"|https?://\S+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{24,64}|[A-Z]{1,5}-?\d{2,}|true|false",
     re.IGNORECASE,
 )
-# What became of a ticket, which a column like “resolution” may say instead of an answer.
+# Outcomes of tickets, which a column like “resolution” may contain instead of an answer.
 _STATES: Final = frozenset(
     (
         *("done", "fixed", "won't do", "won't fix", "duplicate", "cannot reproduce", "resolved"),
@@ -143,11 +142,11 @@ _NAME: Final = re.compile(r"@?[a-z][\w.@-]{0,30}\w", re.IGNORECASE | re.ASCII)
 def guess_columns(
     headings: Sequence[str], values: Mapping[str, Sequence[object]] | None = None
 ) -> dict[str, str]:
-    """Map each purpose to the heading that names it best; a heading serves one purpose.
+    """Maps each purpose to the heading that matches it best; a heading has at most one purpose.
 
-    A heading that is exactly a name goes before one that has it as a word. Ids, scores and dates
-    are never taken, by their heading or by their `values`. With “instruction” beside “input”, as
-    in the Alpaca files, the instruction is the question and the input its context.
+    A heading that equals a name is preferred to one that contains the name as a word. Columns with
+    ids, scores and dates are never chosen, by their heading or by their `values`. If there are both
+    “instruction” and “input”, as in Alpaca files, they are the question and its context.
     """
     free = [
         each for each in headings if not is_metadata_heading(each) and not _is_no_text(each, values)
@@ -167,17 +166,17 @@ def guess_columns(
 
 
 def is_enough(columns: Mapping[str, str]) -> bool:
-    """Tell whether rows can be made from these columns."""
+    """Whether the columns suffice to make rows."""
     return "question" in columns and ("answer" in columns or is_preference(columns))
 
 
 def is_preference(columns: Mapping[str, str]) -> bool:
-    """Tell whether both outputs of a preference are there."""
+    """Whether the columns contain both outputs of a preference."""
     return "preferred" in columns and "rejected" in columns
 
 
 def are_exact(columns: Mapping[str, str]) -> bool:
-    """Tell whether each heading is a known name itself, rather than has one as a word."""
+    """Whether every heading equals a known name, instead of only containing it as a word."""
     return all(
         plain_name(heading) in (*SYNONYMS.get(purpose, ()), "instruction", "input", "q", "a")
         and plain_name(heading) not in _VAGUE
@@ -186,12 +185,12 @@ def are_exact(columns: Mapping[str, str]) -> bool:
 
 
 def holds_text(heading: str, values: Sequence[object]) -> bool:
-    """Tell whether a column may be a question or an answer, by its heading and values."""
+    """Whether a column may be a question or an answer, by its heading and values."""
     return not is_metadata_heading(heading) and not _is_no_text(heading, {heading: values})
 
 
 def heading_words(heading: str) -> list[str]:
-    """The words of a heading, also of one in camel case or with underscores."""
+    """Returns the words of a heading, also in camel case or with underscores."""
     spaced = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", heading)
     return [plain for word in re.split(r"[\s_\-./()\[\]]+", spaced) if (plain := plain_name(word))]
 
@@ -217,7 +216,7 @@ def _assign(
 
 
 def is_metadata_heading(heading: str) -> bool:
-    """Tell whether a heading names an id, a score, a date or the like, and no text."""
+    """Whether a heading names an id, a score, a date or the like instead of a text."""
     words = heading_words(heading) or [""]
     is_about = words[-1] in _ABOUT or (len(words) > 1 and words[0] in _ABOUT_BEFORE)
     return is_about or plain_name(heading).endswith(_ABOUT_ENDINGS)
@@ -239,10 +238,10 @@ def _is_no_text(heading: str, values: Mapping[str, Sequence[object]] | None) -> 
 
 
 def plain_name(heading: str) -> str:
-    """The heading in lower case, without accents, spaces and punctuation."""
+    """Returns the heading in lower case, without accents, spaces and punctuation."""
     letters = normalize("NFKD", heading).casefold()
     plain = "".join(letter for letter in letters if letter.isalnum() and not combining(letter))
-    # Hangul is written in syllables, which NFKD takes apart.
+    # Composed again, as NFKD decomposes Hangul syllables.
     return normalize("NFC", plain)
 
 
@@ -251,15 +250,15 @@ def _few_words(heading: str) -> list[str]:
     words = heading_words(heading)
     if len(words) > _LONGEST_HEADING_WORDS:
         return []
-    # Chinese and Japanese are written without spaces; there, and in German, the noun stands last,
-    # or what is said of it.
+    # Chinese, Japanese and German compounds have no spaces; their last part is the noun, or the
+    # property of it.
     whole = plain_name(heading)
     joined = [n for n in _JOINED_NAMES if whole.endswith(n)]
     return words + joined + [n for n in _JOINED_NAMES if not n.isascii() and whole.startswith(n)]
 
 
 _ALL_NAMES: Final = frozenset(name for names in SYNONYMS.values() for name in names)
-# They name other things as often.
+# Names that often have another meaning.
 _VAGUE: Final = frozenset(("description", "shortdescription", "gold", "expected", "ideal"))
 _COMPOUNDED: Final = frozenset(("frage", "antwort", "vraag", "antwoord", "svar"))
 _JOINED_NAMES: Final = sorted(

@@ -1,4 +1,4 @@
-"""Recognises what kind of file it is by its first bytes, and unpacks archives of row files."""
+"""Recognises the container format of a file by its first bytes, and unpacks zip and gz."""
 
 import gzip
 import zipfile
@@ -19,7 +19,7 @@ BROKEN: Final = (zipfile.BadZipFile, NotImplementedError, OSError, zlib.error, E
 
 
 class Container(StrEnum):
-    """How the bytes of a row file are wrapped."""
+    """The container format of a file with rows."""
 
     TEXT = "text"
     WORKBOOK = "workbook"
@@ -56,7 +56,7 @@ _NOT_ROWS: Final = (
 
 
 def row_files(file: IO[bytes]) -> tuple[str, ...]:
-    """The names of the row files in a zip of several, in their order; none for any other file."""
+    """Returns the sorted names of the row files if the file is a zip with several, else none."""
     file.seek(0)
     if not file.read(4).startswith(_ZIP):
         return ()
@@ -69,10 +69,10 @@ def row_files(file: IO[bytes]) -> tuple[str, ...]:
 
 
 def unpack(file: IO[bytes], name: str, member: str = "") -> tuple[IO[bytes], str] | Problem:
-    """The row file within a zip or gz, with its name; any other as it is.
+    """Returns the row file in a zip or gz with its name; any other file is returned unchanged.
 
-    Of a zip of several `member` says which. What was packed is a temporary file, which whoever
-    asked closes.
+    `member` selects the file in a zip with several. An unpacked file is a temporary file, which the
+    caller closes.
     """
     file.seek(0)
     head = file.read(4)
@@ -81,19 +81,19 @@ def unpack(file: IO[bytes], name: str, member: str = "") -> tuple[IO[bytes], str
         if head.startswith(_GZIP):
             inner = name[:-3] if name.lower().endswith(".gz") else name
             with gzip.GzipFile(fileobj=file, mode="rb") as text:
-                return _copied(text, inner)
+                return _decompressed_copy(text, inner)
         if head.startswith(_ZIP):
             return _from_zip(file, name, member)
     except BROKEN:
         return Problem(0, "archive_broken", {})
     except RuntimeError:
-        # What zipfile raises for a member that needs a password.
+        # zipfile raises RuntimeError for an encrypted member.
         return Problem(0, "file_password", {})
     return file, name
 
 
 def find_container(file: IO[bytes]) -> Container | Problem:
-    """Say how an unpacked file is wrapped, or what it is instead of a row file."""
+    """Returns the container format of an unpacked file, or a Problem for files without rows."""
     file.seek(0)
     head = file.read(_HEAD)
     if head.startswith(_ZIP):
@@ -108,7 +108,9 @@ def find_container(file: IO[bytes]) -> Container | Problem:
     return Problem(0, f"file_{kind}", {}) if kind else Container.TEXT
 
 
-def _copied(source: IO[bytes] | gzip.GzipFile, name: str) -> tuple[IO[bytes], str] | Problem:
+def _decompressed_copy(
+    source: IO[bytes] | gzip.GzipFile, name: str
+) -> tuple[IO[bytes], str] | Problem:
     copy = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
     try:
         while block := source.read(1 << 20):
@@ -123,7 +125,7 @@ def _copied(source: IO[bytes] | gzip.GzipFile, name: str) -> tuple[IO[bytes], st
 
 
 def _row_names(archive: zipfile.ZipFile) -> list[str] | None:
-    """None where the zip is itself a document of an office program."""
+    """Returns the names of the files; None if the zip is an office document."""
     names = [info.filename for info in archive.infolist() if not info.is_dir()]
     if "mimetype" in names or "[Content_Types].xml" in names:
         return None
@@ -139,7 +141,7 @@ def _from_zip(file: IO[bytes], name: str, member: str) -> tuple[IO[bytes], str] 
             shown = ", ".join(f"“{each[-40:]}”" for each in rows[:6])
             return Problem(0, "archive_several" if rows else "archive_empty", {"names": shown})
         with archive.open(rows[0]) as packed:
-            return _copied(packed, rows[0].rpartition("/")[2])
+            return _decompressed_copy(packed, rows[0].rpartition("/")[2])
 
 
 def _is_note(name: str) -> bool:
@@ -184,7 +186,7 @@ def _ole_container(head: bytes) -> Container | Problem:
 
 def _kind_of(head: bytes) -> str | None:
     kind = next((kind for mark, kind in _NOT_ROWS if head.startswith(mark)), None)
-    # A table may begin with the letters of a short signature.
+    # A table of text may begin with the characters of a short signature.
     is_text = b"\0" not in head and kind in ("picture", "program", "sound")
     if kind and not is_text:
         return kind

@@ -1,4 +1,4 @@
-"""Turns the shapes in which datasets are published into chat and preference rows."""
+"""Converts the row formats of published datasets into chat and preference rows."""
 
 import ast
 import json
@@ -9,7 +9,7 @@ from typing import Final
 from bot.rows.problems import RowRefused, kind_of, quote_value
 
 _LONGEST_LITERAL = 1 << 20
-# The names of ShareGPT's speakers, and those that others gave them.
+# The roles of ShareGPT and of formats derived from it.
 _ROLES: Final = {
     **dict.fromkeys(("human", "user", "prompter", "customer", "client"), "user"),
     **dict.fromkeys(
@@ -42,7 +42,7 @@ _TURN: Final = re.compile(r"\n\n(Human|Assistant): ")
 
 
 def are_good_bad_labels(values: Sequence[object]) -> bool:
-    """Whether a column says of each row whether its answer is good."""
+    """Whether a column labels the answer of each row as good or bad."""
     seen = [_label(value) for value in values if value not in (None, "")]
     return bool(seen) and all(value in _GOOD | _BAD for value in seen)
 
@@ -56,7 +56,7 @@ def _label(value: object) -> str:
 
 
 def parse_cell(value: object) -> object:
-    """The list or object written as text in a cell, as JSON or as Python writes it; else as is."""
+    """Returns the list or object that a cell has as JSON or as a Python literal, else the value."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
         return value
     try:
@@ -70,7 +70,7 @@ def parse_cell(value: object) -> object:
 
 
 def is_messages(value: object) -> bool:
-    """Whether a value, also as text in a cell, is a list of messages in any known shape."""
+    """Whether a value, or its text, is a list of messages in any known format."""
     listed = parse_cell(value)
     if not isinstance(listed, list) or not listed:
         return False
@@ -80,7 +80,7 @@ def is_messages(value: object) -> bool:
 
 
 def messages_of(value: object, column: str) -> list[object]:
-    """The messages in OpenAI's shape. Raises RowRefused."""
+    """Returns the messages in OpenAI's format. Raises RowRefused."""
     listed = parse_cell(value)
     if listed is None:
         raise RowRefused("cell_missing", column=column)
@@ -98,7 +98,7 @@ def messages_of(value: object, column: str) -> list[object]:
 
 
 def unknown_message_keys(value: object) -> list[str]:
-    """Of the messages of a value the keys that are none of OpenAI's, each once."""
+    """Returns the keys of the messages that OpenAI's format does not have, each once."""
     listed = parse_cell(value)
     messages = [m for m in listed if isinstance(m, Mapping)] if isinstance(listed, list) else []
     keys = dict.fromkeys(str(key) for message in messages for key in message)
@@ -112,7 +112,7 @@ def _known_keys(message: object) -> object:
 
 
 def to_openai_tools(value: object) -> object:
-    """The tools of a row in OpenAI's shape, also where functions are listed without it."""
+    """Returns the tools of a row in OpenAI's format; wraps functions that are listed without it."""
     listed = parse_cell(value)
     if not isinstance(listed, list):
         return listed
@@ -153,7 +153,10 @@ def _call_of(text: object, number: int) -> dict[str, object]:
 
 
 def history_of(value: object, column: str) -> list[object]:
-    """Earlier turns: pairs of question and answer, or messages. Raises RowRefused."""
+    """Returns earlier turns as messages, from messages or question-answer pairs.
+
+    Raises RowRefused.
+    """
     listed = parse_cell(value)
     if listed in (None, "", []):
         return []
@@ -171,9 +174,9 @@ def history_of(value: object, column: str) -> list[object]:
 
 
 def preference_of(prompt: object, preferred: object, rejected: object) -> dict[str, object]:
-    """A preference row of texts, of lists of messages, or of both. Raises RowRefused.
+    """Returns a preference row from texts or lists of messages. Raises RowRefused.
 
-    As TRL writes them: whole conversations with or without the prompt, or the answers alone.
+    Accepts the formats of TRL: conversations with or without the prompt, or only the answers.
     https://huggingface.co/docs/trl/dataset_formats
     """
     sides = _turns_of(preferred, "preferred"), _turns_of(rejected, "rejected")

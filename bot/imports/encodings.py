@@ -1,4 +1,4 @@
-"""Finds the encoding of a text file, and says where several are possible."""
+"""Detects the possible encodings of a text file, and reads the file as UTF-8."""
 
 import codecs
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# The width of a character, where an ASCII one has its value, and where it has zeros.
+# Bytes of a character, the index of the value of an ASCII character, and those of its zeros.
 _WIDE: Final = (
     ("utf-32-le", 4, 0, (1, 2, 3)),
     ("utf-32-be", 4, 3, (0, 1, 2)),
@@ -25,8 +25,8 @@ _WIDE: Final = (
 )
 _PUNCTUATION = frozenset("“”‘’„‚«»‹›–—…€£§°©®·\xa0\xad¿¡")
 _CJK_PUNCTUATION = frozenset("，。？！、：；（）「」『』《》“”‘’—…・ー％　～")
-# What people write most beyond ASCII in each language of an encoding. A text that is read in the
-# wrong one of these encodings consists of other letters.
+# The most frequent non-ASCII letters in each language of an encoding. A text that is decoded with
+# the wrong encoding has other letters.
 _LATIN = ("äöüß", "éèêëàâçîïôûùœæ", "ñáíóúéü", "äöåøæé", "ãõáéíóúâêôçà")
 _RUSSIAN, _UKRAINIAN = "оеаинтсрвлкмдпуыяьбзг", "оеаинтсрвлкмдпуяьбзгії"
 _USUAL: Final = {
@@ -41,7 +41,7 @@ _USUAL: Final = {
     "cp1256": ("ايلمنترهوبعدسكفقحةجأ",),
     "cp1257": ("ąčęėįšųūž", "āčēģīķļņšūž", "äõöüšž"),
 }
-# The lead bytes of the characters that a standard lists as frequent, and those of its own script.
+# The lead bytes of the characters that a standard lists as frequent, and of its own script.
 _USUAL_LEADS: Final = {
     "gb18030": range(0xB0, 0xD8),
     "big5": range(0xA4, 0xC7),
@@ -53,19 +53,19 @@ ENCODINGS: Final = (*_USUAL, *_USUAL_LEADS)
 _LEAST_SCORE = 0.6
 _CLEAR_LEAD = 0.15
 _MOST_CHAOS = 0.25
-"""Of a reading that charset-normalizer gives up, which it does at 0.2."""
+"""Limit of `chaos` for charset-normalizer, whose default is 0.2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """A text encoding that fits a file, by Python's name, with the beginning of its odd lines."""
+    """A possible encoding of a file by Python's name, with a sample of its non-ASCII lines."""
 
     name: str
     sample: str = ""
 
 
 def find_encodings(file: IO[bytes]) -> tuple[Encoding, ...]:
-    """The encodings that fit, the likeliest first; one alone is certain.
+    """Returns the possible encodings, the likeliest first; a single one is certain.
 
     Reads the whole file from its start and leaves its position anywhere.
     """
@@ -84,26 +84,26 @@ def find_encodings(file: IO[bytes]) -> tuple[Encoding, ...]:
 
 
 def _wide_encoding(head: bytes) -> str | None:
-    """The encoding whose ASCII characters, line ends at least, explain the zeros in a text."""
+    """Returns the UTF-16 or UTF-32 encoding whose ASCII characters explain the zeros, if any."""
     if b"\0" not in head or _is_text_with_zeros(head):
         return None
     for name, width, place, zeros in _WIDE:
         even = head[: len(head) // width * width]
         fewest = min(even[zero::width].count(0) for zero in zeros)
-        # A character like 一 has its zero at the other place.
+        # A character like 一 has its zero at the other position.
         if fewest > even[place::width].count(0) and _decoded(even, name):
             return name
     return None
 
 
 def _is_text_with_zeros(head: bytes) -> bool:
-    """Whether a few zeros are all that is wrong with it; half of UTF-16 is no UTF-8."""
+    """Whether the bytes are text with a few zeros; UTF-16 without a mark is not valid UTF-8."""
     has_few = head.count(0) * 4 < len(head)
     return has_few and bool(_decoded(head.replace(b"\0", b""), "utf-8"))
 
 
 def _is_unbroken_utf8(file: IO[bytes]) -> bool:
-    """Whether it decodes as UTF-8; tried first, as counting takes ten times as long."""
+    """Whether the file decodes as UTF-8; tried first, as counting takes ten times as long."""
     file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
@@ -111,12 +111,12 @@ def _is_unbroken_utf8(file: IO[bytes]) -> bool:
             decoder.decode(block)
     except UnicodeDecodeError:
         return False
-    # A character that the end cuts off is refused with its row.
+    # A truncated character at the end is rejected later, with its row.
     return True
 
 
 def _is_mostly_utf8(file: IO[bytes]) -> bool:
-    """Whether more characters are whole in UTF-8 than broken; a broken one is refused later."""
+    """Whether most characters are valid UTF-8; rows with invalid ones are rejected later."""
     file.seek(0)
     decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
     broken = whole = 0
@@ -178,13 +178,13 @@ def _beyond_ascii(sample: bytes, name: str) -> list[str]:
 
 
 def _capitals(sample: bytes, name: str) -> float:
-    """The share of capitals beyond ASCII: as such, Hebrew reads in KOI8-R."""
+    """Returns the share of capitals among non-ASCII letters, as Hebrew decodes so in KOI8-R."""
     odd = _beyond_ascii(sample, name)
     return sum(map(str.isupper, odd)) / max(1, len(odd))
 
 
 def _usual_share(sample: bytes, name: str) -> float:
-    """The share of a text's letters beyond ASCII that are usual where the encoding is used."""
+    """Returns the share of the non-ASCII letters that are frequent for the encoding."""
     odd = _beyond_ascii(sample, name)
     leads = _USUAL_LEADS.get(name)
     if leads is None:
@@ -200,7 +200,7 @@ def _beginning(text: str) -> str:
 
 
 def _keep_broken(error: UnicodeError) -> tuple[str | bytes, int]:
-    """A lone surrogate, which no UTF-8 has, for bytes that are no character."""
+    """Error handler that replaces invalid bytes by a lone surrogate, which is invalid in UTF-8."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return "\udcff", error.end
@@ -211,9 +211,9 @@ codecs.register_error(_BROKEN, _keep_broken)
 
 
 def utf8_blocks(file: IO[bytes], encoding: str) -> Iterator[bytes]:
-    """Yield the rest of a file as UTF-8 without a byte order mark, in blocks.
+    """Yields the rest of a file in blocks of UTF-8 without a byte order mark.
 
-    What is broken stays broken, so that the row with it is refused with its line.
+    Invalid characters stay invalid, so that their row is rejected with its line.
     """
     if encoding == "utf-8":
         first = file.read(_BLOCK).removeprefix(codecs.BOM_UTF8)

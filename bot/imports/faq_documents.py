@@ -1,7 +1,7 @@
 """Finds the questions and answers of documents: DOCX, HTML, Markdown and plain text.
 
-A document is a list of blocks; its first table is read like a sheet, and where it has none, its
-questions with what stands below each. Everything else in it is left out.
+A document is a list of blocks. Its first table is read like a sheet; without a table, its
+questions are read with the text below each. All other blocks are ignored.
 """
 
 import re
@@ -18,7 +18,7 @@ from bot.imports.containers import BROKEN
 Cells = list[str]
 _W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _LONGEST: Final = 64 << 20
-"""Bytes of a document without its pictures."""
+"""Most bytes of a document without its pictures."""
 _QUESTION_LABELS: Final = frozenset((*SYNONYMS["question"], "q", "f", "p", "d", "faq"))
 _ANSWER_LABELS: Final = frozenset((*SYNONYMS["answer"], "a", "r"))
 _LABEL: Final = re.compile(
@@ -30,7 +30,7 @@ _DIVIDER: Final = re.compile(r"\|?[ \t]{0,9}:?-{2,}+:?[ \t|:-]*+")
 _HEADING: Final = re.compile(r"#{1,6} ")
 BROKEN_DOCUMENT: Final = (*BROKEN, KeyError, ElementTree.ParseError)
 _FEWEST: Final = 2
-"""Questions that a text has at least, to be taken for a list of them."""
+"""Least number of questions of a text that is read as a list of questions."""
 
 
 @dataclass(slots=True)
@@ -44,7 +44,7 @@ class Block:
 
 
 def read_document(file: IO[bytes], encoding: str) -> Iterator[tuple[int, Cells]]:
-    """Yields a row of headings and then the rows; nothing where there are no questions."""
+    """Yields a row of headings and then the rows; nothing if there are no questions."""
     blocks = _blocks(file, encoding)
     table = next((block for block in blocks if _is_table(block.rows)), None)
     if table is not None:
@@ -66,7 +66,7 @@ def _blocks(file: IO[bytes], encoding: str) -> list[Block]:
         parser = _HtmlBlocks()
         parser.feed(text)
         parser.close()
-        return parser.ended()
+        return parser.finish()
     return list(_markdown_blocks(text))
 
 
@@ -75,7 +75,7 @@ def _is_table(rows: Sequence[Cells]) -> bool:
 
 
 def _labelled(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
-    """The pairs of texts whose lines begin like “Q:” and “A:”."""
+    """Returns the pairs of texts whose lines begin like “Q:” and “A:”."""
     pairs: list[tuple[int, Cells]] = []
     into = -1
     lines = [
@@ -99,7 +99,7 @@ def _labelled(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
 
 
 def _below_headings(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
-    """The headings that are questions, each with what stands below it up to the next heading."""
+    """Returns the headings that are questions, each with the text up to the next heading."""
     headings = [block for block in blocks if block.is_heading]
     if 2 * sum(_asks(block.text) for block in headings) < len(headings):
         return []
@@ -115,7 +115,7 @@ def _below_headings(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
 
 
 def _asked_in_paragraphs(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
-    """Paragraphs that are a question and its answer, where most paragraphs are such."""
+    """Returns the paragraphs with a question and its answer, if most paragraphs are such."""
     pairs: list[tuple[int, Cells]] = []
     for block in blocks:
         first, _, rest = block.text.partition("\n")
@@ -187,7 +187,7 @@ class _HtmlBlocks(HTMLParser):
         self._unseen = 0
         self._table: Block | None = None
 
-    def ended(self) -> list[Block]:
+    def finish(self) -> list[Block]:
         self._flush()
         return self.blocks
 
@@ -236,7 +236,7 @@ def _docx_blocks(file: IO[bytes]) -> list[Block]:
         document = packed.read(_LONGEST)
     if b"<!DOCTYPE" in document:
         raise ElementTree.ParseError
-    # Without a document type there are no entities that could grow.
+    # A document type is refused, as its entities could expand without limit.
     root = ElementTree.fromstring(document)  # noqa: S314
     body = root.find(f"{_W}body")
     blocks: list[Block] = []
@@ -265,7 +265,10 @@ def _text_of(element: ElementTree.Element) -> str:
 
 
 def _is_docx_heading(paragraph: ElementTree.Element, text: str) -> bool:
-    """By its style, whose name depends on the language, or by a question in bold letters."""
+    """Whether a paragraph is a heading: by its style, or as a question in bold.
+
+    The name of the style depends on the language.
+    """
     style = paragraph.find(f"{_W}pPr/{_W}pStyle")
     name = style.get(f"{_W}val", "") if style is not None else ""
     runs = [run for run in paragraph.findall(f"{_W}r") if _text_of(run)]

@@ -19,7 +19,7 @@ _LISTS: Final = (
     *("messages", "conversation_parts", "conversations", "comments", "replies"),
     *("thread", "threads", "parts", "events", "posts", "emails", "notes"),
 )
-# What a ticket is wrapped in: Help Scout, Jira, Freshdesk's export, LiveChat.
+# Keys of the wrappers of tickets: Help Scout, Jira, Freshdesk's export, LiveChat.
 _WRAPPINGS: Final = ("_embedded", "fields", "helpdesk_ticket", "ticket", "thread", "comment")
 _DEEPEST: Final = 4
 _TEXTS: Final = (
@@ -60,23 +60,23 @@ _TIMES: Final = (
 
 
 def is_json_ticket(record: Mapping[str, object]) -> bool:
-    """Whether an object is, or holds, a ticket; one message has a text and says who wrote it."""
+    """Whether an object is or contains a ticket with a message that has a text and an author."""
     return any(
-        _text(one) and (_author(one) or _said_side(one))
+        _text(message) and (_author(message) or _stated_side(message))
         for ticket in _tickets_in(record)
-        for one in _messages(ticket)
+        for message in _messages(ticket)
     )
 
 
 def is_timed(value: object) -> bool:
-    """Whether messages have a time and no role, which those of published chats do not."""
+    """Whether the messages have a time and no role, unlike the messages of published chats."""
     listed = value if isinstance(value, list) else []
     messages = [one for one in listed if isinstance(one, Mapping)]
     return any(_first(one, _TIMES) for one in messages) and not any("role" in m for m in messages)
 
 
 def read_json_tickets(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
-    """Yield a chat row for each ticket; as for tickets in tables."""
+    """Yields a chat row for each ticket, by the same rules as `read_tickets`."""
     tickets: dict[str, Ticket] = {}
     size = 0
     for line, record in records:
@@ -91,7 +91,7 @@ def read_json_tickets(records: Iterator[tuple[int, object]]) -> Iterator[tuple[i
                 whole.add_all(ticket)
                 continue
             name = str(each.get("id") or each.get("ticket_id") or line)
-            # Two tickets with one number, as of two desks, stay two.
+            # Two tickets with the same number, as of two help desks, stay separate.
             tickets[f"{name} {line} {number}" if name in tickets else name] = ticket
         if size > MOST_CHARACTERS:
             yield line, too_long(line)
@@ -100,7 +100,7 @@ def read_json_tickets(records: Iterator[tuple[int, object]]) -> Iterator[tuple[i
 
 
 def _tickets_in(record: Mapping[str, object], depth: int = 0) -> Iterator[Mapping[str, object]]:
-    """The tickets of an object, without what they are wrapped in."""
+    """Yields the tickets of an object without their wrappers."""
     ticket = dict(record)
     for _ in range(_DEEPEST):
         inner = [one for key in _WRAPPINGS if isinstance(one := ticket.pop(key, None), Mapping)]
@@ -126,12 +126,12 @@ def _ticket(record: Mapping[str, object], line: int) -> Ticket:
     people = _people_of(record)
     kinds = {str(one.get("type", "")).lower() for one in messages}
     for one in messages:
-        # At HubSpot a comment beside messages is among colleagues.
+        # At HubSpot a comment beside messages is internal.
         is_comment = str(one.get("type", "")).lower() == "comment" and "message" in kinds
         if is_comment or _is_left_out(one):
             continue
         author = _author(one)
-        side = _said_side(one) or people.get(author)
+        side = _stated_side(one) or people.get(author)
         if side is None and author and customers:
             side = "user" if author in customers else "assistant"
         side = "system" if author == _SYSTEM_AUTHOR else side
@@ -140,7 +140,7 @@ def _ticket(record: Mapping[str, object], line: int) -> Ticket:
 
 
 def _people_of(record: Mapping[str, object]) -> Mapping[str, str]:
-    """The sides of those whom a ticket lists, by their id."""
+    """Returns the sides of the people whom a ticket lists, by their id."""
     lists = [people for key in _PEOPLE if isinstance(people := record.get(key), list)]
     listed = [one for people in lists for one in people if isinstance(one, Mapping)]
     sides = {_name_of(one): side_of(one.get("type"), "type") for one in listed}
@@ -148,7 +148,7 @@ def _people_of(record: Mapping[str, object]) -> Mapping[str, str]:
 
 
 def _is_audit(record: Mapping[str, object]) -> bool:
-    """Whether a record is one change of a ticket, whose comments are among its events."""
+    """Whether a record is an audit of a ticket, whose comments are among its events."""
     # https://developer.zendesk.com/api-reference/ticketing/tickets/ticket_audits/
     return isinstance(record.get("events"), list) and {"ticket_id", "author_id"} <= record.keys()
 
@@ -196,19 +196,19 @@ def _first(message: Mapping[str, object], keys: Sequence[str]) -> str:
 
 
 def _name_of(value: object) -> str:
-    """Of a person, by number, address or name."""
+    """Returns a person's number, address or name."""
     if isinstance(value, Mapping):
         return _first(value, _NAMES)
     return "" if value is None else str(value)
 
 
 def _author(message: Mapping[str, object]) -> str:
-    """Who wrote it, by number, address or name."""
+    """Returns the number, address or name of a message's author."""
     return next((name for key in _AUTHORS if (name := _name_of(message.get(key)))), "")
 
 
-def _said_side(message: Mapping[str, object]) -> str | None:
-    # At Help Scout the type of a message names its writer, and else is a word for any message.
+def _stated_side(message: Mapping[str, object]) -> str | None:
+    # At Help Scout the type of a message names its author; elsewhere it is a word for any message.
     for key in (*_SIDES, "type"):
         value = message.get(key)
         if isinstance(value, Mapping):
@@ -216,14 +216,14 @@ def _said_side(message: Mapping[str, object]) -> str | None:
         if isinstance(value, str) and (side := side_of(value, key)):
             return side
     for key, value in message.items():
-        # Such as is_inbound and from_agent.
+        # Keys such as is_inbound and from_agent.
         if isinstance(value, bool) and (side := side_of(value, key)):
             return side
     return None
 
 
 def _is_left_out(message: Mapping[str, object]) -> bool:
-    """A note among colleagues, or an event."""
+    """Whether a message is an internal note or an event."""
     if any(is_note(message[key], key) for key in _FLAGS if key in message):
         return True
     kinds = {key: str(message[key]) for key in _KINDS if message.get(key) not in (None, "")}

@@ -9,7 +9,7 @@ from bot.rows.problems import RowRefused
 from bot.rows.reading import LONGEST_LINE_MEBIBYTES, after_blanks, as_utf8, decode_value
 
 _LONGEST = LONGEST_LINE_MEBIBYTES << 20
-# Lists that belong to a row itself.
+# Keys of lists that belong to a row itself.
 _LISTS_OF_A_ROW: Final = frozenset(
     (
         *("history", "chosen", "rejected", "prompt", "completion", "tools", "functions", "tags"),
@@ -21,7 +21,7 @@ _LISTS_OF_A_ROW: Final = frozenset(
 
 
 class _Stream:
-    """The text of a stream, of which no more is held than a block and one value."""
+    """The text of a stream; holds only a block and one value in memory."""
 
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)
@@ -35,20 +35,20 @@ class _Stream:
 
     @property
     def line(self) -> int:
-        """The line of the next character, from 1."""
+        """The line number of the next character, from 1."""
         self._line += self._text.count("\n", self._counted, self._at)
         self._counted = self._at
         return self._line
 
     def peek(self) -> str:
-        """The next character that is no white space, or "" at the end."""
+        """Returns the next character that is not whitespace, or "" at the end."""
         self._at = after_blanks(self._text, self._at)
         while self._at == len(self._text) and self._more():
             self._at = after_blanks(self._text, self._at)
         return self._text[self._at : self._at + 1]
 
     def skip(self, character: str) -> None:
-        """Go past a character that must come next. Raises RowRefused."""
+        """Skips a character, which must be the next one. Raises RowRefused."""
         found = self.peek()
         if not found:
             raise RowRefused("cut_off")
@@ -57,7 +57,7 @@ class _Stream:
         self._at += 1
 
     def value(self) -> object:
-        """Parse the next value. Raises RowRefused."""
+        """Parses the next value. Raises RowRefused."""
         self.peek()
         while True:
             try:
@@ -66,7 +66,7 @@ class _Stream:
                 if refusal.code not in ("not_json", "cut_off") or not self._may_go_on():
                     raise
                 continue
-            # A number may go on in the next block.
+            # A number may continue in the next block.
             if end == len(self._text) and self._may_go_on():
                 continue
             if end - self._at > _LONGEST:
@@ -83,7 +83,7 @@ class _Stream:
         if held > _LONGEST:
             raise RowRefused("line_too_long", limit=LONGEST_LINE_MEBIBYTES)
         has_more = self._more()
-        # Twice as much each time, so that a long value is not parsed over and over.
+        # Doubles the text each time, so that a long value is parsed only a few times.
         while has_more and len(self._text) - self._at < 2 * held:
             has_more = self._more()
         return len(self._text) - self._at > held
@@ -105,9 +105,9 @@ class _Stream:
 
 
 def read_values(blocks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
-    """Yield each row of an array, of lists under keys, or written one after another, with its line.
+    """Yields each row with its line: of an array, of lists under keys, or of consecutive values.
 
-    After a broken one nothing can be read, so its Problem is the last.
+    The Problem of an invalid value is the last, as nothing after it can be read.
     """
     stream = _Stream(blocks)
     line = 1
@@ -117,22 +117,22 @@ def read_values(blocks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
                 yield line, value
             line = stream.line
             if stream.peek() == ",":
-                # Lists of rows are written like that, with the brackets left out.
+                # Some files are lists of rows without the brackets.
                 stream.skip(",")
     except RowRefused as refusal:
         yield max(line, stream.line), refusal.at(max(line, stream.line))
 
 
 def read_elements(blocks: Iterable[bytes]) -> Iterator[object]:
-    """Yield each element of the list that a file is. Raises RowRefused."""
+    """Yields each element of a file with a list. Raises RowRefused."""
     for _, value in _elements(_Stream(as_utf8(blocks))):
         yield value
 
 
 def read_members(blocks: Iterable[bytes], listed: str) -> Iterator[tuple[str, object]]:
-    """Yield each key with its value of the object that a file is. Raises RowRefused.
+    """Yields each key and value of a file with an object. Raises RowRefused.
 
-    Of the list under the key `listed` each element comes by itself.
+    Yields the elements of the list under the key `listed` one by one.
     """
     stream = _Stream(as_utf8(blocks))
     stream.skip("{")
@@ -176,7 +176,7 @@ def _elements(stream: _Stream) -> Iterator[tuple[int, object]]:
 
 
 def _members(stream: _Stream) -> Iterator[tuple[int, object]]:
-    """The rows of the lists in an object, or the object itself where it is a row."""
+    """Yields the rows of the lists in an object, or the object itself if it is a row."""
     first = stream.line
     held: dict[str, object] = {}
     has_rows = False
@@ -204,7 +204,7 @@ def _members(stream: _Stream) -> Iterator[tuple[int, object]]:
 
 
 def _without_wrapping(value: object) -> object:
-    """The row itself, of those that the viewer of the Hub hands out."""
+    """Returns the row without the wrapper of the dataset viewer of Hugging Face."""
     # https://huggingface.co/docs/dataset-viewer/rows
     if isinstance(value, Mapping) and "row_idx" in value and isinstance(value.get("row"), Mapping):
         return value["row"]
@@ -212,10 +212,10 @@ def _without_wrapping(value: object) -> object:
 
 
 def _is_row(value: object) -> bool:
-    """Whether an element of a list is a row, and not a message or a part of one."""
+    """Whether an element of a list is a row, and not a message or a part of a message."""
     if not isinstance(value, Mapping):
         return False
     is_message = ("role" in value or "from" in value) and ("content" in value or "value" in value)
-    # A part of a message has its content under the name of its type.
+    # A part of a message has its content under the key of its type.
     kind = str(value.get("type", ""))
     return not is_message and kind not in value and not kind.endswith("_text")

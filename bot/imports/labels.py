@@ -1,4 +1,4 @@
-"""Reads rows whose answers are labelled good or bad, as KTO has them.
+"""Reads rows whose answers are labelled good or bad, the format of KTO.
 
 https://huggingface.co/docs/trl/dataset_formats#unpaired-preference
 """
@@ -12,69 +12,69 @@ from bot.imports.dataset_shapes import is_good
 from bot.rows import Problem, prompt_fingerprint
 
 _MOST_CHARACTERS: Final = 8 << 20
-"""Of the answers that are held until one of the other kind comes; then the oldest are let go."""
+"""Characters of pending answers above which all of them are dropped."""
 
 
 def read_labelled(
     records: Iterator[tuple[int, object]], label: str, to_row: Callable[[object, int], object]
 ) -> Iterator[tuple[int, object]]:
-    """Yield good answers as chat rows, and a bad one as a preference for the good one beside it.
+    """Yields good answers as chat rows, and pairs of a good and a bad answer as preferences.
 
-    A bad answer to a question that has no good one near it in the file is a Problem, at the
-    latest after all others. A mark may be missing in a column of another name than `label`, as of
-    feedback: such a row is a lesson.
+    A bad answer without a good answer to the same question near it in the file is a Problem, which
+    comes after all other rows at the latest. A value may be missing in a column with another name
+    than `label`, such as feedback; the row is a chat row then.
     """
-    held, has_each = _Held(), plain_name(label) == "label"
+    pending, is_label_required = _PendingAnswers(), plain_name(label) == "label"
     for line, record in records:
         row = to_row(record, line)
         mark = record.get(label) if isinstance(record, Mapping) else None
-        is_unmarked = mark in (None, "") and not has_each
+        is_unmarked = mark in (None, "") and not is_label_required
         if not isinstance(record, Mapping) or not isinstance(row, dict) or is_unmarked:
             yield line, row
             continue
         prompt = prompt_fingerprint(row)
         if is_good(mark):
             yield line, row
-            for number, bad in held.bad.pop(prompt, ()):
+            for number, bad in pending.bad.pop(prompt, ()):
                 yield number, _preference(row, bad)
-            held.put_good(prompt, row)
-        elif prompt in held.good:
-            yield line, _preference(held.good[prompt], row)
+            pending.add_good(prompt, row)
+        elif prompt in pending.good:
+            yield line, _preference(pending.good[prompt], row)
         else:
-            held.put_bad(prompt, line, row)
-        for number in held.let_go():
+            pending.add_bad(prompt, line, row)
+        for number in pending.drop_if_too_large():
             yield number, Problem(number, "label_bad", {"column": label})
-    for number in held.alone():
+    for number in pending.unmatched_lines():
         yield number, Problem(number, "label_bad", {"column": label})
 
 
-class _Held:
-    """Answers by question, the oldest first."""
+class _PendingAnswers:
+    """Answers by the fingerprint of their question, the oldest first."""
 
     def __init__(self) -> None:
         self.good: OrderedDict[str, dict[str, object]] = OrderedDict()
         self.bad: OrderedDict[str, list[tuple[int, dict[str, object]]]] = OrderedDict()
         self._size = 0
 
-    def put_good(self, prompt: str, row: dict[str, object]) -> None:
+    def add_good(self, prompt: str, row: dict[str, object]) -> None:
         self.good[prompt] = row
         self._size += len(str(row))
 
-    def put_bad(self, prompt: str, line: int, row: dict[str, object]) -> None:
+    def add_bad(self, prompt: str, line: int, row: dict[str, object]) -> None:
         self.bad.setdefault(prompt, []).append((line, row))
         self._size += len(str(row))
 
-    def let_go(self) -> list[int]:
-        """The lines of bad answers that are held no longer, once too much is held."""
+    def drop_if_too_large(self) -> list[int]:
+        """Drops all answers if they are too large; returns the lines of dropped bad ones."""
         if self._size <= _MOST_CHARACTERS:
             return []
-        lines = self.alone()
+        lines = self.unmatched_lines()
         self.good.clear()
         self.bad.clear()
         self._size = 0
         return lines
 
-    def alone(self) -> list[int]:
+    def unmatched_lines(self) -> list[int]:
         return sorted(line for rows in self.bad.values() for line, _ in rows)
 
 

@@ -1,4 +1,4 @@
-"""What somebody wrote in a message of a help desk: no HTML, quoted mail, greeting or signature."""
+"""Strips HTML, quoted mail, greetings and signatures from the messages of a help desk."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -21,14 +21,14 @@ _PAGE_CODE: Final = re.compile(
 _BLOCKS: Final = frozenset(("p", "br", "div", "li", "tr", "table", "ul", "ol", "hr", "pre"))
 _NOT_SAID: Final = frozenset(("style", "script", "head", "title"))
 _VOID: Final = frozenset(("br", "hr", "img", "input", "meta", "link", "wbr"))
-# What mail programs call the parts of a mail that are not said anew.
+# Class names and ids that mail programs give to quoted parts of a mail.
 _QUOTING: Final = re.compile(
     r"gmail_(?:quote|signature|extra)|yahoo_quoted|moz-(?:cite-prefix|signature)"
     r"|protonmail_(?:quote|signature)|zmail_extra|(?:^|\W)signature(?:$|\W)",
     re.IGNORECASE,
 )
 _QUOTE_BELOW: Final = re.compile(r"divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION")
-# Lines that begin a copy of an earlier mail, as mail programs write them.
+# Lines of mail programs at the beginning of a quoted mail.
 _QUOTE: Final = re.compile(
     r"-{2,}\s*(?:original message|urspr(?:ü|ue)ngliche nachricht|message d['’]origine"
     r"|mensaje original|messaggio originale|forwarded message|原始邮件|转发邮件|原始郵件)\s*-{2,}"
@@ -77,7 +77,7 @@ _GREETING: Final = re.compile(
     r"|à|tous)){0,5}|[^\s，,。]{0,12}(?:您好|你好))"
 )
 _AFTER_GREETING: Final = re.compile(r"\s*[,!.:，！：]\s*|$")
-# What lawyers put below a mail.
+# Legal disclaimers below a mail.
 _DISCLAIMER: Final = re.compile(
     r".{0,200}\b(?:intended recipient|confidentiality notice|legally privileged"
     r"|(?:e-?mail|message|communication)\b.{0,80}\b(?:confidential|privileged)"
@@ -96,13 +96,13 @@ _LINK: Final = re.compile(
     r"(\S{1,80})<(?:mailto:|tel:|(https?://[^<>\s]{1,2000}+))[^<>\n]{0,200}+>"
 )
 _MOST_LINES, _LONGEST_LINE = 9, 90
-"""Of a signature."""
+"""Limits of a signature."""
 _MOST_ENDING_LINES, _FEWEST_ENDINGS, _MOST_NAMES = 4, 5, 3
 _GREETING_HEAD, _LONGEST_LINK = 400, 120
 
 
 def strip_quotes_and_signature(text: str) -> str:
-    """The words of a message; the message as it is where nothing else would be left."""
+    """Returns the author's own text of a message; keeps parts without which it would be empty."""
     plain = text_of_html(text) if _TAG.search(text) else _LINK.sub(_link_of, text)
     plain = _PICTURE.sub("", plain).replace("\r\n", "\n")
     lines = [line.strip() for line in plain.split("\n")]
@@ -111,19 +111,19 @@ def strip_quotes_and_signature(text: str) -> str:
 
 
 def is_html(text: object) -> bool:
-    """Whether a text is prose that is marked up, and no code of a page."""
+    """Whether a text is prose with HTML markup, and not the code of a page."""
     return isinstance(text, str) and bool(_PROSE.match(text)) and not _PAGE_CODE.search(text)
 
 
 def greeted_names(text: str) -> frozenset[str]:
-    """The words of the greeting that a message begins with: among them who is greeted."""
+    """Returns the words of a message's greeting, which include the names of the greeted."""
     plain = text_of_html(text[:_GREETING_HEAD]) if _TAG.search(text[:_GREETING_HEAD]) else text
     found = _GREETING.match(plain.lstrip()[:_GREETING_HEAD])
     return frozenset(found[0].split()) if found else frozenset()
 
 
 def without_ending(text: str, names: Collection[str], endings: Collection[str]) -> str:
-    """A text without a last line of `names`, and without one of the `endings`."""
+    """Returns the text without a last line of `names`, or without one of the `endings`."""
     lines = text.split("\n")
     for count in range(min(_MOST_ENDING_LINES, len(lines) - 1), 0, -1):
         rest = "\n".join(lines[:-count]).rstrip()
@@ -135,10 +135,10 @@ def without_ending(text: str, names: Collection[str], endings: Collection[str]) 
 
 
 def recurring_endings(texts: Iterable[str]) -> frozenset[str]:
-    """The last lines that different texts have in common: signatures without a closing.
+    """Returns the last lines that different texts share: signatures without a closing.
 
-    They are short and no sentences, and stand below other words each time; what always stands
-    below the same words belongs to these.
+    The lines are short, are not sentences, and follow different text each time; lines that always
+    follow the same text belong to that text.
     """
     above: dict[str, set[int]] = {}
     for text in texts:
@@ -153,12 +153,12 @@ def recurring_endings(texts: Iterable[str]) -> frozenset[str]:
 
 
 def _link_of(found: re.Match[str]) -> str:
-    """An address that a mail program wrote behind the words of its link."""
+    """Returns the text of a link, with the address that a mail program wrote behind it."""
     text, url = found[1], found[2]
-    return _linked(text, url) if url else text
+    return _with_link(text, url) if url else text
 
 
-def _linked(text: str, url: str) -> str:
+def _with_link(text: str, url: str) -> str:
     plain = re.sub(r"^https?://(?:www\.)?|/$", "", url)
     is_said = plain.split("/")[0].lower() in text.lower() or len(url) > _LONGEST_LINK
     return text if is_said else f"{text} ({url})"
@@ -172,15 +172,15 @@ def _without_disclaimer(lines: list[str]) -> list[str]:
 def _without_quotes(lines: list[str]) -> list[str]:
     for at, line in enumerate(lines):
         is_header = _HEADER.match(line) and any(map(_NEXT_HEADER.match, lines[at + 1 : at + 4]))
-        # Long lines of this kind are broken in two by some programs.
+        # Some mail programs break long header lines in two.
         joined = f"{line} {lines[at + 1]}" if at + 1 < len(lines) else line
         if _has_text(lines[:at]) and (
             is_header or _QUOTE.fullmatch(line) or (line and _QUOTE.fullmatch(joined))
         ):
             lines = lines[:at]
             break
-    kept = [line for line in lines if not line.startswith(">")]
-    return kept if _has_text(kept) else lines
+    own_lines = [line for line in lines if not line.startswith(">")]
+    return own_lines if _has_text(own_lines) else lines
 
 
 def _without_signature(lines: list[str]) -> list[str]:
@@ -215,7 +215,7 @@ def _has_text(lines: list[str]) -> bool:
 
 
 def text_of_html(text: str) -> str:
-    """The text of a page, a line for each block; without quotes, unless there is nothing else."""
+    """Returns the text of HTML, a line for each block, without quotes unless all is quoted."""
     for is_whole in (False, True):
         parser = _TextOfHtml(is_whole=is_whole)
         parser.feed(text)
@@ -227,7 +227,7 @@ def text_of_html(text: str) -> str:
 
 
 class _TextOfHtml(HTMLParser):
-    """Collects the text of a page; what is quoted only where it `is_whole`."""
+    """Collects the text of HTML; includes quoted parts only if `is_whole`."""
 
     def __init__(self, *, is_whole: bool) -> None:
         super().__init__(convert_charrefs=True)
@@ -261,7 +261,7 @@ class _TextOfHtml(HTMLParser):
             return
         at, url = self._link
         if tag == "a" and url:
-            self.parts[at:] = [_linked("".join(self.parts[at:]), url)]
+            self.parts[at:] = [_with_link("".join(self.parts[at:]), url)]
             self._link = 0, ""
         if tag in _BLOCKS:
             self.parts.append("\n")

@@ -1,11 +1,11 @@
-"""Orders moments, however a table writes them."""
+"""Parses dates and times of many notations into numbers that order them."""
 
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 _EPOCH: Final = re.compile(r"\d{9,13}(?:\.\d+)?")
-# Days since 1900, as spreadsheets count them.
+# Serial dates of spreadsheets: days since 1900.
 _SERIAL: Final = re.compile(r"[345]\d{4}(?:\.\d+)?")
 _MONTHS: Final = {
     name: number
@@ -36,15 +36,15 @@ _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})\)?\s*$")
 
 
 def is_day_first(text: str) -> bool:
-    """Whether a date with slashes can only have its day before its month."""
+    """Whether a date with slashes is certainly day first, as its first number exceeds 12."""
     found = re.match(r"(\d{1,2})/\d{1,2}/\d{2,4}", text)
     return found is not None and int(found[1]) > 12
 
 
 def moment(text: str, *, day_first: bool = False) -> tuple[float, ...]:
-    """A number that orders moments in one notation; none for what is no moment.
+    """Returns a tuple of one number that orders moments of one notation; () for other texts.
 
-    1/2/2026 is in January unless the day is said to be first.
+    1/2/2026 is in January unless `day_first`.
     """
     if _EPOCH.fullmatch(text) or _SERIAL.fullmatch(text):
         return (float(text),)
@@ -66,7 +66,7 @@ def moment(text: str, *, day_first: bool = False) -> tuple[float, ...]:
 
 
 def _with_numbers(text: str) -> tuple[str, bool]:
-    """The text with the day before the number of a month that it names, and whether it does."""
+    """Returns the text with a named month as day-month-year numbers, and whether it names one."""
     for found in re.finditer(r"[a-zäéû]{3,10}", text):
         number = _MONTHS.get(found[0][:4]) or _MONTHS.get(found[0][:3])
         if number is None:
@@ -83,7 +83,7 @@ def _with_numbers(text: str) -> tuple[str, bool]:
 
 
 def _time_of_day(text: str) -> timedelta:
-    """In the zone that it names, if it does."""
+    """Returns the time of day in a text, in UTC if the text has an offset."""
     found = _CLOCK.search(text)
     if found is None:
         return timedelta()

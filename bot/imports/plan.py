@@ -1,4 +1,4 @@
-"""Looks at the beginning of a file and says how it would be read, so that it can be shown first."""
+"""Plans from the beginning of a file how to read it, for a preview before the import."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,13 +33,13 @@ _MOST_COLUMNS_SHOWN: Final = 12
 _KEYS_OF_ROWS: Final = frozenset(("messages", "tools", "functions", "parallel_tool_calls"))
 _HEADING_WORDS: Final = 2
 _CHAT_HEAD: Final = 4096
-# WhatsApp, Telegram, LINE and Signal as text: a date, a time and who says it.
+# Text exports of WhatsApp, Telegram, LINE and Signal: a date, a time and an author.
 _CHAT_LINES: Final = re.compile(
     r"^\u200e?\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},? \d{1,2}:\d{2}(?::\d{2})?[^\n:,;\t|]{0,9}"
     r"[\]-] [^\n:,;\t|]{1,60}: ",
     re.MULTILINE,
 )
-# Exports in JSON of chats whose writers cannot be asked here.
+# JSON exports of chats whose authors cannot be asked for consent here.
 _CHAT_EXPORTS: Final = (
     (
         "Telegram",
@@ -52,13 +52,13 @@ _CHAT_EXPORTS: Final = (
     ("Teams", re.compile(r'"messageType": ?"message",.{0,400}"body": ?\{', re.DOTALL)),
 )
 _DOCUMENTS: Final = ("md", "markdown", "htm", "html")
-# What says of an answer whether it was good, where its values say so too.
+# Names of columns that label answers as good or bad, if their values do so as well.
 _LABELS: Final = ("label", "feedback", "rating", "thumbs", "vote", "helpful", "liked", "correct")
 _CONVERSATIONS: Final = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")
 
 
 class Layout(StrEnum):
-    """How the rows are written in a file."""
+    """The layout of the rows in a file."""
 
     CHAT = "chat"
     DPO = "dpo"
@@ -70,7 +70,7 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What somebody said about a file: columns by purpose, and the encoding of its text."""
+    """A person's choices for a file: columns by purpose, and the encoding of its text."""
 
     columns: Mapping[str, str] = field(default_factory=dict)
     encoding: str = ""
@@ -78,14 +78,13 @@ class ImportOptions:
 
 @dataclass(frozen=True, slots=True)
 class ImportPlan:
-    """How a file is read.
+    """The plan for reading a file.
 
-    Columns map each purpose to the heading or key; in a table without a header, to the number of
-    the column from 1. `unused` are the columns that no purpose has. Where it `is_sure`, nothing
-    was guessed; `encodings` are those that fit as well, the chosen one first. Of a workbook with
-    several sheets the plan is that of the first sheet with rows, with a plan for each other one in
-    `more_sheets`; `unread_sheets` have no rows. Where texts `are_mails`, what is no word of the
-    writer's own is left out of them.
+    `columns` maps each purpose to a heading or key, or in a table without a header to the number of
+    the column from 1. `unused` has the columns without a purpose. `is_sure` if nothing was guessed.
+    `encodings` has all possible encodings, the chosen one first. For a workbook, the plan is of the
+    first sheet with rows, `more_sheets` has the plans of other sheets, and `unread_sheets` the
+    sheets without rows. If `are_mails`, quotes, greetings and signatures are stripped from texts.
     """
 
     layout: Layout
@@ -103,7 +102,7 @@ class ImportPlan:
 
 @dataclass(frozen=True, slots=True)
 class UnknownColumns(Problem):
-    """No purpose can be told from the columns, so somebody has to choose among the `headings`."""
+    """The purposes of the columns are unknown, so a person has to choose among `headings`."""
 
     headings: tuple[str, ...] = ()
 
@@ -111,7 +110,7 @@ class UnknownColumns(Problem):
 def plan_import(
     file: IO[bytes], name: str, options: ImportOptions | None = None
 ) -> ImportPlan | Problem:
-    """How an unpacked file is read, by its content and its name, or why it cannot be."""
+    """Returns the plan for an unpacked file by its content and name, or why it cannot be read."""
     options = options or ImportOptions()
     container = find_container(file)
     if isinstance(container, Problem):
@@ -167,7 +166,7 @@ def _plan_text(
 
 
 def _find_chat(head: str) -> Problem | None:
-    """Returns why a chat of another program is refused, if a file begins like one."""
+    """Returns the Problem of a chat of an unsupported program, or None for any other file."""
     if len(_CHAT_LINES.findall(head)) > 1:
         return Problem(0, "file_chat_text", {})
     app = next((app for app, mark in _CHAT_EXPORTS if mark.search(head)), None)
@@ -175,7 +174,7 @@ def _find_chat(head: str) -> Problem | None:
 
 
 def _plan_document(file: IO[bytes], encoding: str, options: ImportOptions) -> ImportPlan | Problem:
-    """The plan of a table in a document, or of its questions and answers."""
+    """Plans the table of a document, or its questions and answers."""
     source = RecordFormat(Syntax.DOCUMENT, encoding)
     try:
         rows = _head_cells(file, source)
@@ -207,7 +206,7 @@ def _plan_json(
 
 
 def _has_rows(value: Mapping[object, object]) -> bool:
-    """Whether an object holds rows under a key or by column, and is none itself."""
+    """Whether an object contains rows under a key or by column, and is not a row itself."""
     if rows_by_column({str(key): each for key, each in value.items()}) is not None:
         return True
     if any(key in value for key in ("messages", *_CONVERSATIONS, "prompt", "instruction")):
@@ -258,7 +257,7 @@ def _plan_objects(
 
 
 def _is_chat(row: Mapping[str, object]) -> bool:
-    """Whether the messages of a row are those of a chat, rather than of a help desk."""
+    """Whether the messages of a row are of a chat, and not of a help desk."""
     return any(is_messages(row.get(key)) and not is_timed(row.get(key)) for key in _CONVERSATIONS)
 
 
@@ -309,13 +308,15 @@ def _system_column(
 
 
 def _label_column(values: Mapping[str, Sequence[object]]) -> dict[str, str]:
-    """The column that says which answers are good; under another name than “label” numbers count
-    only where both a good and a bad one occur."""
+    """Returns the column that labels answers as good or bad, if any.
+
+    In a column with another name than “label”, numbers count only if both kinds occur.
+    """
     for heading, seen in values.items():
         name = names.plain_name(heading)
         if name not in _LABELS or not are_good_bad_labels(seen):
             continue
-        # Of stars, too, one may be all that the first rows have.
+        # The first rows of a column of star ratings may all have the same number.
         is_number = any(str(value).strip()[:1].isdigit() for value in seen)
         has_both = len({is_good(value) for value in seen if value not in (None, "")}) == 2
         if name == "label" or has_both or not is_number:
@@ -324,7 +325,7 @@ def _label_column(values: Mapping[str, Sequence[object]]) -> dict[str, str]:
 
 
 def _is_plain_label(columns: Mapping[str, str]) -> bool:
-    """Whether the column of labels, if there is one, is called “label”, so that it is no guess."""
+    """Whether the column of labels is named “label” or missing, so that nothing was guessed."""
     return names.plain_name(columns.get("label", "label")) == "label"
 
 
@@ -418,7 +419,7 @@ def _plan_parquet(file: IO[bytes], options: ImportOptions) -> ImportPlan | Probl
 
 
 def _plan_workbook(file: IO[bytes], options: ImportOptions) -> ImportPlan | Problem:
-    """The plan of every sheet with headings; where none has any, of the first one with rows."""
+    """Plans every sheet with headings, or the first sheet with rows if none has headings."""
     book = open_workbook(file)
     if isinstance(book, Problem):
         return book
@@ -444,7 +445,7 @@ def _plan_workbook(file: IO[bytes], options: ImportOptions) -> ImportPlan | Prob
 
 
 def _is_named(plan: ImportPlan) -> bool:
-    """Whether the columns were told by what they are called, not by standing side by side."""
+    """Whether the columns were recognised by their names, and not only by their position."""
     return plan.layout is not Layout.COLUMNS or bool(
         names.guess_columns(list(plan.columns.values()))
     )
@@ -508,7 +509,7 @@ def _plan_rows(
 def _plan_below_a_title(
     rows: list[list[str]], source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | None:
-    """A report begins with its name and date; each of these rows has fewer cells than the table."""
+    """Plans a table below title rows, each of which has fewer cells than the table's header."""
     for count in range(1, min(_MOST_TITLE_ROWS, len(rows) - 1) + 1):
         widths = [sum(map(bool, row)) for row in rows[: count + 1]]
         if widths[-1] <= max(widths[:-1]):
@@ -531,7 +532,7 @@ def _by_heading(headings: Sequence[str], row: Sequence[str]) -> dict[str, str]:
 def _plan_other_of_two(
     headings: list[str], objects: Sequence[Mapping[str, str]], source: RecordFormat
 ) -> ImportPlan | None:
-    """One of two names is known, so this is a header and the other column is what is missing."""
+    """Plans a table of two columns of which one is known: the other one is the missing one."""
     if len(set(headings)) != 2:
         return None
     values = {name: [each.get(name) for each in objects] for name in headings}
@@ -546,7 +547,7 @@ def _plan_other_of_two(
 
 
 def _plan_pairs(rows: list[list[str]], source: RecordFormat) -> ImportPlan | None:
-    """A table without a header is one of questions and answers where it has two columns of text."""
+    """Plans a table of two columns of text, without known names, as questions and answers."""
     if any(len(row) != 2 for row in rows) or any(map(is_messages, rows[-1])):
         return None
     is_header = any(names.is_metadata_heading(cell) and len(cell.split()) < 3 for cell in rows[0])
@@ -564,8 +565,7 @@ def _plan_pairs(rows: list[list[str]], source: RecordFormat) -> ImportPlan | Non
 
 
 def _is_heading(rows: list[list[str]]) -> bool:
-    """Whether the first row of unknown words names the columns: two words without a mark or digit
-    above sentences that are longer."""
+    """Whether the first row is a header: two short names above longer sentences."""
     first, others = rows[0], rows[1:]
     is_named = first[0] != first[1] and all(
         cell.replace(" ", "").replace("_", "").isalpha() and len(cell.split()) <= _HEADING_WORDS

@@ -1,4 +1,4 @@
-"""Reads a file as planned: rows that may train, or problems with the line."""
+"""Reads a file by its plan into training rows and problems with their lines."""
 
 from collections.abc import Iterator, Mapping
 from typing import IO
@@ -19,10 +19,10 @@ _MESSAGE_ROWS = ("messages", "tools", "functions", "parallel_tool_calls")
 def read_import(
     file: IO[bytes], plan: ImportPlan
 ) -> Iterator[tuple[int, dict[str, object] | Problem]]:
-    """Yield each row as one of OpenAI's chat or preference rows, checked, or its Problem.
+    """Yields each row in OpenAI's chat or preference format, checked, or its Problem.
 
-    White space around questions and answers is stripped in tables and completions; other
-    separators, as the old completion files had them, stay as they are.
+    Strips whitespace around questions and answers in tables and completions; other separators, as
+    in old completion files, are kept.
     """
     if not plan.more_sheets:
         yield from _read_one(file, plan)
@@ -41,7 +41,7 @@ def _read_one(
             records, plan.columns["label"], lambda record, line: _row_from(record, plan, line)
         )
         for line, row in labelled:
-            # A bad answer beside a good one is a preference among chats.
+            # A pair of a good and a bad answer is a preference row among chat rows.
             yield from check_rows([(line, row)], method_of(row) or plan.method)
         return
     if plan.layout is Layout.TICKETS:
@@ -68,7 +68,7 @@ def _row_from(record: object, plan: ImportPlan, line: int) -> object:
     if not isinstance(record, Mapping):
         return record
     if plan.layout is Layout.CHAT:
-        # A preference among chats is refused as what it is.
+        # A preference row among chat rows keeps all its keys, for a correct error.
         is_chat = "messages" in record
         left_out = (*plan.unused, *plan.columns.values())
         return {k: v for k, v in record.items() if not (is_chat and k in left_out)}
@@ -85,7 +85,7 @@ def _row_from(record: object, plan: ImportPlan, line: int) -> object:
 
 
 def _without_mail(record: Mapping[str, object], columns: Mapping[str, str]) -> dict[str, object]:
-    """The question and the answer as what their writers said."""
+    """Returns question and answer without quotes, greetings and signatures."""
     texts = {columns[purpose]: record.get(columns[purpose]) for purpose in ("question", "answer")}
     return {
         column: strip_quotes_and_signature(text) if isinstance(text, str) else text
@@ -108,7 +108,7 @@ def _conversation_row(record: Mapping[str, object], columns: Mapping[str, str]) 
 def _preference_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
     prompt = record.get(columns.get("question", ""))
     if isinstance(prompt, str):
-        prompt = _joined(prompt, record, columns)
+        prompt = _with_context(prompt, record, columns)
     sides = (record.get(columns[purpose]) for purpose in ("preferred", "rejected"))
     row = dataset_shapes.preference_of(prompt, *sides)
     before = [*_system(record, columns), *_history(record, columns)]
@@ -126,7 +126,7 @@ def _chat_row(record: Mapping[str, object], columns: Mapping[str, str]) -> objec
     if dataset_shapes.is_messages(question):
         asked = dataset_shapes.messages_of(question, columns["question"])
     else:
-        text = _joined(_text(record, columns["question"]), record, columns)
+        text = _with_context(_text(record, columns["question"]), record, columns)
         asked = [{"role": "user", "content": text}]
     if dataset_shapes.is_messages(answer):
         answered = dataset_shapes.messages_of(answer, columns["answer"])
@@ -135,8 +135,8 @@ def _chat_row(record: Mapping[str, object], columns: Mapping[str, str]) -> objec
     return {"messages": [*before, *asked, *answered]}
 
 
-def _joined(question: str, record: Mapping[str, object], columns: Mapping[str, str]) -> str:
-    """The question with its context, which says what it is about."""
+def _with_context(question: str, record: Mapping[str, object], columns: Mapping[str, str]) -> str:
+    """Returns the question, followed by its context if there is one."""
     context = _optional(record, columns, "context")
     return "\n\n".join(filter(None, (question.strip(), context)))
 

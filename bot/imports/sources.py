@@ -1,4 +1,4 @@
-"""Reads the records of an unpacked file: objects of JSON, or the rows of a table by heading."""
+"""Reads the records of an unpacked file: JSON objects, or rows of a table by heading."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,7 +32,7 @@ class Syntax(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RecordFormat:
-    """How the records of a file are written; `headings` stand for a header that is not there."""
+    """The format of a file's records; `headings` are the names of columns without a header."""
 
     syntax: Syntax
     encoding: str = "utf-8"
@@ -41,7 +41,7 @@ class RecordFormat:
     sheet: str = ""
     headings: tuple[str, ...] | None = None
     title_rows: int = 0
-    """Rows above the heading, which are none of the table."""
+    """Number of rows above the header, which do not belong to the table."""
 
     @property
     def is_table(self) -> bool:
@@ -58,9 +58,9 @@ class RecordFormat:
 
 
 def read_records(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, object]]:
-    """Yield each record with its line from the start of the file, or a Problem.
+    """Yields each record with its line from the start of the file, or a Problem.
 
-    No more is held in memory than a block and a row, but for a workbook, which is read whole.
+    Holds only a block and a row in memory, except for a workbook, which is read as a whole.
     """
     if source.is_table:
         return _named_rows(file, source)
@@ -80,7 +80,7 @@ def _unfolded(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, obje
 
 
 def read_cells(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, Cells | Problem]]:
-    """Yield the cells of each row of a table, its header included."""
+    """Yields the cells of each row of a table, including its header."""
     if source.syntax is Syntax.WORKBOOK:
         yield from read_workbook(file, source.sheet)
         return
@@ -89,7 +89,7 @@ def read_cells(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, Cel
         return
     rows = read_delimited(_blocks(file, source), source.delimiter)
     for line, cells in rows:
-        # The line with which a spreadsheet names its delimiter is no row.
+        # Skips the line with which a spreadsheet names its delimiter.
         if line > 1 or isinstance(cells, Problem) or cells[0].lower() not in ("sep=", "sep"):
             yield line, cells
 
@@ -112,5 +112,5 @@ def _blocks(file: IO[bytes], source: RecordFormat) -> Iterator[bytes]:
     blocks = utf8_blocks(file, source.encoding)
     if not source.is_cr_only:
         return blocks
-    # Files of old Macs end their lines so.
+    # Files of classic Mac OS end lines with a carriage return.
     return (block.replace(b"\r", b"\n") for block in blocks)

@@ -19,7 +19,7 @@ from bot.rows import Problem
 from bot.rows.reading import raw_lines
 
 LONGEST_CELL: Final = 512 << 10
-"""Characters. A longer text has more tokens than a row may have."""
+"""Most characters of a cell; a longer text exceeds the tokens of a row in any case."""
 _REFUSED_LATER = "surrogateescape"
 Cells = list[str]
 
@@ -27,7 +27,7 @@ Cells = list[str]
 def read_delimited(
     blocks: Iterable[bytes], delimiter: str
 ) -> Iterator[tuple[int, Cells | Problem]]:
-    """Yield the cells of each row of UTF-8 text that has any, with the line it begins at."""
+    """Yields the cells of each row of UTF-8 text with its first line; omits empty rows."""
     csv.field_size_limit(LONGEST_CELL)
     # Strict, because a quote left open would silently join the rows up to the next quote.
     reader = csv.reader(_lines(raw_lines(blocks)), delimiter=delimiter, strict=True)
@@ -51,7 +51,7 @@ def _lines(lines: Iterable[bytes | None]) -> Iterator[str]:
             continue
         line = raw.decode("utf-8", _REFUSED_LATER)
         if "\r" in line[:-1]:
-            # A row may end in a carriage return alone; within quotes it is part of a cell.
+            # A row may end with a carriage return alone, which within quotes is part of a cell.
             *ended, last = line.removesuffix("\r").split("\r")
             yield from (each + "\r" for each in ended)
             line = last + "\r" if line[-1] == "\r" else last
@@ -59,14 +59,14 @@ def _lines(lines: Iterable[bytes | None]) -> Iterator[str]:
 
 
 def _problem_of(error: csv.Error, line: int) -> Problem:
-    # The limit keeps a quote that nobody closes from filling the memory.
+    # The limit of the field size stops an unclosed quote from filling the memory.
     if "field limit" in str(error):
         return Problem(line, "cell_too_long", {"limit": LONGEST_CELL})
     return Problem(line, "table_broken", {"what": str(error)})
 
 
 def read_workbook(file: IO[bytes], sheet: str) -> Iterator[tuple[int, Cells | Problem]]:
-    """Yield the cells of each row of a sheet of XLSX, XLSB, XLS or ODS, as they are shown."""
+    """Yields the cells of each row of a sheet of XLSX, XLSB, XLS or ODS as text."""
     book = open_workbook(file)
     if isinstance(book, Problem):
         yield 0, book
@@ -74,13 +74,13 @@ def read_workbook(file: IO[bytes], sheet: str) -> Iterator[tuple[int, Cells | Pr
     found = book.get_sheet_by_name(sheet)
     above = found.start[0] if found.start else 0
     for number, row in enumerate(found.to_python(skip_empty_area=True), above + 1):
-        cells = [_shown(cell) for cell in row]
+        cells = [_cell_text(cell) for cell in row]
         if any(cell.strip() for cell in cells):
             yield number, cells
 
 
 def open_workbook(file: IO[bytes]) -> CalamineWorkbook | Problem:
-    """The workbook, or why it cannot be read."""
+    """Returns the workbook, or why it cannot be read."""
     file.seek(0)
     try:
         return CalamineWorkbook.from_filelike(file)
@@ -91,13 +91,13 @@ def open_workbook(file: IO[bytes]) -> CalamineWorkbook | Problem:
 
 
 def shown_sheets(book: CalamineWorkbook) -> list[str]:
-    """The names of the sheets with cells that are not hidden; of all where all are."""
-    sheets = [one for one in book.sheets_metadata if one.typ is SheetTypeEnum.WorkSheet]
-    shown = [one.name for one in sheets if one.visible is SheetVisibleEnum.Visible]
-    return shown or [one.name for one in sheets]
+    """Returns the names of the visible worksheets, or of all worksheets if all are hidden."""
+    sheets = [sheet for sheet in book.sheets_metadata if sheet.typ is SheetTypeEnum.WorkSheet]
+    visible = [sheet.name for sheet in sheets if sheet.visible is SheetVisibleEnum.Visible]
+    return visible or [sheet.name for sheet in sheets]
 
 
-def _shown(cell: object) -> str:
+def _cell_text(cell: object) -> str:
     if isinstance(cell, float) and cell.is_integer():
         return str(int(cell))
     if isinstance(cell, datetime | date | time | timedelta):
@@ -106,12 +106,12 @@ def _shown(cell: object) -> str:
 
 
 def has_parquet() -> bool:
-    """Whether pyarrow is installed, which alone reads Parquet."""
+    """Whether pyarrow is installed, which is needed to read Parquet."""
     return importlib.util.find_spec("pyarrow") is not None
 
 
 def read_parquet(file: IO[bytes]) -> Iterator[tuple[int, object]]:
-    """Yield each row of a Parquet file as an object, numbered from 1."""
+    """Yields each row of a Parquet file as an object, numbered from 1."""
     parquet = importlib.import_module("pyarrow.parquet")
     arrow = importlib.import_module("pyarrow")
     file.seek(0)
@@ -126,7 +126,7 @@ def read_parquet(file: IO[bytes]) -> Iterator[tuple[int, object]]:
 
 
 def named_cells(headings: Sequence[str], cells: Cells, line: int) -> dict[str, str] | Problem:
-    """The cells by their headings; of two columns with the same heading the first counts."""
+    """Returns the cells by heading; the first of two columns with the same heading counts."""
     if any(cell.strip() for cell in cells[len(headings) :]):
         details = {"count": len(cells), "expected": len(headings)}
         return Problem(line, "cells_too_many", details)

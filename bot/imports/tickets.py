@@ -1,4 +1,4 @@
-"""Makes conversations of help-desk exports, which have one row a message, grouped by ticket."""
+"""Makes conversations of help-desk exports that have a row for each message of a ticket."""
 
 import re
 from collections import Counter
@@ -115,30 +115,36 @@ Values = Mapping[str, Sequence[object]]
 
 
 def ticket_columns(headings: Sequence[str], values: Values) -> dict[str, str] | None:
-    """The columns of a table with one row a message, or None where it is none."""
+    """Returns the columns of a table with a row for each message, or None for any other table."""
     free = list(headings)
-    # Where each row says who of the two wrote it, a ticket may have its other rows further down.
+    # If each row has its side, the other rows of a ticket may be beyond the first rows.
     is_spread = any(map(_has_both_sides(values), headings))
-    group = _taken(
+    group = _take_best_heading(
         free,
         _GROUPS,
         _GROUP_ENDINGS,
         lambda name: _identifies(name, values[name], is_spread=is_spread),
     )
-    role = _taken(free, _ROLES | _INCOMING | _OUTGOING, _ROLE_ENDINGS, _sides_in(values))
-    text = _taken(free, _TEXTS, _TEXT_ENDINGS, lambda name: _text_length(name, values[name]))
+    role = _take_best_heading(
+        free, _ROLES | _INCOMING | _OUTGOING, _ROLE_ENDINGS, _sides_in(values)
+    )
+    text = _take_best_heading(
+        free, _TEXTS, _TEXT_ENDINGS, lambda name: _text_length(name, values[name])
+    )
     if group is None or role is None or text is None:
         return None
     columns = {"ticket": group, "role": role, "text": text}
-    time = _taken(free, _TIMES, _TIME_ENDINGS, lambda name: _moments(values[name]))
-    kind = _taken(free, _KINDS, (), lambda name: any(map(_is_message, values[name])))
-    private = _taken(free, _PRIVATE, _PRIVATE_ENDINGS, lambda name: _marks(values[name]))
+    time = _take_best_heading(free, _TIMES, _TIME_ENDINGS, lambda name: _moments(values[name]))
+    kind = _take_best_heading(free, _KINDS, (), lambda name: any(map(_is_message, values[name])))
+    private = _take_best_heading(
+        free, _PRIVATE, _PRIVATE_ENDINGS, lambda name: _marks(values[name])
+    )
     found = {"time": time, "private": private, "kind": kind}
     return columns | {purpose: name for purpose, name in found.items() if name is not None}
 
 
 def unreadable_messages(headings: Sequence[str], values: Values) -> Problem | None:
-    """Returns why a table of messages is none that can be read, if it is such a table."""
+    """Returns why a table of messages cannot be read, or None for any other table."""
     plain = {plain_name(name): name for name in headings}
     if {"messageid", "parentid", "role"} <= plain.keys():
         # https://huggingface.co/datasets/OpenAssistant/oasst1
@@ -150,13 +156,13 @@ def unreadable_messages(headings: Sequence[str], values: Values) -> Problem | No
     return None
 
 
-def _taken(
+def _take_best_heading(
     free: list[str],
     words: frozenset[str],
     endings: tuple[str, ...],
     fits: Callable[[str], float],
 ) -> str | None:
-    """Of the headings that are or have one of the words the one that fits best; not free then."""
+    """Returns the heading with one of the words that fits best, and removes it from `free`."""
     named = [
         name
         for name in free
@@ -172,7 +178,7 @@ def _taken(
 
 
 def _identifies(name: str, values: Sequence[object], *, is_spread: bool) -> float:
-    """How well a column tells tickets apart of which each has several rows; 0 is not at all."""
+    """Returns a score of how well a column identifies tickets with several rows; 0 if not."""
     seen = [str(value) for value in values if value not in (None, "")]
     count = len(set(seen))
     words = heading_words(name)
@@ -191,23 +197,26 @@ def _has_both_sides(values: Values) -> Callable[[str], bool]:
 
 
 def _sides_in(values: Values) -> Callable[[str], float]:
-    """The share of values that say who wrote; little of names, which who speaks first explains."""
+    """Returns a function for the share of a column's values that name the author's side.
+
+    A column of names, whose sides depend on who writes first, has a small share.
+    """
 
     def share(name: str) -> float:
         seen = [value for value in values[name] if value not in (None, "")]
-        told = sum(side_of(value, name) is not None for value in seen)
+        known_count = sum(side_of(value, name) is not None for value in seen)
         names = [str(value) for value in seen]
         may_be_names = not is_metadata_heading(name) and all(
             len(one) <= _LONGEST_NAME for one in names
         )
         is_repeated = 1 < len(set(names)) < len(names)
-        return told / len(seen) if told else 0.01 * (may_be_names and is_repeated)
+        return known_count / len(seen) if known_count else 0.01 * (may_be_names and is_repeated)
 
     return share
 
 
 def _text_length(name: str, values: Sequence[object]) -> float:
-    """The middle length of the texts of a column; 0 where it holds ids, flags or few words."""
+    """Returns the mean length of a column's texts; 0 for ids, flags or few short values."""
     seen = [str(value) for value in values if value not in (None, "")]
     length = sum(map(len, seen)) / max(1, len(seen))
     is_few = length < _SHORT_TEXT and len(set(seen)) * 2 < len(seen)
@@ -215,7 +224,7 @@ def _text_length(name: str, values: Sequence[object]) -> float:
 
 
 def is_help_desk(headings: Sequence[str]) -> bool:
-    """Whether a table with one row a ticket is that of a help desk, so that its texts are mails."""
+    """Whether a table with a row for each ticket is of a help desk, so that its texts are mails."""
     words = {word for name in headings for word in (*heading_words(name), plain_name(name))}
     return bool(words & _DESK_WORDS) or any(
         plain_name(name).endswith(_GROUP_ENDINGS) for name in headings
@@ -223,7 +232,7 @@ def is_help_desk(headings: Sequence[str]) -> bool:
 
 
 def _moments(values: Sequence[object]) -> float:
-    """How many moments a column tells apart."""
+    """Returns the number of different moments in a column."""
     return len({str(value) for value in values if value not in (None, "") and moment(str(value))})
 
 
@@ -232,9 +241,9 @@ def _marks(values: Sequence[object]) -> float:
 
 
 def side_of(value: object, column: str) -> str | None:
-    """Who wrote a message: user, assistant, bot, system or account; None where it is not said.
+    """Returns the side of a message: user, assistant, bot, system, account, or None if unknown.
 
-    An account is a customer's at some desks and an agent's at others.
+    An account is a customer at some help desks and an agent at others.
     """
     words, named = _words(value), set(heading_words(column))
     if words & (_TRUE | _FALSE):
@@ -266,7 +275,7 @@ def _is_known_mark(value: object) -> bool:
 
 
 def is_note(value: object, column: str) -> bool:
-    """Whether a message was for colleagues only, by a column like “visibility” or “public”."""
+    """Whether a message is an internal note, by a column like “visibility” or “public”."""
     words = _words(value)
     if words & _NOTES or (column == "visibility" and words & _STAFF):
         return True
@@ -276,20 +285,20 @@ def is_note(value: object, column: str) -> bool:
 
 @dataclass(slots=True)
 class Ticket:
-    """Messages as they are written: when, by whom, from which side if that is said, and what."""
+    """The messages of a ticket as tuples of time, author, side (None if unknown) and text."""
 
     line: int
     messages: list[tuple[str, str, str | None, str]] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
-    """The words with which people greet one another."""
+    """The words of the greetings in the ticket."""
 
     def add(self, *, time: str, author: str, side: str | None, text: str) -> None:
         if side == "system" or not text.strip():
             return
-        said = strip_quotes_and_signature(text)
-        if said and not is_automatic(said, is_customers=side == "user"):
+        own_text = strip_quotes_and_signature(text)
+        if own_text and not is_automatic(own_text, is_customers=side == "user"):
             self.names |= greeted_names(text)
-            self.messages.append((time, author, side, said))
+            self.messages.append((time, author, side, own_text))
 
     def add_all(self, other: "Ticket") -> None:
         self.messages += other.messages
@@ -297,7 +306,7 @@ class Ticket:
 
     @property
     def characters(self) -> int:
-        """Characters of its texts."""
+        """The number of characters of all texts."""
         return sum(len(text) for *_, text in self.messages)
 
 
@@ -308,11 +317,11 @@ def too_long(line: int) -> Problem:
 def read_tickets(
     records: Iterator[tuple[int, object]], columns: Mapping[str, str]
 ) -> Iterator[tuple[int, object]]:
-    """Yield a chat row for each ticket, at the line of its first message.
+    """Yields a chat row for each ticket, with the line of its first message.
 
-    The messages may stand in any order, so all are held in memory, up to 256 Mi characters.
-    Notes among colleagues and what the system said are left out, as are greetings, signatures and
-    quoted mail; messages of one side in a row are joined.
+    The messages may be in any order, so all are held in memory, up to 256 Mi characters. Omits
+    internal notes, system messages, greetings, signatures and quoted mail. Joins consecutive
+    messages of the same side.
     """
     tickets: dict[str, Ticket] = {}
     size = 0
@@ -337,7 +346,7 @@ def read_tickets(
 
 
 def _is_left_out(record: Mapping[object, object], columns: Mapping[str, str]) -> bool:
-    """A note, or an event that is no message."""
+    """Whether a row is an internal note, or an event that is not a message."""
     private, kind = columns.get("private"), columns.get("kind")
     if private and is_note(record.get(private), private):
         return True
@@ -346,9 +355,9 @@ def _is_left_out(record: Mapping[object, object], columns: Mapping[str, str]) ->
 
 
 def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
-    """The rows of tickets; where people answer, what a bot said is left out.
+    """Yields the rows of tickets; omits messages of bots if people answer as well.
 
-    Somebody of whom no side is known is a customer where they usually speak first.
+    A person of an unknown side is a customer if they write first in at least half of their tickets.
     """
     _decide_accounts(tickets)
     _cut_endings(tickets)
@@ -356,19 +365,26 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
     times = [time for ticket in tickets.values() for time, *_ in ticket.messages]
     day_first = any(map(is_day_first, times))
     for ticket in tickets.values():
-        kept = [one for one in ticket.messages if not (has_people and one[2] == "bot")]
-        ticket.messages = sorted(kept, key=lambda one: moment(one[0], day_first=day_first))
-    spoke: Counter[str] = Counter()
+        messages = [
+            message for message in ticket.messages if not (has_people and message[2] == "bot")
+        ]
+        ticket.messages = sorted(
+            messages, key=lambda message: moment(message[0], day_first=day_first)
+        )
+    tickets_by_author: Counter[str] = Counter()
     first: Counter[str] = Counter()
     for ticket in tickets.values():
-        spoke.update({author for _, author, _, _ in ticket.messages})
+        tickets_by_author.update({author for _, author, _, _ in ticket.messages})
         first.update([ticket.messages[0][1]] if ticket.messages else [])
     for name, ticket in tickets.items():
-        yield ticket.line, _row_of(name, ticket, lambda one: 2 * first[one] >= spoke[one])
+        yield (
+            ticket.line,
+            _row_of(name, ticket, lambda author: 2 * first[author] >= tickets_by_author[author]),
+        )
 
 
 def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
-    """Takes names and signatures that have no closing from the end of texts."""
+    """Removes names and signatures without a closing from the end of texts."""
     texts = (text for t in tickets.values() for _, _, side, text in t.messages if side != "user")
     endings = recurring_endings(texts)
     for ticket in tickets.values():
@@ -379,12 +395,12 @@ def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
 
 
 def _decide_accounts(tickets: Mapping[str, Ticket]) -> None:
-    """Users are agents where customers have a name of their own and agents have none."""
+    """Sets the side of accounts: agents if customers have another name and agents have none."""
     sides = {side for ticket in tickets.values() for _, _, side, _ in ticket.messages}
-    meant = "assistant" if "user" in sides and "assistant" not in sides else "user"
+    account_side = "assistant" if "user" in sides and "assistant" not in sides else "user"
     for ticket in tickets.values():
         ticket.messages = [
-            (time, author, meant if side == "account" else side, text)
+            (time, author, account_side if side == "account" else side, text)
             for time, author, side, text in ticket.messages
         ]
 

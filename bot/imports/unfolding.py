@@ -1,4 +1,4 @@
-"""Makes plain rows of records that nest them: question sets, trees, annotations, kept chats."""
+"""Extracts rows from nested records: question sets, trees, annotations and saved chats."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
@@ -16,14 +16,14 @@ _ROWS_LOOKED_AT: Final = 40
 
 
 def is_nested(record: _Record) -> bool:
-    """Whether a record is none of a chat and may hold rows, for `unfold`."""
+    """Whether a record may contain rows for `unfold`, and is not a chat row itself."""
     if "messages" in record:
         return False
     return not _KEYS.isdisjoint(record) or any(key.endswith(_RESPONSES) for key in record)
 
 
 def unfold(record: _Record) -> Iterator[object]:
-    """Yields the rows that a record holds; one that holds none as it is."""
+    """Yields the rows in a record, or the record itself if it contains none."""
     if _KEYS.isdisjoint(record):
         yield _annotated_in_columns(record)
     else:
@@ -102,7 +102,7 @@ def _questions_of(paragraphs: Iterable[_Record]) -> Iterator[object]:
 
 
 def _with_first_answer(record: _Record) -> _Record:
-    """Of several answers that are right the first is learned; where there is none, it is empty."""
+    """Returns the record with the first of its right answers, "" if there is none."""
     answers = record.get("answers")
     if not isinstance(answers, list | Mapping) or "answer" in record:
         return record
@@ -113,7 +113,7 @@ def _with_first_answer(record: _Record) -> _Record:
 
 
 def _branches_of(node: _Record, before: list[object]) -> Iterator[object]:
-    """Yields a conversation for each branch of a tree that has the best answer everywhere."""
+    """Yields the conversation of each branch of a tree that has the best answer at every node."""
     # https://huggingface.co/datasets/OpenAssistant/oasst1
     said = [*before, _message(node.get("role"), node.get("text"))]
     replies = [one for one in _objects(node.get("replies")) if not one.get("deleted")]
@@ -125,7 +125,7 @@ def _branches_of(node: _Record, before: list[object]) -> Iterator[object]:
     if len(said) < _DEEPEST:
         for each in following:
             yield from _branches_of(each, said)
-    # A question that nobody answered ends the conversation before it.
+    # A question without an answer is omitted: the conversation ends before it.
     if node.get("role") == "assistant" and following and not any(map(_is_answered, following)):
         yield {"messages": said}
 
@@ -140,7 +140,7 @@ def _is_answered(node: _Record) -> bool:
 
 
 def _branch_to(nodes: _Record, last: object) -> list[object]:
-    """Returns what was said from the root of a kept chat down to its current node."""
+    """Returns the messages of a saved chat from its root to its current node."""
     said: list[object] = []
     key: object = last
     for _ in range(len(nodes)):
@@ -169,7 +169,7 @@ def _message(sender: object, text: object) -> dict[str, object]:
 
 
 def _annotated(fields: _Record, answer: object) -> _Record:
-    """Returns the fields that were annotated with the answer that somebody gave, and no draft."""
+    """Returns the annotated fields with the submitted answer; drafts are ignored."""
     found = guess_columns([key for key, value in fields.items() if isinstance(value, str)])
     drafts = {found.get("answer")}
     asked = {key: value for key, value in fields.items() if key not in drafts}
@@ -188,7 +188,7 @@ def _annotated_in_columns(record: _Record) -> _Record:
 
 
 def _submitted(responses: object) -> object:
-    """Returns the first answer that was handed in, as text."""
+    """Returns the first submitted answer as text."""
     named = responses.items() if isinstance(responses, Mapping) else [("", responses)]
     given = [one for _, listed in named for one in _objects(listed)]
     texts = [one.get("value") for one in given if one.get("status") in ("submitted", None)]
