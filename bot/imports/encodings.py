@@ -53,7 +53,7 @@ ENCODINGS: Final = (*_USUAL, *_USUAL_LEADS)
 _LEAST_SCORE = 0.6
 _CLEAR_LEAD = 0.15
 _MOST_CHAOS = 0.25
-"""Limit of `chaos` for charset-normalizer, whose default is 0.2."""
+"""The `chaos` assumed for a decoding that charset-normalizer rejects, which it does from 0.2."""
 
 
 @dataclass(frozen=True, slots=True)
