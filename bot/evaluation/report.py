@@ -231,9 +231,7 @@ def _report(
     before = totals[baseline].scores if baseline is not None else {}
     wrong = {n for n in must if new.get(n, 0.0) < measures.RIGHT_FROM}
     was_right = {n for n in must if before.get(n, 0.0) >= measures.RIGHT_FROM}
-    by_difference = sorted(
-        (n for n in new if n in before), key=lambda n: (-abs(new[n] - before[n]), n)
-    )
+    differing = sorted((n for n in new if n in before), key=lambda n: (-abs(new[n] - before[n]), n))
     class_labels = _classes(labels)
     return Report(
         contenders=[
@@ -247,7 +245,7 @@ def _report(
         must_answer=len(must),
         regressed=sorted(wrong & was_right),
         unanswered=sorted(wrong),
-        differing=[n for n in by_difference if abs(new[n] - before[n]) > measures.TIE][:_DIFFERING],
+        differing=[n for n in differing if abs(new[n] - before[n]) > measures.TIE][:_DIFFERING],
         traits=traits,
     )
 
