@@ -226,7 +226,7 @@ def _train(learning_set: LearningSet, address: str, base: str) -> tuple[str, str
 
     wait_until(is_over, every=1.0, longest=_TIMEOUT_SECONDS)
     finished_job = client.fine_tuning.jobs.retrieve(job.id)
-    events = client.fine_tuning.jobs.list_events(job.id, limit=100).data
+    events = client.fine_tuning.jobs.list_events(job.id, limit=100)  # asks for page after page
     matches = [re.search(r"Learned after (\d+) epochs; (\d+)", event.message) for event in events]
     epochs = next((f"{match[1]} + {match[2]} epochs" for match in matches if match), "all epochs")
     return str(finished_job.fine_tuned_model), epochs, perf_counter() - started_at
