@@ -9,10 +9,11 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
-from sqlalchemy import URL, Connection, event, make_url
+from sqlalchemy import URL, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import PoolProxiedConnection
 
 from bot.errors import SettingsError
 from storage.driver import connect
@@ -132,13 +133,15 @@ def _sqlite_engine(address: URL, role: EngineRole) -> AsyncEngine:
         connection.isolation_level = None
         connection.run_async(lambda sqlite: sqlite.executescript(script))
 
-    def began(connection: Connection) -> None:
+    def do_begin(connection: PoolProxiedConnection) -> None:
         # Bypasses the cursor: one hop to the driver's thread instead of three.
-        if driver := connection.connection.dbapi_connection:
+        if driver := connection.dbapi_connection:
             driver.run_async(lambda sqlite: sqlite.execute(begin))
 
     event.listen(engine.sync_engine, "connect", connected)
-    event.listen(engine.sync_engine, "begin", began)
+    # A method of SQLAlchemy's dialects, empty for SQLite. A listener of the engine's event "begin"
+    # would make it look for listeners at every connection and statement.
+    vars(engine.sync_engine.dialect).update(do_begin=do_begin)
     return engine
 
 

@@ -7,7 +7,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Table, and_, delete, func, not_, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Table,
+    and_,
+    bindparam,
+    delete,
+    func,
+    not_,
+    or_,
+    select,
+    update,
+)
 
 from bot.batches import batched
 from bot.domain import (
@@ -43,6 +55,11 @@ from storage.tables import (
 # Estimates get random ids of a range of their own, so that the short ids count confirmed jobs only,
 # and the card of a deleted estimate can never confirm another one.
 _FIRST_ESTIMATE = 2**30
+_GET = (
+    select(jobs)
+    .where(jobs.c.workspace == bindparam("workspace"), jobs.c.id == bindparam("job"))
+    .limit(1)
+)
 # While a workspace is closed, jobs that the host has not begun stay on hold. Others go on,
 # so that a workspace that is reopened has lost nothing that was paid for.
 _IS_HELD = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(CLOSED_WORKSPACES))
@@ -68,9 +85,9 @@ class Jobs:
             await self._connection.run(
                 statement.on_conflict_do_nothing(index_elements=["idempotency_key"])
             )
-        return await self._get_where(
-            workspace, jobs.c.idempotency_key == job.idempotency_key, job.idempotency_key
-        )
+        condition = jobs.c.workspace == workspace, jobs.c.idempotency_key == job.idempotency_key
+        row = await self._connection.first(select(jobs).where(*condition))
+        return _found(row, job.idempotency_key)
 
     async def confirm(self, workspace: WorkspaceId, job: JobId, *, at: datetime) -> Job | None:
         number = job if job < _FIRST_ESTIMATE else await self._next_number()
@@ -87,7 +104,8 @@ class Jobs:
         return await self._connection.run_counting(statement) > 0
 
     async def get(self, workspace: WorkspaceId, job: JobId) -> Job:
-        return await self._get_where(workspace, jobs.c.id == job, job)
+        row = await self._connection.first(_GET, workspace=workspace, job=job)
+        return _found(row, job)
 
     async def change(
         self,
@@ -286,15 +304,6 @@ class Jobs:
         highest = select(func.max(jobs.c.id)).where(jobs.c.id < _FIRST_ESTIMATE)
         return JobId(int((await self._connection.run(highest)).scalar() or 0) + 1)
 
-    async def _get_where(
-        self, workspace: WorkspaceId, condition: ColumnElement[bool], name: object
-    ) -> Job:
-        own = and_(jobs.c.workspace == workspace, condition)
-        row = await self._connection.first(select(jobs).where(own))
-        if row is None:
-            raise NotFound(noun="job", name=name)
-        return _job(row)
-
     async def _list_where(self, condition: ColumnElement[bool]) -> Sequence[Job]:
         rows = await self._connection.fetch_all(select(jobs).where(condition), jobs.c.id)
         return [_job(row) for row in rows]
@@ -323,6 +332,12 @@ _EVENT_COLUMNS = [
 
 def _estimate_id() -> JobId:
     return JobId(_FIRST_ESTIMATE + secrets.randbelow(_FIRST_ESTIMATE))
+
+
+def _found(row: Row[Any] | None, name: object) -> Job:
+    if row is None:
+        raise NotFound(noun="job", name=name)
+    return _job(row)
 
 
 def _job(row: Row[Any]) -> Job:
