@@ -3,6 +3,7 @@
 import gc
 import os
 
+import pytest
 from hypothesis import settings
 
 # Nothing is garbage while all is imported; looking for it takes a tenth of that time.
@@ -24,6 +25,7 @@ pytest_plugins = [
 ]
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Two a core: many tests wait for a second process, or for a pause that a platform asks for."""
     return 2 * (os.cpu_count() or 1)
