@@ -180,6 +180,47 @@ async def test_files_are_chosen_dropped_and_pasted_and_pictures_are_shown(
     assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
+async def test_a_saved_view_shows_the_same_examples_after_a_reload_until_it_is_forgotten(
+    windows: Windows, studio: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("question,answer\nWhich oil?,Wet.\nAnd the price?,Nine.\n", encoding="utf-8")
+    page = await windows.open(f"{studio}/examples")
+    await connected(page)
+    await page.get_by_role("button", name="Import a file").click()
+    await page.get_by_role("dialog").locator("input[type=file]").set_input_files(file)
+    await page.get_by_role("button", name="Import", exact=True).click()
+    await page.get_by_role("button", name="Close").click()
+    await page.get_by_label("Search", exact=True).first.fill("oil")
+    await expect(page.get_by_role("cell", name="And the price?")).to_have_count(0)
+
+    await _open_views(page)
+    await page.get_by_role("button", name="Save what is shown as a view").click()
+    await page.get_by_label("Name", exact=True).fill("About oil")
+    await page.keyboard.press("Control+Enter")
+    await expect(page.get_by_label("Name", exact=True)).to_have_count(0)
+
+    await visit(page, f"{studio}/examples")
+    await page.get_by_role("cell", name="And the price?").wait_for()
+    await _open_views(page)
+    await page.get_by_role("link", name="About oil").click()
+    await connected(page)
+    await page.get_by_role("cell", name="Which oil?").wait_for()
+    await expect(page.get_by_role("cell", name="And the price?")).to_have_count(0)
+
+    await _open_views(page)
+    await page.get_by_role("button", name="Forget the view About oil").click()
+    await expect(page.get_by_role("link", name="About oil")).to_have_count(0)
+    await visit(page, f"{studio}/examples")
+    await _open_views(page)
+    await page.get_by_role("button", name="Save what is shown as a view").wait_for()
+    await expect(page.get_by_role("link", name="About oil")).to_have_count(0)
+
+
+async def _open_views(page: Page) -> None:
+    await page.get_by_role("button", name="Saved views").click()
+
+
 async def test_models_are_compared_put_in_use_and_deleted_by_mouse(
     windows: Windows, trained_studio: str
 ) -> None:
