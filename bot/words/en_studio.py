@@ -185,7 +185,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.select_all": "Select all on this page",
     "studio.all_found": "All {count} found",
     "studio.clear": "Clear",
-    "studio.drop_file": "Drop a file here: JSONL, CSV or TSV",
+    "studio.drop_file": "Drop a file here: a table, a workbook, JSON or a document",
     "studio.import.note": "You see it before anything is learned, and refused rows are named with the reason. If it breaks off midway, hand it over again: only what is missing comes in.",
     "studio.sending": "Sending the file …",
     "studio.too_big": "The file is larger than {most} MB.",

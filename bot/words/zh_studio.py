@@ -184,7 +184,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.select_all": "选择本页全部",
     "studio.all_found": "找到的全部 {count} 条",
     "studio.clear": "清除",
-    "studio.drop_file": "把文件拖到这里：JSONL、CSV 或 TSV",
+    "studio.drop_file": "把文件拖到这里：表格、工作簿、JSON 或文档",
     "studio.import.note": "导入前会先给您看，被拒的行逐条说明原因；如果中途断了，再交一次，只会补上缺的。",
     "studio.sending": "正在上传文件…",
     "studio.too_big": "文件超过了 {most} MB。",
