@@ -483,6 +483,22 @@ async def test_a_stop_ends_it_soon_and_reports_what_was_answered(scene: Scene, d
     assert Counter(one["missing"] for one in lines).keys() == {"lost", "not_asked"}
 
 
+async def test_models_are_asked_question_by_question(scene: Scene) -> None:
+    """So that what is stopped halfway has answers of all of them to compare."""
+    await train(scene, tuned_is_right)
+    scene.host.asked.clear()
+    await scene.command("evaluate")
+    await scene.click("Evaluate")
+
+    await scene.settle()
+
+    asked = [question_in(one.body) for one in scene.host.asked if one.route == CHAT]
+    models = (await evaluations(scene))[0].contenders
+    first = Counter(asked[: len(models) * 4])
+    assert max(first.values()) == len(models)
+    assert len(first) <= 4 + 2
+
+
 def times_asked_now(host: FaultyHost) -> bool:
     return len([one for one in host.asked if one.route == CHAT]) > 40
 

@@ -193,24 +193,28 @@ class EvaluationRunner:
         pause = progress.pauses.get(host or HostName(""))
         if pause is not None and pause.until > self._clock.now():
             return ()
-        calls: list[Call] = []
+        calls: list[QuestionCall] = []
         own = evaluation.workspace, evaluation.id
         async with self._store.writing() as records:
             fresh = await records.evaluations.get(*own)
             if fresh.state is not EvaluationState.RUNNING:
                 return ()
+            # Question by question, so that a stop leaves answers that can be compared.
+            pending = [
+                QuestionCall(evaluation, index, one)
+                for index in contenders
+                for one in await records.evaluations.pending_questions(*own, index, limit=most)
+            ]
+            calls += sorted(pending, key=lambda call: call.key[::-1])[:most]
             for index in contenders:
-                if (left := most - len(calls)) <= 0:
-                    break
-                found = await records.evaluations.pending_questions(*own, index, limit=left)
-                numbers = [one.number for one in found]
+                numbers = [one.question.number for one in calls if one.contender_index == index]
                 await records.evaluations.mark_asked(*own, index, numbers)
-                calls += [QuestionCall(evaluation, index, one) for one in found]
+            gaps: list[GapCall] = []
             if 0 in contenders and most > len(calls):
                 waiting = await records.evaluation_gaps.claim(*own, limit=most - len(calls))
-                calls += [GapCall(evaluation, one) for one in waiting]
-        progress.asking += len(calls)
-        return calls
+                gaps = [GapCall(evaluation, one) for one in waiting]
+        progress.asking += len(calls) + len(gaps)
+        return [*calls, *gaps]
 
     async def _ask(self, call: Call) -> None:
         """Asks and stores the outcome; a call that may be made again waits."""
