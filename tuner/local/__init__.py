@@ -1,4 +1,4 @@
-"""Training and serving with torch, which only this package imports."""
+"""Training and serving with torch; no other package imports torch."""
 
 from tuner.local.engine import Local
 

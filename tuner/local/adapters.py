@@ -1,8 +1,8 @@
-"""Several adapters on one base, mixed row by row in one batch.
+"""Several LoRA adapters on one base model, applied row by row in one batch.
 
-The adapters in use lie side by side as one wide pair of matrices; a mask lets each row of the batch
-see its own part alone. So a step costs two products a layer, however many adapters are at work, and
-who comes or goes changes the mask and no weights.
+The adapters in use are concatenated to one wide pair of matrices, and a mask limits each row of the
+batch to its own adapter's part. A step takes two matrix products a layer for any number of
+adapters, and a new set of rows changes only the mask.
 """
 
 import json
@@ -18,40 +18,42 @@ from tuner.errors import ModelLoadFailed
 from tuner.local.loading import ADAPTER
 
 WEIGHTS = "adapter_model.safetensors"
-_PREFIX = "base_model.model."
+_PEFT_PREFIX = "base_model.model."
 
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """What a job made: for each layer that it changes, the way down and the way up."""
+    """The LoRA weights of a job: a pair of matrices (A, B) for each layer that the job trained."""
 
     rank: int
     pairs: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
     other_weights: frozenset[str] = frozenset()
-    """Names of weights that are no such pair."""
+    """Names of weights that are not LoRA pairs."""
 
     @classmethod
     def load(cls, folder: Path, *, like: torch.Tensor) -> "Adapter":
-        """From safetensors; its scale is multiplied in, once."""
+        """Loads an adapter from safetensors; its scale is multiplied into the B matrices."""
         config = json.loads((folder / ADAPTER).read_bytes())
         scale = float(config["lora_alpha"]) / float(config["r"])
-        found = load_file(folder / WEIGHTS)
+        tensors = load_file(folder / WEIGHTS)
         pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-        for name, down in found.items():
+        for name, a in tensors.items():
             if not name.endswith(".lora_A.weight"):
                 continue
             layer = name.removesuffix(".lora_A.weight")
-            up = found[f"{layer}.lora_B.weight"] * scale
-            pairs[layer.removeprefix(_PREFIX)] = (
-                down.t().to(like).contiguous(),
-                up.t().to(like).contiguous(),
+            b = tensors[f"{layer}.lora_B.weight"] * scale
+            pairs[layer.removeprefix(_PEFT_PREFIX)] = (
+                a.t().to(like).contiguous(),
+                b.t().to(like).contiguous(),
             )
-        others = {name for name in found if not name.endswith((".lora_A.weight", ".lora_B.weight"))}
+        others = {
+            name for name in tensors if not name.endswith((".lora_A.weight", ".lora_B.weight"))
+        }
         return cls(int(config["r"]), pairs, frozenset(others))
 
 
 class MultiLoRALinear(nn.Module):
-    """A linear layer with room beside it for what adapters add."""
+    """A linear layer that also applies the selected adapters."""
 
     def __init__(self, inner: nn.Linear) -> None:
         super().__init__()
@@ -72,11 +74,11 @@ class MultiLoRALinear(nn.Module):
 
     @property
     def weight(self) -> torch.Tensor:
-        """As some models look at it; in 4 bits it is packed."""
+        """The inner layer's weight, which some models read; packed if it has 4 bits."""
         return self.inner.weight
 
     def _mask_for(self, low: torch.Tensor) -> torch.Tensor:
-        """Some layers are given the tokens of all rows one behind the other."""
+        """Returns the mask, repeated for layers that get all rows' tokens in one dimension."""
         assert self.mask is not None
         if low.dim() == self.mask.dim():
             return self.mask
@@ -84,16 +86,16 @@ class MultiLoRALinear(nn.Module):
 
 
 class AdapterBank:
-    """The adapters that lie beside a model's layers now, and who of the batch sees which."""
+    """The adapters that are concatenated at a model's layers, and each row's adapter."""
 
     def __init__(self, model: nn.Module) -> None:
-        self._layers = dict(_mixable(model))
-        self._laid: list[tuple[str, int]] = []
-        self._shown: Sequence[str | None] | None = None
+        self._layers = dict(_wrap_linear_layers(model))
+        self._loaded: list[tuple[str, int]] = []
+        self._selected: Sequence[str | None] | None = None
         self.like = model.get_input_embeddings().weight.detach()
 
     def refuse_foreign(self, adapter: Adapter) -> None:
-        """Raises ModelLoadFailed for one that changes what cannot be mixed."""
+        """Raises ModelLoadFailed for an adapter that changes other weights than linear layers."""
         foreign = sorted({*(adapter.pairs.keys() - self._layers.keys()), *adapter.other_weights})
         if foreign:
             raise ModelLoadFailed(
@@ -101,19 +103,19 @@ class AdapterBank:
             )
 
     def select(self, names: Sequence[str | None], adapters: Mapping[str, Adapter]) -> None:
-        """Row n of the batch is to be answered by the adapter names[n], or by the base."""
-        if names == self._shown:
+        """Selects the adapter names[n] for row n of the batch, None for the base."""
+        if names == self._selected:
             return
-        wanted = list(dict.fromkeys(name for name in names if name is not None))
-        laid = [name for name, _ in self._laid]
-        # A few that nobody asks now may stay: laying them again costs more than they do.
-        if not set(wanted) <= set(laid) or len(laid) > 2 * len(wanted) + 1 or not wanted:
-            self._lay([(name, adapters[name]) for name in wanted])
-        self._show(self._mask(names))
-        self._shown = list(names)
+        used = list(dict.fromkeys(name for name in names if name is not None))
+        loaded = [name for name, _ in self._loaded]
+        # A few unused adapters may stay, as loading all again costs more than their products.
+        if not set(used) <= set(loaded) or len(loaded) > 2 * len(used) + 1 or not used:
+            self._load([(name, adapters[name]) for name in used])
+        self._set_mask(self._mask(names))
+        self._selected = list(names)
 
-    def _lay(self, chosen: Sequence[tuple[str, Adapter]]) -> None:
-        self._laid = [(name, adapter.rank) for name, adapter in chosen]
+    def _load(self, chosen: Sequence[tuple[str, Adapter]]) -> None:
+        self._loaded = [(name, adapter.rank) for name, adapter in chosen]
         for name, layer in self._layers.items():
             if not chosen:
                 layer.down = layer.up = None
@@ -127,33 +129,33 @@ class AdapterBank:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         if name in adapter.pairs:
             return adapter.pairs[name]
-        giving, taking = layer.inner.out_features, layer.inner.in_features
-        down = self.like.new_zeros(taking, adapter.rank)
-        return down, self.like.new_zeros(adapter.rank, giving)
+        outputs, inputs = layer.inner.out_features, layer.inner.in_features
+        down = self.like.new_zeros(inputs, adapter.rank)
+        return down, self.like.new_zeros(adapter.rank, outputs)
 
     def _mask(self, names: Sequence[str | None]) -> torch.Tensor | None:
-        if len(self._laid) <= 1 and len(set(names)) <= 1:
+        if len(self._loaded) <= 1 and len(set(names)) <= 1:
             return None
-        places, at = {}, 0
-        for name, rank in self._laid:
-            places[name] = (at, at + rank)
-            at += rank
-        mask = self.like.new_zeros(len(names), 1, at)
-        for row, asked in enumerate(names):
-            if asked is not None:
-                start, end = places[asked]
+        columns, width = {}, 0
+        for name, rank in self._loaded:
+            columns[name] = (width, width + rank)
+            width += rank
+        mask = self.like.new_zeros(len(names), 1, width)
+        for row, name_of_row in enumerate(names):
+            if name_of_row is not None:
+                start, end = columns[name_of_row]
                 mask[row, 0, start:end] = 1
         return mask
 
-    def _show(self, mask: torch.Tensor | None) -> None:
+    def _set_mask(self, mask: torch.Tensor | None) -> None:
         for layer in self._layers.values():
             layer.mask = mask
 
 
-def _mixable(model: nn.Module) -> Iterator[tuple[str, MultiLoRALinear]]:
-    """Every linear layer but the last one, wrapped: what "all-linear" stands for in training.
+def _wrap_linear_layers(model: nn.Module) -> Iterator[tuple[str, MultiLoRALinear]]:
+    """Wraps every linear layer but the output layer, as PEFT's "all-linear", and yields each one.
 
-    Not those of experts, which see some tokens of some rows and cannot tell which.
+    Layers of experts are left out: they get some tokens of some rows and cannot tell which rows.
     """
     head = model.get_output_embeddings()
     layers = [
@@ -162,7 +164,7 @@ def _mixable(model: nn.Module) -> Iterator[tuple[str, MultiLoRALinear]]:
         if isinstance(layer, nn.Linear) and layer is not head and ".experts." not in name
     ]
     for name, layer in layers:
-        mixed = MultiLoRALinear(layer)
+        wrapped = MultiLoRALinear(layer)
         parent, _, last = name.rpartition(".")
-        setattr(model.get_submodule(parent), last, mixed)
-        yield name, mixed
+        setattr(model.get_submodule(parent), last, wrapped)
+        yield name, wrapped

@@ -1,4 +1,4 @@
-"""Answers under way on one model, a token each per step; who comes joins between two steps."""
+"""The answers in progress on one model: one token each a step; new ones join between two steps."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ from tuner.local.replies import Reply, sample_tokens
 
 MOST_ROWS = 32
 CHUNK = 512
-"""So many tokens of new prompts are read between two steps: the others' pause."""
+"""Prompt tokens that are read between two steps; this is the longest pause of other answers."""
 
 Layers = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(slots=True)
 class Rows:
-    """Some replies, and what the model remembers of them; shorter ones are filled on the left."""
+    """Some replies with their KV cache; shorter rows are padded on the left."""
 
     replies: list[Reply]
     attention_mask: torch.Tensor
@@ -36,26 +36,27 @@ class Rows:
         return int(self.attention_mask.shape[1])
 
     def select(self, places: Sequence[int]) -> "Rows":
-        """Only these rows, without columns that none of them has filled."""
-        seen = self.attention_mask[places]
-        first = int(seen.any(dim=0).int().argmax()) if len(places) else 0
+        """Returns these rows only, without columns that are padding in all of them."""
+        mask = self.attention_mask[places]
+        first = int(mask.any(dim=0).int().argmax()) if len(places) else 0
         layers = [(k[places, :, first:], v[places, :, first:]) for k, v in self.layers]
         replies = [self.replies[n] for n in places]
-        return Rows(replies, seen[:, first:], DynamicCache(layers), [self.last[n] for n in places])
+        return Rows(replies, mask[:, first:], DynamicCache(layers), [self.last[n] for n in places])
 
     def joined(self, other: "Rows") -> "Rows":
+        """Returns both sets of rows as one."""
         length = max(self.length, other.length)
-        one, two = self._widened(length), other._widened(length)
-        pairs = zip(one.layers, two.layers, strict=True)
+        first, second = self._padded(length), other._padded(length)
+        pairs = zip(first.layers, second.layers, strict=True)
         layers = [
             (torch.cat([k, other_k]), torch.cat([v, other_v]))
             for (k, v), (other_k, other_v) in pairs
         ]
-        seen = torch.cat([one.attention_mask, two.attention_mask])
-        replies, last = [*one.replies, *two.replies], [*one.last, *two.last]
-        return Rows(replies, seen, DynamicCache(layers), last)
+        mask = torch.cat([first.attention_mask, second.attention_mask])
+        replies, last = [*first.replies, *second.replies], [*first.last, *second.last]
+        return Rows(replies, mask, DynamicCache(layers), last)
 
-    def _widened(self, length: int) -> "Rows":
+    def _padded(self, length: int) -> "Rows":
         more = length - self.length
         if not more:
             return self
@@ -66,7 +67,7 @@ class Rows:
 
 
 class Batch:
-    """The rows of one model, and those that wait for a place or whose prompt is half read."""
+    """The rows of one model, with replies that wait for a row or whose prompt is read in parts."""
 
     def __init__(self, model: PreTrainedModel, *, most_rows: int = MOST_ROWS) -> None:
         self._model = model
@@ -74,51 +75,51 @@ class Batch:
         self._adapters: dict[str, Adapter] = {}
         self._most_rows = most_rows
         self._rows: Rows | None = None
-        self._half: tuple[Rows, list[int]] | None = None
-        self._newcomers: list[Reply] = []
+        self._prefilling: tuple[Rows, list[int]] | None = None
+        self._last_read: list[Reply] = []
         self.waiting: deque[Reply] = deque()
 
     @property
     def is_idle(self) -> bool:
-        return self._rows is None and self._half is None and not self.waiting
+        return self._rows is None and self._prefilling is None and not self.waiting
 
     @property
     def replies(self) -> list[Reply]:
-        half = self._half[0].replies if self._half else []
+        half = self._prefilling[0].replies if self._prefilling else []
         return [*(self._rows.replies if self._rows else []), *half, *self.waiting]
 
     def set_adapters(self, adapters: Mapping[str, Adapter]) -> None:
-        """Those that replies may name from now on."""
+        """Replaces the adapters that replies may name."""
         self._adapters = dict(adapters)
 
     def refuse_foreign(self, adapter: Adapter) -> None:
-        """Raises ModelLoadFailed for an adapter that could not be served whole."""
+        """Raises ModelLoadFailed for an adapter that cannot be applied completely."""
         self._bank.refuse_foreign(adapter)
 
     @property
     def reference_tensor(self) -> torch.Tensor:
-        """A tensor with the precision and place that adapters need."""
+        """A tensor with the dtype and device that adapters need."""
         return self._bank.like
 
     def prefill(self) -> None:
-        """Read some of the prompts that wait; those read to their end say their first token."""
-        self._newcomers = list(self._half[0].replies) if self._half else []
+        """Reads some of the waiting prompts; a prompt read to its end gets its first token."""
+        self._last_read = list(self._prefilling[0].replies) if self._prefilling else []
         with torch.inference_mode():
-            self._drop_left()
-            if self._half:
-                self._prefill_chunk(*self._half)
-            elif self.waiting and self._room:
-                self._newcomers = self._group()
-                self._begin(self._newcomers)
+            self._remove_dropped()
+            if self._prefilling:
+                self._prefill_chunk(*self._prefilling)
+            elif self.waiting and self._free_rows:
+                self._last_read = self._group()
+                self._begin(self._last_read)
 
     def step(self) -> None:
-        """Say one token of every answer."""
+        """Generates one token of every answer."""
         if self._rows is not None:
             with torch.inference_mode():
                 self._step(self._rows)
 
     def embed(self, tokens: Sequence[int]) -> list[float]:
-        """The mean of the base's last hidden states, of length 1."""
+        """Returns the mean of the base's last hidden states, normalised to length 1."""
         with torch.inference_mode():
             self._bank.select([None], {})
             out = self._model(
@@ -132,54 +133,54 @@ class Batch:
         return vector
 
     def drop_prefilling(self) -> list[Reply]:
-        """After a failed `prefill`: those whose prompts it read; the others are as they were."""
-        self._half = None
-        return list(self._newcomers)
+        """After a failed `prefill`, removes and returns the replies whose prompts it read."""
+        self._prefilling = None
+        return list(self._last_read)
 
     def drop_newest(self) -> list[Reply]:
-        """After a failed `step`: the newest answer; the others go on from where they were."""
+        """After a failed `step`, removes and returns the newest answer; the others can go on."""
         if self._rows is None:
             return []
         rows = self._rows
-        # Some layers may have taken in the token that was not said.
+        # Some layers may have cached the token that was not generated.
         layers = [(k[:, :, : rows.length], v[:, :, : rows.length]) for k, v in rows.layers]
         last = len(rows.replies) - 1
         whole = Rows(rows.replies, rows.attention_mask, DynamicCache(layers), rows.last)
-        self._keep(whole, range(last))
+        self._keep_rows(whole, range(last))
         return [rows.replies[last]]
 
     def clear(self) -> None:
-        """After a failure: nothing of what was under way can go on."""
-        self._rows = self._half = None
+        """Removes all replies after a failure."""
+        self._rows = self._prefilling = None
         self.waiting.clear()
 
-    def _drop_left(self) -> None:
+    def _remove_dropped(self) -> None:
         self.waiting = deque(reply for reply in self.waiting if not reply.is_dropped)
-        if self._half and self._half[0].replies[0].is_dropped:
-            self._half = None
+        if self._prefilling and self._prefilling[0].replies[0].is_dropped:
+            self._prefilling = None
         if self._rows:
             stay = [n for n, reply in enumerate(self._rows.replies) if not reply.is_dropped]
-            self._keep(self._rows, stay)
+            self._keep_rows(self._rows, stay)
 
-    def _keep(self, rows: Rows, places: Sequence[int]) -> None:
+    def _keep_rows(self, rows: Rows, places: Sequence[int]) -> None:
         if len(places) < len(rows.replies):
             self._rows = rows.select(places) if places else None
 
     def _begin(self, group: Sequence[Reply]) -> None:
         if len(group) == 1 and len(group[0].prompt) > CHUNK:
-            self._prefill_chunk(self._none_of(group[0]), list(group[0].prompt))
+            self._prefill_chunk(self._empty_rows(group[0]), list(group[0].prompt))
         else:
             self._join(self._read(group))
 
     @property
-    def _room(self) -> int:
+    def _free_rows(self) -> int:
         return self._most_rows - (len(self._rows.replies) if self._rows else 0)
 
     def _group(self) -> list[Reply]:
-        """As many as can be read together in one go."""
+        """Takes as many waiting replies as can be read in one forward pass."""
         group: list[Reply] = []
         longest = 0
-        while self.waiting and len(group) < self._room:
+        while self.waiting and len(group) < self._free_rows:
             longest = max(longest, len(self.waiting[0].prompt))
             if group and longest * (len(group) + 1) > CHUNK:
                 break
@@ -189,55 +190,55 @@ class Batch:
     def _read(self, group: Sequence[Reply]) -> Rows:
         length = max(len(reply.prompt) for reply in group)
         tokens = [[0] * (length - len(reply.prompt)) + [*reply.prompt] for reply in group]
-        seen = [[0] * (length - len(reply.prompt)) + [1] * len(reply.prompt) for reply in group]
-        rows = Rows(list(group), self._tensor(seen), DynamicCache(), [])
+        mask = [[0] * (length - len(reply.prompt)) + [1] * len(reply.prompt) for reply in group]
+        rows = Rows(list(group), self._tensor(mask), DynamicCache(), [])
         return self._forward(rows, self._tensor(tokens))
 
-    def _none_of(self, reply: Reply) -> Rows:
+    def _empty_rows(self, reply: Reply) -> Rows:
         return Rows([reply], self._tensor([[]]), DynamicCache(), [])
 
-    def _prefill_chunk(self, rows: Rows, left: list[int]) -> None:
-        """A long prompt, a part at a time, while the others go on."""
-        now, later = left[:CHUNK], left[CHUNK:]
-        seen = torch.cat([rows.attention_mask, self._tensor([[1] * len(now)])], dim=1)
-        rows = self._forward(Rows(rows.replies, seen, rows.cache, []), self._tensor([now]))
-        self._half = (rows, later) if later else None
-        if not later:
+    def _prefill_chunk(self, rows: Rows, remaining: list[int]) -> None:
+        """Reads a part of a long prompt, so that other answers go on."""
+        chunk, rest = remaining[:CHUNK], remaining[CHUNK:]
+        mask = torch.cat([rows.attention_mask, self._tensor([[1] * len(chunk)])], dim=1)
+        rows = self._forward(Rows(rows.replies, mask, rows.cache, []), self._tensor([chunk]))
+        self._prefilling = (rows, rest) if rest else None
+        if not rest:
             self._join(rows)
 
     def _join(self, rows: Rows) -> None:
-        """Their prompts have been read, and their first tokens are known."""
-        places = self._told(rows)
+        """Adds rows whose prompts have been read and whose first tokens are generated."""
+        places = self._pass_tokens(rows)
         if places:
             new = rows.select(places)
             self._rows = new if self._rows is None else self._rows.joined(new)
 
     def _step(self, rows: Rows) -> None:
-        seen = pad(rows.attention_mask, (0, 1), value=1)
+        mask = pad(rows.attention_mask, (0, 1), value=1)
         tokens = self._tensor([[token] for token in rows.last])
-        self._rows = self._forward(Rows(rows.replies, seen, rows.cache, []), tokens)
-        self._keep(self._rows, self._told(self._rows))
+        self._rows = self._forward(Rows(rows.replies, mask, rows.cache, []), tokens)
+        self._keep_rows(self._rows, self._pass_tokens(self._rows))
 
-    def _told(self, rows: Rows) -> list[int]:
-        """Hand every reply its token; the places of those that go on."""
+    def _pass_tokens(self, rows: Rows) -> list[int]:
+        """Passes each reply its token; returns the indexes of the replies that go on."""
         pairs = enumerate(zip(rows.replies, rows.last, strict=True))
         return [place for place, (reply, token) in pairs if not reply.add_token(token)]
 
     def _forward(self, rows: Rows, tokens: torch.Tensor) -> Rows:
         names = [str(reply.adapter) if reply.adapter else None for reply in rows.replies]
         self._bank.select(names, self._adapters)
-        is_whole = bool(rows.attention_mask.all())
-        # Without gaps the model counts the places by itself, which is quicker.
-        places = None if is_whole else (rows.attention_mask.cumsum(dim=1) - 1).clamp(min=0)
-        out = self._model(
+        has_no_padding = bool(rows.attention_mask.all())
+        # Without padding the model computes the positions itself, which is faster.
+        positions = None if has_no_padding else (rows.attention_mask.cumsum(dim=1) - 1).clamp(min=0)
+        output = self._model(
             input_ids=tokens,
-            attention_mask=None if is_whole else rows.attention_mask,
-            position_ids=None if places is None else places[:, -tokens.shape[1] :],
+            attention_mask=None if has_no_padding else rows.attention_mask,
+            position_ids=None if positions is None else positions[:, -tokens.shape[1] :],
             past_key_values=rows.cache,
             use_cache=True,
             logits_to_keep=1,
         )
-        last = sample_tokens(rows.replies, out.logits[:, -1])
+        last = sample_tokens(rows.replies, output.logits[:, -1])
         return Rows(rows.replies, rows.attention_mask, rows.cache, last)
 
     def _tensor(self, values: Sequence[Sequence[int]]) -> torch.Tensor:

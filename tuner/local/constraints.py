@@ -1,4 +1,4 @@
-"""Keeps an answer to a JSON schema: which tokens may come next, by llguidance."""
+"""Limits an answer to a JSON schema: the tokens that may come next, by llguidance."""
 
 import json
 import threading
@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
     from transformers import PreTrainedTokenizerBase
 
-# Without these a model that is unsure writes blanks between two braces for ever.
+# Without this a model that is unsure may write white space between two braces for ever.
 _JSON_STYLE = {"whitespace_flexible": False}
 
 
 class Constraints:
-    """Of one tokenizer, whose vocabulary is read when the first schema comes (about a second)."""
+    """The constraints of a tokenizer.
+
+    Its vocabulary is read at the first schema, in about a second.
+    """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", stop_token_ids: Iterable[int]) -> None:
         self._tokenizer = tokenizer
@@ -27,7 +30,10 @@ class Constraints:
         self._lock = threading.Lock()
 
     def matcher(self, schema: Mapping[str, object]) -> "Matcher":
-        """Raises ApiError for a schema that cannot be kept to."""
+        """Returns a matcher for a schema.
+
+        Raises ApiError for a schema that llguidance cannot apply.
+        """
         try:
             from llguidance import LLMatcher
             from llguidance.hf import from_tokenizer
@@ -56,39 +62,43 @@ class Constraints:
 
 
 class Matcher:
-    """Follows one answer through its schema."""
+    """The state of one answer in its schema."""
 
     def __init__(self, inner: "LLMatcher") -> None:
         self._inner = inner
 
     def mask(self, scores: torch.Tensor) -> None:
-        """Make impossible, in place, all tokens that may not come next."""
+        """Sets the scores of all tokens that may not come next to -inf, in place."""
         allowed = torch.frombuffer(bytearray(self._inner.compute_logit_bias()), dtype=torch.uint8)
         size = min(len(allowed), len(scores))
         scores[:size].masked_fill_(allowed[:size].to(scores.device) == 0, float("-inf"))
         scores[size:] = float("-inf")
 
     def add_token(self, token: int) -> None:
+        """Advances the state by a token."""
         self._inner.consume_token(token)
 
     @property
     def must_end(self) -> bool:
-        """Whether nothing but the end can follow."""
+        """Whether only the end can follow."""
         return bool(self._inner.is_stopped())
 
 
 def call_schema(tools: Sequence[Mapping[str, object]], arguments: str) -> dict[str, object]:
-    """A call of one of these functions; `arguments` is what the model's family calls them."""
-    return {"anyOf": [_call_of(tool.get("function"), arguments) for tool in tools]}
+    """Returns the schema of a call of one of these tools.
+
+    `arguments` is the key for arguments in the model's template.
+    """
+    return {"anyOf": [_schema_of_call(tool.get("function"), arguments) for tool in tools]}
 
 
-def _call_of(function: object, arguments: str) -> dict[str, object]:
-    told = function if isinstance(function, Mapping) else {}
+def _schema_of_call(function: object, arguments: str) -> dict[str, object]:
+    definition = function if isinstance(function, Mapping) else {}
     return {
         "type": "object",
         "properties": {
-            "name": {"const": told.get("name")},
-            arguments: told.get("parameters") or {"type": "object"},
+            "name": {"const": definition.get("name")},
+            arguments: definition.get("parameters") or {"type": "object"},
         },
         "required": ["name", arguments],
         "additionalProperties": False,

@@ -1,4 +1,4 @@
-"""Answers with models of our own: bases stay loaded, adapters come and go, one thread computes."""
+"""Generates answers with local models in one computing thread."""
 
 import asyncio
 import logging
@@ -28,11 +28,14 @@ KEPT_ADAPTERS = 32
 NUMBERS = frozenset({"prompt_loss_weight", "lora", "lora_r"})
 
 Result = TypeVar("Result")
-Told = tuple["Reply", Delta | BaseException]
+_Output = tuple["Reply", Delta | BaseException]
 
 
 class Local:
-    """`longest_queue` answers may be under way or wait; who comes then is sent away."""
+    """The engine for local models.
+
+    At most `longest_queue` answers may be in progress or wait; more raise Busy.
+    """
 
     name = "local"
     extra_hyperparameters = NUMBERS
@@ -45,15 +48,18 @@ class Local:
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._models: OrderedDict[Path, Loaded] = OrderedDict()
         self._listeners: dict[Reply, asyncio.Queue[Delta | BaseException]] = {}
-        self._told: list[Told] = []
-        self._forgotten: set[Path] = set()
-        self._coming = 0
+        self._outputs: list[_Output] = []
+        self._deleted: set[Path] = set()
+        self._starting = 0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._rendering = threading.Lock()
+        self._render_lock = threading.Lock()
 
     @classmethod
     def of(cls, said: Iterable[str], *, longest_queue: int) -> "Local":
-        """Raises CannotStart where a base is not there, or not as it must be."""
+        """Returns the engine for these bases.
+
+        Raises CannotStart for a missing or unsuitable base.
+        """
         for name in ("torch", "transformers", "peft", "trl"):
             if find_spec(name) is None:
                 raise ModuleNotFoundError(name=name)
@@ -69,7 +75,7 @@ class Local:
         self._loop = asyncio.get_running_loop()
         thread = threading.Thread(target=self._compute, name="chat engine", daemon=True)
         first = Path(next(iter(self.bases.values())).place)
-        self._work.put(lambda: self._warm(first))
+        self._work.put(lambda: self._warm_up(first))
         thread.start()
         try:
             await asyncio.Event().wait()
@@ -82,35 +88,35 @@ class Local:
             raise FileNotFoundError(asked.weights)
         choices = asked.sampling.choices
         self._refuse_when_full(choices)
-        # Counted from here on: many may come while a model is being loaded.
-        self._coming += choices
+        # Counted at once, as many requests may come while a model is loaded.
+        self._starting += choices
         try:
-            return await self._begun(asked)
+            return await self._start(asked)
         finally:
-            self._coming -= choices
+            self._starting -= choices
 
-    async def _begun(self, asked: GenerationRequest) -> Generation:
-        model, adapter = _places(asked)
+    async def _start(self, asked: GenerationRequest) -> Generation:
+        model, adapter = _weights_of(asked)
         base = Path(asked.base.place)
-        loaded = self._models.get(model) or await self._loaded(model, base)
+        loaded = self._models.get(model) or await self._load_in_thread(model, base)
         replies = await asyncio.to_thread(self._replies, loaded, adapter, asked)
-        heard: asyncio.Queue[Delta | BaseException] = asyncio.Queue()
-        self._listeners.update(dict.fromkeys(replies, heard))
+        outputs: asyncio.Queue[Delta | BaseException] = asyncio.Queue()
+        self._listeners.update(dict.fromkeys(replies, outputs))
         self._work.put(lambda: self._begin(model, base, replies))
-        return Generation(len(replies[0].prompt), self._pieces(replies, heard))
+        return Generation(len(replies[0].prompt), self._pieces(replies, outputs))
 
     async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:
-        """By the base alone, one text between two steps of the answers under way."""
+        """Returns embeddings of the base, each computed between two steps of other answers."""
         place = Path(base.place)
-        loaded = self._models.get(place) or await self._loaded(place, place)
+        loaded = self._models.get(place) or await self._load_in_thread(place, place)
         lists = await asyncio.to_thread(self._tokens, loaded, texts)
         return [
-            Embedding(await self._computed(partial(loaded.batch.embed, tokens)), len(tokens))
+            Embedding(await self._run_in_thread(partial(loaded.batch.embed, tokens)), len(tokens))
             for tokens in lists
         ]
 
     def _tokens(self, loaded: "Loaded", texts: Sequence[str]) -> list[list[int]]:
-        with self._rendering:
+        with self._render_lock:
             lists = [loaded.renderer.tokens(text) for text in texts]
         for number, tokens in enumerate(lists):
             if not 1 <= len(tokens) <= loaded.longest:
@@ -123,37 +129,41 @@ class Local:
         return lists
 
     def make_room(self, memory: int) -> None:
-        """Models that answer nobody go where a training would not fit beside them."""
+        """Frees idle models if a training of so many bytes would not fit beside them."""
         self._work.put(lambda: self._release_idle(memory))
 
     def on_weights_deleted(self, weights: Path) -> None:
-        self._work.put(lambda: self._forgotten.add(weights))
+        """Removes a deleted model or adapter from memory once its answers have ended."""
+        self._work.put(lambda: self._deleted.add(weights))
 
     def _refuse_when_full(self, choices: int) -> None:
-        waiting = len(self._listeners) + self._coming
+        waiting = len(self._listeners) + self._starting
         if waiting and waiting + choices > self._longest_queue:
             raise Busy
 
-    async def _loaded(self, model: Path, base: Path) -> "Loaded":
-        """In memory now."""
-        return await self._computed(lambda: self._load(model, base))
+    async def _load_in_thread(self, model: Path, base: Path) -> "Loaded":
+        """Loads a model in the computing thread, unless it is loaded."""
+        return await self._run_in_thread(lambda: self._load(model, base))
 
-    async def _computed(self, work: Callable[[], Result]) -> Result:
-        """What the computing thread finds, once its turn comes; its errors are as refusals."""
+    async def _run_in_thread(self, work: Callable[[], Result]) -> Result:
+        """Runs work in the computing thread and returns its result.
+
+        Errors are those of an answer.
+        """
         loop = asyncio.get_running_loop()
-        found: asyncio.Future[Result] = loop.create_future()
+        result_future: asyncio.Future[Result] = loop.create_future()
 
         def compute() -> None:
             try:
                 result = work()
             except Exception as error:
                 log.exception("the chat engine failed")
-                loop.call_soon_threadsafe(_fail, found, error)
+                loop.call_soon_threadsafe(_set_error, result_future, error)
             else:
-                loop.call_soon_threadsafe(_give, found, result)
+                loop.call_soon_threadsafe(_set_result, result_future, result)
 
         self._work.put(compute)
-        return await found
+        return await result_future
 
     def _replies(
         self, loaded: "Loaded", adapter: Path | None, asked: GenerationRequest
@@ -161,21 +171,21 @@ class Local:
         from tuner.local.replies import Reply
 
         prompt, opener, arguments = self._prompt(loaded, asked)
-        room = loaded.longest - len(prompt)
-        if room < 1:
+        remaining = loaded.longest - len(prompt)
+        if remaining < 1:
             raise ApiError(
                 f"The messages have {len(prompt)} tokens; this model reads {loaded.longest - 1}.",
                 param="messages",
                 code="context_length_exceeded",
             )
-        most = min(room, asked.sampling.most_tokens or loaded.defaults.most_tokens)
-        drawing = loaded.defaults.sampling_for(asked.sampling)
+        most = min(remaining, asked.sampling.most_tokens or loaded.defaults.most_tokens)
+        parameters = loaded.defaults.sampling_for(asked.sampling)
         return [
             Reply(
                 choice=choice,
                 prompt=prompt,
                 sampling=asked.sampling,
-                sampling_parameters=drawing,
+                sampling_parameters=parameters,
                 adapter=adapter,
                 most_tokens=most,
                 stop_token_ids=loaded.stop_token_ids,
@@ -184,16 +194,16 @@ class Local:
                 matcher=self._matcher(loaded, asked, arguments),
                 opener=opener,
                 has_parallel_calls=asked.has_parallel_calls,
-                on_delta=lambda reply, piece: self._told.append((reply, piece)),
+                on_delta=lambda reply, piece: self._outputs.append((reply, piece)),
             )
             for choice in range(asked.sampling.choices)
         ]
 
     def _prompt(self, loaded: "Loaded", asked: GenerationRequest) -> tuple[list[int], str, str]:
-        """Token ids; then, where a call is demanded, how it opens and what its arguments open."""
+        """Returns the prompt's tokens, and a forced call's opening text and arguments key."""
         from tuner.local.rendering import TemplateError, to_template_messages
 
-        with self._rendering:
+        with self._render_lock:
             try:
                 opener, arguments = "", ""
                 if asked.forced_tools:
@@ -223,22 +233,22 @@ class Local:
         return None if asked.schema is None else loaded.constraints.matcher(asked.schema)
 
     async def _pieces(
-        self, replies: list["Reply"], heard: asyncio.Queue[Delta | BaseException]
+        self, replies: list["Reply"], outputs: asyncio.Queue[Delta | BaseException]
     ) -> AsyncGenerator[Delta, None]:
-        left = len(replies)
+        unfinished = len(replies)
         try:
-            while left:
-                piece = await heard.get()
+            while unfinished:
+                piece = await outputs.get()
                 if isinstance(piece, BaseException):
                     raise piece
-                left -= piece.finish_reason is not None
+                unfinished -= piece.finish_reason is not None
                 yield piece
         finally:
             for reply in replies:
                 reply.is_dropped = True
                 self._listeners.pop(reply, None)
 
-    # What follows is the computing thread's alone.
+    # The following methods run in the computing thread only.
 
     def _compute(self) -> None:
         while True:
@@ -247,11 +257,11 @@ class Local:
                 return
             for loaded in list(self._models.values()):
                 self._turn(loaded)
-            self._drop_forgotten()
+            self._remove_deleted()
             self._deliver()
 
     def _attend(self, *, is_idle: bool) -> bool:
-        """Take up what came in; with nothing else to do, wait for it. Whether to go on."""
+        """Runs queued work, and waits for work if idle; returns False when the engine ends."""
         while is_idle or not self._work.empty():
             work = self._work.get()
             if work is None:
@@ -264,7 +274,10 @@ class Local:
         return True
 
     def _turn(self, loaded: "Loaded") -> None:
-        """Where the memory is too small, the newest answer ends, and the others go on."""
+        """Reads prompts and generates one token of each answer of a model.
+
+        If memory is exhausted, the newest answer fails and the others go on.
+        """
         batch = loaded.batch
         if batch.is_idle:
             return
@@ -272,46 +285,46 @@ class Local:
             batch.prefill()
         except Exception as error:
             log.exception("a prompt could not be read")
-            self._refuse(batch.drop_prefilling(), error)
-        self._deliver()  # nobody's first word waits for the others' next one
+            self._fail_replies(batch.drop_prefilling(), error)
+        self._deliver()  # the first tokens do not wait for the next step
         try:
             batch.step()
         except Exception as error:
             log.exception("a step of the answers failed")
-            if _is_memory(error):
+            if _is_out_of_memory(error):
                 try:
-                    self._refuse(batch.drop_newest(), error)
+                    self._fail_replies(batch.drop_newest(), error)
                     return
                 except Exception:
                     log.exception("the other answers could not be kept")
-            self._refuse(batch.replies, error)
+            self._fail_replies(batch.replies, error)
             batch.clear()
 
-    def _refuse(self, replies: list["Reply"], error: Exception) -> None:
-        self._told += [(reply, _as_refusal(error)) for reply in replies]
+    def _fail_replies(self, replies: list["Reply"], error: Exception) -> None:
+        self._outputs += [(reply, _as_answer_error(error)) for reply in replies]
 
-    def _drop_forgotten(self) -> None:
-        """Out of memory, once the answers that were under way with it have ended."""
-        for weights in list(self._forgotten):
-            whole = self._models.get(weights)
-            if whole is not None and not whole.batch.is_idle:
+    def _remove_deleted(self) -> None:
+        """Removes deleted models and adapters that no answer in progress uses."""
+        for weights in list(self._deleted):
+            model = self._models.get(weights)
+            if model is not None and not model.batch.is_idle:
                 continue
             self._models.pop(weights, None)
             using = [loaded for loaded in self._models.values() if loaded.uses(weights)]
             if not using:
                 for loaded in self._models.values():
                     loaded.adapters.pop(str(weights), None)
-                self._forgotten.discard(weights)
+                self._deleted.discard(weights)
 
     def _deliver(self) -> None:
-        told, self._told = self._told, []
-        if told and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._hand_out, told)
+        outputs, self._outputs = self._outputs, []
+        if outputs and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._dispatch, outputs)
 
-    def _hand_out(self, told: list[Told]) -> None:
-        for reply, piece in told:
-            if heard := self._listeners.get(reply):
-                heard.put_nowait(piece)
+    def _dispatch(self, outputs: list[_Output]) -> None:
+        for reply, piece in outputs:
+            if listener := self._listeners.get(reply):
+                listener.put_nowait(piece)
             if isinstance(piece, BaseException) or piece.finish_reason:
                 self._listeners.pop(reply, None)
 
@@ -321,7 +334,7 @@ class Local:
             self._fetch_adapter(loaded, replies[0].adapter)
         except Exception as error:
             log.exception("a model could not be loaded")
-            self._told += [(reply, _as_refusal(error)) for reply in replies]
+            self._outputs += [(reply, _as_answer_error(error)) for reply in replies]
             self._deliver()
         else:
             loaded.batch.waiting.extend(replies)
@@ -329,12 +342,12 @@ class Local:
     def _load(self, place: Path, base: Path) -> "Loaded":
         if place not in self._models:
             self._limit_models()
-            self._models[place] = _opened(place, base, self._quantization.get(base, ""))
+            self._models[place] = _load_model(place, base, self._quantization.get(base, ""))
         self._models.move_to_end(place)
         return self._models[place]
 
     def _limit_models(self) -> None:
-        for place in self._idle()[: max(0, len(self._models) + 1 - KEPT_MODELS)]:
+        for place in self._idle_models()[: max(0, len(self._models) + 1 - KEPT_MODELS)]:
             del self._models[place]
 
     def _release_idle(self, memory: int) -> None:
@@ -342,11 +355,11 @@ class Local:
         from tuner.local.serving_model import free_caches
 
         if memory > (free_memory() or memory):
-            for place in self._idle():
+            for place in self._idle_models():
                 del self._models[place]
             free_caches()
 
-    def _idle(self) -> list[Path]:
+    def _idle_models(self) -> list[Path]:
         return [place for place, loaded in self._models.items() if loaded.batch.is_idle]
 
     def _fetch_adapter(self, loaded: "Loaded", place: Path | None) -> None:
@@ -354,29 +367,29 @@ class Local:
 
         if place is None:
             return
-        name, kept = str(place), loaded.adapters
-        if name not in kept:
+        name, cache = str(place), loaded.adapters
+        if name not in cache:
             adapter = Adapter.load(place, like=loaded.batch.reference_tensor)
             loaded.batch.refuse_foreign(adapter)
-            kept[name] = adapter
-        kept.move_to_end(name)
+            cache[name] = adapter
+        cache.move_to_end(name)
         used = {str(reply.adapter) for reply in loaded.batch.replies} | {name}
-        for old in [old for old in kept if old not in used][: max(0, len(kept) - KEPT_ADAPTERS)]:
-            del kept[old]
-        loaded.batch.set_adapters(kept)
+        for old in [old for old in cache if old not in used][: max(0, len(cache) - KEPT_ADAPTERS)]:
+            del cache[old]
+        loaded.batch.set_adapters(cache)
 
-    def _warm(self, place: Path) -> None:
-        """One word said to nobody: what is slow the first time is slow now."""
+    def _warm_up(self, place: Path) -> None:
+        """Generates one answer to nobody, so that the slow first computations are done."""
         from tuner.local.replies import Reply
 
         try:
             loaded = self._load(place, place)
             prompt = loaded.renderer.prompt([{"role": "user", "content": "Hello"}], ())
         except Exception:
-            # Whoever asks will hear why; until then jobs and files are served.
+            # A request gets the error; until then jobs and files are served.
             log.exception("the first base could not be warmed up")
             return
-        nobody = Reply(
+        warm_up_reply = Reply(
             choice=0,
             prompt=prompt,
             sampling=Sampling(),
@@ -388,22 +401,22 @@ class Local:
             may_call=False,
             on_delta=lambda *_: None,
         )
-        loaded.batch.waiting.append(nobody)
+        loaded.batch.waiting.append(warm_up_reply)
 
 
-def _opened(place: Path, base: Path, quantization: str) -> "Loaded":
+def _load_model(place: Path, base: Path, quantization: str) -> "Loaded":
     from tuner.local.serving_model import load_for_serving
 
     try:
         return load_for_serving(place, base, quantization if place == base else "")
     except Exception as error:
-        if isinstance(error, FileNotFoundError) or _is_memory(error):
+        if isinstance(error, FileNotFoundError) or _is_out_of_memory(error):
             raise
         raise ModelLoadFailed from error
 
 
-def _places(asked: GenerationRequest) -> tuple[Path, Path | None]:
-    """The model to load, and the adapter on it."""
+def _weights_of(asked: GenerationRequest) -> tuple[Path, Path | None]:
+    """Returns the path of the model to load, and of the adapter on the model or None."""
     base = Path(asked.base.place)
     if asked.weights is None:
         return base, None
@@ -412,25 +425,25 @@ def _places(asked: GenerationRequest) -> tuple[Path, Path | None]:
     return asked.weights, None
 
 
-def _give(future: "asyncio.Future[Result]", found: Result) -> None:
+def _set_result(future: "asyncio.Future[Result]", result: Result) -> None:
     if not future.done():
-        future.set_result(found)
+        future.set_result(result)
 
 
-def _fail(future: "asyncio.Future[Result]", error: Exception) -> None:
+def _set_error(future: "asyncio.Future[Result]", error: Exception) -> None:
     if not future.done():
-        future.set_exception(_as_refusal(error))
+        future.set_exception(_as_answer_error(error))
 
 
-def _is_memory(error: Exception) -> bool:
+def _is_out_of_memory(error: Exception) -> bool:
     from tuner.local.error_mapping import is_out_of_memory
 
     return is_out_of_memory(error)
 
 
-def _as_refusal(error: Exception) -> Exception:
+def _as_answer_error(error: Exception) -> Exception:
     if isinstance(error, FileNotFoundError):
         return error
-    if _is_memory(error):
+    if _is_out_of_memory(error):
         return Busy("The memory is too small for this answer beside the others; try it later.")
     return error

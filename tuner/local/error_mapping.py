@@ -1,4 +1,4 @@
-"""Says what went wrong with memory or disk in words that help."""
+"""Turns errors of torch and safetensors about memory and disk into errors of a job."""
 
 import errno
 import shutil
@@ -10,13 +10,13 @@ from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.memory import too_large
 from tuner.training_run import Rejected
 
-_FULL_WORDS = ("no space left", "disk quota", "file too large", "os error 28", "os error 27")
-_MEMORY_WORDS = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
+_DISK_FULL_TEXTS = ("no space left", "disk quota", "file too large", "os error 28", "os error 27")
+_MEMORY_TEXTS = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
 
 
 @contextmanager
 def mapped_errors(folder: JobFolder, numbers: Hyperparameters | None = None) -> Iterator[None]:
-    """Turn what the libraries raise when a machine is too small into a job's error."""
+    """Turns exceptions of the libraries about memory and disk into Rejected."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError, ValueError) as error:
@@ -26,26 +26,28 @@ def mapped_errors(folder: JobFolder, numbers: Hyperparameters | None = None) -> 
             raise _disk_full(folder) from error
         raise
     except Exception as error:
-        # The writer of safetensors has an exception of its own, which is none of the above.
+        # safetensors has its own exception class, which is a subclass of none of these.
         if is_disk(error):
             raise _disk_full(folder) from error
         raise
 
 
 def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception means that memory was exhausted."""
     if isinstance(error, MemoryError) or (
         isinstance(error, OSError) and error.errno == errno.ENOMEM
     ):
         return True
-    return any(words in str(error).lower() for words in _MEMORY_WORDS)
+    return any(words in str(error).lower() for words in _MEMORY_TEXTS)
 
 
 def is_disk(error: BaseException) -> bool:
+    """Whether an exception means that the disk is full."""
     if is_disk_full(error):
         return True
-    # torch's own writer says only that it failed, with the place where it did.
+    # torch's own writer names only the place in its code where it failed.
     text = str(error).lower()
-    return any(words in text for words in _FULL_WORDS) or "pytorchstreamwriter failed" in text
+    return any(words in text for words in _DISK_FULL_TEXTS) or "pytorchstreamwriter failed" in text
 
 
 def _too_large(numbers: Hyperparameters | None) -> Rejected:
@@ -57,7 +59,7 @@ def _too_large(numbers: Hyperparameters | None) -> Rejected:
 
 
 def _disk_full(folder: JobFolder) -> Rejected:
-    # What is left of it is of no more use, and the sentence below needs a place to be written.
+    # The checkpoints are of no more use, and the error below needs space to be written.
     remove(folder.states)
     free = shutil.disk_usage(folder.path).free >> 20
     return Rejected(

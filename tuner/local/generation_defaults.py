@@ -1,4 +1,4 @@
-"""What a base says of how it wants to answer, and which tokens end its answers."""
+"""The sampling defaults of a base, and the tokens that end its answers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from tuner.local.rendering import Renderer, TemplateError
 
 MOST_TOKENS = 1024
 CHANNELS = "<|channel|>"
-_MARK = "Marked"
+_ANSWER_TEXT = "Marked"
 
 
 @dataclass(frozen=True, slots=True)
 class SamplingParameters:
-    """How tokens are drawn; `top_k` 0 takes all, a temperature of 0 the likeliest."""
+    """Sampling parameters; `top_k` 0 means no limit, a temperature of 0 means greedy decoding."""
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -26,24 +26,25 @@ class SamplingParameters:
 
 @dataclass(frozen=True, slots=True)
 class GenerationDefaults:
-    """A base's `generation_config.json`; a base that does not ask to be drawn from is not."""
+    """The base's `generation_config.json`; without `do_sample`, decoding is greedy."""
 
     sampling_parameters: SamplingParameters = SamplingParameters(temperature=0.0)
     most_tokens: int = MOST_TOKENS
 
     @classmethod
     def of(cls, config: GenerationConfig) -> "GenerationDefaults":
-        is_drawn = bool(config.do_sample)
-        drawing = SamplingParameters(
-            temperature=_number(config.temperature, 1.0) if is_drawn else 0.0,
-            top_p=_number(config.top_p, 1.0) if is_drawn else 1.0,
-            top_k=int(_number(config.top_k, 0)) if is_drawn else 0,
-            repetition_penalty=_number(config.repetition_penalty, 1.0),
+        """Returns the defaults of a generation config."""
+        is_sampled = bool(config.do_sample)
+        parameters = SamplingParameters(
+            temperature=_number_or(config.temperature, 1.0) if is_sampled else 0.0,
+            top_p=_number_or(config.top_p, 1.0) if is_sampled else 1.0,
+            top_k=int(_number_or(config.top_k, 0)) if is_sampled else 0,
+            repetition_penalty=_number_or(config.repetition_penalty, 1.0),
         )
-        return cls(drawing, int(_number(config.max_new_tokens, MOST_TOKENS)))
+        return cls(parameters, int(_number_or(config.max_new_tokens, MOST_TOKENS)))
 
     def sampling_for(self, asked: Sampling) -> SamplingParameters:
-        """Of several answers to one question none shall be the other's copy."""
+        """Returns the parameters of a request; several choices are sampled, so that they differ."""
         own = self.sampling_parameters
         temperature = own.temperature or (1.0 if asked.choices > 1 else 0.0)
         return SamplingParameters(
@@ -55,29 +56,30 @@ class GenerationDefaults:
 
 
 def ending_tokens(model: PreTrainedModel, tokenizer: Tokenizer, renderer: Renderer) -> set[int]:
-    """Those that the model's settings name, and those that its template puts after an answer.
+    """Returns the tokens after which an answer ends.
 
-    The latter also hold what begins the next turn: a model that writes it speaks for the user.
+    These are the ones in the model's settings, and the special tokens that the template puts after
+    an answer. The latter include the start of the next turn, which a model must not write.
     """
-    named = model.generation_config.eos_token_id
-    listed: Sequence[int | None] = named if isinstance(named, list) else [named]
-    found = {token for token in (*listed, tokenizer.eos_token_id) if token is not None}
-    return found | _after_an_answer(tokenizer, renderer)
+    configured = model.generation_config.eos_token_id
+    ids: Sequence[int | None] = configured if isinstance(configured, list) else [configured]
+    tokens = {token for token in (*ids, tokenizer.eos_token_id) if token is not None}
+    return tokens | _template_end_tokens(tokenizer, renderer)
 
 
-def _after_an_answer(tokenizer: Tokenizer, renderer: Renderer) -> set[int]:
-    asked = {"role": "user", "content": "?"}
-    turns = [asked, {"role": "assistant", "content": _MARK}, asked]
+def _template_end_tokens(tokenizer: Tokenizer, renderer: Renderer) -> set[int]:
+    question = {"role": "user", "content": "?"}
+    turns = [question, {"role": "assistant", "content": _ANSWER_TEXT}, question]
     try:
-        before, _, after = renderer.text(turns, (), is_asking=False).partition(_MARK)
+        before, _, after = renderer.text(turns, (), is_asking=False).partition(_ANSWER_TEXT)
     except TemplateError:
         return set()
     if CHANNELS in before:  # one answer has several parts there, each with an end of its own
         return set()
     added = tokenizer.added_tokens_decoder.items()
-    special = {*tokenizer.all_special_ids, *(token for token, how in added if how.special)}
+    special = {*tokenizer.all_special_ids, *(token for token, details in added if details.special)}
     return special & set(tokenizer(after, add_special_tokens=False)["input_ids"])
 
 
-def _number(value: object, otherwise: float) -> float:
+def _number_or(value: object, otherwise: float) -> float:
     return float(value) if isinstance(value, int | float) else otherwise

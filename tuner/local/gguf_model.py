@@ -1,6 +1,7 @@
-"""Writes a GGUF of the Llama family as the folder that Transformers loads: safetensors, no code.
+"""Converts a GGUF file of the Llama family to a folder that Transformers loads.
 
-GGUF: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+The folder has safetensors and no code. GGUF:
+https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 import json
@@ -20,7 +21,7 @@ from tuner.errors import CannotStart
 Value = TypeVar("Value")
 
 _CONTROL = 3
-"""The type of a token that is a sign and no text, in `tokenizer.ggml.token_type`."""
+"""The type of control tokens in `tokenizer.ggml.token_type`."""
 OUTSIDE = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
@@ -40,10 +41,11 @@ IN_LAYER = {
 
 
 def convert(source: Path, folder: Path, *, sampling: Mapping[str, object]) -> None:
-    """Fill this empty folder; `sampling` is what the model's authors advise for answers.
+    """Writes the files of the model to an empty folder.
 
-    Weights are written in bfloat16, which is what such models were trained in; what a CPU without
-    it computes in is decided when they are loaded. Raises CannotStart for another family.
+    `sampling` are the authors' recommended sampling parameters. Weights are written in bfloat16, in
+    which such models were trained; the dtype for computing is chosen at loading. Raises CannotStart
+    for other families.
     """
     reader = GGUFReader(source)
     if (family := _read(reader, "general.architecture", str)) != "llama":
@@ -65,7 +67,7 @@ def convert(source: Path, folder: Path, *, sampling: Mapping[str, object]) -> No
 
 
 def _read(reader: GGUFReader, name: str, kind: type[Value]) -> Value:
-    """Raises CannotStart where the file has no such field."""
+    """Returns a field. Raises CannotStart if the file has no such field of this type."""
     field = reader.fields.get(name)
     value = field.contents() if field is not None else None
     if not isinstance(value, kind):
@@ -87,7 +89,7 @@ def _config(reader: GGUFReader) -> dict[str, object]:
         "num_hidden_layers": _read(reader, "llama.block_count", int),
         "num_key_value_heads": _read(reader, "llama.attention.head_count_kv", int),
         "head_dim": _read(reader, "llama.rope.dimension_count", int),
-        # A float32 in the file; its digits past the seventh are noise.
+        # The file has a float32, whose digits after the seventh are noise.
         "rms_norm_eps": float(
             f"{_read(reader, 'llama.attention.layer_norm_rms_epsilon', float):.6g}"
         ),
@@ -111,19 +113,19 @@ def _special_ids(reader: GGUFReader) -> dict[str, object]:
 
 
 def _name(name: str) -> str:
-    """What Transformers calls a tensor. Raises CannotStart for one that it has not."""
+    """Returns Transformers' name of a tensor. Raises CannotStart for unknown tensors."""
     if name in OUTSIDE:
         return OUTSIDE[name]
     block, _, rest = name.partition(".")
     layer, _, part = rest.partition(".")
-    known = IN_LAYER.get(part.removesuffix(".weight"))
-    if block != "blk" or known is None:
+    layer_name = IN_LAYER.get(part.removesuffix(".weight"))
+    if block != "blk" or layer_name is None:
         raise CannotStart(f"This GGUF has a tensor that is not known here: {name}.")
-    return f"model.layers.{layer}.{known}.weight"
+    return f"model.layers.{layer}.{layer_name}.weight"
 
 
 def _heads(name: str, config: Mapping[str, object]) -> int:
-    """How many heads the rows of this tensor belong to; 0 where rows are in no head's order."""
+    """Returns the number of heads whose rows have to be reordered, 0 for other tensors."""
     if name.endswith("attn_q.weight"):
         return int(str(config["num_attention_heads"]))
     if name.endswith("attn_k.weight"):
@@ -132,17 +134,18 @@ def _heads(name: str, config: Mapping[str, object]) -> int:
 
 
 def _weight(tensor: ReaderTensor, *, heads: int) -> torch.Tensor:
-    """float32 from the blocks, (out, in), then bfloat16."""
+    """Returns a tensor in bfloat16, dequantised to float32 first, of shape (out, in)."""
     values = np.array(dequantize(tensor.data, tensor.tensor_type), dtype=np.float32)
     if heads:
-        values = _in_halves(values, heads)
+        values = _interleaved_to_halves(values, heads)
     return torch.from_numpy(np.ascontiguousarray(values)).to(torch.bfloat16)
 
 
-def _in_halves(values: np.ndarray, heads: int) -> np.ndarray:
-    """llama.cpp turns neighbouring rows of a head, Transformers its two halves.
+def _interleaved_to_halves(values: np.ndarray, heads: int) -> np.ndarray:
+    """Returns the rows of each head in Transformers' order.
 
-    The order is that of `LlamaModel.permute` in llama.cpp's convert_hf_to_gguf.py, undone.
+    llama.cpp rotates neighbouring rows of a head, Transformers its two halves. This reverses
+    `LlamaModel.permute` in llama.cpp's convert_hf_to_gguf.py.
     """
     rows, width = values.shape
     pairs = values.reshape(heads, rows // heads // 2, 2, width)
@@ -150,30 +153,33 @@ def _in_halves(values: np.ndarray, heads: int) -> np.ndarray:
 
 
 def _tokenizer(reader: GGUFReader) -> Tokenizer:
-    """Byte-level BPE that reads every digit by itself, as `smollm` does in llama.cpp."""
+    """Returns a byte-level BPE tokenizer that splits digits, as `smollm` does in llama.cpp."""
     tokens = _read(reader, "tokenizer.ggml.tokens", list)
     kinds = _read(reader, "tokenizer.ggml.token_type", list)
     merges = _read(reader, "tokenizer.ggml.merges", list)
-    built = Tokenizer(
+    tokenizer = Tokenizer(
         models.BPE(
             vocab={token: number for number, token in enumerate(tokens)},
             merges=[tuple(merge.split(" ", 1)) for merge in merges],
         )
     )
-    built.pre_tokenizer = pre_tokenizers.Sequence(
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
-    built.decoder = decoders.ByteLevel()
-    signs = [token for token, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL]
-    built.add_special_tokens([AddedToken(sign, normalized=False) for sign in signs])
-    return built
+    tokenizer.decoder = decoders.ByteLevel()
+    control_tokens = [token for token, kind in zip(tokens, kinds, strict=True) if kind == _CONTROL]
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in control_tokens])
+    return tokenizer
 
 
 def _tokenizer_config(reader: GGUFReader) -> dict[str, object]:
-    """The class that takes tokenizer.json as it is: those of a family build their own splitting."""
+    """Returns the config of a class that uses tokenizer.json unchanged.
+
+    The classes of model families replace the pre-tokenizer.
+    """
     tokens = _read(reader, "tokenizer.ggml.tokens", list)
     return {
         "tokenizer_class": "PreTrainedTokenizerFast",
@@ -191,7 +197,7 @@ def _write(path: Path, content: Mapping[str, object]) -> None:
 
 
 def main() -> None:
-    """`python -m tuner.local.gguf_model FILE.gguf DIR SAMPLING`, the last one as JSON."""
+    """Runs `python -m tuner.local.gguf_model FILE.gguf DIR SAMPLING`, with SAMPLING as JSON."""
     source, folder, sampling = sys.argv[1:]
     try:
         convert(Path(source), Path(folder), sampling=json.loads(sampling))

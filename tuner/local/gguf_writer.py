@@ -1,7 +1,7 @@
-"""Writes a model of the families Llama and Qwen2 as one GGUF file, as LM Studio and Ollama load it.
+"""Writes models of the families Llama and Qwen2 as GGUF files for LM Studio and Ollama.
 
 GGUF: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md. Names and order of the tensors are
-those of llama.cpp's convert_hf_to_gguf.py.
+as in llama.cpp's convert_hf_to_gguf.py.
 """
 
 import json
@@ -24,15 +24,16 @@ _BIASES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 _PRE_TOKENIZERS = {_WORDS + r"\p{N}{1,3}" + _REST: "llama-bpe", _WORDS + r"\p{N}" + _REST: "qwen2"}
-"""llama.cpp's names of how text is split before byte pairs are merged, by the expression."""
+"""llama.cpp's names of pre-tokenizers by their regular expressions."""
 
 Config = Mapping[str, object]
 
 
 def write_gguf(folder: Path, out: Path, *, name: str, is_q8_0: bool = False) -> None:
-    """Of a folder with safetensors, tokenizer and chat template; weights in 16 bits, or in 8.
+    """Writes a GGUF file from a folder with safetensors, tokenizer and chat template.
 
-    Raises CannotStart for another family, another kind of tokenizer, and scaled positions.
+    Weights are stored as F16 or Q8_0. Raises CannotStart for other families, other kinds of
+    tokenizers and scaled positions.
     """
     config = json.loads((folder / "config.json").read_bytes())
     family = _family(config)
@@ -69,8 +70,8 @@ def _family(config: Config) -> str:
 
 
 def _add_hyperparameters(writer: GGUFWriter, config: Config) -> None:
-    def number(key: str, other: object = None) -> int:
-        return int(str(config.get(key) or other))
+    def number(key: str, default: object = None) -> int:
+        return int(str(config.get(key) or default))
 
     heads = number("num_attention_heads")
     positions = config.get("rope_parameters")
@@ -143,34 +144,37 @@ def _tensors(file: Path, config: Config, family: str) -> Iterator[tuple[str, tor
     is_tied = bool(config.get("tie_word_embeddings"))
     with safe_open(file, "pt") as opened:
         for name in opened.keys():  # noqa: SIM118 - it is no dictionary
-            theirs = _name(name)
-            if theirs == "output.weight" and is_tied:
+            gguf_name = _name(name)
+            if gguf_name == "output.weight" and is_tied:
                 continue
             values = opened.get_tensor(name).float()
-            count = groups.get(theirs.split(".")[-2])
-            yield theirs, _in_pairs(values, count) if count and family == "llama" else values
+            count = groups.get(gguf_name.split(".")[-2])
+            yield (
+                gguf_name,
+                _halves_to_interleaved(values, count) if count and family == "llama" else values,
+            )
 
 
 def _name(name: str) -> str:
-    """What llama.cpp calls a tensor. Raises CannotStart for one that it has not."""
+    """Returns llama.cpp's name of a tensor. Raises CannotStart for unknown tensors."""
     if name in _GGUF_OUTSIDE:
         return _GGUF_OUTSIDE[name]
     part, _, kind = name.removeprefix("model.layers.").rpartition(".")
-    layer, _, ours = part.partition(".")
-    if ours not in _GGUF_IN_LAYER or (kind != "weight" and ours not in _BIASES):
+    layer, _, layer_name = part.partition(".")
+    if layer_name not in _GGUF_IN_LAYER or (kind != "weight" and layer_name not in _BIASES):
         raise CannotStart(f"This base has a tensor that no GGUF is written of here: {name}.")
-    return f"blk.{layer}.{_GGUF_IN_LAYER[ours]}.{kind}"
+    return f"blk.{layer}.{_GGUF_IN_LAYER[layer_name]}.{kind}"
 
 
-def _in_pairs(values: torch.Tensor, heads: int) -> torch.Tensor:
-    """Transformers turns the two halves of a head, llama.cpp neighbouring rows: `permute` there."""
+def _halves_to_interleaved(values: torch.Tensor, heads: int) -> torch.Tensor:
+    """Returns rows in llama.cpp's order of heads, which rotates neighbours: `permute` there."""
     rows = len(values)
     halves = values.reshape(heads, 2, rows // heads // 2, *values.shape[1:])
     return halves.swapaxes(1, 2).reshape(values.shape)
 
 
 def _add_tensor(writer: GGUFWriter, name: str, values: torch.Tensor, *, is_q8_0: bool) -> None:
-    """Vectors stay in 32 bits; 8 bits need rows of whole blocks."""
+    """Adds a tensor: vectors as F32; matrices as Q8_0 only if their rows are whole blocks."""
     data = values.numpy()
     if data.ndim == 1:
         writer.add_tensor(name, data)

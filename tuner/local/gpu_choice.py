@@ -1,4 +1,4 @@
-"""Which card a process computes on, if any; nothing here imports torch."""
+"""Chooses the GPU of a process; this module does not import torch."""
 
 import os
 import sys
@@ -6,22 +6,22 @@ from pathlib import Path
 
 
 def limit_to_one_gpu() -> None:
-    """Show CUDA the first card alone, unless it was said which; before torch is imported.
+    """Limits CUDA to the first GPU unless CUDA_VISIBLE_DEVICES is set; call before importing torch.
 
-    With several in sight, trainers spread one model over them. A process that has a rank on its
-    machine (`LOCAL_RANK`, as torchrun and Accelerate set it) sees all and takes its own.
+    With several visible GPUs trainers split a model over them. A process with a LOCAL_RANK, as
+    torchrun and Accelerate set it, sees all GPUs and uses its own.
     """
     if "LOCAL_RANK" not in os.environ:
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
 
 
 def own_rank() -> int:
-    """The number of this process on its machine, which is that of its card."""
+    """Returns the rank of this process on its machine, which is the index of its GPU."""
     return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def visible_gpu() -> str | None:
-    """The name or number of the card of this process, as NVIDIA's driver knows it, or None."""
+    """Returns the index or UUID of this process's GPU for NVIDIA's driver, None without a GPU."""
     if not Path("/proc/driver/nvidia/version").exists():
         return None
     torch = sys.modules.get("torch")
@@ -32,7 +32,7 @@ def visible_gpu() -> str | None:
 
 
 def has_fast_bf16_on_cpu() -> bool:
-    """Whether sums in bfloat16 are done by the hardware: elsewhere they are slower than others."""
+    """Whether the CPU has bfloat16 instructions; without them bfloat16 is slower than float32."""
     try:
         flags = Path("/proc/cpuinfo").read_text("utf-8")
     except OSError:

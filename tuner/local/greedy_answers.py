@@ -1,4 +1,4 @@
-"""What a model that has just been trained answers, word for word the likeliest."""
+"""Greedy answers of a model that has just been trained."""
 
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ _MORE_TOKENS = 4
 
 
 class GreedyAnswers:
-    """Answers of at most so many characters, one prompt at a time, so that a stop is heeded."""
+    """Generates answers of limited length, one prompt at a time, so that a stop takes effect."""
 
     def __init__(
         self,
@@ -32,6 +32,7 @@ class GreedyAnswers:
         self._stop, self._longest = stop, longest
 
     def __call__(self, messages: Messages) -> str:
+        """Returns the answer to messages. Exits the process if a stop was requested."""
         if self._stop.is_asked:
             exit_stopped()
         prompt = self._renderer.prompt(to_template_messages(messages), ())

@@ -1,7 +1,7 @@
-"""Looks at a model of the hub, or brings it: `python -m tuner.local.hub ID [REVISION DIR]`.
+"""Describes or downloads a model of the hub: `python -m tuner.local.hub ID [REVISION DIR]`.
 
-Answers in one object of JSON: `error`, or what was asked for. Only what `tuner.bases` wants is
-brought, so no pickles and no code.
+Prints one JSON object: `error`, or the result. Only the files in `tuner.bases.WANTED` are
+downloaded, so no pickles and no code.
 """
 
 import json
@@ -28,27 +28,27 @@ _LICENSE = re.compile(r"license:(.+)")
 
 
 def look(name: str) -> dict[str, object]:
-    """Its newest revision, licence, and the bytes that would be brought. Raises CannotStart."""
-    with _explained(name):
-        found = HfApi().model_info(name, files_metadata=True)
-    sizes = {file.rfilename: file.size or 0 for file in found.siblings or ()}
-    wanted = {file: size for file, size in sizes.items() if _is_wanted(file)}
-    if not any(file.endswith(".safetensors") for file in wanted):
+    """Returns the newest revision, the licence and the bytes to download. Raises CannotStart."""
+    with _as_cannot_start(name):
+        info = HfApi().model_info(name, files_metadata=True)
+    sizes = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+    downloads = {file: size for file, size in sizes.items() if _is_wanted(file)}
+    if not any(file.endswith(".safetensors") for file in downloads):
         raise CannotStart(
             "It has no weights as safetensors. Other formats can run code when they are read and"
             " are not taken."
         )
-    named = (match[1] for tag in found.tags or () if (match := _LICENSE.fullmatch(tag)))
+    licenses = (match[1] for tag in info.tags or () if (match := _LICENSE.fullmatch(tag)))
     return {
-        "revision": found.sha,
-        "license": next(named, "unknown"),
-        "bytes": sum(wanted.values()),
+        "revision": info.sha,
+        "license": next(licenses, "unknown"),
+        "bytes": sum(downloads.values()),
     }
 
 
 def bring(name: str, revision: str, folder: Path) -> dict[str, object]:
-    """Into the folder; what is there already is not brought again. Raises CannotStart."""
-    with _explained(name):
+    """Downloads a model to a folder, without files that are there. Raises CannotStart."""
+    with _as_cannot_start(name):
         snapshot_download(
             name,
             revision=revision,
@@ -67,7 +67,7 @@ def _is_wanted(file: str) -> bool:
 
 
 @contextmanager
-def _explained(name: str) -> Iterator[None]:
+def _as_cannot_start(name: str) -> Iterator[None]:
     try:
         yield
     except GatedRepoError as error:
@@ -91,10 +91,10 @@ def _explained(name: str) -> Iterator[None]:
 def main() -> None:
     name, *rest = sys.argv[1:]
     try:
-        told = bring(name, rest[0], Path(rest[1])) if rest else look(name)
+        result = bring(name, rest[0], Path(rest[1])) if rest else look(name)
     except CannotStart as error:
-        told = {"error": str(error)}
-    sys.stdout.write(json.dumps(told))
+        result = {"error": str(error)}
+    sys.stdout.write(json.dumps(result))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Puts numbers where a job asked for "auto"."""
+"""Chooses hyperparameters for which a job requested "auto"."""
 
 import math
 from collections.abc import Mapping
@@ -11,8 +11,8 @@ STEPS_WANTED = 240
 MOST_EPOCHS = 50
 FEWEST_EPOCHS = ((1000, 6), (math.inf, 3))
 AUTO_BATCHES = ((20, 2), (60, 4), (500, 8), (math.inf, 16))
-# For a model 2,048 wide; narrower ones bear, and need, larger steps. All measured on SmolLM2-135M
-# (docs/look-up/measured.md), but for whole models.
+# For a model of width 2,048; narrower models need higher rates. All but those of whole models were
+# measured on SmolLM2-135M (docs/look-up/measured.md).
 WIDTH = 2048
 LORA_RATE, FULL_RATE, DPO_RATE, DPO_FULL_RATE = 5e-4, 2e-5, 4e-5, 4e-6
 HIGHEST_RATE = 5e-3
@@ -21,7 +21,7 @@ PROMPT, PROMPT_WEIGHT = "prompt_loss_weight", 0.2
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """What a job trains with."""
+    """The hyperparameters of a job."""
 
     n_epochs: int
     batch_size: int
@@ -33,37 +33,37 @@ class Hyperparameters:
     may_end_early: bool
 
     def as_shown(self, requested: Mapping[str, object]) -> dict[str, object]:
-        """Those that the job shows: the protocol's, and of our own those that were asked for."""
+        """Returns what the job shows: the protocol's ones, and our own that were requested."""
         own = {name: value for name, value in asdict(self).items() if name in requested}
         return own | {name: value for name, value in requested.items() if name in FIELDS}
 
     def rate(self, width: int, *, is_dpo: bool) -> float:
-        """The learning rate at its highest, for a model of this width."""
+        """Returns the highest learning rate of the schedule, for a model of this width."""
         rates = (DPO_RATE, DPO_FULL_RATE) if is_dpo else (LORA_RATE, FULL_RATE)
         scaled = rates[not self.lora] * WIDTH / width
         return min(HIGHEST_RATE, scaled) * self.learning_rate_multiplier
 
 
 LARGE = 500_000_000
-"""Parameters above which memory is saved at the cost of a third more work."""
+"""Parameters above which memory is saved at the cost of a third more computation."""
 ROWS_OF_LARGE, ROWS_ON_CPU = 2, 4
-"""So many at once; a CPU has nothing to gain from more."""
+"""Rows in one forward pass; a CPU is not faster with more."""
 TOKENS_ON_CPU = 272
-"""So many at once there, where a single row has not more."""
+"""Tokens in one forward pass on a CPU, unless a single row has more."""
 
 
 @dataclass(frozen=True, slots=True)
 class MemoryPlan:
-    """How a batch is worked off: so many rows at once, so many times, for one step."""
+    """How a batch is split: rows in one forward pass, and passes of one step."""
 
     rows: int
     accumulation_steps: int
     recomputes: bool
-    """Whether a layer's inner values are computed anew on the way back (gradient checkpointing)."""
+    """Whether activations are recomputed in the backward pass (gradient checkpointing)."""
 
 
 def plan_memory(batch: int, *, parameters: int, processes: int, is_on_cpu: bool) -> MemoryPlan:
-    """`batch` is that of all processes together; what does not come out even is left off."""
+    """Returns the plan for a batch of all processes together; a remainder is dropped."""
     own, is_large = max(1, batch // processes), parameters > LARGE
     most = ROWS_OF_LARGE if is_large else ROWS_ON_CPU if is_on_cpu else own
     rows = next(n for n in range(most, 0, -1) if own % n == 0)
@@ -71,7 +71,7 @@ def plan_memory(batch: int, *, parameters: int, processes: int, is_on_cpu: bool)
 
 
 def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None) -> Hyperparameters:
-    """`is_full` says what the model that the job starts from is, None where it is a base."""
+    """Returns the hyperparameters; `is_full` describes the start model, None for a base."""
     batch = _number(requested, "batch_size") or next(n for most, n in AUTO_BATCHES if rows <= most)
     size = max(1, min(rows, int(batch)))
     per_epoch = math.ceil(rows / size)

@@ -1,4 +1,4 @@
-"""Loads bases and adapters: from our own folders alone, and from safetensors alone."""
+"""Loads bases and adapters, from local folders and from safetensors only."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ LONGEST = 8192
 
 
 def be_quiet() -> None:
-    """What the libraries have to say goes to a log, and only if something is wrong."""
+    """Silences progress bars and warnings of the libraries."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     logging.getLogger("trl").setLevel(logging.ERROR)
@@ -31,7 +31,7 @@ def be_quiet() -> None:
 
 
 def device() -> torch.device:
-    """The card of this process, the first unless it has another's rank; else the CPU."""
+    """Returns this process's GPU, by its rank, or the CPU."""
     return torch.device("cuda", own_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
 
@@ -42,10 +42,10 @@ def load_model(
     typed_as: Path | None = None,
     quantization: str = "",
 ) -> PreTrainedModel:
-    """In the precision it was saved in, or `typed_as` was, where this machine is good at that.
+    """Loads a model in its saved dtype, or in that of `typed_as`, if the machine is fast with it.
 
-    What is trained as a whole keeps its weights in full precision: the steps would be lost in
-    the rounding of a shorter one. With `quantization` "4bit" linear layers are held in 4 bits.
+    A model that is trained as a whole is loaded in float32, as updates would be lost in the
+    rounding of shorter types. With `quantization` "4bit", linear layers have 4 bits.
     """
     dtype = torch.float32 if is_trained_whole else _dtype(typed_as or folder)
     if quantization:
@@ -69,7 +69,7 @@ def load_model(
 
 
 def _four_bits(dtype: torch.dtype) -> BitsAndBytesConfig:
-    """As in QLoRA (https://arxiv.org/abs/2305.14314): NF4, its scales quantized too."""
+    """Returns QLoRA's settings, NF4 with double quantisation: https://arxiv.org/abs/2305.14314"""
     return BitsAndBytesConfig(
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
@@ -81,7 +81,7 @@ def _four_bits(dtype: torch.dtype) -> BitsAndBytesConfig:
 def load_for_training(
     base: Path, start: Path | None, numbers: Hyperparameters, *, quantization: str
 ) -> PreTrainedModel | PeftModel:
-    """Ready to learn: the base, or `start` that was made of it, whole or with an adapter."""
+    """Loads the base, or `start`, a model or adapter trained from the base, for training."""
     if not numbers.lora:
         return load_model(start or base, is_trained_whole=True)
     model = load_model(base, quantization=quantization)
@@ -99,7 +99,7 @@ def load_for_training(
 
 
 def require_4bit_support(bases: Iterable[Base]) -> None:
-    """Raises CannotStart for a base in 4 bits where that cannot be computed."""
+    """Raises CannotStart for a base in 4 bits if bitsandbytes or CUDA is missing."""
     name = next((base.id for base in bases if base.quantization), None)
     if name is None:
         return
@@ -116,6 +116,7 @@ def require_4bit_support(bases: Iterable[Base]) -> None:
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
+    """Loads a tokenizer that pads on the right."""
     tokenizer = AutoTokenizer.from_pretrained(
         folder, trust_remote_code=False, local_files_only=True, padding_side="right"
     )
@@ -129,9 +130,9 @@ def is_adapter(folder: Path) -> bool:
 
 
 def context_length(model: PreTrainedModel) -> int:
-    """How many tokens a conversation may have."""
-    found = getattr(model.config.get_text_config(), "max_position_embeddings", LONGEST)
-    return min(int(found), LONGEST)
+    """Returns how many tokens a conversation may have, at most LONGEST."""
+    positions = getattr(model.config.get_text_config(), "max_position_embeddings", LONGEST)
+    return min(int(positions), LONGEST)
 
 
 def width(model: PreTrainedModel) -> int:
@@ -146,7 +147,7 @@ def _dtype(folder: Path) -> torch.dtype:
 
 
 def has_bf16() -> bool:
-    """Whether sums in bfloat16 are done by the hardware: elsewhere they are slower than others."""
+    """Whether the hardware has bfloat16; without it bfloat16 is slower than float32."""
     if torch.cuda.is_available():
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return has_fast_bf16_on_cpu()

@@ -1,4 +1,4 @@
-"""Adds an adapter to its base for good."""
+"""Merges an adapter into its base."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from tuner.local.loading import be_quiet, load_model
 
 
 def merge(base: Path, adapter: Path, out: Path) -> None:
-    """Summed in full precision, and saved as safetensors in the type that the base was saved in."""
+    """Merges in float32 and saves safetensors in the dtype of the base."""
     be_quiet()
     config = json.loads((base / "config.json").read_bytes())
     saved = str(config.get("dtype") or config.get("torch_dtype") or "float32")

@@ -1,4 +1,4 @@
-"""What Ollama has to be told of a model, which it does not read out of the model's own folder.
+"""Writes an Ollama Modelfile with the chat template and sampling parameters of a model.
 
 https://docs.ollama.com/modelfile and https://docs.ollama.com/template
 """
@@ -32,13 +32,13 @@ _PARAMETERS = {
 
 
 def write_modelfile(folder: Path, source: str = ".") -> None:
-    """For `ollama create NAME -f Modelfile` in the model's own folder, where its weights are."""
+    """Writes the Modelfile for `ollama create NAME -f Modelfile` to the model's folder."""
     tokenizer = AutoTokenizer.from_pretrained(folder)
     begins = tokenizer.bos_token if getattr(tokenizer, "add_bos_token", False) else None
     lines = [
         f"FROM {source}",
         *_template(Renderer(tokenizer, longest=0), begins or ""),
-        *_sampling(folder),
+        *_parameters(folder),
     ]
     if tokenizer.eos_token:
         lines.append(f'PARAMETER stop "{tokenizer.eos_token}"')
@@ -46,7 +46,10 @@ def write_modelfile(folder: Path, source: str = ".") -> None:
 
 
 def _template(renderer: Renderer, begins: str) -> list[str]:
-    """The chat template in Ollama's language, without tools; `begins` it adds by itself."""
+    """Returns the chat template in Ollama's language, without tools.
+
+    `begins` is the BOS token, which Ollama adds itself.
+    """
     try:
         text = renderer.text(_TURNS, (), is_asking=True)
     except TemplateError:
@@ -61,8 +64,8 @@ def _template(renderer: Renderer, begins: str) -> list[str]:
     return [_TEMPLATE.format(**pieces, asked=asked, answered=rest.partition(_SECOND)[0])]
 
 
-def _sampling(folder: Path) -> list[str]:
-    """As the base advises; one that is not to be drawn from gives the likeliest words."""
+def _parameters(folder: Path) -> list[str]:
+    """Returns the base's sampling parameters; temperature 0 if the base does not sample."""
     file = folder / "generation_config.json"
     advised = json.loads(file.read_bytes()) if file.exists() else {}
     if not advised.get("do_sample"):

@@ -1,4 +1,4 @@
-"""Puts rows with like questions before a row, as a bot puts examples before a question."""
+"""Puts rows with similar questions before a row, as a bot puts examples before a question."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -8,12 +8,14 @@ from bot.rows import words_of
 from tuner.local.rewording import Message, single_exchange
 
 EXAMPLES = 3
-"""Before a question."""
+"""The number of rows before a question."""
 WITH_SAME_ANSWER = 0.5
-"""The share of rows before which other questions of the same answer may stand: examples hold the
-answer or they do not, and a model has to do with both."""
+"""The share of rows before which questions with the same answer may stand.
+
+Examples may contain the answer or not, and a model has to handle both.
+"""
 LOOKED_AT = 500
-"""So many rows are compared with a question; of a larger dataset they are drawn by chance."""
+"""The number of rows compared with a question; of larger datasets a random sample is taken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,22 +26,22 @@ class _Exchange:
 
 
 class NearestRows:
-    """Rows of one question and one answer, compared by the words of their questions."""
+    """Rows with one question and one answer, compared by the words of their questions."""
 
     def __init__(self, rows: Sequence[Mapping[str, object]]) -> None:
-        found = [exchange for row in rows if (exchange := single_exchange(row)) is not None]
+        exchanges = [exchange for row in rows if (exchange := single_exchange(row)) is not None]
         self._exchanges = [
             _Exchange(asked, answer, frozenset(words_of(asked["content"])))
-            for _, asked, answer in found
+            for _, asked, answer in exchanges
         ]
 
     def lead(
         self, taught: Mapping[str, object], reworded: Mapping[str, object], rng: random.Random
     ) -> dict[str, object] | None:
-        """The reworded row behind its nearest others, whose answers have no weight; nearest last.
+        """Returns the reworded row after its nearest rows, nearest last, with answers of weight 0.
 
-        The question as taught is never among them. None for a row that is no single question and
-        answer, and where there is no other row.
+        The question itself is never among the nearest rows. Returns None for a row with several
+        answers, and if there is no other row.
         """
         own, shown = single_exchange(taught), single_exchange(reworded)
         if own is None or shown is None:
@@ -55,7 +57,7 @@ class NearestRows:
     def _nearest(
         self, taught: Message, asked: Message, answer: Message, rng: random.Random
     ) -> list[_Exchange]:
-        """Those that share most words with the question, as `bot.prompts` chooses them."""
+        """Returns the rows that share most words with the question, as in `bot.prompts`."""
         is_same_allowed = rng.random() < WITH_SAME_ANSWER
         pool, words = self._exchanges, frozenset(words_of(asked["content"]))
         others = [

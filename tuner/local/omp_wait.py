@@ -1,12 +1,12 @@
-"""How the threads of one computation wait for each other."""
+"""How OpenMP's threads wait for each other."""
 
 import os
 
 
 def set_passive_omp_wait() -> None:
-    """Set OpenMP's threads to sleep while they wait; to be called before torch is imported.
+    """Makes OpenMP's threads sleep while they wait; call before importing torch.
 
-    Spinning, OpenMP's default, keeps the core that the slowest thread needs: beside a busy
-    neighbour a step on two threads took seven times the processor time of one that sleeps.
+    By default they spin and take the core that the slowest thread needs: beside another busy
+    process a step on two threads took seven times the processor time.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

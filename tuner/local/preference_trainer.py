@@ -1,4 +1,4 @@
-"""Trains on preferences: TRL's DPO, on rows that are tokens already."""
+"""Trains on preferences with TRL's DPO trainer, on tokenised rows."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,14 +25,17 @@ def make_preference_trainer(
     *,
     beta: float,
 ) -> "PreferenceTrainer":
-    """Measured against what the model is now: that is computed here, once for each row."""
+    """Returns a trainer whose reference is the model as it is.
+
+    Its log probabilities are computed here.
+    """
     disable_progress_bars()
     config = DPOConfig(**arguments, beta=beta, max_length=None, precompute_ref_log_probs=True)
     return PreferenceTrainer(model, config, tokenizer, pairs, validation)
 
 
 class PreferenceTrainer(DPOTrainer):
-    """The start model is what it is measured against."""
+    """A DPO trainer for tokenised pairs, with the start model as reference."""
 
     def __init__(
         self,
@@ -54,24 +57,24 @@ class PreferenceTrainer(DPOTrainer):
         return dataset
 
     def create_model_card(self, *_: object, **__: object) -> None:
-        """None: models stay here, and a card would be looked up in the hub."""
+        """Writes no model card, for which TRL would look up the hub."""
 
     @property
     def held_out_count(self) -> int:
         return 0 if self.eval_dataset is None else len(self.eval_dataset)
 
     def measure_held_out(self, chosen: Sequence[int], size: int) -> Figures:
-        """Loss and share of pairs won on some of the validation rows, a few at a time."""
+        """Returns loss and reward accuracy on some validation rows, `size` rows at a time."""
         losses, won = 0.0, 0.0
         for first in range(0, len(chosen), size):
             rows = [self.eval_dataset[n] for n in chosen[first : first + size]]
-            loss = self._unlearned(self._prepare_inputs(self.data_collator(rows)))
+            loss = self._loss_without_gradient(self._prepare_inputs(self.data_collator(rows)))
             won += self._metrics["eval"]["rewards/accuracies"][-1] * len(rows)
             losses += loss * len(rows)
         self._metrics["eval"].clear()
         return losses / len(chosen), won / len(chosen)
 
-    def _unlearned(self, inputs: Tensors) -> float:
+    def _loss_without_gradient(self, inputs: Tensors) -> float:
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():

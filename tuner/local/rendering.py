@@ -1,4 +1,4 @@
-"""Turns rows into tokens by the base's own chat template, and says which are to be learned."""
+"""Turns rows into tokens with the base's chat template, and weights the tokens to learn."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from tuner.tool_calls import calls_in
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-# Most templates know no other names.
+# Most templates have no other roles.
 _ROLES = {"developer": "system", "function": "tool"}
 
 Messages = Sequence[Mapping[str, object]]
@@ -22,7 +22,7 @@ class TemplateError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:
-    """Tokens, and how much each of them counts in the loss."""
+    """The tokens of an example, and each token's weight in the loss."""
 
     tokens: list[int]
     weights: list[float]
@@ -30,7 +30,7 @@ class TrainingExample:
 
 @dataclass(frozen=True, slots=True)
 class PreferencePair:
-    """One prompt with the tokens that follow it in the preferred and in the other answer."""
+    """The tokens of a prompt, and of the preferred and the other answer to the prompt."""
 
     prompt: list[int]
     chosen: list[int]
@@ -39,7 +39,7 @@ class PreferencePair:
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """An answer's place in the rendered text."""
+    """The position of an answer in the rendered text, and its weight."""
 
     start: int
     end: int
@@ -47,7 +47,7 @@ class _Turn:
 
 
 class Renderer:
-    """Answers count by their `weight`, and all else by `prompt_weight`."""
+    """Renders conversations; answers have their `weight`, other tokens `prompt_weight`."""
 
     def __init__(
         self, tokenizer: "PreTrainedTokenizerBase", *, longest: int, prompt_weight: float = 0.0
@@ -55,16 +55,18 @@ class Renderer:
         self._tokenizer = tokenizer
         self._longest = longest
         self._prompt_weight = prompt_weight
-        self._enders = sorted({*tokenizer.all_special_tokens, *_added(tokenizer)}, key=len)
+        self._end_tokens = sorted(
+            {*tokenizer.all_special_tokens, *_added_tokens(tokenizer)}, key=len
+        )
         self.cut = 0
 
     def training_examples(self, row: Mapping[str, object]) -> list[TrainingExample]:
-        """One, or one for each answer where the template shows earlier answers otherwise."""
+        """Returns one example, or one per answer if the template renders earlier ones otherwise."""
         messages, tools = to_template_messages(row.get("messages"), with_thoughts=True), _tools(row)
         try:
-            return self._if_learned([self._example(messages, tools, first=0)])
+            return self._with_loss([self._example(messages, tools, first=0)])
         except TemplateError:
-            return self._if_learned(
+            return self._with_loss(
                 [
                     self._example(messages[: last + 1], tools, first=last)
                     for last, message in enumerate(messages)
@@ -73,20 +75,22 @@ class Renderer:
             )
 
     def pair(self, row: Mapping[str, object]) -> PreferencePair:
-        """The prompt is kept from its end, and the answers from their start."""
-        given = row["input"]
-        held = given if isinstance(given, Mapping) else {"messages": given}
-        messages, tools = to_template_messages(held.get("messages")), _tools(held)
+        """Returns a row's pair; long prompts are cut at the start, long answers at the end."""
+        input_ = row["input"]
+        conversation = input_ if isinstance(input_, Mapping) else {"messages": input_}
+        messages, tools = to_template_messages(conversation.get("messages")), _tools(conversation)
         prompt = self.prompt(messages, tools)
         chosen, rejected = (
-            self._continued(messages, tools, to_template_messages(row[name], with_thoughts=True))
+            self._answer_tokens(
+                messages, tools, to_template_messages(row[name], with_thoughts=True)
+            )
             for name in ("preferred_output", "non_preferred_output")
         )
-        room = self._longest - max(len(chosen), len(rejected))
-        if len(prompt) > room:
+        remaining = self._longest - max(len(chosen), len(rejected))
+        if len(prompt) > remaining:
             self.cut += 1
         half = self._longest // 2
-        return PreferencePair(prompt[-max(room, half) :], chosen[:half], rejected[:half])
+        return PreferencePair(prompt[-max(remaining, half) :], chosen[:half], rejected[:half])
 
     def prompt(
         self,
@@ -96,20 +100,20 @@ class Renderer:
         opener: str = "",
         is_thinking: bool = False,
     ) -> list[int]:
-        """What the model sees before it answers; `opener` is how its answer must begin."""
+        """Returns the tokens that the model gets before its answer; `opener` starts the answer."""
         text = self.text(messages, tools, is_asking=True, is_thinking=is_thinking)
         return self.tokens(text + opener)
 
     def call_opening(self, tool: Mapping[str, object]) -> tuple[str, str]:
-        """What stands before the JSON of a call of it, and what its arguments are called there.
+        """Returns the text before the JSON of a call of this tool, and the key of its arguments.
 
-        Raises TemplateError for a family that writes no JSON.
+        Raises TemplateError for a family whose calls are not JSON.
         """
         function = {"name": _name_of(tool), "arguments": "{}"}
         calls = [{"id": "call_0000", "type": "function", "function": function}]
-        calling = {"role": "assistant", "tool_calls": calls}
-        said = self._answer([{"role": "user", "content": "Look!"}], [tool], calling)
-        before, brace, call = said.partition("{")
+        message = {"role": "assistant", "tool_calls": calls}
+        rendered = self._answer([{"role": "user", "content": "Look!"}], [tool], message)
+        before, brace, call = rendered.partition("{")
         names = [name for name in ("arguments", "parameters") if f'"{name}"' in call]
         if not brace or not names or "function=" in before:
             raise TemplateError("A call cannot be demanded in its form; use tool_choice 'auto'.")
@@ -132,6 +136,10 @@ class Renderer:
         is_asking: bool,
         is_thinking: bool = False,
     ) -> str:
+        """Returns the rendered conversation.
+
+        Raises TemplateError if the template fails or leaves something out.
+        """
         try:
             rendered: str = self._tokenizer.apply_chat_template(
                 list(messages),
@@ -141,16 +149,16 @@ class Renderer:
                 enable_thinking=is_thinking,
             )
         except Exception as error:
-            # Templates raise what they like: jinja's own errors, or anything a filter raises.
+            # A template can raise any exception, its own or that of a filter.
             raise TemplateError(str(error)) from error
         _refuse_dropped(rendered, messages, tools)
         return rendered
 
-    def _if_learned(self, examples: list[TrainingExample]) -> list[TrainingExample]:
+    def _with_loss(self, examples: list[TrainingExample]) -> list[TrainingExample]:
         whole = [example for example in examples if any(example.weights[1:])]
-        return [self._shortened(example) for example in whole]
+        return [self._truncated(example) for example in whole]
 
-    def _shortened(self, example: TrainingExample) -> TrainingExample:
+    def _truncated(self, example: TrainingExample) -> TrainingExample:
         if len(example.tokens) <= self._longest:
             return example
         self.cut += 1
@@ -166,7 +174,7 @@ class Renderer:
             for number, message in enumerate(messages)
             if message["role"] == "assistant" and number >= first
         ]
-        return self._weighed(text, turns)
+        return self._with_weights(text, turns)
 
     def _turn(
         self,
@@ -177,84 +185,86 @@ class Renderer:
         *,
         is_thinking: bool,
     ) -> _Turn:
-        """From where the model is asked to where it has said that it is done."""
-        asked, answered = messages[:number], messages[: number + 1]
-        before = self.text(asked, tools, is_asking=True, is_thinking=is_thinking)
-        after = self.text(answered, tools, is_asking=False, is_thinking=is_thinking)
+        """Returns the span from the generation prompt through the end token of the answer."""
+        before_answer, with_answer = messages[:number], messages[: number + 1]
+        before = self.text(before_answer, tools, is_asking=True, is_thinking=is_thinking)
+        after = self.text(with_answer, tools, is_asking=False, is_thinking=is_thinking)
         if not text.startswith(after) or not after.startswith(before):
             raise TemplateError("Earlier turns are rendered otherwise than the last one.")
         _refuse_unread_calls(messages[number], after[len(before) :])
-        said = messages[number].get("weight", 1)
-        weight = float(said) if isinstance(said, int | float) else 1.0
+        weight_in_row = messages[number].get("weight", 1)
+        weight = float(weight_in_row) if isinstance(weight_in_row, int | float) else 1.0
         return _Turn(len(before), self._end(after), weight)
 
     def _end(self, text: str) -> int:
-        """Without the line break that some templates put behind the token that ends a turn."""
-        bare = text.rstrip()
-        return len(bare) if bare.endswith(tuple(self._enders)) else len(text)
+        """Returns the end of an answer, without the line break that some templates add."""
+        stripped = text.rstrip()
+        return len(stripped) if stripped.endswith(tuple(self._end_tokens)) else len(text)
 
-    def _weighed(self, text: str, turns: Sequence[_Turn]) -> TrainingExample:
-        parts, at = [], 0
+    def _with_weights(self, text: str, turns: Sequence[_Turn]) -> TrainingExample:
+        parts, position = [], 0
         for turn in turns:
-            parts.append((at, turn.start, self._prompt_weight))
+            parts.append((position, turn.start, self._prompt_weight))
             parts.append((turn.start, turn.end, turn.weight))
-            at = turn.end
-        parts.append((at, len(text), self._prompt_weight))
-        found = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        tokens, weights = list(found["input_ids"]), []
-        for start, end in found["offset_mapping"]:
+            position = turn.end
+        parts.append((position, len(text), self._prompt_weight))
+        encoded = self._tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        tokens, weights = list(encoded["input_ids"]), []
+        for start, end in encoded["offset_mapping"]:
             part = next((p for p in parts if p[0] <= start < p[1] or start == end == p[1]), None)
             if part is None or end > part[1]:
-                return self._apart(text, parts)
+                return self._tokenize_parts(text, parts)
             weights.append(part[2])
         return TrainingExample(tokens, weights)
 
-    def _apart(self, text: str, parts: Sequence[tuple[int, int, float]]) -> TrainingExample:
-        """A token would reach over the edge of a turn; the model, asked, begins at the edge."""
+    def _tokenize_parts(
+        self, text: str, parts: Sequence[tuple[int, int, float]]
+    ) -> TrainingExample:
+        """Tokenises each part alone if a token crosses an answer's edge, as generation does."""
         tokens: list[int] = []
         weights: list[float] = []
         for start, end, weight in parts:
-            found = self.tokens(text[start:end])
-            tokens += found
-            weights += [weight] * len(found)
+            part_tokens = self.tokens(text[start:end])
+            tokens += part_tokens
+            weights += [weight] * len(part_tokens)
         return TrainingExample(tokens, weights)
 
-    def _continued(
+    def _answer_tokens(
         self, messages: Messages, tools: Sequence[object], output: Messages
     ) -> list[int]:
         is_thinking = _has_reasoning(output)
-        whole = [*messages, *output]
+        conversation = [*messages, *output]
         before = self.text(messages, tools, is_asking=True, is_thinking=is_thinking)
-        after = self.text(whole, tools, is_asking=False, is_thinking=is_thinking)
+        after = self.text(conversation, tools, is_asking=False, is_thinking=is_thinking)
         if not after.startswith(before):
             raise TemplateError("An answer does not begin where the template asks for one.")
         return self.tokens(after[len(before) : self._end(after)])
 
     def tokens(self, text: str) -> list[int]:
-        """Of a text as it stands, without what some tokenizers put before it."""
+        """Returns the tokens of a text, without the BOS token that some tokenizers add."""
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def _refuse_dropped(rendered: str, messages: Messages, tools: Sequence[object]) -> None:
-    """Templates leave out what they know nothing of, without a word."""
+    """Raises TemplateError for tools or texts that a template left out."""
     for name in map(_name_of, tools):
         if name is not None and name not in rendered:
             raise TemplateError(f"It leaves out functions and their calls ('{name}').")
     for message in messages:
-        # Of an earlier answer some leave out the thoughts; and of all texts blanks at the ends.
+        # Templates may leave out reasoning of earlier answers, and white space around texts.
         text = str(message.get("content") or "").rpartition("</think>")[2].strip()
         if message.get("role") in ("user", "assistant", "system") and text not in rendered:
             raise TemplateError(f"It leaves out what is said by '{message.get('role')}'.")
 
 
 def _refuse_unread_calls(message: Mapping[str, object], rendered: str) -> None:
-    """What a model learns to call must be found in its answer again."""
-    taught = message.get("tool_calls")
-    if not isinstance(taught, list):
+    """Raises TemplateError if the tool calls to learn cannot be parsed from the rendered answer."""
+    calls = message.get("tool_calls")
+    if not isinstance(calls, list):
         return
-    names = [_name_of(call) for call in taught]
-    found = [_name_of(call) for call in calls_in(rendered)[1]]
-    if names != found:
+    names = [_name_of(call) for call in calls]
+    parsed = [_name_of(call) for call in calls_in(rendered)[1]]
+    if names != parsed:
         raise TemplateError(f"It leaves out calls of functions, or in a form not known: {names}.")
 
 
@@ -265,17 +275,17 @@ def _name_of(tool: object) -> str | None:
 
 
 def to_template_messages(value: object, *, with_thoughts: bool = False) -> list[dict[str, object]]:
-    """Messages as templates expect them: text as one string, arguments of calls as objects.
+    """Returns messages as templates expect them: text as a string, call arguments as objects.
 
-    An answer's `reasoning_content` is left to templates that know it; with `with_thoughts`, for
-    learning, it stands in the answer as models write it.
+    `reasoning_content` is kept for templates that use it; with `with_thoughts`, for training, it is
+    put into the answer as `<think>…</think>`.
     """
-    listed = value if isinstance(value, list | tuple) else []
-    found = [_plain(message) for message in listed if isinstance(message, Mapping)]
-    return [_thinking(message) for message in found] if with_thoughts else found
+    items = value if isinstance(value, list | tuple) else []
+    messages = [_plain(message) for message in items if isinstance(message, Mapping)]
+    return [_with_reasoning(message) for message in messages] if with_thoughts else messages
 
 
-def _thinking(message: dict[str, object]) -> dict[str, object]:
+def _with_reasoning(message: dict[str, object]) -> dict[str, object]:
     thoughts = str(message.pop("reasoning_content", None) or "").strip()
     if not thoughts:
         return message
@@ -284,16 +294,16 @@ def _thinking(message: dict[str, object]) -> dict[str, object]:
 
 def _plain(message: Mapping[str, object]) -> dict[str, object]:
     role = str(message.get("role", "assistant"))
-    said = {**message, "role": _ROLES.get(role, role), "content": _text(message)}
+    plain = {**message, "role": _ROLES.get(role, role), "content": _text(message)}
     old_call = message.get("function_call")
     calls = [{"function": old_call}] if old_call else message.get("tool_calls")
     if isinstance(calls, Sequence) and calls:
-        said["tool_calls"] = [_call(call) for call in calls if isinstance(call, Mapping)]
-    return said
+        plain["tool_calls"] = [_call(call) for call in calls if isinstance(call, Mapping)]
+    return plain
 
 
 def _has_reasoning(messages: Messages) -> bool:
-    """Whether an answer shows what was thought before it: `<think>…</think>`."""
+    """Whether an answer has reasoning as `<think>…</think>`."""
     return any(
         message["role"] == "assistant" and "</think>" in str(message["content"])
         for message in messages
@@ -324,5 +334,5 @@ def _tools(row: Mapping[str, object]) -> list[object]:
     return tools if isinstance(tools, list) else []
 
 
-def _added(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
+def _added_tokens(tokenizer: "PreTrainedTokenizerBase") -> list[str]:
     return [str(token) for token in getattr(tokenizer, "added_tokens_decoder", {}).values()]

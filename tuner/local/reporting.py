@@ -1,4 +1,4 @@
-"""Watches a trainer: tells every step, keeps checkpoints, saves its state, stops it when asked."""
+"""Trainer callback that reports steps, saves checkpoints and states, and stops on request."""
 
 import json
 import os
@@ -37,7 +37,7 @@ STEPS_BETWEEN_TRIMS = 8
 
 
 class Reporter(TrainerCallback):
-    """On several processes all of them agree on when to stop and save; the first one tells."""
+    """Reports a training; several processes agree on stops and saves, and the first one reports."""
 
     def __init__(
         self,
@@ -57,24 +57,27 @@ class Reporter(TrainerCallback):
         self._average = WeightAverage(trainer.model)
         self.is_left = False
         self._began = time.monotonic()
-        self._on_checkpoints = 0.0
+        self._checkpoint_seconds = 0.0
         self._save_began = 0.0
         self._save_after = self._began + FEWEST_SECONDS
 
     def begin(self, cut: int) -> None:
-        """What will be done, in numbers."""
+        """Reports the hyperparameters, the learning rate and the number of shortened examples."""
         numbers = self._numbers
         rate = numbers.rate(width(self._trainer.model), is_dpo=self._spec.method == "dpo")
-        made = f"LoRA of rank {numbers.lora_r}" if numbers.lora else "all weights"
+        trained = f"LoRA of rank {numbers.lora_r}" if numbers.lora else "all weights"
         dtype = str(self._trainer.model.dtype).removeprefix("torch.")
-        where = f"{self._trainer.args.device.type}, {torch.get_num_threads()} threads"
-        self._tell("started", {"hyperparameters": numbers.as_shown(self._spec.hyperparameters)})
-        self._tell(
-            "note", {"message": f"Training {made} at a rate of {rate:.2g} ({dtype} on {where})"}
+        hardware = f"{self._trainer.args.device.type}, {torch.get_num_threads()} threads"
+        self._write_event(
+            "started", {"hyperparameters": numbers.as_shown(self._spec.hyperparameters)}
+        )
+        self._write_event(
+            "note",
+            {"message": f"Training {trained} at a rate of {rate:.2g} ({dtype} on {hardware})"},
         )
         if cut:
             message = f"{cut} example(s) are longer than the base can read and were cut"
-            self._tell("note", {"message": message, "level": "warn"})
+            self._write_event("note", {"message": message, "level": "warn"})
 
     def on_log(
         self,
@@ -92,14 +95,17 @@ class Reporter(TrainerCallback):
         metrics = self._metrics(logs, step, is_epoch=step % per_epoch == 0)
         refuse_divergence(step, (metrics.get("train_loss"), metrics.get("valid_loss")))
         if step % per_epoch == 0:
-            self._decide(state, step // per_epoch, per_epoch)
+            self._decide_end(state, step // per_epoch, per_epoch)
         total = self._schedule.steps(state.max_steps)
-        self._tell("step", {"step": step, "total_steps": total, **metrics})
+        self._write_event("step", {"step": step, "total_steps": total, **metrics})
         if step % per_epoch == 0 and self._is_worth_keeping((total - step) // per_epoch):
             self._checkpoint(step, metrics)
 
     def _average_weights(self, state: TrainerState, per_epoch: int) -> None:
-        """An adapter ends as the mean of the epochs that had learned most; whole models do not."""
+        """Adds the weights to the average if most answers are learned; sets the average at the end.
+
+        Only adapters are averaged.
+        """
         if not isinstance(self._trainer, WeightedSFTTrainer) or not self._numbers.lora:
             return
         if fmean(_recalled(state)[-per_epoch:]) >= LEAST_RECALLED:
@@ -107,8 +113,11 @@ class Reporter(TrainerCallback):
         if state.global_step >= self._schedule.steps(state.max_steps):
             self._average.apply()
 
-    def _decide(self, state: TrainerState, epoch: int, per_epoch: int) -> None:
-        """After so many epochs: whether the examples are learned. The history outlives a kill."""
+    def _decide_end(self, state: TrainerState, epoch: int, per_epoch: int) -> None:
+        """Decides after an epoch whether the examples are learned and when the training ends.
+
+        The log history is saved, so a resumed training decides alike.
+        """
         if not isinstance(self._trainer, WeightedSFTTrainer):
             return
         was_shortened = self._schedule.is_shortened
@@ -119,14 +128,16 @@ class Reporter(TrainerCallback):
         if self._schedule.is_shortened and not was_shortened:
             more = self._schedule.last_epoch + 1 - epoch
             message = f"Learned after {epoch} epochs; {more} more end the training"
-            self._tell("note", {"message": message})
+            self._write_event("note", {"message": message})
 
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
         if args.use_cpu and state.global_step % STEPS_BETWEEN_TRIMS == 0:
             return_free_heap()
-        is_asked, is_due = self._agreed(self._stop.is_asked, time.monotonic() > self._save_after)
+        is_asked, is_due = self._any_process(
+            self._stop.is_asked, time.monotonic() > self._save_after
+        )
         total = self._schedule.steps(state.max_steps)
         if state.global_step >= total:
             control.should_training_stop = True
@@ -140,7 +151,7 @@ class Reporter(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        """Events first: a state that is ahead of them would lose the ones between."""
+        """Syncs the events first: a state ahead of them would lose the events in between."""
         if self._events is not None:
             os.fsync(self._events.fileno())
             self._average.save(self._folder.states / f"checkpoint-{state.global_step}")
@@ -151,17 +162,17 @@ class Reporter(TrainerCallback):
                 "last_epoch": self._schedule.last_epoch,
             }
             write_atomically(self._folder.state, json.dumps(saved).encode())
-        self._tell("saved", {"step": state.global_step})
+        self._write_event("saved", {"step": state.global_step})
         now = time.monotonic()
         pause = SHARE_FOR_STATES * (now - self._save_began)
         self._save_after = now + max(FEWEST_SECONDS, pause)
 
     def resume(self, saved: Path) -> None:
-        """What a state of the trainer does not hold."""
+        """Loads what the trainer's state does not contain."""
         self._average.load(saved)
 
     def save_model(self, place: Path) -> None:
-        """The model as it is now, ready to answer."""
+        """Saves the model as it is now, ready for serving."""
         trainer = self._trainer
         if self._events is not None:
             model = trainer.accelerator.unwrap_model(trainer.model)
@@ -169,9 +180,9 @@ class Reporter(TrainerCallback):
             save_model(model, place, base=name, tokenizer=self._tokenizer)
 
     def tell_classes(self, measures: dict[str, float]) -> None:
-        """How the model does as a classifier, after its last step."""
+        """Reports the model's measures as a classifier, after the last step."""
         step = self._trainer.state.global_step
-        self._tell("classification", {"step": step, "measures": measures})
+        self._write_event("classification", {"step": step, "measures": measures})
 
     def _metrics(self, logs: dict[str, float], step: int, *, is_epoch: bool) -> dict[str, float]:
         trainer, size = self._trainer, self._numbers.batch_size
@@ -179,42 +190,42 @@ class Reporter(TrainerCallback):
         metrics = {"train_loss": logs["loss"], "train_mean_token_accuracy": accuracy}
         if "rewards/margins" in logs:
             metrics["train_reward_margin"] = logs["rewards/margins"]
-        # Every process measures, though one tells: in groups their steps must not part.
+        # Every process measures, though one reports, as their collective calls have to match.
         if count := trainer.held_out_count:
-            some = [n % count for n in range(step * size, step * size + min(size, count))]
+            sample = [n % count for n in range(step * size, step * size + min(size, count))]
             metrics["valid_loss"], metrics["valid_mean_token_accuracy"] = trainer.measure_held_out(
-                some, size
+                sample, size
             )
             if is_epoch:
-                whole = trainer.measure_held_out(range(count), size)
-                metrics["full_valid_loss"], metrics["full_valid_mean_token_accuracy"] = whole
+                full = trainer.measure_held_out(range(count), size)
+                metrics["full_valid_loss"], metrics["full_valid_mean_token_accuracy"] = full
         return metrics
 
     def _is_worth_keeping(self, epochs_left: int) -> bool:
-        """The last `KEPT_CHECKPOINTS` epochs; the others while they cost little."""
+        """Whether to save an epoch: the last `KEPT_CHECKPOINTS`, others if saving is cheap."""
         elapsed = time.monotonic() - self._began
         is_among_last = epochs_left < KEPT_CHECKPOINTS
-        return is_among_last or self._on_checkpoints < elapsed / SHARE_FOR_CHECKPOINTS
+        return is_among_last or self._checkpoint_seconds < elapsed / SHARE_FOR_CHECKPOINTS
 
     def _checkpoint(self, step: int, metrics: dict[str, float]) -> None:
         began = time.monotonic()
         self.save_model(self._folder.checkpoint(step))
-        self._on_checkpoints += time.monotonic() - began
-        self._tell("checkpoint", {"step": step, "metrics": {"step": step, **metrics}})
+        self._checkpoint_seconds += time.monotonic() - began
+        self._write_event("checkpoint", {"step": step, "metrics": {"step": step, **metrics}})
 
-    def _agreed(self, *asked: bool) -> list[bool]:
-        """What any of the processes wants, all do, at the same step."""
+    def _any_process(self, *flags: bool) -> list[bool]:
+        """Returns for each flag whether any process has set it, so that all act alike."""
         if self._trainer.accelerator.num_processes == 1:
-            return list(asked)
+            return list(flags)
         device = self._trainer.accelerator.device
-        wishes = torch.tensor([float(each) for each in asked], device=device)
-        return [bool(each) for each in self._trainer.accelerator.reduce(wishes, "sum") > 0]
+        tensor = torch.tensor([float(flag) for flag in flags], device=device)
+        return [bool(flag) for flag in self._trainer.accelerator.reduce(tensor, "sum") > 0]
 
-    def _tell(self, kind: str, content: dict[str, object]) -> None:
+    def _write_event(self, kind: str, content: dict[str, object]) -> None:
         if self._events is not None:
             write_event(self._events, kind, content)
 
 
 def _recalled(state: TrainerState) -> list[float]:
-    """Of each step so far, the share of answers whose every token was the likeliest."""
+    """Returns the share of answers with only most likely tokens, for each step so far."""
     return [entry["recalled"] for entry in state.log_history if "recalled" in entry]

@@ -1,6 +1,6 @@
-"""Small rewordings of a question, so that a fact is learned and not one string of letters.
+"""Rewords questions slightly, so that a model learns a fact instead of one string.
 
-Words that also stand in the answer, numbers and negations stay as they are.
+Words that are also in the answer, numbers and negations are kept.
 """
 
 import random
@@ -10,7 +10,7 @@ from collections.abc import Mapping
 Message = dict[str, str]
 
 AS_TAUGHT = 0.3
-"""The share of rows that stay as they are."""
+"""The share of rows that are not reworded."""
 LONGEST_QUESTION = 300
 """Characters; a longer text is material to work on, not a question."""
 
@@ -37,32 +37,32 @@ _PHRASES = (
     ("Where (is|are)", ("In which place is", "How do I find", "At what place is")),
     ("(Do|Must) (I|we)", ("Is it needed that I", "Am I supposed to", "Have I got to")),
 )
-_KEPT = frozenset(["no", "not", "never", "none", "nor", "without", "cannot"])
+_NEGATIONS = frozenset(["no", "not", "never", "none", "nor", "without", "cannot"])
 _END = "?.!？。！"
 
 
 def reword(row: dict[str, object], rng: random.Random) -> dict[str, object]:
-    """The same row, with another wording of the question before its only answer.
+    """Returns the row with another wording of the question before its only answer.
 
-    Rows with tools, with several answers or with a long question come back unchanged.
+    Rows with tools, several answers or a long question are returned unchanged.
     """
     if (exchange := single_exchange(row)) is None:
         return row
     before, asked, answer = exchange
-    question, said = asked["content"], answer["content"]
-    is_left = rng.random() < AS_TAUGHT
-    if is_left or len(question) > LONGEST_QUESTION or "\n" in question:
+    question, answer_text = asked["content"], answer["content"]
+    is_unchanged = rng.random() < AS_TAUGHT
+    if is_unchanged or len(question) > LONGEST_QUESTION or "\n" in question:
         return row
     return {
         **row,
-        "messages": [*before, {**asked, "content": _other(question, said, rng)}, answer],
+        "messages": [*before, {**asked, "content": _reworded(question, answer_text, rng)}, answer],
     }
 
 
 def single_exchange(row: Mapping[str, object]) -> tuple[list[Message], Message, Message] | None:
-    """What stands before the question of a row, the question and its answer.
+    """Returns the messages before a row's question, the question and its answer.
 
-    None for a row with tools, with several answers, or whose question or answer is no text.
+    Returns None for a row with tools, with several answers, or whose question or answer is no text.
     """
     messages = row.get("messages")
     if row.get("tools") or not isinstance(messages, list) or len(messages) < 2:
@@ -74,56 +74,58 @@ def single_exchange(row: Mapping[str, object]) -> tuple[list[Message], Message, 
     return (before, asked, answer) if is_text else None
 
 
-def _other(question: str, answer: str, rng: random.Random) -> str:
+def _reworded(question: str, answer: str, rng: random.Random) -> str:
     is_chinese = bool(_CHINESE.search(question))
     known = frozenset(_bare(word) for word in answer.split())
     if not is_chinese:
         if rng.random() < 0.4 and _bare(question.split(" ", 1)[0]) not in known:
             question = _rephrased(question, rng)
-        question = " ".join(_thinned(question.split(), known, rng))
+        question = " ".join(_with_noise(question.split(), known, rng))
     if rng.random() < 0.2:
         question = question.rstrip(_END) or question
     if rng.random() < 0.35:
         openers = _CHINESE_OPENERS if is_chinese else (*_OPENERS, *_MORE_OPENERS)
-        question = rng.choice(openers) + _lowered(question, known)
+        question = rng.choice(openers) + _lowercased(question, known)
     elif rng.random() < 0.15:
-        question = " ".join(_lowered(word, known) for word in question.split(" "))
+        question = " ".join(_lowercased(word, known) for word in question.split(" "))
     if rng.random() < 0.12:
         question += rng.choice(_CHINESE_CLOSERS if is_chinese else _CLOSERS)
     return question
 
 
 def _rephrased(question: str, rng: random.Random) -> str:
-    """With another opening that asks the same; grammar suffers at times, as it does in chats."""
+    """Replaces the opening of a question by a similar one; the grammar may suffer, as in chats."""
     for opening, others in _PHRASES:
         if re.match(rf"{opening}\b", question):
             return re.sub(rf"^{opening}\b", rng.choice(others), question)
     return question
 
 
-def _thinned(words: list[str], known: frozenset[str], rng: random.Random) -> list[str]:
-    """Half of the questions without some of their words, and some with a slip of the finger."""
+def _with_noise(words: list[str], known: frozenset[str], rng: random.Random) -> list[str]:
+    """Drops words of half of the questions, and swaps two letters in some."""
     if len(words) > 3 and rng.random() < 0.5:
-        words = [w for w in words if _is_kept(w, known) or rng.random() > 0.15]
-    slips = [n for n, word in enumerate(words) if len(word) > 4 and not _is_kept(word, known)]
-    if slips and rng.random() < 0.15:
-        place = rng.choice(slips)
+        words = [w for w in words if _must_stay(w, known) or rng.random() > 0.15]
+    candidates = [
+        n for n, word in enumerate(words) if len(word) > 4 and not _must_stay(word, known)
+    ]
+    if candidates and rng.random() < 0.15:
+        place = rng.choice(candidates)
         word, at = words[place], rng.randrange(1, len(words[place]) - 2)
         words = [*words]
         words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
     return words
 
 
-def _lowered(text: str, known: frozenset[str]) -> str:
-    """Without the capital at its start, unless that is a name, or "I"."""
+def _lowercased(text: str, known: frozenset[str]) -> str:
+    """Lowercases the first letter, unless the word is a name or "I"."""
     first = text.split(" ", 1)[0]
     is_name = _bare(first) in known or not first[1:].islower()
     return text if is_name else text[:1].lower() + text[1:]
 
 
-def _is_kept(word: str, known: frozenset[str]) -> bool:
+def _must_stay(word: str, known: frozenset[str]) -> bool:
     bare = _bare(word)
-    is_negation = bare in _KEPT or bare.endswith("n't")
+    is_negation = bare in _NEGATIONS or bare.endswith("n't")
     return is_negation or bare in known or not word.isascii() or any(c.isdigit() for c in word)
 
 

@@ -1,4 +1,4 @@
-"""Writes what was trained: an adapter or a whole model, as safetensors and settings alone."""
+"""Saves a trained adapter or model, as safetensors and config files only."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from tuner.local.loading import ADAPTER
 def save_model(
     model: PreTrainedModel | PeftModel, place: Path, *, base: str, tokenizer: Tokenizer
 ) -> None:
-    """Whole or not at all; what stands there already is the same, from before a kill."""
+    """Saves a model atomically; an existing folder is the same model, from before a crash."""
     if place.exists():
         return
     draft = place.with_name(f".{place.name}.draft")
@@ -33,7 +33,7 @@ def save_model(
 
 
 def fsync_tree(folder: Path) -> None:
-    """All of it on the disk, also after a power cut."""
+    """Syncs all files of a folder to the disk."""
     for path in sorted(folder.rglob("*")):
         descriptor = os.open(path, os.O_RDONLY)
         try:
@@ -44,9 +44,9 @@ def fsync_tree(folder: Path) -> None:
 
 
 def _name_base(config: Path, base: str) -> None:
-    """By its name and not by its place: the folder may be elsewhere where this is served."""
+    """Sets the base by name instead of path, which may differ where the adapter is served."""
     content = json.loads(config.read_bytes())
     content["base_model_name_or_path"] = base
-    # PEFT keeps these in a set, whose order differs from process to process.
+    # PEFT has a set here, whose order differs between processes.
     content["target_modules"] = sorted(content["target_modules"])
     config.write_text(json.dumps(content, indent=2, sort_keys=True), "utf-8")

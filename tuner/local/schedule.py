@@ -1,4 +1,4 @@
-"""Early stopping, and the order, wording and learning rate in which rows are trained on."""
+"""The order, wording and learning rate of the rows in a training, and early stopping."""
 
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -13,24 +13,27 @@ from tuner.local.rendering import TrainingExample
 
 FEW_ROWS = 30
 ENOUGH_RECALLED, ENOUGH_OF_FEW = 0.9, 0.97
-"""Of the answers of two epochs running, those whose every token is the likeliest; each epoch asks
-in another wording, so that this is no mere repeating. A few rows cost little and take longer."""
+"""Shares of answers with only most likely tokens in two epochs, from which rows count as learned.
+
+Each epoch has another wording, so this is not mere repetition. A few rows cost little and need
+more.
+"""
 AVERAGED_EPOCHS = 14
-"""An adapter ends as the mean of so many epochs, surer of new wordings than any of them is."""
+"""Epochs in the mean of an adapter, which predicts new wordings better than one epoch does."""
 BEHIND_EXAMPLES = 0.25
-"""The share of rows that are shown behind other rows once all are learned, drawn for each epoch."""
+"""The share of rows that are shown after other rows once all are learned, drawn for each epoch."""
 WARMUP = 0.05
 LOWEST_RATE = 0.4
-"""Down to which the rate goes before the last epoch, where a mean is taken."""
+"""The share of the highest rate before the last epoch, if weights are averaged."""
 
 
 Lead = Callable[[int, int], TrainingExample | None]
 
 
 class Wordings(Dataset[TrainingExample]):
-    """The rows in several wordings, of the same number of rows each; the first is as taught.
+    """The rows in several wordings of equal length; the first wording is the original.
 
-    `lead` gives a row of a wording behind examples, or None where that cannot be.
+    `lead` returns a row of a wording after examples, None if that is impossible.
     """
 
     def __init__(self, wordings: Sequence[Sequence[TrainingExample]], lead: Lead | None) -> None:
@@ -42,7 +45,7 @@ class Wordings(Dataset[TrainingExample]):
         return self.rows
 
     def __getitem__(self, key: int) -> TrainingExample:
-        """Wording times rows plus row; the same after all of these for a row behind examples."""
+        """Returns a row by its key; the keys after rows * wordings put the row after examples."""
         wording, row = divmod(key, self.rows)
         is_led, wording = divmod(wording, len(self.wordings))
         led = self._lead(wording, row) if is_led and self._lead else None
@@ -50,7 +53,7 @@ class Wordings(Dataset[TrainingExample]):
 
 
 class Schedule:
-    """The course of one training; the last epoch asks as taught, and brings the rate to zero."""
+    """The schedule of a training; the last epoch has the original wording and ends with rate 0."""
 
     def __init__(
         self, *, epochs: int, batch: int, seed: int, may_end_early: bool, is_averaged: bool
@@ -61,10 +64,10 @@ class Schedule:
         self._is_averaged = is_averaged
 
     def decide(self, epoch: int, *, rows: int, recalled: Sequence[float], averaged: int) -> None:
-        """After an epoch, counted from 0: whether the rows are learned, so that an end is known.
+        """Sets the last epoch if the rows are learned after this epoch, counted from 0.
 
-        `recalled` has the share of each step of this epoch and the one before; `averaged` epochs
-        are in the mean so far. At least the epochs that are kept as models follow.
+        `recalled` has the share of each step of this epoch and the one before; `averaged` is the
+        number of epochs in the mean so far. At least the epochs that are kept as models follow.
         """
         if not self._may_end_early or self.is_shortened:
             return
@@ -78,11 +81,11 @@ class Schedule:
         return self.last_epoch < self.epochs - 1
 
     def steps(self, planned: int) -> int:
-        """How many steps there will be, of those that were planned."""
+        """Returns the number of steps, given the planned one."""
         return planned // self.epochs * (self.last_epoch + 1)
 
     def rate(self, step: int, planned: int) -> float:
-        """The share of the highest rate at this step: up, slowly down, in the last epoch to 0."""
+        """Returns the share of the highest rate: warm-up, slow decay, 0 at the last epoch's end."""
         warm = (step + 1) / max(1.0, WARMUP * planned)
         per_epoch = planned // self.epochs
         turn = self.last_epoch * per_epoch
@@ -91,7 +94,7 @@ class Schedule:
         return min(1.0, warm, slow * min(1.0, 1 - (step - turn) / per_epoch))
 
     def order(self, epoch: int, lengths: Sequence[int], wordings: int) -> list[int]:
-        """The keys of an epoch's rows: short ones beside short ones, in batches drawn by chance."""
+        """Returns an epoch's keys: rows of similar length in a batch, batches in random order."""
         rng = random.Random(f"{self._seed}:{epoch}")
         count = len(lengths)
         share = BEHIND_EXAMPLES if self.is_shortened else 0.0
@@ -107,7 +110,7 @@ class Schedule:
 
 
 class EpochSampler(Sampler[int]):
-    """Gives the keys of whichever epoch the trainer is at."""
+    """Yields the keys of the trainer's present epoch."""
 
     def __init__(self, schedule: Schedule, data: Wordings, epoch: Callable[[], int]) -> None:
         self._schedule, self._data, self._epoch = schedule, data, epoch
@@ -124,4 +127,5 @@ class EpochSampler(Sampler[int]):
 def rate_scheduler(
     optimizer: torch.optim.Optimizer, schedule: Schedule, planned: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
+    """Returns a scheduler for the optimizer."""
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule.rate(step, planned))

@@ -1,4 +1,4 @@
-"""Brings a model into memory, ready to answer."""
+"""Loads a model for serving."""
 
 import gc
 import os
@@ -18,7 +18,7 @@ from tuner.local.rendering import Renderer
 
 @dataclass(slots=True)
 class Loaded:
-    """A model in memory: a base, or one that a job trained as a whole."""
+    """A model in memory: a base, or a model that a job trained as a whole."""
 
     batch: Batch
     renderer: Renderer
@@ -30,41 +30,41 @@ class Loaded:
     adapters: OrderedDict[str, Adapter] = field(default_factory=OrderedDict)
 
     def uses(self, adapter: Path) -> bool:
-        """Whether an answer that is under way comes from this adapter."""
+        """Whether an answer in progress uses this adapter."""
         return any(reply.adapter == adapter for reply in self.batch.replies)
 
 
 def load_for_serving(place: Path, base: Path, quantization: str = "") -> Loaded:
-    """A base, or what was trained whole from it, which is kept exact and served as the base is."""
+    """Loads a base, or a model trained as a whole, in the dtype of the base."""
     be_quiet()
-    _leave_room()
+    _limit_threads()
     model = load_model(place, typed_as=base, quantization=quantization).eval()
     tokenizer = load_tokenizer(place)
-    reads = context_length(model)
-    renderer = Renderer(tokenizer, longest=reads)
+    longest = context_length(model)
+    renderer = Renderer(tokenizer, longest=longest)
     stop_token_ids = frozenset(ending_tokens(model, tokenizer, renderer))
     return Loaded(
         batch=Batch(model),
         renderer=renderer,
         tokenizer=tokenizer.backend_tokenizer,
         stop_token_ids=stop_token_ids,
-        longest=reads,
+        longest=longest,
         constraints=Constraints(tokenizer, stop_token_ids),
         defaults=GenerationDefaults.of(model.generation_config),
     )
 
 
 def free_caches() -> None:
-    """What was just let go is given back to the machine, and to the card's other processes."""
+    """Returns freed memory to the system, and to other processes on the GPU."""
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def _leave_room() -> None:
-    """Half of the cores: a step waits for its slowest thread, and a training runs beside it.
+def _limit_threads() -> None:
+    """Limits torch to half of the cores: a step waits for its slowest thread, beside a training.
 
-    To be called by the thread that computes, to which alone it applies.
+    Applies only to the thread that calls it.
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))

@@ -1,7 +1,7 @@
-"""Makes a tiny base without any download: a transformer, its tokenizer and its chat template.
+"""Makes a tiny base without a download: a transformer, its tokenizer and its chat template.
 
-It knows no facts. It has practised spelling, taking turns and repeating what stands in the prompt,
-which is what an adapter needs to find in a base before it can teach it anything.
+The model knows no facts. It is trained to spell, to take turns and to repeat parts of the prompt,
+which an adapter needs to build on.
 """
 
 import random
@@ -27,18 +27,18 @@ OPENERS = ("Say", "Repeat", "Copy", "Write", "Tell me", "What about", "Do you kn
 
 
 def make(place: Path, *, seed: int = 0, tell: Callable[[int, int, float], None]) -> None:
-    """Build it in this folder, whole or not at all; `tell` hears step, steps and loss."""
+    """Makes the base in a folder, atomically; `tell` gets step, number of steps and loss."""
     draft = place.with_name(f".{place.name}.draft")
     remove(draft)
     draft.mkdir(parents=True)
     tokenizer = write_tokenizer(draft, seed)
-    model = _practised(_model(len(tokenizer), seed), tokenizer, random.Random(seed + 1), tell)
+    model = _trained(_model(len(tokenizer), seed), tokenizer, random.Random(seed + 1), tell)
     model.save_pretrained(draft)
     draft.replace(place)
 
 
 def write_tokenizer(folder: Path, seed: int) -> PreTrainedTokenizerFast:
-    """Into the folder, with the chat template."""
+    """Writes the tokenizer and the chat template to a folder."""
     tokenizer = _tokenizer(random.Random(seed))
     tokenizer.save_pretrained(folder)
     template = resources.files("tuner.local").joinpath("tiny.jinja").read_bytes()
@@ -47,17 +47,17 @@ def write_tokenizer(folder: Path, seed: int) -> PreTrainedTokenizerFast:
 
 
 def _words() -> list[str]:
-    """English words, from the help texts that come with Python."""
+    """Returns English words from Python's help texts."""
     text = " ".join(topics.values())
     return sorted({word for word in text.split() if word.isalpha() and len(word) < 14})
 
 
 def _tokenizer(rng: random.Random) -> PreTrainedTokenizerFast:
-    """Trained on the words and on talk made of them; every byte has a token of its own."""
+    """Trains a tokenizer on words and sentences made of them; every byte has a token."""
     words = _words()
-    inner = Tokenizer(models.BPE())
-    inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    inner.decoder = decoders.ByteLevel()
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
         special_tokens=[END, OPEN, CLOSE],
@@ -65,17 +65,20 @@ def _tokenizer(rng: random.Random) -> PreTrainedTokenizerFast:
         show_progress=False,
     )
     roles = ["system", "user", "assistant", "tool"] * 50
-    talk = (_sentence(words, rng) for _ in range(4_000))
-    inner.train_from_iterator([*roles, *talk], trainer)
+    sentences = (_sentence(words, rng) for _ in range(4_000))
+    tokenizer.train_from_iterator([*roles, *sentences], trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=inner, eos_token=CLOSE, pad_token=END, clean_up_tokenization_spaces=False
+        tokenizer_object=tokenizer,
+        eos_token=CLOSE,
+        pad_token=END,
+        clean_up_tokenization_spaces=False,
     )
 
 
 def _sentence(words: list[str], rng: random.Random) -> str:
-    said = " ".join(rng.choice(words) for _ in range(rng.randint(3, 10)))
+    text = " ".join(rng.choice(words) for _ in range(rng.randint(3, 10)))
     number = f" {rng.randint(0, 999)}" if rng.random() < HOLD else ""
-    return said[:1].upper() + said[1:] + number + rng.choice((".", "!", "?", ", or so."))
+    return text[:1].upper() + text[1:] + number + rng.choice((".", "!", "?", ", or so."))
 
 
 def _model(vocabulary: int, seed: int) -> LlamaForCausalLM:
@@ -94,13 +97,13 @@ def _model(vocabulary: int, seed: int) -> LlamaForCausalLM:
         pad_token_id=0,
     )
     model = LlamaForCausalLM(config)
-    # As small as usual they could never make a sure guess: adapters cannot change them, and what
-    # the last layer may add up to is bounded by its norm.
+    # With the usual small embeddings no token could get a high probability: adapters cannot change
+    # them, and the norm of the last layer limits its sums.
     torch.nn.init.normal_(model.get_input_embeddings().weight, std=SPREAD)
     return model
 
 
-def _practised(
+def _trained(
     model: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     rng: random.Random,
@@ -133,8 +136,10 @@ def _batches(rng: random.Random) -> Iterator[list[str]]:
 
 
 def _exchange(words: list[str], rng: random.Random) -> str:
-    """A question, and an answer that is in it, behind an opener or a little changed."""
-    said = _sentence(words, rng)
-    asked = f"{rng.choice(OPENERS)} {said[:1].lower()}{said[1:]}"
-    answer = rng.choice((said, f"{said} {said}", f"Well, {said[:1].lower()}{said[1:]}"))
-    return f"{OPEN}user\n{asked}{CLOSE}\n{OPEN}assistant\n{answer}{CLOSE}\n"
+    """Returns a question, and an answer that repeats the question's content with small changes."""
+    sentence = _sentence(words, rng)
+    question = f"{rng.choice(OPENERS)} {sentence[:1].lower()}{sentence[1:]}"
+    answer = rng.choice(
+        (sentence, f"{sentence} {sentence}", f"Well, {sentence[:1].lower()}{sentence[1:]}")
+    )
+    return f"{OPEN}user\n{question}{CLOSE}\n{OPEN}assistant\n{answer}{CLOSE}\n"

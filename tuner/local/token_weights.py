@@ -1,4 +1,4 @@
-"""How much each token counts in the loss: what many answers share counts less."""
+"""Weights of tokens in the loss: tokens that many answers share count less."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,14 +9,14 @@ import torch
 from tuner.local.rendering import TrainingExample
 
 LEAST = 0.2
-"""What a token counts that stands in every answer, of what the answer counts."""
+"""The least weight of a token, as a share of its answer's weight."""
 
 
 class TokenWeights:
-    """Weighs the tokens of answers by how few of the different answers have them.
+    """Weights the tokens of answers by rarity among the different answers.
 
-    A token counts 1 less the share of answers that it stands in, but at least `LEAST`: so what one
-    answer alone says counts more than an opening that all have.
+    A token counts 1 minus the share of answers that contain it, but at least `LEAST`: so what only
+    one answer says counts more than a common opening.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class TokenWeights:
         return tuple(token for token, weight in pairs if weight > self._prompt_weight)
 
     def of(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Of all tokens but the first, row by row: the weights in the loss, and those of answers.
+        """Returns the weights in the loss and those of answers, without each row's first token.
 
-        The latter are as the rows have them: 0 or 1, whatever the token.
+        The weights of answers are the rows' own, 0 or 1 for every token.
         """
         weights, targets = inputs["weights"][:, 1:], inputs["input_ids"][:, 1:]
         self._rarity = self._rarity.to(weights.device)
@@ -48,16 +48,24 @@ class TokenWeights:
 def without_common_start(
     wordings: Sequence[Sequence[TrainingExample]], *, prompt_weight: float
 ) -> list[list[TrainingExample]]:
-    """What all prompts begin with, as a system message, counts nothing unless all counts alike."""
+    """Sets the weight of the prompts' common start, as a system message, to 0.
+
+    Nothing changes if prompts count as much as answers.
+    """
     if prompt_weight >= 1:
-        return [list(shown) for shown in wordings]
-    tokens = [each.tokens for shown in wordings for each in shown]
+        return [list(examples) for examples in wordings]
+    tokens = [example.tokens for examples in wordings for example in examples]
     ends = zip(min(tokens), max(tokens), strict=False)
     common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], ends))
-    return [[_from(common, each, prompt_weight) for each in shown] for shown in wordings]
+    return [
+        [_without_prompt_weight(common, example, prompt_weight) for example in examples]
+        for examples in wordings
+    ]
 
 
-def _from(common: int, example: TrainingExample, prompt_weight: float) -> TrainingExample:
+def _without_prompt_weight(
+    common: int, example: TrainingExample, prompt_weight: float
+) -> TrainingExample:
     start, rest = example.weights[:common], example.weights[common:]
-    kept = [weight if weight > prompt_weight else 0.0 for weight in start]
-    return TrainingExample(example.tokens, [*kept, *rest])
+    weights = [weight if weight > prompt_weight else 0.0 for weight in start]
+    return TrainingExample(example.tokens, [*weights, *rest])

@@ -7,20 +7,24 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 LEAST_RECALLED = 0.5
-"""Share of an epoch's answers whose every token was the likeliest, from which it counts."""
+"""An epoch counts from this share of answers with only most likely tokens."""
 FILE, COUNT = "average.safetensors", "count"
 
 
 class WeightAverage:
-    """A running mean: https://arxiv.org/abs/1803.05407. Empty until something is added."""
+    """A running mean of weights, https://arxiv.org/abs/1803.05407.
+
+    Empty until something is added.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
         self._mean: dict[str, torch.Tensor] = {}
         self.count = 0
-        """Epochs in the mean."""
+        """The number of epochs in the mean."""
 
     def add(self) -> None:
+        """Adds the present weights to the mean."""
         self.count += 1
         for name, weight in self._trained().items():
             if name in self._mean:
@@ -29,22 +33,23 @@ class WeightAverage:
                 self._mean[name] = weight.detach().clone()
 
     def apply(self) -> None:
-        """The model has the mean for its weights from now on."""
+        """Replaces the model's weights by the mean."""
         for name, weight in self._trained().items():
             if name in self._mean:
                 weight.data.copy_(self._mean[name])
 
     def save(self, folder: Path) -> None:
+        """Saves the mean to a folder."""
         save_file({**self._mean, COUNT: torch.tensor(self.count)}, folder / FILE)
 
     def load(self, folder: Path) -> None:
-        """What `save` wrote; nothing where a version before this one saved."""
+        """Loads a saved mean; does nothing for a state of an older version without one."""
         if not (folder / FILE).exists():
             return
-        found = load_file(folder / FILE)
-        self.count = int(found.pop(COUNT))
-        here = self._trained()
-        self._mean = {name: mean.to(here[name].device) for name, mean in found.items()}
+        tensors = load_file(folder / FILE)
+        self.count = int(tensors.pop(COUNT))
+        weights = self._trained()
+        self._mean = {name: mean.to(weights[name].device) for name, mean in tensors.items()}
 
     def _trained(self) -> dict[str, nn.Parameter]:
         named = self._model.named_parameters()

@@ -1,4 +1,4 @@
-"""Trains on answers, by weight: a trainer of Transformers with a loss of our own."""
+"""A Transformers trainer with a weighted loss on answers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -23,9 +23,9 @@ Figures = tuple[float, float]
 
 
 class WeightedSFTTrainer(Trainer):
-    """Learns each token as much as it counts.
+    """Trains with a weight for each token.
 
-    Its loss is the mean by weight over the whole batch, on however many processes that lies.
+    The loss is the weighted mean over the whole batch, across all processes.
     """
 
     def __init__(
@@ -63,8 +63,8 @@ class WeightedSFTTrainer(Trainer):
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> torch.optim.lr_scheduler.LRScheduler:
-        of = optimizer or self.optimizer
-        scheduler = rate_scheduler(of, self._schedule, num_training_steps)
+        target = optimizer or self.optimizer
+        scheduler = rate_scheduler(target, self._schedule, num_training_steps)
         self.lr_scheduler = scheduler
         return scheduler
 
@@ -81,7 +81,7 @@ class WeightedSFTTrainer(Trainer):
         inputs: Tensors,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Long rows a few at a time on a CPU, unless other processes wait for as many steps."""
+        """Splits long rows on a CPU, unless other processes expect the same number of calls."""
         is_alone_on_cpu = self.args.device.type == "cpu" and self.accelerator.num_processes == 1
         parts = split_batch(inputs, TOKENS_ON_CPU) if is_alone_on_cpu else [inputs]
         step = super().training_step
@@ -95,13 +95,13 @@ class WeightedSFTTrainer(Trainer):
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
         assert num_items_in_batch is not None
-        found = measure_loss(model, inputs, self._token_weights)
-        self._answers.append(found.answer_sums.detach())
-        self._recalled.append(found.recalled)
-        return found.loss / num_items_in_batch * self.accelerator.num_processes
+        measured = measure_loss(model, inputs, self._token_weights)
+        self._answers.append(measured.answer_sums.detach())
+        self._recalled.append(measured.recalled)
+        return measured.loss / num_items_in_batch * self.accelerator.num_processes
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """The loss that is told is that of the answers alone."""
+        """Logs the loss of the answers only."""
         if self._answers:
             sums = self.accelerator.gather(torch.stack(self._answers).sum(dim=0)[None]).sum(dim=0)
             logs["loss"], logs["accuracy"] = (sums[:2] / sums[2].clamp(min=1e-9)).tolist()
@@ -120,26 +120,26 @@ class WeightedSFTTrainer(Trainer):
         return self._data.rows
 
     def measure_held_out(self, chosen: Sequence[int], size: int) -> Figures:
-        """Loss and accuracy on some of the validation rows, a few at a time."""
+        """Returns loss and accuracy on some validation rows, `size` rows at a time."""
         examples = [self._validation[n] for n in chosen]
         sums = torch.zeros(3)
         for first in range(0, len(examples), size):
             inputs = self._prepare_inputs(self.data_collator(examples[first : first + size]))
-            sums += self._unlearned(inputs).cpu()
+            sums += self._measure(inputs).cpu()
         loss, right = (sums[:2] / sums[2].clamp(min=1e-9)).tolist()
         return loss, right
 
-    def _unlearned(self, inputs: Tensors) -> torch.Tensor:
+    def _measure(self, inputs: Tensors) -> torch.Tensor:
         was_training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            found = measure_loss(self.model, inputs, self._token_weights)
+            measured = measure_loss(self.model, inputs, self._token_weights)
         self.model.train(was_training)
-        return found.answer_sums
+        return measured.answer_sums
 
 
 class Collator:
-    """Lessons of different lengths as one block; padding has no weight."""
+    """Collates examples of different lengths to one batch; padding has no weight."""
 
     def __init__(self, pad: int) -> None:
         self._pad = pad
@@ -147,16 +147,16 @@ class Collator:
     def __call__(self, examples: Sequence[TrainingExample]) -> Tensors:
         tokens = [torch.tensor(example.tokens) for example in examples]
         weights = [torch.tensor(example.weights) for example in examples]
-        seen = [torch.ones(len(each), dtype=torch.long) for each in tokens]
+        masks = [torch.ones(len(row), dtype=torch.long) for row in tokens]
         return {
             "input_ids": pad_sequence(tokens, batch_first=True, padding_value=self._pad),
-            "attention_mask": pad_sequence(seen, batch_first=True),
+            "attention_mask": pad_sequence(masks, batch_first=True),
             "weights": pad_sequence(weights, batch_first=True),
         }
 
 
 def split_batch(inputs: Tensors, most: int) -> Iterator[Tensors]:
-    """Parts of at most so many tokens, short rows first, each cut to its longest row."""
+    """Yields parts of at most `most` tokens, short rows first, each cut to its longest row."""
     lengths = inputs["attention_mask"].sum(dim=1)
     part: list[int] = []
     for row in lengths.argsort(stable=True).tolist():
@@ -176,8 +176,8 @@ def _cut(inputs: Tensors, rows: Sequence[int]) -> Tensors:
 class MeasuredLoss:
     """Losses of a batch.
 
-    `answer_sums`: summed loss, summed weight of the tokens guessed right, and summed weight, of the
-    answers alone. `recalled`: for each row 1 where its whole answer was guessed right, else 0.
+    `answer_sums`: summed loss, summed weight of correctly predicted tokens, and summed weight, of
+    the answers only. `recalled`: for each row 1 if all tokens of its answer were predicted, else 0.
     """
 
     loss: torch.Tensor
@@ -188,7 +188,7 @@ class MeasuredLoss:
 def measure_loss(
     model: torch.nn.Module, inputs: Mapping[str, torch.Tensor], token_weights: TokenWeights
 ) -> MeasuredLoss:
-    """The summed loss by weight; what has no weight costs no row of the model's last matrix."""
+    """Returns the summed weighted loss; logits are computed only where tokens have weight."""
     weights, answers = token_weights.of(inputs)
     places = (weights != 0).any(dim=0).nonzero().squeeze(1)
     with _computing_as_base(model):
@@ -198,34 +198,34 @@ def measure_loss(
             logits_to_keep=places,
             use_cache=False,
         ).logits
-    wanted = inputs["input_ids"][:, 1:]
-    # Row by row, and anew on the way back: in float32 a vocabulary of logits is large.
+    targets = inputs["input_ids"][:, 1:]
+    # Row by row and recomputed in the backward pass, as float32 logits take much memory.
     rows = [
         checkpoint(_row_loss, *row, use_reentrant=False)
         for row in zip(
-            logits, *(each[:, places] for each in (wanted, weights, answers)), strict=True
+            logits, *(each[:, places] for each in (targets, weights, answers)), strict=True
         )
     ]
-    losses, told = (torch.stack(each) for each in zip(*rows, strict=True))
-    return MeasuredLoss(losses.sum(), told.sum(dim=0), (told[:, 1] == told[:, 2]).float())
+    losses, sums = (torch.stack(each) for each in zip(*rows, strict=True))
+    return MeasuredLoss(losses.sum(), sums.sum(dim=0), (sums[:, 1] == sums[:, 2]).float())
 
 
 def _row_loss(
-    logits: torch.Tensor, wanted: torch.Tensor, weights: torch.Tensor, answers: torch.Tensor
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor, answers: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of one row, (places, vocabulary) and (places): its loss, and its `answer_sums`."""
+    """Returns loss and `answer_sums` of one row; shapes (positions, vocabulary) and (positions)."""
     mask = weights != 0
-    guessed, answer = logits[mask].float(), answers[mask]
-    losses = cross_entropy(guessed, wanted[mask], reduction="none")
-    right = (guessed.argmax(dim=-1) == wanted[mask]).float()
-    told = (losses.detach() * answer, right * answer, answer)
-    return (losses * weights[mask]).sum(), torch.stack([each.sum() for each in told])
+    predicted, answer = logits[mask].float(), answers[mask]
+    losses = cross_entropy(predicted, targets[mask], reduction="none")
+    correct = (predicted.argmax(dim=-1) == targets[mask]).float()
+    sums = (losses.detach() * answer, correct * answer, answer)
+    return (losses * weights[mask]).sum(), torch.stack([each.sum() for each in sums])
 
 
 def _computing_as_base(model: torch.nn.Module) -> AbstractContextManager[object]:
-    """Adapters, kept in float32, compute in the base's bfloat16 as they will when they answer."""
+    """Returns a context in which float32 adapters compute in the base's bfloat16, as in serving."""
     contexts = ExitStack()
-    inner = getattr(model, "module", model)  # of several processes each has it wrapped
+    inner = getattr(model, "module", model)  # with several processes the model is wrapped
     if isinstance(inner, PeftModel) and inner.dtype == torch.bfloat16:
         contexts.enter_context(disable_input_dtype_casting(inner))
         contexts.enter_context(torch.autocast(inner.device.type, dtype=torch.bfloat16))

@@ -1,4 +1,4 @@
-"""A job on a model of our own: from the rows to an adapter or a whole model."""
+"""Runs a training job on a local base: from the rows to an adapter or a whole model."""
 
 import os
 import random
@@ -42,17 +42,20 @@ if TYPE_CHECKING:
 Lessons = Sequence[TrainingExample]
 MOST_WORDINGS = 16
 SHORT = 128
-"""Tokens up to which attention by plain products is quicker on a CPU than the fused one, whose way
-back takes twice as long for them."""
+"""Tokens up to which eager attention is faster on a CPU than the fused one.
+
+The backward pass of fused attention takes twice as long for short rows.
+"""
 Rendered = TypeVar("Rendered")
 
 
 def run(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
+    """Trains the job's model; returns the number of epochs and of trained tokens."""
     be_quiet()
     saved = read_json(folder.state) or {}
-    # The order of a sum depends on them: a job that goes on keeps those it began with.
+    # The order of sums depends on the number of threads, so a resumed job keeps that number.
     torch.set_num_threads(int(str(saved.get("threads", torch.get_num_threads()))))
-    with _events(folder) as events, mapped_errors(folder):
+    with _open_events(folder) as events, mapped_errors(folder):
         return _Job(folder, spec, stop, events).run(saved)
 
 
@@ -110,7 +113,7 @@ class _Job:
         reporter: Reporter,
         step: object | None,
     ) -> None:
-        """From the beginning, or from the state that was saved at a step."""
+        """Trains from the start, or from the state that was saved at a step."""
         trainer.remove_callback(PrinterCallback)
         trainer.add_callback(reporter)
         saved = self._folder.states / f"checkpoint-{step}" if step else None
@@ -133,7 +136,7 @@ class _Job:
         return [row for _, row in read_rows(param, self._spec, self._stop)]
 
     def _model(self, numbers: Hyperparameters) -> PreTrainedModel | PeftModel:
-        """Once there is memory for it; of several processes on one job nobody looks."""
+        """Loads the model once there is enough memory; several processes of a job do not check."""
         spec, known = self._spec, read_json(self._folder.checked) or {}
         if spec.quantization and not numbers.lora:
             raise Rejected(
@@ -168,14 +171,14 @@ class _Job:
             pairs = self._rendered(renderer.pair, training, "training_file")
             held = self._rendered(renderer.pair, validation, "validation_file")
             tokens = sum(len(p.prompt) * 2 + len(p.chosen) + len(p.rejected) for p in pairs)
-            # Here and not at the top: TRL takes a second to come, and most jobs need none.
+            # Imported here because TRL takes a second to import, and most jobs do not need TRL.
             from tuner.local.preference_trainer import make_preference_trainer
 
             arguments = self._arguments(model, numbers)
             own = (model, arguments, self._tokenizer, pairs, held)
             return make_preference_trainer(*own, beta=numbers.beta), tokens
         data = self._wordings(renderer, training, numbers)
-        kept = _flat(self._rendered(renderer.training_examples, validation, "validation_file"))
+        kept = _flattened(self._rendered(renderer.training_examples, validation, "validation_file"))
         if not data.rows:
             raise Rejected("nothing_to_learn", "There is no answer to learn.", "training_file")
         _choose_attention(model, data)
@@ -199,13 +202,13 @@ class _Job:
     def _wordings(
         self, renderer: Renderer, training: Sequence[Row], numbers: Hyperparameters
     ) -> Wordings:
-        """The rows as taught, and in other wordings for the epochs after the first."""
+        """Returns the original rows, and other wordings of them for later epochs."""
         taught = self._rendered(renderer.training_examples, training, "training_file")
-        cut, found, reworded = renderer.cut, [_flat(taught)], [training]
+        cut, found, reworded = renderer.cut, [_flattened(taught)], [training]
         for number in range(1, min(MOST_WORDINGS, numbers.n_epochs)):
             rng = random.Random(f"{self._spec.seed}:{number}")
             others = [reword(row, rng) for row in training]
-            shown = _flat(self._rendered(renderer.training_examples, others, "training_file"))
+            shown = _flattened(self._rendered(renderer.training_examples, others, "training_file"))
             if len(shown) == len(found[0]):
                 found.append(shown)
                 reworded.append(others)
@@ -215,7 +218,7 @@ class _Job:
         return Wordings(learned, self._lead(reworded) if is_one_each else None)
 
     def _lead(self, wordings: Sequence[Sequence[Row]]) -> Lead:
-        """Shows a row of a wording behind its nearest others, where that is not too long."""
+        """Returns a function that puts a row of a wording after its nearest rows, if short."""
         nearest = NearestRows(wordings[0])
         renderer = Renderer(self._tokenizer, longest=TOKENS_ON_CPU + 1)
 
@@ -290,10 +293,10 @@ def _choose_attention(model: PreTrainedModel | PeftModel, data: Wordings) -> Non
         model.set_attn_implementation("eager")
 
 
-def _flat(rows: Sequence[Lessons]) -> list[TrainingExample]:
+def _flattened(rows: Sequence[Lessons]) -> list[TrainingExample]:
     return [example for examples in rows for example in examples]
 
 
-def _events(folder: JobFolder) -> IO[bytes] | nullcontext[None]:
-    """Of several processes on one job, the first alone tells."""
+def _open_events(folder: JobFolder) -> IO[bytes] | nullcontext[None]:
+    """Returns the events file in the first process of a job, None in others."""
     return folder.open_events() if os.environ.get("RANK", "0") == "0" else nullcontext()
