@@ -386,11 +386,11 @@ def test_a_memory_too_small_ends_the_newest_answer_alone(
 ) -> None:
     """Calls read the first prompt, say a token, read the second prompt, then say tokens of both."""
     from tuner.engine import Delta, Sampling
-    from tuner.local.engine import Local, Told
+    from tuner.local.engine import Local, _Output
     from tuner.local.replies import Reply
     from tuner.local.serving_model import load_for_serving
 
-    loaded, heard = load_for_serving(tiny_base, tiny_base), list[Told]()
+    loaded, heard = load_for_serving(tiny_base, tiny_base), list[_Output]()
     batch, engine = loaded.batch, Local({}, longest_queue=8)
     engine._loop = SimpleNamespace(call_soon_threadsafe=lambda _, told: heard.extend(told))  # type: ignore[assignment]
 
