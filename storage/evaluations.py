@@ -281,7 +281,16 @@ class Evaluations(Runs[Evaluation]):
 
     def _is_awaited(self) -> ColumnElement[bool]:
         """Whether the evaluation was priced with a training that has not ended."""
+        return self._is_priced_with_open_job()
+
+    def _is_committed(self) -> ColumnElement[bool]:
+        """Whether the evaluation was priced with a confirmed training that has not ended."""
+        is_estimate = evaluations.c.state == EvaluationState.ESTIMATED
+        return and_(is_estimate, self._is_priced_with_open_job(jobs.c.confirmed_at.is_not(None)))
+
+    def _is_priced_with_open_job(self, *conditions: ColumnElement[bool]) -> ColumnElement[bool]:
         return exists().where(
+            *conditions,
             jobs.c.workspace == evaluations.c.workspace,
             evaluations.c.idempotency_key == literal(EVALUATION_OF_JOB) + jobs.c.idempotency_key,
             jobs.c.phase.not_in([phase for phase in Phase if phase.is_over]),

@@ -7,7 +7,19 @@ from dataclasses import fields
 from datetime import datetime
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Column, ColumnElement, Row, Table, and_, delete, false, func, select, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Row,
+    Table,
+    and_,
+    delete,
+    false,
+    func,
+    or_,
+    select,
+    update,
+)
 
 from bot.domain import (
     OPEN_EVALUATIONS,
@@ -89,6 +101,10 @@ class Runs(Generic[R]):
         """Whether an estimate is still needed, however old the estimate is."""
         return false()
 
+    def _is_committed(self) -> ColumnElement[bool]:
+        """Whether an estimate will be confirmed without a further question."""
+        return false()
+
     async def _delete_estimates(self, *conditions: ColumnElement[bool], limit: int) -> int:
         is_estimate = self._runs.c.state == EvaluationState.ESTIMATED
         query = select(self._runs.c.id).where(is_estimate, *conditions)
@@ -103,10 +119,10 @@ class Runs(Generic[R]):
         return [self._run_of(row) for row in await self._connection.fetch_pages(self._open_runs)]
 
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
+        is_estimate = self._runs.c.state == EvaluationState.ESTIMATED
+        is_confirmed = and_(self._runs.c.created_at >= since, ~is_estimate)
         total = select(func.coalesce(func.sum(self._runs.c.price), 0.0)).where(
-            self._runs.c.workspace == workspace,
-            self._runs.c.created_at >= since,
-            self._runs.c.state != EvaluationState.ESTIMATED,
+            self._runs.c.workspace == workspace, or_(is_confirmed, self._is_committed())
         )
         return float((await self._connection.run(total)).scalar_one())
 

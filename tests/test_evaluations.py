@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any, cast
@@ -402,6 +403,95 @@ async def test_an_evaluation_is_paid_from_the_money_for_training(scene: Scene) -
     await scene.command("admin budget")
 
     assert "$2.00 of $5.00 left" in str(await scene.last_card())
+
+
+PRICE = 20_000.0
+"""Dollars for a million tokens of an answer, so that twelve questions cost some dollars."""
+
+
+async def with_prices(scene: Scene, **prices: tuple[float, float]) -> None:
+    scene.configs = [scene.config("sandbox", chat_prices=prices)]
+    await scene.restart()
+    scene.host.answers = taught
+    await scene.learn(ROWS)
+
+
+async def the_price(scene: Scene) -> float:
+    """Shows the card of a training, and returns the price of the evaluation that follows."""
+    await scene.command("start")
+    priced = re.search(r"price \$(\d+\.\d\d)", await scene.last())
+    assert priced is not None
+    return float(priced[1])
+
+
+async def test_the_budget_covers_the_evaluation_after_a_training(scene: Scene) -> None:
+    await with_prices(scene, base=(0.0, PRICE))
+    price = await the_price(scene)
+
+    await scene.command(f"admin budget training:{price / 2:.2f}")
+    await scene.confirm()
+
+    assert "is left. An admin can raise it" in await scene.last()
+    await scene.settle()
+    assert not times_asked(scene.host)
+
+
+async def test_the_evaluation_after_a_training_counts_from_the_confirmation(scene: Scene) -> None:
+    await with_prices(scene, base=(0.0, PRICE))
+    price = await the_price(scene)
+    await scene.command(f"admin budget training:{price * 1.5:.2f}")
+    await scene.confirm()
+    assert "Training confirmed" in await scene.last()
+
+    await scene.confirm()
+
+    assert "is left. An admin can raise it" in await scene.last()
+    await scene.settle()
+    await scene.command("admin budget")
+    assert f"${price / 2:.2f} of" in str(await scene.last_card())
+
+
+async def test_an_evaluation_of_unknown_price_after_a_training_needs_an_admin_twice(
+    scene: Scene,
+) -> None:
+    scene.host.answers = taught
+    await scene.learn(ROWS)
+    await scene.grant("tim", Role.TRAINER)
+    await scene.command("admin budget training:1")
+    await scene.command("start")
+
+    await scene.click("Confirm", by="tim")
+    assert "Only an admin may confirm that." in await scene.last()
+    await scene.click("Confirm", on=await scene.number_of("Train “attune”?"))
+    assert "The evaluation that follows" in str(await scene.last_card())
+    await scene.settle()
+    assert not times_asked(scene.host)
+    await scene.click("Train anyway")
+    await scene.settle()
+
+    assert times_asked(scene.host)
+
+
+async def test_a_dearer_model_put_to_use_during_a_training_is_not_asked(scene: Scene) -> None:
+    await with_prices(scene, base=(0.0, PRICE))
+    await scene.confirm("use:no")
+    await scene.settle()
+    first = (await evaluations(scene))[0].model
+    scene.configs = [
+        scene.config("sandbox", chat_prices={"base": (0.0, PRICE), first: (0.0, 50 * PRICE)})
+    ]
+    await scene.restart()
+    await scene.confirm()
+    await scene.command(f"use {first}")
+    asked = len([one for one in scene.host.asked if one.body.get("model") == first])
+
+    await scene.settle()
+
+    newest = (await evaluations(scene))[0]
+    assert first not in [one.model for one in newest.contenders]
+    assert len([one for one in scene.host.asked if one.body.get("model") == first]) == asked
+    assert await in_use(scene) == first
+    assert "another model was put to use meanwhile" in await scene.last()
 
 
 async def test_an_evaluation_that_is_declined_or_confirmed_twice_asks_once(scene: Scene) -> None:

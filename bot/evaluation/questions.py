@@ -102,14 +102,21 @@ def evaluation_after(job: Job, in_use: Deployment | None) -> Evaluation:
     )
 
 
+async def evaluation_priced_with(records: Records, job: Job) -> Evaluation | None:
+    """Returns the evaluation that was priced with a training; None if there is none."""
+    return await records.evaluations.with_key(job.workspace, _evaluation_key(job))
+
+
 async def start_evaluation_for_job(
-    records: Records, job: Job, *, is_gate: bool, at: datetime
+    records: Records, job: Job, hosts: Hosts, *, is_gate: bool, at: datetime
 ) -> Evaluation | None:
     """Starts the evaluation that was priced with a training, before its model is deployed.
 
-    It has at most as many contenders as were priced. Returns None if no evaluation was priced.
+    If other models were taken into use since and would cost more than the price, the evaluation
+    keeps the models that were priced; its gate then rejects the new model because the model in use
+    has changed. Returns None if no evaluation was priced.
     """
-    priced = await records.evaluations.with_key(job.workspace, _evaluation_key(job))
+    priced = await evaluation_priced_with(records, job)
     if priced is None:
         return None
     current = await records.deployments.current(job.workspace, job.assistant)
@@ -124,8 +131,11 @@ async def start_evaluation_for_job(
         job=job.id,
         created_at=at,
     )
-    contenders = await _contenders(records, new, assistant)
-    new = replace(new, contenders=contenders[: len(priced.contenders)])
+    contenders = (await _contenders(records, new, assistant))[: len(priced.contenders)]
+    if not _cost_no_more(contenders[1:], priced, hosts):
+        contenders = (contenders[0], *priced.contenders[1:])
+        new = replace(new, against=priced.against, deployment=priced.deployment)
+    new = replace(new, contenders=contenders)
     changes = {name: getattr(new, name) for name in _SET_BY_JOB}
     when = (EvaluationState.ESTIMATED,)
     await records.evaluations.change(job.workspace, priced.id, when=when, **changes)
@@ -395,6 +405,33 @@ def price_of(contender: Contender, prompt: int, completion: int, hosts: Hosts) -
     if price.prompt is None or price.completion is None:
         return None
     return (prompt * price.prompt + completion * price.completion) / 1_000_000
+
+
+def _cost_no_more(contenders: Sequence[Contender], priced: Evaluation, hosts: Hosts) -> bool:
+    """Whether contenders cost at most as much as the priced ones, for questions of any length.
+
+    For an evaluation of unknown price, whether they are at the priced hosts.
+    """
+    before = priced.contenders[1:]
+    if priced.price is None:
+        return {one.host for one in contenders} <= {one.host for one in priced.contenders}
+    # A question of Q tokens with a reply of R costs prompt · (1 + shots) · Q for the question, and
+    # prompt · shots · R + completion · R for the reply.
+    new, old = ([_token_prices(one, hosts) for one in side] for side in (contenders, before))
+    if None in new or None in old:
+        return tuple(contenders) == before
+    return all(
+        sum(pair[part] for pair in new if pair) <= sum(pair[part] for pair in old if pair)
+        for part in (0, 1)
+    )
+
+
+def _token_prices(contender: Contender, hosts: Hosts) -> tuple[float, float] | None:
+    """Returns US dollars for a million tokens of questions and of replies; None if unknown."""
+    shots = contender.shots
+    question = price_of(contender, (1 + shots) * 1_000_000, 0, hosts)
+    reply = price_of(contender, shots * 1_000_000, 1_000_000, hosts)
+    return None if question is None or reply is None else (question, reply)
 
 
 def unpriced_host(evaluation: Evaluation, hosts: Hosts) -> HostName:

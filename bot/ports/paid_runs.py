@@ -72,7 +72,10 @@ class Runs(Protocol[Priced]):
         ...
 
     async def committed_cost(self, workspace: WorkspaceId, *, since: datetime) -> float:
-        """Returns the estimated US dollars of runs confirmed since then."""
+        """Returns the estimated US dollars of runs confirmed since then.
+
+        An evaluation that was priced with a training counts while the training is open.
+        """
         ...
 
 

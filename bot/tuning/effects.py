@@ -90,7 +90,7 @@ async def advance_job(record: JobWriter, job: Job, hosts: Hosts, polled: PolledJ
         case Phase.WATCHING:
             await _handle_status(record, job, host, polled or PolledJob())
         case Phase.WARMING:
-            await _warm_up(record, job, await _paid_host(record, job, hosts))
+            await _warm_up(record, job, await _paid_host(record, job, hosts), hosts)
         case _:
             return
 
@@ -407,7 +407,7 @@ async def _result_measures(host: Host, remote: RemoteJob) -> Sequence[StepMetric
     return [metrics for file in files for metrics in file.measures]
 
 
-async def _warm_up(record: JobWriter, job: Job, host: PaidHost) -> None:
+async def _warm_up(record: JobWriter, job: Job, host: PaidHost, hosts: Hosts) -> None:
     """Deploys the model if the host needs that, and ends the job once the model has answered.
 
     After a time limit the job ends with the error instead.
@@ -415,7 +415,8 @@ async def _warm_up(record: JobWriter, job: Job, host: PaidHost) -> None:
     model, profile = ModelName(job.model or ""), host.profile
     if profile.serving is Serving.BY_HAND:
         page = profile.serving_page or host.name
-        return await _succeed(record, job, served_name=None, error_message=page, error_code=BY_HAND)
+        fields = {"error_message": page, "error_code": BY_HAND}
+        return await _succeed(record, job, hosts, served_name=None, **fields)
     limit = _LONGEST_WARM_UP if profile.serving is Serving.AT_ONCE else _LONGEST_DEPLOYING
     now = record.clock.now()
     is_given_up = now - (job.finished_at or now) > limit
@@ -430,11 +431,13 @@ async def _warm_up(record: JobWriter, job: Job, host: PaidHost) -> None:
     except HostError as error:
         if not is_given_up:
             raise
-        return await _succeed(record, job, served_name=None, **retries.failure_fields(error))
+        return await _succeed(record, job, hosts, served_name=None, **retries.failure_fields(error))
     if profile.serving is Serving.BY_CALL:
         async with record.store.writing() as records:
             await serving.queue_hourly_cost_notice(records, job, host, at=now)
-    return await _succeed(record, job, served_name=None if served_name == model else served_name)
+    if served_name == model:
+        served_name = None
+    return await _succeed(record, job, hosts, served_name=served_name)
 
 
 async def _await_first_delta(host: PaidHost, model: ModelName) -> None:
@@ -448,7 +451,7 @@ async def _await_first_delta(host: PaidHost, model: ModelName) -> None:
 
 
 async def _succeed(
-    record: JobWriter, job: Job, *, served_name: ModelName | None, **changes: object
+    record: JobWriter, job: Job, hosts: Hosts, *, served_name: ModelName | None, **changes: object
 ) -> None:
     """Stores the models and deploys the new one, in the transaction that ends the job."""
     changes = {"error_message": None, "error_details": {}, **changes}
@@ -456,7 +459,7 @@ async def _succeed(
     async with record.store.writing() as records:
         is_tainted = await _store_models(records, job, served_name=served_name, at=at)
         if changes["error_message"] is None:
-            await _evaluate_or_deploy(records, job, served_name=served_name, at=at)
+            await _evaluate_or_deploy(records, job, hosts, served_name=served_name, at=at)
         changes["requested_action"] = RequestedAction.FORGET if is_tainted else None
         await record.write_end(records, job, Phase.SUCCEEDED, **changes)
 
@@ -499,14 +502,16 @@ async def _store_models(
 
 
 async def _evaluate_or_deploy(
-    records: Records, job: Job, *, served_name: ModelName | None, at: datetime
+    records: Records, job: Job, hosts: Hosts, *, served_name: ModelName | None, at: datetime
 ) -> None:
     """Starts the evaluation, then deploys the model unless the evaluation decides about that.
 
     In this order, so that the evaluation compares with the model that was deployed before.
     """
     is_gate = job.use_when_done and job.use_if_better
-    evaluation = await questions.start_evaluation_for_job(records, job, is_gate=is_gate, at=at)
+    evaluation = await questions.start_evaluation_for_job(
+        records, job, hosts, is_gate=is_gate, at=at
+    )
     if evaluation is not None:
         await queue_run_notice(records, evaluation, evaluation_notices.STATUS, at=at)
     if job.use_when_done and (evaluation is None or not is_gate):

@@ -34,8 +34,9 @@ from bot.errors import (
     Outdated,
     TrainingClosed,
 )
+from bot.evaluation.questions import evaluation_priced_with, unpriced_host
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Host
+from bot.ports.provider import Host, Hosts
 from bot.ports.store import Records, Store
 from bot.private_text import ANY_PRIVATE_TEXT, PrivateText
 from bot.replies import Button, Card, Reply
@@ -158,20 +159,42 @@ async def confirm_unpriced(request: Request, deps: Dependencies) -> Reply:
 async def _confirm(request: Request, deps: Dependencies, *, is_sure: bool) -> Reply:
     """Stores the confirmation; the poller then starts the job.
 
-    If the price is unknown, a second confirmation is needed.
+    A second confirmation is needed if the price of the training is unknown, or under a budget that
+    of the evaluation that follows.
     """
     access.refuse_closed_workspace(request.workspace, request.words)
     async with deps.store.writing() as records:
         job = await _named_estimate(request, records)
         if job.phase is Phase.ESTIMATED:
-            price = job.estimate.price
-            await monthly_budget.require_priced_budget(request, price, job.host, records)
-            if job.estimate.price is None and not is_sure:
-                return _unpriced_card(request, job)
+            host = await _require_budget(request, job, deps.hosts, records)
+            if host is not None and not is_sure:
+                return _unpriced_card(request, job, host)
         await _store_confirmation(request, job, records)
     deps.wake_runners()
     title = request.words("start.confirmed", name=request.user.name)
     return Card(title, lines=(notices.cost_text(job, request.words),), replaces=True)
+
+
+async def _require_budget(
+    request: Request, job: Job, hosts: Hosts, records: Records
+) -> HostName | None:
+    """Checks the prices of a training and of the evaluation priced with it. Raises NotNow.
+
+    Returns the host for whose unknown price a second confirmation is needed, or None. The unknown
+    price of an evaluation needs one only if there is a budget.
+    """
+    evaluation = await evaluation_priced_with(records, job)
+    prices = job.estimate.price, evaluation.price if evaluation else 0.0
+    known = sum(price for price in prices if price is not None)
+    await monthly_budget.require_priced_budget(request, known, job.host, records)
+    if job.estimate.price is None:
+        await monthly_budget.require_priced_budget(request, None, job.host, records)
+        return job.host
+    if evaluation is None or evaluation.price is not None:
+        return None
+    host = unpriced_host(evaluation, hosts)
+    await monthly_budget.require_priced_budget(request, None, host, records)
+    return host if await monthly_budget.training_cap(request, records) is not None else None
 
 
 @handlers.button("job.decline", Role.TRAINER)
@@ -361,11 +384,13 @@ async def _store_confirmation(request: Request, estimated: Job, records: Records
     await notices.queue_status_notice(records, job, at=request.now, locale=request.words.language)
 
 
-def _unpriced_card(request: Request, job: Job) -> Card:
-    words = request.words
+def _unpriced_card(request: Request, job: Job, host: HostName) -> Card:
+    words, tokens = request.words, f"{job.estimate.tokens:,}"
+    is_training = job.estimate.price is None
+    key = "start.sure.note" if is_training else "start.sure.evaluation"
     return Card(
-        title=words("start.sure", host=job.host),
-        lines=(words("start.sure.note", tokens=f"{job.estimate.tokens:,}"),),
+        title=words("start.sure", host=host),
+        lines=(words(key, tokens=tokens),),
         buttons=(
             Button(words("button.confirm_unpriced"), f"job.confirm_unpriced:{job.id}"),
             Button(words("button.cancel"), f"job.decline:{job.id}"),

@@ -25,6 +25,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     # Before a start
     "start.sure": "The price at “{host}” is not known. Train anyway?",
     "start.sure.note": "It trains about {tokens} tokens in each epoch, at a price that only the host knows. Whoever runs the bot can write prices into the hosts file.",
+    "start.sure.evaluation": "The training costs what was said. The evaluation that follows is answered at a price that only the host knows. Whoever runs the bot can write prices into the hosts file.",
     "button.confirm_unpriced": "Train anyway",
     "start.setting": "The host “{host}” does not let “{option}” be chosen. Leave it out.",
     "start.epochs": "The host “{host}” trains at most {most} epochs.",

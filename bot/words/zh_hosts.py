@@ -25,6 +25,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     # Before a start
     "start.sure": "“{host}”的价格未知。仍然训练？",
     "start.sure.note": "每轮约训练 {tokens} 个词元，价格只有模型服务知道。运行机器人的人可以把价格写进模型服务文件。",
+    "start.sure.evaluation": "训练的费用如前所述。之后的评估要由模型作答，其价格只有模型服务知道。运行机器人的人可以把价格写进模型服务文件。",
     "button.confirm_unpriced": "仍然训练",
     "start.setting": "模型服务“{host}”不能选择“{option}”，请去掉它。",
     "start.epochs": "模型服务“{host}”最多训练 {most} 轮。",
