@@ -479,6 +479,30 @@ def test_a_table_with_one_row_a_ticket_is_freed_of_what_belongs_to_mails() -> No
     ]
 
 
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<p>Press <![foo x]>R.</p>", "Press R."),
+        ("<p>Press <![CDATA[x", "Press <![CDATA[x"),
+        ("<p>Press <!a [b>R.</p>", "Press R."),
+        ("<p>Press <!-- R.</p>", "Press <!-- R."),
+        ("<p>Press <!-- <b>not</b> > -->R.</p>", "Press R."),
+        ("<p>Press <a href='x>R</a>.</p>", "Press R."),
+        ('<p>Press <b title="a > <i>b</i>">R</b>.</p>', "Press R."),
+        ("<p>Press R if x < y.</p>", "Press R if x < y."),
+        ("<p>Press R&#" + "9" * 5000 + ";.</p>", "Press R\ufffd."),
+        ("<p>Press <b/>R.</p><style>a<b '<p>'</style>", "Press R."),
+        ("<p>Press <a href=https://x.example/r/>R</a>.</p>", "Press R (https://x.example/r/)."),
+    ],
+    ids=range(11),
+)
+def test_broken_html_is_read_as_far_as_possible(markup: str, text: str) -> None:
+    out = io.StringIO()
+    csv.writer(out).writerows([("question", "answer"), ("How?", markup)])
+
+    assert said(out.getvalue().encode())[0][1] == (A, text)
+
+
 def test_prose_in_html_is_learned_as_text_and_code_stays_as_it_is() -> None:
     prose = b"question,answer\nHow?,<p>First <b>this</b>.</p><ul><li>then that</li></ul>\n"
     code = b"question,answer\nWrite a form,<div><form><input></form></div>\n"

@@ -44,6 +44,7 @@ HTML = "<!DOCTYPE html><html><body><nav>Home?</nav><h1>Help</h1>{}</body></html>
         (each("问：{}\n答：{}\n"), "faq"),
         (each("1. {}\n{}\n\n"), "faq.txt"),
         (HTML.format(each("<h3>{}</h3><p>{}</p>")), "faq.html"),
+        (HTML.format(each("<h3>{}</h3><p><![foo x]>{}</p>")), "faq.html"),
         (HTML.format("<dl>" + each("<dt>{}</dt><dd>{}</dd>") + "</dl>"), "faq.html"),
         (HTML.format(each("<details><summary>{}</summary>{}</details>")), "faq.html"),
         (
@@ -63,7 +64,7 @@ HTML = "<!DOCTYPE html><html><body><nav>Home?</nav><h1>Help</h1>{}</body></html>
             "faq.docx",
         ),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_of_a_document_its_questions_are_read_with_their_answers(
     text: str | bytes, name: str

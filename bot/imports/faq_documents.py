@@ -6,14 +6,14 @@ questions are read with the text below each. All other blocks are ignored.
 
 import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from typing import IO, Final
 from xml.etree import ElementTree
 
 from bot.imports.columns import SYNONYMS, plain_name
 from bot.imports.containers import BROKEN
+from bot.imports.markup import MarkupReader
 
 Cells = list[str]
 _W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -63,10 +63,9 @@ def _blocks(file: IO[bytes], encoding: str) -> list[Block]:
     file.seek(0)
     text = file.read(_LONGEST).decode(encoding, "replace").removeprefix("\ufeff")
     if text.lstrip()[:1] == "<":
-        parser = _HtmlBlocks()
-        parser.feed(text)
-        parser.close()
-        return parser.finish()
+        reader = _HtmlBlocks()
+        reader.read(text)
+        return reader.finish()
     return list(_markdown_blocks(text))
 
 
@@ -172,7 +171,7 @@ def _cells(line: str) -> Cells:
     return [cell.replace("\\|", "|").strip() for cell in re.split(r"(?<!\\)\|", inner)]
 
 
-class _HtmlBlocks(HTMLParser):
+class _HtmlBlocks(MarkupReader):
     """Collects the headings, paragraphs and table rows of a page."""
 
     _HEADINGS: Final = frozenset(("h1", "h2", "h3", "h4", "h5", "h6", "dt", "summary"))
@@ -180,7 +179,6 @@ class _HtmlBlocks(HTMLParser):
     _UNSEEN: Final = frozenset(("script", "style", "head", "nav", "footer", "template"))
 
     def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
         self.blocks: list[Block] = []
         self._text: list[str] = []
         self._is_heading = False
@@ -191,11 +189,11 @@ class _HtmlBlocks(HTMLParser):
         self._flush()
         return self.blocks
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_start(self, tag: str, attributes: Mapping[str, str]) -> None:
         self._unseen += tag in self._UNSEEN
         if tag == "table" and self._table is None:
             self._flush()
-            self._table = Block(self.getpos()[0])
+            self._table = Block(self.line)
         elif tag == "tr" and self._table is not None:
             self._table.rows.append([])
         elif tag in ("td", "th"):
@@ -207,7 +205,7 @@ class _HtmlBlocks(HTMLParser):
             self._is_heading = tag in self._HEADINGS
             self._text += ["- "] if tag == "li" else []
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_end(self, tag: str) -> None:
         self._unseen = max(0, self._unseen - (tag in self._UNSEEN))
         if tag in ("td", "th") and self._table is not None and self._table.rows:
             self._table.rows[-1].append(_tidy("".join(self._text)))
@@ -226,7 +224,7 @@ class _HtmlBlocks(HTMLParser):
     def _flush(self) -> None:
         text = _tidy("".join(self._text))
         if text and text != "-":
-            self.blocks.append(Block(self.getpos()[0], text, self._is_heading))
+            self.blocks.append(Block(self.line, text, self._is_heading))
         self._text.clear()
         self._is_heading = False
 

@@ -1,9 +1,10 @@
 """Strips HTML, quoted mail, greetings and signatures from the messages of a help desk."""
 
 import re
-from collections.abc import Collection, Iterable
-from html.parser import HTMLParser
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
+
+from bot.imports.markup import MarkupReader
 
 _TAG: Final = re.compile(
     r"</?(?:p|br|div|span|a|b|i|u|ul|ol|li|strong|em|table|tr|td|h[1-6]|img|blockquote|html|body)"
@@ -217,20 +218,18 @@ def _has_text(lines: list[str]) -> bool:
 def text_of_html(text: str) -> str:
     """Returns the text of HTML, a line for each block, without quotes unless all is quoted."""
     for is_whole in (False, True):
-        parser = _TextOfHtml(is_whole=is_whole)
-        parser.feed(text)
-        parser.close()
-        found = "".join(parser.parts)
+        reader = _TextOfHtml(is_whole=is_whole)
+        reader.read(text)
+        found = "".join(reader.parts)
         if found.strip():
             return found
     return ""
 
 
-class _TextOfHtml(HTMLParser):
+class _TextOfHtml(MarkupReader):
     """Collects the text of HTML; includes quoted parts only if `is_whole`."""
 
     def __init__(self, *, is_whole: bool) -> None:
-        super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self._is_whole = is_whole
         self._hidden_by = ""
@@ -238,24 +237,23 @@ class _TextOfHtml(HTMLParser):
         self._is_over = False
         self._link: tuple[int, str] = 0, ""
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def handle_start(self, tag: str, attributes: Mapping[str, str]) -> None:
         if self._hidden:
             self._hidden += tag == self._hidden_by
             return
-        given = {name: value or "" for name, value in attrs}
-        named = f"{given.get('class', '')} {given.get('id', '')}"
+        named = f"{attributes.get('class', '')} {attributes.get('id', '')}"
         is_quote = tag == "blockquote" or _QUOTING.search(named) is not None
         if tag in _NOT_SAID or (is_quote and tag not in _VOID and not self._is_whole):
             self._hidden_by, self._hidden = tag, 1
-        if tag == "a" and given.get("href", "").startswith("http"):
-            self._link = len(self.parts), given["href"]
+        if tag == "a" and attributes.get("href", "").startswith("http"):
+            self._link = len(self.parts), attributes["href"]
         self._is_over = self._is_over or (
             _QUOTE_BELOW.search(named) is not None and not self._is_whole
         )
         if tag in _BLOCKS:
             self.parts.append("\n- " if tag == "li" else "\n")
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_end(self, tag: str) -> None:
         if self._hidden:
             self._hidden -= tag == self._hidden_by
             return
