@@ -354,6 +354,19 @@ async def test_too_little_held_out_is_no_reason_to_wait(scene: Scene) -> None:
     assert await in_use(scene) == job.model
 
 
+async def test_where_a_comparison_decides_nothing_is_used_without_one(scene: Scene) -> None:
+    await scene.learn(12)
+    await scene.command("start use:if_better")
+    assert "Too few questions are held out" in await scene.last()
+    assert "Too few questions are held out" in await scene.last()
+    await scene.click("Confirm")
+
+    await scene.settle()
+
+    assert (await evaluations(scene), await in_use(scene)) == ([], None)
+    assert "was not compared" in await scene.last()
+
+
 async def test_another_model_that_was_put_to_use_meanwhile_is_not_replaced(scene: Scene) -> None:
     first = await train(scene, tuned_is_right)
     await scene.command("rollback")

@@ -105,10 +105,12 @@ async def _ended_card(notice: Notice, job: Job, records: Records, words: Words) 
     saved = await _tokens_saved(job, records)
     evaluation = await records.evaluations.of_job(job.workspace, job.id)
     is_asked = evaluation is not None and evaluation.is_gate
-    is_in_use = job.use_when_done and job.error_message is None and not is_asked
+    is_used = job.use_when_done and job.error_message is None
+    is_in_use, is_gate = is_used and not job.use_if_better, is_used and job.use_if_better
     model_made = await records.models.find(job.workspace, job.model) if job.model else None
     lines = [words("ended.model", model=model_made.display_name if model_made else job.model)]
-    state = "evaluating" if is_asked else "in_use" if is_in_use else "not_in_use"
+    state = "in_use" if is_in_use else "not_compared" if is_gate else "not_in_use"
+    state = "evaluating" if is_asked else state
     lines.append(words(f"ended.{state}"))
     if job.error_code == BY_HAND:
         lines.append(words("ended.by_hand", page=job.error_message, model=job.model))

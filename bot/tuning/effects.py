@@ -504,9 +504,10 @@ async def _store_models(
 async def _evaluate_or_deploy(
     records: Records, job: Job, hosts: Hosts, *, served_name: ModelName | None, at: datetime
 ) -> None:
-    """Starts the evaluation, then deploys the model unless the evaluation decides about that.
+    """Starts the evaluation, then deploys the model unless an evaluation decides about that.
 
-    In this order, so that the evaluation compares with the model that was deployed before.
+    A model for which `use:if_better` was promised is not deployed without an evaluation.
+    The evaluation is started first, so that it compares with the model that was deployed before.
     """
     is_gate = job.use_when_done and job.use_if_better
     evaluation = await questions.start_evaluation_for_job(
@@ -514,7 +515,7 @@ async def _evaluate_or_deploy(
     )
     if evaluation is not None:
         await queue_run_notice(records, evaluation, evaluation_notices.STATUS, at=at)
-    if job.use_when_done and (evaluation is None or not is_gate):
+    if job.use_when_done and not is_gate:
         await _deploy(records, job, served_name=served_name, at=at)
 
 

@@ -131,10 +131,13 @@ def _hosting_warnings(host: Host, request: Request) -> Iterator[str]:
 async def price_evaluation(
     request: Request, job: Job, plan: TrainingPlan, in_use: Deployment | None, deps: Dependencies
 ) -> str:
-    """Stores the estimate of the evaluation after the training; returns its line, "" if none."""
+    """Stores the estimate of the evaluation after the training; returns its line.
+
+    Without an evaluation the line is empty, unless one should decide about the deployment.
+    """
     async with deps.store.reading() as records:
         if not await questions.follows_training(records, job, held_out=len(plan.validation)):
-            return ""
+            return request.words("start.not_compared") if job.use_if_better else ""
     new, hosts = questions.evaluation_after(job, in_use), deps.hosts
     planned = await questions.plan_evaluation(
         deps.store, new, request.assistant, hosts, now=request.now, job=job

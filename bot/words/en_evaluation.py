@@ -116,6 +116,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "start.will_use_if_better": "When it is ready it is asked the held-out questions, and {assistant} answers with it if it is not worse than what is in use; /tune rollback goes back.",
     "start.evaluation": "It is asked {count} held-out questions afterwards, and so are up to three other models: about {tokens} tokens, price {price}.",
     "ended.evaluating": "It is now asked the held-out questions. It is taken into use if it is not worse than what is in use.",
+    "ended.not_compared": "It is not in use, as it was not compared with what is in use: too few questions were held out, or no evaluation was priced. To use it anyway: /tune use latest.",
+    "start.not_compared": "Too few questions are held out to compare it, so it is not taken into use automatically.",
     "example.must_answer": "Never again: it is not trained on, and every new model is asked it.",
     "button.must_answer": "Never again",
     "button.not_must_answer": "Train on it again",

@@ -111,6 +111,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "start.will_use_if_better": "就绪后会向它提出留出的问题；若不比正在使用的模型差，{assistant} 就用它回答；/tune rollback 可以退回。",
     "start.evaluation": "之后会向它和最多三个其他模型提出 {count} 个留出的问题：约 {tokens} 个词元，价格 {price}。",
     "ended.evaluating": "现在正向它提出留出的问题。若不比正在使用的模型差，就会投入使用。",
+    "ended.not_compared": "还没有启用，因为没有与正在使用的模型比较：留出的问题太少，或没有为评估报价。仍要启用：/tune use latest。",
+    "start.not_compared": "留出的问题太少，无法比较，因此不会自动投入使用。",
     "example.must_answer": "绝不再犯：不用于训练，但会向每个新模型提问。",
     "button.must_answer": "绝不再犯",
     "button.not_must_answer": "重新用于训练",
