@@ -101,7 +101,9 @@ async def test_a_lesson_that_could_not_be_kept_is_not_asked_for(in_slack: Scene)
     def told() -> list[Json]:
         return [*in_slack.slack.ephemerals, *in_slack.slack.views.values()]
 
-    await until(lambda: any("may not be learned from" in shown(one) for one in told()))
+    await until(
+        lambda: any("I may not keep text that is typed here" in shown(one) for one in told())
+    )
     assert not [one for one in told() for block in one["blocks"] if block["type"] == "input"]
 
 

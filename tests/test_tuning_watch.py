@@ -441,7 +441,7 @@ async def test_a_model_that_fails_in_a_comparison_is_told_in_its_column(scene: S
 
 
 async def test_the_base_answers_for_a_tuned_model_that_is_gone(scene: Scene) -> None:
-    job = await scene.tuned()
+    await scene.tuned()
     scene.host.tuned.clear()
 
     for question in ("one", "two", "three"):
@@ -451,7 +451,7 @@ async def test_the_base_answers_for_a_tuned_model_that_is_gone(scene: Scene) -> 
 
     notices = await scene.said("so the base model did")
     assert len(notices) == 1
-    assert str(job.model) in notices[0]
+    assert notices[0].startswith("attune 1 could not answer")
 
 
 async def test_each_channel_hears_once_why_the_base_answered(scene: Scene) -> None:

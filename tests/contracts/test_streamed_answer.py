@@ -217,7 +217,7 @@ SLACK_BUDGETS = (
 PACES = (
     (message_writer, "_APPEND_PAUSE_SECONDS", 0.001),
     (message_writer, "_UPDATE_PAUSE_SECONDS", 0.001),
-    (message_writer, "_UPDATES_KEPT", 0),
+    (message_writer, "_RESERVED_UPDATES", 0),
     (slack_pacing, "_POST_GAP_SECONDS", 0.0),
     (message_writers, "_FIRST_PAUSE_SECONDS", 0.001),
     (message_writers, "_PAUSE_SECONDS", 0.001),
