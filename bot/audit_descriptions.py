@@ -18,6 +18,10 @@ _NAMED = {
 }
 """Details whose values are names in the code: the beginning of the keys of their words."""
 
+_AMOUNTS = frozenset({"share", "price", "training"})
+"""A share, a price, and the cap on training in US dollars a month."""
+_COUNTS = frozenset({"count", "examples", "known", "new", "refused", "rows", "turns"})
+
 
 def describe_action(entry: AuditEntry, words: Words) -> str:
     """Returns the description of an entry's action, or the action's name if there is none."""
@@ -44,10 +48,10 @@ def raw_details(entry: AuditEntry) -> dict[str, object]:
 
 
 def _tells_something(name: str, value: object, words: Words) -> bool:
-    """Whether a detail is worth a phrase: an empty one, or a count of none, is not."""
+    """Whether a detail is worth a phrase: an empty text or list, or a count of zero, is not."""
     if value is None:
         return words.has(f"audit.detail.{name}.none")
-    return value != "" and not (isinstance(value, int) and not value)
+    return value not in ("", []) and not (name in _COUNTS and value == 0)
 
 
 def _describe(name: str, value: object, words: Words) -> str:
@@ -58,7 +62,11 @@ def _describe(name: str, value: object, words: Words) -> str:
         return f"{name} {value}"
     if name == "channel" and value == EVERYWHERE:
         return words("audit.detail.everywhere")
-    if isinstance(value, int):
+    if value is False and words.has(f"{key}.off"):
+        return words(f"{key}.off")
+    if isinstance(value, list):
+        value = len(value)
+    if isinstance(value, int) and name not in _AMOUNTS:
         return words(key, count=value, value=f"{value:,}")
     return words(key, value=_in_words(name, value, words))
 
@@ -69,8 +77,13 @@ def _in_words(name: str, value: object, words: Words) -> object:
             return references.person_reference(str(value))
         case "channel":
             return references.channel_reference(str(value))
-        case "share" | "price":
-            return f"{value:.0%}" if name == "share" else f"{value:,.2f}"
+    if name in _AMOUNTS and isinstance(value, int | float):
+        match name:
+            case "share":
+                return f"{value:.0%}"
+            case "price":
+                return words.price(value)
+        return f"${value:,.2f}"
     if name not in _NAMED:
         return value
     keys = [f"{_NAMED[name]}.{one}" for one in str(value).split(",")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.domain import LOCAL, ChannelId, Place, Role, User, UserId
-from bot.events import ButtonClicked, CommandInvoked, What
+from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, What
 from bot.replies import Listing, Refused, Reply, Text
 from tests.fakes.platform import FakePlatform
 from tests.scene import SLACK, Scene
@@ -157,4 +157,44 @@ async def test_the_audit_names_things_as_people_do(scene: Scene) -> None:
     assert "in every channel" in notes
     confirmed = [note for note in notes if note.startswith("training 1 · ")]
     assert len(confirmed) == 1, notes
-    assert confirmed[0].endswith(" rows · $0.00")
+    assert confirmed[0].endswith(" rows · free")
+
+
+async def test_the_audit_says_what_a_cap_on_training_is_as_prices_are_said(scene: Scene) -> None:
+    for cap in ("1234.5", "0"):
+        await scene.command(f"admin budget training:{cap}")
+
+    await scene.command("admin audit")
+
+    notes = str([line.note for line in (await scene.last_listing()).lines])
+    assert "$1,234.50 a month for training" in notes
+    assert "$0.00 a month for training" in notes
+
+
+async def test_the_audit_says_that_masking_was_switched_off(scene: Scene) -> None:
+    scene.admins = "slack:ada"
+    await scene.restart()
+    values = {"sources": "forms", "allowed": "", "permission": "Letter of 3 May"}
+    for mask in ("yes", "no"):
+        form = FormSubmitted("sources", {**values, "mask": mask})
+        await scene.slack_event(form, key=mask, by="ada")
+
+    await scene.slack_event(CommandInvoked("admin audit"), key="audit", by="ada")
+
+    listing = scene.slack.whispers[-1]
+    assert isinstance(listing, Listing)
+    notes = [line.note for line in listing.lines]
+    assert "private text need not be masked" in notes[0]
+    assert "private text has to be masked" in notes[1]
+
+
+async def test_an_audit_entry_with_an_unexpected_value_is_still_shown(scene: Scene) -> None:
+    async with scene.store.writing() as records:
+        now = scene.clock.now()
+        await records.audit.add(LOCAL, None, "canary.share", at=now, share="a half")
+        await records.audit.add(LOCAL, None, "examples.deleted_at_source", at=now, examples=[3, 4])
+
+    await scene.command("admin audit")
+
+    notes = [line.note for line in (await scene.last_listing()).lines]
+    assert {"a half", "2 examples"} <= set(notes)
