@@ -167,7 +167,9 @@ class LocalRoom:
                 elif answer.text.strip():
                     await self._begin(answer, stream, key)
         finally:
-            del self.open_answers[key]
+            # An attempt with the same key that began later has its own entry.
+            if self.open_answers.get(key) is answer:
+                del self.open_answers[key]
             if answer.number is None:
                 self._publish_change(AnswerBegun(key))
             else:

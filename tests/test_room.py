@@ -183,6 +183,30 @@ async def test_a_cancelled_stream_leaves_what_was_shown(scene: RoomScene) -> Non
     assert isinstance(scene.heard[-1], Updated)
 
 
+async def test_two_attempts_at_one_answer_are_both_closed(scene: RoomScene) -> None:
+    may_end = asyncio.Event()
+
+    async def waiting() -> AsyncGenerator[str]:
+        yield "So "
+        await may_end.wait()
+        yield "far"
+
+    first = asyncio.create_task(_say_it(scene, Stream(waiting(), _nobody)))
+    with scene.room.watch() as watch:
+        async for change in watch:
+            if isinstance(change, Posted):
+                break
+    await _say_it(scene, _stream("So ", "far"))
+    may_end.set()
+
+    await first
+
+    kept = await scene.room.message(1)
+    assert kept
+    assert render_message(kept) == Text("So far")
+    assert not scene.room.open_answers
+
+
 async def test_a_stream_that_died_halfway_is_edited_not_posted_twice(
     scene: RoomScene, tmp_path: Path
 ) -> None:
