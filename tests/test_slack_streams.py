@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Mapping
+from typing import cast
+
 import pytest
 from fastapi import Response
 
 from adapters.slack import message_writer
+from adapters.slack.api import Api
+from adapters.slack.thinking_status import thinking_status
 from tests.fakes.faults import Call, refusal
 from tests.fakes.slack import Fault, labels
 from tests.opening import until
@@ -54,6 +60,33 @@ async def test_the_status_goes_where_no_word_comes(in_slack: Scene, *, is_stoppe
     await until(lambda: [one["status"] for one in slack.statuses][1:] == [""])
     await in_slack.settled()
     assert slack.texts("C1") == []
+
+
+async def test_a_status_that_was_on_its_way_when_words_came_is_cleared() -> None:
+    """As Slack may show it after the message, and then nothing takes it away."""
+    slack = SlowStatuses()
+
+    async with thinking_status(cast(Api, slack), "C1", "1.0", "is thinking …") as end:
+        await slack.is_asked.wait()
+        for _ in range(2):
+            end()
+            await asyncio.sleep(0)
+
+    assert slack.statuses == ["is thinking …", ""]
+
+
+class SlowStatuses:
+    """Shows each status, but answers the first request never."""
+
+    def __init__(self) -> None:
+        self.statuses: list[object] = []
+        self.is_asked = asyncio.Event()
+
+    async def call(self, method: str, args: Mapping[str, object], **more: object) -> None:
+        self.statuses.append(args["status"])
+        self.is_asked.set()
+        if args["status"]:
+            await asyncio.Event().wait()
 
 
 async def test_a_long_answer_is_split_and_its_code_goes_on(in_slack: Scene) -> None:

@@ -23,7 +23,8 @@ async def thinking_status(
     """Shows the status after a moment, until the yielded function is called.
 
     Slack removes a status once a message is posted. For an answer that ended without one, because
-    it was stopped or its host failed, the status is removed here.
+    it was stopped or its host failed, the status is removed here, also if the request that shows it
+    was under way when the message was posted.
     https://docs.slack.dev/reference/methods/assistant.threads.setStatus
     """
     shown: list[str] = []
@@ -37,8 +38,10 @@ async def thinking_status(
     showing = asyncio.create_task(show(), name="slack status")
 
     def end() -> None:
+        # A request that is under way may reach Slack after the message, and then the status stays.
+        if showing.done() and not showing.cancelled():
+            shown.clear()
         showing.cancel()
-        shown.clear()
 
     try:
         yield end
