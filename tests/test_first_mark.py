@@ -141,6 +141,22 @@ async def test_in_slack_a_lesson_that_may_not_be_typed_asks_an_admin(
     assert (await in_slack.form(2))["callback_id"] == "teach"
 
 
+async def test_after_a_mark_the_admins_are_asked_about_typed_lessons_too(
+    in_slack: slack_scene.Scene,
+) -> None:
+    in_slack.slack.tiers.is_on = False
+    await marked_in_slack(in_slack)
+
+    for _ in range(2):
+        in_slack.slack.command("U2", "C1", "teach")
+        await in_slack.settled()
+
+    assert "I have asked name-U1 whether I may." in (await in_slack.whispered(2))[1]["text"]
+    await until(lambda: len(in_slack.slack.own("DU1")) > 1)
+    assert str(in_slack.slack.texts("DU1")).count("has marked a message") == 1
+    assert str(in_slack.slack.texts("DU1")).count("wants to write a lesson") == 1
+
+
 async def test_on_discord_a_lesson_that_may_not_be_typed_asks_an_admin(
     in_discord: discord_scene.Scene,
 ) -> None:

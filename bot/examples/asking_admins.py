@@ -32,8 +32,8 @@ from bot.words import Words
 
 MARKS_WAIT = "marks.wait"
 MARKS_ALLOWED = "marks.allowed"
-ASKED, DECLINED = "marks.asked", "marks.declined"
-"""Kinds of audit entries: the admins were asked; an admin declined."""
+ASKED, ASKED_FORMS, DECLINED = "marks.asked", "marks.asked_forms", "marks.declined"
+"""Kinds of audit entries: the admins were asked about messages or forms; an admin declined both."""
 
 _MOST_ASKED = 5
 _PAGE = 500
@@ -161,8 +161,9 @@ async def _admins_text(
     `link` leads to the marked message; with `is_typed` there is none, but a form was asked for.
     """
     async with deps.store.reading() as records:
-        asked_entries = await records.audit.page(request.workspace_id, what=ASKED, limit=1)
-        declined_entries = await records.audit.page(request.workspace_id, what=DECLINED, limit=1)
+        asked = ASKED_FORMS if is_typed else ASKED
+        asked_entries = await records.audit.of_kind(request.workspace_id, asked, limit=1)
+        declined_entries = await records.audit.of_kind(request.workspace_id, DECLINED, limit=1)
     if declined_entries and not (asked_entries and asked_entries[0].at > declined_entries[0].at):
         return request.words("marks.declined")
     if asked_entries:
@@ -174,12 +175,13 @@ async def _admins_text(
     return request.words("marks.asked_forms" if is_typed else "marks.asked", names=names)
 
 
-async def _ask(request: Request, deps: Dependencies, **details: object) -> str:
+async def _ask(request: Request, deps: Dependencies, *, link: str | None, is_typed: bool) -> str:
     """Asks the known admins; returns their names, "" if none can be reached."""
-    names = await tell_admins(request, MARKS_WAIT, deps, key=request.workspace_id, **details)
+    key = f"{request.workspace_id}.forms" if is_typed else request.workspace_id
+    names = await tell_admins(request, MARKS_WAIT, deps, key=key, link=link, is_typed=is_typed)
     if names:
         async with deps.store.writing() as records:
-            await request.audit(records, ASKED, names=names)
+            await request.audit(records, ASKED_FORMS if is_typed else ASKED, names=names)
     return names
 
 

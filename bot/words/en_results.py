@@ -149,6 +149,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "audit.file.deleted": "deleted a file at a host",
     "audit.job.abandoned": "a training was not begun",
     "audit.marks.asked": "asked the admins whether messages may be kept",
+    "audit.marks.asked_forms": "asked the admins whether people may type lessons",
     "audit.marks.declined": "said that messages may not be kept",
     "audit.model.named": "named a model",
     "audit.model.undeployed": "stopped serving a model",

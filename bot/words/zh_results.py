@@ -149,6 +149,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "audit.file.deleted": "删除了主机上的一个文件",
     "audit.job.abandoned": "一次训练没有开始",
     "audit.marks.asked": "询问管理员能否保存消息",
+    "audit.marks.asked_forms": "询问管理员能否手写示例",
     "audit.marks.declined": "决定不保存消息",
     "audit.model.named": "给一个模型起了名字",
     "audit.model.undeployed": "停止了一个模型的服务",
