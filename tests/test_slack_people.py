@@ -166,23 +166,53 @@ async def test_who_becomes_a_guest_is_one_after_a_while() -> None:
 
 
 async def test_what_a_channel_is_and_is_called_is_asked_once(in_slack: Scene) -> None:
-    """For its kind, its name and whether it is there; again after it was shared."""
+    """For its kind and its name; again after it was shared."""
     assert in_slack.app is not None
     surface, place = in_slack.app.surfaces.of(TEAM), Place(TEAM, ChannelId("C1"))
     assert isinstance(surface, CanLocate)
-    assert isinstance(surface, CanFindChannel)
     assert isinstance(surface, CanNameChannel)
 
     for _ in range(2):
-        await asyncio.gather(
-            surface.locate(place), surface.find_channel(place), surface.channel_name(place)
-        )
+        await asyncio.gather(surface.locate(place), surface.channel_name(place))
     assert len(in_slack.slack.called("conversations.info")) == 1
 
     in_slack.slack.event({"type": "channel_shared", "channel": "C1"})
     await in_slack.settled()
     await surface.channel_name(place)
     assert len(in_slack.slack.called("conversations.info")) == 2
+
+
+async def test_a_channel_is_missed_as_soon_as_the_bot_has_lost_it(in_slack: Scene) -> None:
+    assert in_slack.app is not None
+    surface, place = in_slack.app.surfaces.of(TEAM), Place(TEAM, ChannelId("C1"))
+    assert isinstance(surface, CanFindChannel)
+    assert await surface.find_channel(place)
+
+    in_slack.slack.channels["C1"].kind = "private"
+    in_slack.slack.channels["C1"].members.discard("UBOT")
+
+    assert not await surface.find_channel(place)
+
+
+async def test_a_channel_is_looked_for_patiently_while_another_look_up_is_not() -> None:
+    slack = ChannelsBusyAtFirst()
+    people = People(cast(Api, slack), lambda: US, lambda: 0.0)
+
+    kind, is_there = await asyncio.gather(
+        people.with_channel_kind(Place(TEAM, ChannelId("C1"))), people.has_channel("C1")
+    )
+
+    assert (kind.kind, is_there) == (ChannelKind.PRIVATE, True)
+
+
+class ChannelsBusyAtFirst:
+    """Answers `conversations.info`, but refuses calls without patience as too many."""
+
+    async def call(self, method: str, args: Mapping[str, object], *, patience: int) -> Json:
+        await asyncio.sleep(0)
+        if not patience:
+            raise SurfaceBusy(code="ratelimited")
+        return {"channel": {"id": args["channel"]}}
 
 
 def events(body: Json) -> list[Event]:

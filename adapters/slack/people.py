@@ -194,16 +194,16 @@ class People:
         return f"#{name}" if name else None
 
     async def has_channel(self, channel: str) -> bool:
-        """Whether the bot can see the channel."""
+        """Whether the bot can see the channel now; the cache is not used, but renewed."""
         try:
-            await self._channel_info(channel, patience=6)
+            await self._fetch_channel(channel, patience=6)
         except SurfaceError as error:
             if error_code(error) in ("channel_not_found", "invalid_arguments"):
                 return False
             raise
         return True
 
-    async def _channel_info(self, channel: str, *, patience: int = 0) -> Json:
+    async def _channel_info(self, channel: str) -> Json:
         """Returns the object of a channel, from the cache if recent.
 
         https://docs.slack.dev/reference/methods/conversations.info
@@ -211,11 +211,9 @@ class People:
         cached = self._cached_channel(channel)
         if cached is not None:
             return cached
-        return await self._channel_lookups.run(
-            channel, lambda: self._fetch_channel(channel, patience)
-        )
+        return await self._channel_lookups.run(channel, lambda: self._fetch_channel(channel))
 
-    async def _fetch_channel(self, channel: str, patience: int) -> Json:
+    async def _fetch_channel(self, channel: str, *, patience: int = 0) -> Json:
         response = await self._api.call(
             "conversations.info", {"channel": channel}, patience=patience
         )
