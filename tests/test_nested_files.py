@@ -77,6 +77,24 @@ def test_of_a_document_its_questions_are_read_with_their_answers(
 
 
 @pytest.mark.parametrize(
+    ("answer", "lines"),
+    [
+        (
+            "Open the settings.\nSolution: press reset.",
+            "A: Open the settings.\nSolution: press reset.",
+        ),
+        ("Run it.\n\nOutput: a page.", "A: Run it.\n\nOutput: a page."),
+        ("Ask the bot.\nUser: hello\nBot: hi", "A: Ask the bot.\nUser: hello\nBot: hi"),
+        ("Wet lube.\nOr wax.", "A: Wet lube.\nA: Or wax."),
+    ],
+)
+def test_an_answer_with_other_labels_in_it_is_learned_whole(answer: str, lines: str) -> None:
+    text = f"Q: How?\n{lines}\n\nQ: Free?\nA: It is.\n"
+
+    assert said(text.encode(), "faq.md") == [[(U, "How?"), (A, answer)], TALKS[2]]
+
+
+@pytest.mark.parametrize(
     ("text", "name"),
     [
         ("# Values\n\nWe are kind.\n\n# Shop\n\nWhere? In Bern.\n", "handbook.md"),

@@ -74,9 +74,14 @@ def _is_table(rows: Sequence[Cells]) -> bool:
 
 
 def _labelled(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
-    """Returns the pairs of texts whose lines begin like “Q:” and “A:”."""
-    pairs: list[tuple[int, Cells]] = []
-    into = -1
+    """Returns the pairs of texts whose lines begin like “Q:” and “A:”.
+
+    The first label of a question and the first label of an answer are those of the whole document;
+    a line with another label, like “Output:” in an answer, belongs to the text above it.
+    """
+    pairs: list[tuple[int, tuple[list[str], list[str]]]] = []
+    first_labels: dict[int, str] = {}
+    into = 0
     lines = [
         (block.line + number, line)
         for block in blocks
@@ -85,16 +90,19 @@ def _labelled(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
     for number, line in lines:
         found = _LABEL.match(line)
         label = plain_name(found[1]) if found else ""
-        if found and label in _QUESTION_LABELS:
-            pairs.append((number, [_unmarked(line[found.end() :]), ""]))
-            into = 0
-        elif found and label in _ANSWER_LABELS and pairs:
-            pairs[-1][1][1] = line[found.end() :]
-            into = 1
-        elif pairs and into >= 0:
-            pairs[-1][1][into] += f"\n{line}"
+        is_answer = label in _ANSWER_LABELS and bool(pairs)
+        is_labelled = (is_answer or label in _QUESTION_LABELS) and (
+            first_labels.setdefault(is_answer, label) == label
+        )
+        text = line[found.end() :] if found and is_labelled else line
+        if is_labelled and not is_answer:
+            pairs.append((number, ([_unmarked(text)], [])))
+        into = int(is_answer) if is_labelled else into
+        if pairs and (is_answer or not is_labelled):
+            pairs[-1][1][into].append(text)
     has_answers = any(answer for _, (_, answer) in pairs)
-    return [(at, [_tidy(text) for text in pair]) for at, pair in pairs] if has_answers else []
+    joined = [(at, [_tidy("\n".join(part)) for part in pair]) for at, pair in pairs]
+    return joined if has_answers else []
 
 
 def _below_headings(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
@@ -102,15 +110,15 @@ def _below_headings(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
     headings = [block for block in blocks if block.is_heading]
     if 2 * sum(_asks(block.text) for block in headings) < len(headings):
         return []
-    pairs: list[tuple[int, Cells]] = []
+    pairs: list[tuple[int, str, list[str]]] = []
     is_open = False
     for block in blocks:
         if block.is_heading:
             is_open = _asks(block.text)
-            pairs += [(block.line, [_unmarked(block.text), ""])] if is_open else []
+            pairs += [(block.line, _unmarked(block.text), [])] if is_open else []
         elif is_open:
-            pairs[-1][1][1] += f"\n\n{block.text}"
-    return [(at, [_tidy(text) for text in pair]) for at, pair in pairs]
+            pairs[-1][2].append(block.text)
+    return [(at, [question, _tidy("\n\n".join(texts))]) for at, question, texts in pairs]
 
 
 def _asked_in_paragraphs(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
@@ -137,33 +145,37 @@ def _tidy(text: str) -> str:
 
 
 def _markdown_blocks(text: str) -> Iterator[Block]:
-    lines = re.split(r"\r\n?|\n", text)
-    block = Block(1)
+    block, texts = Block(1), list[str]()
     is_code = False
-    for number, line in enumerate([*lines, ""], 1):
+    for number, line in enumerate([*re.split(r"\r\n?|\n", text), ""], 1):
         is_code = is_code != line.lstrip().startswith("```")
         heading = None if is_code else _HEADING.match(line)
-        is_row = not is_code and "|" in line and (bool(block.rows) or not block.text)
+        is_row = not is_code and "|" in line and (bool(block.rows) or not texts)
         if (not line.strip() and not is_code) or heading or (block.rows and not is_row):
-            yield from [block] if block.text or block.rows else []
-            block = Block(number)
+            yield from _finished(block, texts)
+            block, texts = Block(number), []
         if heading:
             yield Block(number, line[heading.end() :].strip(), is_heading=True)
         elif is_row:
             block.line = block.line if block.rows else number
             block.rows += [] if _DIVIDER.fullmatch(line.strip()) else [_cells(line)]
         elif line.strip() or is_code:
-            block.line = block.line if block.text else number
-            block.text += f"\n{line}" if block.text else line
-        if _is_bold_question(block.text):
+            block.line = block.line if texts else number
+            texts.append(line)
+        if len(texts) == 1 and _is_bold_question(line):
             block.is_heading = True
-            yield block
-            block = Block(number)
+            yield from _finished(block, texts)
+            block, texts = Block(number), []
+    yield from _finished(block, texts)
+
+
+def _finished(block: Block, texts: Sequence[str]) -> Iterator[Block]:
+    block.text = "\n".join(texts)
     yield from [block] if block.text or block.rows else []
 
 
 def _is_bold_question(text: str) -> bool:
-    return text.startswith("**") and text.endswith("**") and _asks(text) and "\n" not in text
+    return text.startswith("**") and text.endswith("**") and _asks(text)
 
 
 def _cells(line: str) -> Cells:
