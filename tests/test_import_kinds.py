@@ -236,6 +236,21 @@ OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(504)
             zipped({"[Content_Types].xml": "", "word/document.xml": "<a/>"}),
             "document_without_questions",
         ),
+        (
+            zipped(
+                {
+                    "[Content_Types].xml": "",
+                    "word/document.xml": '<?xml version="1.0" encoding="foo-8"?><a/>',
+                }
+            ),
+            "archive_broken",
+        ),
+        (
+            zipped({"[Content_Types].xml": "", "word/document.xml": "<a/>"})
+            .replace(b"PK\3\4\x14\0\0", b"PK\3\4\x14\0\1")
+            .replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"),
+            "file_password",
+        ),
         (zipped({"[Content_Types].xml": "", "xl/workbook.xml": ""}), "workbook_broken"),
         (zipped({"a.csv": TABLE, "b.csv": TABLE}), "archive_several"),
         (zipped({"notes.md": "hello"}), "archive_empty"),

@@ -157,6 +157,43 @@ def test_question_sets_are_read_with_their_context() -> None:
     assert said(flat, "squad.jsonl") == TALKS[:1]
 
 
+@pytest.mark.parametrize(
+    "right",
+    [{"correct": 1}, {"answer_idx": "1"}, {"answerKey": "B"}, {"correct_answer": "Wet lube."}],
+)
+def test_of_several_choices_the_right_one_is_learned(right: dict[str, object]) -> None:
+    choices = {"question": "Which oil?", "answers": ["None.", "Wet lube."]}
+
+    assert said(jsonl({**choices, **right}), "quiz.jsonl") == TALKS[:1]
+
+
+@pytest.mark.parametrize("right", [{"correct": 2}, {"label": -1}, {"correct": None}])
+def test_of_several_choices_without_a_clear_right_one_none_is_learned(
+    right: dict[str, object],
+) -> None:
+    choices = {"question": "Which oil?", "answers": ["None.", "Wet lube."], **right}
+
+    assert refused(jsonl(choices), "quiz.jsonl") == [(1, "cell_empty")]
+
+
+def test_an_answer_may_be_a_text_in_an_object() -> None:
+    file = jsonl({"question": "Which oil?", "answers": {"text": "Wet lube."}})
+
+    assert said(file, "squad.jsonl") == TALKS[:1]
+
+
+@pytest.mark.parametrize("role", [["user"], {"name": "user"}, None])
+def test_a_message_with_a_broken_role_in_a_saved_chat_is_omitted(role: object) -> None:
+    def saved(key: str, role: object, text: str, parent: str | None) -> dict[str, object]:
+        message = {"author": {"role": role}, "content": {"parts": [text]}}
+        return {key: {"message": message, "parent": parent}}
+
+    mapping = saved("1", role, "Hm", None) | saved("2", U, "Which oil?", "1")
+    mapping |= saved("3", A, "Wet lube.", "2")
+
+    assert said(jsonl({"mapping": mapping, "current_node": "3"}), "chat.jsonl") == TALKS[:1]
+
+
 def node(role: str, text: str, *replies: dict[str, object], rank: int = 0) -> dict[str, object]:
     return {"role": role, "text": text, "rank": rank, "replies": list(replies)}
 

@@ -28,7 +28,7 @@ _NUMBER: Final = re.compile(r"[\s*_]{0,9}(?:\d{1,3}[.)]|[-*•])\s{1,9}")
 _ASKS: Final = re.compile(r".*[?？؟]\W{0,5}", re.DOTALL)
 _DIVIDER: Final = re.compile(r"\|?[ \t]{0,9}:?-{2,}+:?[ \t|:-]*+")
 _HEADING: Final = re.compile(r"#{1,6} ")
-BROKEN_DOCUMENT: Final = (*BROKEN, KeyError, ElementTree.ParseError)
+BROKEN_DOCUMENT: Final = (*BROKEN, LookupError, ValueError, ElementTree.ParseError)
 _FEWEST: Final = 2
 """Least number of questions of a text that is read as a list of questions."""
 

@@ -180,6 +180,9 @@ def _plan_document(file: IO[bytes], encoding: str, options: ImportOptions) -> Im
         rows = _head_cells(file, source)
     except BROKEN_DOCUMENT:
         return Problem(0, "archive_broken", {})
+    except RuntimeError:
+        # zipfile raises RuntimeError for an encrypted member.
+        return Problem(0, "file_password", {})
     if not rows:
         return Problem(0, "document_without_questions", {})
     plan = _plan_rows(rows, source, options)

@@ -3,12 +3,16 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from bot.imports.columns import guess_columns, is_enough
+from bot.imports.columns import guess_columns, is_enough, plain_name
 
 _Record = Mapping[str, object]
 _ROLES: Final = {"prompter": "user", "human": "user", "user": "user", "assistant": "assistant"}
 _KEYS: Final = frozenset(
     ("paragraphs", "answers", "prompt", "responses", "annotations", "mapping", "chat_messages")
+)
+# Names, as of `plain_name`, of keys with the number, letter or text of the right answer.
+_RIGHT_ANSWERS: Final = frozenset(
+    ("correct", "label", "answeridx", "answerindex", "answerkey", "correctanswer", "correctidx")
 )
 _RESPONSES: Final = ".responses"
 _DEEPEST: Final = 200
@@ -102,14 +106,31 @@ def _questions_of(paragraphs: Iterable[_Record]) -> Iterator[object]:
 
 
 def _with_first_answer(record: _Record) -> _Record:
-    """Returns the record with the first of its right answers, "" if there is none."""
+    """Returns the record with the first of its right answers, "" if there is none.
+
+    If another key names the right one of several choices, that choice is the answer.
+    """
     answers = record.get("answers")
     if not isinstance(answers, list | Mapping) or "answer" in record:
         return record
     texts = answers.get("text") if isinstance(answers, Mapping) else answers
-    first = next(iter(texts), "") if isinstance(texts, list) else ""
-    text = first.get("text", "") if isinstance(first, Mapping) else first
+    choices = texts if isinstance(texts, list) else [texts] if isinstance(texts, str) else []
+    options = [each.get("text", "") if isinstance(each, Mapping) else each for each in choices]
+    named = [value for key, value in record.items() if plain_name(key) in _RIGHT_ANSWERS]
+    text = _choice(options, named[0]) if named and len(options) > 1 else (options or [""])[0]
     return {**{key: value for key, value in record.items() if key != "answers"}, "answer": text}
+
+
+def _choice(options: list[object], named: object) -> object:
+    """Returns the option with a number from 0, a letter or a text; "" for anything else."""
+    if isinstance(named, str) and named in options:
+        return named
+    if isinstance(named, str) and len(named) == 1 and named.isascii() and named.isalpha():
+        named = ord(named.upper()) - ord("A")
+    elif isinstance(named, str) and named.isdecimal() and named.isascii():
+        named = int(named[:9])
+    is_index = isinstance(named, int) and not isinstance(named, bool) and 0 <= named < len(options)
+    return options[named] if is_index and isinstance(named, int) else ""
 
 
 def _branches_of(node: _Record, before: list[object]) -> Iterator[object]:
@@ -160,7 +181,8 @@ def _node_message(message: _Record) -> object:
     parts = content.get("parts") if isinstance(content, Mapping) else None
     listed = parts if isinstance(parts, list) else []
     text = "\n".join(part for part in listed if isinstance(part, str))
-    return _message(role, text) if role in _ROLES and text.strip() else None
+    is_known = isinstance(role, str) and role in _ROLES
+    return _message(role, text) if is_known and text.strip() else None
 
 
 def _message(sender: object, text: object) -> dict[str, object]:

@@ -41,6 +41,7 @@ class Finding:
 _KEY_MARK = "-----"
 _DIGIT = re.compile(r"[0-9]")
 _HOST_SUFFIX = re.compile(r"\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b")
+_WRITTEN_AT = re.compile(r"[\[({] ?at")
 # The first two bytes in UTF-8 of full-width digits and signs.
 _FULL_WIDTH = b"\xef\xbc"
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -74,7 +75,7 @@ def may_be_private(text: str) -> bool:
     if _KEY_MARK in text or "@" in text or _HOST_SUFFIX.search(text):
         return True
     # As in ann (at) example (dot) com, which is written so that programs do not see it.
-    if "(at" in text or "[at" in text or "( at" in text or " dot " in text or " DOT " in text:
+    if _WRITTEN_AT.search(text) or " dot " in text or " DOT " in text:
         return True
     text = _narrowed(text)
     digits = len(_DIGIT.findall(text))
