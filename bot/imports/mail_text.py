@@ -171,11 +171,12 @@ def _without_disclaimer(lines: list[str]) -> list[str]:
 
 
 def _without_quotes(lines: list[str]) -> list[str]:
+    first = next((at for at, line in enumerate(lines) if line), len(lines))
     for at, line in enumerate(lines):
         is_header = _HEADER.match(line) and any(map(_NEXT_HEADER.match, lines[at + 1 : at + 4]))
         # Some mail programs break long header lines in two.
         joined = f"{line} {lines[at + 1]}" if at + 1 < len(lines) else line
-        if _has_text(lines[:at]) and (
+        if at > first and (
             is_header or _QUOTE.fullmatch(line) or (line and _QUOTE.fullmatch(joined))
         ):
             lines = lines[:at]
@@ -185,18 +186,18 @@ def _without_quotes(lines: list[str]) -> list[str]:
 
 
 def _without_signature(lines: list[str]) -> list[str]:
-    for at, line in enumerate(lines):
-        rest = [each for each in lines[at + 1 :] if each]
-        is_short = len(rest) <= _MOST_LINES and all(
-            len(each) <= _LONGEST_LINE or _CONTACT.search(each) for each in rest
-        )
+    filled = [at for at, line in enumerate(lines) if line]
+    # A signature has few lines, so only the last lines may begin it.
+    for number, at in list(enumerate(filled))[-_MOST_LINES - 1 :]:
+        line, rest = lines[at], [lines[each] for each in filled[number + 1 :]]
+        is_short = all(len(each) <= _LONGEST_LINE or _CONTACT.search(each) for each in rest)
         is_end = (
             _RULER.fullmatch(line)
             or _DEVICE.fullmatch(line)
             or _CLOSING.fullmatch(line)
             or (_THANKS.fullmatch(line) and rest and all(map(_NAME_LINE.fullmatch, rest)))
         )
-        if line and is_end and is_short and _has_text(lines[:at]):
+        if is_end and is_short and number > 0:
             return lines[:at]
     return lines
 
