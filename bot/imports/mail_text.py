@@ -19,13 +19,15 @@ _PROSE: Final = re.compile(
 _PAGE_CODE: Final = re.compile(
     r"<(?:script|form|input|button|nav|section|svg|canvas)\b", re.IGNORECASE
 )
-_BLOCKS: Final = frozenset(("p", "br", "div", "li", "tr", "table", "ul", "ol", "hr", "pre"))
+_BLOCKS: Final = frozenset(
+    ("p", "br", "div", "li", "tr", "table", "ul", "ol", "hr", "pre", "blockquote")
+)
 _NOT_SAID: Final = frozenset(("style", "script", "head", "title"))
 _VOID: Final = frozenset(("br", "hr", "img", "input", "meta", "link", "wbr"))
 # Class names and ids that mail programs give to quoted parts of a mail.
 _QUOTING: Final = re.compile(
     r"gmail_(?:quote|signature|extra)|yahoo_quoted|moz-(?:cite-prefix|signature)"
-    r"|protonmail_(?:quote|signature)|zmail_extra|(?:^|\W)signature(?:$|\W)",
+    r"|protonmail_(?:quote|signature)|zmail_extra|(?:^|[\s-])signature(?:$|\s)",
     re.IGNORECASE,
 )
 _QUOTE_BELOW: Final = re.compile(r"divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION")
@@ -102,9 +104,12 @@ _MOST_ENDING_LINES, _FEWEST_ENDINGS, _MOST_NAMES = 4, 5, 3
 _GREETING_HEAD, _LONGEST_LINK = 400, 120
 
 
-def strip_quotes_and_signature(text: str) -> str:
-    """Returns the author's own text of a message; keeps parts without which it would be empty."""
-    plain = text_of_html(text) if _TAG.search(text) else _LINK.sub(_link_of, text)
+def strip_quotes_and_signature(text: str, *, is_mail: bool = True) -> str:
+    """Returns the author's own text of a message; keeps parts without which it would be empty.
+
+    If not `is_mail`, the <blockquote> elements of HTML are kept as well.
+    """
+    plain = text_of_html(text, is_mail=is_mail) if _TAG.search(text) else _LINK.sub(_link_of, text)
     plain = _PICTURE.sub("", plain).replace("\r\n", "\n")
     lines = [line.strip() for line in plain.split("\n")]
     lines = _without_disclaimer(_without_greeting(_without_quotes(lines)))
@@ -216,10 +221,10 @@ def _has_text(lines: list[str]) -> bool:
     return any(lines)
 
 
-def text_of_html(text: str) -> str:
+def text_of_html(text: str, *, is_mail: bool = True) -> str:
     """Returns the text of HTML, a line for each block, without quotes unless all is quoted."""
     for is_whole in (False, True):
-        reader = _TextOfHtml(is_whole=is_whole)
+        reader = _TextOfHtml(is_whole=is_whole, is_mail=is_mail)
         reader.read(text)
         found = "".join(reader.parts)
         if found.strip():
@@ -230,20 +235,27 @@ def text_of_html(text: str) -> str:
 class _TextOfHtml(MarkupReader):
     """Collects the text of HTML; includes quoted parts only if `is_whole`."""
 
-    def __init__(self, *, is_whole: bool) -> None:
+    def __init__(self, *, is_whole: bool, is_mail: bool) -> None:
         self.parts: list[str] = []
         self._is_whole = is_whole
+        self._is_mail = is_mail
         self._hidden_by = ""
         self._hidden = 0
         self._is_over = False
         self._link: tuple[int, str] = 0, ""
 
     def handle_start(self, tag: str, attributes: Mapping[str, str]) -> None:
+        if self._hidden_by == "p" and tag in _BLOCKS - _VOID:
+            # The next block ends a paragraph without an end tag.
+            self._hidden = 0
         if self._hidden:
             self._hidden += tag == self._hidden_by
             return
         named = f"{attributes.get('class', '')} {attributes.get('id', '')}"
-        is_quote = tag == "blockquote" or _QUOTING.search(named) is not None
+        is_blockquote = tag == "blockquote" and (
+            self._is_mail or attributes.get("type", "") == "cite"
+        )
+        is_quote = is_blockquote or _QUOTING.search(named) is not None
         if tag in _NOT_SAID or (is_quote and tag not in _VOID and not self._is_whole):
             self._hidden_by, self._hidden = tag, 1
         if tag == "a" and attributes.get("href", "").startswith("http"):

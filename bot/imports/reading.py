@@ -88,7 +88,7 @@ def _without_mail(record: Mapping[str, object], columns: Mapping[str, str]) -> d
     """Returns question and answer without quotes, greetings and signatures."""
     texts = {columns[purpose]: record.get(columns[purpose]) for purpose in ("question", "answer")}
     return {
-        column: strip_quotes_and_signature(text) if isinstance(text, str) else text
+        column: strip_quotes_and_signature(text, is_mail=False) if isinstance(text, str) else text
         for column, text in texts.items()
     }
 
