@@ -159,7 +159,7 @@ def test_question_sets_are_read_with_their_context() -> None:
 
 @pytest.mark.parametrize(
     "right",
-    [{"correct": 1}, {"answer_idx": "1"}, {"answerKey": "B"}, {"correct_answer": "Wet lube."}],
+    [{"correct": 1}, {"answer_idx": 1}, {"answerKey": "B"}, {"correct_answer": "Wet lube."}],
 )
 def test_of_several_choices_the_right_one_is_learned(right: dict[str, object]) -> None:
     choices = {"question": "Which oil?", "answers": ["None.", "Wet lube."]}
@@ -167,7 +167,9 @@ def test_of_several_choices_the_right_one_is_learned(right: dict[str, object]) -
     assert said(jsonl({**choices, **right}), "quiz.jsonl") == TALKS[:1]
 
 
-@pytest.mark.parametrize("right", [{"correct": 2}, {"label": -1}, {"correct": None}])
+@pytest.mark.parametrize(
+    "right", [{"correct": 2}, {"label": -1}, {"correct": None}, {"answerKey": "1"}]
+)
 def test_of_several_choices_without_a_clear_right_one_none_is_learned(
     right: dict[str, object],
 ) -> None:

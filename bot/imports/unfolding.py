@@ -122,13 +122,14 @@ def _with_first_answer(record: _Record) -> _Record:
 
 
 def _choice(options: list[object], named: object) -> object:
-    """Returns the option with a number from 0, a letter or a text; "" for anything else."""
+    """Returns the option with a number from 0, a letter or a text; "" for anything else.
+
+    Digits as text are refused, as some data sets count them from 1.
+    """
     if isinstance(named, str) and named in options:
         return named
     if isinstance(named, str) and len(named) == 1 and named.isascii() and named.isalpha():
         named = ord(named.upper()) - ord("A")
-    elif isinstance(named, str) and named.isdecimal() and named.isascii():
-        named = int(named[:9])
     is_index = isinstance(named, int) and not isinstance(named, bool) and 0 <= named < len(options)
     return options[named] if is_index and isinstance(named, int) else ""
 
