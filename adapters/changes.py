@@ -42,7 +42,7 @@ class PartialAnswer:
 
 @dataclass(frozen=True, slots=True)
 class AnswerAwaited:
-    """An answer to the event of this key will be written in this place; no word of it is there."""
+    """An answer to the event `key` will be written in `place`; it has no text yet."""
 
     key: str
     place: Place
@@ -50,7 +50,7 @@ class AnswerAwaited:
 
 @dataclass(frozen=True, slots=True)
 class AnswerBegun:
-    """Its first words stand, or it has ended without any."""
+    """The answer to the event `key` has its first text, or has ended without text."""
 
     key: str
 

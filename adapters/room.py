@@ -115,7 +115,7 @@ class LocalRoom:
         self._count = itertools.count(1)
         self._subscriptions: weakref.WeakSet[Subscription] = weakref.WeakSet()
         self.open_answers: dict[str, OpenAnswer] = {}
-        """Answers that are being written, by the key of the event that asks."""
+        """Answers that are being written, by the key of the question's event."""
 
     def watch(self) -> Subscription:
         """Returns a subscription to every later change."""
@@ -173,17 +173,17 @@ class LocalRoom:
             if answer.number is None:
                 self._publish_change(AnswerBegun(key))
             else:
-                await self._close(answer.number, _whole(answer, stream))
+                await self._close(answer.number, _ended_text(answer, stream))
         if answer.number is None:
             raise EmptyAnswer
         return MessageId(str(answer.number))
 
     async def _begin(self, answer: OpenAnswer, stream: Stream, key: str) -> None:
         """Posts the first text, or overwrites the message of an interrupted attempt."""
-        text, standing = Text(_storable(answer.text)), stream.unfinished_message
-        if standing is not None:
+        text, interrupted = Text(_storable(answer.text)), stream.unfinished_message
+        if interrupted is not None:
             with suppress(MessageGone):
-                message = await self._rewrite(_number(standing), text)
+                message = await self._rewrite(_number(interrupted), text)
                 answer.number = message.number
                 self._publish_change(Updated(message, is_partial=True))
         if answer.number is None:
@@ -220,7 +220,7 @@ class LocalRoom:
         return Attachment(name, str(path), platform=LOCAL)
 
     def file_path(self, name: str) -> Path | None:
-        """Of one that came with a message, by the name it has here."""
+        """Returns the path of an attachment by its name in the folder; None for another name."""
         return self._files / name if _FILE_NAME.fullmatch(name) else None
 
     async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
@@ -376,7 +376,7 @@ def render_message(message: RoomMessage, language: str = "") -> Drawn:
         if language in body.others:
             body = _BODY.validate_python(body.others[language])
     except ValidationError:
-        log.warning("a kept reply cannot be read", extra={"number": message.number})
+        log.warning("A stored reply cannot be read", extra={"number": message.number})
         return Text(message.text)
     return body.text or body.card or body.listing or Text(message.text)
 
@@ -430,14 +430,18 @@ def to_domain_message(message: RoomMessage) -> Message:
 
 
 def _unlink_others(folder: Path, attached: frozenset[str]) -> None:
+    """Deletes the files of a folder whose paths are not in `attached`."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if str(path) not in attached:
             path.unlink(missing_ok=True)
 
 
-def _whole(answer: OpenAnswer, stream: Stream) -> Text:
-    """Returns the text and the buttons of an answer that has ended, also of a stopped one."""
-    buttons = tuple(one for one in stream.buttons() if not one.action.startswith(VOTE))
+def _ended_text(answer: OpenAnswer, stream: Stream) -> Text:
+    """Returns the text and the buttons of an answer that has ended, also of a stopped one.
+
+    The vote buttons are left out, as the studio draws its own.
+    """
+    buttons = tuple(button for button in stream.buttons() if not button.action.startswith(VOTE))
     words = stream.other_words()
     return Text(_storable(answer.text), buttons=buttons, other_words=words)
 

@@ -1,4 +1,4 @@
-"""Discord as a place where people talk: the surface that the core speaks through."""
+"""Implements the core's surface port for Discord: posts, edits, reads and answers messages."""
 
 from __future__ import annotations
 
@@ -49,30 +49,32 @@ log = logging.getLogger(__name__)
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_KNOWN_EVENTS = 5000
-_KNOWN_MESSAGES = 2000
+_MOST_EVENTS = 5000
+_MOST_MESSAGES = 2000
 _LONGEST_CHAIN = 40
 _PAGE = 100
+# https://docs.discord.com/developers/topics/opcodes-and-status-codes
 _NO_PERMISSION, _TOO_LARGE, _NO_DIRECT = 50013, 40005, 50007
 _NO_GUILD = (10004, 50001)
 _ANSWER_SECONDS = 10.0
-_COURTESIES = (50013, 90001, 30010, 10014, 50001)
+# Missing permission or access, blocked by the author, too many reactions, unknown emoji.
+_IGNORED_REACTION_ERRORS = (50013, 90001, 30010, 10014, 50001)
 
 
 async def _no_note(event: Event) -> Text | None:
     return None
 
 
-async def _not_known(channel: str) -> bool:
+async def _not_direct(channel: str) -> bool:
     return False
 
 
-async def _none_missing(place: Place, wanted: int) -> int:
+async def _none_missing(place: Place, permissions: int) -> int:
     return 0
 
 
 class DiscordSurface(ServerLookups):
-    """Implements the surface port with all its gifts; `say` words what Discord itself must tell."""
+    """The surface of all Discord servers; `say` returns a text of `bot/words` in a language."""
 
     def __init__(
         self,
@@ -82,7 +84,7 @@ class DiscordSurface(ServerLookups):
         *,
         ready: Callable[[], Awaitable[None]],
         note: Callable[[Event], Awaitable[Text | None]] = _no_note,
-        is_direct: Callable[[str], Awaitable[bool]] = _not_known,
+        is_direct: Callable[[str], Awaitable[bool]] = _not_direct,
         locate: Callable[[Place], Awaitable[Place]] = as_private,
         missing_permissions: Callable[[Place, int], Awaitable[int]] = _none_missing,
         owner: Callable[[str], str | None] = no_owner,
@@ -103,22 +105,22 @@ class DiscordSurface(ServerLookups):
         self._handles: OrderedDict[str, InteractionContext] = OrderedDict()
         self._clicks: OrderedDict[str, InteractionContext] = OrderedDict()
         self._posted: OrderedDict[str, MessageId] = OrderedDict()
-        self._heard: OrderedDict[str, Message] = OrderedDict()
+        self._messages: OrderedDict[str, Message] = OrderedDict()
         self.drafts = FormDrafts()
 
     def begin_interaction(self, handle: InteractionHandle) -> InteractionContext | None:
-        """Takes hold of an interaction before anything is known of it; None for a repeated one."""
+        """Stores and returns the context of an interaction; returns None for a repeated one."""
         if handle.id in self._handles:
             return None
         context = InteractionContext(handle, self._now())
-        _remember(self._handles, handle.id, context, _KNOWN_EVENTS)
+        _remember(self._handles, handle.id, context, _MOST_EVENTS)
         if handle.message is not None:
             prefix = EPHEMERAL if handle.is_ephemeral else ""
-            _remember(self._clicks, f"{prefix}{handle.message}", context, _KNOWN_EVENTS)
+            _remember(self._clicks, f"{prefix}{handle.message}", context, _MOST_EVENTS)
         return context
 
     def remember(self, event: Event, handle: InteractionHandle | None) -> None:
-        """Remembers an event of this process: what answers it cannot have been posted before."""
+        """Remembers the context of an event of this process, for the replies to the event."""
         context = self._handles.get(handle.id) if handle else InteractionContext(None, self._now())
         if context is None:
             return
@@ -126,121 +128,122 @@ class DiscordSurface(ServerLookups):
             self.remember_message(event.what.message)
         context.source, context.locale = _source(event, handle), event.locale
         if event.key not in self._contexts:
-            _remember(self._contexts, event.key, context, _KNOWN_EVENTS)
+            _remember(self._contexts, event.key, context, _MOST_EVENTS)
 
-    def remember_message(self, said: Message) -> None:
-        """A message as it came by, so that a chain of answers need not be asked for."""
-        _remember(self._heard, said.id, said, _KNOWN_MESSAGES)
+    def remember_message(self, message: Message) -> None:
+        """Caches a received message, so that a chain of replies needs fewer API calls."""
+        _remember(self._messages, message.id, message, _MOST_MESSAGES)
 
     def forget(self, message: str) -> None:
-        self._heard.pop(message, None)
+        self._messages.pop(message, None)
 
     def forget_place(self, gone: Place) -> None:
-        """A channel or thread was deleted, with what was said and typed there."""
-        for message in [key for key, said in self._heard.items() if gone.contains(said.place)]:
-            del self._heard[message]
+        """Removes the cached messages and form drafts of a deleted channel or thread."""
+        for message in [m for m in self._messages.values() if gone.contains(m.place)]:
+            del self._messages[message.id]
         self.drafts.forget(gone)
 
     def is_own_message(self, message: str) -> bool:
-        """Whether a message is one that we posted lately."""
-        said = self._heard.get(message)
-        return (said is not None and said.is_own) or message in self._posted.values()
+        """Whether the bot has posted the message lately."""
+        cached = self._messages.get(message)
+        return (cached is not None and cached.is_own) or message in self._posted.values()
 
     async def tell(self, context: InteractionContext, text: Text) -> None:
-        """What the surface itself has to say to somebody."""
-        await self._tell(context, text, private=True)
+        """Answers an interaction with a text that only its user sees."""
+        await self._respond(context, text, private=True)
 
     async def close(self) -> None:
         await self._typing.close()
 
     async def is_installed(self, workspace: WorkspaceId) -> bool | None:
-        """Only Discord's own refusal of the guild, and a list of ours without it, say no."""
+        """Whether the bot is in the guild; None if Discord did not answer clearly."""
         guild = id_on_platform(workspace)
         try:
             async with asyncio.timeout(_ANSWER_SECONDS):
-                return await self._is_in(guild)
+                return await self._is_in_guild(guild)
         except (SurfaceError, TimeoutError, ValueError):
             return None
 
-    async def _is_in(self, guild: str) -> bool | None:
-        """https://docs.discord.com/developers/resources/user#get-current-user-guilds."""
+    async def _is_in_guild(self, guild: str) -> bool | None:
+        """Whether the bot is in the guild; False only if its own list of guilds confirms that."""
+        # https://docs.discord.com/developers/resources/user#get-current-user-guilds
         try:
             await self._api.call("GET", "/guilds/{guild_id}", {"guild_id": guild}, patience=0)
         except SurfaceError as error:
             if error_code(error) not in _NO_GUILD:
                 return None
-            around = {"after": str(int(guild) - 1), "limit": 1}
-            listed = await self._api.get_list("/users/@me/guilds", query=around)
-            return any(str(one.get("id")) == guild for one in listed)
+            query = {"after": str(int(guild) - 1), "limit": 1}
+            guilds = await self._api.get_list("/users/@me/guilds", query=query)
+            return any(str(item.get("id")) == guild for item in guilds)
         return True
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
         await self._ready()
-        reply = await self._owned(place, reply)
-        known = self._posted.get(key)
-        if known is not None:
-            await self.edit(place, known, reply)
-            return known
+        reply = await self._with_guild(place, reply)
+        posted = self._posted.get(key)
+        if posted is not None:
+            await self.edit(place, posted, reply)
+            return posted
         context = self._context(key)
-        # What is followed for longer than an interaction lives is the bot's own message.
+        # A card is updated after the interaction's token has expired, so it is a normal message.
         if (
             context is not None
             and self.interactions.is_alive(context)
             and not isinstance(reply, Card)
         ):
             with contextlib.suppress(MessageGone):
-                return await self._tell(context, reply, private=False)
+                return await self._respond(context, reply, private=False)
         message = await self._post(place, reply, key, context)
-        _remember(self._posted, key, message, _KNOWN_EVENTS)
+        _remember(self._posted, key, message, _MOST_EVENTS)
         return message
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
         await self._ready()
-        reply = await self._owned(place, reply)
+        reply = await self._with_guild(place, reply)
         first, *more = outbound.payloads(reply, await _picture(reply))
-        if not await self._changed_by_click(message, first):
+        if not await self._update_clicked(message, first):
             await self._edit(_channel(place), message, first, reply)
         for payload in more:
             await self._send(_channel(place), payload)
 
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
-        """A receipt is a courtesy: without the permission for it there is none."""
+        """Adds a reaction; does nothing if Discord does not allow it."""
         await self._ready()
-        at = {"channel_id": _channel(place), "message_id": message, "emoji": emoji}
+        path = {"channel_id": _channel(place), "message_id": message, "emoji": emoji}
         try:
-            await self._api.call("PUT", OWN_REACTION, at)
+            await self._api.call("PUT", OWN_REACTION, path)
         except SurfaceError as error:
-            if error_code(error) not in _COURTESIES:
+            if error_code(error) not in _IGNORED_REACTION_ERRORS:
                 raise
 
     async def fetch(self, place: Place, message: MessageId) -> Message | None:
         await self._ready()
         try:
-            found = await self._found(place, message)
+            fetched = self._to_message(await self._fetch(place, message), place)
         except MessageGone:
             return None
-        said, heard = self._said(found, place), self._heard.get(message)
-        # Without the intent for them the words of others came along with an interaction alone.
-        return heard if heard is not None and not said.text else said
+        cached = self._messages.get(message)
+        # Without the message content intent the API omits texts that an interaction contained.
+        return cached if cached is not None and not fetched.text else fetched
 
-    async def _found(self, place: Place, message: MessageId) -> Json:
-        """A thread hangs on a message of its channel; a forum's post holds its first one itself."""
-        at = {"channel_id": _channel(place), "message_id": message}
+    async def _fetch(self, place: Place, message: MessageId) -> Json:
+        """Returns a message; looks for a thread's first message in its parent channel too."""
+        path = {"channel_id": _channel(place), "message_id": message}
         try:
-            return await self._api.call("GET", MESSAGE, at)
+            return await self._api.call("GET", MESSAGE, path)
         except MessageGone:
             if message != place.thread:
                 raise
-            return await self._api.call("GET", MESSAGE, at | {"channel_id": place.channel})
+            return await self._api.call("GET", MESSAGE, path | {"channel_id": place.channel})
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         await self._ready()
         if place.thread is not None:
-            return await self._thread(place, before, limit)
+            return await self._thread_page(place, before, limit)
         try:
-            return await self._chain(place, before, limit)
+            return await self._reply_chain(place, before, limit)
         except PlaceClosed:
-            # Asked where we are no member: nothing but the question is known.
+            # The bot is not a member of the channel, so it can read only the question.
             return []
 
     async def messages_before(
@@ -248,14 +251,15 @@ class DiscordSurface(ServerLookups):
     ) -> Sequence[Message]:
         await self._ready()
         query = {"before": before, "limit": min(limit, _PAGE)}
-        found = await self._api.get_list(MESSAGES, {"channel_id": _channel(place)}, query=query)
-        return [self._said(one, place) for one in reversed(found)]
+        path = {"channel_id": _channel(place)}
+        newest_first = await self._api.get_list(MESSAGES, path, query=query)
+        return [self._to_message(message, place) for message in reversed(newest_first)]
 
     async def said_since(self, channel: str, first: str) -> Sequence[Json]:
-        """The messages of a channel from one on, oldest first."""
+        """Returns the messages of a channel from `first` on as JSON, oldest first; at most 100."""
         query = {"after": str(int(first) - 1), "limit": _PAGE}
-        found = await self._api.get_list(MESSAGES, {"channel_id": channel}, query=query)
-        return sorted(found, key=lambda one: int(one["id"]))
+        messages = await self._api.get_list(MESSAGES, {"channel_id": channel}, query=query)
+        return sorted(messages, key=lambda message: int(message["id"]))
 
     async def workspace_note(self, event: Event) -> Text | None:
         return await self._note(event)
@@ -263,7 +267,7 @@ class DiscordSurface(ServerLookups):
     async def open_thread(self, place: Place, message: Message) -> Place | None:
         await self._ready()
         if message.id in self._handles:
-            # A question asked with `/ask` is no message.
+            # The id is that of a `/ask` interaction, which is not a message.
             return None
         missing = await self._missing_permissions(place, sum(THREAD_PERMISSIONS.values()))
         return await open_thread(self._api, place, message, missing=missing)
@@ -277,39 +281,39 @@ class DiscordSurface(ServerLookups):
 
             async def posted(message: MessageId) -> None:
                 is_answered()
-                _remember(self._posted, f"{key}.answer", message, _KNOWN_EVENTS)
+                _remember(self._posted, f"{key}.answer", message, _MOST_EVENTS)
                 await stream.on_posted(message)
 
             buttons = partial(buttons_for_place, place, stream.buttons)
             pieces = (sanitize(piece) async for piece in with_drawn_tables(stream.pieces))
-            shown = replace(stream, pieces=pieces, on_posted=posted, buttons=buttons)
-            return await StreamedAnswer(writer, shown, now=self._now).run()
+            rendered = replace(stream, pieces=pieces, on_posted=posted, buttons=buttons)
+            return await StreamedAnswer(writer, rendered, now=self._now).run()
 
     async def send_ephemeral(self, event: Event, reply: Drawn) -> None:
-        """Only to the asker where Discord can do that: in answer to a command, click or form."""
+        """Sends a reply only to the user; without an interaction, a text goes to the channel."""
         await self._ready()
-        reply = await self._owned(event.place, reply)
+        reply = await self._with_guild(event.place, reply)
         context = self._context(event.key)
         if context is not None and self.interactions.is_alive(context):
             with contextlib.suppress(MessageGone):
-                # Between the two of us it stays, as a whisper would not.
-                is_alone = event.place.kind is ChannelKind.DIRECT
-                await self._tell(context, reply, private=not is_alone)
+                # Not ephemeral in a direct message, where only the user sees it and it stays.
+                is_direct = event.place.kind is ChannelKind.DIRECT
+                await self._respond(context, reply, private=not is_direct)
                 return
-        # A card or listing for one person is more than a quiet word beside the message.
+        # Cards and listings for one person do not belong in the channel.
         if "/interaction/" in event.key or not isinstance(reply, Text):
             try:
-                await self._tell_alone(event.user.id, outbound.payloads(reply), event.key)
+                await self._send_direct(event.user.id, outbound.payloads(reply), event.key)
             except SurfaceError as error:
-                raise self._explained(error, event.locale) from error
+                raise self._with_explanation(error, event.locale) from error
             return
-        await self._answer_openly(event, reply, context)
+        await self._reply_in_channel(event, reply, context)
 
     def can_hold_form(self, form: Form) -> bool:
         return outbound.holds(form)
 
     async def open_form(self, event: Event, form: Form) -> None:
-        """At once while the click is fresh; later a button opens it."""
+        """Opens a modal; sends a button that opens it if the interaction is answered or expired."""
         await self._ready()
         context = self._context(event.key)
         if event.place.kind is ChannelKind.DIRECT:
@@ -325,7 +329,7 @@ class DiscordSurface(ServerLookups):
         await self.send_ephemeral(event, Text(text, private=True, buttons=(button,)))
 
     async def return_form(self, event: Event, problem: str) -> None:
-        """A form cannot answer a form, so a button opens it anew as it was sent."""
+        """Sends the problem with a button for the form, as no modal can answer a modal."""
         await self._ready()
         action = self.drafts.reopen_action(event.key)
         label = self._say("discord.form_again", event.locale)
@@ -333,17 +337,17 @@ class DiscordSurface(ServerLookups):
         await self.send_ephemeral(event, Text(problem, private=True, buttons=buttons))
 
     async def open_draft_form(self, context: InteractionContext, action: str, user: str) -> bool:
-        """The button under a refusal or under “the form opens here”; False for any other."""
+        """Opens the form draft that a button names; returns False for other buttons."""
         if not action.startswith(DRAFT):
             return False
         modal = self.drafts.find(action, user)
         if modal is None or not await self.interactions.show(context, modal):
             text = Text(self._say("discord.form_gone", context.locale), private=True)
-            await self._tell(context, text, private=True)
+            await self._respond(context, text, private=True)
         return True
 
     async def send_file(self, event: Event, document: Document) -> None:
-        """Files are for the asker: in answer to the command, else between the two of us."""
+        """Sends a file to the user: ephemerally for an interaction, else as a direct message."""
         await self._ready()
         data = b"".join([chunk async for chunk in document.chunks])
         (payload,) = outbound.payloads(Text(document.text))
@@ -354,128 +358,129 @@ class DiscordSurface(ServerLookups):
                 with contextlib.suppress(MessageGone):
                     await self.interactions.respond(context, [payload], private=True)
                     return
-            await self._tell_alone(event.user.id, [payload], event.key)
+            await self._send_direct(event.user.id, [payload], event.key)
         except SurfaceError as error:
-            raise self._explained(error, event.locale) from error
+            raise self._with_explanation(error, event.locale) from error
         if "/interaction/" not in event.key:
             text = self._say("discord.file_sent", event.locale, name=document.name)
-            await self._answer_openly(event, Text(text), context)
+            await self._reply_in_channel(event, Text(text), context)
 
     async def read_file(self, place: Place, attachment: Attachment) -> AsyncIterator[bytes]:
         await self._ready()
         async for block in self._api.download(attachment.reference):
             yield block
 
-    async def _owned(self, place: Place, reply: Drawn) -> Drawn:
-        """In a direct message the buttons name their guild: another may answer there by then."""
+    async def _with_guild(self, place: Place, reply: Drawn) -> Drawn:
+        """Adds the guild to the buttons of a direct message, which belongs to no guild."""
         if not _has_buttons(reply):
             return reply
         is_direct = place.kind is ChannelKind.DIRECT or await self._is_direct(place.channel)
         return mark_with_guild(reply, place.workspace) if is_direct else reply
 
-    def _explained(self, error: SurfaceError, locale: str) -> SurfaceError:
-        """A file that is too large, or a person who takes no direct messages, in clear words."""
+    def _with_explanation(self, error: SurfaceError, locale: str) -> SurfaceError:
+        """Returns the error with a text for a too large file or refused direct messages."""
         if error_code(error) == _TOO_LARGE:
             return SurfaceError(message=self._say("discord.too_large", locale))
         if error_code(error) == _NO_DIRECT:
             return SurfaceError(message=self._say("discord.no_direct", locale))
         return error
 
-    async def _tell(self, context: InteractionContext, reply: Drawn, *, private: bool) -> MessageId:
-        drawn = outbound.payloads(reply, await _picture(reply))
-        is_alone = private or (
+    async def _respond(
+        self, context: InteractionContext, reply: Drawn, *, private: bool
+    ) -> MessageId:
+        payloads = outbound.payloads(reply, await _picture(reply))
+        is_private = private or (
             context.interaction is not None and context.interaction.is_user_install
         )
-        return await self.interactions.respond(context, drawn, private=is_alone)
+        return await self.interactions.respond(context, payloads, private=is_private)
 
-    async def _tell_alone(self, user: UserId, payloads: Sequence[Payload], key: str) -> None:
-        """Between the two of us, as an answer to what somebody asked."""
+    async def _send_direct(self, user: UserId, payloads: Sequence[Payload], key: str) -> None:
+        """Sends a direct message once for an event's key."""
         await self._post_once(await self._direct(user), payloads, f"{key}.direct", {})
 
-    async def _answer_openly(
+    async def _reply_in_channel(
         self, event: Event, reply: Drawn, context: InteractionContext | None
     ) -> None:
-        """Discord shows nothing to one person alone here, so it is quiet, beside the message."""
+        """Replies silently to an event's message; the reactions to a message share one reply."""
         payloads = outbound.payloads(reply)
         if isinstance(event.what, ReactionChanged) and payloads[0].content:
-            called = f"<@{event.user.id}> {payloads[0].content}"[:2000]
-            payloads[0] = replace(payloads[0], content=called)
-        more = _reference(context.source if context else _source(event, None))
-        silent = [replace(one, flags=one.flags | SILENT_FLAG) for one in payloads]
+            content = f"<@{event.user.id}> {payloads[0].content}"[:2000]
+            payloads[0] = replace(payloads[0], content=content)
+        fields = _reference(context.source if context else _source(event, None))
+        silent = [replace(payload, flags=payload.flags | SILENT_FLAG) for payload in payloads]
         if not isinstance(event.what, ReactionChanged):
-            await self._post_once(_channel(event.place), silent, f"{event.key}.reply", more)
+            await self._post_once(_channel(event.place), silent, f"{event.key}.reply", fields)
             return
-        # One receipt below a message, whoever else reacts to it.
         key = f"{event.place.workspace}/{_channel(event.place)}/{event.what.message}/receipt"
-        if (standing := self._posted.get(key)) is not None:
+        if (earlier := self._posted.get(key)) is not None:
             with contextlib.suppress(MessageGone):
-                await self._edit(_channel(event.place), standing, silent[0])
+                await self._edit(_channel(event.place), earlier, silent[0])
                 return
-        posted = await self._post_once(_channel(event.place), silent, f"{event.key}.reply", more)
-        _remember(self._posted, key, posted, _KNOWN_EVENTS)
+        posted = await self._post_once(_channel(event.place), silent, f"{event.key}.reply", fields)
+        _remember(self._posted, key, posted, _MOST_EVENTS)
 
     async def _post(
         self, place: Place, reply: Drawn, key: str, context: InteractionContext | None
     ) -> MessageId:
         channel, picture = _channel(place), await _picture(reply)
         is_message = context is not None and context.interaction is None
-        more = _reference(context.source if context and is_message else None)
+        fields = _reference(context.source if context and is_message else None)
         try:
-            return await self._post_drawn(channel, reply, picture, key, more)
+            return await self._post_drawn(channel, reply, picture, key, fields)
         except PlaceClosed:
             if context is not None and self.interactions.is_alive(context):
-                return await self._tell(context, reply, private=False)
+                return await self._respond(context, reply, private=False)
             raise
 
     async def _post_drawn(
-        self, channel: str, reply: Drawn, picture: bytes | None, key: str, more: Json
+        self, channel: str, reply: Drawn, picture: bytes | None, key: str, fields: Json
     ) -> MessageId:
-        """Frames and files need permissions of their own, words do not."""
+        """Posts a reply; as plain text if the bot lacks a permission for embeds or files."""
+        payloads = outbound.payloads(reply, picture)
         try:
-            return await self._post_once(channel, outbound.payloads(reply, picture), key, more)
+            return await self._post_once(channel, payloads, key, fields)
         except PlaceClosed as error:
             if error_code(error) != _NO_PERMISSION:
                 raise
             plain = outbound.plain_payloads(reply)
-            return await self._post_once(channel, plain, f"{key}.plain", more)
+            return await self._post_once(channel, plain, f"{key}.plain", fields)
 
     async def _post_once(
-        self, channel: str, payloads: Sequence[Payload], key: str, more: Json
+        self, channel: str, payloads: Sequence[Payload], key: str, fields: Json
     ) -> MessageId:
-        """Discord gives back what it has already taken under a nonce; then it is edited."""
+        """Posts with nonces of `key`, for which Discord returns a message that it already has."""
         first, *rest = payloads
-        held: Json = {"nonce": nonce(key), "enforce_nonce": True, **more}
-        posted = await self._send(channel, first, **held)
+        first_fields: Json = {"nonce": nonce(key), "enforce_nonce": True, **fields}
+        posted = await self._send(channel, first, **first_fields)
         if outbound.differs_from_posted(posted, first):
             await self._edit(channel, str(posted["id"]), first)
         for number, payload in enumerate(rest):
-            again: Json = {"nonce": nonce(f"{key}.{number}"), "enforce_nonce": True}
-            await self._send(channel, payload, **again)
+            rest_fields: Json = {"nonce": nonce(f"{key}.{number}"), "enforce_nonce": True}
+            await self._send(channel, payload, **rest_fields)
         return MessageId(str(posted["id"]))
 
-    async def _send(self, channel: str, payload: Payload, *, flags: int = 0, **more: Any) -> Json:
-        body = {**payload.body(flags=flags), **more}
-        at = {"channel_id": channel}
-        return await self._api.call("POST", MESSAGES, at, body=body, files=payload.files)
+    async def _send(self, channel: str, payload: Payload, *, flags: int = 0, **fields: Any) -> Json:
+        body, path = {**payload.body(flags=flags), **fields}, {"channel_id": channel}
+        return await self._api.call("POST", MESSAGES, path, body=body, files=payload.files)
 
     async def _edit(
         self, channel: str, message: str, payload: Payload, reply: Drawn | None = None
     ) -> None:
         if message.startswith(EPHEMERAL):
             raise MessageGone
-        at = {"channel_id": channel, "message_id": message}
+        path = {"channel_id": channel, "message_id": message}
         body = payload.body()
         body.pop("flags", None)
         try:
-            await self._api.call("PATCH", MESSAGE, at, body=body, files=payload.files)
+            await self._api.call("PATCH", MESSAGE, path, body=body, files=payload.files)
         except PlaceClosed as error:
             if error_code(error) != _NO_PERMISSION or reply is None:
                 raise
             plain = outbound.plain_payloads(reply)[0]
             await self._edit(channel, message, plain)
 
-    async def _changed_by_click(self, message: MessageId, payload: Payload) -> bool:
-        """A click may change its own message, even one that only the asker sees."""
+    async def _update_clicked(self, message: MessageId, payload: Payload) -> bool:
+        """Updates the message of a recent click, even an ephemeral one; False if it cannot."""
         context = self._clicks.get(message)
         if context is None or not self.interactions.is_alive(context):
             return False
@@ -502,46 +507,46 @@ class DiscordSurface(ServerLookups):
                 while_written=stop,
             )
         source = context.source if context else key.rpartition("/")[2]
-        # What a thread hangs on stands above it, and is no message of it.
+        # The first message of a thread is in the parent channel, so no reply can refer to it.
         source = None if source == channel else source
         return ChannelWriter(self._api, channel, key, source, while_written=stop)
 
-    async def _thread(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
-        """What was said in it; a thread hangs on the message that bears its id."""
+    async def _thread_page(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+        """Returns a thread's messages, preceded by the message that the thread was created from."""
         if before == place.thread:
             return []
-        said = list(await self.messages_before(place, before, limit))
-        if place.thread is None or len(said) >= limit:
-            return said
-        try:
-            at = {"channel_id": place.channel, "message_id": place.thread}
-            root = self._said(await self._api.call("GET", MESSAGE, at), place)
-        except SurfaceError:
-            return [one for one in said if one.text or one.files]
-        return [one for one in (root, *said) if one.text or one.files]
+        messages = list(await self.messages_before(place, before, limit))
+        if place.thread is None or len(messages) >= limit:
+            return messages
+        with contextlib.suppress(SurfaceError):
+            path = {"channel_id": place.channel, "message_id": place.thread}
+            root = await self._api.call("GET", MESSAGE, path)
+            messages.insert(0, self._to_message(root, place))
+        return [message for message in messages if message.text or message.files]
 
-    async def _chain(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
-        said = await self._known(place, before)
+    async def _reply_chain(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
+        """Returns the messages to which message `before` replies, oldest first."""
+        message = await self._cached_message(place, before)
         chain: list[Message] = []
-        while said is not None and said.reply_to is not None:
+        while message is not None and message.reply_to is not None:
             if len(chain) >= min(limit, _LONGEST_CHAIN):
                 break
-            said = await self._known(place, said.reply_to)
-            if said is not None:
-                chain.insert(0, said)
+            message = await self._cached_message(place, message.reply_to)
+            if message is not None:
+                chain.insert(0, message)
         return chain
 
-    async def _known(self, place: Place, message: MessageId) -> Message | None:
-        heard = self._heard.get(message)
-        # Our own words grow while they are written, so they are read where they stand.
-        if heard is not None and not heard.is_own:
-            return heard
-        said = await self.fetch(place, message)
-        if said is not None:
-            self.remember_message(said)
-        return said
+    async def _cached_message(self, place: Place, message: MessageId) -> Message | None:
+        cached = self._messages.get(message)
+        # The bot's own messages change while an answer is written, so they are fetched again.
+        if cached is not None and not cached.is_own:
+            return cached
+        fetched = await self.fetch(place, message)
+        if fetched is not None:
+            self.remember_message(fetched)
+        return fetched
 
-    def _said(self, message: Json, place: Place) -> Message:
+    def _to_message(self, message: Json, place: Place) -> Message:
         return inbound.to_message(message, place, self._bot())
 
     def _context(self, key: str) -> InteractionContext | None:
@@ -549,17 +554,17 @@ class DiscordSurface(ServerLookups):
 
 
 def _source(event: Event, handle: InteractionHandle | None) -> str | None:
-    """The message that an answer answers."""
+    """Returns the id of the message that a reply to the event refers to, if there is one."""
     if handle is not None:
         return None
     match event.what:
-        case MessageReceived(message=said):
-            return said.id
-        case ReactionChanged(message=message):
-            return message
+        case MessageReceived(message=message):
+            return message.id
+        case ReactionChanged(message=message_id):
+            return message_id
         case _:
-            tail = event.key.rpartition("/")[2]
-            return tail if tail.isdecimal() else None
+            suffix = event.key.rpartition("/")[2]
+            return suffix if suffix.isdecimal() else None
 
 
 def _has_buttons(reply: Drawn) -> bool:
@@ -584,8 +589,9 @@ async def _picture(reply: Drawn) -> bytes | None:
     return await asyncio.to_thread(draw_chart, reply.chart)
 
 
-def _remember(kept: OrderedDict[Key, Value], key: Key, value: Value, most: int) -> None:
-    kept[key] = value
-    kept.move_to_end(key)
-    while len(kept) > most:
-        kept.popitem(last=False)
+def _remember(cache: OrderedDict[Key, Value], key: Key, value: Value, most: int) -> None:
+    """Stores a value; deletes the oldest ones beyond `most`."""
+    cache[key] = value
+    cache.move_to_end(key)
+    while len(cache) > most:
+        cache.popitem(last=False)

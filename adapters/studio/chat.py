@@ -38,7 +38,9 @@ from bot.replies import Card, Field, FieldKind, Form, Listing, Refused
 log = logging.getLogger(__name__)
 
 _PAGE = 40
-_MOST_HELD = 60
+_THREAD_WINDOW = 500
+"""Latest messages of a channel among which a thread's messages are looked for."""
+_MOST_SHOWN = 60
 _MODEL_BUTTONS = ("again", "go_on")
 """Names of buttons after which a model writes an answer."""
 
@@ -89,11 +91,11 @@ class Conversation:
             if answer.number is None:
                 self.wait_for(key, answer.place)
         self._earlier_button.set_visibility(len(page) >= _PAGE)
-        await self._tell_models([m for m in page if is_answer(m)])
+        await self._show_models([m for m in page if is_answer(m)])
 
     def wait_for(self, key: str, place: Place) -> None:
         """Shows that an answer to the event `key` is awaited, if `place` is in this view."""
-        if key in self._waiting or not self._is_here(place):
+        if key in self._waiting or not self._is_shown_place(place):
             return
         with self._foot:
             self._waiting[key] = WaitingView(self._session, key, place)
@@ -111,40 +113,40 @@ class Conversation:
             case AnswerBegun():
                 self.end_waiting(change.key)
             case Posted():
-                await self._posted(change)
+                await self._show_posted(change)
             case Updated():
-                await self._updated(change)
+                await self._show_updated(change)
             case PartialAnswer() if change.number in self._views and not change.is_final:
                 self._views[change.number].stream(change.text)
             case ReactionsUpdated() if change.number in self._views:
                 await self._reload(change.number)
 
-    async def _posted(self, change: Posted) -> None:
+    async def _show_posted(self, change: Posted) -> None:
         message = change.message
         self._add(message, is_partial=change.is_partial)
         self._drop_oldest()
         belongs_here = self._belongs(message) and not change.is_partial
         if belongs_here and is_answer(message):
-            await self._tell_models([message])
+            await self._show_models([message])
 
     def _drop_oldest(self) -> None:
-        """Removes the oldest messages beyond `_MOST_HELD`, which can be loaded again.
+        """Removes the oldest messages beyond `_MOST_SHOWN`, which can be loaded again.
 
         Limits the size of a window that stays open for days.
         """
-        if len(self._views) <= _MOST_HELD:
+        if len(self._views) <= _MOST_SHOWN:
             return
         for number in sorted(self._views)[: len(self._views) - _PAGE]:
             self._views.pop(number).frame.delete()
         self._earlier_button.set_visibility(True)
 
-    async def _updated(self, change: Updated) -> None:
+    async def _show_updated(self, change: Updated) -> None:
         view = self._views.get(change.message.number)
         if view is None:
             return
         view.update(change.message, is_partial=change.is_partial)
         if is_answer(change.message) and not change.is_partial:
-            await self._tell_models([change.message])
+            await self._show_models([change.message])
 
     async def _reload(self, number: int) -> None:
         message = await self._session.studio.room.message(number)
@@ -174,7 +176,8 @@ class Conversation:
             else (message.thread is None)
         )
 
-    def _is_here(self, place: Place) -> bool:
+    def _is_shown_place(self, place: Place) -> bool:
+        """Whether `place` is the channel or thread of this view."""
         thread = MessageId(str(self._thread)) if self._thread else None
         return (place.channel, place.thread) == (self._session.channel, thread)
 
@@ -194,9 +197,10 @@ class Conversation:
             self._add(message)
         for index, number in enumerate(sorted(self._views)):
             self._views[number].frame.move(target_index=index)
-        await self._tell_models([m for m in page if is_answer(m)])
+        await self._show_models([m for m in page if is_answer(m)])
 
-    async def _tell_models(self, messages: list[RoomMessage]) -> None:
+    async def _show_models(self, messages: list[RoomMessage]) -> None:
+        """Shows on each answer the model that wrote it, with a note if there is one."""
         if not messages:
             return
         numbers = ",".join(str(message.number) for message in messages)
@@ -236,8 +240,8 @@ class RoomActions:
     async def read(
         self, *, thread: int | None = None, before: int | None = None
     ) -> list[RoomMessage]:
-        """Returns a page of the channel, or the thread's messages among the latest 500."""
-        room, limit = self._session.studio.room, _PAGE if thread is None else 500
+        """Returns a page of the channel, or the thread's messages among the channel's latest."""
+        room, limit = self._session.studio.room, _PAGE if thread is None else _THREAD_WINDOW
         page = await room.recent(self._session.channel, limit=limit, before=before)
         return [m for m in page if thread is None or thread in (m.thread, m.number)]
 
@@ -246,7 +250,7 @@ class RoomActions:
     ) -> None:
         """Runs a line of the composer: a command if it begins with a slash, else a message."""
         if text.startswith("/") and not files:
-            await self._command(text)
+            await self._run_command(text)
             return
         session = self._session
         message = await session.studio.room.post_as_person(
@@ -258,7 +262,7 @@ class RoomActions:
             is_addressed=is_direct or mentions(text) or await self._has_own_message(thread),
             is_direct=is_direct,
         )
-        await self._ask(what, message, key=f"room:{message.number}")
+        await self._send_question(what, message, key=f"room:{message.number}")
 
     async def react(self, message: RoomMessage, emoji: str) -> None:
         """Adds a reaction of the speaker, or removes it if it is there."""
@@ -272,7 +276,7 @@ class RoomActions:
     async def click(self, message: RoomMessage, action: str) -> None:
         what = events.ButtonClicked(action, id_of(message))
         if action.partition(":")[0] in _MODEL_BUTTONS:
-            task = await self._ask(what, message, key=self._session.new_key())
+            task = await self._send_question(what, message, key=self._session.new_key())
         else:
             task = await self._session.send(what, place_of(message))
         if task is not None:
@@ -280,10 +284,10 @@ class RoomActions:
             with self._session.working():
                 await _wait_until_done(task)
 
-    async def _ask(
+    async def _send_question(
         self, what: events.What, message: RoomMessage, *, key: str
     ) -> asyncio.Task[None] | None:
-        """Sends an event that a model answers; shows that the answer is awaited until it begins."""
+        """Sends an event that a model answers; shows a placeholder until the answer begins."""
         place, answers = place_of(message), self._session.studio.room.open_answers
         task = await self._session.send(what, place, key=key)
         has_begun = key in answers and answers[key].number is not None
@@ -304,7 +308,7 @@ class RoomActions:
         )
 
     async def explain(self, message: RoomMessage) -> None:
-        """Shows how the answer came about: model, similar example and confidence."""
+        """Shows the answer's model, similar example and confidence."""
         what = events.ButtonClicked(f"answer.why:{message.number}")
         card = await self._session.query(what, place_of(message))
         if isinstance(card, Card):
@@ -313,18 +317,19 @@ class RoomActions:
             tell(card)
 
     async def rewrite(self, message: RoomMessage) -> None:
-        say = self._session.translate
+        """Opens a form that edits the message; its answer is written anew."""
+        translate = self._session.translate
         form = Form(
             "rewrite",
-            say("studio.act.edit"),
-            (Field("text", say("studio.message"), FieldKind.TEXT, message.text),),
-            say("example.save"),
+            translate("studio.act.edit"),
+            (Field("text", translate("studio.message"), FieldKind.TEXT, message.text),),
+            translate("example.save"),
         )
 
         async def submit(values: Mapping[str, str]) -> str:
             await self._session.studio.room.edit_as_person(message.number, values["text"])
             what = events.MessageEdited(id_of(message), without_call(values["text"]))
-            await self._ask(what, message, key=self._session.new_key())
+            await self._send_question(what, message, key=self._session.new_key())
             return ""
 
         open_form(self._session, form, submit)
@@ -350,7 +355,8 @@ class RoomActions:
 
         open_form(self._session, form, submit)
 
-    async def _command(self, text: str) -> None:
+    async def _run_command(self, text: str) -> None:
+        """Runs a command; opens the import page for a command that takes a file."""
         words = text.removeprefix("/").removeprefix("tune").strip()
         command = next(
             (c for c in self._session.studio.catalogue.commands if c.path == words), None

@@ -15,16 +15,16 @@ from bot.domain import Attachment
 from bot.picture_types import MAGIC_BYTES, picture_type
 
 _PATH, _PICTURE_PATH = "/download/", "/picture/"
-_MOST_WAITING = 100
-_waiting: dict[str, tuple[Path, str]] = {}
+_MOST_PENDING = 100
+_pending: dict[str, tuple[Path, str]] = {}
 
 
 def deliver(path: Path, name: str) -> None:
     """Starts a download in this window; the file is deleted once it was sent."""
     token = secrets.token_urlsafe(16)
-    _waiting[token] = (path, name)
-    while len(_waiting) > _MOST_WAITING:
-        del _waiting[next(iter(_waiting))]
+    _pending[token] = (path, name)
+    while len(_pending) > _MOST_PENDING:
+        del _pending[next(iter(_pending))]
     ui.download.from_url(f"{_PATH}{token}", name)
 
 
@@ -33,7 +33,7 @@ def add_downloads(web: FastAPI, room: LocalRoom) -> None:
 
     @web.get(_PATH + "{token}")
     def fetch(token: str) -> Response:
-        path, name = _waiting.pop(token, (None, ""))
+        path, name = _pending.pop(token, (None, ""))
         if path is None or not path.is_file():
             return Response(status_code=404)
         delete_file = BackgroundTask(path.unlink, missing_ok=True)

@@ -22,7 +22,7 @@ from bot.replies import Card, Drawn, Text
 Act = Callable[[], Awaitable[None]]
 
 TEACH, APPROVE, GOOD, BAD = "🎓", "✅", "👍", "👎"
-_FACE_COLOURS = (
+_AVATAR_COLOURS = (
     "#ef5f8f",
     "#26a69a",
     "#5c6bc0",
@@ -95,12 +95,12 @@ class MessageView:
             self._text.show(text)
 
     def draw_reactions(self) -> None:
-        """Redraws the reactions."""
         self._reactions.clear()
         with self._reactions:
             self._draw_reactions()
 
     def show_model(self, model: str, note: str) -> None:
+        """Shows which model wrote the answer, with a note if it is not empty."""
         self._model_chip.text = f"{model} · {note}" if note else model
         self._model_chip.set_visibility(True)
 
@@ -120,7 +120,7 @@ class MessageView:
 
     def _draw(self) -> None:
         author = self.message.author
-        _draw_face(author.name, is_own=self.message.is_own)
+        _draw_avatar(author.name, is_own=self.message.is_own)
         with ui.element("div").classes("message-body"):
             self._draw_head()
             with ui.element("div").classes("message-content"):
@@ -261,7 +261,7 @@ class WaitingView:
             await session.send(ButtonClicked(f"stop:{key}"), place)
 
         with ui.element("article").classes("message awaited") as self.frame:
-            _draw_face(ASSISTANT.name, is_own=True)
+            _draw_avatar(ASSISTANT.name, is_own=True)
             with ui.element("div").classes("message-body"):
                 ui.label("").classes("writing").props("aria-hidden=true")
                 button = _stop_button(session, stop)
@@ -277,13 +277,13 @@ def is_answer(message: RoomMessage) -> bool:
     return message.is_own and not isinstance(render_message(message), Card)
 
 
-def _draw_face(name: str, *, is_own: bool) -> None:
-    face = ui.element("div").classes("face").props("aria-hidden=true")
-    with face:
+def _draw_avatar(name: str, *, is_own: bool) -> None:
+    avatar = ui.element("div").classes("face").props("aria-hidden=true")
+    with avatar:
         ui.label("A" if is_own else name[:1].upper())
     digest = hashlib.sha256(name.encode()).digest()[0]
-    colour = "#5c6bc0" if is_own else _FACE_COLOURS[digest % len(_FACE_COLOURS)]
-    face.style(f"background:{colour}")
+    colour = "#5c6bc0" if is_own else _AVATAR_COLOURS[digest % len(_AVATAR_COLOURS)]
+    avatar.style(f"background:{colour}")
 
 
 def _display_name(name: str) -> str:

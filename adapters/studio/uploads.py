@@ -23,8 +23,8 @@ _MOST_MEBIBYTES, _MESSAGE_MEBIBYTES = 1024, 25
 _UPLOAD_TIMEOUT_SECONDS = 60
 
 _PICK = "() => runMethod({id}, 'pickFiles', [])"
-_OVER = "(e) => { e.preventDefault(); e.currentTarget.classList.add('over') }"
-_LEAVE = "(e) => e.currentTarget.classList.remove('over')"
+_DRAG_OVER = "(e) => { e.preventDefault(); e.currentTarget.classList.add('over') }"
+_DRAG_LEAVE = "(e) => e.currentTarget.classList.remove('over')"
 _PASTE = """(e) => {{
   if (!e.clipboardData.files.length) return;
   e.preventDefault();
@@ -48,7 +48,7 @@ class MessageFiles:
         self._upload = ui.upload(
             on_upload=self._receive,
             on_begin_upload=lambda: self._count_running(1),
-            on_rejected=lambda: _refuse(session, _MESSAGE_MEBIBYTES),
+            on_rejected=lambda: _notify_too_large(session, _MESSAGE_MEBIBYTES),
             auto_upload=True,
             multiple=True,
             max_file_size=_MESSAGE_MEBIBYTES * 1024 * 1024,
@@ -56,13 +56,14 @@ class MessageFiles:
         self._file_list = ui.element("div").classes("files")
         _accept_drops(composer, self._upload)
         composer.on("paste", js_handler=_PASTE.format(id=self._upload.id))
-        ui.context.client.on_delete(self._forget)
+        ui.context.client.on_delete(self._delete_files)
 
     @property
     def chosen(self) -> Sequence[Attachment]:
         return tuple(self._chosen.values())
 
     def draw_button(self) -> None:
+        """Draws the button that opens the browser's file dialog."""
         label = quoted(self._session.translate("studio.attach"))
         button = ui.button(icon="attach_file", color=None).classes("quiet")
         button.props(f"flat round aria-label={label} title={label}").mark("attach")
@@ -76,9 +77,9 @@ class MessageFiles:
         with suppress(TimeoutError):
             async with asyncio.timeout(_UPLOAD_TIMEOUT_SECONDS):
                 await self._all_received.wait()
-        return self._take_all()
+        return self._remove_all()
 
-    def _take_all(self) -> Sequence[Attachment]:
+    def _remove_all(self) -> Sequence[Attachment]:
         files = self.chosen
         self._chosen.clear()
         self._file_list.clear()
@@ -91,8 +92,9 @@ class MessageFiles:
         else:
             self._all_received.set()
 
-    def _forget(self) -> None:
-        for file in self._take_all():
+    def _delete_files(self) -> None:
+        """Deletes the files that were not sent, when the window is closed."""
+        for file in self._remove_all():
             Path(file.reference).unlink(missing_ok=True)
 
     async def _receive(self, upload: browser.UploadEventArguments) -> None:
@@ -102,13 +104,13 @@ class MessageFiles:
         self._chosen[file.reference] = file
         self._upload.run_method("removeUploadedFiles")
         self._count_running(-1)
-        with self._file_list, ui.element("span").classes("file") as shown:
+        with self._file_list, ui.element("span").classes("file") as row:
             draw_file(file)
 
             def drop() -> None:
                 self._chosen.pop(file.reference, None)
                 Path(file.reference).unlink(missing_ok=True)
-                shown.delete()
+                row.delete()
 
             close = ui.button(icon="close", on_click=drop, color=None).classes("quiet")
             label = quoted(self._session.translate("studio.detach", name=file.name))
@@ -133,12 +135,12 @@ def _name_of(upload: browser.UploadEventArguments) -> str:
 
 def _accept_drops(area: ui.element, transfer: ui.upload) -> None:
     """Makes `area` pass dropped files to the upload element."""
-    area.on("dragover", js_handler=_OVER)
-    area.on("dragleave", js_handler=_LEAVE)
+    area.on("dragover", js_handler=_DRAG_OVER)
+    area.on("dragleave", js_handler=_DRAG_LEAVE)
     area.on("drop", js_handler=_DROP.format(id=transfer.id))
 
 
-def _refuse(session: PageSession, most: int) -> None:
+def _notify_too_large(session: PageSession, most: int) -> None:
     notify(session.translate("studio.too_big", most=most), kind="warning")
 
 
@@ -153,11 +155,11 @@ class UploadArea:
     ) -> None:
         self._session = session
         self._use = use
-        # Quasar draws its own area with parts that have no name; this one only transfers.
+        # Hidden, as parts of Quasar's own area have no accessible name; it only transfers files.
         transfer = ui.upload(
             on_upload=self._receive,
             on_begin_upload=self._show_sending,
-            on_rejected=lambda: _refuse(session, _MOST_MEBIBYTES),
+            on_rejected=lambda: _notify_too_large(session, _MOST_MEBIBYTES),
             auto_upload=True,
             max_file_size=_MOST_MEBIBYTES * 1024 * 1024,
         ).classes("transfer")

@@ -56,7 +56,7 @@ handlers = Handlers()
 
 _LIKELY_SHARE = 0.7
 _LONGEST_TEXT = 400
-_MOST_NAMED, _TITLE = 3, 80
+_MOST_QUOTED, _LONGEST_TITLE = 3, 80
 VERDICT_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
 
 
@@ -127,19 +127,19 @@ async def details(request: Request, deps: Dependencies) -> Reply:
         evaluation = await with_names(
             await visible_evaluation(request, request.argument, records), records
         )
-    found, words = load(evaluation.report), request.words
-    if found is None:
+    report, words = load(evaluation.report), request.words
+    if report is None:
         return Listing(words("evaluation.details"), (), empty=words("evaluation.state.running"))
     rows = [
-        _measures_row(index, one, evaluation, found, words)
-        for index, one in enumerate(found.contenders)
+        _measures_row(index, totals, evaluation, report, words)
+        for index, totals in enumerate(report.contenders)
     ]
     choose = Button(words("button.labels"), f"evaluation.labels:{evaluation.id}")
     rows += [
-        ListingRow("", words("evaluation.labels", who=name_of(who, words)), line, (choose,))
-        for who, one in zip(evaluation.contenders, found.contenders, strict=True)
-        if one.confusion
-        for line in (_label_line(one.confusion, words),)
+        ListingRow("", words("evaluation.labels", who=name_of(contender, words)), line, (choose,))
+        for contender, totals in zip(evaluation.contenders, report.contenders, strict=True)
+        if totals.confusion
+        for line in (_label_line(totals.confusion, words),)
     ]
     return Listing(words("evaluation.details"), tuple(rows))
 
@@ -158,16 +158,16 @@ async def visible_evaluation(request: Request, name: str, records: Records) -> E
 
 async def result_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
     """Returns the result card: the verdict in words first, then its numbers."""
-    found, evaluation = load(evaluation.report), await with_names(evaluation, records)
+    report, evaluation = load(evaluation.report), await with_names(evaluation, records)
     name = await find_display_name(records, evaluation.workspace, evaluation.model)
     title = words("evaluation.title", id=evaluation.id, model=name)
-    if found is None:
+    if report is None:
         return Card(title, (words(f"evaluation.state.{evaluation.state}"),), tone=Tone.BUSY)
     current = await records.deployments.current(evaluation.workspace, evaluation.assistant)
-    lines = [*_ending(evaluation, words), *_verdict_lines(evaluation, found, words)]
-    lines += _unanswered_lines(evaluation, found, words)
-    lines += await _must_lines(evaluation, found, records, words)
-    lines += _gate_lines(evaluation, found, words)
+    lines = [*_ending(evaluation, words), *_verdict_lines(evaluation, report, words)]
+    lines += _unanswered_lines(evaluation, report, words)
+    lines += await _must_lines(evaluation, report, records, words)
+    lines += _gate_lines(evaluation, report, words)
     answered, asked = await _gap_counts(evaluation, records)
     is_used = current is not None and current.model == evaluation.model
     if asked:
@@ -177,7 +177,7 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
     buttons.append(Button(words("button.measures"), f"evaluation.details:{evaluation.id}"))
     buttons += [
         Button(words("button.question", number=n), f"evaluation.question:{evaluation.id}.{n}")
-        for n in dict.fromkeys([*found.regressed[:2], *found.differing])
+        for n in dict.fromkeys([*report.regressed[:2], *report.differing])
     ][:2]
     assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
     if assistant.judge_model:
@@ -188,10 +188,10 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
     return Card(
         title=title,
         lines=tuple(lines),
-        facts=tuple(_score_facts(evaluation, found, words)),
-        columns=await _example(evaluation, found, records, words),
+        facts=tuple(_score_facts(evaluation, report, words)),
+        columns=await _example(evaluation, report, records, words),
         buttons=tuple(buttons),
-        tone=VERDICT_TONES[found.verdict]
+        tone=VERDICT_TONES[report.verdict]
         if evaluation.state is EvaluationState.DONE
         else Tone.PLAIN,
     )
@@ -200,16 +200,20 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
 async def _gap_counts(evaluation: Evaluation, records: Records) -> tuple[int, int]:
     """Returns how many questions of “what to teach next” were answered, and how many were asked."""
     calls = await records.evaluation_gaps.calls(evaluation.workspace, evaluation.id)
-    outcomes = [one.outcome for one in calls if one.outcome is not None]
+    outcomes = [call.outcome for call in calls if call.outcome is not None]
     return outcomes.count(GapOutcome.ANSWERED), len(outcomes)
 
 
-def _unanswered_lines(evaluation: Evaluation, found: Report, words: Words) -> list[str]:
-    missing = sum(one.failed + one.lost for one in found.contenders)
+def _unanswered_lines(evaluation: Evaluation, report: Report, words: Words) -> list[str]:
+    missing = sum(totals.failed + totals.lost for totals in report.contenders)
     lines = [words("evaluation.unanswered", count=missing)] if missing else []
-    for who, one in zip(evaluation.contenders, found.contenders, strict=True):
-        counts = {"evaluation.cut": one.cut, "evaluation.silent": one.silent}
-        lines += [words(k, who=name_of(who, words), count=n) for k, n in counts.items() if n]
+    for contender, totals in zip(evaluation.contenders, report.contenders, strict=True):
+        counts = {"evaluation.cut": totals.cut, "evaluation.silent": totals.silent}
+        lines += [
+            words(key, who=name_of(contender, words), count=count)
+            for key, count in counts.items()
+            if count
+        ]
     return lines
 
 
@@ -237,22 +241,22 @@ def _trouble(evaluation: Evaluation, words: Words) -> Iterator[str]:
         yield words.error_without_host_words(trouble)
 
 
-def _verdict_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator[str]:
-    result = found.result
-    if result is None or found.against is None:
+def _verdict_lines(evaluation: Evaluation, report: Report, words: Words) -> Iterator[str]:
+    result = report.result
+    if result is None or report.against is None:
         return
-    who = name_of(evaluation.contenders[found.against], words)
+    against = name_of(evaluation.contenders[report.against], words)
     if not result.questions:
-        yield words("evaluation.nothing", against=who)
+        yield words("evaluation.nothing", against=against)
         return
-    yield words(f"evaluation.verdict.{result.verdict}", against=who, count=result.questions)
+    yield words(f"evaluation.verdict.{result.verdict}", against=against, count=result.questions)
     yield words(
-        "evaluation.wins", wins=result.wins, losses=result.losses, ties=result.ties, against=who
+        "evaluation.wins", wins=result.wins, losses=result.losses, ties=result.ties, against=against
     )
     if result.verdict is Verdict.UNDECIDED:
         yield _why_undecided(result, words)
-    for index, other in found.results.items():
-        if index != found.against:
+    for index, other in report.results.items():
+        if index != report.against:
             name = name_of(evaluation.contenders[index], words)
             yield words(f"evaluation.other.{other.verdict}", against=name, **_counts(other))
 
@@ -268,19 +272,20 @@ def _why_undecided(result: PairedResult, words: Words) -> str:
 
 
 async def _must_lines(
-    evaluation: Evaluation, found: Report, records: Records, words: Words
+    evaluation: Evaluation, report: Report, records: Records, words: Words
 ) -> list[str]:
     """Returns the lines on must-answer questions: the count, and the regressed ones by text."""
-    if not found.must_answer:
+    if not report.must_answer:
         return []
-    right = found.must_answer - len(found.unanswered)
-    lines = [words("evaluation.must", right=right, count=found.must_answer)]
-    if found.regressed:
-        named = [
-            await _question_reference(evaluation, n, records) for n in found.regressed[:_MOST_NAMED]
+    right = report.must_answer - len(report.unanswered)
+    lines = [words("evaluation.must", right=right, count=report.must_answer)]
+    if report.regressed:
+        references = [
+            await _question_reference(evaluation, n, records)
+            for n in report.regressed[:_MOST_QUOTED]
         ]
-        named += [f"#{number}" for number in found.regressed[_MOST_NAMED:]]
-        lines.append(words("evaluation.regressed", questions=", ".join(named)))
+        references += [f"#{number}" for number in report.regressed[_MOST_QUOTED:]]
+        lines.append(words("evaluation.regressed", questions=", ".join(references)))
     return lines
 
 
@@ -289,62 +294,64 @@ async def _question_reference(evaluation: Evaluation, number: int, records: Reco
         evaluation.workspace, evaluation.id, after=number - 1, limit=1
     )
     pair = questions.prompt_and_reference(question.row, "")
-    return f"#{number} “{one_line(pair[0][-1]['content'], _TITLE)}”" if pair else f"#{number}"
+    if pair is None:
+        return f"#{number}"
+    return f"#{number} “{one_line(pair[0][-1]['content'], _LONGEST_TITLE)}”"
 
 
-def _gate_lines(evaluation: Evaluation, found: Report, words: Words) -> Iterator[str]:
+def _gate_lines(evaluation: Evaluation, report: Report, words: Words) -> Iterator[str]:
     if not evaluation.is_gate:
         return
     if evaluation.is_deployed:
         yield words("evaluation.taken")
         return
     # Without another reason, the model in use had changed when the evaluation ended.
-    why = gate.gate_rejection(evaluation, found, is_same_in_use=True) or gate.GateRejection.CHANGED
+    why = gate.gate_rejection(evaluation, report, is_same_in_use=True) or gate.GateRejection.CHANGED
     yield words(f"evaluation.not_taken.{why}")
 
 
-def _score_facts(evaluation: Evaluation, found: Report, words: Words) -> Iterator[Fact]:
-    for who, one in zip(evaluation.contenders, found.contenders, strict=True):
-        mean = words("evaluation.no_score") if one.mean is None else f"{one.mean:.2f}"
-        said = [mean, words("evaluation.exact", count=one.exact, total=one.answered)]
-        said += loss_lines(found, words) if who.kind is ContenderKind.NEW else ()
-        yield Fact(name_of(who, words), " · ".join(said), f"score.{who.kind}")
+def _score_facts(evaluation: Evaluation, report: Report, words: Words) -> Iterator[Fact]:
+    for contender, totals in zip(evaluation.contenders, report.contenders, strict=True):
+        mean = words("evaluation.no_score") if totals.mean is None else f"{totals.mean:.2f}"
+        parts = [mean, words("evaluation.exact", count=totals.exact, total=totals.answered)]
+        parts += loss_lines(report, words) if contender.kind is ContenderKind.NEW else ()
+        yield Fact(name_of(contender, words), " · ".join(parts), f"score.{contender.kind}")
 
 
-def loss_lines(found: Report, words: Words) -> tuple[str, ...]:
+def loss_lines(report: Report, words: Words) -> tuple[str, ...]:
     """Returns the line with the new model's held-out loss, if its host reported one."""
-    loss = found.held_out_loss
+    loss = report.held_out_loss
     return () if loss is None else (words("evaluation.loss", loss=f"{loss:.3f}"),)
 
 
 async def _example(
-    evaluation: Evaluation, found: Report, records: Records, words: Words
+    evaluation: Evaluation, report: Report, records: Records, words: Words
 ) -> tuple[Column, ...]:
     """Returns the columns of the first regressed or most differing question."""
-    numbers = found.regressed or found.differing
-    if not numbers or found.against is None:
+    numbers = report.regressed or report.differing
+    if not numbers or report.against is None:
         return ()
-    only = (0, found.against)
+    only = (0, report.against)
     return await _columns(evaluation, numbers[0], records, words, only=only)
 
 
 async def question_card(
     evaluation: Evaluation, number: int, records: Records, words: Words
 ) -> Card:
-    asked = await records.evaluations.questions(
+    stored = await records.evaluations.questions(
         evaluation.workspace, evaluation.id, after=number - 1, limit=1
     )
-    if not asked or asked[0].number != number:
+    if not stored or stored[0].number != number:
         raise NotFound(noun="question", name=number)
-    question = asked[0]
+    question = stored[0]
     text, _ = questions.question_and_reference(question.row, words)
     example = Button(words("button.show_example"), f"example.show:{question.example}")
-    ways = must_answer.wrong_answer_buttons(question.example, words)
+    must_answer_buttons = must_answer.wrong_answer_buttons(question.example, words)
     return Card(
         title=words("evaluation.question", number=number),
         lines=(text[: _LONGEST_TEXT * 4],),
         columns=await _columns(evaluation, number, records, words),
-        buttons=(example, *ways),
+        buttons=(example, *must_answer_buttons),
         private=True,
     )
 
@@ -363,20 +370,20 @@ async def _columns(
     answers = await records.evaluations.answers(
         evaluation.workspace, evaluation.id, after=number - 1, until=number
     )
-    asked, taught = questions.question_and_reference(question.row, words)
+    question_text, taught = questions.question_and_reference(question.row, words)
     columns = [
         Column(
             words("evaluation.taught"),
             one_line(taught, _LONGEST_TEXT),
-            one_line(asked, _LONGEST_TEXT),
+            one_line(question_text, _LONGEST_TEXT),
         )
     ]
     for answer in answers:
         if only is None or answer.contender in only:
-            who = evaluation.contenders[answer.contender]
+            contender = evaluation.contenders[answer.contender]
             note = outcome_of(answer, words)
             columns.append(
-                Column(name_of(who, words), one_line(answer.text, _LONGEST_TEXT) or "–", note)
+                Column(name_of(contender, words), one_line(answer.text, _LONGEST_TEXT) or "–", note)
             )
     return tuple(columns)
 
@@ -388,28 +395,30 @@ def outcome_of(answer: EvaluationAnswer, words: Words) -> str:
 
 
 def _measures_row(
-    index: int, one: ContenderReport, evaluation: Evaluation, found: Report, words: Words
+    index: int, totals: ContenderReport, evaluation: Evaluation, report: Report, words: Words
 ) -> ListingRow:
-    parts = [words("evaluation.exact", count=one.exact, total=one.answered)]
-    parts += [words("evaluation.chrf", value=f"{one.chrf:.2f}")] if one.chrf is not None else []
-    shares = {"facts": one.facts, **one.checks}
+    parts = [words("evaluation.exact", count=totals.exact, total=totals.answered)]
+    parts += (
+        [words("evaluation.chrf", value=f"{totals.chrf:.2f}")] if totals.chrf is not None else []
+    )
+    shares = {"facts": totals.facts, **totals.checks}
     parts += [
         words(f"evaluation.check.{name}", share=_share_text(share))
         for name, share in shares.items()
         if share.total
     ]
-    parts += [_style_text(trait, one, words) for trait in found.traits]
-    if one.first_text_seconds is not None:
-        parts.append(words("evaluation.first", seconds=f"{one.first_text_seconds:.2f}"))
-    tokens = round((one.prompt_tokens + one.completion_tokens) / max(1, one.answered))
+    parts += [_style_text(trait, totals, words) for trait in report.traits]
+    if totals.first_text_seconds is not None:
+        parts.append(words("evaluation.first", seconds=f"{totals.first_text_seconds:.2f}"))
+    tokens = round((totals.prompt_tokens + totals.completion_tokens) / max(1, totals.answered))
     parts.append(words("evaluation.tokens", count=tokens))
-    if one.price_of_1000 is not None:
-        parts.append(words("evaluation.price", price=words.price(one.price_of_1000)))
-    if one.failed or one.lost:
-        counts = {"cut": one.cut, "silent": one.silent, "lost": one.lost}
-        others = one.failed - one.cut - one.silent
-        parts.append(words("evaluation.missing", failed=others, **counts))
-    result = found.results.get(index)
+    if totals.price_of_1000 is not None:
+        parts.append(words("evaluation.price", price=words.price(totals.price_of_1000)))
+    if totals.failed or totals.lost:
+        counts = {"cut": totals.cut, "silent": totals.silent, "lost": totals.lost}
+        other_failures = totals.failed - totals.cut - totals.silent
+        parts.append(words("evaluation.missing", failed=other_failures, **counts))
+    result = report.results.get(index)
     if result is not None and result.difference is not None:
         parts.append(
             words(
@@ -419,56 +428,56 @@ def _measures_row(
                 p=format_p_value(result.p_value),
             )
         )
-    who = evaluation.contenders[index]
-    parts += loss_lines(found, words) if who.kind is ContenderKind.NEW else ()
-    name = name_of(who, words)
-    return ListingRow("", name, " · ".join(parts), facts=tuple(_score_facts_of(one, name)))
+    contender = evaluation.contenders[index]
+    parts += loss_lines(report, words) if contender.kind is ContenderKind.NEW else ()
+    name = name_of(contender, words)
+    return ListingRow("", name, " · ".join(parts), facts=tuple(_score_facts_of(totals, name)))
 
 
-def _score_facts_of(one: ContenderReport, name: str) -> Iterator[Fact]:
+def _score_facts_of(totals: ContenderReport, name: str) -> Iterator[Fact]:
     """Yields the mean score and its interval as numbers, for surfaces that draw them."""
-    interval = one.interval
-    found = {
-        "mean": one.mean,
-        "low": interval.low if interval else one.mean,
-        "high": interval.high if interval else one.mean,
+    interval = totals.interval
+    values = {
+        "mean": totals.mean,
+        "low": interval.low if interval else totals.mean,
+        "high": interval.high if interval else totals.mean,
     }
-    for key, value in found.items():
+    for key, value in values.items():
         if value is not None:
             yield Fact(name, f"{value:.4f}", key)
 
 
 def _share_text(share: Share) -> str:
     """Returns a share with its Wilson interval, as in `12/20 (39–78 %)`."""
-    found = wilson(share.count, share.total)
-    return f"{share.count}/{share.total} ({format_share_range(found.low, found.high)})"
+    interval = wilson(share.count, share.total)
+    return f"{share.count}/{share.total} ({format_share_range(interval.low, interval.high)})"
 
 
-def _interval_text(found: Interval) -> str:
-    return f"{found.low:+.2f} … {found.high:+.2f}"
+def _interval_text(interval: Interval) -> str:
+    return f"{interval.low:+.2f} … {interval.high:+.2f}"
 
 
-def _style_text(trait: StyleFeature, one: ContenderReport, words: Words) -> str:
+def _style_text(trait: StyleFeature, totals: ContenderReport, words: Words) -> str:
     return words(
         f"evaluation.voice.{trait.name}",
         value=trait.value,
         taught=f"{trait.share.count}/{trait.share.total}",
-        said=f"{one.voice.get(trait.name, 0)}/{one.answered}",
+        said=f"{totals.voice.get(trait.name, 0)}/{totals.answered}",
     )
 
 
 def _label_line(confusion: Confusion, words: Words) -> str:
     parts = [words("evaluation.accuracy", value=f"{accuracy(confusion):.2f}")]
     for label in confusion:
-        found = metrics_of(confusion, label)
+        metrics = metrics_of(confusion, label)
         parts.append(
             words(
                 "evaluation.label",
                 label=label,
-                precision=f"{found.precision:.2f}",
-                recall=f"{found.recall:.2f}",
-                f1=f"{found.f_beta[1.0]:.2f}",
-                count=found.count,
+                precision=f"{metrics.precision:.2f}",
+                recall=f"{metrics.recall:.2f}",
+                f1=f"{metrics.f_beta[1.0]:.2f}",
+                count=metrics.count,
             )
         )
     return " · ".join(parts)
@@ -481,13 +490,14 @@ async def with_names(evaluation: Evaluation, records: Records) -> Evaluation:
         contenders=tuple(
             [
                 replace(
-                    one, model=await find_display_name(records, evaluation.workspace, one.model)
+                    contender,
+                    model=await find_display_name(records, evaluation.workspace, contender.model),
                 )
-                for one in evaluation.contenders
+                for contender in evaluation.contenders
             ]
         ),
     )
 
 
-def name_of(who: Contender, words: Words) -> str:
-    return words(f"evaluation.who.{who.kind}", model=who.model, count=who.shots)
+def name_of(contender: Contender, words: Words) -> str:
+    return words(f"evaluation.who.{contender.kind}", model=contender.model, count=contender.shots)

@@ -15,7 +15,7 @@ from bot.ports.store import Records, Store
 
 FINAL = "final"
 """The key of a stored error's detail: whether the error ended the evaluation."""
-_ENDING = (EvaluationState.RUNNING, EvaluationState.STOPPING)
+_UNFINISHED = (EvaluationState.RUNNING, EvaluationState.STOPPING)
 
 
 async def is_ready_to_finish(evaluation: Evaluation, records: Records) -> bool:
@@ -34,7 +34,7 @@ async def is_ready_to_finish(evaluation: Evaluation, records: Records) -> bool:
 async def finish_evaluation(
     evaluation: Evaluation, *, store: Store, hosts: Hosts, at: datetime
 ) -> None:
-    """Finishes an evaluation once: report, deployment and both notices share a transaction."""
+    """Finishes an evaluation once; stores report, deployment and notices in one transaction."""
     result = await report.make_report(store, evaluation, hosts)
     state = EvaluationState.DONE
     if evaluation.state is EvaluationState.STOPPING:
@@ -49,7 +49,7 @@ async def finish_evaluation(
         is_deployed = evaluation.is_gate and await _may_deploy(finished, result, records)
         if not await records.evaluations.change(
             *own,
-            when=_ENDING,
+            when=_UNFINISHED,
             state=state,
             report=report.dump(result),
             finished_at=at,
@@ -71,8 +71,8 @@ async def _may_deploy(finished: Evaluation, result: report.Report, records: Reco
     current = await records.deployments.current(finished.workspace, finished.assistant)
     is_same = is_same_deployment(finished, current)
     model = await records.models.find(finished.workspace, finished.model)
-    is_there = model is not None and not model.is_deleted
-    return is_there and gate.gate_rejection(finished, result, is_same_in_use=is_same) is None
+    exists = model is not None and not model.is_deleted
+    return exists and gate.gate_rejection(finished, result, is_same_in_use=is_same) is None
 
 
 async def _deploy(evaluation: Evaluation, records: Records, at: datetime) -> None:

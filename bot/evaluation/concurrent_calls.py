@@ -105,9 +105,9 @@ async def error_of(call: Awaitable[None], *, run: int) -> AttuneError | None:
 
 
 def may_ask_again(error: AttuneError, tries: Counter[object], call: object) -> bool:
-    """Returns whether a call may be made again: the host did nothing, or has a try left.
+    """Whether a call may be made again: the host did not process it, or a try is left.
 
-    Counts server errors and time-outs in `tries`, of which a call has `MOST_TRIES`.
+    Counts the call's server errors and time-outs in `tries`; `MOST_TRIES` is their limit.
     """
     if isinstance(error, HostServerError | HostTimeout):
         tries[call] += 1

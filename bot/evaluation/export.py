@@ -41,9 +41,9 @@ _COLUMNS = (
 @handlers.button("evaluation.export", Role.CURATOR)
 async def export(request: Request, deps: Dependencies) -> Reply:
     """Returns a file with a row for each question and model, named by `ID.csv` or `ID.jsonl`."""
-    named, _, ending = request.argument.partition(".")
+    number, _, ending = request.argument.partition(".")
     async with deps.store.reading() as records:
-        evaluation = await visible_evaluation(request, named, records)
+        evaluation = await visible_evaluation(request, number, records)
     rows = _rows(evaluation, deps.store, request.words)
     is_csv = ending == "csv"
     name = f"evaluation-{evaluation.id}.{'csv' if is_csv else 'jsonl'}"

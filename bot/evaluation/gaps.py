@@ -83,19 +83,23 @@ async def recent_answers(
         records.answer_stats.unanswered_turns, workspace, assistant, since=since, channel=channel
     )
     marked, taught = await read(limit=_MOST_MARKED), await read(is_taught=True, limit=_MOST_MARKED)
-    known = {one.id for one in marked}
-    others = [one for one in await read(is_marked=False, limit=_MOST_OTHERS) if one.id not in known]
-    declined = {one.id for one in others if refusal_in(one.reply)}
-    bad = [*marked, *(one for one in others if one.id in declined)]
+    marked_ids = {turn.id for turn in marked}
+    others = [
+        turn
+        for turn in await read(is_marked=False, limit=_MOST_OTHERS)
+        if turn.id not in marked_ids
+    ]
+    declined_ids = {turn.id for turn in others if refusal_in(turn.reply)}
+    bad = [*marked, *(turn for turn in others if turn.id in declined_ids)]
     evaluated = await records.evaluation_gaps.of_model(workspace, assistant, model, since=since)
-    here = [one for one in evaluated if channel in (None, one.channel)]
-    again = known | declined
+    in_channel = [turn for turn in evaluated if channel in (None, turn.channel)]
+    bad_ids = marked_ids | declined_ids
     return RecentAnswers(
-        bad=[*bad, *(one for one in here if one.is_refusal and one.id not in again)],
+        bad=[*bad, *(turn for turn in in_channel if turn.is_refusal and turn.id not in bad_ids)],
         taught=taught,
         good=[
-            *(one for one in others if one.id not in declined),
-            *(one for one in here if not one.is_refusal),
+            *(turn for turn in others if turn.id not in declined_ids),
+            *(turn for turn in in_channel if not turn.is_refusal),
         ],
     )
 
@@ -110,16 +114,16 @@ async def find_gaps(recent: RecentAnswers) -> tuple[list[TeachingGap], list[Turn
 
 
 def _group_gaps(recent: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]:
-    bad = sorted(recent.bad, key=lambda one: one.at, reverse=True)
+    bad = sorted(recent.bad, key=lambda turn: turn.at, reverse=True)
     turns = [*bad, *recent.taught, *recent.good]
     first_good = len(turns) - len(recent.good)
     gaps, answered = list[TeachingGap](), list[TurnId]()
-    for group in group_alike_texts([one.question for one in turns]):
+    for group in group_alike_texts([turn.question for turn in turns]):
         good = [turns[index] for index in group if index >= first_good]
         taught = [turns[index] for index in group if len(bad) <= index < first_good]
         # A taught question stays closed for the same model, also if that model declines again.
-        waiting = {one.model for one in taught}
-        until = max((one.taught_at for one in taught if one.taught_at), default=None)
+        taught_models = {turn.model for turn in taught}
+        last_taught_at = max((turn.taught_at for turn in taught if turn.taught_at), default=None)
         bad_turns = [turns[index] for index in group if index < len(bad)]
         closed = {
             turn.id
@@ -130,7 +134,8 @@ def _group_gaps(recent: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]
         untaught = [
             turn
             for turn in bad_turns
-            if turn.model not in waiting and not (until and turn.at <= until)
+            if turn.model not in taught_models
+            and not (last_taught_at and turn.at <= last_taught_at)
         ]
         remaining = [turn for turn in untaught if turn.id not in closed]
         gaps += [TeachingGap(remaining)] if remaining else []

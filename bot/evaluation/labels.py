@@ -54,9 +54,9 @@ async def label_scores(request: Request, deps: Dependencies) -> Reply:
     betas = _betas(request.options.get("betas", ""), words)
     rows = [
         ListingRow("", name_of(contender, words), line)
-        for contender, one in zip(evaluation.contenders, result.contenders, strict=True)
-        if one.confusion
-        for line in _lines(one.confusion, positive, betas, words)
+        for contender, totals in zip(evaluation.contenders, result.contenders, strict=True)
+        if totals.confusion
+        for line in _lines(totals.confusion, positive, betas, words)
     ]
     return Listing(words("labels.title", label=positive), tuple(rows), private=True)
 
@@ -71,7 +71,7 @@ async def _report(request: Request, deps: Dependencies) -> tuple[Evaluation, Rep
 
 
 def _labels(result: Report, words: Words) -> Sequence[str]:
-    confusion = next((one.confusion for one in result.contenders if one.confusion), None)
+    confusion = next((totals.confusion for totals in result.contenders if totals.confusion), None)
     if confusion is None:
         raise NotNow(problem=words("labels.none"))
     return list(confusion)

@@ -18,9 +18,9 @@ RIGHT_FROM = 0.7
 """Least score at which a must-answer question counts as answered."""
 LONGEST_LABEL = 40
 
-_ORDERS = 6
+_MAX_ORDER = 6
 _BETA = 2
-_SHORT = 20
+_LENGTH_TOLERANCE = 20
 _LINK = re.compile(
     r"(?:https?://|www\.)[^\s<>\"'，。）)]+|(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]*\w", re.IGNORECASE
 )
@@ -93,7 +93,7 @@ def chrf(reference: str, answer: str) -> float:
     """Returns the sentence-level chrF2 with character n-grams up to 6, like sacrebleu, 0 to 1."""
     answer_text, reference_text = "".join(answer.split()), "".join(reference.split())
     precisions, recalls = [], []
-    for order in range(1, _ORDERS + 1):
+    for order in range(1, _MAX_ORDER + 1):
         grams, reference_grams = _grams(answer_text, order), _grams(reference_text, order)
         if grams and reference_grams:
             shared = (grams & reference_grams).total()
@@ -150,8 +150,8 @@ def refusal_in(text: str) -> bool:
 
 def _is_as_long(reference: str, answer: str) -> bool:
     """Whether the lengths differ by a factor of two at most, or by 20 characters at most."""
-    one, other = len(normalize_whitespace(reference)), len(normalize_whitespace(answer))
-    return abs(one - other) <= _SHORT or one / 2 <= other <= one * 2
+    expected, length = len(normalize_whitespace(reference)), len(normalize_whitespace(answer))
+    return abs(expected - length) <= _LENGTH_TOLERANCE or expected / 2 <= length <= expected * 2
 
 
 def script_of(text: str) -> str:

@@ -44,15 +44,15 @@ _KINDS = (ContenderKind.NEW, ContenderKind.IN_USE, ContenderKind.BASE, Contender
 async def list_evaluations(request: Request, deps: Dependencies) -> Reply:
     """Lists the newest evaluations of the assistant."""
     async with deps.store.reading() as records:
-        found = await records.evaluations.page(
+        evaluations = await records.evaluations.page(
             request.workspace_id, assistant=request.assistant.id, limit=_RUNS
         )
-        models = {one.model for one in found}
-        spoken = {
+        models = {evaluation.model for evaluation in evaluations}
+        display_names = {
             model: await find_display_name(records, request.workspace_id, model) for model in models
         }
-    names = [spoken[one.model] for one in found]
-    rows = tuple(map(partial(_run, request.words), found, names))
+    names = [display_names[evaluation.model] for evaluation in evaluations]
+    rows = tuple(map(partial(_run, request.words), evaluations, names))
     return Listing(request.words("evaluations.title"), rows, request.words("evaluations.empty"))
 
 
@@ -60,11 +60,11 @@ async def list_evaluations(request: Request, deps: Dependencies) -> Reply:
 async def history(request: Request, deps: Dependencies) -> Reply:
     """Returns a chart of the mean scores over the evaluations."""
     async with deps.store.reading() as records:
-        found = await records.evaluations.page(
+        evaluations = await records.evaluations.page(
             request.workspace_id, assistant=request.assistant.id, limit=_RUNS
         )
     words = request.words
-    loaded = [(one, report.load(one.report)) for one in reversed(found)]
+    loaded = [(evaluation, report.load(evaluation.report)) for evaluation in reversed(evaluations)]
     series = tuple(_history(loaded, words))
     chart = Chart(
         words("evaluations.history"),
@@ -72,8 +72,8 @@ async def history(request: Request, deps: Dependencies) -> Reply:
         series,
         words("evaluations.history.note"),
     )
-    is_there = any(len(one.points) > 1 for one in series)
-    return Card(chart.title, chart=chart if is_there else None)
+    has_line = any(len(line.points) > 1 for line in series)
+    return Card(chart.title, chart=chart if has_line else None)
 
 
 @handlers.button("evaluation.sheet", Role.CURATOR, is_for_pages=True)
@@ -88,7 +88,7 @@ async def sheet(request: Request, deps: Dependencies) -> Reply:
         evaluation = await cards.with_names(
             await cards.visible_evaluation(request, str(number), records), records
         )
-        found = await records.evaluations.list_ordered(
+        page = await records.evaluations.list_ordered(
             request.workspace_id,
             evaluation.id,
             order,
@@ -96,17 +96,20 @@ async def sheet(request: Request, deps: Dependencies) -> Reply:
             first=first,
             limit=PAGE,
         )
-        marks = await _marks(request, [asked.example for asked, _ in found], records)
+        marks = await _marks(request, [question.example for question, _ in page], records)
     words = request.words
-    rows = tuple(_row(one, told, marks.get(one.example, ""), words) for one, told in found)
+    rows = tuple(
+        _row(question, answers, marks.get(question.example, ""), words)
+        for question, answers in page
+    )
     title = words("evaluation.title", id=evaluation.id, model=evaluation.model)
     return Listing(
         title,
         rows,
         words("evaluation.no_questions"),
         facts=tuple(
-            Fact(cards.name_of(who, words), who.model, f"answer.{index}")
-            for index, who in enumerate(evaluation.contenders)
+            Fact(cards.name_of(contender, words), contender.model, f"answer.{index}")
+            for index, contender in enumerate(evaluation.contenders)
         ),
         total=evaluation.questions,
     )
@@ -116,39 +119,39 @@ async def _marks(
     request: Request, examples: Sequence[ExampleId], records: Records
 ) -> Mapping[ExampleId, str]:
     """Returns the marks of examples that are always trained on or asked of every new model."""
-    found: dict[ExampleId, str] = {}
+    marks: dict[ExampleId, str] = {}
     for tag, key in ((MUST_ANSWER, "mark.must_answer"), (ALWAYS_TRAINED, "mark.always_trained")):
         marked = await records.examples.ids(
             request.workspace_id, ExampleFilter(tag=tag), until=request.now, among=examples
         )
-        found |= dict.fromkeys(marked, request.words(key))
-    return found
+        marks |= dict.fromkeys(marked, request.words(key))
+    return marks
 
 
 def _sheet_of(request: Request) -> tuple[EvaluationId, QuestionOrder, int]:
-    named, _, rest = request.argument.partition(".")
+    evaluation_number, _, rest = request.argument.partition(".")
     order, _, first = rest.partition(".")
     if order not in set(QuestionOrder) or not first.isdecimal():
         raise NotFound(noun="evaluation", name=request.argument)
-    return cards.evaluation_id(named), QuestionOrder(order), int(first)
+    return cards.evaluation_id(evaluation_number), QuestionOrder(order), int(first)
 
 
 def _against(evaluation: Evaluation) -> int:
-    """The contender that the verdict is about; the new model itself where there is no other."""
+    """Returns the position of the contender that the verdict is about; 0 if there is none."""
     return report.baseline_position(evaluation) or 0
 
 
 def _run(words: Words, evaluation: Evaluation, name: str) -> ListingRow:
-    found = report.load(evaluation.report)
-    is_done = evaluation.state is EvaluationState.DONE and found is not None
-    verdict = found.verdict if found else Verdict.UNDECIDED
+    loaded = report.load(evaluation.report)
+    is_done = evaluation.state is EvaluationState.DONE and loaded is not None
+    verdict = loaded.verdict if loaded else Verdict.UNDECIDED
     state = words(f"verdict.{verdict}") if is_done else words(f"evaluations.{evaluation.state}")
     date = f"{evaluation.created_at:%Y-%m-%d %H:%M}" if evaluation.created_at else ""
     note = words("evaluations.note", count=evaluation.questions, state=state)
     return ListingRow(
         id=str(evaluation.id),
         text=name,
-        note=" · ".join([note, *(cards.loss_lines(found, words) if found else ())]),
+        note=" · ".join([note, *(cards.loss_lines(loaded, words) if loaded else ())]),
         facts=(
             Fact(words("fact.state"), state, "state"),
             Fact(words("fact.date"), date, "date"),
@@ -158,39 +161,41 @@ def _run(words: Words, evaluation: Evaluation, name: str) -> ListingRow:
 
 
 def _history(
-    found: Sequence[tuple[Evaluation, report.Report | None]], words: Words
+    loaded: Sequence[tuple[Evaluation, report.Report | None]], words: Words
 ) -> Iterator[Series]:
     """Yields a line for each kind of contender with scores."""
     for kind in _KINDS:
         points = [
             (float(evaluation.id), mean)
-            for evaluation, known in found
-            if (mean := _mean(evaluation, known, kind)) is not None
+            for evaluation, loaded_report in loaded
+            if (mean := _mean(evaluation, loaded_report, kind)) is not None
         ]
         if points:
             yield Series(words(f"evaluations.{kind}"), points)
 
 
-def _mean(evaluation: Evaluation, found: report.Report | None, kind: ContenderKind) -> float | None:
-    kinds = [one.kind for one in evaluation.contenders]
-    if found is None or kind not in kinds:
+def _mean(
+    evaluation: Evaluation, loaded: report.Report | None, kind: ContenderKind
+) -> float | None:
+    kinds = [contender.kind for contender in evaluation.contenders]
+    if loaded is None or kind not in kinds:
         return None
-    return found.contenders[kinds.index(kind)].mean
+    return loaded.contenders[kinds.index(kind)].mean
 
 
 def _row(
-    asked: EvaluationQuestion, told: Sequence[EvaluationAnswer], mark: str, words: Words
+    question: EvaluationQuestion, answers: Sequence[EvaluationAnswer], mark: str, words: Words
 ) -> ListingRow:
-    text, taught = questions.question_and_reference(asked.row, words)
+    text, taught = questions.question_and_reference(question.row, words)
     return ListingRow(
-        id=str(asked.number),
+        id=str(question.number),
         text=text[:_LONGEST],
         note=mark,
         facts=(
             Fact(words("evaluation.taught"), taught[:_LONGEST], "taught"),
-            *(fact for answer in told for fact in _cell(answer, words)),
+            *(fact for answer in answers for fact in _cell(answer, words)),
         ),
-        buttons=must_answer.wrong_answer_buttons(asked.example, words),
+        buttons=must_answer.wrong_answer_buttons(question.example, words),
     )
 
 

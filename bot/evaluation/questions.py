@@ -55,7 +55,7 @@ _SET_BY_JOB = (
     "created_at",
     "contenders",
 )
-_MANY = 100_000
+_ALL_QUESTIONS = 100_000
 _PAGE = 200
 
 
@@ -76,7 +76,11 @@ class EvaluationPlan:
 
 
 async def follows_training(records: Records, job: Job, *, held_out: int) -> bool:
-    """Returns whether an evaluation follows: with 8 held-out rows, or a gate with must-answers."""
+    """Whether an evaluation follows a training.
+
+    It does with at least `FEWEST_QUESTIONS` held-out rows. For a job whose model is deployed only
+    if it is better, a must-answer example is enough.
+    """
     must = ExampleFilter(job.assistant, ExampleState.APPROVED, tag=MUST_ANSWER)
     if held_out >= FEWEST_QUESTIONS:
         return True
@@ -157,8 +161,9 @@ async def plan_evaluation(
 ) -> EvaluationPlan:
     """Returns the questions, contenders and price of an evaluation, for an estimate.
 
-    With `job`, its validation rows are the held-out questions and its base stands for the model.
-    A blind vote has two contenders, and must-answer questions count among those asked for.
+    With `job`, its validation rows are the held-out questions, and its base model is priced in
+    place of the new model. A blind vote has two contenders, and its must-answer questions count
+    towards the requested number.
     """
     async with store.reading() as records:
         contenders = await _contenders(records, evaluation, assistant)
@@ -174,75 +179,77 @@ async def plan_evaluation(
         chosen = sorted([*fresh, *must], key=_shuffle_key)[:most]
     else:
         chosen = [
-            *sorted(sorted(fresh, key=_shuffle_key)[:most], key=lambda one: one.example),
+            *sorted(sorted(fresh, key=_shuffle_key)[:most], key=lambda question: question.example),
             *must,
         ]
     own = evaluation.workspace, evaluation.assistant, evaluation.model
-    asked = [] if evaluation.is_vote else await gaps.questions_for(store, *own, now=now)
-    tokens, price = _cost([one.row for one in chosen], assistant, contenders, hosts)
-    gap_rows = [exchange_row(one.question, one.reply or "–") for one in asked]
+    gap_turns = [] if evaluation.is_vote else await gaps.questions_for(store, *own, now=now)
+    tokens, price = _cost([question.row for question in chosen], assistant, contenders, hosts)
+    gap_rows = [exchange_row(turn.question, turn.reply or "–") for turn in gap_turns]
     more, extra = _cost(gap_rows, assistant, contenders[:1], hosts)
     total = None if price is None or extra is None else price + extra
     left_out = len(held) - len(fresh)
-    return EvaluationPlan(contenders, _numbered(chosen), asked, left_out, tokens + more, total)
+    return EvaluationPlan(contenders, _numbered(chosen), gap_turns, left_out, tokens + more, total)
 
 
-async def keep_priced(
-    records: Records, evaluation: Evaluation, found: EvaluationPlan
-) -> Evaluation:
+async def keep_priced(records: Records, evaluation: Evaluation, plan: EvaluationPlan) -> Evaluation:
     """Stores an estimate with its questions, or returns the one with the same key."""
     priced = replace(
         evaluation,
-        contenders=found.contenders,
-        questions=len(found.questions),
-        tokens=found.tokens,
-        price=found.price,
+        contenders=plan.contenders,
+        questions=len(plan.questions),
+        tokens=plan.tokens,
+        price=plan.price,
     )
-    gap_calls = gaps.waiting_gaps(found.gaps)
-    return await records.evaluations.add(evaluation.workspace, priced, found.questions, gap_calls)
+    gap_calls = gaps.waiting_gaps(plan.gaps)
+    return await records.evaluations.add(evaluation.workspace, priced, plan.questions, gap_calls)
 
 
 async def still_askable(records: Records, evaluation: Evaluation) -> Sequence[EvaluationQuestion]:
     """Returns the priced questions that may still be asked: unchanged and not trained on."""
-    priced = await records.evaluations.questions(evaluation.workspace, evaluation.id, limit=_MANY)
+    priced = await records.evaluations.questions(
+        evaluation.workspace, evaluation.id, limit=_ALL_QUESTIONS
+    )
     held = await _held_out(records, evaluation)
     fresh = await _unlearned(records, evaluation, evaluation.contenders, held)
     must = await _must_answer(records, evaluation)
-    allowed = {(one.example, one.revision) for one in (*fresh, *must)}
-    return _numbered([one for one in priced if (one.example, one.revision) in allowed])
+    allowed = {(question.example, question.revision) for question in (*fresh, *must)}
+    return _numbered(
+        [question for question in priced if (question.example, question.revision) in allowed]
+    )
 
 
 def _numbered(chosen: Sequence[EvaluationQuestion]) -> Sequence[EvaluationQuestion]:
-    return [replace(one, number=number) for number, one in enumerate(chosen, start=1)]
+    return [replace(question, number=number) for number, question in enumerate(chosen, start=1)]
 
 
 def prompt_and_reference(
     row: Row | None, instructions: str
 ) -> tuple[list[PromptMessage], str] | None:
     """Returns the prompt of a row and the taught reply, or None if a part is not plain text."""
-    led = with_system_message(row or {}, instructions)
-    source = led.get("input") if "input" in led else led
-    listed = source.get("messages") if isinstance(source, Mapping) else None
-    messages = [_plain(message) for message in listed] if isinstance(listed, list) else []
-    if "input" in led:
-        preferred = led.get("preferred_output")
-        messages += [_plain(one) for one in preferred] if isinstance(preferred, list) else []
-    known = [message for message in messages if message is not None]
-    if len(known) < len(messages) or len(known) < 2 or known[-1]["role"] != "assistant":
+    full_row = with_system_message(row or {}, instructions)
+    source = full_row.get("input") if "input" in full_row else full_row
+    history = source.get("messages") if isinstance(source, Mapping) else None
+    messages = [_plain(message) for message in history] if isinstance(history, list) else []
+    if "input" in full_row:
+        preferred = full_row.get("preferred_output")
+        messages += [_plain(m) for m in preferred] if isinstance(preferred, list) else []
+    plain = [message for message in messages if message is not None]
+    if len(plain) < len(messages) or len(plain) < 2 or plain[-1]["role"] != "assistant":
         return None
-    return known[:-1], known[-1]["content"]
+    return plain[:-1], plain[-1]["content"]
 
 
 def reference_of(row: Row | None) -> str | None:
-    """Returns the taught reply; None where a row is erased or more than plain text."""
-    found = prompt_and_reference(row, "")
-    return found[1] if found else None
+    """Returns the taught reply; None if the row is erased or has parts other than plain text."""
+    pair = prompt_and_reference(row, "")
+    return pair[1] if pair else None
 
 
 def question_and_reference(row: Row | None, words: Words) -> tuple[str, str]:
-    """Returns the newest message and the taught reply, to be shown; says so if they are erased."""
-    found = prompt_and_reference(row, "")
-    return (found[0][-1]["content"], found[1]) if found else (words("row.erased"), "")
+    """Returns the newest message and the taught reply; a note and "" if the row is erased."""
+    pair = prompt_and_reference(row, "")
+    return (pair[0][-1]["content"], pair[1]) if pair else (words("row.erased"), "")
 
 
 def _plain(message: object) -> PromptMessage | None:
@@ -258,39 +265,41 @@ _ROLES = ("system", "developer", "user", "assistant")
 
 
 async def _held_out(records: Records, evaluation: Evaluation) -> Sequence[EvaluationQuestion]:
-    found = _askable(records, evaluation, evaluation.method, ExampleFilter(held_out=True))
-    return [one async for one in found if not one.is_must_answer]
+    candidates = _askable(records, evaluation, evaluation.method, ExampleFilter(held_out=True))
+    return [question async for question in candidates if not question.is_must_answer]
 
 
 async def _held_out_of(records: Records, job: Job) -> Sequence[EvaluationQuestion]:
     rows = records.snapshots.rows(job.workspace, job.snapshot, Split.VALIDATION)
     return [
-        EvaluationQuestion(0, one.example, one.revision, False, one.row)
-        async for one in rows
-        if prompt_and_reference(one.row, "")
+        EvaluationQuestion(0, stored.example, stored.revision, False, stored.row)
+        async for stored in rows
+        if prompt_and_reference(stored.row, "")
     ]
 
 
 async def _must_answer(records: Records, evaluation: Evaluation) -> Sequence[EvaluationQuestion]:
-    wanted = ExampleFilter(tag=MUST_ANSWER)
-    return [one async for one in _askable(records, evaluation, Method.SUPERVISED, wanted)]
+    filters = ExampleFilter(tag=MUST_ANSWER)
+    return [
+        question async for question in _askable(records, evaluation, Method.SUPERVISED, filters)
+    ]
 
 
 async def _askable(
     records: Records, evaluation: Evaluation, method: Method, filters: ExampleFilter
 ) -> AsyncIterator[EvaluationQuestion]:
-    """Yields trainable examples as questions; for a vote those that its channel may see."""
-    found = records.examples.trainable(
+    """Yields trainable examples as questions; for a vote only those visible in its channel."""
+    examples = records.examples.trainable(
         evaluation.workspace,
         evaluation.assistant,
         method,
         filters=filters,
         shown_in=evaluation.place.channel if evaluation.is_vote else None,
     )
-    async for one in found:
-        if prompt_and_reference(one.row, ""):
-            is_must_answer = MUST_ANSWER in one.tags
-            yield EvaluationQuestion(0, one.id, one.revision, is_must_answer, one.row)
+    async for example in examples:
+        if prompt_and_reference(example.row, ""):
+            is_must_answer = MUST_ANSWER in example.tags
+            yield EvaluationQuestion(0, example.id, example.revision, is_must_answer, example.row)
 
 
 async def _contenders(
@@ -298,20 +307,22 @@ async def _contenders(
 ) -> tuple[Contender, ...]:
     """Returns the new model, the model in use, the base, and the base with few-shot examples."""
     base, host, shots = assistant.base, assistant.chat_host, assistant.few_shot
-    found = [await _contender(records, evaluation, assistant, ContenderKind.NEW, evaluation.model)]
+    contenders = [
+        await _contender(records, evaluation, assistant, ContenderKind.NEW, evaluation.model)
+    ]
     if evaluation.against not in (None, base, evaluation.model):
         against = ModelName(evaluation.against or "")
-        found.append(
+        contenders.append(
             await _contender(records, evaluation, assistant, ContenderKind.IN_USE, against)
         )
     if evaluation.model != base:
-        found.append(Contender(ContenderKind.BASE, base, host, base, shots))
+        contenders.append(Contender(ContenderKind.BASE, base, host, base, shots))
     trainable = records.examples.trainable(
         evaluation.workspace, assistant.id, Method.SUPERVISED, limit=1
     )
-    if [one async for one in trainable]:
-        found.append(Contender(ContenderKind.EXAMPLES, base, host, base, SHOTS))
-    return tuple(found)
+    if [row async for row in trainable]:
+        contenders.append(Contender(ContenderKind.EXAMPLES, base, host, base, SHOTS))
+    return tuple(contenders)
 
 
 async def _contender(
@@ -335,7 +346,7 @@ async def _unlearned(
     held: Sequence[EvaluationQuestion],
 ) -> Sequence[EvaluationQuestion]:
     """Returns the questions that no contender was trained on, also not as a preference."""
-    examples, learned = [one.example for one in held], set[ExampleId]()
+    examples, learned = [question.example for question in held], set[ExampleId]()
     prompts: set[str] = set()
     for job in await _source_jobs(records, evaluation, contenders):
         own = job.workspace, job.snapshot
@@ -343,17 +354,17 @@ async def _unlearned(
         if job.method is Method.DPO:
             rows = records.snapshots.rows(*own, Split.TRAIN)
             prompts |= {prompt_fingerprint(row.row) async for row in rows if row.row}
-    fresh = [one for one in held if one.example not in learned]
+    fresh = [question for question in held if question.example not in learned]
     if not prompts:
         return fresh
-    return [one for one in fresh if prompt_fingerprint(one.row or {}) not in prompts]
+    return [question for question in fresh if prompt_fingerprint(question.row or {}) not in prompts]
 
 
 async def _source_jobs(
     records: Records, evaluation: Evaluation, contenders: Sequence[Contender]
 ) -> Collection[Job]:
     """Returns the jobs of the contenders and of their parent models."""
-    found: dict[JobId, Job] = {}
+    jobs: dict[JobId, Job] = {}
     for contender in contenders:
         seen: set[ModelName] = set()
         name: ModelName | None = contender.model
@@ -362,9 +373,9 @@ async def _source_jobs(
             model: Model | None = await records.models.find(evaluation.workspace, name)
             if model is not None and model.job is not None:
                 job = await records.jobs.get(evaluation.workspace, model.job)
-                found[job.id] = job
+                jobs[job.id] = job
             name = model.parent if model else None
-    return found.values()
+    return jobs.values()
 
 
 def _shuffle_key(question: EvaluationQuestion) -> str:
@@ -382,16 +393,16 @@ def _cost(
 
     The price is None if the price of a contender is not known.
     """
-    found = (prompt_and_reference(row, assistant.instructions) for row in rows)
-    pairs = [pair for pair in found if pair]
-    asked = sum(text_tokens(message["content"]) for pair in pairs for message in pair[0])
+    all_pairs = (prompt_and_reference(row, assistant.instructions) for row in rows)
+    pairs = [pair for pair in all_pairs if pair]
+    prompt_tokens = sum(text_tokens(message["content"]) for pair in pairs for message in pair[0])
     completion_tokens = sum(text_tokens(pair[1]) for pair in pairs)
     tokens, total = 0, 0.0
     is_known = True
-    for one in contenders:
-        prompt = asked + one.shots * (asked + completion_tokens)
+    for contender in contenders:
+        prompt = prompt_tokens + contender.shots * (prompt_tokens + completion_tokens)
         tokens += prompt + completion_tokens
-        price = price_of(one, prompt, completion_tokens, hosts)
+        price = price_of(contender, prompt, completion_tokens, hosts)
         is_known &= price is not None
         total += price or 0.0
     return tokens, total if is_known else None
@@ -436,7 +447,11 @@ def _token_prices(contender: Contender, hosts: Hosts) -> tuple[float, float] | N
 
 def unpriced_host(evaluation: Evaluation, hosts: Hosts) -> HostName:
     """Returns the first host with an unknown price, or the new model's host if all are known."""
-    unknown = (one.host for one in evaluation.contenders if price_of(one, 0, 0, hosts) is None)
+    unknown = (
+        contender.host
+        for contender in evaluation.contenders
+        if price_of(contender, 0, 0, hosts) is None
+    )
     return next(unknown, evaluation.contenders[0].host)
 
 
@@ -452,10 +467,10 @@ async def answered_pages(
     own, after = (evaluation.workspace, evaluation.id), 0
     while True:
         async with store.reading() as records:
-            asked = await records.evaluations.questions(*own, after=after, limit=_PAGE)
-            if not asked:
+            page = await records.evaluations.questions(*own, after=after, limit=_PAGE)
+            if not page:
                 return
-            until = asked[-1].number
+            until = page[-1].number
             answers = await records.evaluations.answers(*own, after=after, until=until)
-        yield asked, answers
+        yield page, answers
         after = until

@@ -108,7 +108,10 @@ _ADAPTER = TypeAdapter(Report)
 
 
 def why_missing(answer: EvaluationAnswer | None) -> str:
-    """Returns `not_asked`, `asked`, `lost`, `failed`, `cut` or `empty`; "" for a whole answer."""
+    """Returns why there is no complete answer; "" for a complete one.
+
+    The reason is one of `not_asked`, `asked`, `lost`, `failed`, `cut` and `empty`.
+    """
     if answer is None:
         return "not_asked"
     if answer.state is AnswerState.DONE:
@@ -147,22 +150,22 @@ class _Totals:
         if why := why_missing(answer):
             self.counts[why] += 1
             return
-        found = answer.scores
-        self.scores[answer.number] = _number(found.get("score"))
-        self.chrf.append(_number(found.get("chrf")))
-        self.counts["exact"] += found.get("exact") is True
-        self.counts["facts_found"] += int(_number(found.get("facts_found")))
-        self.counts["facts"] += int(_number(found.get("facts")))
+        scores = answer.scores
+        self.scores[answer.number] = _number(scores.get("score"))
+        self.chrf.append(_number(scores.get("chrf")))
+        self.counts["exact"] += scores.get("exact") is True
+        self.counts["facts_found"] += int(_number(scores.get("facts_found")))
+        self.counts["facts"] += int(_number(scores.get("facts")))
         for check in _CHECKS:
-            if check in found:
+            if check in scores:
                 self.counts[f"{check}.of"] += 1
-                self.counts[check] += found[check] is True
+                self.counts[check] += scores[check] is True
         self.counts["prompt"] += answer.prompt_tokens or 0
         self.counts["completion"] += answer.completion_tokens or 0
-        self.voice.update(_traits(found.get("voice")))
+        self.voice.update(_traits(scores.get("voice")))
         if answer.first_text_seconds is not None:
             self.seconds.append(answer.first_text_seconds)
-        self.labels[answer.number] = str(found.get("label", ""))
+        self.labels[answer.number] = str(scores.get("label", ""))
 
 
 async def make_report(
@@ -177,8 +180,8 @@ async def make_report(
     labels: dict[int, str] = {}
     must: set[int] = set()
     total = 0
-    async for asked, answers in answered_pages(store, evaluation):
-        for question in asked:
+    async for page, answers in answered_pages(store, evaluation):
+        for question in page:
             must |= {question.number} if question.is_must_answer else set()
             reference = reference_of(question.row)
             if reference is not None:
@@ -199,11 +202,11 @@ async def _held_out_loss(store: Store, evaluation: Evaluation) -> float | None:
         return None
     async with store.reading() as records:
         job = await records.jobs.get(evaluation.workspace, evaluation.job)
-        measured = await records.jobs.measures(evaluation.workspace, evaluation.job)
+        steps = await records.jobs.measures(evaluation.workspace, evaluation.job)
     if job.model != evaluation.model:
         return None
     reported = [
-        one.values[name] for name in HELD_LOSS for one in measured[::-1] if name in one.values
+        step.values[name] for name in HELD_LOSS for step in steps[::-1] if name in step.values
     ]
     return reported[0] if reported else None
 
@@ -236,9 +239,9 @@ def _report(
     return Report(
         contenders=[
             _contender_report(
-                evaluation, index, one, labels if class_labels else {}, class_labels, traits, hosts
+                evaluation, index, part, labels if class_labels else {}, class_labels, traits, hosts
             )
-            for index, one in enumerate(totals)
+            for index, part in enumerate(totals)
         ],
         against=baseline,
         results=results,
@@ -252,7 +255,7 @@ def _report(
 
 def baseline_position(evaluation: Evaluation) -> int | None:
     """Returns the position of the model in use, else of the base, else None."""
-    kinds = [one.kind for one in evaluation.contenders]
+    kinds = [contender.kind for contender in evaluation.contenders]
     for kind in (ContenderKind.IN_USE, ContenderKind.BASE):
         if kind in kinds:
             return kinds.index(kind)
@@ -270,7 +273,7 @@ def _contender_report(
 ) -> ContenderReport:
     counts, answered = totals.counts, len(totals.scores)
     price = price_of(evaluation.contenders[index], counts["prompt"], counts["completion"], hosts)
-    pairs = [(labels[n], said) for n, said in totals.labels.items() if n in labels]
+    pairs = [(labels[n], label) for n, label in totals.labels.items() if n in labels]
     return ContenderReport(
         answered=answered,
         failed=totals.states[AnswerState.FAILED],
@@ -298,20 +301,20 @@ def _contender_report(
 
 def _classes(labels: Mapping[int, str]) -> list[str]:
     """Returns the labels if the taught replies are a few short distinct ones, else none."""
-    found = Counter(labels.values())
-    is_short = all(0 < len(label) <= measures.LONGEST_LABEL for label in found)
-    is_few = 2 <= len(found) <= min(_MOST_LABELS, len(labels) // _ROWS_A_LABEL)
-    return sorted(found) if is_short and is_few else []
+    counts = Counter(labels.values())
+    is_short = all(0 < len(label) <= measures.LONGEST_LABEL for label in counts)
+    is_few = 2 <= len(counts) <= min(_MOST_LABELS, len(labels) // _ROWS_A_LABEL)
+    return sorted(counts) if is_short and is_few else []
 
 
 def _common_features(references: Counter[str], total: int) -> list[StyleFeature]:
     """Returns the style features that at least 60 % of the taught replies have in common."""
-    found: dict[str, StyleFeature] = {}
+    features: dict[str, StyleFeature] = {}
     for feature, count in references.most_common():
         name, _, value = feature.partition(":")
-        if name not in found and value and count >= _COMMON_SHARE * total:
-            found[name] = StyleFeature(name, value, Share(count, total))
-    return [found[name] for name in sorted(found)]
+        if name not in features and value and count >= _COMMON_SHARE * total:
+            features[name] = StyleFeature(name, value, Share(count, total))
+    return [features[name] for name in sorted(features)]
 
 
 def _traits(voice: object) -> list[str]:

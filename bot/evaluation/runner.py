@@ -38,12 +38,15 @@ GIVE_UP = timedelta(hours=1)
 _STATUS_SECONDS = 2.0
 _LONGEST_WAIT = 300.0
 _EXPECTED_TOKENS = 1000
-_TO_ASK = (EvaluationState.RUNNING,)
+_WHILE_RUNNING = (EvaluationState.RUNNING,)
 
 
 @dataclass(slots=True)
 class _Pause:
-    """A pause of a host after an error: its end, the first error, and the number of errors."""
+    """A pause of a host after errors.
+
+    `until` is its end, `since` the time of the first error, `times` the number of errors.
+    """
 
     until: datetime
     since: datetime
@@ -54,12 +57,12 @@ class _Pause:
 class _Progress:
     """The state of an open evaluation in memory.
 
-    `asking` counts the running calls. `recovered` has the hosts whose calls of an earlier process
-    were marked as lost. `tries` counts host errors by call. `shots` are the candidates for few-shot
-    examples, None until they were read.
+    `recovered` has the hosts whose calls of an earlier process were marked as lost. `tries` counts
+    host errors by call. `shots` are the candidates for few-shot examples, None until they were
+    read.
     """
 
-    asking: int = 0
+    running_calls: int = 0
     status_queued_at: datetime | None = None
     shots: Sequence[Shot] | None = None
     recovered: set[HostName] = field(default_factory=set)
@@ -99,10 +102,10 @@ class EvaluationRunner:
         """
 
         async def claim(free_calls: int) -> tuple[Sequence[Call], Container[int]]:
-            await self._end_finished()
+            await self._finish_ready()
             running = await self._running(host)
             calls = await self._claim(host, running, free_calls)
-            return calls, {one.id for one in running}
+            return calls, {evaluation.id for evaluation in running}
 
         await run_calls(
             claim,
@@ -111,40 +114,46 @@ class EvaluationRunner:
             wake=self.wakes[host],
             ended=self._count_ended,
         )
-        await self._end_finished()
+        await self._finish_ready()
         return self._wait_at(host)
 
     def _count_ended(self, call: Call) -> None:
-        self._progress[call.evaluation.id].asking -= 1
+        self._progress[call.evaluation.id].running_calls -= 1
 
     async def _running(self, host: HostName | None) -> Sequence[Evaluation]:
         """Returns the running evaluations; the loop of the first host prepares new ones first."""
         async with self._store.reading() as records:
-            found = await records.evaluations.list_open()
-        new = [one for one in found if one.state is EvaluationState.CONFIRMED]
+            evaluations = await records.evaluations.list_open()
+        new = [
+            evaluation
+            for evaluation in evaluations
+            if evaluation.state is EvaluationState.CONFIRMED
+        ]
         if new and host == self._hosts.names()[0]:
-            for one in new:
+            for evaluation in new:
                 with contextlib.suppress(NotFound):
-                    await self._prepare(one)
+                    await self._prepare(evaluation)
             for wake in self.wakes.values():
                 wake.set()
             return await self._running(host)
-        return [one for one in found if one.state is EvaluationState.RUNNING]
+        return [
+            evaluation for evaluation in evaluations if evaluation.state is EvaluationState.RUNNING
+        ]
 
     async def _prepare(self, evaluation: Evaluation) -> None:
         """Drops priced questions that may not be asked any more and sets the state to running."""
         own, now = (evaluation.workspace, evaluation.id), self._clock.now()
         async with self._store.reading() as records:
-            asked = await questions.still_askable(records, evaluation)
+            askable = await questions.still_askable(records, evaluation)
         async with self._store.writing() as records:
-            if len(asked) < evaluation.questions:
-                await records.evaluations.put_questions(*own, asked)
+            if len(askable) < evaluation.questions:
+                await records.evaluations.put_questions(*own, askable)
             await records.evaluation_gaps.refresh_waiting(*own)
             await records.evaluations.change(
                 *own,
                 when=(EvaluationState.CONFIRMED,),
                 state=EvaluationState.RUNNING,
-                questions=len(asked),
+                questions=len(askable),
             )
             await queue_run_notice(records, evaluation, notices.STATUS, at=now)
 
@@ -157,8 +166,8 @@ class EvaluationRunner:
         for evaluation in running:
             here = [
                 index
-                for index, one in enumerate(evaluation.contenders)
-                if self._is_on_host(one.host, host)
+                for index, contender in enumerate(evaluation.contenders)
+                if self._is_on_host(contender.host, host)
             ]
             if here and (min(share, free_calls - len(calls))) > 0:
                 await self._recover(evaluation, host, here)
@@ -166,8 +175,8 @@ class EvaluationRunner:
                 calls += await self._claim_calls(evaluation, host, here, most)
         return calls
 
-    def _is_on_host(self, wanted: HostName, host: HostName | None) -> bool:
-        return wanted == host or (host is None and wanted not in self._hosts.names())
+    def _is_on_host(self, name: HostName, host: HostName | None) -> bool:
+        return name == host or (host is None and name not in self._hosts.names())
 
     async def _recover(
         self, evaluation: Evaluation, host: HostName | None, contenders: Sequence[int]
@@ -196,42 +205,42 @@ class EvaluationRunner:
         calls: list[QuestionCall] = []
         own = evaluation.workspace, evaluation.id
         async with self._store.writing() as records:
-            fresh = await records.evaluations.get(*own)
-            if fresh.state is not EvaluationState.RUNNING:
+            current = await records.evaluations.get(*own)
+            if current.state is not EvaluationState.RUNNING:
                 return ()
             # Question by question, so that a stop leaves answers that can be compared.
             pending = [
-                QuestionCall(evaluation, index, one)
+                QuestionCall(evaluation, index, question)
                 for index in contenders
-                for one in await records.evaluations.pending_questions(*own, index, limit=most)
+                for question in await records.evaluations.pending_questions(*own, index, limit=most)
             ]
             calls += sorted(pending, key=lambda call: call.key[::-1])[:most]
             for index in contenders:
-                numbers = [one.question.number for one in calls if one.contender_index == index]
+                numbers = [c.question.number for c in calls if c.contender_index == index]
                 await records.evaluations.mark_asked(*own, index, numbers)
             gaps: list[GapCall] = []
             if 0 in contenders and most > len(calls):
                 waiting = await records.evaluation_gaps.claim(*own, limit=most - len(calls))
-                gaps = [GapCall(evaluation, one) for one in waiting]
-        progress.asking += len(calls) + len(gaps)
+                gaps = [GapCall(evaluation, gap) for gap in waiting]
+        progress.running_calls += len(calls) + len(gaps)
         return [*calls, *gaps]
 
     async def _ask(self, call: Call) -> None:
         """Asks and stores the outcome; a call that may be made again waits."""
         answer, evaluation = Answer(), call.evaluation
-        error = await error_of(self._ask_once(call, answer), run=evaluation.id)
+        error = await error_of(self._ask_and_store(call, answer), run=evaluation.id)
         if error is None:
             return
         if may_ask_again(error, self._progress[evaluation.id].tries, call.key):
             await self._postpone(call, error)
         else:
-            await self._keep(call, partial(call.fail, answer=answer, trouble=error))
+            await self._store_outcome(call, partial(call.fail, answer=answer, trouble=error))
 
-    async def _ask_once(self, call: Call, answer: Answer) -> None:
-        asked = await self._try_to_ask(call, answer)
-        await self._keep(call, partial(call.keep, answer=answer, asked=asked))
+    async def _ask_and_store(self, call: Call, answer: Answer) -> None:
+        asked = await self._read_answer(call, answer)
+        await self._store_outcome(call, partial(call.keep, answer=answer, asked=asked))
 
-    async def _try_to_ask(self, call: Call, answer: Answer) -> AskedQuestion:
+    async def _read_answer(self, call: Call, answer: Answer) -> AskedQuestion:
         """Reads the whole answer into `answer` and returns the question."""
         evaluation = call.evaluation
         async with self._store.reading() as records:
@@ -257,8 +266,8 @@ class EvaluationRunner:
 
     async def _messages(self, call: Call, row: Row, assistant: Assistant) -> list[PromptMessage]:
         """Returns the prompt, with the contender's number of few-shot examples before it."""
-        found = questions.prompt_and_reference(row, assistant.instructions)
-        messages = list(found[0]) if found else []
+        pair = questions.prompt_and_reference(row, assistant.instructions)
+        messages = list(pair[0]) if pair else []
         if not messages or call.called_contender.shots == 0:
             return messages
         progress = self._progress[call.evaluation.id]
@@ -269,10 +278,10 @@ class EvaluationRunner:
         shots = nearest_shots(
             progress.shots, messages[-1]["content"], count=call.called_contender.shots
         )
-        lead = 1 if messages[0]["role"] in ("system", "developer") else 0
-        return [*messages[:lead], *shots, *messages[lead:]]
+        first = 1 if messages[0]["role"] in ("system", "developer") else 0
+        return [*messages[:first], *shots, *messages[first:]]
 
-    async def _keep(self, call: Call, write: Callable[[Records], Awaitable[None]]) -> None:
+    async def _store_outcome(self, call: Call, write: Callable[[Records], Awaitable[None]]) -> None:
         """Stores the outcome and queues the status notice in the same transaction."""
         evaluation, now = call.evaluation, self._clock.now()
         was_paused = (
@@ -282,7 +291,7 @@ class EvaluationRunner:
             await write(records)
             if was_paused:
                 await records.evaluations.change(
-                    evaluation.workspace, evaluation.id, when=_TO_ASK, error={}
+                    evaluation.workspace, evaluation.id, when=_WHILE_RUNNING, error={}
                 )
             if self._is_status_due(evaluation, now) or was_paused:
                 await queue_run_notice(records, evaluation, notices.STATUS, at=now)
@@ -318,29 +327,31 @@ class EvaluationRunner:
         async with self._store.writing() as records:
             await call.withdraw(records)
             await records.evaluations.change(
-                evaluation.workspace, evaluation.id, when=_TO_ASK, **changes
+                evaluation.workspace, evaluation.id, when=_WHILE_RUNNING, **changes
             )
             await queue_run_notice(records, evaluation, notices.STATUS, at=now)
 
-    async def _end_finished(self) -> None:
+    async def _finish_ready(self) -> None:
         """Finishes the evaluations without running or remaining calls."""
         async with self._store.reading() as records:
-            found = await records.evaluations.list_open()
+            evaluations = await records.evaluations.list_open()
             due = [
-                one
-                for one in found
-                if not self._progress[one.id].asking
-                and await completion.is_ready_to_finish(one, records)
+                evaluation
+                for evaluation in evaluations
+                if not self._progress[evaluation.id].running_calls
+                and await completion.is_ready_to_finish(evaluation, records)
             ]
-        for one in due:
+        for evaluation in due:
             await completion.finish_evaluation(
-                one, store=self._store, hosts=self._hosts, at=self._clock.now()
+                evaluation, store=self._store, hosts=self._hosts, at=self._clock.now()
             )
-            self._progress.pop(one.id, None)
+            self._progress.pop(evaluation.id, None)
 
     def _wait_at(self, host: HostName | None) -> float | None:
         """Returns the seconds until the first pause of a host ends, or None without a pause."""
-        now, known = self._clock.now(), self._progress.values()
-        pauses = [one.pauses[host] for one in known if host is not None and host in one.pauses]
+        now, states = self._clock.now(), self._progress.values()
+        pauses = [
+            state.pauses[host] for state in states if host is not None and host in state.pauses
+        ]
         waits = [(pause.until - now).total_seconds() for pause in pauses]
         return max(0.0, min(waits)) if waits else None

@@ -85,8 +85,8 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         price=price_of(judge, tokens, 2 * len(pairs) * _ANSWER_TOKENS, deps.hosts),
         created_at=request.now,
     )
-    waiting, orders = CallState.WAITING, (False, True)
-    calls = [JudgedPair(pair, swapped, waiting) for pair in pairs for swapped in orders]
+    orders = (False, True)
+    calls = [JudgedPair(pair, swapped, CallState.WAITING) for pair in pairs for swapped in orders]
     async with deps.store.writing() as records:
         stored = await records.judgings.add(request.workspace_id, new, calls)
     return _estimate_card(stored, words)

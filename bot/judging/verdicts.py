@@ -69,10 +69,10 @@ def preferred_in(text: str, *, is_cut: bool = False) -> Preferred | None:
     In a truncated reply (`is_cut`) only its first word counts, as the rest may be reasoning that
     was cut off before the verdict.
     """
-    found = _WORD.match(text.lstrip(_MARKS)) if is_cut else _WORD.search(text)
-    if found is None:
+    match = _WORD.match(text.lstrip(_MARKS)) if is_cut else _WORD.search(text)
+    if match is None:
         return None
-    return Preferred.TIE if found[1] else Preferred(found[2].lower())
+    return Preferred.TIE if match[1] else Preferred(match[2].lower())
 
 
 def report_of(pairs: Sequence[JudgedPair], votes: Mapping[int, str]) -> JudgeReport:

@@ -21,12 +21,12 @@ _LABELS = (
 )
 _NUMBERING = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):、]|[a-h][.)])\s+|^\s*\d{1,2}[、．]\s*")
 _QUOTES = "\"'“”„«»「」『』`* "
-_TIMES_LONGER, _LONGER = 3, 120
-_NO_LETTERS = re.compile(r"[\W_]+")
+_LENGTH_FACTOR, _EXTRA_CHARACTERS = 3, 120
+_SEPARATORS = re.compile(r"[\W_]+")
 
 
 def messages_for(run: SyntheticRun, row: Row, instructions: str) -> list[PromptMessage] | None:
-    """Returns the prompt about a row; None for a row with more than plain text."""
+    """Returns the prompt about a row; None for a row with parts other than plain text."""
     pair = prompt_and_reference(row, "")
     if pair is None or pair[0][-1]["role"] != "user":
         return None
@@ -66,7 +66,7 @@ def _wordings(text: str, question: str, count: int) -> Sequence[str]:
     for line in _lines(text):
         wording = _NUMBERING.sub("", line).strip(_QUOTES)
         folded = _folded(wording)
-        is_long = len(wording) > _TIMES_LONGER * len(question) + _LONGER
+        is_long = len(wording) > _LENGTH_FACTOR * len(question) + _EXTRA_CHARACTERS
         is_heading = line.rstrip().endswith((":", "："))
         if folded and folded not in seen and not is_long and not is_heading:
             seen.add(folded)
@@ -94,8 +94,8 @@ def _label(text: str, labels: Sequence[str]) -> str | None:
     exact = [label for label in labels if _folded(label) == folded]
     if exact:
         return exact[0]
-    named = [label for label in labels if f" {_folded(label)} " in f" {folded} "]
-    return named[0] if len(named) == 1 else None
+    contained = [label for label in labels if f" {_folded(label)} " in f" {folded} "]
+    return contained[0] if len(contained) == 1 else None
 
 
 def _with_last(row: Row, role: str, text: str) -> Row:
@@ -109,4 +109,4 @@ def _with_last(row: Row, role: str, text: str) -> Row:
 
 def _folded(text: str) -> str:
     """Returns the text case-folded, with everything but letters and digits as single spaces."""
-    return _NO_LETTERS.sub(" ", text.casefold()).strip()
+    return _SEPARATORS.sub(" ", text.casefold()).strip()

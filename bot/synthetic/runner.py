@@ -37,7 +37,7 @@ _SAMPLING = Sampling(max_tokens=2000)
 
 
 class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
-    """Sends one request for each example, with its current text and if it is still allowed."""
+    """Sends a request with the current text of each example that may still be sent."""
 
     def _runs(self, records: Records) -> PaidRuns[SyntheticRun, SyntheticCall]:
         return records.synthetic_runs
