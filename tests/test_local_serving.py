@@ -415,11 +415,11 @@ def test_a_memory_too_small_ends_the_newest_answer_alone(
         batch.clear()
         batch._model = model
         batch.waiting.append(reply(0))
-        engine._turn(loaded)
+        engine._advance_batch(loaded)
         if company:
             batch.waiting.append(reply(1))
         while not batch.is_idle:
-            engine._turn(loaded)
+            engine._advance_batch(loaded)
         engine._deliver()
         pieces = [piece for of, piece in heard if of.choice == choice]
         if any(isinstance(piece, Exception) for piece in pieces):

@@ -163,7 +163,7 @@ def test_idle_models_make_room_for_a_training_and_busy_ones_stay(
         engine._models[Path(name)] = SimpleNamespace(batch=batch)  # type: ignore[assignment]
 
     engine.make_room(5)
-    engine._attend(is_idle=True)
+    engine._run_queued_work(is_idle=True)
 
     assert {path.name for path in engine._models} == kept
 

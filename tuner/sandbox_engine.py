@@ -55,10 +55,10 @@ class Sandbox:
     async def run(self) -> None:
         """Does nothing: the sandbox needs no preparation."""
 
-    def _choices(self, asked: GenerationRequest) -> list[TrimmedText]:
-        sampling = asked.sampling
-        replies = [self._reply(asked, choice) for choice in range(sampling.choices)]
-        if asked.schema is not None:
+    def _choices(self, request: GenerationRequest) -> list[TrimmedText]:
+        sampling = request.sampling
+        replies = [self._reply(request, choice) for choice in range(sampling.choices)]
+        if request.schema is not None:
             replies = [
                 reply if _is_object(reply.text) else replace(reply, text=NO_JSON, refused=True)
                 for reply in replies
@@ -71,17 +71,17 @@ class Sandbox:
             for reply in replies
         ]
 
-    def _reply(self, asked: GenerationRequest, choice: int) -> "Reply":
+    def _reply(self, request: GenerationRequest, choice: int) -> "Reply":
         from tuner.sandbox import base_reply
 
-        requested = asked.sampling.temperature
-        temperature, seed = 1.0 if requested is None else requested, asked.sampling.seed
+        requested = request.sampling.temperature
+        temperature, seed = 1.0 if requested is None else requested, request.sampling.seed
         seed = None if seed is None else seed + choice
-        if asked.weights is None:
-            return base_reply(asked.messages, temperature=temperature, seed=seed)
+        if request.weights is None:
+            return base_reply(request.messages, temperature=temperature, seed=seed)
         with self._lock:
-            model = self._model(asked.weights)
-            return model.reply(asked.messages, temperature=temperature, seed=seed)
+            model = self._model(request.weights)
+            return model.reply(request.messages, temperature=temperature, seed=seed)
 
     def _model(self, path: Path) -> "Model":
         from tuner.sandbox import Model

@@ -59,6 +59,7 @@ def json_files(file: IO[bytes]) -> list[ArchiveFile] | None:
 
 
 def _names(info: zipfile.ZipInfo) -> Iterator[str]:
+    """Yields the possible names of a file, the likeliest first."""
     # Without the UTF-8 flag, zipfile decodes names as cp437, whichever encoding was used.
     # https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, appendix D
     if not info.flag_bits & _UTF8_FLAG and not info.filename.isascii():

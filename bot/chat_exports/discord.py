@@ -100,6 +100,7 @@ class DiscordExport:
             self.left_out["file"] += 1
 
     def _message(self, value: Mapping[str, object], head: _Head) -> ExportedMessage | None:
+        """Returns a message of a person and stores its author; counts messages of bots."""
         kind = str(value.get("type"))
         if kind in _THREAD_STARTERS and head.is_thread:
             self._started.add(head.channel.id)
@@ -153,6 +154,7 @@ def read_head(file: DiscordFile) -> _Head | None:
 
 
 def _head(guild: Mapping[str, object], channel: Mapping[str, object]) -> _Head | None:
+    """Returns the guild and channel of a file, or None if the channel has no id."""
     number, kind = short_text(channel.get("id")), short_text(channel.get("type"))
     if not _NUMBER.fullmatch(number):
         return None

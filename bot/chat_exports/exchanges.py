@@ -136,6 +136,7 @@ class _Timeline:
             _drop_oldest(self._seen_answers)
 
     def _remember(self, burst: _Burst, *, is_answer: bool) -> None:
+        """Stores a burst for later replies and mentions."""
         for message in burst.messages:
             self._recent[message.id] = burst
         if is_answer:
@@ -157,6 +158,7 @@ class _Timeline:
         return _up_to_last_by(chain, answerers[-1]) if answerers else None
 
     def _chain(self, burst: _Burst) -> list[ExportedMessage]:
+        """Returns the messages of the burst after those that it replies to, oldest first."""
         chain, reply_to = list(burst.messages), burst.messages[0].reply_to
         for _ in range(_LONGEST_CHAIN):
             before = self._burst_of(reply_to) if reply_to else None
@@ -191,6 +193,7 @@ class _Timeline:
 
 
 def _bursts(messages: Iterator[ExportedMessage]) -> Iterator[_Burst]:
+    """Yields consecutive messages of one person as bursts; a reply begins a new burst."""
     burst: list[ExportedMessage] = []
     for message in messages:
         continues = (

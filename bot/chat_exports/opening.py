@@ -70,6 +70,7 @@ def _is_named(path: str, name: str) -> bool:
 
 
 def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    """Yields the bytes of a file from its start in blocks; other code may move its position."""
     offset = 0
     while True:
         file.seek(offset)

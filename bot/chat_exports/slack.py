@@ -79,6 +79,7 @@ class SlackExport:
                     yield message
 
     def _add_day(self, file: ArchiveFile, root: str, folders: Mapping[str, str]) -> None:
+        """Adds a file to the days of its channel; counts a file of an unknown channel."""
         for name in file.names:
             folder, _, day = name.removeprefix(root).rpartition("/")
             if name.startswith(root) and day and folder in folders:
@@ -117,6 +118,7 @@ class SlackExport:
             )
 
     def _message(self, value: Mapping[str, object], channel: str) -> ExportedMessage | None:
+        """Returns a message of a person, an edit or a deletion; None for any other event."""
         subtype = value.get("subtype")
         if subtype == "message_changed":
             inner, edit = value.get("message"), value.get("ts")
@@ -172,6 +174,7 @@ class SlackExport:
         return strip_control_characters(html.unescape(_BRACKETS.sub(self._replace_bracket, text)))
 
     def _replace_bracket(self, match: re.Match[str]) -> str:
+        """Returns the text for a mention, a link or an address in angle brackets."""
         target, _, label = match[1].partition("|")
         if target.startswith("@"):
             person = self.people.get(target[1:])
@@ -207,5 +210,5 @@ def _is_timestamp(value: object) -> bool:
 
 
 def _texts(holder: object, *names: str) -> list[str]:
-    found = [short_text(holder.get(name)) for name in names] if isinstance(holder, Mapping) else []
-    return [name for name in found if name]
+    texts = [short_text(holder.get(name)) for name in names] if isinstance(holder, Mapping) else []
+    return [name for name in texts if name]

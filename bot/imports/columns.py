@@ -72,8 +72,8 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 PURPOSES: Final = ("question", "answer", "system", "context", "history", "preferred", "rejected")
 
-# As the last word of a heading these name a property of a text, as in “answer score”.
-_ABOUT: Final = frozenset(
+# Words that make a heading with this last word the name of a property, as in “answer score”.
+_METADATA_WORDS: Final = frozenset(
     (
         *("id", "ids", "uuid", "guid", "key", "no", "nr", "num", "number", "index", "idx"),
         *("count", "total", "score", "scores", "rating", "rank", "stars", "votes", "vote"),
@@ -87,21 +87,21 @@ _ABOUT: Final = frozenset(
         *("punteggio", "lingua", "pontuacao"),
     )
 )
-# Also as the first word, as in “date of answer”.
-_ABOUT_BEFORE: Final = frozenset(
+# The same for the first word of a heading, as in “date of answer”.
+_METADATA_FIRST_WORDS: Final = frozenset(
     (
         *("id", "nr", "no", "num", "number", "score", "date", "time", "datum", "zeit", "fecha"),
         *("hora", "numero", "heure", "ora", "url"),
     )
 )
-# These may name the people in a column instead of their texts.
-_PEOPLE: Final = frozenset(
+# Headings of columns that may contain the names of people instead of their texts.
+_AUTHOR_NAMES: Final = frozenset(
     (
         *("user", "human", "assistant", "bot", "gpt", "benutzer", "nutzer", "assistent"),
         *("utilisateur", "usuario", "asistente", "utente", "assistente", "用户", "用戶", "助手"),
     )
 )
-_ABOUT_ENDINGS: Final = (
+_METADATA_ENDINGS: Final = (
     *(
         "编号",
         "序号",
@@ -121,14 +121,14 @@ _ABOUT_ENDINGS: Final = (
     *("番号", "日時", "日付", "点数", "번호", "날짜", "시간", "점수"),
 )
 # A value that is not a text itself: a number, a date, a time, an address or an id.
-_NO_TEXT: Final = re.compile(
+_METADATA_VALUE: Final = re.compile(
     r"[-+]?[\d.,]+\s*%?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d{1,2}:\d{2}.*)?"
     r"|\d{1,2}:\d{2}(:\d{2})?"
     r"|https?://\S+|[0-9a-f]{8}-[0-9a-f-]{27}|[0-9a-f]{24,64}|[A-Z]{1,5}-?\d{2,}|true|false",
     re.IGNORECASE,
 )
 # Outcomes of tickets, which a column like “resolution” may contain instead of an answer.
-_STATES: Final = frozenset(
+_OUTCOMES: Final = frozenset(
     (
         *("done", "fixed", "won't do", "won't fix", "duplicate", "cannot reproduce", "resolved"),
         *("unresolved", "solved", "closed", "open", "pending", "new", "incomplete", "declined"),
@@ -149,20 +149,22 @@ def guess_columns(
     “instruction” and “input”, as in Alpaca files, they are the question and its context.
     """
     free = [
-        each for each in headings if not is_metadata_heading(each) and not _is_no_text(each, values)
+        heading
+        for heading in headings
+        if not is_metadata_heading(heading) and not _has_no_texts(heading, values)
     ]
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     if {"q", "a"} <= {plain_name(heading) for heading in free}:
-        _assign(found, free, "question", ("q",), by_word=False)
-        _assign(found, free, "answer", ("a",), by_word=False)
+        _assign(columns, free, "question", ("q",), by_word=False)
+        _assign(columns, free, "answer", ("a",), by_word=False)
     if {"instruction", "input"} <= {plain_name(heading) for heading in free}:
-        _assign(found, free, "question", ("instruction",), by_word=False)
-        _assign(found, free, "context", ("input",), by_word=False)
+        _assign(columns, free, "question", ("instruction",), by_word=False)
+        _assign(columns, free, "context", ("input",), by_word=False)
     for by_word in (False, True):
         for purpose in ("rejected", "preferred", "question", "answer", *PURPOSES[2:5]):
-            _assign(found, free, purpose, SYNONYMS[purpose], by_word=by_word)
-        _assign(found, free, "question", ("instruction", "anweisung"), by_word=by_word)
-    return found
+            _assign(columns, free, purpose, SYNONYMS[purpose], by_word=by_word)
+        _assign(columns, free, "question", ("instruction", "anweisung"), by_word=by_word)
+    return columns
 
 
 def is_enough(columns: Mapping[str, str]) -> bool:
@@ -179,14 +181,14 @@ def are_exact(columns: Mapping[str, str]) -> bool:
     """Whether every heading equals a known name, instead of only containing it as a word."""
     return all(
         plain_name(heading) in (*SYNONYMS.get(purpose, ()), "instruction", "input", "q", "a")
-        and plain_name(heading) not in _VAGUE
+        and plain_name(heading) not in _AMBIGUOUS_NAMES
         for purpose, heading in columns.items()
     )
 
 
 def holds_text(heading: str, values: Sequence[object]) -> bool:
     """Whether a column may be a question or an answer, by its heading and values."""
-    return not is_metadata_heading(heading) and not _is_no_text(heading, {heading: values})
+    return not is_metadata_heading(heading) and not _has_no_texts(heading, {heading: values})
 
 
 def heading_words(heading: str) -> list[str]:
@@ -196,14 +198,15 @@ def heading_words(heading: str) -> list[str]:
 
 
 def _assign(
-    found: dict[str, str],
+    columns: dict[str, str],
     free: list[str],
     purpose: str,
     synonyms: tuple[str, ...],
     *,
     by_word: bool,
 ) -> None:
-    if purpose in found:
+    """Assigns the free heading of the first matching synonym to a purpose without a heading."""
+    if purpose in columns:
         return
     if by_word:
         names = {word: heading for heading in reversed(free) for word in _few_words(heading)}
@@ -211,29 +214,32 @@ def _assign(
         names = {plain_name(heading): heading for heading in reversed(free)}
     heading = next((names[name] for name in synonyms if name in names), None)
     if heading is not None:
-        found[purpose] = heading
+        columns[purpose] = heading
         free.remove(heading)
 
 
 def is_metadata_heading(heading: str) -> bool:
     """Whether a heading names an id, a score, a date or the like instead of a text."""
     words = heading_words(heading) or [""]
-    is_about = words[-1] in _ABOUT or (len(words) > 1 and words[0] in _ABOUT_BEFORE)
-    return is_about or plain_name(heading).endswith(_ABOUT_ENDINGS)
+    is_metadata = words[-1] in _METADATA_WORDS or (
+        len(words) > 1 and words[0] in _METADATA_FIRST_WORDS
+    )
+    return is_metadata or plain_name(heading).endswith(_METADATA_ENDINGS)
 
 
-def _is_no_text(heading: str, values: Mapping[str, Sequence[object]] | None) -> bool:
-    seen = [each for each in (values or {}).get(heading, ()) if each not in (None, "")]
-    texts = [each.strip() for each in seen if isinstance(each, str)]
-    if texts and plain_name(heading) in _PEOPLE and all(map(_NAME.fullmatch, texts)):
+def _has_no_texts(heading: str, values: Mapping[str, Sequence[object]] | None) -> bool:
+    """Whether the values of a column are names, states, numbers or ids instead of texts."""
+    seen = [value for value in (values or {}).get(heading, ()) if value not in (None, "")]
+    texts = [value.strip() for value in seen if isinstance(value, str)]
+    if texts and plain_name(heading) in _AUTHOR_NAMES and all(map(_NAME.fullmatch, texts)):
         return True
-    if texts and all(text.lower() in _STATES for text in texts):
+    if texts and all(text.lower() in _OUTCOMES for text in texts):
         return True
     # One short value may be an answer like “42”.
     if len(seen) < 2 or plain_name(heading) in _ALL_NAMES:
         return False
-    return not any(isinstance(each, list | dict) for each in seen) and all(
-        map(_NO_TEXT.fullmatch, texts)
+    return not any(isinstance(value, list | dict) for value in seen) and all(
+        map(_METADATA_VALUE.fullmatch, texts)
     )
 
 
@@ -246,6 +252,7 @@ def plain_name(heading: str) -> str:
 
 
 def _few_words(heading: str) -> list[str]:
+    """Returns the words of a short heading, and the known names that it begins or ends with."""
     # Longer headings are sentences: a first row without a header.
     words = heading_words(heading)
     if len(words) > _LONGEST_HEADING_WORDS:
@@ -259,7 +266,9 @@ def _few_words(heading: str) -> list[str]:
 
 _ALL_NAMES: Final = frozenset(name for names in SYNONYMS.values() for name in names)
 # Names that often have another meaning.
-_VAGUE: Final = frozenset(("description", "shortdescription", "gold", "expected", "ideal"))
+_AMBIGUOUS_NAMES: Final = frozenset(
+    ("description", "shortdescription", "gold", "expected", "ideal")
+)
 _COMPOUNDED: Final = frozenset(("frage", "antwort", "vraag", "antwoord", "svar"))
 _JOINED_NAMES: Final = sorted(
     name for name in _ALL_NAMES if name in _COMPOUNDED or (not name.isascii() and len(name) > 1)

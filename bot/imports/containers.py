@@ -111,6 +111,7 @@ def find_container(file: IO[bytes]) -> Container | Problem:
 def _decompressed_copy(
     source: IO[bytes] | gzip.GzipFile, name: str
 ) -> tuple[IO[bytes], str] | Problem:
+    """Returns a temporary file with the decompressed bytes, or a Problem if they are too many."""
     copy = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115
     try:
         while block := source.read(1 << 20):
@@ -129,7 +130,7 @@ def _row_names(archive: zipfile.ZipFile) -> list[str] | None:
     names = [info.filename for info in archive.infolist() if not info.is_dir()]
     if "mimetype" in names or "[Content_Types].xml" in names:
         return None
-    return [each for each in names if not _is_note(each)]
+    return [name for name in names if not _has_no_rows(name)]
 
 
 def _from_zip(file: IO[bytes], name: str, member: str) -> tuple[IO[bytes], str] | Problem:
@@ -138,19 +139,21 @@ def _from_zip(file: IO[bytes], name: str, member: str) -> tuple[IO[bytes], str] 
         if rows is None:
             return file, name
         if len(rows) != 1:
-            shown = ", ".join(f"“{each[-40:]}”" for each in rows[:6])
-            return Problem(0, "archive_several" if rows else "archive_empty", {"names": shown})
+            listed = ", ".join(f"“{row[-40:]}”" for row in rows[:6])
+            return Problem(0, "archive_several" if rows else "archive_empty", {"names": listed})
         with archive.open(rows[0]) as packed:
             return _decompressed_copy(packed, rows[0].rpartition("/")[2])
 
 
-def _is_note(name: str) -> bool:
+def _has_no_rows(name: str) -> bool:
+    """Whether a file in an archive is hidden, a readme, a license, Markdown or PDF."""
     last = name.rpartition("/")[2].lower()
     is_hidden = name.startswith("__MACOSX/") or last.startswith(".")
     return is_hidden or last.startswith(("readme", "license")) or last.endswith((".md", ".pdf"))
 
 
 def _office_container(file: IO[bytes]) -> Container | Problem:
+    """Returns the format of a zip that an office program wrote."""
     try:
         with zipfile.ZipFile(file) as archive:
             names = archive.namelist()
@@ -185,6 +188,7 @@ def _ole_container(head: bytes) -> Container | Problem:
 
 
 def _kind_of(head: bytes) -> str | None:
+    """Returns the kind of a file that has no rows, by its first bytes; None for text."""
     kind = next((kind for mark, kind in _NOT_ROWS if head.startswith(mark)), None)
     # A table of text may begin with the characters of a short signature.
     is_text = b"\0" not in head and kind in ("picture", "program", "sound")

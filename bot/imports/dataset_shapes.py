@@ -48,6 +48,7 @@ def are_good_bad_labels(values: Sequence[object]) -> bool:
 
 
 def is_good(value: object) -> bool:
+    """Whether a label calls an answer good."""
     return _label(value) in _GOOD
 
 
@@ -88,12 +89,12 @@ def messages_of(value: object, column: str) -> list[object]:
         raise RowRefused("cell_not_messages", column=column, kind=kind_of(listed))
     if not listed:
         raise RowRefused("messages_empty")
-    if not any(isinstance(each, Mapping) and "from" in each for each in listed):
-        # What hosts refuse is refused where the file is meant for them.
-        return listed if column == "messages" else [_known_keys(each) for each in listed]
+    if not any(isinstance(message, Mapping) and "from" in message for message in listed):
+        # Unknown keys stay in a column “messages”, so that the check of the row reports them.
+        return listed if column == "messages" else [_known_keys(message) for message in listed]
     messages: list[object] = []
-    for number, each in enumerate(listed, 1):
-        messages.append(_from_sharegpt(each, number, messages))
+    for number, message in enumerate(listed, 1):
+        messages.append(_from_sharegpt(message, number, messages))
     return messages
 
 
@@ -116,11 +117,12 @@ def to_openai_tools(value: object) -> object:
     listed = parse_cell(value)
     if not isinstance(listed, list):
         return listed
-    is_bare = all(isinstance(one, Mapping) and "name" in one for one in listed)
-    return [{"type": "function", "function": one} for one in listed] if is_bare else listed
+    is_bare = all(isinstance(tool, Mapping) and "name" in tool for tool in listed)
+    return [{"type": "function", "function": tool} for tool in listed] if is_bare else listed
 
 
 def _from_sharegpt(message: object, number: int, before: Sequence[object]) -> object:
+    """Converts a message of ShareGPT's format to OpenAI's format. Raises RowRefused."""
     if not isinstance(message, Mapping):
         raise RowRefused("message_not_object", message=number, kind=kind_of(message))
     speaker = message.get("from")
@@ -136,19 +138,20 @@ def _from_sharegpt(message: object, number: int, before: Sequence[object]) -> ob
         call = calls[0]["id"] if isinstance(calls, list) else ""
         return {"role": "tool", "tool_call_id": call, "content": text}
     weight = message.get("weight")
-    # There each message may have one; hosts take those of answers alone.
-    kept = {"weight": 0 if weight == 0 else 1} if weight in (0, 1) and role == "assistant" else {}
-    return {"role": role, "content": text, **kept}
+    # ShareGPT allows a weight for every message, hosts only for assistant messages.
+    extra = {"weight": 0 if weight == 0 else 1} if weight in (0, 1) and role == "assistant" else {}
+    return {"role": role, "content": text, **extra}
 
 
 def _call_of(text: object, number: int) -> dict[str, object]:
+    """Converts a function call of ShareGPT's format to a tool call. Raises RowRefused."""
     call = parse_cell(text)
     name = call.get("name") if isinstance(call, Mapping) else None
     if not isinstance(call, Mapping) or not isinstance(name, str):
         raise RowRefused("call_broken", message=number, call=1)
     arguments = call.get("arguments", {})
-    written = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
-    function = {"name": name, "arguments": written}
+    encoded = arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
+    function = {"name": name, "arguments": encoded}
     return {"id": f"call_{number}", "type": "function", "function": function}
 
 
@@ -181,19 +184,20 @@ def preference_of(prompt: object, preferred: object, rejected: object) -> dict[s
     """
     sides = _turns_of(preferred, "preferred"), _turns_of(rejected, "rejected")
     before, other = sides[0][:-1], sides[1][:-1]
-    asked = _prompt_of(prompt)
-    if len(before) >= len(asked):
-        asked = before
+    prompt_messages = _prompt_of(prompt)
+    if len(before) >= len(prompt_messages):
+        prompt_messages = before
     if before and other and before != other:
         raise RowRefused("prompts_differ")
     return {
-        "input": {"messages": asked},
+        "input": {"messages": prompt_messages},
         "preferred_output": sides[0][-1:],
         "non_preferred_output": sides[1][-1:],
     }
 
 
 def _prompt_of(prompt: object) -> list[object]:
+    """Returns a text or a list of messages as messages. Raises RowRefused."""
     listed = parse_cell(prompt)
     if isinstance(listed, list):
         return messages_of(listed, "prompt")
@@ -202,6 +206,7 @@ def _prompt_of(prompt: object) -> list[object]:
 
 
 def _turns_of(value: object, column: str) -> list[object]:
+    """Returns an answer, or a conversation that ends with it, as messages. Raises RowRefused."""
     listed = parse_cell(value)
     if listed is None:
         raise RowRefused("cell_missing", column=column)
@@ -216,7 +221,7 @@ def _turns_of(value: object, column: str) -> list[object]:
     # https://huggingface.co/datasets/Anthropic/hh-rlhf
     if listed.startswith("\n\nHuman: "):
         _, *parts = _TURN.split(listed)
-        roles = ["user" if who == "Human" else "assistant" for who in parts[::2]]
+        roles = ["user" if author == "Human" else "assistant" for author in parts[::2]]
         texts = zip(roles, parts[1::2], strict=True)
         return [{"role": role, "content": text.strip()} for role, text in texts]
     return [{"role": "assistant", "content": listed.strip()}]

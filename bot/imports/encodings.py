@@ -16,7 +16,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Bytes of a character, the index of the value of an ASCII character, and those of its zeros.
+# Encoding, bytes of a character, and which bytes of an ASCII character are its code and zeros.
 _WIDE: Final = (
     ("utf-32-le", 4, 0, (1, 2, 3)),
     ("utf-32-be", 4, 3, (0, 1, 2)),
@@ -80,18 +80,18 @@ def find_encodings(file: IO[bytes]) -> tuple[Encoding, ...]:
     if _is_unbroken_utf8(file) or _is_mostly_utf8(file):
         return (Encoding("utf-8"),)
     file.seek(0)
-    return _legacy_encodings(_odd_lines(file))
+    return _legacy_encodings(_non_ascii_lines(file))
 
 
 def _wide_encoding(head: bytes) -> str | None:
     """Returns the UTF-16 or UTF-32 encoding whose ASCII characters explain the zeros, if any."""
     if b"\0" not in head or _is_text_with_zeros(head):
         return None
-    for name, width, place, zeros in _WIDE:
+    for name, width, letter, zeros in _WIDE:
         even = head[: len(head) // width * width]
         fewest = min(even[zero::width].count(0) for zero in zeros)
         # A character like 一 has its zero at the other position.
-        if fewest > even[place::width].count(0) and _decoded(even, name):
+        if fewest > even[letter::width].count(0) and _decoded(even, name):
             return name
     return None
 
@@ -137,7 +137,8 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
         yield block
 
 
-def _odd_lines(file: IO[bytes]) -> bytes:
+def _non_ascii_lines(file: IO[bytes]) -> bytes:
+    """Returns the first lines with non-ASCII bytes, at most about `_LONGEST_SAMPLE` bytes."""
     lines: list[bytes] = []
     size = 0
     while size < _LONGEST_SAMPLE and (line := file.readline(_BLOCK)):
@@ -148,6 +149,7 @@ def _odd_lines(file: IO[bytes]) -> bytes:
 
 
 def _legacy_encodings(sample: bytes) -> tuple[Encoding, ...]:
+    """Returns the encodings that can decode the sample, likeliest first; one if it is clear."""
     chaos = {m.encoding: m.chaos for m in from_bytes(sample, cp_isolation=list(ENCODINGS))}
     scores = {
         name: _usual_share(sample, name) - 2 * chaos.get(name, _MOST_CHAOS)
@@ -157,12 +159,13 @@ def _legacy_encodings(sample: bytes) -> tuple[Encoding, ...]:
     texts: dict[str, str] = {}
     for name in sorted(scores, key=lambda name: _capitals(sample, name) / 2 - scores[name]):
         texts.setdefault(_decoded(sample, name), name)
-    found = [Encoding(name, _beginning(text)) for text, name in texts.items()]
-    if not found:
+    candidates = [Encoding(name, _beginning(text)) for text, name in texts.items()]
+    if not candidates:
         return (Encoding("cp1252"),)
-    lead = scores[found[0].name] - max((scores[other.name] for other in found[1:]), default=-1.0)
-    is_clear = scores[found[0].name] >= _LEAST_SCORE and lead >= _CLEAR_LEAD
-    return (found[0],) if is_clear else tuple(found[:5])
+    best, *others = candidates
+    lead = scores[best.name] - max((scores[other.name] for other in others), default=-1.0)
+    is_clear = scores[best.name] >= _LEAST_SCORE and lead >= _CLEAR_LEAD
+    return (best,) if is_clear else tuple(candidates[:5])
 
 
 def _decoded(sample: bytes, name: str) -> str:
@@ -173,25 +176,28 @@ def _decoded(sample: bytes, name: str) -> str:
         return ""
 
 
-def _beyond_ascii(sample: bytes, name: str) -> list[str]:
+def _non_ascii_characters(sample: bytes, name: str) -> list[str]:
     return [character for character in _decoded(sample, name) if character > "\x7f"]
 
 
 def _capitals(sample: bytes, name: str) -> float:
-    """Returns the share of capitals among non-ASCII letters, as Hebrew decodes so in KOI8-R."""
-    odd = _beyond_ascii(sample, name)
-    return sum(map(str.isupper, odd)) / max(1, len(odd))
+    """Returns the share of capitals among the non-ASCII letters.
+
+    The share is high for Hebrew that is decoded as KOI8-R.
+    """
+    characters = _non_ascii_characters(sample, name)
+    return sum(map(str.isupper, characters)) / max(1, len(characters))
 
 
 def _usual_share(sample: bytes, name: str) -> float:
     """Returns the share of the non-ASCII letters that are frequent for the encoding."""
-    odd = _beyond_ascii(sample, name)
+    characters = _non_ascii_characters(sample, name)
     leads = _USUAL_LEADS.get(name)
     if leads is None:
-        letters = [letter for letter in odd if letter not in _PUNCTUATION]
+        letters = [letter for letter in characters if letter not in _PUNCTUATION]
         counts = [sum(c in usual or c.lower() in usual for c in letters) for usual in _USUAL[name]]
         return max(counts) / len(letters) if letters else 0.5
-    letters = [letter for letter in odd if letter not in _CJK_PUNCTUATION]
+    letters = [letter for letter in characters if letter not in _CJK_PUNCTUATION]
     return sum(letter.encode(name)[0] in leads for letter in letters) / max(1, len(letters))
 
 
@@ -200,7 +206,7 @@ def _beginning(text: str) -> str:
 
 
 def _keep_broken(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Error handler that replaces invalid bytes by a lone surrogate, which is invalid in UTF-8."""
+    """Replaces an invalid byte by a lone surrogate, which UTF-8 rejects; a codec error handler."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return "\udcff", error.end

@@ -1,6 +1,7 @@
-"""Makes conversations of JSON tickets, each of which holds its messages in a list.
+"""Converts JSON tickets, each of which has a list of its messages, to chat rows.
 
-So do Zendesk, Freshdesk, Intercom, HubSpot, Help Scout, Front, Jira, Gorgias, LiveChat and Crisp.
+Zendesk, Freshdesk, Intercom, HubSpot, Help Scout, Front, Jira, Gorgias, LiveChat and Crisp export
+tickets in this form.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,10 +70,12 @@ def is_json_ticket(record: Mapping[str, object]) -> bool:
 
 
 def is_timed(value: object) -> bool:
-    """Whether the messages have a time and no role, unlike the messages of published chats."""
+    """Whether a list has messages with a time and none with a role, unlike published chats."""
     listed = value if isinstance(value, list) else []
-    messages = [one for one in listed if isinstance(one, Mapping)]
-    return any(_first(one, _TIMES) for one in messages) and not any("role" in m for m in messages)
+    messages = [message for message in listed if isinstance(message, Mapping)]
+    return any(_first(message, _TIMES) for message in messages) and not any(
+        "role" in m for m in messages
+    )
 
 
 def read_json_tickets(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
@@ -83,14 +86,14 @@ def read_json_tickets(records: Iterator[tuple[int, object]]) -> Iterator[tuple[i
         if not isinstance(record, Mapping):
             yield line, record
             continue
-        for number, each in enumerate(_tickets_in(record)):
-            ticket = _ticket(each, line)
+        for number, record_ticket in enumerate(_tickets_in(record)):
+            ticket = _ticket(record_ticket, line)
             size += ticket.characters
-            if _is_audit(each):
-                whole = tickets.setdefault(f"audits {each['ticket_id']}", Ticket(line))
+            if _is_audit(record_ticket):
+                whole = tickets.setdefault(f"audits {record_ticket['ticket_id']}", Ticket(line))
                 whole.add_all(ticket)
                 continue
-            name = str(each.get("id") or each.get("ticket_id") or line)
+            name = str(record_ticket.get("id") or record_ticket.get("ticket_id") or line)
             # Two tickets with the same number, as of two help desks, stay separate.
             tickets[f"{name} {line} {number}" if name in tickets else name] = ticket
         if size > MOST_CHARACTERS:
@@ -103,47 +106,48 @@ def _tickets_in(record: Mapping[str, object], depth: int = 0) -> Iterator[Mappin
     """Yields the tickets of an object without their wrappers."""
     ticket = dict(record)
     for _ in range(_DEEPEST):
-        inner = [one for key in _WRAPPINGS if isinstance(one := ticket.pop(key, None), Mapping)]
+        inner = [part for key in _WRAPPINGS if isinstance(part := ticket.pop(key, None), Mapping)]
         if not inner:
             break
-        for one in inner:
-            ticket = {**one, **ticket} if _messages(ticket) else {**ticket, **one}
+        for part in inner:
+            ticket = {**part, **ticket} if _messages(ticket) else {**ticket, **part}
     listed = _messages(ticket)
-    inside = [one for one in listed if any(key in one for key in (*_WRAPPINGS, *_LISTS))]
+    inside = [part for part in listed if any(key in part for key in (*_WRAPPINGS, *_LISTS))]
     if inside and depth < _DEEPEST and not any(map(_text, inside)):
-        for one in inside:
-            yield from _tickets_in(one, depth + 1)
+        for part in inside:
+            yield from _tickets_in(part, depth + 1)
     else:
         yield ticket
 
 
 def _ticket(record: Mapping[str, object], line: int) -> Ticket:
+    """Returns a ticket with its opening text and messages, without internal notes and events."""
     ticket, messages = Ticket(line), _messages(record)
     opening = _opening(record)
-    if opening and opening.strip() not in {_text(one).strip() for one in messages}:
+    if opening and opening.strip() not in {_text(message).strip() for message in messages}:
         ticket.add(time="", author="", side="user", text=opening)
     customers = {name for key in _CUSTOMERS if (name := _name_of(record.get(key)))}
     people = _people_of(record)
-    kinds = {str(one.get("type", "")).lower() for one in messages}
-    for one in messages:
+    kinds = {str(message.get("type", "")).lower() for message in messages}
+    for message in messages:
         # At HubSpot a comment beside messages is internal.
-        is_comment = str(one.get("type", "")).lower() == "comment" and "message" in kinds
-        if is_comment or _is_left_out(one):
+        is_comment = str(message.get("type", "")).lower() == "comment" and "message" in kinds
+        if is_comment or _is_left_out(message):
             continue
-        author = _author(one)
-        side = _stated_side(one) or people.get(author)
+        author = _author(message)
+        side = _stated_side(message) or people.get(author)
         if side is None and author and customers:
             side = "user" if author in customers else "assistant"
         side = "system" if author == _SYSTEM_AUTHOR else side
-        ticket.add(time=_first(one, _TIMES), author=author, side=side, text=_text(one))
+        ticket.add(time=_first(message, _TIMES), author=author, side=side, text=_text(message))
     return ticket
 
 
 def _people_of(record: Mapping[str, object]) -> Mapping[str, str]:
     """Returns the sides of the people whom a ticket lists, by their id."""
     lists = [people for key in _PEOPLE if isinstance(people := record.get(key), list)]
-    listed = [one for people in lists for one in people if isinstance(one, Mapping)]
-    sides = {_name_of(one): side_of(one.get("type"), "type") for one in listed}
+    listed = [person for people in lists for person in people if isinstance(person, Mapping)]
+    sides = {_name_of(person): side_of(person.get("type"), "type") for person in listed}
     return {name: side for name, side in sides.items() if side}
 
 
@@ -154,6 +158,7 @@ def _is_audit(record: Mapping[str, object]) -> bool:
 
 
 def _comments_of(audit: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Returns the comments of an audit, each with the author and time of the audit."""
     events = audit.get("events")
     own = {key: audit[key] for key in ("author_id", "created_at") if key in audit}
     return [
@@ -164,17 +169,23 @@ def _comments_of(audit: Mapping[str, object]) -> list[Mapping[str, object]]:
 
 
 def _messages(record: Mapping[str, object]) -> Sequence[Mapping[str, object]]:
+    """Returns the messages of a ticket from the first key that has a list of objects."""
     if _is_audit(record):
         return _comments_of(record)
     audits = record.get("audits")
     if isinstance(audits, list):
-        return [one for each in audits if isinstance(each, Mapping) for one in _comments_of(each)]
+        return [
+            message
+            for audit in audits
+            if isinstance(audit, Mapping)
+            for message in _comments_of(audit)
+        ]
     for key in _LISTS:
         listed = record.get(key)
         if isinstance(listed, Mapping):
             listed = listed.get(key)
         if isinstance(listed, list) and listed and isinstance(listed[0], Mapping):
-            return [one for one in listed if isinstance(one, Mapping)]
+            return [message for message in listed if isinstance(message, Mapping)]
     return ()
 
 
@@ -188,7 +199,9 @@ def _opening(record: Mapping[str, object]) -> str:
 
 
 def _text(message: Mapping[str, object]) -> str:
-    return next((one for key in _TEXTS if (one := message.get(key)) and isinstance(one, str)), "")
+    return next(
+        (text for key in _TEXTS if (text := message.get(key)) and isinstance(text, str)), ""
+    )
 
 
 def _first(message: Mapping[str, object], keys: Sequence[str]) -> str:
@@ -208,6 +221,7 @@ def _author(message: Mapping[str, object]) -> str:
 
 
 def _stated_side(message: Mapping[str, object]) -> str | None:
+    """Returns the side of a message by its keys, None if no key names the side."""
     # At Help Scout the type of a message names its author; elsewhere it is a word for any message.
     for key in (*_SIDES, "type"):
         value = message.get(key)

@@ -26,69 +26,71 @@ class _Stream:
     def __init__(self, blocks: Iterable[bytes]) -> None:
         self._blocks = iter(blocks)
         self._decoder = codecs.getincrementaldecoder("utf-8")()
-        self._read = 0
+        self._read_bytes = 0
         self._text = ""
-        self._at = 0
-        self._counted = 0
+        self._position = 0
+        self._line_position = 0
         self._is_ended = False
         self._line = 1
 
     @property
     def line(self) -> int:
         """The line number of the next character, from 1."""
-        self._line += self._text.count("\n", self._counted, self._at)
-        self._counted = self._at
+        self._line += self._text.count("\n", self._line_position, self._position)
+        self._line_position = self._position
         return self._line
 
     def peek(self) -> str:
         """Returns the next character that is not whitespace, or "" at the end."""
-        self._at = after_blanks(self._text, self._at)
-        while self._at == len(self._text) and self._more():
-            self._at = after_blanks(self._text, self._at)
-        return self._text[self._at : self._at + 1]
+        self._position = after_blanks(self._text, self._position)
+        while self._position == len(self._text) and self._read_block():
+            self._position = after_blanks(self._text, self._position)
+        return self._text[self._position : self._position + 1]
 
     def skip(self, character: str) -> None:
         """Skips a character, which must be the next one. Raises RowRefused."""
-        found = self.peek()
-        if not found:
+        following = self.peek()
+        if not following:
             raise RowRefused("cut_off")
-        if found != character:
+        if following != character:
             raise RowRefused("extra_text", column=self._column)
-        self._at += 1
+        self._position += 1
 
     def value(self) -> object:
         """Parses the next value. Raises RowRefused."""
         self.peek()
         while True:
             try:
-                value, end = decode_value(self._text, self._at)
+                value, end = decode_value(self._text, self._position)
             except RowRefused as refusal:
-                if refusal.code not in ("not_json", "cut_off") or not self._may_go_on():
+                if refusal.code not in ("not_json", "cut_off") or not self._read_enough():
                     raise
                 continue
             # A number may continue in the next block.
-            if end == len(self._text) and self._may_go_on():
+            if end == len(self._text) and self._read_enough():
                 continue
-            if end - self._at > _LONGEST:
+            if end - self._position > _LONGEST:
                 raise RowRefused("line_too_long", limit=LONGEST_LINE_MEBIBYTES)
-            self._at = end
+            self._position = end
             return value
 
     @property
     def _column(self) -> int:
-        return self._at - self._text.rfind("\n", 0, self._at)
+        return self._position - self._text.rfind("\n", 0, self._position)
 
-    def _may_go_on(self) -> bool:
-        held = len(self._text) - self._at
-        if held > _LONGEST:
+    def _read_enough(self) -> bool:
+        """Reads blocks until the unparsed text has doubled; returns whether the text has grown."""
+        length = len(self._text) - self._position
+        if length > _LONGEST:
             raise RowRefused("line_too_long", limit=LONGEST_LINE_MEBIBYTES)
-        has_more = self._more()
+        has_more = self._read_block()
         # Doubles the text each time, so that a long value is parsed only a few times.
-        while has_more and len(self._text) - self._at < 2 * held:
-            has_more = self._more()
-        return len(self._text) - self._at > held
+        while has_more and len(self._text) - self._position < 2 * length:
+            has_more = self._read_block()
+        return len(self._text) - self._position > length
 
-    def _more(self) -> bool:
+    def _read_block(self) -> bool:
+        """Reads a block and drops the parsed text; returns False at the end of the stream."""
         if self._is_ended:
             return False
         block = next(self._blocks, None)
@@ -96,11 +98,11 @@ class _Stream:
         try:
             text = self._decoder.decode(block or b"", final=self._is_ended)
         except UnicodeDecodeError as error:
-            raise RowRefused("not_utf8", byte=self._read + error.start + 1) from None
-        self._read += len(block or b"")
+            raise RowRefused("not_utf8", byte=self._read_bytes + error.start + 1) from None
+        self._read_bytes += len(block or b"")
         line = self.line
-        self._text = self._text[self._at :] + text
-        self._line, self._at, self._counted = line, 0, 0
+        self._text = self._text[self._position :] + text
+        self._line, self._position, self._line_position = line, 0, 0
         return not self._is_ended
 
 
@@ -156,6 +158,7 @@ def _key(stream: _Stream) -> str:
 
 
 def _rows_at(stream: _Stream) -> Iterator[tuple[int, object]]:
+    """Yields the rows of the next value with their lines."""
     if stream.peek() == "[":
         yield from _elements(stream)
     elif stream.peek() == "{":
@@ -178,7 +181,7 @@ def _elements(stream: _Stream) -> Iterator[tuple[int, object]]:
 def _members(stream: _Stream) -> Iterator[tuple[int, object]]:
     """Yields the rows of the lists in an object, or the object itself if it is a row."""
     first = stream.line
-    held: dict[str, object] = {}
+    members: dict[str, object] = {}
     has_rows = False
     stream.skip("{")
     while stream.peek() != "}":
@@ -191,15 +194,15 @@ def _members(stream: _Stream) -> Iterator[tuple[int, object]]:
                     yield line, _without_wrapping(value)
                 else:
                     listed.append(value)
-            held[key] = listed
+            members[key] = listed
         else:
-            held[key] = stream.value()
+            members[key] = stream.value()
         if stream.peek() != "}":
             stream.skip(",")
     stream.skip("}")
     if not has_rows:
-        by_column = rows_by_column(held)
-        rows = [held] if by_column is None else by_column
+        by_column = rows_by_column(members)
+        rows = [members] if by_column is None else by_column
         yield from ((first, row) for row in rows)
 
 

@@ -79,9 +79,9 @@ class _PendingAnswers:
 
 
 def _preference(good: Mapping[str, object], bad: Mapping[str, object]) -> dict[str, object]:
-    asked, answers = _parts(bad)
+    prompt, answers = _parts(bad)
     return {
-        "input": {"messages": asked},
+        "input": {"messages": prompt},
         "preferred_output": _parts(good)[1],
         "non_preferred_output": answers,
     }

@@ -36,42 +36,46 @@ _OFFSET: Final = re.compile(r"([+-])(\d{2}):?(\d{2})\)?\s*$")
 
 
 def is_day_first(text: str) -> bool:
-    """Whether a date with slashes is certainly day first, as its first number exceeds 12."""
-    found = re.match(r"(\d{1,2})/\d{1,2}/\d{2,4}", text)
-    return found is not None and int(found[1]) > 12
+    """Whether a date with slashes has the day first because its first number exceeds 12."""
+    match = re.match(r"(\d{1,2})/\d{1,2}/\d{2,4}", text)
+    return match is not None and int(match[1]) > 12
 
 
 def moment(text: str, *, day_first: bool = False) -> tuple[float, ...]:
-    """Returns a tuple of one number that orders moments of one notation; () for other texts.
+    """Returns a sort key for a text with a date, and () for a text without one.
 
-    1/2/2026 is in January unless `day_first`.
+    The keys of texts in the same notation are comparable. 1/2/2026 is in January unless
+    `day_first`.
     """
     if _EPOCH.fullmatch(text) or _SERIAL.fullmatch(text):
         return (float(text),)
     plain, has_name = _with_numbers(text.lower())
-    found = _DATE.search(plain)
-    if found is None or (found.start() and not has_name and not plain[: found.start()].isalpha()):
+    match = _DATE.search(plain)
+    if match is None or (match.start() and not has_name and not plain[: match.start()].isalpha()):
         return ()
-    if found[1]:
-        year, month, day = (int(one) for one in found.groups()[:3])
+    if match[1]:
+        year, month, day = (int(part) for part in match.groups()[:3])
     else:
-        first, second, year = (int(one) for one in found.groups()[3:])
+        first, second, year = (int(part) for part in match.groups()[3:])
         is_american = "/" in text[:3] and not day_first and not has_name
         month, day = (first, second) if is_american else (second, first)
     try:
         start = datetime(year if year > 99 else 2000 + year, month, day, tzinfo=UTC)
     except ValueError:
         return ()
-    return ((start + _time_of_day(plain[found.end() :])).timestamp(),)
+    return ((start + _time_of_day(plain[match.end() :])).timestamp(),)
 
 
 def _with_numbers(text: str) -> tuple[str, bool]:
-    """Returns the text with a named month as day-month-year numbers, and whether it names one."""
-    for found in re.finditer(r"[a-zäéû]{3,10}", text):
-        number = _MONTHS.get(found[0][:4]) or _MONTHS.get(found[0][:3])
+    """Returns the text with a named month replaced by a number, and whether the text has one.
+
+    The date is written in the order day, month, year.
+    """
+    for match in re.finditer(r"[a-zäéû]{3,10}", text):
+        number = _MONTHS.get(match[0][:4]) or _MONTHS.get(match[0][:3])
         if number is None:
             continue
-        before, after = text[: found.start()], text[found.end() :]
+        before, after = text[: match.start()], text[match.end() :]
         day = re.search(r"(\d{1,2})\.?(?: de)?[ -]*$", before)
         if day:
             rest = re.sub(r"^\.?(?: de)?[ ,/-]*", "", after)
@@ -84,15 +88,15 @@ def _with_numbers(text: str) -> tuple[str, bool]:
 
 def _time_of_day(text: str) -> timedelta:
     """Returns the time of day in a text, in UTC if the text has an offset."""
-    found = _CLOCK.search(text)
-    if found is None:
+    clock = _CLOCK.search(text)
+    if clock is None:
         return timedelta()
-    hours, minutes, seconds = (int(one or 0) for one in found.groups()[:3])
-    is_noon_based = re.search(r"[ap]\.?m|[上下]午", text)
-    if is_noon_based:
-        is_after = is_noon_based[0][0] in "p下"
-        hours = hours % 12 + 12 * is_after
-    fraction = float(f"0.{found[4]}") if found[4] else 0.0
+    hours, minutes, seconds = (int(part or 0) for part in clock.groups()[:3])
+    half_day = re.search(r"[ap]\.?m|[上下]午", text)
+    if half_day:
+        is_afternoon = half_day[0][0] in "p下"
+        hours = hours % 12 + 12 * is_afternoon
+    fraction = float(f"0.{clock[4]}") if clock[4] else 0.0
     of_day = timedelta(hours=hours, minutes=minutes, seconds=seconds + fraction)
     offset = _OFFSET.search(text)
     if offset:

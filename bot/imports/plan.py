@@ -1,4 +1,4 @@
-"""Plans from the beginning of a file how to read it, for a preview before the import."""
+"""Decides from the beginning of a file how the file is read, for a preview before the import."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ from bot.rows import Method, Problem, method_of
 from bot.rows.problems import kind_of
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
-_ROWS_LOOKED_AT: Final = 40
+_SAMPLED_ROWS: Final = 40
 _MOST_TITLE_ROWS: Final = 12
 _MOST_COLUMNS_SHOWN: Final = 12
 _KEYS_OF_ROWS: Final = frozenset(("messages", "tools", "functions", "parallel_tool_calls"))
@@ -81,10 +81,11 @@ class ImportPlan:
     """The plan for reading a file.
 
     `columns` maps each purpose to a heading or key, or in a table without a header to the number of
-    the column from 1. `unused` has the columns without a purpose. `is_sure` if nothing was guessed.
-    `encodings` has all possible encodings, the chosen one first. For a workbook, the plan is of the
-    first sheet with rows, `more_sheets` has the plans of other sheets, and `unread_sheets` the
-    sheets without rows. If `are_mails`, quotes, greetings and signatures are stripped from texts.
+    the column from 1. `unused` has the columns without a purpose. `is_sure` is False if something
+    was guessed. `encodings` has all possible encodings, the chosen one first. For a workbook, the
+    plan is of the first sheet that is read, `more_sheets` has the plans of the others that are
+    read, and `unread_sheets` the names of sheets that are not. If `are_mails`, quotes, greetings
+    and signatures are stripped from texts.
     """
 
     layout: Layout
@@ -122,8 +123,8 @@ def plan_import(
     if container is Container.DOCUMENT:
         return _plan_document(file, "utf-8", options)
     if options.encoding and options.encoding not in (*ENCODINGS, "utf-8"):
-        known = ", ".join((*ENCODINGS, "utf-8"))
-        return Problem(0, "encoding_unknown", {"encoding": options.encoding[:40], "known": known})
+        choices = ", ".join((*ENCODINGS, "utf-8"))
+        return Problem(0, "encoding_unknown", {"encoding": options.encoding[:40], "known": choices})
     encodings = (Encoding(options.encoding),) if options.encoding else find_encodings(file)
     is_page = container is Container.PAGE
     encoding = encodings[0].name
@@ -210,24 +211,24 @@ def _plan_json(
 
 def _has_rows(value: Mapping[object, object]) -> bool:
     """Whether an object contains rows under a key or by column, and is not a row itself."""
-    if rows_by_column({str(key): each for key, each in value.items()}) is not None:
+    if rows_by_column({str(key): part for key, part in value.items()}) is not None:
         return True
     if any(key in value for key in ("messages", *_CONVERSATIONS, "prompt", "instruction")):
         return any(
-            isinstance(each, list)
-            and each
-            and isinstance(each[0], Mapping)
-            and (any(key in each[0] for key in _CONVERSATIONS) or is_json_ticket(each[0]))
-            for each in value.values()
+            isinstance(part, list)
+            and part
+            and isinstance(part[0], Mapping)
+            and (any(key in part[0] for key in _CONVERSATIONS) or is_json_ticket(part[0]))
+            for part in value.values()
         )
-    lists = [each for each in value.values() if isinstance(each, list) and each]
-    return any(isinstance(each[0], Mapping) for each in lists)
+    lists = [part for part in value.values() if isinstance(part, list) and part]
+    return any(isinstance(part[0], Mapping) for part in lists)
 
 
 def _values(file: IO[bytes], source: RecordFormat) -> list[object]:
-    found = [value for _, value in islice(read_records(file, source), _ROWS_LOOKED_AT)]
-    rows = [value for value in found if not isinstance(value, Problem)]
-    return rows or found
+    values = [value for _, value in islice(read_records(file, source), _SAMPLED_ROWS)]
+    rows = [value for value in values if not isinstance(value, Problem)]
+    return rows or values
 
 
 def _plan_records(
@@ -248,15 +249,15 @@ def _plan_records(
 def _plan_objects(
     objects: Sequence[Mapping[str, object]], source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | Problem:
-    headings = list(dict.fromkeys(str(key) for each in objects for key in each))
-    values = {name: [each.get(name) for each in objects] for name in headings}
+    headings = list(dict.fromkeys(str(key) for record in objects for key in record))
+    values = {name: [record.get(name) for record in objects] for name in headings}
     by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
-    found = None
+    plan = None
     if not options.columns and not {"chosen", "rejected"} <= by_name.keys():
         if not source.is_table and is_json_ticket(objects[0]) and not _is_chat(objects[0]):
             return ImportPlan(Layout.JSON_TICKETS, Method.SUPERVISED, {}, source, is_sure=False)
-        found = _published_shape(objects[0], by_name, values, source)
-    return found or _plan_columns(headings, values, source, options)
+        plan = _published_shape(objects[0], by_name, values, source)
+    return plan or _plan_columns(headings, values, source, options)
 
 
 def _is_chat(row: Mapping[str, object]) -> bool:
@@ -270,6 +271,7 @@ def _published_shape(
     values: Mapping[str, Sequence[object]],
     source: RecordFormat,
 ) -> ImportPlan | None:
+    """Plans rows that are in a format of published datasets; None for all others."""
     if method_of(first) is Method.DPO and not _has_texts(first):
         return ImportPlan(Layout.DPO, Method.DPO, {}, source)
     columns = _label_column(values) | _system_column(by_name, values)
@@ -277,8 +279,8 @@ def _published_shape(
         is_chat = not any("from" in m for m in first["messages"] if isinstance(m, Mapping))
         if is_chat and "system" not in columns:
             return _of_messages(Layout.CHAT, columns, values, source)
-    for each in _CONVERSATIONS:
-        heading = by_name.get(each)
+    for conversation_key in _CONVERSATIONS:
+        heading = by_name.get(conversation_key)
         if heading is not None and any(map(is_messages, values[heading])):
             return _of_messages(
                 Layout.CONVERSATION, {"messages": heading} | columns, values, source
@@ -296,7 +298,9 @@ def _of_messages(
     unused = [name for name in values if name not in used]
     heading = columns.get("messages", "messages")
     if heading != "messages":
-        keys = dict.fromkeys(key for one in values[heading] for key in unknown_message_keys(one))
+        keys = dict.fromkeys(
+            key for value in values[heading] for key in unknown_message_keys(value)
+        )
         unused += [f"{heading}.{key}" for key in keys]
     is_sure = _is_plain_label(columns)
     return ImportPlan(layout, Method.SUPERVISED, columns, source, tuple(unused), is_sure=is_sure)
@@ -306,7 +310,11 @@ def _system_column(
     by_name: Mapping[str, str], values: Mapping[str, Sequence[object]]
 ) -> dict[str, str]:
     named = (by_name[name] for name in names.SYNONYMS["system"] if name in by_name)
-    texts = [one for one in named if any(value and isinstance(value, str) for value in values[one])]
+    texts = [
+        heading
+        for heading in named
+        if any(value and isinstance(value, str) for value in values[heading])
+    ]
     return {"system": texts[0]} if texts else {}
 
 
@@ -343,32 +351,33 @@ def _plan_columns(
     source: RecordFormat,
     options: ImportOptions,
 ) -> ImportPlan | Problem:
+    """Plans rows by their columns, which a person named or `guess_columns` guesses."""
     if options.columns:
         return _plan_named_columns(headings, source, options)
     unreadable = unreadable_messages(headings, values)
     if unreadable is not None:
         return unreadable
-    found = names.guess_columns(headings, values)
-    if "preferred" in found and "rejected" in found and "question" not in found:
-        found = {purpose: found[purpose] for purpose in ("preferred", "rejected")}
+    columns = names.guess_columns(headings, values)
+    if "preferred" in columns and "rejected" in columns and "question" not in columns:
+        columns = {purpose: columns[purpose] for purpose in ("preferred", "rejected")}
         chats = [name for name in headings if names.plain_name(name) in _CONVERSATIONS[1:]]
         if chats and any(map(is_messages, values[chats[0]])):
-            found["question"] = chats[0]
-    elif not names.is_enough(found):
+            columns["question"] = chats[0]
+    elif not names.is_enough(columns):
         tickets = ticket_columns(headings, values)
         if tickets:
             return _with_columns(Layout.TICKETS, tickets, headings, source, is_sure=False)
-        shown = _listed(headings)
+        listed = _listed(headings)
         code = "columns_unknown" if source.is_table else "row_unknown"
         line = 1 if source.is_table else 0
-        return UnknownColumns(line, code, {"columns": shown}, tuple(headings))
-    is_sure = names.are_exact(found)
-    if "answer" in found:
+        return UnknownColumns(line, code, {"columns": listed}, tuple(headings))
+    is_sure = names.are_exact(columns)
+    if "answer" in columns:
         label = _label_column(values)
         is_sure = is_sure and _is_plain_label(label)
-        found |= label
-    plan = _with_columns(Layout.COLUMNS, found, headings, source, is_sure=is_sure)
-    are_mails = source.is_table and (is_help_desk(headings) or _is_marked_up(found, values))
+        columns |= label
+    plan = _with_columns(Layout.COLUMNS, columns, headings, source, is_sure=is_sure)
+    are_mails = source.is_table and (is_help_desk(headings) or _is_marked_up(columns, values))
     return replace(plan, are_mails=True, is_sure=False) if are_mails else plan
 
 
@@ -385,20 +394,20 @@ def _plan_named_columns(
     headings: list[str], source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | Problem:
     by_name = {names.plain_name(heading): heading for heading in reversed(headings)}
-    found: dict[str, str] = {}
+    columns: dict[str, str] = {}
     for purpose, named in options.columns.items():
         heading = named if named in headings else by_name.get(names.plain_name(named))
         if heading is None:
             details = {"column": named[:40], "columns": _listed(headings)}
             return Problem(0, "column_not_there", details)
-        found[purpose] = heading
-    if "ticket" in found:
-        return _with_columns(Layout.TICKETS, found, headings, source)
-    if "messages" in found:
-        return _with_columns(Layout.CONVERSATION, found, headings, source)
-    if not names.is_enough(found) and not names.is_preference(found):
+        columns[purpose] = heading
+    if "ticket" in columns:
+        return _with_columns(Layout.TICKETS, columns, headings, source)
+    if "messages" in columns:
+        return _with_columns(Layout.CONVERSATION, columns, headings, source)
+    if not names.is_enough(columns) and not names.is_preference(columns):
         return Problem(0, "columns_unknown", {"columns": _listed(headings)})
-    return _with_columns(Layout.COLUMNS, found, headings, source)
+    return _with_columns(Layout.COLUMNS, columns, headings, source)
 
 
 def _with_columns(
@@ -411,8 +420,8 @@ def _with_columns(
 ) -> ImportPlan:
     method = Method.DPO if names.is_preference(columns) else Method.SUPERVISED
     unused = tuple(name for name in headings if name not in columns.values())
-    found = (layout, method, columns, source, unused)
-    return ImportPlan(*found, is_sure=is_sure, headings=tuple(headings))
+    fields = (layout, method, columns, source, unused)
+    return ImportPlan(*fields, is_sure=is_sure, headings=tuple(headings))
 
 
 def _plan_parquet(file: IO[bytes], options: ImportOptions) -> ImportPlan | Problem:
@@ -426,10 +435,10 @@ def _plan_workbook(file: IO[bytes], options: ImportOptions) -> ImportPlan | Prob
     book = open_workbook(file)
     if isinstance(book, Problem):
         return book
-    shown = shown_sheets(book)
+    sheets = shown_sheets(book)
     plans: list[ImportPlan] = []
     problems: list[Problem] = []
-    for sheet in shown:
+    for sheet in sheets:
         source = RecordFormat(Syntax.WORKBOOK, sheet=sheet)
         plan = _plan_rows(_head_cells(file, source), source, options)
         if isinstance(plan, ImportPlan):
@@ -437,8 +446,8 @@ def _plan_workbook(file: IO[bytes], options: ImportOptions) -> ImportPlan | Prob
         else:
             problems.append(plan)
     if not plans:
-        said = [problem for problem in problems if problem.code != "file_empty"]
-        return (said or [Problem(0, "file_empty", {})])[0]
+        reasons = [problem for problem in problems if problem.code != "file_empty"]
+        return (reasons or [Problem(0, "file_empty", {})])[0]
     named = [plan for plan in plans if options.columns or _is_named(plan)]
     first, *others = named or plans[:1]
     read = {plan.source.sheet for plan in (first, *others)}
@@ -457,16 +466,16 @@ def _is_named(plan: ImportPlan) -> bool:
 def _plan_table(
     file: IO[bytes], text: str, source: RecordFormat, suffix: str, options: ImportOptions
 ) -> ImportPlan | Problem:
-    told = re.match(r"sep=(.)[\r\n]", text, re.IGNORECASE)
+    separator = re.match(r"sep=(.)[\r\n]", text, re.IGNORECASE)
     delimiters = ["\t", *_DELIMITERS] if suffix == "tsv" else list(_DELIMITERS)
-    if told:
-        delimiters = [told.group(1)]
+    if separator:
+        delimiters = [separator.group(1)]
     problems: list[tuple[int, Problem]] = []
     pairs: list[ImportPlan] = []
     for delimiter in dict.fromkeys(delimiters):
-        each = source.with_delimiter(delimiter)
-        rows = _head_cells(file, each)
-        plan = _plan_rows(rows, each, options)
+        tabular = source.with_delimiter(delimiter)
+        rows = _head_cells(file, tabular)
+        plan = _plan_rows(rows, tabular, options)
         if isinstance(plan, ImportPlan) and plan.source.headings is None:
             return plan
         if isinstance(plan, ImportPlan):
@@ -477,18 +486,18 @@ def _plan_table(
         return pairs[0]
     if suffix == "txt" and all(count < 2 for count, _ in problems):
         return Problem(0, "document_without_questions", {})
-    return max(problems, key=lambda each: each[0])[1]
+    return max(problems, key=lambda problem: problem[0])[1]
 
 
 def _head_cells(file: IO[bytes], source: RecordFormat) -> list[list[str]]:
-    found: list[list[str]] = []
+    rows: list[list[str]] = []
     for _, cells in read_cells(file, source):
         if isinstance(cells, Problem):
             break
-        found.append([cell.strip() for cell in cells])
-        if len(found) > _ROWS_LOOKED_AT:
+        rows.append([cell.strip() for cell in cells])
+        if len(rows) > _SAMPLED_ROWS:
             break
-    return found
+    return rows
 
 
 def _plan_rows(
@@ -499,14 +508,14 @@ def _plan_rows(
         return Problem(1, code, {"what": "no row can be read"})
     headings = [cell for cell in rows[0] if cell]
     objects = [_by_heading(rows[0], row) for row in rows[1:]]
-    found = _plan_objects(objects or [dict.fromkeys(headings, "")], source, options)
-    if isinstance(found, ImportPlan):
-        return found
+    plan = _plan_objects(objects or [dict.fromkeys(headings, "")], source, options)
+    if isinstance(plan, ImportPlan):
+        return plan
     below = _plan_below_a_title(rows, source, options)
     missing = below or _plan_other_of_two(headings, objects, source)
     if source.syntax is Syntax.DOCUMENT:
-        return missing or found
-    return missing or _plan_pairs(rows, source) or found
+        return missing or plan
+    return missing or _plan_pairs(rows, source) or plan
 
 
 def _plan_below_a_title(
@@ -519,26 +528,26 @@ def _plan_below_a_title(
             continue
         objects = [_by_heading(rows[count], row) for row in rows[count + 1 :]]
         below = replace(source, title_rows=count)
-        found = _plan_objects(objects, below, options) if objects else None
-        if isinstance(found, ImportPlan):
-            return replace(found, is_sure=False)
+        plan = _plan_objects(objects, below, options) if objects else None
+        if isinstance(plan, ImportPlan):
+            return replace(plan, is_sure=False)
     return None
 
 
 def _by_heading(headings: Sequence[str], row: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+    cells: dict[str, str] = {}
     for heading, cell in zip(headings, row, strict=False):
-        found.setdefault(heading, cell)
-    return found
+        cells.setdefault(heading, cell)
+    return cells
 
 
 def _plan_other_of_two(
     headings: list[str], objects: Sequence[Mapping[str, str]], source: RecordFormat
 ) -> ImportPlan | None:
-    """Plans a table of two columns of which one is known: the other one is the missing one."""
+    """Plans a table of two columns if one heading is known, and the other has the other purpose."""
     if len(set(headings)) != 2:
         return None
-    values = {name: [each.get(name) for each in objects] for name in headings}
+    values = {name: [record.get(name) for record in objects] for name in headings}
     columns = names.guess_columns(headings, values)
     if len(columns) != 1 or not columns.keys() <= {"question", "answer"}:
         return None
@@ -586,6 +595,6 @@ def _is_heading(rows: list[list[str]]) -> bool:
 
 
 def _listed(headings: Sequence[str]) -> str:
-    shown = [name[:40].encode(errors="replace").decode() for name in headings]
-    more = ", …" if len(shown) > _MOST_COLUMNS_SHOWN else ""
-    return ", ".join(f"“{name}”" for name in shown[:_MOST_COLUMNS_SHOWN]) + more
+    excerpts = [name[:40].encode(errors="replace").decode() for name in headings]
+    more = ", …" if len(excerpts) > _MOST_COLUMNS_SHOWN else ""
+    return ", ".join(f"“{name}”" for name in excerpts[:_MOST_COLUMNS_SHOWN]) + more

@@ -27,14 +27,15 @@ def read_import(
     if not plan.more_sheets:
         yield from _read_one(file, plan)
         return
-    for each in (plan, *plan.more_sheets):
-        for line, row in _read_one(file, each):
-            yield line, row.in_part(each.source.sheet) if isinstance(row, Problem) else row
+    for sheet_plan in (plan, *plan.more_sheets):
+        for line, row in _read_one(file, sheet_plan):
+            yield line, row.in_part(sheet_plan.source.sheet) if isinstance(row, Problem) else row
 
 
 def _read_one(
     file: IO[bytes], plan: ImportPlan
 ) -> Iterator[tuple[int, dict[str, object] | Problem]]:
+    """Reads a file, or one sheet of a workbook, by its plan."""
     records = _or_empty(read_records(file, plan.source))
     if "label" in plan.columns:
         labelled = read_labelled(
@@ -65,6 +66,7 @@ def _or_empty(rows: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]
 
 
 def _row_from(record: object, plan: ImportPlan, line: int) -> object:
+    """Converts a record to a row by the columns of the plan; returns a Problem if it cannot."""
     if not isinstance(record, Mapping):
         return record
     if plan.layout is Layout.CHAT:
@@ -116,23 +118,23 @@ def _preference_row(record: Mapping[str, object], columns: Mapping[str, str]) ->
 
 
 def _listed(holder: object) -> list[object]:
-    found = holder.get("messages") if isinstance(holder, Mapping) else None
-    return found if isinstance(found, list) else []
+    messages = holder.get("messages") if isinstance(holder, Mapping) else None
+    return messages if isinstance(messages, list) else []
 
 
 def _chat_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
     question, answer = (record.get(columns[purpose]) for purpose in ("question", "answer"))
     before = [*_system(record, columns), *_history(record, columns)]
     if dataset_shapes.is_messages(question):
-        asked = dataset_shapes.messages_of(question, columns["question"])
+        question_messages = dataset_shapes.messages_of(question, columns["question"])
     else:
         text = _with_context(_text(record, columns["question"]), record, columns)
-        asked = [{"role": "user", "content": text}]
+        question_messages = [{"role": "user", "content": text}]
     if dataset_shapes.is_messages(answer):
-        answered = dataset_shapes.messages_of(answer, columns["answer"])
+        answer_messages = dataset_shapes.messages_of(answer, columns["answer"])
     else:
-        answered = [{"role": "assistant", "content": _text(record, columns["answer"])}]
-    return {"messages": [*before, *asked, *answered]}
+        answer_messages = [{"role": "assistant", "content": _text(record, columns["answer"])}]
+    return {"messages": [*before, *question_messages, *answer_messages]}
 
 
 def _with_context(question: str, record: Mapping[str, object], columns: Mapping[str, str]) -> str:

@@ -20,6 +20,7 @@ from bot.rows.reading import raw_lines
 
 LONGEST_CELL: Final = 512 << 10
 """Most characters of a cell; a longer text exceeds the tokens of a row in any case."""
+# Invalid bytes become surrogates, which the check of the row refuses.
 _REFUSED_LATER = "surrogateescape"
 Cells = list[str]
 
@@ -45,6 +46,7 @@ def read_delimited(
 
 
 def _lines(lines: Iterable[bytes | None]) -> Iterator[str]:
+    """Yields the text lines of a table, each ending with a newline."""
     for raw in lines:
         if raw is None:
             yield "…" * (LONGEST_CELL + 1) + "\n"
@@ -53,7 +55,7 @@ def _lines(lines: Iterable[bytes | None]) -> Iterator[str]:
         if "\r" in line[:-1]:
             # A row may end with a carriage return alone, which within quotes is part of a cell.
             *ended, last = line.removesuffix("\r").split("\r")
-            yield from (each + "\r" for each in ended)
+            yield from (row + "\r" for row in ended)
             line = last + "\r" if line[-1] == "\r" else last
         yield line + "\n"
 
@@ -71,16 +73,16 @@ def read_workbook(file: IO[bytes], sheet: str) -> Iterator[tuple[int, Cells | Pr
     if isinstance(book, Problem):
         yield 0, book
         return
-    found = book.get_sheet_by_name(sheet)
-    above = found.start[0] if found.start else 0
-    for number, row in enumerate(found.to_python(skip_empty_area=True), above + 1):
+    worksheet = book.get_sheet_by_name(sheet)
+    above = worksheet.start[0] if worksheet.start else 0
+    for number, row in enumerate(worksheet.to_python(skip_empty_area=True), above + 1):
         cells = [_cell_text(cell) for cell in row]
         if any(cell.strip() for cell in cells):
             yield number, cells
 
 
 def open_workbook(file: IO[bytes]) -> CalamineWorkbook | Problem:
-    """Returns the workbook, or why it cannot be read."""
+    """Returns the workbook, or a Problem if the file is encrypted or broken."""
     file.seek(0)
     try:
         return CalamineWorkbook.from_filelike(file)

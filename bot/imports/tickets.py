@@ -1,4 +1,4 @@
-"""Makes conversations of help-desk exports that have a row for each message of a ticket."""
+"""Converts help-desk exports with a row for each message of a ticket to chat rows."""
 
 import re
 from collections import Counter
@@ -139,8 +139,8 @@ def ticket_columns(headings: Sequence[str], values: Values) -> dict[str, str] | 
     private = _take_best_heading(
         free, _PRIVATE, _PRIVATE_ENDINGS, lambda name: _marks(values[name])
     )
-    found = {"time": time, "private": private, "kind": kind}
-    return columns | {purpose: name for purpose, name in found.items() if name is not None}
+    optional = {"time": time, "private": private, "kind": kind}
+    return columns | {purpose: name for purpose, name in optional.items() if name is not None}
 
 
 def unreadable_messages(headings: Sequence[str], values: Values) -> Problem | None:
@@ -151,7 +151,7 @@ def unreadable_messages(headings: Sequence[str], values: Values) -> Problem | No
         return Problem(0, "rows_of_tree", {"column": plain["parentid"]})
     for name in headings:
         seen = [value for value in values[name] if value not in (None, "")]
-        if seen and all(isinstance(one, str) and _CELL_COMMENT.match(one) for one in seen):
+        if seen and all(isinstance(value, str) and _CELL_COMMENT.match(value) for value in seen):
             return Problem(1, "comments_in_cells", {"column": name[:40]})
     return None
 
@@ -170,11 +170,11 @@ def _take_best_heading(
         or words & set(heading_words(name))
         or (endings and plain_name(name).endswith(endings))
     ]
-    found = max(named, key=lambda name: (fits(name), plain_name(name) in words), default=None)
-    if found is None or not fits(found):
+    best = max(named, key=lambda name: (fits(name), plain_name(name) in words), default=None)
+    if best is None or not fits(best):
         return None
-    free.remove(found)
-    return found
+    free.remove(best)
+    return best
 
 
 def _identifies(name: str, values: Sequence[object], *, is_spread: bool) -> float:
@@ -207,7 +207,7 @@ def _sides_in(values: Values) -> Callable[[str], float]:
         known_count = sum(side_of(value, name) is not None for value in seen)
         names = [str(value) for value in seen]
         may_be_names = not is_metadata_heading(name) and all(
-            len(one) <= _LONGEST_NAME for one in names
+            len(name_value) <= _LONGEST_NAME for name_value in names
         )
         is_repeated = 1 < len(set(names)) < len(names)
         return known_count / len(seen) if known_count else 0.01 * (may_be_names and is_repeated)
@@ -350,8 +350,10 @@ def _is_left_out(record: Mapping[object, object], columns: Mapping[str, str]) ->
     private, kind = columns.get("private"), columns.get("kind")
     if private and is_note(record.get(private), private):
         return True
-    said = record.get(kind) if kind else None
-    return said not in (None, "") and (is_note(said, "kind") or not _is_message(said))
+    kind_value = record.get(kind) if kind else None
+    return kind_value not in (None, "") and (
+        is_note(kind_value, "kind") or not _is_message(kind_value)
+    )
 
 
 def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
@@ -406,9 +408,10 @@ def _decide_accounts(tickets: Mapping[str, Ticket]) -> None:
 
 
 def _row_of(name: str, ticket: Ticket, is_customer: Callable[[str], bool]) -> object:
+    """Returns the chat row of a ticket, from its first question to its last answer."""
     turns: list[tuple[str, str]] = []
-    for _, author, said, text in ticket.messages:
-        side = "assistant" if said == "bot" else said
+    for _, author, stated_side, text in ticket.messages:
+        side = "assistant" if stated_side == "bot" else stated_side
         side = side or ("user" if is_customer(author) else "assistant")
         if turns and turns[-1][0] == side:
             turns[-1] = (side, f"{turns[-1][1]}\n\n{text}")

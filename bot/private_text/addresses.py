@@ -47,6 +47,7 @@ _BEFORE = 12
 
 
 def find_addresses(text: str) -> Iterator[Finding]:
+    """Yields email, MAC and IP addresses, and names of internal hosts."""
     yield from _emails(text)
     for match in _MAC.finditer(text):
         yield Finding(PrivateText.ADDRESS, *match.span())
@@ -61,6 +62,7 @@ def find_addresses(text: str) -> Iterator[Finding]:
 
 
 def _emails(text: str) -> Iterator[Finding]:
+    """Yields email addresses, also ones like `ann (at) example (dot) com`."""
     for match in _DOMAIN.finditer(text):
         start = match.start()
         least = max(0, start - _LONGEST_LOCAL_PART)

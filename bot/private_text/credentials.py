@@ -75,35 +75,35 @@ _TOKEN = re.compile(
     re.ASCII,
 )
 _TELEGRAM = re.compile(r"(?<!\d)\d{8,10}:[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])", re.ASCII)
-_HOOK = re.compile(
+_WEBHOOK_URL = re.compile(
     r"https://(?:hooks\.slack\.com/(?:services|workflows)|discord(?:app)?\.com/api/webhooks)"
     r"/[A-Za-z0-9_/-]{20,200}",
     re.ASCII,
 )
-_IN_ADDRESS = re.compile(r"://[^\s:/@]{0,64}:([^\s:/@]{3,128})@")
+_URL_PASSWORD = re.compile(r"://[^\s:/@]{0,64}:([^\s:/@]{3,128})@")
 _KEY_HEAD = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----", re.ASCII)
 _LONGEST_KEY = 10_000
-_JOINT = (
+_SEPARATOR = (
     r"(?:\s{0,3}(?:[:=：]|是|为|は|는|\b(?:is(?: now)?|ist|lautet|est|c['’]est|es|é|was)\b)"
     r"\s{0,3})"
 )
-_WORD = (
+_KEYWORD = (
     r"(?:pass(?:word|wort|wd|phrase|code)|\bpass\b|\bpwd?\b|\bmdp\b|kennwort|mot de passe"
     r"|contrase[nñ]a|\bclave\b|senha|wachtwoord|(?:wlan|wifi|netzwerk)-?schlüssel"
     r"|密码|口令|パスワード|비밀번호)"
 )
 _PASSWORD = re.compile(
-    rf"{_WORD}[\"']?"
-    rf"{_JOINT}[\"'“`]?([^\s\"'“”`，。；、]{{6,64}})",
+    rf"{_KEYWORD}[\"']?"
+    rf"{_SEPARATOR}[\"'“`]?([^\s\"'“”`，。；、]{{6,64}})",
     re.IGNORECASE,
 )
 # With more words in between, or after a user name, only text that is unlikely to be a plain word.
 _STRONG_PASSWORD = re.compile(
-    rf"{_WORD}(?: [^\s:=]{{1,20}}){{1,4}}{_JOINT}[\"'“`]?(\S{{6,64}})",
+    rf"{_KEYWORD}(?: [^\s:=]{{1,20}}){{1,4}}{_SEPARATOR}[\"'“`]?(\S{{6,64}})",
     re.IGNORECASE,
 )
 _PASSWORD_WITH_SIGN = re.compile(
-    rf"{_WORD}[\s,]{{1,3}}[\"'“`]?(\S{{6,64}})"
+    rf"{_KEYWORD}[\s,]{{1,3}}[\"'“`]?(\S{{6,64}})"
     r"|\b(?:login|user(?:name)?|benutzer(?:name)?|zugang|usuario|utilisateur)\b[^\n/]{1,40}/ ?"
     r"(\S{6,64})",
     re.IGNORECASE,
@@ -118,11 +118,11 @@ _OPTION = re.compile(
 _NAMED_KEY = re.compile(
     r"(?:api[_ -]?key|secret(?:[_ -]?(?:access[_ -]?)?key)?|token|(?:access|private|auth)[_ -]?key"
     r"|bearer|credential|密钥|令牌)[\"']?"
-    rf"(?:{_JOINT}|\s{{1,3}})[\"'“`]?([A-Za-z0-9_+/=.~-]{{20,256}})(?![A-Za-z0-9_+/=.~-])",
+    rf"(?:{_SEPARATOR}|\s{{1,3}})[\"'“`]?([A-Za-z0-9_+/=.~-]{{20,256}})(?![A-Za-z0-9_+/=.~-])",
     re.IGNORECASE,
 )
 _KEY = re.compile(
-    rf"(?:\b|_)key[\"']?{_JOINT}[\"'“`]?([A-Za-z0-9_+/=.~-]{{24,256}})(?![A-Za-z0-9_+/=.~-])",
+    rf"(?:\b|_)key[\"']?{_SEPARATOR}[\"'“`]?([A-Za-z0-9_+/=.~-]{{24,256}})(?![A-Za-z0-9_+/=.~-])",
     re.IGNORECASE,
 )
 # The detectors of detect-secrets are slow, so they run only on a text with a match of this.
@@ -135,6 +135,7 @@ class _Detector(Protocol):
 
 
 def find_credentials(text: str) -> Iterator[Finding]:
+    """Yields private keys, tokens and passwords; findings may overlap."""
     yield from _key_blocks(text)
     if is_like_a_key := _LIKE_A_KEY.search(text) is not None:
         yield from _tokens(text)
@@ -146,11 +147,11 @@ def find_credentials(text: str) -> Iterator[Finding]:
 
 
 def _tokens(text: str) -> Iterator[Finding]:
-    for pattern in (_HOOK, _TOKEN, _TELEGRAM):
+    for pattern in (_WEBHOOK_URL, _TOKEN, _TELEGRAM):
         for match in pattern.finditer(text):
             if _has_letter_and_more(match[0]):
                 yield Finding(PrivateText.SECRET, *match.span())
-    for match in _IN_ADDRESS.finditer(text):
+    for match in _URL_PASSWORD.finditer(text):
         yield Finding(PrivateText.SECRET, *match.span(1))
 
 

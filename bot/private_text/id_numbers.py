@@ -198,6 +198,7 @@ def _regions(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _tax_numbers(text: str, first: int, last: int) -> Iterator[Finding]:
+    """Yields tax and identity numbers with a valid check digit."""
     for match in _INSURANCE.finditer(text, first, last):
         yield Finding(PrivateText.TAX, *match.span())
     for match in _PENSION.finditer(text, first, last):

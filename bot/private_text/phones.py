@@ -51,6 +51,7 @@ _BEFORE, _AFTER = 28, 24
 
 
 def find_phones(text: str) -> Iterator[Finding]:
+    """Yields phone numbers."""
     for match in _DIGIT_RUN.finditer(text):
         number = match[0].rstrip(" (.-/")
         start = match.start()
@@ -61,6 +62,7 @@ def find_phones(text: str) -> Iterator[Finding]:
 
 
 def _is_phone(number: str, before: str, after: str) -> bool:
+    """Whether a number is a phone number, by its digits and the texts before and after it."""
     digits = "".join(char for char in number if char.isdigit())
     if len(set(digits)) < 3 or _DATE.match(number):
         return False

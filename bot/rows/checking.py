@@ -110,6 +110,7 @@ def _check(
 def _require_valid(
     row: object, method: Method, max_tokens: int, of_text: Count | None
 ) -> dict[str, object]:
+    """Returns the row if it is valid. Raises RowRefused."""
     if not isinstance(row, dict):
         raise RowRefused("row_not_object", kind=kind_of(row))
     text = _joined_texts(row)

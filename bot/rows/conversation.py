@@ -163,6 +163,7 @@ def _has_parts(parts: list[object], role: str) -> bool:
 
 
 def _has_part(part: object, number: int, role: str) -> bool:
+    """Checks a content part; returns whether it has content. Raises RowRefused."""
     if not isinstance(part, dict) or not isinstance(part.get("type"), str):
         raise RowRefused("part_broken", part=number)
     if part["type"] == "image_url":
@@ -185,6 +186,7 @@ def _check_image(image: object, role: str) -> None:
 
 
 def _check_extras(message: Mapping[str, object], role: str, calls: OpenCalls) -> None:
+    """Checks all keys of a message but role and content. Raises RowRefused."""
     for key in ("name", "refusal", "reasoning_content"):
         value = message.get(key)
         if value is not None and not isinstance(value, str):
@@ -234,6 +236,7 @@ def _call_ids(tool_calls: object) -> list[str]:
 
 
 def _call_id(call: object, number: int) -> str:
+    """Checks a tool call and returns its id. Raises RowRefused."""
     if not isinstance(call, dict) or call.get("type") != "function":
         raise RowRefused("call_broken", call=number)
     name = call.get("id")
@@ -244,6 +247,7 @@ def _call_id(call: object, number: int) -> str:
 
 
 def _check_function(function: object, number: int) -> str:
+    """Checks the function of a call and returns its name. Raises RowRefused."""
     if not isinstance(function, dict):
         raise RowRefused("call_broken", call=number)
     name = function.get("name")

@@ -40,6 +40,7 @@ def _has_image(content: object) -> bool:
 
 
 def _output_of(row: Mapping[str, object], field: str, *, is_marked: bool) -> object:
+    """Returns the normalised content of an output's only message. Raises RowRefused."""
     messages = row.get(field)
     if messages is None:
         raise RowRefused("output_missing", field=field)

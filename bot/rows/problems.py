@@ -236,7 +236,7 @@ class Problem:
     def in_part(self, name: str) -> "Problem":
         """Returns the problem with the name of the file in an archive, or of the sheet."""
         inner = self.details.get("file")
-        whole = ", ".join(str(each) for each in (name, inner) if each)
+        whole = ", ".join(str(part) for part in (name, inner) if part)
         return replace(self, details={**self.details, "file": whole}) if whole else self
 
 

@@ -115,6 +115,7 @@ class AdapterBank:
         self._selected = list(names)
 
     def _load(self, chosen: Sequence[tuple[str, Adapter]]) -> None:
+        """Concatenates the adapters at every layer; an adapter without a pair there gets zeros."""
         self._loaded = [(name, adapter.rank) for name, adapter in chosen]
         for name, layer in self._layers.items():
             if not chosen:
@@ -134,6 +135,7 @@ class AdapterBank:
         return down, self.like.new_zeros(adapter.rank, outputs)
 
     def _mask(self, names: Sequence[str | None]) -> torch.Tensor | None:
+        """Returns the mask of shape (rows, 1, ranks), None if all rows have the same adapter."""
         if len(self._loaded) <= 1 and len(set(names)) <= 1:
             return None
         columns, width = {}, 0

@@ -1,4 +1,4 @@
-"""The answers in progress on one model: one token each a step; new ones join between two steps."""
+"""Generates the answers of one model as a batch, which answers join between two steps."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from tuner.local.replies import Reply, sample_tokens
 
 MOST_ROWS = 32
 CHUNK = 512
-"""Prompt tokens that are read between two steps; this is the longest pause of other answers."""
+"""Maximum number of prompt tokens read between two steps, which limits the others' pause."""
 
 Layers = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -35,13 +35,13 @@ class Rows:
     def length(self) -> int:
         return int(self.attention_mask.shape[1])
 
-    def select(self, places: Sequence[int]) -> "Rows":
-        """Returns these rows only, without columns that are padding in all of them."""
-        mask = self.attention_mask[places]
-        first = int(mask.any(dim=0).int().argmax()) if len(places) else 0
-        layers = [(k[places, :, first:], v[places, :, first:]) for k, v in self.layers]
-        replies = [self.replies[n] for n in places]
-        return Rows(replies, mask[:, first:], DynamicCache(layers), [self.last[n] for n in places])
+    def select(self, indices: Sequence[int]) -> "Rows":
+        """Returns the rows with these indices, without columns that are padding in all of them."""
+        mask = self.attention_mask[indices]
+        first = int(mask.any(dim=0).int().argmax()) if len(indices) else 0
+        layers = [(k[indices, :, first:], v[indices, :, first:]) for k, v in self.layers]
+        replies = [self.replies[n] for n in indices]
+        return Rows(replies, mask[:, first:], DynamicCache(layers), [self.last[n] for n in indices])
 
     def joined(self, other: "Rows") -> "Rows":
         """Returns both sets of rows as one."""
@@ -57,17 +57,17 @@ class Rows:
         return Rows(replies, mask, DynamicCache(layers), last)
 
     def _padded(self, length: int) -> "Rows":
-        more = length - self.length
-        if not more:
+        missing = length - self.length
+        if not missing:
             return self
-        layers = [(pad(k, (0, 0, more, 0)), pad(v, (0, 0, more, 0))) for k, v in self.layers]
+        layers = [(pad(k, (0, 0, missing, 0)), pad(v, (0, 0, missing, 0))) for k, v in self.layers]
         return Rows(
-            self.replies, pad(self.attention_mask, (more, 0)), DynamicCache(layers), self.last
+            self.replies, pad(self.attention_mask, (missing, 0)), DynamicCache(layers), self.last
         )
 
 
 class Batch:
-    """The rows of one model, with replies that wait for a row or whose prompt is read in parts."""
+    """The rows of one model, the replies that wait for a row, and the prompt that is being read."""
 
     def __init__(self, model: PreTrainedModel, *, most_rows: int = MOST_ROWS) -> None:
         self._model = model
@@ -85,8 +85,8 @@ class Batch:
 
     @property
     def replies(self) -> list[Reply]:
-        half = self._prefilling[0].replies if self._prefilling else []
-        return [*(self._rows.replies if self._rows else []), *half, *self.waiting]
+        prefilling = self._prefilling[0].replies if self._prefilling else []
+        return [*(self._rows.replies if self._rows else []), *prefilling, *self.waiting]
 
     def set_adapters(self, adapters: Mapping[str, Adapter]) -> None:
         """Replaces the adapters that replies may name."""
@@ -102,7 +102,7 @@ class Batch:
         return self._bank.like
 
     def prefill(self) -> None:
-        """Reads some of the waiting prompts; a prompt read to its end gets its first token."""
+        """Reads some of the waiting prompts; generates the first token after a complete prompt."""
         self._last_read = list(self._prefilling[0].replies) if self._prefilling else []
         with torch.inference_mode():
             self._remove_dropped()
@@ -133,20 +133,20 @@ class Batch:
         return vector
 
     def drop_prefilling(self) -> list[Reply]:
-        """After a failed `prefill`, removes and returns the replies whose prompts it read."""
+        """Removes and returns the replies whose prompts a failed `prefill` was reading."""
         self._prefilling = None
         return list(self._last_read)
 
     def drop_newest(self) -> list[Reply]:
-        """After a failed `step`, removes and returns the newest answer; the others can go on."""
+        """Removes and returns the newest answer after a failed `step`; the others can continue."""
         if self._rows is None:
             return []
         rows = self._rows
         # Some layers may have cached the token that was not generated.
         layers = [(k[:, :, : rows.length], v[:, :, : rows.length]) for k, v in rows.layers]
         last = len(rows.replies) - 1
-        whole = Rows(rows.replies, rows.attention_mask, DynamicCache(layers), rows.last)
-        self._keep_rows(whole, range(last))
+        trimmed = Rows(rows.replies, rows.attention_mask, DynamicCache(layers), rows.last)
+        self._keep_rows(trimmed, range(last))
         return [rows.replies[last]]
 
     def clear(self) -> None:
@@ -159,12 +159,12 @@ class Batch:
         if self._prefilling and self._prefilling[0].replies[0].is_dropped:
             self._prefilling = None
         if self._rows:
-            stay = [n for n, reply in enumerate(self._rows.replies) if not reply.is_dropped]
-            self._keep_rows(self._rows, stay)
+            remaining = [n for n, reply in enumerate(self._rows.replies) if not reply.is_dropped]
+            self._keep_rows(self._rows, remaining)
 
-    def _keep_rows(self, rows: Rows, places: Sequence[int]) -> None:
-        if len(places) < len(rows.replies):
-            self._rows = rows.select(places) if places else None
+    def _keep_rows(self, rows: Rows, indices: Sequence[int]) -> None:
+        if len(indices) < len(rows.replies):
+            self._rows = rows.select(indices) if indices else None
 
     def _begin(self, group: Sequence[Reply]) -> None:
         if len(group) == 1 and len(group[0].prompt) > CHUNK:
@@ -177,7 +177,7 @@ class Batch:
         return self._most_rows - (len(self._rows.replies) if self._rows else 0)
 
     def _group(self) -> list[Reply]:
-        """Takes as many waiting replies as can be read in one forward pass."""
+        """Removes and returns as many waiting replies as can be read in one forward pass."""
         group: list[Reply] = []
         longest = 0
         while self.waiting and len(group) < self._free_rows:
@@ -198,7 +198,7 @@ class Batch:
         return Rows([reply], self._tensor([[]]), DynamicCache(), [])
 
     def _prefill_chunk(self, rows: Rows, remaining: list[int]) -> None:
-        """Reads a part of a long prompt, so that other answers go on."""
+        """Reads a part of a long prompt, so that other answers can take a step afterwards."""
         chunk, rest = remaining[:CHUNK], remaining[CHUNK:]
         mask = torch.cat([rows.attention_mask, self._tensor([[1] * len(chunk)])], dim=1)
         rows = self._forward(Rows(rows.replies, mask, rows.cache, []), self._tensor([chunk]))
@@ -208,9 +208,9 @@ class Batch:
 
     def _join(self, rows: Rows) -> None:
         """Adds rows whose prompts have been read and whose first tokens are generated."""
-        places = self._pass_tokens(rows)
-        if places:
-            new = rows.select(places)
+        indices = self._pass_tokens(rows)
+        if indices:
+            new = rows.select(indices)
             self._rows = new if self._rows is None else self._rows.joined(new)
 
     def _step(self, rows: Rows) -> None:
@@ -220,11 +220,12 @@ class Batch:
         self._keep_rows(self._rows, self._pass_tokens(self._rows))
 
     def _pass_tokens(self, rows: Rows) -> list[int]:
-        """Passes each reply its token; returns the indexes of the replies that go on."""
+        """Adds each reply's token; returns the indices of the replies that have not ended."""
         pairs = enumerate(zip(rows.replies, rows.last, strict=True))
-        return [place for place, (reply, token) in pairs if not reply.add_token(token)]
+        return [index for index, (reply, token) in pairs if not reply.add_token(token)]
 
     def _forward(self, rows: Rows, tokens: torch.Tensor) -> Rows:
+        """Runs the model on the next tokens of the rows and samples a token for each row."""
         names = [str(reply.adapter) if reply.adapter else None for reply in rows.replies]
         self._bank.select(names, self._adapters)
         has_no_padding = bool(rows.attention_mask.all())

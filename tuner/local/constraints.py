@@ -1,4 +1,4 @@
-"""Limits an answer to a JSON schema: the tokens that may come next, by llguidance."""
+"""Limits the next tokens of an answer to those that a JSON schema allows, with llguidance."""
 
 import json
 import threading
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from llguidance import LLMatcher, LLTokenizer
     from transformers import PreTrainedTokenizerBase
 
-# Without this a model that is unsure may write white space between two braces for ever.
+# With flexible white space a model may write spaces between two braces without end.
 _JSON_STYLE = {"whitespace_flexible": False}
 
 
 class Constraints:
-    """The constraints of a tokenizer.
+    """Makes matchers of JSON schemas for a tokenizer.
 
-    Its vocabulary is read at the first schema, in about a second.
+    The tokenizer's vocabulary is read at the first schema, which takes about a second.
     """
 
     def __init__(self, tokenizer: "PreTrainedTokenizerBase", stop_token_ids: Iterable[int]) -> None:
         self._tokenizer = tokenizer
-        self._enders = sorted(stop_token_ids)
-        self._known: LLTokenizer | None = None
+        self._stop_token_ids = sorted(stop_token_ids)
+        self._llg_tokenizer: LLTokenizer | None = None
         self._lock = threading.Lock()
 
     def matcher(self, schema: Mapping[str, object]) -> "Matcher":
@@ -44,11 +44,13 @@ class Constraints:
                 code="unsupported_parameter",
             ) from error
         with self._lock:
-            if self._known is None:
-                self._known = from_tokenizer(self._tokenizer, eos_token=self._enders)
+            if self._llg_tokenizer is None:
+                self._llg_tokenizer = from_tokenizer(
+                    self._tokenizer, eos_token=self._stop_token_ids
+                )
         try:
             grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema), overrides=_JSON_STYLE)
-            inner = LLMatcher(self._known, grammar, log_level=0)
+            inner = LLMatcher(self._llg_tokenizer, grammar, log_level=0)
             reason = inner.get_error()
         except ValueError as error:
             reason = str(error)
@@ -80,7 +82,7 @@ class Matcher:
 
     @property
     def must_end(self) -> bool:
-        """Whether only the end can follow."""
+        """Whether the answer is complete, so that only an end token is allowed."""
         return bool(self._inner.is_stopped())
 
 
@@ -93,6 +95,7 @@ def call_schema(tools: Sequence[Mapping[str, object]], arguments: str) -> dict[s
 
 
 def _schema_of_call(function: object, arguments: str) -> dict[str, object]:
+    """Returns the JSON schema of a call of a function."""
     definition = function if isinstance(function, Mapping) else {}
     return {
         "type": "object",

@@ -55,7 +55,7 @@ class Local:
         self._render_lock = threading.Lock()
 
     @classmethod
-    def of(cls, said: Iterable[str], *, longest_queue: int) -> "Local":
+    def of(cls, configured: Iterable[str], *, longest_queue: int) -> "Local":
         """Returns the engine for these bases.
 
         Raises CannotStart for a missing or unsuitable base.
@@ -64,7 +64,7 @@ class Local:
             if find_spec(name) is None:
                 raise ModuleNotFoundError(name=name)
         set_passive_omp_wait()
-        bases = find_bases(said)
+        bases = find_bases(configured)
         if any(base.quantization for base in bases.values()):
             from tuner.local.loading import require_4bit_support
 
@@ -88,18 +88,18 @@ class Local:
             raise FileNotFoundError(asked.weights)
         choices = asked.sampling.choices
         self._refuse_when_full(choices)
-        # Counted at once, as many requests may come while a model is loaded.
+        # Counted before the first await, as more requests may arrive while a model is loaded.
         self._starting += choices
         try:
             return await self._start(asked)
         finally:
             self._starting -= choices
 
-    async def _start(self, asked: GenerationRequest) -> Generation:
-        model, adapter = _weights_of(asked)
-        base = Path(asked.base.place)
+    async def _start(self, request: GenerationRequest) -> Generation:
+        model, adapter = _weights_of(request)
+        base = Path(request.base.place)
         loaded = self._models.get(model) or await self._load_in_thread(model, base)
-        replies = await asyncio.to_thread(self._replies, loaded, adapter, asked)
+        replies = await asyncio.to_thread(self._replies, loaded, adapter, request)
         outputs: asyncio.Queue[Delta | BaseException] = asyncio.Queue()
         self._listeners.update(dict.fromkeys(replies, outputs))
         self._work.put(lambda: self._begin(model, base, replies))
@@ -107,8 +107,8 @@ class Local:
 
     async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:
         """Returns embeddings of the base, each computed between two steps of other answers."""
-        place = Path(base.place)
-        loaded = self._models.get(place) or await self._load_in_thread(place, place)
+        path = Path(base.place)
+        loaded = self._models.get(path) or await self._load_in_thread(path, path)
         lists = await asyncio.to_thread(self._tokens, loaded, texts)
         return [
             Embedding(await self._run_in_thread(partial(loaded.batch.embed, tokens)), len(tokens))
@@ -129,7 +129,7 @@ class Local:
         return lists
 
     def make_room(self, memory: int) -> None:
-        """Frees idle models if a training of so many bytes would not fit beside them."""
+        """Frees idle models if a training that needs `memory` bytes would not fit beside them."""
         self._work.put(lambda: self._release_idle(memory))
 
     def on_weights_deleted(self, weights: Path) -> None:
@@ -148,7 +148,7 @@ class Local:
     async def _run_in_thread(self, work: Callable[[], Result]) -> Result:
         """Runs work in the computing thread and returns its result.
 
-        Errors are those of an answer.
+        Raises the same errors as `answer`, such as Busy when memory is exhausted.
         """
         loop = asyncio.get_running_loop()
         result_future: asyncio.Future[Result] = loop.create_future()
@@ -166,11 +166,12 @@ class Local:
         return await result_future
 
     def _replies(
-        self, loaded: "Loaded", adapter: Path | None, asked: GenerationRequest
+        self, loaded: "Loaded", adapter: Path | None, request: GenerationRequest
     ) -> list["Reply"]:
+        """Returns a reply for each choice of a request. Raises ApiError for too long prompts."""
         from tuner.local.replies import Reply
 
-        prompt, opener, arguments = self._prompt(loaded, asked)
+        prompt, opener, arguments = self._prompt(loaded, request)
         remaining = loaded.longest - len(prompt)
         if remaining < 1:
             raise ApiError(
@@ -178,41 +179,41 @@ class Local:
                 param="messages",
                 code="context_length_exceeded",
             )
-        most = min(remaining, asked.sampling.most_tokens or loaded.defaults.most_tokens)
-        parameters = loaded.defaults.sampling_for(asked.sampling)
+        most = min(remaining, request.sampling.most_tokens or loaded.defaults.most_tokens)
+        parameters = loaded.defaults.sampling_for(request.sampling)
         return [
             Reply(
                 choice=choice,
                 prompt=prompt,
-                sampling=asked.sampling,
+                sampling=request.sampling,
                 sampling_parameters=parameters,
                 adapter=adapter,
                 most_tokens=most,
                 stop_token_ids=loaded.stop_token_ids,
                 tokenizer=loaded.tokenizer,
-                may_call=bool(asked.tools),
-                matcher=self._matcher(loaded, asked, arguments),
+                may_call=bool(request.tools),
+                matcher=self._matcher(loaded, request, arguments),
                 opener=opener,
-                has_parallel_calls=asked.has_parallel_calls,
+                has_parallel_calls=request.has_parallel_calls,
                 on_delta=lambda reply, piece: self._outputs.append((reply, piece)),
             )
-            for choice in range(asked.sampling.choices)
+            for choice in range(request.sampling.choices)
         ]
 
-    def _prompt(self, loaded: "Loaded", asked: GenerationRequest) -> tuple[list[int], str, str]:
+    def _prompt(self, loaded: "Loaded", request: GenerationRequest) -> tuple[list[int], str, str]:
         """Returns the prompt's tokens, and a forced call's opening text and arguments key."""
         from tuner.local.rendering import TemplateError, to_template_messages
 
         with self._render_lock:
             try:
                 opener, arguments = "", ""
-                if asked.forced_tools:
-                    opener, arguments = loaded.renderer.call_opening(asked.forced_tools[0])
+                if request.forced_tools:
+                    opener, arguments = loaded.renderer.call_opening(request.forced_tools[0])
                 prompt = loaded.renderer.prompt(
-                    to_template_messages(asked.messages),
-                    asked.tools,
+                    to_template_messages(request.messages),
+                    request.tools,
                     opener=opener,
-                    is_thinking=asked.is_thinking,
+                    is_thinking=request.is_thinking,
                 )
             except TemplateError as error:
                 raise ApiError(
@@ -223,18 +224,20 @@ class Local:
         return prompt, opener, arguments
 
     def _matcher(
-        self, loaded: "Loaded", asked: GenerationRequest, arguments: str
+        self, loaded: "Loaded", request: GenerationRequest, arguments: str
     ) -> "Matcher | None":
+        """Returns a matcher for the call or the schema that a request demands, else None."""
         from tuner.local.constraints import call_schema
 
-        if asked.forced_tools:
-            schema = call_schema(asked.forced_tools, arguments)
+        if request.forced_tools:
+            schema = call_schema(request.forced_tools, arguments)
             return loaded.constraints.matcher(schema)
-        return None if asked.schema is None else loaded.constraints.matcher(asked.schema)
+        return None if request.schema is None else loaded.constraints.matcher(request.schema)
 
     async def _pieces(
         self, replies: list["Reply"], outputs: asyncio.Queue[Delta | BaseException]
     ) -> AsyncGenerator[Delta, None]:
+        """Yields the deltas of all choices; closing the generator drops unfinished replies."""
         unfinished = len(replies)
         try:
             while unfinished:
@@ -251,17 +254,18 @@ class Local:
     # The following methods run in the computing thread only.
 
     def _compute(self) -> None:
+        """Runs queued work and steps of all models until the engine ends."""
         while True:
             is_idle = all(loaded.batch.is_idle for loaded in self._models.values())
-            if not self._attend(is_idle=is_idle):
+            if not self._run_queued_work(is_idle=is_idle):
                 return
             for loaded in list(self._models.values()):
-                self._turn(loaded)
+                self._advance_batch(loaded)
             self._remove_deleted()
             self._deliver()
 
-    def _attend(self, *, is_idle: bool) -> bool:
-        """Runs queued work, and waits for work if idle; returns False when the engine ends."""
+    def _run_queued_work(self, *, is_idle: bool) -> bool:
+        """Runs the queued work; waits for work if `is_idle`. Returns False when the engine ends."""
         while is_idle or not self._work.empty():
             work = self._work.get()
             if work is None:
@@ -273,10 +277,10 @@ class Local:
             is_idle = False
         return True
 
-    def _turn(self, loaded: "Loaded") -> None:
+    def _advance_batch(self, loaded: "Loaded") -> None:
         """Reads prompts and generates one token of each answer of a model.
 
-        If memory is exhausted, the newest answer fails and the others go on.
+        If memory is exhausted, the newest answer fails and the others continue.
         """
         batch = loaded.batch
         if batch.is_idle:
@@ -329,6 +333,7 @@ class Local:
                 self._listeners.pop(reply, None)
 
     def _begin(self, model: Path, base: Path, replies: list["Reply"]) -> None:
+        """Loads the model and adapter of the replies and adds the replies to the batch."""
         try:
             loaded = self._load(model, base)
             self._fetch_adapter(loaded, replies[0].adapter)
@@ -339,37 +344,38 @@ class Local:
         else:
             loaded.batch.waiting.extend(replies)
 
-    def _load(self, place: Path, base: Path) -> "Loaded":
-        if place not in self._models:
+    def _load(self, path: Path, base: Path) -> "Loaded":
+        if path not in self._models:
             self._limit_models()
-            self._models[place] = _load_model(place, base, self._quantization.get(base, ""))
-        self._models.move_to_end(place)
-        return self._models[place]
+            self._models[path] = _load_model(path, base, self._quantization.get(base, ""))
+        self._models.move_to_end(path)
+        return self._models[path]
 
     def _limit_models(self) -> None:
-        for place in self._idle_models()[: max(0, len(self._models) + 1 - KEPT_MODELS)]:
-            del self._models[place]
+        for path in self._idle_models()[: max(0, len(self._models) + 1 - KEPT_MODELS)]:
+            del self._models[path]
 
     def _release_idle(self, memory: int) -> None:
         from tuner.local.memory import free_memory
         from tuner.local.serving_model import free_caches
 
         if memory > (free_memory() or memory):
-            for place in self._idle_models():
-                del self._models[place]
+            for path in self._idle_models():
+                del self._models[path]
             free_caches()
 
     def _idle_models(self) -> list[Path]:
-        return [place for place, loaded in self._models.items() if loaded.batch.is_idle]
+        return [path for path, loaded in self._models.items() if loaded.batch.is_idle]
 
-    def _fetch_adapter(self, loaded: "Loaded", place: Path | None) -> None:
+    def _fetch_adapter(self, loaded: "Loaded", path: Path | None) -> None:
+        """Loads an adapter unless it is cached; removes the oldest unused adapters."""
         from tuner.local.adapters import Adapter
 
-        if place is None:
+        if path is None:
             return
-        name, cache = str(place), loaded.adapters
+        name, cache = str(path), loaded.adapters
         if name not in cache:
-            adapter = Adapter.load(place, like=loaded.batch.reference_tensor)
+            adapter = Adapter.load(path, like=loaded.batch.reference_tensor)
             loaded.batch.refuse_foreign(adapter)
             cache[name] = adapter
         cache.move_to_end(name)
@@ -378,15 +384,15 @@ class Local:
             del cache[old]
         loaded.batch.set_adapters(cache)
 
-    def _warm_up(self, place: Path) -> None:
-        """Generates one answer to nobody, so that the slow first computations are done."""
+    def _warm_up(self, path: Path) -> None:
+        """Generates an answer that is discarded, as the first computations are slow."""
         from tuner.local.replies import Reply
 
         try:
-            loaded = self._load(place, place)
+            loaded = self._load(path, path)
             prompt = loaded.renderer.prompt([{"role": "user", "content": "Hello"}], ())
         except Exception:
-            # A request gets the error; until then jobs and files are served.
+            # The first request gets the error; jobs and files do not need the model.
             log.exception("the first base could not be warmed up")
             return
         warm_up_reply = Reply(
@@ -404,25 +410,25 @@ class Local:
         loaded.batch.waiting.append(warm_up_reply)
 
 
-def _load_model(place: Path, base: Path, quantization: str) -> "Loaded":
+def _load_model(path: Path, base: Path, quantization: str) -> "Loaded":
     from tuner.local.serving_model import load_for_serving
 
     try:
-        return load_for_serving(place, base, quantization if place == base else "")
+        return load_for_serving(path, base, quantization if path == base else "")
     except Exception as error:
         if isinstance(error, FileNotFoundError) or _is_out_of_memory(error):
             raise
         raise ModelLoadFailed from error
 
 
-def _weights_of(asked: GenerationRequest) -> tuple[Path, Path | None]:
+def _weights_of(request: GenerationRequest) -> tuple[Path, Path | None]:
     """Returns the path of the model to load, and of the adapter on the model or None."""
-    base = Path(asked.base.place)
-    if asked.weights is None:
+    base = Path(request.base.place)
+    if request.weights is None:
         return base, None
-    if (asked.weights / "adapter_config.json").exists():
-        return base, asked.weights
-    return asked.weights, None
+    if (request.weights / "adapter_config.json").exists():
+        return base, request.weights
+    return request.weights, None
 
 
 def _set_result(future: "asyncio.Future[Result]", result: Result) -> None:

@@ -16,7 +16,7 @@ _MEMORY_TEXTS = ("can't allocate memory", "out of memory", "not enough memory", 
 
 @contextmanager
 def mapped_errors(folder: JobFolder, numbers: Hyperparameters | None = None) -> Iterator[None]:
-    """Turns exceptions of the libraries about memory and disk into Rejected."""
+    """Raises Rejected in place of exceptions about exhausted memory or a full disk."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError, ValueError) as error:

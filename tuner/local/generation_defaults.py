@@ -43,13 +43,13 @@ class GenerationDefaults:
         )
         return cls(parameters, int(_number_or(config.max_new_tokens, MOST_TOKENS)))
 
-    def sampling_for(self, asked: Sampling) -> SamplingParameters:
+    def sampling_for(self, requested: Sampling) -> SamplingParameters:
         """Returns the parameters of a request; several choices are sampled, so that they differ."""
         own = self.sampling_parameters
-        temperature = own.temperature or (1.0 if asked.choices > 1 else 0.0)
+        temperature = own.temperature or (1.0 if requested.choices > 1 else 0.0)
         return SamplingParameters(
-            temperature=temperature if asked.temperature is None else asked.temperature,
-            top_p=own.top_p if asked.top_p is None else asked.top_p,
+            temperature=temperature if requested.temperature is None else requested.temperature,
+            top_p=own.top_p if requested.top_p is None else requested.top_p,
             top_k=own.top_k,
             repetition_penalty=own.repetition_penalty,
         )
@@ -68,6 +68,7 @@ def ending_tokens(model: PreTrainedModel, tokenizer: Tokenizer, renderer: Render
 
 
 def _template_end_tokens(tokenizer: Tokenizer, renderer: Renderer) -> set[int]:
+    """Returns the special tokens that the chat template puts after an answer."""
     question = {"role": "user", "content": "?"}
     turns = [question, {"role": "assistant", "content": _ANSWER_TEXT}, question]
     try:

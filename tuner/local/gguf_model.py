@@ -95,7 +95,7 @@ def _config(reader: GGUFReader) -> dict[str, object]:
         ),
         "rope_theta": rope,
         "rope_parameters": {"rope_type": "default", "rope_theta": rope},
-        "tie_word_embeddings": all(each.name != "output.weight" for each in reader.tensors),
+        "tie_word_embeddings": all(tensor.name != "output.weight" for tensor in reader.tensors),
         "attention_bias": False,
         "mlp_bias": False,
         "dtype": "bfloat16",

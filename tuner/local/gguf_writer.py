@@ -52,11 +52,12 @@ def write_gguf(folder: Path, out: Path, *, name: str, is_q8_0: bool = False) -> 
 
 
 def _family(config: Config) -> str:
+    """Returns llama.cpp's name of the model's family. Raises CannotStart."""
     kind = str(config.get("model_type"))
     if kind not in GGUF_FAMILIES:
-        known = ", ".join(sorted(GGUF_FAMILIES))
+        families = ", ".join(sorted(GGUF_FAMILIES))
         raise CannotStart(
-            f"A GGUF can be written of the families {known}, not of {kind}."
+            f"A GGUF can be written of the families {families}, not of {kind}."
             " Take it as merged weights; llama.cpp's convert_hf_to_gguf.py knows more families."
         )
     positions = config.get("rope_parameters") or config.get("rope_scaling") or {}
@@ -92,6 +93,7 @@ def _add_hyperparameters(writer: GGUFWriter, config: Config) -> None:
 
 
 def _add_tokenizer(writer: GGUFWriter, folder: Path, size: int) -> None:
+    """Adds the tokens, merges and chat template. Raises CannotStart for other kinds than BPE."""
     tokenizer = load_tokenizer(folder)
     content = json.loads(tokenizer.backend_tokenizer.to_str())
     if content["model"]["type"] != "BPE" or content["model"].get("byte_fallback"):
@@ -111,7 +113,9 @@ def _add_tokenizer(writer: GGUFWriter, folder: Path, size: int) -> None:
     writer.add_tokenizer_pre(_pre_tokenizer(content["pre_tokenizer"]))
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
-    writer.add_token_merges([each if isinstance(each, str) else " ".join(each) for each in merges])
+    writer.add_token_merges(
+        [merge if isinstance(merge, str) else " ".join(merge) for merge in merges]
+    )
     for role in ("bos", "eos", "unk", "pad"):
         number = getattr(tokenizer, f"{role}_token_id")
         if number is not None:
@@ -122,6 +126,7 @@ def _add_tokenizer(writer: GGUFWriter, folder: Path, size: int) -> None:
 
 
 def _pre_tokenizer(content: Mapping[str, object]) -> str:
+    """Returns llama.cpp's name of the pre-tokenizer. Raises CannotStart."""
     parts = content.get("pretokenizers", [content])
     assert isinstance(parts, list)
     kinds = [part["type"] for part in parts]
@@ -139,15 +144,16 @@ def _pre_tokenizer(content: Mapping[str, object]) -> str:
 
 
 def _tensors(file: Path, config: Config, family: str) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yields the tensors of a safetensors file in float32 with llama.cpp's names and order."""
     heads = int(str(config["num_attention_heads"]))
     groups = {"attn_q": heads, "attn_k": int(str(config.get("num_key_value_heads") or heads))}
     is_tied = bool(config.get("tie_word_embeddings"))
-    with safe_open(file, "pt") as opened:
-        for name in opened.keys():  # noqa: SIM118 - it is no dictionary
+    with safe_open(file, "pt") as weights:
+        for name in weights.keys():  # noqa: SIM118 - it is no dictionary
             gguf_name = _name(name)
             if gguf_name == "output.weight" and is_tied:
                 continue
-            values = opened.get_tensor(name).float()
+            values = weights.get_tensor(name).float()
             count = groups.get(gguf_name.split(".")[-2])
             yield (
                 gguf_name,

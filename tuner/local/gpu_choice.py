@@ -27,8 +27,8 @@ def visible_gpu() -> str | None:
     torch = sys.modules.get("torch")
     if torch is not None and not torch.cuda.is_available():
         return None
-    cards = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")
-    return cards[min(own_rank(), len(cards) - 1)].strip() or None
+    gpus = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")
+    return gpus[min(own_rank(), len(gpus) - 1)].strip() or None
 
 
 def has_fast_bf16_on_cpu() -> bool:

@@ -38,12 +38,12 @@ class GreedyAnswers:
         prompt = self._renderer.prompt(to_template_messages(messages), ())
         device = self._model.device
         with torch.inference_mode():
-            written = self._model.generate(
+            output = self._model.generate(
                 input_ids=torch.tensor([prompt], device=device),
                 attention_mask=torch.ones((1, len(prompt)), dtype=torch.long, device=device),
                 max_new_tokens=self._longest + _MORE_TOKENS,
                 do_sample=False,
                 pad_token_id=self._tokenizer.eos_token_id,
             )
-        text: str = self._tokenizer.decode(written[0][len(prompt) :], skip_special_tokens=True)
+        text: str = self._tokenizer.decode(output[0][len(prompt) :], skip_special_tokens=True)
         return text

@@ -33,7 +33,7 @@ class Hyperparameters:
     may_end_early: bool
 
     def as_shown(self, requested: Mapping[str, object]) -> dict[str, object]:
-        """Returns what the job shows: the protocol's ones, and our own that were requested."""
+        """Returns the requested hyperparameters with their resolved values, as jobs show them."""
         own = {name: value for name, value in asdict(self).items() if name in requested}
         return own | {name: value for name, value in requested.items() if name in FIELDS}
 
@@ -77,7 +77,7 @@ def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None)
     per_epoch = math.ceil(rows / size)
     fewest = next(n for most, n in FEWEST_EPOCHS if rows <= most)
     auto = max(fewest, min(MOST_EPOCHS, math.ceil(STEPS_WANTED / per_epoch)))
-    epochs, prompt_weight = (_number(requested, each) for each in ("n_epochs", PROMPT))
+    epochs, prompt_weight = (_number(requested, name) for name in ("n_epochs", PROMPT))
     return Hyperparameters(
         n_epochs=int(epochs or auto),
         batch_size=size,
@@ -90,10 +90,11 @@ def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None)
     )
 
 
-def _is_lora(asked: object, is_full: bool | None) -> bool:
+def _is_lora(requested: object, is_full: bool | None) -> bool:
+    """Whether to train an adapter. Raises Rejected if the start model is of the other kind."""
     if is_full is None:
-        return asked is not False
-    if isinstance(asked, bool) and asked is is_full:
+        return requested is not False
+    if isinstance(requested, bool) and requested is is_full:
         made = "as a whole" if is_full else "as an adapter (LoRA)"
         raise Rejected(
             "wrong_start",

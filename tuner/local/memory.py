@@ -28,7 +28,7 @@ from tuner.training_run import Rejected
 PATIENCE = 60.0
 """Seconds that a training waits for memory which the server's idle models may free."""
 _RUNTIME_BYTES = 1 << 30
-"""Bytes of Python and the libraries without weights; CUDA's context needs as many."""
+"""Bytes of Python and the libraries without weights; CUDA's context takes about the same."""
 _TEMPLATE_TOKENS = 32
 """Tokens that a chat template adds to a row: special tokens and a default system message."""
 _TRAINED_WEIGHT_BYTES = 16
@@ -42,7 +42,10 @@ _KERNELS = "64"
 
 
 def limit_kernel_cache() -> None:
-    """Limits oneDNN's cache, where each length of a batch takes megabytes; call before torch."""
+    """Limits oneDNN's kernel cache, which takes megabytes for each length of a batch.
+
+    Call this before importing torch.
+    """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", _KERNELS)
 
 
@@ -89,16 +92,16 @@ def _parameters(file: Path) -> int:
 
     https://github.com/huggingface/safetensors#format
     """
-    with file.open("rb") as opened:
-        head = opened.read(8)
+    with file.open("rb") as stream:
+        head = stream.read(8)
         if len(head) < 8:
             return 0
         (length,) = struct.unpack("<Q", head)
         try:
-            tensors = json.loads(opened.read(min(length, 100_000_000)))
+            tensors = json.loads(stream.read(min(length, 100_000_000)))
         except ValueError:
             return 0
-    return sum(math.prod(each["shape"]) for each in tensors.values() if "shape" in each)
+    return sum(math.prod(tensor["shape"]) for tensor in tensors.values() if "shape" in tensor)
 
 
 def job_memory(spec: Spec, *, rows: int, longest: int) -> int:
@@ -154,8 +157,7 @@ def training_memory(
 def wait_for_memory(
     needed: int, numbers: Hyperparameters, pause: Callable[[], object], tell: Callable[[str], None]
 ) -> None:
-    """Waits until so many bytes are free.
-
+    """Waits until `needed` bytes are free.
     Raises Rejected if the machine is too small, or if the memory is not free after PATIENCE.
     """
     if needed > (size := memory_size() or needed):
@@ -194,21 +196,22 @@ def _as_gigabytes(size: int) -> str:
 
 def free_memory() -> int | None:
     """Returns the bytes that are free on the GPU, else on the machine; None if unknown."""
-    card = visible_gpu()
-    return _free_on_machine() if card is None else _gpu_memory(card, "free")
+    gpu = visible_gpu()
+    return _free_on_machine() if gpu is None else _gpu_memory(gpu, "free")
 
 
 def memory_size() -> int | None:
     """Returns the bytes of the GPU's memory, else of the machine's; None if unknown."""
-    card = visible_gpu()
-    return _size_of_machine() if card is None else _gpu_memory(card, "total")
+    gpu = visible_gpu()
+    return _size_of_machine() if gpu is None else _gpu_memory(gpu, "total")
 
 
-def _gpu_memory(card: str, kind: str) -> int | None:
+def _gpu_memory(gpu: str, kind: str) -> int | None:
+    """Returns the bytes that nvidia-smi reports for a GPU; None if nvidia-smi fails."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return None
-    arguments = [f"--query-gpu=memory.{kind}", "--format=csv,noheader,nounits", f"--id={card}"]
+    arguments = [f"--query-gpu=memory.{kind}", "--format=csv,noheader,nounits", f"--id={gpu}"]
     with suppress(OSError, ValueError, subprocess.SubprocessError):
         output = subprocess.run(  # noqa: S603 - the driver's own program, and no shell
             [program, *arguments], capture_output=True, text=True, timeout=20, check=True

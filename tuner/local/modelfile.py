@@ -18,9 +18,9 @@ _TURNS = [
 ]
 _SYSTEM = {"role": "system", "content": "{{ .System }}"}
 _TEMPLATE = (
-    'TEMPLATE """{{{{ if .System }}}}{led}{{{{ else }}}}{opening}{{{{ end }}}}'
-    '{{{{ range .Messages }}}}{{{{ if eq .Role "user" }}}}{{{{ .Content }}}}{asked}'
-    '{{{{ else if eq .Role "assistant" }}}}{{{{ .Content }}}}{answered}'
+    'TEMPLATE """{{{{ if .System }}}}{with_system}{{{{ else }}}}{opening}{{{{ end }}}}'
+    '{{{{ range .Messages }}}}{{{{ if eq .Role "user" }}}}{{{{ .Content }}}}{after_question}'
+    '{{{{ else if eq .Role "assistant" }}}}{{{{ .Content }}}}{after_answer}'
     '{{{{ end }}}}{{{{ end }}}}"""'
 )
 _PARAMETERS = {
@@ -55,13 +55,17 @@ def _template(renderer: Renderer, begins: str) -> list[str]:
     except TemplateError:
         return []
     opening, _, rest = text.partition(_FIRST)
-    asked, _, rest = rest.partition(_ANSWER)
+    after_question, _, rest = rest.partition(_ANSWER)
+    after_answer = rest.partition(_SECOND)[0]
     try:
-        led = renderer.text([_SYSTEM, *_TURNS], (), is_asking=True).partition(_FIRST)[0]
+        with_system = renderer.text([_SYSTEM, *_TURNS], (), is_asking=True).partition(_FIRST)[0]
     except TemplateError:
-        led = opening
-    pieces = {"led": led.removeprefix(begins), "opening": opening.removeprefix(begins)}
-    return [_TEMPLATE.format(**pieces, asked=asked, answered=rest.partition(_SECOND)[0])]
+        with_system = opening
+    pieces = {
+        "with_system": with_system.removeprefix(begins),
+        "opening": opening.removeprefix(begins),
+    }
+    return [_TEMPLATE.format(**pieces, after_question=after_question, after_answer=after_answer)]
 
 
 def _parameters(folder: Path) -> list[str]:

@@ -10,17 +10,17 @@ from tuner.local.rewording import Message, single_exchange
 EXAMPLES = 3
 """The number of rows before a question."""
 WITH_SAME_ANSWER = 0.5
-"""The share of rows before which questions with the same answer may stand.
+"""The share of rows whose examples may include questions with the same answer.
 
-Examples may contain the answer or not, and a model has to handle both.
+Examples before a question may contain the answer or not, and a model has to handle both.
 """
 LOOKED_AT = 500
-"""The number of rows compared with a question; of larger datasets a random sample is taken."""
+"""The number of rows that a question is compared with, drawn at random from larger datasets."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Exchange:
-    asked: Message
+    question: Message
     answer: Message
     words: frozenset[str]
 
@@ -31,8 +31,8 @@ class NearestRows:
     def __init__(self, rows: Sequence[Mapping[str, object]]) -> None:
         exchanges = [exchange for row in rows if (exchange := single_exchange(row)) is not None]
         self._exchanges = [
-            _Exchange(asked, answer, frozenset(words_of(asked["content"])))
-            for _, asked, answer in exchanges
+            _Exchange(question, answer, frozenset(words_of(question["content"])))
+            for _, question, answer in exchanges
         ]
 
     def lead(
@@ -43,27 +43,30 @@ class NearestRows:
         The question itself is never among the nearest rows. Returns None for a row with several
         answers, and if there is no other row.
         """
-        own, shown = single_exchange(taught), single_exchange(reworded)
-        if own is None or shown is None:
+        original, exchange = single_exchange(taught), single_exchange(reworded)
+        if original is None or exchange is None:
             return None
-        before, asked, answer = shown
+        before, question, answer = exchange
         examples = [
             message
-            for each in reversed(self._nearest(own[1], asked, answer, rng))
-            for message in (each.asked, {**each.answer, "weight": 0})
+            for nearest in reversed(self._nearest(original[1], question, answer, rng))
+            for message in (nearest.question, {**nearest.answer, "weight": 0})
         ]
-        return {**reworded, "messages": [*before, *examples, asked, answer]} if examples else None
+        if not examples:
+            return None
+        return {**reworded, "messages": [*before, *examples, question, answer]}
 
     def _nearest(
-        self, taught: Message, asked: Message, answer: Message, rng: random.Random
+        self, taught: Message, question: Message, answer: Message, rng: random.Random
     ) -> list[_Exchange]:
         """Returns the rows that share most words with the question, as in `bot.prompts`."""
         is_same_allowed = rng.random() < WITH_SAME_ANSWER
-        pool, words = self._exchanges, frozenset(words_of(asked["content"]))
+        pool, words = self._exchanges, frozenset(words_of(question["content"]))
         others = [
-            each
-            for each in (pool if len(pool) <= LOOKED_AT else rng.sample(pool, LOOKED_AT))
-            if each.asked["content"] != taught["content"]
-            and (is_same_allowed or each.answer["content"] != answer["content"])
+            exchange
+            for exchange in (pool if len(pool) <= LOOKED_AT else rng.sample(pool, LOOKED_AT))
+            if exchange.question["content"] != taught["content"]
+            and (is_same_allowed or exchange.answer["content"] != answer["content"])
         ]
-        return sorted(others, key=lambda each: len(words & each.words), reverse=True)[:EXAMPLES]
+        others.sort(key=lambda exchange: len(words & exchange.words), reverse=True)
+        return others[:EXAMPLES]

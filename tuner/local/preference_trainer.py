@@ -25,9 +25,9 @@ def make_preference_trainer(
     *,
     beta: float,
 ) -> "PreferenceTrainer":
-    """Returns a trainer whose reference is the model as it is.
+    """Returns a trainer whose reference is the model before the training.
 
-    Its log probabilities are computed here.
+    The log probabilities of the reference are computed here.
     """
     disable_progress_bars()
     config = DPOConfig(**arguments, beta=beta, max_length=None, precompute_ref_log_probs=True)
@@ -57,7 +57,7 @@ class PreferenceTrainer(DPOTrainer):
         return dataset
 
     def create_model_card(self, *_: object, **__: object) -> None:
-        """Writes no model card, for which TRL would look up the hub."""
+        """Does nothing; TRL's method sends requests to the hub."""
 
     @property
     def held_out_count(self) -> int:

@@ -61,7 +61,11 @@ class Renderer:
         self.cut = 0
 
     def training_examples(self, row: Mapping[str, object]) -> list[TrainingExample]:
-        """Returns one example, or one per answer if the template renders earlier ones otherwise."""
+        """Returns the training examples of a row.
+
+        A row is one example, or one for each answer if the template renders earlier answers in
+        another way than the last one.
+        """
         messages, tools = to_template_messages(row.get("messages"), with_thoughts=True), _tools(row)
         try:
             return self._with_loss([self._example(messages, tools, first=0)])
@@ -100,7 +104,7 @@ class Renderer:
         opener: str = "",
         is_thinking: bool = False,
     ) -> list[int]:
-        """Returns the tokens that the model gets before its answer; `opener` starts the answer."""
+        """Returns the tokens of the prompt, which ends with `opener`, the start of the answer."""
         text = self.text(messages, tools, is_asking=True, is_thinking=is_thinking)
         return self.tokens(text + opener)
 
@@ -167,6 +171,7 @@ class Renderer:
     def _example(
         self, messages: Messages, tools: Sequence[object], *, first: int
     ) -> TrainingExample:
+        """Returns the conversation as an example that trains the answers from `first` on."""
         is_thinking = _has_reasoning(messages)
         text = self.text(messages, tools, is_asking=False, is_thinking=is_thinking)
         turns = [
@@ -202,6 +207,7 @@ class Renderer:
         return len(stripped) if stripped.endswith(tuple(self._end_tokens)) else len(text)
 
     def _with_weights(self, text: str, turns: Sequence[_Turn]) -> TrainingExample:
+        """Tokenises a text; tokens of turns get the turn's weight, others the prompt weight."""
         parts, position = [], 0
         for turn in turns:
             parts.append((position, turn.start, self._prompt_weight))
@@ -220,7 +226,10 @@ class Renderer:
     def _tokenize_parts(
         self, text: str, parts: Sequence[tuple[int, int, float]]
     ) -> TrainingExample:
-        """Tokenises each part alone if a token crosses an answer's edge, as generation does."""
+        """Tokenises each part separately, for a text with a token across two parts.
+
+        In generation, prompt and answer are tokenised separately as well.
+        """
         tokens: list[int] = []
         weights: list[float] = []
         for start, end, weight in parts:
@@ -232,6 +241,7 @@ class Renderer:
     def _answer_tokens(
         self, messages: Messages, tools: Sequence[object], output: Messages
     ) -> list[int]:
+        """Returns the tokens of an answer through its end token."""
         is_thinking = _has_reasoning(output)
         conversation = [*messages, *output]
         before = self.text(messages, tools, is_asking=True, is_thinking=is_thinking)
@@ -324,8 +334,8 @@ def _call(call: Mapping[str, object]) -> dict[str, object]:
     function = call.get("function")
     if not isinstance(function, Mapping):
         return {**call}
-    said = function.get("arguments")
-    arguments = json.loads(said) if isinstance(said, str) else said
+    encoded = function.get("arguments")
+    arguments = json.loads(encoded) if isinstance(encoded, str) else encoded
     return {**call, "function": {**function, "arguments": arguments}}
 
 

@@ -17,16 +17,17 @@ from tuner.tool_calls import MARKS, calls_in
 
 LIKELY = 1024
 LEAST_LOGPROB = -9999.0
-"""The log probability that the protocol uses for impossible tokens."""
+"""The log probability that OpenAI's API has for very unlikely tokens."""
 REASONING, ANSWER = "<think>", "</think>"
 LONGEST_BLOCK, FEWEST_REPEATS, FEWEST_REPEATED = 64, 4, 48
 
 
 @dataclass(slots=True, eq=False)
 class Reply:
-    """A row of a batch; `on_delta` is called with each piece, in the computing thread.
+    """An answer in progress, which is a row of a batch.
 
-    `opener` is a part of the answer that is in the prompt already, as the start of a call.
+    `on_delta` is called with each delta in the computing thread. `opener` is the beginning of the
+    answer if the prompt ends with it, such as the beginning of a tool call.
     """
 
     choice: int
@@ -81,8 +82,10 @@ class Reply:
         """Lowers earlier tokens' scores in place, by the formulas of Transformers and OpenAI."""
         if (penalty := self.sampling_parameters.repetition_penalty) != 1:
             seen = torch.tensor(sorted({*self.prompt, *self._counts}), device=scores.device)
-            earlier = scores[seen]
-            scores[seen] = torch.where(earlier < 0, earlier * penalty, earlier / penalty)
+            seen_scores = scores[seen]
+            scores[seen] = torch.where(
+                seen_scores < 0, seen_scores * penalty, seen_scores / penalty
+            )
         if not self._counts:
             return
         generated = torch.tensor(list(self._counts), device=scores.device)
@@ -93,23 +96,25 @@ class Reply:
     def draw_token(self, scores: torch.Tensor) -> int:
         """Samples a token with temperature, top_p and top_k."""
         probabilities = torch.softmax(scores.float() / self.sampling_parameters.temperature, dim=-1)
-        point, top_p, top_k = (
+        threshold, top_p, top_k = (
             self._random.random(),
             self.sampling_parameters.top_p,
             self.sampling_parameters.top_k,
         )
         if top_p >= 1 and not top_k:
-            index = torch.searchsorted(probabilities.cumsum(0), point * float(probabilities.sum()))
+            index = torch.searchsorted(
+                probabilities.cumsum(0), threshold * float(probabilities.sum())
+            )
             return min(int(index), len(probabilities) - 1)
         best, tokens = probabilities.topk(min(top_k or LIKELY, len(probabilities)))
         sums = best.cumsum(0)
         total = float(sums[-1]) if top_k else 1.0
         count = int((sums - best < top_p * total).sum())
-        index = torch.searchsorted(sums[:count], point * float(sums[count - 1]))
+        index = torch.searchsorted(sums[:count], threshold * float(sums[count - 1]))
         return int(tokens[min(int(index), count - 1)])
 
     def note_logprobs(self, token: int, logs: torch.Tensor) -> None:
-        """Stores the log probabilities of a token and the most likely ones; not of an end token."""
+        """Stores the log probabilities of a token and of the most likely ones; skips end tokens."""
         if token in self.stop_token_ids:
             return
         best = logs.topk(self.sampling.top_logprobs or 0)
@@ -124,7 +129,7 @@ class Reply:
         return str(self.tokenizer.decode([token], skip_special_tokens=False))
 
     def add_token(self, token: int) -> bool:
-        """Adds a token; returns whether it was the last one."""
+        """Adds a token; returns whether the answer has ended."""
         self.generated_count += 1
         self._counts[token] += 1
         self._generated.append(token)
@@ -136,7 +141,9 @@ class Reply:
         self._split_reasoning()
         if self._is_reasoning is not False:
             return self._is_over() and self._end("length")
-        positions = [at for stop in self.sampling.stops if (at := self._text.find(stop)) >= 0]
+        positions = [
+            position for stop in self.sampling.stops if (position := self._text.find(stop)) >= 0
+        ]
         if positions:
             self._text = self._text[: min(positions)]
             return self._end("stop")
@@ -151,7 +158,7 @@ class Reply:
         return False
 
     def _is_over(self) -> bool:
-        """Whether the limit is reached, or without a requested one the answer repeats itself."""
+        """Whether the answer reached its limit, or repeats itself and the request has no limit."""
         is_free = self.sampling.most_tokens is None
         return self.generated_count >= self.most_tokens or (
             is_free and ends_in_repetition(self._generated)
@@ -169,13 +176,13 @@ class Reply:
             self._text = self._text.lstrip()
         if not self._is_reasoning:
             return
-        at = self._text.find(ANSWER)
-        end = at if at >= 0 else len(self._text) - _overlap(self._text, ANSWER)
+        position = self._text.find(ANSWER)
+        end = position if position >= 0 else len(self._text) - _overlap(self._text, ANSWER)
         reasoning, rest = self._text[:end], self._text[end:]
         self._logprobs.clear()
         if reasoning:
             self.on_delta(self, Delta(self.choice, reasoning=reasoning))
-        if at >= 0:
+        if position >= 0:
             self._is_reasoning, self._has_reasoned = False, True
             rest = rest.removeprefix(ANSWER).lstrip()
         self._text = rest
@@ -184,9 +191,9 @@ class Reply:
         """Returns the length of the text that cannot become a stop sequence or a tool call."""
         marks = [*self.sampling.stops, *(MARKS if self.may_call else ())]
         if self.may_call:
-            found = [at for mark in MARKS if (at := self._text.find(mark)) >= 0]
-            if found or self._text.lstrip().startswith(("{", "<|python_tag|>")):
-                return max(self._sent_length, min(found, default=0))
+            positions = [position for mark in MARKS if (position := self._text.find(mark)) >= 0]
+            if positions or self._text.lstrip().startswith(("{", "<|python_tag|>")):
+                return max(self._sent_length, min(positions, default=0))
         held_back = max((_overlap(self._text, mark) for mark in marks), default=0)
         return len(self._text) - held_back
 
@@ -198,6 +205,7 @@ class Reply:
             self.on_delta(self, Delta(self.choice, text, logprobs=logprobs))
 
     def _end(self, reason: str) -> bool:
+        """Sends the rest of the answer with its finish reason and tool calls; returns True."""
         calls: Sequence[Mapping[str, object]] = ()
         if self._is_reasoning:
             self.on_delta(self, Delta(self.choice, reasoning=self._text))
@@ -215,7 +223,7 @@ class Reply:
 
 
 def sample_tokens(replies: Sequence[Reply], scores: torch.Tensor) -> list[int]:
-    """Returns the next token of each reply from a row of scores for each."""
+    """Returns the next token of each reply; `scores` has a row for each reply."""
     # Log probabilities are those of the model, before penalties and constraints.
     logs = {
         row: torch.log_softmax(scores[row].float(), dim=-1)
@@ -237,7 +245,7 @@ def sample_tokens(replies: Sequence[Reply], scores: torch.Tensor) -> list[int]:
 
 
 def _overlap(text: str, mark: str) -> int:
-    """Returns the length of the longest end of the text that starts the mark."""
+    """Returns the length of the longest suffix of the text that is a prefix of the mark."""
     most = min(len(mark) - 1, len(text))
     return next((size for size in range(most, 0, -1) if text.endswith(mark[:size])), 0)
 

@@ -37,7 +37,7 @@ STEPS_BETWEEN_TRIMS = 8
 
 
 class Reporter(TrainerCallback):
-    """Reports a training; several processes agree on stops and saves, and the first one reports."""
+    """Reports a training. Several processes agree on stops and saves; only the first one writes."""
 
     def __init__(
         self,
@@ -102,9 +102,9 @@ class Reporter(TrainerCallback):
             self._checkpoint(step, metrics)
 
     def _average_weights(self, state: TrainerState, per_epoch: int) -> None:
-        """Adds the weights to the average if most answers are learned; sets the average at the end.
+        """Adds the weights to the average if at least `LEAST_RECALLED` of the answers are learned.
 
-        Only adapters are averaged.
+        Replaces the weights by the average at the end of the training. Only adapters are averaged.
         """
         if not isinstance(self._trainer, WeightedSFTTrainer) or not self._numbers.lora:
             return
@@ -116,7 +116,7 @@ class Reporter(TrainerCallback):
     def _decide_end(self, state: TrainerState, epoch: int, per_epoch: int) -> None:
         """Decides after an epoch whether the examples are learned and when the training ends.
 
-        The log history is saved, so a resumed training decides alike.
+        The log history is part of the saved state, so a resumed training decides in the same way.
         """
         if not isinstance(self._trainer, WeightedSFTTrainer):
             return
@@ -126,8 +126,8 @@ class Reporter(TrainerCallback):
             epoch - 1, rows=self._trainer.rows, recalled=recalled, averaged=self._average.count
         )
         if self._schedule.is_shortened and not was_shortened:
-            more = self._schedule.last_epoch + 1 - epoch
-            message = f"Learned after {epoch} epochs; {more} more end the training"
+            remaining = self._schedule.last_epoch + 1 - epoch
+            message = f"Learned after {epoch} epochs; {remaining} more end the training"
             self._write_event("note", {"message": message})
 
     def on_step_end(
@@ -151,7 +151,7 @@ class Reporter(TrainerCallback):
     def on_save(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        """Syncs the events first: a state ahead of them would lose the events in between."""
+        """Saves the state after syncing the events, so that no event before the state is lost."""
         if self._events is not None:
             os.fsync(self._events.fileno())
             self._average.save(self._folder.states / f"checkpoint-{state.global_step}")
@@ -168,16 +168,16 @@ class Reporter(TrainerCallback):
         self._save_after = now + max(FEWEST_SECONDS, pause)
 
     def resume(self, saved: Path) -> None:
-        """Loads what the trainer's state does not contain."""
+        """Loads the weight average, which is not part of the trainer's state."""
         self._average.load(saved)
 
-    def save_model(self, place: Path) -> None:
+    def save_model(self, folder: Path) -> None:
         """Saves the model as it is now, ready for serving."""
         trainer = self._trainer
         if self._events is not None:
             model = trainer.accelerator.unwrap_model(trainer.model)
             name = Path(self._spec.base).name
-            save_model(model, place, base=name, tokenizer=self._tokenizer)
+            save_model(model, folder, base=name, tokenizer=self._tokenizer)
 
     def tell_classes(self, measures: dict[str, float]) -> None:
         """Reports the model's measures as a classifier, after the last step."""
@@ -190,7 +190,7 @@ class Reporter(TrainerCallback):
         metrics = {"train_loss": logs["loss"], "train_mean_token_accuracy": accuracy}
         if "rewards/margins" in logs:
             metrics["train_reward_margin"] = logs["rewards/margins"]
-        # Every process measures, though one reports, as their collective calls have to match.
+        # Every process measures, although one writes, as collective calls need all processes.
         if count := trainer.held_out_count:
             sample = [n % count for n in range(step * size, step * size + min(size, count))]
             metrics["valid_loss"], metrics["valid_mean_token_accuracy"] = trainer.measure_held_out(
@@ -214,7 +214,7 @@ class Reporter(TrainerCallback):
         self._write_event("checkpoint", {"step": step, "metrics": {"step": step, **metrics}})
 
     def _any_process(self, *flags: bool) -> list[bool]:
-        """Returns for each flag whether any process has set it, so that all act alike."""
+        """Returns for each flag whether any process has set it, so that all processes agree."""
         if self._trainer.accelerator.num_processes == 1:
             return list(flags)
         device = self._trainer.accelerator.device
@@ -227,5 +227,5 @@ class Reporter(TrainerCallback):
 
 
 def _recalled(state: TrainerState) -> list[float]:
-    """Returns the share of answers with only most likely tokens, for each step so far."""
+    """Returns for each step so far the share of answers whose tokens were all the most likely."""
     return [entry["recalled"] for entry in state.log_history if "recalled" in entry]

@@ -12,7 +12,7 @@ Message = dict[str, str]
 AS_TAUGHT = 0.3
 """The share of rows that are not reworded."""
 LONGEST_QUESTION = 300
-"""Characters; a longer text is material to work on, not a question."""
+"""Most characters of a question; longer texts are mostly material to work on."""
 
 _OPENERS = ("Hi, ", "Hello! ", "Hey, ", "Please tell me: ", "Quick question: ", "Excuse me, ")
 _MORE_OPENERS = ("Could you tell me, ", "I want to know: ", "I wonder, ", "So, ", "Good morning. ")
@@ -48,85 +48,92 @@ def reword(row: dict[str, object], rng: random.Random) -> dict[str, object]:
     """
     if (exchange := single_exchange(row)) is None:
         return row
-    before, asked, answer = exchange
-    question, answer_text = asked["content"], answer["content"]
+    before, question_message, answer_message = exchange
+    question, answer_text = question_message["content"], answer_message["content"]
     is_unchanged = rng.random() < AS_TAUGHT
     if is_unchanged or len(question) > LONGEST_QUESTION or "\n" in question:
         return row
     return {
         **row,
-        "messages": [*before, {**asked, "content": _reworded(question, answer_text, rng)}, answer],
+        "messages": [
+            *before,
+            {**question_message, "content": _reworded(question, answer_text, rng)},
+            answer_message,
+        ],
     }
 
 
 def single_exchange(row: Mapping[str, object]) -> tuple[list[Message], Message, Message] | None:
     """Returns the messages before a row's question, the question and its answer.
 
-    Returns None for a row with tools, with several answers, or whose question or answer is no text.
+    Returns None for a row with tools or several answers, or with a question or answer without text.
     """
     messages = row.get("messages")
     if row.get("tools") or not isinstance(messages, list) or len(messages) < 2:
         return None
-    *before, asked, answer = messages
-    if any(message["role"] == "assistant" for message in before) or asked["role"] != "user":
+    *before, question, answer = messages
+    if any(message["role"] == "assistant" for message in before) or question["role"] != "user":
         return None
-    is_text = all(isinstance(each.get("content"), str) for each in (asked, answer))
-    return (before, asked, answer) if is_text else None
+    is_text = all(isinstance(message.get("content"), str) for message in (question, answer))
+    return (before, question, answer) if is_text else None
 
 
 def _reworded(question: str, answer: str, rng: random.Random) -> str:
+    """Returns the question with random changes of its opening, words, case and ending."""
     is_chinese = bool(_CHINESE.search(question))
-    known = frozenset(_bare(word) for word in answer.split())
+    answer_words = frozenset(_bare(word) for word in answer.split())
     if not is_chinese:
-        if rng.random() < 0.4 and _bare(question.split(" ", 1)[0]) not in known:
+        if rng.random() < 0.4 and _bare(question.split(" ", 1)[0]) not in answer_words:
             question = _rephrased(question, rng)
-        question = " ".join(_with_noise(question.split(), known, rng))
+        question = " ".join(_with_noise(question.split(), answer_words, rng))
     if rng.random() < 0.2:
         question = question.rstrip(_END) or question
     if rng.random() < 0.35:
         openers = _CHINESE_OPENERS if is_chinese else (*_OPENERS, *_MORE_OPENERS)
-        question = rng.choice(openers) + _lowercased(question, known)
+        question = rng.choice(openers) + _lowercased(question, answer_words)
     elif rng.random() < 0.15:
-        question = " ".join(_lowercased(word, known) for word in question.split(" "))
+        question = " ".join(_lowercased(word, answer_words) for word in question.split(" "))
     if rng.random() < 0.12:
         question += rng.choice(_CHINESE_CLOSERS if is_chinese else _CLOSERS)
     return question
 
 
 def _rephrased(question: str, rng: random.Random) -> str:
-    """Replaces the opening of a question by a similar one; the grammar may suffer, as in chats."""
+    """Replaces the opening of a question by a similar one, even if the grammar becomes wrong."""
     for opening, others in _PHRASES:
         if re.match(rf"{opening}\b", question):
             return re.sub(rf"^{opening}\b", rng.choice(others), question)
     return question
 
 
-def _with_noise(words: list[str], known: frozenset[str], rng: random.Random) -> list[str]:
+def _with_noise(words: list[str], answer_words: frozenset[str], rng: random.Random) -> list[str]:
     """Drops words of half of the questions, and swaps two letters in some."""
     if len(words) > 3 and rng.random() < 0.5:
-        words = [w for w in words if _must_stay(w, known) or rng.random() > 0.15]
+        words = [w for w in words if _must_stay(w, answer_words) or rng.random() > 0.15]
     candidates = [
-        n for n, word in enumerate(words) if len(word) > 4 and not _must_stay(word, known)
+        n for n, word in enumerate(words) if len(word) > 4 and not _must_stay(word, answer_words)
     ]
     if candidates and rng.random() < 0.15:
-        place = rng.choice(candidates)
-        word, at = words[place], rng.randrange(1, len(words[place]) - 2)
+        chosen = rng.choice(candidates)
+        word, letter = words[chosen], rng.randrange(1, len(words[chosen]) - 2)
         words = [*words]
-        words[place] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+        words[chosen] = word[:letter] + word[letter + 1] + word[letter] + word[letter + 2 :]
     return words
 
 
-def _lowercased(text: str, known: frozenset[str]) -> str:
+def _lowercased(text: str, answer_words: frozenset[str]) -> str:
     """Lowercases the first letter, unless the word is a name or "I"."""
     first = text.split(" ", 1)[0]
-    is_name = _bare(first) in known or not first[1:].islower()
+    is_name = _bare(first) in answer_words or not first[1:].islower()
     return text if is_name else text[:1].lower() + text[1:]
 
 
-def _must_stay(word: str, known: frozenset[str]) -> bool:
+def _must_stay(word: str, answer_words: frozenset[str]) -> bool:
     bare = _bare(word)
     is_negation = bare in _NEGATIONS or bare.endswith("n't")
-    return is_negation or bare in known or not word.isascii() or any(c.isdigit() for c in word)
+    return (
+        is_negation or bare in answer_words or not word.isascii() or any(c.isdigit() for c in word)
+    )
 
 
 def _bare(word: str) -> str:

@@ -13,12 +13,12 @@ from tuner.local.loading import ADAPTER
 
 
 def save_model(
-    model: PreTrainedModel | PeftModel, place: Path, *, base: str, tokenizer: Tokenizer
+    model: PreTrainedModel | PeftModel, folder: Path, *, base: str, tokenizer: Tokenizer
 ) -> None:
-    """Saves a model atomically; an existing folder is the same model, from before a crash."""
-    if place.exists():
+    """Saves a model atomically; keeps an existing folder, the same model from before a crash."""
+    if folder.exists():
         return
-    draft = place.with_name(f".{place.name}.draft")
+    draft = folder.with_name(f".{folder.name}.draft")
     remove(draft)
     if isinstance(model, PeftModel):
         model.save_pretrained(draft, selected_adapters=["default"])
@@ -28,8 +28,8 @@ def save_model(
         model.save_pretrained(draft)
         tokenizer.save_pretrained(draft)
     fsync_tree(draft)
-    draft.replace(place)
-    fsync_folder(place.parent)
+    draft.replace(folder)
+    fsync_folder(folder.parent)
 
 
 def fsync_tree(folder: Path) -> None:

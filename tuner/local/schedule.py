@@ -13,21 +13,22 @@ from tuner.local.rendering import TrainingExample
 
 FEW_ROWS = 30
 ENOUGH_RECALLED, ENOUGH_OF_FEW = 0.9, 0.97
-"""Shares of answers with only most likely tokens in two epochs, from which rows count as learned.
+"""Minimum shares of recalled answers over two epochs for the rows to count as learned.
 
-Each epoch has another wording, so this is not mere repetition. A few rows cost little and need
-more.
+An answer is recalled if all of its tokens were the most likely ones. Wordings differ between
+epochs, so recalling is more than repetition. Few rows need a higher share, as they are cheap.
 """
 AVERAGED_EPOCHS = 14
-"""Epochs in the mean of an adapter, which predicts new wordings better than one epoch does."""
+"""Epochs in the mean of an adapter's weights, which generalises better than a single epoch."""
 BEHIND_EXAMPLES = 0.25
-"""The share of rows that are shown after other rows once all are learned, drawn for each epoch."""
+"""The share of rows that get examples before them once all rows are learned, drawn each epoch."""
 WARMUP = 0.05
 LOWEST_RATE = 0.4
 """The share of the highest rate before the last epoch, if weights are averaged."""
 
 
 Lead = Callable[[int, int], TrainingExample | None]
+"""Returns a row (wording, row) after examples, or None if that is impossible."""
 
 
 class Wordings(Dataset[TrainingExample]):
@@ -45,11 +46,11 @@ class Wordings(Dataset[TrainingExample]):
         return self.rows
 
     def __getitem__(self, key: int) -> TrainingExample:
-        """Returns a row by its key; the keys after rows * wordings put the row after examples."""
+        """Returns a row by its key; keys from rows * wordings on are for rows after examples."""
         wording, row = divmod(key, self.rows)
-        is_led, wording = divmod(wording, len(self.wordings))
-        led = self._lead(wording, row) if is_led and self._lead else None
-        return led or self.wordings[wording][row]
+        has_examples, wording = divmod(wording, len(self.wordings))
+        example = self._lead(wording, row) if has_examples and self._lead else None
+        return example or self.wordings[wording][row]
 
 
 class Schedule:
@@ -66,8 +67,9 @@ class Schedule:
     def decide(self, epoch: int, *, rows: int, recalled: Sequence[float], averaged: int) -> None:
         """Sets the last epoch if the rows are learned after this epoch, counted from 0.
 
-        `recalled` has the share of each step of this epoch and the one before; `averaged` is the
-        number of epochs in the mean so far. At least the epochs that are kept as models follow.
+        `recalled` has the share of recalled answers in each step of this epoch and the previous
+        one; `averaged` is the number of epochs in the mean so far. At least KEPT_CHECKPOINTS more
+        epochs follow, if there are as many.
         """
         if not self._may_end_early or self.is_shortened:
             return
@@ -88,25 +90,27 @@ class Schedule:
         """Returns the share of the highest rate: warm-up, slow decay, 0 at the last epoch's end."""
         warm = (step + 1) / max(1.0, WARMUP * planned)
         per_epoch = planned // self.epochs
-        turn = self.last_epoch * per_epoch
+        last_epoch_start = self.last_epoch * per_epoch
         lowest = LOWEST_RATE if self._is_averaged else 0.0
-        slow = 1 - (1 - lowest) * min(step, turn) / planned
-        return min(1.0, warm, slow * min(1.0, 1 - (step - turn) / per_epoch))
+        slow = 1 - (1 - lowest) * min(step, last_epoch_start) / planned
+        return min(1.0, warm, slow * min(1.0, 1 - (step - last_epoch_start) / per_epoch))
 
     def order(self, epoch: int, lengths: Sequence[int], wordings: int) -> list[int]:
         """Returns an epoch's keys: rows of similar length in a batch, batches in random order."""
         rng = random.Random(f"{self._seed}:{epoch}")
         count = len(lengths)
         share = BEHIND_EXAMPLES if self.is_shortened else 0.0
-        led = set(rng.sample(range(count), round(share * count)))
+        with_examples = set(rng.sample(range(count), round(share * count)))
         wording = 0 if epoch == self.last_epoch else epoch % wordings
-        first = {row: (wording + wordings * (row in led)) * count for row in range(count)}
-        size = {row: lengths[row] * (1 + EXAMPLES * (row in led)) for row in range(count)}
+        offset = {
+            row: (wording + wordings * (row in with_examples)) * count for row in range(count)
+        }
+        size = {row: lengths[row] * (1 + EXAMPLES * (row in with_examples)) for row in range(count)}
         rows = sorted(range(count), key=lambda row: size[row] * rng.uniform(0.85, 1.15))
         batches = [rows[n : n + self.batch] for n in range(0, count, self.batch)]
-        short = [batches.pop()] if len(batches[-1]) < self.batch else []
+        remainder = [batches.pop()] if len(batches[-1]) < self.batch else []
         rng.shuffle(batches)
-        return [first[row] + row for batch in (*batches, *short) for row in batch]
+        return [offset[row] + row for batch in (*batches, *remainder) for row in batch]
 
 
 class EpochSampler(Sampler[int]):

@@ -34,12 +34,12 @@ class Loaded:
         return any(reply.adapter == adapter for reply in self.batch.replies)
 
 
-def load_for_serving(place: Path, base: Path, quantization: str = "") -> Loaded:
+def load_for_serving(folder: Path, base: Path, quantization: str = "") -> Loaded:
     """Loads a base, or a model trained as a whole, in the dtype of the base."""
     be_quiet()
     _limit_threads()
-    model = load_model(place, typed_as=base, quantization=quantization).eval()
-    tokenizer = load_tokenizer(place)
+    model = load_model(folder, typed_as=base, quantization=quantization).eval()
+    tokenizer = load_tokenizer(folder)
     longest = context_length(model)
     renderer = Renderer(tokenizer, longest=longest)
     stop_token_ids = frozenset(ending_tokens(model, tokenizer, renderer))
@@ -62,9 +62,9 @@ def free_caches() -> None:
 
 
 def _limit_threads() -> None:
-    """Limits torch to half of the cores: a step waits for its slowest thread, beside a training.
+    """Limits torch to half of the cores, as a step waits for its slowest thread.
 
-    Applies only to the thread that calls it.
+    A training may use the other cores. The limit applies only to the thread that sets it.
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // 2))

@@ -21,20 +21,23 @@ END, OPEN, CLOSE = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VOCABULARY = 2_400
 STEPS = 40
 SPREAD = 0.12
+"""Standard deviation of the initial embeddings."""
 ROWS = 16
+"""Rows of a batch."""
 HOLD = 0.3
+"""Share of sentences that end with a number."""
 OPENERS = ("Say", "Repeat", "Copy", "Write", "Tell me", "What about", "Do you know", "Is it")
 
 
-def make(place: Path, *, seed: int = 0, tell: Callable[[int, int, float], None]) -> None:
+def make(folder: Path, *, seed: int = 0, tell: Callable[[int, int, float], None]) -> None:
     """Makes the base in a folder, atomically; `tell` gets step, number of steps and loss."""
-    draft = place.with_name(f".{place.name}.draft")
+    draft = folder.with_name(f".{folder.name}.draft")
     remove(draft)
     draft.mkdir(parents=True)
     tokenizer = write_tokenizer(draft, seed)
     model = _trained(_model(len(tokenizer), seed), tokenizer, random.Random(seed + 1), tell)
     model.save_pretrained(draft)
-    draft.replace(place)
+    draft.replace(folder)
 
 
 def write_tokenizer(folder: Path, seed: int) -> PreTrainedTokenizerFast:

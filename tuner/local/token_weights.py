@@ -15,8 +15,8 @@ LEAST = 0.2
 class TokenWeights:
     """Weights the tokens of answers by rarity among the different answers.
 
-    A token counts 1 minus the share of answers that contain it, but at least `LEAST`: so what only
-    one answer says counts more than a common opening.
+    The weight of a token is 1 minus the share of answers that contain it, but at least `LEAST`, so
+    that tokens of a single answer count more than a common opening.
     """
 
     def __init__(
@@ -35,9 +35,9 @@ class TokenWeights:
         return tuple(token for token, weight in pairs if weight > self._prompt_weight)
 
     def of(self, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Returns the weights in the loss and those of answers, without each row's first token.
+        """Returns the tokens' weights in the loss, and their weights as parts of answers.
 
-        The weights of answers are the rows' own, 0 or 1 for every token.
+        Both leave out each row's first token. The latter are the weights of the row, 0 or 1.
         """
         weights, targets = inputs["weights"][:, 1:], inputs["input_ids"][:, 1:]
         self._rarity = self._rarity.to(weights.device)
@@ -48,7 +48,7 @@ class TokenWeights:
 def without_common_start(
     wordings: Sequence[Sequence[TrainingExample]], *, prompt_weight: float
 ) -> list[list[TrainingExample]]:
-    """Sets the weight of the prompts' common start, as a system message, to 0.
+    """Sets the weights of the prompts' common start, such as a system message, to 0.
 
     Nothing changes if prompts count as much as answers.
     """

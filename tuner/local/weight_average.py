@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 LEAST_RECALLED = 0.5
-"""An epoch counts from this share of answers with only most likely tokens."""
+"""The least share of answers with only most likely tokens for an epoch to be averaged."""
 FILE, COUNT = "average.safetensors", "count"
 
 

@@ -81,7 +81,10 @@ class WeightedSFTTrainer(Trainer):
         inputs: Tensors,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Splits long rows on a CPU, unless other processes expect the same number of calls."""
+        """Splits batches with long rows on a CPU, but not with several processes.
+
+        All processes need the same number of calls.
+        """
         is_alone_on_cpu = self.args.device.type == "cpu" and self.accelerator.num_processes == 1
         parts = split_batch(inputs, TOKENS_ON_CPU) if is_alone_on_cpu else [inputs]
         step = super().training_step
@@ -101,7 +104,7 @@ class WeightedSFTTrainer(Trainer):
         return measured.loss / num_items_in_batch * self.accelerator.num_processes
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Logs the loss of the answers only."""
+        """Logs loss, accuracy and share of recalled rows, of the answers only."""
         if self._answers:
             sums = self.accelerator.gather(torch.stack(self._answers).sum(dim=0)[None]).sum(dim=0)
             logs["loss"], logs["accuracy"] = (sums[:2] / sums[2].clamp(min=1e-9)).tolist()
@@ -169,7 +172,7 @@ def split_batch(inputs: Tensors, most: int) -> Iterator[Tensors]:
 
 def _cut(inputs: Tensors, rows: Sequence[int]) -> Tensors:
     longest = int(inputs["attention_mask"][rows].sum(dim=1).max())
-    return {name: each[rows, :longest] for name, each in inputs.items()}
+    return {name: values[rows, :longest] for name, values in inputs.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,14 +191,14 @@ class MeasuredLoss:
 def measure_loss(
     model: torch.nn.Module, inputs: Mapping[str, torch.Tensor], token_weights: TokenWeights
 ) -> MeasuredLoss:
-    """Returns the summed weighted loss; logits are computed only where tokens have weight."""
+    """Returns the losses of a batch; computes logits only at positions of tokens with a weight."""
     weights, answers = token_weights.of(inputs)
-    places = (weights != 0).any(dim=0).nonzero().squeeze(1)
+    positions = (weights != 0).any(dim=0).nonzero().squeeze(1)
     with _computing_as_base(model):
         logits = model(
             input_ids=inputs["input_ids"],
             attention_mask=inputs["attention_mask"],
-            logits_to_keep=places,
+            logits_to_keep=positions,
             use_cache=False,
         ).logits
     targets = inputs["input_ids"][:, 1:]
@@ -203,10 +206,10 @@ def measure_loss(
     rows = [
         checkpoint(_row_loss, *row, use_reentrant=False)
         for row in zip(
-            logits, *(each[:, places] for each in (targets, weights, answers)), strict=True
+            logits, *(values[:, positions] for values in (targets, weights, answers)), strict=True
         )
     ]
-    losses, sums = (torch.stack(each) for each in zip(*rows, strict=True))
+    losses, sums = (torch.stack(values) for values in zip(*rows, strict=True))
     return MeasuredLoss(losses.sum(), sums.sum(dim=0), (sums[:, 1] == sums[:, 2]).float())
 
 
@@ -219,7 +222,7 @@ def _row_loss(
     losses = cross_entropy(predicted, targets[mask], reduction="none")
     correct = (predicted.argmax(dim=-1) == targets[mask]).float()
     sums = (losses.detach() * answer, correct * answer, answer)
-    return (losses * weights[mask]).sum(), torch.stack([each.sum() for each in sums])
+    return (losses * weights[mask]).sum(), torch.stack([values.sum() for values in sums])
 
 
 def _computing_as_base(model: torch.nn.Module) -> AbstractContextManager[object]:

@@ -60,6 +60,8 @@ def run(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
 
 
 class _Job:
+    """A run of a training job."""
+
     def __init__(
         self, folder: JobFolder, spec: Spec, stop: StopSignal, events: IO[bytes] | None
     ) -> None:
@@ -99,12 +101,11 @@ class _Job:
             if reporter.is_left:
                 exit_stopped()
             reporter.save_model(self._folder.model)
-            wanted = classification_of(spec.hyperparameters, training, validation)
-            if wanted is not None and self._events is not None:
-                answer = GreedyAnswers(
-                    trainer, self._tokenizer, renderer, self._stop, wanted.longest_label_length
-                )
-                reporter.tell_classes(wanted.measures(validation, answer))
+            classification = classification_of(spec.hyperparameters, training, validation)
+            if classification is not None and self._events is not None:
+                longest = classification.longest_label_length
+                answer = GreedyAnswers(trainer, self._tokenizer, renderer, self._stop, longest)
+                reporter.tell_classes(classification.measures(validation, answer))
         return {"n_epochs": schedule.last_epoch + 1, "tokens": tokens}
 
     def _train(
@@ -137,7 +138,7 @@ class _Job:
 
     def _model(self, numbers: Hyperparameters) -> PreTrainedModel | PeftModel:
         """Loads the model once there is enough memory; several processes of a job do not check."""
-        spec, known = self._spec, read_json(self._folder.checked) or {}
+        spec, measured = self._spec, read_json(self._folder.checked) or {}
         if spec.quantization and not numbers.lora:
             raise Rejected(
                 "whole_in_4_bits",
@@ -145,7 +146,7 @@ class _Job:
                 "lora",
             )
         if os.environ.get("WORLD_SIZE", "1") == "1":
-            needed = int(str(known.get("memory", 0)))
+            needed = int(str(measured.get("memory", 0)))
             wait_for_memory(needed, numbers, self._pause, self._note)
         quantization = spec.quantization
         return load_for_training(Path(spec.base), self._start, numbers, quantization=quantization)
@@ -167,29 +168,29 @@ class _Job:
         training: Sequence[Row],
         validation: Sequence[Row],
     ) -> tuple["WeightedSFTTrainer | PreferenceTrainer", int]:
+        """Returns the trainer of the job's method, and the number of tokens of its rows."""
         if self._is_dpo:
             pairs = self._rendered(renderer.pair, training, "training_file")
-            held = self._rendered(renderer.pair, validation, "validation_file")
+            validation_pairs = self._rendered(renderer.pair, validation, "validation_file")
             tokens = sum(len(p.prompt) * 2 + len(p.chosen) + len(p.rejected) for p in pairs)
             # Imported here because TRL takes a second to import, and most jobs do not need TRL.
             from tuner.local.preference_trainer import make_preference_trainer
 
             arguments = self._arguments(model, numbers)
-            own = (model, arguments, self._tokenizer, pairs, held)
-            return make_preference_trainer(*own, beta=numbers.beta), tokens
+            parts = (model, arguments, self._tokenizer, pairs, validation_pairs)
+            return make_preference_trainer(*parts, beta=numbers.beta), tokens
         data = self._wordings(renderer, training, numbers)
-        kept = _flattened(self._rendered(renderer.training_examples, validation, "validation_file"))
+        held_out = self._rendered(renderer.training_examples, validation, "validation_file")
         if not data.rows:
             raise Rejected("nothing_to_learn", "There is no answer to learn.", "training_file")
         _choose_attention(model, data)
-        config = TrainingArguments(**self._arguments(model, numbers))
         tokens = sum(len(example.tokens) for example in data.wordings[0])
         trainer = WeightedSFTTrainer(
             model,
-            config,
+            TrainingArguments(**self._arguments(model, numbers)),
             self._tokenizer,
             data,
-            kept,
+            _flattened(held_out),
             schedule,
             token_weights=TokenWeights(
                 data.wordings[0],
@@ -203,22 +204,27 @@ class _Job:
         self, renderer: Renderer, training: Sequence[Row], numbers: Hyperparameters
     ) -> Wordings:
         """Returns the original rows, and other wordings of them for later epochs."""
-        taught = self._rendered(renderer.training_examples, training, "training_file")
-        cut, found, reworded = renderer.cut, [_flattened(taught)], [training]
+        originals = self._rendered(renderer.training_examples, training, "training_file")
+        cut, wordings, reworded = renderer.cut, [_flattened(originals)], [training]
         for number in range(1, min(MOST_WORDINGS, numbers.n_epochs)):
             rng = random.Random(f"{self._spec.seed}:{number}")
-            others = [reword(row, rng) for row in training]
-            shown = _flattened(self._rendered(renderer.training_examples, others, "training_file"))
-            if len(shown) == len(found[0]):
-                found.append(shown)
-                reworded.append(others)
+            variants = [reword(row, rng) for row in training]
+            rendered = _flattened(
+                self._rendered(renderer.training_examples, variants, "training_file")
+            )
+            if len(rendered) == len(wordings[0]):
+                wordings.append(rendered)
+                reworded.append(variants)
         renderer.cut = cut
-        learned = without_common_start(found, prompt_weight=numbers.prompt_loss_weight)
-        is_one_each = all(len(examples) == 1 for examples in taught)
+        learned = without_common_start(wordings, prompt_weight=numbers.prompt_loss_weight)
+        is_one_each = all(len(examples) == 1 for examples in originals)
         return Wordings(learned, self._lead(reworded) if is_one_each else None)
 
     def _lead(self, wordings: Sequence[Sequence[Row]]) -> Lead:
-        """Returns a function that puts a row of a wording after its nearest rows, if short."""
+        """Returns a function that puts a row of a wording after its nearest rows.
+
+        The function returns None if the example is too long or cannot be rendered.
+        """
         nearest = NearestRows(wordings[0])
         renderer = Renderer(self._tokenizer, longest=TOKENS_ON_CPU + 1)
 
@@ -226,8 +232,10 @@ class _Job:
             rng = random.Random(f"{self._spec.seed}:{wording}:{number}")
             row = nearest.lead(wordings[0][number], wordings[wording][number], rng)
             with suppress(TemplateError):
-                found = renderer.training_examples(row) if row else []
-                return next((one for one in found if len(one.tokens) <= TOKENS_ON_CPU), None)
+                examples = renderer.training_examples(row) if row else []
+                return next(
+                    (example for example in examples if len(example.tokens) <= TOKENS_ON_CPU), None
+                )
             return None
 
         return lead
@@ -235,17 +243,18 @@ class _Job:
     def _rendered(
         self, render: Callable[[Row], Rendered], rows: Sequence[Row], param: str
     ) -> list[Rendered]:
-        found = []
+        """Renders all rows. Raises Rejected with the number of a row that cannot be rendered."""
+        rendered = []
         for number, row in enumerate(rows, 1):
             try:
-                found.append(render(row))
+                rendered.append(render(row))
             except TemplateError as error:
                 raise Rejected(
                     "template_unsuitable",
                     f"Row {number}: the base's chat template cannot show it: {error}",
                     param,
                 ) from error
-        return found
+        return rendered
 
     def _arguments(
         self, model: PreTrainedModel | PeftModel, numbers: Hyperparameters
@@ -288,7 +297,7 @@ class _Job:
 
 
 def _choose_attention(model: PreTrainedModel | PeftModel, data: Wordings) -> None:
-    longest_row = max(len(each.tokens) for shown in data.wordings for each in shown)
+    longest_row = max(len(example.tokens) for examples in data.wordings for example in examples)
     if longest_row <= SHORT and not torch.cuda.is_available():
         model.set_attn_implementation("eager")
 

@@ -61,6 +61,7 @@ def vector_of(question: str, earlier: str, vocabulary: Vocabulary, *, size: int)
 
 
 def _features(question: str, earlier: str, vocabulary: Vocabulary) -> Iterator[tuple[str, float]]:
+    """Yields named features and their values: terms, bigrams, n-grams, the whole text, context."""
     terms = terms_of(question)
     for before, term in zip(["", *terms], terms, strict=False):
         yield f"{before} {term}", 0.15

@@ -27,9 +27,9 @@ UNKNOWN_WEIGHT = 0.6
 SAME = 0.02
 """Maximum difference in coverage at which the probability decides between replies."""
 AMBIGUOUS = 0.06
-"""If another question with another reply is within this coverage of the best, there is no reply,"""
+"""Difference in coverage below which two questions with different replies lead to a refusal."""
 CERTAIN = 0.8
-"""unless the coverage of the best is at least this high."""
+"""Coverage of the best question from which a similar other question does not matter."""
 FEWEST_IDS = 3
 DIGITS_OF_ID = 5
 
@@ -55,16 +55,16 @@ class Question:
         return cls({term: vocabulary.weight(term) for term in terms_of(text)}, normalise(text))
 
     def without_ids(self) -> "Question":
-        """Returns the question with only the terms that are no order number or the like."""
-        kept = {term: weight for term, weight in self.weights.items() if not is_id(term)}
-        return Question(kept, self.text)
+        """Returns the question without terms that are ids, such as order numbers."""
+        weights = {term: weight for term, weight in self.weights.items() if not is_id(term)}
+        return Question(weights, self.text)
 
 
 def indices_where_ids_vary(examples: Sequence[tuple[str, int]]) -> frozenset[int]:
     """Returns the indices of (question, reply) whose ids do not decide on the reply.
 
-    FEWEST_IDS or more taught questions differ only in their ids and have one reply, and no such
-    question has another.
+    These are groups of at least FEWEST_IDS taught questions that differ only in their ids and all
+    have the same reply.
     """
     frames: dict[str, dict[str, int]] = {}
     frame_of = [_without_digits(question) for question, _ in examples]
@@ -80,7 +80,7 @@ def indices_where_ids_vary(examples: Sequence[tuple[str, int]]) -> frozenset[int
 
 
 def is_id(term: str) -> bool:
-    """Whether a term is a number of an order or the like, rather than one that is counted."""
+    """Whether a term has so many digits that it is an id, such as an order number."""
     return sum(map(str.isdigit, term)) >= DIGITS_OF_ID
 
 
@@ -204,6 +204,7 @@ def _is_ambiguous(ranked: Sequence[Candidate]) -> bool:
 
 
 def _sample(candidates: Sequence[Candidate], temperature: float, seed: int | None) -> Candidate:
+    """Draws a candidate whose log probability is close to the highest."""
     highest = max(candidate.log_probability for candidate in candidates)
     probable = [
         candidate
@@ -247,6 +248,7 @@ def in_language_of(question: str, reply: Reply) -> Reply:
 
 
 def _exchanges(messages: Sequence[Mapping[str, object]]) -> list[tuple[str, str]]:
+    """Returns the (question, reply) pairs before the last user message, without refusals."""
     last = max((i for i, m in enumerate(messages) if m.get("role") == "user"), default=0)
     exchanges = []
     for question, answer in pairwise(messages[:last]):

@@ -39,7 +39,9 @@ from tuner.sandbox.text import normalise, question_and_context
 
 FORMAT = 2
 COMPARED = 24
+"""Number of taught questions whose coverage is computed for a question."""
 SAME_CONTEXT = 0.1
+"""Added to the coverage if the earlier messages are the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,12 @@ class Model:
 
     @cached_property
     def _questions(self) -> list[Question]:
-        read = [Question.read(example.question, self.vocabulary) for example in self.examples]
+        questions = [Question.read(example.question, self.vocabulary) for example in self.examples]
         varying = self._with_varying_ids
-        return [one.without_ids() if n in varying else one for n, one in enumerate(read)]
+        return [
+            question.without_ids() if index in varying else question
+            for index, question in enumerate(questions)
+        ]
 
     @cached_property
     def _with_varying_ids(self) -> frozenset[int]:
@@ -133,9 +138,7 @@ class Model:
         return nearest
 
     def save(self, path: Path) -> None:
-        """Writes the model to a temporary file and renames it, so that no reader sees half of
-        it.
-        """
+        """Writes the model atomically: to a temporary file, which is then renamed."""
         arrays = {
             "format": np.array(FORMAT),
             "replies": _pack(self.replies),

@@ -54,6 +54,7 @@ class _SandboxRun:
         return {"n_epochs": epochs}
 
     def _prepare(self, events: IO[bytes]) -> tuple[Training, int]:
+        """Reads the rows and returns the training, resumed from a saved state, and its epochs."""
         spec = self._spec
         method: Literal["supervised", "dpo"] = "dpo" if spec.method == "dpo" else "supervised"
         rows = [row for _, row in read_rows("training_file", spec, self._stop)]
@@ -93,6 +94,7 @@ class _SandboxRun:
         write_event(events, "classification", {"step": step, "measures": measures})
 
     def _advance(self, training: Training, events: IO[bytes], epochs: int) -> None:
+        """Does a step, writes its event, and saves a checkpoint or the state when due."""
         metrics = training.advance()
         refuse_divergence(
             metrics.step, (metrics.train_loss, metrics.valid_loss, metrics.full_valid_loss)
