@@ -58,7 +58,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot/tuning/start.py",
-        "if job.estimate.price is None and not is_sure:",
+        "if host is not None and not is_sure:",
         "if False:",
         ("tests/test_profiles.py::test_an_unknown_price_takes_a_second_yes",),
     ),
