@@ -77,13 +77,14 @@ def test_two_bases_of_one_name_are_told_apart(tiny_base: Path, tmp_path: Path) -
 
 
 def test_a_machine_too_small_is_told_with_the_batch_to_try(tmp_path: Path, tiny_base: Path) -> None:
-    little = "sh -c 'ulimit -v 2850000; exec {python} -m tuner.worker {job}'"
+    worker = Path(__file__).parent / "fakes" / "small_memory_worker.py"
     tuner = Tuner(
-        tmp_path / "data", "--base", str(tiny_base), "--launch", little, base=tiny_base.name
+        tmp_path / "data",
+        *("--base", str(tiny_base), "--launch", f"{{python}} -P {worker} {{job}}"),
+        base=tiny_base.name,
     )
-    long = [row(f"{thing} {n} " + "and more " * 300) for thing in THINGS for n in range(10)]
 
-    job = tuner.tune(long, hyperparameters={"batch_size": 100, "n_epochs": 1})
+    job = tuner.tune(hyperparameters={"batch_size": 100, "n_epochs": 1})
 
     assert job.error is not None
     assert (job.error.code, job.error.param) == ("out_of_memory", "batch_size")
