@@ -70,7 +70,7 @@ def _blocks(file: IO[bytes], encoding: str) -> list[Block]:
 
 
 def _is_table(rows: Sequence[Cells]) -> bool:
-    return len(rows) > 1 and all(sum(map(bool, row)) > 1 for row in rows[:1])
+    return len(rows) > 1 and sum(map(bool, rows[0])) > 1
 
 
 def _labelled(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
@@ -81,27 +81,27 @@ def _labelled(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
     """
     pairs: list[tuple[int, tuple[list[str], list[str]]]] = []
     first_labels: dict[int, str] = {}
-    into = 0
+    part = 0
     lines = [
         (block.line + number, line)
         for block in blocks
         for number, line in enumerate([*block.text.split("\n"), ""])
     ]
     for number, line in lines:
-        found = _LABEL.match(line)
-        label = plain_name(found[1]) if found else ""
+        match = _LABEL.match(line)
+        label = plain_name(match[1]) if match else ""
         is_answer = label in _ANSWER_LABELS and bool(pairs)
         is_labelled = (is_answer or label in _QUESTION_LABELS) and (
             first_labels.setdefault(is_answer, label) == label
         )
-        text = line[found.end() :] if found and is_labelled else line
+        text = line[match.end() :] if match and is_labelled else line
         if is_labelled and not is_answer:
             pairs.append((number, ([_unmarked(text)], [])))
-        into = int(is_answer) if is_labelled else into
+        part = int(is_answer) if is_labelled else part
         if pairs and (is_answer or not is_labelled):
-            pairs[-1][1][into].append(text)
+            pairs[-1][1][part].append(text)
     has_answers = any(answer for _, (_, answer) in pairs)
-    joined = [(at, [_tidy("\n".join(part)) for part in pair]) for at, pair in pairs]
+    joined = [(line, [_tidy("\n".join(texts)) for texts in pair]) for line, pair in pairs]
     return joined if has_answers else []
 
 
@@ -118,7 +118,7 @@ def _below_headings(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
             pairs += [(block.line, _unmarked(block.text), [])] if is_open else []
         elif is_open:
             pairs[-1][2].append(block.text)
-    return [(at, [question, _tidy("\n\n".join(texts))]) for at, question, texts in pairs]
+    return [(line, [question, _tidy("\n\n".join(texts))]) for line, question, texts in pairs]
 
 
 def _asked_in_paragraphs(blocks: Sequence[Block]) -> list[tuple[int, Cells]]:
@@ -231,7 +231,7 @@ class _HtmlBlocks(MarkupReader):
 
     def handle_data(self, data: str) -> None:
         if not self._unseen:
-            self._text.append(re.sub(r"\s+", " ", data))
+            self._text.append(data)
 
     def _flush(self) -> None:
         text = _tidy("".join(self._text))
@@ -264,12 +264,12 @@ def _docx_blocks(file: IO[bytes]) -> list[Block]:
 
 def _text_of(element: ElementTree.Element) -> str:
     parts: list[str] = []
-    for one in element.iter():
-        if one.tag == f"{_W}t":
-            parts.append(one.text or "")
-        elif one.tag in (f"{_W}br", f"{_W}cr", f"{_W}p"):
+    for part in element.iter():
+        if part.tag == f"{_W}t":
+            parts.append(part.text or "")
+        elif part.tag in (f"{_W}br", f"{_W}cr", f"{_W}p"):
             parts.append("\n")
-        elif one.tag == f"{_W}numPr":
+        elif part.tag == f"{_W}numPr":
             parts.append("- ")
     return _tidy("".join(parts))
 

@@ -22,7 +22,7 @@ _PAGE_CODE: Final = re.compile(
 _BLOCKS: Final = frozenset(
     ("p", "br", "div", "li", "tr", "table", "ul", "ol", "hr", "pre", "blockquote")
 )
-_NOT_SAID: Final = frozenset(("style", "script", "head", "title"))
+_INVISIBLE: Final = frozenset(("style", "script", "head", "title"))
 _VOID: Final = frozenset(("br", "hr", "img", "input", "meta", "link", "wbr"))
 # Class names and ids that mail programs give to quoted parts of a mail.
 _QUOTING: Final = re.compile(
@@ -124,8 +124,8 @@ def is_html(text: object) -> bool:
 def greeted_names(text: str) -> frozenset[str]:
     """Returns the words of a message's greeting, which include the names of the greeted."""
     plain = text_of_html(text[:_GREETING_HEAD]) if _TAG.search(text[:_GREETING_HEAD]) else text
-    found = _GREETING.match(plain.lstrip()[:_GREETING_HEAD])
-    return frozenset(found[0].split()) if found else frozenset()
+    greeting = _GREETING.match(plain.lstrip()[:_GREETING_HEAD])
+    return frozenset(greeting[0].split()) if greeting else frozenset()
 
 
 def without_ending(text: str, names: Collection[str], endings: Collection[str]) -> str:
@@ -158,16 +158,16 @@ def recurring_endings(texts: Iterable[str]) -> frozenset[str]:
     return frozenset(ending for ending, seen in above.items() if len(seen) == _FEWEST_ENDINGS)
 
 
-def _link_of(found: re.Match[str]) -> str:
+def _link_of(match: re.Match[str]) -> str:
     """Returns the text of a link, with the address that a mail program wrote behind it."""
-    text, url = found[1], found[2]
+    text, url = match[1], match[2]
     return _with_link(text, url) if url else text
 
 
 def _with_link(text: str, url: str) -> str:
     plain = re.sub(r"^https?://(?:www\.)?|/$", "", url)
-    is_said = plain.split("/")[0].lower() in text.lower() or len(url) > _LONGEST_LINK
-    return text if is_said else f"{text} ({url})"
+    is_redundant = plain.split("/")[0].lower() in text.lower() or len(url) > _LONGEST_LINK
+    return text if is_redundant else f"{text} ({url})"
 
 
 def _without_disclaimer(lines: list[str]) -> list[str]:
@@ -208,12 +208,12 @@ def _without_signature(lines: list[str]) -> list[str]:
 
 
 def _without_greeting(lines: list[str]) -> list[str]:
-    at = next((at for at, line in enumerate(lines) if line), 0)
-    found = _GREETING.match(lines[at]) if lines else None
-    end = _AFTER_GREETING.match(lines[at], found.end()) if found else None
+    first = next((number for number, line in enumerate(lines) if line), 0)
+    greeting = _GREETING.match(lines[first]) if lines else None
+    end = _AFTER_GREETING.match(lines[first], greeting.end()) if greeting else None
     if end is None:
         return lines
-    rest = [lines[at][end.end() :], *lines[at + 1 :]]
+    rest = [lines[first][end.end() :], *lines[first + 1 :]]
     return rest if _has_text(rest) else lines
 
 
@@ -226,9 +226,9 @@ def text_of_html(text: str, *, is_mail: bool = True) -> str:
     for is_whole in (False, True):
         reader = _TextOfHtml(is_whole=is_whole, is_mail=is_mail)
         reader.read(text)
-        found = "".join(reader.parts)
-        if found.strip():
-            return found
+        plain = "".join(reader.parts)
+        if plain.strip():
+            return plain
     return ""
 
 
@@ -241,7 +241,7 @@ class _TextOfHtml(MarkupReader):
         self._is_mail = is_mail
         self._hidden_by = ""
         self._hidden = 0
-        self._is_over = False
+        self._is_quote_below = False
         self._link: tuple[int, str] = 0, ""
 
     def handle_start(self, tag: str, attributes: Mapping[str, str]) -> None:
@@ -256,11 +256,11 @@ class _TextOfHtml(MarkupReader):
             self._is_mail or attributes.get("type", "") == "cite"
         )
         is_quote = is_blockquote or _QUOTING.search(named) is not None
-        if tag in _NOT_SAID or (is_quote and tag not in _VOID and not self._is_whole):
+        if tag in _INVISIBLE or (is_quote and tag not in _VOID and not self._is_whole):
             self._hidden_by, self._hidden = tag, 1
         if tag == "a" and attributes.get("href", "").startswith("http"):
             self._link = len(self.parts), attributes["href"]
-        self._is_over = self._is_over or (
+        self._is_quote_below = self._is_quote_below or (
             _QUOTE_BELOW.search(named) is not None and not self._is_whole
         )
         if tag in _BLOCKS:
@@ -278,5 +278,5 @@ class _TextOfHtml(MarkupReader):
             self.parts.append("\n")
 
     def handle_data(self, data: str) -> None:
-        if not self._hidden and not self._is_over:
-            self.parts.append(re.sub(r"\s+", " ", data))
+        if not self._hidden and not self._is_quote_below:
+            self.parts.append(data)

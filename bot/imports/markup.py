@@ -58,11 +58,11 @@ class MarkupReader:
         """Handles an end tag, also that of a self-closing tag."""
 
     def handle_data(self, data: str) -> None:
-        """Handles text, with character references replaced."""
+        """Handles text, with character references replaced and white space collapsed."""
 
     def _read_data(self, data: str) -> None:
         if data:
-            self.handle_data(_unescaped(data))
+            self.handle_data(re.sub(r"\s+", " ", _unescaped(data)))
             self.line += data.count("\n")
 
     def _read_tag(self, markup: re.Match[str]) -> None:

@@ -79,15 +79,15 @@ def _objects(values: object) -> list[_Record]:
 def _rows_in(record: _Record) -> Iterator[object]:
     paragraphs, prompt = _objects(record.get("paragraphs")), record.get("prompt")
     nodes, fields, data = (record.get(key) for key in ("mapping", "fields", "data"))
-    kept, annotations = (_objects(record.get(key)) for key in ("chat_messages", "annotations"))
+    messages, annotations = (_objects(record.get(key)) for key in ("chat_messages", "annotations"))
     if any("qas" in paragraph for paragraph in paragraphs):
         yield from _questions_of(paragraphs)
     elif isinstance(prompt, Mapping) and "replies" in prompt:
         yield from _branches_of(prompt, [])
     elif isinstance(nodes, Mapping) and "current_node" in record:
         yield {"messages": _branch_to(nodes, record["current_node"])}
-    elif kept:
-        yield {"messages": [_message(each.get("sender"), each.get("text")) for each in kept]}
+    elif messages:
+        yield {"messages": [_message(m.get("sender"), m.get("text")) for m in messages]}
     elif isinstance(fields, Mapping) and "responses" in record:
         yield _annotated(fields, _submitted(record["responses"]))
     elif isinstance(data, Mapping) and annotations:
@@ -100,9 +100,9 @@ def _questions_of(paragraphs: Iterable[_Record]) -> Iterator[object]:
     # https://rajpurkar.github.io/SQuAD-explorer/
     for paragraph in paragraphs:
         context = {key: paragraph[key] for key in ("context",) if key in paragraph}
-        for asked in _objects(paragraph.get("qas")):
-            question = {"question": asked.get("question"), "answers": asked.get("answers")}
-            yield _with_first_answer({**context, **question})
+        for question in _objects(paragraph.get("qas")):
+            asked = {key: question.get(key) for key in ("question", "answers")}
+            yield _with_first_answer({**context, **asked})
 
 
 def _with_first_answer(record: _Record) -> _Record:
@@ -137,19 +137,19 @@ def _choice(options: list[object], named: object) -> object:
 def _branches_of(node: _Record, before: list[object]) -> Iterator[object]:
     """Yields the conversation of each branch of a tree that has the best answer at every node."""
     # https://huggingface.co/datasets/OpenAssistant/oasst1
-    said = [*before, _message(node.get("role"), node.get("text"))]
-    replies = [one for one in _objects(node.get("replies")) if not one.get("deleted")]
-    answers = [one for one in replies if one.get("role") == "assistant"]
+    messages = [*before, _message(node.get("role"), node.get("text"))]
+    replies = [reply for reply in _objects(node.get("replies")) if not reply.get("deleted")]
+    answers = [reply for reply in replies if reply.get("role") == "assistant"]
     best = min(answers, key=_rank, default=None)
     following = [best] if best is not None else replies
     if node.get("role") == "assistant" and not following:
-        yield {"messages": said}
-    if len(said) < _DEEPEST:
-        for each in following:
-            yield from _branches_of(each, said)
+        yield {"messages": messages}
+    if len(messages) < _DEEPEST:
+        for reply in following:
+            yield from _branches_of(reply, messages)
     # A question without an answer is omitted: the conversation ends before it.
     if node.get("role") == "assistant" and following and not any(map(_is_answered, following)):
-        yield {"messages": said}
+        yield {"messages": messages}
 
 
 def _rank(answer: _Record) -> float:
@@ -158,22 +158,22 @@ def _rank(answer: _Record) -> float:
 
 
 def _is_answered(node: _Record) -> bool:
-    return any(one.get("role") == "assistant" for one in _objects(node.get("replies")))
+    return any(reply.get("role") == "assistant" for reply in _objects(node.get("replies")))
 
 
 def _branch_to(nodes: _Record, last: object) -> list[object]:
     """Returns the messages of a saved chat from its root to its current node."""
-    said: list[object] = []
+    messages: list[object] = []
     key: object = last
     for _ in range(len(nodes)):
         node = nodes.get(str(key))
         if not isinstance(node, Mapping):
             break
         message = node.get("message")
-        if isinstance(message, Mapping) and (found := _node_message(message)):
-            said.insert(0, found)
+        if isinstance(message, Mapping) and (converted := _node_message(message)):
+            messages.append(converted)
         key = node.get("parent")
-    return said
+    return messages[::-1]
 
 
 def _node_message(message: _Record) -> object:
@@ -193,10 +193,9 @@ def _message(sender: object, text: object) -> dict[str, object]:
 
 def _annotated(fields: _Record, answer: object) -> _Record:
     """Returns the annotated fields with the submitted answer; drafts are ignored."""
-    found = guess_columns([key for key, value in fields.items() if isinstance(value, str)])
-    drafts = {found.get("answer")}
-    asked = {key: value for key, value in fields.items() if key not in drafts}
-    return {**asked, "answer": answer}
+    columns = guess_columns([key for key, value in fields.items() if isinstance(value, str)])
+    without_draft = {key: fields[key] for key in fields if key != columns.get("answer")}
+    return {**without_draft, "answer": answer}
 
 
 def _annotated_in_columns(record: _Record) -> _Record:
@@ -213,20 +212,22 @@ def _annotated_in_columns(record: _Record) -> _Record:
 def _submitted(responses: object) -> object:
     """Returns the first submitted answer as text."""
     named = responses.items() if isinstance(responses, Mapping) else [("", responses)]
-    given = [one for _, listed in named for one in _objects(listed)]
-    texts = [one.get("value") for one in given if one.get("status") in ("submitted", None)]
+    answers = [answer for _, listed in named for answer in _objects(listed)]
+    texts = [
+        answer.get("value") for answer in answers if answer.get("status") in ("submitted", None)
+    ]
     return next((text for text in texts if isinstance(text, str)), "")
 
 
 def _labelled(annotations: Iterable[_Record]) -> object:
     # https://labelstud.io/guide/task_format
-    kept = (one for one in annotations if not one.get("was_cancelled"))
-    for result in (result for one in kept for result in _objects(one.get("result"))):
+    valid = (annotation for annotation in annotations if not annotation.get("was_cancelled"))
+    for result in (result for annotation in valid for result in _objects(annotation.get("result"))):
         value = result.get("value")
         if isinstance(value, Mapping):
-            given = [value.get(key) for key in ("text", "choices")]
-            texts = [one[0] if isinstance(one, list) and one else one for one in given]
-            found = next((text for text in texts if text and isinstance(text, str)), None)
-            if found:
-                return found
+            answers = [value.get(key) for key in ("text", "choices")]
+            firsts = [part[0] if isinstance(part, list) and part else part for part in answers]
+            text = next((part for part in firsts if part and isinstance(part, str)), None)
+            if text:
+                return text
     return ""
