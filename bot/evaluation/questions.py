@@ -12,6 +12,7 @@ from bot.domain import (
     EVALUATION_OF_JOB,
     MUST_ANSWER,
     Assistant,
+    AssistantId,
     Contender,
     ContenderKind,
     Deployment,
@@ -31,6 +32,7 @@ from bot.domain import (
     Row,
     Split,
     UnansweredTurn,
+    WorkspaceId,
 )
 from bot.evaluation import gaps
 from bot.examples.texts import exchange_row
@@ -81,10 +83,19 @@ async def follows_training(records: Records, job: Job, *, held_out: int) -> bool
     It does with at least `FEWEST_QUESTIONS` held-out rows. For a job whose model is deployed only
     if it is better, a must-answer example is enough.
     """
-    must = ExampleFilter(job.assistant, ExampleState.APPROVED, tag=MUST_ANSWER)
+    if job.use_if_better:
+        return await can_gate(records, job.workspace, job.assistant, held_out=held_out)
+    return held_out >= FEWEST_QUESTIONS
+
+
+async def can_gate(
+    records: Records, workspace: WorkspaceId, assistant: AssistantId, *, held_out: int
+) -> bool:
+    """Whether there are enough held-out rows, or a must-answer example, to gate a deployment."""
+    must_answer = ExampleFilter(assistant, ExampleState.APPROVED, tag=MUST_ANSWER)
     if held_out >= FEWEST_QUESTIONS:
         return True
-    return job.use_if_better and await records.examples.count(job.workspace, must) > 0
+    return await records.examples.count(workspace, must_answer) > 0
 
 
 def evaluation_after(job: Job, in_use: Deployment | None) -> Evaluation:

@@ -34,7 +34,7 @@ from bot.errors import (
     Outdated,
     TrainingClosed,
 )
-from bot.evaluation.questions import evaluation_priced_with, unpriced_host
+from bot.evaluation.questions import can_gate, evaluation_priced_with, unpriced_host
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host, Hosts
 from bot.ports.store import Records, Store
@@ -42,7 +42,6 @@ from bot.private_text import ANY_PRIVATE_TEXT, PrivateText
 from bot.replies import Button, Card, Reply
 from bot.request import Request
 from bot.rows import Method
-from bot.significance import FEWEST_QUESTIONS
 from bot.tuning import notices, snapshot
 from bot.tuning.estimate import (
     TrainingPlan,
@@ -325,11 +324,8 @@ async def _is_gate(request: Request, plan: TrainingPlan, records: Records) -> bo
     requested = request.text_option("use")
     if requested is not None:
         return requested.lower() == _IF_BETTER
-    must_answer = ExampleFilter(request.assistant.id, ExampleState.APPROVED, tag=MUST_ANSWER)
-    has_enough_held_out = len(plan.validation) >= FEWEST_QUESTIONS
-    return (
-        has_enough_held_out or await records.examples.count(request.workspace_id, must_answer) > 0
-    )
+    held_out = len(plan.validation)
+    return await can_gate(records, request.workspace_id, request.assistant.id, held_out=held_out)
 
 
 async def _store_estimate(
