@@ -19,6 +19,7 @@ from bot.ports.store import Records
 from bot.replies import Button, Card, Document, Fact, Listing, ListingRow, NoReply, Reply, Text
 from bot.request import Request
 from bot.undo_offers import offer_undo
+from bot.words import format_dollars
 
 handlers = Handlers()
 
@@ -282,5 +283,6 @@ def _training_cap_option(request: Request, current: float | None) -> float | Non
 
 def _money_left(request: Request, cap: float | None, paid: float) -> str:
     if cap is None:
-        return request.words("budget.off", spent=f"${paid:,.2f}")
-    return request.words("budget.left", left=f"${max(0.0, cap - paid):,.2f}", cap=f"${cap:,.2f}")
+        return request.words("budget.off", spent=format_dollars(paid))
+    left = format_dollars(max(0.0, cap - paid))
+    return request.words("budget.left", left=left, cap=format_dollars(cap))

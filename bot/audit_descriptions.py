@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from bot import references
 from bot.domain import AuditEntry
 from bot.ports.store import EVERYWHERE
-from bot.words import Words
+from bot.words import Words, format_dollars
 
 _INTERNAL = frozenset({"event", "turn"})
 _NAMED = {
@@ -72,19 +72,18 @@ def _describe(name: str, value: object, words: Words) -> str:
 
 
 def _in_words(name: str, value: object, words: Words) -> object:
-    match name:
-        case "user_id":
+    match name, value:
+        case "user_id", _:
             return references.person_reference(str(value))
-        case "channel":
+        case "channel", _:
             return references.channel_reference(str(value))
-    if name in _AMOUNTS and isinstance(value, int | float):
-        match name:
-            case "share":
-                return f"{value:.0%}"
-            case "price":
-                return words.price(value)
-        return f"${value:,.2f}"
+        case "share", int() | float():
+            return f"{value:.0%}"
+        case "price", int() | float():
+            return words.price(value)
+        case "training", int() | float():
+            return format_dollars(value)
     if name not in _NAMED:
         return value
-    keys = [f"{_NAMED[name]}.{one}" for one in str(value).split(",")]
+    keys = [f"{_NAMED[name]}.{part}" for part in str(value).split(",")]
     return ", ".join(words(key) if words.has(key) else key.rpartition(".")[2] for key in keys)

@@ -6,6 +6,7 @@ from bot.domain import Evaluation, HostName, Job, Judging, Role, SyntheticRun
 from bot.errors import NotFound, NotNow
 from bot.ports.store import Records
 from bot.request import Request
+from bot.words import format_dollars
 
 
 def require_decider(
@@ -46,5 +47,5 @@ async def require_priced_budget(
         return
     spent = await committed_this_month(request, records)
     if spent + price > cap:
-        remaining, words = f"${max(0.0, cap - spent):,.2f}", request.words
+        remaining, words = format_dollars(max(0.0, cap - spent)), request.words
         raise NotNow(problem=words("budget.exceeded", price=words.price(price), left=remaining))

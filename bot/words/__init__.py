@@ -120,10 +120,15 @@ class Words:
             return self("price.unknown")
         if dollars == 0:
             return self("price.free")
-        return f"${dollars:,.2f}" if dollars >= 0.01 else self("price.tiny")
+        return format_dollars(dollars) if dollars >= 0.01 else self("price.tiny")
 
     def has(self, key: str) -> bool:
         return key in self._sentences
+
+
+def format_dollars(amount: float) -> str:
+    """Returns an amount of US dollars as text, such as “$1,234.50”."""
+    return f"${amount:,.2f}"
 
 
 def best_language(locale: str | None) -> str:
