@@ -505,12 +505,8 @@ class Rest:
 
     def _edit_follow_up(self, args: Json, body: Json, files: list[Json], query: Json) -> Json:
         interaction = self._valid_interaction(args)
-        response = interaction.response or {}
-        if (
-            args["message"] == "@original"
-            and interaction.original is None
-            and response.get("type") == 5
-        ):
+        if _is_deferred_original(interaction, args):
+            response = interaction.response or {}
             message = self._store_response(
                 interaction, {**(response.get("data") or {}), **body}, files
             )
@@ -520,12 +516,7 @@ class Rest:
 
     def _delete_follow_up(self, args: Json, *_: Any) -> None:
         interaction = self._valid_interaction(args)
-        response = interaction.response or {}
-        if (
-            args["message"] == "@original"
-            and interaction.original is None
-            and response.get("type") == 5
-        ):
+        if _is_deferred_original(interaction, args):
             interaction.original = "gone"
             return
         message = self._find_message(interaction, args["message"])
@@ -591,6 +582,15 @@ class _RateLimitedError(Exception):
         headers["X-RateLimit-Scope"] = scope
         body = {"message": "You are being rate limited.", "retry_after": self.after}
         return _json_response({**body, "global": self.is_global}, 429, headers)
+
+
+def _is_deferred_original(interaction: Interaction, args: Json) -> bool:
+    """Whether the call names the response of an interaction that is deferred and has no message."""
+    return bool(
+        args["message"] == "@original"
+        and interaction.original is None
+        and (interaction.response or {}).get("type") == 5
+    )
 
 
 def shown(message: Json) -> str:
