@@ -358,13 +358,24 @@ async def test_where_a_comparison_decides_nothing_is_used_without_one(scene: Sce
     await scene.learn(12)
     await scene.command("start use:if_better")
     assert "Too few questions are held out" in await scene.last()
-    assert "Too few questions are held out" in await scene.last()
     await scene.click("Confirm")
 
     await scene.settle()
 
     assert (await evaluations(scene), await in_use(scene)) == ([], None)
     assert "was not compared" in await scene.last()
+
+
+async def test_one_question_that_must_be_answered_is_enough_to_compare(scene: Scene) -> None:
+    await scene.learn(12)
+    await scene.handle(scene.event(ButtonClicked("example.must_answer:3"), key="mark"))
+
+    await scene.command("start")
+    await scene.click("Confirm")
+    await scene.settle()
+
+    (evaluation,) = await evaluations(scene)
+    assert (evaluation.is_gate, evaluation.questions) == (True, 1)
 
 
 async def test_another_model_that_was_put_to_use_meanwhile_is_not_replaced(scene: Scene) -> None:

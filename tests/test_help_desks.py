@@ -485,6 +485,7 @@ def test_a_table_with_one_row_a_ticket_is_freed_of_what_belongs_to_mails() -> No
         ("<p>Press <![foo x]>R.</p>", "Press R."),
         ("<p>Press:<blockquote>R</blockquote>Then T.</p>", "Press:\nR\nThen T."),
         ("<p>Press</p><blockquote type=cite>Old</blockquote>", "Press"),
+        ("<p>Press\n   R,\n then T.</p>", "Press R, then T."),
         ('<p>Press <b class="signature-free">R</b>.</p>', "Press R."),
         ("<p>Press R.<p class=gmail_quote>Old<p>Then T.", "Press R.\n\nThen T."),
         ("<p>Press <![CDATA[x", "Press <![CDATA[x"),
@@ -498,7 +499,7 @@ def test_a_table_with_one_row_a_ticket_is_freed_of_what_belongs_to_mails() -> No
         ("<p>Press <b/>R.</p><style>a<b '<p>'</style>", "Press R."),
         ("<p>Press <a href=https://x.example/r/>R</a>.</p>", "Press R (https://x.example/r/)."),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_broken_html_is_read_as_far_as_possible(markup: str, text: str) -> None:
     out = io.StringIO()
