@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 FENCE_ROOM = 80
 """UTF-16 code units that a message keeps free for the end of a code block."""
-_LONGEST_FENCE = 60
+_MAX_FENCE_LENGTH = 60
 _WIDE = re.compile("[\U00010000-\U0010ffff]")
 _FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
 
@@ -58,7 +58,7 @@ def close_code_block(text: str, longest: int) -> str:
 
 def reopen_code_block(before: str, rest: str) -> str:
     """Returns the text after a cut, with the unclosed code block of the text before reopened."""
-    fence = unclosed_fence(before)[:_LONGEST_FENCE]
+    fence = unclosed_fence(before)[:_MAX_FENCE_LENGTH]
     return f"{fence}\n{rest}" if fence else rest.lstrip("\n")
 
 

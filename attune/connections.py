@@ -10,9 +10,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tuner.pending_connections import PendingConnections
 
-MOST_HEAD_BYTES = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 5.0
-MOST_WAITING = 32
+MAX_WAITING = 32
 """Maximum connections of one address that wait for a request head; the oldest are closed.
 
 A browser opens six, and a proxy forwards a request only after its whole head.
@@ -34,7 +34,7 @@ class BoundedConnection(HttpToolsProtocol):
     _unread_bytes = 0
     _field_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
-    _pending: ClassVar = PendingConnections(MOST_WAITING)
+    _pending: ClassVar = PendingConnections(MAX_WAITING)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
@@ -56,7 +56,7 @@ class BoundedConnection(HttpToolsProtocol):
             return
         if self._messages == before:
             self._unread_bytes += len(data)
-        if self._unread_bytes > MOST_HEAD_BYTES:
+        if self._unread_bytes > MAX_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._deadline is None and not self._is_answering:
             self._set_deadline(HEAD_SECONDS)
@@ -103,7 +103,7 @@ class BoundedConnection(HttpToolsProtocol):
         return self.cycle is not None and not self.cycle.response_complete
 
     def _check_fields(self) -> None:
-        if self._field_bytes > MOST_HEAD_BYTES:
+        if self._field_bytes > MAX_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
             raise ValueError("the head of the request is too large")
 

@@ -33,7 +33,7 @@ from bot.words import Words
 from storage.database import Database
 from storage.migrations import migrate
 
-_LONGEST_WAIT = 20.0
+_MAX_WAIT = 20.0
 """Seconds to wait for a host's response."""
 
 
@@ -192,7 +192,7 @@ async def _host(name: HostName, hosts: ConfiguredHosts) -> CheckResult:
         host.profile.name if host.profile.was_tested_live else f"{host.profile.name}, never tried"
     )
     try:
-        async with asyncio.timeout(_LONGEST_WAIT):
+        async with asyncio.timeout(_MAX_WAIT):
             check = await host.check()
     except (HostError, TimeoutError) as error:
         if isinstance(error, WrongAddress) and (
@@ -233,7 +233,7 @@ async def _base(what: str, host: OpenAIHost, *, must_answer: bool = False) -> Ch
         return CheckResult(what, False, remedy)
     base = host.bases[0]
     try:
-        async with asyncio.timeout(_LONGEST_WAIT):
+        async with asyncio.timeout(_MAX_WAIT):
             await _ask_for_a_token(host, base)
     except (HostError, TimeoutError) as error:
         why = error if isinstance(error, HostError) else HostTimeout(host=host.name)

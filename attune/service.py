@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _AFTER_FAILURE_SECONDS = 5.0
-_LONGEST_PAUSE_SECONDS = 30.0
+_MAX_PAUSE_SECONDS = 30.0
 _REMOVALS_SECONDS = 60.0
 _ENGINE_SECONDS = 2.0
 _EVALUATIONS_SECONDS = 2.0
@@ -156,7 +156,7 @@ async def _watch_jobs(built: App, host: HostName | None, wake: asyncio.Event) ->
     async def turn() -> float:
         wait = await built.runners.jobs.poll_host(host)
         built.topics.publish_and_wake("jobs")
-        return _LONGEST_PAUSE_SECONDS if wait is None else wait
+        return _MAX_PAUSE_SECONDS if wait is None else wait
 
     await _repeat(turn, wake)
 
@@ -185,7 +185,7 @@ async def _until_idle(built: App) -> None:
     """Waits for answers that are being written, but no longer than 30 seconds."""
     running = set(built.running_tasks)
     if running:
-        await asyncio.wait(running, timeout=_LONGEST_PAUSE_SECONDS)
+        await asyncio.wait(running, timeout=_MAX_PAUSE_SECONDS)
 
 
 async def _evaluate(built: App, host: HostName | None, wake: asyncio.Event) -> None:
@@ -322,7 +322,7 @@ async def _repeat(
     turn: Callable[[], Awaitable[float]],
     wake: asyncio.Event,
     *,
-    longest: float = _LONGEST_PAUSE_SECONDS,
+    longest: float = _MAX_PAUSE_SECONDS,
 ) -> None:
     """Calls `turn` for ever, after the pause in seconds that it returns or when `wake` is set.
 

@@ -29,8 +29,8 @@ from bench.sandbox_quality import products, rows
 
 CHATS = {1: 25, 8: 3, 32: 1}
 """Number of rounds by number of concurrent chats; transformers serve answers one at a time."""
-LONGEST_PAUSE = 5.0
-LONGEST_REPLY = 64
+MAX_PAUSE = 5.0
+MAX_REPLY_TOKENS = 64
 
 _KEY = "bench"
 _THREADS = {"OMP_NUM_THREADS": "1"}
@@ -84,8 +84,8 @@ def _goals(ours: dict[int, Load], theirs: Load) -> Iterable[Figure]:
     growth = ours[32].rate / ours[8].rate
     yield Figure("tokens/s at 32 chats beside 8", f"{growth:.2f}x", "≥ 1x", growth >= 1)
     pause = max(load.pause for load in ours.values())
-    goal = f"≤ {LONGEST_PAUSE:.0f} s"
-    yield Figure("longest pause of a chat", f"{pause:.1f} s", goal, pause <= LONGEST_PAUSE)
+    goal = f"≤ {MAX_PAUSE:.0f} s"
+    yield Figure("longest pause of a chat", f"{pause:.1f} s", goal, pause <= MAX_PAUSE)
 
 
 async def _loads(ours: Served, theirs: Served) -> dict[int, tuple[Load, Load]]:
@@ -124,7 +124,7 @@ async def _chat(served: Served, number: int) -> list[float]:
         messages=[{"role": "user", "content": _QUESTIONS[number % len(_QUESTIONS)]}],
         stream=True,
         temperature=0,
-        max_tokens=LONGEST_REPLY,
+        max_tokens=MAX_REPLY_TOKENS,
     )
     texts = (c.choices[0].delta.content async for c in stream if c.choices)
     return [*times, *[perf_counter() async for text in texts if text]]

@@ -60,7 +60,7 @@ from storage.database import Database
 from tests.fakes.platform import FakePlatform
 from tests.stores import GENERAL, HOME, a_job
 
-MOST_SECONDS = 0.05
+MAX_SECONDS = 0.05
 SIZE = Size()
 _ROWS = 5_000
 _PAUSE_SECONDS = 0.005
@@ -303,7 +303,7 @@ def _require_success(reply: Reply) -> Reply:
 
 def _figure(name: str, waits: Sequence[Wait], *, alone: Sequence[Wait], took: float) -> Figure:
     longest = max(waits, key=lambda wait: wait.seconds)
-    limit = MOST_SECONDS + max(wait.seconds for wait in alone)
+    limit = MAX_SECONDS + max(wait.seconds for wait in alone)
     ratio = longest.seconds / median(wait.seconds for wait in alone)
     worked = max(wait.worked for wait in waits)
     return Figure(

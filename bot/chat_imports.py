@@ -52,7 +52,7 @@ _PLATFORMS: Final = {"slack": "Slack", "discord": "Discord"}
 _BATCH: Final = 50
 _SAMPLES: Final = 3
 _MAX_NAMES: Final = 10
-_LONGEST_TEXT: Final = 240
+_MAX_TEXT_LENGTH: Final = 240
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ class ChatImport:
         words, overview = self._request.words, self.overview
         for number, row in enumerate(overview.samples, 1):
             question, answer = (
-                one_line(text, _LONGEST_TEXT) for text in last_question_and_answer(row)
+                one_line(text, _MAX_TEXT_LENGTH) for text in last_question_and_answer(row)
             )
             yield f"{number}. {question} → {answer}"
         if overview.authors:

@@ -29,7 +29,7 @@ _MAX_TOKENS = 8000
 _FETCHED_MESSAGES = 100
 _SUMMARY_TOKENS = 600
 _SUMMARY_SECONDS = 60.0
-_LONGEST_TEXT = 4000
+_MAX_TEXT_LENGTH = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +115,7 @@ async def _summarise(
     deps: Dependencies,
 ) -> Summary | None:
     """Returns a summary of the earlier summary and the messages after it, or None on failure."""
-    lines = [f"{message.author.name}: {message.text[:_LONGEST_TEXT]}" for message in uncovered]
+    lines = [f"{message.author.name}: {message.text[:_MAX_TEXT_LENGTH]}" for message in uncovered]
     if summary is not None:
         lines.insert(0, summary.text)
     prompt = request.words("chat.summarise", text="\n\n".join(lines))

@@ -16,7 +16,7 @@ from bot.request import Request
 
 handlers = Handlers()
 
-LARGEST_IN_CHAT = 8_000_000
+MAX_IN_CHAT = 8_000_000
 """Maximum bytes of a file that is posted to a chat platform; Discord's limit is 10 MiB."""
 
 
@@ -80,7 +80,7 @@ async def _formats_card(request: Request, name: str, deps: Dependencies) -> Card
 async def download_model(request: Request, deps: Dependencies) -> Reply:
     """Returns the file, or a link to it if the file is too large for the chat platform."""
     form, model, exporter, count = await _chosen_export(request, deps)
-    is_sent = request.is_page or request.workspace_id == LOCAL or count <= LARGEST_IN_CHAT
+    is_sent = request.is_page or request.workspace_id == LOCAL or count <= MAX_IN_CHAT
     if not is_sent:
         return offer_form_link(
             request,

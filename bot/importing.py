@@ -41,9 +41,9 @@ handlers = Handlers()
 
 SHOWN_PROBLEMS, _PROBLEMS_ON_PAGE = 5, 500
 _PREVIEW_ROWS, _MAX_ROWS_READ = 3, 200
-_LONGEST_TEXT = 240
+_MAX_TEXT_LENGTH = 240
 _ROWS_BETWEEN_REPORTS = 200
-_MAX_CHOICES, _LONGEST_CHOICE = 24, 75
+_MAX_CHOICES, _MAX_CHOICE_LENGTH = 24, 75
 _PURPOSES: Final = (
     *("question", "answer", "system", "context", "history", "preferred", "rejected", "label"),
     *("messages", "ticket", "role", "text", "time", "private", "kind"),
@@ -425,7 +425,7 @@ def _first_rows(file: IO[bytes], plan: ImportPlan) -> tuple[list[Row], list[Prob
 
 def _row_line(row: Row) -> str:
     """Returns a row on one line: the number of earlier messages, the last question, the answer."""
-    question, answer = (one_line(text, _LONGEST_TEXT) for text in last_question_and_answer(row))
+    question, answer = (one_line(text, _MAX_TEXT_LENGTH) for text in last_question_and_answer(row))
     messages = row.get("messages")
     earlier = len(messages) - 2 if isinstance(messages, list) else 0
     return f"{f'(+{earlier}) ' if earlier > 0 else ''}{question} → {answer}"
@@ -455,7 +455,7 @@ def _columns_form(plan: ImportPlan | UnknownColumns, pending: PendingImport, wor
 def _column_field(purpose: str, value: str, headings: tuple[str, ...], words: Words) -> Field:
     is_needed = purpose in ("question", "answer", "preferred", "rejected", "messages", "ticket")
     label = words(f"import.purpose.{purpose}")
-    short = [heading for heading in headings if 0 < len(heading) <= _LONGEST_CHOICE]
+    short = [heading for heading in headings if 0 < len(heading) <= _MAX_CHOICE_LENGTH]
     if len(short) < len(headings) or len(headings) > _MAX_CHOICES:
         return Field(purpose, label, value=value, required=is_needed, max_length=200)
     none = () if is_needed else ((_NONE, words("import.no_column")),)

@@ -13,7 +13,7 @@ from bot.request import Request
 
 handlers = Handlers()
 
-LONGEST_NAME, LONGEST_NOTE = 60, 300
+MAX_NAME_LENGTH, MAX_NOTE_LENGTH = 60, 300
 
 
 @handlers.button("model.name", Role.TRAINER, opens_form=True)
@@ -30,7 +30,7 @@ async def ask_name(request: Request, deps: Dependencies) -> Reply:
                 "label",
                 words("model.name_field"),
                 value=model.label or "",
-                max_length=LONGEST_NAME,
+                max_length=MAX_NAME_LENGTH,
             ),
             Field(
                 "note",
@@ -39,7 +39,7 @@ async def ask_name(request: Request, deps: Dependencies) -> Reply:
                 model.note or "",
                 hint=words("model.note_hint"),
                 required=False,
-                max_length=LONGEST_NOTE,
+                max_length=MAX_NOTE_LENGTH,
             ),
         ),
         submit_label=words("teach.submit"),
@@ -52,8 +52,8 @@ async def name_submitted(request: Request, deps: Dependencies) -> Reply:
     """Stores a model's name and note. Raises BadInput, and NotNow for a name in use."""
     label = " ".join(request.options.get("label", "").split())
     note = request.options.get("note", "").strip()
-    if not label or len(label) > LONGEST_NAME or len(note) > LONGEST_NOTE:
-        raise BadInput(problem=request.words("model.name_wrong", longest=LONGEST_NAME))
+    if not label or len(label) > MAX_NAME_LENGTH or len(note) > MAX_NOTE_LENGTH:
+        raise BadInput(problem=request.words("model.name_wrong", longest=MAX_NAME_LENGTH))
     async with deps.store.writing() as records:
         model = await find_model_by_name(request, request.argument, records)
         await _refuse_taken(request, model, label, records)

@@ -15,9 +15,9 @@ _GROUPED = re.compile(r"\d{1,3}([,.])\d{3}(?:\1\d{3})*")
 _MIXED = re.compile(r"(\d{1,3}(?:([,.])\d{3})(?:\2\d{3})*)([,.])(\d+)")
 _DECIMAL = re.compile(r"(\d*)[,.](\d+)|(\d+)[,.]?")
 _SCIENTIFIC = re.compile(r"\d+(?:\.\d+)?e[+-]?\d{1,3}", re.IGNORECASE)
-_MOST_CHARACTERS = 40
+_MAX_CHARACTERS = 40
 
-_LEAST_P_VALUE = 0.001
+_MIN_P_VALUE = 0.001
 LARGEST = 2**63 - 1
 """The largest integer that the database can compare."""
 
@@ -27,7 +27,7 @@ def possible_numbers(text: str) -> Collection[float]:
 
     "1,000" and "1.000" have two: one thousand, and one with three decimals.
     """
-    if len(text) > _MOST_CHARACTERS:
+    if len(text) > _MAX_CHARACTERS:
         return ()
     plain = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
     sign = -1.0 if plain.startswith("-") else 1.0
@@ -82,7 +82,7 @@ def number_of(text: str, noun: str) -> int:
 
 def format_p_value(p_value: float) -> str:
     """Returns a p value such as "= 0.012"; a small one is never shown as zero."""
-    return f"= {p_value:.3f}" if p_value >= _LEAST_P_VALUE else f"< {_LEAST_P_VALUE}"
+    return f"= {p_value:.3f}" if p_value >= _MIN_P_VALUE else f"< {_MIN_P_VALUE}"
 
 
 def format_share_range(low: float, high: float) -> str:

@@ -27,10 +27,10 @@ LOCALE = "locale"
 """The detail that names the language of a notice, where the channel's assistant has none."""
 ASKER = "asker"
 """Detail of a notice with the id of the person who caused it."""
-_MOST_ATTEMPTS = 1000
-_LONGEST_PAUSE = 600
+_MAX_ATTEMPTS = 1000
+_MAX_PAUSE = 600
 """Limit of the seconds between two attempts; with 1000 attempts a platform may be down a week."""
-_LONGEST_WAIT = 60.0
+_MAX_WAIT = 60.0
 """Seconds for one message; with its key a second attempt edits the message of the first."""
 
 
@@ -50,7 +50,7 @@ async def deliver(
     async def deliver_in_order(notices: Sequence[Notice]) -> None:
         for notice in notices:
             try:
-                async with asyncio.timeout(_LONGEST_WAIT):
+                async with asyncio.timeout(_MAX_WAIT):
                     await _deliver(
                         notice, store=store, surfaces=surfaces, clock=clock, wordings=wordings
                     )
@@ -153,9 +153,9 @@ async def _move_to_direct_message(notice: Notice, surface: Surface, *, store: St
 
 
 async def _postpone(notice: Notice, *, store: Store, clock: Clock) -> None:
-    if notice.attempts >= _MOST_ATTEMPTS:
+    if notice.attempts >= _MAX_ATTEMPTS:
         return await _drop(notice, store=store)
-    wait = timedelta(seconds=min(_LONGEST_PAUSE, 2 ** min(notice.attempts, 10)))
+    wait = timedelta(seconds=min(_MAX_PAUSE, 2 ** min(notice.attempts, 10)))
     return await _delay(notice, wait, store=store, clock=clock)
 
 

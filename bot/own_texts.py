@@ -9,7 +9,7 @@ from bot.ports.store import Store
 from bot.request import Request
 
 _PART = 100
-_MOST_QUOTES = 10_000
+_MAX_QUOTES = 10_000
 """Number of quotes searched for at once; each search reads all messages."""
 _SHOWN_CHARACTERS, _OWN_CHARACTERS = 60, 8
 
@@ -43,7 +43,7 @@ async def forget_quotes(request: Request, store: Store) -> None:
     quotes: set[str] = set()
     async for text in _own_texts(request, store):
         quotes |= _beginnings([text])
-        if len(quotes) >= _MOST_QUOTES:
+        if len(quotes) >= _MAX_QUOTES:
             await _forget_quoting(request, quotes, store)
             quotes.clear()
     await _forget_quoting(request, quotes, store)

@@ -39,9 +39,9 @@ from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-LONGEST_ANSWER = 120.0
+MAX_ANSWER_SECONDS = 120.0
 _WAIT = timedelta(seconds=30)
-_LONGEST_WAIT = timedelta(minutes=10)
+_MAX_WAIT = timedelta(minutes=10)
 _GIVE_UP = timedelta(hours=1)
 _NOTICE_SECONDS = 2.0
 _TO_BEGIN = (EvaluationState.CONFIRMED,)
@@ -193,7 +193,7 @@ class PaidRunner(ABC, Generic[R, C]):
         ) as meter:
             host = self._hosts.paid(run.host, workspace)
             deltas = meter.chat(host, run.model, messages, sampling, is_sent_once=True)
-            await read_answer(deltas, answer, host=host.name, seconds=LONGEST_ANSWER)
+            await read_answer(deltas, answer, host=host.name, seconds=MAX_ANSWER_SECONDS)
         if self._needs_whole_answers:
             require_whole(answer, host=host.name)
         return answer
@@ -224,7 +224,7 @@ class PaidRunner(ABC, Generic[R, C]):
         """Pauses a run after an error; after an hour of errors the run ends with its results."""
         now, progress = self._clock.now(), self._progress[run.id]
         since = progress.failing_since = progress.failing_since or now
-        progress.paused_until = now + min(max(_WAIT, (now - since) / 2), _LONGEST_WAIT)
+        progress.paused_until = now + min(max(_WAIT, (now - since) / 2), _MAX_WAIT)
         progress.trouble = error
         log.warning("A paid call failed and is retried", extra={"id": run.id, "why": error.key})
         await self._settle(run, call, CallState.WAITING)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from bot.commands import Command, Option, OptionKind
 from bot.errors import BadInput
 from bot.option_values import read_choice, read_number, read_whole
-from bot.replies import LONGEST_ACTION
+from bot.replies import MAX_ACTION_LENGTH
 from bot.words import Words
 
 _OPTION_NAME = re.compile(r"[A-Za-z_]{2,32}")
@@ -48,7 +48,7 @@ def button_action(action: str, options: Mapping[str, str]) -> str | None:
     """Returns an action with options for `parse`; None if it is too long or has quotes."""
     typed = " ".join(f'{name}:"{value}"' for name, value in options.items() if value)
     whole = f"{action}{typed}".rstrip(" ")
-    is_possible = len(whole) <= LONGEST_ACTION and not any('"' in v for v in options.values())
+    is_possible = len(whole) <= MAX_ACTION_LENGTH and not any('"' in v for v in options.values())
     return whole if is_possible else None
 
 

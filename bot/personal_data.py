@@ -31,7 +31,7 @@ from bot.request import Request
 
 handlers = Handlers()
 
-_PART, _FEWEST_EDITED = 100, 5
+_PART, _MIN_EDITED = 100, 5
 _FORGETTING = "person.forgetting"
 
 
@@ -158,7 +158,7 @@ async def _forget_edits(request: Request, store: Store) -> int:
         await erase_examples(request.workspace_id, to_erase, records, at=request.now)
         return len(edited)
 
-    await run_in_batches(part, store, fewest=_FEWEST_EDITED)
+    await run_in_batches(part, store, fewest=_MIN_EDITED)
     return marked
 
 

@@ -27,7 +27,7 @@ _FIRST_EXAMPLES = 500
 _TERMS = 4
 _EXAMPLES_PER_TERM = 60
 """Limit of examples found for each search term of a question."""
-_LONGEST_SEARCH = 0.2
+_MAX_SEARCH_SECONDS = 0.2
 """Seconds after which no further term is searched for, because a user waits for the answer."""
 
 
@@ -132,7 +132,7 @@ async def shot_pool(
     if await collect(_FIRST_EXAMPLES) == _FIRST_EXAMPLES:
         started = perf_counter()
         for term in search_terms(question, _TERMS):
-            if perf_counter() - started < _LONGEST_SEARCH:
+            if perf_counter() - started < _MAX_SEARCH_SECONDS:
                 await collect(_EXAMPLES_PER_TERM, term)
     return list(shots.values())
 

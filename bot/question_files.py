@@ -15,10 +15,10 @@ from bot.ports.surface import CanReadFile, Surface
 from bot.request import Request
 from bot.words import Words
 
-MOST_CHARACTERS = 40_000
+MAX_CHARACTERS = 40_000
 """Limit of all files of a question together, about 10,000 tokens."""
-_MOST_FILES = 5
-_MOST_PICTURES = 3
+_MAX_FILES = 5
+_MAX_PICTURES = 3
 _MEGABYTE = 1024 * 1024
 _PICTURE_BYTES = 5 * _MEGABYTE
 _DOCUMENT_BYTES = 20 * _MEGABYTE
@@ -87,9 +87,9 @@ class FileReader:
         self._request = request
         self._surface = surface
         self._documents = documents
-        self._remaining_characters = MOST_CHARACTERS
-        self._remaining_files = _MOST_FILES
-        self._remaining_pictures = _MOST_PICTURES
+        self._remaining_characters = MAX_CHARACTERS
+        self._remaining_files = _MAX_FILES
+        self._remaining_pictures = _MAX_PICTURES
 
     async def read(self, files: Sequence[Attachment]) -> FilesRead:
         read = FilesRead()
@@ -136,7 +136,7 @@ class FileReader:
             size = _PICTURE_BYTES // _MEGABYTE
             read.add_problem("chat.file_large", picture.name, size=size)
         elif self._remaining_pictures <= 0:
-            read.add_problem("chat.pictures_many", picture.name, count=_MOST_PICTURES)
+            read.add_problem("chat.pictures_many", picture.name, count=_MAX_PICTURES)
         else:
             self._remaining_pictures -= 1
             read.pictures.append(picture)
@@ -191,7 +191,7 @@ def _byte_limit(content: bytearray) -> int:
     if picture_type(bytes(content[:MAGIC_BYTES])):
         return _PICTURE_BYTES
     is_document = _is_document(bytes(content[:_PDF_BEGINS_WITHIN]))
-    return _DOCUMENT_BYTES if is_document else _BYTES_OF_CHARACTER * MOST_CHARACTERS
+    return _DOCUMENT_BYTES if is_document else _BYTES_OF_CHARACTER * MAX_CHARACTERS
 
 
 def _is_document(content: bytes) -> bool:

@@ -23,7 +23,7 @@ _OPEN, _BAR, _CLOSE = "\ufdd0", "\ufdd1", "\ufdd2"
 _REFERENCE = re.compile(f"{_OPEN}([@#t])([^{_BAR}]*){_BAR}([^{_CLOSE}]*){_CLOSE}")
 _LOOKUP_SECONDS = 2.0
 """Seconds that a reply waits for the look-up of names."""
-_MOST_NAMES = 50
+_MAX_NAMES = 50
 
 
 class ReferenceKind(StrEnum):
@@ -76,7 +76,7 @@ async def resolve_names(
     if not references:
         return reply
     unnamed = list(dict.fromkeys(key for key, name in references if not name))
-    names = await _names(unnamed[:_MOST_NAMES], place, surface) if surface is not None else {}
+    names = await _names(unnamed[:_MAX_NAMES], place, surface) if surface is not None else {}
     is_native = not is_page and _is_native(surface)
 
     def draw(kind: ReferenceKind, number: str, name: str) -> str:

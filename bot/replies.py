@@ -18,7 +18,7 @@ class Tone(StrEnum):
     BUSY = "busy"
 
 
-LONGEST_ACTION = 100
+MAX_ACTION_LENGTH = 100
 """Maximum characters of a button's action, which is the limit of Discord's custom_id."""
 
 

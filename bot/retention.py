@@ -25,7 +25,7 @@ _UNUSED = timedelta(days=7)
 """Age at which a snapshot without a job is deleted, and an estimate without a confirmation."""
 
 _OFF = "off"
-_MOST_DAYS = 3650
+_MAX_DAYS = 3650
 
 Forget = Callable[[datetime, Records, int], Awaitable[int]]
 
@@ -181,8 +181,8 @@ def _days(request: Request, name: str, current: int | None) -> int | None:
     if text.lower() == _OFF:
         return None
     days = request.integer_option(name)
-    if days is None or not 1 <= days <= _MOST_DAYS:
-        raise BadInput(problem=request.words("retention.bad", option=name, most=_MOST_DAYS))
+    if days is None or not 1 <= days <= _MAX_DAYS:
+        raise BadInput(problem=request.words("retention.bad", option=name, most=_MAX_DAYS))
     return days
 
 

@@ -16,12 +16,12 @@ from statistics import NormalDist
 
 ALPHA = 0.05
 """Significance level."""
-FEWEST_QUESTIONS = 8
+MIN_QUESTIONS = 8
 """Minimum of questions for a verdict."""
 POWER = 0.8
 _RESAMPLES = 2000
-_MOST_PICKS = 1_000_000
-_MOST_TRIALS = 500
+_MAX_PICKS = 1_000_000
+_MAX_TRIALS = 500
 
 
 class Verdict(StrEnum):
@@ -62,7 +62,7 @@ def compare_wins(wins: int, losses: int, ties: int = 0) -> PairedResult:
     """Returns the verdict of votes, or of other wins, losses and ties."""
     p_value = sign_test(wins, losses)
     verdict = Verdict.UNDECIDED
-    if wins + losses + ties >= FEWEST_QUESTIONS and p_value <= ALPHA:
+    if wins + losses + ties >= MIN_QUESTIONS and p_value <= ALPHA:
         verdict = Verdict.BETTER if wins > losses else Verdict.WORSE
     return PairedResult(wins, losses, ties, p_value, wilson(wins, wins + losses), verdict)
 
@@ -124,7 +124,7 @@ def compare_shares(
     first: tuple[int, int], second: tuple[int, int], *, alpha: float = ALPHA
 ) -> Verdict:
     """Returns the verdict of two shares of different trials, such as 👍 and 👎 on two models."""
-    if min(sum(first), sum(second)) < FEWEST_QUESTIONS or fisher_test(first, second) > alpha:
+    if min(sum(first), sum(second)) < MIN_QUESTIONS or fisher_test(first, second) > alpha:
         return Verdict.UNDECIDED
     is_better = first[0] * sum(second) > second[0] * sum(first)
     return Verdict.BETTER if is_better else Verdict.WORSE
@@ -199,7 +199,7 @@ def bootstrap(differences: Sequence[float], *, confidence: float = 0.95, seed: i
     count = len(differences)
     if count == 0:
         raise ValueError("no differences")
-    resamples = min(_RESAMPLES, max(200, _MOST_PICKS // count))
+    resamples = min(_RESAMPLES, max(200, _MAX_PICKS // count))
     draw = random.Random(seed).choices
     means = sorted(math.fsum(draw(differences, k=count)) / count for _ in range(resamples))
     tail = (1 - confidence) / 2
@@ -214,7 +214,7 @@ def questions_needed(win_share: float) -> int | None:
     if not 0 < win_share < 1 or win_share == 0.5:
         return None
     share = max(win_share, 1 - win_share)
-    tried = range(FEWEST_QUESTIONS, _MOST_TRIALS + 1)
+    tried = range(MIN_QUESTIONS, _MAX_TRIALS + 1)
     return next((trials for trials in tried if _power(share, trials) >= POWER), None)
 
 

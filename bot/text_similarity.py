@@ -21,7 +21,7 @@ _FULL_WEIGHT_LETTERS = 5
 _PART_LENGTH = 4
 _PART_WEIGHT = 0.5
 _CHARACTER_WEIGHT = 0.7
-_LEAST_TEXTS = 20
+_MIN_TEXTS = 20
 """Minimum number of texts for the idf; with fewer every word would count as common."""
 
 Vector = Mapping[str, float]
@@ -54,7 +54,7 @@ def _vectors(texts: Sequence[str]) -> list[Vector]:
     """Returns the tf-idf vectors of texts, with length 1."""
     features = [_features(text) for text in texts]
     document_counts = Counter(feature for of_text in features for feature in of_text)
-    total = max(len(texts), _LEAST_TEXTS)
+    total = max(len(texts), _MIN_TEXTS)
     vectors: list[Vector] = []
     for of_text in features:
         weights = {

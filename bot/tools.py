@@ -18,10 +18,10 @@ from bot.request import Request
 from bot.words import Words
 
 HANDED_OVER = "handed_over"
-MOST_ROUNDS = 4
+MAX_ROUNDS = 4
 """Limit of rounds of tool calls for one answer; after that the model gets no tools."""
-_MOST_RESULTS = 5
-_LONGEST_REASON = 300
+_MAX_RESULTS = 5
+_MAX_REASON_LENGTH = 300
 
 Run = Callable[[Request, str, Dependencies], Awaitable[str]]
 
@@ -48,7 +48,7 @@ async def _search(request: Request, query: str, deps: Dependencies) -> str:
         pool = await shot_pool(records, request.place, request.assistant, question=query)
     query_words = words_in(query)
     matching = [shot for shot in pool if query_words & shot[0]]
-    nearest = nearest_shots(matching, query, count=_MOST_RESULTS)
+    nearest = nearest_shots(matching, query, count=_MAX_RESULTS)
     return "\n".join(f"{m['role']}: {m['content']}" for m in nearest) or "Nothing was found."
 
 
@@ -66,7 +66,7 @@ async def _hand_over(request: Request, reason: str, deps: Dependencies) -> str:
         deps,
         key=request.event.key,
         link=link,
-        reason=one_line(reason, _LONGEST_REASON),
+        reason=one_line(reason, _MAX_REASON_LENGTH),
     )
     return f"These people were told: {names}." if names else "Nobody could be told."
 
@@ -97,8 +97,8 @@ class AnswerTools:
         self._tools = {name: TOOLS[name] for name in request.assistant.tools if name in TOOLS}
 
     def schemas(self, rounds: int) -> Sequence[Mapping[str, object]]:
-        """Tool schemas for the host; none after MOST_ROUNDS rounds."""
-        if rounds >= MOST_ROUNDS:
+        """Tool schemas for the host; none after MAX_ROUNDS rounds."""
+        if rounds >= MAX_ROUNDS:
             return ()
         return [tool.schema(name) for name, tool in self._tools.items()]
 

@@ -14,7 +14,7 @@ from typing import IO, Final
 from bot.domain import AssistantId, UserId, WorkspaceId
 from bot.ports.import_files import PendingImport
 
-_LONGEST_SECONDS: Final = 24 * 3600
+_MAX_SECONDS: Final = 24 * 3600
 
 
 class ImportFolder:
@@ -75,7 +75,7 @@ class ImportFolder:
         self._remove_old()
 
     def _remove_old(self) -> None:
-        oldest = time() - _LONGEST_SECONDS
+        oldest = time() - _MAX_SECONDS
         for path in self._folder.glob("*"):
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < oldest:

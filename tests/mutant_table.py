@@ -252,7 +252,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot/tuning/retries.py",
-        "if asked and asked <= LONGEST_RETRY_AFTER:",
+        "if asked and asked <= MAX_RETRY_AFTER:",
         "if asked:",
         ("tests/test_retries.py",),
     ),
@@ -331,14 +331,14 @@ MUTANTS = (
     ),
     Mutant(
         "tuner/api/multipart.py",
-        "if self._parts > MOST_PARTS:",
-        "if self._parts > MOST_PARTS + 1:",
+        "if self._parts > MAX_PARTS:",
+        "if self._parts > MAX_PARTS + 1:",
         ("tests/test_tuner_parts.py",),
     ),
     Mutant(
         "tuner/api/multipart.py",
-        "if self._size > LARGEST_FILE:",
-        "if self._size > LARGEST_FILE + 1:",
+        "if self._size > MAX_FILE_BYTES:",
+        "if self._size > MAX_FILE_BYTES + 1:",
         ("tests/test_tuner_parts.py",),
     ),
     Mutant(
@@ -414,7 +414,7 @@ MUTANTS = (
     ),
     Mutant(
         "adapters/slack/request_signature.py",
-        "if length.isdecimal() and int(length) > MOST_BYTES:",
+        "if length.isdecimal() and int(length) > MAX_BYTES:",
         "if False:",
         ("tests/test_slack_signed.py::test_a_body_that_names_too_great_a_length_is_not_read",),
     ),

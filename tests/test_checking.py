@@ -210,7 +210,7 @@ async def test_the_nearest_example_is_found_however_many_came_before(
     scene: Scene, question: str, asked: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Else a busy machine looks for fewer words.
-    monkeypatch.setattr("bot.prompts._LONGEST_SEARCH", 60.0)
+    monkeypatch.setattr("bot.prompts._MAX_SEARCH_SECONDS", 60.0)
     await scene.command("help")
     async with scene.store.writing() as records:
         assistant = await records.assistants.default(LOCAL)

@@ -25,7 +25,7 @@ from attune.embedded import embedded_tuner
 KILLS = int(os.environ.get("ATTUNE_KILLS", "3"))
 KILLS_EACH = 3
 SECONDS = 60.0
-LONGEST_LIFE = 1.2
+MAX_LIFE = 1.2
 ENVIRONMENT = ("PATH", "HOME", "LANG", "PYTHONPATH", "TMPDIR")
 
 
@@ -138,7 +138,7 @@ def draw(seed: int) -> list[tuple[float, str]]:
     rng = random.Random(seed)
     victims = ["bot", "tuner", "worker"]
     rng.shuffle(victims)
-    return [(rng.uniform(0, LONGEST_LIFE), victim) for victim in victims]
+    return [(rng.uniform(0, MAX_LIFE), victim) for victim in victims]
 
 
 @pytest.mark.parametrize("seed", range(-(-KILLS // KILLS_EACH)))

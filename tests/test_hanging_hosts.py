@@ -59,7 +59,7 @@ async def test_the_calendar_reads_the_others(scene: Scene, other: FaultyHost) ->
 async def test_the_page_of_hosts_shows_the_others(
     scene: Scene, other: FaultyHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(host_resources, "_LONGEST_WAIT", 0.3)
+    monkeypatch.setattr(host_resources, "_MAX_WAIT", 0.3)
     await scene.tuned()
     await scene.confirm("host:elsewhere")
     await scene.settle()
@@ -76,7 +76,7 @@ async def test_the_page_of_hosts_shows_the_others(
 async def test_the_doctor_tells_of_the_others(
     scene: Scene, other: FaultyHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(doctor, "_LONGEST_WAIT", 0.3)
+    monkeypatch.setattr(doctor, "_MAX_WAIT", 0.3)
     scene.host.fail_always("GET /models", hangs())
     hosts = ConfiguredHosts(scene.configs, keys={"KEY": scene.host.key})
 
@@ -90,7 +90,7 @@ async def test_the_doctor_tells_of_the_others(
 async def test_the_courier_serves_the_other_workspaces(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox, "_LONGEST_WAIT", 0.3)
+    monkeypatch.setattr(outbox, "_MAX_WAIT", 0.3)
     scene.slack = hanging = HangingPlatform()
     scene.surfaces = {"slack": hanging}
     await scene.restart()

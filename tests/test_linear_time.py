@@ -26,7 +26,7 @@ GROWTH = 4
 # Work in proportion to the square of SIZE takes many times as long.
 SECONDS_NOT_WORTH_A_RATIO = 0.003
 # Linear work grows by GROWTH, quadratic by its square.
-MOST_GROWTH = GROWTH**1.5
+MAX_GROWTH = GROWTH**1.5
 RUNS = 5
 
 FIXED = ("a", "1", " ", "\n", ".")
@@ -232,7 +232,7 @@ def is_linear(work: Callable[[str], object], made: Callable[[int], str]) -> bool
         if least < SECONDS_NOT_WORTH_A_RATIO:
             return True
     large = made(SIZE * GROWTH)
-    return any(seconds(work, large) < MOST_GROWTH * least for _ in range(RUNS))
+    return any(seconds(work, large) < MAX_GROWTH * least for _ in range(RUNS))
 
 
 def test_every_expression_takes_linear_time() -> None:

@@ -10,7 +10,7 @@ from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ExampleState, NewExample, Origin, Row, UserId
 from bot.events import ButtonClicked, CommandInvoked
 from bot.parsing import button_action, parse
-from bot.replies import LONGEST_ACTION, Listing, Reply
+from bot.replies import MAX_ACTION_LENGTH, Listing, Reply
 from bot.rows import Method
 from bot.words import Words
 from tests.scene import Scene
@@ -105,7 +105,7 @@ def test_options_in_a_button_mean_what_they_meant(
     action = button_action("examples.more:", options)
 
     if action is not None:
-        assert len(action) <= LONGEST_ACTION
+        assert len(action) <= MAX_ACTION_LENGTH
         command, _ = CATALOGUE.find_command("examples")
         read = parse(command, action.partition(":")[2], Words("en"))
         assert {name: value.strip() for name, value in read.items()} == {

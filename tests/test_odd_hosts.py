@@ -28,7 +28,7 @@ FILE, FILES, JOBS, DELETE = (
 CHECKPOINTS = "GET /fine_tuning/jobs/{id}/checkpoints"
 Arrange = Callable[[FaultyHost], None]
 TRAINED = "succeeded"
-MOST_CALLS, MOST_LOOKS = 320, 100
+MAX_CALLS, MAX_LOOKS = 320, 100
 HERE = HostName("sandbox")
 
 
@@ -323,7 +323,7 @@ async def test_what_is_odd_is_trained_through_or_refused_in_a_sentence(
 
 async def _until_over(scene: Scene) -> None:
     """Looks at the job alone, however long that takes by the clock."""
-    for _ in range(MOST_LOOKS):
+    for _ in range(MAX_LOOKS):
         wait = await scene.app.runners.jobs.poll_host(HERE)
         if (await scene.jobs())[0].phase.is_over:
             break
@@ -355,4 +355,4 @@ UNREACHED = ("must check KEY",)
 
 def _too_many(scene: Scene, before: int) -> object:
     calls = len(scene.host.asked) - before
-    return ("calls", calls) if calls > MOST_CALLS else None
+    return ("calls", calls) if calls > MAX_CALLS else None

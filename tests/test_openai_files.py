@@ -9,7 +9,7 @@ import pytest
 
 from adapters.openai.client import OpenAIHost
 from adapters.openai.dialects import Dialect
-from adapters.openai.paging import MOST_PAGES
+from adapters.openai.paging import MAX_PAGES
 from adapters.openai.timeouts import Timeouts
 from bot.errors import (
     HostBusy,
@@ -154,7 +154,7 @@ async def test_a_list_without_end_is_left_after_so_many_pages(
     endless = reshaped(lambda body: {"data": [{"id": f"file-{next(numbers)}"}]})
     fake.fail_always("GET /files", endless)
 
-    assert len([file async for file in host.files()]) == MOST_PAGES
+    assert len([file async for file in host.files()]) == MAX_PAGES
 
 
 @pytest.mark.parametrize("body", ["{}", "[]", '{"data": "none"}', "<html>", "null"])

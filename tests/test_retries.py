@@ -65,7 +65,7 @@ def test_a_job_that_a_host_no_longer_knows_is_believed_to_be_gone_after_six_look
         changes = retries.repeated_failure(job, error, now=NOW + timedelta(seconds=looks))
         job, looks = failed(phase=Phase.WATCHING, **changes), looks + 1
 
-    assert looks == retries.MOST_REFUSALS
+    assert looks == retries.MAX_REFUSALS
 
 
 @pytest.mark.parametrize(

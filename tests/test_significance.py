@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bot.significance import (
-    FEWEST_QUESTIONS,
+    MIN_QUESTIONS,
     Verdict,
     bootstrap,
     compare_scores,
@@ -96,7 +96,7 @@ def test_so_many_questions_are_needed_as_scipys_binomial_says(
 
     assert needed is not None
     assert _power_by_scipy(max(win_share, 1 - win_share), needed) >= 0.8
-    fewer = range(FEWEST_QUESTIONS, needed)
+    fewer = range(MIN_QUESTIONS, needed)
     assert all(_power_by_scipy(max(win_share, 1 - win_share), count) < 0.8 for count in fewer)
 
 
@@ -111,8 +111,8 @@ def test_an_even_chance_can_never_be_seen() -> None:
 
 
 def test_few_questions_decide_nothing_however_they_end() -> None:
-    assert compare_wins(FEWEST_QUESTIONS - 1, 0).verdict is Verdict.UNDECIDED
-    assert compare_wins(FEWEST_QUESTIONS, 0).verdict is Verdict.BETTER
+    assert compare_wins(MIN_QUESTIONS - 1, 0).verdict is Verdict.UNDECIDED
+    assert compare_wins(MIN_QUESTIONS, 0).verdict is Verdict.BETTER
     assert compare_wins(0, 0).verdict is Verdict.UNDECIDED
 
 

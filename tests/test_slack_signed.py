@@ -20,7 +20,7 @@ from adapters.slack.api import Access, is_response_url
 from adapters.slack.http_api import HttpApi
 from adapters.slack.manifest import PATH
 from adapters.slack.origin import is_for
-from adapters.slack.request_signature import MOST_BYTES
+from adapters.slack.request_signature import MAX_BYTES
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.sessions import Sessions
 from attune.bootstrap import slack_access
@@ -258,7 +258,7 @@ async def test_a_body_without_a_length_is_read_up_to_the_limit(by_http: Entry) -
     answer = await by_http.client.post(PATH, content=endless.blocks(), headers=headers(b""))
 
     assert answer.status_code == 413
-    assert endless.sent <= MOST_BYTES + 3 * 64 * 1024
+    assert endless.sent <= MAX_BYTES + 3 * 64 * 1024
 
 
 async def test_a_body_that_names_too_great_a_length_is_not_read(by_http: Entry) -> None:

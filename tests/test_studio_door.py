@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.login import add_login
-from adapters.studio.login_throttle import LONGEST_PAUSE, MOST_AT_ONCE, LoginThrottle
+from adapters.studio.login_throttle import MAX_AT_ONCE, MAX_PAUSE, LoginThrottle
 from adapters.studio.sessions import COOKIE, LASTS, LONGEST, SessionFile, Sessions
 from tests.fakes.app import FakeApp, StillClock
 from tests.opening import until
@@ -404,7 +404,7 @@ async def test_wrong_passwords_are_slowed_and_the_right_one_always_lets_in(
 
     assert taken[0] == timedelta()
     assert taken == sorted(taken)
-    assert taken[-1] == LONGEST_PAUSE
+    assert taken[-1] == MAX_PAUSE
     assert right.status_code == 303
 
 
@@ -419,7 +419,7 @@ async def test_guessing_from_one_address_slows_no_other() -> None:
 
     assert clock.now() == begun
     await guesses.wait_before_check("2001:db8::2")
-    assert clock.now() == begun + LONGEST_PAUSE
+    assert clock.now() == begun + MAX_PAUSE
 
 
 async def test_guessing_at_once_is_no_faster() -> None:
@@ -428,13 +428,13 @@ async def test_guessing_at_once_is_no_faster() -> None:
     for _ in range(40):
         guesses.note_wrong("10.0.0.7")
     waiting = [
-        asyncio.create_task(guesses.wait_before_check("10.0.0.7")) for _ in range(MOST_AT_ONCE)
+        asyncio.create_task(guesses.wait_before_check("10.0.0.7")) for _ in range(MAX_AT_ONCE)
     ]
     await asyncio.sleep(0)
 
     assert not await guesses.wait_before_check("10.0.0.7")
-    await clock.move(LONGEST_PAUSE)
-    assert await asyncio.gather(*waiting) == [True] * MOST_AT_ONCE
+    await clock.move(MAX_PAUSE)
+    assert await asyncio.gather(*waiting) == [True] * MAX_AT_ONCE
 
 
 async def test_guessing_keeps_no_browser_out_that_was_in_before(sessions: Sessions) -> None:
@@ -449,13 +449,13 @@ async def test_guessing_keeps_no_browser_out_that_was_in_before(sessions: Sessio
             await guesser.post("/login", data=wrong, headers=OURS)
         guesses = [
             asyncio.create_task(guesser.post("/login", data=wrong, headers=OURS))
-            for _ in range(MOST_AT_ONCE + 1)
+            for _ in range(MAX_AT_ONCE + 1)
         ]
         refused, waiting = await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
 
         async with asyncio.timeout(20):
             answer = await owner.post("/login", data=right, headers=OURS)
-        await clock.move(LONGEST_PAUSE)
+        await clock.move(MAX_PAUSE)
         await asyncio.gather(*waiting)
 
     assert [one.result().status_code for one in refused] == [429]

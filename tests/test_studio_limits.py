@@ -13,8 +13,8 @@ import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import PlainTextResponse
 
-from adapters.studio.request_body_limits import MOST_BYTES, BoundedBodies
-from attune.connections import MOST_HEAD_BYTES, BoundedConnection
+from adapters.studio.request_body_limits import MAX_BYTES, BoundedBodies
+from attune.connections import MAX_HEAD_BYTES, BoundedConnection
 from tests.program import entrance, served
 
 UPLOAD = "/_nicegui/client/1/upload/2"
@@ -86,7 +86,7 @@ HEADS = {
     "many": b"GET / HTTP/1.1\r\nhost: x\r\n" + b"a: b\r\n" * 100_000 + b"\r\n",
     "a long address": b"GET /?" + b"a=b&" * 100_000 + b" HTTP/1.1\r\nhost: x\r\n\r\n",
     "no end": b"GET / HTTP/1.1\r\nhost: x\r\na: " + b"x" * 1_000_000,
-    "just over": b"GET / HTTP/1.1\r\nhost: x\r\na: " + b"x" * MOST_HEAD_BYTES + b"\r\n\r\n",
+    "just over": b"GET / HTTP/1.1\r\nhost: x\r\na: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n",
 }
 
 
@@ -97,7 +97,7 @@ async def test_a_head_that_is_too_large_is_refused(server: Server, head: bytes) 
 
 
 async def test_a_head_that_is_nearly_too_large_is_answered_in_words(server: Server) -> None:
-    head = b"GET / HTTP/1.1\r\nhost: x\r\na: " + b"x" * MOST_HEAD_BYTES
+    head = b"GET / HTTP/1.1\r\nhost: x\r\na: " + b"x" * MAX_HEAD_BYTES
 
     assert await server.status(head, b"\r\n\r\n") == 431
 
@@ -171,7 +171,7 @@ async def test_a_body_of_unknown_length_is_read_up_to_the_limit(server: Server) 
         answer = await client.post("/", content=_many(3200))
 
     assert answer.status_code == 413
-    assert server.reached <= MOST_BYTES
+    assert server.reached <= MAX_BYTES
 
 
 async def test_a_file_may_be_larger_than_anything_else(server: Server) -> None:

@@ -17,7 +17,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tuner.api import multipart
 from tuner.api.middleware import ResponseMiddleware
-from tuner.api.multipart import MOST_PARTS, UploadForm
+from tuner.api.multipart import MAX_PARTS, UploadForm
 from tuner.engines import Engines
 from tuner.errors import ApiError, CannotStart, TooLarge
 from tuner.folder import JobFolder
@@ -189,9 +189,9 @@ async def read(*parts: bytes, end: bytes = b"--" + BOUNDARY + b"--\r\n") -> Uplo
 
 
 async def test_a_form_has_so_many_parts_and_no_more() -> None:
-    fields = [part(f"field{number}", b"x") for number in range(MOST_PARTS)]
+    fields = [part(f"field{number}", b"x") for number in range(MAX_PARTS)]
 
-    assert len((await read(*fields)).fields) == MOST_PARTS
+    assert len((await read(*fields)).fields) == MAX_PARTS
     with pytest.raises(ApiError, match="too many parts"):
         await read(*fields, part("one more", b"x"))
 
@@ -202,7 +202,7 @@ async def test_a_form_without_its_end_is_refused() -> None:
 
 
 async def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(multipart, "LARGEST_FILE", 100)
+    monkeypatch.setattr(multipart, "MAX_FILE_BYTES", 100)
 
     await read(part("file", b"x" * 100, file="rows.jsonl"))
     with pytest.raises(TooLarge):
@@ -211,7 +211,7 @@ async def test_a_file_that_is_too_large_is_refused(monkeypatch: pytest.MonkeyPat
 
 async def test_a_field_that_is_too_long_is_refused() -> None:
     with pytest.raises(ApiError, match="too long"):
-        await read(part("purpose", b"x" * (multipart.LARGEST_FIELD + 1)))
+        await read(part("purpose", b"x" * (multipart.MAX_FIELD_BYTES + 1)))
 
 
 # The outermost answer

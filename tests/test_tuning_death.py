@@ -17,7 +17,7 @@ from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.scene import Death, Scene, copy_data
 
 DELETE = "DELETE /files/{id}"
-MOST_MOMENTS = 400
+MAX_MOMENTS = 400
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ class Story:
 
 
 async def test_death_at_every_moment_is_outlived(tmp_path: Path, priced: Path) -> None:
-    for moment in range(1, MOST_MOMENTS):
+    for moment in range(1, MAX_MOMENTS):
         folder = tmp_path / str(moment)
         folder.mkdir()
         copy_data(priced, folder)
@@ -104,7 +104,7 @@ async def test_death_at_every_moment_is_outlived(tmp_path: Path, priced: Path) -
         if is_whole:
             break
 
-    assert 30 < moment < MOST_MOMENTS
+    assert 30 < moment < MAX_MOMENTS
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -16,23 +16,23 @@ from tuner.pending_connections import PendingConnections
 
 HEAD_SECONDS = 5.0
 """Time limit for the request line and headers, from the first byte of the request."""
-MOST_CONNECTIONS = 512
-MOST_WAITING = 64
+MAX_CONNECTIONS = 512
+MAX_WAITING = 64
 """Connections of one address without a complete first request; more than that close the oldest."""
-MOST_HEAD_BYTES = 64 * 1024
+MAX_HEAD_BYTES = 64 * 1024
 
 
 class Connection(H11Protocol):
     """HTTP connection that refuses invalid, slow and surplus requests in the protocol's form."""
 
     _head_timer: asyncio.TimerHandle | None = None
-    _pending: ClassVar = PendingConnections(MOST_WAITING)
+    _pending: ClassVar = PendingConnections(MAX_WAITING)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
         self._pending.add(self._address, self._time_out)
-        if len(self.connections) > MOST_CONNECTIONS:
+        if len(self.connections) > MAX_CONNECTIONS:
             self._refuse(Busy())
         else:
             self._update_head_timer()

@@ -15,7 +15,7 @@ from pathlib import Path
 import uvicorn
 
 from tuner.api import ApiDependencies, build
-from tuner.connection import MOST_HEAD_BYTES, Connection
+from tuner.connection import MAX_HEAD_BYTES, Connection
 from tuner.engines import Engines
 from tuner.errors import CannotStart, NotFound
 from tuner.runner import PLAIN_LAUNCH, Runner
@@ -112,7 +112,7 @@ class _Server(uvicorn.Server):
                 build(deps),
                 loop="asyncio",
                 http=Connection,
-                h11_max_incomplete_event_size=MOST_HEAD_BYTES,
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 ws="none",
                 lifespan="off",
                 log_config=None,

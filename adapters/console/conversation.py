@@ -38,7 +38,7 @@ OWNER = User(UserId("you"), "you", is_platform_admin=True)
 
 _IDLE_POLL = timedelta(milliseconds=100)
 _SEARCHED_MESSAGES = 50
-_LONGEST_NAME = 80
+_MAX_NAME_LENGTH = 80
 
 
 class ConsoleSession:
@@ -209,7 +209,7 @@ class ConsoleSession:
         return self.translate("console.quiet")
 
     async def _speak_as(self, rest: str) -> Outcome:
-        name = clean_line(rest)[:_LONGEST_NAME]
+        name = clean_line(rest)[:_MAX_NAME_LENGTH]
         if not name:
             raise usage_error("as")
         if name.casefold() == ASSISTANT.name:

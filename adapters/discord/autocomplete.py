@@ -12,7 +12,7 @@ from bot.commands import Catalogue, OptionKind
 from bot.events import ButtonClicked, CommandInvoked, What
 from bot.replies import Listing, ListingRow, Reply
 
-_MOST_CHOICES, _CHOICE_LENGTH = 25, 100
+_MAX_CHOICES, _CHOICE_LENGTH = 25, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def suggest(request: AutocompleteRequest) -> list[Json]:
     typed = request.typed.lower()
     matches = [value for value in request.suggestions if value.startswith(typed)]
     values = dict.fromkeys([*([request.typed] if typed else ()), *matches])
-    cut = [value[:_CHOICE_LENGTH] for value in values][:_MOST_CHOICES]
+    cut = [value[:_CHOICE_LENGTH] for value in values][:_MAX_CHOICES]
     return [{"name": value, "value": value} for value in cut]
 
 
@@ -72,7 +72,7 @@ def choices(request: AutocompleteRequest, reply: Reply) -> list[Json]:
         return []
     typed = request.typed.lower()
     rows = [row for row in reply.lines if typed in f"{row.id} {row.text}".lower()]
-    return [_choice(request.kind, row) for row in rows[:_MOST_CHOICES]]
+    return [_choice(request.kind, row) for row in rows[:_MAX_CHOICES]]
 
 
 def _choice(kind: OptionKind, row: ListingRow) -> Json:

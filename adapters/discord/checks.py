@@ -18,7 +18,7 @@ CONTENT_FLAGS = (1 << 18) | (1 << 19)
 https://docs.discord.com/developers/resources/application: one flag for verified apps, one for
 others.
 """
-_LEAST_STARTS = 20
+_MIN_STARTS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ async def _check_gateway(api: HttpApi) -> CheckResult:
     except SurfaceError:
         return CheckResult("discord.doctor.no_gateway", False, {})
     remaining = (response.get("session_start_limit") or {}).get("remaining")
-    if isinstance(remaining, int) and remaining < _LEAST_STARTS:
+    if isinstance(remaining, int) and remaining < _MIN_STARTS:
         return CheckResult("discord.doctor.few_starts", False, {"count": remaining})
     return CheckResult("discord.doctor.gateway", True, {})
 

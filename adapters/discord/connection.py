@@ -66,10 +66,10 @@ _PUBLIC_GATEWAY = "wss://gateway.discord.gg/"
 _DEFER_SECONDS, _PUBLIC_DEFER_SECONDS = 2.0, 0.6
 _COMPLETION_SECONDS = 2.3
 _KEEP_EVERY_SECONDS = 0.2
-_STORE_ATTEMPTS, _LONGEST_WAIT_SECONDS = 8, 60.0
-_LONGEST_REGISTER_WAIT_SECONDS = 600.0
+_STORE_ATTEMPTS, _MAX_WAIT_SECONDS = 8, 60.0
+_MAX_REGISTER_WAIT_SECONDS = 600.0
 _RESHARD_SECONDS = 5.0
-_MOST_REACTIONS = 5000
+_MAX_REACTIONS = 5000
 _SHUTDOWN_SECONDS = 11.0
 _INTERACTION = "INTERACTION_CREATE"
 _PLACE_DELETIONS = ("CHANNEL_DELETE", "THREAD_DELETE")
@@ -157,7 +157,7 @@ class Discord:
                     raise bad_token() from error
                 log.warning("Discord cannot be reached yet", extra={"why": error.key})
             await self._clock.sleep(timedelta(seconds=wait))
-            wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
+            wait = min(_MAX_WAIT_SECONDS, wait * 2)
         bot_id = str(me["id"])
         self._me = Bot(bot_id, str(application.get("id") or bot_id))
         self._directory = Directory(self.api, bot_id)
@@ -195,7 +195,7 @@ class Discord:
             except SurfaceError as error:
                 log.error(self._say("discord.no_commands", why=str(error)))
                 await self._clock.sleep(timedelta(seconds=wait))
-                wait = min(_LONGEST_REGISTER_WAIT_SECONDS, wait * 4)
+                wait = min(_MAX_REGISTER_WAIT_SECONDS, wait * 4)
                 continue
             self._memory.keep(replace(self._memory.kept, commands=fingerprint))
 
@@ -526,7 +526,7 @@ class Discord:
             known_suffix = key_suffix
         self._key_suffixes[key] = (name, known_suffix)
         self._key_suffixes.move_to_end(key)
-        while len(self._key_suffixes) > _MOST_REACTIONS:
+        while len(self._key_suffixes) > _MAX_REACTIONS:
             self._key_suffixes.popitem(last=False)
         return known_suffix
 

@@ -24,8 +24,8 @@ from bot.errors import SurfaceError
 from bot.events import Event
 from bot.replies import Button, Text
 
-_MOST_ASKED_USERS = 10_000
-_MOST_BUTTONS = 25
+_MAX_ASKED_USERS = 10_000
+_MAX_BUTTONS = 25
 _NO_WORKSPACE = "discord:"
 
 
@@ -188,7 +188,7 @@ class DirectMessages:
 
     async def _buttons(self, guilds: Sequence[str], *, first: str = "") -> tuple[Button, ...]:
         suffix = f":{first}" if first else ""
-        shown = guilds[:_MOST_BUTTONS]
+        shown = guilds[:_MAX_BUTTONS]
         names = [await self._directory.name_of(guild) for guild in shown]
         buttons = []
         for guild, name in zip(shown, names, strict=True):
@@ -210,7 +210,7 @@ class DirectMessages:
         await self._surface.post(place, text, key=f"direct/{data['id']}")
 
     def _remember_asked(self, user: str) -> None:
-        if len(self._asked) >= _MOST_ASKED_USERS:
+        if len(self._asked) >= _MAX_ASKED_USERS:
             self._asked.clear()
         self._asked[user] = None
 

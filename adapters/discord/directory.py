@@ -21,7 +21,7 @@ _ADMINISTRATOR, _MANAGE_GUILD = 1 << 3, 1 << 5
 _DIRECT_TYPES, _THREAD_TYPES, _PRIVATE_THREAD = (1, 3), (10, 11, 12), 12
 _TEXT_TYPES = (0, 5)
 _HIDDEN_FLAG = 1 << 17
-_MOST_CHANNELS = 20_000
+_MAX_CHANNELS = 20_000
 _LOOKUP_SECONDS = 1.0
 _GUILDS_PAGE = 200
 
@@ -277,7 +277,7 @@ class Directory:
     def _store_channel(self, data: Mapping[str, Any], guild_id: object) -> None:
         """Stores a channel; a partial one, as in interactions, does not replace what is cached."""
         channel_id = str(data["id"])
-        if len(self.channels) >= _MOST_CHANNELS:
+        if len(self.channels) >= _MAX_CHANNELS:
             self.channels.clear()
         self._store_name(data)
         if "permission_overwrites" not in data and channel_id in self.channels:
@@ -302,7 +302,7 @@ class Directory:
         )
 
     def _store_name(self, named: Mapping[str, Any]) -> None:
-        if len(self.names) >= 2 * _MOST_CHANNELS:
+        if len(self.names) >= 2 * _MAX_CHANNELS:
             self.names.clear()
         if named.get("name"):
             self.names[str(named["id"])] = str(named["name"])

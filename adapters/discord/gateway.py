@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 60
 _HELLO_SECONDS = 30.0
-_LONGEST_WAIT_SECONDS = 60.0
+_MAX_WAIT_SECONDS = 60.0
 _CHUNK_BYTES = 64 * 1024
 
 # https://docs.discord.com/developers/topics/opcodes-and-status-codes#json
@@ -346,7 +346,7 @@ class HttpApi:
                 if not is_temporary or attempts > patience:
                     raise
                 seconds = float(str(error.details.get("retry_after") or 0.25 * 2**attempts))
-                await asyncio.sleep(min(_LONGEST_WAIT_SECONDS, seconds))
+                await asyncio.sleep(min(_MAX_WAIT_SECONDS, seconds))
 
     async def _call_once(
         self,

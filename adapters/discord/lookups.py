@@ -13,7 +13,7 @@ from bot.domain import ChannelId, ChannelKind, Place, User, UserId
 from bot.domain.ids import id_on_platform
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 
-_LONGEST_ID = 20
+_MAX_ID_LENGTH = 20
 # Unknown Member, Unknown User: https://docs.discord.com/developers/topics/opcodes-and-status-codes
 _UNKNOWN_USER = (10007, 10013)
 _MEMBER, _CHANNEL_PATH = "/guilds/{guild_id}/members/{user_id}", "/channels/{channel_id}"
@@ -136,4 +136,4 @@ class ServerLookups:
 
 
 def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= _LONGEST_ID
+    return text.isascii() and text.isdigit() and len(text) <= _MAX_ID_LENGTH

@@ -39,12 +39,12 @@ EPHEMERAL_FLAG, SILENT_FLAG, NO_EMBEDS_FLAG = 1 << 6, 1 << 12, 1 << 2
 
 # https://docs.discord.com/developers/resources/message#embed-object-embed-limits
 _TITLE_LENGTH, _DESCRIPTION_LENGTH, _FOOTER_LENGTH, _EMBEDS_LENGTH = 256, 4096, 2048, 5800
-_FIELD_NAME_LENGTH, _FIELD_LENGTH, _MOST_FIELDS = 256, 1024, 25
+_FIELD_NAME_LENGTH, _FIELD_LENGTH, _MAX_FIELDS = 256, 1024, 25
 # https://docs.discord.com/developers/components/reference
-_LABEL_LENGTH, _ROW_BUTTONS, _MOST_ROWS, _MOST_OPTIONS, _ACTION_LENGTH = 80, 5, 5, 25, 100
+_LABEL_LENGTH, _ROW_BUTTONS, _MAX_ROWS, _MAX_OPTIONS, _ACTION_LENGTH = 80, 5, 5, 25, 100
 _MODAL_TITLE_LENGTH, _INPUT_LENGTH, _INPUT_LABEL_LENGTH, _HINT_LENGTH = 45, 4000, 45, 100
-_MOST_MODAL_PARTS = 5
-_MOST_BUTTONS, _MOST_PINGED = 10, 20
+_MAX_MODAL_PARTS = 5
+_MAX_BUTTONS, _MAX_PINGED = 10, 20
 _COLOURS = {
     Tone.PLAIN: 0x64748B,
     Tone.GOOD: 0x10B981,
@@ -95,7 +95,7 @@ def payloads(reply: Drawn, picture: bytes | None = None) -> list[Payload]:
 
 def _with_pings(payload: Payload, reply: Drawn) -> Payload:
     """Puts the mentions in front of the text: Discord pings only people whom it mentions."""
-    pings = () if isinstance(reply, Listing) else reply.pings[:_MOST_PINGED]
+    pings = () if isinstance(reply, Listing) else reply.pings[:_MAX_PINGED]
     mentions = " ".join(f"<@{user}>" for user in pings if user.isdecimal())
     if not mentions:
         return payload
@@ -160,23 +160,23 @@ def nonce(key: str) -> str:
 def modal(form: Form) -> Json:
     """Returns a form as a modal; the submission has the same `custom_id`."""
     parts = [part for form_field in form.fields for part in _inputs(form_field)]
-    note = _note(form.note) if form.note and len(parts) < _MOST_MODAL_PARTS else ()
+    note = _note(form.note) if form.note and len(parts) < _MAX_MODAL_PARTS else ()
     return {
         "custom_id": form.id[:_ACTION_LENGTH],
         "title": shorten(sanitize(form.title) or "–", _MODAL_TITLE_LENGTH),
-        "components": [*note, *parts][:_MOST_MODAL_PARTS],
+        "components": [*note, *parts][:_MAX_MODAL_PARTS],
     }
 
 
 def holds(form: Form) -> bool:
     """Whether a form can show every value whole, and Discord returns each one unchanged."""
     parts = [part for form_field in form.fields for part in _inputs(form_field)]
-    return len(parts) <= _MOST_MODAL_PARTS and all(map(_fits_field, form.fields))
+    return len(parts) <= _MAX_MODAL_PARTS and all(map(_fits_field, form.fields))
 
 
 def _fits_field(form_field: Field) -> bool:
     if form_field.kind in (FieldKind.CHOICE, FieldKind.CHOICES):
-        return len(form_field.choices) <= _MOST_OPTIONS
+        return len(form_field.choices) <= _MAX_OPTIONS
     is_split = form_field.kind is FieldKind.TEXT
     most = min(form_field.max_length, _INPUT_LENGTH)
     return (
@@ -245,10 +245,10 @@ def _embeds(
         if body:
             embed["description"] = body
         if number == len(bodies) - 1 and facts:
-            embed["fields"] = facts[:_MOST_FIELDS]
+            embed["fields"] = facts[:_MAX_FIELDS]
         yield embed
-    for start in range(_MOST_FIELDS, len(facts), _MOST_FIELDS):
-        yield {"color": colour, "fields": facts[start : start + _MOST_FIELDS]}
+    for start in range(_MAX_FIELDS, len(facts), _MAX_FIELDS):
+        yield {"color": colour, "fields": facts[start : start + _MAX_FIELDS]}
 
 
 def _size(embed: Json) -> int:
@@ -284,7 +284,7 @@ def _line(line: ListingRow) -> str:
 def _button_rows(buttons: Sequence[Button]) -> tuple[Json, ...]:
     """Returns buttons as rows; a custom_id may be used only once in a message."""
     by_id = {button.action or button.link: button for button in buttons}
-    drawn = [_button(button) for button in by_id.values()][: _ROW_BUTTONS * _MOST_ROWS]
+    drawn = [_button(button) for button in by_id.values()][: _ROW_BUTTONS * _MAX_ROWS]
     starts = range(0, len(drawn), _ROW_BUTTONS)
     return tuple(_row(drawn[start : start + _ROW_BUTTONS]) for start in starts)
 
@@ -307,15 +307,15 @@ def _listing_rows(listing: Listing) -> tuple[Json, ...]:
         (row, button) for row in listing.lines for button in row.buttons if button.action
     ]
     list_buttons = [button for button in (listing.more, listing.share) if button]
-    if len(row_buttons) <= _MOST_BUTTONS:
+    if len(row_buttons) <= _MAX_BUTTONS:
         rows = len(listing.lines)
         named = [replace(button, label=_label(row, button, rows)) for row, button in row_buttons]
         return _button_rows([*named, *list_buttons])
     menus = [
-        _row([_menu(number, row_buttons[start : start + _MOST_OPTIONS])])
-        for number, start in enumerate(range(0, len(row_buttons), _MOST_OPTIONS))
+        _row([_menu(number, row_buttons[start : start + _MAX_OPTIONS])])
+        for number, start in enumerate(range(0, len(row_buttons), _MAX_OPTIONS))
     ]
-    return (*menus[: _MOST_ROWS - 1], *_button_rows(list_buttons))
+    return (*menus[: _MAX_ROWS - 1], *_button_rows(list_buttons))
 
 
 def _menu(number: int, row_buttons: Sequence[tuple[ListingRow, Button]]) -> Json:
@@ -396,6 +396,6 @@ def _select(
             "value": value[:100],
             "default": value in chosen,
         }
-        for value, label in choices[:_MOST_OPTIONS]
+        for value, label in choices[:_MAX_OPTIONS]
     ]
     return {"type": 3, "custom_id": name, "required": form_field.required, "options": options}

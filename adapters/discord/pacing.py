@@ -13,7 +13,7 @@ from enum import IntEnum
 _CALLS, _WINDOW_SECONDS = 50, 1.08
 _RESERVED_CALLS = 20
 _EDIT_GAP_SECONDS = 1.0
-_MOST_CHANNELS = 10_000
+_MAX_CHANNELS = 10_000
 
 
 class Priority(IntEnum):
@@ -54,7 +54,7 @@ class Pacing:
         now = asyncio.get_running_loop().time()
         if now - self._last_progress.get(channel, -_EDIT_GAP_SECONDS) < _EDIT_GAP_SECONDS:
             return False
-        if len(self._last_progress) >= _MOST_CHANNELS:
+        if len(self._last_progress) >= _MAX_CHANNELS:
             self._last_progress.clear()
         self._last_progress[channel] = now
         return True

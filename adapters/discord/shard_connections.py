@@ -22,7 +22,7 @@ from bot.ports.store import Clock
 
 MEMBERS, CONTENT = 1 << 1, 1 << 15
 _UNWANTED_INTENT, _BAD_TOKEN, _SHARDING_REQUIRED = 4014, 4004, 4011
-_LONGEST_WAIT_SECONDS = 60.0
+_MAX_WAIT_SECONDS = 60.0
 _IDENTIFY_SECONDS = 5.0
 
 
@@ -136,7 +136,7 @@ class Shard:
                 wait = 1.0
                 continue
             await self._clock.sleep(timedelta(seconds=wait * random.uniform(1.0, 1.5)))
-            wait = min(_LONGEST_WAIT_SECONDS, wait * 2)
+            wait = min(_MAX_WAIT_SECONDS, wait * 2)
 
     def keep_session(self) -> None:
         """Stores the session, so that this process or the next one can resume it."""

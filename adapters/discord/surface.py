@@ -49,9 +49,9 @@ log = logging.getLogger(__name__)
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 
-_MOST_EVENTS = 5000
-_MOST_MESSAGES = 2000
-_LONGEST_CHAIN = 40
+_MAX_EVENTS = 5000
+_MAX_MESSAGES = 2000
+_MAX_CHAIN_LENGTH = 40
 _PAGE = 100
 # https://docs.discord.com/developers/topics/opcodes-and-status-codes
 _NO_PERMISSION, _TOO_LARGE, _NO_DIRECT = 50013, 40005, 50007
@@ -113,10 +113,10 @@ class DiscordSurface(ServerLookups):
         if handle.id in self._handles:
             return None
         context = InteractionContext(handle, self._now())
-        _remember(self._handles, handle.id, context, _MOST_EVENTS)
+        _remember(self._handles, handle.id, context, _MAX_EVENTS)
         if handle.message is not None:
             prefix = EPHEMERAL if handle.is_ephemeral else ""
-            _remember(self._clicks, f"{prefix}{handle.message}", context, _MOST_EVENTS)
+            _remember(self._clicks, f"{prefix}{handle.message}", context, _MAX_EVENTS)
         return context
 
     def remember(self, event: Event, handle: InteractionHandle | None) -> None:
@@ -128,11 +128,11 @@ class DiscordSurface(ServerLookups):
             self.remember_message(event.what.message)
         context.source, context.locale = _source(event, handle), event.locale
         if event.key not in self._contexts:
-            _remember(self._contexts, event.key, context, _MOST_EVENTS)
+            _remember(self._contexts, event.key, context, _MAX_EVENTS)
 
     def remember_message(self, message: Message) -> None:
         """Caches a received message, so that a chain of replies needs fewer API calls."""
-        _remember(self._messages, message.id, message, _MOST_MESSAGES)
+        _remember(self._messages, message.id, message, _MAX_MESSAGES)
 
     def forget(self, message: str) -> None:
         self._messages.pop(message, None)
@@ -194,7 +194,7 @@ class DiscordSurface(ServerLookups):
             with contextlib.suppress(MessageGone):
                 return await self._respond(context, reply, private=False)
         message = await self._post(place, reply, key, context)
-        _remember(self._posted, key, message, _MOST_EVENTS)
+        _remember(self._posted, key, message, _MAX_EVENTS)
         return message
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
@@ -281,7 +281,7 @@ class DiscordSurface(ServerLookups):
 
             async def posted(message: MessageId) -> None:
                 is_answered()
-                _remember(self._posted, f"{key}.answer", message, _MOST_EVENTS)
+                _remember(self._posted, f"{key}.answer", message, _MAX_EVENTS)
                 await stream.on_posted(message)
 
             buttons = partial(buttons_for_place, place, stream.buttons)
@@ -417,7 +417,7 @@ class DiscordSurface(ServerLookups):
                 await self._edit(_channel(event.place), earlier, silent[0])
                 return
         posted = await self._post_once(_channel(event.place), silent, f"{event.key}.reply", fields)
-        _remember(self._posted, key, posted, _MOST_EVENTS)
+        _remember(self._posted, key, posted, _MAX_EVENTS)
 
     async def _post(
         self, place: Place, reply: Drawn, key: str, context: InteractionContext | None
@@ -529,7 +529,7 @@ class DiscordSurface(ServerLookups):
         message = await self._cached_message(place, before)
         chain: list[Message] = []
         while message is not None and message.reply_to is not None:
-            if len(chain) >= min(limit, _LONGEST_CHAIN):
+            if len(chain) >= min(limit, _MAX_CHAIN_LENGTH):
                 break
             message = await self._cached_message(place, message.reply_to)
             if message is not None:

@@ -11,7 +11,7 @@ from adapters.thread_titles import title_of
 from bot.domain import Message, Place
 from bot.errors import MessageGone, PermissionMissing, SurfaceError
 
-_LONGEST_NAME = 100
+_MAX_NAME_LENGTH = 100
 # https://docs.discord.com/developers/topics/opcodes-and-status-codes#json
 _EXISTS, _WRONG_CHANNEL, _NO_PERMISSIONS = 160004, 50024, (50001, 50013)
 
@@ -25,8 +25,8 @@ async def open_thread(api: Api, place: Place, message: Message, *, missing: int)
     """
     if missing:
         raise _permission_error(missing)
-    title = title_of(sanitize(message.text), _LONGEST_NAME)
-    body = {"name": title or message.author.name[:_LONGEST_NAME]}
+    title = title_of(sanitize(message.text), _MAX_NAME_LENGTH)
+    body = {"name": title or message.author.name[:_MAX_NAME_LENGTH]}
     try:
         at = {"channel_id": place.channel, "message_id": message.id}
         await api.call("POST", THREADS, at, body=body)

@@ -22,7 +22,7 @@ Ollama, Together and newer vLLM.
 _TAG = re.compile(r"<(think|thinking|thought|reasoning|seed:think)>|\[(THINK)\]")
 _OPENINGS = ("<think>", "<thinking>", "<thought>", "<reasoning>", "<seed:think>", "[THINK]")
 _LONE_END = re.compile(r"</think(?:ing)?>|\[/THINK\]")
-_LONGEST_CALL = 2000
+_MAX_CALL_LENGTH = 2000
 # `model_length` is Mistral's; TGI and others send the words of their own engines.
 _ENDS: Mapping[str, IncompleteReason] = {
     "length": IncompleteReason.LENGTH,
@@ -94,7 +94,7 @@ class AnswerReader:
         """Yields, after the last chunk, text that was held back, tool calls and the usage."""
         yield from self._text(self._thoughts.rest())
         calls = tuple(
-            ToolCall(call.name, call.arguments[:_LONGEST_CALL])
+            ToolCall(call.name, call.arguments[:_MAX_CALL_LENGTH])
             for call in self._calls.values()
             if call.name or call.arguments
         )

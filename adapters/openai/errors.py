@@ -29,7 +29,7 @@ from bot.errors import (
     WrongAddress,
 )
 
-LONGEST_MESSAGE = 500
+MAX_MESSAGE_LENGTH = 500
 # HTML tags, and style sheets and scripts with their content. "a < b" is not a tag.
 _TAG = re.compile(
     r"<(style|script)\b[^>]*>.*?</\1\s*>|<[!/@#a-zA-Z][^<>]*>", re.DOTALL | re.IGNORECASE
@@ -227,10 +227,10 @@ def _without_secrets(secrets: Sequence[str], text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Returns the text on one line, without HTML tags, cut to `LONGEST_MESSAGE` characters."""
-    untagged = _TAG.sub(" ", text[: 8 * LONGEST_MESSAGE])
+    """Returns the text on one line, without HTML tags, cut to `MAX_MESSAGE_LENGTH` characters."""
+    untagged = _TAG.sub(" ", text[: 8 * MAX_MESSAGE_LENGTH])
     printable = "".join(c if c.isprintable() else " " for c in untagged)
-    return " ".join(printable.split())[:LONGEST_MESSAGE]
+    return " ".join(printable.split())[:MAX_MESSAGE_LENGTH]
 
 
 def _retry_after(error: Exception) -> float | None:

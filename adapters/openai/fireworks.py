@@ -28,7 +28,7 @@ from bot.rows import Method
 _SUPERVISED, _PREFERENCES = "supervisedFineTuningJobs", "dpoJobs"
 _ACCOUNT = re.compile(r"/accounts/[^/]+/?$")
 _NOT_IN_AN_ID = re.compile(r"[^a-z0-9-]+")
-_LONGEST_ID = 63
+_MAX_ID_LENGTH = 63
 _IDLE = "3600s"
 """Time without requests after which a deployment is scaled to zero and costs nothing."""
 
@@ -236,7 +236,7 @@ class FireworksHost(RestHost):
 def _id_of(name: str) -> str:
     """Returns an id made from a name: lower-case letters, digits and hyphens."""
     plain = _NOT_IN_AN_ID.sub("-", name.lower().removesuffix(".jsonl")).strip("-")
-    return plain[:_LONGEST_ID].rstrip("-")
+    return plain[:_MAX_ID_LENGTH].rstrip("-")
 
 
 def _error_status(row: Json) -> Mapping[str, object]:

@@ -13,7 +13,7 @@ from adapters.openai.response_parsing import Json
 log = logging.getLogger(__name__)
 
 PAGE_ROWS = 100
-MOST_PAGES = 50
+MAX_PAGES = 50
 
 Fetch = Callable[[str | None], Awaitable[httpx2.Response]]
 
@@ -28,7 +28,7 @@ async def pages(
     """
     seen: set[object] = set()
     after: str | None = None
-    for _ in range(MOST_PAGES):
+    for _ in range(MAX_PAGES):
         rows, has_more = response_parsing.page(
             response_parsing.parse_json_object(await fetch(after))
         )
@@ -38,7 +38,7 @@ async def pages(
         after = response_parsing.identity(rows[-1]) if rows else None
         if not new or has_more is False or after is None:
             return
-    log.warning("a host's list did not end", extra={"pages": MOST_PAGES})
+    log.warning("a host's list did not end", extra={"pages": MAX_PAGES})
 
 
 def _is_new(

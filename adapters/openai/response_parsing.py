@@ -17,9 +17,9 @@ from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel
 Json = Mapping[str, object]
 
 _EXCERPT = 2000
-_LONGEST_NAME = 512
-_LARGEST_COUNT = 2**53
-_LARGEST_STEP = 2**31 - 1
+_MAX_NAME_LENGTH = 512
+_MAX_COUNT = 2**53
+_MAX_STEP = 2**31 - 1
 LONG_AGO = datetime.fromtimestamp(0, UTC)
 _SECONDS_OF_5138 = 100_000_000_000
 # Crusoe's event ids end in a number, such as `…-12`.
@@ -238,14 +238,14 @@ def as_number(value: object) -> float | None:
     return number if isfinite(number) else None
 
 
-def as_whole(value: object, *, most: int = _LARGEST_COUNT) -> int | None:
+def as_whole(value: object, *, most: int = _MAX_COUNT) -> int | None:
     """Returns a whole number from 0 to `most`, which a database column can hold, else None."""
     number = as_number(value)
     return int(number) if number is not None and 0 <= number <= most else None
 
 
 def _step(value: object) -> int | None:
-    return as_whole(value, most=_LARGEST_STEP)
+    return as_whole(value, most=_MAX_STEP)
 
 
 def _text(value: object) -> str | None:
@@ -253,7 +253,7 @@ def _text(value: object) -> str | None:
 
     Characters that a database cannot store, such as NUL, are removed.
     """
-    if not isinstance(value, str) or len(value) > _LONGEST_NAME:
+    if not isinstance(value, str) or len(value) > _MAX_NAME_LENGTH:
         return None
     return value.encode(errors="ignore").decode().replace("\0", "") or None
 

@@ -16,7 +16,7 @@ from adapters.openai import response_parsing
 from adapters.openai.client import OpenAIHost
 from adapters.openai.deploying import name_when_ready
 from adapters.openai.errors import ProtocolViolation
-from adapters.openai.paging import MOST_PAGES
+from adapters.openai.paging import MAX_PAGES
 from adapters.openai.response_parsing import Json
 from bot.domain import ModelName
 from bot.errors import HostRefused
@@ -63,7 +63,7 @@ class RestHost(OpenAIHost):
         fields either: some hosts leave out an empty list.
         """
         seen: set[str] = set()
-        for _ in range(MOST_PAGES):
+        for _ in range(MAX_PAGES):
             body = await self._get(path, **query)
             if noun not in body and body.keys() - {"nextPageToken", "totalSize"}:
                 raise ProtocolViolation(f"The list has no {noun}.")

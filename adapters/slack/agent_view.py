@@ -18,7 +18,7 @@ PROMPTS = ("help", "status", "teach", "my_data")
 """Names of at most four prompts; each has a title and a message in bot/words."""
 _THREAD_EVENTS = ("assistant_thread_started", "assistant_thread_context_changed")
 _TITLE_LENGTH = 60
-_MOST_USERS = 10_000
+_MAX_USERS = 10_000
 
 
 class AgentView:
@@ -48,7 +48,7 @@ class AgentView:
         channel = _channel_of_context(context)
         if channel:
             self._channels[str(user)] = ChannelId(channel)
-            while len(self._channels) > _MOST_USERS:
+            while len(self._channels) > _MAX_USERS:
                 self._channels.popitem(last=False)
 
     def channel_of(self, user: str) -> ChannelId | None:

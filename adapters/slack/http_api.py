@@ -22,7 +22,7 @@ from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
 log = logging.getLogger(__name__)
 
 _CALL_SECONDS = 30
-_LONGEST_WAIT_SECONDS = 60.0
+_MAX_WAIT_SECONDS = 60.0
 _CHUNK_BYTES = 64 * 1024
 _ERROR_CODE = re.compile(r"[\w.:-]{1,80}")
 
@@ -216,7 +216,7 @@ class HttpApi:
             raise
         except SurfaceBusy as error:
             seconds = _seconds(error.details.get("retry_after"))
-            self.pacing.on_rate_limited(method, min(_LONGEST_WAIT_SECONDS, seconds), channel)
+            self.pacing.on_rate_limited(method, min(_MAX_WAIT_SECONDS, seconds), channel)
             raise
         return dict(response.data) if isinstance(response.data, dict) else {}
 

@@ -13,7 +13,7 @@ from adapters.slack.api import Api, Before, Json, error_code, is_unknown_method,
 from adapters.slack.outbound import feedback, metadata
 from adapters.slack.pacing import FinalCallReservation
 from adapters.slack.posted_before_crash import PostedParts
-from adapters.slack.texts import LONGEST_MARKDOWN, LONGEST_TEXT, escape
+from adapters.slack.texts import MAX_MARKDOWN_LENGTH, MAX_TEXT_LENGTH, escape
 from adapters.streamed_answer import AnswerButtons, AnswerMessage, AnswerStopped
 from bot.domain import MessageId, UserId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
@@ -54,7 +54,7 @@ class SlackMessageWriter:
     that are not streamed, as a stream has no buttons until its end.
     """
 
-    longest = LONGEST_MARKDOWN
+    longest = MAX_MARKDOWN_LENGTH
 
     def __init__(
         self,
@@ -324,7 +324,7 @@ def _blocks(buttons: AnswerButtons | None) -> list[Json]:
 
 def _content(text: str, blocks: list[Json]) -> Json:
     """Returns blocks and the fallback text, which is whole for clients without blocks."""
-    fallback = next(chunks(escape(text), LONGEST_TEXT)) or "…"
+    fallback = next(chunks(escape(text), MAX_TEXT_LENGTH)) or "…"
     return {"text": fallback, "blocks": [{"type": "markdown", "text": text or "…"}, *blocks]}
 
 

@@ -34,12 +34,12 @@ from bot.replies import (
 )
 
 METADATA = "attune_post"
-_MOST_BLOCKS, _SECTION_LENGTH, _HEADER_LENGTH, _MOST_BUTTONS = 50, 3000, 150, 25
-_FIELD_LENGTH, _MOST_FIELDS, _LABEL_LENGTH, _INPUT_LENGTH = 2000, 10, 75, 3000
+_MAX_BLOCKS, _SECTION_LENGTH, _HEADER_LENGTH, _MAX_BUTTONS = 50, 3000, 150, 25
+_FIELD_LENGTH, _MAX_FIELDS, _LABEL_LENGTH, _INPUT_LENGTH = 2000, 10, 75, 3000
 _FALLBACK_LENGTH = 3800
-_MOST_MODAL_BLOCKS, _MODAL_BYTES = 100, 200_000
-_MOST_OPTIONS, _MOST_GROUPS, _MOST_CHECKBOXES, _VALUE_LENGTH = 100, 100, 10, 150
-_MOST_PINGED = 20
+_MAX_MODAL_BLOCKS, _MODAL_BYTES = 100, 200_000
+_MAX_OPTIONS, _MAX_GROUPS, _MAX_CHECKBOXES, _VALUE_LENGTH = 100, 100, 10, 150
+_MAX_PINGED = 20
 _PERSON = re.compile(r"[UW][A-Z0-9]{1,20}", re.ASCII)
 
 
@@ -55,7 +55,7 @@ def payloads(reply: Drawn) -> list[Payload]:
     """Returns the messages of a reply, several if Slack's limits are too small for one."""
     blocks = [*_pings(reply), *_reply_blocks(reply)]
     text = next(chunks(escape(reply_text(reply)), _FALLBACK_LENGTH))
-    pages = [blocks[start : start + _MOST_BLOCKS] for start in range(0, len(blocks), _MOST_BLOCKS)]
+    pages = [blocks[start : start + _MAX_BLOCKS] for start in range(0, len(blocks), _MAX_BLOCKS)]
     return [Payload(text, page) for page in pages]
 
 
@@ -72,7 +72,7 @@ def private_payloads(reply: Drawn) -> list[Payload]:
 def _pings(reply: Drawn) -> Iterator[Json]:
     """Yields a section that mentions the people whom the message pings."""
     pings = () if isinstance(reply, Listing) else reply.pings
-    mentions = " ".join(f"<@{user}>" for user in pings[:_MOST_PINGED] if _PERSON.fullmatch(user))
+    mentions = " ".join(f"<@{user}>" for user in pings[:_MAX_PINGED] if _PERSON.fullmatch(user))
     if mentions:
         yield {"type": "section", "text": {"type": "mrkdwn", "text": mentions}}
 
@@ -138,7 +138,7 @@ def holds(form: Form) -> bool:
     """
     notes = [part for part in chunks(form.note, _SECTION_LENGTH) if part]
     parts = [split_for_inputs(field.value, _INPUT_LENGTH) or [""] for field in form.fields]
-    if len(notes) + sum(map(len, parts)) > _MOST_MODAL_BLOCKS or not all(
+    if len(notes) + sum(map(len, parts)) > _MAX_MODAL_BLOCKS or not all(
         map(_fits_input, form.fields)
     ):
         return False
@@ -148,7 +148,7 @@ def holds(form: Form) -> bool:
 def _fits_input(field: Field) -> bool:
     match field.kind:
         case FieldKind.CHOICE | FieldKind.CHOICES:
-            most = _MOST_OPTIONS * _MOST_GROUPS
+            most = _MAX_OPTIONS * _MAX_GROUPS
             return len(field.choices) <= most and all(
                 len(v) <= _VALUE_LENGTH for v, _ in field.choices
             )
@@ -199,10 +199,10 @@ def _card(card: Card) -> Iterator[Json]:
         yield from _sections(line)
     if card.progress:
         yield _section(bar(card.progress))
-    for start in range(0, len(card.facts), _MOST_FIELDS):
+    for start in range(0, len(card.facts), _MAX_FIELDS):
         yield {
             "type": "section",
-            "fields": [_fact(fact) for fact in card.facts[start : start + _MOST_FIELDS]],
+            "fields": [_fact(fact) for fact in card.facts[start : start + _MAX_FIELDS]],
         }
     for column in card.columns:
         yield from _column(column)
@@ -272,10 +272,10 @@ def _context(text: str) -> Json:
 
 
 def _actions(buttons: Sequence[Button]) -> Iterator[Json]:
-    for start in range(0, len(buttons), _MOST_BUTTONS):
+    for start in range(0, len(buttons), _MAX_BUTTONS):
         yield {
             "type": "actions",
-            "elements": [_button(button) for button in buttons[start : start + _MOST_BUTTONS]],
+            "elements": [_button(button) for button in buttons[start : start + _MAX_BUTTONS]],
         }
 
 
@@ -332,7 +332,7 @@ def _element(field: Field, value: str) -> Json:
             options = [_option(label, option_value) for option_value, label in field.choices]
             selected_options = [option for option in options if option["value"] in value.split(",")]
             initial = {"initial_options": selected_options} if selected_options else {}
-            if len(options) > _MOST_CHECKBOXES:
+            if len(options) > _MAX_CHECKBOXES:
                 select: Json = {"type": "multi_static_select", "action_id": SEVERAL}
                 return {**select, **_select_options(options), **initial}
             return {"type": "checkboxes", "options": options, "action_id": SEVERAL, **initial}
@@ -356,14 +356,14 @@ def _select_options(options: list[Json]) -> Json:
 
     https://docs.slack.dev/reference/block-kit/block-elements/select-menu-element
     """
-    if len(options) <= _MOST_OPTIONS:
+    if len(options) <= _MAX_OPTIONS:
         return {"options": options}
-    starts = range(0, len(options), _MOST_OPTIONS)
-    groups = [(start, options[start : start + _MOST_OPTIONS]) for start in starts]
+    starts = range(0, len(options), _MAX_OPTIONS)
+    groups = [(start, options[start : start + _MAX_OPTIONS]) for start in starts]
     return {
         "option_groups": [
             {"label": _plain(f"{start + 1}–{start + len(group)}", 75), "options": group}
-            for start, group in groups[:_MOST_GROUPS]
+            for start, group in groups[:_MAX_GROUPS]
         ]
     }
 

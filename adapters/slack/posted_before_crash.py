@@ -11,7 +11,7 @@ from adapters.slack.inbound import Bot
 from adapters.slack.outbound import key_of
 
 _PAGE_SIZE = 200
-_MOST_PAGES = 5
+_MAX_PAGES = 5
 _CAPACITY = 10_000
 
 
@@ -106,7 +106,7 @@ async def pages(
 ) -> AsyncIterator[Json]:
     """Yields the items of a list method, page after page; `listed` is the list's name."""
     cursor = ""
-    for _ in range(_MOST_PAGES):
+    for _ in range(_MAX_PAGES):
         more = {"cursor": cursor} if cursor else {}
         response = await api.call(method, {**args, **more})
         for item in response.get(listed) or ():

@@ -13,7 +13,7 @@ import time
 
 from starlette.requests import ClientDisconnect, Request
 
-MOST_BYTES = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 _OLDEST_SECONDS = 300
 _BODY_SECONDS = 10.0
 _TIMESTAMP = re.compile(r"[0-9]{1,15}")
@@ -47,16 +47,16 @@ def _is_recent(timestamp: str) -> bool:
 
 
 async def _body(request: Request) -> bytes:
-    """Returns the body; reads at most MOST_BYTES, whatever the Content-Length header says."""
+    """Returns the body; reads at most MAX_BYTES, whatever the Content-Length header says."""
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > MOST_BYTES:
+    if length.isdecimal() and int(length) > MAX_BYTES:
         raise RequestRefused(413)
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MOST_BYTES:
+                if len(body) > MAX_BYTES:
                     raise RequestRefused(413)
     except TimeoutError:
         raise RequestRefused(408) from None

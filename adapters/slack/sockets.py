@@ -27,7 +27,7 @@ _HEARTBEAT_SECONDS = 20.0
 _LINGER_SECONDS = 10.0
 """Seconds for which an ending connection is still read; Slack warns about ten seconds before."""
 _FIRST_WAIT_SECONDS = 0.1
-_LONGEST_WAIT_SECONDS = 30.0
+_MAX_WAIT_SECONDS = 30.0
 
 Take = Callable[[Json], Awaitable[Json | None]]
 
@@ -74,7 +74,7 @@ class Sockets:
             if connection is not None and connection.has_delivered():
                 wait = 0.0
             else:
-                wait = min(_LONGEST_WAIT_SECONDS, 2 * wait or _FIRST_WAIT_SECONDS)
+                wait = min(_MAX_WAIT_SECONDS, 2 * wait or _FIRST_WAIT_SECONDS)
 
     async def _open(self, group: asyncio.TaskGroup) -> _Connection:
         url = await self._open_url()
@@ -102,7 +102,7 @@ class _Connection:
 
     def has_delivered(self) -> bool:
         """Whether the connection worked; Slack closes one connection too many at once."""
-        return self._has_delivered or time.monotonic() - self._opened_at > _LONGEST_WAIT_SECONDS
+        return self._has_delivered or time.monotonic() - self._opened_at > _MAX_WAIT_SECONDS
 
     async def read(self) -> None:
         """Reads until the connection is closed by either side."""

@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, Iterator
 
 from adapters.message_splitting import length
 
-LONGEST_MARKDOWN = 11_500
+MAX_MARKDOWN_LENGTH = 11_500
 """Characters of markdown in a message: Slack's limit is 12,000, and code fences need some."""
 
-LONGEST_TEXT = 39_000
+MAX_TEXT_LENGTH = 39_000
 """Characters of a message's text: Slack cuts the text at 40,000."""
 
 _DIRECTION_MARKS = re.compile("[\u202a-\u202e\u2066-\u2069]")

@@ -19,7 +19,7 @@ from bot.replies import Card, Document, Field, FieldKind, Form, Listing, Refused
 
 _MULTILINE = frozenset({"instructions"})
 # Greater limits are technical, so the hint of a field omits them.
-_HIGHEST_SHOWN = 1_000_000
+_MAX_SHOWN = 1_000_000
 
 
 class PageActions:
@@ -134,6 +134,6 @@ def _field(
             required=option.required,
         )
     kind = FieldKind.TEXT if option.name in _MULTILINE else FieldKind.LINE
-    if option.least is not None and option.most is not None and option.most < _HIGHEST_SHOWN:
+    if option.least is not None and option.most is not None and option.most < _MAX_SHOWN:
         about = f"{about} ({option.least:g} … {option.most:g})"
     return Field(option.name, text, kind, value, hint=about, required=option.required)

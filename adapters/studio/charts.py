@@ -9,7 +9,7 @@ from typing import Any
 from bot.replies import Chart
 
 _COLOURS = ("#5c6bc0", "#26a69a", "#f06292", "#ffa726")
-_MOST_POINTS = 600
+_MAX_POINTS = 600
 
 
 def options(chart: Chart, *, can_zoom: bool = False) -> dict[str, Any]:
@@ -57,5 +57,5 @@ def _line(name: str, points: list[tuple[float, float]]) -> dict[str, Any]:
 
 def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     listed = [(x, y) for x, y in points if isfinite(x) and isfinite(y)]
-    step = max(1, len(listed) // _MOST_POINTS)
+    step = max(1, len(listed) // _MAX_POINTS)
     return [*listed[:-1:step], *listed[-1:]]

@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 _PAGE = 40
 _THREAD_WINDOW = 500
 """Latest messages of a channel among which a thread's messages are looked for."""
-_MOST_SHOWN = 60
+_MAX_SHOWN = 60
 _MODEL_BUTTONS = ("again", "go_on")
 """Names of buttons after which a model writes an answer."""
 
@@ -130,11 +130,11 @@ class Conversation:
             await self._show_models([message])
 
     def _drop_oldest(self) -> None:
-        """Removes the oldest messages beyond `_MOST_SHOWN`, which can be loaded again.
+        """Removes the oldest messages beyond `_MAX_SHOWN`, which can be loaded again.
 
         Limits the size of a window that stays open for days.
         """
-        if len(self._views) <= _MOST_SHOWN:
+        if len(self._views) <= _MAX_SHOWN:
             return
         for number in sorted(self._views)[: len(self._views) - _PAGE]:
             self._views.pop(number).frame.delete()

@@ -16,7 +16,7 @@ from adapters.studio.page_session import OF_PEOPLE, OWNER, PageSession, remember
 from adapters.studio.uploads import MessageFiles
 from bot.domain import Attachment
 
-_MOST_SUGGESTIONS = 7
+_MAX_SUGGESTIONS = 7
 
 # Enter sends the field's current text; arrows and Tab choose a completion.
 _KEYS = """(e) => {
@@ -138,7 +138,7 @@ class Composer:
         head, _, rest = text[1:].partition(" ")
         typed = rest if head == "tune" else text[1:]
         found = self._session.studio.catalogue.complete(typed)
-        lines = [f"/tune {words}" for words in islice(found, _MOST_SUGGESTIONS)]
+        lines = [f"/tune {words}" for words in islice(found, _MAX_SUGGESTIONS)]
         return [line for line in lines if line != text]
 
     def _suggest(self, lines: list[str]) -> None:

@@ -15,7 +15,7 @@ from bot.domain import Attachment
 from bot.picture_types import MAGIC_BYTES, picture_type
 
 _PATH, _PICTURE_PATH = "/download/", "/picture/"
-_MOST_PENDING = 100
+_MAX_PENDING = 100
 _pending: dict[str, tuple[Path, str]] = {}
 
 
@@ -23,7 +23,7 @@ def deliver(path: Path, name: str) -> None:
     """Starts a download in this window; the file is deleted once it was sent."""
     token = secrets.token_urlsafe(16)
     _pending[token] = (path, name)
-    while len(_pending) > _MOST_PENDING:
+    while len(_pending) > _MAX_PENDING:
         del _pending[next(iter(_pending))]
     ui.download.from_url(f"{_PATH}{token}", name)
 

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from adapters.studio.access_guard import AccessPolicy, keep_cookie
-from adapters.studio.login_throttle import LONGEST_PAUSE, LoginThrottle
+from adapters.studio.login_throttle import MAX_PAUSE, LoginThrottle
 from adapters.studio.plain_page import locale_of, plain_page
 from adapters.studio.sessions import COOKIE
 from bot.ports.dependencies import App
@@ -78,7 +78,7 @@ class _Page:
         )
         response = plain_page(body, locale=locale, status=status)
         if status == 429:
-            response.headers["retry-after"] = str(int(LONGEST_PAUSE.total_seconds()))
+            response.headers["retry-after"] = str(int(MAX_PAUSE.total_seconds()))
         return response
 
 

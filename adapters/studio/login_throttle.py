@@ -9,22 +9,22 @@ from datetime import datetime, timedelta
 
 from bot.ports.store import Clock
 
-MOST_AT_ONCE = 10
-LONGEST_PAUSE = timedelta(seconds=3)
+MAX_AT_ONCE = 10
+MAX_PAUSE = timedelta(seconds=3)
 
 _ATTEMPTS_WITHOUT_PAUSE = 3
 _FIRST_PAUSE = timedelta(seconds=0.25)
 _WINDOW = timedelta(minutes=15)
-_MOST_ADDRESSES = 1000
-_MOST_BROWSERS = 1000
-_MOST_WRONG_BY_ALL = 300
+_MAX_ADDRESSES = 1000
+_MAX_BROWSERS = 1000
+_MAX_WRONG_BY_ALL = 300
 
 
 class LoginThrottle:
     """Counts wrong passwords by client address, in bounded memory.
 
     The delay is before the check, so its length does not reveal a right password. At most
-    `MOST_AT_ONCE` attempts of an address wait at a time, so parallel guessing is not faster. A
+    `MAX_AT_ONCE` attempts of an address wait at a time, so parallel guessing is not faster. A
     browser that has logged in before is counted by its cookie, so guesses from its address do not
     delay it:
     https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies
@@ -33,7 +33,7 @@ class LoginThrottle:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._wrong: OrderedDict[str, tuple[int, datetime]] = OrderedDict()
-        self._recent_wrong: deque[datetime] = deque(maxlen=_MOST_WRONG_BY_ALL)
+        self._recent_wrong: deque[datetime] = deque(maxlen=_MAX_WRONG_BY_ALL)
         self._waiting: Counter[str] = Counter()
         self._browsers: OrderedDict[str, None] = OrderedDict()
 
@@ -41,7 +41,7 @@ class LoginThrottle:
         """Returns a new cookie for a browser that has just logged in."""
         cookie = secrets.token_urlsafe(32)
         self._browsers[cookie] = None
-        if len(self._browsers) > _MOST_BROWSERS:
+        if len(self._browsers) > _MAX_BROWSERS:
             self._browsers.popitem(last=False)
         return cookie
 
@@ -52,7 +52,7 @@ class LoginThrottle:
     async def wait_before_check(self, address: str) -> bool:
         """Waits before a password check; returns False if too many attempts wait already."""
         key = _network(address)
-        if self._waiting[key] >= MOST_AT_ONCE:
+        if self._waiting[key] >= MAX_AT_ONCE:
             return False
         self._waiting[key] += 1
         try:
@@ -67,7 +67,7 @@ class LoginThrottle:
         key, now = _network(address), self._clock.now()
         self._wrong[key] = (self._count(key) + 1, now)
         self._wrong.move_to_end(key)
-        if len(self._wrong) > _MOST_ADDRESSES:
+        if len(self._wrong) > _MAX_ADDRESSES:
             self._wrong.popitem(last=False)
         self._recent_wrong.append(now)
 
@@ -79,11 +79,11 @@ class LoginThrottle:
         return count if last + _WINDOW > self._clock.now() else 0
 
     def _pause(self, key: str) -> timedelta:
-        is_limit_reached = len(self._recent_wrong) == _MOST_WRONG_BY_ALL
+        is_limit_reached = len(self._recent_wrong) == _MAX_WRONG_BY_ALL
         if is_limit_reached and self._recent_wrong[0] + _WINDOW > self._clock.now():
-            return LONGEST_PAUSE
+            return MAX_PAUSE
         more = min(self._count(key) - _ATTEMPTS_WITHOUT_PAUSE, 10)
-        return min(_FIRST_PAUSE * 2**more, LONGEST_PAUSE) if more >= 0 else timedelta()
+        return min(_FIRST_PAUSE * 2**more, MAX_PAUSE) if more >= 0 else timedelta()
 
 
 def _network(address: str) -> str:

@@ -10,8 +10,8 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEBIBYTE = 1024 * 1024
-MOST_BYTES = MEBIBYTE
-MOST_UPLOAD_BYTES = 1024 * MEBIBYTE
+MAX_BYTES = MEBIBYTE
+MAX_UPLOAD_BYTES = 1024 * MEBIBYTE
 PAUSE_SECONDS = 30.0
 
 # The path of NiceGUI's uploads: https://nicegui.io/documentation/upload
@@ -79,4 +79,4 @@ class _Body:
 
 def _most_bytes(path: str) -> int:
     is_upload = path.startswith(_CLIENTS) and _UPLOAD in path
-    return MOST_UPLOAD_BYTES + MEBIBYTE if is_upload else MOST_BYTES
+    return MAX_UPLOAD_BYTES + MEBIBYTE if is_upload else MAX_BYTES

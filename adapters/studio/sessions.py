@@ -19,7 +19,7 @@ COOKIE = "attune-session"
 LASTS = timedelta(hours=12)
 LONGEST = timedelta(days=7)
 
-_MOST_SESSIONS = 1000
+_MAX_SESSIONS = 1000
 _SAVED_EVERY = timedelta(minutes=10)
 
 
@@ -124,7 +124,7 @@ class Sessions:
     def _drop_expired(self) -> None:
         now = self._clock.now()
         valid = {key: session for key, session in self._sessions.items() if session.until > now}
-        newest = dict(list(valid.items())[-_MOST_SESSIONS:])
+        newest = dict(list(valid.items())[-_MAX_SESSIONS:])
         for key in self._sessions.keys() - newest.keys():
             self._sessions[key].closed.set()
         self._sessions = newest

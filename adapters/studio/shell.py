@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 P = TypeVar("P", bound="Page")
 
-_LEAST_PAUSE_SECONDS = 0.25
+_MIN_PAUSE_SECONDS = 0.25
 _FAILURE_PAUSE_SECONDS = 2.0
 _WORKSPACE = re.compile(r"(slack|discord):\w+")
 
@@ -229,7 +229,7 @@ class _RefreshOnChange:
         while not self._client.is_deleted:
             await self._changed.wait()
             self._changed.clear()
-            pause = _LEAST_PAUSE_SECONDS
+            pause = _MIN_PAUSE_SECONDS
             try:
                 with self._client:
                     await self._refresh()

@@ -18,7 +18,7 @@ from adapters.studio.notifications import notify
 from adapters.studio.page_session import PageSession
 from bot.domain import LOCAL, Attachment
 
-_MOST_MEBIBYTES, _MESSAGE_MEBIBYTES = 1024, 25
+_MAX_MEBIBYTES, _MESSAGE_MEBIBYTES = 1024, 25
 """Size limits of an import and of a file in a message."""
 _UPLOAD_TIMEOUT_SECONDS = 60
 
@@ -159,9 +159,9 @@ class UploadArea:
         transfer = ui.upload(
             on_upload=self._receive,
             on_begin_upload=self._show_sending,
-            on_rejected=lambda: _notify_too_large(session, _MOST_MEBIBYTES),
+            on_rejected=lambda: _notify_too_large(session, _MAX_MEBIBYTES),
             auto_upload=True,
-            max_file_size=_MOST_MEBIBYTES * 1024 * 1024,
+            max_file_size=_MAX_MEBIBYTES * 1024 * 1024,
         ).classes("transfer")
         with ui.element("button").classes("drop").props("type=button").mark("drop") as area:
             ui.icon("upload_file").props("aria-hidden=true")

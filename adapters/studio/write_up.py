@@ -21,8 +21,8 @@ from bot.replies import Document, Field, Refused, Reply, Text
 from bot.replies import Form as FormReply
 
 _LONGEST = 20_000
-_LONGEST_EDITED = 1_000_000
-_MOST_USED_TOKENS, _MOST_FIELDS = 10_000, 500
+_MAX_EDITED_LENGTH = 1_000_000
+_MAX_USED_TOKENS, _MAX_FIELDS = 10_000, 500
 
 Values = Mapping[str, str]
 
@@ -37,7 +37,7 @@ def add_writing(web: FastAPI, app: App, links: Links, clock: Clock) -> None:
 
     @web.post(PATH + "{token}")
     async def save(request: Request, token: str) -> Response:
-        async with request.form(max_files=0, max_fields=_MOST_FIELDS) as sent:
+        async with request.form(max_files=0, max_fields=_MAX_FIELDS) as sent:
             values = {name: _with_unix_newlines(value) for name, value in sent.items()}
         return await page.save(token, values, locale_of(request))
 
@@ -59,7 +59,7 @@ class _Page:
         if not isinstance(reply, FormReply):
             return _text_page(_reply_text(reply), locale, status=410)
         hint = reply.note if invitation.action else self._app.translate("write.hint", locale)
-        longest = _LONGEST_EDITED if invitation.action else _LONGEST
+        longest = _MAX_EDITED_LENGTH if invitation.action else _LONGEST
         return _form(reply, values or {}, locale, hint=hint, problem=problem, longest=longest)
 
     async def save(self, token: str, values: Values, locale: str) -> Response:
@@ -70,7 +70,7 @@ class _Page:
         form = await self._current_form(invitation, token, locale)
         if not isinstance(form, FormReply):
             return await self.show(token, locale)
-        longest = _LONGEST_EDITED if invitation.action else _LONGEST
+        longest = _MAX_EDITED_LENGTH if invitation.action else _LONGEST
         if any(len(value) > longest for value in values.values()):
             problem = self._app.translate("form.too_long", locale, count=longest)
             return await self.show(token, locale, values, problem)
@@ -99,9 +99,9 @@ class _Page:
         return reply
 
     def _mark_used(self, token: str) -> None:
-        """Marks the link as used; remembers the latest `_MOST_USED_TOKENS` links."""
+        """Marks the link as used; remembers the latest `_MAX_USED_TOKENS` links."""
         self._used_tokens[token] = None
-        while len(self._used_tokens) > _MOST_USED_TOKENS:
+        while len(self._used_tokens) > _MAX_USED_TOKENS:
             self._used_tokens.popitem(last=False)
 
     def _event(self, invitation: Invitation, what: events.What, locale: str) -> events.Event:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from bot.domain import Canary, ModelFeedback
 from bot.ports.store import Records
-from bot.significance import ALPHA, FEWEST_QUESTIONS, Verdict, compare_shares, wilson
+from bot.significance import ALPHA, MIN_QUESTIONS, Verdict, compare_shares, wilson
 
-FEWEST_FAILURES = 3
+MIN_FAILURES = 3
 _TOLERATED = 0.1
 """Share of failed answers above which a canary is stopped, if the excess is significant."""
 
@@ -25,7 +25,7 @@ def is_failing(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool
     Compares the lower bound of the failure rate's Wilson interval.
     """
     failed, tried = own.failed + canary.failures, own.answers + canary.failures
-    if failed < FEWEST_FAILURES:
+    if failed < MIN_FAILURES:
         return False
     usual = other.failed / other.answers if other.answers else 0.0
     return wilson(failed, tried).low > max(_TOLERATED, usual)
@@ -33,7 +33,7 @@ def is_failing(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool
 
 def is_vote_test_due(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool:
     """Whether to test the votes: when both models have 8 votes each, then at each doubling."""
-    return min(own.votes, other.votes) >= FEWEST_QUESTIONS << canary.vote_checks
+    return min(own.votes, other.votes) >= MIN_QUESTIONS << canary.vote_checks
 
 
 def verdict(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> Verdict:

@@ -9,7 +9,7 @@ from unicodedata import normalize
 
 from bot.imports.containers import BROKEN as BROKEN
 
-MOST_UNPACKED_GIBIBYTES: Final = 20
+MAX_UNPACKED_GIBIBYTES: Final = 20
 _MAX_RATIO = 500
 """Compression ratio above which a zip counts as a zip bomb; exports of chats have about 20."""
 _SMALL = 256 << 20
@@ -53,7 +53,7 @@ def json_files(file: IO[bytes]) -> list[ArchiveFile] | None:
         if info.filename.lower().endswith(".json") and not info.filename.startswith("__MACOSX/")
     ]
     size, packed = sum(i.file_size for i in infos), sum(i.compress_size for i in infos)
-    if size > MOST_UNPACKED_GIBIBYTES << 30 or size > max(_SMALL, packed * _MAX_RATIO):
+    if size > MAX_UNPACKED_GIBIBYTES << 30 or size > max(_SMALL, packed * _MAX_RATIO):
         return None
     return sorted((ArchiveFile(archive, info) for info in infos), key=lambda file: file.name)
 

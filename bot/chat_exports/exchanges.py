@@ -10,12 +10,12 @@ from itertools import islice
 from bot.chat_exports.export import ExportedMessage
 from bot.chat_exports.message_index import MessageIndex
 
-_MOST_MESSAGES = 100
+_MAX_MESSAGES = 100
 """Messages of an exchange; later messages of a thread are ignored."""
-_LONGEST_CHAIN = 20
+_MAX_CHAIN_LENGTH = 20
 _BURST_SECONDS = 180
 _ANSWER_SECONDS = 24 * 3600
-_MOST_RECENT = 1000
+_MAX_RECENT = 1000
 _QUESTION_MARKS = frozenset("?？؟¿")
 
 
@@ -82,7 +82,7 @@ def find_exchanges(
     has the thread's id is missing.
     """
     for thread, thread_messages in index.threads(channel):
-        messages = list(islice(thread_messages, _MOST_MESSAGES))
+        messages = list(islice(thread_messages, _MAX_MESSAGES))
         if messages[0].id != thread:
             first = index.get(channel, thread)
             if first is None and not may_begin(thread):
@@ -160,7 +160,7 @@ class _Timeline:
     def _chain(self, burst: _Burst) -> list[ExportedMessage]:
         """Returns the messages of the burst after those that it replies to, oldest first."""
         chain, reply_to = list(burst.messages), burst.messages[0].reply_to
-        for _ in range(_LONGEST_CHAIN):
+        for _ in range(_MAX_CHAIN_LENGTH):
             before = self._burst_of(reply_to) if reply_to else None
             if before is None or before.messages[0] in chain:
                 break
@@ -201,7 +201,7 @@ def _bursts(messages: Iterator[ExportedMessage]) -> Iterator[_Burst]:
             and burst[-1].author == message.author
             and message.at - burst[-1].at <= _BURST_SECONDS
             and message.reply_to is None
-            and len(burst) < _MOST_MESSAGES
+            and len(burst) < _MAX_MESSAGES
         )
         if burst and not continues:
             yield _Burst(tuple(burst))
@@ -212,5 +212,5 @@ def _bursts(messages: Iterator[ExportedMessage]) -> Iterator[_Burst]:
 
 
 def _drop_oldest(entries: OrderedDict[str, _Burst] | OrderedDict[str, None]) -> None:
-    while len(entries) > _MOST_RECENT:
+    while len(entries) > _MAX_RECENT:
         entries.popitem(last=False)

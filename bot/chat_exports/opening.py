@@ -8,7 +8,7 @@ from typing import IO
 
 from bot.chat_exports.archive import (
     BROKEN,
-    MOST_UNPACKED_GIBIBYTES,
+    MAX_UNPACKED_GIBIBYTES,
     ArchiveFile,
     json_files,
 )
@@ -20,7 +20,7 @@ from bot.rows import Problem
 _BLOCK = 64 << 10
 _HEAD = 1 << 10
 _LISTS = ("channels.json", "groups.json", "dms.json", "mpims.json")
-_MOST_PROBED = 5
+_MAX_PROBED = 5
 
 
 def open_chat_export(file: IO[bytes]) -> ChatExport | Problem | None:
@@ -42,13 +42,13 @@ def _open_zip(file: IO[bytes]) -> ChatExport | Problem | None:
     try:
         files = json_files(file)
         if files is None:
-            limit = MOST_UNPACKED_GIBIBYTES << 10
+            limit = MAX_UNPACKED_GIBIBYTES << 10
             return Problem(0, "archive_too_long", {"limit": limit})
         root = _root(files)
         if root is not None:
             return SlackExport(files, root)
         parts = [DiscordFile(file.blocks, file.size) for file in files]
-        is_discord = any(read_head(part) for part in parts[:_MOST_PROBED])
+        is_discord = any(read_head(part) for part in parts[:_MAX_PROBED])
         return DiscordExport(parts) if is_discord else None
     except BROKEN:
         return Problem(0, "archive_broken", {})

@@ -13,7 +13,7 @@ from bot.examples.states import hidden_exclusion
 from bot.ports.dependencies import Dependencies
 from bot.request import Request
 
-MOST_CHECKED = 100_000
+MAX_CHECKED = 100_000
 _PAGE = 500
 
 
@@ -49,9 +49,9 @@ async def _samples(request: Request, deps: Dependencies) -> list[Sample]:
     """Reads each page in a transaction of its own, so that other work can run in between."""
     filters, samples = visible_filter(request), list[Sample]()
     async with deps.store.reading() as records:
-        total = min(MOST_CHECKED, await records.examples.count(request.workspace_id, filters))
+        total = min(MAX_CHECKED, await records.examples.count(request.workspace_id, filters))
     last, read = ExampleId(0), 0
-    while read < MOST_CHECKED:
+    while read < MAX_CHECKED:
         request.report_progress(read, max(1, total))
         async with deps.store.reading() as records:
             page = await records.examples.page(

@@ -15,7 +15,7 @@ from bot.checking.samples import Sample
 from bot.domain import ExampleId
 from bot.rows.classification import labels_among
 
-MOST_GROUPS, MOST_IN_GROUP = 200, 10
+MAX_GROUPS, MAX_IN_GROUP = 200, 10
 _ONE_ANSWER_FROM = 5
 _LONG_CHARACTERS, _LONG_TIMES, _SHORT_CHARACTERS, _SHORT_SHARE = 2000, 12, 4, 0.03
 _RARE_LANGUAGE = 0.1
@@ -46,8 +46,7 @@ def check_samples(samples: Sequence[Sample], *, at: datetime) -> CheckResult:
 
 def _example_ids(samples: Sequence[Sample], groups: Sequence[Group]) -> list[list[ExampleId]]:
     return [
-        [samples[index].example for index in group[:MOST_IN_GROUP]]
-        for group in groups[:MOST_GROUPS]
+        [samples[index].example for index in group[:MAX_IN_GROUP]] for group in groups[:MAX_GROUPS]
     ]
 
 

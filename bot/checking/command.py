@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bot.batches import batched
 from bot.check_results import CheckKind, CheckResult
-from bot.checking.check_runner import MOST_CHECKED, check_key, run_checks, visible_filter
+from bot.checking.check_runner import MAX_CHECKED, check_key, run_checks, visible_filter
 from bot.checking.checks import advised_example_counts
 from bot.checking.private_examples import private_listing
 from bot.commands import Handlers, Option, OptionKind
@@ -28,7 +28,7 @@ handlers = Handlers()
 PRIVATE = "private"
 _GROUPED = (CheckKind.COPIES, CheckKind.NEAR, CheckKind.DISAGREEING)
 _PAGE, _DIGITS = 8, 9
-_LONGEST_TEXT, _LONGEST_NUMBERS = 240, 80
+_MAX_TEXT_LENGTH, _MAX_NUMBERS_LENGTH = 240, 80
 _BATCH = 500
 
 
@@ -38,9 +38,9 @@ _BATCH = 500
     replace(Option.choice("propose", *SyntheticKind), role=Role.TRAINER),
     Option("host", OptionKind.HOST),
     Option.text("model"),
-    Option.integer("wordings", 1, synthetic.MOST_WORDINGS),
+    Option.integer("wordings", 1, synthetic.MAX_WORDINGS),
     Option.text("tag"),
-    Option.integer("limit", 1, synthetic.MOST_EXAMPLES),
+    Option.integer("limit", 1, synthetic.MAX_EXAMPLES),
 )
 async def check(request: Request, deps: Dependencies) -> Reply:
     """Returns the overview of a new check, or with `propose` the estimate of synthetic examples."""
@@ -72,8 +72,8 @@ async def _overview(request: Request, deps: Dependencies, result: CheckResult) -
     if result.example_count and request.role >= Role.TRAINER:
         rows.append(_propose_row(len(rows) + 1, result, words))
     notes = [words("check.examined", count=f"{result.example_count:,}", at=f"{result.at:%H:%M}")]
-    if total > MOST_CHECKED:
-        notes.append(words("check.first", count=f"{MOST_CHECKED:,}"))
+    if total > MAX_CHECKED:
+        notes.append(words("check.first", count=f"{MAX_CHECKED:,}"))
     notes += [_advice(result, words), nothing]
     return Listing(
         words("check.title", assistant=request.assistant.name),
@@ -184,7 +184,9 @@ async def active_examples(
 def join_ids(group: Sequence[Example]) -> str:
     """Returns the ids joined by dots, as many as fit into the action of a button."""
     text = ".".join(str(example.id) for example in group)
-    return text if len(text) <= _LONGEST_NUMBERS else text[:_LONGEST_NUMBERS].rpartition(".")[0]
+    return (
+        text if len(text) <= _MAX_NUMBERS_LENGTH else text[:_MAX_NUMBERS_LENGTH].rpartition(".")[0]
+    )
 
 
 def _group_row(kind: CheckKind, group: Sequence[Example], words: Words) -> ListingRow:
@@ -192,7 +194,9 @@ def _group_row(kind: CheckKind, group: Sequence[Example], words: Words) -> Listi
     texts = [line_of(example, words, may_decide=False).text for example in group]
     shown = list(dict.fromkeys(texts)) if kind in _GROUPED or len(group) > 1 else texts
     numbers = ", ".join(f"#{example.id}" for example in group)
-    text = "\n".join(f"- {part[:_LONGEST_TEXT]}" for part in shown) if len(shown) > 1 else shown[0]
+    text = (
+        "\n".join(f"- {part[:_MAX_TEXT_LENGTH]}" for part in shown) if len(shown) > 1 else shown[0]
+    )
     return ListingRow(first.id, text, numbers, _row_buttons(kind, group, words), tone=first.tone)
 
 

@@ -20,7 +20,7 @@ from bot.undo_offers import offer_undo
 
 handlers = Handlers()
 
-_MOST_FIELDS = 4
+_MAX_FIELDS = 4
 _NOTE = 1500
 
 
@@ -39,7 +39,7 @@ async def merge(request: Request, deps: Dependencies) -> Reply:
     """Returns a form with the text of the first example; its note has the others' answers."""
     async with deps.store.reading() as records:
         group = await _group(request, records)
-    shown = list(editable_texts(group[0].row or {}).items())[-_MOST_FIELDS:]
+    shown = list(editable_texts(group[0].row or {}).items())[-_MAX_FIELDS:]
     words = request.words
     others = [
         f"#{example.id}: {list(editable_texts(example.row or {}).values())[-1]}"

@@ -16,7 +16,7 @@ from bot.rows import words_of
 ALIKE = 84.0
 """Least similarity in percent of two similar texts; 84 separated 30 labelled pairs best."""
 _KEYS = 5
-_MOST_IN_BLOCK = 300
+_MAX_IN_BLOCK = 300
 _FEW = 6
 
 
@@ -45,9 +45,9 @@ def _blocks(texts: Sequence[str], ordered: Sequence[str]) -> Iterator[list[int]]
             blocks[word].append(number)
     for block in blocks.values():
         block.sort(key=lambda number: texts[number])
-        step = _MOST_IN_BLOCK // 2 if len(block) > _MOST_IN_BLOCK else _MOST_IN_BLOCK
+        step = _MAX_IN_BLOCK // 2 if len(block) > _MAX_IN_BLOCK else _MAX_IN_BLOCK
         for first in range(0, len(block), step):
-            yield block[first : first + _MOST_IN_BLOCK]
+            yield block[first : first + _MAX_IN_BLOCK]
 
 
 def _few_pairs(texts: Sequence[str], block: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -43,7 +43,7 @@ from bot.replies import (
 from bot.request import Request
 from bot.rows.classification import Confusion, accuracy, metrics_of
 from bot.significance import (
-    FEWEST_QUESTIONS,
+    MIN_QUESTIONS,
     Interval,
     PairedResult,
     Verdict,
@@ -55,8 +55,8 @@ from bot.words import Words
 handlers = Handlers()
 
 _LIKELY_SHARE = 0.7
-_LONGEST_TEXT = 400
-_MOST_QUOTED, _LONGEST_TITLE = 3, 80
+_MAX_TEXT_LENGTH = 400
+_MAX_QUOTED, _MAX_TITLE_LENGTH = 3, 80
 VERDICT_TONES = {Verdict.BETTER: Tone.GOOD, Verdict.WORSE: Tone.BAD, Verdict.UNDECIDED: Tone.PLAIN}
 
 
@@ -266,8 +266,8 @@ def _counts(result: PairedResult) -> dict[str, object]:
 
 
 def _why_undecided(result: PairedResult, words: Words) -> str:
-    if result.questions < FEWEST_QUESTIONS:
-        return words("evaluation.too_few", least=FEWEST_QUESTIONS)
+    if result.questions < MIN_QUESTIONS:
+        return words("evaluation.too_few", least=MIN_QUESTIONS)
     return words("evaluation.needed", count=questions_needed(_LIKELY_SHARE))
 
 
@@ -282,9 +282,9 @@ async def _must_lines(
     if report.regressed:
         references = [
             await _question_reference(evaluation, n, records)
-            for n in report.regressed[:_MOST_QUOTED]
+            for n in report.regressed[:_MAX_QUOTED]
         ]
-        references += [f"#{number}" for number in report.regressed[_MOST_QUOTED:]]
+        references += [f"#{number}" for number in report.regressed[_MAX_QUOTED:]]
         lines.append(words("evaluation.regressed", questions=", ".join(references)))
     return lines
 
@@ -296,7 +296,7 @@ async def _question_reference(evaluation: Evaluation, number: int, records: Reco
     pair = questions.prompt_and_reference(question.row, "")
     if pair is None:
         return f"#{number}"
-    return f"#{number} “{one_line(pair[0][-1]['content'], _LONGEST_TITLE)}”"
+    return f"#{number} “{one_line(pair[0][-1]['content'], _MAX_TITLE_LENGTH)}”"
 
 
 def _gate_lines(evaluation: Evaluation, report: Report, words: Words) -> Iterator[str]:
@@ -349,7 +349,7 @@ async def question_card(
     must_answer_buttons = must_answer.wrong_answer_buttons(question.example, words)
     return Card(
         title=words("evaluation.question", number=number),
-        lines=(text[: _LONGEST_TEXT * 4],),
+        lines=(text[: _MAX_TEXT_LENGTH * 4],),
         columns=await _columns(evaluation, number, records, words),
         buttons=(example, *must_answer_buttons),
         private=True,
@@ -374,8 +374,8 @@ async def _columns(
     columns = [
         Column(
             words("evaluation.taught"),
-            one_line(taught, _LONGEST_TEXT),
-            one_line(question_text, _LONGEST_TEXT),
+            one_line(taught, _MAX_TEXT_LENGTH),
+            one_line(question_text, _MAX_TEXT_LENGTH),
         )
     ]
     for answer in answers:
@@ -383,7 +383,9 @@ async def _columns(
             contender = evaluation.contenders[answer.contender]
             note = outcome_of(answer, words)
             columns.append(
-                Column(name_of(contender, words), one_line(answer.text, _LONGEST_TEXT) or "–", note)
+                Column(
+                    name_of(contender, words), one_line(answer.text, _MAX_TEXT_LENGTH) or "–", note
+                )
             )
     return tuple(columns)
 

@@ -23,7 +23,7 @@ from bot.ports.store import Records
 from bot.replies import Button, Card, Reply
 from bot.request import Request
 from bot.rows import Method
-from bot.significance import FEWEST_QUESTIONS
+from bot.significance import MIN_QUESTIONS
 
 handlers = Handlers()
 
@@ -155,8 +155,8 @@ def estimate_card(
         lines.append(words("evaluate.gaps", count=len(plan.gaps)))
     if plan.learned:
         lines.append(words("evaluate.learned", count=plan.learned))
-    if len(plan.questions) - must < FEWEST_QUESTIONS:
-        lines.append(words("evaluation.too_few", least=FEWEST_QUESTIONS))
+    if len(plan.questions) - must < MIN_QUESTIONS:
+        lines.append(words("evaluation.too_few", least=MIN_QUESTIONS))
     return Card(
         title=title,
         lines=tuple(lines),

@@ -25,7 +25,7 @@ Call = TypeVar("Call")
 
 AT_ONCE = 4
 """Most concurrent calls of a host."""
-MOST_TRIES = 3
+MAX_TRIES = 3
 """Requests of one call that may end in a server error or a time-out of the host."""
 LOOK_SECONDS = 1.0
 """Seconds between calls of `claim` while calls are running and `wake` is not set."""
@@ -107,9 +107,9 @@ async def error_of(call: Awaitable[None], *, run: int) -> AttuneError | None:
 def may_ask_again(error: AttuneError, tries: Counter[object], call: object) -> bool:
     """Whether a call may be made again: the host did not process it, or a try is left.
 
-    Counts the call's server errors and time-outs in `tries`; `MOST_TRIES` is their limit.
+    Counts the call's server errors and time-outs in `tries`; `MAX_TRIES` is their limit.
     """
     if isinstance(error, HostServerError | HostTimeout):
         tries[call] += 1
-        return tries[call] < MOST_TRIES
+        return tries[call] < MAX_TRIES
     return isinstance(error, OverCap | HostBusy | HostUnreachable)

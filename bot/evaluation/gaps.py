@@ -29,11 +29,11 @@ from bot.ports.metered_calls import Answer
 from bot.ports.store import Records, Store
 from bot.text_similarity import group_alike_texts
 
-MOST_GAPS = 50
+MAX_GAPS = 50
 """Most questions of gaps that an evaluation asks its new model, besides the held-out ones."""
 _WINDOW = timedelta(days=90)
-_MOST_MARKED = 500
-_MOST_OTHERS = 1000
+_MAX_MARKED = 500
+_MAX_OTHERS = 1000
 """Most recent unmarked answers to read, among them good ones and refusals in words."""
 
 
@@ -82,12 +82,10 @@ async def recent_answers(
     read = partial(
         records.answer_stats.unanswered_turns, workspace, assistant, since=since, channel=channel
     )
-    marked, taught = await read(limit=_MOST_MARKED), await read(is_taught=True, limit=_MOST_MARKED)
+    marked, taught = await read(limit=_MAX_MARKED), await read(is_taught=True, limit=_MAX_MARKED)
     marked_ids = {turn.id for turn in marked}
     others = [
-        turn
-        for turn in await read(is_marked=False, limit=_MOST_OTHERS)
-        if turn.id not in marked_ids
+        turn for turn in await read(is_marked=False, limit=_MAX_OTHERS) if turn.id not in marked_ids
     ]
     declined_ids = {turn.id for turn in others if refusal_in(turn.reply)}
     bad = [*marked, *(turn for turn in others if turn.id in declined_ids)]
@@ -161,7 +159,7 @@ async def questions_for(
     asked_ids = {turn.id for turn in asked}
     candidates = [*(gap.first for gap in gaps), *recent.taught]
     new = [turn for turn in candidates if turn.model != model and turn.id not in asked_ids]
-    return new[:MOST_GAPS]
+    return new[:MAX_GAPS]
 
 
 def waiting_gaps(turns: Sequence[UnansweredTurn]) -> list[GapQuestion]:

@@ -8,7 +8,7 @@ from bot.domain import Evaluation, EvaluationState
 from bot.evaluation.report import Report
 from bot.significance import Verdict
 
-_FEWEST_ANSWERED = 0.8
+_MIN_ANSWERED = 0.8
 """Least share of questions that both models must have answered completely."""
 
 
@@ -42,5 +42,5 @@ def _is_answered(evaluation: Evaluation, report: Report) -> bool:
     if report.against is None or not evaluation.questions:
         return False
     new, other = report.contenders[0], report.contenders[report.against]
-    fewest = _FEWEST_ANSWERED * evaluation.questions
+    fewest = _MIN_ANSWERED * evaluation.questions
     return min(new.answered, other.answered) >= fewest

@@ -19,7 +19,7 @@ from bot.words import Words
 handlers = Handlers()
 
 _DEFAULT_BETAS = "0.5, 1, 2"
-_MOST_BETAS = 10
+_MAX_BETAS = 10
 
 
 @handlers.button("evaluation.labels", Role.MEMBER, opens_form=True)
@@ -80,8 +80,8 @@ def _labels(result: Report, words: Words) -> Sequence[str]:
 def _betas(text: str, words: Words) -> Sequence[float]:
     """Parses numbers separated by commas. Raises BadInput."""
     parts = [part.strip() for part in text.split(",") if part.strip()] or ["1"]
-    if len(parts) > _MOST_BETAS:
-        raise BadInput(problem=words("labels.many", most=_MOST_BETAS))
+    if len(parts) > _MAX_BETAS:
+        raise BadInput(problem=words("labels.many", most=_MAX_BETAS))
     return [read_number("betas", part, words, least=0.01, most=100) for part in parts]
 
 

@@ -16,7 +16,7 @@ TIE = 0.05
 """Largest difference of two scores that counts as a tie."""
 RIGHT_FROM = 0.7
 """Least score at which a must-answer question counts as answered."""
-LONGEST_LABEL = 40
+MAX_LABEL_LENGTH = 40
 
 _MAX_ORDER = 6
 _BETA = 2
@@ -66,7 +66,7 @@ def scores(reference: str, answer: str, *, is_refusal: bool = False) -> dict[str
     if (shape := json_shape(reference)) is not None:
         measured["json"] = json_shape(answer) == shape
         parts.append(float(measured["json"] is True))
-    if 0 < len(label := label_of(answer)) <= LONGEST_LABEL:
+    if 0 < len(label := label_of(answer)) <= MAX_LABEL_LENGTH:
         measured["label"] = label
     return {"score": _score(measured, parts), **measured}
 

@@ -40,12 +40,12 @@ from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.prompts import PromptMessage
 from bot.rows import Method, prompt_fingerprint, text_tokens
-from bot.significance import FEWEST_QUESTIONS
+from bot.significance import MIN_QUESTIONS
 from bot.words import Words
 
 SHOTS = 8
 """Few-shot examples in each prompt of the contender "base with examples"."""
-MOST_QUESTIONS = 200
+MAX_QUESTIONS = 200
 """Most held-out questions of an evaluation without a requested number."""
 _SET_BY_JOB = (
     "state",
@@ -80,12 +80,12 @@ class EvaluationPlan:
 async def follows_training(records: Records, job: Job, *, held_out: int) -> bool:
     """Whether an evaluation follows a training.
 
-    It does with at least `FEWEST_QUESTIONS` held-out rows. For a job whose model is deployed only
+    It does with at least `MIN_QUESTIONS` held-out rows. For a job whose model is deployed only
     if it is better, a must-answer example is enough.
     """
     if job.use_if_better:
         return await can_gate(records, job.workspace, job.assistant, held_out=held_out)
-    return held_out >= FEWEST_QUESTIONS
+    return held_out >= MIN_QUESTIONS
 
 
 async def can_gate(
@@ -93,7 +93,7 @@ async def can_gate(
 ) -> bool:
     """Whether there are enough held-out rows, or a must-answer example, to gate a deployment."""
     must_answer = ExampleFilter(assistant, ExampleState.APPROVED, tag=MUST_ANSWER)
-    if held_out >= FEWEST_QUESTIONS:
+    if held_out >= MIN_QUESTIONS:
         return True
     return await records.examples.count(workspace, must_answer) > 0
 
@@ -185,7 +185,7 @@ async def plan_evaluation(
         held = await (_held_out_of(records, job) if job else _held_out(records, evaluation))
         fresh = await _unlearned(records, evaluation, contenders, held)
         must = await _must_answer(records, evaluation)
-    most = evaluation.most_questions or MOST_QUESTIONS
+    most = evaluation.most_questions or MAX_QUESTIONS
     if evaluation.is_vote:
         chosen = sorted([*fresh, *must], key=_shuffle_key)[:most]
     else:

@@ -26,7 +26,7 @@ from bot.ports.store import Store
 from bot.rows.classification import Confusion, confusion_of
 from bot.significance import Interval, PairedResult, Verdict, bootstrap, compare_scores
 
-_MOST_LABELS = 20
+_MAX_LABELS = 20
 _ROWS_A_LABEL = 3
 _COMMON_SHARE = 0.6
 _DIFFERING = 3
@@ -302,8 +302,8 @@ def _contender_report(
 def _classes(labels: Mapping[int, str]) -> list[str]:
     """Returns the labels if the taught replies are a few short distinct ones, else none."""
     counts = Counter(labels.values())
-    is_short = all(0 < len(label) <= measures.LONGEST_LABEL for label in counts)
-    is_few = 2 <= len(counts) <= min(_MOST_LABELS, len(labels) // _ROWS_A_LABEL)
+    is_short = all(0 < len(label) <= measures.MAX_LABEL_LENGTH for label in counts)
+    is_few = 2 <= len(counts) <= min(_MAX_LABELS, len(labels) // _ROWS_A_LABEL)
     return sorted(counts) if is_short and is_few else []
 
 

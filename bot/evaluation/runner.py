@@ -31,12 +31,12 @@ from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-LONGEST_ANSWER = 300.0
+MAX_ANSWER_SECONDS = 300.0
 """Seconds after which an answer that is still being written counts as failed."""
 GIVE_UP = timedelta(hours=1)
 """Time without a successful call of a host after which the evaluation is stopped."""
 _STATUS_SECONDS = 2.0
-_LONGEST_WAIT = 300.0
+_MAX_WAIT = 300.0
 _EXPECTED_TOKENS = 1000
 _WHILE_RUNNING = (EvaluationState.RUNNING,)
 
@@ -259,7 +259,7 @@ class EvaluationRunner:
             deltas = meter.chat(
                 host, call.called_contender.address, messages, assistant.sampling, is_sent_once=True
             )
-            await read_answer(deltas, answer, host=host.name, seconds=LONGEST_ANSWER)
+            await read_answer(deltas, answer, host=host.name, seconds=MAX_ANSWER_SECONDS)
         require_whole(answer, host=host.name)
         answer.usage = meter.usage
         return asked
@@ -314,7 +314,7 @@ class EvaluationRunner:
         pauses = self._progress[evaluation.id].pauses
         before = pauses.get(call.called_contender.host)
         pause = _Pause(now, before.since, before.times + 1) if before else _Pause(now, now)
-        wait = min(_LONGEST_WAIT, 2.0 ** min(pause.times, 10))
+        wait = min(_MAX_WAIT, 2.0 ** min(pause.times, 10))
         is_capped = isinstance(error, OverCap)
         tomorrow = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0)
         pause.until = tomorrow if is_capped else now + timedelta(seconds=wait)

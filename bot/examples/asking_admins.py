@@ -35,7 +35,7 @@ MARKS_ALLOWED = "marks.allowed"
 ASKED, ASKED_FORMS, DECLINED = "marks.asked", "marks.asked_forms", "marks.declined"
 """Kinds of audit entries: the admins were asked about messages or forms; an admin declined both."""
 
-_MOST_ASKED = 5
+_MAX_ASKED = 5
 _PAGE = 500
 
 
@@ -211,7 +211,7 @@ async def _reachable_admins(request: Request, deps: Dependencies) -> Sequence[tu
     reached: list[tuple[User, Place]] = []
     if not isinstance(surface, CanReach):
         return reached
-    for admin in (await _admins(request, deps))[:_MOST_ASKED]:
+    for admin in (await _admins(request, deps))[:_MAX_ASKED]:
         try:
             place = await surface.find_direct_place(request.place, admin)
             reached.append((await described_by_platform(request, admin, surface), place))

@@ -26,7 +26,7 @@ handlers = Handlers()
 Change = Callable[[Sequence[ExampleId], Records], Awaitable[int]]
 
 _BATCH = 200
-_MOST_TAG = 40
+_MAX_TAG = 40
 _UNDOABLE = (ExampleState.REJECTED, ExampleState.WITHDRAWN)
 
 
@@ -158,8 +158,8 @@ def _selected_tokens(values: Mapping[str, str]) -> Mapping[ExampleId, str]:
 
 def _tag_of(request: Request, values: Mapping[str, str]) -> str:
     tag = "-".join(values.get("name", "").lower().lstrip("#").split())
-    if not tag or len(tag) > _MOST_TAG:
-        raise BadInput(problem=request.words("bulk.bad_tag", most=_MOST_TAG))
+    if not tag or len(tag) > _MAX_TAG:
+        raise BadInput(problem=request.words("bulk.bad_tag", most=_MAX_TAG))
     return tag
 
 

@@ -41,8 +41,8 @@ handlers = Handlers()
 
 PROPOSED = "🎓"
 APPROVED = "✅"
-_MOST_PROPOSED = 50
-_MOST_IN_THREAD = 50
+_MAX_PROPOSED = 50
+_MAX_IN_THREAD = 50
 _NEWEST = MessageId("9223372036854775807")
 """Greater than every message id of both platforms."""
 
@@ -101,7 +101,7 @@ async def save_thread(request: Request, deps: Dependencies) -> Reply:
     marked = request.marked_message()
     place = replace(marked.place, thread=marked.place.thread or marked.id)
     surface = deps.surfaces.of(request.workspace_id)
-    history = [*await surface.history(place, _NEWEST, _MOST_IN_THREAD)]
+    history = [*await surface.history(place, _NEWEST, _MAX_IN_THREAD)]
     answers = [
         message
         for message in history
@@ -187,7 +187,7 @@ async def keep_marked(request: Request, deps: Dependencies) -> Reply:
     waiting = [
         pointer.source for pointer in marked if pointer.source and pointer.source.channel == channel
     ]
-    proposed = [await _propose_again(request, source, deps) for source in waiting[:_MOST_PROPOSED]]
+    proposed = [await _propose_again(request, source, deps) for source in waiting[:_MAX_PROPOSED]]
     text = request.words("marks.kept", count=sum(proposed), left=len(waiting) - sum(proposed))
     return Text(text, private=True)
 

@@ -31,7 +31,7 @@ from bot.references import person_reference
 from bot.request import Request
 from bot.rows import Method
 
-MOST_BEFORE = 24
+MAX_BEFORE = 24
 """Number of messages before a marked one that can be chosen; Discord's menus hold 25 options."""
 _NEARBY = 8
 
@@ -213,7 +213,7 @@ async def _without_refusals(
 async def messages_before(marked: Message, surface: Surface) -> Sequence[Message]:
     """Returns the messages before one that can be chosen, of its thread, else of its channel."""
     fetch = surface.history if marked.place.thread is not None else surface.messages_before
-    return await fetch(marked.place, marked.id, MOST_BEFORE)
+    return await fetch(marked.place, marked.id, MAX_BEFORE)
 
 
 async def said_just_before(

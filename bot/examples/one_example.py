@@ -36,7 +36,7 @@ from bot.words import Words
 handlers = Handlers()
 
 
-_LEAST_SIMILARITY = 0.35
+_MIN_SIMILARITY = 0.35
 _TERMS = 3
 _CANDIDATES = 60
 _SHOWN = 5
@@ -119,7 +119,7 @@ async def similar(request: Request, deps: Dependencies) -> Reply:
         reverse=True,
         key=lambda pair: pair[0],
     )
-    near = [(similarity, other) for similarity, other in ranked if similarity >= _LEAST_SIMILARITY]
+    near = [(similarity, other) for similarity, other in ranked if similarity >= _MIN_SIMILARITY]
     lines = tuple(
         ListingRow(
             id=str(other.id),
@@ -154,7 +154,7 @@ async def explain_answer(request: Request, deps: Dependencies) -> Reply:
     similarity, nearest = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
     columns: tuple[Column, ...] = ()
     key = "answer.like_none"
-    if nearest is not None and similarity >= _LEAST_SIMILARITY:
+    if nearest is not None and similarity >= _MIN_SIMILARITY:
         is_same = last_text(readable_texts(nearest.row), "answer").strip() == turn.reply.strip()
         key = "answer.word_for_word" if is_same else "answer.in_own_words"
         columns = tuple(replace(column, note="") for column in _columns(nearest.row or {}, words))

@@ -31,7 +31,7 @@ from bot.words import Words
 
 handlers = Handlers()
 
-_MOST_NAMED = 8
+_MAX_NAMED = 8
 _MOST, _LONGEST = 3, 40
 """Limits of quoted private texts of one kind, and of the characters of each."""
 
@@ -128,8 +128,8 @@ async def synthetic_lines(example: Example, records: Records, words: Words) -> t
     """Returns a line about the source of a synthetic example, or the examples derived from one."""
     if example.synthetic is None:
         derived = await records.examples.list_derived(example.workspace, [example.id])
-        names = ", ".join(f"#{number}" for number in derived[:_MOST_NAMED])
-        more = "…" if len(derived) > _MOST_NAMED else ""
+        names = ", ".join(f"#{number}" for number in derived[:_MAX_NAMED])
+        more = "…" if len(derived) > _MAX_NAMED else ""
         return (words("synthetic.used", names=names + more),) if derived else ()
     source, model = example.synthetic.source, example.synthetic.model
     if not example.synthetic.replaces_source:

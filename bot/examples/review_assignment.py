@@ -32,7 +32,7 @@ handlers = Handlers()
 
 AUTHOR_ASKED = "author.asked"
 _NOBODY = "-"
-_MOST_CHOICES, _LONGEST_NOTE = 24, 500
+_MAX_CHOICES, _MAX_NOTE_LENGTH = 24, 500
 
 
 def buttons(request: Request, example: Example) -> tuple[Button, ...]:
@@ -64,7 +64,7 @@ async def assign_form(request: Request, deps: Dependencies) -> Reply:
     people = [request.user_id, *(user for user, role in granted if role >= Role.CURATOR)]
     surface = deps.surfaces.of(request.workspace_id)
     users = [await described_by_platform(request, user, surface) for user in dict.fromkeys(people)]
-    choices = tuple((user.id, user.name) for user in users[:_MOST_CHOICES])
+    choices = tuple((user.id, user.name) for user in users[:_MAX_CHOICES])
     nobody = (_NOBODY, request.words("reviewers.nobody"))
     label, by = request.words("reviewers.person"), request.user_id
     return Form(
@@ -190,7 +190,7 @@ async def save_author_objection(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _save_answer(request: Request, deps: Dependencies, kind: ReviewKind) -> Card:
-    note = one_line(request.options.get("note", "").strip(), _LONGEST_NOTE)
+    note = one_line(request.options.get("note", "").strip(), _MAX_NOTE_LENGTH)
     async with deps.store.writing() as records:
         example = await _unchanged_example(request, records)
         await records.reviews.put(

@@ -9,7 +9,7 @@ from bot.commands import Handlers
 from bot.domain import Message, Role, Sources
 from bot.errors import NotNow
 from bot.examples.capture import propose_by_mark
-from bot.examples.exchange import MOST_BEFORE, exchange_of, messages_before, said_just_before
+from bot.examples.exchange import MAX_BEFORE, exchange_of, messages_before, said_just_before
 from bot.examples.save_form import named_message, save_marked
 from bot.ports.dependencies import Dependencies
 from bot.replies import Field, FieldKind, Form, Reply, one_line
@@ -68,7 +68,7 @@ async def _form(request: Request, marked: Message, deps: Dependencies) -> Form:
 
 def _offered(marked: Message, before: Sequence[Message]) -> Sequence[Message]:
     with_text = [m for m in before if m.text.strip() and m.id != marked.id]
-    return with_text[-MOST_BEFORE:]
+    return with_text[-MAX_BEFORE:]
 
 
 def _line(message: Message) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 from unicodedata import combining, normalize
 
-_LONGEST_HEADING_WORDS = 3
+_MAX_HEADING_WORDS = 3
 
 # Names in the languages of the supported encodings, in the form of `plain_name`, best name first.
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -255,7 +255,7 @@ def _few_words(heading: str) -> list[str]:
     """Returns the words of a short heading, and the known names that it begins or ends with."""
     # Longer headings are sentences: a first row without a header.
     words = heading_words(heading)
-    if len(words) > _LONGEST_HEADING_WORDS:
+    if len(words) > _MAX_HEADING_WORDS:
         return []
     # Chinese, Japanese and German compounds have no spaces; their last part is the noun, or the
     # property of it.

@@ -9,7 +9,7 @@ from typing import IO, Final
 
 from bot.rows import Problem
 
-MOST_UNPACKED_MEBIBYTES: Final = 2048
+MAX_UNPACKED_MEBIBYTES: Final = 2048
 _HEAD = 64 << 10
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _IN_MEMORY = 4 << 20
@@ -116,9 +116,9 @@ def _decompressed_copy(
     try:
         while block := source.read(1 << 20):
             copy.write(block)
-            if copy.tell() > MOST_UNPACKED_MEBIBYTES << 20:
+            if copy.tell() > MAX_UNPACKED_MEBIBYTES << 20:
                 copy.close()
-                return Problem(0, "archive_too_long", {"limit": MOST_UNPACKED_MEBIBYTES})
+                return Problem(0, "archive_too_long", {"limit": MAX_UNPACKED_MEBIBYTES})
     except BaseException:
         copy.close()
         raise

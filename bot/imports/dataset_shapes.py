@@ -8,7 +8,7 @@ from typing import Final
 
 from bot.rows.problems import RowRefused, kind_of, quote_value
 
-_LONGEST_LITERAL = 1 << 20
+_MAX_LITERAL_LENGTH = 1 << 20
 # The roles of ShareGPT and of formats derived from it.
 _ROLES: Final = {
     **dict.fromkeys(("human", "user", "prompter", "customer", "client"), "user"),
@@ -65,7 +65,7 @@ def parse_cell(value: object) -> object:
     except (ValueError, RecursionError):
         pass
     try:
-        return ast.literal_eval(value.strip()) if len(value) < _LONGEST_LITERAL else value
+        return ast.literal_eval(value.strip()) if len(value) < _MAX_LITERAL_LENGTH else value
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return value
 

@@ -8,7 +8,7 @@ from typing import IO, Final
 from charset_normalizer import from_bytes
 
 _BLOCK = 1 << 20
-_LONGEST_SAMPLE = 16 << 10
+_MAX_SAMPLE_LENGTH = 16 << 10
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -50,9 +50,9 @@ _USUAL_LEADS: Final = {
     "cp932": (*range(0x82, 0x84), *range(0x88, 0x98)),
 }
 ENCODINGS: Final = (*_USUAL, *_USUAL_LEADS)
-_LEAST_SCORE = 0.6
+_MIN_SCORE = 0.6
 _CLEAR_LEAD = 0.15
-_MOST_CHAOS = 0.25
+_MAX_CHAOS = 0.25
 """The `chaos` assumed for a decoding that charset-normalizer rejects, which it does from 0.2."""
 
 
@@ -138,12 +138,12 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _non_ascii_lines(file: IO[bytes]) -> bytes:
-    """Returns the first lines with non-ASCII bytes, at most about `_LONGEST_SAMPLE` bytes."""
+    """Returns the first lines with non-ASCII bytes, at most about `_MAX_SAMPLE_LENGTH` bytes."""
     lines: list[bytes] = []
     size = 0
-    while size < _LONGEST_SAMPLE and (line := file.readline(_BLOCK)):
+    while size < _MAX_SAMPLE_LENGTH and (line := file.readline(_BLOCK)):
         if not line.isascii():
-            lines.append(line[:_LONGEST_SAMPLE])
+            lines.append(line[:_MAX_SAMPLE_LENGTH])
             size += len(lines[-1])
     return b"".join(lines)
 
@@ -152,7 +152,7 @@ def _legacy_encodings(sample: bytes) -> tuple[Encoding, ...]:
     """Returns the encodings that can decode the sample, likeliest first; one if it is clear."""
     chaos = {m.encoding: m.chaos for m in from_bytes(sample, cp_isolation=list(ENCODINGS))}
     scores = {
-        name: _usual_share(sample, name) - 2 * chaos.get(name, _MOST_CHAOS)
+        name: _usual_share(sample, name) - 2 * chaos.get(name, _MAX_CHAOS)
         for name in ENCODINGS
         if _decoded(sample, name)
     }
@@ -164,7 +164,7 @@ def _legacy_encodings(sample: bytes) -> tuple[Encoding, ...]:
         return (Encoding("cp1252"),)
     best, *others = candidates
     lead = scores[best.name] - max((scores[other.name] for other in others), default=-1.0)
-    is_clear = scores[best.name] >= _LEAST_SCORE and lead >= _CLEAR_LEAD
+    is_clear = scores[best.name] >= _MIN_SCORE and lead >= _CLEAR_LEAD
     return (best,) if is_clear else tuple(candidates[:5])
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from bot.imports.tickets import (
-    MOST_CHARACTERS,
+    MAX_CHARACTERS,
     Ticket,
     is_note,
     rows_of,
@@ -96,7 +96,7 @@ def read_json_tickets(records: Iterator[tuple[int, object]]) -> Iterator[tuple[i
             name = str(record_ticket.get("id") or record_ticket.get("ticket_id") or line)
             # Two tickets with the same number, as of two help desks, stay separate.
             tickets[f"{name} {line} {number}" if name in tickets else name] = ticket
-        if size > MOST_CHARACTERS:
+        if size > MAX_CHARACTERS:
             yield line, too_long(line)
             return
     yield from rows_of(tickets)

@@ -6,9 +6,9 @@ from typing import Final
 
 from bot.imports.unfolding import rows_by_column
 from bot.rows.problems import RowRefused
-from bot.rows.reading import LONGEST_LINE_MEBIBYTES, after_blanks, as_utf8, decode_value
+from bot.rows.reading import MAX_LINE_MEBIBYTES, after_blanks, as_utf8, decode_value
 
-_LONGEST = LONGEST_LINE_MEBIBYTES << 20
+_LONGEST = MAX_LINE_MEBIBYTES << 20
 # Keys of lists that belong to a row itself.
 _LISTS_OF_A_ROW: Final = frozenset(
     (
@@ -70,7 +70,7 @@ class _Stream:
             if end == len(self._text) and self._read_enough():
                 continue
             if end - self._position > _LONGEST:
-                raise RowRefused("line_too_long", limit=LONGEST_LINE_MEBIBYTES)
+                raise RowRefused("line_too_long", limit=MAX_LINE_MEBIBYTES)
             self._position = end
             return value
 
@@ -82,7 +82,7 @@ class _Stream:
         """Reads blocks until the unparsed text has doubled; returns whether the text has grown."""
         length = len(self._text) - self._position
         if length > _LONGEST:
-            raise RowRefused("line_too_long", limit=LONGEST_LINE_MEBIBYTES)
+            raise RowRefused("line_too_long", limit=MAX_LINE_MEBIBYTES)
         has_more = self._read_block()
         # Doubles the text each time, so that a long value is parsed only a few times.
         while has_more and len(self._text) - self._position < 2 * length:

@@ -11,7 +11,7 @@ from bot.imports.columns import plain_name
 from bot.imports.dataset_shapes import is_good
 from bot.rows import Problem, prompt_fingerprint
 
-_MOST_CHARACTERS: Final = 8 << 20
+_MAX_CHARACTERS: Final = 8 << 20
 """Characters of pending answers above which all of them are dropped."""
 
 
@@ -66,7 +66,7 @@ class _PendingAnswers:
 
     def drop_if_too_large(self) -> list[int]:
         """Drops all answers if they are too large; returns the lines of dropped bad ones."""
-        if self._size <= _MOST_CHARACTERS:
+        if self._size <= _MAX_CHARACTERS:
             return []
         lines = self.unmatched_lines()
         self.good.clear()

@@ -98,10 +98,10 @@ _PICTURE: Final = re.compile(r"\[(?:cid:[^\]\s]*|image(?:: ?[^\]]*)?)\]|!\[[^\]]
 _LINK: Final = re.compile(
     r"(\S{1,80})<(?:mailto:|tel:|(https?://[^<>\s]{1,2000}+))[^<>\n]{0,200}+>"
 )
-_MOST_LINES, _LONGEST_LINE = 9, 90
+_MAX_LINES, _MAX_LINE_LENGTH = 9, 90
 """Limits of a signature."""
-_MOST_ENDING_LINES, _FEWEST_ENDINGS, _MOST_NAMES = 4, 5, 3
-_GREETING_HEAD, _LONGEST_LINK = 400, 120
+_MAX_ENDING_LINES, _MIN_ENDINGS, _MAX_NAMES = 4, 5, 3
+_GREETING_HEAD, _MAX_LINK_LENGTH = 400, 120
 
 
 def strip_quotes_and_signature(text: str, *, is_mail: bool = True) -> str:
@@ -131,10 +131,10 @@ def greeted_names(text: str) -> frozenset[str]:
 def without_ending(text: str, names: Collection[str], endings: Collection[str]) -> str:
     """Returns the text without a last line of `names`, or without one of the `endings`."""
     lines = text.split("\n")
-    for count in range(min(_MOST_ENDING_LINES, len(lines) - 1), 0, -1):
+    for count in range(min(_MAX_ENDING_LINES, len(lines) - 1), 0, -1):
         rest = "\n".join(lines[:-count]).rstrip()
         words = re.findall(r"[\w'’-]+", " ".join(lines[-count:]))
-        is_name = count == 1 and 0 < len(words) <= _MOST_NAMES and set(words) <= set(names)
+        is_name = count == 1 and 0 < len(words) <= _MAX_NAMES and set(words) <= set(names)
         if rest and (is_name or "\n".join(lines[-count:]) in endings):
             return rest
     return text
@@ -149,13 +149,13 @@ def recurring_endings(texts: Iterable[str]) -> frozenset[str]:
     above: dict[str, set[int]] = {}
     for text in texts:
         lines = text.split("\n")
-        for count in range(1, min(_MOST_ENDING_LINES, len(lines) - 1) + 1):
+        for count in range(1, min(_MAX_ENDING_LINES, len(lines) - 1) + 1):
             if lines[-count] and not _NAME_LINE.fullmatch(lines[-count]):
                 break
             seen = above.setdefault("\n".join(lines[-count:]), set())
-            if len(seen) < _FEWEST_ENDINGS:
+            if len(seen) < _MIN_ENDINGS:
                 seen.add(hash("\n".join(lines[:-count]).rstrip()))
-    return frozenset(ending for ending, seen in above.items() if len(seen) == _FEWEST_ENDINGS)
+    return frozenset(ending for ending, seen in above.items() if len(seen) == _MIN_ENDINGS)
 
 
 def _link_of(match: re.Match[str]) -> str:
@@ -166,7 +166,7 @@ def _link_of(match: re.Match[str]) -> str:
 
 def _with_link(text: str, url: str) -> str:
     plain = re.sub(r"^https?://(?:www\.)?|/$", "", url)
-    is_redundant = plain.split("/")[0].lower() in text.lower() or len(url) > _LONGEST_LINK
+    is_redundant = plain.split("/")[0].lower() in text.lower() or len(url) > _MAX_LINK_LENGTH
     return text if is_redundant else f"{text} ({url})"
 
 
@@ -193,9 +193,9 @@ def _without_quotes(lines: list[str]) -> list[str]:
 def _without_signature(lines: list[str]) -> list[str]:
     filled = [at for at, line in enumerate(lines) if line]
     # A signature has few lines, so only the last lines may begin it.
-    for number, at in list(enumerate(filled))[-_MOST_LINES - 1 :]:
+    for number, at in list(enumerate(filled))[-_MAX_LINES - 1 :]:
         line, rest = lines[at], [lines[each] for each in filled[number + 1 :]]
-        is_short = all(len(each) <= _LONGEST_LINE or _CONTACT.search(each) for each in rest)
+        is_short = all(len(each) <= _MAX_LINE_LENGTH or _CONTACT.search(each) for each in rest)
         is_end = (
             _RULER.fullmatch(line)
             or _DEVICE.fullmatch(line)

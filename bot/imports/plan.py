@@ -28,8 +28,8 @@ from bot.rows.problems import kind_of
 
 _DELIMITERS: Final = (",", ";", "\t", "|")
 _SAMPLED_ROWS: Final = 40
-_MOST_TITLE_ROWS: Final = 12
-_MOST_COLUMNS_SHOWN: Final = 12
+_MAX_TITLE_ROWS: Final = 12
+_MAX_COLUMNS_SHOWN: Final = 12
 _KEYS_OF_ROWS: Final = frozenset(("messages", "tools", "functions", "parallel_tool_calls"))
 _HEADING_WORDS: Final = 2
 _CHAT_HEAD: Final = 4096
@@ -522,7 +522,7 @@ def _plan_below_a_title(
     rows: list[list[str]], source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | None:
     """Plans a table below title rows, each of which has fewer cells than the table's header."""
-    for count in range(1, min(_MOST_TITLE_ROWS, len(rows) - 1) + 1):
+    for count in range(1, min(_MAX_TITLE_ROWS, len(rows) - 1) + 1):
         widths = [sum(map(bool, row)) for row in rows[: count + 1]]
         if widths[-1] <= max(widths[:-1]):
             continue
@@ -596,5 +596,5 @@ def _is_heading(rows: list[list[str]]) -> bool:
 
 def _listed(headings: Sequence[str]) -> str:
     excerpts = [name[:40].encode(errors="replace").decode() for name in headings]
-    more = ", …" if len(excerpts) > _MOST_COLUMNS_SHOWN else ""
-    return ", ".join(f"“{name}”" for name in excerpts[:_MOST_COLUMNS_SHOWN]) + more
+    more = ", …" if len(excerpts) > _MAX_COLUMNS_SHOWN else ""
+    return ", ".join(f"“{name}”" for name in excerpts[:_MAX_COLUMNS_SHOWN]) + more

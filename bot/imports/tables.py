@@ -18,7 +18,7 @@ from python_calamine import (
 from bot.rows import Problem
 from bot.rows.reading import raw_lines
 
-LONGEST_CELL: Final = 512 << 10
+MAX_CELL_LENGTH: Final = 512 << 10
 """Most characters of a cell; a longer text exceeds the tokens of a row in any case."""
 # Invalid bytes become surrogates, which the check of the row refuses.
 _REFUSED_LATER = "surrogateescape"
@@ -29,7 +29,7 @@ def read_delimited(
     blocks: Iterable[bytes], delimiter: str
 ) -> Iterator[tuple[int, Cells | Problem]]:
     """Yields the cells of each row of UTF-8 text with its first line; omits empty rows."""
-    csv.field_size_limit(LONGEST_CELL)
+    csv.field_size_limit(MAX_CELL_LENGTH)
     # Strict, because a quote left open would silently join the rows up to the next quote.
     reader = csv.reader(_lines(raw_lines(blocks)), delimiter=delimiter, strict=True)
     while True:
@@ -49,7 +49,7 @@ def _lines(lines: Iterable[bytes | None]) -> Iterator[str]:
     """Yields the text lines of a table, each ending with a newline."""
     for raw in lines:
         if raw is None:
-            yield "…" * (LONGEST_CELL + 1) + "\n"
+            yield "…" * (MAX_CELL_LENGTH + 1) + "\n"
             continue
         line = raw.decode("utf-8", _REFUSED_LATER)
         if "\r" in line[:-1]:
@@ -63,7 +63,7 @@ def _lines(lines: Iterable[bytes | None]) -> Iterator[str]:
 def _problem_of(error: csv.Error, line: int) -> Problem:
     # The limit of the field size stops an unclosed quote from filling the memory.
     if "field limit" in str(error):
-        return Problem(line, "cell_too_long", {"limit": LONGEST_CELL})
+        return Problem(line, "cell_too_long", {"limit": MAX_CELL_LENGTH})
     return Problem(line, "table_broken", {"what": str(error)})
 
 

@@ -18,7 +18,7 @@ from bot.imports.moments import is_day_first, moment
 from bot.rows import Problem
 from bot.rows.problems import quote_value
 
-MOST_CHARACTERS: Final = 256 << 20
+MAX_CHARACTERS: Final = 256 << 20
 _GROUPS: Final = frozenset(
     (
         *("ticket", "thread", "conversation", "case", "session", "dialog", "dialogue", "issue"),
@@ -108,7 +108,7 @@ _DESK_WORDS: Final = frozenset(
 _CELL_COMMENT: Final = re.compile(r"\d[^;\n]{5,30};[^;\n]{1,80};")
 _TRUE = frozenset(("true", "yes", "1", "是", "ja", "oui", "si"))
 _FALSE = frozenset(("false", "no", "0", "否", "nein", "non"))
-_LONGEST_NAME: Final = 60
+_MAX_NAME_LENGTH: Final = 60
 _SHORT_TEXT: Final = 12
 
 Values = Mapping[str, Sequence[object]]
@@ -207,7 +207,7 @@ def _sides_in(values: Values) -> Callable[[str], float]:
         known_count = sum(side_of(value, name) is not None for value in seen)
         names = [str(value) for value in seen]
         may_be_names = not is_metadata_heading(name) and all(
-            len(name_value) <= _LONGEST_NAME for name_value in names
+            len(name_value) <= _MAX_NAME_LENGTH for name_value in names
         )
         is_repeated = 1 < len(set(names)) < len(names)
         return known_count / len(seen) if known_count else 0.01 * (may_be_names and is_repeated)
@@ -311,7 +311,7 @@ class Ticket:
 
 
 def too_long(line: int) -> Problem:
-    return Problem(line, "tickets_too_long", {"limit": MOST_CHARACTERS >> 20})
+    return Problem(line, "tickets_too_long", {"limit": MAX_CHARACTERS >> 20})
 
 
 def read_tickets(
@@ -339,7 +339,7 @@ def read_tickets(
             side = side_of(record.get(columns["role"]), columns["role"])
             ticket.add(time=time, author=role, side=side, text=text)
         size += len(text)
-        if size > MOST_CHARACTERS:
+        if size > MAX_CHARACTERS:
             yield line, too_long(line)
             return
     yield from rows_of(tickets)

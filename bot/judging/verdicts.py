@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from bot.domain import CallState, JudgedPair, Preferred
 from bot.significance import (
     ALPHA,
-    FEWEST_QUESTIONS,
+    MIN_QUESTIONS,
     PairedResult,
     cohens_kappa,
     compare_wins,
@@ -47,7 +47,7 @@ class JudgeReport:
         """Whether the judge prefers a position significantly often (sign test)."""
         held = self.first_shown + self.second_shown
         p_value = sign_test(self.first_shown, self.second_shown)
-        return held >= FEWEST_QUESTIONS and p_value <= ALPHA
+        return held >= MIN_QUESTIONS and p_value <= ALPHA
 
 
 _REPORT = TypeAdapter(JudgeReport)

@@ -21,7 +21,7 @@ _LOCAL_PART = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-"
     "äöüßÄÖÜáàâãåæçéèêëíìîïñóòôõøœúùûýÿąćęłńśźżčďěňřšťůžğışőű"
 )
-_LONGEST_LOCAL_PART = 64
+_MAX_LOCAL_PART_LENGTH = 64
 _IPV4 = re.compile(r"(?<![A-Za-z0-9_.-])(?:\d{1,3}\.){3}\d{1,3}(?![A-Za-z0-9_-]|\.\d)", re.ASCII)
 _IPV6 = re.compile(r"(?<![A-Za-z0-9_:.])[0-9A-Fa-f:]{6,39}(?![A-Za-z0-9_:])", re.ASCII)
 _MAC = re.compile(
@@ -65,7 +65,7 @@ def _emails(text: str) -> Iterator[Finding]:
     """Yields email addresses, also ones like `ann (at) example (dot) com`."""
     for match in _DOMAIN.finditer(text):
         start = match.start()
-        least = max(0, start - _LONGEST_LOCAL_PART)
+        least = max(0, start - _MAX_LOCAL_PART_LENGTH)
         while start > least and text[start - 1] in _LOCAL_PART:
             start -= 1
         # Punctuation before the first letter is not part of the address.

@@ -82,7 +82,7 @@ _WEBHOOK_URL = re.compile(
 )
 _URL_PASSWORD = re.compile(r"://[^\s:/@]{0,64}:([^\s:/@]{3,128})@")
 _KEY_HEAD = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----", re.ASCII)
-_LONGEST_KEY = 10_000
+_MAX_KEY_LENGTH = 10_000
 _SEPARATOR = (
     r"(?:\s{0,3}(?:[:=：]|是|为|は|는|\b(?:is(?: now)?|ist|lautet|est|c['’]est|es|é|was)\b)"
     r"\s{0,3})"
@@ -189,9 +189,9 @@ def _key_blocks(text: str) -> Iterator[Finding]:
     for match in _KEY_HEAD.finditer(text):
         if match.start() < end:
             continue
-        tail = text.find("-----END", match.end(), match.end() + _LONGEST_KEY)
+        tail = text.find("-----END", match.end(), match.end() + _MAX_KEY_LENGTH)
         stop = text.find("-----", tail + 8, tail + 80) if tail >= 0 else -1
-        end = stop + 5 if stop >= 0 else min(len(text), match.end() + _LONGEST_KEY)
+        end = stop + 5 if stop >= 0 else min(len(text), match.end() + _MAX_KEY_LENGTH)
         yield Finding(PrivateText.SECRET, match.start(), end)
 
 

@@ -47,7 +47,7 @@ _FULL_WIDTH = b"\xef\xbc"
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
 _DOTTED = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]")
 _DIGITS_OF_PAN = 4
-_FEWEST_DIGITS, _SHORTEST_KEY, _FEWEST_SIGNS = 6, 16, 4
+_MIN_DIGITS, _MIN_KEY_LENGTH, _MIN_SIGNS = 6, 16, 4
 """Minimum digits of a number, characters of a key, and separators of an IPv6 or MAC address."""
 NAMES_OF_SECRETS = (
     *("pass", "pw", "kennwort", "contrase", "senha", "wachtwoord", "密码", "口令", "パスワード"),
@@ -81,10 +81,10 @@ def may_be_private(text: str) -> bool:
     digits = len(_DIGIT.findall(text))
     if digits == 0:
         return False
-    is_paired = "::" in text or text.count(":") + text.count("-") >= _FEWEST_SIGNS
-    if digits >= _FEWEST_DIGITS or is_paired or _DOTTED.search(text):
+    is_paired = "::" in text or text.count(":") + text.count("-") >= _MIN_SIGNS
+    if digits >= _MIN_DIGITS or is_paired or _DOTTED.search(text):
         return True
-    if max(map(len, text.split())) >= _SHORTEST_KEY:
+    if max(map(len, text.split())) >= _MIN_KEY_LENGTH:
         return True
     folded = text.casefold()
     has_pan = digits >= _DIGITS_OF_PAN and "pan" in folded

@@ -24,9 +24,9 @@ _CARD_GROUPS = re.compile(
     r"\d+\Z|\d{4}([ .-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?\Z|\d{4}([ -])\d{6}\2\d{4,5}\Z"
 )
 _CARD_WORD = re.compile(r"card|karte|tarjeta|carte|visa|amex|卡", re.IGNORECASE)
-_SHORTEST_CARD = 14
+_MIN_CARD_LENGTH = 14
 _IBAN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}", re.ASCII)
-_LONGEST_IBAN, _SHORTEST_IBAN = 34, 15
+_MAX_IBAN_LENGTH, _MIN_IBAN_LENGTH = 34, 15
 _ACCOUNT = re.compile(
     r"(?:account|acct\.?|a/c|routing)[ -]?(?:number|num|no|nr|#)\.?(?: is)?[ :#=]{0,3}"
     r"(\d[\d -]{4,18}\d)"
@@ -186,7 +186,7 @@ def _regions(text: str) -> Iterator[tuple[int, int]]:
     """
     start, end = 0, -1
     for match in _CLOSE_DIGITS.finditer(text):
-        first, last = match.start() - _BEFORE, match.end() + _LONGEST_IBAN
+        first, last = match.start() - _BEFORE, match.end() + _MAX_IBAN_LENGTH
         if first > end >= 0:
             yield max(0, start), end
             start = first
@@ -227,7 +227,7 @@ def validator(module: str) -> _Validator:
 def _iban_length(text: str) -> int:
     """Returns the length of a valid IBAN at the start of a text; 0 if there is none."""
     compact = text.replace(" ", "").replace("-", "")
-    for length in range(min(_LONGEST_IBAN, len(compact)), _SHORTEST_IBAN - 1, -1):
+    for length in range(min(_MAX_IBAN_LENGTH, len(compact)), _MIN_IBAN_LENGTH - 1, -1):
         if validator("iban").is_valid(compact[:length].upper()):
             return _prefix_length(text, length)
     return 0
@@ -239,7 +239,7 @@ def _card_length(text: str, before: str) -> int:
     is_other = OTHER_NUMBER.search(before) is not None and _CARD_WORD.search(before) is None
     if (is_other and text.isdigit()) or not _CARD_PREFIX.match(compact) or len(set(compact)) < 2:
         return 0
-    for length in range(len(compact), _SHORTEST_CARD - 1, -1):
+    for length in range(len(compact), _MIN_CARD_LENGTH - 1, -1):
         reach = _prefix_length(text, length)
         ends = reach == len(text) or not text[reach].isdigit()
         if ends and _CARD_GROUPS.match(text, 0, reach) and is_luhn(compact[:length]):

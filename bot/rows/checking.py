@@ -10,7 +10,7 @@ from bot.rows.problems import Method, Problem, RowRefused, kind_of, quote_value
 from bot.rows.tokens import ROW_TOKENS, Count, count_tokens, most_tokens
 
 DEEPEST_NESTING: Final = 64
-_MOST_TOKENS_PER_CHARACTER = 4
+_MAX_TOKENS_PER_CHARACTER = 4
 """Upper bound of estimated tokens per character of a row's keys and texts, with images."""
 _PLAIN_ROLES = frozenset({"system", "developer", "user", "assistant"})
 
@@ -117,7 +117,7 @@ def _require_valid(
     _check_method(row, method)
     check = check_chat if method is Method.SUPERVISED else check_preference
     check(row, is_marked=CONTROL_MARK in text)
-    if of_text or len(text) * _MOST_TOKENS_PER_CHARACTER + ROW_TOKENS > max_tokens:
+    if of_text or len(text) * _MAX_TOKENS_PER_CHARACTER + ROW_TOKENS > max_tokens:
         _check_length(row, max_tokens, of_text)
     return row
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 OTHER = "other"
 """Column of a confusion matrix for answers that are none of the labels."""
 
-_MOST_LABELS, _LONGEST_LABEL, _FEWEST_PER_LABEL = 30, 40, 5
+_MAX_LABELS, _MAX_LABEL_LENGTH, _MIN_PER_LABEL = 30, 40, 5
 
 Confusion = Mapping[str, Mapping[str, int]]
 """Confusion matrix: counts by expected label (first key) and answered label (second key)."""
@@ -33,9 +33,9 @@ def labels_among(answers: Mapping[str, int]) -> list[tuple[str, int]]:
 
     Class labels are few, short and repeated; otherwise the list is empty.
     """
-    are_few = 2 <= len(answers) <= _MOST_LABELS
-    are_repeated = sum(answers.values()) >= _FEWEST_PER_LABEL * len(answers)
-    if not are_few or not are_repeated or max(map(len, answers)) > _LONGEST_LABEL:
+    are_few = 2 <= len(answers) <= _MAX_LABELS
+    are_repeated = sum(answers.values()) >= _MIN_PER_LABEL * len(answers)
+    if not are_few or not are_repeated or max(map(len, answers)) > _MAX_LABEL_LENGTH:
         return []
     return Counter(answers).most_common()
 

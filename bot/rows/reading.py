@@ -10,8 +10,8 @@ from typing import Final, NoReturn
 
 from bot.rows.problems import Problem, RowRefused, quote_value
 
-LONGEST_LINE_MEBIBYTES: Final = 8
-_LONGEST_LINE = LONGEST_LINE_MEBIBYTES << 20
+MAX_LINE_MEBIBYTES: Final = 8
+_MAX_LINE_LENGTH = MAX_LINE_MEBIBYTES << 20
 _BLANKS = re.compile(r"\s*")
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -28,7 +28,7 @@ def read_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, object]]:
         line = raw.strip() if raw is not None else None
         if not line:
             if line is None:
-                yield number, Problem(number, "line_too_long", {"limit": LONGEST_LINE_MEBIBYTES})
+                yield number, Problem(number, "line_too_long", {"limit": MAX_LINE_MEBIBYTES})
             continue
         try:
             text = line.decode()
@@ -49,17 +49,17 @@ def raw_lines(chunks: Iterable[bytes]) -> Iterator[bytes | None]:
         first, *others = chunk.split(b"\n")
         size += len(first)
         parts.append(first)
-        if size > _LONGEST_LINE:
+        if size > _MAX_LINE_LENGTH:
             parts.clear()
         if not others:
             continue
-        yield b"".join(parts) if size <= _LONGEST_LINE else None
+        yield b"".join(parts) if size <= _MAX_LINE_LENGTH else None
         parts = [others.pop()]
         size = len(parts[0])
         for line in others:
-            yield line if len(line) <= _LONGEST_LINE else None
+            yield line if len(line) <= _MAX_LINE_LENGTH else None
     if size:
-        yield b"".join(parts) if size <= _LONGEST_LINE else None
+        yield b"".join(parts) if size <= _MAX_LINE_LENGTH else None
 
 
 def decode_value(text: str, start: int) -> tuple[object, int]:

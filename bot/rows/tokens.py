@@ -12,7 +12,7 @@ _MESSAGE_TOKENS = 4
 _IMAGE_MARK = "🖼"
 _IMAGE_TEXT = "x" * 4 * 85
 """A text with 85 estimated tokens, which OpenAI counts for an image in low detail, the minimum."""
-_MOST_TOKENS_PER_CHARACTER = 2
+_MAX_TOKENS_PER_CHARACTER = 2
 """Upper bound of the estimate."""
 
 
@@ -71,7 +71,7 @@ def _text_of(content: object) -> str:
 
 def most_tokens(characters: int, messages: int) -> int:
     """Returns an upper bound of the estimate for plain messages, by their length alone."""
-    return ROW_TOKENS + messages * _MESSAGE_TOKENS + characters * _MOST_TOKENS_PER_CHARACTER
+    return ROW_TOKENS + messages * _MESSAGE_TOKENS + characters * _MAX_TOKENS_PER_CHARACTER
 
 
 def content_text(content: object) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _PAIR = 2
-_LONGEST_TERM = 12
+_MAX_TERM_LENGTH = 12
 _WORD = re.compile(r"\w+")
 # Kana, and the characters that Chinese, Japanese and old Korean share.
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -28,4 +28,4 @@ def search_terms(text: str, most: int) -> list[str]:
     longest = sorted(words, key=len, reverse=True)
     if longest and len(longest[0]) <= _PAIR:
         longest = words[:: max(1, len(words) // most)]
-    return [term[:_LONGEST_TERM] for term in longest[:most]]
+    return [term[:_MAX_TERM_LENGTH] for term in longest[:most]]

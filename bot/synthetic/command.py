@@ -43,7 +43,7 @@ handlers = Handlers()
 
 STATUS = "synthetic.status"
 KIND = RunKind("run", audited="synthetic", words="synthetic", status=STATUS)
-MOST_WORDINGS, MOST_EXAMPLES = 5, 5000
+MAX_WORDINGS, MAX_EXAMPLES = 5, 5000
 _WORDINGS, _EXAMPLES = 3, 200
 
 
@@ -132,10 +132,10 @@ def _requested_run(request: Request, deps: Dependencies) -> SyntheticRun:
         kind=_kind(request),
         host=host.name,
         model=model,
-        wordings=_number(request, "wordings", _WORDINGS, MOST_WORDINGS),
+        wordings=_number(request, "wordings", _WORDINGS, MAX_WORDINGS),
         labels=(),
         tag=request.text_option("tag") or "",
-        examples=_number(request, "limit", _EXAMPLES, MOST_EXAMPLES),
+        examples=_number(request, "limit", _EXAMPLES, MAX_EXAMPLES),
         tokens=0,
         price=None,
         created_at=request.now,

@@ -41,7 +41,7 @@ from bot.ports.store import Records
 from bot.replies import Drawn, Text
 from bot.tuning import serving
 from bot.tuning.notices import may_quote
-from bot.tuning.retries import LONGEST_WAIT
+from bot.tuning.retries import MAX_WAIT
 from bot.tuning.states import JobWriter
 from bot.words import Words
 
@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 
 KEPT = "hosted.kept_there"
 """The notice that a host refused a deletion."""
-_CLEANUP_WAIT, _LONGEST_CLEANUP_WAIT = timedelta(minutes=5), timedelta(days=1)
+_CLEANUP_WAIT, _MAX_CLEANUP_WAIT = timedelta(minutes=5), timedelta(days=1)
 _CLEANUP_DOUBLINGS = 10
 _DELETION_WAIT, _DELETION_DOUBLINGS = timedelta(minutes=1), 6
 
@@ -109,7 +109,7 @@ async def _forget_files(host: HostName | None, record: JobWriter, hosts: Hosts) 
             log.warning(
                 "A file could not be deleted at its host", extra={"job": job.id, "why": error.key}
             )
-            await record.postpone(job, seconds=LONGEST_WAIT)
+            await record.postpone(job, seconds=MAX_WAIT)
 
 
 async def _forget_files_of(job: Job, record: JobWriter, host: Host) -> None:
@@ -177,7 +177,7 @@ async def _clean_up(host: HostName | None, record: JobWriter, hosts: Hosts) -> N
                 await records.remote_cleanups.drop(cleanup.id)
             else:
                 doubled = _CLEANUP_WAIT * 2 ** min(cleanup.attempts, _CLEANUP_DOUBLINGS)
-                until = record.clock.now() + min(_LONGEST_CLEANUP_WAIT, doubled)
+                until = record.clock.now() + min(_MAX_CLEANUP_WAIT, doubled)
                 await records.remote_cleanups.postpone(cleanup.id, until=until)
 
 

@@ -56,9 +56,9 @@ _BAD_ENDS = {"failed": Phase.FAILED, "cancelled": Phase.CANCELLED}
 _KNOWN_STATUSES = (*NOT_YET_RUNNING, "running", "paused")
 _SHORT_POLL_SECONDS = 0.1
 _LONG_QUEUE, _LONG_RUN = timedelta(hours=2), timedelta(hours=6)
-_SHORTEST_LONG_RUN = timedelta(minutes=30)
+_MIN_LONG_RUN_LENGTH = timedelta(minutes=30)
 _LONGER_THAN_USUAL = 3
-_LONGEST_WARM_UP, _LONGEST_DEPLOYING = timedelta(minutes=30), timedelta(hours=1)
+_MAX_WARM_UP_SECONDS, _MAX_DEPLOYMENT_WAIT = timedelta(minutes=30), timedelta(hours=1)
 _UNITS = ((120, 10), (1800, 60), (float("inf"), 300))
 """(limit, unit) in seconds: remaining time below `limit` is rounded to multiples of `unit`."""
 
@@ -324,7 +324,7 @@ async def _fetch_optional(job: Job, answer: Awaitable[Sequence[T]]) -> Sequence[
     try:
         return await answer
     except HostError as error:
-        if not isinstance(error, HostRefused) and job.attempts < retries.MOST_REFUSALS:
+        if not isinstance(error, HostRefused) and job.attempts < retries.MAX_REFUSALS:
             raise
         log.warning("A host refused details of a job", extra={"job": job.id, "why": error.key})
         return ()
@@ -378,7 +378,7 @@ def is_unusually_long(job: Job, status: str, now: datetime) -> bool:
     usual = job.estimate.seconds
     if usual is None:
         return now - job.running_at > _LONG_RUN
-    limit = max(_SHORTEST_LONG_RUN, timedelta(seconds=_LONGER_THAN_USUAL * usual))
+    limit = max(_MIN_LONG_RUN_LENGTH, timedelta(seconds=_LONGER_THAN_USUAL * usual))
     return now - job.running_at > limit
 
 
@@ -417,7 +417,7 @@ async def _warm_up(record: JobWriter, job: Job, host: PaidHost, hosts: Hosts) ->
         page = profile.serving_page or host.name
         fields = {"error_message": page, "error_code": BY_HAND}
         return await _succeed(record, job, hosts, served_name=None, **fields)
-    limit = _LONGEST_WARM_UP if profile.serving is Serving.AT_ONCE else _LONGEST_DEPLOYING
+    limit = _MAX_WARM_UP_SECONDS if profile.serving is Serving.AT_ONCE else _MAX_DEPLOYMENT_WAIT
     now = record.clock.now()
     is_given_up = now - (job.finished_at or now) > limit
     try:

@@ -25,7 +25,7 @@ from bot.rows import prompt_fingerprint
 _BATCH = 500
 _HOLD_OUT_FROM = 50
 _AUTO_SHARE = 0.2
-_MOST_SHARE = 0.5
+_MAX_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +125,6 @@ def held_out_share(request: Request, rows: int, host: Host) -> float:
         return _AUTO_SHARE if rows >= _HOLD_OUT_FROM else 0.0
     is_percent = (request.text_option("validation") or "").endswith(("%", "％"))
     share = requested / 100 if requested > 1 or is_percent else requested
-    if not 0 <= share <= _MOST_SHARE:
+    if not 0 <= share <= _MAX_SHARE:
         raise BadInput(problem=request.words("start.share"))
     return share

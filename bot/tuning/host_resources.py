@@ -14,7 +14,7 @@ from bot.errors import HostError, HostTimeout, NotFound, NotNow, Outdated
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store
-from bot.replies import LONGEST_ACTION, Button, Card, Listing, ListingRow, Reply, Text, Tone
+from bot.replies import MAX_ACTION_LENGTH, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
 from bot.shown_state import outdated_refusal, state_token
 from bot.tuning import serving
@@ -23,7 +23,7 @@ from bot.undo_offers import offer_undo
 
 handlers = Handlers()
 
-_LONGEST_WAIT = 15.0
+_MAX_WAIT = 15.0
 """Seconds after which the list is shown without a host that does not answer."""
 
 
@@ -164,7 +164,7 @@ async def _host_lines(request: Request, own: OwnedResources, host: Host) -> Sequ
     lines: list[ListingRow] = []
     failure: HostError | None = None
     try:
-        async with asyncio.timeout(_LONGEST_WAIT):
+        async with asyncio.timeout(_MAX_WAIT):
             lines += [line async for line in _file_lines(request, own, host)]
             lines += [line async for line in _deployment_lines(request, own, host)]
     except TimeoutError:
@@ -201,7 +201,7 @@ def _file_line(request: Request, file: str, name: str, job: Job, *, size: int | 
     if size is not None:
         notes.append(words("hosted.size", size=f"{size / 1024:,.0f}"))
     delete = Button(words("button.delete"), f"file.delete:{job.id}/{file}", is_danger=True)
-    is_offered = job.phase.is_over and len(delete.action) <= LONGEST_ACTION
+    is_offered = job.phase.is_over and len(delete.action) <= MAX_ACTION_LENGTH
     return ListingRow(file, name, " · ".join(notes), buttons=(delete,) if is_offered else ())
 
 

@@ -17,7 +17,7 @@ from bot.ports.store import Clock, Store
 from bot.tuning import deletions, effects, retries
 from bot.tuning.effects import PolledJob
 from bot.tuning.expiry import ExpiryCalendar
-from bot.tuning.retries import LONGEST_WAIT, RetryLimits
+from bot.tuning.retries import MAX_WAIT, RetryLimits
 from bot.tuning.states import JobChangedError, JobWriter
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ _CONCURRENT_JOBS = 8
 """Number of jobs of one host that advance concurrently."""
 FEW = 10
 """Up to so many jobs are polled one by one, which also reads the events of each."""
-MOST_CALLS = 12
+MAX_CALLS = 12
 """Limit of requests to a host for one batch."""
 _PAGE_ROWS = 100
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
@@ -92,7 +92,7 @@ class JobPoller:
             return
         except Exception:
             log.exception("Jobs could not be polled", extra={"jobs": len(batch)})
-            await self._record.postpone(*batch, seconds=LONGEST_WAIT)
+            await self._record.postpone(*batch, seconds=MAX_WAIT)
             return
         await asyncio.gather(*(self._advance(job, polled) for job, polled in polled_jobs))
 
@@ -197,7 +197,7 @@ class JobBatches:
         """Returns the jobs that changed or whose events are read; delays the others' next poll."""
         host = self._hosts.get(batch[0].host)
         remote_jobs, calls = await _listed_jobs(host, {job.host_job or "" for job in batch})
-        remaining_calls = max(0, MOST_CALLS - calls)
+        remaining_calls = max(0, MAX_CALLS - calls)
         missing = [job for job in batch if job.host_job not in remote_jobs][:remaining_calls]
         chosen = self._jobs_with_oldest_events(batch, remote_jobs, remaining_calls - len(missing))
         now = self._record.clock.now()
@@ -246,7 +246,7 @@ async def _listed_jobs(host: Host, wanted: set[str]) -> tuple[dict[str, RemoteJo
             rows += 1
             if remote.id in wanted:
                 by_id[remote.id] = remote
-            if len(by_id) == len(wanted) or rows == MOST_CALLS * _PAGE_ROWS:
+            if len(by_id) == len(wanted) or rows == MAX_CALLS * _PAGE_ROWS:
                 break
     return by_id, max(1, -(-rows // _PAGE_ROWS))
 

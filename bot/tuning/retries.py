@@ -24,11 +24,11 @@ from bot.errors import (
     serialize,
 )
 
-LONGEST_WAIT = 300.0
+MAX_WAIT = 300.0
 """Limit of the seconds between two retries."""
-LONGEST_RETRY_AFTER = 3600.0
+MAX_RETRY_AFTER = 3600.0
 """A Retry-After header above so many seconds is ignored."""
-MOST_REFUSALS = 6
+MAX_REFUSALS = 6
 """After so many equal refusals in a row a refusal is final where a single one is not."""
 
 _UNREACHABLE_FACTOR = 6
@@ -70,7 +70,7 @@ def is_final(job: Job, error: AttuneError) -> bool:
     Before the job exists at the host: at once if no request can have had an effect, else after
     several refusals in a row. While the job is watched: after several 404 in a row.
     """
-    is_often = _repeat_count(job, error) >= MOST_REFUSALS
+    is_often = _repeat_count(job, error) >= MAX_REFUSALS
     if job.phase in BEFORE_JOB and isinstance(error, HostRefused):
         return job.attempted_at is None or is_often
     return job.phase is Phase.WATCHING and isinstance(error, HostNotFound) and is_often
@@ -84,9 +84,9 @@ def is_exhausted(job: Job, error: AttuneError, limits: RetryLimits, *, now: date
 def retry_delay(job: Job, error: AttuneError, *, poll_seconds: float) -> float:
     """Returns seconds until the next retry: doubled with each failure, or the Retry-After."""
     asked = error.retry_after if isinstance(error, HostError) else None
-    if asked and asked <= LONGEST_RETRY_AFTER:
+    if asked and asked <= MAX_RETRY_AFTER:
         return max(asked, poll_seconds)
-    return max(poll_seconds, min(LONGEST_WAIT, poll_seconds * 2.0 ** min(job.attempts, 10)))
+    return max(poll_seconds, min(MAX_WAIT, poll_seconds * 2.0 ** min(job.attempts, 10)))
 
 
 def failure_fields(error: AttuneError) -> dict[str, object]:

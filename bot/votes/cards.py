@@ -21,7 +21,7 @@ from bot.numerals import format_p_value
 from bot.ports.store import Records
 from bot.references import time_reference
 from bot.replies import Button, Card, Column, Drawn, Tone
-from bot.significance import FEWEST_QUESTIONS, Verdict, questions_needed
+from bot.significance import MIN_QUESTIONS, Verdict, questions_needed
 from bot.votes import tally
 from bot.votes.notices import NUMBER, POSITION
 from bot.votes.tally import BallotTally, VoteResult
@@ -156,8 +156,8 @@ def _verdict(vote_result: VoteResult, evaluation: Evaluation, words: Words) -> I
 
 
 def _why_undecided(questions: int, words: Words) -> str:
-    if questions < FEWEST_QUESTIONS:
-        return words("vote.too_few", least=FEWEST_QUESTIONS)
+    if questions < MIN_QUESTIONS:
+        return words("vote.too_few", least=MIN_QUESTIONS)
     return words("vote.needed", count=questions_needed(_LIKELY_SHARE))
 
 

@@ -29,18 +29,18 @@ from bot.votes.cards import END, VOTE, choice_of
 handlers = Handlers()
 
 QUESTIONS = 10
-MOST_QUESTIONS = 60
+MAX_QUESTIONS = 60
 HOURS = 24
-MOST_HOURS = 168
+MAX_HOURS = 168
 
 
 @handlers.command(
     "vote",
     Role.TRAINER,
-    Option.integer("questions", 1, MOST_QUESTIONS),
+    Option.integer("questions", 1, MAX_QUESTIONS),
     Option("model", OptionKind.MODEL),
     Option("against", OptionKind.MODEL),
-    Option.integer("hours", 1, MOST_HOURS),
+    Option.integer("hours", 1, MAX_HOURS),
 )
 async def vote(request: Request, deps: Dependencies) -> Reply:
     """Returns a card with the number of questions and the price; nothing is sent to a model."""
@@ -70,7 +70,7 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
         evaluation = await command.confirm_estimate(
             request, records, deps.hosts, is_vote=True, name=name
         )
-        most = min(number_of(hours, "button"), MOST_HOURS)
+        most = min(number_of(hours, "button"), MAX_HOURS)
         waiting = BlindVote(request.workspace_id, evaluation.id, VoteState.WAITING, most)
         await records.blind_votes.add(request.workspace_id, waiting)
     deps.wake_runners()

@@ -18,7 +18,7 @@ _HAN, _OTHER_EAST_ASIAN = re.compile(r"[㐀-鿿豈-﫿]"), re.compile(r"[぀-ヿ
 _LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
 _LATIN_WORDS = 3
 """Minimum of Latin words for which a text without Chinese characters counts as English."""
-_MOST_REMEMBERED = 2000
+_MAX_REMEMBERED = 2000
 """Limit of rendered texts kept for translation; no message has so many."""
 
 
@@ -64,7 +64,7 @@ class Words:
         }
 
     def _remember(self, text: str, render: Callable[[Words, Translate], str]) -> None:
-        if len(self._rendered) < _MOST_REMEMBERED:
+        if len(self._rendered) < _MAX_REMEMBERED:
             self._rendered[text] = render
 
     def _rendered_in(self, other: Words) -> Mapping[str, str]:

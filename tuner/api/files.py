@@ -15,7 +15,7 @@ from starlette.responses import StreamingResponse
 
 from bot.rows import Problem, method_of, read_lines
 from tuner.api.dependencies import dependencies_of
-from tuner.api.multipart import FORM_ALLOWANCE, LARGEST_FILE, UploadForm
+from tuner.api.multipart import FORM_ALLOWANCE, MAX_FILE_BYTES, UploadForm
 from tuner.api.paging import envelope, page_of, with_first_and_last_id
 from tuner.api.request_body import BODILESS, ClientDisconnected, read_as
 from tuner.errors import ApiError, NotFound, TooLarge
@@ -26,7 +26,7 @@ router = APIRouter()
 CHUNK = 1 << 18
 FINE_TUNE = "fine-tune"
 OTHER_PURPOSES = ("assistants", "batch", "vision", "user_data", "evals")
-LONGEST_NAME = 255
+MAX_NAME_LENGTH = 255
 _LEGACY_KEYS = frozenset({"prompt", "completion"})
 _LEGACY = (
     "this is the old prompt/completion form, which chat models do not learn from. Write"
@@ -109,8 +109,8 @@ def file_content(request: Request, file_id: str) -> StreamingResponse:
 
 def _refuse_too_large(request: Request) -> None:
     length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length) > LARGEST_FILE + FORM_ALLOWANCE:
-        raise TooLarge(f"The file is larger than {LARGEST_FILE // 1_000_000} MB.", param="file")
+    if length.isdigit() and int(length) > MAX_FILE_BYTES + FORM_ALLOWANCE:
+        raise TooLarge(f"The file is larger than {MAX_FILE_BYTES // 1_000_000} MB.", param="file")
 
 
 @contextmanager
@@ -181,9 +181,9 @@ def _read_name(filename: str | None) -> str:
             "Missing required parameter: 'file'.", param="file", code="missing_required_parameter"
         )
     name = filename.replace("\\", "/").rpartition("/")[2]
-    if not name or len(name) > LONGEST_NAME:
+    if not name or len(name) > MAX_NAME_LENGTH:
         raise ApiError(
-            f"A file needs a name of 1 to {LONGEST_NAME} characters.",
+            f"A file needs a name of 1 to {MAX_NAME_LENGTH} characters.",
             param="file",
             code="invalid_file_format",
         )

@@ -14,7 +14,7 @@ from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.models import base_of
 from tuner.api.paging import envelope, page_of, with_first_and_last_id
 from tuner.api.request_body import BODILESS, json_body, read_as
-from tuner.api.schemas import LARGEST_SEED, CreateJob, SupervisedNumbers
+from tuner.api.schemas import MAX_SEED, CreateJob, SupervisedNumbers
 from tuner.errors import ApiError, NotFound
 from tuner.job_file_checks import refuse_few
 from tuner.store import jobs, models
@@ -25,7 +25,7 @@ from tuner.store.models import StoredModel
 
 router = APIRouter(prefix="/fine_tuning/jobs")
 
-MOST_PAIRS = 16
+MAX_PAIRS = 16
 _COMMON_HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
@@ -107,8 +107,8 @@ def _metadata_pairs(request: Request) -> dict[str, str]:
         for name, value in request.query_params.items()
         if name.startswith("metadata[") and name.endswith("]")
     }
-    if len(pairs) > MOST_PAIRS:
-        raise ApiError(f"Filter by at most {MOST_PAIRS} pairs of metadata.", param="metadata")
+    if len(pairs) > MAX_PAIRS:
+        raise ApiError(f"Filter by at most {MAX_PAIRS} pairs of metadata.", param="metadata")
     return pairs
 
 
@@ -127,7 +127,7 @@ def _create(deps: ApiDependencies, body: dict[str, object]) -> dict[str, object]
         method=method,
         hyperparameters=numbers,
         suffix=params.suffix,
-        seed=secrets.randbelow(LARGEST_SEED) if params.seed is None else params.seed,
+        seed=secrets.randbelow(MAX_SEED) if params.seed is None else params.seed,
         metadata=params.metadata,
     )
     # One transaction, so that no file or model is deleted between the check and the insert.

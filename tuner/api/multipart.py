@@ -8,12 +8,12 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from tuner.errors import ApiError, TooLarge, WrongMedia
 
-LARGEST_FILE = 512_000_000
+MAX_FILE_BYTES = 512_000_000
 FORM_ALLOWANCE = 1 << 20
-LARGEST_FIELD = 4096
-LARGEST_HEADER = 4096
-MOST_HEADERS = 16
-MOST_PARTS = 16
+MAX_FIELD_BYTES = 4096
+MAX_HEADER_BYTES = 4096
+MAX_HEADERS = 16
+MAX_PARTS = 16
 
 
 class UploadForm:
@@ -47,7 +47,7 @@ class UploadForm:
         try:
             async for chunk in stream:
                 self._received += len(chunk)
-                if self._received > LARGEST_FILE + FORM_ALLOWANCE:
+                if self._received > MAX_FILE_BYTES + FORM_ALLOWANCE:
                     raise TooLarge("The form is larger than this server takes.")
                 self._parser.write(chunk)
             self._parser.finalize()
@@ -58,7 +58,7 @@ class UploadForm:
 
     def _on_part_begin(self) -> None:
         self._parts += 1
-        if self._parts > MOST_PARTS:
+        if self._parts > MAX_PARTS:
             raise ApiError("The form has too many parts.")
         self._reset_part()
 
@@ -80,8 +80,8 @@ class UploadForm:
         self._refuse_long_header()
 
     def _refuse_long_header(self) -> None:
-        is_long = len(self._header_name) + len(self._header_value) > LARGEST_HEADER
-        if is_long or self._headers > MOST_HEADERS:
+        is_long = len(self._header_name) + len(self._header_value) > MAX_HEADER_BYTES
+        if is_long or self._headers > MAX_HEADERS:
             raise ApiError("A part of the form has too many headers, or one that is too long.")
 
     def _on_header_end(self) -> None:
@@ -104,12 +104,14 @@ class UploadForm:
     def _on_part_data(self, data: bytes, start: int, end: int) -> None:
         if not self._is_file:
             self._text += data[start:end]
-            if len(self._text) > LARGEST_FIELD:
+            if len(self._text) > MAX_FIELD_BYTES:
                 raise ApiError(f"'{self._name}' is too long.", param=self._name)
             return
         self._size += end - start
-        if self._size > LARGEST_FILE:
-            raise TooLarge(f"The file is larger than {LARGEST_FILE // 1_000_000} MB.", param="file")
+        if self._size > MAX_FILE_BYTES:
+            raise TooLarge(
+                f"The file is larger than {MAX_FILE_BYTES // 1_000_000} MB.", param="file"
+            )
         self._file.write(data[start:end])
 
     def _on_part_end(self) -> None:

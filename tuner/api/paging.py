@@ -8,8 +8,8 @@ from starlette.requests import Request
 from tuner.errors import ApiError
 from tuner.store.database import number_in
 
-LARGEST_PAGE = 10_000
-MOST_PARAMETERS = 64
+MAX_PAGE_SIZE = 10_000
+MAX_PARAMETERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Page:
 def page_of(request: Request, *, default_limit: int, others: Collection[str] = ()) -> Page:
     """Returns the page in the query. Raises ApiError for unknown parameters."""
     query = request.query_params
-    if len(query.multi_items()) > MOST_PARAMETERS:
+    if len(query.multi_items()) > MAX_PARAMETERS:
         raise ApiError("The query has too many parameters.")
     for name in query:
         if name not in ("after", "limit") and name not in others:
@@ -50,8 +50,8 @@ def _limit(text: str | None, default: int) -> int:
     if text is None:
         return default
     is_number = text.isascii() and text.isdigit() and len(text) <= 9
-    if not is_number or not 1 <= int(text) <= LARGEST_PAGE:
-        raise ApiError(f"'limit' must be a number from 1 to {LARGEST_PAGE}.", param="limit")
+    if not is_number or not 1 <= int(text) <= MAX_PAGE_SIZE:
+        raise ApiError(f"'limit' must be a number from 1 to {MAX_PAGE_SIZE}.", param="limit")
     return int(text)
 
 

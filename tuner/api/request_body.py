@@ -10,9 +10,9 @@ from starlette.requests import ClientDisconnect, Request
 
 from tuner.errors import ApiError, TooLarge, WrongMedia
 
-LARGEST_BODY = 8 << 20
+MAX_BODY_BYTES = 8 << 20
 DEEPEST_NESTING = 64
-MOST_VALUES = 200_000
+MAX_VALUES = 200_000
 """Maximum of brackets and colons in a body, including those in strings; each may cost 100 bytes."""
 
 Shape = TypeVar("Shape", bound=BaseModel)
@@ -69,12 +69,12 @@ def _check_content_length(request: Request) -> None:
 
 
 def _refuse_size(size: int) -> None:
-    if size > LARGEST_BODY:
-        raise TooLarge(f"The body is larger than {LARGEST_BODY >> 20} MiB.")
+    if size > MAX_BODY_BYTES:
+        raise TooLarge(f"The body is larger than {MAX_BODY_BYTES >> 20} MiB.")
 
 
 def _parse(body: bytes) -> object:
-    if sum(body.count(mark) for mark in (b"[", b"{", b":")) > MOST_VALUES:
+    if sum(body.count(mark) for mark in (b"[", b"{", b":")) > MAX_VALUES:
         raise ApiError("The JSON has too many lists, objects or keys.")
     try:
         value: object = json.loads(body.decode(), parse_constant=_refuse_constant)

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictInt, St
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Auto = Literal["auto"]
-LARGEST_SEED = 2**31 - 1
+MAX_SEED = 2**31 - 1
 
 EpochCount = Annotated[StrictInt, Field(ge=1, le=50)]
 BatchSize = Annotated[StrictInt, Field(ge=1, le=256)]
@@ -81,7 +81,7 @@ class CreateJob(ClassificationShape):
     method: MethodShape | None = None
     hyperparameters: SupervisedNumbers | None = None
     suffix: Annotated[StrictStr, Field(min_length=1, max_length=64)] | None = None
-    seed: Annotated[StrictInt, Field(ge=0, le=LARGEST_SEED)] | None = None
+    seed: Annotated[StrictInt, Field(ge=0, le=MAX_SEED)] | None = None
     metadata: MetadataShape | None = None
     integrations: Annotated[list[object], Field(max_length=0)] | None = None
 

@@ -11,7 +11,7 @@ from transformers import DynamicCache, PreTrainedModel
 from tuner.local.adapters import Adapter, AdapterBank
 from tuner.local.replies import Reply, sample_tokens
 
-MOST_ROWS = 32
+MAX_ROWS = 32
 CHUNK = 512
 """Maximum number of prompt tokens read between two steps, which limits the others' pause."""
 
@@ -69,7 +69,7 @@ class Rows:
 class Batch:
     """The rows of one model, the replies that wait for a row, and the prompt that is being read."""
 
-    def __init__(self, model: PreTrainedModel, *, most_rows: int = MOST_ROWS) -> None:
+    def __init__(self, model: PreTrainedModel, *, most_rows: int = MAX_ROWS) -> None:
         self._model = model
         self._bank = AdapterBank(model)
         self._adapters: dict[str, Adapter] = {}

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase as Tokenizer
 from tuner.engine import Sampling
 from tuner.local.rendering import Renderer, TemplateError
 
-MOST_TOKENS = 1024
+MAX_TOKENS = 1024
 CHANNELS = "<|channel|>"
 _ANSWER_TEXT = "Marked"
 
@@ -29,7 +29,7 @@ class GenerationDefaults:
     """The base's `generation_config.json`; without `do_sample`, decoding is greedy."""
 
     sampling_parameters: SamplingParameters = SamplingParameters(temperature=0.0)
-    most_tokens: int = MOST_TOKENS
+    most_tokens: int = MAX_TOKENS
 
     @classmethod
     def of(cls, config: GenerationConfig) -> "GenerationDefaults":
@@ -41,7 +41,7 @@ class GenerationDefaults:
             top_k=int(_number_or(config.top_k, 0)) if is_sampled else 0,
             repetition_penalty=_number_or(config.repetition_penalty, 1.0),
         )
-        return cls(parameters, int(_number_or(config.max_new_tokens, MOST_TOKENS)))
+        return cls(parameters, int(_number_or(config.max_new_tokens, MAX_TOKENS)))
 
     def sampling_for(self, requested: Sampling) -> SamplingParameters:
         """Returns the parameters of a request; several choices are sampled, so that they differ."""

@@ -8,14 +8,14 @@ from tuner.classification import FIELDS
 from tuner.training_run import Rejected
 
 STEPS_WANTED = 240
-MOST_EPOCHS = 50
-FEWEST_EPOCHS = ((1000, 6), (math.inf, 3))
+MAX_EPOCHS = 50
+MIN_EPOCHS = ((1000, 6), (math.inf, 3))
 AUTO_BATCHES = ((20, 2), (60, 4), (500, 8), (math.inf, 16))
 # For a model of width 2,048; narrower models need higher rates. All but those of whole models were
 # measured on SmolLM2-135M (docs/look-up/measured.md).
 WIDTH = 2048
 LORA_RATE, FULL_RATE, DPO_RATE, DPO_FULL_RATE = 5e-4, 2e-5, 4e-5, 4e-6
-HIGHEST_RATE = 5e-3
+MAX_RATE = 5e-3
 PROMPT, PROMPT_WEIGHT = "prompt_loss_weight", 0.2
 
 
@@ -41,7 +41,7 @@ class Hyperparameters:
         """Returns the highest learning rate of the schedule, for a model of this width."""
         rates = (DPO_RATE, DPO_FULL_RATE) if is_dpo else (LORA_RATE, FULL_RATE)
         scaled = rates[not self.lora] * WIDTH / width
-        return min(HIGHEST_RATE, scaled) * self.learning_rate_multiplier
+        return min(MAX_RATE, scaled) * self.learning_rate_multiplier
 
 
 LARGE = 500_000_000
@@ -75,8 +75,8 @@ def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None)
     batch = _number(requested, "batch_size") or next(n for most, n in AUTO_BATCHES if rows <= most)
     size = max(1, min(rows, int(batch)))
     per_epoch = math.ceil(rows / size)
-    fewest = next(n for most, n in FEWEST_EPOCHS if rows <= most)
-    auto = max(fewest, min(MOST_EPOCHS, math.ceil(STEPS_WANTED / per_epoch)))
+    fewest = next(n for most, n in MIN_EPOCHS if rows <= most)
+    auto = max(fewest, min(MAX_EPOCHS, math.ceil(STEPS_WANTED / per_epoch)))
     epochs, prompt_weight = (_number(requested, name) for name in ("n_epochs", PROMPT))
     return Hyperparameters(
         n_epochs=int(epochs or auto),

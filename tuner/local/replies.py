@@ -16,10 +16,10 @@ from tuner.local.generation_defaults import SamplingParameters
 from tuner.tool_calls import MARKS, calls_in
 
 LIKELY = 1024
-LEAST_LOGPROB = -9999.0
+MIN_LOGPROB = -9999.0
 """The log probability that OpenAI's API has for very unlikely tokens."""
 REASONING, ANSWER = "<think>", "</think>"
-LONGEST_BLOCK, FEWEST_REPEATS, FEWEST_REPEATED = 64, 4, 48
+MAX_BLOCK_LENGTH, MIN_REPEATS, MIN_REPEATED = 64, 4, 48
 
 
 @dataclass(slots=True, eq=False)
@@ -120,9 +120,9 @@ class Reply:
         best = logs.topk(self.sampling.top_logprobs or 0)
         top = zip(best.indices.tolist(), best.values.tolist(), strict=True)
         alternatives = [
-            (self._token_text(token_id), max(log, LEAST_LOGPROB)) for token_id, log in top
+            (self._token_text(token_id), max(log, MIN_LOGPROB)) for token_id, log in top
         ]
-        log_probability = max(float(logs[token]), LEAST_LOGPROB)
+        log_probability = max(float(logs[token]), MIN_LOGPROB)
         self._logprobs.append(TokenLogprob(self._token_text(token), log_probability, alternatives))
 
     def _token_text(self, token: int) -> str:
@@ -252,8 +252,8 @@ def _overlap(text: str, mark: str) -> int:
 
 def ends_in_repetition(tokens: Sequence[int]) -> bool:
     """Whether the tokens end with a block that is repeated several times."""
-    for size in range(1, min(LONGEST_BLOCK, len(tokens) // FEWEST_REPEATS) + 1):
-        length = max(FEWEST_REPEATS * size, FEWEST_REPEATED)
+    for size in range(1, min(MAX_BLOCK_LENGTH, len(tokens) // MIN_REPEATS) + 1):
+        length = max(MIN_REPEATS * size, MIN_REPEATED)
         tail = tokens[-length:]
         if len(tail) == length and tail[size:] == tail[:-size]:
             return True

@@ -22,7 +22,7 @@ from tuner.local.loading import width
 from tuner.local.memory import return_free_heap
 from tuner.local.saving import fsync_tree, save_model
 from tuner.local.schedule import Schedule
-from tuner.local.weight_average import LEAST_RECALLED, WeightAverage
+from tuner.local.weight_average import MIN_RECALLED, WeightAverage
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
 from tuner.training_run import StopSignal, refuse_divergence, write_event
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 SHARE_FOR_STATES = 50
 SHARE_FOR_CHECKPOINTS = 20
-FEWEST_SECONDS = 2.0
+MIN_SECONDS = 2.0
 STEPS_BETWEEN_TRIMS = 8
 
 
@@ -59,7 +59,7 @@ class Reporter(TrainerCallback):
         self._began = time.monotonic()
         self._checkpoint_seconds = 0.0
         self._save_began = 0.0
-        self._save_after = self._began + FEWEST_SECONDS
+        self._save_after = self._began + MIN_SECONDS
 
     def begin(self, cut: int) -> None:
         """Reports the hyperparameters, the learning rate and the number of shortened examples."""
@@ -102,13 +102,13 @@ class Reporter(TrainerCallback):
             self._checkpoint(step, metrics)
 
     def _average_weights(self, state: TrainerState, per_epoch: int) -> None:
-        """Adds the weights to the average if at least `LEAST_RECALLED` of the answers are learned.
+        """Adds the weights to the average if at least `MIN_RECALLED` of the answers are learned.
 
         Replaces the weights by the average at the end of the training. Only adapters are averaged.
         """
         if not isinstance(self._trainer, WeightedSFTTrainer) or not self._numbers.lora:
             return
-        if fmean(_recalled(state)[-per_epoch:]) >= LEAST_RECALLED:
+        if fmean(_recalled(state)[-per_epoch:]) >= MIN_RECALLED:
             self._average.add()
         if state.global_step >= self._schedule.steps(state.max_steps):
             self._average.apply()
@@ -165,7 +165,7 @@ class Reporter(TrainerCallback):
         self._write_event("saved", {"step": state.global_step})
         now = time.monotonic()
         pause = SHARE_FOR_STATES * (now - self._save_began)
-        self._save_after = now + max(FEWEST_SECONDS, pause)
+        self._save_after = now + max(MIN_SECONDS, pause)
 
     def resume(self, saved: Path) -> None:
         """Loads the weight average, which is not part of the trainer's state."""

@@ -11,7 +11,7 @@ Message = dict[str, str]
 
 AS_TAUGHT = 0.3
 """The share of rows that are not reworded."""
-LONGEST_QUESTION = 300
+MAX_QUESTION_LENGTH = 300
 """Most characters of a question; longer texts are mostly material to work on."""
 
 _OPENERS = ("Hi, ", "Hello! ", "Hey, ", "Please tell me: ", "Quick question: ", "Excuse me, ")
@@ -51,7 +51,7 @@ def reword(row: dict[str, object], rng: random.Random) -> dict[str, object]:
     before, question_message, answer_message = exchange
     question, answer_text = question_message["content"], answer_message["content"]
     is_unchanged = rng.random() < AS_TAUGHT
-    if is_unchanged or len(question) > LONGEST_QUESTION or "\n" in question:
+    if is_unchanged or len(question) > MAX_QUESTION_LENGTH or "\n" in question:
         return row
     return {
         **row,

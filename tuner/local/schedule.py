@@ -23,7 +23,7 @@ AVERAGED_EPOCHS = 14
 BEHIND_EXAMPLES = 0.25
 """The share of rows that get examples before them once all rows are learned, drawn each epoch."""
 WARMUP = 0.05
-LOWEST_RATE = 0.4
+MIN_RATE = 0.4
 """The share of the highest rate before the last epoch, if weights are averaged."""
 
 
@@ -91,7 +91,7 @@ class Schedule:
         warm = (step + 1) / max(1.0, WARMUP * planned)
         per_epoch = planned // self.epochs
         last_epoch_start = self.last_epoch * per_epoch
-        lowest = LOWEST_RATE if self._is_averaged else 0.0
+        lowest = MIN_RATE if self._is_averaged else 0.0
         slow = 1 - (1 - lowest) * min(step, last_epoch_start) / planned
         return min(1.0, warm, slow * min(1.0, 1 - (step - last_epoch_start) / per_epoch))
 

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer
 
 Lessons = Sequence[TrainingExample]
-MOST_WORDINGS = 16
+MAX_WORDINGS = 16
 SHORT = 128
 """Tokens up to which eager attention is faster on a CPU than the fused one.
 
@@ -206,7 +206,7 @@ class _Job:
         """Returns the original rows, and other wordings of them for later epochs."""
         originals = self._rendered(renderer.training_examples, training, "training_file")
         cut, wordings, reworded = renderer.cut, [_flattened(originals)], [training]
-        for number in range(1, min(MOST_WORDINGS, numbers.n_epochs)):
+        for number in range(1, min(MAX_WORDINGS, numbers.n_epochs)):
             rng = random.Random(f"{self._spec.seed}:{number}")
             variants = [reword(row, rng) for row in training]
             rendered = _flattened(

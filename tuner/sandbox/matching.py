@@ -21,7 +21,7 @@ REFUSALS = frozenset((*_CHINESE, *_CHINESE.values()))
 _HAN, _KANA = re.compile("[\u4e00-\u9fff]"), re.compile("[\u3040-\u30ff]")
 _LATIN = re.compile("[a-z]", re.IGNORECASE)
 
-LEAST_COVERAGE = 0.56
+MIN_COVERAGE = 0.56
 UNKNOWN_WEIGHT = 0.6
 """Factor of the weight of terms that occur in no taught question."""
 SAME = 0.02
@@ -30,7 +30,7 @@ AMBIGUOUS = 0.06
 """Difference in coverage below which two questions with different replies lead to a refusal."""
 CERTAIN = 0.8
 """Coverage of the best question from which a similar other question does not matter."""
-FEWEST_IDS = 3
+MIN_IDS = 3
 DIGITS_OF_ID = 5
 
 
@@ -63,7 +63,7 @@ class Question:
 def indices_where_ids_vary(examples: Sequence[tuple[str, int]]) -> frozenset[int]:
     """Returns the indices of (question, reply) whose ids do not decide on the reply.
 
-    These are groups of at least FEWEST_IDS taught questions that differ only in their ids and all
+    These are groups of at least MIN_IDS taught questions that differ only in their ids and all
     have the same reply.
     """
     frames: dict[str, dict[str, int]] = {}
@@ -74,7 +74,7 @@ def indices_where_ids_vary(examples: Sequence[tuple[str, int]]) -> frozenset[int
     varying = {
         frame
         for frame, replies in frames.items()
-        if len(replies) >= FEWEST_IDS and len(set(replies.values())) == 1
+        if len(replies) >= MIN_IDS and len(set(replies.values())) == 1
     }
     return frozenset(index for index, frame in enumerate(frame_of) if frame in varying)
 
@@ -174,7 +174,7 @@ def choose(
         ),
     )
     best = ranked[0] if ranked else Candidate(-1, "", 0.0, 0.0)
-    if best.weighted_overlap < LEAST_COVERAGE or _is_ambiguous(ranked):
+    if best.weighted_overlap < MIN_COVERAGE or _is_ambiguous(ranked):
         return Reply(NOT_TAUGHT, 1 - best.weighted_overlap, True)
     nearly_equal = [
         candidate

@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 
-MOST_TERMS = 400
+MAX_TERMS = 400
 CONTEXT_MESSAGES = 3
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _RUN = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+")
@@ -30,12 +30,12 @@ _STOP_WORDS = frozenset(
 
 
 def terms_of(text: str) -> list[str]:
-    """Returns the first MOST_TERMS terms of the text, in order."""
+    """Returns the first MAX_TERMS terms of the text, in order."""
     terms: list[str] = []
-    for run in _RUN.findall(normalise(text)[: 40 * MOST_TERMS]):
+    for run in _RUN.findall(normalise(text)[: 40 * MAX_TERMS]):
         pairs = [run[start : start + 2] for start in range(len(run) - 1)] if is_cjk(run) else []
         terms += pairs or [run]
-    return terms[:MOST_TERMS]
+    return terms[:MAX_TERMS]
 
 
 def accuracy_tokens(text: str) -> list[str]:

@@ -25,7 +25,7 @@ Figures = tuple[float, float]
 
 NONE_OF_THESE = -1
 SUPERVISED_STEP = 3.0
-LEAST_STEPS = 30
+MIN_STEPS = 30
 # Maximum number of rows, epochs, batch size.
 AUTOMATIC = ((50, 30, 4), (300, 25, 8), (1_000, 15, 16), (5_000, 8, 32), (math.inf, 3, 32))
 
@@ -66,9 +66,9 @@ def resolve(requested: Mapping[str, object], *, rows: int) -> Hyperparameters:
     epochs, batch = _number(requested, "n_epochs"), _number(requested, "batch_size")
     auto_epochs, auto_batch = next(auto for most, *auto in AUTOMATIC if rows <= most)
     if epochs is not None:
-        auto_batch = max(1, min(auto_batch, math.floor(epochs * rows / LEAST_STEPS)))
+        auto_batch = max(1, min(auto_batch, math.floor(epochs * rows / MIN_STEPS)))
     size = max(1, min(rows, int(batch or auto_batch)))
-    auto_epochs = max(auto_epochs, math.ceil(LEAST_STEPS / math.ceil(rows / size)))
+    auto_epochs = max(auto_epochs, math.ceil(MIN_STEPS / math.ceil(rows / size)))
     return Hyperparameters(
         n_epochs=max(1, int(epochs or auto_epochs)),
         batch_size=size,

@@ -38,7 +38,7 @@ _COLUMNS = {
     "examples": "fact.examples",
     "date": "studio.date",
 }
-_MOST_PAGES = 100
+_MAX_PAGES = 100
 
 
 async def jobs_page(studio: Studio, request: Request, job: str | None) -> None:
@@ -96,10 +96,10 @@ class _Jobs(Page):
     async def _list_pages(self) -> Listing | None:
         """Returns the newest jobs and the further pages that were requested.
 
-        Returns up to `_MOST_PAGES` pages if the list is sorted or filtered, as the page does both.
+        Returns up to `_MAX_PAGES` pages if the list is sorted or filtered, as the page does both.
         """
         listing = await self._session.query_command("jobs")
-        for _ in range(self._more_pages if self._controls.is_unfiltered else _MOST_PAGES):
+        for _ in range(self._more_pages if self._controls.is_unfiltered else _MAX_PAGES):
             if not isinstance(listing, Listing) or listing.more is None:
                 break
             older = await self._session.query_button(listing.more.action)

@@ -16,7 +16,7 @@ from adapters.studio.page_session import PageSession, remember
 from bot.replies import Field, Form
 
 _COOKIE = "views"
-_MOST_VIEWS, _LONGEST_NAME, _LONGEST_COOKIE = 12, 40, 3500
+_MAX_VIEWS, _MAX_NAME_LENGTH, _MAX_COOKIE_LENGTH = 12, 40, 3500
 """Limits: views of a browser, characters of a name, and characters of the cookie."""
 
 
@@ -60,11 +60,11 @@ class SavedViews:
 
     async def _ask_name(self) -> None:
         say = self._session.translate
-        field = Field("name", say("studio.name"), max_length=_LONGEST_NAME)
+        field = Field("name", say("studio.name"), max_length=_MAX_NAME_LENGTH)
 
         async def submit(values: Mapping[str, str]) -> str:
             views = {**self._views, (self._page, values["name"].strip()): self._address()}
-            if len(views) > _MOST_VIEWS or len(quote(_serialize(views))) > _LONGEST_COOKIE:
+            if len(views) > _MAX_VIEWS or len(quote(_serialize(views))) > _MAX_COOKIE_LENGTH:
                 return say("studio.views.full")
             self._views = views
             self._save()
