@@ -37,8 +37,6 @@ from bot import (
 from bot.canary import cards as canary_cards
 from bot.canary import command as canary_command
 from bot.canary import notices as canary_notices
-from bot.checking import command as checking
-from bot.checking import merging
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
 from bot.evaluation import cards as evaluation_cards
@@ -47,6 +45,8 @@ from bot.evaluation import export as evaluation_export
 from bot.evaluation import labels
 from bot.evaluation import notices as evaluation_notices
 from bot.evaluation import pages as evaluation_pages
+from bot.example_checks import command as checking
+from bot.example_checks import merge_duplicates
 from bot.examples import (
     asking_admins,
     bulk,
@@ -116,7 +116,7 @@ MODULES = (
     one_example.handlers,
     masking_decision.handlers,
     checking.handlers,
-    merging.handlers,
+    merge_duplicates.handlers,
     synthetic.handlers,
     must_answer.handlers,
     capture.handlers,

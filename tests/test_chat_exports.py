@@ -19,7 +19,7 @@ from bot.chat_exports import (
     find_exchanges,
     open_chat_export,
 )
-from bot.chat_exports.export import ExportedMessage
+from bot.chat_exports.chat_export import ExportedMessage
 from bot.domain import ChannelKind
 from bot.rows import Problem
 from tests.chat_export_files import (

@@ -8,10 +8,10 @@ import time
 import pytest
 
 from bot.check_results import CheckKind
-from bot.checking.checks import advised_example_counts
-from bot.checking.near_duplicates import near_pairs
 from bot.domain import LOCAL, ChannelId, ExampleState, NewExample, Origin, Place
 from bot.events import ButtonClicked, CommandInvoked
+from bot.example_checks.checks import advised_example_counts
+from bot.example_checks.near_duplicates import near_pairs
 from bot.examples.texts import exchange_row
 from bot.languages import language
 from bot.prompts import few_shot

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.rows.classification import OTHER, accuracy, confusion_of, metrics_of
+from bot.rows.classification_metrics import OTHER, accuracy, confusion_of, metrics_of
 
 LABELS = ["ham", "spam", "unsure"]
 PAIRS = st.lists(

@@ -33,7 +33,7 @@ from bot.evaluation import measures
 from bot.evaluation.report import load
 from bot.events import ButtonClicked
 from bot.replies import Document, Listing, ListingRow, Tone
-from bot.rows.classification import metrics_of
+from bot.rows.classification_metrics import metrics_of
 from bot.significance import Interval, Verdict
 from tests.fakes.faults import (
     Call,

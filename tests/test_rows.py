@@ -23,8 +23,8 @@ from bot.rows import (
     read_lines,
     text_tokens,
 )
-from bot.rows.checking import is_plain
 from bot.rows.problems import FILE_REASONS
+from bot.rows.validation import is_plain
 
 USER = {"role": "user", "content": "Where is my parcel?"}
 ANSWER = {"role": "assistant", "content": "On its way!"}

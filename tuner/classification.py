@@ -8,7 +8,7 @@ its hyperparameters. A label is a whole taught reply without surrounding whitesp
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot.rows.classification import accuracy, confusion_of, metrics_of
+from bot.rows.classification_metrics import accuracy, confusion_of, metrics_of
 from tuner.training_run import Rejected, Row
 
 COMPUTE = "compute_classification_metrics"

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from bot.chat_exports.archive import BROKEN
-from bot.chat_exports.export import (
+from bot.chat_exports.chat_export import (
     ExportedChannel,
     ExportedMessage,
     ExportedPerson,
@@ -22,6 +21,7 @@ from bot.chat_exports.export import (
     short_text,
     strip_control_characters,
 )
+from bot.chat_exports.zip_files import BROKEN
 from bot.domain import ChannelKind
 from bot.imports.json_values import read_members
 from bot.rows.problems import RowRefused

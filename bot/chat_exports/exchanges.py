@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from bot.chat_exports.export import ExportedMessage
+from bot.chat_exports.chat_export import ExportedMessage
 from bot.chat_exports.message_index import MessageIndex
 
 _MAX_MESSAGES = 100

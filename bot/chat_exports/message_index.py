@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from bot.chat_exports.export import ExportedMessage
+from bot.chat_exports.chat_export import ExportedMessage
 
 _COLUMNS = "channel, id, at, author, text, thread, reply_to, mentions, edited"
 _BATCH = 1000

@@ -11,8 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-from bot.chat_exports.archive import BROKEN, ArchiveFile
-from bot.chat_exports.export import (
+from bot.chat_exports.chat_export import (
     ExportedChannel,
     ExportedMessage,
     ExportedPerson,
@@ -21,6 +20,7 @@ from bot.chat_exports.export import (
     short_text,
     strip_control_characters,
 )
+from bot.chat_exports.zip_files import BROKEN, ArchiveFile
 from bot.domain import ChannelKind
 from bot.imports.json_values import read_elements
 from bot.rows.problems import RowRefused

@@ -41,7 +41,7 @@ from bot.replies import (
     one_line,
 )
 from bot.request import Request
-from bot.rows.classification import Confusion, accuracy, metrics_of
+from bot.rows.classification_metrics import Confusion, accuracy, metrics_of
 from bot.significance import (
     MIN_QUESTIONS,
     Interval,

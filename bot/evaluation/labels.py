@@ -13,7 +13,7 @@ from bot.option_values import read_number
 from bot.ports.dependencies import Dependencies
 from bot.replies import Field, FieldKind, Form, Listing, ListingRow, Reply
 from bot.request import Request
-from bot.rows.classification import Confusion, accuracy, metrics_of
+from bot.rows.classification_metrics import Confusion, accuracy, metrics_of
 from bot.words import Words
 
 handlers = Handlers()

@@ -23,7 +23,7 @@ from bot.evaluation import measures
 from bot.evaluation.questions import answered_pages, price_of, reference_of
 from bot.ports.provider import Hosts
 from bot.ports.store import Store
-from bot.rows.classification import Confusion, confusion_of
+from bot.rows.classification_metrics import Confusion, confusion_of
 from bot.significance import Interval, PairedResult, Verdict, bootstrap, compare_scores
 
 _MAX_LABELS = 20

@@ -1,10 +1,10 @@
 """Reads uploaded files of many formats and turns them into training rows."""
 
-from bot.imports.containers import row_files, unpack
+from bot.imports.archives import row_files, unpack
 from bot.imports.encodings import ENCODINGS, Encoding
 from bot.imports.plan import ImportOptions, ImportPlan, Layout, UnknownColumns, plan_import
-from bot.imports.reading import read_import
-from bot.imports.sources import Syntax
+from bot.imports.records import Syntax
+from bot.imports.training_rows import read_import
 
 __all__ = [
     "ENCODINGS",

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import IO, Final
 from xml.etree import ElementTree
 
+from bot.imports.archives import BROKEN
 from bot.imports.columns import SYNONYMS, plain_name
-from bot.imports.containers import BROKEN
-from bot.imports.markup import MarkupReader
+from bot.imports.html_reader import MarkupReader
 
 Cells = list[str]
 _W: Final = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"

@@ -4,9 +4,9 @@ import codecs
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
-from bot.imports.unfolding import rows_by_column
+from bot.imports.nested_records import rows_by_column
+from bot.rows.json_lines import MAX_LINE_MEBIBYTES, after_blanks, as_utf8, decode_value
 from bot.rows.problems import RowRefused
-from bot.rows.reading import MAX_LINE_MEBIBYTES, after_blanks, as_utf8, decode_value
 
 _LONGEST = MAX_LINE_MEBIBYTES << 20
 # Keys of lists that belong to a row itself.

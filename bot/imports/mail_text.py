@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
-from bot.imports.markup import MarkupReader
+from bot.imports.html_reader import MarkupReader
 
 _TAG: Final = re.compile(
     r"</?(?:p|br|div|span|a|b|i|u|ul|ol|li|strong|em|table|tr|td|h[1-6]|img|blockquote|html|body)"

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import IO, Final
 
 from bot.imports import columns as names
-from bot.imports.containers import Container, find_container
-from bot.imports.dataset_shapes import (
+from bot.imports.archives import Container, find_container
+from bot.imports.dataset_formats import (
     are_good_bad_labels,
     is_good,
     is_messages,
@@ -19,10 +19,10 @@ from bot.imports.encodings import ENCODINGS, Encoding, find_encodings, utf8_bloc
 from bot.imports.faq_documents import BROKEN_DOCUMENT
 from bot.imports.json_tickets import is_json_ticket, is_timed
 from bot.imports.mail_text import is_html
-from bot.imports.sources import RecordFormat, Syntax, read_cells, read_records
+from bot.imports.nested_records import rows_by_column
+from bot.imports.records import RecordFormat, Syntax, read_cells, read_records
 from bot.imports.tables import has_parquet, open_workbook, shown_sheets
 from bot.imports.tickets import is_help_desk, ticket_columns, unreadable_messages
-from bot.imports.unfolding import rows_by_column
 from bot.rows import Method, Problem, method_of
 from bot.rows.problems import kind_of
 

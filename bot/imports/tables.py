@@ -16,7 +16,7 @@ from python_calamine import (
 )
 
 from bot.rows import Problem
-from bot.rows.reading import raw_lines
+from bot.rows.json_lines import raw_lines
 
 MAX_CELL_LENGTH: Final = 512 << 10
 """Most characters of a cell; a longer text exceeds the tokens of a row in any case."""

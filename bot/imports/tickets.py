@@ -8,13 +8,13 @@ from typing import Final
 
 from bot.imports.automatic_mail import is_automatic
 from bot.imports.columns import heading_words, is_metadata_heading, plain_name
+from bot.imports.date_parsing import is_day_first, moment
 from bot.imports.mail_text import (
     greeted_names,
     recurring_endings,
     strip_quotes_and_signature,
     without_ending,
 )
-from bot.imports.moments import is_day_first, moment
 from bot.rows import Problem
 from bot.rows.problems import quote_value
 

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 
-from bot.private_text.finding import Finding, PrivateText
+from bot.private_text.kinds import Finding, PrivateText
 
 # From the @ on; the local part is read backwards from there, so that the time is linear.
 _DOMAIN = re.compile(r"@([A-Za-z0-9À-ɏа-яё-]{1,63}(?:\.[A-Za-z0-9À-ɏа-яё-]{1,63}){1,8})")

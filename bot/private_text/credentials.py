@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Protocol
 
-from bot.private_text.finding import NAMES_OF_SECRETS, Finding, PrivateText
+from bot.private_text.kinds import NAMES_OF_SECRETS, Finding, PrivateText
 
 _DETECTORS = (
     ("artifactory", "ArtifactoryDetector"),

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import import_module
 from typing import Protocol
 
-from bot.private_text.finding import Finding, PrivateText
+from bot.private_text.kinds import Finding, PrivateText
 
 # Six digits close together, which every such number has.
 _CLOSE_DIGITS = re.compile(r"\d(?:[ ./-]{0,2}[A-Za-z]?\d){5}", re.ASCII)

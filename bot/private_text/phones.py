@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import phonenumbers
 
-from bot.private_text.finding import Finding, PrivateText
 from bot.private_text.id_numbers import OTHER_NUMBER
+from bot.private_text.kinds import Finding, PrivateText
 
 _DIGIT_RUN = re.compile(
     r"(?<![A-Za-z0-9_.#$€£/=-])(?:\+|\(\+?)?\d(?:[ ().\u00a0\u2013/-]{0,3}\d){6,16}"

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import reduce
 from operator import or_
 
-from bot.private_text.finding import NO_PRIVATE_TEXT, PrivateText, find_private
+from bot.private_text.detection import find_private
+from bot.private_text.kinds import NO_PRIVATE_TEXT, PrivateText
 
 Row = Mapping[str, object]
 

@@ -1,11 +1,11 @@
 """Validation, fingerprints and token counts of training rows, shared by bot and tuner."""
 
-from bot.rows.checking import check_row, check_rows, method_of
 from bot.rows.fingerprints import find_overlaps, fingerprint, prompt_fingerprint
+from bot.rows.json_lines import read_lines
 from bot.rows.problems import MINIMUM_ROWS, REASONS, Method, Problem
-from bot.rows.reading import read_lines
-from bot.rows.tokens import Count, content_text, count_tokens, text_tokens, tokens_of
-from bot.rows.words import search_terms, words_of
+from bot.rows.token_counts import Count, content_text, count_tokens, text_tokens, tokens_of
+from bot.rows.validation import check_row, check_rows, method_of
+from bot.rows.word_splitting import search_terms, words_of
 
 __all__ = [
     "MINIMUM_ROWS",

@@ -36,7 +36,7 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Field, FieldKind, Form, Reply, Tone
 from bot.request import Request
-from bot.synthetic.sources import SourceExamples, source_examples
+from bot.synthetic.source_examples import SourceExamples, source_examples
 from bot.words import Words
 
 handlers = Handlers()

@@ -30,7 +30,7 @@ from bot.prompts import PromptMessage
 from bot.rows import Method, check_row
 from bot.synthetic import command
 from bot.synthetic.prompt import messages_for, rows_of
-from bot.synthetic.sources import source_of
+from bot.synthetic.source_examples import source_of
 
 _SAMPLING = Sampling(max_tokens=2000)
 """More tokens than an answer needs, because a reasoning model thinks before it answers."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from bot.rows.problems import RowRefused, kind_of, quote_value
-from bot.rows.tokens import texts_in
+from bot.rows.token_counts import texts_in
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _KEYS = frozenset({"role", "content", "name", "weight", "refusal"}) | {

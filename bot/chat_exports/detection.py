@@ -6,15 +6,15 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import IO
 
-from bot.chat_exports.archive import (
+from bot.chat_exports.chat_export import ChatExport
+from bot.chat_exports.discord import DiscordExport, DiscordFile, read_head
+from bot.chat_exports.slack import SlackExport
+from bot.chat_exports.zip_files import (
     BROKEN,
     MAX_UNPACKED_GIBIBYTES,
     ArchiveFile,
     json_files,
 )
-from bot.chat_exports.discord import DiscordExport, DiscordFile, read_head
-from bot.chat_exports.export import ChatExport
-from bot.chat_exports.slack import SlackExport
 from bot.rows import Problem
 
 _BLOCK = 64 << 10

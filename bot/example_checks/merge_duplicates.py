@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from bot.checking.command import active_examples, join_ids
 from bot.commands import Handlers
 from bot.domain import Example, ExampleId, ExampleState, Role
 from bot.errors import NotFound, Outdated
+from bot.example_checks.command import active_examples, join_ids
 from bot.examples.states import redraw_cards
 from bot.examples.texts import editable_texts, require_valid, text_fields, with_parts
 from bot.numerals import whole_number

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from math import isfinite
 from typing import Final, TypeGuard
 
-from bot.rows.conversation import CONTROL_MARK, check_chat
-from bot.rows.preference import OUTPUTS, check_preference
+from bot.rows.conversation_rules import CONTROL_MARK, check_chat
+from bot.rows.preference_rules import OUTPUTS, check_preference
 from bot.rows.problems import Method, Problem, RowRefused, kind_of, quote_value
-from bot.rows.tokens import ROW_TOKENS, Count, count_tokens, most_tokens
+from bot.rows.token_counts import ROW_TOKENS, Count, count_tokens, most_tokens
 
 DEEPEST_NESTING: Final = 64
 _MAX_TOKENS_PER_CHARACTER = 4

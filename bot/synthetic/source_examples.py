@@ -18,7 +18,7 @@ from bot.domain import (
 from bot.evaluation.questions import prompt_and_reference
 from bot.ports.store import Records
 from bot.rows import Method, text_tokens
-from bot.rows.classification import labels_among
+from bot.rows.classification_metrics import labels_among
 from bot.synthetic.prompt import messages_for
 
 _EXTRA_TOKENS = 4

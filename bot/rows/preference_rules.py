@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Final
 
-from bot.rows.conversation import OpenCalls, check_conversation, check_message
+from bot.rows.conversation_rules import OpenCalls, check_conversation, check_message
 from bot.rows.fingerprints import content_meaning
 from bot.rows.problems import RowRefused, kind_of
 

@@ -1,40 +1,11 @@
-"""Kinds of private text, and the search for it in a text."""
+"""Finds all private text of a text, after a quick check whether there may be any."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from enum import IntFlag
 
-
-class PrivateText(IntFlag):
-    """Kinds of private text; a row's kinds are stored as one number."""
-
-    SECRET = 1
-    CARD = 2
-    BANK = 4
-    TAX = 8
-    PHONE = 16
-    EMAIL = 32
-    ADDRESS = 64
-
-
-NO_PRIVATE_TEXT = PrivateText(0)
-ANY_PRIVATE_TEXT = ~NO_PRIVATE_TEXT
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Private text of one kind: the characters `start` to `end` (exclusive) of a text."""
-
-    kind: PrivateText
-    start: int
-    end: int
-
-    def overlaps(self, other: Finding) -> bool:
-        return self.start < other.end and other.start < self.end
-
+from bot.private_text.kinds import NAMES_OF_SECRETS, Finding
 
 # Every finding has a digit, an at sign or "(at)", the first line of a key or a host's suffix.
 # Several searches, because one regular expression for all of them takes ten times as long.
@@ -49,25 +20,6 @@ _DOTTED = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]")
 _DIGITS_OF_PAN = 4
 _MIN_DIGITS, _MIN_KEY_LENGTH, _MIN_SIGNS = 6, 16, 4
 """Minimum digits of a number, characters of a key, and separators of an IPv6 or MAC address."""
-NAMES_OF_SECRETS = (
-    *("pass", "pw", "kennwort", "contrase", "senha", "wachtwoord", "密码", "口令", "パスワード"),
-    *("비밀번호", "mdp", "clave", "schlüssel", "login", "user", "benutzer", "zugang", "usuario"),
-    *(
-        "utilisateur",
-        "sshpass",
-        "mysql",
-        "mariadb",
-        "curl",
-        "key",
-        "token",
-        "secret",
-        "bearer",
-        "credential",
-        "密钥",
-        "令牌",
-        "mot de",
-    ),
-)
 
 
 def may_be_private(text: str) -> bool:

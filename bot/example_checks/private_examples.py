@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot.checking.check_runner import visible_filter
 from bot.domain import Example, ExampleId
+from bot.example_checks.check_runner import visible_filter
 from bot.examples.cards import line_of
 from bot.examples.example_buttons import example_state_token, masking_buttons
 from bot.examples.review import private_text_warnings

@@ -10,10 +10,10 @@ from statistics import median
 from rapidfuzz import fuzz
 
 from bot.check_results import CheckKind, CheckResult
-from bot.checking.near_duplicates import ALIKE, near_pairs
-from bot.checking.samples import Sample
 from bot.domain import ExampleId
-from bot.rows.classification import labels_among
+from bot.example_checks.near_duplicates import ALIKE, near_pairs
+from bot.example_checks.samples import Sample
+from bot.rows.classification_metrics import labels_among
 
 MAX_GROUPS, MAX_IN_GROUP = 200, 10
 _ONE_ANSWER_FROM = 5

@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from bot.batches import batched
 from bot.check_results import CheckKind, CheckResult
-from bot.checking.check_runner import MAX_CHECKED, check_key, run_checks, visible_filter
-from bot.checking.checks import advised_example_counts
-from bot.checking.private_examples import private_listing
 from bot.commands import Handlers, Option, OptionKind
 from bot.domain import Example, ExampleId, Role, SyntheticKind
 from bot.errors import NotFound
+from bot.example_checks.check_runner import MAX_CHECKED, check_key, run_checks, visible_filter
+from bot.example_checks.checks import advised_example_counts
+from bot.example_checks.private_examples import private_listing
 from bot.examples.cards import line_of
 from bot.examples.example_buttons import example_state_token
 from bot.ports.dependencies import Dependencies

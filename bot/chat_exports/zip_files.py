@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import IO, Final
 from unicodedata import normalize
 
-from bot.imports.containers import BROKEN as BROKEN
+from bot.imports.archives import BROKEN as BROKEN
 
 MAX_UNPACKED_GIBIBYTES: Final = 20
 _MAX_RATIO = 500

@@ -8,6 +8,7 @@ from typing import IO
 from bot.imports.encodings import utf8_blocks
 from bot.imports.faq_documents import read_document
 from bot.imports.json_values import read_values
+from bot.imports.nested_records import is_nested, unfold
 from bot.imports.tables import (
     Cells,
     named_cells,
@@ -15,7 +16,6 @@ from bot.imports.tables import (
     read_parquet,
     read_workbook,
 )
-from bot.imports.unfolding import is_nested, unfold
 from bot.rows import Problem, read_lines
 
 

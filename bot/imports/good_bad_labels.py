@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from bot.imports.columns import plain_name
-from bot.imports.dataset_shapes import is_good
+from bot.imports.dataset_formats import is_good
 from bot.rows import Problem, prompt_fingerprint
 
 _MAX_CHARACTERS: Final = 8 << 20

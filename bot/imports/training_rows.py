@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import IO
 
-from bot.imports import dataset_shapes
+from bot.imports import dataset_formats
+from bot.imports.good_bad_labels import read_labelled
 from bot.imports.json_tickets import read_json_tickets
-from bot.imports.labels import read_labelled
 from bot.imports.mail_text import strip_quotes_and_signature
 from bot.imports.plan import ImportPlan, Layout
-from bot.imports.sources import read_records
+from bot.imports.records import read_records
 from bot.imports.tickets import read_tickets
 from bot.rows import Method, Problem, check_rows, method_of
 from bot.rows.problems import RowRefused, kind_of
@@ -96,11 +96,11 @@ def _without_mail(record: Mapping[str, object], columns: Mapping[str, str]) -> d
 
 
 def _conversation_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
-    messages = dataset_shapes.messages_of(record.get(columns["messages"]), columns["messages"])
+    messages = dataset_formats.messages_of(record.get(columns["messages"]), columns["messages"])
     others = {
-        key: dataset_shapes.to_openai_tools(record[key])
+        key: dataset_formats.to_openai_tools(record[key])
         if key == "tools"
-        else dataset_shapes.parse_cell(record[key])
+        else dataset_formats.parse_cell(record[key])
         for key in _MESSAGE_ROWS[1:]
         if record.get(key) not in (None, "")
     }
@@ -112,7 +112,7 @@ def _preference_row(record: Mapping[str, object], columns: Mapping[str, str]) ->
     if isinstance(prompt, str):
         prompt = _with_context(prompt, record, columns)
     sides = (record.get(columns[purpose]) for purpose in ("preferred", "rejected"))
-    row = dataset_shapes.preference_of(prompt, *sides)
+    row = dataset_formats.preference_of(prompt, *sides)
     before = [*_system(record, columns), *_history(record, columns)]
     return {**row, "input": {"messages": [*before, *_listed(row["input"])]}} if before else row
 
@@ -125,13 +125,13 @@ def _listed(holder: object) -> list[object]:
 def _chat_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:
     question, answer = (record.get(columns[purpose]) for purpose in ("question", "answer"))
     before = [*_system(record, columns), *_history(record, columns)]
-    if dataset_shapes.is_messages(question):
-        question_messages = dataset_shapes.messages_of(question, columns["question"])
+    if dataset_formats.is_messages(question):
+        question_messages = dataset_formats.messages_of(question, columns["question"])
     else:
         text = _with_context(_text(record, columns["question"]), record, columns)
         question_messages = [{"role": "user", "content": text}]
-    if dataset_shapes.is_messages(answer):
-        answer_messages = dataset_shapes.messages_of(answer, columns["answer"])
+    if dataset_formats.is_messages(answer):
+        answer_messages = dataset_formats.messages_of(answer, columns["answer"])
     else:
         answer_messages = [{"role": "assistant", "content": _text(record, columns["answer"])}]
     return {"messages": [*before, *question_messages, *answer_messages]}
@@ -150,7 +150,7 @@ def _system(record: Mapping[str, object], columns: Mapping[str, str]) -> list[di
 
 def _history(record: Mapping[str, object], columns: Mapping[str, str]) -> list[object]:
     column = columns.get("history")
-    return dataset_shapes.history_of(record.get(column), column) if column else []
+    return dataset_formats.history_of(record.get(column), column) if column else []
 
 
 def _text(record: Mapping[str, object], column: str) -> str:
