@@ -111,7 +111,7 @@ def import_(
     with pause_garbage_collection():
         from attune.operator_commands import import_file
         from bot.domain import WorkspaceId
-        from bot.importing import columns_in, refusal_lines
+        from bot.import_command import columns_in, refusal_lines
         from bot.imports import ImportOptions
         from bot.words import Words
 

@@ -14,8 +14,8 @@ from attune.embedded import Address
 from attune.folder import private_folder
 from attune.import_speed import pause_garbage_collection
 from attune.settings import Settings
-from bot import assistants, datasets, importing
-from bot.chat_imports import ChatImport
+from bot import assistants, example_files, import_command
+from bot.chat_export_import import ChatImport
 from bot.domain import (
     ChannelId,
     Place,
@@ -57,7 +57,7 @@ async def import_file(
     words: Words,
     options: ImportOptions,
     confirm: Callable[[Sequence[str]], bool],
-) -> tuple[Sequence[str], datasets.ImportTally]:
+) -> tuple[Sequence[str], example_files.ImportTally]:
     """Imports a file as approved rows, or a chat export as proposals. Raises Refusal.
 
     Returns lines about the file, and the tally. If the columns or the encoding were guessed, and
@@ -66,24 +66,24 @@ async def import_file(
     with await asyncio.to_thread(_open, file) as opened:
         async with open_database(settings) as store:
             request = await _request(settings, store, workspace, assistant, words)
-            chats = await importing.open_chats(opened, request, store, None)
+            chats = await import_command.open_chats(opened, request, store, None)
             if chats is not None:
                 return await _import_chats(chats, confirm, words, store)
             lines, is_sure = await asyncio.to_thread(
-                importing.describe_plans, opened, file.name, words, options
+                import_command.describe_plans, opened, file.name, words, options
             )
             if not is_sure and not confirm(lines):
                 raise BadInput(problem=words("import.unsure"))
-            return await importing.import_row_files(
+            return await import_command.import_row_files(
                 opened, file.name, options, request, store, assistant=request.assistant.id
             )
 
 
 async def _import_chats(
     chats: ChatImport, confirm: Callable[[Sequence[str]], bool], words: Words, store: Database
-) -> tuple[Sequence[str], datasets.ImportTally]:
+) -> tuple[Sequence[str], example_files.ImportTally]:
     await chats.build_overview()
-    facts = [f"{fact.name}: {fact.value}" for fact in importing.chats_facts(chats, words)]
+    facts = [f"{fact.name}: {fact.value}" for fact in import_command.chats_facts(chats, words)]
     lines = [*facts, *chats.lines()]
     if not chats.overview.exchanges:
         raise BadInput(problem="\n".join(lines))
@@ -103,7 +103,7 @@ async def export_file(
     """Yields the export of the approved examples. Raises Refusal."""
     async with open_database(settings) as store:
         request = await _request(settings, store, workspace, assistant, words, options)
-        document = await datasets.export_examples(request, store=store)
+        document = await example_files.export_examples(request, store=store)
         if isinstance(document, Document):
             async for block in document.chunks:
                 yield block

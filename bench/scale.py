@@ -32,7 +32,7 @@ from bench import large
 from bench.figures import Figure, told
 from bench.large import Size
 from bench.storage import rows
-from bot import datasets, workspace_removal
+from bot import example_files, workspace_removal
 from bot.domain import (
     ChannelId,
     ExampleId,
@@ -195,7 +195,7 @@ class Large:
         await workspace_removal.erase(workspace, store=self._store, now=self._request.now)
 
     async def _import_rows(self) -> None:
-        await datasets.import_rows(
+        await example_files.import_rows(
             enumerate(self._rows, start=1),
             assistant=self._request.assistant.id,
             method=Method.SUPERVISED,

@@ -20,7 +20,7 @@ from bot.domain import (
     Workspace,
 )
 from bot.errors import NotAllowed, NotForGuests, NotFound, NotNow, OverCap
-from bot.parsing import parse
+from bot.option_parsing import parse
 from bot.request import Request
 from bot.words import Words
 

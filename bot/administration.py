@@ -6,19 +6,20 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from bot import access, references
+from bot import access
 from bot.audit_descriptions import describe_action, describe_details, raw_details
 from bot.commands import Handlers, Option, OptionKind
-from bot.datasets import csv_line
 from bot.domain import AuditEntry, Grant, ModelName, Role, User, UserId
 from bot.errors import BadInput, NotNow, Outdated
+from bot.example_files import csv_line
 from bot.examples.exchange import find_person
+from bot.mentions_and_times import person_reference, time_reference
 from bot.monthly_budget import committed_this_month
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Document, Fact, Listing, ListingRow, NoReply, Reply, Text
 from bot.request import Request
-from bot.undo_offers import offer_undo
+from bot.undo_buttons import offer_undo
 from bot.words import format_dollars
 
 handlers = Handlers()
@@ -49,7 +50,7 @@ async def manage_roles(request: Request, deps: Dependencies) -> Reply:
     if user is None or role_name is None:
         return await _list_roles(request, deps)
     person = await find_person(request, user, deps.surfaces)
-    mention = references.person_reference(person.id, person.name)
+    mention = person_reference(person.id, person.name)
     role = None if role_name == _NO_ROLE else Role[role_name.upper()]
     if (
         role is not None
@@ -77,15 +78,13 @@ async def revoke_role(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         grant = await records.roles.get(request.workspace_id, user)
         if grant is not None and shown_role != str(int(grant.role)):
-            raise Outdated(
-                problem=request.words("roles.changed", user=references.person_reference(user))
-            )
+            raise Outdated(problem=request.words("roles.changed", user=person_reference(user)))
         undo = await _offer_undo(request, user, records)
         await records.roles.set_grant(request.workspace_id, user, None)
         await request.audit(records, "role.granted", user_id=user, role=_NO_ROLE)
     listing = await _list_roles(request, deps)
-    text = request.words("roles.taken_back", user=references.person_reference(user))
-    confirmation = ListingRow(references.person_reference(user), text, buttons=undo)
+    text = request.words("roles.taken_back", user=person_reference(user))
+    confirmation = ListingRow(person_reference(user), text, buttons=undo)
     return replace(listing, lines=(confirmation, *listing.lines), replaces=True)
 
 
@@ -185,7 +184,7 @@ async def show_audit_log(request: Request, deps: Dependencies) -> Reply:
         model_names = await _model_names(request, entries, records)
     lines = tuple(
         ListingRow(
-            id=references.time_reference(entry.at),
+            id=time_reference(entry.at),
             text=f"{_author(entry)}: {describe_action(entry, request.words)}",
             note=" · ".join(describe_details(entry, request.words, model_names)),
         )
@@ -217,7 +216,7 @@ async def _audit_lines(entries: Sequence[AuditEntry]) -> AsyncIterator[bytes]:
 
 
 def _author(entry: AuditEntry) -> str:
-    return references.person_reference(entry.user) if entry.user else "attune"
+    return person_reference(entry.user) if entry.user else "attune"
 
 
 async def _model_names(
@@ -236,7 +235,7 @@ async def _list_roles(request: Request, deps: Dependencies) -> Listing:
     only_user = request.text_option("user")
     lines = [
         ListingRow(
-            references.person_reference(user),
+            person_reference(user),
             request.words(f"role.{role.name.lower()}"),
             buttons=(_take_back_button(request, user, role),) if is_admin else (),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bot.domain import ChannelId, MessageId, Role, Turn, TurnId
 from bot.errors import NotForGuests, NotFound
-from bot.numerals import number_of
+from bot.number_formats import number_of
 from bot.ports.store import Records
 from bot.request import Request
 

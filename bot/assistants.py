@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from bot import references
 from bot.commands import Handlers, Option, OptionKind
 from bot.domain import (
     LOCAL,
@@ -23,13 +22,14 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import BadInput, NotFound, Outdated
+from bot.mentions_and_times import channel_reference
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanFindChannel
 from bot.replies import Button, Card, Fact, Listing, ListingRow, Reply, Text
 from bot.request import Request
-from bot.undo_offers import offer_undo
+from bot.undo_buttons import offer_undo
 from bot.words import LANGUAGES, Words
 
 handlers = Handlers()
@@ -126,9 +126,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         bindings = await records.assistants.bindings(request.workspace_id)
         model_name = await _model_display_name(request, assistant, deployment, records)
     words = request.words
-    channels = [
-        references.channel_reference(b.channel) for b in bindings if b.assistant == assistant.id
-    ]
+    channels = [channel_reference(b.channel) for b in bindings if b.assistant == assistant.id]
     facts = {
         "instructions": assistant.instructions or words("none"),
         "model": model_name,
@@ -270,9 +268,7 @@ async def _unbind(
             return Text(request.words("assistant.not_bound"))
         if shown_assistant is not None and shown_assistant != str(bound.assistant):
             raise Outdated(
-                problem=request.words(
-                    "assistant.bound_anew", channel=references.channel_reference(channel)
-                )
+                problem=request.words("assistant.bound_anew", channel=channel_reference(channel))
             )
         await records.assistants.unbind(request.workspace_id, channel)
         await request.audit(records, "assistant.unbound", channel=channel)

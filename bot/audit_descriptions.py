@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot import references
+from bot import mentions_and_times
 from bot.domain import AuditEntry
 from bot.ports.store import EVERYWHERE
 from bot.words import Words, format_dollars
@@ -74,9 +74,9 @@ def _describe(name: str, value: object, words: Words) -> str:
 def _in_words(name: str, value: object, words: Words) -> object:
     match name, value:
         case "user_id", _:
-            return references.person_reference(str(value))
+            return mentions_and_times.person_reference(str(value))
         case "channel", _:
-            return references.channel_reference(str(value))
+            return mentions_and_times.channel_reference(str(value))
         case "share", int() | float():
             return f"{value:.0%}"
         case "price", int() | float():

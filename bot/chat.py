@@ -11,6 +11,8 @@ from dataclasses import dataclass, field, replace
 
 from bot.answer_access import NOTE
 from bot.answer_threads import open_answer_thread
+from bot.attached_files import FileReader, Picture
+from bot.built_in_tools import AnswerTools
 from bot.canary.selection import canary_for
 from bot.commands import Handlers
 from bot.conversation import Context, build_context, fetch_history
@@ -47,10 +49,8 @@ from bot.ports.provider import Delta, Host
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanSendEphemeral
 from bot.prompts import PictureMessage, PromptMessage, build_prompt, few_shot
-from bot.question_files import FileReader, Picture
 from bot.replies import Button, NoReply, Reply, Stream, Text
 from bot.request import Request
-from bot.tools import AnswerTools
 from bot.words import Words
 
 handlers = Handlers()

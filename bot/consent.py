@@ -9,9 +9,9 @@ from bot.domain import (
     Consent,
     Role,
 )
+from bot.mentions_and_times import time_reference
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
-from bot.references import time_reference
 from bot.replies import (
     Button,
     Card,

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.answer_access import strip_bot_notes
+from bot.conversation_summaries import Summary
 from bot.daily_token_budget import reserve
 from bot.domain import Message, MessageId, Sampling, Turn
 from bot.errors import HostError, NotFound, OverCap, SurfaceError
@@ -16,7 +17,6 @@ from bot.ports.store import Records
 from bot.ports.surface import Surface
 from bot.request import Request
 from bot.rows import text_tokens
-from bot.summaries import Summary
 from bot.words import LANGUAGES, Words
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.domain import Example, Workspace
-from bot.languages import language
+from bot.language_detection import language
 from bot.rows import Method
 from bot.words import Words
 

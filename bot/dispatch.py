@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot import access, assistants, sharing, workspaces
+from bot import access, assistants, private_replies, workspaces
 from bot.commands import Action, Catalogue
 from bot.domain import (
     LOCAL,
@@ -47,10 +47,10 @@ from bot.events import (
 from bot.form_links import offer_form_link
 from bot.inbox_writer import AdmissionGate, InboxWriter, Spawn
 from bot.keyed_order import KeyedOrder, QueueTicket
+from bot.mentions_and_times import resolve_names
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.store import Records
 from bot.ports.surface import CanReach, CanResume, CanSendEphemeral, HasFormLimits, Surface
-from bot.references import resolve_names
 from bot.replies import Form, NoReply, Refused, Reply, Stream
 from bot.reply_sender import ReplySender
 from bot.request import Request
@@ -483,7 +483,7 @@ class Dispatch:
         if command.costs_tokens:
             await self._require_within_caps(request)
         reply = await command.run(admitted, self._deps)
-        return await sharing.as_private_reply(request, reply, self._deps)
+        return await private_replies.as_private_reply(request, reply, self._deps)
 
     async def _reaction(self, request: Request, what: ReactionChanged) -> Reply:
         action = self._reactions.get((what.emoji, what.is_removed))
@@ -502,7 +502,7 @@ class Dispatch:
         ):
             await stored.wait()
         reply = await action.run(access.authorize_and_parse(action, request), self._deps)
-        return await sharing.as_private_reply(request, reply, self._deps)
+        return await private_replies.as_private_reply(request, reply, self._deps)
 
     def _without_forbidden_buttons(self, request: Request, reply: Reply) -> Reply:
         """Removes buttons that the user may not click from a reply that only this user sees."""
@@ -510,7 +510,7 @@ class Dispatch:
             self._deps.surfaces.of(request.workspace_id), CanSendEphemeral | CanReach
         ):
             return reply
-        return sharing.without_forbidden_buttons(reply, self._button_roles, request.role)
+        return private_replies.without_forbidden_buttons(reply, self._button_roles, request.role)
 
     def _with_form_link(self, request: Request, reply: Reply) -> Reply:
         """Replaces a form that is too large for the surface by a link to a page of the studio."""

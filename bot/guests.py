@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bot import references
+from bot import mentions_and_times
 from bot.commands import Handlers, Option
 from bot.domain import ChannelId, Role
+from bot.outdated_clicks import outdated_refusal, state_token
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import EVERYWHERE, Records
 from bot.replies import Button, Listing, ListingRow, Reply
 from bot.request import Request
-from bot.shown_state import outdated_refusal, state_token
 
 handlers = Handlers()
 
@@ -71,7 +71,7 @@ async def _listing(request: Request, records: Records, *, is_changed: bool = Fal
             "",
             words("guests.everywhere")
             if channel == EVERYWHERE
-            else references.channel_reference(channel),
+            else mentions_and_times.channel_reference(channel),
             buttons=(Button(words("button.take_back"), f"guests.close:{token}:{channel}"),),
         )
         for channel in open_channels

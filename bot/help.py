@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from bot.commands import Command, Option
 from bot.domain import Role
 from bot.errors import UnknownCommand
-from bot.numerals import format_number
+from bot.number_formats import format_number
 from bot.replies import Listing, ListingRow, Reply, Text
 from bot.request import Request
 from bot.words import Words

@@ -12,10 +12,10 @@ from datetime import timedelta
 from bot.domain import LOCAL, ONLY_EDIT, MessageId, Notice, UserId, WorkspaceId
 from bot.domain.ids import platform_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
+from bot.mentions_and_times import resolve_names
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanReach, Surface
-from bot.references import resolve_names
 from bot.replies import Drawn
 from bot.words import Words
 

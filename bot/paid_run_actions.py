@@ -18,7 +18,7 @@ from bot.domain import (
     SyntheticRun,
 )
 from bot.errors import AttuneError, NotFound, NotNow, Outdated, deserialize, serialize
-from bot.numerals import number_of
+from bot.number_formats import number_of
 from bot.outbox import ASKER, LOCALE, same_locale
 from bot.ports.paid_runs import PaidRuns, Runs
 from bot.ports.store import Records

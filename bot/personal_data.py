@@ -6,8 +6,8 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from bot.batches import run_in_batches
 from bot.commands import Handlers
+from bot.database_batches import run_in_batches
 from bot.domain import (
     LOCAL,
     Example,
@@ -15,7 +15,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput
 from bot.examples.source_changes import erase_examples
-from bot.own_texts import forget_quotes, own_examples
+from bot.personal_texts import forget_quotes, own_examples
 from bot.ports.dependencies import Dependencies
 from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
 from bot.ports.store import Records, Store

@@ -7,6 +7,7 @@ from itertools import pairwise
 from time import perf_counter
 from types import MappingProxyType
 
+from bot.attached_files import Picture
 from bot.domain import (
     MUST_ANSWER,
     Assistant,
@@ -18,7 +19,6 @@ from bot.domain import (
     Place,
 )
 from bot.ports.store import Records
-from bot.question_files import Picture
 from bot.rows import Method, search_terms, words_of
 
 PromptMessage = Mapping[str, str]

@@ -15,6 +15,7 @@ from bot.events import ButtonClicked, Event, FormSubmitted, MessageReceived
 from bot.examples.example_buttons import examples_in_buttons
 from bot.examples.states import redraw_outdated
 from bot.inbox_writer import InboxWriter
+from bot.mentions_and_times import resolve_names
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import (
     CanOpenForm,
@@ -25,7 +26,6 @@ from bot.ports.surface import (
     CanStream,
     Surface,
 )
-from bot.references import resolve_names
 from bot.replies import (
     Card,
     Document,

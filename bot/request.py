@@ -30,7 +30,7 @@ from bot.events import (
     MessageReceived,
     ReactionChanged,
 )
-from bot.option_values import read_number, read_whole
+from bot.option_validation import read_number, read_whole
 from bot.ports.dependencies import ProgressCallback
 from bot.ports.store import Records
 from bot.replies import Progress

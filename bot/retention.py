@@ -7,17 +7,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 
-from bot.batches import run_in_batches
 from bot.commands import Handlers, Option
+from bot.database_batches import run_in_batches
 from bot.domain import SHAREABLE_FOR, ExampleFilter, Role, Workspace
 from bot.errors import BadInput, Outdated
 from bot.examples.source_changes import erase_examples
-from bot.numerals import whole_number
+from bot.number_formats import whole_number
+from bot.outdated_clicks import state_token
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Clock, Records, Store
 from bot.replies import Button, Card, Fact, Reply
 from bot.request import Request
-from bot.shown_state import state_token
 
 handlers = Handlers()
 

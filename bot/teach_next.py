@@ -6,14 +6,14 @@ list.
 
 from __future__ import annotations
 
-from bot import references
 from bot.answer_access import is_visible_here, turn_id
 from bot.commands import Handlers
 from bot.domain import ChannelId, GapOutcome, GapQuestion, MessageId, Role, Turn
 from bot.errors import NotFound
 from bot.evaluation.cards import visible_evaluation
 from bot.evaluation.gaps import RecentAnswers, TeachingGap, find_gaps, recent_answers
-from bot.numerals import number_of
+from bot.mentions_and_times import channel_reference, time_reference
+from bot.number_formats import number_of
 from bot.ports.dependencies import Dependencies
 from bot.replies import Button, Fact, Listing, ListingRow, Reply, Text, one_line
 from bot.request import Request
@@ -138,14 +138,12 @@ def _row(request: Request, gap: TeachingGap) -> ListingRow:
     notes = [words("unanswered.asked", count=len(gap.turns))]
     notes += [words("unanswered.refused", count=gap.refused)] if gap.refused else []
     notes += [words("unanswered.disliked", count=gap.dislikes)] if gap.dislikes else []
-    notes.append(words("unanswered.last", at=references.time_reference(first.at)))
+    notes.append(words("unanswered.last", at=time_reference(first.at)))
     dismiss_button = Button(words("button.dismiss"), f"unanswered.dismiss:{first.id}")
     answer = Button(words("button.write_answer"), f"feedback.why:{first.id}", is_primary=True)
     is_here = request.workspace.platform == "local" or first.channel == request.place.channel
     if not is_here:
-        notes.append(
-            words("unanswered.elsewhere", channel=references.channel_reference(first.channel))
-        )
+        notes.append(words("unanswered.elsewhere", channel=channel_reference(first.channel)))
     return ListingRow(
         str(first.id),
         one_line(first.question, _LONGEST),

@@ -12,9 +12,8 @@ import logging
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
-from bot.batches import BatchSize, batched, every_job
 from bot.commands import Handlers
-from bot.datasets import jsonl_lines
+from bot.database_batches import BatchSize, batched, every_job
 from bot.domain import (
     LOCAL,
     ChannelId,
@@ -28,14 +27,15 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import NotFound, NotNow, PlaceClosed
+from bot.example_files import jsonl_lines
+from bot.mentions_and_times import time_reference
+from bot.outdated_clicks import outdated_refusal, state_token
 from bot.ports.dependencies import Dependencies, Surfaces
 from bot.ports.store import Clock, Records, Store
 from bot.ports.surface import CanTellInstalled
-from bot.references import time_reference
 from bot.replies import Button, Card, Document, Drawn, Reply, Text, Tone
 from bot.request import Request
 from bot.rows import Method
-from bot.shown_state import outdated_refusal, state_token
 from bot.words import Words
 
 handlers = Handlers()

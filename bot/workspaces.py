@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+from bot.app_home import welcome
 from bot.assistants import OPEN_PLATFORMS, initial_assistant
 from bot.commands import Handlers
 from bot.domain import Assistant, Role, Workspace, WorkspaceId
 from bot.domain.ids import id_on_platform
 from bot.errors import NotFound, Outdated
 from bot.events import WorkspaceJoined
-from bot.home import welcome
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Hosts
 from bot.ports.store import Records

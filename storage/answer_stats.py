@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, ScalarSelect, and_, case, exists, func, or_, select
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import (
     AssistantId,
     ChannelId,

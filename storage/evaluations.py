@@ -22,7 +22,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import (
     EVALUATION_OF_JOB,
     OPEN_EVALUATIONS,

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from sqlalchemy import ColumnElement, and_, delete, literal, select, tuple_
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import ChannelId, ExampleId, MessageId, Place, PostedCard, WorkspaceId
 from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import example_cards as table

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import and_, delete, func, literal, select
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import ChannelId, ExampleId, ExampleSource, MessageId, UserId, WorkspaceId
 from storage.connection import MANY, Connection
 from storage.tables import example_marks, example_messages, examples

@@ -21,7 +21,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import (
     BEFORE_JOB,
     OPEN_PHASES,

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, bindparam, select, update
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import (
     AssistantId,
     HostName,

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, literal, or_, select
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import (
     AUTHOR_SAID,
     VERDICTS,

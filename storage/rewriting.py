@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from bot.batches import BatchSize
+from bot.database_batches import BatchSize
 
 PREFIX = "rewritten_"
 _EVENTS = ("insert", "update", "delete")

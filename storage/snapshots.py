@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Select, and_, case, delete, exists, func, insert, not_, or_, select
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import (
     AssistantId,
     ExampleId,

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Row, Select, and_, case, delete, exists, func, select, update
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import (
     AssistantId,
     ChannelId,

@@ -31,7 +31,7 @@ from bot.domain import (
 )
 from bot.errors import AttuneError, template
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, ReactionChanged, What
-from bot.numerals import whole_number
+from bot.number_formats import whole_number
 from bot.ports.store import Records
 from storage.database import Database
 from tests.fakes.platform import FakePlatform

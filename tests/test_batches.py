@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bot import datasets
+from bot import example_files
 from bot.domain import LOCAL, Attachment, ExampleFilter
 from bot.events import CommandInvoked
 from tests.scene import Death, Scene
@@ -21,8 +21,8 @@ async def count(scene: Scene) -> int:
 async def test_an_import_that_was_cut_off_is_made_whole(
     scene: Scene, moment: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datasets, "_MIN_BATCH", PART)
-    monkeypatch.setattr(datasets, "_MAX_BATCH", PART)
+    monkeypatch.setattr(example_files, "_MIN_BATCH", PART)
+    monkeypatch.setattr(example_files, "_MAX_BATCH", PART)
     path = scene.folder / "rows.csv"
     path.write_text("\n".join(["question,answer", *(f"q {n},a {n}" for n in range(ROWS))]))
     await scene.say("hello")

@@ -8,8 +8,8 @@ from bot.catalogue import CATALOGUE
 from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.domain import LOCAL, Role
 from bot.errors import BadInput, NotFound
-from bot.numerals import possible_numbers
-from bot.parsing import check_options, parse
+from bot.number_formats import possible_numbers
+from bot.option_parsing import check_options, parse
 from bot.words import LANGUAGES, Words
 from tests.scene import Scene
 

@@ -15,7 +15,7 @@ from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
 from bot import conversation
-from bot.tools import MAX_ROUNDS
+from bot.built_in_tools import MAX_ROUNDS
 from tests.discord_scene import Scene as DiscordScene
 from tests.fakes.discord import ANN, GENERAL
 from tests.fakes.discord_rest import labels as discord_labels

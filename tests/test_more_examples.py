@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ExampleState, NewExample, Origin, Row, UserId
 from bot.events import ButtonClicked, CommandInvoked
-from bot.parsing import button_action, parse
+from bot.option_parsing import button_action, parse
 from bot.replies import MAX_ACTION_LENGTH, Listing, Reply
 from bot.rows import Method
 from bot.words import Words

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Table, UniqueConstraint
 
 from attune.http_server import health_routes
-from bot import batches, workspace_removal
+from bot import database_batches, workspace_removal
 from bot.domain import (
     LOCAL,
     Assistant,
@@ -234,7 +234,7 @@ async def sweep(scene: Scene) -> None:
 async def test_what_is_erased_goes_in_parts_of_a_bounded_size(
     scene: Scene, erase: Callable[[Scene], Awaitable[None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(batches, "_MOST", PART)
+    monkeypatch.setattr(database_batches, "_MOST", PART)
     await scene.learn(3)
     await fill(scene)
 

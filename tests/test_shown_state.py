@@ -11,8 +11,8 @@ from adapters.studio.page_session import OWNER
 from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ChannelId, ModelName
 from bot.events import ButtonClicked, CommandInvoked, WorkspaceLeft
+from bot.outdated_clicks import state_token
 from bot.replies import Card, Listing, Refused, Reply
-from bot.shown_state import state_token
 from tests.scene import SLACK, Scene
 
 Draw = Callable[[Scene], Awaitable[str]]

@@ -16,7 +16,7 @@ from bot.events import (
     ShortcutUsed,
     What,
 )
-from bot.shown_state import state_token
+from bot.outdated_clicks import state_token
 from tests.scene import SLACK, Scene
 
 GUEST = User(UserId("U7"), "gus", is_guest=True)

@@ -19,7 +19,7 @@ ADMIN = User(UserId("U1"), "ann", is_platform_admin=True)
 VALUES = (
     *("domain", "events", "errors", "replies", "rows", "words", "request", "ports"),
     "private_text",
-    *("references", "sharing", "examples/example_buttons", "examples/texts"),
+    *("mentions_and_times", "private_replies", "examples/example_buttons", "examples/texts"),
 )
 """What the steps speak of: values, and functions that only read or draw one; no step of a walk."""
 

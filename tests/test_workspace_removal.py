@@ -11,9 +11,9 @@ import pytest
 from adapters.studio.page_session import OWNER
 from bot.domain import LOCAL, ExampleState, NewExample, Origin, Role, Workspace, WorkspaceId
 from bot.events import ButtonClicked, CommandInvoked, WorkspaceJoined, WorkspaceLeft
+from bot.outdated_clicks import state_token
 from bot.replies import Card, Document, Refused, Reply
 from bot.rows import Method
-from bot.shown_state import state_token
 from tests.fakes.platform import FakePlatform
 from tests.scene import SLACK, Death, Scene, copy_data
 from tests.stores import a_row

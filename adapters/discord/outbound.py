@@ -18,7 +18,7 @@ from adapters.discord.texts import LONGEST, escape, sanitize, shorten, split_for
 from adapters.message_splitting import length, split
 from adapters.rendering import bar, reply_text
 from bot.domain import MessageId
-from bot.references import plain_text
+from bot.mentions_and_times import plain_text
 from bot.replies import (
     Button,
     Card,

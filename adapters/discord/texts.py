@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from adapters.message_splitting import fitting_length, length
-from bot.references import ReferenceKind, plain_text, render
+from bot.mentions_and_times import ReferenceKind, plain_text, render
 
 LONGEST = 2000
 """Characters of a message: https://docs.discord.com/developers/resources/message"""

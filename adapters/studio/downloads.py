@@ -12,7 +12,7 @@ from starlette.background import BackgroundTask
 
 from adapters.room import LocalRoom
 from bot.domain import Attachment
-from bot.picture_types import MAGIC_BYTES, picture_type
+from bot.image_types import MAGIC_BYTES, picture_type
 
 _PATH, _PICTURE_PATH = "/download/", "/picture/"
 _MAX_PENDING = 100

@@ -19,7 +19,7 @@ from attune.engine.adding import add, license_of, look_over
 from attune.engine.folder import EngineFolder
 from attune.engine.steps import Steps, output_of
 from bot.errors import ModelRefused, NotEnoughSpace
-from bot.numerals import format_bytes
+from bot.number_formats import format_bytes
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 _PACKAGE = re.compile(r"[A-Za-z0-9][\w.-]*(==[\w.]+)?")

@@ -14,7 +14,7 @@ from attune.engine.installation import Installation
 from attune.engine.steps import SMOLLM2, has_gpu, steps_of, write_pth_file
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
-from bot.numerals import format_bytes
+from bot.number_formats import format_bytes
 from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from attune.engine.folder import EngineFolder, size_of
 from attune.engine.steps import SMOLLM2, ModelPackage, Steps
 from bot.errors import NotEnoughSpace
-from bot.numerals import format_bytes
+from bot.number_formats import format_bytes
 from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
 
 ReportProgress = Callable[[InstallProgress], None]

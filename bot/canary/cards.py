@@ -7,11 +7,11 @@ from dataclasses import replace
 from bot.canary.stop_rules import model_feedback
 from bot.deployments import find_display_name, rollback_button
 from bot.domain import Canary, CanaryId, CanaryState, ModelFeedback, Notice
-from bot.numerals import format_share_range
+from bot.mentions_and_times import person_reference
+from bot.number_formats import format_share_range
+from bot.outdated_clicks import state_token
 from bot.ports.store import Records
-from bot.references import person_reference
 from bot.replies import Button, Card, Drawn, Fact, Tone
-from bot.shown_state import state_token
 from bot.significance import wilson
 from bot.words import Words
 

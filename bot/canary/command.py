@@ -18,12 +18,12 @@ from bot.domain import (
     Role,
 )
 from bot.errors import BadInput, NotFound, NotNow
-from bot.numerals import number_of
+from bot.number_formats import number_of
+from bot.outdated_clicks import outdated_refusal
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Card, Reply, Text
 from bot.request import Request
-from bot.shown_state import outdated_refusal
 
 handlers = Handlers()
 

@@ -24,7 +24,7 @@ from bot.evaluation import gate, questions
 from bot.evaluation.calls import progress
 from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load, why_missing
 from bot.examples import must_answer
-from bot.numerals import format_p_value, format_share_range, number_of
+from bot.number_formats import format_p_value, format_share_range, number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import (

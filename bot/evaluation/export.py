@@ -6,12 +6,12 @@ import json
 from collections.abc import AsyncIterator, Mapping
 
 from bot.commands import Handlers
-from bot.datasets import csv_line
 from bot.domain import Contender, Evaluation, EvaluationAnswer, EvaluationQuestion, Role
 from bot.errors import deserialize
 from bot.evaluation.cards import visible_evaluation
 from bot.evaluation.questions import answered_pages, prompt_and_reference
 from bot.evaluation.report import why_missing
+from bot.example_files import csv_line
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
 from bot.replies import Document, Reply

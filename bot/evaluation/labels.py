@@ -9,7 +9,7 @@ from bot.domain import Evaluation, Role
 from bot.errors import BadInput, NotNow
 from bot.evaluation.cards import name_of, visible_evaluation
 from bot.evaluation.report import Report, load
-from bot.option_values import read_number
+from bot.option_validation import read_number
 from bot.ports.dependencies import Dependencies
 from bot.replies import Field, FieldKind, Form, Listing, ListingRow, Reply
 from bot.request import Request

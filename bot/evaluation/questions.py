@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot.datasets import with_system_message
 from bot.domain import (
     EVALUATION_OF_JOB,
     MUST_ANSWER,
@@ -35,6 +34,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.evaluation import gaps
+from bot.example_files import with_system_message
 from bot.examples.texts import exchange_row
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store

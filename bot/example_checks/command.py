@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from bot.batches import batched
 from bot.check_results import CheckKind, CheckResult
 from bot.commands import Handlers, Option, OptionKind
+from bot.database_batches import batched
 from bot.domain import Example, ExampleId, Role, SyntheticKind
 from bot.errors import NotFound
 from bot.example_checks.check_runner import MAX_CHECKED, check_key, run_checks, visible_filter

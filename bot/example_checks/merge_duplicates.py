@@ -11,12 +11,12 @@ from bot.errors import NotFound, Outdated
 from bot.example_checks.command import active_examples, join_ids
 from bot.examples.states import redraw_cards
 from bot.examples.texts import editable_texts, require_valid, text_fields, with_parts
-from bot.numerals import whole_number
+from bot.number_formats import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Form, Reply, Text
 from bot.request import Request
-from bot.undo_offers import offer_undo
+from bot.undo_buttons import offer_undo
 
 handlers = Handlers()
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from unicodedata import normalize
 
 from bot.domain import Example, ExampleId, Row
-from bot.languages import language
+from bot.language_detection import language
 from bot.rows import content_text
 
 _LONGEST = 400

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from bot import references
 from bot.domain import (
     Example,
     ExampleFilter,
@@ -22,6 +21,7 @@ from bot.domain import (
 from bot.errors import SurfaceError
 from bot.examples.example_buttons import message_button, write_button
 from bot.examples.exchange import described_by_platform
+from bot.mentions_and_times import channel_reference
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation
 from bot.ports.store import Records
@@ -119,7 +119,8 @@ async def render_marks_waiting_notice(
     """Renders the question to an admin, with who marked where, but without the message's text."""
     details = notice.details
     where = details.get("link") or words(
-        "marks.in_channel", channel=references.channel_reference(str(details.get("channel")))
+        "marks.in_channel",
+        channel=channel_reference(str(details.get("channel"))),
     )
     is_typed = bool(details.get("is_typed"))
     who_and_where = words(

@@ -13,12 +13,12 @@ from bot.errors import BadInput, NotFound
 from bot.examples.required_approvals import note_verdict
 from bot.examples.searching import filter_of
 from bot.examples.states import redraw_cards
-from bot.numerals import whole_number
+from bot.number_formats import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Reply, Text
 from bot.request import Request
-from bot.undo_offers import offer_undo
+from bot.undo_buttons import offer_undo
 
 handlers = Handlers()
 

@@ -24,10 +24,10 @@ from bot.domain import (
 )
 from bot.errors import NotFound, NotNow
 from bot.examples.texts import exchange_row, require_valid
+from bot.mentions_and_times import person_reference
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store
 from bot.ports.surface import CanDescribe, CanFindPerson, Surface
-from bot.references import person_reference
 from bot.request import Request
 from bot.rows import Method
 

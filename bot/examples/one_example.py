@@ -25,9 +25,9 @@ from bot.examples.exchange import names_of
 from bot.examples.review import highlighted_texts, private_text_warnings, synthetic_lines
 from bot.examples.states import find_visible, named_example_id
 from bot.examples.texts import last_text, part_label, part_of, readable_texts
+from bot.mentions_and_times import channel_reference, person_reference, time_reference
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.references import channel_reference, person_reference, time_reference
 from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply, one_line
 from bot.request import Request
 from bot.rows import Method, search_terms

@@ -13,8 +13,8 @@ from bot.domain import (
     Review,
     ReviewKind,
 )
+from bot.mentions_and_times import person_reference
 from bot.ports.store import Records
-from bot.references import person_reference
 from bot.request import Request
 from bot.significance import agreement
 from bot.words import Words

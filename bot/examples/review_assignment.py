@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bot import access, references
+from bot import access, mentions_and_times
 from bot.commands import Handlers
 from bot.domain import (
     Example,
@@ -86,7 +86,7 @@ async def assign(request: Request, deps: Dependencies) -> Reply:
             await records.reviews.unassign(request.workspace_id, example.id)
         return Text(request.words("reviewers.unassigned", id=example.id), private=True)
     person = await find_person(request, typed, deps.surfaces)
-    shown = references.person_reference(person.id, person.name)
+    shown = mentions_and_times.person_reference(person.id, person.name)
     async with deps.store.writing() as records:
         example = await _proposed_example(request, records)
         grant = await records.roles.get(request.workspace_id, person.id)

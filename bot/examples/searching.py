@@ -19,7 +19,7 @@ from bot.examples.cards import line_of
 from bot.examples.decision_buttons import withdraw
 from bot.examples.editing import edit_form
 from bot.examples.states import hidden_exclusion
-from bot.parsing import button_action, parse
+from bot.option_parsing import button_action, parse
 from bot.ports.dependencies import Dependencies
 from bot.replies import (
     Button,

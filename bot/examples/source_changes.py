@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from bot.batches import batched, run_in_batches
 from bot.commands import Handlers
+from bot.database_batches import batched, run_in_batches
 from bot.domain import (
     ExampleId,
     Role,

@@ -26,11 +26,11 @@ from bot.errors import NotFound, NotNow
 from bot.events import Event
 from bot.examples.example_buttons import is_repeated_decision, is_unchanged_since_shown
 from bot.examples.required_approvals import note_verdict
-from bot.numerals import whole_number
+from bot.number_formats import whole_number
 from bot.ports.store import Records, Store
 from bot.replies import Button
 from bot.request import Request
-from bot.undo_offers import offer_undo
+from bot.undo_buttons import offer_undo
 
 CARD_STANDS = "example.card"
 _NAMED_IN_CARD = 25

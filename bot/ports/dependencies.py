@@ -10,9 +10,10 @@ from datetime import date, timedelta
 from typing import Protocol
 
 from bot.check_results import CheckResults
-from bot.documents import Documents
+from bot.conversation_summaries import Summaries
 from bot.domain import MessageId, Row, UserId, Workspace, WorkspaceId
 from bot.events import Event
+from bot.pdf_docx_text import Documents
 from bot.ports.engine import LanguageEngine
 from bot.ports.import_files import ImportFiles
 from bot.ports.links import Links
@@ -22,7 +23,6 @@ from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.replies import Progress, Reply
-from bot.summaries import Summaries
 from bot.words import Words
 
 ProgressCallback = Callable[[Progress], None]

@@ -116,7 +116,7 @@ class CanNameChannel(Protocol):
 
 @runtime_checkable
 class ShowsReferences(Protocol):
-    """Renders mentions of people and channels, and times, natively; see `bot.references`."""
+    """Renders mentions of people and channels, and times, natively: `bot.mentions_and_times`."""
 
     def draws_references(self) -> bool: ...
 

@@ -22,7 +22,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound, NotNow
 from bot.evaluation.questions import price_of
-from bot.option_values import read_whole
+from bot.option_validation import read_whole
 from bot.paid_run_actions import (
     RunKind,
     confirm_run,

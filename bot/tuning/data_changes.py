@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bot.commands import JOB, Handlers, Option, OptionKind
-from bot.datasets import last_question_and_answer
 from bot.domain import ExampleId, Job, Role
 from bot.errors import NotFound, NotNow
+from bot.example_files import last_question_and_answer
 from bot.examples.states import is_hidden
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from bot import numerals
+from bot import number_formats
 from bot.domain import (
     Deployment,
     Estimate,
@@ -165,7 +165,10 @@ async def memory_line(request: Request, plan: TrainingPlan, engine: LanguageEngi
     )
     if not memory:
         return ""
-    needed, free = numerals.format_bytes(memory.needed), numerals.format_bytes(memory.free or 0)
+    needed, free = (
+        number_formats.format_bytes(memory.needed),
+        number_formats.format_bytes(memory.free or 0),
+    )
     if memory.free is None:
         return request.words("start.memory", needed=needed)
     key = "start.memory_fits" if memory.needed <= memory.free else "start.memory_short"

@@ -7,9 +7,8 @@ import io
 from collections.abc import AsyncIterator, Sequence
 
 from bot import deployments
-from bot.batches import every_job
 from bot.commands import Handlers, Option, OptionKind
-from bot.datasets import last_question_and_answer
+from bot.database_batches import every_job
 from bot.domain import (
     ExampleId,
     Job,
@@ -23,10 +22,11 @@ from bot.domain import (
     StepMetrics,
 )
 from bot.errors import NotFound, NotNow
-from bot.numerals import number_of
+from bot.example_files import last_question_and_answer
+from bot.mentions_and_times import time_reference
+from bot.number_formats import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.references import time_reference
 from bot.replies import Button, Document, Listing, ListingRow, Reply, Tone
 from bot.request import Request
 from bot.tuning import notices

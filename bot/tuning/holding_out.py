@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import (
     Example,
     ExampleFilter,

@@ -6,20 +6,20 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 
-from bot.batches import every_job
 from bot.commands import Handlers
+from bot.database_batches import every_job
 from bot.deployments import HANDLE_LENGTH
 from bot.domain import HostName, Job, Model, ModelKind, Role
 from bot.errors import HostError, HostTimeout, NotFound, NotNow, Outdated
+from bot.outdated_clicks import outdated_refusal, state_token
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host, Serving
 from bot.ports.store import Records, Store
 from bot.replies import MAX_ACTION_LENGTH, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
-from bot.shown_state import outdated_refusal, state_token
 from bot.tuning import serving
 from bot.tuning.notices import job_id
-from bot.undo_offers import offer_undo
+from bot.undo_buttons import offer_undo
 
 handlers = Handlers()
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from bot.domain import LOCAL, Job, JobId, Notice, RequestedAction
 from bot.errors import HostError, deserialize, serialize
-from bot.numerals import number_of
+from bot.number_formats import number_of
 from bot.outbox import ASKER, same_locale
 from bot.paid_run_actions import job_status_key
 from bot.ports.store import Records

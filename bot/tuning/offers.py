@@ -26,7 +26,7 @@ from bot.domain import (
 )
 from bot.errors import AttuneError, NotFound
 from bot.events import CommandInvoked, Event
-from bot.numerals import number_of
+from bot.number_formats import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.provider import Host
 from bot.ports.store import Records

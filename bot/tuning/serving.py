@@ -9,10 +9,10 @@ from datetime import datetime
 from bot.deployments import HANDLE_LENGTH
 from bot.domain import Job, JobId, Model, ModelName, NewNotice, Notice
 from bot.errors import HostNotFound
+from bot.outdated_clicks import state_token
 from bot.ports.provider import Host, RemoteDeployment, Serving
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Tone
-from bot.shown_state import state_token
 from bot.words import Words
 
 SERVING = "model.serving"

@@ -9,8 +9,7 @@ import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from bot.batches import batched
-from bot.datasets import training_line
+from bot.database_batches import batched
 from bot.domain import (
     ALWAYS_TRAINED,
     MUST_ANSWER,
@@ -24,6 +23,7 @@ from bot.domain import (
     Split,
 )
 from bot.errors import BadRow, NotFound
+from bot.example_files import training_line
 from bot.ports.provider import Host, HostProfile
 from bot.ports.store import Records, Store
 from bot.request import Request

@@ -17,9 +17,9 @@ from bot.domain import (
 )
 from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of, with_names
 from bot.evaluation.questions import question_and_reference
-from bot.numerals import format_p_value
+from bot.mentions_and_times import time_reference
+from bot.number_formats import format_p_value
 from bot.ports.store import Records
-from bot.references import time_reference
 from bot.replies import Button, Card, Column, Drawn, Tone
 from bot.significance import MIN_QUESTIONS, Verdict, questions_needed
 from bot.votes import tally

@@ -16,7 +16,7 @@ from bot.domain import (
 from bot.errors import NotFound, NotNow
 from bot.evaluation import command
 from bot.evaluation.cards import evaluation_id
-from bot.numerals import number_of
+from bot.number_formats import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.ports.surface import CanReach, CanSendEphemeral

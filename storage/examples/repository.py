@@ -20,7 +20,7 @@ from sqlalchemy import (
     update,
 )
 
-from bot.batches import batched
+from bot.database_batches import batched
 from bot.domain import (
     MUST_ANSWER,
     AssistantId,

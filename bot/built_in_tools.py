@@ -6,7 +6,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bot import references
+from bot import mentions_and_times
 from bot.domain import Notice, ToolCall
 from bot.events import MessageReceived
 from bot.examples.asking_admins import tell_admins
@@ -83,7 +83,7 @@ TOOLS: Mapping[str, Tool] = {
 async def render_handover_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Renders the notice that the model asked for a person's help."""
     details = notice.details
-    where = details.get("link") or references.channel_reference(str(details.get("channel")))
+    where = details.get("link") or mentions_and_times.channel_reference(str(details.get("channel")))
     values = {"name": details.get("name"), "reason": details.get("reason")}
     return Text(words("tool.handed_over", where=where, **values))
 

@@ -18,10 +18,10 @@ from bot.events import (
     FormSubmitted,
     ShortcutUsed,
 )
-from bot.numerals import whole_number
+from bot.mentions_and_times import channel_reference, person_reference, resolve_names
+from bot.number_formats import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import CanReach, CanSendEphemeral
-from bot.references import channel_reference, person_reference, resolve_names
 from bot.replies import Button, Card, Drawn, Listing, NoReply, ReactionReply, Reply, Text
 from bot.request import Request
 

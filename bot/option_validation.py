@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from bot.errors import BadInput
-from bot.numerals import LARGEST, format_number, possible_numbers, whole_readings
+from bot.number_formats import LARGEST, format_number, possible_numbers, whole_readings
 from bot.words import Words
 
 

@@ -19,7 +19,6 @@ from bot.chat_exports import (
     exchange_row,
     find_exchanges,
 )
-from bot.datasets import ImportTally, end_import, last_question_and_answer
 from bot.domain import (
     ChannelId,
     ChannelKind,
@@ -37,6 +36,7 @@ from bot.domain import (
 )
 from bot.domain.ids import id_on_platform
 from bot.errors import BadInput, NotNow, SurfaceError
+from bot.example_files import ImportTally, end_import, last_question_and_answer
 from bot.examples.states import ask_authors_in
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records, Store

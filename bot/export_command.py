@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bot import datasets
+from bot import example_files
 from bot.commands import METHOD, Handlers, Option, OptionKind
 from bot.deployments import HANDLE_LENGTH, find_model_by_name
 from bot.domain import LOCAL, Model, ModelKind, Role
 from bot.errors import NotFound, NotNow
 from bot.form_links import offer_form_link
-from bot.numerals import format_bytes
+from bot.number_formats import format_bytes
 from bot.ports.dependencies import Dependencies
 from bot.ports.model_export import ModelExporter, ModelFormat
 from bot.replies import Button, Card, Document, Fact, Form, Reply
@@ -31,7 +31,7 @@ async def export(request: Request, deps: Dependencies) -> Reply:
     """Exports the approved examples; with `model`, lists the file formats of a model's export."""
     if (name := request.text_option("model")) is not None:
         return await _formats_card(request, name, deps)
-    return await datasets.export_examples(request, store=deps.store)
+    return await example_files.export_examples(request, store=deps.store)
 
 
 @handlers.button("model.export", Role.CURATOR)

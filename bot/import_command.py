@@ -11,12 +11,12 @@ from functools import partial
 from itertools import islice
 from typing import IO, Final
 
+from bot.chat_export_import import ChatImport
 from bot.chat_exports import open_chat_export
-from bot.chat_imports import ChatImport
 from bot.commands import Handlers, Option, OptionKind
-from bot.datasets import ImportTally, import_rows, last_question_and_answer
 from bot.domain import AssistantId, ExampleState, Role, Row, WorkspaceId
 from bot.errors import BadInput, NotNow
+from bot.example_files import ImportTally, import_rows, last_question_and_answer
 from bot.imports import (
     ImportOptions,
     ImportPlan,

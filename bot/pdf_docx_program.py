@@ -1,4 +1,4 @@
-"""Program that extracts the text of a PDF or Word file: `python -m bot.document_reader ROOM`.
+"""Program that extracts the text of a PDF or Word file: `python -m bot.pdf_docx_program ROOM`.
 
 Reads the file from standard input and writes one JSON object a line to standard output:
 `{"text", "of"}` with a page's text and the number of pages (a Word file is one page), or

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from bot.batches import batched
 from bot.commands import Handlers
+from bot.database_batches import batched
 from bot.domain import (
     AssistantId,
     Binding,
@@ -22,10 +22,10 @@ from bot.domain import (
 )
 from bot.errors import NotNow, Outdated
 from bot.examples.states import change_state, redraw_cards
-from bot.numerals import number_of
+from bot.mentions_and_times import person_reference
+from bot.number_formats import number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.references import person_reference
 from bot.replies import Reply, Text
 from bot.request import Request
 

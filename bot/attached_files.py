@@ -7,10 +7,10 @@ from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from bot.documents import Documents, DocumentText
 from bot.domain import Attachment, Message, MessageId
 from bot.errors import SurfaceError
-from bot.picture_types import MAGIC_BYTES, picture_type
+from bot.image_types import MAGIC_BYTES, picture_type
+from bot.pdf_docx_text import Documents, DocumentText
 from bot.ports.surface import CanReadFile, Surface
 from bot.request import Request
 from bot.words import Words

@@ -48,10 +48,10 @@ class Documents:
 
 
 async def _read(content: bytes, max_characters: int) -> DocumentText:
-    """Runs `bot.document_reader`; after the time limit, returns the pages read until then."""
+    """Runs `bot.pdf_docx_program`; after the time limit, returns the pages read until then."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot.document_reader", str(max_characters)),
+        *(sys.executable, "-m", "bot.pdf_docx_program", str(max_characters)),
         stdin=pipe,
         stdout=pipe,
         stderr=asyncio.subprocess.DEVNULL,

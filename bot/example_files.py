@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from tempfile import TemporaryFile
 
-from bot.batches import BatchSize
+from bot.database_batches import BatchSize
 from bot.dataset_card import DatasetFacts, card
 from bot.domain import (
     AssistantId,

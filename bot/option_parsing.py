@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from bot.commands import Command, Option, OptionKind
 from bot.errors import BadInput
-from bot.option_values import read_choice, read_number, read_whole
+from bot.option_validation import read_choice, read_number, read_whole
 from bot.replies import MAX_ACTION_LENGTH
 from bot.words import Words
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import HostName, ModelName, Role
 from bot.errors import EngineError, NotFound
-from bot.numerals import format_bytes
+from bot.number_formats import format_bytes
 from bot.ports.dependencies import Dependencies
 from bot.ports.engine import InstallProgress, LanguageEngine
 from bot.replies import Button, Card, Fact, Progress, Reply, Text, Tone
