@@ -359,7 +359,7 @@ def health() -> None:
 @app.command()
 def migrate() -> None:
     """Migrate the database to this version."""
-    from storage.migrations import migrate as bring
+    from storage.migrations.migrate import migrate as bring
 
     settings = _settings()
     with _exit_on_error():

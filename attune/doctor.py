@@ -31,7 +31,7 @@ from bot.errors import (
 from bot.ports.provider import Serving
 from bot.words import Words
 from storage.database import Database
-from storage.migrations import migrate
+from storage.migrations.migrate import migrate
 
 _MAX_WAIT = 20.0
 """Seconds to wait for a host's response."""

@@ -31,7 +31,7 @@ from bot.replies import Document
 from bot.request import Request
 from bot.words import Words
 from storage.database import Database
-from storage.migrations import migrate
+from storage.migrations.migrate import migrate
 
 OPERATOR = User(UserId("operator"), "operator", is_platform_admin=True)
 

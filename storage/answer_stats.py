@@ -20,8 +20,8 @@ from bot.domain import (
     WorkspaceId,
 )
 from storage.connection import MANY, Connection
+from storage.evaluation_tables import taught_turns
 from storage.tables import IS_LIVING, IS_WHOLE, examples, turns, votes
-from storage.teach_next_table import taught_turns
 
 
 class AnswerStats:

@@ -9,9 +9,9 @@ from sqlalchemy import ColumnElement, Row, and_, select, update
 
 from bot.domain import AssistantId, Canary, CanaryId, CanaryState, WorkspaceId
 from bot.errors import NotFound
-from storage.canary_table import canaries
-from storage.columns import all_columns_of, columns_of, fields_of
+from storage.column_types import all_columns_of, columns_of, fields_of
 from storage.connection import Connection, foreign_key_as_not_found
+from storage.evaluation_tables import canaries
 from storage.tables import CLOSED_WORKSPACES
 
 _IS_RUNNING = canaries.c.state == CanaryState.RUNNING

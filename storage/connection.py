@@ -34,7 +34,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from bot.domain import WorkspaceId
 from bot.errors import NotFound
 from bot.ports.cancellation import shielded
-from storage.columns import Utc
+from storage.column_types import Utc
 
 T = TypeVar("T")
 

@@ -14,7 +14,7 @@ from bot.ports.cancellation import shielded
 from storage.connection import Connection
 from storage.database_engine import EngineRole, address_of, create_file, engine_for, is_sqlite
 from storage.free_pages import LOG, FreePageEraser, has_residue
-from storage.migrations import migrate
+from storage.migrations.migrate import migrate
 from storage.records import Records
 from storage.tables import residues
 from storage.writer_queue import PriorityLock

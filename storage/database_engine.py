@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
 
 from bot.errors import SettingsError
-from storage.driver import connect
+from storage.sqlite_driver import connect
 
 _DRIVERS = {
     "sqlite": "sqlite+aiosqlite",

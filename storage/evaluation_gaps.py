@@ -19,11 +19,10 @@ from bot.domain import (
     WorkspaceId,
 )
 from storage.answer_stats import has_lesson
-from storage.evaluation_tables import evaluations
+from storage.evaluation_tables import evaluation_gaps as gaps
+from storage.evaluation_tables import evaluations, taught_turns
 from storage.paid_runs import PaidCalls
 from storage.tables import turns
-from storage.teach_next_table import evaluation_gaps as gaps
-from storage.teach_next_table import taught_turns
 
 _LIMIT = 500
 

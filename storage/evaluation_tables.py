@@ -1,4 +1,4 @@
-"""The tables of evaluations: their questions and answers, and the blind votes on them."""
+"""The tables that compare models: evaluations, votes, judgings, gaps and canaries."""
 
 from __future__ import annotations
 
@@ -16,10 +16,20 @@ from sqlalchemy import (
     false,
 )
 
-from bot.domain import AnswerState, Choice, EvaluationState, VoteState
+from bot.domain import (
+    AnswerState,
+    CallState,
+    CanaryEnd,
+    CanaryState,
+    Choice,
+    EvaluationState,
+    GapOutcome,
+    Preferred,
+    VoteState,
+)
 from bot.rows import Method
-from storage.columns import Json, Utc, metadata, one_of
-from storage.schema import (
+from storage.column_types import Json, Utc, metadata, one_of
+from storage.table_helpers import (
     boolean_column,
     check,
     foreign_key,
@@ -132,3 +142,109 @@ ballots = Table(
     ),
 )
 Index(None, ballots.c.workspace, ballots.c.user)
+
+judgings = numbered_table(
+    "judgings",
+    integer_column("evaluation"),
+    text_column("channel"),
+    Column("thread", Text),
+    text_column("idempotency_key"),
+    text_column("asked_by"),
+    Column("state", one_of(EvaluationState), nullable=False),
+    integer_column("against"),
+    text_column("host"),
+    text_column("model"),
+    text_column("criteria"),
+    integer_column("pairs"),
+    integer_column("tokens"),
+    Column("price", Float),
+    Column("report", Json, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("finished_at", Utc),
+    unique_idempotency_key("judgings"),
+    UniqueConstraint("workspace", "id"),
+    foreign_key("evaluations", "evaluation"),
+    check("amounts", "pairs >= 0 AND tokens >= 0 AND price >= 0"),
+)
+Index(None, judgings.c.state)
+Index(None, judgings.c.workspace, judgings.c.evaluation)
+Index(None, judgings.c.workspace, judgings.c.created_at)
+
+judged_pairs = Table(
+    "judged_pairs",
+    metadata,
+    text_column("workspace"),
+    integer_column("judging"),
+    integer_column("number"),
+    boolean_column("is_swapped"),
+    Column("state", one_of(CallState), nullable=False),
+    Column("preferred", one_of(Preferred)),
+    PrimaryKeyConstraint("judging", "number", "is_swapped"),
+    foreign_key("judgings", "judging"),
+)
+Index(None, judged_pairs.c.workspace)
+
+# Badly answered questions: what was taught, and answers of models since.
+taught_turns = Table(
+    "taught_turns",
+    metadata,
+    text_column("workspace"),
+    integer_column("turn"),
+    Column("example", Integer),
+    Column("at", Utc, nullable=False),
+    PrimaryKeyConstraint("turn"),
+    foreign_key("turns", "turn"),
+    foreign_key("examples", "example"),
+)
+Index(None, taught_turns.c.workspace, taught_turns.c.turn)
+Index(None, taught_turns.c.workspace, taught_turns.c.example)
+
+evaluation_gaps = Table(
+    "evaluation_gaps",
+    metadata,
+    text_column("workspace"),
+    integer_column("evaluation"),
+    integer_column("turn"),
+    Column("state", one_of(CallState), nullable=False),
+    Column("example", Integer),
+    text_column("answer"),
+    Column("outcome", one_of(GapOutcome)),
+    PrimaryKeyConstraint("evaluation", "turn"),
+    foreign_key("evaluations", "evaluation"),
+    foreign_key("turns", "turn"),
+    foreign_key("examples", "example"),
+)
+Index(None, evaluation_gaps.c.workspace, evaluation_gaps.c.turn)
+Index(None, evaluation_gaps.c.turn)
+Index(None, evaluation_gaps.c.workspace, evaluation_gaps.c.example)
+
+# Models that answer a share of the questions.
+canaries = numbered_table(
+    "canaries",
+    integer_column("assistant"),
+    text_column("channel"),
+    Column("thread", Text),
+    text_column("idempotency_key"),
+    text_column("started_by"),
+    Column("state", one_of(CanaryState), nullable=False),
+    text_column("model"),
+    text_column("host"),
+    Column("served_name", Text),
+    Column("share", Float, nullable=False),
+    integer_column("deployment"),
+    text_column("in_use"),
+    Column("started_at", Utc, nullable=False),
+    integer_column("vote_checks"),
+    integer_column("failures"),
+    boolean_column("is_liked"),
+    Column("why", one_of(CanaryEnd)),
+    Column("ended_by", Text),
+    Column("ended_at", Utc),
+    unique_idempotency_key("canaries"),
+    UniqueConstraint("workspace", "id"),
+    foreign_key("assistants", "assistant"),
+    check("share", "share > 0 AND share < 1"),
+    check("counts", "vote_checks >= 0 AND failures >= 0"),
+)
+Index(None, canaries.c.state)
+Index(None, canaries.c.workspace, canaries.c.assistant)

@@ -42,7 +42,7 @@ from bot.domain import (
     QuestionOrder,
     WorkspaceId,
 )
-from storage.columns import fields_of
+from storage.column_types import fields_of
 from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.evaluation_gaps import EvaluationGaps
 from storage.evaluation_tables import evaluation_answers as answers

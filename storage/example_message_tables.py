@@ -12,8 +12,8 @@ from sqlalchemy import (
 )
 
 from bot.domain.reviewing import ReviewKind
-from storage.columns import Utc, metadata
-from storage.schema import enum_column, foreign_key, integer_column, text_column
+from storage.column_types import Utc, metadata
+from storage.table_helpers import enum_column, foreign_key, integer_column, text_column
 
 
 def _example_key() -> ForeignKeyConstraint:

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from bot.ports.cancellation import shielded
 from storage.database_engine import LOG_BYTES, PRAGMAS
-from storage.rewriting import TableRewrite
+from storage.table_rewriting import TableRewrite
 from storage.writer_queue import PriorityLock
 
 T = TypeVar("T")

@@ -41,7 +41,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from bot.rows import Method
-from storage.columns import all_columns_of, columns_of, fields_of
+from storage.column_types import all_columns_of, columns_of, fields_of
 from storage.connection import MANY, Connection, PagedQuery, foreign_key_as_not_found
 from storage.tables import (
     CLOSED_WORKSPACES,

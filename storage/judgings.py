@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.domain import JudgedPair, Judging
-from storage.judging_tables import judged_pairs, judgings
+from storage.evaluation_tables import judged_pairs, judgings
 from storage.paid_runs import PaidRuns
 
 

@@ -36,11 +36,9 @@ from bot.domain import (
     short_fingerprint,
 )
 from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
-from storage.canary_table import canaries
 from storage.connection import Connection, among_first
-from storage.evaluation_tables import ballots, evaluations
-from storage.examples.values import text_columns_of
-from storage.judging_tables import judgings
+from storage.evaluation_tables import ballots, canaries, evaluations, judgings
+from storage.examples.example_columns import text_columns_of
 from storage.synthetic_tables import synthetic_runs
 from storage.tables import (
     IS_LIVING,

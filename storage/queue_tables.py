@@ -11,8 +11,8 @@ from sqlalchemy import (
     Text,
 )
 
-from storage.columns import Json, Utc, metadata
-from storage.schema import check, integer_column, numbered_table, text_column, workspace_key
+from storage.column_types import Json, Utc, metadata
+from storage.table_helpers import check, integer_column, numbered_table, text_column, workspace_key
 
 
 def _attempts() -> CheckConstraint:

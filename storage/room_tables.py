@@ -13,8 +13,8 @@ from sqlalchemy import (
 )
 
 from bot.domain import User
-from storage.columns import Frozen, Json, Utc, metadata
-from storage.schema import boolean_column, integer_column, partial_index, text_column
+from storage.column_types import Frozen, Json, Utc, metadata
+from storage.table_helpers import boolean_column, integer_column, partial_index, text_column
 
 room_messages = Table(
     "room_messages",

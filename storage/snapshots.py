@@ -21,7 +21,7 @@ from bot.errors import NotFound
 from bot.rows import Method
 from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import examples, jobs, revisions, snapshot_rows, snapshots
-from storage.trainable import is_trainable, must_mask
+from storage.trainable_conditions import is_trainable, must_mask
 
 # Private text is detected in current revisions only, so an earlier one counts as unknown.
 _IN_FORCE = snapshot_rows.c.revision == examples.c.revision

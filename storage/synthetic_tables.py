@@ -16,8 +16,8 @@ from sqlalchemy import (
 )
 
 from bot.domain import CallState, EvaluationState, SyntheticKind
-from storage.columns import Json, Utc, metadata, one_of
-from storage.schema import (
+from storage.column_types import Json, Utc, metadata, one_of
+from storage.table_helpers import (
     check,
     foreign_key,
     integer_column,

@@ -28,54 +28,53 @@ from sqlalchemy import (
 )
 
 from bot.domain import (
-    Estimate,
     ExampleState,
-    Hyperparameters,
     IncompleteReason,
-    ModelKind,
     Origin,
-    Phase,
-    RequestedAction,
     Sampling,
-    Split,
     TurnState,
 )
 from bot.rows import Method
-from storage.columns import Frozen, Json, Utc, one_of
-from storage.columns import metadata as metadata
+from storage.column_types import Frozen, Json, Utc, one_of
+from storage.column_types import metadata as metadata
+from storage.evaluation_tables import evaluation_gaps as evaluation_gaps
 from storage.evaluation_tables import evaluations as evaluations
+from storage.evaluation_tables import judgings as judgings
+from storage.evaluation_tables import taught_turns as taught_turns
 from storage.example_message_tables import example_marks as example_marks
 from storage.example_message_tables import example_messages as example_messages
 from storage.example_message_tables import example_reviews as example_reviews
-from storage.judging_tables import judgings as judgings
-from storage.offer_table import training_offers as training_offers
 from storage.queue_tables import inbox as inbox
 from storage.queue_tables import private_replies as private_replies
 from storage.queue_tables import remote_cleanups as remote_cleanups
 from storage.queue_tables import undoables as undoables
-from storage.residue_table import residues as residues
-from storage.role_table import roles as roles
 from storage.room_tables import room_messages as room_messages
 from storage.room_tables import room_reactions as room_reactions
-from storage.schema import (
+from storage.synthetic_tables import origin_columns
+from storage.synthetic_tables import synthetic_calls as synthetic_calls
+from storage.synthetic_tables import synthetic_runs as synthetic_runs
+from storage.table_helpers import (
     bits_column,
     boolean_column,
     check,
     enum_column,
     foreign_key,
-    id_column,
     integer_column,
     numbered_table,
     partial_index,
     text_column,
-    unique_idempotency_key,
     workspace_key,
 )
-from storage.synthetic_tables import origin_columns
-from storage.synthetic_tables import synthetic_calls as synthetic_calls
-from storage.synthetic_tables import synthetic_runs as synthetic_runs
-from storage.teach_next_table import evaluation_gaps as evaluation_gaps
-from storage.teach_next_table import taught_turns as taught_turns
+from storage.training_tables import checkpoints as checkpoints
+from storage.training_tables import deployments as deployments
+from storage.training_tables import job_events as job_events
+from storage.training_tables import job_metrics as job_metrics
+from storage.training_tables import job_pings as job_pings
+from storage.training_tables import jobs as jobs
+from storage.training_tables import models as models
+from storage.training_tables import snapshot_rows as snapshot_rows
+from storage.training_tables import snapshots as snapshots
+from storage.training_tables import training_offers as training_offers
 
 workspaces = Table(
     "workspaces",
@@ -117,6 +116,20 @@ guest_channels = Table(
     text_column("channel"),
     PrimaryKeyConstraint("workspace", "channel"),
     workspace_key(),
+)
+
+# Roles that an admin granted, with the time of the grant.
+roles = Table(
+    "roles",
+    metadata,
+    text_column("workspace"),
+    text_column("user"),
+    integer_column("role"),
+    Column("is_external", Boolean, nullable=False, server_default=false()),
+    Column("at", Utc, nullable=False, server_default="1970-01-01 00:00:00"),
+    PrimaryKeyConstraint("workspace", "user"),
+    workspace_key(),
+    check("role", "role BETWEEN 1 AND 5"),
 )
 
 consents = Table(
@@ -297,182 +310,6 @@ example_cards = Table(
 )
 Index(None, example_cards.c.workspace, example_cards.c.example)
 
-snapshots = numbered_table(
-    "snapshots",
-    integer_column("assistant"),
-    enum_column("method", Method),
-    integer_column("training_rows"),
-    integer_column("validation_rows"),
-    Column("created_at", Utc, nullable=False),
-    UniqueConstraint("workspace", "id"),
-    foreign_key("assistants", "assistant"),
-    check("rows", "training_rows >= 0 AND validation_rows >= 0"),
-)
-Index(None, snapshots.c.created_at)
-
-snapshot_rows = Table(
-    "snapshot_rows",
-    metadata,
-    text_column("workspace"),
-    integer_column("snapshot"),
-    integer_column("position"),
-    integer_column("example"),
-    integer_column("revision"),
-    enum_column("split", Split),
-    text_column("sha256"),
-    PrimaryKeyConstraint("snapshot", "position"),
-    foreign_key("snapshots", "snapshot"),
-    foreign_key("examples", "example"),
-)
-Index(None, snapshot_rows.c.workspace, snapshot_rows.c.example)
-Index(None, snapshot_rows.c.workspace, snapshot_rows.c.snapshot)
-
-jobs = numbered_table(
-    "jobs",
-    integer_column("assistant"),
-    integer_column("snapshot"),
-    text_column("idempotency_key"),
-    text_column("channel"),
-    Column("thread", Text),
-    text_column("asked_by"),
-    text_column("host"),
-    text_column("base"),
-    enum_column("method", Method),
-    Column("hyperparameters", Frozen(Hyperparameters), nullable=False),
-    Column("suffix", Text),
-    Column("seed", BigInteger),
-    boolean_column("use_when_done"),
-    Column("estimate", Frozen(Estimate), nullable=False),
-    enum_column("phase", Phase),
-    enum_column("requested_action", RequestedAction, nullable=True, constraint="wish"),
-    Column("training_file", Text),
-    Column("validation_file", Text),
-    Column("attempted_at", Utc),
-    integer_column("attempts"),
-    Column("host_job", Text),
-    Column("status", Text),
-    Column("resolved_hyperparameters", Json, nullable=False),
-    Column("trained_tokens", BigInteger),
-    Column("model", Text),
-    Column("error_message", Text),
-    Column("error_code", Text),
-    Column("step", Integer),
-    Column("total_steps", Integer),
-    Column("train_loss", Float),
-    Column("valid_loss", Float),
-    Column("next_poll_at", Utc),
-    Column("created_at", Utc),
-    Column("confirmed_at", Utc),
-    Column("running_at", Utc),
-    Column("finished_at", Utc),
-    Column("error_details", Json, nullable=False, server_default="{}"),
-    Column("result_files", Json, nullable=False, server_default="[]"),
-    Column("seconds_left", Float),
-    Column("is_late", Boolean, nullable=False, server_default=false()),
-    Column("use_if_better", Boolean, nullable=False, server_default=false()),
-    unique_idempotency_key("jobs"),
-    UniqueConstraint("workspace", "id"),
-    foreign_key("assistants", "assistant"),
-    foreign_key("snapshots", "snapshot"),
-    check("attempts", "attempts >= 0"),
-    check("trained_tokens", "trained_tokens >= 0"),
-    check("steps", "step >= 0 AND total_steps >= 0"),
-)
-Index(None, jobs.c.phase)
-Index(None, jobs.c.requested_action)
-Index(None, jobs.c.workspace, jobs.c.confirmed_at)
-Index(None, jobs.c.host, jobs.c.base, jobs.c.phase, jobs.c.finished_at)
-Index(None, jobs.c.workspace, jobs.c.snapshot)
-
-job_events = Table(
-    "job_events",
-    metadata,
-    id_column("number"),
-    text_column("workspace"),
-    integer_column("job"),
-    text_column("id"),
-    Column("at", Utc, nullable=False),
-    text_column("level"),
-    text_column("message"),
-    Column("step", Integer),
-    Column("total_steps", Integer),
-    UniqueConstraint("job", "id"),
-    foreign_key("jobs", "job"),
-    sqlite_autoincrement=True,
-)
-Index(None, job_events.c.workspace, job_events.c.job, job_events.c.at)
-
-job_metrics = Table(
-    "job_metrics",
-    metadata,
-    text_column("workspace"),
-    integer_column("job"),
-    integer_column("step"),
-    text_column("event"),
-    Column("metrics", Json, nullable=False),
-    PrimaryKeyConstraint("job", "step"),
-    foreign_key("jobs", "job"),
-)
-Index(None, job_metrics.c.workspace)
-
-job_pings = Table(
-    "job_pings",
-    metadata,
-    text_column("workspace"),
-    integer_column("job"),
-    text_column("user"),
-    PrimaryKeyConstraint("job", "user"),
-    foreign_key("jobs", "job"),
-)
-Index(None, job_pings.c.workspace, job_pings.c.user)
-
-checkpoints = Table(
-    "checkpoints",
-    metadata,
-    text_column("workspace"),
-    integer_column("job"),
-    integer_column("step"),
-    text_column("model"),
-    Column("metrics", Json, nullable=False),
-    PrimaryKeyConstraint("job", "step"),
-    foreign_key("jobs", "job"),
-    check("step", "step >= 0"),
-)
-Index(None, checkpoints.c.workspace)
-
-models = numbered_table(
-    "models",
-    integer_column("assistant"),
-    text_column("name"),
-    text_column("host"),
-    enum_column("kind", ModelKind),
-    Column("parent", Text),
-    Column("job", Integer),
-    Column("created_at", Utc, nullable=False),
-    Column("expires_on", Text),
-    boolean_column("is_tainted"),
-    boolean_column("is_deleted"),
-    Column("served_name", Text),
-    Column("label", Text),
-    Column("note", Text),
-    UniqueConstraint("workspace", "name"),
-    foreign_key("assistants", "assistant"),
-    foreign_key("jobs", "job"),
-)
-
-deployments = numbered_table(
-    "deployments",
-    integer_column("assistant"),
-    text_column("model"),
-    text_column("host"),
-    text_column("by"),
-    Column("since", Utc, nullable=False),
-    Column("previous_model", Text),
-    Column("served_name", Text),
-    foreign_key("assistants", "assistant"),
-)
-Index(None, deployments.c.workspace, deployments.c.assistant)
-
 turns = numbered_table(
     "turns",
     integer_column("assistant"),
@@ -576,3 +413,6 @@ spending = Table(
     PrimaryKeyConstraint("workspace", "day", "user"),
     check("tokens", "tokens >= 0"),
 )
+
+# Names of tables with erased rows whose bytes may still be in the file; see `free_pages.py`.
+residues = Table("residues", metadata, Column("name", Text, primary_key=True))

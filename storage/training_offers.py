@@ -11,9 +11,9 @@ from bot.domain import MUST_ANSWER, Assistant, AssistantId, SnapshotId, Workspac
 from bot.rows import Method
 from storage.assistants import assistant_of
 from storage.connection import Connection, PagedQuery
-from storage.offer_table import training_offers
 from storage.tables import assistants, example_tags, examples, snapshot_rows, workspaces
-from storage.trainable import is_trainable
+from storage.trainable_conditions import is_trainable
+from storage.training_tables import training_offers
 
 _HAS_THRESHOLD = or_(
     assistants.c.offer_after_examples.is_not(None),

@@ -26,7 +26,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import NotFound
-from storage.columns import all_columns_of, columns_of, fields_of
+from storage.column_types import all_columns_of, columns_of, fields_of
 from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.tables import (
     HAS_WORDS,

@@ -202,19 +202,19 @@ MUTANTS = (
     ),
     # Privacy
     Mutant(
-        "storage/trainable.py",
+        "storage/trainable_conditions.py",
         "not_(_has_author(_consent(given=False))),",
         "",
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
     ),
     Mutant(
-        "storage/trainable.py",
+        "storage/trainable_conditions.py",
         "                _has_consent(),\n                _has_author(),\n",
         "                _has_consent(),\n",
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
     ),
     Mutant(
-        "storage/trainable.py",
+        "storage/trainable_conditions.py",
         "exclusions.bitwise_and(workspaces.c.allowed) == exclusions",
         "exclusions >= 0",
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
@@ -238,7 +238,7 @@ MUTANTS = (
         ("tests/test_private_text.py",),
     ),
     Mutant(
-        "storage/trainable.py",
+        "storage/trainable_conditions.py",
         "may_stay = or_(examples.c.keeps_private_text.is_(True), not_(has_secret))",
         "may_stay = or_(examples.c.keeps_private_text.is_(True), has_secret)",
         ("tests/test_private_text.py",),
@@ -438,7 +438,7 @@ MUTANTS = (
         ("tests/test_storage_erasing.py::test_no_byte_stays_where_pages_were_moved",),
     ),
     Mutant(
-        "storage/rewriting.py",
+        "storage/table_rewriting.py",
         'statements = {"insert": insert, "update": delete + insert, "delete": delete}',
         'statements = {"insert": insert, "update": delete + insert, "delete": ""}',
         (

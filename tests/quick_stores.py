@@ -16,8 +16,8 @@ from sqlalchemy import URL
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from storage.database_engine import EngineRole, address_of, engine_for, is_sqlite
-from storage.driver import SqliteConnection, connect
-from storage.migrations import migrate
+from storage.migrations.migrate import migrate
+from storage.sqlite_driver import SqliteConnection, connect
 
 
 class CompiledStatements(dict[tuple[Any, ...], object]):

@@ -18,7 +18,7 @@ from adapters.discord.pacing import Pacing, Priority
 from adapters.discord.shard_connections import CONTENT
 from bot.errors import SettingsError
 from storage.database import Database
-from storage.migrations import migrate
+from storage.migrations.migrate import migrate
 from tests.discord_scene import Scene
 from tests.fakes.discord import ANN, GENERAL, GUILD, FakeDiscord, fake_discord
 from tests.fakes.faulty_host import FaultyHost, faulty_host

@@ -15,7 +15,7 @@ from bot.domain import AssistantId, Example, ExampleFilter, ExampleId, MessageId
 from storage.database import Database
 from storage.database_engine import LOG_BYTES
 from storage.free_pages import FreePageEraser
-from storage.rewriting import TableRewrite
+from storage.table_rewriting import TableRewrite
 from tests.stores import (
     ANN,
     BOB,

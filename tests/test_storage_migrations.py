@@ -16,9 +16,9 @@ from sqlalchemy import Connection, create_engine, inspect, text
 
 from bot.domain import LOCAL, MessageId, Sources, Workspace
 from bot.errors import SettingsError
-from storage import migrations
 from storage.database import Database
-from storage.migrations import HEAD, migrate, upgrade
+from storage.migrations import migrate as migrations
+from storage.migrations.migrate import HEAD, migrate, upgrade
 from storage.tables import metadata
 from tests.stores import ANN, GENERAL, HOME, an_assistant, furnished
 

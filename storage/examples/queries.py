@@ -34,7 +34,7 @@ from bot.domain import (
     short_fingerprint,
 )
 from storage.connection import Connection
-from storage.examples.values import example_of
+from storage.examples.example_columns import example_of
 from storage.reviews import awaits_review_by
 from storage.tables import IS_LIVING, example_authors, example_tags, examples
 

@@ -46,7 +46,8 @@ from bot.rows import Method
 from storage.connection import MANY, Connection, foreign_key_as_not_found
 from storage.evaluations import erase_answers
 from storage.example_messages import ExampleMessages
-from storage.examples.importing import insert_in_bulk
+from storage.examples.bulk_insert import insert_in_bulk
+from storage.examples.example_columns import columns_of, stored_example, text_columns_of
 from storage.examples.queries import (
     LIVING,
     belonging_to,
@@ -59,7 +60,6 @@ from storage.examples.queries import (
     of_assistant,
     read_examples,
 )
-from storage.examples.values import columns_of, stored_example, text_columns_of
 from storage.tables import (
     IS_LIVING,
     assistants,
@@ -74,7 +74,7 @@ from storage.tables import (
 from storage.tables import (
     examples as table,
 )
-from storage.trainable import awaits_consent, is_trainable
+from storage.trainable_conditions import awaits_consent, is_trainable
 
 PAGE = 200
 

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.schema import SchemaItem
 
-from storage.columns import metadata, one_of
+from storage.column_types import metadata, one_of
 
 
 def text_column(name: str) -> Column[str]:
