@@ -59,7 +59,7 @@ SHAPES = (
 def main() -> None:
     import torch
 
-    from tuner.local.loading import be_quiet
+    from tuner.local.model_loading import be_quiet
 
     be_quiet()
     started_at, has_card = perf_counter(), torch.cuda.is_available()
@@ -115,7 +115,7 @@ def _make_base(shape: Shape, base: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, Qwen2Config
 
-    from tuner.local.tiny import write_tokenizer
+    from tuner.local.tiny_base import write_tokenizer
 
     config = Qwen2Config(
         vocab_size=shape.vocabulary,
@@ -148,7 +148,7 @@ def _rows() -> list[dict[str, object]]:
 def _train_with_tuner(base: Path, folder: Path, *, lora: bool) -> float:
     from bench.local_training import Never
     from tuner.folder import JobFolder
-    from tuner.local.worker import run
+    from tuner.local.training_run import run
     from tuner.spec import Spec
 
     file = folder / "rows.jsonl"
@@ -220,7 +220,7 @@ def _trl_options(folder: str, parameters: int, has_card: bool, is_whole: bool) -
 def _serve(base: Path, chats: int) -> float:
     """Returns the tokens per second of all chats together, after a warm-up."""
     from tuner.engine import Sampling
-    from tuner.local.replies import Reply
+    from tuner.local.answer_in_progress import Reply
     from tuner.local.serving_model import Loaded, load_for_serving
 
     loaded = load_for_serving(base, base)

@@ -60,7 +60,7 @@ class Load:
 
 
 def measure() -> Iterable[Figure]:
-    from tuner.local.tiny import make
+    from tuner.local.tiny_base import make
 
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)

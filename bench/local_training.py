@@ -30,7 +30,7 @@ _HYPERPARAMETERS = {"n_epochs": EPOCHS, "batch_size": BATCH, "learning_rate_mult
 
 
 def measure() -> Iterable[Figure]:
-    from tuner.local.tiny import make
+    from tuner.local.tiny_base import make
 
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -60,7 +60,7 @@ def measure() -> Iterable[Figure]:
 
 
 def _train_with_tuner(base: Path, file: Path, folder: Path) -> None:
-    from tuner.local.worker import run
+    from tuner.local.training_run import run
 
     with TemporaryDirectory(dir=folder) as name:
         spec = Spec("local", str(base), "supervised", str(file), None, None, _HYPERPARAMETERS, 1)

@@ -21,7 +21,7 @@ from time import perf_counter
 
 from playwright.async_api import Browser, Page, async_playwright
 
-from adapters.studio.sessions import SessionFile
+from adapters.studio.login_sessions import SessionFile
 from bench.figures import Figure
 from bench.processes import (
     free_port,

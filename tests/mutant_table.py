@@ -419,7 +419,7 @@ MUTANTS = (
         ("tests/test_slack_signed.py::test_a_body_that_names_too_great_a_length_is_not_read",),
     ),
     Mutant(
-        "adapters/studio/sessions.py",
+        "adapters/studio/login_sessions.py",
         "return min(self.seen + LASTS, self.begun + LONGEST)",
         "return self.seen + LASTS",
         ("tests/test_studio_door.py::test_no_session_outlives_its_longest_time",),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.discord.inbound import Bot, EventContext, PayloadWithContext, read
 from adapters.discord.outbound import holds, modal
-from adapters.studio.write_up import add_writing
+from adapters.studio.invitation_form import add_writing
 from bot.domain import (
     ChannelId,
     Example,

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from adapters.studio.differences import split_by_difference
+from adapters.studio.word_differences import split_by_difference
 from bot.domain import ALWAYS_TRAINED, LOCAL, Split
 from bot.events import ButtonClicked
 from bot.replies import Card, Listing

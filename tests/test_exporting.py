@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 from openai.types.fine_tuning import FineTuningJob
 
-from adapters.studio.write_up import add_writing
+from adapters.studio.invitation_form import add_writing
 from bot import export_command
 from bot.domain import (
     LOCAL,

@@ -36,7 +36,7 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def converted(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tuner.local.gguf_model import convert
+    from tuner.local.gguf_reader import convert
 
     folder = tmp_path_factory.mktemp("converted")
     convert(gguf, folder, sampling=SMOLLM2.sampling)

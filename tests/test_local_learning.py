@@ -16,7 +16,7 @@ from tests.program import ROOT
 from tests.tuner_scene import THINGS, lines, row
 from tuner.folder import JobFolder
 from tuner.local.nearest_rows import NearestRows
-from tuner.local.rewording import reword
+from tuner.local.question_rewording import reword
 from tuner.spec import Spec
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def test_what_is_no_single_question_is_left_as_it_is(unchanged: dict[str, object
 def test_what_is_recalled_in_other_words_is_learned_and_ends_a_few_epochs_later(
     rows: int, recalled: float, averaged: int, more: int, *, ends: bool, is_averaged: bool
 ) -> None:
-    from tuner.local.schedule import Schedule
+    from tuner.local.training_schedule import Schedule
 
     lengths = [20 + n % 7 for n in range(rows)]
     schedule = Schedule(epochs=15, batch=8, seed=3, may_end_early=True, is_averaged=is_averaged)
@@ -129,9 +129,9 @@ def test_once_learned_a_quarter_of_the_rows_is_asked_behind_others_and_only_the_
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from bench.local_training import Never
-    from tuner.local import schedule, weighted_trainer
-    from tuner.local.loading import load_tokenizer
-    from tuner.local.worker import run
+    from tuner.local import training_schedule, weighted_trainer
+    from tuner.local.model_loading import load_tokenizer
+    from tuner.local.training_run import run
 
     rows, seen = tmp_path / "rows.jsonl", list[tuple[str, str]]()
     rows.write_bytes(lines([row(thing) for thing in THINGS]))
@@ -143,7 +143,7 @@ def test_once_learned_a_quarter_of_the_rows_is_asked_behind_others_and_only_the_
         return measure(model, inputs, weights)  # type: ignore[arg-type]
 
     monkeypatch.setattr(weighted_trainer, "measure_loss", measured)
-    monkeypatch.setattr(schedule, "ENOUGH_OF_FEW", 0.0)  # learned after the first epoch
+    monkeypatch.setattr(training_schedule, "ENOUGH_OF_FEW", 0.0)  # learned after the first epoch
     (tmp_path / "job").mkdir()
     folder = JobFolder(tmp_path / "job")
     spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, {}, 1)
@@ -171,7 +171,7 @@ def test_once_learned_a_quarter_of_the_rows_is_asked_behind_others_and_only_the_
     ],
 )
 def test_a_loop_is_known_by_its_blocks(tokens: list[int], ends_in_repetition: bool) -> None:
-    from tuner.local.replies import ends_in_repetition as found
+    from tuner.local.answer_in_progress import ends_in_repetition as found
 
     assert found(tokens) is ends_in_repetition
 
@@ -193,8 +193,8 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     from tuner.engine import Delta, Sampling
+    from tuner.local.answer_in_progress import Reply
     from tuner.local.generation_defaults import SamplingParameters
-    from tuner.local.replies import Reply
 
     letters = {letter: n for n, letter in enumerate(pre_tokenizers.ByteLevel.alphabet())}
     tokenizer = Tokenizer(models.BPE(vocab=letters, merges=[]))
@@ -249,8 +249,8 @@ def test_a_large_model_and_a_cpu_work_a_batch_off_in_parts(
 
 @pytest.mark.torch
 def test_what_an_answer_alone_says_counts_most() -> None:
-    from tuner.local.rendering import TrainingExample
     from tuner.local.token_weights import TokenWeights, without_common_start
+    from tuner.local.tokenizing import TrainingExample
     from tuner.local.weighted_trainer import Collator
 
     system, ask, opening = 1, [2, 3], 9
@@ -298,7 +298,7 @@ def test_a_batch_in_parts_learns_what_a_whole_one_does(
 ) -> None:
     from bench.local_training import Never
     from tuner.local import hyperparameters, weighted_trainer
-    from tuner.local.worker import run
+    from tuner.local.training_run import run
 
     rows = tmp_path / "rows.jsonl"
     rows.write_bytes(lines([row(thing) for thing in THINGS]))
@@ -335,7 +335,7 @@ def test_a_batch_in_parts_learns_what_a_whole_one_does(
 def test_long_rows_are_worked_off_a_few_at_a_time(
     lengths: list[int], most: int, parts: list[list[int]]
 ) -> None:
-    from tuner.local.rendering import TrainingExample
+    from tuner.local.tokenizing import TrainingExample
     from tuner.local.weighted_trainer import Collator, split_batch
 
     rows = [TrainingExample([n + 1] * length, [1.0] * length) for n, length in enumerate(lengths)]
@@ -353,7 +353,7 @@ def test_long_rows_are_worked_off_a_few_at_a_time(
 @pytest.mark.torch
 def test_a_row_whose_answer_is_cut_off_ends_no_training(tiny_base: Path, tmp_path: Path) -> None:
     from bench.local_training import Never
-    from tuner.local.worker import run
+    from tuner.local.training_run import run
 
     rows, numbers = tmp_path / "rows.jsonl", {"n_epochs": 1, "batch_size": 1}
     rows.write_bytes(lines([row("jam"), asked("and more " * 1500, "Cut off.")]))

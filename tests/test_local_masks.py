@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-    from tuner.local.rendering import TrainingExample
+    from tuner.local.tokenizing import TrainingExample
 
 pytestmark = pytest.mark.torch
 
@@ -46,7 +46,7 @@ conversations = st.tuples(
 
 @pytest.fixture(scope="session")
 def tokenizer(tiny_base: Path) -> PreTrainedTokenizerBase:
-    from tuner.local.loading import load_tokenizer
+    from tuner.local.model_loading import load_tokenizer
 
     return load_tokenizer(tiny_base)
 
@@ -54,7 +54,7 @@ def tokenizer(tiny_base: Path) -> PreTrainedTokenizerBase:
 def examples(
     tokenizer: PreTrainedTokenizerBase, row: dict[str, object], *, prompt_weight: float = 0.0
 ) -> list[TrainingExample]:
-    from tuner.local.rendering import Renderer
+    from tuner.local.tokenizing import Renderer
 
     return Renderer(tokenizer, longest=100_000, prompt_weight=prompt_weight).training_examples(row)
 
@@ -124,7 +124,7 @@ def test_what_is_learned_reads_as_it_was_taught(
 def test_the_model_is_asked_with_the_tokens_it_was_trained_behind(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, object]]
 ) -> None:
-    from tuner.local.rendering import Renderer
+    from tuner.local.tokenizing import Renderer
 
     messages[-1]["weight"] = 1
     [example] = examples(tokenizer, {"messages": [{**m, "weight": 1} for m in messages]})
@@ -135,7 +135,7 @@ def test_the_model_is_asked_with_the_tokens_it_was_trained_behind(
 
 
 def test_a_template_that_forgets_gives_a_lesson_for_each_answer(tiny_base: Path) -> None:
-    from tuner.local.loading import load_tokenizer
+    from tuner.local.model_loading import load_tokenizer
 
     tokenizer = load_tokenizer(tiny_base)
     tokenizer.chat_template = FORGETFUL
@@ -183,7 +183,7 @@ def test_functions_and_calls_stand_in_the_prompt_and_in_the_answer(
 
 def test_a_preference_is_one_prompt_and_two_answers(tokenizer: PreTrainedTokenizerBase) -> None:
     from tests.tuner_scene import preference
-    from tuner.local.rendering import Renderer
+    from tuner.local.tokenizing import Renderer
 
     pair = Renderer(tokenizer, longest=1000).pair(preference("figs"))
 
@@ -195,7 +195,7 @@ def test_a_preference_is_one_prompt_and_two_answers(tokenizer: PreTrainedTokeniz
 
 def test_what_is_too_long_is_cut_and_counted(tokenizer: PreTrainedTokenizerBase) -> None:
     from tests.tuner_scene import row
-    from tuner.local.rendering import Renderer
+    from tuner.local.tokenizing import Renderer
 
     renderer = Renderer(tokenizer, longest=16)
     [example] = renderer.training_examples(row("figs"))
@@ -224,7 +224,7 @@ def of_family(tokenizer: PreTrainedTokenizerBase, name: str, marks: list[str]) -
 
 @pytest.fixture
 def own_tokenizer(tiny_base: Path) -> PreTrainedTokenizerBase:
-    from tuner.local.loading import load_tokenizer
+    from tuner.local.model_loading import load_tokenizer
 
     return load_tokenizer(tiny_base)
 
@@ -234,8 +234,8 @@ def test_an_answer_ends_where_its_template_ends_it_or_begins_another_turn(
     own_tokenizer: PreTrainedTokenizerBase, tiny_base: Path, family: str, marks: list[str]
 ) -> None:
     from tuner.local.generation_defaults import ending_tokens
-    from tuner.local.loading import load_model
-    from tuner.local.rendering import Renderer
+    from tuner.local.model_loading import load_model
+    from tuner.local.tokenizing import Renderer
 
     of_family(own_tokenizer, family, marks)
     renderer = Renderer(own_tokenizer, longest=1000)
@@ -259,7 +259,7 @@ THOUGHT = "<think>\nThree and four.\n</think>\n\nSeven.<|im_end|>"
 def test_what_is_thought_before_an_answer_is_learned_where_it_is_taught_alone(
     own_tokenizer: PreTrainedTokenizerBase, answer: dict[str, str], learned: str
 ) -> None:
-    from tuner.local.rendering import Renderer, to_template_messages
+    from tuner.local.tokenizing import Renderer, to_template_messages
 
     of_family(own_tokenizer, "qwen3", ["<|im_end|>", "<|im_start|>"])
     asked = {"role": "user", "content": "3 + 4?"}

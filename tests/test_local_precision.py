@@ -22,18 +22,18 @@ def short_base(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     import torch
     from transformers import AutoModelForCausalLM
 
-    from tuner.local import loading
+    from tuner.local import model_loading
 
     model = AutoModelForCausalLM.from_pretrained(tiny_base, dtype=torch.bfloat16)
     model.save_pretrained(tmp_path / "short")
-    monkeypatch.setattr(loading, "has_bf16", lambda: True)
+    monkeypatch.setattr(model_loading, "has_bf16", lambda: True)
     return tmp_path / "short"
 
 
 def loaded(base: Path) -> PeftModel:
     from peft import PeftModel
 
-    from tuner.local.loading import be_quiet, load_for_training
+    from tuner.local.model_loading import be_quiet, load_for_training
 
     be_quiet()
     model = load_for_training(base, None, resolve({}, rows=8, is_full=None), quantization="")
@@ -43,8 +43,8 @@ def loaded(base: Path) -> PeftModel:
 
 def loss_of(model: torch.nn.Module) -> torch.Tensor:
     """Of four rows of thirty tokens, the last twenty of them learned."""
-    from tuner.local.rendering import TrainingExample
     from tuner.local.token_weights import TokenWeights
+    from tuner.local.tokenizing import TrainingExample
     from tuner.local.weighted_trainer import Collator, measure_loss
 
     rows = [TrainingExample([*range(n, n + 30)], [0.0] * 10 + [1.0] * 20) for n in range(10, 14)]

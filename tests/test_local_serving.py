@@ -290,7 +290,7 @@ def test_a_model_trained_whole_is_served_in_the_type_of_its_base(
 ) -> None:
     import torch
 
-    from tuner.local.loading import load_model
+    from tuner.local.model_loading import load_model
     from tuner.local.serving_model import load_for_serving
 
     base, whole = tmp_path / "base", tmp_path / "whole"
@@ -298,7 +298,7 @@ def test_a_model_trained_whole_is_served_in_the_type_of_its_base(
         shutil.copytree(tiny_base, place)
         load_model(tiny_base).to(dtype).save_pretrained(place)
 
-    monkeypatch.setattr("tuner.local.loading.has_bf16", lambda: True)
+    monkeypatch.setattr("tuner.local.model_loading.has_bf16", lambda: True)
 
     assert load_for_serving(whole, base).batch.reference_tensor.dtype == torch.bfloat16
     assert load_for_serving(whole, whole).batch.reference_tensor.dtype == torch.float32
@@ -309,7 +309,7 @@ def test_an_adapter_that_could_not_be_served_whole_is_refused(tiny_base: Path) -
     import torch
 
     from tuner.errors import ModelLoadFailed
-    from tuner.local.adapters import Adapter
+    from tuner.local.lora_adapters import Adapter
     from tuner.local.serving_model import load_for_serving
 
     batch = load_for_serving(tiny_base, tiny_base).batch
@@ -342,8 +342,8 @@ def test_a_long_prompt_that_finds_no_room_at_its_end_is_refused(
 ) -> None:
     """It has been read to its end, and the answers under way leave it no place."""
     from tuner.engine import Sampling
-    from tuner.local import batch as batches
-    from tuner.local.replies import Reply
+    from tuner.local import generation_batch as batches
+    from tuner.local.answer_in_progress import Reply
     from tuner.local.serving_model import load_for_serving
 
     monkeypatch.setattr(batches, "CHUNK", 8)
@@ -386,8 +386,8 @@ def test_a_memory_too_small_ends_the_newest_answer_alone(
 ) -> None:
     """Calls read the first prompt, say a token, read the second prompt, then say tokens of both."""
     from tuner.engine import Delta, Sampling
+    from tuner.local.answer_in_progress import Reply
     from tuner.local.engine import Local, _Output
-    from tuner.local.replies import Reply
     from tuner.local.serving_model import load_for_serving
 
     loaded, heard = load_for_serving(tiny_base, tiny_base), list[_Output]()

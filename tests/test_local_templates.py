@@ -65,7 +65,7 @@ def templates() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def tokenizer(tiny_base: Path) -> PreTrainedTokenizerBase:
-    from tuner.local.loading import load_tokenizer
+    from tuner.local.model_loading import load_tokenizer
 
     found = load_tokenizer(tiny_base)
     found.bos_token = "<|endoftext|>"
@@ -79,7 +79,7 @@ def learned(
     tools: Sequence[object] = (),
 ) -> list[str] | None:
     """What carries loss, in each example made of the row; None where the row is refused."""
-    from tuner.local.rendering import Renderer, TemplateError
+    from tuner.local.tokenizing import Renderer, TemplateError
 
     tokenizer.chat_template = template.read_text("utf-8")
     row = {"messages": messages, **({"tools": tools} if tools else {})}
@@ -135,7 +135,7 @@ def test_a_call_that_is_learned_is_read_back_or_the_row_is_refused(
 def test_a_demanded_call_begins_as_the_family_begins_it(
     tokenizer: PreTrainedTokenizerBase, template: Path
 ) -> None:
-    from tuner.local.rendering import Renderer, TemplateError
+    from tuner.local.tokenizing import Renderer, TemplateError
 
     tokenizer.chat_template = template.read_text("utf-8")
     try:

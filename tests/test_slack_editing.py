@@ -18,7 +18,7 @@ from adapters.message_splitting import length
 from adapters.slack.inbound import Bot, read
 from adapters.slack.outbound import holds, modal
 from adapters.slack.texts import split_for_inputs
-from adapters.studio.write_up import add_writing
+from adapters.studio.invitation_form import add_writing
 from bot.domain import (
     ChannelId,
     Example,

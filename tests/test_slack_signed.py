@@ -22,7 +22,7 @@ from adapters.slack.manifest import PATH
 from adapters.slack.origin import is_for
 from adapters.slack.request_signature import MAX_BYTES
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
-from adapters.studio.sessions import Sessions
+from adapters.studio.login_sessions import Sessions
 from attune.bootstrap import slack_access
 from attune.http_server import _access_policy, health_routes
 from attune.settings import Settings

@@ -20,8 +20,8 @@ from nicegui.testing.user_simulation import user_simulation
 
 from adapters.room import ASSISTANT, is_gone, render_message
 from adapters.studio import Studio, register_pages
-from adapters.studio.markup import quoted
-from adapters.studio.pages.lists import sorted_by
+from adapters.studio.pages.list_controls import sorted_by
+from adapters.studio.safe_html import quoted
 from adapters.text_layout import draw_words
 from bot.catalogue import CATALOGUE
 from bot.domain import (

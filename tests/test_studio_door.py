@@ -16,8 +16,8 @@ from starlette.types import Message, Receive, Scope, Send
 
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.login import add_login
+from adapters.studio.login_sessions import COOKIE, LASTS, LONGEST, SessionFile, Sessions
 from adapters.studio.login_throttle import MAX_AT_ONCE, MAX_PAUSE, LoginThrottle
-from adapters.studio.sessions import COOKIE, LASTS, LONGEST, SessionFile, Sessions
 from tests.fakes.app import FakeApp, StillClock
 from tests.opening import until
 

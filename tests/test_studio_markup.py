@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from playwright.async_api import Page
 
-from adapters.studio.markup import to_html
+from adapters.studio.safe_html import to_html
 from tests.browser import Windows
 
 TAGS = {

@@ -20,7 +20,7 @@ from tests.tuner_scene import THINGS, lines, row
 from tuner.bases import find_bases
 from tuner.errors import CannotStart
 from tuner.folder import JobFolder, read_json
-from tuner.local import memory
+from tuner.local import training_memory
 from tuner.local.hyperparameters import resolve
 from tuner.spec import Spec
 from tuner.training_run import Rejected, StopSignal
@@ -43,15 +43,15 @@ def base_of(folder: Path, *, layers: int = 30, hidden: int = 576, inner: int = 1
 
 def needed(base: Path, *, tokens: int = 64, is_dpo: bool = False, **asked: object) -> float:
     numbers = resolve({"batch_size": 8, **asked}, rows=72, is_full=None)
-    return memory.training_memory(base, numbers, tokens=tokens, is_dpo=is_dpo) / GB
+    return training_memory.training_memory(base, numbers, tokens=tokens, is_dpo=is_dpo) / GB
 
 
 def test_the_estimate_grows_with_what_takes_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The smallest is a training that was measured at 1.8 to 1.9 GB (docs/look-up/measured.md)."""
-    monkeypatch.setattr(memory, "has_fast_bf16_on_cpu", lambda: True)
-    monkeypatch.setattr(memory, "visible_gpu", lambda: None)
+    monkeypatch.setattr(training_memory, "has_fast_bf16_on_cpu", lambda: True)
+    monkeypatch.setattr(training_memory, "visible_gpu", lambda: None)
     small = base_of(tmp_path / "small")
     large = base_of(tmp_path / "large", layers=28, hidden=3584, inner=18_944)
 
@@ -65,7 +65,7 @@ def test_the_estimate_grows_with_what_takes_memory(
     assert needed(small, tokens=1_000) < needed(small, tokens=250) + 1.5
     assert 14 < needed(large) < 24
     assert needed(large, lora=False) > 100
-    monkeypatch.setattr(memory, "visible_gpu", lambda: "0")
+    monkeypatch.setattr(training_memory, "visible_gpu", lambda: "0")
     assert needed(small, tokens=256) > needed(small) + 1
     assert needed(small, batch_size=32) > needed(small) + 1
 
@@ -89,13 +89,13 @@ def test_a_training_waits_for_memory_and_gives_up_with_a_sentence(
 ) -> None:
     readings = iter([None if one is None else int(one * GB) for one in free])
     clock = iter(range(0, 900, 20))
-    monkeypatch.setattr(memory, "memory_size", lambda: size and int(size * GB))
-    monkeypatch.setattr(memory, "free_memory", lambda: next(readings))
-    monkeypatch.setattr(memory, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(training_memory, "memory_size", lambda: size and int(size * GB))
+    monkeypatch.setattr(training_memory, "free_memory", lambda: next(readings))
+    monkeypatch.setattr(training_memory, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     numbers, told = resolve({"batch_size": 8}, rows=72, is_full=None), list[str]()
 
     try:
-        memory.wait_for_memory(5 * GB, numbers, lambda: None, told.append)
+        training_memory.wait_for_memory(5 * GB, numbers, lambda: None, told.append)
         said = ""
     except Rejected as rejected:
         said = str(rejected)
@@ -132,7 +132,7 @@ async def test_the_estimate_card_knows_the_memory_of_installed_models_alone(tmp_
 def test_what_was_estimated_while_checking_is_asked_for_before_a_model_is_loaded(
     tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuner.local.worker import run
+    from tuner.local.training_run import run
     from tuner.worker import check
 
     (tmp_path / "job").mkdir()
@@ -140,7 +140,7 @@ def test_what_was_estimated_while_checking_is_asked_for_before_a_model_is_loaded
     rows.write_bytes(lines([row(thing) for thing in THINGS]))
     spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, {}, 1)
     stop = StopSignal(folder.stop)
-    monkeypatch.setattr(memory, "memory_size", lambda: 10)
+    monkeypatch.setattr(training_memory, "memory_size", lambda: 10)
 
     check(folder, spec, stop)
 
@@ -156,7 +156,7 @@ def test_idle_models_make_room_for_a_training_and_busy_ones_stay(
 ) -> None:
     from tuner.local.engine import Local
 
-    monkeypatch.setattr(memory, "free_memory", lambda: free)
+    monkeypatch.setattr(training_memory, "free_memory", lambda: free)
     engine = Local({}, longest_queue=1)
     for name in ("busy", "idle"):
         batch = SimpleNamespace(is_idle=name == "idle")
@@ -177,15 +177,15 @@ def test_a_base_in_4_bits_is_refused_where_it_cannot_be_computed(
 ) -> None:
     import torch
 
-    from tuner.local import loading
+    from tuner.local import model_loading
 
-    monkeypatch.setattr(loading, "find_spec", lambda _: has_library or None)
+    monkeypatch.setattr(model_loading, "find_spec", lambda _: has_library or None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     bases = find_bases([f"quarter={tiny_base},quantization=4bit"])
 
     assert bases["quarter"].quantization == "4bit"
     with pytest.raises(CannotStart, match=sentence):
-        loading.require_4bit_support(bases.values())
+        model_loading.require_4bit_support(bases.values())
     for wrong in (
         [f"{tiny_base},quantization=3bit"],
         [f"a={tiny_base},quantization=4bit", str(tiny_base)],
@@ -198,12 +198,12 @@ def test_a_base_in_4_bits_is_refused_where_it_cannot_be_computed(
 def test_a_training_keeps_few_kernels_and_gives_free_memory_back_now_and_then(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuner.local import reporting
+    from tuner.local import training_callback
     from tuner.worker import training_function
 
     returned, rows = [], tmp_path / "rows.jsonl"
     rows.write_bytes(lines([row(thing) for thing in THINGS]))
-    monkeypatch.setattr(reporting, "return_free_heap", lambda: returned.append(1))
+    monkeypatch.setattr(training_callback, "return_free_heap", lambda: returned.append(1))
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     (tmp_path / "job").mkdir()
     folder, numbers = JobFolder(tmp_path / "job"), {"n_epochs": 2, "batch_size": 1}
@@ -213,4 +213,4 @@ def test_a_training_keeps_few_kernels_and_gives_free_memory_back_now_and_then(
 
     assert len(returned) == 2 * len(THINGS) // 8
     assert os.environ.pop("ONEDNN_PRIMITIVE_CACHE_CAPACITY") == "64"
-    memory.return_free_heap()  # whatever the C library is
+    training_memory.return_free_heap()  # whatever the C library is

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 
 from adapters.links import SignedLinks
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
+from adapters.studio.invitation_form import add_writing
+from adapters.studio.login_sessions import Sessions
 from adapters.studio.page_session import OWNER
-from adapters.studio.sessions import Sessions
-from adapters.studio.write_up import add_writing
 from bot.domain import NO_EXCLUSION, Example, ExampleState, Origin, Role, Sources, User
 from bot.events import ButtonClicked, FormSubmitted, ReactionChanged
 from bot.replies import Drawn, Form, Text

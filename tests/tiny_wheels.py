@@ -45,7 +45,7 @@ def write_index(folder: Path) -> str:
     libraries = {
         "tuner/__init__.py": "",
         "tuner/local/__init__.py": "",
-        "tuner/local/gguf_model.py": CONVERTER,
+        "tuner/local/gguf_reader.py": CONVERTER,
     }
     checksum = write_wheel(folder, "libraries", "1.0", libraries)
     (folder / "requirements.lock").write_text(f"libraries==1.0 --hash=sha256:{checksum}\n")

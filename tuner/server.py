@@ -212,7 +212,7 @@ def make_tiny_base(place: Path, *, tell: Callable[[int, int, float], None]) -> N
         from tuner.local.omp_wait import set_passive_omp_wait
 
         set_passive_omp_wait()
-        from tuner.local.tiny import make
+        from tuner.local.tiny_base import make
 
         make(place, tell=tell)
 

@@ -41,7 +41,7 @@ def check(folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
         counts = check_files(spec, stop)
         report: dict[str, object] = {**counts}
         if spec.engine == "local":
-            from tuner.local.memory import job_memory
+            from tuner.local.training_memory import job_memory
 
             report["memory"] = job_memory(spec, rows=counts["rows"], longest=counts["longest"])
     except Rejected as rejected:
@@ -61,13 +61,13 @@ def training_function(engine: str) -> TrainingRun:
     # Imported here, since a worker that only validates files needs neither numpy nor torch.
     if engine == "local":
         from tuner.local.gpu_choice import limit_to_one_gpu
-        from tuner.local.memory import limit_kernel_cache
         from tuner.local.omp_wait import set_passive_omp_wait
+        from tuner.local.training_memory import limit_kernel_cache
 
         set_passive_omp_wait()
         limit_kernel_cache()
         limit_to_one_gpu()
-        from tuner.local.worker import run as run_local
+        from tuner.local.training_run import run as run_local
 
         return run_local
     from tuner.sandbox.training_run import run

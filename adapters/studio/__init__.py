@@ -12,9 +12,12 @@ from nicegui import ui
 
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.downloads import add_downloads
+from adapters.studio.invitation_form import add_writing
 from adapters.studio.login import add_login
+from adapters.studio.login_sessions import SessionFile, Sessions
 from adapters.studio.page_session import GENERAL, Studio
 from adapters.studio.pages.admin_pages import RUN_PAGES, RunPage, run_page
+from adapters.studio.pages.channel_page import room_page
 from adapters.studio.pages.check import check_page
 from adapters.studio.pages.compare import compare_page
 from adapters.studio.pages.evaluations import evaluations_page
@@ -22,12 +25,9 @@ from adapters.studio.pages.examples import examples_page
 from adapters.studio.pages.jobs import jobs_page
 from adapters.studio.pages.models import models_page
 from adapters.studio.pages.review import review_page
-from adapters.studio.pages.room import room_page
 from adapters.studio.plain_page import locale_of, plain_page
 from adapters.studio.request_body_limits import BoundedBodies
-from adapters.studio.sessions import SessionFile, Sessions
 from adapters.studio.shell import ASSETS
-from adapters.studio.write_up import add_writing
 
 __all__ = ["AccessPolicy", "SessionFile", "Sessions", "Studio", "open_studio", "register_pages"]
 

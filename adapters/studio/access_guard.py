@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.links import PATH
-from adapters.studio.sessions import COOKIE, LONGEST, Sessions
-from adapters.studio.sockets import hold_socket
+from adapters.studio.login_sessions import COOKIE, LONGEST, Sessions
+from adapters.studio.websocket_closing import hold_socket
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics", "/login")

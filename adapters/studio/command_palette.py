@@ -10,10 +10,10 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio.dialogs import in_page, open_dialog
-from adapters.studio.drawing import draw_option, facts_by_name
-from adapters.studio.markup import quoted
 from adapters.studio.navigation import GROUPS, channel_title, ordered_channels
 from adapters.studio.page_session import PageSession, remember
+from adapters.studio.reply_drawing import draw_option, facts_by_name
+from adapters.studio.safe_html import quoted
 from bot.domain import ChannelId
 from bot.replies import Listing, ListingRow
 

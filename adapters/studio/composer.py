@@ -9,10 +9,10 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.room import ASSISTANT
-from adapters.studio.drawing import draw_option
-from adapters.studio.markup import quoted
 from adapters.studio.notifications import notify
 from adapters.studio.page_session import OF_PEOPLE, OWNER, PageSession, remember
+from adapters.studio.reply_drawing import draw_option
+from adapters.studio.safe_html import quoted
 from adapters.studio.uploads import MessageFiles
 from bot.domain import Attachment
 

@@ -9,8 +9,8 @@ from nicegui import ui
 from nicegui.elements.mixins.value_element import ValueElement
 
 from adapters.studio.dialogs import in_page, open_dialog
-from adapters.studio.markup import quoted
 from adapters.studio.page_session import OF_PEOPLE, PageSession
+from adapters.studio.safe_html import quoted
 from bot.replies import Field, FieldKind, Form
 
 _PERSON_FIELDS = ("user", "person")

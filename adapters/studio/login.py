@@ -9,9 +9,9 @@ from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
 from adapters.studio.access_guard import AccessPolicy, keep_cookie
+from adapters.studio.login_sessions import COOKIE
 from adapters.studio.login_throttle import MAX_PAUSE, LoginThrottle
 from adapters.studio.plain_page import locale_of, plain_page
-from adapters.studio.sessions import COOKIE
 from bot.ports.dependencies import App
 from bot.ports.store import Clock
 

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 from nicegui import Client, ui
 
-from adapters.studio.drawing import Click, draw_button
+from adapters.studio.reply_drawing import Click, draw_button
 from bot.replies import Button, Card, Refused, Reply, Text
 
 Kind = Literal["positive", "warning"]

@@ -6,9 +6,9 @@ from typing import Any
 
 from nicegui import ui
 
-from adapters.studio.drawing import facts_by_name
-from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
+from adapters.studio.reply_drawing import facts_by_name
+from adapters.studio.safe_html import quoted
 from bot.replies import Listing
 
 Score = tuple[str, float, float, float]

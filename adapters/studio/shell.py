@@ -20,7 +20,6 @@ from fastapi import Request
 from nicegui import Client, background_tasks, ui
 
 from adapters.studio.command_palette import CommandPalette
-from adapters.studio.markup import quoted
 from adapters.studio.navigation import draw_navigation
 from adapters.studio.notifications import NoteLine
 from adapters.studio.page_session import (
@@ -30,6 +29,7 @@ from adapters.studio.page_session import (
     is_refresh,
     remember,
 )
+from adapters.studio.safe_html import quoted
 from bot.domain import LOCAL, ChannelId, WorkspaceId
 from bot.replies import Card, Listing, Reply, Tone
 

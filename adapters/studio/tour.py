@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 from nicegui import ui
 
-from adapters.studio.drawing import Click, draw_button
-from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
+from adapters.studio.reply_drawing import Click, draw_button
+from adapters.studio.safe_html import quoted
 from bot.replies import Listing, ListingRow, Tone
 
 

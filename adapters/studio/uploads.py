@@ -13,9 +13,9 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio.downloads import picture_address
-from adapters.studio.markup import quoted
 from adapters.studio.notifications import notify
 from adapters.studio.page_session import PageSession
+from adapters.studio.safe_html import quoted
 from bot.domain import LOCAL, Attachment
 
 _MAX_MEBIBYTES, _MESSAGE_MEBIBYTES = 1024, 25

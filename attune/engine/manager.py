@@ -22,7 +22,7 @@ from bot.ports.engine import (
     MemoryEstimate,
 )
 from tuner.local.hyperparameters import resolve
-from tuner.local.memory import free_memory, training_memory
+from tuner.local.training_memory import free_memory, training_memory
 from tuner.store.jobs import named_base
 
 log = logging.getLogger(__name__)

@@ -173,7 +173,7 @@ class Steps:
         draft.mkdir(parents=True)
         await self._run(
             self._python(),
-            *("tuner.local.gguf_model", str(source), str(draft), json.dumps(sampling)),
+            *("tuner.local.gguf_reader", str(source), str(draft), json.dumps(sampling)),
         )
         files = await asyncio.to_thread(checksums, draft)
         await asyncio.to_thread(self._folder.finish, finished, {**note, "files": files})

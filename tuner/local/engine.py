@@ -17,8 +17,8 @@ from tuner.errors import ApiError, Busy, ModelLoadFailed
 from tuner.local.omp_wait import set_passive_omp_wait
 
 if TYPE_CHECKING:
-    from tuner.local.constraints import Matcher
-    from tuner.local.replies import Reply
+    from tuner.local.answer_in_progress import Reply
+    from tuner.local.json_constraints import Matcher
     from tuner.local.serving_model import Loaded
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Local:
         set_passive_omp_wait()
         bases = find_bases(configured)
         if any(base.quantization for base in bases.values()):
-            from tuner.local.loading import require_4bit_support
+            from tuner.local.model_loading import require_4bit_support
 
             require_4bit_support(bases.values())
         return cls(bases, longest_queue=longest_queue)
@@ -169,7 +169,7 @@ class Local:
         self, loaded: "Loaded", adapter: Path | None, request: GenerationRequest
     ) -> list["Reply"]:
         """Returns a reply for each choice of a request. Raises ApiError for too long prompts."""
-        from tuner.local.replies import Reply
+        from tuner.local.answer_in_progress import Reply
 
         prompt, opener, arguments = self._prompt(loaded, request)
         remaining = loaded.longest - len(prompt)
@@ -202,7 +202,7 @@ class Local:
 
     def _prompt(self, loaded: "Loaded", request: GenerationRequest) -> tuple[list[int], str, str]:
         """Returns the prompt's tokens, and a forced call's opening text and arguments key."""
-        from tuner.local.rendering import TemplateError, to_template_messages
+        from tuner.local.tokenizing import TemplateError, to_template_messages
 
         with self._render_lock:
             try:
@@ -227,7 +227,7 @@ class Local:
         self, loaded: "Loaded", request: GenerationRequest, arguments: str
     ) -> "Matcher | None":
         """Returns a matcher for the call or the schema that a request demands, else None."""
-        from tuner.local.constraints import call_schema
+        from tuner.local.json_constraints import call_schema
 
         if request.forced_tools:
             schema = call_schema(request.forced_tools, arguments)
@@ -356,8 +356,8 @@ class Local:
             del self._models[path]
 
     def _release_idle(self, memory: int) -> None:
-        from tuner.local.memory import free_memory
         from tuner.local.serving_model import free_caches
+        from tuner.local.training_memory import free_memory
 
         if memory > (free_memory() or memory):
             for path in self._idle_models():
@@ -369,7 +369,7 @@ class Local:
 
     def _fetch_adapter(self, loaded: "Loaded", path: Path | None) -> None:
         """Loads an adapter unless it is cached; removes the oldest unused adapters."""
-        from tuner.local.adapters import Adapter
+        from tuner.local.lora_adapters import Adapter
 
         if path is None:
             return
@@ -386,7 +386,7 @@ class Local:
 
     def _warm_up(self, path: Path) -> None:
         """Generates an answer that is discarded, as the first computations are slow."""
-        from tuner.local.replies import Reply
+        from tuner.local.answer_in_progress import Reply
 
         try:
             loaded = self._load(path, path)

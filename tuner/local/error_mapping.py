@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tuner.folder import JobFolder, is_disk_full, remove
 from tuner.local.hyperparameters import Hyperparameters
-from tuner.local.memory import too_large
+from tuner.local.training_memory import too_large
 from tuner.training_run import Rejected
 
 _DISK_FULL_TEXTS = ("no space left", "disk quota", "file too large", "os error 28", "os error 27")

@@ -7,7 +7,7 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from tuner.engine import Sampling
-from tuner.local.rendering import Renderer, TemplateError
+from tuner.local.tokenizing import Renderer, TemplateError
 
 MAX_TOKENS = 1024
 CHANNELS = "<|channel|>"

@@ -15,8 +15,8 @@ from safetensors import safe_open
 
 from tuner.bases import GGUF_FAMILIES
 from tuner.errors import CannotStart
-from tuner.local.gguf_model import IN_LAYER, OUTSIDE
-from tuner.local.loading import load_tokenizer
+from tuner.local.gguf_reader import IN_LAYER, OUTSIDE
+from tuner.local.model_loading import load_tokenizer
 
 _GGUF_OUTSIDE = {ours: theirs for theirs, ours in OUTSIDE.items()}
 _GGUF_IN_LAYER = {ours: theirs for theirs, ours in IN_LAYER.items()}

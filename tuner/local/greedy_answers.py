@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from tuner.classification import Messages
-from tuner.local.rendering import Renderer, to_template_messages
+from tuner.local.tokenizing import Renderer, to_template_messages
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.training_run import StopSignal, exit_stopped
 

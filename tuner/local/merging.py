@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from peft import PeftModel
 
-from tuner.local.loading import be_quiet, load_model
+from tuner.local.model_loading import be_quiet, load_model
 
 
 def merge(base: Path, adapter: Path, out: Path) -> None:

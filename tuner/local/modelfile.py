@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from tuner.local.rendering import Renderer, TemplateError
+from tuner.local.tokenizing import Renderer, TemplateError
 
 _FIRST, _ANSWER, _SECOND = "⟦first⟧", "⟦answer⟧", "⟦second⟧"
 _TURNS = [

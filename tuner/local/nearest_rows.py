@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.rows import words_of
-from tuner.local.rewording import Message, single_exchange
+from tuner.local.question_rewording import Message, single_exchange
 
 EXAMPLES = 3
 """The number of rows before a question."""

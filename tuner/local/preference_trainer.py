@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 from trl import DPOConfig, DPOTrainer
 
-from tuner.local.rendering import PreferencePair
+from tuner.local.tokenizing import PreferencePair
 
 Tensors = dict[str, torch.Tensor]
 Figures = tuple[float, float]

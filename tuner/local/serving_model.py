@@ -8,12 +8,12 @@ from pathlib import Path
 
 import torch
 
-from tuner.local.adapters import Adapter
-from tuner.local.batch import Batch
-from tuner.local.constraints import Constraints
+from tuner.local.generation_batch import Batch
 from tuner.local.generation_defaults import GenerationDefaults, ending_tokens
-from tuner.local.loading import be_quiet, context_length, load_model, load_tokenizer
-from tuner.local.rendering import Renderer
+from tuner.local.json_constraints import Constraints
+from tuner.local.lora_adapters import Adapter
+from tuner.local.model_loading import be_quiet, context_length, load_model, load_tokenizer
+from tuner.local.tokenizing import Renderer
 
 
 @dataclass(slots=True)

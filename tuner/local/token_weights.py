@@ -6,7 +6,7 @@ from itertools import takewhile
 
 import torch
 
-from tuner.local.rendering import TrainingExample
+from tuner.local.tokenizing import TrainingExample
 
 LEAST = 0.2
 """The least weight of a token, as a share of its answer's weight."""

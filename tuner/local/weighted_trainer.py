@@ -14,9 +14,9 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from tuner.local.hyperparameters import TOKENS_ON_CPU
-from tuner.local.rendering import TrainingExample
-from tuner.local.schedule import EpochSampler, Schedule, Wordings, rate_scheduler
 from tuner.local.token_weights import TokenWeights
+from tuner.local.tokenizing import TrainingExample
+from tuner.local.training_schedule import EpochSampler, Schedule, Wordings, rate_scheduler
 
 Tensors = dict[str, torch.Tensor]
 Figures = tuple[float, float]

@@ -9,12 +9,12 @@ from typing import ClassVar
 from fastapi import Request
 from nicegui import ui
 
-from adapters.studio import drawing
-from adapters.studio.actions import PageActions
+from adapters.studio import reply_drawing
 from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
+from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import DIRECT, GENERAL, OF_PEOPLE, PageSession, Studio, remember
-from adapters.studio.pages.lists import ListAddress, ListControls
+from adapters.studio.pages.list_controls import ListAddress, ListControls
 from adapters.studio.shell import Page, draw_page, pill
 from bot import events
 from bot.domain import LOCAL, ChannelId, Place
@@ -88,7 +88,7 @@ class AdminPage(Page):
 
     def draw_reply(self, reply: Reply) -> None:
         if isinstance(reply, Card | Listing):
-            drawing.draw(reply, self.actions.click)
+            reply_drawing.draw(reply, self.actions.click)
         elif isinstance(reply, Refused):
             ui.label(reply.text).classes("problem")
 
@@ -218,7 +218,7 @@ class Assistants(AdminPage):
 
     async def _edit(self, name: str) -> None:
         card = await self.session.query_command("assistant show", {"name": name})
-        facts = drawing.facts_by_name(card) if isinstance(card, Card) else {}
+        facts = reply_drawing.facts_by_name(card) if isinstance(card, Card) else {}
         none = self.session.translate("none")
         values = {name: facts.get(name, "") for name in _ASSISTANT_OPTIONS}
         values |= {"history": "", "language": ""}

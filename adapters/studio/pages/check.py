@@ -5,11 +5,11 @@ from __future__ import annotations
 from fastapi import Request
 from nicegui import ui
 
-from adapters.studio import drawing
-from adapters.studio.actions import PageActions
+from adapters.studio import reply_drawing
 from adapters.studio.notifications import tell
+from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.pages.lists import ListAddress
+from adapters.studio.pages.list_controls import ListAddress
 from adapters.studio.shell import Page, draw_page
 from bot.replies import Listing, Refused, Reply
 
@@ -55,7 +55,7 @@ class _Check(Page):
         with self._body:
             for reply in replies:
                 if isinstance(reply, Listing):
-                    drawing.draw_listing(reply, self._click)
+                    reply_drawing.draw_listing(reply, self._click)
 
     async def _click(self, action: str) -> None:
         if not action.startswith(_SHOW):

@@ -10,11 +10,11 @@ from fastapi import Request
 from nicegui import background_tasks, ui
 from nicegui import events as browser
 
-from adapters.studio.actions import PageActions
-from adapters.studio.drawing import StreamedText
-from adapters.studio.markup import quoted
 from adapters.studio.notifications import notify, tell
+from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
+from adapters.studio.reply_drawing import StreamedText
+from adapters.studio.safe_html import quoted
 from adapters.studio.shell import Page, draw_empty_page, draw_page
 from bot import events
 from bot.replies import Column, Comparison, Listing, ListingRow, Refused, StreamedColumn, Tone

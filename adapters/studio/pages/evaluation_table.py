@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.studio.differences import split_by_difference
-from adapters.studio.drawing import facts_by_name
-from adapters.studio.markup import quoted_script
 from adapters.studio.page_session import PageSession
+from adapters.studio.reply_drawing import facts_by_name
+from adapters.studio.safe_html import quoted_script
+from adapters.studio.word_differences import split_by_difference
 from bot.replies import ListingRow
 
 Act = Callable[[str], Awaitable[None]]

@@ -8,12 +8,12 @@ from fastapi import Request
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.studio import drawing
-from adapters.studio.actions import PageActions
+from adapters.studio import reply_drawing
 from adapters.studio.notifications import notify, tell
+from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.evaluation_table import draw_table, rows_of
-from adapters.studio.pages.lists import ListAddress, Pager
+from adapters.studio.pages.list_controls import ListAddress, Pager
 from adapters.studio.score_chart import draw_scores
 from adapters.studio.shell import Page, draw_empty_page, draw_page
 from bot.domain import QuestionOrder
@@ -79,7 +79,7 @@ class _Evaluations(Page):
         if isinstance(dashboard, Card) and self._has_changed("dashboard", dashboard):
             self._dashboard.clear()
             with self._dashboard:
-                drawing.CardView(dashboard, self._actions.click)
+                reply_drawing.CardView(dashboard, self._actions.click)
         listing = await self._session.query_button("evaluations")
         if not isinstance(listing, Listing):
             return
@@ -135,7 +135,7 @@ class _Evaluations(Page):
         if isinstance(card, Card) and self._has_changed("card", card):
             self._card.clear()
             with self._card:
-                drawing.CardView(card, self._actions.click)
+                reply_drawing.CardView(card, self._actions.click)
         measures = await self._session.query_button(f"evaluation.details:{self._chosen}")
         if isinstance(measures, Listing) and self._has_changed("measures", measures):
             self._scores.clear()
@@ -172,7 +172,7 @@ class _Evaluations(Page):
         if isinstance(reply, Card) and reply.chart is not None:
             with self._history, ui.element("section").classes("card plain"):
                 ui.label(reply.title).classes("card-title").props("role=heading aria-level=2")
-                drawing.draw_chart(reply.chart)
+                reply_drawing.draw_chart(reply.chart)
 
     async def _open_question(self, number: str) -> None:
         await self._actions.click(f"evaluation.question:{self._chosen}.{number}")

@@ -8,18 +8,18 @@ from fastapi import Request
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.studio import drawing
-from adapters.studio.actions import PageActions
+from adapters.studio import reply_drawing
 from adapters.studio.dialogs import close_then, open_dialog
 from adapters.studio.forms import open_form
-from adapters.studio.markup import quoted
 from adapters.studio.notifications import tell
+from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import OF_PEOPLE, PageSession, Studio
-from adapters.studio.pages.importing import ImportDialog
-from adapters.studio.pages.lists import Change, ListAddress, Pager
+from adapters.studio.pages.examples_table import draw_table, fill
+from adapters.studio.pages.import_dialog import ImportDialog
+from adapters.studio.pages.list_controls import Change, ListAddress, Pager
 from adapters.studio.pages.review import draw_exchange, revisions_of
-from adapters.studio.pages.table import draw_table, fill
-from adapters.studio.pages.views import SavedViews
+from adapters.studio.pages.saved_views import SavedViews
+from adapters.studio.safe_html import quoted
 from adapters.studio.shell import Page, draw_empty_page, draw_empty_state, draw_page
 from bot import events
 from bot.domain import ExampleState, Origin
@@ -279,19 +279,19 @@ class _Examples(Page):
         else:
             await self._actions.show(reply)
 
-    def _draw_example(self, card: Card, act: drawing.Click) -> None:
+    def _draw_example(self, card: Card, act: reply_drawing.Click) -> None:
         with ui.element("section").classes("card plain"):
             ui.label(card.title).classes("card-title").props("role=heading aria-level=2")
             for line in card.lines:
                 ui.label(line).classes("warning")
             draw_exchange(card)
-            drawing.draw_facts(card.facts)
-            drawing.draw_buttons(card.buttons, act)
+            reply_drawing.draw_facts(card.facts)
+            reply_drawing.draw_buttons(card.buttons, act)
 
     async def _draw_revisions(self, number: str, card: Card) -> None:
         reply = await revisions_of(self._session, number, card)
         if reply is not None:
-            drawing.draw_revisions(reply)
+            reply_drawing.draw_revisions(reply)
 
     async def _write(self) -> None:
         await self._actions.run("teach")

@@ -7,11 +7,11 @@ from dataclasses import replace
 from fastapi import Request
 from nicegui import ui
 
-from adapters.studio import drawing
-from adapters.studio.actions import PageActions
-from adapters.studio.markup import quoted
+from adapters.studio import reply_drawing
+from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.pages.lists import ListControls
+from adapters.studio.pages.list_controls import ListControls
+from adapters.studio.safe_html import quoted
 from adapters.studio.shell import Page, draw_empty_page, draw_page, pill, train_label
 from bot.domain import LOCAL
 from bot.replies import Button, Card, Listing, ListingRow, Refused
@@ -53,7 +53,7 @@ class _Jobs(Page):
         self._actions = PageActions(session, self.refresh)
         self._listing: Listing | None = None
         self._events: Listing | None = None
-        self._views: list[drawing.CardView] = []
+        self._views: list[reply_drawing.CardView] = []
         self._drawn_job: str | None = None
         self._more_pages = 0
 
@@ -135,10 +135,10 @@ class _Jobs(Page):
             for line in shown:
                 self._draw_row(line)
             if listing.more:
-                drawing.draw_buttons((listing.more,), self._show_more)
+                reply_drawing.draw_buttons((listing.more,), self._show_more)
 
     def _draw_row(self, line: ListingRow) -> None:
-        facts = drawing.facts_by_name(line)
+        facts = reply_drawing.facts_by_name(line)
 
         async def choose() -> None:
             self._chosen = self._controls.address.choose(line.id)
@@ -188,7 +188,7 @@ class _Jobs(Page):
         self._detail.clear()
         with self._detail:
             self._views = [
-                drawing.CardView(card, self._actions.click, can_zoom=True) for card in cards
+                reply_drawing.CardView(card, self._actions.click, can_zoom=True) for card in cards
             ]
             with ui.row().classes("bar"):
                 for key, action, click in (
@@ -197,7 +197,7 @@ class _Jobs(Page):
                     ("studio.changes", "job.changes", self._actions.click),
                     ("studio.results", "job.results", self._save),
                 ):
-                    drawing.draw_button(Button(say(key), f"{action}:{number}"), click)
+                    reply_drawing.draw_button(Button(say(key), f"{action}:{number}"), click)
         self._drawn_job = number
 
     async def _save(self, action: str) -> None:
@@ -213,7 +213,7 @@ class _Jobs(Page):
         self._events = events
         self._events_area.clear()
         with self._events_area:
-            drawing.draw_listing(events, self._actions.click)
+            reply_drawing.draw_listing(events, self._actions.click)
 
     async def _train(self) -> None:
         await self._actions.click("job.start")

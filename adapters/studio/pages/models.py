@@ -8,10 +8,10 @@ from dataclasses import replace
 from fastapi import Request
 from nicegui import ui
 
-from adapters.studio import drawing
-from adapters.studio.actions import PageActions
+from adapters.studio import reply_drawing
+from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.pages.lists import ListControls
+from adapters.studio.pages.list_controls import ListControls
 from adapters.studio.shell import Page, draw_page, pill
 from bot.replies import Button, Listing, ListingRow, Tone
 
@@ -36,7 +36,7 @@ class _Models(Page):
 
     def draw_top(self) -> None:
         back = Button(self._session.translate("button.rollback"), "model.rollback")
-        drawing.draw_button(back, self._roll_back)
+        reply_drawing.draw_button(back, self._roll_back)
 
     async def _roll_back(self, action: str) -> None:
         """Rolls back from the model that this page shows as answering."""
@@ -74,7 +74,7 @@ class _Models(Page):
                     self._draw_flat(shown)
         if isinstance(history, Listing):
             with self._history:
-                drawing.draw_listing(history, self._actions.click)
+                reply_drawing.draw_listing(history, self._actions.click)
 
     def _draw_flat(self, models: Listing) -> None:
         """Draws the filtered and sorted models as a list."""
@@ -89,13 +89,13 @@ class _Models(Page):
         """Draws every model below its parent, with its checkpoints folded below it."""
         children_by_parent: dict[str, list[ListingRow]] = defaultdict(list)
         names = {line.text for line in models.lines}
-        parents = {drawing.facts_by_name(line).get("parent", "") for line in models.lines}
+        parents = {reply_drawing.facts_by_name(line).get("parent", "") for line in models.lines}
         roots = []
         self._checkpoints = defaultdict(list)
         for line in reversed(models.lines):
-            parent = drawing.facts_by_name(line).get("parent", "")
+            parent = reply_drawing.facts_by_name(line).get("parent", "")
             if _is_checkpoint(line) and line.text not in parents:
-                self._checkpoints[drawing.facts_by_name(line)["job"]].append(line)
+                self._checkpoints[reply_drawing.facts_by_name(line)["job"]].append(line)
             elif parent in names and parent != line.text:
                 children_by_parent[parent].append(line)
             else:
@@ -117,12 +117,12 @@ class _Models(Page):
                 with ui.element("ul").classes("tree"):
                     for child in children:
                         self._draw_branch(child, children_by_parent)
-            job = drawing.facts_by_name(line).get("job", "")
+            job = reply_drawing.facts_by_name(line).get("job", "")
             if job and not _is_checkpoint(line) and (checkpoints := self._checkpoints.pop(job, [])):
                 self._draw_checkpoints(checkpoints)
 
     def _draw_model(self, line: ListingRow) -> None:
-        facts = drawing.facts_by_name(line)
+        facts = reply_drawing.facts_by_name(line)
         with ui.element("div").classes("branch-line"):
             with ui.element("div").classes("line-body"):
                 ui.label(line.id).classes("branch-name")
@@ -138,7 +138,7 @@ class _Models(Page):
                 text = f"{self._session.translate('fact.job')} {facts['job']}"
                 ui.link(text, f"/jobs/{facts['job']}").classes("fine")
             for button in line.buttons:
-                drawing.draw_button(button, self._actions.click, is_small=True)
+                reply_drawing.draw_button(button, self._actions.click, is_small=True)
 
     def _draw_checkpoints(self, checkpoints: list[ListingRow]) -> None:
         """Draws the checkpoints of a job, folded unless one of them answers."""

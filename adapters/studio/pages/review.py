@@ -9,11 +9,11 @@ from fastapi import Request
 from nicegui import background_tasks, ui
 from nicegui import events as browser
 
-from adapters.studio import drawing
+from adapters.studio import reply_drawing
 from adapters.studio.forms import open_form
-from adapters.studio.markup import quoted
 from adapters.studio.notifications import notify, tell
 from adapters.studio.page_session import PageSession, Studio
+from adapters.studio.safe_html import quoted
 from adapters.studio.shell import draw_main_area, page_session_of, refresh_on_change, shell
 from bot import events
 from bot.replies import Card, Form, Listing, ListingRow, Refused
@@ -135,7 +135,7 @@ class _Queue:
             self._draw_row(line)
 
     def _draw_row(self, line: ListingRow) -> None:
-        facts = drawing.facts_by_name(line)
+        facts = reply_drawing.facts_by_name(line)
 
         async def choose() -> None:
             async with self._lock:
@@ -177,10 +177,10 @@ class _Queue:
             for line in card.lines:
                 ui.label(line).classes("warning").props("role=note")
             draw_exchange(card)
-            drawing.draw_facts(card.facts)
+            reply_drawing.draw_facts(card.facts)
             with ui.row().classes("buttons"):
                 for button in card.buttons:
-                    drawing.draw_button(button, self._click)
+                    reply_drawing.draw_button(button, self._click)
                 self._draw_undo()
 
     def _draw_undo(self) -> None:
@@ -194,11 +194,11 @@ class _Queue:
             listing = await self._session.query_button(f"{action}:{number}")
             if self._open == number and isinstance(listing, Listing):
                 with self._context:
-                    drawing.draw_listing(listing, self._click)
+                    reply_drawing.draw_listing(listing, self._click)
         reply = await revisions_of(self._session, number, card)
         if self._open == number and reply is not None:
             with self._detail:
-                drawing.draw_revisions(reply)
+                reply_drawing.draw_revisions(reply)
 
     def _draw_empty(self) -> None:
         say = self._session.translate
@@ -317,7 +317,7 @@ class _Queue:
 
 async def revisions_of(session: PageSession, number: str, card: Card) -> Card | None:
     """Returns the card with the revisions of an example, or None if it has only one."""
-    if drawing.facts_by_name(card).get("revision", "1") == "1":
+    if reply_drawing.facts_by_name(card).get("revision", "1") == "1":
         return None
     reply = await session.query_button(f"example.revisions:{number}")
     return reply if isinstance(reply, Card) else None
@@ -329,4 +329,4 @@ def draw_exchange(card: Card) -> None:
         for column in card.columns:
             with ui.element("div").classes(f"part {column.note}"):
                 ui.label(column.title).classes("part-name")
-                drawing.draw_text(column.text, card.marks)
+                reply_drawing.draw_text(column.text, card.marks)

@@ -10,10 +10,10 @@ from typing import Protocol
 from nicegui import ui
 
 from adapters.room import ASSISTANT, is_command, is_gone, render_message
-from adapters.studio import drawing
+from adapters.studio import reply_drawing
 from adapters.studio.dialogs import in_page
-from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
+from adapters.studio.safe_html import quoted
 from adapters.studio.uploads import draw_file
 from bot.domain import Place, RoomMessage
 from bot.events import ButtonClicked
@@ -62,7 +62,7 @@ class MessageView:
         self.message = message
         self._is_partial = is_partial
         self._update: Callable[[Drawn], bool] | None = None
-        self._text: drawing.StreamedText | None = None
+        self._text: reply_drawing.StreamedText | None = None
         self._replies = 0
         with (
             ui.element("article")
@@ -163,13 +163,13 @@ class MessageView:
         if is_gone(self.message):
             ui.label(self._session.translate("console.deleted")).classes("fine")
         elif self._is_partial:
-            self._text = drawing.StreamedText(self.message.text)
+            self._text = reply_drawing.StreamedText(self.message.text)
             self._draw_stop()
         else:
             reply = self._rendered(self.message)
             if isinstance(reply, Text) and reply.private:
                 ui.element("div").classes("private-mark")
-            self._update = drawing.draw(reply, self._click)
+            self._update = reply_drawing.draw(reply, self._click)
 
     def _rendered(self, message: RoomMessage) -> Drawn:
         """Returns the message's content in the language of this window."""

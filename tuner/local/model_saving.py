@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from tuner.folder import fsync_folder, remove
-from tuner.local.loading import ADAPTER
+from tuner.local.model_loading import ADAPTER
 
 
 def save_model(

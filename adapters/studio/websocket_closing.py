@@ -6,7 +6,7 @@ import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.studio.sessions import Sessions
+from adapters.studio.login_sessions import Sessions
 
 _POLICY_VIOLATION = 1008
 # Actions of a person arrive as this Socket.IO event; a window sends other packets by itself:

@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from nicegui import ui
 
-from adapters.studio import drawing
+from adapters.studio import reply_drawing
 from adapters.studio.dialogs import open_dialog
 from adapters.studio.forms import open_form
-from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
+from adapters.studio.safe_html import quoted
 from adapters.studio.uploads import UploadArea
 from adapters.text_layout import share_done
 from bot import events
@@ -101,9 +101,9 @@ class ImportDialog:
             self._preview = reply
             title = ui.label(reply.title).classes("card-title")
             title.props("role=status")
-            drawing.draw_facts(reply.facts)
+            reply_drawing.draw_facts(reply.facts)
             self._draw_lines(reply.lines)
-            drawing.draw_buttons(reply.buttons, self._click)
+            reply_drawing.draw_buttons(reply.buttons, self._click)
 
     def _draw_lines(self, lines: Sequence[str]) -> None:
         if not lines:

@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from nicegui import ui
 
-from adapters.studio import drawing
+from adapters.studio import reply_drawing
 from adapters.studio.dialogs import close_then, open_dialog
 from adapters.studio.downloads import deliver
 from adapters.studio.forms import open_form
-from adapters.studio.markup import quoted
 from adapters.studio.notifications import tell
 from adapters.studio.page_session import PageSession
+from adapters.studio.safe_html import quoted
 from bot import events
 from bot.commands import Command, Option
 from bot.replies import Card, Document, Field, FieldKind, Form, Listing, Refused, Reply
@@ -113,7 +113,7 @@ class PageActions:
             open_dialog(f"aria-label={quoted(reply.title)}") as dialog,
             ui.element("div").classes("asking"),
         ):
-            drawing.draw(reply, close_then(dialog, self.click))
+            reply_drawing.draw(reply, close_then(dialog, self.click))
 
 
 def _field(

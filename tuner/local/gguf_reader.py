@@ -197,7 +197,7 @@ def _write(path: Path, content: Mapping[str, object]) -> None:
 
 
 def main() -> None:
-    """Runs `python -m tuner.local.gguf_model FILE.gguf DIR SAMPLING`, with SAMPLING as JSON."""
+    """Runs `python -m tuner.local.gguf_reader FILE.gguf DIR SAMPLING`, with SAMPLING as JSON."""
     source, folder, sampling = sys.argv[1:]
     try:
         convert(Path(source), Path(folder), sampling=json.loads(sampling))

@@ -18,10 +18,10 @@ from transformers import (
 
 from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.local.hyperparameters import Hyperparameters
-from tuner.local.loading import width
-from tuner.local.memory import return_free_heap
-from tuner.local.saving import fsync_tree, save_model
-from tuner.local.schedule import Schedule
+from tuner.local.model_loading import width
+from tuner.local.model_saving import fsync_tree, save_model
+from tuner.local.training_memory import return_free_heap
+from tuner.local.training_schedule import Schedule
 from tuner.local.weight_average import MIN_RECALLED, WeightAverage
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec

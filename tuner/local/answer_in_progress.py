@@ -11,8 +11,8 @@ from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
 from tuner.engine import Delta, Sampling, TokenLogprob
-from tuner.local.constraints import Matcher
 from tuner.local.generation_defaults import SamplingParameters
+from tuner.local.json_constraints import Matcher
 from tuner.tool_calls import MARKS, calls_in
 
 LIKELY = 1024

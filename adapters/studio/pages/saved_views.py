@@ -11,8 +11,8 @@ from nicegui import ui
 
 from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
-from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession, remember
+from adapters.studio.safe_html import quoted
 from bot.replies import Field, Form
 
 _COOKIE = "views"

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, Sampler
 
 from tuner.folder import KEPT_CHECKPOINTS
 from tuner.local.nearest_rows import EXAMPLES
-from tuner.local.rendering import TrainingExample
+from tuner.local.tokenizing import TrainingExample
 
 FEW_ROWS = 30
 ENOUGH_RECALLED, ENOUGH_OF_FEW = 0.9, 0.97

@@ -9,10 +9,10 @@ from functools import partial
 
 from nicegui import ui
 
-from adapters.studio import charts
+from adapters.studio import line_chart
 from adapters.studio.dialogs import close_then, in_page, open_dialog
-from adapters.studio.differences import split_by_difference as differences
-from adapters.studio.markup import highlight, quoted, to_html
+from adapters.studio.safe_html import highlight, quoted, to_html
+from adapters.studio.word_differences import split_by_difference as differences
 from adapters.text_layout import share_done
 from bot.replies import Button, Card, Chart, Column, Drawn, Fact, Listing, ListingRow, Text, Tone
 
@@ -148,7 +148,7 @@ class CardView:
             value.set_text(fact.value)
         chart = reply.chart or reply.trend
         if self._chart and chart:
-            self._chart.options.update(charts.options(chart, can_zoom=self._can_zoom))
+            self._chart.options.update(line_chart.options(chart, can_zoom=self._can_zoom))
             self._chart.update()
         return True
 
@@ -187,7 +187,7 @@ async def _no_action(action: str) -> None:
 
 
 def draw_chart(chart: Chart, *, can_zoom: bool = False) -> ui.echart:
-    drawn = ui.echart(charts.options(chart, can_zoom=can_zoom)).classes("chart")
+    drawn = ui.echart(line_chart.options(chart, can_zoom=can_zoom)).classes("chart")
     if can_zoom:
         drawn.classes("tall")
     drawn.props(f"role=img aria-label={quoted(f'{chart.title}: {chart.summary}')}")

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tuner.errors import ModelLoadFailed
-from tuner.local.loading import ADAPTER
+from tuner.local.model_loading import ADAPTER
 
 WEIGHTS = "adapter_model.safetensors"
 _PEFT_PREFIX = "base_model.model."

@@ -8,8 +8,8 @@ import torch
 from torch.nn.functional import pad
 from transformers import DynamicCache, PreTrainedModel
 
-from tuner.local.adapters import Adapter, AdapterBank
-from tuner.local.replies import Reply, sample_tokens
+from tuner.local.answer_in_progress import Reply, sample_tokens
+from tuner.local.lora_adapters import Adapter, AdapterBank
 
 MAX_ROWS = 32
 CHUNK = 512

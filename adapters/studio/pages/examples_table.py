@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.studio.drawing import facts_by_name
-from adapters.studio.markup import quoted_script
 from adapters.studio.page_session import PageSession
+from adapters.studio.reply_drawing import facts_by_name
+from adapters.studio.safe_html import quoted_script
 from bot.replies import ListingRow, Tone
 
 Open = Callable[[str], Awaitable[None]]

@@ -17,7 +17,7 @@ from tuner.job_file_checks import read_rows
 from tuner.local.error_mapping import mapped_errors
 from tuner.local.greedy_answers import GreedyAnswers
 from tuner.local.hyperparameters import TOKENS_ON_CPU, Hyperparameters, plan_memory, resolve
-from tuner.local.loading import (
+from tuner.local.model_loading import (
     be_quiet,
     context_length,
     is_adapter,
@@ -25,13 +25,13 @@ from tuner.local.loading import (
     load_tokenizer,
     width,
 )
-from tuner.local.memory import wait_for_memory
 from tuner.local.nearest_rows import NearestRows
-from tuner.local.rendering import Renderer, TemplateError, TrainingExample
-from tuner.local.reporting import Reporter
-from tuner.local.rewording import reword
-from tuner.local.schedule import Lead, Schedule, Wordings
+from tuner.local.question_rewording import reword
 from tuner.local.token_weights import TokenWeights, without_common_start
+from tuner.local.tokenizing import Renderer, TemplateError, TrainingExample
+from tuner.local.training_callback import Reporter
+from tuner.local.training_memory import wait_for_memory
+from tuner.local.training_schedule import Lead, Schedule, Wordings
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.spec import Spec
 from tuner.training_run import Rejected, Row, StopSignal, exit_stopped, write_event

@@ -10,8 +10,8 @@ from fastapi import Request
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.studio.markup import quoted
 from adapters.studio.page_session import PageSession
+from adapters.studio.safe_html import quoted
 from bot.replies import ListingRow
 
 SEARCH, SORT = "search", "sort"

@@ -25,11 +25,11 @@ from adapters.changes import (
 )
 from adapters.room import id_of, mentions, place_of, to_domain_message, without_call
 from adapters.studio.downloads import deliver
-from adapters.studio.drawing import show_card
 from adapters.studio.forms import open_form
-from adapters.studio.message import MessageView, WaitingView, is_answer
+from adapters.studio.message_view import MessageView, WaitingView, is_answer
 from adapters.studio.notifications import tell
 from adapters.studio.page_session import DIRECT, PageSession, is_refresh
+from adapters.studio.reply_drawing import show_card
 from bot import events
 from bot.commands import OptionKind
 from bot.domain import LOCAL, Attachment, MessageId, Place, RoomMessage

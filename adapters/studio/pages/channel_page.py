@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from fastapi import Request
 from nicegui import ui
 
-from adapters.studio.chat import Conversation, RoomActions
+from adapters.studio.channel_view import Conversation, RoomActions
 from adapters.studio.composer import Composer
-from adapters.studio.drawing import draw_button, draw_text, facts_by_name
-from adapters.studio.markup import quoted
 from adapters.studio.navigation import channel_title
 from adapters.studio.notifications import tell
 from adapters.studio.page_session import DIRECT, PageSession, Studio
+from adapters.studio.reply_drawing import draw_button, draw_text, facts_by_name
+from adapters.studio.safe_html import quoted
 from adapters.studio.shell import (
     draw_empty_page,
     draw_main_area,
