@@ -12,7 +12,7 @@ from bot.commands import Handlers, Option, OptionKind
 from bot.domain import AuditEntry, Grant, ModelName, Role, User, UserId
 from bot.errors import BadInput, NotNow, Outdated
 from bot.example_files import csv_line
-from bot.examples.exchange import find_person
+from bot.examples.message_exchange import find_person
 from bot.mentions_and_times import person_reference, time_reference
 from bot.monthly_budget import committed_this_month
 from bot.ports.dependencies import Dependencies

@@ -19,7 +19,7 @@ from bot.conversation import NEW, fetch_history, question_of
 from bot.domain import MessageId, Role, Turn, TurnState
 from bot.errors import NotAllowed, NotNow
 from bot.events import STOP, MessageEdited
-from bot.examples.source_changes import source_edited
+from bot.examples.edited_source_messages import apply_source_edit
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
 from bot.replies import Listing, ListingRow, NoReply, Reply, Text
@@ -35,7 +35,7 @@ async def on_message_edited(request: Request, deps: Dependencies) -> Reply:
     if not isinstance(what, MessageEdited):
         return NoReply()
     turn = await _turn_to_renew(request, what, deps.store)
-    await source_edited(request, what, deps)
+    await apply_source_edit(request, what, deps)
     if turn is None:
         return NoReply()
     question = Question.from_turn(turn, what.text)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bot import mentions_and_times
 from bot.domain import Notice, ToolCall
 from bot.events import MessageReceived
-from bot.examples.asking_admins import tell_admins
+from bot.examples.ask_admins_for_permission import tell_admins
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.prompts import nearest_shots, shot_pool, words_in

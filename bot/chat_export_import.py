@@ -19,6 +19,7 @@ from bot.chat_exports import (
     exchange_row,
     find_exchanges,
 )
+from bot.consent import request_consent_in_channel
 from bot.domain import (
     ChannelId,
     ChannelKind,
@@ -37,7 +38,6 @@ from bot.domain import (
 from bot.domain.ids import id_on_platform
 from bot.errors import BadInput, NotNow, SurfaceError
 from bot.example_files import ImportTally, end_import, last_question_and_answer
-from bot.examples.states import ask_authors_in
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanLocate
@@ -112,7 +112,7 @@ class ChatImport:
             tally.known += len(batch) - new
         tally.refused = self.overview.left_out["unfit"]
         async with store.writing() as records:
-            await self._ask_authors(records)
+            await self._request_consent(records)
         await end_import(tally, self._request.assistant.id, self._request, store)
         return tally
 
@@ -294,13 +294,13 @@ class ChatImport:
             if author not in self._consents and not overview.undecided.get(author):
                 overview.undecided[author] = asked_in
 
-    async def _ask_authors(self, records: Records) -> None:
+    async def _request_consent(self, records: Records) -> None:
         by_channel: dict[str, list[User]] = {}
         for author, channel in sorted(self.overview.undecided.items()):
             by_channel.setdefault(channel, []).append(self._user(author))
         by_channel.pop("", None)
         for channel, people in by_channel.items():
-            await ask_authors_in(self._request, ChannelId(channel), people, records)
+            await request_consent_in_channel(self._request, ChannelId(channel), people, records)
 
     def _name(self, author: str) -> str:
         person = self._export.people.get(author)

@@ -1,20 +1,20 @@
-"""Consent of people to learning from their messages: asks for it, stores and lists it."""
+"""Consent of people to learning from their messages: asks for it once, stores and lists it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from hashlib import sha256
 
 from bot.commands import Handlers, Option
-from bot.domain import (
-    Consent,
-    Role,
-)
+from bot.domain import ChannelId, Consent, Notice, Place, Role, User, UserId
 from bot.mentions_and_times import time_reference
 from bot.ports.dependencies import Dependencies
-from bot.ports.store import Store
+from bot.ports.store import Records, Store
 from bot.replies import (
     Button,
     Card,
+    Drawn,
     Listing,
     ListingRow,
     Refused,
@@ -28,7 +28,8 @@ from bot.words import Words
 handlers = Handlers()
 
 CONSENT_VERSION = 1
-CONSENT_WANTED = "consent.wanted"
+CONSENT_REQUEST_NOTICE = "consent.wanted"
+_MAX_NAMES_IN_CARD = 25
 
 
 def consent_buttons(words: Words, stored: Consent | None = None) -> tuple[Button, Button]:
@@ -120,3 +121,75 @@ async def consents(request: Request, deps: Dependencies) -> Reply:
     )
     note = words("sources.now", sources=words(f"learning.{request.workspace.sources.name.lower()}"))
     return Listing(words("consents.title"), lines, empty=words("consents.empty"), note=note)
+
+
+async def request_consent(
+    request: Request,
+    people: Sequence[User],
+    *,
+    store: Store,
+    link: str | None = None,
+) -> None:
+    """Asks each author without a decision for consent, once, in this channel, with a mention."""
+    if request.workspace.platform == "local":
+        return
+    async with store.writing() as records:
+        for person in people:
+            if await records.consents.get(request.workspace_id, person.id) is not None:
+                continue
+            await records.outbox.put(
+                f"{request.workspace_id}.{person.id}.consent",
+                request.place,
+                CONSENT_REQUEST_NOTICE,
+                details={
+                    "name": person.name,
+                    "user": person.id,
+                    "link": link or "",
+                    "locale": request.event.locale,
+                },
+                at=request.now,
+            )
+
+
+async def request_consent_in_channel(
+    request: Request, channel: ChannelId, people: Sequence[User], records: Records
+) -> None:
+    """Asks several authors for consent with one card in the channel of their messages."""
+    ids = " ".join(sorted(person.id for person in people))
+    people_hash = sha256(ids.encode()).hexdigest()[:16]
+    await records.outbox.put(
+        f"{request.workspace_id}.{channel}.{people_hash}.consent",
+        Place(request.workspace_id, channel),
+        CONSENT_REQUEST_NOTICE,
+        details={
+            "names": ", ".join(person.name for person in people[:_MAX_NAMES_IN_CARD]),
+            "more": max(0, len(people) - _MAX_NAMES_IN_CARD),
+            "locale": request.event.locale,
+        },
+        at=request.now,
+        once=True,
+    )
+
+
+async def render_consent_request_notice(
+    notice: Notice, records: Records, words: Words
+) -> Drawn | None:
+    """Renders the question for an author's consent, with a link to the message.
+
+    A click gives the consent of the user who clicks. The message is not quoted, because its author
+    may delete it.
+    """
+    details = notice.details
+    text = words("consent.wanted", name=details.get("name"))
+    if "names" in details:
+        more_count = details.get("more")
+        others = f" {words('chats.more_people', count=more_count)}" if more_count else ""
+        text = words("consent.wanted_from_export", names=f"{details['names']}{others}")
+    link = str(details.get("link") or "")
+    link_buttons = (Button(words("button.open_message"), link=link),) if link else ()
+    return Card(
+        title=words("consent.wanted_title"),
+        lines=(text, words("consent.text")),
+        buttons=(*consent_buttons(words), *link_buttons),
+        pings=(UserId(str(details["user"])),) if details.get("user") else (),
+    )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from bot import access
 from bot.answer_access import may_rate, requested_turn, require_member_or_asker
 from bot.commands import Handlers
+from bot.consent import request_consent
 from bot.domain import (
     MUST_ANSWER,
     ExampleState,
@@ -21,11 +22,10 @@ from bot.domain import (
     Vote,
 )
 from bot.errors import BadInput, NotNow
-from bot.examples.better_answer import NEVER_AGAIN, better_answer_form, offer_form
-from bot.examples.exchange import described_by_platform, form_source, messages_of, turn_at
-from bot.examples.states import ask_authors
-from bot.examples.texts import is_same
-from bot.examples.typed_examples import lesson_form
+from bot.examples.better_answer_form import NEVER_AGAIN, better_answer_form, offer_form
+from bot.examples.message_exchange import described_by_platform, form_source, messages_of, turn_at
+from bot.examples.row_texts import is_same
+from bot.examples.teach_form import lesson_form
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.replies import NoReply, Reply, Text
@@ -113,7 +113,7 @@ async def save_feedback(request: Request, deps: Dependencies) -> Reply:
         return Text(request.words("feedback.not_kept"), private=True)
     async with deps.store.writing() as records:
         reply = await _teach(request, turn, better, exclusions, records)
-    await ask_authors(request, (asker, request.user), store=deps.store)
+    await request_consent(request, (asker, request.user), store=deps.store)
     return reply
 
 

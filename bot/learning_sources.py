@@ -15,7 +15,7 @@ from bot.domain import (
     Workspace,
 )
 from bot.errors import BadInput, NotNow, Outdated
-from bot.examples.asking_admins import DECLINED, offer_again
+from bot.examples.ask_admins_for_permission import DECLINED, offer_again
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import (

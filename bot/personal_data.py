@@ -14,7 +14,7 @@ from bot.domain import (
     Role,
 )
 from bot.errors import BadInput
-from bot.examples.source_changes import erase_examples
+from bot.examples.deleted_source_messages import erase_examples
 from bot.personal_texts import forget_quotes, own_examples
 from bot.ports.dependencies import Dependencies
 from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor

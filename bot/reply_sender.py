@@ -13,7 +13,7 @@ from bot.domain import LOCAL, MessageId, Place
 from bot.errors import AttuneError, BadInput, SurfaceError
 from bot.events import ButtonClicked, Event, FormSubmitted, MessageReceived
 from bot.examples.example_buttons import examples_in_buttons
-from bot.examples.states import redraw_outdated
+from bot.examples.state_changes import redraw_outdated
 from bot.inbox_writer import InboxWriter
 from bot.mentions_and_times import resolve_names
 from bot.ports.dependencies import Dependencies

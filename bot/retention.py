@@ -11,7 +11,7 @@ from bot.commands import Handlers, Option
 from bot.database_batches import run_in_batches
 from bot.domain import SHAREABLE_FOR, ExampleFilter, Role, Workspace
 from bot.errors import BadInput, Outdated
-from bot.examples.source_changes import erase_examples
+from bot.examples.deleted_source_messages import erase_examples
 from bot.number_formats import whole_number
 from bot.outdated_clicks import state_token
 from bot.ports.dependencies import Dependencies

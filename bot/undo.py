@@ -21,7 +21,7 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import NotNow, Outdated
-from bot.examples.states import change_state, redraw_cards
+from bot.examples.state_changes import change_state, redraw_cards
 from bot.mentions_and_times import person_reference
 from bot.number_formats import number_of
 from bot.ports.dependencies import Dependencies

@@ -13,7 +13,7 @@ from adapters.slack.outbound import modal
 from attune.bootstrap import App
 from bot.domain import ChannelId, ExampleFilter, Place, UserId, WorkspaceId
 from bot.events import FormSubmitted
-from bot.examples.texts import readable_texts
+from bot.examples.row_texts import readable_texts
 from bot.ports.surface import CanDescribe
 from bot.replies import Field, FieldKind, Form
 from bot.words import Words

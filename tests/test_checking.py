@@ -12,7 +12,7 @@ from bot.domain import LOCAL, ChannelId, ExampleState, NewExample, Origin, Place
 from bot.events import ButtonClicked, CommandInvoked
 from bot.example_checks.checks import advised_example_counts
 from bot.example_checks.near_duplicates import near_pairs
-from bot.examples.texts import exchange_row
+from bot.examples.row_texts import exchange_row
 from bot.language_detection import language
 from bot.prompts import few_shot
 from bot.replies import Listing

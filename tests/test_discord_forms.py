@@ -25,7 +25,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import FormSubmitted
-from bot.examples.texts import editable_texts, with_parts
+from bot.examples.row_texts import editable_texts, with_parts
 from bot.replies import Field, FieldKind, Form
 from bot.rows import Method
 from tests.discord_scene import TEAM, Scene

@@ -24,7 +24,7 @@ from bot.domain import (
     SyntheticRun,
 )
 from bot.events import ButtonClicked, CommandInvoked
-from bot.examples.texts import readable_texts
+from bot.examples.row_texts import readable_texts
 from bot.retention import RetentionPeriods, remove_old
 from bot.synthetic.prompt import rows_of
 from bot.tuning.holding_out import Candidate, split

@@ -8,7 +8,7 @@ import pytest
 
 from bot.domain import LOCAL, ExampleId, ExampleState, NewExample, Origin, Row, UserId
 from bot.events import ButtonClicked, CommandInvoked
-from bot.examples.texts import editable_texts, readable_texts
+from bot.examples.row_texts import editable_texts, readable_texts
 from bot.replies import Card, Listing
 from bot.rows import Method
 from tests.scene import Scene

@@ -18,7 +18,7 @@ from bot.domain import (
 from bot.errors import AttuneError, NotFound, serialize
 from bot.evaluation import gaps, measures
 from bot.evaluation.questions import reference_of
-from bot.examples.texts import exchange_row
+from bot.examples.row_texts import exchange_row
 from bot.ports.metered_calls import Answer
 from bot.ports.store import Records
 from bot.private_text import mask_row

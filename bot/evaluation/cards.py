@@ -23,7 +23,7 @@ from bot.errors import NotFound, deserialize
 from bot.evaluation import gate, questions
 from bot.evaluation.calls import progress
 from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load, why_missing
-from bot.examples import must_answer
+from bot.examples import must_answer_tag
 from bot.number_formats import format_p_value, format_share_range, number_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -346,7 +346,7 @@ async def question_card(
     question = stored[0]
     text, _ = questions.question_and_reference(question.row, words)
     example = Button(words("button.show_example"), f"example.show:{question.example}")
-    must_answer_buttons = must_answer.wrong_answer_buttons(question.example, words)
+    must_answer_buttons = must_answer_tag.wrong_answer_buttons(question.example, words)
     return Card(
         title=words("evaluation.question", number=number),
         lines=(text[: _MAX_TEXT_LENGTH * 4],),

@@ -23,7 +23,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from bot.evaluation import cards, questions, report
-from bot.examples import must_answer
+from bot.examples import must_answer_tag
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Card, Chart, Fact, Listing, ListingRow, Reply, Series, Tone
@@ -195,7 +195,7 @@ def _row(
             Fact(words("evaluation.taught"), taught[:_LONGEST], "taught"),
             *(fact for answer in answers for fact in _cell(answer, words)),
         ),
-        buttons=must_answer.wrong_answer_buttons(question.example, words),
+        buttons=must_answer_tag.wrong_answer_buttons(question.example, words),
     )
 
 

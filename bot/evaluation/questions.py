@@ -35,7 +35,7 @@ from bot.domain import (
 )
 from bot.evaluation import gaps
 from bot.example_files import with_system_message
-from bot.examples.texts import exchange_row
+from bot.examples.row_texts import exchange_row
 from bot.ports.provider import Hosts
 from bot.ports.store import Records, Store
 from bot.prompts import PromptMessage

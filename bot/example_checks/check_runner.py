@@ -9,7 +9,7 @@ from bot.check_results import CheckKey, CheckResult
 from bot.domain import Example, ExampleFilter, ExampleId
 from bot.example_checks.checks import check_samples
 from bot.example_checks.samples import Sample, sample_of
-from bot.examples.states import hidden_exclusion
+from bot.examples.state_changes import hidden_exclusion
 from bot.ports.dependencies import Dependencies
 from bot.request import Request
 

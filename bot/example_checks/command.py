@@ -13,8 +13,8 @@ from bot.errors import NotFound
 from bot.example_checks.check_runner import MAX_CHECKED, check_key, run_checks, visible_filter
 from bot.example_checks.checks import advised_example_counts
 from bot.example_checks.private_examples import private_listing
-from bot.examples.cards import line_of
 from bot.examples.example_buttons import example_state_token
+from bot.examples.example_cards import line_of
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.private_text import ANY_PRIVATE_TEXT

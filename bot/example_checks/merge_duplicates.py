@@ -9,8 +9,8 @@ from bot.commands import Handlers
 from bot.domain import Example, ExampleId, ExampleState, Role
 from bot.errors import NotFound, Outdated
 from bot.example_checks.command import active_examples, join_ids
-from bot.examples.states import redraw_cards
-from bot.examples.texts import editable_texts, require_valid, text_fields, with_parts
+from bot.examples.row_texts import editable_texts, require_valid, text_fields, with_parts
+from bot.examples.state_changes import redraw_cards
 from bot.number_formats import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records

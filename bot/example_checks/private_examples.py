@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from bot.domain import Example, ExampleId
 from bot.example_checks.check_runner import visible_filter
-from bot.examples.cards import line_of
 from bot.examples.example_buttons import example_state_token, masking_buttons
-from bot.examples.review import private_text_warnings
+from bot.examples.example_cards import line_of
+from bot.examples.review_queue import private_text_warnings
 from bot.ports.dependencies import Dependencies
 from bot.private_text import ANY_PRIVATE_TEXT
 from bot.replies import Button, Listing, ListingRow

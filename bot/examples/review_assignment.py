@@ -17,10 +17,10 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import NotFound, NotNow, Outdated, SurfaceError
-from bot.examples.exchange import described_by_platform, find_person, names_of
+from bot.examples.message_exchange import described_by_platform, find_person, names_of
 from bot.examples.required_approvals import review_lines
-from bot.examples.states import find_visible, named_example_id, redraw_cards
-from bot.examples.texts import label_texts
+from bot.examples.row_texts import label_texts
+from bot.examples.state_changes import find_visible, named_example_id, redraw_cards
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.ports.surface import CanReach

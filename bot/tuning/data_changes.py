@@ -9,7 +9,7 @@ from bot.commands import JOB, Handlers, Option, OptionKind
 from bot.domain import ExampleId, Job, Role
 from bot.errors import NotFound, NotNow
 from bot.example_files import last_question_and_answer
-from bot.examples.states import is_hidden
+from bot.examples.state_changes import is_hidden
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Listing, ListingRow, Reply, Tone, one_line

@@ -11,8 +11,8 @@ from bot.commands import Handlers
 from bot.domain import ExampleId, ExampleState, Role
 from bot.errors import BadInput, NotFound
 from bot.examples.required_approvals import note_verdict
-from bot.examples.searching import filter_of
-from bot.examples.states import redraw_cards
+from bot.examples.search_command import filter_of
+from bot.examples.state_changes import redraw_cards
 from bot.number_formats import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records

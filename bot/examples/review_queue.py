@@ -13,10 +13,10 @@ from bot.domain import (
 from bot.errors import BadInput
 from bot.examples import review_assignment
 from bot.examples.example_buttons import message_button, review_buttons
-from bot.examples.exchange import names_of
+from bot.examples.message_exchange import names_of
 from bot.examples.required_approvals import agreement_line
-from bot.examples.states import hidden_exclusion, named_example_id
-from bot.examples.texts import label_texts, last_text, readable_texts
+from bot.examples.row_texts import label_texts, last_text, readable_texts
+from bot.examples.state_changes import hidden_exclusion, named_example_id
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.private_text import PrivateText, private_texts

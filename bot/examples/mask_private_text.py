@@ -5,11 +5,11 @@ from __future__ import annotations
 from bot.commands import Handlers
 from bot.domain import Example, ExampleId, ExampleState, Role
 from bot.errors import NotNow
-from bot.examples.cards import refuse_outdated
 from bot.examples.example_buttons import is_unchanged_since_shown
-from bot.examples.review import next_card
-from bot.examples.states import find_visible, named_example_id, redraw_cards
-from bot.examples.texts import require_valid
+from bot.examples.example_cards import refuse_outdated
+from bot.examples.review_queue import next_card
+from bot.examples.row_texts import require_valid
+from bot.examples.state_changes import find_visible, named_example_id, redraw_cards
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.private_text import mask_row

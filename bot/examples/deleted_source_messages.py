@@ -1,4 +1,4 @@
-"""Erases or updates examples when their source messages are deleted or edited."""
+"""Erases examples when their source messages, or the channel of these, are deleted."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ from bot.domain import (
     Role,
     WorkspaceId,
 )
-from bot.events import MessageEdited, MessagesDeleted
-from bot.examples.edited_sources import follow_edit
+from bot.events import MessagesDeleted
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.replies import (
@@ -40,7 +39,7 @@ async def on_messages_deleted(request: Request, deps: Dependencies) -> Reply:
         async with deps.store.writing() as records:
             examples = await records.example_messages.examples(request.workspace_id, channel, batch)
             await records.turns.forget_messages(request.workspace_id, channel, batch)
-        await _erase_in_batches(request, examples, deps.store)
+        await erase_at_source_in_batches(request, examples, deps.store)
     return NoReply()
 
 
@@ -64,17 +63,9 @@ async def on_place_deleted(request: Request, deps: Dependencies) -> Reply:
     return NoReply()
 
 
-async def source_edited(request: Request, what: MessageEdited, deps: Dependencies) -> None:
-    """Updates examples with an edited message; erases those that have no text any more."""
-    surface = deps.surfaces.of(request.workspace_id)
-    examples = await follow_edit(
-        request, what.message, what.text, store=deps.store, surface=surface
-    )
-    await _erase_in_batches(request, examples, deps.store)
-    deps.wake_runners()
-
-
-async def _erase_in_batches(request: Request, examples: Sequence[ExampleId], store: Store) -> None:
+async def erase_at_source_in_batches(
+    request: Request, examples: Sequence[ExampleId], store: Store
+) -> None:
     """Erases a batch in each transaction; after a crash the repeated event erases the rest."""
     for batch in batched(examples, _PART):
         async with store.writing() as records:

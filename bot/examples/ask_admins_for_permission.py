@@ -20,7 +20,7 @@ from bot.domain import (
 )
 from bot.errors import SurfaceError
 from bot.examples.example_buttons import message_button, write_button
-from bot.examples.exchange import described_by_platform
+from bot.examples.message_exchange import described_by_platform
 from bot.mentions_and_times import channel_reference
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from bot.commands import Handlers
+from bot.consent import request_consent
 from bot.domain import (
     Example,
     ExampleSource,
@@ -16,10 +17,10 @@ from bot.domain import (
     Sources,
 )
 from bot.errors import NotFound, Outdated, Refusal
-from bot.examples.asking_admins import pointer_reply, pointers
-from bot.examples.better_answer import offer_form
+from bot.examples.ask_admins_for_permission import pointer_reply, pointers
+from bot.examples.better_answer_form import offer_form
 from bot.examples.example_buttons import review_buttons
-from bot.examples.exchange import (
+from bot.examples.message_exchange import (
     Exchange,
     authors_unless_own,
     exchange_of,
@@ -27,9 +28,14 @@ from bot.examples.exchange import (
     refusal_at,
     refuse_excluded,
 )
-from bot.examples.review import private_text_warnings
-from bot.examples.states import add_example, ask_authors, change_state, offer_undo_of, set_state
-from bot.examples.texts import readable_texts
+from bot.examples.review_queue import private_text_warnings
+from bot.examples.row_texts import readable_texts
+from bot.examples.state_changes import (
+    add_example,
+    change_state,
+    offer_undo_of,
+    set_state,
+)
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
 from bot.replies import ReactionReply, Reply, Text
@@ -71,7 +77,7 @@ async def propose_by_mark(
     """Stores an exchange as a proposed example and asks its authors for consent."""
     example, is_new = await add_example(request, proposal(request, marked, exchange), store=store)
     await _mark(request, example, store=store)
-    await ask_authors(request, exchange.people, store=store, link=marked.permalink)
+    await request_consent(request, exchange.people, store=store, link=marked.permalink)
     key = "example.proposed" if is_new else "example.known"
     text = request.words(key, id=example.id, state=request.words(f"state.{example.state}"))
     text = " ".join([text, *_content_notes(example, exchange, request.words)])

@@ -9,8 +9,8 @@ from bot.domain import (
     Role,
 )
 from bot.errors import NotNow
-from bot.examples.states import find_visible, named_example_id, redraw_cards
-from bot.examples.texts import editable_texts, require_valid, text_fields, with_parts
+from bot.examples.row_texts import editable_texts, require_valid, text_fields, with_parts
+from bot.examples.state_changes import find_visible, named_example_id, redraw_cards
 from bot.ports.dependencies import Dependencies
 from bot.replies import Form, Reply, Text
 from bot.request import Request

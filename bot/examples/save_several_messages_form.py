@@ -8,9 +8,9 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import Message, Role, Sources
 from bot.errors import NotNow
-from bot.examples.capture import propose_by_mark
-from bot.examples.exchange import MAX_BEFORE, exchange_of, messages_before, said_just_before
-from bot.examples.save_form import named_message, save_marked
+from bot.examples.message_exchange import MAX_BEFORE, exchange_of, messages_before, said_just_before
+from bot.examples.save_as_example_form import named_message, save_marked
+from bot.examples.teaching_reactions import propose_by_mark
 from bot.ports.dependencies import Dependencies
 from bot.replies import Field, FieldKind, Form, Reply, one_line
 from bot.request import Request

@@ -18,12 +18,17 @@ from bot.domain import (
     Sources,
 )
 from bot.errors import BadInput, NotFound, NotNow, Outdated
-from bot.examples.asking_admins import forms_reply
+from bot.examples.ask_admins_for_permission import forms_reply
 from bot.examples.example_buttons import masking_buttons
-from bot.examples.exchange import form_source, refuse_guest
-from bot.examples.review import private_text_warnings
-from bot.examples.states import add_example, audit_new_example, change_state, named_example_id
-from bot.examples.texts import exchange_row, require_valid
+from bot.examples.message_exchange import form_source, refuse_guest
+from bot.examples.review_queue import private_text_warnings
+from bot.examples.row_texts import exchange_row, require_valid
+from bot.examples.state_changes import (
+    add_example,
+    audit_new_example,
+    change_state,
+    named_example_id,
+)
 from bot.ports.dependencies import Dependencies
 from bot.ports.links import Invitation, Links
 from bot.ports.store import Records, Store

@@ -19,12 +19,12 @@ from bot.domain import (
     Row,
 )
 from bot.errors import NotFound
-from bot.examples import must_answer, review_assignment
+from bot.examples import must_answer_tag, review_assignment
 from bot.examples.example_buttons import example_state_token, masking_buttons, review_buttons
-from bot.examples.exchange import names_of
-from bot.examples.review import highlighted_texts, private_text_warnings, synthetic_lines
-from bot.examples.states import find_visible, named_example_id
-from bot.examples.texts import last_text, part_label, part_of, readable_texts
+from bot.examples.message_exchange import names_of
+from bot.examples.review_queue import highlighted_texts, private_text_warnings, synthetic_lines
+from bot.examples.row_texts import last_text, part_label, part_of, readable_texts
+from bot.examples.state_changes import find_visible, named_example_id
 from bot.mentions_and_times import channel_reference, person_reference, time_reference
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -277,7 +277,7 @@ def _buttons(request: Request, example: Example) -> tuple[Button, ...]:
         lineage = Button(words("button.lineage"), f"example.lineage:{example.id}")
         buttons = (edit, *masking_buttons(example, words), drop, lineage)
         if example.method is Method.SUPERVISED and example.synthetic is None:
-            return (*buttons, must_answer.must_answer_button(example, words))
+            return (*buttons, must_answer_tag.must_answer_button(example, words))
         return buttons
     return (
         Button(

@@ -15,10 +15,10 @@ from bot.domain import (
     Role,
     UserId,
 )
-from bot.examples.cards import line_of
-from bot.examples.decision_buttons import withdraw
-from bot.examples.editing import edit_form
-from bot.examples.states import hidden_exclusion
+from bot.examples.decisions import withdraw
+from bot.examples.edit_form import edit_form
+from bot.examples.example_cards import line_of
+from bot.examples.state_changes import hidden_exclusion
 from bot.option_parsing import button_action, parse
 from bot.ports.dependencies import Dependencies
 from bot.replies import (

@@ -17,8 +17,11 @@ from bot.domain import (
     Turn,
 )
 from bot.errors import BadInput, Refusal, SurfaceError
-from bot.examples.exchange import Exchange, exchange_of, messages_before
-from bot.examples.states import change_state, redraw_cards
+from bot.events import MessageEdited
+from bot.examples.deleted_source_messages import erase_at_source_in_batches
+from bot.examples.message_exchange import Exchange, exchange_of, messages_before
+from bot.examples.state_changes import change_state, redraw_cards
+from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.request import Request
@@ -26,7 +29,17 @@ from bot.request import Request
 _NO_TEXT: Row = {}
 
 
-async def follow_edit(
+async def apply_source_edit(request: Request, what: MessageEdited, deps: Dependencies) -> None:
+    """Updates examples with an edited message; erases those that have no text any more."""
+    surface = deps.surfaces.of(request.workspace_id)
+    examples = await _revise_examples_of(
+        request, what.message, what.text, store=deps.store, surface=surface
+    )
+    await erase_at_source_in_batches(request, examples, deps.store)
+    deps.wake_runners()
+
+
+async def _revise_examples_of(
     request: Request, message: MessageId, text: str, *, store: Store, surface: Surface
 ) -> Sequence[ExampleId]:
     """Updates every example with an edited message; approved and rejected ones are proposed again.

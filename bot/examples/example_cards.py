@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bot.consent import consent_buttons
-from bot.domain import Example, ExampleState, Notice, Role, UserId
-from bot.examples.example_buttons import example_state_token, message_button, review_buttons
-from bot.examples.exchange import names_of
-from bot.examples.review import spoken_lines
-from bot.examples.texts import last_text, readable_texts
+from bot.domain import Example, ExampleState, Notice, Role
+from bot.examples.example_buttons import example_state_token, review_buttons
+from bot.examples.message_exchange import names_of
+from bot.examples.review_queue import spoken_lines
+from bot.examples.row_texts import last_text, readable_texts
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Fact, Listing, ListingRow, Refused, Tone, one_line
 from bot.request import Request
@@ -126,28 +125,4 @@ def _cells(example: Example, texts: Mapping[str, str], words: Words) -> tuple[Fa
         Fact(words("fact.origin"), words(f"origin.{example.origin}"), "origin"),
         Fact(words("fact.authors"), ", ".join(example.authors), "authors"),
         Fact(words("fact.tags"), ", ".join(example.tags), "tags"),
-    )
-
-
-async def render_consent_request_notice(
-    notice: Notice, records: Records, words: Words
-) -> Drawn | None:
-    """Renders the question for an author's consent, with a link to the message.
-
-    A click gives the consent of the user who clicks. The message is not quoted, because its author
-    may delete it.
-    """
-    details = notice.details
-    text = words("consent.wanted", name=details.get("name"))
-    if "names" in details:
-        more_count = details.get("more")
-        others = f" {words('chats.more_people', count=more_count)}" if more_count else ""
-        text = words("consent.wanted_from_export", names=f"{details['names']}{others}")
-    link = str(details.get("link") or "")
-    link_buttons = message_button(link, words)
-    return Card(
-        title=words("consent.wanted_title"),
-        lines=(text, words("consent.text")),
-        buttons=(*consent_buttons(words), *link_buttons),
-        pings=(UserId(str(details["user"])),) if details.get("user") else (),
     )

@@ -23,7 +23,7 @@ from bot.domain import (
     UserId,
 )
 from bot.errors import NotFound, NotNow
-from bot.examples.texts import exchange_row, require_valid
+from bot.examples.row_texts import exchange_row, require_valid
 from bot.mentions_and_times import person_reference
 from bot.ports.dependencies import Surfaces
 from bot.ports.store import Store

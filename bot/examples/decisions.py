@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from bot.commands import Handlers
 from bot.domain import ExampleState, Role
-from bot.examples.cards import refuse_outdated
 from bot.examples.example_buttons import is_shown_revision
+from bot.examples.example_cards import refuse_outdated
 from bot.examples.required_approvals import withdraw_verdict
-from bot.examples.review import next_card
-from bot.examples.states import decide, find_visible, named_example_id
+from bot.examples.review_queue import next_card
+from bot.examples.state_changes import decide, find_visible, named_example_id
 from bot.ports.dependencies import Dependencies
 from bot.replies import Reply, Text
 from bot.request import Request

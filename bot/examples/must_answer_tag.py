@@ -5,7 +5,7 @@ from __future__ import annotations
 from bot.commands import Handlers
 from bot.domain import ALWAYS_TRAINED, MUST_ANSWER, Example, ExampleId, ExampleState, Role
 from bot.errors import NotNow
-from bot.examples.states import named_example_id
+from bot.examples.state_changes import named_example_id
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Reply, Text

@@ -8,12 +8,12 @@ from dataclasses import replace
 from bot.commands import Handlers
 from bot.domain import Message, MessageId, Role, Row, Sources
 from bot.errors import NotNow
-from bot.examples.asking_admins import pointer_reply
-from bot.examples.better_answer import better_answer_form
-from bot.examples.capture import keep_pointer, propose_by_mark
-from bot.examples.exchange import Exchange, exchange_of, refusal_at, refuse_excluded
-from bot.examples.texts import editable_texts, require_valid, text_fields, with_parts
-from bot.examples.typed_examples import write_form
+from bot.examples.ask_admins_for_permission import pointer_reply
+from bot.examples.better_answer_form import better_answer_form
+from bot.examples.message_exchange import Exchange, exchange_of, refusal_at, refuse_excluded
+from bot.examples.row_texts import editable_texts, require_valid, text_fields, with_parts
+from bot.examples.teach_form import write_form
+from bot.examples.teaching_reactions import keep_pointer, propose_by_mark
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import Surface
 from bot.replies import Form, Reply

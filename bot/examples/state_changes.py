@@ -5,22 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import sha256
 
 from bot import access
-from bot.consent import CONSENT_WANTED
 from bot.domain import (
     NO_EXCLUSION,
     ONLY_EDIT,
-    ChannelId,
     Example,
     ExampleId,
     ExampleState,
     Exclusion,
     NewExample,
-    Place,
     Role,
-    User,
 )
 from bot.errors import NotFound, NotNow
 from bot.events import Event
@@ -33,7 +28,6 @@ from bot.request import Request
 from bot.undo_buttons import offer_undo
 
 CARD_STANDS = "example.card"
-_NAMED_IN_CARD = 25
 
 
 async def add_example(
@@ -55,54 +49,6 @@ async def add_example(
 
 async def audit_new_example(request: Request, records: Records, kept: Example) -> None:
     await request.audit(records, f"example.{kept.state}", example=kept.id)
-
-
-async def ask_authors(
-    request: Request,
-    people: Sequence[User],
-    *,
-    store: Store,
-    link: str | None = None,
-) -> None:
-    """Asks each author without a decision for consent, once, in this channel, with a mention."""
-    if request.workspace.platform == "local":
-        return
-    async with store.writing() as records:
-        for person in people:
-            if await records.consents.get(request.workspace_id, person.id) is not None:
-                continue
-            await records.outbox.put(
-                f"{request.workspace_id}.{person.id}.consent",
-                request.place,
-                CONSENT_WANTED,
-                details={
-                    "name": person.name,
-                    "user": person.id,
-                    "link": link or "",
-                    "locale": request.event.locale,
-                },
-                at=request.now,
-            )
-
-
-async def ask_authors_in(
-    request: Request, channel: ChannelId, people: Sequence[User], records: Records
-) -> None:
-    """Asks several authors for consent with one card in the channel of their messages."""
-    ids = " ".join(sorted(person.id for person in people))
-    people_hash = sha256(ids.encode()).hexdigest()[:16]
-    await records.outbox.put(
-        f"{request.workspace_id}.{channel}.{people_hash}.consent",
-        Place(request.workspace_id, channel),
-        CONSENT_WANTED,
-        details={
-            "names": ", ".join(person.name for person in people[:_NAMED_IN_CARD]),
-            "more": max(0, len(people) - _NAMED_IN_CARD),
-            "locale": request.event.locale,
-        },
-        at=request.now,
-        once=True,
-    )
 
 
 @dataclass(frozen=True, slots=True)
