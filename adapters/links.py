@@ -5,7 +5,7 @@ from __future__ import annotations
 from itsdangerous import BadData, URLSafeSerializer
 from pydantic import TypeAdapter, ValidationError
 
-from bot.ports.links import Invitation, Link
+from bot.ports.form_links import Invitation, Link
 
 PATH = "/write/"
 
@@ -13,7 +13,7 @@ _INVITATION = TypeAdapter(Invitation)
 
 
 class SignedLinks:
-    """Implements `bot.ports.links.Links`; links are valid as long as the key does not change."""
+    """Implements `bot.ports.form_links.Links`; links are valid as long as the key does not change."""
 
     def __init__(self, public_url: str, key: str, *, local_url: str = "") -> None:
         self._base = (public_url or local_url).rstrip("/")

@@ -44,7 +44,7 @@ from bot.inbox_writer import Spawn
 from bot.judging.runner import JudgeRunner
 from bot.outbox import deliver
 from bot.ports.dependencies import Dependencies, ProgressCallback
-from bot.ports.links import Links
+from bot.ports.form_links import Links
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.replies import Reply

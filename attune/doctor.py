@@ -28,7 +28,7 @@ from bot.errors import (
     TuningGone,
     WrongAddress,
 )
-from bot.ports.provider import Serving
+from bot.ports.model_hosts import Serving
 from bot.words import Words
 from storage.database import Database
 from storage.migrations.migrate import migrate

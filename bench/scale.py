@@ -49,7 +49,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, PlaceDeleted, What
-from bot.ports.provider import HostProfile, RemoteModel
+from bot.ports.model_hosts import HostProfile, RemoteModel
 from bot.replies import Card, Refused, Reply
 from bot.request import Request
 from bot.retention import RetentionPeriods, remove_old

@@ -24,7 +24,7 @@ from bot.domain import (
 from bot.errors import BadInput, NotFound, Outdated
 from bot.mentions_and_times import channel_reference
 from bot.ports.dependencies import Dependencies, Surfaces
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanFindChannel
 from bot.replies import Button, Card, Fact, Listing, ListingRow, Reply, Text

@@ -45,7 +45,7 @@ from bot.events import MessageReceived
 from bot.fallback_notices import queue_fallback_notice
 from bot.ports.dependencies import Dependencies
 from bot.ports.metered_calls import Meter
-from bot.ports.provider import Delta, Host
+from bot.ports.model_hosts import Delta, Host
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanSendEphemeral
 from bot.prompts import PictureMessage, PromptMessage, build_prompt, few_shot

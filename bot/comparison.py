@@ -14,7 +14,7 @@ from bot.domain import HostName, ModelKind, ModelName, Role
 from bot.errors import BadInput, HostError, OverCap
 from bot.ports.dependencies import Dependencies
 from bot.ports.metered_calls import Answer, Meter
-from bot.ports.provider import Usage
+from bot.ports.model_hosts import Usage
 from bot.ports.store import Store
 from bot.prompts import PromptMessage, build_prompt, few_shot
 from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, StreamedColumn, Tone

@@ -9,7 +9,7 @@ from datetime import date, timedelta
 from bot.commands import Handlers
 from bot.domain import DailyAnswers, ModelName, Role
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.replies import Card, Chart, Fact, Reply, Series
 from bot.request import Request
 from bot.significance import wilson

@@ -20,7 +20,7 @@ from bot.errors import NotFound, NotNow
 from bot.events import ButtonClicked
 from bot.mentions_and_times import person_reference, time_reference
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Serving
+from bot.ports.model_hosts import Serving
 from bot.ports.store import Records
 from bot.replies import Button, Card, Fact, Listing, ListingRow, Refused, Reply, Text, Tone
 from bot.request import Request

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from bot.domain import Role
 from bot.errors import NotNow
-from bot.ports.links import Invitation, Links
+from bot.ports.form_links import Invitation, Links
 from bot.replies import Button, FieldKind, Form, Text
 from bot.request import Request
 

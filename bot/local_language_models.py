@@ -9,7 +9,7 @@ from bot.domain import HostName, ModelName, Role
 from bot.errors import EngineError, NotFound
 from bot.number_formats import format_bytes
 from bot.ports.dependencies import Dependencies
-from bot.ports.engine import InstallProgress, LanguageEngine
+from bot.ports.engine_installation import InstallProgress, LanguageEngine
 from bot.replies import Button, Card, Fact, Progress, Reply, Text, Tone
 from bot.request import Request
 from bot.words import Words

@@ -30,8 +30,8 @@ from bot.errors import AttuneError, NotFound
 from bot.evaluation.concurrent_calls import error_of, may_ask_again, run_calls
 from bot.ports.dependencies import TokenReservations
 from bot.ports.metered_calls import Answer, read_answer, require_whole
+from bot.ports.model_hosts import Hosts
 from bot.ports.paid_runs import PaidRuns
-from bot.ports.provider import Hosts
 from bot.ports.store import Clock, Records, Store
 from bot.prompts import PromptMessage
 from bot.rows import tokens_of

@@ -19,7 +19,7 @@ from bot.domain import (
     Workspace,
     WorkspaceId,
 )
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.ports.store import Clock, Records, Store
 from bot.private_text import find_private
 

@@ -13,7 +13,7 @@ from bot.domain.ids import id_on_platform
 from bot.errors import NotFound, Outdated
 from bot.events import WorkspaceJoined
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.ports.store import Records
 from bot.replies import Button, Listing, ListingRow, NoReply, Reply, Text, Tone
 from bot.request import Request

@@ -75,7 +75,7 @@ MUTANTS = (
         ("tests/test_token_caps.py::test_whoever_has_spent_exactly_the_cap_has_nothing_left",),
     ),
     Mutant(
-        "bot/ports/provider.py",
+        "bot/ports/model_hosts.py",
         "return self.prompt_tokens + self.completion_tokens",
         "return self.completion_tokens",
         ("tests/test_dispatch.py::test_a_person_past_the_cap_is_not_answered",),

@@ -17,7 +17,7 @@ from attune.service import data_lock
 from attune.settings import Settings
 from bot.domain import HostName, ModelName, Sampling
 from bot.errors import HostNotFound, HostRefused, TrainsNothing, WrongAddress
-from bot.ports.provider import Delta, Usage
+from bot.ports.model_hosts import Delta, Usage
 from tests.fakes.chat_dialects import DIALECTS, ChatDialect, ScriptedHost, scripted_host
 from tests.fakes.connected import connected, request
 from tests.fakes.faults import Fault, answers, reshaped

@@ -47,7 +47,7 @@ from bot.errors import (
     NotFound,
 )
 from bot.events import ButtonClicked
-from bot.ports.engine import (
+from bot.ports.engine_installation import (
     InstalledModel,
     InstallPlan,
     InstallProgress,

@@ -12,7 +12,7 @@ from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, default_host
 from attune import doctor
 from bot.domain import HostName, ModelName, Sources, Workspace, WorkspaceId
 from bot.errors import NotFound, SettingsError
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.rows import Method
 from tests.fakes.faults import Fault, answers
 from tests.fakes.faulty_host import faulty_host

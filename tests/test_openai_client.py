@@ -21,7 +21,7 @@ from bot.errors import (
     HostUnreachable,
     KeyRefused,
 )
-from bot.ports.provider import Delta, Usage
+from bot.ports.model_hosts import Delta, Usage
 from tests.fakes.connected import (
     BASE,
     CHAT,

@@ -11,7 +11,7 @@ import pytest
 
 from adapters.openai.dialects import KINDS
 from bot.domain import Phase, Role
-from bot.ports.provider import Serving
+from bot.ports.model_hosts import Serving
 from bot.rows import Method
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, UPLOAD, with_
 from tests.fakes.faults import (

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from adapters.openai.dialects import KINDS, Kind, Placement
 from adapters.openai.hosts_file import HostConfig
 from adapters.openai.statuses import WORDS
-from bot.ports.provider import HostProfile, Serving
+from bot.ports.model_hosts import HostProfile, Serving
 
 MEANINGS: Mapping[str, str] = {
     "name": "small letters, digits and dashes; what `host:` takes. `sandbox` is taken, and"

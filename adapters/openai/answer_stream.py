@@ -11,7 +11,7 @@ from openai._streaming import ServerSentEvent
 
 from adapters.openai.response_parsing import Json, as_whole
 from bot.domain import IncompleteReason, ToolCall
-from bot.ports.provider import Delta, Usage
+from bot.ports.model_hosts import Delta, Usage
 
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_details")
 """Fields with reasoning.

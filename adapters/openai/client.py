@@ -41,7 +41,7 @@ from bot.errors import (
     TuningGone,
     WrongAddress,
 )
-from bot.ports.provider import (
+from bot.ports.model_hosts import (
     Delta,
     HostCheck,
     HostProfile,

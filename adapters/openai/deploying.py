@@ -17,7 +17,7 @@ from adapters.openai.response_parsing import Json
 from adapters.openai.statuses import meaning_of
 from bot.domain import HostName, ModelName
 from bot.errors import HostRefused
-from bot.ports.provider import RemoteDeployment
+from bot.ports.model_hosts import RemoteDeployment
 
 _READY = ("active", "deployed", "ready", "running", "succeeded")
 _FAILED = ("failed", "cancelled")

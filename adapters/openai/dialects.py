@@ -8,7 +8,7 @@ from datetime import date
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from bot.ports.provider import HostProfile, Serving
+from bot.ports.model_hosts import HostProfile, Serving
 from bot.rows import Method
 
 

@@ -32,7 +32,7 @@ from adapters.openai.together import TogetherHost
 from bot.domain import LOCAL, HostName, ModelName, Workspace, WorkspaceId
 from bot.domain.ids import id_on_platform
 from bot.errors import HostNotAllowed, NotFound, SettingsError
-from bot.ports.provider import HostProfile, Serving
+from bot.ports.model_hosts import HostProfile, Serving
 from bot.rows import Count, Method
 
 SANDBOX = HostName("sandbox")

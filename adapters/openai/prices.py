@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from adapters.openai import request_fields
 from bot.domain import ModelName
-from bot.ports.provider import Price
+from bot.ports.model_hosts import Price
 
 
 @dataclass(frozen=True, slots=True)

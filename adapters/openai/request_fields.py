@@ -8,7 +8,7 @@ from typing import IO
 
 from adapters.openai.dialects import Dialect, Placement
 from bot.domain import Sampling
-from bot.ports.provider import JobRequest
+from bot.ports.model_hosts import JobRequest
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 

@@ -12,7 +12,7 @@ import httpx2
 from adapters.openai.errors import ProtocolViolation, one_line, violation_in
 from adapters.openai.statuses import UNKNOWN, meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
-from bot.ports.provider import RemoteFile, RemoteJob, RemoteModel
+from bot.ports.model_hosts import RemoteFile, RemoteJob, RemoteModel
 
 Json = Mapping[str, object]
 

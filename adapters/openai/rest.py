@@ -20,7 +20,7 @@ from adapters.openai.paging import MAX_PAGES
 from adapters.openai.response_parsing import Json
 from bot.domain import ModelName
 from bot.errors import HostRefused
-from bot.ports.provider import RemoteDeployment, RemoteJob
+from bot.ports.model_hosts import RemoteDeployment, RemoteJob
 
 MULTIPART: Mapping[str, str] = {"Content-Type": "multipart/form-data"}
 _READY = ("ready", "scaling", "updating", "active")

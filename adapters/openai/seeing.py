@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from fnmatch import fnmatch
 
 from bot.errors import HostError
-from bot.ports.provider import RemoteModel
+from bot.ports.model_hosts import RemoteModel
 
 LIST_SECONDS = 600.0
 """Seconds until the host's list is read again."""

@@ -22,7 +22,7 @@ from adapters.openai.rest import MULTIPART, RestHost, is_conflict, segment, text
 from adapters.openai.statuses import meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.errors import HostNotFound, HostRefused
-from bot.ports.provider import JobRequest, RemoteDeployment, RemoteFile, RemoteJob
+from bot.ports.model_hosts import JobRequest, RemoteDeployment, RemoteFile, RemoteJob
 from bot.rows import Method
 
 USUAL_LEARNING_RATE = 1e-5

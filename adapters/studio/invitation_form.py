@@ -15,7 +15,7 @@ from adapters.links import PATH
 from adapters.studio.plain_page import locale_of, plain_page
 from bot import events
 from bot.ports.dependencies import App
-from bot.ports.links import Invitation, Links
+from bot.ports.form_links import Invitation, Links
 from bot.ports.store import Clock
 from bot.replies import Document, Field, Refused, Reply, Text
 from bot.replies import Form as FormReply

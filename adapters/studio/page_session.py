@@ -17,7 +17,7 @@ from bot import events
 from bot.commands import Catalogue
 from bot.domain import LOCAL, ChannelId, Place, User, UserId, WorkspaceId
 from bot.ports.dependencies import App, ProgressCallback
-from bot.ports.links import Links
+from bot.ports.form_links import Links
 from bot.ports.store import Clock
 from bot.replies import Reply
 

@@ -15,7 +15,7 @@ from attune.engine.steps import SMOLLM2, has_gpu, steps_of, write_pth_file
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
 from bot.number_formats import format_bytes
-from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
+from bot.ports.engine_installation import InstallPlan, InstallProgress, InstallStep
 
 app = typer.Typer(
     help="Language models that are trained and answer on this machine.", no_args_is_help=True

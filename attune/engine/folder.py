@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from bot.errors import InstallRunning
-from bot.ports.engine import InstalledModel
+from bot.ports.engine_installation import InstalledModel
 
 LOCK_FILE = Path(__file__).with_name("requirements-local.lock")
 _NOTE = "attune.json"

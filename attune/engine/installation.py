@@ -11,7 +11,7 @@ from attune.engine.folder import EngineFolder, size_of
 from attune.engine.steps import SMOLLM2, ModelPackage, Steps
 from bot.errors import NotEnoughSpace
 from bot.number_formats import format_bytes
-from bot.ports.engine import InstallPlan, InstallProgress, InstallStep
+from bot.ports.engine_installation import InstallPlan, InstallProgress, InstallStep
 
 ReportProgress = Callable[[InstallProgress], None]
 

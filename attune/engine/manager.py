@@ -14,7 +14,7 @@ from attune.engine.steps import has_gpu, steps_of
 from attune.settings import Settings
 from bot.domain import HostName, Hyperparameters, ModelName
 from bot.errors import AttuneError, EngineError, InstallRunning
-from bot.ports.engine import (
+from bot.ports.engine_installation import (
     InstalledModel,
     InstallPlan,
     InstallProgress,
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class EngineManager:
-    """Implements `bot.ports.engine.LanguageEngine` with one installation at a time.
+    """Implements `bot.ports.engine_installation.LanguageEngine` with one installation at a time.
 
     `group` owns the task. `changed` is called whenever the state changes.
     """

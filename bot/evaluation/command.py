@@ -18,7 +18,7 @@ from bot.evaluation.notices import KIND
 from bot.evaluation.questions import EvaluationPlan, keep_priced, plan_evaluation, unpriced_host
 from bot.paid_run_actions import confirm_run, decline_run, estimated_run, stop_run
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.ports.store import Records
 from bot.replies import Button, Card, Reply
 from bot.request import Request

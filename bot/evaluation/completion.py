@@ -10,7 +10,7 @@ from bot.evaluation import gate, notices, report
 from bot.evaluation.calls import progress
 from bot.evaluation.questions import is_same_deployment
 from bot.paid_run_actions import queue_run_notice
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.ports.store import Records, Store
 
 FINAL = "final"

@@ -36,7 +36,7 @@ from bot.domain import (
 from bot.evaluation import gaps
 from bot.example_files import with_system_message
 from bot.examples.row_texts import exchange_row
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.ports.store import Records, Store
 from bot.prompts import PromptMessage
 from bot.rows import Method, prompt_fingerprint, text_tokens

@@ -21,7 +21,7 @@ from bot.domain import (
 from bot.errors import EmptyAnswer, deserialize
 from bot.evaluation import measures
 from bot.evaluation.questions import answered_pages, price_of, reference_of
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.ports.store import Store
 from bot.rows.classification_metrics import Confusion, confusion_of
 from bot.significance import Interval, PairedResult, Verdict, bootstrap, compare_scores

@@ -23,7 +23,7 @@ from bot.evaluation.concurrent_calls import error_of, may_ask_again, run_calls
 from bot.paid_run_actions import queue_run_notice
 from bot.ports.dependencies import TokenReservations
 from bot.ports.metered_calls import Answer, read_answer, require_whole
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.ports.store import Clock, Records, Store
 from bot.prompts import PromptMessage, Shot, nearest_shots, shot_pool
 from bot.rows import tokens_of

@@ -23,7 +23,7 @@ from bot.examples.example_buttons import message_button, write_button
 from bot.examples.message_exchange import described_by_platform
 from bot.mentions_and_times import channel_reference
 from bot.ports.dependencies import Dependencies
-from bot.ports.links import Invitation
+from bot.ports.form_links import Invitation
 from bot.ports.store import Records
 from bot.ports.surface import CanFindAdmins, CanReach
 from bot.replies import Button, Card, Drawn, Text

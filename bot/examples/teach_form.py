@@ -30,7 +30,7 @@ from bot.examples.state_changes import (
     named_example_id,
 )
 from bot.ports.dependencies import Dependencies
-from bot.ports.links import Invitation, Links
+from bot.ports.form_links import Invitation, Links
 from bot.ports.store import Records, Store
 from bot.replies import Button, Field, FieldKind, Form, Reply, Text
 from bot.request import Request

@@ -14,12 +14,12 @@ from bot.conversation_summaries import Summaries
 from bot.domain import MessageId, Row, UserId, Workspace, WorkspaceId
 from bot.events import Event
 from bot.pdf_docx_text import Documents
-from bot.ports.engine import LanguageEngine
+from bot.ports.engine_installation import LanguageEngine
+from bot.ports.form_links import Links
 from bot.ports.import_files import ImportFiles
-from bot.ports.links import Links
 from bot.ports.metered_calls import Meter
 from bot.ports.model_export import ModelExporter
-from bot.ports.provider import Hosts
+from bot.ports.model_hosts import Hosts
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.replies import Progress, Reply

@@ -10,7 +10,7 @@ from time import perf_counter
 
 from bot.domain import HostName, IncompleteReason, ModelName, Sampling
 from bot.errors import AnswerCut, AnswerFiltered, EmptyAnswer, HostError, HostTimeout
-from bot.ports.provider import Delta, PaidHost, Usage
+from bot.ports.model_hosts import Delta, PaidHost, Usage
 from bot.rows import text_tokens, tokens_of
 
 

@@ -36,7 +36,7 @@ from bot.errors import (
     deserialize,
     serialize,
 )
-from bot.ports.provider import Host, Hosts
+from bot.ports.model_hosts import Host, Hosts
 from bot.ports.store import Records
 from bot.replies import Drawn, Text
 from bot.tuning import serving

@@ -42,7 +42,7 @@ from bot.errors import (
 from bot.evaluation import notices as evaluation_notices
 from bot.evaluation import questions
 from bot.paid_run_actions import queue_run_notice
-from bot.ports.provider import Host, Hosts, JobRequest, PaidHost, RemoteFile, RemoteJob, Serving
+from bot.ports.model_hosts import Host, Hosts, JobRequest, PaidHost, RemoteFile, RemoteJob, Serving
 from bot.ports.store import Records
 from bot.tuning import holding_out, retries, serving, snapshot
 from bot.tuning.states import ACTIONS, BY_HAND, NOT_YET_RUNNING, JobWriter

@@ -15,8 +15,8 @@ from bot.domain import (
 )
 from bot.evaluation import questions
 from bot.ports.dependencies import Dependencies
-from bot.ports.engine import LanguageEngine
-from bot.ports.provider import Host, Serving
+from bot.ports.engine_installation import LanguageEngine
+from bot.ports.model_hosts import Host, Serving
 from bot.ports.store import Records
 from bot.replies import Button, Card
 from bot.request import Request

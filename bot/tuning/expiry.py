@@ -24,7 +24,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.errors import HostError
-from bot.ports.provider import Host, Hosts, RemoteDeployment, Serving
+from bot.ports.model_hosts import Host, Hosts, RemoteDeployment, Serving
 from bot.ports.store import Clock, Records, Store
 from bot.replies import Button, Card, Drawn, Tone
 from bot.tuning import serving

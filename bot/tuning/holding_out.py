@@ -17,7 +17,7 @@ from bot.domain import (
     Split,
 )
 from bot.errors import BadInput
-from bot.ports.provider import Host
+from bot.ports.model_hosts import Host
 from bot.ports.store import Store
 from bot.request import Request
 from bot.rows import prompt_fingerprint

@@ -13,7 +13,7 @@ from bot.domain import HostName, Job, Model, ModelKind, Role
 from bot.errors import HostError, HostTimeout, NotFound, NotNow, Outdated
 from bot.outdated_clicks import outdated_refusal, state_token
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Host, Serving
+from bot.ports.model_hosts import Host, Serving
 from bot.ports.store import Records, Store
 from bot.replies import MAX_ACTION_LENGTH, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request

@@ -28,7 +28,7 @@ from bot.errors import AttuneError, NotFound
 from bot.events import CommandInvoked, Event
 from bot.number_formats import number_of
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Host
+from bot.ports.model_hosts import Host
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Reply
 from bot.request import Request

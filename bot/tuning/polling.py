@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from bot.domain import HostName, Job, JobId, Phase
 from bot.errors import AttuneError, HostError, HostServerError, HostTimeout, NotFound
-from bot.ports.provider import Host, Hosts, RemoteJob
+from bot.ports.model_hosts import Host, Hosts, RemoteJob
 from bot.ports.store import Clock, Store
 from bot.tuning import deletions, effects, retries
 from bot.tuning.effects import PolledJob

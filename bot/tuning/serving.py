@@ -10,7 +10,7 @@ from bot.deployments import HANDLE_LENGTH
 from bot.domain import Job, JobId, Model, ModelName, NewNotice, Notice
 from bot.errors import HostNotFound
 from bot.outdated_clicks import state_token
-from bot.ports.provider import Host, RemoteDeployment, Serving
+from bot.ports.model_hosts import Host, RemoteDeployment, Serving
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Tone
 from bot.words import Words

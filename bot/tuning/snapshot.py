@@ -24,7 +24,7 @@ from bot.domain import (
 )
 from bot.errors import BadRow, NotFound
 from bot.example_files import training_line
-from bot.ports.provider import Host, HostProfile
+from bot.ports.model_hosts import Host, HostProfile
 from bot.ports.store import Records, Store
 from bot.request import Request
 from bot.rows import Method, check_row, count_tokens, fingerprint

@@ -36,7 +36,7 @@ from bot.errors import (
 )
 from bot.evaluation.questions import can_gate, evaluation_priced_with, unpriced_host
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Host, Hosts
+from bot.ports.model_hosts import Host, Hosts
 from bot.ports.store import Records, Store
 from bot.private_text import ANY_PRIVATE_TEXT, PrivateText
 from bot.replies import Button, Card, Reply

@@ -28,7 +28,7 @@ from bot.domain import (
 )
 from bot.errors import HostBusy, HostError, HostRefused, HostUnreachable, NotFound, NotNow
 from bot.ports.dependencies import Dependencies
-from bot.ports.provider import Host
+from bot.ports.model_hosts import Host
 from bot.ports.store import Clock, Records, Store
 from bot.replies import Reply, Text
 from bot.request import Request

@@ -10,7 +10,7 @@ from adapters.openai.client import OpenAIHost
 from adapters.openai.dialects import Dialect
 from adapters.openai.timeouts import Timeouts
 from bot.domain import HostName, Hyperparameters, ModelName, Sampling
-from bot.ports.provider import Delta, HostProfile, JobRequest, PaidHost
+from bot.ports.model_hosts import Delta, HostProfile, JobRequest, PaidHost
 from bot.rows import Method
 from tests.fakes.faults import Fault, reshaped
 from tests.fakes.faulty_host import FaultyHost
