@@ -13,7 +13,7 @@ _INVITATION = TypeAdapter(Invitation)
 
 
 class SignedLinks:
-    """Implements `bot.ports.form_links.Links`; links are valid as long as the key does not change."""
+    """Implements `bot.ports.form_links.Links`; valid as long as the key does not change."""
 
     def __init__(self, public_url: str, key: str, *, local_url: str = "") -> None:
         self._base = (public_url or local_url).rstrip("/")
