@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Never, TypeVar
 
 import typer
 
+from attune.data_folder import UMASK, private_folder
 from attune.engine.commands import app as engine_commands
-from attune.folder import UMASK, private_folder
 from attune.import_speed import pause_garbage_collection
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
@@ -84,7 +84,7 @@ Queue = Annotated[int, typer.Option(help="For `local`: so many answers may be un
 @app.command()
 def chat() -> None:
     """Chat in the terminal; with a script on stdin, run its lines one after the other."""
-    from attune.local_workspace import console
+    from attune.chat_command import console
 
     settings = _settings()
     raise typer.Exit(_run(console(settings)))
@@ -93,7 +93,7 @@ def chat() -> None:
 @app.command()
 def run() -> None:
     """Start the service: the studio, and Slack and Discord where they are configured."""
-    from attune.server import serve
+    from attune.run_command import serve
 
     _run(serve(_settings()))
 
@@ -223,7 +223,7 @@ def serve_tuner(
     """Run a server that speaks the OpenAI API and really trains."""
     if context.invoked_subcommand:
         return
-    from tuner.runner import PLAIN_LAUNCH
+    from tuner.job_runner import PLAIN_LAUNCH
     from tuner.server import Settings as TunerSettings
 
     if data is None:
@@ -321,8 +321,8 @@ app.add_typer(discord, name="discord")
 @discord.command()
 def invite() -> None:
     """Print the link that adds the bot to a server, with the permissions that it needs."""
-    from adapters.discord.checks import application_id
-    from adapters.discord.manifest import invitation
+    from adapters.discord.command_registration import invitation
+    from adapters.discord.doctor_checks import application_id
     from attune.bootstrap import discord_access
     from bot.errors import SettingsError
 
@@ -351,7 +351,7 @@ def studio() -> None:
 @app.command()
 def health() -> None:
     """Check whether a service answers on this machine, for health checks."""
-    from attune.server import is_healthy
+    from attune.run_command import is_healthy
 
     raise typer.Exit(0 if is_healthy(_settings()) else 1)
 

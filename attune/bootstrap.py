@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from dotenv import dotenv_values
 from pydantic import SecretStr
 
-from adapters.discord.api import Access as DiscordAccess
-from adapters.links import SignedLinks
+from adapters.discord.api_port import Access as DiscordAccess
+from adapters.local_room import LocalRoom
 from adapters.openai.hosts_file import (
     LANGUAGE_MODELS,
     ConfiguredHosts,
@@ -22,15 +22,15 @@ from adapters.openai.hosts_file import (
     default_host,
     read_hosts,
 )
-from adapters.room import LocalRoom
-from adapters.slack.api import Access
-from attune.embedded import KEY_VARIABLE, Address
-from attune.engine.folder import EngineFolder
-from attune.engine.manager import EngineManager
+from adapters.signed_links import SignedLinks
+from adapters.slack.api_port import Access
+from attune.change_topics import Topics
+from attune.embedded_tuner import KEY_VARIABLE, Address
+from attune.engine.background_installation import EngineManager
+from attune.engine.engine_folder import EngineFolder
 from attune.model_export import EmbeddedModels
 from attune.settings import Settings
 from attune.starters import Starters
-from attune.topics import Topics
 from bot.canary.watcher import CanaryWatcher
 from bot.catalogue import CATALOGUE, NOTICE_RENDERERS
 from bot.daily_token_budget import TokenBudget
@@ -59,8 +59,8 @@ from bot.workspace_removal import Removals
 from storage.import_folder import ImportFolder
 
 if TYPE_CHECKING:
-    from adapters.discord.connection import Discord
-    from adapters.slack.gateway import Slack
+    from adapters.discord.adapter import Discord
+    from adapters.slack.adapter import Slack
 
 
 class Surfaces:
@@ -80,7 +80,7 @@ class Surfaces:
 
 @dataclass(frozen=True, slots=True)
 class Runners:
-    """The background runners, which loops of `attune.service` poll."""
+    """The background runners, which loops of `attune.background_loops` poll."""
 
     jobs: JobPoller
     evaluations: EvaluationRunner
@@ -276,7 +276,7 @@ def slack_of(settings: Settings, clock: Clock) -> Slack | None:
     if access is None:
         return None
     # Imported only if needed, as Slack's libraries take a third of a second.
-    from adapters.slack.gateway import Slack
+    from adapters.slack.adapter import Slack
 
     return Slack(access, CATALOGUE, clock, _translate)
 
@@ -321,7 +321,7 @@ def discord_of(settings: Settings, clock: Clock, store: Store) -> Discord | None
     access = discord_access(settings)
     if access is None:
         return None
-    from adapters.discord.connection import Discord
+    from adapters.discord.adapter import Discord
 
     return Discord(
         access, CATALOGUE, clock, _translate_for_discord, store=store, folder=settings.data_dir

@@ -10,12 +10,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.openai.client import OpenAIHost
 from adapters.openai.hosts_file import SANDBOX, ConfiguredHosts
+from adapters.openai.openai_host import OpenAIHost
+from attune.background_loops import data_lock
 from attune.bootstrap import configured_hosts, discord_access, slack_access
-from attune.embedded import Address, embedded_tuner
-from attune.folder import private_folder
-from attune.service import data_lock
+from attune.data_folder import private_folder
+from attune.embedded_tuner import Address, embedded_tuner
 from attune.settings import Settings
 from bot.domain import HostName, ModelName, Sampling
 from bot.errors import (
@@ -118,7 +118,7 @@ async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
             "Slack", "SLACK_BOT_TOKEN", has_other=settings.slack_app_token is not None
         )
         return
-    from adapters.slack.checks import examine as examine_slack
+    from adapters.slack.doctor_checks import examine as examine_slack
 
     words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
     async for result in examine_slack(access):
@@ -131,7 +131,7 @@ async def _discord(settings: Settings) -> AsyncIterator[CheckResult]:
     if access is None:
         yield _missing_token("Discord", "DISCORD_TOKEN")
         return
-    from adapters.discord.checks import examine as examine_discord
+    from adapters.discord.doctor_checks import examine as examine_discord
 
     words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
     async for result in examine_discord(access):

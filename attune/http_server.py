@@ -13,7 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from adapters.slack.manifest import PATH as SLACK_PATH
 from adapters.studio import AccessPolicy, Studio, open_studio
 from attune.bootstrap import App
-from attune.connections import BoundedConnection
+from attune.connection_limits import BoundedConnection
 from attune.metrics import Metrics
 from attune.settings import Settings
 from attune.studio_access import sessions, with_token
@@ -110,7 +110,7 @@ def _access_policy(built: App, settings: Settings) -> AccessPolicy:
 
 
 class _Server(uvicorn.Server):
-    """A uvicorn server that prints its address and leaves signals to `attune.server`."""
+    """A uvicorn server that prints its address and leaves signals to `attune.run_command`."""
 
     def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
         super().__init__(config)

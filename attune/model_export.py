@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from adapters.openai.hosts_file import LANGUAGE_MODELS
-from attune.engine.folder import EngineFolder
+from attune.engine.engine_folder import EngineFolder
 from attune.settings import Settings, child_environment
 from bot.domain import HostName, ModelName
 from bot.errors import ExportRefused

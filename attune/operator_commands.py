@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import IO
 
 from attune.clock import SystemClock
-from attune.embedded import Address
-from attune.folder import private_folder
+from attune.data_folder import private_folder
+from attune.embedded_tuner import Address
 from attune.import_speed import pause_garbage_collection
 from attune.settings import Settings
 from bot import assistants, example_files, import_command

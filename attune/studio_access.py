@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from adapters.studio.login_sessions import SessionFile, Sessions
-from attune.folder import private_folder
+from attune.data_folder import private_folder
 from attune.settings import Settings
 from bot.ports.store import Clock
 

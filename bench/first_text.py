@@ -14,8 +14,8 @@ from time import perf_counter
 
 from openai import AsyncOpenAI
 
-from adapters.links import SignedLinks
 from adapters.openai.hosts_file import ConfiguredHosts, default_host
+from adapters.signed_links import SignedLinks
 from attune.bootstrap import Surfaces
 from attune.clock import SystemClock
 from bench.figures import Figure, interleaved_results

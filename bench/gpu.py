@@ -96,7 +96,7 @@ def _cells(work: Callable[[], float]) -> str:
     """Returns tokens per second and the peak memory, or the name of an error, as table cells."""
     import torch
 
-    from tuner.training_run import Rejected
+    from tuner.training_interface import Rejected
 
     gc.collect()
     if torch.cuda.is_available():
@@ -147,9 +147,9 @@ def _rows() -> list[dict[str, object]]:
 
 def _train_with_tuner(base: Path, folder: Path, *, lora: bool) -> float:
     from bench.local_training import Never
-    from tuner.folder import JobFolder
+    from tuner.job_folder import JobFolder
+    from tuner.job_spec import Spec
     from tuner.local.training_run import run
-    from tuner.spec import Spec
 
     file = folder / "rows.jsonl"
     file.write_text("\n".join(json.dumps(row) for row in _rows()), "utf-8")

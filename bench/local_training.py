@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 
 from bench.figures import Figure, interleaved, told
 from bench.sandbox_quality import products, rows
-from tuner.folder import JobFolder
-from tuner.spec import Spec
-from tuner.training_run import StopSignal
+from tuner.job_folder import JobFolder
+from tuner.job_spec import Spec
+from tuner.training_interface import StopSignal
 
 PAIRS = 5
 ROWS = 48

@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 
-from adapters.console.hints import USAGES
+from adapters.console.command_hints import USAGES
 from bot.catalogue import CATALOGUE
 from bot.errors import NotFound
 from tests.written_pages import GROUPS, ROOT, settings, shell_commands, written

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from adapters.slack import pacing
+from adapters.slack import rate_limits
 from attune.bootstrap import App
 from tests import discord_scene, scene, slack_scene
 from tests.fakes.discord import ANN, GENERAL
@@ -116,7 +116,7 @@ async def front(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Front]:
     """One after the other: the same scene has to work on each."""
-    monkeypatch.setattr(pacing, "_POST_GAP_SECONDS", 0.0)
+    monkeypatch.setattr(rate_limits, "_POST_GAP_SECONDS", 0.0)
     if request.param == "slack":
         async with slack_scene.slack_scene(tmp_path) as in_slack:
             yield SlackFront(in_slack)

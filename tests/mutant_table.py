@@ -195,7 +195,7 @@ MUTANTS = (
         ("tests/test_dispatch.py::test_a_vote_that_comes_before_the_answer_is_stored_is_not_lost",),
     ),
     Mutant(
-        "adapters/slack/origin.py",
+        "adapters/slack/workspace_of_payload.py",
         "return not must_say",
         "return True",
         ("tests/test_slack_signed.py::test_by_http_a_payload_that_names_no_team_does_nothing",),
@@ -294,19 +294,19 @@ MUTANTS = (
     ),
     # Tuner
     Mutant(
-        "tuner/runner.py",
+        "tuner/job_runner.py",
         "os.killpg(self.process.pid, signal.SIGKILL)",
         "self.process.kill()",
         ("tests/test_tuner_parts.py",),
     ),
     Mutant(
-        "tuner/folder.py",
+        "tuner/job_folder.py",
         'lines = data[: data.rfind(b"\\n") + 1]',
         "lines = data",
         ("tests/test_tuner_parts.py",),
     ),
     Mutant(
-        "tuner/folder.py",
+        "tuner/job_folder.py",
         'file.truncate(file.read().rfind(b"\\n") + 1)',
         "file.read()",
         ("tests/test_tuner_parts.py",),

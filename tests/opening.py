@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from attune import service
+from attune import background_loops
 from attune.bootstrap import App, build, configured_hosts
 from attune.clock import SystemClock
-from attune.embedded import Address
+from attune.embedded_tuner import Address
 from attune.settings import Settings
 from storage.database import Database
 
@@ -24,9 +24,9 @@ async def opened(settings: Settings) -> AsyncIterator[App]:
             built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
             doors = {"slack": built.slack, "discord": built.discord}
             loops = [
-                group.create_task(service._deliver(built), name="notices"),
-                group.create_task(service._look_for_former_members(built), name="members"),
-                *service._training_and_evaluation_loops(built, group),
+                group.create_task(background_loops._deliver(built), name="notices"),
+                group.create_task(background_loops._look_for_former_members(built), name="members"),
+                *background_loops._training_and_evaluation_loops(built, group),
             ]
             loops += [
                 group.create_task(door.run(built), name=name)
@@ -37,7 +37,7 @@ async def opened(settings: Settings) -> AsyncIterator[App]:
                 await built.dispatch.recover()
                 yield built
             finally:
-                await service._finish(built, loops)
+                await background_loops._finish(built, loops)
     finally:
         await hosts.close()
         await database.close()

@@ -26,10 +26,10 @@ import pytest
 from fastapi import Response
 from sqlalchemy import select
 
-from adapters.console.conversation import OWNER, ConsoleSession
+from adapters.console.typed_commands import OWNER, ConsoleSession
+from adapters.local_room import render_message
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, host_class
 from adapters.openai.timeouts import Timeouts
-from adapters.room import render_message
 from attune.bootstrap import App, build
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE

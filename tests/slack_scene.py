@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.slack import gateway, pacing, surface
+from adapters.slack import adapter, rate_limits, surface
 from attune.bootstrap import App
 from attune.settings import Settings
 from tests.fakes import slack as fake
@@ -19,8 +19,8 @@ from tests.opening import opened, until
 
 ADMIN = "U1"
 DEADLINES = (
-    (gateway, "_ACK_SECONDS"),
-    (gateway, "_FORM_SECONDS"),
+    (adapter, "_ACK_SECONDS"),
+    (adapter, "_FORM_SECONDS"),
     (surface, "_TRIGGER_SECONDS"),
     (fake, "TRIGGER_SECONDS"),
 )
@@ -147,7 +147,7 @@ async def in_slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 
     Posts follow one another in a channel at once; `slack_pace` makes them a second apart.
     """
-    monkeypatch.setattr(pacing, "_POST_GAP_SECONDS", 0.0)
+    monkeypatch.setattr(rate_limits, "_POST_GAP_SECONDS", 0.0)
     for where, deadline in DEADLINES:
         monkeypatch.setattr(where, deadline, 60.0)
     async with slack_scene(tmp_path) as scene:
@@ -158,5 +158,5 @@ async def in_slack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIter
 @pytest.fixture
 def slack_pace(in_slack: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """One post a second in a channel, and what comes sooner is refused."""
-    monkeypatch.setattr(pacing, "_POST_GAP_SECONDS", 1.0)
+    monkeypatch.setattr(rate_limits, "_POST_GAP_SECONDS", 1.0)
     in_slack.slack.tiers.seconds_between_posts = 0.9

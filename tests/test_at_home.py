@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.slack import inbound
-from adapters.slack.outbound import modal
+from adapters.slack import payload_parsing
+from adapters.slack.block_kit import modal
 from attune.bootstrap import App
 from bot.domain import ChannelId, ExampleFilter, Place, UserId, WorkspaceId
 from bot.events import FormSubmitted
@@ -246,8 +246,8 @@ async def test_a_longer_list_of_choices_is_searched(in_slack: SlackScene) -> Non
 
     check_view(view, "modal")
     sent = in_slack.slack.submit("U1", {**view, "id": "V1"}, model="m101", kinds=("m1", "m222"))
-    (event,) = inbound.read(
-        sent.envelope["payload"], inbound.Bot(TEAM, "UBOT", "BBOT"), datetime.now(UTC)
+    (event,) = payload_parsing.read(
+        sent.envelope["payload"], payload_parsing.Bot(TEAM, "UBOT", "BBOT"), datetime.now(UTC)
     )
 
     assert isinstance(event.what, FormSubmitted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.changes import ChangesLost, PartialAnswer, ReactionsUpdated, Subscription
+from adapters.room_changes import ChangesLost, PartialAnswer, ReactionsUpdated, Subscription
 from bot.domain import UserId
 
 MINA = UserId("mina")

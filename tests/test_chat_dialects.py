@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from adapters.openai import client
-from adapters.openai.client import OpenAIHost
+from adapters.openai import openai_host
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig
+from adapters.openai.openai_host import OpenAIHost
+from attune.background_loops import data_lock
 from attune.doctor import examine
-from attune.service import data_lock
 from attune.settings import Settings
 from bot.domain import HostName, ModelName, Sampling
 from bot.errors import HostNotFound, HostRefused, TrainsNothing, WrongAddress
@@ -48,7 +48,7 @@ async def ask(host: OpenAIHost, model: str = "base") -> list[Delta]:
 async def test_an_answer_comes_whole_and_the_host_is_learned_once(
     dialect: ChatDialect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_LOADING_PAUSE", 0.01)
+    monkeypatch.setattr(openai_host, "_LOADING_PAUSE", 0.01)
     monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.01)
     async with scripted_host(dialect) as server, pointed_at(server) as host:
         first = await ask(host)
@@ -114,7 +114,7 @@ async def test_a_job_does_without_what_its_host_does_not_take(name: str) -> None
 
 
 async def test_a_file_is_waited_for_until_it_is_processed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client, "_LOADING_PAUSE", 0.001)
+    monkeypatch.setattr(openai_host, "_LOADING_PAUSE", 0.001)
 
     def with_status(status: str) -> Fault:
         return reshaped(lambda body: {**body, "status": status})

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
 from attune.__main__ import app
-from attune.service import data_lock
+from attune.background_loops import data_lock
 from attune.settings import Settings
 
 ROWS = [
@@ -242,7 +242,9 @@ def test_nobody_is_healthy_where_nothing_runs(monkeypatch: pytest.MonkeyPatch) -
 def test_the_health_check_loads_no_server() -> None:
     """It runs every half minute, and has five seconds on a busy machine."""
     heavy = {"fastapi", "nicegui", "uvicorn", "openai", "sqlalchemy", "discord", "numpy"}
-    program = f"import attune.__main__, attune.server, sys; print(sys.modules.keys() & {heavy})"
+    program = (
+        f"import attune.__main__, attune.run_command, sys; print(sys.modules.keys() & {heavy})"
+    )
 
     loaded = subprocess.check_output([sys.executable, "-c", program], text=True)
 

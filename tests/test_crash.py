@@ -20,7 +20,7 @@ from typing import IO
 
 import pytest
 
-from attune.embedded import embedded_tuner
+from attune.embedded_tuner import embedded_tuner
 
 KILLS = int(os.environ.get("ATTUNE_KILLS", "3"))
 KILLS_EACH = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.room import render_message
+from adapters.local_room import render_message
 from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ChannelId, Example, ExampleState, MessageId, Role
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted

@@ -6,8 +6,8 @@ import base64
 
 import pytest
 
-from adapters.discord.api import Access
-from adapters.discord.checks import application_id, examine
+from adapters.discord.api_port import Access
+from adapters.discord.doctor_checks import application_id, examine
 from bot.errors import SettingsError
 from bot.words import Words
 from tests.fakes.discord import GUILD, FakeDiscord, fake_discord

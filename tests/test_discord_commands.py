@@ -11,7 +11,12 @@ import discord
 import pytest
 from discord import app_commands
 
-from adapters.discord.manifest import commands, fingerprint, invitation, missing_permissions
+from adapters.discord.command_registration import (
+    commands_of,
+    fingerprint,
+    invitation,
+    missing_permissions,
+)
 from bot.catalogue import CATALOGUE
 from bot.words import LANGUAGES, Words
 from tests.discord_scene import Scene
@@ -30,7 +35,7 @@ def say(key: str, locale: str = "en", **details: object) -> str:
     return Words(locale)(key, **details)
 
 
-DRAWN = commands(CATALOGUE, say)
+DRAWN = commands_of(CATALOGUE, say)
 
 
 def option_of(path: str, name: str) -> Json:

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.discord.inbound import Bot, EventContext, PayloadWithContext, read
-from adapters.discord.outbound import holds, modal
+from adapters.discord.embeds_and_modals import holds, modal
+from adapters.discord.payload_parsing import Bot, EventContext, PayloadWithContext, read
 from adapters.studio.invitation_form import add_writing
 from bot.domain import (
     ChannelId,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.discord.api import api_base, is_discord
-from adapters.discord.pacing import Pacing, Priority
+from adapters.discord.api_port import api_base, is_discord
+from adapters.discord.rate_limits import Pacing, Priority
 from adapters.discord.shard_connections import CONTENT
 from bot.errors import SettingsError
 from storage.database import Database

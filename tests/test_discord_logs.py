@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from adapters.discord.inbound import Bot, strip_markup
-from adapters.discord.texts import LONGEST, escape, sanitize, shorten, split_for_inputs
+from adapters.discord.payload_parsing import Bot, strip_markup
+from adapters.discord.text_escaping import LONGEST, escape, sanitize, shorten, split_for_inputs
 from adapters.message_splitting import split
 from attune.logs import JsonFormatter
 from tests.discord_scene import Scene

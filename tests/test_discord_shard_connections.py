@@ -11,7 +11,7 @@ import pytest
 from discord.gateway import DiscordWebSocket
 from discord.http import HTTPClient, Ratelimit
 
-from adapters.discord import connection, gateway, shard_connections
+from adapters.discord import adapter, gateway, shard_connections
 from adapters.discord.session_file import SessionFile
 from tests.discord_scene import Scene
 from tests.fakes.discord import ANN, GENERAL, GUILD, fake_discord
@@ -29,7 +29,7 @@ COMMANDS = "PUT /applications/{application}/commands"
 async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     """Two servers, which belong to different shards as soon as there are two."""
     monkeypatch.setattr(shard_connections, "_IDENTIFY_SECONDS", 0.1)
-    monkeypatch.setattr(connection, "_RESHARD_SECONDS", 0.1)
+    monkeypatch.setattr(adapter, "_RESHARD_SECONDS", 0.1)
     async with fake_discord() as fake, faulty_host() as host:
         fake.add_guild(FAR)
         fake.add_channel(FAR_CHANNEL, FAR)
@@ -90,7 +90,7 @@ async def test_every_shard_is_resumed_by_the_next_process(scene: Scene) -> None:
 async def test_a_session_is_on_disk_before_its_first_question_is_answered(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connection, "_KEEP_EVERY_SECONDS", 3600.0)
+    monkeypatch.setattr(adapter, "_KEEP_EVERY_SECONDS", 3600.0)
     await begin(scene, 2)
 
     scene.discord.mention(ANN, GENERAL, "hello")

@@ -7,9 +7,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.discord.autocomplete import AutocompleteRequest, choices, choices_query
-from adapters.discord.inbound import Bot, is_addressed, strip_markup, time_of_snowflake, to_message
-from adapters.discord.outbound import answer, modal, nonce, payloads, plain_payloads
-from adapters.discord.texts import LONGEST, escape, sanitize, shorten
+from adapters.discord.embeds_and_modals import answer, modal, nonce, payloads, plain_payloads
+from adapters.discord.payload_parsing import (
+    Bot,
+    is_addressed,
+    strip_markup,
+    time_of_snowflake,
+    to_message,
+)
+from adapters.discord.text_escaping import LONGEST, escape, sanitize, shorten
 from adapters.message_splitting import close_code_block, fitting_length, length
 from bot.commands import OptionKind
 from bot.domain import ChannelId, MessageId, Place, WorkspaceId

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
+from adapters.plain_text import clean, draw, draw_form, draw_progress, draw_words
 from adapters.text_chart import plot
-from adapters.text_layout import clean, draw, draw_form, draw_progress, draw_words
 from bot.replies import (
     Button,
     Card,

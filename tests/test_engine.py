@@ -18,15 +18,15 @@ from fastapi.responses import JSONResponse
 from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionUserMessageParam
 
+from attune.background_loops import running_app
 from attune.bootstrap import configured_hosts
-from attune.embedded import PLAIN, Address, embedded_tuner, program_of
-from attune.engine.adding import add, refuse_name
-from attune.engine.candidates import find_offer
-from attune.engine.folder import EngineFolder, is_whole
+from attune.embedded_tuner import PLAIN, Address, embedded_tuner, program_of
+from attune.engine.adding_models import add, refuse_name
+from attune.engine.engine_folder import EngineFolder, is_whole
 from attune.engine.installation import Installation, ReportProgress
+from attune.engine.installation_steps import ModelPackage, Steps
+from attune.engine.model_candidates import find_offer
 from attune.engine.pip_errors import explain, is_not_offered
-from attune.engine.steps import ModelPackage, Steps
-from attune.service import running_app
 from attune.settings import Settings
 from bot.domain import (
     LOCAL,

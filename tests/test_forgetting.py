@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from adapters.studio.page_session import OWNER
+from attune.background_loops import running_app
 from attune.bootstrap import App
-from attune.service import running_app
 from attune.settings import Settings
 from bot.domain import LOCAL, ExampleState, Grant, Phase, Place, Role, User, UserId
 from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, What

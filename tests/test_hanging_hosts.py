@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from adapters.openai.client import OpenAIHost
 from adapters.openai.hosts_file import ConfiguredHosts
+from adapters.openai.openai_host import OpenAIHost
 from attune import doctor
 from bot import outbox
 from bot.domain import MessageId, Place

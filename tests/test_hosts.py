@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.openai.dialects import KINDS, Placement
+from adapters.openai.host_kinds import KINDS, Placement
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, default_host, read_hosts
 from attune import doctor
 from bot.domain import HostName, ModelName, Sources, Workspace, WorkspaceId

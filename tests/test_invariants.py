@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from attune.background_loops import data_lock
 from attune.logs import JsonFormatter
-from attune.service import data_lock
 from bot.domain import LOCAL, ExampleState, Phase, UserId
 from bot.errors import SettingsError
 from tests.fakes.connected import CHAT, CREATE, UPLOAD, until

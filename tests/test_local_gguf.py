@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from attune.engine.folder import EngineFolder
-from attune.engine.steps import SMOLLM2, Steps
+from attune.engine.engine_folder import EngineFolder
+from attune.engine.installation_steps import SMOLLM2, Steps
 from bot.errors import IndexUnreachable
 
 if TYPE_CHECKING:

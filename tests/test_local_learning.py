@@ -14,10 +14,10 @@ import pytest
 
 from tests.program import ROOT
 from tests.tuner_scene import THINGS, lines, row
-from tuner.folder import JobFolder
+from tuner.job_folder import JobFolder
+from tuner.job_spec import Spec
 from tuner.local.nearest_rows import NearestRows
 from tuner.local.question_rewording import reword
-from tuner.spec import Spec
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ import pytest
 from fastapi import Response
 from fastapi.responses import JSONResponse, RedirectResponse, StreamingResponse
 
-from adapters.openai import client
+from adapters.openai import openai_host
 from bot.domain import HostName, Phase
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, UPLOAD, with_
 from tests.fakes.faults import Call, Fault, answers, cut, cut_after, html, reshaped, says
@@ -297,7 +297,7 @@ PARTS = 3
 async def test_what_is_odd_is_trained_through_or_refused_in_a_sentence(
     scene: Scene, part: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client, "_LOADING_PAUSE", 0.0)
+    monkeypatch.setattr(openai_host, "_LOADING_PAUSE", 0.0)
     scene.start_patience, scene.job_patience = 0.5, 2.0
     scene.configs = [scene.config("sandbox", poll_seconds=300, listing_lag=1)]
     await scene.restart()

@@ -8,7 +8,7 @@ from contextlib import aclosing
 
 import pytest
 
-from adapters.openai.client import OpenAIHost
+from adapters.openai.openai_host import OpenAIHost
 from bot.domain import Sampling
 from bot.errors import (
     EmptyAnswer,

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from adapters.openai.client import OpenAIHost
-from adapters.openai.dialects import Dialect
+from adapters.openai.host_kinds import Dialect
+from adapters.openai.openai_host import OpenAIHost
 from adapters.openai.paging import MAX_PAGES
 from adapters.openai.timeouts import Timeouts
 from bot.errors import (

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.openai.client import OpenAIHost
-from adapters.openai.dialects import Dialect, Placement
+from adapters.openai.host_kinds import Dialect, Placement
+from adapters.openai.openai_host import OpenAIHost
 from bot.domain import Hyperparameters, ModelName
 from bot.errors import (
     HostBusy,

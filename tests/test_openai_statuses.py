@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.openai.statuses import LONGEST, WORDS, meaning_of
+from adapters.openai.job_statuses import LONGEST, WORDS, meaning_of
 
 SAID = {
     "SUCCEEDED": "succeeded",

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from attune.folder import private_folder, temporary_files
+from attune.data_folder import private_folder, temporary_files
 from attune.settings import child_environment, read_settings
 from bot.errors import SettingsError
 

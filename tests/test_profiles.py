@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.openai.dialects import KINDS
+from adapters.openai.host_kinds import KINDS
 from bot.domain import Phase, Role
 from bot.ports.model_hosts import Serving
 from bot.rows import Method

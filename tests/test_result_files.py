@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.openai.results import measures, unwrap_base64
+from adapters.openai.result_file import measures, unwrap_base64
 from bot.domain import StepMetrics
 from tests.fakes.faults import Fault, answers
 from tests.scene import Scene

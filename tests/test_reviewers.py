@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.room import render_message
+from adapters.local_room import render_message
 from adapters.studio.page_session import OWNER
 from bot.domain import ExampleState, Role
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted

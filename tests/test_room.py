@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from adapters.changes import (
+from adapters.console.button_labels import labels
+from adapters.local_room import ASSISTANT, is_gone, render_message
+from adapters.plain_text import draw
+from adapters.room_changes import (
     AnswerAwaited,
     AnswerBegun,
     FormOffered,
@@ -17,9 +20,6 @@ from adapters.changes import (
     ReactionsUpdated,
     Updated,
 )
-from adapters.console.buttons import labels
-from adapters.room import ASSISTANT, is_gone, render_message
-from adapters.text_layout import draw
 from bot.domain import LOCAL, ChannelId, MessageId, Place
 from bot.errors import EmptyAnswer, HostServerError, MessageGone
 from bot.ports.surface import CanOpenForm, CanReadFile, CanSendFile, CanStream, Surface

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.changes import FileSent
+from adapters.room_changes import FileSent
 from bot.domain import Attachment
 from bot.errors import HostServerError, SurfaceError
 from bot.replies import Document

@@ -11,7 +11,7 @@ import pytest
 
 from tuner import sandbox
 from tuner.sandbox import NOT_TAUGHT, NOTHING_TAUGHT, Hyperparameters, Model, Training
-from tuner.sandbox.training import Method
+from tuner.sandbox.scorer_training import Method
 
 Row = dict[str, object]
 Said = list[dict[str, object]]

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from adapters.discord import outbound as discord
-from adapters.slack import outbound as slack
+from adapters.discord import embeds_and_modals as discord
+from adapters.slack import block_kit as slack
 from bot.catalogue import CATALOGUE
 from bot.domain import (
     AssistantId,

@@ -15,11 +15,11 @@ import httpx2
 import pytest
 
 from adapters.chart_image import draw_chart
-from adapters.slack import pacing
-from adapters.slack.api import Access, is_slack, proxy_for
-from adapters.slack.checks import examine
+from adapters.slack import rate_limits
+from adapters.slack.api_port import Access, is_slack, proxy_for
+from adapters.slack.doctor_checks import examine
 from adapters.slack.manifest import manifest
-from adapters.slack.pacing import Pacing
+from adapters.slack.rate_limits import Pacing
 from attune.bootstrap import slack_access
 from attune.http_server import health_routes
 from attune.settings import Settings
@@ -313,7 +313,7 @@ async def test_in_a_storm_every_question_is_answered_once(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Duplicates, disorder and cut sockets; the acknowledgements stay in time."""
-    monkeypatch.setattr(pacing, "_PER_MINUTE", {})
+    monkeypatch.setattr(rate_limits, "_PER_MINUTE", {})
     in_slack.slack.tiers.is_on = False
     in_slack.slack.ack_seconds = 1.0
     events = []

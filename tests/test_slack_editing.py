@@ -15,9 +15,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.message_splitting import length
-from adapters.slack.inbound import Bot, read
-from adapters.slack.outbound import holds, modal
-from adapters.slack.texts import split_for_inputs
+from adapters.slack.block_kit import holds, modal
+from adapters.slack.payload_parsing import Bot, read
+from adapters.slack.text_escaping import split_for_inputs
 from adapters.studio.invitation_form import add_writing
 from bot.domain import (
     ChannelId,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.slack import gateway, surface
+from adapters.slack import adapter, surface
 from adapters.slack.surface import InteractionContext, SlackSurface
 from bot.domain import ChannelId, Place, User, UserId, WorkspaceId
 from bot.events import Event, FormSubmitted
@@ -96,7 +96,7 @@ async def test_a_slow_answer_still_opens_its_form(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await allow_forms(in_slack)
-    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(adapter, "_FORM_PATIENCE_SECONDS", 0.1)
     assert in_slack.app is not None
     handle = in_slack.app.dispatch.handle
 
@@ -115,7 +115,7 @@ async def test_a_slow_answer_still_opens_its_form(
 async def test_a_refusal_is_told_in_the_form_that_waits(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(adapter, "_FORM_PATIENCE_SECONDS", 0.0)
     assert in_slack.app is not None
     handle = in_slack.app.dispatch.handle
 
@@ -133,14 +133,14 @@ async def test_a_refusal_is_told_in_the_form_that_waits(
 async def test_no_form_opens_over_an_answer_that_stands(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
-    open_waiting, is_answered = gateway.Slack._open_waiting, asyncio.Event()
+    monkeypatch.setattr(adapter, "_FORM_PATIENCE_SECONDS", 0.0)
+    open_waiting, is_answered = adapter.Slack._open_waiting, asyncio.Event()
 
-    async def open_late(slack: gateway.Slack, context: InteractionContext) -> None:
+    async def open_late(slack: adapter.Slack, context: InteractionContext) -> None:
         await is_answered.wait()
         await open_waiting(slack, context)
 
-    monkeypatch.setattr(gateway.Slack, "_open_waiting", open_late)
+    monkeypatch.setattr(adapter.Slack, "_open_waiting", open_late)
     in_slack.slack.command("U2", "C1", "admin sources")
 
     assert "admin" in (await in_slack.whispered())[0]["text"]
@@ -152,7 +152,7 @@ async def test_no_form_opens_over_an_answer_that_stands(
 async def test_a_form_that_waited_for_nothing_says_so(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(adapter, "_FORM_PATIENCE_SECONDS", 0.0)
     assert in_slack.app is not None
 
     async def silent(event: object) -> None:
@@ -327,7 +327,7 @@ async def test_a_refused_form_stays_open_and_can_be_sent_again(in_slack: Scene) 
 async def test_a_form_that_came_late_is_refused_beside_its_input_too(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(adapter, "_FORM_PATIENCE_SECONDS", 0.0)
     assert in_slack.app is not None
     handle = in_slack.app.dispatch.handle
 
@@ -349,7 +349,7 @@ async def test_a_form_that_came_late_is_refused_beside_its_input_too(
 @pytest.fixture
 def impatient(in_slack: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slack is answered before anything is decided."""
-    monkeypatch.setattr(gateway, "_FORM_SECONDS", 0.0)
+    monkeypatch.setattr(adapter, "_FORM_SECONDS", 0.0)
 
 
 @pytest.mark.usefixtures("impatient")

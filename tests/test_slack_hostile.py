@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from adapters.slack import pacing
+from adapters.slack import rate_limits
 from bot.domain import ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.replies import Stream
 from tests.fakes.slack import shown
@@ -76,7 +76,7 @@ def words(text: str) -> list[str]:
 @pytest.fixture
 def unhurried(in_slack: Scene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """Limits have their own tests."""
-    monkeypatch.setattr(pacing, "_PER_MINUTE", {})
+    monkeypatch.setattr(rate_limits, "_PER_MINUTE", {})
     in_slack.slack.tiers.is_on = False
     return in_slack
 

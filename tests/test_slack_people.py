@@ -9,9 +9,9 @@ from typing import cast
 
 import pytest
 
-from adapters.slack import inbound
-from adapters.slack.api import Api
-from adapters.slack.inbound import Bot
+from adapters.slack import payload_parsing
+from adapters.slack.api_port import Api
+from adapters.slack.payload_parsing import Bot
 from adapters.slack.people import People
 from bot.domain import ChannelId, ChannelKind, Place, User, UserId, WorkspaceId
 from bot.errors import SurfaceBusy, SurfaceError
@@ -216,7 +216,7 @@ class ChannelsBusyAtFirst:
 
 
 def events(body: Json) -> list[Event]:
-    return list(inbound.read(body, US, NOW))
+    return list(payload_parsing.read(body, US, NOW))
 
 
 SAID = {"type": "message", "user": "U2", "channel": "C1", "ts": "1.1", "text": "<@UBOT> hi"}

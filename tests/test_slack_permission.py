@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.slack import gateway
+from adapters.slack import adapter
 from bot.domain import ExampleFilter, UserId, Workspace, WorkspaceId
 from tests.fakes.slack import labels
 from tests.opening import until
@@ -172,7 +172,7 @@ async def test_a_shortcut_on_a_slow_day_fills_its_form_later(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await in_slack.allow_messages()
-    monkeypatch.setattr(gateway, "_FORM_PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(adapter, "_FORM_PATIENCE_SECONDS", 0.0)
     answer = await exchange(in_slack)
 
     in_slack.slack.shortcut("U1", "save", "C1", answer)

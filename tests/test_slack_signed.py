@@ -16,11 +16,11 @@ import httpx
 import pytest
 from aiohttp import web
 
-from adapters.slack.api import Access, is_response_url
+from adapters.slack.api_port import Access, is_response_url
 from adapters.slack.http_api import HttpApi
 from adapters.slack.manifest import PATH
-from adapters.slack.origin import is_for
 from adapters.slack.request_signature import MAX_BYTES
+from adapters.slack.workspace_of_payload import is_for
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.login_sessions import Sessions
 from attune.bootstrap import slack_access

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from adapters.slack import message_writer
-from adapters.slack.inbound import Bot
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
-from adapters.slack.pacing import FinalCallReservation, Pacing
+from adapters.slack.payload_parsing import Bot
 from adapters.slack.posted_before_crash import PostedMessages, PostedParts
+from adapters.slack.rate_limits import FinalCallReservation, Pacing
 from adapters.streamed_answer import StreamedAnswer
 from bot.domain import MessageId, UserId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError

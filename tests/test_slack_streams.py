@@ -10,7 +10,7 @@ import pytest
 from fastapi import Response
 
 from adapters.slack import message_writer
-from adapters.slack.api import Api
+from adapters.slack.api_port import Api
 from adapters.slack.thinking_status import thinking_status
 from tests.fakes.faults import Call, refusal
 from tests.fakes.slack import Fault, labels

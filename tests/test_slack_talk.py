@@ -7,7 +7,7 @@ from datetime import datetime
 
 import pytest
 
-from adapters.slack import gateway
+from adapters.slack import adapter
 from bot.domain import ChannelId, MessageId, Place, TurnId, WorkspaceId
 from bot.events import Event
 from bot.replies import Text
@@ -282,7 +282,7 @@ async def test_a_message_without_text_is_fetched_as_nothing(in_slack: Scene) -> 
 async def test_an_event_that_is_kept_too_late_is_refused_and_answered_once(
     in_slack: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gateway, "_ACK_SECONDS", 0.1)
+    monkeypatch.setattr(adapter, "_ACK_SECONDS", 0.1)
     in_slack.slack.ack_seconds = 0.5
     assert in_slack.app is not None
     promises = in_slack.app.dispatch._inbox

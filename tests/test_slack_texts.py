@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adapters.message_splitting import closing_fence, split, unclosed_fence
-from adapters.slack.api import is_response_url
-from adapters.slack.inbound import Bot, strip_markup
-from adapters.slack.outbound import payloads
-from adapters.slack.texts import SafeTextStream, escape, sanitize, split_for_inputs
+from adapters.slack.api_port import is_response_url
+from adapters.slack.block_kit import payloads
+from adapters.slack.payload_parsing import Bot, strip_markup
+from adapters.slack.text_escaping import SafeTextStream, escape, sanitize, split_for_inputs
 from bot.replies import (
     Button,
     Card,

@@ -18,11 +18,11 @@ from nicegui.props import Props
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
-from adapters.room import ASSISTANT, is_gone, render_message
+from adapters.local_room import ASSISTANT, is_gone, render_message
+from adapters.plain_text import draw_words
 from adapters.studio import Studio, register_pages
 from adapters.studio.pages.list_controls import sorted_by
 from adapters.studio.safe_html import quoted
-from adapters.text_layout import draw_words
 from bot.catalogue import CATALOGUE
 from bot.domain import (
     LOCAL,

@@ -11,19 +11,19 @@ from types import SimpleNamespace
 
 import pytest
 
-from attune.engine.folder import EngineFolder
-from attune.engine.manager import EngineManager
+from attune.engine.background_installation import EngineManager
+from attune.engine.engine_folder import EngineFolder
 from attune.settings import Settings
 from bench.local_training import Never
 from bot.domain import HostName, Hyperparameters, ModelName
 from tests.tuner_scene import THINGS, lines, row
-from tuner.bases import find_bases
+from tuner.base_models import find_bases
 from tuner.errors import CannotStart
-from tuner.folder import JobFolder, read_json
+from tuner.job_folder import JobFolder, read_json
+from tuner.job_spec import Spec
 from tuner.local import training_memory
 from tuner.local.hyperparameters import resolve
-from tuner.spec import Spec
-from tuner.training_run import Rejected, StopSignal
+from tuner.training_interface import Rejected, StopSignal
 
 GB = 1 << 30
 

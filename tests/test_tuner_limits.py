@@ -19,7 +19,7 @@ import pytest
 from tests.test_tuner_malformed import check_refused
 from tests.tuner_scene import KEY, THINGS, Tuner, lines, many, row, until
 from tuner.api import middleware
-from tuner.api.keys import _is_same
+from tuner.api.api_keys import _is_same
 
 MEGABYTES = 200
 BLOCK = b"x" * (1 << 20)
@@ -142,7 +142,7 @@ def test_forms_have_limits(sandbox: Tuner, body: bytes) -> None:
 def hasty(tmp_path: Path) -> Iterator[Tuner]:
     """A tuner that waits half a second for what takes its time, and for eight clients."""
     quick = (
-        "import tuner.connection as c, tuner.api.middleware as e, sys;"
+        "import tuner.connection_limits as c, tuner.api.middleware as e, sys;"
         "c.HEAD_SECONDS = e.BODY_SECONDS = 0.5; c.MAX_CONNECTIONS = 8;"
         "from tuner.__main__ import main; main()"
     )

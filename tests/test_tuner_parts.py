@@ -18,10 +18,10 @@ from starlette.types import Message, Receive, Scope, Send
 from tuner.api import multipart
 from tuner.api.middleware import ResponseMiddleware
 from tuner.api.multipart import MAX_PARTS, UploadForm
-from tuner.engines import Engines
+from tuner.engine_registry import Engines
 from tuner.errors import ApiError, CannotStart, TooLarge
-from tuner.folder import JobFolder
-from tuner.runner import Worker
+from tuner.job_folder import JobFolder
+from tuner.job_runner import Worker
 from tuner.sandbox_engine import Sandbox
 from tuner.store import tables
 from tuner.store.database import Database

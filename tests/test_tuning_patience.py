@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.openai.client import OpenAIHost
+from adapters.openai.openai_host import OpenAIHost
 from bot.domain import HostName, Phase
 from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, UPLOAD, with_
 from tests.fakes.faults import Fault, answers, busy, cut, hangs, html, reshaped, says

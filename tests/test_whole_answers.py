@@ -130,7 +130,7 @@ async def test_a_model_that_is_loaded_is_said_to_be(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(chat, "MODEL_LOADING_SECONDS", 0.05)
-    monkeypatch.setattr("adapters.openai.client._LOADING_PAUSE", 0.1)
+    monkeypatch.setattr("adapters.openai.openai_host._LOADING_PAUSE", 0.1)
     front.host.fail(CHAT, *[answers(503, "Loading model")] * 3)
 
     texts = await front.ask("Hello?")

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from adapters.links import SignedLinks
+from adapters.signed_links import SignedLinks
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.invitation_form import add_writing
 from adapters.studio.login_sessions import Sessions

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from adapters.openai.dialects import KINDS, Kind, Placement
+from adapters.openai.host_kinds import KINDS, Kind, Placement
 from adapters.openai.hosts_file import HostConfig
-from adapters.openai.statuses import WORDS
+from adapters.openai.job_statuses import WORDS
 from bot.ports.model_hosts import HostProfile, Serving
 
 MEANINGS: Mapping[str, str] = {

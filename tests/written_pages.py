@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from typer.main import get_group
 
-from adapters.console.hints import USAGES
+from adapters.console.command_hints import USAGES
 from attune.__main__ import app
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE

@@ -23,7 +23,7 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     # Imports create no garbage, and collecting takes a fifth of the import time.
     gc.disable()
-    from tuner.runner import PLAIN_LAUNCH
+    from tuner.job_runner import PLAIN_LAUNCH
     from tuner.server import Settings, serve
 
     gc.freeze()

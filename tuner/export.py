@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from tuner.bases import GGUF_FAMILIES
+from tuner.base_models import GGUF_FAMILIES
 from tuner.errors import CannotStart, NotFound
-from tuner.folder import JobFolder, fsync_folder, is_disk_full, remove
+from tuner.job_folder import JobFolder, fsync_folder, is_disk_full, remove
 from tuner.store.database import Database
 from tuner.store.events import metrics_of
 from tuner.store.files import Files

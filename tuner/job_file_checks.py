@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bot.rows import Method, Problem, check_rows, count_tokens, find_overlaps, read_lines
-from tuner.classification import classification_of
+from tuner.classification_metrics import classification_of
 from tuner.errors import ApiError
-from tuner.spec import Spec
-from tuner.training_run import Rejected, Row, StopSignal, exit_stopped
+from tuner.job_spec import Spec
+from tuner.training_interface import Rejected, Row, StopSignal, exit_stopped
 
 CHUNK = 1 << 20
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuner.conversation import TrimmedText, cut, pieces, prompt_tokens
+from tuner.chat_messages import TrimmedText, cut, pieces, prompt_tokens
 from tuner.engine import Base, Delta, Embedding, Generation, GenerationRequest
 from tuner.errors import ApiError
 

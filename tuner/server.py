@@ -15,10 +15,10 @@ from pathlib import Path
 import uvicorn
 
 from tuner.api import ApiDependencies, build
-from tuner.connection import MAX_HEAD_BYTES, Connection
-from tuner.engines import Engines
+from tuner.connection_limits import MAX_HEAD_BYTES, Connection
+from tuner.engine_registry import Engines
 from tuner.errors import CannotStart, NotFound
-from tuner.runner import PLAIN_LAUNCH, Runner
+from tuner.job_runner import PLAIN_LAUNCH, Runner
 from tuner.sandbox_engine import Sandbox
 from tuner.store.database import Database
 from tuner.store.files import Files

@@ -13,10 +13,10 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
-from tuner.folder import JobFolder, read_json, write_atomically
 from tuner.job_file_checks import check_files
-from tuner.spec import Spec
-from tuner.training_run import Rejected, StopSignal, TrainingRun
+from tuner.job_folder import JobFolder, read_json, write_atomically
+from tuner.job_spec import Spec
+from tuner.training_interface import Rejected, StopSignal, TrainingRun
 
 
 def main(folder: JobFolder) -> None:

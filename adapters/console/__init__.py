@@ -5,9 +5,9 @@ from __future__ import annotations
 import io
 from typing import TextIO
 
-from adapters.console.conversation import ConsoleSession
 from adapters.console.script import run_script
-from adapters.room import LocalRoom
+from adapters.console.typed_commands import ConsoleSession
+from adapters.local_room import LocalRoom
 from bot.commands import Catalogue
 from bot.domain import ChannelId
 from bot.ports.dependencies import App

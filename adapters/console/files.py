@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.console.hints import LineError
+from adapters.console.command_hints import LineError
 from bot.commands import Catalogue, Command, OptionKind
 from bot.domain import Attachment
 from bot.errors import NotFound

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from adapters.console.command_hints import LineError
 from adapters.console.files import attach
-from adapters.console.hints import LineError
-from adapters.text_layout import Say, draw_field, draw_form
+from adapters.plain_text import Say, draw_field, draw_form
 from bot.domain import Attachment, Place
 from bot.events import Event, FormSubmitted
 from bot.replies import Field, FieldKind, Form

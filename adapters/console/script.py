@@ -8,11 +8,11 @@ from contextlib import suppress
 from threading import Thread
 from typing import TextIO
 
-from adapters.changes import Change, Posted, Subscription, Updated
-from adapters.console.conversation import ConsoleSession
-from adapters.console.hints import LineError
-from adapters.room import is_gone, render_message
-from adapters.text_layout import clean, clean_line, draw
+from adapters.console.command_hints import LineError
+from adapters.console.typed_commands import ConsoleSession
+from adapters.local_room import is_gone, render_message
+from adapters.plain_text import clean, clean_line, draw
+from adapters.room_changes import Change, Posted, Subscription, Updated
 from bot.domain import RoomMessage
 
 

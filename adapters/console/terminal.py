@@ -21,12 +21,12 @@ from rich.padding import Padding
 from rich.panel import Panel
 from rich.text import Text as Words
 
-from adapters.changes import Change, PartialAnswer, Posted, Subscription, Updated
-from adapters.console import panels
-from adapters.console.conversation import ConsoleSession, Outcome
-from adapters.console.hints import USAGES, LineError
-from adapters.room import render_message
-from adapters.text_layout import clean
+from adapters.console import message_panels
+from adapters.console.command_hints import USAGES, LineError
+from adapters.console.typed_commands import ConsoleSession, Outcome
+from adapters.local_room import render_message
+from adapters.plain_text import clean
+from adapters.room_changes import Change, PartialAnswer, Posted, Subscription, Updated
 from bot.domain import RoomMessage
 from bot.events import STOP
 from bot.replies import Card, Tone
@@ -145,14 +145,14 @@ class _Screen:
         self._live.pop(message.number, None)
         if _is_busy(message):
             # Shown live, as printing would add a panel for every step of a job.
-            self._live[message.number] = panels.show(message, self._conversation.translate)
+            self._live[message.number] = message_panels.show(message, self._conversation.translate)
         else:
             is_edit = was_written is None and message.number in self._known
             self._print_message(message, is_edit=is_edit)
 
     def _print_message(self, message: RoomMessage, *, is_edit: bool = False) -> None:
         self._known.add(message.number)
-        self._print(panels.show(message, self._conversation.translate, is_edit=is_edit))
+        self._print(message_panels.show(message, self._conversation.translate, is_edit=is_edit))
 
     def _print_note(self, text: str) -> None:
         if text:
@@ -219,7 +219,7 @@ def _is_busy(message: RoomMessage) -> bool:
 def _partial_message(message: RoomMessage, text: str) -> RenderableType:
     body = Words(clean(text))
     body.append(" ▌", style="#7986cb")
-    return Group(panels.head(message), Padding(body, (0, 0, 1, 2)))
+    return Group(message_panels.head(message), Padding(body, (0, 0, 1, 2)))
 
 
 def _welcome(conversation: ConsoleSession) -> RenderableType:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from adapters.discord.api import Json
-from adapters.discord.inbound import path_and_options
-from adapters.discord.texts import shorten
+from adapters.discord.api_port import Json
+from adapters.discord.payload_parsing import path_and_options
+from adapters.discord.text_escaping import shorten
 from bot.commands import Catalogue, OptionKind
 from bot.events import ButtonClicked, CommandInvoked, What
 from bot.replies import Listing, ListingRow, Reply

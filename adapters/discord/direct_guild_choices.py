@@ -7,11 +7,11 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-from adapters.discord.api import Json
-from adapters.discord.directory import Directory
-from adapters.discord.inbound import workspace
-from adapters.discord.members import Members
-from adapters.discord.names import FIRST
+from adapters.discord.api_port import Json
+from adapters.discord.guild_cache import Directory
+from adapters.discord.member_cache import Members
+from adapters.discord.payload_parsing import workspace
+from adapters.discord.wire_names import FIRST
 from bot.domain import ChannelKind, Place, UserId, WorkspaceId
 from bot.domain.ids import id_on_platform
 from bot.ports.store import Store

@@ -7,16 +7,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
-from adapters.discord.api import Json
+from adapters.discord.api_port import Json
 from adapters.discord.direct_guild_choices import (
     SERVER,
     Choice,
     DirectGuildChoices,
     split_guild_mark,
 )
-from adapters.discord.directory import Directory
-from adapters.discord.inbound import EventContext
-from adapters.discord.interactions import InteractionContext
+from adapters.discord.guild_cache import Directory
+from adapters.discord.interaction_responses import InteractionContext
+from adapters.discord.payload_parsing import EventContext
 from adapters.discord.surface import DiscordSurface
 from bot.domain import ChannelId, ChannelKind, Place, WorkspaceId
 from bot.domain.ids import id_on_platform

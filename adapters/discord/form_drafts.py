@@ -6,9 +6,9 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
-from adapters.discord.api import Json
-from adapters.discord.inbound import inputs_of
-from adapters.discord.outbound import nonce
+from adapters.discord.api_port import Json
+from adapters.discord.embeds_and_modals import nonce
+from adapters.discord.payload_parsing import inputs_of
 from bot.domain import Place
 
 DRAFT = "draft:"

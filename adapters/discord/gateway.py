@@ -17,14 +17,14 @@ from discord.errors import ConnectionClosed, DiscordServerError, HTTPException, 
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from discord.http import HTTPClient, Ratelimit, Route
 
-from adapters.discord.api import Access, File, Ids, Json, api_base, is_discord, proxy_for
+from adapters.discord.api_port import Access, File, Ids, Json, api_base, is_discord, proxy_for
 from adapters.discord.gateway_events import (
     GatewayClosed,
     GatewayConnection,
     GatewayEvent,
     GatewayRefused,
 )
-from adapters.discord.pacing import Pacing, Priority
+from adapters.discord.rate_limits import Pacing, Priority
 from adapters.discord.session_file import GatewaySession
 from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
 
@@ -199,7 +199,7 @@ class _Parsers(dict[str, Callable[[Any], None]]):
 
 
 class HttpApi:
-    """Calls Discord's REST API and runs gateway connections; an `adapters.discord.api.Api`."""
+    """Calls Discord's REST API and runs gateway connections; an `adapters.discord.api_port.Api`."""
 
     def __init__(self, access: Access) -> None:
         self._access = access

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from adapters.discord.api import Json
+from adapters.discord.api_port import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from adapters.discord.api import MESSAGE, MESSAGES, Api, Json
-from adapters.discord.interactions import InteractionContext, Interactions
-from adapters.discord.outbound import Payload, answer, nonce
-from adapters.discord.pacing import Priority
-from adapters.discord.texts import LONGEST
+from adapters.discord.api_port import MESSAGE, MESSAGES, Api, Json
+from adapters.discord.embeds_and_modals import Payload, answer, nonce
+from adapters.discord.interaction_responses import InteractionContext, Interactions
+from adapters.discord.rate_limits import Priority
+from adapters.discord.text_escaping import LONGEST
 from adapters.streamed_answer import AnswerButtons, AnswerMessage
 from bot.domain import MessageId
 from bot.errors import MessageGone

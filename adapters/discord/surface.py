@@ -13,19 +13,19 @@ from functools import partial
 from typing import Any, TypeVar
 
 from adapters.chart_image import draw_chart
-from adapters.discord import inbound, outbound
-from adapters.discord.api import MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, error_code
+from adapters.discord import embeds_and_modals, payload_parsing
+from adapters.discord.api_port import MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, error_code
+from adapters.discord.command_registration import THREAD_PERMISSIONS
 from adapters.discord.direct_guild_choices import buttons_for_place, mark_with_guild, marked_action
+from adapters.discord.embeds_and_modals import SILENT_FLAG, Payload, nonce
 from adapters.discord.form_drafts import DRAFT, FormDrafts
-from adapters.discord.inbound import Bot, InteractionHandle
-from adapters.discord.interactions import InteractionContext, Interactions
-from adapters.discord.lookups import ServerLookups, as_private, no_owner
-from adapters.discord.manifest import THREAD_PERMISSIONS
-from adapters.discord.members import Members
+from adapters.discord.interaction_responses import InteractionContext, Interactions
+from adapters.discord.member_cache import Members
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
-from adapters.discord.outbound import SILENT_FLAG, Payload, nonce
-from adapters.discord.texts import sanitize
-from adapters.discord.threads import open_thread
+from adapters.discord.payload_parsing import Bot, InteractionHandle
+from adapters.discord.question_threads import open_thread
+from adapters.discord.server_lookups import ServerLookups, as_private, no_owner
+from adapters.discord.text_escaping import sanitize
 from adapters.discord.typing_indicator import TypingIndicator
 from adapters.markdown_tables import with_drawn_tables
 from adapters.streamed_answer import MessageWriter, StreamedAnswer
@@ -200,7 +200,7 @@ class DiscordSurface(ServerLookups):
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
         await self._ready()
         reply = await self._with_guild(place, reply)
-        first, *more = outbound.payloads(reply, await _picture(reply))
+        first, *more = embeds_and_modals.payloads(reply, await _picture(reply))
         if not await self._update_clicked(message, first):
             await self._edit(_channel(place), message, first, reply)
         for payload in more:
@@ -303,14 +303,14 @@ class DiscordSurface(ServerLookups):
         # Cards and listings for one person do not belong in the channel.
         if "/interaction/" in event.key or not isinstance(reply, Text):
             try:
-                await self._send_direct(event.user.id, outbound.payloads(reply), event.key)
+                await self._send_direct(event.user.id, embeds_and_modals.payloads(reply), event.key)
             except SurfaceError as error:
                 raise self._with_explanation(error, event.locale) from error
             return
         await self._reply_in_channel(event, reply, context)
 
     def can_hold_form(self, form: Form) -> bool:
-        return outbound.holds(form)
+        return embeds_and_modals.holds(form)
 
     async def open_form(self, event: Event, form: Form) -> None:
         """Opens a modal; sends a button that opens it if the interaction is answered or expired."""
@@ -318,11 +318,13 @@ class DiscordSurface(ServerLookups):
         context = self._context(event.key)
         if event.place.kind is ChannelKind.DIRECT:
             form = replace(form, id=marked_action(form.id, event.place.workspace))
-        self.drafts.remember_shown_form(event.place, event.user.id, outbound.modal(form))
-        if context is not None and await self.interactions.show(context, outbound.modal(form)):
+        self.drafts.remember_shown_form(event.place, event.user.id, embeds_and_modals.modal(form))
+        if context is not None and await self.interactions.show(
+            context, embeds_and_modals.modal(form)
+        ):
             return
         action = form.reopen_action or self.drafts.remember_late_form(
-            event.place, event.key, event.user.id, outbound.modal(form)
+            event.place, event.key, event.user.id, embeds_and_modals.modal(form)
         )
         button = Button(form.title, action, is_primary=True)
         text = self._say("discord.form_late", event.locale)
@@ -350,7 +352,7 @@ class DiscordSurface(ServerLookups):
         """Sends a file to the user: ephemerally for an interaction, else as a direct message."""
         await self._ready()
         data = b"".join([chunk async for chunk in document.chunks])
-        (payload,) = outbound.payloads(Text(document.text))
+        (payload,) = embeds_and_modals.payloads(Text(document.text))
         payload = replace(payload, files=(File(document.name, data),))
         context = self._context(event.key)
         try:
@@ -388,7 +390,7 @@ class DiscordSurface(ServerLookups):
     async def _respond(
         self, context: InteractionContext, reply: Drawn, *, private: bool
     ) -> MessageId:
-        payloads = outbound.payloads(reply, await _picture(reply))
+        payloads = embeds_and_modals.payloads(reply, await _picture(reply))
         is_private = private or (
             context.interaction is not None and context.interaction.is_user_install
         )
@@ -402,7 +404,7 @@ class DiscordSurface(ServerLookups):
         self, event: Event, reply: Drawn, context: InteractionContext | None
     ) -> None:
         """Replies silently to an event's message; the reactions to a message share one reply."""
-        payloads = outbound.payloads(reply)
+        payloads = embeds_and_modals.payloads(reply)
         if isinstance(event.what, ReactionChanged) and payloads[0].content:
             content = f"<@{event.user.id}> {payloads[0].content}"[:2000]
             payloads[0] = replace(payloads[0], content=content)
@@ -436,13 +438,13 @@ class DiscordSurface(ServerLookups):
         self, channel: str, reply: Drawn, picture: bytes | None, key: str, fields: Json
     ) -> MessageId:
         """Posts a reply; as plain text if the bot lacks a permission for embeds or files."""
-        payloads = outbound.payloads(reply, picture)
+        payloads = embeds_and_modals.payloads(reply, picture)
         try:
             return await self._post_once(channel, payloads, key, fields)
         except PlaceClosed as error:
             if error_code(error) != _NO_PERMISSION:
                 raise
-            plain = outbound.plain_payloads(reply)
+            plain = embeds_and_modals.plain_payloads(reply)
             return await self._post_once(channel, plain, f"{key}.plain", fields)
 
     async def _post_once(
@@ -452,7 +454,7 @@ class DiscordSurface(ServerLookups):
         first, *rest = payloads
         first_fields: Json = {"nonce": nonce(key), "enforce_nonce": True, **fields}
         posted = await self._send(channel, first, **first_fields)
-        if outbound.differs_from_posted(posted, first):
+        if embeds_and_modals.differs_from_posted(posted, first):
             await self._edit(channel, str(posted["id"]), first)
         for number, payload in enumerate(rest):
             rest_fields: Json = {"nonce": nonce(f"{key}.{number}"), "enforce_nonce": True}
@@ -476,7 +478,7 @@ class DiscordSurface(ServerLookups):
         except PlaceClosed as error:
             if error_code(error) != _NO_PERMISSION or reply is None:
                 raise
-            plain = outbound.plain_payloads(reply)[0]
+            plain = embeds_and_modals.plain_payloads(reply)[0]
             await self._edit(channel, message, plain)
 
     async def _update_clicked(self, message: MessageId, payload: Payload) -> bool:
@@ -547,7 +549,7 @@ class DiscordSurface(ServerLookups):
         return fetched
 
     def _to_message(self, message: Json, place: Place) -> Message:
-        return inbound.to_message(message, place, self._bot())
+        return payload_parsing.to_message(message, place, self._bot())
 
     def _context(self, key: str) -> InteractionContext | None:
         return self._contexts.get(key) or self._contexts.get(key.removesuffix(".error"))

@@ -8,8 +8,8 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from adapters.discord.api import TYPING, Api
-from adapters.discord.pacing import Priority
+from adapters.discord.api_port import TYPING, Api
+from adapters.discord.rate_limits import Priority
 from bot.errors import SurfaceError
 
 log = logging.getLogger(__name__)

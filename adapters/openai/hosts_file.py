@@ -22,13 +22,13 @@ from pydantic import (
     model_validator,
 )
 
-from adapters.openai.client import OpenAIHost
-from adapters.openai.counting import UnusableTokenizer, read_tokenizer
-from adapters.openai.dialects import KINDS, Dialect, Kind, Placement
 from adapters.openai.fireworks import FireworksHost
+from adapters.openai.host_kinds import KINDS, Dialect, Kind, Placement
+from adapters.openai.openai_host import OpenAIHost
 from adapters.openai.prices import HostPrices
 from adapters.openai.timeouts import RequestAdditions
 from adapters.openai.together import TogetherHost
+from adapters.openai.token_counting import UnusableTokenizer, read_tokenizer
 from bot.domain import LOCAL, HostName, ModelName, Workspace, WorkspaceId
 from bot.domain.ids import id_on_platform
 from bot.errors import HostNotAllowed, NotFound, SettingsError

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import IO
 
-from adapters.openai.dialects import Dialect, Placement
+from adapters.openai.host_kinds import Dialect, Placement
 from bot.domain import Sampling
 from bot.ports.model_hosts import JobRequest
 

@@ -10,7 +10,7 @@ from math import isfinite
 import httpx2
 
 from adapters.openai.errors import ProtocolViolation, one_line, violation_in
-from adapters.openai.statuses import UNKNOWN, meaning_of
+from adapters.openai.job_statuses import UNKNOWN, meaning_of
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.ports.model_hosts import RemoteFile, RemoteJob, RemoteModel
 

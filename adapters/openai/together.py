@@ -15,11 +15,11 @@ import httpx2
 import openai
 
 from adapters.openai import request_fields, response_parsing
-from adapters.openai.client import IN_MEMORY_BYTES
 from adapters.openai.errors import ProtocolViolation
+from adapters.openai.job_statuses import meaning_of
+from adapters.openai.openai_host import IN_MEMORY_BYTES
 from adapters.openai.response_parsing import Json
-from adapters.openai.rest import MULTIPART, RestHost, is_conflict, segment, text
-from adapters.openai.statuses import meaning_of
+from adapters.openai.rest_host import MULTIPART, RestHost, is_conflict, segment, text
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.errors import HostNotFound, HostRefused
 from bot.ports.model_hosts import JobRequest, RemoteDeployment, RemoteFile, RemoteJob

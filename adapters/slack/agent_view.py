@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from adapters.slack.api import Api, Json, error_code
+from adapters.slack.api_port import Api, Json, error_code
 from adapters.thread_titles import title_of
 from bot.domain import ChannelId
 from bot.errors import SurfaceError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from adapters.slack.api import Json
+from adapters.slack.api_port import Json
 from adapters.slack.emoji import meaning
 
 _CAPACITY = 10_000

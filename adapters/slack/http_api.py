@@ -15,8 +15,8 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.api import Access, Before, Json, is_response_url, is_slack, proxy_for
-from adapters.slack.pacing import Pacing
+from adapters.slack.api_port import Access, Before, Json, is_response_url, is_slack, proxy_for
+from adapters.slack.rate_limits import Pacing
 from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ _FORM_METHODS = (
 
 
 class HttpApi:
-    """Calls Slack's Web API with retries; an `adapters.slack.api.Api`."""
+    """Calls Slack's Web API with retries; an `adapters.slack.api_port.Api`."""
 
     def __init__(self, access: Access) -> None:
         self._access = access

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from adapters.slack.api import Json
+from adapters.slack.api_port import Json
 from bot.commands import Catalogue
 
 SCOPES = (

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from adapters.message_splitting import chunks
-from adapters.slack.api import Api, Before, Json, error_code, is_unknown_method, ts_of
-from adapters.slack.outbound import feedback, metadata
-from adapters.slack.pacing import FinalCallReservation
+from adapters.slack.api_port import Api, Before, Json, error_code, is_unknown_method, ts_of
+from adapters.slack.block_kit import feedback, metadata
 from adapters.slack.posted_before_crash import PostedParts
-from adapters.slack.texts import MAX_MARKDOWN_LENGTH, MAX_TEXT_LENGTH, escape
+from adapters.slack.rate_limits import FinalCallReservation
+from adapters.slack.text_escaping import MAX_MARKDOWN_LENGTH, MAX_TEXT_LENGTH, escape
 from adapters.streamed_answer import AnswerButtons, AnswerMessage, AnswerStopped
 from bot.domain import MessageId, UserId
 from bot.errors import MessageGone, PlaceClosed, SurfaceError

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from adapters.slack.api import Api, Json, error_code, is_unknown_method
-from adapters.slack.inbound import Bot
+from adapters.slack.api_port import Api, Json, error_code, is_unknown_method
+from adapters.slack.payload_parsing import Bot
 from adapters.slack.posted_before_crash import pages
 from bot.domain import ChannelKind, Message, Place, User, UserId
 from bot.errors import SurfaceError

@@ -6,9 +6,9 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
-from adapters.slack.api import Api, Json
-from adapters.slack.inbound import Bot
-from adapters.slack.outbound import key_of
+from adapters.slack.api_port import Api, Json
+from adapters.slack.block_kit import key_of
+from adapters.slack.payload_parsing import Bot
 
 _PAGE_SIZE = 200
 _MAX_PAGES = 5

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from adapters.message_splitting import chunks
-from adapters.slack.api import Json
+from adapters.slack.api_port import Json
 
 _ERROR_LENGTH = 2000
 _SECTION_LENGTH = 3000

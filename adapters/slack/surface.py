@@ -13,17 +13,17 @@ from typing import TypeVar
 
 from adapters.markdown_tables import with_drawn_tables
 from adapters.rendering import reply_text
-from adapters.slack import inbound, outbound
-from adapters.slack.api import Api, Json, error_code, is_unknown_method
+from adapters.slack import block_kit, payload_parsing
+from adapters.slack.api_port import Api, Json, error_code, is_unknown_method
 from adapters.slack.emoji import name_of
-from adapters.slack.inbound import COMMAND, HOME, Bot, InteractionHandle
+from adapters.slack.message_posting import Posts
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
-from adapters.slack.pacing import FinalCallReservation
+from adapters.slack.payload_parsing import COMMAND, HOME, Bot, InteractionHandle
 from adapters.slack.people import People
 from adapters.slack.posted_before_crash import PostedMessages, PostedParts, pages
-from adapters.slack.posts import Posts
+from adapters.slack.rate_limits import FinalCallReservation
 from adapters.slack.submissions import Submission
-from adapters.slack.texts import safe_pieces
+from adapters.slack.text_escaping import safe_pieces
 from adapters.slack.thinking_status import thinking_status
 from adapters.streamed_answer import StreamedAnswer
 from bot.domain import (
@@ -289,7 +289,7 @@ class SlackSurface:
         channel = await self._people.channel_to_post_in(place)
         target = AnswerTarget(channel, place.thread, self._people.team_of(asker), asker, key)
         earlier = PostedParts(
-            self._posted_messages, channel, place.thread, inbound.question_ts(key)
+            self._posted_messages, channel, place.thread, payload_parsing.question_ts(key)
         )
         status = self._say("slack.thinking", self._locale(key))
         async with thinking_status(self._api, channel, place.thread, status) as end_status:
@@ -337,7 +337,7 @@ class SlackSurface:
         """Opens a form while the trigger is valid; later sends a button that opens the form."""
         await self._ready()
         context = self._contexts.get(event.key)
-        view = outbound.modal(form, event.place, close=self._say("slack.close", event.locale))
+        view = block_kit.modal(form, event.place, close=self._say("slack.close", event.locale))
         if context is not None and await self._show_form(context, view):
             return
         action = form.reopen_action or _repeat_action(event)
@@ -349,7 +349,7 @@ class SlackSurface:
         await self.send_ephemeral(event, Text(text, private=True, buttons=(button,)))
 
     def can_hold_form(self, form: Form) -> bool:
-        return outbound.holds(form)
+        return block_kit.holds(form)
 
     async def return_form(self, event: Event, problem: str) -> None:
         """Shows an error beside an input while Slack waits; later in the form or a message."""
@@ -417,7 +417,7 @@ class SlackSurface:
 
     def _notice(self, key: str, locale: str) -> Json:
         close = self._say("slack.close", locale)
-        return outbound.notice("Attune", self._say(key, locale), close=close)
+        return block_kit.notice("Attune", self._say(key, locale), close=close)
 
     async def _fill_open_form(self, key: str, reply: Drawn) -> None:
         """Shows the reply in a form that was opened while the answer was not known."""
@@ -427,7 +427,7 @@ class SlackSurface:
 
     async def _publish(self, place: Place, reply: Drawn) -> MessageId:
         user = place.channel.removeprefix(HOME)
-        args = {"user_id": user, "view": outbound.home(reply)}
+        args = {"user_id": user, "view": block_kit.home(reply)}
         await self._api.call("views.publish", args)
         return MessageId(place.channel)
 
@@ -436,7 +436,7 @@ class SlackSurface:
         url = self._responses.get(message)
         if url is None:
             raise MessageGone
-        first = outbound.payloads(reply)[0]
+        first = block_kit.payloads(reply)[0]
         await self._api.respond(
             url, {"replace_original": True, "text": first.text, "blocks": first.blocks}
         )
@@ -455,7 +455,7 @@ class SlackSurface:
         return True
 
     async def _respond(self, url: str, reply: Drawn) -> None:
-        for payload in outbound.private_payloads(reply)[:5]:
+        for payload in block_kit.private_payloads(reply)[:5]:
             await self._api.respond(
                 url,
                 {
@@ -488,7 +488,7 @@ class SlackSurface:
     async def _post_ephemeral(
         self, event: Event, channel: str, thread: MessageId | None, reply: Drawn
     ) -> None:
-        for payload in outbound.private_payloads(reply):
+        for payload in block_kit.private_payloads(reply):
             args: dict[str, object] = {
                 "channel": channel,
                 "user": event.user.id,
@@ -512,7 +512,7 @@ class SlackSurface:
                 context.is_waiting = False
                 return False
             title, close = "Attune", self._say("slack.close", context.event.locale)
-            view = outbound.notice(title, reply_text(reply), close=close)
+            view = block_kit.notice(title, reply_text(reply), close=close)
             return await self._set_view(context, view) and not has_buttons
 
     async def _show_form(self, context: InteractionContext, view: Json) -> bool:
@@ -559,7 +559,7 @@ class SlackSurface:
         self, messages: Sequence[Json], channel: str
     ) -> Sequence[Message]:
         read = [
-            inbound.to_message(message, channel, self._bot())
+            payload_parsing.to_message(message, channel, self._bot())
             for message in messages
             if message.get("text") or message.get("files")
         ]
@@ -567,7 +567,7 @@ class SlackSurface:
 
     async def _described_message(self, message: Json, channel: str) -> Message:
         (with_author,) = await self._people.with_authors(
-            [inbound.to_message(message, channel, self._bot())]
+            [payload_parsing.to_message(message, channel, self._bot())]
         )
         if with_author.place.thread:
             _remember(self._threads_by_message, (channel, with_author.id), with_author.place.thread)

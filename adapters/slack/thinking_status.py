@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncGenerator, Callable
 
-from adapters.slack.api import Api, error_code
+from adapters.slack.api_port import Api, error_code
 from bot.errors import SurfaceError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.links import PATH
+from adapters.signed_links import PATH
 from adapters.studio.login_sessions import COOKIE, LONGEST, Sessions
 from adapters.studio.websocket_closing import hold_socket
 

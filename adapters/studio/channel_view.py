@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from nicegui import Client, background_tasks, ui
 
-from adapters.changes import (
+from adapters.local_room import id_of, mentions, place_of, to_domain_message, without_call
+from adapters.room_changes import (
     AnswerAwaited,
     AnswerBegun,
     Change,
@@ -23,7 +24,6 @@ from adapters.changes import (
     Subscription,
     Updated,
 )
-from adapters.room import id_of, mentions, place_of, to_domain_message, without_call
 from adapters.studio.downloads import deliver
 from adapters.studio.forms import open_form
 from adapters.studio.message_view import MessageView, WaitingView, is_answer

@@ -8,7 +8,7 @@ from itertools import islice
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.room import ASSISTANT
+from adapters.local_room import ASSISTANT
 from adapters.studio.notifications import notify
 from adapters.studio.page_session import OF_PEOPLE, OWNER, PageSession, remember
 from adapters.studio.reply_drawing import draw_option

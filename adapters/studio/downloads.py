@@ -10,7 +10,7 @@ from fastapi.responses import FileResponse, Response
 from nicegui import ui
 from starlette.background import BackgroundTask
 
-from adapters.room import LocalRoom
+from adapters.local_room import LocalRoom
 from bot.domain import Attachment
 from bot.image_types import MAGIC_BYTES, picture_type
 

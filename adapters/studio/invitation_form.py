@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 
-from adapters.links import PATH
+from adapters.signed_links import PATH
 from adapters.studio.plain_page import locale_of, plain_page
 from bot import events
 from bot.ports.dependencies import App

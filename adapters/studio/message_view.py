@@ -9,7 +9,7 @@ from typing import Protocol
 
 from nicegui import ui
 
-from adapters.room import ASSISTANT, is_command, is_gone, render_message
+from adapters.local_room import ASSISTANT, is_command, is_gone, render_message
 from adapters.studio import reply_drawing
 from adapters.studio.dialogs import in_page
 from adapters.studio.page_session import PageSession

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from nicegui import ui
 
-from adapters.room import WINDOW, LocalRoom
+from adapters.local_room import WINDOW, LocalRoom
 from bot import events
 from bot.commands import Catalogue
 from bot.domain import LOCAL, ChannelId, Place, User, UserId, WorkspaceId

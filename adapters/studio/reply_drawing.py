@@ -9,11 +9,11 @@ from functools import partial
 
 from nicegui import ui
 
+from adapters.plain_text import share_done
 from adapters.studio import line_chart
 from adapters.studio.dialogs import close_then, in_page, open_dialog
 from adapters.studio.safe_html import highlight, quoted, to_html
 from adapters.studio.word_differences import split_by_difference as differences
-from adapters.text_layout import share_done
 from bot.replies import Button, Card, Chart, Column, Drawn, Fact, Listing, ListingRow, Text, Tone
 
 Click = Callable[[str], Awaitable[None]]

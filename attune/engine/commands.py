@@ -7,11 +7,11 @@ from typing import Annotated, Never
 
 import typer
 
-from attune.engine.adding import refuse_name
-from attune.engine.candidates import find_offer
-from attune.engine.folder import EngineFolder
+from attune.engine.adding_models import refuse_name
+from attune.engine.engine_folder import EngineFolder
 from attune.engine.installation import Installation
-from attune.engine.steps import SMOLLM2, has_gpu, steps_of, write_pth_file
+from attune.engine.installation_steps import SMOLLM2, has_gpu, steps_of, write_pth_file
+from attune.engine.model_candidates import find_offer
 from attune.settings import Settings, read_settings
 from bot.errors import AttuneError
 from bot.number_formats import format_bytes

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from attune.engine.folder import EngineFolder, size_of
-from attune.engine.steps import SMOLLM2, ModelPackage, Steps
+from attune.engine.engine_folder import EngineFolder, size_of
+from attune.engine.installation_steps import SMOLLM2, ModelPackage, Steps
 from bot.errors import NotEnoughSpace
 from bot.number_formats import format_bytes
 from bot.ports.engine_installation import InstallPlan, InstallProgress, InstallStep

@@ -12,21 +12,21 @@ from typing import Any, Protocol
 import pytest
 
 from adapters.discord import message_writers
-from adapters.discord import pacing as discord_pacing
-from adapters.discord.api import Access as DiscordAccess
+from adapters.discord import rate_limits as discord_rate_limits
+from adapters.discord.api_port import Access as DiscordAccess
 from adapters.discord.gateway import HttpApi as DiscordApi
-from adapters.discord.inbound import SLASH, InteractionHandle
-from adapters.discord.inbound import Bot as DiscordBot
-from adapters.discord.interactions import InteractionContext, Interactions
+from adapters.discord.interaction_responses import InteractionContext, Interactions
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
+from adapters.discord.payload_parsing import SLASH, InteractionHandle
+from adapters.discord.payload_parsing import Bot as DiscordBot
 from adapters.slack import message_writer
-from adapters.slack import pacing as slack_pacing
-from adapters.slack.api import Access as SlackAccess
+from adapters.slack import rate_limits as slack_rate_limits
+from adapters.slack.api_port import Access as SlackAccess
 from adapters.slack.http_api import HttpApi as SlackApi
-from adapters.slack.inbound import Bot as SlackBot
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
-from adapters.slack.pacing import FinalCallReservation
+from adapters.slack.payload_parsing import Bot as SlackBot
 from adapters.slack.posted_before_crash import PostedMessages, PostedParts
+from adapters.slack.rate_limits import FinalCallReservation
 from adapters.streamed_answer import MessageWriter, StreamedAnswer
 from bot.domain import MessageId, UserId
 from bot.replies import Button, Stream
@@ -218,10 +218,10 @@ PACES = (
     (message_writer, "_APPEND_PAUSE_SECONDS", 0.001),
     (message_writer, "_UPDATE_PAUSE_SECONDS", 0.001),
     (message_writer, "_RESERVED_UPDATES", 0),
-    (slack_pacing, "_POST_GAP_SECONDS", 0.0),
+    (slack_rate_limits, "_POST_GAP_SECONDS", 0.0),
     (message_writers, "_FIRST_PAUSE_SECONDS", 0.001),
     (message_writers, "_PAUSE_SECONDS", 0.001),
-    (discord_pacing, "_EDIT_GAP_SECONDS", 0.0),
+    (discord_rate_limits, "_EDIT_GAP_SECONDS", 0.0),
     (SlackMessageWriter, "longest", 300),
     (ChannelWriter, "longest", 300),
 )
@@ -234,7 +234,7 @@ async def platform(
     for target, name, value in PACES:
         monkeypatch.setattr(target, name, value)
     for method in SLACK_BUDGETS:
-        monkeypatch.setitem(slack_pacing._PER_MINUTE, method, 10_000)
+        monkeypatch.setitem(slack_rate_limits._PER_MINUTE, method, 10_000)
     if request.param.startswith("slack"):
         async with fake_slack() as slack:
             url = slack.settings["SLACK_API_URL"]

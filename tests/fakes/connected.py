@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from adapters.openai.client import OpenAIHost
-from adapters.openai.dialects import Dialect
+from adapters.openai.host_kinds import Dialect
+from adapters.openai.openai_host import OpenAIHost
 from adapters.openai.timeouts import Timeouts
 from bot.domain import HostName, Hyperparameters, ModelName, Sampling
 from bot.ports.model_hosts import Delta, HostProfile, JobRequest, PaidHost

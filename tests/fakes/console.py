@@ -14,7 +14,7 @@ from typing import TextIO
 import pytest
 
 from adapters.console import chat
-from adapters.room import LocalRoom
+from adapters.local_room import LocalRoom
 from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.domain import LOCAL, ChannelId, MessageId, Place, Role
 from bot.events import CommandInvoked, Event

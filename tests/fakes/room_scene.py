@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adapters.changes import Change
-from adapters.room import LocalRoom
+from adapters.local_room import LocalRoom
+from adapters.room_changes import Change
 from bot.domain import LOCAL, ChannelId, Place, User, UserId
 from bot.events import CommandInvoked, Event
 from tests.fakes.app import StillClock

@@ -9,12 +9,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from tuner.api import chat, completions, embeddings, files, jobs, models, responses
+from tuner.api.api_keys import require_key
 from tuner.api.dependencies import ApiDependencies
-from tuner.api.keys import require_key
 from tuner.api.middleware import ResponseMiddleware
-from tuner.api.successors import successor_of
+from tuner.api.unknown_urls import successor_of
 from tuner.errors import ApiError, DiskFull, NotFound, TooLarge, WrongMethod
-from tuner.folder import is_disk_full
+from tuner.job_folder import is_disk_full
 
 __all__ = ["ApiDependencies", "build"]
 

@@ -31,7 +31,7 @@ from tuner.api.logprobs import chat_logprobs
 from tuner.api.output_constraints import output_constraints_of
 from tuner.api.request_body import json_body, read_as
 from tuner.api.schemas import CreateChat
-from tuner.conversation import read_messages
+from tuner.chat_messages import read_messages
 from tuner.engine import Delta, Generation
 from tuner.errors import ApiError
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from tuner.engines import Engines
-from tuner.runner import Runner
+from tuner.engine_registry import Engines
+from tuner.job_runner import Runner
 from tuner.store.database import Database
 from tuner.store.files import Files
 from tuner.store.jobs import Jobs

@@ -15,8 +15,8 @@ from starlette.responses import StreamingResponse
 
 from bot.rows import Problem, method_of, read_lines
 from tuner.api.dependencies import dependencies_of
+from tuner.api.list_paging import envelope, page_of, with_first_and_last_id
 from tuner.api.multipart import FORM_ALLOWANCE, MAX_FILE_BYTES, UploadForm
-from tuner.api.paging import envelope, page_of, with_first_and_last_id
 from tuner.api.request_body import BODILESS, ClientDisconnected, read_as
 from tuner.errors import ApiError, NotFound, TooLarge
 from tuner.store.files import StoredFile, UploadedFile

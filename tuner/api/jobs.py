@@ -8,11 +8,11 @@ from sqlalchemy import Connection
 from starlette.concurrency import run_in_threadpool
 
 from bot.rows import Method
-from tuner import classification
-from tuner.api.classification_fields import with_classification
+from tuner import classification_metrics
+from tuner.api.classification_params import with_classification
 from tuner.api.dependencies import ApiDependencies, dependencies_of
+from tuner.api.list_paging import envelope, page_of, with_first_and_last_id
 from tuner.api.models import base_of
-from tuner.api.paging import envelope, page_of, with_first_and_last_id
 from tuner.api.request_body import BODILESS, json_body, read_as
 from tuner.api.schemas import MAX_SEED, CreateJob, SupervisedNumbers
 from tuner.errors import ApiError, NotFound
@@ -177,7 +177,7 @@ def _hyperparameters(
     if method is Method.DPO:
         names.append("beta")
     else:
-        extras |= set(classification.FIELDS)
+        extras |= set(classification_metrics.FIELDS)
     requested = params.model_dump(exclude_none=True) if params else {}
     for name in sorted(requested.keys() - {*names, *extras}):
         raise ApiError(

@@ -6,7 +6,7 @@ from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.request_body import BODILESS
 from tuner.engine import Base
 from tuner.errors import ApiError
-from tuner.folder import remove
+from tuner.job_folder import remove
 from tuner.store.jobs import named_base
 from tuner.store.models import StoredModel
 

@@ -42,7 +42,7 @@ from tuner.api.response_items import (
     text_item,
 )
 from tuner.api.schemas import CreateChat, CreateResponse
-from tuner.conversation import read_messages
+from tuner.chat_messages import read_messages
 from tuner.engine import Delta, Generation, Sampling
 from tuner.errors import ApiError
 

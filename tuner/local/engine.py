@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tuner.bases import find_bases
+from tuner.base_models import find_bases
 from tuner.engine import Base, Delta, Embedding, Generation, GenerationRequest, Sampling
 from tuner.errors import ApiError, Busy, ModelLoadFailed
 from tuner.local.omp_wait import set_passive_omp_wait

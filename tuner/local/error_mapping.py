@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tuner.folder import JobFolder, is_disk_full, remove
+from tuner.job_folder import JobFolder, is_disk_full, remove
 from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.training_memory import too_large
-from tuner.training_run import Rejected
+from tuner.training_interface import Rejected
 
 _DISK_FULL_TEXTS = ("no space left", "disk quota", "file too large", "os error 28", "os error 27")
 _MEMORY_TEXTS = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")

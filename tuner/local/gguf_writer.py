@@ -13,7 +13,7 @@ import torch
 from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType, quantize
 from safetensors import safe_open
 
-from tuner.bases import GGUF_FAMILIES
+from tuner.base_models import GGUF_FAMILIES
 from tuner.errors import CannotStart
 from tuner.local.gguf_reader import IN_LAYER, OUTSIDE
 from tuner.local.model_loading import load_tokenizer

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from tuner.classification import Messages
+from tuner.classification_metrics import Messages
 from tuner.local.tokenizing import Renderer, to_template_messages
 from tuner.local.weighted_trainer import WeightedSFTTrainer
-from tuner.training_run import StopSignal, exit_stopped
+from tuner.training_interface import StopSignal, exit_stopped
 
 if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer

@@ -1,6 +1,6 @@
 """Describes or downloads a model of the hub: `python -m tuner.local.hub ID [REVISION DIR]`.
 
-Prints one JSON object: `error`, or the result. Only the files in `tuner.bases.WANTED` are
+Prints one JSON object: `error`, or the result. Only the files in `tuner.base_models.WANTED` are
 downloaded, so no pickles and no code.
 """
 
@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from tuner.bases import UNWANTED, WANTED
+from tuner.base_models import UNWANTED, WANTED
 from tuner.errors import CannotStart
 
 _LICENSE = re.compile(r"license:(.+)")

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from tuner.classification import FIELDS
-from tuner.training_run import Rejected
+from tuner.classification_metrics import FIELDS
+from tuner.training_interface import Rejected
 
 STEPS_WANTED = 240
 MAX_EPOCHS = 50

@@ -8,7 +8,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
-from tuner.folder import fsync_folder, remove
+from tuner.job_folder import fsync_folder, remove
 from tuner.local.model_loading import ADAPTER
 
 

@@ -14,8 +14,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from tuner.bases import TEMPLATE_FILE
-from tuner.folder import remove
+from tuner.base_models import TEMPLATE_FILE
+from tuner.job_folder import remove
 
 END, OPEN, CLOSE = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VOCABULARY = 2_400

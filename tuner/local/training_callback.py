@@ -16,7 +16,8 @@ from transformers import (
     TrainingArguments,
 )
 
-from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
+from tuner.job_folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
+from tuner.job_spec import Spec
 from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.model_loading import width
 from tuner.local.model_saving import fsync_tree, save_model
@@ -24,8 +25,7 @@ from tuner.local.training_memory import return_free_heap
 from tuner.local.training_schedule import Schedule
 from tuner.local.weight_average import MIN_RECALLED, WeightAverage
 from tuner.local.weighted_trainer import WeightedSFTTrainer
-from tuner.spec import Spec
-from tuner.training_run import StopSignal, refuse_divergence, write_event
+from tuner.training_interface import StopSignal, refuse_divergence, write_event
 
 if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer

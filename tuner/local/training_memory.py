@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tuner.job_spec import Spec
 from tuner.local.gpu_choice import has_fast_bf16_on_cpu, visible_gpu
 from tuner.local.hyperparameters import (
     ROWS_ON_CPU,
@@ -22,8 +23,7 @@ from tuner.local.hyperparameters import (
     plan_memory,
     resolve,
 )
-from tuner.spec import Spec
-from tuner.training_run import Rejected
+from tuner.training_interface import Rejected
 
 PATIENCE = 60.0
 """Seconds that a training waits for memory which the server's idle models may free."""

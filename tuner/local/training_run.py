@@ -11,9 +11,10 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, set_seed
 
-from tuner.classification import classification_of
-from tuner.folder import JobFolder, read_json
+from tuner.classification_metrics import classification_of
 from tuner.job_file_checks import read_rows
+from tuner.job_folder import JobFolder, read_json
+from tuner.job_spec import Spec
 from tuner.local.error_mapping import mapped_errors
 from tuner.local.greedy_answers import GreedyAnswers
 from tuner.local.hyperparameters import TOKENS_ON_CPU, Hyperparameters, plan_memory, resolve
@@ -33,8 +34,7 @@ from tuner.local.training_callback import Reporter
 from tuner.local.training_memory import wait_for_memory
 from tuner.local.training_schedule import Lead, Schedule, Wordings
 from tuner.local.weighted_trainer import WeightedSFTTrainer
-from tuner.spec import Spec
-from tuner.training_run import Rejected, Row, StopSignal, exit_stopped, write_event
+from tuner.training_interface import Rejected, Row, StopSignal, exit_stopped, write_event
 
 if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer

@@ -7,7 +7,7 @@ from statistics import fmean
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from tuner.folder import KEPT_CHECKPOINTS
+from tuner.job_folder import KEPT_CHECKPOINTS
 from tuner.local.nearest_rows import EXAMPLES
 from tuner.local.tokenizing import TrainingExample
 

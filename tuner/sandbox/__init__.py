@@ -2,7 +2,7 @@
 
 from tuner.sandbox.matching import NOT_TAUGHT, NOTHING_TAUGHT, REFUSALS, Reply, base_reply
 from tuner.sandbox.model import Model
-from tuner.sandbox.training import Hyperparameters, Metrics, Training, loss, resolve
+from tuner.sandbox.scorer_training import Hyperparameters, Metrics, Training, loss, resolve
 
 BASE = "sandbox"
 LABEL = "sandbox: picks from your examples"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tuner.sandbox.text import is_cjk, stop_share, terms_of
+from tuner.sandbox.text_terms import is_cjk, stop_share, terms_of
 
 Floats = npt.NDArray[np.float32]
 STOP_WEIGHT = 0.2

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from tuner.sandbox.features import Vocabulary
-from tuner.sandbox.text import normalise, question_and_context, terms_of, text_of
+from tuner.sandbox.text_terms import normalise, question_and_context, terms_of, text_of
 
 NOT_TAUGHT = "I have not been taught that."
 NOTHING_TAUGHT = "I have not been taught anything yet."

@@ -35,7 +35,7 @@ from tuner.sandbox.matching import (
     indices_where_ids_vary,
     weighted_overlap,
 )
-from tuner.sandbox.text import normalise, question_and_context
+from tuner.sandbox.text_terms import normalise, question_and_context
 
 FORMAT = 2
 COMPARED = 24

@@ -6,12 +6,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Literal
 
-from tuner.classification import FIELDS, Classification, classification_of
-from tuner.folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
+from tuner.classification_metrics import FIELDS, Classification, classification_of
 from tuner.job_file_checks import read_rows
+from tuner.job_folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
+from tuner.job_spec import Spec
 from tuner.sandbox import Metrics, Model, Training, resolve
-from tuner.spec import Spec
-from tuner.training_run import (
+from tuner.training_interface import (
     Rejected,
     Row,
     StopSignal,

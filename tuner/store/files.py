@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, insert, or_, select
 
 from tuner.errors import Conflict, NotFound
-from tuner.folder import fsync_folder
+from tuner.job_folder import fsync_folder
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
 

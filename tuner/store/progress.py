@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, update
 
-from tuner.classification import PREFIX, metrics_sentence
-from tuner.folder import KEPT_CHECKPOINTS, write_atomically
+from tuner.classification_metrics import PREFIX, metrics_sentence
+from tuner.job_folder import KEPT_CHECKPOINTS, write_atomically
 from tuner.store import jobs, tables
 from tuner.store.events import NewEvent, metrics_of, record, record_once
 from tuner.store.files import Files, UploadedFile

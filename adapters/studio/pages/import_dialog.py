@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from nicegui import ui
 
+from adapters.plain_text import share_done
 from adapters.studio import reply_drawing
 from adapters.studio.dialogs import open_dialog
 from adapters.studio.forms import open_form
 from adapters.studio.page_session import PageSession
 from adapters.studio.safe_html import quoted
 from adapters.studio.uploads import UploadArea
-from adapters.text_layout import share_done
 from bot import events
 from bot.domain import Attachment
 from bot.replies import Card, Form, Progress, Refused, Reply
