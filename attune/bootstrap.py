@@ -50,9 +50,9 @@ from bot.ports.surface import Surface
 from bot.replies import Reply
 from bot.running_answers import RunningAnswers
 from bot.synthetic.runner import SyntheticRunner
-from bot.tuning.offers import TrainingOffers
 from bot.tuning.polling import JobPoller
 from bot.tuning.retries import RetryLimits
+from bot.tuning.training_offers import TrainingOffers
 from bot.votes.runner import VoteRunner
 from bot.words import Words
 from bot.workspace_removal import Removals

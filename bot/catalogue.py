@@ -40,11 +40,11 @@ from bot.canary import notices as canary_notices
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
 from bot.evaluation import cards as evaluation_cards
+from bot.evaluation import classifier_metrics
 from bot.evaluation import command as evaluation_command
+from bot.evaluation import evaluations_page as evaluation_pages
 from bot.evaluation import export as evaluation_export
-from bot.evaluation import labels
 from bot.evaluation import notices as evaluation_notices
-from bot.evaluation import pages as evaluation_pages
 from bot.example_checks import command as checking
 from bot.example_checks import merge_duplicates
 from bot.examples import (
@@ -77,15 +77,15 @@ from bot.synthetic import command as synthetic
 from bot.tuning import cards as job_cards
 from bot.tuning import (
     data_changes,
-    deletions,
-    expiry,
     history,
     host_resources,
+    model_expiry,
     notices,
-    offers,
-    serving,
+    paid_deployments,
+    remote_cleanup,
     start,
-    states,
+    state_machine,
+    training_offers,
 )
 from bot.votes import cards as vote_cards
 from bot.votes import command as votes_command
@@ -125,9 +125,9 @@ MODULES = (
     import_command.handlers,
     export_command.handlers,
     start.handlers,
-    offers.handlers,
+    training_offers.handlers,
     job_cards.handlers,
-    states.handlers,
+    state_machine.handlers,
     history.handlers,
     data_changes.handlers,
     host_resources.handlers,
@@ -136,7 +136,7 @@ MODULES = (
     evaluation_command.handlers,
     evaluation_cards.handlers,
     evaluation_export.handlers,
-    labels.handlers,
+    classifier_metrics.handlers,
     evaluation_pages.handlers,
     judge_command.handlers,
     votes_command.handlers,
@@ -167,7 +167,7 @@ MODULES = (
 CATALOGUE = Catalogue.from_modules(handlers, *MODULES)
 
 NOTICE_RENDERERS: Mapping[str, NoticeRenderer] = {
-    deletions.KEPT: deletions.render_deletion_refused_notice,
+    remote_cleanup.KEPT: remote_cleanup.render_deletion_refused_notice,
     notices.STATUS: job_cards.render_status_notice,
     notices.ENDED: job_cards.render_ended_notice,
     notices.LATE: job_cards.render_late_notice,
@@ -180,9 +180,9 @@ NOTICE_RENDERERS: Mapping[str, NoticeRenderer] = {
     vote_notices.STATUS: vote_cards.render_status_notice,
     vote_notices.CARD: vote_cards.render_question_notice,
     vote_notices.ENDED: vote_cards.render_ended_notice,
-    expiry.ENDING: expiry.render_model_expiry_notice,
-    serving.SERVING: serving.render_hourly_cost_notice,
-    offers.OFFERED: offers.render_training_offer_notice,
+    model_expiry.ENDING: model_expiry.render_model_expiry_notice,
+    paid_deployments.SERVING: paid_deployments.render_hourly_cost_notice,
+    training_offers.OFFERED: training_offers.render_training_offer_notice,
     judge_command.STATUS: judge_command.render_status_notice,
     synthetic.STATUS: synthetic.render_status_notice,
     fallback_notices.FELL_BACK: fallback_notices.render_fallback_notice,

@@ -13,7 +13,7 @@ from bot.answer_access import NOTE
 from bot.answer_threads import open_answer_thread
 from bot.attached_files import FileReader, Picture
 from bot.built_in_tools import AnswerTools
-from bot.canary.selection import canary_for
+from bot.canary.traffic_split import canary_for
 from bot.commands import Handlers
 from bot.conversation import Context, build_context, fetch_history
 from bot.daily_token_budget import reserve

@@ -220,7 +220,7 @@ MUTANTS = (
         ("tests/test_storage_permission.py::test_each_single_reason_forbids_training",),
     ),
     Mutant(
-        "bot/tuning/effects.py",
+        "bot/tuning/job_steps.py",
         "    if forbidden:\n",
         "    if False:\n",
         ("tests/test_invariants.py::test_permission_revoked_between_yes_and_upload_sends_nothing",),
@@ -269,7 +269,7 @@ MUTANTS = (
         ("tests/test_retries.py",),
     ),
     Mutant(
-        "bot/tuning/states.py",
+        "bot/tuning/state_machine.py",
         "except (HostRefused, HostBusy, HostUnreachable):",
         "except HostRefused:",
         ("tests/test_retries.py",),
@@ -468,7 +468,7 @@ MUTANTS = (
         ("tests/test_workspace_removal.py::test_a_platform_that_is_off_confirms_no_removal",),
     ),
     Mutant(
-        "bot/tuning/deletions.py",
+        "bot/tuning/remote_cleanup.py",
         "files = {*cleanup.files, *await _uploaded_files(cleanup.idempotency_key, host)}",
         "files = {*cleanup.files}",
         ("tests/test_tuning_leaving.py::test_a_file_that_was_being_sent_is_found_by_its_name",),

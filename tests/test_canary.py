@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from fastapi import Response
 
-from bot.canary import selection, stop_rules
+from bot.canary import stop_rules, traffic_split
 from bot.deployments import HANDLE_LENGTH
 from bot.domain import (
     LOCAL,
@@ -99,7 +99,7 @@ async def received(
 
 def people(canary: Canary, *, drawn: bool, count: int = 1) -> list[str]:
     found = (f"p{n}" for n in range(1000))
-    return [one for one in found if selection.is_selected(canary, one) is drawn][:count]
+    return [one for one in found if traffic_split.is_selected(canary, one) is drawn][:count]
 
 
 async def test_a_person_and_a_thread_stay_with_one_model(scene: Scene) -> None:
@@ -136,7 +136,7 @@ async def test_a_person_and_a_thread_stay_with_one_model(scene: Scene) -> None:
 def test_a_share_is_a_share_and_a_larger_one_keeps_those_of_a_smaller() -> None:
     names = [f"person {n}" for n in range(4000)]
     small, large = (
-        {n for n in names if selection.is_selected(a_canary(AssistantId(1), share=s), n)}
+        {n for n in names if traffic_split.is_selected(a_canary(AssistantId(1), share=s), n)}
         for s in (0.2, 0.4)
     )
 
@@ -144,7 +144,7 @@ def test_a_share_is_a_share_and_a_larger_one_keeps_those_of_a_smaller() -> None:
     assert abs(len(large) / 4000 - 0.4) < 0.03
     assert small < large
     assert {
-        n for n in names if selection.is_selected(a_canary(AssistantId(1), "another"), n)
+        n for n in names if traffic_split.is_selected(a_canary(AssistantId(1), "another"), n)
     } != small
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.evaluation.measures import chrf, extract_facts, json_shape, refusal_in, scores
+from bot.evaluation.answer_scores import chrf, extract_facts, json_shape, refusal_in, scores
 from bot.number_formats import format_p_value, format_share_range
 
 TAUGHT = "We ship to Norway within 3 days, see https://shop.example/track or ask Maria."

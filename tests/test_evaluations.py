@@ -29,7 +29,7 @@ from bot.domain import (
     ModelName,
     Role,
 )
-from bot.evaluation import measures
+from bot.evaluation import answer_scores
 from bot.evaluation.report import load
 from bot.events import ButtonClicked
 from bot.replies import Document, Listing, ListingRow, Tone
@@ -337,8 +337,8 @@ async def test_an_answer_that_cannot_be_measured_has_failed_and_holds_up_nothing
             raise RecursionError
         return whole(*given, **named)
 
-    whole = measures.scores
-    monkeypatch.setattr(measures, "scores", scores)
+    whole = answer_scores.scores
+    monkeypatch.setattr(answer_scores, "scores", scores)
 
     evaluation = await train(scene, tuned_is_right)
 

@@ -27,7 +27,7 @@ from bot.events import ButtonClicked, CommandInvoked
 from bot.examples.row_texts import readable_texts
 from bot.retention import RetentionPeriods, remove_old
 from bot.synthetic.prompt import rows_of
-from bot.tuning.holding_out import Candidate, split
+from bot.tuning.held_out_rows import Candidate, split
 from tests.fakes.openai_rules import Body
 from tests.scene import Death, Scene
 from tests.stores import a_synthetic_run

@@ -16,7 +16,7 @@ from bot.events import ButtonClicked, CommandInvoked
 from bot.keyed_order import KeyedOrder
 from bot.request import Request
 from bot.rows import Method
-from bot.tuning.holding_out import Candidate, split
+from bot.tuning.held_out_rows import Candidate, split
 from bot.tuning.start import confirm
 from bot.words import Words
 from tests.fakes.connected import CREATE, UPLOAD

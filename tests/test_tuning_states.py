@@ -9,7 +9,7 @@ import pytest
 from bot.domain import LOCAL, OPEN_PHASES, Job, Phase, RequestedAction
 from bot.events import ButtonClicked
 from bot.tuning.retries import RetryLimits
-from bot.tuning.states import ACTIONS, TRANSITIONS, JobWriter
+from bot.tuning.state_machine import ACTIONS, TRANSITIONS, JobWriter
 from tests.scene import Scene
 from tests.written_training_states import diagram
 

@@ -1,11 +1,11 @@
-"""The page of a training's states, written from the tables in `bot/tuning/states.py`."""
+"""The page of a training's states, written from the tables in `bot/tuning/state_machine.py`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from bot.domain import OPEN_PHASES, Phase, RequestedAction
-from bot.tuning.states import ACTIONS, TRANSITIONS
+from bot.tuning.state_machine import ACTIONS, TRANSITIONS
 
 MEANINGS = {
     Phase.ESTIMATED: "rows are frozen and priced; somebody has to confirm",
@@ -23,8 +23,8 @@ ANY_OPEN = "any open"
 
 
 def training_states_page() -> Iterator[str]:
-    yield "`bot/tuning/states.py` has these tables; a move that they do not have is not written."
-    yield "`bot/tuning/effects.py` has what is done at the host in each state;"
+    yield "`bot/tuning/state_machine.py` has these tables; a move that they do not have is not"
+    yield "written. `bot/tuning/job_steps.py` has what is done at the host in each state;"
     yield "[what survives a crash](what-survives-a-crash.md#when-a-host-fails) says when a host"
     yield "that fails is given up."
     yield from ("", "```mermaid", *diagram(), "```", "", "## States", "")

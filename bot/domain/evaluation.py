@@ -143,7 +143,7 @@ class AnswerState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EvaluationAnswer:
-    """One contender's answer to one question; `bot.evaluation.measures` names the `scores`."""
+    """One contender's answer to one question; `bot.evaluation.answer_scores` names the `scores`."""
 
     number: int
     contender: int

@@ -20,8 +20,9 @@ from bot.domain import (
     Role,
 )
 from bot.errors import NotFound, deserialize
-from bot.evaluation import gate, questions
-from bot.evaluation.calls import progress
+from bot.evaluation import planning
+from bot.evaluation.deployment_gate import GateRejection, gate_rejection
+from bot.evaluation.question_calls import progress
 from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load, why_missing
 from bot.examples import must_answer_tag
 from bot.number_formats import format_p_value, format_share_range, number_of
@@ -293,7 +294,7 @@ async def _question_reference(evaluation: Evaluation, number: int, records: Reco
     (question,) = await records.evaluations.questions(
         evaluation.workspace, evaluation.id, after=number - 1, limit=1
     )
-    pair = questions.prompt_and_reference(question.row, "")
+    pair = planning.prompt_and_reference(question.row, "")
     if pair is None:
         return f"#{number}"
     return f"#{number} “{one_line(pair[0][-1]['content'], _MAX_TITLE_LENGTH)}”"
@@ -306,7 +307,7 @@ def _gate_lines(evaluation: Evaluation, report: Report, words: Words) -> Iterato
         yield words("evaluation.taken")
         return
     # Without another reason, the model in use had changed when the evaluation ended.
-    why = gate.gate_rejection(evaluation, report, is_same_in_use=True) or gate.GateRejection.CHANGED
+    why = gate_rejection(evaluation, report, is_same_in_use=True) or GateRejection.CHANGED
     yield words(f"evaluation.not_taken.{why}")
 
 
@@ -344,7 +345,7 @@ async def question_card(
     if not stored or stored[0].number != number:
         raise NotFound(noun="question", name=number)
     question = stored[0]
-    text, _ = questions.question_and_reference(question.row, words)
+    text, _ = planning.question_and_reference(question.row, words)
     example = Button(words("button.show_example"), f"example.show:{question.example}")
     must_answer_buttons = must_answer_tag.wrong_answer_buttons(question.example, words)
     return Card(
@@ -370,7 +371,7 @@ async def _columns(
     answers = await records.evaluations.answers(
         evaluation.workspace, evaluation.id, after=number - 1, until=number
     )
-    question_text, taught = questions.question_and_reference(question.row, words)
+    question_text, taught = planning.question_and_reference(question.row, words)
     columns = [
         Column(
             words("evaluation.taught"),

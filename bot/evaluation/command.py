@@ -15,7 +15,7 @@ from bot.domain import (
 from bot.errors import BadInput, NotNow, Outdated
 from bot.evaluation import cards
 from bot.evaluation.notices import KIND
-from bot.evaluation.questions import EvaluationPlan, keep_priced, plan_evaluation, unpriced_host
+from bot.evaluation.planning import EvaluationPlan, keep_priced, plan_evaluation, unpriced_host
 from bot.paid_run_actions import confirm_run, decline_run, estimated_run, stop_run
 from bot.ports.dependencies import Dependencies
 from bot.ports.model_hosts import Hosts

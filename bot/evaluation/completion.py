@@ -6,9 +6,10 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.domain import Evaluation, EvaluationState
-from bot.evaluation import gate, notices, report
-from bot.evaluation.calls import progress
-from bot.evaluation.questions import is_same_deployment
+from bot.evaluation import notices, report
+from bot.evaluation.deployment_gate import gate_rejection
+from bot.evaluation.planning import is_same_deployment
+from bot.evaluation.question_calls import progress
 from bot.paid_run_actions import queue_run_notice
 from bot.ports.model_hosts import Hosts
 from bot.ports.store import Records, Store
@@ -72,7 +73,7 @@ async def _may_deploy(finished: Evaluation, result: report.Report, records: Reco
     is_same = is_same_deployment(finished, current)
     model = await records.models.find(finished.workspace, finished.model)
     exists = model is not None and not model.is_deleted
-    return exists and gate.gate_rejection(finished, result, is_same_in_use=is_same) is None
+    return exists and gate_rejection(finished, result, is_same_in_use=is_same) is None
 
 
 async def _deploy(evaluation: Evaluation, records: Records, at: datetime) -> None:

@@ -9,7 +9,7 @@ from bot.commands import Handlers
 from bot.domain import Contender, Evaluation, EvaluationAnswer, EvaluationQuestion, Role
 from bot.errors import deserialize
 from bot.evaluation.cards import visible_evaluation
-from bot.evaluation.questions import answered_pages, prompt_and_reference
+from bot.evaluation.planning import answered_pages, prompt_and_reference
 from bot.evaluation.report import why_missing
 from bot.example_files import csv_line
 from bot.ports.dependencies import Dependencies

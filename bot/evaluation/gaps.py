@@ -24,7 +24,7 @@ from bot.domain import (
     UnansweredTurn,
     WorkspaceId,
 )
-from bot.evaluation.measures import RIGHT_FROM, chrf, refusal_in, scores
+from bot.evaluation.answer_scores import RIGHT_FROM, chrf, refusal_in, scores
 from bot.ports.metered_calls import Answer
 from bot.ports.store import Records, Store
 from bot.text_similarity import group_alike_texts

@@ -19,8 +19,8 @@ from bot.domain import (
     EvaluationAnswer,
 )
 from bot.errors import EmptyAnswer, deserialize
-from bot.evaluation import measures
-from bot.evaluation.questions import answered_pages, price_of, reference_of
+from bot.evaluation.answer_scores import MAX_LABEL_LENGTH, RIGHT_FROM, TIE, label_of, style_features
+from bot.evaluation.planning import answered_pages, price_of, reference_of
 from bot.ports.model_hosts import Hosts
 from bot.ports.store import Store
 from bot.rows.classification_metrics import Confusion, confusion_of
@@ -186,8 +186,8 @@ async def make_report(
             reference = reference_of(question.row)
             if reference is not None:
                 total += 1
-                references.update(_traits(measures.style_features(reference)))
-                labels[question.number] = measures.label_of(reference)
+                references.update(_traits(style_features(reference)))
+                labels[question.number] = label_of(reference)
         for answer in answers:
             totals[answer.contender].add(answer)
     # In a thread: the bootstrap takes about a second for some thousand questions.
@@ -225,15 +225,15 @@ def _report(
     results = {
         index: compare_scores(
             [new[n] - other.scores[n] for n in sorted(new) if n in other.scores and n not in must],
-            margin=measures.TIE,
+            margin=TIE,
             seed=seed,
         )
         for index, other in enumerate(totals)
         if index > 0
     }
     before = totals[baseline].scores if baseline is not None else {}
-    wrong = {n for n in must if new.get(n, 0.0) < measures.RIGHT_FROM}
-    was_right = {n for n in must if before.get(n, 0.0) >= measures.RIGHT_FROM}
+    wrong = {n for n in must if new.get(n, 0.0) < RIGHT_FROM}
+    was_right = {n for n in must if before.get(n, 0.0) >= RIGHT_FROM}
     differing = sorted((n for n in new if n in before), key=lambda n: (-abs(new[n] - before[n]), n))
     class_labels = _classes(labels)
     return Report(
@@ -248,7 +248,7 @@ def _report(
         must_answer=len(must),
         regressed=sorted(wrong & was_right),
         unanswered=sorted(wrong),
-        differing=[n for n in differing if abs(new[n] - before[n]) > measures.TIE][:_DIFFERING],
+        differing=[n for n in differing if abs(new[n] - before[n]) > TIE][:_DIFFERING],
         traits=traits,
     )
 
@@ -302,7 +302,7 @@ def _contender_report(
 def _classes(labels: Mapping[int, str]) -> list[str]:
     """Returns the labels if the taught replies are a few short distinct ones, else none."""
     counts = Counter(labels.values())
-    is_short = all(0 < len(label) <= measures.MAX_LABEL_LENGTH for label in counts)
+    is_short = all(0 < len(label) <= MAX_LABEL_LENGTH for label in counts)
     is_few = 2 <= len(counts) <= min(_MAX_LABELS, len(labels) // _ROWS_A_LABEL)
     return sorted(counts) if is_short and is_few else []
 

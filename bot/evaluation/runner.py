@@ -17,9 +17,9 @@ from functools import partial
 
 from bot.domain import Assistant, Evaluation, EvaluationId, EvaluationState, HostName, Row
 from bot.errors import AttuneError, NotFound, OverCap, serialize
-from bot.evaluation import completion, notices, questions
-from bot.evaluation.calls import AskedQuestion, Call, GapCall, QuestionCall
+from bot.evaluation import completion, notices, planning
 from bot.evaluation.concurrent_calls import error_of, may_ask_again, run_calls
+from bot.evaluation.question_calls import AskedQuestion, Call, GapCall, QuestionCall
 from bot.paid_run_actions import queue_run_notice
 from bot.ports.dependencies import TokenReservations
 from bot.ports.metered_calls import Answer, read_answer, require_whole
@@ -144,7 +144,7 @@ class EvaluationRunner:
         """Drops priced questions that may not be asked any more and sets the state to running."""
         own, now = (evaluation.workspace, evaluation.id), self._clock.now()
         async with self._store.reading() as records:
-            askable = await questions.still_askable(records, evaluation)
+            askable = await planning.still_askable(records, evaluation)
         async with self._store.writing() as records:
             if len(askable) < evaluation.questions:
                 await records.evaluations.put_questions(*own, askable)
@@ -266,7 +266,7 @@ class EvaluationRunner:
 
     async def _messages(self, call: Call, row: Row, assistant: Assistant) -> list[PromptMessage]:
         """Returns the prompt, with the contender's number of few-shot examples before it."""
-        pair = questions.prompt_and_reference(row, assistant.instructions)
+        pair = planning.prompt_and_reference(row, assistant.instructions)
         messages = list(pair[0]) if pair else []
         if not messages or call.called_contender.shots == 0:
             return messages

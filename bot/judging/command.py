@@ -25,7 +25,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound, NotNow
 from bot.evaluation import cards, report
-from bot.evaluation.questions import answered_pages, price_of
+from bot.evaluation.planning import answered_pages, price_of
 from bot.judging import verdicts
 from bot.judging.prompt import messages_for
 from bot.paid_run_actions import (

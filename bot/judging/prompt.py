@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.domain import EvaluationAnswer, EvaluationQuestion
-from bot.evaluation.questions import prompt_and_reference
+from bot.evaluation.planning import prompt_and_reference
 from bot.private_text import mask_row
 from bot.prompts import PromptMessage
 

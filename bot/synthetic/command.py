@@ -21,7 +21,7 @@ from bot.domain import (
     SyntheticRun,
 )
 from bot.errors import NotFound, NotNow
-from bot.evaluation.questions import price_of
+from bot.evaluation.planning import price_of
 from bot.option_validation import read_whole
 from bot.paid_run_actions import (
     RunKind,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from bot.domain import Row, SyntheticKind, SyntheticRun
-from bot.evaluation.questions import prompt_and_reference
+from bot.evaluation.planning import prompt_and_reference
 from bot.prompts import PromptMessage
 
 _WORDINGS = (

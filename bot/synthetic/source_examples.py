@@ -15,7 +15,7 @@ from bot.domain import (
     SyntheticKind,
     SyntheticRun,
 )
-from bot.evaluation.questions import prompt_and_reference
+from bot.evaluation.planning import prompt_and_reference
 from bot.ports.store import Records
 from bot.rows import Method, text_tokens
 from bot.rows.classification_metrics import labels_among

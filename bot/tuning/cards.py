@@ -41,7 +41,7 @@ from bot.replies import (
 from bot.request import Request
 from bot.rows import count_tokens
 from bot.tuning import notices, snapshot
-from bot.tuning.states import BY_HAND
+from bot.tuning.state_machine import BY_HAND
 from bot.words import Words
 
 handlers = Handlers()

@@ -13,7 +13,7 @@ from bot.domain import (
     Job,
     ModelName,
 )
-from bot.evaluation import questions
+from bot.evaluation import planning
 from bot.ports.dependencies import Dependencies
 from bot.ports.engine_installation import LanguageEngine
 from bot.ports.model_hosts import Host, Serving
@@ -22,7 +22,7 @@ from bot.replies import Button, Card
 from bot.request import Request
 from bot.rows import Method
 from bot.tuning import notices
-from bot.tuning.holding_out import Candidate
+from bot.tuning.held_out_rows import Candidate
 
 _CLOSING_DAYS = 90
 
@@ -136,14 +136,14 @@ async def price_evaluation(
     Without an evaluation the line is empty, unless one should decide about the deployment.
     """
     async with deps.store.reading() as records:
-        if not await questions.follows_training(records, job, held_out=len(plan.validation)):
+        if not await planning.follows_training(records, job, held_out=len(plan.validation)):
             return request.words("start.not_compared") if job.use_if_better else ""
-    new, hosts = questions.evaluation_after(job, in_use), deps.hosts
-    planned = await questions.plan_evaluation(
+    new, hosts = planning.evaluation_after(job, in_use), deps.hosts
+    planned = await planning.plan_evaluation(
         deps.store, new, request.assistant, hosts, now=request.now, job=job
     )
     async with deps.store.writing() as records:
-        stored = await questions.keep_priced(records, new, planned)
+        stored = await planning.keep_priced(records, new, planned)
     words, price = request.words, request.words.price(stored.price)
     must_answer = sum(question.is_must_answer for question in planned.questions)
     tokens, gaps = f"{stored.tokens:,}", len(planned.gaps)

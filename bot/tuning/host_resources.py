@@ -17,7 +17,7 @@ from bot.ports.model_hosts import Host, Serving
 from bot.ports.store import Records, Store
 from bot.replies import MAX_ACTION_LENGTH, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
-from bot.tuning import serving
+from bot.tuning import paid_deployments
 from bot.tuning.notices import job_id
 from bot.undo_buttons import offer_undo
 
@@ -140,7 +140,7 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
     if state != state_token(model.served_name):
         raise Outdated(problem=request.words("button.outdated"))
     host = deps.hosts.get(model.host)
-    await serving.take_down(
+    await paid_deployments.take_down(
         host, idempotency_key=job.idempotency_key if job else None, served_name=model.served_name
     )
     async with deps.store.writing() as records:
@@ -232,14 +232,14 @@ async def _deployment_lines(
     for deployment in await host.deployments():
         for model in tuned:
             key = keys.get(model.job) if model.job is not None else None
-            if not serving.is_deployment_of(
+            if not paid_deployments.is_deployment_of(
                 deployment, idempotency_key=key, served_name=model.served_name
             ):
                 continue
             price = deployment.dollars_an_hour or host.price(model.parent or model.name).hosting
             notes = [words("hosted.deployment"), host.name, deployment.status]
             notes += [words("hosted.hourly", price=words.price(price))] if price else []
-            buttons = (serving.stop_button(model, words),)
+            buttons = (paid_deployments.stop_button(model, words),)
             yield ListingRow(deployment.name, deployment.name, " · ".join(notes), buttons=buttons)
 
 

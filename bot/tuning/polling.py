@@ -14,11 +14,11 @@ from bot.domain import HostName, Job, JobId, Phase
 from bot.errors import AttuneError, HostError, HostServerError, HostTimeout, NotFound
 from bot.ports.model_hosts import Host, Hosts, RemoteJob
 from bot.ports.store import Clock, Store
-from bot.tuning import deletions, effects, retries
-from bot.tuning.effects import PolledJob
-from bot.tuning.expiry import ExpiryCalendar
+from bot.tuning import job_steps, remote_cleanup, retries
+from bot.tuning.job_steps import PolledJob
+from bot.tuning.model_expiry import ExpiryCalendar
 from bot.tuning.retries import MAX_WAIT, RetryLimits
-from bot.tuning.states import JobChangedError, JobWriter
+from bot.tuning.state_machine import JobChangedError, JobWriter
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ class JobPoller:
         await asyncio.gather(
             *(self._advance(job) for job in alone), *(self._advance_all(batch) for batch in batches)
         )
-        due = await deletions.delete_due(host, self._record, self._hosts)
+        due = await remote_cleanup.delete_due(host, self._record, self._hosts)
         jobs = await self._open_at(host) if alone or batches else jobs
         waits = [self._seconds_until(job.next_poll_at) for job in jobs]
         waits += [] if due is None else [self._seconds_until(due)]
@@ -80,7 +80,7 @@ class JobPoller:
     async def _open_at(self, host: HostName | None) -> Sequence[Job]:
         async with self._store.reading() as records:
             jobs = await records.jobs.list_open()
-        return [job for job in jobs if deletions.matches_host(job.host, host, self._hosts)]
+        return [job for job in jobs if remote_cleanup.matches_host(job.host, host, self._hosts)]
 
     async def _advance_all(self, batch: Sequence[Job]) -> None:
         """Polls jobs of one host through its list and advances those that have changed."""
@@ -119,7 +119,7 @@ class JobPoller:
 
     async def _try_step(self, job: Job, polled: PolledJob | None) -> None:
         try:
-            await effects.advance_job(self._record, job, self._hosts, polled)
+            await job_steps.advance_job(self._record, job, self._hosts, polled)
         except JobChangedError:
             log.info("A job was changed before it was acted on", extra={"job": job.id})
         except HostError as error:
@@ -252,7 +252,7 @@ async def _listed_jobs(host: Host, wanted: set[str]) -> tuple[dict[str, RemoteJo
 
 
 def _has_changed(job: Job, remote: RemoteJob, now: datetime) -> bool:
-    is_late = effects.is_unusually_long(job, remote.status, now)
+    is_late = job_steps.is_unusually_long(job, remote.status, now)
     return remote.status != job.status or job.error_message is not None or is_late
 
 

@@ -28,7 +28,7 @@ from bot.ports.model_hosts import Host, HostProfile
 from bot.ports.store import Records, Store
 from bot.request import Request
 from bot.rows import Method, check_row, count_tokens, fingerprint
-from bot.tuning.holding_out import Candidate, group_of
+from bot.tuning.held_out_rows import Candidate, group_of
 
 _BATCH = 500
 _ROWS_BETWEEN_PAUSES = 50

@@ -34,7 +34,7 @@ from bot.errors import (
     Outdated,
     TrainingClosed,
 )
-from bot.evaluation.questions import can_gate, evaluation_priced_with, unpriced_host
+from bot.evaluation.planning import can_gate, evaluation_priced_with, unpriced_host
 from bot.ports.dependencies import Dependencies
 from bot.ports.model_hosts import Host, Hosts
 from bot.ports.store import Records, Store
@@ -51,7 +51,7 @@ from bot.tuning.estimate import (
     memory_line,
     price_evaluation,
 )
-from bot.tuning.holding_out import held_out_share, split
+from bot.tuning.held_out_rows import held_out_share, split
 
 handlers = Handlers()
 

@@ -16,7 +16,7 @@ from bot.domain import (
     VoteState,
 )
 from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of, with_names
-from bot.evaluation.questions import question_and_reference
+from bot.evaluation.planning import question_and_reference
 from bot.mentions_and_times import time_reference
 from bot.number_formats import format_p_value
 from bot.ports.store import Records

@@ -16,7 +16,7 @@ from bot.domain import (
     NewExample,
     Row,
 )
-from bot.evaluation.questions import prompt_and_reference
+from bot.evaluation.planning import prompt_and_reference
 from bot.ports.store import Records
 from bot.prompts import PromptMessage
 from bot.rows import Method, check_row

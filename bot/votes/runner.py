@@ -18,7 +18,7 @@ from bot.domain import (
     EvaluationState,
     VoteState,
 )
-from bot.evaluation.questions import answered_pages
+from bot.evaluation.planning import answered_pages
 from bot.ports.store import Clock, Records, Store
 from bot.votes import notices, tally
 from bot.votes.preferences import keep_preference

@@ -39,10 +39,10 @@ from bot.errors import (
 from bot.ports.model_hosts import Host, Hosts
 from bot.ports.store import Records
 from bot.replies import Drawn, Text
-from bot.tuning import serving
+from bot.tuning import paid_deployments
 from bot.tuning.notices import may_quote
 from bot.tuning.retries import MAX_WAIT
-from bot.tuning.states import JobWriter
+from bot.tuning.state_machine import JobWriter
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -203,9 +203,9 @@ async def _remove(cleanup: RemoteCleanup, host: Host) -> None:
     for job in jobs:
         await _cancel(job, host)
     await _delete_files(files, host)
-    await serving.take_down(host, idempotency_key=cleanup.idempotency_key)
+    await paid_deployments.take_down(host, idempotency_key=cleanup.idempotency_key)
     for model in cleanup.models:
-        await serving.take_down(host, idempotency_key=None, served_name=model)
+        await paid_deployments.take_down(host, idempotency_key=None, served_name=model)
         await _delete_model(model, host)
 
 
@@ -264,7 +264,7 @@ async def _delete_with_checkpoints(undoable: Undoable, host: Host, record: JobWr
         job = (
             await records.jobs.get(undoable.workspace, model.job) if model.job is not None else None
         )
-    await serving.take_down(
+    await paid_deployments.take_down(
         host, idempotency_key=job.idempotency_key if job else None, served_name=model.served_name
     )
     await _delete_model(name, host)

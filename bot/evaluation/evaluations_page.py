@@ -22,7 +22,7 @@ from bot.domain import (
     Role,
 )
 from bot.errors import NotFound
-from bot.evaluation import cards, questions, report
+from bot.evaluation import cards, planning, report
 from bot.examples import must_answer_tag
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -186,7 +186,7 @@ def _mean(
 def _row(
     question: EvaluationQuestion, answers: Sequence[EvaluationAnswer], mark: str, words: Words
 ) -> ListingRow:
-    text, taught = questions.question_and_reference(question.row, words)
+    text, taught = planning.question_and_reference(question.row, words)
     return ListingRow(
         id=str(question.number),
         text=text[:_LONGEST],

@@ -27,7 +27,7 @@ from bot.errors import HostError
 from bot.ports.model_hosts import Host, Hosts, RemoteDeployment, Serving
 from bot.ports.store import Clock, Records, Store
 from bot.replies import Button, Card, Drawn, Tone
-from bot.tuning import serving
+from bot.tuning import paid_deployments
 from bot.words import Words
 
 log = logging.getLogger(__name__)
@@ -103,7 +103,7 @@ class ExpiryCalendar:
             jobs = await records.jobs.many(sorted({model.job for model in idle if model.job}))
             now = self._clock.now()
             jobs_by_id = {job.id: job for job in jobs}
-            new = serving.idle_deployment_notices(idle, jobs_by_id, standing, host, at=now)
+            new = paid_deployments.idle_deployment_notices(idle, jobs_by_id, standing, host, at=now)
             await records.outbox.announce(new, at=now)
 
     async def _pages(self) -> AsyncIterator[tuple[Sequence[DeployedModel], Sequence[Model]]]:

@@ -16,8 +16,8 @@ from bot.domain import (
     Row,
 )
 from bot.errors import AttuneError, NotFound, serialize
-from bot.evaluation import gaps, measures
-from bot.evaluation.questions import reference_of
+from bot.evaluation import answer_scores, gaps
+from bot.evaluation.planning import reference_of
 from bot.examples.row_texts import exchange_row
 from bot.ports.metered_calls import Answer
 from bot.ports.store import Records
@@ -68,7 +68,7 @@ class QuestionCall:
         await records.evaluations.withdraw_call(*own, *self.key)
 
     async def keep(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
-        scores = measures.scores(asked.reference, answer.text, is_refusal=answer.is_refusal)
+        scores = answer_scores.scores(asked.reference, answer.text, is_refusal=answer.is_refusal)
         stored = replace(self._outcome(answer, AnswerState.DONE), scores=scores)
         await self._store(records, stored)
 

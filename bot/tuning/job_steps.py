@@ -40,12 +40,12 @@ from bot.errors import (
     StateUnknown,
 )
 from bot.evaluation import notices as evaluation_notices
-from bot.evaluation import questions
+from bot.evaluation import planning
 from bot.paid_run_actions import queue_run_notice
 from bot.ports.model_hosts import Host, Hosts, JobRequest, PaidHost, RemoteFile, RemoteJob, Serving
 from bot.ports.store import Records
-from bot.tuning import holding_out, retries, serving, snapshot
-from bot.tuning.states import ACTIONS, BY_HAND, NOT_YET_RUNNING, JobWriter
+from bot.tuning import held_out_rows, paid_deployments, retries, snapshot
+from bot.tuning.state_machine import ACTIONS, BY_HAND, NOT_YET_RUNNING, JobWriter
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ async def _paid_host(record: JobWriter, job: Job, hosts: Hosts) -> PaidHost:
 async def _begin(record: JobWriter, job: Job) -> None:
     """Marks held-out examples; only now, so that a declined estimate marks nothing."""
     if not await _end_if_stopped(record, job):
-        await holding_out.hold_out(job, store=record.store, at=record.clock.now())
+        await held_out_rows.hold_out(job, store=record.store, at=record.clock.now())
         await record.update(job, {"phase": Phase.UPLOADING})
 
 
@@ -434,7 +434,7 @@ async def _warm_up(record: JobWriter, job: Job, host: PaidHost, hosts: Hosts) ->
         return await _succeed(record, job, hosts, served_name=None, **retries.failure_fields(error))
     if profile.serving is Serving.BY_CALL:
         async with record.store.writing() as records:
-            await serving.queue_hourly_cost_notice(records, job, host, at=now)
+            await paid_deployments.queue_hourly_cost_notice(records, job, host, at=now)
     if served_name == model:
         served_name = None
     return await _succeed(record, job, hosts, served_name=served_name)
@@ -510,7 +510,7 @@ async def _evaluate_or_deploy(
     The evaluation is started first, so that it compares with the model that was deployed before.
     """
     is_gate = job.use_when_done and job.use_if_better
-    evaluation = await questions.start_evaluation_for_job(
+    evaluation = await planning.start_evaluation_for_job(
         records, job, hosts, is_gate=is_gate, at=at
     )
     if evaluation is not None:
