@@ -12,14 +12,18 @@ from bot.domain import (
     CHANNEL_EXCLUSIONS,
     NO_EXCLUSION,
     ChannelKind,
+    Evaluation,
     Exclusion,
     Grant,
+    Job,
+    Judging,
     Place,
     Role,
+    SyntheticRun,
     User,
     Workspace,
 )
-from bot.errors import NotAllowed, NotForGuests, NotFound, NotNow, OverCap
+from bot.errors import NotAllowed, NotForGuests, NotFound, NotNow
 from bot.option_parsing import parse
 from bot.request import Request
 from bot.words import Words
@@ -109,22 +113,19 @@ def require_leave_to_ask(may_ask: bool) -> None:
         raise NotForGuests
 
 
+def require_may_confirm(
+    request: Request, estimate: Job | Evaluation | Judging | SyntheticRun, *, noun: str
+) -> None:
+    """Raises NotFound unless the estimate was made in this channel or for this person."""
+    is_here = estimate.place.channel == request.place.channel or request.role is Role.OPERATOR
+    if not is_here and estimate.asked_by != request.user_id:
+        raise NotFound(noun=noun, name=estimate.id)
+
+
 def refuse_closed_workspace(workspace: Workspace, words: Words) -> None:
     """Raises NotNow if the app was removed from the workspace."""
     if workspace.closed_at is not None:
         raise NotNow(problem=words("removal.closed"))
-
-
-def require_within_caps(workspace: Workspace, spent: tuple[int, int], words: Words) -> None:
-    """Raises OverCap if today's tokens of the person or the workspace are used up.
-
-    `spent` holds today's tokens of the person and of the whole workspace.
-    """
-    person, whole = spent
-    if workspace.person_cap is not None and person >= workspace.person_cap:
-        raise OverCap(cap=workspace.person_cap, whom=words("cap.you"))
-    if workspace.workspace_cap is not None and whole >= workspace.workspace_cap:
-        raise OverCap(cap=workspace.workspace_cap, whom=words("cap.workspace"))
 
 
 def exclusions_hidden_elsewhere(workspace: Workspace) -> Exclusion:

@@ -29,7 +29,6 @@ from bot import (
     personal_data,
     private_replies,
     retention,
-    teach_next,
     undo,
     workspace_removal,
     workspaces,
@@ -40,7 +39,7 @@ from bot.canary import notices as canary_notices
 from bot.commands import Catalogue, Handlers, Option
 from bot.domain import ChannelKind, Role
 from bot.evaluation import cards as evaluation_cards
-from bot.evaluation import classifier_metrics
+from bot.evaluation import classifier_metrics, gap_answers
 from bot.evaluation import command as evaluation_command
 from bot.evaluation import evaluations_page as evaluation_pages
 from bot.evaluation import export as evaluation_export
@@ -74,11 +73,13 @@ from bot.ports.surface import CanSwitchWorkspace
 from bot.replies import Reply
 from bot.request import Request
 from bot.synthetic import command as synthetic
+from bot.teach_next import command as teach_next
 from bot.tuning import cards as job_cards
 from bot.tuning import (
     data_changes,
-    history,
     host_resources,
+    job_details,
+    lineage,
     model_expiry,
     notices,
     paid_deployments,
@@ -128,7 +129,8 @@ MODULES = (
     training_offers.handlers,
     job_cards.handlers,
     state_machine.handlers,
-    history.handlers,
+    job_details.handlers,
+    lineage.handlers,
     data_changes.handlers,
     host_resources.handlers,
     deployments.handlers,
@@ -137,6 +139,7 @@ MODULES = (
     evaluation_cards.handlers,
     evaluation_export.handlers,
     classifier_metrics.handlers,
+    gap_answers.handlers,
     evaluation_pages.handlers,
     judge_command.handlers,
     votes_command.handlers,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bot import access
 from bot.commands import Handlers, Option
-from bot.daily_token_budget import reserve
+from bot.daily_token_budget import require_daily_budget, reserve
 from bot.domain import HostName, ModelKind, ModelName, Role
 from bot.errors import BadInput, HostError, OverCap
 from bot.ports.dependencies import Dependencies
@@ -98,11 +98,7 @@ async def side_by_side(request: Request, deps: Dependencies) -> Reply:
     access.refuse_closed_workspace(request.workspace, request.words)
     question = request.options.get("question", "").strip()
     names = request.options.get("who", "").splitlines()
-    async with deps.store.reading() as records:
-        spent = await records.daily_tokens.spent(
-            request.workspace_id, request.user_id, request.now.date()
-        )
-    access.require_within_caps(request.workspace, spent, request.words)
+    await require_daily_budget(request, deps.store)
     models = await _comparable_models(request, store=deps.store)
     chosen = [model for model in models if model.name in names][:_MAX_MODELS]
     if not question or not chosen:

@@ -1,4 +1,7 @@
-"""Daily token caps: reserves the tokens of answers that are still being written."""
+"""The daily token budget of a person and a workspace: refuses questions beyond it.
+
+Reserves the tokens of answers that are still being written.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
 
-from bot import access
 from bot.domain import UserId, Workspace, WorkspaceId
+from bot.errors import OverCap
 from bot.ports.cancellation import shielded
 from bot.ports.dependencies import TokenReservations
 from bot.ports.metered_calls import Meter
@@ -38,6 +41,29 @@ def reserve(
         expected=expected,
         words=request.words,
     )
+
+
+async def require_daily_budget(request: Request, store: Store) -> None:
+    """Raises OverCap if the person or the workspace has used up today's tokens."""
+    if request.workspace.person_cap is None and request.workspace.workspace_cap is None:
+        return
+    async with store.reading() as records:
+        spent = await records.daily_tokens.spent(
+            request.workspace_id, request.user_id, request.now.date()
+        )
+    require_within_daily_caps(request.workspace, spent, request.words)
+
+
+def require_within_daily_caps(workspace: Workspace, spent: tuple[int, int], words: Words) -> None:
+    """Raises OverCap if today's tokens of the person or the workspace are used up.
+
+    `spent` holds today's tokens of the person and of the whole workspace.
+    """
+    person, whole = spent
+    if workspace.person_cap is not None and person >= workspace.person_cap:
+        raise OverCap(cap=workspace.person_cap, whom=words("cap.you"))
+    if workspace.workspace_cap is not None and whole >= workspace.workspace_cap:
+        raise OverCap(cap=workspace.workspace_cap, whom=words("cap.workspace"))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +139,7 @@ class TokenBudget:
             # Read again, as an admin may have changed the caps while this answer waited.
             workspace = await records.workspaces.find(workspace.id) or workspace
             spent = await records.daily_tokens.spent(new.workspace, new.user, new.day)
-        access.require_within_caps(workspace, spent, words)
+        require_within_daily_caps(workspace, spent, words)
         own = [other for other in others if other.user == new.user]
         return _leaves_room(workspace.person_cap, spent[0], own, new) and _leaves_room(
             workspace.workspace_cap, spent[1], others, new

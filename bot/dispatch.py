@@ -11,6 +11,7 @@ from functools import partial
 
 from bot import access, assistants, private_replies, workspaces
 from bot.commands import Action, Catalogue
+from bot.daily_token_budget import require_daily_budget
 from bot.domain import (
     LOCAL,
     Assistant,
@@ -463,25 +464,15 @@ class Dispatch:
             return NoReply()
         access.require_leave_to_ask(request.may_ask)
         self._deps.running_answers.begin(request.event)
-        await self._require_within_caps(request)
+        await require_daily_budget(request, self._deps.store)
         return await self._run_action(self._event_handlers[what.kind], request)
-
-    async def _require_within_caps(self, request: Request) -> None:
-        """Raises OverCap if the person or the workspace has used up today's tokens."""
-        if request.workspace.person_cap is None and request.workspace.workspace_cap is None:
-            return
-        async with self._deps.store.reading() as records:
-            spent = await records.daily_tokens.spent(
-                request.workspace_id, request.user_id, request.now.date()
-            )
-        access.require_within_caps(request.workspace, spent, request.words)
 
     async def _command(self, request: Request, what: CommandInvoked) -> Reply:
         command, line = self._catalogue.find_command(what.words.strip() or "help")
         filled = replace(request, options=what.options, attachment=what.attachment)
         admitted = access.authorize_and_parse(command, filled, line)
         if command.costs_tokens:
-            await self._require_within_caps(request)
+            await require_daily_budget(request, self._deps.store)
         reply = await command.run(admitted, self._deps)
         return await private_replies.as_private_reply(request, reply, self._deps)
 

@@ -1,21 +1,12 @@
-"""Checks before a paid run: who may confirm an estimate, and the monthly budget."""
+"""The monthly budget of a workspace in US dollars, checked before a paid run."""
 
 from __future__ import annotations
 
-from bot.domain import Evaluation, HostName, Job, Judging, Role, SyntheticRun
-from bot.errors import NotFound, NotNow
+from bot.domain import HostName, Role
+from bot.errors import NotNow
 from bot.ports.store import Records
 from bot.request import Request
 from bot.words import format_dollars
-
-
-def require_decider(
-    request: Request, estimate: Job | Evaluation | Judging | SyntheticRun, *, noun: str
-) -> None:
-    """Raises NotFound unless the estimate was made in this channel or for this person."""
-    is_here = estimate.place.channel == request.place.channel or request.role is Role.OPERATOR
-    if not is_here and estimate.asked_by != request.user_id:
-        raise NotFound(noun=noun, name=estimate.id)
 
 
 async def training_cap(request: Request, records: Records) -> float | None:

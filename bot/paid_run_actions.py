@@ -61,7 +61,7 @@ async def estimated_run(request: Request, runs: Runs[R], kind: RunKind, name: st
         run = await named_run(request, runs, kind, name)
     except NotFound as error:
         raise Outdated(problem=request.words("start.already")) from error
-    monthly_budget.require_decider(request, run, noun=kind.noun)
+    access.require_may_confirm(request, run, noun=kind.noun)
     return run
 
 

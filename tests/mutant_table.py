@@ -63,13 +63,13 @@ MUTANTS = (
         ("tests/test_profiles.py::test_an_unknown_price_takes_a_second_yes",),
     ),
     Mutant(
-        "bot/access.py",
+        "bot/daily_token_budget.py",
         "whole >= workspace.workspace_cap",
         "whole > workspace.workspace_cap",
         ("tests/test_token_caps.py::test_whoever_has_spent_exactly_the_cap_has_nothing_left",),
     ),
     Mutant(
-        "bot/access.py",
+        "bot/daily_token_budget.py",
         "person >= workspace.person_cap",
         "person > workspace.person_cap",
         ("tests/test_token_caps.py::test_whoever_has_spent_exactly_the_cap_has_nothing_left",),
@@ -177,7 +177,7 @@ MUTANTS = (
         ("tests/test_access.py::test_what_the_studio_alone_offers_is_refused_from_a_chat",),
     ),
     Mutant(
-        "bot/monthly_budget.py",
+        "bot/access.py",
         "if not is_here and estimate.asked_by != request.user_id:",
         "if False:",
         ("tests/test_access.py::test_a_price_is_answered_where_it_was_told",),

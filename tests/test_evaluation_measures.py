@@ -2,8 +2,9 @@
 
 import pytest
 
-from bot.evaluation.answer_scores import chrf, extract_facts, json_shape, refusal_in, scores
+from bot.evaluation.answer_scores import chrf, extract_facts, json_shape, scores
 from bot.number_formats import format_p_value, format_share_range
+from bot.refusals import starts_with_refusal
 
 TAUGHT = "We ship to Norway within 3 days, see https://shop.example/track or ask Maria."
 
@@ -54,8 +55,8 @@ def test_where_the_taught_reply_refuses_refusing_is_right() -> None:
 
     assert scores(taught, "Sorry.", is_refusal=True)["score"] == 1.0
     assert scores(taught, "Take two of these.")["score"] == 0.0
-    assert refusal_in("很抱歉，我无法回答这个问题。")
-    assert not refusal_in("You can't go wrong with tea.")
+    assert starts_with_refusal("很抱歉，我无法回答这个问题。")
+    assert not starts_with_refusal("You can't go wrong with tea.")
 
 
 def test_json_is_measured_by_its_keys_and_kinds() -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from bot.domain import LOCAL, ExampleState
-from bot.evaluation import gaps as gap_module
 from bot.events import ButtonClicked
+from bot.teach_next import gaps as gap_module
 from tests.fakes.openai_rules import Body
 from tests.scene import Scene
 from tests.stores import an_example

@@ -23,9 +23,9 @@ from bot.domain import (
     UserId,
     Vote,
 )
-from bot.evaluation import gaps as gap_module
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
 from bot.replies import Card, Listing
+from bot.teach_next import gaps as gap_module
 from bot.text_similarity import group_alike_texts
 from tests.fakes.openai_rules import Body
 from tests.scene import SLACK, Scene

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.access import require_within_caps
+from bot.daily_token_budget import require_within_daily_caps
 from bot.domain import LOCAL, Sources, UserId, Workspace
 from bot.errors import OverCap
 from bot.events import CommandInvoked, FormSubmitted
@@ -163,4 +163,4 @@ def test_whoever_has_spent_exactly_the_cap_has_nothing_left(
     workspace = Workspace(LOCAL, "Local", Sources.OUTSIDE, person_cap=10, workspace_cap=20)
 
     with pytest.raises(OverCap) if is_over else nullcontext():
-        require_within_caps(workspace, spent, Words("en"))
+        require_within_daily_caps(workspace, spent, Words("en"))

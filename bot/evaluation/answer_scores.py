@@ -12,6 +12,8 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
+from bot.refusals import starts_with_refusal
+
 TIE = 0.05
 """Largest difference of two scores that counts as a tie."""
 RIGHT_FROM = 0.7
@@ -26,13 +28,6 @@ _LINK = re.compile(
 )
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _NAME = re.compile(r"(?<=[\w,;:] )[A-ZÄÖÜÀ-Þ][\w&'’-]*[\w](?: [A-ZÄÖÜÀ-Þ][\w&'’-]*\w)*")
-_REFUSAL = re.compile(
-    r"\b(?:i(?:['’]m| am)? (?:sorry|afraid|can(?:['’]t|not)|am (?:unable|not able))"
-    r"|(?:we|i) (?:can(?:['’]t|not)|are (?:unable|not able)) (?:help|assist|answer|share|tell)"
-    r"|unable to (?:help|assist|answer)|(?:have|was)(?:n['’]t| not)(?: been)? taught)"
-    r"|抱歉|对不起|無法|无法|不能(?:回答|提供|帮)|没有学过",
-    re.IGNORECASE,
-)
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARABIC", "HEBREW", "DEVANAGARI", "THAI")
 
 
@@ -43,7 +38,10 @@ def scores(reference: str, answer: str, *, is_refusal: bool = False) -> dict[str
     reference word for word, else the mean of chrF, the share of the reference's facts, and for
     JSON whether the shape is equal.
     """
-    refuses, should_refuse = is_refusal or refusal_in(answer), refusal_in(reference)
+    refuses, should_refuse = (
+        is_refusal or starts_with_refusal(answer),
+        starts_with_refusal(reference),
+    )
     likeness = chrf(reference, answer)
     measured: dict[str, object] = {
         "exact": normalize_whitespace(reference) == normalize_whitespace(answer),
@@ -141,11 +139,6 @@ def _shape(value: object) -> object:
     if isinstance(value, list):
         return [_shape(value[0])] if value else []
     return "number" if isinstance(value, int | float) else type(value).__name__
-
-
-def refusal_in(text: str) -> bool:
-    """Whether the beginning of a text declines to answer, in English or Chinese."""
-    return bool(_REFUSAL.search(text[:160]))
 
 
 def _is_as_long(reference: str, answer: str) -> bool:

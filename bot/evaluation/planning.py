@@ -33,7 +33,7 @@ from bot.domain import (
     UnansweredTurn,
     WorkspaceId,
 )
-from bot.evaluation import gaps
+from bot.evaluation.gap_questions import unasked_gap_questions, waiting_gap_questions
 from bot.example_files import with_system_message
 from bot.examples.row_texts import exchange_row
 from bot.ports.model_hosts import Hosts
@@ -194,7 +194,7 @@ async def plan_evaluation(
             *must,
         ]
     own = evaluation.workspace, evaluation.assistant, evaluation.model
-    gap_turns = [] if evaluation.is_vote else await gaps.questions_for(store, *own, now=now)
+    gap_turns = [] if evaluation.is_vote else await unasked_gap_questions(store, *own, now=now)
     tokens, price = _cost([question.row for question in chosen], assistant, contenders, hosts)
     gap_rows = [exchange_row(turn.question, turn.reply or "–") for turn in gap_turns]
     more, extra = _cost(gap_rows, assistant, contenders[:1], hosts)
@@ -212,7 +212,7 @@ async def keep_priced(records: Records, evaluation: Evaluation, plan: Evaluation
         tokens=plan.tokens,
         price=plan.price,
     )
-    gap_calls = gaps.waiting_gaps(plan.gaps)
+    gap_calls = waiting_gap_questions(plan.gaps)
     return await records.evaluations.add(evaluation.workspace, priced, plan.questions, gap_calls)
 
 

@@ -16,7 +16,8 @@ from bot.domain import (
     Row,
 )
 from bot.errors import AttuneError, NotFound, serialize
-from bot.evaluation import answer_scores, gaps
+from bot.evaluation import answer_scores
+from bot.evaluation.gap_questions import gap_outcome
 from bot.evaluation.planning import reference_of
 from bot.examples.row_texts import exchange_row
 from bot.ports.metered_calls import Answer
@@ -130,7 +131,7 @@ class GapCall:
         await self._record(records, replace(self.gap, state=CallState.WAITING))
 
     async def keep(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
-        outcome = gaps.outcome_of(answer, reference=asked.reference, is_taught=asked.is_taught)
+        outcome = gap_outcome(answer, reference=asked.reference, is_taught=asked.is_taught)
         done = replace(self.gap, state=CallState.DONE, answer=answer.text, outcome=outcome)
         await self._record(records, done)
 

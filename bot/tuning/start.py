@@ -367,7 +367,7 @@ async def _named_estimate(request: Request, records: Records) -> Job:
         job = await notices.named_job(request, records)
     except NotFound as error:
         raise Outdated(problem=request.words("start.already")) from error
-    monthly_budget.require_decider(request, job, noun="job")
+    access.require_may_confirm(request, job, noun="job")
     return job
 
 

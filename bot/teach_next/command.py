@@ -1,4 +1,4 @@
-"""What to teach next: questions that nobody answered well, alike ones together, the most first.
+"""`/tune assistant teach-next`: lists similar questions without a good answer, most asked first.
 
 What was asked in one channel is shown in that channel alone; the operator sees all, as in every
 list.
@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from bot.answer_access import is_visible_here, turn_id
 from bot.commands import Handlers
-from bot.domain import ChannelId, GapOutcome, GapQuestion, MessageId, Role, Turn
+from bot.domain import ChannelId, MessageId, Role
 from bot.errors import NotFound
-from bot.evaluation.cards import visible_evaluation
-from bot.evaluation.gaps import RecentAnswers, TeachingGap, find_gaps, recent_answers
 from bot.mentions_and_times import channel_reference, time_reference
 from bot.number_formats import number_of
 from bot.ports.dependencies import Dependencies
 from bot.replies import Button, Fact, Listing, ListingRow, Reply, Text, one_line
 from bot.request import Request
+from bot.teach_next.gaps import RecentAnswers, TeachingGap, find_gaps, recent_answers
 
 handlers = Handlers()
 
 _PAGE = 10
-_LONGEST = 300
+_MAX_TEXT_LENGTH = 300
 
 
 @handlers.command("assistant teach-next", Role.CURATOR)
@@ -50,39 +49,6 @@ async def dismiss(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words("unanswered.dismissed", count=len(closed)), private=True)
 
 
-@handlers.button("evaluation.gaps", Role.CURATOR)
-async def evaluated_gaps(request: Request, deps: Dependencies) -> Reply:
-    """What the new model of an evaluation answered to questions that were in this list."""
-    words = request.words
-    async with deps.store.reading() as records:
-        evaluation = await visible_evaluation(request, request.argument, records)
-        calls = await records.evaluation_gaps.calls(request.workspace_id, evaluation.id)
-        asked = [one.turn for one in calls]
-        turns = await records.turns.many(request.workspace_id, asked)
-    shown = [
-        _evaluated_row(request, one, turn)
-        for one in calls
-        if (turn := turns.get(one.turn)) and turn.question
-        if _may_see(request, turn.place.channel, turn.place.thread)
-    ]
-    return Listing(
-        words("unanswered.evaluated", id=evaluation.id),
-        tuple(shown),
-        empty=words("unanswered.empty"),
-        note="" if _sees_all(request) else words("unanswered.here"),
-        private=True,
-    )
-
-
-def _evaluated_row(request: Request, gap: GapQuestion, turn: Turn) -> ListingRow:
-    words = request.words
-    said = words(f"unanswered.{gap.outcome or 'missing'}", answer=one_line(gap.answer, _LONGEST))
-    answer = Button(words("button.write_answer"), f"feedback.why:{turn.id}", is_primary=True)
-    is_closed = gap.outcome is GapOutcome.ANSWERED
-    text = one_line(turn.question, _LONGEST)
-    return ListingRow(str(turn.id), text, said, () if is_closed else (answer,))
-
-
 async def _page(request: Request, deps: Dependencies, *, first: int) -> Reply:
     gaps, words = await _gaps(request, deps), request.words
     shown = gaps[first : first + _PAGE]
@@ -92,19 +58,19 @@ async def _page(request: Request, deps: Dependencies, *, first: int) -> Reply:
         words("unanswered.title"),
         tuple(_row(request, gap) for gap in shown),
         empty=words("unanswered.empty"),
-        note="" if _sees_all(request) else words("unanswered.here"),
+        note="" if sees_all_channels(request) else words("unanswered.here"),
         more=more_button if last < len(gaps) else None,
         total=len(gaps),
         private=True,
     )
 
 
-def _sees_all(request: Request) -> bool:
+def sees_all_channels(request: Request) -> bool:
     return request.role is Role.OPERATOR or request.workspace.platform == "local"
 
 
-def _may_see(request: Request, channel: ChannelId, thread: MessageId | None) -> bool:
-    return _sees_all(request) or is_visible_here(request, channel, thread)
+def may_see_question(request: Request, channel: ChannelId, thread: MessageId | None) -> bool:
+    return sees_all_channels(request) or is_visible_here(request, channel, thread)
 
 
 async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
@@ -118,10 +84,10 @@ async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
             assistant.id,
             current.model if current else assistant.base,
             now=request.now,
-            channel=None if _sees_all(request) else request.place.channel,
+            channel=None if sees_all_channels(request) else request.place.channel,
         )
     bad, taught, good = (
-        [one for one in part if _may_see(request, one.channel, one.thread)]
+        [one for one in part if may_see_question(request, one.channel, one.thread)]
         for part in (found.bad, found.taught, found.good)
     )
     gaps, answered = await find_gaps(RecentAnswers(bad, taught, good))
@@ -146,11 +112,11 @@ def _row(request: Request, gap: TeachingGap) -> ListingRow:
         notes.append(words("unanswered.elsewhere", channel=channel_reference(first.channel)))
     return ListingRow(
         str(first.id),
-        one_line(first.question, _LONGEST),
+        one_line(first.question, _MAX_TEXT_LENGTH),
         " · ".join(notes),
         buttons=(answer, dismiss_button) if is_here else (dismiss_button,),
         facts=(
             Fact(words("unanswered.count"), str(len(gap.turns)), "count"),
-            Fact(words("part.answer"), one_line(first.reply, _LONGEST), "reply"),
+            Fact(words("part.answer"), one_line(first.reply, _MAX_TEXT_LENGTH), "reply"),
         ),
     )

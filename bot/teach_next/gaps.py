@@ -15,23 +15,18 @@ from functools import partial
 
 from bot.domain import (
     AssistantId,
-    CallState,
     ChannelId,
-    GapOutcome,
-    GapQuestion,
     ModelName,
     TurnId,
     UnansweredTurn,
     WorkspaceId,
 )
-from bot.evaluation.answer_scores import RIGHT_FROM, chrf, refusal_in, scores
-from bot.ports.metered_calls import Answer
-from bot.ports.store import Records, Store
+from bot.ports.store import Records
+from bot.refusals import starts_with_refusal
 from bot.text_similarity import group_alike_texts
 
-MAX_GAPS = 50
-"""Most questions of gaps that an evaluation asks its new model, besides the held-out ones."""
-_WINDOW = timedelta(days=90)
+WINDOW = timedelta(days=90)
+"""Time that questions without a good answer stay in the list."""
 _MAX_MARKED = 500
 _MAX_OTHERS = 1000
 """Most recent unmarked answers to read, among them good ones and refusals in words."""
@@ -78,7 +73,7 @@ async def recent_answers(
 
     With `channel`, reads only answers to questions in that channel.
     """
-    since = now - _WINDOW
+    since = now - WINDOW
     read = partial(
         records.answer_stats.unanswered_turns, workspace, assistant, since=since, channel=channel
     )
@@ -87,7 +82,7 @@ async def recent_answers(
     others = [
         turn for turn in await read(is_marked=False, limit=_MAX_OTHERS) if turn.id not in marked_ids
     ]
-    declined_ids = {turn.id for turn in others if refusal_in(turn.reply)}
+    declined_ids = {turn.id for turn in others if starts_with_refusal(turn.reply)}
     bad = [*marked, *(turn for turn in others if turn.id in declined_ids)]
     evaluated = await records.evaluation_gaps.of_model(workspace, assistant, model, since=since)
     in_channel = [turn for turn in evaluated if channel in (None, turn.channel)]
@@ -138,49 +133,3 @@ def _group_gaps(recent: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]
         remaining = [turn for turn in untaught if turn.id not in closed]
         gaps += [TeachingGap(remaining)] if remaining else []
     return gaps, answered
-
-
-async def questions_for(
-    store: Store,
-    workspace: WorkspaceId,
-    assistant: AssistantId,
-    model: ModelName,
-    *,
-    now: datetime,
-) -> Sequence[UnansweredTurn]:
-    """Returns the questions of gaps, and taught ones, that `model` has not been asked yet."""
-    own = workspace, assistant, model
-    async with store.reading() as records:
-        recent = await recent_answers(records, *own, now=now)
-        asked = await records.evaluation_gaps.of_model(
-            *own, since=now - _WINDOW, outcomes=tuple(GapOutcome)
-        )
-    gaps, _ = await find_gaps(recent)
-    asked_ids = {turn.id for turn in asked}
-    candidates = [*(gap.first for gap in gaps), *recent.taught]
-    new = [turn for turn in candidates if turn.model != model and turn.id not in asked_ids]
-    return new[:MAX_GAPS]
-
-
-def waiting_gaps(turns: Sequence[UnansweredTurn]) -> list[GapQuestion]:
-    """Returns the calls for the turns, in state WAITING."""
-    return [GapQuestion(turn.id, CallState.WAITING, turn.taught_by) for turn in turns]
-
-
-def outcome_of(answer: Answer, *, reference: str, is_taught: bool) -> GapOutcome:
-    """Returns the outcome of a complete answer.
-
-    The answer is right if it is similar to a taught reference, or not similar to a bad one.
-    """
-    declines = answer.is_refusal or refusal_in(answer.text)
-    if declines and not (is_taught and refusal_in(reference)):
-        return GapOutcome.DECLINED
-    is_near = _is_near(reference, answer, is_taught=is_taught)
-    return GapOutcome.ANSWERED if is_near is is_taught else GapOutcome.OTHER
-
-
-def _is_near(reference: str, answer: Answer, *, is_taught: bool) -> bool:
-    if not is_taught:
-        return chrf(reference, answer.text) >= RIGHT_FROM
-    score = scores(reference, answer.text, is_refusal=answer.is_refusal)["score"]
-    return isinstance(score, float) and score >= RIGHT_FROM

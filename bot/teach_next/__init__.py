@@ -1,0 +1,1 @@
+"""What to teach next: questions without a good answer, similar ones grouped."""
