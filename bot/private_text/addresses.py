@@ -11,12 +11,47 @@ from bot.private_text.kinds import Finding, PrivateText
 # From the @ on; the local part is read backwards from there, so that the time is linear.
 _DOMAIN = re.compile(r"@([A-Za-z0-9À-ɏа-яё-]{1,63}(?:\.[A-Za-z0-9À-ɏа-яё-]{1,63}){1,8})")
 # Obfuscated addresses, like ann (at) example (dot) com.
+_LOCAL, _LABEL = r"(?<![\w.+-])[\w.+-]{1,64}(?<!\.)", r"[\w-]{1,63}"
+_AT = r"[\[({<] ?(?:at|@|arroba) ?[\])}>]"
+_DOT = r" ?[\[({<] ?(?:dot|punkt|punto|ponto|point|\.) ?[\])}>] ?"
+_SPELLED_DOT = r" (?:dot|punkt|punto|ponto) "
 _WRITTEN_EMAIL = re.compile(
-    r"(?<![\w.+-])[\w.+-]{1,64}[\[({] ?(?:at|@) ?[\])}][\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"
-    r"|(?<![\w.+-])[\w.+-]{1,64} ?[\[({] ?(?:at|@) ?[\])}] ?[\w-]{1,63}"
-    r"(?: ?[\[({] ?(?:dot|punkt|\.) ?[\])}] ?[\w-]{1,63}){1,4}"
-    r"|(?<![\w.+-])[\w.+-]{1,64} AT [\w-]{1,63}(?: DOT [\w-]{1,63}){1,4}"
+    rf"{_LOCAL}{_AT}{_LABEL}(?:(?:{_DOT}|\.){_LABEL}){{1,4}}"
+    rf"|{_LOCAL} ?{_AT} ?{_LABEL}(?:{_DOT}{_LABEL}){{1,4}}"
+    rf"|(?-i:{_LOCAL} AT {_LABEL}(?: DOT {_LABEL}){{1,4}})",
+    re.IGNORECASE,
 )
+# These occur in other sentences too: "I was at amazon dot com", "I am (at) home.now".
+_SPELLED_EMAIL = re.compile(
+    rf"({_LOCAL}(?:{_SPELLED_DOT}[\w+-]{{1,64}}){{0,3}})"
+    rf"(?: ?{_AT} ?{_LABEL}(?:\.{_LABEL}){{1,4}}"
+    rf"| (?:at|arroba) {_LABEL}(?:{_SPELLED_DOT}{_LABEL}){{0,2}}{_SPELLED_DOT}[a-z]{{2,10}}\b)",
+    re.IGNORECASE,
+)
+_EMAIL_WORD = re.compile(r"mail|reach|write|contact|schreib|correo|escr|écri|scriv", re.IGNORECASE)
+_BESIDE_EMAIL = 30
+_NO_LOCAL_PARTS = frozenset(
+    [
+        "me",
+        "us",
+        "him",
+        "her",
+        "them",
+        "you",
+        "it",
+        "am",
+        "is",
+        "are",
+        "was",
+        "were",
+        "be",
+        "look",
+        "found",
+    ]
+)
+# Accounts of services, as in git@github.com:acme/shop.git.
+_URL_USER = re.compile(r"://[^\s/@]*\Z")
+_SERVICE_USERS = frozenset(("git", "hg", "svn"))
 _LOCAL_PART = frozenset(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.!#$%&'*+/=?^_`{|}~-"
     "äöüßÄÖÜáàâãåæçéèêëíìîïñóòôõøœúùûýÿąćęłńśźżčďěňřšťůžğışőű"
@@ -37,13 +72,26 @@ _HOST = re.compile(
     r"(?![A-Za-z0-9_-]|\.\w)",
     re.ASCII,
 )
-_FILE_ENDINGS = frozenset(
-    ("html", "js", "ts", "py", "yml", "yaml", "json", "conf", "php", "md", "txt", "xml", "css")
+_FILE_NAMES = frozenset(
+    (
+        *("html", "js", "ts", "py", "yml", "yaml", "json", "conf", "php", "md", "txt", "xml"),
+        *("css", "rc", "env", "settings", "config", "profile"),
+    )
 )
 _VERSION = re.compile(
-    r"(?:\bv|\bversion|\brelease|\bchapter|\bsection|\bbuild|版本|§)\s?\Z", re.IGNORECASE
+    r"(?:\bv|\brelease|\bchapter|\bsection|\bbuild|§|\bvers\w*|版本|バージョン|버전|верси\w*)\W{0,3}\Z"
+    r"|(?:firmware|driver|treiber|update|patch|\bios\b|android|windows|chrome|系统|固件|驱动)"
+    r"[^,;:!?]{0,20}\Z",
+    re.IGNORECASE,
 )
-_BEFORE = 12
+_NETWORK = re.compile(
+    r"\bip|host|server|ssh|ping|addr|dns|subnet|port|firewall|rout|vpn|proxy|connect|gateway"
+    r"|\bfrom\b|whitelist|allow|block|node|地址|服务器|アドレス|サーバ",
+    re.IGNORECASE,
+)
+_PORT = re.compile(r"[:/]\d")
+_HIGHEST_MAJOR_VERSION = 24
+_BEFORE = 32
 
 
 def find_addresses(text: str) -> Iterator[Finding]:
@@ -53,10 +101,14 @@ def find_addresses(text: str) -> Iterator[Finding]:
         yield Finding(PrivateText.ADDRESS, *match.span())
     for pattern in (_IPV4, _IPV6):
         for match in pattern.finditer(text):
-            if _is_host_address(match[0]) and not _is_version(text, match.start()):
+            if _is_host_address(match[0]) and not _is_version(text, match):
                 yield Finding(PrivateText.ADDRESS, *match.span())
     for match in _HOST.finditer(text):
-        if match[0].split(".")[-2] in _FILE_ENDINGS:
+        # Files: index.html.local, and /etc/rc.local but not //db.local.
+        is_path = (
+            text[: match.start()].endswith("/") and text[match.start() - 2 : match.start()] != "//"
+        )
+        if is_path or match[0].split(".")[-2] in _FILE_NAMES:
             continue
         yield Finding(PrivateText.ADDRESS, *match.span())
 
@@ -74,10 +126,19 @@ def _emails(text: str) -> Iterator[Finding]:
         start += _assignment_length(text[start : match.start()])
         domain = match[1].rstrip("-")
         is_named = domain.rpartition(".")[2].isalpha() and len(domain.rpartition(".")[2]) > 1
-        if start < match.start() and is_named:
+        is_service = text[start : match.start()] in _SERVICE_USERS
+        is_url = _URL_USER.search(text, max(0, start - _MAX_LOCAL_PART_LENGTH), start) is not None
+        if start < match.start() and is_named and not is_service and not is_url:
             yield Finding(PrivateText.EMAIL, start, match.start() + 1 + len(domain))
     for match in _WRITTEN_EMAIL.finditer(text):
         yield Finding(PrivateText.EMAIL, *match.span())
+    for match in _SPELLED_EMAIL.finditer(text):
+        first, last = match.start() - _BESIDE_EMAIL, match.end() + _BESIDE_EMAIL
+        is_hinted = (
+            not match[1].isalpha() or _EMAIL_WORD.search(text, max(0, first), last) is not None
+        )
+        if is_hinted and match[1].casefold() not in _NO_LOCAL_PARTS:
+            yield Finding(PrivateText.EMAIL, *match.span())
 
 
 def _assignment_length(local: str) -> int:
@@ -107,5 +168,15 @@ def _is_large(text: str) -> bool:
     return any(int(part) > 31 for part in text.split(".")) or text.startswith("10.")
 
 
-def _is_version(text: str, start: int) -> bool:
-    return _VERSION.search(text[max(0, start - _BEFORE) : start]) is not None
+def _is_low(text: str) -> bool:
+    """Whether an IPv4 address begins as versions do."""
+    first = text.partition(".")[0]
+    return first.isdigit() and int(first) <= _HIGHEST_MAJOR_VERSION and first != "10"
+
+
+def _is_version(text: str, match: re.Match[str]) -> bool:
+    before = text[max(0, match.start() - _BEFORE) : match.start()]
+    if _VERSION.search(before):
+        return True
+    after = text[match.end() : match.end() + _BEFORE]
+    return _is_low(match[0]) and not (_NETWORK.search(before + " " + after) or _PORT.match(after))

@@ -11,7 +11,7 @@ from functools import cache
 from importlib import import_module
 from typing import Protocol
 
-from bot.private_text.kinds import NAMES_OF_SECRETS, Finding, PrivateText
+from bot.private_text.kinds import NAMES_OF_SECRETS, SIGNS, Finding, PrivateText
 
 _DETECTORS = (
     ("artifactory", "ArtifactoryDetector"),
@@ -47,10 +47,12 @@ _TOKEN = re.compile(
     r"|gl(?:pat|dt|ft|soat|rt|ptt)-[A-Za-z0-9_-]{20,200}"
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}"
     r"|(?:sk|rk|whsec)_(?:live_|test_)?[A-Za-z0-9]{20,200}"
+    # Of vendors that are not listed.
+    r"|[a-z]{2,12}_(?:live|test|prod|v\d|pat|api|secret|sec|key|token|tkn|oauth)_[A-Za-z0-9]{20,255}"
     r"|AIza[A-Za-z0-9_-]{35}|ya29\.[A-Za-z0-9_-]{20,200}|GOCSPX-[A-Za-z0-9_-]{20,60}"
     r"|SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{30,60}"
     r"|npm_[A-Za-z0-9]{30,60}|hf_[A-Za-z0-9]{30,60}|pypi-[A-Za-z0-9_-]{40,255}"
-    r"|dop_v1_[a-f0-9]{64}|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|dapi[a-f0-9]{32}"
+    r"|shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|dapi[a-f0-9]{32}"
     r"|gsk_[A-Za-z0-9]{40,60}|pplx-[A-Za-z0-9]{40,60}|xai-[A-Za-z0-9]{60,100}|pa-[A-Za-z0-9_-]{40,50}"
     r"|r8_[A-Za-z0-9]{30,60}|tgp_v1_[A-Za-z0-9_-]{40,60}|nvapi-[A-Za-z0-9_-]{60,80}"
     r"|tvly-[A-Za-z0-9-]{24,60}|jina_[A-Za-z0-9_-]{50,80}|pcsk_[A-Za-z0-9_]{40,90}"
@@ -84,31 +86,49 @@ _URL_PASSWORD = re.compile(r"://[^\s:/@]{0,64}:([^\s:/@]{3,128})@")
 _KEY_HEAD = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----", re.ASCII)
 _MAX_KEY_LENGTH = 10_000
 _SEPARATOR = (
-    r"(?:\s{0,3}(?:[:=：]|是|为|は|는|\b(?:is(?: now)?|ist|lautet|est|c['’]est|es|é|was)\b)"
+    r"(?:\s{0,3}(?:[:=：]|是|为|為|は|는|은"
+    r"|\b(?:is(?: now)?|ist(?: jetzt)?|lautet|est|c['’]est|es|é|è|was|war|är|er|jest)\b[:：]?)"
     r"\s{0,3})"
 )
-_KEYWORD = (
-    r"(?:pass(?:word|wort|wd|phrase|code)|\bpass\b|\bpwd?\b|\bmdp\b|kennwort|mot de passe"
-    r"|contrase[nñ]a|\bclave\b|senha|wachtwoord|(?:wlan|wifi|netzwerk)-?schlüssel"
-    r"|密码|口令|パスワード|비밀번호)"
+_LOGIN_WORDS = (
+    r"pass(?:word|wort|wd|phrase|code|ord)|kennwort|mot de passe|\bmdp\b|contrase[nñ]a|senha"
+    r"|wachtwoord|\bparola\b|lösenord|adgangskode|kodeord|salasana|heslo|hasło|jelszó|şifre"
+    r"|пароль|κωδικός|كلمة المرور|סיסמה|mật khẩu|kata sandi|密码|密碼|口令|パスワード|비밀번호"
 )
-_PASSWORD = re.compile(
-    rf"{_KEYWORD}[\"']?"
-    rf"{_SEPARATOR}[\"'“`]?([^\s\"'“”`，。；、]{{6,64}})",
+_KEYWORD = rf"(?:{_LOGIN_WORDS}|\bpass\b|\bpwd?\b|\bclave\b|(?:wlan|wifi|netzwerk)-?schlüssel)"
+# Passwords are typed with a keyboard, so Chinese, Japanese or Korean words are none.
+_VALUE = "[^\\s\"'“”`，。；、\u3000-\u9fff\uac00-\ud7af]"
+_PASSWORD = re.compile(rf"{_KEYWORD}[\"']?{_SEPARATOR}[\"'“`]?({_VALUE}{{6,64}})", re.IGNORECASE)
+_DIGITS_ONLY = re.compile(
+    rf"(?:{_LOGIN_WORDS})[\"']?{_SEPARATOR}[\"'“`]?(\d{{6,32}})(?![\w.,:/-]*\w)"
+    r"|(?<!-)\b(?:PIN(?:-?(?:code|nummer))?|暗証番号)(?:\s{0,3}[:=：は]|\s(?:is|ist|lautet|est|es|é|è))"
+    r"\s{0,3}(\d{4,8})(?![\w.,:/-]*\w| ?(?:digit|char|stell|chiff|cifr|dígit|桁|位))",
     re.IGNORECASE,
 )
 # With more words in between, or after a user name, only text that is unlikely to be a plain word.
 _STRONG_PASSWORD = re.compile(
-    rf"{_KEYWORD}(?: [^\s:=]{{1,20}}){{1,4}}{_SEPARATOR}[\"'“`]?(\S{{6,64}})",
+    rf"{_KEYWORD}(?: [^\s:=]{{1,20}}){{1,4}}{_SEPARATOR}[\"'“`]?({_VALUE}{{6,64}})",
     re.IGNORECASE,
 )
-_PASSWORD_WITH_SIGN = re.compile(
-    rf"{_KEYWORD}[\s,]{{1,3}}[\"'“`]?(\S{{6,64}})"
-    r"|\b(?:login|user(?:name)?|benutzer(?:name)?|zugang|usuario|utilisateur)\b[^\n/]{1,40}/ ?"
-    r"(\S{6,64})",
+_BESIDE_KEYWORD = re.compile(rf"{_KEYWORD}[\s,]{{1,3}}[\"'“`]?({_VALUE}{{6,64}})", re.IGNORECASE)
+_AFTER_USER_NAME = re.compile(
+    r"\b(?:login|user(?:name)?|benutzer(?:name)?|zugang|usuario|utilisateur)\b[^\n/]{1,40}/ ?"
+    rf"({_VALUE}{{6,64}})",
     re.IGNORECASE,
 )
-_SIGNS = frozenset("!#$%&*?@^~")
+# What stands for a value in instructions.
+_PLACEHOLDER = re.compile(
+    r"(?:my|your|the)?[-_ ]?(?:pass(?:word|wort|wd)?|pwd?|secret|token|api[-_]?key|key"
+    r"|change[-_]?me|example|redacted|hidden|none|null)(?:[-_]?here)?\Z"
+    r"|[<${%\[].*|.*[>}\])]\Z|(?P<char>.)(?P=char)*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+_LETTER_BESIDE_DIGIT = re.compile(r"(?<=[A-Za-z])(?=\d)|(?<=\d)(?=[A-Za-z])")
+_MIN_CHANGES = 3
+"""Minimum places where letters and digits meet: Pa55w0rd, but not Windows11."""
+_MIN_PASSWORD_LENGTH = 6
+_MIN_CHARACTERS_OF_TOKEN = 4
+"""Minimum number of different characters after a token's prefix: `ghp_xxxx` is an instruction."""
 _OPTION = re.compile(
     r"\bsshpass -p ?(\S{4,64})|--password[ =](\S{4,64})"
     r"|\b(?:mysql|mysqldump|mariadb)\b[^\n]{0,60} -p(\S{4,64})"
@@ -149,36 +169,40 @@ def find_credentials(text: str) -> Iterator[Finding]:
 def _tokens(text: str) -> Iterator[Finding]:
     for pattern in (_WEBHOOK_URL, _TOKEN, _TELEGRAM):
         for match in pattern.finditer(text):
-            if _has_letter_and_more(match[0]):
+            if _has_letter_and_more(match[0]) and not _is_blanked(match[0]):
                 yield Finding(PrivateText.SECRET, *match.span())
     for match in _URL_PASSWORD.finditer(text):
-        yield Finding(PrivateText.SECRET, *match.span(1))
+        if not _PLACEHOLDER.match(match[1]):
+            yield Finding(PrivateText.SECRET, *match.span(1))
 
 
 def _named_secrets(text: str) -> Iterator[Finding]:
     """Yields secrets after a word for one, like `password:`."""
     for match in _PASSWORD.finditer(text):
-        end = match.end(1) - len(match[1]) + len(match[1].rstrip(".,;:?)"))
-        if end - match.start(1) >= 6 and _has_letter_and_more(match[1]):
-            yield Finding(PrivateText.SECRET, match.start(1), end)
+        value = match[1].rstrip(".,;:?)")
+        if len(value) >= _MIN_PASSWORD_LENGTH and _is_like_a_password(value):
+            yield Finding(PrivateText.SECRET, match.start(1), match.start(1) + len(value))
+    for match in _DIGITS_ONLY.finditer(text):
+        yield Finding(PrivateText.SECRET, *match.span(match.lastindex or 0))
     yield from _strong_passwords(text)
     for pattern in (_NAMED_KEY, _KEY):
         for match in pattern.finditer(text):
-            if _has_letter_and_digit(match[1]):
+            if _has_letter_and_digit(match[1]) and not _is_blanked(match[1]):
                 yield Finding(PrivateText.SECRET, *match.span(1))
 
 
 def _strong_passwords(text: str) -> Iterator[Finding]:
     """Yields strong passwords some words after a keyword, after a user name, or as an option."""
-    for pattern in (_STRONG_PASSWORD, _PASSWORD_WITH_SIGN):
+    for pattern in (_STRONG_PASSWORD, _BESIDE_KEYWORD, _AFTER_USER_NAME):
         for match in pattern.finditer(text):
-            group = match.lastindex or 0
-            value = match[group].rstrip(".,;:?)")
-            has_sign = pattern is _STRONG_PASSWORD or not _SIGNS.isdisjoint(value)
-            if has_sign and _is_strong(value):
-                yield Finding(
-                    PrivateText.SECRET, match.start(group), match.start(group) + len(value)
-                )
+            value = match[1].rstrip(".,;:?)")
+            is_sure = (
+                pattern is _STRONG_PASSWORD
+                or not SIGNS.isdisjoint(value)
+                or len(_LETTER_BESIDE_DIGIT.findall(value)) >= _MIN_CHANGES
+            )
+            if is_sure and _is_strong(value):
+                yield Finding(PrivateText.SECRET, match.start(1), match.start(1) + len(value))
     for match in _OPTION.finditer(text):
         yield Finding(PrivateText.SECRET, *match.span(match.lastindex or 0))
 
@@ -205,7 +229,7 @@ def _by_detect_secrets(text: str) -> Iterator[Finding]:
             continue
         for detector in _detectors():
             for secret in dict.fromkeys(detector.analyze_string(window)):
-                if isinstance(secret, str) and len(secret) > 5:
+                if isinstance(secret, str) and _is_a_value(secret):
                     for match in re.finditer(re.escape(secret), window):
                         first, end = start + match.start(), start + match.end()
                         yield Finding(PrivateText.SECRET, first, end)
@@ -243,9 +267,25 @@ def _is_strong(text: str) -> bool:
         any(char.isupper() for char in text),
         any(char.islower() for char in text),
         any(char.isdigit() for char in text),
-        not _SIGNS.isdisjoint(text),
+        not SIGNS.isdisjoint(text),
     )
     return sum(kinds) > 2 and "/" not in text
+
+
+def _is_like_a_password(text: str) -> bool:
+    """Whether a text has letters with a digit, or with a sign between them, and says something."""
+    has_letter = any(char.isalpha() for char in text)
+    is_mixed = any(char.isdigit() for char in text) or not SIGNS.isdisjoint(text[1:-1])
+    return has_letter and is_mixed and not _PLACEHOLDER.match(text)
+
+
+def _is_a_value(secret: str) -> bool:
+    return len(secret) > 5 and not _PLACEHOLDER.match(secret) and not _is_blanked(secret)
+
+
+def _is_blanked(token: str) -> bool:
+    """Whether a token is a prefix with a row of the same characters, as in instructions."""
+    return len(set(token[len(token) // 3 :])) < _MIN_CHARACTERS_OF_TOKEN
 
 
 def _has_letter_and_more(text: str) -> bool:

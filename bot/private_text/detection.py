@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from bot.private_text.kinds import NAMES_OF_SECRETS, Finding
+from bot.private_text.kinds import NAMES_OF_SECRETS, SIGNS, Finding
 
-# Every finding has a digit, an at sign or "(at)", the first line of a key or a host's suffix.
+# Every finding has a digit, an at sign or "(at)", the first line of a key, a host's suffix, a sign
+# in a password, or is a token of many letters.
 # Several searches, because one regular expression for all of them takes ten times as long.
 _KEY_MARK = "-----"
 _DIGIT = re.compile(r"[0-9]")
 _HOST_SUFFIX = re.compile(r"\.(?:internal|local|lan|corp|intranet|intra|localdomain|home\.arpa)\b")
-_WRITTEN_AT = re.compile(r"[\[({] ?at")
+_WRITTEN_AT = re.compile(r"[\[({<] ?a(?:t|rroba)\b| (?:dot|punkt|punto|ponto) ", re.IGNORECASE)
 # The first two bytes in UTF-8 of full-width digits and signs.
 _FULL_WIDTH = b"\xef\xbc"
 _NARROW = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -20,6 +21,8 @@ _DOTTED = re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]")
 _DIGITS_OF_PAN = 4
 _MIN_DIGITS, _MIN_KEY_LENGTH, _MIN_SIGNS = 6, 16, 4
 """Minimum digits of a number, characters of a key, and separators of an IPv6 or MAC address."""
+_MIN_TOKEN_LENGTH = 24
+"""Minimum characters of a token without digits."""
 
 
 def may_be_private(text: str) -> bool:
@@ -27,20 +30,29 @@ def may_be_private(text: str) -> bool:
     if _KEY_MARK in text or "@" in text or _HOST_SUFFIX.search(text):
         return True
     # As in ann (at) example (dot) com, which is written so that programs do not see it.
-    if _WRITTEN_AT.search(text) or " dot " in text or " DOT " in text:
+    if _WRITTEN_AT.search(text):
         return True
     text = _narrowed(text)
     digits = len(_DIGIT.findall(text))
+    folded = text.casefold()
     if digits == 0:
-        return False
+        has_sign = not SIGNS.isdisjoint(text)
+        return _has_long_word(text, _MIN_TOKEN_LENGTH) or (has_sign and _names_a_secret(folded))
     is_paired = "::" in text or text.count(":") + text.count("-") >= _MIN_SIGNS
     if digits >= _MIN_DIGITS or is_paired or _DOTTED.search(text):
         return True
-    if max(map(len, text.split())) >= _MIN_KEY_LENGTH:
+    if _has_long_word(text, _MIN_KEY_LENGTH):
         return True
-    folded = text.casefold()
     has_pan = digits >= _DIGITS_OF_PAN and "pan" in folded
-    return has_pan or any(word in folded for word in NAMES_OF_SECRETS)
+    return has_pan or _names_a_secret(folded)
+
+
+def _has_long_word(text: str, length: int) -> bool:
+    return any(len(word) >= length for word in text.split())
+
+
+def _names_a_secret(folded: str) -> bool:
+    return any(word in folded for word in NAMES_OF_SECRETS)
 
 
 def _narrowed(text: str) -> str:

@@ -1,7 +1,7 @@
 """Finds numbers with check digits: payment cards, bank accounts, tax and identity numbers.
 
 One number in ten passes a check digit by chance, so formats that other numbers also have need a
-keyword before them.
+word before them: `named_id_numbers`.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
-from typing import Protocol
 
 from bot.private_text.kinds import Finding, PrivateText
+from bot.private_text.named_id_numbers import find_named_id_numbers, is_valid
 
 # Six digits close together, which every such number has.
 _CLOSE_DIGITS = re.compile(r"\d(?:[ ./-]{0,2}[A-Za-z]?\d){5}", re.ASCII)
@@ -23,6 +21,8 @@ _CARD_PREFIX = re.compile(r"3[0-9]|4|5[0-9]|6[0-9]|2[2-7]")
 _CARD_GROUPS = re.compile(
     r"\d+\Z|\d{4}([ .-])\d{4}\1\d{4}\1\d{4}(?:\1\d{3})?\Z|\d{4}([ -])\d{6}\2\d{4,5}\Z"
 )
+# What the schemes issue by length; ids of chat platforms have 17 to 19 digits.
+_COMMON_CARD = re.compile(r"3[0689]\d{12}|3[47]\d{13}|(?:4\d|5\d|6\d|2[2-7]|3[56])\d{14}|62\d{17}")
 _CARD_WORD = re.compile(r"card|karte|tarjeta|carte|visa|amex|卡", re.IGNORECASE)
 _MIN_CARD_LENGTH = 14
 _IBAN = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11,30}", re.ASCII)
@@ -49,101 +49,48 @@ _BEFORE = 48
 _LEFT, _RIGHT = r"(?<![A-Za-z0-9_.])", r"(?![A-Za-z0-9_])"
 
 
-class _Validator(Protocol):
-    def is_valid(self, number: str) -> bool: ...
-
-
 @dataclass(frozen=True, slots=True)
 class _Number:
-    """A number format: its pattern, python-stdnum's module that checks it, and required keywords.
-
-    If there are keywords, one must precede the number.
-    """
+    """The form of a number, which few other numbers have, and python-stdnum's module for it."""
 
     shape: re.Pattern[str]
     module: str
-    words: re.Pattern[str] | None = None
 
 
-def _number(shape: str, module: str, words: str = "") -> _Number:
-    pattern = re.compile(f"{_LEFT}(?:{shape}){_RIGHT}", re.ASCII)
-    return _Number(pattern, module, re.compile(words, re.IGNORECASE) if words else None)
+def _number(shape: str, module: str) -> _Number:
+    return _Number(re.compile(f"{_LEFT}(?:{shape}){_RIGHT}", re.ASCII), module)
 
 
 NUMBERS = (
     _number(r"\d{17}[\dXx]", "cn.ric"),
-    _number(r"[159][1-9]\d{6}[0-9A-HJ-NP-RTUWXY]{10}", "cn.uscc"),
+    # One with digits only has the form of a chat platform's ids.
+    _number(r"(?=\d*[A-Z])[159][1-9]\d{6}[0-9A-HJ-NP-RTUWXY]{10}", "cn.uscc"),
     _number(r"\d{3}\.\d{3}\.\d{3}-\d{2}", "br.cpf"),
     _number(r"\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}", "br.cnpj"),
-    _number(r"\d{11}", "br.cpf", r"cpf"),
     _number(r"\d{8}-?[A-HJ-NP-TV-Z]", "es.dni"),
-    _number(r"\d{8}-?[A-Za-z]", "es.dni", r"\bdni\b|\bnif\b"),
     _number(r"[XYZ]-?\d{7}-?[A-Z]", "es.nie"),
     _number(r"\d{3}-\d{2}-\d{4}", "us.ssn"),
-    _number(r"\d{3} ?\d{2} ?\d{4}", "us.ssn", r"\bssn|social"),
-    _number(r"\d{2}-\d{7}", "us.ein", r"\bein\b|employer|tax"),
+    _number(r"9\d{2}-[5-9]\d-\d{4}", "us.itin"),
     _number(r"\d{6}(?:\d{2})?[-+]\d{4}", "se.personnummer"),
     _number(r"\d{6}[-+A]\d{3}[0-9A-Y]", "fi.hetu"),
-    _number(r"\d{6}-\d{4}", "dk.cpr", r"\bcpr"),
     _number(r"\d{6}-\d{7}", "kr.rrn"),
+    _number(r"\d{3}-\d{2}-\d{5}", "kr.brn"),
     _number(r"[A-Z]{6}\d{2}[A-Z]\d{2}[A-Z]\d{3}[A-Z]", "it.codicefiscale"),
-    _number(r"\d{11}", "it.iva", r"partita iva|p\.? ?iva"),
     _number(r"[12] ?\d{2} ?\d{2} ?\d{2} ?\d{3} ?\d{3} ?\d{2}", "fr.nir"),
-    _number(r"\d{2} ?\d{3} ?\d{3} ?\d{3}", "fr.nif", r"num[ée]ro fiscal"),
     _number(r"756\.\d{4}\.\d{4}\.\d{2}", "ch.ssn"),
     _number(r"\d{2}\.\d{2}\.\d{2}-\d{3}\.\d{2}", "be.nn"),
-    _number(
-        r"\d{2} ?\d{3} ?\d{3} ?\d{3}", "de.idnr", r"steuer|\bidnr|id-nr|identifikation|\btin\b"
-    ),
-    _number(r"\d{11}", "pl.pesel", r"pesel"),
-    _number(r"\d{3}-?\d{3}-?\d{2}-?\d{2}", "pl.nip", r"\bnip\b"),
-    _number(r"\d{9}", "nl.bsn", r"\bbsn|burgerservice"),
-    _number(r"\d{4}[ -]\d{4}[ -]\d{4}", "in_.aadhaar", r"aadhaar|uid"),
     _number(r"\d{2}[A-Z]{5}\d{4}[A-Z]\d[A-Z0-9]{2}", "in_.gstin"),
-    _number(r"\d{3}[- ]?\d{3}[- ]?\d{3}", "ca.sin", r"\bsin\b|social insurance"),
-    _number(r"\d{3} ?\d{3} ?\d{2,3}", "au.tfn", r"\btfn|tax file"),
-    _number(r"\d{2} ?\d{3} ?\d{3} ?\d{3}", "au.abn", r"\babn\b"),
-    _number(r"\d{3} ?\d{3} ?\d{4}", "gb.nhs", r"\bnhs\b"),
-    _number(r"\d{5} ?\d{5}", "gb.utr", r"\butr\b|taxpayer"),
     _number(r"\d{2}-\d{8}-\d", "ar.cuit"),
     _number(r"\d{1,2}\.\d{3}\.\d{3}-[\dkK]", "cl.rut"),
     _number(r"[A-Z]{4}\d{6}[HM][A-Z]{5}[A-Z0-9]\d", "mx.curp"),
-    _number(r"\d{11}", "tr.tckimlik", r"kimlik|\btc\b"),
-    _number(r"\d{13}", "ro.cnp", r"\bcnp\b"),
-    _number(r"\d{10}|\d{12}", "ru.inn", r"инн"),
-    _number(r"[A-Z&Ñ]{3,4}\d{6}(?:[A-Z0-9]{3})?", "mx.rfc", r"\brfc\b"),
-    _number(r"\d{3} ?\d{3} ?\d{3}", "pt.nif", r"\bnif\b|contribuinte|\bnipc\b"),
-    _number(r"9\d{2}-[5-9]\d-\d{4}", "us.itin"),
-    _number(r"\d{7}[A-W][A-IW]?", "ie.pps", r"\bppsn?\b"),
-    _number(r"\d{6} ?\d{5}", "no.fodselsnummer", r"f[øo]dselsn|personnummer|\bfnr\b"),
-    _number(r"\d{11}", "hr.oib", r"\boib\b"),
-    _number(r"\d{10}", "bg.egn", r"\begn\b|егн"),
     _number(r"\d{6}/\d{3,4}", "cz.rc"),
-    _number(r"\d{11}", "gr.amka", r"amka|αμκα"),
-    _number(r"\d{9}", "gr.vat", r"\bafm\b|αφμ"),
-    _number(r"\d{9}", "il.idnr", r"ת.?ז|teudat|תעודת"),
-    _number(r"[3-6]\d{10}", "lt.asmens", r"asmens"),
-    _number(r"[1-8]\d{10}", "ee.ik", r"isikukood"),
-    _number(r"\d{3}\.?\d{3}\.?\d{3}-?\d", "co.nit", r"\bnit\b"),
-    _number(r"\d{11}", "pe.ruc", r"\bruc\b"),
     _number(r"\d{6}-\d{2}-\d{4}", "my.nric"),
-    _number(r"\d-?\d{4}-?\d{5}-?\d{2}-?\d", "th.pin", r"บัตร|citizen|national id"),
     _number(r"\d{2}\.\d{3}\.\d{3}\.\d-\d{3}\.\d{3}", "id.npwp"),
-    _number(r"\d{2,3}-?\d{3}-?\d{3}", "nz.ird", r"\bird\b"),
-    _number(r"\d{3}-\d{2}-\d{5}", "kr.brn"),
-    _number(r"\d{10}", "ua.rntrc", r"рнокпп|\bіпн\b|\bинн\b"),
-    _number(r"\d{6}-?\d{4}", "is_.kennitala", r"kennitala"),
-    _number(r"[A-HJNPQRSUVW]\d{7}[0-9A-J]", "es.cif", r"\bcif\b"),
-    _number(r"\d{13}", "za.idnr", r"id number|identity"),
     _number(
         r"(?:AT|BE|BG|CY|CZ|DE|DK|EE|EL|ES|FI|FR|HR|HU|IE|IT|LT|LU|LV|MT|NL|PL|PT|RO|SE|SI|SK)"
         r"[A-Z0-9]{8,12}",
         "eu.vat",
     ),
-)
-_WITHOUT_WORDS = tuple(number for number in NUMBERS if number.words is None)
-_ANY_WORD = re.compile(
-    "|".join(number.words.pattern for number in NUMBERS if number.words), re.IGNORECASE
 )
 # India's tax number has only four digits, so `_CLOSE_DIGITS` does not match.
 _PAN = re.compile(r"\bPAN\b[^A-Z0-9]{1,12}(?:is )?([A-Z]{5}\d{4}[A-Z])(?![A-Za-z0-9])", re.ASCII)
@@ -160,7 +107,7 @@ _PENSION = re.compile(
 def find_id_numbers(text: str) -> Iterator[Finding]:
     """Yields cards and accounts, then tax and identity numbers."""
     for match in _PAN.finditer(text):
-        if validator("in_.pan").is_valid(match[1]):
+        if is_valid("in_.pan", match[1]):
             yield Finding(PrivateText.TAX, *match.span(1))
     for first, last in _regions(text):
         yield from _cards_and_ibans(text, first, last)
@@ -203,32 +150,23 @@ def _tax_numbers(text: str, first: int, last: int) -> Iterator[Finding]:
         yield Finding(PrivateText.TAX, *match.span())
     for match in _PENSION.finditer(text, first, last):
         yield Finding(PrivateText.TAX, *match.span(1))
-    is_named = _ANY_WORD.search(text, max(0, first - _BEFORE), last) is not None
-    for number in NUMBERS if is_named else _WITHOUT_WORDS:
+    for number in NUMBERS:
         for match in number.shape.finditer(text, first, last):
-            words = number.words
-            has_keyword = words is None or words.search(_before(text, match)) is not None
             # Some of the modules refuse numbers with spaces.
-            if has_keyword and validator(number.module).is_valid(match[0].replace(" ", "")):
+            if is_valid(number.module, match[0].replace(" ", "")):
                 yield Finding(PrivateText.TAX, *match.span())
+    yield from find_named_id_numbers(text, first, last)
 
 
 def _before(text: str, match: re.Match[str]) -> str:
     return text[max(0, match.start() - _BEFORE) : match.start()]
 
 
-@cache
-def validator(module: str) -> _Validator:
-    """Returns a module of python-stdnum."""
-    loaded: _Validator = import_module(f"stdnum.{module}")
-    return loaded
-
-
 def _iban_length(text: str) -> int:
     """Returns the length of a valid IBAN at the start of a text; 0 if there is none."""
     compact = text.replace(" ", "").replace("-", "")
     for length in range(min(_MAX_IBAN_LENGTH, len(compact)), _MIN_IBAN_LENGTH - 1, -1):
-        if validator("iban").is_valid(compact[:length].upper()):
+        if is_valid("iban", compact[:length].upper()):
             return _prefix_length(text, length)
     return 0
 
@@ -236,13 +174,16 @@ def _iban_length(text: str) -> int:
 def _card_length(text: str, before: str) -> int:
     """Returns the length of a card number of 14 to 19 digits at the start; 0 if there is none."""
     compact = text.replace(" ", "").replace("-", "").replace(".", "")
-    is_other = OTHER_NUMBER.search(before) is not None and _CARD_WORD.search(before) is None
+    has_word = _CARD_WORD.search(before) is not None
+    is_other = OTHER_NUMBER.search(before) is not None and not has_word
     if (is_other and text.isdigit()) or not _CARD_PREFIX.match(compact) or len(set(compact)) < 2:
         return 0
     for length in range(len(compact), _MIN_CARD_LENGTH - 1, -1):
         reach = _prefix_length(text, length)
+        is_grouped = _CARD_GROUPS.match(text, 0, reach) is not None
+        is_common = has_word or _COMMON_CARD.fullmatch(compact, 0, length) is not None
         ends = reach == len(text) or not text[reach].isdigit()
-        if ends and _CARD_GROUPS.match(text, 0, reach) and is_luhn(compact[:length]):
+        if ends and is_grouped and is_common and is_luhn(compact[:length]):
             return reach
     return 0
 

@@ -34,22 +34,26 @@ class Finding:
         return self.start < other.end and other.start < self.end
 
 
+# Parts of words in lower case, one of which is in every text with a secret that is found by a word.
 NAMES_OF_SECRETS = (
-    *("pass", "pw", "kennwort", "contrase", "senha", "wachtwoord", "密码", "口令", "パスワード"),
-    *("비밀번호", "mdp", "clave", "schlüssel", "login", "user", "benutzer", "zugang", "usuario"),
+    *("pass", "pw", "kennwort", "mdp", "mot de", "contrase", "clave", "senha"),
+    *("wachtwoord", "parola", "lösenord", "adgangskode", "kodeord", "salasana"),
+    *("heslo", "hasł", "jelszó", "şifre", "пароль", "κωδικ", "كلمة", "סיסמ"),
     *(
-        "utilisateur",
-        "sshpass",
-        "mysql",
-        "mariadb",
-        "curl",
-        "key",
-        "token",
-        "secret",
-        "bearer",
-        "credential",
-        "密钥",
-        "令牌",
-        "mot de",
+        "mật khẩu",
+        "sandi",
+        "pin",
+        "密码",
+        "密碼",
+        "口令",
+        "暗証",
+        "パスワード",
+        "비밀번호",
+        "schlüssel",
     ),
+    *("login", "user", "benutzer", "zugang", "usuario", "utilisateur", "sshpass"),
+    *("mysql", "mariadb", "curl", "key", "token", "secret", "bearer", "credential"),
+    *("密钥", "令牌"),
 )
+SIGNS = frozenset("!#$%&*?@^~")
+"""Signs that passwords have more often than other words."""

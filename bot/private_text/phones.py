@@ -23,11 +23,14 @@ _DATE = re.compile(
 )
 _THOUSANDS = re.compile(r"\d{1,3}(?:[ .]\d{3}){2,5}\Z")
 _NORTH_AMERICA = re.compile(r"\(?[2-9]\d\d\)?[ .-]{1,2}\d{3}[ .-]\d{4}\Z")
+# Brazil's and South Korea's numbers, which few other numbers are written like.
+_BRAZIL_OR_KOREA = re.compile(r"\(\d\d\) ?9?\d{4}-\d{4}\Z|01[016-9]-\d{3,4}-\d{4}\Z")
 _CHINA = re.compile(
     r"1[3-9]\d(?:[ -]?\d{4}){2}\Z|0\d{2,3}[ -]?\d{7,8}\Z|(?:400|800)-?\d{3,4}-?\d{3,4}\Z"
 )
+_HAN = re.compile(r"[\u4e00-\u9fff]|\A\Z")
 _PHONE_WORD_BEFORE = re.compile(
-    r"\btel|phone|\bcall|\bring\b|\bdial|mobile|mobil\b|móvil|\bcell|\bcelular|\bportable\b|\bzap\b|handy|\bfax|whatsapp|\bsms\b"
+    r"\btel|phone|\bcall|\bring\b|\bdial|mobile|mobil\b|móvil|\bcell|\bcelular|\bportable\b|\bzap\b|handy|\bfax|whats|\bsms\b"
     r"|\btext (?:me|him|her|us)|reach|telefon|anruf|\bruf\b|erreich|durchwahl|appel|\btél|llam"
     r"|\bbel\b|\bzadzwo|\btlf|\bpuh|\bτηλ|телефон|звон|\bтел|هاتف|טלפון|เบอร์|โทร|điện thoại"
     r"|电话|手机|座机|拨|打|联系|微信|電話|携帯|전화|number is"
@@ -68,6 +71,11 @@ def _is_phone(number: str, before: str, after: str) -> bool:
         return False
     if number.startswith(("+", "(+")):
         return _is_valid(f"+{digits}", None)
+    return _is_national_phone(number, digits, before, after)
+
+
+def _is_national_phone(number: str, digits: str, before: str, after: str) -> bool:
+    """Whether a number without a plus is a phone number."""
     has_word = bool(
         _PHONE_WORD_BEFORE.search(before)
         or _PHONE_WORD_AFTER.search(after)
@@ -80,13 +88,16 @@ def _is_phone(number: str, before: str, after: str) -> bool:
         return False
     if number.startswith("00"):
         return _is_valid(f"+{digits[2:]}", None)
-    if _NORTH_AMERICA.match(number) or _CHINA.match(number):
+    if _NORTH_AMERICA.match(number) or _BRAZIL_OR_KOREA.match(number):
         return True
     has_groups = not number.isdigit()
-    if (number.lstrip("(").startswith("0") and has_groups) or has_word:
-        more_regions = _REGIONS_OF_GROUPS if has_groups and has_word else ()
-        return any(_is_valid(number, region) for region in (*_REGIONS, *more_regions))
-    return False
+    # Digits alone are as often an order, unless the sentence is Chinese.
+    if _CHINA.match(number) and (has_groups or has_word or _HAN.search(before + after)):
+        return True
+    is_local = number.lstrip("(").startswith("0") and has_groups
+    more_regions = _REGIONS_OF_GROUPS if has_groups and has_word else ()
+    regions = (*_REGIONS, *more_regions) if is_local or has_word else ()
+    return any(_is_valid(number, region) for region in regions)
 
 
 def _is_valid(number: str, region: str | None) -> bool:
