@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Final
 
@@ -34,6 +34,7 @@ from bot.domain import (
     Sources,
     User,
     UserId,
+    row_text,
 )
 from bot.domain.ids import id_on_platform
 from bot.errors import BadInput, NotNow, SurfaceError
@@ -183,7 +184,11 @@ class ChatImport:
         self.overview = ImportOverview()
         index = MessageIndex()
         try:
-            messages = self._export.messages(self._readable_channels(), self._progress_callback())
+            report = self._request.progress_of_thread()
+            # Reading is the first half of the work.
+            messages = self._export.messages(
+                self._readable_channels(), lambda done, total: report(done, 2 * max(total, 1))
+            )
             await asyncio.to_thread(index.fill, messages)
             self.overview.left_out.update(self._export.left_out)
             count, used = await asyncio.to_thread(index.count), 0
@@ -191,11 +196,18 @@ class ChatImport:
             while batch := await asyncio.to_thread(lambda: list(islice(exchanges, _BATCH))):
                 used += sum(len(exchange.messages) for exchange in batch)
                 self._request.report_progress(count + min(used, count), 2 * count)
-                examples = [self._example(found) for found in batch]
-                if new := [example for example in examples if example is not None]:
+                if new := await asyncio.to_thread(self._new_examples, batch):
                     yield new
         finally:
             index.close()
+
+    def _new_examples(self, exchanges: Iterable[FoundExchange]) -> list[NewExample]:
+        examples = (self._example(exchange) for exchange in exchanges)
+        return [
+            replace(example, text=row_text(example.row))
+            for example in examples
+            if example is not None and example.row is not None
+        ]
 
     def _exchanges(self, index: MessageIndex) -> Iterator[FoundExchange]:
         for channel in index.channels():
@@ -217,22 +229,6 @@ class ChatImport:
         return access.exclusions(
             Place(self._request.workspace_id, ChannelId(channel), kind=kind), ()
         )
-
-    def _progress_callback(self) -> Callable[[int, int], None]:
-        """Returns a callback that reports each percent of the reading once.
-
-        It is called in the reading thread. Reading is the first half of the work.
-        """
-        loop, reported = asyncio.get_running_loop(), -1
-
-        def report(done: int, total: int) -> None:
-            nonlocal reported
-            percent = 100 * done // max(total, 1)
-            if percent > reported:
-                reported = percent
-                loop.call_soon_threadsafe(self._request.report_progress, done, 2 * max(total, 1))
-
-        return report
 
     def _example(self, exchange: FoundExchange) -> NewExample | None:
         """Returns the example of an exchange, or None if the exchange is left out."""

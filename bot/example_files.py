@@ -7,9 +7,12 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import islice
 from tempfile import TemporaryFile
+from time import perf_counter, sleep
 
 from bot.database_batches import BatchSize
 from bot.dataset_card import DatasetFacts, card
@@ -25,14 +28,15 @@ from bot.domain import (
     row_text,
 )
 from bot.errors import NotNow
+from bot.ports.cancellation import shielded
 from bot.ports.store import Store
-from bot.private_text import ANY_PRIVATE_TEXT
+from bot.private_text import ANY_PRIVATE_TEXT, mask_row
 from bot.replies import Document, Reply
 from bot.request import Request
 from bot.rows import Method, Problem, content_text
 
 _MIN_BATCH, _MAX_BATCH = 200, 4000
-_ROWS_BETWEEN_PAUSES = 200
+_SECONDS_BETWEEN_PAUSES, _PAUSE_SECONDS = 0.002, 0.0001
 _MAX_PROBLEMS = 1000
 _PAGE = 200
 _BLOCK = 1 << 16
@@ -76,19 +80,26 @@ async def import_rows(
 ) -> ImportTally:
     """Stores the good rows in batches and counts the refused ones.
 
-    Each batch is a transaction of its own, and only one batch is in memory. Rows that are stored
-    already are skipped, so an interrupted import can be repeated.
+    `rows` is read in worker threads, so that the event loop is not blocked. Each batch is a
+    transaction of its own, and only one batch is in memory. Rows that are stored already are
+    skipped, so an interrupted import can be repeated.
     """
-    tally, size = ImportTally(), BatchSize(fewest=_MIN_BATCH, most=_MAX_BATCH)
-    async for batch in _batches(rows, tally, size):
-        examples = [
-            NewExample(assistant, _method(r, method), state, r, Origin.IMPORT, text=row_text(r))
-            for r in batch
-        ]
+    tally, remaining = ImportTally(), iter(rows)
+    size = BatchSize(fewest=_MIN_BATCH, most=_MAX_BATCH)
+    template = NewExample(assistant, method, state, None, Origin.IMPORT)
+    is_masked = request.workspace.must_mask
+    while True:
+        read = partial(_read_batch, remaining, size.rows, template, is_masked=is_masked)
+        # Finished if cancelled: the caller closes the file that the thread reads.
+        examples, problems = await shielded(asyncio.to_thread(read))
+        if not examples and not problems:
+            break
+        for problem in problems:
+            tally.refuse(problem)
         async with size.measure_transaction(store) as records:
             new = await records.examples.add_many(request.workspace_id, examples, at=request.now)
         tally.new += new
-        tally.known += len(batch) - new
+        tally.known += len(examples) - new
     await end_import(tally, assistant, request, store)
     return tally
 
@@ -106,9 +117,36 @@ async def end_import(
         )
 
 
-def _method(row: Row, method: Method) -> Method:
-    """Returns the method of a row: rows with two answers are preferences, whatever the import."""
-    return Method.DPO if "preferred_output" in row else method
+def _read_batch(
+    rows: Iterator[tuple[int, Row | Problem]], count: int, template: NewExample, *, is_masked: bool
+) -> tuple[list[NewExample], list[Problem]]:
+    """Returns the examples and the problems of the next rows; both are empty at the end.
+
+    The thread pauses often, because the event loop waits 5 ms for a thread that computes, and a
+    write needs the event loop several times.
+    """
+    examples: list[NewExample] = []
+    problems: list[Problem] = []
+    paused_at = perf_counter()
+    for _, row in islice(rows, count):
+        if isinstance(row, Problem):
+            problems.append(row)
+        else:
+            examples.append(_new_example(row, template, is_masked=is_masked))
+        if perf_counter() - paused_at > _SECONDS_BETWEEN_PAUSES:
+            sleep(_PAUSE_SECONDS)
+            paused_at = perf_counter()
+    return examples, problems
+
+
+def _new_example(row: Row, template: NewExample, *, is_masked: bool) -> NewExample:
+    """Returns an example; rows with two answers are preferences, whatever the import."""
+    text = row_text(row)
+    if is_masked and text.private:
+        row = mask_row(row)
+        text = row_text(row)
+    method = Method.DPO if "preferred_output" in row else template.method
+    return replace(template, row=row, text=text, method=method)
 
 
 async def export_examples(request: Request, *, store: Store) -> Reply:
@@ -263,28 +301,6 @@ def _last_text(messages: object, role: str) -> str:
         m.get("content") for m in message_list if isinstance(m, Mapping) and m.get("role") == role
     ]
     return content_text(texts[-1]) if texts else ""
-
-
-async def _batches(
-    rows: Iterable[tuple[int, Row | Problem]], tally: ImportTally, size: BatchSize
-) -> AsyncIterator[list[Row]]:
-    """Yields the good rows in batches of the current size; refused rows go to the tally.
-
-    Lets the event loop run other tasks every 200 rows.
-    """
-    batch: list[Row] = []
-    for count, (_, row) in enumerate(rows, start=1):
-        if isinstance(row, Problem):
-            tally.refuse(row)
-        else:
-            batch.append(row)
-        if len(batch) >= size.rows:
-            yield batch
-            batch = []
-        elif count % _ROWS_BETWEEN_PAUSES == 0:
-            await asyncio.sleep(0)
-    if batch:
-        yield batch
 
 
 def _safe_file_name(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -284,14 +284,14 @@ async def import_row_files(
 
     Raises BadInput.
     """
-    words, total = request.words, ImportTally()
+    words, total, report = request.words, ImportTally(), request.progress_of_thread()
     members = await asyncio.to_thread(members_of, file, name, words, options)
     lines: list[str] = []
     for number, member in enumerate(members):
         rows, plan = await asyncio.to_thread(open_and_plan, file, name, words, options, member)
         with rows:
             tally = await import_rows(
-                _rows_with_progress(rows, plan, request, share=(number, len(members))),
+                _rows_with_progress(rows, plan, report, share=(number, len(members))),
                 assistant=assistant,
                 method=plan.method,
                 state=_state_for(request.role),
@@ -465,14 +465,18 @@ def _column_field(purpose: str, value: str, headings: tuple[str, ...], words: Wo
 
 
 def _rows_with_progress(
-    file: IO[bytes], plan: ImportPlan, request: Request, *, share: tuple[int, int]
+    file: IO[bytes],
+    plan: ImportPlan,
+    report: Callable[[int, int], None],
+    *,
+    share: tuple[int, int],
 ) -> Iterator[tuple[int, Row | Problem]]:
     """Yields the rows and reports the progress; `share` is the file's index and their number."""
     total = max(file.seek(0, io.SEEK_END), 1)
     done, count = share
     for number, row in enumerate(read_import(file, plan)):
         if number % _ROWS_BETWEEN_REPORTS == 0:
-            request.report_progress(done * total + file.tell(), count * total)
+            report(done * total + file.tell(), count * total)
         yield row
 
 

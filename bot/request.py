@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -123,6 +124,19 @@ class Request:
         """Calls `progress`, if there is one."""
         if self.progress is not None:
             self.progress(Progress(done, total))
+
+    def progress_of_thread(self) -> Callable[[int, int], None]:
+        """Returns `report_progress` for a worker thread; reports each percent once."""
+        loop, reported = asyncio.get_running_loop(), -1
+
+        def report(done: int, total: int) -> None:
+            nonlocal reported
+            percent = 100 * done // max(total, 1)
+            if percent > reported:
+                reported = percent
+                loop.call_soon_threadsafe(self.report_progress, done, max(total, 1))
+
+        return report
 
     async def audit(self, records: Records, what: str, **details: object) -> None:
         """Writes an audit entry for the user; `what` is the key of its text."""

@@ -21,20 +21,18 @@ from bot.domain import (
 )
 from bot.ports.model_hosts import Hosts
 from bot.ports.store import Clock, Records, Store
-from bot.private_text import find_private
+from bot.private_text import load_detectors
 
 _PLACE = Place(WorkspaceId("rehearsal:0"), ChannelId("0"))
 _USER = UserId("0")
 _KEY = "rehearsal"
-_PRIVATE_SAMPLE = "token: a1b2c3d4e5f6a1b2c3d4, call +49 30 1234567"
-"""Text that loads every detector of private text, which would otherwise delay a first write."""
 _CONCURRENT_READS = 8
 """Number of concurrent reads, which opens as many database connections."""
 
 
 async def warm_up(*, store: Store, hosts: Hosts, clock: Clock) -> None:
     """Makes the reads and writes of a question; the writes are rolled back."""
-    await asyncio.to_thread(find_private, _PRIVATE_SAMPLE)
+    await asyncio.to_thread(load_detectors)
     await asyncio.gather(*(_read(store) for _ in range(_CONCURRENT_READS)))
     assistant = assistants.initial_assistant(_workspace(), hosts=hosts)
     try:

@@ -12,6 +12,7 @@ from bot.replies import Card, Refused
 from bot.rows import Method
 from storage.import_folder import ImportFolder
 from tests.chat_export_files import zipped
+from tests.event_loop import calls_in_event_loop
 from tests.scene import Scene
 from tests.studio_desk import Desk
 
@@ -51,6 +52,25 @@ async def test_nothing_is_learned_before_it_was_shown(scene: Scene) -> None:
     assert (await scene.last_card()).title == "Imported rows.csv"
     assert await count(scene) == 1
     assert kept(scene) == []
+
+
+PREPARING = ("bot/imports/", "bot/private_text/", "bot/domain/row_text", "bot/rows")
+"""What takes time for each row of a file."""
+
+
+@pytest.mark.parametrize("must_mask", [False, True])
+async def test_rows_are_prepared_beside_the_event_loop(scene: Scene, must_mask: bool) -> None:
+    rows = "".join(f"How do I reach {n}?,Write to ann{n}@example.org\n" for n in range(50))
+    await shown(scene, f"question,answer\n{rows}")
+    async with scene.database.writing() as records:
+        await records.workspaces.set_must_mask(LOCAL, must_mask)
+
+    with calls_in_event_loop(*PREPARING) as calls:
+        await scene.click("Import")
+        await scene.last_card()
+
+    assert calls <= {"bot/rows:content_text"}
+    assert await count(scene) == 50
 
 
 async def test_answers_that_are_labelled_bad_become_preferences(scene: Scene) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import random
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from bot.private_text import (
     row_kinds,
 )
 from bot.private_text.named_id_numbers import NAMED_NUMBERS, is_valid
+from tests.event_loop import ROOT
 from tests.private_text import SETS, clean, planted
 from tests.scene import SLACK, Scene
 
@@ -54,6 +57,27 @@ def test_the_quick_check_passes_whatever_is_found(name: str) -> None:
 
     assert [line for line in lines if not may_be_private(line)] == []
     assert [line for line in lines if not may_be_private(line.casefold())] == []
+
+
+_FIRST_FINDINGS = """
+import random, sys
+from bot.private_text import find_private, load_detectors
+from tests.event_loop import ROOT
+from tests.private_text import SETS, planted
+lines = [text for name in SETS for text, _, _ in planted(name, random.Random(1))]
+load_detectors()
+late = []
+sys.addaudithook(lambda event, _: late.append(event) if event == "open" else None)
+for line in lines:
+    find_private(line)
+raise SystemExit(bool(late))
+"""
+
+
+def test_nothing_is_left_to_load_once_the_service_has_warmed_up() -> None:
+    first = subprocess.run([sys.executable, "-c", _FIRST_FINDINGS], check=False, cwd=ROOT)
+
+    assert first.returncode == 0
 
 
 def test_every_number_has_its_rules() -> None:

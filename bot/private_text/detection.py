@@ -23,6 +23,14 @@ _MIN_DIGITS, _MIN_KEY_LENGTH, _MIN_SIGNS = 6, 16, 4
 """Minimum digits of a number, characters of a key, and separators of an IPv6 or MAC address."""
 _MIN_TOKEN_LENGTH = 24
 """Minimum characters of a token without digits."""
+_IBAN_MODULES = ("be.iban", "es.iban", "me.iban", "no.iban")
+"""Modules that python-stdnum loads for the accounts of one country."""
+_SAMPLES = (
+    "token: a1b2c3d4e5f6a1b2c3d4",
+    "IBAN DE89 3704 0044 0532 0130 00, card 4111 1111 1111 1111",
+    "身份证 11010519491231002X, SSN 078-05-1120",
+)
+"""Texts that make the libraries read their tables."""
 
 
 def may_be_private(text: str) -> bool:
@@ -79,6 +87,21 @@ def find_private(text: str) -> Sequence[Finding]:
     ):
         _add(findings, detect(text))
     return sorted(findings, key=lambda finding: finding.start)
+
+
+def load_detectors() -> None:
+    """Loads all libraries and tables of the detectors, which takes half a second.
+
+    Call it in a thread: the first findings would delay the event loop otherwise.
+    """
+    from bot.private_text import id_numbers, named_id_numbers, phones
+
+    named = (module for _, modules in named_id_numbers.NAMED_NUMBERS for module in modules.split())
+    numbers = (number.module for number in id_numbers.NUMBERS)
+    for module in (*numbers, *named, *_IBAN_MODULES):
+        named_id_numbers.is_valid(module, "")
+    for sample in (*_SAMPLES, *phones.sample_texts()):
+        find_private(sample)
 
 
 def _add(findings: list[Finding], new: Iterable[Finding]) -> None:

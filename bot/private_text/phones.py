@@ -64,6 +64,14 @@ def find_phones(text: str) -> Iterator[Finding]:
             yield Finding(PrivateText.PHONE, start, start + len(number))
 
 
+def sample_texts() -> Iterator[str]:
+    """Yields a text with the example number of each region, whose patterns are then loaded."""
+    for region in (*_REGIONS, *_REGIONS_OF_GROUPS):
+        if (number := phonenumbers.example_number(region)) is not None:
+            written = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL)
+            yield f"tel {written}"
+
+
 def _is_phone(number: str, before: str, after: str) -> bool:
     """Whether a number is a phone number, by its digits and the texts before and after it."""
     digits = "".join(char for char in number if char.isdigit())

@@ -418,10 +418,7 @@ class Examples:
             ]
         if settings is None or not settings.must_mask:
             return examples
-        return [
-            replace(example, row=mask_row(example.row), text=None) if example.row else example
-            for example in examples
-        ]
+        return [_masked(example) for example in examples]
 
     async def _must_mask(self, workspace: WorkspaceId) -> bool:
         query = select(workspaces.c.must_mask).where(workspaces.c.id == workspace)
@@ -477,6 +474,12 @@ def _replaced_sources(workspace: WorkspaceId, approved: Sequence[ExampleId]) -> 
         new.c.state == ExampleState.APPROVED,
     )
     return and_(table.c.workspace == workspace, table.c.id.in_(sources), IS_LIVING)
+
+
+def _masked(example: NewExample) -> NewExample:
+    if example.row is None or (example.text is not None and not example.text.private):
+        return example
+    return replace(example, row=mask_row(example.row), text=None)
 
 
 def _as_proposed(example: NewExample) -> NewExample:
