@@ -76,7 +76,7 @@ def test_two_bases_of_one_name_are_told_apart(tiny_base: Path, tmp_path: Path) -
     assert "Two bases are called 'tiny'" in refused.stderr
 
 
-def test_a_machine_too_small_is_told_with_the_batch_to_try(tmp_path: Path, tiny_base: Path) -> None:
+def test_a_machine_too_small_is_told_with_what_to_change(tmp_path: Path, tiny_base: Path) -> None:
     worker = Path(__file__).parent / "fakes" / "small_memory_worker.py"
     tuner = Tuner(
         tmp_path / "data",
@@ -87,8 +87,8 @@ def test_a_machine_too_small_is_told_with_the_batch_to_try(tmp_path: Path, tiny_
     job = tuner.tune(hyperparameters={"batch_size": 100, "n_epochs": 1})
 
     assert job.error is not None
-    assert (job.error.code, job.error.param) == ("out_of_memory", "batch_size")
-    assert "Try batch_size 2." in job.error.message
+    assert (job.error.code, job.error.param) == ("out_of_memory", "model")
+    assert "Use shorter examples or a smaller base." in job.error.message
     tuner.stop()
 
 

@@ -74,7 +74,7 @@ def test_the_estimate_grows_with_what_takes_memory(
     ("size", "free", "sentence", "notes"),
     [
         (16, [8.0], "", 0),
-        (4, [4.0], "about 5.0 GB are needed, and 4.0 GB can be had. Try batch_size 2.", 0),
+        (4, [4.0], "about 5.0 GB are needed, and 4.0 GB can be had. Use shorter examples or a", 0),
         (16, [2.0, 3.0, 5.5], "", 1),
         (16, [2.0] * 9, "about 5.0 GB are needed, and 2.0 GB can be had", 1),
         (None, [None], "", 0),
@@ -102,6 +102,33 @@ def test_a_training_waits_for_memory_and_gives_up_with_a_sentence(
 
     assert (sentence in said) if sentence else not said
     assert len(told) == notes
+
+
+@pytest.mark.parametrize(
+    ("gpu", "asked", "advice"),
+    [
+        (
+            None,
+            {"batch_size": 8},
+            "The memory is too small. Use shorter examples or a smaller base.",
+        ),
+        ("0", {"batch_size": 8}, "The memory is too small for batch_size 8. Try batch_size 4."),
+        (
+            "0",
+            {"batch_size": 1},
+            "batch_size is 1 already: use shorter examples or a smaller base.",
+        ),
+        (None, {"lora": False}, "Train an adapter: leave out 'lora'."),
+    ],
+)
+def test_a_training_too_large_is_told_what_really_saves_memory(
+    monkeypatch: pytest.MonkeyPatch, gpu: str | None, asked: dict[str, object], advice: str
+) -> None:
+    monkeypatch.setattr(training_memory, "visible_gpu", lambda: gpu)
+
+    error = training_memory.too_large(resolve(asked, rows=72, is_full=None))
+
+    assert advice in str(error)
 
 
 async def test_the_estimate_card_knows_the_memory_of_installed_models_alone(tmp_path: Path) -> None:
@@ -145,7 +172,7 @@ def test_what_was_estimated_while_checking_is_asked_for_before_a_model_is_loaded
     check(folder, spec, stop)
 
     assert int(str((read_json(folder.checked) or {})["memory"])) > 100 << 20
-    with pytest.raises(Rejected, match="memory is too small for batch_size 2"):
+    with pytest.raises(Rejected, match="memory is too small"):
         run(folder, spec, stop)
 
 

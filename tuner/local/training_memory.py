@@ -16,13 +16,7 @@ from pathlib import Path
 
 from tuner.job_spec import Spec
 from tuner.local.gpu_choice import has_fast_bf16_on_cpu, visible_gpu
-from tuner.local.hyperparameters import (
-    ROWS_ON_CPU,
-    TOKENS_ON_CPU,
-    Hyperparameters,
-    plan_memory,
-    resolve,
-)
+from tuner.local.hyperparameters import TOKENS_ON_CPU, Hyperparameters, plan_memory, resolve
 from tuner.training_interface import Rejected
 
 PATIENCE = 60.0
@@ -176,18 +170,25 @@ def wait_for_memory(
 def too_large(
     numbers: Hyperparameters, *, needed: int | None = None, free: int | None = None
 ) -> Rejected:
-    """Returns the error of a job whose memory is too small, with advice."""
-    at_once = numbers.batch_size if visible_gpu() else min(numbers.batch_size, ROWS_ON_CPU)
-    if at_once > 1:
-        advice = f"Try batch_size {at_once // 2}."
+    """Returns the error of a job whose memory is too small, with advice.
+
+    On a CPU a batch is computed a few rows at a time, so a smaller batch saves little.
+    """
+    if visible_gpu() is None:
+        sentence, advice = "The memory is too small", "Use shorter examples or a smaller base."
     else:
-        advice = "batch_size is 1 already: use shorter examples or a smaller base."
-    sentence = f"The memory is too small for batch_size {numbers.batch_size}"
+        sentence = f"The memory is too small for batch_size {numbers.batch_size}"
+        advice = f"Try batch_size {numbers.batch_size // 2}."
+        if numbers.batch_size == 1:
+            advice = "batch_size is 1 already: use shorter examples or a smaller base."
+    if not numbers.lora:
+        advice = f"Train an adapter: leave out 'lora'. {advice}"
     if needed is not None and free is not None:
         sentence += (
             f": about {_as_gigabytes(needed)} are needed, and {_as_gigabytes(free)} can be had"
         )
-    return Rejected("out_of_memory", f"{sentence}. {advice}", "batch_size")
+    param = "batch_size" if visible_gpu() else "model"
+    return Rejected("out_of_memory", f"{sentence}. {advice}", param)
 
 
 def _as_gigabytes(size: int) -> str:
