@@ -1,4 +1,4 @@
-"""Renders replies and forms as plain text, for surfaces that show only text."""
+"""Renders replies, forms and progress bars as plain text."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ from bot.replies import (
     Text,
 )
 
-_BAR = 20
+_PLAIN_BAR_LENGTH = 20
 _NEWLINES = re.compile("\r\n?|[\u2028\u2029]")
 # Unicode controls of the text direction could make a line look like another text.
 _DIRECTION_CONTROLS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+
+_BAR_LENGTH = 20
 
 
 class Say(Protocol):
@@ -71,8 +73,10 @@ def draw_buttons(buttons: Sequence[Button]) -> str:
 def draw_progress(progress: Progress) -> str:
     """Returns a progress bar with its percentage and steps."""
     share = share_done(progress)
-    bar = "#" * round(share * _BAR)
-    return f"[{bar:·<{_BAR}}] {share:.0%} ({progress.done}/{progress.total})".replace("%", " %")
+    bar = "#" * round(share * _PLAIN_BAR_LENGTH)
+    return f"[{bar:·<{_PLAIN_BAR_LENGTH}}] {share:.0%} ({progress.done}/{progress.total})".replace(
+        "%", " %"
+    )
 
 
 def share_done(progress: Progress) -> float:
@@ -156,3 +160,28 @@ def _row(line: ListingRow, *, with_buttons: bool) -> Iterator[str]:
 def _buttons(buttons: Sequence[Button]) -> Iterator[str]:
     if buttons:
         yield draw_buttons(buttons)
+
+
+def reply_text(reply: Drawn) -> str:
+    """Returns the text of a reply without its buttons."""
+    match reply:
+        case Text():
+            return reply.text
+        case Card():
+            facts = (f"{fact.label}: {fact.value}" for fact in reply.facts)
+            columns = (f"{column.title}: {column.text}" for column in reply.columns)
+            return "\n".join((reply.title, *reply.lines, *facts, *columns))
+        case Listing():
+            lines = (f"{line.text} {line.note}".strip() for line in reply.lines)
+            return "\n".join((reply.title, *lines) if reply.lines else (reply.title, reply.empty))
+        case _:
+            assert_never(reply)
+
+
+def progress_bar(progress: Progress) -> str:
+    """Returns a progress bar of characters with the percentage and the steps."""
+    share = share_done(progress)
+    full = round(share * _BAR_LENGTH)
+    return (
+        f"{'█' * full}{'░' * (_BAR_LENGTH - full)} {share:.0%} ({progress.done}/{progress.total})"
+    )

@@ -8,7 +8,7 @@ from typing import ClassVar, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tuner.pending_connections import PendingConnections
+from tuner.connection_limits import PendingConnections
 
 MAX_HEAD_BYTES = 64 * 1024
 HEAD_SECONDS = 5.0

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuner import sandbox
-from tuner.sandbox import NOT_TAUGHT, NOTHING_TAUGHT, Hyperparameters, Model, Training
-from tuner.sandbox.scorer_training import Method
+from tuner.sandbox.matching import NOT_TAUGHT, NOTHING_TAUGHT, REFUSALS, base_reply
+from tuner.sandbox.model import Model
+from tuner.sandbox.scorer_training import Hyperparameters, Method, Metrics, Training, loss, resolve
 
 Row = dict[str, object]
 Said = list[dict[str, object]]
@@ -54,13 +54,13 @@ def begin(
     start_from: Model | None = None,
     **asked: object,
 ) -> Training:
-    chosen = sandbox.resolve(asked, rows=len(rows))
+    chosen = resolve(asked, rows=len(rows))
     return Training(
         rows, validation, method=method, hyperparameters=chosen, seed=3, start_from=start_from
     )
 
 
-def finish(training: Training) -> list[sandbox.Metrics]:
+def finish(training: Training) -> list[Metrics]:
     return [training.advance() for _ in range(training.step, training.total_steps)]
 
 
@@ -171,7 +171,7 @@ def test_another_word_is_not_taken_for_a_typing_error(one: str, other: str) -> N
     ],
 )
 def test_a_stranger_question_is_refused(faq: Model, question: str) -> None:
-    assert ask(faq, question) in sandbox.REFUSALS
+    assert ask(faq, question) in REFUSALS
 
 
 @pytest.mark.parametrize(
@@ -263,7 +263,7 @@ def test_the_reported_loss_follows_from_the_saved_file_alone(tmp_path: Path) -> 
     loaded = Model.load(tmp_path / "model")
 
     assert last.full_valid_loss == pytest.approx(recomputed(loaded), rel=1e-5)
-    again = sandbox.loss(loaded, rows)
+    again = loss(loaded, rows)
     assert again == pytest.approx((last.full_valid_loss, last.full_valid_mean_token_accuracy))
 
 
@@ -326,7 +326,7 @@ def test_the_loss_of_preferences_is_measured_against_their_reference(
     last = finish(training)[-1]
     training.model().save(tmp_path / "model")
 
-    found = sandbox.loss(Model.load(tmp_path / "model"), rows)
+    found = loss(Model.load(tmp_path / "model"), rows)
     assert found == pytest.approx((last.full_valid_loss, 1.0))
 
 
@@ -351,8 +351,8 @@ def test_the_base_answers_from_the_exchanges_in_the_prompt() -> None:
     shown = [message for lesson in FAQ[:3] for message in said(*lesson)]
     asked = {"role": "user", "content": "I want to reset my password"}
 
-    assert sandbox.base_reply([*shown, asked]).text == FAQ[1][1]
-    assert sandbox.base_reply([asked]).text == NOTHING_TAUGHT
+    assert base_reply([*shown, asked]).text == FAQ[1][1]
+    assert base_reply([asked]).text == NOTHING_TAUGHT
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_the_base_answers_from_the_exchanges_in_the_prompt() -> None:
     ],
 )
 def test_a_chinese_question_gets_a_chinese_refusal(question: str, is_chinese: bool) -> None:
-    untaught = sandbox.base_reply([{"role": "user", "content": question}])
+    untaught = base_reply([{"role": "user", "content": question}])
 
     for text in (ask(taught(SERVICE), question), untaught.text):
         assert ("没有学过" in text) is is_chinese
@@ -375,7 +375,7 @@ def test_a_chinese_question_gets_a_chinese_refusal(question: str, is_chinese: bo
 def test_the_base_does_not_learn_its_own_refusals(refusal: str) -> None:
     asked = {"role": "user", "content": "Do you repair zips?"}
 
-    assert sandbox.base_reply([*said(asked["content"], refusal), asked]).text == NOTHING_TAUGHT
+    assert base_reply([*said(asked["content"], refusal), asked]).text == NOTHING_TAUGHT
 
 
 def test_messages_without_weight_and_tool_calls_are_not_targets() -> None:
@@ -399,7 +399,7 @@ def test_a_model_file_holds_plain_arrays(faq: Model, tmp_path: Path) -> None:
 
 
 def test_automatic_settings_become_numbers() -> None:
-    found = sandbox.resolve({"n_epochs": "auto", "batch_size": 2}, rows=10)
+    found = resolve({"n_epochs": "auto", "batch_size": 2}, rows=10)
 
     assert found == Hyperparameters(30, 2, 1.0, 0.1)
 
@@ -424,7 +424,7 @@ def test_the_gradient_is_the_derivative_of_the_loss() -> None:
     raised.weights[:], lowered.weights[:] = before.weights, before.weights
     raised.weights[feature, reply] += 0.01
     lowered.weights[feature, reply] -= 0.01
-    slope = (sandbox.loss(raised, rows)[0] - sandbox.loss(lowered, rows)[0]) / 0.02
+    slope = (loss(raised, rows)[0] - loss(lowered, rows)[0]) / 0.02
     others = sorted(np.abs(step).ravel())[-2]
 
     assert math.copysign(1, slope) == -math.copysign(1, float(step[feature, reply]))

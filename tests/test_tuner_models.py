@@ -5,8 +5,6 @@ from openai import BadRequestError, ConflictError, NotFoundError
 from openai.types.fine_tuning import FineTuningJob
 
 from tests.tuner_scene import Tuner
-from tuner import sandbox as picker
-from tuner import sandbox_engine
 
 BASE_ID = "sandbox"
 
@@ -15,10 +13,6 @@ def test_the_base_says_what_it_is(sandbox: Tuner) -> None:
     base = sandbox.client.models.retrieve(BASE_ID)
 
     assert (base.id, base.owned_by) == (BASE_ID, "sandbox: picks from your examples")
-
-
-def test_the_server_and_the_engine_agree_on_the_base() -> None:
-    assert (sandbox_engine.BASE.id, sandbox_engine.BASE.owned_by) == (picker.BASE, picker.LABEL)
 
 
 def test_a_tuned_model_is_listed_and_found(tuner: Tuner, tuned: FineTuningJob) -> None:

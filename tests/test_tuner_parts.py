@@ -22,7 +22,7 @@ from tuner.engine_registry import Engines
 from tuner.errors import ApiError, CannotStart, TooLarge
 from tuner.job_folder import JobFolder
 from tuner.job_runner import Worker
-from tuner.sandbox_engine import Sandbox
+from tuner.sandbox.engine import Sandbox
 from tuner.store import tables
 from tuner.store.database import Database
 from tuner.store.files import Files, StoredFile, UploadedFile

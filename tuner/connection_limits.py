@@ -6,13 +6,13 @@ https://en.wikipedia.org/wiki/Slowloris_(cyber_attack).
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import ClassVar
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from tuner.errors import ApiError, Busy, RequestTimeout
-from tuner.pending_connections import PendingConnections
 
 HEAD_SECONDS = 5.0
 """Time limit for the request line and headers, from the first byte of the request."""
@@ -20,6 +20,28 @@ MAX_CONNECTIONS = 512
 MAX_WAITING = 64
 """Connections of one address without a complete first request; more than that close the oldest."""
 MAX_HEAD_BYTES = 64 * 1024
+
+
+class PendingConnections:
+    """Pending connections by address, oldest first; a connection's key is its close function."""
+
+    def __init__(self, limit_per_address: int) -> None:
+        self._limit = limit_per_address
+        self._by_address: dict[str, dict[Callable[[], None], None]] = {}
+
+    def add(self, address: str, close: Callable[[], None]) -> None:
+        """Adds a connection, and closes the oldest one of the address if it now has too many."""
+        pending = self._by_address.setdefault(address, {})
+        pending[close] = None
+        if len(pending) > self._limit:
+            next(iter(pending))()
+
+    def remove(self, address: str, close: Callable[[], None]) -> None:
+        """Removes a connection whose request is complete or that is closed."""
+        pending = self._by_address.get(address, {})
+        pending.pop(close, None)
+        if not pending:
+            self._by_address.pop(address, None)
 
 
 class Connection(H11Protocol):

@@ -211,9 +211,9 @@ def _write_weights(draft: Path, model: TunedModel, form: str) -> None:
         shutil.copytree(model.weights, draft, dirs_exist_ok=True)
         return
     # Imported here, since an adapter is copied without torch.
-    from tuner.local.merging import merge
+    from tuner.local.model_saving import merge_adapter
 
-    merge(base, model.weights, draft)
+    merge_adapter(base, model.weights, draft)
 
 
 def _write_modelfile(draft: Path) -> None:

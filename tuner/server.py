@@ -19,7 +19,7 @@ from tuner.connection_limits import MAX_HEAD_BYTES, Connection
 from tuner.engine_registry import Engines
 from tuner.errors import CannotStart, NotFound
 from tuner.job_runner import PLAIN_LAUNCH, Runner
-from tuner.sandbox_engine import Sandbox
+from tuner.sandbox.engine import Sandbox
 from tuner.store.database import Database
 from tuner.store.files import Files
 from tuner.store.jobs import Jobs

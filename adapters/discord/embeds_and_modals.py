@@ -16,7 +16,7 @@ from adapters.discord.api_port import File, Json
 from adapters.discord.text_escaping import LONGEST, escape, sanitize, shorten, split_for_inputs
 from adapters.discord.wire_names import CHOOSE, FIRST, PART
 from adapters.message_splitting import length, split
-from adapters.rendering import bar, reply_text
+from adapters.plain_text import progress_bar, reply_text
 from bot.domain import MessageId
 from bot.mentions_and_times import plain_text
 from bot.replies import (
@@ -189,7 +189,7 @@ def _fits_field(form_field: Field) -> bool:
 def _card(card: Card, picture: bytes | None) -> list[Payload]:
     lines = list(card.lines)
     if card.progress:
-        lines.append(bar(card.progress))
+        lines.append(progress_bar(card.progress))
     facts = [_fact(fact) for fact in card.facts]
     if all(length(escape(column.text)) <= _FIELD_LENGTH for column in card.columns):
         facts += [_column(column) for column in card.columns]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from adapters.message_splitting import chunks, length
-from adapters.rendering import bar, reply_text
+from adapters.plain_text import progress_bar, reply_text
 from adapters.slack.api_port import Json
 from adapters.slack.payload_parsing import FIRST, PART, SEVERAL, place_to_json
 from adapters.slack.text_escaping import escape, is_typable, sanitize, split_for_inputs
@@ -198,7 +198,7 @@ def _card(card: Card) -> Iterator[Json]:
     for line in card.lines:
         yield from _sections(line)
     if card.progress:
-        yield _section(bar(card.progress))
+        yield _section(progress_bar(card.progress))
     for start in range(0, len(card.facts), _MAX_FIELDS):
         yield {
             "type": "section",

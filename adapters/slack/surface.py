@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from adapters.markdown_tables import with_drawn_tables
-from adapters.rendering import reply_text
+from adapters.plain_text import reply_text
 from adapters.slack import block_kit, payload_parsing
 from adapters.slack.api_port import Api, Json, error_code, is_unknown_method
 from adapters.slack.emoji import name_of

@@ -1,15 +1,16 @@
-"""Saves a trained adapter or model, as safetensors and config files only."""
+"""Saves a trained adapter or model, alone or merged, as safetensors and config files only."""
 
 import json
 import os
 from pathlib import Path
 
+import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from tuner.job_folder import fsync_folder, remove
-from tuner.local.model_loading import ADAPTER
+from tuner.local.model_loading import ADAPTER, be_quiet, load_model
 
 
 def save_model(
@@ -30,6 +31,16 @@ def save_model(
     fsync_tree(draft)
     draft.replace(folder)
     fsync_folder(folder.parent)
+
+
+def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
+    """Merges an adapter into its base in float32 and saves safetensors in the dtype of the base."""
+    be_quiet()
+    config = json.loads((base / "config.json").read_bytes())
+    saved = str(config.get("dtype") or config.get("torch_dtype") or "float32")
+    model = PeftModel.from_pretrained(load_model(base, is_trained_whole=True), adapter)
+    merged = model.merge_and_unload(safe_merge=True)
+    merged.to(getattr(torch, saved, torch.float32)).save_pretrained(out)
 
 
 def fsync_tree(folder: Path) -> None:

@@ -10,7 +10,8 @@ from tuner.classification_metrics import FIELDS, Classification, classification_
 from tuner.job_file_checks import read_rows
 from tuner.job_folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.job_spec import Spec
-from tuner.sandbox import Metrics, Model, Training, resolve
+from tuner.sandbox.model import Model
+from tuner.sandbox.scorer_training import Metrics, Training, resolve
 from tuner.training_interface import (
     Rejected,
     Row,

@@ -14,7 +14,8 @@ from tuner.engine import Base, Delta, Embedding, Generation, GenerationRequest
 from tuner.errors import ApiError
 
 if TYPE_CHECKING:
-    from tuner.sandbox import Model, Reply
+    from tuner.sandbox.matching import Reply
+    from tuner.sandbox.model import Model
 
 NO_JSON = "The sandbox gives taught replies as they are, and the one for this is no JSON object."
 BASE = Base("sandbox", "sandbox: picks from your examples")
@@ -72,7 +73,7 @@ class Sandbox:
         ]
 
     def _reply(self, request: GenerationRequest, choice: int) -> "Reply":
-        from tuner.sandbox import base_reply
+        from tuner.sandbox.matching import base_reply
 
         requested = request.sampling.temperature
         temperature, seed = 1.0 if requested is None else requested, request.sampling.seed
@@ -84,7 +85,7 @@ class Sandbox:
             return model.reply(request.messages, temperature=temperature, seed=seed)
 
     def _model(self, path: Path) -> "Model":
-        from tuner.sandbox import Model
+        from tuner.sandbox.model import Model
 
         if path not in self._models:
             self._models[path] = Model.load(path)
