@@ -2,9 +2,12 @@
 
 import gc
 import os
+from inspect import iscoroutinefunction
 
 import pytest
 from hypothesis import settings
+
+from tests.waiting import bounded
 
 # Nothing is garbage while all is imported; looking for it takes a tenth of that time.
 gc.disable()
@@ -29,6 +32,11 @@ pytest_plugins = [
 def pytest_xdist_auto_num_workers() -> int:
     """Two a core: many tests wait for a second process, or for a pause that a platform asks for."""
     return 2 * (os.cpu_count() or 1)
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if isinstance(item, pytest.Function) and iscoroutinefunction(item.obj):
+        item.obj = bounded(item.obj)
 
 
 def pytest_collection_finish() -> None:

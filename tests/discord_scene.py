@@ -16,7 +16,8 @@ from tests.fakes.discord import ADMIN, GENERAL, GUILD, FakeDiscord, Interaction,
 from tests.fakes.discord_rest import shown
 from tests.fakes.discord_rules import Json
 from tests.fakes.faulty_host import FaultyHost, faulty_host
-from tests.opening import opened, until
+from tests.opening import opened
+from tests.waiting import until
 
 TEAM = WorkspaceId(f"discord:{GUILD}")
 HERE = Place(TEAM, ChannelId(GENERAL))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from attune import background_loops
@@ -41,14 +41,3 @@ async def opened(settings: Settings) -> AsyncIterator[App]:
     finally:
         await hosts.close()
         await database.close()
-
-
-async def until(
-    is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "", *, seconds: float = 100
-) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            while not is_so():
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        raise AssertionError(f"it never came: {complaint()}") from None

@@ -62,6 +62,7 @@ from storage.tables import jobs as jobs_table
 from tests.fakes.faults import Call, Cut, Fault
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.platform import FakePlatform
+from tests.waiting import until
 
 T = TypeVar("T")
 
@@ -374,6 +375,30 @@ class Scene:
             await runners.canaries.poll()
         await self.app.deliver_notices()
         return min((wait for wait in waits if wait is not None), default=None)
+
+    async def step(self) -> None:
+        """One turn, and the time that everything wants to wait after it."""
+        self.advance(await self.turn() or 0.0)
+
+    async def step_jobs(self) -> None:
+        """As `step`, for the jobs alone."""
+        self.advance(await self.app.runners.jobs.poll() or 1.0)
+
+    async def reach(self, phase: Phase) -> None:
+        """Steps until the only job is in this phase."""
+
+        async def is_reached() -> bool:
+            return (await self.job()).phase is phase
+
+        await until(is_reached, meanwhile=self.step)
+
+    async def shows(self, text: str) -> None:
+        """Until the assistant has said exactly this, as it does while an answer is written."""
+
+        async def is_shown() -> bool:
+            return text in await self.texts()
+
+        await until(is_shown)
 
     def _has_rows(self, table: str) -> bool:
         (found,) = self._beside.execute(f"SELECT EXISTS (SELECT 1 FROM {table})").fetchone()

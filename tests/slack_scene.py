@@ -15,7 +15,8 @@ from tests.fakes import slack as fake
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.slack import FakeSlack, fake_slack, shown
 from tests.fakes.slack_rules import Json
-from tests.opening import opened, until
+from tests.opening import opened
+from tests.waiting import until
 
 ADMIN = "U1"
 DEADLINES = (

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tests.fakes.slack import FakeSlack, fake_slack, labels, shown
 from tests.fakes.slack_rules import Json
-from tests.opening import until
 from tests.program import program
+from tests.waiting import until
 
 ADMIN, ANN, BEN = "U1", "U2", "U3"
 HERE = "C1"

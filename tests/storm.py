@@ -24,6 +24,7 @@ from storage.database import Database
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.slack import TEAM, FakeSlack, fake_slack, shown
 from tests.fakes.slack_rules import Json
+from tests.waiting import until
 
 Send = Callable[[], object]
 ROOT = Path(__file__).resolve().parents[1]
@@ -152,9 +153,7 @@ class Storm:
                 stdout=log,
                 stderr=log,
             )
-        async with asyncio.timeout(60):
-            while not self.slack.sockets:
-                await asyncio.sleep(0.05)
+        await until(lambda: self.slack.sockets)
 
     async def _kill(self) -> None:
         assert self._process is not None
@@ -168,10 +167,12 @@ class Storm:
 
     async def _settled(self) -> None:
         """Until nothing has been said for a while and every answer is there."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self.patience):
-                while not self._is_heard() or self._unfinished():
-                    await asyncio.sleep(0.2)
+        with suppress(AssertionError):
+            await until(
+                lambda: self._is_heard() and not self._unfinished(),
+                meanwhile=lambda: asyncio.sleep(0.2),
+                seconds=self.patience,
+            )
 
     def _is_heard(self) -> bool:
         wanted = len(self.asked) + len(self.commands)

@@ -24,8 +24,8 @@ from tests.fakes.discord_rest import shown as shown_in_discord
 from tests.fakes.faulty_host import faulty_host
 from tests.fakes.slack import TEAM, FakeSlack, fake_slack, labels, shown
 from tests.fakes.slack_rules import check_view
-from tests.opening import until
 from tests.slack_scene import Scene as SlackScene
+from tests.waiting import until
 
 EDITORS = "555"
 MEMBER = "GET /guilds/{guild}/members/{user}"

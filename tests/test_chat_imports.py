@@ -34,8 +34,8 @@ from tests.discord_scene import Scene as DiscordScene
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL
 from tests.fakes.discord_rest import shown as drawn
 from tests.fakes.slack import shown
-from tests.opening import until
 from tests.slack_scene import Scene
+from tests.waiting import until
 
 S = slack_message
 TEAM = WorkspaceId("slack:T1")

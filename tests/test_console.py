@@ -17,7 +17,8 @@ from bot.replies import (
     Text,
 )
 from bot.words import Words
-from tests.fakes.console import PLACE, Scene, nobody, until
+from tests.fakes.console import PLACE, Scene, nobody
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -16,7 +16,8 @@ from bot.replies import (
     Stream,
     Tone,
 )
-from tests.fakes.console import CONFIRM, PLACE, TEACH, Scene, Terminal, nobody, open_terminal, until
+from tests.fakes.console import CONFIRM, PLACE, TEACH, Scene, Terminal, nobody, open_terminal
+from tests.waiting import until
 
 
 @pytest.fixture

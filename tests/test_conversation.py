@@ -25,8 +25,8 @@ from tests.fakes.slack import Fault as SlackFault
 from tests.fakes.slack import labels as slack_labels
 from tests.fakes.slack import shown as slack_shown
 from tests.front import DiscordFront, Front, RoomFront, SlackFront
-from tests.opening import until
 from tests.scene import Scene
+from tests.waiting import until
 
 CHAT = "POST /chat/completions"
 

@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 from threading import Thread
@@ -21,6 +20,7 @@ from typing import IO
 import pytest
 
 from attune.embedded_tuner import embedded_tuner
+from tests.waiting import find
 
 KILLS = int(os.environ.get("ATTUNE_KILLS", "3"))
 KILLS_EACH = 3
@@ -66,7 +66,7 @@ class Bot:
         self.process.stdin.flush()
 
     def await_words(self, *words: str) -> None:
-        until(lambda: any(word in line for line in self.heard for word in words), self._story)
+        find(lambda: any(word in line for line in self.heard for word in words), self._story)
 
     def _story(self) -> str:
         return f"{self.heard}\n{(self.folder / 'log').read_text()[-3000:]}"
@@ -93,7 +93,7 @@ class Bot:
         for pipe in (self.process.stdin, self.process.stdout):
             with suppress(BrokenPipeError):
                 pipe.close()  # type: ignore[union-attr]
-        until(lambda: not self.family(), lambda: f"left behind: {self.family()}")
+        find(lambda: not self.family(), lambda: f"left behind: {self.family()}")
         return code
 
     def family(self) -> list[tuple[int, str]]:
@@ -123,14 +123,6 @@ def family(folder: Path) -> list[tuple[int, str]]:
 def ask(database: Path, question: str) -> list[tuple[object, ...]]:
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         return connection.execute(question).fetchall()
-
-
-def until(look: Callable[[], object], tell: Callable[[], str]) -> None:
-    deadline = time.monotonic() + SECONDS
-    while not look():
-        if time.monotonic() > deadline:
-            raise AssertionError(tell())
-        time.sleep(0.02)
 
 
 def draw(seed: int) -> list[tuple[float, str]]:

@@ -25,7 +25,8 @@ from tests.fakes.discord_rest import Fault, labels, shown
 from tests.fakes.discord_rules import Json, check_commands
 from tests.fakes.discord_spec import published
 from tests.fakes.faulty_host import faulty_host
-from tests.opening import opened, until
+from tests.opening import opened
+from tests.waiting import until
 
 CALLBACK = "POST /interactions/{interaction}/{token}/callback"
 REGISTER = "PUT /applications/{application}/commands"

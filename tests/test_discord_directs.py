@@ -25,7 +25,7 @@ from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD
 from tests.fakes.discord_rest import Fault, labels, shown
 from tests.fakes.discord_rules import Json
-from tests.opening import until
+from tests.waiting import until
 
 ANSWER = "Hello from the model"
 OTHER = WorkspaceId("discord:30")

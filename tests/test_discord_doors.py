@@ -11,7 +11,7 @@ from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, BOT, GENERAL, fake_discord
 from tests.fakes.discord_rest import Fault, labels, shown
 from tests.fakes.faulty_host import faulty_host
-from tests.opening import until
+from tests.waiting import until
 
 ANSWER = "Hello from the model"
 

@@ -13,7 +13,7 @@ from tests.fakes.discord import ADMIN, ANN, GENERAL, FakeDiscord, fake_discord
 from tests.fakes.discord_rest import Fault, labels, shown
 from tests.fakes.discord_rules import Json
 from tests.fakes.faulty_host import faulty_host
-from tests.opening import until
+from tests.waiting import until
 
 ANSWER = "Hello from the model"
 _KEPT = {

@@ -32,7 +32,7 @@ from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD
 from tests.fakes.discord_rest import labels, shown
 from tests.fakes.discord_rules import Json, check_modal
-from tests.opening import until
+from tests.waiting import until
 
 texts = st.one_of(
     st.text(max_size=300),

@@ -22,7 +22,8 @@ from storage.migrations.migrate import migrate
 from tests.discord_scene import Scene
 from tests.fakes.discord import ANN, GENERAL, GUILD, FakeDiscord, fake_discord
 from tests.fakes.faulty_host import FaultyHost, faulty_host
-from tests.opening import opened, until
+from tests.opening import opened
+from tests.waiting import until
 
 ROOT = Path(__file__).parent.parent
 ANSWER = "Hello from the model"
@@ -319,18 +320,14 @@ def started(fake: FakeDiscord, host: FaultyHost, folder: Path) -> subprocess.Pop
 
 
 async def listening(fake: FakeDiscord) -> None:
-    async with asyncio.timeout(60):
-        while not fake.gateway.live or not fake.own(GENERAL):
-            await asyncio.sleep(0.05)
+    await until(lambda: fake.gateway.live and fake.own(GENERAL))
 
 
 async def answered(fake: FakeDiscord, count: int) -> None:
     """All have an answer that is whole; and a moment later there is not one more."""
-    try:
-        async with asyncio.timeout(60 + count):
-            while sum(text == ANSWER for text in fake.texts(GENERAL)) < count:
-                await asyncio.sleep(0.1)
-    except TimeoutError:
-        shown = Counter(fake.texts(GENERAL))
-        raise AssertionError(f"{count} were asked, and shown is {shown}") from None
+    await until(
+        lambda: fake.texts(GENERAL).count(ANSWER) >= count,
+        lambda: f"{count} were asked, and shown is {Counter(fake.texts(GENERAL))}",
+        seconds=100 + count,
+    )
     await asyncio.sleep(1.0)

@@ -7,7 +7,7 @@ from tests.discord_scene import HERE, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, GUILD, Interaction
 from tests.fakes.discord_rest import labels, shown
 from tests.fakes.discord_rules import Json
-from tests.opening import until
+from tests.waiting import until
 
 CHART = Chart("Loss", "step", (Series("training", [(1, 2.0), (2, 1.0)]),), "from 2 to 1")
 

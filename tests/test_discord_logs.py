@@ -16,7 +16,7 @@ from attune.logs import JsonFormatter
 from tests.discord_scene import Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD
 from tests.fakes.discord_rest import Fault
-from tests.opening import until
+from tests.waiting import until
 
 MARKER = "the words of a client"
 

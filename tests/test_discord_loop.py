@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, GUILD, FakeDiscord, fake_discord
 from tests.fakes.discord_rest import labels, shown
 from tests.fakes.discord_rules import Json
-from tests.opening import until
 from tests.program import program
+from tests.waiting import until
 
 
 def settings_of(fake: FakeDiscord) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from bot.domain import Example, ExampleFilter, ExampleState, UserId
 from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL, GUILD
 from tests.fakes.discord_rest import Fault, labels, shown
-from tests.opening import until
+from tests.waiting import until
 
 CAP, TICK = "🎓", "✅"
 
@@ -345,8 +344,7 @@ async def test_removal_while_we_were_away_closes_once_discord_says_so(
     assert not await is_closed(in_discord)
 
     in_discord.discord.mend(route)
-    while not await looked(in_discord):
-        await asyncio.sleep(0.01)
+    await until(lambda: looked(in_discord))
 
 
 async def test_a_list_of_guilds_that_lacks_one_erases_nothing(in_discord: Scene) -> None:

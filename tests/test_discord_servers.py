@@ -31,8 +31,8 @@ from tests.discord_scene import TEAM, Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD, fake_discord
 from tests.fakes.discord_rest import shown
 from tests.fakes.faulty_host import faulty_host
-from tests.opening import until
 from tests.test_discord_jobs import confirmed, priced
+from tests.waiting import until
 
 PAID = ("POST /chat/completions", "POST /files", "POST /fine_tuning/jobs")
 

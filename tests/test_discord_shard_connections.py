@@ -17,7 +17,7 @@ from tests.discord_scene import Scene
 from tests.fakes.discord import ANN, GENERAL, GUILD, fake_discord
 from tests.fakes.discord_rest import Fault
 from tests.fakes.faulty_host import faulty_host
-from tests.opening import until
+from tests.waiting import until
 
 FAR, FAR_CHANNEL = str((1 << 22) + 5), "77"
 ANSWER = "Hello from the model"

@@ -9,7 +9,7 @@ import pytest
 from tests.discord_scene import Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, GENERAL
 from tests.fakes.discord_rest import Fault, labels
-from tests.opening import until
+from tests.waiting import until
 
 POST = "POST /channels/{channel}/messages"
 EDIT = "PATCH /channels/{channel}/messages/{message}"

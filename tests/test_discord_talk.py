@@ -11,7 +11,7 @@ from bot.replies import Card, Text
 from tests.discord_scene import HERE, Scene
 from tests.fakes.discord import ADMIN, ANN, BEN, BOT_ROLE, GENERAL, GUILD
 from tests.fakes.discord_rest import Fault, shown
-from tests.opening import until
+from tests.waiting import until
 
 ANSWER = "Hello from the model"
 POST = "POST /channels/{channel}/messages"

@@ -12,8 +12,8 @@ from tests.discord_scene import Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL
 from tests.fakes.discord_rest import Fault
 from tests.fakes.faults import answers
-from tests.opening import until
 from tests.test_discord_talk import ANSWER, asked_of
+from tests.waiting import until
 
 OPENED = "POST /channels/{channel}/messages/{message}/threads"
 

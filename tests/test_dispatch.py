@@ -34,9 +34,10 @@ from bot.events import (
 from bot.keyed_order import KeyedOrder
 from bot.replies import Listing, Stream
 from bot.words import Words
-from tests.fakes.connected import CHAT, until
+from tests.fakes.connected import CHAT
 from tests.fakes.faults import answers, hangs
 from tests.scene import GENERAL, Scene
+from tests.waiting import until
 
 WORDS = Words("en")
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -394,8 +395,7 @@ async def test_an_event_that_cannot_be_read_does_not_stop_the_start(scene: Scene
 async def test_a_half_streamed_answer_is_finished_in_the_same_message(scene: Scene) -> None:
     scene.host.piece_seconds = 0.3
     await scene.ask_only("@attune hi")
-    while "Hello" not in await scene.texts():
-        await asyncio.sleep(0.01)
+    await scene.shows("Hello")
 
     await scene.restart()
     await scene.settle()
@@ -504,8 +504,7 @@ async def test_an_unknown_button_is_told_in_a_sentence(scene: Scene) -> None:
 async def test_the_asker_stops_an_answer(scene: Scene) -> None:
     scene.host.stops_after_first = True
     await scene.ask_only("@attune hi", by="mina")
-    while "Hello" not in await scene.texts():
-        await asyncio.sleep(0.01)
+    await scene.shows("Hello")
 
     await scene.react(2, "❌", by="mina")
     await scene.settle()
@@ -550,8 +549,7 @@ async def react_before_it_is_stored(
 
     monkeypatch.setattr(AnswerWriter, "_store_turn", keep_late)
     await scene.ask_only("@attune hi", by="mina")
-    while "Hello" not in await scene.texts():
-        await asyncio.sleep(0.01)
+    await scene.shows("Hello")
 
     reacting = asyncio.create_task(scene.react(2, emoji, by="mina"))
     await asyncio.wait({reacting}, timeout=0.3)  # ends early only where the reaction was lost
@@ -584,8 +582,7 @@ async def test_a_vote_that_comes_before_the_answer_is_stored_is_not_lost(
 async def test_a_stranger_does_not_stop_an_answer(scene: Scene) -> None:
     scene.host.stops_after_first = True
     await scene.ask_only("@attune hi", by="mina")
-    while "Hello" not in await scene.texts():
-        await asyncio.sleep(0.01)
+    await scene.shows("Hello")
 
     await scene.react(2, "❌", by="omar")
 

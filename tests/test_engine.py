@@ -61,6 +61,7 @@ from tests.scene import Scene
 from tests.studio_desk import MINA, Desk
 from tests.tiny_wheels import write_index, write_wheel
 from tests.tuner_scene import lines, many
+from tests.waiting import until
 
 INSTALL = """\
 import asyncio, sys
@@ -113,9 +114,7 @@ async def killed_when(is_so: Callable[[], bool], place: Path, checksum: str) -> 
         *(sys.executable, "-c", INSTALL, str(place), checksum),
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)},
     )
-    async with asyncio.timeout(120):
-        while not is_so() and process.returncode is None:
-            await asyncio.sleep(0.005)
+    await until(lambda: is_so() or process.returncode is not None)
     if process.returncode is None:
         process.send_signal(signal.SIGKILL)
     await process.wait()
@@ -123,13 +122,15 @@ async def killed_when(is_so: Callable[[], bool], place: Path, checksum: str) -> 
 
 async def free_of_the_killed(folder: EngineFolder) -> None:
     """What a killed installation had started ends by itself."""
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                with folder.installation_lock():
-                    return
-            except InstallRunning:
-                await asyncio.sleep(0.05)
+
+    def is_free() -> bool:
+        try:
+            with folder.installation_lock():
+                return True
+        except InstallRunning:
+            return False
+
+    await until(is_free)
 
 
 async def test_an_installation_killed_at_each_step_goes_on_and_ends_whole(
@@ -256,8 +257,7 @@ async def test_what_does_not_start_leaves_the_sandbox_alone(tmp_path: Path) -> N
         async with asyncio.timeout(60), httpx2.AsyncClient() as client:
             headers = {"Authorization": f"Bearer {address.key}"}
             answer = await client.get(f"{address.url}/v1/models", headers=headers, timeout=60)
-            while not tuner.is_broken:
-                await asyncio.sleep(0.01)
+            await until(lambda: tuner.is_broken)
         keeping.cancel()
 
         assert [model["id"] for model in answer.json()["data"]] == ["sandbox"]
@@ -288,14 +288,16 @@ async def test_a_training_and_answers_outlive_the_change_of_tuners(
 
         async def curve(job_id: str, *, after: int = 0) -> str:
             """Its measures at the end, or "" once it has told so many steps."""
-            while True:
+            result: list[str] = []
+
+            async def is_told() -> bool:
                 events = await client.fine_tuning.jobs.list_events(job_id, limit=1)
                 job = await client.fine_tuning.jobs.retrieve(job_id)
-                if job.result_files:
-                    return (await client.files.content(job.result_files[0])).text
-                if after and events.data[0].type == "metrics":
-                    return ""
-                await asyncio.sleep(0.02)
+                result[:] = job.result_files
+                return bool(result) or (after > 0 and events.data[0].type == "metrics")
+
+            await until(is_told, meanwhile=lambda: asyncio.sleep(0.02))
+            return (await client.files.content(result[0])).text if result else ""
 
         async def ask() -> str:
             message: ChatCompletionUserMessageParam = {"role": "user", "content": "What is it?"}

@@ -50,6 +50,7 @@ from tests.fakes.openai_rules import Body
 from tests.scene import Scene
 from tests.studio_desk import Desk
 from tests.studio_desk import desk as desk
+from tests.waiting import until
 
 CHAT = "POST /chat/completions"
 ROWS = 60
@@ -244,9 +245,7 @@ async def test_the_tour_waits_for_the_comparison_and_says_where_nothing_is_used(
     scene.host.answers = base_is_right
     await scene.learn(ROWS)
     await scene.confirm()
-    while not await evaluations(scene):
-        scene.advance(60)
-        await scene.app.runners.jobs.poll()
+    await until(lambda: evaluations(scene), meanwhile=scene.step_jobs)
 
     asked = await tour(desk)
     await scene.settle()
@@ -383,14 +382,18 @@ async def test_another_model_that_was_put_to_use_meanwhile_is_not_replaced(scene
     await scene.command("rollback")
     scene.host.piece_seconds = 0.01
     await scene.confirm()
-    while not (open_now := [e for e in await evaluations(scene) if e.finished_at is None]):
-        scene.advance((await scene.app.runners.jobs.poll()) or 1)
+
+    async def open_now() -> list[Evaluation]:
+        return [one for one in await evaluations(scene) if one.finished_at is None]
+
+    await until(open_now, meanwhile=scene.step_jobs)
+    (running,) = await open_now()
     await scene.command(f"use {first.model}")
 
     await scene.settle()
 
     assert await in_use(scene) == first.model
-    assert open_now[0].model != first.model
+    assert running.model != first.model
     assert "another model was put to use meanwhile" in await scene.last()
 
 
@@ -578,8 +581,7 @@ async def test_a_stop_ends_it_soon_and_reports_what_was_answered(scene: Scene, d
     scene.host.stops_after_first = True
     await scene.click("Evaluate")
     looking = asyncio.create_task(scene.app.runners.evaluations.poll())
-    while not times_asked_now(scene.host):
-        await asyncio.sleep(0.01)
+    await until(lambda: times_asked_now(scene.host))
     (newest, *_) = await evaluations(scene)
     await scene.handle(scene.event(ButtonClicked(f"evaluation.stop:{newest.id}"), key="stop"))
 
@@ -649,8 +651,7 @@ async def test_a_host_that_stays_away_ends_it_and_nothing_is_taken(scene: Scene)
     scene.host.answers = tuned_is_right
     await scene.learn(ROWS)
     await scene.confirm()
-    while not await evaluations(scene):
-        scene.advance((await scene.app.runners.jobs.poll()) or 1)
+    await until(lambda: evaluations(scene), meanwhile=scene.step_jobs)
     scene.host.fail_always(CHAT, busy(0))
     await scene.settle()
 

@@ -14,7 +14,7 @@ from tests.fakes.discord import ANN, BEN, BOT, GENERAL, FakeDiscord, fake_discor
 from tests.fakes.discord_rest import Fault
 from tests.fakes.discord_rules import MESSAGE_CONTENT, MESSAGES, Json
 from tests.fakes.discord_spec import published
-from tests.opening import until
+from tests.waiting import until
 
 HERE = f"/channels/{GENERAL}/messages"
 ROW = {"type": 1, "components": [{"type": 2, "style": 1, "label": "x", "custom_id": "a"}]}
@@ -69,7 +69,7 @@ async def refused(client: Client, method: str, path: str, body: Any = None) -> i
 
 
 async def closed(socket: aiohttp.ClientWebSocketResponse) -> int | None:
-    while not (message := await socket.receive(timeout=5)).type.name.startswith("CLOS"):
+    async for message in socket:
         assert message
     return socket.close_code
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.fakes.slack import FakeSlack, Fault, fake_slack
 from tests.fakes.slack_rules import Json
-from tests.opening import until
+from tests.waiting import until
 
 WHO: dict[str, Any] = {"recipient_team_id": "T1", "recipient_user_id": "U1"}
 

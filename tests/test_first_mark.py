@@ -10,7 +10,7 @@ from tests.fakes.discord import ADMIN as DISCORD_ADMIN
 from tests.fakes.discord import ANN, BEN, GENERAL, GUILD
 from tests.fakes.discord_rest import shown
 from tests.fakes.slack import labels
-from tests.opening import until
+from tests.waiting import until
 
 CAP = "🎓"
 PERMISSION = "Letter of 1 May"

@@ -21,6 +21,7 @@ from bot.rows import Method
 from storage.personal_data import PERSONAL
 from storage.tables import metadata
 from tests.scene import GENERAL, Scene
+from tests.waiting import until
 
 MARKER = "quixotic-marmalade"
 PERSON_COLUMNS = {
@@ -212,7 +213,6 @@ async def test_tokens_of_the_workspace_stay_counted_and_a_no_stays_a_no(scene: S
 
 
 MINA = User(UserId("mina"), "mina")
-TUNED_SECONDS = 60
 
 
 async def ask(built: App, what: What, *, by: User, key: str) -> Reply:
@@ -221,29 +221,30 @@ async def ask(built: App, what: What, *, by: User, key: str) -> Reply:
 
 
 async def until_forgotten(built: App) -> None:
-    async with asyncio.timeout(TUNED_SECONDS):
-        while True:
-            async with built.store.reading() as records:
-                waiting = await records.jobs.list_expiring()
-                assistant = await records.assistants.default(LOCAL)
-                assert assistant is not None
-                models = await records.models.all(LOCAL, assistant.id)
-            if not waiting and not any(model.is_tainted for model in models):
-                return
-            for wake in built.runners.job_wakes.values():
-                wake.set()
-            await asyncio.sleep(0.05)
+    async def is_forgotten() -> bool:
+        async with built.store.reading() as records:
+            waiting = await records.jobs.list_expiring()
+            assistant = await records.assistants.default(LOCAL)
+            assert assistant is not None
+            models = await records.models.all(LOCAL, assistant.id)
+        return not waiting and not any(model.is_tainted for model in models)
+
+    async def wake_jobs() -> None:
+        for wake in built.runners.job_wakes.values():
+            wake.set()
+        await asyncio.sleep(0.05)
+
+    await until(is_forgotten, meanwhile=wake_jobs)
 
 
 async def until_tuned(built: App) -> None:
-    async with asyncio.timeout(TUNED_SECONDS):
-        while True:
-            async with built.store.reading() as records:
-                (job,) = await records.jobs.page(LOCAL)
-            if job.phase.is_over:
-                assert job.phase is Phase.SUCCEEDED
-                return
-            await asyncio.sleep(0.05)
+    async def is_tuned() -> bool:
+        async with built.store.reading() as records:
+            (job,) = await records.jobs.page(LOCAL)
+        assert not job.phase.is_over or job.phase is Phase.SUCCEEDED
+        return job.phase.is_over
+
+    await until(is_tuned)
 
 
 @pytest.mark.parametrize("method", [Method.SUPERVISED, Method.DPO])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -14,6 +13,7 @@ from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD
 from tests.fakes.discord_rules import MEMBERS_FLAG
 from tests.fakes.slack import TEAM
 from tests.slack_scene import Scene as SlackScene
+from tests.waiting import until
 
 SLACK_TEAM = WorkspaceId(f"slack:{TEAM}")
 Scene = DiscordScene | SlackScene
@@ -124,6 +124,7 @@ async def test_a_deactivated_account_holds_nothing_when_it_is_active_again(
 
 
 async def lost(scene: Scene, workspace: WorkspaceId, user: str) -> None:
-    async with asyncio.timeout(30):
-        while await grant_of(scene, workspace, user) is not None:
-            await asyncio.sleep(0.01)
+    async def is_lost() -> bool:
+        return await grant_of(scene, workspace, user) is None
+
+    await until(is_lost)

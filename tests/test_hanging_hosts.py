@@ -20,6 +20,7 @@ from tests.fakes.faults import hangs
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.platform import FakePlatform
 from tests.scene import SLACK, Scene
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -50,9 +51,11 @@ async def test_the_calendar_reads_the_others(scene: Scene, other: FaultyHost) ->
 
     look = asyncio.create_task(scene.app.runners.jobs.calendar.poll())
 
-    async with running(look), asyncio.timeout(20):
-        while "2027-03-01" not in [one.expires_on for one in await scene.models()]:
-            await asyncio.sleep(0.02)
+    async def is_read() -> bool:
+        return "2027-03-01" in [one.expires_on for one in await scene.models()]
+
+    async with running(look):
+        await until(is_read)
         assert not look.done()
 
 

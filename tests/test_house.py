@@ -83,6 +83,25 @@ def test_functions_are_short() -> None:
     assert long == []
 
 
+def waits_on_its_own(loop: ast.While) -> bool:
+    """Whether a loop sleeps, or asks others whether it may end: it may never end."""
+    sleeps = [node for node in ast.walk(loop) if isinstance(node, ast.Call)]
+    is_asking = any(isinstance(node, ast.Await) for node in ast.walk(loop.test))
+    return is_asking or any(ast.unparse(call.func).endswith("sleep") for call in sleeps)
+
+
+def test_tests_wait_in_one_place_which_has_a_limit() -> None:
+    waiting = [
+        f"{name(path)}:{node.lineno}"
+        for path in sorted((ROOT / "tests").rglob("*.py"))
+        if path.name != "waiting.py" and "fakes" not in path.parts
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.While) and waits_on_its_own(node)
+    ]
+
+    assert waiting == []
+
+
 def test_every_mutant_breaks_a_line_that_is_there() -> None:
     moved = [
         (mutant.file, mutant.text)

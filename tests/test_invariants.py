@@ -18,9 +18,10 @@ from attune.background_loops import data_lock
 from attune.logs import JsonFormatter
 from bot.domain import LOCAL, ExampleState, Phase, UserId
 from bot.errors import SettingsError
-from tests.fakes.connected import CHAT, CREATE, UPLOAD, until
+from tests.fakes.connected import CHAT, CREATE, UPLOAD
 from tests.fakes.faults import answers, cut_after, hangs
 from tests.scene import Scene
+from tests.waiting import until
 
 CANARY = "kanarienvogel"
 SECRET = "sk-canary-4711-never-in-a-log"
@@ -63,8 +64,7 @@ async def test_permission_revoked_between_upload_and_create_removes_the_files(
 ) -> None:
     await taught_by(scene, "mina")
     await scene.confirm()
-    while not scene.host.files:
-        scene.advance(await scene.turn() or 0.0)
+    await until(lambda: scene.host.files, meanwhile=scene.step)
     assert trained_on(scene, "words of mina")
 
     await scene.command("consent off", by="mina")
@@ -82,8 +82,7 @@ async def test_permission_revoked_while_the_answer_to_an_upload_is_lost_removes_
     scene.host.fail(UPLOAD, cut_after())
     await taught_by(scene, "mina")
     await scene.confirm()
-    while not scene.host.files:
-        scene.advance(await scene.turn() or 0.0)
+    await until(lambda: scene.host.files, meanwhile=scene.step)
 
     await scene.command("consent off", by="mina")
     await scene.settle()
@@ -158,8 +157,7 @@ async def test_forgetting_deletes_the_hosts_file_and_marks_the_models(scene: Sce
 async def test_forgetting_while_a_job_runs_does_the_same_at_its_end(scene: Scene) -> None:
     await taught_by(scene, "mina")
     await scene.confirm()
-    while not scene.host.jobs:
-        scene.advance(await scene.turn() or 0.0)
+    await until(lambda: scene.host.jobs, meanwhile=scene.step)
 
     await forget(scene, "mina")
     await scene.settle()

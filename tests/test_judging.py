@@ -35,6 +35,7 @@ from tests.test_blind_votes import answered as answered
 from tests.test_blind_votes import cards, close, letter_of, press
 from tests.test_blind_votes import voting as voting
 from tests.test_evaluations import CHAT, is_tuned, messages_in, taught, train
+from tests.waiting import until
 
 ADDRESS = "ada.lovelace@example.org"
 
@@ -162,8 +163,9 @@ async def test_it_is_paid_from_the_months_money_and_stops(scene: Scene) -> None:
     scene.host.stops_after_first = True
     await scene.click("Judge")
     looking = asyncio.create_task(scene.app.runners.judges.poll())
-    while not [one for one in scene.host.asked if one.route == CHAT and is_judge(one.body)]:
-        await asyncio.sleep(0.01)
+    await until(
+        lambda: [one for one in scene.host.asked if one.route == CHAT and is_judge(one.body)]
+    )
     await scene.handle(scene.event(ButtonClicked("judge.stop:1"), key="stop"))
 
     async with asyncio.timeout(20):

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 
-from tests.tuner_scene import Tuner, preference, row, until
+from tests.tuner_scene import Tuner, preference, row
+from tests.waiting import find
 
 pytestmark = pytest.mark.torch
 
@@ -31,7 +32,7 @@ def outcome(tuner: Tuner, job: FineTuningJob) -> tuple[str, bytes]:
 
 
 def kill_worker(tuner: Tuner) -> None:
-    for pid in until(tuner.workers):
+    for pid in find(tuner.workers):
         os.kill(pid, signal.SIGKILL)
 
 
@@ -66,7 +67,7 @@ def test_a_paused_preference_training_goes_on_to_the_same_bytes(own_local: Tuner
     job = own_local.begin(rows, method=method, seed=3)
     own_local.await_steps(job, 5)
     own_local.steer(job, "pause")
-    until(lambda: not own_local.workers())
+    find(lambda: not own_local.workers())
     assert own_local.steer(job, "resume") == "queued"
 
     assert outcome(own_local, job) == undisturbed
@@ -78,5 +79,5 @@ def test_a_cancelled_training_leaves_nothing(own_local: Tuner) -> None:
 
     assert own_local.steer(job, "cancel") == "cancelled"
 
-    until(lambda: not own_local.workers())
-    until(lambda: not (Path(own_local.data) / "jobs" / job.id).exists())
+    find(lambda: not own_local.workers())
+    find(lambda: not (Path(own_local.data) / "jobs" / job.id).exists())

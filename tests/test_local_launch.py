@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from openai.types.fine_tuning import FineTuningJob
 
-from tests.tuner_scene import THINGS, Tuner, many, row, until
+from tests.tuner_scene import THINGS, Tuner, many, row
+from tests.waiting import find
 
 pytestmark = pytest.mark.torch
 
@@ -57,7 +58,7 @@ def test_two_processes_train_as_one_and_stop_and_go_on_together(
     job = two.begin(ROWS, validation_file=validations[1], **wishes)
     two.await_steps(job, 5)
     two.steer(job, "pause")
-    until(lambda: not two.workers(), seconds=60)
+    find(lambda: not two.workers(), seconds=60)
     told = len(two.steps(job))
     two.steer(job, "resume")
     together = curve(two, two.await_end(job))
@@ -77,7 +78,7 @@ def test_a_worker_that_no_signal_reaches_is_stopped_by_a_word(
     tuner.await_steps(job, 3)
 
     tuner.steer(job, "pause")
-    until(lambda: not tuner.workers(), seconds=60)
+    find(lambda: not tuner.workers(), seconds=60)
 
     assert (tuner.data / "jobs" / job.id / "stop").exists()
     assert 3 <= max(tuner.steps(job)) < 10_000

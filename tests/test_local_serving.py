@@ -13,7 +13,8 @@ import pytest
 from openai import BadRequestError, RateLimitError
 from openai.types.fine_tuning import FineTuningJob
 
-from tests.tuner_scene import THINGS, Tuner, until
+from tests.tuner_scene import THINGS, Tuner
+from tests.waiting import find
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -202,7 +203,7 @@ def test_who_leaves_makes_room_and_who_comes_too_many_is_sent_away(short_queue: 
         stream.close()
 
     assert busy.value.code == "rate_limit_exceeded"
-    assert until(lambda: _is_answered(short_queue), seconds=10)
+    assert find(lambda: _is_answered(short_queue), seconds=10)
 
 
 def _is_answered(tuner: Tuner) -> bool:

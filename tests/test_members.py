@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from tests.fakes.slack import labels, shown
 from tests.fakes.slack_rules import Json
-from tests.opening import until
 from tests.slack_scene import Scene
+from tests.waiting import until
 
 MEMBER, OTHER, ADMIN = "U2", "U3", "U1"
 COMMANDS = ("help", "examples", "status", "jobs", "models", "assistant list", "consent")
@@ -19,11 +18,13 @@ COMMANDS = ("help", "examples", "status", "jobs", "models", "assistant list", "c
 async def all_delivered(scene: Scene) -> None:
     """No notice waits for its channel any more."""
     assert scene.app is not None
-    while True:
-        async with scene.app.store.reading() as records:
-            if not await records.outbox.due(now=datetime.now(UTC) + timedelta(days=1)):
-                return
-        await asyncio.sleep(0.01)
+    store = scene.app.store
+
+    async def is_empty() -> bool:
+        async with store.reading() as records:
+            return not await records.outbox.due(now=datetime.now(UTC) + timedelta(days=1))
+
+    await until(is_empty)
 
 
 async def a_marked_answer(scene: Scene, by: str) -> None:

@@ -22,18 +22,7 @@ from bot.errors import (
     KeyRefused,
 )
 from bot.ports.model_hosts import Delta, Usage
-from tests.fakes.connected import (
-    BASE,
-    CHAT,
-    QUESTION,
-    ROW,
-    SOON,
-    UPLOAD,
-    ask,
-    connected,
-    text,
-    until,
-)
+from tests.fakes.connected import BASE, CHAT, QUESTION, ROW, SOON, UPLOAD, ask, connected, text
 from tests.fakes.faults import (
     Fault,
     answers,
@@ -47,6 +36,7 @@ from tests.fakes.faults import (
     says,
 )
 from tests.fakes.faulty_host import FaultyHost, faulty_host
+from tests.waiting import until
 
 
 @pytest.fixture

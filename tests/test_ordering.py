@@ -22,8 +22,8 @@ from bot.events import (
 from bot.ports.store import Records
 from bot.replies import Drawn
 from storage.database import Database
-from tests.fakes.connected import until
 from tests.scene import GENERAL, SLACK, Scene
+from tests.waiting import until
 
 Reading = Callable[[], AbstractAsyncContextManager[Records]]
 
@@ -255,9 +255,10 @@ async def test_a_click_waits_for_the_effect_of_the_one_before_and_not_for_its_wh
         clicks.append(await scene.app.handle(event))
         await is_waiting.wait()
 
-    async with asyncio.timeout(20):
-        while await value_of(scene, message) != -1:
-            await asyncio.sleep(0.01)
+    async def is_counted() -> bool:
+        return await value_of(scene, message) == -1
+
+    await until(is_counted)
     assert (whispered, scene.slack.forms) == ([], [])
     may_go.set()
     await asyncio.gather(*(one for one in clicks if one is not None))

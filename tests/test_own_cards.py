@@ -11,11 +11,11 @@ from bot.events import ButtonClicked, CommandInvoked
 from bot.replies import Button, Card, Listing, Refused, Reply, Text
 from tests import discord_scene, slack_scene
 from tests.discord_scene import in_discord as in_discord
-from tests.fakes.connected import until
 from tests.fakes.discord import ANN
 from tests.fakes.discord import GENERAL as DISCORD_GENERAL
 from tests.scene import GENERAL, Death, Scene
 from tests.slack_scene import in_slack as in_slack
+from tests.waiting import until
 
 
 async def reply_to(scene: Scene, words: str, *, by: str = "mina") -> Reply:

@@ -15,11 +15,12 @@ from bot.domain import LOCAL, UserId, WorkspaceId
 from bot.events import ButtonClicked, FormSubmitted, MessageReceived
 from bot.replies import Comparison
 from bot.rows import text_tokens, tokens_of
-from tests.fakes.connected import CHAT, until
+from tests.fakes.connected import CHAT
 from tests.fakes.faults import Fault, answers, error_event, short_stream
 from tests.fakes.faulty_host import faulty_host
 from tests.fakes.openai_rules import Body
 from tests.scene import SLACK, Scene, copy_data
+from tests.waiting import until
 
 PIECE = "Half an answer"
 FAULTS: dict[str, Fault] = {
@@ -48,9 +49,10 @@ async def ask(scene: Scene) -> None:
 
 
 async def stop_answer(scene: Scene) -> None:
-    async with asyncio.timeout(5):
-        while PIECE not in await scene.last():
-            await asyncio.sleep(0.002)
+    async def is_streaming() -> bool:
+        return PIECE in await scene.last()
+
+    await until(is_streaming)
     await scene.react("LAST", "❌")
 
 

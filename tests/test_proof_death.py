@@ -34,6 +34,7 @@ from tests import test_blind_votes, test_canary, test_judging
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.scene import Death, Scene, copy_data
 from tests.test_evaluations import CHAT, evaluations, in_use, the_answers, times_asked
+from tests.waiting import until
 
 IS_WHOLE = bool(os.environ.get("ATTUNE_DEATHS"))
 MOMENTS = 3
@@ -84,8 +85,7 @@ async def _prepare(folder: Path) -> None:
         await scene.say(f"@Attune {GAP}", by="mina")
         await scene.react((await scene.messages())[-1].number, "👎", by="mina")
         await scene.confirm("validation:20%")
-        while not await evaluations(scene):
-            scene.advance((await scene.app.runners.jobs.poll()) or 1)
+        await until(lambda: evaluations(scene), meanwhile=scene.step_jobs)
         _keep(scene, "trained")
         await scene.settle()
         await scene.click("Ask a judge")

@@ -16,6 +16,7 @@ from tests.fakes.connected import UPLOAD
 from tests.fakes.faults import busy
 from tests.scene import Scene
 from tests.stores import HOME, NOW, a_job
+from tests.waiting import until
 
 POLL = 10.0
 SNAPSHOT = Snapshot(SnapshotId(1), HOME, AssistantId(1), Method.SUPERVISED, 10, 2, NOW)
@@ -87,7 +88,6 @@ async def test_a_host_that_was_busy_has_done_nothing_that_must_be_looked_for(sce
     await scene.learn(12)
     await scene.confirm()
 
-    while not (job := await scene.job()).attempts:
-        scene.advance(await scene.turn() or 1.0)
+    await until(lambda: scene.host.count(UPLOAD), meanwhile=scene.step)
 
-    assert job.attempted_at is None
+    assert (await scene.job()).attempted_at is None

@@ -29,8 +29,8 @@ from bot.replies import Chart, Series
 from bot.words import Words
 from tests.fakes.faulty_host import faulty_host
 from tests.fakes.slack import FakeSlack, fake_slack
-from tests.opening import until
 from tests.slack_scene import Scene
+from tests.waiting import until
 
 SECRET = "shh"
 
@@ -332,9 +332,7 @@ async def test_in_a_storm_every_question_is_answered_once(
         in_slack.slack.event(event, event_id=key)
         if number % 50 == 49:
             await in_slack.slack.cut()
-    async with asyncio.timeout(60):
-        while len(in_slack.slack.own("C1")) < 100 or not in_slack.is_idle():
-            await asyncio.sleep(0.02)
+    await in_slack.hear("C1", 100)
     await asyncio.sleep(0.2)
 
     answered = [one["thread_ts"] for one in in_slack.slack.own("C1")]

@@ -34,8 +34,8 @@ from bot.examples.row_texts import editable_texts, with_parts
 from bot.replies import Field, FieldKind, Form
 from bot.rows import Method
 from tests.fakes.slack_rules import Json, check_view
-from tests.opening import until
 from tests.slack_scene import Scene
+from tests.waiting import until
 
 TEAM = WorkspaceId("slack:T1")
 HERE = Place(TEAM, ChannelId("C1"))

@@ -16,7 +16,8 @@ from aiohttp import web
 from attune.settings import Settings
 from bot.domain import ExampleFilter, WorkspaceId
 from tests.fakes.faulty_host import FaultyHost, faulty_host
-from tests.opening import opened, until
+from tests.opening import opened
+from tests.waiting import until
 
 Json = dict[str, Any]
 STREAMS = ("chat.startStream", "chat.appendStream", "chat.stopStream")

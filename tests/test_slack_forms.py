@@ -12,8 +12,8 @@ from adapters.slack.surface import InteractionContext, SlackSurface
 from bot.domain import ChannelId, Place, User, UserId, WorkspaceId
 from bot.events import Event, FormSubmitted
 from tests.fakes.slack import Delivery, labels, shown
-from tests.opening import until
 from tests.slack_scene import Scene
+from tests.waiting import until
 
 ROWS = b'{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"Ahoy"}]}\n'
 

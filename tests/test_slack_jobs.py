@@ -5,8 +5,8 @@ from __future__ import annotations
 from bot.domain import ChannelId, MessageId, Place, UserId, WorkspaceId
 from bot.replies import Card, Chart, Series
 from tests.fakes.slack import BOT, labels
-from tests.opening import until
 from tests.slack_scene import Scene
+from tests.waiting import until
 
 TEAM = WorkspaceId("slack:T1")
 CHART = Chart("Loss", "step", (Series("training", [(1, 2.0), (2, 1.0)]),), "from 2 to 1")

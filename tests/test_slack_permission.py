@@ -7,8 +7,8 @@ import pytest
 from adapters.slack import adapter
 from bot.domain import ExampleFilter, UserId, Workspace, WorkspaceId
 from tests.fakes.slack import labels
-from tests.opening import until
 from tests.slack_scene import Scene
+from tests.waiting import until
 
 TEAM = WorkspaceId("slack:T1")
 
@@ -301,9 +301,12 @@ async def test_a_new_token_after_a_revoked_one_costs_nothing(in_slack: Scene) ->
 
     in_slack.slack.is_revoked = False
     await in_slack.restart()
-    while await is_closed(in_slack):
-        assert in_slack.app is not None
-        await in_slack.app.runners.removals.poll()
+    assert in_slack.app is not None
+
+    async def is_open() -> bool:
+        return not await is_closed(in_slack)
+
+    await until(is_open, meanwhile=in_slack.app.runners.removals.poll)
 
     in_slack.slack.mention("U2", "C1", "and now?")
     await in_slack.hear("C1", 2)

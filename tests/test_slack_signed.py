@@ -31,9 +31,9 @@ from tests.fakes.app import StillClock
 from tests.fakes.faulty_host import faulty_host
 from tests.fakes.slack import FakeSlack, Fault, fake_slack
 from tests.fakes.slack_rules import Json
-from tests.opening import until
 from tests.program import served
 from tests.slack_scene import Scene
+from tests.waiting import until
 
 SECRET = "a secret of Slack's"
 HTTP = {"SLACK_MODE": "http", "SLACK_SIGNING_SECRET": SECRET}

@@ -14,8 +14,8 @@ from adapters.slack.api_port import Api
 from adapters.slack.thinking_status import thinking_status
 from tests.fakes.faults import Call, refusal
 from tests.fakes.slack import Fault, labels
-from tests.opening import until
 from tests.slack_scene import Scene
+from tests.waiting import until
 
 CHAT = "POST /chat/completions"
 

@@ -12,8 +12,8 @@ from bot.domain import ChannelId, MessageId, Place, TurnId, WorkspaceId
 from bot.events import Event
 from bot.replies import Text
 from tests.fakes.slack import BOT, Fault
-from tests.opening import until
 from tests.slack_scene import Scene
+from tests.waiting import until
 
 ANSWER = "Hello from the model"
 TEAM = WorkspaceId("slack:T1")

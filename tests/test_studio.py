@@ -47,10 +47,11 @@ from bot.replies import (
     Text,
     Tone,
 )
-from tests.fakes.connected import CHAT, until
+from tests.fakes.connected import CHAT
 from tests.fakes.faults import hangs
 from tests.scene import Scene
 from tests.studio_desk import MINA, OWNER, Desk
+from tests.waiting import until
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -268,9 +269,7 @@ async def test_a_line_is_said_in_the_room(window: User, scene: Scene) -> None:
         messages = await scene.app.room.recent(ChannelId("support"), limit=5)
         return [message.text for message in messages]
 
-    async with asyncio.timeout(5):
-        while not await said():
-            await asyncio.sleep(0.01)
+    await until(said)
     assert await said() == ["Hello everybody"]
 
 
@@ -290,9 +289,10 @@ async def test_a_command_stands_above_its_reply_and_a_mark_counts_once(
     async def told() -> list[str]:
         return [one.text for one in await room.recent(support, limit=5)]
 
-    async with asyncio.timeout(5):
-        while len(await told()) < 3:
-            await asyncio.sleep(0.01)
+    async def all_are_told() -> bool:
+        return len(await told()) == 3
+
+    await until(all_are_told)
     assert (await told())[:2] == ["Good words", "/tune status"]
     before = await room.messages_before(Place(LOCAL, support), MessageId(str(said.number + 9)), 9)
     assert [one.text for one in before] == ["Good words"]
@@ -522,8 +522,8 @@ async def test_every_order_of_the_examples_is_whole_over_its_pages(
     await desk.ask(ButtonClicked("example.drop:3.r1.approved"))
     found: list[ListingRow] = []
 
-    while page := (await desk.listing(order=order, limit="2", after=last_of(found))).lines:
-        found += page
+    for _ in range(5):
+        found += (await desk.listing(order=order, limit="2", after=last_of(found))).lines
 
     assert sorted(int(line.id) for line in found) == list(range(1, 8))
     keys = {"newest": "-id", "oldest": "id"}

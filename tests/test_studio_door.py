@@ -19,7 +19,7 @@ from adapters.studio.login import add_login
 from adapters.studio.login_sessions import COOKIE, LASTS, LONGEST, SessionFile, Sessions
 from adapters.studio.login_throttle import MAX_AT_ONCE, MAX_PAUSE, LoginThrottle
 from tests.fakes.app import FakeApp, StillClock
-from tests.opening import until
+from tests.waiting import until
 
 PASSWORD = "open sesame"
 HERE = "http://127.0.0.1:8080"

@@ -16,6 +16,7 @@ from fastapi.responses import PlainTextResponse
 from adapters.studio.request_body_limits import MAX_BYTES, BoundedBodies
 from attune.connection_limits import MAX_HEAD_BYTES, BoundedConnection
 from tests.program import entrance, served
+from tests.waiting import until
 
 UPLOAD = "/_nicegui/client/1/upload/2"
 PIECE = b"x" * 65_536
@@ -71,9 +72,7 @@ async def server() -> AsyncIterator[Server]:
     )
     running = uvicorn.Server(config)
     task = asyncio.create_task(running.serve())
-    async with asyncio.timeout(20):
-        while not running.started:
-            await asyncio.sleep(0.005)
+    await until(lambda: running.started)
     made.port = running.servers[0].sockets[0].getsockname()[1]
     yield made
     running.should_exit = True

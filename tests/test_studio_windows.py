@@ -17,8 +17,8 @@ from bot.domain import WorkspaceId
 from bot.events import Event
 from bot.ports.dependencies import App, ProgressCallback
 from bot.replies import Reply
-from tests.opening import until
 from tests.scene import Scene
+from tests.waiting import until
 
 _FOLLOWERS = 2
 """The counts in the sidebar and the page itself."""

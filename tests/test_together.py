@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +12,8 @@ from bot.domain import LOCAL, UserId, WorkspaceId
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD, FakeDiscord, fake_discord
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.fakes.slack import FakeSlack, fake_slack
-from tests.opening import opened, until
+from tests.opening import opened
+from tests.waiting import until
 
 IN_SLACK, IN_DISCORD = WorkspaceId("slack:T1"), WorkspaceId(f"discord:{GUILD}")
 ANSWER = "Hello from the model"
@@ -45,12 +45,12 @@ async def all_open(
 
 async def until_created(built: App, workspace: WorkspaceId, name: str) -> None:
     """A command that changed something is answered to its asker alone."""
-    async with asyncio.timeout(100):
-        while True:
-            async with built.store.reading() as records:
-                if any(one.name == name for one in await records.assistants.all(workspace)):
-                    return
-            await asyncio.sleep(0.02)
+
+    async def is_created() -> bool:
+        async with built.store.reading() as records:
+            return any(one.name == name for one in await records.assistants.all(workspace))
+
+    await until(is_created)
 
 
 async def test_each_sees_its_own_workspaces_alone(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from bot.errors import OverCap
 from bot.events import CommandInvoked, FormSubmitted
 from bot.replies import Comparison
 from bot.words import Words
-from tests.fakes.connected import CHAT, until
+from tests.fakes.connected import CHAT
 from tests.fakes.faults import Fault, busy, cut, hangs
 from tests.scene import Scene
+from tests.waiting import until
 
 ANSWER_TOKENS = 7 + 5
 """The fake host's usage of an answer of five pieces."""

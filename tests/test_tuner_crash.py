@@ -13,7 +13,8 @@ import pytest
 from openai import BadRequestError
 from openai.types.fine_tuning import FineTuningJob
 
-from tests.tuner_scene import KEY, THINGS, Tuner, many, row, until
+from tests.tuner_scene import KEY, THINGS, Tuner, many, row
+from tests.waiting import find
 from tuner.store.database import Database
 
 STEPS = 6000
@@ -120,7 +121,7 @@ def test_a_job_that_cannot_be_started_fails_alone(own_tuner: Tuner) -> None:
 def test_a_killed_worker_is_replaced(own_tuner: Tuner, undisturbed: str) -> None:
     job = begin(own_tuner)
     killed = set()
-    until(lambda: bool(own_tuner.workers()))
+    find(lambda: bool(own_tuner.workers()))
 
     for steps in (0, 2500):
         own_tuner.await_steps(job, steps)
@@ -142,7 +143,7 @@ def test_a_worker_that_keeps_dying_fails_the_job(own_tuner: Tuner) -> None:
             os.kill(pid, signal.SIGKILL)
         return own_tuner.job(job.id).status == "failed"
 
-    until(kill_and_look)
+    find(kill_and_look)
     error = own_tuner.job(job.id).error
     assert error is not None
     assert error.code == "worker_died"
@@ -181,9 +182,9 @@ def test_a_new_worker_waits_for_an_old_one(own_tuner: Tuner, undisturbed: str) -
 
     own_tuner.kill()
     own_tuner.start()
-    until(lambda: own_tuner.job(job.id).status == "running")
+    find(lambda: own_tuner.job(job.id).status == "running")
     told = own_tuner.steps(job)
-    until(own_tuner.workers)
+    find(own_tuner.workers)
     os.kill(old, signal.SIGCONT)
 
     assert len(told) < STEPS
@@ -250,7 +251,7 @@ def test_leftovers_of_a_crash_are_swept(own_tuner: Tuner) -> None:
     own_tuner.start()
 
     assert not any(path.exists() for path in litter)
-    until(lambda: not (own_tuner.data / "jobs" / "ftjob-lost").exists())
+    find(lambda: not (own_tuner.data / "jobs" / "ftjob-lost").exists())
     assert own_tuner.client.files.content(kept.id).read()
 
 
@@ -304,7 +305,7 @@ def start_directly(data: Path, *options: str) -> subprocess.CompletedProcess[str
 
 
 def await_death(pids: list[int]) -> None:
-    until(lambda: not any(map(is_alive, pids)))
+    find(lambda: not any(map(is_alive, pids)))
 
 
 def is_alive(pid: int) -> bool:

@@ -9,7 +9,8 @@ import pytest
 from openai import BadRequestError, ConflictError, NotFoundError
 from openai._types import FileTypes
 
-from tests.tuner_scene import KEY, THINGS, Tuner, lines, row, until
+from tests.tuner_scene import KEY, THINGS, Tuner, lines, row
+from tests.waiting import find
 
 ROWS = lines([row(thing) for thing in THINGS])
 
@@ -154,9 +155,9 @@ def test_an_upload_that_breaks_off_leaves_nothing(own_tuner: Tuner) -> None:
 
     with socket.create_connection((address[0], int(address[1]))) as connection:
         connection.sendall(head.encode() + ROWS)
-        until(lambda: list(drafts.iterdir()))
+        find(lambda: list(drafts.iterdir()))
 
-    until(lambda: not list(drafts.iterdir()))
+    find(lambda: not list(drafts.iterdir()))
     assert not own_tuner.client.files.list().data
     assert not list((own_tuner.data / "files").iterdir())
 

@@ -9,7 +9,8 @@ import pytest
 from openai import BadRequestError, NotFoundError
 from openai.types.fine_tuning import FineTuningJob
 
-from tests.tuner_scene import THINGS, Tuner, preference, row, until
+from tests.tuner_scene import THINGS, Tuner, preference, row
+from tests.waiting import find
 
 TWELVE = [row(f"ware {n}") for n in range(12)]
 
@@ -302,7 +303,7 @@ def test_a_second_job_waits_in_line(own_tuner: Tuner) -> None:
     own_tuner.await_steps(first, 1)
 
     second = own_tuner.begin()
-    until(lambda: own_tuner.job(second.id).status == "queued")
+    find(lambda: own_tuner.job(second.id).status == "queued")
     own_tuner.client.fine_tuning.jobs.cancel(first.id)
 
     assert own_tuner.await_end(second).status == "succeeded"
@@ -326,7 +327,7 @@ def test_a_cancelled_job_ends_at_once(sandbox: Tuner) -> None:
     sandbox.await_steps(job, 5)
 
     cancelled = sandbox.client.fine_tuning.jobs.cancel(job.id)
-    until(lambda: not sandbox.workers())
+    find(lambda: not sandbox.workers())
 
     assert cancelled.status == sandbox.job(job.id).status == "cancelled"
     assert cancelled.finished_at
@@ -339,7 +340,7 @@ def test_a_paused_job_goes_on_where_it_was(sandbox: Tuner) -> None:
     sandbox.await_steps(job, 20)
 
     assert sandbox.steer(job, "pause") == "paused"
-    until(lambda: not sandbox.workers())
+    find(lambda: not sandbox.workers())
     told = max(sandbox.steps(job, 5))
     assert sandbox.steer(job, "resume") == "queued"
     sandbox.await_steps(job, told + 20)

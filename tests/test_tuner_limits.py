@@ -17,7 +17,8 @@ import httpx2
 import pytest
 
 from tests.test_tuner_malformed import check_refused
-from tests.tuner_scene import KEY, THINGS, Tuner, lines, many, row, until
+from tests.tuner_scene import KEY, THINGS, Tuner, lines, many, row
+from tests.waiting import find
 from tuner.api import middleware
 from tuner.api.api_keys import _is_same
 
@@ -198,7 +199,7 @@ def test_a_request_that_drips_is_refused(hasty: Tuner) -> None:
     with connect(hasty) as opened:
         opened.sendall(b"GET /v1/models HTTP/1.1\r\nhost: x\r\n")
 
-        assert until(lambda: not drips(opened))
+        assert find(lambda: not drips(opened))
 
 
 def drips(opened: socket.socket) -> bool:
@@ -239,7 +240,7 @@ def test_there_are_no_more_connections_than_can_be_served(hasty: Tuner) -> None:
         except httpx2.HTTPError:
             return False
 
-    assert until(is_open)
+    assert find(is_open)
 
 
 def test_half_open_connections_of_one_address_keep_nobody_out(sandbox: Tuner) -> None:

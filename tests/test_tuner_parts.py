@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import update
 from starlette.types import Message, Receive, Scope, Send
 
+from tests.waiting import find
 from tuner.api import multipart
 from tuner.api.middleware import ResponseMiddleware
 from tuner.api.multipart import MAX_PARTS, UploadForm
@@ -46,8 +47,7 @@ def test_a_worker_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     output = process.stdout
     assert output is not None
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    while not children.read_text():
-        time.sleep(0.01)
+    find(children.read_text)
 
     Worker(process, JobFolder(tmp_path), is_checking=False).kill()
 

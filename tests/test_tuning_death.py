@@ -15,6 +15,7 @@ from bot.events import ButtonClicked, Event
 from tests.fakes.connected import CREATE, UPLOAD
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.scene import Death, Scene, copy_data
+from tests.waiting import until
 
 DELETE = "DELETE /files/{id}"
 MAX_MOMENTS = 400
@@ -113,10 +114,13 @@ async def test_death_again_and_again_is_outlived(tmp_path: Path, priced: Path, s
     copy_data(priced, tmp_path)
     async with faulty_host() as host:
         story = Story(tmp_path, host, lag_seconds=30)
-        lives = 1
+        lives: list[bool] = []
 
-        while not await story.live(rng.randint(1, 25)):
-            lives += 1
+        async def live() -> bool:
+            lives.append(await story.live(rng.randint(1, 25)))
+            return lives[-1]
+
+        await until(live)
 
         await story.check()
-    assert lives > 1
+    assert len(lives) > 1

@@ -297,8 +297,7 @@ async def test_a_job_cancelled_at_the_host_is_told_as_cancelled(scene: Scene) ->
 async def test_a_job_that_vanishes_is_given_up_after_some_patience(scene: Scene) -> None:
     scene.host.life = ("running",) * 100
     await begin(scene)
-    while (await scene.job()).phase is not Phase.WATCHING:
-        scene.advance(await scene.turn() or 0.0)
+    await scene.reach(Phase.WATCHING)
     (job,) = scene.host.jobs
     scene.host.forget(job)
 

@@ -15,6 +15,7 @@ from tests.fakes.connected import CHAT, CREATE, EVENTS, JOB, UPLOAD, with_
 from tests.fakes.faults import Fault, answers, busy, cut, hangs, html, reshaped, says
 from tests.fakes.faulty_host import faulty_host
 from tests.scene import Scene
+from tests.waiting import until
 
 CANCEL = "POST /fine_tuning/jobs/{id}/cancel"
 FILES, JOBS = "GET /files", "GET /fine_tuning/jobs"
@@ -43,8 +44,7 @@ async def until_watching(scene: Scene) -> None:
     scene.job_patience = 12.0
     await scene.restart()
     await begin(scene)
-    while (await scene.job()).phase is not Phase.WATCHING:
-        scene.advance(await scene.turn() or 0.0)
+    await scene.reach(Phase.WATCHING)
 
 
 async def hours(scene: Scene, count: float) -> None:
@@ -259,8 +259,11 @@ async def test_a_host_that_never_answers_holds_up_itself_alone(
 
 
 async def look_at_all(scene: Scene, host: HostName) -> None:
-    while await scene.app.runners.jobs.poll_host(host) is not None:
+    async def is_over() -> bool:
         scene.advance(10)
+        return await scene.app.runners.jobs.poll_host(host) is None
+
+    await until(is_over)
 
 
 async def test_a_trained_model_waits_for_its_chat_host_without_end_of_the_job(scene: Scene) -> None:

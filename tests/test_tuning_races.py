@@ -25,11 +25,6 @@ async def begin(scene: Scene) -> None:
     await scene.confirm()
 
 
-async def until_phase(scene: Scene, phase: Phase) -> None:
-    while (await scene.job()).phase is not phase:
-        scene.advance(await scene.turn() or 0.0)
-
-
 def meanwhile(scene: Scene, action: str, then: Fault | None = None) -> Fault:
     """Somebody clicks while the host works on its answer."""
 
@@ -42,7 +37,7 @@ def meanwhile(scene: Scene, action: str, then: Fault | None = None) -> Fault:
 
 async def test_a_cancel_while_a_pause_is_refused_is_not_lost(scene: Scene) -> None:
     await begin(scene)
-    await until_phase(scene, Phase.WATCHING)
+    await scene.reach(Phase.WATCHING)
     scene.advance(await scene.turn() or 0.0)
     scene.host.fail(PAUSE, meanwhile(scene, "job.cancel", answers(409, "Not now.")))
     await scene.command("pause")
@@ -70,7 +65,7 @@ async def test_a_cancel_while_the_host_answers_is_not_lost(
 
 async def test_a_cancel_does_not_wait_for_the_pause_that_a_host_asked_for(scene: Scene) -> None:
     await begin(scene)
-    await until_phase(scene, Phase.WATCHING)
+    await scene.reach(Phase.WATCHING)
     busy = answers(429, headers={"Retry-After": "3000"})
     scene.host.fail(JOB, meanwhile(scene, "job.cancel", busy))
     started = scene.clock.now()
@@ -83,7 +78,7 @@ async def test_a_cancel_does_not_wait_for_the_pause_that_a_host_asked_for(scene:
 
 async def test_a_pause_or_resume_does_not_replace_a_cancel(scene: Scene) -> None:
     await begin(scene)
-    await until_phase(scene, Phase.WATCHING)
+    await scene.reach(Phase.WATCHING)
     await scene.command("cancel")
 
     for command in ("pause", "resume"):
@@ -98,7 +93,7 @@ async def test_a_job_is_read_again_before_anything_is_sent(scene: Scene) -> None
     """The look knows an older job than the one that was cancelled since."""
     await begin(scene)
     watcher = scene.app.runners.jobs
-    await until_phase(scene, Phase.CREATING)
+    await scene.reach(Phase.CREATING)
     stale = await scene.job()
     await scene.command("cancel")
 
@@ -111,7 +106,7 @@ async def test_a_job_is_read_again_before_anything_is_sent(scene: Scene) -> None
 async def test_the_intention_is_not_written_for_a_job_that_changed(scene: Scene) -> None:
     await begin(scene)
     watcher = scene.app.runners.jobs
-    await until_phase(scene, Phase.CREATING)
+    await scene.reach(Phase.CREATING)
     stale = await scene.job()
     await scene.command("cancel")
 
@@ -146,7 +141,7 @@ async def test_what_is_over_does_not_end_a_second_time(scene: Scene) -> None:
 
 async def test_putting_off_a_job_does_not_put_off_a_new_wish(scene: Scene) -> None:
     await begin(scene)
-    await until_phase(scene, Phase.WATCHING)
+    await scene.reach(Phase.WATCHING)
     stale = await scene.job()
     await scene.command("cancel")
 
@@ -159,7 +154,7 @@ async def test_putting_off_a_job_does_not_put_off_a_new_wish(scene: Scene) -> No
 
 async def test_a_cancel_is_asked_of_a_failing_host_again_and_not_in_a_hurry(scene: Scene) -> None:
     await begin(scene)
-    await until_phase(scene, Phase.WATCHING)
+    await scene.reach(Phase.WATCHING)
     scene.host.fail_always(CANCEL, answers(503))
     await scene.command("cancel")
     started = scene.clock.now()

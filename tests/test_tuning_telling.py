@@ -13,6 +13,7 @@ from tests.fakes.connected import CREATE, EVENTS, JOB, UPLOAD, with_
 from tests.fakes.faults import answers, reshaped, training_closed
 from tests.scene import Scene
 from tests.test_tuning_watch import LONG, look, status, watching
+from tests.waiting import until
 
 HOUR = 3600
 LATE = "unusually long"
@@ -130,8 +131,7 @@ async def test_the_hosts_own_words_are_quoted_with_the_example_they_mean(scene: 
     scene.host.fail(JOB, with_(), with_(error=error))
     await scene.learn(12)
     await scene.confirm()
-    while not scene.host.jobs:
-        await look(scene)
+    await until(lambda: scene.host.jobs, meanwhile=scene.step)
     third = next(iter(scene.host.files.values())).content.splitlines()[2]
     await scene.settle()
 

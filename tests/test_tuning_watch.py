@@ -25,8 +25,7 @@ async def watching(scene: Scene, *life: str) -> None:
     scene.host.life = life or LONG
     await scene.learn(12)
     await scene.confirm()
-    while (await scene.job()).phase is not Phase.WATCHING:
-        scene.advance(await scene.turn() or 0.0)
+    await scene.reach(Phase.WATCHING)
 
 
 async def look(scene: Scene, times: int = 1) -> None:

@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -17,22 +16,13 @@ from openai.types import FileObject
 from openai.types.fine_tuning import FineTuningJob
 
 from tests.fakes.openai_schema import published
+from tests.waiting import find
 
 KEY = "sk-scene"
 THINGS = ("apple", "banana", "cherry", "dates", "elder", "figs", "grapes", "honey", "iris", "jam")
 ENDED = ("succeeded", "failed", "cancelled")
 UNDESCRIBED = ("/v1/completions", "/v1/responses", "/v1/embeddings")
 Found = TypeVar("Found")
-
-
-def until(look: Callable[[], Found | None], *, seconds: float = 60.0) -> Found:
-    """What `look` finds once it finds something."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := look():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"waited {seconds} s in vain")
 
 
 def row(thing: str) -> dict[str, object]:
@@ -145,7 +135,7 @@ class Tuner:
 
     def await_end(self, job: FineTuningJob) -> FineTuningJob:
         path = f"/v1/fine_tuning/jobs/{job.id}"
-        until(lambda: self._quick.get(path).json()["status"] in ENDED, seconds=300)
+        find(lambda: self._quick.get(path).json()["status"] in ENDED, seconds=300)
         return self.job(job.id)
 
     def tune(self, rows: Sequence[object] | None = None, **wishes: object) -> FineTuningJob:
@@ -163,7 +153,7 @@ class Tuner:
         return [step for event in self.events(job, limit) if (step := _step(event["data"]))]
 
     def await_steps(self, job: FineTuningJob, count: int) -> None:
-        until(lambda: max(self.steps(job, 5), default=0) >= count, seconds=120)
+        find(lambda: max(self.steps(job, 5), default=0) >= count, seconds=120)
 
     def ask(self, model: str, question: str) -> str:
         messages = [{"role": "user", "content": question}]

@@ -34,6 +34,7 @@ from tests.fakes import discord_rest
 from tests.fakes import slack as slack_fake
 from tests.fakes.discord import ANN, BOT, fake_discord
 from tests.fakes.slack import fake_slack
+from tests.waiting import until
 
 BUTTONS = (Button("👍", "feedback.good"), Button("👎", "feedback.bad"))
 WORDS = [f"word{number}" for number in range(60)]
@@ -322,19 +323,23 @@ async def test_whichever_call_fails_nothing_is_lost_or_doubled(
     assert number >= 4
 
 
+async def stop_at(platform: Platform, number: int) -> bool:
+    """Stops an answer at this call to the platform; False if it ended before."""
+    task = asyncio.create_task(answer(platform))
+    await until(lambda: platform.calls >= number or task.done(), meanwhile=lambda: asyncio.sleep(0))
+    is_stopped = not task.done()
+    task.cancel()
+    await asyncio.wait({task})
+    return is_stopped
+
+
 async def test_stopped_at_any_call_what_is_shown_is_a_beginning_and_closed(
     platform: Platform,
 ) -> None:
     for number in range(1, 30):
         platform.begin()
-        task = asyncio.create_task(answer(platform))
-        while platform.calls < number and not task.done():
-            await asyncio.sleep(0.001)
-        if task.done():
+        if not await stop_at(platform, number):
             break
-
-        task.cancel()
-        await asyncio.wait({task})
 
         shown = words(platform)
         assert shown == WORDS[: len(shown)]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from adapters.openai.host_kinds import Dialect
@@ -96,10 +95,3 @@ def with_(**fields: object) -> Fault:
 def listing(*rows: dict[str, object]) -> Fault:
     """Returns a fault that answers with a page of these rows."""
     return reshaped(lambda body: {**body, "data": list(rows), "has_more": False})
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Waits until the condition is true, for five seconds at most."""
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0.002)

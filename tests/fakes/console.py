@@ -11,8 +11,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
-import pytest
-
 from adapters.console import chat
 from adapters.local_room import LocalRoom
 from bot.commands import Catalogue, Command, Option, OptionKind
@@ -32,6 +30,7 @@ from bot.replies import (
 from bot.request import Request
 from tests.fakes.app import FakeApp, StillClock
 from tests.fakes.room_store import MemoryStore, as_store
+from tests.waiting import until
 
 PLACE = Place(LOCAL, ChannelId("general"))
 CONFIRM = Card("Start?", buttons=(Button("Confirm", "start:1"), Button("Cancel", "cancel:1")))
@@ -179,14 +178,3 @@ def open_terminal() -> Iterator[tuple[Terminal, TextIO, TextIO]]:
         terminal = Terminal(master)
         stack.callback(terminal.close)
         yield terminal, source, output
-
-
-async def until(
-    is_so: Callable[[], bool], complaint: Callable[[], str] = lambda: "it never came"
-) -> None:
-    try:
-        async with asyncio.timeout(10):
-            while not is_so():
-                await asyncio.sleep(0.005)
-    except TimeoutError:
-        pytest.fail(complaint())
