@@ -54,7 +54,7 @@ from bot.replies import Card, Refused, Reply
 from bot.request import Request
 from bot.retention import RetentionPeriods, remove_old
 from bot.rows import Method
-from bot.tuning import held_out_rows, snapshot
+from bot.tuning import snapshot
 from bot.words import Words
 from storage.database import Database
 from tests.fakes.platform import FakePlatform
@@ -210,7 +210,7 @@ class Large:
         )
         async with self._store.reading() as records:
             job = a_job(await records.snapshots.get(HOME, number))
-        await held_out_rows.hold_out(job, store=self._store, at=self._request.now)
+        await snapshot.mark_held_out(job, store=self._store, at=self._request.now)
 
 
 def _snapshot_rows() -> Iterable[SnapshotRow]:

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from bot import access, assistants, private_replies, workspaces
-from bot.commands import Action, Catalogue
+from bot.commands import Action, Catalogue, Command
 from bot.daily_token_budget import require_daily_budget
 from bot.domain import (
     LOCAL,
@@ -52,7 +52,7 @@ from bot.mentions_and_times import resolve_names
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.store import Records
 from bot.ports.surface import CanReach, CanResume, CanSendEphemeral, HasFormLimits, Surface
-from bot.replies import Form, NoReply, Refused, Reply, Stream
+from bot.replies import Drawn, Form, NoReply, Refused, Reply, Stream
 from bot.reply_sender import ReplySender
 from bot.request import Request
 from bot.running_answers import RunningAnswers
@@ -210,15 +210,11 @@ class Dispatch:
         if row.attempts >= _MAX_ATTEMPTS or (is_stale and isinstance(event.what, MessageReceived)):
             await self._mark_done(row.key)
             return False
-        if not self._is_platform_on(event):
-            return False
+        if self._surface_of(event) is None:
+            return False  # It waits until its platform is on again.
         async with self._deps.store.writing() as records:
             await records.inbox.retry(row.key)
         return True
-
-    def _is_platform_on(self, event: Event) -> bool:
-        """Whether the event's platform is on; if it is off, the event waits for a later start."""
-        return self._surface_of(event) is not None
 
     def _resume_interaction(self, event: Event, *, has_begun: bool) -> None:
         surface = self._deps.surfaces.of(event.place.workspace)
@@ -473,8 +469,7 @@ class Dispatch:
         admitted = access.authorize_and_parse(command, filled, line)
         if command.costs_tokens:
             await require_daily_budget(request, self._deps.store)
-        reply = await command.run(admitted, self._deps)
-        return await private_replies.as_private_reply(request, reply, self._deps)
+        return await self._run_handler(command, admitted)
 
     async def _reaction(self, request: Request, what: ReactionChanged) -> Reply:
         action = self._reactions.get((what.emoji, what.is_removed))
@@ -488,18 +483,21 @@ class Dispatch:
         """Runs an action after checking the role, which may have changed since the message."""
         if action is None:
             return NoReply()
-        if request.clicked_message and (
-            stored := self._deps.running_answers.unstored.get(request.clicked_message)
-        ):
+        unstored = self._deps.running_answers.unstored
+        if request.clicked_message and (stored := unstored.get(request.clicked_message)):
             await stored.wait()
-        reply = await action.run(access.authorize_and_parse(action, request), self._deps)
+        return await self._run_handler(action, access.authorize_and_parse(action, request))
+
+    async def _run_handler(self, handler: Action | Command, request: Request) -> Reply:
+        reply = await handler.run(request, self._deps)
+        if not isinstance(reply, Drawn):
+            return reply
         return await private_replies.as_private_reply(request, reply, self._deps)
 
     def _without_forbidden_buttons(self, request: Request, reply: Reply) -> Reply:
         """Removes buttons that the user may not click from a reply that only this user sees."""
-        if not isinstance(
-            self._deps.surfaces.of(request.workspace_id), CanSendEphemeral | CanReach
-        ):
+        surface = self._deps.surfaces.of(request.workspace_id)
+        if not isinstance(surface, CanSendEphemeral | CanReach):
             return reply
         return private_replies.without_forbidden_buttons(reply, self._button_roles, request.role)
 

@@ -98,9 +98,8 @@ async def _deliver(
     return None
 
 
-async def same_locale(records: Records, workspace: WorkspaceId, *keys: str) -> dict[str, object]:
-    """Returns the detail with the locale of the first of these notices that has one."""
-    locale = await records.outbox.locale_of(workspace, keys)
+def locale_detail(locale: str | None) -> dict[str, object]:
+    """Returns the detail that names the language of a notice."""
     return {LOCALE: locale} if locale else {}
 
 

@@ -19,7 +19,7 @@ from bot.domain import (
 )
 from bot.errors import AttuneError, NotFound, NotNow, Outdated, deserialize, serialize
 from bot.number_formats import number_of
-from bot.outbox import ASKER, LOCALE, same_locale
+from bot.outbox import ASKER, locale_detail
 from bot.ports.paid_runs import PaidRuns, Runs
 from bot.ports.store import Records
 from bot.replies import Button, Card, Progress, Reply, Text, Tone
@@ -120,9 +120,8 @@ async def queue_run_notice(
     """Queues a run's notice; each kind has one message. `trouble` is the model's last error."""
     key, status = f"{kind}.{run.id}", f"{kind.partition('.')[0]}.status.{run.id}"
     before = [job_status_key(run.job)] if isinstance(run, Evaluation) and run.job else []
-    details = await same_locale(records, run.workspace, key, status, *before)
-    details |= {LOCALE: locale} if locale else {}
-    details |= {_TROUBLE: serialize(trouble)} if trouble else {}
+    locale = locale or await records.outbox.locale_of(run.workspace, [key, status, *before])
+    details = locale_detail(locale) | ({_TROUBLE: serialize(trouble)} if trouble else {})
     await records.outbox.put(
         key,
         run.place,

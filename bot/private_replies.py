@@ -42,7 +42,7 @@ class _StoredReply:
 _BODY: TypeAdapter[_StoredReply] = TypeAdapter(_StoredReply)
 
 
-async def as_private_reply(request: Request, reply: Reply, deps: Dependencies) -> Reply:
+async def as_private_reply(request: Request, reply: Drawn, deps: Dependencies) -> Drawn:
     """Returns the reply as a private one with a button to share it, if the surface can do so.
 
     A reply that is private already gets no button. A reply for the whole channel stays public,
@@ -50,7 +50,7 @@ async def as_private_reply(request: Request, reply: Reply, deps: Dependencies) -
     """
     surface = deps.surfaces.of(request.workspace_id)
     can_be_private = isinstance(surface, CanSendEphemeral | CanReach) and not request.is_page
-    if not isinstance(reply, Drawn) or reply.private or not can_be_private:
+    if reply.private or not can_be_private:
         return reply
     is_for_all = isinstance(reply, Text) and reply.is_for_all
     if is_for_all or not _is_for_user(request.event, reply):

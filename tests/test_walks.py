@@ -1,4 +1,4 @@
-"""How many modules of `bot/` an event crosses until it is answered; see the record on handlers."""
+"""How many modules of `bot/` an event crosses until it is answered; see the record on walks."""
 
 from __future__ import annotations
 
@@ -6,34 +6,41 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from inspect import CO_ASYNC_GENERATOR, CO_COROUTINE
 from pathlib import Path
 from types import FrameType
 
 import bot
-from bot.domain import User, UserId
-from bot.events import FormSubmitted, ReactionChanged
+from bot.domain import LOCAL, User, UserId
+from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, ReactionChanged
 from tests.scene import SLACK, Scene
+from tests.waiting import until
 
 BOT = str(Path(bot.__file__).parent) + "/"
 ADMIN = User(UserId("U1"), "ann", is_platform_admin=True)
-VALUES = (
-    *("domain", "events", "errors", "replies", "rows", "words", "request", "ports"),
-    "private_text",
-    *("mentions_and_times", "private_replies", "examples/example_buttons", "examples/texts"),
+NO_STEPS = ("ports", "request", "mentions_and_times")
+"""Doors to the outside, what a handler is given, and the markup of names in a reply."""
+FRONT_DOOR = (
+    *("dispatch", "keyed_order", "inbox_writer", "running_answers"),
+    *("private_replies", "reply_sender", "examples/state_changes"),
 )
-"""What the steps speak of: values, and functions that only read or draw one; no step of a walk."""
+"""The way of every command and click into the bot, and of its reply out of it."""
 
 
 @contextmanager
 def walked() -> Iterator[list[str]]:
-    """Modules of `bot/` in which a function was entered meanwhile, in that order."""
+    """Modules of `bot/` in which a coroutine ran meanwhile, in that order.
+
+    A module that only computes, such as a rule, a text or a card, is no step of a walk.
+    """
     found: dict[str, None] = {}
 
     def note(frame: FrameType, event: str, _: object) -> None:
-        name = frame.f_code.co_filename
-        if event == "call" and name.startswith(BOT):
-            module = name[len(BOT) :].removesuffix(".py").removesuffix("/__init__")
-            if not {module, module.partition("/")[0]} & set(VALUES):
+        code = frame.f_code
+        is_waiting = code.co_flags & (CO_COROUTINE | CO_ASYNC_GENERATOR)
+        if event == "call" and is_waiting and code.co_filename.startswith(BOT):
+            module = code.co_filename[len(BOT) :].removesuffix(".py").removesuffix("/__init__")
+            if module.partition("/")[0] not in NO_STEPS:
                 found[module] = None
 
     modules: list[str] = []
@@ -69,3 +76,24 @@ async def test_a_mark_crosses_few_modules(scene: Scene) -> None:
 
     assert len(await scene.examples(workspace=SLACK)) == 1
     assert len(modules) <= 8, " ".join(modules)
+
+
+async def test_a_training_crosses_few_modules_until_its_model_answers(scene: Scene) -> None:
+    await scene.learn(12)
+
+    with walked() as modules:
+        await scene.handle(scene.event(CommandInvoked("start"), key="start"))
+        confirm = (await scene.last_card()).buttons[0].action
+        await scene.handle(scene.event(ButtonClicked(confirm), key="confirm"))
+        await until(lambda: is_deployed(scene), meanwhile=scene.step_jobs)
+
+    own = [module for module in modules if module not in FRONT_DOOR]
+    assert (own[0], own[-1]) == ("tuning/start", "tuning/job_steps"), " ".join(own)
+    assert len(own) <= 10, " ".join(own)
+
+
+async def is_deployed(scene: Scene) -> bool:
+    async with scene.database.reading() as records:
+        assistant = await records.assistants.default(LOCAL)
+        assert assistant is not None
+        return await records.deployments.current(LOCAL, assistant.id) is not None

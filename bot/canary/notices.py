@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from bot.domain import Canary
-from bot.outbox import ASKER, LOCALE, same_locale
+from bot.outbox import ASKER, locale_detail
 from bot.ports.store import Records
 
 STATUS = "canary.status"
@@ -18,12 +18,12 @@ async def queue_notice(
 ) -> None:
     """Queues a notice in the language in which the canary was started."""
     status = f"{STATUS}.{canary.id}"
-    more = {LOCALE: locale} if locale else await same_locale(records, canary.workspace, status)
+    started_in = locale or await records.outbox.locale_of(canary.workspace, [status])
     await records.outbox.put(
         f"{kind}.{canary.id}",
         canary.place,
         kind,
         subject=canary.id,
-        details={ASKER: canary.started_by, **more},
+        details={ASKER: canary.started_by, **locale_detail(started_in)},
         at=at,
     )

@@ -6,23 +6,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
-from bot.database_batches import batched
-from bot.domain import (
-    Example,
-    ExampleFilter,
-    ExampleId,
-    Job,
-    Split,
-)
+from bot.domain import Example, ExampleId
 from bot.errors import BadInput
 from bot.ports.model_hosts import Host
-from bot.ports.store import Store
 from bot.request import Request
 from bot.rows import prompt_fingerprint
 
-_BATCH = 500
 _HOLD_OUT_FROM = 50
 _AUTO_SHARE = 0.2
 _MAX_SHARE = 0.5
@@ -84,34 +74,6 @@ def split(
 
 def _hash_of(group: str) -> str:
     return hashlib.sha256(group.encode()).hexdigest()
-
-
-async def hold_out(job: Job, *, store: Store, at: datetime) -> None:
-    """Marks exactly the job's validation rows as held out, for its assistant and method."""
-    async with store.reading() as records:
-        rows = records.snapshots.rows(job.workspace, job.snapshot, Split.VALIDATION)
-        examples = {row.example async for row in rows}
-    before = await _held_out_examples(job, store, at)
-    changes = {False: before - examples, True: examples - before}
-    for held_out, changed in changes.items():
-        for part in batched(sorted(changed), _BATCH):
-            async with store.writing() as records:
-                await records.examples.hold_out(job.workspace, part, held_out=held_out)
-
-
-async def _held_out_examples(job: Job, store: Store, at: datetime) -> set[ExampleId]:
-    filters = ExampleFilter(assistant=job.assistant, method=job.method, held_out=True)
-    examples: set[ExampleId] = set()
-    last: ExampleId | None = None
-    while True:
-        async with store.reading() as records:
-            page = await records.examples.ids(
-                job.workspace, filters, until=at, after=last, limit=_BATCH
-            )
-        if not page:
-            return examples
-        examples.update(page)
-        last = page[-1]
 
 
 def held_out_share(request: Request, rows: int, host: Host) -> float:

@@ -44,7 +44,7 @@ from bot.evaluation import planning
 from bot.paid_run_actions import queue_run_notice
 from bot.ports.model_hosts import Host, Hosts, JobRequest, PaidHost, RemoteFile, RemoteJob, Serving
 from bot.ports.store import Records
-from bot.tuning import held_out_rows, paid_deployments, retries, snapshot
+from bot.tuning import paid_deployments, retries, snapshot
 from bot.tuning.state_machine import ACTIONS, BY_HAND, NOT_YET_RUNNING, JobWriter
 
 T = TypeVar("T")
@@ -107,7 +107,7 @@ async def _paid_host(record: JobWriter, job: Job, hosts: Hosts) -> PaidHost:
 async def _begin(record: JobWriter, job: Job) -> None:
     """Marks held-out examples; only now, so that a declined estimate marks nothing."""
     if not await _end_if_stopped(record, job):
-        await held_out_rows.hold_out(job, store=record.store, at=record.clock.now())
+        await snapshot.mark_held_out(job, store=record.store, at=record.clock.now())
         await record.update(job, {"phase": Phase.UPLOADING})
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from bot.domain import LOCAL, Job, JobId, Notice, RequestedAction
 from bot.errors import HostError, deserialize, serialize
 from bot.number_formats import number_of
-from bot.outbox import ASKER, same_locale
+from bot.outbox import ASKER, locale_detail
 from bot.paid_run_actions import job_status_key
 from bot.ports.store import Records
 from bot.replies import Fact
@@ -62,8 +62,8 @@ async def _queue(
 ) -> None:
     """Queues a notice in the job's channel; if that is closed, to the user who started the job."""
     key = f"job.{job.id}.{name}"
-    locale = await same_locale(records, job.workspace, key, job_status_key(job.id))
-    details = {ASKER: job.asked_by, **locale, **details}
+    locale = await records.outbox.locale_of(job.workspace, [key, job_status_key(job.id)])
+    details = {ASKER: job.asked_by, **locale_detail(locale), **details}
     await records.outbox.put(key, job.place, kind, subject=job.id, details=details, at=at)
 
 

@@ -1,4 +1,4 @@
-"""Chooses and checks the rows of a job, freezes them as a snapshot, and writes them as JSONL.
+"""Chooses, checks and freezes the rows of a job, marks those held out, and writes JSONL.
 
 Snapshots are written in parts, so that other writers can write in between.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 
 from bot.database_batches import batched
 from bot.domain import (
     ALWAYS_TRAINED,
     MUST_ANSWER,
     Example,
+    ExampleFilter,
     ExampleId,
     Job,
     Phase,
@@ -156,6 +158,34 @@ async def freeze_snapshot(
             await records.snapshots.append(request.workspace_id, snapshot.id, part, first=first)
         first += len(part)
     return snapshot.id
+
+
+async def mark_held_out(job: Job, *, store: Store, at: datetime) -> None:
+    """Marks exactly the job's validation rows as held out, for its assistant and method."""
+    async with store.reading() as records:
+        rows = records.snapshots.rows(job.workspace, job.snapshot, Split.VALIDATION)
+        examples = {row.example async for row in rows}
+    before = await _held_out_examples(job, store, at)
+    changes = {False: before - examples, True: examples - before}
+    for held_out, changed in changes.items():
+        for part in batched(sorted(changed), _BATCH):
+            async with store.writing() as records:
+                await records.examples.hold_out(job.workspace, part, held_out=held_out)
+
+
+async def _held_out_examples(job: Job, store: Store, at: datetime) -> set[ExampleId]:
+    filters = ExampleFilter(assistant=job.assistant, method=job.method, held_out=True)
+    examples: set[ExampleId] = set()
+    last: ExampleId | None = None
+    while True:
+        async with store.reading() as records:
+            page = await records.examples.ids(
+                job.workspace, filters, until=at, after=last, limit=_BATCH
+            )
+        if not page:
+            return examples
+        examples.update(page)
+        last = page[-1]
 
 
 async def training_lines(

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from bot.domain import Evaluation, NewNotice
 from bot.evaluation import notices as evaluation_notices
-from bot.outbox import ASKER, same_locale
+from bot.outbox import ASKER, locale_detail
 from bot.ports.store import Records
 
 STATUS = "vote.status"
@@ -53,10 +53,9 @@ async def queue_ended_notice(
 
 async def _details(records: Records, evaluation: Evaluation) -> dict[str, object]:
     """Returns the details of the notices, with the language in which the vote was confirmed."""
-    locale = await same_locale(
-        records, evaluation.workspace, f"{evaluation_notices.STATUS}.{evaluation.id}"
-    )
-    return {ASKER: evaluation.asked_by, **locale}
+    status = f"{evaluation_notices.STATUS}.{evaluation.id}"
+    locale = await records.outbox.locale_of(evaluation.workspace, [status])
+    return {ASKER: evaluation.asked_by, **locale_detail(locale)}
 
 
 async def _put(records: Records, notice: NewNotice, at: datetime) -> None:
