@@ -8,6 +8,7 @@ import secrets
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
@@ -40,11 +41,13 @@ from bot.domain.ids import platform_of
 from bot.errors import PlaceClosed, SettingsError
 from bot.evaluation.runner import EvaluationRunner
 from bot.events import Event
+from bot.example_index import ExampleIndex
 from bot.inbox_writer import Spawn
 from bot.judging.runner import JudgeRunner
 from bot.outbox import deliver
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.form_links import Links
+from bot.ports.nearest_examples import TextIndex
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.replies import Reply
@@ -199,6 +202,7 @@ def build(
         imports=ImportFolder(settings.data_dir / "imports"),
         running_answers=answers,
         token_reservations=TokenBudget(store),
+        nearest_examples=_example_index(store, clock, group),
         admins=settings.admin_keys,
         starters=Starters(),
         wake_runners=lambda: runners.wake(),
@@ -208,11 +212,26 @@ def build(
         erase_after=timedelta(days=settings.erase_after_days),
     )
     runners = _runners(settings, deps, hosts.configured_names())
-    dispatch = Dispatch(
-        deps=deps, catalogue=CATALOGUE, answers=answers, spawn=_spawner(group, busy)
-    )
+    spawn = _spawner(group, busy)
+    dispatch = Dispatch(deps=deps, catalogue=CATALOGUE, answers=answers, spawn=spawn)
     return App(
         dispatch, runners, room, store, surfaces, clock, topics, busy, links, engine, slack, discord
+    )
+
+
+async def new_text_index() -> TextIndex:
+    """Returns an empty index; its libraries are imported in a worker thread when first needed."""
+    module = await asyncio.to_thread(import_module, "adapters.meaning_index")
+    index: TextIndex = module.MeaningIndex()
+    return index
+
+
+def _example_index(store: Store, clock: Clock, group: asyncio.TaskGroup) -> ExampleIndex:
+    return ExampleIndex(
+        store=store,
+        clock=clock,
+        new_index=new_text_index,
+        start_task=lambda work: group.create_task(work, name="example index"),
     )
 
 
@@ -223,7 +242,11 @@ def _runners(settings: Settings, deps: Dependencies, hosts: Iterable[HostName]) 
     return Runners(
         JobPoller(store=store, hosts=deps.hosts, clock=clock, limits=_retry_limits(settings)),
         EvaluationRunner(
-            store=store, hosts=deps.hosts, clock=clock, tokens=deps.token_reservations
+            store=store,
+            hosts=deps.hosts,
+            clock=clock,
+            tokens=deps.token_reservations,
+            nearest_examples=deps.nearest_examples,
         ),
         VoteRunner(store=store, clock=clock),
         CanaryWatcher(store=store, clock=clock),

@@ -16,7 +16,7 @@ from openai import AsyncOpenAI
 
 from adapters.openai.hosts_file import ConfiguredHosts, default_host
 from adapters.signed_links import SignedLinks
-from attune.bootstrap import Surfaces
+from attune.bootstrap import Surfaces, new_text_index
 from attune.clock import SystemClock
 from bench.figures import Figure, interleaved_results
 from bench.processes import running
@@ -25,6 +25,7 @@ from bot.daily_token_budget import TokenBudget
 from bot.dispatch import Dispatch
 from bot.domain import ChannelId, Message, MessageId, Place, User, UserId, WorkspaceId
 from bot.events import Event, MessageReceived
+from bot.example_index import ExampleIndex
 from bot.ports.dependencies import Dependencies
 from bot.replies import Drawn, Stream
 from bot.running_answers import RunningAnswers
@@ -135,6 +136,12 @@ async def _core(address: str, folder: Path) -> AsyncIterator[Callable[[int], Awa
             imports=ImportFolder(folder / "imports"),
             running_answers=answers,
             token_reservations=TokenBudget(database),
+            nearest_examples=ExampleIndex(
+                store=database,
+                clock=SystemClock(),
+                new_index=new_text_index,
+                start_task=group.create_task,
+            ),
             admins=frozenset(),
             starters={},
             wake_runners=lambda: None,

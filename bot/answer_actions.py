@@ -48,7 +48,7 @@ async def _writer(
     """Returns a writer for a new answer to a turn's question; messages after it do not count."""
     prompt_input = await _prompt_input(request, replace(turn, question=question.text), deps)
     async with deps.store.reading() as records:
-        messages = await build_question_prompt(request, prompt_input, records)
+        messages = await build_question_prompt(request, prompt_input, records, deps)
     has_history = bool(prompt_input.context.messages)
     question = replace(
         question,
@@ -100,7 +100,7 @@ async def continue_answer(request: Request, deps: Dependencies) -> Reply:
     prompt_input = await _prompt_input(request, turn, deps)
     async with deps.store.reading() as records:
         messages = [
-            *await build_question_prompt(request, prompt_input, records),
+            *await build_question_prompt(request, prompt_input, records, deps),
             {"role": "assistant", "content": turn.reply},
             {"role": "user", "content": request.words("chat.go_on_asked")},
         ]

@@ -12,7 +12,7 @@ from bot.events import MessageReceived
 from bot.examples.ask_admins_for_permission import tell_admins
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.prompts import nearest_shots, shot_pool, words_in
+from bot.prompts import example_messages
 from bot.replies import Drawn, Text, one_line
 from bot.request import Request
 from bot.words import Words
@@ -21,6 +21,8 @@ HANDED_OVER = "handed_over"
 MAX_ROUNDS = 4
 """Limit of rounds of tool calls for one answer; after that the model gets no tools."""
 _MAX_RESULTS = 5
+_MIN_SIMILARITY = 0.25
+"""Cosine below which an example is about something else."""
 _MAX_REASON_LENGTH = 300
 
 Run = Callable[[Request, str, Dependencies], Awaitable[str]]
@@ -45,11 +47,16 @@ class Tool:
 async def _search(request: Request, query: str, deps: Dependencies) -> str:
     """Returns the nearest approved examples that may be shown in this channel."""
     async with deps.store.reading() as records:
-        pool = await shot_pool(records, request.place, request.assistant, question=query)
-    query_words = words_in(query)
-    matching = [shot for shot in pool if query_words & shot[0]]
-    nearest = nearest_shots(matching, query, count=_MAX_RESULTS)
-    return "\n".join(f"{m['role']}: {m['content']}" for m in nearest) or "Nothing was found."
+        nearest = await deps.nearest_examples.find(
+            records,
+            request.place,
+            request.assistant,
+            query,
+            count=_MAX_RESULTS,
+            min_similarity=_MIN_SIMILARITY,
+        )
+    messages = example_messages(nearest)
+    return "\n".join(f"{m['role']}: {m['content']}" for m in messages) or "Nothing was found."
 
 
 async def _today(request: Request, argument: str, deps: Dependencies) -> str:

@@ -48,7 +48,7 @@ from bot.ports.metered_calls import Meter
 from bot.ports.model_hosts import Delta, Host
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanSendEphemeral
-from bot.prompts import PictureMessage, PromptMessage, build_prompt, few_shot
+from bot.prompts import PictureMessage, PromptMessage, build_prompt, example_messages
 from bot.replies import Button, NoReply, Reply, Stream, Text
 from bot.request import Request
 from bot.words import Words
@@ -91,7 +91,7 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
     if not prompt_input.text_with_files.strip():
         return Text(prompt_input.note or request.words("chat.empty"))
     async with deps.store.reading() as records:
-        messages = await build_question_prompt(request, prompt_input, records)
+        messages = await build_question_prompt(request, prompt_input, records, deps)
         running = await records.canaries.running_for(request.workspace_id, request.assistant.id)
         canary = await canary_for(request, running, records) if running else None
     if turn is not None:
@@ -149,12 +149,12 @@ async def read_prompt_input(
 
 
 async def build_question_prompt(
-    request: Request, prompt_input: PromptInput, records: Records
+    request: Request, prompt_input: PromptInput, records: Records, deps: Dependencies
 ) -> list[PromptMessage]:
     """Returns the messages for the model: instructions, examples, history and the question."""
     assistant = request.assistant
     context = prompt_input.context
-    shots = await few_shot(
+    nearest = await deps.nearest_examples.find(
         records, request.place, assistant, prompt_input.question, count=assistant.few_shot
     )
     return build_prompt(
@@ -162,7 +162,7 @@ async def build_question_prompt(
         prompt_input.text_with_files,
         summary=request.words("chat.summary", text=context.summary) if context.summary else "",
         history=context.messages,
-        shots=shots,
+        shots=example_messages(nearest),
         pictures=prompt_input.pictures,
     )
 

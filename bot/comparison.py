@@ -16,7 +16,7 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.metered_calls import Answer, Meter
 from bot.ports.model_hosts import Usage
 from bot.ports.store import Store
-from bot.prompts import PromptMessage, build_prompt, few_shot
+from bot.prompts import PromptMessage, build_prompt, example_messages
 from bot.replies import Card, Column, Comparison, Listing, ListingRow, Reply, StreamedColumn, Tone
 from bot.request import Request
 
@@ -156,19 +156,21 @@ async def _answers(
     request: Request, question: str, chosen: list[ComparedModel], deps: Dependencies
 ) -> list[_Answer]:
     async with deps.store.reading() as records:
-        shots = await few_shot(records, request.place, request.assistant, question, count=_SHOTS)
+        nearest = await deps.nearest_examples.find(
+            records, request.place, request.assistant, question, count=_SHOTS
+        )
     plain = build_prompt(request.assistant, question)
-    few_shot_prompt = build_prompt(request.assistant, question, shots=shots)
+    few_shot_prompt = build_prompt(request.assistant, question, shots=example_messages(nearest))
     return [
         _Answer(
             request,
             compared,
-            _title(request, compared, len(shots) // 2),
+            _title(request, compared, len(nearest)),
             few_shot_prompt if compared.has_examples else plain,
             deps,
         )
         for compared in chosen
-        if shots or not compared.has_examples
+        if nearest or not compared.has_examples
     ]
 
 

@@ -168,7 +168,12 @@ class Dispatch:
     async def warm_up(self) -> None:
         """Loads ahead of time what the first question needs; stores nothing."""
         deps = self._deps
-        await warm_up(store=deps.store, hosts=deps.hosts, clock=deps.clock)
+        await warm_up(
+            store=deps.store,
+            hosts=deps.hosts,
+            clock=deps.clock,
+            nearest_examples=deps.nearest_examples,
+        )
 
     async def backlog(self) -> Sequence[tuple[InboxRow, Event | None, QueueTicket]]:
         """Returns the unfinished events of an earlier run; to be called before new events arrive.

@@ -4,31 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from time import perf_counter
 from types import MappingProxyType
 
 from bot.attached_files import Picture
 from bot.domain import (
-    MUST_ANSWER,
     Assistant,
     Example,
-    ExampleFilter,
-    ExampleId,
     Message,
     MessageId,
-    Place,
 )
-from bot.ports.store import Records
-from bot.rows import Method, search_terms, words_of
 
 PromptMessage = Mapping[str, str]
-
-_FIRST_EXAMPLES = 500
-_TERMS = 4
-_EXAMPLES_PER_TERM = 60
-"""Limit of examples found for each search term of a question."""
-_MAX_SEARCH_SECONDS = 0.2
-"""Seconds after which no further term is searched for, because a user waits for the answer."""
 
 
 class PictureMessage(dict[str, str]):
@@ -77,71 +63,9 @@ def build_prompt(
     return [*messages, last]
 
 
-async def few_shot(
-    records: Records, place: Place, assistant: Assistant, question: str, *, count: int
-) -> list[PromptMessage]:
-    """Returns the allowed examples whose questions share most words with a question, as messages.
-
-    Examples from a private, shared, direct or restricted channel are used only in that channel,
-    unless an admin allows more.
-    """
-    if count <= 0:
-        return []
-    pool = await shot_pool(records, place, assistant, question=question)
-    return nearest_shots(pool, question, count=count)
-
-
-Shot = tuple[frozenset[str], Sequence[PromptMessage]]
-"""The words of an example's question, and the example as two messages."""
-
-
-async def shot_pool(
-    records: Records,
-    place: Place,
-    assistant: Assistant,
-    *,
-    is_asked: bool = True,
-    question: str = "",
-) -> Sequence[Shot]:
-    """Returns the first 500 examples that may be sent with a question in a channel.
-
-    In a larger dataset also examples with one of the longest words of `question`, as many as are
-    found in a short time. Without `is_asked` the examples that evaluations use are left out:
-    held-out and must-answer ones, and synthetic wordings.
-    """
-    shots: dict[ExampleId, Shot] = {}
-
-    async def collect(most: int, search: str | None = None) -> int:
-        count = 0
-        filters = ExampleFilter(held_out=None if is_asked else False, search=search)
-        async for example in records.examples.trainable(
-            place.workspace,
-            assistant.id,
-            Method.SUPERVISED,
-            limit=most,
-            shown_in=place.channel,
-            filters=filters,
-        ):
-            count += 1
-            pair = _pair(example)
-            is_test = MUST_ANSWER in example.tags or example.synthetic is not None
-            if pair and (is_asked or not is_test):
-                shots[example.id] = words_in(pair[0]["content"]), pair
-        return count
-
-    if await collect(_FIRST_EXAMPLES) == _FIRST_EXAMPLES:
-        started = perf_counter()
-        for term in search_terms(question, _TERMS):
-            if perf_counter() - started < _MAX_SEARCH_SECONDS:
-                await collect(_EXAMPLES_PER_TERM, term)
-    return list(shots.values())
-
-
-def nearest_shots(pool: Sequence[Shot], question: str, *, count: int) -> list[PromptMessage]:
-    """Returns the examples that share most words with a question as messages, nearest last."""
-    question_words = words_in(question)
-    ranked = sorted(pool, key=lambda shot: len(question_words & shot[0]), reverse=True)
-    return [message for _, pair in reversed(ranked[:count]) for message in pair]
+def example_messages(nearest: Sequence[Example]) -> list[PromptMessage]:
+    """Returns examples, the nearest first, as messages, the nearest last: next to the question."""
+    return [message for example in reversed(nearest) for message in _pair(example)]
 
 
 def last_exchange(example: Example) -> tuple[str, str] | None:
@@ -165,8 +89,3 @@ def _pair(example: Example) -> list[PromptMessage]:
                     {"role": "assistant", "content": str(pair[1])},
                 ]
     return last_pair
-
-
-def words_in(text: str) -> frozenset[str]:
-    """Returns the words by which two questions are compared."""
-    return frozenset(words_of(text))

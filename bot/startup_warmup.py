@@ -20,6 +20,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.ports.model_hosts import Hosts
+from bot.ports.nearest_examples import NearestExamples
 from bot.ports.store import Clock, Records, Store
 from bot.private_text import load_detectors
 
@@ -30,10 +31,16 @@ _CONCURRENT_READS = 8
 """Number of concurrent reads, which opens as many database connections."""
 
 
-async def warm_up(*, store: Store, hosts: Hosts, clock: Clock) -> None:
+async def warm_up(
+    *, store: Store, hosts: Hosts, clock: Clock, nearest_examples: NearestExamples
+) -> None:
     """Makes the reads and writes of a question; the writes are rolled back."""
     await asyncio.to_thread(load_detectors)
     await asyncio.gather(*(_read(store) for _ in range(_CONCURRENT_READS)))
+    async with store.reading() as records:
+        sends_examples = await records.assistants.any_sends_examples()
+    if sends_examples:
+        await nearest_examples.warm_up()
     assistant = assistants.initial_assistant(_workspace(), hosts=hosts)
     try:
         async with store.writing() as records:

@@ -57,6 +57,10 @@ class Assistants:
     async def default(self, workspace: WorkspaceId) -> Assistant | None:
         return await self._find(workspace, assistants.c.is_default)
 
+    async def any_sends_examples(self) -> bool:
+        query = select(assistants.c.id).where(assistants.c.few_shot > 0)
+        return await self._connection.first(query.limit(1)) is not None
+
     async def all(self, workspace: WorkspaceId) -> Sequence[Assistant]:
         statement = select(assistants).where(assistants.c.workspace == workspace)
         rows = await self._connection.fetch_all(statement, assistants.c.id)

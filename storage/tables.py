@@ -225,6 +225,14 @@ examples = numbered_table(
 Index(None, examples.c.workspace, examples.c.state, examples.c.id, examples.c.assistant)
 # Literals, not parameters: SQLite uses a partial index only if the query repeats its condition.
 IS_LIVING = examples.c.state.in_([literal_column("'proposed'"), literal_column("'approved'")])
+IS_EDITED = examples.c.revision > literal_column("1")
+partial_index(
+    "ix_examples_edited",
+    examples.c.workspace,
+    examples.c.assistant,
+    examples.c.revised_at,
+    where=IS_EDITED,
+)
 partial_index(
     "uq_examples_fingerprint",
     examples.c.workspace,

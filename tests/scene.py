@@ -30,7 +30,7 @@ from adapters.console.typed_commands import OWNER, ConsoleSession
 from adapters.local_room import render_message
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, host_class
 from adapters.openai.timeouts import Timeouts
-from attune.bootstrap import App, build
+from attune.bootstrap import App, build, new_text_index
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
 from bot.domain import (
@@ -54,6 +54,7 @@ from bot.domain import (
     WorkspaceId,
 )
 from bot.events import Event, MessageReceived, What, WorkspaceLeft
+from bot.example_index import ExampleIndex
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.replies import Card, Drawn, Listing, Text
@@ -214,6 +215,12 @@ class Scene:
             group=self.tasks,
             clock=self.clock,
             platforms=self.surfaces,
+        )
+        self._example_index = ExampleIndex(
+            store=self.store,
+            clock=self.clock,
+            new_index=new_text_index,
+            start_task=self.tasks.create_task,
         )
         self._watch = self.app.room.watch()
         self._talk = ConsoleSession(
@@ -483,6 +490,17 @@ class Scene:
     ) -> Sequence[Example]:
         async with self.database.reading() as records:
             return await records.examples.page(workspace, ExampleFilter(state=state), limit=1000)
+
+    async def nearest_examples(
+        self, place: Place, question: str, *, count: int, records: Records | None = None
+    ) -> Sequence[Example]:
+        """The examples that would go along with a question, the nearest first."""
+        if records is None:
+            async with self.store.reading() as reading:
+                return await self.nearest_examples(place, question, count=count, records=reading)
+        assistant = await records.assistants.default(place.workspace)
+        assert assistant is not None
+        return await self._example_index.find(records, place, assistant, question, count=count)
 
     async def audited(self, what: str, workspace: WorkspaceId = LOCAL) -> int:
         async with self.database.reading() as records:

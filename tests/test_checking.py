@@ -14,7 +14,7 @@ from bot.example_checks.checks import advised_example_counts
 from bot.example_checks.near_duplicates import near_pairs
 from bot.examples.row_texts import exchange_row
 from bot.language_detection import language
-from bot.prompts import few_shot
+from bot.prompts import last_exchange
 from bot.replies import Listing
 from bot.rows import Method
 from tests.scene import Scene
@@ -189,14 +189,11 @@ async def test_chinese_questions_are_told_apart_by_their_characters(scene: Scene
     )
 
     similar = await press(scene, "example.similar:4")
-    async with scene.store.reading() as records:
-        assistant = await records.assistants.default(LOCAL)
-        assert assistant is not None
-        place = Place(LOCAL, ChannelId("general"))
-        shots = await few_shot(records, place, assistant, "请问密码忘记了如何重置", count=1)
+    place = Place(LOCAL, ChannelId("general"))
+    (nearest,) = await scene.nearest_examples(place, "请问密码忘记了如何重置", count=1)
 
     assert [line.id for line in similar.lines] == ["5"]
-    assert "密码" in shots[0]["content"]
+    assert "密码" in str(nearest.row)
 
 
 @pytest.mark.parametrize(
@@ -207,10 +204,8 @@ async def test_chinese_questions_are_told_apart_by_their_characters(scene: Scene
     ],
 )
 async def test_the_nearest_example_is_found_however_many_came_before(
-    scene: Scene, question: str, asked: str, monkeypatch: pytest.MonkeyPatch
+    scene: Scene, question: str, asked: str
 ) -> None:
-    # Else a busy machine looks for fewer words.
-    monkeypatch.setattr("bot.prompts._MAX_SEARCH_SECONDS", 60.0)
     await scene.command("help")
     async with scene.store.writing() as records:
         assistant = await records.assistants.default(LOCAL)
@@ -228,8 +223,6 @@ async def test_the_nearest_example_is_found_however_many_came_before(
         ]
         await records.examples.add_many(LOCAL, new, at=scene.clock.now())
 
-    async with scene.store.reading() as records:
-        place = Place(LOCAL, ChannelId("general"))
-        shots = await few_shot(records, place, assistant, question, count=1)
+    (nearest,) = await scene.nearest_examples(Place(LOCAL, ChannelId("general")), question, count=1)
 
-    assert shots[0]["content"] == asked
+    assert last_exchange(nearest) == (asked, "So.")

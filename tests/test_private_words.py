@@ -29,7 +29,6 @@ from bot.domain import (
 )
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, MessageReceived, What
 from bot.ports.store import Records
-from bot.prompts import few_shot
 from bot.rows import Method
 from tests.scene import SLACK, Scene
 from tests.stores import ANN, NOW, a_row
@@ -81,11 +80,9 @@ async def add(
     await records.examples.add(SLACK, new, at=NOW)
 
 
-async def shown(records: Records, channel: ChannelId) -> str:
-    assistant = await records.assistants.default(SLACK)
-    assert assistant is not None
+async def shown(scene: Scene, records: Records, channel: ChannelId) -> str:
     place = Place(SLACK, channel)
-    return str(await few_shot(records, place, assistant, QUESTION, count=1000))
+    return str(await scene.nearest_examples(place, QUESTION, count=1000, records=records))
 
 
 async def test_an_example_goes_along_only_where_it_was_said_or_where_it_is_allowed(
@@ -99,7 +96,7 @@ async def test_an_example_goes_along_only_where_it_was_said_or_where_it_is_allow
 
         for allowed in EVERY:
             await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=allowed)
-            prompt = await shown(records, HERE)
+            prompt = await shown(scene, records, HERE)
 
             for channel, exclusions, origin in kinds:
                 counts = exclusions & Exclusion.GUEST if channel == HERE else exclusions
@@ -222,7 +219,7 @@ async def test_what_is_typed_in_a_channel_that_not_everybody_reads_stays_there(
 
     async with scene.store.writing() as records:
         await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=NO_EXCLUSION)
-        there, elsewhere = await shown(records, THERE), await shown(records, HERE)
+        there, elsewhere = await shown(scene, records, THERE), await shown(scene, records, HERE)
 
     assert await scene.examples(workspace=SLACK)
     assert "PARROT" in there

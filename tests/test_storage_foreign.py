@@ -496,6 +496,7 @@ CALLS: dict[str, Call] = {
 
 # These serve the loops of the whole installation, or the local workspace alone.
 FOR_EVERYBODY = {
+    "assistants.any_sends_examples",
     "room.file_references",
     "workspaces.page",
     "direct_choices.chosen_workspace",

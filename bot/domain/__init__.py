@@ -414,6 +414,8 @@ class ExampleFilter:
     created_before: datetime | None = None
     """Only examples that were created before then and are not erased."""
     is_unapproved: bool = False
+    edited_since: datetime | None = None
+    """Only examples whose text was edited then or later."""
 
 
 class IncompleteReason(StrEnum):

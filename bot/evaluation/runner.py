@@ -24,8 +24,9 @@ from bot.paid_run_actions import queue_run_notice
 from bot.ports.dependencies import TokenReservations
 from bot.ports.metered_calls import Answer, read_answer, require_whole
 from bot.ports.model_hosts import Hosts
+from bot.ports.nearest_examples import NearestExamples
 from bot.ports.store import Clock, Records, Store
-from bot.prompts import PromptMessage, Shot, nearest_shots, shot_pool
+from bot.prompts import PromptMessage, example_messages
 from bot.rows import tokens_of
 from bot.words import Words
 
@@ -58,13 +59,11 @@ class _Progress:
     """The state of an open evaluation in memory.
 
     `recovered` has the hosts whose calls of an earlier process were marked as lost. `tries` counts
-    host errors by call. `shots` are the candidates for few-shot examples, None until they were
-    read.
+    host errors by call.
     """
 
     running_calls: int = 0
     status_queued_at: datetime | None = None
-    shots: Sequence[Shot] | None = None
     recovered: set[HostName] = field(default_factory=set)
     pauses: dict[HostName, _Pause] = field(default_factory=dict)
     tries: Counter[object] = field(default_factory=Counter)
@@ -80,11 +79,13 @@ class EvaluationRunner:
         hosts: Hosts,
         clock: Clock,
         tokens: TokenReservations,
+        nearest_examples: NearestExamples,
     ) -> None:
         self._store = store
         self._hosts = hosts
         self._clock = clock
         self._tokens = tokens
+        self._nearest_examples = nearest_examples
         self.wakes = defaultdict[HostName | None, asyncio.Event](asyncio.Event)
         """Events that wake the loop of a host; None is for hosts that are no longer configured."""
         self._progress = defaultdict[EvaluationId, _Progress](_Progress)
@@ -270,16 +271,17 @@ class EvaluationRunner:
         messages = list(pair[0]) if pair else []
         if not messages or call.called_contender.shots == 0:
             return messages
-        progress = self._progress[call.evaluation.id]
-        if progress.shots is None:
-            place = call.evaluation.place
-            async with self._store.reading() as records:
-                progress.shots = await shot_pool(records, place, assistant, is_asked=False)
-        shots = nearest_shots(
-            progress.shots, messages[-1]["content"], count=call.called_contender.shots
-        )
+        async with self._store.reading() as records:
+            nearest = await self._nearest_examples.find(
+                records,
+                call.evaluation.place,
+                assistant,
+                messages[-1]["content"],
+                count=call.called_contender.shots,
+                is_asked=False,
+            )
         first = 1 if messages[0]["role"] in ("system", "developer") else 0
-        return [*messages[:first], *shots, *messages[first:]]
+        return [*messages[:first], *example_messages(nearest), *messages[first:]]
 
     async def _store_outcome(self, call: Call, write: Callable[[Records], Awaitable[None]]) -> None:
         """Stores the outcome and queues the status notice in the same transaction."""

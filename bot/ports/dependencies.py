@@ -20,6 +20,7 @@ from bot.ports.import_files import ImportFiles
 from bot.ports.metered_calls import Meter
 from bot.ports.model_export import ModelExporter
 from bot.ports.model_hosts import Hosts
+from bot.ports.nearest_examples import NearestExamples
 from bot.ports.store import Clock, Store
 from bot.ports.surface import Surface
 from bot.replies import Progress, Reply
@@ -91,6 +92,7 @@ class Dependencies:
     imports: ImportFiles
     running_answers: RunningAnswers
     token_reservations: TokenReservations
+    nearest_examples: NearestExamples
     admins: frozenset[str]
     starters: Mapping[str, Sequence[Row]]
     wake_runners: Callable[[], None]

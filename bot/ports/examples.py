@@ -173,6 +173,7 @@ class Examples(Protocol):
         limit: int | None = None,
         shown_in: ChannelId | None = None,
         filters: ExampleFilter | None = None,
+        among: Sequence[ExampleId] | None = None,
     ) -> AsyncIterator[Example]:
         """Yields approved examples whose text may be trained on now, oldest first.
 

@@ -36,7 +36,7 @@ from bot.domain import (
 from storage.connection import Connection
 from storage.examples.example_columns import example_of
 from storage.reviews import awaits_review_by
-from storage.tables import IS_LIVING, example_authors, example_tags, examples
+from storage.tables import IS_EDITED, IS_LIVING, example_authors, example_tags, examples
 
 LIVING = (ExampleState.PROPOSED, ExampleState.APPROVED)
 
@@ -153,6 +153,9 @@ def _special_conditions(filters: ExampleFilter) -> Iterator[ColumnElement[bool]]
         yield examples.c.state != ExampleState.APPROVED
     if filters.only_active:
         yield IS_LIVING
+    if filters.edited_since is not None:
+        yield IS_EDITED
+        yield examples.c.revised_at >= filters.edited_since
 
 
 def has_item(table: Table, item: str) -> ColumnElement[bool]:

@@ -386,8 +386,11 @@ class Examples:
         limit: int | None = None,
         shown_in: ChannelId | None = None,
         filters: ExampleFilter | None = None,
+        among: Sequence[ExampleId] | None = None,
     ) -> AsyncIterator[Example]:
         rule = and_(is_trainable(shown_in=shown_in), *filter_conditions(filters or ExampleFilter()))
+        if among is not None:
+            rule = and_(rule, table.c.id.in_(among))
         condition = and_(table.c.assistant == assistant, table.c.method == method, rule)
         last, remaining = after or 0, limit
         while remaining is None or remaining > 0:

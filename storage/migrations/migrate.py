@@ -14,7 +14,7 @@ from bot.errors import SettingsError
 from storage.database_engine import EngineRole, address_of, engine_for, translate_connection_errors
 from storage.tables import metadata
 
-HEAD = "0033"
+HEAD = "0034"
 
 _versions = Table(
     "alembic_version",

@@ -1,0 +1,192 @@
+"""An index of each assistant's examples, searched by the meaning of their questions."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bot.domain import (
+    MUST_ANSWER,
+    Assistant,
+    AssistantId,
+    Example,
+    ExampleFilter,
+    ExampleId,
+    Place,
+    WorkspaceId,
+)
+from bot.ports.nearest_examples import NewTextIndex, TextIndex
+from bot.ports.store import Clock, Records, Store
+from bot.prompts import last_exchange
+from bot.rows import Method
+
+log = logging.getLogger(__name__)
+
+MAX_INDEXED_EXAMPLES = 100_000
+"""Examples of all indexes together, and of one: 100 MB."""
+_PAGE = 500
+_PAGES_BEFORE_ANSWER = 4
+"""Pages that are indexed while a user waits for the answer; the rest follows in the background."""
+_EDIT_OVERLAP = timedelta(minutes=10)
+"""Edits are read again for so long, since an edit may be stored later than its time says."""
+_CANDIDATES = (50, 1000)
+"""Nearest examples that are looked at, at first and if too few of those may be shown."""
+
+_Key = tuple[WorkspaceId, AssistantId]
+
+
+@dataclass
+class _AssistantIndex:
+    """The index of an assistant's examples, and how far the examples were read."""
+
+    texts: TextIndex
+    lock: asyncio.Lock
+    last: ExampleId | None = None
+    edits_read_at: datetime | None = None
+    is_read_in_background: bool = False
+
+
+class ExampleIndex:
+    """Implements `bot.ports.nearest_examples.NearestExamples`.
+
+    The index of an assistant is built at its first question and kept in memory. Whether an example
+    may be shown is asked of the store at each search.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        new_index: NewTextIndex,
+        start_task: Callable[[Coroutine[None, None, None]], object],
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._new_index = new_index
+        self._start_task = start_task
+        self._indexes: OrderedDict[_Key, _AssistantIndex] = OrderedDict()
+        self._creation = asyncio.Lock()
+
+    async def find(
+        self,
+        records: Records,
+        place: Place,
+        assistant: Assistant,
+        question: str,
+        *,
+        count: int,
+        is_asked: bool = True,
+        min_similarity: float = -1.0,
+    ) -> Sequence[Example]:
+        if count <= 0:
+            return ()
+        index = await self._refresh(records, place.workspace, assistant.id)
+        usable: list[Example] = []
+        for limit in _CANDIDATES:
+            ranked = await index.texts.rank(question, limit=limit)
+            near = [ExampleId(i) for i, similarity in ranked if similarity >= min_similarity]
+            usable = await _usable(records, place, assistant, near, is_asked=is_asked)
+            if len(usable) >= count or len(near) < limit:
+                break
+        return usable[:count]
+
+    async def warm_up(self) -> None:
+        index = await self._new_index()
+        await index.rank("How much is it?", limit=1)
+
+    async def _refresh(
+        self, records: Records, workspace: WorkspaceId, assistant: AssistantId
+    ) -> _AssistantIndex:
+        """Indexes the examples that are new or edited; leaves many to a background task."""
+        key = workspace, assistant
+        async with self._creation:
+            index = self._indexes.get(key)
+            if index is None:
+                index = _AssistantIndex(await self._new_index(), asyncio.Lock())
+                self._indexes[key] = index
+        self._indexes.move_to_end(key)
+        async with index.lock:
+            await self._read_edits(records, key, index)
+            is_behind = not index.is_read_in_background
+            for _ in range(_PAGES_BEFORE_ANSWER):
+                is_behind = is_behind and await self._read_page(records, key, index)
+        if is_behind:
+            index.is_read_in_background = True
+            self._start_task(self._read_rest(key, index))
+        self._evict()
+        return index
+
+    async def _read_page(self, records: Records, key: _Key, index: _AssistantIndex) -> bool:
+        """Indexes the next examples in the order of their ids; returns whether more may follow."""
+        filters = ExampleFilter(assistant=key[1], method=Method.SUPERVISED)
+        page = await records.examples.page(key[0], filters, after=index.last, limit=_PAGE)
+        await _put(index, page)
+        index.last = page[-1].id if page else index.last
+        return len(page) == _PAGE and len(index.texts) < MAX_INDEXED_EXAMPLES
+
+    async def _read_edits(self, records: Records, key: _Key, index: _AssistantIndex) -> None:
+        """Indexes the examples again whose text was edited since the last time."""
+        since, index.edits_read_at = index.edits_read_at, self._clock.now()
+        if since is None:
+            return
+        filters = ExampleFilter(
+            assistant=key[1], method=Method.SUPERVISED, edited_since=since - _EDIT_OVERLAP
+        )
+        after = None
+        while page := await records.examples.page(key[0], filters, after=after, limit=_PAGE):
+            after = page[-1].id
+            await _put(index, [edited for edited in page if edited.id <= (index.last or 0)])
+
+    async def _read_rest(self, key: _Key, index: _AssistantIndex) -> None:
+        """Indexes the remaining examples; after an error the next question goes on with it."""
+        is_behind = True
+        try:
+            while is_behind and self._indexes.get(key) is index:
+                async with index.lock, self._store.reading() as records:
+                    is_behind = await self._read_page(records, key, index)
+        except Exception:
+            log.exception("The examples could not be indexed")
+        finally:
+            index.is_read_in_background = False
+
+    def _evict(self) -> None:
+        """Drops the indexes that were not used for longest, when there are too many examples."""
+        while (
+            len(self._indexes) > 1
+            and sum(len(index.texts) for index in self._indexes.values()) > MAX_INDEXED_EXAMPLES
+        ):
+            self._indexes.popitem(last=False)
+
+
+async def _put(index: _AssistantIndex, examples: Sequence[Example]) -> None:
+    exchanges = {example.id: last_exchange(example) for example in examples}
+    await index.texts.put({i: pair[0] for i, pair in exchanges.items() if pair is not None})
+
+
+async def _usable(
+    records: Records,
+    place: Place,
+    assistant: Assistant,
+    ids: Sequence[ExampleId],
+    *,
+    is_asked: bool,
+) -> list[Example]:
+    """Returns those of the examples that may be sent with a question, in the order of the ids."""
+    usable: dict[ExampleId, Example] = {}
+    async for example in records.examples.trainable(
+        place.workspace,
+        assistant.id,
+        Method.SUPERVISED,
+        shown_in=place.channel,
+        filters=ExampleFilter(held_out=None if is_asked else False),
+        among=ids,
+    ):
+        is_test = MUST_ANSWER in example.tags or example.synthetic is not None
+        if last_exchange(example) is not None and (is_asked or not is_test):
+            usable[example.id] = example
+    return [usable[i] for i in ids if i in usable]

@@ -1,0 +1,53 @@
+"""The ports to the search for similar examples, and to an index of texts by meaning."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+from bot.domain import Assistant, Example, Place
+from bot.ports.store import Records
+
+
+class NearestExamples(Protocol):
+    """Finds the approved examples whose questions are nearest in meaning to a question."""
+
+    async def find(
+        self,
+        records: Records,
+        place: Place,
+        assistant: Assistant,
+        question: str,
+        *,
+        count: int,
+        is_asked: bool = True,
+        min_similarity: float = -1.0,
+    ) -> Sequence[Example]:
+        """Returns up to `count` examples that may be sent with a question, the nearest first.
+
+        Examples from a private, shared, direct or restricted channel are found only in that
+        channel, unless an admin allows more. Without `is_asked` the examples that evaluations use
+        are left out: held-out and must-answer ones, and synthetic wordings. `min_similarity` is
+        a cosine.
+        """
+        ...
+
+    async def warm_up(self) -> None:
+        """Loads what the first search would otherwise wait for, about a second."""
+        ...
+
+
+class TextIndex(Protocol):
+    """Texts by id, compared by meaning; in memory only, and without the texts themselves."""
+
+    def __len__(self) -> int: ...
+    async def put(self, texts: Mapping[int, str]) -> None:
+        """Adds texts by id, or replaces those that have these ids."""
+        ...
+
+    async def rank(self, text: str, *, limit: int) -> Sequence[tuple[int, float]]:
+        """Returns the ids of the most similar texts with their cosine, the most similar first."""
+        ...
+
+
+NewTextIndex = Callable[[], Awaitable[TextIndex]]

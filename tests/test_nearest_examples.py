@@ -1,0 +1,120 @@
+"""Examples that go along with a question are chosen by what they mean, however many there are."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from bot.domain import (
+    LOCAL,
+    ChannelId,
+    Example,
+    ExampleState,
+    NewExample,
+    Origin,
+    Place,
+    UserId,
+)
+from bot.examples.row_texts import exchange_row
+from bot.prompts import last_exchange
+from bot.rows import Method
+from tests.scene import Scene
+
+PLACE = Place(LOCAL, ChannelId("general"))
+SETS = Path(__file__).parent.parent / "bench" / "learning_sets"
+
+
+async def teach(scene: Scene, *pairs: tuple[str, str]) -> None:
+    await scene.command("help")
+    async with scene.store.writing() as records:
+        assistant = await records.assistants.default(LOCAL)
+        assert assistant is not None
+        approved = ExampleState.APPROVED
+        rows = [
+            NewExample(
+                assistant.id, Method.SUPERVISED, approved, exchange_row(*pair), Origin.IMPORT
+            )
+            for pair in pairs
+        ]
+        await records.examples.add_many(LOCAL, rows, at=scene.clock.now())
+
+
+async def nearest(scene: Scene, question: str, *, count: int = 3) -> list[str]:
+    """The questions of the nearest examples."""
+    return [
+        asked_of(example) for example in await scene.nearest_examples(PLACE, question, count=count)
+    ]
+
+
+def asked_of(example: Example) -> str:
+    exchange = last_exchange(example)
+    assert exchange is not None
+    return exchange[0]
+
+
+def learning_set(name: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The taught questions with their answers, and other wordings with theirs."""
+    taught, asked, answer = [], [], ""
+    for line in (SETS / f"{name}.txt").read_text("utf-8").splitlines():
+        kind, _, text = line.partition(": ")
+        if kind == "A":
+            answer = text
+        elif kind == "Q":
+            taught.append((text, answer))
+        elif kind in ("T", "U"):
+            asked.append((text, answer))
+    return taught, asked
+
+
+@pytest.mark.parametrize("name", ["observatory-inn", "tramshed", "glassworks"])
+async def test_a_question_in_other_words_finds_what_was_taught(scene: Scene, name: str) -> None:
+    taught, asked = learning_set(name)
+    await teach(scene, *taught)
+    answers = dict(taught)
+
+    found = [
+        answer in {answers[near] for near in await nearest(scene, question)}
+        for question, answer in asked
+    ]
+
+    assert sum(found) >= 0.9 * len(asked)
+
+
+async def test_what_changed_since_the_last_question_counts_at_once(scene: Scene) -> None:
+    await teach(scene, ("How much is a loaf?", "Two euros."), ("Do you sell stamps?", "No."))
+    assert await nearest(scene, "what is the price of bread", count=1) == ["How much is a loaf?"]
+
+    async with scene.store.writing() as records:
+        edited = exchange_row("Where can I park my bicycle?", "Behind the house.")
+        now = scene.clock.now()
+        (stamps,) = [e for e in await scene.examples() if asked_of(e) == "Do you sell stamps?"]
+        await records.examples.revise(LOCAL, stamps.id, edited, UserId("ann"), at=now)
+    await teach(scene, ("Is there a toilet?", "At the back."))
+
+    assert await nearest(scene, "bike parking", count=1) == ["Where can I park my bicycle?"]
+    assert await nearest(scene, "restroom", count=1) == ["Is there a toilet?"]
+
+
+async def test_withdrawn_examples_are_found_no_more_and_others_move_up(scene: Scene) -> None:
+    await teach(scene, *((f"How much is loaf {n}?", f"{n} euros.") for n in range(60)))
+    await teach(scene, ("Do you sell stamps?", "No."))
+    assert "stamps" not in str(await nearest(scene, "price of a loaf", count=50))
+
+    for example in await scene.examples():
+        if "loaf" in asked_of(example):
+            await scene.command(f"examples withdraw:{example.id}")
+
+    assert await nearest(scene, "price of a loaf") == ["Do you sell stamps?"]
+
+
+async def test_of_many_examples_the_rest_is_read_in_the_background(scene: Scene) -> None:
+    fillers = ((f"What is the capital of country {n}?", f"City {n}.") for n in range(2600))
+    await teach(scene, *fillers, ("May dogs come along?", "Yes, on a lead."))
+
+    first = await nearest(scene, "can I bring my puppy", count=1)
+    await asyncio.gather(*scene.tasks.all)
+
+    assert first != ["May dogs come along?"]
+    assert await nearest(scene, "can I bring my puppy", count=1) == ["May dogs come along?"]
