@@ -2,9 +2,10 @@
 
 Needs the extra `local` and a base. The questions of each set in `bench/learning_sets` are
 reworded and asked to four models: the base, the base with the eight nearest examples, the tuned
-model, and the tuned model with the three nearest. `BENCH_SETS=bakery,orders` selects sets,
-`BENCH_SEED` the seed of the trainings. Sets marked as held back were not used to choose
-hyperparameters; the others have two further wordings of each fact, which are asked separately.
+model, and the tuned model with the three nearest, selected as the bot does.
+`BENCH_SETS=bakery,orders` selects sets, `BENCH_SEED` the seed of the trainings. Sets marked as held
+back were not used to choose hyperparameters; the others have two further wordings of each fact,
+which are asked separately.
 """
 
 from __future__ import annotations
@@ -13,16 +14,15 @@ import asyncio
 import json
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from math import log, sqrt
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
 from openai import AsyncOpenAI, OpenAI
 
+from adapters.meaning_index import MeaningIndex
 from bench.figures import Figure, told
 from bench.processes import running, wait_until
 
@@ -35,7 +35,6 @@ MAX_TRAINING_SECONDS = 480.0
 """CPU seconds, as four minutes of two cores."""
 
 _KEY = "bench"
-_WORDS = re.compile(r"[a-z]+|\d+|[\u3400-\u9fff]")
 _NAMES = re.compile(r"\d[\d.:]*\d|\d|(?<=[a-z,;] )[A-Z]\w+")
 _TIMEOUT_SECONDS = 3600.0
 
@@ -96,18 +95,11 @@ class LearningSet:
             ]
         return [*messages, {"role": "user", "content": question}]
 
-    def nearest(self, question: str, count: int) -> list[tuple[str, str]]:
-        """Returns the rows whose questions share the rarest words, the nearest one last."""
-        bags = [set(_WORDS.findall(asked.lower())) for asked, _ in self.rows]
-        frequency = Counter(word for bag in bags for word in bag)
-        words = set(_WORDS.findall(question.lower()))
-
-        def likeness(number: int) -> float:
-            shared = sum(log(1 + len(bags) / frequency[word]) for word in words & bags[number])
-            return shared / sqrt(1 + len(bags[number]))
-
-        best = sorted(range(len(bags)), key=likeness, reverse=True)[:count]
-        return [self.rows[number] for number in reversed(best)]
+    async def index(self) -> MeaningIndex:
+        """Returns an index of the taught questions, as the bot keeps one, by number of the row."""
+        index = MeaningIndex()
+        await index.put({number: asked for number, (asked, _) in enumerate(self.rows)})
+        return index
 
 
 @dataclass(slots=True)
@@ -184,12 +176,13 @@ def _measure_set(
 
 async def _ask_all(learning_set: LearningSet, address: str, model: str, examples: int) -> Score:
     client, score = AsyncOpenAI(base_url=address, api_key=_KEY, max_retries=2), Score()
+    index = await learning_set.index()
     semaphore, started_at = asyncio.Semaphore(AT_ONCE), perf_counter()
 
     async def ask(question: Question) -> None:
-        messages = learning_set.messages(
-            question.text, learning_set.nearest(question.text, examples)
-        )
+        ranked = await index.rank(question.text, limit=examples) if examples else ()
+        nearest = [learning_set.rows[number] for number, _ in reversed(ranked)]
+        messages = learning_set.messages(question.text, nearest)
         async with semaphore:
             answer = await client.chat.completions.create(
                 model=model,
