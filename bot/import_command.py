@@ -46,7 +46,7 @@ _ROWS_BETWEEN_REPORTS = 200
 _MAX_CHOICES, _MAX_CHOICE_LENGTH = 24, 75
 _PURPOSES: Final = (
     *("question", "answer", "system", "context", "history", "preferred", "rejected", "label"),
-    *("messages", "ticket", "role", "text", "time", "private", "kind"),
+    *("messages", "ticket", "role", "text", "time", "private", "kind", "author", "state"),
 )
 _NONE = "-"
 

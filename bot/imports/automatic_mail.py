@@ -1,9 +1,9 @@
-"""Recognises automatic mail: confirmations of receipt, surveys and out-of-office replies."""
+"""Recognises automatic messages: receipts, closures, surveys, absences, bounces, calls."""
 
 import re
 from typing import Final
 
-# Each pair matches that a request was received, and that an answer will follow.
+# Each pair matches that a request was received or nobody is there, and that an answer will follow.
 _RECEIPTS: Final = tuple(
     (re.compile(received, re.IGNORECASE | re.DOTALL), re.compile(promised, re.IGNORECASE))
     for received, promised in (
@@ -38,19 +38,51 @@ _RECEIPTS: Final = tuple(
             r"收到了?[您你]的.{0,10}(?:邮件|请求|消息|工单|来信|咨询|反馈)",
             r"(?:尽快|小时内|工作日内?).{0,12}(?:回复|处理|联系|答复)",
         ),
+        (r"\b(?:aanvraag|bericht|vraag)\b.{0,40}\bontvangen\b", r"reageren|antwoord|beantwoord"),
+        (r"\botrzymaliśmy\b.{0,40}\b(?:zgłoszenie|wiadomość|zapytanie)", r"odpowiemy|odpowiedź"),
+        (r"\btalebiniz\b.{0,40}\b(?:alındı|ulaştı)", r"dönüş|yanıt|cevap"),
+        (r"お問い合わせ.{0,40}(?:受け付けました|受付|承りました)", r"(?:返信|連絡|回答)"),
+        (
+            r"\bwe(?:'re| are) (?:currently|now|temporarily) (?:closed|away|offline|unavailable)",
+            r"\bget back to you\b|\b(?:reply|respond|answer)\b",
+        ),
+        (
+            r"\b(?:derzeit|momentan|aktuell|zurzeit) (?:geschlossen|nicht (?:besetzt|erreichbar))",
+            r"\b(?:melden|antworten|beantworten)\b",
+        ),
     )
+)
+# That a ticket was closed for lack of an answer, or merged into another.
+_CLOSURE: Final = re.compile(
+    r"\b(?:ticket|case|request|conversation|enquiry|inquiry)\b.{0,40}\b(?:has been|was|is)"
+    r" (?:now )?(?:automatically )?closed\b.{0,40}\b(?:not heard|no (?:reply|response)|inactiv\w+)"
+    r"|\b(?:ticket|case|request|conversation)\b.{0,80}\bmerged (?:into|with)\b"
+    r"|\bgeschlossen, (?:weil|da) wir\b.{0,40}\bnichts\b"
+    r"|\b(?:fall|ticket|anfrage|vorgang)\b.{0,80}\bzusammengeführt\b"
+    r"|\bclôturée?\b.{0,30}\b(?:faute|absence|sans) (?:de )?réponse"
+    r"|\bdemande\b.{0,80}\bfusionnée\b"
+    r"|\bgesloten\b.{0,20}\bomdat we\b.{0,40}\b(?:niets|geen)\b"
+    r"|\bcerrad[oa]\b.{0,30}\b(?:falta de|sin) respuesta|\bchius[oa]\b.{0,30}\bmancanza di risposta"
+    r"|未收到[您你]的?(?:回复|答复).{0,20}关闭|工单.{0,20}合并到",
+    re.IGNORECASE | re.DOTALL,
 )
 _SURVEY: Final = re.compile(
     r"how would you rate (?:the|our|your) (?:support|service|help|experience)"
     r"|love to hear what you think of our (?:customer )?(?:service|support)"
     r"|take a (?:moment|minute) to (?:rate|answer|complete|fill)"
     r"|wie zufrieden (?:waren|sind) sie mit|comment évalue(?:z|riez)-vous"
+    r"|please rate your (?:experience|conversation)"
     r"|cómo calificar(?:ía|ías) (?:el|la|nuestro)|请.{0,8}对.{0,12}评价",
     re.IGNORECASE,
 )
+# The answer of a customer to a survey.
+_RATED: Final = re.compile(
+    r"\s{0,9}(?:customer )?satisfaction (?:rating|score)\s{0,9}:", re.IGNORECASE
+)
 _ABSENCE: Final = re.compile(
     r"\s{0,9}(?:automatic reply|auto-?reply|automatische antwort|abwesenheitsnotiz"
-    r"|réponse automatique|respuesta automática|risposta automatica|resposta automática|自动回复)"
+    r"|réponse automatique|respuesta automática|risposta automatica|resposta automática"
+    r"|automatisch antwoord|automatyczna odpowiedź|otomatik yanıt|自动回复|自動応答|自動返信)"
     r"\s*[:：]"
     r"|(?:.{0,80}\n{1,3})?\s{0,9}(?:thank you for your (?:e-?mail|message)[.!]\s{0,9})?"
     r"(?:i am|i'm|i will be) (?:currently |now )?"
@@ -58,20 +90,46 @@ _ABSENCE: Final = re.compile(
     r"|(?:.{0,80}\n{1,3})?\s{0,9}ich bin (?:derzeit |zurzeit |aktuell |bis .{4,20} )?"
     r"(?:nicht im (?:büro|haus)|abwesend|im urlaub)"
     r"|(?:.{0,80}\n{1,3})?\s{0,9}je suis (?:actuellement )?(?:absente? du bureau|en congés?)"
-    r"|(?:this is )?(?:the )?mail delivery (?:failed|subsystem)"
-    r"|delivery status notification|undeliverable:",
+    r"|undeliverable:",
     re.IGNORECASE,
 )
+# Mail servers write in English and with the codes of RFC 3463 and RFC 3464.
+_BOUNCE: Final = re.compile(
+    r"\bmail delivery (?:failed|sub-?system)|\bdelivery (?:status notification|has failed)\b"
+    r"|\b(?:final|original)-recipient\s{0,9}:|\bmailer-daemon@|\bthis is the mail system at host\b"
+    r"|\bundelivered mail returned\b|\bpostmaster@"
+    r"|\b(?:could not|couldn't|was not|wasn't) (?:be )?delivered\b"
+    r"|\b(?:4\d\d|5\d\d)[ -][45]\.\d{1,3}\.\d{1,3}\b",
+    re.IGNORECASE,
+)
+_BOUNCE_HEAD, _BOUNCE_SIGNS = 120, 2
+# What telephone systems write about a call.
+_CALL: Final = re.compile(
+    r"^(?:call (?:from|to|id)|time of call|answered by|(?:length|duration) of (?:phone )?call"
+    r"|listen to the recording|call recording)\s{0,9}:",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CALL_LINES: Final = 3
 _LONGEST: Final = 1200
 """Most characters of a confirmation or survey."""
 
 
 def is_automatic(text: str, *, is_customers: bool) -> bool:
     """Whether a plain text of a customer, or else of the help desk, was sent automatically."""
-    if is_customers:
-        return _ABSENCE.match(text) is not None
-    if len(text) > _LONGEST:
+    if len(_CALL.findall(text)) >= _CALL_LINES or _is_bounce(text):
+        return True
+    if _ABSENCE.match(text) or _RATED.match(text):
+        return True
+    if is_customers or len(text) > _LONGEST:
         return False
-    return _SURVEY.search(text) is not None or any(
+    return bool(_SURVEY.search(text) or _CLOSURE.search(text)) or any(
         received.search(text) and promised.search(text) for received, promised in _RECEIPTS
+    )
+
+
+def _is_bounce(text: str) -> bool:
+    """Whether a mail server wrote a text; a person may quote a part of what it wrote."""
+    return (
+        _BOUNCE.search(text[:_BOUNCE_HEAD]) is not None
+        and len(set(map(str.lower, _BOUNCE.findall(text)))) >= _BOUNCE_SIGNS
     )

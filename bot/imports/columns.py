@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 from unicodedata import combining, normalize
 
@@ -243,6 +244,7 @@ def _has_no_texts(heading: str, values: Mapping[str, Sequence[object]] | None) -
     )
 
 
+@lru_cache(maxsize=1024)
 def plain_name(heading: str) -> str:
     """Returns the heading in lower case, without accents, spaces and punctuation."""
     letters = normalize("NFKD", heading).casefold()

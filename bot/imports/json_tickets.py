@@ -10,6 +10,7 @@ from typing import Final
 from bot.imports.tickets import (
     MAX_CHARACTERS,
     Ticket,
+    is_discarded,
     is_note,
     rows_of,
     side_of,
@@ -37,6 +38,8 @@ _CUSTOMERS: Final = (
     *("requester_id", "customer_id", "contact_id", "user_id", "contactId"),
     *("requester", "customer", "contact", "visitor", "reporter"),
 )
+_DISPLAY_NAMES: Final = ("name", "display_name", "displayName", "full_name", "author_name")
+_STATES: Final = ("status", "state", "spam", "is_spam")
 _PEOPLE: Final = ("users", "participants", "members")
 _NAMES: Final = ("id", "accountId", "email", "name")
 _KINDS: Final = (
@@ -123,6 +126,7 @@ def _tickets_in(record: Mapping[str, object], depth: int = 0) -> Iterator[Mappin
 def _ticket(record: Mapping[str, object], line: int) -> Ticket:
     """Returns a ticket with its opening text and messages, without internal notes and events."""
     ticket, messages = Ticket(line), _messages(record)
+    ticket.is_discarded = any(is_discarded(record.get(key), key) for key in _STATES)
     opening = _opening(record)
     if opening and opening.strip() not in {_text(message).strip() for message in messages}:
         ticket.add(time="", author="", side="user", text=opening)
@@ -139,7 +143,13 @@ def _ticket(record: Mapping[str, object], line: int) -> Ticket:
         if side is None and author and customers:
             side = "user" if author in customers else "assistant"
         side = "system" if author == _SYSTEM_AUTHOR else side
-        ticket.add(time=_first(message, _TIMES), author=author, side=side, text=_text(message))
+        ticket.add(
+            time=_first(message, _TIMES),
+            author=author,
+            side=side,
+            text=_text(message),
+            name=_display_name(message),
+        )
     return ticket
 
 
@@ -218,6 +228,12 @@ def _name_of(value: object) -> str:
 def _author(message: Mapping[str, object]) -> str:
     """Returns the number, address or name of a message's author."""
     return next((name for key in _AUTHORS if (name := _name_of(message.get(key)))), "")
+
+
+def _display_name(message: Mapping[str, object]) -> str:
+    """Returns the name of a message's author, as other people see it."""
+    people = (person for key in _SIDES if isinstance(person := message.get(key), Mapping))
+    return next((name for each in (*people, message) if (name := _first(each, _DISPLAY_NAMES))), "")
 
 
 def _stated_side(message: Mapping[str, object]) -> str | None:

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from bot.imports.html_reader import MarkupReader
+from bot.imports.quoted_mail import without_attachments, without_quoted_mail
 
 _TAG: Final = re.compile(
     r"</?(?:p|br|div|span|a|b|i|u|ul|ol|li|strong|em|table|tr|td|h[1-6]|img|blockquote|html|body)"
@@ -31,27 +32,11 @@ _QUOTING: Final = re.compile(
     re.IGNORECASE,
 )
 _QUOTE_BELOW: Final = re.compile(r"divRplyFwdMsg|appendonsend|OLK_SRC_BODY_SECTION")
-# Lines of mail programs at the beginning of a quoted mail.
-_QUOTE: Final = re.compile(
-    r"-{2,}\s*(?:original message|urspr(?:ü|ue)ngliche nachricht|message d['’]origine"
-    r"|mensaje original|messaggio originale|forwarded message|原始邮件|转发邮件|原始郵件)\s*-{2,}"
-    r"|##-? ?please type your reply above this line.*"
-    r"|(?:on|am|le|el|il|em|op)\s.{6,160}\b(?:wrote|schrieb|écrit|escribió|ha scritto|escreveu"
-    r"|schreef)\b.{0,120}[:：]"
-    r"|.{0,80}(?:写道|寫道)\s*[:：]",
-    re.IGNORECASE,
-)
-_HEADER: Final = re.compile(
-    r"\*?(?:from|von|de|da|发件人|寄件者|差出人)\*?\s*[:：].", re.IGNORECASE
-)
-_NEXT_HEADER: Final = re.compile(
-    r"\*?(?:sent|to|date|subject|gesendet|an|datum|betreff|envoyé|à|objet|enviado|asunto|para"
-    r"|发送时间|收件人|主题|日期|主旨)\*?\s*[:：]",
-    re.IGNORECASE,
-)
 _DEVICE: Final = re.compile(
     r"(?:sent from|gesendet (?:von|mit)|von meinem .* gesendet|envoyé de|enviado desde|inviato da"
-    r"|get outlook for|发自我的)\b.{0,60}",
+    r"|get outlook for|发自我的)\b.{0,60}"
+    r"|(?=.{0,60}(?:sent|gesendet|envoy|envia|invia|verstuurd|verzonden|wysłan|gönderil|skickat"
+    r"|送信|发自|發自))(?=.{0,60}(?:iphone|ipad|android|galaxy|huawei|xiaomi|outlook|gmail)).{0,80}",
     re.IGNORECASE,
 )
 _RULER: Final = re.compile(r"--\s*|_{5,}|—{3,}")
@@ -60,8 +45,12 @@ _CLOSING: Final = re.compile(
     r"|yours (?:sincerely|faithfully|truly)|sincerely|all the best|cheers"
     r"|mit (?:freundlichen|besten|lieben) gr(?:ü|ue)(?:ß|ss)en"
     r"|(?:viele|beste|liebe|freundliche|herzliche|schöne) gr(?:ü|ue)(?:ß|ss)e"
-    r"|cordialement|bien à vous|(?:un )?saludos?|atentamente|(?:cordiali|distinti) saluti"
-    r"|atenciosamente|met vriendelijke groet(?:en)?|此致|祝好|敬礼|顺颂商祺|敬上)"
+    r"|(?:bien )?cordialement|bien à vous|(?:un )?(?:cordial )?saludos?(?: cordiales)?|atentamente"
+    r"|(?:un )?(?:cordiali?|distinti|cari) salut[oi]|(?:com os )?(?:melhores )?cumprimentos"
+    r"|atenciosamente|(?:met )?(?:(?:vriendelijke|hartelijke) )?groet(?:en|jes)?"
+    r"|pozdrawiam(?: serdecznie)?|z poważaniem|saygılarım(?:la|ızla)|iyi (?:günler|çalışmalar)"
+    r"|(?:以上、)?(?:何卒)?(?:宜しく|よろしく)お(?:願い|ねがい)(?:いた|致)?(?:し|申し上げ)ます"
+    r"|此致|祝好|敬礼|顺颂商祺|顺祝商祺|敬上)"
     r"[\s,.!，。！]*(?:\w[\w.'’-]*+\s*+){0,4}"
     r"|(?:mfg|lg|vg)[\s,.!]*",
     re.IGNORECASE,
@@ -75,17 +64,21 @@ _NAME_LINE: Final = re.compile(r"[^-*•\d][^.!?:。！？：]{0,40}")
 _GREETING: Final = re.compile(
     r"(?:(?i:hi|hello|hey|dear|good (?:morning|afternoon|evening|day)|hallo"
     r"|guten (?:tag|morgen|abend)|liebe[rs]?|sehr geehrte[rs]?|moin|servus|bonjour|bonsoir|hola"
-    r"|buen[oa]s (?:días|tardes|noches)|estimad[oa]|ciao|buongiorno|gentile|olá|prezad[oa])"
-    r"(?: (?:[A-ZÀ-Þ\u3400-\u9fff][\w.'’-]*|team|all|there|everyone|everybody|and|or|zusammen|und"
-    r"|à|tous)){0,5}|[^\s，,。]{0,12}(?:您好|你好))"
+    r"|madame, monsieur|madame|monsieur|buen[oa]s (?:días|tardes|noches)|estimad[oa]|ciao"
+    r"|buongiorno|gentile|olá|bom dia|boa tarde|car[oa]|prezad[oa]|beste|geachte"
+    r"|dzień dobry|witam|szanown[yai]|merhaba|sayın)"
+    r"(?: (?:[A-ZÀ-Þ\u3400-\u9fff][\w.'’-]*|\{\{[\w. ]{1,60}\}\}|team|all|there|everyone|everybody"
+    r"|and|or|zusammen|und|à|tous|heer|mevrouw|pani[ea]?|państwo|van|der?|den)){0,5}"
+    r"|(?:尊敬的)?[^\s，,。]{0,12}[，,]?(?:您好|你好)|\S{1,12}様|お世話になっております)"
 )
-_AFTER_GREETING: Final = re.compile(r"\s*[,!.:，！：]\s*|$")
+_AFTER_GREETING: Final = re.compile(r"\s*[,!.:，！：。]\s*|$")
 # Legal disclaimers below a mail.
 _DISCLAIMER: Final = re.compile(
     r".{0,200}\b(?:intended recipient|confidentiality notice|legally privileged"
     r"|(?:e-?mail|message|communication)\b.{0,80}\b(?:confidential|privileged)"
     r"|(?:e-?mail|nachricht)\b.{0,80}\bvertrauliche?"
     r"|(?:courriel|message|e-?mail)\b.{0,80}\bconfidentiel(?:le)?s?"
+    r"|e-?mail(?:bericht)?\b.{0,80}\bvertrouwelijke?|wiadomość\b.{0,80}\bpoufn[ae]"
     r"|(?:correo|mensaje|mensagem|e-?mail)\b.{0,80}\bconfidencia(?:l|is|les)"
     r"|consider the environment before|before printing this|an die umwelt, bevor)\b.*"
     r"|.{0,80}(?:本邮件|此邮件|本郵件).{0,60}(?:保密|机密|機密).*",
@@ -94,13 +87,14 @@ _DISCLAIMER: Final = re.compile(
 _CONTACT: Final = re.compile(
     r"www\.|https?://|@|\||\b(?:tel|fon|phone|fax|mob|hrb|vat)\b", re.IGNORECASE
 )
+_NUMBER: Final = re.compile(r"[^\d.!?。]{0,12}\+?\(?\d[\d ()/.-]{6,20}")
 _PICTURE: Final = re.compile(r"\[(?:cid:[^\]\s]*|image(?:: ?[^\]]*)?)\]|!\[[^\]]*\]\([^)\s]*\)")
 _LINK: Final = re.compile(
     r"(\S{1,80})<(?:mailto:|tel:|(https?://[^<>\s]{1,2000}+))[^<>\n]{0,200}+>"
 )
 _MAX_LINES, _MAX_LINE_LENGTH = 9, 90
 """Limits of a signature."""
-_MAX_ENDING_LINES, _MIN_ENDINGS, _MAX_NAMES = 4, 5, 3
+_MAX_ENDING_LINES, _MIN_ENDINGS, _MAX_NAMES = 6, 5, 3
 _GREETING_HEAD, _MAX_LINK_LENGTH = 400, 120
 
 
@@ -112,8 +106,9 @@ def strip_quotes_and_signature(text: str, *, is_mail: bool = True) -> str:
     plain = text_of_html(text, is_mail=is_mail) if _TAG.search(text) else _LINK.sub(_link_of, text)
     plain = _PICTURE.sub("", plain).replace("\r\n", "\n")
     lines = [line.strip() for line in plain.split("\n")]
-    lines = _without_disclaimer(_without_greeting(_without_quotes(lines)))
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(_without_signature(lines))).strip()
+    lines = _without_disclaimer(_without_greeting(without_quoted_mail(lines)))
+    lines = _without_signature(without_attachments(lines))
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
 def is_html(text: object) -> bool:
@@ -143,19 +138,40 @@ def without_ending(text: str, names: Collection[str], endings: Collection[str]) 
 def recurring_endings(texts: Iterable[str]) -> frozenset[str]:
     """Returns the last lines that different texts share: signatures without a closing.
 
-    The lines are short, are not sentences, and follow different text each time; lines that always
-    follow the same text belong to that text.
+    The lines are short, are not sentences, begin with no number or address, and follow different
+    text each time; lines that always follow the same text belong to that text.
     """
     above: dict[str, set[int]] = {}
     for text in texts:
         lines = text.split("\n")
         for count in range(1, min(_MAX_ENDING_LINES, len(lines) - 1) + 1):
-            if lines[-count] and not _NAME_LINE.fullmatch(lines[-count]):
+            top, before = lines[-count], lines[-count - 1]
+            if top and not (_NAME_LINE.fullmatch(top) or is_contact(top)):
                 break
+            if is_contact(top) or before.endswith((":", "：")):
+                continue
             seen = above.setdefault("\n".join(lines[-count:]), set())
             if len(seen) < _MIN_ENDINGS:
                 seen.add(hash("\n".join(lines[:-count]).rstrip()))
     return frozenset(ending for ending, seen in above.items() if len(seen) == _MIN_ENDINGS)
+
+
+def without_contact(text: str) -> str:
+    """Returns a customer's text without a last paragraph of a name with an address or number."""
+    body, _, block = text.rpartition("\n\n")
+    lines = block.split("\n")
+    is_block = (
+        1 < len(lines) <= _MAX_ENDING_LINES
+        and _NAME_LINE.fullmatch(lines[0])
+        and any(map(is_contact, lines[1:]))
+        and all(len(line) <= _MAX_LINE_LENGTH and line[-1:] not in ".!?。！？" for line in lines)
+    )
+    return body.strip() if is_block and body.strip() and not body.endswith((":", "：")) else text
+
+
+def is_contact(line: str) -> bool:
+    """Whether a line has an address or a telephone number."""
+    return bool(_CONTACT.search(line) or _NUMBER.fullmatch(line))
 
 
 def _link_of(match: re.Match[str]) -> str:
@@ -173,21 +189,6 @@ def _with_link(text: str, url: str) -> str:
 def _without_disclaimer(lines: list[str]) -> list[str]:
     at = next((at for at, line in enumerate(lines) if _DISCLAIMER.fullmatch(line)), None)
     return lines[:at] if at is not None and _has_text(lines[:at]) else lines
-
-
-def _without_quotes(lines: list[str]) -> list[str]:
-    first = next((at for at, line in enumerate(lines) if line), len(lines))
-    for at, line in enumerate(lines):
-        is_header = _HEADER.match(line) and any(map(_NEXT_HEADER.match, lines[at + 1 : at + 4]))
-        # Some mail programs break long header lines in two.
-        joined = f"{line} {lines[at + 1]}" if at + 1 < len(lines) else line
-        if at > first and (
-            is_header or _QUOTE.fullmatch(line) or (line and _QUOTE.fullmatch(joined))
-        ):
-            lines = lines[:at]
-            break
-    own_lines = [line for line in lines if not line.startswith(">")]
-    return own_lines if _has_text(own_lines) else lines
 
 
 def _without_signature(lines: list[str]) -> list[str]:

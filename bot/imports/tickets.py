@@ -13,8 +13,11 @@ from bot.imports.mail_text import (
     greeted_names,
     recurring_endings,
     strip_quotes_and_signature,
+    without_contact,
     without_ending,
 )
+from bot.imports.name_lines import recurring_closings, without_names
+from bot.imports.transcripts import split_transcript
 from bot.rows import Problem
 from bot.rows.problems import quote_value
 
@@ -55,6 +58,20 @@ _TIMES: Final = frozenset(
 _TIME_ENDINGS: Final = ("时间", "日期", "時間")
 _PRIVATE: Final = frozenset(("private", "internal", "note", "public", "visibility", "type", "kind"))
 _PRIVATE_ENDINGS: Final = ("内部", "私密", "公开", "可见性", "intern", "offentlich", "sichtbarkeit")
+_AUTHORS: Final = frozenset(
+    (*_ROLES, "name", "agent", "sent", "created", "posted", "username", "nombre", "nom", "naam")
+)
+_AUTHOR_ENDINGS: Final = ("姓名", "发送人", "发件人", "名称")
+STATES: Final = frozenset(
+    ("spam", "state", "status", "estado", "statut", "stato", "zustand", "staat")
+)
+_STATE_ENDINGS: Final = ("状态", "狀態")
+_DISCARDED: Final = frozenset(
+    (
+        *("spam", "junk", "deleted", "trash", "trashed", "geloscht", "papierkorb", "supprime"),
+        *("eliminado", "verwijderd", "垃圾", "垃圾邮件", "已删除"),
+    )
+)
 _KINDS: Final = frozenset(("type", "kind", "event", "action", "typ", "art"))
 _CUSTOMER: Final = frozenset(
     (
@@ -110,6 +127,7 @@ _TRUE = frozenset(("true", "yes", "1", "是", "ja", "oui", "si"))
 _FALSE = frozenset(("false", "no", "0", "否", "nein", "non"))
 _MAX_NAME_LENGTH: Final = 60
 _SHORT_TEXT: Final = 12
+_MIN_NUMBER, _MIN_NOTICES = 4, 5
 
 Values = Mapping[str, Sequence[object]]
 
@@ -139,7 +157,11 @@ def ticket_columns(headings: Sequence[str], values: Values) -> dict[str, str] | 
     private = _take_best_heading(
         free, _PRIVATE, _PRIVATE_ENDINGS, lambda name: _marks(values[name])
     )
-    optional = {"time": time, "private": private, "kind": kind}
+    author = _take_best_heading(
+        free, _AUTHORS, _AUTHOR_ENDINGS, lambda name: _are_names(values[name])
+    )
+    state = _take_best_heading(free, STATES, _STATE_ENDINGS, lambda name: any(values[name]))
+    optional = {"time": time, "private": private, "kind": kind, "author": author, "state": state}
     return columns | {purpose: name for purpose, name in optional.items() if name is not None}
 
 
@@ -223,6 +245,24 @@ def _text_length(name: str, values: Sequence[object]) -> float:
     return 0.0 if is_few or is_metadata_heading(name) else length
 
 
+def _are_names(values: Sequence[object]) -> float:
+    """Returns how many different names of people a column has; 0 if it has other values."""
+    seen = [str(value) for value in values if value not in (None, "")]
+    is_name = [
+        len(value) <= _MAX_NAME_LENGTH
+        and not re.search(r"[\d@:/]", value)
+        and not side_of(value, "")
+        for value in seen
+    ]
+    return len(set(seen)) if seen and 2 * sum(is_name) > len(seen) and len(set(seen)) > 1 else 0
+
+
+def is_discarded(value: object, column: str) -> bool:
+    """Whether a ticket was discarded as spam or deleted, by its state or a column “spam”."""
+    words = _words(value)
+    return bool(words & _DISCARDED) or ("spam" in heading_words(column) and bool(words & _TRUE))
+
+
 def is_help_desk(headings: Sequence[str]) -> bool:
     """Whether a table with a row for each ticket is of a help desk, so that its texts are mails."""
     words = {word for name in headings for word in (*heading_words(name), plain_name(name))}
@@ -291,18 +331,37 @@ class Ticket:
     messages: list[tuple[str, str, str | None, str]] = field(default_factory=list)
     names: set[str] = field(default_factory=set)
     """The words of the greetings in the ticket."""
+    people: set[str] = field(default_factory=set)
+    """The names of the authors."""
+    is_discarded: bool = False
 
-    def add(self, *, time: str, author: str, side: str | None, text: str) -> None:
+    def add(self, *, time: str, author: str, side: str | None, text: str, name: str = "") -> None:
+        """Adds a message, or each part of a transcript; omits what the system wrote.
+
+        `author` identifies the author, whose `name` may be unknown.
+        """
         if side == "system" or not text.strip():
             return
+        name = name or (author if side is None else "")
+        transcript = split_transcript(text)
+        for speaker, spoken in transcript:
+            speaker_side = "user" if speaker == name and side == "user" else side_of(speaker, "")
+            self._add(time, speaker, speaker_side, spoken, speaker)
+        if not transcript:
+            self._add(time, author, side, text, name)
+
+    def _add(self, time: str, author: str, side: str | None, text: str, name: str) -> None:
         own_text = strip_quotes_and_signature(text)
+        own_text = without_contact(own_text) if side == "user" else own_text
         if own_text and not is_automatic(own_text, is_customers=side == "user"):
             self.names |= greeted_names(text)
+            self.people |= {name} - {""}
             self.messages.append((time, author, side, own_text))
 
     def add_all(self, other: "Ticket") -> None:
         self.messages += other.messages
         self.names |= other.names
+        self.people |= other.people
 
     @property
     def characters(self) -> int:
@@ -337,7 +396,10 @@ def read_tickets(
         if not _is_left_out(record, columns):
             time = str(record.get(columns.get("time", "")) or "")
             side = side_of(record.get(columns["role"]), columns["role"])
-            ticket.add(time=time, author=role, side=side, text=text)
+            person = str(record.get(columns.get("author", "")) or "")
+            ticket.add(time=time, author=role, side=side, text=text, name=person)
+        state = columns.get("state", "")
+        ticket.is_discarded |= is_discarded(record.get(state), state)
         size += len(text)
         if size > MAX_CHARACTERS:
             yield line, too_long(line)
@@ -379,6 +441,10 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
         tickets_by_author.update({author for _, author, _, _ in ticket.messages})
         first.update([ticket.messages[0][1]] if ticket.messages else [])
     for name, ticket in tickets.items():
+        if ticket.is_discarded:
+            problem = Problem(ticket.line, "ticket_discarded", {"ticket": quote_value(name)})
+            yield ticket.line, problem
+            continue
         yield (
             ticket.line,
             _row_of(name, ticket, lambda author: 2 * first[author] >= tickets_by_author[author]),
@@ -386,14 +452,47 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
 
 
 def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
-    """Removes names and signatures without a closing from the end of texts."""
+    """Removes names, signatures without a closing, and notices with the number of the ticket."""
+    closings = recurring_closings(
+        (text, ticket.people) for ticket in tickets.values() for *_, text in ticket.messages
+    )
+    _replace_texts(tickets, lambda ticket, text: without_names(text, ticket.people, closings))
     texts = (text for t in tickets.values() for _, _, side, text in t.messages if side != "user")
     endings = recurring_endings(texts)
+    _replace_texts(tickets, lambda ticket, text: without_ending(text, ticket.names, endings))
+    notices = _numbered_notices(tickets)
+    for name, ticket in tickets.items():
+        ticket.messages = [
+            message
+            for message in ticket.messages
+            if message[2] == "user" or _without_number(message[3], name) not in notices
+        ]
+
+
+def _replace_texts(tickets: Mapping[str, Ticket], replaced: Callable[[Ticket, str], str]) -> None:
     for ticket in tickets.values():
         ticket.messages = [
-            (time, author, side, without_ending(text, ticket.names, endings))
+            (time, author, side, replaced(ticket, text))
             for time, author, side, text in ticket.messages
         ]
+
+
+def _numbered_notices(tickets: Mapping[str, Ticket]) -> frozenset[str]:
+    """Returns texts that programs write into many tickets, each time with the ticket's number."""
+    counts = Counter(
+        notice
+        for name, ticket in tickets.items()
+        for notice in {
+            _without_number(text, name)
+            for _, _, side, text in ticket.messages
+            if side != "user" and len(name) >= _MIN_NUMBER and name in text
+        }
+    )
+    return frozenset(notice for notice, count in counts.items() if count >= _MIN_NOTICES)
+
+
+def _without_number(text: str, number: str) -> str:
+    return text.replace(number, "#")
 
 
 def _decide_accounts(tickets: Mapping[str, Ticket]) -> None:

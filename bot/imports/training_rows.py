@@ -6,9 +6,9 @@ from typing import IO
 from bot.imports import dataset_formats
 from bot.imports.good_bad_labels import read_labelled
 from bot.imports.json_tickets import read_json_tickets
-from bot.imports.mail_text import strip_quotes_and_signature
 from bot.imports.plan import ImportPlan, Layout
 from bot.imports.records import read_records
+from bot.imports.ticket_cells import clean_texts
 from bot.imports.tickets import read_tickets
 from bot.rows import Method, Problem, check_rows, method_of
 from bot.rows.problems import RowRefused, kind_of
@@ -80,19 +80,10 @@ def _row_from(record: object, plan: ImportPlan, line: int) -> object:
         if plan.method is Method.DPO:
             return _preference_row(record, plan.columns)
         if plan.are_mails:
-            record = {**record, **_without_mail(record, plan.columns)}
+            record = {**record, **clean_texts(record, plan.columns)}
         return _chat_row(record, plan.columns)
     except RowRefused as refusal:
         return refusal.at(line)
-
-
-def _without_mail(record: Mapping[str, object], columns: Mapping[str, str]) -> dict[str, object]:
-    """Returns question and answer without quotes, greetings and signatures."""
-    texts = {columns[purpose]: record.get(columns[purpose]) for purpose in ("question", "answer")}
-    return {
-        column: strip_quotes_and_signature(text, is_mail=False) if isinstance(text, str) else text
-        for column, text in texts.items()
-    }
 
 
 def _conversation_row(record: Mapping[str, object], columns: Mapping[str, str]) -> object:

@@ -57,6 +57,10 @@ FILE_REASONS: Final = {
         "“{column}” says that the answer is bad, and the question has no good one near it; add one"
     ),
     "ticket_unanswered": "the ticket “{ticket}” has no question with an answer, so it is left out",
+    "ticket_discarded": "the ticket “{ticket}” is marked as spam or deleted, so it is left out",
+    "row_discarded": "“{column}” says that this is spam or deleted, so it is left out",
+    "cell_automatic": "“{column}” was written by a program, so the row is left out",
+    "cell_transcript": "“{column}” holds a whole chat, write each message in a row of its own",
     "tickets_too_long": "the tickets have more than {limit} million characters, split the file",
     "encoding_unknown": "“{encoding}” is no known encoding, choose one of {known}",
     "workbook_broken": "the workbook cannot be read, save it again or as CSV",

@@ -399,11 +399,13 @@ SENTENCES: Mapping[str, str] = {
     "import.purpose.time": "时间",
     "import.purpose.private": "内部备注",
     "import.purpose.kind": "消息类型",
+    "import.purpose.author": "作者姓名",
+    "import.purpose.state": "工单状态",
     "import.sheets": "工作表",
     "import.unread_sheets": "未使用的工作表",
     "import.document": "只读取文档里的第一张表格，或者其中的问题和答案；其他文字不会学习。",
     "import.mails": "文本中的 HTML、问候语、签名和引用的邮件不会学习。",
-    "import.tickets": "每个工单成为一段对话。内部备注、系统消息、自动回复、问候语、签名和引用的邮件"
+    "import.tickets": "每个工单成为一段对话。内部备注、系统消息、自动消息、垃圾邮件、问候语、签名和引用的邮件"
     "不会学习。",
     "chats.preview": "请检查 {name}：在这份聊天导出里找到的问答",
     "chats.exchanges": "问答",
