@@ -125,24 +125,37 @@ async def cancel_import(request: Request, deps: Dependencies) -> Reply:
 async def change_columns(request: Request, deps: Dependencies) -> Reply:
     """Opens a form to choose a column of the file for each purpose, and the encoding."""
     pending = await _pending(request, deps)
-    with await deps.imports.open(pending.key) as file:
-        options = ImportOptions(pending.columns, pending.encoding)
-        first = next(iter(await asyncio.to_thread(row_files, file)), "")
-        plan_first = partial(_open_and_plan, file, pending.name, request.words, options, first)
-        rows, plan = await asyncio.to_thread(plan_first)
-        rows.close()
-    return _columns_form(plan, pending, request.words)
+    return _columns_form(await _plan_of(pending, deps, request.words), pending, request.words)
 
 
 @handlers.form("import.columns", Role.CURATOR)
 async def use_columns(request: Request, deps: Dependencies) -> Reply:
+    """Previews the file anew; purposes that the form had no room for keep their columns."""
     pending = await _pending(request, deps)
+    plan = await _plan_of(pending, deps, request.words)
+    shown = {field.name for field in _columns_form(plan, pending, request.words).fields}
+    before = {} if isinstance(plan, UnknownColumns) else plan.columns
+    kept = {purpose: name for purpose, name in before.items() if purpose not in shown}
     values = {name: request.text_option(name) for name in _PURPOSES}
     columns = {name: text for name, text in values.items() if text and text != _NONE}
     encoding = request.text_option("encoding") or pending.encoding
-    changed = replace(pending, columns=columns or pending.columns, encoding=encoding)
+    chosen = columns | kept if columns else dict(pending.columns)
+    changed = replace(pending, columns=chosen, encoding=encoding)
     await deps.imports.change(changed)
     return await _preview(request, deps, changed)
+
+
+async def _plan_of(
+    pending: PendingImport, deps: Dependencies, words: Words
+) -> ImportPlan | UnknownColumns:
+    """Returns the plan of a stored file, or of the first file in a zip. Raises BadInput."""
+    with await deps.imports.open(pending.key) as file:
+        options = ImportOptions(pending.columns, pending.encoding)
+        first = next(iter(await asyncio.to_thread(row_files, file)), "")
+        plan_first = partial(_open_and_plan, file, pending.name, words, options, first)
+        rows, plan = await asyncio.to_thread(plan_first)
+        rows.close()
+    return plan
 
 
 async def _store_attachment(request: Request, deps: Dependencies) -> PendingImport:
@@ -232,7 +245,7 @@ def describe_plans(
         rows, plan = open_and_plan(file, name, words, options, member)
         if rows is not file:
             rows.close()
-        lines += _with_member_name(plan_lines(plan, words), member)
+        lines += _with_member_name(plan_lines(plan, words, for_scripts=True), member)
         is_sure = is_sure and plan.is_sure
     return tuple(lines), is_sure
 
@@ -517,11 +530,14 @@ def _report(
     )
 
 
-def plan_lines(plan: ImportPlan, words: Words) -> tuple[str, ...]:
-    """Returns lines about the columns used, the columns left out, and the possible encodings."""
+def plan_lines(plan: ImportPlan, words: Words, *, for_scripts: bool = False) -> tuple[str, ...]:
+    """Returns lines about the columns used, the columns left out, and the possible encodings.
+
+    If `for_scripts`, purposes are named as the option `columns` expects them.
+    """
     sheets_by_lines: dict[tuple[str, ...], list[str]] = {}
     for sheet in (plan, *plan.more_sheets):
-        lines_of_sheet = tuple(_sheet_lines(sheet, words))
+        lines_of_sheet = tuple(_sheet_lines(sheet, words, for_scripts=for_scripts))
         sheets_by_lines.setdefault(lines_of_sheet, []).append(sheet.source.sheet)
     lines: list[str] = []
     for lines_of_sheet, sheets in sheets_by_lines.items():
@@ -548,10 +564,13 @@ def _layout_lines(plan: ImportPlan, words: Words) -> Iterator[str]:
         yield words("import.mails")
 
 
-def _sheet_lines(plan: ImportPlan, words: Words) -> list[str]:
+def _sheet_lines(plan: ImportPlan, words: Words, *, for_scripts: bool) -> list[str]:
     lines: list[str] = []
     if plan.columns:
-        columns = ", ".join(f"{purpose} ← {name}" for purpose, name in plan.columns.items())
+        columns = ", ".join(
+            f"{purpose if for_scripts else words(f'import.purpose.{purpose}')} ← {name}"
+            for purpose, name in plan.columns.items()
+        )
         lines.append(f"{words('import.columns')}: {columns}")
     lines += _layout_lines(plan, words)
     if plan.unused:

@@ -87,6 +87,7 @@ def test_what_a_help_desk_sends_by_itself_is_no_answer(text: str) -> None:
         "Answered by: Bo Ek\nLength of phone call: 4 minutes",
         "Automatisch antwoord: ik ben tot 12 januari afwezig.",
         "自動応答：1月12日まで不在にしております。",
+        "自动回复：您好，我正在休假，1月12日后回复。",
         "Satisfaction rating: Good\nComment: quick help",
     ],
 )

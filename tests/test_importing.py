@@ -43,7 +43,7 @@ async def test_nothing_is_learned_before_it_was_shown(scene: Scene) -> None:
 
     assert [button.label for button in card.buttons] == ["Import", "Change columns", "Cancel"]
     assert card.lines[0] == "1. How much? → Seven euros."
-    assert "question ← question, answer ← agent reply" in card.lines[-2]
+    assert "Questions ← question, Answers ← agent reply" in card.lines[-2]
     assert card.lines[-1] == "Left out: user, subject"
     assert await count(scene) == 0
 
@@ -146,6 +146,26 @@ async def test_a_script_says_that_it_is_right(scene: Scene, wishes: str) -> None
 
     assert card.title == "Imported rows.csv"
     assert (await count(scene), kept(scene)) == (1, [])
+
+
+async def test_columns_that_are_changed_to_the_same_change_nothing(scene: Scene) -> None:
+    # More purposes than a form has fields.
+    table = (
+        "Case Ref,Msg Date,Sender Type,Sent By,Msg Visibility,Msg Content,Case State\n"
+        + "".join(
+            f"{ticket},2026-01-0{day} 10:00,{side},{name},Public,{text},Solved\n"
+            for ticket in ("LH-1", "LH-2")
+            for day, (side, name, text) in enumerate(
+                (("Customer", "Ann Lee", "How much?"), ("Agent", "Bo Ek", "Seven euros.")), 1
+            )
+        )
+    )
+    before = await shown(scene, table)
+
+    await scene.click("Change columns")
+    await scene.submit(time="Msg Date")
+
+    assert (await scene.last_card()).lines == before.lines
 
 
 async def test_an_uncertain_encoding_is_chosen_by_its_sample(scene: Scene) -> None:

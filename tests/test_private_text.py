@@ -95,6 +95,7 @@ def test_a_number_with_another_meaning_is_no_phone(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "value", "kind"),
     [
+        ("Call me on +358 152 7069698.", "+358 152 7069698", "phone"),
         ("login ist admin / Sommer2024! fürs Backend", "Sommer2024!", "secret"),
         ("pw for the demo tenant: Tr0ub4dor&3", "Tr0ub4dor&3", "secret"),
         ("user: jdoe, pass: hunter22", "hunter22", "secret"),

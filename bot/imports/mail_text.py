@@ -69,7 +69,7 @@ _GREETING: Final = re.compile(
     r"|dzień dobry|witam|szanown[yai]|merhaba|sayın)"
     r"(?: (?:[A-ZÀ-Þ\u3400-\u9fff][\w.'’-]*|\{\{[\w. ]{1,60}\}\}|team|all|there|everyone|everybody"
     r"|and|or|zusammen|und|à|tous|heer|mevrouw|pani[ea]?|państwo|van|der?|den)){0,5}"
-    r"|(?:尊敬的)?[^\s，,。]{0,12}[，,]?(?:您好|你好)|\S{1,12}様|お世話になっております)"
+    r"|(?:尊敬的)?[^\s，,。:：]{0,12}[，,]?(?:您好|你好)|\S{1,12}様|お世話になっております)"
 )
 _AFTER_GREETING: Final = re.compile(r"\s*[,!.:，！：。]\s*|$")
 # Legal disclaimers below a mail.

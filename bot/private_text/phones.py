@@ -1,4 +1,4 @@
-"""Finds phone numbers: valid for the phonenumbers library, and not marked as another number."""
+"""Finds phone numbers: possible for the phonenumbers library, and not marked as another number."""
 
 from __future__ import annotations
 
@@ -78,7 +78,8 @@ def _is_phone(number: str, before: str, after: str) -> bool:
     if len(set(digits)) < 3 or _DATE.match(number):
         return False
     if number.startswith(("+", "(+")):
-        return _is_valid(f"+{digits}", None)
+        # With a country code a number is private, also if its area code does not exist.
+        return _is_possible(f"+{digits}")
     return _is_national_phone(number, digits, before, after)
 
 
@@ -106,6 +107,14 @@ def _is_national_phone(number: str, digits: str, before: str, after: str) -> boo
     more_regions = _REGIONS_OF_GROUPS if has_groups and has_word else ()
     regions = (*_REGIONS, *more_regions) if is_local or has_word else ()
     return any(_is_valid(number, region) for region in regions)
+
+
+def _is_possible(number: str) -> bool:
+    """Whether a number with a country code has a length that numbers of the country have."""
+    try:
+        return phonenumbers.is_possible_number(phonenumbers.parse(number, None))
+    except phonenumbers.NumberParseException:
+        return False
 
 
 def _is_valid(number: str, region: str | None) -> bool:
