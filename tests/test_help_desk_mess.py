@@ -173,6 +173,21 @@ def test_a_chat_kept_in_one_message_is_split_by_who_wrote() -> None:
     ]
 
 
+def test_what_only_makes_somebody_wait_is_no_part_of_an_answer() -> None:
+    texts = [f"Answer {number}: twenty kilos, stacked loosely." for number in "abcdef"]
+    rows = [
+        (f"LH-{number}", *message)
+        for number, text in enumerate(texts)
+        for message in (
+            ("Customer", ANN, Q),
+            ("Agent", BO, "Momentíček…"),
+            ("Agent", BO, text),
+        )
+    ]
+
+    assert said(table(*rows)) == [[(U, Q), (A, text)] for text in texts]
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from bot.imports.automatic_mail import is_automatic
@@ -127,7 +128,7 @@ _TRUE = frozenset(("true", "yes", "1", "是", "ja", "oui", "si"))
 _FALSE = frozenset(("false", "no", "0", "否", "nein", "non"))
 _MAX_NAME_LENGTH: Final = 60
 _SHORT_TEXT: Final = 12
-_MIN_NUMBER, _MIN_NOTICES = 4, 5
+_MIN_NUMBER, _MIN_NOTICES, _MAX_HOLDING = 4, 5, 30
 
 Values = Mapping[str, Sequence[object]]
 
@@ -452,7 +453,7 @@ def rows_of(tickets: Mapping[str, Ticket]) -> Iterator[tuple[int, object]]:
 
 
 def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
-    """Removes names, signatures without a closing, and notices with the number of the ticket."""
+    """Removes names, signatures without a closing, notices with a number, and “one moment”."""
     closings = recurring_closings(
         (text, ticket.people) for ticket in tickets.values() for *_, text in ticket.messages
     )
@@ -460,12 +461,13 @@ def _cut_endings(tickets: Mapping[str, Ticket]) -> None:
     texts = (text for t in tickets.values() for _, _, side, text in t.messages if side != "user")
     endings = recurring_endings(texts)
     _replace_texts(tickets, lambda ticket, text: without_ending(text, ticket.names, endings))
-    notices = _numbered_notices(tickets)
+    notices, holding = _numbered_notices(tickets), _holding_lines(tickets)
     for name, ticket in tickets.items():
         ticket.messages = [
             message
             for message in ticket.messages
-            if message[2] == "user" or _without_number(message[3], name) not in notices
+            if message[2] == "user"
+            or (message[3] not in holding and _without_number(message[3], name) not in notices)
         ]
 
 
@@ -489,6 +491,16 @@ def _numbered_notices(tickets: Mapping[str, Ticket]) -> frozenset[str]:
         }
     )
     return frozenset(notice for notice, count in counts.items() if count >= _MIN_NOTICES)
+
+
+def _holding_lines(tickets: Mapping[str, Ticket]) -> frozenset[str]:
+    """Returns short texts such as “one moment”, before which agents write different answers."""
+    below: dict[str, set[int]] = {}
+    for ticket in tickets.values():
+        for (*_, side, text), (*_, next_side, next_text) in pairwise(ticket.messages):
+            if side == next_side != "user" and len(text) <= _MAX_HOLDING < len(next_text):
+                below.setdefault(text, set()).add(hash(next_text))
+    return frozenset(text for text, seen in below.items() if len(seen) >= _MIN_NOTICES)
 
 
 def _without_number(text: str, number: str) -> str:
