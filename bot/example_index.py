@@ -85,15 +85,27 @@ class ExampleIndex:
     ) -> Sequence[Example]:
         if count <= 0:
             return ()
-        index = await self._refresh(records, place.workspace, assistant.id)
         usable: list[Example] = []
         for limit in _CANDIDATES:
-            ranked = await index.texts.rank(question, limit=limit)
-            near = [ExampleId(i) for i, similarity in ranked if similarity >= min_similarity]
+            ranked = await self.rank(records, place.workspace, assistant.id, question, limit=limit)
+            near = [example for example, similarity in ranked if similarity >= min_similarity]
             usable = await _usable(records, place, assistant, near, is_asked=is_asked)
             if len(usable) >= count or len(near) < limit:
                 break
         return usable[:count]
+
+    async def rank(
+        self,
+        records: Records,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        question: str,
+        *,
+        limit: int,
+    ) -> Sequence[tuple[ExampleId, float]]:
+        index = await self._refresh(records, workspace, assistant)
+        ranked = await index.texts.rank(question, limit=limit)
+        return [(ExampleId(number), similarity) for number, similarity in ranked]
 
     async def warm_up(self) -> None:
         index = await self._new_index()

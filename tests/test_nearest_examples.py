@@ -17,8 +17,10 @@ from bot.domain import (
     Place,
     UserId,
 )
+from bot.events import ButtonClicked
 from bot.examples.row_texts import exchange_row
 from bot.prompts import last_exchange
+from bot.replies import Listing
 from bot.rows import Method
 from tests.scene import Scene
 
@@ -118,3 +120,18 @@ async def test_of_many_examples_the_rest_is_read_in_the_background(scene: Scene)
 
     assert first != ["May dogs come along?"]
     assert await nearest(scene, "can I bring my puppy", count=1) == ["May dogs come along?"]
+
+
+async def test_a_reviewer_sees_examples_that_mean_the_same(scene: Scene) -> None:
+    await teach(
+        scene,
+        ("What does a loaf of bread cost?", "Two euros."),
+        ("How much is bread?", "It is two euros."),
+        ("Where is the museum?", "By the river."),
+    )
+
+    pressed = scene.event(ButtonClicked("example.similar:1"), key="similar")
+    listing = await scene.app.handle_for_page(pressed)
+
+    assert isinstance(listing, Listing)
+    assert [line.text for line in listing.lines] == ["How much is bread?"]

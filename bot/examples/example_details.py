@@ -9,6 +9,7 @@ from bot.commands import Handlers
 from bot.domain import (
     MUST_ANSWER,
     TYPED,
+    AssistantId,
     Example,
     ExampleFilter,
     ExampleState,
@@ -30,14 +31,14 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Column, Fact, Listing, ListingRow, Reply, one_line
 from bot.request import Request
-from bot.rows import Method, search_terms
+from bot.rows import Method
 from bot.words import Words
 
 handlers = Handlers()
 
 
-_MIN_SIMILARITY = 0.35
-_TERMS = 3
+_MIN_SIMILARITY = 0.45
+"""Cosine below which two questions are about different things more often than not."""
 _CANDIDATES = 60
 _SHOWN = 5
 _NEARBY = 6
@@ -107,19 +108,8 @@ async def similar(request: Request, deps: Dependencies) -> Reply:
     """Lists examples with a similar question, most similar first."""
     async with deps.store.reading() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
-        question = _question(example)
-        same_kind = ExampleFilter(assistant=example.assistant, method=example.method)
-        candidates = [
-            other
-            for other in await _candidates(request, same_kind, question, records)
-            if other.id != example.id
-        ]
-    ranked = sorted(
-        ((_similarity(question, _question(other)), other) for other in candidates),
-        reverse=True,
-        key=lambda pair: pair[0],
-    )
-    near = [(similarity, other) for similarity, other in ranked if similarity >= _MIN_SIMILARITY]
+        near = await _near(request, example.assistant, _question(example), records, deps)
+    near = [(similarity, other) for similarity, other in near if other.id != example.id]
     lines = tuple(
         ListingRow(
             id=str(other.id),
@@ -147,16 +137,16 @@ async def explain_answer(request: Request, deps: Dependencies) -> Reply:
         if turn is None:
             raise NotFound(noun="answer", name=message)
         model = await records.models.find(request.workspace_id, turn.model)
-        taught = ExampleFilter(assistant=turn.assistant, method=Method.SUPERVISED)
-        candidates = await _candidates(request, taught, turn.question, records)
-    question = turn.question.strip()
-    ranked = [(_similarity(question, _question(example)), example) for example in candidates]
-    similarity, nearest = max(ranked, key=lambda pair: pair[0], default=(0.0, None))
+        near = await _near(request, turn.assistant, turn.question, records, deps)
+    reply = turn.reply.strip()
+    same = [
+        pair for pair in near if last_text(readable_texts(pair[1].row), "answer").strip() == reply
+    ]
+    similarity, nearest = next(iter(same or near), (0.0, None))
     columns: tuple[Column, ...] = ()
     key = "answer.like_none"
-    if nearest is not None and similarity >= _MIN_SIMILARITY:
-        is_same = last_text(readable_texts(nearest.row), "answer").strip() == turn.reply.strip()
-        key = "answer.word_for_word" if is_same else "answer.in_own_words"
+    if nearest is not None:
+        key = "answer.word_for_word" if same else "answer.in_own_words"
         columns = tuple(replace(column, note="") for column in _columns(nearest.row or {}, words))
     model_name = model.display_name if model else turn.model
     facts = [Fact(words("assistant.model"), model_name, "model")]
@@ -223,29 +213,19 @@ async def _consent(request: Request, example: Example, records: Records) -> str:
     return words("consent.state.given" if all(consents) else "consent.state.waiting")
 
 
-async def _candidates(
-    request: Request, among: ExampleFilter, question: str, records: Records
-) -> list[Example]:
-    """Returns active examples with one of the question's longest words, at most a page a word."""
-    by_id: dict[int, Example] = {}
-    for term in search_terms(question, _TERMS):
-        filters = replace(among, search=term)
-        page = await records.examples.page(request.workspace_id, filters, limit=_CANDIDATES)
-        for example in page:
-            if example.state in (ExampleState.PROPOSED, ExampleState.APPROVED):
-                by_id[example.id] = example
-    return list(by_id.values())
-
-
-def _similarity(text: str, other: str) -> float:
-    """Returns the Jaccard index of the character trigrams, which also works for Chinese."""
-    trigrams, others = _trigrams(text), _trigrams(other)
-    return len(trigrams & others) / len(trigrams | others) if trigrams and others else 0.0
-
-
-def _trigrams(text: str) -> frozenset[str]:
-    flat = f" {' '.join(text.casefold().split())} "
-    return frozenset(flat[start : start + 3] for start in range(len(flat) - 2))
+async def _near(
+    request: Request, assistant: AssistantId, question: str, records: Records, deps: Dependencies
+) -> list[tuple[float, Example]]:
+    """Returns the active examples with a similar question and its cosine, most similar first."""
+    workspace = request.workspace_id
+    ranked = await deps.nearest_examples.rank(
+        records, workspace, assistant, question, limit=_CANDIDATES
+    )
+    near = {i: similarity for i, similarity in ranked if similarity >= _MIN_SIMILARITY}
+    page = await records.examples.page(
+        workspace, ExampleFilter(only_active=True), limit=_CANDIDATES, among=list(near)
+    )
+    return sorted(((near[e.id], e) for e in page), reverse=True, key=lambda pair: pair[0])
 
 
 def _question(example: Example) -> str:

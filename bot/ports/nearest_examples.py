@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
-from bot.domain import Assistant, Example, Place
+from bot.domain import Assistant, AssistantId, Example, ExampleId, Place, WorkspaceId
 from bot.ports.store import Records
 
 
@@ -29,6 +29,22 @@ class NearestExamples(Protocol):
         channel, unless an admin allows more. Without `is_asked` the examples that evaluations use
         are left out: held-out and must-answer ones, and synthetic wordings. `min_similarity` is
         a cosine.
+        """
+        ...
+
+    async def rank(
+        self,
+        records: Records,
+        workspace: WorkspaceId,
+        assistant: AssistantId,
+        question: str,
+        *,
+        limit: int,
+    ) -> Sequence[tuple[ExampleId, float]]:
+        """Returns the examples with the nearest questions and their cosine, the nearest first.
+
+        In whatever state the examples are, and wherever they may be shown; erased ones are left
+        to the caller's query.
         """
         ...
 
