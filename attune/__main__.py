@@ -24,7 +24,7 @@ from bot.ports.model_export import ModelFormat
 from bot.rows import Method
 
 if TYPE_CHECKING:
-    from tuner.server import Settings as TunerSettings
+    from tuner.server import ServerSettings as TunerSettings
 
 Result = TypeVar("Result")
 
@@ -223,8 +223,8 @@ def serve_tuner(
     """Run a server that speaks the OpenAI API and really trains."""
     if context.invoked_subcommand:
         return
-    from tuner.job_runner import PLAIN_LAUNCH
-    from tuner.server import Settings as TunerSettings
+    from tuner.job_runner import DEFAULT_LAUNCH_COMMAND
+    from tuner.server import ServerSettings as TunerSettings
 
     if data is None:
         raise typer.BadParameter("Say where all state shall be kept.", param_hint="--data")
@@ -238,7 +238,7 @@ def serve_tuner(
         min_examples=min_examples,
         max_rows=max_rows,
         bases=tuple(base or ()),
-        launch=launch or PLAIN_LAUNCH,
+        launch=launch or DEFAULT_LAUNCH_COMMAND,
         longest_queue=queue,
         aliases=tuple(alias or ()),
         cors_origins=tuple(cors_origin or ()),

@@ -26,7 +26,7 @@ from adapters.openai.hosts_file import (
 from adapters.signed_links import SignedLinks
 from adapters.slack.api_port import Access
 from attune.change_topics import Topics
-from attune.embedded_tuner import KEY_VARIABLE, Address
+from attune.embedded_tuner import API_KEY_VARIABLE, Address
 from attune.engine.background_installation import EngineManager
 from attune.engine.engine_folder import EngineFolder
 from attune.model_export import EmbeddedModels
@@ -377,12 +377,12 @@ def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:
             name="sandbox",
             profile="sandbox",
             base_url=f"{tuner.url}/v1",
-            key_env=KEY_VARIABLE,
+            key_env=API_KEY_VARIABLE,
             bases=("sandbox",),
             prices={"sandbox": 0.0},
         )
     ]
-    keys = {KEY_VARIABLE: tuner.key}
+    keys = {API_KEY_VARIABLE: tuner.key}
     if settings.openai_api_key or settings.openai_base_url:
         bases = [settings.base_model] if settings.base_model else []
         configs.append(
@@ -412,7 +412,7 @@ def _language_models(settings: Settings, tuner: Address) -> HostConfig:
         name=LANGUAGE_MODELS,
         profile="attune",
         base_url=f"{tuner.url}/v1",
-        key_env=KEY_VARIABLE,
+        key_env=API_KEY_VARIABLE,
         bases=tuple(model.name for model in models),
     )
 

@@ -11,14 +11,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from tuner.connection_limits import PendingConnections
 
 MAX_HEAD_BYTES = 64 * 1024
-HEAD_SECONDS = 5.0
-MAX_WAITING = 32
+MAX_HEAD_SECONDS = 5.0
+MAX_PENDING_PER_ADDRESS = 32
 """Maximum connections of one address that wait for a request head; the oldest are closed.
 
 A browser opens six, and a proxy forwards a request only after its whole head.
 """
 # Time to go on reading the body of a refused request; a reset would discard the response.
-LINGERING_SECONDS = 30.0
+MAX_LINGERING_SECONDS = 30.0
 
 
 class BoundedConnection(HttpToolsProtocol):
@@ -34,11 +34,11 @@ class BoundedConnection(HttpToolsProtocol):
     _unread_bytes = 0
     _field_bytes = 0
     _deadline: asyncio.TimerHandle | None = None
-    _pending: ClassVar = PendingConnections(MAX_WAITING)
+    _pending: ClassVar = PendingConnections(MAX_PENDING_PER_ADDRESS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(cast("asyncio.Transport", transport))
-        self._set_deadline(HEAD_SECONDS)
+        self._set_deadline(MAX_HEAD_SECONDS)
         self._pending.add(self._address, self._close_unfinished)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -59,7 +59,7 @@ class BoundedConnection(HttpToolsProtocol):
         if self._unread_bytes > MAX_HEAD_BYTES:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         elif self._deadline is None and not self._is_answering:
-            self._set_deadline(HEAD_SECONDS)
+            self._set_deadline(MAX_HEAD_SECONDS)
 
     def on_url(self, url: bytes) -> None:
         self._field_bytes += len(url)
@@ -88,7 +88,7 @@ class BoundedConnection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self._awaits_body:
-            self._set_deadline(LINGERING_SECONDS)
+            self._set_deadline(MAX_LINGERING_SECONDS)
 
     def handle_websocket_upgrade(self) -> None:
         self._set_deadline(None)

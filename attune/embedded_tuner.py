@@ -25,7 +25,7 @@ from bot.errors import SettingsError
 
 log = logging.getLogger(__name__)
 
-KEY_VARIABLE = "the embedded tuner's key"
+API_KEY_VARIABLE = "the embedded tuner's key"
 _START_SECONDS = 60.0
 _STOP_SECONDS = 10.0
 _PAUSE_SECONDS = 1.0

@@ -22,7 +22,7 @@ from bot.domain import HostName, ModelName
 from bot.errors import ExportRefused
 from bot.ports.model_export import ModelFormat
 from tuner.errors import CannotStart, NotFound
-from tuner.export import TunedModel, base_name, find, sizes
+from tuner.export import TunedModel, base_of_model, find_tuned_model, size_by_format
 
 _PRELUDE = Path(__file__).with_name("engine") / "until_parent_ends.py"
 _BLOCK = 1024 * 1024
@@ -71,7 +71,7 @@ class EmbeddedModels:
     def _sizes(self, model: ModelName) -> Mapping[ModelFormat, int]:
         tuned = _find(self._settings.data_dir / "tuner", model, None, self._engine)
         try:
-            return {ModelFormat(form): size for form, size in sizes(tuned).items()}
+            return {ModelFormat(form): size for form, size in size_by_format(tuned).items()}
         except CannotStart as error:
             raise ExportRefused(problem=str(error)) from error
 
@@ -93,8 +93,10 @@ class EmbeddedModels:
 
 def _find(tuner_folder: Path, model: str, base: Path | None, engine: EngineFolder) -> TunedModel:
     try:
-        installed = engine.model(base_name(tuner_folder, model))
-        return find(tuner_folder, model, base=base or (installed if installed.is_dir() else None))
+        installed = engine.model(base_of_model(tuner_folder, model))
+        return find_tuned_model(
+            tuner_folder, model, base=base or (installed if installed.is_dir() else None)
+        )
     except (CannotStart, NotFound) as error:
         raise ExportRefused(problem=str(error)) from error
 

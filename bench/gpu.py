@@ -96,7 +96,7 @@ def _cells(work: Callable[[], float]) -> str:
     """Returns tokens per second and the peak memory, or the name of an error, as table cells."""
     import torch
 
-    from tuner.training_interface import Rejected
+    from tuner.training_interface import JobRejected
 
     gc.collect()
     if torch.cuda.is_available():
@@ -104,7 +104,7 @@ def _cells(work: Callable[[], float]) -> str:
         torch.cuda.reset_peak_memory_stats()
     try:
         rate = work()
-    except (torch.OutOfMemoryError, Rejected, ImportError, NotImplementedError) as error:
+    except (torch.OutOfMemoryError, JobRejected, ImportError, NotImplementedError) as error:
         return f"{type(error).__name__} | –"
     peak = torch.cuda.max_memory_allocated() / 2**30 if torch.cuda.is_available() else 0.0
     return f"{rate:,.0f} | {peak:.1f}"
@@ -148,7 +148,7 @@ def _rows() -> list[dict[str, object]]:
 def _train_with_tuner(base: Path, folder: Path, *, lora: bool) -> float:
     from bench.local_training import Never
     from tuner.job_folder import JobFolder
-    from tuner.job_spec import Spec
+    from tuner.job_spec import JobSpec
     from tuner.local.training_run import run
 
     file = folder / "rows.jsonl"
@@ -156,7 +156,7 @@ def _train_with_tuner(base: Path, folder: Path, *, lora: bool) -> float:
     numbers = {"n_epochs": 1, "batch_size": BATCH, "lora": lora}
     with TemporaryDirectory(dir=folder) as name:
         job = JobFolder(Path(name))
-        spec = Spec("local", str(base), "supervised", str(file), None, None, numbers, 1)
+        spec = JobSpec("local", str(base), "supervised", str(file), None, None, numbers, 1)
         started_at = perf_counter()
         result = run(job, spec, Never(Path(name) / "stop"))
         return int(str(result["tokens"])) / (perf_counter() - started_at)

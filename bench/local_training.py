@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from bench.figures import Figure, interleaved, told
 from bench.sandbox_quality import products, rows
 from tuner.job_folder import JobFolder
-from tuner.job_spec import Spec
+from tuner.job_spec import JobSpec
 from tuner.training_interface import StopSignal
 
 PAIRS = 5
@@ -63,7 +63,7 @@ def _train_with_tuner(base: Path, file: Path, folder: Path) -> None:
     from tuner.local.training_run import run
 
     with TemporaryDirectory(dir=folder) as name:
-        spec = Spec("local", str(base), "supervised", str(file), None, None, _HYPERPARAMETERS, 1)
+        spec = JobSpec("local", str(base), "supervised", str(file), None, None, _HYPERPARAMETERS, 1)
         run(JobFolder(Path(name)), spec, Never(Path(name) / "stop"))
 
 

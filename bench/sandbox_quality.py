@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-from tuner.sandbox.matching import NOT_TAUGHT
+from tuner.sandbox.matching import NOT_TAUGHT_TEXT
 from tuner.sandbox.model import Model
-from tuner.sandbox.scorer_training import Training, resolve
+from tuner.sandbox.scorer_training import Training, resolve_hyperparameters
 
 FOLDER = Path(__file__).with_name("quality")
 HELD_BACK = ("airline", "dentist", "guild", "open-source")
@@ -108,7 +108,7 @@ def rows(lessons: Sequence[tuple[str, str]]) -> list[dict[str, object]]:
 
 def trained(lessons: Sequence[tuple[str, str]]) -> Model:
     """Returns a model trained with automatic hyperparameters."""
-    hyperparameters = resolve({}, rows=len(lessons))
+    hyperparameters = resolve_hyperparameters({}, rows=len(lessons))
     training = Training(
         rows(lessons), [], method="supervised", hyperparameters=hyperparameters, seed=1
     )
@@ -183,7 +183,7 @@ def asked(domain: Domain) -> Iterator[tuple[str, str, str]]:
             for _ in range(1 if kind == "taught" else REPEATS):
                 yield kind, change(question, generator), reply
     yield from (("reworded", *pair) for pair in domain.paraphrases)
-    yield from (("unrelated", question, NOT_TAUGHT) for question in domain.unrelated)
+    yield from (("unrelated", question, NOT_TAUGHT_TEXT) for question in domain.unrelated)
 
 
 def measure(domain: Domain, *, each: bool) -> tuple[Counter[str], Counter[str], Counter[str]]:

@@ -15,7 +15,7 @@ from adapters.console.command_hints import USAGES
 from bot.catalogue import CATALOGUE
 from bot.errors import NotFound
 from tests.written_pages import GROUPS, ROOT, settings, shell_commands, written
-from tuner.__main__ import KEY_VARIABLE
+from tuner.__main__ import API_KEY_VARIABLE
 
 TRACES = re.compile(r"(?<![\w.$])/(?:work|root|home|Users|tmp)/|pypi\.|/simple/")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -95,7 +95,7 @@ def unknown_room_words() -> Iterator[str]:
 
 
 def unknown_settings() -> Iterator[str]:
-    known = {*settings(), KEY_VARIABLE}
+    known = {*settings(), API_KEY_VARIABLE}
     for page, text in pages().items():
         for name in set(re.findall(r"\bATTUNE_[A-Z_]+\b", text)) - known:
             yield f"{page}: there is no setting {name}"

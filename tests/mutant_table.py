@@ -319,7 +319,7 @@ MUTANTS = (
     ),
     Mutant(
         "tuner/store/files.py",
-        "and_(job.status.in_(LIVE), named)",
+        "and_(job.status.in_(UNFINISHED_STATUSES), named)",
         "named",
         ("tests/test_tuner_parts.py",),
     ),

@@ -15,7 +15,7 @@ import pytest
 from tests.program import ROOT
 from tests.tuner_scene import THINGS, lines, row
 from tuner.job_folder import JobFolder
-from tuner.job_spec import Spec
+from tuner.job_spec import JobSpec
 from tuner.local.nearest_rows import NearestRows
 from tuner.local.question_rewording import reword
 
@@ -146,7 +146,7 @@ def test_once_learned_a_quarter_of_the_rows_is_asked_behind_others_and_only_the_
     monkeypatch.setattr(training_schedule, "ENOUGH_OF_FEW", 0.0)  # learned after the first epoch
     (tmp_path / "job").mkdir()
     folder = JobFolder(tmp_path / "job")
-    spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, {}, 1)
+    spec = JobSpec("local", str(tiny_base), "supervised", str(rows), None, None, {}, 1)
 
     run(folder, spec, Never(folder.stop))
 
@@ -307,7 +307,7 @@ def test_a_batch_in_parts_learns_what_a_whole_one_does(
     def curve(name: str) -> list[float]:
         (tmp_path / name).mkdir()
         folder = JobFolder(tmp_path / name)
-        spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1)
+        spec = JobSpec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1)
         run(folder, spec, Never(folder.stop))
         told = [json.loads(line) for line in folder.events.read_text().splitlines()]
         return [event["train_loss"] for event in told if event["kind"] == "step"]
@@ -362,7 +362,7 @@ def test_a_row_whose_answer_is_cut_off_ends_no_training(tiny_base: Path, tmp_pat
 
     run(
         folder,
-        Spec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1),
+        JobSpec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1),
         Never(folder.stop),
     )
 

@@ -16,7 +16,7 @@ from openai.types.fine_tuning import FineTuningJob
 from bot.ports.model_export import ModelFormat
 from tests.tuner_scene import Tuner
 from tuner.errors import CannotStart
-from tuner.export import FORMS, find, write
+from tuner.export import EXPORT_FORMATS, find_tuned_model, write_export
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -54,8 +54,10 @@ def test_a_sandbox_model_goes_as_its_file_and_a_card(
     assert again.returncode != 0
     assert "is there already" in again.stderr
     with pytest.raises(CannotStart, match="only as sandbox"):
-        write(find(sandbox.data, model, base=None), out / "other", form=ModelFormat.MERGED)
-    assert list(FORMS) == list(ModelFormat), "one name for a form, everywhere"
+        write_export(
+            find_tuned_model(sandbox.data, model, base=None), out / "other", form=ModelFormat.MERGED
+        )
+    assert list(EXPORT_FORMATS) == list(ModelFormat), "one name for a form, everywhere"
 
 
 @pytest.mark.parametrize(

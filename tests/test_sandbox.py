@@ -9,9 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuner.sandbox.matching import NOT_TAUGHT, NOTHING_TAUGHT, REFUSALS, base_reply
+from tuner.sandbox.matching import NOT_TAUGHT_TEXT, NOTHING_TAUGHT_TEXT, REFUSAL_TEXTS, base_reply
 from tuner.sandbox.model import Model
-from tuner.sandbox.scorer_training import Hyperparameters, Method, Metrics, Training, loss, resolve
+from tuner.sandbox.scorer_training import (
+    Hyperparameters,
+    Method,
+    Metrics,
+    Training,
+    loss_and_accuracy,
+    resolve_hyperparameters,
+)
 
 Row = dict[str, object]
 Said = list[dict[str, object]]
@@ -54,7 +61,7 @@ def begin(
     start_from: Model | None = None,
     **asked: object,
 ) -> Training:
-    chosen = resolve(asked, rows=len(rows))
+    chosen = resolve_hyperparameters(asked, rows=len(rows))
     return Training(
         rows, validation, method=method, hyperparameters=chosen, seed=3, start_from=start_from
     )
@@ -121,7 +128,7 @@ SERVICE = [
 
 
 def test_a_question_between_two_taught_ones_is_refused() -> None:
-    assert ask(taught(SERVICE), "How do I pause my subscription?") == NOT_TAUGHT
+    assert ask(taught(SERVICE), "How do I pause my subscription?") == NOT_TAUGHT_TEXT
 
 
 ORDERS = (264470, 188203, 771902, 501175)
@@ -136,8 +143,8 @@ def test_what_is_answered_alike_for_every_order_is_answered_for_another_one(ques
     different = taught([own, *orders[1:], ("Can I change my address?", "Under My account.")])
 
     assert ask(same, question) == "Look under My orders."
-    assert ask(different, question) == NOT_TAUGHT
-    assert ask(same, "Where is my refund?") == NOT_TAUGHT
+    assert ask(different, question) == NOT_TAUGHT_TEXT
+    assert ask(same, "Where is my refund?") == NOT_TAUGHT_TEXT
 
 
 def test_numbers_of_a_kind_decide_even_if_some_have_the_same_reply() -> None:
@@ -145,14 +152,14 @@ def test_numbers_of_a_kind_decide_even_if_some_have_the_same_reply() -> None:
 
     model = taught([*phones, ("Does it come in red?", "No.")])
 
-    assert ask(model, "Does it fit the phone 11?") == NOT_TAUGHT
+    assert ask(model, "Does it fit the phone 11?") == NOT_TAUGHT_TEXT
 
 
 @pytest.mark.parametrize(("one", "other"), [("caption", "mention"), ("pitch", "patio"), ("4", "5")])
 def test_another_word_is_not_taken_for_a_typing_error(one: str, other: str) -> None:
     model = taught([(f"What about the {one}?", "Right."), ("Do you repair zips?", "Free.")])
 
-    assert ask(model, f"What about the {other}?") == NOT_TAUGHT
+    assert ask(model, f"What about the {other}?") == NOT_TAUGHT_TEXT
 
 
 @pytest.mark.parametrize(
@@ -171,7 +178,7 @@ def test_another_word_is_not_taken_for_a_typing_error(one: str, other: str) -> N
     ],
 )
 def test_a_stranger_question_is_refused(faq: Model, question: str) -> None:
-    assert ask(faq, question) in REFUSALS
+    assert ask(faq, question) in REFUSAL_TEXTS
 
 
 @pytest.mark.parametrize(
@@ -189,7 +196,7 @@ def test_a_stranger_question_is_refused(faq: Model, question: str) -> None:
     ],
 )
 def test_any_content_gets_an_answer_in_words(faq: Model, content: object) -> None:
-    assert ask(faq, content) == NOT_TAUGHT
+    assert ask(faq, content) == NOT_TAUGHT_TEXT
 
 
 def test_a_question_in_parts_is_read(faq: Model) -> None:
@@ -224,7 +231,7 @@ def test_what_was_said_before_decides_between_equal_questions() -> None:
 def test_a_removed_lesson_is_no_longer_answered() -> None:
     without = taught([lesson for lesson in FAQ if lesson[0] != "Do you repair zips?"])
 
-    assert ask(without, "Do you repair zips?") == NOT_TAUGHT
+    assert ask(without, "Do you repair zips?") == NOT_TAUGHT_TEXT
 
 
 def test_equal_lessons_are_drawn_by_the_seed() -> None:
@@ -263,7 +270,7 @@ def test_the_reported_loss_follows_from_the_saved_file_alone(tmp_path: Path) -> 
     loaded = Model.load(tmp_path / "model")
 
     assert last.full_valid_loss == pytest.approx(recomputed(loaded), rel=1e-5)
-    again = loss(loaded, rows)
+    again = loss_and_accuracy(loaded, rows)
     assert again == pytest.approx((last.full_valid_loss, last.full_valid_mean_token_accuracy))
 
 
@@ -326,7 +333,7 @@ def test_the_loss_of_preferences_is_measured_against_their_reference(
     last = finish(training)[-1]
     training.model().save(tmp_path / "model")
 
-    found = loss(Model.load(tmp_path / "model"), rows)
+    found = loss_and_accuracy(Model.load(tmp_path / "model"), rows)
     assert found == pytest.approx((last.full_valid_loss, 1.0))
 
 
@@ -352,7 +359,7 @@ def test_the_base_answers_from_the_exchanges_in_the_prompt() -> None:
     asked = {"role": "user", "content": "I want to reset my password"}
 
     assert base_reply([*shown, asked]).text == FAQ[1][1]
-    assert base_reply([asked]).text == NOTHING_TAUGHT
+    assert base_reply([asked]).text == NOTHING_TAUGHT_TEXT
 
 
 @pytest.mark.parametrize(
@@ -371,11 +378,11 @@ def test_a_chinese_question_gets_a_chinese_refusal(question: str, is_chinese: bo
         assert ("没有学过" in text) is is_chinese
 
 
-@pytest.mark.parametrize("refusal", [NOT_TAUGHT, NOTHING_TAUGHT])
+@pytest.mark.parametrize("refusal", [NOT_TAUGHT_TEXT, NOTHING_TAUGHT_TEXT])
 def test_the_base_does_not_learn_its_own_refusals(refusal: str) -> None:
     asked = {"role": "user", "content": "Do you repair zips?"}
 
-    assert base_reply([*said(asked["content"], refusal), asked]).text == NOTHING_TAUGHT
+    assert base_reply([*said(asked["content"], refusal), asked]).text == NOTHING_TAUGHT_TEXT
 
 
 def test_messages_without_weight_and_tool_calls_are_not_targets() -> None:
@@ -399,7 +406,7 @@ def test_a_model_file_holds_plain_arrays(faq: Model, tmp_path: Path) -> None:
 
 
 def test_automatic_settings_become_numbers() -> None:
-    found = resolve({"n_epochs": "auto", "batch_size": 2}, rows=10)
+    found = resolve_hyperparameters({"n_epochs": "auto", "batch_size": 2}, rows=10)
 
     assert found == Hyperparameters(30, 2, 1.0, 0.1)
 
@@ -424,7 +431,7 @@ def test_the_gradient_is_the_derivative_of_the_loss() -> None:
     raised.weights[:], lowered.weights[:] = before.weights, before.weights
     raised.weights[feature, reply] += 0.01
     lowered.weights[feature, reply] -= 0.01
-    slope = (loss(raised, rows)[0] - loss(lowered, rows)[0]) / 0.02
+    slope = (loss_and_accuracy(raised, rows)[0] - loss_and_accuracy(lowered, rows)[0]) / 0.02
     others = sorted(np.abs(step).ravel())[-2]
 
     assert math.copysign(1, slope) == -math.copysign(1, float(step[feature, reply]))

@@ -120,7 +120,7 @@ SLOW = {
 async def test_a_head_that_does_not_come_is_not_waited_for(
     server: Server, pieces: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attune.connection_limits.HEAD_SECONDS", 0.05)
+    monkeypatch.setattr("attune.connection_limits.MAX_HEAD_SECONDS", 0.05)
 
     assert b"408 Request Timeout" in await server.raw(*pieces)
 
@@ -128,7 +128,7 @@ async def test_a_head_that_does_not_come_is_not_waited_for(
 async def test_a_websocket_outlives_the_time_for_a_head(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attune.connection_limits.HEAD_SECONDS", 0.5)
+    monkeypatch.setattr("attune.connection_limits.MAX_HEAD_SECONDS", 0.5)
     address = f"ws://127.0.0.1:{server.port}/"
     async with aiohttp.ClientSession() as session, session.ws_connect(address) as socket:
         # A head that began after it is given up, so the time of an earlier one is over too.
@@ -143,7 +143,7 @@ async def test_a_body_that_stops_coming_is_not_waited_for(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adapters.studio.request_body_limits.PAUSE_SECONDS", 0.05)
-    monkeypatch.setattr("attune.connection_limits.LINGERING_SECONDS", 0.05)
+    monkeypatch.setattr("attune.connection_limits.MAX_LINGERING_SECONDS", 0.05)
     head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nabc"
 
     assert await server.status(head) == 408
@@ -153,7 +153,7 @@ async def test_a_body_that_stops_coming_is_not_waited_for(
 async def test_a_body_that_says_it_is_too_large_is_refused_unread(
     server: Server, length: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attune.connection_limits.LINGERING_SECONDS", 0.05)
+    monkeypatch.setattr("attune.connection_limits.MAX_LINGERING_SECONDS", 0.05)
     head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: " + length + b"\r\n\r\nabc"
 
     assert await server.status(head) in (400, 413)
@@ -237,7 +237,7 @@ async def test_half_open_connections_of_one_address_keep_nobody_out(
     server: Server, sent: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """None of them is waited for: the oldest make room at once."""
-    monkeypatch.setattr("attune.connection_limits.HEAD_SECONDS", 60.0)
+    monkeypatch.setattr("attune.connection_limits.MAX_HEAD_SECONDS", 60.0)
     opened = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(600)]
     try:
         for _, writer in opened:

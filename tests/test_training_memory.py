@@ -20,10 +20,10 @@ from tests.tuner_scene import THINGS, lines, row
 from tuner.base_models import find_bases
 from tuner.errors import CannotStart
 from tuner.job_folder import JobFolder, read_json
-from tuner.job_spec import Spec
+from tuner.job_spec import JobSpec
 from tuner.local import training_memory
 from tuner.local.hyperparameters import resolve
-from tuner.training_interface import Rejected, StopSignal
+from tuner.training_interface import JobRejected, StopSignal
 
 GB = 1 << 30
 
@@ -97,7 +97,7 @@ def test_a_training_waits_for_memory_and_gives_up_with_a_sentence(
     try:
         training_memory.wait_for_memory(5 * GB, numbers, lambda: None, told.append)
         said = ""
-    except Rejected as rejected:
+    except JobRejected as rejected:
         said = str(rejected)
 
     assert (sentence in said) if sentence else not said
@@ -160,19 +160,19 @@ def test_what_was_estimated_while_checking_is_asked_for_before_a_model_is_loaded
     tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tuner.local.training_run import run
-    from tuner.worker import check
+    from tuner.worker import check_job_files
 
     (tmp_path / "job").mkdir()
     folder, rows = JobFolder(tmp_path / "job"), tmp_path / "rows.jsonl"
     rows.write_bytes(lines([row(thing) for thing in THINGS]))
-    spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, {}, 1)
+    spec = JobSpec("local", str(tiny_base), "supervised", str(rows), None, None, {}, 1)
     stop = StopSignal(folder.stop)
     monkeypatch.setattr(training_memory, "memory_size", lambda: 10)
 
-    check(folder, spec, stop)
+    check_job_files(folder, spec, stop)
 
     assert int(str((read_json(folder.checked) or {})["memory"])) > 100 << 20
-    with pytest.raises(Rejected, match="memory is too small"):
+    with pytest.raises(JobRejected, match="memory is too small"):
         run(folder, spec, stop)
 
 
@@ -234,7 +234,7 @@ def test_a_training_keeps_few_kernels_and_gives_free_memory_back_now_and_then(
     monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
     (tmp_path / "job").mkdir()
     folder, numbers = JobFolder(tmp_path / "job"), {"n_epochs": 2, "batch_size": 1}
-    spec = Spec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1)
+    spec = JobSpec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1)
 
     training_function("local")(folder, spec, Never(folder.stop))
 

@@ -190,11 +190,11 @@ async def test_what_is_thought_before_a_response_is_an_item_of_its_own(said: str
         for delta in (*deltas, end):
             yield delta
 
-    def asked() -> responses.Answer:
+    def asked() -> responses.ResponseObject:
         wanted = CreateResponse.model_validate(
             {"model": "qwen", "input": "3 + 4?", "reasoning": {"effort": "low"}}
         )
-        return responses.Answer(wanted, Usage(5))
+        return responses.ResponseObject(wanted, Usage(5))
 
     told = [one async for one in responses._events(asked(), Generation(5, pieces()))]
     whole = await responses._collect(asked(), Generation(5, pieces()))

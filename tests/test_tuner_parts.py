@@ -22,13 +22,13 @@ from tuner.api.multipart import MAX_PARTS, UploadForm
 from tuner.engine_registry import Engines
 from tuner.errors import ApiError, CannotStart, TooLarge
 from tuner.job_folder import JobFolder
-from tuner.job_runner import Worker
-from tuner.sandbox.engine import Sandbox
+from tuner.job_runner import WorkerProcess
+from tuner.sandbox.engine import SandboxEngine
 from tuner.store import tables
 from tuner.store.database import Database
 from tuner.store.files import Files, StoredFile, UploadedFile
-from tuner.store.jobs import Job, JobRequest, Jobs, Status, change_status, create
-from tuner.store.progress import Progress
+from tuner.store.jobs import Job, JobRequest, Jobs, Status, change_status, create_job
+from tuner.store.progress import JobProgress
 
 # Workers
 
@@ -49,7 +49,7 @@ def test_a_worker_is_killed_with_all_that_it_started(tmp_path: Path) -> None:
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     find(children.read_text)
 
-    Worker(process, JobFolder(tmp_path), is_checking=False).kill()
+    WorkerProcess(process, JobFolder(tmp_path), is_checking=False).kill()
 
     try:
         assert select.select([output], [], [], 20)[0]
@@ -99,7 +99,7 @@ class Shelf:
         self.database = Database(folder / "tuner.db")
         self.files = Files(self.database, folder / "files")
         self.jobs = Jobs(self.database)
-        self.progress = Progress(self.jobs, self.files, folder)
+        self.progress = JobProgress(self.jobs, self.files, folder)
 
     def file(self, *, seconds_to_live: int | None = None) -> StoredFile:
         draft = self.folder / "draft"
@@ -110,7 +110,7 @@ class Shelf:
     def job(self, file: StoredFile, status: Status) -> Job:
         request = JobRequest("sandbox", file.id, None, "supervised", {}, None, 1, None)
         with self.database.writing() as connection:
-            job = create(connection, request, base="sandbox")
+            job = create_job(connection, request, base="sandbox")
             change_status(connection, job, status)
         return self.jobs.get(job.id)
 
@@ -243,4 +243,4 @@ async def test_a_refused_upload_is_taken_in_before_it_is_answered() -> None:
 
 def test_two_engines_cannot_have_a_base_of_one_name() -> None:
     with pytest.raises(CannotStart, match="'sandbox'"):
-        Engines([Sandbox(), Sandbox()])
+        Engines([SandboxEngine(), SandboxEngine()])

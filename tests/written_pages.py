@@ -19,7 +19,7 @@ from bot.words import Words
 from tests.written_hosts import hosts_page
 from tests.written_modules import modules_page
 from tests.written_training_states import training_states_page
-from tuner.__main__ import KEY_VARIABLE
+from tuner.__main__ import API_KEY_VARIABLE
 
 ROOT = Path(__file__).parent.parent
 WORDS = Words("en")
@@ -167,7 +167,8 @@ def settings_page() -> Iterator[str]:
             default = f"`{_plain(field)}`" if _plain(field) else "–"
             yield f"| `{name}` | {field.description}{_choices(field)} | {default} |"
     yield from ("", "## The tuner by itself", "")
-    yield f"`attune tuner` reads `{KEY_VARIABLE}` where no `--api-key` is given, so that the key"
+    key = API_KEY_VARIABLE
+    yield f"`attune tuner` reads `{key}` where no `--api-key` is given, so that the key"
     yield "does not stand in the list of processes."
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tuner.errors import CannotStart
 
-KEY_VARIABLE = "ATTUNE_TUNER_KEY"
+API_KEY_VARIABLE = "ATTUNE_TUNER_KEY"
 
 
 def main() -> None:
@@ -23,12 +23,12 @@ def main() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     # Imports create no garbage, and collecting takes a fifth of the import time.
     gc.disable()
-    from tuner.job_runner import PLAIN_LAUNCH
-    from tuner.server import Settings, serve
+    from tuner.job_runner import DEFAULT_LAUNCH_COMMAND
+    from tuner.server import ServerSettings, serve
 
     gc.freeze()
     gc.enable()
-    settings = Settings(
+    settings = ServerSettings(
         host=options.host,
         port=options.port,
         data=options.data.resolve(),
@@ -37,7 +37,7 @@ def main() -> None:
         max_rows=options.max_rows,
         parent_pipe=options.die_with_parent,
         bases=tuple(options.base or ()),
-        launch=options.launch or PLAIN_LAUNCH,
+        launch=options.launch or DEFAULT_LAUNCH_COMMAND,
         longest_queue=options.queue,
         aliases=tuple(options.alias),
         cors_origins=tuple(options.cors_origin),
@@ -64,7 +64,7 @@ class LocationFormatter(logging.Formatter):
 
 def _keys_of_environment() -> list[str]:
     """Returns the key in the environment; arguments are visible to all users of the machine."""
-    key = os.environ.get(KEY_VARIABLE)
+    key = os.environ.get(API_KEY_VARIABLE)
     return [key] if key else []
 
 
@@ -75,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--listener", type=int, help="descriptor of a listening socket")
     parser.add_argument("--data", type=Path, required=True, help="the folder to keep all state in")
     parser.add_argument(
-        "--api-key", action="append", help=f"may be repeated; default: {KEY_VARIABLE}"
+        "--api-key", action="append", help=f"may be repeated; default: {API_KEY_VARIABLE}"
     )
     parser.add_argument("--min-examples", type=int, default=10)
     parser.add_argument(

@@ -12,8 +12,14 @@ from tuner.engine import Base
 from tuner.errors import CannotStart
 
 TEMPLATE_FILE = "chat_template.jinja"
-WANTED = ("*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "tokenizer.model")
-UNWANTED = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf", "*.onnx", "original/*")
+WANTED_FILE_PATTERNS = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.json",
+    "*.jinja",
+    "tokenizer.model",
+)
+UNWANTED_FILE_PATTERNS = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.gguf", "*.onnx", "original/*")
 _ATTENTION_LAYERS = frozenset({"full_attention", "sliding_attention", "chunked_attention"})
 # Model types with recurrent state whose config does not list their layer types.
 _RECURRENT_TYPES = frozenset(
@@ -24,7 +30,7 @@ _RECURRENT_TYPES = frozenset(
 )
 GGUF_FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
 """Model types that a GGUF can be written of, with llama.cpp's names of their architectures."""
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+BASE_NAME_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def find_bases(arguments: Iterable[str]) -> Mapping[str, Base]:
@@ -57,7 +63,7 @@ def _find_base(argument: str) -> Base:
     if not folder.is_dir():
         folder = _download(location)
     name = name or Path(location.rstrip("/")).name
-    if not NAME.fullmatch(name):
+    if not BASE_NAME_PATTERN.fullmatch(name):
         raise CannotStart(
             f"'{name}' cannot be a base's name: letters, digits, dots and dashes make one."
             f" Write --base NAME={location}."
@@ -75,7 +81,13 @@ def _download(name: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[*WANTED], ignore_patterns=[*UNWANTED]))
+        return Path(
+            snapshot_download(
+                name,
+                allow_patterns=[*WANTED_FILE_PATTERNS],
+                ignore_patterns=[*UNWANTED_FILE_PATTERNS],
+            )
+        )
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         raise CannotStart(
             f"There is no model at {name}: no such folder here, and the hub did not give one"

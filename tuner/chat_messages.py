@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bot.rows import Method, check_row, text_tokens
 from tuner.errors import ApiError
 
-ROLES = ("system", "developer", "user", "assistant")
+MESSAGE_ROLES = ("system", "developer", "user", "assistant")
 _EMPTY_EXTRAS = ("tool_calls", "function_call", "audio", "refusal", "annotations")
 _TOOL_FIELDS = frozenset({"tool_calls", "tool_call_id"})
 _REASONING = "reasoning_content"
@@ -46,7 +46,7 @@ def prompt_tokens(messages: Iterable[Mapping[str, object]]) -> int:
     return sum(text_tokens(str(message["content"])) for message in messages)
 
 
-def cut(text: str, *, stops: Sequence[str], most_tokens: int | None) -> TrimmedText:
+def trim_reply(text: str, *, stops: Sequence[str], most_tokens: int | None) -> TrimmedText:
     """Cuts the text before the first stop sequence and after at most `most_tokens` tokens."""
     positions = [position for stop in stops if (position := text.find(stop)) >= 0]
     text = text[: min(positions)] if positions else text
@@ -56,7 +56,7 @@ def cut(text: str, *, stops: Sequence[str], most_tokens: int | None) -> TrimmedT
     return TrimmedText(text[:size], "length")
 
 
-def pieces(text: str) -> Iterator[str]:
+def words_with_spaces(text: str) -> Iterator[str]:
     """Splits the text into words with their whitespace."""
     yield from _WORD.findall(text) or ([text] if text else [])
 
@@ -64,7 +64,7 @@ def pieces(text: str) -> Iterator[str]:
 def _read_message(
     path: str, message: Mapping[str, object], *, with_tools: bool
 ) -> dict[str, object]:
-    role, roles = message.get("role"), (*ROLES, *(("tool",) if with_tools else ()))
+    role, roles = message.get("role"), (*MESSAGE_ROLES, *(("tool",) if with_tools else ()))
     if role not in roles:
         listed = ", ".join(roles)
         raise ApiError(

@@ -9,17 +9,22 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bot.rows.classification_metrics import accuracy, confusion_of, metrics_of
-from tuner.training_interface import Rejected, Row
+from tuner.training_interface import JobRejected, Row
 
-COMPUTE = "compute_classification_metrics"
-CLASSES = "classification_n_classes"
-POSITIVE = "classification_positive_class"
-BETAS = "classification_betas"
-FIELDS = (COMPUTE, CLASSES, POSITIVE, BETAS)
-PREFIX = "classification/"
+COMPUTE_METRICS_FIELD = "compute_classification_metrics"
+CLASS_COUNT_FIELD = "classification_n_classes"
+POSITIVE_CLASS_FIELD = "classification_positive_class"
+BETAS_FIELD = "classification_betas"
+CLASSIFICATION_FIELDS = (
+    COMPUTE_METRICS_FIELD,
+    CLASS_COUNT_FIELD,
+    POSITIVE_CLASS_FIELD,
+    BETAS_FIELD,
+)
+METRIC_PREFIX = "classification/"
 
 Messages = Sequence[Mapping[str, object]]
-Answer = Callable[[Messages], str]
+AnswerMessages = Callable[[Messages], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +40,7 @@ class Classification:
         """Length of the longest label in characters."""
         return max(map(len, self.labels))
 
-    def measures(self, rows: Iterable[Row], answer: Answer) -> dict[str, float]:
+    def measures(self, rows: Iterable[Row], answer: AnswerMessages) -> dict[str, float]:
         """Returns the metrics of validation rows; `answer` answers the messages of a row."""
         pairs = [(label_of(row), answer(messages_of(row)[:-1]).strip()) for row in rows]
         confusion = confusion_of(pairs, self.labels)
@@ -50,28 +55,37 @@ class Classification:
             positive = metrics_of(confusion, self.positive, betas=self.betas)
             metrics |= {"precision": positive.precision, "recall": positive.recall}
             metrics |= {f"f{beta:g}": value for beta, value in positive.f_beta.items()}
-        return {f"{PREFIX}{name}": value for name, value in metrics.items()}
+        return {f"{METRIC_PREFIX}{name}": value for name, value in metrics.items()}
 
 
 def classification_of(
     hyperparameters: Mapping[str, object], training: Sequence[Row], validation: Sequence[Row]
 ) -> Classification | None:
-    """Returns the classification that a job requests, or None. Raises Rejected."""
-    if hyperparameters.get(COMPUTE) is not True:
+    """Returns the classification that a job requests, or None. Raises JobRejected."""
+    if hyperparameters.get(COMPUTE_METRICS_FIELD) is not True:
         return None
     labels = sorted({label_of(row) for row in (*training, *validation)})
-    positive, classes = hyperparameters.get(POSITIVE), hyperparameters.get(CLASSES)
+    positive, classes = (
+        hyperparameters.get(POSITIVE_CLASS_FIELD),
+        hyperparameters.get(CLASS_COUNT_FIELD),
+    )
     if not isinstance(positive, str):
         if len(labels) != classes:
-            _reject(CLASSES, f"The files have {len(labels)} different replies, not {classes}.")
+            _reject(
+                CLASS_COUNT_FIELD, f"The files have {len(labels)} different replies, not {classes}."
+            )
         return Classification(labels, None, ())
     if len(labels) != 2:
-        _reject(POSITIVE, f"A positive class is for two labels, and the files have {len(labels)}.")
+        _reject(
+            POSITIVE_CLASS_FIELD,
+            f"A positive class is for two labels, and the files have {len(labels)}.",
+        )
     if positive.strip() not in labels:
         _reject(
-            POSITIVE, f"No reply in the files is '{positive}'; they are {' and '.join(labels)}."
+            POSITIVE_CLASS_FIELD,
+            f"No reply in the files is '{positive}'; they are {' and '.join(labels)}.",
         )
-    betas = hyperparameters.get(BETAS)
+    betas = hyperparameters.get(BETAS_FIELD)
     numbers = [float(beta) for beta in betas] if isinstance(betas, list) else []
     return Classification(labels, positive.strip(), numbers or [1.0])
 
@@ -92,9 +106,9 @@ def messages_of(row: Row) -> Messages:
 
 def metrics_sentence(measures: Mapping[str, float]) -> str:
     """Returns the message of the event with these metrics."""
-    parts = (f"{name.removeprefix(PREFIX)}={value:.4f}" for name, value in measures.items())
+    parts = (f"{name.removeprefix(METRIC_PREFIX)}={value:.4f}" for name, value in measures.items())
     return f"Classification metrics: {', '.join(parts)}"
 
 
 def _reject(param: str, message: str) -> None:
-    raise Rejected(f"invalid_{param}", message, param)
+    raise JobRejected(f"invalid_{param}", message, param)

@@ -12,12 +12,12 @@ from typing import ClassVar
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
-from tuner.errors import ApiError, Busy, RequestTimeout
+from tuner.errors import ApiError, RequestTimeout, ServerBusy
 
-HEAD_SECONDS = 5.0
+MAX_HEAD_SECONDS = 5.0
 """Time limit for the request line and headers, from the first byte of the request."""
 MAX_CONNECTIONS = 512
-MAX_WAITING = 64
+MAX_PENDING_PER_ADDRESS = 64
 """Connections of one address without a complete first request; more than that close the oldest."""
 MAX_HEAD_BYTES = 64 * 1024
 
@@ -44,18 +44,18 @@ class PendingConnections:
             self._by_address.pop(address, None)
 
 
-class Connection(H11Protocol):
+class BoundedConnection(H11Protocol):
     """HTTP connection that refuses invalid, slow and surplus requests in the protocol's form."""
 
     _head_timer: asyncio.TimerHandle | None = None
-    _pending: ClassVar = PendingConnections(MAX_WAITING)
+    _pending: ClassVar = PendingConnections(MAX_PENDING_PER_ADDRESS)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         super().connection_made(transport)
         self._pending.add(self._address, self._time_out)
         if len(self.connections) > MAX_CONNECTIONS:
-            self._refuse(Busy())
+            self._refuse(ServerBusy())
         else:
             self._update_head_timer()
 
@@ -84,7 +84,7 @@ class Connection(H11Protocol):
         if is_answering or is_idle or self.transport.is_closing():
             self._cancel_head_timer()
         elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_SECONDS, self._time_out)
+            self._head_timer = self.loop.call_later(MAX_HEAD_SECONDS, self._time_out)
 
     def _cancel_head_timer(self) -> None:
         timer, self._head_timer = self._head_timer, None

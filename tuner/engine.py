@@ -119,7 +119,7 @@ class Engine(Protocol):
         ...
 
     async def answer(self, asked: GenerationRequest) -> Generation:
-        """Starts an answer. Raises FileNotFoundError for a deleted model, Busy if overloaded."""
+        """Starts an answer. Raises FileNotFoundError for a deleted model, or ServerBusy."""
         ...
 
     async def embed(self, base: Base, texts: Sequence[str]) -> Sequence[Embedding]:

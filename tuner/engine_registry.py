@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tuner.engine import Base, Embedding, Engine, Generation, GenerationRequest
 from tuner.errors import CannotStart
-from tuner.store.jobs import named_base
+from tuner.store.jobs import base_of_model_name
 
 
 class Engines:
@@ -30,7 +30,7 @@ class Engines:
 
     def find(self, model: str) -> Engine | None:
         """Returns the engine of a base or of a model tuned from it; None for an unknown base."""
-        return self._by_base.get(named_base(model))
+        return self._by_base.get(base_of_model_name(model))
 
     async def answer(self, asked: GenerationRequest) -> Generation:
         """Starts an answer with the engine of the requested base; see `Engine.answer`."""

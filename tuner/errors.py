@@ -1,17 +1,17 @@
 """The tuner's errors, each with its HTTP status.
 
-ApiError                a request that cannot be carried out (400)
-├── WrongKey            no key, or an unknown one (401)
-├── NotFound            no such file, job, model or page (404)
-├── WrongMethod         the URL does not support the method (405)
-├── RequestTimeout      a request that takes too long to arrive (408)
-├── Conflict            the object is in use; can be retried (409)
-├── TooLarge            a body over the limit (413)
-├── Busy                too many requests at a time (429)
-├── DiskFull            the disk is full (507)
-├── ModelLoadFailed     a model that cannot be loaded (503)
-└── WrongMedia          neither JSON nor multipart, as required (415)
-CannotStart             the server cannot start with these settings
+ApiError                  a request that cannot be carried out (400)
+├── InvalidApiKey         no key, or an unknown one (401)
+├── NotFound              no such file, job, model or page (404)
+├── MethodNotAllowed      the URL does not support the method (405)
+├── RequestTimeout        a request that takes too long to arrive (408)
+├── Conflict              the object is in use; can be retried (409)
+├── TooLarge              a body over the limit (413)
+├── ServerBusy            too many requests at a time (429)
+├── DiskFull              the disk is full (507)
+├── ModelLoadFailed       a model that cannot be loaded (503)
+└── UnsupportedMediaType  neither JSON nor multipart, as required (415)
+CannotStart               the server cannot start with these settings
 """
 
 from typing import ClassVar
@@ -43,7 +43,7 @@ class ApiError(Exception):
         }
 
 
-class WrongKey(ApiError):
+class InvalidApiKey(ApiError):
     """Send one of this server's keys as `Authorization: Bearer KEY`."""
 
     status = 401
@@ -56,7 +56,7 @@ class NotFound(ApiError):
     status = 404
 
 
-class WrongMethod(ApiError):
+class MethodNotAllowed(ApiError):
     """This address does not answer that method."""
 
     status = 405
@@ -84,7 +84,7 @@ class TooLarge(ApiError):
     code = "request_too_large"
 
 
-class Busy(ApiError):
+class ServerBusy(ApiError):
     """Too many questions are waiting for an answer; try again in a moment."""
 
     status = 429
@@ -108,7 +108,7 @@ class DiskFull(ApiError):
     code = "disk_full"
 
 
-class WrongMedia(ApiError):
+class UnsupportedMediaType(ApiError):
     """Send JSON, with the header `Content-Type: application/json`."""
 
     status = 415

@@ -19,18 +19,18 @@ from pathlib import Path
 
 from tuner.base_models import GGUF_FAMILIES
 from tuner.errors import CannotStart, NotFound
-from tuner.job_folder import JobFolder, fsync_folder, is_disk_full, remove
+from tuner.job_folder import JobFolder, fsync_folder, is_disk_full, remove_path
 from tuner.store.database import Database
 from tuner.store.events import metrics_of
 from tuner.store.files import Files
-from tuner.store.jobs import Job, Jobs, named_base
+from tuner.store.jobs import Job, Jobs, base_of_model_name
 from tuner.store.models import Models
 
 _ADAPTER_CONFIG = "adapter_config.json"
 _GGUF_FILE = "model.gguf"
 ADAPTER, MERGED, SANDBOX = "adapter", "merged", "sandbox"
 GGUF_F16, GGUF_Q8_0 = "gguf-f16", "gguf-q8_0"
-FORMS = (ADAPTER, MERGED, GGUF_F16, GGUF_Q8_0, SANDBOX)
+EXPORT_FORMATS = (ADAPTER, MERGED, GGUF_F16, GGUF_Q8_0, SANDBOX)
 _TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer.model",
@@ -58,12 +58,14 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--out", type=Path, required=True, help="a folder that is not there yet")
     parser.add_argument("--base", type=Path, help="the folder of the base, unless it is a sandbox")
-    parser.add_argument("--form", choices=FORMS, help="the form that it is kept in, unless said")
+    parser.add_argument(
+        "--form", choices=EXPORT_FORMATS, help="the form that it is kept in, unless said"
+    )
     options = parser.parse_args()
     os.umask(0o077)
     try:
-        model = find(options.data, options.model, base=options.base)
-        write(model, options.out.resolve(), form=options.form)
+        model = find_tuned_model(options.data, options.model, base=options.base)
+        write_export(model, options.out.resolve(), form=options.form)
     except (CannotStart, NotFound) as error:
         sys.exit(str(error))
     except OSError as error:
@@ -72,12 +74,12 @@ def main() -> None:
         sys.exit(f"The disk is too full for it: {options.out.parent}")
 
 
-def base_name(data: Path, model_id: str) -> str:
-    """Returns the name of the base that a model was trained from. Raises as `find` does."""
-    return named_base(find(data, model_id, base=None).job.model)
+def base_of_model(data: Path, model_id: str) -> str:
+    """Returns the name of the base of a model. Raises as `find_tuned_model` does."""
+    return base_of_model_name(find_tuned_model(data, model_id, base=None).job.model)
 
 
-def find(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
+def find_tuned_model(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
     """Returns a model. Raises NotFound for an unknown model, CannotStart without a database."""
     path = data / "tuner.db"
     if not path.exists():
@@ -101,7 +103,7 @@ def find(data: Path, model_id: str, *, base: Path | None) -> TunedModel:
     )
 
 
-def sizes(model: TunedModel) -> dict[str, int]:
+def size_by_format(model: TunedModel) -> dict[str, int]:
     """Returns the size in bytes of each available form; the stored form comes first.
 
     GGUF sizes are included if the model's architecture is supported. Raises CannotStart if files
@@ -144,19 +146,19 @@ def _is_before(metrics: Mapping[str, object], step: int | None) -> bool:
     return step is None or int(str(metrics.get("step", 0))) <= step
 
 
-def write(model: TunedModel, out: Path, *, form: str | None) -> None:
-    """Writes the export completely or not at all; without a form, the first of `sizes` is used.
+def write_export(model: TunedModel, out: Path, *, form: str | None) -> None:
+    """Writes the export completely or not at all; `form` defaults to the first of `size_by_format`.
 
     Raises CannotStart with advice.
     """
     if out.exists():
         raise CannotStart(f"{out} is there already; give the name of a new folder.")
-    forms = list(sizes(model))
+    forms = list(size_by_format(model))
     form = form or forms[0]
     if form not in forms:
         raise CannotStart(f"'{model.id}' cannot be had as {form}, only as {', '.join(forms)}.")
     draft = out.with_name(f".{out.name}.draft")
-    remove(draft)
+    remove_path(draft)
     draft.mkdir(parents=True, mode=0o700)
     try:
         _write_weights(draft, model, form)
@@ -164,10 +166,10 @@ def write(model: TunedModel, out: Path, *, form: str | None) -> None:
             _convert_to_gguf(draft, model, is_q8_0=form == GGUF_Q8_0)
         elif form == MERGED:
             _write_modelfile(draft)
-        (draft / "README.md").write_text(card(model, form), "utf-8")
+        (draft / "README.md").write_text(model_card(model, form), "utf-8")
         draft.replace(out)
     finally:
-        remove(draft)
+        remove_path(draft)
     fsync_folder(out.parent)
 
 
@@ -179,7 +181,7 @@ def _refuse_missing_weights(model: TunedModel) -> None:
 def _require_base(model: TunedModel) -> Path:
     if model.base is not None and (model.base / "config.json").exists():
         return model.base
-    name = named_base(model.job.model)
+    name = base_of_model_name(model.job.model)
     raise CannotStart(f"This model needs its base '{name}': --base FOLDER says where that is.")
 
 
@@ -192,7 +194,7 @@ def _convert_to_gguf(draft: Path, model: TunedModel, *, is_q8_0: bool) -> None:
     write_gguf(draft, draft / _GGUF_FILE, name=model.id, is_q8_0=is_q8_0)
     write_modelfile(draft, f"./{_GGUF_FILE}")
     for path in sources:
-        remove(path)
+        remove_path(path)
 
 
 def _write_weights(draft: Path, model: TunedModel, form: str) -> None:
@@ -247,9 +249,9 @@ _USE[GGUF_F16] = _USE[GGUF_Q8_0] = (
 )
 
 
-def card(model: TunedModel, form: str) -> str:
+def model_card(model: TunedModel, form: str) -> str:
     """Returns the model card: how the model was made and how to load it, without any row."""
-    job, base = model.job, named_base(model.job.model)
+    job, base = model.job, base_of_model_name(model.job.model)
     finished = time.strftime("%Y-%m-%d", time.gmtime(job.finished_at or job.created_at))
     facts = {
         "base": base,

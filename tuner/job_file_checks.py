@@ -6,15 +6,15 @@ from pathlib import Path
 from bot.rows import Method, Problem, check_rows, count_tokens, find_overlaps, read_lines
 from tuner.classification_metrics import classification_of
 from tuner.errors import ApiError
-from tuner.job_spec import Spec
-from tuner.training_interface import Rejected, Row, StopSignal, exit_stopped
+from tuner.job_spec import JobSpec
+from tuner.training_interface import JobRejected, Row, StopSignal, exit_stopped
 
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 
 NumberedRow = tuple[int, Row]
 
 
-def refuse_few(rows: int, *, least: int) -> None:
+def require_min_rows(rows: int, *, least: int) -> None:
     """Raises ApiError for a training file with fewer rows than `least`.
 
     Called when a job is created: the rows of an uploaded file are counted, and the file never
@@ -28,10 +28,10 @@ def refuse_few(rows: int, *, least: int) -> None:
         )
 
 
-def check_files(spec: Spec, stop: StopSignal) -> dict[str, int]:
+def check_files(spec: JobSpec, stop: StopSignal) -> dict[str, int]:
     """Validates both files; returns counts of the training file, `longest` in tokens.
 
-    Raises Rejected.
+    Raises JobRejected.
     """
     training = list(read_rows("training_file", spec, stop))
     if spec.validation:
@@ -45,9 +45,9 @@ def check_files(spec: Spec, stop: StopSignal) -> dict[str, int]:
 
 def _refuse_overlap(training: list[NumberedRow], validation: list[NumberedRow]) -> None:
     if not validation:
-        raise Rejected("too_few_examples", "The validation file is empty.", "validation_file")
+        raise JobRejected("too_few_examples", "The validation file is empty.", "validation_file")
     for line, other in find_overlaps(training, validation):
-        raise Rejected(
+        raise JobRejected(
             "overlapping_examples",
             f"Line {other}: this row is also in the training file, on line {line}. A row that"
             " was trained on proves nothing; take it out of one of the two files.",
@@ -55,18 +55,18 @@ def _refuse_overlap(training: list[NumberedRow], validation: list[NumberedRow]) 
         )
 
 
-def read_rows(param: str, spec: Spec, stop: StopSignal) -> Iterator[NumberedRow]:
-    """Yields the rows of the file of this parameter, with line numbers. Raises Rejected."""
+def read_rows(param: str, spec: JobSpec, stop: StopSignal) -> Iterator[NumberedRow]:
+    """Yields the rows of the file of this parameter, with line numbers. Raises JobRejected."""
     path = spec.training if param == "training_file" else spec.validation or ""
     for line, row in check_rows(read_lines(_chunks(path)), Method(spec.method)):
         if stop.is_asked:
             exit_stopped()
         if isinstance(row, Problem):
-            raise Rejected(f"invalid_{param}", row.sentence, param)
+            raise JobRejected(f"invalid_{param}", row.sentence, param)
         yield line, row
 
 
 def _chunks(path: str) -> Iterator[bytes]:
     with Path(path).open("rb") as file:
-        while chunk := file.read(CHUNK):
+        while chunk := file.read(CHUNK_BYTES):
             yield chunk

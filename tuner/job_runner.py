@@ -20,26 +20,26 @@ from pathlib import Path
 from typing import TypeVar
 
 from tuner.engine_registry import Engines
-from tuner.job_folder import JobFolder, read_json, remove
-from tuner.job_spec import Spec
+from tuner.job_folder import JobFolder, read_json, remove_path
+from tuner.job_spec import JobSpec
 from tuner.store.files import Files
-from tuner.store.jobs import Job, Jobs, Status, named_base
+from tuner.store.jobs import Job, Jobs, Status, base_of_model_name
 from tuner.store.models import Models
-from tuner.store.progress import Progress
+from tuner.store.progress import JobProgress
 
 Result = TypeVar("Result")
 
 log = logging.getLogger(__name__)
 
-BUSY_SECONDS = 0.02
-RETRY_SECONDS = 1.0
-IDLE_SECONDS = 30.0
-LEAVING_SECONDS = 5.0
-PLAIN_LAUNCH = "{python} -m tuner.worker {job}"
+BUSY_POLL_SECONDS = 0.02
+RETRY_POLL_SECONDS = 1.0
+IDLE_POLL_SECONDS = 30.0
+STOP_GRACE_SECONDS = 5.0
+DEFAULT_LAUNCH_COMMAND = "{python} -m tuner.worker {job}"
 
 
 @dataclass(slots=True)
-class Worker:
+class WorkerProcess:
     """The process of a job; `is_stopping` once it was asked to save and stop."""
 
     process: subprocess.Popen[bytes]
@@ -65,7 +65,7 @@ class Worker:
             self.folder.stop.touch()
 
 
-class Runner:
+class JobRunner:
     """Runs jobs: at most `slots` trainings, and one check of files, at a time."""
 
     def __init__(
@@ -75,11 +75,11 @@ class Runner:
         jobs: Jobs,
         files: Files,
         models: Models,
-        progress: Progress,
+        progress: JobProgress,
         engines: Engines,
         slots: int = 1,
-        launch: str = PLAIN_LAUNCH,
-        leaving_seconds: float = LEAVING_SECONDS,
+        launch: str = DEFAULT_LAUNCH_COMMAND,
+        leaving_seconds: float = STOP_GRACE_SECONDS,
     ) -> None:
         self._folder = folder
         self._jobs = jobs
@@ -90,7 +90,7 @@ class Runner:
         self._engines = engines
         self._launch_command = shlex.split(launch)
         self._stop_seconds = leaving_seconds
-        self._workers: dict[str, Worker] = {}
+        self._workers: dict[str, WorkerProcess] = {}
         self._woken = asyncio.Event()
         self._wake: Callable[[], object] = self._woken.set
 
@@ -120,14 +120,14 @@ class Runner:
             return await _uncancelled(asyncio.to_thread(self.turn))
         except Exception:
             log.exception("a turn of the job runner failed")
-            return IDLE_SECONDS
+            return IDLE_POLL_SECONDS
 
     async def _wait(self, seconds: float) -> None:
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
         except TimeoutError:
-            if seconds == IDLE_SECONDS:
+            if seconds == IDLE_POLL_SECONDS:
                 await _uncancelled(asyncio.to_thread(self._files.sweep))
 
     def recover(self) -> None:
@@ -148,10 +148,10 @@ class Runner:
         self._start_waiting(Status.VALIDATING, slots=1)
         self._start_waiting(Status.QUEUED, slots=self._slots)
         if self._workers:
-            return BUSY_SECONDS
+            return BUSY_POLL_SECONDS
         # A job that still waits could not be started; it is tried again soon.
         is_waiting = any(map(self._jobs.in_status, (Status.VALIDATING, Status.QUEUED)))
-        return RETRY_SECONDS if is_waiting else IDLE_SECONDS
+        return RETRY_POLL_SECONDS if is_waiting else IDLE_POLL_SECONDS
 
     def stop(self) -> None:
         """Stops all workers; kills those that do not save and stop in time."""
@@ -203,9 +203,9 @@ class Runner:
         oldest = min((step for step in steps if step is not None), default=0)
         for path in self.folder_of(job_id).path.glob("checkpoint-*"):
             if int(path.name.removeprefix("checkpoint-")) < oldest:
-                remove(path)
+                remove_path(path)
 
-    def _conclude(self, job: Job, worker: Worker, exit_code: int) -> None:
+    def _conclude(self, job: Job, worker: WorkerProcess, exit_code: int) -> None:
         folder = self.folder_of(job.id)
         match job.status:
             case Status.VALIDATING if checked := read_json(folder.checked):
@@ -245,7 +245,7 @@ class Runner:
 
     def _fail_without_base(self, job: Job) -> bool:
         """Fails a job whose base the server was started without; returns whether it did."""
-        base = named_base(job.model)
+        base = base_of_model_name(job.model)
         if base in self._engines.bases:
             return False
         message = f"This server was started without the base '{base}' that the job needs."
@@ -263,7 +263,7 @@ class Runner:
             if not is_checking:
                 self._make_room(folder)
             process = _start_process(folder, self._command(folder, is_checking=is_checking))
-            self._workers[job.id] = Worker(process, folder, is_checking)
+            self._workers[job.id] = WorkerProcess(process, folder, is_checking)
         except Exception as error:
             # Any error: a problem of one job must not stop the others.
             log.exception("a worker could not be started", extra={"job": job.id})
@@ -278,18 +278,18 @@ class Runner:
 
     def _command(self, folder: JobFolder, *, is_checking: bool) -> list[str]:
         """Returns the command of a worker; files are always checked on this machine."""
-        template = shlex.split(PLAIN_LAUNCH) if is_checking else self._launch_command
+        template = shlex.split(DEFAULT_LAUNCH_COMMAND) if is_checking else self._launch_command
         return [
             word.replace("{python}", sys.executable).replace("{job}", str(folder.path))
             for word in template
         ]
 
-    def _spec_of(self, job: Job) -> Spec:
-        validation, base = job.validation_file, named_base(job.model)
+    def _spec_of(self, job: Job) -> JobSpec:
+        validation, base = job.validation_file, base_of_model_name(job.model)
         # A resumed job gets the requested hyperparameters, including "auto", not the resolved ones.
         earlier_spec = read_json(self.folder_of(job.id).spec) or {}
         requested = earlier_spec.get("hyperparameters")
-        return Spec(
+        return JobSpec(
             engine=self._engines.of(base).name,
             base=self._engines.bases[base].place,
             method=job.method,
@@ -318,7 +318,7 @@ async def _uncancelled(work: Coroutine[None, None, Result]) -> Result:
         raise
 
 
-def _apply_status(worker: Worker, job: Job) -> None:
+def _apply_status(worker: WorkerProcess, job: Job) -> None:
     if job.status.is_final:
         worker.kill()
     elif job.status is Status.PAUSED:
@@ -354,6 +354,6 @@ def _remove_all_but(remaining: set[Path], folder: Path) -> None:
     with suppress(OSError):
         for path in folder.iterdir():
             if path not in remaining:
-                remove(path)
+                remove_path(path)
         if not remaining:
             folder.rmdir()

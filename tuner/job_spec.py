@@ -9,7 +9,7 @@ from tuner.job_folder import write_atomically
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
+class JobSpec:
     """Specification of a job.
 
     Paths are absolute. `hyperparameters` are as requested, including "auto". `base` is the
@@ -28,7 +28,7 @@ class Spec:
     quantization: str = ""
 
     @classmethod
-    def read(cls, path: Path) -> "Spec":
+    def read(cls, path: Path) -> "JobSpec":
         return cls(**json.loads(path.read_bytes()))
 
     def write(self, path: Path) -> None:

@@ -14,24 +14,24 @@ from pathlib import Path
 
 import uvicorn
 
-from tuner.api import ApiDependencies, build
-from tuner.connection_limits import MAX_HEAD_BYTES, Connection
+from tuner.api import ApiDependencies, build_api
+from tuner.connection_limits import MAX_HEAD_BYTES, BoundedConnection
 from tuner.engine_registry import Engines
 from tuner.errors import CannotStart, NotFound
-from tuner.job_runner import PLAIN_LAUNCH, Runner
-from tuner.sandbox.engine import Sandbox
+from tuner.job_runner import DEFAULT_LAUNCH_COMMAND, JobRunner
+from tuner.sandbox.engine import SandboxEngine
 from tuner.store.database import Database
 from tuner.store.files import Files
 from tuner.store.jobs import Jobs
 from tuner.store.models import Models
-from tuner.store.progress import Progress
+from tuner.store.progress import JobProgress
 
 _UMASK = 0o077
 """Other users of the machine must not read rows and models."""
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ServerSettings:
     """Settings of the server.
 
     With `port` 0, a free port is used. `listener` is the descriptor of a listening socket, in
@@ -53,14 +53,14 @@ class Settings:
     parent_pipe: bool = False
     slots: int = 1
     bases: tuple[str, ...] = ()
-    launch: str = PLAIN_LAUNCH
+    launch: str = DEFAULT_LAUNCH_COMMAND
     longest_queue: int = 64
     aliases: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
     listener: int | None = None
 
 
-async def serve(settings: Settings, *, on_ready: Callable[[str], None]) -> None:
+async def serve(settings: ServerSettings, *, on_ready: Callable[[str], None]) -> None:
     """Serves until cancelled, SIGTERM or SIGINT; `on_ready` gets the URL once it answers.
 
     After it returns, no worker is running and unfinished jobs wait for the next start.
@@ -109,9 +109,9 @@ class _Server(uvicorn.Server):
     def __init__(self, deps: ApiDependencies, on_started: Callable[[], None]) -> None:
         super().__init__(
             uvicorn.Config(
-                build(deps),
+                build_api(deps),
                 loop="asyncio",
-                http=Connection,
+                http=BoundedConnection,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 ws="none",
                 lifespan="off",
@@ -134,7 +134,7 @@ class _Server(uvicorn.Server):
 
 
 @contextmanager
-def _dependencies(settings: Settings) -> Iterator[ApiDependencies]:
+def _dependencies(settings: ServerSettings) -> Iterator[ApiDependencies]:
     """Yields the objects that the routes use, after deleting incomplete files of a crash."""
     engines = _engines(settings)
     folders = {name: settings.data / name for name in ("files", "jobs", "drafts")}
@@ -145,12 +145,12 @@ def _dependencies(settings: Settings) -> Iterator[ApiDependencies]:
     database = Database(settings.data / "tuner.db")
     files, jobs, models = Files(database, folders["files"]), Jobs(database), Models(database)
     files.sweep()
-    runner = Runner(
+    runner = JobRunner(
         folders["jobs"],
         jobs=jobs,
         files=files,
         models=models,
-        progress=Progress(jobs, files, folders["drafts"]),
+        progress=JobProgress(jobs, files, folders["drafts"]),
         engines=engines,
         slots=settings.slots,
         launch=settings.launch,
@@ -174,16 +174,16 @@ def _dependencies(settings: Settings) -> Iterator[ApiDependencies]:
         database.close()
 
 
-def _engines(settings: Settings) -> Engines:
+def _engines(settings: ServerSettings) -> Engines:
     """Returns the sandbox, and the local engine if bases are named."""
     if not settings.bases:
-        return Engines([Sandbox()])
+        return Engines([SandboxEngine()])
     with _missing_module_as_cannot_start():
         # Imported here, since torch may not be installed.
         from tuner.local import Local
 
         local = Local.of(settings.bases, longest_queue=settings.longest_queue)
-        return Engines([local, Sandbox()])
+        return Engines([local, SandboxEngine()])
 
 
 def _aliases(arguments: Iterable[str], engines: Engines, models: Models) -> dict[str, str]:
@@ -248,7 +248,7 @@ def _data_lock(data: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _listening(settings: Settings) -> Iterator[socket.socket]:
+def _listening(settings: ServerSettings) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
         listener = (
@@ -293,7 +293,7 @@ def _stop(server: _Server) -> None:
 
 
 @contextmanager
-def _stop_with_parent(server: _Server, settings: Settings) -> Iterator[None]:
+def _stop_with_parent(server: _Server, settings: ServerSettings) -> Iterator[None]:
     """Stops the server when stdin ends, which it does however the parent process ends."""
     if settings.parent_pipe:
         watch = threading.Thread(

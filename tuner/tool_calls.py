@@ -12,8 +12,14 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
-CALL = "<tool_call>"
-MARKS = (CALL, "<|tool_call>", "<|tool_call_start|>", "[TOOL_CALLS]", "to=functions.")
+HERMES_CALL_MARK = "<tool_call>"
+CALL_MARKS = (
+    HERMES_CALL_MARK,
+    "<|tool_call>",
+    "<|tool_call_start|>",
+    "[TOOL_CALLS]",
+    "to=functions.",
+)
 """Markers at the start of a call; a Llama call is the whole answer and starts with a brace."""
 
 _Call = tuple[str, object]

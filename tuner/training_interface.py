@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from tuner.job_folder import JobFolder
-from tuner.job_spec import Spec
+from tuner.job_spec import JobSpec
 
-STOPPED = 75
-LOOK_SECONDS = 1.0
+STOPPED_EXIT_CODE = 75
+STOP_FILE_POLL_SECONDS = 1.0
 Row = dict[str, object]
 
 
@@ -55,11 +55,11 @@ class StopSignal:
     def _watch_file(self) -> None:
         # The folder is deleted together with its job.
         while self._file.parent.exists() and not self._file.exists():
-            time.sleep(LOOK_SECONDS)
+            time.sleep(STOP_FILE_POLL_SECONDS)
         self._event.set()
 
 
-class Rejected(Exception):
+class JobRejected(Exception):
     """The files cannot be trained on; `error` becomes the job's error."""
 
     def __init__(self, code: str, message: str, param: str) -> None:
@@ -69,17 +69,17 @@ class Rejected(Exception):
 
 def exit_stopped() -> NoReturn:
     """Exits with the code of a stopped worker."""
-    raise SystemExit(STOPPED)
+    raise SystemExit(STOPPED_EXIT_CODE)
 
 
-TrainingRun = Callable[[JobFolder, Spec, StopSignal], dict[str, object]]
-"""A training: returns the job's result, exits if stopped, or raises Rejected."""
+RunTraining = Callable[[JobFolder, JobSpec, StopSignal], dict[str, object]]
+"""A training: returns the job's result, exits if stopped, or raises JobRejected."""
 
 
 def refuse_divergence(step: int, losses: Iterable[float | None]) -> None:
-    """Raises Rejected if a loss is not finite."""
+    """Raises JobRejected if a loss is not finite."""
     if not all(loss is None or math.isfinite(loss) for loss in losses):
-        raise Rejected(
+        raise JobRejected(
             "training_diverged",
             f"The loss stopped being a number at step {step}. Use a smaller"
             " learning_rate_multiplier.",

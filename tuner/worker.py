@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tuner.job_file_checks import check_files
 from tuner.job_folder import JobFolder, read_json, write_atomically
-from tuner.job_spec import Spec
-from tuner.training_interface import Rejected, StopSignal, TrainingRun
+from tuner.job_spec import JobSpec
+from tuner.training_interface import JobRejected, RunTraining, StopSignal
 
 
 def main(folder: JobFolder) -> None:
@@ -26,16 +26,16 @@ def main(folder: JobFolder) -> None:
     is_first = os.environ.get("RANK", "0") == "0"
     # A worker of a killed server may still be saving; the lock prevents writing at the same time.
     with folder.acquire(stop.wait_a_moment) if is_first else nullcontext():
-        spec = Spec.read(folder.spec)
+        spec = JobSpec.read(folder.spec)
         if read_json(folder.checked) is None:
-            check(folder, spec, stop)
+            check_job_files(folder, spec, stop)
         elif read_json(folder.result) is None:
-            result = train(folder, spec, stop)
+            result = train_job(folder, spec, stop)
             if is_first:
                 write_atomically(folder.result, json.dumps(result).encode())
 
 
-def check(folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
+def check_job_files(folder: JobFolder, spec: JobSpec, stop: StopSignal) -> None:
     """Validates both files and writes the counts, or the error, to `checked.json`."""
     try:
         counts = check_files(spec, stop)
@@ -44,20 +44,20 @@ def check(folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
             from tuner.local.training_memory import job_memory
 
             report["memory"] = job_memory(spec, rows=counts["rows"], longest=counts["longest"])
-    except Rejected as rejected:
+    except JobRejected as rejected:
         report = {"error": rejected.error}
     write_atomically(folder.checked, json.dumps(report).encode())
 
 
-def train(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
+def train_job(folder: JobFolder, spec: JobSpec, stop: StopSignal) -> dict[str, object]:
     """Trains the model; rejected files are a result too, since a retry would not help."""
     try:
         return training_function(spec.engine)(folder, spec, stop)
-    except Rejected as rejected:
+    except JobRejected as rejected:
         return {"error": rejected.error}
 
 
-def training_function(engine: str) -> TrainingRun:
+def training_function(engine: str) -> RunTraining:
     # Imported here, since a worker that only validates files needs neither numpy nor torch.
     if engine == "local":
         from tuner.local.gpu_choice import limit_to_one_gpu
@@ -70,9 +70,9 @@ def training_function(engine: str) -> TrainingRun:
         from tuner.local.training_run import run as run_local
 
         return run_local
-    from tuner.sandbox.training_run import run
+    from tuner.sandbox.training_run import run_training
 
-    return run
+    return run_training
 
 
 if __name__ == "__main__":

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from attune.engine.engine_folder import EngineFolder, checksums
 from bot.errors import ModelRefused
-from tuner.base_models import NAME, UNWANTED, WANTED, check_base
+from tuner.base_models import (
+    BASE_NAME_PATTERN,
+    UNWANTED_FILE_PATTERNS,
+    WANTED_FILE_PATTERNS,
+    check_base,
+)
 from tuner.errors import CannotStart
 
 _LICENSE = re.compile(r"^license:\s*(\S+)", re.MULTILINE)
@@ -28,13 +33,16 @@ def look_over(model_folder: Path) -> list[Path]:
         if _has_auto_map(model_folder / name):
             problem = f"{name} wants code of its own (auto_map), and no code is taken."
             raise ModelRefused(name=model_folder, problem=problem)
-    included = {path for pattern in WANTED for path in model_folder.glob(pattern)}
-    return sorted(included - {path for pattern in UNWANTED for path in model_folder.glob(pattern)})
+    included = {path for pattern in WANTED_FILE_PATTERNS for path in model_folder.glob(pattern)}
+    return sorted(
+        included
+        - {path for pattern in UNWANTED_FILE_PATTERNS for path in model_folder.glob(pattern)}
+    )
 
 
 def refuse_name(name: str) -> None:
     """Raises ModelRefused for an invalid name of a base."""
-    if not NAME.fullmatch(name) or name == "sandbox":
+    if not BASE_NAME_PATTERN.fullmatch(name) or name == "sandbox":
         problem = "Letters, digits, dots and dashes make a name. Give another: --name NAME."
         raise ModelRefused(name=name, problem=problem)
 

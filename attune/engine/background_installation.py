@@ -23,7 +23,7 @@ from bot.ports.engine_installation import (
 )
 from tuner.local.hyperparameters import resolve
 from tuner.local.training_memory import free_memory, training_memory
-from tuner.store.jobs import named_base
+from tuner.store.jobs import base_of_model_name
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class EngineManager:
 
         None for a host or a model that is not on this machine.
         """
-        base = self.folder.model(named_base(model))
+        base = self.folder.model(base_of_model_name(model))
         if host != LANGUAGE_MODELS or not base.is_dir():
             return None
         given = {name: value for name, value in asdict(settings).items() if value is not None}

@@ -13,13 +13,13 @@ from tuner.api.api_keys import require_key
 from tuner.api.dependencies import ApiDependencies
 from tuner.api.middleware import ResponseMiddleware
 from tuner.api.unknown_urls import successor_of
-from tuner.errors import ApiError, DiskFull, NotFound, TooLarge, WrongMethod
+from tuner.errors import ApiError, DiskFull, MethodNotAllowed, NotFound, TooLarge
 from tuner.job_folder import is_disk_full
 
 __all__ = ["ApiDependencies", "build"]
 
 
-def build(deps: ApiDependencies) -> FastAPI:
+def build_api(deps: ApiDependencies) -> FastAPI:
     """Builds the ASGI application."""
     app = FastAPI(openapi_url=None, redirect_slashes=False)
     app.state.deps = deps
@@ -72,7 +72,7 @@ def answer_framework_error(request: Request, error: Exception) -> JSONResponse:
             sentence = f"Unknown request URL: {address}" + (f". {hint}" if hint else "")
             refusal: ApiError = NotFound(sentence, code="unknown_url")
         case 405:
-            refusal = WrongMethod(f"Not allowed: {address}")
+            refusal = MethodNotAllowed(f"Not allowed: {address}")
         case 413:
             refusal = TooLarge()
         case _:

@@ -20,12 +20,12 @@ from tuner.errors import ApiError, NotFound
 
 Result = TypeVar("Result")
 Messages = Sequence[Mapping[str, object]]
-NeutralValues = Mapping[str, tuple[object, ...]]
-NO_CACHE = {"cache-control": "no-cache"}
-PICKS_WHOLE_REPLIES = (
+ValuesWithoutEffect = Mapping[str, tuple[object, ...]]
+NO_CACHE_HEADERS = {"cache-control": "no-cache"}
+NO_TOKENS_HINT = (
     " It picks whole replies from its examples; a model of the engine 'local' writes its own."
 )
-EVENT_STREAM = "text/event-stream"
+EVENT_STREAM_MEDIA_TYPE = "text/event-stream"
 
 
 @dataclass(slots=True)
@@ -72,7 +72,7 @@ def writes_tokens(deps: ApiDependencies, model: str) -> bool:
 
 
 def refuse_unsupported(
-    body: dict[str, object], neutral_values: NeutralValues, *, why: str = ""
+    body: dict[str, object], neutral_values: ValuesWithoutEffect, *, why: str = ""
 ) -> None:
     """Removes these parameters from the body. Raises ApiError for one with an effect."""
     for name, neutral in neutral_values.items():
@@ -136,7 +136,7 @@ class AnswerOptions:
     is_thinking: bool = False
 
 
-async def ask(
+async def start_generation(
     deps: ApiDependencies,
     model: str,
     messages: Messages,

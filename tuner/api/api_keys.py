@@ -5,17 +5,17 @@ import hmac
 from starlette.requests import Request
 
 from tuner.api.dependencies import dependencies_of
-from tuner.errors import WrongKey
+from tuner.errors import InvalidApiKey
 
 
 async def require_key(request: Request) -> None:
-    """Raises WrongKey unless the bearer key is valid; all keys are compared in constant time."""
+    """Raises InvalidApiKey unless the bearer key is valid; compares all keys in constant time."""
     scheme, _, given = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not given.strip():
-        raise WrongKey("You didn't provide an API key. " + (WrongKey.__doc__ or ""))
+        raise InvalidApiKey("You didn't provide an API key. " + (InvalidApiKey.__doc__ or ""))
     matches = [_is_same(key, given.strip()) for key in dependencies_of(request).keys]
     if not any(matches):
-        raise WrongKey("Incorrect API key provided. " + (WrongKey.__doc__ or ""))
+        raise InvalidApiKey("Incorrect API key provided. " + (InvalidApiKey.__doc__ or ""))
 
 
 def _is_same(key: str, given: str) -> bool:

@@ -10,19 +10,19 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from tuner.api.answering import (
-    EVENT_STREAM,
-    NO_CACHE,
-    PICKS_WHOLE_REPLIES,
+    EVENT_STREAM_MEDIA_TYPE,
+    NO_CACHE_HEADERS,
+    NO_TOKENS_HINT,
     Choice,
-    NeutralValues,
     Usage,
-    ask,
+    ValuesWithoutEffect,
     cancel_on_disconnect,
     collect_choices,
     refuse_stream_options,
     refuse_unsupported,
     sampling_of,
     server_sent_event,
+    start_generation,
     stream_counting_usage,
     writes_tokens,
 )
@@ -38,7 +38,7 @@ from tuner.errors import ApiError
 router = APIRouter()
 
 # Parameters of the protocol without support here, with the values that have no effect.
-UNSUPPORTED: NeutralValues = {
+UNSUPPORTED_PARAMETERS: ValuesWithoutEffect = {
     "audio": (),
     "function_call": ("none",),
     "functions": ([],),
@@ -55,7 +55,7 @@ UNSUPPORTED: NeutralValues = {
     "web_search_options": (),
 }
 # The same for an engine that does not generate token by token.
-WITHOUT_TOKENS: NeutralValues = {
+PARAMETERS_OF_TOKEN_ENGINES: ValuesWithoutEffect = {
     "logprobs": (False,),
     "parallel_tool_calls": (False, True),
     "response_format": ({"type": "text"}, {"type": "json_object"}),
@@ -92,15 +92,15 @@ async def create_completion(request: Request) -> Response:
         return JSONResponse(await cancel_on_disconnect(request, _collect(completion, answer)))
     options = params.stream_options
     events = _events(completion, answer, with_usage=bool(options and options.include_usage))
-    return StreamingResponse(events, media_type=EVENT_STREAM, headers=NO_CACHE)
+    return StreamingResponse(events, media_type=EVENT_STREAM_MEDIA_TYPE, headers=NO_CACHE_HEADERS)
 
 
 def _read(body: dict[str, object], deps: ApiDependencies) -> CreateChat:
     model = deps.model_named(str(body.get("model")))
-    refuse_unsupported(body, UNSUPPORTED)
+    refuse_unsupported(body, UNSUPPORTED_PARAMETERS)
     if not writes_tokens(deps, model):
         response_format = body.get("response_format")
-        refuse_unsupported(body, WITHOUT_TOKENS, why=PICKS_WHOLE_REPLIES)
+        refuse_unsupported(body, PARAMETERS_OF_TOKEN_ENGINES, why=NO_TOKENS_HINT)
         body["response_format"] = response_format
     params = read_as(CreateChat, body)
     params.model = model
@@ -118,7 +118,9 @@ async def _start_answer(deps: ApiDependencies, params: CreateChat) -> Generation
         most_tokens=min(limits, default=None),
         top_logprobs=(params.top_logprobs or 0) if params.logprobs else None,
     )
-    return await ask(deps, params.model, messages, sampling, output_constraints_of(params))
+    return await start_generation(
+        deps, params.model, messages, sampling, output_constraints_of(params)
+    )
 
 
 async def _collect(completion: Completion, answer: Generation) -> dict[str, object]:

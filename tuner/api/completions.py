@@ -13,11 +13,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from tuner.api.answering import (
-    EVENT_STREAM,
-    NO_CACHE,
-    NeutralValues,
+    EVENT_STREAM_MEDIA_TYPE,
+    NO_CACHE_HEADERS,
     Usage,
-    ask,
+    ValuesWithoutEffect,
     cancel_on_disconnect,
     collect_choices,
     refuse_stream_options,
@@ -25,6 +24,7 @@ from tuner.api.answering import (
     refuse_unsupported,
     sampling_of,
     server_sent_event,
+    start_generation,
     stream_counting_usage,
     writes_tokens,
 )
@@ -37,9 +37,9 @@ from tuner.errors import ApiError
 
 router = APIRouter()
 
-UNSUPPORTED: NeutralValues = {"logit_bias": ({},), "suffix": ("",)}
+UNSUPPORTED_PARAMETERS: ValuesWithoutEffect = {"logit_bias": ({},), "suffix": ("",)}
 
-WITHOUT_TOKENS: NeutralValues = {**UNSUPPORTED, "logprobs": ()}
+PARAMETERS_OF_TOKEN_ENGINES: ValuesWithoutEffect = {**UNSUPPORTED_PARAMETERS, "logprobs": ()}
 
 
 @router.post("/completions")
@@ -49,7 +49,10 @@ async def create_completion(request: Request) -> Response:
     prompts = [params.prompt] if isinstance(params.prompt, str) else params.prompt
     sampling = sampling_of(params, most_tokens=params.max_tokens, top_logprobs=params.logprobs)
     answers = await asyncio.gather(
-        *(ask(deps, params.model, _as_messages(prompt), sampling) for prompt in prompts)
+        *(
+            start_generation(deps, params.model, _as_messages(prompt), sampling)
+            for prompt in prompts
+        )
     )
     echoes = [prompt if params.echo else "" for prompt in prompts]
     usage = Usage(sum(answer.prompt_tokens for answer in answers))
@@ -71,14 +74,16 @@ async def create_completion(request: Request) -> Response:
         choices_per_prompt=choices_per_prompt,
         with_usage=bool(options and options.include_usage),
     )
-    return StreamingResponse(events, media_type=EVENT_STREAM, headers=NO_CACHE)
+    return StreamingResponse(events, media_type=EVENT_STREAM_MEDIA_TYPE, headers=NO_CACHE_HEADERS)
 
 
 def _read(body: dict[str, object], deps: ApiDependencies) -> CreateCompletion:
     refuse_token_ids(body, "prompt")
     model = deps.model_named(str(body.get("model")))
     has_logprobs = writes_tokens(deps, model)
-    refuse_unsupported(body, UNSUPPORTED if has_logprobs else WITHOUT_TOKENS)
+    refuse_unsupported(
+        body, UNSUPPORTED_PARAMETERS if has_logprobs else PARAMETERS_OF_TOKEN_ENGINES
+    )
     params = read_as(CreateCompletion, body)
     params.model = model
     if params.best_of not in (None, params.n or 1):

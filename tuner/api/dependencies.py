@@ -7,7 +7,7 @@ from pathlib import Path
 from starlette.requests import Request
 
 from tuner.engine_registry import Engines
-from tuner.job_runner import Runner
+from tuner.job_runner import JobRunner
 from tuner.store.database import Database
 from tuner.store.files import Files
 from tuner.store.jobs import Jobs
@@ -32,7 +32,7 @@ class ApiDependencies:
     files: Files
     jobs: Jobs
     models: Models
-    runner: Runner
+    runner: JobRunner
     engines: Engines
 
     def model_named(self, name: str) -> str:

@@ -12,9 +12,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
 from tuner.api.dependencies import dependencies_of
-from tuner.api.list_paging import envelope, page_of, with_first_and_last_id
-from tuner.api.multipart import FORM_ALLOWANCE, MAX_FILE_BYTES, UploadForm
-from tuner.api.request_body import BODILESS, ClientDisconnected
+from tuner.api.list_paging import list_object, page_of, with_first_and_last_id
+from tuner.api.multipart import FORM_OVERHEAD_BYTES, MAX_FILE_BYTES, UploadForm
+from tuner.api.request_body import REFUSES_LARGE_BODY, ClientDisconnected
 from tuner.api.upload_checks import check_upload, chunks_of
 from tuner.errors import ApiError, NotFound, TooLarge
 from tuner.store.files import StoredFile
@@ -41,7 +41,7 @@ async def create_file(request: Request) -> dict[str, object]:
     return file_object(stored)
 
 
-@router.get("/files", dependencies=[BODILESS])
+@router.get("/files", dependencies=[REFUSES_LARGE_BODY])
 def list_files(request: Request) -> dict[str, object]:
     page = page_of(request, default_limit=10_000, others=("order", "purpose"))
     order = request.query_params.get("order", "desc")
@@ -53,21 +53,21 @@ def list_files(request: Request) -> dict[str, object]:
         newest_first=order == "desc",
         purpose=request.query_params.get("purpose"),
     )
-    return with_first_and_last_id(envelope([file_object(row) for row in rows], page), empty="")
+    return with_first_and_last_id(list_object([file_object(row) for row in rows], page), empty="")
 
 
-@router.get("/files/{file_id}", dependencies=[BODILESS])
+@router.get("/files/{file_id}", dependencies=[REFUSES_LARGE_BODY])
 def retrieve_file(request: Request, file_id: str) -> dict[str, object]:
     return file_object(dependencies_of(request).files.get(file_id))
 
 
-@router.delete("/files/{file_id}", dependencies=[BODILESS])
+@router.delete("/files/{file_id}", dependencies=[REFUSES_LARGE_BODY])
 def delete_file(request: Request, file_id: str) -> dict[str, object]:
     dependencies_of(request).files.remove(file_id)
     return {"id": file_id, "object": "file", "deleted": True}
 
 
-@router.get("/files/{file_id}/content", dependencies=[BODILESS])
+@router.get("/files/{file_id}/content", dependencies=[REFUSES_LARGE_BODY])
 def file_content(request: Request, file_id: str) -> StreamingResponse:
     deps = dependencies_of(request)
     stored = deps.files.get(file_id)
@@ -84,7 +84,7 @@ def file_content(request: Request, file_id: str) -> StreamingResponse:
 
 def _refuse_too_large(request: Request) -> None:
     length = request.headers.get("content-length", "0")
-    if length.isdigit() and int(length) > MAX_FILE_BYTES + FORM_ALLOWANCE:
+    if length.isdigit() and int(length) > MAX_FILE_BYTES + FORM_OVERHEAD_BYTES:
         raise TooLarge(f"The file is larger than {MAX_FILE_BYTES // 1_000_000} MB.", param="file")
 
 

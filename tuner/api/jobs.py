@@ -9,23 +9,23 @@ from starlette.concurrency import run_in_threadpool
 
 from bot.rows import Method
 from tuner import classification_metrics
-from tuner.api.classification_params import with_classification
+from tuner.api.classification_params import add_classification_params
 from tuner.api.dependencies import ApiDependencies, dependencies_of
-from tuner.api.list_paging import envelope, page_of, with_first_and_last_id
+from tuner.api.list_paging import list_object, page_of, with_first_and_last_id
 from tuner.api.models import base_of
-from tuner.api.request_body import BODILESS, json_body, read_as
-from tuner.api.schemas import MAX_SEED, CreateJob, SupervisedNumbers
+from tuner.api.request_body import REFUSES_LARGE_BODY, json_body, read_as
+from tuner.api.schemas import MAX_SEED, CreateJob, SupervisedHyperparameters
 from tuner.errors import ApiError, NotFound
-from tuner.job_file_checks import refuse_few
+from tuner.job_file_checks import require_min_rows
 from tuner.store import jobs, models
 from tuner.store.events import Event, events_page
 from tuner.store.files import StoredFile
-from tuner.store.jobs import Job, JobRequest, named_base
+from tuner.store.jobs import Job, JobRequest, base_of_model_name
 from tuner.store.models import StoredModel
 
 router = APIRouter(prefix="/fine_tuning/jobs")
 
-MAX_PAIRS = 16
+MAX_METADATA_PAIRS = 16
 _COMMON_HYPERPARAMETERS = ("n_epochs", "batch_size", "learning_rate_multiplier")
 
 
@@ -35,7 +35,7 @@ async def create_job(request: Request) -> dict[str, object]:
     return await run_in_threadpool(_create, dependencies_of(request), body)
 
 
-@router.get("", dependencies=[BODILESS])
+@router.get("", dependencies=[REFUSES_LARGE_BODY])
 def list_jobs(request: Request) -> dict[str, object]:
     pairs = _metadata_pairs(request)
     page = page_of(
@@ -47,15 +47,15 @@ def list_jobs(request: Request) -> dict[str, object]:
         metadata=pairs,
         is_without_metadata=request.query_params.get("metadata") == "null",
     )
-    return envelope([job_object(job) for job in rows], page)
+    return list_object([job_object(job) for job in rows], page)
 
 
-@router.get("/{job_id}", dependencies=[BODILESS])
+@router.get("/{job_id}", dependencies=[REFUSES_LARGE_BODY])
 def retrieve_job(request: Request, job_id: str) -> dict[str, object]:
     return job_object(dependencies_of(request).jobs.get(job_id))
 
 
-@router.post("/{job_id}/cancel", dependencies=[BODILESS])
+@router.post("/{job_id}/cancel", dependencies=[REFUSES_LARGE_BODY])
 def cancel_job(request: Request, job_id: str) -> dict[str, object]:
     deps = dependencies_of(request)
     answer = _transition(request, deps.jobs.cancel, job_id)
@@ -63,31 +63,31 @@ def cancel_job(request: Request, job_id: str) -> dict[str, object]:
     return answer
 
 
-@router.post("/{job_id}/pause", dependencies=[BODILESS])
+@router.post("/{job_id}/pause", dependencies=[REFUSES_LARGE_BODY])
 def pause_job(request: Request, job_id: str) -> dict[str, object]:
     return _transition(request, dependencies_of(request).jobs.pause, job_id)
 
 
-@router.post("/{job_id}/resume", dependencies=[BODILESS])
+@router.post("/{job_id}/resume", dependencies=[REFUSES_LARGE_BODY])
 def resume_job(request: Request, job_id: str) -> dict[str, object]:
     return _transition(request, dependencies_of(request).jobs.resume, job_id)
 
 
-@router.get("/{job_id}/events", dependencies=[BODILESS])
+@router.get("/{job_id}/events", dependencies=[REFUSES_LARGE_BODY])
 def list_events(request: Request, job_id: str) -> dict[str, object]:
     page, deps = page_of(request, default_limit=20), dependencies_of(request)
     job = deps.jobs.get(job_id)
     rows = events_page(deps.database, job.id, after=page.after, limit=page.limit_plus_one)
-    return envelope([_event_object(row) for row in rows], page)
+    return list_object([_event_object(row) for row in rows], page)
 
 
-@router.get("/{job_id}/checkpoints", dependencies=[BODILESS])
+@router.get("/{job_id}/checkpoints", dependencies=[REFUSES_LARGE_BODY])
 def list_checkpoints(request: Request, job_id: str) -> dict[str, object]:
     page, deps = page_of(request, default_limit=10), dependencies_of(request)
     job = deps.jobs.get(job_id)
     rows = deps.models.checkpoints(job.id, after=page.after, limit=page.limit_plus_one)
     return with_first_and_last_id(
-        envelope([_checkpoint_object(row) for row in rows], page), empty=None
+        list_object([_checkpoint_object(row) for row in rows], page), empty=None
     )
 
 
@@ -107,8 +107,10 @@ def _metadata_pairs(request: Request) -> dict[str, str]:
         for name, value in request.query_params.items()
         if name.startswith("metadata[") and name.endswith("]")
     }
-    if len(pairs) > MAX_PAIRS:
-        raise ApiError(f"Filter by at most {MAX_PAIRS} pairs of metadata.", param="metadata")
+    if len(pairs) > MAX_METADATA_PAIRS:
+        raise ApiError(
+            f"Filter by at most {MAX_METADATA_PAIRS} pairs of metadata.", param="metadata"
+        )
     return pairs
 
 
@@ -119,7 +121,7 @@ def _create(deps: ApiDependencies, body: dict[str, object]) -> dict[str, object]
     # Hyperparameters that only some engines take; an unknown model is refused below.
     engine = deps.engines.find(params.model)
     method, numbers = _method_of(params, engine.extra_hyperparameters if engine else frozenset())
-    numbers = with_classification(params, method, numbers)
+    numbers = add_classification_params(params, method, numbers)
     job_request = JobRequest(
         model=params.model,
         training_file=params.training_file,
@@ -133,7 +135,7 @@ def _create(deps: ApiDependencies, body: dict[str, object]) -> dict[str, object]
     # One transaction, so that no file or model is deleted between the check and the insert.
     with deps.database.writing() as connection:
         _check(deps, connection, job_request)
-        job = jobs.create(connection, job_request, base=named_base(job_request.model))
+        job = jobs.create_job(connection, job_request, base=base_of_model_name(job_request.model))
     deps.runner.wake()
     return job_object(job)
 
@@ -171,13 +173,13 @@ def _method_of(params: CreateJob, extras: frozenset[str]) -> tuple[Method, dict[
 
 
 def _hyperparameters(
-    params: SupervisedNumbers | None, method: Method, extras: frozenset[str], where: str
+    params: SupervisedHyperparameters | None, method: Method, extras: frozenset[str], where: str
 ) -> dict[str, object]:
     names = [*_COMMON_HYPERPARAMETERS]
     if method is Method.DPO:
         names.append("beta")
     else:
-        extras |= set(classification_metrics.FIELDS)
+        extras |= set(classification_metrics.CLASSIFICATION_FIELDS)
     requested = params.model_dump(exclude_none=True) if params else {}
     for name in sorted(requested.keys() - {*names, *extras}):
         raise ApiError(
@@ -194,7 +196,7 @@ def _check(deps: ApiDependencies, connection: Connection, job_request: JobReques
     _check_model(deps, connection, job_request.model)
     training = _file_of(deps, connection, job_request.training_file, param="training_file")
     _check_file(training, job_request, param="training_file")
-    refuse_few(training.rows or 0, least=deps.min_examples)
+    require_min_rows(training.rows or 0, least=deps.min_examples)
     if job_request.validation_file is not None:
         validation = _file_of(
             deps, connection, job_request.validation_file, param="validation_file"
@@ -212,7 +214,7 @@ def _check_model(deps: ApiDependencies, connection: Connection, model: str) -> N
     if model in deps.engines.bases:
         return
     try:
-        models.get_within(connection, model)
+        models.get_model_in(connection, model)
     except NotFound as error:
         bases = " or ".join(f"'{base}'" for base in deps.engines.bases)
         raise ApiError(

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from starlette.requests import Request
 
 from tuner.errors import ApiError
-from tuner.store.database import number_in
+from tuner.store.database import number_of_identifier
 
 MAX_PAGE_SIZE = 10_000
-MAX_PARAMETERS = 64
+MAX_QUERY_PARAMETERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class Page:
 def page_of(request: Request, *, default_limit: int, others: Collection[str] = ()) -> Page:
     """Returns the page in the query. Raises ApiError for unknown parameters."""
     query = request.query_params
-    if len(query.multi_items()) > MAX_PARAMETERS:
+    if len(query.multi_items()) > MAX_QUERY_PARAMETERS:
         raise ApiError("The query has too many parameters.")
     for name in query:
         if name not in ("after", "limit") and name not in others:
@@ -41,7 +41,7 @@ def page_of(request: Request, *, default_limit: int, others: Collection[str] = (
             raise ApiError(f"'{name}' contains a NUL character.", param=name)
     after = query.get("after")
     return Page(
-        after=number_in(after, param="after") if after else None,
+        after=number_of_identifier(after, param="after") if after else None,
         limit=_limit(query.get("limit"), default_limit),
     )
 
@@ -55,7 +55,7 @@ def _limit(text: str | None, default: int) -> int:
     return int(text)
 
 
-def envelope(rows: Sequence[dict[str, object]], page: Page) -> dict[str, object]:
+def list_object(rows: Sequence[dict[str, object]], page: Page) -> dict[str, object]:
     return {"object": "list", "data": rows[: page.limit], "has_more": len(rows) > page.limit}
 
 

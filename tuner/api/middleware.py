@@ -14,12 +14,12 @@ from tuner.errors import RequestTimeout
 
 log = logging.getLogger(__name__)
 
-BODY_SECONDS = 60.0
+MAX_BODY_SECONDS = 60.0
 """Time limit for a complete JSON body, and for the next chunk of an upload."""
-UPLOAD_SECONDS = 3600.0
-UPLOAD = ("POST", "/v1/files")
-DRAIN_SECONDS = 20.0
-DRAIN_BYTES = 2 << 30
+MAX_UPLOAD_SECONDS = 3600.0
+UPLOAD_ROUTE = ("POST", "/v1/files")
+MAX_DRAIN_SECONDS = 20.0
+MAX_DRAIN_BYTES = 2 << 30
 
 
 class ResponseMiddleware:
@@ -56,8 +56,8 @@ class _Exchange:
         self._has_body = bool(names & {b"content-length", b"transfer-encoding"})
         self._is_waiting = b"expect" in names
         self._must_close = False
-        is_upload = (scope["method"], scope["path"]) == UPLOAD
-        self._deadline = self._started_at + (UPLOAD_SECONDS if is_upload else BODY_SECONDS)
+        is_upload = (scope["method"], scope["path"]) == UPLOAD_ROUTE
+        self._deadline = self._started_at + (MAX_UPLOAD_SECONDS if is_upload else MAX_BODY_SECONDS)
 
     async def receive(self) -> Message:
         """Receives the next message. Raises RequestTimeout if the body is late."""
@@ -68,7 +68,7 @@ class _Exchange:
         return message
 
     async def _receive_chunk(self) -> Message:
-        seconds = min(BODY_SECONDS, self._deadline - time.monotonic())
+        seconds = min(MAX_BODY_SECONDS, self._deadline - time.monotonic())
         try:
             async with asyncio.timeout(max(0.0, seconds)):
                 return await self._receive()
@@ -95,9 +95,9 @@ class _Exchange:
         Closing at once would reset the connection, and the client would report that instead of
         the error.
         """
-        remaining = DRAIN_BYTES
+        remaining = MAX_DRAIN_BYTES
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(MAX_DRAIN_SECONDS):
                 while self._has_body and not self._is_waiting and remaining > 0:
                     message = await self.receive()
                     remaining -= len(message.get("body", b""))

@@ -6,10 +6,10 @@ from typing import IO
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from tuner.errors import ApiError, TooLarge, WrongMedia
+from tuner.errors import ApiError, TooLarge, UnsupportedMediaType
 
 MAX_FILE_BYTES = 512_000_000
-FORM_ALLOWANCE = 1 << 20
+FORM_OVERHEAD_BYTES = 1 << 20
 MAX_FIELD_BYTES = 4096
 MAX_HEADER_BYTES = 4096
 MAX_HEADERS = 16
@@ -47,7 +47,7 @@ class UploadForm:
         try:
             async for chunk in stream:
                 self._received += len(chunk)
-                if self._received > MAX_FILE_BYTES + FORM_ALLOWANCE:
+                if self._received > MAX_FILE_BYTES + FORM_OVERHEAD_BYTES:
                     raise TooLarge("The form is larger than this server takes.")
                 self._parser.write(chunk)
             self._parser.finalize()
@@ -125,7 +125,7 @@ class UploadForm:
 def _boundary(content_type: str) -> bytes:
     media, options = parse_options_header(content_type)
     if media != b"multipart/form-data":
-        raise WrongMedia("Send the file as multipart/form-data.")
+        raise UnsupportedMediaType("Send the file as multipart/form-data.")
     boundary = options.get(b"boundary", b"")
     if not 1 <= len(boundary) <= 200:
         raise ApiError("The Content-Type header names no boundary.")

@@ -8,14 +8,14 @@ from fastapi import Depends
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
-from tuner.errors import ApiError, TooLarge, WrongMedia
+from tuner.errors import ApiError, TooLarge, UnsupportedMediaType
 
 MAX_BODY_BYTES = 8 << 20
-DEEPEST_NESTING = 64
-MAX_VALUES = 200_000
+MAX_NESTING_DEPTH = 64
+MAX_JSON_VALUES = 200_000
 """Maximum of brackets and colons in a body, including those in strings; each may cost 100 bytes."""
 
-Shape = TypeVar("Shape", bound=BaseModel)
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 class ClientDisconnected(ApiError):
@@ -26,7 +26,7 @@ async def json_body(request: Request) -> dict[str, object]:
     """Returns the JSON object in the body. Raises ApiError, also for unstorable values."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
-        raise WrongMedia
+        raise UnsupportedMediaType
     value = _parse(await _whole_body(request))
     if not isinstance(value, dict):
         raise ApiError("The body must be a JSON object.")
@@ -42,7 +42,7 @@ async def refuse_large(request: Request) -> None:
         _refuse_size(size)
 
 
-BODILESS = Depends(refuse_large)
+REFUSES_LARGE_BODY = Depends(refuse_large)
 
 
 async def _whole_body(request: Request) -> bytes:
@@ -74,7 +74,7 @@ def _refuse_size(size: int) -> None:
 
 
 def _parse(body: bytes) -> object:
-    if sum(body.count(mark) for mark in (b"[", b"{", b":")) > MAX_VALUES:
+    if sum(body.count(mark) for mark in (b"[", b"{", b":")) > MAX_JSON_VALUES:
         raise ApiError("The JSON has too many lists, objects or keys.")
     try:
         value: object = json.loads(body.decode(), parse_constant=_refuse_constant)
@@ -97,7 +97,7 @@ def _refuse_unstorable(value: object) -> None:
     text.encode()  # an unpaired surrogate has no bytes: UnicodeEncodeError is a ValueError
     if "\\u0000" in text:
         _refuse_nul(value)
-    if _depth(value) > DEEPEST_NESTING:
+    if _depth(value) > MAX_NESTING_DEPTH:
         raise ApiError("The JSON is nested too deeply.")
 
 
@@ -125,7 +125,7 @@ def _depth(value: object) -> int:
     return 1 + max(map(_depth, children), default=0)
 
 
-def read_as(shape: type[Shape], body: Mapping[str, object]) -> Shape:
+def read_as(shape: type[ModelT], body: Mapping[str, object]) -> ModelT:
     """Validates the body. Raises ApiError that names the first invalid parameter."""
     try:
         return shape.model_validate(body)

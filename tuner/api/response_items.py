@@ -17,7 +17,7 @@ _TEXT_PARTS = frozenset({"input_text", "output_text", "text", "refusal"})
 Item = Mapping[str, object]
 
 
-def as_chat(params: CreateResponse) -> dict[str, object]:
+def to_chat_request(params: CreateResponse) -> dict[str, object]:
     """Returns the chat completion body for the same answer, without messages."""
     choice, text_format = params.tool_choice, params.text.format if params.text else None
     body: dict[str, object] = {
@@ -106,7 +106,7 @@ def text_item(item_id: str, choice: Choice | None) -> dict[str, object]:
     """Returns the message item of an answer; without a choice, the item is in progress."""
     is_cut = choice is not None and choice.finish_reason == "length"
     status = "incomplete" if is_cut else "completed"
-    content = [] if choice is None else [part(choice.text, choice.logprobs)]
+    content = [] if choice is None else [text_part(choice.text, choice.logprobs)]
     return {
         "id": item_id,
         "type": "message",
@@ -150,7 +150,7 @@ def _function_fields(call: Item) -> dict[str, object]:
     return {"name": function["name"], "arguments": function["arguments"]}
 
 
-def part(text: str, logprobs: Sequence[TokenLogprob] = ()) -> dict[str, object]:
+def text_part(text: str, logprobs: Sequence[TokenLogprob] = ()) -> dict[str, object]:
     return {
         "type": "output_text",
         "text": text,

@@ -14,17 +14,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from tuner.api.answering import (
-    EVENT_STREAM,
-    NO_CACHE,
-    PICKS_WHOLE_REPLIES,
+    EVENT_STREAM_MEDIA_TYPE,
+    NO_CACHE_HEADERS,
+    NO_TOKENS_HINT,
     Choice,
-    NeutralValues,
     Usage,
-    ask,
+    ValuesWithoutEffect,
     cancel_on_disconnect,
     collect_choices,
     refuse_unsupported,
     server_sent_event,
+    start_generation,
     stream_counting_usage,
     writes_tokens,
 )
@@ -32,14 +32,14 @@ from tuner.api.dependencies import ApiDependencies, dependencies_of
 from tuner.api.output_constraints import output_constraints_of
 from tuner.api.request_body import json_body, read_as
 from tuner.api.response_items import (
-    as_chat,
     call_items,
     logprob_items,
     messages_of,
-    part,
     reasoning_item,
     reasoning_part,
     text_item,
+    text_part,
+    to_chat_request,
 )
 from tuner.api.schemas import CreateChat, CreateResponse
 from tuner.chat_messages import read_messages
@@ -48,7 +48,7 @@ from tuner.errors import ApiError
 
 router = APIRouter()
 
-UNSUPPORTED: NeutralValues = {
+UNSUPPORTED_PARAMETERS: ValuesWithoutEffect = {
     "background": (False,),
     "context_management": ([],),
     "conversation": (),
@@ -62,7 +62,7 @@ UNSUPPORTED: NeutralValues = {
     "truncation": ("disabled",),
 }
 # The same for an engine that does not generate token by token.
-WITHOUT_TOKENS: NeutralValues = {
+PARAMETERS_OF_TOKEN_ENGINES: ValuesWithoutEffect = {
     "include": ([],),
     "parallel_tool_calls": (False, True),
     "reasoning": ({}, {"effort": "none"}),
@@ -74,7 +74,7 @@ WITHOUT_TOKENS: NeutralValues = {
 
 
 @dataclass(slots=True)
-class Answer:
+class ResponseObject:
     """The response object, before, during and after generation."""
 
     request: CreateResponse
@@ -164,7 +164,7 @@ async def create_response(request: Request) -> Response:
     params = _read(await json_body(request), deps)
     has_tools = writes_tokens(deps, params.model)
     input_messages = read_messages(messages_of(params), with_tools=has_tools, where="input")
-    chat_body = {"messages": [{"role": "user", "content": ""}], **as_chat(params)}
+    chat_body = {"messages": [{"role": "user", "content": ""}], **to_chat_request(params)}
     options = output_constraints_of(read_as(CreateChat, chat_body))
     sampling = Sampling(
         temperature=params.temperature,
@@ -173,11 +173,13 @@ async def create_response(request: Request) -> Response:
         top_logprobs=(params.top_logprobs or 0) if params.include or params.top_logprobs else None,
     )
     messages = [*_instructions(params), *input_messages]
-    generation = await ask(deps, params.model, messages, sampling, options)
-    answer = Answer(params, Usage(generation.prompt_tokens))
+    generation = await start_generation(deps, params.model, messages, sampling, options)
+    answer = ResponseObject(params, Usage(generation.prompt_tokens))
     if params.stream:
         events = _events(answer, generation)
-        return StreamingResponse(events, media_type=EVENT_STREAM, headers=NO_CACHE)
+        return StreamingResponse(
+            events, media_type=EVENT_STREAM_MEDIA_TYPE, headers=NO_CACHE_HEADERS
+        )
     return JSONResponse(await cancel_on_disconnect(request, _collect(answer, generation)))
 
 
@@ -188,10 +190,10 @@ def _read(body: dict[str, object], deps: ApiDependencies) -> CreateResponse:
             param="previous_response_id",
             code="unsupported_parameter",
         )
-    refuse_unsupported(body, UNSUPPORTED)
+    refuse_unsupported(body, UNSUPPORTED_PARAMETERS)
     model = deps.model_named(str(body.get("model")))
     if not writes_tokens(deps, model):
-        refuse_unsupported(body, WITHOUT_TOKENS, why=PICKS_WHOLE_REPLIES)
+        refuse_unsupported(body, PARAMETERS_OF_TOKEN_ENGINES, why=NO_TOKENS_HINT)
     params = read_as(CreateResponse, body)
     params.model = model
     return params
@@ -202,12 +204,12 @@ def _instructions(params: CreateResponse) -> list[dict[str, object]]:
     return [{"role": "system", "content": text}] if text else []
 
 
-async def _collect(answer: Answer, generation: Generation) -> dict[str, object]:
+async def _collect(answer: ResponseObject, generation: Generation) -> dict[str, object]:
     [choice] = await collect_choices(answer.usage, generation)
     return answer.to_json(choice)
 
 
-async def _events(answer: Answer, generation: Generation) -> AsyncIterator[bytes]:
+async def _events(answer: ResponseObject, generation: Generation) -> AsyncIterator[bytes]:
     events, choice = _EventEncoder(), Choice()
     yield events.encode("response.created", response=answer.to_json())
     yield events.encode("response.in_progress", response=answer.to_json())
@@ -223,7 +225,9 @@ async def _events(answer: Answer, generation: Generation) -> AsyncIterator[bytes
     yield events.encode(f"response.{body['status']}", response=body)
 
 
-def _final_events(events: "_EventEncoder", answer: Answer, choice: Choice) -> Iterator[bytes]:
+def _final_events(
+    events: "_EventEncoder", answer: ResponseObject, choice: Choice
+) -> Iterator[bytes]:
     """Yields the events after the last delta: the ends of the items, and the complete calls."""
     if answer.is_thinking:
         yield from _reasoning_end(events, answer, choice)
@@ -235,7 +239,7 @@ def _final_events(events: "_EventEncoder", answer: Answer, choice: Choice) -> It
 
 
 def _deltas(
-    events: "_EventEncoder", answer: Answer, piece: Delta, choice: Choice, *, is_first: bool
+    events: "_EventEncoder", answer: ResponseObject, piece: Delta, choice: Choice, *, is_first: bool
 ) -> Iterator[bytes]:
     if piece.reasoning:
         if not answer.has_reasoning:
@@ -253,17 +257,19 @@ def _deltas(
         yield events.encode(kind, **_text_position(answer), delta=piece.text, logprobs=logprobs)
 
 
-def _reasoning_position(answer: Answer) -> dict[str, object]:
+def _reasoning_position(answer: ResponseObject) -> dict[str, object]:
     return {"item_id": answer.reasoning_id, "output_index": 0, "content_index": 0}
 
 
-def _reasoning_start(events: "_EventEncoder", answer: Answer) -> Iterator[bytes]:
+def _reasoning_start(events: "_EventEncoder", answer: ResponseObject) -> Iterator[bytes]:
     item, position = reasoning_item(answer.reasoning_id, None), _reasoning_position(answer)
     yield events.encode("response.output_item.added", output_index=0, item=item)
     yield events.encode("response.content_part.added", **position, part=reasoning_part(""))
 
 
-def _reasoning_end(events: "_EventEncoder", answer: Answer, choice: Choice) -> Iterator[bytes]:
+def _reasoning_end(
+    events: "_EventEncoder", answer: ResponseObject, choice: Choice
+) -> Iterator[bytes]:
     answer.is_thinking = False
     text, position = choice.reasoning, _reasoning_position(answer)
     yield events.encode("response.reasoning_text.done", **position, text=text)
@@ -272,27 +278,31 @@ def _reasoning_end(events: "_EventEncoder", answer: Answer, choice: Choice) -> I
     yield events.encode("response.output_item.done", output_index=0, item=item)
 
 
-def _text_position(answer: Answer) -> dict[str, object]:
+def _text_position(answer: ResponseObject) -> dict[str, object]:
     index = int(answer.has_reasoning)
     return {"item_id": answer.item_id, "output_index": index, "content_index": 0}
 
 
-def _text_start(events: "_EventEncoder", answer: Answer) -> Iterator[bytes]:
+def _text_start(events: "_EventEncoder", answer: ResponseObject) -> Iterator[bytes]:
     item, index = text_item(answer.item_id, None), int(answer.has_reasoning)
     yield events.encode("response.output_item.added", output_index=index, item=item)
-    yield events.encode("response.content_part.added", **_text_position(answer), part=part(""))
+    yield events.encode("response.content_part.added", **_text_position(answer), part=text_part(""))
 
 
 def _item_end(
-    events: "_EventEncoder", answer: Answer, number: int, item: dict[str, object], choice: Choice
+    events: "_EventEncoder",
+    answer: ResponseObject,
+    number: int,
+    item: dict[str, object],
+    choice: Choice,
 ) -> Iterator[bytes]:
     """Yields the last events of an item; a call also begins here, since it arrives complete."""
     if item["type"] == "message":
         position, logprobs = _text_position(answer), logprob_items(choice.logprobs)
         text = choice.text
         yield events.encode("response.output_text.done", **position, text=text, logprobs=logprobs)
-        text_part = part(text, choice.logprobs)
-        yield events.encode("response.content_part.done", **position, part=text_part)
+        finished = text_part(text, choice.logprobs)
+        yield events.encode("response.content_part.done", **position, part=finished)
     else:
         arguments, position = item["arguments"], {"item_id": item["id"], "output_index": number}
         started = {**item, "status": "in_progress", "arguments": ""}

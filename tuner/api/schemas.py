@@ -10,9 +10,9 @@ MAX_SEED = 2**31 - 1
 
 EpochCount = Annotated[StrictInt, Field(ge=1, le=50)]
 BatchSize = Annotated[StrictInt, Field(ge=1, le=256)]
-RateMultiplier = Annotated[Number, Field(gt=0, le=1e6)]
+LearningRateMultiplier = Annotated[Number, Field(gt=0, le=1e6)]
 Share = Annotated[Number, Field(ge=0, le=1)]
-Rank = Annotated[StrictInt, Field(ge=1, le=256)]
+LoraRank = Annotated[StrictInt, Field(ge=1, le=256)]
 Beta = Annotated[Number, Field(gt=0, le=2)]
 
 
@@ -32,28 +32,28 @@ class ClassificationShape(Shape):
     ) = None
 
 
-class SupervisedNumbers(ClassificationShape):
+class SupervisedHyperparameters(ClassificationShape):
     """Hyperparameters of the protocol, then those that only some engines take."""
 
     n_epochs: Auto | EpochCount | None = None
     batch_size: Auto | BatchSize | None = None
-    learning_rate_multiplier: Auto | RateMultiplier | None = None
+    learning_rate_multiplier: Auto | LearningRateMultiplier | None = None
 
     prompt_loss_weight: Auto | Share | None = None
     lora: Auto | Annotated[bool, Field(strict=True)] | None = None
-    lora_r: Auto | Rank | None = None
+    lora_r: Auto | LoraRank | None = None
 
 
-class DpoNumbers(SupervisedNumbers):
+class DpoHyperparameters(SupervisedHyperparameters):
     beta: Auto | Beta | None = None
 
 
 class Supervised(Shape):
-    hyperparameters: SupervisedNumbers | None = None
+    hyperparameters: SupervisedHyperparameters | None = None
 
 
 class Dpo(Shape):
-    hyperparameters: DpoNumbers | None = None
+    hyperparameters: DpoHyperparameters | None = None
 
 
 class MethodShape(Shape):
@@ -79,7 +79,7 @@ class CreateJob(ClassificationShape):
     training_file: StrictStr
     validation_file: StrictStr | None = None
     method: MethodShape | None = None
-    hyperparameters: SupervisedNumbers | None = None
+    hyperparameters: SupervisedHyperparameters | None = None
     suffix: Annotated[StrictStr, Field(min_length=1, max_length=64)] | None = None
     seed: Annotated[StrictInt, Field(ge=0, le=MAX_SEED)] | None = None
     metadata: MetadataShape | None = None
@@ -91,7 +91,7 @@ class StreamOptions(Shape):
     include_obfuscation: Annotated[bool, Field(strict=True)] | None = None
 
 
-StopText = Annotated[StrictStr, Field(min_length=1, max_length=1000)]
+StopSequence = Annotated[StrictStr, Field(min_length=1, max_length=1000)]
 Penalty = Annotated[Number, Field(ge=-2, le=2)]
 TokenCount = Annotated[StrictInt, Field(ge=1, le=1_000_000)]
 
@@ -102,7 +102,7 @@ class SamplingShape(Shape):
     model: StrictStr
     stream: Annotated[bool, Field(strict=True)] | None = None
     n: Annotated[StrictInt, Field(ge=1, le=128)] | None = None
-    stop: StopText | Annotated[list[StopText], Field(max_length=4)] | None = None
+    stop: StopSequence | Annotated[list[StopSequence], Field(max_length=4)] | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
     top_p: Annotated[Number, Field(ge=0, le=1)] | None = None
@@ -112,7 +112,7 @@ class SamplingShape(Shape):
     user: StrictStr | None = None
 
 
-class TemplateChoices(Shape):
+class ChatTemplateKwargs(Shape):
     """Arguments of the chat template, named as in vLLM and SGLang."""
 
     enable_thinking: Annotated[bool, Field(strict=True)] = False
@@ -156,7 +156,7 @@ class CreateChat(SamplingShape):
     response_format: PlainFormat | SchemaFormat | None = None
     logprobs: Annotated[bool, Field(strict=True)] | None = None
     top_logprobs: Annotated[StrictInt, Field(ge=0, le=20)] | None = None
-    chat_template_kwargs: TemplateChoices | None = None
+    chat_template_kwargs: ChatTemplateKwargs | None = None
 
     safety_identifier: Annotated[StrictStr, Field(max_length=64)] | None = None
     prompt_cache_key: StrictStr | None = None

@@ -13,7 +13,7 @@ from tokenizers.decoders import DecodeStream
 from tuner.engine import Delta, Sampling, TokenLogprob
 from tuner.local.generation_defaults import SamplingParameters
 from tuner.local.json_constraints import Matcher
-from tuner.tool_calls import MARKS, calls_in
+from tuner.tool_calls import CALL_MARKS, calls_in
 
 LIKELY = 1024
 MIN_LOGPROB = -9999.0
@@ -189,9 +189,11 @@ class Reply:
 
     def _safe_length(self) -> int:
         """Returns the length of the text that cannot become a stop sequence or a tool call."""
-        marks = [*self.sampling.stops, *(MARKS if self.may_call else ())]
+        marks = [*self.sampling.stops, *(CALL_MARKS if self.may_call else ())]
         if self.may_call:
-            positions = [position for mark in MARKS if (position := self._text.find(mark)) >= 0]
+            positions = [
+                position for mark in CALL_MARKS if (position := self._text.find(mark)) >= 0
+            ]
             if positions or self._text.lstrip().startswith(("{", "<|python_tag|>")):
                 return max(self._sent_length, min(positions, default=0))
         held_back = max((_overlap(self._text, mark) for mark in marks), default=0)

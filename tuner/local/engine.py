@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from tuner.base_models import find_bases
 from tuner.engine import Base, Delta, Embedding, Generation, GenerationRequest, Sampling
-from tuner.errors import ApiError, Busy, ModelLoadFailed
+from tuner.errors import ApiError, ModelLoadFailed, ServerBusy
 from tuner.local.omp_wait import set_passive_omp_wait
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ class Local:
     def _refuse_when_full(self, choices: int) -> None:
         waiting = len(self._listeners) + self._starting
         if waiting and waiting + choices > self._longest_queue:
-            raise Busy
+            raise ServerBusy
 
     async def _load_in_thread(self, model: Path, base: Path) -> "Loaded":
         """Loads a model in the computing thread, unless it is loaded."""
@@ -148,7 +148,7 @@ class Local:
     async def _run_in_thread(self, work: Callable[[], Result]) -> Result:
         """Runs work in the computing thread and returns its result.
 
-        Raises the same errors as `answer`, such as Busy when memory is exhausted.
+        Raises the same errors as `answer`, such as ServerBusy when memory is exhausted.
         """
         loop = asyncio.get_running_loop()
         result_future: asyncio.Future[Result] = loop.create_future()
@@ -451,5 +451,7 @@ def _as_answer_error(error: Exception) -> Exception:
     if isinstance(error, FileNotFoundError):
         return error
     if _is_out_of_memory(error):
-        return Busy("The memory is too small for this answer beside the others; try it later.")
+        return ServerBusy(
+            "The memory is too small for this answer beside the others; try it later."
+        )
     return error

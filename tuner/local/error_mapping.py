@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tuner.job_folder import JobFolder, is_disk_full, remove
+from tuner.job_folder import JobFolder, is_disk_full, remove_path
 from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.training_memory import too_large
-from tuner.training_interface import Rejected
+from tuner.training_interface import JobRejected
 
 _DISK_FULL_TEXTS = ("no space left", "disk quota", "file too large", "os error 28", "os error 27")
 _MEMORY_TEXTS = ("can't allocate memory", "out of memory", "not enough memory", "bad_alloc")
@@ -16,7 +16,7 @@ _MEMORY_TEXTS = ("can't allocate memory", "out of memory", "not enough memory", 
 
 @contextmanager
 def mapped_errors(folder: JobFolder, numbers: Hyperparameters | None = None) -> Iterator[None]:
-    """Raises Rejected in place of exceptions about exhausted memory or a full disk."""
+    """Raises JobRejected in place of exceptions about exhausted memory or a full disk."""
     try:
         yield
     except (RuntimeError, MemoryError, OSError, ValueError) as error:
@@ -50,19 +50,19 @@ def is_disk(error: BaseException) -> bool:
     return any(words in text for words in _DISK_FULL_TEXTS) or "pytorchstreamwriter failed" in text
 
 
-def _too_large(numbers: Hyperparameters | None) -> Rejected:
+def _too_large(numbers: Hyperparameters | None) -> JobRejected:
     if numbers is None:
-        return Rejected(
+        return JobRejected(
             "out_of_memory", "The memory is too small for this base. Use a smaller one.", "model"
         )
     return too_large(numbers)
 
 
-def _disk_full(folder: JobFolder) -> Rejected:
+def _disk_full(folder: JobFolder) -> JobRejected:
     # The checkpoints are of no more use, and the error below needs space to be written.
-    remove(folder.states)
+    remove_path(folder.states)
     free = shutil.disk_usage(folder.path).free >> 20
-    return Rejected(
+    return JobRejected(
         "disk_full",
         f"The disk of the tuner's data folder is full ({free} MB are free now). Delete models or"
         " files there that you no longer need, and start the job again.",

@@ -1,7 +1,7 @@
 """Describes or downloads a model of the hub: `python -m tuner.local.hub ID [REVISION DIR]`.
 
-Prints one JSON object: `error`, or the result. Only the files in `tuner.base_models.WANTED` are
-downloaded, so no pickles and no code.
+Prints one JSON object: `error`, or the result. Only files that match
+`tuner.base_models.WANTED_FILE_PATTERNS` are downloaded, so no pickles and no code.
 """
 
 import json
@@ -21,7 +21,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from tuner.base_models import UNWANTED, WANTED
+from tuner.base_models import UNWANTED_FILE_PATTERNS, WANTED_FILE_PATTERNS
 from tuner.errors import CannotStart
 
 _LICENSE = re.compile(r"license:(.+)")
@@ -53,8 +53,8 @@ def bring(name: str, revision: str, folder: Path) -> dict[str, object]:
             name,
             revision=revision,
             local_dir=folder,
-            allow_patterns=[*WANTED, "README.md", "LICENSE*"],
-            ignore_patterns=[*UNWANTED],
+            allow_patterns=[*WANTED_FILE_PATTERNS, "README.md", "LICENSE*"],
+            ignore_patterns=[*UNWANTED_FILE_PATTERNS],
         )
     return {"folder": str(folder)}
 
@@ -63,7 +63,7 @@ def _is_wanted(file: str) -> bool:
     def fits(patterns: Sequence[str]) -> bool:
         return any(fnmatch(file, pattern) for pattern in patterns)
 
-    return fits(WANTED) and not fits(UNWANTED)
+    return fits(WANTED_FILE_PATTERNS) and not fits(UNWANTED_FILE_PATTERNS)
 
 
 @contextmanager

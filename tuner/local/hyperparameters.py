@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from tuner.classification_metrics import FIELDS
-from tuner.training_interface import Rejected
+from tuner.classification_metrics import CLASSIFICATION_FIELDS
+from tuner.training_interface import JobRejected
 
 STEPS_WANTED = 240
 MAX_EPOCHS = 50
@@ -35,7 +35,9 @@ class Hyperparameters:
     def as_shown(self, requested: Mapping[str, object]) -> dict[str, object]:
         """Returns the requested hyperparameters with their resolved values, as jobs show them."""
         own = {name: value for name, value in asdict(self).items() if name in requested}
-        return own | {name: value for name, value in requested.items() if name in FIELDS}
+        return own | {
+            name: value for name, value in requested.items() if name in CLASSIFICATION_FIELDS
+        }
 
     def rate(self, width: int, *, is_dpo: bool) -> float:
         """Returns the highest learning rate of the schedule, for a model of this width."""
@@ -91,12 +93,12 @@ def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None)
 
 
 def _is_lora(requested: object, is_full: bool | None) -> bool:
-    """Whether to train an adapter. Raises Rejected if the start model is of the other kind."""
+    """Whether to train an adapter. Raises JobRejected if the start model is of the other kind."""
     if is_full is None:
         return requested is not False
     if isinstance(requested, bool) and requested is is_full:
         made = "as a whole" if is_full else "as an adapter (LoRA)"
-        raise Rejected(
+        raise JobRejected(
             "wrong_start",
             f"The model to start from was trained {made}, and can only be trained on like that."
             " Leave 'lora' out, or start from the base.",

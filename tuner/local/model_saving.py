@@ -9,7 +9,7 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
-from tuner.job_folder import fsync_folder, remove
+from tuner.job_folder import fsync_folder, remove_path
 from tuner.local.model_loading import ADAPTER, be_quiet, load_model
 
 
@@ -20,7 +20,7 @@ def save_model(
     if folder.exists():
         return
     draft = folder.with_name(f".{folder.name}.draft")
-    remove(draft)
+    remove_path(draft)
     if isinstance(model, PeftModel):
         model.save_pretrained(draft, selected_adapters=["default"])
         _name_base(draft / ADAPTER, base)

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from tuner.base_models import TEMPLATE_FILE
-from tuner.job_folder import remove
+from tuner.job_folder import remove_path
 
 END, OPEN, CLOSE = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 VOCABULARY = 2_400
@@ -32,7 +32,7 @@ OPENERS = ("Say", "Repeat", "Copy", "Write", "Tell me", "What about", "Do you kn
 def make(folder: Path, *, seed: int = 0, tell: Callable[[int, int, float], None]) -> None:
     """Makes the base in a folder, atomically; `tell` gets step, number of steps and loss."""
     draft = folder.with_name(f".{folder.name}.draft")
-    remove(draft)
+    remove_path(draft)
     draft.mkdir(parents=True)
     tokenizer = write_tokenizer(draft, seed)
     model = _trained(_model(len(tokenizer), seed), tokenizer, random.Random(seed + 1), tell)

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from tuner.job_folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
-from tuner.job_spec import Spec
+from tuner.job_spec import JobSpec
 from tuner.local.hyperparameters import Hyperparameters
 from tuner.local.model_loading import width
 from tuner.local.model_saving import fsync_tree, save_model
@@ -46,7 +46,7 @@ class Reporter(TrainerCallback):
         stop: StopSignal,
         trainer: "WeightedSFTTrainer | PreferenceTrainer",
         numbers: Hyperparameters,
-        spec: Spec,
+        spec: JobSpec,
         tokenizer: PreTrainedTokenizerBase,
         schedule: Schedule,
     ) -> None:

@@ -14,10 +14,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tuner.job_spec import Spec
+from tuner.job_spec import JobSpec
 from tuner.local.gpu_choice import has_fast_bf16_on_cpu, visible_gpu
 from tuner.local.hyperparameters import TOKENS_ON_CPU, Hyperparameters, plan_memory, resolve
-from tuner.training_interface import Rejected
+from tuner.training_interface import JobRejected
 
 PATIENCE = 60.0
 """Seconds that a training waits for memory which the server's idle models may free."""
@@ -98,7 +98,7 @@ def _parameters(file: Path) -> int:
     return sum(math.prod(tensor["shape"]) for tensor in tensors.values() if "shape" in tensor)
 
 
-def job_memory(spec: Spec, *, rows: int, longest: int) -> int:
+def job_memory(spec: JobSpec, *, rows: int, longest: int) -> int:
     """Returns a rough estimate of a job's memory in bytes; `longest` is in tokens."""
     is_full = None
     if spec.start_from:
@@ -152,7 +152,7 @@ def wait_for_memory(
     needed: int, numbers: Hyperparameters, pause: Callable[[], object], tell: Callable[[str], None]
 ) -> None:
     """Waits until `needed` bytes are free.
-    Raises Rejected if the machine is too small, or if the memory is not free after PATIENCE.
+    Raises JobRejected if the machine is too small, or if the memory is not free after PATIENCE.
     """
     if needed > (size := memory_size() or needed):
         raise too_large(numbers, needed=needed, free=size)
@@ -169,7 +169,7 @@ def wait_for_memory(
 
 def too_large(
     numbers: Hyperparameters, *, needed: int | None = None, free: int | None = None
-) -> Rejected:
+) -> JobRejected:
     """Returns the error of a job whose memory is too small, with advice.
 
     On a CPU a batch is computed a few rows at a time, so a smaller batch saves little.
@@ -188,7 +188,7 @@ def too_large(
             f": about {_as_gigabytes(needed)} are needed, and {_as_gigabytes(free)} can be had"
         )
     param = "batch_size" if visible_gpu() else "model"
-    return Rejected("out_of_memory", f"{sentence}. {advice}", param)
+    return JobRejected("out_of_memory", f"{sentence}. {advice}", param)
 
 
 def _as_gigabytes(size: int) -> str:

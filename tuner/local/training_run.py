@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, PrinterCallback, TrainingArguments, se
 from tuner.classification_metrics import classification_of
 from tuner.job_file_checks import read_rows
 from tuner.job_folder import JobFolder, read_json
-from tuner.job_spec import Spec
+from tuner.job_spec import JobSpec
 from tuner.local.error_mapping import mapped_errors
 from tuner.local.greedy_answers import GreedyAnswers
 from tuner.local.hyperparameters import TOKENS_ON_CPU, Hyperparameters, plan_memory, resolve
@@ -34,7 +34,7 @@ from tuner.local.training_callback import Reporter
 from tuner.local.training_memory import wait_for_memory
 from tuner.local.training_schedule import Lead, Schedule, Wordings
 from tuner.local.weighted_trainer import WeightedSFTTrainer
-from tuner.training_interface import Rejected, Row, StopSignal, exit_stopped, write_event
+from tuner.training_interface import JobRejected, Row, StopSignal, exit_stopped, write_event
 
 if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer
@@ -49,7 +49,7 @@ The backward pass of fused attention takes twice as long for short rows.
 Rendered = TypeVar("Rendered")
 
 
-def run(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
+def run(folder: JobFolder, spec: JobSpec, stop: StopSignal) -> dict[str, object]:
     """Trains the job's model; returns the number of epochs and of trained tokens."""
     be_quiet()
     saved = read_json(folder.state) or {}
@@ -63,7 +63,7 @@ class _Job:
     """A run of a training job."""
 
     def __init__(
-        self, folder: JobFolder, spec: Spec, stop: StopSignal, events: IO[bytes] | None
+        self, folder: JobFolder, spec: JobSpec, stop: StopSignal, events: IO[bytes] | None
     ) -> None:
         self._folder, self._spec, self._stop, self._events = folder, spec, stop, events
         self._is_dpo = spec.method == "dpo"
@@ -140,7 +140,7 @@ class _Job:
         """Loads the model once there is enough memory; several processes of a job do not check."""
         spec, measured = self._spec, read_json(self._folder.checked) or {}
         if spec.quantization and not numbers.lora:
-            raise Rejected(
+            raise JobRejected(
                 "whole_in_4_bits",
                 "A base in 4 bits is trained as an adapter alone: leave out 'lora'.",
                 "lora",
@@ -182,7 +182,7 @@ class _Job:
         data = self._wordings(renderer, training, numbers)
         held_out = self._rendered(renderer.training_examples, validation, "validation_file")
         if not data.rows:
-            raise Rejected("nothing_to_learn", "There is no answer to learn.", "training_file")
+            raise JobRejected("nothing_to_learn", "There is no answer to learn.", "training_file")
         _choose_attention(model, data)
         tokens = sum(len(example.tokens) for example in data.wordings[0])
         trainer = WeightedSFTTrainer(
@@ -243,13 +243,13 @@ class _Job:
     def _rendered(
         self, render: Callable[[Row], Rendered], rows: Sequence[Row], param: str
     ) -> list[Rendered]:
-        """Renders all rows. Raises Rejected with the number of a row that cannot be rendered."""
+        """Renders all rows. Raises JobRejected with the number of a row that cannot be rendered."""
         rendered = []
         for number, row in enumerate(rows, 1):
             try:
                 rendered.append(render(row))
             except TemplateError as error:
-                raise Rejected(
+                raise JobRejected(
                     "template_unsuitable",
                     f"Row {number}: the base's chat template cannot show it: {error}",
                     param,

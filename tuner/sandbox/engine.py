@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tuner.chat_messages import TrimmedText, cut, pieces, prompt_tokens
+from tuner.chat_messages import TrimmedText, prompt_tokens, trim_reply, words_with_spaces
 from tuner.engine import Base, Delta, Embedding, Generation, GenerationRequest
 from tuner.errors import ApiError
 
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
     from tuner.sandbox.matching import Reply
     from tuner.sandbox.model import Model
 
-NO_JSON = "The sandbox gives taught replies as they are, and the one for this is no JSON object."
-BASE = Base("sandbox", "sandbox: picks from your examples")
+NO_JSON_MESSAGE = (
+    "The sandbox gives taught replies as they are, and the one for this is no JSON object."
+)
+SANDBOX_BASE = Base("sandbox", "sandbox: picks from your examples")
 
 
-class Sandbox:
+class SandboxEngine:
     """The sandbox engine. Models are loaded on first use, and one thread at a time uses them."""
 
     name = "sandbox"
-    bases = {BASE.id: BASE}  # noqa: RUF012 - never changed, and the protocol requires a plain value
+    bases = {SANDBOX_BASE.id: SANDBOX_BASE}  # noqa: RUF012 - never changed, and the protocol requires a plain value
     extra_hyperparameters: frozenset[str] = frozenset()
     writes_tokens = False
 
@@ -61,12 +63,14 @@ class Sandbox:
         replies = [self._reply(request, choice) for choice in range(sampling.choices)]
         if request.schema is not None:
             replies = [
-                reply if _is_object(reply.text) else replace(reply, text=NO_JSON, refused=True)
+                reply
+                if _is_object(reply.text)
+                else replace(reply, text=NO_JSON_MESSAGE, refused=True)
                 for reply in replies
             ]
         return [
             replace(
-                cut(reply.text, stops=sampling.stops, most_tokens=sampling.most_tokens),
+                trim_reply(reply.text, stops=sampling.stops, most_tokens=sampling.most_tokens),
                 is_refusal=reply.refused,
             )
             for reply in replies
@@ -105,7 +109,7 @@ def _is_object(text: str) -> bool:
 async def _deltas(choices: Sequence[TrimmedText]) -> AsyncIterator[Delta]:
     """Yields the choices word by word; the tokens are counted in each choice's last delta."""
     for number, choice in enumerate(choices):
-        for word in pieces(choice.text):
+        for word in words_with_spaces(choice.text):
             yield Delta(number, word, is_refusal=choice.is_refusal)
             await asyncio.sleep(0)
         yield Delta(number, "", choice.tokens, choice.finish_reason)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tuner.sandbox.text_terms import is_cjk, stop_share, terms_of
 
 Floats = npt.NDArray[np.float32]
-STOP_WEIGHT = 0.2
+STOP_WORD_WEIGHT = 0.2
 CONTEXT_WEIGHT = 0.3
 
 
@@ -42,7 +42,7 @@ class Vocabulary:
         """
         rarest = math.log(2 * (self._questions + 1))
         rarity = math.log((self._questions + 1) / (self._counts[term] + 0.5)) / rarest
-        return max(0.05, rarity) * (1 - stop_share(term) * (1 - STOP_WEIGHT))
+        return max(0.05, rarity) * (1 - stop_share(term) * (1 - STOP_WORD_WEIGHT))
 
 
 def vector_of(question: str, earlier: str, vocabulary: Vocabulary, *, size: int) -> Vector:

@@ -14,24 +14,24 @@ from itertools import pairwise
 from tuner.sandbox.features import Vocabulary
 from tuner.sandbox.text_terms import normalise, question_and_context, terms_of, text_of
 
-NOT_TAUGHT = "I have not been taught that."
-NOTHING_TAUGHT = "I have not been taught anything yet."
-_CHINESE = {NOT_TAUGHT: "这个我还没有学过。", NOTHING_TAUGHT: "我还什么都没有学过。"}
-REFUSALS = frozenset((*_CHINESE, *_CHINESE.values()))
+NOT_TAUGHT_TEXT = "I have not been taught that."
+NOTHING_TAUGHT_TEXT = "I have not been taught anything yet."
+_CHINESE = {NOT_TAUGHT_TEXT: "这个我还没有学过。", NOTHING_TAUGHT_TEXT: "我还什么都没有学过。"}
+REFUSAL_TEXTS = frozenset((*_CHINESE, *_CHINESE.values()))
 _HAN, _KANA = re.compile("[\u4e00-\u9fff]"), re.compile("[\u3040-\u30ff]")
 _LATIN = re.compile("[a-z]", re.IGNORECASE)
 
 MIN_COVERAGE = 0.56
-UNKNOWN_WEIGHT = 0.6
+UNKNOWN_TERM_WEIGHT = 0.6
 """Factor of the weight of terms that occur in no taught question."""
-SAME = 0.02
+SAME_COVERAGE_GAP = 0.02
 """Maximum difference in coverage at which the probability decides between replies."""
-AMBIGUOUS = 0.06
+AMBIGUOUS_COVERAGE_GAP = 0.06
 """Difference in coverage below which two questions with different replies lead to a refusal."""
-CERTAIN = 0.8
+CERTAIN_COVERAGE = 0.8
 """Coverage of the best question from which a similar other question does not matter."""
-MIN_IDS = 3
-DIGITS_OF_ID = 5
+MIN_VARYING_IDS = 3
+MIN_ID_DIGITS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Question:
 def indices_where_ids_vary(examples: Sequence[tuple[str, int]]) -> frozenset[int]:
     """Returns the indices of (question, reply) whose ids do not decide on the reply.
 
-    These are groups of at least MIN_IDS taught questions that differ only in their ids and all
-    have the same reply.
+    These are groups of at least MIN_VARYING_IDS taught questions that differ only in their ids and
+    all have the same reply.
     """
     frames: dict[str, dict[str, int]] = {}
     frame_of = [_without_digits(question) for question, _ in examples]
@@ -74,14 +74,14 @@ def indices_where_ids_vary(examples: Sequence[tuple[str, int]]) -> frozenset[int
     varying = {
         frame
         for frame, replies in frames.items()
-        if len(replies) >= MIN_IDS and len(set(replies.values())) == 1
+        if len(replies) >= MIN_VARYING_IDS and len(set(replies.values())) == 1
     }
     return frozenset(index for index, frame in enumerate(frame_of) if frame in varying)
 
 
 def is_id(term: str) -> bool:
     """Whether a term has so many digits that it is an id, such as an order number."""
-    return sum(map(str.isdigit, term)) >= DIGITS_OF_ID
+    return sum(map(str.isdigit, term)) >= MIN_ID_DIGITS
 
 
 def _without_digits(question: str) -> str:
@@ -108,7 +108,7 @@ def weighted_overlap(asked: Question, taught: Question, vocabulary: Vocabulary) 
     common = _common_weight(asked, taught) + _common_weight(taught, asked)
     unknown = sum(weight for term, weight in asked.weights.items() if term not in vocabulary)
     total = sum(asked.weights.values()) + sum(taught.weights.values())
-    total -= (1 - UNKNOWN_WEIGHT) * unknown
+    total -= (1 - UNKNOWN_TERM_WEIGHT) * unknown
     return min(0.99, common / total) if total else 0.0
 
 
@@ -153,7 +153,7 @@ def edit_distance(one: str, other: str, *, most: int) -> int:
     return row[-1]
 
 
-def choose(
+def choose_reply(
     candidates: Iterable[Candidate],
     replies: Sequence[str],
     *,
@@ -175,11 +175,11 @@ def choose(
     )
     best = ranked[0] if ranked else Candidate(-1, "", 0.0, 0.0)
     if best.weighted_overlap < MIN_COVERAGE or _is_ambiguous(ranked):
-        return Reply(NOT_TAUGHT, 1 - best.weighted_overlap, True)
+        return Reply(NOT_TAUGHT_TEXT, 1 - best.weighted_overlap, True)
     nearly_equal = [
         candidate
         for candidate in ranked
-        if candidate.weighted_overlap >= best.weighted_overlap - SAME
+        if candidate.weighted_overlap >= best.weighted_overlap - SAME_COVERAGE_GAP
     ]
     best = max(nearly_equal, key=lambda candidate: candidate.log_probability)
     if temperature > 0:
@@ -200,7 +200,10 @@ def _is_ambiguous(ranked: Sequence[Candidate]) -> bool:
         if candidate.reply != best.reply and candidate.question != best.question
     )
     nearest = max((candidate.weighted_overlap for candidate in rivals), default=0.0)
-    return best.weighted_overlap < CERTAIN and best.weighted_overlap - nearest < AMBIGUOUS
+    return (
+        best.weighted_overlap < CERTAIN_COVERAGE
+        and best.weighted_overlap - nearest < AMBIGUOUS_COVERAGE_GAP
+    )
 
 
 def _sample(candidates: Sequence[Candidate], temperature: float, seed: int | None) -> Candidate:
@@ -235,8 +238,8 @@ def base_reply(
         for n, taught_question in enumerate(taught)
     ]
     replies = [reply for _, reply in exchanges]
-    reply = choose(candidates, replies, temperature=temperature, seed=seed)
-    reply = replace(reply, text=NOTHING_TAUGHT) if reply.refused else reply
+    reply = choose_reply(candidates, replies, temperature=temperature, seed=seed)
+    reply = replace(reply, text=NOTHING_TAUGHT_TEXT) if reply.refused else reply
     return in_language_of(asked.text, reply)
 
 
@@ -254,6 +257,6 @@ def _exchanges(messages: Sequence[Mapping[str, object]]) -> list[tuple[str, str]
     for question, answer in pairwise(messages[:last]):
         reply = text_of(answer.get("content"))
         is_exchange = (question.get("role"), answer.get("role")) == ("user", "assistant")
-        if is_exchange and reply.strip() and reply.strip() not in REFUSALS:
+        if is_exchange and reply.strip() and reply.strip() not in REFUSAL_TEXTS:
             exchanges.append((text_of(question.get("content")), reply))
     return exchanges

@@ -30,17 +30,17 @@ from tuner.sandbox.matching import (
     Candidate,
     Question,
     Reply,
-    choose,
+    choose_reply,
     in_language_of,
     indices_where_ids_vary,
     weighted_overlap,
 )
 from tuner.sandbox.text_terms import normalise, question_and_context
 
-FORMAT = 2
-COMPARED = 24
+FORMAT_VERSION = 2
+COMPARED_QUESTIONS = 24
 """Number of taught questions whose coverage is computed for a question."""
-SAME_CONTEXT = 0.1
+SAME_CONTEXT_BONUS = 0.1
 """Added to the coverage if the earlier messages are the same."""
 
 
@@ -101,7 +101,7 @@ class Model:
         """Returns the taught reply to the last user message, or a refusal."""
         question, earlier = question_and_context(messages)
         candidates = self._candidates(question, earlier)
-        reply = choose(candidates, self.replies, temperature=temperature, seed=seed)
+        reply = choose_reply(candidates, self.replies, temperature=temperature, seed=seed)
         return in_language_of(question, reply)
 
     def _candidates(self, question: str, earlier: str) -> list[Candidate]:
@@ -117,7 +117,7 @@ class Model:
             asked = without_ids if number in self._with_varying_ids else parsed_question
             coverage = weighted_overlap(asked, taught, self.vocabulary)
             if earlier and normalise(example.earlier) == normalise(earlier):
-                coverage += SAME_CONTEXT
+                coverage += SAME_CONTEXT_BONUS
             previous = candidates.get((example.reply, taught.text))
             if previous is None or previous.weighted_overlap < coverage:
                 candidates[example.reply, taught.text] = Candidate(
@@ -133,14 +133,14 @@ class Model:
         products = dense[stacked.indices] * stacked.values
         sums = np.concatenate([[0.0], np.cumsum(products, dtype=np.float64)])
         cosines = sums[starts[1:]] - sums[starts[:-1]]
-        count = min(COMPARED, len(cosines))
+        count = min(COMPARED_QUESTIONS, len(cosines))
         nearest: list[int] = np.argpartition(-cosines, count - 1)[:count].tolist()
         return nearest
 
     def save(self, path: Path) -> None:
         """Writes the model atomically: to a temporary file, which is then renamed."""
         arrays = {
-            "format": np.array(FORMAT),
+            "format": np.array(FORMAT_VERSION),
             "replies": _pack(self.replies),
             "questions": _pack([example.question for example in self.examples]),
             "earlier": _pack([example.earlier for example in self.examples]),
@@ -164,14 +164,14 @@ class Model:
         """Reads a model file. Raises ValueError for a newer format."""
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             version, weights = int(file["format"]), file["weights"]
-            if version not in (1, FORMAT):
+            if version not in (1, FORMAT_VERSION):
                 raise ValueError("This model file was written by a newer version of the sandbox.")
-            numbers = file["example_reply" if version == FORMAT else "lesson_reply"]
+            numbers = file["example_reply" if version == FORMAT_VERSION else "lesson_reply"]
             columns = _unpack(file["questions"]), _unpack(file["earlier"]), numbers
             return cls(
                 _unpack(file["replies"]),
                 # Version 1 had other features, so its replies are found by their questions only.
-                weights if version == FORMAT else np.zeros_like(weights),
+                weights if version == FORMAT_VERSION else np.zeros_like(weights),
                 [TrainingExample(q, e, int(reply)) for q, e, reply in zip(*columns, strict=True)],
                 file.get("reference"),
                 float(file.get("beta", 0.1)),

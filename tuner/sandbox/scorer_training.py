@@ -17,17 +17,23 @@ import numpy.typing as npt
 from tuner.sandbox.features import Floats
 from tuner.sandbox.model import Model, TrainingExample, log_total
 from tuner.sandbox.text_terms import accuracy_tokens, normalise
-from tuner.sandbox.training_pairs import TrainingPair, read_targets
+from tuner.sandbox.training_pairs import TrainingPair, read_training_pairs
 
 Method = Literal["supervised", "dpo"]
-Figures = tuple[float, float]
+LossAndAccuracy = tuple[float, float]
 """Mean loss and mean token accuracy."""
 
-NONE_OF_THESE = -1
-SUPERVISED_STEP = 3.0
-MIN_STEPS = 30
+NO_REPLY_INDEX = -1
+SUPERVISED_LEARNING_RATE = 3.0
+MIN_TRAINING_STEPS = 30
 # Maximum number of rows, epochs, batch size.
-AUTOMATIC = ((50, 30, 4), (300, 25, 8), (1_000, 15, 16), (5_000, 8, 32), (math.inf, 3, 32))
+AUTO_HYPERPARAMETERS = (
+    (50, 30, 4),
+    (300, 25, 8),
+    (1_000, 15, 16),
+    (5_000, 8, 32),
+    (math.inf, 3, 32),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +66,15 @@ class Metrics:
     full_valid_mean_token_accuracy: float | None = None
 
 
-def resolve(requested: Mapping[str, object], *, rows: int) -> Hyperparameters:
+def resolve_hyperparameters(requested: Mapping[str, object], *, rows: int) -> Hyperparameters:
     """Replaces "auto" and missing hyperparameters by numbers."""
     rows = max(rows, 1)
     epochs, batch = _number(requested, "n_epochs"), _number(requested, "batch_size")
-    auto_epochs, auto_batch = next(auto for most, *auto in AUTOMATIC if rows <= most)
+    auto_epochs, auto_batch = next(auto for most, *auto in AUTO_HYPERPARAMETERS if rows <= most)
     if epochs is not None:
-        auto_batch = max(1, min(auto_batch, math.floor(epochs * rows / MIN_STEPS)))
+        auto_batch = max(1, min(auto_batch, math.floor(epochs * rows / MIN_TRAINING_STEPS)))
     size = max(1, min(rows, int(batch or auto_batch)))
-    auto_epochs = max(auto_epochs, math.ceil(MIN_STEPS / math.ceil(rows / size)))
+    auto_epochs = max(auto_epochs, math.ceil(MIN_TRAINING_STEPS / math.ceil(rows / size)))
     return Hyperparameters(
         n_epochs=max(1, int(epochs or auto_epochs)),
         batch_size=size,
@@ -103,9 +109,9 @@ class _Dataset:
     def __init__(self, model: Model, targets: Sequence[TrainingPair]) -> None:
         numbers = {reply: number for number, reply in enumerate(model.replies)}
         self._vectors = [model.features(pair.question, pair.earlier) for pair in targets]
-        self._right = np.array([numbers.get(pair.reply, NONE_OF_THESE) for pair in targets])
+        self._right = np.array([numbers.get(pair.reply, NO_REPLY_INDEX) for pair in targets])
         rejected = [pair.rejected for pair in targets if pair.rejected is not None]
-        self._rejected = np.array([numbers.get(reply, NONE_OF_THESE) for reply in rejected])
+        self._rejected = np.array([numbers.get(reply, NO_REPLY_INDEX) for reply in rejected])
         self._texts = [pair.reply for pair in targets]
 
     def __len__(self) -> int:
@@ -131,7 +137,7 @@ class _Dataset:
                 difference = weights[vector.indices, rejected] - weights[vector.indices, right]
                 weights[vector.indices, right] += (vector.values @ difference) * vector.values
 
-    def figures(self, model: Model, numbers: Sequence[int]) -> Figures:
+    def figures(self, model: Model, numbers: Sequence[int]) -> LossAndAccuracy:
         """Returns loss and accuracy over some examples, computed 64 at a time."""
         totals = np.zeros(2)
         for first in range(0, len(numbers), 64):
@@ -157,13 +163,13 @@ class Training:
         seed: int,
         start_from: Model | None = None,
     ) -> None:
-        targets = read_targets(rows, method)
+        targets = read_training_pairs(rows, method)
         self.method: Method = method
         self.hyperparameters = hyperparameters
         self.step = 0
         self._model = _initial_model(targets, start_from)
         self._train = _Dataset(self._model, targets)
-        validation_targets = read_targets(validation, method) if validation else []
+        validation_targets = read_training_pairs(validation, method) if validation else []
         self._validation = _Dataset(self._model, validation_targets)
         self._random = np.random.default_rng(seed)
         self._order = self._random.permutation(len(targets))
@@ -191,7 +197,7 @@ class Training:
             self.step, self.total_steps, epoch, *train_figures, *valid_figures, *full_figures
         )
 
-    def _descend(self, batch: _Batch) -> Figures:
+    def _descend(self, batch: _Batch) -> LossAndAccuracy:
         """Updates the weights against the gradient; returns the metrics before the update.
 
         The step is divided by the largest row sum of the batch's Gram matrix, an upper bound of
@@ -201,12 +207,12 @@ class Training:
         gram = np.abs(batch.features @ batch.features.T).sum(axis=1).max(initial=1.0)
         model = self._model
         figures, gradient = _gradient(model, batch)
-        step = SUPERVISED_STEP if batch.rejected is None else 1.0 / model.beta**2
+        step = SUPERVISED_LEARNING_RATE if batch.rejected is None else 1.0 / model.beta**2
         rate = np.float32(step * self.hyperparameters.learning_rate_multiplier / float(gram))
         model.weights[batch.indices] -= batch.features.T @ (gradient * rate)
         return figures
 
-    def _validation_figures(self, positions: Sequence[int]) -> Figures | tuple[None, None]:
+    def _validation_figures(self, positions: Sequence[int]) -> LossAndAccuracy | tuple[None, None]:
         """Returns the metrics of validation examples; positions wrap around."""
         count = len(self._validation)
         if not count or not positions:
@@ -244,14 +250,14 @@ class Training:
         self._order, self._model.weights = order, weights
 
 
-def loss(model: Model, rows: Sequence[Mapping[str, object]]) -> Figures:
+def loss_and_accuracy(model: Model, rows: Sequence[Mapping[str, object]]) -> LossAndAccuracy:
     """Returns loss and accuracy of a model on rows. Raises ValueError without targets."""
     is_dpo = any("preferred_output" in row for row in rows)
-    dataset = _Dataset(model, read_targets(rows, "dpo" if is_dpo else "supervised"))
+    dataset = _Dataset(model, read_training_pairs(rows, "dpo" if is_dpo else "supervised"))
     return dataset.figures(model, range(len(dataset)))
 
 
-def _gradient(model: Model, batch: _Batch) -> tuple[Figures, Floats]:
+def _gradient(model: Model, batch: _Batch) -> tuple[LossAndAccuracy, Floats]:
     """Returns the metrics of a batch, and the gradient [B, C] of its summed loss by the scores."""
     scores = _with_none(batch.features @ model.weights[batch.indices])
     if batch.rejected is None:
@@ -261,7 +267,9 @@ def _gradient(model: Model, batch: _Batch) -> tuple[Figures, Floats]:
     return _dpo_gradient(model.beta, batch.right, batch.rejected, scores)
 
 
-def _cross_entropy_gradient(model: Model, batch: _Batch, scores: Floats) -> tuple[Figures, Floats]:
+def _cross_entropy_gradient(
+    model: Model, batch: _Batch, scores: Floats
+) -> tuple[LossAndAccuracy, Floats]:
     rows = np.arange(len(scores))
     totals = log_total(scores[:, :-1].astype(np.float64))
     losses = totals - scores[rows, batch.right]
@@ -274,7 +282,7 @@ def _cross_entropy_gradient(model: Model, batch: _Batch, scores: Floats) -> tupl
 
 def _dpo_gradient(
     beta: float, right: npt.NDArray[np.int64], rejected: npt.NDArray[np.int64], scores: Floats
-) -> tuple[Figures, Floats]:
+) -> tuple[LossAndAccuracy, Floats]:
     """Returns metrics and gradient of DPO (equation 7).
 
     Rafailov et al., "Direct preference optimization", 2023.

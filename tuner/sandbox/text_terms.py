@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 
 MAX_TERMS = 400
-CONTEXT_MESSAGES = 3
+MAX_CONTEXT_MESSAGES = 3
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _RUN = re.compile(rf"[{_CJK}]+|[^\W_{_CJK}]+")
 _TOKEN = re.compile(rf"[{_CJK}]|[^\s{_CJK}]+")
@@ -74,5 +74,5 @@ def question_and_context(messages: Sequence[Mapping[str, object]]) -> tuple[str,
     if last < 0:
         return "", ""
     conversation = [m for m in messages[:last] if m.get("role") in ("user", "assistant")]
-    earlier = "\n".join(text_of(m.get("content")) for m in conversation[-CONTEXT_MESSAGES:])
+    earlier = "\n".join(text_of(m.get("content")) for m in conversation[-MAX_CONTEXT_MESSAGES:])
     return text_of(messages[last].get("content")), earlier

@@ -17,7 +17,7 @@ class TrainingPair:
     rejected: str | None = None
 
 
-def read_targets(
+def read_training_pairs(
     rows: Sequence[Mapping[str, object]], method: Literal["supervised", "dpo"]
 ) -> list[TrainingPair]:
     """Returns a pair per taught message or pair of replies. Raises ValueError without any."""

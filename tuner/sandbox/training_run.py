@@ -6,14 +6,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Literal
 
-from tuner.classification_metrics import FIELDS, Classification, classification_of
+from tuner.classification_metrics import CLASSIFICATION_FIELDS, Classification, classification_of
 from tuner.job_file_checks import read_rows
 from tuner.job_folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
-from tuner.job_spec import Spec
+from tuner.job_spec import JobSpec
 from tuner.sandbox.model import Model
-from tuner.sandbox.scorer_training import Metrics, Training, resolve
+from tuner.sandbox.scorer_training import Metrics, Training, resolve_hyperparameters
 from tuner.training_interface import (
-    Rejected,
+    JobRejected,
     Row,
     StopSignal,
     exit_stopped,
@@ -22,7 +22,7 @@ from tuner.training_interface import (
 )
 
 
-def run(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
+def run_training(folder: JobFolder, spec: JobSpec, stop: StopSignal) -> dict[str, object]:
     """Trains a sandbox model; see `TrainingRun`."""
     return _SandboxRun(folder, spec, stop).run()
 
@@ -30,7 +30,7 @@ def run(folder: JobFolder, spec: Spec, stop: StopSignal) -> dict[str, object]:
 class _SandboxRun:
     """A run of a job."""
 
-    def __init__(self, folder: JobFolder, spec: Spec, stop: StopSignal) -> None:
+    def __init__(self, folder: JobFolder, spec: JobSpec, stop: StopSignal) -> None:
         self._folder = folder
         self._spec = spec
         self._stop = stop
@@ -63,7 +63,7 @@ class _SandboxRun:
         validation = [row for _, row in validation_rows]
         self._validation = validation
         self._classification = classification_of(spec.hyperparameters, rows, validation)
-        numbers = resolve(spec.hyperparameters, rows=len(rows))
+        numbers = resolve_hyperparameters(spec.hyperparameters, rows=len(rows))
         start_from = Model.load(Path(spec.start_from)) if spec.start_from else None
         try:
             training = Training(
@@ -75,13 +75,17 @@ class _SandboxRun:
                 start_from=start_from,
             )
         except ValueError as error:
-            raise Rejected("nothing_to_learn", str(error), "training_file") from error
+            raise JobRejected("nothing_to_learn", str(error), "training_file") from error
         if self._folder.state.exists():
             training.restore(self._folder.state.read_bytes())
         resolved = {
             key: value for key, value in asdict(numbers).items() if key in spec.hyperparameters
         }
-        resolved |= {name: value for name, value in spec.hyperparameters.items() if name in FIELDS}
+        resolved |= {
+            name: value
+            for name, value in spec.hyperparameters.items()
+            if name in CLASSIFICATION_FIELDS
+        }
         write_event(events, "started", {"hyperparameters": resolved})
         return training, numbers.n_epochs
 

@@ -67,7 +67,7 @@ def next_identifiers(connection: Connection, prefix: str, count: int) -> Sequenc
     return [(number, f"{prefix}{number:010x}{secrets.token_hex(7)}") for number in numbers]
 
 
-def number_in(identifier: str, *, param: str) -> int:
+def number_of_identifier(identifier: str, *, param: str) -> int:
     """Returns the sequence number in an identifier, after which a page starts. Raises ApiError."""
     match = _IDENTIFIER.fullmatch(identifier)
     if match is None:

@@ -37,7 +37,7 @@ class NewEvent:
     step: int | None = None
 
 
-def record(connection: Connection, job_id: str, events: Sequence[NewEvent]) -> None:
+def record_events(connection: Connection, job_id: str, events: Sequence[NewEvent]) -> None:
     """Adds events. A second event of the same step, reported by a resumed worker, is dropped."""
     if not events:
         return
@@ -58,11 +58,11 @@ def record(connection: Connection, job_id: str, events: Sequence[NewEvent]) -> N
     connection.execute(insert(tables.events).on_conflict_do_nothing(["job", "step"]), rows)
 
 
-def record_once(connection: Connection, job_id: str, event: NewEvent) -> None:
+def record_event_once(connection: Connection, job_id: str, event: NewEvent) -> None:
     """Adds an event unless the job has one with its message, as after a restarted worker."""
     known = select(_event.id).where(_event.job == job_id, _event.message == event.message)
     if connection.execute(known.limit(1)).first() is None:
-        record(connection, job_id, [event])
+        record_events(connection, job_id, [event])
 
 
 def events_page(database: Database, job_id: str, *, after: int | None, limit: int) -> list[Event]:

@@ -12,7 +12,7 @@ from tuner.job_folder import fsync_folder
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
 
-LIVE = ("validating_files", "queued", "running", "paused")
+UNFINISHED_STATUSES = ("validating_files", "queued", "running", "paused")
 _file = tables.files.c
 
 
@@ -138,7 +138,7 @@ def _unexpired() -> ColumnElement[bool]:
 def _uses(file_id: ColumnElement[str] | str) -> ColumnElement[bool]:
     job = tables.jobs.c
     named = or_(job.training_file == file_id, job.validation_file == file_id)
-    return and_(job.status.in_(LIVE), named)
+    return and_(job.status.in_(UNFINISHED_STATUSES), named)
 
 
 def _user_of(file_id: str) -> Select[tuple[str]]:

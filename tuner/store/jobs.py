@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, sele
 from tuner.errors import ApiError, NotFound
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
-from tuner.store.events import NewEvent, record
+from tuner.store.events import NewEvent, record_events
 
 _job = tables.jobs.c
 
@@ -93,7 +93,7 @@ class Jobs:
 
     def get(self, job_id: str) -> Job:
         with self.database.reading() as connection:
-            return get_within(connection, job_id)
+            return get_job_in(connection, job_id)
 
     def page(
         self,
@@ -153,11 +153,11 @@ class Jobs:
         message: str,
     ) -> Job:
         with self.database.writing() as connection:
-            job = get_within(connection, job_id)
+            job = get_job_in(connection, job_id)
             if job.status not in allowed:
                 raise ApiError(_refusal(job, message), code="invalid_job_state")
             change_status(connection, job, target(job), message)
-            return get_within(connection, job_id)
+            return get_job_in(connection, job_id)
 
 
 def waiting_status(job: Job) -> Status:
@@ -165,7 +165,7 @@ def waiting_status(job: Job) -> Status:
     return Status.QUEUED if job.is_checked else Status.VALIDATING
 
 
-def create(connection: Connection, request: JobRequest, *, base: str) -> Job:
+def create_job(connection: Connection, request: JobRequest, *, base: str) -> Job:
     number, job_id = next_identifier(connection, "ftjob-")
     now = int(time.time())
     row = {
@@ -186,16 +186,16 @@ def create(connection: Connection, request: JobRequest, *, base: str) -> Job:
     connection.execute(insert(tables.jobs).values(row))
     created, validating = "Created fine-tuning job: ", "Validating training file: "
     messages = (created + job_id, validating + request.training_file)
-    record(connection, job_id, [NewEvent(message, now) for message in messages])
-    return get_within(connection, job_id)
+    record_events(connection, job_id, [NewEvent(message, now) for message in messages])
+    return get_job_in(connection, job_id)
 
 
-def named_base(model: str) -> str:
+def base_of_model_name(model: str) -> str:
     """Returns the base in the name of a tuned model; any other name is taken as a base's."""
     return model.split(":")[1] if model.startswith("ft:") and ":" in model[3:] else model
 
 
-def get_within(connection: Connection, job_id: str) -> Job:
+def get_job_in(connection: Connection, job_id: str) -> Job:
     row = connection.execute(select(tables.jobs).where(_job.id == job_id)).one_or_none()
     if row is None:
         raise NotFound(
@@ -222,7 +222,7 @@ def change_status(
     if status.is_final:
         changes["finished_at"] = now
     connection.execute(update(tables.jobs).where(_job.id == job.id).values(changes))
-    record(connection, job.id, [NewEvent(message, now, level) for message in messages])
+    record_events(connection, job.id, [NewEvent(message, now, level) for message in messages])
 
 
 def _refusal(job: Job, message: str) -> str:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 from tuner.errors import Conflict, NotFound
 from tuner.store import tables
 from tuner.store.database import Database, next_identifier
-from tuner.store.files import LIVE
+from tuner.store.files import UNFINISHED_STATUSES
 
 _model = tables.models.c
 
@@ -40,7 +40,7 @@ class Models:
 
     def get(self, model_id: str) -> StoredModel:
         with self._database.reading() as connection:
-            return get_within(connection, model_id)
+            return get_model_in(connection, model_id)
 
     def checkpoints(self, job_id: str, *, after: int | None, limit: int) -> list[StoredModel]:
         query = select(tables.models).where(_model.job == job_id, _model.step.is_not(None))
@@ -53,7 +53,7 @@ class Models:
     def remove(self, model_id: str) -> list[StoredModel]:
         """Deletes a model, or a finished model with its checkpoints; returns the deleted ones."""
         with self._database.writing() as connection:
-            model = get_within(connection, model_id)
+            model = get_model_in(connection, model_id)
             scope = _model.id == model_id if model.step is not None else _model.job == model.job
             rows = connection.execute(select(tables.models).where(scope)).all()
             models = [StoredModel(**row._mapping) for row in rows]
@@ -68,7 +68,7 @@ class Models:
             return set(connection.execute(query).scalars())
 
 
-def get_within(connection: Connection, model_id: str) -> StoredModel:
+def get_model_in(connection: Connection, model_id: str) -> StoredModel:
     row = connection.execute(select(tables.models).where(_model.id == model_id)).one_or_none()
     if row is None:
         raise NotFound(
@@ -105,6 +105,8 @@ def add_model(
 
 def _refuse_while_used(connection: Connection, model_ids: list[str]) -> None:
     job = tables.jobs.c
-    user = select(job.id).where(job.model.in_(model_ids), job.status.in_(LIVE)).limit(1)
+    user = (
+        select(job.id).where(job.model.in_(model_ids), job.status.in_(UNFINISHED_STATUSES)).limit(1)
+    )
     if job_id := connection.execute(user).scalar():
         raise Conflict(f"{job_id} starts from this model and is not finished. Cancel it first.")

@@ -13,17 +13,17 @@ from pathlib import Path
 
 from sqlalchemy import Connection, delete, select, update
 
-from tuner.classification_metrics import PREFIX, metrics_sentence
+from tuner.classification_metrics import METRIC_PREFIX, metrics_sentence
 from tuner.job_folder import KEPT_CHECKPOINTS, write_atomically
 from tuner.store import jobs, tables
-from tuner.store.events import NewEvent, metrics_of, record, record_once
+from tuner.store.events import NewEvent, metrics_of, record_event_once, record_events
 from tuner.store.files import Files, UploadedFile
 from tuner.store.jobs import Job, Jobs, Status, change_status
 from tuner.store.models import add_model
 
-DEATHS_ALLOWED = 3
+MAX_WORKER_DEATHS = 3
 
-Line = Mapping[str, object]
+EventLine = Mapping[str, object]
 
 _RESULT_COLUMNS = {
     "step": "step",
@@ -34,7 +34,7 @@ _RESULT_COLUMNS = {
 }
 
 
-class Progress:
+class JobProgress:
     """Stores the progress of jobs."""
 
     def __init__(self, jobs: Jobs, files: Files, drafts: Path) -> None:
@@ -42,15 +42,15 @@ class Progress:
         self._files = files
         self._drafts = drafts
 
-    def apply_events(self, job_id: str, lines: Sequence[Line], offset: int) -> None:
+    def apply_events(self, job_id: str, lines: Sequence[EventLine], offset: int) -> None:
         """Stores the events that a worker has written up to this byte offset of its file."""
         with self._database.writing() as connection:
-            job = jobs.get_within(connection, job_id)
+            job = jobs.get_job_in(connection, job_id)
             if job.status.is_final:
                 return
             for is_step, run in groupby(lines, key=lambda line: line["kind"] == "step"):
                 if is_step:
-                    record(connection, job.id, [_step_event(line) for line in run])
+                    record_events(connection, job.id, [_step_event(line) for line in run])
                 else:
                     for line in run:
                         _store_line(connection, job, line)
@@ -59,7 +59,7 @@ class Progress:
     def start(self, job_id: str) -> bool:
         """Starts a queued job; returns False if the job has left the queue."""
         with self._database.writing() as connection:
-            job = jobs.get_within(connection, job_id)
+            job = jobs.get_job_in(connection, job_id)
             if job.status is not Status.QUEUED:
                 return False
             started_at = job.started_at or int(time.time())
@@ -70,14 +70,14 @@ class Progress:
 
     def queue_checked(self, job_id: str, rows: object) -> None:
         with self._database.writing() as connection:
-            job = jobs.get_within(connection, job_id)
+            job = jobs.get_job_in(connection, job_id)
             if job.status is Status.VALIDATING:
                 message = f"Files validated, {rows} training rows, moving job to queued state"
                 change_status(connection, job, Status.QUEUED, message, is_checked=1, deaths=0)
 
     def fail(self, job_id: str, error: Mapping[str, object]) -> None:
         with self._database.writing() as connection:
-            job = jobs.get_within(connection, job_id)
+            job = jobs.get_job_in(connection, job_id)
             if not job.status.is_final:
                 message = f"The job failed: {error['message']}"
                 change_status(connection, job, Status.FAILED, message, level="error", error=error)
@@ -85,7 +85,7 @@ class Progress:
     def succeed(self, job_id: str, *, trained_tokens: int) -> None:
         """Stores the model, the result file and the final status in one transaction."""
         with self._database.writing() as connection:
-            job = jobs.get_within(connection, job_id)
+            job = jobs.get_job_in(connection, job_id)
             if job.status is not Status.RUNNING:
                 return
             draft = self._drafts / f"{job.id}.csv"
@@ -106,11 +106,11 @@ class Progress:
     def worker_died(self, job_id: str, reason: str) -> None:
         """Queues the job again, or fails it after repeated deaths without progress."""
         with self._database.writing() as connection:
-            job = jobs.get_within(connection, job_id)
+            job = jobs.get_job_in(connection, job_id)
             if job.status not in (Status.VALIDATING, Status.RUNNING):
                 return
             deaths = 1 if job.progress > job.progress_at_death else job.deaths + 1
-            if deaths >= DEATHS_ALLOWED:
+            if deaths >= MAX_WORKER_DEATHS:
                 sentence = (
                     f"The training process ended by itself {deaths} times without progress"
                     f" ({reason}), last at step {job.last_step}."
@@ -127,31 +127,31 @@ class Progress:
     def requeue(self, job_id: str) -> None:
         """Queues a running job again after a restart of the server, since its worker is gone."""
         with self._database.writing() as connection:
-            job = jobs.get_within(connection, job_id)
+            job = jobs.get_job_in(connection, job_id)
             if job.status is Status.RUNNING:
                 message = "The server restarted, moving job to queued state"
                 change_status(connection, job, Status.QUEUED, message)
 
 
-def _store_line(connection: Connection, job: Job, line: Line) -> None:
+def _store_line(connection: Connection, job: Job, line: EventLine) -> None:
     match line["kind"]:
         case "checkpoint":
             _store_checkpoint(connection, job, line)
         case "note":
             message, level = str(line["message"]), str(line.get("level", "info"))
-            record_once(connection, job.id, NewEvent(message, _integer(line["at"]), level))
+            record_event_once(connection, job.id, NewEvent(message, _integer(line["at"]), level))
         case "classification":
             measures = line["measures"]
             if isinstance(measures, Mapping):
                 data = {"step": line["step"], "total_steps": line["step"], **measures}
                 event = NewEvent(metrics_sentence(measures), _integer(line["at"]), data=data)
-                record_once(connection, job.id, event)
+                record_event_once(connection, job.id, event)
         case "started":
             values = {"hyperparameters": line["hyperparameters"]}
             connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(values))
 
 
-def _step_event(line: Line) -> NewEvent:
+def _step_event(line: EventLine) -> NewEvent:
     data = {key: line[key] for key in line if key not in ("kind", "at", "epoch")}
     return NewEvent(
         _step_message(data),
@@ -161,7 +161,7 @@ def _step_event(line: Line) -> NewEvent:
     )
 
 
-def _store_checkpoint(connection: Connection, job: Job, line: Line) -> None:
+def _store_checkpoint(connection: Connection, job: Job, line: EventLine) -> None:
     step, metrics = _integer(line["step"]), line["metrics"]
     model = tables.models.c
     existing = select(model.step).where(model.job == job.id, model.step >= step).limit(1)
@@ -170,7 +170,7 @@ def _store_checkpoint(connection: Connection, job: Job, line: Line) -> None:
     name = f"{job.model_name}:ckpt-step-{step}"
     add_model(connection, name, job.id, step=step, metrics=metrics, at=_integer(line["at"]))
     message = f"Checkpoint created at step {step} with Snapshot ID: {name}"
-    record(connection, job.id, [NewEvent(message, _integer(line["at"]))])
+    record_events(connection, job.id, [NewEvent(message, _integer(line["at"]))])
     newest = select(model.step).where(model.job == job.id).order_by(model.step.desc())
     newest_steps = connection.execute(newest.limit(KEPT_CHECKPOINTS)).scalars().all()
     connection.execute(
@@ -178,7 +178,9 @@ def _store_checkpoint(connection: Connection, job: Job, line: Line) -> None:
     )
 
 
-def _store_progress(connection: Connection, job: Job, lines: Sequence[Line], offset: int) -> None:
+def _store_progress(
+    connection: Connection, job: Job, lines: Sequence[EventLine], offset: int
+) -> None:
     values: dict[str, object] = {"events_offset": offset}
     saved = [_integer(line["step"]) for line in lines if line["kind"] == "saved"]
     values["last_saved"] = max([*saved, job.last_saved])
@@ -193,7 +195,7 @@ def _store_progress(connection: Connection, job: Job, lines: Sequence[Line], off
     connection.execute(update(tables.jobs).where(tables.jobs.c.id == job.id).values(values))
 
 
-def _step_message(data: Line) -> str:
+def _step_message(data: EventLine) -> str:
     parts = [f"training loss={data['train_loss']:.2f}"]
     for key, name in (("valid_loss", "validation"), ("full_valid_loss", "full validation")):
         if data.get(key) is not None:
@@ -201,13 +203,13 @@ def _step_message(data: Line) -> str:
     return f"Step {data['step']}/{data['total_steps']}: {', '.join(parts)}"
 
 
-def _result_csv(steps: Sequence[Line]) -> bytes:
+def _result_csv(steps: Sequence[EventLine]) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     by_step: dict[object, dict[str, object]] = {}
     for step in steps:
         by_step.setdefault(step["step"], {}).update(step)
-    names = dict.fromkeys(key for step in steps for key in step if key.startswith(PREFIX))
+    names = dict.fromkeys(key for step in steps for key in step if key.startswith(METRIC_PREFIX))
     columns = {**_RESULT_COLUMNS, **{name: name for name in names}}
     writer.writerow(columns)
     for step in by_step.values():
