@@ -78,6 +78,8 @@ def called_twice() -> dict[str, object]:
 BOTH_CALLING = {"role": "assistant", "tool_calls": [CALL, CALL | {"id": "c2"}]}
 OLD_CALLING = {"role": "assistant", "function_call": {"name": "track", "arguments": "{}"}}
 
+OTHER_TOOL = {"type": "function", "function": {"name": "pack"}}
+
 ACCEPTED = {
     "question and answer": chat(USER, ANSWER),
     "system": chat({"role": "system", "content": "Be kind."}, USER, ANSWER),
@@ -113,6 +115,9 @@ _NO_SCHEMAS: tuple[object, ...] = (
     {"type": "object", "properties": {"a": "string"}},
     {"type": "object", "properties": {}, "required": ["a"]},
     {"type": "object", "required": "a"},
+    {"type": "object", "properties": {"a": {"type": "text"}}},
+    {"type": "object", "properties": {"a": {"type": "array", "items": {"type": ["float"]}}}},
+    {"type": "object", "properties": {"a": {"anyOf": [{"type": "null"}, {"type": "date"}]}}},
 )
 
 REFUSED: list[tuple[str, object]] = [
@@ -169,12 +174,15 @@ REFUSED: list[tuple[str, object]] = [
     ("call_unanswered", chat(USER, BOTH_CALLING, RESULT)),
     ("call_unanswered", chat(USER, OLD_CALLING, ANSWER)),
     ("call_twice", called_twice()),
+    ("call_undefined", chat(USER, CALLING, RESULT, ANSWER, tools=[OTHER_TOOL])),
+    ("call_undefined", chat(USER, OLD_CALLING, functions=[{"name": "pack"}])),
     ("assistant_missing", chat(USER)),
     ("last_not_assistant", chat(USER, ANSWER, USER)),
     ("nothing_trained", answered(content="Hi", weight=0)),
     ("tools_not_list", chat(USER, ANSWER, tools=TOOL)),
     ("tool_broken", chat(USER, ANSWER, tools=[{"type": "function"}])),
     ("tool_broken", chat(USER, ANSWER, functions=[{}])),
+    ("tool_twice", chat(USER, ANSWER, tools=[TOOL, OTHER_TOOL, TOOL])),
     ("tool_name", chat(USER, ANSWER, functions=[{"name": "track it"}])),
     *(
         ("tool_schema", chat(USER, ANSWER, functions=[{"name": "a", "parameters": p}]))

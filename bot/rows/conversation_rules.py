@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from bot.rows.problems import RowRefused, kind_of, quote_value
@@ -21,6 +21,9 @@ CONTROL_MARK: Final = "<|"
 # https://github.com/johny-b/llmcomp/issues/59
 _CONTROL_TOKEN: Final = re.compile(r"<\|[a-z0-9_]+\|>", re.IGNORECASE | re.ASCII)
 
+_SCHEMA_TYPES: Final = frozenset(
+    {"string", "number", "integer", "boolean", "object", "array", "null"}
+)
 # https://platform.openai.com/docs/api-reference/chat/create#chat-create-tools
 _TOOL_NAME: Final = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 
@@ -60,7 +63,35 @@ def check_conversation(holder: Mapping[str, object], *, is_marked: bool) -> list
     if calls and messages[-1]["role"] in ("tool", "function"):
         raise RowRefused("call_unanswered", message=len(messages), id=quote_value(calls.first))
     _check_tools(holder, is_marked=is_marked)
+    _check_called_functions(holder, messages)
     return messages
+
+
+def _check_called_functions(
+    holder: Mapping[str, object], messages: list[dict[str, object]]
+) -> None:
+    """Raises RowRefused for a call of a function that the row's tools do not define.
+
+    A row without tools may have calls.
+    """
+    defined = {
+        str(function.get("name"))
+        for field in ("tools", "functions")
+        if isinstance(tools := holder.get(field), list)
+        for tool in tools
+        if isinstance(function := tool if field == "functions" else _function_in(tool), dict)
+    }
+    if not defined:
+        return
+    for number, message in enumerate(messages, 1):
+        tool_calls = message.get("tool_calls")
+        calls = (
+            [call.get("function") for call in tool_calls] if isinstance(tool_calls, list) else []
+        )
+        for function in (*calls, message.get("function_call")):
+            if isinstance(function, dict) and function.get("name") not in defined:
+                name = quote_value(function.get("name"))
+                raise RowRefused("call_undefined", message=number, name=name)
 
 
 class OpenCalls:
@@ -288,6 +319,7 @@ def _check_tools(holder: Mapping[str, object], *, is_marked: bool) -> None:
 def _check_definitions(tools: object, field: str) -> None:
     if not isinstance(tools, list):
         raise RowRefused("tools_not_list", field=field, kind=kind_of(tools))
+    names: set[str] = set()
     for number, tool in enumerate(tools, 1):
         function = tool if field == "functions" else _function_in(tool)
         name = function.get("name") if isinstance(function, dict) else None
@@ -295,6 +327,9 @@ def _check_definitions(tools: object, field: str) -> None:
             raise RowRefused("tool_broken", field=field, tool=number)
         if not _TOOL_NAME.fullmatch(name):
             raise RowRefused("tool_name", field=field, tool=number, name=quote_value(name))
+        if name in names:
+            raise RowRefused("tool_twice", field=field, tool=number, name=quote_value(name))
+        names.add(name)
         if not _is_schema(function.get("parameters")):
             raise RowRefused("tool_schema", field=field, tool=number)
 
@@ -309,7 +344,35 @@ def _is_schema(parameters: object) -> bool:
     if not isinstance(properties, dict) or not isinstance(required, list):
         return False
     are_schemas = all(isinstance(schema, dict | bool) for schema in properties.values())
-    return are_schemas and all(isinstance(name, str) and name in properties for name in required)
+    are_named = all(isinstance(name, str) and name in properties for name in required)
+    return are_schemas and are_named and _has_known_types(properties)
+
+
+def _has_known_types(properties: dict[str, object]) -> bool:
+    """Whether every schema in the schemas of an object, at any depth, has types of JSON Schema."""
+    # Level by level; a row that is nested too deeply was refused before.
+    level: list[object] = list(properties.values())
+    while level:
+        schemas = [schema for schema in level if isinstance(schema, dict)]
+        for schema in schemas:
+            types = schema.get("type", [])
+            listed = types if isinstance(types, list) else [types]
+            if not all(isinstance(one, str) and one in _SCHEMA_TYPES for one in listed):
+                return False
+        level = [below for schema in schemas for below in _schemas_below(schema)]
+    return True
+
+
+def _schemas_below(schema: dict[str, object]) -> Iterator[object]:
+    inner = schema.get("properties")
+    if isinstance(inner, dict):
+        yield from inner.values()
+    for key in ("items", "additionalProperties"):
+        yield schema.get(key)
+    for key in ("anyOf", "oneOf", "allOf"):
+        several = schema.get(key)
+        if isinstance(several, list):
+            yield from several
 
 
 def _check_tool_tokens(tools: object, field: str) -> None:

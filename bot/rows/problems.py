@@ -130,6 +130,7 @@ _ROW_REASONS = {
         "the row has about {tokens} tokens, shorten it to at most {limit} or it would be cut"
     ),
     "tools_not_list": "“{field}” is of type {kind}, write a list of functions",
+    "tool_twice": "“{field}” number {tool} has the name “{name}” of an earlier one, rename it",
     "tool_broken": "“{field}” number {tool} is not the definition of a function with a name",
     "tool_name": (
         "“{field}” number {tool} has the name “{name}”, use letters, digits, _ and - (at most 64)"
@@ -197,6 +198,7 @@ _MESSAGE_REASONS = {
     "answer_without_id": "{place} is a tool result without “tool_call_id”, name the call",
     "answer_not_for_role": "{place} is from {role} and has “tool_call_id”, only tool results may",
     "call_unanswered": "{place} comes where the result of the call “{id}” is missing, add it",
+    "call_undefined": "{place} calls “{name}”, which the row's tools do not define, add it there",
     "call_twice": "{place} has the call “{id}” twice, give each call an id of its own",
     "answer_to_nothing": "{place} answers the tool call “{id}”, which no earlier message makes",
 }

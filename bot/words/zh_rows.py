@@ -79,6 +79,7 @@ _ROW_REASONS = {
     "nothing_trained": "所有助手消息的权重都是 0，请至少给一条设为 1",
     "too_long": "这条数据约有 {tokens} 个 token，请缩短到 {limit} 个以内，否则会被截断",
     "tools_not_list": "“{field}”是 {kind} 类型，请写成函数列表",
+    "tool_twice": "“{field}”的第 {tool} 项与前面一项同名“{name}”，请改名",
     "tool_broken": "“{field}”的第 {tool} 项不是带名称的函数定义",
     "tool_name": "“{field}”的第 {tool} 项名称是“{name}”，只能用字母、数字、_ 和 -（最多 64 个）",
     "tool_schema": "“{field}”的第 {tool} 项的 parameters 不是对象的 JSON Schema，请改正",
@@ -126,6 +127,7 @@ _MESSAGE_REASONS = {
     "answer_without_id": "{place}是工具结果却没有“tool_call_id”，请写明是哪个调用",
     "answer_not_for_role": "{place}来自 {role} 却有“tool_call_id”，只有工具结果可以有",
     "call_unanswered": "{place}出现时，调用“{id}”还没有结果，请补上",
+    "call_undefined": "{place}调用了“{name}”，而这一行的工具里没有定义，请在那里加上",
     "call_twice": "{place}里的调用“{id}”出现两次，请给每个调用自己的 id",
     "answer_to_nothing": "{place}回应的工具调用“{id}”，前面的消息里没有",
 }
