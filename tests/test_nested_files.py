@@ -151,7 +151,7 @@ def test_question_sets_are_read_with_their_context() -> None:
     file = json.dumps({"data": [{"title": "Oil", "paragraphs": [with_context]}]}).encode()
     flat = jsonl({"question": "Which oil?", "answers": {"text": ["Wet lube.", "Lube."]}})
 
-    assert refused(file, "squad.json") == [(1, "cell_empty")]
+    assert refused(file, "squad.json") == [(4, "cell_empty")]
     assert planned(file, "squad.json").columns["context"] == "context"
     assert said(json.dumps(bare).encode(), "squad.json") == TALKS
     assert said(flat, "squad.jsonl") == TALKS[:1]

@@ -52,6 +52,22 @@ _NOT_ROWS: Final = (
     (b"\x28\xb5\x2f\xfd", "archive"),
     (b"{\\rtf", "document"),
     (b"ARROW1", "arrow"),
+    (b"\x93NUMPY", "numbers"),
+    (b"\x89HDF", "numbers"),
+    (b"\x80\x02", "pickle"),
+    (b"\x80\x03", "pickle"),
+    (b"\x80\x04", "pickle"),
+    (b"\x80\x05", "pickle"),
+    (b"GGUF", "model"),
+)
+
+
+# Files that Windows, and the library `datasets`, put beside others.
+_NOTES: Final = (
+    *("thumbs.db", "desktop.ini", "dataset_infos.json", "dataset_info.json", "state.json"),
+)
+_WITHOUT_ROWS: Final = (
+    *(".md", ".pdf", ".jpg", ".jpeg", ".png", ".gif", ".webp", ".svg", ".heic", ".mp3", ".mp4"),
 )
 
 
@@ -128,9 +144,18 @@ def _decompressed_copy(
 def _row_names(archive: zipfile.ZipFile) -> list[str] | None:
     """Returns the names of the files; None if the zip is an office document."""
     names = [info.filename for info in archive.infolist() if not info.is_dir()]
-    if "mimetype" in names or "[Content_Types].xml" in names:
+    if _is_office(names):
         return None
     return [name for name in names if not _has_no_rows(name)]
+
+
+def _is_office(names: list[str]) -> bool:
+    return "mimetype" in names or "[Content_Types].xml" in names or _is_apple(names)
+
+
+def _is_apple(names: list[str]) -> bool:
+    """Whether the files are of a document of Numbers, Pages or Keynote."""
+    return any(name.endswith(".iwa") or name == "Index.zip" for name in names)
 
 
 def _from_zip(file: IO[bytes], name: str, member: str) -> tuple[IO[bytes], str] | Problem:
@@ -146,10 +171,18 @@ def _from_zip(file: IO[bytes], name: str, member: str) -> tuple[IO[bytes], str] 
 
 
 def _has_no_rows(name: str) -> bool:
-    """Whether a file in an archive is hidden, a readme, a license, Markdown or PDF."""
+    """Whether a file in an archive is hidden, a note of a program, Markdown, PDF or a picture."""
     last = name.rpartition("/")[2].lower()
-    is_hidden = name.startswith("__MACOSX/") or last.startswith(".")
-    return is_hidden or last.startswith(("readme", "license")) or last.endswith((".md", ".pdf"))
+    is_hidden = name.startswith("__MACOSX/") or last.startswith((".", "~$"))
+    is_note = last.startswith(("readme", "license")) or last in _NOTES
+    return is_hidden or is_note or last.endswith(_WITHOUT_ROWS)
+
+
+_OLE_STREAMS: Final = (
+    ("WordDocument", "document"),
+    ("PowerPoint Document", "slides"),
+    ("__nameid_version", "mail"),
+)
 
 
 def _office_container(file: IO[bytes]) -> Container | Problem:
@@ -161,17 +194,22 @@ def _office_container(file: IO[bytes]) -> Container | Problem:
                 return _open_document(archive)
     except (*BROKEN, RuntimeError):
         return Problem(0, "archive_broken", {})
+    if _is_apple(names):
+        return Problem(0, "file_apple", {})
     if any(name.startswith("xl/") for name in names):
         return Container.WORKBOOK
     if "word/document.xml" in names:
         return Container.DOCUMENT
+    if "ppt/presentation.xml" in names:
+        return Problem(0, "file_slides", {})
     is_office = "[Content_Types].xml" in names
     return Problem(0, "file_document" if is_office else "archive_nested", {})
 
 
 def _open_document(archive: zipfile.ZipFile) -> Container | Problem:
-    if b"opendocument.spreadsheet" not in archive.read("mimetype")[:100]:
-        return Problem(0, "file_document", {})
+    kind = archive.read("mimetype")[:100]
+    if b"opendocument.spreadsheet" not in kind:
+        return Problem(0, "file_slides" if b"presentation" in kind else "file_document", {})
     manifest = "META-INF/manifest.xml"
     if manifest in archive.namelist() and b"encryption-data" in archive.read(manifest):
         return Problem(0, "file_password", {})
@@ -182,8 +220,9 @@ def _ole_container(head: bytes) -> Container | Problem:
     # https://learn.microsoft.com/openspecs/office_file_formats/ms-offcrypto
     if "EncryptedPackage".encode("utf-16-le") in head:
         return Problem(0, "file_password", {})
-    if "WordDocument".encode("utf-16-le") in head:
-        return Problem(0, "file_document", {})
+    for stream, kind in _OLE_STREAMS:
+        if stream.encode("utf-16-le") in head:
+            return Problem(0, f"file_{kind}", {})
     return Container.WORKBOOK
 
 

@@ -7,6 +7,7 @@ from typing import Final
 from unicodedata import combining, normalize
 
 _MAX_HEADING_WORDS = 3
+_HEADING_WORDS = 2
 
 # Names in the languages of the supported encodings, in the form of `plain_name`, best name first.
 SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
@@ -42,7 +43,7 @@ SYNONYMS: Final[Mapping[str, tuple[str, ...]]] = {
         *("处理结果", "解决方案", "解决办法", "處理結果", "答"),
     ),
     "system": (
-        *("system", "systemprompt", "systemmessage", "instructions"),
+        *("system", "systemprompt", "systemmessage", "systeminstruction", "instructions"),
         *("systemanweisung", "anweisungen", "anweisung"),
         *("systeme", "consignes", "consigne"),
         *("sistema", "instrucciones", "istruzioni", "instrucoes"),
@@ -137,6 +138,7 @@ _OUTCOMES: Final = frozenset(
         *("已解决", "已关闭", "未解决", "处理中", "within sla", "sla violated"),
     )
 )
+_NUMBERED: Final = re.compile(r"(.*[^\W\d_])(?:[\s_.-]*(\d)|[\s_.-]+([a-d]))", re.IGNORECASE)
 _NAME: Final = re.compile(r"@?[a-z][\w.@-]{0,30}\w", re.IGNORECASE | re.ASCII)
 
 
@@ -187,9 +189,43 @@ def are_exact(columns: Mapping[str, str]) -> bool:
     )
 
 
+def numbered_columns(columns: Mapping[str, str], headings: Sequence[str]) -> list[str]:
+    """Returns the columns like “answer_a” and “answer_b” if one of them was guessed, else none."""
+    for purpose in ("question", "answer"):
+        stem, number = _numbered(columns.get(purpose, ""))
+        same = [heading for heading in headings if _numbered(heading)[0] == stem]
+        if number and len(same) > 1:
+            return same
+    return []
+
+
+def _numbered(heading: str) -> tuple[str, str]:
+    """Returns a heading without its number, or its single letter after a separator, and those."""
+    match = _NUMBERED.fullmatch(heading.strip())
+    return (plain_name(match[1]), match[2] or match[3]) if match else (plain_name(heading), "")
+
+
 def holds_text(heading: str, values: Sequence[object]) -> bool:
     """Whether a column may be a question or an answer, by its heading and values."""
     return not is_metadata_heading(heading) and not _has_no_texts(heading, {heading: values})
+
+
+def is_header_of_two(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first row is a header: two short names above longer sentences."""
+    first, others = rows[0], rows[1:]
+    is_named = first[0] != first[1] and all(
+        cell.replace(" ", "").replace("_", "").isalpha() and len(cell.split()) <= _HEADING_WORDS
+        for cell in first
+    )
+    return (
+        is_named
+        and all(
+            any(2 * len(cell) > 3 * len(name) for cell, name in zip(row, first, strict=True))
+            and any(not cell[-1:].isalnum() for cell in row)
+            for row in others
+        )
+        and len(others) > 1
+    )
 
 
 def heading_words(heading: str) -> list[str]:

@@ -13,7 +13,19 @@ _MAX_LITERAL_LENGTH = 1 << 20
 _ROLES: Final = {
     **dict.fromkeys(("human", "user", "prompter", "customer", "client"), "user"),
     **dict.fromkeys(
-        ("gpt", "assistant", "chatgpt", "bot", "model", "bing", "bard", "claude", "agent", "ai"),
+        (
+            "gpt",
+            "assistant",
+            "chatgpt",
+            "chatbot",
+            "bot",
+            "model",
+            "bing",
+            "bard",
+            "claude",
+            "agent",
+            "ai",
+        ),
         "assistant",
     ),
     **dict.fromkeys(("system", "developer"), "system"),
@@ -38,6 +50,9 @@ _MESSAGE_KEYS: Final = frozenset(
         *("tool_calls", "tool_call_id", "function_call"),
     )
 )
+_STANDARD_ROLES: Final = frozenset(("system", "developer", "user", "assistant", "tool", "function"))
+# NumPy, and so pandas, writes no commas between the objects of a list.
+_NEXT_OBJECT: Final = re.compile(r"\}\r?\n\s*(?=\{)")
 _TURN: Final = re.compile(r"\n\n(Human|Assistant): ")
 
 
@@ -64,8 +79,10 @@ def parse_cell(value: object) -> object:
         return json.loads(value)
     except (ValueError, RecursionError):
         pass
+    if len(value) >= _MAX_LITERAL_LENGTH:
+        return value
     try:
-        return ast.literal_eval(value.strip()) if len(value) < _MAX_LITERAL_LENGTH else value
+        return ast.literal_eval(_NEXT_OBJECT.sub("}, ", value.strip()))
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         return value
 
@@ -77,7 +94,8 @@ def is_messages(value: object) -> bool:
         return False
     first = listed[0]
     keys = first.keys() if isinstance(first, Mapping) else ()
-    return ("role" in keys or "from" in keys) and bool({"content", "value", "text"} & set(keys))
+    has_text = not {"content", "value", "text", "parts"}.isdisjoint(keys)
+    return ("role" in keys or "from" in keys) and has_text
 
 
 def messages_of(value: object, column: str) -> list[object]:
@@ -90,6 +108,7 @@ def messages_of(value: object, column: str) -> list[object]:
     if not listed:
         raise RowRefused("messages_empty")
     if not any(isinstance(message, Mapping) and "from" in message for message in listed):
+        listed = [_in_openai_form(message) for message in listed]
         # Unknown keys stay in a column “messages”, so that the check of the row reports them.
         return listed if column == "messages" else [_known_keys(message) for message in listed]
     messages: list[object] = []
@@ -98,12 +117,44 @@ def messages_of(value: object, column: str) -> list[object]:
     return messages
 
 
+def is_openai_message(message: object) -> bool:
+    """Whether a message need not be converted; False for the forms of Gemini and Bedrock."""
+    return _in_openai_form(message) is message
+
+
+def _in_openai_form(message: object) -> object:
+    """Returns a message with another name of a role, or with bare parts, in OpenAI's format."""
+    if not isinstance(message, Mapping):
+        return message
+    role, content = message.get("role"), message.get("parts", message.get("content"))
+    known = _ROLES.get(role.lower()) if isinstance(role, str) else None
+    changed: dict[str, object] = {}
+    if known in _STANDARD_ROLES and role not in _STANDARD_ROLES:
+        changed["role"] = known
+    text = text_of_parts(content)
+    if text is not None:
+        changed["content"] = text
+    if not changed:
+        return message
+    return {**{key: value for key, value in message.items() if key != "parts"}, **changed}
+
+
+def text_of_parts(value: object) -> str | None:
+    """Returns the text of a list of parts that have only a text; None for anything else."""
+    # https://ai.google.dev/api/caching#Content, and Converse of Amazon Bedrock
+    parts = value.get("parts") if isinstance(value, Mapping) else value
+    listed = parts if isinstance(parts, list) else []
+    texts = [part["text"] for part in listed if isinstance(part, Mapping) and [*part] == ["text"]]
+    is_whole = bool(listed) and len(texts) == len(listed)
+    return "\n".join(map(str, texts)) if is_whole else None
+
+
 def unknown_message_keys(value: object) -> list[str]:
     """Returns the keys of the messages that OpenAI's format does not have, each once."""
     listed = parse_cell(value)
     messages = [m for m in listed if isinstance(m, Mapping)] if isinstance(listed, list) else []
     keys = dict.fromkeys(str(key) for message in messages for key in message)
-    return [key for key in keys if key not in (*_MESSAGE_KEYS, "from", "value")]
+    return [key for key in keys if key not in (*_MESSAGE_KEYS, "from", "value", "parts")]
 
 
 def _known_keys(message: object) -> object:

@@ -49,7 +49,9 @@ _USUAL_LEADS: Final = {
     "euc_jp": (*range(0xA4, 0xA6), *range(0xB0, 0xD0)),
     "cp932": (*range(0x82, 0x84), *range(0x88, 0x98)),
 }
-ENCODINGS: Final = (*_USUAL, *_USUAL_LEADS)
+_DETECTED: Final = (*_USUAL, *_USUAL_LEADS)
+_CLASSIC_MAC, _THAI = "mac_roman", "cp874"
+ENCODINGS: Final = (*_DETECTED, _CLASSIC_MAC, _THAI)
 _MIN_SCORE = 0.6
 _CLEAR_LEAD = 0.15
 _MAX_CHAOS = 0.25
@@ -150,22 +152,28 @@ def _non_ascii_lines(file: IO[bytes]) -> bytes:
 
 def _legacy_encodings(sample: bytes) -> tuple[Encoding, ...]:
     """Returns the encodings that can decode the sample, likeliest first; one if it is clear."""
-    chaos = {m.encoding: m.chaos for m in from_bytes(sample, cp_isolation=list(ENCODINGS))}
+    is_classic_mac = b"\r" in sample and b"\n" not in sample
+    possible = [*_DETECTED, *([_CLASSIC_MAC] if is_classic_mac else [])]
+    chaos = {m.encoding: m.chaos for m in from_bytes(sample, cp_isolation=possible)}
     scores = {
         name: _usual_share(sample, name) - 2 * chaos.get(name, _MAX_CHAOS)
-        for name in ENCODINGS
+        for name in possible
         if _decoded(sample, name)
     }
-    texts: dict[str, str] = {}
+    texts: dict[str, list[str]] = {}
     for name in sorted(scores, key=lambda name: _capitals(sample, name) / 2 - scores[name]):
-        texts.setdefault(_decoded(sample, name), name)
-    candidates = [Encoding(name, _beginning(text)) for text, name in texts.items()]
-    if not candidates:
+        texts.setdefault(_decoded(sample, name), []).append(name)
+    if not texts:
         return (Encoding("cp1252"),)
-    best, *others = candidates
-    lead = scores[best.name] - max((scores[other.name] for other in others), default=-1.0)
-    is_clear = scores[best.name] >= _MIN_SCORE and lead >= _CLEAR_LEAD
-    return (best,) if is_clear else tuple(candidates[:5])
+    # Of encodings with the same text the usual one, as the rest of the file may differ.
+    candidates = [
+        Encoding(min(same, key=possible.index), _beginning(text)) for text, same in texts.items()
+    ]
+    best, *others = [max(scores[name] for name in same) for same in texts.values()]
+    if best >= _MIN_SCORE and best - max(others, default=-1.0) >= _CLEAR_LEAD:
+        return (candidates[0],)
+    thai = _decoded(sample, _THAI)
+    return (*candidates[:5], *([Encoding(_THAI, _beginning(thai))] if thai else ()))
 
 
 def _decoded(sample: bytes, name: str) -> str:
@@ -195,7 +203,8 @@ def _usual_share(sample: bytes, name: str) -> float:
     leads = _USUAL_LEADS.get(name)
     if leads is None:
         letters = [letter for letter in characters if letter not in _PUNCTUATION]
-        counts = [sum(c in usual or c.lower() in usual for c in letters) for usual in _USUAL[name]]
+        languages = _USUAL.get(name, _LATIN)
+        counts = [sum(c in usual or c.lower() in usual for c in letters) for usual in languages]
         return max(counts) / len(letters) if letters else 0.5
     letters = [letter for letter in characters if letter not in _CJK_PUNCTUATION]
     return sum(letter.encode(name)[0] in leads for letter in letters) / max(1, len(letters))

@@ -1,12 +1,13 @@
 """Reads JSON values from a stream: arrays of any size, rows under a key, values over many lines."""
 
 import codecs
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
-from bot.imports.nested_records import rows_by_column
+from bot.imports.nested_records import rows_by_column, without_viewer
 from bot.rows.json_lines import MAX_LINE_MEBIBYTES, after_blanks, as_utf8, decode_value
-from bot.rows.problems import RowRefused
+from bot.rows.problems import Problem, RowRefused
 
 _LONGEST = MAX_LINE_MEBIBYTES << 20
 # Keys of lists that belong to a row itself.
@@ -18,6 +19,15 @@ _LISTS_OF_A_ROW: Final = frozenset(
         *("threads", "parts", "posts", "emails", "recipients", "users", "agents"),
     )
 )
+WRAPPERS: Final = frozenset(
+    (
+        *("data", "rows", "result", "results", "response", "payload", "body", "items", "records"),
+        *("dataset", "datasets", "export", "train", "test", "validation", "splits"),
+    )
+)
+"""Keys of objects that may have the lists of rows under further keys."""
+_MAX_WRAPPERS = 3
+_Members = tuple[dict[str, object], bool]
 
 
 class _Stream:
@@ -181,6 +191,15 @@ def _elements(stream: _Stream) -> Iterator[tuple[int, object]]:
 def _members(stream: _Stream) -> Iterator[tuple[int, object]]:
     """Yields the rows of the lists in an object, or the object itself if it is a row."""
     first = stream.line
+    members, has_rows = yield from _rows_of_members(stream, _MAX_WRAPPERS)
+    if not has_rows:
+        by_column = rows_by_column(members)
+        rows = [members] if by_column is None else by_column
+        yield from ((first, row) for row in rows)
+
+
+def _rows_of_members(stream: _Stream, depth: int) -> Generator[tuple[int, object], None, _Members]:
+    """Yields the rows of the lists in an object; returns the rest, and whether there were rows."""
     members: dict[str, object] = {}
     has_rows = False
     stream.skip("{")
@@ -191,34 +210,29 @@ def _members(stream: _Stream) -> Iterator[tuple[int, object]]:
             for line, value in _elements(stream):
                 if has_rows or (not listed and _is_row(value)):
                     has_rows = True
-                    yield line, _without_wrapping(value)
+                    row = without_viewer(value)
+                    yield line, replace(row, line=line) if isinstance(row, Problem) else row
                 else:
                     listed.append(value)
             members[key] = listed
+        elif stream.peek() == "{" and key in WRAPPERS and depth > 0:
+            members[key], has_more = yield from _rows_of_members(stream, depth - 1)
+            has_rows = has_rows or has_more
         else:
             members[key] = stream.value()
         if stream.peek() != "}":
             stream.skip(",")
     stream.skip("}")
-    if not has_rows:
-        by_column = rows_by_column(members)
-        rows = [members] if by_column is None else by_column
-        yield from ((first, row) for row in rows)
-
-
-def _without_wrapping(value: object) -> object:
-    """Returns the row without the wrapper of the dataset viewer of Hugging Face."""
-    # https://huggingface.co/docs/dataset-viewer/rows
-    if isinstance(value, Mapping) and "row_idx" in value and isinstance(value.get("row"), Mapping):
-        return value["row"]
-    return value
+    return members, has_rows
 
 
 def _is_row(value: object) -> bool:
     """Whether an element of a list is a row, and not a message or a part of a message."""
     if not isinstance(value, Mapping):
         return False
-    is_message = ("role" in value or "from" in value) and ("content" in value or "value" in value)
+    is_message = ("role" in value or "from" in value) and not (
+        {"content", "value", "parts"}.isdisjoint(value)
+    )
     # A part of a message has its content under the key of its type.
     kind = str(value.get("type", ""))
     return not is_message and kind not in value and not kind.endswith("_text")

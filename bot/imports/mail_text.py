@@ -52,7 +52,9 @@ _CLOSING: Final = re.compile(
     r"|(?:以上、)?(?:何卒)?(?:宜しく|よろしく)お(?:願い|ねがい)(?:いた|致)?(?:し|申し上げ)ます"
     r"|此致|祝好|敬礼|顺颂商祺|顺祝商祺|敬上)"
     r"[\s,.!，。！]*(?:\w[\w.'’-]*+\s*+){0,4}"
-    r"|(?:mfg|lg|vg)[\s,.!]*",
+    r"|(?:mfg|lg|vg)[\s,.!]*"
+    r"|(?:best|thanks|thank you|danke|merci|gracias|grazie)\s*,\s*"
+    r"(?-i:[A-ZÀ-Þ][\w'’-]{1,20})(?: (?-i:[A-ZÀ-Þ])[\w'’-]*+\.?){0,2}",
     re.IGNORECASE,
 )
 _THANKS: Final = re.compile(

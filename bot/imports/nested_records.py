@@ -4,11 +4,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from bot.imports.columns import guess_columns, is_enough, plain_name
+from bot.rows import Problem
 
 _Record = Mapping[str, object]
 _ROLES: Final = {"prompter": "user", "human": "user", "user": "user", "assistant": "assistant"}
 _KEYS: Final = frozenset(
-    ("paragraphs", "answers", "prompt", "responses", "annotations", "mapping", "chat_messages")
+    (
+        *("paragraphs", "answers", "prompt", "responses", "annotations", "mapping"),
+        *("chat_messages", "rows"),
+    )
 )
 # Names, as of `plain_name`, of keys with the number, letter or text of the right answer.
 _RIGHT_ANSWERS: Final = frozenset(
@@ -32,6 +36,17 @@ def unfold(record: _Record) -> Iterator[object]:
         yield _annotated_in_columns(record)
     else:
         yield from _rows_in(record)
+
+
+def without_viewer(value: object) -> object:
+    """Returns the row of a record of the dataset viewer of Hugging Face; a Problem if it is cut."""
+    # https://huggingface.co/docs/dataset-viewer/rows
+    if not (isinstance(value, Mapping) and "row_idx" in value):
+        return value
+    row, cut = value.get("row"), value.get("truncated_cells")
+    if isinstance(cut, list) and cut:
+        return Problem(0, "cell_truncated", {"column": str(cut[0])[:40]})
+    return row if isinstance(row, Mapping) else value
 
 
 def rows_by_column(value: _Record) -> list[object] | None:
@@ -86,6 +101,8 @@ def _rows_in(record: _Record) -> Iterator[object]:
         yield from _branches_of(prompt, [])
     elif isinstance(nodes, Mapping) and "current_node" in record:
         yield {"messages": _branch_to(nodes, record["current_node"])}
+    elif any("row_idx" in row for row in _objects(record.get("rows"))):
+        yield from map(without_viewer, _objects(record.get("rows")))
     elif messages:
         yield {"messages": [_message(m.get("sender"), m.get("text")) for m in messages]}
     elif isinstance(fields, Mapping) and "responses" in record:

@@ -13,15 +13,19 @@ from bot.imports.dataset_formats import (
     are_good_bad_labels,
     is_good,
     is_messages,
+    is_openai_message,
+    text_of_parts,
     unknown_message_keys,
 )
 from bot.imports.encodings import ENCODINGS, Encoding, find_encodings, utf8_blocks
 from bot.imports.faq_documents import BROKEN_DOCUMENT
 from bot.imports.json_tickets import is_json_ticket, is_timed
+from bot.imports.json_values import WRAPPERS
 from bot.imports.mail_text import is_html
 from bot.imports.nested_records import rows_by_column
 from bot.imports.records import RecordFormat, Syntax, read_cells, read_records
-from bot.imports.tables import has_parquet, open_workbook, shown_sheets
+from bot.imports.tables import SECOND, distinct_headings, has_parquet, open_workbook, shown_sheets
+from bot.imports.texts_without_rows import find_text_without_rows
 from bot.imports.tickets import is_help_desk, ticket_columns, unreadable_messages
 from bot.rows import Method, Problem, method_of
 from bot.rows.problems import kind_of
@@ -31,30 +35,12 @@ _SAMPLED_ROWS: Final = 40
 _MAX_TITLE_ROWS: Final = 12
 _MAX_COLUMNS_SHOWN: Final = 12
 _KEYS_OF_ROWS: Final = frozenset(("messages", "tools", "functions", "parallel_tool_calls"))
-_HEADING_WORDS: Final = 2
-_CHAT_HEAD: Final = 4096
-# Text exports of WhatsApp, Telegram, LINE and Signal: a date, a time and an author.
-_CHAT_LINES: Final = re.compile(
-    r"^\u200e?\[?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},? \d{1,2}:\d{2}(?::\d{2})?[^\n:,;\t|]{0,9}"
-    r"[\]-] [^\n:,;\t|]{1,60}: ",
-    re.MULTILINE,
-)
-# JSON exports of chats whose authors cannot be asked for consent here.
-_CHAT_EXPORTS: Final = (
-    (
-        "Telegram",
-        re.compile(
-            r'"type": ?"(?:personal_chat|bot_chat|saved_messages|private_\w+|public_\w+)"'
-            r'|"personal_information": ?\{'
-        ),
-    ),
-    ("Messenger", re.compile(r'"sender_name": ?"[^"]*",\s{0,99}"timestamp_ms"')),
-    ("Teams", re.compile(r'"messageType": ?"message",.{0,400}"body": ?\{', re.DOTALL)),
-)
 _DOCUMENTS: Final = ("md", "markdown", "htm", "html")
 # Names of columns that label answers as good or bad, if their values do so as well.
 _LABELS: Final = ("label", "feedback", "rating", "thumbs", "vote", "helpful", "liked", "correct")
-_CONVERSATIONS: Final = ("messages", "conversations", "conversation", "dialogue", "dialog", "turns")
+_CONVERSATIONS: Final = (
+    *("messages", "conversations", "conversation", "dialogue", "dialog", "turns", "contents"),
+)
 
 
 class Layout(StrEnum):
@@ -126,12 +112,9 @@ def plan_import(
         choices = ", ".join((*ENCODINGS, "utf-8"))
         return Problem(0, "encoding_unknown", {"encoding": options.encoding[:40], "known": choices})
     encodings = (Encoding(options.encoding),) if options.encoding else find_encodings(file)
-    is_page = container is Container.PAGE
-    encoding = encodings[0].name
-    plan = (
-        _plan_document(file, encoding, options)
-        if is_page
-        else _plan_text(file, name, encoding, options)
+    suffix = "html" if container is Container.PAGE else name.lower().rpartition(".")[2]
+    plan = _plan_text(
+        file, suffix if "." in name or suffix == "html" else "", encodings[0].name, options
     )
     if isinstance(plan, Problem) or len(encodings) == 1:
         return plan
@@ -139,17 +122,16 @@ def plan_import(
 
 
 def _plan_text(
-    file: IO[bytes], name: str, encoding: str, options: ImportOptions
+    file: IO[bytes], suffix: str, encoding: str, options: ImportOptions
 ) -> ImportPlan | Problem:
     file.seek(0)
     head = b"".join(islice(utf8_blocks(file, encoding), 1))[: 64 << 10]
     text = head.decode("utf-8", "replace").removeprefix("\ufeff")
     if not text.strip():
         return Problem(0, "file_empty", {})
-    chat = _find_chat(text[:_CHAT_HEAD])
-    if chat is not None:
-        return chat
-    suffix = name.lower().rpartition(".")[2] if "." in name else ""
+    other = find_text_without_rows(text)
+    if other is not None:
+        return other
     if suffix in _DOCUMENTS or (suffix in ("txt", "") and not re.match(r"\s*[\[{]", text)):
         document = _plan_document(file, encoding, options)
         if isinstance(document, ImportPlan) or suffix in _DOCUMENTS:
@@ -164,14 +146,6 @@ def _plan_text(
     return _plan_table(
         file, text, RecordFormat(Syntax.TABLE, encoding, is_cr_only), suffix, options
     )
-
-
-def _find_chat(head: str) -> Problem | None:
-    """Returns the Problem of a chat of an unsupported program, or None for any other file."""
-    if len(_CHAT_LINES.findall(head)) > 1:
-        return Problem(0, "file_chat_text", {})
-    app = next((app for app, mark in _CHAT_EXPORTS if mark.search(head)), None)
-    return Problem(0, "file_chat_export", {"app": app}) if app else None
 
 
 def _plan_document(file: IO[bytes], encoding: str, options: ImportOptions) -> ImportPlan | Problem:
@@ -193,15 +167,17 @@ def _plan_document(file: IO[bytes], encoding: str, options: ImportOptions) -> Im
 def _plan_json(
     file: IO[bytes], text: str, source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | Problem:
-    if re.match(r'\s*\[\s*\{[^}]*"(client_msg_id|blocks)"', text):
-        return Problem(0, "file_slack_export", {})
     start = text.lstrip()
     values = source.with_syntax(Syntax.VALUES)
     if start.startswith("["):
         return _plan_records(file, values, options)
-    lines = _values(file, source)
-    is_wrapped = len(lines) == 1 and isinstance(lines[0], Mapping) and _has_rows(lines[0])
-    is_broken = not any(isinstance(line, Mapping) for line in lines[:1])
+    records = [value for _, value in islice(read_records(file, source), _SAMPLED_ROWS)]
+    first = records[0]
+    is_one_line = "\n" not in text.strip()
+    is_wrapped = (
+        is_one_line if len(records) > 1 else isinstance(first, Mapping) and _has_rows(first)
+    )
+    is_broken = not any(isinstance(record, Mapping) for record in records)
     if start.startswith("{") and (is_wrapped or is_broken):
         whole = _values(file, values)
         if any(isinstance(value, Mapping) for value in whole[:1]):
@@ -221,8 +197,9 @@ def _has_rows(value: Mapping[object, object]) -> bool:
             and (any(key in part[0] for key in _CONVERSATIONS) or is_json_ticket(part[0]))
             for part in value.values()
         )
+    wrapped = (part for key, part in value.items() if key in WRAPPERS and isinstance(part, Mapping))
     lists = [part for part in value.values() if isinstance(part, list) and part]
-    return any(isinstance(part[0], Mapping) for part in lists)
+    return any(isinstance(part[0], Mapping) for part in lists) or any(map(_has_rows, wrapped))
 
 
 def _values(file: IO[bytes], source: RecordFormat) -> list[object]:
@@ -231,9 +208,17 @@ def _values(file: IO[bytes], source: RecordFormat) -> list[object]:
     return rows or values
 
 
+def _shares_lines(file: IO[bytes], source: RecordFormat) -> bool:
+    """Whether records are on the same line, or have no lines, as in Parquet."""
+    lines = [line for line, _ in islice(read_records(file, source), _SAMPLED_ROWS)]
+    return source.syntax is Syntax.PARQUET or len(set(lines)) < len(lines)
+
+
 def _plan_records(
     file: IO[bytes], source: RecordFormat, options: ImportOptions
 ) -> ImportPlan | Problem:
+    if source.syntax is not Syntax.LINES:
+        source = replace(source, has_row_numbers=_shares_lines(file, source))
     values = _values(file, source)
     if not values:
         return Problem(0, "file_empty", {})
@@ -276,7 +261,8 @@ def _published_shape(
         return ImportPlan(Layout.DPO, Method.DPO, {}, source)
     columns = _label_column(values) | _system_column(by_name, values)
     if method_of(first) is Method.SUPERVISED and isinstance(first["messages"], list):
-        is_chat = not any("from" in m for m in first["messages"] if isinstance(m, Mapping))
+        messages = [m for m in first["messages"] if isinstance(m, Mapping)]
+        is_chat = all("from" not in m and is_openai_message(m) for m in messages)
         if is_chat and "system" not in columns:
             return _of_messages(Layout.CHAT, columns, values, source)
     for conversation_key in _CONVERSATIONS:
@@ -310,12 +296,12 @@ def _system_column(
     by_name: Mapping[str, str], values: Mapping[str, Sequence[object]]
 ) -> dict[str, str]:
     named = (by_name[name] for name in names.SYNONYMS["system"] if name in by_name)
-    texts = [
-        heading
-        for heading in named
-        if any(value and isinstance(value, str) for value in values[heading])
-    ]
+    texts = [heading for heading in named if any(map(_is_system_text, values[heading]))]
     return {"system": texts[0]} if texts else {}
+
+
+def _is_system_text(value: object) -> bool:
+    return bool(value) and (isinstance(value, str) or text_of_parts(value) is not None)
 
 
 def _label_column(values: Mapping[str, Sequence[object]]) -> dict[str, str]:
@@ -354,11 +340,13 @@ def _plan_columns(
     """Plans rows by their columns, which a person named or `guess_columns` guesses."""
     if options.columns:
         return _plan_named_columns(headings, source, options)
-    unreadable = unreadable_messages(headings, values)
+    unreadable = unreadable_messages(headings, values) or _numbered_columns(
+        headings, values, source
+    )
     if unreadable is not None:
         return unreadable
     columns = names.guess_columns(headings, values)
-    if "preferred" in columns and "rejected" in columns and "question" not in columns:
+    if names.is_preference(columns) and "question" not in columns:
         columns = {purpose: columns[purpose] for purpose in ("preferred", "rejected")}
         chats = [name for name in headings if names.plain_name(name) in _CONVERSATIONS[1:]]
         if chats and any(map(is_messages, values[chats[0]])):
@@ -371,7 +359,7 @@ def _plan_columns(
         code = "columns_unknown" if source.is_table else "row_unknown"
         line = 1 if source.is_table else 0
         return UnknownColumns(line, code, {"columns": listed}, tuple(headings))
-    is_sure = names.are_exact(columns)
+    is_sure = names.are_exact(columns) and _have_no_seconds(columns, headings)
     if "answer" in columns:
         label = _label_column(values)
         is_sure = is_sure and _is_plain_label(label)
@@ -379,6 +367,22 @@ def _plan_columns(
     plan = _with_columns(Layout.COLUMNS, columns, headings, source, is_sure=is_sure)
     are_mails = source.is_table and (is_help_desk(headings) or _is_marked_up(columns, values))
     return replace(plan, are_mails=True, is_sure=False) if are_mails else plan
+
+
+def _numbered_columns(
+    headings: list[str], values: Mapping[str, Sequence[object]], source: RecordFormat
+) -> UnknownColumns | None:
+    """Returns a Problem if one of several columns like “answer_a” and “answer_b” is guessed."""
+    numbered = names.numbered_columns(names.guess_columns(headings, values), headings)
+    details = {"columns": _listed(numbered)}
+    line = 1 if source.is_table else 0
+    return UnknownColumns(line, "columns_numbered", details, tuple(headings)) if numbered else None
+
+
+def _have_no_seconds(columns: Mapping[str, str], headings: Sequence[str]) -> bool:
+    """Whether no other column has the same heading as one of the chosen columns."""
+    seconds = {SECOND.sub("", name) for name in headings if SECOND.search(name)}
+    return seconds.isdisjoint(columns.values())
 
 
 def _is_marked_up(columns: Mapping[str, str], values: Mapping[str, Sequence[object]]) -> bool:
@@ -484,7 +488,7 @@ def _plan_table(
             problems.append((len(rows[0]) if rows else 0, plan))
     if pairs:
         return pairs[0]
-    if suffix == "txt" and all(count < 2 for count, _ in problems):
+    if suffix not in ("csv", "tsv") and all(count < 2 for count, _ in problems):
         return Problem(0, "document_without_questions", {})
     return max(problems, key=lambda problem: problem[0])[1]
 
@@ -506,8 +510,8 @@ def _plan_rows(
     if not rows:
         code = "table_broken" if source.syntax is Syntax.TABLE else "file_empty"
         return Problem(1, code, {"what": "no row can be read"})
-    headings = [cell for cell in rows[0] if cell]
-    objects = [_by_heading(rows[0], row) for row in rows[1:]]
+    headings = list(distinct_headings(rows[0]))
+    objects = _by_heading(rows[0], rows[1:])
     plan = _plan_objects(objects or [dict.fromkeys(headings, "")], source, options)
     if isinstance(plan, ImportPlan):
         return plan
@@ -526,7 +530,7 @@ def _plan_below_a_title(
         widths = [sum(map(bool, row)) for row in rows[: count + 1]]
         if widths[-1] <= max(widths[:-1]):
             continue
-        objects = [_by_heading(rows[count], row) for row in rows[count + 1 :]]
+        objects = _by_heading(rows[count], rows[count + 1 :])
         below = replace(source, title_rows=count)
         plan = _plan_objects(objects, below, options) if objects else None
         if isinstance(plan, ImportPlan):
@@ -534,11 +538,16 @@ def _plan_below_a_title(
     return None
 
 
-def _by_heading(headings: Sequence[str], row: Sequence[str]) -> dict[str, str]:
-    cells: dict[str, str] = {}
-    for heading, cell in zip(headings, row, strict=False):
-        cells.setdefault(heading, cell)
-    return cells
+def _by_heading(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[dict[str, str]]:
+    """Returns the cells of each row by heading, without columns that have neither."""
+    headings = distinct_headings(header)
+    objects = [dict(zip(headings, row, strict=False)) for row in rows]
+    empty = [
+        heading
+        for heading, cell in zip(headings, header, strict=True)
+        if not cell and not any(row.get(heading) for row in objects)
+    ]
+    return [{key: cell for key, cell in row.items() if key not in empty} for row in objects]
 
 
 def _plan_other_of_two(
@@ -568,30 +577,12 @@ def _plan_pairs(rows: list[list[str]], source: RecordFormat) -> ImportPlan | Non
     )
     if is_header or not has_text:
         return None
-    if _is_heading(rows):
+    if names.is_header_of_two(rows):
         pair = {"question": rows[0][0], "answer": rows[0][1]}
         return _with_columns(Layout.COLUMNS, pair, rows[0], source, is_sure=False)
     pair = {"question": "1", "answer": "2"}
     numbered = source.with_column_names(("1", "2"))
     return _with_columns(Layout.COLUMNS, pair, ["1", "2"], numbered, is_sure=False)
-
-
-def _is_heading(rows: list[list[str]]) -> bool:
-    """Whether the first row is a header: two short names above longer sentences."""
-    first, others = rows[0], rows[1:]
-    is_named = first[0] != first[1] and all(
-        cell.replace(" ", "").replace("_", "").isalpha() and len(cell.split()) <= _HEADING_WORDS
-        for cell in first
-    )
-    return (
-        is_named
-        and all(
-            any(2 * len(cell) > 3 * len(name) for cell, name in zip(row, first, strict=True))
-            and any(not cell[-1:].isalnum() for cell in row)
-            for row in others
-        )
-        and len(others) > 1
-    )
 
 
 def _listed(headings: Sequence[str]) -> str:

@@ -11,6 +11,7 @@ from bot.imports.json_values import read_values
 from bot.imports.nested_records import is_nested, unfold
 from bot.imports.tables import (
     Cells,
+    distinct_headings,
     named_cells,
     read_delimited,
     read_parquet,
@@ -42,6 +43,8 @@ class RecordFormat:
     headings: tuple[str, ...] | None = None
     title_rows: int = 0
     """Number of rows above the header, which do not belong to the table."""
+    has_row_numbers: bool = False
+    """Whether records are numbered from 1, because several are on one line."""
 
     @property
     def is_table(self) -> bool:
@@ -67,14 +70,21 @@ def read_records(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, o
     if source.syntax is Syntax.PARQUET:
         return _unfolded(read_parquet(file))
     read = read_lines if source.syntax is Syntax.LINES else read_values
-    return _unfolded(read(_blocks(file, source)))
+    records = read(_blocks(file, source))
+    rows = _unfolded(records)
+    return _numbered(rows) if source.has_row_numbers else rows
+
+
+def _numbered(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
+    for number, (_, record) in enumerate(records, 1):
+        yield number, replace(record, line=number) if isinstance(record, Problem) else record
 
 
 def _unfolded(records: Iterator[tuple[int, object]]) -> Iterator[tuple[int, object]]:
     for line, record in records:
         if isinstance(record, dict) and is_nested(record):
             for row in unfold(record):
-                yield line, row
+                yield line, replace(row, line=line) if isinstance(row, Problem) else row
         else:
             yield line, record
 
@@ -102,7 +112,7 @@ def _named_rows(file: IO[bytes], source: RecordFormat) -> Iterator[tuple[int, ob
         elif titles > 0:
             titles -= 1
         elif headings is None:
-            headings = tuple(cell.strip() for cell in cells)
+            headings = distinct_headings(cells)
         else:
             yield line, named_cells(headings, cells, line)
 

@@ -3,6 +3,7 @@
 import csv
 import importlib
 import importlib.util
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import IO, Final
@@ -23,6 +24,8 @@ MAX_CELL_LENGTH: Final = 512 << 10
 # Invalid bytes become surrogates, which the check of the row refuses.
 _REFUSED_LATER = "surrogateescape"
 Cells = list[str]
+SECOND: Final = re.compile(r" \(\d+\)$")
+"""The end of the heading of a second column with the same name."""
 
 
 def read_delimited(
@@ -128,8 +131,21 @@ def read_parquet(file: IO[bytes]) -> Iterator[tuple[int, object]]:
 
 
 def named_cells(headings: Sequence[str], cells: Cells, line: int) -> dict[str, str] | Problem:
-    """Returns the cells by heading; the first of two columns with the same heading counts."""
+    """Returns the cells by heading."""
     if any(cell.strip() for cell in cells[len(headings) :]):
         details = {"count": len(cells), "expected": len(headings)}
         return Problem(line, "cells_too_many", details)
-    return dict(reversed(list(zip(headings, cells, strict=False))))
+    return dict(zip(headings, cells, strict=False))
+
+
+def distinct_headings(cells: Sequence[str]) -> tuple[str, ...]:
+    """Returns a heading for each column: `#3` for the third without one, `name (2)` for a second.
+
+    A second “name (2)” keeps its number, so that no column is lost.
+    """
+    headings: list[str] = []
+    for number, cell in enumerate(cells, 1):
+        name = cell.strip() or f"#{number}"
+        count = 1 + sum(SECOND.sub("", heading) == name for heading in headings)
+        headings.append(name if count == 1 else f"{name} ({count})")
+    return tuple(headings)

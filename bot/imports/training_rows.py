@@ -35,7 +35,16 @@ def read_import(
 def _read_one(
     file: IO[bytes], plan: ImportPlan
 ) -> Iterator[tuple[int, dict[str, object] | Problem]]:
-    """Reads a file, or one sheet of a workbook, by its plan."""
+    """Reads a file, or one sheet of a workbook, by its plan; problems name the row or line."""
+    for number, row in _read_records(file, plan):
+        if isinstance(row, Problem) and plan.source.has_row_numbers:
+            row = row.of_row()
+        yield number, row
+
+
+def _read_records(
+    file: IO[bytes], plan: ImportPlan
+) -> Iterator[tuple[int, dict[str, object] | Problem]]:
     records = _or_empty(read_records(file, plan.source))
     if "label" in plan.columns:
         labelled = read_labelled(
@@ -157,7 +166,9 @@ def _text(record: Mapping[str, object], column: str) -> str:
 
 def _optional(record: Mapping[str, object], columns: Mapping[str, str], purpose: str) -> str:
     column = columns.get(purpose)
-    text = record.get(column) if column else None
+    value = record.get(column) if column else None
+    parts = dataset_formats.text_of_parts(value)
+    text = value if parts is None else parts
     if text is None:
         return ""
     if not isinstance(text, str):

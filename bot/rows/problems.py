@@ -41,6 +41,10 @@ FILE_REASONS: Final = {
         "the columns are {columns}, name the one with questions “question” "
         "and the one with answers “answer”"
     ),
+    "columns_numbered": (
+        "there are several columns of a kind ({columns}), say which one is the question and which "
+        "the answer"
+    ),
     "table_broken": "the table cannot be read here ({what}), correct the line",
     "cell_too_long": "a cell is longer than {limit} characters, close its quote or shorten it",
     "cells_too_many": (
@@ -48,6 +52,9 @@ FILE_REASONS: Final = {
     ),
     "cell_empty": "“{column}” is empty, fill it or remove the row",
     "cell_missing": "“{column}” is missing, add it or remove the row",
+    "cell_truncated": (
+        "the dataset viewer has cut “{column}” short, download the whole dataset instead"
+    ),
     "cell_not_text": "“{column}” is of type {kind}, make it a string",
     "cell_not_messages": "“{column}” is of type {kind}, write a list of messages there",
     "column_not_there": "there is no column “{column}”, choose among {columns}",
@@ -82,6 +89,24 @@ FILE_REASONS: Final = {
     "file_program": "this is a program and has no rows, choose a table or JSON",
     "file_archive": "archives of this kind cannot be read, choose a ZIP or the file inside it",
     "file_document": "this is a text document and has no rows, save its table as XLSX or CSV",
+    "file_slides": "these are slides and have no rows, write questions and answers as a table",
+    "file_apple": (
+        "this is a document of Numbers, Pages or Keynote, export it there as XLSX, CSV or DOCX"
+    ),
+    "file_numbers": "this is a file of numbers for programs, save its texts as CSV or JSON Lines",
+    "file_pickle": "this is a Python pickle, which is not opened; save the rows as JSON Lines",
+    "file_model": "these are the weights of a model and no rows, choose a table or JSON",
+    "file_mail": "this is mail and has no rows, export the tickets as JSON or CSV",
+    "file_subtitles": "these are subtitles and have no rows, choose a table or JSON",
+    "file_calendar": "these are dates or addresses and no rows, choose a table or JSON",
+    "file_key": "this is a key or a certificate and no row file, keep it private",
+    "file_link": "this is only a link to a document, open it and download it as XLSX or CSV",
+    "file_notebook": "this is a notebook and has no rows, save its table as CSV or JSON Lines",
+    "file_yaml": "YAML cannot be read, save the file as JSON",
+    "file_discord_text": (
+        "this is the CSV or HTML of DiscordChatExporter, which does not say who answers whom;"
+        " export it as JSON"
+    ),
     "file_arrow": "Arrow files cannot be read, save it as Parquet or JSON Lines",
     "file_xml": "XML cannot be read, save the file as CSV or JSON",
     "document_without_questions": (
@@ -236,8 +261,17 @@ class Problem:
         """What is wrong and what to do, as a sentence with the line."""
         reason = self.reason
         if self.line:
-            return f"Line {self.line}: {reason}."
+            return f"{'Row' if self.is_row else 'Line'} {self.line}: {reason}."
         return f"{reason[0].upper()}{reason[1:]}."
+
+    @property
+    def is_row(self) -> bool:
+        """Whether `line` is the number of a row, because several rows are on one line."""
+        return "is_row" in self.details
+
+    def of_row(self) -> "Problem":
+        """Returns the problem whose `line` is the number of a row."""
+        return replace(self, details={**self.details, "is_row": 1})
 
     def in_part(self, name: str) -> "Problem":
         """Returns the problem with the name of the file in an archive, or of the sheet."""

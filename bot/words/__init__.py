@@ -102,7 +102,8 @@ class Words:
             return f"{problem.details['file']}: {self.problem(replace(problem, details=details))}"
         reason = self.reason(problem)
         if problem.line:
-            return self("import.problem", line=problem.line, reason=reason)
+            key = "import.problem_of_row" if problem.is_row else "import.problem"
+            return self(key, line=problem.line, reason=reason)
         return self("row.alone", reason=reason[:1].upper() + reason[1:])
 
     def reason(self, problem: Problem) -> str:

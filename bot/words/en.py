@@ -411,6 +411,7 @@ SENTENCES: Mapping[str, str] = {
     "import.refused": "Refused",
     "import.columns": "Columns",
     "import.problem": "Line {line}: {reason}.",
+    "import.problem_of_row": "Row {line}: {reason}.",
     "row.alone": "{reason}.",
     "import.more": "… and one more refused row.|… and {count} more refused rows.",
     "import.no_file": "Say which file: /tune import FILE, or a ready set: /tune import starter:limericks",

@@ -438,6 +438,7 @@ SENTENCES: Mapping[str, str] = {
     "import.refused": "拒收",
     "import.columns": "列",
     "import.problem": "第 {line} 行：{reason}。",
+    "import.problem_of_row": "第 {line} 条：{reason}。",
     "row.alone": "{reason}。",
     "import.more": "……还有 {count} 条拒收。",
     "import.no_file": "请指定文件：/tune import 文件，或用现成的示例集：/tune import starter:limericks",
