@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from math import isfinite
 
-from bot.replies import Chart
+from bot.replies import Card, Chart, Drawn
 
 _INK, _SOFT = "#1f2937", "#e5e7eb"
 _COLOURS = ("#2563eb", "#f59e0b", "#10b981", "#ef4444")
+
+
+async def draw_reply_chart(reply: Drawn) -> bytes | None:
+    """Returns the chart of a card as a PNG, drawn in a thread; None without a chart."""
+    if not isinstance(reply, Card) or reply.chart is None:
+        return None
+    return await asyncio.to_thread(draw_chart, reply.chart)
 
 
 def draw_chart(chart: Chart) -> bytes:

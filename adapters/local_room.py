@@ -17,7 +17,7 @@ from typing import BinaryIO, assert_never
 
 from pydantic import TypeAdapter, ValidationError
 
-from adapters.plain_text import draw_words
+from adapters.plain_text import draw_reply_without_buttons
 from adapters.room_changes import (
     AnswerAwaited,
     AnswerBegun,
@@ -49,10 +49,10 @@ from bot.replies import VOTE, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
 
-FIRST_CHANNEL = ChannelId("general")
-ASSISTANT = User(UserId("attune"), "attune", is_bot=True)
+DEFAULT_CHANNEL = ChannelId("general")
+ASSISTANT_USER = User(UserId("attune"), "attune", is_bot=True)
 
-WINDOW = "studio-"
+WINDOW_KEY_PREFIX = "studio-"
 """Prefix of the event keys of studio windows, which download files themselves."""
 
 _BLOCK = 64 * 1024
@@ -124,17 +124,17 @@ class LocalRoom:
         return subscription
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
-        return id_of(await self._post(place, reply, key=key))
+        return message_id_of(await self._post(place, reply, key=key))
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
         self._publish_change(Updated(await self._rewrite(_number(message), reply)))
 
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
-        await self.set_reaction(_number(message), emoji, ASSISTANT.id)
+        await self.set_reaction(_number(message), emoji, ASSISTANT_USER.id)
 
     async def fetch(self, place: Place, message: MessageId) -> Message | None:
         stored = await self.message(_number(message))
-        if stored is None or stored.channel != place.channel or is_gone(stored):
+        if stored is None or stored.channel != place.channel or is_deleted(stored):
             return None
         return to_domain_message(stored)
 
@@ -201,7 +201,7 @@ class LocalRoom:
 
     async def send_file(self, event: Event, document: Document) -> None:
         path = await self.write_file(document)
-        shown_path = path.name if event.key.startswith(WINDOW) else path
+        shown_path = path.name if event.key.startswith(WINDOW_KEY_PREFIX) else path
         text = f"{document.text}\n{shown_path}".strip()
         await self._post(event.place, Text(text), key=f"file:{event.key}")
         self._publish_change(FileSent(event, path.name, path))
@@ -296,7 +296,7 @@ class LocalRoom:
 
     async def find_channel(self, place: Place) -> bool:
         """Whether the channel is the first one or has a message."""
-        return place.channel in (FIRST_CHANNEL, *await self.channels())
+        return place.channel in (DEFAULT_CHANNEL, *await self.channels())
 
     async def channels(self) -> Sequence[ChannelId]:
         """Returns the channels with messages, by name."""
@@ -306,7 +306,7 @@ class LocalRoom:
     async def people(self) -> Sequence[UserId]:
         """Returns the authors of messages, by name, without the assistant."""
         async with self._store.reading() as records:
-            return [user for user in await records.room.people() if user != ASSISTANT.id]
+            return [user for user in await records.room.people() if user != ASSISTANT_USER.id]
 
     def new_key(self, view: str) -> str:
         """Returns a key for an event that is not the posting of a message."""
@@ -322,8 +322,8 @@ class LocalRoom:
         async with self._store.writing() as records:
             message = await records.room.post(
                 place.channel,
-                author=ASSISTANT,
-                text=_storable(draw_words(reply)),
+                author=ASSISTANT_USER,
+                text=_storable(draw_reply_without_buttons(reply)),
                 body=_to_json(reply),
                 is_own=True,
                 at=self._clock.now(),
@@ -338,7 +338,10 @@ class LocalRoom:
         return message
 
     async def _rewrite(self, number: int, reply: Drawn, *, is_answer: bool = False) -> RoomMessage:
-        text, body = _storable(draw_words(reply)), _to_json(reply, is_answer=is_answer)
+        text, body = (
+            _storable(draw_reply_without_buttons(reply)),
+            _to_json(reply, is_answer=is_answer),
+        )
         async with self._store.writing() as records:
             message = await records.room.edit(number, text=text, body=body, at=self._clock.now())
         return _require(message)
@@ -381,7 +384,7 @@ def render_message(message: RoomMessage, language: str = "") -> Drawn:
     return body.text or body.card or body.listing or Text(message.text)
 
 
-def is_gone(message: RoomMessage) -> bool:
+def is_deleted(message: RoomMessage) -> bool:
     """Whether the message was deleted."""
     return not (message.text or message.files) and message.body is None
 
@@ -393,23 +396,23 @@ def is_command(message: RoomMessage) -> bool:
 
 def _is_conversation(message: RoomMessage) -> bool:
     """Whether the message is part of the history for a model: no command, card or private note."""
-    if is_gone(message) or is_command(message):
+    if is_deleted(message) or is_command(message):
         return False
     reply = render_message(message)
     return isinstance(reply, Text) and not reply.private
 
 
-def is_addressed(text: str) -> bool:
+def starts_with_mention(text: str) -> bool:
     """Whether a text begins with a mention of the assistant."""
     return bool(_LEADING_MENTION.match(text))
 
 
-def mentions(text: str) -> bool:
+def mentions_assistant(text: str) -> bool:
     """Whether a text mentions the assistant anywhere."""
     return bool(_MENTION.search(text))
 
 
-def without_call(text: str) -> str:
+def without_leading_mention(text: str) -> str:
     """Returns a text without a mention of the assistant at its beginning."""
     mention = _LEADING_MENTION.match(text)
     return text[mention.end() :] if mention else text
@@ -419,9 +422,9 @@ def to_domain_message(message: RoomMessage) -> Message:
     """Returns a message of the room as the core's type, without a mention at its beginning."""
     return Message(
         place=place_of(message),
-        id=id_of(message),
+        id=message_id_of(message),
         author=message.author,
-        text=message.text if message.is_own else without_call(message.text),
+        text=message.text if message.is_own else without_leading_mention(message.text),
         at=message.at,
         reply_to=None if message.reply_to is None else MessageId(str(message.reply_to)),
         is_own=message.is_own,
@@ -553,7 +556,7 @@ def place_of(message: RoomMessage) -> Place:
     return Place(LOCAL, message.channel, thread)
 
 
-def id_of(message: RoomMessage) -> MessageId:
+def message_id_of(message: RoomMessage) -> MessageId:
     return MessageId(str(message.number))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-FENCE_ROOM = 80
+MAX_CLOSING_FENCE_LENGTH = 80
 """UTF-16 code units that a message keeps free for the end of a code block."""
 _MAX_FENCE_LENGTH = 60
 _WIDE = re.compile("[\U00010000-\U0010ffff]")
@@ -33,14 +33,14 @@ def closing_fence(text: str) -> str:
     return f"\n{marks}" if not text.endswith("\n") else marks
 
 
-def length(text: str) -> int:
+def utf16_length(text: str) -> int:
     """Returns the length in UTF-16 code units, in which platforms measure messages."""
     return len(text) + len(_WIDE.findall(text))
 
 
 def fitting_length(text: str, most: int) -> int:
     """Returns how many characters of a text fit into `most` UTF-16 code units."""
-    if length(text) <= most:
+    if utf16_length(text) <= most:
         return len(text)
     units = 0
     for index, character in enumerate(text):
@@ -53,7 +53,7 @@ def fitting_length(text: str, most: int) -> int:
 def close_code_block(text: str, longest: int) -> str:
     """Returns a text with its code block closed, unless the result is longer than `longest`."""
     whole = text + closing_fence(text)
-    return whole if length(whole) <= longest else text
+    return whole if utf16_length(whole) <= longest else text
 
 
 def reopen_code_block(before: str, rest: str) -> str:
@@ -62,36 +62,36 @@ def reopen_code_block(before: str, rest: str) -> str:
     return f"{fence}\n{rest}" if fence else rest.lstrip("\n")
 
 
-def first_page(text: str, longest: int) -> tuple[str, str]:
+def split_off_message(text: str, longest: int) -> tuple[str, str]:
     """Returns the first message of a text, at most `longest` UTF-16 code units, and the rest."""
-    if len(text) <= longest and length(text + closing_fence(text)) <= longest:
+    if len(text) <= longest and utf16_length(text + closing_fence(text)) <= longest:
         return text, ""
-    most = max(1, fitting_length(text[:longest], longest - FENCE_ROOM))
-    cut = boundary(text, most) or most
+    most = max(1, fitting_length(text[:longest], longest - MAX_CLOSING_FENCE_LENGTH))
+    cut = cut_position(text, most) or most
     page, rest = close_code_block(text[:cut], longest), reopen_code_block(text[:cut], text[cut:])
     # A fence as long as a message would be reopened for ever.
     return (page, rest) if len(rest) < len(text) else (text[:most], text[most:])
 
 
-def split(text: str, longest: int) -> Iterator[str]:
+def split_messages(text: str, longest: int) -> Iterator[str]:
     """Yields messages of at most `longest` UTF-16 code units; code blocks are reopened."""
-    page, rest = first_page(text, longest)
+    page, rest = split_off_message(text, longest)
     yield page
     while rest:
-        page, rest = first_page(rest, longest)
+        page, rest = split_off_message(rest, longest)
         yield page
 
 
-def chunks(text: str, most: int) -> Iterator[str]:
+def split_at_words(text: str, most: int) -> Iterator[str]:
     """Yields pieces of at most `most` characters, cut between words where that is possible."""
     while len(text) > most:
-        cut = boundary(text, most) or most
+        cut = cut_position(text, most) or most
         yield text[:cut]
         text = text[cut:]
     yield text
 
 
-def boundary(text: str, most: int) -> int:
+def cut_position(text: str, most: int) -> int:
     """Returns where to cut a text to at most `most` characters: after a paragraph, line or word.
 
     The position is in the second half of these characters, or 0 if there is no such place there.

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, assert_never
 
-from adapters.text_chart import legend, plot
+from adapters.text_chart import legend, plot_lines
 from bot.replies import (
     Button,
     Card,
@@ -36,12 +36,12 @@ class Say(Protocol):
     def __call__(self, key: str, /, **details: object) -> str: ...
 
 
-def draw(reply: Drawn) -> str:
+def draw_reply(reply: Drawn) -> str:
     """Returns a reply as text, with its buttons in brackets."""
     return "\n".join(_lines_of(reply, with_buttons=True))
 
 
-def draw_words(reply: Drawn) -> str:
+def draw_reply_without_buttons(reply: Drawn) -> str:
     """Returns a reply as text without its buttons."""
     return "\n".join(_lines_of(reply, with_buttons=False))
 
@@ -84,15 +84,15 @@ def share_done(progress: Progress) -> float:
     return min(1.0, max(0.0, progress.done / progress.total)) if progress.total > 0 else 0.0
 
 
-def clean(text: str) -> str:
+def strip_control_characters(text: str) -> str:
     """Returns a text without control characters, except newlines and tabs."""
     text = _DIRECTION_CONTROLS.sub("", _NEWLINES.sub("\n", text))
     return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) != "Cc")
 
 
-def clean_line(text: str) -> str:
+def to_single_line(text: str) -> str:
     """Returns a text on one line without control characters."""
-    return " ".join(clean(text).split())
+    return " ".join(strip_control_characters(text).split())
 
 
 def _lines_of(reply: Drawn, *, with_buttons: bool) -> Iterator[str]:
@@ -127,7 +127,7 @@ def _column(column: Column) -> Iterator[str]:
 
 
 def _chart(chart: Chart) -> Iterator[str]:
-    lines = plot(chart)
+    lines = plot_lines(chart)
     if lines:
         yield f"{chart.title} ({legend(chart)})"
         yield from lines

@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.ports.form_links import Invitation, Link
 
-PATH = "/write/"
+INVITATION_PATH = "/write/"
 
 _INVITATION = TypeAdapter(Invitation)
 
@@ -24,7 +24,7 @@ class SignedLinks:
         if not self._base:
             return None
         token = self._serializer.dumps(_INVITATION.dump_python(invitation, mode="json"))
-        return Link(f"{self._base}{PATH}{token}", self._is_local)
+        return Link(f"{self._base}{INVITATION_PATH}{token}", self._is_local)
 
     def read_invitation(self, token: str) -> Invitation | None:
         try:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from adapters.message_splitting import (
-    FENCE_ROOM,
-    boundary,
+    MAX_CLOSING_FENCE_LENGTH,
     close_code_block,
-    first_page,
+    cut_position,
     fitting_length,
-    length,
     reopen_code_block,
+    split_off_message,
+    utf16_length,
 )
 from bot.domain import MessageId
 from bot.errors import EmptyAnswer, MessageGone, PlaceClosed, SurfaceError
@@ -148,7 +148,7 @@ class StreamedAnswer:
             self._task.result()
 
     def _may_begin(self) -> bool:
-        is_long = length(self._pending) > self._max_units
+        is_long = utf16_length(self._pending) > self._max_units
         return bool(self._pending.strip()) and (self._writer.may_show_first_words() or is_long)
 
     async def _begin(self, *, is_last: bool = False) -> None:
@@ -164,7 +164,7 @@ class StreamedAnswer:
         if unfinished is None:
             unfinished = await self._writer.find_posted(number)
         with self._take_pending() as pending:
-            text, rest = first_page(pending, longest)
+            text, rest = split_off_message(pending, longest)
             is_full = bool(rest.strip())
             is_end = is_last and not is_full
             buttons = AnswerButtons(self._stream.buttons(), self._first) if is_end else None
@@ -245,15 +245,19 @@ class StreamedAnswer:
     def _needs_next_message(self, message: AnswerMessage) -> bool:
         """Whether the pending text must go into the next message."""
         is_expiring = self._writer.is_expiring(message)
-        return message.is_full or is_expiring or length(self._pending) > self._free_units(message)
+        return (
+            message.is_full
+            or is_expiring
+            or utf16_length(self._pending) > self._free_units(message)
+        )
 
     def _free_units(self, message: AnswerMessage) -> int:
-        return 0 if message.is_full else max(0, self._max_units - length(message.text))
+        return 0 if message.is_full else max(0, self._max_units - utf16_length(message.text))
 
     @property
     def _max_units(self) -> int:
         """Maximum UTF-16 code units of a message to which a closing fence may be added."""
-        return self._writer.longest - FENCE_ROOM
+        return self._writer.longest - MAX_CLOSING_FENCE_LENGTH
 
     async def _next_message(self, *, is_last: bool = False) -> None:
         """Finishes the current message and begins the next, which reopens a code block."""
@@ -276,8 +280,8 @@ class StreamedAnswer:
     def _cut(self, message: AnswerMessage, pending: str) -> int:
         """Returns how many characters of the pending text go into a message to be finished."""
         units = self._free_units(message)
-        if length(pending) > units:
-            return boundary(pending, fitting_length(pending, units))
+        if utf16_length(pending) > units:
+            return cut_position(pending, fitting_length(pending, units))
         return 0 if message.is_full else pending.rfind("\n") + 1 or len(pending)
 
     async def _complete(self) -> MessageId:
@@ -325,7 +329,7 @@ class StreamedAnswer:
 
     def _fits_in_message(self) -> bool:
         message = self._message
-        return message is not None and length(self._pending) <= self._free_units(message)
+        return message is not None and utf16_length(self._pending) <= self._free_units(message)
 
     async def _close(self, message: AnswerMessage, buttons: AnswerButtons | None) -> None:
         with self._take_pending() as pending:

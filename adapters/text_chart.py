@@ -9,7 +9,7 @@ from statistics import fmean
 
 from bot.replies import Chart, Series
 
-MARKS = ("*", "o")
+SERIES_MARKS = ("*", "o")
 _LABEL_WIDTH = 8
 
 
@@ -24,12 +24,12 @@ class _Span:
         return round((value - self.low) / (self.high - self.low) * (cells - 1))
 
 
-def plot(chart: Chart, *, width: int = 60, height: int = 10) -> list[str]:
+def plot_lines(chart: Chart, *, width: int = 60, height: int = 10) -> list[str]:
     """Returns the lines of a chart with its first two series, including axes and labels.
 
     `width` and `height` are in characters. Empty if no point is finite.
     """
-    lines = [_finite(series) for series in chart.series[: len(MARKS)]]
+    lines = [_finite(series) for series in chart.series[: len(SERIES_MARKS)]]
     if not any(lines):
         return []
     x_span = _span(x for line in lines for x, _ in line)
@@ -39,7 +39,7 @@ def plot(chart: Chart, *, width: int = 60, height: int = 10) -> list[str]:
     margin = max(map(len, labels))
     columns = width - margin - 2
     canvas = [[" "] * columns for _ in range(rows)]
-    for mark, line in zip(MARKS, lines, strict=False):
+    for mark, line in zip(SERIES_MARKS, lines, strict=False):
         _draw_line(canvas, line, mark, x_span, y_span)
     plotted = [
         f"{label:>{margin}} {'┤' if label else '│'}{''.join(row)}".rstrip()
@@ -52,7 +52,7 @@ def plot(chart: Chart, *, width: int = 60, height: int = 10) -> list[str]:
 def legend(chart: Chart) -> str:
     """Returns the names of the series with their marks."""
     return "  ".join(
-        f"{mark} {series.name}" for mark, series in zip(MARKS, chart.series, strict=False)
+        f"{mark} {series.name}" for mark, series in zip(SERIES_MARKS, chart.series, strict=False)
     )
 
 

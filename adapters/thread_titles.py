@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from adapters.message_splitting import fitting_length, length
+from adapters.message_splitting import fitting_length, utf16_length
 
 _LINK = re.compile(r"!?\[([^\[\]\n]*)\]\([^()\s]*\)")
 _INLINE = r"```\w*|[`*~|\\]+|(?<!\w)_+|(?<!_)_+(?!\w)"
@@ -20,6 +20,6 @@ def title_of(question: str, longest: int) -> str:
     """
     bare = _PING.sub("", _MARKUP.sub("", _LINK.sub(r"\1", question)))
     title = " ".join(bare.split())
-    if length(title) <= longest:
+    if utf16_length(title) <= longest:
         return title
     return f"{title[: fitting_length(title, longest - 1)].rstrip()}…"

@@ -274,11 +274,11 @@ def make_tiny_base(place: Annotated[Path, typer.Argument(metavar="DIR")]) -> Non
 @app.command()
 def doctor() -> None:
     """Check the installation, and say how to get what is missing."""
-    from attune.doctor import examine
+    from attune.doctor import check_installation
 
     async def report() -> bool:
         is_well = True
-        async for finding in examine(_settings()):
+        async for finding in check_installation(_settings()):
             is_well = is_well and finding.is_well
             mark = "✓" if finding.is_well else "✗"
             typer.echo(f"{mark} {finding.what}" + (f": {finding.remedy}" if finding.remedy else ""))
@@ -321,7 +321,7 @@ app.add_typer(discord, name="discord")
 @discord.command()
 def invite() -> None:
     """Print the link that adds the bot to a server, with the permissions that it needs."""
-    from adapters.discord.command_registration import invitation
+    from adapters.discord.command_registration import invite_link
     from adapters.discord.doctor_checks import application_id
     from attune.bootstrap import discord_access
     from bot.errors import SettingsError
@@ -335,7 +335,7 @@ def invite() -> None:
                 remedy="Copy it from your application at discord.com/developers, page Bot.",
             ).sentence
         )
-    typer.echo(invitation(_run(application_id(access))))
+    typer.echo(invite_link(_run(application_id(access))))
 
 
 @app.command()

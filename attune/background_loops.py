@@ -164,13 +164,13 @@ async def _watch_jobs(built: App, host: HostName | None, wake: asyncio.Event) ->
 async def _serve_models(built: App, tuner: EmbeddedTuner, hosts: ConfiguredHosts) -> None:
     """Serves language models that were installed or removed, also by another process."""
 
-    from adapters.openai.hosts_file import LANGUAGE_MODELS
+    from adapters.openai.hosts_file import LANGUAGE_MODELS_HOST
 
     async def turn() -> float:
         if await asyncio.to_thread(lambda: tuner.has_changed):
             await _until_idle(built)
             await tuner.restart()
-        elif list(hosts.get(LANGUAGE_MODELS).bases) != list(tuner.program.bases):
+        elif list(hosts.get(LANGUAGE_MODELS_HOST).bases) != list(tuner.program.bases):
             hosts.set_installed_models(list(tuner.program.bases))
             built.topics.publish_and_wake("hosts")
         if await asyncio.to_thread(lambda: tuner.is_broken) and built.engine.last_failure() is None:

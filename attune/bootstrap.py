@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from adapters.discord.api_port import Access as DiscordAccess
 from adapters.local_room import LocalRoom
 from adapters.openai.hosts_file import (
-    LANGUAGE_MODELS,
+    LANGUAGE_MODELS_HOST,
     ConfiguredHosts,
     HostConfig,
     default_host,
@@ -409,7 +409,7 @@ def _language_models(settings: Settings, tuner: Address) -> HostConfig:
     """Returns the host of the installed language models, which the embedded tuner serves."""
     models = EngineFolder(settings.data_dir).models()
     return HostConfig(
-        name=LANGUAGE_MODELS,
+        name=LANGUAGE_MODELS_HOST,
         profile="attune",
         base_url=f"{tuner.url}/v1",
         key_env=API_KEY_VARIABLE,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from adapters.console import chat
+from adapters.console import run_console
 from attune.background_loops import running_app
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
@@ -14,7 +14,7 @@ from bot.catalogue import CATALOGUE
 async def console(settings: Settings) -> int:
     """Runs the console; returns the exit status once the person leaves or the script ends."""
     async with running_app(settings) as built:
-        return await chat(
+        return await run_console(
             built,
             built.room,
             CATALOGUE,

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from adapters.openai.hosts_file import SANDBOX, ConfiguredHosts
+from adapters.openai.hosts_file import SANDBOX_HOST, ConfiguredHosts
 from adapters.openai.openai_host import OpenAIHost
 from attune.background_loops import data_lock
 from attune.bootstrap import configured_hosts, discord_access, slack_access
@@ -46,7 +46,7 @@ class CheckResult:
     remedy: str = ""
 
 
-async def examine(settings: Settings) -> AsyncIterator[CheckResult]:
+async def check_installation(settings: Settings) -> AsyncIterator[CheckResult]:
     """Yields the results of all checks, in the order in which a first start needs them."""
     yield _python()
     yield _folder(settings.data_dir)
@@ -100,7 +100,7 @@ async def _hosts(settings: Settings) -> AsyncIterator[CheckResult]:
     except FolderTaken:
         yield CheckResult("Attune runs on this folder", True)
         hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
-        async for finding in _models(hosts, without=SANDBOX):
+        async for finding in _models(hosts, without=SANDBOX_HOST):
             yield finding
     except SettingsError as error:
         yield CheckResult("Hosts", False, error.sentence)
@@ -118,7 +118,7 @@ async def _slack(settings: Settings) -> AsyncIterator[CheckResult]:
             "Slack", "SLACK_BOT_TOKEN", has_other=settings.slack_app_token is not None
         )
         return
-    from adapters.slack.doctor_checks import examine as examine_slack
+    from adapters.slack.doctor_checks import run_checks as examine_slack
 
     words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
     async for result in examine_slack(access):
@@ -131,7 +131,7 @@ async def _discord(settings: Settings) -> AsyncIterator[CheckResult]:
     if access is None:
         yield _missing_token("Discord", "DISCORD_TOKEN")
         return
-    from adapters.discord.doctor_checks import examine as examine_discord
+    from adapters.discord.doctor_checks import run_checks as examine_discord
 
     words = Words(os.environ.get("LC_ALL") or os.environ.get("LANG") or "en")
     async for result in examine_discord(access):
@@ -149,7 +149,7 @@ async def _servers_to_allow(settings: Settings) -> list[str]:
     try:
         hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
         await hosts.close()
-        if set(hosts.names()) == {SANDBOX}:
+        if set(hosts.names()) == {SANDBOX_HOST}:
             return []
         database = await Database.open(settings.database)
     except (SettingsError, OSError, RuntimeError):
@@ -226,7 +226,7 @@ async def _base(what: str, host: OpenAIHost, *, must_answer: bool = False) -> Ch
 
     At a host on which models must be deployed, the base may fail unless `must_answer`.
     """
-    if host.profile.name == SANDBOX:
+    if host.profile.name == SANDBOX_HOST:
         return CheckResult(what, True)
     if not host.bases:
         remedy = "It has no base: set ATTUNE_BASE_MODEL, or `bases` in the file of hosts."

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from adapters.slack.manifest import PATH as SLACK_PATH
+from adapters.slack.manifest import EVENTS_PATH as SLACK_PATH
 from adapters.studio import AccessPolicy, Studio, open_studio
 from attune.bootstrap import App
 from attune.connection_limits import BoundedConnection

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from adapters.openai.hosts_file import LANGUAGE_MODELS
+from adapters.openai.hosts_file import LANGUAGE_MODELS_HOST
 from attune.engine.engine_folder import EngineFolder
 from attune.settings import Settings, child_environment
 from bot.domain import HostName, ModelName
@@ -63,7 +63,7 @@ class EmbeddedModels:
         self._lock = asyncio.Lock()
 
     def has_files_of(self, host: HostName) -> bool:
-        return host in ("sandbox", LANGUAGE_MODELS)
+        return host in ("sandbox", LANGUAGE_MODELS_HOST)
 
     async def sizes(self, model: ModelName) -> Mapping[ModelFormat, int]:
         return await asyncio.to_thread(self._sizes, model)

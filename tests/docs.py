@@ -11,7 +11,7 @@ import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 
-from adapters.console.command_hints import USAGES
+from adapters.console.command_hints import USAGE_BY_COMMAND
 from bot.catalogue import CATALOGUE
 from bot.errors import NotFound
 from tests.written_pages import GROUPS, ROOT, settings, shell_commands, written
@@ -90,7 +90,7 @@ def unknown_room_words() -> Iterator[str]:
     for page, text in pages().items():
         for line in typed(text):
             word = line[1:].partition(" ")[0]
-            if line.startswith("/") and word not in USAGES:
+            if line.startswith("/") and word not in USAGE_BY_COMMAND:
                 yield f"{page}: the room has no /{word}"
 
 

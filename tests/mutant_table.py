@@ -414,7 +414,7 @@ MUTANTS = (
     ),
     Mutant(
         "adapters/slack/request_signature.py",
-        "if length.isdecimal() and int(length) > MAX_BYTES:",
+        "if length.isdecimal() and int(length) > MAX_BODY_BYTES:",
         "if False:",
         ("tests/test_slack_signed.py::test_a_body_that_names_too_great_a_length_is_not_read",),
     ),

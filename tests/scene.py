@@ -26,7 +26,7 @@ import pytest
 from fastapi import Response
 from sqlalchemy import select
 
-from adapters.console.typed_commands import OWNER, ConsoleSession
+from adapters.console.typed_commands import CONSOLE_OWNER, ConsoleSession
 from adapters.local_room import render_message
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, host_class
 from adapters.openai.timeouts import Timeouts
@@ -274,7 +274,7 @@ class Scene:
             self._talk.describe_change(change)
 
     async def _begin(self, line: str, by: str) -> Any:
-        self._talk.speaker = OWNER if by == "you" else User(UserId(by), by)
+        self._talk.speaker = CONSOLE_OWNER if by == "you" else User(UserId(by), by)
         return await self._talk.run_line(line)
 
     async def say(self, text: str, *, by: str = "you") -> None:
@@ -510,7 +510,7 @@ class Scene:
 def _user(by: str | User) -> User:
     if isinstance(by, User):
         return by
-    return OWNER if by == OWNER.name else User(UserId(by), by)
+    return CONSOLE_OWNER if by == CONSOLE_OWNER.name else User(UserId(by), by)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from adapters.slack import payload_parsing
-from adapters.slack.block_kit import modal
+from adapters.slack.block_kit import to_modal
 from attune.bootstrap import App
 from bot.domain import ChannelId, ExampleFilter, Place, UserId, WorkspaceId
 from bot.events import FormSubmitted
@@ -242,11 +242,13 @@ async def test_a_longer_list_of_choices_is_searched(in_slack: SlackScene) -> Non
         Field("model", "Model", FieldKind.CHOICE, "m229", choices=choices),
         Field("kinds", "Kinds", FieldKind.CHOICES, "m3,m150", choices=choices),
     )
-    view = modal(Form("f", "Choose", fields, "Go"), Place(SLACK_TEAM, ChannelId("C1")), close="No")
+    view = to_modal(
+        Form("f", "Choose", fields, "Go"), Place(SLACK_TEAM, ChannelId("C1")), close="No"
+    )
 
     check_view(view, "modal")
     sent = in_slack.slack.submit("U1", {**view, "id": "V1"}, model="m101", kinds=("m1", "m222"))
-    (event,) = payload_parsing.read(
+    (event,) = payload_parsing.read_events(
         sent.envelope["payload"], payload_parsing.Bot(TEAM, "UBOT", "BBOT"), datetime.now(UTC)
     )
 

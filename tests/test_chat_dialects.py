@@ -13,7 +13,7 @@ from adapters.openai import openai_host
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig
 from adapters.openai.openai_host import OpenAIHost
 from attune.background_loops import data_lock
-from attune.doctor import examine
+from attune.doctor import check_installation
 from attune.settings import Settings
 from bot.domain import HostName, ModelName, Sampling
 from bot.errors import HostNotFound, HostRefused, TrainsNothing, WrongAddress
@@ -158,7 +158,7 @@ async def test_the_doctor_says_what_is_wrong_with_each_host(tmp_path: Path) -> N
         (tmp_path / ".env").write_text(f"KEY={fake.key}")
         settings = {"ATTUNE_DATA_DIR": tmp_path / "data", "ATTUNE_HOSTS": tmp_path / "hosts.toml"}
         with chdir(tmp_path), data_lock(tmp_path / "data"):
-            found = [one async for one in examine(Settings.model_validate(settings))]
+            found = [one async for one in check_installation(Settings.model_validate(settings))]
 
     for name, (_, _, expected) in hosts.items():
         (line,) = [f"{one.what} {one.remedy}" for one in found if f"Host {name} " in one.what]

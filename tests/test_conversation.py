@@ -167,7 +167,7 @@ async def test_files_that_are_not_read_are_told_in_one_sentence(front: Front) ->
 async def test_pictures_without_words_are_no_question_to_a_model_that_sees_none(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.openai.image_support.LIST_SECONDS", 0.0)
+    monkeypatch.setattr("adapters.openai.image_support.MODEL_LIST_CACHE_SECONDS", 0.0)
     if isinstance(front, RoomFront):
         pytest.skip("nobody can add a file there")
 
@@ -185,7 +185,7 @@ async def test_pictures_without_words_are_no_question_to_a_model_that_sees_none(
 async def test_a_picture_goes_to_a_model_that_sees(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.openai.image_support.LIST_SECONDS", 0.0)
+    monkeypatch.setattr("adapters.openai.image_support.MODEL_LIST_CACHE_SECONDS", 0.0)
     if isinstance(front, RoomFront):
         pytest.skip("nobody can add a file there")
 

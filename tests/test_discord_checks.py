@@ -7,7 +7,7 @@ import base64
 import pytest
 
 from adapters.discord.api_port import Access
-from adapters.discord.doctor_checks import application_id, examine
+from adapters.discord.doctor_checks import application_id, run_checks
 from bot.errors import SettingsError
 from bot.words import Words
 from tests.fakes.discord import GUILD, FakeDiscord, fake_discord
@@ -17,7 +17,7 @@ from tests.fakes.discord_rest import Fault
 async def findings(fake: FakeDiscord, token: str | None = None) -> list[tuple[bool, str]]:
     access = Access(token=token or fake.token, api_url=fake.url)
     words = Words("en")
-    return [(one.is_well, words(one.key, **one.details)) async for one in examine(access)]
+    return [(one.is_well, words(one.key, **one.details)) async for one in run_checks(access)]
 
 
 async def test_a_healthy_bot_is_found_healthy() -> None:

@@ -12,9 +12,9 @@ import pytest
 from discord import app_commands
 
 from adapters.discord.command_registration import (
+    commands_hash,
     commands_of,
-    fingerprint,
-    invitation,
+    invite_link,
     missing_permissions,
 )
 from bot.catalogue import CATALOGUE
@@ -139,7 +139,7 @@ def test_menus_stand_beside_the_group() -> None:
 
 
 def test_the_invitation_asks_for_the_least() -> None:
-    link = invitation("123")
+    link = invite_link("123")
 
     assert link.startswith("https://discord.com/oauth2/authorize?client_id=123&scope=bot+")
     permissions = int(link.rpartition("=")[2])
@@ -160,11 +160,11 @@ def test_what_is_missing_is_named() -> None:
 
 
 def test_a_change_of_words_or_place_is_a_change() -> None:
-    known = fingerprint(DRAWN, "api", "1", "")
+    known = commands_hash(DRAWN, "api", "1", "")
 
-    assert fingerprint(DRAWN, "api", "1", "") == known
-    assert fingerprint(DRAWN[:-1], "api", "1", "") != known
-    assert fingerprint(DRAWN, "api", "1", GUILD) != known
+    assert commands_hash(DRAWN, "api", "1", "") == known
+    assert commands_hash(DRAWN[:-1], "api", "1", "") != known
+    assert commands_hash(DRAWN, "api", "1", GUILD) != known
 
 
 async def test_a_number_that_may_be_auto_is_offered_and_typed(in_discord: Scene) -> None:

@@ -11,8 +11,8 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.discord.embeds_and_modals import holds, modal
-from adapters.discord.payload_parsing import Bot, EventContext, PayloadWithContext, read
+from adapters.discord.embeds_and_modals import fits_in_modal, to_modal
+from adapters.discord.payload_parsing import Bot, EventContext, PayloadWithContext, read_event
 from adapters.studio.invitation_form import add_writing
 from bot.domain import (
     ChannelId,
@@ -69,7 +69,7 @@ def submitted(data: Json) -> FormSubmitted:
     told = PayloadWithContext(
         "INTERACTION_CREATE", payload, Bot("900", "900"), around, datetime.now(UTC)
     )
-    what = read(told).what
+    what = read_event(told).what
     assert isinstance(what, FormSubmitted)
     return what
 
@@ -95,10 +95,10 @@ def form_of(row: Row) -> Form:
 def test_a_form_saved_unchanged_changes_nothing_or_is_not_opened(contents: list[str]) -> None:
     row = row_of(contents)
     form = form_of(row)
-    if not holds(form):
+    if not fits_in_modal(form):
         return
 
-    drawn = modal(form)
+    drawn = to_modal(form)
     check_modal(drawn)
     back = submitted(as_discord_sends_it(drawn))
 
@@ -106,8 +106,8 @@ def test_a_form_saved_unchanged_changes_nothing_or_is_not_opened(contents: list[
 
 
 def test_what_fits_is_opened_here() -> None:
-    assert holds(form_of(row_of(["When?", "word " * 2500])))
-    assert holds(form_of(row_of(["When?", "🦊" * 5000])))
+    assert fits_in_modal(form_of(row_of(["When?", "word " * 2500])))
+    assert fits_in_modal(form_of(row_of(["When?", "🦊" * 5000])))
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_what_fits_is_opened_here() -> None:
     ],
 )
 def test_what_does_not_fit_is_not_opened_in_part(contents: list[str]) -> None:
-    assert not holds(form_of(row_of(contents)))
+    assert not fits_in_modal(form_of(row_of(contents)))
 
 
 async def kept(scene: Scene, answer: str) -> Example:

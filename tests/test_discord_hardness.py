@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.discord.api_port import api_base, is_discord
+from adapters.discord.api_port import api_base_url, is_discord_url
 from adapters.discord.rate_limits import Pacing, Priority
 from adapters.discord.shard_connections import CONTENT
 from bot.errors import SettingsError
@@ -195,11 +195,11 @@ async def test_a_lacking_resume_address_and_plain_flags_are_fine(tmp_path: Path)
     ["http://a:1", "http://a:1/", "http://a:1/api", "http://a:1/api/v10", "http://a:1/api/v10/"],
 )
 def test_an_address_may_be_given_in_part(given: str) -> None:
-    assert api_base(given) == "http://a:1/api/v10"
+    assert api_base_url(given) == "http://a:1/api/v10"
 
 
 def test_without_an_address_it_is_discords_own() -> None:
-    assert api_base("") == "https://discord.com/api/v10"
+    assert api_base_url("") == "https://discord.com/api/v10"
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_without_an_address_it_is_discords_own() -> None:
     ],
 )
 def test_files_come_from_discord_alone(url: str, is_ours: bool) -> None:
-    assert is_discord(url, "http://127.0.0.1:9/api/v10") is is_ours
+    assert is_discord_url(url, "http://127.0.0.1:9/api/v10") is is_ours
 
 
 async def test_no_second_sees_more_calls_than_discord_takes() -> None:

@@ -10,8 +10,14 @@ from contextlib import contextmanager
 import pytest
 
 from adapters.discord.payload_parsing import Bot, strip_markup
-from adapters.discord.text_escaping import LONGEST, escape, sanitize, shorten, split_for_inputs
-from adapters.message_splitting import split
+from adapters.discord.text_escaping import (
+    MAX_TEXT_LENGTH,
+    escape,
+    sanitize,
+    shorten,
+    split_for_inputs,
+)
+from adapters.message_splitting import split_messages
 from attune.logs import JsonFormatter
 from tests.discord_scene import Scene
 from tests.fakes.discord import ADMIN, ANN, GENERAL, GUILD
@@ -111,7 +117,7 @@ async def test_an_interrupted_reply_to_a_reaction_is_not_told_twice(in_discord: 
 READERS: dict[str, Callable[[str], object]] = {
     "safe": sanitize,
     "escaped": escape,
-    "split": lambda text: list(split(text, LONGEST)),
+    "split": lambda text: list(split_messages(text, MAX_TEXT_LENGTH)),
     "cut": lambda text: split_for_inputs(text, 4000),
     "shortened": lambda text: shorten(text, 200),
     "plain": lambda text: strip_markup(text, Bot("900", "900"), {}),

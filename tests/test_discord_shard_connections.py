@@ -144,8 +144,8 @@ def test_the_library_is_the_version_whose_insides_are_overridden() -> None:
     Both lean on names that discord.py does not promise; look at them before raising this.
     """
     assert discord.__version__.startswith("2.7.")
-    assert issubclass(gateway.Bucket, Ratelimit)
-    assert issubclass(gateway.Socket, DiscordWebSocket)
+    assert issubclass(gateway.RateLimitBucket, Ratelimit)
+    assert issubclass(gateway.GatewaySocket, DiscordWebSocket)
     assert {"acquire", "__aexit__", "update", "is_expired", "reset", "_wake"} <= set(dir(Ratelimit))
     assert {"from_client", "received_message", "poll_event"} <= set(dir(DiscordWebSocket))
     assert {"get_ratelimit", "request", "static_login"} <= set(dir(HTTPClient))

@@ -6,8 +6,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.discord.autocomplete import AutocompleteRequest, choices, choices_query
-from adapters.discord.embeds_and_modals import answer, modal, nonce, payloads, plain_payloads
+from adapters.discord.autocomplete import AutocompleteRequest, choices_of_reply, choices_query
+from adapters.discord.embeds_and_modals import (
+    answer_payload,
+    plain_reply_payloads,
+    post_nonce,
+    reply_payloads,
+    to_modal,
+)
 from adapters.discord.payload_parsing import (
     Bot,
     is_addressed,
@@ -15,8 +21,8 @@ from adapters.discord.payload_parsing import (
     time_of_snowflake,
     to_message,
 )
-from adapters.discord.text_escaping import LONGEST, escape, sanitize, shorten
-from adapters.message_splitting import close_code_block, fitting_length, length
+from adapters.discord.text_escaping import MAX_TEXT_LENGTH, escape, sanitize, shorten
+from adapters.message_splitting import close_code_block, fitting_length, utf16_length
 from bot.commands import OptionKind
 from bot.domain import ChannelId, MessageId, Place, WorkspaceId
 from bot.events import CommandInvoked
@@ -63,7 +69,7 @@ SLOW = settings(max_examples=40, deadline=None, suppress_health_check=list(Healt
 @SLOW
 @given(replies)
 def test_any_reply_keeps_to_discords_limits(reply: Drawn) -> None:
-    for payload in (*payloads(reply), *plain_payloads(reply)):
+    for payload in (*reply_payloads(reply), *plain_reply_payloads(reply)):
         body = payload.body()
         check_message(body, has_files=bool(payload.files), is_edit=True)
         assert pings(body) == []
@@ -74,7 +80,7 @@ def test_any_reply_keeps_to_discords_limits(reply: Drawn) -> None:
 def test_any_form_keeps_to_discords_limits(fields: list[Field], title: str) -> None:
     form = Form("f", title, tuple(fields) or (Field("a", "b"),), "Send", note=title)
 
-    check_modal(modal(form))
+    check_modal(to_modal(form))
 
 
 @pytest.mark.skipif(published() is None, reason="the description is not beside this checkout")
@@ -83,7 +89,7 @@ def test_every_kind_of_input_is_as_discord_describes_it(kind: FieldKind) -> None
     field = Field("a", "A", kind, "x" if kind is not FieldKind.CHOICE else "one")
     many = Field("b", "B", kind, choices=(("one", "One"), ("two", "Two")), required=False)
     chosen = (many,) if kind in (FieldKind.CHOICE, FieldKind.CHOICES) else (field,)
-    body = {"type": 9, "data": modal(Form("f", "Title", chosen, "Send", note="Read this"))}
+    body = {"type": 9, "data": to_modal(Form("f", "Title", chosen, "Send", note="Read this"))}
     described = published()
     assert described is not None
 
@@ -93,7 +99,7 @@ def test_every_kind_of_input_is_as_discord_describes_it(kind: FieldKind) -> None
 def test_a_long_value_is_asked_for_in_several() -> None:
     form = Form("f", "Title", (Field("answer", "Answer", FieldKind.TEXT, "word " * 1500),), "Send")
 
-    parts = modal(form)["components"]
+    parts = to_modal(form)["components"]
 
     assert [part["component"]["custom_id"] for part in parts] == ["answer#0", "answer#1"]
     assert "".join(part["component"]["value"] for part in parts) == "word " * 1500
@@ -121,29 +127,29 @@ def test_what_the_bot_says_has_no_markup(said_: str, shown: str) -> None:
 
 def test_a_models_markdown_is_left_to_it() -> None:
     assert sanitize("**bold** `code`") == "**bold** `code`"
-    assert answer("**bold**").content == "**bold**"
+    assert answer_payload("**bold**").content == "**bold**"
 
 
 @given(st.text(max_size=300), st.integers(1, 200))
 def test_what_is_shortened_fits(text: str, most: int) -> None:
-    assert length(shorten(text, most)) <= most
-    assert length(text[: fitting_length(text, most)]) <= most
+    assert utf16_length(shorten(text, most)) <= most
+    assert utf16_length(text[: fitting_length(text, most)]) <= most
 
 
 @pytest.mark.parametrize("text", ["```\nx", "~~~~\nx", "`" * 1999, "plain"])
 def test_a_part_is_closed_within_its_limit(text: str) -> None:
-    assert length(close_code_block(text, LONGEST)) <= LONGEST
+    assert utf16_length(close_code_block(text, MAX_TEXT_LENGTH)) <= MAX_TEXT_LENGTH
 
 
 def test_the_buttons_of_a_later_part_know_the_first() -> None:
-    (row,) = answer("x", (Button("👍", "good"),), MessageId("77")).components
+    (row,) = answer_payload("x", (Button("👍", "good"),), MessageId("77")).components
 
     assert row["components"][0]["custom_id"] == "good~77"
 
 
 def test_a_nonce_is_short_and_of_its_key() -> None:
-    assert len(nonce("x" * 500)) <= 25
-    assert nonce("a") == nonce("a") != nonce("b")
+    assert len(post_nonce("x" * 500)) <= 25
+    assert post_nonce("a") == post_nonce("a") != post_nonce("b")
 
 
 @pytest.mark.parametrize(
@@ -204,7 +210,7 @@ def test_who_is_called(data: dict[str, object], is_called: bool) -> None:
 def test_at_most_25_choices_of_100_characters_are_offered() -> None:
     listing = Listing("Jobs", tuple(ListingRow(str(n), "x" * 200) for n in range(40)))
 
-    found = choices(AutocompleteRequest(OptionKind.JOB, ""), listing)
+    found = choices_of_reply(AutocompleteRequest(OptionKind.JOB, ""), listing)
 
     assert len(found) == 25
     assert all(len(one["name"]) <= 100 for one in found)

@@ -6,8 +6,14 @@ import math
 
 import pytest
 
-from adapters.plain_text import clean, draw, draw_form, draw_progress, draw_words
-from adapters.text_chart import plot
+from adapters.plain_text import (
+    draw_form,
+    draw_progress,
+    draw_reply,
+    draw_reply_without_buttons,
+    strip_control_characters,
+)
+from adapters.text_chart import plot_lines
 from bot.replies import (
     Button,
     Card,
@@ -37,7 +43,7 @@ def _say(key: str, /, **details: object) -> str:
 def test_a_text_shows_its_buttons_below() -> None:
     reply = Text("Hello", buttons=(Button("Confirm", "yes"), Button("Cancel", "no")))
 
-    assert draw(reply) == "Hello\n[Confirm] [Cancel]"
+    assert draw_reply(reply) == "Hello\n[Confirm] [Cancel]"
 
 
 def test_the_words_of_a_reply_leave_its_buttons_out() -> None:
@@ -47,8 +53,8 @@ def test_the_words_of_a_reply_leave_its_buttons_out() -> None:
         more=Button("More", "more"),
     )
 
-    assert draw_words(Text("Hello", buttons=(Button("Confirm", "yes"),))) == "Hello"
-    assert draw_words(listing) == "Jobs\n1  one"
+    assert draw_reply_without_buttons(Text("Hello", buttons=(Button("Confirm", "yes"),))) == "Hello"
+    assert draw_reply_without_buttons(listing) == "Jobs\n1  one"
 
 
 def test_a_card_shows_lines_facts_columns_bar_and_buttons() -> None:
@@ -61,7 +67,7 @@ def test_a_card_shows_lines_facts_columns_bar_and_buttons() -> None:
         buttons=(Button("Pause", "pause"),),
     )
 
-    assert draw(card).split("\n") == [
+    assert draw_reply(card).split("\n") == [
         "Training",
         "It runs.",
         "Rows: 42",
@@ -77,7 +83,7 @@ def test_a_listing_shows_ids_notes_buttons_and_more() -> None:
     line = ListingRow("7", "first\nsecond", note="by Mina", buttons=(Button("Approve", "a:7"),))
     listing = Listing("Examples", (line,), note="page 1", more=Button("More", "more"), total=30)
 
-    assert draw(listing).split("\n") == [
+    assert draw_reply(listing).split("\n") == [
         "Examples (30)",
         "7  first",
         "    second",
@@ -89,7 +95,7 @@ def test_a_listing_shows_ids_notes_buttons_and_more() -> None:
 
 
 def test_an_empty_listing_says_so() -> None:
-    assert draw(Listing("Jobs", (), empty="None yet.")) == "Jobs\nNone yet."
+    assert draw_reply(Listing("Jobs", (), empty="None yet.")) == "Jobs\nNone yet."
 
 
 def test_a_form_shows_what_each_field_needs() -> None:
@@ -121,7 +127,7 @@ def test_a_chart_with_axes_fits_into_sixty_by_ten() -> None:
     train = Series("training", [(step, 4 / (1 + step / 50)) for step in range(200)])
     valid = Series("validation", [(0, 4.2), (100, 2.0), (199, 1.4)])
 
-    lines = plot(_chart(train, valid))
+    lines = plot_lines(_chart(train, valid))
 
     assert len(lines) == 10
     assert max(map(len, lines)) <= 60
@@ -132,7 +138,7 @@ def test_a_chart_with_axes_fits_into_sixty_by_ten() -> None:
 
 @pytest.mark.parametrize("points", [[(1.0, 2.0)], [(1.0, 3.0), (2.0, 3.0)], [(0.0, 0.0)]])
 def test_a_chart_of_one_point_or_equal_values_is_drawn(points: list[tuple[float, float]]) -> None:
-    lines = plot(_chart(Series("training", points)))
+    lines = plot_lines(_chart(Series("training", points)))
 
     assert sum(line.count("*") for line in lines) == len(points)
 
@@ -141,17 +147,17 @@ def test_a_chart_of_one_point_or_equal_values_is_drawn(points: list[tuple[float,
 def test_a_chart_without_finite_points_is_its_summary(series: tuple[Series, ...]) -> None:
     card = Card("Training", chart=_chart(*series))
 
-    assert draw(card) == "Training\nLoss fell from 4 to 1."
+    assert draw_reply(card) == "Training\nLoss fell from 4 to 1."
 
 
 def test_huge_numbers_and_long_names_stay_within_the_chart() -> None:
     series = Series("training", [(-1e300, 1e300), (1e300, -1e300)])
     chart = Chart("Loss", "a very long name for an axis " * 9, [series], "")
 
-    assert max(map(len, plot(chart))) <= 60
+    assert max(map(len, plot_lines(chart))) <= 60
 
 
 def test_control_characters_are_taken_out_and_lines_stay() -> None:
     hostile = "a\x1b[31mred\x07\r\nb\tc\x9b\u202edrow\u2028d\x00"
 
-    assert clean(hostile) == "a[31mred\nb\tcdrow\nd"
+    assert strip_control_characters(hostile) == "a[31mred\nb\tcdrow\nd"

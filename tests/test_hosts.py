@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.openai.host_kinds import KINDS, Placement
+from adapters.openai.host_kinds import HOST_KINDS, HyperparameterPlacement
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, default_host, read_hosts
 from attune import doctor
 from bot.domain import HostName, ModelName, Sources, Workspace, WorkspaceId
@@ -213,9 +213,9 @@ async def test_chat_may_be_elsewhere_with_a_key_of_its_own() -> None:
     assert [asked.route for asked in there.asked] == [JOBS]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", HOST_KINDS)
 def test_a_profile_is_called_as_its_name_in_the_file(kind: str) -> None:
-    assert KINDS[kind].profile.name == kind
+    assert HOST_KINDS[kind].profile.name == kind
 
 
 def test_a_kind_with_an_address_needs_only_its_name(tmp_path: Path) -> None:
@@ -245,7 +245,7 @@ def test_what_the_file_says_otherwise_holds(tmp_path: Path) -> None:
 
     (config,) = read_hosts(written(tmp_path, text))
 
-    assert config.kind.dialect.hyperparameters is Placement.TOP
+    assert config.kind.dialect.hyperparameters is HyperparameterPlacement.TOP
     assert config.kind.profile.minimum_rows == 3
     assert config.kind.profile.methods == (Method.SUPERVISED,)
     assert config.kind.profile.name == "custom"

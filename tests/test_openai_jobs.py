@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from adapters.openai.host_kinds import Dialect, Placement
+from adapters.openai.host_kinds import Dialect, HyperparameterPlacement
 from adapters.openai.openai_host import OpenAIHost
 from bot.domain import Hyperparameters, ModelName
 from bot.errors import (
@@ -86,7 +86,7 @@ async def test_suffix_and_validation_file_travel_along(fake: FaultyHost, host: O
 
 async def test_an_older_host_takes_hyperparameters_at_the_top(fake: FaultyHost) -> None:
     fake.is_legacy = True
-    async with connected(fake, dialect=Dialect(Placement.TOP)) as host:
+    async with connected(fake, dialect=Dialect(HyperparameterPlacement.TOP)) as host:
         file = (await host.upload("a.jsonl", [ROW])).id
         await host.create_job(request(file, hyperparameters=Hyperparameters(n_epochs=2)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adapters.openai.job_statuses import LONGEST, WORDS, meaning_of
+from adapters.openai.job_statuses import MAX_STATUS_LENGTH, STATUS_SYNONYMS, openai_status_of
 
 SAID = {
     "SUCCEEDED": "succeeded",
@@ -48,23 +48,23 @@ NO_END = (
 
 @pytest.mark.parametrize(("word", "meaning"), SAID.items())
 def test_a_word_is_read_by_its_meaning(word: str, meaning: str) -> None:
-    assert meaning_of(word) == meaning
+    assert openai_status_of(word) == meaning
 
 
-@pytest.mark.parametrize("meaning", WORDS)
+@pytest.mark.parametrize("meaning", STATUS_SYNONYMS)
 def test_every_word_of_the_table_is_read_in_every_spelling(meaning: str) -> None:
-    for word in WORDS[meaning]:
+    for word in STATUS_SYNONYMS[meaning]:
         camel = "".join(part.capitalize() for part in word.split("_"))
         for spelled in (word, word.upper(), word.replace("_", "-"), camel, f"State.{word.upper()}"):
-            assert meaning_of(spelled) == meaning, spelled
+            assert openai_status_of(spelled) == meaning, spelled
 
 
 @pytest.mark.parametrize("word", NO_END)
 def test_a_word_nobody_knows_stays_as_it_is(word: str) -> None:
-    assert meaning_of(word) == word
+    assert openai_status_of(word) == word
 
 
 def test_a_word_without_end_is_cut() -> None:
-    assert meaning_of("x" * 100_000) == "x" * LONGEST
-    assert meaning_of("...") == "..."
-    assert meaning_of("  ") == "unknown"
+    assert openai_status_of("x" * 100_000) == "x" * MAX_STATUS_LENGTH
+    assert openai_status_of("...") == "..."
+    assert openai_status_of("  ") == "unknown"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from adapters.openai.host_kinds import KINDS
+from adapters.openai.host_kinds import HOST_KINDS
 from bot.domain import Phase, Role
 from bot.ports.model_hosts import Serving
 from bot.rows import Method
@@ -45,7 +45,7 @@ REFUSALS = {
     "file": (answers(400, "The file is too large."), "The file is too large."),
     "key": (answers(401, "Bad key."), "must check KEY"),
 }
-OUTSIDE = [name for name in KINDS if name != "sandbox"]
+OUTSIDE = [name for name in HOST_KINDS if name != "sandbox"]
 OWN_APIS = ("together", "fireworks")
 ALL = pytest.mark.parametrize("kind", OUTSIDE)
 
@@ -60,8 +60,8 @@ async def at(scene: Scene, kind: str, **more: Any) -> None:
     """A house whose own host is of this kind, and a dataset."""
     scene.configs = [scene.config("sandbox", profile=kind, **addresses(scene, kind), **more)]
     scene.host.is_legacy = kind == "nebius"
-    scene.host.settings = dict(KINDS[kind].dialect.settings)
-    scene.host.needs_deployment = KINDS[kind].profile.serving is not Serving.AT_ONCE
+    scene.host.settings = dict(HOST_KINDS[kind].dialect.settings)
+    scene.host.needs_deployment = HOST_KINDS[kind].profile.serving is not Serving.AT_ONCE
     scene.host.life = ("queued", "succeeded")
     await scene.restart()
     await scene.learn(20)
@@ -85,7 +85,7 @@ async def one_of_everything(scene: Scene, kind: str) -> None:
     names = [file.name.rpartition("-")[2] for file in scene.host.files.values()]
     assert sorted(names) == ["training.jsonl", "validation.jsonl"]
     (ended,) = await scene.said("Training 1 succeeded")
-    match KINDS[kind].profile.serving:
+    match HOST_KINDS[kind].profile.serving:
         case Serving.AT_ONCE:
             assert "It answers here from now on." in ended
         case Serving.BY_CALL:

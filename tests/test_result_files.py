@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.openai.result_file import measures, unwrap_base64
+from adapters.openai.result_file import read_step_metrics, unwrap_base64
 from bot.domain import StepMetrics
 from tests.fakes.faults import Fault, answers
 from tests.scene import Scene
@@ -35,7 +35,7 @@ READ = [
 
 
 def test_empty_cells_are_left_out() -> None:
-    assert measures(TABLE) == READ
+    assert read_step_metrics(TABLE) == READ
 
 
 @pytest.mark.parametrize("wrap", [b64encode, encodebytes])
@@ -50,11 +50,11 @@ def test_a_table_is_not_taken_for_base64() -> None:
 @pytest.mark.parametrize("odd", [b"", b"hello", b"\xff\xfe\x00", b"c3RlcA=", b"<html></html>"])
 def test_what_is_no_table_stays_as_it_is_and_measures_nothing(odd: bytes) -> None:
     assert unwrap_base64(odd) == odd
-    assert measures(odd) == ()
+    assert read_step_metrics(odd) == ()
 
 
 def test_the_columns_of_other_hosts_get_the_names_of_events() -> None:
-    (one,) = measures(AZURE + b"7,0.1,0.2,0.3,0.4,0.5,0.6\n")
+    (one,) = read_step_metrics(AZURE + b"7,0.1,0.2,0.3,0.4,0.5,0.6\n")
 
     assert one.step == 7
     assert list(one.values) == [
@@ -70,7 +70,7 @@ def test_the_columns_of_other_hosts_get_the_names_of_events() -> None:
 def test_columns_may_stand_in_any_order_with_a_byte_order_mark_and_other_line_ends() -> None:
     table = "\ufeffTrain_Loss,Step\r\n0.5,3\r\nnan,4\r\n,5\r\nx,6\r\n0.25,2\r\n".encode()
 
-    assert measures(table) == [
+    assert read_step_metrics(table) == [
         StepMetrics(2, {"train_loss": 0.25}),
         StepMetrics(3, {"train_loss": 0.5}),
     ]
@@ -79,7 +79,10 @@ def test_columns_may_stand_in_any_order_with_a_byte_order_mark_and_other_line_en
 def test_lines_of_wrong_length_lose_only_what_they_lack() -> None:
     table = OPENAI + b"1,0.5\n2,0.4,0.1,0.2,0.3,9,9\nnot a step,1\n"
 
-    assert [(one.step, one.values["train_loss"]) for one in measures(table)] == [(1, 0.5), (2, 0.4)]
+    assert [(one.step, one.values["train_loss"]) for one in read_step_metrics(table)] == [
+        (1, 0.5),
+        (2, 0.4),
+    ]
 
 
 async def test_the_charts_are_drawn_from_the_hosts_table(scene: Scene) -> None:

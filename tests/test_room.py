@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from adapters.console.button_labels import labels
-from adapters.local_room import ASSISTANT, is_gone, render_message
-from adapters.plain_text import draw
+from adapters.console.button_labels import labelled_actions
+from adapters.local_room import ASSISTANT_USER, is_deleted, render_message
+from adapters.plain_text import draw_reply
 from adapters.room_changes import (
     AnswerAwaited,
     AnswerBegun,
@@ -87,8 +87,8 @@ async def test_a_reply_keeps_its_buttons_over_a_restart(tmp_path: Path, reply: D
 
     message = await RoomScene(tmp_path, scene.store).room.message(1)
     assert message
-    assert draw(render_message(message)) == draw(reply)
-    assert labels(render_message(message)) == labels(reply)
+    assert draw_reply(render_message(message)) == draw_reply(reply)
+    assert labelled_actions(render_message(message)) == labelled_actions(reply)
 
 
 async def test_posting_twice_with_one_key_edits(scene: RoomScene) -> None:
@@ -102,7 +102,7 @@ async def test_posting_twice_with_one_key_edits(scene: RoomScene) -> None:
 
 async def test_a_body_that_cannot_be_read_is_shown_as_its_text(scene: RoomScene) -> None:
     await scene.store.room.post(
-        GENERAL, author=ASSISTANT, text="plain", body='{"card": 1}', is_own=True,
+        GENERAL, author=ASSISTANT_USER, text="plain", body='{"card": 1}', is_own=True,
         at=StillClock().now(),
     )  # fmt: skip
 
@@ -314,7 +314,7 @@ async def test_a_deleted_message_is_gone_with_its_text(scene: RoomScene) -> None
 
     message = await scene.room.message(1)
     assert message
-    assert is_gone(message)
+    assert is_deleted(message)
     assert await scene.room.fetch(PLACE, MessageId("1")) is None
 
 
@@ -325,8 +325,8 @@ async def test_a_reaction_is_kept_and_told(scene: RoomScene) -> None:
 
     message = await scene.room.message(1)
     assert message
-    assert message.reactions == (("🎓", ASSISTANT.id),)
-    assert scene.heard[-1] == ReactionsUpdated(1, "🎓", ASSISTANT.id)
+    assert message.reactions == (("🎓", ASSISTANT_USER.id),)
+    assert scene.heard[-1] == ReactionsUpdated(1, "🎓", ASSISTANT_USER.id)
 
 
 async def test_an_opened_form_reaches_the_views(scene: RoomScene) -> None:

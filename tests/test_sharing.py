@@ -278,7 +278,9 @@ async def test_in_the_local_room_it_stays_in_the_room(scene: Scene) -> None:
     assert listing.share is None
 
 
-@pytest.mark.parametrize("payloads", [slack.payloads, discord.payloads], ids=["slack", "discord"])
+@pytest.mark.parametrize(
+    "payloads", [slack.reply_payloads, discord.reply_payloads], ids=["slack", "discord"]
+)
 def test_the_button_is_drawn(payloads: Callable[[Drawn], Sequence[object]]) -> None:
     listing = Listing("Jobs", (ListingRow("1", "one"),), share=Button("Share here", "share:jobs"))
 

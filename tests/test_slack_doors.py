@@ -16,8 +16,8 @@ import pytest
 
 from adapters.chart_image import draw_chart
 from adapters.slack import rate_limits
-from adapters.slack.api_port import Access, is_slack, proxy_for
-from adapters.slack.doctor_checks import examine
+from adapters.slack.api_port import Access, is_slack_url, proxy_for
+from adapters.slack.doctor_checks import run_checks
 from adapters.slack.manifest import manifest
 from adapters.slack.rate_limits import Pacing
 from attune.bootstrap import slack_access
@@ -84,7 +84,7 @@ async def findings(slack: FakeSlack, **more: object) -> list[tuple[bool, str]]:
     known = {"bot_token": "xoxb-fake", "app_token": "xapp-fake", "api_url": f"{slack.url}/api/"}
     access = Access(**(known | more))  # type: ignore[arg-type]
     words = Words("en")
-    return [(one.is_well, words(one.key, **one.details)) async for one in examine(access)]
+    return [(one.is_well, words(one.key, **one.details)) async for one in run_checks(access)]
 
 
 async def test_the_doctor_finds_a_healthy_app_healthy() -> None:
@@ -232,7 +232,7 @@ def test_proxies_are_taken_from_the_environment(
     ],
 )
 def test_the_token_goes_to_slack_alone(url: str, is_ours: bool) -> None:
-    assert is_slack(url, "https://slack.com/api/") is is_ours
+    assert is_slack_url(url, "https://slack.com/api/") is is_ours
 
 
 class Time:

@@ -14,9 +14,9 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from adapters.message_splitting import length
-from adapters.slack.block_kit import holds, modal
-from adapters.slack.payload_parsing import Bot, read
+from adapters.message_splitting import utf16_length
+from adapters.slack.block_kit import fits_in_modal, to_modal
+from adapters.slack.payload_parsing import Bot, read_events
 from adapters.slack.text_escaping import split_for_inputs
 from adapters.studio.invitation_form import add_writing
 from bot.domain import (
@@ -80,18 +80,18 @@ def escaped(text: str) -> str:
 
 def sent(form: Form, given_back: Callable[[str], str], seed: int) -> FormSubmitted:
     """What Slack may make of an input that nobody touched, its inputs in any order."""
-    view = modal(form, HERE, close="Close")
+    view = to_modal(form, HERE, close="Close")
     check_view(view, "modal")
     values: Json = {}
     for block in view["blocks"]:
         shown = block["element"].get("initial_value", "")
-        assert length(shown) <= block["element"]["max_length"] <= 3000
+        assert utf16_length(shown) <= block["element"]["max_length"] <= 3000
         typed = {"type": "plain_text_input", "value": given_back(shown) or None}
         values[block["block_id"]] = {"input": typed}
     blocks = random.Random(seed).sample(sorted(values), len(values))
     state = {"values": {block: values[block] for block in blocks}}
     body = {"type": "view_submission", "user": {"id": "U1"}, "view": {**view, "state": state}}
-    (event,) = read(body, Bot("T1", "UBOT", "BBOT"), datetime.now(UTC))
+    (event,) = read_events(body, Bot("T1", "UBOT", "BBOT"), datetime.now(UTC))
     assert isinstance(event.what, FormSubmitted)
     return event.what
 
@@ -107,7 +107,7 @@ def test_a_form_saved_unchanged_changes_nothing_or_is_not_opened(
 ) -> None:
     row = row_of(contents)
     form = form_of(row)
-    if not holds(form):
+    if not fits_in_modal(form):
         return
 
     assert with_parts(row, sent(form, given_back, seed).values) == row
@@ -121,7 +121,7 @@ def test_a_text_in_parts_is_the_text_and_no_part_ends_in_white_space(text: str, 
         return
 
     assert "".join(found) == text
-    assert all(length(part) <= most for part in found)
+    assert all(utf16_length(part) <= most for part in found)
     assert all(part == part.strip() for part in found[1:-1])
 
 
@@ -134,9 +134,9 @@ def test_an_edit_is_an_edit() -> None:
 
 
 def test_what_fits_is_opened_here() -> None:
-    assert holds(form_of(row_of(["When?", "word " * 2500])))
-    assert holds(form_of(row_of(["When?", "🦊" * 5000])))
-    assert holds(form_of(row_of([str(number) for number in range(100)])))
+    assert fits_in_modal(form_of(row_of(["When?", "word " * 2500])))
+    assert fits_in_modal(form_of(row_of(["When?", "🦊" * 5000])))
+    assert fits_in_modal(form_of(row_of([str(number) for number in range(100)])))
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_what_fits_is_opened_here() -> None:
     ],
 )
 def test_what_does_not_fit_is_not_opened_in_part(contents: list[str]) -> None:
-    assert not holds(form_of(row_of(contents)))
+    assert not fits_in_modal(form_of(row_of(contents)))
 
 
 async def kept(scene: Scene, *contents: str) -> Example:

@@ -10,7 +10,7 @@ from slack_bolt.adapter.socket_mode.async_internals import run_async_bolt_app
 from slack_bolt.async_app import AsyncApp
 from slack_sdk.socket_mode.request import SocketModeRequest
 
-from adapters.slack.listeners import FORM_ANSWER, IS_KEPT, add_listeners
+from adapters.slack.listeners import FORM_RESPONSE_KEY, IS_STORED_KEY, add_listeners
 from tests.slack_scene import Scene
 
 USER, TEAM = {"id": "U2", "team_id": "T1"}, {"id": "T1", "domain": "here"}
@@ -54,8 +54,8 @@ def app_that(keeps: list[str]) -> AsyncApp:
 
     async def persist(body: dict[str, Any], context: Any, next: Any) -> None:  # noqa: A002
         keeps.append(str(body.get("type")))
-        context[FORM_ANSWER] = {"response_action": "errors", "errors": {"b": "no"}}
-        context[IS_KEPT] = True
+        context[FORM_RESPONSE_KEY] = {"response_action": "errors", "errors": {"b": "no"}}
+        context[IS_STORED_KEY] = True
         await next()
 
     app.middleware(persist)

@@ -216,7 +216,7 @@ class ChannelsBusyAtFirst:
 
 
 def events(body: Json) -> list[Event]:
-    return list(payload_parsing.read(body, US, NOW))
+    return list(payload_parsing.read_events(body, US, NOW))
 
 
 SAID = {"type": "message", "user": "U2", "channel": "C1", "ts": "1.1", "text": "<@UBOT> hi"}

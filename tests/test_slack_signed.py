@@ -18,9 +18,9 @@ from aiohttp import web
 
 from adapters.slack.api_port import Access, is_response_url
 from adapters.slack.http_api import HttpApi
-from adapters.slack.manifest import PATH
-from adapters.slack.request_signature import MAX_BYTES
-from adapters.slack.workspace_of_payload import is_for
+from adapters.slack.manifest import EVENTS_PATH
+from adapters.slack.request_signature import MAX_BODY_BYTES
+from adapters.slack.workspace_of_payload import is_for_workspace
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.login_sessions import Sessions
 from attune.bootstrap import slack_access
@@ -66,13 +66,15 @@ class Entry:
 
     async def send(self, payload: Json) -> int:
         body = json.dumps(payload).encode()
-        answer = await self.client.post(PATH, content=body, headers=headers(body))
+        answer = await self.client.post(EVENTS_PATH, content=body, headers=headers(body))
         return answer.status_code
 
     async def send_form(self, fields: Json) -> int:
         body = urlencode(fields).encode()
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
-        answer = await self.client.post(PATH, content=body, headers={**headers(body), **kind})
+        answer = await self.client.post(
+            EVENTS_PATH, content=body, headers={**headers(body), **kind}
+        )
         return answer.status_code
 
     async def interact(self, payload: Json) -> int:
@@ -186,7 +188,7 @@ async def test_what_is_not_signed_is_refused(by_http: Entry, change: dict[str, s
     sent = {**headers(body), **change}
     raw = [(name.encode(), value.encode("utf-8")) for name, value in sent.items()]
 
-    answer = await by_http.client.post(PATH, content=body, headers=raw)
+    answer = await by_http.client.post(EVENTS_PATH, content=body, headers=raw)
 
     assert answer.status_code == 401
     assert by_http.heard_nothing()
@@ -197,7 +199,7 @@ async def test_an_old_or_a_future_signature_is_refused(by_http: Entry, seconds: 
     body = json.dumps(mention(by_http.slack)).encode()
     at = int(time.time()) + seconds
 
-    answer = await by_http.client.post(PATH, content=body, headers=headers(body, at=at))
+    answer = await by_http.client.post(EVENTS_PATH, content=body, headers=headers(body, at=at))
 
     assert answer.status_code == 401
     assert by_http.heard_nothing()
@@ -207,7 +209,9 @@ async def test_an_old_or_a_future_signature_is_refused(by_http: Entry, seconds: 
 async def test_a_signature_with_another_secret_is_refused(by_http: Entry, secret: str) -> None:
     body = json.dumps(mention(by_http.slack)).encode()
 
-    answer = await by_http.client.post(PATH, content=body, headers=headers(body, secret=secret))
+    answer = await by_http.client.post(
+        EVENTS_PATH, content=body, headers=headers(body, secret=secret)
+    )
 
     assert answer.status_code == 401
     assert by_http.heard_nothing()
@@ -216,7 +220,7 @@ async def test_a_signature_with_another_secret_is_refused(by_http: Entry, secret
 async def test_a_signed_body_that_was_changed_is_refused(by_http: Entry) -> None:
     body = json.dumps(mention(by_http.slack)).encode()
 
-    sent = await by_http.client.post(PATH, content=body + b" ", headers=headers(body))
+    sent = await by_http.client.post(EVENTS_PATH, content=body + b" ", headers=headers(body))
 
     assert sent.status_code == 401
 
@@ -224,15 +228,15 @@ async def test_a_signed_body_that_was_changed_is_refused(by_http: Entry) -> None
 @pytest.mark.parametrize("body", [b"ssl_check=1&token=x", b'{"type":"url_verification"}'])
 async def test_a_question_whether_we_are_there_is_verified_too(by_http: Entry, body: bytes) -> None:
     kind = {} if body.startswith(b"{") else {"Content-Type": "application/x-www-form-urlencoded"}
-    signed = await by_http.client.post(PATH, content=body, headers={**headers(body), **kind})
-    bare = await by_http.client.post(PATH, content=body, headers=kind)
+    signed = await by_http.client.post(EVENTS_PATH, content=body, headers={**headers(body), **kind})
+    bare = await by_http.client.post(EVENTS_PATH, content=body, headers=kind)
 
     assert (signed.status_code, bare.status_code) == (200, 401)
 
 
 @pytest.mark.parametrize("body", [b"{", b"[1]", b"\xff\xfe", b'{"event":', b"", b"payload={"])
 async def test_a_signed_body_that_cannot_be_read_is_no_crash(by_http: Entry, body: bytes) -> None:
-    answer = await by_http.client.post(PATH, content=body, headers=headers(body))
+    answer = await by_http.client.post(EVENTS_PATH, content=body, headers=headers(body))
 
     assert answer.status_code in (200, 400)
 
@@ -255,17 +259,17 @@ class Sender:
 async def test_a_body_without_a_length_is_read_up_to_the_limit(by_http: Entry) -> None:
     endless = Sender()
 
-    answer = await by_http.client.post(PATH, content=endless.blocks(), headers=headers(b""))
+    answer = await by_http.client.post(EVENTS_PATH, content=endless.blocks(), headers=headers(b""))
 
     assert answer.status_code == 413
-    assert endless.sent <= MAX_BYTES + 3 * 64 * 1024
+    assert endless.sent <= MAX_BODY_BYTES + 3 * 64 * 1024
 
 
 async def test_a_body_that_names_too_great_a_length_is_not_read(by_http: Entry) -> None:
     endless = Sender()
     sent = {**headers(b""), "Content-Length": str(200 * 1024 * 1024)}
 
-    answer = await by_http.client.post(PATH, content=endless.blocks(), headers=sent)
+    answer = await by_http.client.post(EVENTS_PATH, content=endless.blocks(), headers=sent)
 
     assert answer.status_code == 413
     assert endless.sent <= 2 * 64 * 1024
@@ -274,7 +278,7 @@ async def test_a_body_that_names_too_great_a_length_is_not_read(by_http: Entry) 
 async def test_a_body_without_a_signature_is_not_read(by_http: Entry) -> None:
     endless = Sender()
 
-    answer = await by_http.client.post(PATH, content=endless.blocks())
+    answer = await by_http.client.post(EVENTS_PATH, content=endless.blocks())
 
     assert answer.status_code == 401
     assert endless.sent <= 2 * 64 * 1024
@@ -347,8 +351,8 @@ async def test_nor_in_socket_mode(in_slack: Scene) -> None:
 
 @pytest.mark.parametrize("payload", list(payloads("T1", "T1", None)), ids=str)
 def test_what_is_for_us_is_taken(payload: Json) -> None:
-    assert is_for(payload, "T1", "", must_say=True)
-    assert is_for(payload, "T1", "E1", must_say=True)
+    assert is_for_workspace(payload, "T1", "", must_say=True)
+    assert is_for_workspace(payload, "T1", "E1", must_say=True)
 
 
 async def test_by_http_a_payload_that_names_no_team_does_nothing(by_http: Entry) -> None:
@@ -381,15 +385,19 @@ SHARED = {"is_ext_shared_channel": True, "team_id": "T2", "enterprise_id": "E2"}
 def test_a_shared_channels_event_is_ours_if_it_is_shown_to_us(more: Json, is_ours: bool) -> None:
     payload = {"type": "event_callback", "event": {}, **SHARED, **more}
 
-    assert is_for(payload, "T1", "E1", must_say=True) is is_ours
+    assert is_for_workspace(payload, "T1", "E1", must_say=True) is is_ours
 
 
 def test_a_form_opened_elsewhere_is_ours_if_it_was_made_by_us() -> None:
     where = {"type": "view_submission", "team": {"id": "T2"}, "enterprise": {"id": "E2"}}
 
-    assert is_for({**where, "view": {"app_installed_team_id": "T1"}}, "T1", "E1", must_say=True)
-    assert not is_for({**where, "view": {"app_installed_team_id": "T3"}}, "T1", "", must_say=True)
-    assert not is_for({**where, "view": {}}, "T1", "E1", must_say=True)
+    assert is_for_workspace(
+        {**where, "view": {"app_installed_team_id": "T1"}}, "T1", "E1", must_say=True
+    )
+    assert not is_for_workspace(
+        {**where, "view": {"app_installed_team_id": "T3"}}, "T1", "", must_say=True
+    )
+    assert not is_for_workspace({**where, "view": {}}, "T1", "E1", must_say=True)
 
 
 # Where answers go
@@ -556,8 +564,8 @@ async def test_nor_in_http_mode(by_http: Entry) -> None:
         await by_http.scene.hear("C1")
         bodies = json.dumps(payload).encode(), f"{{{MARKER}".encode(), f"payload={MARKER}".encode()
         for body in bodies:
-            await by_http.client.post(PATH, content=body, headers=headers(body))
-            await by_http.client.post(PATH, content=body, headers=headers(body, secret="x"))
+            await by_http.client.post(EVENTS_PATH, content=body, headers=headers(body))
+            await by_http.client.post(EVENTS_PATH, content=body, headers=headers(body, secret="x"))
 
     of_slack = record.of_slack()
     assert any("cannot be read" in line for line in of_slack)

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.message_splitting import closing_fence, split, unclosed_fence
+from adapters.message_splitting import closing_fence, split_messages, unclosed_fence
 from adapters.slack.api_port import is_response_url
-from adapters.slack.block_kit import payloads
+from adapters.slack.block_kit import reply_payloads
 from adapters.slack.payload_parsing import Bot, strip_markup
 from adapters.slack.text_escaping import SafeTextStream, escape, sanitize, split_for_inputs
 from bot.replies import (
@@ -111,7 +111,7 @@ def test_pieces_are_made_safe_as_the_whole_is(text: str, size: int) -> None:
 
 @given(st.text(alphabet="ab `~\n", max_size=400), st.integers(100, 200))
 def test_no_letter_is_lost_by_splitting(text: str, most: int) -> None:
-    parts = list(split(text, most))
+    parts = list(split_messages(text, most))
 
     assert all(len(part) <= most for part in parts)
     letters = "".join(parts).replace("`", "").replace("~", "").replace("\n", "")
@@ -122,7 +122,7 @@ def test_no_letter_is_lost_by_splitting(text: str, most: int) -> None:
 def test_code_goes_on_in_the_next_message() -> None:
     text = "```python\n" + "x = 1\n" * 100 + "```\nThe end."
 
-    parts = list(split(text, 200))
+    parts = list(split_messages(text, 200))
 
     assert all(unclosed_fence(part) == "" for part in parts)
     assert all(part.startswith("```python\n") for part in parts[:-1])
@@ -167,7 +167,7 @@ def a_card() -> Card:
     ],
 )
 def test_every_reply_keeps_to_slacks_limits(reply: Text | Card | Listing) -> None:
-    for payload in payloads(reply):
+    for payload in reply_payloads(reply):
         check_blocks(payload.blocks)
         assert len(payload.text) <= 4000
         assert live({"text": payload.text, "blocks": payload.blocks}) == []
@@ -177,7 +177,7 @@ def test_a_long_text_is_shown_whole() -> None:
     text = " ".join(f"word{number}" for number in range(9000))
 
     shown = "".join(
-        block["text"]["text"] for payload in payloads(Text(text)) for block in payload.blocks
+        block["text"]["text"] for payload in reply_payloads(Text(text)) for block in payload.blocks
     )
 
     assert shown == text
@@ -231,7 +231,7 @@ WORK: list[Callable[[str], object]] = [
     streamed,
     read_as_message,
     lambda text: SafeTextStream().feed(text),
-    lambda text: payloads(Text(text)),
+    lambda text: reply_payloads(Text(text)),
     lambda text: split_for_inputs(text, 3000),
     lambda text: is_response_url(text, "https://slack.com"),
 ]

@@ -18,8 +18,8 @@ from nicegui.props import Props
 from nicegui.testing import User
 from nicegui.testing.user_simulation import user_simulation
 
-from adapters.local_room import ASSISTANT, is_gone, render_message
-from adapters.plain_text import draw_words
+from adapters.local_room import ASSISTANT_USER, is_deleted, render_message
+from adapters.plain_text import draw_reply_without_buttons
 from adapters.studio import Studio, register_pages
 from adapters.studio.pages.list_controls import sorted_by
 from adapters.studio.safe_html import quoted
@@ -278,7 +278,7 @@ async def test_a_command_stands_above_its_reply_and_a_mark_counts_once(
 ) -> None:
     room, support = scene.app.room, ChannelId("support")
     said = await room.post_as_person(support, OWNER, "Good words")
-    for person in (OWNER, ASSISTANT):
+    for person in (OWNER, ASSISTANT_USER):
         await room.set_reaction(said.number, "🎓", person.id)
     await window.open("/room/support")
     await window.should_see("🎓 1", retries=20)
@@ -311,7 +311,7 @@ async def test_what_stands_is_read_in_each_windows_language(scene: Scene) -> Non
 
     own = [one for one in await scene.messages() if one.is_own and "Hello from" not in one.text]
     in_english, in_chinese = (
-        [draw_words(render_message(message, language)) for message in own]
+        [draw_reply_without_buttons(render_message(message, language)) for message in own]
         for language in ("en", "zh")
     )
     assert [text for text in in_chinese if _ENGLISH.search(text)] == []
@@ -444,7 +444,7 @@ async def test_a_file_goes_with_a_question_and_goes_when_that_is_taken_back(
     assert list(kept[0].parent.iterdir()) == []
     after = await room.message(asked.number)
     assert after is not None
-    assert is_gone(after)
+    assert is_deleted(after)
 
 
 async def test_the_window_shows_that_it_works_until_what_was_asked_for_is_there(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from adapters.openai.host_kinds import KINDS, Kind, Placement
+from adapters.openai.host_kinds import HOST_KINDS, HostKind, HyperparameterPlacement
 from adapters.openai.hosts_file import HostConfig
-from adapters.openai.job_statuses import WORDS
+from adapters.openai.job_statuses import STATUS_SYNONYMS
 from bot.ports.model_hosts import HostProfile, Serving
 
 MEANINGS: Mapping[str, str] = {
@@ -64,7 +64,7 @@ _SERVING = {
     Serving.BY_CALL: "Attune deploys it",
     Serving.BY_HAND: "deployed by hand, then `/tune use as:NAME MODEL`",
 }
-_ROWS: Mapping[str, Callable[[Kind], str]] = {
+_ROWS: Mapping[str, Callable[[HostKind], str]] = {
     "tried against": lambda kind: _TRIED.get(kind.profile.name, "nothing, known from its pages"),
     "address": lambda kind: f"`{kind.base_url}`" if kind.base_url else "yours",
     "answers at": lambda kind: f"`{kind.chat_base_url}`" if kind.chat_base_url else "the same",
@@ -83,7 +83,7 @@ _ROWS: Mapping[str, Callable[[Kind], str]] = {
         "its own fields"
         if kind.profile.name in ("together", "fireworks")
         else "at the top"
-        if kind.dialect.hyperparameters is Placement.TOP
+        if kind.dialect.hyperparameters is HyperparameterPlacement.TOP
         else "in `method`"
     ),
     "most epochs": lambda kind: str(kind.profile.max_epochs),
@@ -122,7 +122,7 @@ def hosts_page() -> Iterator[str]:
     yield "Profiles that were never tried against the host are known from the host's own pages"
     yield "(autumn 2026); the card before a training says so. `sandbox` is the embedded tuner,"
     yield "`attune` an `attune tuner` on a machine of yours, `custom` anything else."
-    kinds = dict(KINDS)
+    kinds = dict(HOST_KINDS)
     yield from ("", f"| | {' | '.join(f'`{name}`' for name in kinds)} |")
     yield f"| --- |{' --- |' * len(kinds)}"
     for title, cell in _ROWS.items():
@@ -137,7 +137,7 @@ def _states() -> Iterator[str]:
     yield "(`FAILED_VALIDATION`, `user_error`) means the same, unless something in them goes on"
     yield "(`retrying_after_error`). Any other word is shown as the host says it, and is no end."
     yield from ("", "| means | words |", "| --- | --- |")
-    for meaning, words in WORDS.items():
+    for meaning, words in STATUS_SYNONYMS.items():
         yield f"| `{meaning}` | {', '.join(f'`{word}`' for word in words)} |"
     yield from ("", "## How long a failing host is waited for", "")
     yield "[What survives a crash](../understand/what-survives-a-crash.md#when-a-host-fails)."

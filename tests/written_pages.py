@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from typer.main import get_group
 
-from adapters.console.command_hints import USAGES
+from adapters.console.command_hints import USAGE_BY_COMMAND
 from attune.__main__ import app
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
@@ -207,7 +207,7 @@ def _room_section() -> Iterator[str]:
     yield "What the room adds to `/tune`, because a terminal has no mouse. N is a message's number;"
     yield "LAST is the newest one that fits, and `/click` may leave it out."
     yield from ("", "| write | what it does |", "| --- | --- |")
-    for word, usage in USAGES.items():
+    for word, usage in USAGE_BY_COMMAND.items():
         yield f"| `{usage}` | {ROOM_MEANINGS[word]} |"
 
 

@@ -14,7 +14,7 @@ from bot.ports.dependencies import App
 from bot.ports.store import Clock
 
 
-async def chat(
+async def run_console(
     app: App,
     room: LocalRoom,
     catalogue: Catalogue,

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import assert_never
 
 from adapters.console.command_hints import LineError
-from adapters.plain_text import clean_line
+from adapters.plain_text import to_single_line
 from bot.replies import Button, Card, Drawn, Listing, Text
 
 
-def labels(reply: Drawn) -> list[tuple[str, str]]:
+def labelled_actions(reply: Drawn) -> list[tuple[str, str]]:
     """Returns the buttons as (label, action); labels in a listing end in the id of their row."""
-    return [(clean_line(label), action) for label, action in _labels(reply)]
+    return [(to_single_line(label), action) for label, action in _labels(reply)]
 
 
 def find_action(reply: Drawn, label: str, *, number: int) -> str:
@@ -20,7 +20,7 @@ def find_action(reply: Drawn, label: str, *, number: int) -> str:
 
     Raises LineError if no button or several buttons match.
     """
-    buttons = labels(reply)
+    buttons = labelled_actions(reply)
     if not buttons:
         raise LineError("console.no_buttons", number=number)
     matches = _matching(buttons, label.casefold())

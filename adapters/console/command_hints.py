@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-USAGES: Mapping[str, str] = {
+USAGE_BY_COMMAND: Mapping[str, str] = {
     "tune": "/tune COMMAND",
     "reply": "/reply N TEXT",
     "click": "/click N LABEL",
@@ -31,4 +31,4 @@ class LineError(Exception):
 
 def usage_error(word: str) -> LineError:
     """Returns the error for a line that lacks an argument, with the command's usage."""
-    return LineError("console.usage", usage=USAGES[word])
+    return LineError("console.usage", usage=USAGE_BY_COMMAND[word])

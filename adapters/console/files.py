@@ -25,7 +25,7 @@ class _Argument:
     must_exist: bool
 
 
-def attach(path: str) -> Attachment:
+def attachment_at(path: str) -> Attachment:
     """Returns the file at a path as an attachment. Raises LineError if there is none."""
     attachment = _existing(path)
     if attachment is None:
@@ -33,7 +33,7 @@ def attach(path: str) -> Attachment:
     return attachment
 
 
-def take_file(words: str, catalogue: Catalogue) -> tuple[str, Attachment | None]:
+def split_off_file(words: str, catalogue: Catalogue) -> tuple[str, Attachment | None]:
     """Returns a command without the first file that it names, and that file or None.
 
     Raises LineError if the command names a file that does not exist.
@@ -44,7 +44,9 @@ def take_file(words: str, catalogue: Catalogue) -> tuple[str, Attachment | None]
         return words, None
     offset = len(words) - len(rest)
     for argument in _arguments(command, words, offset):
-        attachment = attach(argument.path) if argument.must_exist else _existing(argument.path)
+        attachment = (
+            attachment_at(argument.path) if argument.must_exist else _existing(argument.path)
+        )
         if attachment:
             remaining = words[: argument.start].rstrip() + words[argument.end :]
             return remaining.strip(), attachment

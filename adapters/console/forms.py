@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapters.console.command_hints import LineError
-from adapters.console.files import attach
+from adapters.console.files import attachment_at
 from adapters.plain_text import Say, draw_field, draw_form
 from bot.domain import Attachment, Place
 from bot.events import Event, FormSubmitted
@@ -35,7 +35,7 @@ class OpenForm:
         field = self._field(name)
         value = _value(field, text)
         if field.kind is FieldKind.FILE:
-            self._attachment = attach(value)
+            self._attachment = attachment_at(value)
             value = self._attachment.name
         self._values[field.name] = value
         return draw_field(field, value, say)

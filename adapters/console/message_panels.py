@@ -14,9 +14,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text as Words
 
-from adapters.local_room import is_gone, render_message
-from adapters.plain_text import Say, clean, clean_line, share_done
-from adapters.text_chart import MARKS, legend, plot
+from adapters.local_room import is_deleted, render_message
+from adapters.plain_text import Say, share_done, strip_control_characters, to_single_line
+from adapters.text_chart import SERIES_MARKS, legend, plot_lines
 from bot.domain import RoomMessage
 from bot.replies import Button, Card, Chart, Column, Drawn, Fact, Listing, Progress, Text, Tone
 
@@ -33,34 +33,34 @@ _BAR = 44
 _WIDEST = 88
 
 
-def show(message: RoomMessage, say: Say, *, is_edit: bool = False) -> RenderableType:
+def message_panel(message: RoomMessage, say: Say, *, is_edit: bool = False) -> RenderableType:
     """Returns a message below its head; the number of an edited one has an asterisk."""
-    if is_gone(message):
+    if is_deleted(message):
         body: RenderableType = Words(say("console.deleted"), style="dim italic")
     else:
-        body = show_reply(render_message(message))
-    return Group(head(message, is_edit=is_edit), Padding(body, (0, 0, 1, 2)))
+        body = render_reply(render_message(message))
+    return Group(render_header(message, is_edit=is_edit), Padding(body, (0, 0, 1, 2)))
 
 
-def head(message: RoomMessage, *, is_edit: bool = False) -> Words:
+def render_header(message: RoomMessage, *, is_edit: bool = False) -> Words:
     """Returns the line above a message: number, author, time, replied-to message, reactions."""
     line = Words()
     line.append(f"#{message.number}{'*' if is_edit else ''} ", style="dim")
-    line.append(clean_line(message.author.name), style=author_style(message))
+    line.append(to_single_line(message.author.name), style=author_style(message))
     line.append(message.at.astimezone().strftime("  %H:%M"), style="dim")
     if message.reply_to is not None and message.reply_to != message.number - 1:
         line.append(f"  ↳ #{message.reply_to}", style="dim")
     if message.reactions:
-        marks = dict.fromkeys(clean_line(emoji) for emoji, _ in message.reactions)
+        marks = dict.fromkeys(to_single_line(emoji) for emoji, _ in message.reactions)
         line.append("  " + " ".join(marks))
     return line
 
 
-def show_reply(reply: Drawn) -> RenderableType:
+def render_reply(reply: Drawn) -> RenderableType:
     """Returns the rendering of a reply."""
     match reply:
         case Text():
-            return Group(Words(clean(reply.text)), *_buttons(reply.buttons))
+            return Group(Words(strip_control_characters(reply.text)), *_buttons(reply.buttons))
         case Card():
             return _card(reply)
         case Listing():
@@ -78,7 +78,7 @@ def author_style(message: RoomMessage) -> str:
 
 def _card(card: Card) -> RenderableType:
     parts = [
-        *(Words(clean(line)) for line in card.lines),
+        *(Words(strip_control_characters(line)) for line in card.lines),
         *_facts(card.facts),
         *_columns(card.columns),
         *_progress(card.progress),
@@ -91,7 +91,7 @@ def _card(card: Card) -> RenderableType:
 def _panel(title: str, parts: Sequence[RenderableType], *, tone: Tone) -> Panel:
     return Panel(
         Group(*parts),
-        title=Words(clean_line(title), style="bold"),
+        title=Words(to_single_line(title), style="bold"),
         title_align="left",
         border_style=_TONES[tone],
         padding=(0, 1),
@@ -103,7 +103,10 @@ def _facts(facts: Sequence[Fact]) -> Iterator[RenderableType]:
     if facts:
         grid = Table.grid(padding=(0, 2))
         for fact in facts:
-            grid.add_row(Words(clean_line(fact.label), style="dim"), Words(clean(fact.value)))
+            grid.add_row(
+                Words(to_single_line(fact.label), style="dim"),
+                Words(strip_control_characters(fact.value)),
+            )
         yield grid
 
 
@@ -112,9 +115,11 @@ def _columns(columns: Sequence[Column]) -> Iterator[RenderableType]:
         grid = Table.grid(padding=(0, 2), expand=True)
         for _ in columns:
             grid.add_column(ratio=1)
-        grid.add_row(*(Words(clean_line(column.title), style="bold") for column in columns))
-        grid.add_row(*(Words(clean(column.text)) for column in columns))
-        grid.add_row(*(Words(clean(column.note), style="dim") for column in columns))
+        grid.add_row(*(Words(to_single_line(column.title), style="bold") for column in columns))
+        grid.add_row(*(Words(strip_control_characters(column.text)) for column in columns))
+        grid.add_row(
+            *(Words(strip_control_characters(column.note), style="dim") for column in columns)
+        )
         yield grid
 
 
@@ -132,17 +137,17 @@ def _progress(progress: Progress | None) -> Iterator[RenderableType]:
 def _chart(chart: Chart | None) -> Iterator[RenderableType]:
     if chart is None:
         return
-    lines = plot(chart)
+    lines = plot_lines(chart)
     if lines:
-        yield _coloured(clean(f"{chart.title}  {legend(chart)}"))
-        yield _coloured("\n".join(clean(line) for line in lines))
+        yield _coloured(strip_control_characters(f"{chart.title}  {legend(chart)}"))
+        yield _coloured("\n".join(strip_control_characters(line) for line in lines))
     if chart.summary:
-        yield Words(clean(chart.summary), style="dim")
+        yield Words(strip_control_characters(chart.summary), style="dim")
 
 
 def _coloured(text: str) -> Words:
     words = Words(text, no_wrap=True)
-    for mark, colour in zip(MARKS, _SERIES, strict=True):
+    for mark, colour in zip(SERIES_MARKS, _SERIES, strict=True):
         # A mark of the chart is a single character; the same letter in a word is not coloured.
         words.highlight_regex(rf"(?<![A-Za-z])[{mark}](?![A-Za-z])", style=colour)
     return words
@@ -152,14 +157,16 @@ def _listing(listing: Listing) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     for line in listing.lines:
         text = Group(
-            Words(clean(line.text)),
-            *([Words(clean(line.note), style="dim")] if line.note else []),
+            Words(strip_control_characters(line.text)),
+            *([Words(strip_control_characters(line.note), style="dim")] if line.note else []),
             *_buttons(line.buttons),
         )
-        grid.add_row(Words(clean_line(line.id), style="bold"), text)
-    parts: list[RenderableType] = [grid] if listing.lines else [Words(clean(listing.empty))]
+        grid.add_row(Words(to_single_line(line.id), style="bold"), text)
+    parts: list[RenderableType] = (
+        [grid] if listing.lines else [Words(strip_control_characters(listing.empty))]
+    )
     if listing.note:
-        parts += [Rule(style="grey30"), Words(clean(listing.note), style="dim")]
+        parts += [Rule(style="grey30"), Words(strip_control_characters(listing.note), style="dim")]
     parts += _buttons((listing.more,) if listing.more else ())
     total = "" if listing.total is None else f" ({listing.total})"
     return _panel(listing.title + total, parts, tone=Tone.PLAIN)
@@ -169,7 +176,7 @@ def _buttons(buttons: Sequence[Button]) -> Iterator[RenderableType]:
     if buttons:
         line = Words()
         for button in buttons:
-            line.append(f" {clean_line(button.label)} ", style=_button_style(button))
+            line.append(f" {to_single_line(button.label)} ", style=_button_style(button))
             line.append(" ")
         yield line
 

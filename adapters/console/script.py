@@ -10,8 +10,8 @@ from typing import TextIO
 
 from adapters.console.command_hints import LineError
 from adapters.console.typed_commands import ConsoleSession
-from adapters.local_room import is_gone, render_message
-from adapters.plain_text import clean, clean_line, draw
+from adapters.local_room import is_deleted, render_message
+from adapters.plain_text import draw_reply, strip_control_characters, to_single_line
 from adapters.room_changes import Change, Posted, Subscription, Updated
 from bot.domain import RoomMessage
 
@@ -61,7 +61,7 @@ class _Page:
     def tell(self, text: str) -> None:
         """Prints a text that is not a message."""
         if text:
-            self._print(clean(text))
+            self._print(strip_control_characters(text))
 
     def _show(self, change: Change) -> None:
         match change:
@@ -77,9 +77,11 @@ class _Page:
 
     def _print_message(self, message: RoomMessage, *, is_edit: bool) -> None:
         text = (
-            self._conversation.translate("console.deleted") if is_gone(message) else _text(message)
+            self._conversation.translate("console.deleted")
+            if is_deleted(message)
+            else _text(message)
         )
-        head = f"#{message.number}{'*' if is_edit else ''} {clean_line(message.author.name)}: "
+        head = f"#{message.number}{'*' if is_edit else ''} {to_single_line(message.author.name)}: "
         self._print(head + text.replace("\n", "\n  "))
 
     def _print(self, text: str) -> None:
@@ -94,7 +96,7 @@ class _Page:
 
 
 def _text(message: RoomMessage) -> str:
-    return clean(draw(render_message(message)))
+    return strip_control_characters(draw_reply(render_message(message)))
 
 
 def _redirect_to_devnull(output: TextIO) -> None:

@@ -22,10 +22,10 @@ from rich.panel import Panel
 from rich.text import Text as Words
 
 from adapters.console import message_panels
-from adapters.console.command_hints import USAGES, LineError
+from adapters.console.command_hints import USAGE_BY_COMMAND, LineError
 from adapters.console.typed_commands import ConsoleSession, Outcome
 from adapters.local_room import render_message
-from adapters.plain_text import clean
+from adapters.plain_text import strip_control_characters
 from adapters.room_changes import Change, PartialAnswer, Posted, Subscription, Updated
 from bot.domain import RoomMessage
 from bot.events import STOP
@@ -145,18 +145,24 @@ class _Screen:
         self._live.pop(message.number, None)
         if _is_busy(message):
             # Shown live, as printing would add a panel for every step of a job.
-            self._live[message.number] = message_panels.show(message, self._conversation.translate)
+            self._live[message.number] = message_panels.message_panel(
+                message, self._conversation.translate
+            )
         else:
             is_edit = was_written is None and message.number in self._known
             self._print_message(message, is_edit=is_edit)
 
     def _print_message(self, message: RoomMessage, *, is_edit: bool = False) -> None:
         self._known.add(message.number)
-        self._print(message_panels.show(message, self._conversation.translate, is_edit=is_edit))
+        self._print(
+            message_panels.message_panel(message, self._conversation.translate, is_edit=is_edit)
+        )
 
     def _print_note(self, text: str) -> None:
         if text:
-            self._print(Padding(Words(clean(text), style="italic #9fa8da"), (0, 0, 1, 2)))
+            self._print(
+                Padding(Words(strip_control_characters(text), style="italic #9fa8da"), (0, 0, 1, 2))
+            )
 
     def _print(self, drawing: RenderableType) -> None:
         print_formatted_text(ANSI(self._render(drawing)), end="")
@@ -203,7 +209,7 @@ class _RoomCompleter(Completer):
     def _words(self, line: str) -> tuple[str, str, Iterator[str]]:
         word, blank, rest = line.partition(" ")
         if not blank:
-            return "/", word, iter(USAGES)
+            return "/", word, iter(USAGE_BY_COMMAND)
         typed = rest.lstrip()
         if word == "tune":
             return "", typed, self._conversation.catalogue.complete(typed)
@@ -217,17 +223,20 @@ def _is_busy(message: RoomMessage) -> bool:
 
 
 def _partial_message(message: RoomMessage, text: str) -> RenderableType:
-    body = Words(clean(text))
+    body = Words(strip_control_characters(text))
     body.append(" ▌", style="#7986cb")
-    return Group(message_panels.head(message), Padding(body, (0, 0, 1, 2)))
+    return Group(message_panels.render_header(message), Padding(body, (0, 0, 1, 2)))
 
 
 def _welcome(conversation: ConsoleSession) -> RenderableType:
     text = Words()
     for number, step in enumerate(_STEPS, start=1):
         text.append(f" {number} ", style="bold white on #3f51b5")
-        text.append(f" {clean(conversation.translate(f'console.welcome.{step}'))}\n")
-    text.append(clean(conversation.translate("console.welcome.more")), style="dim")
+        sentence = conversation.translate(f"console.welcome.{step}")
+        text.append(f" {strip_control_characters(sentence)}\n")
+    text.append(
+        strip_control_characters(conversation.translate("console.welcome.more")), style="dim"
+    )
     title = Words(conversation.translate("console.welcome"), style="bold")
     panel = Panel(text, title=title, title_align="left", border_style="#7986cb", width=88)
     return Padding(panel, (0, 0, 1, 0))

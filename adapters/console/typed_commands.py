@@ -6,23 +6,23 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 
-from adapters.console.button_labels import find_action, labels
-from adapters.console.command_hints import USAGES, LineError, usage_error
-from adapters.console.files import take_file
+from adapters.console.button_labels import find_action, labelled_actions
+from adapters.console.command_hints import USAGE_BY_COMMAND, LineError, usage_error
+from adapters.console.files import split_off_file
 from adapters.console.forms import OpenForm
 from adapters.local_room import (
-    ASSISTANT,
+    ASSISTANT_USER,
     LocalRoom,
-    id_of,
-    is_addressed,
-    is_gone,
-    mentions,
+    is_deleted,
+    mentions_assistant,
+    message_id_of,
     place_of,
     render_message,
+    starts_with_mention,
     to_domain_message,
-    without_call,
+    without_leading_mention,
 )
-from adapters.plain_text import clean_line
+from adapters.plain_text import to_single_line
 from adapters.room_changes import Change, ChangesLost, FormOffered, FormRejected, ReactionsUpdated
 from bot import events
 from bot.commands import Catalogue
@@ -33,8 +33,8 @@ from bot.ports.store import Clock
 # The text to show after a line: at once, or an awaitable that ends with the answer.
 Outcome = Awaitable[str] | str
 
-VIEW = "console"
-OWNER = User(UserId("you"), "you", is_platform_admin=True)
+VIEW_ID = "console"
+CONSOLE_OWNER = User(UserId("you"), "you", is_platform_admin=True)
 
 _IDLE_POLL = timedelta(milliseconds=100)
 _SEARCHED_MESSAGES = 50
@@ -57,7 +57,7 @@ class ConsoleSession:
         self.room = room
         self.catalogue = catalogue
         self.channel = channel
-        self.speaker = OWNER
+        self.speaker = CONSOLE_OWNER
         self.form: OpenForm | None = None
         # The form that was submitted last, which opens again if it is refused.
         self._submitted: dict[str, OpenForm] = {}
@@ -98,22 +98,24 @@ class ConsoleSession:
         command = self._commands.get(word.lower())
         if command is None:
             raise LineError(
-                "console.unknown", word=word, words=", ".join(f"/{name}" for name in USAGES)
+                "console.unknown",
+                word=word,
+                words=", ".join(f"/{name}" for name in USAGE_BY_COMMAND),
             )
         return await command(rest.strip())
 
     def describe_change(self, change: Change) -> str:
         """Returns a text about a change that no message shows, or "". Opens offered forms."""
         match change:
-            case FormOffered() if self.room.is_own_event_key(VIEW, change.event.key):
+            case FormOffered() if self.room.is_own_event_key(VIEW_ID, change.event.key):
                 self.form = OpenForm(change.form, change.event)
                 return self.form.draw(self.translate)
             case FormRejected() if change.event.key in self._submitted:
                 self.form = self._submitted.pop(change.event.key)
                 return self.form.draw(self.translate)
-            case ReactionsUpdated() if change.user == ASSISTANT.id and not change.is_removed:
+            case ReactionsUpdated() if change.user == ASSISTANT_USER.id and not change.is_removed:
                 details = {"emoji": change.emoji, "number": change.number}
-                return self.translate("console.reacted", name=ASSISTANT.name, **details)
+                return self.translate("console.reacted", name=ASSISTANT_USER.name, **details)
             case ChangesLost():
                 return self.translate("console.missed")
         return ""
@@ -122,7 +124,7 @@ class ConsoleSession:
         """Adds a reaction to a message or removes it."""
         await self.room.set_reaction(message.number, emoji, self.speaker.id, is_removed=is_removed)
         return await self._send(
-            events.ReactionChanged(id_of(message), emoji, is_removed), place_of(message)
+            events.ReactionChanged(message_id_of(message), emoji, is_removed), place_of(message)
         )
 
     async def stop(self) -> None:
@@ -132,36 +134,42 @@ class ConsoleSession:
 
     async def _post_message(self, text: str) -> Outcome:
         message = await self.room.post_as_person(self.channel, self.speaker, text)
-        return await self._send_message_received(message, is_called=is_addressed(text))
+        return await self._send_message_received(message, is_called=starts_with_mention(text))
 
     async def _reply(self, rest: str) -> Outcome:
         number, text = _number_and_text(rest, "reply")
-        target = await self._find(number, lambda message: not is_gone(message))
+        target = await self._find(number, lambda message: not is_deleted(message))
         message = await self.room.post_as_person(
             target.channel, self.speaker, text, reply_to=target.number, thread=target.thread
         )
-        return await self._send_message_received(message, is_called=target.is_own or mentions(text))
+        return await self._send_message_received(
+            message, is_called=target.is_own or mentions_assistant(text)
+        )
 
     async def _send_message_received(self, message: RoomMessage, *, is_called: bool) -> Outcome:
         what = events.MessageReceived(to_domain_message(message), is_addressed=is_called)
         return await self._send(what, place_of(message), key=f"room:{message.number}")
 
     async def _tune(self, rest: str) -> Outcome:
-        words, attachment = take_file(rest, self.catalogue)
+        words, attachment = split_off_file(rest, self.catalogue)
         return await self._send(events.CommandInvoked(words, attachment=attachment))
 
     async def _click(self, rest: str) -> Outcome:
         number, label = _number_and_label(rest)
-        message = await self._find(number, lambda message: bool(labels(render_message(message))))
+        message = await self._find(
+            number, lambda message: bool(labelled_actions(render_message(message)))
+        )
         action = find_action(render_message(message), label, number=message.number)
-        return await self._send(events.ButtonClicked(action, id_of(message)), place_of(message))
+        return await self._send(
+            events.ButtonClicked(action, message_id_of(message)), place_of(message)
+        )
 
     async def _react(self, rest: str) -> Outcome:
         number, emoji = _number_and_text(rest, "react")
         emoji, _, off = emoji.partition(" ")
         if off.strip().lower() not in ("", "off"):
             raise usage_error("react")
-        message = await self._find(number, lambda message: not is_gone(message))
+        message = await self._find(number, lambda message: not is_deleted(message))
         return await self.react(message, emoji, is_removed=bool(off))
 
     async def _edit(self, rest: str) -> Outcome:
@@ -169,7 +177,8 @@ class ConsoleSession:
         message = await self._find_own(number)
         await self.room.edit_as_person(message.number, text)
         return await self._send(
-            events.MessageEdited(id_of(message), without_call(text)), place_of(message)
+            events.MessageEdited(message_id_of(message), without_leading_mention(text)),
+            place_of(message),
         )
 
     async def _delete(self, rest: str) -> Outcome:
@@ -177,7 +186,9 @@ class ConsoleSession:
             raise usage_error("delete")
         message = await self._find_own(rest)
         await self.room.delete_message(message.number)
-        return await self._send(events.MessagesDeleted((id_of(message),)), place_of(message))
+        return await self._send(
+            events.MessagesDeleted((message_id_of(message),)), place_of(message)
+        )
 
     async def _fill(self, rest: str) -> Outcome:
         name, _, text = rest.partition(" ")
@@ -191,7 +202,7 @@ class ConsoleSession:
         form = self._open_form()
         submitted = form.to_submission()
         self.form = None
-        key = self.room.new_key(VIEW)
+        key = self.room.new_key(VIEW_ID)
         self._submitted = {key: form}
         return await self._send(submitted, form.place, key=key)
 
@@ -209,12 +220,12 @@ class ConsoleSession:
         return self.translate("console.quiet")
 
     async def _speak_as(self, rest: str) -> Outcome:
-        name = clean_line(rest)[:_MAX_NAME_LENGTH]
+        name = to_single_line(rest)[:_MAX_NAME_LENGTH]
         if not name:
             raise usage_error("as")
-        if name.casefold() == ASSISTANT.name:
+        if name.casefold() == ASSISTANT_USER.name:
             raise LineError("console.name_taken", name=name)
-        self.speaker = OWNER if name == OWNER.name else User(UserId(name), name)
+        self.speaker = CONSOLE_OWNER if name == CONSOLE_OWNER.name else User(UserId(name), name)
         return self.translate("console.speaker", name=name)
 
     async def _quit(self, rest: str) -> Outcome:
@@ -234,7 +245,7 @@ class ConsoleSession:
 
     def _is_own(self, message: RoomMessage) -> bool:
         is_by_speaker = message.author.id == self.speaker.id and not message.is_own
-        return is_by_speaker and not is_gone(message)
+        return is_by_speaker and not is_deleted(message)
 
     async def _find(self, number: str, fits: Callable[[RoomMessage], bool]) -> RoomMessage:
         """Returns the message with a number, or for LAST the newest message that `fits`."""
@@ -243,7 +254,7 @@ class ConsoleSession:
         digits = number.removeprefix("#")
         is_number = digits.isascii() and digits.isdigit() and len(digits) < 16
         message = await self.room.message(int(digits)) if is_number else None
-        if message is None or is_gone(message):
+        if message is None or is_deleted(message):
             raise LineError("console.no_message", number=number)
         return message
 
@@ -257,7 +268,7 @@ class ConsoleSession:
         self, what: events.What, place: Place | None = None, *, key: str | None = None
     ) -> events.Event:
         return events.Event(
-            key=key or self.room.new_key(VIEW),
+            key=key or self.room.new_key(VIEW_ID),
             place=place or Place(LOCAL, self.channel),
             user=self.speaker,
             at=self._clock.now(),

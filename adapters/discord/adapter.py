@@ -12,23 +12,29 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from adapters.bounded_cache import store_bounded
 from adapters.discord import payload_parsing
 from adapters.discord.api_port import Access, Json, error_code
-from adapters.discord.autocomplete import choices, choices_query, parse_autocomplete, suggest
+from adapters.discord.autocomplete import (
+    choices_of_reply,
+    choices_query,
+    parse_autocomplete,
+    suggested_choices,
+)
 from adapters.discord.command_registration import commands_of, register_commands
 from adapters.discord.direct_guild_choices import DirectGuildChoices
 from adapters.discord.direct_messages import DirectMessages, PayloadInGuild
 from adapters.discord.gateway import HttpApi
 from adapters.discord.gateway_events import GatewayConnection, GatewayEvent
-from adapters.discord.guild_cache import Directory
+from adapters.discord.guild_cache import GuildCache
 from adapters.discord.interaction_responses import InteractionContext
-from adapters.discord.member_cache import Members
+from adapters.discord.member_cache import MemberCache
 from adapters.discord.payload_parsing import (
     COMPLETION,
     Bot,
     EventContext,
     PayloadWithContext,
-    handle_of,
+    interaction_handle_of,
 )
 from adapters.discord.session_file import SessionFile
 from adapters.discord.shard_connections import (
@@ -38,7 +44,7 @@ from adapters.discord.shard_connections import (
     IdentifyQueue,
     Shard,
     ShardingRequired,
-    bad_token,
+    bad_token_error,
 )
 from adapters.discord.surface import DiscordSurface
 from bot.commands import Catalogue
@@ -66,7 +72,7 @@ _GUILDS, _MESSAGES, _REACTIONS = 1 << 0, 1 << 9, 1 << 10
 _DIRECT_MESSAGES, _DIRECT_REACTIONS = 1 << 12, 1 << 13
 INTENTS = _GUILDS | _MESSAGES | _REACTIONS | _DIRECT_MESSAGES | _DIRECT_REACTIONS
 # https://docs.discord.com/developers/resources/application#application-object-application-flags
-CONTENT_FLAGS = (1 << 18) | (1 << 19)
+CONTENT_INTENT_FLAGS = (1 << 18) | (1 << 19)
 _MEMBERS_FLAGS = (1 << 14) | (1 << 15)
 _PUBLIC_GATEWAY = "wss://gateway.discord.gg/"
 
@@ -102,7 +108,7 @@ class Discord:
         self._app: App | None = None
         self._me: Bot | None = None
         self._is_for_users = False
-        self._directory: Directory | None = None
+        self._directory: GuildCache | None = None
         self._direct_messages: DirectMessages | None = None
         self._is_ready = asyncio.Event()
         self._waits: set[asyncio.Task[object]] = set()
@@ -111,7 +117,7 @@ class Discord:
         self.shards: list[Shard] = []
         self._order = KeyedOrder()
         self.api = HttpApi(access)
-        self._members = Members(self.api)
+        self._members = MemberCache(self.api)
         self.surface = DiscordSurface(
             self.api,
             self._bot,
@@ -160,13 +166,13 @@ class Discord:
                 break
             except SurfaceError as error:
                 if error_code(error) == 401:
-                    raise bad_token() from error
+                    raise bad_token_error() from error
                 log.warning("Discord cannot be reached yet", extra={"why": error.key})
             await self._clock.sleep(timedelta(seconds=wait))
             wait = min(_MAX_WAIT_SECONDS, wait * 2)
         bot_id = str(me["id"])
         self._me = Bot(bot_id, str(application.get("id") or bot_id))
-        self._directory = Directory(self.api, bot_id)
+        self._directory = GuildCache(self.api, bot_id)
         directs = DirectGuildChoices(self._store, self._directory, self._members)
         self._direct_messages = DirectMessages(self.surface, self._directory, directs, self._say)
         # Discord rejects commands for users if user installation is off at the page Installation.
@@ -245,7 +251,7 @@ class Discord:
     async def _receive(self, connection: GatewayConnection, event: GatewayEvent) -> None:
         """Handles an event and marks the event as stored, also if it is invalid or ignored."""
         # Tasks start in the order of their creation, so tickets are in the order of arrival.
-        ticket = self._order.enqueue(payload_parsing.messages_of(event.name, event.data))
+        ticket = self._order.enqueue(payload_parsing.message_keys_of(event.name, event.data))
         try:
             await self._store_with_retries(connection, event, ticket)
         except Exception as error:
@@ -279,10 +285,10 @@ class Discord:
         self._members.invalidate_on_event(event.name, event.data)
         if event.name == "READY":
             await self._on_ready(connection, event.data)
-        if event.name not in payload_parsing.TAKEN:
+        if event.name not in payload_parsing.HANDLED_EVENTS:
             return
         data = self._with_replied_author(event.data)
-        if payload_parsing.means_nothing(event.name, data, self._bot()):
+        if payload_parsing.is_ignored(event.name, data, self._bot()):
             return
         if event.name == _INTERACTION:
             await self._handle_interaction(data)
@@ -300,7 +306,7 @@ class Discord:
                 self._clock.now(),
                 key_suffix,
             )
-            await self._handle_event(payload_parsing.read(payload))
+            await self._handle_event(payload_parsing.read_event(payload))
 
     async def _handle_event(self, event: Event) -> None:
         what = event.what
@@ -327,7 +333,7 @@ class Discord:
         if int(data["type"]) == COMPLETION:
             await self._send_completions(data)
             return
-        handle = handle_of(data)
+        handle = interaction_handle_of(data)
         context = self.surface.begin_interaction(handle)
         if context is not None:
             self._start(self._defer_in_time(context), name="discord three seconds")
@@ -339,7 +345,7 @@ class Discord:
             if resolved is None:
                 return
             data, context_of_event = resolved.data, resolved.context
-            event = payload_parsing.read(
+            event = payload_parsing.read_event(
                 PayloadWithContext(
                     _INTERACTION, data, self._bot(), context_of_event, self._clock.now()
                 )
@@ -376,8 +382,8 @@ class Discord:
 
     async def _send_completions(self, data: Json) -> None:
         """Sends the choices of an option; sends none rather than too late."""
-        handle, request = handle_of(data), parse_autocomplete(data, self._catalogue)
-        options = suggest(request) if request else []
+        handle, request = interaction_handle_of(data), parse_autocomplete(data, self._catalogue)
+        options = suggested_choices(request) if request else []
         what = choices_query(request) if request and not options else None
         try:
             async with asyncio.timeout(_COMPLETION_SECONDS):
@@ -385,7 +391,7 @@ class Discord:
                 if request is not None and what is not None and resolved is not None:
                     event = _as_command(resolved.data, self._bot(), resolved.context, self._clock)
                     reply = await self._app_or_fail().query(replace(event, what=what))
-                    options = [] if isinstance(reply, Denied) else choices(request, reply)
+                    options = [] if isinstance(reply, Denied) else choices_of_reply(request, reply)
         except (TimeoutError, SurfaceError):
             log.info("A completion took too long")
         with contextlib.suppress(SurfaceError):
@@ -400,7 +406,7 @@ class Discord:
                 return None
             locale = str(data.get("preferred_locale") or "en")
             return EventContext(
-                Place(payload_parsing.workspace(guild), ChannelId(channel)), locale=locale
+                Place(payload_parsing.workspace_of_guild(guild), ChannelId(channel)), locale=locale
             )
         if name in _PLACE_DELETIONS:
             return (
@@ -451,21 +457,21 @@ class Discord:
                     payload_in_guild.context,
                     self._clock.now(),
                 )
-                await self._handle_event(payload_parsing.read(payload))
+                await self._handle_event(payload_parsing.read_event(payload))
         return resolved.found
 
     async def _note_departure(self, guild: str | None, user: str) -> None:
         """Hands a PersonLeft event to the app for a guild that the person has left."""
         if guild is None or guild not in await self._directory_or_fail().own_guilds():
             return
-        place = Place(payload_parsing.workspace(guild), ChannelId(""))
+        place = Place(payload_parsing.workspace_of_guild(guild), ChannelId(""))
         key = f"{place.workspace}/person_left/{user}/{self._clock.now().isoformat()}"
         person = User(UserId(user), user)
         await self._handle(Event(key, place, person, self._clock.now(), PersonLeft()))
 
     async def _reply_unknown(self, event: GatewayEvent) -> None:
         """Replies to a direct message that cannot be handled."""
-        is_ignored = payload_parsing.means_nothing(event.name, event.data, self._bot())
+        is_ignored = payload_parsing.is_ignored(event.name, event.data, self._bot())
         if event.name == "MESSAGE_CREATE" and not event.data.get("guild_id") and not is_ignored:
             with contextlib.suppress(SurfaceError):
                 await self._direct_messages_or_fail().say_unknown(event.data)
@@ -493,7 +499,7 @@ class Discord:
         memory = self.shards[connection.shard_id or 0].memory
         for left_guild in set(memory.kept.guilds) - set(guild_ids):
             self._directory_or_fail().update_from_event("GUILD_DELETE", {"id": left_guild})
-            place = Place(payload_parsing.workspace(left_guild), ChannelId(""))
+            place = Place(payload_parsing.workspace_of_guild(left_guild), ChannelId(""))
             key = f"{place.workspace}/left/{connection.session_id}"
             system_user = User(UserId("discord"), "discord")
             await self._handle(Event(key, place, system_user, self._clock.now(), WorkspaceLeft()))
@@ -522,10 +528,7 @@ class Discord:
         last_name, known_suffix = self._key_suffixes.get(key, ("", key_suffix))
         if last_name != name:
             known_suffix = key_suffix
-        self._key_suffixes[key] = (name, known_suffix)
-        self._key_suffixes.move_to_end(key)
-        while len(self._key_suffixes) > _MAX_REACTIONS:
-            self._key_suffixes.popitem(last=False)
+        store_bounded(self._key_suffixes, key, (name, known_suffix), _MAX_REACTIONS)
         return known_suffix
 
     def _forget_changed(self, what: object) -> None:
@@ -561,7 +564,7 @@ class Discord:
             return self._me
         return replace(self._me, roles=self._directory.bot_roles, names=self._directory.names)
 
-    def _directory_or_fail(self) -> Directory:
+    def _directory_or_fail(self) -> GuildCache:
         assert self._directory is not None
         return self._directory
 
@@ -572,7 +575,7 @@ class Discord:
 
 def _intents(flags: int | None) -> int:
     """Returns the intents: message content unless the flags forbid it, members if they allow it."""
-    may_read = flags is None or bool(flags & CONTENT_FLAGS)
+    may_read = flags is None or bool(flags & CONTENT_INTENT_FLAGS)
     may_list_members = flags is not None and bool(flags & _MEMBERS_FLAGS)
     return INTENTS | (CONTENT if may_read else 0) | (MEMBERS if may_list_members else 0)
 
@@ -587,6 +590,6 @@ def _user_of(data: Json) -> str | None:
 
 def _as_command(data: Json, bot: Bot, context: EventContext, clock: Clock) -> Event:
     command = {**data, "type": payload_parsing.SLASH}
-    return payload_parsing.read(
+    return payload_parsing.read_event(
         PayloadWithContext(_INTERACTION, command, bot, context, clock.now())
     )

@@ -15,17 +15,17 @@ from bot.errors import SurfaceError
 Json = dict[str, Any]
 Ids = Mapping[str, str]
 
-PUBLIC_API = "https://discord.com/api/v10"
+PUBLIC_API_URL = "https://discord.com/api/v10"
 
-MESSAGES = "/channels/{channel_id}/messages"
-MESSAGE = "/channels/{channel_id}/messages/{message_id}"
-TYPING = "/channels/{channel_id}/typing"
-CALLBACK = "/interactions/{interaction_id}/{interaction_token}/callback"
-FOLLOW_UP = "/webhooks/{webhook_id}/{webhook_token}"
-FOLLOWED = "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
-THREADS = "/channels/{channel_id}/messages/{message_id}/threads"
-OWN_REACTION = "/channels/{channel_id}/messages/{message_id}/reactions/{emoji}/@me"
-DIRECT = "/users/@me/channels"
+MESSAGES_PATH = "/channels/{channel_id}/messages"
+MESSAGE_PATH = "/channels/{channel_id}/messages/{message_id}"
+TYPING_PATH = "/channels/{channel_id}/typing"
+CALLBACK_PATH = "/interactions/{interaction_id}/{interaction_token}/callback"
+FOLLOW_UP_PATH = "/webhooks/{webhook_id}/{webhook_token}"
+FOLLOW_UP_MESSAGE_PATH = "/webhooks/{webhook_id}/{webhook_token}/messages/{message_id}"
+THREADS_PATH = "/channels/{channel_id}/messages/{message_id}/threads"
+OWN_REACTION_PATH = "/channels/{channel_id}/messages/{message_id}/reactions/{emoji}/@me"
+DIRECT_CHANNELS_PATH = "/users/@me/channels"
 
 _VERSIONED = re.compile(r"/v\d+$")
 _HOSTS = ("discord.com", "discordapp.com", "discordapp.net", "discord.gg")
@@ -36,7 +36,7 @@ class Access:
     """Credentials and addresses of the bot; `token` is left out of the repr."""
 
     token: str = field(repr=False)
-    api_url: str = PUBLIC_API
+    api_url: str = PUBLIC_API_URL
     gateway_url: str = ""
     development_guild: str = ""
 
@@ -99,9 +99,9 @@ def error_code(error: SurfaceError) -> int:
     return value if isinstance(value, int) else 0
 
 
-def api_base(url: str) -> str:
+def api_base_url(url: str) -> str:
     """Returns the base URL of version 10 for a URL with or without `/api/v10`."""
-    bare = url.strip().rstrip("/") or PUBLIC_API
+    bare = url.strip().rstrip("/") or PUBLIC_API_URL
     if _VERSIONED.search(bare):
         return bare
     return f"{bare}/v10" if bare.endswith("/api") else f"{bare}/api/v10"
@@ -115,7 +115,7 @@ def proxy_for(url: str) -> str | None:
     return proxies.get("https") or proxies.get("http") or None
 
 
-def is_discord(url: str, api_url: str) -> bool:
+def is_discord_url(url: str, api_url: str) -> bool:
     """Whether files may be downloaded from a URL: from the API's host, or from Discord by HTTPS."""
     host = urlsplit(url).hostname or ""
     if host == urlsplit(api_url).hostname:

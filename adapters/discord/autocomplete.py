@@ -44,7 +44,7 @@ def parse_autocomplete(data: Json, catalogue: Catalogue) -> AutocompleteRequest 
     return AutocompleteRequest(option.kind, typed, option.suggestions) if option else None
 
 
-def suggest(request: AutocompleteRequest) -> list[Json]:
+def suggested_choices(request: AutocompleteRequest) -> list[Json]:
     """Returns the typed text and the suggestions that start with it; other values are valid too."""
     if not request.suggestions:
         return []
@@ -66,7 +66,7 @@ def choices_query(request: AutocompleteRequest) -> What | None:
     return _SOURCES.get(request.kind)
 
 
-def choices(request: AutocompleteRequest, reply: Reply) -> list[Json]:
+def choices_of_reply(request: AutocompleteRequest, reply: Reply) -> list[Json]:
     """Returns at most 25 rows of the list that contain the typed text."""
     if not isinstance(reply, Listing):
         return []

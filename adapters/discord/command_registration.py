@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 
 from adapters.discord.api_port import Api, Json
 from adapters.discord.session_file import SessionFile
-from adapters.discord.wire_names import ASK, COMMAND, MENUS
+from adapters.discord.wire_names import ASK_COMMAND, COMMAND_GROUP, MESSAGE_COMMANDS
 from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.errors import SurfaceError
 from bot.ports.store import Clock
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 Say = Callable[..., str]
 
-PERMISSIONS = {
+BOT_PERMISSIONS = {
     "Add Reactions": 1 << 6,
     "View Channels": 1 << 10,
     "Send Messages": 1 << 11,
@@ -33,12 +33,12 @@ PERMISSIONS = {
 """The permissions that the bot needs, by the names that Discord shows."""
 THREAD_PERMISSIONS = {
     "Create Public Threads": 1 << 35,
-    "Send Messages in Threads": PERMISSIONS["Send Messages in Threads"],
+    "Send Messages in Threads": BOT_PERMISSIONS["Send Messages in Threads"],
 }
 """The permissions that a thread for each question needs; the invite link requests them too."""
-SCOPES = ("bot", "applications.commands")
+OAUTH_SCOPES = ("bot", "applications.commands")
 
-_MEMBER_PERMISSIONS = PERMISSIONS["Send Messages"]
+_MEMBER_PERMISSIONS = BOT_PERMISSIONS["Send Messages"]
 _SUBCOMMAND, _GROUP = 1, 2
 _STRING, _INTEGER, _BOOLEAN, _USER, _MENTIONABLE, _NUMBER, _ATTACHMENT = 3, 4, 5, 6, 9, 10, 11
 _OPTION_TYPES = {
@@ -49,7 +49,7 @@ _OPTION_TYPES = {
     OptionKind.GRANTEE: _MENTIONABLE,
     OptionKind.FILE: _ATTACHMENT,
 }
-COMPLETED = (
+AUTOCOMPLETED_KINDS = (
     OptionKind.ASSISTANT,
     OptionKind.MODEL,
     OptionKind.JOB,
@@ -61,12 +61,12 @@ _MAX_WAIT_SECONDS = 600.0
 _CHINESE = ("zh-CN", "zh-TW")
 
 
-def invitation(application: str) -> str:
+def invite_link(application: str) -> str:
     """Returns the link that adds the bot to a guild."""
     query = {
         "client_id": application,
-        "scope": " ".join(SCOPES),
-        "permissions": sum((PERMISSIONS | THREAD_PERMISSIONS).values()),
+        "scope": " ".join(OAUTH_SCOPES),
+        "permissions": sum((BOT_PERMISSIONS | THREAD_PERMISSIONS).values()),
     }
     return f"https://discord.com/oauth2/authorize?{urlencode(query)}"
 
@@ -77,16 +77,16 @@ def commands_of(catalogue: Catalogue, say: Say, *, is_for_users: bool = False) -
     With `is_for_users`, people can add the application to their own account and use `/ask`
     anywhere.
     """
-    group = _with_description(COMMAND, "discord.tune", say)
+    group = _with_description(COMMAND_GROUP, "discord.tune", say)
     group |= {"type": 1, "options": list(_subcommands(catalogue, say)), **_availability()}
-    ask = _with_description(ASK, "discord.ask", say) | {"type": 1, **_availability()}
+    ask = _with_description(ASK_COMMAND, "discord.ask", say) | {"type": 1, **_availability()}
     if is_for_users:
         # https://docs.discord.com/developers/resources/application#installation-context
         ask |= {"contexts": [0, 1, 2], "integration_types": [0, 1]}
     question: Json = {"type": _STRING, "required": True, "max_length": 4000}
     ask["options"] = [_with_description("question", "option.question", say) | question]
     shortcuts = {shortcut.name for shortcut in catalogue.shortcuts}
-    menus = [_menu(name, say) for name in MENUS if name in shortcuts]
+    menus = [_menu(name, say) for name in MESSAGE_COMMANDS if name in shortcuts]
     return [group, ask, *menus]
 
 
@@ -109,7 +109,7 @@ async def register_commands(
     if guild:
         path = "/applications/{application_id}/guilds/{guild_id}/commands"
         at["guild_id"] = guild
-    hashed = fingerprint(commands, api.base, application, guild)
+    hashed = commands_hash(commands, api.base, application, guild)
     wait = 1.0
     while file.kept.commands != hashed:
         try:
@@ -122,7 +122,7 @@ async def register_commands(
         file.keep(replace(file.kept, commands=hashed))
 
 
-def fingerprint(definitions: Sequence[Json], *scope: str) -> str:
+def commands_hash(definitions: Sequence[Json], *scope: str) -> str:
     """Returns a hash that changes with the commands or with the place where they are registered."""
     text = json.dumps([list(scope), list(definitions)], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -132,7 +132,7 @@ def missing_permissions(granted: int) -> list[str]:
     """Returns the names of the permissions that are missing; an administrator lacks none."""
     if granted & (1 << 3):
         return []
-    return [name for name, bit in PERMISSIONS.items() if not granted & bit]
+    return [name for name, bit in BOT_PERMISSIONS.items() if not granted & bit]
 
 
 def _subcommands(catalogue: Catalogue, say: Say) -> Iterator[Json]:
@@ -165,7 +165,7 @@ def _option(option: Option, say: Say) -> Json:
         definition["choices"] = [
             {"name": choice[:_CHOICE_LENGTH], "value": choice} for choice in option.choices
         ]
-    if option.suggestions or option.kind in COMPLETED:
+    if option.suggestions or option.kind in AUTOCOMPLETED_KINDS:
         definition["autocomplete"] = True
     elif option.kind is OptionKind.INTEGER:
         definition |= _bounds(option, int)
@@ -181,7 +181,7 @@ def _bounds(option: Option, as_number: type[int] | type[float]) -> Json:
 
 def _menu(shortcut: str, say: Say) -> Json:
     key = f"discord.menu.{shortcut}"
-    name = MENUS[shortcut]
+    name = MESSAGE_COMMANDS[shortcut]
     return {
         "type": 3,
         "name": name,

@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from adapters.discord.api_port import Json
-from adapters.discord.guild_cache import Directory
-from adapters.discord.member_cache import Members
-from adapters.discord.payload_parsing import workspace
-from adapters.discord.wire_names import FIRST
+from adapters.discord.guild_cache import GuildCache
+from adapters.discord.member_cache import MemberCache
+from adapters.discord.payload_parsing import workspace_of_guild
+from adapters.discord.wire_names import FIRST_MESSAGE_SEPARATOR
 from bot.domain import ChannelKind, Place, UserId, WorkspaceId
 from bot.domain.ids import id_on_platform
 from bot.ports.store import Store
 from bot.replies import Button, Drawn, Listing
 
-PLATFORM = "discord"
-SERVER = "server:"
+DISCORD_PLATFORM = "discord"
+SERVER_BUTTON_PREFIX = "server:"
 """Prefix of the buttons that choose a guild: `server:<guild>` or `server:<guild>:<message id>`.
 
 The message id is that of the first message that waits for the choice.
@@ -27,11 +27,11 @@ The message id is that of the first message that waits for the choice.
 _PARALLEL_LOOKUPS = 5
 _ACTION_LENGTH = 100 - 22
 _GUILD_MARK = "|@"
-_GUILD_MARK_PATTERN = re.compile(rf"\|@(\d{{1,20}})(?={FIRST}\d|$)")
+_GUILD_MARK_PATTERN = re.compile(rf"\|@(\d{{1,20}})(?={FIRST_MESSAGE_SEPARATOR}\d|$)")
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class GuildChoice:
     """The guild that answers a person's direct messages, and the person's member object there.
 
     `guild` is None if the person has yet to choose one of `shared_guilds`. `former_guild` answered
@@ -50,38 +50,38 @@ class DirectGuildChoices:
     Methods raise SurfaceError if Discord does not return a membership.
     """
 
-    def __init__(self, store: Store, directory: Directory, members: Members) -> None:
+    def __init__(self, store: Store, directory: GuildCache, members: MemberCache) -> None:
         self._store = store
         self._directory = directory
         self._members = members
         self._gate = asyncio.Semaphore(_PARALLEL_LOOKUPS)
 
-    async def choice_of(self, user: str) -> Choice:
+    async def choice_of(self, user: str) -> GuildChoice:
         """Returns the stored choice; without one, stores and returns the only shared guild."""
         stored_guild = await self.chosen_guild(user)
         if stored_guild is not None:
             member = await self._members.find(stored_guild, user)
             if member is not None:
-                return Choice(stored_guild, member)
+                return GuildChoice(stored_guild, member)
             await self._delete_choice(stored_guild, user)
         shared = await self.shared_guilds(user)
         if len(shared) != 1:
-            return Choice(None, shared_guilds=shared, former_guild=stored_guild)
+            return GuildChoice(None, shared_guilds=shared, former_guild=stored_guild)
         return replace(await self.choose(shared[0], user), former_guild=stored_guild)
 
-    async def choose(self, guild: str, user: str) -> Choice:
+    async def choose(self, guild: str, user: str) -> GuildChoice:
         """Stores a guild as the choice; returns no guild if the person is not a member."""
         member = await self._members.find(guild, user)
         if member is None:
-            return Choice(None)
+            return GuildChoice(None)
         async with self._store.writing() as records:
-            await records.direct_choices.choose(workspace(guild), UserId(user))
-        return Choice(guild, member)
+            await records.direct_choices.choose(workspace_of_guild(guild), UserId(user))
+        return GuildChoice(guild, member)
 
-    async def of_guild(self, guild: str, user: str) -> Choice:
+    async def of_guild(self, guild: str, user: str) -> GuildChoice:
         """Returns a guild as the choice without storing it, for a click that names its guild."""
         member = await self._members.find(guild, user)
-        return Choice(None) if member is None else Choice(guild, member)
+        return GuildChoice(None) if member is None else GuildChoice(guild, member)
 
     async def shared_guilds(self, user: str) -> Sequence[str]:
         """Returns the guilds of the bot in which the person is a member."""
@@ -92,13 +92,15 @@ class DirectGuildChoices:
     async def chosen_guild(self, user: str) -> str | None:
         """Returns the id of the stored guild, None if the person has not chosen."""
         async with self._store.reading() as records:
-            workspace_id = await records.direct_choices.chosen_workspace(PLATFORM, UserId(user))
+            workspace_id = await records.direct_choices.chosen_workspace(
+                DISCORD_PLATFORM, UserId(user)
+            )
         return None if workspace_id is None else id_on_platform(workspace_id)
 
     async def guilds_ever_chosen(self, user: str) -> Sequence[str]:
         """Returns every guild that the person has chosen at any time."""
         async with self._store.reading() as records:
-            workspace_ids = await records.direct_choices.ever_chosen(PLATFORM, UserId(user))
+            workspace_ids = await records.direct_choices.ever_chosen(DISCORD_PLATFORM, UserId(user))
         return [id_on_platform(workspace_id) for workspace_id in workspace_ids]
 
     async def _is_in(self, guild: str, user: str) -> bool:
@@ -107,42 +109,48 @@ class DirectGuildChoices:
 
     async def _delete_choice(self, guild: str, user: str) -> None:
         async with self._store.writing() as records:
-            await records.direct_choices.leave(workspace(guild), UserId(user))
+            await records.direct_choices.leave(workspace_of_guild(guild), UserId(user))
 
 
-def mark_with_guild(reply: Drawn, owner: WorkspaceId) -> Drawn:
+def add_guild_to_buttons(reply: Drawn, owner: WorkspaceId) -> Drawn:
     """Returns the reply with the guild in each button's action, where a click is then handled."""
     if not isinstance(reply, Listing):
-        return replace(reply, buttons=marked_buttons(reply.buttons, owner))
-    rows = tuple(replace(row, buttons=marked_buttons(row.buttons, owner)) for row in reply.lines)
-    more = marked_buttons((reply.more,), owner)[0] if reply.more else None
+        return replace(reply, buttons=buttons_with_guild(reply.buttons, owner))
+    rows = tuple(
+        replace(row, buttons=buttons_with_guild(row.buttons, owner)) for row in reply.lines
+    )
+    more = buttons_with_guild((reply.more,), owner)[0] if reply.more else None
     return replace(reply, lines=rows, more=more)
 
 
-def buttons_for_place(
+def answer_buttons_for_place(
     place: Place, make_buttons: Callable[[], tuple[Button, ...]]
 ) -> tuple[Button, ...]:
     """Returns an answer's final buttons, which name their guild in a direct message."""
     is_direct = place.kind is ChannelKind.DIRECT
-    return marked_buttons(make_buttons(), place.workspace) if is_direct else make_buttons()
+    return buttons_with_guild(make_buttons(), place.workspace) if is_direct else make_buttons()
 
 
-def marked_buttons(buttons: Sequence[Button], owner: WorkspaceId) -> tuple[Button, ...]:
+def buttons_with_guild(buttons: Sequence[Button], owner: WorkspaceId) -> tuple[Button, ...]:
     """Returns the buttons with the guild in each action."""
-    return tuple(replace(button, action=marked_action(button.action, owner)) for button in buttons)
+    return tuple(
+        replace(button, action=action_with_guild(button.action, owner)) for button in buttons
+    )
 
 
-def marked_action(action: str, owner: WorkspaceId) -> str:
+def action_with_guild(action: str, owner: WorkspaceId) -> str:
     """Returns the action with the guild appended, unless the result is too long for a custom_id.
 
     A click on an action without a guild goes to the guild that answers then.
     """
     marked = f"{action}{_GUILD_MARK}{id_on_platform(owner)}"
-    stays_unmarked = not action or action.startswith(SERVER) or len(marked) > _ACTION_LENGTH
+    stays_unmarked = (
+        not action or action.startswith(SERVER_BUTTON_PREFIX) or len(marked) > _ACTION_LENGTH
+    )
     return action if stays_unmarked else marked
 
 
-def split_guild_mark(data: Json) -> tuple[Json, str | None]:
+def split_off_guild(data: Json) -> tuple[Json, str | None]:
     """Returns a click or form without the guild in its ids, and that guild or None."""
     inner: Json = dict(data.get("data") or {})
     texts = [str(inner.get("custom_id") or ""), *map(str, inner.get("values") or ())]

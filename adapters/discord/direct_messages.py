@@ -9,12 +9,12 @@ from weakref import WeakValueDictionary
 
 from adapters.discord.api_port import Json
 from adapters.discord.direct_guild_choices import (
-    SERVER,
-    Choice,
+    SERVER_BUTTON_PREFIX,
     DirectGuildChoices,
-    split_guild_mark,
+    GuildChoice,
+    split_off_guild,
 )
-from adapters.discord.guild_cache import Directory
+from adapters.discord.guild_cache import GuildCache
 from adapters.discord.interaction_responses import InteractionContext
 from adapters.discord.payload_parsing import EventContext
 from adapters.discord.surface import DiscordSurface
@@ -55,7 +55,7 @@ class DirectMessages:
     def __init__(
         self,
         surface: DiscordSurface,
-        directory: Directory,
+        directory: GuildCache,
         directs: DirectGuildChoices,
         say: Callable[..., str],
     ) -> None:
@@ -94,10 +94,12 @@ class DirectMessages:
         self, context: InteractionContext, data: Json, user: str
     ) -> ResolvedPayload:
         """Finds the guild of an interaction, or stores the guild that the interaction chooses."""
-        data, marked_guild = split_guild_mark(data)
+        data, marked_guild = split_off_guild(data)
         action = str((data.get("data") or {}).get("custom_id") or "")
         try:
-            if action.startswith(SERVER) or _selected_value(data).startswith(SERVER):
+            if action.startswith(SERVER_BUTTON_PREFIX) or _selected_value(data).startswith(
+                SERVER_BUTTON_PREFIX
+            ):
                 return await self._switch(context, data, user)
             if marked_guild is not None:
                 choice = await self._directs.of_guild(marked_guild, user)
@@ -128,13 +130,13 @@ class DirectMessages:
         others = [guild for guild in shared if guild != answering]
         return Text(text, buttons=await self._buttons(others))
 
-    async def _in_guild(self, data: Json, choice: Choice, user: str) -> PayloadInGuild:
+    async def _in_guild(self, data: Json, choice: GuildChoice, user: str) -> PayloadInGuild:
         assert choice.guild is not None
         channel = str(data.get("channel_id") or "")
         context = await self._directory.direct_context(channel, choice.guild, user, choice.member)
         return PayloadInGuild({**data, "member": choice.member}, context)
 
-    async def _ask_for_guild(self, data: Json, choice: Choice, user: str) -> None:
+    async def _ask_for_guild(self, data: Json, choice: GuildChoice, user: str) -> None:
         """Asks once which guild shall answer; later messages wait in the channel for the choice."""
         if not choice.shared_guilds:
             await self._post_reply(data, Text(self._say("discord.no_guild")))
@@ -152,7 +154,7 @@ class DirectMessages:
     async def _switch(self, context: InteractionContext, data: Json, user: str) -> ResolvedPayload:
         inner = data.get("data") or {}
         action = _selected_value(data) or str(inner.get("custom_id"))
-        guild, _, first = action.removeprefix(SERVER).partition(":")
+        guild, _, first = action.removeprefix(SERVER_BUTTON_PREFIX).partition(":")
         before = await self._directs.chosen_guild(user)
         choice = await self._directs.choose(guild, user)
         if choice.guild is None:
@@ -175,7 +177,7 @@ class DirectMessages:
         ]
 
     async def _reply_without_guild(
-        self, context: InteractionContext, choice: Choice, *, is_named: bool
+        self, context: InteractionContext, choice: GuildChoice, *, is_named: bool
     ) -> None:
         if is_named:
             await self._reply(context, "discord.not_in_server")
@@ -193,7 +195,7 @@ class DirectMessages:
         buttons = []
         for guild, name in zip(shown, names, strict=True):
             label = name if names.count(name) == 1 else f"{name} ({guild})"
-            buttons.append(Button(label, f"{SERVER}{guild}{suffix}"))
+            buttons.append(Button(label, f"{SERVER_BUTTON_PREFIX}{guild}{suffix}"))
         return tuple(buttons)
 
     async def _text_with_guild(self, key: str, guild: str, locale: str = "en") -> str:

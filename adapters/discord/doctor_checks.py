@@ -12,7 +12,7 @@ from adapters.discord.command_registration import missing_permissions
 from adapters.discord.gateway import HttpApi
 from bot.errors import SettingsError, SurfaceError
 
-CONTENT_FLAGS = (1 << 18) | (1 << 19)
+CONTENT_INTENT_FLAGS = (1 << 18) | (1 << 19)
 """Flags of an app that may read message content.
 
 https://docs.discord.com/developers/resources/application: one flag for verified apps, one for
@@ -30,7 +30,7 @@ class CheckResult:
     details: Mapping[str, object]
 
 
-async def examine(access: Access) -> AsyncIterator[CheckResult]:
+async def run_checks(access: Access) -> AsyncIterator[CheckResult]:
     """Checks token, intents, connections and permissions, in the order of setting up."""
     api = HttpApi(access)
     try:
@@ -85,7 +85,7 @@ async def _check_intents(api: HttpApi) -> CheckResult:
         flags = int((await _fetch_application(api)).get("flags") or 0)
     except SurfaceError:
         flags = 0
-    key = "discord.doctor.content" if flags & CONTENT_FLAGS else "discord.doctor.no_content"
+    key = "discord.doctor.content" if flags & CONTENT_INTENT_FLAGS else "discord.doctor.no_content"
     return CheckResult(key, True, {})
 
 

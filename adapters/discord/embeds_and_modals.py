@@ -13,9 +13,19 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from adapters.discord.api_port import File, Json
-from adapters.discord.text_escaping import LONGEST, escape, sanitize, shorten, split_for_inputs
-from adapters.discord.wire_names import CHOOSE, FIRST, PART
-from adapters.message_splitting import length, split
+from adapters.discord.text_escaping import (
+    MAX_TEXT_LENGTH,
+    escape,
+    sanitize,
+    shorten,
+    split_for_inputs,
+)
+from adapters.discord.wire_names import (
+    FIRST_MESSAGE_SEPARATOR,
+    INPUT_NUMBER_SEPARATOR,
+    SELECT_MENU_ID,
+)
+from adapters.message_splitting import split_messages, utf16_length
 from adapters.plain_text import progress_bar, reply_text
 from bot.domain import MessageId
 from bot.mentions_and_times import plain_text
@@ -34,7 +44,7 @@ from bot.replies import (
     Tone,
 )
 
-NOBODY: Json = {"parse": [], "replied_user": False}
+NO_MENTIONS: Json = {"parse": [], "replied_user": False}
 EPHEMERAL_FLAG, SILENT_FLAG, NO_EMBEDS_FLAG = 1 << 6, 1 << 12, 1 << 2
 
 # https://docs.discord.com/developers/resources/message#embed-object-embed-limits
@@ -75,7 +85,9 @@ class Payload:
             "content": self.content,
             "embeds": list(self.embeds),
             "components": list(self.components),
-            "allowed_mentions": {**NOBODY, "users": list(self.pings)} if self.pings else NOBODY,
+            "allowed_mentions": {**NO_MENTIONS, "users": list(self.pings)}
+            if self.pings
+            else NO_MENTIONS,
         }
         if self.flags | flags:
             body["flags"] = self.flags | flags
@@ -87,7 +99,7 @@ class Payload:
         return body
 
 
-def payloads(reply: Drawn, picture: bytes | None = None) -> list[Payload]:
+def reply_payloads(reply: Drawn, picture: bytes | None = None) -> list[Payload]:
     """Returns the messages of a reply, several if Discord's limits are too small for one."""
     first, *more = _payloads(reply, picture)
     return [_with_pings(first, reply), *more]
@@ -99,14 +111,14 @@ def _with_pings(payload: Payload, reply: Drawn) -> Payload:
     mentions = " ".join(f"<@{user}>" for user in pings if user.isdecimal())
     if not mentions:
         return payload
-    content = f"{mentions} {payload.content}".strip()[:LONGEST]
+    content = f"{mentions} {payload.content}".strip()[:MAX_TEXT_LENGTH]
     return replace(payload, content=content, pings=tuple(filter(str.isdecimal, pings)))
 
 
 def _payloads(reply: Drawn, picture: bytes | None) -> list[Payload]:
     match reply:
         case Text():
-            texts = list(split(escape(reply.text) or "–", LONGEST))
+            texts = list(split_messages(escape(reply.text) or "–", MAX_TEXT_LENGTH))
             last = Payload(texts[-1], (), _button_rows(reply.buttons), flags=NO_EMBEDS_FLAG)
             return [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
         case Card():
@@ -117,23 +129,28 @@ def _payloads(reply: Drawn, picture: bytes | None) -> list[Payload]:
             assert_never(reply)
 
 
-def plain_payloads(reply: Drawn) -> list[Payload]:
+def plain_reply_payloads(reply: Drawn) -> list[Payload]:
     """Returns a reply as plain text, for channels without the permission to embed links."""
-    texts = list(split(escape(reply_text(reply)) or "–", LONGEST))
-    with_embeds = payloads(reply)
+    texts = list(split_messages(escape(reply_text(reply)) or "–", MAX_TEXT_LENGTH))
+    with_embeds = reply_payloads(reply)
     last = Payload(texts[-1], (), with_embeds[-1].components, flags=NO_EMBEDS_FLAG)
     first, *more = [*(Payload(text, flags=NO_EMBEDS_FLAG) for text in texts[:-1]), last]
     return [_with_pings(first, reply), *more]
 
 
-def answer(text: str, buttons: Sequence[Button] = (), first: MessageId | None = None) -> Payload:
+def answer_payload(
+    text: str, buttons: Sequence[Button] = (), first: MessageId | None = None
+) -> Payload:
     """Returns a part of a model's answer.
 
     `first` is the answer's first message, which identifies it.
     """
     actions = buttons
     if first is not None:
-        actions = [replace(button, action=f"{button.action}{FIRST}{first}") for button in buttons]
+        actions = [
+            replace(button, action=f"{button.action}{FIRST_MESSAGE_SEPARATOR}{first}")
+            for button in buttons
+        ]
     return Payload(sanitize(text), (), _button_rows(actions), flags=NO_EMBEDS_FLAG)
 
 
@@ -152,12 +169,12 @@ def differs_from_posted(posted: Json, payload: Payload) -> bool:
     return list(zip(titles, texts, strict=True)) != expected
 
 
-def nonce(key: str) -> str:
+def post_nonce(key: str) -> str:
     """Returns the nonce of a post, at most 25 characters, from the key of the post."""
     return hashlib.blake2b(key.encode(), digest_size=12).hexdigest()
 
 
-def modal(form: Form) -> Json:
+def to_modal(form: Form) -> Json:
     """Returns a form as a modal; the submission has the same `custom_id`."""
     parts = [part for form_field in form.fields for part in _inputs(form_field)]
     note = _note(form.note) if form.note and len(parts) < _MAX_MODAL_PARTS else ()
@@ -168,7 +185,7 @@ def modal(form: Form) -> Json:
     }
 
 
-def holds(form: Form) -> bool:
+def fits_in_modal(form: Form) -> bool:
     """Whether a form can show every value whole, and Discord returns each one unchanged."""
     parts = [part for form_field in form.fields for part in _inputs(form_field)]
     return len(parts) <= _MAX_MODAL_PARTS and all(map(_fits_field, form.fields))
@@ -180,7 +197,7 @@ def _fits_field(form_field: Field) -> bool:
     is_split = form_field.kind is FieldKind.TEXT
     most = min(form_field.max_length, _INPUT_LENGTH)
     return (
-        (is_split or length(form_field.value) <= most)
+        (is_split or utf16_length(form_field.value) <= most)
         and not _CONTROL_CHARACTERS.search(form_field.value)
         and split_for_inputs(form_field.value, _INPUT_LENGTH) is not None
     )
@@ -191,7 +208,7 @@ def _card(card: Card, picture: bytes | None) -> list[Payload]:
     if card.progress:
         lines.append(progress_bar(card.progress))
     facts = [_fact(fact) for fact in card.facts]
-    if all(length(escape(column.text)) <= _FIELD_LENGTH for column in card.columns):
+    if all(utf16_length(escape(column.text)) <= _FIELD_LENGTH for column in card.columns):
         facts += [_column(column) for column in card.columns]
     else:
         # A column that is too long for an embed field goes to the description.
@@ -235,9 +252,11 @@ def _embeds(
     """Yields the embeds of a text; a title that is too long is repeated in full in the text."""
     description = text if is_escaped else escape(text)
     heading = escape(plain_text(title))
-    if length(heading) > _TITLE_LENGTH:
+    if utf16_length(heading) > _TITLE_LENGTH:
         description = f"{escape(title)}\n{description}"
-    bodies = [part for part in split(description, _DESCRIPTION_LENGTH) if part.strip()] or [""]
+    bodies = [
+        part for part in split_messages(description, _DESCRIPTION_LENGTH) if part.strip()
+    ] or [""]
     for number, body in enumerate(bodies):
         embed: Json = {"color": colour}
         if number == 0:
@@ -255,7 +274,7 @@ def _size(embed: Json) -> int:
     texts = [embed.get("title", ""), embed.get("description", "")]
     texts += [embed.get("footer", {}).get("text", "")]
     texts += [one[name] for one in embed.get("fields", ()) for name in ("name", "value")]
-    return sum(length(text) for text in texts) + _FOOTER_LENGTH // 10
+    return sum(utf16_length(text) for text in texts) + _FOOTER_LENGTH // 10
 
 
 def _fact(fact: Fact) -> Json:
@@ -328,7 +347,7 @@ def _menu(number: int, row_buttons: Sequence[tuple[ListingRow, Button]]) -> Json
     }
     return {
         "type": 3,
-        "custom_id": f"{CHOOSE}:{number}",
+        "custom_id": f"{SELECT_MENU_ID}:{number}",
         "placeholder": "…",
         "options": list(options.values()),
     }
@@ -339,7 +358,7 @@ def _label(row: ListingRow, button: Button, rows: int) -> str:
 
 
 def _note(text: str) -> tuple[Json, ...]:
-    return ({"type": 10, "content": shorten(escape(text), LONGEST)},)
+    return ({"type": 10, "content": shorten(escape(text), MAX_TEXT_LENGTH)},)
 
 
 def _inputs(form_field: Field) -> list[Json]:
@@ -353,7 +372,7 @@ def _inputs(form_field: Field) -> list[Json]:
         _labelled(
             form_field,
             f"{form_field.label} ({number + 1}/{len(parts)})",
-            _component(form_field, f"{form_field.name}{PART}{number}", part),
+            _component(form_field, f"{form_field.name}{INPUT_NUMBER_SEPARATOR}{number}", part),
         )
         for number, part in enumerate(parts)
     ]
@@ -361,7 +380,7 @@ def _inputs(form_field: Field) -> list[Json]:
 
 def _labelled(form_field: Field, label: str, component: Json) -> Json:
     labelled: Json = {"type": 18, "label": shorten(label or "–", _INPUT_LABEL_LENGTH)}
-    hint = form_field.hint or (label if length(label) > _INPUT_LABEL_LENGTH else "")
+    hint = form_field.hint or (label if utf16_length(label) > _INPUT_LABEL_LENGTH else "")
     if hint:
         labelled["description"] = shorten(hint, _HINT_LENGTH)
     return {**labelled, "component": component}

@@ -6,12 +6,13 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
 
+from adapters.bounded_cache import store_bounded
 from adapters.discord.api_port import Json
-from adapters.discord.embeds_and_modals import nonce
+from adapters.discord.embeds_and_modals import post_nonce
 from adapters.discord.payload_parsing import inputs_of
 from bot.domain import Place
 
-DRAFT = "draft:"
+DRAFT_ID_PREFIX = "draft:"
 _CAPACITY = 1000
 _TEXT_INPUT, _LABEL = 4, 18
 
@@ -25,7 +26,7 @@ class FormDrafts:
 
     def remember_shown_form(self, place: Place, user: str, modal: Json) -> None:
         """Stores an opened form, which is shown again if its input is rejected."""
-        _put(self._shown, (user, str(modal["custom_id"])), (place, modal))
+        store_bounded(self._shown, (user, str(modal["custom_id"])), (place, modal), _CAPACITY)
 
     def remember_submitted_form(
         self, place: Place, event_key: str, user: str, submission: Json
@@ -37,7 +38,9 @@ class FormDrafts:
         _, shown = self._shown.get((user, str(submission.get("custom_id"))), (place, None))
         modal = shown if shown is not None else _rebuilt(submission)
         if modal["components"]:
-            _put(self._sent, _action(event_key), (place, user, _filled(modal, submission)))
+            store_bounded(
+                self._sent, _action(event_key), (place, user, _filled(modal, submission)), _CAPACITY
+            )
 
     def forget(self, gone: Place) -> None:
         """Deletes the forms of a deleted channel or thread with what was typed in them."""
@@ -49,7 +52,7 @@ class FormDrafts:
     def remember_late_form(self, place: Place, event_key: str, user: str, modal: Json) -> str:
         """Stores a form whose interaction expired; returns the action that opens the form."""
         action = _action(event_key)
-        _put(self._sent, action, (place, user, modal))
+        store_bounded(self._sent, action, (place, user, modal), _CAPACITY)
         return action
 
     def reopen_action(self, event_key: str) -> str | None:
@@ -64,14 +67,7 @@ class FormDrafts:
 
 
 def _action(event_key: str) -> str:
-    return f"{DRAFT}{nonce(event_key)}"
-
-
-def _put(forms: OrderedDict[Any, Any], key: object, value: object) -> None:
-    forms[key] = value
-    forms.move_to_end(key)
-    while len(forms) > _CAPACITY:
-        forms.popitem(last=False)
+    return f"{DRAFT_ID_PREFIX}{post_nonce(event_key)}"
 
 
 def _filled(modal: Json, submission: Json) -> Json:

@@ -17,7 +17,15 @@ from discord.errors import ConnectionClosed, DiscordServerError, HTTPException, 
 from discord.gateway import DiscordWebSocket, ReconnectWebSocket
 from discord.http import HTTPClient, Ratelimit, Route
 
-from adapters.discord.api_port import Access, File, Ids, Json, api_base, is_discord, proxy_for
+from adapters.discord.api_port import (
+    Access,
+    File,
+    Ids,
+    Json,
+    api_base_url,
+    is_discord_url,
+    proxy_for,
+)
 from adapters.discord.gateway_events import (
     GatewayClosed,
     GatewayConnection,
@@ -44,7 +52,7 @@ _REFUSALS = (4004, 4010, 4011, 4012, 4013, 4014)
 _PRIORITY: ContextVar[Priority | None] = ContextVar("priority", default=Priority.PLAIN)
 
 
-class Bucket(Ratelimit):
+class RateLimitBucket(Ratelimit):
     """A rate limit bucket that waits before a call and never after one.
 
     The library sleeps on the last call that a window allows until that window ends, and only then
@@ -107,7 +115,7 @@ class Bucket(Ratelimit):
                 self._pending_requests.remove(wakeup)
 
 
-class Http(HTTPClient):
+class DiscordHttpClient(HTTPClient):
     """The library's REST client at the configured base URL, with our buckets and timeout."""
 
     def __init__(self, base: str, pacing: Pacing) -> None:
@@ -117,7 +125,7 @@ class Http(HTTPClient):
 
     def get_ratelimit(self, key: str) -> Ratelimit:
         if key not in self._buckets:
-            self._buckets[key] = Bucket(self._pacing)
+            self._buckets[key] = RateLimitBucket(self._pacing)
             self._try_clear_expired_ratelimits()
         return self._buckets[key]
 
@@ -139,10 +147,10 @@ class Http(HTTPClient):
         bucket_hash = self._bucket_hashes.get(route.key)
         key = f"{bucket_hash}:{route.major_parameters}"
         bucket = self._buckets.get(key) if bucket_hash else None
-        return bucket.calls_left() if isinstance(bucket, Bucket) else None
+        return bucket.calls_left() if isinstance(bucket, RateLimitBucket) else None
 
 
-class Socket(DiscordWebSocket):
+class GatewaySocket(DiscordWebSocket):
     """A gateway connection whose sequence is the last event stored in the inbox.
 
     Heartbeats and resumes name that sequence, so that Discord sends later events again.
@@ -190,7 +198,7 @@ class Socket(DiscordWebSocket):
 class _Parsers(dict[str, Callable[[Any], None]]):
     """Replaces the library's parsers, which cache whole guilds and fail on missing fields."""
 
-    def __init__(self, socket: Socket) -> None:
+    def __init__(self, socket: GatewaySocket) -> None:
         super().__init__()
         self._socket = socket
 
@@ -203,16 +211,16 @@ class HttpApi:
 
     def __init__(self, access: Access) -> None:
         self._access = access
-        self.base = api_base(access.api_url)
+        self.base = api_base_url(access.api_url)
         self.pacing = Pacing()
         self._client: discord.AutoShardedClient | None = None
-        self._http: Http | None = None
+        self._http: DiscordHttpClient | None = None
         _silence_libraries()
 
     async def log_in(self) -> Json:
         """Logs in and returns the bot's user. Raises SurfaceError, code 401 for a bad token."""
         await self.close()
-        self._http = Http(self.base, self.pacing)
+        self._http = DiscordHttpClient(self.base, self.pacing)
         self._client = discord.AutoShardedClient(
             intents=discord.Intents.none(), max_messages=None, shard_count=1
         )
@@ -260,7 +268,7 @@ class HttpApi:
 
     async def download(self, url: str) -> AsyncIterator[bytes]:
         """Downloads a file without the bot token, and only from Discord's hosts."""
-        if not is_discord(url, self.base):
+        if not is_discord_url(url, self.base):
             raise SurfaceError(message="the file is not at Discord")
         with _as_surface_error():
             async with (
@@ -289,7 +297,7 @@ class HttpApi:
         assert self._client is not None
         number, self._client._connection.shard_count = shard
         self._client._connection._intents = discord.Intents._from_value(intents)
-        socket: Socket | None = None
+        socket: GatewaySocket | None = None
         try:
             socket = connected = await self._connect(kept, gateway, number)
             connected.on_event = lambda event: heard(connected, event)
@@ -311,11 +319,11 @@ class HttpApi:
                     async with asyncio.timeout(2):
                         await socket.close(4000)
 
-    async def _connect(self, kept: GatewaySession, gateway: str, shard: int) -> Socket:
+    async def _connect(self, kept: GatewaySession, gateway: str, shard: int) -> GatewaySocket:
         assert self._client is not None
         is_resumed = kept.session is not None
         async with asyncio.timeout(_HELLO_SECONDS):
-            return await Socket.from_client(
+            return await GatewaySocket.from_client(
                 self._client,
                 initial=True,
                 shard_id=shard,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.discord.api_port import Api, Json
-from adapters.discord.payload_parsing import EventContext, workspace
+from adapters.discord.payload_parsing import EventContext, workspace_of_guild
 from bot.domain import ChannelId, ChannelKind, MessageId, Place
 from bot.domain.ids import id_on_platform
 from bot.errors import SurfaceError
@@ -56,7 +56,7 @@ class Channel:
     overwrites: dict[str, tuple[int, int]] = field(default_factory=dict)
 
 
-class Directory:
+class GuildCache:
     """Caches guilds and channels.
 
     Methods raise only where they say so; a channel that Discord does not return in time counts as
@@ -149,7 +149,7 @@ class Directory:
     ) -> EventContext:
         """Returns the context of a direct message in the guild that answers it."""
         guild = await self._guild(guild_id)
-        place = Place(workspace(guild_id), ChannelId(channel_id), kind=ChannelKind.DIRECT)
+        place = Place(workspace_of_guild(guild_id), ChannelId(channel_id), kind=ChannelKind.DIRECT)
         return EventContext(place, self._is_admin(guild, member, user), guild.locale)
 
     async def event_context(self, data: Json, user: str | None) -> EventContext | None:
@@ -196,15 +196,17 @@ class Directory:
         """Returns the place of a channel; a thread belongs to its parent channel."""
         channel = await self._channel(channel_id)
         if channel is None:
-            return Place(workspace(guild.id), ChannelId(channel_id), kind=ChannelKind.PRIVATE)
+            return Place(
+                workspace_of_guild(guild.id), ChannelId(channel_id), kind=ChannelKind.PRIVATE
+            )
         if channel.type not in _THREAD_TYPES or not channel.parent:
             kind = _kind(guild, channel)
-            return Place(workspace(guild.id), ChannelId(channel_id), kind=kind)
+            return Place(workspace_of_guild(guild.id), ChannelId(channel_id), kind=kind)
         parent = await self._channel(channel.parent)
         is_closed = channel.type == _PRIVATE_THREAD or parent is None
         kind = ChannelKind.PRIVATE if is_closed or parent is None else _kind(guild, parent)
         thread = MessageId(channel_id)
-        return Place(workspace(guild.id), ChannelId(channel.parent), thread, kind)
+        return Place(workspace_of_guild(guild.id), ChannelId(channel.parent), thread, kind)
 
     async def _channel(self, channel_id: str) -> Channel | None:
         cached = self.channels.get(channel_id)

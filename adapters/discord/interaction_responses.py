@@ -9,7 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
-from adapters.discord.api_port import CALLBACK, FOLLOW_UP, FOLLOWED, Api, Ids, Json, error_code
+from adapters.discord.api_port import (
+    CALLBACK_PATH,
+    FOLLOW_UP_MESSAGE_PATH,
+    FOLLOW_UP_PATH,
+    Api,
+    Ids,
+    Json,
+    error_code,
+)
 from adapters.discord.embeds_and_modals import EPHEMERAL_FLAG, Payload
 from adapters.discord.payload_parsing import CLICK, Bot, InteractionHandle
 from bot.domain import EPHEMERAL, MessageId
@@ -101,7 +109,7 @@ class Interactions:
         """Sends the choices of an autocomplete interaction."""
         body = {"type": CHOICES, "data": {"choices": list(choices)}}
         await self._api.call(
-            "POST", CALLBACK, _callback(handle), body=body, priority=None, patience=0
+            "POST", CALLBACK_PATH, _callback(handle), body=body, priority=None, patience=0
         )
 
     async def defer(self, context: InteractionContext) -> None:
@@ -168,7 +176,7 @@ class Interactions:
         if not message.get("id"):
             with contextlib.suppress(SurfaceError):
                 at = self._webhook(context, _ORIGINAL)
-                message = await self._api.call("GET", FOLLOWED, at, priority=None)
+                message = await self._api.call("GET", FOLLOW_UP_MESSAGE_PATH, at, priority=None)
         return MessageId(str(message.get("id") or _ORIGINAL))
 
     async def _respond(
@@ -186,7 +194,7 @@ class Interactions:
         try:
             return await self._api.call(
                 "POST",
-                CALLBACK,
+                CALLBACK_PATH,
                 _callback(context.interaction),
                 body=body,
                 query={"with_response": "true"},
@@ -206,7 +214,7 @@ class Interactions:
         self._refuse_late(context)
         posted = await self._api.call(
             "POST",
-            FOLLOW_UP,
+            FOLLOW_UP_PATH,
             self._webhook(context),
             body=payload.body(flags=flags),
             query={"wait": "true"},
@@ -221,11 +229,13 @@ class Interactions:
         body = payload.body()
         body.pop("flags", None)
         return await self._api.call(
-            "PATCH", FOLLOWED, at, body=body, files=payload.files, priority=None
+            "PATCH", FOLLOW_UP_MESSAGE_PATH, at, body=body, files=payload.files, priority=None
         )
 
     async def _delete_original(self, context: InteractionContext) -> None:
-        await self._api.call("DELETE", FOLLOWED, self._webhook(context, _ORIGINAL), priority=None)
+        await self._api.call(
+            "DELETE", FOLLOW_UP_MESSAGE_PATH, self._webhook(context, _ORIGINAL), priority=None
+        )
 
     def _refuse_late(self, context: InteractionContext) -> None:
         if not self.is_alive(context):

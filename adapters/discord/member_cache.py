@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
+from adapters.bounded_cache import store_bounded
 from adapters.discord.api_port import Api, Json
 from bot.errors import SurfaceBusy, SurfaceError
 
@@ -16,7 +17,7 @@ _ANSWER_SECONDS = 5.0
 _CAPACITY = 10_000
 
 
-class Members:
+class MemberCache:
     """Looks up members with a cache.
 
     Discord sends events about members only to bots with a privileged intent, so entries expire too.
@@ -35,10 +36,8 @@ class Members:
         until, member = self._cache.get((guild, user), (0.0, None))
         if until <= self._now():
             member = await self._fetch(guild, user)
-            self._cache[guild, user] = (self._now() + _CACHE_SECONDS, member)
-            self._cache.move_to_end((guild, user))
-            while len(self._cache) > _CAPACITY:
-                self._cache.popitem(last=False)
+            cached = self._now() + _CACHE_SECONDS, member
+            store_bounded(self._cache, (guild, user), cached, _CAPACITY)
         return member
 
     def invalidate_on_event(self, name: str, data: Json) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 
-from adapters.discord.api_port import MESSAGE, MESSAGES, Api, Json
-from adapters.discord.embeds_and_modals import Payload, answer, nonce
+from adapters.discord.api_port import MESSAGE_PATH, MESSAGES_PATH, Api, Json
+from adapters.discord.embeds_and_modals import Payload, answer_payload, post_nonce
 from adapters.discord.interaction_responses import InteractionContext, Interactions
 from adapters.discord.rate_limits import Priority
-from adapters.discord.text_escaping import LONGEST
+from adapters.discord.text_escaping import MAX_TEXT_LENGTH
 from adapters.streamed_answer import AnswerButtons, AnswerMessage
 from bot.domain import MessageId
 from bot.errors import MessageGone
@@ -23,7 +23,7 @@ _RESERVED_CALLS = 1
 class ChannelWriter:
     """Implements `MessageWriter` for a channel; a nonce makes it safe to repeat a post."""
 
-    longest = LONGEST
+    longest = MAX_TEXT_LENGTH
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class ChannelWriter:
 
     def may_extend(self, message: AnswerMessage) -> bool:
         calls_left = self._api.calls_left(
-            "PATCH", MESSAGE, {"channel_id": self._channel, "message_id": "0"}
+            "PATCH", MESSAGE_PATH, {"channel_id": self._channel, "message_id": "0"}
         )
         has_calls = calls_left is None or calls_left > _RESERVED_CALLS
         pacing = self._api.pacing
@@ -82,18 +82,18 @@ class ChannelWriter:
     def _payload(self, text: str, buttons: AnswerButtons | None = None) -> Payload:
         """Returns the payload of a part, with the stop button unless the answer ends there."""
         if buttons is not None:
-            return answer(text, buttons.buttons, buttons.first_message)
-        return answer(text, self._while_written)
+            return answer_payload(text, buttons.buttons, buttons.first_message)
+        return answer_payload(text, self._while_written)
 
     async def _post(self, number: int, payload: Payload) -> MessageId:
-        key = nonce(f"{self._key}.{number}")
+        key = post_nonce(f"{self._key}.{number}")
         body = {**payload.body(), "nonce": key, "enforce_nonce": True}
         if number == 0 and self._source and self._source.isdecimal():
             reference = {"message_id": self._source, "fail_if_not_exists": False}
             body["message_reference"] = reference
         posted = await self._api.call(
             "POST",
-            MESSAGES,
+            MESSAGES_PATH,
             {"channel_id": self._channel},
             body=body,
             priority=Priority.FIRST_WORDS,
@@ -105,7 +105,7 @@ class ChannelWriter:
 
     async def _edit(self, message: MessageId, payload: Payload, priority: Priority) -> None:
         at = {"channel_id": self._channel, "message_id": message}
-        await self._api.call("PATCH", MESSAGE, at, body=payload.body(), priority=priority)
+        await self._api.call("PATCH", MESSAGE_PATH, at, body=payload.body(), priority=priority)
 
 
 class InteractionWriter(ChannelWriter):

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from adapters.discord.wire_names import ASK, CHOOSE, FIRST, MENUS, PART, ROLE
+from adapters.discord.wire_names import (
+    ASK_COMMAND,
+    FIRST_MESSAGE_SEPARATOR,
+    INPUT_NUMBER_SEPARATOR,
+    MESSAGE_COMMANDS,
+    ROLE_ID_PREFIX,
+    SELECT_MENU_ID,
+)
 from bot.domain import (
     EPHEMERAL,
     Attachment,
@@ -53,7 +60,7 @@ _ROLE = re.compile(r"<@&(\d+)>")
 _CHANNEL = re.compile(r"<#(\d+)>")
 _EMOJI = re.compile(r"<a?:(\w+):\d+>")
 _COMMAND_PREFIX = re.compile(r"\s*/?tune(?:\s+|$)", re.IGNORECASE)
-_FIRST_MESSAGE_SUFFIX = re.compile(rf"(.+){FIRST}(\d{{1,20}})", re.DOTALL)
+_FIRST_MESSAGE_SUFFIX = re.compile(rf"(.+){FIRST_MESSAGE_SEPARATOR}(\d{{1,20}})", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ class InteractionHandle:
     """Whether a user installation of the app was used; only that user sees the answers."""
 
 
-def handle_of(data: Payload) -> InteractionHandle:
+def interaction_handle_of(data: Payload) -> InteractionHandle:
     """Returns the handle of an interaction's payload."""
     message: Payload = data.get("message") or {}
     return InteractionHandle(
@@ -102,7 +109,7 @@ def handle_of(data: Payload) -> InteractionHandle:
         str(message["id"]) if message.get("id") else None,
         _is_ephemeral(message),
         has_public_response=int(data["type"]) == SLASH
-        and (data.get("data") or {}).get("name") == ASK
+        and (data.get("data") or {}).get("name") == ASK_COMMAND
         and not is_user_install(data),
         is_user_install=is_user_install(data),
     )
@@ -118,7 +125,7 @@ def is_user_install(data: Payload) -> bool:
     return isinstance(owners, Mapping) and "0" not in owners and data.get("context") != 1
 
 
-def workspace(guild: str) -> WorkspaceId:
+def workspace_of_guild(guild: str) -> WorkspaceId:
     return WorkspaceId(f"discord:{guild}")
 
 
@@ -175,7 +182,11 @@ def strip_markup(text: str, bot: Bot, names: Mapping[str, str], *, is_command: b
     def role(mention: re.Match[str]) -> str:
         if mention[1] in bot.roles.values():
             return ""
-        return f"{ROLE}{mention[1]}" if is_command else f"@{bot.names.get(mention[1], 'role')}"
+        return (
+            f"{ROLE_ID_PREFIX}{mention[1]}"
+            if is_command
+            else f"@{bot.names.get(mention[1], 'role')}"
+        )
 
     def channel(mention: re.Match[str]) -> str:
         return mention[1] if is_command else f"#{bot.names.get(mention[1], mention[1])}"
@@ -185,16 +196,16 @@ def strip_markup(text: str, bot: Bot, names: Mapping[str, str], *, is_command: b
     return _EMOJI.sub(lambda mention: f":{mention[1]}:", text).strip()
 
 
-def messages_of(name: str, data: Payload) -> list[str]:
+def message_keys_of(name: str, data: Payload) -> list[str]:
     """Returns the messages of an event as `channel/message`; an empty list for interactions."""
-    if not isinstance(data, Mapping) or name not in TAKEN or name == "INTERACTION_CREATE":
+    if not isinstance(data, Mapping) or name not in HANDLED_EVENTS or name == "INTERACTION_CREATE":
         return []
     ids = data.get("ids")
     message_ids = ids if isinstance(ids, list) else [data.get("message_id") or data.get("id")]
     return [f"{data.get('channel_id')}/{message_id}" for message_id in message_ids]
 
 
-def means_nothing(name: str, data: Payload, bot: Bot) -> bool:
+def is_ignored(name: str, data: Payload, bot: Bot) -> bool:
     """Whether the payload alone shows that the event is ignored, so that no lookup is needed."""
     match name:
         case "MESSAGE_CREATE":
@@ -233,7 +244,7 @@ class PayloadWithContext:
         return Event(f"{place.workspace}/{key}", place, user, self.now, what, locale=locale)
 
 
-def read(payload: PayloadWithContext) -> Event:
+def read_event(payload: PayloadWithContext) -> Event:
     """Returns the event that a payload stands for."""
     return _READERS[payload.name](payload)
 
@@ -325,7 +336,7 @@ def deleted_place(name: str, data: Payload) -> Place:
 
     It can no longer be looked up.
     """
-    workspace_id, channel_id = workspace(str(data["guild_id"])), str(data["id"])
+    workspace_id, channel_id = workspace_of_guild(str(data["guild_id"])), str(data["id"])
     if name == "THREAD_DELETE":
         parent = str(data.get("parent_id") or channel_id)
         return Place(workspace_id, ChannelId(parent), MessageId(channel_id))
@@ -383,7 +394,7 @@ def _interaction_content(data: Payload, bot: Bot, context: EventContext, user: U
     match int(data["type"]):
         case 2 if int(inner.get("type") or 1) == _MESSAGE_MENU:
             return _menu_shortcut(inner, bot, context)
-        case 2 if inner.get("name") == ASK:
+        case 2 if inner.get("name") == ASK_COMMAND:
             question = "".join(str(option.get("value")) for option in inner.get("options") or ())
             message_id = MessageId(str(data["id"]))
             message = Message(
@@ -411,7 +422,9 @@ def _command(data: Payload) -> CommandInvoked:
             attachment = _attachment(files[str(value)])
         else:
             is_role = str(value) in (resolved.get("roles") or {})
-            options[str(option["name"])] = f"{ROLE if is_role else ''}{_option_text(value)}"
+            options[str(option["name"])] = (
+                f"{ROLE_ID_PREFIX if is_role else ''}{_option_text(value)}"
+            )
     return CommandInvoked(path, options, attachment)
 
 
@@ -420,7 +433,7 @@ def _click(data: Payload) -> ButtonClicked:
     message: Payload = data.get("message") or {}
     action, message_id = str(inner.get("custom_id")), str(message.get("id") or "")
     selected = inner.get("values") or ()
-    if action.startswith(CHOOSE) and selected:
+    if action.startswith(SELECT_MENU_ID) and selected:
         action = str(selected[0])
     first_message = _FIRST_MESSAGE_SUFFIX.fullmatch(action)
     if first_message is not None:
@@ -434,7 +447,7 @@ def _menu_shortcut(inner: Payload, bot: Bot, context: EventContext) -> ShortcutU
     messages: Payload = (inner.get("resolved") or {}).get("messages") or {}
     target = str(inner.get("target_id"))
     message: Payload = messages.get(target) or {"id": target}
-    shortcuts = {menu_name: shortcut for shortcut, menu_name in MENUS.items()}
+    shortcuts = {menu_name: shortcut for shortcut, menu_name in MESSAGE_COMMANDS.items()}
     menu_name = str(inner.get("name"))
     return ShortcutUsed(
         shortcuts.get(menu_name, menu_name), to_message(message, context.place, bot)
@@ -446,7 +459,7 @@ def _form_values(inner: Payload) -> tuple[dict[str, str], Attachment | None]:
     values: dict[str, str] = {}
     attachment = None
     for component in inputs_of(inner.get("components") or ()):
-        name = str(component["custom_id"]).partition(PART)[0]
+        name = str(component["custom_id"]).partition(INPUT_NUMBER_SEPARATOR)[0]
         selected = [str(value) for value in component.get("values") or ()]
         if selected and selected[0] in files:
             attachment = _attachment(files[selected[0]])
@@ -508,7 +521,7 @@ def _user(user: Payload, member: Payload, *, is_bot: bool = False, is_admin: boo
         is_guest=bool(member.get("pending")),
         is_platform_admin=is_admin,
         joined_at=_joined_at(member),
-        groups=tuple(UserId(f"{ROLE}{role}") for role in member.get("roles") or ()),
+        groups=tuple(UserId(f"{ROLE_ID_PREFIX}{role}") for role in member.get("roles") or ()),
     )
 
 
@@ -555,5 +568,5 @@ _READERS: Mapping[str, Callable[[PayloadWithContext], Event]] = {
     "GUILD_MEMBER_REMOVE": _person_left,
     "INTERACTION_CREATE": _interaction,
 }
-TAKEN = frozenset(_READERS)
+HANDLED_EVENTS = frozenset(_READERS)
 """The gateway events that are handled."""

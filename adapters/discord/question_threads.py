@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from adapters.discord.api_port import THREADS, Api, error_code
+from adapters.discord.api_port import THREADS_PATH, Api, error_code
 from adapters.discord.command_registration import THREAD_PERMISSIONS
 from adapters.discord.text_escaping import sanitize
 from adapters.thread_titles import title_of
@@ -29,7 +29,7 @@ async def open_thread(api: Api, place: Place, message: Message, *, missing: int)
     body = {"name": title or message.author.name[:_MAX_NAME_LENGTH]}
     try:
         at = {"channel_id": place.channel, "message_id": message.id}
-        await api.call("POST", THREADS, at, body=body)
+        await api.call("POST", THREADS_PATH, at, body=body)
     except MessageGone:
         return None
     except SurfaceError as error:

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
 from adapters.discord import payload_parsing
-from adapters.discord.api_port import DIRECT, Api
-from adapters.discord.member_cache import Members
-from adapters.discord.wire_names import ROLE
+from adapters.discord.api_port import DIRECT_CHANNELS_PATH, Api
+from adapters.discord.member_cache import MemberCache
+from adapters.discord.wire_names import ROLE_ID_PREFIX
 from bot.domain import ChannelId, ChannelKind, Place, User, UserId
 from bot.domain.ids import id_on_platform
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
@@ -43,10 +43,10 @@ class ServerLookups:
         locate: Callable[[Place], Awaitable[Place]],
         owner: Callable[[str], str | None],
         names: Callable[[], Mapping[str, str]],
-        members: Members | None = None,
+        members: MemberCache | None = None,
     ) -> None:
         self._api = api
-        self._members = members or Members(api)
+        self._members = members or MemberCache(api)
         self._ready = ready
         self._locate = locate
         self._owner = owner
@@ -59,7 +59,7 @@ class ServerLookups:
         """Returns a member of the server; a user with the id only if the look-up fails."""
         await self._ready()
         try:
-            if user.startswith(ROLE) or not _is_id(user):
+            if user.startswith(ROLE_ID_PREFIX) or not _is_id(user):
                 return await self.find_person(place, user) or User(user, user)
             member = await self._members.find(id_on_platform(place.workspace), user)
         except SurfaceError:
@@ -70,7 +70,7 @@ class ServerLookups:
         """Returns a member by id, or a role by `&` and its id; None if there is none."""
         await self._ready()
         guild, user = id_on_platform(place.workspace), said.strip().lstrip("@")
-        if user.startswith(ROLE):
+        if user.startswith(ROLE_ID_PREFIX):
             return await self._find_role(guild, user)
         if not _is_id(user):
             return None
@@ -85,7 +85,7 @@ class ServerLookups:
 
     async def _find_role(self, guild: str, said: str) -> User | None:
         """Returns a role; None for @everyone, whose id is the guild's, as it gets no grants."""
-        role_id = said.removeprefix(ROLE)
+        role_id = said.removeprefix(ROLE_ID_PREFIX)
         if role_id == guild or not role_id.isdecimal():
             return None
         roles = await self._api.get_list("/guilds/{guild_id}/roles", {"guild_id": guild})
@@ -131,7 +131,7 @@ class ServerLookups:
         return Place(place.workspace, channel, kind=ChannelKind.DIRECT)
 
     async def _direct(self, user: UserId) -> str:
-        opened = await self._api.call("POST", DIRECT, body={"recipient_id": user})
+        opened = await self._api.call("POST", DIRECT_CHANNELS_PATH, body={"recipient_id": user})
         return str(opened["id"])
 
 

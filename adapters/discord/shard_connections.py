@@ -188,7 +188,7 @@ def _fewer_intents(close: int, intents: int) -> int:
         if close == _UNWANTED_INTENT and intents & privileged:
             return intents & ~privileged
     if close == _BAD_TOKEN:
-        raise bad_token()
+        raise bad_token_error()
     if close == _SHARDING_REQUIRED:
         raise ShardingRequired
     raise SettingsError(
@@ -198,7 +198,7 @@ def _fewer_intents(close: int, intents: int) -> int:
     )
 
 
-def bad_token() -> SettingsError:
+def bad_token_error() -> SettingsError:
     return SettingsError(
         variable="DISCORD_TOKEN",
         problem="Discord refuses it",

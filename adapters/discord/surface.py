@@ -10,17 +10,30 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from adapters.chart_image import draw_chart
+from adapters.bounded_cache import store_bounded
+from adapters.chart_image import draw_reply_chart
 from adapters.discord import embeds_and_modals, payload_parsing
-from adapters.discord.api_port import MESSAGE, MESSAGES, OWN_REACTION, Api, File, Json, error_code
+from adapters.discord.api_port import (
+    MESSAGE_PATH,
+    MESSAGES_PATH,
+    OWN_REACTION_PATH,
+    Api,
+    File,
+    Json,
+    error_code,
+)
 from adapters.discord.command_registration import THREAD_PERMISSIONS
-from adapters.discord.direct_guild_choices import buttons_for_place, mark_with_guild, marked_action
-from adapters.discord.embeds_and_modals import SILENT_FLAG, Payload, nonce
-from adapters.discord.form_drafts import DRAFT, FormDrafts
+from adapters.discord.direct_guild_choices import (
+    action_with_guild,
+    add_guild_to_buttons,
+    answer_buttons_for_place,
+)
+from adapters.discord.embeds_and_modals import SILENT_FLAG, Payload, post_nonce
+from adapters.discord.form_drafts import DRAFT_ID_PREFIX, FormDrafts
 from adapters.discord.interaction_responses import InteractionContext, Interactions
-from adapters.discord.member_cache import Members
+from adapters.discord.member_cache import MemberCache
 from adapters.discord.message_writers import ChannelWriter, InteractionWriter
 from adapters.discord.payload_parsing import Bot, InteractionHandle
 from adapters.discord.question_threads import open_thread
@@ -45,9 +58,6 @@ from bot.events import Event, MessageReceived, ReactionChanged, ShortcutUsed
 from bot.replies import Button, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
-
-Key = TypeVar("Key")
-Value = TypeVar("Value")
 
 _MAX_EVENTS = 5000
 _MAX_MESSAGES = 2000
@@ -89,7 +99,7 @@ class DiscordSurface(ServerLookups):
         missing_permissions: Callable[[Place, int], Awaitable[int]] = _none_missing,
         owner: Callable[[str], str | None] = no_owner,
         names: Callable[[], Mapping[str, str]] = dict,
-        members: Members | None = None,
+        members: MemberCache | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(api, ready=ready, locate=locate, owner=owner, names=names, members=members)
@@ -113,10 +123,10 @@ class DiscordSurface(ServerLookups):
         if handle.id in self._handles:
             return None
         context = InteractionContext(handle, self._now())
-        _remember(self._handles, handle.id, context, _MAX_EVENTS)
+        store_bounded(self._handles, handle.id, context, _MAX_EVENTS)
         if handle.message is not None:
             prefix = EPHEMERAL if handle.is_ephemeral else ""
-            _remember(self._clicks, f"{prefix}{handle.message}", context, _MAX_EVENTS)
+            store_bounded(self._clicks, f"{prefix}{handle.message}", context, _MAX_EVENTS)
         return context
 
     def remember(self, event: Event, handle: InteractionHandle | None) -> None:
@@ -128,11 +138,11 @@ class DiscordSurface(ServerLookups):
             self.remember_message(event.what.message)
         context.source, context.locale = _source(event, handle), event.locale
         if event.key not in self._contexts:
-            _remember(self._contexts, event.key, context, _MAX_EVENTS)
+            store_bounded(self._contexts, event.key, context, _MAX_EVENTS)
 
     def remember_message(self, message: Message) -> None:
         """Caches a received message, so that a chain of replies needs fewer API calls."""
-        _remember(self._messages, message.id, message, _MAX_MESSAGES)
+        store_bounded(self._messages, message.id, message, _MAX_MESSAGES)
 
     def forget(self, message: str) -> None:
         self._messages.pop(message, None)
@@ -194,13 +204,13 @@ class DiscordSurface(ServerLookups):
             with contextlib.suppress(MessageGone):
                 return await self._respond(context, reply, private=False)
         message = await self._post(place, reply, key, context)
-        _remember(self._posted, key, message, _MAX_EVENTS)
+        store_bounded(self._posted, key, message, _MAX_EVENTS)
         return message
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
         await self._ready()
         reply = await self._with_guild(place, reply)
-        first, *more = embeds_and_modals.payloads(reply, await _picture(reply))
+        first, *more = embeds_and_modals.reply_payloads(reply, await draw_reply_chart(reply))
         if not await self._update_clicked(message, first):
             await self._edit(_channel(place), message, first, reply)
         for payload in more:
@@ -211,7 +221,7 @@ class DiscordSurface(ServerLookups):
         await self._ready()
         path = {"channel_id": _channel(place), "message_id": message, "emoji": emoji}
         try:
-            await self._api.call("PUT", OWN_REACTION, path)
+            await self._api.call("PUT", OWN_REACTION_PATH, path)
         except SurfaceError as error:
             if error_code(error) not in _IGNORED_REACTION_ERRORS:
                 raise
@@ -230,11 +240,11 @@ class DiscordSurface(ServerLookups):
         """Returns a message; looks for a thread's first message in its parent channel too."""
         path = {"channel_id": _channel(place), "message_id": message}
         try:
-            return await self._api.call("GET", MESSAGE, path)
+            return await self._api.call("GET", MESSAGE_PATH, path)
         except MessageGone:
             if message != place.thread:
                 raise
-            return await self._api.call("GET", MESSAGE, path | {"channel_id": place.channel})
+            return await self._api.call("GET", MESSAGE_PATH, path | {"channel_id": place.channel})
 
     async def history(self, place: Place, before: MessageId, limit: int) -> Sequence[Message]:
         await self._ready()
@@ -252,13 +262,13 @@ class DiscordSurface(ServerLookups):
         await self._ready()
         query = {"before": before, "limit": min(limit, _PAGE)}
         path = {"channel_id": _channel(place)}
-        newest_first = await self._api.get_list(MESSAGES, path, query=query)
+        newest_first = await self._api.get_list(MESSAGES_PATH, path, query=query)
         return [self._to_message(message, place) for message in reversed(newest_first)]
 
     async def said_since(self, channel: str, first: str) -> Sequence[Json]:
         """Returns the messages of a channel from `first` on as JSON, oldest first; at most 100."""
         query = {"after": str(int(first) - 1), "limit": _PAGE}
-        messages = await self._api.get_list(MESSAGES, {"channel_id": channel}, query=query)
+        messages = await self._api.get_list(MESSAGES_PATH, {"channel_id": channel}, query=query)
         return sorted(messages, key=lambda message: int(message["id"]))
 
     async def workspace_note(self, event: Event) -> Text | None:
@@ -275,16 +285,16 @@ class DiscordSurface(ServerLookups):
     async def stream(self, place: Place, stream: Stream, *, key: str, asker: UserId) -> MessageId:
         await self._ready()
         channel, context = _channel(place), self._context(key)
-        stop = buttons_for_place(place, lambda: stream.buttons_while_written)
+        stop = answer_buttons_for_place(place, lambda: stream.buttons_while_written)
         writer = self._writer(channel, key, context, stop)
         async with self._typing.in_channel(channel) as is_answered:
 
             async def posted(message: MessageId) -> None:
                 is_answered()
-                _remember(self._posted, f"{key}.answer", message, _MAX_EVENTS)
+                store_bounded(self._posted, f"{key}.answer", message, _MAX_EVENTS)
                 await stream.on_posted(message)
 
-            buttons = partial(buttons_for_place, place, stream.buttons)
+            buttons = partial(answer_buttons_for_place, place, stream.buttons)
             pieces = (sanitize(piece) async for piece in with_drawn_tables(stream.pieces))
             rendered = replace(stream, pieces=pieces, on_posted=posted, buttons=buttons)
             return await StreamedAnswer(writer, rendered, now=self._now).run()
@@ -303,28 +313,32 @@ class DiscordSurface(ServerLookups):
         # Cards and listings for one person do not belong in the channel.
         if "/interaction/" in event.key or not isinstance(reply, Text):
             try:
-                await self._send_direct(event.user.id, embeds_and_modals.payloads(reply), event.key)
+                await self._send_direct(
+                    event.user.id, embeds_and_modals.reply_payloads(reply), event.key
+                )
             except SurfaceError as error:
                 raise self._with_explanation(error, event.locale) from error
             return
         await self._reply_in_channel(event, reply, context)
 
     def can_hold_form(self, form: Form) -> bool:
-        return embeds_and_modals.holds(form)
+        return embeds_and_modals.fits_in_modal(form)
 
     async def open_form(self, event: Event, form: Form) -> None:
         """Opens a modal; sends a button that opens it if the interaction is answered or expired."""
         await self._ready()
         context = self._context(event.key)
         if event.place.kind is ChannelKind.DIRECT:
-            form = replace(form, id=marked_action(form.id, event.place.workspace))
-        self.drafts.remember_shown_form(event.place, event.user.id, embeds_and_modals.modal(form))
+            form = replace(form, id=action_with_guild(form.id, event.place.workspace))
+        self.drafts.remember_shown_form(
+            event.place, event.user.id, embeds_and_modals.to_modal(form)
+        )
         if context is not None and await self.interactions.show(
-            context, embeds_and_modals.modal(form)
+            context, embeds_and_modals.to_modal(form)
         ):
             return
         action = form.reopen_action or self.drafts.remember_late_form(
-            event.place, event.key, event.user.id, embeds_and_modals.modal(form)
+            event.place, event.key, event.user.id, embeds_and_modals.to_modal(form)
         )
         button = Button(form.title, action, is_primary=True)
         text = self._say("discord.form_late", event.locale)
@@ -340,7 +354,7 @@ class DiscordSurface(ServerLookups):
 
     async def open_draft_form(self, context: InteractionContext, action: str, user: str) -> bool:
         """Opens the form draft that a button names; returns False for other buttons."""
-        if not action.startswith(DRAFT):
+        if not action.startswith(DRAFT_ID_PREFIX):
             return False
         modal = self.drafts.find(action, user)
         if modal is None or not await self.interactions.show(context, modal):
@@ -352,7 +366,7 @@ class DiscordSurface(ServerLookups):
         """Sends a file to the user: ephemerally for an interaction, else as a direct message."""
         await self._ready()
         data = b"".join([chunk async for chunk in document.chunks])
-        (payload,) = embeds_and_modals.payloads(Text(document.text))
+        (payload,) = embeds_and_modals.reply_payloads(Text(document.text))
         payload = replace(payload, files=(File(document.name, data),))
         context = self._context(event.key)
         try:
@@ -377,7 +391,7 @@ class DiscordSurface(ServerLookups):
         if not _has_buttons(reply):
             return reply
         is_direct = place.kind is ChannelKind.DIRECT or await self._is_direct(place.channel)
-        return mark_with_guild(reply, place.workspace) if is_direct else reply
+        return add_guild_to_buttons(reply, place.workspace) if is_direct else reply
 
     def _with_explanation(self, error: SurfaceError, locale: str) -> SurfaceError:
         """Returns the error with a text for a too large file or refused direct messages."""
@@ -390,7 +404,7 @@ class DiscordSurface(ServerLookups):
     async def _respond(
         self, context: InteractionContext, reply: Drawn, *, private: bool
     ) -> MessageId:
-        payloads = embeds_and_modals.payloads(reply, await _picture(reply))
+        payloads = embeds_and_modals.reply_payloads(reply, await draw_reply_chart(reply))
         is_private = private or (
             context.interaction is not None and context.interaction.is_user_install
         )
@@ -404,7 +418,7 @@ class DiscordSurface(ServerLookups):
         self, event: Event, reply: Drawn, context: InteractionContext | None
     ) -> None:
         """Replies silently to an event's message; the reactions to a message share one reply."""
-        payloads = embeds_and_modals.payloads(reply)
+        payloads = embeds_and_modals.reply_payloads(reply)
         if isinstance(event.what, ReactionChanged) and payloads[0].content:
             content = f"<@{event.user.id}> {payloads[0].content}"[:2000]
             payloads[0] = replace(payloads[0], content=content)
@@ -419,12 +433,12 @@ class DiscordSurface(ServerLookups):
                 await self._edit(_channel(event.place), earlier, silent[0])
                 return
         posted = await self._post_once(_channel(event.place), silent, f"{event.key}.reply", fields)
-        _remember(self._posted, key, posted, _MAX_EVENTS)
+        store_bounded(self._posted, key, posted, _MAX_EVENTS)
 
     async def _post(
         self, place: Place, reply: Drawn, key: str, context: InteractionContext | None
     ) -> MessageId:
-        channel, picture = _channel(place), await _picture(reply)
+        channel, picture = _channel(place), await draw_reply_chart(reply)
         is_message = context is not None and context.interaction is None
         fields = _reference(context.source if context and is_message else None)
         try:
@@ -438,13 +452,13 @@ class DiscordSurface(ServerLookups):
         self, channel: str, reply: Drawn, picture: bytes | None, key: str, fields: Json
     ) -> MessageId:
         """Posts a reply; as plain text if the bot lacks a permission for embeds or files."""
-        payloads = embeds_and_modals.payloads(reply, picture)
+        payloads = embeds_and_modals.reply_payloads(reply, picture)
         try:
             return await self._post_once(channel, payloads, key, fields)
         except PlaceClosed as error:
             if error_code(error) != _NO_PERMISSION:
                 raise
-            plain = embeds_and_modals.plain_payloads(reply)
+            plain = embeds_and_modals.plain_reply_payloads(reply)
             return await self._post_once(channel, plain, f"{key}.plain", fields)
 
     async def _post_once(
@@ -452,18 +466,18 @@ class DiscordSurface(ServerLookups):
     ) -> MessageId:
         """Posts with nonces of `key`, for which Discord returns a message that it already has."""
         first, *rest = payloads
-        first_fields: Json = {"nonce": nonce(key), "enforce_nonce": True, **fields}
+        first_fields: Json = {"nonce": post_nonce(key), "enforce_nonce": True, **fields}
         posted = await self._send(channel, first, **first_fields)
         if embeds_and_modals.differs_from_posted(posted, first):
             await self._edit(channel, str(posted["id"]), first)
         for number, payload in enumerate(rest):
-            rest_fields: Json = {"nonce": nonce(f"{key}.{number}"), "enforce_nonce": True}
+            rest_fields: Json = {"nonce": post_nonce(f"{key}.{number}"), "enforce_nonce": True}
             await self._send(channel, payload, **rest_fields)
         return MessageId(str(posted["id"]))
 
     async def _send(self, channel: str, payload: Payload, *, flags: int = 0, **fields: Any) -> Json:
         body, path = {**payload.body(flags=flags), **fields}, {"channel_id": channel}
-        return await self._api.call("POST", MESSAGES, path, body=body, files=payload.files)
+        return await self._api.call("POST", MESSAGES_PATH, path, body=body, files=payload.files)
 
     async def _edit(
         self, channel: str, message: str, payload: Payload, reply: Drawn | None = None
@@ -474,11 +488,11 @@ class DiscordSurface(ServerLookups):
         body = payload.body()
         body.pop("flags", None)
         try:
-            await self._api.call("PATCH", MESSAGE, path, body=body, files=payload.files)
+            await self._api.call("PATCH", MESSAGE_PATH, path, body=body, files=payload.files)
         except PlaceClosed as error:
             if error_code(error) != _NO_PERMISSION or reply is None:
                 raise
-            plain = embeds_and_modals.plain_payloads(reply)[0]
+            plain = embeds_and_modals.plain_reply_payloads(reply)[0]
             await self._edit(channel, message, plain)
 
     async def _update_clicked(self, message: MessageId, payload: Payload) -> bool:
@@ -522,7 +536,7 @@ class DiscordSurface(ServerLookups):
             return messages
         with contextlib.suppress(SurfaceError):
             path = {"channel_id": place.channel, "message_id": place.thread}
-            root = await self._api.call("GET", MESSAGE, path)
+            root = await self._api.call("GET", MESSAGE_PATH, path)
             messages.insert(0, self._to_message(root, place))
         return [message for message in messages if message.text or message.files]
 
@@ -583,17 +597,3 @@ def _reference(source: str | None) -> Json:
     if source is None or not source.isdecimal():
         return {}
     return {"message_reference": {"message_id": source, "fail_if_not_exists": False}}
-
-
-async def _picture(reply: Drawn) -> bytes | None:
-    if not isinstance(reply, Card) or reply.chart is None:
-        return None
-    return await asyncio.to_thread(draw_chart, reply.chart)
-
-
-def _remember(cache: OrderedDict[Key, Value], key: Key, value: Value, most: int) -> None:
-    """Stores a value; deletes the oldest ones beyond `most`."""
-    cache[key] = value
-    cache.move_to_end(key)
-    while len(cache) > most:
-        cache.popitem(last=False)

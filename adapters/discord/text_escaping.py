@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from adapters.message_splitting import fitting_length, length
+from adapters.message_splitting import fitting_length, utf16_length
 from bot.mentions_and_times import ReferenceKind, plain_text, render
 
-LONGEST = 2000
+MAX_TEXT_LENGTH = 2000
 """Characters of a message: https://docs.discord.com/developers/resources/message"""
 
 _ID = re.compile(r"&?\d{1,20}", re.ASCII)
@@ -53,7 +53,7 @@ def _reference(kind: ReferenceKind, number: str, name: str) -> str:
 
 def shorten(text: str, most: int) -> str:
     """Returns a text of at most `most` characters, with an ellipsis if it was cut."""
-    if length(text) <= most:
+    if utf16_length(text) <= most:
         return text
     return text[: fitting_length(text, most - 1)] + "…"
 
@@ -65,7 +65,7 @@ def split_for_inputs(text: str, most: int) -> list[str] | None:
     """
     parts: list[str] = []
     start = 0
-    while len(text) - start > most or length(text[start:]) > most:
+    while len(text) - start > most or utf16_length(text[start:]) > most:
         end = start + fitting_length(text[start : start + most], most)
         while end > start and (text[end - 1].isspace() or text[end].isspace()):
             end -= 1

@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from adapters.discord.api_port import TYPING, Api
+from adapters.discord.api_port import TYPING_PATH, Api
 from adapters.discord.rate_limits import Priority
 from bot.errors import SurfaceError
 
@@ -73,4 +73,4 @@ class TypingIndicator:
     async def _type(self, channel: str) -> None:
         with contextlib.suppress(SurfaceError):
             at = {"channel_id": channel}
-            await self._api.call("POST", TYPING, at, priority=Priority.PROGRESS, patience=0)
+            await self._api.call("POST", TYPING_PATH, at, priority=Priority.PROGRESS, patience=0)

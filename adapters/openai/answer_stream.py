@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from openai import AsyncStream
 from openai._streaming import ServerSentEvent
 
-from adapters.openai.response_parsing import Json, as_whole
+from adapters.openai.response_parsing import Json, to_count
 from bot.domain import IncompleteReason, ToolCall
 from bot.ports.model_hosts import Delta, Usage
 
@@ -247,6 +247,6 @@ def _usage(chunk: Json) -> Usage | None:
     usage = chunk.get("usage") or (nested.get("usage") if isinstance(nested, Mapping) else None)
     if not isinstance(usage, Mapping):
         return None
-    prompt = as_whole(usage.get("prompt_tokens"))
-    completion = as_whole(usage.get("completion_tokens"))
+    prompt = to_count(usage.get("prompt_tokens"))
+    completion = to_count(usage.get("completion_tokens"))
     return None if prompt is None or completion is None else Usage(prompt, completion)

@@ -48,7 +48,7 @@ class NoSuchPath(ProtocolViolation):
         self.path = url.path
 
 
-def violation_in(response: httpx2.Response, words: str) -> ProtocolViolation:
+def error_in_response(response: httpx2.Response, words: str) -> ProtocolViolation:
     """Returns the error for a response with status 200 whose body is an error with these words."""
     is_path_missing = _COLLECTION.search(response.url.path) and _NO_PATH.match(words.strip())
     return NoSuchPath(response.url) if is_path_missing else ProtocolViolation(words)

@@ -16,10 +16,16 @@ import openai
 
 from adapters.openai import request_fields, response_parsing
 from adapters.openai.errors import ProtocolViolation
-from adapters.openai.job_statuses import meaning_of
-from adapters.openai.openai_host import IN_MEMORY_BYTES
+from adapters.openai.job_statuses import openai_status_of
+from adapters.openai.openai_host import MAX_IN_MEMORY_BYTES
 from adapters.openai.response_parsing import Json
-from adapters.openai.rest_host import MULTIPART, RestHost, is_conflict, segment, text
+from adapters.openai.rest_host import (
+    MULTIPART_HEADERS,
+    RestHost,
+    is_conflict,
+    string_or_empty,
+    url_segment,
+)
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.errors import HostRefused
 from bot.ports.model_hosts import JobRequest, RemoteDeployment, RemoteFile, RemoteJob
@@ -56,7 +62,9 @@ class FireworksHost(RestHost):
         if _ACCOUNT.search(address):
             return address.rstrip("/")[address.index("/accounts/") + 1 :]
         if not self._cached_account:
-            names = [text(row.get("name")) async for row in self._rows("accounts", "accounts")]
+            names = [
+                string_or_empty(row.get("name")) async for row in self._rows("accounts", "accounts")
+            ]
             if len(names) != 1:
                 words = f"The key opens {len(names)} accounts. Let base_url end in /accounts/NAME."
                 raise HostRefused(host=self.name, message=words, code="no_account")
@@ -65,8 +73,8 @@ class FireworksHost(RestHost):
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
         """Uploads a dataset without retries; one that an earlier attempt created is filled."""
-        with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
-            count = request_fields.write_rows(spool, lines, byte_order_mark=False)
+        with SpooledTemporaryFile(max_size=MAX_IN_MEMORY_BYTES) as spool:
+            count = request_fields.write_training_rows(spool, lines, byte_order_mark=False)
             async with self._request_scope(self._timeouts.whole_upload):
                 return await self._upload(name, spool, count)
 
@@ -84,10 +92,10 @@ class FireworksHost(RestHost):
             self._url(f"{path}/{dataset}:upload"),
             cast_to=httpx2.Response,
             files={"file": (name, spool, "application/jsonl")},
-            options={"headers": MULTIPART, "timeout": self._timeouts.upload},
+            options={"headers": MULTIPART_HEADERS, "timeout": self._timeouts.upload},
         )
         await self._call(f"{path}/{dataset}:validateUpload")
-        return RemoteFile(dataset, name, size, response_parsing.LONG_AGO)
+        return RemoteFile(dataset, name, size, response_parsing.EPOCH)
 
     async def files(self) -> AsyncIterator[RemoteFile]:
         with self._translate_errors():
@@ -96,13 +104,13 @@ class FireworksHost(RestHost):
 
     async def delete_file(self, file: str) -> None:
         async with self._request_scope():
-            await self._delete(await self._path(f"datasets/{segment(file)}"))
+            await self._delete(await self._path(f"datasets/{url_segment(file)}"))
 
     async def read_file(self, file: str) -> bytes:
         raise HostRefused(host=self.name, message="It gives no files back.")
 
     async def _file_row(self, file: str) -> Json:
-        row = await self._get(await self._path(f"datasets/{segment(file)}"))
+        row = await self._get(await self._path(f"datasets/{url_segment(file)}"))
         error = _error_status(row)
         status = "failed" if error else row.get("state")
         return {"status": status, "status_details": error.get("message")}
@@ -183,7 +191,7 @@ class FireworksHost(RestHost):
             row = await self._get(await self._path(job))
         progress = row.get("jobProgress")
         percent = (
-            response_parsing.as_whole(progress.get("percent"))
+            response_parsing.to_count(progress.get("percent"))
             if isinstance(progress, dict)
             else None
         )
@@ -191,7 +199,7 @@ class FireworksHost(RestHost):
             return ()
         steps = {"step": percent, "total_steps": 100}
         event = {"id": f"percent-{percent}", "created_at": row.get("updateTime"), "data": steps}
-        return (response_parsing.job_event(event),)
+        return (response_parsing.to_job_event(event),)
 
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]:
         """Returns no checkpoints, as the host stores one model of a job."""
@@ -199,7 +207,7 @@ class FireworksHost(RestHost):
 
     async def delete_model(self, model: ModelName) -> None:
         async with self._request_scope():
-            await self._delete(await self._path(f"models/{segment(model.rpartition('/')[2])}"))
+            await self._delete(await self._path(f"models/{url_segment(model.rpartition('/')[2])}"))
 
     async def serve(
         self, job: str, model: ModelName, *, base: ModelName, name: str
@@ -229,7 +237,7 @@ class FireworksHost(RestHost):
 
     async def undeploy(self, name: ModelName) -> None:
         async with self._request_scope():
-            path = await self._path(f"deployments/{segment(name.rpartition('/')[2])}")
+            path = await self._path(f"deployments/{url_segment(name.rpartition('/')[2])}")
             await self._delete(path, ignoreChecks="true")
 
 
@@ -249,12 +257,12 @@ def _error_status(row: Json) -> Mapping[str, object]:
 
 def _file(row: Json) -> RemoteFile:
     """Returns a dataset; it is not whole until its file was uploaded."""
-    identity = text(row.get("name")).rpartition("/")[2]
+    identity = string_or_empty(row.get("name")).rpartition("/")[2]
     if not identity:
         raise ProtocolViolation("The dataset has no name.")
-    created_at = response_parsing.moment(row.get("createTime")) or response_parsing.LONG_AGO
+    created_at = response_parsing.to_datetime(row.get("createTime")) or response_parsing.EPOCH
     is_whole = row.get("state") == "READY"
-    return RemoteFile(identity, text(row.get("displayName")), 0, created_at, is_whole)
+    return RemoteFile(identity, string_or_empty(row.get("displayName")), 0, created_at, is_whole)
 
 
 def _job(row: Json) -> RemoteJob:
@@ -262,29 +270,29 @@ def _job(row: Json) -> RemoteJob:
 
     The row names the model already before the job has made it, so it is only read at the end.
     """
-    parts = text(row.get("name")).split("/")
+    parts = string_or_empty(row.get("name")).split("/")
     if len(parts) < 2:
         raise ProtocolViolation("The job has no name.")
     training = row.get("trainingConfig")
     config = training if isinstance(training, dict) else row
-    state = text(row.get("state"))
-    is_done = meaning_of(state) == "succeeded"
+    state = string_or_empty(row.get("state"))
+    is_done = openai_status_of(state) == "succeeded"
     settings = {"n_epochs": config.get("epochs"), "batch_size": config.get("batchSizeSamples")}
-    return response_parsing.remote_job(
+    return response_parsing.to_remote_job(
         {
             "id": "/".join(parts[-2:]),
             "status": state,
-            "training_file": text(row.get("dataset")).rpartition("/")[2],
+            "training_file": string_or_empty(row.get("dataset")).rpartition("/")[2],
             "fine_tuned_model": config.get("outputModel") if is_done else None,
             "created_at": row.get("createTime"),
             "hyperparameters": settings,
-            "error": _error_status(row) if meaning_of(state) == "failed" else None,
+            "error": _error_status(row) if openai_status_of(state) == "failed" else None,
         }
     )
 
 
 def _deployment(row: Json) -> RemoteDeployment:
     return RemoteDeployment(
-        name=ModelName(text(row.get("name"))),
-        status=text(row.get("state")).lower() or "unknown",
+        name=ModelName(string_or_empty(row.get("name"))),
+        status=string_or_empty(row.get("state")).lower() or "unknown",
     )

@@ -12,7 +12,7 @@ from bot.ports.model_hosts import HostProfile, Serving
 from bot.rows import Method
 
 
-class Placement(StrEnum):
+class HyperparameterPlacement(StrEnum):
     """Where a request for a job has its hyperparameters: in `method` or at the top level."""
 
     METHOD = "method"
@@ -28,7 +28,7 @@ class Dialect:
     path of the deployments, relative to the base URL.
     """
 
-    hyperparameters: Placement = Placement.METHOD
+    hyperparameters: HyperparameterPlacement = HyperparameterPlacement.METHOD
     byte_order_mark: bool = False
     settings: Mapping[str, object] = field(default_factory=dict)
     model_fields: tuple[str, ...] = ("fine_tuned_model_checkpoint",)
@@ -36,7 +36,7 @@ class Dialect:
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class HostKind:
     """A kind of host: its profile, its dialect and the defaults of its configuration.
 
     `prices` are US dollars per million training tokens by base model, `usual_price` is the price
@@ -63,8 +63,8 @@ class Kind:
 _MEGABYTE = 1024 * 1024
 _SHUTDOWN_DATE = "2027-01-14"
 
-KINDS: Mapping[str, Kind] = {
-    "sandbox": Kind(
+HOST_KINDS: Mapping[str, HostKind] = {
+    "sandbox": HostKind(
         HostProfile(
             name="sandbox",
             listing_lag=0.0,
@@ -76,13 +76,13 @@ KINDS: Mapping[str, Kind] = {
         usual_chat_price=(0.0, 0.0),
     ),
     # `attune tuner` on the operator's own machine.
-    "attune": Kind(
+    "attune": HostKind(
         HostProfile(name="attune", listing_lag=0.0, poll_seconds=2.0, takes_reasoning=True),
         usual_price=0.0,
         usual_chat_price=(0.0, 0.0),
     ),
     # https://developers.openai.com/api/docs/deprecations and /api/docs/pricing, autumn 2026.
-    "openai": Kind(
+    "openai": HostKind(
         HostProfile(
             name="openai",
             max_bytes=512 * _MEGABYTE,
@@ -108,7 +108,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     # MicrosoftDocs/azure-ai-docs, articles/foundry/openai/how-to/fine-tuning.md, 2026-10-05.
     # Earlier customers may train gpt-4o until 2027-04-01 and gpt-4.1 until 2027-04-14.
-    "azure": Kind(
+    "azure": HostKind(
         HostProfile(
             name="azure",
             poll_seconds=30.0,
@@ -127,7 +127,7 @@ KINDS: Mapping[str, Kind] = {
         key_env="AZURE_OPENAI_API_KEY",
     ),
     # https://docs.tokenfactory.nebius.com/api-reference/introduction, autumn 2026.
-    "nebius": Kind(
+    "nebius": HostKind(
         HostProfile(
             name="nebius",
             poll_seconds=30.0,
@@ -141,7 +141,7 @@ KINDS: Mapping[str, Kind] = {
             was_tested_live=False,
         ),
         # Without `lora` the host would tune all weights of the model.
-        Dialect(Placement.TOP, settings={"lora": True}, deployments="../v0/models"),
+        Dialect(HyperparameterPlacement.TOP, settings={"lora": True}, deployments="../v0/models"),
         base_url="https://api.tokenfactory.nebius.com/v1",
         key_env="NEBIUS_API_KEY",
         # A tuned model is paid by the token, like its base.
@@ -150,7 +150,7 @@ KINDS: Mapping[str, Kind] = {
         served_as={"meta-llama/Llama-3.1-8B-Instruct": "meta-llama/Meta-Llama-3.1-8B-Instruct"},
     ),
     # https://docs.crusoecloud.com/serverless-fine-tuning/how-it-works, autumn 2026.
-    "crusoe": Kind(
+    "crusoe": HostKind(
         HostProfile(
             name="crusoe",
             poll_seconds=30.0,
@@ -169,7 +169,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     # Prices: https://docs.together.ai/docs/dedicated-endpoints/overview (one H100). Rows:
     # https://docs.together.ai/docs/fine-tuning/data-preparation. Other values: package 3.1.1.
-    "together": Kind(
+    "together": HostKind(
         HostProfile(
             name="together",
             poll_seconds=30.0,
@@ -187,7 +187,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     # https://docs.fireworks.ai/fine-tuning/fine-tuning-via-api (files up to 150 MB) and
     # /fine-tuning/deploying-loras; the price of one H100 from its comparison of costs, 2026.
-    "fireworks": Kind(
+    "fireworks": HostKind(
         HostProfile(
             name="fireworks",
             poll_seconds=30.0,
@@ -207,10 +207,10 @@ KINDS: Mapping[str, Kind] = {
         key_env="FIREWORKS_API_KEY",
         hosting=7.0,
     ),
-    "custom": Kind(HostProfile(name="custom")),
+    "custom": HostKind(HostProfile(name="custom")),
 }
 
-GONE: Mapping[str, tuple[str, str]] = {
+DISCONTINUED_HOSTS: Mapping[str, tuple[str, str]] = {
     "mistral.ai": ("Mistral", "its package of 2026-11 has no calls for it any more"),
     "cohere.com": ("Cohere", "removed on 2025-09-15"),
     "cohere.ai": ("Cohere", "removed on 2025-09-15"),
@@ -229,4 +229,11 @@ GONE: Mapping[str, tuple[str, str]] = {
 def discontinued_host(address: str) -> tuple[str, str] | None:
     """Returns the company without fine-tuning at an address and the reason, or None."""
     name = urlsplit(address).hostname or ""
-    return next((GONE[end] for end in GONE if name == end or name.endswith(f".{end}")), None)
+    return next(
+        (
+            DISCONTINUED_HOSTS[end]
+            for end in DISCONTINUED_HOSTS
+            if name == end or name.endswith(f".{end}")
+        ),
+        None,
+    )

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from adapters.openai.fireworks import FireworksHost
-from adapters.openai.host_kinds import KINDS, Dialect, Kind, Placement
+from adapters.openai.host_kinds import HOST_KINDS, Dialect, HostKind, HyperparameterPlacement
 from adapters.openai.openai_host import OpenAIHost
 from adapters.openai.prices import HostPrices
 from adapters.openai.timeouts import RequestAdditions
@@ -35,9 +35,9 @@ from bot.errors import HostNotAllowed, NotFound, SettingsError
 from bot.ports.model_hosts import HostProfile, Serving
 from bot.rows import Count, Method
 
-SANDBOX = HostName("sandbox")
-DEFAULT = HostName("default")
-LANGUAGE_MODELS = HostName("local")
+SANDBOX_HOST = HostName("sandbox")
+DEFAULT_HOST = HostName("default")
+LANGUAGE_MODELS_HOST = HostName("local")
 """Host of the embedded tuner's language models, which is only listed if a model is installed."""
 
 
@@ -49,8 +49,8 @@ def _web_address(value: str) -> str:
 
 
 def _known_profile(value: str) -> str:
-    if value not in KINDS:
-        raise ValueError(f"must be one of {', '.join(KINDS)}")
+    if value not in HOST_KINDS:
+        raise ValueError(f"must be one of {', '.join(HOST_KINDS)}")
     return value
 
 
@@ -86,7 +86,7 @@ class HostConfig(BaseModel):
     headers: Mapping[str, str] = Field(default_factory=dict)
     query: Mapping[str, str] = Field(default_factory=dict)
     first_word_seconds: PositiveFloat | None = None
-    hyperparameters: Placement | None = None
+    hyperparameters: HyperparameterPlacement | None = None
     byte_order_mark: bool | None = None
     methods: tuple[Method, ...] | None = None
     minimum_rows: PositiveInt | None = None
@@ -112,7 +112,7 @@ class HostConfig(BaseModel):
 
     @model_validator(mode="after")
     def _require_serving_api(self) -> HostConfig:
-        usual = KINDS[self.profile].profile.serving
+        usual = HOST_KINDS[self.profile].profile.serving
         if self.serving is Serving.BY_CALL and usual is not Serving.BY_CALL:
             raise ValueError(f"profile {self.profile} knows no call to deploy a model")
         return self
@@ -120,13 +120,13 @@ class HostConfig(BaseModel):
     @property
     def key_names(self) -> tuple[str, ...]:
         """Names of the environment variables with the host's keys."""
-        names = (self.key_env or KINDS[self.profile].key_env, self.chat_key_env)
+        names = (self.key_env or HOST_KINDS[self.profile].key_env, self.chat_key_env)
         return tuple(name for name in names if name)
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> HostKind:
         """Kind of the profile, with the fields that are set here."""
-        kind = KINDS[self.profile]
+        kind = HOST_KINDS[self.profile]
         config = self.model_dump(exclude_none=True)
         return replace(
             kind,
@@ -159,10 +159,10 @@ def read_hosts(path: Path) -> Sequence[HostConfig]:
 
 def default_host(*, base_url: str | None, has_key: bool, bases: Sequence[str] = ()) -> HostConfig:
     """Returns the host that OPENAI_API_KEY and OPENAI_BASE_URL configure."""
-    openai = KINDS["openai"]
+    openai = HOST_KINDS["openai"]
     is_openai = base_url is None or base_url.rstrip("/") == openai.base_url
     return HostConfig(
-        name=DEFAULT,
+        name=DEFAULT_HOST,
         profile="openai" if is_openai else "custom",
         base_url=base_url,
         key_env="OPENAI_API_KEY" if has_key else None,
@@ -199,7 +199,7 @@ class ConfiguredHosts:
 
     def set_installed_models(self, bases: Sequence[str]) -> None:
         """Sets the installed language models of the embedded tuner."""
-        self._hosts[LANGUAGE_MODELS].set_bases([ModelName(base) for base in bases])
+        self._hosts[LANGUAGE_MODELS_HOST].set_bases([ModelName(base) for base in bases])
 
     def get(self, name: HostName) -> OpenAIHost:
         """Returns a host. Raises NotFound for a name that is not configured."""
@@ -224,15 +224,15 @@ class ConfiguredHosts:
         return workspace in self._allowed
 
     def default_host_for(self, workspace: Workspace) -> HostName:
-        is_default = workspace.platform != LOCAL and DEFAULT in self.usable(workspace)
-        return DEFAULT if is_default else SANDBOX
+        is_default = workspace.platform != LOCAL and DEFAULT_HOST in self.usable(workspace)
+        return DEFAULT_HOST if is_default else SANDBOX_HOST
 
     def _is_available(self, name: HostName) -> bool:
         """Whether the host can be used: the one for language models needs an installed model."""
-        return name != LANGUAGE_MODELS or bool(self._hosts[name].bases)
+        return name != LANGUAGE_MODELS_HOST or bool(self._hosts[name].bases)
 
     def _may_use(self, name: HostName, workspace: Workspace) -> bool:
-        return name == SANDBOX or workspace.is_allowed or workspace.id in self._allowed
+        return name == SANDBOX_HOST or workspace.is_allowed or workspace.id in self._allowed
 
     async def close(self) -> None:
         """Closes the connections of all hosts."""

@@ -10,7 +10,7 @@ from openai import DefaultAsyncHttpx2Client
 
 from adapters.openai.errors import RedirectedRequest, retry_after_seconds
 
-MAX_SILENT_WAIT = 2.0
+MAX_SILENT_RETRY_SECONDS = 2.0
 
 
 def http_client() -> httpx2.AsyncClient:
@@ -37,5 +37,5 @@ async def _refuse_redirect(response: httpx2.Response) -> None:
 
 async def _disable_long_retries(response: httpx2.Response) -> None:
     """Disables the package's retry after a long Retry-After, as a person waits for the answer."""
-    if (retry_after_seconds(response.headers) or 0.0) > MAX_SILENT_WAIT:
+    if (retry_after_seconds(response.headers) or 0.0) > MAX_SILENT_RETRY_SECONDS:
         response.headers["x-should-retry"] = "false"

@@ -10,11 +10,11 @@ from fnmatch import fnmatch
 from bot.errors import HostError
 from bot.ports.model_hosts import RemoteModel
 
-LIST_SECONDS = 600.0
+MODEL_LIST_CACHE_SECONDS = 600.0
 """Seconds until the host's list is read again."""
 
 
-class SeeingModels:
+class ImageModels:
     """The models of a host that accept images.
 
     `patterns` are names with `*`. `list_models` reads the host's list; if that fails, only the
@@ -35,7 +35,7 @@ class SeeingModels:
             return True
         now = asyncio.get_running_loop().time()
         if now >= self._next_read:
-            self._next_read = now + LIST_SECONDS
+            self._next_read = now + MODEL_LIST_CACHE_SECONDS
             with contextlib.suppress(HostError):
                 models = await self._list_models()
                 self._listed = {model.name for model in models if model.takes_pictures}

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-UNKNOWN = "unknown"
-LONGEST = 64
+UNKNOWN_STATUS = "unknown"
+MAX_STATUS_LENGTH = 64
 
-WORDS: Mapping[str, tuple[str, ...]] = {
+STATUS_SYNONYMS: Mapping[str, tuple[str, ...]] = {
     "validating_files": (
         "validating_files",
         "validating",
@@ -110,15 +110,15 @@ WORDS: Mapping[str, tuple[str, ...]] = {
 }
 """Words of hosts by the status that they mean."""
 
-_MEANINGS = {word: meaning for meaning, words in WORDS.items() for word in words}
+_MEANINGS = {word: meaning for meaning, words in STATUS_SYNONYMS.items() for word in words}
 _ENDS = ("failed", "cancelled", "succeeded")
 _PREFIX = re.compile(r"^(?:(?:fine|tuning|training|job|state|status|phase)_)+(?=.)")
 _BOUNDARY = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NOT_LETTERS = re.compile(r"[^a-z0-9]+")
 
 
-def meaning_of(word: str) -> str:
-    """Returns the status, a key of `WORDS`, that a host's word means, else the word, shortened.
+def openai_status_of(word: str) -> str:
+    """Returns the key of `STATUS_SYNONYMS` that a host's word means, else the word, shortened.
 
     A word of several parts such as `FAILED_VALIDATION` or `user_error` means its first or last
     part if that is an end of a job and no part ends in "ing", as in `retrying_after_error`.
@@ -131,11 +131,11 @@ def meaning_of(word: str) -> str:
     for end in _ENDS:
         if end in meanings and not any(part.endswith("ing") for part in parts):
             return end
-    return word.strip()[:LONGEST] or UNKNOWN
+    return word.strip()[:MAX_STATUS_LENGTH] or UNKNOWN_STATUS
 
 
 def _plain(word: str) -> str:
     """Returns a word in snake case without prefixes: "running" for `JobStatus.RUNNING`."""
-    last = word.strip()[: 4 * LONGEST].rpartition(".")[2]
+    last = word.strip()[: 4 * MAX_STATUS_LENGTH].rpartition(".")[2]
     snake = _NOT_LETTERS.sub("_", _BOUNDARY.sub("_", last).lower()).strip("_")
     return _PREFIX.sub("", snake)

@@ -9,7 +9,7 @@ import openai
 
 from adapters.openai.response_parsing import Json
 
-MAY_BE_LEFT_OUT = (
+OMITTABLE_PARAMETERS = (
     "stream",
     "stream_options",
     "temperature",
@@ -124,7 +124,7 @@ def _parameter_change(
 
 def _refused_parameter(sent: Json, param: object, words: str) -> str | None:
     """Returns the `param` of the error, else the first optional parameter in its message."""
-    optional = [name for name in sent if name in MAY_BE_LEFT_OUT]
+    optional = [name for name in sent if name in OMITTABLE_PARAMETERS]
     if isinstance(param, str):
         head = param.partition(".")[0].partition("[")[0]
         if head in optional:

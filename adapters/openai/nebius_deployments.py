@@ -13,7 +13,7 @@ from openai import AsyncOpenAI
 
 from adapters.openai import response_parsing
 from adapters.openai.errors import ProtocolViolation
-from adapters.openai.job_statuses import meaning_of
+from adapters.openai.job_statuses import openai_status_of
 from adapters.openai.response_parsing import Json
 from bot.domain import HostName, ModelName
 from bot.errors import HostRefused
@@ -23,7 +23,7 @@ _READY = ("active", "deployed", "ready", "running", "succeeded")
 _FAILED = ("failed", "cancelled")
 
 
-class Deployments:
+class NebiusDeployments:
     """The deployments of one host; `path` is relative to the base URL, None without deployments.
 
     `reading` retries its requests, `acting` does not.
@@ -59,7 +59,7 @@ class Deployments:
         if self._url is None:
             return ()
         body = _object(await self._read_client.get(self._url, cast_to=object))
-        rows, _ = response_parsing.page(body)
+        rows, _ = response_parsing.read_page(body)
         return rows
 
     def _name_when_ready(self, row: Json) -> ModelName | None:
@@ -67,13 +67,13 @@ class Deployments:
 
     async def _last_checkpoint(self, job: str) -> str:
         list_page = self._read_client.fine_tuning.jobs.checkpoints.with_raw_response.list
-        rows, _ = response_parsing.page(
+        rows, _ = response_parsing.read_page(
             response_parsing.parse_json_object((await list_page(job)).http_response)
         )
         last = max(
-            rows, key=lambda row: response_parsing.as_whole(row.get("step_number")) or 0, default={}
+            rows, key=lambda row: response_parsing.to_count(row.get("step_number")) or 0, default={}
         )
-        checkpoint = response_parsing.identity(last)
+        checkpoint = response_parsing.id_of_row(last)
         if checkpoint is None:
             raise ProtocolViolation("The job has left no checkpoint to deploy.")
         return checkpoint
@@ -81,7 +81,7 @@ class Deployments:
 
 def _deployment(row: Json) -> RemoteDeployment:
     return RemoteDeployment(
-        name=ModelName(str(row.get("name") or response_parsing.identity(row) or "")),
+        name=ModelName(str(row.get("name") or response_parsing.id_of_row(row) or "")),
         status=str(row.get("status") or "unknown").lower(),
     )
 
@@ -102,7 +102,7 @@ def name_when_ready(
 
     Raises HostRefused for a failed deployment.
     """
-    if meaning_of(deployment.status) in _FAILED:
+    if openai_status_of(deployment.status) in _FAILED:
         message = str(reason or deployment.status)
         raise HostRefused(host=host, message=message, code="deployment_failed")
     return deployment.name if deployment.status in ready else None

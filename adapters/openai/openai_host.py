@@ -19,10 +19,10 @@ from adapters.openai.answer_stream import AnswerEvents, AnswerReader
 from adapters.openai.errors import ProtocolViolation, one_line, translate_errors
 from adapters.openai.host_kinds import Dialect, discontinued_host
 from adapters.openai.http_transport import http_client
-from adapters.openai.image_support import SeeingModels
+from adapters.openai.image_support import ImageModels
 from adapters.openai.learned_parameters import LearnedParameters
-from adapters.openai.nebius_deployments import Deployments
-from adapters.openai.paging import PAGE_ROWS, pages
+from adapters.openai.nebius_deployments import NebiusDeployments
+from adapters.openai.paging import ROWS_PER_PAGE, read_pages
 from adapters.openai.prices import HostPrices
 from adapters.openai.response_parsing import Json
 from adapters.openai.timeouts import RequestAdditions, Timeouts
@@ -56,7 +56,7 @@ from bot.ports.model_hosts import (
 )
 from bot.rows import Count
 
-IN_MEMORY_BYTES = 4 * 1024 * 1024
+MAX_IN_MEMORY_BYTES = 4 * 1024 * 1024
 _NO_FILE = "file-none"
 _CHECK_SECONDS = 10.0
 # Messages with status 503 while a model is loaded: llama.cpp sends "Loading model".
@@ -115,7 +115,7 @@ class OpenAIHost:
             timeout=self._timeout(self._timeouts.first_piece),
         )
         self._secrets, self._discontinued = (key, chat_key or ""), _discontinued(name, base_url)
-        self._deployments = Deployments(name, read, write, dialect.deployments)
+        self._deployments = NebiusDeployments(name, read, write, dialect.deployments)
         self._learned = LearnedParameters()
         self._processed_files, self._models_with_lone_ends = set[str](), set[ModelName]()
         self._gives_finish_reasons = False
@@ -172,7 +172,7 @@ class OpenAIHost:
     async def _check_jobs(self) -> None:
         """Requests a page of the jobs list and checks only that it is a list."""
         answer = await self._read_client.fine_tuning.jobs.with_raw_response.list(limit=1)
-        response_parsing.page(response_parsing.parse_json_object(answer.http_response))
+        response_parsing.read_page(response_parsing.parse_json_object(answer.http_response))
 
     async def check_training(self, base: ModelName) -> None:
         """Requests the jobs list and, at some hosts, a job with a file that cannot exist.
@@ -228,7 +228,7 @@ class OpenAIHost:
             "messages": messages,
             "stream": True,
             "stream_options": {"include_usage": True},
-            **request_fields.chosen_options(sampling),
+            **request_fields.sampling_options(sampling),
             **({"tools": tools} if tools else {}),
             **self._extra_body,
         }
@@ -252,8 +252,10 @@ class OpenAIHost:
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
         """Uploads a file without retries: the caller first looks whether it exists."""
-        with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
-            request_fields.write_rows(spool, lines, byte_order_mark=self._dialect.byte_order_mark)
+        with SpooledTemporaryFile(max_size=MAX_IN_MEMORY_BYTES) as spool:
+            request_fields.write_training_rows(
+                spool, lines, byte_order_mark=self._dialect.byte_order_mark
+            )
             async with self._request_scope(self._timeouts.whole_upload):
                 answer = await self._write_client.files.with_raw_response.create(
                     file=(name, spool, "application/jsonl"),
@@ -261,7 +263,7 @@ class OpenAIHost:
                     timeout=self._timeout(self._timeouts.upload),
                 )
                 row = response_parsing.parse_json_object(answer.http_response)
-                uploaded = response_parsing.remote_file(row)
+                uploaded = response_parsing.to_remote_file(row)
                 if row.get("status") == "processed":
                     self._processed_files.add(uploaded.id)
                 return uploaded
@@ -269,9 +271,9 @@ class OpenAIHost:
     async def files(self) -> AsyncIterator[RemoteFile]:
         """Yields every fine-tuning file, newest first; ends even if the host repeats pages."""
         with self._translate_errors():
-            async for rows in pages(self._files_page):
+            async for rows in read_pages(self._files_page):
                 for row in rows:
-                    yield response_parsing.remote_file(row)
+                    yield response_parsing.to_remote_file(row)
 
     async def delete_file(self, file: str) -> None:
         async with self._request_scope():
@@ -287,7 +289,7 @@ class OpenAIHost:
     async def result_file(self, file: str) -> ResultFile:
         """Returns one of a job's `result_files`; no measures if it is not a table of steps."""
         content = result_file.unwrap_base64(await self.read_file(file))
-        return ResultFile(content, result_file.measures(content))
+        return ResultFile(content, result_file.read_step_metrics(content))
 
     async def create_job(self, request: JobRequest) -> RemoteJob:
         """Creates a job without retries: the caller first looks whether it exists.
@@ -364,9 +366,9 @@ class OpenAIHost:
     async def jobs(self) -> AsyncGenerator[RemoteJob, None]:
         """Yields every job, newest first; ends even if the host repeats pages."""
         with self._translate_errors():
-            async for rows in pages(self._jobs_page):
+            async for rows in read_pages(self._jobs_page):
                 for row in rows:
-                    yield response_parsing.remote_job(row)
+                    yield response_parsing.to_remote_job(row)
 
     async def job(self, job: str) -> RemoteJob:
         async with self._request_scope():
@@ -393,12 +395,12 @@ class OpenAIHost:
 
         async def fetch(after: str | None) -> httpx2.Response:
             list_events = self._read_client.fine_tuning.jobs.with_raw_response.list_events
-            return (await list_events(job, after=after or omit, limit=PAGE_ROWS)).http_response
+            return (await list_events(job, after=after or omit, limit=ROWS_PER_PAGE)).http_response
 
         new: list[JobEvent] = []
         async with self._request_scope():
-            async for rows in pages(fetch, content=response_parsing.event_content):
-                unseen = [e for e in map(response_parsing.job_event, rows) if e.id not in seen]
+            async for rows in read_pages(fetch, content=response_parsing.event_content):
+                unseen = [e for e in map(response_parsing.to_job_event, rows) if e.id not in seen]
                 if not unseen:
                     break
                 new += unseen
@@ -409,13 +411,13 @@ class OpenAIHost:
 
         async def fetch(after: str | None) -> httpx2.Response:
             list_page = self._read_client.fine_tuning.jobs.checkpoints.with_raw_response.list
-            return (await list_page(job, after=after or omit, limit=PAGE_ROWS)).http_response
+            return (await list_page(job, after=after or omit, limit=ROWS_PER_PAGE)).http_response
 
         async with self._request_scope():
             names = self._dialect.model_fields
             parsed = [
-                response_parsing.checkpoint(row, names)
-                async for rows in pages(fetch)
+                response_parsing.to_checkpoint(row, names)
+                async for rows in read_pages(fetch)
                 for row in rows
             ]
         return sorted((c for c in parsed if c), key=lambda checkpoint: checkpoint.step)
@@ -425,17 +427,19 @@ class OpenAIHost:
             answer = await self._chat_client.models.with_raw_response.list()
             rows = response_parsing.list_rows(answer.http_response)
             models = [
-                response_parsing.remote_model(row) for row in rows if response_parsing.identity(row)
+                response_parsing.to_remote_model(row)
+                for row in rows
+                if response_parsing.id_of_row(row)
             ]
         return [self._with_expiry(model) for model in models]
 
     @cached_property
-    def _seeing(self) -> SeeingModels:
-        return SeeingModels(self._profile.sees, self.models)
+    def _seeing(self) -> ImageModels:
+        return ImageModels(self._profile.sees, self.models)
 
     async def takes_pictures(self, model: ModelName) -> bool:
         served_name = self._served_as.get(model, model)
-        return await self._seeing.has(model, served_name, request_fields.base_of(model))
+        return await self._seeing.has(model, served_name, request_fields.base_of_model_name(model))
 
     async def delete_model(self, model: ModelName) -> None:
         async with self._request_scope():
@@ -529,23 +533,23 @@ class OpenAIHost:
     async def _files_page(self, after: str | None) -> httpx2.Response:
         async with asyncio.timeout(self._timeouts.whole_poll):
             answer = await self._read_client.files.with_raw_response.list(
-                purpose="fine-tune", order="desc", after=after or omit, limit=PAGE_ROWS
+                purpose="fine-tune", order="desc", after=after or omit, limit=ROWS_PER_PAGE
             )
         return answer.http_response
 
     async def _jobs_page(self, after: str | None) -> httpx2.Response:
         async with asyncio.timeout(self._timeouts.whole_poll):
             answer = await self._read_client.fine_tuning.jobs.with_raw_response.list(
-                after=after or omit, limit=PAGE_ROWS
+                after=after or omit, limit=ROWS_PER_PAGE
             )
         return answer.http_response
 
     def _job(self, response: httpx2.Response) -> RemoteJob:
-        return response_parsing.remote_job(response_parsing.parse_json_object(response))
+        return response_parsing.to_remote_job(response_parsing.parse_json_object(response))
 
     def _with_expiry(self, model: RemoteModel) -> RemoteModel:
         """Returns the model with its expiry from the host, else the published one of its base."""
-        published = self._shutdown_dates.get(request_fields.base_of(model.name))
+        published = self._shutdown_dates.get(request_fields.base_of_model_name(model.name))
         return replace(model, expires_on=model.expires_on or published)
 
     def _timeout(self, seconds: float) -> httpx2.Timeout:

@@ -12,14 +12,14 @@ from adapters.openai.response_parsing import Json
 
 log = logging.getLogger(__name__)
 
-PAGE_ROWS = 100
+ROWS_PER_PAGE = 100
 MAX_PAGES = 50
 
-Fetch = Callable[[str | None], Awaitable[httpx2.Response]]
+FetchPage = Callable[[str | None], Awaitable[httpx2.Response]]
 
 
-async def pages(
-    fetch: Fetch, *, content: Callable[[Json], tuple[str, ...]] | None = None
+async def read_pages(
+    fetch: FetchPage, *, content: Callable[[Json], tuple[str, ...]] | None = None
 ) -> AsyncIterator[Sequence[Json]]:
     """Yields the new rows of each page; ends at a page without new rows or after 50 pages.
 
@@ -29,13 +29,13 @@ async def pages(
     seen: set[object] = set()
     after: str | None = None
     for _ in range(MAX_PAGES):
-        rows, has_more = response_parsing.page(
+        rows, has_more = response_parsing.read_page(
             response_parsing.parse_json_object(await fetch(after))
         )
         new = [row for row in rows if _is_new(row, seen, content)]
         if new:
             yield new
-        after = response_parsing.identity(rows[-1]) if rows else None
+        after = response_parsing.id_of_row(rows[-1]) if rows else None
         if not new or has_more is False or after is None:
             return
     log.warning("a host's list did not end", extra={"pages": MAX_PAGES})
@@ -46,7 +46,7 @@ def _is_new(
 ) -> bool:
     """Whether a row is new; adds its id and content to `seen`."""
     keys: set[object] = {content(row)} if content else set()
-    if identity := response_parsing.identity(row):
+    if identity := response_parsing.id_of_row(row):
         keys.add(identity)
     is_new = bool(keys) and not keys & seen
     seen |= keys

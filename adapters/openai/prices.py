@@ -26,7 +26,7 @@ class HostPrices:
 
     def of(self, base: ModelName) -> Price:
         """Returns the price of a base, or of the base of a tuned model (`ft:BASE:…`)."""
-        family = request_fields.base_of(base)
+        family = request_fields.base_of_model_name(base)
         training = self.training.get(base, self.training.get(family, self.usual))
         chat = self.chat.get(base, self.chat.get(family, self.usual_chat))
         prompt, completion = chat or (None, None)

@@ -6,19 +6,19 @@ from collections.abc import Iterable
 from dataclasses import asdict
 from typing import IO
 
-from adapters.openai.host_kinds import Dialect, Placement
+from adapters.openai.host_kinds import Dialect, HyperparameterPlacement
 from bot.domain import Sampling
 from bot.ports.model_hosts import JobRequest
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def chosen_options(sampling: Sampling) -> dict[str, object]:
+def sampling_options(sampling: Sampling) -> dict[str, object]:
     """Returns the sampling options that are set; the host decides about the others."""
     return {name: value for name, value in asdict(sampling).items() if value not in (None, ())}
 
 
-def base_of(model: str) -> str:
+def base_of_model_name(model: str) -> str:
     """Returns the base of a tuned model named `ft:BASE:…`, or any other name unchanged."""
     return model.split(":")[1] if model.startswith("ft:") else model
 
@@ -30,13 +30,13 @@ def method_fields(request: JobRequest, dialect: Dialect) -> dict[str, object]:
     """
     given = {n: v for n, v in asdict(request.hyperparameters).items() if v is not None}
     hyperparameters = {**dialect.settings, **given}
-    if dialect.hyperparameters is Placement.TOP:
+    if dialect.hyperparameters is HyperparameterPlacement.TOP:
         return {"hyperparameters": hyperparameters} if hyperparameters else {}
     kind = request.method.value
     return {"method": {"type": kind, kind: {"hyperparameters": hyperparameters}}}
 
 
-def write_rows(spool: IO[bytes], lines: Iterable[bytes], *, byte_order_mark: bool) -> int:
+def write_training_rows(spool: IO[bytes], lines: Iterable[bytes], *, byte_order_mark: bool) -> int:
     """Writes the rows to a file, one a line; returns their number."""
     if byte_order_mark:
         spool.write(BYTE_ORDER_MARK)

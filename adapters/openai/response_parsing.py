@@ -9,8 +9,8 @@ from math import isfinite
 
 import httpx2
 
-from adapters.openai.errors import ProtocolViolation, one_line, violation_in
-from adapters.openai.job_statuses import UNKNOWN, meaning_of
+from adapters.openai.errors import ProtocolViolation, error_in_response, one_line
+from adapters.openai.job_statuses import UNKNOWN_STATUS, openai_status_of
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.ports.model_hosts import RemoteFile, RemoteJob, RemoteModel
 
@@ -20,7 +20,7 @@ _EXCERPT = 2000
 _MAX_NAME_LENGTH = 512
 _MAX_COUNT = 2**53
 _MAX_STEP = 2**31 - 1
-LONG_AGO = datetime.fromtimestamp(0, UTC)
+EPOCH = datetime.fromtimestamp(0, UTC)
 _SECONDS_OF_5138 = 100_000_000_000
 # Crusoe's event ids end in a number, such as `…-12`.
 _TRAILING_NUMBER = re.compile(r"[-_.](\d{1,9})$")
@@ -40,7 +40,7 @@ def parse_json_object(response: httpx2.Response) -> Json:
         raise ProtocolViolation("The answer is not a JSON object.")
     if body.get("error") and not body.keys() & {"id", "data"}:
         words = _error(body["error"])[1] or "The answer is an error without words."
-        raise violation_in(response, words)
+        raise error_in_response(response, words)
     return body
 
 
@@ -52,10 +52,10 @@ def list_rows(response: httpx2.Response) -> Sequence[Json]:
         body = None
     if isinstance(body, list):
         return [row for row in body if isinstance(row, dict)]
-    return page(parse_json_object(response))[0]
+    return read_page(parse_json_object(response))[0]
 
 
-def page(body: Json) -> tuple[Sequence[Json], bool | None]:
+def read_page(body: Json) -> tuple[Sequence[Json], bool | None]:
     """Returns the rows of a page and its `has_more`, or None without that field.
 
     Raises ProtocolViolation if there is no list, since a caller that takes an invalid response for
@@ -69,35 +69,35 @@ def page(body: Json) -> tuple[Sequence[Json], bool | None]:
     return valid, more if isinstance(more, bool) else None
 
 
-def remote_file(row: Json) -> RemoteFile:
+def to_remote_file(row: Json) -> RemoteFile:
     return RemoteFile(
         id=_id(row),
         name=_text(row.get("filename")) or "",
-        bytes=as_whole(row.get("bytes")) or 0,
-        created_at=moment(row.get("created_at")) or LONG_AGO,
+        bytes=to_count(row.get("bytes")) or 0,
+        created_at=to_datetime(row.get("created_at")) or EPOCH,
     )
 
 
-def remote_job(row: Json, *, seconds_left: float | None = None) -> RemoteJob:
+def to_remote_job(row: Json, *, seconds_left: float | None = None) -> RemoteJob:
     code, message, param = _error(row.get("error"))
     model = _text(row.get("fine_tuned_model"))
     return RemoteJob(
         id=_id(row),
-        status=meaning_of(_status(row.get("status"))),
+        status=openai_status_of(_status(row.get("status"))),
         training_file=_text(row.get("training_file")) or "",
         model=ModelName(model) if model else None,
-        trained_tokens=as_whole(row.get("trained_tokens")),
+        trained_tokens=to_count(row.get("trained_tokens")),
         error_code=code,
         error_message=message,
         error_param=param,
         resolved_hyperparameters=_resolved_hyperparameters(row),
-        estimated_finish=moment(row.get("estimated_finish")),
+        estimated_finish=to_datetime(row.get("estimated_finish")),
         result_files=_texts(row.get("result_files")),
         seconds_left=seconds_left,
     )
 
 
-def remote_model(row: Json) -> RemoteModel:
+def to_remote_model(row: Json) -> RemoteModel:
     return RemoteModel(
         name=ModelName(_id(row)),
         expires_on=_text(row.get("shutdown_date")),
@@ -124,7 +124,7 @@ def _takes_pictures(row: Json) -> bool:
     )
 
 
-def checkpoint(row: Json, names: Sequence[str]) -> Checkpoint | None:
+def to_checkpoint(row: Json, names: Sequence[str]) -> Checkpoint | None:
     """Returns a checkpoint, or None without a model name, as it could not be used.
 
     `names` are the fields that may have the model name.
@@ -135,11 +135,11 @@ def checkpoint(row: Json, names: Sequence[str]) -> Checkpoint | None:
     return Checkpoint(step, ModelName(model), _numbers(metrics)) if model else None
 
 
-def job_event(row: Json) -> JobEvent:
+def to_job_event(row: Json) -> JobEvent:
     data = _object(row.get("data"))
     return JobEvent(
         id=_text(row.get("id")) or "|".join(map(str, event_content(row))),
-        at=moment(row.get("created_at")) or LONG_AGO,
+        at=to_datetime(row.get("created_at")) or EPOCH,
         level=_text(row.get("level")) or "info",
         message=_sentence(row.get("message")) or "",
         step=_step(data.get("step")),
@@ -168,13 +168,13 @@ def oldest_first(newest_first: Iterable[JobEvent]) -> list[JobEvent]:
     return [event for _, event in sorted(keyed, key=lambda pair: pair[0])]
 
 
-def moment(value: object) -> datetime | None:
+def to_datetime(value: object) -> datetime | None:
     """Returns a time given as a number, as digits or as ISO 8601; UTC without a time zone.
 
     A number is seconds; a number beyond the year 5138 is milliseconds or a smaller unit. None for
     any other value.
     """
-    number = as_number(value)
+    number = to_number(value)
     if number is not None:
         while number > _SECONDS_OF_5138:
             number /= 1000
@@ -186,12 +186,12 @@ def moment(value: object) -> datetime | None:
     return time.replace(tzinfo=time.tzinfo or UTC) if time else None
 
 
-def identity(row: Json) -> str | None:
+def id_of_row(row: Json) -> str | None:
     return _text(row.get("id"))
 
 
 def _id(row: Json) -> str:
-    value = identity(row)
+    value = id_of_row(row)
     if value is None:
         raise ProtocolViolation("The answer has no id.")
     return value
@@ -199,7 +199,9 @@ def _id(row: Json) -> str:
 
 def _status(value: object) -> str:
     nested = _object(value)
-    return _text(value) or _text(nested.get("status")) or _text(nested.get("state")) or UNKNOWN
+    return (
+        _text(value) or _text(nested.get("status")) or _text(nested.get("state")) or UNKNOWN_STATUS
+    )
 
 
 def _error(value: object) -> tuple[str | None, str | None, str | None]:
@@ -222,12 +224,12 @@ def _resolved_hyperparameters(row: Json) -> Mapping[str, object]:
 
 
 def _numbers(fields: Json) -> dict[str, float]:
-    numbers = {name: as_number(value) for name, value in fields.items()}
+    numbers = {name: to_number(value) for name, value in fields.items()}
     steps = ("step", "total_steps")
     return {n: value for n, value in numbers.items() if value is not None and n not in steps}
 
 
-def as_number(value: object) -> float | None:
+def to_number(value: object) -> float | None:
     """Returns a finite number, also of a string; None for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
@@ -238,14 +240,14 @@ def as_number(value: object) -> float | None:
     return number if isfinite(number) else None
 
 
-def as_whole(value: object, *, most: int = _MAX_COUNT) -> int | None:
+def to_count(value: object, *, most: int = _MAX_COUNT) -> int | None:
     """Returns a whole number from 0 to `most`, which a database column can hold, else None."""
-    number = as_number(value)
+    number = to_number(value)
     return int(number) if number is not None and 0 <= number <= most else None
 
 
 def _step(value: object) -> int | None:
-    return as_whole(value, most=_MAX_STEP)
+    return to_count(value, most=_MAX_STEP)
 
 
 def _text(value: object) -> str | None:

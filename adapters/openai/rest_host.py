@@ -22,7 +22,7 @@ from bot.domain import ModelName
 from bot.errors import HostRefused
 from bot.ports.model_hosts import RemoteDeployment, RemoteJob
 
-MULTIPART: Mapping[str, str] = {"Content-Type": "multipart/form-data"}
+MULTIPART_HEADERS: Mapping[str, str] = {"Content-Type": "multipart/form-data"}
 _READY = ("ready", "scaling", "updating", "active")
 
 
@@ -67,7 +67,7 @@ class RestHost(OpenAIHost):
             body = await self._get(path, **query)
             if noun not in body and body.keys() - {"nextPageToken", "totalSize"}:
                 raise ProtocolViolation(f"The list has no {noun}.")
-            for row in response_parsing.page({"data": body.get(noun)})[0]:
+            for row in response_parsing.read_page({"data": body.get(noun)})[0]:
                 yield row
             following = str(body.get("nextPageToken") or body.get("next_cursor") or "")
             if not following or following in seen:
@@ -77,7 +77,7 @@ class RestHost(OpenAIHost):
 
     async def _list(self, path: str) -> Sequence[Json]:
         """Returns the rows of a list without pages."""
-        return response_parsing.page(await self._get(path))[0]
+        return response_parsing.read_page(await self._get(path))[0]
 
     def _when_ready(self, deployment: RemoteDeployment, reason: object) -> ModelName | None:
         """Returns the name of a deployment, or None until it is ready.
@@ -92,11 +92,11 @@ def is_conflict(error: openai.APIStatusError) -> bool:
     return error.status_code == 409 or "already exists" in error.response.text.lower()
 
 
-def segment(name: str) -> str:
+def url_segment(name: str) -> str:
     """Returns a name quoted as one segment of a path."""
     return quote(name, safe="")
 
 
-def text(value: object) -> str:
+def string_or_empty(value: object) -> str:
     """Returns a string as it is, and "" for any other value."""
     return value if isinstance(value, str) else ""

@@ -7,7 +7,7 @@ import csv
 from base64 import b64decode
 from collections.abc import Iterator, Mapping, Sequence
 
-from adapters.openai.response_parsing import as_number, as_whole
+from adapters.openai.response_parsing import to_count, to_number
 from bot.domain import StepMetrics
 
 _STEP = "step"
@@ -40,16 +40,16 @@ def unwrap_base64(content: bytes) -> bytes:
     return unwrapped if _is_table(unwrapped) else content
 
 
-def measures(content: bytes) -> Sequence[StepMetrics]:
+def read_step_metrics(content: bytes) -> Sequence[StepMetrics]:
     """Returns the metrics of each step, without empty cells; empty if there is no table."""
     if not _is_table(content):
         return ()
     by_step: dict[int, dict[str, float]] = {}
     for row in csv.DictReader(_text(content).splitlines()):
         cells = dict(_cells(row))
-        step = as_whole(cells.pop(_STEP, None))
+        step = to_count(cells.pop(_STEP, None))
         if step is not None and step >= 0:
-            values = {name: as_number(value) for name, value in cells.items()}
+            values = {name: to_number(value) for name, value in cells.items()}
             metrics = {name: value for name, value in values.items() if value is not None}
             by_step.setdefault(step, {}).update(metrics)
     return [StepMetrics(step, metrics) for step, metrics in sorted(by_step.items()) if metrics]

@@ -16,16 +16,22 @@ import openai
 
 from adapters.openai import request_fields, response_parsing
 from adapters.openai.errors import ProtocolViolation
-from adapters.openai.job_statuses import meaning_of
-from adapters.openai.openai_host import IN_MEMORY_BYTES
+from adapters.openai.job_statuses import openai_status_of
+from adapters.openai.openai_host import MAX_IN_MEMORY_BYTES
 from adapters.openai.response_parsing import Json
-from adapters.openai.rest_host import MULTIPART, RestHost, is_conflict, segment, text
+from adapters.openai.rest_host import (
+    MULTIPART_HEADERS,
+    RestHost,
+    is_conflict,
+    string_or_empty,
+    url_segment,
+)
 from bot.domain import Checkpoint, JobEvent, ModelName
 from bot.errors import HostNotFound, HostRefused
 from bot.ports.model_hosts import JobRequest, RemoteDeployment, RemoteFile, RemoteJob
 from bot.rows import Method
 
-USUAL_LEARNING_RATE = 1e-5
+DEFAULT_LEARNING_RATE = 1e-5
 """Default learning rate of the host, to which a learning rate multiplier is applied."""
 _MAX_CHECKPOINTS = 3
 _PRICE_SLACK = 1.25
@@ -50,8 +56,8 @@ class TogetherHost(RestHost):
 
     async def upload(self, name: str, lines: Iterable[bytes]) -> RemoteFile:
         """Uploads a file without retries: the caller first looks whether it exists."""
-        with SpooledTemporaryFile(max_size=IN_MEMORY_BYTES) as spool:
-            request_fields.write_rows(spool, lines, byte_order_mark=False)
+        with SpooledTemporaryFile(max_size=MAX_IN_MEMORY_BYTES) as spool:
+            request_fields.write_training_rows(spool, lines, byte_order_mark=False)
             async with self._request_scope(self._timeouts.whole_upload):
                 return await self._upload(name, spool)
 
@@ -68,7 +74,7 @@ class TogetherHost(RestHost):
                 "/files",
                 cast_to=httpx2.Response,
                 body=fields,
-                options={"headers": MULTIPART, "follow_redirects": False},
+                options={"headers": MULTIPART_HEADERS, "follow_redirects": False},
             )
         except openai.APIStatusError as answer:
             if answer.status_code in _MOVED:
@@ -95,14 +101,14 @@ class TogetherHost(RestHost):
         )
         if not response.is_success:
             raise ProtocolViolation(f"The file was not taken: HTTP {response.status_code}.")
-        return _file(await self._post(f"files/{segment(file)}/preprocess", {}))
+        return _file(await self._post(f"files/{url_segment(file)}/preprocess", {}))
 
     async def _file_with_these_rows(self, refusal: Json, name: str) -> RemoteFile:
         """Returns the existing file, as the host refuses a file with the same content.
 
         Raises HostRefused if the file has another name and thus belongs to another training.
         """
-        row = await self._get(f"files/{segment(text(refusal.get('file_id')))}")
+        row = await self._get(f"files/{url_segment(string_or_empty(refusal.get('file_id')))}")
         if row.get("filename") != name:
             words = f"The same rows are there already as {row.get('filename')}."
             raise HostRefused(host=self.name, message=words, code="file_exists")
@@ -116,10 +122,10 @@ class TogetherHost(RestHost):
 
     async def delete_file(self, file: str) -> None:
         async with self._request_scope():
-            await self._delete(f"files/{segment(file)}")
+            await self._delete(f"files/{url_segment(file)}")
 
     async def _file_row(self, file: str) -> Json:
-        row = await self._get(f"files/{segment(file)}")
+        row = await self._get(f"files/{url_segment(file)}")
         report = row.get("validation_report")
         why = report.get("error") if isinstance(report, dict) else None
         return {"status": row.get("processing_status"), "status_details": why}
@@ -146,7 +152,7 @@ class TogetherHost(RestHost):
         optional = {
             "validation_file": request.validation_file,
             "batch_size": hyperparameters.batch_size,
-            "learning_rate": USUAL_LEARNING_RATE * rate if rate else None,
+            "learning_rate": DEFAULT_LEARNING_RATE * rate if rate else None,
             "suffix": request.suffix,
             "random_seed": request.seed,
             "n_evals": epochs if request.validation_file else None,
@@ -174,7 +180,7 @@ class TogetherHost(RestHost):
             estimate = await self._post("fine-tunes/estimate-price", body)
         except openai.APIStatusError:
             return  # creating the job will fail with the same error
-        price = response_parsing.as_number(estimate.get("estimated_total_price"))
+        price = response_parsing.to_number(estimate.get("estimated_total_price"))
         if estimate.get("allowed_to_proceed") is False:
             words = f"It asks for {_dollars(price)}, and the account has not so much."
             raise HostRefused(host=self.name, message=words, code="insufficient_funds")
@@ -188,26 +194,28 @@ class TogetherHost(RestHost):
     async def jobs(self) -> AsyncGenerator[RemoteJob, None]:
         with self._translate_errors():
             rows = await self._list("fine-tunes")
-            for row in sorted(rows, key=lambda row: text(row.get("created_at")), reverse=True):
+            for row in sorted(
+                rows, key=lambda row: string_or_empty(row.get("created_at")), reverse=True
+            ):
                 yield _job(row)
 
     async def job(self, job: str) -> RemoteJob:
         async with self._request_scope():
-            return _job(await self._get(f"fine-tunes/{segment(job)}"))
+            return _job(await self._get(f"fine-tunes/{url_segment(job)}"))
 
     async def cancel_job(self, job: str) -> RemoteJob:
         async with self._request_scope():
-            return _job(await self._post(f"fine-tunes/{segment(job)}/cancel", {}))
+            return _job(await self._post(f"fine-tunes/{url_segment(job)}/cancel", {}))
 
     async def job_events(self, job: str, seen: frozenset[str]) -> Sequence[JobEvent]:
         """Returns the host's events, and an event for each row of its table of metrics."""
-        path = f"fine-tunes/{segment(job)}"
+        path = f"fine-tunes/{url_segment(job)}"
         async with self._request_scope():
             rows = await self._list(f"{path}/events")
             metrics = (await self._get(f"{path}/metrics")).get("metrics")
-        events = [response_parsing.job_event(_event(row)) for row in rows]
+        events = [response_parsing.to_job_event(_event(row)) for row in rows]
         events += [
-            response_parsing.job_event(_metrics_event(row))
+            response_parsing.to_job_event(_metrics_event(row))
             for row in (metrics if isinstance(metrics, list) else [])
             if isinstance(row, dict)
         ]
@@ -216,8 +224,8 @@ class TogetherHost(RestHost):
 
     async def checkpoints(self, job: str) -> Sequence[Checkpoint]:
         async with self._request_scope():
-            rows = await self._list(f"fine-tunes/{segment(job)}/checkpoints")
-        parsed = [response_parsing.checkpoint(_checkpoint(job, row), ("name",)) for row in rows]
+            rows = await self._list(f"fine-tunes/{url_segment(job)}/checkpoints")
+        parsed = [response_parsing.to_checkpoint(_checkpoint(job, row), ("name",)) for row in rows]
         return sorted((c for c in parsed if c), key=lambda checkpoint: checkpoint.step)
 
     async def delete_model(self, model: ModelName) -> None:
@@ -225,7 +233,9 @@ class TogetherHost(RestHost):
         async with self._request_scope():
             for row in await self._list("fine-tunes"):
                 if row.get("model_output_name") == model:
-                    return await self._delete(f"fine-tunes/{segment(text(row.get('id')))}")
+                    return await self._delete(
+                        f"fine-tunes/{url_segment(string_or_empty(row.get('id')))}"
+                    )
         raise HostNotFound(host=self.name, message=f"There is no model {model}.")
 
     async def serve(
@@ -238,7 +248,9 @@ class TogetherHost(RestHost):
         async with self._request_scope():
             project = await self._project()
             listed = [endpoint async for endpoint in self._endpoints(project)]
-            endpoint = next((e for e in listed if text(e.get("name")).endswith(f"/{name}")), None)
+            endpoint = next(
+                (e for e in listed if string_or_empty(e.get("name")).endswith(f"/{name}")), None
+            )
             if endpoint is None:
                 endpoint = await self._post(f"../v2/projects/{project}/endpoints", {"name": name})
             existing = _objects(endpoint, "deployments")
@@ -248,12 +260,14 @@ class TogetherHost(RestHost):
             return self._when_ready(_deployment(row, None), reason)
 
     async def _deploy(self, project: str, endpoint: Json, job: str, name: str) -> Json:
-        job_row = await self._get(f"fine-tunes/{segment(job)}")
-        model = text(job_row.get("adapter_object_id")) or text(job_row.get("model_object_id"))
+        job_row = await self._get(f"fine-tunes/{url_segment(job)}")
+        model = string_or_empty(job_row.get("adapter_object_id")) or string_or_empty(
+            job_row.get("model_object_id")
+        )
         if not model:
             raise ProtocolViolation("The job does not say where its weights are.")
-        models = f"../v2/projects/{project}/models/{segment(model)}"
-        reference = text((await self._get(models)).get("baseModelId")) or model
+        models = f"../v2/projects/{project}/models/{url_segment(model)}"
+        reference = string_or_empty((await self._get(models)).get("baseModelId")) or model
         configs = [
             row
             async for row in self._rows(
@@ -268,7 +282,9 @@ class TogetherHost(RestHost):
         if configs:
             first = configs[0]
             body["config"] = f"projects/{first.get('projectId')}/configs/{first.get('id')}"
-        path = f"../v2/projects/{project}/endpoints/{segment(text(endpoint.get('id')))}"
+        path = (
+            f"../v2/projects/{project}/endpoints/{url_segment(string_or_empty(endpoint.get('id')))}"
+        )
         return await self._post(f"{path}/deployments", body)
 
     async def deployments(self) -> Sequence[RemoteDeployment]:
@@ -277,7 +293,7 @@ class TogetherHost(RestHost):
             endpoints = [endpoint async for endpoint in self._endpoints(project)]
             prices = await self._machine_prices() if endpoints else {}
             return [
-                _deployment(row, prices.get(text(row.get("hardware"))))
+                _deployment(row, prices.get(string_or_empty(row.get("hardware"))))
                 for endpoint in endpoints
                 for row in _objects(endpoint, "deployments")
             ]
@@ -293,8 +309,10 @@ class TogetherHost(RestHost):
         raise HostNotFound(host=self.name, message=f"There is no deployment {name}.")
 
     async def _delete_deployment(self, project: str, endpoint: Json, row: Json) -> None:
-        path = f"../v2/projects/{project}/endpoints/{segment(text(endpoint.get('id')))}"
-        deployment = f"{path}/deployments/{segment(text(row.get('id')))}"
+        path = (
+            f"../v2/projects/{project}/endpoints/{url_segment(string_or_empty(endpoint.get('id')))}"
+        )
+        deployment = f"{path}/deployments/{url_segment(string_or_empty(row.get('id')))}"
         no_replicas = {"autoscaling": {"minReplicas": 0, "maxReplicas": 0}}
         await self._write_client.patch(
             self._url(deployment),
@@ -313,9 +331,9 @@ class TogetherHost(RestHost):
         """Returns the US dollars per hour of each instance type, by its id and by its name."""
         prices: dict[str, float] = {}
         async for row in self._rows("../v2/public/inference-instance-types"):
-            cents = response_parsing.as_number(row.get("priceCentsPerHour"))
+            cents = response_parsing.to_number(row.get("priceCentsPerHour"))
             if cents is not None:
-                prices |= {text(row.get(name)): cents / 100 for name in ("id", "name")}
+                prices |= {string_or_empty(row.get(name)): cents / 100 for name in ("id", "name")}
         return prices
 
     async def _project(self) -> str:
@@ -323,10 +341,10 @@ class TogetherHost(RestHost):
         if self._cached_project:
             return self._cached_project
         project = (await self._get("../v3/whoami")).get("project")
-        if not isinstance(project, dict) or not text(project.get("id")):
+        if not isinstance(project, dict) or not string_or_empty(project.get("id")):
             words = "The key belongs to no project. Make one for a project at Together."
             raise HostRefused(host=self.name, message=words, code="no_project")
-        self._cached_project = segment(text(project.get("id")))
+        self._cached_project = url_segment(string_or_empty(project.get("id")))
         return self._cached_project
 
 
@@ -356,14 +374,14 @@ def _objects(row: Json, name: str) -> Sequence[Json]:
 
 def _file(row: Json) -> RemoteFile:
     """Returns a file; it is not whole if it was registered without an upload."""
-    file = response_parsing.remote_file(row)
+    file = response_parsing.to_remote_file(row)
     is_whole = bool(row.get("processing_status") or row.get("bytes"))
     return RemoteFile(file.id, file.name, file.bytes, file.created_at, is_whole)
 
 
 def _job(row: Json) -> RemoteJob:
-    status = text(row.get("status"))
-    is_done = meaning_of(status) == "succeeded"
+    status = string_or_empty(row.get("status"))
+    is_done = openai_status_of(status) == "succeeded"
     progress = row.get("progress")
     seconds_left = progress.get("seconds_remaining") if isinstance(progress, dict) else None
     settings = ("n_epochs", "batch_size", "learning_rate")
@@ -372,17 +390,19 @@ def _job(row: Json) -> RemoteJob:
         "fine_tuned_model": row.get("model_output_name") if is_done else None,
         "trained_tokens": row.get("token_count") if is_done else None,
         "hyperparameters": {name: row.get(name) for name in settings},
-        "error": _error(row) if meaning_of(status) == "failed" else None,
+        "error": _error(row) if openai_status_of(status) == "failed" else None,
     }
-    return response_parsing.remote_job(
-        shaped, seconds_left=response_parsing.as_number(seconds_left)
+    return response_parsing.to_remote_job(
+        shaped, seconds_left=response_parsing.to_number(seconds_left)
     )
 
 
 def _error(row: Json) -> Json:
     """Returns the message of a job's last error event, as the job has no field for it."""
     errors = [
-        e for e in _objects(row, "events") if "err" in text(e.get("level")) + text(e.get("type"))
+        e
+        for e in _objects(row, "events")
+        if "err" in string_or_empty(e.get("level")) + string_or_empty(e.get("type"))
     ]
     return {"message": errors[-1].get("message")} if errors else {}
 
@@ -394,7 +414,7 @@ def _checkpoint(job: str, row: Json) -> Json:
 
 def _event(row: Json) -> Json:
     steps = {"step": row.get("step"), "total_steps": row.get("total_steps")}
-    kind = text(row.get("level")).removeprefix("legacy_").lstrip("i") or "info"
+    kind = string_or_empty(row.get("level")).removeprefix("legacy_").lstrip("i") or "info"
     level = {"nfo": "info", "warning": "warn"}.get(kind, kind)
     return {**row, "id": None, "level": level, "data": steps}
 
@@ -414,7 +434,7 @@ def _deployment(row: Json, dollars: float | None) -> RemoteDeployment:
     status = row.get("status")
     state = status.get("state") if isinstance(status, dict) else row.get("state")
     return RemoteDeployment(
-        name=ModelName(text(row.get("name"))),
-        status=text(state).removeprefix("DEPLOYMENT_STATE_").lower() or "unknown",
+        name=ModelName(string_or_empty(row.get("name"))),
+        status=string_or_empty(state).removeprefix("DEPLOYMENT_STATE_").lower() or "unknown",
         dollars_an_hour=dollars,
     )

@@ -24,15 +24,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from adapters.slack import payload_parsing, workspace_of_payload
-from adapters.slack.agent_view import AgentView, is_opening, opened_by
+from adapters.slack.agent_view import AgentView, is_conversation_opened, user_who_opened
 from adapters.slack.api_port import Access, Json, error_code, is_response_url
 from adapters.slack.event_order import EventOrder
-from adapters.slack.http_api import REFUSED, REVOKED, HttpApi, library_log
-from adapters.slack.listeners import FORM_ANSWER, IS_KEPT, add_listeners
-from adapters.slack.payload_parsing import HOME, Bot
+from adapters.slack.http_api import (
+    INVALID_TOKEN_ERRORS,
+    REVOKED_TOKEN_ERRORS,
+    HttpApi,
+    silent_logger,
+)
+from adapters.slack.listeners import FORM_RESPONSE_KEY, IS_STORED_KEY, add_listeners
+from adapters.slack.payload_parsing import HOME_PREFIX, Bot
 from adapters.slack.people import People, Person
-from adapters.slack.request_signature import RequestRefused, signed_body
-from adapters.slack.socket_mode import Sockets
+from adapters.slack.request_signature import RequestRefused, read_signed_body
+from adapters.slack.socket_mode import SocketModeConnections
 from adapters.slack.submissions import Submission
 from adapters.slack.surface import InteractionContext, SlackSurface
 from bot.commands import Catalogue
@@ -129,7 +134,7 @@ class Slack:
         if not self._access.is_http:
             return Response(status_code=404)
         try:
-            body = await signed_body(request, self._access.signing_secret)
+            body = await read_signed_body(request, self._access.signing_secret)
         except RequestRefused as refusal:
             log.warning("A request was refused", extra={"status": refusal.status})
             return Response(status_code=refusal.status)
@@ -158,7 +163,9 @@ class Slack:
                 return None
             return dict(json.loads(response.body)) if response.body else {}
 
-        sockets = Sockets(self._socket_url, receive, session=self.api.session, proxy=self.api.proxy)
+        sockets = SocketModeConnections(
+            self._socket_url, receive, session=self.api.session, proxy=self.api.proxy
+        )
         listening = asyncio.create_task(sockets.run(), name="slack sockets")
         closed = asyncio.create_task(self._is_closed.wait(), name="slack closed")
         try:
@@ -179,7 +186,11 @@ class Slack:
             url = await self.api.socket_url()
         except SurfaceError as error:
             problem = error_code(error)
-            if not self._has_listened and problem in (*REVOKED, *REFUSED, "missing_scope"):
+            if not self._has_listened and problem in (
+                *REVOKED_TOKEN_ERRORS,
+                *INVALID_TOKEN_ERRORS,
+                "missing_scope",
+            ):
                 raise _app_token_refused(problem) from error
             raise
         self._has_listened = True
@@ -197,7 +208,7 @@ class Slack:
         except TimeoutError:
             return None
         except SurfaceError as error:
-            return False if error_code(error) in (*REVOKED, "invalid_auth") else None
+            return False if error_code(error) in (*REVOKED_TOKEN_ERRORS, "invalid_auth") else None
         return workspace == _bot(response).workspace
 
     async def _identify_unless_removed(self, app: App) -> Bot | None:
@@ -227,7 +238,7 @@ class Slack:
                 return _bot(response)
             except SurfaceError as error:
                 problem = error_code(error)
-                if problem in (*REVOKED, *REFUSED):
+                if problem in (*REVOKED_TOKEN_ERRORS, *INVALID_TOKEN_ERRORS):
                     raise SettingsError(
                         variable="SLACK_BOT_TOKEN",
                         problem=f"Slack refuses it ({problem})",
@@ -256,8 +267,8 @@ class Slack:
             client=self.api.bare_client(),
             authorize=authorize,
             signing_secret=self._access.signing_secret,
-            logger=library_log(),
-            # The signature of HTTP requests is checked before parsing, see `signed_body`.
+            logger=silent_logger(),
+            # The signature of HTTP requests is checked before parsing, see `read_signed_body`.
             request_verification_enabled=False,
             # Listeners only acknowledge, so the response does not have to wait for a task.
             process_before_response=True,
@@ -297,20 +308,20 @@ class Slack:
             return BoltResponse(status=status, body="")
         if submission is not None:
             waiting = None if finished else self.surface.waiting_view(submission)
-            context[FORM_ANSWER] = submission.answer(waiting)
-        context[IS_KEPT] = True
+            context[FORM_RESPONSE_KEY] = submission.answer(waiting)
+        context[IS_STORED_KEY] = True
         await next()
         return None
 
     def _is_for_this_workspace(self, body: Json) -> bool:
         bot = self._whoami()
-        return workspace_of_payload.is_for(
+        return workspace_of_payload.is_for_workspace(
             body, bot.team, bot.enterprise, must_say=self._access.is_http
         )
 
     def _handle_of(self, body: Json) -> payload_parsing.InteractionHandle:
         """Returns the payload's handle, without a `response_url` that is not at Slack."""
-        handle = payload_parsing.handle_of(body)
+        handle = payload_parsing.interaction_handle_of(body)
         if handle.response_url and not is_response_url(handle.response_url, self._access.api_url):
             log.warning("A response_url does not lead to Slack")
             return replace(handle, response_url=None)
@@ -323,7 +334,7 @@ class Slack:
         if submission is not None and not self.surface.is_first_submission(submission):
             return
         bot, handle = self._whoami(), self._handle_of(body)
-        for event in payload_parsing.read(body, bot, self._clock.now()):
+        for event in payload_parsing.read_events(body, bot, self._clock.now()):
             context = self.surface.remember(event, handle, submission)
             may_open = self._catalogue.may_open_form(event.what) and bool(handle.trigger)
             if may_open:
@@ -357,18 +368,18 @@ class Slack:
         if body.get("type") == "app_rate_limited":
             log.warning("Slack holds events back: there were too many within an hour")
         event = body.get("event") or {}
-        if event.get("type") in payload_parsing.CHANGING:
+        if event.get("type") in payload_parsing.CHANNEL_KIND_EVENTS:
             self._people.forget_channel(str(event.get("channel") or ""))
         if str(event.get("type")).startswith("subteam_"):
             self._people.forget_groups()
         self._agent.note_viewed_channel(event)
-        if is_opening(event):
+        if is_conversation_opened(event):
             self._start(self._suggest(event))
         if event.get("type") == "user_change":
             self._people.forget_person(str((event.get("user") or {}).get("id") or ""))
 
     async def _suggest(self, event: Json) -> None:
-        user = UserId(opened_by(event))
+        user = UserId(user_who_opened(event))
         person = await self._people.person(User(user, user))
         await self._agent.suggest(event, person.locale)
 
@@ -433,7 +444,7 @@ class Slack:
     async def _place_with_kind(self, event: Event) -> Place:
         needs_lookup = not isinstance(
             event.what, CommandInvoked
-        ) and not event.place.channel.startswith(HOME)
+        ) and not event.place.channel.startswith(HOME_PREFIX)
         return await self._people.with_channel_kind(event.place) if needs_lookup else event.place
 
     async def _open_waiting(self, context: InteractionContext) -> None:
@@ -452,7 +463,7 @@ class Slack:
         await asyncio.wait({task})
         assert self._app is not None
         key = f"{event.key}/home"
-        opened = payload_parsing.home_opened(
+        opened = payload_parsing.home_opened_event(
             self._whoami(), event.user.id, self._clock.now(), key=key
         )
         opened = replace(opened, user=event.user, locale=event.locale)

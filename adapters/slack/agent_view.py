@@ -14,7 +14,7 @@ from bot.errors import SurfaceError
 
 log = logging.getLogger(__name__)
 
-PROMPTS = ("help", "status", "teach", "my_data")
+SUGGESTED_PROMPTS = ("help", "status", "teach", "my_data")
 """Names of at most four prompts; each has a title and a message in bot/words."""
 _THREAD_EVENTS = ("assistant_thread_started", "assistant_thread_context_changed")
 _TITLE_LENGTH = 60
@@ -67,7 +67,7 @@ class AgentView:
                 "title": self._say(f"slack.prompt.{name}", locale),
                 "message": self._say(f"slack.prompt.{name}.message", locale),
             }
-            for name in PROMPTS
+            for name in SUGGESTED_PROMPTS
         ]
         args: Json = {"channel_id": assistant_thread.get("channel_id") or event.get("channel")}
         args |= {"title": self._say("slack.prompts", locale), "prompts": prompts}
@@ -90,13 +90,13 @@ class AgentView:
             log.info("The agent view stays as it is", extra={"why": error_code(error)})
 
 
-def is_opening(event: Mapping[str, Any]) -> bool:
+def is_conversation_opened(event: Mapping[str, Any]) -> bool:
     """Whether the event says that a user opened the conversation with the app."""
     is_tab = event.get("type") == "app_home_opened" and event.get("tab") == "messages"
     return is_tab or event.get("type") == "assistant_thread_started"
 
 
-def opened_by(event: Mapping[str, Any]) -> str:
+def user_who_opened(event: Mapping[str, Any]) -> str:
     """Returns the user who opened the conversation, empty if the event names none."""
     assistant_thread: Mapping[str, Any] = event.get("assistant_thread") or {}
     return str(assistant_thread.get("user_id") or event.get("user") or "")

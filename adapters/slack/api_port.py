@@ -30,7 +30,7 @@ class Access:
     is_http: bool = False
 
 
-Before = Callable[[], Awaitable[None]]
+BeforeCall = Callable[[], Awaitable[None]]
 
 
 class Api(Protocol):
@@ -49,7 +49,7 @@ class Api(Protocol):
         channel: str | None = None,
         is_repeatable: bool = True,
         patience: int = 6,
-        before: Before | None = None,
+        before: BeforeCall | None = None,
     ) -> Json:
         """Calls a method, with retries, and returns its response.
 
@@ -79,7 +79,7 @@ def is_unknown_method(error: SurfaceError) -> bool:
     return error_code(error) in ("unknown_method", "http_404", "http_405", "http_501")
 
 
-def ts_of(response: Json) -> str:
+def posted_ts(response: Json) -> str:
     """Returns the ts of the message that a call posted. Raises SurfaceError if it is missing."""
     ts = response.get("ts") or (response.get("message") or {}).get("ts")
     if not ts:
@@ -96,7 +96,7 @@ def proxy_for(url: str) -> str | None:
     return proxies.get("https") or proxies.get("http") or None
 
 
-def is_slack(url: str, api_url: str) -> bool:
+def is_slack_url(url: str, api_url: str) -> bool:
     """Whether a URL is Slack's own, so that the bot token may be sent there."""
     return _is_at(url, api_url, _DOMAINS, with_subdomains=True)
 

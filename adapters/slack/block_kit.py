@@ -11,12 +11,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
-from adapters.message_splitting import chunks, length
+from adapters.message_splitting import split_at_words, utf16_length
 from adapters.plain_text import progress_bar, reply_text
 from adapters.slack.api_port import Json
-from adapters.slack.payload_parsing import FIRST, PART, SEVERAL, place_to_json
+from adapters.slack.payload_parsing import (
+    FIRST_MESSAGE_PREFIX,
+    INPUT_NUMBER_SEPARATOR,
+    MULTIPLE_VALUES_ID,
+    place_to_json,
+)
 from adapters.slack.text_escaping import escape, is_typable, sanitize, split_for_inputs
-from adapters.text_chart import legend, plot
+from adapters.text_chart import legend, plot_lines
 from bot.domain import MessageId, Place
 from bot.replies import (
     VOTE,
@@ -33,7 +38,7 @@ from bot.replies import (
     Text,
 )
 
-METADATA = "attune_post"
+METADATA_EVENT_TYPE = "attune_post"
 _MAX_BLOCKS, _SECTION_LENGTH, _HEADER_LENGTH, _MAX_BUTTONS = 50, 3000, 150, 25
 _FIELD_LENGTH, _MAX_FIELDS, _LABEL_LENGTH, _INPUT_LENGTH = 2000, 10, 75, 3000
 _FALLBACK_LENGTH = 3800
@@ -51,18 +56,18 @@ class Payload:
     blocks: list[Json]
 
 
-def payloads(reply: Drawn) -> list[Payload]:
+def reply_payloads(reply: Drawn) -> list[Payload]:
     """Returns the messages of a reply, several if Slack's limits are too small for one."""
     blocks = [*_pings(reply), *_reply_blocks(reply)]
-    text = next(chunks(escape(reply_text(reply)), _FALLBACK_LENGTH))
+    text = next(split_at_words(escape(reply_text(reply)), _FALLBACK_LENGTH))
     pages = [blocks[start : start + _MAX_BLOCKS] for start in range(0, len(blocks), _MAX_BLOCKS)]
     return [Payload(text, page) for page in pages]
 
 
-def private_payloads(reply: Drawn) -> list[Payload]:
+def private_reply_payloads(reply: Drawn) -> list[Payload]:
     """Returns the messages with a chart in characters, as no file can be shown to one user only."""
-    messages = payloads(reply)
-    if isinstance(reply, Card) and reply.chart and (lines := plot(reply.chart)):
+    messages = reply_payloads(reply)
+    if isinstance(reply, Card) and reply.chart and (lines := plot_lines(reply.chart)):
         chart = escape("\n".join([*lines, legend(reply.chart)]))
         text = {"type": "mrkdwn", "text": f"```{chart}```"}
         messages.append(Payload(reply.chart.summary, [{"type": "section", "text": text}]))
@@ -77,29 +82,29 @@ def _pings(reply: Drawn) -> Iterator[Json]:
         yield {"type": "section", "text": {"type": "mrkdwn", "text": mentions}}
 
 
-def metadata(key: str) -> Json:
+def post_metadata(key: str) -> Json:
     """Returns metadata by which a post is found again.
 
     Other apps can read it, so it has only the key.
     """
-    return {"event_type": METADATA, "event_payload": {"key": key}}
+    return {"event_type": METADATA_EVENT_TYPE, "event_payload": {"key": key}}
 
 
-def key_of(message: Json) -> str | None:
+def post_key_of(message: Json) -> str | None:
     """Returns the key in a message's metadata, None if it has none of ours."""
     stored = message.get("metadata") or {}
-    if stored.get("event_type") != METADATA:
+    if stored.get("event_type") != METADATA_EVENT_TYPE:
         return None
     return str((stored.get("event_payload") or {}).get("key"))
 
 
-def feedback(buttons: Sequence[Button], first: MessageId | None) -> list[Json]:
+def feedback_blocks(buttons: Sequence[Button], first: MessageId | None) -> list[Json]:
     """Returns Slack's feedback buttons for the votes, and the other buttons below them.
 
     `first` is the answer's first message, which identifies it; without `first` the buttons are in
     that message.
     """
-    block = f"{FIRST}{first}/0" if first else "feedback"
+    block = f"{FIRST_MESSAGE_PREFIX}{first}/0" if first else "feedback"
     votes = [button for button in buttons if button.action.startswith(VOTE)]
     others = [button for button in buttons if button not in votes]
     if len(votes) < 2:
@@ -115,9 +120,11 @@ def feedback(buttons: Sequence[Button], first: MessageId | None) -> list[Json]:
     ]
 
 
-def modal(form: Form, place: Place, *, close: str) -> Json:
+def to_modal(form: Form, place: Place, *, close: str) -> Json:
     """Returns a form as a modal; the private metadata say where the form was opened."""
-    blocks: list[Json] = [_section(part) for part in chunks(form.note, _SECTION_LENGTH) if part]
+    blocks: list[Json] = [
+        _section(part) for part in split_at_words(form.note, _SECTION_LENGTH) if part
+    ]
     for field in form.fields:
         blocks += _inputs(field)
     return {
@@ -131,12 +138,12 @@ def modal(form: Form, place: Place, *, close: str) -> Json:
     }
 
 
-def holds(form: Form) -> bool:
+def fits_in_modal(form: Form) -> bool:
     """Whether a form can show every value whole, and Slack returns each one unchanged.
 
     https://docs.slack.dev/reference/views: the number of blocks and of bytes is limited.
     """
-    notes = [part for part in chunks(form.note, _SECTION_LENGTH) if part]
+    notes = [part for part in split_at_words(form.note, _SECTION_LENGTH) if part]
     parts = [split_for_inputs(field.value, _INPUT_LENGTH) or [""] for field in form.fields]
     if len(notes) + sum(map(len, parts)) > _MAX_MODAL_BLOCKS or not all(
         map(_fits_input, form.fields)
@@ -155,9 +162,9 @@ def _fits_input(field: Field) -> bool:
         case FieldKind.TEXT:
             parts = split_for_inputs(field.value, _INPUT_LENGTH)
             is_whole = parts is not None and len(parts) > 1
-            fits = is_whole or length(field.value) <= field.max_length
+            fits = is_whole or utf16_length(field.value) <= field.max_length
         case _:
-            fits = length(field.value) <= min(field.max_length, _INPUT_LENGTH)
+            fits = utf16_length(field.value) <= min(field.max_length, _INPUT_LENGTH)
     return (
         fits
         and split_for_inputs(field.value, _INPUT_LENGTH) is not None
@@ -165,17 +172,19 @@ def _fits_input(field: Field) -> bool:
     )
 
 
-def notice(title: str, text: str, *, close: str) -> Json:
+def notice_modal(title: str, text: str, *, close: str) -> Json:
     """Returns a modal without inputs, with a text to read."""
     return {
         "type": "modal",
         "title": _plain(title, 24),
         "close": _plain(close, 24),
-        "blocks": [_section(part) for part in chunks(sanitize(text), _SECTION_LENGTH)][:100],
+        "blocks": [_section(part) for part in split_at_words(sanitize(text), _SECTION_LENGTH)][
+            :100
+        ],
     }
 
 
-def home(reply: Drawn) -> Json:
+def home_view(reply: Drawn) -> Json:
     """Returns the home tab."""
     return {"type": "home", "blocks": list(_reply_blocks(reply))[:100]}
 
@@ -249,16 +258,16 @@ def _column(column: Column) -> Iterator[Json]:
 
 
 def _fact(fact: Fact) -> Json:
-    value = next(chunks(escape(fact.value or "–"), _FIELD_LENGTH - 300))
+    value = next(split_at_words(escape(fact.value or "–"), _FIELD_LENGTH - 300))
     return {"type": "mrkdwn", "text": f"*{_bold(fact.label)[:250]}*\n{value}"}
 
 
 def _bold(text: str) -> str:
-    return next(chunks(escape(text.replace("*", "∗")), 2900))
+    return next(split_at_words(escape(text.replace("*", "∗")), 2900))
 
 
 def _sections(text: str) -> Iterator[Json]:
-    for part in chunks(sanitize(text), _SECTION_LENGTH):
+    for part in split_at_words(sanitize(text), _SECTION_LENGTH):
         if part.strip():
             yield _section(part)
 
@@ -300,7 +309,7 @@ def _inputs(field: Field) -> list[Json]:
     return [
         _input(
             optional if number else field,
-            f"{field.name}{PART}{number}",
+            f"{field.name}{INPUT_NUMBER_SEPARATOR}{number}",
             f"{field.label} ({number + 1}/{len(parts)})",
             part,
         )
@@ -333,9 +342,14 @@ def _element(field: Field, value: str) -> Json:
             selected_options = [option for option in options if option["value"] in value.split(",")]
             initial = {"initial_options": selected_options} if selected_options else {}
             if len(options) > _MAX_CHECKBOXES:
-                select: Json = {"type": "multi_static_select", "action_id": SEVERAL}
+                select: Json = {"type": "multi_static_select", "action_id": MULTIPLE_VALUES_ID}
                 return {**select, **_select_options(options), **initial}
-            return {"type": "checkboxes", "options": options, "action_id": SEVERAL, **initial}
+            return {
+                "type": "checkboxes",
+                "options": options,
+                "action_id": MULTIPLE_VALUES_ID,
+                **initial,
+            }
         case FieldKind.TOGGLE:
             options = [_option(field.label, "yes")]
             initial = {"initial_options": options} if value == "yes" else {}
@@ -376,18 +390,3 @@ def _plain(text: str, most: int) -> Json:
     shown = sanitize(text) or "–"
     shown = shown if len(shown) <= most else shown[: most - 1] + "…"
     return {"type": "plain_text", "text": shown, "emoji": True}
-
-
-__all__ = [
-    "METADATA",
-    "Payload",
-    "feedback",
-    "holds",
-    "home",
-    "key_of",
-    "metadata",
-    "modal",
-    "notice",
-    "payloads",
-    "private_payloads",
-]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from adapters.slack.api_port import Access, error_code
 from adapters.slack.http_api import HttpApi
-from adapters.slack.manifest import OPTIONAL_SCOPES, SCOPES
+from adapters.slack.manifest import BOT_SCOPES, OPTIONAL_SCOPES
 from bot.errors import SurfaceError
 
 
@@ -20,7 +20,7 @@ class CheckResult:
     details: Mapping[str, object]
 
 
-async def examine(access: Access) -> AsyncIterator[CheckResult]:
+async def run_checks(access: Access) -> AsyncIterator[CheckResult]:
     """Checks tokens, scopes, and Socket Mode or HTTP, in the order in which they are set up."""
     api = HttpApi(access)
     try:
@@ -32,7 +32,7 @@ async def examine(access: Access) -> AsyncIterator[CheckResult]:
             yield CheckResult(key, False, {**error.details, "address": access.api_url})
             return
         yield CheckResult("slack.doctor.token", True, {"team": auth.get("team", "?")})
-        missing = sorted(set(SCOPES) - granted) if granted else []
+        missing = sorted(set(BOT_SCOPES) - granted) if granted else []
         details = {"scopes": ", ".join(missing)}
         key = "slack.doctor.scopes_missing" if missing else "slack.doctor.scopes"
         yield CheckResult(key, not missing, details)

@@ -15,7 +15,14 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from adapters.slack.api_port import Access, Before, Json, is_response_url, is_slack, proxy_for
+from adapters.slack.api_port import (
+    Access,
+    BeforeCall,
+    Json,
+    is_response_url,
+    is_slack_url,
+    proxy_for,
+)
 from adapters.slack.rate_limits import Pacing
 from bot.errors import MessageGone, PlaceClosed, SurfaceBusy, SurfaceError
 
@@ -43,8 +50,8 @@ _PLACE_CLOSED = (
     "cannot_dm_bot",
     "user_disabled",
 )
-REVOKED = ("token_revoked", "account_inactive")
-REFUSED = ("invalid_auth", "not_authed", "token_expired", "not_allowed_token_type")
+REVOKED_TOKEN_ERRORS = ("token_revoked", "account_inactive")
+INVALID_TOKEN_ERRORS = ("invalid_auth", "not_authed", "token_expired", "not_allowed_token_type")
 _TEMPORARY = ("internal_error", "fatal_error", "service_unavailable", "request_timeout")
 # Reading methods take no JSON, and the second group is called with form fields, both as in the
 # library's own methods: https://docs.slack.dev/apis/web-api#post-bodies
@@ -110,7 +117,7 @@ class HttpApi:
         channel: str | None = None,
         is_repeatable: bool = True,
         patience: int = 6,
-        before: Before | None = None,
+        before: BeforeCall | None = None,
     ) -> Json:
         attempts = 0
         while True:
@@ -168,7 +175,7 @@ class HttpApi:
 
         The token is sent only to Slack's hosts, never along a redirect.
         """
-        if not is_slack(url, self._access.api_url):
+        if not is_slack_url(url, self._access.api_url):
             raise SurfaceError(message="the file is not at Slack", code="foreign_host")
         session = self.session
         headers = {"Authorization": f"Bearer {self._access.bot_token}"}
@@ -211,7 +218,7 @@ class HttpApi:
             with _as_surface_error():
                 response = await self.client.api_call(method, http_verb=verb, **body)
         except PlaceClosed as error:
-            if error.details.get("code") in REVOKED:
+            if error.details.get("code") in REVOKED_TOKEN_ERRORS:
                 self.on_revoked()
             raise
         except SurfaceBusy as error:
@@ -239,7 +246,7 @@ class HttpApi:
             base_url=self._access.api_url,
             timeout=_CALL_SECONDS,
             session=session,
-            logger=library_log(),
+            logger=silent_logger(),
             retry_handlers=[],
         )
         client.proxy = self.proxy
@@ -272,9 +279,9 @@ def _to_surface_error(error: SlackApiError) -> SurfaceError:
         return SurfaceError(message=problem, code=problem, is_unknown=True)
     if problem in _MESSAGE_GONE:
         return MessageGone(code=problem)
-    if problem in _PLACE_CLOSED or problem in REVOKED:
+    if problem in _PLACE_CLOSED or problem in REVOKED_TOKEN_ERRORS:
         return PlaceClosed(code=problem)
-    if problem in REFUSED:
+    if problem in INVALID_TOKEN_ERRORS:
         log.error("Slack refuses a token; attune doctor says which", extra={"why": problem})
     if problem == "missing_scope":
         needed = str(data.get("needed", "?"))
@@ -304,7 +311,7 @@ def _form_fields(args: Mapping[str, object]) -> dict[str, object]:
     return {name: as_field(value) for name, value in args.items()}
 
 
-def library_log() -> logging.Logger:
+def silent_logger() -> logging.Logger:
     """Returns a logger that logs nothing, as the libraries log whole payloads.
 
     Bolt copies `disabled`, `level` and the filters to its own loggers, and some checks in the

@@ -11,9 +11,9 @@ from slack_bolt.error import BoltUnhandledRequestError
 
 log = logging.getLogger(__name__)
 
-FORM_ANSWER = "form_answer"
+FORM_RESPONSE_KEY = "form_answer"
 """Key of the context in which the middleware leaves the response to a `view_submission`."""
-IS_KEPT = "is_kept"
+IS_STORED_KEY = "is_kept"
 """Key of the context that says whether the middleware has stored the payload."""
 
 _ANY = re.compile(".*", re.DOTALL)
@@ -39,7 +39,7 @@ async def _acknowledge(ack: AsyncAck) -> None:
 
 
 async def _answer_form(ack: AsyncAck, context: AsyncBoltContext) -> None:
-    await ack(**context.get(FORM_ANSWER, {}))
+    await ack(**context.get(FORM_RESPONSE_KEY, {}))
 
 
 async def _answer_options(ack: AsyncAck) -> None:
@@ -51,4 +51,4 @@ async def _acknowledge_stored(error: Exception, context: AsyncBoltContext) -> Bo
     """Acknowledges a stored payload without a listener, which Slack would else send again."""
     if not isinstance(error, BoltUnhandledRequestError):
         log.error("A listener failed", extra={"why": type(error).__name__})
-    return BoltResponse(status=200, body="") if context.get(IS_KEPT) else None
+    return BoltResponse(status=200, body="") if context.get(IS_STORED_KEY) else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from adapters.slack.api_port import Json
 from bot.commands import Catalogue
 
-SCOPES = (
+BOT_SCOPES = (
     "app_mentions:read",
     "assistant:write",
     "channels:history",
@@ -28,7 +28,7 @@ OPTIONAL_SCOPES = (
     "reactions:write",
     "usergroups:read",
 )
-EVENTS = (
+BOT_EVENTS = (
     "agent_session_stopped",
     "app_context_changed",
     "app_home_opened",
@@ -50,7 +50,7 @@ EVENTS = (
     "tokens_revoked",
     "user_change",
 )
-PATH = "/slack/events"
+EVENTS_PATH = "/slack/events"
 _HINT_LENGTH = 1000
 _SHORTCUTS = {
     "save": ("Save as example", "Propose this exchange as a lesson"),
@@ -62,7 +62,7 @@ _SHORTCUTS = {
 
 def manifest(catalogue: Catalogue, *, public_url: str = "", is_http: bool = False) -> Json:
     """Returns the manifest to paste at api.slack.com/apps; HTTP mode needs the public URL."""
-    urls: Json = {"request_url": f"{public_url.rstrip('/')}{PATH}"} if is_http else {}
+    urls: Json = {"request_url": f"{public_url.rstrip('/')}{EVENTS_PATH}"} if is_http else {}
     return {
         "_metadata": {"major_version": 2, "minor_version": 1},
         "display_information": {
@@ -73,12 +73,12 @@ def manifest(catalogue: Catalogue, *, public_url: str = "", is_http: bool = Fals
         "features": _features(catalogue, urls),
         "oauth_config": {
             "scopes": {
-                "bot": sorted((*SCOPES, *OPTIONAL_SCOPES)),
+                "bot": sorted((*BOT_SCOPES, *OPTIONAL_SCOPES)),
                 "bot_optional": sorted(OPTIONAL_SCOPES),
             }
         },
         "settings": {
-            "event_subscriptions": {**urls, "bot_events": list(EVENTS)},
+            "event_subscriptions": {**urls, "bot_events": list(BOT_EVENTS)},
             "interactivity": {"is_enabled": True, **urls},
             "org_deploy_enabled": True,
             "socket_mode_enabled": not is_http,

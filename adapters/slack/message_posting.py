@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from adapters.chart_image import draw_chart
 from adapters.slack import block_kit
-from adapters.slack.api_port import Api, error_code, ts_of
+from adapters.slack.api_port import Api, error_code, posted_ts
 from adapters.slack.block_kit import Payload
 from adapters.slack.posted_before_crash import PostedMessages
 from bot.domain import MessageId
@@ -35,7 +35,7 @@ class Posts:
         self, channel: str, thread: MessageId | None, reply: Drawn, key: str
     ) -> MessageId:
         """Posts a reply in as many messages as needed, or edits the messages with this key."""
-        payloads = block_kit.payloads(reply)
+        payloads = block_kit.reply_payloads(reply)
         posted = await self._posted_before(channel, thread, key)
         if posted is not None:
             await self.edit(channel, thread, posted, reply)
@@ -55,7 +55,7 @@ class Posts:
         self, channel: str, thread: MessageId | None, message: MessageId, reply: Drawn
     ) -> None:
         """Edits a reply, including the messages that continue it."""
-        first, *more = block_kit.payloads(reply)
+        first, *more = block_kit.reply_payloads(reply)
         args = {"channel": channel, "ts": message, "text": first.text, "blocks": first.blocks}
         await self._api.call("chat.update", args)
         await self._post_rest(channel, thread, message, more, may_exist=True)
@@ -85,7 +85,7 @@ class Posts:
         self, channel: str, thread: MessageId | None, payload: Payload, key: str
     ) -> MessageId:
         """Posts a message; searches for it before another try if the outcome is unknown."""
-        with_key = {"metadata": block_kit.metadata(key)}
+        with_key = {"metadata": block_kit.post_metadata(key)}
         for attempt in range(3):
             try:
                 return await self._send(channel, thread, payload, with_key)
@@ -114,7 +114,7 @@ class Posts:
         response = await self._api.call(
             "chat.postMessage", args, channel=channel, is_repeatable=not more
         )
-        return MessageId(ts_of(response))
+        return MessageId(posted_ts(response))
 
     async def _posted_before(
         self, channel: str, thread: MessageId | None, key: str

@@ -8,9 +8,9 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from adapters.message_splitting import chunks
-from adapters.slack.api_port import Api, Before, Json, error_code, is_unknown_method, ts_of
-from adapters.slack.block_kit import feedback, metadata
+from adapters.message_splitting import split_at_words
+from adapters.slack.api_port import Api, BeforeCall, Json, error_code, is_unknown_method, posted_ts
+from adapters.slack.block_kit import feedback_blocks, post_metadata
 from adapters.slack.posted_before_crash import PostedParts
 from adapters.slack.rate_limits import FinalCallReservation
 from adapters.slack.text_escaping import MAX_MARKDOWN_LENGTH, MAX_TEXT_LENGTH, escape
@@ -63,7 +63,7 @@ class SlackMessageWriter:
         earlier: PostedParts,
         *,
         reservation: FinalCallReservation,
-        begins: Before,
+        begins: BeforeCall,
         now: Callable[[], float],
         is_new: bool,
         while_written: Sequence[Button] = (),
@@ -159,7 +159,7 @@ class SlackMessageWriter:
             if text != message.text or blocks or has_buttons or message.id in self._unsure:
                 await self._update(message.id, message.number, text, buttons)
             return
-        args = {**self._message(message.id), "metadata": metadata(self._key(message.number))}
+        args = {**self._message(message.id), "metadata": post_metadata(self._key(message.number))}
         if text != message.text:
             args["chunks"] = _chunks(text[len(message.text) :])
         if blocks:
@@ -202,7 +202,7 @@ class SlackMessageWriter:
         args = {
             **self._message(message),
             **_content(text, _blocks(buttons)),
-            "metadata": metadata(self._key(number)),
+            "metadata": post_metadata(self._key(number)),
         }
         if message in self._unsure:
             await self._end_stream(message)
@@ -264,7 +264,7 @@ class SlackMessageWriter:
 
     async def _post_once(self, number: int, text: str, buttons: AnswerButtons | None) -> MessageId:
         content = _content(text, _blocks(buttons))
-        args = {**self._new_message(), **content, "metadata": metadata(self._key(number))}
+        args = {**self._new_message(), **content, "metadata": post_metadata(self._key(number))}
         for attempt in range(_ATTEMPTS):
             try:
                 message = self._record(await self._call_new("chat.postMessage", args, number))
@@ -301,7 +301,7 @@ class SlackMessageWriter:
         return None
 
     def _record(self, response: Json) -> MessageId:
-        return MessageId(self._earlier.keep(ts_of(response)))
+        return MessageId(self._earlier.keep(posted_ts(response)))
 
     def _key(self, number: int) -> str:
         return f"{self._target.key}/{number}" if number else self._target.key
@@ -319,12 +319,16 @@ class SlackMessageWriter:
 
 
 def _blocks(buttons: AnswerButtons | None) -> list[Json]:
-    return feedback(buttons.buttons, buttons.first_message) if buttons and buttons.buttons else []
+    return (
+        feedback_blocks(buttons.buttons, buttons.first_message)
+        if buttons and buttons.buttons
+        else []
+    )
 
 
 def _content(text: str, blocks: list[Json]) -> Json:
     """Returns blocks and the fallback text, which is whole for clients without blocks."""
-    fallback = next(chunks(escape(text), MAX_TEXT_LENGTH)) or "…"
+    fallback = next(split_at_words(escape(text), MAX_TEXT_LENGTH)) or "…"
     return {"text": fallback, "blocks": [{"type": "markdown", "text": text or "…"}, *blocks]}
 
 

@@ -11,9 +11,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from adapters.slack.emoji import meaning
+from adapters.slack.emoji import emoji_of_name
 from adapters.slack.text_escaping import strip_control_characters
-from adapters.slack.workspace_of_payload import is_foreign, is_from_elsewhere, is_org, is_shared
+from adapters.slack.workspace_of_payload import (
+    is_from_other_workspace,
+    is_in_shared_channel,
+    is_of_other_team,
+    is_org_install,
+)
 from bot.domain import (
     EPHEMERAL,
     Attachment,
@@ -46,15 +51,15 @@ from bot.events import (
 
 Payload = Mapping[str, Any]
 
-HOME = "home:"
-COMMAND = "command:"
-FIRST = "first:"
-SEVERAL = "several"
+HOME_PREFIX = "home:"
+COMMAND_PREFIX = "command:"
+FIRST_MESSAGE_PREFIX = "first:"
+MULTIPLE_VALUES_ID = "several"
 """Action id of inputs with several values; other checkboxes stand for yes or no."""
-PART = "#"
+INPUT_NUMBER_SEPARATOR = "#"
 """Separates a field's name from the number of an input: `answer#0`, `answer#1`."""
 
-CHANGING = ("channel_shared", "channel_unshared", "channel_left", "group_left")
+CHANNEL_KIND_EVENTS = ("channel_shared", "channel_unshared", "channel_left", "group_left")
 """Events after which the cached kind of a channel is outdated."""
 
 _MESSAGE_SUBTYPES = (None, "thread_broadcast", "file_share", "me_message")
@@ -80,7 +85,7 @@ class Bot:
     @property
     def is_org(self) -> bool:
         """Whether an Enterprise organisation installed the app and is one workspace then."""
-        return is_org(self.team, self.enterprise)
+        return is_org_install(self.team, self.enterprise)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,17 +96,17 @@ class InteractionHandle:
     response_url: str | None = None
 
 
-def handle_of(body: Payload) -> InteractionHandle:
+def interaction_handle_of(body: Payload) -> InteractionHandle:
     """Returns the handle of an interaction's payload."""
     return InteractionHandle(body.get("trigger_id") or None, body.get("response_url") or None)
 
 
-def read(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
+def read_events(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
     """Yields the events of a payload, with whether the sender is of another organisation."""
-    is_external = is_from_elsewhere(body, bot.team, bot.enterprise)
+    is_external = is_from_other_workspace(body, bot.team, bot.enterprise)
     for event in _events(body, bot, now):
         place, user = event.place, event.user
-        if is_shared(body):
+        if is_in_shared_channel(body):
             place = replace(place, kind=ChannelKind.SHARED)
         yield replace(event, place=place, user=replace(user, is_external=is_external))
 
@@ -136,7 +141,7 @@ def to_message(message: Payload, channel: str, bot: Bot) -> Message:
             UserId(user),
             user,
             is_bot=bool(message.get("bot_id")),
-            is_external=is_foreign(message, bot.team, bot.enterprise),
+            is_external=is_of_other_team(message, bot.team, bot.enterprise),
         ),
         text=strip_markup(str(message.get("text") or ""), bot),
         at=time_of_ts(ts),
@@ -227,7 +232,7 @@ def _event(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             yield Event(key, _place(bot, channel), _user(by), now, WorkspaceJoined(channel))
         case "app_home_opened" if event.get("tab") == "home":
             user = str(event["user"])
-            yield home_opened(bot, user, now, key=key)
+            yield home_opened_event(bot, user, now, key=key)
         case "agent_session_stopped":
             yield from _stop_events(event, key, bot, now)
         case _:
@@ -266,9 +271,9 @@ def _is_removal(event: Payload) -> bool:
     return event.get("type") == "app_uninstalled"
 
 
-def home_opened(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
+def home_opened_event(bot: Bot, user: str, now: datetime, *, key: str) -> Event:
     """Returns the event of a user who opens the home tab."""
-    place = Place(bot.workspace, ChannelId(f"{HOME}{user}"), kind=ChannelKind.DIRECT)
+    place = Place(bot.workspace, ChannelId(f"{HOME_PREFIX}{user}"), kind=ChannelKind.DIRECT)
     return Event(key, place, _user(user), now, HomeOpened())
 
 
@@ -331,7 +336,7 @@ def _message_received(event: Payload, bot: Bot) -> Event:
     return Event(key, place, _user(str(event["user"])), time_of_ts(ts), what)
 
 
-def question_ts(key: str) -> str | None:
+def question_ts_of_key(key: str) -> str | None:
     """Returns the ts of the question in an event's key, None if the key has no ts."""
     ts = key.rpartition("/")[2]
     return ts if re.fullmatch(r"\d+\.\d+", ts) else None
@@ -345,7 +350,7 @@ def _attachment(file: Payload) -> Attachment:
 
 
 def _reaction(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Event]:
-    emoji, item = meaning(str(event.get("reaction"))), event.get("item") or {}
+    emoji, item = emoji_of_name(str(event.get("reaction"))), event.get("item") or {}
     if emoji is None or not item.get("ts") or not item.get("channel"):
         return
     what = ReactionChanged(
@@ -363,16 +368,16 @@ def _clicks(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
         message = _answer_message(body, action)
         place = _place_of_click(body, bot, user)
         what: What = ButtonClicked(value, message)
-        if value.startswith(COMMAND):
-            what = CommandInvoked(value.removeprefix(COMMAND))
+        if value.startswith(COMMAND_PREFIX):
+            what = CommandInvoked(value.removeprefix(COMMAND_PREFIX))
         key = f"{bot.workspace}/action/{action.get('action_ts') or _unique_id(body, now)}/{user}"
         yield _interaction(body, bot, now, place, what, key=key)
 
 
 def _answer_message(body: Payload, action: Payload) -> MessageId | None:
     block = str(action.get("block_id") or "")
-    if block.startswith(FIRST):
-        return MessageId(block.removeprefix(FIRST).partition("/")[0])
+    if block.startswith(FIRST_MESSAGE_PREFIX):
+        return MessageId(block.removeprefix(FIRST_MESSAGE_PREFIX).partition("/")[0])
     container: Payload = body.get("container") or {}
     ts = container.get("message_ts") or (body.get("message") or {}).get("ts")
     if not ts:
@@ -398,7 +403,7 @@ def _submission(body: Payload, bot: Bot, now: datetime) -> Event:
     # The view's id is not enough: a rejected form is submitted again from the same view.
     view_key = f"{view.get('id') or ''}/{view.get('hash') or ''}"
     key = f"{bot.workspace}/view/{view_key}/{_unique_id(body, now)}"
-    place = place_from(str(view.get("private_metadata") or ""), bot, str(body["user"]["id"]))
+    place = place_of_metadata(str(view.get("private_metadata") or ""), bot, str(body["user"]["id"]))
     return _interaction(body, bot, now, place, what, key=key)
 
 
@@ -407,7 +412,7 @@ def place_to_json(place: Place) -> str:
     return json.dumps({"channel": place.channel, "thread": place.thread, "kind": place.kind})
 
 
-def place_from(metadata: str, bot: Bot, user: str) -> Place:
+def place_of_metadata(metadata: str, bot: Bot, user: str) -> Place:
     """Returns the place in a form's private metadata, else the direct message with the user."""
     try:
         stored = json.loads(metadata)
@@ -430,8 +435,10 @@ def _form_values(view: Payload) -> tuple[dict[str, str], Attachment | None]:
                 files = value.get("files") or ()
                 attachment = _attachment(files[0]) if files else attachment
             else:
-                name = block.partition(PART)[0]
-                text = _selected_values(value) if action == SEVERAL else _input_value(value)
+                name = block.partition(INPUT_NUMBER_SEPARATOR)[0]
+                text = (
+                    _selected_values(value) if action == MULTIPLE_VALUES_ID else _input_value(value)
+                )
                 text = _without_round_trip(text, initial.get(block, ""))
                 values[name] = values.get(name, "") + text
     return values, attachment
@@ -442,7 +449,7 @@ def _input_number(block: str) -> int:
 
     Slack does not keep order.
     """
-    number = block.partition(PART)[2]
+    number = block.partition(INPUT_NUMBER_SEPARATOR)[2]
     return int(number) if number.isdecimal() else 0
 
 

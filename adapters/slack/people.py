@@ -11,7 +11,7 @@ from typing import Any
 
 from adapters.slack.api_port import Api, Json, error_code, is_unknown_method
 from adapters.slack.payload_parsing import Bot
-from adapters.slack.posted_before_crash import pages
+from adapters.slack.posted_before_crash import list_items
 from bot.domain import ChannelKind, Message, Place, User, UserId
 from bot.errors import SurfaceError
 from bot.single_flight import SingleFlight
@@ -127,7 +127,7 @@ class People:
         ranked: list[tuple[bool, UserId]] = []
         for team in await self._teams():
             args = {"limit": _USERS_PAGE, **team}
-            async for info in pages(self._api, "users.list", args, listed="members"):
+            async for info in list_items(self._api, "users.list", args, listed="members"):
                 user = UserId(str(info.get("id")))
                 person = _person(User(user, user), info, self._bot()).user
                 if person.is_platform_admin and not info.get("deleted") and not person.is_bot:
@@ -141,7 +141,7 @@ class People:
         """
         if not self._bot().is_org:
             return [{}]
-        teams = pages(self._api, "auth.teams.list", {"limit": _TEAMS_PAGE}, listed="teams")
+        teams = list_items(self._api, "auth.teams.list", {"limit": _TEAMS_PAGE}, listed="teams")
         return [{"team_id": str(team["id"])} async for team in teams]
 
     async def groups_of(self, user: UserId) -> tuple[UserId, ...]:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 from adapters.slack.api_port import Api, Json
-from adapters.slack.block_kit import key_of
+from adapters.slack.block_kit import post_key_of
 from adapters.slack.payload_parsing import Bot
 
 _PAGE_SIZE = 200
@@ -34,7 +34,7 @@ class PostedMessages:
         strays = []
         async for message in self.messages(channel, thread):
             ts = str(message.get("ts"))
-            if key_of(message) == key:
+            if post_key_of(message) == key:
                 return self.keep(channel, ts)
             if after is not None and self._is_stray(message, after):
                 strays.append(ts)
@@ -69,7 +69,7 @@ class PostedMessages:
         if thread is not None:
             args["ts"] = thread
         method = "conversations.history" if thread is None else "conversations.replies"
-        async for message in pages(self._api, method, args):
+        async for message in list_items(self._api, method, args):
             yield message
 
     def _is_stray(self, message: Json, after: str) -> bool:
@@ -101,7 +101,7 @@ class PostedParts:
         return self.posted_messages.keep(self.channel, ts)
 
 
-async def pages(
+async def list_items(
     api: Api, method: str, args: Mapping[str, object], *, listed: str = "messages"
 ) -> AsyncIterator[Json]:
     """Yields the items of a list method, page after page; `listed` is the list's name."""

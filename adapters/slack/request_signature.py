@@ -13,7 +13,7 @@ import time
 
 from starlette.requests import ClientDisconnect, Request
 
-MAX_BYTES = 1024 * 1024
+MAX_BODY_BYTES = 1024 * 1024
 _OLDEST_SECONDS = 300
 _BODY_SECONDS = 10.0
 _TIMESTAMP = re.compile(r"[0-9]{1,15}")
@@ -27,7 +27,7 @@ class RequestRefused(Exception):
         super().__init__(status)
 
 
-async def signed_body(request: Request, secret: str) -> bytes:
+async def read_signed_body(request: Request, secret: str) -> bytes:
     """Returns the body of a request after its signature has been checked. Raises RequestRefused."""
     timestamp = request.headers.get("x-slack-request-timestamp", "")
     signature = request.headers.get("x-slack-signature", "")
@@ -49,14 +49,14 @@ def _is_recent(timestamp: str) -> bool:
 async def _body(request: Request) -> bytes:
     """Returns the body; reads at most MAX_BYTES, whatever the Content-Length header says."""
     length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > MAX_BYTES:
+    if length.isdecimal() and int(length) > MAX_BODY_BYTES:
         raise RequestRefused(413)
     body = bytearray()
     try:
         async with asyncio.timeout(_BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_BYTES:
+                if len(body) > MAX_BODY_BYTES:
                     raise RequestRefused(413)
     except TimeoutError:
         raise RequestRefused(408) from None

@@ -29,10 +29,10 @@ _LINGER_SECONDS = 10.0
 _FIRST_WAIT_SECONDS = 0.1
 _MAX_WAIT_SECONDS = 30.0
 
-Take = Callable[[Json], Awaitable[Json | None]]
+HandlePayload = Callable[[Json], Awaitable[Json | None]]
 
 
-class Sockets:
+class SocketModeConnections:
     """Receives envelopes over sockets.
 
     Each envelope is passed to `receive` and acknowledged with the result, unless that is None.
@@ -41,7 +41,7 @@ class Sockets:
     def __init__(
         self,
         open_url: Callable[[], Awaitable[str]],
-        receive: Take,
+        receive: HandlePayload,
         *,
         session: aiohttp.ClientSession,
         proxy: str | None,
@@ -91,7 +91,10 @@ class Sockets:
 
 class _Connection:
     def __init__(
-        self, socket: aiohttp.ClientWebSocketResponse, receive: Take, group: asyncio.TaskGroup
+        self,
+        socket: aiohttp.ClientWebSocketResponse,
+        receive: HandlePayload,
+        group: asyncio.TaskGroup,
     ) -> None:
         self._socket = socket
         self._receive = receive

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from adapters.message_splitting import chunks
+from adapters.message_splitting import split_at_words
 from adapters.slack.api_port import Json
 
 _ERROR_LENGTH = 2000
@@ -93,7 +93,7 @@ class Submission:
             return None
         reason = [
             {"type": "section", "text": {"type": "plain_text", "text": part, "emoji": True}}
-            for part in chunks(problem, _SECTION_LENGTH)
+            for part in split_at_words(problem, _SECTION_LENGTH)
         ]
         view = {name: self._view[name] for name in _VIEW_ATTRIBUTES if self._view.get(name)}
         return {**view, "blocks": [*reason, *(self._with_typed(block) for block in blocks)]}

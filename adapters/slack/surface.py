@@ -15,12 +15,12 @@ from adapters.markdown_tables import with_drawn_tables
 from adapters.plain_text import reply_text
 from adapters.slack import block_kit, payload_parsing
 from adapters.slack.api_port import Api, Json, error_code, is_unknown_method
-from adapters.slack.emoji import name_of
+from adapters.slack.emoji import name_of_emoji
 from adapters.slack.message_posting import Posts
 from adapters.slack.message_writer import AnswerTarget, SlackMessageWriter
-from adapters.slack.payload_parsing import COMMAND, HOME, Bot, InteractionHandle
+from adapters.slack.payload_parsing import COMMAND_PREFIX, HOME_PREFIX, Bot, InteractionHandle
 from adapters.slack.people import People
-from adapters.slack.posted_before_crash import PostedMessages, PostedParts, pages
+from adapters.slack.posted_before_crash import PostedMessages, PostedParts, list_items
 from adapters.slack.rate_limits import FinalCallReservation
 from adapters.slack.submissions import Submission
 from adapters.slack.text_escaping import safe_pieces
@@ -49,8 +49,8 @@ from bot.replies import Button, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
 
-Key = TypeVar("Key")
-Value = TypeVar("Value")
+K = TypeVar("K")
+V = TypeVar("V")
 
 _KNOWN_EVENTS = 5000
 _TRIGGER_SECONDS = 2.8
@@ -158,7 +158,7 @@ class SlackSurface:
 
     async def post(self, place: Place, reply: Drawn, *, key: str) -> MessageId:
         await self._ready()
-        if place.channel.startswith(HOME):
+        if place.channel.startswith(HOME_PREFIX):
             return await self._publish(place, reply)
         try:
             channel = await self._people.channel_to_post_in(place)
@@ -184,7 +184,7 @@ class SlackSurface:
     async def react(self, place: Place, message: MessageId, emoji: str) -> None:
         """Adds a reaction; without the scope for reactions nothing is added."""
         await self._ready()
-        name = name_of(emoji)
+        name = name_of_emoji(emoji)
         if name is None:
             return
         channel = await self._people.channel_to_post_in(place)
@@ -232,7 +232,9 @@ class SlackSurface:
         await self._ready()
         channel = await self._people.channel_to_post_in(place)
         args = {"channel": channel, "ts": place.thread, "latest": before, "limit": _PAGE_SIZE}
-        messages = [message async for message in pages(self._api, "conversations.replies", args)]
+        messages = [
+            message async for message in list_items(self._api, "conversations.replies", args)
+        ]
         earlier = [message for message in messages if float(message["ts"]) < float(before)]
         return await self._described_messages(earlier[-limit:], channel)
 
@@ -289,7 +291,7 @@ class SlackSurface:
         channel = await self._people.channel_to_post_in(place)
         target = AnswerTarget(channel, place.thread, self._people.team_of(asker), asker, key)
         earlier = PostedParts(
-            self._posted_messages, channel, place.thread, payload_parsing.question_ts(key)
+            self._posted_messages, channel, place.thread, payload_parsing.question_ts_of_key(key)
         )
         status = self._say("slack.thinking", self._locale(key))
         async with thinking_status(self._api, channel, place.thread, status) as end_status:
@@ -319,7 +321,7 @@ class SlackSurface:
         context = self._contexts.get(event.key)
         if context is not None and await self._show_in_form(context, reply):
             return
-        if event.place.channel.startswith(HOME):
+        if event.place.channel.startswith(HOME_PREFIX):
             await self._publish(event.place, reply)
             return
         # In a direct message a post stays, while an ephemeral response disappears.
@@ -337,7 +339,7 @@ class SlackSurface:
         """Opens a form while the trigger is valid; later sends a button that opens the form."""
         await self._ready()
         context = self._contexts.get(event.key)
-        view = block_kit.modal(form, event.place, close=self._say("slack.close", event.locale))
+        view = block_kit.to_modal(form, event.place, close=self._say("slack.close", event.locale))
         if context is not None and await self._show_form(context, view):
             return
         action = form.reopen_action or _repeat_action(event)
@@ -349,7 +351,7 @@ class SlackSurface:
         await self.send_ephemeral(event, Text(text, private=True, buttons=(button,)))
 
     def can_hold_form(self, form: Form) -> bool:
-        return block_kit.holds(form)
+        return block_kit.fits_in_modal(form)
 
     async def return_form(self, event: Event, problem: str) -> None:
         """Shows an error beside an input while Slack waits; later in the form or a message."""
@@ -417,7 +419,7 @@ class SlackSurface:
 
     def _notice(self, key: str, locale: str) -> Json:
         close = self._say("slack.close", locale)
-        return block_kit.notice("Attune", self._say(key, locale), close=close)
+        return block_kit.notice_modal("Attune", self._say(key, locale), close=close)
 
     async def _fill_open_form(self, key: str, reply: Drawn) -> None:
         """Shows the reply in a form that was opened while the answer was not known."""
@@ -426,8 +428,8 @@ class SlackSurface:
             await self._show_in_form(context, reply)
 
     async def _publish(self, place: Place, reply: Drawn) -> MessageId:
-        user = place.channel.removeprefix(HOME)
-        args = {"user_id": user, "view": block_kit.home(reply)}
+        user = place.channel.removeprefix(HOME_PREFIX)
+        args = {"user_id": user, "view": block_kit.home_view(reply)}
         await self._api.call("views.publish", args)
         return MessageId(place.channel)
 
@@ -436,7 +438,7 @@ class SlackSurface:
         url = self._responses.get(message)
         if url is None:
             raise MessageGone
-        first = block_kit.payloads(reply)[0]
+        first = block_kit.reply_payloads(reply)[0]
         await self._api.respond(
             url, {"replace_original": True, "text": first.text, "blocks": first.blocks}
         )
@@ -455,7 +457,7 @@ class SlackSurface:
         return True
 
     async def _respond(self, url: str, reply: Drawn) -> None:
-        for payload in block_kit.private_payloads(reply)[:5]:
+        for payload in block_kit.private_reply_payloads(reply)[:5]:
             await self._api.respond(
                 url,
                 {
@@ -488,7 +490,7 @@ class SlackSurface:
     async def _post_ephemeral(
         self, event: Event, channel: str, thread: MessageId | None, reply: Drawn
     ) -> None:
-        for payload in block_kit.private_payloads(reply):
+        for payload in block_kit.private_reply_payloads(reply):
             args: dict[str, object] = {
                 "channel": channel,
                 "user": event.user.id,
@@ -512,7 +514,7 @@ class SlackSurface:
                 context.is_waiting = False
                 return False
             title, close = "Attune", self._say("slack.close", context.event.locale)
-            view = block_kit.notice(title, reply_text(reply), close=close)
+            view = block_kit.notice_modal(title, reply_text(reply), close=close)
             return await self._set_view(context, view) and not has_buttons
 
     async def _show_form(self, context: InteractionContext, view: Json) -> bool:
@@ -577,15 +579,15 @@ class SlackSurface:
 def _repeat_action(event: Event) -> str | None:
     """Returns an action that repeats the event, None if there is none."""
     match event.what:
-        case CommandInvoked(words=words) if len(COMMAND + words) <= 100:
-            return COMMAND + words
+        case CommandInvoked(words=words) if len(COMMAND_PREFIX + words) <= 100:
+            return COMMAND_PREFIX + words
         case ButtonClicked(action=action):
             return action
         case _:
             return None
 
 
-def _remember(cache: OrderedDict[Key, Value], key: Key, value: Value) -> None:
+def _remember(cache: OrderedDict[K, V], key: K, value: V) -> None:
     cache[key] = value
     while len(cache) > _KNOWN_EVENTS:
         cache.popitem(last=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncGenerator, Iterator
 
-from adapters.message_splitting import length
+from adapters.message_splitting import utf16_length
 
 MAX_MARKDOWN_LENGTH = 11_500
 """Characters of markdown in a message: Slack's limit is 12,000, and code fences need some."""
@@ -65,10 +65,10 @@ def split_for_inputs(text: str, most: int) -> list[str] | None:
     """
     parts: list[str] = []
     start = 0
-    while len(text) - start > most // 2 and length(text[start : start + most + 1]) > most:
+    while len(text) - start > most // 2 and utf16_length(text[start : start + most + 1]) > most:
         end = start + most
-        while length(text[start:end]) > most:
-            end -= (length(text[start:end]) - most + 1) // 2
+        while utf16_length(text[start:end]) > most:
+            end -= (utf16_length(text[start:end]) - most + 1) // 2
         while end > start and (text[end - 1].isspace() or text[end].isspace()):
             end -= 1
         if end == start:

@@ -11,19 +11,19 @@ from typing import Any
 Payload = Mapping[str, Any]
 
 
-def is_org(team: str, enterprise: str) -> bool:
+def is_org_install(team: str, enterprise: str) -> bool:
     """Whether the app is installed for a whole Enterprise organisation."""
     return team == enterprise != ""
 
 
-def is_for(body: Payload, team: str, enterprise: str, *, must_say: bool) -> bool:
+def is_for_workspace(body: Payload, team: str, enterprise: str, *, must_say: bool) -> bool:
     """Whether a payload is for this workspace.
 
     A payload that names no workspace is accepted unless `must_say`. An app that is installed for a
     whole organisation, whose id `team` then is, gets the events of each of its workspaces:
     https://docs.slack.dev/enterprise/organization-ready-apps
     """
-    is_organisation = is_org(team, enterprise)
+    is_organisation = is_org_install(team, enterprise)
     installations = [
         installation
         for installation in _installations(body)
@@ -39,22 +39,22 @@ def is_for(body: Payload, team: str, enterprise: str, *, must_say: bool) -> bool
     )
 
 
-def is_shared(body: Payload) -> bool:
+def is_in_shared_channel(body: Payload) -> bool:
     """Whether a payload comes from a channel that is shared with other organisations."""
     return body.get("is_ext_shared_channel") is True
 
 
-def is_from_elsewhere(body: Payload, team: str, enterprise: str) -> bool:
+def is_from_other_workspace(body: Payload, team: str, enterprise: str) -> bool:
     """Whether a payload names another workspace as the one of its user."""
     event = _mapping(body.get("event"))
     message = _mapping(event.get("message"))
-    if is_org(team, enterprise):
+    if is_org_install(team, enterprise):
         # The workspace of the organisation that the payload is for.
         team = next((team_id for team_id, org in _installations(body) if org == enterprise), team)
-    return any(is_foreign(part, team, enterprise) for part in (event, message, _user(body)))
+    return any(is_of_other_team(part, team, enterprise) for part in (event, message, _user(body)))
 
 
-def is_foreign(payload: Payload, team: str, enterprise: str) -> bool:
+def is_of_other_team(payload: Payload, team: str, enterprise: str) -> bool:
     """Whether an event, a message or a user object names another team.
 
     Messages of Slack Connect have `user_team` and `source_team`; these and `team` may also hold an
@@ -85,7 +85,7 @@ def _installations(body: Payload) -> Iterator[tuple[str, str]]:
 def _event_installations(body: Payload) -> Iterator[tuple[str, str]]:
     team = _id(body.get("team_id"))
     yield team, _id(body.get("enterprise_id"))
-    if team and not is_shared(body):
+    if team and not is_in_shared_channel(body):
         return
     yield _id(body.get("context_team_id")), _id(body.get("context_enterprise_id"))
     for authorization in body.get("authorizations") or ():

@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adapters.signed_links import PATH
+from adapters.signed_links import INVITATION_PATH
 from adapters.studio.login_sessions import COOKIE, LONGEST, Sessions
 from adapters.studio.websocket_closing import hold_socket
 
@@ -22,7 +22,7 @@ _SIGNED_PREFIX = "/slack/"
 _SOCKETS = "/_nicegui_ws/"
 _PARAMETER = "token"
 # A link of this path contains a secret token, so it needs no session.
-_LINK_PATH = PATH
+_LINK_PATH = INVITATION_PATH
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 # NiceGUI compiles templates in the browser, which needs eval; other sites are not allowed.

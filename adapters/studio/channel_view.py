@@ -10,7 +10,13 @@ from dataclasses import replace
 
 from nicegui import Client, background_tasks, ui
 
-from adapters.local_room import id_of, mentions, place_of, to_domain_message, without_call
+from adapters.local_room import (
+    mentions_assistant,
+    message_id_of,
+    place_of,
+    to_domain_message,
+    without_leading_mention,
+)
 from adapters.room_changes import (
     AnswerAwaited,
     AnswerBegun,
@@ -259,7 +265,9 @@ class RoomActions:
         is_direct = session.channel == DIRECT
         what = events.MessageReceived(
             to_domain_message(message),
-            is_addressed=is_direct or mentions(text) or await self._has_own_message(thread),
+            is_addressed=is_direct
+            or mentions_assistant(text)
+            or await self._has_own_message(thread),
             is_direct=is_direct,
         )
         await self._send_question(what, message, key=f"room:{message.number}")
@@ -270,11 +278,11 @@ class RoomActions:
         current = await room.message(message.number)
         is_removed = current is not None and (emoji, speaker) in current.reactions
         await room.set_reaction(message.number, emoji, speaker, is_removed=is_removed)
-        what = events.ReactionChanged(id_of(message), emoji, is_removed)
+        what = events.ReactionChanged(message_id_of(message), emoji, is_removed)
         await self._session.send(what, place_of(message))
 
     async def click(self, message: RoomMessage, action: str) -> None:
-        what = events.ButtonClicked(action, id_of(message))
+        what = events.ButtonClicked(action, message_id_of(message))
         if action.partition(":")[0] in _MODEL_BUTTONS:
             task = await self._send_question(what, message, key=self._session.new_key())
         else:
@@ -328,7 +336,9 @@ class RoomActions:
 
         async def submit(values: Mapping[str, str]) -> str:
             await self._session.studio.room.edit_as_person(message.number, values["text"])
-            what = events.MessageEdited(id_of(message), without_call(values["text"]))
+            what = events.MessageEdited(
+                message_id_of(message), without_leading_mention(values["text"])
+            )
             await self._send_question(what, message, key=self._session.new_key())
             return ""
 
@@ -336,7 +346,9 @@ class RoomActions:
 
     async def take_back(self, message: RoomMessage) -> None:
         await self._session.studio.room.delete_message(message.number)
-        await self._session.send(events.MessagesDeleted((id_of(message),)), place_of(message))
+        await self._session.send(
+            events.MessagesDeleted((message_id_of(message),)), place_of(message)
+        )
 
     async def open_thread(self, number: int) -> None:
         if self.show_thread is not None:

@@ -8,7 +8,7 @@ from itertools import islice
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.local_room import ASSISTANT
+from adapters.local_room import ASSISTANT_USER
 from adapters.studio.notifications import notify
 from adapters.studio.page_session import OF_PEOPLE, OWNER, PageSession, remember
 from adapters.studio.reply_drawing import draw_option
@@ -97,7 +97,7 @@ class Composer:
                 )
 
     def _speak_as(self, name: str) -> None:
-        if name.casefold() == ASSISTANT.name:
+        if name.casefold() == ASSISTANT_USER.name:
             notify(self._session.translate("console.name_taken", name=name), kind="warning")
             return
         self._session.speak_as(name)

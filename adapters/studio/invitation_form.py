@@ -11,7 +11,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, Request
 from fastapi.responses import Response, StreamingResponse
 
-from adapters.signed_links import PATH
+from adapters.signed_links import INVITATION_PATH
 from adapters.studio.plain_page import locale_of, plain_page
 from bot import events
 from bot.ports.dependencies import App
@@ -31,11 +31,11 @@ def add_writing(web: FastAPI, app: App, links: Links, clock: Clock) -> None:
     """Registers `/write/…`; the core checks the token when it shows and when it saves the form."""
     page = _Page(app, links, clock)
 
-    @web.get(PATH + "{token}")
+    @web.get(INVITATION_PATH + "{token}")
     async def show(request: Request, token: str) -> Response:
         return await page.show(token, locale_of(request))
 
-    @web.post(PATH + "{token}")
+    @web.post(INVITATION_PATH + "{token}")
     async def save(request: Request, token: str) -> Response:
         async with request.form(max_files=0, max_fields=_MAX_FIELDS) as sent:
             values = {name: _with_unix_newlines(value) for name, value in sent.items()}

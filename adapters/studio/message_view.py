@@ -9,7 +9,7 @@ from typing import Protocol
 
 from nicegui import ui
 
-from adapters.local_room import ASSISTANT, is_command, is_gone, render_message
+from adapters.local_room import ASSISTANT_USER, is_command, is_deleted, render_message
 from adapters.studio import reply_drawing
 from adapters.studio.dialogs import in_page
 from adapters.studio.page_session import PageSession
@@ -78,7 +78,7 @@ class MessageView:
         was_partial, self._is_partial = self._is_partial, is_partial
         reactions_differ = message.reactions != self.message.reactions
         self.message = message
-        if is_partial or was_partial or is_gone(message):
+        if is_partial or was_partial or is_deleted(message):
             self._redraw()
             return
         if self._update is None or not self._update(self._rendered(message)):
@@ -125,7 +125,7 @@ class MessageView:
             self._draw_head()
             with ui.element("div").classes("message-content"):
                 self._draw_content()
-            if self.message.files and not is_gone(self.message):
+            if self.message.files and not is_deleted(self.message):
                 with ui.element("div").classes("files"):
                     for file in self.message.files:
                         with ui.element("span").classes("file"):
@@ -136,7 +136,7 @@ class MessageView:
             self._thread = ui.button(on_click=self._open_thread).props("flat dense no-caps size=sm")
             self._thread.classes("thread-link")
             self._thread.set_visibility(False)
-        if not is_gone(self.message):
+        if not is_deleted(self.message):
             self._draw_actions()
 
     def _draw_head(self) -> None:
@@ -160,7 +160,7 @@ class MessageView:
 
     def _draw_content(self) -> None:
         self._update, self._text = None, None
-        if is_gone(self.message):
+        if is_deleted(self.message):
             ui.label(self._session.translate("console.deleted")).classes("fine")
         elif self._is_partial:
             self._text = reply_drawing.StreamedText(self.message.text)
@@ -185,7 +185,7 @@ class MessageView:
         own_emojis = {
             emoji for emoji, user in self.message.reactions if user == self._session.speaker.id
         }
-        by_people = [emoji for emoji, user in self.message.reactions if user != ASSISTANT.id]
+        by_people = [emoji for emoji, user in self.message.reactions if user != ASSISTANT_USER.id]
         # The bot's reaction with a person's emoji is only an acknowledgement, so it is not counted.
         bot_only = {emoji for emoji, _ in self.message.reactions} - set(by_people)
         for emoji, count in Counter([*by_people, *sorted(bot_only)]).items():
@@ -261,7 +261,7 @@ class WaitingView:
             await session.send(ButtonClicked(f"stop:{key}"), place)
 
         with ui.element("article").classes("message awaited") as self.frame:
-            _draw_avatar(ASSISTANT.name, is_own=True)
+            _draw_avatar(ASSISTANT_USER.name, is_own=True)
             with ui.element("div").classes("message-body"):
                 ui.label("").classes("writing").props("aria-hidden=true")
                 button = _stop_button(session, stop)
@@ -287,4 +287,4 @@ def _draw_avatar(name: str, *, is_own: bool) -> None:
 
 
 def _display_name(name: str) -> str:
-    return "Attune" if name == ASSISTANT.name else name
+    return "Attune" if name == ASSISTANT_USER.name else name

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from nicegui import ui
 
-from adapters.local_room import WINDOW, LocalRoom
+from adapters.local_room import WINDOW_KEY_PREFIX, LocalRoom
 from bot import events
 from bot.commands import Catalogue
 from bot.domain import LOCAL, ChannelId, Place, User, UserId, WorkspaceId
@@ -73,7 +73,7 @@ class PageSession:
     workspace: WorkspaceId = LOCAL
     assistant: str | None = None
     speaker: User = OWNER
-    view_id: str = field(default_factory=lambda: f"{WINDOW}{secrets.token_hex(4)}")
+    view_id: str = field(default_factory=lambda: f"{WINDOW_KEY_PREFIX}{secrets.token_hex(4)}")
     sent_event_keys: set[str] = field(default_factory=set)
     working_line: WorkingLine | None = None
 

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 
-from adapters.openai.hosts_file import LANGUAGE_MODELS
+from adapters.openai.hosts_file import LANGUAGE_MODELS_HOST
 from attune.engine.engine_folder import EngineFolder
 from attune.engine.installation import Installation
 from attune.engine.installation_steps import has_gpu, steps_of
@@ -66,7 +66,7 @@ class EngineManager:
         None for a host or a model that is not on this machine.
         """
         base = self.folder.model(base_of_model_name(model))
-        if host != LANGUAGE_MODELS or not base.is_dir():
+        if host != LANGUAGE_MODELS_HOST or not base.is_dir():
             return None
         given = {name: value for name, value in asdict(settings).items() if value is not None}
 

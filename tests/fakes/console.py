@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from adapters.console import chat
+from adapters.console import run_console
 from adapters.local_room import LocalRoom
 from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.domain import LOCAL, ChannelId, MessageId, Place, Role
@@ -91,7 +91,7 @@ class Scene:
         return output.getvalue().split("\n")[:-1]
 
     async def talk(self, source: TextIO, output: TextIO, *, is_terminal: bool = False) -> int:
-        return await chat(
+        return await run_console(
             self.app,
             self.room,
             catalogue(),
