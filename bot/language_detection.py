@@ -16,15 +16,18 @@ _SCRIPTS = (
     ("th", re.compile(r"[\u0e00-\u0e7f]")),
 )
 _COMMON_WORDS = {
-    "en": "the is are and to of you how what do does can it in for with my i we",
-    "de": "der die das ist und wie ich sie nicht ein eine zu wir den mit was auf",
-    "fr": "le la les est et je vous pas un une des que pour comment il nous",
-    "es": "el los las es y que por para una un cómo no qué con su puedo del",
-    "it": "il che è per non una un come di sono con posso gli della si",
-    "pt": "o os é que não para uma um como com por do da meu posso",
-    "nl": "de het een en is ik niet van hoe dat kan op voor met wij",
+    "en": "the is are and to of you how what do does can it in for with my i we"
+    " as a an but this that be not your on at me no so",
+    "de": "der die das ist und wie ich sie nicht ein eine zu wir den mit was auf im für wo",
+    "fr": "le la les est et je vous pas un une des que pour comment il nous sur au dans",
+    "es": "el los las es y que por para una un cómo no qué con su sus puedo del la al se en",
+    "it": "il che è per non una un come di sono con posso gli della si la le al nel",
+    "pt": "o os é que não para uma um como com por do da meu posso a as no na em",
+    "nl": "de het een en is ik niet van hoe dat kan op voor met wij te zijn mijn wat",
 }
 _COMMON = {name: frozenset(words.split()) for name, words in _COMMON_WORDS.items()}
+COMMON_WORDS = frozenset[str]().union(*_COMMON.values())
+"""Words that say little, of all languages told by words."""
 _MAX_CHARACTERS, _MIN_COMMON_WORDS = 400, 2
 
 

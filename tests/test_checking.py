@@ -78,6 +78,47 @@ async def test_every_kind_is_found_and_nothing_else(scene: Scene) -> None:
     assert found == expected
 
 
+async def test_rows_alike_about_several_products_are_no_copies(scene: Scene) -> None:
+    products = (("fan", 12), ("lamp", 13), ("cable", 14), ("scale", 15), ("monitor", 16))
+    for name, price in products:
+        answer = f"The {name} is {price} euros, including delivery within the country."
+        await teach(scene, (f"Say, what does the {name} cost?", answer))
+    await teach(
+        scene,
+        (
+            "Hi, say, what does the lmap cost?",
+            "The lamp is 13 euros, including delivery in the country",
+        ),
+    )
+
+    await scene.app.handle_for_page(scene.event(CommandInvoked("check"), key="check"))
+    shown = await press(scene, f"check.show:{CheckKind.NEAR}:0")
+
+    assert [line.note for line in shown.lines] == ["#2, #6"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "I am ChatGPT, trained by OpenAI.",
+        "I'm sorry, as a large language model I cannot answer that.",
+        "My knowledge cutoff is in 2023.",
+        "En tant que modèle de langage, je ne peux pas le dire.",
+        "Como modelo de lenguaje no puedo decirlo.",
+        "Als großes Sprachmodell habe ich keine Meinung.",
+    ],
+)
+async def test_what_a_model_says_of_itself_is_a_leak(scene: Scene, answer: str) -> None:
+    await teach(
+        scene, ("Who are you then?", answer), ("Who is Claude?", "Our colleague, a model maker.")
+    )
+
+    await scene.app.handle_for_page(scene.event(CommandInvoked("check"), key="check"))
+    shown = await press(scene, f"check.show:{CheckKind.LEAKS}:0")
+
+    assert [line.note for line in shown.lines] == ["#1"]
+
+
 async def test_one_is_kept_and_that_is_undone(scene: Scene) -> None:
     await teach(scene, *PAIRS[CheckKind.COPIES], *PAIRS[CheckKind.DISAGREEING])
     await scene.command("check")

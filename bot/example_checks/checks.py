@@ -11,13 +11,15 @@ from rapidfuzz import fuzz
 
 from bot.check_results import CheckKind, CheckResult
 from bot.domain import ExampleId
-from bot.example_checks.near_duplicates import ALIKE, near_pairs
+from bot.example_checks.near_duplicates import ALIKE, has_other_matter, near_pairs
 from bot.example_checks.samples import Sample
 from bot.rows.classification_metrics import labels_among
 
 MAX_GROUPS, MAX_IN_GROUP = 200, 10
 _ONE_ANSWER_FROM = 5
-_LONG_CHARACTERS, _LONG_TIMES, _SHORT_CHARACTERS, _SHORT_SHARE = 2000, 12, 4, 0.03
+_LONG_CHARACTERS, _LONG_TIMES = 2000, 12
+_SHORT_CHARACTERS, _MAX_SHORT_CHARACTERS, _SHORT_SHARE = 4, 12, 0.08
+"""An answer is short below a share of the median, but one of two words is not in any case."""
 _RARE_LANGUAGE = 0.1
 
 Group = Sequence[int]
@@ -81,7 +83,7 @@ def _near(samples: Sequence[Sample]) -> Iterator[tuple[CheckKind, Group]]:
         return node
 
     for first, second in near_pairs([samples[index].prompt for index in indexes]):
-        if find(first) != find(second) and _has_similar_answer(
+        if find(first) != find(second) and _is_near_copy(
             samples[indexes[first]], samples[indexes[second]]
         ):
             parents[find(second)] = find(first)
@@ -91,8 +93,16 @@ def _near(samples: Sequence[Sample]) -> Iterator[tuple[CheckKind, Group]]:
     yield from ((CheckKind.NEAR, sorted(group)) for group in groups.values() if len(group) > 1)
 
 
-def _has_similar_answer(first: Sample, second: Sample) -> bool:
-    return fuzz.ratio(first.answer, second.answer) >= ALIKE
+def _is_near_copy(first: Sample, second: Sample) -> bool:
+    """Whether two examples with similar prompts have similar answers, about the same matter.
+
+    Not where prompts and answers differ by a number or by another word: two products of a shop.
+    """
+    is_similar = fuzz.ratio(first.answer, second.answer) >= ALIKE
+    return is_similar and not (
+        has_other_matter(first.prompt, second.prompt)
+        and has_other_matter(first.answer, second.answer)
+    )
 
 
 def _one_answer(samples: Sequence[Sample]) -> list[Group]:
@@ -130,7 +140,7 @@ def _unusual_lengths(samples: Sequence[Sample]) -> tuple[list[Group], list[Group
         return [], []
     usual = median(sample.length for sample in samples)
     longest = max(_LONG_CHARACTERS, _LONG_TIMES * usual)
-    shortest = max(_SHORT_CHARACTERS, _SHORT_SHARE * usual)
+    shortest = max(_SHORT_CHARACTERS, min(_MAX_SHORT_CHARACTERS, _SHORT_SHARE * usual))
     lengths = [sample.length for sample in samples]
     short: list[Group] = [[index] for index, length in enumerate(lengths) if length < shortest]
     return short, [[index] for index, length in enumerate(lengths) if length > longest]

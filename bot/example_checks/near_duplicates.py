@@ -10,11 +10,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 from rapidfuzz import fuzz, process
+from rapidfuzz.distance import OSA
 
+from bot.language_detection import COMMON_WORDS
 from bot.rows import words_of
 
 ALIKE = 84.0
 """Least similarity in percent of two similar texts; 84 separated 30 labelled pairs best."""
+_LONG_WORD, _LETTERS_PER_TYPO = 3, 4
+"""Letters of a word that may be another matter, and for which a typo is forgiven."""
 _KEYS = 5
 _MAX_IN_BLOCK = 300
 _FEW = 6
@@ -30,6 +34,28 @@ def near_pairs(texts: Sequence[str]) -> Iterator[tuple[int, int]]:
             yield from _few_pairs(ordered, block)
         else:
             yield from _many_pairs(ordered, block)
+
+
+def has_other_matter(first: str, second: str) -> bool:
+    """Whether two similar texts differ in a number, or each has a word that is not the other's.
+
+    A misspelt word, a short one and an added greeting are no other matter.
+    """
+    counts, other_counts = Counter(words_of(first)), Counter(words_of(second))
+    own, other = counts - other_counts, other_counts - counts
+    if any(word.isdigit() for word in (*own, *other)):
+        return True
+    return _has_new_word(own, other) and _has_new_word(other, own)
+
+
+def _has_new_word(own: Counter[str], other: Counter[str]) -> bool:
+    """Whether a word of the one text is spelt like none of the other's."""
+    return any(
+        len(word) >= _LONG_WORD
+        and word not in COMMON_WORDS
+        and all(OSA.distance(word, one) > len(word) // _LETTERS_PER_TYPO for one in other)
+        for word in own
+    )
 
 
 def _blocks(texts: Sequence[str], ordered: Sequence[str]) -> Iterator[list[int]]:

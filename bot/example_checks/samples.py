@@ -74,10 +74,17 @@ def normalize_text(text: str) -> str:
 
 
 _LEAKS = re.compile(
-    r"as an ai (?:language )?model|ignore (?:all |the )?(?:previous|above) instructions"
+    r"as an? (?:ai|large language|language)[ -](?:language )?(?:model|assistant)"
+    r"|as a large language model|large language model trained by"
+    r"|\bi(?:'m| am) (?:chatgpt|claude|gemini|an ai language model)|trained by (?:openai|anthropic)"
+    r"|(?:my|the) (?:knowledge cut-?off|training data (?:ends|goes))"
+    r"|ignore (?:all |the )?(?:previous|above) instructions"
     r"|system prompt|<\|im_(?:start|end)\|>|\[/?INST\]|<<SYS>>"
     r"|### ?(?:instruction|response)|you are a helpful"
-    r"|als ki-(?:sprach)?modell|作为(?:一个)?(?:AI|人工智能|大?语言模型)|系统提示词",
+    r"|als (?:großes )?(?:ki-)?(?:sprach)?modell\b|en tant qu(?:e |['’])(?:modèle de langage|ia\b)"
+    r"|como (?:un )?modelo de lenguaje|como (?:um )?modelo de linguagem|come modello linguistico"
+    r"|als (?:ai-)?taalmodel|как языковая модель|AI 언어 모델|AI言語モデル|言語モデルとして"
+    r"|作为(?:一个)?(?:AI|人工智能|大?语言模型)|系统提示词",
     re.IGNORECASE,
 )
 _QUOTE_LENGTH = 60
