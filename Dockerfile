@@ -1,5 +1,5 @@
-# Two stages: the first installs, the second only runs.
-FROM python:3.13-slim AS build
+# Two stages: the first installs, the second only runs. This Python is the one that CI tests on.
+FROM python:3.11-slim AS build
 WORKDIR /src
 RUN python -m venv /venv
 COPY requirements.lock ./
@@ -7,7 +7,7 @@ RUN /venv/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY . .
 RUN /venv/bin/pip install --no-cache-dir --no-deps .
 
-FROM python:3.13-slim AS bot
+FROM python:3.11-slim AS bot
 # The openai package trusts the system's certificates; slim images come without them.
 RUN apt-get update && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* \

@@ -8,7 +8,7 @@ export PYTHONDONTWRITEBYTECODE :=
 DEV := $(VENV)/.dev
 TORCH := $(VENV)/.torch
 
-.PHONY: run setup dev check test test-image test-browser test-torch test-all mutants chromium torch engine bench lock clean
+.PHONY: run setup dev check test test-browser test-torch test-all mutants chromium torch engine bench lock clean
 
 run: setup
 	@$(BIN)/attune run
@@ -30,14 +30,6 @@ test: $(DEV)
 # Breaks chosen lines one at a time; every one must be noticed by its tests. PART=2/3 for a part.
 mutants: $(DEV)
 	$(BIN)/python -m tests.mutants $(if $(PART),--part $(PART))
-
-# `make test` on the Python of the Docker image, where this machine has it.
-IMAGE_PYTHON := $(shell sed -n 's/^FROM python:\([0-9.]*\).*/python\1/p' Dockerfile | head -n 1)
-test-image:
-	@for python in $(IMAGE_PYTHON) $$HOME/.pyenv/versions/$(IMAGE_PYTHON:python%=%).*/bin/python; do \
-		if $$python -c 'import sqlite3, ssl' 2>/dev/null; then \
-			exec $(MAKE) test VENV=.venv-image PYTHON=$$python; fi; done; \
-	echo "There is no $(IMAGE_PYTHON) here, so the tests have not run on the Python of the Docker image."
 
 # All tests: what the base installs, then what needs a browser, then what needs torch.
 test-all: test test-browser test-torch
@@ -77,7 +69,7 @@ lock:
 		-c requirements-dev.lock --overrides /dev/stdin -o attune/engine/requirements-local.lock
 
 clean:
-	rm -rf $(VENV) .venv-image build *.egg-info
+	rm -rf $(VENV) build *.egg-info
 
 $(BASE): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Attune needs Python 3.11 or newer; try make run PYTHON=python3.11")'

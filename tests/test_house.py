@@ -83,6 +83,16 @@ def test_functions_are_short() -> None:
     assert long == []
 
 
+def test_the_docker_image_has_the_python_on_which_ci_runs_the_tests() -> None:
+    dockerfile, ci = ((ROOT / path).read_text("utf-8") for path in ("Dockerfile", ".ci/run"))
+
+    images = re.findall(r"^FROM python:([\d.]+)", dockerfile, re.MULTILINE)
+    tested = re.findall(r"^export PYTHON=python([\d.]+)$", ci, re.MULTILINE)
+
+    assert (len(images), len(tested)) == (2, 1)
+    assert set(images) == set(tested)
+
+
 def waits_on_its_own(loop: ast.While) -> bool:
     """Whether a loop sleeps, or asks others whether it may end: it may never end."""
     sleeps = [node for node in ast.walk(loop) if isinstance(node, ast.Call)]
