@@ -87,6 +87,21 @@ async def _examples(request: Request, details: Details, records: Records) -> Non
             await redraw_cards(request, unchanged, records)
 
 
+async def _merge(request: Request, details: Details, records: Records) -> None:
+    """Restores the text and tags of the example that was kept, then the states of the others."""
+    workspace, kept = request.workspace_id, ExampleId(details["kept"])
+    example = await records.examples.get(workspace, kept)
+    revisions = await records.examples.revisions(workspace, kept)
+    if example.revision != details["merged"]:
+        raise Outdated(problem=request.words("undo.changed"))
+    earlier = next((r.row for r in revisions if r.number == details["earlier"]), None)
+    if earlier is not None and earlier != example.row:
+        await records.examples.revise(workspace, kept, earlier, request.user_id, at=request.now)
+    await records.examples.set_tags(workspace, kept, details["tags"])
+    await redraw_cards(request, [kept], records)
+    await _examples(request, details, records)
+
+
 async def _binding(request: Request, details: Details, records: Records) -> None:
     channel = ChannelId(details["channel"])
     if await records.assistants.binding(request.workspace_id, channel) is not None:
@@ -116,6 +131,7 @@ async def _file(request: Request, details: Details, records: Records) -> None:
 _KINDS: Mapping[str, Callable[[Request, Details, Records], Awaitable[None]]] = {
     "example": _example,
     "examples": _examples,
+    "merge": _merge,
     "binding": _binding,
     "role": _role,
     "model": _model,

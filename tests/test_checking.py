@@ -152,6 +152,25 @@ async def test_two_answers_are_merged_into_one(scene: Scene) -> None:
     assert (first.state, second.state) == (ExampleState.APPROVED, ExampleState.WITHDRAWN)
 
 
+async def test_a_merge_is_undone_with_its_text_and_tags(scene: Scene) -> None:
+    await teach(scene, *PAIRS[CheckKind.DISAGREEING])
+    _, second = await scene.examples()
+    async with scene.store.writing() as records:
+        await records.examples.set_tags(LOCAL, second.id, ["winter"])
+    before = await scene.examples()
+    await scene.command("check")
+    await scene.handle(scene.event(ButtonClicked("check.show:disagreeing:0"), key="show"))
+    await scene.click("Merge")
+    await scene.submit(question="When do you open?", answer="At nine, but never in winter.")
+    merged = await scene.examples()
+
+    await scene.click("Undo")
+
+    undone = await scene.examples()
+    assert merged[0].tags == ("winter",)
+    assert [(e.row, e.tags, e.state) for e in undone] == [(e.row, e.tags, e.state) for e in before]
+
+
 async def test_a_decided_group_is_no_longer_shown(scene: Scene) -> None:
     await teach(scene, *PAIRS[CheckKind.COPIES])
     await scene.command("check")

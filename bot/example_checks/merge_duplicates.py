@@ -14,7 +14,7 @@ from bot.examples.state_changes import redraw_cards
 from bot.number_formats import whole_number
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
-from bot.replies import Button, Form, Reply, Text
+from bot.replies import Form, Reply, Text
 from bot.request import Request
 from bot.undo_buttons import offer_undo
 
@@ -29,7 +29,8 @@ async def keep_one(request: Request, deps: Dependencies) -> Reply:
     """Keeps the first example, which is the oldest approved one, and withdraws the others."""
     async with deps.store.writing() as records:
         group = await _group(request, records)
-        undo = await _withdraw(request, group[1:], records)
+        changed = await _withdraw(request, group[1:], records)
+        undo = await offer_undo(request, records, "examples", changed)
     text = request.words("check.kept_one", id=group[0].id, count=len(group) - 1)
     return Text(text, buttons=(undo,))
 
@@ -65,16 +66,20 @@ async def merge_examples(request: Request, deps: Dependencies) -> Reply:
         first = group[0]
         if str(first.revision) != revision:
             raise Outdated(problem=request.words("example.changed", id=first.id))
-        undo = await _withdraw(request, group[1:], records)
+        changed = await _withdraw(request, group[1:], records)
         row = require_valid(with_parts(first.row or {}, request.options), request.words)
+        merged = first
         if row != first.row:
-            await records.examples.revise(
+            merged = await records.examples.revise(
                 request.workspace_id, first.id, row, request.user_id, at=request.now
             )
         tags = dict.fromkeys(tag for example in group for tag in example.tags)
         await records.examples.set_tags(request.workspace_id, first.id, list(tags))
         await request.audit(records, "example.merged", example=first.id)
         await redraw_cards(request, [first.id], records)
+        revisions = {"earlier": first.revision, "merged": merged.revision}
+        kept = {"kept": first.id, "tags": list(first.tags), **revisions}
+        undo = await offer_undo(request, records, "merge", {**changed, **kept})
     text = request.words("check.merged", id=first.id, count=len(group) - 1)
     return Text(text, buttons=(undo,))
 
@@ -91,8 +96,10 @@ async def _group(request: Request, records: Records, numbers: str = "") -> list[
     return group
 
 
-async def _withdraw(request: Request, group: Sequence[Example], records: Records) -> Button:
-    """Withdraws the examples and returns the undo button."""
+async def _withdraw(
+    request: Request, group: Sequence[Example], records: Records
+) -> dict[str, object]:
+    """Withdraws the examples and returns the details of its undo."""
     before: dict[str, list[int]] = defaultdict(list)
     for example in group:
         before[example.state].append(example.id)
@@ -103,5 +110,4 @@ async def _withdraw(request: Request, group: Sequence[Example], records: Records
     )
     await redraw_cards(request, numbers, records)
     await request.audit(records, "examples.withdrawn", examples=len(numbers))
-    changed = {"before": before, "after": withdrawn}
-    return await offer_undo(request, records, "examples", changed)
+    return {"before": before, "after": withdrawn}
