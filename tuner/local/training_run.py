@@ -229,8 +229,7 @@ class _Job:
         renderer = Renderer(self._tokenizer, longest=TOKENS_ON_CPU + 1)
 
         def lead(wording: int, number: int) -> TrainingExample | None:
-            rng = random.Random(f"{self._spec.seed}:{wording}:{number}")
-            row = nearest.lead(wordings[0][number], wordings[wording][number], rng)
+            row = nearest.lead(wordings[0][number], wordings[wording][number])
             with suppress(TemplateError):
                 examples = renderer.training_examples(row) if row else []
                 return next(
