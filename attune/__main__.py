@@ -24,6 +24,7 @@ from bot.ports.model_export import ModelFormat
 from bot.rows import Method
 
 if TYPE_CHECKING:
+    from bot.words import Words
     from tuner.server import ServerSettings as TunerSettings
 
 Result = TypeVar("Result")
@@ -98,6 +99,30 @@ def run() -> None:
     _run(serve(_settings()))
 
 
+def is_terminal() -> bool:
+    """Whether a person can answer a question."""
+    return sys.stdin.isatty()
+
+
+class _Preview:
+    """Shows what an import would learn, and asks a person in a terminal."""
+
+    def __init__(self, words: Words, *, is_confirmed: bool) -> None:
+        self._words = words
+        self._is_confirmed = is_confirmed
+        self.is_shown = False
+
+    def confirm(self, lines: Sequence[str], is_sure: bool) -> bool:
+        if is_sure and (self._is_confirmed or not is_terminal()):
+            return True
+        self.is_shown = True
+        for line in lines:
+            typer.echo(line)
+        return self._is_confirmed or (
+            is_terminal() and typer.confirm(self._words("import.confirm"))
+        )
+
+
 @app.command(name="import")
 def import_(
     file: Path,
@@ -105,23 +130,19 @@ def import_(
     assistant: Assistant = None,
     columns: Annotated[str, typer.Option(help="question=HEADING,answer=HEADING")] = "",
     encoding: Annotated[str, typer.Option(help="Of the text, where it is not found")] = "",
-    yes: Annotated[bool, typer.Option(help="Also where the columns were guessed")] = False,
+    yes: Annotated[bool, typer.Option(help="Ask nothing, also where columns were guessed")] = False,
 ) -> None:
     """Import a file: CSV, XLSX, ODS, JSON, JSON Lines or a chat export; lists refused rows."""
     with pause_garbage_collection():
         from attune.operator_commands import import_file
         from bot.domain import WorkspaceId
-        from bot.import_command import columns_in, refusal_lines
+        from bot.import_command import SHOWN_ON_PAGE, columns_in, refusal_lines
         from bot.imports import ImportOptions
         from bot.words import Words
 
     words = Words(_locale())
 
-    def confirm(lines: Sequence[str]) -> bool:
-        for line in lines:
-            typer.echo(line)
-        return yes or (sys.stdin.isatty() and typer.confirm(words("import.confirm")))
-
+    preview = _Preview(words, is_confirmed=yes or bool(columns))
     lines, tally = _run(
         import_file(
             _settings(),
@@ -130,12 +151,15 @@ def import_(
             assistant=assistant,
             words=words,
             options=ImportOptions(columns_in(columns, words), encoding),
-            confirm=confirm,
+            confirm=preview.confirm,
         )
     )
     for name in ("new", "known", "refused"):
         typer.echo(f"{words('import.' + name)}: {getattr(tally, name)}")
-    for line in (*lines, *refusal_lines(tally, words)):
+    for line in (
+        *(() if preview.is_shown else lines),
+        *refusal_lines(tally, words, shown=SHOWN_ON_PAGE),
+    ):
         typer.echo(line)
     if not tally.new and not tally.known:
         raise typer.Exit(1)

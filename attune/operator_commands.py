@@ -26,13 +26,14 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotFound
 from bot.events import CommandInvoked, Event
-from bot.imports import ImportOptions
+from bot.imports import ImportOptions, UnknownColumns
 from bot.replies import Document
 from bot.request import Request
 from bot.words import Words
 from storage.database import Database
 from storage.migrations.migrate import migrate
 
+Confirm = Callable[[Sequence[str], bool], bool]
 OPERATOR = User(UserId("operator"), "operator", is_platform_admin=True)
 
 
@@ -56,12 +57,12 @@ async def import_file(
     assistant: str | None,
     words: Words,
     options: ImportOptions,
-    confirm: Callable[[Sequence[str]], bool],
+    confirm: Confirm,
 ) -> tuple[Sequence[str], example_files.ImportTally]:
     """Imports a file as approved rows, or a chat export as proposals. Raises Refusal.
 
-    Returns lines about the file, and the tally. If the columns or the encoding were guessed, and
-    for a chat export, `confirm` is called with these lines before the import.
+    Returns lines about the file, and the tally. `confirm` is called before the import with the
+    preview, and with whether nothing was guessed, which a chat export never is.
     """
     with await asyncio.to_thread(_open, file) as opened:
         async with open_database(settings) as store:
@@ -69,25 +70,33 @@ async def import_file(
             chats = await import_command.open_chats(opened, request, store, None)
             if chats is not None:
                 return await _import_chats(chats, confirm, words, store)
-            lines, is_sure = await asyncio.to_thread(
-                import_command.describe_plans, opened, file.name, words, options
-            )
-            if not is_sure and not confirm(lines):
-                raise BadInput(problem=words("import.unsure"))
+            await asyncio.to_thread(_confirm_preview, opened, file.name, words, options, confirm)
             return await import_command.import_row_files(
                 opened, file.name, options, request, store, assistant=request.assistant.id
             )
 
 
+def _confirm_preview(
+    file: IO[bytes], name: str, words: Words, options: ImportOptions, confirm: Confirm
+) -> None:
+    """Shows the preview. Raises BadInput if the columns are unknown or nobody confirms."""
+    preview = import_command.preview_file(file, name, words, options, for_scripts=True)
+    if isinstance(preview, UnknownColumns):
+        raise BadInput(problem=f"{words.problem(preview)}\n{words('import.name_columns')}")
+    other = [words("import.name_columns")] if preview.plan.headings else []
+    if not confirm([words("import.preview", name=name), *preview.lines, *other], preview.is_sure):
+        raise BadInput(problem=words("import.declined" if preview.is_sure else "import.unsure"))
+
+
 async def _import_chats(
-    chats: ChatImport, confirm: Callable[[Sequence[str]], bool], words: Words, store: Database
+    chats: ChatImport, confirm: Confirm, words: Words, store: Database
 ) -> tuple[Sequence[str], example_files.ImportTally]:
     await chats.build_overview()
     facts = [f"{fact.name}: {fact.value}" for fact in import_command.chats_facts(chats, words)]
     lines = [*facts, *chats.lines()]
     if not chats.overview.exchanges:
         raise BadInput(problem="\n".join(lines))
-    if not confirm(lines):
+    if not confirm(lines, False):
         raise BadInput(problem=words("chats.unconfirmed"))
     return lines, await chats.store_proposals(store=store)
 

@@ -70,7 +70,7 @@ def _import_here(file: Path) -> None:
                 assistant=None,
                 words=Words("en"),
                 options=ImportOptions(),
-                confirm=lambda plan: True,
+                confirm=lambda lines, is_sure: True,
             )
         )
     assert tally.new == ROWS

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import IO, Final
@@ -39,7 +39,7 @@ from bot.words import Words
 
 handlers = Handlers()
 
-SHOWN_PROBLEMS, _PROBLEMS_ON_PAGE = 5, 500
+SHOWN_PROBLEMS, SHOWN_ON_PAGE = 5, 500
 _PREVIEW_ROWS, _MAX_ROWS_READ = 3, 200
 _MAX_TEXT_LENGTH = 240
 _ROWS_BETWEEN_REPORTS = 200
@@ -232,24 +232,6 @@ def members_of(
     return members or ("",)
 
 
-def describe_plans(
-    file: IO[bytes], name: str, words: Words, options: ImportOptions
-) -> tuple[tuple[str, ...], bool]:
-    """Returns lines that describe how each row file is read, and whether nothing was guessed.
-
-    Raises BadInput.
-    """
-    lines: list[str] = []
-    is_sure = True
-    for member in row_files(file) or ("",):
-        rows, plan = open_and_plan(file, name, words, options, member)
-        if rows is not file:
-            rows.close()
-        lines += _with_member_name(plan_lines(plan, words, for_scripts=True), member)
-        is_sure = is_sure and plan.is_sure
-    return tuple(lines), is_sure
-
-
 def _open_and_plan(
     file: IO[bytes], name: str, words: Words, options: ImportOptions | None, member: str = ""
 ) -> tuple[IO[bytes], ImportPlan | UnknownColumns]:
@@ -280,7 +262,7 @@ async def _import(request: Request, deps: Dependencies, pending: PendingImport) 
             file, pending.name, options, request, deps.store, assistant=pending.assistant
         )
     await deps.imports.delete(pending.key)
-    shown = _PROBLEMS_ON_PAGE if request.is_page else SHOWN_PROBLEMS
+    shown = SHOWN_ON_PAGE if request.is_page else SHOWN_PROBLEMS
     return _report(request, pending.name, lines, tally, shown=shown)
 
 
@@ -395,31 +377,63 @@ def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card
     cancel = Button(words("button.cancel"), f"import.drop:{key}")
     title = words("import.preview", name=pending.name)
     options = ImportOptions(pending.columns, pending.encoding)
-    first, *others = row_files(file) or ("",)
-    rows, plan = _open_and_plan(file, pending.name, words, options, first)
-    with rows:
-        if isinstance(plan, UnknownColumns):
-            problem = words.problem(plan.in_part(first))
-            return Card(title, (problem,), buttons=(change, cancel), tone=Tone.BAD)
-        good, refused = _first_rows(rows, plan)
+    preview = preview_file(file, pending.name, words, options)
+    if isinstance(preview, UnknownColumns):
+        return Card(title, (words.problem(preview),), buttons=(change, cancel), tone=Tone.BAD)
     go = Button(words("import.submit"), f"import.go:{key}", is_primary=True)
+    plan = preview.plan
     buttons = (go, change, cancel) if plan.headings or plan.encodings else (go, cancel)
+    return Card(
+        title=title,
+        lines=preview.lines,
+        buttons=buttons if preview.has_rows else (change, cancel) if plan.headings else (cancel,),
+        tone=Tone.PLAIN if preview.has_rows else Tone.BAD,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What an import would learn: the first rows, and how the file is read; `plan` is the first."""
+
+    lines: tuple[str, ...]
+    plan: ImportPlan
+    has_rows: bool
+    is_sure: bool
+
+
+def preview_file(
+    file: IO[bytes],
+    name: str,
+    words: Words,
+    options: ImportOptions,
+    *,
+    for_scripts: bool = False,
+) -> Preview | UnknownColumns:
+    """Returns the preview of a row file, or of a zip of them. Raises BadInput."""
+    first, *others = row_files(file) or ("",)
+    rows, plan = _open_and_plan(file, name, words, options, first)
+    if isinstance(plan, UnknownColumns):
+        rows.close()
+        return replace(plan, details=plan.in_part(first).details)
+    good, refused = _first_rows(rows, plan)
+    _close(rows, file)
     lines = [f"{n}. {_row_line(row)}" for n, row in enumerate(good, 1)]
     if refused:
         lines.append(f"{words('import.refused')}: {words.problem(refused[0].in_part(first))}")
-    lines += _with_member_name(plan_lines(plan, words), first)
+    lines += _with_member_name(plan_lines(plan, words, for_scripts=for_scripts), first)
+    is_sure = plan.is_sure
     for member in others:
-        other, other_plan = open_and_plan(file, pending.name, words, options, member)
-        other.close()
-        lines += _with_member_name(
-            plan_lines(other_plan, words) or (words("import.as_it_is"),), member
-        )
-    return Card(
-        title=title,
-        lines=tuple(lines),
-        buttons=buttons if good else (change, cancel) if plan.headings else (cancel,),
-        tone=Tone.PLAIN if good else Tone.BAD,
-    )
+        other, other_plan = open_and_plan(file, name, words, options, member)
+        _close(other, file)
+        read = plan_lines(other_plan, words, for_scripts=for_scripts)
+        lines += _with_member_name(read or (words("import.as_it_is"),), member)
+        is_sure = is_sure and other_plan.is_sure
+    return Preview(tuple(lines), plan, bool(good), is_sure)
+
+
+def _close(rows: IO[bytes], file: IO[bytes]) -> None:
+    if rows is not file:
+        rows.close()
 
 
 def _first_rows(file: IO[bytes], plan: ImportPlan) -> tuple[list[Row], list[Problem]]:

@@ -93,8 +93,37 @@ def test_guessed_columns_are_confirmed_in_the_shell(
 
     assert ("New: 2" in result.output, result.exit_code) == (came_in, 0 if came_in else 2)
     if not words:
-        assert "answer ← agent reply" in result.output
+        lines = result.output.splitlines()
+        assert lines[1:3] == ["1. How much? → Seven euros.", "2. Any tyre? → Two."]
+        assert lines[3:5] == [
+            "Columns: question ← question, answer ← agent reply",
+            "Left out: user",
+        ]
         assert "--columns" in result.output
+
+
+@pytest.mark.parametrize(("answer", "came_in"), [("y\n", True), ("n\n", False)])
+def test_a_terminal_shows_what_is_learned_and_asks_before_it_is(
+    rows: Path, monkeypatch: pytest.MonkeyPatch, answer: str, came_in: bool
+) -> None:
+    monkeypatch.setattr("attune.__main__.is_terminal", lambda: True)
+
+    result = CliRunner().invoke(app, ["import", str(rows)], input=answer)
+
+    lines = result.output.splitlines()
+    assert lines[0] == "Check rows.jsonl: this is what would be learned"
+    assert lines[1].startswith("1. ")
+    assert lines[3].startswith("3. ")
+    assert ("New: 3" in lines, "Nothing was imported." in result.output) == (came_in, not came_in)
+
+
+def test_unknown_columns_say_how_to_name_them(folder: Path) -> None:
+    (folder / "desk.csv").write_text("topic,text a,text b\nTube,How much?,Seven.\n")
+
+    result = attune("import", str(folder / "desk.csv"))
+
+    assert result.exit_code == 2
+    assert "--columns question=HEADING,answer=HEADING" in result.output
 
 
 def test_what_is_imported_can_be_exported_as_it_is_trained(rows: Path, folder: Path) -> None:

@@ -356,6 +356,8 @@ SENTENCES: Mapping[str, str] = {
     "import.unsure_encoding": "Several encodings are possible. Choose the one that reads well:",
     "import.no_column": "none",
     "import.unsure": "How to read it was guessed, so nothing is imported. Say --yes if this is right, or give --columns question=HEADING,answer=HEADING or --encoding NAME.",
+    "import.name_columns": "To choose columns, give --columns question=HEADING,answer=HEADING.",
+    "import.declined": "Nothing was imported.",
     "import.confirm": "Import it so?",
     "import.purpose.question": "Questions",
     "import.purpose.answer": "Answers",

@@ -383,6 +383,8 @@ SENTENCES: Mapping[str, str] = {
     "import.unsure_encoding": "有几种编码都可能，请选读得通的那个：",
     "import.no_column": "没有",
     "import.unsure": "读法是猜的，所以什么也没导入。如果没错请加 --yes，或给出 --columns question=列名,answer=列名，或 --encoding 名称。",
+    "import.name_columns": "要自己选列，请用 --columns question=列名,answer=列名。",
+    "import.declined": "什么也没导入。",
     "import.confirm": "就这样导入吗？",
     "import.purpose.question": "问题",
     "import.purpose.answer": "回答",
