@@ -97,6 +97,18 @@ async def test_rows_alike_about_several_products_are_no_copies(scene: Scene) -> 
     assert [line.note for line in shown.lines] == ["#2, #6"]
 
 
+async def test_long_near_copies_are_shown_from_their_difference_on(scene: Scene) -> None:
+    answer = "Open the lid, take the old bag out and put the new one in " * 3
+    await teach(scene, ("How do I change the bag?", answer + "before you close it."))
+    await teach(scene, ("How do I change the bag?", answer + "and close it. Thanks."))
+
+    await scene.app.handle_for_page(scene.event(CommandInvoked("check"), key="check"))
+    (line,) = (await press(scene, f"check.show:{CheckKind.NEAR}:0")).lines
+
+    assert "before you close it." in line.text
+    assert "and close it. Thanks." in line.text
+
+
 @pytest.mark.parametrize(
     "answer",
     [

@@ -15,10 +15,11 @@ from bot.example_checks.checks import advised_example_counts
 from bot.example_checks.private_examples import private_listing
 from bot.examples.example_buttons import example_state_token
 from bot.examples.example_cards import line_of
+from bot.examples.row_texts import readable_texts
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.private_text import ANY_PRIVATE_TEXT
-from bot.replies import Button, Listing, ListingRow, Reply, Tone
+from bot.replies import Button, Listing, ListingRow, Reply, Tone, one_line
 from bot.request import Request
 from bot.synthetic import command as synthetic
 from bot.words import Words
@@ -29,6 +30,8 @@ PRIVATE = "private"
 _GROUPED = (CheckKind.COPIES, CheckKind.NEAR, CheckKind.DISAGREEING)
 _PAGE, _DIGITS = 8, 9
 _MAX_TEXT_LENGTH, _MAX_NUMBERS_LENGTH = 240, 80
+_BEFORE_DIFFERENCE = 40
+"""Characters that are shown before the first difference of long texts."""
 _BATCH = 500
 
 
@@ -192,12 +195,25 @@ def join_ids(group: Sequence[Example]) -> str:
 def _group_row(kind: CheckKind, group: Sequence[Example], words: Words) -> ListingRow:
     first = line_of(group[0], words, may_decide=False)
     texts = [line_of(example, words, may_decide=False).text for example in group]
+    if kind in (CheckKind.NEAR, CheckKind.DISAGREEING) and len(set(texts)) < len(texts):
+        texts = _from_difference(group)
     shown = list(dict.fromkeys(texts)) if kind in _GROUPED or len(group) > 1 else texts
     numbers = ", ".join(f"#{example.id}" for example in group)
     text = (
         "\n".join(f"- {part[:_MAX_TEXT_LENGTH]}" for part in shown) if len(shown) > 1 else shown[0]
     )
     return ListingRow(first.id, text, numbers, _row_buttons(kind, group, words), tone=first.tone)
+
+
+def _from_difference(group: Sequence[Example]) -> list[str]:
+    """Returns the texts of long examples from a little before the first difference on."""
+    whole = [
+        " → ".join(" ".join(text.split()) for text in readable_texts(example.row).values())
+        for example in group
+    ]
+    differing = (at for at, chars in enumerate(zip(*whole, strict=False)) if len(set(chars)) > 1)
+    start = max(0, next(differing, min(map(len, whole))) - _BEFORE_DIFFERENCE)
+    return [one_line(f"…{text[start:]}", _MAX_TEXT_LENGTH) for text in whole]
 
 
 def _row_buttons(kind: CheckKind, group: Sequence[Example], words: Words) -> tuple[Button, ...]:
