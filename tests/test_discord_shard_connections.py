@@ -139,7 +139,7 @@ async def test_commands_that_were_refused_are_registered_later_and_it_is_said(
 
 
 def test_the_library_is_the_version_whose_insides_are_overridden() -> None:
-    """`Bucket` waits before a call, `Socket` names the last event that was kept.
+    """`RateLimitBucket` waits before a call, `GatewaySocket` names the last event that was kept.
 
     Both lean on names that discord.py does not promise; look at them before raising this.
     """
