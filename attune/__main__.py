@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Never, TypeVar
 
 import typer
 
-from attune.data_folder import UMASK, private_folder
+from attune.data_folder import PRIVATE_UMASK, private_folder
 from attune.engine.commands import app as engine_commands
 from attune.import_speed import pause_garbage_collection
 from attune.settings import Settings, read_settings
@@ -85,18 +85,18 @@ Queue = Annotated[int, typer.Option(help="For `local`: so many answers may be un
 @app.command()
 def chat() -> None:
     """Chat in the terminal; with a script on stdin, run its lines one after the other."""
-    from attune.chat_command import console
+    from attune.chat_command import run_chat
 
     settings = _settings()
-    raise typer.Exit(_run(console(settings)))
+    raise typer.Exit(_run(run_chat(settings)))
 
 
 @app.command()
 def run() -> None:
     """Start the service: the studio, and Slack and Discord where they are configured."""
-    from attune.run_command import serve
+    from attune.run_command import run_service
 
-    _run(serve(_settings()))
+    _run(run_service(_settings()))
 
 
 def is_terminal() -> bool:
@@ -365,11 +365,11 @@ def invite() -> None:
 @app.command()
 def studio() -> None:
     """Print the studio's address on this machine, with its token if there is no password."""
-    from attune.studio_access import address
+    from attune.studio_access import studio_address
 
     settings = _settings()
     with _exit_on_error():
-        typer.echo(address(settings))
+        typer.echo(studio_address(settings))
 
 
 @app.command()
@@ -394,18 +394,18 @@ def migrate() -> None:
 
 def main() -> None:
     """Runs the `attune` command."""
-    os.umask(UMASK)
+    os.umask(PRIVATE_UMASK)
     app()
 
 
 def _settings() -> Settings:
-    from attune.logs import configure
+    from attune.logs import configure_logging
 
     try:
         settings = read_settings()
     except AttuneError as error:
         _fail(error.sentence)
-    configure(settings.log_level)
+    configure_logging(settings.log_level)
     return settings
 
 

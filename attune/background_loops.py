@@ -56,7 +56,7 @@ async def running_app(settings: Settings) -> AsyncIterator[App]:
         async with embedded_tuner(folder) as tuner:
             # The tuner takes half a second to start, in which the modules of the app are imported.
             with pause_garbage_collection():
-                from attune.bootstrap import build, configured_hosts
+                from attune.bootstrap import build_app, configured_hosts
                 from storage.database import Database
                 from storage.service_lock import service_lock
 
@@ -66,7 +66,7 @@ async def running_app(settings: Settings) -> AsyncIterator[App]:
                 asyncio.TaskGroup() as group,
             ):
                 hosts = configured_hosts(settings, await tuner.address())
-                built = build(
+                built = build_app(
                     settings, store=database, hosts=hosts, group=group, clock=SystemClock()
                 )
                 backlog = await built.dispatch.backlog()

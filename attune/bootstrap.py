@@ -26,7 +26,7 @@ from adapters.openai.hosts_file import (
 from adapters.signed_links import SignedLinks
 from adapters.slack.api_port import Access
 from attune.change_topics import Topics
-from attune.embedded_tuner import API_KEY_VARIABLE, Address
+from attune.embedded_tuner import API_KEY_VARIABLE, TunerAddress
 from attune.engine.background_installation import EngineManager
 from attune.engine.engine_folder import EngineFolder
 from attune.model_export import EmbeddedModels
@@ -177,7 +177,7 @@ class App:
         )
 
 
-def build(
+def build_app(
     settings: Settings,
     *,
     store: Store,
@@ -370,7 +370,7 @@ def _translate(key: str, locale: str = "en", /, **details: object) -> str:
     return Words(locale)(key, **details)
 
 
-def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:
+def configured_hosts(settings: Settings, tuner: TunerAddress) -> ConfiguredHosts:
     """Returns the sandbox, the host `default`, those of the hosts file, and the local models."""
     configs = [
         HostConfig(
@@ -405,7 +405,7 @@ def configured_hosts(settings: Settings, tuner: Address) -> ConfiguredHosts:
     )
 
 
-def _language_models(settings: Settings, tuner: Address) -> HostConfig:
+def _language_models(settings: Settings, tuner: TunerAddress) -> HostConfig:
     """Returns the host of the installed language models, which the embedded tuner serves."""
     models = EngineFolder(settings.data_dir).models()
     return HostConfig(

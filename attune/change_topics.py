@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
-EVERYTHING = "all"
+ALL_TOPICS = "all"
 _MAX_QUEUED = 100
 
 
@@ -35,7 +35,7 @@ class Topics:
         try:
             while True:
                 name = await queue.get()
-                if topic in (name, EVERYTHING):
+                if topic in (name, ALL_TOPICS):
                     yield name
         finally:
             self._watchers.discard(queue)

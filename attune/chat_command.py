@@ -11,7 +11,7 @@ from attune.settings import Settings
 from bot.catalogue import CATALOGUE
 
 
-async def console(settings: Settings) -> int:
+async def run_chat(settings: Settings) -> int:
     """Runs the console; returns the exit status once the person leaves or the script ends."""
     async with running_app(settings) as built:
         return await run_console(

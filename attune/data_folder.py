@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bot.errors import SettingsError
 
-UMASK = 0o077
+PRIVATE_UMASK = 0o077
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 

@@ -15,7 +15,7 @@ from adapters.openai.openai_host import OpenAIHost
 from attune.background_loops import data_lock
 from attune.bootstrap import configured_hosts, discord_access, slack_access
 from attune.data_folder import private_folder
-from attune.embedded_tuner import Address, embedded_tuner
+from attune.embedded_tuner import TunerAddress, embedded_tuner
 from attune.settings import Settings
 from bot.domain import HostName, ModelName, Sampling
 from bot.errors import (
@@ -99,7 +99,7 @@ async def _hosts(settings: Settings) -> AsyncIterator[CheckResult]:
                     yield finding
     except FolderTaken:
         yield CheckResult("Attune runs on this folder", True)
-        hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
+        hosts = configured_hosts(settings, TunerAddress("http://127.0.0.1", "unused"))
         async for finding in _models(hosts, without=SANDBOX_HOST):
             yield finding
     except SettingsError as error:
@@ -147,7 +147,7 @@ async def _servers_to_allow(settings: Settings) -> list[str]:
     Empty if there is no host besides the sandbox, or if the database cannot be read.
     """
     try:
-        hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
+        hosts = configured_hosts(settings, TunerAddress("http://127.0.0.1", "unused"))
         await hosts.close()
         if set(hosts.names()) == {SANDBOX_HOST}:
             return []

@@ -34,7 +34,7 @@ _BACKLOG = 128
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class TunerAddress:
     """The URL of the tuner and its API key, a new one at each start of the service."""
 
     url: str
@@ -42,7 +42,7 @@ class Address:
 
 
 @dataclass(frozen=True, slots=True)
-class Program:
+class TunerProgram:
     """The Python interpreter of the tuner, and the folders of the bases that it serves by name."""
 
     python: Path
@@ -54,16 +54,16 @@ class Program:
             yield from ("--base", f"{name}={folder}")
 
 
-PLAIN = Program(Path(sys.executable), {})
+SANDBOX_PROGRAM = TunerProgram(Path(sys.executable), {})
 """The tuner with only the sandbox, which runs in the bot's own environment."""
 
 
-def program_of(engine: EngineFolder) -> Program:
+def program_of(engine: EngineFolder) -> TunerProgram:
     """Returns the interpreter and the bases that are installed now."""
     bases = {model.name: engine.model(model.name) for model in engine.models()}
     if engine.python is None or not bases:
-        return PLAIN
-    return Program(engine.python, bases)
+        return SANDBOX_PROGRAM
+    return TunerProgram(engine.python, bases)
 
 
 class EmbeddedTuner:
@@ -79,10 +79,10 @@ class EmbeddedTuner:
         self._process: asyncio.subprocess.Process | None = None
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
         self._is_restarting = False
-        self._broken: Program | None = None
-        self.program = PLAIN
+        self._broken: TunerProgram | None = None
+        self.program = SANDBOX_PROGRAM
 
-    async def address(self) -> Address:
+    async def address(self) -> TunerAddress:
         """Waits until the tuner answers and returns its address; may be called only once.
 
         Raises SettingsError if the tuner does not start.
@@ -94,7 +94,7 @@ class EmbeddedTuner:
                 raise
             await self._restart_without_models()
             await self._wait_until_ready()
-        return Address(f"http://127.0.0.1:{self._listener.getsockname()[1]}", self._key)
+        return TunerAddress(f"http://127.0.0.1:{self._listener.getsockname()[1]}", self._key)
 
     @property
     def is_broken(self) -> bool:
@@ -162,7 +162,7 @@ class EmbeddedTuner:
     async def start(self) -> None:
         """Starts the process; `address` waits until it answers."""
         installed = await asyncio.to_thread(program_of, self._engine)
-        self.program = PLAIN if installed == self._broken else installed
+        self.program = SANDBOX_PROGRAM if installed == self._broken else installed
         if self.program.bases:
             write_pth_file(self.program.python.parent.parent)
         descriptor = self._listener.fileno()

@@ -16,7 +16,7 @@ from attune.bootstrap import App
 from attune.connection_limits import BoundedConnection
 from attune.metrics import Metrics
 from attune.settings import Settings
-from attune.studio_access import sessions, with_token
+from attune.studio_access import address_with_token, studio_sessions
 from bot.catalogue import CATALOGUE
 from bot.errors import AttuneError
 
@@ -104,7 +104,7 @@ def _access_policy(built: App, settings: Settings) -> AccessPolicy:
     return AccessPolicy(
         settings.studio_host,
         settings.public_url,
-        sessions(settings, built.clock),
+        studio_sessions(settings, built.clock),
         signed_path=SLACK_PATH if is_signed else "",
     )
 
@@ -119,7 +119,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started and not self.should_exit:
-            address = with_token(self._address(), self._settings)
+            address = address_with_token(self._address(), self._settings)
             print(f"Attune is ready: {address}", flush=True)  # noqa: T201
 
     def _address(self) -> str:

@@ -64,7 +64,7 @@ def _is_no_cancellation(record: logging.LogRecord) -> bool:
     return not isinstance(error, asyncio.CancelledError)
 
 
-def configure(level: str, stream: TextIO = sys.stderr) -> None:
+def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
     """Logs Attune's own modules from the given level on, and libraries from warnings on."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())

@@ -11,7 +11,7 @@ from typing import IO
 
 from attune.clock import SystemClock
 from attune.data_folder import private_folder
-from attune.embedded_tuner import Address
+from attune.embedded_tuner import TunerAddress
 from attune.import_speed import pause_garbage_collection
 from attune.settings import Settings
 from bot import assistants, example_files, import_command
@@ -34,7 +34,7 @@ from storage.database import Database
 from storage.migrations.migrate import migrate
 
 Confirm = Callable[[Sequence[str], bool], bool]
-OPERATOR = User(UserId("operator"), "operator", is_platform_admin=True)
+OPERATOR_USER = User(UserId("operator"), "operator", is_platform_admin=True)
 
 
 @asynccontextmanager
@@ -145,7 +145,7 @@ async def _request(
     event = Event(
         key=f"cli:{secrets.token_hex(8)}",
         place=Place(workspace, ChannelId("cli")),
-        user=OPERATOR,
+        user=OPERATOR_USER,
         at=clock.now(),
         what=CommandInvoked("import"),
     )
@@ -165,7 +165,7 @@ async def _create(workspace: WorkspaceId, settings: Settings, store: Database) -
     with pause_garbage_collection():
         from attune.bootstrap import configured_hosts
 
-    hosts = configured_hosts(settings, Address("http://127.0.0.1", "unused"))
+    hosts = configured_hosts(settings, TunerAddress("http://127.0.0.1", "unused"))
     await assistants.ensure_workspace(workspace, store=store, hosts=hosts)
     await hosts.close()
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-async def serve(settings: Settings) -> None:
+async def run_service(settings: Settings) -> None:
     """Runs until SIGTERM or SIGINT. Raises SettingsError for a port in use or no password."""
     _require_password_or_loopback(settings)
     with _listen(settings) as listener:

@@ -10,7 +10,7 @@ from attune.settings import Settings
 from bot.ports.store import Clock
 
 
-def sessions(settings: Settings, clock: Clock) -> Sessions:
+def studio_sessions(settings: Settings, clock: Clock) -> Sessions:
     """Returns the studio's sessions.
 
     With a password the sessions end with the process. Without one, the token and its sessions are
@@ -22,19 +22,19 @@ def sessions(settings: Settings, clock: Clock) -> Sessions:
     return Sessions(SessionFile.read(file).token, clock, file=file)
 
 
-def with_token(address: str, settings: Settings) -> str:
+def address_with_token(address: str, settings: Settings) -> str:
     """Returns the studio's address, with its token if there is no password."""
     if settings.studio_password is not None:
         return address
     return f"{address}/?token={SessionFile.read(_file(settings)).token}"
 
 
-def address(settings: Settings) -> str:
+def studio_address(settings: Settings) -> str:
     """Returns the studio's address by the settings. Raises SettingsError."""
     private_folder(settings.data_dir)
     host = settings.studio_host
     url_host = f"[{host}]" if ":" in host else host
-    return with_token(f"http://{url_host}:{settings.studio_port}", settings)
+    return address_with_token(f"http://{url_host}:{settings.studio_port}", settings)
 
 
 def _file(settings: Settings) -> Path:

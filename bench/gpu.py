@@ -59,9 +59,9 @@ SHAPES = (
 def main() -> None:
     import torch
 
-    from tuner.local.model_loading import be_quiet
+    from tuner.local.model_loading import silence_libraries
 
-    be_quiet()
+    silence_libraries()
     started_at, has_card = perf_counter(), torch.cuda.is_available()
     card = torch.cuda.get_device_name() if has_card else "CPU"
     write = sys.stdout.write
@@ -149,7 +149,7 @@ def _train_with_tuner(base: Path, folder: Path, *, lora: bool) -> float:
     from bench.local_training import Never
     from tuner.job_folder import JobFolder
     from tuner.job_spec import JobSpec
-    from tuner.local.training_run import run
+    from tuner.local.training_run import run_training
 
     file = folder / "rows.jsonl"
     file.write_text("\n".join(json.dumps(row) for row in _rows()), "utf-8")
@@ -158,7 +158,7 @@ def _train_with_tuner(base: Path, folder: Path, *, lora: bool) -> float:
         job = JobFolder(Path(name))
         spec = JobSpec("local", str(base), "supervised", str(file), None, None, numbers, 1)
         started_at = perf_counter()
-        result = run(job, spec, Never(Path(name) / "stop"))
+        result = run_training(job, spec, Never(Path(name) / "stop"))
         return int(str(result["tokens"])) / (perf_counter() - started_at)
 
 
@@ -220,14 +220,14 @@ def _trl_options(folder: str, parameters: int, has_card: bool, is_whole: bool) -
 def _serve(base: Path, chats: int) -> float:
     """Returns the tokens per second of all chats together, after a warm-up."""
     from tuner.engine import Sampling
-    from tuner.local.answer_in_progress import Reply
-    from tuner.local.serving_model import Loaded, load_for_serving
+    from tuner.local.answer_in_progress import AnswerInProgress
+    from tuner.local.serving_model import LoadedModel, load_for_serving
 
     loaded = load_for_serving(base, base)
 
-    def ask(model: Loaded, count: int) -> None:
-        replies: Sequence[Reply] = [
-            Reply(
+    def ask(model: LoadedModel, count: int) -> None:
+        replies: Sequence[AnswerInProgress] = [
+            AnswerInProgress(
                 choice=number,
                 prompt=model.renderer.prompt([{"role": "user", "content": f"Tell {number}."}], ()),
                 sampling=Sampling(),

@@ -60,13 +60,13 @@ class Load:
 
 
 def measure() -> Iterable[Figure]:
-    from tuner.local.tiny_base import make
+    from tuner.local.tiny_base import make_base
 
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         base = Path(os.environ.get("BENCH_BASE", folder / "tiny"))
         if not base.exists():
-            make(base, tell=lambda *_: None)
+            make_base(base, tell=lambda *_: None)
         ours = stack.enter_context(_our_server(folder, base))
         theirs = stack.enter_context(_their_server(folder, base))
         loads = asyncio.run(_loads(ours, theirs))

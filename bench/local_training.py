@@ -30,7 +30,7 @@ _HYPERPARAMETERS = {"n_epochs": EPOCHS, "batch_size": BATCH, "learning_rate_mult
 
 
 def measure() -> Iterable[Figure]:
-    from tuner.local.tiny_base import make
+    from tuner.local.tiny_base import make_base
 
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -38,7 +38,7 @@ def measure() -> Iterable[Figure]:
             base = Path(base_path)
         else:
             base = folder / "tiny"
-            make(base, tell=lambda *_: None)
+            make_base(base, tell=lambda *_: None)
         lessons = rows(products().lessons[:ROWS])
         file = folder / "rows.jsonl"
         file.write_text("\n".join(json.dumps(row) for row in lessons), "utf-8")
@@ -60,11 +60,11 @@ def measure() -> Iterable[Figure]:
 
 
 def _train_with_tuner(base: Path, file: Path, folder: Path) -> None:
-    from tuner.local.training_run import run
+    from tuner.local.training_run import run_training
 
     with TemporaryDirectory(dir=folder) as name:
         spec = JobSpec("local", str(base), "supervised", str(file), None, None, _HYPERPARAMETERS, 1)
-        run(JobFolder(Path(name)), spec, Never(Path(name) / "stop"))
+        run_training(JobFolder(Path(name)), spec, Never(Path(name) / "stop"))
 
 
 class Never(StopSignal):

@@ -24,7 +24,7 @@ from typing import ClassVar, cast
 import httpx
 
 from adapters.openai.hosts_file import ConfiguredHosts
-from attune.bootstrap import App, build
+from attune.bootstrap import App, build_app
 from attune.clock import SystemClock
 from attune.http_server import health_routes
 from attune.settings import Settings
@@ -261,7 +261,7 @@ async def measured(path: Path) -> AsyncIterator[Figure]:
 async def _app(path: Path, store: Database, group: asyncio.TaskGroup) -> App:
     async with store.writing() as records:
         await records.roles.set_grant(HOME, UserId("U0"), Grant(Role.ADMIN, SystemClock().now()))
-    return build(
+    return build_app(
         Settings.model_construct(data_dir=path.parent),
         store=store,
         hosts=cast(ConfiguredHosts, OneHost(ModelName("base"))),

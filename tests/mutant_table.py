@@ -420,8 +420,8 @@ MUTANTS = (
     ),
     Mutant(
         "adapters/studio/login_sessions.py",
-        "return min(self.seen + LASTS, self.begun + LONGEST)",
-        "return self.seen + LASTS",
+        "return min(self.seen + IDLE_LIFETIME, self.begun + MAX_LIFETIME)",
+        "return self.seen + IDLE_LIFETIME",
         ("tests/test_studio_door.py::test_no_session_outlives_its_longest_time",),
     ),
     Mutant(

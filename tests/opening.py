@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from attune import background_loops
-from attune.bootstrap import App, build, configured_hosts
+from attune.bootstrap import App, build_app, configured_hosts
 from attune.clock import SystemClock
-from attune.embedded_tuner import Address
+from attune.embedded_tuner import TunerAddress
 from attune.settings import Settings
 from storage.database import Database
 
@@ -18,10 +18,12 @@ from storage.database import Database
 async def opened(settings: Settings) -> AsyncIterator[App]:
     """The house without its embedded tuner, which takes a second to start."""
     database = await Database.open(settings.database)
-    hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
+    hosts = configured_hosts(settings, TunerAddress("http://127.0.0.1:9", "none"))
     try:
         async with asyncio.TaskGroup() as group:
-            built = build(settings, store=database, hosts=hosts, group=group, clock=SystemClock())
+            built = build_app(
+                settings, store=database, hosts=hosts, group=group, clock=SystemClock()
+            )
             doors = {"slack": built.slack, "discord": built.discord}
             loops = [
                 group.create_task(background_loops._deliver(built), name="notices"),

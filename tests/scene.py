@@ -30,7 +30,7 @@ from adapters.console.typed_commands import CONSOLE_OWNER, ConsoleSession
 from adapters.local_room import render_message
 from adapters.openai.hosts_file import ConfiguredHosts, HostConfig, host_class
 from adapters.openai.timeouts import Timeouts
-from attune.bootstrap import App, build, new_text_index
+from attune.bootstrap import App, build_app, new_text_index
 from attune.settings import Settings
 from bot.catalogue import CATALOGUE
 from bot.domain import (
@@ -201,7 +201,7 @@ class Scene:
         self.store = MortalStore(self.database, self.crash_point)
         self.hosts = ConfiguredHosts(self.configs, keys={"KEY": self.host.key})
         self.tasks = Tasks()
-        self.app: App = build(
+        self.app: App = build_app(
             Settings.model_construct(
                 data_dir=self.folder,
                 admins=self.admins,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.studio.page_session import OWNER
+from adapters.studio.page_session import STUDIO_OWNER
 from attune import doctor
 from attune.settings import Settings
 from bot.domain import (
@@ -51,7 +51,7 @@ def spent(scene: Scene) -> int:
     return sum(scene.host.count(route) for route in PAID)
 
 
-async def in_studio(scene: Scene, action: str, by: User = OWNER) -> Reply:
+async def in_studio(scene: Scene, action: str, by: User = STUDIO_OWNER) -> Reply:
     assert scene.app is not None
     place = Place(LOCAL, ChannelId("general"))
     event = Event(uuid.uuid4().hex, place, by, datetime.now(UTC), ButtonClicked(action))

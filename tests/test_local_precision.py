@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tuner.local.hyperparameters import resolve
+from tuner.local.hyperparameters import resolve_hyperparameters
 
 if TYPE_CHECKING:
     import torch
@@ -33,10 +33,12 @@ def short_base(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def loaded(base: Path) -> PeftModel:
     from peft import PeftModel
 
-    from tuner.local.model_loading import be_quiet, load_for_training
+    from tuner.local.model_loading import load_for_training, silence_libraries
 
-    be_quiet()
-    model = load_for_training(base, None, resolve({}, rows=8, is_full=None), quantization="")
+    silence_libraries()
+    model = load_for_training(
+        base, None, resolve_hyperparameters({}, rows=8, is_full=None), quantization=""
+    )
     assert isinstance(model, PeftModel)
     return model.train()
 

@@ -344,12 +344,12 @@ def test_a_long_prompt_that_finds_no_room_at_its_end_is_refused(
     """It has been read to its end, and the answers under way leave it no place."""
     from tuner.engine import Sampling
     from tuner.local import generation_batch as batches
-    from tuner.local.answer_in_progress import Reply
+    from tuner.local.answer_in_progress import AnswerInProgress
     from tuner.local.serving_model import load_for_serving
 
-    monkeypatch.setattr(batches, "CHUNK", 8)
+    monkeypatch.setattr(batches, "PREFILL_CHUNK_TOKENS", 8)
     loaded = load_for_serving(tiny_base, tiny_base)
-    long = Reply(
+    long = AnswerInProgress(
         choice=0,
         prompt=loaded.renderer.prompt([{"role": "user", "content": "Do you sell figs?" * 3}], ()),
         sampling=Sampling(temperature=0),
@@ -387,17 +387,17 @@ def test_a_memory_too_small_ends_the_newest_answer_alone(
 ) -> None:
     """Calls read the first prompt, say a token, read the second prompt, then say tokens of both."""
     from tuner.engine import Delta, Sampling
-    from tuner.local.answer_in_progress import Reply
-    from tuner.local.engine import Local, _Output
+    from tuner.local.answer_in_progress import AnswerInProgress
+    from tuner.local.engine import LocalEngine, _Output
     from tuner.local.serving_model import load_for_serving
 
     loaded, heard = load_for_serving(tiny_base, tiny_base), list[_Output]()
-    batch, engine = loaded.batch, Local({}, longest_queue=8)
+    batch, engine = loaded.batch, LocalEngine({}, longest_queue=8)
     engine._loop = SimpleNamespace(call_soon_threadsafe=lambda _, told: heard.extend(told))  # type: ignore[assignment]
 
-    def reply(choice: int) -> Reply:
+    def reply(choice: int) -> AnswerInProgress:
         asked = [{"role": "user", "content": f"Is it number {choice}?"}]
-        return Reply(
+        return AnswerInProgress(
             choice=choice,
             prompt=loaded.renderer.prompt(asked, ()),
             sampling=Sampling(temperature=0),

@@ -79,12 +79,12 @@ def learned(
     tools: Sequence[object] = (),
 ) -> list[str] | None:
     """What carries loss, in each example made of the row; None where the row is refused."""
-    from tuner.local.tokenizing import Renderer, TemplateError
+    from tuner.local.tokenizing import ChatTokenizer, TemplateError
 
     tokenizer.chat_template = template.read_text("utf-8")
     row = {"messages": messages, **({"tools": tools} if tools else {})}
     try:
-        found = Renderer(tokenizer, longest=100_000).training_examples(row)
+        found = ChatTokenizer(tokenizer, longest=100_000).training_examples(row)
     except TemplateError:
         return None
     return [
@@ -135,11 +135,11 @@ def test_a_call_that_is_learned_is_read_back_or_the_row_is_refused(
 def test_a_demanded_call_begins_as_the_family_begins_it(
     tokenizer: PreTrainedTokenizerBase, template: Path
 ) -> None:
-    from tuner.local.tokenizing import Renderer, TemplateError
+    from tuner.local.tokenizing import ChatTokenizer, TemplateError
 
     tokenizer.chat_template = template.read_text("utf-8")
     try:
-        opener, arguments = Renderer(tokenizer, longest=1000).call_opening(TOOL)
+        opener, arguments = ChatTokenizer(tokenizer, longest=1000).call_opening(TOOL)
     except TemplateError as error:
         refused = str(error)
         assert template.stem not in ("qwen2_5", "qwen3", "llama3_1", "llama3_2")

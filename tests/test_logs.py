@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from attune.logs import JsonFormatter, configure
+from attune.logs import JsonFormatter, configure_logging
 from attune.settings import child_environment
 from tests.fakes.faults import says
 from tests.fakes.faulty_host import faulty_host
@@ -178,7 +178,7 @@ def test_at_debug_level_no_library_tells_a_text_or_a_secret(
     monkeypatch.setattr(logging.getLogger(name), "filters", [])
     for changed in ("", "attune", "adapters", "bot", "storage", "tuner"):
         monkeypatch.setattr(logging.getLogger(changed), "level", logging.getLogger(changed).level)
-    configure("debug", stream)
+    configure_logging("debug", stream)
     for level in (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR):
         logging.getLogger(name).log(level, "Zanzibar %s", MARKER, extra={"body": MARKER})
     logging.getLogger("bot.x").debug("We say this")

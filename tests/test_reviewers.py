@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from adapters.local_room import render_message
-from adapters.studio.page_session import OWNER
+from adapters.studio.page_session import STUDIO_OWNER
 from bot.domain import ExampleState, Role
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
 from bot.replies import Card, Drawn, Reply, Text
@@ -87,7 +87,9 @@ async def test_nothing_counts_as_approved_by_one_whichever_way_it_comes(scene: S
     curators_own = {"question": "c", "answer": "d"}
     await scene.handle(scene.event(FormSubmitted("teach", curators_own), key="c", by="cora"))
     await scene.command("import starter:limericks")
-    every = scene.event(FormSubmitted("examples:approved", {"all": "yes"}), key="all", by=OWNER)
+    every = scene.event(
+        FormSubmitted("examples:approved", {"all": "yes"}), key="all", by=STUDIO_OWNER
+    )
     first = await scene.app.handle_for_page(every)
 
     assert isinstance(first, Text)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.studio.page_session import OWNER
+from adapters.studio.page_session import STUDIO_OWNER
 from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ChannelId, ModelName
 from bot.events import ButtonClicked, CommandInvoked, WorkspaceLeft
@@ -109,12 +109,14 @@ ELSEWHERE = {
 
 async def press(scene: Scene, action: str) -> Reply:
     key = f"{action} {scene.clock.now()} {len(await scene.messages())}"
-    return await scene.app.handle_for_page(scene.event(ButtonClicked(action), key=key, by=OWNER))
+    return await scene.app.handle_for_page(
+        scene.event(ButtonClicked(action), key=key, by=STUDIO_OWNER)
+    )
 
 
 async def command(scene: Scene, words: str, channel: str = "general") -> Reply:
     key = f"{words} {channel} {scene.clock.now()}"
-    event = scene.event(CommandInvoked(words), key=key, by=OWNER, channel=ChannelId(channel))
+    event = scene.event(CommandInvoked(words), key=key, by=STUDIO_OWNER, channel=ChannelId(channel))
     return await scene.app.handle_for_page(event)
 
 

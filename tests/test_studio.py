@@ -21,8 +21,8 @@ from nicegui.testing.user_simulation import user_simulation
 from adapters.local_room import ASSISTANT_USER, is_deleted, render_message
 from adapters.plain_text import draw_reply_without_buttons
 from adapters.studio import Studio, register_pages
-from adapters.studio.pages.list_controls import sorted_by
-from adapters.studio.safe_html import quoted
+from adapters.studio.pages.list_controls import sort_rows
+from adapters.studio.safe_html import quoted_prop
 from bot.catalogue import CATALOGUE
 from bot.domain import (
     LOCAL,
@@ -503,7 +503,7 @@ def test_a_column_is_sorted_by_the_value_of_its_numbers() -> None:
     ]
 
     def order(sort: str) -> str:
-        return "".join(line.id for line in sorted_by(lines, sort))
+        return "".join(line.id for line in sort_rows(lines, sort))
 
     assert [order(sort) for sort in ("", "count", "-count", "text", "-text")] == [
         "123",
@@ -527,7 +527,7 @@ async def test_every_order_of_the_examples_is_whole_over_its_pages(
 
     assert sorted(int(line.id) for line in found) == list(range(1, 8))
     keys = {"newest": "-id", "oldest": "id"}
-    assert found == sorted_by(found, keys.get(order, order))
+    assert found == sort_rows(found, keys.get(order, order))
 
 
 def last_of(lines: Sequence[ListingRow]) -> str:
@@ -639,7 +639,7 @@ async def test_an_address_makes_no_workspace(scene: Scene, workspace: str) -> No
     ['a" onfocus="alert(1)', "a' b", "x\\", '\\" on=1', "two\nlines", "${1} {{ 2 }}"],
 )
 def test_a_text_stays_the_value_of_its_property(text: str) -> None:
-    made = Props.parse(f"flat aria-label={quoted(text)} dense")
+    made = Props.parse(f"flat aria-label={quoted_prop(text)} dense")
 
     assert made == {"flat": True, "aria-label": text, "dense": True}
 

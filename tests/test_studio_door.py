@@ -16,8 +16,14 @@ from starlette.types import Message, Receive, Scope, Send
 
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.login import add_login
-from adapters.studio.login_sessions import COOKIE, LASTS, LONGEST, SessionFile, Sessions
-from adapters.studio.login_throttle import MAX_AT_ONCE, MAX_PAUSE, LoginThrottle
+from adapters.studio.login_sessions import (
+    IDLE_LIFETIME,
+    MAX_LIFETIME,
+    SESSION_COOKIE,
+    SessionFile,
+    Sessions,
+)
+from adapters.studio.login_throttle import MAX_CONCURRENT_CHECKS, MAX_DELAY, LoginThrottle
 from tests.fakes.app import FakeApp, StillClock
 from tests.waiting import until
 
@@ -90,7 +96,7 @@ OURS = {"origin": "https://attune.example"}
 
 @pytest.mark.parametrize("host", ["127.0.0.1:8080", "localhost:8080", "[::1]:8080", "LOCALHOST"])
 async def test_this_machine_knows_its_own_names(inside: httpx.AsyncClient, host: str) -> None:
-    cookie = f"{COOKIE}={inside.cookies[COOKIE]}"
+    cookie = f"{SESSION_COOKIE}={inside.cookies[SESSION_COOKIE]}"
 
     answer = await inside.get("/", headers={"host": host, "cookie": cookie})
 
@@ -99,7 +105,7 @@ async def test_this_machine_knows_its_own_names(inside: httpx.AsyncClient, host:
 
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", ""])
 async def test_a_rebound_name_does_not_come_in(inside: httpx.AsyncClient, host: str) -> None:
-    cookie = f"{COOKIE}={inside.cookies[COOKIE]}"
+    cookie = f"{SESSION_COOKIE}={inside.cookies[SESSION_COOKIE]}"
 
     answer = await inside.get("/", headers={"host": host, "cookie": cookie})
 
@@ -183,7 +189,7 @@ async def test_a_password_is_never_taken_from_an_address(stranger: httpx.AsyncCl
 async def test_a_restart_logs_nobody_out_who_came_by_token(
     inside: httpx.AsyncClient, clock: StillClock, file: Path
 ) -> None:
-    cookie = inside.cookies[COOKIE]
+    cookie = inside.cookies[SESSION_COOKIE]
 
     again = Sessions(SessionFile.read(file).token, clock, file=file)
 
@@ -195,7 +201,7 @@ async def test_a_restart_logs_nobody_out_who_came_by_token(
 async def test_a_restart_brings_no_closed_session_back(
     inside: httpx.AsyncClient, clock: StillClock, file: Path
 ) -> None:
-    cookie = inside.cookies[COOKIE]
+    cookie = inside.cookies[SESSION_COOKIE]
     await inside.post("/logout", headers={"origin": HERE})
 
     again = Sessions(SessionFile.read(file).token, clock, file=file)
@@ -218,7 +224,7 @@ async def test_a_restart_brings_no_closed_session_back(
 async def test_a_websocket_is_held_to_the_same(
     inside: httpx.AsyncClient, local: AccessPolicy, headers: dict[str, str], is_let_in: bool
 ) -> None:
-    cookie = inside.cookies[COOKIE]
+    cookie = inside.cookies[SESSION_COOKIE]
 
     assert await opens_websocket(local, headers, cookie) is is_let_in
 
@@ -242,7 +248,7 @@ async def opens_websocket(door: AccessPolicy, headers: dict[str, str], cookie: s
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope = socket_scope({**headers, "cookie": f"{COOKIE}={cookie}"})
+    scope = socket_scope({**headers, "cookie": f"{SESSION_COOKIE}={cookie}"})
     await AccessGuard(app, policy=door)(scope, receive, send)
     return str(sent[0]["type"]) == "websocket.accept"
 
@@ -264,7 +270,11 @@ class Window:
 
     async def stay(self) -> list[Message]:
         """Until the server side ends; what the application heard."""
-        headers = {"host": "127.0.0.1:8080", "origin": HERE, "cookie": f"{COOKIE}={self._cookie}"}
+        headers = {
+            "host": "127.0.0.1:8080",
+            "origin": HERE,
+            "cookie": f"{SESSION_COOKIE}={self._cookie}",
+        }
         guard = AccessGuard(self._serve, policy=self._door)
         async with asyncio.timeout(20):
             await guard(socket_scope(headers), self.coming.get, self._receive)
@@ -327,7 +337,7 @@ async def test_an_open_window_ends_with_its_session_unless_somebody_uses_it(pack
     sessions, cookie, window = await window_of(clock)
     staying = asyncio.create_task(window.stay())
     for _ in range(3):
-        await clock.move(LASTS / 2)
+        await clock.move(IDLE_LIFETIME / 2)
         await window.coming.put({"type": "websocket.receive", "text": packet})
         await clock.move(timedelta())
 
@@ -340,9 +350,9 @@ async def test_no_session_outlives_its_longest_time() -> None:
     clock = LateClock()
     sessions, cookie, window = await window_of(clock)
     staying = asyncio.create_task(window.stay())
-    for _ in range(int(LONGEST / LASTS) * 2):
+    for _ in range(int(MAX_LIFETIME / IDLE_LIFETIME) * 2):
         assert sessions.is_valid(cookie)
-        await clock.move(LASTS / 2)
+        await clock.move(IDLE_LIFETIME / 2)
 
     assert not sessions.is_valid(cookie)
     assert (await staying)[-1]["type"] == "websocket.disconnect"
@@ -404,7 +414,7 @@ async def test_wrong_passwords_are_slowed_and_the_right_one_always_lets_in(
 
     assert taken[0] == timedelta()
     assert taken == sorted(taken)
-    assert taken[-1] == MAX_PAUSE
+    assert taken[-1] == MAX_DELAY
     assert right.status_code == 303
 
 
@@ -419,7 +429,7 @@ async def test_guessing_from_one_address_slows_no_other() -> None:
 
     assert clock.now() == begun
     await guesses.wait_before_check("2001:db8::2")
-    assert clock.now() == begun + MAX_PAUSE
+    assert clock.now() == begun + MAX_DELAY
 
 
 async def test_guessing_at_once_is_no_faster() -> None:
@@ -428,13 +438,14 @@ async def test_guessing_at_once_is_no_faster() -> None:
     for _ in range(40):
         guesses.note_wrong("10.0.0.7")
     waiting = [
-        asyncio.create_task(guesses.wait_before_check("10.0.0.7")) for _ in range(MAX_AT_ONCE)
+        asyncio.create_task(guesses.wait_before_check("10.0.0.7"))
+        for _ in range(MAX_CONCURRENT_CHECKS)
     ]
     await asyncio.sleep(0)
 
     assert not await guesses.wait_before_check("10.0.0.7")
-    await clock.move(MAX_PAUSE)
-    assert await asyncio.gather(*waiting) == [True] * MAX_AT_ONCE
+    await clock.move(MAX_DELAY)
+    assert await asyncio.gather(*waiting) == [True] * MAX_CONCURRENT_CHECKS
 
 
 async def test_guessing_keeps_no_browser_out_that_was_in_before(sessions: Sessions) -> None:
@@ -449,13 +460,13 @@ async def test_guessing_keeps_no_browser_out_that_was_in_before(sessions: Sessio
             await guesser.post("/login", data=wrong, headers=OURS)
         guesses = [
             asyncio.create_task(guesser.post("/login", data=wrong, headers=OURS))
-            for _ in range(MAX_AT_ONCE + 1)
+            for _ in range(MAX_CONCURRENT_CHECKS + 1)
         ]
         refused, waiting = await asyncio.wait(guesses, return_when=asyncio.FIRST_COMPLETED)
 
         async with asyncio.timeout(20):
             answer = await owner.post("/login", data=right, headers=OURS)
-        await clock.move(MAX_PAUSE)
+        await clock.move(MAX_DELAY)
         await asyncio.gather(*waiting)
 
     assert [one.result().status_code for one in refused] == [429]
@@ -473,12 +484,12 @@ async def test_guesses_of_many_addresses_take_bounded_memory() -> None:
 
 async def test_who_logs_out_is_a_stranger_again(stranger: httpx.AsyncClient) -> None:
     await stranger.post("/login", data={"password": PASSWORD}, headers=OURS)
-    token = stranger.cookies[COOKIE]
+    token = stranger.cookies[SESSION_COOKIE]
 
     await stranger.post("/logout", headers=OURS)
 
     stranger.cookies.clear()
-    stranger.cookies.set(COOKIE, token, domain="attune.example")
+    stranger.cookies.set(SESSION_COOKIE, token, domain="attune.example")
     assert (await stranger.get("/")).status_code == 303
 
 

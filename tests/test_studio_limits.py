@@ -13,7 +13,7 @@ import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import PlainTextResponse
 
-from adapters.studio.request_body_limits import MAX_BYTES, BoundedBodies
+from adapters.studio.request_body_limits import MAX_BODY_BYTES, RequestBodyLimits
 from attune.connection_limits import MAX_HEAD_BYTES, BoundedConnection
 from tests.program import entrance, served
 from tests.waiting import until
@@ -52,7 +52,7 @@ class Server:
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     app = FastAPI()
-    app.add_middleware(BoundedBodies)
+    app.add_middleware(RequestBodyLimits)
     made = Server(0)
 
     @app.api_route("/{path:path}", methods=["GET", "POST"])
@@ -142,7 +142,7 @@ async def test_a_websocket_outlives_the_time_for_a_head(
 async def test_a_body_that_stops_coming_is_not_waited_for(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.studio.request_body_limits.PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("adapters.studio.request_body_limits.MAX_PAUSE_SECONDS", 0.05)
     monkeypatch.setattr("attune.connection_limits.MAX_LINGERING_SECONDS", 0.05)
     head = b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 1000\r\n\r\nabc"
 
@@ -170,7 +170,7 @@ async def test_a_body_of_unknown_length_is_read_up_to_the_limit(server: Server) 
         answer = await client.post("/", content=_many(3200))
 
     assert answer.status_code == 413
-    assert server.reached <= MAX_BYTES
+    assert server.reached <= MAX_BODY_BYTES
 
 
 async def test_a_file_may_be_larger_than_anything_else(server: Server) -> None:

@@ -22,7 +22,7 @@ from tuner.errors import CannotStart
 from tuner.job_folder import JobFolder, read_json
 from tuner.job_spec import JobSpec
 from tuner.local import training_memory
-from tuner.local.hyperparameters import resolve
+from tuner.local.hyperparameters import resolve_hyperparameters
 from tuner.training_interface import JobRejected, StopSignal
 
 GB = 1 << 30
@@ -42,8 +42,10 @@ def base_of(folder: Path, *, layers: int = 30, hidden: int = 576, inner: int = 1
 
 
 def needed(base: Path, *, tokens: int = 64, is_dpo: bool = False, **asked: object) -> float:
-    numbers = resolve({"batch_size": 8, **asked}, rows=72, is_full=None)
-    return training_memory.training_memory(base, numbers, tokens=tokens, is_dpo=is_dpo) / GB
+    numbers = resolve_hyperparameters({"batch_size": 8, **asked}, rows=72, is_full=None)
+    return (
+        training_memory.estimate_training_memory(base, numbers, tokens=tokens, is_dpo=is_dpo) / GB
+    )
 
 
 def test_the_estimate_grows_with_what_takes_memory(
@@ -92,7 +94,7 @@ def test_a_training_waits_for_memory_and_gives_up_with_a_sentence(
     monkeypatch.setattr(training_memory, "memory_size", lambda: size and int(size * GB))
     monkeypatch.setattr(training_memory, "free_memory", lambda: next(readings))
     monkeypatch.setattr(training_memory, "time", SimpleNamespace(monotonic=lambda: next(clock)))
-    numbers, told = resolve({"batch_size": 8}, rows=72, is_full=None), list[str]()
+    numbers, told = resolve_hyperparameters({"batch_size": 8}, rows=72, is_full=None), list[str]()
 
     try:
         training_memory.wait_for_memory(5 * GB, numbers, lambda: None, told.append)
@@ -126,7 +128,7 @@ def test_a_training_too_large_is_told_what_really_saves_memory(
 ) -> None:
     monkeypatch.setattr(training_memory, "visible_gpu", lambda: gpu)
 
-    error = training_memory.too_large(resolve(asked, rows=72, is_full=None))
+    error = training_memory.too_large_error(resolve_hyperparameters(asked, rows=72, is_full=None))
 
     assert advice in str(error)
 
@@ -159,7 +161,7 @@ async def test_the_estimate_card_knows_the_memory_of_installed_models_alone(tmp_
 def test_what_was_estimated_while_checking_is_asked_for_before_a_model_is_loaded(
     tmp_path: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tuner.local.training_run import run
+    from tuner.local.training_run import run_training
     from tuner.worker import check_job_files
 
     (tmp_path / "job").mkdir()
@@ -173,7 +175,7 @@ def test_what_was_estimated_while_checking_is_asked_for_before_a_model_is_loaded
 
     assert int(str((read_json(folder.checked) or {})["memory"])) > 100 << 20
     with pytest.raises(JobRejected, match="memory is too small"):
-        run(folder, spec, stop)
+        run_training(folder, spec, stop)
 
 
 @pytest.mark.torch
@@ -181,10 +183,10 @@ def test_what_was_estimated_while_checking_is_asked_for_before_a_model_is_loaded
 def test_idle_models_make_room_for_a_training_and_busy_ones_stay(
     monkeypatch: pytest.MonkeyPatch, free: int, kept: set[str]
 ) -> None:
-    from tuner.local.engine import Local
+    from tuner.local.engine import LocalEngine
 
     monkeypatch.setattr(training_memory, "free_memory", lambda: free)
-    engine = Local({}, longest_queue=1)
+    engine = LocalEngine({}, longest_queue=1)
     for name in ("busy", "idle"):
         batch = SimpleNamespace(is_idle=name == "idle")
         engine._models[Path(name)] = SimpleNamespace(batch=batch)  # type: ignore[assignment]

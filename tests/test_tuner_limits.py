@@ -144,7 +144,7 @@ def hasty(tmp_path: Path) -> Iterator[Tuner]:
     """A tuner that waits half a second for what takes its time, and for eight clients."""
     quick = (
         "import tuner.connection_limits as c, tuner.api.middleware as e, sys;"
-        "c.HEAD_SECONDS = e.BODY_SECONDS = 0.5; c.MAX_CONNECTIONS = 8;"
+        "c.MAX_HEAD_SECONDS = e.MAX_BODY_SECONDS = 0.5; c.MAX_CONNECTIONS = 8;"
         "from tuner.__main__ import main; main()"
     )
     scene = Tuner(tmp_path / "data", program=quick)

@@ -9,7 +9,7 @@ from string import Formatter
 
 import pytest
 
-from adapters.studio.pages.admin_pages import AUDITED, RUN_PAGES
+from adapters.studio.pages.admin_pages import ADMIN_PAGES, AUDITED_SUBJECTS
 from bot import errors
 from bot.catalogue import CATALOGUE
 from bot.check_results import CheckKind
@@ -100,7 +100,7 @@ DRAWN = [
     *keys("sources.rule", "local", "slack", "discord"),
     *keys("split", *Split),
     *keys("lost", "text", "home"),
-    *keys("studio.audit", *AUDITED),
+    *keys("studio.audit", *AUDITED_SUBJECTS),
     *keys("check", *CheckKind, "private"),
     *(f"check.{kind}.note" for kind in (*CheckKind, "private")),
     *keys(
@@ -112,7 +112,7 @@ DRAWN = [
         "evaluations",
         "models",
         "compare",
-        *RUN_PAGES,
+        *ADMIN_PAGES,
     ),
     *(command.summary_key for command in CATALOGUE.commands),
     *(f"option.{option.name}" for command in CATALOGUE.commands for option in command.options),

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import pytest
 
-from adapters.studio.page_session import OWNER
+from adapters.studio.page_session import STUDIO_OWNER
 from bot.domain import LOCAL, ExampleState, NewExample, Origin, Role, Workspace, WorkspaceId
 from bot.events import ButtonClicked, CommandInvoked, WorkspaceJoined, WorkspaceLeft
 from bot.outdated_clicks import state_token
@@ -77,7 +77,7 @@ async def look(scene: Scene, after: timedelta = timedelta(0)) -> None:
 
 
 async def act(scene: Scene, action: str) -> Reply:
-    event = scene.event(ButtonClicked(action), key=f"{scene.clock.now()}.{action}", by=OWNER)
+    event = scene.event(ButtonClicked(action), key=f"{scene.clock.now()}.{action}", by=STUDIO_OWNER)
     return await scene.app.handle_for_page(event)
 
 
@@ -235,10 +235,10 @@ async def test_the_operator_reads_and_exports_but_starts_nothing(
     await leave(scene)
 
     exported = await act(scene, f"workspace.export:supervised:{SLACK}")
-    event = scene.event(CommandInvoked("start"), key="start", by=OWNER, workspace=SLACK)
+    event = scene.event(CommandInvoked("start"), key="start", by=STUDIO_OWNER, workspace=SLACK)
     started = await scene.app.handle_for_page(event)
     listed = await scene.app.query(
-        scene.event(CommandInvoked("examples"), key="look", by=OWNER, workspace=SLACK)
+        scene.event(CommandInvoked("examples"), key="look", by=STUDIO_OWNER, workspace=SLACK)
     )
 
     assert isinstance(exported, Document)

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 
 from adapters.signed_links import SignedLinks
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
-from adapters.studio.invitation_form import add_writing
+from adapters.studio.invitation_form import add_invitation_form
 from adapters.studio.login_sessions import Sessions
-from adapters.studio.page_session import OWNER
+from adapters.studio.page_session import STUDIO_OWNER
 from bot.domain import NO_EXCLUSION, Example, ExampleState, Origin, Role, Sources, User
 from bot.events import ButtonClicked, FormSubmitted, ReactionChanged
 from bot.replies import Drawn, Form, Text
@@ -30,7 +30,7 @@ async def page(scene: Scene) -> AsyncIterator[httpx.AsyncClient]:
     app.add_middleware(
         AccessGuard, policy=AccessPolicy("0.0.0.0", HERE, Sessions("secret", scene.clock))
     )
-    add_writing(app, scene.app, scene.app.links, scene.clock)
+    add_invitation_form(app, scene.app, scene.app.links, scene.clock)
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(
         transport=transport, base_url=HERE, headers={"origin": HERE}
@@ -194,12 +194,12 @@ async def test_in_the_studio_the_operator_writes_it_up_at_once(scene: Scene) -> 
     offered = await pointed(scene)
     assert isinstance(offered, Text)
     place = {"workspace": SLACK, "channel": scene.slack.channel}
-    click = scene.event(ButtonClicked(offered.buttons[0].action), key="a", by=OWNER, **place)
+    click = scene.event(ButtonClicked(offered.buttons[0].action), key="a", by=STUDIO_OWNER, **place)
 
     form = await scene.app.handle_for_page(click)
     assert isinstance(form, Form)
     await scene.app.handle_for_page(
-        scene.event(FormSubmitted(form.id, LESSON), key="b", by=OWNER, **place)
+        scene.event(FormSubmitted(form.id, LESSON), key="b", by=STUDIO_OWNER, **place)
     )
 
     (example,) = await kept(scene)

@@ -180,9 +180,9 @@ def _engines(settings: ServerSettings) -> Engines:
         return Engines([SandboxEngine()])
     with _missing_module_as_cannot_start():
         # Imported here, since torch may not be installed.
-        from tuner.local import Local
+        from tuner.local import LocalEngine
 
-        local = Local.of(settings.bases, longest_queue=settings.longest_queue)
+        local = LocalEngine.of(settings.bases, longest_queue=settings.longest_queue)
         return Engines([local, SandboxEngine()])
 
 
@@ -212,9 +212,9 @@ def make_tiny_base(place: Path, *, tell: Callable[[int, int, float], None]) -> N
         from tuner.local.omp_wait import set_passive_omp_wait
 
         set_passive_omp_wait()
-        from tuner.local.tiny_base import make
+        from tuner.local.tiny_base import make_base
 
-        make(place, tell=tell)
+        make_base(place, tell=tell)
 
 
 @contextmanager

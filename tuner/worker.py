@@ -41,9 +41,11 @@ def check_job_files(folder: JobFolder, spec: JobSpec, stop: StopSignal) -> None:
         counts = check_files(spec, stop)
         report: dict[str, object] = {**counts}
         if spec.engine == "local":
-            from tuner.local.training_memory import job_memory
+            from tuner.local.training_memory import estimate_job_memory
 
-            report["memory"] = job_memory(spec, rows=counts["rows"], longest=counts["longest"])
+            report["memory"] = estimate_job_memory(
+                spec, rows=counts["rows"], longest=counts["longest"]
+            )
     except JobRejected as rejected:
         report = {"error": rejected.error}
     write_atomically(folder.checked, json.dumps(report).encode())
@@ -67,7 +69,7 @@ def training_function(engine: str) -> RunTraining:
         set_passive_omp_wait()
         limit_kernel_cache()
         limit_to_one_gpu()
-        from tuner.local.training_run import run as run_local
+        from tuner.local.training_run import run_training as run_local
 
         return run_local
     from tuner.sandbox.training_run import run_training

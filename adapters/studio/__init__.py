@@ -12,11 +12,11 @@ from nicegui import ui
 
 from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.downloads import add_downloads
-from adapters.studio.invitation_form import add_writing
+from adapters.studio.invitation_form import add_invitation_form
 from adapters.studio.login import add_login
 from adapters.studio.login_sessions import SessionFile, Sessions
 from adapters.studio.page_session import GENERAL, Studio
-from adapters.studio.pages.admin_pages import RUN_PAGES, RunPage, run_page
+from adapters.studio.pages.admin_pages import ADMIN_PAGES, RunPage, run_page
 from adapters.studio.pages.channel_page import room_page
 from adapters.studio.pages.check import check_page
 from adapters.studio.pages.compare import compare_page
@@ -26,8 +26,8 @@ from adapters.studio.pages.jobs import jobs_page
 from adapters.studio.pages.models import models_page
 from adapters.studio.pages.review import review_page
 from adapters.studio.plain_page import locale_of, plain_page
-from adapters.studio.request_body_limits import BoundedBodies
-from adapters.studio.shell import ASSETS
+from adapters.studio.request_body_limits import RequestBodyLimits
+from adapters.studio.shell import ASSETS_FOLDER
 
 __all__ = ["AccessPolicy", "SessionFile", "Sessions", "Studio", "open_studio", "register_pages"]
 
@@ -37,15 +37,15 @@ _CHANNEL = re.compile(r"\w[\w.-]{0,79}")
 
 def open_studio(web: FastAPI, studio: Studio, policy: AccessPolicy) -> None:
     """Registers the pages with an application, behind the access guard."""
-    web.add_middleware(BoundedBodies)
+    web.add_middleware(RequestBodyLimits)
     web.add_middleware(AccessGuard, policy=policy)
     add_login(web, policy, studio.app, studio.clock)
-    add_writing(web, studio.app, studio.links, studio.clock)
+    add_invitation_form(web, studio.app, studio.links, studio.clock)
     register_pages(studio)
     ui.run_with(
         web,
         title="Attune",
-        favicon=ASSETS / "favicon.svg",
+        favicon=ASSETS_FOLDER / "favicon.svg",
         reconnect_timeout=20,
         tailwind=False,
         show_welcome_message=False,
@@ -55,7 +55,7 @@ def open_studio(web: FastAPI, studio: Studio, policy: AccessPolicy) -> None:
 def register_pages(studio: Studio) -> None:
     """Registers every page with the single application that NiceGUI has in a process."""
     ui.button.default_props("no-caps")
-    nicegui_app.add_static_files("/studio-assets", ASSETS, max_cache_age=31_536_000)
+    nicegui_app.add_static_files("/studio-assets", ASSETS_FOLDER, max_cache_age=31_536_000)
     add_downloads(nicegui_app, studio.room)
     nicegui_app.add_exception_handler(404, _not_found_handler(studio))
     for register in (_room_pages, _teach_pages, _train_pages, _run_pages):
@@ -130,7 +130,7 @@ def _train_pages(studio: Studio) -> None:
 
 
 def _run_pages(studio: Studio) -> None:
-    for name, page in RUN_PAGES.items():
+    for name, page in ADMIN_PAGES.items():
         _register_run_page(studio, name, page)
 
 

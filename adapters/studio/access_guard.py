@@ -12,8 +12,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adapters.signed_links import INVITATION_PATH
-from adapters.studio.login_sessions import COOKIE, LONGEST, Sessions
-from adapters.studio.websocket_closing import hold_socket
+from adapters.studio.login_sessions import MAX_LIFETIME, SESSION_COOKIE, Sessions
+from adapters.studio.websocket_closing import run_until_session_ends
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _PUBLIC_PATHS = ("/healthz", "/readyz", "/metrics", "/login")
@@ -101,8 +101,10 @@ class AccessGuard:
         elif self._lacks_session(connection):
             await self._redirect_to_login(connection, scope, receive, send)
         elif scope["type"] == "websocket":
-            cookie = connection.cookies.get(COOKIE, "")
-            await hold_socket(self._app, self._policy.sessions, cookie, scope, receive, send)
+            cookie = connection.cookies.get(SESSION_COOKIE, "")
+            await run_until_session_ends(
+                self._app, self._policy.sessions, cookie, scope, receive, send
+            )
         else:
             await self._app(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
 
@@ -145,7 +147,7 @@ class AccessGuard:
         return urlsplit(origin).netloc.lower() in own_origins - {""}
 
     def _lacks_session(self, connection: HTTPConnection) -> bool:
-        path, cookie = connection.url.path, connection.cookies.get(COOKIE, "")
+        path, cookie = connection.url.path, connection.cookies.get(SESSION_COOKIE, "")
         if self._is_public(connection.scope):
             return False
         return not self._policy.sessions.is_valid(cookie, is_active=not path.startswith(_SOCKETS))
@@ -173,7 +175,9 @@ class AccessGuard:
             target = str(URL("/login").include_query_params(next=target))
         response = RedirectResponse(target, status_code=303)
         if cookie is not None:
-            keep_cookie(response, COOKIE, cookie, is_secure=self._policy.is_secure_for(connection))
+            set_http_only_cookie(
+                response, SESSION_COOKIE, cookie, is_secure=self._policy.is_secure_for(connection)
+            )
         response.headers["cache-control"] = "no-store"
         await response(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
 
@@ -190,12 +194,12 @@ class AccessGuard:
         await response(scope, receive, _with_headers(send, is_secure=self._policy.is_secure))
 
 
-def keep_cookie(response: Response, name: str, cookie: str, *, is_secure: bool) -> None:
+def set_http_only_cookie(response: Response, name: str, cookie: str, *, is_secure: bool) -> None:
     """Sets an HttpOnly cookie with SameSite=Lax; with Strict, links in chats would not send it."""
     response.set_cookie(
         name,
         cookie,
-        max_age=int(LONGEST.total_seconds()),
+        max_age=int(MAX_LIFETIME.total_seconds()),
         httponly=True,
         samesite="lax",
         secure=is_secure,

@@ -30,11 +30,11 @@ from adapters.room_changes import (
     Subscription,
     Updated,
 )
-from adapters.studio.downloads import deliver
+from adapters.studio.downloads import start_download
 from adapters.studio.forms import open_form
 from adapters.studio.message_view import MessageView, WaitingView, is_answer
-from adapters.studio.notifications import tell
-from adapters.studio.page_session import DIRECT, PageSession, is_refresh
+from adapters.studio.notifications import notify_reply
+from adapters.studio.page_session import DIRECT, PageSession, is_refreshing
 from adapters.studio.reply_drawing import show_card
 from bot import events
 from bot.commands import OptionKind
@@ -322,7 +322,7 @@ class RoomActions:
         if isinstance(card, Card):
             show_card(card)
         else:
-            tell(card)
+            notify_reply(card)
 
     async def rewrite(self, message: RoomMessage) -> None:
         """Opens a form that edits the message; its answer is written anew."""
@@ -362,7 +362,7 @@ class RoomActions:
             reply = await self._session.ask(what, place, by=self._session.speaker)
             if isinstance(reply, Refused):
                 return reply.text
-            tell(reply)
+            notify_reply(reply)
             return ""
 
         open_form(self._session, form, submit)
@@ -387,7 +387,7 @@ class RoomActions:
         return any(message.is_own for message in await self.read(thread=thread))
 
     async def _follow(self, watch: Subscription) -> None:
-        is_refresh.set(True)
+        is_refreshing.set(True)
         with watch:
             async for change in watch:
                 try:
@@ -401,7 +401,7 @@ class RoomActions:
             case FormOffered() if change.event.key in self._session.sent_event_keys:
                 self.open_form(change.form, change.event.place)
             case FileSent() if change.event.key in self._session.sent_event_keys:
-                deliver(change.path, change.name)
+                start_download(change.path, change.name)
             case ChangesLost():
                 for conversation in self._conversations:
                     await conversation.load()

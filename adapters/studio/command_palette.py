@@ -10,10 +10,10 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio.dialogs import in_page, open_dialog
-from adapters.studio.navigation import GROUPS, channel_title, ordered_channels
-from adapters.studio.page_session import PageSession, remember
+from adapters.studio.navigation import PAGE_GROUPS, channel_title, ordered_channels
+from adapters.studio.page_session import PageSession, set_browser_cookie
 from adapters.studio.reply_drawing import draw_option, facts_by_name
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from bot.domain import ChannelId
 from bot.replies import Listing, ListingRow
 
@@ -52,23 +52,25 @@ class CommandPalette:
         self._active_index = 0
         name = session.translate("studio.find")
         button = ui.button(icon="search", on_click=in_page(self._open))
-        button.props(f"flat round dense aria-label={quoted(name)} title={quoted(name)}")
+        button.props(f"flat round dense aria-label={quoted_prop(name)} title={quoted_prop(name)}")
         button.props("aria-keyshortcuts='Control+K Meta+K'").classes("find").mark("find")
 
     async def _open(self) -> None:
         self._destinations = [place async for place in self._all_destinations()]
         name = self._session.translate("studio.find")
         with (
-            open_dialog(f"position=top aria-label={quoted(name)}") as self._dialog,
+            open_dialog(f"position=top aria-label={quoted_prop(name)}") as self._dialog,
             ui.element("div").classes("asking palette"),
         ):
             field = ui.input(placeholder=self._session.translate("studio.find.hint"))
             field.props("outlined dense autofocus debounce=120 role=combobox aria-expanded=true")
-            field.props(f"aria-label={quoted(name)} aria-controls=found aria-autocomplete=list")
+            field.props(
+                f"aria-label={quoted_prop(name)} aria-controls=found aria-autocomplete=list"
+            )
             field.on_value_change(self._on_typed).on("keydown", self._on_key, js_handler=_KEYS)
             self._field = field.classes("w-full").mark("find-field")
             self._list = ui.element("div").classes("found")
-            self._list.props(f"id=found role=listbox aria-label={quoted(name)}")
+            self._list.props(f"id=found role=listbox aria-label={quoted_prop(name)}")
             self._status = ui.label().classes("fine found-none").props("role=status")
         await self._search("")
 
@@ -90,7 +92,7 @@ class CommandPalette:
         for channel in ordered_channels(self._channels):
             title = channel_title(self._session, channel)
             yield Destination(title, say("noun.channel"), f"/room/{quote(channel)}")
-        for _, names in GROUPS:
+        for _, names in PAGE_GROUPS:
             for name in names:
                 yield Destination(say(f"studio.{name}"), say("studio.find.page"), f"/{name}")
 
@@ -132,7 +134,7 @@ class CommandPalette:
             "" if self._matches else self._session.translate("studio.nothing_found")
         )
         active = f"found-{self._active_index}" if self._matches else ""
-        self._field.props(f"aria-activedescendant={quoted(active)}")
+        self._field.props(f"aria-activedescendant={quoted_prop(active)}")
         # NiceGUI sets the attribute `list` on every input, which changes the role of the combobox.
         ui.run_javascript("document.querySelector('.palette input')?.removeAttribute('list')")
         ui.run_javascript(
@@ -159,6 +161,6 @@ class CommandPalette:
 
     def _go_to(self, place: Destination) -> None:
         if place.assistant:
-            remember("assistant", place.assistant)
+            set_browser_cookie("assistant", place.assistant)
         self._dialog.close()
         ui.navigate.to(place.address)

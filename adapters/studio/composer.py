@@ -10,9 +10,14 @@ from nicegui import ui
 
 from adapters.local_room import ASSISTANT_USER
 from adapters.studio.notifications import notify
-from adapters.studio.page_session import OF_PEOPLE, OWNER, PageSession, remember
+from adapters.studio.page_session import (
+    PEOPLE_FIELD_CLASS,
+    STUDIO_OWNER,
+    PageSession,
+    set_browser_cookie,
+)
 from adapters.studio.reply_drawing import draw_option
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from adapters.studio.uploads import MessageFiles
 from bot.domain import Attachment
 
@@ -55,12 +60,14 @@ class Composer:
                 self._files.draw_button()
                 self._field = ui.textarea(placeholder=hint, on_change=self._on_typed)
                 self._field.props("outlined autogrow dense rows=1 input-style='max-height:160px'")
-                self._field.props(f"aria-label={quoted(hint)}").classes("composer-field").mark(
+                self._field.props(f"aria-label={quoted_prop(hint)}").classes("composer-field").mark(
                     "composer"
                 )
                 self._field.on("keydown", self._on_key, js_handler=_KEYS)
                 button = ui.button(icon="send", on_click=self._on_click).props("round unelevated")
-                button.props(f"aria-label={quoted(session.translate('studio.send'))}").mark("send")
+                button.props(f"aria-label={quoted_prop(session.translate('studio.send'))}").mark(
+                    "send"
+                )
 
     def write(self, text: str) -> None:
         """Sets the text of the field, which the person can then send."""
@@ -76,15 +83,15 @@ class Composer:
             .classes("speaker quiet") as button
         ):
             self._speaker = button
-            button.props(f"aria-label={quoted(self._session.translate('studio.speak_as'))}").mark(
-                "speaker"
-            )
+            button.props(
+                f"aria-label={quoted_prop(self._session.translate('studio.speak_as'))}"
+            ).mark("speaker")
             with ui.menu().props("no-refocus") as menu, ui.column().classes("q-pa-md"):
                 ui.label(self._session.translate("studio.speak_as")).classes("fine")
                 other = ui.input(self._session.translate("studio.name"), value="").props(
                     "dense outlined"
                 )
-                other.classes(OF_PEOPLE).mark("speak-as")
+                other.classes(PEOPLE_FIELD_CLASS).mark("speak-as")
 
                 def use() -> None:
                     self._speak_as(str(other.value or "").strip()[:80])
@@ -102,7 +109,7 @@ class Composer:
             return
         self._session.speak_as(name)
         self._speaker.set_text(self._session.speaker.name)
-        remember("speaker", "" if self._session.speaker == OWNER else name)
+        set_browser_cookie("speaker", "" if self._session.speaker == STUDIO_OWNER else name)
 
     async def _on_click(self) -> None:
         text = str(self._field.value or "")

@@ -19,7 +19,7 @@ _MAX_PENDING = 100
 _pending: dict[str, tuple[Path, str]] = {}
 
 
-def deliver(path: Path, name: str) -> None:
+def start_download(path: Path, name: str) -> None:
     """Starts a download in this window; the file is deleted once it was sent."""
     token = secrets.token_urlsafe(16)
     _pending[token] = (path, name)
@@ -50,7 +50,7 @@ def add_downloads(web: FastAPI, room: LocalRoom) -> None:
         return FileResponse(path, media_type=kind, headers={"cache-control": "private, no-cache"})
 
 
-def picture_address(file: Attachment) -> str | None:
+def picture_url(file: Attachment) -> str | None:
     """Returns the address of a picture in a message; None for any other file."""
     path = Path(file.reference)
     return f"{_PICTURE_PATH}{path.name}" if _picture_type(path) else None

@@ -9,17 +9,17 @@ from nicegui import ui
 from nicegui.elements.mixins.value_element import ValueElement
 
 from adapters.studio.dialogs import in_page, open_dialog
-from adapters.studio.page_session import OF_PEOPLE, PageSession
-from adapters.studio.safe_html import quoted
+from adapters.studio.page_session import PEOPLE_FIELD_CLASS, PageSession
+from adapters.studio.safe_html import quoted_prop
 from bot.replies import Field, FieldKind, Form
 
 _PERSON_FIELDS = ("user", "person")
 
 # Submits the values; returns an error text, or "" if the form may close.
-Submit = Callable[[Mapping[str, str]], Awaitable[str]]
+SubmitForm = Callable[[Mapping[str, str]], Awaitable[str]]
 
 
-def open_form(session: PageSession, form: Form, submit: Submit) -> None:
+def open_form(session: PageSession, form: Form, submit: SubmitForm) -> None:
     """Opens a form as a dialog, which closes when `submit` returns "".
 
     Forms with a file field are not supported: the room opens the import dialog instead.
@@ -28,7 +28,7 @@ def open_form(session: PageSession, form: Form, submit: Submit) -> None:
 
 
 class _FormDialog:
-    def __init__(self, session: PageSession, form: Form, submit: Submit) -> None:
+    def __init__(self, session: PageSession, form: Form, submit: SubmitForm) -> None:
         self._session = session
         self._form = form
         self._submit = submit
@@ -66,7 +66,7 @@ class _FormDialog:
         if is_first:
             element.props("autofocus")
         if field.hint:
-            element.props(f"hint={quoted(field.hint)}")
+            element.props(f"hint={quoted_prop(field.hint)}")
         self._inputs[field.name] = element
 
     def _close(self) -> None:
@@ -119,7 +119,7 @@ def _element(field: Field) -> ValueElement[Any]:
         case _:
             line = ui.input(field.label, value=field.value)
             if field.name in _PERSON_FIELDS:
-                line.classes(OF_PEOPLE)
+                line.classes(PEOPLE_FIELD_CLASS)
             return line.props(f"outlined maxlength={field.max_length}")
 
 

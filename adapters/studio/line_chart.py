@@ -12,7 +12,7 @@ _COLOURS = ("#5c6bc0", "#26a69a", "#f06292", "#ffa726")
 _MAX_POINTS = 600
 
 
-def options(chart: Chart, *, can_zoom: bool = False) -> dict[str, Any]:
+def chart_options(chart: Chart, *, can_zoom: bool = False) -> dict[str, Any]:
     """Returns ECharts options: a line per series; one of 12 points or fewer has point symbols."""
     settings: dict[str, Any] = {
         "animation": False,

@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 from fastapi import FastAPI, Form, Request
 from fastapi.responses import RedirectResponse, Response
 
-from adapters.studio.access_guard import AccessPolicy, keep_cookie
-from adapters.studio.login_sessions import COOKIE
-from adapters.studio.login_throttle import MAX_PAUSE, LoginThrottle
+from adapters.studio.access_guard import AccessPolicy, set_http_only_cookie
+from adapters.studio.login_sessions import SESSION_COOKIE
+from adapters.studio.login_throttle import MAX_DELAY, LoginThrottle
 from adapters.studio.plain_page import locale_of, plain_page
 from bot.ports.dependencies import App
 from bot.ports.store import Clock
 
-BROWSER = "attune-browser"
+BROWSER_COOKIE = "attune-browser"
 
 
 def add_login(web: FastAPI, policy: AccessPolicy, app: App, clock: Clock) -> None:
@@ -33,7 +33,7 @@ def add_login(web: FastAPI, policy: AccessPolicy, app: App, clock: Clock) -> Non
         next: str = Form("/", max_length=2000),  # noqa: A002
     ) -> Response:
         address = request.client.host if request.client else ""
-        throttle_key = throttle.throttle_key(address, request.cookies.get(BROWSER, ""))
+        throttle_key = throttle.throttle_key(address, request.cookies.get(BROWSER_COOKIE, ""))
         if not await throttle.wait_before_check(throttle_key):
             return page.show(request, next, "login.too_often", 429)
         cookie = policy.sessions.open(password)
@@ -43,15 +43,17 @@ def add_login(web: FastAPI, policy: AccessPolicy, app: App, clock: Clock) -> Non
         throttle.forgive(throttle_key)
         response = RedirectResponse(_local_path(next), status_code=303)
         is_secure = policy.is_secure_for(request)
-        keep_cookie(response, COOKIE, cookie, is_secure=is_secure)
-        keep_cookie(response, BROWSER, throttle.remember_browser(), is_secure=is_secure)
+        set_http_only_cookie(response, SESSION_COOKIE, cookie, is_secure=is_secure)
+        set_http_only_cookie(
+            response, BROWSER_COOKIE, throttle.remember_browser(), is_secure=is_secure
+        )
         return response
 
     @web.post("/logout")
     async def leave(request: Request) -> Response:
-        policy.sessions.close(request.cookies.get(COOKIE, ""))
+        policy.sessions.close(request.cookies.get(SESSION_COOKIE, ""))
         response = RedirectResponse("/login", status_code=303)
-        response.delete_cookie(COOKIE)
+        response.delete_cookie(SESSION_COOKIE)
         return response
 
 
@@ -78,7 +80,7 @@ class _Page:
         )
         response = plain_page(body, locale=locale, status=status)
         if status == 429:
-            response.headers["retry-after"] = str(int(MAX_PAUSE.total_seconds()))
+            response.headers["retry-after"] = str(int(MAX_DELAY.total_seconds()))
         return response
 
 

@@ -15,9 +15,9 @@ from pydantic import BaseModel, ValidationError
 
 from bot.ports.store import Clock
 
-COOKIE = "attune-session"
-LASTS = timedelta(hours=12)
-LONGEST = timedelta(days=7)
+SESSION_COOKIE = "attune-session"
+IDLE_LIFETIME = timedelta(hours=12)
+MAX_LIFETIME = timedelta(days=7)
 
 _MAX_SESSIONS = 1000
 _SAVED_EVERY = timedelta(minutes=10)
@@ -59,7 +59,7 @@ class _Session:
 
     @property
     def until(self) -> datetime:
-        return min(self.seen + LASTS, self.begun + LONGEST)
+        return min(self.seen + IDLE_LIFETIME, self.begun + MAX_LIFETIME)
 
 
 class Sessions:
@@ -91,7 +91,7 @@ class Sessions:
         return cookie
 
     def is_valid(self, cookie: str, *, is_active: bool = True) -> bool:
-        """Whether the cookie's session is open; extends it by `LASTS` if `is_active`."""
+        """Whether the cookie's session is open; extends it by `IDLE_LIFETIME` if `is_active`."""
         session, now = self._sessions.get(_hash(cookie)), self._clock.now()
         if session is None or session.until <= now:
             self.close(cookie)

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 
 from bot.ports.store import Clock
 
-MAX_AT_ONCE = 10
-MAX_PAUSE = timedelta(seconds=3)
+MAX_CONCURRENT_CHECKS = 10
+MAX_DELAY = timedelta(seconds=3)
 
 _ATTEMPTS_WITHOUT_PAUSE = 3
 _FIRST_PAUSE = timedelta(seconds=0.25)
@@ -24,9 +24,9 @@ class LoginThrottle:
     """Counts wrong passwords by client address, in bounded memory.
 
     The delay is before the check, so its length does not reveal a right password. At most
-    `MAX_AT_ONCE` attempts of an address wait at a time, so parallel guessing is not faster. A
-    browser that has logged in before is counted by its cookie, so guesses from its address do not
-    delay it:
+    `MAX_CONCURRENT_CHECKS` attempts of an address wait at a time, so parallel guessing is not
+    faster. A browser that has logged in before is counted by its cookie, so guesses from its
+    address do not delay it:
     https://owasp.org/www-community/Slow_Down_Online_Guessing_Attacks_with_Device_Cookies
     """
 
@@ -52,7 +52,7 @@ class LoginThrottle:
     async def wait_before_check(self, address: str) -> bool:
         """Waits before a password check; returns False if too many attempts wait already."""
         key = _network(address)
-        if self._waiting[key] >= MAX_AT_ONCE:
+        if self._waiting[key] >= MAX_CONCURRENT_CHECKS:
             return False
         self._waiting[key] += 1
         try:
@@ -81,9 +81,9 @@ class LoginThrottle:
     def _pause(self, key: str) -> timedelta:
         is_limit_reached = len(self._recent_wrong) == _MAX_WRONG_BY_ALL
         if is_limit_reached and self._recent_wrong[0] + _WINDOW > self._clock.now():
-            return MAX_PAUSE
+            return MAX_DELAY
         more = min(self._count(key) - _ATTEMPTS_WITHOUT_PAUSE, 10)
-        return min(_FIRST_PAUSE * 2**more, MAX_PAUSE) if more >= 0 else timedelta()
+        return min(_FIRST_PAUSE * 2**more, MAX_DELAY) if more >= 0 else timedelta()
 
 
 def _network(address: str) -> str:

@@ -13,7 +13,7 @@ from adapters.local_room import ASSISTANT_USER, is_command, is_deleted, render_m
 from adapters.studio import reply_drawing
 from adapters.studio.dialogs import in_page
 from adapters.studio.page_session import PageSession
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from adapters.studio.uploads import draw_file
 from bot.domain import Place, RoomMessage
 from bot.events import ButtonClicked
@@ -68,7 +68,7 @@ class MessageView:
             ui.element("article")
             .classes("message")
             .props(
-                f"data-number={message.number} aria-label={quoted(message.author.name)}"
+                f"data-number={message.number} aria-label={quoted_prop(message.author.name)}"
             ) as self.frame
         ):
             self._draw()
@@ -145,13 +145,13 @@ class MessageView:
             ui.label(_display_name(message.author.name)).classes("author")
             with (
                 ui.element("time")
-                .props(f"datetime={quoted(message.at.isoformat())}")
+                .props(f"datetime={quoted_prop(message.at.isoformat())}")
                 .classes("fine")
             ):
                 ui.label(f"{message.at.astimezone():%H:%M}")
             self._model_chip = ui.button(on_click=in_page(self._explain), color=None)
             self._model_chip.props(
-                f"flat dense no-caps title={quoted(self._session.translate('studio.why'))}"
+                f"flat dense no-caps title={quoted_prop(self._session.translate('studio.why'))}"
             )
             self._model_chip.classes("chip").mark("why")
             self._model_chip.set_visibility(False)
@@ -224,7 +224,7 @@ class MessageView:
     def _label_button(self, button: ui.button, key: str) -> None:
         text = self._session.translate(key)
         # A title instead of a tooltip, which would be one more element for each button.
-        button.props(f"aria-label={quoted(text)} title={quoted(text)}")
+        button.props(f"aria-label={quoted_prop(text)} title={quoted_prop(text)}")
         button.mark(key.removeprefix("studio."))
 
     def _reaction_handler(self, emoji: str) -> Act:

@@ -11,8 +11,8 @@ from nicegui import ui
 from adapters.studio.page_session import DIRECT, PageSession
 from bot.domain import ChannelId
 
-CHANNELS = ("general", "support", "brand-voice")
-GROUPS = (
+DEFAULT_CHANNELS = ("general", "support", "brand-voice")
+PAGE_GROUPS = (
     ("teach", ("review", "teach-next", "examples", "preferences", "check")),
     ("train", ("jobs", "evaluations", "models", "compare")),
     ("run", ("workspaces", "assistants", "hosts", "roles", "privacy", "spending", "audit")),
@@ -37,7 +37,7 @@ def _pieces(session: PageSession, here: str, channels: Sequence[ChannelId]) -> I
     for channel in ordered_channels(channels):
         address, title = f"/room/{quote(channel)}", channel_title(session, channel)
         yield _entry(address, title, is_here=here == f"room:{channel}")
-    for group, names in GROUPS:
+    for group, names in PAGE_GROUPS:
         yield _group(session, group)
         for name in names:
             count = name if name in _PAGES_WITH_COUNT else ""
@@ -63,4 +63,4 @@ def _entry(address: str, text: str, *, is_here: bool, count: str = "") -> str:
 def ordered_channels(channels: Sequence[ChannelId]) -> list[ChannelId]:
     """Returns the default channels, then other channels with messages, then direct messages."""
     others = [channel for channel in channels if channel not in (DIRECT, "cli")]
-    return [*dict.fromkeys([*map(ChannelId, CHANNELS), *others]), DIRECT]
+    return [*dict.fromkeys([*map(ChannelId, DEFAULT_CHANNELS), *others]), DIRECT]

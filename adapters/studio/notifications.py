@@ -10,7 +10,7 @@ from nicegui import Client, ui
 from adapters.studio.reply_drawing import Click, draw_button
 from bot.replies import Button, Card, Refused, Reply, Text
 
-Kind = Literal["positive", "warning"]
+NoteKind = Literal["positive", "warning"]
 
 _SECONDS, _UNDO_SECONDS = 5.0, 10.0
 _CHARACTERS_PER_SECOND = 15
@@ -30,7 +30,9 @@ class NoteLine:
         self._line.set_visibility(False)
         _note_lines[ui.context.client] = self
 
-    def show(self, text: str, kind: Kind, buttons: tuple[Button, ...], click: Click | None) -> None:
+    def show(
+        self, text: str, kind: NoteKind, buttons: tuple[Button, ...], click: Click | None
+    ) -> None:
         """Shows a note for the time it takes to read it, or for `_UNDO_SECONDS` with buttons."""
         seconds = _UNDO_SECONDS if buttons else _SECONDS + len(text) / _CHARACTERS_PER_SECOND
         self._line.clear()
@@ -53,7 +55,7 @@ class NoteLine:
 def notify(
     text: str,
     *,
-    kind: Kind = "positive",
+    kind: NoteKind = "positive",
     buttons: tuple[Button, ...] = (),
     click: Click | None = None,
 ) -> None:
@@ -61,7 +63,7 @@ def notify(
     _note_lines[ui.context.client].show(text, kind, buttons, click)
 
 
-def tell(reply: Reply, click: Click | None = None) -> bool:
+def notify_reply(reply: Reply, click: Click | None = None) -> bool:
     """Shows a reply as a note with its undo button; returns False if it is a refusal."""
     buttons = reply.buttons if isinstance(reply, Text | Card) else ()
     undo = tuple(button for button in buttons if button.action.startswith(_UNDO))

@@ -8,11 +8,11 @@ from nicegui import ui
 
 from adapters.studio import reply_drawing
 from adapters.studio.dialogs import close_then, open_dialog
-from adapters.studio.downloads import deliver
+from adapters.studio.downloads import start_download
 from adapters.studio.forms import open_form
-from adapters.studio.notifications import tell
+from adapters.studio.notifications import notify_reply
 from adapters.studio.page_session import PageSession
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from bot import events
 from bot.commands import Command, Option
 from bot.replies import Card, Document, Field, FieldKind, Form, Listing, Refused, Reply
@@ -46,7 +46,7 @@ class PageActions:
                 return
             case Document():
                 path = await self._session.studio.room.write_file(reply)
-                deliver(path, reply.name)
+                start_download(path, reply.name)
             case Card() if reply.buttons and not reply.replaces:
                 self._show_dialog(reply)
                 return
@@ -60,7 +60,7 @@ class PageActions:
 
     def tell(self, reply: Reply) -> bool:
         """Shows a note with the reply and its undo button; returns False if it is a refusal."""
-        return tell(reply, self.click)
+        return notify_reply(reply, self.click)
 
     def fill_in(
         self,
@@ -110,7 +110,7 @@ class PageActions:
     def _show_dialog(self, reply: Card | Listing) -> None:
         """Shows a card or listing in a dialog above the page."""
         with (
-            open_dialog(f"aria-label={quoted(reply.title)}") as dialog,
+            open_dialog(f"aria-label={quoted_prop(reply.title)}") as dialog,
             ui.element("div").classes("asking"),
         ):
             reply_drawing.draw(reply, close_then(dialog, self.click))

@@ -21,11 +21,11 @@ from bot.ports.form_links import Links
 from bot.ports.store import Clock
 from bot.replies import Reply
 
-OWNER = User(UserId("you"), "you", is_platform_admin=True, is_operator=True)
-OF_PEOPLE = "of-people"
+STUDIO_OWNER = User(UserId("you"), "you", is_platform_admin=True, is_operator=True)
+PEOPLE_FIELD_CLASS = "of-people"
 """The class of fields that offer the names of people; studio.js gives them the page's list."""
 GENERAL, DIRECT = ChannelId("general"), ChannelId("direct")
-is_refresh: ContextVar[bool] = ContextVar("is_refresh", default=False)
+is_refreshing: ContextVar[bool] = ContextVar("is_refresh", default=False)
 """Whether the task refreshes a page by itself, so that no working line is shown."""
 
 
@@ -72,7 +72,7 @@ class PageSession:
     channel: ChannelId = GENERAL
     workspace: WorkspaceId = LOCAL
     assistant: str | None = None
-    speaker: User = OWNER
+    speaker: User = STUDIO_OWNER
     view_id: str = field(default_factory=lambda: f"{WINDOW_KEY_PREFIX}{secrets.token_hex(4)}")
     sent_event_keys: set[str] = field(default_factory=set)
     working_line: WorkingLine | None = None
@@ -102,7 +102,7 @@ class PageSession:
         what: events.What,
         place: Place | None = None,
         *,
-        by: User = OWNER,
+        by: User = STUDIO_OWNER,
         progress: ProgressCallback | None = None,
     ) -> Reply:
         """Sends an event and returns the reply; the user is the owner unless `by` is given."""
@@ -112,14 +112,14 @@ class PageSession:
 
     async def query(self, what: events.What, place: Place | None = None) -> Reply:
         """Like `ask`, for events that change nothing."""
-        event = self._event(what, place or self.place, OWNER, None)
+        event = self._event(what, place or self.place, STUDIO_OWNER, None)
         with self.working():
             return await self.studio.app.query(event)
 
     @contextmanager
     def working(self) -> Iterator[None]:
         """Shows the working line within the block, except in a refresh."""
-        if self.working_line is None or is_refresh.get():
+        if self.working_line is None or is_refreshing.get():
             yield
             return
         with self.working_line.shown():
@@ -141,7 +141,7 @@ class PageSession:
         return await self.query(events.CommandInvoked(words, _without_empty(options)))
 
     def speak_as(self, name: str) -> None:
-        self.speaker = OWNER if name in ("", OWNER.name) else User(UserId(name), name)
+        self.speaker = STUDIO_OWNER if name in ("", STUDIO_OWNER.name) else User(UserId(name), name)
 
     def _event(self, what: events.What, place: Place, user: User, key: str | None) -> events.Event:
         return events.Event(
@@ -159,6 +159,6 @@ def _without_empty(options: Mapping[str, str] | None) -> Mapping[str, str]:
     return {name: value for name, value in (options or {}).items() if value}
 
 
-def remember(name: str, value: str) -> None:
+def set_browser_cookie(name: str, value: str) -> None:
     """Stores a setting of this browser in a cookie, which must not contain secrets."""
     ui.run_javascript(f"attune.remember({json.dumps(name)}, {json.dumps(value)})")

@@ -12,7 +12,7 @@ from nicegui import ui
 from adapters.plain_text import share_done
 from adapters.studio import line_chart
 from adapters.studio.dialogs import close_then, in_page, open_dialog
-from adapters.studio.safe_html import highlight, quoted, to_html
+from adapters.studio.safe_html import highlight, quoted_prop, to_html
 from adapters.studio.word_differences import split_by_difference as differences
 from bot.replies import Button, Card, Chart, Column, Drawn, Fact, Listing, ListingRow, Text, Tone
 
@@ -109,7 +109,7 @@ def draw_button(button: Button, click: Click, *, is_small: bool = False) -> ui.b
 
     if button.link:
         return ui.button(button.label).props(
-            f"no-caps outline href={quoted(button.link)} target=_blank"
+            f"no-caps outline href={quoted_prop(button.link)} target=_blank"
         )
     drawn = ui.button(button.label, on_click=clicked).props("no-caps")
     drawn.mark(button.action.partition(":")[0])
@@ -148,7 +148,7 @@ class CardView:
             value.set_text(fact.value)
         chart = reply.chart or reply.trend
         if self._chart and chart:
-            self._chart.options.update(line_chart.options(chart, can_zoom=self._can_zoom))
+            self._chart.options.update(line_chart.chart_options(chart, can_zoom=self._can_zoom))
             self._chart.update()
         return True
 
@@ -158,7 +158,7 @@ class CardView:
             ui.label(card.title).classes("card-title").props("role=heading aria-level=2")
         if card.progress:
             self._bar = ui.linear_progress(share_done(card.progress), show_value=False, size="8px")
-            self._bar.props(f"rounded aria-label={quoted(card.title)}")
+            self._bar.props(f"rounded aria-label={quoted_prop(card.title)}")
         self._lines = [draw_text(line).classes("line") for line in card.lines]
         if self._can_zoom:
             self._draw_chart()
@@ -176,7 +176,7 @@ class CardView:
 def show_card(card: Card) -> None:
     """Shows a card in a dialog; Escape or a click outside closes the dialog."""
     with (
-        open_dialog(f"aria-label={quoted(card.title)}") as dialog,
+        open_dialog(f"aria-label={quoted_prop(card.title)}") as dialog,
         ui.element("div").classes("asking"),
     ):
         CardView(card, close_then(dialog, _no_action))
@@ -187,10 +187,10 @@ async def _no_action(action: str) -> None:
 
 
 def draw_chart(chart: Chart, *, can_zoom: bool = False) -> ui.echart:
-    drawn = ui.echart(line_chart.options(chart, can_zoom=can_zoom)).classes("chart")
+    drawn = ui.echart(line_chart.chart_options(chart, can_zoom=can_zoom)).classes("chart")
     if can_zoom:
         drawn.classes("tall")
-    drawn.props(f"role=img aria-label={quoted(f'{chart.title}: {chart.summary}')}")
+    drawn.props(f"role=img aria-label={quoted_prop(f'{chart.title}: {chart.summary}')}")
     if chart.summary:
         ui.label(chart.summary).classes("fine")
     return drawn
@@ -227,7 +227,7 @@ def draw_facts(facts: Sequence[Fact]) -> list[ui.label]:
 def _draw_about(fact: Fact) -> None:
     """Draws a question mark with a tooltip that explains the label, also by keyboard."""
     mark = ui.element("span").classes("about").props("tabindex=0 role=note")
-    mark.props(f"aria-label={quoted(fact.about)}")
+    mark.props(f"aria-label={quoted_prop(fact.about)}")
     with mark:
         ui.label("?").props("aria-hidden=true")
         ui.tooltip(fact.about).props("max-width=260px")

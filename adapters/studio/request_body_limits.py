@@ -10,15 +10,15 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MEBIBYTE = 1024 * 1024
-MAX_BYTES = MEBIBYTE
+MAX_BODY_BYTES = MEBIBYTE
 MAX_UPLOAD_BYTES = 1024 * MEBIBYTE
-PAUSE_SECONDS = 30.0
+MAX_PAUSE_SECONDS = 30.0
 
 # The path of NiceGUI's uploads: https://nicegui.io/documentation/upload
 _CLIENTS, _UPLOAD = "/_nicegui/client/", "/upload/"
 
 
-class BoundedBodies:
+class RequestBodyLimits:
     """ASGI middleware; status 413 for a body that is too large, 408 for one that stalls."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -59,7 +59,7 @@ class _Body:
         if self._is_whole:
             return await self._receive()
         try:
-            async with asyncio.timeout(PAUSE_SECONDS):
+            async with asyncio.timeout(MAX_PAUSE_SECONDS):
                 message = await self._receive()
         except TimeoutError:
             raise HTTPException(408, "The rest did not come.") from None
@@ -79,4 +79,4 @@ class _Body:
 
 def _most_bytes(path: str) -> int:
     is_upload = path.startswith(_CLIENTS) and _UPLOAD in path
-    return MAX_UPLOAD_BYTES + MEBIBYTE if is_upload else MAX_BYTES
+    return MAX_UPLOAD_BYTES + MEBIBYTE if is_upload else MAX_BODY_BYTES

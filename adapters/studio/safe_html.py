@@ -23,7 +23,7 @@ _AFTER_SCHEME = re.compile(r"://[^\s<>\"'`]*[^\s<>\"'`.,;:!?)\]*_~]")
 _CALL = re.compile(r"(?<!\w)@attune(?!\w)", re.IGNORECASE)
 
 
-def quoted(text: str) -> str:
+def quoted_prop(text: str) -> str:
     """Returns any text as a quoted property value for NiceGUI, which parses it as a literal."""
     return json.dumps(text, ensure_ascii=False)
 
@@ -116,6 +116,6 @@ _SANITIZER = nh3.Cleaner(
 )
 
 
-def quoted_script(text: str) -> str:
+def js_string(text: str) -> str:
     """Returns the text as a JavaScript string literal that is safe in an HTML attribute."""
     return json.dumps(text, ensure_ascii=False).replace('"', "&quot;")

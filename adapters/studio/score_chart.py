@@ -8,7 +8,7 @@ from nicegui import ui
 
 from adapters.studio.page_session import PageSession
 from adapters.studio.reply_drawing import facts_by_name
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from bot.replies import Listing
 
 Score = tuple[str, float, float, float]
@@ -31,7 +31,7 @@ def draw_scores(session: PageSession, measures: Listing) -> None:
             )
             chart = ui.echart(_options(scores, title)).classes("chart")
             chart.style(f"height: {50 + _LINE * len(scores)}px")
-            chart.props(f"role=img aria-label={quoted(f'{title}. {sentence}')}")
+            chart.props(f"role=img aria-label={quoted_prop(f'{title}. {sentence}')}")
             ui.label(sentence).classes("fine")
         with ui.element("details").classes("measures"):
             with ui.element("summary"):

@@ -26,16 +26,16 @@ from adapters.studio.page_session import (
     PageSession,
     Studio,
     WorkingLine,
-    is_refresh,
-    remember,
+    is_refreshing,
+    set_browser_cookie,
 )
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from bot.domain import LOCAL, ChannelId, WorkspaceId
 from bot.replies import Card, Listing, Reply, Tone
 
 log = logging.getLogger(__name__)
 
-P = TypeVar("P", bound="Page")
+PageT = TypeVar("PageT", bound="Page")
 
 _MIN_PAUSE_SECONDS = 0.25
 _FAILURE_PAUSE_SECONDS = 2.0
@@ -73,8 +73,8 @@ class Frame:
     def _go_home(self) -> None:
         """Selects the default workspace and assistant, as those of the cookies no longer exist."""
         if self.session.assistant or self.session.workspace != LOCAL:
-            remember("assistant", "")
-            remember("workspace", "")
+            set_browser_cookie("assistant", "")
+            set_browser_cookie("workspace", "")
             ui.navigate.to("/workspaces")
 
 
@@ -111,12 +111,14 @@ def shell(
     drawer = ui.left_drawer(value=False, top_corner=True, bottom_corner=True).props(
         "width=230 breakpoint=900 show-if-above no-swipe-open"
     )
-    drawer.props(f"aria-label={quoted(session.translate('studio.sidebar'))}")
+    drawer.props(f"aria-label={quoted_prop(session.translate('studio.sidebar'))}")
     with drawer.classes("sidebar"):
         _draw_sidebar(session, here, channels, is_dark=is_dark)
     with ui.header().classes("top"):
         opener = ui.button(icon="menu", on_click=drawer.toggle).props("flat round dense")
-        opener.classes("menu").props(f"aria-label={quoted(session.translate('studio.navigation'))}")
+        opener.classes("menu").props(
+            f"aria-label={quoted_prop(session.translate('studio.navigation'))}"
+        )
         frame.top = ui.row().classes("top-row")
         CommandPalette(session, channels)
         session.working_line = WorkingLine()
@@ -155,8 +157,8 @@ class Page(Protocol):
 
 
 async def draw_page(
-    studio: Studio, request: Request, here: str, make: Callable[[PageSession], P]
-) -> P:
+    studio: Studio, request: Request, here: str, make: Callable[[PageSession], PageT]
+) -> PageT:
     """Draws a page of the sidebar with title, introduction and the content that `make` returns."""
     session = page_session_of(studio, request)
     title = session.translate(f"studio.{here}")
@@ -225,7 +227,7 @@ class _RefreshOnChange:
                 self._changed.set()
 
     async def _refresh_loop(self) -> None:
-        is_refresh.set(True)
+        is_refreshing.set(True)
         while not self._client.is_deleted:
             await self._changed.wait()
             self._changed.clear()
@@ -244,7 +246,7 @@ def draw_title(title: str) -> None:
     ui.label(title).classes("top-title").props("role=heading aria-level=1")
 
 
-def pill(text: str, tone: Tone) -> None:
+def state_pill(text: str, tone: Tone) -> None:
     """Draws the name of a state in its colour."""
     colour = {Tone.GOOD: "good", Tone.BAD: "bad", Tone.BUSY: "busy"}.get(tone, "")
     ui.label(text).classes(f"pill {colour}")
@@ -274,7 +276,7 @@ def draw_empty_page(
     )
 
 
-def train_label(session: PageSession, channel: Reply) -> str:
+def train_button_label(session: PageSession, channel: Reply) -> str:
     """Returns the label of the train button, with the number of examples not yet trained on."""
     facts = channel.facts if isinstance(channel, Card) else ()
     new = next((int(fact.value) for fact in facts if fact.name == "new"), 0)
@@ -290,7 +292,7 @@ def _draw_sidebar(
 ) -> None:
     with (
         ui.element("a")
-        .props(f'href="/" aria-label={quoted(session.translate("studio.home"))}')
+        .props(f'href="/" aria-label={quoted_prop(session.translate("studio.home"))}')
         .classes("brand")
     ):
         ui.html(_LOGO, sanitize=False)
@@ -306,8 +308,8 @@ def _draw_context(session: PageSession) -> None:
     """Draws the selected workspace or assistant, with a button back to the default."""
 
     def back() -> None:
-        remember("assistant", "")
-        remember("workspace", "")
+        set_browser_cookie("assistant", "")
+        set_browser_cookie("workspace", "")
         ui.navigate.reload()
 
     with ui.element("div").classes("context"):
@@ -316,7 +318,7 @@ def _draw_context(session: PageSession) -> None:
         ui.label(name).classes("context-name")
         close = ui.button(icon="close", color=None, on_click=back).classes("quiet")
         close.props("flat round dense size=xs").tooltip(session.translate("studio.back_to_default"))
-        close.props(f"aria-label={quoted(session.translate('studio.back_to_default'))}")
+        close.props(f"aria-label={quoted_prop(session.translate('studio.back_to_default'))}")
 
 
 def _draw_switches(session: PageSession, *, is_dark: bool | None) -> None:
@@ -324,10 +326,10 @@ def _draw_switches(session: PageSession, *, is_dark: bool | None) -> None:
         nonlocal is_dark
         is_dark = not is_dark
         ui.dark_mode(is_dark)
-        remember("dark", "1" if is_dark else "0")
+        set_browser_cookie("dark", "1" if is_dark else "0")
 
     def language() -> None:
-        remember("language", "en" if session.locale == "zh" else "zh")
+        set_browser_cookie("language", "en" if session.locale == "zh" else "zh")
         ui.navigate.reload()
 
     dark = (
@@ -335,7 +337,7 @@ def _draw_switches(session: PageSession, *, is_dark: bool | None) -> None:
         .classes("quiet")
         .props("flat round dense size=sm")
     )
-    dark.props(f"aria-label={quoted(session.translate('studio.dark'))}").tooltip(
+    dark.props(f"aria-label={quoted_prop(session.translate('studio.dark'))}").tooltip(
         session.translate("studio.dark")
     )
     other = ui.button(session.translate("studio.language"), color=None, on_click=language)
@@ -349,10 +351,10 @@ def _draw_switches(session: PageSession, *, is_dark: bool | None) -> None:
             )
 
 
-ASSETS = Path(__file__).parent / "assets"
+ASSETS_FOLDER = Path(__file__).parent / "assets"
 # In the addresses of the assets, so that browsers reload changed ones.
 _ASSETS_HASH = hashlib.sha256(
-    b"".join(asset.read_bytes() for asset in sorted(ASSETS.iterdir()))
+    b"".join(asset.read_bytes() for asset in sorted(ASSETS_FOLDER.iterdir()))
 ).hexdigest()[:8]
 
 _HEAD = """

@@ -8,7 +8,7 @@ from nicegui import ui
 
 from adapters.studio.page_session import PageSession
 from adapters.studio.reply_drawing import Click, draw_button
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from bot.replies import Listing, ListingRow, Tone
 
 
@@ -23,7 +23,7 @@ class Tour:
         self._frame = (
             ui.element("section")
             .classes("tour")
-            .props(f"aria-label={quoted(session.translate('tour.title'))}")
+            .props(f"aria-label={quoted_prop(session.translate('tour.title'))}")
         )
         self._frame.set_visibility(False)
 
@@ -43,9 +43,8 @@ class Tour:
                 ui.label(listing.title).classes("tour-title").props("role=heading aria-level=2")
                 if is_done:
                     close = ui.button(icon="close", on_click=self._close)
-                    close.props(
-                        f"flat round dense size=sm aria-label={quoted(self._say('studio.close'))}"
-                    )
+                    label = quoted_prop(self._say("studio.close"))
+                    close.props(f"flat round dense size=sm aria-label={label}")
             with ui.element("ol").classes("steps"):
                 for index, line in enumerate(listing.lines, start=1):
                     self._draw_step(index, line)

@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 from nicegui import events as browser
 from nicegui import ui
 
-from adapters.studio.downloads import picture_address
+from adapters.studio.downloads import picture_url
 from adapters.studio.notifications import notify
 from adapters.studio.page_session import PageSession
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from bot.domain import LOCAL, Attachment
 
 _MAX_MEBIBYTES, _MESSAGE_MEBIBYTES = 1024, 25
@@ -64,7 +64,7 @@ class MessageFiles:
 
     def draw_button(self) -> None:
         """Draws the button that opens the browser's file dialog."""
-        label = quoted(self._session.translate("studio.attach"))
+        label = quoted_prop(self._session.translate("studio.attach"))
         button = ui.button(icon="attach_file", color=None).classes("quiet")
         button.props(f"flat round aria-label={label} title={label}").mark("attach")
         button.on("click", js_handler=_PICK.format(id=self._upload.id))
@@ -113,19 +113,19 @@ class MessageFiles:
                 row.delete()
 
             close = ui.button(icon="close", on_click=drop, color=None).classes("quiet")
-            label = quoted(self._session.translate("studio.detach", name=file.name))
+            label = quoted_prop(self._session.translate("studio.detach", name=file.name))
             close.props(f"flat round dense size=xs aria-label={label}")
 
 
 def draw_file(file: Attachment) -> None:
     """Draws a picture as a link to its own window, or the name of any other file."""
-    address = picture_address(file)
+    address = picture_url(file)
     if address is None:
         ui.icon("attach_file").props("aria-hidden=true")
         ui.label(file.name).classes("file-name")
         return
     with ui.element("a").props(f"href={address} target=_blank rel=noopener").classes("picture"):
-        name = quoted(file.name)
+        name = quoted_prop(file.name)
         ui.element("img").props(f"src={address} alt={name} title={name} loading=lazy")
 
 

@@ -14,7 +14,7 @@ _POLICY_VIOLATION = 1008
 _ACTION = '["event"'
 
 
-async def hold_socket(
+async def run_until_session_ends(
     app: ASGIApp, sessions: Sessions, cookie: str, scope: Scope, receive: Receive, send: Send
 ) -> None:
     """Runs the application on a websocket, and closes the websocket when the session ends."""

@@ -7,7 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
-from attune.engine.engine_folder import EngineFolder, checksums
+from attune.engine.engine_folder import EngineFolder, file_checksums
 from bot.errors import ModelRefused
 from tuner.base_models import (
     BASE_NAME_PATTERN,
@@ -21,7 +21,7 @@ _LICENSE = re.compile(r"^license:\s*(\S+)", re.MULTILINE)
 _CONFIGS = ("config.json", "tokenizer_config.json")
 
 
-def look_over(model_folder: Path) -> list[Path]:
+def files_to_copy(model_folder: Path) -> list[Path]:
     """Returns the files of a model that would be copied. Raises ModelRefused with the reason."""
     if not model_folder.is_dir():
         raise ModelRefused(name=model_folder, problem="There is no such folder. Download it first.")
@@ -40,7 +40,7 @@ def look_over(model_folder: Path) -> list[Path]:
     )
 
 
-def refuse_name(name: str) -> None:
+def require_valid_name(name: str) -> None:
     """Raises ModelRefused for an invalid name of a base."""
     if not BASE_NAME_PATTERN.fullmatch(name) or name == "sandbox":
         problem = "Letters, digits, dots and dashes make a name. Give another: --name NAME."
@@ -55,7 +55,7 @@ def license_of(model_folder: Path) -> str:
     return "see LICENSE" if any(model_folder.glob("LICENSE*")) else "unknown"
 
 
-def add(
+def add_model_folder(
     folder: EngineFolder,
     model_folder: Path,
     *,
@@ -68,7 +68,7 @@ def add(
 
     The source defaults to the folder's path, the licence to that of the model card.
     """
-    files = look_over(model_folder)
+    files = files_to_copy(model_folder)
     finished = folder.model(name)
     draft = folder.draft_of(finished)
     shutil.rmtree(draft, ignore_errors=True)
@@ -76,7 +76,7 @@ def add(
     note = {"license": license_ or license_of(model_folder), "source": source or str(model_folder)}
     for path in files:
         (shutil.move if is_moved else shutil.copyfile)(path, draft / path.name)
-    folder.finish(finished, {**note, "files": checksums(draft)})
+    folder.finish(finished, {**note, "files": file_checksums(draft)})
 
 
 def _has_auto_map(config: Path) -> bool:

@@ -21,8 +21,8 @@ from bot.ports.engine_installation import (
     InstallStep,
     MemoryEstimate,
 )
-from tuner.local.hyperparameters import resolve
-from tuner.local.training_memory import free_memory, training_memory
+from tuner.local.hyperparameters import resolve_hyperparameters
+from tuner.local.training_memory import estimate_training_memory, free_memory
 from tuner.store.jobs import base_of_model_name
 
 log = logging.getLogger(__name__)
@@ -71,8 +71,10 @@ class EngineManager:
         given = {name: value for name, value in asdict(settings).items() if value is not None}
 
         def estimate() -> MemoryEstimate:
-            hyperparameters = resolve(given, rows=rows, is_full=None)
-            needed = training_memory(base, hyperparameters, tokens=longest, is_dpo=is_preference)
+            hyperparameters = resolve_hyperparameters(given, rows=rows, is_full=None)
+            needed = estimate_training_memory(
+                base, hyperparameters, tokens=longest, is_dpo=is_preference
+            )
             return MemoryEstimate(needed, free_memory())
 
         return await asyncio.to_thread(estimate)

@@ -7,7 +7,7 @@ from typing import Annotated, Never
 
 import typer
 
-from attune.engine.adding_models import refuse_name
+from attune.engine.adding_models import require_valid_name
 from attune.engine.engine_folder import EngineFolder
 from attune.engine.installation import Installation
 from attune.engine.installation_steps import SMOLLM2, has_gpu, steps_of, write_pth_file
@@ -103,7 +103,7 @@ async def _add(folder: EngineFolder, model: str, name: str, *, yes: bool) -> str
     with folder.installation_lock():
         offer = await find_offer(folder, model)
         chosen = name or offer.name
-        refuse_name(chosen)
+        require_valid_name(chosen)
         typer.echo(
             f"{chosen}: {format_bytes(offer.bytes)}, licence {offer.license}, from {offer.source}"
         )

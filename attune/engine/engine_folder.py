@@ -109,7 +109,7 @@ class EngineFolder:
                 shutil.rmtree(self.temporary, ignore_errors=True)
 
 
-def checksums(folder: Path) -> dict[str, str]:
+def file_checksums(folder: Path) -> dict[str, str]:
     """Returns the SHA-256 of each file in a folder, by name, except the note."""
     digests = {}
     for path in sorted(entry for entry in folder.iterdir() if entry.is_file()):
@@ -119,14 +119,14 @@ def checksums(folder: Path) -> dict[str, str]:
     return digests
 
 
-def is_whole(folder: Path) -> bool:
+def has_valid_checksums(folder: Path) -> bool:
     """Whether every file of the folder has its checksum; reads all files."""
     with suppress(OSError, ValueError):
-        return bool(json.loads((folder / _NOTE).read_bytes())["files"] == checksums(folder))
+        return bool(json.loads((folder / _NOTE).read_bytes())["files"] == file_checksums(folder))
     return False
 
 
-def size_of(folder: Path) -> int:
+def folder_size_bytes(folder: Path) -> int:
     """Returns the bytes of all files below a folder; files deleted meanwhile are ignored."""
     total = 0
     for directory, _, names in os.walk(folder):
@@ -139,7 +139,10 @@ def size_of(folder: Path) -> int:
 def _installed_model(note: Path) -> InstalledModel:
     values = json.loads(note.read_bytes())
     return InstalledModel(
-        note.parent.name, str(values["license"]), str(values["source"]), size_of(note.parent)
+        note.parent.name,
+        str(values["license"]),
+        str(values["source"]),
+        folder_size_bytes(note.parent),
     )
 
 

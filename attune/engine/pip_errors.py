@@ -20,7 +20,7 @@ _FULL = os.strerror(errno.ENOSPC)
 _WRONG_HASH = "DO NOT MATCH THE HASHES"
 
 
-def explain(output: str, *, log: Path) -> EngineError:
+def to_engine_error(output: str, *, log: Path) -> EngineError:
     """Returns the error for the output of a failed step."""
     if _FULL in output:
         return NotEnoughSpace(folder=log.parent, needed="more", free="none left")
@@ -41,7 +41,7 @@ def explain(output: str, *, log: Path) -> EngineError:
     return EngineError(problem=_last_error(output), log=log)
 
 
-def is_not_offered(output: str) -> bool:
+def is_version_missing(output: str) -> bool:
     """Whether pip's indexes answered but have no such version."""
     return bool(_NOTHING_FOUND.search(output)) and not _UNREACHABLE.search(output)
 

@@ -1,5 +1,5 @@
 """Training and serving with torch; no other package imports torch."""
 
-from tuner.local.engine import Local
+from tuner.local.engine import LocalEngine
 
-__all__ = ["Local"]
+__all__ = ["LocalEngine"]

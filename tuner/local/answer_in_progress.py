@@ -12,18 +12,18 @@ from tokenizers.decoders import DecodeStream
 
 from tuner.engine import Delta, Sampling, TokenLogprob
 from tuner.local.generation_defaults import SamplingParameters
-from tuner.local.json_constraints import Matcher
+from tuner.local.json_constraints import SchemaMatcher
 from tuner.tool_calls import CALL_MARKS, calls_in
 
-LIKELY = 1024
+MAX_SAMPLED_TOKENS = 1024
 MIN_LOGPROB = -9999.0
 """The log probability that OpenAI's API has for very unlikely tokens."""
-REASONING, ANSWER = "<think>", "</think>"
+REASONING_OPENER, REASONING_END = "<think>", "</think>"
 MAX_BLOCK_LENGTH, MIN_REPEATS, MIN_REPEATED = 64, 4, 48
 
 
 @dataclass(slots=True, eq=False)
-class Reply:
+class AnswerInProgress:
     """An answer in progress, which is a row of a batch.
 
     `on_delta` is called with each delta in the computing thread. `opener` is the beginning of the
@@ -39,8 +39,8 @@ class Reply:
     stop_token_ids: frozenset[int]
     tokenizer: Tokenizer
     may_call: bool
-    on_delta: Callable[["Reply", Delta | BaseException], None]
-    matcher: Matcher | None = None
+    on_delta: Callable[["AnswerInProgress", Delta | BaseException], None]
+    matcher: SchemaMatcher | None = None
     opener: str = ""
     has_parallel_calls: bool = True
     is_dropped: bool = False
@@ -65,7 +65,7 @@ class Reply:
         before = self.tokenizer.decode(list(self.prompt[-8:]), skip_special_tokens=False)
         if self.opener or self.matcher is not None:
             self._is_reasoning = False
-        elif before.rstrip().endswith(REASONING):
+        elif before.rstrip().endswith(REASONING_OPENER):
             self._is_reasoning = True
 
     @property
@@ -106,7 +106,7 @@ class Reply:
                 probabilities.cumsum(0), threshold * float(probabilities.sum())
             )
             return min(int(index), len(probabilities) - 1)
-        best, tokens = probabilities.topk(min(top_k or LIKELY, len(probabilities)))
+        best, tokens = probabilities.topk(min(top_k or MAX_SAMPLED_TOKENS, len(probabilities)))
         sums = best.cumsum(0)
         total = float(sums[-1]) if top_k else 1.0
         count = int((sums - best < top_p * total).sum())
@@ -168,23 +168,23 @@ class Reply:
         """Sends the reasoning before the answer, and keeps the answer as text."""
         if self._is_reasoning is None:
             start = self._text.lstrip()
-            if start.startswith(REASONING):
-                self._is_reasoning, self._text = True, start.removeprefix(REASONING)
-            elif not REASONING.startswith(start):
+            if start.startswith(REASONING_OPENER):
+                self._is_reasoning, self._text = True, start.removeprefix(REASONING_OPENER)
+            elif not REASONING_OPENER.startswith(start):
                 self._is_reasoning = False
         if self._has_reasoned and not self._sent_length:
             self._text = self._text.lstrip()
         if not self._is_reasoning:
             return
-        position = self._text.find(ANSWER)
-        end = position if position >= 0 else len(self._text) - _overlap(self._text, ANSWER)
+        position = self._text.find(REASONING_END)
+        end = position if position >= 0 else len(self._text) - _overlap(self._text, REASONING_END)
         reasoning, rest = self._text[:end], self._text[end:]
         self._logprobs.clear()
         if reasoning:
             self.on_delta(self, Delta(self.choice, reasoning=reasoning))
         if position >= 0:
             self._is_reasoning, self._has_reasoned = False, True
-            rest = rest.removeprefix(ANSWER).lstrip()
+            rest = rest.removeprefix(REASONING_END).lstrip()
         self._text = rest
 
     def _safe_length(self) -> int:
@@ -224,7 +224,7 @@ class Reply:
         return True
 
 
-def sample_tokens(replies: Sequence[Reply], scores: torch.Tensor) -> list[int]:
+def sample_tokens(replies: Sequence[AnswerInProgress], scores: torch.Tensor) -> list[int]:
     """Returns the next token of each reply; `scores` has a row for each reply."""
     # Log probabilities are those of the model, before penalties and constraints.
     logs = {

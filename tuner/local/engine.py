@@ -17,28 +17,28 @@ from tuner.errors import ApiError, ModelLoadFailed, ServerBusy
 from tuner.local.omp_wait import set_passive_omp_wait
 
 if TYPE_CHECKING:
-    from tuner.local.answer_in_progress import Reply
-    from tuner.local.json_constraints import Matcher
-    from tuner.local.serving_model import Loaded
+    from tuner.local.answer_in_progress import AnswerInProgress
+    from tuner.local.json_constraints import SchemaMatcher
+    from tuner.local.serving_model import LoadedModel
 
 log = logging.getLogger(__name__)
 
 KEPT_MODELS = 2
 KEPT_ADAPTERS = 32
-NUMBERS = frozenset({"prompt_loss_weight", "lora", "lora_r"})
+EXTRA_HYPERPARAMETERS = frozenset({"prompt_loss_weight", "lora", "lora_r"})
 
 Result = TypeVar("Result")
-_Output = tuple["Reply", Delta | BaseException]
+_Output = tuple["AnswerInProgress", Delta | BaseException]
 
 
-class Local:
+class LocalEngine:
     """The engine for local models.
 
     At most `longest_queue` answers may be in progress or wait; more raise Busy.
     """
 
     name = "local"
-    extra_hyperparameters = NUMBERS
+    extra_hyperparameters = EXTRA_HYPERPARAMETERS
     writes_tokens = True
 
     def __init__(self, bases: Mapping[str, Base], *, longest_queue: int) -> None:
@@ -46,8 +46,8 @@ class Local:
         self._quantization = {Path(base.place): base.quantization for base in bases.values()}
         self._longest_queue = longest_queue
         self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        self._models: OrderedDict[Path, Loaded] = OrderedDict()
-        self._listeners: dict[Reply, asyncio.Queue[Delta | BaseException]] = {}
+        self._models: OrderedDict[Path, LoadedModel] = OrderedDict()
+        self._listeners: dict[AnswerInProgress, asyncio.Queue[Delta | BaseException]] = {}
         self._outputs: list[_Output] = []
         self._deleted: set[Path] = set()
         self._starting = 0
@@ -55,7 +55,7 @@ class Local:
         self._render_lock = threading.Lock()
 
     @classmethod
-    def of(cls, configured: Iterable[str], *, longest_queue: int) -> "Local":
+    def of(cls, configured: Iterable[str], *, longest_queue: int) -> "LocalEngine":
         """Returns the engine for these bases.
 
         Raises CannotStart for a missing or unsuitable base.
@@ -115,7 +115,7 @@ class Local:
             for tokens in lists
         ]
 
-    def _tokens(self, loaded: "Loaded", texts: Sequence[str]) -> list[list[int]]:
+    def _tokens(self, loaded: "LoadedModel", texts: Sequence[str]) -> list[list[int]]:
         with self._render_lock:
             lists = [loaded.renderer.tokens(text) for text in texts]
         for number, tokens in enumerate(lists):
@@ -141,7 +141,7 @@ class Local:
         if waiting and waiting + choices > self._longest_queue:
             raise ServerBusy
 
-    async def _load_in_thread(self, model: Path, base: Path) -> "Loaded":
+    async def _load_in_thread(self, model: Path, base: Path) -> "LoadedModel":
         """Loads a model in the computing thread, unless it is loaded."""
         return await self._run_in_thread(lambda: self._load(model, base))
 
@@ -166,10 +166,10 @@ class Local:
         return await result_future
 
     def _replies(
-        self, loaded: "Loaded", adapter: Path | None, request: GenerationRequest
-    ) -> list["Reply"]:
+        self, loaded: "LoadedModel", adapter: Path | None, request: GenerationRequest
+    ) -> list["AnswerInProgress"]:
         """Returns a reply for each choice of a request. Raises ApiError for too long prompts."""
-        from tuner.local.answer_in_progress import Reply
+        from tuner.local.answer_in_progress import AnswerInProgress
 
         prompt, opener, arguments = self._prompt(loaded, request)
         remaining = loaded.longest - len(prompt)
@@ -182,7 +182,7 @@ class Local:
         most = min(remaining, request.sampling.most_tokens or loaded.defaults.most_tokens)
         parameters = loaded.defaults.sampling_for(request.sampling)
         return [
-            Reply(
+            AnswerInProgress(
                 choice=choice,
                 prompt=prompt,
                 sampling=request.sampling,
@@ -200,7 +200,9 @@ class Local:
             for choice in range(request.sampling.choices)
         ]
 
-    def _prompt(self, loaded: "Loaded", request: GenerationRequest) -> tuple[list[int], str, str]:
+    def _prompt(
+        self, loaded: "LoadedModel", request: GenerationRequest
+    ) -> tuple[list[int], str, str]:
         """Returns the prompt's tokens, and a forced call's opening text and arguments key."""
         from tuner.local.tokenizing import TemplateError, to_template_messages
 
@@ -224,8 +226,8 @@ class Local:
         return prompt, opener, arguments
 
     def _matcher(
-        self, loaded: "Loaded", request: GenerationRequest, arguments: str
-    ) -> "Matcher | None":
+        self, loaded: "LoadedModel", request: GenerationRequest, arguments: str
+    ) -> "SchemaMatcher | None":
         """Returns a matcher for the call or the schema that a request demands, else None."""
         from tuner.local.json_constraints import call_schema
 
@@ -235,7 +237,7 @@ class Local:
         return None if request.schema is None else loaded.constraints.matcher(request.schema)
 
     async def _pieces(
-        self, replies: list["Reply"], outputs: asyncio.Queue[Delta | BaseException]
+        self, replies: list["AnswerInProgress"], outputs: asyncio.Queue[Delta | BaseException]
     ) -> AsyncGenerator[Delta, None]:
         """Yields the deltas of all choices; closing the generator drops unfinished replies."""
         unfinished = len(replies)
@@ -277,7 +279,7 @@ class Local:
             is_idle = False
         return True
 
-    def _advance_batch(self, loaded: "Loaded") -> None:
+    def _advance_batch(self, loaded: "LoadedModel") -> None:
         """Reads prompts and generates one token of each answer of a model.
 
         If memory is exhausted, the newest answer fails and the others continue.
@@ -304,7 +306,7 @@ class Local:
             self._fail_replies(batch.replies, error)
             batch.clear()
 
-    def _fail_replies(self, replies: list["Reply"], error: Exception) -> None:
+    def _fail_replies(self, replies: list["AnswerInProgress"], error: Exception) -> None:
         self._outputs += [(reply, _as_answer_error(error)) for reply in replies]
 
     def _remove_deleted(self) -> None:
@@ -332,7 +334,7 @@ class Local:
             if isinstance(piece, BaseException) or piece.finish_reason:
                 self._listeners.pop(reply, None)
 
-    def _begin(self, model: Path, base: Path, replies: list["Reply"]) -> None:
+    def _begin(self, model: Path, base: Path, replies: list["AnswerInProgress"]) -> None:
         """Loads the model and adapter of the replies and adds the replies to the batch."""
         try:
             loaded = self._load(model, base)
@@ -344,7 +346,7 @@ class Local:
         else:
             loaded.batch.waiting.extend(replies)
 
-    def _load(self, path: Path, base: Path) -> "Loaded":
+    def _load(self, path: Path, base: Path) -> "LoadedModel":
         if path not in self._models:
             self._limit_models()
             self._models[path] = _load_model(path, base, self._quantization.get(base, ""))
@@ -367,7 +369,7 @@ class Local:
     def _idle_models(self) -> list[Path]:
         return [path for path, loaded in self._models.items() if loaded.batch.is_idle]
 
-    def _fetch_adapter(self, loaded: "Loaded", path: Path | None) -> None:
+    def _fetch_adapter(self, loaded: "LoadedModel", path: Path | None) -> None:
         """Loads an adapter unless it is cached; removes the oldest unused adapters."""
         from tuner.local.lora_adapters import Adapter
 
@@ -386,7 +388,7 @@ class Local:
 
     def _warm_up(self, path: Path) -> None:
         """Generates an answer that is discarded, as the first computations are slow."""
-        from tuner.local.answer_in_progress import Reply
+        from tuner.local.answer_in_progress import AnswerInProgress
 
         try:
             loaded = self._load(path, path)
@@ -395,7 +397,7 @@ class Local:
             # The first request gets the error; jobs and files do not need the model.
             log.exception("the first base could not be warmed up")
             return
-        warm_up_reply = Reply(
+        warm_up_reply = AnswerInProgress(
             choice=0,
             prompt=prompt,
             sampling=Sampling(),
@@ -410,7 +412,7 @@ class Local:
         loaded.batch.waiting.append(warm_up_reply)
 
 
-def _load_model(path: Path, base: Path, quantization: str) -> "Loaded":
+def _load_model(path: Path, base: Path, quantization: str) -> "LoadedModel":
     from tuner.local.serving_model import load_for_serving
 
     try:

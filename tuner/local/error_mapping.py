@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from tuner.job_folder import JobFolder, is_disk_full, remove_path
 from tuner.local.hyperparameters import Hyperparameters
-from tuner.local.training_memory import too_large
+from tuner.local.training_memory import too_large_error
 from tuner.training_interface import JobRejected
 
 _DISK_FULL_TEXTS = ("no space left", "disk quota", "file too large", "os error 28", "os error 27")
@@ -22,12 +22,12 @@ def mapped_errors(folder: JobFolder, numbers: Hyperparameters | None = None) -> 
     except (RuntimeError, MemoryError, OSError, ValueError) as error:
         if is_out_of_memory(error):
             raise _too_large(numbers) from error
-        if is_disk(error):
+        if is_disk_error(error):
             raise _disk_full(folder) from error
         raise
     except Exception as error:
         # safetensors has its own exception class, which is a subclass of none of these.
-        if is_disk(error):
+        if is_disk_error(error):
             raise _disk_full(folder) from error
         raise
 
@@ -41,7 +41,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return any(words in str(error).lower() for words in _MEMORY_TEXTS)
 
 
-def is_disk(error: BaseException) -> bool:
+def is_disk_error(error: BaseException) -> bool:
     """Whether an exception means that the disk is full."""
     if is_disk_full(error):
         return True
@@ -55,7 +55,7 @@ def _too_large(numbers: Hyperparameters | None) -> JobRejected:
         return JobRejected(
             "out_of_memory", "The memory is too small for this base. Use a smaller one.", "model"
         )
-    return too_large(numbers)
+    return too_large_error(numbers)
 
 
 def _disk_full(folder: JobFolder) -> JobRejected:

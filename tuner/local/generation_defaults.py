@@ -7,10 +7,10 @@ from transformers import GenerationConfig, PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from tuner.engine import Sampling
-from tuner.local.tokenizing import Renderer, TemplateError
+from tuner.local.tokenizing import ChatTokenizer, TemplateError
 
-MAX_TOKENS = 1024
-CHANNELS = "<|channel|>"
+DEFAULT_MAX_TOKENS = 1024
+CHANNEL_MARK = "<|channel|>"
 _ANSWER_TEXT = "Marked"
 
 
@@ -29,7 +29,7 @@ class GenerationDefaults:
     """The base's `generation_config.json`; without `do_sample`, decoding is greedy."""
 
     sampling_parameters: SamplingParameters = SamplingParameters(temperature=0.0)
-    most_tokens: int = MAX_TOKENS
+    most_tokens: int = DEFAULT_MAX_TOKENS
 
     @classmethod
     def of(cls, config: GenerationConfig) -> "GenerationDefaults":
@@ -41,7 +41,7 @@ class GenerationDefaults:
             top_k=int(_number_or(config.top_k, 0)) if is_sampled else 0,
             repetition_penalty=_number_or(config.repetition_penalty, 1.0),
         )
-        return cls(parameters, int(_number_or(config.max_new_tokens, MAX_TOKENS)))
+        return cls(parameters, int(_number_or(config.max_new_tokens, DEFAULT_MAX_TOKENS)))
 
     def sampling_for(self, requested: Sampling) -> SamplingParameters:
         """Returns the parameters of a request; several choices are sampled, so that they differ."""
@@ -55,7 +55,9 @@ class GenerationDefaults:
         )
 
 
-def ending_tokens(model: PreTrainedModel, tokenizer: Tokenizer, renderer: Renderer) -> set[int]:
+def ending_tokens(
+    model: PreTrainedModel, tokenizer: Tokenizer, renderer: ChatTokenizer
+) -> set[int]:
     """Returns the tokens after which an answer ends.
 
     These are the ones in the model's settings, and the special tokens that the template puts after
@@ -67,7 +69,7 @@ def ending_tokens(model: PreTrainedModel, tokenizer: Tokenizer, renderer: Render
     return tokens | _template_end_tokens(tokenizer, renderer)
 
 
-def _template_end_tokens(tokenizer: Tokenizer, renderer: Renderer) -> set[int]:
+def _template_end_tokens(tokenizer: Tokenizer, renderer: ChatTokenizer) -> set[int]:
     """Returns the special tokens that the chat template puts after an answer."""
     question = {"role": "user", "content": "?"}
     turns = [question, {"role": "assistant", "content": _ANSWER_TEXT}, question]
@@ -75,7 +77,7 @@ def _template_end_tokens(tokenizer: Tokenizer, renderer: Renderer) -> set[int]:
         before, _, after = renderer.text(turns, (), is_asking=False).partition(_ANSWER_TEXT)
     except TemplateError:
         return set()
-    if CHANNELS in before:  # one answer has several parts there, each with an end of its own
+    if CHANNEL_MARK in before:  # one answer has several parts there, each with an end of its own
         return set()
     added = tokenizer.added_tokens_decoder.items()
     special = {*tokenizer.all_special_ids, *(token for token, details in added if details.special)}

@@ -22,12 +22,12 @@ Value = TypeVar("Value")
 
 _CONTROL = 3
 """The type of control tokens in `tokenizer.ggml.token_type`."""
-OUTSIDE = {
+TENSORS_OUTSIDE_LAYERS = {
     "token_embd.weight": "model.embed_tokens.weight",
     "output_norm.weight": "model.norm.weight",
     "output.weight": "lm_head.weight",
 }
-IN_LAYER = {
+TENSORS_OF_LAYER = {
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
     "attn_k": "self_attn.k_proj",
@@ -40,7 +40,7 @@ IN_LAYER = {
 }
 
 
-def convert(source: Path, folder: Path, *, sampling: Mapping[str, object]) -> None:
+def convert_gguf(source: Path, folder: Path, *, sampling: Mapping[str, object]) -> None:
     """Writes the files of the model to an empty folder.
 
     `sampling` are the authors' recommended sampling parameters. Weights are written in bfloat16, in
@@ -114,11 +114,11 @@ def _special_ids(reader: GGUFReader) -> dict[str, object]:
 
 def _name(name: str) -> str:
     """Returns Transformers' name of a tensor. Raises CannotStart for unknown tensors."""
-    if name in OUTSIDE:
-        return OUTSIDE[name]
+    if name in TENSORS_OUTSIDE_LAYERS:
+        return TENSORS_OUTSIDE_LAYERS[name]
     block, _, rest = name.partition(".")
     layer, _, part = rest.partition(".")
-    layer_name = IN_LAYER.get(part.removesuffix(".weight"))
+    layer_name = TENSORS_OF_LAYER.get(part.removesuffix(".weight"))
     if block != "blk" or layer_name is None:
         raise CannotStart(f"This GGUF has a tensor that is not known here: {name}.")
     return f"model.layers.{layer}.{layer_name}.weight"
@@ -200,7 +200,7 @@ def main() -> None:
     """Runs `python -m tuner.local.gguf_reader FILE.gguf DIR SAMPLING`, with SAMPLING as JSON."""
     source, folder, sampling = sys.argv[1:]
     try:
-        convert(Path(source), Path(folder), sampling=json.loads(sampling))
+        convert_gguf(Path(source), Path(folder), sampling=json.loads(sampling))
     except CannotStart as error:
         sys.exit(str(error))
 

@@ -15,11 +15,11 @@ from safetensors import safe_open
 
 from tuner.base_models import GGUF_FAMILIES
 from tuner.errors import CannotStart
-from tuner.local.gguf_reader import IN_LAYER, OUTSIDE
+from tuner.local.gguf_reader import TENSORS_OF_LAYER, TENSORS_OUTSIDE_LAYERS
 from tuner.local.model_loading import load_tokenizer
 
-_GGUF_OUTSIDE = {ours: theirs for theirs, ours in OUTSIDE.items()}
-_GGUF_IN_LAYER = {ours: theirs for theirs, ours in IN_LAYER.items()}
+_GGUF_OUTSIDE = {ours: theirs for theirs, ours in TENSORS_OUTSIDE_LAYERS.items()}
+_GGUF_IN_LAYER = {ours: theirs for theirs, ours in TENSORS_OF_LAYER.items()}
 _BIASES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
 _REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"

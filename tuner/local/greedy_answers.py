@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from tuner.classification_metrics import Messages
-from tuner.local.tokenizing import Renderer, to_template_messages
+from tuner.local.tokenizing import ChatTokenizer, to_template_messages
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.training_interface import StopSignal, exit_stopped
 
@@ -23,7 +23,7 @@ class GreedyAnswers:
         self,
         trainer: "WeightedSFTTrainer | PreferenceTrainer",
         tokenizer: PreTrainedTokenizerBase,
-        renderer: Renderer,
+        renderer: ChatTokenizer,
         stop: StopSignal,
         longest: int,
     ) -> None:

@@ -27,7 +27,7 @@ from tuner.errors import CannotStart
 _LICENSE = re.compile(r"license:(.+)")
 
 
-def look(name: str) -> dict[str, object]:
+def describe_model(name: str) -> dict[str, object]:
     """Returns the newest revision, the licence and the bytes to download. Raises CannotStart."""
     with _as_cannot_start(name):
         info = HfApi().model_info(name, files_metadata=True)
@@ -46,7 +46,7 @@ def look(name: str) -> dict[str, object]:
     }
 
 
-def bring(name: str, revision: str, folder: Path) -> dict[str, object]:
+def download_model(name: str, revision: str, folder: Path) -> dict[str, object]:
     """Downloads a model to a folder, without files that are there. Raises CannotStart."""
     with _as_cannot_start(name):
         snapshot_download(
@@ -91,7 +91,7 @@ def _as_cannot_start(name: str) -> Iterator[None]:
 def main() -> None:
     name, *rest = sys.argv[1:]
     try:
-        result = bring(name, rest[0], Path(rest[1])) if rest else look(name)
+        result = download_model(name, rest[0], Path(rest[1])) if rest else describe_model(name)
     except CannotStart as error:
         result = {"error": str(error)}
     sys.stdout.write(json.dumps(result))

@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from tuner.classification_metrics import CLASSIFICATION_FIELDS
 from tuner.training_interface import JobRejected
 
-STEPS_WANTED = 240
-MAX_EPOCHS = 50
-MIN_EPOCHS = ((1000, 6), (math.inf, 3))
-AUTO_BATCHES = ((20, 2), (60, 4), (500, 8), (math.inf, 16))
+AUTO_TRAINING_STEPS = 240
+MAX_AUTO_EPOCHS = 50
+MIN_AUTO_EPOCHS = ((1000, 6), (math.inf, 3))
+AUTO_BATCH_SIZES = ((20, 2), (60, 4), (500, 8), (math.inf, 16))
 # For a model of width 2,048; narrower models need higher rates. All but those of whole models were
 # measured on SmolLM2-135M (docs/look-up/measured.md).
-WIDTH = 2048
+REFERENCE_HIDDEN_SIZE = 2048
 LORA_RATE, FULL_RATE, DPO_RATE, DPO_FULL_RATE = 5e-4, 2e-5, 4e-5, 4e-6
-MAX_RATE = 5e-3
-PROMPT, PROMPT_WEIGHT = "prompt_loss_weight", 0.2
+MAX_LEARNING_RATE = 5e-3
+PROMPT_WEIGHT_NAME, DEFAULT_PROMPT_WEIGHT = "prompt_loss_weight", 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +42,15 @@ class Hyperparameters:
     def rate(self, width: int, *, is_dpo: bool) -> float:
         """Returns the highest learning rate of the schedule, for a model of this width."""
         rates = (DPO_RATE, DPO_FULL_RATE) if is_dpo else (LORA_RATE, FULL_RATE)
-        scaled = rates[not self.lora] * WIDTH / width
-        return min(MAX_RATE, scaled) * self.learning_rate_multiplier
+        scaled = rates[not self.lora] * REFERENCE_HIDDEN_SIZE / width
+        return min(MAX_LEARNING_RATE, scaled) * self.learning_rate_multiplier
 
 
-LARGE = 500_000_000
+LARGE_MODEL_PARAMETERS = 500_000_000
 """Parameters above which memory is saved at the cost of a third more computation."""
-ROWS_OF_LARGE, ROWS_ON_CPU = 2, 4
+MAX_ROWS_PER_PASS_OF_LARGE, MAX_ROWS_PER_PASS_ON_CPU = 2, 4
 """Rows in one forward pass; a CPU is not faster with more."""
-TOKENS_ON_CPU = 272
+MAX_TOKENS_PER_PASS_ON_CPU = 272
 """Tokens in one forward pass on a CPU, unless a single row has more."""
 
 
@@ -66,26 +66,32 @@ class MemoryPlan:
 
 def plan_memory(batch: int, *, parameters: int, processes: int, is_on_cpu: bool) -> MemoryPlan:
     """Returns the plan for a batch of all processes together; a remainder is dropped."""
-    own, is_large = max(1, batch // processes), parameters > LARGE
-    most = ROWS_OF_LARGE if is_large else ROWS_ON_CPU if is_on_cpu else own
+    own, is_large = max(1, batch // processes), parameters > LARGE_MODEL_PARAMETERS
+    most = (
+        MAX_ROWS_PER_PASS_OF_LARGE if is_large else MAX_ROWS_PER_PASS_ON_CPU if is_on_cpu else own
+    )
     rows = next(n for n in range(most, 0, -1) if own % n == 0)
     return MemoryPlan(rows, own // rows, recomputes=is_large)
 
 
-def resolve(requested: Mapping[str, object], *, rows: int, is_full: bool | None) -> Hyperparameters:
+def resolve_hyperparameters(
+    requested: Mapping[str, object], *, rows: int, is_full: bool | None
+) -> Hyperparameters:
     """Returns the hyperparameters; `is_full` describes the start model, None for a base."""
-    batch = _number(requested, "batch_size") or next(n for most, n in AUTO_BATCHES if rows <= most)
+    batch = _number(requested, "batch_size") or next(
+        n for most, n in AUTO_BATCH_SIZES if rows <= most
+    )
     size = max(1, min(rows, int(batch)))
     per_epoch = math.ceil(rows / size)
-    fewest = next(n for most, n in MIN_EPOCHS if rows <= most)
-    auto = max(fewest, min(MAX_EPOCHS, math.ceil(STEPS_WANTED / per_epoch)))
-    epochs, prompt_weight = (_number(requested, name) for name in ("n_epochs", PROMPT))
+    fewest = next(n for most, n in MIN_AUTO_EPOCHS if rows <= most)
+    auto = max(fewest, min(MAX_AUTO_EPOCHS, math.ceil(AUTO_TRAINING_STEPS / per_epoch)))
+    epochs, prompt_weight = (_number(requested, name) for name in ("n_epochs", PROMPT_WEIGHT_NAME))
     return Hyperparameters(
         n_epochs=int(epochs or auto),
         batch_size=size,
         learning_rate_multiplier=_number(requested, "learning_rate_multiplier") or 1.0,
         beta=_number(requested, "beta") or 0.1,
-        prompt_loss_weight=PROMPT_WEIGHT if prompt_weight is None else prompt_weight,
+        prompt_loss_weight=DEFAULT_PROMPT_WEIGHT if prompt_weight is None else prompt_weight,
         lora=_is_lora(requested.get("lora"), is_full),
         lora_r=int(_number(requested, "lora_r") or 16),
         may_end_early=epochs is None,

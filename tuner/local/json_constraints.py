@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _JSON_STYLE = {"whitespace_flexible": False}
 
 
-class Constraints:
+class JsonConstraints:
     """Makes matchers of JSON schemas for a tokenizer.
 
     The tokenizer's vocabulary is read at the first schema, which takes about a second.
@@ -29,7 +29,7 @@ class Constraints:
         self._llg_tokenizer: LLTokenizer | None = None
         self._lock = threading.Lock()
 
-    def matcher(self, schema: Mapping[str, object]) -> "Matcher":
+    def matcher(self, schema: Mapping[str, object]) -> "SchemaMatcher":
         """Returns a matcher for a schema.
 
         Raises ApiError for a schema that llguidance cannot apply.
@@ -60,10 +60,10 @@ class Constraints:
                 param="response_format",
                 code="invalid_value",
             )
-        return Matcher(inner)
+        return SchemaMatcher(inner)
 
 
-class Matcher:
+class SchemaMatcher:
     """The state of one answer in its schema."""
 
     def __init__(self, inner: "LLMatcher") -> None:

@@ -15,9 +15,9 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tuner.errors import ModelLoadFailed
-from tuner.local.model_loading import ADAPTER
+from tuner.local.model_loading import ADAPTER_CONFIG_FILE
 
-WEIGHTS = "adapter_model.safetensors"
+WEIGHTS_FILE = "adapter_model.safetensors"
 _PEFT_PREFIX = "base_model.model."
 
 
@@ -33,9 +33,9 @@ class Adapter:
     @classmethod
     def load(cls, folder: Path, *, like: torch.Tensor) -> "Adapter":
         """Loads an adapter from safetensors; its scale is multiplied into the B matrices."""
-        config = json.loads((folder / ADAPTER).read_bytes())
+        config = json.loads((folder / ADAPTER_CONFIG_FILE).read_bytes())
         scale = float(config["lora_alpha"]) / float(config["r"])
-        tensors = load_file(folder / WEIGHTS)
+        tensors = load_file(folder / WEIGHTS_FILE)
         pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
         for name, a in tensors.items():
             if not name.endswith(".lora_A.weight"):

@@ -18,11 +18,11 @@ from tuner.errors import CannotStart
 from tuner.local.gpu_choice import has_fast_bf16_on_cpu, own_rank
 from tuner.local.hyperparameters import Hyperparameters
 
-ADAPTER = "adapter_config.json"
-LONGEST = 8192
+ADAPTER_CONFIG_FILE = "adapter_config.json"
+MAX_CONTEXT_LENGTH = 8192
 
 
-def be_quiet() -> None:
+def silence_libraries() -> None:
     """Silences progress bars and warnings of the libraries."""
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -30,7 +30,7 @@ def be_quiet() -> None:
     warnings.filterwarnings("ignore", module=r"(torch|peft|trl|transformers|accelerate)")
 
 
-def device() -> torch.device:
+def training_device() -> torch.device:
     """Returns this process's GPU, by its rank, or the CPU."""
     return torch.device("cuda", own_rank()) if torch.cuda.is_available() else torch.device("cpu")
 
@@ -53,7 +53,7 @@ def load_model(
             folder,
             dtype=dtype,
             quantization_config=_four_bits(dtype),
-            device_map={"": device()},
+            device_map={"": training_device()},
             use_safetensors=True,
             trust_remote_code=False,
             local_files_only=True,
@@ -65,7 +65,7 @@ def load_model(
         trust_remote_code=False,
         local_files_only=True,
     )
-    return model.to(device())
+    return model.to(training_device())
 
 
 def _four_bits(dtype: torch.dtype) -> BitsAndBytesConfig:
@@ -126,16 +126,18 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def is_adapter(folder: Path) -> bool:
-    return (folder / ADAPTER).exists()
+    return (folder / ADAPTER_CONFIG_FILE).exists()
 
 
 def context_length(model: PreTrainedModel) -> int:
     """Returns how many tokens a conversation may have, at most LONGEST."""
-    positions = getattr(model.config.get_text_config(), "max_position_embeddings", LONGEST)
-    return min(int(positions), LONGEST)
+    positions = getattr(
+        model.config.get_text_config(), "max_position_embeddings", MAX_CONTEXT_LENGTH
+    )
+    return min(int(positions), MAX_CONTEXT_LENGTH)
 
 
-def width(model: PreTrainedModel) -> int:
+def hidden_size(model: PreTrainedModel) -> int:
     return int(model.config.get_text_config().hidden_size)
 
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
 from tuner.job_folder import fsync_folder, remove_path
-from tuner.local.model_loading import ADAPTER, be_quiet, load_model
+from tuner.local.model_loading import ADAPTER_CONFIG_FILE, load_model, silence_libraries
 
 
 def save_model(
@@ -23,7 +23,7 @@ def save_model(
     remove_path(draft)
     if isinstance(model, PeftModel):
         model.save_pretrained(draft, selected_adapters=["default"])
-        _name_base(draft / ADAPTER, base)
+        _name_base(draft / ADAPTER_CONFIG_FILE, base)
         (draft / "README.md").unlink(missing_ok=True)
     else:
         model.save_pretrained(draft)
@@ -35,7 +35,7 @@ def save_model(
 
 def merge_adapter(base: Path, adapter: Path, out: Path) -> None:
     """Merges an adapter into its base in float32 and saves safetensors in the dtype of the base."""
-    be_quiet()
+    silence_libraries()
     config = json.loads((base / "config.json").read_bytes())
     saved = str(config.get("dtype") or config.get("torch_dtype") or "float32")
     model = PeftModel.from_pretrained(load_model(base, is_trained_whole=True), adapter)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from transformers import AutoTokenizer
 
-from tuner.local.tokenizing import Renderer, TemplateError
+from tuner.local.tokenizing import ChatTokenizer, TemplateError
 
 _FIRST, _ANSWER, _SECOND = "⟦first⟧", "⟦answer⟧", "⟦second⟧"
 _TURNS = [
@@ -37,7 +37,7 @@ def write_modelfile(folder: Path, source: str = ".") -> None:
     begins = tokenizer.bos_token if getattr(tokenizer, "add_bos_token", False) else None
     lines = [
         f"FROM {source}",
-        *_template(Renderer(tokenizer, longest=0), begins or ""),
+        *_template(ChatTokenizer(tokenizer, longest=0), begins or ""),
         *_parameters(folder),
     ]
     if tokenizer.eos_token:
@@ -45,7 +45,7 @@ def write_modelfile(folder: Path, source: str = ".") -> None:
     (folder / "Modelfile").write_text("\n".join((*lines, "")), "utf-8")
 
 
-def _template(renderer: Renderer, begins: str) -> list[str]:
+def _template(renderer: ChatTokenizer, begins: str) -> list[str]:
     """Returns the chat template in Ollama's language, without tools.
 
     `begins` is the BOS token, which Ollama adds itself.

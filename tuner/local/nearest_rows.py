@@ -13,7 +13,7 @@ from wordllama.inference import WordLlamaInference
 
 from tuner.local.question_rewording import Message, single_exchange
 
-EXAMPLES = 3
+EXAMPLES_BEFORE_QUESTION = 3
 """The number of rows before a question."""
 _MAX_CHARACTERS = 2000
 
@@ -54,7 +54,7 @@ class NearestRows:
         )
         examples = [
             message
-            for nearest in reversed(list(islice(others, EXAMPLES)))
+            for nearest in reversed(list(islice(others, EXAMPLES_BEFORE_QUESTION)))
             for message in (nearest.question, {**nearest.answer, "weight": 0})
         ]
         if not examples:

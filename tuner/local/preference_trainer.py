@@ -13,7 +13,7 @@ from trl import DPOConfig, DPOTrainer
 from tuner.local.tokenizing import PreferencePair
 
 Tensors = dict[str, torch.Tensor]
-Figures = tuple[float, float]
+PairMetrics = tuple[float, float]
 
 
 def make_preference_trainer(
@@ -63,7 +63,7 @@ class PreferenceTrainer(DPOTrainer):
     def held_out_count(self) -> int:
         return 0 if self.eval_dataset is None else len(self.eval_dataset)
 
-    def measure_held_out(self, chosen: Sequence[int], size: int) -> Figures:
+    def measure_held_out(self, chosen: Sequence[int], size: int) -> PairMetrics:
         """Returns loss and reward accuracy on some validation rows, `size` rows at a time."""
         losses, won = 0.0, 0.0
         for first in range(0, len(chosen), size):

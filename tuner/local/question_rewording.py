@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 Message = dict[str, str]
 
-AS_TAUGHT = 0.3
+UNCHANGED_SHARE = 0.3
 """The share of rows that are not reworded."""
 MAX_QUESTION_LENGTH = 300
 """Most characters of a question; longer texts are mostly material to work on."""
@@ -41,7 +41,7 @@ _NEGATIONS = frozenset(["no", "not", "never", "none", "nor", "without", "cannot"
 _END = "?.!？。！"
 
 
-def reword(row: dict[str, object], rng: random.Random) -> dict[str, object]:
+def reword_question(row: dict[str, object], rng: random.Random) -> dict[str, object]:
     """Returns the row with another wording of the question before its only answer.
 
     Rows with tools, several answers or a long question are returned unchanged.
@@ -50,7 +50,7 @@ def reword(row: dict[str, object], rng: random.Random) -> dict[str, object]:
         return row
     before, question_message, answer_message = exchange
     question, answer_text = question_message["content"], answer_message["content"]
-    is_unchanged = rng.random() < AS_TAUGHT
+    is_unchanged = rng.random() < UNCHANGED_SHARE
     if is_unchanged or len(question) > MAX_QUESTION_LENGTH or "\n" in question:
         return row
     return {

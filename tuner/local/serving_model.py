@@ -8,24 +8,24 @@ from pathlib import Path
 
 import torch
 
-from tuner.local.generation_batch import Batch
+from tuner.local.generation_batch import GenerationBatch
 from tuner.local.generation_defaults import GenerationDefaults, ending_tokens
-from tuner.local.json_constraints import Constraints
+from tuner.local.json_constraints import JsonConstraints
 from tuner.local.lora_adapters import Adapter
-from tuner.local.model_loading import be_quiet, context_length, load_model, load_tokenizer
-from tuner.local.tokenizing import Renderer
+from tuner.local.model_loading import context_length, load_model, load_tokenizer, silence_libraries
+from tuner.local.tokenizing import ChatTokenizer
 
 
 @dataclass(slots=True)
-class Loaded:
+class LoadedModel:
     """A model in memory: a base, or a model that a job trained as a whole."""
 
-    batch: Batch
-    renderer: Renderer
+    batch: GenerationBatch
+    renderer: ChatTokenizer
     tokenizer: object
     stop_token_ids: frozenset[int]
     longest: int
-    constraints: Constraints
+    constraints: JsonConstraints
     defaults: GenerationDefaults
     adapters: OrderedDict[str, Adapter] = field(default_factory=OrderedDict)
 
@@ -34,22 +34,22 @@ class Loaded:
         return any(reply.adapter == adapter for reply in self.batch.replies)
 
 
-def load_for_serving(folder: Path, base: Path, quantization: str = "") -> Loaded:
+def load_for_serving(folder: Path, base: Path, quantization: str = "") -> LoadedModel:
     """Loads a base, or a model trained as a whole, in the dtype of the base."""
-    be_quiet()
+    silence_libraries()
     _limit_threads()
     model = load_model(folder, typed_as=base, quantization=quantization).eval()
     tokenizer = load_tokenizer(folder)
     longest = context_length(model)
-    renderer = Renderer(tokenizer, longest=longest)
+    renderer = ChatTokenizer(tokenizer, longest=longest)
     stop_token_ids = frozenset(ending_tokens(model, tokenizer, renderer))
-    return Loaded(
-        batch=Batch(model),
+    return LoadedModel(
+        batch=GenerationBatch(model),
         renderer=renderer,
         tokenizer=tokenizer.backend_tokenizer,
         stop_token_ids=stop_token_ids,
         longest=longest,
-        constraints=Constraints(tokenizer, stop_token_ids),
+        constraints=JsonConstraints(tokenizer, stop_token_ids),
         defaults=GenerationDefaults.of(model.generation_config),
     )
 

@@ -18,18 +18,27 @@ from tuner.base_models import TEMPLATE_FILE
 from tuner.job_folder import remove_path
 
 END, OPEN, CLOSE = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-VOCABULARY = 2_400
-STEPS = 40
-SPREAD = 0.12
+VOCABULARY_SIZE = 2_400
+TRAINING_STEPS = 40
+EMBEDDING_STD = 0.12
 """Standard deviation of the initial embeddings."""
-ROWS = 16
+BATCH_ROWS = 16
 """Rows of a batch."""
-HOLD = 0.3
+SHARE_WITH_NUMBER = 0.3
 """Share of sentences that end with a number."""
-OPENERS = ("Say", "Repeat", "Copy", "Write", "Tell me", "What about", "Do you know", "Is it")
+QUESTION_OPENERS = (
+    "Say",
+    "Repeat",
+    "Copy",
+    "Write",
+    "Tell me",
+    "What about",
+    "Do you know",
+    "Is it",
+)
 
 
-def make(folder: Path, *, seed: int = 0, tell: Callable[[int, int, float], None]) -> None:
+def make_base(folder: Path, *, seed: int = 0, tell: Callable[[int, int, float], None]) -> None:
     """Makes the base in a folder, atomically; `tell` gets step, number of steps and loss."""
     draft = folder.with_name(f".{folder.name}.draft")
     remove_path(draft)
@@ -62,7 +71,7 @@ def _tokenizer(rng: random.Random) -> PreTrainedTokenizerFast:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY,
+        vocab_size=VOCABULARY_SIZE,
         special_tokens=[END, OPEN, CLOSE],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
@@ -80,7 +89,7 @@ def _tokenizer(rng: random.Random) -> PreTrainedTokenizerFast:
 
 def _sentence(words: list[str], rng: random.Random) -> str:
     text = " ".join(rng.choice(words) for _ in range(rng.randint(3, 10)))
-    number = f" {rng.randint(0, 999)}" if rng.random() < HOLD else ""
+    number = f" {rng.randint(0, 999)}" if rng.random() < SHARE_WITH_NUMBER else ""
     return text[:1].upper() + text[1:] + number + rng.choice((".", "!", "?", ", or so."))
 
 
@@ -102,7 +111,7 @@ def _model(vocabulary: int, seed: int) -> LlamaForCausalLM:
     model = LlamaForCausalLM(config)
     # With the usual small embeddings no token could get a high probability: adapters cannot change
     # them, and the norm of the last layer limits its sums.
-    torch.nn.init.normal_(model.get_input_embeddings().weight, std=SPREAD)
+    torch.nn.init.normal_(model.get_input_embeddings().weight, std=EMBEDDING_STD)
     return model
 
 
@@ -114,7 +123,7 @@ def _trained(
 ) -> LlamaForCausalLM:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, max_lr=3e-3, total_steps=STEPS, pct_start=0.1
+        optimizer, max_lr=3e-3, total_steps=TRAINING_STEPS, pct_start=0.1
     )
     model.train()
     for step, rows in enumerate(_batches(rng), 1):
@@ -127,21 +136,21 @@ def _trained(
         schedule.step()
         optimizer.zero_grad()
         if step % 10 == 0:
-            tell(step, STEPS, loss.item())
+            tell(step, TRAINING_STEPS, loss.item())
     model.eval()
     return model
 
 
 def _batches(rng: random.Random) -> Iterator[list[str]]:
     words = _words()
-    for _ in range(STEPS):
-        yield [_exchange(words, rng) for _ in range(ROWS)]
+    for _ in range(TRAINING_STEPS):
+        yield [_exchange(words, rng) for _ in range(BATCH_ROWS)]
 
 
 def _exchange(words: list[str], rng: random.Random) -> str:
     """Returns a question, and an answer that repeats the question's content with small changes."""
     sentence = _sentence(words, rng)
-    question = f"{rng.choice(OPENERS)} {sentence[:1].lower()}{sentence[1:]}"
+    question = f"{rng.choice(QUESTION_OPENERS)} {sentence[:1].lower()}{sentence[1:]}"
     answer = rng.choice(
         (sentence, f"{sentence} {sentence}", f"Well, {sentence[:1].lower()}{sentence[1:]}")
     )

@@ -8,15 +8,15 @@ import torch
 
 from tuner.local.tokenizing import TrainingExample
 
-LEAST = 0.2
+MIN_TOKEN_WEIGHT = 0.2
 """The least weight of a token, as a share of its answer's weight."""
 
 
 class TokenWeights:
     """Weights the tokens of answers by rarity among the different answers.
 
-    The weight of a token is 1 minus the share of answers that contain it, but at least `LEAST`, so
-    that tokens of a single answer count more than a common opening.
+    The weight of a token is 1 minus the share of answers that contain it, but at least
+    `MIN_TOKEN_WEIGHT`, so that tokens of a single answer count more than a common opening.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class TokenWeights:
             answers = {self._answer(example) for example in examples}
             counts = Counter(token for answer in answers for token in set(answer))
             for token, count in counts.items():
-                self._rarity[token] = max(LEAST, 1 - count / len(answers))
+                self._rarity[token] = max(MIN_TOKEN_WEIGHT, 1 - count / len(answers))
 
     def _answer(self, example: TrainingExample) -> tuple[int, ...]:
         pairs = zip(example.tokens, example.weights, strict=True)

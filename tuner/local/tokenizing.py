@@ -46,7 +46,7 @@ class _Turn:
     weight: float
 
 
-class Renderer:
+class ChatTokenizer:
     """Renders conversations; answers have their `weight`, other tokens `prompt_weight`."""
 
     def __init__(

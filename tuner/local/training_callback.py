@@ -19,24 +19,24 @@ from transformers import (
 from tuner.job_folder import KEPT_CHECKPOINTS, JobFolder, write_atomically
 from tuner.job_spec import JobSpec
 from tuner.local.hyperparameters import Hyperparameters
-from tuner.local.model_loading import width
+from tuner.local.model_loading import hidden_size
 from tuner.local.model_saving import fsync_tree, save_model
 from tuner.local.training_memory import return_free_heap
-from tuner.local.training_schedule import Schedule
-from tuner.local.weight_average import MIN_RECALLED, WeightAverage
+from tuner.local.training_schedule import TrainingSchedule
+from tuner.local.weight_average import MIN_RECALLED_SHARE, WeightAverage
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.training_interface import StopSignal, refuse_divergence, write_event
 
 if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer
 
-SHARE_FOR_STATES = 50
-SHARE_FOR_CHECKPOINTS = 20
-MIN_SECONDS = 2.0
-STEPS_BETWEEN_TRIMS = 8
+PAUSE_PER_STATE_SECOND = 50
+PAUSE_PER_CHECKPOINT_SECOND = 20
+MIN_SECONDS_BETWEEN_SAVES = 2.0
+STEPS_BETWEEN_HEAP_TRIMS = 8
 
 
-class Reporter(TrainerCallback):
+class TrainingCallback(TrainerCallback):
     """Reports a training. Several processes agree on stops and saves; only the first one writes."""
 
     def __init__(
@@ -48,7 +48,7 @@ class Reporter(TrainerCallback):
         numbers: Hyperparameters,
         spec: JobSpec,
         tokenizer: PreTrainedTokenizerBase,
-        schedule: Schedule,
+        schedule: TrainingSchedule,
     ) -> None:
         self._schedule = schedule
         self._folder, self._events, self._stop = folder, events, stop
@@ -59,12 +59,12 @@ class Reporter(TrainerCallback):
         self._began = time.monotonic()
         self._checkpoint_seconds = 0.0
         self._save_began = 0.0
-        self._save_after = self._began + MIN_SECONDS
+        self._save_after = self._began + MIN_SECONDS_BETWEEN_SAVES
 
     def begin(self, cut: int) -> None:
         """Reports the hyperparameters, the learning rate and the number of shortened examples."""
         numbers = self._numbers
-        rate = numbers.rate(width(self._trainer.model), is_dpo=self._spec.method == "dpo")
+        rate = numbers.rate(hidden_size(self._trainer.model), is_dpo=self._spec.method == "dpo")
         trained = f"LoRA of rank {numbers.lora_r}" if numbers.lora else "all weights"
         dtype = str(self._trainer.model.dtype).removeprefix("torch.")
         hardware = f"{self._trainer.args.device.type}, {torch.get_num_threads()} threads"
@@ -102,13 +102,13 @@ class Reporter(TrainerCallback):
             self._checkpoint(step, metrics)
 
     def _average_weights(self, state: TrainerState, per_epoch: int) -> None:
-        """Adds the weights to the average if at least `MIN_RECALLED` of the answers are learned.
+        """Adds the weights to the average if `MIN_RECALLED_SHARE` of the answers are learned.
 
         Replaces the weights by the average at the end of the training. Only adapters are averaged.
         """
         if not isinstance(self._trainer, WeightedSFTTrainer) or not self._numbers.lora:
             return
-        if fmean(_recalled(state)[-per_epoch:]) >= MIN_RECALLED:
+        if fmean(_recalled(state)[-per_epoch:]) >= MIN_RECALLED_SHARE:
             self._average.add()
         if state.global_step >= self._schedule.steps(state.max_steps):
             self._average.apply()
@@ -133,7 +133,7 @@ class Reporter(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object
     ) -> None:
-        if args.use_cpu and state.global_step % STEPS_BETWEEN_TRIMS == 0:
+        if args.use_cpu and state.global_step % STEPS_BETWEEN_HEAP_TRIMS == 0:
             return_free_heap()
         is_asked, is_due = self._any_process(
             self._stop.is_asked, time.monotonic() > self._save_after
@@ -164,8 +164,8 @@ class Reporter(TrainerCallback):
             write_atomically(self._folder.state, json.dumps(saved).encode())
         self._write_event("saved", {"step": state.global_step})
         now = time.monotonic()
-        pause = SHARE_FOR_STATES * (now - self._save_began)
-        self._save_after = now + max(MIN_SECONDS, pause)
+        pause = PAUSE_PER_STATE_SECOND * (now - self._save_began)
+        self._save_after = now + max(MIN_SECONDS_BETWEEN_SAVES, pause)
 
     def resume(self, saved: Path) -> None:
         """Loads the weight average, which is not part of the trainer's state."""
@@ -205,7 +205,7 @@ class Reporter(TrainerCallback):
         """Whether to save an epoch: the last `KEPT_CHECKPOINTS`, others if saving is cheap."""
         elapsed = time.monotonic() - self._began
         is_among_last = epochs_left < KEPT_CHECKPOINTS
-        return is_among_last or self._checkpoint_seconds < elapsed / SHARE_FOR_CHECKPOINTS
+        return is_among_last or self._checkpoint_seconds < elapsed / PAUSE_PER_CHECKPOINT_SECOND
 
     def _checkpoint(self, step: int, metrics: dict[str, float]) -> None:
         began = time.monotonic()

@@ -16,10 +16,15 @@ from pathlib import Path
 
 from tuner.job_spec import JobSpec
 from tuner.local.gpu_choice import has_fast_bf16_on_cpu, visible_gpu
-from tuner.local.hyperparameters import TOKENS_ON_CPU, Hyperparameters, plan_memory, resolve
+from tuner.local.hyperparameters import (
+    MAX_TOKENS_PER_PASS_ON_CPU,
+    Hyperparameters,
+    plan_memory,
+    resolve_hyperparameters,
+)
 from tuner.training_interface import JobRejected
 
-PATIENCE = 60.0
+MAX_WAIT_SECONDS = 60.0
 """Seconds that a training waits for memory which the server's idle models may free."""
 _RUNTIME_BYTES = 1 << 30
 """Bytes of Python and the libraries without weights; CUDA's context takes about the same."""
@@ -54,7 +59,7 @@ def return_free_heap() -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """The sizes of a base: its number of weights and the widths of its layers."""
 
     parameters: int
@@ -66,7 +71,7 @@ class Shape:
     """Whether the weights are saved in 16 bits."""
 
     @classmethod
-    def of(cls, base: Path) -> "Shape":
+    def of(cls, base: Path) -> "ModelShape":
         """Reads the sizes from the config and the headers of the weight files."""
         config = json.loads((base / "config.json").read_bytes())
         config = {**config, **config.get("text_config", {})}
@@ -98,21 +103,21 @@ def _parameters(file: Path) -> int:
     return sum(math.prod(tensor["shape"]) for tensor in tensors.values() if "shape" in tensor)
 
 
-def job_memory(spec: JobSpec, *, rows: int, longest: int) -> int:
+def estimate_job_memory(spec: JobSpec, *, rows: int, longest: int) -> int:
     """Returns a rough estimate of a job's memory in bytes; `longest` is in tokens."""
     is_full = None
     if spec.start_from:
         is_full = not (Path(spec.start_from) / "adapter_config.json").exists()
-    return training_memory(
+    return estimate_training_memory(
         Path(spec.base),
-        resolve(spec.hyperparameters, rows=rows, is_full=is_full),
+        resolve_hyperparameters(spec.hyperparameters, rows=rows, is_full=is_full),
         tokens=longest,
         is_dpo=spec.method == "dpo",
         is_quantized=bool(spec.quantization),
     )
 
 
-def training_memory(
+def estimate_training_memory(
     base: Path, numbers: Hyperparameters, *, tokens: int, is_dpo: bool, is_quantized: bool = False
 ) -> int:
     """Returns the bytes of the weights, the optimiser's state and the activations.
@@ -120,7 +125,7 @@ def training_memory(
     A layer's activations are counted as in "Reducing Activation Recomputation in Large Transformer
     Models" (https://arxiv.org/abs/2205.05198), without attention scores, which are not kept.
     """
-    shape = Shape.of(base)
+    shape = ModelShape.of(base)
     is_short = shape.is_16_bit and (has_fast_bf16_on_cpu() or visible_gpu() is not None)
     width = 2 if is_short else 4
     plan = plan_memory(
@@ -132,7 +137,7 @@ def training_memory(
     row = tokens + _TEMPLATE_TOKENS
     batch_tokens = plan.rows * row * (2 if is_dpo else 1)
     if visible_gpu() is None and not is_dpo:
-        batch_tokens = max(row, min(batch_tokens, TOKENS_ON_CPU))
+        batch_tokens = max(row, min(batch_tokens, MAX_TOKENS_PER_PASS_ON_CPU))
     if numbers.lora:
         weights = shape.parameters * (_4BIT_WEIGHT_BYTES if is_quantized else width)
         pairs = 4 * 2 * shape.hidden + 3 * (shape.hidden + shape.inner)
@@ -152,22 +157,22 @@ def wait_for_memory(
     needed: int, numbers: Hyperparameters, pause: Callable[[], object], tell: Callable[[str], None]
 ) -> None:
     """Waits until `needed` bytes are free.
-    Raises JobRejected if the machine is too small, or if the memory is not free after PATIENCE.
+    Raises JobRejected if the machine is too small, or not free after MAX_WAIT_SECONDS.
     """
     if needed > (size := memory_size() or needed):
-        raise too_large(numbers, needed=needed, free=size)
-    deadline, was_logged = time.monotonic() + PATIENCE, False
+        raise too_large_error(numbers, needed=needed, free=size)
+    deadline, was_logged = time.monotonic() + MAX_WAIT_SECONDS, False
     while needed > (free := free_memory() or needed):
         if not was_logged:
             sizes = f"about {_as_gigabytes(needed)} are needed, {_as_gigabytes(free)} are free"
             tell(f"Waiting for memory: {sizes}")
             was_logged = True
         if time.monotonic() > deadline:
-            raise too_large(numbers, needed=needed, free=free)
+            raise too_large_error(numbers, needed=needed, free=free)
         pause()
 
 
-def too_large(
+def too_large_error(
     numbers: Hyperparameters, *, needed: int | None = None, free: int | None = None
 ) -> JobRejected:
     """Returns the error of a job whose memory is too small, with advice.

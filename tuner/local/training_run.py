@@ -17,41 +17,46 @@ from tuner.job_folder import JobFolder, read_json
 from tuner.job_spec import JobSpec
 from tuner.local.error_mapping import mapped_errors
 from tuner.local.greedy_answers import GreedyAnswers
-from tuner.local.hyperparameters import TOKENS_ON_CPU, Hyperparameters, plan_memory, resolve
+from tuner.local.hyperparameters import (
+    MAX_TOKENS_PER_PASS_ON_CPU,
+    Hyperparameters,
+    plan_memory,
+    resolve_hyperparameters,
+)
 from tuner.local.model_loading import (
-    be_quiet,
     context_length,
+    hidden_size,
     is_adapter,
     load_for_training,
     load_tokenizer,
-    width,
+    silence_libraries,
 )
 from tuner.local.nearest_rows import NearestRows
-from tuner.local.question_rewording import reword
+from tuner.local.question_rewording import reword_question
 from tuner.local.token_weights import TokenWeights, without_common_start
-from tuner.local.tokenizing import Renderer, TemplateError, TrainingExample
-from tuner.local.training_callback import Reporter
+from tuner.local.tokenizing import ChatTokenizer, TemplateError, TrainingExample
+from tuner.local.training_callback import TrainingCallback
 from tuner.local.training_memory import wait_for_memory
-from tuner.local.training_schedule import Lead, Schedule, Wordings
+from tuner.local.training_schedule import RowAfterExamples, TrainingSchedule, Wordings
 from tuner.local.weighted_trainer import WeightedSFTTrainer
 from tuner.training_interface import JobRejected, Row, StopSignal, exit_stopped, write_event
 
 if TYPE_CHECKING:
     from tuner.local.preference_trainer import PreferenceTrainer
 
-Lessons = Sequence[TrainingExample]
+TrainingExamples = Sequence[TrainingExample]
 MAX_WORDINGS = 16
-SHORT = 128
+MAX_EAGER_ATTENTION_TOKENS = 128
 """Tokens up to which eager attention is faster on a CPU than the fused one.
 
 The backward pass of fused attention takes twice as long for short rows.
 """
-Rendered = TypeVar("Rendered")
+RenderedT = TypeVar("RenderedT")
 
 
-def run(folder: JobFolder, spec: JobSpec, stop: StopSignal) -> dict[str, object]:
+def run_training(folder: JobFolder, spec: JobSpec, stop: StopSignal) -> dict[str, object]:
     """Trains the job's model; returns the number of epochs and of trained tokens."""
-    be_quiet()
+    silence_libraries()
     saved = read_json(folder.state) or {}
     # The order of sums depends on the number of threads, so a resumed job keeps that number.
     torch.set_num_threads(int(str(saved.get("threads", torch.get_num_threads()))))
@@ -74,10 +79,10 @@ class _Job:
         spec, start = self._spec, self._start
         training, validation = self._rows("training_file"), self._rows("validation_file")
         is_full = None if start is None else not is_adapter(start)
-        numbers = resolve(spec.hyperparameters, rows=len(training), is_full=is_full)
+        numbers = resolve_hyperparameters(spec.hyperparameters, rows=len(training), is_full=is_full)
         set_seed(spec.seed)
         model = self._model(numbers)
-        renderer = Renderer(
+        renderer = ChatTokenizer(
             self._tokenizer, longest=context_length(model), prompt_weight=numbers.prompt_loss_weight
         )
         with mapped_errors(self._folder, numbers):
@@ -86,7 +91,7 @@ class _Job:
                 schedule.last_epoch = int(str(last))
             parts = (model, numbers, renderer, schedule)
             trainer, tokens = self._trainer(*parts, training, validation)
-            reporter = Reporter(
+            reporter = TrainingCallback(
                 self._folder,
                 self._events,
                 self._stop,
@@ -111,7 +116,7 @@ class _Job:
     def _train(
         self,
         trainer: "WeightedSFTTrainer | PreferenceTrainer",
-        reporter: Reporter,
+        reporter: TrainingCallback,
         step: object | None,
     ) -> None:
         """Trains from the start, or from the state that was saved at a step."""
@@ -122,8 +127,8 @@ class _Job:
             reporter.resume(saved)
         trainer.train(resume_from_checkpoint=saved and str(saved))
 
-    def _schedule(self, numbers: Hyperparameters) -> Schedule:
-        return Schedule(
+    def _schedule(self, numbers: Hyperparameters) -> TrainingSchedule:
+        return TrainingSchedule(
             epochs=numbers.n_epochs,
             batch=numbers.batch_size,
             seed=self._spec.seed,
@@ -163,8 +168,8 @@ class _Job:
         self,
         model: PreTrainedModel | PeftModel,
         numbers: Hyperparameters,
-        renderer: Renderer,
-        schedule: Schedule,
+        renderer: ChatTokenizer,
+        schedule: TrainingSchedule,
         training: Sequence[Row],
         validation: Sequence[Row],
     ) -> tuple["WeightedSFTTrainer | PreferenceTrainer", int]:
@@ -201,14 +206,14 @@ class _Job:
         return trainer, tokens
 
     def _wordings(
-        self, renderer: Renderer, training: Sequence[Row], numbers: Hyperparameters
+        self, renderer: ChatTokenizer, training: Sequence[Row], numbers: Hyperparameters
     ) -> Wordings:
         """Returns the original rows, and other wordings of them for later epochs."""
         originals = self._rendered(renderer.training_examples, training, "training_file")
         cut, wordings, reworded = renderer.cut, [_flattened(originals)], [training]
         for number in range(1, min(MAX_WORDINGS, numbers.n_epochs)):
             rng = random.Random(f"{self._spec.seed}:{number}")
-            variants = [reword(row, rng) for row in training]
+            variants = [reword_question(row, rng) for row in training]
             rendered = _flattened(
                 self._rendered(renderer.training_examples, variants, "training_file")
             )
@@ -220,28 +225,33 @@ class _Job:
         is_one_each = all(len(examples) == 1 for examples in originals)
         return Wordings(learned, self._lead(reworded) if is_one_each else None)
 
-    def _lead(self, wordings: Sequence[Sequence[Row]]) -> Lead:
+    def _lead(self, wordings: Sequence[Sequence[Row]]) -> RowAfterExamples:
         """Returns a function that puts a row of a wording after its nearest rows.
 
         The function returns None if the example is too long or cannot be rendered.
         """
         nearest = NearestRows(wordings[0])
-        renderer = Renderer(self._tokenizer, longest=TOKENS_ON_CPU + 1)
+        renderer = ChatTokenizer(self._tokenizer, longest=MAX_TOKENS_PER_PASS_ON_CPU + 1)
 
         def lead(wording: int, number: int) -> TrainingExample | None:
             row = nearest.lead(wordings[0][number], wordings[wording][number])
             with suppress(TemplateError):
                 examples = renderer.training_examples(row) if row else []
                 return next(
-                    (example for example in examples if len(example.tokens) <= TOKENS_ON_CPU), None
+                    (
+                        example
+                        for example in examples
+                        if len(example.tokens) <= MAX_TOKENS_PER_PASS_ON_CPU
+                    ),
+                    None,
                 )
             return None
 
         return lead
 
     def _rendered(
-        self, render: Callable[[Row], Rendered], rows: Sequence[Row], param: str
-    ) -> list[Rendered]:
+        self, render: Callable[[Row], RenderedT], rows: Sequence[Row], param: str
+    ) -> list[RenderedT]:
         """Renders all rows. Raises JobRejected with the number of a row that cannot be rendered."""
         rendered = []
         for number, row in enumerate(rows, 1):
@@ -271,7 +281,7 @@ class _Job:
             "num_train_epochs": numbers.n_epochs,
             "per_device_train_batch_size": plan.rows,
             "gradient_accumulation_steps": plan.accumulation_steps,
-            "learning_rate": numbers.rate(width(model), is_dpo=self._is_dpo),
+            "learning_rate": numbers.rate(hidden_size(model), is_dpo=self._is_dpo),
             "lr_scheduler_type": "linear",
             "warmup_steps": 0.05,
             "weight_decay": 0.0,
@@ -297,11 +307,11 @@ class _Job:
 
 def _choose_attention(model: PreTrainedModel | PeftModel, data: Wordings) -> None:
     longest_row = max(len(example.tokens) for examples in data.wordings for example in examples)
-    if longest_row <= SHORT and not torch.cuda.is_available():
+    if longest_row <= MAX_EAGER_ATTENTION_TOKENS and not torch.cuda.is_available():
         model.set_attn_implementation("eager")
 
 
-def _flattened(rows: Sequence[Lessons]) -> list[TrainingExample]:
+def _flattened(rows: Sequence[TrainingExamples]) -> list[TrainingExample]:
     return [example for examples in rows for example in examples]
 
 

@@ -8,11 +8,11 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from tuner.job_folder import KEPT_CHECKPOINTS
-from tuner.local.nearest_rows import EXAMPLES
+from tuner.local.nearest_rows import EXAMPLES_BEFORE_QUESTION
 from tuner.local.tokenizing import TrainingExample
 
-FEW_ROWS = 30
-ENOUGH_RECALLED, ENOUGH_OF_FEW = 0.9, 0.97
+MAX_FEW_ROWS = 30
+MIN_RECALLED_SHARE, MIN_RECALLED_SHARE_OF_FEW = 0.9, 0.97
 """Minimum shares of recalled answers over two epochs for the rows to count as learned.
 
 An answer is recalled if all of its tokens were the most likely ones. Wordings differ between
@@ -20,14 +20,14 @@ epochs, so recalling is more than repetition. Few rows need a higher share, as t
 """
 AVERAGED_EPOCHS = 14
 """Epochs in the mean of an adapter's weights, which generalises better than a single epoch."""
-BEHIND_EXAMPLES = 0.25
+SHARE_BEHIND_EXAMPLES = 0.25
 """The share of rows that get examples before them once all rows are learned, drawn each epoch."""
-WARMUP = 0.05
-MIN_RATE = 0.4
+WARMUP_SHARE = 0.05
+MIN_RATE_SHARE = 0.4
 """The share of the highest rate before the last epoch, if weights are averaged."""
 
 
-Lead = Callable[[int, int], TrainingExample | None]
+RowAfterExamples = Callable[[int, int], TrainingExample | None]
 """Returns a row (wording, row) after examples, or None if that is impossible."""
 
 
@@ -37,7 +37,9 @@ class Wordings(Dataset[TrainingExample]):
     `lead` returns a row of a wording after examples, None if that is impossible.
     """
 
-    def __init__(self, wordings: Sequence[Sequence[TrainingExample]], lead: Lead | None) -> None:
+    def __init__(
+        self, wordings: Sequence[Sequence[TrainingExample]], lead: RowAfterExamples | None
+    ) -> None:
         self.rows = len(wordings[0])
         self.wordings = wordings
         self._lead = lead
@@ -53,7 +55,7 @@ class Wordings(Dataset[TrainingExample]):
         return example or self.wordings[wording][row]
 
 
-class Schedule:
+class TrainingSchedule:
     """The schedule of a training; the last epoch has the original wording and ends with rate 0."""
 
     def __init__(
@@ -73,7 +75,7 @@ class Schedule:
         """
         if not self._may_end_early or self.is_shortened:
             return
-        enough = ENOUGH_RECALLED if rows > FEW_ROWS else ENOUGH_OF_FEW
+        enough = MIN_RECALLED_SHARE if rows > MAX_FEW_ROWS else MIN_RECALLED_SHARE_OF_FEW
         if fmean(recalled) >= enough:
             missing = AVERAGED_EPOCHS - averaged if self._is_averaged else 0
             self.last_epoch = min(epoch + max(KEPT_CHECKPOINTS, missing), self.epochs - 1)
@@ -88,10 +90,10 @@ class Schedule:
 
     def rate(self, step: int, planned: int) -> float:
         """Returns the share of the highest rate: warm-up, slow decay, 0 at the last epoch's end."""
-        warm = (step + 1) / max(1.0, WARMUP * planned)
+        warm = (step + 1) / max(1.0, WARMUP_SHARE * planned)
         per_epoch = planned // self.epochs
         last_epoch_start = self.last_epoch * per_epoch
-        lowest = MIN_RATE if self._is_averaged else 0.0
+        lowest = MIN_RATE_SHARE if self._is_averaged else 0.0
         slow = 1 - (1 - lowest) * min(step, last_epoch_start) / planned
         return min(1.0, warm, slow * min(1.0, 1 - (step - last_epoch_start) / per_epoch))
 
@@ -99,13 +101,16 @@ class Schedule:
         """Returns an epoch's keys: rows of similar length in a batch, batches in random order."""
         rng = random.Random(f"{self._seed}:{epoch}")
         count = len(lengths)
-        share = BEHIND_EXAMPLES if self.is_shortened else 0.0
+        share = SHARE_BEHIND_EXAMPLES if self.is_shortened else 0.0
         with_examples = set(rng.sample(range(count), round(share * count)))
         wording = 0 if epoch == self.last_epoch else epoch % wordings
         offset = {
             row: (wording + wordings * (row in with_examples)) * count for row in range(count)
         }
-        size = {row: lengths[row] * (1 + EXAMPLES * (row in with_examples)) for row in range(count)}
+        size = {
+            row: lengths[row] * (1 + EXAMPLES_BEFORE_QUESTION * (row in with_examples))
+            for row in range(count)
+        }
         rows = sorted(range(count), key=lambda row: size[row] * rng.uniform(0.85, 1.15))
         batches = [rows[n : n + self.batch] for n in range(0, count, self.batch)]
         remainder = [batches.pop()] if len(batches[-1]) < self.batch else []
@@ -116,7 +121,9 @@ class Schedule:
 class EpochSampler(Sampler[int]):
     """Yields the keys of the trainer's present epoch."""
 
-    def __init__(self, schedule: Schedule, data: Wordings, epoch: Callable[[], int]) -> None:
+    def __init__(
+        self, schedule: TrainingSchedule, data: Wordings, epoch: Callable[[], int]
+    ) -> None:
         self._schedule, self._data, self._epoch = schedule, data, epoch
         self._lengths = [len(example.tokens) for example in data.wordings[0]]
 
@@ -129,7 +136,7 @@ class EpochSampler(Sampler[int]):
 
 
 def rate_scheduler(
-    optimizer: torch.optim.Optimizer, schedule: Schedule, planned: int
+    optimizer: torch.optim.Optimizer, schedule: TrainingSchedule, planned: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
     """Returns a scheduler for the optimizer."""
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule.rate(step, planned))

@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-MIN_RECALLED = 0.5
+MIN_RECALLED_SHARE = 0.5
 """The least share of answers with only most likely tokens for an epoch to be averaged."""
 FILE, COUNT = "average.safetensors", "count"
 

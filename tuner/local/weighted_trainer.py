@@ -13,13 +13,13 @@ from torch.utils.checkpoint import checkpoint
 from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers import PreTrainedTokenizerBase as Tokenizer
 
-from tuner.local.hyperparameters import TOKENS_ON_CPU
+from tuner.local.hyperparameters import MAX_TOKENS_PER_PASS_ON_CPU
 from tuner.local.token_weights import TokenWeights
 from tuner.local.tokenizing import TrainingExample
-from tuner.local.training_schedule import EpochSampler, Schedule, Wordings, rate_scheduler
+from tuner.local.training_schedule import EpochSampler, TrainingSchedule, Wordings, rate_scheduler
 
 Tensors = dict[str, torch.Tensor]
-Figures = tuple[float, float]
+LossAndAccuracy = tuple[float, float]
 
 
 class WeightedSFTTrainer(Trainer):
@@ -35,7 +35,7 @@ class WeightedSFTTrainer(Trainer):
         tokenizer: Tokenizer,
         data: Wordings,
         validation: Sequence[TrainingExample],
-        schedule: Schedule,
+        schedule: TrainingSchedule,
         *,
         token_weights: TokenWeights,
     ) -> None:
@@ -86,7 +86,7 @@ class WeightedSFTTrainer(Trainer):
         All processes need the same number of calls.
         """
         is_alone_on_cpu = self.args.device.type == "cpu" and self.accelerator.num_processes == 1
-        parts = split_batch(inputs, TOKENS_ON_CPU) if is_alone_on_cpu else [inputs]
+        parts = split_batch(inputs, MAX_TOKENS_PER_PASS_ON_CPU) if is_alone_on_cpu else [inputs]
         step = super().training_step
         return torch.stack([step(model, part, num_items_in_batch) for part in parts]).sum()
 
@@ -122,7 +122,7 @@ class WeightedSFTTrainer(Trainer):
     def rows(self) -> int:
         return self._data.rows
 
-    def measure_held_out(self, chosen: Sequence[int], size: int) -> Figures:
+    def measure_held_out(self, chosen: Sequence[int], size: int) -> LossAndAccuracy:
         """Returns loss and accuracy on some validation rows, `size` rows at a time."""
         examples = [self._validation[n] for n in chosen]
         sums = torch.zeros(3)

@@ -13,9 +13,16 @@ from adapters.studio import reply_drawing
 from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
 from adapters.studio.page_actions import PageActions
-from adapters.studio.page_session import DIRECT, GENERAL, OF_PEOPLE, PageSession, Studio, remember
+from adapters.studio.page_session import (
+    DIRECT,
+    GENERAL,
+    PEOPLE_FIELD_CLASS,
+    PageSession,
+    Studio,
+    set_browser_cookie,
+)
 from adapters.studio.pages.list_controls import ListAddress, ListControls
-from adapters.studio.shell import Page, draw_page, pill
+from adapters.studio.shell import Page, draw_page, state_pill
 from bot import events
 from bot.domain import LOCAL, ChannelId, Place
 from bot.replies import (
@@ -56,7 +63,7 @@ _ASSISTANT_OPTIONS = (
 
 
 # Prefixes of audit actions, for the filter.
-AUDITED = ("example", "job", "model", "assistant", "role", "budget", "sources", "consent")
+AUDITED_SUBJECTS = ("example", "job", "model", "assistant", "role", "budget", "sources", "consent")
 
 
 class AdminPage(Page):
@@ -142,8 +149,8 @@ class Workspaces(AdminPage):
 
     def _draw_workspace(self, line: ListingRow) -> None:
         def switch() -> None:
-            remember("assistant", "")
-            remember("workspace", line.id)
+            set_browser_cookie("assistant", "")
+            set_browser_cookie("workspace", line.id)
             ui.navigate.reload()
 
         with ui.element("li").classes("line-row"):
@@ -153,7 +160,7 @@ class Workspaces(AdminPage):
             for button in line.buttons:
                 self._draw_action(button)
             if line.id == self.session.workspace:
-                pill(self.session.translate("studio.here"), Tone.GOOD)
+                state_pill(self.session.translate("studio.here"), Tone.GOOD)
             else:
                 ui.button(self.session.translate("studio.switch"), on_click=switch).props(
                     "outline dense"
@@ -204,7 +211,7 @@ class Assistants(AdminPage):
             await self._edit(name)
 
         def work() -> None:
-            remember("assistant", name)
+            set_browser_cookie("assistant", name)
             ui.navigate.to("/examples")
 
         with ui.element("li").classes("line-row"):
@@ -369,7 +376,7 @@ class Audit(AdminPage):
 
     def __init__(self, session: PageSession, request: Request) -> None:
         super().__init__(session, request)
-        self._address = ListAddress(request, {"what": AUDITED, "user": None})
+        self._address = ListAddress(request, {"what": AUDITED_SUBJECTS, "user": None})
 
     def draw_top(self) -> None:
         self.button("studio.export", "download", self._export, is_primary=False)
@@ -382,7 +389,7 @@ class Audit(AdminPage):
         with ui.element("div").classes("bar"):
             say = self.session.translate
             offered = {"": say("studio.any")} | {
-                name: say(f"studio.audit.{name}") for name in AUDITED
+                name: say(f"studio.audit.{name}") for name in AUDITED_SUBJECTS
             }
             what = ui.select(offered, label=say("studio.what"), value=self._address.get("what"))
             what.on_value_change(self._address.field_handler("what", self.refresh))
@@ -390,7 +397,7 @@ class Audit(AdminPage):
             who = ui.input(say("studio.person"), value=self._address.get("user"))
             who.on_value_change(self._address.field_handler("user", self.refresh))
             who.props("outlined dense debounce=250 clearable")
-            who.classes(f"narrow {OF_PEOPLE}").mark("user")
+            who.classes(f"narrow {PEOPLE_FIELD_CLASS}").mark("user")
         super().draw()
 
     async def load_replies(self) -> list[Reply]:
@@ -401,7 +408,7 @@ class Audit(AdminPage):
         ]
 
 
-RUN_PAGES: Mapping[str, RunPage] = {
+ADMIN_PAGES: Mapping[str, RunPage] = {
     "teach-next": TeachNext,
     "workspaces": Workspaces,
     "assistants": Assistants,

@@ -10,17 +10,17 @@ from nicegui import ui
 from adapters.studio.channel_view import Conversation, RoomActions
 from adapters.studio.composer import Composer
 from adapters.studio.navigation import channel_title
-from adapters.studio.notifications import tell
+from adapters.studio.notifications import notify_reply
 from adapters.studio.page_session import DIRECT, PageSession, Studio
 from adapters.studio.reply_drawing import draw_button, draw_text, facts_by_name
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from adapters.studio.shell import (
     draw_empty_page,
     draw_main_area,
     page_session_of,
     refresh_on_change,
     shell,
-    train_label,
+    train_button_label,
 )
 from adapters.studio.tour import Tour
 from bot import events
@@ -67,13 +67,13 @@ class _RoomPage:
         self._trainer = ui.button(say("studio.train"), icon="bolt", on_click=self._train)
         self._trainer.props("unelevated no-caps").classes("only-icon-on-phones").mark("train")
         aside = ui.button(icon="view_sidebar", on_click=lambda: self._aside.toggle())
-        aside.props(f"flat round dense aria-label={quoted(say('studio.aside'))}")
+        aside.props(f"flat round dense aria-label={quoted_prop(say('studio.aside'))}")
 
     def draw(self, foot: ui.footer) -> None:
         say, session = self._session.translate, self._session
         drawer = ui.right_drawer(value=False, top_corner=True, bottom_corner=True)
         with drawer.props("width=320 breakpoint=1180 show-if-above") as self._aside:
-            self._aside.classes("aside").props(f"aria-label={quoted(say('studio.aside'))}")
+            self._aside.classes("aside").props(f"aria-label={quoted_prop(say('studio.aside'))}")
             self._panel = ui.element("div").classes("panel")
         with draw_main_area("room"):
             self._conversation = Conversation(session, self._room)
@@ -107,7 +107,7 @@ class _RoomPage:
         if isinstance(reply, Card):
             facts = facts_by_name(reply)
             self._model.set_text(facts.get("model", ""))
-            self._trainer.text = train_label(self._session, reply)
+            self._trainer.text = train_button_label(self._session, reply)
 
     async def _speak(self, text: str, files: Sequence[Attachment]) -> None:
         await self._room.speak(text, files)
@@ -131,7 +131,7 @@ class _RoomPage:
             await self._train()
             return
         if action.startswith("starter"):
-            tell(await self._session.click(action))
+            notify_reply(await self._session.click(action))
         else:
             await self._session.send(events.ButtonClicked(action))
 
@@ -175,7 +175,7 @@ class _RoomPage:
         if isinstance(reply, Form):
             self._room.open_form(reply, self._session.place)
         elif isinstance(reply, Refused):
-            tell(reply)
+            notify_reply(reply)
 
     async def _open_thread(self, number: int) -> None:
         if self._thread is not None:
@@ -187,7 +187,9 @@ class _RoomPage:
                 ui.label(say("studio.thread")).classes("panel-title")
                 ui.space()
                 close = ui.button(icon="close", on_click=self._close_thread)
-                close.props(f"flat round dense size=sm aria-label={quoted(say('studio.close'))}")
+                close.props(
+                    f"flat round dense size=sm aria-label={quoted_prop(say('studio.close'))}"
+                )
             self._thread = Conversation(self._session, self._room, thread=number)
 
             async def speak(text: str, files: Sequence[Attachment]) -> None:

@@ -6,7 +6,7 @@ from fastapi import Request
 from nicegui import ui
 
 from adapters.studio import reply_drawing
-from adapters.studio.notifications import tell
+from adapters.studio.notifications import notify_reply
 from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.list_controls import ListAddress
@@ -41,7 +41,7 @@ class _Check(Page):
         """Checks all examples again."""
         reply = await self._session.command("check")
         if isinstance(reply, Refused):
-            tell(reply)
+            notify_reply(reply)
         await self.refresh()
 
     async def refresh(self) -> None:

@@ -10,11 +10,11 @@ from fastapi import Request
 from nicegui import background_tasks, ui
 from nicegui import events as browser
 
-from adapters.studio.notifications import notify, tell
+from adapters.studio.notifications import notify, notify_reply
 from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.reply_drawing import StreamedText
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from adapters.studio.shell import Page, draw_empty_page, draw_page
 from bot import events
 from bot.replies import Column, Comparison, Listing, ListingRow, Refused, StreamedColumn, Tone
@@ -37,7 +37,7 @@ class _Comparison(Page):
         say = self._session.translate
         with ui.element("div").classes("bar asking-bar"):
             self._field = ui.input(placeholder=say("studio.ask.hint")).props("outlined dense")
-            self._field.props(f"aria-label={quoted(say('studio.ask.hint'))} autofocus").mark(
+            self._field.props(f"aria-label={quoted_prop(say('studio.ask.hint'))} autofocus").mark(
                 "question"
             )
             self._field.classes("grow").on(
@@ -76,7 +76,7 @@ class _Comparison(Page):
         what = events.FormSubmitted("compare", {"question": self._question, "who": who})
         reply = await self._session.ask(what)
         if not isinstance(reply, Comparison):
-            tell(reply)
+            notify_reply(reply)
             return
         if self._reading is not None:
             self._reading.cancel()
@@ -127,7 +127,7 @@ class _Comparison(Page):
                 "rejected": text,
             }
             reply = await self._session.ask(events.FormSubmitted("prefer", values))
-            tell(reply)
+            notify_reply(reply)
             if isinstance(reply, Refused):
                 return
         for answer in self._columns:

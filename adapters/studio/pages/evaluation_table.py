@@ -9,7 +9,7 @@ from nicegui import ui
 
 from adapters.studio.page_session import PageSession
 from adapters.studio.reply_drawing import facts_by_name
-from adapters.studio.safe_html import quoted_script
+from adapters.studio.safe_html import js_string
 from adapters.studio.word_differences import split_by_difference
 from bot.replies import ListingRow
 
@@ -42,7 +42,7 @@ _GOOD, _BAD = 0.7, 0.3
 
 
 def draw_table(session: PageSession, names: Sequence[str], *, act: Act, opened: Act) -> ui.table:
-    """Draws an empty table, to be filled with `rows_of`; `names` are the contenders in order."""
+    """Draws an empty table, to be filled with `table_rows`; `names` are the contenders in order."""
     say = session.translate
     columns = [
         {"name": "asked", "label": say("part.question"), "field": "asked", "align": "left"},
@@ -63,8 +63,8 @@ def draw_table(session: PageSession, names: Sequence[str], *, act: Act, opened: 
     table.props(f'flat :rows-per-page-options="[0]" hide-pagination :grid="{_IS_PHONE}"')
     table.classes("w-full sheet")
     difference, taught = (
-        quoted_script(say("studio.differs")),
-        quoted_script(say("evaluation.taught")),
+        js_string(say("studio.differs")),
+        js_string(say("evaluation.taught")),
     )
     table.add_slot("body-cell-asked", _QUESTION)
     table.add_slot("body-cell-taught", _TAUGHT)
@@ -76,7 +76,7 @@ def draw_table(session: PageSession, names: Sequence[str], *, act: Act, opened: 
     return table
 
 
-def rows_of(lines: Sequence[ListingRow], names: Sequence[str]) -> list[dict[str, object]]:
+def table_rows(lines: Sequence[ListingRow], names: Sequence[str]) -> list[dict[str, object]]:
     """Returns the table's rows by column."""
     return [_row(line, names) for line in lines]
 

@@ -9,10 +9,10 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio import reply_drawing
-from adapters.studio.notifications import notify, tell
+from adapters.studio.notifications import notify, notify_reply
 from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.pages.evaluation_table import draw_table, rows_of
+from adapters.studio.pages.evaluation_table import draw_table, table_rows
 from adapters.studio.pages.list_controls import ListAddress, Pager
 from adapters.studio.score_chart import draw_scores
 from adapters.studio.shell import Page, draw_empty_page, draw_page
@@ -151,7 +151,7 @@ class _Evaluations(Page):
         if not self._has_changed("sheet", reply):
             return
         if not isinstance(reply, Listing):
-            tell(reply)
+            notify_reply(reply)
             return
         names = [fact.label for fact in reply.facts]
         if self._table is None or names != self._names:
@@ -161,7 +161,7 @@ class _Evaluations(Page):
                 self._table = draw_table(
                     self._session, names, act=self._actions.click, opened=self._open_question
                 )
-        self._table.rows = rows_of(reply.lines, names)
+        self._table.rows = table_rows(reply.lines, names)
         self._table.update()
         count, total = len(reply.lines), reply.total or 0
         has_more = count == _PAGE and self._first + count < total

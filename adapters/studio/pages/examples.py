@@ -11,15 +11,15 @@ from nicegui import ui
 from adapters.studio import reply_drawing
 from adapters.studio.dialogs import close_then, open_dialog
 from adapters.studio.forms import open_form
-from adapters.studio.notifications import tell
+from adapters.studio.notifications import notify_reply
 from adapters.studio.page_actions import PageActions
-from adapters.studio.page_session import OF_PEOPLE, PageSession, Studio
-from adapters.studio.pages.examples_table import draw_table, fill
+from adapters.studio.page_session import PEOPLE_FIELD_CLASS, PageSession, Studio
+from adapters.studio.pages.examples_table import draw_table, fill_table
 from adapters.studio.pages.import_dialog import ImportDialog
 from adapters.studio.pages.list_controls import Change, ListAddress, Pager
 from adapters.studio.pages.review import draw_exchange, revisions_of
 from adapters.studio.pages.saved_views import SavedViews
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from adapters.studio.shell import Page, draw_empty_page, draw_empty_state, draw_page
 from bot import events
 from bot.domain import ExampleState, Origin
@@ -124,7 +124,7 @@ class _Examples(Page):
                 on_change=self._filter_handler("search"),
             )
             search.props("outlined dense debounce=250 clearable").classes("grow").mark("search")
-            search.props(f"aria-label={quoted(say('studio.search'))}")
+            search.props(f"aria-label={quoted_prop(say('studio.search'))}")
             anything = {"": say("studio.any")}
             states = {state.value: say(f"state.{state}") for state in ExampleState}
             origins = {origin.value: say(f"origin.{origin}") for origin in Origin}
@@ -137,7 +137,7 @@ class _Examples(Page):
                 field = ui.input(say(key), value=value, on_change=self._filter_handler(name))
                 field.props("outlined dense debounce=250 clearable").classes("narrow").mark(name)
                 if name == "author":
-                    field.classes(OF_PEOPLE)
+                    field.classes(PEOPLE_FIELD_CLASS)
             SavedViews(self._session, self._request, self._here, self._address.__str__)
 
     def _choice(self, name: str, labels: dict[str, str]) -> ui.select:
@@ -169,7 +169,7 @@ class _Examples(Page):
         ui.button(say("studio.clear"), on_click=self._clear).props("flat dense")
 
     def _show(self, listing: Listing) -> None:
-        fill(self._table, listing.lines, order=self._address.get("order"))
+        fill_table(self._table, listing.lines, order=self._address.get("order"))
         self._show_selected_count()
         first, total = (len(self._page_starts) - 1) * _PAGE + 1, listing.total or 0
         has_more = len(listing.lines) == _PAGE and first + _PAGE <= total
@@ -261,10 +261,10 @@ class _Examples(Page):
     async def _open_example(self, number: str) -> None:
         card = await self._session.query_button(f"example.show:{number}")
         if not isinstance(card, Card):
-            tell(card)
+            notify_reply(card)
             return
         with (
-            open_dialog(f"aria-label={quoted(card.title)}") as dialog,
+            open_dialog(f"aria-label={quoted_prop(card.title)}") as dialog,
             ui.element("div").classes("asking"),
         ):
             self._draw_example(card, close_then(dialog, self._act))

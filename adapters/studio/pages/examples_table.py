@@ -9,7 +9,7 @@ from nicegui import ui
 
 from adapters.studio.page_session import PageSession
 from adapters.studio.reply_drawing import facts_by_name
-from adapters.studio.safe_html import quoted_script
+from adapters.studio.safe_html import js_string
 from bot.replies import ListingRow, Tone
 
 Open = Callable[[str], Awaitable[None]]
@@ -73,7 +73,7 @@ def draw_table(
     opened: Open,
     sort: Open,
 ) -> ui.table:
-    """Draws an empty table, to be filled with `fill`."""
+    """Draws an empty table, to be filled with `fill_table`."""
 
     async def open_row(event: browser.GenericEventArguments) -> None:
         await opened(str(event.args))
@@ -101,9 +101,9 @@ def draw_table(
     return table
 
 
-def fill(table: ui.table, lines: Sequence[ListingRow], *, order: str) -> None:
+def fill_table(table: ui.table, lines: Sequence[ListingRow], *, order: str) -> None:
     """Shows the rows; hides the columns of authors and tags if they are empty in all rows."""
-    table.rows = rows_of(lines)
+    table.rows = table_rows(lines)
     for column in table.columns:
         name = column["name"]
         column["arrow"] = _arrow(name, order)
@@ -121,7 +121,7 @@ def _arrow(name: str, order: str) -> str:
     return "ascending" if name == order else ""
 
 
-def rows_of(lines: Sequence[ListingRow]) -> list[dict[str, str]]:
+def table_rows(lines: Sequence[ListingRow]) -> list[dict[str, str]]:
     """Returns the table's rows by column."""
     return [_row(line) for line in lines]
 
@@ -138,7 +138,7 @@ def _row(line: ListingRow) -> dict[str, str]:
 
 def _slots(session: PageSession) -> Mapping[str, str]:
     label_one, label_all = (
-        quoted_script(session.translate(f"studio.select_{name}")) for name in ("one", "all")
+        js_string(session.translate(f"studio.select_{name}")) for name in ("one", "all")
     )
     return {
         **{f"header-cell-{name}": _HEAD for name in _SORTABLE},

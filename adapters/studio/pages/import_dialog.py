@@ -11,7 +11,7 @@ from adapters.studio import reply_drawing
 from adapters.studio.dialogs import open_dialog
 from adapters.studio.forms import open_form
 from adapters.studio.page_session import PageSession
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from adapters.studio.uploads import UploadArea
 from bot import events
 from bot.domain import Attachment
@@ -82,7 +82,7 @@ class ImportDialog:
         self._area.clear()
         with self._area:
             bar = ui.linear_progress(0, show_value=False, size="8px").props("rounded")
-            bar.props(f"aria-label={quoted(say('studio.importing'))}").mark("import-bar")
+            bar.props(f"aria-label={quoted_prop(say('studio.importing'))}").mark("import-bar")
             label = ui.label(say("studio.importing")).classes("fine").props("role=status")
 
         def tell(progress: Progress) -> None:

@@ -11,8 +11,8 @@ from adapters.studio import reply_drawing
 from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.list_controls import ListControls
-from adapters.studio.safe_html import quoted
-from adapters.studio.shell import Page, draw_empty_page, draw_page, pill, train_label
+from adapters.studio.safe_html import quoted_prop
+from adapters.studio.shell import Page, draw_empty_page, draw_page, state_pill, train_button_label
 from bot.domain import LOCAL
 from bot.replies import Button, Card, Listing, ListingRow, Refused
 
@@ -76,11 +76,11 @@ class _Jobs(Page):
                 self._detail = ui.element("div").classes("stack")
                 self._events_area = ui.element("div").classes("stack story")
                 label = self._session.translate("job.events")
-                self._events_area.props(f"tabindex=0 role=region aria-label={quoted(label)}")
+                self._events_area.props(f"tabindex=0 role=region aria-label={quoted_prop(label)}")
 
     async def refresh(self) -> None:
         if self._session.workspace == LOCAL:
-            self._trainer.text = train_label(
+            self._trainer.text = train_button_label(
                 self._session, await self._session.query_button("channel")
             )
         listing = await self._list_pages()
@@ -153,7 +153,7 @@ class _Jobs(Page):
         with row:
             with ui.element("div").classes("choice-head"):
                 ui.label(f"{self._session.translate('fact.job')} {line.id}").classes("choice-title")
-                pill(facts.get("state", ""), line.tone)
+                state_pill(facts.get("state", ""), line.tone)
             ui.label(line.text).classes("mono clip-line")
             ui.label(facts.get("date", "")).classes("fine")
 

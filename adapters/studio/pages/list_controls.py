@@ -11,7 +11,7 @@ from nicegui import events as browser
 from nicegui import ui
 
 from adapters.studio.page_session import PageSession
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from bot.replies import ListingRow
 
 SEARCH, SORT = "search", "sort"
@@ -100,8 +100,8 @@ class ListControls:
                 on_change=self.address.field_handler(SEARCH, changed),
             )
             search.props("outlined dense debounce=250 clearable").classes("grow").mark(SEARCH)
-            search.props(f"aria-label={quoted(say('studio.search'))}")
-            label = quoted(say("studio.sort"))
+            search.props(f"aria-label={quoted_prop(say('studio.search'))}")
+            label = quoted_prop(say("studio.sort"))
             with ui.element("div").classes("sorters").props(f"role=group aria-label={label}"):
                 ui.label(say("studio.sort")).classes("fine only-wide")
                 self._buttons = {name: self._sort_button(name, changed) for name in self._columns}
@@ -113,7 +113,7 @@ class ListControls:
         self._bar.set_visibility(len(lines) > 1 or not self.is_unfiltered)
         needle = self.address.get(SEARCH).casefold()
         matches = [line for line in lines if needle in "\n".join(_texts(line)).casefold()]
-        return sorted_by(matches, self.address.get(SORT))
+        return sort_rows(matches, self.address.get(SORT))
 
     def _sort_button(self, name: str, changed: Changed) -> ui.button:
         async def sort() -> None:
@@ -139,7 +139,7 @@ class ListControls:
                 button.props(f"icon-right={icon}").classes("chosen")
 
 
-def sorted_by(lines: Iterable[ListingRow], sort: str) -> list[ListingRow]:
+def sort_rows(lines: Iterable[ListingRow], sort: str) -> list[ListingRow]:
     """Returns the rows sorted by a column; a minus before its name means descending.
 
     An empty `sort` keeps the order.
@@ -190,5 +190,5 @@ class Pager:
 
     def _page_button(self, icon: str, name: str, turn: Changed) -> ui.button:
         button = ui.button(icon=icon, on_click=turn).props("flat round dense")
-        label = quoted(self._session.translate(f"studio.{name}"))
+        label = quoted_prop(self._session.translate(f"studio.{name}"))
         return button.props(f"aria-label={label}").mark(name)

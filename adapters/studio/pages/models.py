@@ -12,10 +12,10 @@ from adapters.studio import reply_drawing
 from adapters.studio.page_actions import PageActions
 from adapters.studio.page_session import PageSession, Studio
 from adapters.studio.pages.list_controls import ListControls
-from adapters.studio.shell import Page, draw_page, pill
+from adapters.studio.shell import Page, draw_page, state_pill
 from bot.replies import Button, Listing, ListingRow, Tone
 
-HANDLE = 80
+MAX_HANDLE_LENGTH = 80
 """Characters from the end of a model's name that fit into the action of a button."""
 
 
@@ -43,7 +43,7 @@ class _Models(Page):
         listing = self._drawn_replies[0] if self._drawn_replies else None
         lines = listing.lines if isinstance(listing, Listing) else ()
         answering = next((line.text for line in lines if line.tone is Tone.GOOD), "")
-        await self._actions.click(f"{action}:{answering[-HANDLE:]}")
+        await self._actions.click(f"{action}:{answering[-MAX_HANDLE_LENGTH:]}")
 
     def draw(self) -> None:
         with ui.element("div").classes("two"):
@@ -133,7 +133,7 @@ class _Models(Page):
                             ui.label(self._session.translate("answer.model_id")).classes("fine")
                         ui.label(line.text).classes("mono fine id")
             if line.tone is Tone.GOOD:
-                pill(self._session.translate("model.answering"), Tone.GOOD)
+                state_pill(self._session.translate("model.answering"), Tone.GOOD)
             if facts.get("job"):
                 text = f"{self._session.translate('fact.job')} {facts['job']}"
                 ui.link(text, f"/jobs/{facts['job']}").classes("fine")

@@ -11,9 +11,9 @@ from nicegui import events as browser
 
 from adapters.studio import reply_drawing
 from adapters.studio.forms import open_form
-from adapters.studio.notifications import notify, tell
+from adapters.studio.notifications import notify, notify_reply
 from adapters.studio.page_session import PageSession, Studio
-from adapters.studio.safe_html import quoted
+from adapters.studio.safe_html import quoted_prop
 from adapters.studio.shell import draw_main_area, page_session_of, refresh_on_change, shell
 from bot import events
 from bot.replies import Card, Form, Listing, ListingRow, Refused
@@ -71,11 +71,13 @@ class _Queue:
         with draw_main_area("review"):
             self._list = ui.element("div").classes("queue")
             self._list.props(
-                f"role=listbox aria-label={quoted(self._session.translate('studio.queue'))}"
+                f"role=listbox aria-label={quoted_prop(self._session.translate('studio.queue'))}"
             )
             self._detail = ui.element("div").classes("stack detail")
             self._context = ui.element("aside").classes("stack beside")
-            self._context.props(f"aria-label={quoted(self._session.translate('studio.beside'))}")
+            self._context.props(
+                f"aria-label={quoted_prop(self._session.translate('studio.beside'))}"
+            )
 
     async def load(self) -> None:
         """Loads the queue and opens its first example."""
@@ -270,14 +272,14 @@ class _Queue:
         if isinstance(reply, Form):
             self._edit(reply)
         elif action.startswith(("example.mask", "example.keep")):
-            tell(reply)
+            notify_reply(reply)
             await self._show(self._open)
         elif isinstance(reply, Refused):
-            tell(reply)
+            notify_reply(reply)
         elif action.startswith(("example.approve", "example.reject")):
             await self._move_on(action)
         else:
-            tell(reply)
+            notify_reply(reply)
 
     async def _move_on(self, action: str) -> None:
         name, _, token = action.partition(":")
@@ -296,7 +298,7 @@ class _Queue:
             notify(self._session.translate("studio.undone"), kind="warning")
             return
         number, decided = self._judged.popitem()
-        if tell(await self._session.click(f"example.undo:{decided}")):
+        if notify_reply(await self._session.click(f"example.undo:{decided}")):
             self._rows[number].classes(remove="judged")
             await self._show(number)
         else:
@@ -307,7 +309,7 @@ class _Queue:
             reply = await self._session.ask(events.FormSubmitted(form.id, values))
             if isinstance(reply, Refused):
                 return reply.text
-            tell(reply)
+            notify_reply(reply)
             async with self._lock:
                 await self._show(self._open)
             return ""

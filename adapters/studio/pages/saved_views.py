@@ -11,8 +11,8 @@ from nicegui import ui
 
 from adapters.studio.dialogs import in_page
 from adapters.studio.forms import open_form
-from adapters.studio.page_session import PageSession, remember
-from adapters.studio.safe_html import quoted
+from adapters.studio.page_session import PageSession, set_browser_cookie
+from adapters.studio.safe_html import quoted_prop
 from bot.replies import Field, Form
 
 _COOKIE = "views"
@@ -31,7 +31,7 @@ class SavedViews:
         self._address = address
         self._views = _deserialize(request.cookies.get(f"attune-{_COOKIE}", ""))
         with ui.button(icon="bookmarks").props("flat dense") as button:
-            name = quoted(session.translate("studio.views"))
+            name = quoted_prop(session.translate("studio.views"))
             button.props(f"aria-label={name} title={name}").mark("views")
             with ui.menu().props(f"role=dialog aria-label={name}") as self._menu:
                 self._draw()
@@ -56,7 +56,7 @@ class SavedViews:
             ui.link(name, address)
             close = ui.button(icon="close", on_click=drop, color=None).classes("quiet")
             label = self._session.translate("studio.views.drop", name=name)
-            close.props(f"flat round dense size=xs aria-label={quoted(label)}")
+            close.props(f"flat round dense size=xs aria-label={quoted_prop(label)}")
 
     async def _ask_name(self) -> None:
         say = self._session.translate
@@ -74,7 +74,7 @@ class SavedViews:
         open_form(self._session, form, submit)
 
     def _save(self) -> None:
-        remember(_COOKIE, _serialize(self._views))
+        set_browser_cookie(_COOKIE, _serialize(self._views))
         self._draw()
 
 
