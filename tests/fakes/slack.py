@@ -267,7 +267,8 @@ class FakeSlack:
             if block["type"] == "input":
                 given = values.get(block["block_id"].partition("#")[0])
                 if given is None or "#" in block["block_id"]:
-                    given = block["element"].get("initial_value", "")
+                    option = block["element"].get("initial_option") or {}
+                    given = block["element"].get("initial_value") or option.get("value", "")
                 element = block["element"]
                 state[block["block_id"]] = {element["action_id"]: _input_value(element, given)}
         payload = self._interaction("view_submission", user)
