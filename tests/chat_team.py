@@ -37,7 +37,7 @@ class Team(Protocol):
         """A message of the admin to the bot, `tune import`, with a file."""
         ...
 
-    async def press(self, label: str, *, on: str, by: str = "admin") -> None: ...
+    async def press(self, label: str, *, on: str = "", by: str = "admin") -> None: ...
     async def press_again(self) -> None:
         """The last click once more, as of a person who saw nothing happen."""
         ...
@@ -145,7 +145,7 @@ class SlackTeam(_Team):
         self.slack.event({**event, "text": f"<@UBOT> tune import {told}", "files": [file]})
         await self.settled()
 
-    async def press(self, label: str, *, on: str, by: str = "admin") -> None:
+    async def press(self, label: str, *, on: str = "", by: str = "admin") -> None:
         message = await self._with_button(on, label)
         # The platform changes the message; a second click comes from one that has not arrived.
         self._last = self._ids[by], deepcopy(message), label
@@ -195,7 +195,7 @@ class DiscordTeam(_Team):
         await self.made.form(asked)
         await self._sent(self.discord.submit(ADMIN, asked, file=(name, data)))
 
-    async def press(self, label: str, *, on: str, by: str = "admin") -> None:
+    async def press(self, label: str, *, on: str = "", by: str = "admin") -> None:
         message = await self._with_button(on, label)
         # The platform changes the message; a second click comes from one that has not arrived.
         self._last = self._ids[by], deepcopy(message), label
