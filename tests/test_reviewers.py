@@ -8,7 +8,7 @@ from adapters.local_room import render_message
 from adapters.studio.page_session import STUDIO_OWNER
 from bot.domain import ExampleState, Role
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
-from bot.replies import Card, Drawn, Reply, Text
+from bot.replies import Card, Drawn, Refused, Reply, Text
 from bot.significance import agreement, fleiss_kappa
 from tests.scene import GENERAL, Scene
 
@@ -154,3 +154,26 @@ def test_agreement_is_that_of_the_published_examples() -> None:
     judged = [{"a": both[0], "b": both[1]} for both, n in pairs.items() for _ in range(n)]
     assert agreement(judged) == pytest.approx(0.4)
     assert agreement([]) is None
+
+
+async def test_an_example_that_reviewers_disagree_on_is_found_and_decided(scene: Scene) -> None:
+    await reviewed_by_two(scene, "When?")
+    await press(scene, "example.approve:1.r1.proposed", by="cora")
+    await press(scene, "example.reject:1.r1.proposed", by="ben")
+
+    refused = await tell(scene, "review 1 assign:ben", by="ada")
+    shown = await tell(scene, "review 1", by="ben")
+    await press(scene, "example.approve:1.r1.proposed", by="ben")
+
+    assert isinstance(refused, Refused), refused
+    assert "has given a verdict on example 1 already" in refused.text
+    assert "Approved by cora. Rejected by ben." in lines(shown)
+    assert await states(scene) == [ExampleState.APPROVED]
+
+
+async def test_a_search_without_a_match_does_not_say_that_there_is_nothing(scene: Scene) -> None:
+    await reviewed_by_two(scene, "When?")
+
+    await scene.command("examples tag:refunds", by="ada")
+
+    assert (await scene.last_listing()).empty.startswith("No example matches.")

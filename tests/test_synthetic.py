@@ -131,7 +131,7 @@ async def test_wordings_wait_in_review_and_are_learned_once_approved(scene: Scen
     assert f"{len(kept)} of the rows were written by a model" in told
     assert f"{len(numbers) - len(kept)} rows by a model are left out" in told
     await scene.command(WORDINGS)
-    assert "There is no example to send: 1 hold private text" in await scene.last()
+    assert "of them 1 hold private text" in await scene.last()
 
 
 def test_another_wording_of_what_is_asked_is_on_neither_side() -> None:

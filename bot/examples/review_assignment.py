@@ -18,7 +18,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound, NotNow, Outdated, SurfaceError
 from bot.examples.message_exchange import described_by_platform, find_person, names_of
-from bot.examples.required_approvals import review_lines
+from bot.examples.required_approvals import review_lines, reviews_in_force
 from bot.examples.row_texts import label_texts
 from bot.examples.state_changes import find_visible, named_example_id, redraw_cards
 from bot.ports.dependencies import Dependencies
@@ -59,7 +59,7 @@ async def review_status_lines(
 async def assign_form(request: Request, deps: Dependencies) -> Reply:
     """Opens the form with the curators by grant; `/tune review` can assign to anybody."""
     async with deps.store.reading() as records:
-        example = await _proposed_example(request, records)
+        example = await proposed_example(request, records)
         granted = await records.roles.all(request.workspace_id)
     people = [request.user_id, *(user for user, role in granted if role >= Role.CURATOR)]
     surface = deps.surfaces.of(request.workspace_id)
@@ -82,19 +82,22 @@ async def assign(request: Request, deps: Dependencies) -> Reply:
     typed = request.text_option("person") or _NOBODY
     if typed in (_NOBODY, "off"):
         async with deps.store.writing() as records:
-            example = await _proposed_example(request, records)
+            example = await proposed_example(request, records)
             await records.reviews.unassign(request.workspace_id, example.id)
         return Text(request.words("reviewers.unassigned", id=example.id), private=True)
     person = await find_person(request, typed, deps.surfaces)
     shown = mentions_and_times.person_reference(person.id, person.name)
     async with deps.store.writing() as records:
-        example = await _proposed_example(request, records)
+        example = await proposed_example(request, records)
         grant = await records.roles.get(request.workspace_id, person.id)
         role = access.role_of(
             person, workspace=request.workspace, grant=grant, admins=frozenset(deps.admins)
         )
         if role < Role.CURATOR and person.id != request.user_id:
             raise NotNow(problem=request.words("reviewers.no_curator", name=shown))
+        reviews = await records.reviews.of(request.workspace_id, example.id)
+        if any(review.user == person.id for review in reviews_in_force(example, reviews)):
+            raise NotNow(problem=request.words("reviewers.has_reviewed", id=example.id, name=shown))
         await records.reviews.put(
             request.workspace_id, [example.id], person.id, ReviewKind.ASSIGNED, at=request.now
         )
@@ -107,7 +110,7 @@ async def assign(request: Request, deps: Dependencies) -> Reply:
 async def ask_author(request: Request, deps: Dependencies) -> Reply:
     """Asks each author, once for a revision, in a direct message whether the text is right."""
     async with deps.store.reading() as records:
-        example = await _proposed_example(request, records)
+        example = await proposed_example(request, records)
     if example.row is None:
         raise NotNow(problem=request.words("example.pointer_only", id=example.id))
     authors = [author for author in example.authors if author != request.user_id]
@@ -211,7 +214,7 @@ async def _unchanged_example(request: Request, records: Records) -> Example:
     return example
 
 
-async def _proposed_example(request: Request, records: Records) -> Example:
+async def proposed_example(request: Request, records: Records) -> Example:
     """Returns the named example. Raises Outdated if it is decided."""
     example = await find_visible(request, records)
     if example.state is not ExampleState.PROPOSED:

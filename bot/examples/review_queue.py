@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from bot.commands import Handlers, Option, OptionKind
 from bot.domain import (
     Example,
@@ -43,28 +45,47 @@ _MOST, _LONGEST = 3, 40
     Option("assign", OptionKind.USER),
 )
 async def review(request: Request, deps: Dependencies) -> Reply:
-    """Shows the user's next proposed example; with options assigns one, with `off` to nobody."""
+    """Shows the next or the named proposed example; assigns it, with `off` to nobody."""
     person, example = request.text_option("assign"), request.text_option("example")
     if person and example:
         return await review_assignment.assign_named(request, deps, person)
-    if person or example:
-        missing = "example" if person else "assign"
-        problem = request.words("option.missing", option=missing, command="review")
+    if person:
+        problem = request.words("option.missing", option="example", command="review")
         raise BadInput(problem=problem)
+    if example:
+        return await _named_card(replace(request, argument=example), deps)
     return await next_card(request, deps)
 
 
-async def next_card(
-    request: Request, deps: Dependencies, *, after: ExampleId | None = None, done: str = ""
-) -> Card:
-    """Returns the card of the next proposed example, which with `done` replaces the clicked one."""
-    waiting = ExampleFilter(
+async def _named_card(request: Request, deps: Dependencies) -> Card:
+    """Returns the card of an example, also if it is in another queue or in none.
+
+    Raises Outdated if it is decided.
+    """
+    async with deps.store.reading() as records:
+        example = await review_assignment.proposed_example(request, records)
+        synthetic = await synthetic_lines(example, records, request.words)
+        count = await records.examples.count(request.workspace_id, _queue_of(request))
+    lines = (*synthetic, *await review_assignment.review_status_lines(request, example, deps))
+    return _review_card(request, example, names_of(example.authors), count, "", lines)
+
+
+def _queue_of(request: Request) -> ExampleFilter:
+    """Returns the filter for proposed examples that wait for the user."""
+    return ExampleFilter(
         assistant=request.assistant.id,
         state=ExampleState.PROPOSED,
         hidden_exclusions=hidden_exclusion(request),
         visible_in_channel=request.place.channel,
         reviewer=request.user_id,
     )
+
+
+async def next_card(
+    request: Request, deps: Dependencies, *, after: ExampleId | None = None, done: str = ""
+) -> Card:
+    """Returns the card of the next proposed example, which with `done` replaces the clicked one."""
+    waiting = _queue_of(request)
     async with deps.store.reading() as records:
         page = await records.examples.page(request.workspace_id, waiting, after=after, limit=1)
         if not page and after is not None:

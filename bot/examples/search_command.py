@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from bot.commands import METHOD, Handlers, Option, OptionKind
 from bot.domain import (
@@ -32,6 +33,8 @@ from bot.rows import Method
 handlers = Handlers()
 
 _PAGE = 10
+_NO_FILTERS: Final = frozenset(("limit", "after", "order"))
+"""Options that leave no example out."""
 
 
 @handlers.command(
@@ -66,6 +69,10 @@ async def next_page(request: Request, deps: Dependencies) -> Reply:
     return await list_examples(replace(request, options=options), deps)
 
 
+def _is_filtered(request: Request) -> bool:
+    return any(value for name, value in request.options.items() if name not in _NO_FILTERS)
+
+
 async def list_examples(request: Request, deps: Dependencies) -> Reply:
     """Lists a page of examples by the filters in the options, newest first by default."""
     page = request.integer_option("limit") or _PAGE
@@ -92,7 +99,7 @@ async def list_examples(request: Request, deps: Dependencies) -> Reply:
             line_of(example, words, may_decide=request.role >= Role.CURATOR)
             for example in page_examples
         ),
-        empty=words("examples.empty"),
+        empty=words("examples.no_match" if _is_filtered(request) else "examples.empty"),
         note=note,
         more=button,
         total=total,

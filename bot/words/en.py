@@ -326,6 +326,7 @@ SENTENCES: Mapping[str, str] = {
     "example.save": "Save",
     "example.saved": "Example {id} is saved.",
     "examples.title": "Examples",
+    "examples.no_match": "No example matches. Leave out a part of what you search for; /tune examples lists all.",
     "examples.empty": "Nothing yet. /tune import brings in a file or a starter set; /tune help shows how to teach.",
     "fact.origin": "Origin",
     "fact.authors": "Authors",
