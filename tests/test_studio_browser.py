@@ -180,6 +180,48 @@ async def test_files_are_chosen_dropped_and_pasted_and_pictures_are_shown(
     assert await page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
+HINT_WIDTH = """(field) => {
+  const pen = document.createElement("canvas").getContext("2d");
+  pen.font = getComputedStyle(field).font;
+  return pen.measureText(field.placeholder).width - field.clientWidth;
+}"""
+
+
+@pytest.mark.parametrize("locale", ["en", "zh"])
+async def test_the_hint_of_the_composer_fits_on_a_phone(
+    windows: Windows, studio: str, locale: str
+) -> None:
+    for path in ("room/general", "room/direct"):
+        page = await windows.open(f"{studio}/{path}", size=PHONE, locale=locale)
+        field = page.locator(".bottom textarea").first
+
+        assert await field.get_attribute("placeholder")
+        assert await field.evaluate(HINT_WIDTH) <= 0
+
+
+async def test_an_open_thread_is_open_after_a_reload_until_it_is_closed(
+    windows: Windows, studio: str
+) -> None:
+    page = await windows.open(f"{studio}/room/general")
+    await connected(page)
+    await page.locator(".bottom textarea").first.fill("hello")
+    await page.keyboard.press("Enter")
+    await page.locator(".message").last.hover()
+    await page.get_by_role("button", name="Reply in a thread").last.click()
+    panel = page.locator(".aside .composer")
+    await panel.wait_for()
+
+    await page.reload()
+    await connected(page)
+    await panel.wait_for()
+    await page.locator(".aside").get_by_role("button", name="Close").click()
+    await expect(panel).to_have_count(0)
+    await page.reload()
+    await connected(page)
+
+    await expect(panel).to_have_count(0)
+
+
 async def test_a_saved_view_shows_the_same_examples_after_a_reload_until_it_is_forgotten(
     windows: Windows, studio: str, tmp_path: Path
 ) -> None:

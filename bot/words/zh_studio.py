@@ -81,7 +81,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "studio.see_all": "查看全部",
     "studio.thread": "消息串",
     "studio.close": "关闭",
-    "studio.hint": "在 #{channel} 发消息，@attune 提问，/ 看命令",
+    "studio.hint": "@attune 提问，/ 看命令",
     "studio.hint_direct": "问 Attune，或输入 / 看命令",
     "studio.hint_thread": "在消息串里回复",
     "studio.attach": "附上文件：文本、PDF、Word 或图片",

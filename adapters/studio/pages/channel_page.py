@@ -40,18 +40,21 @@ async def room_page(studio: Studio, request: Request, channel: str) -> None:
     title = channel_title(session, session.channel)
     here = f"room:{channel}"
     with shell(session, request, here=here, title=title, channels=channels, has_foot=True) as frame:
-        page = _RoomPage(session)
+        page = _RoomPage(session, request.url.path)
         with frame.top:
             page.draw_top(title)
         page.draw(frame.foot)
     await page.open()
     if prefill := request.query_params.get("say", "")[:_LONGEST]:
         page.write(f"{prefill} ")
+    if (thread := request.query_params.get("thread", "")[:_LONGEST]).isdecimal():
+        await page.open_thread(int(thread))
 
 
 class _RoomPage:
-    def __init__(self, session: PageSession) -> None:
+    def __init__(self, session: PageSession, path: str) -> None:
         self._session = session
+        self._path = path
         self._room = RoomActions(session, ui.context.client)
         self._thread: Conversation | None = None
         self._waiting: Listing | None = None
@@ -83,12 +86,11 @@ class _RoomPage:
         with foot:
             is_direct = session.channel == DIRECT
             key = "studio.hint_direct" if is_direct else "studio.hint"
-            hint = say(key, channel=session.channel)
-            self._composer = Composer(session, self._speak, hint=hint, can_speak_as=True)
+            self._composer = Composer(session, self._speak, hint=say(key), can_speak_as=True)
 
     async def open(self) -> None:
         self._room.add_conversation(self._conversation)
-        self._room.show_thread = self._open_thread
+        self._room.show_thread = self.open_thread
         watch = self._room.watch()
         await self._conversation.load()
         self._room.listen(watch)
@@ -177,7 +179,8 @@ class _RoomPage:
         elif isinstance(reply, Refused):
             notify_reply(reply)
 
-    async def _open_thread(self, number: int) -> None:
+    async def open_thread(self, number: int) -> None:
+        """Shows a thread in the panel, and in the address, so that it survives a reload."""
         if self._thread is not None:
             self._room.remove_conversation(self._thread)
         say = self._session.translate
@@ -199,10 +202,12 @@ class _RoomPage:
         self._room.add_conversation(self._thread)
         await self._thread.load()
         self._aside.show()
+        ui.navigate.history.replace(f"{self._path}?thread={number}")
         ui.run_javascript("attune.focus('.aside .composer textarea')")
 
     async def _close_thread(self) -> None:
         if self._thread is not None:
             self._room.remove_conversation(self._thread)
         self._thread, self._waiting = None, None
+        ui.navigate.history.replace(self._path)
         await self._show_waiting()
