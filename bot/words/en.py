@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bot.rows import REASONS
+from bot.words.en_audit import SENTENCES as AUDIT
 from bot.words.en_canary import SENTENCES as CANARY
 from bot.words.en_chat import SENTENCES as CHAT
 from bot.words.en_checking import SENTENCES as CHECKING
 from bot.words.en_discord import SENTENCES as DISCORD
 from bot.words.en_evaluation import SENTENCES as EVALUATION
 from bot.words.en_hosts import SENTENCES as HOSTS
-from bot.words.en_results import SENTENCES as RESULTS
+from bot.words.en_judging import SENTENCES as JUDGING
 from bot.words.en_studio import SENTENCES as STUDIO
+from bot.words.en_teach_next import SENTENCES as TEACH_NEXT
 from bot.words.en_vote import SENTENCES as VOTE
 
 SENTENCES: Mapping[str, str] = {
@@ -242,7 +244,6 @@ SENTENCES: Mapping[str, str] = {
     "button.ping": "Ping me at the end",
     "job.ping_on": "I call you by name here when training {id} has ended. Press again to take that back.",
     "job.ping_off": "You are not called when training {id} has ended.",
-    "audit.job.ping": "asked to be called at the end of a training",
     "example.turns": "In this order: {turns}.",
     "several.title": "Save several messages",
     "several.messages": "What was said before it",
@@ -632,8 +633,6 @@ SENTENCES: Mapping[str, str] = {
     "budget.left": "{left} of {cap} left",
     "budget.off": "no limit ({spent} used)",
     "budget.bad": "“{option}” takes a number of tokens, or off.",
-    "audit.title": "What happened",
-    "audit.empty": "Nothing yet.",
     "consent.given": "What you write may be learned from",
     "consent.not_given": "What you write is not learned from",
     "consent.text": (
@@ -811,7 +810,9 @@ SENTENCES: Mapping[str, str] = {
     | dict(EVALUATION)
     | dict(CANARY)
     | dict(HOSTS)
-    | dict(RESULTS)
+    | dict(AUDIT)
+    | dict(JUDGING)
+    | dict(TEACH_NEXT)
     | dict(STUDIO)
     | dict(VOTE)
     | dict(CHAT)

@@ -1,4 +1,4 @@
-"""Words of conversations: answers, files, tools, what goes along."""
+"""The sentences of conversations in English: answers, attached files and tools."""
 
 from __future__ import annotations
 

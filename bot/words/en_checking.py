@@ -103,8 +103,6 @@ SENTENCES: Final[Mapping[str, str]] = {
     "start.synthetic": "One of the rows was written by a model.|{count} of the rows were written by a model.",
     "start.apart": "One row by a model is left out, as its question is held out or must be answered.|{count} rows by a model are left out, as their questions are held out or must be answered.",
     "card.synthetic": "One row was written by the model {model} and approved by a person.|{count} rows were written by the model {model} and approved by people.",
-    "audit.synthetic.confirmed": "confirmed that a model writes examples",
-    "audit.synthetic.stop": "asked that a model stop writing examples",
     "studio.check.again": "Check again",
     "studio.lead.check": "What in the examples should be decided before training.",
     "reviewers.approved": "Approved by {names}.",

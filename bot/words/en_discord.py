@@ -1,4 +1,4 @@
-"""What is said on Discord, and what its menus call the commands."""
+"""The sentences on Discord in English, and the names of commands in its menus."""
 
 from __future__ import annotations
 

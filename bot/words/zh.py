@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from bot.words.zh_audit import SENTENCES as AUDIT
 from bot.words.zh_canary import SENTENCES as CANARY
 from bot.words.zh_chat import SENTENCES as CHAT
 from bot.words.zh_checking import SENTENCES as CHECKING
 from bot.words.zh_discord import SENTENCES as DISCORD
 from bot.words.zh_evaluation import SENTENCES as EVALUATION
 from bot.words.zh_hosts import SENTENCES as HOSTS
-from bot.words.zh_results import SENTENCES as RESULTS
+from bot.words.zh_judging import SENTENCES as JUDGING
 from bot.words.zh_rows import REASONS
 from bot.words.zh_studio import SENTENCES as STUDIO
+from bot.words.zh_teach_next import SENTENCES as TEACH_NEXT
 from bot.words.zh_vote import SENTENCES as VOTE
 
 _ERRORS = {
@@ -294,7 +296,6 @@ SENTENCES: Mapping[str, str] = {
     "button.ping": "结束时叫我",
     "job.ping_on": "训练 {id} 结束时我会在这里点名叫你。再按一次就取消。",
     "job.ping_off": "训练 {id} 结束时不会叫你。",
-    "audit.job.ping": "要求在训练结束时被点名",
     "example.turns": "顺序：{turns}。",
     "several.title": "保存多条消息",
     "several.messages": "在它之前说的话",
@@ -658,8 +659,6 @@ SENTENCES: Mapping[str, str] = {
     "budget.left": "还剩 {left}，共 {cap}",
     "budget.off": "不限（已用 {spent}）",
     "budget.bad": "“{option}”要填 token 数，或 off。",
-    "audit.title": "操作记录",
-    "audit.empty": "还没有记录。",
     "consent.given": "你写的内容可以用来学习",
     "consent.not_given": "你写的内容不会用来学习",
     "consent.text": (
@@ -825,7 +824,9 @@ SENTENCES: Mapping[str, str] = {
     | dict(EVALUATION)
     | dict(CANARY)
     | dict(HOSTS)
-    | dict(RESULTS)
+    | dict(AUDIT)
+    | dict(JUDGING)
+    | dict(TEACH_NEXT)
     | dict(STUDIO)
     | dict(VOTE)
     | dict(CHAT)

@@ -1,4 +1,4 @@
-"""Words of conversations in Chinese: answers, files, tools, what goes along."""
+"""The sentences of conversations in Chinese: answers, attached files and tools."""
 
 from __future__ import annotations
 

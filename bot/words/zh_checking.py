@@ -103,8 +103,6 @@ SENTENCES: Final[Mapping[str, str]] = {
     "start.synthetic": "其中 {count} 行由模型所写。",
     "start.apart": "{count} 行由模型所写的内容没有使用，因为对应的问题被留出或必须答对。",
     "card.synthetic": "{count} 行由模型 {model} 所写，并经人审核通过。",
-    "audit.synthetic.confirmed": "确认由模型写示例",
-    "audit.synthetic.stop": "要求模型停止写示例",
     "studio.check.again": "重新检查",
     "studio.lead.check": "训练前，示例里有哪些问题需要处理。",
     "reviewers.approved": "通过：{names}。",

@@ -1,4 +1,4 @@
-"""What is said on Discord in Chinese, and what its menus call the commands there."""
+"""The sentences on Discord in Chinese, and the names of commands in its menus."""
 
 from __future__ import annotations
 
