@@ -45,7 +45,7 @@ from bot.domain import (
 from bot.errors import EmptyAnswer, MessageGone, SurfaceError
 from bot.events import Event
 from bot.ports.store import Clock, Records, Store
-from bot.replies import VOTE, Card, Document, Drawn, Form, Listing, Stream, Text
+from bot.replies import VOTE_BUTTON_PREFIX, Card, Document, Drawn, Form, Listing, Stream, Text
 
 log = logging.getLogger(__name__)
 
@@ -444,7 +444,9 @@ def _ended_text(answer: OpenAnswer, stream: Stream) -> Text:
 
     The vote buttons are left out, as the studio draws its own.
     """
-    buttons = tuple(button for button in stream.buttons() if not button.action.startswith(VOTE))
+    buttons = tuple(
+        button for button in stream.buttons() if not button.action.startswith(VOTE_BUTTON_PREFIX)
+    )
     words = stream.other_words()
     return Text(_storable(answer.text), buttons=buttons, other_words=words)
 

@@ -136,7 +136,7 @@ def import_(
     with pause_garbage_collection():
         from attune.operator_commands import import_file
         from bot.domain import WorkspaceId
-        from bot.import_command import SHOWN_ON_PAGE, columns_in, refusal_lines
+        from bot.import_command import SHOWN_ON_PAGE, parse_columns_option, refused_row_lines
         from bot.imports import ImportOptions
         from bot.words import Words
 
@@ -150,7 +150,7 @@ def import_(
             workspace=WorkspaceId(workspace),
             assistant=assistant,
             words=words,
-            options=ImportOptions(columns_in(columns, words), encoding),
+            options=ImportOptions(parse_columns_option(columns, words), encoding),
             confirm=preview.confirm,
         )
     )
@@ -158,7 +158,7 @@ def import_(
         typer.echo(f"{words('import.' + name)}: {getattr(tally, name)}")
     for line in (
         *(() if preview.is_shown else lines),
-        *refusal_lines(tally, words, shown=SHOWN_ON_PAGE),
+        *refused_row_lines(tally, words, shown=SHOWN_ON_PAGE),
     ):
         typer.echo(line)
     if not tally.new and not tally.known:

@@ -21,8 +21,8 @@ from attune.import_speed import pause_garbage_collection
 from attune.settings import Settings
 from bot.domain import HostName
 from bot.errors import EngineError, FolderTaken, SettingsError
-from bot.former_members import look_for_former_members
-from bot.retention import RetentionPeriods, remove_old
+from bot.former_members import remove_former_members
+from bot.retention import RetentionPeriods, delete_old_data
 
 if TYPE_CHECKING:
     from adapters.openai.hosts_file import ConfiguredHosts
@@ -69,7 +69,7 @@ async def running_app(settings: Settings) -> AsyncIterator[App]:
                 built = build_app(
                     settings, store=database, hosts=hosts, group=group, clock=SystemClock()
                 )
-                backlog = await built.dispatch.backlog()
+                backlog = await built.dispatch.unfinished_events()
                 loops = [
                     group.create_task(lock.keep(), name="database lock"),
                     group.create_task(tuner.supervise(), name="embedded tuner"),
@@ -80,7 +80,7 @@ async def running_app(settings: Settings) -> AsyncIterator[App]:
                     *_loops_of(built, group),
                 ]
                 try:
-                    await built.dispatch.recover(backlog)
+                    await built.dispatch.handle_unfinished(backlog)
                     yield built
                 finally:
                     await _finish(built, loops)
@@ -261,7 +261,7 @@ async def _look_for_former_members(built: App) -> None:
     """Looks for former members at each start, as events may have been missed, and once a day."""
 
     async def turn() -> float:
-        await look_for_former_members(
+        await remove_former_members(
             built, store=built.store, surfaces=built.surfaces, clock=built.clock
         )
         return _DAY_SECONDS
@@ -278,7 +278,7 @@ async def _remove_old(built: App, settings: Settings) -> None:
     )
 
     async def turn() -> float:
-        await remove_old(keep, store=built.store, clock=built.clock)
+        await delete_old_data(keep, store=built.store, clock=built.clock)
         return _DAY_SECONDS
 
     await _repeat(turn, asyncio.Event(), longest=_DAY_SECONDS)

@@ -42,9 +42,9 @@ from bot.errors import PlaceClosed, SettingsError
 from bot.evaluation.runner import EvaluationRunner
 from bot.events import Event
 from bot.example_index import ExampleIndex
-from bot.inbox_writer import Spawn
+from bot.inbox_writer import SpawnTask
 from bot.judging.runner import JudgeRunner
-from bot.outbox import deliver
+from bot.outbox import deliver_notices
 from bot.ports.dependencies import Dependencies, ProgressCallback
 from bot.ports.form_links import Links
 from bot.ports.nearest_examples import TextIndex
@@ -55,10 +55,10 @@ from bot.running_answers import RunningAnswers
 from bot.synthetic.runner import SyntheticRunner
 from bot.tuning.polling import JobPoller
 from bot.tuning.retries import RetryLimits
-from bot.tuning.training_offers import TrainingOffers
+from bot.tuning.training_offers import TrainingOfferer
 from bot.votes.runner import VoteRunner
 from bot.words import Words
-from bot.workspace_removal import Removals
+from bot.workspace_removal import WorkspaceRemovals
 from storage.import_folder import ImportFolder
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ class Runners:
     evaluations: EvaluationRunner
     votes: VoteRunner
     canaries: CanaryWatcher
-    offers: TrainingOffers
+    offers: TrainingOfferer
     judges: JudgeRunner
     synthetic: SyntheticRunner
-    removals: Removals
+    removals: WorkspaceRemovals
     job_wakes: Mapping[HostName | None, asyncio.Event]
     """Events that wake the job poller of each host; None is for hosts no longer configured."""
 
@@ -138,7 +138,7 @@ class App:
         return await self.dispatch.handle_for_page(event, progress=progress)
 
     async def query(self, event: Event) -> Reply:
-        return await self.dispatch.query(event)
+        return await self.dispatch.answer_page_query(event)
 
     def watch(self, topic: str) -> AsyncIterator[str]:
         return self.topics.watch(topic)
@@ -172,7 +172,7 @@ class App:
 
     async def deliver_notices(self) -> int:
         """Delivers the notices that are due; returns how many were delivered."""
-        return await deliver(
+        return await deliver_notices(
             store=self.store, surfaces=self.surfaces, clock=self.clock, wordings=NOTICE_RENDERERS
         )
 
@@ -250,10 +250,12 @@ def _runners(settings: Settings, deps: Dependencies, hosts: Iterable[HostName]) 
         ),
         VoteRunner(store=store, clock=clock),
         CanaryWatcher(store=store, clock=clock),
-        TrainingOffers(deps),
+        TrainingOfferer(deps),
         JudgeRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.token_reservations),
         SyntheticRunner(store=store, hosts=deps.hosts, clock=clock, tokens=deps.token_reservations),
-        Removals(store=store, surfaces=deps.surfaces, clock=clock, erase_after=deps.erase_after),
+        WorkspaceRemovals(
+            store=store, surfaces=deps.surfaces, clock=clock, erase_after=deps.erase_after
+        ),
         job_wakes,
     )
 
@@ -438,7 +440,7 @@ def _environment_keys(configs: list[HostConfig]) -> dict[str, str]:
     return {name: value for name in names if (value := variables.get(name))}
 
 
-def _spawner(group: asyncio.TaskGroup, busy: set[asyncio.Task[None]]) -> Spawn:
+def _spawner(group: asyncio.TaskGroup, busy: set[asyncio.Task[None]]) -> SpawnTask:
     """Returns a function that starts tasks in the group and keeps them in `busy` until done."""
 
     def spawn(work: Coroutine[object, object, None], name: str) -> asyncio.Task[None]:

@@ -15,7 +15,7 @@ from attune.embedded_tuner import TunerAddress
 from attune.import_speed import pause_garbage_collection
 from attune.settings import Settings
 from bot import assistants, example_files, import_command
-from bot.chat_export_import import ChatImport
+from bot.chat_export_import import ChatExportImport
 from bot.domain import (
     ChannelId,
     Place,
@@ -67,7 +67,7 @@ async def import_file(
     with await asyncio.to_thread(_open, file) as opened:
         async with open_database(settings) as store:
             request = await _request(settings, store, workspace, assistant, words)
-            chats = await import_command.open_chats(opened, request, store, None)
+            chats = await import_command.open_chat_export_import(opened, request, store, None)
             if chats is not None:
                 return await _import_chats(chats, confirm, words, store)
             await asyncio.to_thread(_confirm_preview, opened, file.name, words, options, confirm)
@@ -82,18 +82,20 @@ def _confirm_preview(
     """Shows the preview. Raises BadInput if the columns are unknown or nobody confirms."""
     preview = import_command.preview_file(file, name, words, options, for_scripts=True)
     if isinstance(preview, UnknownColumns):
-        raise BadInput(problem=f"{words.problem(preview)}\n{words('import.name_columns')}")
+        raise BadInput(problem=f"{words.problem_text(preview)}\n{words('import.name_columns')}")
     other = [words("import.name_columns")] if preview.plan.headings else []
     if not confirm([words("import.preview", name=name), *preview.lines, *other], preview.is_sure):
         raise BadInput(problem=words("import.declined" if preview.is_sure else "import.unsure"))
 
 
 async def _import_chats(
-    chats: ChatImport, confirm: Confirm, words: Words, store: Database
+    chats: ChatExportImport, confirm: Confirm, words: Words, store: Database
 ) -> tuple[Sequence[str], example_files.ImportTally]:
     await chats.build_overview()
-    facts = [f"{fact.name}: {fact.value}" for fact in import_command.chats_facts(chats, words)]
-    lines = [*facts, *chats.lines()]
+    facts = [
+        f"{fact.name}: {fact.value}" for fact in import_command.chat_export_facts(chats, words)
+    ]
+    lines = [*facts, *chats.preview_lines()]
     if not chats.overview.exchanges:
         raise BadInput(problem="\n".join(lines))
     if not confirm(lines, False):

@@ -48,11 +48,18 @@ from bot.domain import (
     UserId,
     WorkspaceId,
 )
-from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, PlaceDeleted, What
+from bot.events import (
+    ButtonClicked,
+    ChannelDeleted,
+    CommandInvoked,
+    Event,
+    EventContent,
+    FormSubmitted,
+)
 from bot.ports.model_hosts import HostProfile, RemoteModel
 from bot.replies import Card, Refused, Reply
 from bot.request import Request
-from bot.retention import RetentionPeriods, remove_old
+from bot.retention import RetentionPeriods, delete_old_data
 from bot.rows import Method
 from bot.tuning import snapshot
 from bot.words import Words
@@ -135,9 +142,9 @@ class Large:
             "lists and pages": self._open_lists_and_pages,
             "metrics": self._read_metrics,
             "the calendar of all workspaces": self._app.runners.jobs.calendar.poll,
-            "deleting a channel": lambda: self._do(PlaceDeleted(), channel=_BUSY),
+            "deleting a channel": lambda: self._do(ChannelDeleted(), channel=_BUSY),
             "forgetting a person": self._forget,
-            "removing what is old": lambda: remove_old(keep, store=store, clock=SystemClock()),
+            "removing what is old": lambda: delete_old_data(keep, store=store, clock=SystemClock()),
             "scrubbing what was erased": store.scrub,
             "erasing a small workspace": lambda: self._erase(_SMALL),
             "erasing the large workspace": lambda: self._erase(HOME),
@@ -167,7 +174,9 @@ class Large:
             )
         return Wait(perf_counter() - started_at, process_time() - cpu_before)
 
-    async def _do(self, what: What, *, user: str = "U0", channel: ChannelId = GENERAL) -> Reply:
+    async def _do(
+        self, what: EventContent, *, user: str = "U0", channel: ChannelId = GENERAL
+    ) -> Reply:
         self._count += 1
         event = _event(user, what, key=f"do {self._count}", channel=channel)
         return _require_success(await self._app.handle_for_page(event))
@@ -315,6 +324,6 @@ def _figure(name: str, waits: Sequence[Wait], *, alone: Sequence[Wait], took: fl
     )
 
 
-def _event(user: str, what: What, *, key: str = "", channel: ChannelId = GENERAL) -> Event:
+def _event(user: str, what: EventContent, *, key: str = "", channel: ChannelId = GENERAL) -> Event:
     place, at = Place(HOME, channel), SystemClock().now()
     return Event(key=key, place=place, user=User(UserId(user), user), at=at, what=what)

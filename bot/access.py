@@ -10,7 +10,7 @@ from operator import or_
 from bot.commands import Action, Command
 from bot.domain import (
     CHANNEL_EXCLUSIONS,
-    NO_EXCLUSION,
+    NO_EXCLUSIONS,
     ChannelKind,
     Evaluation,
     Exclusion,
@@ -24,12 +24,12 @@ from bot.domain import (
     Workspace,
 )
 from bot.errors import NotAllowed, NotForGuests, NotFound, NotNow
-from bot.option_parsing import parse
+from bot.option_parsing import parse_options
 from bot.request import Request
 from bot.words import Words
 
 _CHANNEL_EXCLUSIONS = {
-    ChannelKind.OPEN: NO_EXCLUSION,
+    ChannelKind.OPEN: NO_EXCLUSIONS,
     ChannelKind.PRIVATE: Exclusion.PRIVATE,
     ChannelKind.SHARED: Exclusion.SHARED,
     ChannelKind.DIRECT: Exclusion.DIRECT,
@@ -90,10 +90,10 @@ def authorize_and_parse(entry: Command | Action, request: Request, line: str = "
         if entry.is_for_pages and not request.is_page:
             raise NotFound(noun="button", name=entry.name)
         return request
-    options = parse(entry, line, request.words, given=request.options)
+    options = parse_options(entry, line, request.words, given=request.options)
     for option in entry.options:
-        if option.role is not None and options.get(option.name):
-            require_role(request.role, option.role, request.words)
+        if option.required_role is not None and options.get(option.name):
+            require_role(request.role, option.required_role, request.words)
     return replace(request, options=options)
 
 
@@ -128,7 +128,7 @@ def refuse_closed_workspace(workspace: Workspace, words: Words) -> None:
         raise NotNow(problem=words("removal.closed"))
 
 
-def exclusions_hidden_elsewhere(workspace: Workspace) -> Exclusion:
+def exclusions_shown_only_in_own_channel(workspace: Workspace) -> Exclusion:
     """Returns the kinds of channels whose messages are shown in their own channel only.
 
     An admin can allow a kind in the form of `/tune admin sources`.
@@ -136,7 +136,7 @@ def exclusions_hidden_elsewhere(workspace: Workspace) -> Exclusion:
     return CHANNEL_EXCLUSIONS & ~workspace.allowed
 
 
-def exclusions(place: Place, people: Iterable[User]) -> Exclusion:
+def learning_exclusions(place: Place, people: Iterable[User]) -> Exclusion:
     """Returns the reasons why messages of these people in this place are not learned from."""
     return _CHANNEL_EXCLUSIONS[place.kind] | excluded_people(people)
 
@@ -144,5 +144,5 @@ def exclusions(place: Place, people: Iterable[User]) -> Exclusion:
 def excluded_people(people: Iterable[User]) -> Exclusion:
     """Returns Exclusion.GUEST if one of the people is a guest or of another organisation."""
     return reduce(
-        or_, (Exclusion.GUEST for user in people if is_guest_or_external(user)), NO_EXCLUSION
+        or_, (Exclusion.GUEST for user in people if is_guest_or_external(user)), NO_EXCLUSIONS
     )

@@ -14,7 +14,7 @@ from bot.errors import BadInput, NotNow, Outdated
 from bot.example_files import csv_line
 from bot.examples.message_exchange import find_person
 from bot.mentions_and_times import person_reference, time_reference
-from bot.monthly_budget import committed_this_month
+from bot.monthly_budget import committed_dollars_this_month
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Card, Document, Fact, Listing, ListingRow, NoReply, Reply, Text
@@ -33,7 +33,7 @@ _AUDIT_EXPORTED = 100_000
 @handlers.command(
     "admin roles",
     Role.ADMIN,
-    Option("user", OptionKind.GRANTEE, rest=True),
+    Option("user", OptionKind.USER_OR_GROUP, takes_rest=True),
     Option.choice("role", "none", "member", "curator", "trainer", "admin"),
     Option.yes_no("external"),
 )
@@ -131,9 +131,9 @@ async def list_approvers(request: Request, deps: Dependencies) -> Reply:
 @handlers.command(
     "admin budget",
     Role.ADMIN,
-    Option.amount("person", suggestions=("off",)),
-    Option.amount("workspace", suggestions=("off",)),
-    Option.amount("training", suggestions=("off",)),
+    Option.number_or_word("person", suggestions=("off",)),
+    Option.number_or_word("workspace", suggestions=("off",)),
+    Option.number_or_word("training", suggestions=("off",)),
 )
 async def manage_budget(request: Request, deps: Dependencies) -> Reply:
     """Sets or shows the caps on answer tokens a day and on training dollars a month."""
@@ -155,7 +155,7 @@ async def manage_budget(request: Request, deps: Dependencies) -> Reply:
         spent = await records.daily_tokens.spent(
             request.workspace_id, request.user_id, request.now.date()
         )
-        paid = await committed_this_month(request, records)
+        paid = await committed_dollars_this_month(request, records)
     facts = (
         Fact(request.words("budget.person"), _tokens_left(request, person, spent[0])),
         Fact(request.words("budget.workspace"), _tokens_left(request, whole, spent[1])),
@@ -167,7 +167,7 @@ async def manage_budget(request: Request, deps: Dependencies) -> Reply:
 @handlers.command(
     "admin audit",
     Role.ADMIN,
-    Option.text("what", rest=True),
+    Option.text("what", takes_rest=True),
     Option("user", OptionKind.USER),
     Option.integer("limit", 1, 200),
 )

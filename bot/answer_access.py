@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bot.domain import ChannelId, MessageId, Role, Turn, TurnId
 from bot.errors import NotForGuests, NotFound
-from bot.number_formats import number_of
+from bot.number_formats import parse_number_argument
 from bot.ports.store import Records
 from bot.request import Request
 
 _MARK = "⋯ "
-NOTE = f"\n\n{_MARK}"
+BOT_NOTE_PREFIX = f"\n\n{_MARK}"
 """Prefix of a bot's note: a paragraph before or after an answer that is not part of the answer.
 
 A note says why the answer is incomplete or which tool was called.
@@ -70,4 +70,4 @@ def may_rate(request: Request, turn: Turn) -> bool:
 
 def turn_id(request: Request) -> TurnId:
     """Returns the id that a form or button names. Raises NotFound."""
-    return TurnId(number_of(request.argument, "answer"))
+    return TurnId(parse_number_argument(request.argument, "answer"))

@@ -15,10 +15,10 @@ from bot.chat import (
     reply_of_earlier_attempt,
 )
 from bot.commands import Handlers
-from bot.conversation import NEW, fetch_history, question_of
+from bot.conversation import NEW_CONVERSATION_KEY, fetch_history, question_message
 from bot.domain import MessageId, Role, Turn, TurnState
 from bot.errors import NotAllowed, NotNow
-from bot.events import STOP, MessageEdited
+from bot.events import STOP_EMOJI, MessageEdited
 from bot.examples.edited_source_messages import apply_source_edit
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
@@ -39,7 +39,7 @@ async def on_message_edited(request: Request, deps: Dependencies) -> Reply:
     if turn is None:
         return NoReply()
     question = Question.from_turn(turn, what.text)
-    return (await _writer(request, question, turn, deps)).stream(turn)
+    return (await _writer(request, question, turn, deps)).to_stream(turn)
 
 
 async def _writer(
@@ -62,7 +62,7 @@ async def _writer(
 async def _prompt_input(request: Request, turn: Turn, deps: Dependencies) -> PromptInput:
     """Reads the question of a turn, its files and the messages before it."""
     surface = deps.surfaces.of(request.workspace_id)
-    message = await question_of(request, turn, surface)
+    message = await question_message(request, turn, surface)
     history = await fetch_history(request, message, surface)
     return await read_prompt_input(request, message, history, deps)
 
@@ -91,7 +91,7 @@ async def _turn_to_renew(request: Request, what: MessageEdited, store: Store) ->
 @handlers.button("go_on", Role.STRANGER)
 async def continue_answer(request: Request, deps: Dependencies) -> Reply:
     """Continues an incomplete answer in a new message; the new turn stores the whole answer."""
-    deps.running_answers.begin(request.event)
+    deps.running_answers.register_current_task(request.event)
     turn, earlier = await _turn_and_attempt(request, deps)
     if (reply := reply_of_earlier_attempt(request, earlier, deps, begun=turn.reply)) is not None:
         return reply
@@ -109,7 +109,7 @@ async def continue_answer(request: Request, deps: Dependencies) -> Reply:
         answered_before=turn.reply,
         has_history=bool(prompt_input.context.messages),
     )
-    return AnswerWriter(request, question, messages, deps).stream(earlier)
+    return AnswerWriter(request, question, messages, deps).to_stream(earlier)
 
 
 @handlers.button("again", Role.STRANGER)
@@ -118,13 +118,13 @@ async def try_again(request: Request, deps: Dependencies) -> Reply:
 
     Only the newest answer is part of the history of later questions.
     """
-    deps.running_answers.begin(request.event)
+    deps.running_answers.register_current_task(request.event)
     turn, earlier = await _turn_and_attempt(request, deps)
     if (reply := reply_of_earlier_attempt(request, earlier, deps)) is not None:
         return reply
     if not turn.question:
         raise NotNow(problem=request.words("message.gone"))
-    return (await _writer(request, Question.from_turn(turn), turn, deps)).stream(earlier)
+    return (await _writer(request, Question.from_turn(turn), turn, deps)).to_stream(earlier)
 
 
 async def _turn_and_attempt(request: Request, deps: Dependencies) -> tuple[Turn, Turn | None]:
@@ -140,7 +140,7 @@ async def _turn_and_attempt(request: Request, deps: Dependencies) -> tuple[Turn,
 async def start_conversation_here(request: Request, deps: Dependencies) -> Reply:
     """Begins a new conversation: earlier messages are not sent to the model any more."""
     access.require_leave_to_ask(request.may_ask)
-    return Text(request.words(NEW), is_for_all=True)
+    return Text(request.words(NEW_CONVERSATION_KEY), is_for_all=True)
 
 
 @handlers.command("assistant new-conversation", Role.STRANGER)
@@ -149,10 +149,10 @@ async def start_conversation(request: Request, deps: Dependencies) -> Reply:
     access.require_leave_to_ask(request.may_ask)
     if request.place.thread is None:
         return Text(request.words("chat.new_already"), private=True)
-    return Text(request.words(NEW), is_for_all=True)
+    return Text(request.words(NEW_CONVERSATION_KEY), is_for_all=True)
 
 
-@handlers.reaction(STOP, Role.STRANGER)
+@handlers.reaction(STOP_EMOJI, Role.STRANGER)
 async def stop_answer(request: Request, deps: Dependencies) -> Reply:
     """Stops an answer after ❌ from its asker or a curator; its remaining tokens are not paid for.
 
@@ -171,7 +171,7 @@ async def stop_answer(request: Request, deps: Dependencies) -> Reply:
             turn = await records.turns.by_message(request.workspace_id, channel, answer.message)
         if turn is not None and turn.state is not TurnState.STREAMING:
             return NoReply()
-    answer.stop()
+    answer.cancel_task()
     return NoReply()
 
 

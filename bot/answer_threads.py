@@ -16,7 +16,7 @@ from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-NO_THREADS = "chat.no_threads"
+MISSING_PERMISSION_NOTICE = "chat.no_threads"
 
 
 async def open_answer_thread(request: Request, message: Message, deps: Dependencies) -> Request:
@@ -43,15 +43,21 @@ async def open_answer_thread(request: Request, message: Message, deps: Dependenc
 
 async def _send_permission_notice(request: Request, permissions: str, deps: Dependencies) -> None:
     """Tells the channel once which permissions the bot lacks to open threads."""
-    key = f"{request.workspace_id}.{request.place.channel}.{permissions}.{NO_THREADS}"
+    channel = f"{request.workspace_id}.{request.place.channel}"
+    key = f"{channel}.{permissions}.{MISSING_PERMISSION_NOTICE}"
     details = {"permissions": permissions}
     async with deps.store.writing() as records:
         await records.outbox.put(
-            key, request.place, NO_THREADS, details=details, at=request.now, once=True
+            key,
+            request.place,
+            MISSING_PERMISSION_NOTICE,
+            details=details,
+            at=request.now,
+            once=True,
         )
 
 
-async def render_missing_thread_permission_notice(
+async def render_missing_permission_notice(
     notice: Notice, records: Records, words: Words
 ) -> Drawn | None:
-    return Text(words(NO_THREADS, permissions=notice.details.get("permissions")))
+    return Text(words(MISSING_PERMISSION_NOTICE, permissions=notice.details.get("permissions")))

@@ -14,7 +14,7 @@ handlers = Handlers()
 
 
 @handlers.event("visited", Role.STRANGER)
-async def home(request: Request, deps: Dependencies) -> Reply:
+async def show_app_home(request: Request, deps: Dependencies) -> Reply:
     """Shows counts, the running training, the model in use, and the user's own switches."""
     words = request.words
     async with deps.store.reading() as records:
@@ -44,7 +44,7 @@ async def _facts(request: Request, records: Records) -> tuple[Fact, ...]:
     )
 
 
-def welcome(request: Request, note: str) -> Text:
+def welcome_card(request: Request, note: str) -> Text:
     """Returns the bot's first message in a workspace; `note` says what must be done first."""
     words = request.words
     buttons = (
@@ -58,7 +58,7 @@ def welcome(request: Request, note: str) -> Text:
 
 
 @handlers.button("welcome.try", Role.MEMBER)
-async def try_me(request: Request, deps: Dependencies) -> Reply:
+async def show_how_to_try(request: Request, deps: Dependencies) -> Reply:
     return Text(request.words("welcome.how"), private=True)
 
 

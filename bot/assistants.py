@@ -35,7 +35,7 @@ from bot.words import LANGUAGES, Words
 handlers = Handlers()
 
 _EFFORTS = ("none", "minimal", "low", "medium", "high")
-_NAME = Option("name", OptionKind.ASSISTANT, rest=True)
+_NAME = Option("name", OptionKind.ASSISTANT, takes_rest=True)
 _SETTINGS = (
     Option.text("instructions"),
     Option.number("temperature", 0, 2),
@@ -62,10 +62,10 @@ _SETTINGS = (
 )
 
 
-DEFAULT_NAME = "attune"
-OPEN_PLATFORMS = frozenset({"discord"})
+DEFAULT_ASSISTANT_NAME = "attune"
+PLATFORMS_OPEN_TO_ANYBODY = frozenset({"discord"})
 """Platforms on which anybody can install the bot, so that a new workspace needs permission."""
-TOOL_NAMES = ("search_examples", "today", "hand_over")
+BUILT_IN_TOOL_NAMES = ("search_examples", "today", "hand_over")
 _FOR_MEMBERS = ("model", "base", "language", "history")
 
 
@@ -75,7 +75,7 @@ def initial_assistant(workspace: Workspace, *, hosts: Hosts) -> Assistant:
     return Assistant(
         id=AssistantId(0),
         workspace=workspace.id,
-        name=DEFAULT_NAME,
+        name=DEFAULT_ASSISTANT_NAME,
         instructions="",
         sampling=Sampling(),
         language=None,
@@ -90,7 +90,7 @@ async def ensure_workspace(workspace: WorkspaceId, *, store: Store, hosts: Hosts
     """Stores a workspace and its default assistant unless they exist."""
     sources = Sources.MESSAGES if workspace == LOCAL else Sources.OUTSIDE
     new = Workspace(workspace, workspace, sources)
-    new = replace(new, is_allowed=new.platform not in OPEN_PLATFORMS)
+    new = replace(new, is_allowed=new.platform not in PLATFORMS_OPEN_TO_ANYBODY)
     assistant = initial_assistant(new, hosts=hosts)
     async with store.writing() as records:
         await records.workspaces.add(new)
@@ -99,9 +99,9 @@ async def ensure_workspace(workspace: WorkspaceId, *, store: Store, hosts: Hosts
 
 
 @handlers.command(
-    "assistant create", Role.ADMIN, Option.text("name", rest=True, required=True), *_SETTINGS
+    "assistant create", Role.ADMIN, Option.text("name", takes_rest=True, required=True), *_SETTINGS
 )
-async def create(request: Request, deps: Dependencies) -> Reply:
+async def create_assistant(request: Request, deps: Dependencies) -> Reply:
     name = request.text_option("name") or ""
     if not name or len(name) > 40:
         raise BadInput(problem=request.words("assistant.bad_name"))
@@ -118,10 +118,10 @@ async def create(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.command("assistant show", Role.MEMBER, _NAME)
-async def show(request: Request, deps: Dependencies) -> Reply:
+async def show_assistant(request: Request, deps: Dependencies) -> Reply:
     """Shows the settings of an assistant; members see only a few of them."""
     async with deps.store.reading() as records:
-        assistant = await chosen_assistant(request, records)
+        assistant = await requested_assistant(request, records)
         deployment = await records.deployments.current(request.workspace_id, assistant.id)
         bindings = await records.assistants.bindings(request.workspace_id)
         model_name = await _model_display_name(request, assistant, deployment, records)
@@ -166,9 +166,9 @@ async def _model_display_name(
 
 
 @handlers.command("assistant edit", Role.ADMIN, _NAME, *_SETTINGS)
-async def edit(request: Request, deps: Dependencies) -> Reply:
+async def edit_assistant(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        assistant = await chosen_assistant(request, records)
+        assistant = await requested_assistant(request, records)
         changed = _changed(assistant, request, hosts=deps.hosts)
         if changed == assistant:
             raise BadInput(problem=request.words("assistant.nothing_to_change"))
@@ -199,7 +199,7 @@ async def bind_channel(request: Request, deps: Dependencies) -> Reply:
     if request.is_page:
         await _check_channel(request, deps.surfaces)
     async with deps.store.writing() as records:
-        assistant = await chosen_assistant(request, records)
+        assistant = await requested_assistant(request, records)
         binding = _new_binding(request, assistant)
         await records.assistants.bind(request.workspace_id, binding)
         await request.audit(records, "assistant.bound", channel=request.place.channel)
@@ -320,7 +320,7 @@ def _describe_binding(binding: Binding, words: Words) -> str:
     return " · ".join(parts)
 
 
-async def chosen_assistant(request: Request, records: Records) -> Assistant:
+async def requested_assistant(request: Request, records: Records) -> Assistant:
     """Returns the assistant of the option `name` or `assistant`, else the one of the channel.
 
     Raises NotFound.
@@ -406,10 +406,10 @@ def _tools(assistant: Assistant, request: Request) -> tuple[str, ...]:
         return assistant.tools
     names = [name.strip().lower() for name in given.replace("，", ",").split(",")]
     if names in (["all"], ["off"]):
-        return tuple(TOOL_NAMES) if names == ["all"] else ()
+        return tuple(BUILT_IN_TOOL_NAMES) if names == ["all"] else ()
     for name in names:
-        if name not in TOOL_NAMES:
-            choices = ", ".join((*TOOL_NAMES, "all", "off"))
+        if name not in BUILT_IN_TOOL_NAMES:
+            choices = ", ".join((*BUILT_IN_TOOL_NAMES, "all", "off"))
             raise BadInput(
                 problem=request.words("option.choice", option="tools", choices=choices, value=name)
             )

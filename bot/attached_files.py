@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from bot.domain import Attachment, Message, MessageId
 from bot.errors import SurfaceError
-from bot.image_types import MAGIC_BYTES, picture_type
-from bot.pdf_docx_text import Documents, DocumentText
+from bot.image_types import MAGIC_BYTE_COUNT, image_media_type
+from bot.pdf_docx_text import DocumentText, PdfDocxReader
 from bot.ports.surface import CanReadFile, Surface
 from bot.request import Request
 from bot.words import Words
 
-MAX_CHARACTERS = 40_000
+MAX_TEXT_LENGTH = 40_000
 """Limit of all files of a question together, about 10,000 tokens."""
 _MAX_FILES = 5
 _MAX_PICTURES = 3
@@ -29,21 +29,21 @@ _ZIP, _PDF, _PDF_BEGINS_WITHIN = b"PK\x03\x04", b"%PDF-", 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class AttachedImage:
     """An attached image; `kind` is its media type."""
 
     name: str
-    kind: str
+    media_type: str
     content: bytes = field(repr=False)
 
     @property
-    def url(self) -> str:
+    def data_url(self) -> str:
         """The image as a data URL; https://platform.openai.com/docs/guides/images."""
-        return f"data:{self.kind};base64,{b64encode(self.content).decode()}"
+        return f"data:{self.media_type};base64,{b64encode(self.content).decode()}"
 
 
 @dataclass(slots=True)
-class FilesRead:
+class AttachedFileContents:
     """Contents of the files of one message.
 
     `typed_texts` are part of the message itself, `texts` are attached to it. `problems` are the
@@ -52,7 +52,7 @@ class FilesRead:
 
     typed_texts: list[str] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[AttachedImage] = field(default_factory=list)
     problems: dict[tuple[str, tuple[tuple[str, object], ...]], list[str]] = field(
         default_factory=dict
     )
@@ -60,7 +60,7 @@ class FilesRead:
     def add_problem(self, key: str, name: str, **details: object) -> None:
         self.problems.setdefault((key, tuple(details.items())), []).append(name)
 
-    def notes(self, words: Words) -> list[str]:
+    def problem_notes(self, words: Words) -> list[str]:
         """Returns a sentence for each kind of problem, with the names of its files."""
         return [
             words(key, name=", ".join(names), **dict(details))
@@ -83,38 +83,38 @@ class FileReader:
     Files are fetched only from the platform of the question.
     """
 
-    def __init__(self, request: Request, surface: Surface, documents: Documents) -> None:
+    def __init__(self, request: Request, surface: Surface, documents: PdfDocxReader) -> None:
         self._request = request
         self._surface = surface
         self._documents = documents
-        self._remaining_characters = MAX_CHARACTERS
+        self._remaining_characters = MAX_TEXT_LENGTH
         self._remaining_files = _MAX_FILES
         self._remaining_pictures = _MAX_PICTURES
 
-    async def read(self, files: Sequence[Attachment]) -> FilesRead:
-        read = FilesRead()
+    async def read_question_files(self, files: Sequence[Attachment]) -> AttachedFileContents:
+        read = AttachedFileContents()
         for file in files:
             await self._read(file, read)
         return read
 
-    async def read_earlier(
+    async def read_files_of_history(
         self, history: Sequence[Message]
-    ) -> tuple[Sequence[Message], dict[MessageId | None, Sequence[Picture]]]:
+    ) -> tuple[Sequence[Message], dict[MessageId | None, Sequence[AttachedImage]]]:
         """Returns the messages with their files' texts, and images by message.
 
         Files are read newest first, because the limits may not suffice for all.
         """
-        messages, pictures = list(history), dict[MessageId | None, Sequence[Picture]]()
+        messages, pictures = list(history), dict[MessageId | None, Sequence[AttachedImage]]()
         for index in range(len(messages) - 1, -1, -1):
             message = messages[index]
             if message.is_own or not message.files:
                 continue
-            read = await self.read(message.files)
+            read = await self.read_question_files(message.files)
             messages[index] = replace(message, text=read.text_with_files(message.text))
             pictures[message.id] = read.pictures
         return messages, pictures
 
-    async def _read(self, file: Attachment, read: FilesRead) -> None:
+    async def _read(self, file: Attachment, read: AttachedFileContents) -> None:
         if self._remaining_files <= 0:
             read.add_problem("chat.file_no_room", file.name)
             return
@@ -122,8 +122,8 @@ class FileReader:
         content = await self._content(file)
         if content is None:
             read.add_problem("chat.file_unread", file.name)
-        elif kind := picture_type(content):
-            self._add_picture(Picture(file.name, kind, content), read)
+        elif kind := image_media_type(content):
+            self._add_picture(AttachedImage(file.name, kind, content), read)
         elif self._remaining_characters <= 0:
             read.add_problem("chat.file_no_room", file.name)
         elif _is_document(content):
@@ -131,7 +131,7 @@ class FileReader:
         else:
             self._add_text(file, _decode(content), read)
 
-    def _add_picture(self, picture: Picture, read: FilesRead) -> None:
+    def _add_picture(self, picture: AttachedImage, read: AttachedFileContents) -> None:
         if len(picture.content) > _PICTURE_BYTES:
             size = _PICTURE_BYTES // _MEGABYTE
             read.add_problem("chat.file_large", picture.name, size=size)
@@ -142,11 +142,13 @@ class FileReader:
             read.pictures.append(picture)
             read.texts.append(self._request.words("chat.picture", name=picture.name))
 
-    async def _add_document(self, file: Attachment, content: bytes, read: FilesRead) -> None:
+    async def _add_document(
+        self, file: Attachment, content: bytes, read: AttachedFileContents
+    ) -> None:
         if len(content) > _DOCUMENT_BYTES:
             read.add_problem("chat.file_large", file.name, size=_DOCUMENT_BYTES // _MEGABYTE)
             return
-        document = await self._documents.read(content, self._remaining_characters)
+        document = await self._documents.read_text(content, self._remaining_characters)
         if problem := _problem(document):
             read.add_problem(f"chat.file_{problem}", file.name)
             return
@@ -157,7 +159,12 @@ class FileReader:
         self._add_text(file, document.text, read, is_cut_told=is_cut)
 
     def _add_text(
-        self, file: Attachment, text: str | None, read: FilesRead, *, is_cut_told: bool = False
+        self,
+        file: Attachment,
+        text: str | None,
+        read: AttachedFileContents,
+        *,
+        is_cut_told: bool = False,
     ) -> None:
         if text is None:
             read.add_problem("chat.file_unread", file.name)
@@ -188,10 +195,10 @@ class FileReader:
 
 def _byte_limit(content: bytearray) -> int:
     """Returns the limit of bytes of a file, by its first bytes."""
-    if picture_type(bytes(content[:MAGIC_BYTES])):
+    if image_media_type(bytes(content[:MAGIC_BYTE_COUNT])):
         return _PICTURE_BYTES
     is_document = _is_document(bytes(content[:_PDF_BEGINS_WITHIN]))
-    return _DOCUMENT_BYTES if is_document else _BYTES_OF_CHARACTER * MAX_CHARACTERS
+    return _DOCUMENT_BYTES if is_document else _BYTES_OF_CHARACTER * MAX_TEXT_LENGTH
 
 
 def _is_document(content: bytes) -> bool:

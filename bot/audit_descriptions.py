@@ -26,7 +26,7 @@ _COUNTS = frozenset({"count", "examples", "known", "new", "refused", "rows", "tu
 def describe_action(entry: AuditEntry, words: Words) -> str:
     """Returns the description of an entry's action, or the action's name if there is none."""
     key = f"audit.{entry.what}"
-    return words(key) if words.has(key) else entry.what
+    return words(key) if words.has_sentence(key) else entry.what
 
 
 def describe_details(
@@ -50,7 +50,7 @@ def raw_details(entry: AuditEntry) -> dict[str, object]:
 def _tells_something(name: str, value: object, words: Words) -> bool:
     """Whether a detail is worth a phrase: an empty text or list, or a count of zero, is not."""
     if value is None:
-        return words.has(f"audit.detail.{name}.none")
+        return words.has_sentence(f"audit.detail.{name}.none")
     return value not in ("", []) and not (name in _COUNTS and value == 0)
 
 
@@ -58,11 +58,11 @@ def _describe(name: str, value: object, words: Words) -> str:
     key = f"audit.detail.{name}"
     if value is None:
         return words(f"{key}.none")
-    if not words.has(key):
+    if not words.has_sentence(key):
         return f"{name} {value}"
     if name == "channel" and value == EVERYWHERE:
         return words("audit.detail.everywhere")
-    if value is False and words.has(f"{key}.off"):
+    if value is False and words.has_sentence(f"{key}.off"):
         return words(f"{key}.off")
     if isinstance(value, list):
         value = len(value)
@@ -80,10 +80,12 @@ def _in_words(name: str, value: object, words: Words) -> object:
         case "share", int() | float():
             return f"{value:.0%}"
         case "price", int() | float():
-            return words.price(value)
+            return words.price_text(value)
         case "training", int() | float():
             return format_dollars(value)
     if name not in _NAMED:
         return value
     keys = [f"{_NAMED[name]}.{part}" for part in str(value).split(",")]
-    return ", ".join(words(key) if words.has(key) else key.rpartition(".")[2] for key in keys)
+    return ", ".join(
+        words(key) if words.has_sentence(key) else key.rpartition(".")[2] for key in keys
+    )

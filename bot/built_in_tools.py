@@ -17,15 +17,15 @@ from bot.replies import Drawn, Text, one_line
 from bot.request import Request
 from bot.words import Words
 
-HANDED_OVER = "handed_over"
-MAX_ROUNDS = 4
+HANDOVER_NOTICE = "handed_over"
+MAX_TOOL_ROUNDS = 4
 """Limit of rounds of tool calls for one answer; after that the model gets no tools."""
 _MAX_RESULTS = 5
 _MIN_SIMILARITY = 0.25
 """Cosine below which an example is about something else."""
 _MAX_REASON_LENGTH = 300
 
-Run = Callable[[Request, str, Dependencies], Awaitable[str]]
+ToolFunction = Callable[[Request, str, Dependencies], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +33,12 @@ class Tool:
     """A tool: description for the model, name of its only argument ("" for none), and function."""
 
     description: str
-    argument: str
-    run: Run
+    argument_name: str
+    function: ToolFunction
 
     def schema(self, name: str) -> Mapping[str, object]:
         """Returns the tool's schema; https://platform.openai.com/docs/guides/function-calling."""
-        properties = {self.argument: {"type": "string"}} if self.argument else {}
+        properties = {self.argument_name: {"type": "string"}} if self.argument_name else {}
         parameters = {"type": "object", "properties": properties, "required": list(properties)}
         function = {"name": name, "description": self.description, "parameters": parameters}
         return {"type": "function", "function": function}
@@ -69,7 +69,7 @@ async def _hand_over(request: Request, reason: str, deps: Dependencies) -> str:
     link = what.message.permalink if isinstance(what, MessageReceived) else None
     names = await tell_admins(
         request,
-        HANDED_OVER,
+        HANDOVER_NOTICE,
         deps,
         key=request.event.key,
         link=link,
@@ -78,7 +78,7 @@ async def _hand_over(request: Request, reason: str, deps: Dependencies) -> str:
     return f"These people were told: {names}." if names else "Nobody could be told."
 
 
-TOOLS: Mapping[str, Tool] = {
+BUILT_IN_TOOLS: Mapping[str, Tool] = {
     "search_examples": Tool("Search the team's approved answers.", "query", _search),
     "today": Tool("Today's date and the time in UTC.", "", _today),
     "hand_over": Tool(
@@ -101,19 +101,21 @@ class AnswerTools:
     def __init__(self, request: Request, deps: Dependencies) -> None:
         self._request = request
         self._deps = deps
-        self._tools = {name: TOOLS[name] for name in request.assistant.tools if name in TOOLS}
+        self._tools = {
+            name: BUILT_IN_TOOLS[name] for name in request.assistant.tools if name in BUILT_IN_TOOLS
+        }
 
     def schemas(self, rounds: int) -> Sequence[Mapping[str, object]]:
         """Tool schemas for the host; none after MAX_ROUNDS rounds."""
-        if rounds >= MAX_ROUNDS:
+        if rounds >= MAX_TOOL_ROUNDS:
             return ()
         return [tool.schema(name) for name, tool in self._tools.items()]
 
-    def knows(self, calls: Sequence[ToolCall]) -> bool:
+    def are_all_enabled(self, calls: Sequence[ToolCall]) -> bool:
         """Whether there are calls and all are of enabled tools."""
         return bool(calls) and all(call.name in self._tools for call in calls)
 
-    def notice_of(self, call: ToolCall) -> str:
+    def call_notice_text(self, call: ToolCall) -> str:
         """Returns the text about a call that is shown in the answer."""
         argument = one_line(self._argument_of(call), 100)
         return self._request.words(f"tool.{call.name}", argument=argument)
@@ -136,7 +138,7 @@ class AnswerTools:
         ]
         for call_id, call in with_ids:
             argument = self._argument_of(call)
-            result = await self._tools[call.name].run(self._request, argument, self._deps)
+            result = await self._tools[call.name].function(self._request, argument, self._deps)
             messages.append({"role": "tool", "tool_call_id": call_id, "content": result})
         return messages
 

@@ -65,7 +65,7 @@ from bot.examples import (
     teaching_reactions,
 )
 from bot.examples.state_changes import CARD_STANDS
-from bot.help import usage
+from bot.help import render_help
 from bot.judging import command as judge_command
 from bot.outbox import NoticeRenderer
 from bot.ports.dependencies import Dependencies
@@ -95,17 +95,17 @@ from bot.votes import notices as vote_notices
 handlers = Handlers()
 
 
-@handlers.command("help", Role.STRANGER, Option.text("topic", rest=True))
-async def help_(request: Request, deps: Dependencies) -> Reply:
+@handlers.command("help", Role.STRANGER, Option.text("topic", takes_rest=True))
+async def show_help(request: Request, deps: Dependencies) -> Reply:
     """Shows the commands; in a direct message preceded by the workspace that answers there."""
     surface = deps.surfaces.of(request.workspace_id)
     note = None
     if isinstance(surface, CanSwitchWorkspace) and request.place.kind is ChannelKind.DIRECT:
         note = await surface.workspace_note(request.event)
-    return usage(request, CATALOGUE.commands, note)
+    return render_help(request, CATALOGUE.commands, note)
 
 
-MODULES = (
+HANDLERS_OF_MODULES = (
     private_replies.handlers,
     teach_form.handlers,
     review_queue.handlers,
@@ -167,31 +167,31 @@ MODULES = (
     workspace_removal.handlers,
 )
 
-CATALOGUE = Catalogue.from_modules(handlers, *MODULES)
+CATALOGUE = Catalogue.from_modules(handlers, *HANDLERS_OF_MODULES)
 
 NOTICE_RENDERERS: Mapping[str, NoticeRenderer] = {
-    remote_cleanup.KEPT: remote_cleanup.render_deletion_refused_notice,
-    notices.STATUS: job_cards.render_status_notice,
-    notices.ENDED: job_cards.render_ended_notice,
-    notices.LATE: job_cards.render_late_notice,
-    notices.REFUSED: job_cards.render_action_refused_notice,
-    evaluation_notices.STATUS: evaluation_cards.render_status_notice,
-    evaluation_notices.ENDED: evaluation_cards.render_ended_notice,
-    canary_notices.STATUS: canary_cards.render_status_notice,
-    canary_notices.LIKED: canary_cards.render_liked_notice,
-    canary_notices.ENDED: canary_cards.render_ended_notice,
-    vote_notices.STATUS: vote_cards.render_status_notice,
-    vote_notices.CARD: vote_cards.render_question_notice,
-    vote_notices.ENDED: vote_cards.render_ended_notice,
-    model_expiry.ENDING: model_expiry.render_model_expiry_notice,
-    paid_deployments.SERVING: paid_deployments.render_hourly_cost_notice,
-    training_offers.OFFERED: training_offers.render_training_offer_notice,
-    judge_command.STATUS: judge_command.render_status_notice,
+    remote_cleanup.DELETION_REFUSED_NOTICE: remote_cleanup.render_deletion_refused_notice,
+    notices.STATUS_NOTICE: job_cards.render_status_notice,
+    notices.ENDED_NOTICE: job_cards.render_ended_notice,
+    notices.LATE_NOTICE: job_cards.render_late_notice,
+    notices.ACTION_REFUSED_NOTICE: job_cards.render_action_refused_notice,
+    evaluation_notices.STATUS_NOTICE: evaluation_cards.render_status_notice,
+    evaluation_notices.ENDED_NOTICE: evaluation_cards.render_ended_notice,
+    canary_notices.STATUS_NOTICE: canary_cards.render_status_notice,
+    canary_notices.LIKED_NOTICE: canary_cards.render_liked_notice,
+    canary_notices.ENDED_NOTICE: canary_cards.render_ended_notice,
+    vote_notices.STATUS_NOTICE: vote_cards.render_status_notice,
+    vote_notices.QUESTION_NOTICE: vote_cards.render_question_notice,
+    vote_notices.ENDED_NOTICE: vote_cards.render_ended_notice,
+    model_expiry.MODEL_EXPIRY_NOTICE: model_expiry.render_model_expiry_notice,
+    paid_deployments.HOURLY_COST_NOTICE: paid_deployments.render_hourly_cost_notice,
+    training_offers.TRAINING_OFFER_NOTICE: training_offers.render_training_offer_notice,
+    judge_command.STATUS_NOTICE: judge_command.render_status_notice,
     synthetic.STATUS: synthetic.render_status_notice,
-    fallback_notices.FELL_BACK: fallback_notices.render_fallback_notice,
-    answer_threads.NO_THREADS: answer_threads.render_missing_thread_permission_notice,
-    built_in_tools.HANDED_OVER: built_in_tools.render_handover_notice,
-    workspace_removal.CLOSED: workspace_removal.render_removal_notice,
+    fallback_notices.FALLBACK_NOTICE: fallback_notices.render_fallback_notice,
+    answer_threads.MISSING_PERMISSION_NOTICE: answer_threads.render_missing_permission_notice,
+    built_in_tools.HANDOVER_NOTICE: built_in_tools.render_handover_notice,
+    workspace_removal.REMOVAL_NOTICE: workspace_removal.render_removal_notice,
     CARD_STANDS: example_cards.render_examples_notice,
     review_assignment.AUTHOR_ASKED: review_assignment.render_author_question_notice,
     consent.CONSENT_REQUEST_NOTICE: consent.render_consent_request_notice,

@@ -9,14 +9,14 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
-from bot.answer_access import NOTE
+from bot.answer_access import BOT_NOTE_PREFIX
 from bot.answer_threads import open_answer_thread
-from bot.attached_files import FileReader, Picture
+from bot.attached_files import AttachedImage, FileReader
 from bot.built_in_tools import AnswerTools
-from bot.canary.traffic_split import canary_for
+from bot.canary.traffic_split import canary_that_answers
 from bot.commands import Handlers
-from bot.conversation import Context, build_context, fetch_history
-from bot.daily_token_budget import reserve
+from bot.conversation import ConversationContext, build_context, fetch_history
+from bot.daily_token_budget import reserve_tokens
 from bot.domain import (
     Canary,
     HostName,
@@ -48,7 +48,7 @@ from bot.ports.metered_calls import Meter
 from bot.ports.model_hosts import Delta, Host
 from bot.ports.store import Records, Store
 from bot.ports.surface import CanSendEphemeral
-from bot.prompts import PictureMessage, PromptMessage, build_prompt, example_messages
+from bot.prompts import ImageMessage, PromptMessage, build_prompt, example_messages
 from bot.replies import Button, NoReply, Reply, Stream, Text
 from bot.request import Request
 from bot.words import Words
@@ -56,7 +56,7 @@ from bot.words import Words
 handlers = Handlers()
 log = logging.getLogger(__name__)
 
-MODEL_LOADING_SECONDS = 15.0
+SECONDS_BEFORE_LOADING_NOTICE = 15.0
 """Seconds without a first word after which the asker is told that the model is being loaded."""
 
 
@@ -70,7 +70,7 @@ class ModelInUse:
 
 
 @handlers.event("spoken", Role.STRANGER)
-async def answer(request: Request, deps: Dependencies) -> Reply:
+async def answer_question(request: Request, deps: Dependencies) -> Reply:
     """Returns the answer as a stream; its turn is stored once the first words are posted.
 
     After a crash the event is handled again: an unfinished answer is written again, a finished one
@@ -93,7 +93,7 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         messages = await build_question_prompt(request, prompt_input, records, deps)
         running = await records.canaries.running_for(request.workspace_id, request.assistant.id)
-        canary = await canary_for(request, running, records) if running else None
+        canary = await canary_that_answers(request, running, records) if running else None
     if turn is not None:
         request = replace(request, event=replace(request.event, place=_place_of(request, turn)))
     elif request.opens_threads:
@@ -106,7 +106,7 @@ async def answer(request: Request, deps: Dependencies) -> Reply:
         has_history=bool(history),
         has_text=prompt_input.has_text,
     )
-    return AnswerWriter(request, question, messages, deps, canary).stream(turn)
+    return AnswerWriter(request, question, messages, deps, canary).to_stream(turn)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +120,8 @@ class PromptInput:
 
     question: str
     text_with_files: str
-    context: Context
-    pictures: Mapping[MessageId | None, Sequence[Picture]] = field(default_factory=dict)
+    context: ConversationContext
+    pictures: Mapping[MessageId | None, Sequence[AttachedImage]] = field(default_factory=dict)
     note: str = ""
     has_text: bool = True
 
@@ -133,16 +133,16 @@ async def read_prompt_input(
 
     The files of the question are read first.
     """
-    context = await build_context(request, history, deps) if history else Context()
+    context = await build_context(request, history, deps) if history else ConversationContext()
     if not (message.files or any(earlier.files for earlier in context.messages)):
         return PromptInput(message.text, message.text, context, note=context.note)
     reader = FileReader(request, deps.surfaces.of(request.workspace_id), deps.documents)
-    read = await reader.read(message.files)
-    earlier, pictures = await reader.read_earlier(context.messages)
+    read = await reader.read_question_files(message.files)
+    earlier, pictures = await reader.read_files_of_history(context.messages)
     typed = "\n\n".join(filter(None, (message.text.strip(), *read.typed_texts)))
     question = typed or ", ".join(file.name for file in message.files)
     pictures[None] = read.pictures
-    note = " ".join(filter(None, (*read.notes(request.words), context.note)))
+    note = " ".join(filter(None, (*read.problem_notes(request.words), context.note)))
     context = replace(context, messages=earlier)
     text = read.text_with_files(message.text)
     return PromptInput(question, text, context, pictures, note, bool(typed) or read.has_text)
@@ -265,10 +265,10 @@ class AnswerWriter:
         self._is_turn_stored = False
         self._has_begun = asyncio.Event()
 
-    def stream(self, unfinished: Turn | None) -> Stream:
+    def to_stream(self, unfinished: Turn | None) -> Stream:
         """Returns the answer as a stream; `unfinished` is the turn of an interrupted attempt."""
         return Stream(
-            self.pieces(),
+            self.text_pieces(),
             self.on_posted,
             buttons=lambda: answer_buttons(
                 self._turn, self._request.words, has_history=self._question.has_history
@@ -278,7 +278,7 @@ class AnswerWriter:
             place=self._turn.place,
         )
 
-    async def pieces(self) -> AsyncGenerator[str]:
+    async def text_pieces(self) -> AsyncGenerator[str]:
         """Yields the answer's text as the model sends it, then its notes.
 
         The turn is stored however the answer ends. Raises OverCap if the prompt would exceed
@@ -287,7 +287,7 @@ class AnswerWriter:
         state = TurnState.FAILED
         try:
             async with (
-                reserve(
+                reserve_tokens(
                     self._request, self._messages, self._deps.token_reservations
                 ) as self._meter,
                 self._loading_notice(),
@@ -316,7 +316,7 @@ class AnswerWriter:
             self._has_begun.set()
             if isinstance(delta, ToolCallNotice):
                 lead = "\n\n" if self._text else ""
-                yield f"{lead}{NOTE.lstrip()}{delta.text}\n\n"
+                yield f"{lead}{BOT_NOTE_PREFIX.lstrip()}{delta.text}\n\n"
             elif text := self._text_of(delta):
                 self._add_text(text)
                 yield text
@@ -354,7 +354,7 @@ class AnswerWriter:
     async def _send_loading_notice(self) -> None:
         """Tells the asker that the model is being loaded, if no text comes for some seconds."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(MODEL_LOADING_SECONDS):
+            async with asyncio.timeout(SECONDS_BEFORE_LOADING_NOTICE):
                 await self._has_begun.wait()
                 return
         request = self._request
@@ -433,14 +433,14 @@ class AnswerWriter:
             async with aclosing(answer) as deltas:
                 async for delta in deltas:
                     written += delta.text
-                    if tools and offered and tools.knows(delta.tool_calls):
+                    if tools and offered and tools.are_all_enabled(delta.tool_calls):
                         calls, delta = delta.tool_calls, replace(delta, tool_calls=())
                     yield delta
             if tools is None or not calls:
                 return
             rounds += 1
             for call in calls:
-                yield ToolCallNotice(tools.notice_of(call))
+                yield ToolCallNotice(tools.call_notice_text(call))
             messages += await tools.run_calls(calls, written)
 
     async def _messages_for(
@@ -451,11 +451,11 @@ class AnswerWriter:
         Raises BadInput if then nothing is left of the question.
         """
         self._picture_note = ""
-        with_pictures = [m for m in self._messages if isinstance(m, PictureMessage)]
+        with_pictures = [m for m in self._messages if isinstance(m, ImageMessage)]
         if not with_pictures:
             return self._messages
         if await host.takes_pictures(answering.name_at_host):
-            return [m.parts() if isinstance(m, PictureMessage) else m for m in self._messages]
+            return [m.parts() if isinstance(m, ImageMessage) else m for m in self._messages]
         if with_pictures[-1] is self._messages[-1]:
             model = answering.model
             if not self._question.has_text:
@@ -577,4 +577,4 @@ def _closing_note(turn: Turn, words: Words, more: str = "") -> str:
     is_cut = turn.incomplete_reason is not None and turn.state is TurnState.DONE
     sentences = [words(f"chat.end.{turn.incomplete_reason}")] if is_cut else []
     sentences += [more] if more else []
-    return f"{NOTE}{' '.join(sentences)}" if sentences else ""
+    return f"{BOT_NOTE_PREFIX}{' '.join(sentences)}" if sentences else ""

@@ -34,7 +34,7 @@ from bot.domain import (
     Sources,
     User,
     UserId,
-    row_text,
+    to_row_text,
 )
 from bot.domain.ids import id_on_platform
 from bot.errors import BadInput, NotNow, SurfaceError
@@ -57,7 +57,7 @@ _MAX_TEXT_LENGTH: Final = 240
 
 
 @dataclass(slots=True)
-class ImportOverview:
+class ChatExportOverview:
     """Counts of an export: exchanges, their authors and channels, and reasons for omissions."""
 
     exchanges: int = 0
@@ -69,17 +69,19 @@ class ImportOverview:
     """Authors without a consent decision, with the channel in which to ask them, or "" for none."""
 
 
-class ChatImport:
+class ChatExportImport:
     """The import of one export; `overview` is complete after the whole export was read."""
 
     def __init__(self, export: ChatExport, request: Request) -> None:
-        self.overview = ImportOverview()
+        self.overview = ChatExportOverview()
         self._export = export
         self._request = request
         self._consents: dict[str, bool] = {}
         self._kinds: dict[str, ChannelKind] = {}
 
-    async def prepare(self, *, store: Store, surfaces: Surfaces | None) -> None:
+    async def read_consents_and_channel_kinds(
+        self, *, store: Store, surfaces: Surfaces | None
+    ) -> None:
         """Reads the consents and the kinds of the channels.
 
         Raises BadInput for the export of another workspace, and NotNow in a workspace that does
@@ -117,7 +119,7 @@ class ChatImport:
         await end_import(tally, self._request.assistant.id, self._request, store)
         return tally
 
-    def lines(self) -> Iterator[str]:
+    def preview_lines(self) -> Iterator[str]:
         """Yields the lines of the preview: first exchanges, authors, omissions, consent."""
         words, overview = self._request.words, self.overview
         for number, row in enumerate(overview.samples, 1):
@@ -181,7 +183,7 @@ class ChatImport:
 
         The export is read in threads, so that the event loop is not blocked.
         """
-        self.overview = ImportOverview()
+        self.overview = ChatExportOverview()
         index = MessageIndex()
         try:
             report = self._request.progress_of_thread()
@@ -204,7 +206,7 @@ class ChatImport:
     def _new_examples(self, exchanges: Iterable[FoundExchange]) -> list[NewExample]:
         examples = (self._example(exchange) for exchange in exchanges)
         return [
-            replace(example, text=row_text(example.row))
+            replace(example, text=to_row_text(example.row))
             for example in examples
             if example is not None and example.row is not None
         ]
@@ -226,7 +228,7 @@ class ChatImport:
 
     def _exclusions(self, channel: str) -> Exclusion:
         kind = self._kinds.get(channel, ChannelKind.PRIVATE)
-        return access.exclusions(
+        return access.learning_exclusions(
             Place(self._request.workspace_id, ChannelId(channel), kind=kind), ()
         )
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bot.domain import Role
 from bot.errors import NotFound, UnknownCommand
-from bot.events import ButtonClicked, CommandInvoked, ShortcutUsed, What
+from bot.events import ButtonClicked, CommandInvoked, EventContent, ShortcutUsed
 from bot.ports.dependencies import Dependencies
 from bot.replies import Reply
 from bot.request import Request
@@ -20,14 +20,14 @@ from bot.rows import Method
 class OptionKind(StrEnum):
     """Type of an option's value; ASSISTANT and the kinds after it offer completion of names.
 
-    An AMOUNT is a number or a word such as "off". A GRANTEE is a person, a server role or a user
-    group.
+    The word of a NUMBER_OR_WORD is one such as "off". A USER_OR_GROUP is a person, a server role
+    or a user group.
     """
 
     TEXT = "text"
     INTEGER = "integer"
     NUMBER = "number"
-    AMOUNT = "amount"
+    NUMBER_OR_WORD = "amount"
     YES_NO = "yes_no"
     CHOICE = "choice"
     FILE = "file"
@@ -37,39 +37,39 @@ class OptionKind(StrEnum):
     EXAMPLE = "example"
     HOST = "host"
     USER = "user"
-    GRANTEE = "grantee"
+    USER_OR_GROUP = "grantee"
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
     """An option of a command, typed as `name:value`.
 
-    The `rest` option takes all words without a name. With `is_sentence` its text may itself
-    contain words that look like an option.
+    The option with `takes_rest` takes all words without a name. With `is_sentence` its text may
+    itself contain words that look like an option.
     """
 
     name: str
     kind: OptionKind = OptionKind.TEXT
     required: bool = False
-    rest: bool = False
+    takes_rest: bool = False
     is_sentence: bool = False
     choices: tuple[str, ...] = ()
     suggestions: tuple[str, ...] = ()
     """Values for autocompletion; other values are accepted as well."""
-    least: float | None = None
-    most: float | None = None
-    role: Role | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    required_role: Role | None = None
     """Role that the option needs, if it is higher than the role of its command."""
     excludes_others: bool = False
     """Whether the option must be the only one."""
 
     @classmethod
-    def text(cls, name: str, *, rest: bool = False, required: bool = False) -> Option:
-        return cls(name, rest=rest, required=required)
+    def text(cls, name: str, *, takes_rest: bool = False, required: bool = False) -> Option:
+        return cls(name, takes_rest=takes_rest, required=required)
 
     @classmethod
-    def choice(cls, name: str, *choices: str, rest: bool = False) -> Option:
-        return cls(name, OptionKind.CHOICE, choices=choices, rest=rest)
+    def choice(cls, name: str, *choices: str, takes_rest: bool = False) -> Option:
+        return cls(name, OptionKind.CHOICE, choices=choices, takes_rest=takes_rest)
 
     @classmethod
     def yes_no(cls, name: str) -> Option:
@@ -77,25 +77,25 @@ class Option:
 
     @classmethod
     def integer(
-        cls, name: str, least: int, most: int | None = None, *, suggestions: Sequence[str] = ()
+        cls, name: str, minimum: int, maximum: int | None = None, *, suggestions: Sequence[str] = ()
     ) -> Option:
         offered = tuple(suggestions)
-        return cls(name, OptionKind.INTEGER, least=least, most=most, suggestions=offered)
+        return cls(name, OptionKind.INTEGER, minimum=minimum, maximum=maximum, suggestions=offered)
 
     @classmethod
     def number(
-        cls, name: str, least: float, most: float, *, suggestions: Sequence[str] = ()
+        cls, name: str, minimum: float, maximum: float, *, suggestions: Sequence[str] = ()
     ) -> Option:
         offered = tuple(suggestions)
-        return cls(name, OptionKind.NUMBER, least=least, most=most, suggestions=offered)
+        return cls(name, OptionKind.NUMBER, minimum=minimum, maximum=maximum, suggestions=offered)
 
     @classmethod
-    def amount(cls, name: str, *, suggestions: Sequence[str] = ()) -> Option:
-        return cls(name, OptionKind.AMOUNT, suggestions=tuple(suggestions))
+    def number_or_word(cls, name: str, *, suggestions: Sequence[str] = ()) -> Option:
+        return cls(name, OptionKind.NUMBER_OR_WORD, suggestions=tuple(suggestions))
 
 
-METHOD = Option.choice("method", *(method.value for method in Method))
-JOB = Option("job", OptionKind.JOB, rest=True)
+METHOD_OPTION = Option.choice("method", *(method.value for method in Method))
+JOB_OPTION = Option("job", OptionKind.JOB, takes_rest=True)
 
 
 Handler = Callable[[Request, Dependencies], Awaitable[Reply]]
@@ -123,8 +123,8 @@ class Command:
         return f"command.{self.path.replace(' ', '.')}"
 
     @property
-    def rest(self) -> Option | None:
-        return next((option for option in self.options if option.rest), None)
+    def rest_option(self) -> Option | None:
+        return next((option for option in self.options if option.takes_rest), None)
 
     def __post_init__(self) -> None:
         _require_length("path", self.path, 32 * 2 + 1)
@@ -155,7 +155,7 @@ class ActionKind(StrEnum):
     BUTTON = "button"
     FORM = "form"
     REACTION = "reaction"
-    UNREACTION = "unreaction"
+    REACTION_REMOVED = "unreaction"
     SHORTCUT = "shortcut"
     EVENT = "event"
 
@@ -202,7 +202,7 @@ class Handlers:
     button = partialmethod(_action, ActionKind.BUTTON)
     form = partialmethod(_action, ActionKind.FORM)
     reaction = partialmethod(_action, ActionKind.REACTION)
-    unreaction = partialmethod(_action, ActionKind.UNREACTION)
+    removed_reaction = partialmethod(_action, ActionKind.REACTION_REMOVED)
     shortcut = partialmethod(_action, ActionKind.SHORTCUT)
     event = partialmethod(_action, ActionKind.EVENT)
 
@@ -218,7 +218,7 @@ class Catalogue:
     buttons: tuple[Action, ...] = ()
     forms: tuple[Action, ...] = ()
     reactions: tuple[Action, ...] = ()
-    unreactions: tuple[Action, ...] = ()
+    removed_reactions: tuple[Action, ...] = ()
     shortcuts: tuple[Action, ...] = ()
     event_handlers: tuple[Action, ...] = ()
 
@@ -235,7 +235,7 @@ class Catalogue:
             buttons=actions[ActionKind.BUTTON],
             forms=actions[ActionKind.FORM],
             reactions=actions[ActionKind.REACTION],
-            unreactions=actions[ActionKind.UNREACTION],
+            removed_reactions=actions[ActionKind.REACTION_REMOVED],
             shortcuts=actions[ActionKind.SHORTCUT],
             event_handlers=actions[ActionKind.EVENT],
         )
@@ -245,7 +245,7 @@ class Catalogue:
         if len(top) > 25:
             raise ValueError("Discord accepts at most 25 subcommands in a command")
         paths = [command.path for command in self.commands]
-        kinds = (self.buttons, self.forms, self.reactions, self.unreactions, self.shortcuts)
+        kinds = (self.buttons, self.forms, self.reactions, self.removed_reactions, self.shortcuts)
         for names in (paths, *([action.name for action in kind] for kind in kinds)):
             if len(set(names)) != len(names):
                 raise ValueError(f"a name stands twice: {names}")
@@ -274,14 +274,14 @@ class Catalogue:
         """Returns the action of a button, and its argument after the colon. Raises NotFound."""
         return _named_action(self.buttons, action)
 
-    def form(self, form: str) -> tuple[Action, str]:
+    def find_form(self, form: str) -> tuple[Action, str]:
         """Returns the action of a form, and its argument after the colon. Raises NotFound."""
         return _named_action(self.forms, form)
 
-    def shortcut(self, name: str) -> Action | None:
+    def find_shortcut(self, name: str) -> Action | None:
         return next((action for action in self.shortcuts if action.name == name), None)
 
-    def may_open_form(self, what: What) -> bool:
+    def may_open_form(self, what: EventContent) -> bool:
         """Whether the reply to the event is likely a form."""
         match what:
             case CommandInvoked(words=words):
@@ -295,7 +295,7 @@ class Catalogue:
             case _:
                 return False
 
-    def complete(self, line: str) -> Iterator[str]:
+    def completions(self, line: str) -> Iterator[str]:
         """Yields completions of the text that was typed after `/tune `."""
         typed = line.lstrip()
         for command in self.commands:

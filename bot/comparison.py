@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bot import access
 from bot.commands import Handlers, Option
-from bot.daily_token_budget import require_daily_budget, reserve
+from bot.daily_token_budget import require_daily_budget, reserve_tokens
 from bot.domain import HostName, ModelKind, ModelName, Role
 from bot.errors import BadInput, HostError, OverCap
 from bot.ports.dependencies import Dependencies
@@ -48,11 +48,11 @@ class ComparedModel:
 @handlers.command(
     "compare",
     Role.MEMBER,
-    Option("question", rest=True, required=True, is_sentence=True),
+    Option("question", takes_rest=True, required=True, is_sentence=True),
     Option.yes_no("checkpoints"),
     costs_tokens=True,
 )
-async def compare(request: Request, deps: Dependencies) -> Reply:
+async def compare_models(request: Request, deps: Dependencies) -> Reply:
     """Asks each default model the same question; shows answers with tokens and time."""
     access.refuse_closed_workspace(request.workspace, request.words)
     question = request.text_option("question") or ""
@@ -71,7 +71,7 @@ async def compare(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("compare.who", Role.CURATOR, is_for_pages=True)
-async def contenders(request: Request, deps: Dependencies) -> Reply:
+async def list_comparable_models(request: Request, deps: Dependencies) -> Reply:
     """Lists the models that can be compared; the default ones have the tone GOOD."""
     compared = await _comparable_models(request, store=deps.store)
     async with deps.store.reading() as records:
@@ -90,7 +90,7 @@ async def contenders(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("compare", Role.CURATOR, is_for_pages=True)
-async def side_by_side(request: Request, deps: Dependencies) -> Reply:
+async def compare_side_by_side(request: Request, deps: Dependencies) -> Reply:
     """Asks the chosen models the same question and streams their answers.
 
     Raises OverCap, and BadInput without a question or a model.
@@ -215,7 +215,9 @@ class _Answer:
         """Yields the answer's text, or the text of an error of the host or of a token cap."""
         try:
             async with (
-                reserve(self._request, self._messages, self._deps.token_reservations) as meter,
+                reserve_tokens(
+                    self._request, self._messages, self._deps.token_reservations
+                ) as meter,
                 aclosing(self._chat(meter)) as pieces,
             ):
                 async for piece in pieces:
@@ -223,9 +225,9 @@ class _Answer:
         except (HostError, OverCap) as error:
             words = self._request.words
             yield (
-                words.error(error)
+                words.error_text(error)
                 if self._request.may_quote_host
-                else words.error_without_host_words(error)
+                else words.error_text_without_host_message(error)
             )
 
     async def _chat(self, meter: Meter) -> AsyncGenerator[str]:

@@ -52,8 +52,8 @@ def consent_state_token(stored: Consent | None) -> str:
     return f"{word}.v{stored.version}.{int(stored.at.timestamp())}"
 
 
-@handlers.command("consent", Role.STRANGER, Option.choice("switch", "on", "off", rest=True))
-async def consent(request: Request, deps: Dependencies) -> Reply:
+@handlers.command("consent", Role.STRANGER, Option.choice("switch", "on", "off", takes_rest=True))
+async def set_or_show_consent(request: Request, deps: Dependencies) -> Reply:
     """Sets or shows the consent of the user."""
     switch = request.text_option("switch")
     if switch is not None:
@@ -105,7 +105,7 @@ async def _switch_consent(request: Request, *, given: bool, store: Store) -> Rep
 
 
 @handlers.button("consents", Role.ADMIN, is_for_pages=True)
-async def consents(request: Request, deps: Dependencies) -> Reply:
+async def list_consents(request: Request, deps: Dependencies) -> Reply:
     """Lists the latest consent of each person."""
     async with deps.store.reading() as records:
         stored = await records.consents.all(request.workspace_id)
@@ -114,7 +114,11 @@ async def consents(request: Request, deps: Dependencies) -> Reply:
         ListingRow(
             consent.user,
             words("consent.is_given" if consent.given else "consent.is_withheld"),
-            words("consent.since", at=time_reference(consent.at), version=consent.version),
+            words(
+                "consent.since",
+                at=time_reference(consent.at),
+                version=consent.version,
+            ),
             tone=Tone.GOOD if consent.given else Tone.BAD,
         )
         for consent in stored

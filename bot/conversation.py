@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from bot.answer_access import strip_bot_notes
 from bot.conversation_summaries import Summary
-from bot.daily_token_budget import reserve
+from bot.daily_token_budget import reserve_tokens
 from bot.domain import Message, MessageId, Sampling, Turn
 from bot.errors import HostError, NotFound, OverCap, SurfaceError
 from bot.ports.dependencies import Dependencies
@@ -21,7 +21,7 @@ from bot.words import LANGUAGES, Words
 
 log = logging.getLogger(__name__)
 
-NEW = "chat.new_conversation"
+NEW_CONVERSATION_KEY = "chat.new_conversation"
 """Key of the bot's sentence after which a new conversation begins."""
 _MAX_MESSAGES = 20
 """Maximum of recent messages in a prompt, and of older messages that no summary covers yet."""
@@ -33,7 +33,7 @@ _MAX_TEXT_LENGTH = 4000
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class ConversationContext:
     """The history for a prompt: the newest messages and a summary of the older ones.
 
     `note` tells the asker that older messages were summarised or left out; empty after the first
@@ -61,7 +61,7 @@ async def fetch_history(request: Request, message: Message, surface: Surface) ->
     return _since_new_conversation(history)
 
 
-async def question_of(request: Request, turn: Turn, surface: Surface) -> Message:
+async def question_message(request: Request, turn: Turn, surface: Surface) -> Message:
     """Returns the message of a turn's question, with its files and `reply_to` from the platform.
 
     If the platform does not return the message, it has neither.
@@ -82,7 +82,7 @@ async def question_of(request: Request, turn: Turn, surface: Surface) -> Message
 
 async def build_context(
     request: Request, history: Sequence[Message], deps: Dependencies
-) -> Context:
+) -> ConversationContext:
     """Returns the newest messages and a summary of the older ones by the base model.
 
     If the model writes no summary, older messages are left out.
@@ -93,18 +93,18 @@ async def build_context(
     older = messages[: len(messages) - len(recent)]
     words = request.words
     if not older:
-        return Context(recent)
+        return ConversationContext(recent)
     summary = deps.summaries.find(request.place, history)
-    uncovered = [m for m in older if summary is None or m.id not in summary.covered]
+    uncovered = [m for m in older if summary is None or m.id not in summary.hashes_of_messages]
     if summary is None or len(uncovered) >= _MAX_MESSAGES or _tokens(uncovered) > _MAX_TOKENS:
         summary = await _summarise(request, summary, uncovered, history, deps)
         uncovered = []
     if summary is None:
         note = words("chat.only_last", count=len(recent))
-        return Context(recent, note=_note_once(note, history))
-    deps.summaries.keep(request.place, summary)
+        return ConversationContext(recent, note=_note_once(note, history))
+    deps.summaries.put(request.place, summary)
     note = words("chat.summarised")
-    return Context([*uncovered, *recent], summary.text, _note_once(note, history))
+    return ConversationContext([*uncovered, *recent], summary.text, _note_once(note, history))
 
 
 async def _summarise(
@@ -125,7 +125,7 @@ async def _summarise(
         log.warning("A conversation could not be summarised", extra={"why": type(error).__name__})
         return None
     texts = {message.id: message.text for message in history}
-    covered = dict(summary.covered) if summary is not None else {}
+    covered = dict(summary.hashes_of_messages) if summary is not None else {}
     covered |= {message.id: hash(texts[message.id]) for message in uncovered}
     return Summary(text, covered) if text.strip() else None
 
@@ -138,7 +138,7 @@ async def _answer(request: Request, prompt: str, deps: Dependencies) -> str:
         # Such a host only repeats the answers of its examples, so it cannot summarise.
         raise NotFound(noun="model", name=assistant.base)
     messages, answer = [{"role": "user", "content": prompt}], Answer()
-    async with reserve(request, messages, deps.token_reservations) as meter:
+    async with reserve_tokens(request, messages, deps.token_reservations) as meter:
         sampling = Sampling(max_tokens=_SUMMARY_TOKENS)
         deltas = meter.chat(host, assistant.base, messages, sampling)
         await read_answer(deltas, answer, host=host.name, seconds=_SUMMARY_SECONDS)
@@ -194,7 +194,7 @@ def _note_once(note: str, history: Sequence[Message]) -> str:
 
 def _since_new_conversation(history: Sequence[Message]) -> Sequence[Message]:
     """Returns the messages after the last beginning of a new conversation."""
-    marks = {Words(language)(NEW) for language in LANGUAGES}
+    marks = {Words(language)(NEW_CONVERSATION_KEY) for language in LANGUAGES}
     for index in range(len(history) - 1, -1, -1):
         if history[index].is_own and history[index].text.strip() in marks:
             return history[index + 1 :]

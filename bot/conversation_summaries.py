@@ -15,19 +15,21 @@ class Summary:
     """Summary of the messages in `covered`, which maps each message to a hash of its text."""
 
     text: str
-    covered: Mapping[MessageId, int]
+    hashes_of_messages: Mapping[MessageId, int]
 
     def is_current(self, history: Sequence[Message]) -> bool:
         """Whether none of the covered messages in the history was edited or deleted."""
         hashes = {message.id: hash(message.text) for message in history}
-        first = next((message.id for message in history if message.id in self.covered), None)
+        first = next(
+            (message.id for message in history if message.id in self.hashes_of_messages), None
+        )
         if first is None:
             return False
-        visible = list(self.covered)[list(self.covered).index(first) :]
-        return all(hashes.get(message) == self.covered[message] for message in visible)
+        visible = list(self.hashes_of_messages)[list(self.hashes_of_messages).index(first) :]
+        return all(hashes.get(message) == self.hashes_of_messages[message] for message in visible)
 
 
-class Summaries:
+class ConversationSummaries:
     """The newest summaries, at most 200."""
 
     def __init__(self) -> None:
@@ -40,10 +42,12 @@ class Summaries:
         )
         return next((summary for summary in of_channel if summary.is_current(history)), None)
 
-    def keep(self, place: Place, summary: Summary) -> None:
+    def put(self, place: Place, summary: Summary) -> None:
         """Stores a summary; replaces the one that it continues."""
-        first = next(iter(summary.covered))
-        others = [(at, other) for at, other in self._summaries if first not in other.covered]
+        first = next(iter(summary.hashes_of_messages))
+        others = [
+            (at, other) for at, other in self._summaries if first not in other.hashes_of_messages
+        ]
         self._summaries = [*others, (place, summary)][-_MOST:]
 
     def forget(self, workspace: WorkspaceId, channel: ChannelId | None = None) -> None:

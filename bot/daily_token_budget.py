@@ -25,7 +25,7 @@ _LONG_ANSWER_TOKENS = 4_000
 """Tokens reserved for an answer if its assistant sets no `max_tokens`."""
 
 
-def reserve(
+def reserve_tokens(
     request: Request, messages: Sequence[Mapping[str, str]], tokens: TokenReservations
 ) -> AbstractAsyncContextManager[Meter]:
     """Reserves the expected tokens of one answer until its real usage is stored.

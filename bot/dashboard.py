@@ -12,7 +12,7 @@ from bot.ports.dependencies import Dependencies
 from bot.ports.model_hosts import Hosts
 from bot.replies import Card, Chart, Fact, Reply, Series
 from bot.request import Request
-from bot.significance import wilson
+from bot.significance import wilson_interval
 from bot.words import Words
 
 handlers = Handlers()
@@ -23,7 +23,7 @@ _MODELS = 5
 
 
 @handlers.button("dashboard", Role.CURATOR, is_for_pages=True)
-async def dashboard(request: Request, deps: Dependencies) -> Reply:
+async def show_dashboard(request: Request, deps: Dependencies) -> Reply:
     """Shows sums of the last 28 days including today, and a chart with a point a day."""
     today, words = request.now.date(), request.words
     since = request.now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -58,7 +58,9 @@ def _facts(
         label = words("dashboard.share", model=names.get(model, model))
         yield Fact(label, _share(count, total["answered"]), f"share.{model}")
     tokens = sum(day.prompt_tokens + day.completion_tokens for day in stats)
-    cost = words("dashboard.tokens", tokens=f"{tokens:,}", price=words.price(_price(stats, hosts)))
+    cost = words(
+        "dashboard.tokens", tokens=f"{tokens:,}", price=words.price_text(_price(stats, hosts))
+    )
     yield Fact(words("dashboard.cost"), cost, "cost")
 
 
@@ -66,7 +68,7 @@ def _share(count: int, total: int) -> str:
     """Returns a share with its Wilson interval, such as "12 / 20 (39–78 %)"."""
     if total == 0:
         return "0"
-    interval = wilson(count, total)
+    interval = wilson_interval(count, total)
     return f"{count:,} / {total:,} ({100 * interval.low:.0f}–{100 * interval.high:.0f} %)"
 
 

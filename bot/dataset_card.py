@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from bot.domain import Example, Workspace
-from bot.language_detection import language
+from bot.language_detection import detect_language
 from bot.rows import Method
 from bot.words import Words
 
@@ -33,23 +33,23 @@ class DatasetFacts:
     kept_private: int = 0
     synthetic: Counter[str] = field(default_factory=Counter)
     """Rows that a model wrote, by its name."""
-    first: datetime | None = None
-    last: datetime | None = None
+    first_created_at: datetime | None = None
+    last_created_at: datetime | None = None
 
-    def add(self, example: Example, answer: str) -> None:
+    def count_example(self, example: Example, answer: str) -> None:
         self.rows += 1
         self.held_out += example.held_out
         self.origins[example.origin] += 1
-        self.languages[language(answer)] += 1
+        self.languages[detect_language(answer)] += 1
         self.authors.update(example.authors)
         if example.synthetic is not None:
             self.synthetic[example.synthetic.model] += 1
         self.kept_private += bool(example.private_text)
-        self.first = min(self.first or example.created_at, example.created_at)
-        self.last = max(self.last or example.created_at, example.created_at)
+        self.first_created_at = min(self.first_created_at or example.created_at, example.created_at)
+        self.last_created_at = max(self.last_created_at or example.created_at, example.created_at)
 
 
-def card(
+def render_dataset_card(
     facts: DatasetFacts,
     *,
     name: str,
@@ -113,8 +113,12 @@ def _size(rows: int) -> str:
 
 def _contents(facts: DatasetFacts, method: Method, words: Words) -> str:
     dates = ""
-    if facts.first is not None and facts.last is not None:
-        dates = words("card.dates", first=f"{facts.first:%Y-%m-%d}", last=f"{facts.last:%Y-%m-%d}")
+    if facts.first_created_at is not None and facts.last_created_at is not None:
+        dates = words(
+            "card.dates",
+            first=f"{facts.first_created_at:%Y-%m-%d}",
+            last=f"{facts.last_created_at:%Y-%m-%d}",
+        )
     trained = facts.rows - facts.held_out
     counts = words(
         "card.rows", method=words(f"method.{method}"), train=trained, validation=facts.held_out

@@ -29,20 +29,20 @@ from bot.words import Words
 handlers = Handlers()
 
 
-LATEST = "latest"
-HANDLE_LENGTH = 80
+LATEST_MODEL = "latest"
+MODEL_NAME_ENDING_LENGTH = 80
 """Characters of the end of a model's name that identify the model in a button's action."""
 _ROLLED_BACK = "model.rolled_back"
 
 
 @handlers.button("model.use", Role.TRAINER)
-async def use_model_of_button(request: Request, deps: Dependencies) -> Reply:
+async def deploy_model_of_button(request: Request, deps: Dependencies) -> Reply:
     """Puts the model of a button in use, unless the deployment changed since it was shown."""
     shown_deployment, _, name = request.argument.partition(":")
     return await _use(request, name, deps, instead_of=shown_deployment)
 
 
-async def use_model(request: Request, deps: Dependencies) -> Reply:
+async def deploy_model(request: Request, deps: Dependencies) -> Reply:
     """Puts a tuned model, a checkpoint, the base or `latest` in use for all questions."""
     return await _use(request, request.text_option("model") or "", deps)
 
@@ -53,7 +53,7 @@ async def _use(
     """Puts a model in use; refuses if `instead_of`, the deployment a button shows, is outdated."""
     await _ensure_served(request, name, deps)
     async with deps.store.writing() as records:
-        model = await with_host_name(
+        model = await store_name_at_host(
             request, await find_model_by_name(request, name, records), records
         )
         current = await records.deployments.current(request.workspace_id, request.assistant.id)
@@ -102,7 +102,7 @@ async def _ensure_served(request: Request, name: str, deps: Dependencies) -> Non
         job.host_job or "", model.name, base=job.base, name=deployment_name
     )
     if served_name is None:
-        price = request.words.price(host.price(job.base).hosting)
+        price = request.words.price_text(host.price(job.base).hosting)
         raise NotNow(problem=request.words("use.serving", model=model.display_name, price=price))
     async with deps.store.writing() as records:
         await records.models.set_served_name(request.workspace_id, model.name, served_name)
@@ -159,10 +159,10 @@ async def _deploy(
 
 def rollback_button(model: ModelName, words: Words) -> Button:
     """Returns a button that rolls back from this model, but not from a later one."""
-    return Button(words("button.rollback"), f"model.rollback:{model[-HANDLE_LENGTH:]}")
+    return Button(words("button.rollback"), f"model.rollback:{model[-MODEL_NAME_ENDING_LENGTH:]}")
 
 
-def use_button(
+def deploy_button(
     model: ModelName,
     current: Deployment | None,
     words: Words,
@@ -171,7 +171,7 @@ def use_button(
     label: str = "button.use",
 ) -> Button:
     """Returns a button that puts a model in use, unless `current` is replaced before the click."""
-    action = f"model.use:{_deployment_id(current)}:{model[-HANDLE_LENGTH:]}"
+    action = f"model.use:{_deployment_id(current)}:{model[-MODEL_NAME_ENDING_LENGTH:]}"
     return Button(words(label), action, is_primary=is_primary)
 
 
@@ -183,7 +183,7 @@ def _refuse_use(
     request: Request, model: Model, current: Deployment | None, answering: str
 ) -> Refused:
     text = request.words("use.changed", model=answering, name=current.by if current else "–")
-    buttons = (use_button(model.name, current, request.words),)
+    buttons = (deploy_button(model.name, current, request.words),)
     return Refused(text, Card(text, buttons=buttons, private=True))
 
 
@@ -220,7 +220,7 @@ async def list_models(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("model.history", Role.CURATOR, is_for_pages=True)
-async def history(request: Request, deps: Dependencies) -> Reply:
+async def list_deployments(request: Request, deps: Dependencies) -> Reply:
     """Lists the deployments and canaries, newest first, with the person who started each."""
     async with deps.store.reading() as records:
         deployments = await records.deployments.history(request.workspace_id, request.assistant.id)
@@ -283,7 +283,9 @@ def _model_row(
         notes.append(words("model.tainted"))
     buttons = _buttons(request, model, current, is_answering=model.name == answering)
     if request.role >= Role.CURATOR and _has_files(model, deps):
-        export = Button(words("button.take_away"), f"model.export:{model.name[-HANDLE_LENGTH:]}")
+        export = Button(
+            words("button.take_away"), f"model.export:{model.name[-MODEL_NAME_ENDING_LENGTH:]}"
+        )
         buttons = (*buttons[:1], export, *buttons[1:])
     return ListingRow(
         model.label or model.name.rpartition(":")[2],
@@ -311,8 +313,8 @@ def _has_files(model: Model, deps: Dependencies) -> bool:
 def _buttons(
     request: Request, model: Model, current: Deployment | None, *, is_answering: bool
 ) -> tuple[Button, ...]:
-    words, handle = request.words, model.name[-HANDLE_LENGTH:]
-    use = () if is_answering else (use_button(model.name, current, words),)
+    words, handle = request.words, model.name[-MODEL_NAME_ENDING_LENGTH:]
+    use = () if is_answering else (deploy_button(model.name, current, words),)
     if model.kind is not ModelKind.TUNED or request.role < Role.TRAINER:
         return use
     name = Button(words("button.name"), f"model.name:{handle}")
@@ -327,11 +329,11 @@ async def find_model_by_name(request: Request, name: str, records: Records) -> M
     The name may also be `latest` or `base`. Raises NotFound, also if several models match.
     """
     models = await records.models.all(request.workspace_id, request.assistant.id)
-    if name == LATEST:
+    if name == LATEST_MODEL:
         return _latest(request, models)
     if name in (request.assistant.base, "base"):
         return _base(request)
-    matches = [model for model in models if matches_name(model, name)]
+    matches = [model for model in models if matches_model_name(model, name)]
     if len(matches) != 1 and name not in [model.name for model in matches]:
         raise NotFound(noun="model", name=name)
     return next((model for model in matches if model.name == name), matches[0])
@@ -343,7 +345,7 @@ async def find_display_name(records: Records, workspace: WorkspaceId, name: Mode
     return ModelName(model.display_name) if model else name
 
 
-async def with_host_name(request: Request, model: Model, records: Records) -> Model:
+async def store_name_at_host(request: Request, model: Model, records: Records) -> Model:
     """Stores the option `as` as the model's name at its host and returns the model with it.
 
     The option is needed for a model that somebody deployed at the host by hand.
@@ -355,10 +357,10 @@ async def with_host_name(request: Request, model: Model, records: Records) -> Mo
     return replace(model, served_name=ModelName(served_name))
 
 
-def matches_name(model: Model, name: str) -> bool:
+def matches_model_name(model: Model, name: str) -> bool:
     """Whether `name` is the model's name, its end, its label or the number of its job."""
     is_job = model.kind is ModelKind.TUNED and name == str(model.job)
-    is_handle = len(name) == HANDLE_LENGTH and model.name.endswith(name)
+    is_handle = len(name) == MODEL_NAME_ENDING_LENGTH and model.name.endswith(name)
     is_name = name in (model.name, model.label) or model.name.endswith(f":{name}")
     return is_name or is_job or is_handle
 

@@ -29,24 +29,24 @@ from bot.domain.ids import platform_of
 from bot.errors import AttuneError, NotFound, Outdated, PlaceClosed
 from bot.events import (
     ButtonClicked,
+    ChannelDeleted,
     CommandInvoked,
     Event,
+    EventContent,
     FormSubmitted,
     MessageEdited,
     MessageReceived,
     MessagesDeleted,
     PersonLeft,
-    PlaceDeleted,
     ReactionChanged,
     ShortcutUsed,
-    What,
     WorkspaceJoined,
     WorkspaceLeft,
     from_json,
     person_left_event,
 )
 from bot.form_links import offer_form_link
-from bot.inbox_writer import AdmissionGate, InboxWriter, Spawn
+from bot.inbox_writer import AdmissionGate, InboxWriter, SpawnTask
 from bot.keyed_order import KeyedOrder, QueueTicket
 from bot.mentions_and_times import resolve_names
 from bot.ports.dependencies import Dependencies, ProgressCallback
@@ -57,7 +57,7 @@ from bot.reply_sender import ReplySender
 from bot.request import Request
 from bot.running_answers import RunningAnswers
 from bot.single_flight import SingleFlight
-from bot.startup_warmup import warm_up
+from bot.startup_warmup import warm_up_database
 from bot.words import Words, language_of
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ class Dispatch:
     """Stores each event in the inbox, then handles it in a task of its own."""
 
     def __init__(
-        self, *, deps: Dependencies, catalogue: Catalogue, answers: RunningAnswers, spawn: Spawn
+        self, *, deps: Dependencies, catalogue: Catalogue, answers: RunningAnswers, spawn: SpawnTask
     ) -> None:
         self._deps = deps
         self._catalogue = catalogue
@@ -92,7 +92,7 @@ class Dispatch:
         self._button_roles = {action.name: action.role for action in catalogue.buttons}
         self._reactions = {
             **{(action.name, False): action for action in catalogue.reactions},
-            **{(action.name, True): action for action in catalogue.unreactions},
+            **{(action.name, True): action for action in catalogue.removed_reactions},
         }
         self._answers = answers
         self._spawn = spawn
@@ -161,21 +161,21 @@ class Dispatch:
         finally:
             ticket.leave()
 
-    async def query(self, event: Event) -> Reply:
+    async def answer_page_query(self, event: Event) -> Reply:
         """Returns the reply to an event that only reads; does not store the event or publish it."""
         return await self._page_reply(event)
 
     async def warm_up(self) -> None:
         """Loads ahead of time what the first question needs; stores nothing."""
         deps = self._deps
-        await warm_up(
+        await warm_up_database(
             store=deps.store,
             hosts=deps.hosts,
             clock=deps.clock,
             nearest_examples=deps.nearest_examples,
         )
 
-    async def backlog(self) -> Sequence[tuple[InboxRow, Event | None, QueueTicket]]:
+    async def unfinished_events(self) -> Sequence[tuple[InboxRow, Event | None, QueueTicket]]:
         """Returns the unfinished events of an earlier run; to be called before new events arrive.
 
         Each event is enqueued here, so it is handled before later events about the same message.
@@ -191,11 +191,11 @@ class Dispatch:
             last = page[-1].received_at, page[-1].key
         return events
 
-    async def recover(
+    async def handle_unfinished(
         self, backlog: Sequence[tuple[InboxRow, Event | None, QueueTicket]] | None = None
     ) -> None:
         """Handles unfinished events of an earlier run; drops messages older than ten minutes."""
-        for row, event, ticket in await self.backlog() if backlog is None else backlog:
+        for row, event, ticket in await self.unfinished_events() if backlog is None else backlog:
             if event is None:
                 await self._mark_done(row.key)
             if event is None or not await self._begin_retry(row, event):
@@ -267,9 +267,9 @@ class Dispatch:
             reply = Refused(_error_text(error, role, words))
         except Exception:
             log.exception("A question could not be handled", extra={"kind": event.what.kind})
-            reply = Refused(words.error(AttuneError()))
+            reply = Refused(words.error_text(AttuneError()))
         finally:
-            self._answers.leave()
+            self._answers.unregister_current_task()
         return await resolve_names(reply, event.place, self._surface_of(event), is_page=True)
 
     def _surface_of(self, event: Event) -> Surface | None:
@@ -424,14 +424,14 @@ class Dispatch:
                 action, argument = self._catalogue.find_button(name)
                 return await self._run_action(action, replace(request, argument=argument))
             case FormSubmitted() as what:
-                action, argument = self._catalogue.form(what.form)
+                action, argument = self._catalogue.find_form(what.form)
                 filled = replace(
                     request, argument=argument, options=what.values, attachment=what.attachment
                 )
                 return await self._run_action(action, filled)
             case ShortcutUsed(shortcut=shortcut, message=message):
                 marked = replace(request, message=message)
-                return await self._run_action(self._catalogue.shortcut(shortcut), marked)
+                return await self._run_action(self._catalogue.find_shortcut(shortcut), marked)
             case ReactionChanged() as what:
                 return await self._reaction(request, what)
             case MessageReceived() as what:
@@ -444,7 +444,7 @@ class Dispatch:
         Slash commands do not work everywhere, for example in Slack's threads. `tune my guitar` is
         a question, as no command begins with `my`.
         """
-        what: What = request.event.what
+        what: EventContent = request.event.what
         match what:
             case CommandInvoked(words=words, said=Message() as text) if not self._is_command(words):
                 what = MessageReceived(text, is_addressed=True)
@@ -464,7 +464,7 @@ class Dispatch:
         if not request.may_ask and not what.is_addressed:
             return NoReply()
         access.require_leave_to_ask(request.may_ask)
-        self._deps.running_answers.begin(request.event)
+        self._deps.running_answers.register_current_task(request.event)
         await require_daily_budget(request, self._deps.store)
         return await self._run_action(self._event_handlers[what.kind], request)
 
@@ -517,7 +517,7 @@ class Dispatch:
     async def _mark_done(self, key: str) -> None:
         """Marks the event as done in the inbox; if that fails, the next start handles it again."""
         try:
-            await self._inbox.end(key)
+            await self._inbox.mark_done(key)
         except Exception:
             log.exception("An event could not be put away")
 
@@ -537,7 +537,11 @@ def _words(event: Event, language: str) -> Words:
 
 def _error_text(error: AttuneError, role: Role, words: Words) -> str:
     """Returns the error as text; only curators and above see a host's own message."""
-    return words.error(error) if role >= Role.CURATOR else words.error_without_host_words(error)
+    return (
+        words.error_text(error)
+        if role >= Role.CURATOR
+        else words.error_text_without_host_message(error)
+    )
 
 
 def _is_handled(request: Request) -> bool:
@@ -548,7 +552,7 @@ def _is_handled(request: Request) -> bool:
         MessagesDeleted
         | MessageEdited
         | PersonLeft
-        | PlaceDeleted
+        | ChannelDeleted
         | WorkspaceJoined
         | WorkspaceLeft,
     )

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from bot.domain import (
-    EPHEMERAL,
+    EPHEMERAL_ID_PREFIX,
     Attachment,
     ChannelId,
     ChannelKind,
@@ -20,7 +20,7 @@ from bot.domain import (
     User,
 )
 
-STOP = "❌"
+STOP_EMOJI = "❌"
 """The emoji whose reaction stops an answer."""
 
 
@@ -105,7 +105,7 @@ class MessagesDeleted:
 
 
 @dataclass(frozen=True, slots=True)
-class PlaceDeleted:
+class ChannelDeleted:
     """A channel was deleted, or only a thread if the place of the event has one."""
 
     kind: Literal["place_deleted"] = "place_deleted"
@@ -140,7 +140,7 @@ class HomeOpened:
     kind: Literal["visited"] = "visited"
 
 
-What = (
+EventContent = (
     MessageReceived
     | CommandInvoked
     | ReactionChanged
@@ -149,7 +149,7 @@ What = (
     | ShortcutUsed
     | MessageEdited
     | MessagesDeleted
-    | PlaceDeleted
+    | ChannelDeleted
     | WorkspaceJoined
     | WorkspaceLeft
     | PersonLeft
@@ -171,7 +171,7 @@ class Event:
     place: Place
     user: User
     at: datetime
-    what: Annotated[What, Field(discriminator="kind")]
+    what: Annotated[EventContent, Field(discriminator="kind")]
     locale: str = "en"
     token: str | None = None
     assistant: str | None = None
@@ -194,7 +194,7 @@ class Event:
         """
         what = self.what
         match what:
-            case ReactionChanged(emoji=emoji) if emoji == STOP:
+            case ReactionChanged(emoji=emoji) if emoji == STOP_EMOJI:
                 return ()
             case ButtonClicked(action=action) if action.partition(":")[0] == "stop":
                 return ()
@@ -217,7 +217,9 @@ class Event:
         what = self.what
         if not isinstance(what, ButtonClicked) or what.message is None:
             return None
-        is_private = what.message.startswith(EPHEMERAL) or self.place.kind is ChannelKind.DIRECT
+        is_private = (
+            what.message.startswith(EPHEMERAL_ID_PREFIX) or self.place.kind is ChannelKind.DIRECT
+        )
         return what.message if is_private else None
 
     @property

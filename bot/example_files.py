@@ -15,7 +15,7 @@ from tempfile import TemporaryFile
 from time import perf_counter, sleep
 
 from bot.database_batches import BatchSize
-from bot.dataset_card import DatasetFacts, card
+from bot.dataset_card import DatasetFacts, render_dataset_card
 from bot.domain import (
     AssistantId,
     Example,
@@ -25,7 +25,7 @@ from bot.domain import (
     NewExample,
     Origin,
     Row,
-    row_text,
+    to_row_text,
 )
 from bot.errors import NotNow
 from bot.ports.cancellation import shielded
@@ -53,7 +53,7 @@ class ImportTally:
     """Number of the assistant's examples with private text that nobody has decided upon."""
     problems: list[Problem] = field(default_factory=list)
 
-    def add(self, other: ImportTally, file: str) -> None:
+    def add_tally_of_file(self, other: ImportTally, file: str) -> None:
         """Adds the tally of one of several files."""
         self.new += other.new
         self.known += other.known
@@ -62,7 +62,7 @@ class ImportTally:
         self.refused += other.refused
         self.private = max(self.private, other.private)
 
-    def refuse(self, problem: Problem) -> None:
+    def count_refused_row(self, problem: Problem) -> None:
         """Counts a refused row; keeps the first 1000 problems."""
         self.refused += 1
         if len(self.problems) < _MAX_PROBLEMS:
@@ -95,7 +95,7 @@ async def import_rows(
         if not examples and not problems:
             break
         for problem in problems:
-            tally.refuse(problem)
+            tally.count_refused_row(problem)
         async with size.measure_transaction(store) as records:
             new = await records.examples.add_many(request.workspace_id, examples, at=request.now)
         tally.new += new
@@ -141,10 +141,10 @@ def _read_batch(
 
 def _new_example(row: Row, template: NewExample, *, is_masked: bool) -> NewExample:
     """Returns an example; rows with two answers are preferences, whatever the import."""
-    text = row_text(row)
+    text = to_row_text(row)
     if is_masked and text.private:
         row = mask_row(row)
-        text = row_text(row)
+        text = to_row_text(row)
     method = Method.DPO if "preferred_output" in row else template.method
     return replace(template, row=row, text=text, method=method)
 
@@ -179,11 +179,11 @@ async def _zip_blocks(request: Request, method: Method, store: Store) -> AsyncIt
     """Yields a zip with a dataset card and a file for each side of the last split."""
     facts = DatasetFacts()
     async for example in _exported(request, method, store):
-        facts.add(example, last_question_and_answer(example.row or {})[1])
+        facts.count_example(example, last_question_and_answer(example.row or {})[1])
     async with store.reading() as records:
         workspace = await records.workspaces.find(request.workspace_id) or request.workspace
         attested = await records.audit.of_kind(request.workspace_id, "sources.set", limit=1)
-    readme = card(
+    readme = render_dataset_card(
         facts,
         name=request.assistant.name,
         method=method,

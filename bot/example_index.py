@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bot.domain import (
-    MUST_ANSWER,
+    MUST_ANSWER_TAG,
     Assistant,
     AssistantId,
     Example,
@@ -198,7 +198,7 @@ async def _usable(
         filters=ExampleFilter(held_out=None if is_asked else False),
         among=ids,
     ):
-        is_test = MUST_ANSWER in example.tags or example.synthetic is not None
+        is_test = MUST_ANSWER_TAG in example.tags or example.synthetic is not None
         if last_exchange(example) is not None and (is_asked or not is_test):
             usable[example.id] = example
     return [usable[i] for i in ids if i in usable]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bot import example_files
-from bot.commands import METHOD, Handlers, Option, OptionKind
-from bot.deployments import HANDLE_LENGTH, find_model_by_name
+from bot.commands import METHOD_OPTION, Handlers, Option, OptionKind
+from bot.deployments import MODEL_NAME_ENDING_LENGTH, find_model_by_name
 from bot.domain import LOCAL, Model, ModelKind, Role
 from bot.errors import NotFound, NotNow
 from bot.form_links import offer_form_link
@@ -16,18 +16,18 @@ from bot.request import Request
 
 handlers = Handlers()
 
-MAX_IN_CHAT = 8_000_000
+MAX_CHAT_FILE_BYTES = 8_000_000
 """Maximum bytes of a file that is posted to a chat platform; Discord's limit is 10 MiB."""
 
 
 @handlers.command(
     "export",
     Role.CURATOR,
-    Option.choice("format", "jsonl", "csv", "dataset", rest=True),
-    METHOD,
+    Option.choice("format", "jsonl", "csv", "dataset", takes_rest=True),
+    METHOD_OPTION,
     Option("model", OptionKind.MODEL, excludes_others=True),
 )
-async def export(request: Request, deps: Dependencies) -> Reply:
+async def export_examples_or_model(request: Request, deps: Dependencies) -> Reply:
     """Exports the approved examples; with `model`, lists the file formats of a model's export."""
     if (name := request.text_option("model")) is not None:
         return await _formats_card(request, name, deps)
@@ -44,7 +44,7 @@ async def _formats_card(request: Request, name: str, deps: Dependencies) -> Card
     words = request.words
     model, exporter = await _exportable(request, name, deps)
     sizes = await exporter.sizes(model.name)
-    handle = model.name[-HANDLE_LENGTH:]
+    handle = model.name[-MODEL_NAME_ENDING_LENGTH:]
     lines = [words("export.model.learned")]
     if model.is_tainted:
         lines.append(words("model.tainted"))
@@ -80,7 +80,7 @@ async def _formats_card(request: Request, name: str, deps: Dependencies) -> Card
 async def download_model(request: Request, deps: Dependencies) -> Reply:
     """Returns the file, or a link to it if the file is too large for the chat platform."""
     form, model, exporter, count = await _chosen_export(request, deps)
-    is_sent = request.is_page or request.workspace_id == LOCAL or count <= MAX_IN_CHAT
+    is_sent = request.is_page or request.workspace_id == LOCAL or count <= MAX_CHAT_FILE_BYTES
     if not is_sent:
         return offer_form_link(
             request,
@@ -99,7 +99,7 @@ async def download_model(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("model.take_page", Role.CURATOR, is_for_pages=True)
-async def take_page(request: Request, deps: Dependencies) -> Reply:
+async def show_export_link_page(request: Request, deps: Dependencies) -> Reply:
     """Returns the page of a link; the export starts with its button, not when the page opens."""
     _, _, _, count = await _chosen_export(request, deps)
     return _download_form(request, count)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from bot.deployments import find_display_name
 from bot.domain import LOCAL, ModelName, Notice
 from bot.errors import AttuneError, HostError, NotFound, deserialize, serialize
-from bot.outbox import LOCALE
+from bot.outbox import LOCALE_DETAIL
 from bot.ports.store import Records
 from bot.replies import Drawn, Text
 from bot.request import Request
@@ -17,7 +17,7 @@ from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-FELL_BACK = "model.fell_back"
+FALLBACK_NOTICE = "model.fell_back"
 
 
 async def queue_fallback_notice(
@@ -34,11 +34,11 @@ async def queue_fallback_notice(
     """
     log.warning("A tuned model failed, another one answers", extra={"why": error.key})
     scope = f"{request.place.channel}.{model}.{request.now.date()}"
-    details = {"model": model, "why": serialize(error), LOCALE: request.words.language}
+    details = {"model": model, "why": serialize(error), LOCALE_DETAIL: request.words.language}
     await records.outbox.put(
         f"{request.workspace_id}.{scope}.fell_back",
         replace(request.place, thread=None),
-        FELL_BACK,
+        FALLBACK_NOTICE,
         details=details if instead is None else {**details, "instead": instead},
         at=request.now,
     )
@@ -50,9 +50,9 @@ async def render_fallback_notice(notice: Notice, records: Records, words: Words)
     error = (deserialize(serialized) if isinstance(serialized, Mapping) else None) or AttuneError()
     # Everybody in a channel reads the notice, but only the operator reads the local room.
     why = (
-        words.error(error)
+        words.error_text(error)
         if notice.place.workspace == LOCAL
-        else words.error_without_host_words(error)
+        else words.error_text_without_host_message(error)
     )
     models = [ModelName(str(one)) for one in (model, notice.details.get("instead")) if one]
     names = [await find_display_name(records, notice.place.workspace, one) for one in models]

@@ -9,7 +9,7 @@ from bot.answer_access import may_rate, requested_turn, require_member_or_asker
 from bot.commands import Handlers
 from bot.consent import request_consent
 from bot.domain import (
-    MUST_ANSWER,
+    MUST_ANSWER_TAG,
     ExampleState,
     Exclusion,
     MessageId,
@@ -51,24 +51,24 @@ async def vote_bad(request: Request, deps: Dependencies) -> Reply:
     return NoReply() if turn is None else offer_form(request, turn)
 
 
-@handlers.unreaction("👍", Role.STRANGER)
-async def unvote_good(request: Request, deps: Dependencies) -> Reply:
+@handlers.removed_reaction("👍", Role.STRANGER)
+async def remove_good_vote(request: Request, deps: Dependencies) -> Reply:
     return await _unvote(request, GOOD, store=deps.store)
 
 
-@handlers.unreaction("👎", Role.STRANGER)
-async def unvote_bad(request: Request, deps: Dependencies) -> Reply:
+@handlers.removed_reaction("👎", Role.STRANGER)
+async def remove_bad_vote(request: Request, deps: Dependencies) -> Reply:
     return await _unvote(request, BAD, store=deps.store)
 
 
 @handlers.button("feedback.good", Role.STRANGER)
-async def click_good(request: Request, deps: Dependencies) -> Reply:
+async def vote_good_by_button(request: Request, deps: Dependencies) -> Reply:
     await _click(request, GOOD, store=deps.store)
     return Text(request.words("feedback.thanks"), private=True)
 
 
 @handlers.button("feedback.bad", Role.STRANGER, opens_form=True)
-async def click_bad(request: Request, deps: Dependencies) -> Reply:
+async def vote_bad_by_button(request: Request, deps: Dependencies) -> Reply:
     """Stores a bad vote and opens the form for the reason and a better answer."""
     return better_answer_form(request, await _click(request, BAD, store=deps.store))
 
@@ -108,7 +108,7 @@ async def save_feedback(request: Request, deps: Dependencies) -> Reply:
         # Whether the turn's channel is private is only known for events of that channel.
         return Text(request.words("feedback.not_kept"), private=True)
     asker = await described_by_platform(request, turn.asker, deps.surfaces.of(request.workspace_id))
-    exclusions = access.exclusions(request.place, [asker, request.user])
+    exclusions = access.learning_exclusions(request.place, [asker, request.user])
     if not _may_teach(request, exclusions):
         return Text(request.words("feedback.not_kept"), private=True)
     async with deps.store.writing() as records:
@@ -192,16 +192,16 @@ async def _teach(
     preference is stored. The turn is marked as resolved; questions similar to it are found when
     the questions to teach are listed.
     """
-    _require_valid_row(request, example_row(turn, better), Method.SUPERVISED)
+    _require_valid_row(request, better_answer_row(turn, better), Method.SUPERVISED)
     question_messages = messages_of(replace(turn, reply_message=None))
-    new = _new_example(request, turn, example_row(turn, better), Method.SUPERVISED)
+    new = _new_example(request, turn, better_answer_row(turn, better), Method.SUPERVISED)
     may_forbid = request.role >= Role.CURATOR
     is_never_again = may_forbid and request.yes_no_option(NEVER_AGAIN, default=False)
-    tags = (MUST_ANSWER,) if is_never_again else ()
+    tags = (MUST_ANSWER_TAG,) if is_never_again else ()
     new = replace(new, exclusions=exclusions, messages=question_messages, tags=tags)
     example, _ = await records.examples.add(request.workspace_id, new, at=request.now)
     if is_never_again:
-        await records.examples.add_tag(request.workspace_id, [example.id], MUST_ANSWER)
+        await records.examples.add_tag(request.workspace_id, [example.id], MUST_ANSWER_TAG)
     elif not is_same(better, turn.reply):
         preference = replace(new, row=preference_row(turn, better), method=Method.DPO)
         preference = replace(preference, messages=messages_of(turn))
@@ -216,7 +216,7 @@ async def _teach(
     return Text(request.words(key, id=example.id))
 
 
-def example_row(turn: Turn, better: str) -> Row:
+def better_answer_row(turn: Turn, better: str) -> Row:
     return {
         "messages": [
             {"role": "user", "content": turn.question},
@@ -264,4 +264,4 @@ def _require_valid_row(request: Request, row: Row, method: Method) -> None:
     """Raises BadInput for a row that breaks a published rule of its training method."""
     problem = check_row(row, method)
     if problem is not None:
-        raise BadInput(problem=request.words.problem(problem))
+        raise BadInput(problem=request.words.problem_text(problem))

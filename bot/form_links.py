@@ -10,7 +10,7 @@ from bot.ports.form_links import Invitation, Links
 from bot.replies import Button, FieldKind, Form, Text
 from bot.request import Request
 
-LINK_LASTS = timedelta(minutes=10)
+LINK_LIFETIME = timedelta(minutes=10)
 _TYPED = (FieldKind.LINE, FieldKind.TEXT, FieldKind.NUMBER)
 
 
@@ -25,13 +25,13 @@ def offer_form_link(
     """
     is_typed = all(field.kind in _TYPED for field in form.fields)
     invitation = Invitation(
-        request.place, request.user, None, request.now + LINK_LASTS, form.reopen_action, form.id
+        request.place, request.user, None, request.now + LINK_LIFETIME, form.reopen_action, form.id
     )
     link = links.create_link(invitation) if form.reopen_action and is_typed else None
     # A local address works only on the machine of the service, which an admin may use.
     if link is None or (link.is_local and request.role < Role.ADMIN):
         raise NotNow(problem=request.words(f"{about}.no_address", **details))
-    minutes = int(LINK_LASTS.total_seconds() // 60)
+    minutes = int(LINK_LIFETIME.total_seconds() // 60)
     text = request.words(f"{about}.link", minutes=minutes, **details)
     if link.is_local:
         text = f"{text} {request.words('write.local')}"

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 _PAGE = 200
 
 
-async def look_for_former_members(
+async def remove_former_members(
     app: App, *, store: Store, surfaces: Surfaces, clock: Clock
 ) -> None:
     """Asks the platforms about each person with a role; handles `PersonLeft` for those who left.

@@ -22,9 +22,9 @@ _HERE, _NOWHERE = "here", "nowhere"
 @handlers.command(
     "admin guests",
     Role.ADMIN,
-    Option.choice("where", _HERE, "everywhere", _NOWHERE, rest=True),
+    Option.choice("where", _HERE, "everywhere", _NOWHERE, takes_rest=True),
 )
-async def guests(request: Request, deps: Dependencies) -> Reply:
+async def set_or_list_guest_channels(request: Request, deps: Dependencies) -> Reply:
     """Sets where guests may ask: `here`, `everywhere` or `nowhere`; lists these channels."""
     where = request.text_option("where")
     async with deps.store.writing() as records:

@@ -13,7 +13,7 @@ from bot.request import Request
 from bot.words import Words
 
 
-def usage(request: Request, commands: Sequence[Command], note: Text | None = None) -> Reply:
+def render_help(request: Request, commands: Sequence[Command], note: Text | None = None) -> Reply:
     """Lists the commands the user may use; with the option `topic`, describes one command.
 
     `note` is shown before the list. Raises UnknownCommand.
@@ -54,6 +54,6 @@ def _command_row(command: Command, words: Words) -> ListingRow:
 def _range(option: Option) -> str:
     if option.choices:
         return " | ".join(option.choices)
-    if option.least is not None and option.most is not None:
-        return f"{format_number(option.least)}…{format_number(option.most)}"
+    if option.minimum is not None and option.maximum is not None:
+        return f"{format_number(option.minimum)}…{format_number(option.maximum)}"
     return ""

@@ -35,5 +35,7 @@ async def test_host(request: Request, deps: Dependencies) -> Reply:
     check = await host.check()
     lines = [request.words("hosts.answers", host=host.name, count=check.models)]
     if check.refusal is not None:
-        lines.append(request.words("hosts.no_training", why=request.words.error(check.refusal)))
+        lines.append(
+            request.words("hosts.no_training", why=request.words.error_text(check.refusal))
+        )
     return Text("\n".join(lines), private=True)

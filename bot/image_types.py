@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-MAGIC_BYTES = 12
+MAGIC_BYTE_COUNT = 12
 """Number of bytes that `picture_type` needs."""
 
 _PICTURES = (
@@ -13,7 +13,7 @@ _PICTURES = (
 )
 
 
-def picture_type(content: bytes) -> str | None:
+def image_media_type(content: bytes) -> str | None:
     """Returns the media type of a PNG, JPEG, GIF or WebP image; None for another file."""
     if content[:4] == b"RIFF" and content[8:12] == b"WEBP":
         return "image/webp"

@@ -11,13 +11,13 @@ from functools import partial
 from itertools import islice
 from typing import IO, Final
 
-from bot.chat_export_import import ChatImport
+from bot.chat_export_import import ChatExportImport
 from bot.chat_exports import open_chat_export
 from bot.commands import Handlers, Option, OptionKind
 from bot.domain import AssistantId, ExampleState, Role, Row, WorkspaceId
 from bot.errors import BadInput, NotNow
 from bot.example_files import ImportTally, import_rows, last_question_and_answer
-from bot.import_plan_lines import plan_lines
+from bot.import_plan_lines import import_plan_lines
 from bot.imports import (
     ImportOptions,
     ImportPlan,
@@ -39,7 +39,7 @@ from bot.words import Words
 
 handlers = Handlers()
 
-SHOWN_PROBLEMS, SHOWN_ON_PAGE = 5, 500
+MAX_SHOWN_PROBLEMS, SHOWN_ON_PAGE = 5, 500
 _PREVIEW_ROWS, _MAX_ROWS_READ = 3, 200
 _MAX_TEXT_LENGTH = 240
 _ROWS_BETWEEN_REPORTS = 200
@@ -55,7 +55,7 @@ _NONE = "-"
     "import",
     Role.CURATOR,
     Option("starter", excludes_others=True),
-    Option("file", OptionKind.FILE, rest=True),
+    Option("file", OptionKind.FILE, takes_rest=True),
     Option.text("columns"),
     Option.text("encoding"),
     Option.yes_no("yes"),
@@ -122,14 +122,14 @@ async def cancel_import(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("import.change", Role.CURATOR, opens_form=True)
-async def change_columns(request: Request, deps: Dependencies) -> Reply:
+async def choose_columns(request: Request, deps: Dependencies) -> Reply:
     """Opens a form to choose a column of the file for each purpose, and the encoding."""
     pending = await _pending(request, deps)
     return _columns_form(await _plan_of(pending, deps, request.words), pending, request.words)
 
 
 @handlers.form("import.columns", Role.CURATOR)
-async def use_columns(request: Request, deps: Dependencies) -> Reply:
+async def save_chosen_columns(request: Request, deps: Dependencies) -> Reply:
     """Previews the file anew; purposes that the form had no room for keep their columns."""
     pending = await _pending(request, deps)
     plan = await _plan_of(pending, deps, request.words)
@@ -173,14 +173,14 @@ async def _store_attachment(request: Request, deps: Dependencies) -> PendingImpo
         assistant=request.assistant.id,
         by=request.user_id,
         name=file.name,
-        columns=columns_in(request.text_option("columns") or "", request.words),
+        columns=parse_columns_option(request.text_option("columns") or "", request.words),
         encoding=request.text_option("encoding") or "",
     )
     await deps.imports.keep(pending, surface.read_file(request.place, file))
     return pending
 
 
-def columns_in(text: str, words: Words) -> dict[str, str]:
+def parse_columns_option(text: str, words: Words) -> dict[str, str]:
     """Returns the headings by purpose of `question=Subject,answer=Reply`. Raises BadInput."""
     columns: dict[str, str] = {}
     for pair in filter(None, text.split(",")):
@@ -201,7 +201,7 @@ async def _pending(request: Request, deps: Dependencies) -> PendingImport:
     return pending
 
 
-def open_and_plan(
+def open_and_plan_import(
     file: IO[bytes],
     name: str,
     words: Words,
@@ -215,11 +215,11 @@ def open_and_plan(
     rows, plan = _open_and_plan(file, name, words, options, member)
     if isinstance(plan, UnknownColumns):
         rows.close()
-        raise BadInput(problem=words.problem(plan.in_part(member)))
+        raise BadInput(problem=words.problem_text(plan.in_part(member)))
     return rows, plan
 
 
-def members_of(
+def row_files_in_zip(
     file: IO[bytes], name: str, words: Words, options: ImportOptions | None
 ) -> tuple[str, ...]:
     """Returns the names of the row files in a zip with several, or one "" for any other file.
@@ -228,7 +228,7 @@ def members_of(
     """
     members = row_files(file)
     for member in members:
-        open_and_plan(file, name, words, options, member)[0].close()
+        open_and_plan_import(file, name, words, options, member)[0].close()
     return members or ("",)
 
 
@@ -241,11 +241,11 @@ def _open_and_plan(
     """
     unpacked = unpack(file, name, member)
     if isinstance(unpacked, Problem):
-        raise BadInput(problem=words.problem(unpacked.in_part(member)))
+        raise BadInput(problem=words.problem_text(unpacked.in_part(member)))
     plan = plan_import(*unpacked, options)
     if isinstance(plan, Problem) and not isinstance(plan, UnknownColumns):
         unpacked[0].close()
-        raise BadInput(problem=words.problem(plan.in_part(member)))
+        raise BadInput(problem=words.problem_text(plan.in_part(member)))
     return unpacked[0], plan
 
 
@@ -253,16 +253,16 @@ async def _import(request: Request, deps: Dependencies, pending: PendingImport) 
     """Imports the stored file, and deletes it once all its rows are stored."""
     options = ImportOptions(pending.columns, pending.encoding)
     with await deps.imports.open(pending.key) as file:
-        chats = await open_chats(file, request, deps.store, deps.surfaces)
+        chats = await open_chat_export_import(file, request, deps.store, deps.surfaces)
         if chats is not None:
             tally = await chats.store_proposals(store=deps.store)
             await deps.imports.delete(pending.key)
-            return chats_report(request, pending.name, chats, tally)
+            return chat_export_report(request, pending.name, chats, tally)
         lines, tally = await import_row_files(
             file, pending.name, options, request, deps.store, assistant=pending.assistant
         )
     await deps.imports.delete(pending.key)
-    shown = SHOWN_ON_PAGE if request.is_page else SHOWN_PROBLEMS
+    shown = SHOWN_ON_PAGE if request.is_page else MAX_SHOWN_PROBLEMS
     return _report(request, pending.name, lines, tally, shown=shown)
 
 
@@ -280,10 +280,12 @@ async def import_row_files(
     Raises BadInput.
     """
     words, total, report = request.words, ImportTally(), request.progress_of_thread()
-    members = await asyncio.to_thread(members_of, file, name, words, options)
+    members = await asyncio.to_thread(row_files_in_zip, file, name, words, options)
     lines: list[str] = []
     for number, member in enumerate(members):
-        rows, plan = await asyncio.to_thread(open_and_plan, file, name, words, options, member)
+        rows, plan = await asyncio.to_thread(
+            open_and_plan_import, file, name, words, options, member
+        )
         with rows:
             tally = await import_rows(
                 _rows_with_progress(rows, plan, report, share=(number, len(members))),
@@ -293,8 +295,8 @@ async def import_row_files(
                 request=request,
                 store=store,
             )
-        total.add(tally, member)
-        lines += _with_member_name(plan_lines(plan, words), member)
+        total.add_tally_of_file(tally, member)
+        lines += _with_member_name(import_plan_lines(plan, words), member)
     return tuple(lines), total
 
 
@@ -305,7 +307,7 @@ def _with_member_name(lines: Iterable[str], member: str) -> Iterator[str]:
 async def _preview(request: Request, deps: Dependencies, pending: PendingImport) -> Card:
     try:
         with await deps.imports.open(pending.key) as file:
-            chats = await open_chats(file, request, deps.store, deps.surfaces)
+            chats = await open_chat_export_import(file, request, deps.store, deps.surfaces)
             if chats is not None:
                 await chats.build_overview()
                 return _chats_preview(pending, chats, request.words)
@@ -316,37 +318,37 @@ async def _preview(request: Request, deps: Dependencies, pending: PendingImport)
         raise
 
 
-async def open_chats(
+async def open_chat_export_import(
     file: IO[bytes], request: Request, store: Store, surfaces: Surfaces | None
-) -> ChatImport | None:
+) -> ChatExportImport | None:
     """Returns the import of a chat export, or None if the file is none.
 
     Raises BadInput for a faulty export, and NotNow if the workspace may not learn from messages.
     """
     export = await asyncio.to_thread(open_chat_export, file)
     if isinstance(export, Problem):
-        raise BadInput(problem=request.words.problem(export))
+        raise BadInput(problem=request.words.problem_text(export))
     if export is None:
         return None
-    chats = ChatImport(export, request)
-    await chats.prepare(store=store, surfaces=surfaces)
+    chats = ChatExportImport(export, request)
+    await chats.read_consents_and_channel_kinds(store=store, surfaces=surfaces)
     return chats
 
 
-def _chats_preview(pending: PendingImport, chats: ChatImport, words: Words) -> Card:
+def _chats_preview(pending: PendingImport, chats: ChatExportImport, words: Words) -> Card:
     go = Button(words("import.submit"), f"import.go:{pending.key}", is_primary=True)
     cancel = Button(words("button.cancel"), f"import.drop:{pending.key}")
     has_any = chats.overview.exchanges > 0
     return Card(
         title=words("chats.preview", name=pending.name),
-        lines=tuple(chats.lines()),
-        facts=chats_facts(chats, words),
+        lines=tuple(chats.preview_lines()),
+        facts=chat_export_facts(chats, words),
         buttons=(go, cancel) if has_any else (cancel,),
         tone=Tone.PLAIN if has_any else Tone.BAD,
     )
 
 
-def chats_facts(chats: ChatImport, words: Words) -> tuple[Fact, ...]:
+def chat_export_facts(chats: ChatExportImport, words: Words) -> tuple[Fact, ...]:
     """Returns the numbers of exchanges, authors and channels of an export."""
     overview = chats.overview
     return (
@@ -356,16 +358,18 @@ def chats_facts(chats: ChatImport, words: Words) -> tuple[Fact, ...]:
     )
 
 
-def chats_report(request: Request, name: str, chats: ChatImport, tally: ImportTally) -> Card:
+def chat_export_report(
+    request: Request, name: str, chats: ChatExportImport, tally: ImportTally
+) -> Card:
     """Returns the report of an imported chat export: its proposals and whose consent they need."""
     words = request.words
     return Card(
         title=words("import.title", name=name),
-        lines=(*chats.lines(), *_private_lines(tally, words)),
+        lines=(*chats.preview_lines(), *_private_lines(tally, words)),
         facts=(
             Fact(words("chats.proposed"), str(tally.new)),
             Fact(words("import.known"), str(tally.known)),
-            *chats_facts(chats, words)[1:],
+            *chat_export_facts(chats, words)[1:],
         ),
         tone=Tone.GOOD if tally.new or tally.known else Tone.BAD,
     )
@@ -379,7 +383,7 @@ def _preview_card(file: IO[bytes], pending: PendingImport, words: Words) -> Card
     options = ImportOptions(pending.columns, pending.encoding)
     preview = preview_file(file, pending.name, words, options)
     if isinstance(preview, UnknownColumns):
-        return Card(title, (words.problem(preview),), buttons=(change, cancel), tone=Tone.BAD)
+        return Card(title, (words.problem_text(preview),), buttons=(change, cancel), tone=Tone.BAD)
     go = Button(words("import.submit"), f"import.go:{key}", is_primary=True)
     plan = preview.plan
     buttons = (go, change, cancel) if plan.headings or plan.encodings else (go, cancel)
@@ -419,13 +423,13 @@ def preview_file(
     _close(rows, file)
     lines = [f"{n}. {_row_line(row)}" for n, row in enumerate(good, 1)]
     if refused:
-        lines.append(f"{words('import.refused')}: {words.problem(refused[0].in_part(first))}")
-    lines += _with_member_name(plan_lines(plan, words, for_scripts=for_scripts), first)
+        lines.append(f"{words('import.refused')}: {words.problem_text(refused[0].in_part(first))}")
+    lines += _with_member_name(import_plan_lines(plan, words, for_scripts=for_scripts), first)
     is_sure = plan.is_sure
     for member in others:
-        other, other_plan = open_and_plan(file, name, words, options, member)
+        other, other_plan = open_and_plan_import(file, name, words, options, member)
         _close(other, file)
-        read = plan_lines(other_plan, words, for_scripts=for_scripts)
+        read = import_plan_lines(other_plan, words, for_scripts=for_scripts)
         lines += _with_member_name(read or (words("import.as_it_is"),), member)
         is_sure = is_sure and other_plan.is_sure
     return Preview(tuple(lines), plan, bool(good), is_sure)
@@ -522,7 +526,7 @@ def _report(
     lines: Iterable[str],
     tally: ImportTally,
     *,
-    shown: int = SHOWN_PROBLEMS,
+    shown: int = MAX_SHOWN_PROBLEMS,
 ) -> Card:
     words = request.words
     needed = request.assistant.reviewers
@@ -537,18 +541,18 @@ def _report(
         lines=(
             *lines,
             *waiting,
-            *refusal_lines(tally, words, shown=shown),
+            *refused_row_lines(tally, words, shown=shown),
         ),
         facts=tuple(facts),
         tone=Tone.GOOD if tally.new or tally.known else Tone.BAD,
     )
 
 
-def refusal_lines(
-    tally: ImportTally, words: Words, *, shown: int = SHOWN_PROBLEMS
+def refused_row_lines(
+    tally: ImportTally, words: Words, *, shown: int = MAX_SHOWN_PROBLEMS
 ) -> tuple[str, ...]:
     """Returns the problems of the first refused rows, and the number of further ones."""
-    lines = [words.problem(problem) for problem in tally.problems[:shown]]
+    lines = [words.problem_text(problem) for problem in tally.problems[:shown]]
     if tally.refused > len(lines):
         lines.append(words("import.more", count=tally.refused - len(lines)))
     return (*_private_lines(tally, words), *lines)

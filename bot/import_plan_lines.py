@@ -8,7 +8,9 @@ from bot.imports import ImportPlan, Layout, Syntax
 from bot.words import Words
 
 
-def plan_lines(plan: ImportPlan, words: Words, *, for_scripts: bool = False) -> tuple[str, ...]:
+def import_plan_lines(
+    plan: ImportPlan, words: Words, *, for_scripts: bool = False
+) -> tuple[str, ...]:
     """Returns lines about the columns used, the columns left out, and the possible encodings.
 
     If `for_scripts`, purposes are named as the option `columns` expects them.

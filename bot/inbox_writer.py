@@ -11,8 +11,8 @@ from bot.events import Event, to_json
 from bot.ports.store import Clock, Inbox, Store
 
 T = TypeVar("T")
-Write = Callable[[Inbox], Awaitable[T]]
-Spawn = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
+InboxWrite = Callable[[Inbox], Awaitable[T]]
+SpawnTask = Callable[[Coroutine[object, object, None], str], "asyncio.Task[None]"]
 
 _MAX_BATCH = 200
 _TICK = timedelta(microseconds=1)
@@ -23,11 +23,11 @@ _MAX_TURNS = 50
 class InboxWriter:
     """Writes to the inbox; writes that arrive during a transaction share the next one."""
 
-    def __init__(self, store: Store, clock: Clock, spawn: Spawn) -> None:
+    def __init__(self, store: Store, clock: Clock, spawn: SpawnTask) -> None:
         self._store = store
         self._clock = clock
         self._spawn = spawn
-        self._waiting: list[tuple[Write[Any], asyncio.Future[Any]]] = []
+        self._waiting: list[tuple[InboxWrite[Any], asyncio.Future[Any]]] = []
         self._writing: asyncio.Task[None] | None = None
         self._last = datetime.min.replace(tzinfo=UTC)
 
@@ -54,15 +54,15 @@ class InboxWriter:
 
         return await self._share(receive)
 
-    async def begin(self, key: str) -> None:
+    async def mark_reply_begun(self, key: str) -> None:
         """Marks that a reply may have been posted, which a later run must look for."""
         await self._share(lambda inbox: inbox.begin(key))
 
-    async def end(self, key: str) -> None:
+    async def mark_done(self, key: str) -> None:
         """Marks the event as done."""
         await self._share(lambda inbox: inbox.finish(key))
 
-    async def _share(self, write: Write[T]) -> T:
+    async def _share(self, write: InboxWrite[T]) -> T:
         """Runs a write in the next transaction and returns its result."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._waiting.append((write, future))
@@ -72,7 +72,7 @@ class InboxWriter:
 
     async def _write(self) -> None:
         while self._waiting:
-            batch: list[tuple[Write[Any], asyncio.Future[Any]]] = []
+            batch: list[tuple[InboxWrite[Any], asyncio.Future[Any]]] = []
             try:
                 results = await self._write_batch(batch)
             except BaseException as error:
@@ -87,13 +87,15 @@ class InboxWriter:
                 if not future.done():
                     future.set_result(result)
 
-    async def _write_batch(self, batch: list[tuple[Write[Any], asyncio.Future[Any]]]) -> list[Any]:
+    async def _write_batch(
+        self, batch: list[tuple[InboxWrite[Any], asyncio.Future[Any]]]
+    ) -> list[Any]:
         """Fills `batch` with the waiting writes and runs them in one transaction."""
         async with self._store.writing(is_urgent=True) as records:
             batch += self._next_batch()
             return [await write(records.inbox) for write, _ in batch]
 
-    def _next_batch(self) -> list[tuple[Write[Any], asyncio.Future[Any]]]:
+    def _next_batch(self) -> list[tuple[InboxWrite[Any], asyncio.Future[Any]]]:
         batch = self._waiting[:_MAX_BATCH]
         del self._waiting[:_MAX_BATCH]
         return batch

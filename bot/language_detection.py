@@ -31,7 +31,7 @@ COMMON_WORDS = frozenset[str]().union(*_COMMON.values())
 _MAX_CHARACTERS, _MIN_COMMON_WORDS = 400, 2
 
 
-def language(text: str) -> str:
+def detect_language(text: str) -> str:
     """Returns the language code of a text, or "" if it cannot be told."""
     part = text[:_MAX_CHARACTERS]
     for name, letters in _SCRIPTS:

@@ -8,7 +8,7 @@ from operator import or_
 
 from bot.commands import Handlers
 from bot.domain import (
-    NO_EXCLUSION,
+    NO_EXCLUSIONS,
     Exclusion,
     Role,
     Sources,
@@ -34,7 +34,7 @@ handlers = Handlers()
 
 @handlers.command("admin sources", Role.ADMIN, opens_form=True)
 @handlers.button("welcome.sources", Role.MEMBER, opens_form=True)
-async def sources(request: Request, deps: Dependencies) -> Reply:
+async def show_sources_form(request: Request, deps: Dependencies) -> Reply:
     """Opens the form for an admin; tells others what the workspace may learn from."""
     words = request.words
     if request.role < Role.ADMIN:
@@ -68,7 +68,7 @@ def _state_token(workspace: Workspace) -> str:
 
 
 @handlers.form("sources", Role.ADMIN)
-async def sources_submitted(request: Request, deps: Dependencies) -> Reply:
+async def save_sources(request: Request, deps: Dependencies) -> Reply:
     """Stores what the workspace may learn from, and the attested permission in the audit log."""
     try:
         new_sources = Sources[request.options.get("sources", "").upper()]
@@ -134,7 +134,7 @@ async def _set_sources(
 
 
 @handlers.button("marks.allow", Role.ADMIN, opens_form=True)
-async def allow_form(request: Request, deps: Dependencies) -> Reply:
+async def show_permission_form(request: Request, deps: Dependencies) -> Reply:
     """Opens a form in which an admin names the permission for the requested sources."""
     requested, words = _requested_sources(request), request.words
     return Form(
@@ -148,7 +148,7 @@ async def allow_form(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("marks.allow", Role.ADMIN)
-async def save_marks_permission(request: Request, deps: Dependencies) -> Reply:
+async def save_permission(request: Request, deps: Dependencies) -> Reply:
     """Extends what may be learned from; exclusions stay as they are."""
     requested, allowed = _requested_sources(request), request.workspace.allowed
     permission = request.options.get("permission", "").strip()
@@ -161,7 +161,7 @@ async def save_marks_permission(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("marks.decline", Role.ADMIN)
-async def decline_marks(request: Request, deps: Dependencies) -> Reply:
+async def decline_permission(request: Request, deps: Dependencies) -> Reply:
     """Stores that an admin declined to learn from marked messages; only their ids stay stored."""
     words = request.words
     async with deps.store.writing() as records:
@@ -199,7 +199,7 @@ def _allowed(request: Request, values: Mapping[str, str]) -> Exclusion:
         return request.workspace.allowed
     names = [name for name in values["allowed"].replace(" ", "").split(",") if name]
     try:
-        return reduce(or_, (Exclusion[name.upper()] for name in names), NO_EXCLUSION)
+        return reduce(or_, (Exclusion[name.upper()] for name in names), NO_EXCLUSIONS)
     except KeyError:
         choices = ", ".join(map(_name, Exclusion))
         raise BadInput(problem=request.words("sources.allowed_unknown", choices=choices)) from None

@@ -16,7 +16,7 @@ from bot.words import Words
 
 handlers = Handlers()
 
-HOST = HostName("local")
+LOCAL_HOST = HostName("local")
 _MEGABYTE = 1024 * 1024
 
 
@@ -29,7 +29,7 @@ async def show_engine_state(request: Request, deps: Dependencies) -> Reply:
     if failure := engine.last_failure():
         return Card(
             words("engine.failed"),
-            lines=(words.error(failure),),
+            lines=(words.error_text(failure),),
             buttons=(Button(words("engine.again"), "engine.install", is_primary=True),),
             tone=Tone.BAD,
         )
@@ -44,7 +44,7 @@ async def show_engine_state(request: Request, deps: Dependencies) -> Reply:
     moves = tuple(
         Button(words("engine.use", model=model.name), f"engine.use:{model.name}")
         for model in models
-        if (request.assistant.base, request.assistant.chat_host) != (model.name, HOST)
+        if (request.assistant.base, request.assistant.chat_host) != (model.name, LOCAL_HOST)
     )
     return Card(words("engine.there"), facts=tuple(facts), buttons=moves, tone=Tone.GOOD)
 
@@ -71,7 +71,7 @@ async def show_install_plan(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("engine.confirm", Role.OPERATOR, is_for_pages=True)
-async def install(request: Request, deps: Dependencies) -> Reply:
+async def install_model(request: Request, deps: Dependencies) -> Reply:
     """Starts an installation, which runs in the service even if the page is closed.
 
     After a restart of the service it must be started again and goes on where it was.
@@ -83,20 +83,20 @@ async def install(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("engine.cancel", Role.OPERATOR, is_for_pages=True)
-async def cancel(request: Request, deps: Dependencies) -> Reply:
+async def cancel_installation(request: Request, deps: Dependencies) -> Reply:
     await _engine(deps).cancel()
     return Text(request.words("engine.cancelled"), private=True)
 
 
 @handlers.button("engine.use", Role.OPERATOR, is_for_pages=True)
-async def use(request: Request, deps: Dependencies) -> Reply:
+async def use_local_model(request: Request, deps: Dependencies) -> Reply:
     """Sets the assistant's base model and both of its hosts to a local model."""
     name = ModelName(request.argument)
-    if name not in deps.hosts.paid(HOST, request.workspace).bases:
+    if name not in deps.hosts.paid(LOCAL_HOST, request.workspace).bases:
         raise NotFound(noun="model", name=name)
     assistant = request.assistant
     async with deps.store.writing() as records:
-        changed = replace(assistant, base=name, chat_host=HOST, training_host=HOST)
+        changed = replace(assistant, base=name, chat_host=LOCAL_HOST, training_host=LOCAL_HOST)
         await records.assistants.update(request.workspace_id, changed)
         current = await records.deployments.current(request.workspace_id, assistant.id)
         if current is not None:
@@ -104,7 +104,7 @@ async def use(request: Request, deps: Dependencies) -> Reply:
                 request.workspace_id,
                 assistant.id,
                 model=name,
-                host=HOST,
+                host=LOCAL_HOST,
                 by=request.user_id,
                 at=request.now,
                 after=current.model,

@@ -37,7 +37,7 @@ class ReferenceKind(StrEnum):
     MOMENT = "t"
 
 
-Key = tuple[ReferenceKind, str]
+ReferenceKey = tuple[ReferenceKind, str]
 
 
 def person_reference(user: str, name: str = "") -> str:
@@ -54,14 +54,14 @@ def time_reference(at: datetime) -> str:
     return _reference(ReferenceKind.MOMENT, seconds, f"{at:%Y-%m-%d %H:%M} UTC")
 
 
-def render(text: str, draw: Callable[[ReferenceKind, str, str], str]) -> str:
+def render_references(text: str, draw: Callable[[ReferenceKind, str, str], str]) -> str:
     """Returns the text with each reference replaced by `draw(kind, id, name)`."""
     return _REFERENCE.sub(lambda match: draw(ReferenceKind(match[1]), match[2], match[3]), text)
 
 
-def plain_text(text: str) -> str:
+def with_names_for_references(text: str) -> str:
     """Returns the text with each reference replaced by its name."""
-    return render(text, lambda kind, number, name: name)
+    return render_references(text, lambda kind, number, name: name)
 
 
 async def resolve_names(
@@ -83,22 +83,26 @@ async def resolve_names(
         shown = name or names.get((kind, number)) or _id_text(kind, number)
         return _reference(kind, number, shown) if is_native else shown
 
-    return cast(R, _map_texts(reply, lambda text: render(text, draw)))
+    return cast(R, _map_texts(reply, lambda text: render_references(text, draw)))
 
 
 def _is_native(surface: object) -> bool:
     return isinstance(surface, ShowsReferences) and surface.draws_references()
 
 
-async def _names(keys: Sequence[Key], place: Place, surface: Surface) -> Mapping[Key, str]:
-    names: dict[Key, str] = {}
+async def _names(
+    keys: Sequence[ReferenceKey], place: Place, surface: Surface
+) -> Mapping[ReferenceKey, str]:
+    names: dict[ReferenceKey, str] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(_LOOKUP_SECONDS):
             await asyncio.gather(*(_look_up(key, place, surface, names) for key in keys))
     return names
 
 
-async def _look_up(key: Key, place: Place, surface: Surface, names: dict[Key, str]) -> None:
+async def _look_up(
+    key: ReferenceKey, place: Place, surface: Surface, names: dict[ReferenceKey, str]
+) -> None:
     kind, number = key
     with suppress(SurfaceError):
         if kind is ReferenceKind.PERSON and isinstance(surface, CanDescribe):
@@ -117,8 +121,8 @@ def _reference(kind: ReferenceKind, number: str, name: str) -> str:
     return f"{_OPEN}{kind}{number}{_BAR}{clean}{_CLOSE}"
 
 
-def _keys(value: object) -> list[tuple[Key, str]]:
-    keys: list[tuple[Key, str]] = []
+def _keys(value: object) -> list[tuple[ReferenceKey, str]]:
+    keys: list[tuple[ReferenceKey, str]] = []
 
     def note(text: str) -> str:
         if _OPEN in text:

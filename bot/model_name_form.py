@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from bot.commands import Handlers
-from bot.deployments import HANDLE_LENGTH, LATEST, find_model_by_name, matches_name
+from bot.deployments import (
+    LATEST_MODEL,
+    MODEL_NAME_ENDING_LENGTH,
+    find_model_by_name,
+    matches_model_name,
+)
 from bot.domain import Model, Role
 from bot.errors import BadInput, NotNow
 from bot.ports.dependencies import Dependencies
@@ -17,13 +22,13 @@ MAX_NAME_LENGTH, MAX_NOTE_LENGTH = 60, 300
 
 
 @handlers.button("model.name", Role.TRAINER, opens_form=True)
-async def ask_name(request: Request, deps: Dependencies) -> Reply:
+async def show_model_name_form(request: Request, deps: Dependencies) -> Reply:
     """Opens the form for a model's name and note."""
     async with deps.store.reading() as records:
         model = await find_model_by_name(request, request.argument, records)
     words = request.words
     return Form(
-        id=f"model.name:{model.name[-HANDLE_LENGTH:]}",
+        id=f"model.name:{model.name[-MODEL_NAME_ENDING_LENGTH:]}",
         title=words("model.name_title"),
         fields=(
             Field(
@@ -48,7 +53,7 @@ async def ask_name(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("model.name", Role.TRAINER)
-async def name_submitted(request: Request, deps: Dependencies) -> Reply:
+async def save_model_name(request: Request, deps: Dependencies) -> Reply:
     """Stores a model's name and note. Raises BadInput, and NotNow for a name in use."""
     label = " ".join(request.options.get("label", "").split())
     note = request.options.get("note", "").strip()
@@ -67,6 +72,8 @@ async def name_submitted(request: Request, deps: Dependencies) -> Reply:
 async def _refuse_taken(request: Request, model: Model, label: str, records: Records) -> None:
     """Raises NotNow if the name already refers to another model or is a reserved word."""
     others = await records.models.all(request.workspace_id, request.assistant.id)
-    is_taken = any(other.name != model.name and matches_name(other, label) for other in others)
-    if is_taken or label in (LATEST, "base", request.assistant.base):
+    is_taken = any(
+        other.name != model.name and matches_model_name(other, label) for other in others
+    )
+    if is_taken or label in (LATEST_MODEL, "base", request.assistant.base):
         raise NotNow(problem=request.words("model.name_taken", name=label))

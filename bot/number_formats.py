@@ -18,7 +18,7 @@ _SCIENTIFIC = re.compile(r"\d+(?:\.\d+)?e[+-]?\d{1,3}", re.IGNORECASE)
 _MAX_CHARACTERS = 40
 
 _MIN_P_VALUE = 0.001
-LARGEST = 2**63 - 1
+MAX_DATABASE_INTEGER = 2**63 - 1
 """The largest integer that the database can compare."""
 
 
@@ -35,7 +35,7 @@ def possible_numbers(text: str) -> Collection[float]:
     return {sign * number for number in numbers if math.isfinite(number)}
 
 
-def whole_readings(text: str) -> Collection[float]:
+def possible_whole_numbers(text: str) -> Collection[float]:
     """Returns the whole number that a text means; a separator before three digits groups them."""
     numbers = possible_numbers(text)
     return {max(numbers, key=abs)} if len(numbers) > 1 else numbers
@@ -64,18 +64,18 @@ def format_number(number: float) -> str:
     return str(int(number)) if number == int(number) else f"{number:g}"
 
 
-def whole_number(text: str) -> int:
+def parse_id(text: str) -> int:
     """Returns an id. Raises ValueError for other text, and for a number no id can have."""
-    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(LARGEST))
-    if not is_number or not 0 < int(text) <= LARGEST:
+    is_number = text.isascii() and text.isdigit() and len(text) <= len(str(MAX_DATABASE_INTEGER))
+    if not is_number or not 0 < int(text) <= MAX_DATABASE_INTEGER:
         raise ValueError(text)
     return int(text)
 
 
-def number_of(text: str, noun: str) -> int:
+def parse_number_argument(text: str, noun: str) -> int:
     """Returns the number in "12" or "#12". Raises NotFound, with `noun`, for other text."""
     try:
-        return whole_number(text.lstrip("#"))
+        return parse_id(text.lstrip("#"))
     except ValueError:
         raise NotFound(noun=noun, name=text) from None
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from bot.commands import Command, Option, OptionKind
 from bot.errors import BadInput
-from bot.option_validation import read_choice, read_number, read_whole
+from bot.option_validation import parse_choice, parse_integer, parse_number
 from bot.replies import MAX_ACTION_LENGTH
 from bot.words import Words
 
@@ -16,10 +16,10 @@ _OPTION_NAME = re.compile(r"[A-Za-z_]{2,32}")
 _TOKEN = re.compile(r'(?:[^\s"]|"[^"]*"?)+')
 _BEGINS_GROUPS = re.compile(r"[+-]?\d{1,3}(?: \d{3})*")
 _GROUP = re.compile(r"\d{3}(?:[,.]\d+)?")
-_NUMERIC = (OptionKind.INTEGER, OptionKind.NUMBER, OptionKind.AMOUNT)
+_NUMERIC = (OptionKind.INTEGER, OptionKind.NUMBER, OptionKind.NUMBER_OR_WORD)
 
 
-def parse(
+def parse_options(
     command: Command, line: str, words: Words, given: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """Returns the options in the text after a command's path. Raises BadInput.
@@ -39,9 +39,9 @@ def parse(
         else:
             named[name.lower()] = value.replace('"', "")
     _refuse_unknown(command, unnamed, named, words)
-    if unnamed and command.rest:
-        named[command.rest.name] = _without_outer_quotes(" ".join(unnamed))
-    return check_options(command, named, words)
+    if unnamed and command.rest_option:
+        named[command.rest_option.name] = _without_outer_quotes(" ".join(unnamed))
+    return check_and_normalize_options(command, named, words)
 
 
 def button_action(action: str, options: Mapping[str, str]) -> str | None:
@@ -56,10 +56,10 @@ def _refuse_unknown(
     command: Command, unnamed: Sequence[str], named: Mapping[str, str], words: Words
 ) -> None:
     """Raises BadInput for text where no text is allowed, and for a misspelt option."""
-    if unnamed and (command.rest is None or command.rest.name in named):
+    if unnamed and (command.rest_option is None or command.rest_option.name in named):
         raise BadInput(problem=_unknown_option_text(command, unnamed[0], words))
     for token in unnamed:
-        if command.rest is not None and _is_misspelt(token, command, command.rest):
+        if command.rest_option is not None and _is_misspelt(token, command, command.rest_option):
             raise BadInput(problem=_unknown_option_text(command, token, words))
 
 
@@ -77,7 +77,9 @@ def _is_misspelt(token: str, command: Command, rest: Option) -> bool:
     return bool(difflib.get_close_matches(name.lower(), names, n=1, cutoff=0.75))
 
 
-def check_options(command: Command, options: Mapping[str, str], words: Words) -> dict[str, str]:
+def check_and_normalize_options(
+    command: Command, options: Mapping[str, str], words: Words
+) -> dict[str, str]:
     """Returns the options with numbers normalised.
 
     Raises BadInput for a missing or unknown option, a number out of range or an unknown choice.
@@ -109,14 +111,14 @@ def _refuse_exclusive(command: Command, options: Mapping[str, str], words: Words
 
 def _checked_value(option: Option, value: str, words: Words) -> str:
     if option.choices:
-        return read_choice(option.name, value, words, choices=option.choices)
+        return parse_choice(option.name, value, words, choices=option.choices)
     if value.lower() == "auto":
         return value
-    bounds = {"least": option.least, "most": option.most}
+    bounds = {"minimum": option.minimum, "maximum": option.maximum}
     if option.kind is OptionKind.INTEGER:
-        return str(read_whole(option.name, value, words, **bounds))
+        return str(parse_integer(option.name, value, words, **bounds))
     if option.kind is OptionKind.NUMBER:
-        number = read_number(option.name, value, words, **bounds)
+        number = parse_number(option.name, value, words, **bounds)
         return str(int(number)) if number == int(number) else repr(number)
     return value
 

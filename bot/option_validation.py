@@ -12,33 +12,48 @@ from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from bot.errors import BadInput
-from bot.number_formats import LARGEST, format_number, possible_numbers, whole_readings
+from bot.number_formats import (
+    MAX_DATABASE_INTEGER,
+    format_number,
+    possible_numbers,
+    possible_whole_numbers,
+)
 from bot.words import Words
 
 
-def read_whole(
-    name: str, text: str, words: Words, *, least: float | None = None, most: float | None = None
+def parse_integer(
+    name: str,
+    text: str,
+    words: Words,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
 ) -> int:
     """Returns the integer in a text. Raises BadInput, also outside the bounds."""
     try:
-        return _whole_adapter(least, most).validate_python(text)
+        return _whole_adapter(minimum, maximum).validate_python(text)
     except ValidationError as error:
-        problem = _sentence(error, name, text, words, least=least, most=most)
+        problem = _sentence(error, name, text, words, minimum=minimum, maximum=maximum)
         raise BadInput(problem=problem) from None
 
 
-def read_number(
-    name: str, text: str, words: Words, *, least: float | None = None, most: float | None = None
+def parse_number(
+    name: str,
+    text: str,
+    words: Words,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
 ) -> float:
     """Returns the number in a text. Raises BadInput, also outside the bounds or if ambiguous."""
     try:
-        return _number_adapter(least, most).validate_python(text)
+        return _number_adapter(minimum, maximum).validate_python(text)
     except ValidationError as error:
-        problem = _sentence(error, name, text, words, least=least, most=most)
+        problem = _sentence(error, name, text, words, minimum=minimum, maximum=maximum)
         raise BadInput(problem=problem) from None
 
 
-def read_choice(name: str, text: str, words: Words, *, choices: Sequence[str]) -> str:
+def parse_choice(name: str, text: str, words: Words, *, choices: Sequence[str]) -> str:
     """Returns the choice that a text names, ignoring case. Raises BadInput."""
     try:
         return _choice_adapter(tuple(choices)).validate_python(text.lower())
@@ -49,15 +64,18 @@ def read_choice(name: str, text: str, words: Words, *, choices: Sequence[str]) -
 
 
 @cache
-def _whole_adapter(least: float | None, most: float | None) -> TypeAdapter[int]:
-    bounds = Field(ge=-LARGEST if least is None else least, le=LARGEST if most is None else most)
+def _whole_adapter(minimum: float | None, maximum: float | None) -> TypeAdapter[int]:
+    bounds = Field(
+        ge=-MAX_DATABASE_INTEGER if minimum is None else minimum,
+        le=MAX_DATABASE_INTEGER if maximum is None else maximum,
+    )
     return TypeAdapter(Annotated[int, BeforeValidator(_parse_whole), bounds])
 
 
 @cache
-def _number_adapter(least: float | None, most: float | None) -> TypeAdapter[float]:
-    reading = BeforeValidator(partial(_parse_number, least=least, most=most))
-    return TypeAdapter(Annotated[float, reading, Field(ge=least, le=most)])
+def _number_adapter(minimum: float | None, maximum: float | None) -> TypeAdapter[float]:
+    reading = BeforeValidator(partial(_parse_number, minimum=minimum, maximum=maximum))
+    return TypeAdapter(Annotated[float, reading, Field(ge=minimum, le=maximum)])
 
 
 @cache
@@ -67,18 +85,18 @@ def _choice_adapter(choices: tuple[str, ...]) -> TypeAdapter[str]:
 
 
 def _parse_whole(text: str) -> float:
-    number = next(iter(whole_readings(text)), None)
+    number = next(iter(possible_whole_numbers(text)), None)
     if number is None:
         raise PydanticCustomError("no_number", "no number")
-    if number != int(number) or abs(number) > LARGEST:
+    if number != int(number) or abs(number) > MAX_DATABASE_INTEGER:
         raise PydanticCustomError("no_whole_number", "no whole number")
     return number
 
 
-def _parse_number(text: str, *, least: float | None, most: float | None) -> float:
+def _parse_number(text: str, *, minimum: float | None, maximum: float | None) -> float:
     """Returns the number that a text means; refuses two readings that are both in the bounds."""
-    low = -math.inf if least is None else least
-    high = math.inf if most is None else most
+    low = -math.inf if minimum is None else minimum
+    high = math.inf if maximum is None else maximum
     numbers = sorted(possible_numbers(text))
     # A dot before three digits is a program's decimal point; a comma may be either.
     has_comma = "," in text or "，" in text
@@ -97,8 +115,8 @@ def _sentence(
     value: str,
     words: Words,
     *,
-    least: float | None,
-    most: float | None,
+    minimum: float | None,
+    maximum: float | None,
 ) -> str:
     detail = error.errors(include_url=False)[0]
     match detail["type"]:
@@ -108,8 +126,8 @@ def _sentence(
             return words("option.integer", option=name)
         case "ambiguous":
             return words("option.ambiguous", option=name, value=value, **detail["ctx"])
-    if most is None:
-        return words("option.least", option=name, least=format_number(least or 0))
+    if maximum is None:
+        return words("option.least", option=name, least=format_number(minimum or 0))
     return words(
-        "option.range", option=name, least=format_number(least or 0), most=format_number(most)
+        "option.range", option=name, least=format_number(minimum or 0), most=format_number(maximum)
     )

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from bot.domain import LOCAL, ONLY_EDIT, MessageId, Notice, UserId, WorkspaceId
+from bot.domain import LOCAL, ONLY_EDITS_MESSAGE, MessageId, Notice, UserId, WorkspaceId
 from bot.domain.ids import platform_of
 from bot.errors import MessageGone, PlaceClosed, SurfaceError
 from bot.mentions_and_times import resolve_names
@@ -23,9 +23,9 @@ log = logging.getLogger(__name__)
 
 NoticeRenderer = Callable[[Notice, Records, Words], Awaitable[Drawn | None]]
 
-LOCALE = "locale"
+LOCALE_DETAIL = "locale"
 """The detail that names the language of a notice, where the channel's assistant has none."""
-ASKER = "asker"
+ASKER_DETAIL = "asker"
 """Detail of a notice with the id of the person who caused it."""
 _MAX_ATTEMPTS = 1000
 _MAX_PAUSE = 600
@@ -34,7 +34,7 @@ _MAX_WAIT = 60.0
 """Seconds for one message; with its key a second attempt edits the message of the first."""
 
 
-async def deliver(
+async def deliver_notices(
     *, store: Store, surfaces: Surfaces, clock: Clock, wordings: Mapping[str, NoticeRenderer]
 ) -> int:
     """Posts or edits the messages of all due notices; returns how many were due.
@@ -100,7 +100,7 @@ async def _deliver(
 
 def locale_detail(locale: str | None) -> dict[str, object]:
     """Returns the detail that names the language of a notice."""
-    return {LOCALE: locale} if locale else {}
+    return {LOCALE_DETAIL: locale} if locale else {}
 
 
 async def _render(
@@ -111,7 +111,7 @@ async def _render(
         answering = await records.assistants.answering_in(
             notice.place.workspace, notice.place.channel
         )
-        locale = str(notice.details.get(LOCALE, "en"))
+        locale = str(notice.details.get(LOCALE_DETAIL, "en"))
         language = (answering[0].language if answering else None) or locale
         wording = wordings.get(notice.kind)
         words = Words(language, platform_of(notice.place.workspace))
@@ -129,7 +129,7 @@ async def _post_or_edit(notice: Notice, drawn: Drawn, surface: Surface) -> Messa
     try:
         await surface.edit(notice.place, notice.message, drawn)
     except MessageGone:
-        if notice.details.get(ONLY_EDIT):
+        if notice.details.get(ONLY_EDITS_MESSAGE):
             raise
         return await surface.post(notice.place, drawn, key=f"{key}.again")
     return notice.message
@@ -137,7 +137,7 @@ async def _post_or_edit(notice: Notice, drawn: Drawn, surface: Surface) -> Messa
 
 async def _move_to_direct_message(notice: Notice, surface: Surface, *, store: Store) -> None:
     """Moves a notice to a direct message to its `ASKER`, if the channel is closed to the bot."""
-    asker = notice.details.get(ASKER)
+    asker = notice.details.get(ASKER_DETAIL)
     if not isinstance(asker, str) or not isinstance(surface, CanReach):
         return await _drop(notice, store=store)
     try:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
 from bot.domain import (
-    UNFINISHED_CALLS,
+    UNFINISHED_CALL_STATES,
     CallState,
     EvaluationState,
     HostName,
@@ -27,7 +27,7 @@ from bot.domain import (
     SyntheticRun,
 )
 from bot.errors import AttuneError, NotFound
-from bot.evaluation.concurrent_calls import error_of, may_ask_again, run_calls
+from bot.evaluation.concurrent_calls import await_call_error, may_retry_call, run_calls
 from bot.ports.dependencies import TokenReservations
 from bot.ports.metered_calls import Answer, read_answer, require_whole
 from bot.ports.model_hosts import Hosts
@@ -163,10 +163,10 @@ class PaidRunner(ABC, Generic[R, C]):
     async def _ask(self, claimed: tuple[R, C]) -> None:
         """Makes a call and stores the outcome; a call that may be made again waits."""
         run, call = claimed
-        error = await error_of(self._ask_once(run, call), run=run.id)
+        error = await await_call_error(self._ask_once(run, call), run=run.id)
         if error is None:
             return
-        if may_ask_again(error, self._progress[run.id].tries, call):
+        if may_retry_call(error, self._progress[run.id].tries, call):
             await self._retry_later(run, call, error)
             return
         log.warning("A paid call failed", extra={"why": error.key})
@@ -247,7 +247,7 @@ class PaidRunner(ABC, Generic[R, C]):
         is_stopping = run.state is EvaluationState.STOPPING
         async with self._store.reading() as records:
             counts = await self._runs(records).counts(*own)
-            is_waiting = any(counts.get(state) for state in UNFINISHED_CALLS)
+            is_waiting = any(counts.get(state) for state in UNFINISHED_CALL_STATES)
             if run.state is EvaluationState.CONFIRMED or (is_waiting and not is_stopping):
                 return
             report = await self._report(run, records)

@@ -26,7 +26,7 @@ class DocumentText:
     problem: str = ""
 
 
-class Documents:
+class PdfDocxReader:
     """Reads at most two files at a time, and caches the texts of the last few files.
 
     Each later question of a conversation reads the same files again.
@@ -36,7 +36,7 @@ class Documents:
         self._gate = asyncio.Semaphore(_MAX_CONCURRENT)
         self._cache: OrderedDict[tuple[bytes, int], DocumentText] = OrderedDict()
 
-    async def read(self, content: bytes, max_characters: int) -> DocumentText:
+    async def read_text(self, content: bytes, max_characters: int) -> DocumentText:
         """Returns the text of a file's first pages, about `max_characters` in total."""
         key = sha256(content).digest(), max_characters
         if key not in self._cache:

@@ -15,7 +15,7 @@ from bot.domain import (
 )
 from bot.errors import BadInput
 from bot.examples.deleted_source_messages import erase_examples
-from bot.personal_texts import forget_quotes, own_examples
+from bot.personal_texts import erase_messages_quoting_user, examples_of_user
 from bot.ports.dependencies import Dependencies
 from bot.ports.personal_data import KEPT_FROM_THE_START, KeptCursor
 from bot.ports.store import Records, Store
@@ -37,7 +37,7 @@ _FORGETTING = "person.forgetting"
 
 @handlers.command("my-data", Role.STRANGER)
 @handlers.button("privacy.my_data", Role.STRANGER)
-async def my_data(request: Request, deps: Dependencies) -> Reply:
+async def export_my_data(request: Request, deps: Dependencies) -> Reply:
     """Sends all stored data of the user as JSON Lines, read while the file is sent."""
     async with deps.store.reading() as records:
         examples = await records.personal_data.example_count(request.workspace_id, request.user_id)
@@ -55,13 +55,13 @@ async def _all_lines(request: Request, store: Store) -> AsyncIterator[bytes]:
             )
         for kind, fields in page:
             yield _line(kind, **fields)
-    async for example, part in own_examples(request, store):
+    async for example, part in examples_of_user(request, store):
         yield _line("example", part=part, **_fields_of(example))
 
 
 @handlers.command("forget-me", Role.STRANGER)
 @handlers.button("privacy.ask_forget", Role.STRANGER)
-async def ask_forget(request: Request, deps: Dependencies) -> Card:
+async def ask_erasure(request: Request, deps: Dependencies) -> Card:
     """Asks the user to confirm the erasure of their data."""
     async with deps.store.reading() as records:
         newest = await records.personal_data.newest_item_token(
@@ -95,10 +95,10 @@ async def erase_my_data(request: Request, deps: Dependencies) -> Reply:
     if person != request.user_id:
         raise BadInput(problem=request.words("forget.not_yours"))
     if not await _begin_forgetting(request, token, deps.store):
-        fresh = replace(await ask_forget(request, deps), title=request.words("forget.changed"))
+        fresh = replace(await ask_erasure(request, deps), title=request.words("forget.changed"))
         return Refused(fresh.title, fresh)
     deps.summaries.forget(request.workspace_id)
-    await forget_quotes(request, deps.store)
+    await erase_messages_quoting_user(request, deps.store)
     examples, marked = await _forget_examples(request, deps.store)
     marked += await _forget_edits(request, deps.store)
     turns = await _forget_turns(request, deps.store)

@@ -14,7 +14,7 @@ _MAX_QUOTES = 10_000
 _SHOWN_CHARACTERS, _OWN_CHARACTERS = 60, 8
 
 
-async def own_examples(request: Request, store: Store) -> AsyncIterator[tuple[Example, str]]:
+async def examples_of_user(request: Request, store: Store) -> AsyncIterator[tuple[Example, str]]:
     """Yields each example of the user once, with the relation `author`, `editor` or `marked`."""
     last = ExampleId(0)
     while True:
@@ -33,7 +33,7 @@ async def own_examples(request: Request, store: Store) -> AsyncIterator[tuple[Ex
         last = numbers[-1][0]
 
 
-async def forget_quotes(request: Request, store: Store) -> None:
+async def erase_messages_quoting_user(request: Request, store: Store) -> None:
     """Erases the bot's messages that quote the user's texts, before the texts are erased.
 
     Only in the local workspace, whose messages are in this database.
@@ -67,7 +67,7 @@ async def _own_texts(request: Request, store: Store) -> AsyncIterator[str]:
 
 
 async def _example_texts(request: Request, store: Store) -> AsyncIterator[str]:
-    async for example, part in own_examples(request, store):
+    async for example, part in examples_of_user(request, store):
         if part != "marked":
             async with store.reading() as records:
                 revisions = await records.examples.revisions(request.workspace_id, example.id)

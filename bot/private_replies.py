@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bot.access import require_role
 from bot.commands import Handlers
-from bot.domain import SHAREABLE_FOR, ChannelKind, PrivateReply, Role
+from bot.domain import SHAREABLE_PERIOD, ChannelKind, PrivateReply, Role
 from bot.errors import Outdated
 from bot.events import (
     ButtonClicked,
@@ -19,7 +19,7 @@ from bot.events import (
     ShortcutUsed,
 )
 from bot.mentions_and_times import channel_reference, person_reference, resolve_names
-from bot.number_formats import whole_number
+from bot.number_formats import parse_id
 from bot.ports.dependencies import Dependencies
 from bot.ports.surface import CanReach, CanSendEphemeral
 from bot.replies import Button, Card, Drawn, Listing, NoReply, ReactionReply, Reply, Text
@@ -27,7 +27,7 @@ from bot.request import Request
 
 handlers = Handlers()
 
-SHARE = "share"
+SHARE_BUTTON = "share"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +68,14 @@ async def as_private_reply(request: Request, reply: Drawn, deps: Dependencies) -
     )
     async with deps.store.writing() as records:
         number = await records.private_replies.keep(request.workspace_id, new)
-    button = Button(request.words("button.share"), f"{SHARE}:{number}")
+    button = Button(request.words("button.share"), f"{SHARE_BUTTON}:{number}")
     if isinstance(reply, Listing):
         return replace(reply, private=True, share=button)
     return replace(reply, private=True, buttons=(*reply.buttons, button))
 
 
-@handlers.button(SHARE, Role.MEMBER)
-async def share(request: Request, deps: Dependencies) -> Reply:
+@handlers.button(SHARE_BUTTON, Role.MEMBER)
+async def share_reply(request: Request, deps: Dependencies) -> Reply:
     """Posts a private reply in its channel, with the user's name and without buttons.
 
     Raises Outdated if the reply has expired or belongs to somebody else.
@@ -86,7 +86,7 @@ async def share(request: Request, deps: Dependencies) -> Reply:
     surface = deps.surfaces.of(request.workspace_id)
     drawn = await resolve_names(_for_everybody(reply, by), stored.place, surface)
     await surface.post(
-        stored.place, drawn, key=f"{request.workspace_id}.{SHARE}.{request.argument}"
+        stored.place, drawn, key=f"{request.workspace_id}.{SHARE_BUTTON}.{request.argument}"
     )
     if stored.place.channel == request.place.channel:
         return NoReply()
@@ -137,12 +137,12 @@ async def _shared_reply(request: Request, deps: Dependencies) -> tuple[PrivateRe
     """Returns the stored reply that the button names. Raises Outdated."""
     outdated = Outdated(problem=request.words("share.over"))
     try:
-        number = whole_number(request.argument)
+        number = parse_id(request.argument)
     except ValueError:
         raise outdated from None
     async with deps.store.reading() as records:
         stored = await records.private_replies.find(request.workspace_id, number)
-    is_over = stored is None or stored.at + SHAREABLE_FOR < request.now
+    is_over = stored is None or stored.at + SHAREABLE_PERIOD < request.now
     if stored is None or is_over or stored.user != request.user_id:
         raise outdated
     try:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
 
-from bot.attached_files import Picture
+from bot.attached_files import AttachedImage
 from bot.domain import (
     Assistant,
     Example,
@@ -17,10 +17,10 @@ from bot.domain import (
 PromptMessage = Mapping[str, str]
 
 
-class PictureMessage(dict[str, str]):
+class ImageMessage(dict[str, str]):
     """A prompt message with images beside its text, for a model that accepts images."""
 
-    def __init__(self, content: str, pictures: Sequence[Picture]) -> None:
+    def __init__(self, content: str, pictures: Sequence[AttachedImage]) -> None:
         super().__init__(role="user", content=content)
         self.pictures = pictures
 
@@ -30,7 +30,7 @@ class PictureMessage(dict[str, str]):
         https://platform.openai.com/docs/api-reference/chat/create
         """
         text = {"type": "text", "text": self["content"]}
-        images = [{"type": "image_url", "image_url": {"url": p.url}} for p in self.pictures]
+        images = [{"type": "image_url", "image_url": {"url": p.data_url}} for p in self.pictures]
         return {"role": "user", "content": [text, *images]}
 
 
@@ -41,7 +41,7 @@ def build_prompt(
     summary: str = "",
     history: Sequence[Message] = (),
     shots: Sequence[PromptMessage] = (),
-    pictures: Mapping[MessageId | None, Sequence[Picture]] = MappingProxyType({}),
+    pictures: Mapping[MessageId | None, Sequence[AttachedImage]] = MappingProxyType({}),
 ) -> list[PromptMessage]:
     """Returns the messages in the order system, examples, history, question.
 
@@ -55,11 +55,11 @@ def build_prompt(
     for message in history:
         role = "assistant" if message.is_own else "user"
         if images := pictures.get(message.id):
-            messages.append(PictureMessage(message.text, images))
+            messages.append(ImageMessage(message.text, images))
         elif message.text.strip():
             messages.append({"role": role, "content": message.text})
     images = pictures.get(None)
-    last = PictureMessage(question, images) if images else {"role": "user", "content": question}
+    last = ImageMessage(question, images) if images else {"role": "user", "content": question}
     return [*messages, last]
 
 

@@ -22,7 +22,7 @@ MAX_ACTION_LENGTH = 100
 """Maximum characters of a button's action, which is the limit of Discord's custom_id."""
 
 
-VOTE = "feedback."
+VOTE_BUTTON_PREFIX = "feedback."
 """Prefix of the actions of the two vote buttons below an answer."""
 
 
@@ -90,7 +90,7 @@ class Column:
     is_refusal: bool = False
 
 
-OtherWords = Mapping[str, Callable[[str], str]]
+TranslatorsByLanguage = Mapping[str, Callable[[str], str]]
 """Functions that translate Attune's own texts, by language, for surfaces with a language switch."""
 
 
@@ -105,7 +105,7 @@ class Text:
     text: str
     private: bool = False
     buttons: tuple[Button, ...] = ()
-    other_words: OtherWords = field(default_factory=dict, compare=False, repr=False)
+    other_words: TranslatorsByLanguage = field(default_factory=dict, compare=False, repr=False)
     is_for_all: bool = False
     pings: tuple[UserId, ...] = ()
     """Users who are notified of a mention; mentions of others in the text notify nobody."""
@@ -132,7 +132,7 @@ class Card:
     private: bool = False
     replaces: bool = False
     marks: tuple[str, ...] = ()
-    other_words: OtherWords = field(default_factory=dict, compare=False, repr=False)
+    other_words: TranslatorsByLanguage = field(default_factory=dict, compare=False, repr=False)
     pings: tuple[UserId, ...] = ()
 
 
@@ -208,7 +208,7 @@ class Listing:
     share: Button | None = None
     private: bool = False
     replaces: bool = False
-    other_words: OtherWords = field(default_factory=dict, compare=False, repr=False)
+    other_words: TranslatorsByLanguage = field(default_factory=dict, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +265,7 @@ class Stream:
     buttons_while_written: tuple[Button, ...] = ()
     on_continuation_message: Callable[[MessageId], None] = _no_op_for_message
     on_stopped: Callable[[], None] = _no_op_when_stopped
-    other_words: Callable[[], OtherWords] = dict
+    other_words: Callable[[], TranslatorsByLanguage] = dict
     place: Place | None = None
 
 

@@ -126,18 +126,18 @@ class ReplySender:
 
     async def _stream(self, event: Event, stream: Stream, surface: Surface) -> None:
         async def posted(message: MessageId) -> None:
-            with self._answers.storing(message):
+            with self._answers.storing_turn_of(message):
                 await stream.on_posted(message)
 
-        running = self._answers.begin(event)
+        running = self._answers.register_current_task(event)
         async with aclosing(stream.pieces):
             if isinstance(surface, CanStream):
                 wrapped = replace(
                     stream,
                     on_posted=posted,
                     before_first_message=partial(self._begin, event),
-                    on_continuation_message=running.add,
-                    on_stopped=running.stop,
+                    on_continuation_message=running.add_message,
+                    on_stopped=running.cancel_task,
                 )
                 await surface.stream(event.place, wrapped, key=event.key, asker=event.user.id)
                 return
@@ -146,7 +146,7 @@ class ReplySender:
 
     async def _begin(self, event: Event) -> None:
         """Marks the event before the first message, so that a later process looks for messages."""
-        await self._inbox.begin(event.key)
+        await self._inbox.mark_reply_begun(event.key)
 
     async def send_error(
         self, event: Event, sentence: str, words: Words, *, is_outdated: bool = False

@@ -31,7 +31,7 @@ from bot.events import (
     MessageReceived,
     ReactionChanged,
 )
-from bot.option_validation import read_number, read_whole
+from bot.option_validation import parse_integer, parse_number
 from bot.ports.dependencies import ProgressCallback
 from bot.ports.store import Records
 from bot.replies import Progress
@@ -150,7 +150,7 @@ class Request:
     def integer_option(self, name: str) -> int | None:
         """Returns an integer; None for a missing option and for "auto". Raises BadInput."""
         value = self._number_text(name)
-        return None if value is None else read_whole(name, value, self.words)
+        return None if value is None else parse_integer(name, value, self.words)
 
     def number_option(self, name: str, *, may_be_percent: bool = False) -> float | None:
         """Returns a number; None for a missing option and for "auto".
@@ -160,7 +160,7 @@ class Request:
         value = self._number_text(name)
         if value is None:
             return None
-        return read_number(name, value.rstrip("%％") if may_be_percent else value, self.words)
+        return parse_number(name, value.rstrip("%％") if may_be_percent else value, self.words)
 
     def yes_no_option(self, name: str, *, default: bool) -> bool:
         """Returns a boolean option; `default` for a missing option and other text."""

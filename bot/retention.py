@@ -9,10 +9,10 @@ from functools import partial
 
 from bot.commands import Handlers, Option
 from bot.database_batches import run_in_batches
-from bot.domain import SHAREABLE_FOR, ExampleFilter, Role, Workspace
+from bot.domain import SHAREABLE_PERIOD, ExampleFilter, Role, Workspace
 from bot.errors import BadInput, Outdated
 from bot.examples.deleted_source_messages import erase_examples
-from bot.number_formats import whole_number
+from bot.number_formats import parse_id
 from bot.outdated_clicks import state_token
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Clock, Records, Store
@@ -27,7 +27,7 @@ _UNUSED = timedelta(days=7)
 _OFF = "off"
 _MAX_DAYS = 3650
 
-Forget = Callable[[datetime, Records, int], Awaitable[int]]
+DeleteBatch = Callable[[datetime, Records, int], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +41,18 @@ class RetentionPeriods:
     audit: timedelta
 
 
-async def remove_old(keep: RetentionPeriods, *, store: Store, clock: Clock) -> None:
+async def delete_old_data(keep: RetentionPeriods, *, store: Store, clock: Clock) -> None:
     """Deletes what is older than the retention periods, except data of open examples and jobs.
 
     Others can write between two batches.
     """
-    forgotten: list[tuple[timedelta, Forget]] = [
+    forgotten: list[tuple[timedelta, DeleteBatch]] = [
         (keep.events, lambda at, records, most: records.inbox.forget_before(at, limit=most)),
         (keep.events, lambda at, records, most: records.outbox.forget_before(at, limit=most)),
         (keep.answers, lambda at, records, most: records.turns.forget_before(at, limit=most)),
         (keep.audit, lambda at, records, most: records.audit.forget_before(at, limit=most)),
         (
-            SHAREABLE_FOR,
+            SHAREABLE_PERIOD,
             lambda at, records, most: records.private_replies.forget_before(at, limit=most),
         ),
         (_UNUSED, lambda at, records, most: records.snapshots.forget_unused(at, limit=most)),
@@ -114,10 +114,10 @@ async def _forget_turns(workspace: Workspace, before: datetime, records: Records
 @handlers.command(
     "admin retention",
     Role.ADMIN,
-    Option.amount("all"),
-    Option.amount("unapproved"),
+    Option.number_or_word("all"),
+    Option.number_or_word("unapproved"),
 )
-async def retention(request: Request, deps: Dependencies) -> Reply:
+async def show_retention(request: Request, deps: Dependencies) -> Reply:
     """Shows the retention periods; a change is shown with its effect, to be confirmed."""
     async with deps.store.reading() as records:
         current = await records.workspaces.find(request.workspace_id) or request.workspace
@@ -149,7 +149,7 @@ async def set_retention(request: Request, deps: Dependencies) -> Reply:
         current = await records.workspaces.find(request.workspace_id) or request.workspace
         if token != _token_of(current):
             raise Outdated(problem=request.words("button.outdated"))
-        days = [None if text == _OFF else whole_number(text) for text in (everything, unapproved)]
+        days = [None if text == _OFF else parse_id(text) for text in (everything, unapproved)]
         await records.workspaces.set_retention(
             request.workspace_id, everything=days[0], unapproved=days[1]
         )

@@ -21,11 +21,11 @@ class RunningAnswer:
     message: MessageId | None = None
     is_stopping: bool = field(default=False)
 
-    def add(self, message: MessageId) -> None:
+    def add_message(self, message: MessageId) -> None:
         """Adds a message of the answer, by which it can be stopped."""
         self.names.add(message)
 
-    def stop(self) -> None:
+    def cancel_task(self) -> None:
         """Cancels the task, only once: a second cancellation would interrupt its storing."""
         if not self.is_stopping:
             self.is_stopping = True
@@ -46,7 +46,7 @@ class RunningAnswers:
     def find_by_name(self, name: str) -> RunningAnswer | None:
         return next((answer for answer in self._answers if name in answer.names), None)
 
-    def begin(self, event: Event) -> RunningAnswer:
+    def register_current_task(self, event: Event) -> RunningAnswer:
         """Returns the current task's answer; registers it if there is none."""
         existing = self._current_answer()
         if existing is not None:
@@ -73,18 +73,18 @@ class RunningAnswers:
                 raise
             task.uncancel()
         finally:
-            self.leave()
+            self.unregister_current_task()
 
     def is_stopping(self) -> bool:
         own = self._current_answer()
         return own is not None and own.is_stopping
 
     @contextmanager
-    def storing(self, message: MessageId) -> Iterator[None]:
+    def storing_turn_of(self, message: MessageId) -> Iterator[None]:
         """Registers a posted message of the current answer while the block stores its turn."""
         if (own := self._current_answer()) is not None:
             own.message = own.message or message
-            own.add(message)
+            own.add_message(message)
         stored = self.unstored[message] = asyncio.Event()
         try:
             yield
@@ -92,7 +92,7 @@ class RunningAnswers:
             del self.unstored[message]
             stored.set()
 
-    def leave(self) -> None:
+    def unregister_current_task(self) -> None:
         """Removes the current task's answer."""
         task = asyncio.current_task()
         self._answers = [answer for answer in self._answers if answer.task is not task]

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from statistics import NormalDist
 
-ALPHA = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 """Significance level."""
 MIN_QUESTIONS = 8
 """Minimum of questions for a verdict."""
-POWER = 0.8
+TEST_POWER = 0.8
 _RESAMPLES = 2000
 _MAX_PICKS = 1_000_000
 _MAX_TRIALS = 500
@@ -62,9 +62,9 @@ def compare_wins(wins: int, losses: int, ties: int = 0) -> PairedResult:
     """Returns the verdict of votes, or of other wins, losses and ties."""
     p_value = sign_test(wins, losses)
     verdict = Verdict.UNDECIDED
-    if wins + losses + ties >= MIN_QUESTIONS and p_value <= ALPHA:
+    if wins + losses + ties >= MIN_QUESTIONS and p_value <= SIGNIFICANCE_LEVEL:
         verdict = Verdict.BETTER if wins > losses else Verdict.WORSE
-    return PairedResult(wins, losses, ties, p_value, wilson(wins, wins + losses), verdict)
+    return PairedResult(wins, losses, ties, p_value, wilson_interval(wins, wins + losses), verdict)
 
 
 def compare_scores(
@@ -80,7 +80,10 @@ def compare_scores(
     counted = compare_wins(wins, losses, len(differences) - wins - losses)
     if not differences:
         return counted
-    mean, interval = math.fsum(differences) / len(differences), bootstrap(differences, seed=seed)
+    mean, interval = (
+        math.fsum(differences) / len(differences),
+        bootstrap_interval(differences, seed=seed),
+    )
     is_contradicted = {
         Verdict.BETTER: interval.high < 0,
         Verdict.WORSE: interval.low > 0,
@@ -121,7 +124,7 @@ def fisher_test(first: tuple[int, int], second: tuple[int, int]) -> float:
 
 
 def compare_shares(
-    first: tuple[int, int], second: tuple[int, int], *, alpha: float = ALPHA
+    first: tuple[int, int], second: tuple[int, int], *, alpha: float = SIGNIFICANCE_LEVEL
 ) -> Verdict:
     """Returns the verdict of two shares of different trials, such as 👍 and 👎 on two models."""
     if min(sum(first), sum(second)) < MIN_QUESTIONS or fisher_test(first, second) > alpha:
@@ -144,7 +147,7 @@ def cohens_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
     return (agreed * total - by_chance) / (total * total - by_chance)
 
 
-def agreement(verdicts: Sequence[Mapping[str, str]]) -> float | None:
+def rater_agreement(verdicts: Sequence[Mapping[str, str]]) -> float | None:
     """Returns the agreement of reviewers: Cohen's kappa for two, Fleiss' kappa (1971) for more.
 
     `verdicts` has a mapping by person for each item, of two people or more. If not all people
@@ -177,7 +180,7 @@ def _agreeing_pairs(counts: Mapping[str, int]) -> float:
     return same / (raters * (raters - 1))
 
 
-def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
+def wilson_interval(successes: int, trials: int, *, confidence: float = 0.95) -> Interval:
     """Returns Wilson's score interval of a share; 0 to 1 without trials."""
     if trials == 0:
         return Interval(0.0, 1.0)
@@ -190,7 +193,9 @@ def wilson(successes: int, trials: int, *, confidence: float = 0.95) -> Interval
     return Interval(low, high)
 
 
-def bootstrap(differences: Sequence[float], *, confidence: float = 0.95, seed: int = 0) -> Interval:
+def bootstrap_interval(
+    differences: Sequence[float], *, confidence: float = 0.95, seed: int = 0
+) -> Interval:
     """Returns the percentile bootstrap interval of the mean of paired differences.
 
     The same numbers and seed give the same interval. Above 500 differences fewer resamples are
@@ -215,13 +220,13 @@ def questions_needed(win_share: float) -> int | None:
         return None
     share = max(win_share, 1 - win_share)
     tried = range(MIN_QUESTIONS, _MAX_TRIALS + 1)
-    return next((trials for trials in tried if _power(share, trials) >= POWER), None)
+    return next((trials for trials in tried if _power(share, trials) >= TEST_POWER), None)
 
 
 def _power(share: float, trials: int) -> float:
     """Returns the power of the sign test for a model that wins `share` of the trials."""
     losses, tail = -1, 0
-    while 2 * (tail + math.comb(trials, losses + 1)) / (1 << trials) <= ALPHA:
+    while 2 * (tail + math.comb(trials, losses + 1)) / (1 << trials) <= SIGNIFICANCE_LEVEL:
         losses += 1
         tail += math.comb(trials, losses)
     return math.fsum(

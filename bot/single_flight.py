@@ -6,16 +6,16 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Generic, TypeVar
 
-Found = TypeVar("Found")
+T = TypeVar("T")
 
 
-class SingleFlight(Generic[Found]):
+class SingleFlight(Generic[T]):
     """Shares running work by key; cancelling one caller does not cancel the work."""
 
     def __init__(self) -> None:
-        self._tasks: dict[str, asyncio.Task[Found]] = {}
+        self._tasks: dict[str, asyncio.Task[T]] = {}
 
-    async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, Found]]) -> Found:
+    async def run(self, key: str, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Returns the result of the running work with this key; starts `work` if there is none."""
         task = self._tasks.get(key)
         if task is None:
@@ -24,7 +24,7 @@ class SingleFlight(Generic[Found]):
             task.add_done_callback(lambda ended: self._forget(key, ended))
         return await asyncio.shield(task)
 
-    def _forget(self, key: str, task: asyncio.Task[Found]) -> None:
+    def _forget(self, key: str, task: asyncio.Task[T]) -> None:
         """Removes an ended task; reads its exception, which nobody may be waiting for any more."""
         self._tasks.pop(key, None)
         if not task.cancelled():

@@ -31,7 +31,7 @@ _CONCURRENT_READS = 8
 """Number of concurrent reads, which opens as many database connections."""
 
 
-async def warm_up(
+async def warm_up_database(
     *, store: Store, hosts: Hosts, clock: Clock, nearest_examples: NearestExamples
 ) -> None:
     """Makes the reads and writes of a question; the writes are rolled back."""

@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-ALIKE_FROM = 0.3
+MIN_COSINE = 0.3
 """Minimum cosine of similar texts."""
 _WORD = re.compile(r"[⺀-鿿豈-﫿]+|[^\W_⺀-鿿豈-﫿]+")
 _UNSPACED = re.compile(r"[⺀-鿿豈-﫿]")
@@ -27,7 +27,7 @@ _MIN_TEXTS = 20
 Vector = Mapping[str, float]
 
 
-def group_alike_texts(texts: Sequence[str], *, alike_from: float = ALIKE_FROM) -> list[list[int]]:
+def group_similar_texts(texts: Sequence[str], *, alike_from: float = MIN_COSINE) -> list[list[int]]:
     """Returns groups of positions of similar texts, ordered by the first text of each group.
 
     A text joins the group with the most similar first text, so groups do not grow by chaining.

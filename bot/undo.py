@@ -23,7 +23,7 @@ from bot.domain import (
 from bot.errors import NotNow, Outdated
 from bot.examples.state_changes import change_state, redraw_cards
 from bot.mentions_and_times import person_reference
-from bot.number_formats import number_of
+from bot.number_formats import parse_number_argument
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Reply, Text
@@ -32,12 +32,12 @@ from bot.request import Request
 handlers = Handlers()
 
 
-Details = Mapping[str, Any]
+UndoDetails = Mapping[str, Any]
 _BATCH = 500
 
 
 @handlers.button("undo", Role.MEMBER)
-async def undo(request: Request, deps: Dependencies) -> Reply:
+async def undo_action(request: Request, deps: Dependencies) -> Reply:
     """Reverts the action of the button, and says so where the action was said.
 
     Raises Outdated if it is too late or another decision was made since, NotNow for the action
@@ -55,7 +55,7 @@ async def undo(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _named_undoable(request: Request, records: Records) -> Undoable:
-    number = number_of(request.argument, "button")
+    number = parse_number_argument(request.argument, "button")
     undoable = await records.undoables.find(request.workspace_id, number)
     if undoable is None or undoable.attempts or undoable.due_at <= request.now:
         raise Outdated(problem=request.words("undo.over"))
@@ -64,14 +64,14 @@ async def _named_undoable(request: Request, records: Records) -> Undoable:
     return undoable
 
 
-async def _example(request: Request, details: Details, records: Records) -> None:
+async def _example(request: Request, details: UndoDetails, records: Records) -> None:
     example = await records.examples.get(request.workspace_id, ExampleId(details["example"]))
     if example.state != details["after"] or example.decided_by != request.user_id:
         raise Outdated(problem=request.words("undo.changed"))
     await change_state(request, records, example.id, ExampleState(details["before"]))
 
 
-async def _examples(request: Request, details: Details, records: Records) -> None:
+async def _examples(request: Request, details: UndoDetails, records: Records) -> None:
     """Restores the states of examples that were not changed since the bulk change."""
     for state, numbers in details["before"].items():
         for batch in batched([ExampleId(number) for number in numbers], _BATCH):
@@ -87,7 +87,7 @@ async def _examples(request: Request, details: Details, records: Records) -> Non
             await redraw_cards(request, unchanged, records)
 
 
-async def _merge(request: Request, details: Details, records: Records) -> None:
+async def _merge(request: Request, details: UndoDetails, records: Records) -> None:
     """Restores the text and tags of the example that was kept, then the states of the others."""
     workspace, kept = request.workspace_id, ExampleId(details["kept"])
     example = await records.examples.get(workspace, kept)
@@ -102,7 +102,7 @@ async def _merge(request: Request, details: Details, records: Records) -> None:
     await _examples(request, details, records)
 
 
-async def _binding(request: Request, details: Details, records: Records) -> None:
+async def _binding(request: Request, details: UndoDetails, records: Records) -> None:
     channel = ChannelId(details["channel"])
     if await records.assistants.binding(request.workspace_id, channel) is not None:
         raise Outdated(problem=request.words("undo.changed"))
@@ -111,7 +111,7 @@ async def _binding(request: Request, details: Details, records: Records) -> None
     await records.assistants.bind(request.workspace_id, binding)
 
 
-async def _role(request: Request, details: Details, records: Records) -> None:
+async def _role(request: Request, details: UndoDetails, records: Records) -> None:
     person = UserId(details["person"])
     if await records.roles.get(request.workspace_id, person) is not None:
         raise Outdated(problem=request.words("undo.changed"))
@@ -120,15 +120,15 @@ async def _role(request: Request, details: Details, records: Records) -> None:
     await records.roles.set_grant(request.workspace_id, person, grant)
 
 
-async def _model(request: Request, details: Details, records: Records) -> None:
+async def _model(request: Request, details: UndoDetails, records: Records) -> None:
     await records.models.restore(request.workspace_id, ModelName(details["model"]))
 
 
-async def _file(request: Request, details: Details, records: Records) -> None:
+async def _file(request: Request, details: UndoDetails, records: Records) -> None:
     """Does nothing: the deletion of a file was not sent yet."""
 
 
-_KINDS: Mapping[str, Callable[[Request, Details, Records], Awaitable[None]]] = {
+_KINDS: Mapping[str, Callable[[Request, UndoDetails, Records], Awaitable[None]]] = {
     "example": _example,
     "examples": _examples,
     "merge": _merge,

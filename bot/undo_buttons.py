@@ -10,7 +10,7 @@ from bot.ports.store import Records
 from bot.replies import Button
 from bot.request import Request
 
-UNDO_LASTS = timedelta(seconds=10)
+UNDO_PERIOD = timedelta(seconds=10)
 
 
 async def offer_undo(
@@ -25,6 +25,6 @@ async def offer_undo(
 
     A deletion at `host` is sent only after the undo period.
     """
-    new = Undoable(request.user_id, kind, details, request.now + UNDO_LASTS, host)
+    new = Undoable(request.user_id, kind, details, request.now + UNDO_PERIOD, host)
     number = await records.undoables.add(request.workspace_id, new)
     return Button(request.words("button.undo"), f"undo:{number}")

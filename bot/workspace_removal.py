@@ -43,7 +43,7 @@ handlers = Handlers()
 
 log = logging.getLogger(__name__)
 
-CLOSED = "workspace.closed"
+REMOVAL_NOTICE = "workspace.closed"
 _STUDIO = Place(LOCAL, ChannelId("general"))
 _SETTLING = timedelta(minutes=1)
 """Time after a removal for which a platform may still answer that the app is installed."""
@@ -51,7 +51,7 @@ _UNANSWERED_SECONDS, _PENDING_SECONDS = 5.0, 60.0
 _PART = 100
 
 
-class Removals:
+class WorkspaceRemovals:
     """Confirms reported removals, and closes, reopens or erases the workspaces."""
 
     def __init__(
@@ -178,7 +178,7 @@ async def queue_removal_notice(
     await records.outbox.put(
         f"{workspace.id}.removal",
         _STUDIO,
-        CLOSED,
+        REMOVAL_NOTICE,
         details={
             "workspace": workspace.id,
             "name": workspace.name,
@@ -200,7 +200,7 @@ async def render_removal_notice(notice: Notice, records: Records, words: Words) 
 
 
 @handlers.button("workspace.show", Role.OPERATOR)
-async def show(request: Request, deps: Dependencies) -> Reply:
+async def show_removal(request: Request, deps: Dependencies) -> Reply:
     """Shows when a closed workspace is erased, with the operator's buttons."""
     async with deps.store.reading() as records:
         workspace = await _closed_workspace(WorkspaceId(request.argument), records)
@@ -217,7 +217,7 @@ def _token_of(workspace: Workspace) -> str:
 
 
 @handlers.button("workspace.export", Role.OPERATOR)
-async def export(request: Request, deps: Dependencies) -> Reply:
+async def export_before_removal(request: Request, deps: Dependencies) -> Reply:
     """Exports the trainable examples of a closed workspace's assistants, of one method."""
     method, _, number = request.argument.partition(":")
     lines: list[bytes] = []
@@ -273,7 +273,7 @@ async def erase_now(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("workspace.extend", Role.OPERATOR)
-async def extend(request: Request, deps: Dependencies) -> Reply:
+async def extend_grace_period(request: Request, deps: Dependencies) -> Reply:
     """Starts the grace period of a closed workspace anew."""
     token, _, number = request.argument.partition(":")
     async with deps.store.writing() as records:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from bot.app_home import welcome
-from bot.assistants import OPEN_PLATFORMS, initial_assistant
+from bot.app_home import welcome_card
+from bot.assistants import PLATFORMS_OPEN_TO_ANYBODY, initial_assistant
 from bot.commands import Handlers
 from bot.domain import Assistant, Role, Workspace, WorkspaceId
 from bot.domain.ids import id_on_platform
@@ -18,7 +18,7 @@ from bot.ports.store import Records
 from bot.replies import Button, Listing, ListingRow, NoReply, Reply, Text, Tone
 from bot.request import Request
 from bot.words import Words
-from bot.workspace_removal import Removals
+from bot.workspace_removal import WorkspaceRemovals
 
 handlers = Handlers()
 
@@ -70,7 +70,7 @@ async def allow_paid_hosts(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("workspace.disallow", Role.OPERATOR, is_for_pages=True)
-async def disallow(request: Request, deps: Dependencies) -> Reply:
+async def disallow_paid_hosts(request: Request, deps: Dependencies) -> Reply:
     """Forbids all hosts except the sandbox; the assistants' settings stay unchanged."""
     async with deps.store.writing() as records:
         workspace = await _named_workspace(request, records)
@@ -97,7 +97,7 @@ async def on_app_added(request: Request, deps: Dependencies) -> Reply:
     if isinstance(what, WorkspaceJoined) and what.name:
         async with deps.store.writing() as records:
             await records.workspaces.rename(request.workspace_id, what.name)
-    return welcome(request, _waiting_note(request.workspace, deps.hosts, request.words))
+    return welcome_card(request, _waiting_note(request.workspace, deps.hosts, request.words))
 
 
 @handlers.event("left", Role.STRANGER)
@@ -116,8 +116,8 @@ async def check_reinstallation(workspace: WorkspaceId, deps: Dependencies) -> No
         await deps.clock.sleep(_PAUSE)
 
 
-def _removals(deps: Dependencies) -> Removals:
-    return Removals(
+def _removals(deps: Dependencies) -> WorkspaceRemovals:
+    return WorkspaceRemovals(
         store=deps.store,
         surfaces=deps.surfaces,
         clock=deps.clock,
@@ -142,7 +142,7 @@ def _line(workspace: Workspace, hosts: Hosts, words: Words) -> ListingRow:
         note = words("removal.line")
         return ListingRow(workspace.id, workspace.name, note, buttons=(show,), tone=Tone.BAD)
     note = words(f"learning.{workspace.sources.name.lower()}")
-    if workspace.platform not in OPEN_PLATFORMS:
+    if workspace.platform not in PLATFORMS_OPEN_TO_ANYBODY:
         return ListingRow(workspace.id, workspace.name, note)
     if _is_restricted(workspace, hosts):
         allow = Button(words("button.allow"), f"workspace.allow:{workspace.id}", is_primary=True)

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, func, select, update
 
 from bot.domain import (
-    OPEN_VOTES,
+    OPEN_VOTE_STATES,
     Ballot,
     BlindVote,
     EvaluationId,
@@ -62,7 +62,7 @@ class BlindVotes:
 
     async def list_open(self) -> Sequence[BlindVote]:
         is_open = (
-            blind_votes.c.state.in_(OPEN_VOTES),
+            blind_votes.c.state.in_(OPEN_VOTE_STATES),
             blind_votes.c.workspace.not_in(CLOSED_WORKSPACES),
         )
         query = select(blind_votes).where(*is_open)

@@ -24,8 +24,8 @@ from sqlalchemy import (
 
 from bot.database_batches import batched
 from bot.domain import (
-    EVALUATION_OF_JOB,
-    OPEN_EVALUATIONS,
+    JOB_EVALUATION_KEY_PREFIX,
+    OPEN_EVALUATION_STATES,
     AnswerState,
     AssistantId,
     Contender,
@@ -94,7 +94,7 @@ class Evaluations(Runs[Evaluation]):
     async def of_job(self, workspace: WorkspaceId, job: JobId) -> Evaluation | None:
         condition = and_(evaluations.c.workspace == workspace, evaluations.c.job == job)
         key = evaluations.c.idempotency_key
-        query = select(evaluations).where(condition, key.startswith(EVALUATION_OF_JOB))
+        query = select(evaluations).where(condition, key.startswith(JOB_EVALUATION_KEY_PREFIX))
         row = await self._connection.first(query.limit(1))
         return None if row is None else _evaluation(row)
 
@@ -105,7 +105,7 @@ class Evaluations(Runs[Evaluation]):
         return None if row is None else _evaluation(row)
 
     async def open_in(self, workspace: WorkspaceId) -> Sequence[Evaluation]:
-        is_open = evaluations.c.state.in_(OPEN_EVALUATIONS)
+        is_open = evaluations.c.state.in_(OPEN_EVALUATION_STATES)
         query = select(evaluations).where(evaluations.c.workspace == workspace, is_open)
         rows = await self._connection.fetch_all(query, evaluations.c.id)
         return [_evaluation(row) for row in rows]
@@ -265,7 +265,7 @@ class Evaluations(Runs[Evaluation]):
         new = func.max(case((answers.c.contender == 0, score)))
         other = func.max(case((answers.c.contender == against, score)))
         key = {
-            QuestionOrder.APART: func.max(score) - func.min(score),
+            QuestionOrder.DIFFERENCE: func.max(score) - func.min(score),
             QuestionOrder.WORSE: other - new,
             QuestionOrder.BETTER: new - other,
         }[order]
@@ -292,7 +292,8 @@ class Evaluations(Runs[Evaluation]):
         return exists().where(
             *conditions,
             jobs.c.workspace == evaluations.c.workspace,
-            evaluations.c.idempotency_key == literal(EVALUATION_OF_JOB) + jobs.c.idempotency_key,
+            evaluations.c.idempotency_key
+            == literal(JOB_EVALUATION_KEY_PREFIX) + jobs.c.idempotency_key,
             jobs.c.phase.not_in([phase for phase in Phase if phase.is_over]),
         )
 

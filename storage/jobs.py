@@ -23,8 +23,8 @@ from sqlalchemy import (
 
 from bot.database_batches import batched
 from bot.domain import (
-    BEFORE_JOB,
     OPEN_PHASES,
+    PHASES_BEFORE_HOST_JOB,
     AssistantId,
     Checkpoint,
     HostName,
@@ -62,7 +62,7 @@ _GET = (
 )
 # While a workspace is closed, jobs that the host has not begun stay on hold. Others go on,
 # so that a workspace that is reopened has lost nothing that was paid for.
-_IS_HELD = and_(jobs.c.phase.in_(BEFORE_JOB), jobs.c.workspace.in_(CLOSED_WORKSPACES))
+_IS_HELD = and_(jobs.c.phase.in_(PHASES_BEFORE_HOST_JOB), jobs.c.workspace.in_(CLOSED_WORKSPACES))
 _OPEN = PagedQuery(select(jobs).where(jobs.c.phase.in_(OPEN_PHASES), not_(_IS_HELD)), jobs.c.id)
 _EXPIRING = PagedQuery(
     select(jobs).where(jobs.c.requested_action == RequestedAction.FORGET), jobs.c.id

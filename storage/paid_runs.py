@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from bot.domain import (
-    OPEN_EVALUATIONS,
+    OPEN_EVALUATION_STATES,
     CallState,
     Evaluation,
     EvaluationState,
@@ -57,7 +57,10 @@ class Runs(Generic[R]):
         super().__init_subclass__()
         if hasattr(cls, "_runs"):
             runs = cls._runs.c
-            is_open = runs.state.in_(OPEN_EVALUATIONS), runs.workspace.not_in(CLOSED_WORKSPACES)
+            is_open = (
+                runs.state.in_(OPEN_EVALUATION_STATES),
+                runs.workspace.not_in(CLOSED_WORKSPACES),
+            )
             cls._open_runs = PagedQuery(select(cls._runs).where(*is_open), runs.id)
 
     def __init__(self, connection: Connection) -> None:

@@ -10,8 +10,8 @@ from sqlalchemy import ColumnElement, and_, delete, exists, func, insert, litera
 
 from bot.database_batches import batched
 from bot.domain import (
-    AUTHOR_SAID,
-    VERDICTS,
+    AUTHOR_KINDS,
+    VERDICT_KINDS,
     AssistantId,
     ExampleId,
     Review,
@@ -108,7 +108,7 @@ class Reviews:
             .where(
                 table.c.workspace == workspace,
                 examples.c.assistant == assistant,
-                table.c.kind.in_(VERDICTS),
+                table.c.kind.in_(VERDICT_KINDS),
             )
         )
         verdicts: dict[tuple[int, int], dict[UserId, str]] = defaultdict(dict)
@@ -129,7 +129,7 @@ class Reviews:
         if kind is ReviewKind.ASSIGNED:
             replaced = table.c.kind == kind
         else:
-            exclusive = VERDICTS if kind in VERDICTS else AUTHOR_SAID
+            exclusive = VERDICT_KINDS if kind in VERDICT_KINDS else AUTHOR_KINDS
             replaced = and_(table.c.user == user, table.c.kind.in_(exclusive))
         condition = and_(table.c.workspace == workspace, table.c.example.in_(numbers))
         return await self._connection.run_counting(delete(table).where(condition, replaced))
@@ -146,7 +146,7 @@ def awaits_review_by(reviewer: UserId) -> ColumnElement[bool]:
     judged = exists().where(
         condition,
         table.c.user == reviewer,
-        table.c.kind.in_(VERDICTS),
+        table.c.kind.in_(VERDICT_KINDS),
         table.c.revision == examples.c.revision,
     )
     return and_(is_free, ~judged)

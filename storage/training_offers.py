@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import and_, exists, func, or_, select
 
-from bot.domain import MUST_ANSWER, Assistant, AssistantId, SnapshotId, WorkspaceId
+from bot.domain import MUST_ANSWER_TAG, Assistant, AssistantId, SnapshotId, WorkspaceId
 from bot.rows import Method
 from storage.assistants import assistant_of
 from storage.connection import Connection, PagedQuery
@@ -56,7 +56,7 @@ class TrainingOffers:
         is_must_answer = exists().where(
             example_tags.c.workspace == examples.c.workspace,
             example_tags.c.example == examples.c.id,
-            example_tags.c.item == MUST_ANSWER,
+            example_tags.c.item == MUST_ANSWER_TAG,
         )
         is_learned = exists().where(
             snapshot_rows.c.workspace == examples.c.workspace,

@@ -107,7 +107,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot/outbox.py",
-        "if notice.details.get(ONLY_EDIT):",
+        "if notice.details.get(ONLY_EDITS_MESSAGE):",
         "if False:",
         ("tests/test_outbox.py",),
     ),
@@ -252,7 +252,7 @@ MUTANTS = (
     ),
     Mutant(
         "bot/tuning/retries.py",
-        "if asked and asked <= MAX_RETRY_AFTER:",
+        "if asked and asked <= MAX_RETRY_AFTER_SECONDS:",
         "if asked:",
         ("tests/test_retries.py",),
     ),

@@ -36,7 +36,7 @@ async def opened(settings: Settings) -> AsyncIterator[App]:
                 if door is not None
             ]
             try:
-                await built.dispatch.recover()
+                await built.dispatch.handle_unfinished()
                 yield built
             finally:
                 await background_loops._finish(built, loops)

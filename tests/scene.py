@@ -53,7 +53,7 @@ from bot.domain import (
     UserId,
     WorkspaceId,
 )
-from bot.events import Event, MessageReceived, What, WorkspaceLeft
+from bot.events import Event, EventContent, MessageReceived, WorkspaceLeft
 from bot.example_index import ExampleIndex
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
@@ -226,7 +226,7 @@ class Scene:
         self._talk = ConsoleSession(
             self.app, self.app.room, CATALOGUE, self.clock, locale="en", channel=GENERAL
         )
-        await self.app.dispatch.recover()
+        await self.app.dispatch.handle_unfinished()
 
     async def end(self) -> None:
         """As kill -9 does it: nothing is said or written any more."""
@@ -311,12 +311,12 @@ class Scene:
             self.tasks.raise_failures()
         return task is not None
 
-    def event(self, what: What, *, key: str, by: str | User = "you", **place: Any) -> Event:
+    def event(self, what: EventContent, *, key: str, by: str | User = "you", **place: Any) -> Event:
         user = _user(by)
         where = Place(**{"workspace": LOCAL, "channel": GENERAL, **place})
         return Event(key=key, place=where, user=user, at=self.clock.now(), what=what)
 
-    async def slack_event(self, what: What, *, key: str, by: str | User = "you") -> bool:
+    async def slack_event(self, what: EventContent, *, key: str, by: str | User = "you") -> bool:
         return await self.handle(
             self.event(what, key=key, by=by, workspace=SLACK, channel=self.slack.channel)
         )

@@ -30,8 +30,8 @@ from bot.domain import (
     Vote,
 )
 from bot.errors import AttuneError, template
-from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, ReactionChanged, What
-from bot.number_formats import whole_number
+from bot.events import ButtonClicked, CommandInvoked, EventContent, FormSubmitted, ReactionChanged
+from bot.number_formats import parse_id
 from bot.ports.store import Records
 from storage.database import Database
 from tests.fakes.platform import FakePlatform
@@ -150,7 +150,7 @@ async def home(tmp_path: Path, furnished_store: Path, quick_hosts: None) -> Asyn
 # Everything that can be asked
 
 
-def asked(command: Command) -> Iterator[What]:
+def asked(command: Command) -> Iterator[EventContent]:
     yield CommandInvoked(command.path)
     for option in command.options:
         for value in plausible(option):
@@ -172,17 +172,17 @@ def plausible(option: Option) -> Sequence[str]:
     return option.choices or values.get(option.kind, ())
 
 
-def clicked(deed: Action, arguments: Sequence[str] = ARGUMENTS) -> Iterator[What]:
+def clicked(deed: Action, arguments: Sequence[str] = ARGUMENTS) -> Iterator[EventContent]:
     for argument in arguments:
         yield ButtonClicked(f"{deed.name}:{argument}"[:100], MessageId("200.1"))
 
 
-def submitted(deed: Action, arguments: Sequence[str] = ARGUMENTS) -> Iterator[What]:
+def submitted(deed: Action, arguments: Sequence[str] = ARGUMENTS) -> Iterator[EventContent]:
     for argument in arguments:
         yield FormSubmitted(f"{deed.name}:{argument}"[:100], VALUES)
 
 
-def entries(arguments: Sequence[str]) -> dict[str, list[What]]:
+def entries(arguments: Sequence[str]) -> dict[str, list[EventContent]]:
     return {
         **{f"/{command.path}": list(asked(command)) for command in CATALOGUE.commands},
         **{f"button {deed.name}": list(clicked(deed, arguments)) for deed in CATALOGUE.buttons},
@@ -200,11 +200,13 @@ def entries(arguments: Sequence[str]) -> dict[str, list[What]]:
 ENTRIES = entries(ARGUMENTS)
 
 
-def numbered(entries: Mapping[str, Sequence[What]]) -> Iterator[tuple[int, What]]:
+def numbered(entries: Mapping[str, Sequence[EventContent]]) -> Iterator[tuple[int, EventContent]]:
     return enumerate(itertools.chain.from_iterable(entries.values()))
 
 
-async def tell(scene: Scene, what: What, number: int, by: User, *, is_page: bool = False) -> str:
+async def tell(
+    scene: Scene, what: EventContent, number: int, by: User, *, is_page: bool = False
+) -> str:
     """All that comes back, in every way that a platform has."""
     place = {"workspace": HOME, "channel": HERE}
     event = scene.event(what, key=f"tried{number}", by=by, **place)
@@ -330,7 +332,7 @@ async def test_a_crafted_id_is_refused_in_words_even_to_an_admin(
     home: Scene, furnished_store: Path
 ) -> None:
     """Every other one on a page, and there all that only pages offer."""
-    unforeseen: list[What] = []
+    unforeseen: list[EventContent] = []
     for position, (name, crafted) in enumerate(TARGETS.items()):
         for number, what in enumerate(crafted):
             is_page = name in FOR_PAGES or (position + number) % 2 == 1
@@ -346,7 +348,7 @@ async def test_a_crafted_id_is_refused_in_words_even_to_an_admin(
 
 async def test_what_is_of_another_workspace_stays_as_it_is(home: Scene) -> None:
     before = kept(home.folder)
-    seen: list[What] = []
+    seen: list[EventContent] = []
 
     for number, what in numbered(entries(THINGS)):
         event = home.event(what, key=f"tried{number}", by=ADMIN, workspace=FOREIGN, channel=THERE)
@@ -371,13 +373,13 @@ async def test_a_price_is_answered_where_it_was_told(home: Scene, deed: str) -> 
 )
 def test_only_plain_digits_name_a_thing(said: str) -> None:
     with pytest.raises(ValueError):
-        whole_number(said)
+        parse_id(said)
 
 
 # The studio's own
 
 
-PAGES_ALONE: Mapping[str, What] = {
+PAGES_ALONE: Mapping[str, EventContent] = {
     **{one.name: ButtonClicked(f"{one.name}:1") for one in CATALOGUE.buttons if one.is_for_pages},
     **{one.name: FormSubmitted(one.name, VALUES) for one in CATALOGUE.forms if one.is_for_pages},
 }

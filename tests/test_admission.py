@@ -12,10 +12,10 @@ from bot.domain import LOCAL, Message, MessageId, Place, Role, User, UserId
 from bot.events import (
     ButtonClicked,
     CommandInvoked,
+    EventContent,
     FormSubmitted,
     ReactionChanged,
     ShortcutUsed,
-    What,
 )
 from bot.ports.dependencies import Dependencies
 from bot.replies import NoReply, Reply
@@ -50,25 +50,29 @@ def recorded(catalogue: Catalogue, reached: list[str]) -> Catalogue:
         buttons=actions(catalogue.buttons),
         forms=actions(catalogue.forms),
         reactions=actions(catalogue.reactions),
-        unreactions=actions(catalogue.unreactions),
+        removed_reactions=actions(catalogue.removed_reactions),
         shortcuts=actions(catalogue.shortcuts),
     )
 
 
-def ways() -> Iterator[tuple[Command | Action, Role, What]]:
+def ways() -> Iterator[tuple[Command | Action, Role, EventContent]]:
     """Each entry and each option with a role of its own: that role, and an event that wants it."""
     for command in CATALOGUE.commands:
         yield command, command.role, CommandInvoked(_line(command))
         for option in command.options:
-            if option.role is not None:
+            if option.required_role is not None:
                 value = option.choices[0] if option.choices else "1"
-                yield command, option.role, CommandInvoked(f"{command.path} {option.name}:{value}")
+                yield (
+                    command,
+                    option.required_role,
+                    CommandInvoked(f"{command.path} {option.name}:{value}"),
+                )
     said = Message(Place(LOCAL, GENERAL), SAID, PEOPLE[Role.MEMBER], "x", NOW)
-    kinds: Sequence[tuple[Sequence[Action], Callable[[str], What]]] = (
+    kinds: Sequence[tuple[Sequence[Action], Callable[[str], EventContent]]] = (
         (CATALOGUE.buttons, lambda name: ButtonClicked(f"{name}:1", SAID)),
         (CATALOGUE.forms, lambda name: FormSubmitted(f"{name}:1", {})),
         (CATALOGUE.reactions, lambda name: ReactionChanged(SAID, name)),
-        (CATALOGUE.unreactions, lambda name: ReactionChanged(SAID, name, is_removed=True)),
+        (CATALOGUE.removed_reactions, lambda name: ReactionChanged(SAID, name, is_removed=True)),
         (CATALOGUE.shortcuts, lambda name: ShortcutUsed(name, said)),
     )
     for actions, event in kinds:

@@ -29,8 +29,8 @@ from bot.events import ButtonClicked
 from bot.replies import Card
 from bot.rows import Method
 from bot.significance import Verdict
-from bot.votes.cards import LETTERS, answer_order
-from bot.votes.tally import result_of
+from bot.votes.cards import BALLOT_LETTERS, order_of_answers
+from bot.votes.tally import vote_result
 from tests.fakes.faulty_host import faulty_host
 from tests.scene import Scene, copy_data
 from tests.stores import NOW
@@ -104,11 +104,13 @@ async def close(scene: Scene) -> None:
 
 def letter_of(card: Card, text: str) -> str:
     """Under which letter an answer like this stands."""
-    return next(n for n, column in zip(LETTERS, card.columns, strict=False) if text in column.text)
+    return next(
+        n for n, column in zip(BALLOT_LETTERS, card.columns, strict=False) if text in column.text
+    )
 
 
 async def press(scene: Scene, card: Card, letter: str, by: str) -> None:
-    action = card.buttons[LETTERS.index(letter)].action
+    action = card.buttons[BALLOT_LETTERS.index(letter)].action
     key = f"{by} {action} {scene.clock.now()}"
     await scene.handle(scene.event(ButtonClicked(action), key=key, by=by))
 
@@ -214,7 +216,7 @@ async def test_it_ends_by_itself_and_takes_no_ballot_afterwards(voting: Scene) -
     await press(voting, card, "b", "ann")
 
     vote, evaluation, ballots = await kept(voting)
-    is_swapped = answer_order(evaluation, ballots[0].number) == (1, 0)
+    is_swapped = order_of_answers(evaluation, ballots[0].number) == (1, 0)
     assert (vote.state, vote.cards) == (VoteState.CLOSED, CARDS)
     assert [one.choice for one in ballots] == [Choice.SECOND if is_swapped else Choice.FIRST]
     assert await voting.said(f"Blind vote {VOTE} is not open.")
@@ -263,7 +265,7 @@ def test_simulated_voters_are_judged_rightly(
                 Ballot(number, UserId(f"u{n}"), better if draw() < 0.9 else worse, False, NOW)
                 for n in range(5)
             ]
-        found = result_of(ballots).comparison.verdict
+        found = vote_result(ballots).comparison.verdict
         right += found is (verdict or Verdict.UNDECIDED)
 
     assert right >= least

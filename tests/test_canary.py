@@ -11,7 +11,7 @@ import pytest
 from fastapi import Response
 
 from bot.canary import stop_rules, traffic_split
-from bot.deployments import HANDLE_LENGTH
+from bot.deployments import MODEL_NAME_ENDING_LENGTH
 from bot.domain import (
     LOCAL,
     AssistantId,
@@ -99,7 +99,7 @@ async def received(
 
 def people(canary: Canary, *, drawn: bool, count: int = 1) -> list[str]:
     found = (f"p{n}" for n in range(1000))
-    return [one for one in found if traffic_split.is_selected(canary, one) is drawn][:count]
+    return [one for one in found if traffic_split.is_in_canary_share(canary, one) is drawn][:count]
 
 
 async def test_a_person_and_a_thread_stay_with_one_model(scene: Scene) -> None:
@@ -136,7 +136,7 @@ async def test_a_person_and_a_thread_stay_with_one_model(scene: Scene) -> None:
 def test_a_share_is_a_share_and_a_larger_one_keeps_those_of_a_smaller() -> None:
     names = [f"person {n}" for n in range(4000)]
     small, large = (
-        {n for n in names if traffic_split.is_selected(a_canary(AssistantId(1), share=s), n)}
+        {n for n in names if traffic_split.is_in_canary_share(a_canary(AssistantId(1), share=s), n)}
         for s in (0.2, 0.4)
     )
 
@@ -144,7 +144,7 @@ def test_a_share_is_a_share_and_a_larger_one_keeps_those_of_a_smaller() -> None:
     assert abs(len(large) / 4000 - 0.4) < 0.03
     assert small < large
     assert {
-        n for n in names if traffic_split.is_selected(a_canary(AssistantId(1), "another"), n)
+        n for n in names if traffic_split.is_in_canary_share(a_canary(AssistantId(1), "another"), n)
     } != small
 
 
@@ -228,7 +228,9 @@ async def test_it_is_asked_by_the_name_of_its_host_and_shown_by_its_short_name(
 ) -> None:
     await scene.tuned("use:no")
     model = (await scene.models())[0]
-    form = FormSubmitted(f"model.name:{model.name[-HANDLE_LENGTH:]}", {"label": "Spring"})
+    form = FormSubmitted(
+        f"model.name:{model.name[-MODEL_NAME_ENDING_LENGTH:]}", {"label": "Spring"}
+    )
     await scene.handle(scene.event(form, key="name"))
     scene.host.tuned.append("team/spring-lora")
     await scene.command("use Spring share:50% as:team/spring-lora")
@@ -291,7 +293,7 @@ def _decided(draw: random.Random, own: float, other: float) -> Verdict:
         counts[arm][draw.random() >= (other if arm else own)] += 1
         of = [ModelFeedback(sum(one), 0, *one) for one in counts]
         while stop_rules.is_vote_test_due(canary, of[0], of[1]):
-            found = stop_rules.verdict(canary, of[0], of[1])
+            found = stop_rules.vote_verdict(canary, of[0], of[1])
             if found is not Verdict.UNDECIDED:
                 return found
             canary = replace(canary, vote_checks=canary.vote_checks + 1)

@@ -20,7 +20,7 @@ from bot.domain import (
     UserId,
     WorkspaceId,
 )
-from bot.events import ButtonClicked, Event, FormSubmitted, What
+from bot.events import ButtonClicked, Event, EventContent, FormSubmitted
 from bot.replies import Refused, Reply
 from tests.chat_export_files import (
     discord_json,
@@ -143,7 +143,7 @@ async def test_an_export_of_slack_waits_for_its_authors(
     assert (result.exit_code, "Choose that workspace" in result.output) == (2, True)
 
 
-def event(what: What) -> Event:
+def event(what: EventContent) -> Event:
     at = datetime.now(UTC)
     user = User(UserId("U1"), "admin", is_operator=True)
     return Event(f"{what} {at}", Place(TEAM, ChannelId("C1")), user, at, what)

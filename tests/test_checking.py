@@ -13,7 +13,7 @@ from bot.events import ButtonClicked, CommandInvoked
 from bot.example_checks.checks import advised_example_counts
 from bot.example_checks.near_duplicates import near_pairs
 from bot.examples.row_texts import exchange_row
-from bot.language_detection import language
+from bot.language_detection import detect_language
 from bot.prompts import last_exchange
 from bot.replies import Listing
 from bot.rows import Method
@@ -242,7 +242,7 @@ def test_all_near_copies_among_many_texts_are_found_without_all_pairs() -> None:
     ],
 )
 def test_a_language_is_told_by_script_or_common_words(text: str, name: str) -> None:
-    assert language(text) == name
+    assert detect_language(text) == name
 
 
 def test_how_much_more_is_advisable_goes_by_classes_where_there_are_some() -> None:

@@ -9,7 +9,7 @@ from bot.commands import Catalogue, Command, Option, OptionKind
 from bot.domain import LOCAL, Role
 from bot.errors import BadInput, NotFound
 from bot.number_formats import possible_numbers
-from bot.option_parsing import check_options, parse
+from bot.option_parsing import check_and_normalize_options, parse_options
 from bot.words import LANGUAGES, Words
 from tests.scene import Scene
 
@@ -21,7 +21,7 @@ DISCORD_CHARACTERS = 8_000
 
 def options(line: str) -> dict[str, str]:
     command, rest = CATALOGUE.find_command(line)
-    return parse(command, rest, WORDS)
+    return parse_options(command, rest, WORDS)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_a_wrong_line_is_refused_with_what_would_be_right(line: str, sentence: s
     with pytest.raises(BadInput) as refused:
         options(line)
 
-    assert sentence in WORDS.error(refused.value)
+    assert sentence in WORDS.error_text(refused.value)
 
 
 NUMERIC = [
@@ -99,14 +99,18 @@ def value_of(path: str, option: Option, written: str) -> float | str:
     command, _ = CATALOGUE.find_command(path)
     needed = {one.name: "x" for one in command.options if one.required}
     try:
-        return float(check_options(command, {**needed, option.name: written}, WORDS)[option.name])
+        return float(
+            check_and_normalize_options(command, {**needed, option.name: written}, WORDS)[
+                option.name
+            ]
+        )
     except BadInput as refused:
-        return WORDS.error(refused)
+        return WORDS.error_text(refused)
 
 
 def takes(option: Option, number: float) -> bool:
-    least = float("-inf") if option.least is None else option.least
-    most = float("inf") if option.most is None else option.most
+    least = float("-inf") if option.minimum is None else option.minimum
+    most = float("inf") if option.maximum is None else option.maximum
     return least <= number <= most
 
 
@@ -194,7 +198,7 @@ async def test_an_ambiguous_number_is_named_with_both_readings(scene: Scene) -> 
 def unnamed(command: Command, line: str, word: str, **given: str) -> bool:
     """Whether a command takes a word that it does not know, or does not name it."""
     try:
-        parse(command, line, WORDS, given=given or None)
+        parse_options(command, line, WORDS, given=given or None)
     except BadInput as refused:
         return word not in str(refused)
     return True
@@ -206,7 +210,8 @@ def test_an_option_that_a_command_does_not_know_is_named(token: str) -> None:
     strict = [
         one
         for one in COMMANDS
-        if not one.rest or not (one.rest.is_sentence or one.rest.kind is OptionKind.MODEL)
+        if not one.rest_option
+        or not (one.rest_option.is_sentence or one.rest_option.kind is OptionKind.MODEL)
     ]
 
     assert strict
@@ -218,7 +223,7 @@ def test_an_unknown_option_of_a_surface_is_named_too() -> None:
 
 
 def test_a_word_too_many_is_named() -> None:
-    without_rest = [one for one in COMMANDS if not one.rest]
+    without_rest = [one for one in COMMANDS if not one.rest_option]
 
     assert without_rest
     assert [one.path for one in without_rest if unnamed(one, "please", "please")] == []
@@ -281,10 +286,10 @@ def test_an_unknown_word_is_named() -> None:
 
 
 def test_completion_goes_from_words_to_options_to_choices() -> None:
-    assert list(CATALOGUE.complete("sta")) == ["start", "status"]
-    assert "start method:" not in list(CATALOGUE.complete("start me"))
-    assert "start method:dpo" in list(CATALOGUE.complete("start me"))
-    assert "start method:dpo" not in list(CATALOGUE.complete("start method:dpo me"))
+    assert list(CATALOGUE.completions("sta")) == ["start", "status"]
+    assert "start method:" not in list(CATALOGUE.completions("start me"))
+    assert "start method:dpo" in list(CATALOGUE.completions("start me"))
+    assert "start method:dpo" not in list(CATALOGUE.completions("start method:dpo me"))
 
 
 def test_a_command_with_two_options_of_one_name_is_refused_when_it_is_built() -> None:

@@ -15,7 +15,7 @@ from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
 from bot import conversation
-from bot.built_in_tools import MAX_ROUNDS
+from bot.built_in_tools import MAX_TOOL_ROUNDS
 from tests.discord_scene import Scene as DiscordScene
 from tests.fakes.discord import ANN, GENERAL
 from tests.fakes.discord_rest import labels as discord_labels
@@ -430,8 +430,8 @@ async def test_a_model_that_only_calls_tools_is_made_to_answer(scene: Scene) -> 
 
     await scene.say("@attune Which day is it?")
 
-    assert (await scene.last()).count("Asked for today's date.") == MAX_ROUNDS
-    assert scene.host.count(CHAT) == MAX_ROUNDS + 1
+    assert (await scene.last()).count("Asked for today's date.") == MAX_TOOL_ROUNDS
+    assert scene.host.count(CHAT) == MAX_TOOL_ROUNDS + 1
     assert "tools" not in scene.host.last(CHAT).body
     await scene.command("assistant edit tools:search")
     assert "search_examples" in await scene.last()

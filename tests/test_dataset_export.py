@@ -13,7 +13,7 @@ from bot.dataset_card import _size
 from bot.domain import LOCAL, ExampleFilter, ExampleId
 from bot.events import ButtonClicked, CommandInvoked
 from bot.replies import Card, Document, Listing, Reply
-from bot.retention import RetentionPeriods, remove_old
+from bot.retention import RetentionPeriods, delete_old_data
 from tests.scene import Scene
 
 FOR_EVER = RetentionPeriods(timedelta(0), timedelta(0), timedelta(0))
@@ -114,14 +114,14 @@ async def test_what_is_deleted_by_its_age_is_said_before(scene: Scene) -> None:
     said = await tell(scene, "admin retention unapproved:10 all:30")
     assert isinstance(said, Card)
     assert "one example would be deleted" in said.lines[0]
-    await remove_old(FOR_EVER, store=scene.store, clock=scene.clock)
+    await delete_old_data(FOR_EVER, store=scene.store, clock=scene.clock)
     untouched = await with_text(scene)
     await press(scene, said.buttons[0].action)
     late = await press(scene, said.buttons[0].action)
-    await remove_old(FOR_EVER, store=scene.store, clock=scene.clock)
+    await delete_old_data(FOR_EVER, store=scene.store, clock=scene.clock)
     unapproved_gone = await with_text(scene)
     scene.advance(timedelta(days=11).total_seconds())
-    await remove_old(FOR_EVER, store=scene.store, clock=scene.clock)
+    await delete_old_data(FOR_EVER, store=scene.store, clock=scene.clock)
 
     assert untouched == [1, 2, 3]
     assert not isinstance(late, Card)

@@ -24,11 +24,11 @@ from bot.domain import (
 from bot.events import (
     ButtonClicked,
     CommandInvoked,
+    EventContent,
     FormSubmitted,
     MessageEdited,
     ReactionChanged,
     ShortcutUsed,
-    What,
     to_json,
 )
 from bot.keyed_order import KeyedOrder
@@ -61,7 +61,7 @@ async def answered(scene: Scene) -> Turn:
     return turn
 
 
-async def promise(scene: Scene, what: What, *, key: str, age: float = 0.0) -> None:
+async def promise(scene: Scene, what: EventContent, *, key: str, age: float = 0.0) -> None:
     """An event that was acknowledged before the process died."""
     event = scene.event(what, key=key)
     async with scene.database.writing() as records:
@@ -220,9 +220,9 @@ async def test_every_click_is_checked_whoever_could_see_the_button(scene: Scene)
     assert await scene.audited("") == before
 
 
-def doing(kind: str, name: str) -> What:
+def doing(kind: str, name: str) -> EventContent:
     said = Message(Place(LOCAL, GENERAL), MessageId("1"), User(UserId("mina"), "mina"), "x", NOON)
-    ways: dict[str, What] = {
+    ways: dict[str, EventContent] = {
         "button": ButtonClicked(f"{name}:1", MessageId("1")),
         "form": FormSubmitted(f"{name}:1", {}),
         "reaction": ReactionChanged(MessageId("1"), name),

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import Row, Select
 
 from bot.domain import LOCAL, ExampleSource, MessageId, Place, Role
-from bot.events import ButtonClicked, CommandInvoked, MessagesDeleted, PlaceDeleted, What
+from bot.events import ButtonClicked, ChannelDeleted, CommandInvoked, EventContent, MessagesDeleted
 from bot.personal_data import _PART
 from bot.replies import Card, Document, Reply
 from storage.connection import Connection
@@ -21,7 +21,7 @@ from tests.stores import ANN, NOW, a_turn, an_example
 
 COUNT = 2 * _PART + 7
 MESSAGES = tuple(MessageId(str(number)) for number in range(1, COUNT + 1))
-HAPPENINGS: list[What] = [PlaceDeleted(), MessagesDeleted(MESSAGES)]
+HAPPENINGS: list[EventContent] = [ChannelDeleted(), MessagesDeleted(MESSAGES)]
 
 
 async def furnished(scene: Scene) -> None:
@@ -49,7 +49,7 @@ async def left(scene: Scene) -> int:
 
 
 @pytest.mark.parametrize("what", HAPPENINGS, ids=lambda one: one.kind)
-async def test_all_of_it_goes(scene: Scene, what: What) -> None:
+async def test_all_of_it_goes(scene: Scene, what: EventContent) -> None:
     await furnished(scene)
 
     await scene.handle(scene.event(what, key="gone"))
@@ -60,7 +60,7 @@ async def test_all_of_it_goes(scene: Scene, what: What) -> None:
 @pytest.mark.parametrize("what", HAPPENINGS, ids=lambda one: one.kind)
 @pytest.mark.parametrize("dies_at", range(2, 5))
 async def test_a_kill_between_two_parts_leaves_nothing_for_ever(
-    scene: Scene, what: What, dies_at: int
+    scene: Scene, what: EventContent, dies_at: int
 ) -> None:
     await furnished(scene)
     await scene.end()
@@ -97,7 +97,7 @@ async def test_nothing_of_one_persons_is_read_in_one_go(
 
     monkeypatch.setattr(Connection, "rows", counted)
 
-    async def ask(what: What) -> Reply:
+    async def ask(what: EventContent) -> Reply:
         return await scene.app.handle_for_page(scene.event(what, key=str(what), by=ANN))
 
     await scene.grant(ANN, Role.CURATOR)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bot.evaluation.answer_scores import chrf, extract_facts, json_shape, scores
+from bot.evaluation.answer_scores import chrf, extract_facts, json_shape, score_answer
 from bot.number_formats import format_p_value, format_share_range
 from bot.refusals import starts_with_refusal
 
@@ -45,7 +45,7 @@ def test_facts_are_links_numbers_and_names_inside_a_sentence() -> None:
     ],
 )
 def test_an_answer_is_measured(answer: str, expected: dict[str, object]) -> None:
-    found = scores(TAUGHT, answer)
+    found = score_answer(TAUGHT, answer)
 
     assert expected.items() <= found.items()
 
@@ -53,8 +53,8 @@ def test_an_answer_is_measured(answer: str, expected: dict[str, object]) -> None
 def test_where_the_taught_reply_refuses_refusing_is_right() -> None:
     taught = "I'm sorry, I cannot give medical advice."
 
-    assert scores(taught, "Sorry.", is_refusal=True)["score"] == 1.0
-    assert scores(taught, "Take two of these.")["score"] == 0.0
+    assert score_answer(taught, "Sorry.", is_refusal=True)["score"] == 1.0
+    assert score_answer(taught, "Take two of these.")["score"] == 0.0
     assert starts_with_refusal("很抱歉，我无法回答这个问题。")
     assert not starts_with_refusal("You can't go wrong with tea.")
 
@@ -62,10 +62,10 @@ def test_where_the_taught_reply_refuses_refusing_is_right() -> None:
 def test_json_is_measured_by_its_keys_and_kinds() -> None:
     taught = '{"city": "Oslo", "days": 3}'
 
-    assert scores(taught, '{"city": "Bergen", "days": 2}')["json"] is True
-    assert scores(taught, '{"city": "Bergen", "days": "two"}')["json"] is False
-    assert scores(taught, "Oslo")["json"] is False
-    assert "json" not in scores("Oslo", taught)
+    assert score_answer(taught, '{"city": "Bergen", "days": 2}')["json"] is True
+    assert score_answer(taught, '{"city": "Bergen", "days": "two"}')["json"] is False
+    assert score_answer(taught, "Oslo")["json"] is False
+    assert "json" not in score_answer("Oslo", taught)
     assert json_shape("17") is None
 
 

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from adapters.studio.word_differences import split_by_difference
-from bot.domain import ALWAYS_TRAINED, LOCAL, Split
+from bot.domain import ALWAYS_TRAIN_TAG, LOCAL, Split
 from bot.events import ButtonClicked
 from bot.replies import Card, Listing
 from tests.fakes.openai_rules import Body
@@ -75,7 +75,7 @@ async def test_teach_this_moves_a_question_into_every_training(scene: Scene, des
         trained = {one.example async for one in rows}
         kept = await records.examples.get(LOCAL, next(e for e in trained if e == example))
     assert newest.model != evaluation.model
-    assert (kept.held_out, kept.tags) == (False, (ALWAYS_TRAINED,))
+    assert (kept.held_out, kept.tags) == (False, (ALWAYS_TRAIN_TAG,))
     assert row.text not in {question for _, question in times_asked(scene.host)}
 
 

@@ -30,7 +30,7 @@ from bot.domain import (
     Role,
 )
 from bot.evaluation import answer_scores
-from bot.evaluation.report import load
+from bot.evaluation.report import load_report
 from bot.events import ButtonClicked
 from bot.replies import Document, Listing, ListingRow, Tone
 from bot.rows.classification_metrics import metrics_of
@@ -138,7 +138,7 @@ async def test_after_a_training_its_model_is_used_if_it_is_not_worse(
 ) -> None:
     evaluation = await train(scene, answers)
 
-    found = load(evaluation.report)
+    found = load_report(evaluation.report)
     assert found is not None
     assert (evaluation.state, found.verdict) == (EvaluationState.DONE, verdict)
     assert (evaluation.questions, len(evaluation.contenders)) == (12, 3)
@@ -163,7 +163,7 @@ async def test_another_program_reckons_the_same_from_the_exported_rows(
     scene.host.results = b"step,train_loss,full_valid_loss\n1,0.9,0.8\n2,0.5,0.7123\n"
     await train(scene, mixed, "validation:50%")
     assert "held-out loss 0.712" in await scene.last()
-    found = load((await evaluations(scene))[0].report)
+    found = load_report((await evaluations(scene))[0].report)
     assert found is not None
     assert found.result is not None
 
@@ -309,7 +309,7 @@ async def test_what_is_cut_off_or_empty_is_no_answer_and_that_is_said(
     scene.host.fail_always(CHAT, breaks)
     evaluation = await train(scene, taught)
 
-    found, told = load(evaluation.report), await scene.last()
+    found, told = load_report(evaluation.report), await scene.last()
     assert found is not None
     assert (found.result is None or found.result.questions, evaluation.is_deployed) == (0, False)
     assert "too few questions were answered" in told
@@ -336,8 +336,8 @@ async def test_an_answer_that_cannot_be_measured_has_failed_and_holds_up_nothing
             raise RecursionError
         return whole(*given, **named)
 
-    whole = answer_scores.scores
-    monkeypatch.setattr(answer_scores, "scores", scores)
+    whole = answer_scores.score_answer
+    monkeypatch.setattr(answer_scores, "score_answer", scores)
 
     evaluation = await train(scene, tuned_is_right)
 
@@ -702,7 +702,7 @@ async def test_must_answer_is_kept_out_of_training_and_asked_of_every_new_model(
     assert await in_use(scene) == first.model
     assert "it fails a must-answer question that the model in use answers" in await scene.last()
     assert "“question 2”" in await scene.last()
-    found = load((await evaluations(scene))[0].report)
+    found = load_report((await evaluations(scene))[0].report)
     assert found is not None
     assert len(found.regressed) == 1
 
@@ -726,7 +726,7 @@ async def test_labels_are_measured_as_a_classifier(scene: Scene) -> None:
     await scene.settle()
 
     (evaluation,) = await evaluations(scene)
-    found = load(evaluation.report)
+    found = load_report(evaluation.report)
     assert found is not None
     confusion = found.contenders[0].confusion
     assert confusion is not None

@@ -105,7 +105,7 @@ async def test_in_a_chat_a_small_one_comes_and_a_large_one_has_a_link(
     await scene.grant("U2", Role.CURATOR, SLACK)
 
     await clicked(scene, by="U2", key="small")
-    monkeypatch.setattr(export_command, "MAX_IN_CHAT", 1)
+    monkeypatch.setattr(export_command, "MAX_CHAT_FILE_BYTES", 1)
     await clicked(scene, by="U2", key="large")
 
     (sent,) = scene.slack.files
@@ -135,7 +135,7 @@ async def test_without_an_address_it_is_said_how_the_operator_gets_it(
     await scene.end()
     scene.public_url = ""
     await scene.open()
-    monkeypatch.setattr(export_command, "MAX_IN_CHAT", 1)
+    monkeypatch.setattr(export_command, "MAX_CHAT_FILE_BYTES", 1)
     await scene.grant("U2", Role.CURATOR, SLACK)
 
     await clicked(scene, by="U2", key="large")

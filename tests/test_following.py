@@ -10,13 +10,13 @@ import pytest
 
 from bot.domain import LOCAL, ChannelId, ExampleState, MessageId, Place, Turn, User, UserId
 from bot.events import (
+    ChannelDeleted,
+    EventContent,
     FormSubmitted,
     MessageEdited,
     MessageReceived,
     MessagesDeleted,
-    PlaceDeleted,
     ReactionChanged,
-    What,
 )
 from tests.scene import GENERAL, SLACK, Scene
 from tests.test_teaching import only, spoken
@@ -224,11 +224,11 @@ async def test_a_channel_or_thread_that_is_deleted_takes_everything_along(
         user = scene.event(MessageEdited(MessageId("1"), ""), key="", by=who).user
         await scene.app.room.post_as_person(GENERAL, user, text, thread=root.number)
     await scene.react(3, "🎓", by="omar")
-    elsewhere = scene.event(PlaceDeleted(), key="elsewhere", channel="other")
+    elsewhere = scene.event(ChannelDeleted(), key="elsewhere", channel="other")
     await scene.handle(elsewhere)
     assert (await only(scene)).row is not None
 
-    await scene.handle(scene.event(PlaceDeleted(), key="gone", thread=thread))
+    await scene.handle(scene.event(ChannelDeleted(), key="gone", thread=thread))
 
     assert (await only(scene)).row is None
 
@@ -266,7 +266,7 @@ async def test_what_was_typed_into_forms_of_a_channel_or_thread_goes_with_it(
     here = Place(SLACK, ChannelId("C1"), MessageId(thread) if thread else None)
     count = 0
 
-    async def let(what: What, by: User) -> None:
+    async def let(what: EventContent, by: User) -> None:
         nonlocal count
         count += 1
         event = scene.event(what, key=f"e{count}", by=by)
@@ -285,7 +285,7 @@ async def test_what_was_typed_into_forms_of_a_channel_or_thread_goes_with_it(
     await let(FormSubmitted("example.edit:1", edit), ADMIN)
     assert len(kept_with(scene)) >= 4, kept_with(scene)
 
-    await let(PlaceDeleted(), ADMIN)
+    await let(ChannelDeleted(), ADMIN)
 
     assert kept_with(scene) == []
 

@@ -15,7 +15,7 @@ from attune.background_loops import running_app
 from attune.bootstrap import App
 from attune.settings import Settings
 from bot.domain import LOCAL, ExampleState, Grant, Phase, Place, Role, User, UserId
-from bot.events import ButtonClicked, CommandInvoked, Event, FormSubmitted, What
+from bot.events import ButtonClicked, CommandInvoked, Event, EventContent, FormSubmitted
 from bot.replies import Card, Reply, Text
 from bot.rows import Method
 from storage.personal_data import PERSONAL
@@ -215,7 +215,7 @@ async def test_tokens_of_the_workspace_stay_counted_and_a_no_stays_a_no(scene: S
 MINA = User(UserId("mina"), "mina")
 
 
-async def ask(built: App, what: What, *, by: User, key: str) -> Reply:
+async def ask(built: App, what: EventContent, *, by: User, key: str) -> Reply:
     event = Event(key, Place(LOCAL, GENERAL), by, built.clock.now(), what)
     return await built.handle_for_page(event)
 
@@ -258,7 +258,7 @@ async def test_forgetting_reaches_the_files_and_models_of_the_tuner(
             await records.roles.set_grant(LOCAL, MINA.id, Grant(Role.CURATOR, datetime.now(UTC)))
         for number in range(12):
             texts = {"question": f"what is {number}?", "answer": f"it is {MARKER} {number}"}
-            what: What = FormSubmitted("teach", texts)
+            what: EventContent = FormSubmitted("teach", texts)
             if method is Method.DPO:
                 pair = {"preferred": texts["answer"], "rejected": f"{MARKER} no"}
                 what = FormSubmitted("prefer", {**texts, **pair})

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bot.domain import NO_EXCLUSION, Role, Sources
-from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, MessageReceived, What
+from bot.domain import NO_EXCLUSIONS, Role, Sources
+from bot.events import ButtonClicked, CommandInvoked, EventContent, FormSubmitted, MessageReceived
 from tests.fakes.connected import CHAT, JOB, with_
 from tests.fakes.faults import Fault, answers, error_event
 from tests.scene import SLACK, Scene
@@ -26,7 +26,7 @@ async def team(scene: Scene) -> Scene:
     return scene
 
 
-async def let(scene: Scene, what: What, key: str, *, by: str = ADMIN) -> None:
+async def let(scene: Scene, what: EventContent, key: str, *, by: str = ADMIN) -> None:
     await scene.slack_event(what, key=key, by=by)
 
 
@@ -37,7 +37,7 @@ def everything(scene: Scene) -> str:
 
 async def failed(scene: Scene) -> None:
     async with scene.store.writing() as records:
-        await records.workspaces.set_sources(SLACK, Sources.FORMS, allowed=NO_EXCLUSION)
+        await records.workspaces.set_sources(SLACK, Sources.FORMS, allowed=NO_EXCLUSIONS)
     for number in range(12):
         lesson = FormSubmitted("teach", {"question": f"q {number}", "answer": f"a {number}"})
         await let(scene, lesson, f"t{number}")
@@ -63,7 +63,7 @@ async def test_the_channel_and_members_hear_a_plain_sentence_about_a_training(te
 
 
 @pytest.mark.parametrize("what", [ButtonClicked("job.quote:1"), CommandInvoked("jobs")])
-async def test_a_curator_reads_alone_what_the_host_said(team: Scene, what: What) -> None:
+async def test_a_curator_reads_alone_what_the_host_said(team: Scene, what: EventContent) -> None:
     await failed(team)
 
     await let(team, what, "look", by=CURATOR)

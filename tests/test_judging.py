@@ -24,7 +24,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from bot.events import ButtonClicked
-from bot.judging.verdicts import EVEN, FIRST, SECOND, load, preferred_in, report_of
+from bot.judging.verdicts import EVEN, FIRST, SECOND, load_report, make_report, parse_preference
 from bot.significance import Verdict, cohens_kappa
 from storage.tables import notices
 from tests.fakes.faults import Fault, broken_stream, busy
@@ -111,7 +111,7 @@ async def test_a_judge_is_asked_in_both_orders_and_its_bias_is_said(
     await scene.settle()
 
     (judging,) = await judgings(scene)
-    found = load(judging.report)
+    found = load_report(judging.report)
     assert found is not None
     assert await edits(scene, "judging.status.1") < 8
     assert (judging.state, found.result.verdict) == (EvaluationState.DONE, verdict)
@@ -247,7 +247,7 @@ def test_verdicts_of_simulated_judges_are_right(
     share: float, bias: float, noise: float, verdict: Verdict, is_biased: bool, least: int
 ) -> None:
     drawn = [judged(random.Random(seed), share, bias, noise) for seed in range(100)]
-    reports = [report_of(one, {}) for one in drawn]
+    reports = [make_report(one, {}) for one in drawn]
 
     assert sum(one.result.verdict is verdict for one in reports) >= least
     is_second = [one.second_shown > one.first_shown for one in reports if one.is_biased]
@@ -284,7 +284,7 @@ def test_agreement_by_chance_alone_is_no_number() -> None:
     ],
 )
 def test_the_word_of_a_judge_is_found(text: str, said: Preferred | None) -> None:
-    assert preferred_in(text) is said
+    assert parse_preference(text) is said
 
 
 @pytest.mark.parametrize(
@@ -299,4 +299,4 @@ def test_the_word_of_a_judge_is_found(text: str, said: Preferred | None) -> None
 def test_of_a_judge_that_is_cut_off_only_the_first_word_counts(
     text: str, said: Preferred | None
 ) -> None:
-    assert preferred_in(text, is_cut=True) is said
+    assert parse_preference(text, is_cut=True) is said

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from bot.catalogue import CATALOGUE
 from bot.domain import LOCAL, ExampleState, NewExample, Origin, Row, UserId
 from bot.events import ButtonClicked, CommandInvoked
-from bot.option_parsing import button_action, parse
+from bot.option_parsing import button_action, parse_options
 from bot.replies import MAX_ACTION_LENGTH, Listing, Reply
 from bot.rows import Method
 from bot.words import Words
@@ -107,7 +107,7 @@ def test_options_in_a_button_mean_what_they_meant(
     if action is not None:
         assert len(action) <= MAX_ACTION_LENGTH
         command, _ = CATALOGUE.find_command("examples")
-        read = parse(command, action.partition(":")[2], Words("en"))
+        read = parse_options(command, action.partition(":")[2], Words("en"))
         assert {name: value.strip() for name, value in read.items()} == {
             name: value.strip() for name, value in options.items() if value
         }

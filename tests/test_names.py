@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.domain import LOCAL, ChannelId, Place, Role, User, UserId
-from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, What
+from bot.events import ButtonClicked, CommandInvoked, EventContent, FormSubmitted
 from bot.replies import Listing, Refused, Reply, Text
 from tests.fakes.platform import FakePlatform
 from tests.scene import SLACK, Scene
@@ -34,11 +34,11 @@ async def known(scene: Scene) -> Scene:
     return scene
 
 
-async def let(scene: Scene, what: What, key: str) -> None:
+async def let(scene: Scene, what: EventContent, key: str) -> None:
     await scene.slack_event(what, key=key, by=ADMIN)
 
 
-async def on_page(scene: Scene, what: What, key: str, *, channel: str) -> Reply:
+async def on_page(scene: Scene, what: EventContent, key: str, *, channel: str) -> Reply:
     """As the studio asks, where a channel is typed."""
     place = {"workspace": SLACK, "channel": ChannelId(channel)}
     return await scene.app.handle_for_page(scene.event(what, key=key, by=OPERATOR, **place))

@@ -13,10 +13,10 @@ from bot.domain import LOCAL, Example, ExampleState, Message, MessageId, Place
 from bot.events import (
     ButtonClicked,
     Event,
+    EventContent,
     MessageEdited,
     MessagesDeleted,
     ReactionChanged,
-    What,
     to_json,
 )
 from bot.ports.store import Records
@@ -46,7 +46,7 @@ class HeldFetch:
         return await self._fetch(place, message)
 
 
-async def send(scene: Scene, what: What, key: str) -> asyncio.Task[None]:
+async def send(scene: Scene, what: EventContent, key: str) -> asyncio.Task[None]:
     task = await scene.app.handle(scene.event(what, key=key))
     assert task is not None
     return task

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bot.domain import ONLY_EDIT, Notice, WorkspaceId
+from bot.domain import ONLY_EDITS_MESSAGE, Notice, WorkspaceId
 from bot.errors import PlaceClosed, SurfaceError
-from bot.outbox import deliver
+from bot.outbox import deliver_notices
 from bot.ports.store import Records, Store
 from bot.ports.surface import Surface
 from bot.replies import Drawn, Text
@@ -46,7 +46,9 @@ class Outbox:
     async def deliver(self, *, after: timedelta = timedelta(0)) -> int:
         self.clock.move(after)
         wordings = {"job": word}
-        return await deliver(store=self.store, surfaces=self, clock=self.clock, wordings=wordings)
+        return await deliver_notices(
+            store=self.store, surfaces=self, clock=self.clock, wordings=wordings
+        )
 
     async def is_empty(self) -> bool:
         async with self.store.reading() as records:
@@ -117,7 +119,7 @@ async def test_a_notice_that_may_only_be_edited_is_not_posted_again(outbox: Outb
     await outbox.put()
     await outbox.deliver()
     outbox.platform.deleted.add(outbox.platform.own_ids[0])
-    await outbox.put(**{ONLY_EDIT: True})
+    await outbox.put(**{ONLY_EDITS_MESSAGE: True})
 
     await outbox.deliver()
 

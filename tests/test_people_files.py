@@ -21,7 +21,7 @@ VIEWED = {"row_idx": 0, "row": PAIR, "truncated_cells": []}
 def named(file: bytes, name: str) -> list[str]:
     """The sentences of the refused rows."""
     words = Words("en")
-    return [words.problem(row) for _, row in imported(file, name) if isinstance(row, Problem)]
+    return [words.problem_text(row) for _, row in imported(file, name) if isinstance(row, Problem)]
 
 
 @pytest.mark.parametrize(

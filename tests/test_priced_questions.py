@@ -148,7 +148,7 @@ async def test_no_transaction_is_open_while_alike_questions_are_put_together(
         seen.append(sum(one.pool.checkedout() for one in engines))  # type: ignore[attr-defined]
         return [[at] for at in range(len(texts))]
 
-    monkeypatch.setattr(gap_module, "group_alike_texts", group)
+    monkeypatch.setattr(gap_module, "group_similar_texts", group)
 
     await scene.command(what)
 

@@ -11,7 +11,7 @@ import pytest
 from bot import access
 from bot.domain import (
     CHANNEL_EXCLUSIONS,
-    NO_EXCLUSION,
+    NO_EXCLUSIONS,
     ChannelId,
     ChannelKind,
     Consent,
@@ -27,7 +27,7 @@ from bot.domain import (
     User,
     UserId,
 )
-from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, MessageReceived, What
+from bot.events import ButtonClicked, CommandInvoked, EventContent, FormSubmitted, MessageReceived
 from bot.ports.store import Records
 from bot.rows import Method
 from tests.scene import SLACK, Scene
@@ -42,7 +42,7 @@ QUESTION = "what is the word?"
 def sets_of_exclusions() -> Iterator[Exclusion]:
     kinds = list(Exclusion)
     for chosen in chain.from_iterable(combinations(kinds, size) for size in range(len(kinds) + 1)):
-        found = NO_EXCLUSION
+        found = NO_EXCLUSIONS
         for one in chosen:
             found |= one
         yield found
@@ -59,7 +59,7 @@ async def settle(scene: Scene) -> None:
     await scene.slack_event(CommandInvoked("help"), key="settle", by=ADMIN)
     async with scene.store.writing() as records:
         await records.consents.put(SLACK, Consent(ANN, 1, given=True, at=NOW))
-        await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=NO_EXCLUSION)
+        await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=NO_EXCLUSIONS)
 
 
 async def add(
@@ -109,13 +109,13 @@ async def test_a_question_elsewhere_is_answered_without_it(scene: Scene) -> None
     await scene.slack_event(CommandInvoked("assistant edit few_shot:8"), key="shots", by=ADMIN)
     async with scene.store.writing() as records:
         await add(records, THERE, Exclusion.PRIVATE)
-        await add(records, THERE, NO_EXCLUSION)
+        await add(records, THERE, NO_EXCLUSIONS)
 
     await scene.slack_event(scene.spoken(QUESTION, number=1), key="ask", by=CURATOR)
     await scene.slack_event(CommandInvoked(f"compare {QUESTION}"), key="compare", by=CURATOR)
 
     asked = str([one.body for one in scene.host.asked])
-    assert named(THERE, NO_EXCLUSION, Origin.MESSAGE) in asked
+    assert named(THERE, NO_EXCLUSIONS, Origin.MESSAGE) in asked
     assert named(THERE, Exclusion.PRIVATE, Origin.MESSAGE) not in asked
 
 
@@ -143,7 +143,7 @@ async def test_a_curator_elsewhere_neither_lists_nor_finds_nor_opens_it(
     await scene.grant(CURATOR.id, Role.CURATOR, SLACK)
     async with scene.store.writing() as records:
         await add(records, THERE, kind, state=ExampleState.PROPOSED)
-    words: tuple[What, ...] = (
+    words: tuple[EventContent, ...] = (
         CommandInvoked("examples"),
         CommandInvoked("examples search:nowhere"),
         CommandInvoked("examples search:message"),
@@ -206,19 +206,19 @@ async def test_what_is_typed_in_a_channel_that_not_everybody_reads_stays_there(
     await settle(scene)
     await scene.grant(CURATOR.id, Role.CURATOR, SLACK)
     closed = Place(SLACK, THERE, kind=kind)
-    exclusion = access.exclusions(closed, ())
+    exclusion = access.learning_exclusions(closed, ())
     async with scene.store.writing() as records:
         await records.consents.put(SLACK, Consent(CURATOR.id, 1, given=True, at=NOW))
         await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=exclusion)
     asked = replace(scene.spoken("the question", number=1, by=CURATOR).message, place=closed)
     values = {"question": "the question", "answer": "PARROT", "better": "PARROT", "reason": ""}
-    happened: list[What] = [MessageReceived(asked, True), FormSubmitted(form, values)]
+    happened: list[EventContent] = [MessageReceived(asked, True), FormSubmitted(form, values)]
     for key, what in enumerate(happened):
         event = scene.event(what, key=f"closed{key}", by=CURATOR, workspace=SLACK)
         await scene.handle(replace(event, place=closed))
 
     async with scene.store.writing() as records:
-        await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=NO_EXCLUSION)
+        await records.workspaces.set_sources(SLACK, Sources.MESSAGES, allowed=NO_EXCLUSIONS)
         there, elsewhere = await shown(scene, records, THERE), await shown(scene, records, HERE)
 
     assert await scene.examples(workspace=SLACK)

@@ -28,8 +28,8 @@ from bot.domain import (
     VoteState,
 )
 from bot.events import ButtonClicked, CommandInvoked
-from bot.judging.verdicts import load
-from bot.votes.cards import LETTERS
+from bot.judging.verdicts import load_report
+from bot.votes.cards import BALLOT_LETTERS
 from tests import test_blind_votes, test_canary, test_judging
 from tests.fakes.faulty_host import FaultyHost, faulty_host
 from tests.scene import Death, Scene, copy_data
@@ -150,7 +150,7 @@ async def vote(scene: Scene) -> None:
     for card in await test_blind_votes.cards(scene):
         for voter in VOTERS if card.buttons else ():
             letter = test_blind_votes.letter_of(card, "answer")
-            action = card.buttons[LETTERS.index(letter)].action
+            action = card.buttons[BALLOT_LETTERS.index(letter)].action
             await say(scene, ButtonClicked(action), by=voter)
     await press(scene, "End the vote")
 
@@ -206,7 +206,7 @@ async def check_judge(scene: Scene) -> None:
     (judging,) = await test_judging.judgings(scene)
     async with scene.database.reading() as records:
         pairs = await records.judgings.calls(LOCAL, judging.id)
-    found = load(judging.report)
+    found = load_report(judging.report)
     assert found is not None
     assert judging.state is EvaluationState.DONE
     assert len(pairs) == 2 * judging.pairs

@@ -26,8 +26,8 @@ from bot.domain import (
     Workspace,
     WorkspaceId,
 )
-from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, PlaceDeleted
-from bot.retention import RetentionPeriods, remove_old
+from bot.events import ButtonClicked, ChannelDeleted, CommandInvoked, FormSubmitted
+from bot.retention import RetentionPeriods, delete_old_data
 from storage.tables import metadata
 from tests.scene import Scene
 from tests.statements import changed_rows, full_scans, recorded, unbounded
@@ -215,7 +215,7 @@ async def forget_me(scene: Scene) -> None:
 
 
 async def lose_channel(scene: Scene) -> None:
-    await scene.handle(scene.event(PlaceDeleted(), key="gone", channel=GONE))
+    await scene.handle(scene.event(ChannelDeleted(), key="gone", channel=GONE))
 
 
 async def lose_workspace(scene: Scene) -> None:
@@ -227,7 +227,7 @@ async def lose_workspace(scene: Scene) -> None:
 
 async def sweep(scene: Scene) -> None:
     year = timedelta(days=365)
-    await remove_old(RetentionPeriods(year, year, year), store=scene.store, clock=scene.clock)
+    await delete_old_data(RetentionPeriods(year, year, year), store=scene.store, clock=scene.clock)
 
 
 @pytest.mark.parametrize("erase", [forget_me, lose_channel, lose_workspace, sweep])
@@ -275,7 +275,7 @@ async def test_nothing_that_people_do_reads_a_large_table_from_end_to_end(scene:
             await scene.app.query(scene.event(ButtonClicked(page), key=page))
         await scene.app.room.channels()
         await scene.app.runners.jobs.calendar.poll()
-        await scene.app.dispatch.recover()
+        await scene.app.dispatch.handle_unfinished()
         await scene.command("forget-me", by="mina")
         await scene.click("Erase it all", by="mina")
         await scene.settle()

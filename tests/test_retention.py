@@ -12,7 +12,7 @@ import pytest
 from attune.settings import Settings
 from bot.domain import ExampleSource, ExampleState, MessageId, Phase, TurnState, Vote
 from bot.ports.store import Records
-from bot.retention import RetentionPeriods, remove_old
+from bot.retention import RetentionPeriods, delete_old_data
 from bot.rows import Method
 from storage.database import Database
 from tests.scene import MovedClock
@@ -79,7 +79,7 @@ async def test_only_what_is_old_and_closed_goes(tmp_path: Path, is_kept: bool) -
         await fill(records)
     keep = RetentionPeriods(timedelta(0), timedelta(0), timedelta(0)) if is_kept else YEAR
 
-    await remove_old(keep, store=store, clock=CLOCK)
+    await delete_old_data(keep, store=store, clock=CLOCK)
 
     old = {"old"} if is_kept else set()
     assert column(path, "inbox", "key") == {"new", "waiting"} | old
@@ -98,7 +98,7 @@ async def test_more_than_a_part_goes_too(tmp_path: Path) -> None:
         for number in range(1100):
             await records.audit.add(HOME, ANN, f"old {number}", at=OLD)
 
-    await remove_old(YEAR, store=store, clock=CLOCK)
+    await delete_old_data(YEAR, store=store, clock=CLOCK)
 
     assert column(path, "audit", "what") == set()
     await store.close()

@@ -54,16 +54,18 @@ def test_a_refusal_is_final_only_where_nothing_may_have_been_done() -> None:
     refused = HostRefused(host="sandbox")
     attempted = failed(phase=Phase.CREATING, attempted_at=NOW)
 
-    assert retries.is_final(failed(phase=Phase.CREATING), refused)
-    assert not retries.is_final(attempted, refused)
+    assert retries.is_final_refusal(failed(phase=Phase.CREATING), refused)
+    assert not retries.is_final_refusal(attempted, refused)
 
 
 def test_a_job_that_a_host_no_longer_knows_is_believed_to_be_gone_after_six_looks() -> None:
     job, error = failed(phase=Phase.WATCHING), HostNotFound(host="sandbox")
     looks = 1
 
-    while not retries.is_final(job, error):
-        changes = retries.repeated_failure(job, error, now=NOW + timedelta(seconds=looks))
+    while not retries.is_final_refusal(job, error):
+        changes = retries.job_fields_of_repeated_error(
+            job, error, now=NOW + timedelta(seconds=looks)
+        )
         job, looks = failed(phase=Phase.WATCHING, **changes), looks + 1
 
     assert looks == retries.MAX_REFUSALS

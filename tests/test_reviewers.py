@@ -9,7 +9,7 @@ from adapters.studio.page_session import STUDIO_OWNER
 from bot.domain import ExampleState, Role
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
 from bot.replies import Card, Drawn, Refused, Reply, Text
-from bot.significance import agreement, fleiss_kappa
+from bot.significance import fleiss_kappa, rater_agreement
 from tests.scene import GENERAL, Scene
 
 # Fleiss 1971, as worked through at https://en.wikipedia.org/wiki/Fleiss%27_kappa
@@ -152,8 +152,8 @@ def test_agreement_is_that_of_the_published_examples() -> None:
     # (0.70 - 0.50) / (1 - 0.50), at https://en.wikipedia.org/wiki/Cohen%27s_kappa
     pairs = {"yy": 20, "yn": 5, "ny": 10, "nn": 15}
     judged = [{"a": both[0], "b": both[1]} for both, n in pairs.items() for _ in range(n)]
-    assert agreement(judged) == pytest.approx(0.4)
-    assert agreement([]) is None
+    assert rater_agreement(judged) == pytest.approx(0.4)
+    assert rater_agreement([]) is None
 
 
 async def test_an_example_that_reviewers_disagree_on_is_found_and_decided(scene: Scene) -> None:

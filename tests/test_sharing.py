@@ -22,7 +22,7 @@ from bot.domain import (
     User,
     UserId,
 )
-from bot.events import ButtonClicked, CommandInvoked, FormSubmitted, What
+from bot.events import ButtonClicked, CommandInvoked, EventContent, FormSubmitted
 from bot.replies import Button, Card, Drawn, Listing, ListingRow, Text
 from bot.rows import Method
 from tests.fakes.platform import FakePlatform
@@ -57,7 +57,9 @@ def lesson(assistant: AssistantId, text: str, by: User) -> NewExample:
     )
 
 
-async def let(scene: Scene, what: What, key: str, *, by: User = ADMIN, kind: str = "open") -> None:
+async def let(
+    scene: Scene, what: EventContent, key: str, *, by: User = ADMIN, kind: str = "open"
+) -> None:
     place = {"workspace": SLACK, "channel": ChannelId("C1"), "kind": ChannelKind(kind)}
     await scene.handle(scene.event(what, key=key, by=by, **place))
 

@@ -11,12 +11,12 @@ from scipy import stats
 from bot.significance import (
     MIN_QUESTIONS,
     Verdict,
-    bootstrap,
+    bootstrap_interval,
     compare_scores,
     compare_wins,
     questions_needed,
     sign_test,
-    wilson,
+    wilson_interval,
 )
 
 COUNTS = st.integers(min_value=0, max_value=400)
@@ -33,7 +33,7 @@ def test_the_sign_test_is_scipys_binomial_test(wins: int, losses: int) -> None:
 def test_the_interval_of_a_share_is_scipys_wilson(
     wins: int, losses: int, confidence: float
 ) -> None:
-    found = wilson(wins, wins + losses, confidence=confidence)
+    found = wilson_interval(wins, wins + losses, confidence=confidence)
 
     if wins + losses:
         of_scipy = stats.binomtest(wins, wins + losses).proportion_ci(confidence, "wilson")
@@ -52,9 +52,9 @@ def test_the_bootstrap_of_paired_scores_is_scipys(seed: int, count: int) -> None
     )
     scale = float(np.std(differences)) / count**0.5
 
-    found = bootstrap(differences.tolist(), seed=7)
+    found = bootstrap_interval(differences.tolist(), seed=7)
 
-    assert found == bootstrap(differences.tolist(), seed=7)
+    assert found == bootstrap_interval(differences.tolist(), seed=7)
     assert found.low == pytest.approx(of_scipy.confidence_interval.low, abs=0.5 * scale)
     assert found.high == pytest.approx(of_scipy.confidence_interval.high, abs=0.5 * scale)
 

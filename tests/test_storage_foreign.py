@@ -418,7 +418,7 @@ CALLS: dict[str, Call] = {
         FOREIGN, [h.turn.id], h.example.id, at=NOW
     ),
     "evaluations.list_ordered": lambda r, h: r.evaluations.list_ordered(
-        FOREIGN, h.evaluation.id, QuestionOrder.APART
+        FOREIGN, h.evaluation.id, QuestionOrder.DIFFERENCE
     ),
     "evaluations.count_settled_answers": lambda r, h: r.evaluations.count_settled_answers(
         FOREIGN, h.evaluation.id

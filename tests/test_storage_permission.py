@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bot.domain import (
     LOCAL,
-    NO_EXCLUSION,
+    NO_EXCLUSIONS,
     Consent,
     Example,
     ExampleState,
@@ -68,7 +68,7 @@ def may_be_trained_on(case: Case, example: Example | NewExample) -> bool:
 
 
 exclusions = st.builds(
-    lambda few: reduce(or_, few, NO_EXCLUSION),
+    lambda few: reduce(or_, few, NO_EXCLUSIONS),
     st.sets(st.sampled_from(list(Exclusion)), max_size=2),
 )
 
@@ -143,10 +143,10 @@ def one_step_away() -> Iterator[Case]:
         state=ExampleState.APPROVED,
         origin=Origin.MESSAGE,
         authors=(PEOPLE[0], PEOPLE[1]),
-        exclusions=NO_EXCLUSION,
+        exclusions=NO_EXCLUSIONS,
     )
     agreed = {PEOPLE[0]: True, PEOPLE[1]: True}
-    permitted = Case(HOME, Sources.MESSAGES, NO_EXCLUSION, agreed, (marked,))
+    permitted = Case(HOME, Sources.MESSAGES, NO_EXCLUSIONS, agreed, (marked,))
     yield permitted
     yield replace(permitted, consents={PEOPLE[0]: True})
     yield replace(permitted, consents={PEOPLE[0]: True, PEOPLE[1]: False})

@@ -9,12 +9,12 @@ from bot.domain import ChannelId, MessageId, Role, User, UserId
 from bot.events import (
     ButtonClicked,
     CommandInvoked,
+    EventContent,
     FormSubmitted,
     HomeOpened,
     MessageReceived,
     ReactionChanged,
     ShortcutUsed,
-    What,
 )
 from bot.outdated_clicks import state_token
 from tests.scene import SLACK, Scene
@@ -35,7 +35,7 @@ class Slack:
         self.scene = scene
         self.count = 0
 
-    async def let(self, what: What, *, by: User, channel: str = "C1") -> None:
+    async def let(self, what: EventContent, *, by: User, channel: str = "C1") -> None:
         self.count += 1
         place = {"workspace": SLACK, "channel": ChannelId(channel)}
         self.scene.advance(1)
@@ -152,11 +152,11 @@ async def test_no_button_and_no_form_is_a_strangers_but_what_is_theirs(slack: Sl
     await slack.command("admin guests where:everywhere", by=ADMIN)
     buttons = (one for one in CATALOGUE.buttons if one.role > Role.STRANGER)
     forms = (one for one in CATALOGUE.forms if one.role > Role.STRANGER)
-    guarded: list[What] = [
+    guarded: list[EventContent] = [
         *(ButtonClicked(f"{one.name}:1") for one in buttons),
         *(FormSubmitted(one.name, {}) for one in forms),
     ]
-    done: list[What] = []
+    done: list[EventContent] = []
 
     for what in guarded:
         slack.scene.slack.whispers.clear()

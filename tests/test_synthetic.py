@@ -12,8 +12,8 @@ import pytest
 
 from bot.domain import (
     LOCAL,
-    MUST_ANSWER,
-    SYNTHETIC,
+    MUST_ANSWER_TAG,
+    SYNTHETIC_TAG,
     AssistantId,
     EvaluationState,
     Example,
@@ -25,9 +25,9 @@ from bot.domain import (
 )
 from bot.events import ButtonClicked, CommandInvoked
 from bot.examples.row_texts import readable_texts
-from bot.retention import RetentionPeriods, remove_old
+from bot.retention import RetentionPeriods, delete_old_data
 from bot.synthetic.prompt import rows_of
-from bot.tuning.held_out_rows import Candidate, split
+from bot.tuning.held_out_rows import CandidateRow, split_rows
 from tests.fakes.openai_rules import Body
 from tests.scene import Death, Scene
 from tests.stores import a_synthetic_run
@@ -92,7 +92,7 @@ async def test_wordings_wait_in_review_and_are_learned_once_approved(scene: Scen
     assert "20 proposals wait in review" in await scene.last()
     new = await written(scene)
     assert {one.state for one in new} == {ExampleState.PROPOSED}
-    assert all(SYNTHETIC in one.tags and one.origin == "import" for one in new)
+    assert all(SYNTHETIC_TAG in one.tags and one.origin == "import" for one in new)
     source = new[0].synthetic.source if new[0].synthetic else 0
     await scene.command("review")
     assert f"by the model writer: another wording of example {source}." in await scene.last()
@@ -107,12 +107,12 @@ async def test_wordings_wait_in_review_and_are_learned_once_approved(scene: Scen
             scene.event(ButtonClicked(f"example.must_answer:{one.id}"), key=f"m{one.id}")
         )
         async with scene.database.writing() as records:
-            await records.examples.add_tag(LOCAL, [one.id], MUST_ANSWER)
+            await records.examples.add_tag(LOCAL, [one.id], MUST_ANSWER_TAG)
             await records.examples.hold_out(LOCAL, [one.id], held_out=True)
             await records.examples.set_state(
                 LOCAL, [one.id], ExampleState.APPROVED, at=scene.clock.now()
             )
-    assert not [one for one in await written(scene) if one.held_out or MUST_ANSWER in one.tags]
+    assert not [one for one in await written(scene) if one.held_out or MUST_ANSWER_TAG in one.tags]
     await scene.command("start validation:40%")
     told = await scene.last()
     await scene.click("Confirm")
@@ -135,11 +135,11 @@ async def test_wordings_wait_in_review_and_are_learned_once_approved(scene: Scen
 
 
 def test_another_wording_of_what_is_asked_is_on_neither_side() -> None:
-    plain = [Candidate(ExampleId(n), 1, str(n), f"g{n}", 1) for n in range(1, 11)]
+    plain = [CandidateRow(ExampleId(n), 1, str(n), f"g{n}", 1) for n in range(1, 11)]
     other = [replace(one, example=ExampleId(one.example + 100), is_synthetic=True) for one in plain]
-    asked = Candidate(ExampleId(300), 1, "x", "g300", 1, is_synthetic=True, is_left_out=True)
+    asked = CandidateRow(ExampleId(300), 1, "x", "g300", 1, is_synthetic=True, is_left_out=True)
 
-    training, held = split([*plain, *other, asked], share=0.5)
+    training, held = split_rows([*plain, *other, asked], share=0.5)
 
     assert len(held) == 5
     assert not any(one.is_synthetic for one in held)
@@ -234,7 +234,7 @@ async def test_an_erased_example_takes_what_was_written_from_it_along(scene: Sce
     scene.advance(86400 * 3)
     await scene.command("admin retention all:2")
     await scene.click("Delete by age")
-    await remove_old(YEAR, store=scene.store, clock=scene.clock)
+    await delete_old_data(YEAR, store=scene.store, clock=scene.clock)
 
     assert not [one for one in await scene.examples() if one.row]
 

@@ -26,7 +26,7 @@ from bot.domain import (
 from bot.events import ButtonClicked, CommandInvoked, FormSubmitted
 from bot.replies import Card, Listing
 from bot.teach_next import gaps as gap_module
-from bot.text_similarity import group_alike_texts
+from bot.text_similarity import group_similar_texts
 from tests.fakes.openai_rules import Body
 from tests.scene import SLACK, Scene
 from tests.stores import NOW, a_turn
@@ -59,7 +59,7 @@ def test_alike_questions_are_put_together_and_no_others(kinds: list[list[str]]) 
     rounds = range(max(map(len, kinds)))
     texts = [kind[at] for at in rounds for kind in kinds if at < len(kind)]
 
-    found = [[texts[at] for at in group] for group in group_alike_texts(texts)]
+    found = [[texts[at] for at in group] for group in group_similar_texts(texts)]
 
     assert found == kinds
 
@@ -93,7 +93,7 @@ async def test_what_is_refused_or_disliked_waits_until_it_is_taught(
     assert (second.text, "one 👎" in second.note) == ("When do you open?", True)
     form = FormSubmitted(f"feedback:{first.id}", {"better": "Within thirty days, with the bill."})
     with monkeypatch.context() as patched:
-        patched.setattr(gap_module, "group_alike_texts", None)  # Nobody waits for that in a reply.
+        patched.setattr(gap_module, "group_similar_texts", None)
         await desk.ask(form)
 
     (left,) = (await gaps(desk)).lines

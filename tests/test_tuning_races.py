@@ -132,7 +132,9 @@ async def test_what_is_over_does_not_end_a_second_time(scene: Scene) -> None:
     await scene.command("cancel")
     await scene.settle()
 
-    await scene.app.runners.jobs._record.end(replace(stale, requested_action=None), Phase.FAILED)
+    await scene.app.runners.jobs._record.end_job(
+        replace(stale, requested_action=None), Phase.FAILED
+    )
     await scene.settle()
 
     assert (await scene.job()).phase is Phase.CANCELLED
@@ -145,7 +147,7 @@ async def test_putting_off_a_job_does_not_put_off_a_new_wish(scene: Scene) -> No
     stale = await scene.job()
     await scene.command("cancel")
 
-    await scene.app.runners.jobs._record.postpone(stale, seconds=3600)
+    await scene.app.runners.jobs._record.postpone_polls(stale, seconds=3600)
 
     async with scene.database.reading() as records:
         job = await records.jobs.get(LOCAL, JobId(1))

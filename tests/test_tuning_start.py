@@ -16,8 +16,8 @@ from bot.events import ButtonClicked, CommandInvoked
 from bot.keyed_order import KeyedOrder
 from bot.request import Request
 from bot.rows import Method
-from bot.tuning.held_out_rows import Candidate, split
-from bot.tuning.start import confirm
+from bot.tuning.held_out_rows import CandidateRow, split_rows
+from bot.tuning.start import confirm_training
 from bot.words import Words
 from tests.fakes.connected import CREATE, UPLOAD
 from tests.scene import Scene
@@ -290,7 +290,9 @@ async def test_the_money_of_now_decides_at_confirmation(scene: Scene) -> None:
     ask = Request(event, old, Role.ADMIN, Words("en"), scene.clock.now(), assistant)
 
     with pytest.raises(NotNow):
-        await confirm(replace(ask, argument=str(await scene.estimate())), scene.app.dispatch._deps)
+        await confirm_training(
+            replace(ask, argument=str(await scene.estimate())), scene.app.dispatch._deps
+        )
 
 
 async def test_declining_what_runs_does_not_claim_that_nothing_was_started(scene: Scene) -> None:
@@ -377,8 +379,8 @@ async def test_a_start_that_runs_again_after_a_crash_makes_no_second_estimate(
     assert len(await scene.said("Train “attune”")) == 1
 
 
-def candidate(number: int, group: str, *, was_held_out: bool = False) -> Candidate:
-    return Candidate(ExampleId(number), 1, f"{number}", group, 10, was_held_out)
+def candidate(number: int, group: str, *, was_held_out: bool = False) -> CandidateRow:
+    return CandidateRow(ExampleId(number), 1, f"{number}", group, 10, was_held_out)
 
 
 GROUPS = st.lists(st.text(min_size=1, max_size=4), min_size=1, max_size=60)
@@ -389,7 +391,7 @@ SHARES = st.floats(min_value=0.0, max_value=0.5)
 def test_no_group_is_ever_on_both_sides(groups: list[str], share: float) -> None:
     rows = [candidate(number, group) for number, group in enumerate(groups)]
 
-    training, held = split(rows, share=share)
+    training, held = split_rows(rows, share=share)
 
     assert not {row.group for row in training} & {row.group for row in held}
     assert sorted(row.example for row in [*training, *held]) == list(range(len(rows)))
@@ -401,13 +403,13 @@ def test_a_row_once_held_out_stays_so_as_the_dataset_grows(
     groups: list[str], more: list[str], share: float
 ) -> None:
     rows = [candidate(number, group) for number, group in enumerate(groups)]
-    before = {row.example for row in split(rows, share=share)[1]}
+    before = {row.example for row in split_rows(rows, share=share)[1]}
 
     grown = [
         *(candidate(r.example, r.group, was_held_out=r.example in before) for r in rows),
         *(candidate(len(rows) + number, group) for number, group in enumerate(more)),
     ]
-    after = {row.example for row in split(grown, share=share)[1]}
+    after = {row.example for row in split_rows(grown, share=share)[1]}
 
     assert before <= after
 
@@ -416,10 +418,10 @@ def test_a_row_once_held_out_stays_so_as_the_dataset_grows(
 def test_the_split_does_not_depend_on_the_order_of_rows(groups: list[str]) -> None:
     rows = [candidate(int(group.split()[1]), group) for group in groups]
 
-    held = {row.example for row in split(rows, share=0.2)[1]}
+    held = {row.example for row in split_rows(rows, share=0.2)[1]}
 
     standing = [candidate(number, f"group {number}") for number in range(40)]
-    assert held == {row.example for row in split(standing, share=0.2)[1]}
+    assert held == {row.example for row in split_rows(standing, share=0.2)[1]}
     assert len(held) == 8
 
 

@@ -9,7 +9,7 @@ import pytest
 from bot.domain import LOCAL, OPEN_PHASES, Job, Phase, RequestedAction
 from bot.events import ButtonClicked
 from bot.tuning.retries import RetryLimits
-from bot.tuning.state_machine import ACTIONS, TRANSITIONS, JobWriter
+from bot.tuning.state_machine import ACTION_RULES, TRANSITIONS, JobWriter
 from tests.scene import Scene
 from tests.written_training_states import diagram
 
@@ -44,8 +44,8 @@ def test_the_drawing_has_every_move() -> None:
 
 
 def test_every_action_has_a_rule_whose_states_exist() -> None:
-    assert set(ACTIONS) == set(RequestedAction)
-    assert all(rule.phases for rule in ACTIONS.values())
+    assert set(ACTION_RULES) == set(RequestedAction)
+    assert all(rule.phases for rule in ACTION_RULES.values())
 
 
 async def test_no_move_is_written_that_the_table_does_not_have(scene: Scene) -> None:
@@ -57,9 +57,9 @@ async def test_no_move_is_written_that_the_table_does_not_have(scene: Scene) -> 
     for source, target in product(Phase, Phase):
         job = await in_phase(scene, source)
         if target.is_over:
-            await record.end(job, target)
+            await record.end_job(job, target)
         else:
-            await record.update(job, {"phase": target})
+            await record.update_job(job, {"phase": target})
         if (await scene.job()).phase is target and source is not target:
             moved.add((source, target))
 
@@ -82,4 +82,4 @@ async def test_an_action_is_requested_only_in_the_states_of_its_rule(
         if (await scene.job()).requested_action is action:
             requested.add(phase)
 
-    assert requested == set(ACTIONS[action].phases)
+    assert requested == set(ACTION_RULES[action].phases)

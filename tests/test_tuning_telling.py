@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from bot.domain import Phase
-from bot.tuning.snapshot import row_number
+from bot.tuning.snapshot import row_number_in_error
 from tests.fakes.connected import CREATE, EVENTS, JOB, UPLOAD, with_
 from tests.fakes.faults import answers, reshaped, training_closed
 from tests.scene import Scene
@@ -171,7 +171,7 @@ async def test_a_row_of_the_validation_file_is_looked_for_there(scene: Scene) ->
     ],
 )
 def test_a_row_is_known_by_its_number(message: str, number: int | None) -> None:
-    assert row_number(message) == number
+    assert row_number_in_error(message) == number
 
 
 async def test_a_failed_job_without_a_row_shows_no_example(scene: Scene) -> None:

@@ -478,7 +478,7 @@ async def test_each_channel_hears_once_why_the_base_answered(scene: Scene) -> No
 def test_whoever_may_not_read_the_hosts_words_hears_the_reason(
     error: type[HostError], reason: str
 ) -> None:
-    told = Words("en").error_without_host_words(
+    told = Words("en").error_text_without_host_message(
         error(host="somewhere", message="rt-4711: no such deployment")
     )
 

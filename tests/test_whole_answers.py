@@ -129,7 +129,7 @@ async def test_a_refused_end_of_an_answer_loses_no_word(front: Front, refused: i
 async def test_a_model_that_is_loaded_is_said_to_be(
     front: Front, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(chat, "MODEL_LOADING_SECONDS", 0.05)
+    monkeypatch.setattr(chat, "SECONDS_BEFORE_LOADING_NOTICE", 0.05)
     monkeypatch.setattr("adapters.openai.openai_host._LOADING_PAUSE", 0.1)
     front.host.fail(CHAT, *[answers(503, "Loading model")] * 3)
 

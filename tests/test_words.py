@@ -157,12 +157,12 @@ def test_descriptions_of_commands_and_options_fit_discord(sentences: dict[str, s
     ("language", "said"), [("en", "The message is gone."), ("zh", "这条消息已经不在了。")]
 )
 def test_an_error_speaks_the_language_of_the_asker(language: str, said: str) -> None:
-    assert Words(language).error(errors.MessageGone()) == said
+    assert Words(language).error_text(errors.MessageGone()) == said
 
 
 def test_the_details_of_an_error_are_put_in() -> None:
-    assert "“sandbox”" in Words("zh").error(EmptyAnswer(host="sandbox"))
-    assert Words("zh").error(NotNow(problem="等一下")) == "等一下"
+    assert "“sandbox”" in Words("zh").error_text(EmptyAnswer(host="sandbox"))
+    assert Words("zh").error_text(NotNow(problem="等一下")) == "等一下"
 
 
 def test_one_and_many_are_told_apart() -> None:
@@ -198,8 +198,8 @@ def test_everybody_else_gets_english(locale: str | None) -> None:
 
 
 def test_a_language_knows_which_keys_it_has() -> None:
-    assert Words("zh").has("status.queued")
-    assert not Words("zh").has("status.dreaming")
+    assert Words("zh").has_sentence("status.queued")
+    assert not Words("zh").has_sentence("status.dreaming")
 
 
 HOSTILE = dict.fromkeys(
@@ -215,7 +215,7 @@ def test_every_reason_renders_in_every_language_whatever_its_details(language: s
         own = dict.fromkeys(fields_of(REASONS[code]), "<{own}>")
         problem = Problem(7, code, HOSTILE | own)
 
-        sentence = Words(language).problem(problem)
+        sentence = Words(language).problem_text(problem)
 
         assert "7" in sentence, code
         assert sentence.count("<{own}>") >= len(own), code
@@ -228,7 +228,7 @@ def test_a_message_with_an_unknown_key_is_told(name: str, language: str) -> None
     problem = check_row(row, Method.SUPERVISED)
 
     assert problem is not None
-    assert f"“{name}”" in Words(language).problem(problem)
+    assert f"“{name}”" in Words(language).problem_text(problem)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -236,7 +236,7 @@ def test_every_error_renders_whatever_its_details(language: str) -> None:
     for kind in KINDS_OF_ERRORS.values():
         error = kind(**HOSTILE)
 
-        assert Words(language).error(error), kind
+        assert Words(language).error_text(error), kind
         assert error.sentence, kind
 
 

@@ -14,7 +14,7 @@ from adapters.studio.access_guard import AccessGuard, AccessPolicy
 from adapters.studio.invitation_form import add_invitation_form
 from adapters.studio.login_sessions import Sessions
 from adapters.studio.page_session import STUDIO_OWNER
-from bot.domain import NO_EXCLUSION, Example, ExampleState, Origin, Role, Sources, User
+from bot.domain import NO_EXCLUSIONS, Example, ExampleState, Origin, Role, Sources, User
 from bot.events import ButtonClicked, FormSubmitted, ReactionChanged
 from bot.replies import Drawn, Form, Text
 from tests.scene import SLACK, Scene
@@ -180,7 +180,7 @@ async def test_where_forms_may_be_kept_a_form_opens_instead(scene: Scene) -> Non
     offered = await pointed(scene)
     assert isinstance(offered, Text)
     async with scene.store.writing() as records:
-        await records.workspaces.set_sources(SLACK, Sources.FORMS, allowed=NO_EXCLUSION)
+        await records.workspaces.set_sources(SLACK, Sources.FORMS, allowed=NO_EXCLUSIONS)
 
     await scene.slack_event(ButtonClicked(offered.buttons[0].action), key="write", by="U2")
     form = scene.slack.forms[-1]

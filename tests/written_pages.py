@@ -196,7 +196,7 @@ def _options_section(command: Command) -> Iterator[str]:
     yield from ("", f"### /tune {command.path}", "")
     yield from ("| option | meaning | values |", "| --- | --- | --- |")
     for option in command.options:
-        mark = "¹" if option.rest else ""
+        mark = "¹" if option.takes_rest else ""
         needed = " (needed)" if option.required else ""
         meaning = WORDS(f"option.{option.name}") + needed
         yield f"| `{option.name}:`{mark} | {meaning} | {_values(option)} |"
@@ -227,10 +227,10 @@ def _shell_section() -> Iterator[str]:
 def _values(option: Option) -> str:
     if option.choices:
         return " · ".join(f"`{choice}`" for choice in option.choices)
-    if option.least is not None and option.most is not None:
-        return f"{option.least:,g} to {option.most:,.10g}"
-    if option.least is not None:
-        return f"from {option.least:g}"
+    if option.minimum is not None and option.maximum is not None:
+        return f"{option.minimum:,g} to {option.maximum:,.10g}"
+    if option.minimum is not None:
+        return f"from {option.minimum:g}"
     return str(option.kind).replace("_", " ")
 
 

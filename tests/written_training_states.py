@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from bot.domain import OPEN_PHASES, Phase, RequestedAction
-from bot.tuning.state_machine import ACTIONS, TRANSITIONS
+from bot.tuning.state_machine import ACTION_RULES, TRANSITIONS
 
 MEANINGS = {
     Phase.ESTIMATED: "rows are frozen and priced; somebody has to confirm",
@@ -40,7 +40,7 @@ def training_states_page() -> Iterator[str]:
     yield from ("", "| action | requested by | in | if paused | fulfilled at | waits at |")
     yield "| --- | --- | --- | --- | --- | --- |"
     for action in RequestedAction:
-        rule = ACTIONS[action]
+        rule = ACTION_RULES[action]
         halted = {None: "either way", True: "yes", False: "no"}[rule.requires_paused]
         done, waits = _statuses(rule.fulfilled_at), _statuses(rule.waits_at)
         phases = _phases(rule.phases)

@@ -58,7 +58,7 @@ def _arguments(command: Command, words: str, offset: int) -> Iterator[_Argument]
     files = {option.name for option in command.options if option.kind is OptionKind.FILE}
     if not files:
         return
-    takes_other_words = command.rest is not None and command.rest.name not in files
+    takes_other_words = command.rest_option is not None and command.rest_option.name not in files
     for token in _TOKEN.finditer(words, offset):
         name, sign, value = _name_and_value(token[0])
         if sign and name in files:

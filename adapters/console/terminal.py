@@ -28,7 +28,7 @@ from adapters.local_room import render_message
 from adapters.plain_text import strip_control_characters
 from adapters.room_changes import Change, PartialAnswer, Posted, Subscription, Updated
 from bot.domain import RoomMessage
-from bot.events import STOP
+from bot.events import STOP_EMOJI
 from bot.replies import Card, Tone
 
 _SHOWN_AT_START = 20
@@ -121,7 +121,7 @@ class _Screen:
     async def _stop(self) -> None:
         """Stops the answers that are being written, and those that this person waits for."""
         for message in list(self._being_written.values()):
-            self._show_outcome(await self._conversation.react(message, STOP))
+            self._show_outcome(await self._conversation.react(message, STOP_EMOJI))
         await self._conversation.stop()
 
     async def _show(self, change: Change) -> None:
@@ -212,7 +212,7 @@ class _RoomCompleter(Completer):
             return "/", word, iter(USAGE_BY_COMMAND)
         typed = rest.lstrip()
         if word == "tune":
-            return "", typed, self._conversation.catalogue.complete(typed)
+            return "", typed, self._conversation.catalogue.completions(typed)
         form = self._conversation.form
         return "", typed, iter(form.names if form and word == "fill" else ())
 

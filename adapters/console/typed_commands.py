@@ -265,7 +265,7 @@ class ConsoleSession:
         raise LineError("console.none_fits")
 
     def _event(
-        self, what: events.What, place: Place | None = None, *, key: str | None = None
+        self, what: events.EventContent, place: Place | None = None, *, key: str | None = None
     ) -> events.Event:
         return events.Event(
             key=key or self.room.new_key(VIEW_ID),
@@ -277,7 +277,7 @@ class ConsoleSession:
         )
 
     async def _send(
-        self, what: events.What, place: Place | None = None, *, key: str | None = None
+        self, what: events.EventContent, place: Place | None = None, *, key: str | None = None
     ) -> Outcome:
         event = self._event(what, place, key=key)
         task = await self._app.handle(event)

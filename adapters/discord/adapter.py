@@ -52,11 +52,11 @@ from bot.domain import ChannelId, Place, User, UserId
 from bot.errors import SurfaceError
 from bot.events import (
     ButtonClicked,
+    ChannelDeleted,
     Event,
     FormSubmitted,
     MessageReceived,
     PersonLeft,
-    PlaceDeleted,
     WorkspaceLeft,
 )
 from bot.keyed_order import KeyedOrder, QueueTicket
@@ -314,7 +314,7 @@ class Discord:
             self.surface.remember_message(what.message)
             if not what.is_addressed and not what.message.text:
                 return
-        elif isinstance(what, PlaceDeleted):
+        elif isinstance(what, ChannelDeleted):
             self.surface.forget_place(event.place)
         else:
             self._forget_changed(what)

@@ -9,7 +9,7 @@ from adapters.discord.api_port import Json
 from adapters.discord.payload_parsing import path_and_options
 from adapters.discord.text_escaping import shorten
 from bot.commands import Catalogue, OptionKind
-from bot.events import ButtonClicked, CommandInvoked, What
+from bot.events import ButtonClicked, CommandInvoked, EventContent
 from bot.replies import Listing, ListingRow, Reply
 
 _MAX_CHOICES, _CHOICE_LENGTH = 25, 100
@@ -24,7 +24,7 @@ class AutocompleteRequest:
     suggestions: tuple[str, ...] = ()
 
 
-_SOURCES: Mapping[OptionKind, What] = {
+_SOURCES: Mapping[OptionKind, EventContent] = {
     OptionKind.ASSISTANT: CommandInvoked("assistant list"),
     OptionKind.MODEL: CommandInvoked("models"),
     OptionKind.JOB: CommandInvoked("jobs"),
@@ -55,7 +55,7 @@ def suggested_choices(request: AutocompleteRequest) -> list[Json]:
     return [{"name": value, "value": value} for value in cut]
 
 
-def choices_query(request: AutocompleteRequest) -> What | None:
+def choices_query(request: AutocompleteRequest) -> EventContent | None:
     """Returns the command or button whose list holds the choices; None if there is none."""
     if request.kind is OptionKind.EXAMPLE:
         is_number = request.typed.isdecimal()

@@ -46,7 +46,7 @@ _OPTION_TYPES = {
     OptionKind.NUMBER: _NUMBER,
     OptionKind.YES_NO: _BOOLEAN,
     OptionKind.USER: _USER,
-    OptionKind.GRANTEE: _MENTIONABLE,
+    OptionKind.USER_OR_GROUP: _MENTIONABLE,
     OptionKind.FILE: _ATTACHMENT,
 }
 AUTOCOMPLETED_KINDS = (
@@ -175,7 +175,7 @@ def _option(option: Option, say: Say) -> Json:
 
 
 def _bounds(option: Option, as_number: type[int] | type[float]) -> Json:
-    bounds = {"min_value": option.least, "max_value": option.most}
+    bounds = {"min_value": option.minimum, "max_value": option.maximum}
     return {name: as_number(bound) for name, bound in bounds.items() if bound is not None}
 
 

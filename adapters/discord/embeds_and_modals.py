@@ -28,7 +28,7 @@ from adapters.discord.wire_names import (
 from adapters.message_splitting import split_messages, utf16_length
 from adapters.plain_text import progress_bar, reply_text
 from bot.domain import MessageId
-from bot.mentions_and_times import plain_text
+from bot.mentions_and_times import with_names_for_references
 from bot.replies import (
     Button,
     Card,
@@ -251,7 +251,7 @@ def _embeds(
 ) -> Iterator[Json]:
     """Yields the embeds of a text; a title that is too long is repeated in full in the text."""
     description = text if is_escaped else escape(text)
-    heading = escape(plain_text(title))
+    heading = escape(with_names_for_references(title))
     if utf16_length(heading) > _TITLE_LENGTH:
         description = f"{escape(title)}\n{description}"
     bodies = [
@@ -280,14 +280,16 @@ def _size(embed: Json) -> int:
 def _fact(fact: Fact) -> Json:
     value = shorten(escape(fact.value) or "–", _FIELD_LENGTH)
     return {
-        "name": shorten(escape(plain_text(fact.label)) or "–", _FIELD_NAME_LENGTH),
+        "name": shorten(escape(with_names_for_references(fact.label)) or "–", _FIELD_NAME_LENGTH),
         "value": value,
         "inline": True,
     }
 
 
 def _column(column: Column) -> Json:
-    title = shorten(escape(plain_text(_column_title(column))) or "–", _FIELD_NAME_LENGTH)
+    title = shorten(
+        escape(with_names_for_references(_column_title(column))) or "–", _FIELD_NAME_LENGTH
+    )
     return {"name": title, "value": escape(column.text) or "–", "inline": False}
 
 

@@ -20,7 +20,7 @@ from adapters.discord.api_port import (
 )
 from adapters.discord.embeds_and_modals import EPHEMERAL_FLAG, Payload
 from adapters.discord.payload_parsing import CLICK, Bot, InteractionHandle
-from bot.domain import EPHEMERAL, MessageId
+from bot.domain import EPHEMERAL_ID_PREFIX, MessageId
 from bot.errors import MessageGone, SurfaceError
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Interactions:
             message = await self._send_first(context, first, flags)
             for payload in more:
                 await self._follow_up(context, payload, flags)
-        return MessageId(f"{EPHEMERAL}{message}") if private else message
+        return MessageId(f"{EPHEMERAL_ID_PREFIX}{message}") if private else message
 
     async def update_message(self, context: InteractionContext, payload: Payload) -> None:
         """Edits the message whose button was clicked."""
@@ -142,7 +142,7 @@ class Interactions:
 
     async def edit(self, context: InteractionContext, message: str, payload: Payload) -> None:
         """Edits a message that was sent in response, by its id."""
-        await self._edit(context, message.removeprefix(EPHEMERAL), payload)
+        await self._edit(context, message.removeprefix(EPHEMERAL_ID_PREFIX), payload)
 
     def is_alive(self, context: InteractionContext) -> bool:
         """Whether the interaction's token can still be used."""

@@ -17,7 +17,7 @@ from adapters.discord.wire_names import (
     SELECT_MENU_ID,
 )
 from bot.domain import (
-    EPHEMERAL,
+    EPHEMERAL_ID_PREFIX,
     Attachment,
     ChannelId,
     ChannelKind,
@@ -31,17 +31,17 @@ from bot.domain import (
 from bot.domain.ids import id_on_platform
 from bot.events import (
     ButtonClicked,
+    ChannelDeleted,
     CommandInvoked,
     Event,
+    EventContent,
     FormSubmitted,
     MessageEdited,
     MessageReceived,
     MessagesDeleted,
     PersonLeft,
-    PlaceDeleted,
     ReactionChanged,
     ShortcutUsed,
-    What,
     WorkspaceJoined,
     WorkspaceLeft,
 )
@@ -238,7 +238,7 @@ class PayloadWithContext:
     now: datetime
     key_suffix: str = ""
 
-    def event(self, key: str, user: User, what: What) -> Event:
+    def event(self, key: str, user: User, what: EventContent) -> Event:
         """Returns the event of the payload; `key` is prefixed with the workspace."""
         place, locale = self.context.place, self.context.locale
         return Event(f"{place.workspace}/{key}", place, user, self.now, what, locale=locale)
@@ -306,7 +306,9 @@ def _message_created(payload: PayloadWithContext) -> Event:
     message = to_message(data, place, bot)
     is_direct = not data.get("guild_id")
     is_addressed_here = is_direct or is_addressed(data, bot)
-    what: What = MessageReceived(message, is_addressed=is_addressed_here, is_direct=is_direct)
+    what: EventContent = MessageReceived(
+        message, is_addressed=is_addressed_here, is_direct=is_direct
+    )
     if is_addressed_here and _COMMAND_PREFIX.match(message.text):
         line = strip_markup(str(data.get("content") or ""), bot, _names(data), is_command=True)
         prefix = _COMMAND_PREFIX.match(line)
@@ -345,7 +347,7 @@ def deleted_place(name: str, data: Payload) -> Place:
 
 def _place_deleted(payload: PayloadWithContext) -> Event:
     """Returns the event of a deleted channel or thread; the parent is the thread's channel."""
-    return payload.event(f"place/{payload.data['id']}", _DISCORD, PlaceDeleted())
+    return payload.event(f"place/{payload.data['id']}", _DISCORD, ChannelDeleted())
 
 
 def _messages_deleted(payload: PayloadWithContext) -> Event:
@@ -389,7 +391,9 @@ def _interaction(payload: PayloadWithContext) -> Event:
     return replace(event, locale=str(data.get("locale") or "en"))
 
 
-def _interaction_content(data: Payload, bot: Bot, context: EventContext, user: User) -> What:
+def _interaction_content(
+    data: Payload, bot: Bot, context: EventContext, user: User
+) -> EventContent:
     inner: Payload = data.get("data") or {}
     match int(data["type"]):
         case 2 if int(inner.get("type") or 1) == _MESSAGE_MENU:
@@ -439,7 +443,7 @@ def _click(data: Payload) -> ButtonClicked:
     if first_message is not None:
         return ButtonClicked(first_message[1], MessageId(first_message[2]))
     if _is_ephemeral(message):
-        message_id = f"{EPHEMERAL}{message_id}"
+        message_id = f"{EPHEMERAL_ID_PREFIX}{message_id}"
     return ButtonClicked(action, MessageId(message_id) if message_id else None)
 
 

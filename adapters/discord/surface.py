@@ -43,7 +43,7 @@ from adapters.discord.typing_indicator import TypingIndicator
 from adapters.markdown_tables import with_drawn_tables
 from adapters.streamed_answer import MessageWriter, StreamedAnswer
 from bot.domain import (
-    EPHEMERAL,
+    EPHEMERAL_ID_PREFIX,
     Attachment,
     ChannelKind,
     Message,
@@ -125,7 +125,7 @@ class DiscordSurface(ServerLookups):
         context = InteractionContext(handle, self._now())
         store_bounded(self._handles, handle.id, context, _MAX_EVENTS)
         if handle.message is not None:
-            prefix = EPHEMERAL if handle.is_ephemeral else ""
+            prefix = EPHEMERAL_ID_PREFIX if handle.is_ephemeral else ""
             store_bounded(self._clicks, f"{prefix}{handle.message}", context, _MAX_EVENTS)
         return context
 
@@ -482,7 +482,7 @@ class DiscordSurface(ServerLookups):
     async def _edit(
         self, channel: str, message: str, payload: Payload, reply: Drawn | None = None
     ) -> None:
-        if message.startswith(EPHEMERAL):
+        if message.startswith(EPHEMERAL_ID_PREFIX):
             raise MessageGone
         path = {"channel_id": channel, "message_id": message}
         body = payload.body()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from adapters.message_splitting import fitting_length, utf16_length
-from bot.mentions_and_times import ReferenceKind, plain_text, render
+from bot.mentions_and_times import ReferenceKind, render_references, with_names_for_references
 
 MAX_TEXT_LENGTH = 2000
 """Characters of a message: https://docs.discord.com/developers/resources/message"""
@@ -25,14 +25,14 @@ def sanitize(text: str) -> str:
     References to people, channels and times are replaced by names. Pings are limited by each
     message.
     """
-    return _CONTROL.sub("", plain_text(text))
+    return _CONTROL.sub("", with_names_for_references(text))
 
 
 def escape(text: str) -> str:
     """Returns a text of the bot with all markup escaped, except references."""
     markup = _MARKUP_AND_LINKS if "](" in text else _MARKUP
     escaped = markup.sub(lambda start: f"\\{start[0]}", _CONTROL.sub("", text))
-    return render(escaped, _reference)
+    return render_references(escaped, _reference)
 
 
 def _reference(kind: ReferenceKind, number: str, name: str) -> str:

@@ -45,13 +45,13 @@ from bot.domain import ChannelKind, Place, User, UserId, WorkspaceId
 from bot.errors import PlaceClosed, SettingsError, SurfaceError
 from bot.events import (
     ButtonClicked,
+    ChannelDeleted,
     CommandInvoked,
     Event,
     MessageEdited,
     MessageReceived,
     MessagesDeleted,
     PersonLeft,
-    PlaceDeleted,
     ShortcutUsed,
     WorkspaceLeft,
 )
@@ -401,7 +401,7 @@ class Slack:
         """Returns the event with the user's details and the kind of channel, where they matter."""
         what = event.what
         if isinstance(
-            what, MessagesDeleted | MessageEdited | PersonLeft | PlaceDeleted | WorkspaceLeft
+            what, MessagesDeleted | MessageEdited | PersonLeft | ChannelDeleted | WorkspaceLeft
         ):
             return event
         if isinstance(what, MessageReceived):

@@ -24,7 +24,7 @@ from adapters.slack.text_escaping import escape, is_typable, sanitize, split_for
 from adapters.text_chart import legend, plot_lines
 from bot.domain import MessageId, Place
 from bot.replies import (
-    VOTE,
+    VOTE_BUTTON_PREFIX,
     Button,
     Card,
     Column,
@@ -105,7 +105,7 @@ def feedback_blocks(buttons: Sequence[Button], first: MessageId | None) -> list[
     that message.
     """
     block = f"{FIRST_MESSAGE_PREFIX}{first}/0" if first else "feedback"
-    votes = [button for button in buttons if button.action.startswith(VOTE)]
+    votes = [button for button in buttons if button.action.startswith(VOTE_BUTTON_PREFIX)]
     others = [button for button in buttons if button not in votes]
     if len(votes) < 2:
         return list(_actions(others))

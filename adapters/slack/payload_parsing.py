@@ -20,7 +20,7 @@ from adapters.slack.workspace_of_payload import (
     is_org_install,
 )
 from bot.domain import (
-    EPHEMERAL,
+    EPHEMERAL_ID_PREFIX,
     Attachment,
     ChannelId,
     ChannelKind,
@@ -33,18 +33,18 @@ from bot.domain import (
 )
 from bot.events import (
     ButtonClicked,
+    ChannelDeleted,
     CommandInvoked,
     Event,
+    EventContent,
     FormSubmitted,
     HomeOpened,
     MessageEdited,
     MessageReceived,
     MessagesDeleted,
     PersonLeft,
-    PlaceDeleted,
     ReactionChanged,
     ShortcutUsed,
-    What,
     WorkspaceJoined,
     WorkspaceLeft,
 )
@@ -247,7 +247,7 @@ def _end_event(event: Payload, key: str, bot: Bot, now: datetime) -> Iterator[Ev
             person = _user(str(event["user"]["id"]))
             yield Event(key, _place(bot, ""), person, now, PersonLeft())
         case "channel_deleted" | "group_deleted" if channel:
-            yield Event(key, _place(bot, channel), _user("slack"), now, PlaceDeleted())
+            yield Event(key, _place(bot, channel), _user("slack"), now, ChannelDeleted())
         case _ if _is_removal(event):
             yield workspace_left_event(bot, key, now)
 
@@ -327,7 +327,9 @@ def _message_received(event: Payload, bot: Bot) -> Event:
     message = to_message(event, channel, bot)
     kind = _kind(channel, str(event.get("channel_type") or ""))
     place = Place(bot.workspace, ChannelId(channel), message.place.thread or MessageId(ts), kind)
-    what: What = MessageReceived(message, is_addressed=bool(is_addressed), is_direct=is_direct)
+    what: EventContent = MessageReceived(
+        message, is_addressed=bool(is_addressed), is_direct=is_direct
+    )
     if is_addressed and _COMMAND_PREFIX.match(message.text):
         line = _COMMAND_PREFIX.sub("", strip_markup(raw, bot, is_command=True), count=1)
         question = None if message.text.lstrip().startswith("/") else message
@@ -367,7 +369,7 @@ def _clicks(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]:
             continue
         message = _answer_message(body, action)
         place = _place_of_click(body, bot, user)
-        what: What = ButtonClicked(value, message)
+        what: EventContent = ButtonClicked(value, message)
         if value.startswith(COMMAND_PREFIX):
             what = CommandInvoked(value.removeprefix(COMMAND_PREFIX))
         key = f"{bot.workspace}/action/{action.get('action_ts') or _unique_id(body, now)}/{user}"
@@ -382,7 +384,7 @@ def _answer_message(body: Payload, action: Payload) -> MessageId | None:
     ts = container.get("message_ts") or (body.get("message") or {}).get("ts")
     if not ts:
         return None
-    return MessageId(f"{EPHEMERAL}{ts}" if container.get("is_ephemeral") else str(ts))
+    return MessageId(f"{EPHEMERAL_ID_PREFIX}{ts}" if container.get("is_ephemeral") else str(ts))
 
 
 def _place_of_click(body: Payload, bot: Bot, user: str) -> Place:
@@ -504,7 +506,13 @@ def _message_shortcut(body: Payload, bot: Bot, now: datetime) -> Iterator[Event]
 
 
 def _interaction(
-    body: Payload, bot: Bot, now: datetime, place: Place, what: What, *, key: str | None = None
+    body: Payload,
+    bot: Bot,
+    now: datetime,
+    place: Place,
+    what: EventContent,
+    *,
+    key: str | None = None,
 ) -> Event:
     trigger = str(body.get("trigger_id") or "")
     user: Payload = body["user"]

@@ -27,7 +27,7 @@ from adapters.slack.text_escaping import safe_pieces
 from adapters.slack.thinking_status import thinking_status
 from adapters.streamed_answer import StreamedAnswer
 from bot.domain import (
-    EPHEMERAL,
+    EPHEMERAL_ID_PREFIX,
     Attachment,
     ChannelId,
     Message,
@@ -120,7 +120,7 @@ class SlackSurface:
         context = InteractionContext(event, handle, self._now(), submission=submission)
         _remember(self._contexts, event.key, context)
         clicked = event.what.message if isinstance(event.what, ButtonClicked) else None
-        if clicked and clicked.startswith(EPHEMERAL) and handle.response_url:
+        if clicked and clicked.startswith(EPHEMERAL_ID_PREFIX) and handle.response_url:
             _remember(self._responses, clicked, handle.response_url)
         return context
 
@@ -171,11 +171,11 @@ class SlackSurface:
             await self._respond_if_possible(
                 key, Text(self._say("slack.invite_me", self._locale(key)))
             )
-            return MessageId(f"{EPHEMERAL}{key}")
+            return MessageId(f"{EPHEMERAL_ID_PREFIX}{key}")
 
     async def edit(self, place: Place, message: MessageId, reply: Drawn) -> None:
         await self._ready()
-        if message.startswith(EPHEMERAL):
+        if message.startswith(EPHEMERAL_ID_PREFIX):
             await self._edit_ephemeral(message, reply)
             return
         channel = await self._people.channel_to_post_in(place)

@@ -293,7 +293,7 @@ class RoomActions:
                 await _wait_until_done(task)
 
     async def _send_question(
-        self, what: events.What, message: RoomMessage, *, key: str
+        self, what: events.EventContent, message: RoomMessage, *, key: str
     ) -> asyncio.Task[None] | None:
         """Sends an event that a model answers; shows a placeholder until the answer begins."""
         place, answers = place_of(message), self._session.studio.room.open_answers

@@ -144,7 +144,7 @@ class Composer:
     def _completions(self, text: str) -> list[str]:
         head, _, rest = text[1:].partition(" ")
         typed = rest if head == "tune" else text[1:]
-        found = self._session.studio.catalogue.complete(typed)
+        found = self._session.studio.catalogue.completions(typed)
         lines = [f"/tune {words}" for words in islice(found, _MAX_SUGGESTIONS)]
         return [line for line in lines if line != text]
 

@@ -12,7 +12,7 @@ from starlette.background import BackgroundTask
 
 from adapters.local_room import LocalRoom
 from bot.domain import Attachment
-from bot.image_types import MAGIC_BYTES, picture_type
+from bot.image_types import MAGIC_BYTE_COUNT, image_media_type
 
 _PATH, _PICTURE_PATH = "/download/", "/picture/"
 _MAX_PENDING = 100
@@ -59,6 +59,6 @@ def picture_url(file: Attachment) -> str | None:
 def _picture_type(path: Path) -> str | None:
     try:
         with path.open("rb") as file:
-            return picture_type(file.read(MAGIC_BYTES))
+            return image_media_type(file.read(MAGIC_BYTE_COUNT))
     except OSError:
         return None

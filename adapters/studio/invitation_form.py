@@ -104,7 +104,9 @@ class _Page:
         while len(self._used_tokens) > _MAX_USED_TOKENS:
             self._used_tokens.popitem(last=False)
 
-    def _event(self, invitation: Invitation, what: events.What, locale: str) -> events.Event:
+    def _event(
+        self, invitation: Invitation, what: events.EventContent, locale: str
+    ) -> events.Event:
         key = f"write/{secrets.token_hex(16)}"
         return events.Event(key, invitation.place, invitation.user, self._clock.now(), what, locale)
 

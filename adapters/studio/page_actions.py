@@ -134,6 +134,6 @@ def _field(
             required=option.required,
         )
     kind = FieldKind.TEXT if option.name in _MULTILINE else FieldKind.LINE
-    if option.least is not None and option.most is not None and option.most < _MAX_SHOWN:
-        about = f"{about} ({option.least:g} … {option.most:g})"
+    if option.minimum is not None and option.maximum is not None and option.maximum < _MAX_SHOWN:
+        about = f"{about} ({option.minimum:g} … {option.maximum:g})"
     return Field(option.name, text, kind, value, hint=about, required=option.required)

@@ -86,7 +86,7 @@ class PageSession:
         return self.studio.app.translate(key, self.locale, **details)
 
     async def send(
-        self, what: events.What, place: Place | None = None, *, key: str | None = None
+        self, what: events.EventContent, place: Place | None = None, *, key: str | None = None
     ) -> asyncio.Task[None] | None:
         """Sends an event as the speaker; the app posts the reply in the room."""
         event = self._event(what, place or Place(LOCAL, self.channel), self.speaker, key)
@@ -99,7 +99,7 @@ class PageSession:
 
     async def ask(
         self,
-        what: events.What,
+        what: events.EventContent,
         place: Place | None = None,
         *,
         by: User = STUDIO_OWNER,
@@ -110,7 +110,7 @@ class PageSession:
         with self.working():
             return await self.studio.app.handle_for_page(event, progress=progress)
 
-    async def query(self, what: events.What, place: Place | None = None) -> Reply:
+    async def query(self, what: events.EventContent, place: Place | None = None) -> Reply:
         """Like `ask`, for events that change nothing."""
         event = self._event(what, place or self.place, STUDIO_OWNER, None)
         with self.working():
@@ -143,7 +143,9 @@ class PageSession:
     def speak_as(self, name: str) -> None:
         self.speaker = STUDIO_OWNER if name in ("", STUDIO_OWNER.name) else User(UserId(name), name)
 
-    def _event(self, what: events.What, place: Place, user: User, key: str | None) -> events.Event:
+    def _event(
+        self, what: events.EventContent, place: Place, user: User, key: str | None
+    ) -> events.Event:
         return events.Event(
             key=key or self.new_key(),
             place=place,

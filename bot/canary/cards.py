@@ -12,10 +12,10 @@ from bot.number_formats import format_share_range
 from bot.outdated_clicks import state_token
 from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Fact, Tone
-from bot.significance import wilson
+from bot.significance import wilson_interval
 from bot.words import Words
 
-PROMOTE, STOP = "canary.promote", "canary.stop"
+PROMOTE_BUTTON, STOP_BUTTON = "canary.promote", "canary.stop"
 
 
 async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
@@ -69,13 +69,13 @@ async def canary_state_token(canary: Canary, records: Records) -> str:
 async def _buttons(canary: Canary, records: Records, words: Words) -> tuple[Button, ...]:
     argument = f"{canary.id}.{await canary_state_token(canary, records)}"
     return (
-        Button(words("button.promote"), f"{PROMOTE}:{argument}", is_primary=True),
-        Button(words("button.stop"), f"{STOP}:{argument}", is_danger=True),
+        Button(words("button.promote"), f"{PROMOTE_BUTTON}:{argument}", is_primary=True),
+        Button(words("button.stop"), f"{STOP_BUTTON}:{argument}", is_danger=True),
     )
 
 
 def _fact(label: str, of: ModelFeedback, failed: int, words: Words) -> Fact:
-    liked = wilson(of.liked, of.votes)
+    liked = wilson_interval(of.liked, of.votes)
     share = format_share_range(liked.low, liked.high) if of.votes else "–"
     value = words(
         "canary.received",

@@ -18,7 +18,7 @@ from bot.domain import (
     Role,
 )
 from bot.errors import BadInput, NotFound, NotNow
-from bot.number_formats import number_of
+from bot.number_formats import parse_number_argument
 from bot.outdated_clicks import outdated_refusal
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -31,27 +31,27 @@ handlers = Handlers()
 @handlers.command(
     "use",
     Role.TRAINER,
-    Option("model", OptionKind.MODEL, rest=True, required=True),
-    Option.amount("share", suggestions=("5%", "10%", "25%", "50%")),
+    Option("model", OptionKind.MODEL, takes_rest=True, required=True),
+    Option.number_or_word("share", suggestions=("5%", "10%", "25%", "50%")),
     Option.text("as"),
 )
-async def use_model(request: Request, deps: Dependencies) -> Reply:
+async def deploy_or_start_canary(request: Request, deps: Dependencies) -> Reply:
     """Deploys a tuned model, a checkpoint, the base or `latest`; starts a canary with `share:`."""
     share = _requested_share(request)
     if share is None:
-        return await deployments.use_model(request, deps)
+        return await deployments.deploy_model(request, deps)
     async with deps.store.writing() as records:
         canary = await _start_or_change(request, share, records)
         name = await deployments.find_display_name(records, request.workspace_id, canary.model)
         await notices.queue_notice(
-            records, canary, notices.STATUS, at=request.now, locale=request.words.language
+            records, canary, notices.STATUS_NOTICE, at=request.now, locale=request.words.language
         )
     deps.wake_runners()
     return Text(request.words("canary.begun", model=name, share=f"{share:.0%}"), is_for_all=True)
 
 
-@handlers.button(cards.PROMOTE, Role.TRAINER)
-async def promote(request: Request, deps: Dependencies) -> Reply:
+@handlers.button(cards.PROMOTE_BUTTON, Role.TRAINER)
+async def promote_canary(request: Request, deps: Dependencies) -> Reply:
     """Ends the canary and deploys its model for all questions."""
     async with deps.store.writing() as records:
         canary, refusal = await _canary_of_button(request, records)
@@ -76,8 +76,8 @@ async def promote(request: Request, deps: Dependencies) -> Reply:
     return promoting
 
 
-@handlers.button(cards.STOP, Role.TRAINER)
-async def stop(request: Request, deps: Dependencies) -> Reply:
+@handlers.button(cards.STOP_BUTTON, Role.TRAINER)
+async def stop_canary(request: Request, deps: Dependencies) -> Reply:
     """Ends the canary, so that the model in use answers all questions again."""
     async with deps.store.writing() as records:
         canary, refusal = await _canary_of_button(request, records)
@@ -93,7 +93,7 @@ async def _start_or_change(request: Request, share: float, records: Records) -> 
     """Starts a canary, or changes the share of the running one. Raises NotNow and NotFound."""
     words, name = request.words, request.text_option("model") or ""
     model = await deployments.find_model_by_name(request, name, records)
-    model = await deployments.with_host_name(request, model, records)
+    model = await deployments.store_name_at_host(request, model, records)
     current = await records.deployments.current(request.workspace_id, request.assistant.id)
     in_use = current.model if current else request.assistant.base
     if model.name == in_use:
@@ -142,7 +142,7 @@ async def _canary_of_button(request: Request, records: Records) -> tuple[Canary,
     Returns no refusal if this event ended the canary already, before a crash.
     """
     name, _, shown = request.argument.partition(".")
-    number = CanaryId(number_of(name, "canary"))
+    number = CanaryId(parse_number_argument(name, "canary"))
     canary = await records.canaries.get(request.workspace_id, number)
     is_here = canary.place.channel == request.place.channel or request.role is Role.OPERATOR
     if not is_here and canary.started_by != request.user_id:
@@ -166,10 +166,10 @@ async def _end(request: Request, canary: Canary, state: CanaryState, records: Re
         ended_at=request.now,
     )
     await request.audit(records, f"canary.{state}", model=canary.model, event=request.event.key)
-    for kind in (notices.STATUS, notices.ENDED):
+    for kind in (notices.STATUS_NOTICE, notices.ENDED_NOTICE):
         await notices.queue_notice(records, canary, kind, at=request.now)
     if canary.is_liked:
-        await notices.queue_notice(records, canary, notices.LIKED, at=request.now)
+        await notices.queue_notice(records, canary, notices.LIKED_NOTICE, at=request.now)
 
 
 def _requested_share(request: Request) -> float | None:

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from bot.domain import Canary, ModelFeedback
 from bot.ports.store import Records
-from bot.significance import ALPHA, MIN_QUESTIONS, Verdict, compare_shares, wilson
+from bot.significance import (
+    MIN_QUESTIONS,
+    SIGNIFICANCE_LEVEL,
+    Verdict,
+    compare_shares,
+    wilson_interval,
+)
 
 MIN_FAILURES = 3
 _TOLERATED = 0.1
@@ -28,7 +34,7 @@ def is_failing(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool
     if failed < MIN_FAILURES:
         return False
     usual = other.failed / other.answers if other.answers else 0.0
-    return wilson(failed, tried).low > max(_TOLERATED, usual)
+    return wilson_interval(failed, tried).low > max(_TOLERATED, usual)
 
 
 def is_vote_test_due(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool:
@@ -36,7 +42,7 @@ def is_vote_test_due(canary: Canary, own: ModelFeedback, other: ModelFeedback) -
     return min(own.votes, other.votes) >= MIN_QUESTIONS << canary.vote_checks
 
 
-def verdict(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> Verdict:
+def vote_verdict(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> Verdict:
     """Compares the shares of 👍.
 
     Each test spends half of the remaining alpha of 5 %, so that repeated tests stay below 5 % in
@@ -45,5 +51,5 @@ def verdict(canary: Canary, own: ModelFeedback, other: ModelFeedback) -> Verdict
     return compare_shares(
         (own.liked, own.disliked),
         (other.liked, other.disliked),
-        alpha=ALPHA / 2 ** (canary.vote_checks + 1),
+        alpha=SIGNIFICANCE_LEVEL / 2 ** (canary.vote_checks + 1),
     )

@@ -9,7 +9,7 @@ from bot.ports.store import Records
 from bot.request import Request
 
 
-async def canary_for(request: Request, canary: Canary, records: Records) -> Canary | None:
+async def canary_that_answers(request: Request, canary: Canary, records: Records) -> Canary | None:
     """Returns the canary if it answers this question, or None if the model in use answers it.
 
     Selects by the person who asks; in a thread, by the author of its first question, so that one
@@ -18,10 +18,10 @@ async def canary_for(request: Request, canary: Canary, records: Records) -> Cana
     in_use = request.deployment.id if request.deployment else 0
     if canary.deployment != in_use:
         return None
-    return canary if is_selected(canary, await _selection_key(request, records)) else None
+    return canary if is_in_canary_share(canary, await _selection_key(request, records)) else None
 
 
-def is_selected(canary: Canary, key: str) -> bool:
+def is_in_canary_share(canary: Canary, key: str) -> bool:
     """Whether the canary answers the questions of `key`, a user id or thread id.
 
     The result depends only on the canary and the key; a key that is selected at a share is also

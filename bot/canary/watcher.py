@@ -50,13 +50,13 @@ class CanaryWatcher:
         if self._queued_status.get(canary.id) == current_status:
             return False
         async with self._store.writing() as records:
-            await notices.queue_notice(records, canary, notices.STATUS, at=self._clock.now())
+            await notices.queue_notice(records, canary, notices.STATUS_NOTICE, at=self._clock.now())
         self._queued_status[canary.id] = current_status
         return True
 
     async def _test(self, canary: Canary, own: ModelFeedback, other: ModelFeedback) -> bool:
         """Tests the votes once and counts the test, so that it is not repeated for these votes."""
-        verdict = stop_rules.verdict(canary, own, other)
+        verdict = stop_rules.vote_verdict(canary, own, other)
         if verdict is Verdict.WORSE:
             return await self._stop(canary, CanaryEnd.DISLIKED)
         is_liked = canary.is_liked or verdict is Verdict.BETTER
@@ -66,7 +66,9 @@ class CanaryWatcher:
             ):
                 return False
             if is_liked and not canary.is_liked:
-                await notices.queue_notice(records, canary, notices.LIKED, at=self._clock.now())
+                await notices.queue_notice(
+                    records, canary, notices.LIKED_NOTICE, at=self._clock.now()
+                )
         return True
 
     async def _stop(self, canary: Canary, why: CanaryEnd) -> bool:
@@ -83,8 +85,8 @@ class CanaryWatcher:
             await records.audit.add(
                 canary.workspace, None, "canary.stopped", at=now, model=canary.model, why=why
             )
-            kinds = [notices.STATUS, notices.ENDED]
-            for kind in kinds + ([notices.LIKED] if canary.is_liked else []):
+            kinds = [notices.STATUS_NOTICE, notices.ENDED_NOTICE]
+            for kind in kinds + ([notices.LIKED_NOTICE] if canary.is_liked else []):
                 await notices.queue_notice(records, replace(canary), kind, at=now)
         return True
 

@@ -13,10 +13,10 @@ from bot.domain.canary import Canary as Canary
 from bot.domain.canary import CanaryEnd as CanaryEnd
 from bot.domain.canary import CanaryState as CanaryState
 from bot.domain.canary import ModelFeedback as ModelFeedback
-from bot.domain.evaluation import ALWAYS_TRAINED as ALWAYS_TRAINED
-from bot.domain.evaluation import EVALUATION_OF_JOB as EVALUATION_OF_JOB
-from bot.domain.evaluation import MUST_ANSWER as MUST_ANSWER
-from bot.domain.evaluation import OPEN_EVALUATIONS as OPEN_EVALUATIONS
+from bot.domain.evaluation import ALWAYS_TRAIN_TAG as ALWAYS_TRAIN_TAG
+from bot.domain.evaluation import JOB_EVALUATION_KEY_PREFIX as JOB_EVALUATION_KEY_PREFIX
+from bot.domain.evaluation import MUST_ANSWER_TAG as MUST_ANSWER_TAG
+from bot.domain.evaluation import OPEN_EVALUATION_STATES as OPEN_EVALUATION_STATES
 from bot.domain.evaluation import AnswerState as AnswerState
 from bot.domain.evaluation import Contender as Contender
 from bot.domain.evaluation import ContenderKind as ContenderKind
@@ -27,7 +27,7 @@ from bot.domain.evaluation import EvaluationState as EvaluationState
 from bot.domain.evaluation import GapOutcome as GapOutcome
 from bot.domain.evaluation import GapQuestion as GapQuestion
 from bot.domain.evaluation import QuestionOrder as QuestionOrder
-from bot.domain.ids import EPHEMERAL as EPHEMERAL
+from bot.domain.ids import EPHEMERAL_ID_PREFIX as EPHEMERAL_ID_PREFIX
 from bot.domain.ids import LOCAL as LOCAL
 from bot.domain.ids import AssistantId as AssistantId
 from bot.domain.ids import CanaryId as CanaryId
@@ -50,23 +50,23 @@ from bot.domain.ids import platform_of as platform_of
 from bot.domain.judging import JudgedPair as JudgedPair
 from bot.domain.judging import Judging as Judging
 from bot.domain.judging import Preferred as Preferred
-from bot.domain.paid_runs import UNFINISHED_CALLS as UNFINISHED_CALLS
+from bot.domain.paid_runs import UNFINISHED_CALL_STATES as UNFINISHED_CALL_STATES
 from bot.domain.paid_runs import CallState as CallState
-from bot.domain.reviewing import AUTHOR_SAID as AUTHOR_SAID
-from bot.domain.reviewing import VERDICTS as VERDICTS
+from bot.domain.reviewing import AUTHOR_KINDS as AUTHOR_KINDS
+from bot.domain.reviewing import VERDICT_KINDS as VERDICT_KINDS
 from bot.domain.reviewing import Review as Review
 from bot.domain.reviewing import ReviewKind as ReviewKind
 from bot.domain.row_text import RowText as RowText
-from bot.domain.row_text import row_text as row_text
 from bot.domain.row_text import short_fingerprint as short_fingerprint
-from bot.domain.synthetic import SYNTHETIC as SYNTHETIC
+from bot.domain.row_text import to_row_text as to_row_text
+from bot.domain.synthetic import SYNTHETIC_TAG as SYNTHETIC_TAG
 from bot.domain.synthetic import SyntheticCall as SyntheticCall
 from bot.domain.synthetic import SyntheticKind as SyntheticKind
 from bot.domain.synthetic import SyntheticOrigin as SyntheticOrigin
 from bot.domain.synthetic import SyntheticRun as SyntheticRun
-from bot.domain.training import BEFORE_JOB as BEFORE_JOB
-from bot.domain.training import HELD_LOSS as HELD_LOSS
 from bot.domain.training import OPEN_PHASES as OPEN_PHASES
+from bot.domain.training import PHASES_BEFORE_HOST_JOB as PHASES_BEFORE_HOST_JOB
+from bot.domain.training import VALIDATION_LOSS_NAMES as VALIDATION_LOSS_NAMES
 from bot.domain.training import Checkpoint as Checkpoint
 from bot.domain.training import Deployment as Deployment
 from bot.domain.training import Estimate as Estimate
@@ -82,7 +82,7 @@ from bot.domain.training import Snapshot as Snapshot
 from bot.domain.training import SnapshotRow as SnapshotRow
 from bot.domain.training import Split as Split
 from bot.domain.training import StepMetrics as StepMetrics
-from bot.domain.voting import OPEN_VOTES as OPEN_VOTES
+from bot.domain.voting import OPEN_VOTE_STATES as OPEN_VOTE_STATES
 from bot.domain.voting import Ballot as Ballot
 from bot.domain.voting import BlindVote as BlindVote
 from bot.domain.voting import Choice as Choice
@@ -123,7 +123,7 @@ class Exclusion(IntFlag):
     GUEST = 16
 
 
-NO_EXCLUSION = Exclusion(0)
+NO_EXCLUSIONS = Exclusion(0)
 CHANNEL_EXCLUSIONS = Exclusion.PRIVATE | Exclusion.SHARED | Exclusion.DIRECT | Exclusion.RESTRICTED
 """The exclusions by channel; `GUEST` is one by author."""
 
@@ -224,7 +224,7 @@ class Workspace:
     person_cap: int | None = None
     workspace_cap: int | None = None
     training_cap: float | None = None
-    allowed: Exclusion = NO_EXCLUSION
+    allowed: Exclusion = NO_EXCLUSIONS
     is_allowed: bool = True
     removal_reported_at: datetime | None = None
     closed_at: datetime | None = None
@@ -294,7 +294,7 @@ class Binding:
     threads: bool | None = None
 
 
-TYPED = "form:"
+TYPED_SOURCE_PREFIX = "form:"
 """Prefix of an `ExampleSource.message` that is the key of a form instead of a message id."""
 
 
@@ -330,7 +330,7 @@ class Example:
     held_out: bool
     created_at: datetime
     updated_at: datetime
-    exclusions: Exclusion = NO_EXCLUSION
+    exclusions: Exclusion = NO_EXCLUSIONS
     decided_by: UserId | None = None
     private_text: PrivateText = NO_PRIVATE_TEXT
     """Kinds of private text found in the row."""
@@ -366,7 +366,7 @@ class NewExample:
     authors: tuple[UserId, ...] = ()
     source: ExampleSource | None = None
     tags: tuple[str, ...] = ()
-    exclusions: Exclusion = NO_EXCLUSION
+    exclusions: Exclusion = NO_EXCLUSIONS
     messages: tuple[ExampleSource, ...] = ()
     """Every message whose text is in the row; `source` need not be repeated."""
     text: RowText | None = None
@@ -406,7 +406,7 @@ class ExampleFilter:
     """Only examples with undecided private text of one of these kinds; zero does not filter."""
     only_active: bool = False
     """Leaves out rejected and withdrawn examples."""
-    hidden_exclusions: Exclusion = NO_EXCLUSION
+    hidden_exclusions: Exclusion = NO_EXCLUSIONS
     """Leaves out examples with one of these, unless their source is in `visible_in_channel`."""
     visible_in_channel: ChannelId | None = None
     reviewer: UserId | None = None
@@ -490,7 +490,7 @@ class Undoable:
     workspace: WorkspaceId = LOCAL
 
 
-SHAREABLE_FOR = timedelta(days=1)
+SHAREABLE_PERIOD = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -527,7 +527,7 @@ class NewNotice:
     details: Mapping[str, object]
 
 
-ONLY_EDIT = "only_edit"
+ONLY_EDITS_MESSAGE = "only_edit"
 """Detail of a notice that only edits an existing message; dropped if the message is gone."""
 
 

@@ -23,15 +23,15 @@ from bot.domain.ids import (
 from bot.domain.paid_runs import CallState
 from bot.rows import Method
 
-MUST_ANSWER = "must-answer"
+MUST_ANSWER_TAG = "must-answer"
 """The tag of an example that is never trained on; every new model is asked its question."""
 
 
-ALWAYS_TRAINED = "always-train"
+ALWAYS_TRAIN_TAG = "always-train"
 """The tag of an example that is never held out and part of every training."""
 
 
-EVALUATION_OF_JOB = "job:"
+JOB_EVALUATION_KEY_PREFIX = "job:"
 """Prefix of the idempotency key of an evaluation priced with a training; the job's key follows."""
 
 
@@ -47,7 +47,11 @@ class EvaluationState(StrEnum):
     FAILED = "failed"
 
 
-OPEN_EVALUATIONS = (EvaluationState.CONFIRMED, EvaluationState.RUNNING, EvaluationState.STOPPING)
+OPEN_EVALUATION_STATES = (
+    EvaluationState.CONFIRMED,
+    EvaluationState.RUNNING,
+    EvaluationState.STOPPING,
+)
 
 
 class ContenderKind(StrEnum):
@@ -127,7 +131,7 @@ class QuestionOrder(StrEnum):
     """Sort order of questions: by number, by difference of scores, losses or wins first."""
 
     NUMBER = "number"
-    APART = "apart"
+    DIFFERENCE = "apart"
     WORSE = "worse"
     BETTER = "better"
 

@@ -26,7 +26,7 @@ Row = Mapping[str, object]
 
 LOCAL = WorkspaceId("local")
 
-EPHEMERAL = "ephemeral:"
+EPHEMERAL_ID_PREFIX = "ephemeral:"
 """Prefix of the id of an ephemeral message, which the platform shows to one person."""
 
 

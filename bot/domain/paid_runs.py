@@ -15,4 +15,4 @@ class CallState(StrEnum):
     LOST = "lost"
 
 
-UNFINISHED_CALLS = (CallState.WAITING, CallState.ASKED)
+UNFINISHED_CALL_STATES = (CallState.WAITING, CallState.ASKED)

@@ -20,8 +20,8 @@ class ReviewKind(StrEnum):
     WRONG = "wrong"
 
 
-VERDICTS = (ReviewKind.APPROVED, ReviewKind.REJECTED)
-AUTHOR_SAID = (ReviewKind.ASKED, ReviewKind.RIGHT, ReviewKind.WRONG)
+VERDICT_KINDS = (ReviewKind.APPROVED, ReviewKind.REJECTED)
+AUTHOR_KINDS = (ReviewKind.ASKED, ReviewKind.RIGHT, ReviewKind.WRONG)
 
 
 @dataclass(frozen=True, slots=True)

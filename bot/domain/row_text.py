@@ -23,9 +23,9 @@ class RowText(NamedTuple):
     private: PrivateText
 
 
-def row_text(row: Row) -> RowText:
+def to_row_text(row: Row) -> RowText:
     """Returns the stored form of a row."""
-    encoded, search = _encode_plain_row(row) or (_encode_row(row), text_to_search(row))
+    encoded, search = _encode_plain_row(row) or (_encode_row(row), to_search_text(row))
     private = row_kinds(row) if may_be_private(search) else NO_PRIVATE_TEXT
     return RowText(encoded, search, short_fingerprint(row), private)
 
@@ -35,7 +35,7 @@ def short_fingerprint(row: Row) -> str:
     return fingerprint(row)[:32]
 
 
-def text_to_search(value: object) -> str:
+def to_search_text(value: object) -> str:
     """Returns every text of a row, case-folded, one a line."""
     return "\n".join(row_texts(value)).casefold()
 

@@ -11,7 +11,7 @@ from bot.domain.evaluation import EvaluationState
 from bot.domain.ids import AssistantId, ExampleId, HostName, ModelName, Place, UserId, WorkspaceId
 from bot.domain.paid_runs import CallState
 
-SYNTHETIC = "synthetic"
+SYNTHETIC_TAG = "synthetic"
 """Search tag of an example that a model wrote; code must check `Example.synthetic` instead."""
 
 

@@ -68,9 +68,9 @@ class Phase(StrEnum):
         return self in (Phase.SUCCEEDED, Phase.FAILED, Phase.CANCELLED, Phase.ABANDONED)
 
 
-BEFORE_JOB = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING)
+PHASES_BEFORE_HOST_JOB = (Phase.CONFIRMED, Phase.UPLOADING, Phase.CREATING)
 """Phases of a confirmed job that is not known to exist at its host yet."""
-OPEN_PHASES = (*BEFORE_JOB, Phase.WATCHING, Phase.WARMING)
+OPEN_PHASES = (*PHASES_BEFORE_HOST_JOB, Phase.WATCHING, Phase.WARMING)
 """Phases of a confirmed job that is not over."""
 
 
@@ -175,7 +175,7 @@ class JobEvent:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
-HELD_LOSS = ("full_valid_loss", "valid_loss")
+VALIDATION_LOSS_NAMES = ("full_valid_loss", "valid_loss")
 """Hosts' names for validation loss: over all rows (preferred), or over a sample of them."""
 
 

@@ -19,7 +19,7 @@ class VoteState(StrEnum):
     CLOSED = "closed"
 
 
-OPEN_VOTES = (VoteState.WAITING, VoteState.OPEN, VoteState.CLOSING)
+OPEN_VOTE_STATES = (VoteState.WAITING, VoteState.OPEN, VoteState.CLOSING)
 
 
 @dataclass(frozen=True, slots=True)

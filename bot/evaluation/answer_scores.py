@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 
 from bot.refusals import starts_with_refusal
 
-TIE = 0.05
+TIE_MARGIN = 0.05
 """Largest difference of two scores that counts as a tie."""
-RIGHT_FROM = 0.7
+MIN_RIGHT_SCORE = 0.7
 """Least score at which a must-answer question counts as answered."""
 MAX_LABEL_LENGTH = 40
 
@@ -31,7 +31,7 @@ _NAME = re.compile(r"(?<=[\w,;:] )[A-ZÄÖÜÀ-Þ][\w&'’-]*[\w](?: [A-ZÄÖÜ�
 _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK", "ARABIC", "HEBREW", "DEVANAGARI", "THAI")
 
 
-def scores(reference: str, answer: str, *, is_refusal: bool = False) -> dict[str, object]:
+def score_answer(reference: str, answer: str, *, is_refusal: bool = False) -> dict[str, object]:
     """Returns every measure of an answer by name, without those that do not apply.
 
     Answers are compared by `score`: 0 if only one of answer and reference is a refusal, 1 for the
@@ -47,7 +47,7 @@ def scores(reference: str, answer: str, *, is_refusal: bool = False) -> dict[str
         "exact": normalize_whitespace(reference) == normalize_whitespace(answer),
         "chrf": likeness,
         "length": _is_as_long(reference, answer),
-        "language": script_of(reference) == script_of(answer),
+        "language": writing_script(reference) == writing_script(answer),
         "refusal": refuses == should_refuse,
         "should_refuse": should_refuse,
         "voice": style_features(answer),
@@ -64,7 +64,7 @@ def scores(reference: str, answer: str, *, is_refusal: bool = False) -> dict[str
     if (shape := json_shape(reference)) is not None:
         measured["json"] = json_shape(answer) == shape
         parts.append(float(measured["json"] is True))
-    if 0 < len(label := label_of(answer)) <= MAX_LABEL_LENGTH:
+    if 0 < len(label := normalize_label(answer)) <= MAX_LABEL_LENGTH:
         measured["label"] = label
     return {"score": _score(measured, parts), **measured}
 
@@ -82,7 +82,7 @@ def normalize_whitespace(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
-def label_of(text: str) -> str:
+def normalize_label(text: str) -> str:
     """Returns the text as the name of a class: casefolded, without quotes and final marks."""
     return normalize_whitespace(text).casefold().strip(" .。!！\"'“”")
 
@@ -147,7 +147,7 @@ def _is_as_long(reference: str, answer: str) -> bool:
     return abs(expected - length) <= _LENGTH_TOLERANCE or expected / 2 <= length <= expected * 2
 
 
-def script_of(text: str) -> str:
+def writing_script(text: str) -> str:
     """Returns the most frequent script; all but `_SCRIPTS` count as one, such as Chinese."""
     counts = Counter(_script(letter) for letter in text if letter.isalpha())
     return counts.most_common(1)[0][0] if counts else ""

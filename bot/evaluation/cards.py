@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from bot.commands import Handlers
-from bot.deployments import find_display_name, rollback_button, use_button
+from bot.deployments import deploy_button, find_display_name, rollback_button
 from bot.domain import (
     Contender,
     ContenderKind,
@@ -22,10 +22,17 @@ from bot.domain import (
 from bot.errors import NotFound, deserialize
 from bot.evaluation import planning
 from bot.evaluation.deployment_gate import GateRejection, gate_rejection
-from bot.evaluation.question_calls import progress
-from bot.evaluation.report import ContenderReport, Report, Share, StyleFeature, load, why_missing
+from bot.evaluation.question_calls import count_ended_calls
+from bot.evaluation.report import (
+    ContenderReport,
+    Report,
+    Share,
+    StyleFeature,
+    load_report,
+    missing_answer_reason,
+)
 from bot.examples import must_answer_tag
-from bot.number_formats import format_p_value, format_share_range, number_of
+from bot.number_formats import format_p_value, format_share_range, parse_number_argument
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import (
@@ -49,7 +56,7 @@ from bot.significance import (
     PairedResult,
     Verdict,
     questions_needed,
-    wilson,
+    wilson_interval,
 )
 from bot.words import Words
 
@@ -71,14 +78,14 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
 
 async def status_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
     """Returns the card with the progress, and the error that the evaluation waits for, if any."""
-    done, total = await progress(evaluation, records)
+    done, total = await count_ended_calls(evaluation, records)
     lines = [words(f"evaluation.state.{evaluation.state}")]
     if total:
         lines.append(words("evaluation.progress", done=done, total=total))
     trouble = deserialize(evaluation.error)
     is_open = evaluation.state in (EvaluationState.CONFIRMED, EvaluationState.RUNNING)
     if trouble is not None and is_open:
-        lines.append(words("evaluation.waits", why=words.error_without_host_words(trouble)))
+        lines.append(words("evaluation.waits", why=words.error_text_without_host_message(trouble)))
     stop = Button(words("button.stop"), f"evaluation.stop:{evaluation.id}", is_danger=True)
     title = "vote.answers" if evaluation.is_vote else "evaluation.title"
     name = await find_display_name(records, evaluation.workspace, evaluation.model)
@@ -102,7 +109,7 @@ async def render_ended_notice(notice: Notice, records: Records, words: Words) ->
 
 
 @handlers.button("evaluation.show", Role.MEMBER)
-async def show(request: Request, deps: Dependencies) -> Reply:
+async def show_evaluation(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         evaluation = await visible_evaluation(request, request.argument, records)
         if not evaluation.report:
@@ -111,24 +118,26 @@ async def show(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("evaluation.question", Role.MEMBER)
-async def one_question(request: Request, deps: Dependencies) -> Reply:
+async def show_question(request: Request, deps: Dependencies) -> Reply:
     """Returns the answers of all contenders to a question, and the taught reply."""
     name, _, number = request.argument.partition(".")
     async with deps.store.reading() as records:
-        evaluation = await with_names(await visible_evaluation(request, name, records), records)
+        evaluation = await with_display_names(
+            await visible_evaluation(request, name, records), records
+        )
         return await question_card(
-            evaluation, number_of(number, "question"), records, request.words
+            evaluation, parse_number_argument(number, "question"), records, request.words
         )
 
 
 @handlers.button("evaluation.details", Role.MEMBER)
-async def details(request: Request, deps: Dependencies) -> Reply:
+async def list_measures(request: Request, deps: Dependencies) -> Reply:
     """Lists every measure of every contender."""
     async with deps.store.reading() as records:
-        evaluation = await with_names(
+        evaluation = await with_display_names(
             await visible_evaluation(request, request.argument, records), records
         )
-    report, words = load(evaluation.report), request.words
+    report, words = load_report(evaluation.report), request.words
     if report is None:
         return Listing(words("evaluation.details"), (), empty=words("evaluation.state.running"))
     rows = [
@@ -137,7 +146,9 @@ async def details(request: Request, deps: Dependencies) -> Reply:
     ]
     choose = Button(words("button.labels"), f"evaluation.labels:{evaluation.id}")
     rows += [
-        ListingRow("", words("evaluation.labels", who=name_of(contender, words)), line, (choose,))
+        ListingRow(
+            "", words("evaluation.labels", who=contender_name(contender, words)), line, (choose,)
+        )
         for contender, totals in zip(evaluation.contenders, report.contenders, strict=True)
         if totals.confusion
         for line in (_label_line(totals.confusion, words),)
@@ -145,13 +156,13 @@ async def details(request: Request, deps: Dependencies) -> Reply:
     return Listing(words("evaluation.details"), tuple(rows))
 
 
-def evaluation_id(text: str) -> EvaluationId:
-    return EvaluationId(number_of(text, "evaluation"))
+def parse_evaluation_id(text: str) -> EvaluationId:
+    return EvaluationId(parse_number_argument(text, "evaluation"))
 
 
 async def visible_evaluation(request: Request, name: str, records: Records) -> Evaluation:
     """Returns an evaluation whose answers may be seen. Raises NotFound, also for a blind vote."""
-    evaluation = await records.evaluations.get(request.workspace_id, evaluation_id(name))
+    evaluation = await records.evaluations.get(request.workspace_id, parse_evaluation_id(name))
     if evaluation.is_vote:
         raise NotFound(noun="evaluation", name=name)
     return evaluation
@@ -159,11 +170,13 @@ async def visible_evaluation(request: Request, name: str, records: Records) -> E
 
 async def result_card(evaluation: Evaluation, records: Records, words: Words) -> Card:
     """Returns the result card: the verdict in words first, then its numbers."""
-    report, evaluation = load(evaluation.report), await with_names(evaluation, records)
+    report = load_report(evaluation.report)
+    evaluation = await with_display_names(evaluation, records)
     name = await find_display_name(records, evaluation.workspace, evaluation.model)
     title = words("evaluation.title", id=evaluation.id, model=name)
     if report is None:
         return Card(title, (words(f"evaluation.state.{evaluation.state}"),), tone=Tone.BUSY)
+    is_done = evaluation.state is EvaluationState.DONE
     current = await records.deployments.current(evaluation.workspace, evaluation.assistant)
     lines = [*_ending(evaluation, words), *_verdict_lines(evaluation, report, words)]
     lines += _unanswered_lines(evaluation, report, words)
@@ -192,9 +205,7 @@ async def result_card(evaluation: Evaluation, records: Records, words: Words) ->
         facts=tuple(_score_facts(evaluation, report, words)),
         columns=await _example(evaluation, report, records, words),
         buttons=tuple(buttons),
-        tone=VERDICT_TONES[report.verdict]
-        if evaluation.state is EvaluationState.DONE
-        else Tone.PLAIN,
+        tone=VERDICT_TONES[report.verdict] if is_done else Tone.PLAIN,
     )
 
 
@@ -211,7 +222,7 @@ def _unanswered_lines(evaluation: Evaluation, report: Report, words: Words) -> l
     for contender, totals in zip(evaluation.contenders, report.contenders, strict=True):
         counts = {"evaluation.cut": totals.cut, "evaluation.silent": totals.silent}
         lines += [
-            words(key, who=name_of(contender, words), count=count)
+            words(key, who=contender_name(contender, words), count=count)
             for key, count in counts.items()
             if count
         ]
@@ -222,7 +233,7 @@ def _use_buttons(evaluation: Evaluation, current: Deployment | None, words: Word
     if current is None or current.model != evaluation.model:
         is_refused = evaluation.is_gate and not evaluation.is_deployed
         key = "button.use_anyway" if is_refused else "button.use"
-        return [use_button(evaluation.model, current, words, label=key)]
+        return [deploy_button(evaluation.model, current, words, label=key)]
     return [rollback_button(evaluation.model, words)] if evaluation.is_deployed else []
 
 
@@ -239,14 +250,14 @@ def _ending(evaluation: Evaluation, words: Words) -> Iterator[str]:
 def _trouble(evaluation: Evaluation, words: Words) -> Iterator[str]:
     trouble = deserialize(evaluation.error)
     if trouble is not None and evaluation.state is EvaluationState.FAILED:
-        yield words.error_without_host_words(trouble)
+        yield words.error_text_without_host_message(trouble)
 
 
 def _verdict_lines(evaluation: Evaluation, report: Report, words: Words) -> Iterator[str]:
     result = report.result
     if result is None or report.against is None:
         return
-    against = name_of(evaluation.contenders[report.against], words)
+    against = contender_name(evaluation.contenders[report.against], words)
     if not result.questions:
         yield words("evaluation.nothing", against=against)
         return
@@ -258,7 +269,7 @@ def _verdict_lines(evaluation: Evaluation, report: Report, words: Words) -> Iter
         yield _why_undecided(result, words)
     for index, other in report.results.items():
         if index != report.against:
-            name = name_of(evaluation.contenders[index], words)
+            name = contender_name(evaluation.contenders[index], words)
             yield words(f"evaluation.other.{other.verdict}", against=name, **_counts(other))
 
 
@@ -315,11 +326,11 @@ def _score_facts(evaluation: Evaluation, report: Report, words: Words) -> Iterat
     for contender, totals in zip(evaluation.contenders, report.contenders, strict=True):
         mean = words("evaluation.no_score") if totals.mean is None else f"{totals.mean:.2f}"
         parts = [mean, words("evaluation.exact", count=totals.exact, total=totals.answered)]
-        parts += loss_lines(report, words) if contender.kind is ContenderKind.NEW else ()
-        yield Fact(name_of(contender, words), " · ".join(parts), f"score.{contender.kind}")
+        parts += held_out_loss_lines(report, words) if contender.kind is ContenderKind.NEW else ()
+        yield Fact(contender_name(contender, words), " · ".join(parts), f"score.{contender.kind}")
 
 
-def loss_lines(report: Report, words: Words) -> tuple[str, ...]:
+def held_out_loss_lines(report: Report, words: Words) -> tuple[str, ...]:
     """Returns the line with the new model's held-out loss, if its host reported one."""
     loss = report.held_out_loss
     return () if loss is None else (words("evaluation.loss", loss=f"{loss:.3f}"),)
@@ -382,18 +393,20 @@ async def _columns(
     for answer in answers:
         if only is None or answer.contender in only:
             contender = evaluation.contenders[answer.contender]
-            note = outcome_of(answer, words)
+            note = score_text(answer, words)
             columns.append(
                 Column(
-                    name_of(contender, words), one_line(answer.text, _MAX_TEXT_LENGTH) or "–", note
+                    contender_name(contender, words),
+                    one_line(answer.text, _MAX_TEXT_LENGTH) or "–",
+                    note,
                 )
             )
     return tuple(columns)
 
 
-def outcome_of(answer: EvaluationAnswer, words: Words) -> str:
+def score_text(answer: EvaluationAnswer, words: Words) -> str:
     """Returns the score of an answer in words, or why it has none."""
-    why = why_missing(answer) or "done"
+    why = missing_answer_reason(answer) or "done"
     return words(f"evaluation.answer.{why}", score=answer.scores.get("score"))
 
 
@@ -416,7 +429,7 @@ def _measures_row(
     tokens = round((totals.prompt_tokens + totals.completion_tokens) / max(1, totals.answered))
     parts.append(words("evaluation.tokens", count=tokens))
     if totals.price_of_1000 is not None:
-        parts.append(words("evaluation.price", price=words.price(totals.price_of_1000)))
+        parts.append(words("evaluation.price", price=words.price_text(totals.price_of_1000)))
     if totals.failed or totals.lost:
         counts = {"cut": totals.cut, "silent": totals.silent, "lost": totals.lost}
         other_failures = totals.failed - totals.cut - totals.silent
@@ -432,8 +445,8 @@ def _measures_row(
             )
         )
     contender = evaluation.contenders[index]
-    parts += loss_lines(report, words) if contender.kind is ContenderKind.NEW else ()
-    name = name_of(contender, words)
+    parts += held_out_loss_lines(report, words) if contender.kind is ContenderKind.NEW else ()
+    name = contender_name(contender, words)
     return ListingRow("", name, " · ".join(parts), facts=tuple(_score_facts_of(totals, name)))
 
 
@@ -452,7 +465,7 @@ def _score_facts_of(totals: ContenderReport, name: str) -> Iterator[Fact]:
 
 def _share_text(share: Share) -> str:
     """Returns a share with its Wilson interval, as in `12/20 (39–78 %)`."""
-    interval = wilson(share.count, share.total)
+    interval = wilson_interval(share.count, share.total)
     return f"{share.count}/{share.total} ({format_share_range(interval.low, interval.high)})"
 
 
@@ -486,7 +499,7 @@ def _label_line(confusion: Confusion, words: Words) -> str:
     return " · ".join(parts)
 
 
-async def with_names(evaluation: Evaluation, records: Records) -> Evaluation:
+async def with_display_names(evaluation: Evaluation, records: Records) -> Evaluation:
     """Returns the evaluation with display names of its contenders; `model` stays an id."""
     return replace(
         evaluation,
@@ -502,5 +515,5 @@ async def with_names(evaluation: Evaluation, records: Records) -> Evaluation:
     )
 
 
-def name_of(contender: Contender, words: Words) -> str:
+def contender_name(contender: Contender, words: Words) -> str:
     return words(f"evaluation.who.{contender.kind}", model=contender.model, count=contender.shots)

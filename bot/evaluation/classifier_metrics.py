@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from bot.commands import Handlers
 from bot.domain import Evaluation, Role
 from bot.errors import BadInput, NotNow
-from bot.evaluation.cards import name_of, visible_evaluation
-from bot.evaluation.report import Report, load
-from bot.option_validation import read_number
+from bot.evaluation.cards import contender_name, visible_evaluation
+from bot.evaluation.report import Report, load_report
+from bot.option_validation import parse_number
 from bot.ports.dependencies import Dependencies
 from bot.replies import Field, FieldKind, Form, Listing, ListingRow, Reply
 from bot.request import Request
@@ -23,7 +23,7 @@ _MAX_BETAS = 10
 
 
 @handlers.button("evaluation.labels", Role.MEMBER, opens_form=True)
-async def choose(request: Request, deps: Dependencies) -> Reply:
+async def choose_positive_label(request: Request, deps: Dependencies) -> Reply:
     """Returns the form for the positive label and the betas of F-beta."""
     _, result = await _report(request, deps)
     words = request.words
@@ -45,7 +45,7 @@ async def choose(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.form("evaluation.labels", Role.MEMBER)
-async def label_scores(request: Request, deps: Dependencies) -> Reply:
+async def show_classifier_metrics(request: Request, deps: Dependencies) -> Reply:
     """Returns accuracy, precision, recall, F-beta and the confusion matrix of each model."""
     evaluation, result = await _report(request, deps)
     words, positive = request.words, request.options.get("positive", "")
@@ -53,7 +53,7 @@ async def label_scores(request: Request, deps: Dependencies) -> Reply:
         raise BadInput(problem=words("labels.unknown", label=positive))
     betas = _betas(request.options.get("betas", ""), words)
     rows = [
-        ListingRow("", name_of(contender, words), line)
+        ListingRow("", contender_name(contender, words), line)
         for contender, totals in zip(evaluation.contenders, result.contenders, strict=True)
         if totals.confusion
         for line in _lines(totals.confusion, positive, betas, words)
@@ -64,7 +64,7 @@ async def label_scores(request: Request, deps: Dependencies) -> Reply:
 async def _report(request: Request, deps: Dependencies) -> tuple[Evaluation, Report]:
     async with deps.store.reading() as records:
         evaluation = await visible_evaluation(request, request.argument, records)
-    result = load(evaluation.report)
+    result = load_report(evaluation.report)
     if result is None:
         raise NotNow(problem=request.words("labels.none"))
     return evaluation, result
@@ -82,7 +82,7 @@ def _betas(text: str, words: Words) -> Sequence[float]:
     parts = [part.strip() for part in text.split(",") if part.strip()] or ["1"]
     if len(parts) > _MAX_BETAS:
         raise BadInput(problem=words("labels.many", most=_MAX_BETAS))
-    return [read_number("betas", part, words, least=0.01, most=100) for part in parts]
+    return [parse_number("betas", part, words, minimum=0.01, maximum=100) for part in parts]
 
 
 def _lines(

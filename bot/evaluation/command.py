@@ -14,8 +14,8 @@ from bot.domain import (
 )
 from bot.errors import BadInput, NotNow, Outdated
 from bot.evaluation import cards
-from bot.evaluation.notices import KIND
-from bot.evaluation.planning import EvaluationPlan, keep_priced, plan_evaluation, unpriced_host
+from bot.evaluation.notices import EVALUATION_RUN
+from bot.evaluation.planning import EvaluationPlan, plan_evaluation, store_estimate, unpriced_host
 from bot.paid_run_actions import confirm_run, decline_run, estimated_run, stop_run
 from bot.ports.dependencies import Dependencies
 from bot.ports.model_hosts import Hosts
@@ -37,12 +37,12 @@ _MOST = 5000
     Option("against", OptionKind.MODEL),
     Option.integer("questions", 1, _MOST),
 )
-async def evaluate(request: Request, deps: Dependencies) -> Reply:
+async def estimate_evaluation(request: Request, deps: Dependencies) -> Reply:
     """Returns a card with the questions, models and price; nothing is sent to a model."""
     access.refuse_closed_workspace(request.workspace, request.words)
     async with deps.store.reading() as records:
         new = await requested_evaluation(request, records)
-    evaluation, plan = await price_and_keep(request, new, deps)
+    evaluation, plan = await plan_and_store_estimate(request, new, deps)
     title = request.words("evaluate.title", model=evaluation.contenders[0].model)
     label = request.words("button.evaluate")
     confirm = Button(label, f"evaluation.confirm:{evaluation.id}", is_primary=True)
@@ -50,7 +50,7 @@ async def evaluate(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("evaluation.confirm", Role.TRAINER)
-async def confirm(request: Request, deps: Dependencies) -> Reply:
+async def confirm_evaluation(request: Request, deps: Dependencies) -> Reply:
     """Stores the confirmation; the runner then asks the models."""
     async with deps.store.writing() as records:
         await confirm_estimate(request, records, deps.hosts, is_vote=False)
@@ -59,21 +59,21 @@ async def confirm(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("evaluation.decline", Role.TRAINER)
-async def decline(request: Request, deps: Dependencies) -> Reply:
+async def decline_evaluation(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        return await decline_run(request, records.evaluations, KIND)
+        return await decline_run(request, records.evaluations, EVALUATION_RUN)
 
 
 @handlers.button("evaluation.stop", Role.TRAINER)
-async def stop(request: Request, deps: Dependencies) -> Reply:
+async def stop_evaluation(request: Request, deps: Dependencies) -> Reply:
     """Stops an evaluation and cancels its calls; the report covers the answers so far."""
     async with deps.store.writing() as records:
-        reply = await stop_run(request, records.evaluations, records, KIND)
+        reply = await stop_run(request, records.evaluations, records, EVALUATION_RUN)
     deps.wake_runners()
     return reply
 
 
-async def price_and_keep(
+async def plan_and_store_estimate(
     request: Request, new: Evaluation, deps: Dependencies
 ) -> tuple[Evaluation, EvaluationPlan]:
     """Plans an evaluation and stores it until it is confirmed. Raises NotNow.
@@ -86,8 +86,8 @@ async def price_and_keep(
     if len(plan.contenders) < 2:
         raise NotNow(problem=request.words("evaluate.nothing_to_compare"))
     async with deps.store.writing() as records:
-        evaluation = await keep_priced(records, new, plan)
-        return await cards.with_names(evaluation, records), plan
+        evaluation = await store_estimate(records, new, plan)
+        return await cards.with_display_names(evaluation, records), plan
 
 
 async def confirm_estimate(
@@ -97,11 +97,11 @@ async def confirm_estimate(
 
     `name` is the evaluation's number if it is not the whole argument of the button.
     """
-    evaluation = await estimated_run(request, records.evaluations, KIND, name)
+    evaluation = await estimated_run(request, records.evaluations, EVALUATION_RUN, name)
     if evaluation.is_vote is not is_vote:
         raise Outdated(problem=request.words("start.already"))
     host = unpriced_host(evaluation, hosts)
-    await confirm_run(request, evaluation, records.evaluations, records, KIND, host=host)
+    await confirm_run(request, evaluation, records.evaluations, records, EVALUATION_RUN, host=host)
     return evaluation
 
 
@@ -141,8 +141,8 @@ def estimate_card(
 ) -> Card:
     """Returns the card of an estimate, with the button that confirms it."""
     words = request.words
-    names = [cards.name_of(contender, words) for contender in evaluation.contenders]
-    price = words.price(evaluation.price)
+    names = [cards.contender_name(contender, words) for contender in evaluation.contenders]
+    price = words.price_text(evaluation.price)
     lines = [
         words("evaluate.cost", tokens=f"{evaluation.tokens:,}", price=price),
         words("evaluate.asked", count=evaluation.questions, models=len(evaluation.contenders)),

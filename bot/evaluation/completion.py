@@ -9,12 +9,12 @@ from bot.domain import Evaluation, EvaluationState
 from bot.evaluation import notices, report
 from bot.evaluation.deployment_gate import gate_rejection
 from bot.evaluation.planning import is_same_deployment
-from bot.evaluation.question_calls import progress
+from bot.evaluation.question_calls import count_ended_calls
 from bot.paid_run_actions import queue_run_notice
 from bot.ports.model_hosts import Hosts
 from bot.ports.store import Records, Store
 
-FINAL = "final"
+ENDED_EVALUATION_KEY = "final"
 """The key of a stored error's detail: whether the error ended the evaluation."""
 _UNFINISHED = (EvaluationState.RUNNING, EvaluationState.STOPPING)
 
@@ -28,7 +28,7 @@ async def is_ready_to_finish(evaluation: Evaluation, records: Records) -> bool:
         return True
     if evaluation.state is not EvaluationState.RUNNING:
         return False
-    done, total = await progress(evaluation, records)
+    done, total = await count_ended_calls(evaluation, records)
     return done >= total
 
 
@@ -39,7 +39,7 @@ async def finish_evaluation(
     result = await report.make_report(store, evaluation, hosts)
     state = EvaluationState.DONE
     if evaluation.state is EvaluationState.STOPPING:
-        is_final = bool(evaluation.error.get(FINAL))
+        is_final = bool(evaluation.error.get(ENDED_EVALUATION_KEY))
         state = EvaluationState.FAILED if is_final else EvaluationState.STOPPED
     finished = replace(evaluation, state=state)
     async with store.writing() as records:
@@ -52,7 +52,7 @@ async def finish_evaluation(
             *own,
             when=_UNFINISHED,
             state=state,
-            report=report.dump(result),
+            report=report.dump_report(result),
             finished_at=at,
             is_deployed=is_deployed,
         ):
@@ -62,10 +62,10 @@ async def finish_evaluation(
         await records.audit.add(
             evaluation.workspace, None, f"evaluation.{state}", at=at, evaluation=evaluation.id
         )
-        await queue_run_notice(records, evaluation, notices.STATUS, at=at)
+        await queue_run_notice(records, evaluation, notices.STATUS_NOTICE, at=at)
         # The answers of a blind vote are shown by the vote.
         if not evaluation.is_vote or state is not EvaluationState.DONE:
-            await queue_run_notice(records, evaluation, notices.ENDED, at=at)
+            await queue_run_notice(records, evaluation, notices.ENDED_NOTICE, at=at)
 
 
 async def _may_deploy(finished: Evaluation, result: report.Report, records: Records) -> bool:

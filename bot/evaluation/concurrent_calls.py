@@ -23,11 +23,11 @@ log = logging.getLogger(__name__)
 
 Call = TypeVar("Call")
 
-AT_ONCE = 4
+MAX_CONCURRENT_CALLS = 4
 """Most concurrent calls of a host."""
 MAX_TRIES = 3
 """Requests of one call that may end in a server error or a time-out of the host."""
-LOOK_SECONDS = 1.0
+SECONDS_BETWEEN_CLAIMS = 1.0
 """Seconds between calls of `claim` while calls are running and `wake` is not set."""
 
 
@@ -54,7 +54,7 @@ async def run_calls(
     try:
         while True:
             wake.clear()
-            calls, running = await claim(AT_ONCE - len(tasks))
+            calls, running = await claim(MAX_CONCURRENT_CALLS - len(tasks))
             for task, call in tasks.items():
                 # Cancelled once only, as a cancelled call still counts its paid tokens.
                 if of(call) not in running and not task.cancelling():
@@ -79,7 +79,7 @@ async def _first_done(
     wake_task = asyncio.create_task(wake.wait())
     try:
         await asyncio.wait(
-            {*tasks, wake_task}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            {*tasks, wake_task}, timeout=SECONDS_BETWEEN_CLAIMS, return_when=asyncio.FIRST_COMPLETED
         )
     finally:
         wake_task.cancel()
@@ -92,7 +92,7 @@ async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def error_of(call: Awaitable[None], *, run: int) -> AttuneError | None:
+async def await_call_error(call: Awaitable[None], *, run: int) -> AttuneError | None:
     """Awaits a call of a run and returns its error; an unexpected one is only logged."""
     try:
         await call
@@ -104,7 +104,7 @@ async def error_of(call: Awaitable[None], *, run: int) -> AttuneError | None:
     return None
 
 
-def may_ask_again(error: AttuneError, tries: Counter[object], call: object) -> bool:
+def may_retry_call(error: AttuneError, tries: Counter[object], call: object) -> bool:
     """Whether a call may be made again: the host did not process it, or a try is left.
 
     Counts the call's server errors and time-outs in `tries`; `MAX_TRIES` is their limit.

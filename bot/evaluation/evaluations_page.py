@@ -8,8 +8,8 @@ from functools import partial
 from bot.commands import Handlers
 from bot.deployments import find_display_name
 from bot.domain import (
-    ALWAYS_TRAINED,
-    MUST_ANSWER,
+    ALWAYS_TRAIN_TAG,
+    MUST_ANSWER_TAG,
     ContenderKind,
     Evaluation,
     EvaluationAnswer,
@@ -33,7 +33,7 @@ from bot.words import Words
 
 handlers = Handlers()
 
-PAGE = 20
+QUESTIONS_PER_PAGE = 20
 _RUNS = 50
 _LONGEST = 1000
 """Characters of a text in the table; the card of a question has longer texts."""
@@ -57,14 +57,16 @@ async def list_evaluations(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("evaluations.history", Role.CURATOR, is_for_pages=True)
-async def history(request: Request, deps: Dependencies) -> Reply:
+async def show_score_history(request: Request, deps: Dependencies) -> Reply:
     """Returns a chart of the mean scores over the evaluations."""
     async with deps.store.reading() as records:
         evaluations = await records.evaluations.page(
             request.workspace_id, assistant=request.assistant.id, limit=_RUNS
         )
     words = request.words
-    loaded = [(evaluation, report.load(evaluation.report)) for evaluation in reversed(evaluations)]
+    loaded = [
+        (evaluation, report.load_report(evaluation.report)) for evaluation in reversed(evaluations)
+    ]
     series = tuple(_history(loaded, words))
     chart = Chart(
         words("evaluations.history"),
@@ -77,7 +79,7 @@ async def history(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("evaluation.sheet", Role.CURATOR, is_for_pages=True)
-async def sheet(request: Request, deps: Dependencies) -> Reply:
+async def list_questions_and_answers(request: Request, deps: Dependencies) -> Reply:
     """Lists a page of questions with the answers of all models; the argument is `ID.ORDER.FIRST`.
 
     The facts of a row are the taught reply and, for contender N, `answer.N` and `score.N`, or
@@ -85,7 +87,7 @@ async def sheet(request: Request, deps: Dependencies) -> Reply:
     """
     number, order, first = _sheet_of(request)
     async with deps.store.reading() as records:
-        evaluation = await cards.with_names(
+        evaluation = await cards.with_display_names(
             await cards.visible_evaluation(request, str(number), records), records
         )
         page = await records.evaluations.list_ordered(
@@ -94,7 +96,7 @@ async def sheet(request: Request, deps: Dependencies) -> Reply:
             order,
             against=_against(evaluation),
             first=first,
-            limit=PAGE,
+            limit=QUESTIONS_PER_PAGE,
         )
         marks = await _marks(request, [question.example for question, _ in page], records)
     words = request.words
@@ -108,7 +110,7 @@ async def sheet(request: Request, deps: Dependencies) -> Reply:
         rows,
         words("evaluation.no_questions"),
         facts=tuple(
-            Fact(cards.name_of(contender, words), contender.model, f"answer.{index}")
+            Fact(cards.contender_name(contender, words), contender.model, f"answer.{index}")
             for index, contender in enumerate(evaluation.contenders)
         ),
         total=evaluation.questions,
@@ -120,7 +122,10 @@ async def _marks(
 ) -> Mapping[ExampleId, str]:
     """Returns the marks of examples that are always trained on or asked of every new model."""
     marks: dict[ExampleId, str] = {}
-    for tag, key in ((MUST_ANSWER, "mark.must_answer"), (ALWAYS_TRAINED, "mark.always_trained")):
+    for tag, key in (
+        (MUST_ANSWER_TAG, "mark.must_answer"),
+        (ALWAYS_TRAIN_TAG, "mark.always_trained"),
+    ):
         marked = await records.examples.ids(
             request.workspace_id, ExampleFilter(tag=tag), until=request.now, among=examples
         )
@@ -133,7 +138,7 @@ def _sheet_of(request: Request) -> tuple[EvaluationId, QuestionOrder, int]:
     order, _, first = rest.partition(".")
     if order not in set(QuestionOrder) or not first.isdecimal():
         raise NotFound(noun="evaluation", name=request.argument)
-    return cards.evaluation_id(evaluation_number), QuestionOrder(order), int(first)
+    return cards.parse_evaluation_id(evaluation_number), QuestionOrder(order), int(first)
 
 
 def _against(evaluation: Evaluation) -> int:
@@ -142,7 +147,7 @@ def _against(evaluation: Evaluation) -> int:
 
 
 def _run(words: Words, evaluation: Evaluation, name: str) -> ListingRow:
-    loaded = report.load(evaluation.report)
+    loaded = report.load_report(evaluation.report)
     is_done = evaluation.state is EvaluationState.DONE and loaded is not None
     verdict = loaded.verdict if loaded else Verdict.UNDECIDED
     state = words(f"verdict.{verdict}") if is_done else words(f"evaluations.{evaluation.state}")
@@ -151,7 +156,7 @@ def _run(words: Words, evaluation: Evaluation, name: str) -> ListingRow:
     return ListingRow(
         id=str(evaluation.id),
         text=name,
-        note=" · ".join([note, *(cards.loss_lines(loaded, words) if loaded else ())]),
+        note=" · ".join([note, *(cards.held_out_loss_lines(loaded, words) if loaded else ())]),
         facts=(
             Fact(words("fact.state"), state, "state"),
             Fact(words("fact.date"), date, "date"),
@@ -205,4 +210,4 @@ def _cell(answer: EvaluationAnswer, words: Words) -> Iterator[Fact]:
     if isinstance(score, int | float):
         yield Fact("", f"{score:.2f}", f"score.{answer.contender}")
     else:
-        yield Fact("", cards.outcome_of(answer, words), f"state.{answer.contender}")
+        yield Fact("", cards.score_text(answer, words), f"state.{answer.contender}")

@@ -10,7 +10,7 @@ from bot.domain import Contender, Evaluation, EvaluationAnswer, EvaluationQuesti
 from bot.errors import deserialize
 from bot.evaluation.cards import visible_evaluation
 from bot.evaluation.planning import answered_pages, prompt_and_reference
-from bot.evaluation.report import why_missing
+from bot.evaluation.report import missing_answer_reason
 from bot.example_files import csv_line
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Store
@@ -39,7 +39,7 @@ _COLUMNS = (
 
 
 @handlers.button("evaluation.export", Role.CURATOR)
-async def export(request: Request, deps: Dependencies) -> Reply:
+async def export_answers(request: Request, deps: Dependencies) -> Reply:
     """Returns a file with a row for each question and model, named by `ID.csv` or `ID.jsonl`."""
     number, _, ending = request.argument.partition(".")
     async with deps.store.reading() as records:
@@ -79,8 +79,8 @@ def _row(
         contender.kind.value,
         contender.model,
         answer.state.value if answer else "",
-        why_missing(answer),
-        words.error_without_host_words(trouble) if trouble else "",
+        missing_answer_reason(answer),
+        words.error_text_without_host_message(trouble) if trouble else "",
         answer.text if answer else "",
         *(scores.get(name) for name in _SCORES),
         answer.prompt_tokens if answer else None,

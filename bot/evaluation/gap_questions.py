@@ -14,13 +14,13 @@ from bot.domain import (
     UnansweredTurn,
     WorkspaceId,
 )
-from bot.evaluation.answer_scores import RIGHT_FROM, chrf, scores
+from bot.evaluation.answer_scores import MIN_RIGHT_SCORE, chrf, score_answer
 from bot.ports.metered_calls import Answer
 from bot.ports.store import Store
 from bot.refusals import starts_with_refusal
-from bot.teach_next.gaps import WINDOW, find_gaps, recent_answers
+from bot.teach_next.gaps import GAP_PERIOD, find_gaps, recent_answers
 
-MAX_GAPS = 50
+MAX_GAP_QUESTIONS = 50
 """Most questions of gaps that an evaluation asks its new model, besides the held-out ones."""
 
 
@@ -37,13 +37,13 @@ async def unasked_gap_questions(
     async with store.reading() as records:
         recent = await recent_answers(records, *own, now=now)
         asked = await records.evaluation_gaps.of_model(
-            *own, since=now - WINDOW, outcomes=tuple(GapOutcome)
+            *own, since=now - GAP_PERIOD, outcomes=tuple(GapOutcome)
         )
     gaps, _ = await find_gaps(recent)
     asked_ids = {turn.id for turn in asked}
-    candidates = [*(gap.first for gap in gaps), *recent.taught]
+    candidates = [*(gap.newest_turn for gap in gaps), *recent.taught]
     new = [turn for turn in candidates if turn.model != model and turn.id not in asked_ids]
-    return new[:MAX_GAPS]
+    return new[:MAX_GAP_QUESTIONS]
 
 
 def waiting_gap_questions(turns: Sequence[UnansweredTurn]) -> list[GapQuestion]:
@@ -65,6 +65,6 @@ def gap_outcome(answer: Answer, *, reference: str, is_taught: bool) -> GapOutcom
 
 def _is_near(reference: str, answer: Answer, *, is_taught: bool) -> bool:
     if not is_taught:
-        return chrf(reference, answer.text) >= RIGHT_FROM
-    score = scores(reference, answer.text, is_refusal=answer.is_refusal)["score"]
-    return isinstance(score, float) and score >= RIGHT_FROM
+        return chrf(reference, answer.text) >= MIN_RIGHT_SCORE
+    score = score_answer(reference, answer.text, is_refusal=answer.is_refusal)["score"]
+    return isinstance(score, float) and score >= MIN_RIGHT_SCORE

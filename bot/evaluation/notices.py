@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from bot.paid_run_actions import RunKind
+from bot.paid_run_actions import PaidRunKind
 
-STATUS = "evaluation.status"
-ENDED = "evaluation.ended"
-KIND = RunKind("evaluation", audited="evaluation", words="evaluation", status=STATUS)
+STATUS_NOTICE = "evaluation.status"
+ENDED_NOTICE = "evaluation.ended"
+EVALUATION_RUN = PaidRunKind(
+    "evaluation",
+    audit_prefix="evaluation",
+    text_key_prefix="evaluation",
+    status_notice=STATUS_NOTICE,
+)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from bot.domain import (
-    EVALUATION_OF_JOB,
-    MUST_ANSWER,
+    JOB_EVALUATION_KEY_PREFIX,
+    MUST_ANSWER_TAG,
     Assistant,
     AssistantId,
     Contender,
@@ -43,9 +43,9 @@ from bot.rows import Method, prompt_fingerprint, text_tokens
 from bot.significance import MIN_QUESTIONS
 from bot.words import Words
 
-SHOTS = 8
+SHOT_COUNT = 8
 """Few-shot examples in each prompt of the contender "base with examples"."""
-MAX_QUESTIONS = 200
+DEFAULT_QUESTIONS = 200
 """Most held-out questions of an evaluation without a requested number."""
 _SET_BY_JOB = (
     "state",
@@ -77,28 +77,30 @@ class EvaluationPlan:
     price: float | None
 
 
-async def follows_training(records: Records, job: Job, *, held_out: int) -> bool:
+async def is_evaluated_after_training(records: Records, job: Job, *, held_out: int) -> bool:
     """Whether an evaluation follows a training.
 
     It does with at least `MIN_QUESTIONS` held-out rows. For a job whose model is deployed only
     if it is better, a must-answer example is enough.
     """
     if job.use_if_better:
-        return await can_gate(records, job.workspace, job.assistant, held_out=held_out)
+        return await has_questions_for_gate(
+            records, job.workspace, job.assistant, held_out=held_out
+        )
     return held_out >= MIN_QUESTIONS
 
 
-async def can_gate(
+async def has_questions_for_gate(
     records: Records, workspace: WorkspaceId, assistant: AssistantId, *, held_out: int
 ) -> bool:
     """Whether there are enough held-out rows, or a must-answer example, to gate a deployment."""
-    must_answer = ExampleFilter(assistant, ExampleState.APPROVED, tag=MUST_ANSWER)
+    must_answer = ExampleFilter(assistant, ExampleState.APPROVED, tag=MUST_ANSWER_TAG)
     if held_out >= MIN_QUESTIONS:
         return True
     return await records.examples.count(workspace, must_answer) > 0
 
 
-def evaluation_after(job: Job, in_use: Deployment | None) -> Evaluation:
+def evaluation_after_training(job: Job, in_use: Deployment | None) -> Evaluation:
     """Returns the evaluation of the model that a training will make, without a plan."""
     return Evaluation(
         id=EvaluationId(0),
@@ -158,7 +160,7 @@ async def start_evaluation_for_job(
 
 
 def _evaluation_key(job: Job) -> str:
-    return f"{EVALUATION_OF_JOB}{job.idempotency_key}"
+    return f"{JOB_EVALUATION_KEY_PREFIX}{job.idempotency_key}"
 
 
 async def plan_evaluation(
@@ -185,7 +187,7 @@ async def plan_evaluation(
         held = await (_held_out_of(records, job) if job else _held_out(records, evaluation))
         fresh = await _unlearned(records, evaluation, contenders, held)
         must = await _must_answer(records, evaluation)
-    most = evaluation.most_questions or MAX_QUESTIONS
+    most = evaluation.most_questions or DEFAULT_QUESTIONS
     if evaluation.is_vote:
         chosen = sorted([*fresh, *must], key=_shuffle_key)[:most]
     else:
@@ -203,7 +205,9 @@ async def plan_evaluation(
     return EvaluationPlan(contenders, _numbered(chosen), gap_turns, left_out, tokens + more, total)
 
 
-async def keep_priced(records: Records, evaluation: Evaluation, plan: EvaluationPlan) -> Evaluation:
+async def store_estimate(
+    records: Records, evaluation: Evaluation, plan: EvaluationPlan
+) -> Evaluation:
     """Stores an estimate with its questions, or returns the one with the same key."""
     priced = replace(
         evaluation,
@@ -216,7 +220,9 @@ async def keep_priced(records: Records, evaluation: Evaluation, plan: Evaluation
     return await records.evaluations.add(evaluation.workspace, priced, plan.questions, gap_calls)
 
 
-async def still_askable(records: Records, evaluation: Evaluation) -> Sequence[EvaluationQuestion]:
+async def questions_still_askable(
+    records: Records, evaluation: Evaluation
+) -> Sequence[EvaluationQuestion]:
     """Returns the priced questions that may still be asked: unchanged and not trained on."""
     priced = await records.evaluations.questions(
         evaluation.workspace, evaluation.id, limit=_ALL_QUESTIONS
@@ -251,7 +257,7 @@ def prompt_and_reference(
     return plain[:-1], plain[-1]["content"]
 
 
-def reference_of(row: Row | None) -> str | None:
+def taught_reply(row: Row | None) -> str | None:
     """Returns the taught reply; None if the row is erased or has parts other than plain text."""
     pair = prompt_and_reference(row, "")
     return pair[1] if pair else None
@@ -290,7 +296,7 @@ async def _held_out_of(records: Records, job: Job) -> Sequence[EvaluationQuestio
 
 
 async def _must_answer(records: Records, evaluation: Evaluation) -> Sequence[EvaluationQuestion]:
-    filters = ExampleFilter(tag=MUST_ANSWER)
+    filters = ExampleFilter(tag=MUST_ANSWER_TAG)
     return [
         question async for question in _askable(records, evaluation, Method.SUPERVISED, filters)
     ]
@@ -309,7 +315,7 @@ async def _askable(
     )
     async for example in examples:
         if prompt_and_reference(example.row, ""):
-            is_must_answer = MUST_ANSWER in example.tags
+            is_must_answer = MUST_ANSWER_TAG in example.tags
             yield EvaluationQuestion(0, example.id, example.revision, is_must_answer, example.row)
 
 
@@ -332,7 +338,7 @@ async def _contenders(
         evaluation.workspace, assistant.id, Method.SUPERVISED, limit=1
     )
     if [row async for row in trainable]:
-        contenders.append(Contender(ContenderKind.EXAMPLES, base, host, base, SHOTS))
+        contenders.append(Contender(ContenderKind.EXAMPLES, base, host, base, SHOT_COUNT))
     return tuple(contenders)
 
 
@@ -413,13 +419,15 @@ def _cost(
     for contender in contenders:
         prompt = prompt_tokens + contender.shots * (prompt_tokens + completion_tokens)
         tokens += prompt + completion_tokens
-        price = price_of(contender, prompt, completion_tokens, hosts)
+        price = price_of_tokens(contender, prompt, completion_tokens, hosts)
         is_known &= price is not None
         total += price or 0.0
     return tokens, total if is_known else None
 
 
-def price_of(contender: Contender, prompt: int, completion: int, hosts: Hosts) -> float | None:
+def price_of_tokens(
+    contender: Contender, prompt: int, completion: int, hosts: Hosts
+) -> float | None:
     """Returns the price of the tokens in US dollars; None if the host or its price is unknown."""
     if contender.host not in hosts.names():
         return None
@@ -451,8 +459,8 @@ def _cost_no_more(contenders: Sequence[Contender], priced: Evaluation, hosts: Ho
 def _token_prices(contender: Contender, hosts: Hosts) -> tuple[float, float] | None:
     """Returns US dollars for a million tokens of questions and of replies; None if unknown."""
     shots = contender.shots
-    question = price_of(contender, (1 + shots) * 1_000_000, 0, hosts)
-    reply = price_of(contender, shots * 1_000_000, 1_000_000, hosts)
+    question = price_of_tokens(contender, (1 + shots) * 1_000_000, 0, hosts)
+    reply = price_of_tokens(contender, shots * 1_000_000, 1_000_000, hosts)
     return None if question is None or reply is None else (question, reply)
 
 
@@ -461,7 +469,7 @@ def unpriced_host(evaluation: Evaluation, hosts: Hosts) -> HostName:
     unknown = (
         contender.host
         for contender in evaluation.contenders
-        if price_of(contender, 0, 0, hosts) is None
+        if price_of_tokens(contender, 0, 0, hosts) is None
     )
     return next(unknown, evaluation.contenders[0].host)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from bot.domain import (
-    UNFINISHED_CALLS,
+    UNFINISHED_CALL_STATES,
     AnswerState,
     CallState,
     Contender,
@@ -18,7 +18,7 @@ from bot.domain import (
 from bot.errors import AttuneError, NotFound, serialize
 from bot.evaluation import answer_scores
 from bot.evaluation.gap_questions import gap_outcome
-from bot.evaluation.planning import reference_of
+from bot.evaluation.planning import taught_reply
 from bot.examples.row_texts import exchange_row
 from bot.ports.metered_calls import Answer
 from bot.ports.store import Records
@@ -37,7 +37,7 @@ class AskedQuestion:
 
     @property
     def reference(self) -> str:
-        return reference_of(self.row) or ""
+        return taught_reply(self.row) or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,23 +57,25 @@ class QuestionCall:
     def called_contender(self) -> Contender:
         return self.evaluation.contenders[self.contender_index]
 
-    async def read(self, records: Records) -> AskedQuestion:
+    async def read_question(self, records: Records) -> AskedQuestion:
         """Returns the question with the taught reply. Raises NotFound if its text was erased."""
         if self.question.row is None:
             raise NotFound(noun="example", name=self.question.example)
         return AskedQuestion(self.question.row)
 
-    async def withdraw(self, records: Records) -> None:
+    async def unmark_as_asked(self, records: Records) -> None:
         """Removes the mark that the question was asked, as it certainly was not sent."""
         own = self.evaluation.workspace, self.evaluation.id
         await records.evaluations.withdraw_call(*own, *self.key)
 
-    async def keep(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
-        scores = answer_scores.scores(asked.reference, answer.text, is_refusal=answer.is_refusal)
+    async def store_answer(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
+        scores = answer_scores.score_answer(
+            asked.reference, answer.text, is_refusal=answer.is_refusal
+        )
         stored = replace(self._outcome(answer, AnswerState.DONE), scores=scores)
         await self._store(records, stored)
 
-    async def fail(self, records: Records, answer: Answer, trouble: AttuneError) -> None:
+    async def store_failure(self, records: Records, answer: Answer, trouble: AttuneError) -> None:
         stored = self._outcome(answer, AnswerState.FAILED)
         await self._store(records, replace(stored, error=serialize(trouble)))
 
@@ -112,7 +114,7 @@ class GapCall:
     def called_contender(self) -> Contender:
         return self.evaluation.contenders[0]
 
-    async def read(self, records: Records) -> AskedQuestion:
+    async def read_question(self, records: Records) -> AskedQuestion:
         """Returns the question with the reply that was taught since, else with the bad answer."""
         turn = await records.turns.get(self.evaluation.workspace, self.gap.turn)
         if not turn.question:
@@ -125,17 +127,17 @@ class GapCall:
         if self.gap.example is None:
             return None
         example = await records.examples.get(self.evaluation.workspace, self.gap.example)
-        return reference_of(example.row)
+        return taught_reply(example.row)
 
-    async def withdraw(self, records: Records) -> None:
+    async def unmark_as_asked(self, records: Records) -> None:
         await self._record(records, replace(self.gap, state=CallState.WAITING))
 
-    async def keep(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
+    async def store_answer(self, records: Records, answer: Answer, asked: AskedQuestion) -> None:
         outcome = gap_outcome(answer, reference=asked.reference, is_taught=asked.is_taught)
         done = replace(self.gap, state=CallState.DONE, answer=answer.text, outcome=outcome)
         await self._record(records, done)
 
-    async def fail(self, records: Records, answer: Answer, trouble: AttuneError) -> None:
+    async def store_failure(self, records: Records, answer: Answer, trouble: AttuneError) -> None:
         await self._record(records, replace(self.gap, state=CallState.FAILED, answer=answer.text))
 
     async def _record(self, records: Records, gap: GapQuestion) -> None:
@@ -146,11 +148,13 @@ class GapCall:
 Call = QuestionCall | GapCall
 
 
-async def progress(evaluation: Evaluation, records: Records) -> tuple[int, int]:
+async def count_ended_calls(evaluation: Evaluation, records: Records) -> tuple[int, int]:
     """Returns the number of calls that have ended, with or without an outcome, and of all calls."""
     own = evaluation.workspace, evaluation.id
     done = await records.evaluations.count_settled_answers(*own)
     gap_counts = await records.evaluation_gaps.counts(*own)
     total = evaluation.questions * len(evaluation.contenders) + sum(gap_counts.values())
-    finished = sum(count for state, count in gap_counts.items() if state not in UNFINISHED_CALLS)
+    finished = sum(
+        count for state, count in gap_counts.items() if state not in UNFINISHED_CALL_STATES
+    )
     return done + finished, total

@@ -12,19 +12,25 @@ from dataclasses import dataclass, field, replace
 from pydantic import TypeAdapter
 
 from bot.domain import (
-    HELD_LOSS,
+    VALIDATION_LOSS_NAMES,
     AnswerState,
     ContenderKind,
     Evaluation,
     EvaluationAnswer,
 )
 from bot.errors import EmptyAnswer, deserialize
-from bot.evaluation.answer_scores import MAX_LABEL_LENGTH, RIGHT_FROM, TIE, label_of, style_features
-from bot.evaluation.planning import answered_pages, price_of, reference_of
+from bot.evaluation.answer_scores import (
+    MAX_LABEL_LENGTH,
+    MIN_RIGHT_SCORE,
+    TIE_MARGIN,
+    normalize_label,
+    style_features,
+)
+from bot.evaluation.planning import answered_pages, price_of_tokens, taught_reply
 from bot.ports.model_hosts import Hosts
 from bot.ports.store import Store
 from bot.rows.classification_metrics import Confusion, confusion_of
-from bot.significance import Interval, PairedResult, Verdict, bootstrap, compare_scores
+from bot.significance import Interval, PairedResult, Verdict, bootstrap_interval, compare_scores
 
 _MAX_LABELS = 20
 _ROWS_A_LABEL = 3
@@ -107,7 +113,7 @@ class Report:
 _ADAPTER = TypeAdapter(Report)
 
 
-def why_missing(answer: EvaluationAnswer | None) -> str:
+def missing_answer_reason(answer: EvaluationAnswer | None) -> str:
     """Returns why there is no complete answer; "" for a complete one.
 
     The reason is one of `not_asked`, `asked`, `lost`, `failed`, `cut` and `empty`.
@@ -123,12 +129,12 @@ def why_missing(answer: EvaluationAnswer | None) -> str:
     return "empty" if isinstance(deserialize(answer.error), EmptyAnswer) else "failed"
 
 
-def dump(report: Report) -> Mapping[str, object]:
+def dump_report(report: Report) -> Mapping[str, object]:
     values: dict[str, object] = _ADAPTER.dump_python(report, mode="json")
     return values
 
 
-def load(values: Mapping[str, object]) -> Report | None:
+def load_report(values: Mapping[str, object]) -> Report | None:
     """Returns a dumped report; None for an empty mapping, as of an unfinished evaluation."""
     return _ADAPTER.validate_python(values) if values else None
 
@@ -147,7 +153,7 @@ class _Totals:
 
     def add(self, answer: EvaluationAnswer) -> None:
         self.states[answer.state] += 1
-        if why := why_missing(answer):
+        if why := missing_answer_reason(answer):
             self.counts[why] += 1
             return
         scores = answer.scores
@@ -183,11 +189,11 @@ async def make_report(
     async for page, answers in answered_pages(store, evaluation):
         for question in page:
             must |= {question.number} if question.is_must_answer else set()
-            reference = reference_of(question.row)
+            reference = taught_reply(question.row)
             if reference is not None:
                 total += 1
                 references.update(_traits(style_features(reference)))
-                labels[question.number] = label_of(reference)
+                labels[question.number] = normalize_label(reference)
         for answer in answers:
             totals[answer.contender].add(answer)
     # In a thread: the bootstrap takes about a second for some thousand questions.
@@ -206,7 +212,10 @@ async def _held_out_loss(store: Store, evaluation: Evaluation) -> float | None:
     if job.model != evaluation.model:
         return None
     reported = [
-        step.values[name] for name in HELD_LOSS for step in steps[::-1] if name in step.values
+        step.values[name]
+        for name in VALIDATION_LOSS_NAMES
+        for step in steps[::-1]
+        if name in step.values
     ]
     return reported[0] if reported else None
 
@@ -225,15 +234,15 @@ def _report(
     results = {
         index: compare_scores(
             [new[n] - other.scores[n] for n in sorted(new) if n in other.scores and n not in must],
-            margin=TIE,
+            margin=TIE_MARGIN,
             seed=seed,
         )
         for index, other in enumerate(totals)
         if index > 0
     }
     before = totals[baseline].scores if baseline is not None else {}
-    wrong = {n for n in must if new.get(n, 0.0) < RIGHT_FROM}
-    was_right = {n for n in must if before.get(n, 0.0) >= RIGHT_FROM}
+    wrong = {n for n in must if new.get(n, 0.0) < MIN_RIGHT_SCORE}
+    was_right = {n for n in must if before.get(n, 0.0) >= MIN_RIGHT_SCORE}
     differing = sorted((n for n in new if n in before), key=lambda n: (-abs(new[n] - before[n]), n))
     class_labels = _classes(labels)
     return Report(
@@ -248,7 +257,7 @@ def _report(
         must_answer=len(must),
         regressed=sorted(wrong & was_right),
         unanswered=sorted(wrong),
-        differing=[n for n in differing if abs(new[n] - before[n]) > TIE][:_DIFFERING],
+        differing=[n for n in differing if abs(new[n] - before[n]) > TIE_MARGIN][:_DIFFERING],
         traits=traits,
     )
 
@@ -272,7 +281,9 @@ def _contender_report(
     hosts: Hosts,
 ) -> ContenderReport:
     counts, answered = totals.counts, len(totals.scores)
-    price = price_of(evaluation.contenders[index], counts["prompt"], counts["completion"], hosts)
+    price = price_of_tokens(
+        evaluation.contenders[index], counts["prompt"], counts["completion"], hosts
+    )
     pairs = [(labels[n], label) for n, label in totals.labels.items() if n in labels]
     return ContenderReport(
         answered=answered,
@@ -293,7 +304,7 @@ def _contender_report(
         first_text_seconds=statistics.median(totals.seconds) if totals.seconds else None,
         price_of_1000=None if price is None or not answered else price / answered * 1000,
         confusion=confusion_of(pairs, class_labels) if class_labels else None,
-        interval=bootstrap(list(totals.scores.values())) if totals.scores else None,
+        interval=bootstrap_interval(list(totals.scores.values())) if totals.scores else None,
         silent=counts["empty"],
         cut=counts["cut"],
     )

@@ -18,7 +18,7 @@ from functools import partial
 from bot.domain import Assistant, Evaluation, EvaluationId, EvaluationState, HostName, Row
 from bot.errors import AttuneError, NotFound, OverCap, serialize
 from bot.evaluation import completion, notices, planning
-from bot.evaluation.concurrent_calls import error_of, may_ask_again, run_calls
+from bot.evaluation.concurrent_calls import await_call_error, may_retry_call, run_calls
 from bot.evaluation.question_calls import AskedQuestion, Call, GapCall, QuestionCall
 from bot.paid_run_actions import queue_run_notice
 from bot.ports.dependencies import TokenReservations
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 MAX_ANSWER_SECONDS = 300.0
 """Seconds after which an answer that is still being written counts as failed."""
-GIVE_UP = timedelta(hours=1)
+GIVE_UP_AFTER = timedelta(hours=1)
 """Time without a successful call of a host after which the evaluation is stopped."""
 _STATUS_SECONDS = 2.0
 _MAX_WAIT = 300.0
@@ -145,7 +145,7 @@ class EvaluationRunner:
         """Drops priced questions that may not be asked any more and sets the state to running."""
         own, now = (evaluation.workspace, evaluation.id), self._clock.now()
         async with self._store.reading() as records:
-            askable = await planning.still_askable(records, evaluation)
+            askable = await planning.questions_still_askable(records, evaluation)
         async with self._store.writing() as records:
             if len(askable) < evaluation.questions:
                 await records.evaluations.put_questions(*own, askable)
@@ -156,7 +156,7 @@ class EvaluationRunner:
                 state=EvaluationState.RUNNING,
                 questions=len(askable),
             )
-            await queue_run_notice(records, evaluation, notices.STATUS, at=now)
+            await queue_run_notice(records, evaluation, notices.STATUS_NOTICE, at=now)
 
     async def _claim(
         self, host: HostName | None, running: Sequence[Evaluation], free_calls: int
@@ -229,17 +229,19 @@ class EvaluationRunner:
     async def _ask(self, call: Call) -> None:
         """Asks and stores the outcome; a call that may be made again waits."""
         answer, evaluation = Answer(), call.evaluation
-        error = await error_of(self._ask_and_store(call, answer), run=evaluation.id)
+        error = await await_call_error(self._ask_and_store(call, answer), run=evaluation.id)
         if error is None:
             return
-        if may_ask_again(error, self._progress[evaluation.id].tries, call.key):
+        if may_retry_call(error, self._progress[evaluation.id].tries, call.key):
             await self._postpone(call, error)
         else:
-            await self._store_outcome(call, partial(call.fail, answer=answer, trouble=error))
+            await self._store_outcome(
+                call, partial(call.store_failure, answer=answer, trouble=error)
+            )
 
     async def _ask_and_store(self, call: Call, answer: Answer) -> None:
         asked = await self._read_answer(call, answer)
-        await self._store_outcome(call, partial(call.keep, answer=answer, asked=asked))
+        await self._store_outcome(call, partial(call.store_answer, answer=answer, asked=asked))
 
     async def _read_answer(self, call: Call, answer: Answer) -> AskedQuestion:
         """Reads the whole answer into `answer` and returns the question."""
@@ -247,7 +249,7 @@ class EvaluationRunner:
         async with self._store.reading() as records:
             workspace = await records.workspaces.find(evaluation.workspace)
             assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
-            asked = await call.read(records)
+            asked = await call.read_question(records)
         messages = await self._messages(call, asked.row, assistant)
         if workspace is None or not messages:
             raise NotFound(noun="question", name=evaluation.id)
@@ -296,7 +298,7 @@ class EvaluationRunner:
                     evaluation.workspace, evaluation.id, when=_WHILE_RUNNING, error={}
                 )
             if self._is_status_due(evaluation, now) or was_paused:
-                await queue_run_notice(records, evaluation, notices.STATUS, at=now)
+                await queue_run_notice(records, evaluation, notices.STATUS_NOTICE, at=now)
 
     def _is_status_due(self, evaluation: Evaluation, now: datetime) -> bool:
         """Whether the status message may be updated: every `_STATUS_SECONDS` at most."""
@@ -323,15 +325,15 @@ class EvaluationRunner:
         pauses[call.called_contender.host] = pause
         log.warning("An evaluation has to wait", extra={"id": evaluation.id, "why": error.key})
         changes: dict[str, object] = {"error": serialize(error)}
-        if not is_capped and now - pause.since > GIVE_UP:
+        if not is_capped and now - pause.since > GIVE_UP_AFTER:
             changes["state"] = EvaluationState.STOPPING
-            changes["error"] = {**serialize(error), completion.FINAL: True}
+            changes["error"] = {**serialize(error), completion.ENDED_EVALUATION_KEY: True}
         async with self._store.writing() as records:
-            await call.withdraw(records)
+            await call.unmark_as_asked(records)
             await records.evaluations.change(
                 evaluation.workspace, evaluation.id, when=_WHILE_RUNNING, **changes
             )
-            await queue_run_notice(records, evaluation, notices.STATUS, at=now)
+            await queue_run_notice(records, evaluation, notices.STATUS_NOTICE, at=now)
 
     async def _finish_ready(self) -> None:
         """Finishes the evaluations without running or remaining calls."""

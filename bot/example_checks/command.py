@@ -38,7 +38,7 @@ _BATCH = 500
 @handlers.command(
     "check",
     Role.CURATOR,
-    replace(Option.choice("propose", *SyntheticKind), role=Role.TRAINER),
+    replace(Option.choice("propose", *SyntheticKind), required_role=Role.TRAINER),
     Option("host", OptionKind.HOST),
     Option.text("model"),
     Option.integer("wordings", 1, synthetic.MAX_WORDINGS),

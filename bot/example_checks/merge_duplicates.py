@@ -11,7 +11,7 @@ from bot.errors import NotFound, Outdated
 from bot.example_checks.command import active_examples, join_ids
 from bot.examples.row_texts import editable_texts, require_valid, text_fields, with_parts
 from bot.examples.state_changes import redraw_cards
-from bot.number_formats import whole_number
+from bot.number_formats import parse_id
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Form, Reply, Text
@@ -87,7 +87,7 @@ async def merge_examples(request: Request, deps: Dependencies) -> Reply:
 async def _group(request: Request, records: Records, numbers: str = "") -> list[Example]:
     """Returns the active examples whose ids a button has. Raises Outdated for fewer than two."""
     try:
-        ids = [ExampleId(whole_number(n)) for n in (numbers or request.argument).split(".")]
+        ids = [ExampleId(parse_id(n)) for n in (numbers or request.argument).split(".")]
     except ValueError:
         raise NotFound(noun="button", name=request.argument) from None
     (group,) = await active_examples(request, [ids], records)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from unicodedata import normalize
 
 from bot.domain import Example, ExampleId, Row
-from bot.language_detection import language
+from bot.language_detection import detect_language
 from bot.rows import content_text
 
 _LONGEST = 400
@@ -41,8 +41,8 @@ def sample_of(example: Example, instructions: str) -> Sample | None:
         prompt=_cut(normalize_text(prompt)),
         answer=_cut(normalize_text(answer)),
         length=len(answer),
-        prompt_language=language(prompt),
-        answer_language=language(answer),
+        prompt_language=detect_language(prompt),
+        answer_language=detect_language(answer),
         leak=find_leak(answer, instructions),
     )
 

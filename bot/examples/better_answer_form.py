@@ -61,7 +61,7 @@ def _may_store_answer(request: Request) -> bool:
         return True
     if request.workspace.sources < Sources.MESSAGES:
         return False
-    return access.exclusions(request.place, [request.user]) in request.workspace.allowed
+    return access.learning_exclusions(request.place, [request.user]) in request.workspace.allowed
 
 
 def _must_answer_field(request: Request) -> tuple[Field, ...]:

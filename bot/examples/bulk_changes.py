@@ -13,7 +13,7 @@ from bot.errors import BadInput, NotFound
 from bot.examples.required_approvals import note_verdict
 from bot.examples.search_command import filter_of
 from bot.examples.state_changes import redraw_cards
-from bot.number_formats import whole_number
+from bot.number_formats import parse_id
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Reply, Text
@@ -151,7 +151,7 @@ def _selected_tokens(values: Mapping[str, str]) -> Mapping[ExampleId, str]:
     """Returns the examples in `ids`, each with its token when it was selected: `12.r3.proposed`."""
     tokens = [token for token in values.get("ids", "").split(",") if token]
     try:
-        return {ExampleId(whole_number(token.partition(".")[0])): token for token in tokens}
+        return {ExampleId(parse_id(token.partition(".")[0])): token for token in tokens}
     except ValueError:
         raise NotFound(noun="example", name=values["ids"][:40]) from None
 

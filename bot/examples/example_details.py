@@ -7,8 +7,8 @@ from datetime import timedelta
 
 from bot.commands import Handlers
 from bot.domain import (
-    MUST_ANSWER,
-    TYPED,
+    MUST_ANSWER_TAG,
+    TYPED_SOURCE_PREFIX,
     AssistantId,
     Example,
     ExampleFilter,
@@ -71,7 +71,7 @@ async def show(request: Request, deps: Dependencies) -> Reply:
         lines=(
             *synthetic,
             *private_text_warnings(example, words),
-            *([words("example.must_answer")] if MUST_ANSWER in example.tags else ()),
+            *([words("example.must_answer")] if MUST_ANSWER_TAG in example.tags else ()),
             *reviews,
         ),
         facts=facts,
@@ -169,7 +169,7 @@ async def context(request: Request, deps: Dependencies) -> Reply:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
     source, title = example.source, request.words("example.context")
     is_from_message = example.origin is Origin.MESSAGE
-    if source is None or not is_from_message or source.message.startswith(TYPED):
+    if source is None or not is_from_message or source.message.startswith(TYPED_SOURCE_PREFIX):
         return Listing(title, (), empty=request.words("example.no_context"))
     place = Place(request.workspace_id, source.channel, source.thread)
     surface = deps.surfaces.of(request.workspace_id)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from bot import access
 from bot.answer_access import strip_bot_notes
 from bot.domain import (
-    NO_EXCLUSION,
-    TYPED,
+    NO_EXCLUSIONS,
+    TYPED_SOURCE_PREFIX,
     ExampleSource,
     ExampleState,
     Exclusion,
@@ -45,7 +45,7 @@ class Exchange:
 
     row: Row | None
     people: tuple[User, ...]
-    exclusions: Exclusion = NO_EXCLUSION
+    exclusions: Exclusion = NO_EXCLUSIONS
     messages: tuple[ExampleSource, ...] = ()
     speakers: tuple[str, ...] = ()
     """Names of the authors of each message of the row, in order; empty for a stored answer."""
@@ -119,17 +119,17 @@ def refuse_excluded(request: Request, people: Sequence[User]) -> Exclusion:
     Raises NotNow for an exclusion that is not allowed, and for other bots.
     """
     if request.workspace.platform == "local":
-        return NO_EXCLUSION
+        return NO_EXCLUSIONS
     if any(person.is_bot for person in people):
         raise NotNow(problem=request.words("excluded.bot"))
-    return refuse_unless_allowed(request, access.exclusions(request.place, people))
+    return refuse_unless_allowed(request, access.learning_exclusions(request.place, people))
 
 
 def refuse_guest(request: Request) -> Exclusion:
     """Returns the user's exclusions, for a form; its channel does not count. Raises NotNow."""
     is_local = request.workspace.platform == "local"
     return (
-        NO_EXCLUSION
+        NO_EXCLUSIONS
         if is_local
         else refuse_unless_allowed(request, access.excluded_people([request.user]))
     )
@@ -140,7 +140,9 @@ def form_source(request: Request) -> ExampleSource | None:
     if request.workspace.platform == "local":
         return None
     place = request.place
-    return ExampleSource(place.channel, MessageId(f"{TYPED}{request.event.key}"), place.thread)
+    return ExampleSource(
+        place.channel, MessageId(f"{TYPED_SOURCE_PREFIX}{request.event.key}"), place.thread
+    )
 
 
 def refuse_unless_allowed(request: Request, exclusions: Exclusion) -> Exclusion:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bot.commands import Handlers
-from bot.domain import ALWAYS_TRAINED, MUST_ANSWER, Example, ExampleId, ExampleState, Role
+from bot.domain import ALWAYS_TRAIN_TAG, MUST_ANSWER_TAG, Example, ExampleId, ExampleState, Role
 from bot.errors import NotNow
 from bot.examples.state_changes import named_example_id
 from bot.ports.dependencies import Dependencies
@@ -24,7 +24,7 @@ async def mark_must_answer(request: Request, deps: Dependencies) -> Reply:
             raise NotNow(problem=request.words("must.cannot", id=example.id))
         if example.synthetic is not None:
             raise NotNow(problem=request.words("must.synthetic", id=example.id))
-        await _retag(request, example, records, remove=ALWAYS_TRAINED, add=MUST_ANSWER)
+        await _retag(request, example, records, remove=ALWAYS_TRAIN_TAG, add=MUST_ANSWER_TAG)
         await request.audit(records, "example.must_answer", example=example.id)
     return Text(request.words("must.marked", id=example.id), private=True)
 
@@ -33,7 +33,7 @@ async def mark_must_answer(request: Request, deps: Dependencies) -> Reply:
 async def unmark_must_answer(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
-        await _retag(request, example, records, remove=MUST_ANSWER)
+        await _retag(request, example, records, remove=MUST_ANSWER_TAG)
         await request.audit(records, "example.not_must_answer", example=example.id)
     return Text(request.words("must.unmarked", id=example.id), private=True)
 
@@ -45,7 +45,7 @@ async def always_train(request: Request, deps: Dependencies) -> Reply:
         example = await records.examples.get(request.workspace_id, named_example_id(request))
         if example.state is not ExampleState.APPROVED:
             raise NotNow(problem=request.words("must.cannot_teach", id=example.id))
-        await _retag(request, example, records, remove=MUST_ANSWER, add=ALWAYS_TRAINED)
+        await _retag(request, example, records, remove=MUST_ANSWER_TAG, add=ALWAYS_TRAIN_TAG)
         await records.examples.hold_out(request.workspace_id, [example.id], held_out=False)
         await request.audit(records, "example.taught", example=example.id)
     return Text(request.words("must.taught", id=example.id), private=True)
@@ -70,6 +70,6 @@ def wrong_answer_buttons(example: ExampleId, words: Words) -> tuple[Button, ...]
 
 def must_answer_button(example: Example, words: Words) -> Button:
     """Returns the button that tags an approved example as must-answer, or removes the tag."""
-    if MUST_ANSWER in example.tags:
+    if MUST_ANSWER_TAG in example.tags:
         return Button(words("button.not_must_answer"), f"example.not_must_answer:{example.id}")
     return Button(words("button.must_answer"), f"example.must_answer:{example.id}")

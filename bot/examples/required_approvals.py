@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from bot.domain import (
-    VERDICTS,
+    VERDICT_KINDS,
     Example,
     ExampleId,
     ExampleState,
@@ -16,7 +16,7 @@ from bot.domain import (
 from bot.mentions_and_times import person_reference
 from bot.ports.store import Records
 from bot.request import Request
-from bot.significance import agreement
+from bot.significance import rater_agreement
 from bot.words import Words
 
 _KINDS = {
@@ -54,7 +54,7 @@ async def withdraw_verdict(request: Request, example: Example, records: Records)
 
 def reviews_in_force(example: Example, reviews: Sequence[Review]) -> list[Review]:
     """Returns the verdicts on the current revision."""
-    return [r for r in reviews if r.kind in VERDICTS and r.revision == example.revision]
+    return [r for r in reviews if r.kind in VERDICT_KINDS and r.revision == example.revision]
 
 
 def review_lines(
@@ -71,14 +71,14 @@ def review_lines(
     if needed > 1:
         verdicts = [
             words(f"reviewers.{kind}", names=", ".join(names[kind]))
-            for kind in VERDICTS
+            for kind in VERDICT_KINDS
             if names[kind]
         ]
         yield " ".join([*verdicts, words("reviewers.needed", needed=needed)])
     for review in reviews:
         if review.kind is ReviewKind.ASSIGNED:
             yield words("reviewers.assigned", name=person_reference(review.user))
-        elif review.kind not in VERDICTS:
+        elif review.kind not in VERDICT_KINDS:
             is_old = review.revision != example.revision and review.kind is not ReviewKind.ASKED
             key = f"author.{review.kind}.note" if review.note else f"author.{review.kind}"
             text = words(key, name=person_reference(review.user), note=review.note)
@@ -94,7 +94,7 @@ async def agreement_line(request: Request, records: Records) -> tuple[str, ...]:
     if not verdicts:
         return ()
     by_name = [{str(user): verdict for user, verdict in each.items()} for each in verdicts]
-    kappa = agreement(by_name)
+    kappa = rater_agreement(by_name)
     if kappa is None:
         return (words("reviewers.always", count=len(verdicts)),)
     disagreed = sum(len(set(each.values())) > 1 for each in verdicts)

@@ -41,7 +41,7 @@ _MOST, _LONGEST = 3, 40
 @handlers.command(
     "review",
     Role.CURATOR,
-    Option("example", OptionKind.EXAMPLE, rest=True),
+    Option("example", OptionKind.EXAMPLE, takes_rest=True),
     Option("assign", OptionKind.USER),
 )
 async def review(request: Request, deps: Dependencies) -> Reply:

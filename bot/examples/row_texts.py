@@ -24,7 +24,7 @@ def require_valid(row: Row, words: Words) -> Row:
     """Returns the row. Raises BadInput if it is not a valid training row."""
     problem = check_row(row, Method.DPO if "input" in row else Method.SUPERVISED)
     if problem is not None:
-        raise BadInput(problem=words.problem(problem))
+        raise BadInput(problem=words.problem_text(problem))
     return row
 
 

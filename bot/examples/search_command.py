@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from bot.commands import METHOD, Handlers, Option, OptionKind
+from bot.commands import METHOD_OPTION, Handlers, Option, OptionKind
 from bot.domain import (
-    NO_EXCLUSION,
+    NO_EXCLUSIONS,
     ExampleFilter,
     ExampleId,
     ExampleOrder,
@@ -20,7 +20,7 @@ from bot.examples.decisions import withdraw
 from bot.examples.edit_form import edit_form
 from bot.examples.example_cards import line_of
 from bot.examples.state_changes import hidden_exclusion
-from bot.option_parsing import button_action, parse
+from bot.option_parsing import button_action, parse_options
 from bot.ports.dependencies import Dependencies
 from bot.replies import (
     Button,
@@ -40,18 +40,18 @@ _NO_FILTERS: Final = frozenset(("limit", "after", "order"))
 @handlers.command(
     "examples",
     Role.MEMBER,
-    Option.text("search", rest=True),
+    Option.text("search", takes_rest=True),
     Option.choice("state", *(state.value for state in ExampleState)),
     Option.text("author"),
     Option.text("tag"),
     Option.choice("origin", *(origin.value for origin in Origin)),
-    METHOD,
+    METHOD_OPTION,
     Option.integer("limit", 1, 200),
     Option.integer("after", 0),
     Option.choice("order", *(order.value for order in ExampleOrder)),
     Option.yes_no("mine"),
-    Option("edit", OptionKind.EXAMPLE, role=Role.CURATOR, excludes_others=True),
-    Option("withdraw", OptionKind.EXAMPLE, role=Role.CURATOR, excludes_others=True),
+    Option("edit", OptionKind.EXAMPLE, required_role=Role.CURATOR, excludes_others=True),
+    Option("withdraw", OptionKind.EXAMPLE, required_role=Role.CURATOR, excludes_others=True),
 )
 async def find(request: Request, deps: Dependencies) -> Reply:
     """Lists a page of examples, or edits or withdraws the one that an option names."""
@@ -65,7 +65,7 @@ async def find(request: Request, deps: Dependencies) -> Reply:
 async def next_page(request: Request, deps: Dependencies) -> Reply:
     """Lists the next page, with the filters in the button."""
     (command,) = (command for command in handlers.commands if command.path == "examples")
-    options = parse(command, request.argument, request.words)
+    options = parse_options(command, request.argument, request.words)
     return await list_examples(replace(request, options=options), deps)
 
 
@@ -126,6 +126,6 @@ def filter_of(request: Request) -> ExampleFilter:
         method=Method(method) if method else None,
         tag=request.text_option("tag"),
         reviewer=request.user_id if request.yes_no_option("mine", default=False) else None,
-        hidden_exclusions=NO_EXCLUSION if author == request.user_id else hidden_exclusion(request),
+        hidden_exclusions=NO_EXCLUSIONS if author == request.user_id else hidden_exclusion(request),
         visible_in_channel=request.place.channel,
     )

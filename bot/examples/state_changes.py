@@ -8,8 +8,8 @@ from datetime import datetime
 
 from bot import access
 from bot.domain import (
-    NO_EXCLUSION,
-    ONLY_EDIT,
+    NO_EXCLUSIONS,
+    ONLY_EDITS_MESSAGE,
     Example,
     ExampleId,
     ExampleState,
@@ -21,7 +21,7 @@ from bot.errors import NotFound, NotNow
 from bot.events import Event
 from bot.examples.example_buttons import is_repeated_decision, is_unchanged_since_shown
 from bot.examples.required_approvals import note_verdict
-from bot.number_formats import whole_number
+from bot.number_formats import parse_id
 from bot.ports.store import Records, Store
 from bot.replies import Button
 from bot.request import Request
@@ -160,7 +160,7 @@ async def _redraw(
             details={
                 "by": event.user.name,
                 "examples": card.examples,
-                ONLY_EDIT: True,
+                ONLY_EDITS_MESSAGE: True,
                 "locale": event.locale,
             },
             at=at,
@@ -189,14 +189,14 @@ def is_hidden(request: Request, example: Example) -> bool:
 def hidden_exclusion(request: Request) -> Exclusion:
     """Returns the exclusions hidden from lists in other channels; none for the operator."""
     return (
-        NO_EXCLUSION
+        NO_EXCLUSIONS
         if request.role is Role.OPERATOR
-        else access.exclusions_hidden_elsewhere(request.workspace)
+        else access.exclusions_shown_only_in_own_channel(request.workspace)
     )
 
 
 def named_example_id(request: Request) -> ExampleId:
     try:
-        return ExampleId(whole_number(request.argument.partition(".")[0]))
+        return ExampleId(parse_id(request.argument.partition(".")[0]))
     except ValueError:
         raise NotFound(noun="example", name=request.argument) from None

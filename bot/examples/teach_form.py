@@ -8,7 +8,7 @@ from bot import access
 from bot.commands import Handlers
 from bot.consent import consent_buttons
 from bot.domain import (
-    NO_EXCLUSION,
+    NO_EXCLUSIONS,
     Example,
     ExampleId,
     ExampleState,
@@ -172,7 +172,7 @@ def _new_example(request: Request, origin: Origin) -> NewExample:
     if not question.strip() or not answer.strip():
         raise BadInput(problem=request.words("teach.empty"))
     is_here = origin is Origin.FORM
-    place = access.exclusions(request.place, ()) if is_here else NO_EXCLUSION
+    place = access.learning_exclusions(request.place, ()) if is_here else NO_EXCLUSIONS
     return NewExample(
         assistant=request.assistant.id,
         method=Method.SUPERVISED,

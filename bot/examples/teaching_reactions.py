@@ -146,7 +146,7 @@ async def approve_marked(request: Request, deps: Dependencies) -> Reply:
     return ReactionReply(APPROVED, text, marked.id)
 
 
-@handlers.unreaction(PROPOSED, Role.MEMBER)
+@handlers.removed_reaction(PROPOSED, Role.MEMBER)
 async def withdraw_proposal(request: Request, deps: Dependencies) -> Reply:
     """Withdraws a proposed example when the last 🎓 on its message is removed."""
     marked = request.marked_message()

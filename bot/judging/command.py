@@ -25,17 +25,17 @@ from bot.domain import (
 )
 from bot.errors import NotFound, NotNow
 from bot.evaluation import cards, report
-from bot.evaluation.planning import answered_pages, price_of
+from bot.evaluation.planning import answered_pages, price_of_tokens
 from bot.judging import verdicts
-from bot.judging.prompt import messages_for
+from bot.judging.prompt import judge_prompt
 from bot.paid_run_actions import (
-    RunKind,
+    PaidRunKind,
     confirm_run,
     decline_run,
     estimated_run,
+    last_error_text,
     progress_card,
     stop_run,
-    trouble_in,
 )
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records, Store
@@ -46,13 +46,15 @@ from bot.words import Words
 
 handlers = Handlers()
 
-STATUS = "judging.status"
-KIND = RunKind("evaluation", audited="judging", words="judge", status=STATUS)
+STATUS_NOTICE = "judging.status"
+JUDGING_RUN = PaidRunKind(
+    "evaluation", audit_prefix="judging", text_key_prefix="judge", status_notice=STATUS_NOTICE
+)
 _ANSWER_TOKENS = 4
 
 
 @handlers.button("judge.estimate", Role.TRAINER)
-async def estimate(request: Request, deps: Dependencies) -> Reply:
+async def estimate_judging(request: Request, deps: Dependencies) -> Reply:
     """Returns a card with the number of pairs and the price; nothing is sent to the judge."""
     access.refuse_closed_workspace(request.workspace, request.words)
     words = request.words
@@ -82,7 +84,7 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         criteria=assistant.judge_criteria,
         pairs=len(pairs),
         tokens=(tokens := 2 * sum(pairs.values())),
-        price=price_of(judge, tokens, 2 * len(pairs) * _ANSWER_TOKENS, deps.hosts),
+        price=price_of_tokens(judge, tokens, 2 * len(pairs) * _ANSWER_TOKENS, deps.hosts),
         created_at=request.now,
     )
     orders = (False, True)
@@ -93,7 +95,7 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
 
 
 def _estimate_card(judging: Judging, words: Words) -> Card:
-    price = words.price(judging.price)
+    price = words.price_text(judging.price)
     return Card(
         words("judge.title", id=judging.evaluation, judge=judging.model),
         lines=(
@@ -109,27 +111,29 @@ def _estimate_card(judging: Judging, words: Words) -> Card:
 
 
 @handlers.button("judge.confirm", Role.TRAINER)
-async def confirm(request: Request, deps: Dependencies) -> Reply:
+async def confirm_judging(request: Request, deps: Dependencies) -> Reply:
     """Stores the confirmation; the runner then calls the judge model."""
     async with deps.store.writing() as records:
-        judging = await estimated_run(request, records.judgings, KIND)
-        await confirm_run(request, judging, records.judgings, records, KIND, host=judging.host)
+        judging = await estimated_run(request, records.judgings, JUDGING_RUN)
+        await confirm_run(
+            request, judging, records.judgings, records, JUDGING_RUN, host=judging.host
+        )
     deps.wake_runners()
     name = request.user.name
     return Card(request.words("judge.confirmed", name=name), replaces=True)
 
 
 @handlers.button("judge.decline", Role.TRAINER)
-async def decline(request: Request, deps: Dependencies) -> Reply:
+async def decline_judging(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.writing() as records:
-        return await decline_run(request, records.judgings, KIND)
+        return await decline_run(request, records.judgings, JUDGING_RUN)
 
 
 @handlers.button("judge.stop", Role.TRAINER)
-async def stop(request: Request, deps: Dependencies) -> Reply:
+async def stop_judging(request: Request, deps: Dependencies) -> Reply:
     """Stops a judging; the report covers the pairs judged so far."""
     async with deps.store.writing() as records:
-        reply = await stop_run(request, records.judgings, records, KIND)
+        reply = await stop_run(request, records.judgings, records, JUDGING_RUN)
     deps.wake_runners()
     return reply
 
@@ -138,15 +142,15 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
     """Returns the progress card; after the end, the verdict and the judge's reliability."""
     judging = await records.judgings.get(notice.place.workspace, notice.subject or 0)
     evaluation = await records.evaluations.get(judging.workspace, judging.evaluation)
-    evaluation = await cards.with_names(evaluation, records)
+    evaluation = await cards.with_display_names(evaluation, records)
     title = words("judge.of", id=judging.evaluation, judge=judging.model)
-    judge_report = verdicts.load(judging.report)
-    why = trouble_in(notice, words)
+    judge_report = verdicts.load_report(judging.report)
+    why = last_error_text(notice, words)
     if judge_report is None:
         return await progress_card(
             judging, records.judgings, 2 * judging.pairs, title, words, name="judge", why=why
         )
-    against = cards.name_of(evaluation.contenders[judging.against], words)
+    against = cards.contender_name(evaluation.contenders[judging.against], words)
     lines = [*_lines(judge_report, against, why, words)]
     if judging.state in (EvaluationState.STOPPED, EvaluationState.FAILED):
         lines.insert(0, words(f"judge.{judging.state}"))
@@ -190,7 +194,7 @@ async def _judgeable(request: Request, records: Records) -> Evaluation:
 
     Raises NotFound for a blind vote that is not closed, as its answers are still secret.
     """
-    number = cards.evaluation_id(request.argument)
+    number = cards.parse_evaluation_id(request.argument)
     evaluation = await records.evaluations.get(request.workspace_id, number)
     if evaluation.is_vote:
         vote = await records.blind_votes.get(request.workspace_id, number)
@@ -216,14 +220,14 @@ async def _pair_tokens(
         for answer in answers:
             by_question[answer.number].append(answer)
         for question in questions:
-            both = answer_pair(by_question[question.number], against)
-            messages = both and messages_for(question, both, criteria, is_swapped=False)
+            both = judged_answers(by_question[question.number], against)
+            messages = both and judge_prompt(question, both, criteria, is_swapped=False)
             if messages:
                 tokens = sum(text_tokens(message["content"]) for message in messages)
                 yield question.number, tokens
 
 
-def answer_pair(
+def judged_answers(
     answers: Sequence[EvaluationAnswer], against: int
 ) -> tuple[EvaluationAnswer, EvaluationAnswer] | None:
     """Returns both contenders' answers, or None if one is not done or their texts are equal."""

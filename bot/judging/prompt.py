@@ -15,7 +15,7 @@ _LONGEST = 8000
 """Characters of each text that the judge's prompt contains."""
 
 
-def messages_for(
+def judge_prompt(
     question: EvaluationQuestion,
     answers: tuple[EvaluationAnswer, EvaluationAnswer],
     criteria: str,

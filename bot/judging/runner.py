@@ -9,14 +9,14 @@ from datetime import datetime
 from bot.domain import Evaluation, JudgedPair, Judging, Sampling
 from bot.errors import AttuneError
 from bot.judging import command, verdicts
-from bot.judging.prompt import messages_for
+from bot.judging.prompt import judge_prompt
 from bot.paid_run_actions import queue_run_notice
 from bot.paid_runs import PaidRunner
 from bot.ports.metered_calls import Answer
 from bot.ports.paid_runs import PaidRuns
 from bot.ports.store import Records
 from bot.prompts import PromptMessage
-from bot.votes.tally import tallies
+from bot.votes.tally import tally_questions
 
 _SAMPLING = Sampling(temperature=0.0, max_tokens=16)
 
@@ -38,10 +38,10 @@ class JudgeRunner(PaidRunner[Judging, JudgedPair]):
             answers = await records.evaluations.answers(
                 *evaluation_key, after=number - 1, until=number
             )
-        both = command.answer_pair(answers, run.against)
+        both = command.judged_answers(answers, run.against)
         if both is None or not questions or questions[0].number != number:
             return None
-        return messages_for(questions[0], both, run.criteria, is_swapped=call.is_swapped)
+        return judge_prompt(questions[0], both, run.criteria, is_swapped=call.is_swapped)
 
     def _sampling(self, run: Judging) -> Sampling:
         return _SAMPLING
@@ -50,17 +50,17 @@ class JudgeRunner(PaidRunner[Judging, JudgedPair]):
         self, records: Records, run: Judging, call: JudgedPair, answer: Answer
     ) -> JudgedPair:
         is_cut = answer.incomplete_reason is not None
-        return replace(call, preferred=verdicts.preferred_in(answer.text, is_cut=is_cut))
+        return replace(call, preferred=verdicts.parse_preference(answer.text, is_cut=is_cut))
 
     async def _tell(
         self, records: Records, run: Judging, *, at: datetime, trouble: AttuneError | None
     ) -> None:
-        await queue_run_notice(records, run, command.STATUS, at=at, trouble=trouble)
+        await queue_run_notice(records, run, command.STATUS_NOTICE, at=at, trouble=trouble)
 
     async def _report(self, run: Judging, records: Records) -> Mapping[str, object]:
         pairs = await records.judgings.calls(run.workspace, run.id)
         evaluation = await records.evaluations.get(run.workspace, run.evaluation)
-        return verdicts.dump(verdicts.report_of(pairs, await _votes(evaluation, records)))
+        return verdicts.dump_report(verdicts.make_report(pairs, await _votes(evaluation, records)))
 
 
 async def _votes(evaluation: Evaluation, records: Records) -> Mapping[int, str]:
@@ -69,4 +69,4 @@ async def _votes(evaluation: Evaluation, records: Records) -> Mapping[int, str]:
         return {}
     ballots = await records.blind_votes.ballots(evaluation.workspace, evaluation.id)
     sides = {0: verdicts.FIRST, 1: verdicts.SECOND, None: verdicts.EVEN}
-    return {number: sides[tally.winner] for number, tally in tallies(ballots).items()}
+    return {number: sides[tally.winner] for number, tally in tally_questions(ballots).items()}

@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 
 from bot.domain import CallState, JudgedPair, Preferred
 from bot.significance import (
-    ALPHA,
     MIN_QUESTIONS,
+    SIGNIFICANCE_LEVEL,
     PairedResult,
     cohens_kappa,
     compare_wins,
@@ -47,23 +47,23 @@ class JudgeReport:
         """Whether the judge prefers a position significantly often (sign test)."""
         held = self.first_shown + self.second_shown
         p_value = sign_test(self.first_shown, self.second_shown)
-        return held >= MIN_QUESTIONS and p_value <= ALPHA
+        return held >= MIN_QUESTIONS and p_value <= SIGNIFICANCE_LEVEL
 
 
 _REPORT = TypeAdapter(JudgeReport)
 
 
-def dump(report: JudgeReport) -> Mapping[str, object]:
+def dump_report(report: JudgeReport) -> Mapping[str, object]:
     values: dict[str, object] = _REPORT.dump_python(report, mode="json")
     return values
 
 
-def load(stored: Mapping[str, object]) -> JudgeReport | None:
+def load_report(stored: Mapping[str, object]) -> JudgeReport | None:
     """Returns a dumped report; None for an empty mapping, as of a judging that is not over."""
     return _REPORT.validate_python(stored) if stored else None
 
 
-def preferred_in(text: str, *, is_cut: bool = False) -> Preferred | None:
+def parse_preference(text: str, *, is_cut: bool = False) -> Preferred | None:
     """Returns the first separate word A, B or TIE of a judge's reply, or None if it has none.
 
     In a truncated reply (`is_cut`) only its first word counts, as the rest may be reasoning that
@@ -75,7 +75,7 @@ def preferred_in(text: str, *, is_cut: bool = False) -> Preferred | None:
     return Preferred.TIE if match[1] else Preferred(match[2].lower())
 
 
-def report_of(pairs: Sequence[JudgedPair], votes: Mapping[int, str]) -> JudgeReport:
+def make_report(pairs: Sequence[JudgedPair], votes: Mapping[int, str]) -> JudgeReport:
     """Returns the report; `votes` maps a question to FIRST, SECOND or EVEN, as people chose."""
     by_question: dict[int, dict[bool, Preferred]] = defaultdict(dict)
     for pair in pairs:

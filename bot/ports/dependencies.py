@@ -10,10 +10,10 @@ from datetime import date, timedelta
 from typing import Protocol
 
 from bot.check_results import CheckResults
-from bot.conversation_summaries import Summaries
+from bot.conversation_summaries import ConversationSummaries
 from bot.domain import MessageId, Row, UserId, Workspace, WorkspaceId
 from bot.events import Event
-from bot.pdf_docx_text import Documents
+from bot.pdf_docx_text import PdfDocxReader
 from bot.ports.engine_installation import LanguageEngine
 from bot.ports.form_links import Links
 from bot.ports.import_files import ImportFiles
@@ -42,7 +42,7 @@ class RunningAnswer(Protocol):
     def asker(self) -> UserId: ...
     @property
     def message(self) -> MessageId | None: ...
-    def stop(self) -> None: ...
+    def cancel_task(self) -> None: ...
 
 
 class RunningAnswers(Protocol):
@@ -53,7 +53,7 @@ class RunningAnswers(Protocol):
         """Messages of answers whose turn is not stored yet; each event is set when it is."""
         ...
 
-    def begin(self, event: Event) -> object:
+    def register_current_task(self, event: Event) -> object:
         """Registers the current task as the event's, so that the answer can be stopped."""
         ...
 
@@ -101,8 +101,8 @@ class Dependencies:
     """Installs language models on this machine; None in programs that install nothing."""
     exporter: ModelExporter | None = None
     """Packs tuned models into files; None in programs without local models."""
-    documents: Documents = field(default_factory=Documents)
-    summaries: Summaries = field(default_factory=Summaries)
+    documents: PdfDocxReader = field(default_factory=PdfDocxReader)
+    summaries: ConversationSummaries = field(default_factory=ConversationSummaries)
     checks: CheckResults = field(default_factory=CheckResults)
     erase_after: timedelta = timedelta(days=7)
     """Time between the removal of the app from a workspace and the erasure of its data."""

@@ -21,16 +21,16 @@ from bot.domain import (
     SyntheticRun,
 )
 from bot.errors import NotFound, NotNow
-from bot.evaluation.planning import price_of
-from bot.option_validation import read_whole
+from bot.evaluation.planning import price_of_tokens
+from bot.option_validation import parse_integer
 from bot.paid_run_actions import (
-    RunKind,
+    PaidRunKind,
     confirm_run,
     decline_run,
     estimated_run,
+    last_error_text,
     progress_card,
     stop_run,
-    trouble_in,
 )
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
@@ -42,7 +42,9 @@ from bot.words import Words
 handlers = Handlers()
 
 STATUS = "synthetic.status"
-KIND = RunKind("run", audited="synthetic", words="synthetic", status=STATUS)
+KIND = PaidRunKind(
+    "run", audit_prefix="synthetic", text_key_prefix="synthetic", status_notice=STATUS
+)
 MAX_WORDINGS, MAX_EXAMPLES = 5, 5000
 _WORDINGS, _EXAMPLES = 3, 200
 
@@ -94,7 +96,7 @@ async def estimate(request: Request, deps: Dependencies) -> Reply:
         labels=sources.labels if new.kind is SyntheticKind.LABELS else (),
         examples=len(sources.examples),
         tokens=prompt + completion,
-        price=price_of(model, prompt, completion, deps.hosts),
+        price=price_of_tokens(model, prompt, completion, deps.hosts),
     )
     calls = [SyntheticCall(example, CallState.WAITING) for example in sources.examples]
     async with deps.store.writing() as records:
@@ -147,7 +149,7 @@ def _number(request: Request, name: str, default: int, most: int) -> int:
     text = request.text_option(name)
     if text is None:
         return default
-    return read_whole(name, text, request.words, least=1, most=most)
+    return parse_integer(name, text, request.words, minimum=1, maximum=most)
 
 
 def _require_sources(request: Request, new: SyntheticRun, sources: SourceExamples) -> None:
@@ -163,7 +165,7 @@ def _estimate_card(run: SyntheticRun, private: int, words: Words) -> Card:
     counts = {"count": run.examples, "wordings": run.wordings, "labels": len(run.labels)}
     lines = [
         words(f"synthetic.asked.{run.kind}", **counts),
-        words("evaluate.cost", tokens=f"{run.tokens:,}", price=words.price(run.price)),
+        words("evaluate.cost", tokens=f"{run.tokens:,}", price=words.price_text(run.price)),
     ]
     lines += [words("synthetic.private", count=private)] if private else []
     return Card(
@@ -204,7 +206,7 @@ async def stop(request: Request, deps: Dependencies) -> Reply:
 async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Renders a run's progress, or the number of its proposals once it is over."""
     run = await records.synthetic_runs.get(notice.place.workspace, notice.subject or 0)
-    why = trouble_in(notice, words)
+    why = last_error_text(notice, words)
     title = words("synthetic.of", model=run.model, host=run.host)
     if run.finished_at is None:
         return await progress_card(

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from bot.domain import (
-    ALWAYS_TRAINED,
-    SYNTHETIC,
+    ALWAYS_TRAIN_TAG,
+    SYNTHETIC_TAG,
     CallState,
     Example,
     ExampleState,
@@ -82,7 +82,7 @@ class SyntheticRunner(PaidRunner[SyntheticRun, SyntheticCall]):
 
 def _proposal(run: SyntheticRun, source: Example, row: Row) -> NewExample:
     """Returns a proposal with the origin, authors and exclusions of its source."""
-    tags = [tag for tag in source.tags if tag != ALWAYS_TRAINED]
+    tags = [tag for tag in source.tags if tag != ALWAYS_TRAIN_TAG]
     return NewExample(
         assistant=source.assistant,
         method=Method.SUPERVISED,
@@ -90,7 +90,7 @@ def _proposal(run: SyntheticRun, source: Example, row: Row) -> NewExample:
         row=row,
         origin=source.origin,
         authors=source.authors,
-        tags=(*tags, SYNTHETIC),
+        tags=(*tags, SYNTHETIC_TAG),
         exclusions=source.exclusions,
         synthetic=SyntheticOrigin(source.id, run.model, run.kind is SyntheticKind.LABELS),
     )

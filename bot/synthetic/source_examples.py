@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bot.domain import (
-    MUST_ANSWER,
+    MUST_ANSWER_TAG,
     Assistant,
     Example,
     ExampleFilter,
@@ -80,7 +80,9 @@ async def source_examples(
 
 def is_source(example: Example) -> bool:
     """Whether an example may be a source: not synthetic, not held out, not must-answer."""
-    return example.synthetic is None and not example.held_out and MUST_ANSWER not in example.tags
+    return (
+        example.synthetic is None and not example.held_out and MUST_ANSWER_TAG not in example.tags
+    )
 
 
 async def source_of(run: SyntheticRun, example: ExampleId, records: Records) -> Example | None:

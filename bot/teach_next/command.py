@@ -11,7 +11,7 @@ from bot.commands import Handlers
 from bot.domain import ChannelId, MessageId, Role
 from bot.errors import NotFound
 from bot.mentions_and_times import channel_reference, time_reference
-from bot.number_formats import number_of
+from bot.number_formats import parse_number_argument
 from bot.ports.dependencies import Dependencies
 from bot.replies import Button, Fact, Listing, ListingRow, Reply, Text, one_line
 from bot.request import Request
@@ -30,12 +30,12 @@ async def list_gaps(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("unanswered.more", Role.CURATOR)
-async def next_page(request: Request, deps: Dependencies) -> Reply:
-    return await _page(request, deps, first=number_of(request.argument, "button"))
+async def list_more_gaps(request: Request, deps: Dependencies) -> Reply:
+    return await _page(request, deps, first=parse_number_argument(request.argument, "button"))
 
 
 @handlers.button("unanswered.dismiss", Role.CURATOR)
-async def dismiss(request: Request, deps: Dependencies) -> Reply:
+async def dismiss_gap(request: Request, deps: Dependencies) -> Reply:
     """Nothing is to be taught about it; the questions leave the list for good."""
     turn = turn_id(request)
     gaps = await _gaps(request, deps)
@@ -100,10 +100,10 @@ async def _gaps(request: Request, deps: Dependencies) -> list[TeachingGap]:
 
 
 def _row(request: Request, gap: TeachingGap) -> ListingRow:
-    words, first = request.words, gap.first
+    words, first = request.words, gap.newest_turn
     notes = [words("unanswered.asked", count=len(gap.turns))]
-    notes += [words("unanswered.refused", count=gap.refused)] if gap.refused else []
-    notes += [words("unanswered.disliked", count=gap.dislikes)] if gap.dislikes else []
+    notes += [words("unanswered.refused", count=gap.refusal_count)] if gap.refusal_count else []
+    notes += [words("unanswered.disliked", count=gap.dislike_count)] if gap.dislike_count else []
     notes.append(words("unanswered.last", at=time_reference(first.at)))
     dismiss_button = Button(words("button.dismiss"), f"unanswered.dismiss:{first.id}")
     answer = Button(words("button.write_answer"), f"feedback.why:{first.id}", is_primary=True)

@@ -23,9 +23,9 @@ from bot.domain import (
 )
 from bot.ports.store import Records
 from bot.refusals import starts_with_refusal
-from bot.text_similarity import group_alike_texts
+from bot.text_similarity import group_similar_texts
 
-WINDOW = timedelta(days=90)
+GAP_PERIOD = timedelta(days=90)
 """Time that questions without a good answer stay in the list."""
 _MAX_MARKED = 500
 _MAX_OTHERS = 1000
@@ -39,15 +39,15 @@ class TeachingGap:
     turns: Sequence[UnansweredTurn]
 
     @property
-    def first(self) -> UnansweredTurn:
+    def newest_turn(self) -> UnansweredTurn:
         return self.turns[0]
 
     @property
-    def refused(self) -> int:
+    def refusal_count(self) -> int:
         return sum(turn.is_refusal or not turn.dislikes for turn in self.turns)
 
     @property
-    def dislikes(self) -> int:
+    def dislike_count(self) -> int:
         return sum(turn.dislikes for turn in self.turns)
 
 
@@ -73,7 +73,7 @@ async def recent_answers(
 
     With `channel`, reads only answers to questions in that channel.
     """
-    since = now - WINDOW
+    since = now - GAP_PERIOD
     read = partial(
         records.answer_stats.unanswered_turns, workspace, assistant, since=since, channel=channel
     )
@@ -111,7 +111,7 @@ def _group_gaps(recent: RecentAnswers) -> tuple[list[TeachingGap], list[TurnId]]
     turns = [*bad, *recent.taught, *recent.good]
     first_good = len(turns) - len(recent.good)
     gaps, answered = list[TeachingGap](), list[TurnId]()
-    for group in group_alike_texts([turn.question for turn in turns]):
+    for group in group_similar_texts([turn.question for turn in turns]):
         good = [turns[index] for index in group if index >= first_good]
         taught = [turns[index] for index in group if len(bad) <= index < first_good]
         # A taught question stays closed for the same model, also if that model declines again.

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from bot.commands import JOB, Handlers
-from bot.deployments import rollback_button, use_button
+from bot.commands import JOB_OPTION, Handlers
+from bot.deployments import deploy_button, rollback_button
 from bot.domain import (
-    HELD_LOSS,
     LOCAL,
+    VALIDATION_LOSS_NAMES,
     Estimate,
     ExampleFilter,
     Job,
@@ -41,14 +41,14 @@ from bot.replies import (
 from bot.request import Request
 from bot.rows import count_tokens
 from bot.tuning import notices, snapshot
-from bot.tuning.state_machine import BY_HAND
+from bot.tuning.state_machine import DEPLOY_BY_HAND
 from bot.words import Words
 
 handlers = Handlers()
 
-Points = list[tuple[float, float]]
+ChartPoints = list[tuple[float, float]]
 
-PING = "job.ping"
+PING_BUTTON = "job.ping"
 """The button with which a person asks to be mentioned when the job ends."""
 _VALIDATION_ACCURACY = ("full_valid_mean_token_accuracy", "valid_mean_token_accuracy")
 _OVERFITTING_RATIO = 1.05
@@ -72,7 +72,7 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
     measures = await records.jobs.measures(job.workspace, job.id)
     return Card(
         title=words("job.title", id=job.id, name=assistant.name),
-        lines=_status_lines(job, words, in_full=notices.may_quote(notice)),
+        lines=_status_lines(job, words, in_full=notices.may_quote_host(notice)),
         progress=_progress(job),
         trend=None if job.phase.is_over else loss_chart(measures, words),
         buttons=_action_buttons(job, words),
@@ -87,7 +87,7 @@ async def render_ended_notice(notice: Notice, records: Records, words: Words) ->
     return replace(ended, pings=tuple(await records.jobs.pings(job.workspace, job.id)))
 
 
-@handlers.button(PING, Role.MEMBER)
+@handlers.button(PING_BUTTON, Role.MEMBER)
 async def toggle_ping(request: Request, deps: Dependencies) -> Reply:
     """Toggles whether the user is mentioned when the job ends."""
     async with deps.store.writing() as records:
@@ -98,7 +98,7 @@ async def toggle_ping(request: Request, deps: Dependencies) -> Reply:
 
 
 async def _ended_card(notice: Notice, job: Job, records: Records, words: Words) -> Card:
-    in_full = notices.may_quote(notice)
+    in_full = notices.may_quote_host(notice)
     if job.phase is not Phase.SUCCEEDED:
         return await _failed_card(job, records, words, in_full=in_full)
     measures = await records.jobs.measures(job.workspace, job.id)
@@ -112,10 +112,10 @@ async def _ended_card(notice: Notice, job: Job, records: Records, words: Words) 
     state = "in_use" if is_in_use else "not_compared" if is_gate else "not_in_use"
     state = "evaluating" if is_asked else state
     lines.append(words(f"ended.{state}"))
-    if job.error_code == BY_HAND:
+    if job.error_code == DEPLOY_BY_HAND:
         lines.append(words("ended.by_hand", page=job.error_message, model=job.model))
     elif job.error_message:
-        why = notices.trouble_text(job, words, in_full=in_full)
+        why = notices.job_error_text(job, words, in_full=in_full)
         lines.append(words("ended.not_answering", why=why))
     if is_overfitting(measures):
         lines.append(words("ended.overfitting"))
@@ -123,7 +123,7 @@ async def _ended_card(notice: Notice, job: Job, records: Records, words: Words) 
         lines.append(words("ended.saved", count=saved, shots=_FEW_SHOT))
     model = job.model or job.base
     current = await records.deployments.current(job.workspace, job.assistant)
-    use = use_button(model, current, words, is_primary=True)
+    use = deploy_button(model, current, words, is_primary=True)
     next_step = rollback_button(model, words) if is_in_use else use
     return Card(
         title=words("ended.succeeded", id=job.id),
@@ -140,7 +140,7 @@ async def _failed_card(job: Job, records: Records, words: Words, *, in_full: boo
         list(_failure_lines(job, words, in_full=in_full)),
         _quote_buttons(job, words, in_full),
     )
-    example = await snapshot.failed_example(job, records)
+    example = await snapshot.example_of_failed_row(job, records)
     if example is not None:
         lines.append(words("ended.example", id=example.id))
         if example.source and example.source.permalink:
@@ -161,7 +161,11 @@ async def render_action_refused_notice(
     action, error = notice.details["wish"], deserialize(notice.details)
     if error is None:
         return Text(words("job.refused.late", id=notice.subject))
-    why = words.error(error) if notices.may_quote(notice) else words.error_without_host_words(error)
+    why = (
+        words.error_text(error)
+        if notices.may_quote_host(notice)
+        else words.error_text_without_host_message(error)
+    )
     return Text(words(f"job.refused.{action}", id=notice.subject, why=why))
 
 
@@ -171,17 +175,17 @@ async def render_late_notice(notice: Notice, records: Records, words: Words) -> 
     if job.phase.is_over:
         return None
     seconds, usual = notice.details.get("seconds"), notice.details.get("usual")
-    time = notices.time_text(float(str(seconds)), words)
+    time = notices.duration_text(float(str(seconds)), words)
     lines = [words("late.note")]
     if usual is not None:
-        lines.insert(0, words("late.usual", time=notices.time_text(float(str(usual)), words)))
+        lines.insert(0, words("late.usual", time=notices.duration_text(float(str(usual)), words)))
     title = words("late.title", id=job.id, state=_status_text(job, words), time=time)
     return Card(title, tuple(lines), buttons=_action_buttons(job, words))
 
 
-@handlers.command("status", Role.MEMBER, JOB)
+@handlers.command("status", Role.MEMBER, JOB_OPTION)
 @handlers.button("job.show", Role.MEMBER)
-async def status(request: Request, deps: Dependencies) -> Reply:
+async def show_job(request: Request, deps: Dependencies) -> Reply:
     """Shows one job in detail: ids, settings, the last events."""
     async with deps.store.reading() as records:
         job = await _shown_job(request, records)
@@ -207,7 +211,7 @@ async def status(request: Request, deps: Dependencies) -> Reply:
             *_failure_lines(job, words, in_full=in_full),
             *messages[-_EVENTS_SHOWN:],
         ),
-        facts=tuple(notices.fact(*fact, words) for fact in _facts(job, words, models)),
+        facts=tuple(notices.job_fact(*fact, words) for fact in _facts(job, words, models)),
         progress=_progress(job),
         chart=loss_chart(measures, words),
         buttons=(
@@ -226,16 +230,16 @@ async def show_host_error(request: Request, deps: Dependencies) -> Reply:
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
     why = _failure_lines(job, words, in_full=True) or (
-        notices.trouble_text(job, words, in_full=True) or words("trouble.unsaid"),
+        notices.job_error_text(job, words, in_full=True) or words("trouble.unsaid"),
     )
     return Card(words("job.quoted", id=job.id, host=job.host), lines=why, private=True)
 
 
 @handlers.command("jobs", Role.MEMBER)
 @handlers.button("jobs.more", Role.MEMBER)
-async def jobs(request: Request, deps: Dependencies) -> Reply:
+async def list_jobs(request: Request, deps: Dependencies) -> Reply:
     """Lists all jobs, newest first; failed ones with the reason."""
-    before = notices.job_id(request.argument) if request.argument else None
+    before = notices.parse_job_id(request.argument) if request.argument else None
     async with deps.store.reading() as records:
         page = await records.jobs.page(request.workspace_id, before=before, limit=11)
         models = [
@@ -262,10 +266,10 @@ def _status_lines(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
     if job.valid_loss is not None:
         status.append(words("job.valid_loss", loss=f"{job.valid_loss:.2f}"))
     if job.seconds_left is not None and not job.phase.is_over:
-        status.append(words("job.left", time=notices.time_text(job.seconds_left, words)))
+        status.append(words("job.left", time=notices.duration_text(job.seconds_left, words)))
     lines = [" · ".join(status)]
     if job.error_message and not job.phase.is_over:
-        why = notices.trouble_text(job, words, in_full=in_full)
+        why = notices.job_error_text(job, words, in_full=in_full)
         lines.append(words("job.waiting", why=why))
     if job.requested_action is not None and not job.phase.is_over:
         lines.append(words(f"job.wish.{job.requested_action}"))
@@ -277,7 +281,7 @@ def _status_text(job: Job, words: Words) -> str:
     if job.phase is not Phase.WATCHING:
         return words(f"phase.{job.phase}")
     key = f"status.{job.status}"
-    return words(key) if words.has(key) else words("status.other", status=job.status)
+    return words(key) if words.has_sentence(key) else words("status.other", status=job.status)
 
 
 def _progress(job: Job) -> Progress | None:
@@ -292,7 +296,7 @@ def _action_buttons(job: Job, words: Words) -> tuple[Button, ...]:
     cancel = Button(words("button.cancel_job"), f"job.cancel:{job.id}", is_danger=True)
     # In the local workspace the operator is the only reader, so nobody needs a mention.
     is_shared = job.workspace != LOCAL
-    ping = (Button(words("button.ping"), f"{PING}:{job.id}"),) if is_shared else ()
+    ping = (Button(words("button.ping"), f"{PING_BUTTON}:{job.id}"),) if is_shared else ()
     if job.phase is not Phase.WATCHING:
         return (cancel, *ping)
     if job.status == "paused":
@@ -303,7 +307,7 @@ def _action_buttons(job: Job, words: Words) -> tuple[Button, ...]:
 def _chart_buttons(job: Job, measures: Sequence[StepMetrics], words: Words) -> tuple[Button, ...]:
     """Returns the buttons for the accuracy chart and the host's result files, if there are any."""
     buttons = []
-    if accuracies(measures, words):
+    if token_accuracy_chart(measures, words):
         buttons.append(Button(words("button.accuracy"), f"job.accuracy:{job.id}"))
     if job.result_files:
         buttons.append(Button(words("button.results"), f"job.results:{job.id}"))
@@ -312,7 +316,7 @@ def _chart_buttons(job: Job, measures: Sequence[StepMetrics], words: Words) -> t
 
 def _quote_buttons(job: Job, words: Words, in_full: bool) -> list[Button]:
     """Returns the curators' button for the host's error message, unless the card quotes it."""
-    if in_full or job.error_message == notices.trouble_text(job, words, in_full=False):
+    if in_full or job.error_message == notices.job_error_text(job, words, in_full=False):
         return []
     return [Button(words("button.quote"), f"job.quote:{job.id}")]
 
@@ -322,8 +326,8 @@ def _failure_lines(job: Job, words: Words, *, in_full: bool) -> tuple[str, ...]:
     if job.phase not in (Phase.FAILED, Phase.ABANDONED):
         return ()
     key = f"trouble.{job.error_code}"
-    trouble = notices.trouble_text(job, words, in_full=in_full) or words("trouble.unsaid")
-    if words.has(key):
+    trouble = notices.job_error_text(job, words, in_full=in_full) or words("trouble.unsaid")
+    if words.has_sentence(key):
         return (words(key, message=trouble),)
     if job.error_code is None or not in_full:
         return (trouble,)
@@ -405,12 +409,12 @@ async def _tokens_saved(job: Job, records: Records) -> int:
 
 
 @handlers.button("job.accuracy", Role.MEMBER)
-async def accuracy(request: Request, deps: Dependencies) -> Reply:
+async def show_token_accuracy(request: Request, deps: Dependencies) -> Reply:
     """Shows the share of tokens predicted correctly, on training and validation rows."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
         measures = await records.jobs.measures(request.workspace_id, job.id)
-    chart = accuracies(measures, request.words)
+    chart = token_accuracy_chart(measures, request.words)
     if chart is None:
         raise NotNow(problem=request.words("job.no_numbers", id=job.id))
     is_learned = not _preferred_points(measures, _VALIDATION_ACCURACY)
@@ -420,10 +424,12 @@ async def accuracy(request: Request, deps: Dependencies) -> Reply:
 
 def loss_chart(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
     """Returns the chart of training and validation loss by step; None below two points."""
-    return _chart(measures, "train_loss", HELD_LOSS, ".2f", words, "chart.title", "chart.summary")
+    return _chart(
+        measures, "train_loss", VALIDATION_LOSS_NAMES, ".2f", words, "chart.title", "chart.summary"
+    )
 
 
-def accuracies(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
+def token_accuracy_chart(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
     """Returns the chart of token accuracy by step; None below two points."""
     name, keys = "train_mean_token_accuracy", ("accuracy.chart", "accuracy.summary")
     return _chart(measures, name, _VALIDATION_ACCURACY, ".0%", words, *keys)
@@ -431,7 +437,7 @@ def accuracies(measures: Sequence[StepMetrics], words: Words) -> Chart | None:
 
 def is_overfitting(measures: Sequence[StepMetrics]) -> bool:
     """Whether the last validation loss is clearly above the lowest one."""
-    losses = [loss for _, loss in _preferred_points(measures, HELD_LOSS)]
+    losses = [loss for _, loss in _preferred_points(measures, VALIDATION_LOSS_NAMES)]
     return len(losses) >= 3 and losses[-1] > _OVERFITTING_RATIO * min(losses)
 
 
@@ -454,13 +460,13 @@ def _chart(
     return Chart(words(title), words("chart.step"), tuple(series), summary_text)
 
 
-def _preferred_points(measures: Sequence[StepMetrics], names: Sequence[str]) -> Points:
+def _preferred_points(measures: Sequence[StepMetrics], names: Sequence[str]) -> ChartPoints:
     """Returns the points of the first metric that has any; names are in order of preference."""
     candidates = (_points(measures, name) for name in names)
     return next((points for points in candidates if points), [])
 
 
-def _points(measures: Sequence[StepMetrics], name: str) -> Points:
+def _points(measures: Sequence[StepMetrics], name: str) -> ChartPoints:
     return [
         (float(step_metrics.step), step_metrics.values[name])
         for step_metrics in measures

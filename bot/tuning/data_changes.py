@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bot.commands import JOB, Handlers, Option, OptionKind
+from bot.commands import JOB_OPTION, Handlers, Option, OptionKind
 from bot.domain import ExampleId, Job, Role
 from bot.errors import NotFound, NotNow
 from bot.example_files import last_question_and_answer
@@ -21,11 +21,11 @@ handlers = Handlers()
 _SHOWN, _LONGEST = 50, 120
 _TONES = {"added": Tone.GOOD, "removed": Tone.BAD, "changed": Tone.BUSY}
 
-Revisions = Mapping[ExampleId, int]
+RevisionsByExample = Mapping[ExampleId, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class DataChanges:
     """Ids of examples by kind of change; changed examples have another revision."""
 
     added: tuple[ExampleId, ...]
@@ -33,7 +33,7 @@ class Changes:
     changed: tuple[ExampleId, ...]
 
     @classmethod
-    def between(cls, before: Revisions, after: Revisions) -> Changes:
+    def between(cls, before: RevisionsByExample, after: RevisionsByExample) -> DataChanges:
         return cls(
             tuple(sorted(after.keys() - before.keys())),
             tuple(sorted(before.keys() - after.keys())),
@@ -44,7 +44,7 @@ class Changes:
 @handlers.command(
     "assistant data",
     Role.CURATOR,
-    JOB,
+    JOB_OPTION,
     Option("since", OptionKind.JOB),
 )
 async def show_data_changes(request: Request, deps: Dependencies) -> Reply:
@@ -57,7 +57,7 @@ async def show_data_changes(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("job.changes", Role.CURATOR)
-async def since_training(request: Request, deps: Dependencies) -> Reply:
+async def show_data_changes_of_training(request: Request, deps: Dependencies) -> Reply:
     """Lists changes from the training before this one, of the same method, to this one."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)
@@ -72,7 +72,7 @@ async def since_training(request: Request, deps: Dependencies) -> Reply:
 
 async def _job(request: Request, number: str | None, records: Records) -> Job:
     if number is not None:
-        return await records.jobs.get(request.workspace_id, notices.job_id(number))
+        return await records.jobs.get(request.workspace_id, notices.parse_job_id(number))
     page = await records.jobs.page(request.workspace_id, assistant=request.assistant.id, limit=1)
     if not page:
         raise NotNow(problem=request.words("data.no_training"))
@@ -87,7 +87,7 @@ async def _listing(request: Request, older: Job, newer: Job | None, records: Rec
         )
     else:
         after = await records.snapshots.revisions(request.workspace_id, newer.snapshot)
-    changes, words = Changes.between(before, after), request.words
+    changes, words = DataChanges.between(before, after), request.words
     kinds = {"added": changes.added, "removed": changes.removed, "changed": changes.changed}
     numbers = [(kind, number) for kind, ids in kinds.items() for number in ids][:_SHOWN]
     lines = [await _line(request, kind, number, records) for kind, number in numbers]

@@ -22,7 +22,7 @@ from bot.replies import Button, Card
 from bot.request import Request
 from bot.rows import Method
 from bot.tuning import notices
-from bot.tuning.held_out_rows import Candidate
+from bot.tuning.held_out_rows import CandidateRow
 
 _CLOSING_DAYS = 90
 
@@ -35,8 +35,8 @@ class TrainingPlan:
     base: ModelName
     method: Method
     hyperparameters: Hyperparameters
-    training: Sequence[Candidate]
-    validation: Sequence[Candidate]
+    training: Sequence[CandidateRow]
+    validation: Sequence[CandidateRow]
     left_out: int
     """Number of approved examples that may not be trained on."""
     private: int = 0
@@ -50,7 +50,7 @@ class TrainingPlan:
 def estimate_card(request: Request, job: Job, plan: TrainingPlan, *more: str) -> Card:
     """Renders the estimate with warnings and the buttons to confirm or cancel."""
     words = request.words
-    lines = [notices.cost_text(job, words), *_warnings(request, plan.host, plan.base)]
+    lines = [notices.time_and_price_text(job, words), *_warnings(request, plan.host, plan.base)]
     if plan.left_out > 0:
         lines.append(words("start.left_out", count=plan.left_out))
     if plan.private > 0:
@@ -67,7 +67,7 @@ def estimate_card(request: Request, job: Job, plan: TrainingPlan, *more: str) ->
     return Card(
         title=words("start.title", assistant=request.assistant.name),
         lines=tuple(lines),
-        facts=tuple(notices.fact(name, value, words) for name, value in facts.items()),
+        facts=tuple(notices.job_fact(name, value, words) for name, value in facts.items()),
         buttons=(
             Button(words("button.confirm"), f"job.confirm:{job.id}", is_primary=True),
             Button(words("button.cancel"), f"job.decline:{job.id}"),
@@ -121,14 +121,14 @@ def _hosting_warnings(host: Host, request: Request) -> Iterator[str]:
     words, serving = request.words, host.profile.serving
     hourly = host.price(request.assistant.base).hosting
     if hourly:
-        yield words("start.hosting", price=words.price(hourly))
+        yield words("start.hosting", price=words.price_text(hourly))
     elif hourly is None and serving is not Serving.AT_ONCE:
         yield words("start.hosting_unknown")
     if serving is Serving.BY_CALL and hourly != 0:
         yield words("start.served")
 
 
-async def price_evaluation(
+async def estimate_evaluation_after(
     request: Request, job: Job, plan: TrainingPlan, in_use: Deployment | None, deps: Dependencies
 ) -> str:
     """Stores the estimate of the evaluation after the training; returns its line.
@@ -136,15 +136,17 @@ async def price_evaluation(
     Without an evaluation the line is empty, unless one should decide about the deployment.
     """
     async with deps.store.reading() as records:
-        if not await planning.follows_training(records, job, held_out=len(plan.validation)):
+        if not await planning.is_evaluated_after_training(
+            records, job, held_out=len(plan.validation)
+        ):
             return request.words("start.not_compared") if job.use_if_better else ""
-    new, hosts = planning.evaluation_after(job, in_use), deps.hosts
+    new, hosts = planning.evaluation_after_training(job, in_use), deps.hosts
     planned = await planning.plan_evaluation(
         deps.store, new, request.assistant, hosts, now=request.now, job=job
     )
     async with deps.store.writing() as records:
-        stored = await planning.keep_priced(records, new, planned)
-    words, price = request.words, request.words.price(stored.price)
+        stored = await planning.store_estimate(records, new, planned)
+    words, price = request.words, request.words.price_text(stored.price)
     must_answer = sum(question.is_must_answer for question in planned.questions)
     tokens, gaps = f"{stored.tokens:,}", len(planned.gaps)
     sentences = [words("start.evaluation", count=stored.questions, tokens=tokens, price=price)]
@@ -153,7 +155,9 @@ async def price_evaluation(
     return " ".join(sentences)
 
 
-async def memory_line(request: Request, plan: TrainingPlan, engine: LanguageEngine | None) -> str:
+async def needed_memory_text(
+    request: Request, plan: TrainingPlan, engine: LanguageEngine | None
+) -> str:
     """Returns the memory that a training on this machine needs; "" for another host."""
     memory = engine and await engine.training_memory(
         plan.host.name,
@@ -175,10 +179,10 @@ async def memory_line(request: Request, plan: TrainingPlan, engine: LanguageEngi
     return request.words(key, needed=needed, free=free)
 
 
-async def estimate_plan(plan: TrainingPlan, records: Records) -> Estimate:
+async def estimate_cost(plan: TrainingPlan, records: Records) -> Estimate:
     """Returns tokens, price and duration of a plan."""
     tokens = sum(row.tokens for row in plan.training)
-    epochs = plan.hyperparameters.n_epochs or likely_epochs(len(plan.training))
+    epochs = plan.hyperparameters.n_epochs or default_epochs(len(plan.training))
     price = plan.host.price(plan.base).training
     past = await records.jobs.durations(plan.host.name, plan.base)
     return Estimate(
@@ -198,7 +202,7 @@ def _seconds_by_past_jobs(past: Sequence[tuple[int, float]], tokens: int) -> flo
     return seconds / trained * tokens if trained else None
 
 
-def likely_epochs(rows: int) -> int:
+def default_epochs(rows: int) -> int:
     """Returns the usual value of "auto", as in OpenAI's cookbook, Chat_finetuning_data_prep."""
     if rows * 3 < 100:
         return min(25, max(1, 100 // max(1, rows)))

@@ -19,7 +19,7 @@ _MAX_SHARE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class CandidateRow:
     """A trainable row; rows of one `group` stay on one side of the split.
 
     A synthetic row is in the group of its source, and is either trained on or left out.
@@ -38,7 +38,7 @@ class Candidate:
     """Whether the row is synthetic and its source is a must-answer example."""
 
 
-def group_of(example: Example) -> str:
+def split_group(example: Example) -> str:
     """Returns the group of an example: its thread, else the fingerprint of its prompt."""
     source = example.source
     if source is not None and source.thread is not None:
@@ -46,9 +46,9 @@ def group_of(example: Example) -> str:
     return prompt_fingerprint(example.row or {})
 
 
-def split(
-    rows: Sequence[Candidate], *, share: float
-) -> tuple[Sequence[Candidate], Sequence[Candidate]]:
+def split_rows(
+    rows: Sequence[CandidateRow], *, share: float
+) -> tuple[Sequence[CandidateRow], Sequence[CandidateRow]]:
     """Returns training and validation rows; whole groups are on one side.
 
     `share` is the part to hold out, 0 to 1. Groups with a row that was held out before come first,

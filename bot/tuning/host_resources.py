@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bot.commands import Handlers
 from bot.database_batches import every_job
-from bot.deployments import HANDLE_LENGTH
+from bot.deployments import MODEL_NAME_ENDING_LENGTH
 from bot.domain import HostName, Job, Model, ModelKind, Role
 from bot.errors import HostError, HostTimeout, NotFound, NotNow, Outdated
 from bot.outdated_clicks import outdated_refusal, state_token
@@ -18,7 +18,7 @@ from bot.ports.store import Records, Store
 from bot.replies import MAX_ACTION_LENGTH, Button, Card, Listing, ListingRow, Reply, Text, Tone
 from bot.request import Request
 from bot.tuning import paid_deployments
-from bot.tuning.notices import job_id
+from bot.tuning.notices import parse_job_id
 from bot.undo_buttons import offer_undo
 
 handlers = Handlers()
@@ -54,7 +54,7 @@ async def delete_file(request: Request, deps: Dependencies) -> Reply:
     """Schedules the deletion of a file of a finished training at its host."""
     number, _, file = request.argument.partition("/")
     async with deps.store.reading() as records:
-        job = await records.jobs.get(request.workspace_id, job_id(number))
+        job = await records.jobs.get(request.workspace_id, parse_job_id(number))
     host = deps.hosts.get(job.host)
     uploaded = {
         remote_file.id
@@ -95,7 +95,7 @@ async def ask_delete_model(request: Request, deps: Dependencies) -> Reply:
 async def _confirmation_card(request: Request, model: Model, records: Records) -> Card:
     await _refuse_deployed(request, model, records)
     words, state = request.words, await _state_of(request, model, records)
-    action = f"model.delete_sure:{state}:{model.name[-HANDLE_LENGTH:]}"
+    action = f"model.delete_sure:{state}:{model.name[-MODEL_NAME_ENDING_LENGTH:]}"
     sure = Button(words("button.delete"), action, is_danger=True)
     keep = Button(words("button.keep"), "model.keep")
     title = words("hosted.delete_model", model=model.display_name)
@@ -140,7 +140,7 @@ async def undeploy(request: Request, deps: Dependencies) -> Reply:
     if state != state_token(model.served_name):
         raise Outdated(problem=request.words("button.outdated"))
     host = deps.hosts.get(model.host)
-    await paid_deployments.take_down(
+    await paid_deployments.delete_deployments_of_job(
         host, idempotency_key=job.idempotency_key if job else None, served_name=model.served_name
     )
     async with deps.store.writing() as records:
@@ -172,7 +172,7 @@ async def _host_lines(request: Request, own: OwnedResources, host: Host) -> Sequ
     except HostError as error:
         failure = error
     if failure is not None:
-        lines.append(ListingRow(host.name, request.words.error(failure), tone=Tone.BAD))
+        lines.append(ListingRow(host.name, request.words.error_text(failure), tone=Tone.BAD))
     return [*lines, *_model_lines(request, own, host)]
 
 
@@ -215,7 +215,7 @@ def _model_lines(request: Request, own: OwnedResources, host: Host) -> Iterator[
             notes.append(words("model.job", job=model.job))
         if model.expires_on:
             notes.append(words("model.ends", date=model.expires_on))
-        handle = model.name[-HANDLE_LENGTH:]
+        handle = model.name[-MODEL_NAME_ENDING_LENGTH:]
         delete = Button(words("button.delete"), f"model.delete:{handle}", is_danger=True)
         yield ListingRow(handle, model.name, " · ".join(notes), buttons=(delete,))
 
@@ -232,14 +232,14 @@ async def _deployment_lines(
     for deployment in await host.deployments():
         for model in tuned:
             key = keys.get(model.job) if model.job is not None else None
-            if not paid_deployments.is_deployment_of(
+            if not paid_deployments.belongs_to_job(
                 deployment, idempotency_key=key, served_name=model.served_name
             ):
                 continue
             price = deployment.dollars_an_hour or host.price(model.parent or model.name).hosting
             notes = [words("hosted.deployment"), host.name, deployment.status]
-            notes += [words("hosted.hourly", price=words.price(price))] if price else []
-            buttons = (paid_deployments.stop_button(model, words),)
+            notes += [words("hosted.hourly", price=words.price_text(price))] if price else []
+            buttons = (paid_deployments.undeploy_button(model, words),)
             yield ListingRow(deployment.name, deployment.name, " · ".join(notes), buttons=buttons)
 
 
@@ -253,7 +253,7 @@ async def _model(request: Request, handle: str, records: Records) -> Model:
     """Returns a model by the end of its name: a button has no room for the whole name."""
     for assistant in await records.assistants.all(request.workspace_id):
         for model in await records.models.all(request.workspace_id, assistant.id):
-            if handle == model.name[-HANDLE_LENGTH:]:
+            if handle == model.name[-MODEL_NAME_ENDING_LENGTH:]:
                 return model
     raise NotFound(noun="model", name=handle)
 

@@ -53,7 +53,7 @@ async def list_snapshot_rows(request: Request, deps: Dependencies) -> Reply:
     job, _, offset = request.argument.partition(".")
     skipped = int(offset) if offset.isdecimal() and len(offset) < _DIGITS else 0
     async with deps.store.reading() as records:
-        snapshot_job = await records.jobs.get(request.workspace_id, notices.job_id(job))
+        snapshot_job = await records.jobs.get(request.workspace_id, notices.parse_job_id(job))
         page: list[SnapshotRow] = []
         remaining = skipped
         async for row in records.snapshots.rows(request.workspace_id, snapshot_job.snapshot):
@@ -88,7 +88,7 @@ async def download_metrics(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("job.results", Role.CURATOR)
-async def results(request: Request, deps: Dependencies) -> Reply:
+async def download_result_files(request: Request, deps: Dependencies) -> Reply:
     """Sends the host's result files as one file, unchanged."""
     async with deps.store.reading() as records:
         job = await notices.named_job(request, records)

@@ -45,7 +45,12 @@ from bot.paid_run_actions import queue_run_notice
 from bot.ports.model_hosts import Host, Hosts, JobRequest, PaidHost, RemoteFile, RemoteJob, Serving
 from bot.ports.store import Records
 from bot.tuning import paid_deployments, retries, snapshot
-from bot.tuning.state_machine import ACTIONS, BY_HAND, NOT_YET_RUNNING, JobWriter
+from bot.tuning.state_machine import (
+    ACTION_RULES,
+    DEPLOY_BY_HAND,
+    STATUSES_BEFORE_RUNNING,
+    JobWriter,
+)
 
 T = TypeVar("T")
 
@@ -53,7 +58,7 @@ log = logging.getLogger(__name__)
 
 _FILES = ((Split.TRAIN, "training_file"), (Split.VALIDATION, "validation_file"))
 _BAD_ENDS = {"failed": Phase.FAILED, "cancelled": Phase.CANCELLED}
-_KNOWN_STATUSES = (*NOT_YET_RUNNING, "running", "paused")
+_KNOWN_STATUSES = (*STATUSES_BEFORE_RUNNING, "running", "paused")
 _SHORT_POLL_SECONDS = 0.1
 _LONG_QUEUE, _LONG_RUN = timedelta(hours=2), timedelta(hours=6)
 _MIN_LONG_RUN_LENGTH = timedelta(minutes=30)
@@ -71,7 +76,7 @@ class PolledJob:
     """
 
     remote: RemoteJob | None = None
-    wants_events: bool = True
+    fetches_events: bool = True
 
 
 async def advance_job(record: JobWriter, job: Job, hosts: Hosts, polled: PolledJob | None) -> None:
@@ -108,18 +113,18 @@ async def _begin(record: JobWriter, job: Job) -> None:
     """Marks held-out examples; only now, so that a declined estimate marks nothing."""
     if not await _end_if_stopped(record, job):
         await snapshot.mark_held_out(job, store=record.store, at=record.clock.now())
-        await record.update(job, {"phase": Phase.UPLOADING})
+        await record.update_job(job, {"phase": Phase.UPLOADING})
 
 
 async def _end_if_stopped(record: JobWriter, job: Job) -> bool:
     """Ends a job that was cancelled, or lost permission for a row; returns whether it ended."""
     if job.requested_action is RequestedAction.CANCEL:
-        await record.end(job, Phase.CANCELLED)
+        await record.end_job(job, Phase.CANCELLED)
         return True
     async with record.store.reading() as records:
         forbidden = await records.snapshots.count_forbidden(job.workspace, job.snapshot)
     if forbidden:
-        await record.end(job, Phase.ABANDONED, error_code="permission")
+        await record.end_job(job, Phase.ABANDONED, error_code="permission")
     return bool(forbidden)
 
 
@@ -128,7 +133,7 @@ async def _upload_next(record: JobWriter, job: Job, host: PaidHost) -> None:
         has_rows = split is Split.TRAIN or job.estimate.validation_rows > 0
         if has_rows and getattr(job, field) is None:
             return await _upload(record, job, host, split, field)
-    return await record.update(job, {"phase": Phase.CREATING, "attempted_at": None})
+    return await record.update_job(job, {"phase": Phase.CREATING, "attempted_at": None})
 
 
 async def _upload(record: JobWriter, job: Job, host: PaidHost, split: Split, field: str) -> None:
@@ -139,13 +144,13 @@ async def _upload(record: JobWriter, job: Job, host: PaidHost, split: Split, fie
     file = None
     if job.attempted_at is not None:
         file = await _find_file(host, job.idempotency_key, part)
-        if file is None and record.may_lag(job, host):
-            return await record.look_again(job, host)
+        if file is None and record.may_list_lag(job, host):
+            return await record.poll_again_soon(job, host)
     if file is None:
         lines = await snapshot.training_lines(job, split, host.profile, store=record.store)
-        file = await record.attempt(job, host.upload(name, lines))
-    return await record.update(
-        job, {field: file.id, "attempted_at": None, **retries.cleared_failure()}
+        file = await record.attempt_request(job, host.upload(name, lines))
+    return await record.update_job(
+        job, {field: file.id, "attempted_at": None, **retries.job_fields_without_error()}
     )
 
 
@@ -163,18 +168,20 @@ async def _find_file(host: Host, start: str, part: str) -> RemoteFile | None:
 async def _create(record: JobWriter, job: Job, host: PaidHost) -> None:
     remote = None
     if job.attempted_at is not None:
-        remote = await find_job(host, job.training_file or "")
-        if remote is None and record.may_lag(job, host):
-            return await record.look_again(job, host)
+        remote = await find_job_by_training_file(host, job.training_file or "")
+        if remote is None and record.may_list_lag(job, host):
+            return await record.poll_again_soon(job, host)
     if remote is None:
         if await _end_if_stopped(record, job):
             return None
-        remote = await record.attempt(job, host.create_job(_job_request(job)))
+        remote = await record.attempt_request(job, host.create_job(_job_request(job)))
     changes = {"phase": Phase.WATCHING, "host_job": remote.id, "status": remote.status}
-    return await record.update(job, {**changes, "attempted_at": None, **retries.cleared_failure()})
+    return await record.update_job(
+        job, {**changes, "attempted_at": None, **retries.job_fields_without_error()}
+    )
 
 
-async def find_job(host: Host, training_file: str) -> RemoteJob | None:
+async def find_job_by_training_file(host: Host, training_file: str) -> RemoteJob | None:
     """Returns the host's job with this training file, if any; cancels further running ones."""
     jobs = [remote async for remote in host.jobs() if remote.training_file == training_file]
     running = [remote for remote in jobs if remote.status not in (*_BAD_ENDS, "cancelling")]
@@ -207,11 +214,11 @@ async def _handle_status(record: JobWriter, job: Job, host: Host, polled: Polled
     if (action := job.requested_action) is not None:
         if not is_over:
             remote = await _send_action(record, job, action, host, remote)
-        elif remote.status not in ACTIONS[action].fulfilled_at:
+        elif remote.status not in ACTION_RULES[action].fulfilled_at:
             await record.refuse_action(job, action, why=None)
     if remote.status == "succeeded" and remote.model is None:
         remote = replace(remote, model=await _last_checkpoint_model(host, remote))
-    wants_events = polled.wants_events or is_over
+    wants_events = polled.fetches_events or is_over
     news = await _fetch_news(record, job, host, remote, wants_events=wants_events)
     if remote.status == "succeeded":
         if remote.model is None:
@@ -221,7 +228,7 @@ async def _handle_status(record: JobWriter, job: Job, host: Host, polled: Polled
         why = {"error_code": remote.error_code, "error_message": remote.error_message}
         details = {"param": remote.error_param}
         end = _BAD_ENDS[remote.status]
-        await record.end(job, end, **{**news, **why, "error_details": details})
+        await record.end_job(job, end, **{**news, **why, "error_details": details})
     else:
         await _continue(record, job, remote, host, news)
 
@@ -230,7 +237,7 @@ async def _send_action(
     record: JobWriter, job: Job, action: RequestedAction, host: Host, remote: RemoteJob
 ) -> RemoteJob:
     """Sends a requested action, if the host's status allows it; returns the job after it."""
-    if remote.status in (*ACTIONS[action].waits_at, "cancelling"):
+    if remote.status in (*ACTION_RULES[action].waits_at, "cancelling"):
         return remote
     try:
         match action:
@@ -335,30 +342,30 @@ async def _continue(
 ) -> None:
     """Handles any status that is not an end: also `paused`, and statuses not in the protocol."""
     now, action = record.clock.now(), job.requested_action
-    changes = {**news, **retries.cleared_failure()}
+    changes = {**news, **retries.job_fields_without_error()}
     if remote.status == "running" and job.running_at is None:
         changes["running_at"] = now
-    if action is not None and remote.status in ACTIONS[action].fulfilled_at:
+    if action is not None and remote.status in ACTION_RULES[action].fulfilled_at:
         changes["requested_action"] = None
     if is_unusually_long(job, remote.status, now):
         changes["is_late"] = True
-    if remote.status in NOT_YET_RUNNING and _waiting_time(job, now) > record.limits.job:
-        why = retries.failure_fields(NotBegun(host=host.name))
-        return await record.give_up(job, error_code=None, **why)
+    if remote.status in STATUSES_BEFORE_RUNNING and _waiting_time(job, now) > record.limits.job:
+        why = retries.job_fields_of_error(NotBegun(host=host.name))
+        return await record.end_job_as_failed(job, error_code=None, **why)
     if remote.status not in _KNOWN_STATUSES:
         is_new = job.status != remote.status or news.get("step", job.step) != job.step
         counted = replace(job, error_details={}) if is_new else job
-        if now - retries.unknown_since(counted, now=now) > record.limits.job:
-            why = retries.failure_fields(StateUnknown(host=host.name, message=remote.status))
-            return await record.give_up(job, error_code=None, **why)
-        changes["error_details"] = retries.unknown_status(counted, now=now)
+        if now - retries.unknown_status_since(counted, now=now) > record.limits.job:
+            why = retries.job_fields_of_error(StateUnknown(host=host.name, message=remote.status))
+            return await record.end_job_as_failed(job, error_code=None, **why)
+        changes["error_details"] = retries.error_details_of_unknown_status(counted, now=now)
     poll = host.profile.poll_seconds
     # A cancel that was sent is not sent again at the short interval.
     is_hurried = (
         action in (RequestedAction.PAUSE, RequestedAction.RESUME)
         and "requested_action" not in changes
     )
-    return await record.update(
+    return await record.update_job(
         job, changes, wait=min(poll, _SHORT_POLL_SECONDS) if is_hurried else poll
     )
 
@@ -391,7 +398,7 @@ async def _finish_training(
         await records.jobs.add_checkpoints(job.workspace, job.id, checkpoints)
         await records.jobs.add_measures(job.workspace, job.id, measures)
     changes = {
-        **retries.cleared_failure(),
+        **retries.job_fields_without_error(),
         "phase": Phase.WARMING,
         "model": remote.model,
         "trained_tokens": remote.trained_tokens,
@@ -399,7 +406,7 @@ async def _finish_training(
         "finished_at": record.clock.now(),
         "requested_action": None,
     }
-    await record.update(job, {**news, **changes})
+    await record.update_job(job, {**news, **changes})
 
 
 async def _result_measures(host: Host, remote: RemoteJob) -> Sequence[StepMetrics]:
@@ -415,7 +422,7 @@ async def _warm_up(record: JobWriter, job: Job, host: PaidHost, hosts: Hosts) ->
     model, profile = ModelName(job.model or ""), host.profile
     if profile.serving is Serving.BY_HAND:
         page = profile.serving_page or host.name
-        fields = {"error_message": page, "error_code": BY_HAND}
+        fields = {"error_message": page, "error_code": DEPLOY_BY_HAND}
         return await _succeed(record, job, hosts, served_name=None, **fields)
     limit = _MAX_WARM_UP_SECONDS if profile.serving is Serving.AT_ONCE else _MAX_DEPLOYMENT_WAIT
     now = record.clock.now()
@@ -426,12 +433,14 @@ async def _warm_up(record: JobWriter, job: Job, host: PaidHost, hosts: Hosts) ->
         if served_name is None:
             if is_given_up:
                 raise HostTimeout(host=host.name)
-            return await record.postpone(job, seconds=profile.poll_seconds)
+            return await record.postpone_polls(job, seconds=profile.poll_seconds)
         await _await_first_delta(host, served_name)
     except HostError as error:
         if not is_given_up:
             raise
-        return await _succeed(record, job, hosts, served_name=None, **retries.failure_fields(error))
+        return await _succeed(
+            record, job, hosts, served_name=None, **retries.job_fields_of_error(error)
+        )
     if profile.serving is Serving.BY_CALL:
         async with record.store.writing() as records:
             await paid_deployments.queue_hourly_cost_notice(records, job, host, at=now)
@@ -514,7 +523,7 @@ async def _evaluate_or_deploy(
         records, job, hosts, is_gate=is_gate, at=at
     )
     if evaluation is not None:
-        await queue_run_notice(records, evaluation, evaluation_notices.STATUS, at=at)
+        await queue_run_notice(records, evaluation, evaluation_notices.STATUS_NOTICE, at=at)
     if job.use_when_done and not is_gate:
         await _deploy(records, job, served_name=served_name, at=at)
 

@@ -19,7 +19,7 @@ from bot.domain import (
 )
 from bot.errors import NotFound
 from bot.mentions_and_times import time_reference
-from bot.number_formats import number_of
+from bot.number_formats import parse_number_argument
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.replies import Button, Listing, ListingRow, Reply
@@ -34,9 +34,9 @@ _EXAMPLES_NAMED = 12
 @handlers.command(
     "models",
     Role.MEMBER,
-    Option("lineage", OptionKind.MODEL, rest=True, role=Role.CURATOR),
+    Option("lineage", OptionKind.MODEL, takes_rest=True, required_role=Role.CURATOR),
 )
-async def models(request: Request, deps: Dependencies) -> Reply:
+async def list_models_or_lineage(request: Request, deps: Dependencies) -> Reply:
     """Lists all models, or the lineage of one."""
     if request.text_option("lineage"):
         return await show_model_lineage(request, deps)
@@ -66,7 +66,7 @@ async def show_model_lineage(request: Request, deps: Dependencies) -> Reply:
 @handlers.button("example.lineage", Role.CURATOR)
 async def show_example_lineage(request: Request, deps: Dependencies) -> Reply:
     """Lists the trainings whose snapshots contain an example, and their models."""
-    example = ExampleId(number_of(request.argument, "example"))
+    example = ExampleId(parse_number_argument(request.argument, "example"))
     async with deps.store.reading() as records:
         await records.examples.get(request.workspace_id, example)
         holding = set(await records.snapshots.list_holding(request.workspace_id, [example]))

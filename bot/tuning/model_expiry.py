@@ -32,11 +32,11 @@ from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-ENDING = "model.ending"
-DAYS_BEFORE = (7, 30, 60)
+MODEL_EXPIRY_NOTICE = "model.ending"
+NOTICE_DAYS_BEFORE_EXPIRY = (7, 30, 60)
 _PAGE = 100
 
-Ends = Mapping[ModelName, str]
+ExpiryDates = Mapping[ModelName, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class ExpiryCalendar:
     async def _store_changes(
         self,
         host: HostName,
-        ends: Ends,
+        ends: ExpiryDates,
         answering: Sequence[DeployedModel],
         models: Sequence[Model],
     ) -> None:
@@ -156,7 +156,7 @@ class ExpiryCalendar:
         if day is None:
             return
         days_left = (day - self._clock.now().date()).days
-        threshold = next((days for days in DAYS_BEFORE if days_left <= days), None)
+        threshold = next((days for days in NOTICE_DAYS_BEFORE_EXPIRY if days_left <= days), None)
         if threshold is None or days_left < 0:
             return
         workspace, job = answering.assistant.workspace, answering.job
@@ -164,7 +164,7 @@ class ExpiryCalendar:
             yield NewNotice(
                 f"{workspace}.{channel}.{answering.model}.ends.{day}.{threshold}",
                 Place(workspace, channel),
-                ENDING,
+                MODEL_EXPIRY_NOTICE,
                 subject=job.id if job else None,
                 details={
                     "model": answering.model,
@@ -222,7 +222,7 @@ def _by_assistant(models: Sequence[Model]) -> Mapping[AssistantId, Mapping[Model
     return by_assistant
 
 
-def _expiry_of(name: ModelName, models: Mapping[ModelName, Model], ends: Ends) -> str | None:
+def _expiry_of(name: ModelName, models: Mapping[ModelName, Model], ends: ExpiryDates) -> str | None:
     """Returns the earliest end of a model and its ancestors: no model outlives its base."""
     days = [ends[ancestor] for ancestor in _ancestors(name, models) if ancestor in ends]
     return min(days, default=None)

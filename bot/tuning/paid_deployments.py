@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from bot.deployments import HANDLE_LENGTH
+from bot.deployments import MODEL_NAME_ENDING_LENGTH
 from bot.domain import Job, JobId, Model, ModelName, NewNotice, Notice
 from bot.errors import HostNotFound
 from bot.outdated_clicks import state_token
@@ -15,11 +15,11 @@ from bot.ports.store import Records
 from bot.replies import Button, Card, Drawn, Tone
 from bot.words import Words
 
-SERVING = "model.serving"
+HOURLY_COST_NOTICE = "model.serving"
 """Kind of the notice that a deployed model costs money by the hour."""
 
 
-def is_deployment_of(
+def belongs_to_job(
     deployment: RemoteDeployment,
     *,
     idempotency_key: str | None,
@@ -30,14 +30,14 @@ def is_deployment_of(
     return is_of_job or deployment.name == served_name
 
 
-async def take_down(
+async def delete_deployments_of_job(
     host: Host, *, idempotency_key: str | None, served_name: ModelName | None = None
 ) -> None:
     """Deletes the deployments of a job, also those that were never ready."""
     if host.profile.serving is not Serving.BY_CALL:
         return
     for deployment in await host.deployments():
-        if is_deployment_of(deployment, idempotency_key=idempotency_key, served_name=served_name):
+        if belongs_to_job(deployment, idempotency_key=idempotency_key, served_name=served_name):
             with contextlib.suppress(HostNotFound):
                 await host.undeploy(deployment.name)
 
@@ -49,7 +49,9 @@ async def queue_hourly_cost_notice(records: Records, job: Job, host: Host, *, at
         return
     details = {"price": price, "host": host.name}
     key = f"job.{job.id}.serving"
-    await records.outbox.put(key, job.place, SERVING, subject=job.id, details=details, at=at)
+    await records.outbox.put(
+        key, job.place, HOURLY_COST_NOTICE, subject=job.id, details=details, at=at
+    )
 
 
 def idle_deployment_notices(
@@ -72,7 +74,7 @@ def idle_deployment_notices(
             deployment
             for deployment in standing
             if job
-            and is_deployment_of(
+            and belongs_to_job(
                 deployment, idempotency_key=job.idempotency_key, served_name=model.served_name
             )
         ]
@@ -83,7 +85,7 @@ def idle_deployment_notices(
             continue
         details = {"price": price, "host": host.name, "is_idle": True}
         key = f"{model.workspace}.{model.name}.idle.{year}.{week}"
-        notices.append(NewNotice(key, job.place, SERVING, job.id, details))
+        notices.append(NewNotice(key, job.place, HOURLY_COST_NOTICE, job.id, details))
     return notices
 
 
@@ -94,18 +96,20 @@ async def render_hourly_cost_notice(notice: Notice, records: Records, words: Wor
     if model is None or model.is_deleted:
         return None
     price, is_idle = notice.details.get("price"), bool(notice.details.get("is_idle"))
-    lines = [words("serving.price", price=words.price(float(str(price))))] if price else []
+    lines = [words("serving.price", price=words.price_text(float(str(price))))] if price else []
     lines += [words("serving.unknown")] if not price else []
     lines.append(words("serving.idle" if is_idle else "serving.until"))
     title = words("serving.title", model=model.display_name, host=notice.details.get("host"))
     return Card(
         title,
         tuple(lines),
-        buttons=(stop_button(model, words),),
+        buttons=(undeploy_button(model, words),),
         tone=Tone.BAD if is_idle else Tone.PLAIN,
     )
 
 
-def stop_button(model: Model, words: Words) -> Button:
-    action = f"model.undeploy:{state_token(model.served_name)}:{model.name[-HANDLE_LENGTH:]}"
+def undeploy_button(model: Model, words: Words) -> Button:
+    action = (
+        f"model.undeploy:{state_token(model.served_name)}:{model.name[-MODEL_NAME_ENDING_LENGTH:]}"
+    )
     return Button(words("button.undeploy"), action, is_danger=True)

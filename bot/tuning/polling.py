@@ -17,16 +17,16 @@ from bot.ports.store import Clock, Store
 from bot.tuning import job_steps, remote_cleanup, retries
 from bot.tuning.job_steps import PolledJob
 from bot.tuning.model_expiry import ExpiryCalendar
-from bot.tuning.retries import MAX_WAIT, RetryLimits
+from bot.tuning.retries import MAX_RETRY_SECONDS, RetryLimits
 from bot.tuning.state_machine import JobChangedError, JobWriter
 
 log = logging.getLogger(__name__)
 
 _CONCURRENT_JOBS = 8
 """Number of jobs of one host that advance concurrently."""
-FEW = 10
+MAX_JOBS_POLLED_ONE_BY_ONE = 10
 """Up to so many jobs are polled one by one, which also reads the events of each."""
-MAX_CALLS = 12
+MAX_CALLS_PER_BATCH = 12
 """Limit of requests to a host for one batch."""
 _PAGE_ROWS = 100
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
@@ -42,7 +42,7 @@ class JobPoller:
         self._hosts = hosts
         self._clock = clock
         self._record = JobWriter(store=store, clock=clock, limits=limits or RetryLimits())
-        self._batches = JobBatches(self._record, hosts)
+        self._batches = BatchPoller(self._record, hosts)
         self._gates: dict[HostName, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(_CONCURRENT_JOBS)
         )
@@ -67,11 +67,11 @@ class JobPoller:
         Returns seconds until the next job or deletion is due, None if there is none.
         """
         jobs = await self._open_at(host)
-        alone, batches = self._batches.due(jobs, now=self._clock.now())
+        alone, batches = self._batches.due_jobs_and_batches(jobs, now=self._clock.now())
         await asyncio.gather(
             *(self._advance(job) for job in alone), *(self._advance_all(batch) for batch in batches)
         )
-        due = await remote_cleanup.delete_due(host, self._record, self._hosts)
+        due = await remote_cleanup.delete_what_is_due(host, self._record, self._hosts)
         jobs = await self._open_at(host) if alone or batches else jobs
         waits = [self._seconds_until(job.next_poll_at) for job in jobs]
         waits += [] if due is None else [self._seconds_until(due)]
@@ -85,14 +85,14 @@ class JobPoller:
     async def _advance_all(self, batch: Sequence[Job]) -> None:
         """Polls jobs of one host through its list and advances those that have changed."""
         try:
-            polled_jobs = await self._batches.poll(batch)
+            polled_jobs = await self._batches.poll_batch(batch)
         except HostError as error:
             for job in batch:
                 await self._handle_error(job, error)
             return
         except Exception:
             log.exception("Jobs could not be polled", extra={"jobs": len(batch)})
-            await self._record.postpone(*batch, seconds=MAX_WAIT)
+            await self._record.postpone_polls(*batch, seconds=MAX_RETRY_SECONDS)
             return
         await asyncio.gather(*(self._advance(job, polled) for job, polled in polled_jobs))
 
@@ -102,7 +102,7 @@ class JobPoller:
             if job.id in self._claimed:
                 return
             with self._claim(job):
-                fresh = await self._record.read(job)
+                fresh = await self._record.read_open_job(job)
                 if fresh is None or (
                     polled is None and self._seconds_until(fresh.next_poll_at) > 0
                 ):
@@ -126,8 +126,8 @@ class JobPoller:
             await self._handle_error(job, error)
         except NotFound as error:
             with contextlib.suppress(NotFound):
-                await self._record.end(
-                    job, Phase.FAILED, error_code="host_gone", **retries.failure_fields(error)
+                await self._record.end_job(
+                    job, Phase.FAILED, error_code="host_gone", **retries.job_fields_of_error(error)
                 )
         except Exception:
             log.exception("A job could not be advanced", extra={"job": job.id})
@@ -139,24 +139,28 @@ class JobPoller:
         A refusal before the job exists ends it at once, other errors after a time limit.
         """
         record, now = self._record, self._clock.now()
-        fresh = await record.read(job)
+        fresh = await record.read_open_job(job)
         if fresh is None:
             return None
-        if retries.is_final(fresh, error):
+        if retries.is_final_refusal(fresh, error):
             code = "vanished" if fresh.phase is Phase.WATCHING else error.details.get("code")
-            return await record.give_up(fresh, error_code=code, **retries.failure_fields(error))
-        if retries.is_exhausted(fresh, error, record.limits, now=now):
-            return await record.give_up(fresh, error_code=None, **retries.failure_fields(error))
+            return await record.end_job_as_failed(
+                fresh, error_code=code, **retries.job_fields_of_error(error)
+            )
+        if retries.is_retry_limit_reached(fresh, error, record.limits, now=now):
+            return await record.end_job_as_failed(
+                fresh, error_code=None, **retries.job_fields_of_error(error)
+            )
         poll = self._hosts.get(job.host).profile.poll_seconds
         is_unknown = isinstance(error, HostTimeout | HostServerError)
         log.warning(
             "A host made a job wait",
             extra={"job": job.id, "why": error.key, "unknown_outcome": is_unknown},
         )
-        changes = retries.repeated_failure(fresh, error, now=now)
+        changes = retries.job_fields_of_repeated_error(fresh, error, now=now)
         seconds = retries.retry_delay(fresh, error, poll_seconds=poll)
         # With `job`, not `fresh`: an action that was requested meanwhile is not delayed.
-        return await record.update(job, changes, wait=seconds)
+        return await record.update_job(job, changes, wait=seconds)
 
     def _seconds_until(self, moment: datetime | None) -> float:
         if moment is None:
@@ -164,7 +168,7 @@ class JobPoller:
         return max(0.0, (moment - self._clock.now()).total_seconds())
 
 
-class JobBatches:
+class BatchPoller:
     """Polls the jobs of one host through its list endpoint: a page of jobs a call.
 
     Events need a call for each job, so they are read in turn, longest ago first.
@@ -175,7 +179,7 @@ class JobBatches:
         self._hosts = hosts
         self._events_read: dict[JobId, datetime] = {}
 
-    def due(
+    def due_jobs_and_batches(
         self, jobs: Sequence[Job], *, now: datetime
     ) -> tuple[Sequence[Job], Sequence[Sequence[Job]]]:
         """Returns the due jobs: those to poll one by one, and the batches by host.
@@ -188,28 +192,28 @@ class JobBatches:
             if job.phase is Phase.WATCHING and job.requested_action is None:
                 by_host[job.host].append(job)
         batches = [self._batch(host, host_jobs, now) for host, host_jobs in by_host.items()]
-        large = [batch for batch in batches if len(batch) > FEW]
+        large = [batch for batch in batches if len(batch) > MAX_JOBS_POLLED_ONE_BY_ONE]
         together = {job.id for batch in large for job in batch}
         alone = [job for job in jobs if _is_due(job, now) and job.id not in together]
         return alone, large
 
-    async def poll(self, batch: Sequence[Job]) -> Sequence[tuple[Job, PolledJob]]:
+    async def poll_batch(self, batch: Sequence[Job]) -> Sequence[tuple[Job, PolledJob]]:
         """Returns the jobs that changed or whose events are read; delays the others' next poll."""
         host = self._hosts.get(batch[0].host)
         remote_jobs, calls = await _listed_jobs(host, {job.host_job or "" for job in batch})
-        remaining_calls = max(0, MAX_CALLS - calls)
+        remaining_calls = max(0, MAX_CALLS_PER_BATCH - calls)
         missing = [job for job in batch if job.host_job not in remote_jobs][:remaining_calls]
         chosen = self._jobs_with_oldest_events(batch, remote_jobs, remaining_calls - len(missing))
         now = self._record.clock.now()
         news = [
-            (job, PolledJob(remote_jobs[job.host_job or ""], wants_events=job.id in chosen))
+            (job, PolledJob(remote_jobs[job.host_job or ""], fetches_events=job.id in chosen))
             for job in batch
             if job.host_job in remote_jobs
             and (job.id in chosen or _has_changed(job, remote_jobs[job.host_job or ""], now))
         ]
         busy = {job.id for job, _ in news} | {job.id for job in missing}
         unchanged = [job for job in batch if job.id not in busy]
-        await self._record.postpone(*unchanged, seconds=host.profile.poll_seconds)
+        await self._record.postpone_polls(*unchanged, seconds=host.profile.poll_seconds)
         return [*news, *((job, PolledJob()) for job in missing)]
 
     def _batch(self, host: HostName, jobs: Sequence[Job], now: datetime) -> Sequence[Job]:
@@ -246,7 +250,7 @@ async def _listed_jobs(host: Host, wanted: set[str]) -> tuple[dict[str, RemoteJo
             rows += 1
             if remote.id in wanted:
                 by_id[remote.id] = remote
-            if len(by_id) == len(wanted) or rows == MAX_CALLS * _PAGE_ROWS:
+            if len(by_id) == len(wanted) or rows == MAX_CALLS_PER_BATCH * _PAGE_ROWS:
                 break
     return by_id, max(1, -(-rows // _PAGE_ROWS))
 

@@ -40,21 +40,23 @@ from bot.ports.model_hosts import Host, Hosts
 from bot.ports.store import Records
 from bot.replies import Drawn, Text
 from bot.tuning import paid_deployments
-from bot.tuning.notices import may_quote
-from bot.tuning.retries import MAX_WAIT
+from bot.tuning.notices import may_quote_host
+from bot.tuning.retries import MAX_RETRY_SECONDS
 from bot.tuning.state_machine import JobWriter
 from bot.words import Words
 
 log = logging.getLogger(__name__)
 
-KEPT = "hosted.kept_there"
+DELETION_REFUSED_NOTICE = "hosted.kept_there"
 """The notice that a host refused a deletion."""
 _CLEANUP_WAIT, _MAX_CLEANUP_WAIT = timedelta(minutes=5), timedelta(days=1)
 _CLEANUP_DOUBLINGS = 10
 _DELETION_WAIT, _DELETION_DOUBLINGS = timedelta(minutes=1), 6
 
 
-async def delete_due(host: HostName | None, record: JobWriter, hosts: Hosts) -> datetime | None:
+async def delete_what_is_due(
+    host: HostName | None, record: JobWriter, hosts: Hosts
+) -> datetime | None:
     """Deletes what is due at one host; None stands for hosts that are not configured any more.
 
     Returns when the next deletion requested by a person is due.
@@ -109,13 +111,13 @@ async def _forget_files(host: HostName | None, record: JobWriter, hosts: Hosts) 
             log.warning(
                 "A file could not be deleted at its host", extra={"job": job.id, "why": error.key}
             )
-            await record.postpone(job, seconds=MAX_WAIT)
+            await record.postpone_polls(job, seconds=MAX_RETRY_SECONDS)
 
 
 async def _forget_files_of(job: Job, record: JobWriter, host: Host) -> None:
     files = {file for file in (job.training_file, job.validation_file) if file}
     if job.attempted_at is not None:
-        if record.may_lag(job, host):
+        if record.may_list_lag(job, host):
             return
         files |= await _uploaded_files(job.idempotency_key, host)
     await _delete_files(files, host)
@@ -203,9 +205,11 @@ async def _remove(cleanup: RemoteCleanup, host: Host) -> None:
     for job in jobs:
         await _cancel(job, host)
     await _delete_files(files, host)
-    await paid_deployments.take_down(host, idempotency_key=cleanup.idempotency_key)
+    await paid_deployments.delete_deployments_of_job(host, idempotency_key=cleanup.idempotency_key)
     for model in cleanup.models:
-        await paid_deployments.take_down(host, idempotency_key=None, served_name=model)
+        await paid_deployments.delete_deployments_of_job(
+            host, idempotency_key=None, served_name=model
+        )
         await _delete_model(model, host)
 
 
@@ -264,7 +268,7 @@ async def _delete_with_checkpoints(undoable: Undoable, host: Host, record: JobWr
         job = (
             await records.jobs.get(undoable.workspace, model.job) if model.job is not None else None
         )
-    await paid_deployments.take_down(
+    await paid_deployments.delete_deployments_of_job(
         host, idempotency_key=job.idempotency_key if job else None, served_name=model.served_name
     )
     await _delete_model(name, host)
@@ -292,7 +296,7 @@ async def _give_up(undoable: Undoable, error: HostError, record: JobWriter) -> N
         if undoable.kind == "model":
             await records.models.restore(undoable.workspace, ModelName(name))
         key = f"{undoable.workspace}.kept.{undoable.id}"
-        await records.outbox.put(key, place, KEPT, details=notice_details, at=at)
+        await records.outbox.put(key, place, DELETION_REFUSED_NOTICE, details=notice_details, at=at)
         await records.undoables.drop(undoable.id)
 
 
@@ -303,5 +307,9 @@ async def render_deletion_refused_notice(
     serialized = notice.details.get("why")
     why = deserialize(serialized) if isinstance(serialized, dict) else None
     name, error = notice.details.get("name"), why or AttuneError()
-    text = words.error(error) if may_quote(notice) else words.error_without_host_words(error)
-    return Text(words(KEPT, name=name, why=text))
+    text = (
+        words.error_text(error)
+        if may_quote_host(notice)
+        else words.error_text_without_host_message(error)
+    )
+    return Text(words(DELETION_REFUSED_NOTICE, name=name, why=text))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bot.domain import BEFORE_JOB, Job, Phase
+from bot.domain import PHASES_BEFORE_HOST_JOB, Job, Phase
 from bot.errors import (
     AttuneError,
     HostBusy,
@@ -24,9 +24,9 @@ from bot.errors import (
     serialize,
 )
 
-MAX_WAIT = 300.0
+MAX_RETRY_SECONDS = 300.0
 """Limit of the seconds between two retries."""
-MAX_RETRY_AFTER = 3600.0
+MAX_RETRY_AFTER_SECONDS = 3600.0
 """A Retry-After header above so many seconds is ignored."""
 MAX_REFUSALS = 6
 """After so many equal refusals in a row a refusal is final where a single one is not."""
@@ -58,25 +58,27 @@ class RetryLimits:
         """Returns the limit for an error; success without a model has the short `before_job`."""
         if isinstance(error, ModelUnnamed):
             return self.before_job
-        if job.phase not in BEFORE_JOB:
+        if job.phase not in PHASES_BEFORE_HOST_JOB:
             return self.job
         is_away = isinstance(error, HostBusy | HostTimeout | HostUnreachable)
         return self.unreachable_before_job if is_away else self.before_job
 
 
-def is_final(job: Job, error: AttuneError) -> bool:
+def is_final_refusal(job: Job, error: AttuneError) -> bool:
     """Whether a refusal ends the job without retries.
 
     Before the job exists at the host: at once if no request can have had an effect, else after
     several refusals in a row. While the job is watched: after several 404 in a row.
     """
     is_often = _repeat_count(job, error) >= MAX_REFUSALS
-    if job.phase in BEFORE_JOB and isinstance(error, HostRefused):
+    if job.phase in PHASES_BEFORE_HOST_JOB and isinstance(error, HostRefused):
         return job.attempted_at is None or is_often
     return job.phase is Phase.WATCHING and isinstance(error, HostNotFound) and is_often
 
 
-def is_exhausted(job: Job, error: AttuneError, limits: RetryLimits, *, now: datetime) -> bool:
+def is_retry_limit_reached(
+    job: Job, error: AttuneError, limits: RetryLimits, *, now: datetime
+) -> bool:
     """Whether the host has failed without a good answer for longer than the limit."""
     return now - _stored_time(job, _SINCE, now) > limits.limit_for(job, error)
 
@@ -84,29 +86,31 @@ def is_exhausted(job: Job, error: AttuneError, limits: RetryLimits, *, now: date
 def retry_delay(job: Job, error: AttuneError, *, poll_seconds: float) -> float:
     """Returns seconds until the next retry: doubled with each failure, or the Retry-After."""
     asked = error.retry_after if isinstance(error, HostError) else None
-    if asked and asked <= MAX_RETRY_AFTER:
+    if asked and asked <= MAX_RETRY_AFTER_SECONDS:
         return max(asked, poll_seconds)
-    return max(poll_seconds, min(MAX_WAIT, poll_seconds * 2.0 ** min(job.attempts, 10)))
+    return max(poll_seconds, min(MAX_RETRY_SECONDS, poll_seconds * 2.0 ** min(job.attempts, 10)))
 
 
-def failure_fields(error: AttuneError) -> dict[str, object]:
+def job_fields_of_error(error: AttuneError) -> dict[str, object]:
     """Returns the job fields of an error: its English text, and data for other languages."""
     return {"error_message": error.sentence, "error_details": serialize(error)}
 
 
-def cleared_failure() -> dict[str, object]:
+def job_fields_without_error() -> dict[str, object]:
     return {"error_message": None, "error_details": {}, "attempts": 0}
 
 
-def repeated_failure(job: Job, error: AttuneError, *, now: datetime) -> dict[str, object]:
+def job_fields_of_repeated_error(
+    job: Job, error: AttuneError, *, now: datetime
+) -> dict[str, object]:
     """Returns the job fields of an error, with its count and first time in a row."""
     details_before = job.error_details
-    unknown_status_since = {
+    unknown_since = {
         name: details_before[name] for name in (_UNKNOWN_SINCE,) if name in details_before
     }
     details = {
         **serialize(error),
-        **unknown_status_since,
+        **unknown_since,
         _SINCE: _stored_time(job, _SINCE, now).isoformat(),
         _TIMES: _repeat_count(job, error),
     }
@@ -117,12 +121,12 @@ def repeated_failure(job: Job, error: AttuneError, *, now: datetime) -> dict[str
     }
 
 
-def unknown_status(job: Job, *, now: datetime) -> dict[str, object]:
+def error_details_of_unknown_status(job: Job, *, now: datetime) -> dict[str, object]:
     """Returns `error_details` for a job whose host reports a status that is not in the protocol."""
-    return {_UNKNOWN_SINCE: unknown_since(job, now=now).isoformat()}
+    return {_UNKNOWN_SINCE: unknown_status_since(job, now=now).isoformat()}
 
 
-def unknown_since(job: Job, *, now: datetime) -> datetime:
+def unknown_status_since(job: Job, *, now: datetime) -> datetime:
     """Returns since when the host has reported a status that is not in the protocol."""
     return _stored_time(job, _UNKNOWN_SINCE, now)
 

@@ -12,8 +12,8 @@ from datetime import datetime
 
 from bot.database_batches import batched
 from bot.domain import (
-    ALWAYS_TRAINED,
-    MUST_ANSWER,
+    ALWAYS_TRAIN_TAG,
+    MUST_ANSWER_TAG,
     Example,
     ExampleFilter,
     ExampleId,
@@ -30,7 +30,7 @@ from bot.ports.model_hosts import Host, HostProfile
 from bot.ports.store import Records, Store
 from bot.request import Request
 from bot.rows import Method, check_row, count_tokens, fingerprint
-from bot.tuning.held_out_rows import Candidate, group_of
+from bot.tuning.held_out_rows import CandidateRow, split_group
 
 _BATCH = 500
 _ROWS_BETWEEN_PAUSES = 50
@@ -41,14 +41,14 @@ _ROW_NUMBER = re.compile(
 )
 
 
-async def candidates(
+async def candidate_rows(
     request: Request, method: Method, host: Host, records: Records
-) -> Sequence[Candidate]:
+) -> Sequence[CandidateRow]:
     """Returns every trainable row, without duplicates and must-answer examples.
 
     Raises BadRow for the first row that the format or the host forbids.
     """
-    by_text: dict[str, Candidate] = {}
+    by_text: dict[str, CandidateRow] = {}
     groups: dict[ExampleId, str] = {}
     must_answer: set[ExampleId] = set()
     async for example in records.examples.trainable(
@@ -57,23 +57,23 @@ async def candidates(
         if len(by_text) % _ROWS_BETWEEN_PAUSES == 0:
             await asyncio.sleep(0)
         groups[example.id] = await _group_of(request, example, groups, records)
-        if MUST_ANSWER in example.tags:
+        if MUST_ANSWER_TAG in example.tags:
             must_answer.add(example.id)
             continue
         row = example.row or {}
         longest, counter = host.profile.max_row_tokens, host.tokenizer
         problem = check_row(row, method, max_tokens=longest, of_text=counter)
         if problem is not None:
-            raise BadRow(example=example.id, reason=request.words.reason(problem))
+            raise BadRow(example=example.id, reason=request.words.problem_reason(problem))
         _refuse_row(request, host, example)
-        candidate = Candidate(
+        candidate = CandidateRow(
             example.id,
             example.revision,
             fingerprint(row),
             groups[example.id],
             count_tokens(row, counter),
             example.held_out,
-            ALWAYS_TRAINED in example.tags,
+            ALWAYS_TRAIN_TAG in example.tags,
             len(training_line(row, request.assistant.instructions)),
             is_synthetic=example.synthetic is not None,
             is_left_out=example.synthetic is not None and example.synthetic.source in must_answer,
@@ -87,9 +87,11 @@ async def _group_of(
 ) -> str:
     """Returns an example's group; of a synthetic example its source's, which has a lower id."""
     if example.synthetic is None:
-        return group_of(example)
+        return split_group(example)
     source = example.synthetic.source
-    return groups.get(source) or group_of(await records.examples.get(request.workspace_id, source))
+    return groups.get(source) or split_group(
+        await records.examples.get(request.workspace_id, source)
+    )
 
 
 def _refuse_row(request: Request, host: Host, example: Example) -> None:
@@ -134,7 +136,7 @@ def _conversation_of(row: Row) -> Mapping[str, object]:
     return source if isinstance(source, Mapping) else {}
 
 
-def snapshot_rows(rows: Sequence[Candidate], side: Split) -> Sequence[SnapshotRow]:
+def snapshot_rows(rows: Sequence[CandidateRow], side: Split) -> Sequence[SnapshotRow]:
     return [SnapshotRow(row.example, row.revision, side, row.sha256, None) for row in rows]
 
 
@@ -214,9 +216,9 @@ def _without_weight(message: object) -> object:
     return {name: value for name, value in message.items() if name != "weight"}
 
 
-async def failed_example(job: Job, records: Records) -> Example | None:
+async def example_of_failed_row(job: Job, records: Records) -> Example | None:
     """Returns the example of the row named in a failed job's error; None if it names none."""
-    number = row_number(job.error_message or "")
+    number = row_number_in_error(job.error_message or "")
     if job.phase is not Phase.FAILED or number is None:
         return None
     is_held_out = job.error_details.get("param") == "validation_file"
@@ -232,7 +234,7 @@ async def failed_example(job: Job, records: Records) -> Example | None:
     return None
 
 
-def row_number(message: str) -> int | None:
+def row_number_in_error(message: str) -> int | None:
     """Returns the row number, from 1, in a host's error message."""
     match = _ROW_NUMBER.search(message)
     return int(match[1]) if match and int(match[1]) > 0 else None

@@ -7,9 +7,9 @@ import re
 from dataclasses import dataclass, replace
 
 from bot import access, monthly_budget
-from bot.commands import METHOD, Handlers, Option, OptionKind
+from bot.commands import METHOD_OPTION, Handlers, Option, OptionKind
 from bot.domain import (
-    MUST_ANSWER,
+    MUST_ANSWER_TAG,
     Deployment,
     Estimate,
     ExampleFilter,
@@ -34,7 +34,7 @@ from bot.errors import (
     Outdated,
     TrainingClosed,
 )
-from bot.evaluation.planning import can_gate, evaluation_priced_with, unpriced_host
+from bot.evaluation.planning import evaluation_priced_with, has_questions_for_gate, unpriced_host
 from bot.ports.dependencies import Dependencies
 from bot.ports.model_hosts import Host, Hosts
 from bot.ports.store import Records, Store
@@ -45,13 +45,13 @@ from bot.rows import Method
 from bot.tuning import notices, snapshot
 from bot.tuning.estimate import (
     TrainingPlan,
+    default_epochs,
     estimate_card,
-    estimate_plan,
-    likely_epochs,
-    memory_line,
-    price_evaluation,
+    estimate_cost,
+    estimate_evaluation_after,
+    needed_memory_text,
 )
-from bot.tuning.held_out_rows import held_out_share, split
+from bot.tuning.held_out_rows import held_out_share, split_rows
 
 handlers = Handlers()
 
@@ -60,12 +60,12 @@ _USES = (_IF_BETTER, "yes", "no")
 _OPTIONS = (
     Option("base", OptionKind.MODEL),
     Option("host", OptionKind.HOST),
-    METHOD,
+    METHOD_OPTION,
     Option.integer("epochs", 1, 50, suggestions=("auto", "1", "2", "3", "5", "10")),
     Option.integer("batch_size", 1, 256, suggestions=("auto", "1", "2", "4", "8", "16")),
     Option.number("learning_rate", 0.0001, 100, suggestions=("auto", "0.5", "1", "2")),
     Option.number("beta", 0.0001, 2, suggestions=("auto", "0.1", "0.5")),
-    Option.amount("validation", suggestions=("auto", "10%", "20%")),
+    Option.number_or_word("validation", suggestions=("auto", "10%", "20%")),
     Option.text("suffix"),
     Option.integer("seed", 0, 2**31 - 1),
     Option.choice("use", *_USES),
@@ -85,12 +85,12 @@ class PlannedTraining:
 
 @handlers.command("start", Role.TRAINER, *_OPTIONS)
 @handlers.button("job.start", Role.TRAINER, is_for_pages=True)
-async def start(request: Request, deps: Dependencies) -> Reply:
+async def estimate_training(request: Request, deps: Dependencies) -> Reply:
     """Freezes a snapshot and shows the estimate; nothing is sent to the host yet."""
     planned = await plan_training(request, deps)
     job = await _store_estimate(request, planned.plan, planned.estimate, store=deps.store)
-    evaluation = await price_evaluation(request, job, planned.plan, planned.in_use, deps)
-    memory = await memory_line(request, planned.plan, deps.engine)
+    evaluation = await estimate_evaluation_after(request, job, planned.plan, planned.in_use, deps)
+    memory = await needed_memory_text(request, planned.plan, deps.engine)
     return estimate_card(request, job, planned.plan, evaluation, memory)
 
 
@@ -107,25 +107,25 @@ async def plan_training(request: Request, deps: Dependencies) -> PlannedTraining
         base = await _base(request, host, records)
     await _refuse_closed_host(request, host, base)
     async with deps.store.reading() as records:
-        rows = await snapshot.candidates(request, method, host, records)
+        rows = await snapshot.candidate_rows(request, method, host, records)
         approved = ExampleFilter(request.assistant.id, ExampleState.APPROVED, method)
-        must_answer = replace(approved, tag=MUST_ANSWER)
+        must_answer = replace(approved, tag=MUST_ANSWER_TAG)
         left_out = await records.examples.count(request.workspace_id, approved) - len(rows)
         left_out -= await records.examples.count(request.workspace_id, must_answer)
         private = await _count_private(request, approved, records)
         share = held_out_share(request, len(rows), host)
         # Hashing a hundred thousand groups takes half a second.
-        training, validation = await asyncio.to_thread(split, rows, share=share)
+        training, validation = await asyncio.to_thread(split_rows, rows, share=share)
         if settings.n_epochs is None and not host.profile.supports_auto_epochs:
             most = host.profile.max_epochs
-            settings = replace(settings, n_epochs=min(most, likely_epochs(len(training))))
+            settings = replace(settings, n_epochs=min(most, default_epochs(len(training))))
         left_out -= private
         synthetic = len(rows) - len(training) - len(validation)
         plan = TrainingPlan(
             host, base, method, settings, training, validation, left_out, private, synthetic
         )
         _refuse_size(request, plan)
-        costs = await estimate_plan(plan, records)
+        costs = await estimate_cost(plan, records)
         plan = replace(plan, is_gate=await _is_gate(request, plan, records))
         in_use = await records.deployments.current(request.workspace_id, request.assistant.id)
     return PlannedTraining(plan, costs, in_use)
@@ -142,16 +142,16 @@ async def train_again(request: Request, deps: Dependencies) -> Reply:
     repeated = replace(
         request, event=event, assistant=assistant, argument="", options=_options(job)
     )
-    return await start(repeated, deps)
+    return await estimate_training(repeated, deps)
 
 
 @handlers.button("job.confirm", Role.TRAINER)
-async def confirm(request: Request, deps: Dependencies) -> Reply:
+async def confirm_training(request: Request, deps: Dependencies) -> Reply:
     return await _confirm(request, deps, is_sure=False)
 
 
 @handlers.button("job.confirm_unpriced", Role.TRAINER)
-async def confirm_unpriced(request: Request, deps: Dependencies) -> Reply:
+async def confirm_unpriced_training(request: Request, deps: Dependencies) -> Reply:
     return await _confirm(request, deps, is_sure=True)
 
 
@@ -171,7 +171,7 @@ async def _confirm(request: Request, deps: Dependencies, *, is_sure: bool) -> Re
         await _store_confirmation(request, job, records)
     deps.wake_runners()
     title = request.words("start.confirmed", name=request.user.name)
-    return Card(title, lines=(notices.cost_text(job, request.words),), replaces=True)
+    return Card(title, lines=(notices.time_and_price_text(job, request.words),), replaces=True)
 
 
 async def _require_budget(
@@ -185,19 +185,19 @@ async def _require_budget(
     evaluation = await evaluation_priced_with(records, job)
     prices = job.estimate.price, evaluation.price if evaluation else 0.0
     known = sum(price for price in prices if price is not None)
-    await monthly_budget.require_priced_budget(request, known, job.host, records)
+    await monthly_budget.require_monthly_budget(request, known, job.host, records)
     if job.estimate.price is None:
-        await monthly_budget.require_priced_budget(request, None, job.host, records)
+        await monthly_budget.require_monthly_budget(request, None, job.host, records)
         return job.host
     if evaluation is None or evaluation.price is not None:
         return None
     host = unpriced_host(evaluation, hosts)
-    await monthly_budget.require_priced_budget(request, None, host, records)
-    return host if await monthly_budget.training_cap(request, records) is not None else None
+    await monthly_budget.require_monthly_budget(request, None, host, records)
+    return host if await monthly_budget.monthly_cap(request, records) is not None else None
 
 
 @handlers.button("job.decline", Role.TRAINER)
-async def decline(request: Request, deps: Dependencies) -> Reply:
+async def decline_training(request: Request, deps: Dependencies) -> Reply:
     """Deletes the estimate; its snapshot is deleted later as unused."""
     async with deps.store.writing() as records:
         job = await _named_estimate(request, records)
@@ -325,7 +325,9 @@ async def _is_gate(request: Request, plan: TrainingPlan, records: Records) -> bo
     if requested is not None:
         return requested.lower() == _IF_BETTER
     held_out = len(plan.validation)
-    return await can_gate(records, request.workspace_id, request.assistant.id, held_out=held_out)
+    return await has_questions_for_gate(
+        records, request.workspace_id, request.assistant.id, held_out=held_out
+    )
 
 
 async def _store_estimate(

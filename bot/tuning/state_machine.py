@@ -15,10 +15,10 @@ from enum import StrEnum
 from typing import TypeVar
 
 from bot import access
-from bot.commands import JOB, Handlers
+from bot.commands import JOB_OPTION, Handlers
 from bot.domain import (
-    BEFORE_JOB,
     OPEN_PHASES,
+    PHASES_BEFORE_HOST_JOB,
     Job,
     JobId,
     Phase,
@@ -74,9 +74,11 @@ TRANSITIONS = (
     Transition((Phase.CREATING,), Phase.WATCHING, Actor.ATTUNE, "the job is created or found"),
     Transition((Phase.WATCHING,), Phase.WARMING, Actor.HOST, "reports succeeded"),
     Transition((Phase.WARMING,), Phase.SUCCEEDED, Actor.ATTUNE, "the model answers or is given up"),
-    Transition(BEFORE_JOB, Phase.CANCELLED, Actor.TRAINER, "cancels"),
+    Transition(PHASES_BEFORE_HOST_JOB, Phase.CANCELLED, Actor.TRAINER, "cancels"),
     Transition((Phase.WATCHING,), Phase.CANCELLED, Actor.HOST, "reports cancelled"),
-    Transition(BEFORE_JOB, Phase.ABANDONED, Actor.ATTUNE, "an example may not be trained on"),
+    Transition(
+        PHASES_BEFORE_HOST_JOB, Phase.ABANDONED, Actor.ATTUNE, "an example may not be trained on"
+    ),
     Transition((Phase.WATCHING,), Phase.FAILED, Actor.HOST, "reports failed"),
     Transition(OPEN_PHASES, Phase.FAILED, Actor.ATTUNE, "the host refuses or fails for too long"),
 )
@@ -97,16 +99,16 @@ class ActionRule:
     requires_paused: bool | None = None
 
 
-BY_HAND = "by_hand"
+DEPLOY_BY_HAND = "by_hand"
 """`error_code` of a model to be deployed by hand; `error_message` is the URL for that."""
-NOT_YET_RUNNING = ("validating_files", "queued")
-_BEFORE_MODEL = (*BEFORE_JOB, Phase.WATCHING)
+STATUSES_BEFORE_RUNNING = ("validating_files", "queued")
+_BEFORE_MODEL = (*PHASES_BEFORE_HOST_JOB, Phase.WATCHING)
 _OVER = tuple(phase for phase in Phase if phase.is_over)
 
-ACTIONS: Mapping[RequestedAction, ActionRule] = {
+ACTION_RULES: Mapping[RequestedAction, ActionRule] = {
     RequestedAction.CANCEL: ActionRule("trainer", _BEFORE_MODEL, ("cancelled",)),
     RequestedAction.PAUSE: ActionRule(
-        "trainer", _BEFORE_MODEL, ("paused",), NOT_YET_RUNNING, requires_paused=False
+        "trainer", _BEFORE_MODEL, ("paused",), STATUSES_BEFORE_RUNNING, requires_paused=False
     ),
     RequestedAction.RESUME: ActionRule(
         "trainer", _BEFORE_MODEL, ("queued", "running"), requires_paused=True
@@ -115,7 +117,7 @@ ACTIONS: Mapping[RequestedAction, ActionRule] = {
 }
 
 
-def sources_of(target: Phase) -> tuple[Phase, ...]:
+def phases_before(target: Phase) -> tuple[Phase, ...]:
     """Returns the phases with a transition to `target`."""
     return tuple(
         source
@@ -125,31 +127,31 @@ def sources_of(target: Phase) -> tuple[Phase, ...]:
     )
 
 
-def may_request(job: Job, action: RequestedAction) -> bool:
+def would_change_job(job: Job, action: RequestedAction) -> bool:
     """Whether an action would change the job's status or requested action; ignores the phase."""
     if job.requested_action is action:
         return False
     is_paused = job.requested_action is RequestedAction.PAUSE or (
         job.status == "paused" and job.requested_action is None
     )
-    return ACTIONS[action].requires_paused in (None, is_paused)
+    return ACTION_RULES[action].requires_paused in (None, is_paused)
 
 
-@handlers.command("cancel", Role.TRAINER, JOB)
+@handlers.command("cancel", Role.TRAINER, JOB_OPTION)
 @handlers.button("job.cancel", Role.TRAINER)
-async def cancel(request: Request, deps: Dependencies) -> Reply:
+async def cancel_job(request: Request, deps: Dependencies) -> Reply:
     return await _request_action(request, RequestedAction.CANCEL, deps)
 
 
-@handlers.command("pause", Role.TRAINER, JOB)
+@handlers.command("pause", Role.TRAINER, JOB_OPTION)
 @handlers.button("job.pause", Role.TRAINER)
-async def pause(request: Request, deps: Dependencies) -> Reply:
+async def pause_job(request: Request, deps: Dependencies) -> Reply:
     return await _request_action(request, RequestedAction.PAUSE, deps)
 
 
-@handlers.command("resume", Role.TRAINER, JOB)
+@handlers.command("resume", Role.TRAINER, JOB_OPTION)
 @handlers.button("job.resume", Role.TRAINER)
-async def resume(request: Request, deps: Dependencies) -> Reply:
+async def resume_job(request: Request, deps: Dependencies) -> Reply:
     return await _request_action(request, RequestedAction.RESUME, deps)
 
 
@@ -165,7 +167,7 @@ async def _request_action(request: Request, action: RequestedAction, deps: Depen
         job = await _running_job(request, records)
         if job.requested_action is RequestedAction.CANCEL and action is not RequestedAction.CANCEL:
             raise NotNow(problem=words("job.cancelling", id=job.id))
-        if not may_request(job, action):
+        if not would_change_job(job, action):
             raise NotNow(
                 problem=words("job.so_already", id=job.id, state=_status_text(request, job))
             )
@@ -173,7 +175,7 @@ async def _request_action(request: Request, action: RequestedAction, deps: Depen
             deps.hosts.paid(job.host, request.workspace)
         changes = {"requested_action": action, "next_poll_at": request.now}
         if not await records.jobs.change(
-            request.workspace_id, job.id, when=ACTIONS[action].phases, **changes
+            request.workspace_id, job.id, when=ACTION_RULES[action].phases, **changes
         ):
             raise NotNow(problem=words("job.over", id=job.id))
         await request.audit(records, f"job.{action}", job=job.id)
@@ -186,7 +188,7 @@ def _status_text(request: Request, job: Job) -> str:
     if job.requested_action is not None:
         return request.words(f"job.wish.{job.requested_action}")
     key = f"status.{job.status}"
-    return request.words(key) if request.words.has(key) else str(job.status or job.phase)
+    return request.words(key) if request.words.has_sentence(key) else str(job.status or job.phase)
 
 
 async def _running_job(request: Request, records: Records) -> Job:
@@ -214,7 +216,7 @@ class JobWriter:
         self.clock = clock
         self.limits = limits
 
-    async def read(self, job: Job) -> Job | None:
+    async def read_open_job(self, job: Job) -> Job | None:
         """Reads a job anew; None if it is over or its workspace is erased."""
         async with self.store.reading() as records:
             try:
@@ -223,7 +225,7 @@ class JobWriter:
                 return None
         return None if fresh.phase.is_over else fresh
 
-    async def update(
+    async def update_job(
         self, job: Job, changes: Mapping[str, object], *, wait: float = 0.0, tell: bool = True
     ) -> None:
         """Sets fields, and schedules the next poll in `wait` seconds.
@@ -234,7 +236,7 @@ class JobWriter:
         now, changes = self.clock.now(), dict(changes)
         next_poll_at = now + timedelta(seconds=wait)
         phase = changes.get("phase")
-        when = sources_of(phase) if isinstance(phase, Phase) else OPEN_PHASES
+        when = phases_before(phase) if isinstance(phase, Phase) else OPEN_PHASES
         async with self.store.writing() as records:
             fresh = await records.jobs.get(job.workspace, job.id)
             if fresh.requested_action is not job.requested_action:
@@ -248,7 +250,7 @@ class JobWriter:
             if changes.get("is_late") and not fresh.is_late:
                 await notices.queue_late_notice(records, fresh, at=now)
 
-    async def postpone(self, *jobs: Job, seconds: float) -> None:
+    async def postpone_polls(self, *jobs: Job, seconds: float) -> None:
         """Delays the next poll of jobs, in one transaction.
 
         A job with another requested action since it was read is not delayed.
@@ -261,11 +263,11 @@ class JobWriter:
             for action, ids in by_action.items():
                 await records.jobs.postpone(ids, requested_action=action, until=next_poll_at)
 
-    async def end(self, job: Job, phase: Phase, **changes: object) -> None:
+    async def end_job(self, job: Job, phase: Phase, **changes: object) -> None:
         async with self.store.writing() as records:
             await self.write_end(records, job, phase, **changes)
 
-    async def give_up(self, job: Job, **changes: object) -> None:
+    async def end_job_as_failed(self, job: Job, **changes: object) -> None:
         """Ends a job as failed; a cleanup cancels and deletes at the host what may exist there."""
         files = tuple(file for file in (job.training_file, job.validation_file) if file)
         cleanup = RemoteCleanup(
@@ -287,10 +289,14 @@ class JobWriter:
             "requested_action": RequestedAction.FORGET,
             **changes,
         }
-        if not await records.jobs.change(job.workspace, job.id, when=sources_of(phase), **changes):
+        if not await records.jobs.change(
+            job.workspace, job.id, when=phases_before(phase), **changes
+        ):
             return
         if phase is Phase.SUCCEEDED and fresh.requested_action is not None:
-            await notices.queue_refused_notice(records, job, fresh.requested_action, None, at=now)
+            await notices.queue_action_refused_notice(
+                records, job, fresh.requested_action, None, at=now
+            )
         await records.audit.add(job.workspace, None, f"job.{phase}", at=now, job=job.id)
         await notices.queue_status_notice(records, job, at=now)
         await notices.queue_ended_notice(records, job, at=now)
@@ -306,10 +312,10 @@ class JobWriter:
                 await records.jobs.change(
                     job.workspace, job.id, when=OPEN_PHASES, requested_action=None
                 )
-            await notices.queue_refused_notice(records, job, action, why, at=at)
+            await notices.queue_action_refused_notice(records, job, action, why, at=at)
             await notices.queue_status_notice(records, job, at=at)
 
-    async def attempt(self, job: Job, effect: Coroutine[object, object, T]) -> T:
+    async def attempt_request(self, job: Job, effect: Coroutine[object, object, T]) -> T:
         """Stores `attempted_at`, then awaits a request that has an effect at the host.
 
         `attempted_at` is cleared only if the host has certainly done nothing; while it is set,
@@ -321,7 +327,7 @@ class JobWriter:
             try:
                 return await effect
             except (HostRefused, HostBusy, HostUnreachable):
-                await self.update(job, {"attempted_at": None}, tell=False)
+                await self.update_job(job, {"attempted_at": None}, tell=False)
                 raise
 
     async def _mark_attempt(self, job: Job) -> None:
@@ -334,15 +340,15 @@ class JobWriter:
                 job.workspace, job.id, when=(job.phase,), attempted_at=now, next_poll_at=now
             )
 
-    def may_lag(self, job: Job, host: Host) -> bool:
+    def may_list_lag(self, job: Job, host: Host) -> bool:
         """Whether the effect of an earlier attempt may still be missing from the host's list."""
         if job.attempted_at is None:
             return False
         until = job.attempted_at + timedelta(seconds=host.profile.listing_lag)
         return self.clock.now() < until
 
-    async def look_again(self, job: Job, host: Host) -> None:
-        await self.postpone(job, seconds=min(_LOOK_AGAIN_SECONDS, host.profile.poll_seconds))
+    async def poll_again_soon(self, job: Job, host: Host) -> None:
+        await self.postpone_polls(job, seconds=min(_LOOK_AGAIN_SECONDS, host.profile.poll_seconds))
 
 
 def _is_visible(job: Job, changes: Mapping[str, object]) -> bool:

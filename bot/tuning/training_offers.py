@@ -26,7 +26,7 @@ from bot.domain import (
 )
 from bot.errors import AttuneError, NotFound
 from bot.events import CommandInvoked, Event
-from bot.number_formats import number_of
+from bot.number_formats import parse_number_argument
 from bot.ports.dependencies import Dependencies
 from bot.ports.model_hosts import Host
 from bot.ports.store import Records
@@ -39,14 +39,14 @@ from bot.words import Words
 log = logging.getLogger(__name__)
 handlers = Handlers()
 
-OFFERED = "training.offered"
+TRAINING_OFFER_NOTICE = "training.offered"
 _RETRY = timedelta(hours=1)
 """Time after which planning is tried again that failed, for example because of the host."""
 _AUTHOR = User(UserId("attune"), "Attune")
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class TrainingOffer:
     """A training that can be offered, with the number of rows new since `learned_snapshot`."""
 
     method: Method
@@ -54,13 +54,13 @@ class Offer:
     new: int
 
     @property
-    def options(self) -> dict[str, str]:
+    def start_options(self) -> dict[str, str]:
         """Options for `/tune start`; preferences train the newest tuned model, if there is one."""
         base = {"base": "latest"} if self.method is Method.DPO and self.learned_snapshot else {}
         return {"method": self.method.value, **base}
 
 
-class TrainingOffers:
+class TrainingOfferer:
     """Polls every assistant with automatic offers."""
 
     def __init__(self, deps: Dependencies) -> None:
@@ -99,12 +99,12 @@ class TrainingOffers:
             Words(assistant.language or "en"),
             now,
             assistant,
-            options=offer.options,
+            options=offer.start_options,
         )
         planned = await start.plan_training(request, self._deps)
         await self._make_offer(request, offer, planned.estimate)
 
-    async def _make_offer(self, request: Request, offer: Offer, estimate: Estimate) -> None:
+    async def _make_offer(self, request: Request, offer: TrainingOffer, estimate: Estimate) -> None:
         assistant = request.assistant
         host = self._deps.hosts.get(assistant.training_host)
         async with self._deps.store.writing() as records:
@@ -117,9 +117,9 @@ class TrainingOffers:
             ):
                 return
             await records.outbox.put(
-                f"{OFFERED}.{assistant.id}.{offer.method}.{offer.learned_snapshot}",
+                f"{TRAINING_OFFER_NOTICE}.{assistant.id}.{offer.method}.{offer.learned_snapshot}",
                 request.place,
-                OFFERED,
+                TRAINING_OFFER_NOTICE,
                 subject=assistant.id,
                 details={
                     "assistant": assistant.name,
@@ -137,7 +137,7 @@ class TrainingOffers:
         self._deps.publish_change("jobs")
 
 
-async def _due_offer(assistant: Assistant, records: Records) -> Offer | None:
+async def _due_offer(assistant: Assistant, records: Records) -> TrainingOffer | None:
     """Returns the first offer that is due and not made yet; None while a training runs."""
     open_jobs = await records.jobs.open_in(assistant.workspace)
     if any(job.assistant == assistant.id for job in open_jobs):
@@ -146,7 +146,7 @@ async def _due_offer(assistant: Assistant, records: Records) -> Offer | None:
     for method, state, learned, threshold in await _thresholds(assistant, records):
         new = await records.training_offers.new_rows(*where, method, learned=learned)
         if new >= threshold and not await records.training_offers.is_made(*where, method, state):
-            return Offer(method, state, new)
+            return TrainingOffer(method, state, new)
     return None
 
 
@@ -174,7 +174,7 @@ async def _thresholds(
 
 
 async def _preferences_after(
-    assistant: Assistant, offer: Offer, host: Host, records: Records
+    assistant: Assistant, offer: TrainingOffer, host: Host, records: Records
 ) -> int:
     """Returns how many preferences a second training, after the offered one, would have; else 0."""
     threshold, methods = assistant.offer_after_preferences, host.profile.methods
@@ -194,7 +194,7 @@ async def render_training_offer_notice(
     method = str(details["method"])
     lines = [words(f"offer.new.{method}", count=details["new"])]
     price = details["price"]
-    cost = words.price(float(price) if isinstance(price, int | float) else None)
+    cost = words.price_text(float(price) if isinstance(price, int | float) else None)
     lines.append(
         words("offer.cost", rows=details["rows"], tokens=f"{details['tokens']:,}", price=cost)
     )
@@ -202,16 +202,16 @@ async def render_training_offer_notice(
         lines.append(words("offer.then", count=details["then"]))
     if method == Method.DPO.value and details["state"]:
         lines.append(words("offer.on_top"))
-    train = f"offer.train:{notice.subject}.{method}.{details['state']}"
+    action = f"offer.train:{notice.subject}.{method}.{details['state']}"
     return Card(
         words("offer.title", assistant=details["assistant"]),
         lines=tuple(lines),
-        buttons=(Button(words("button.train"), train, is_primary=True),),
+        buttons=(Button(words("button.train"), action, is_primary=True),),
     )
 
 
 @handlers.button("offer.train", Role.TRAINER)
-async def train(request: Request, deps: Dependencies) -> Reply:
+async def estimate_offered_training(request: Request, deps: Dependencies) -> Reply:
     """Shows a new estimate for the offered training, like `/tune start`."""
     assistant_text, _, rest = request.argument.partition(".")
     method, _, state = rest.partition(".")
@@ -221,11 +221,11 @@ async def train(request: Request, deps: Dependencies) -> Reply:
         assistant = await records.assistants.get(
             request.workspace_id, _assistant_id(assistant_text)
         )
-    offer = Offer(Method(method), int(state), 0)
-    return await start.start(
-        replace(request, assistant=assistant, argument="", options=offer.options), deps
+    offer = TrainingOffer(Method(method), int(state), 0)
+    return await start.estimate_training(
+        replace(request, assistant=assistant, argument="", options=offer.start_options), deps
     )
 
 
 def _assistant_id(text: str) -> AssistantId:
-    return AssistantId(number_of(text, "assistant"))
+    return AssistantId(parse_number_argument(text, "assistant"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 
-from bot.deployments import use_button
+from bot.deployments import deploy_button
 from bot.domain import (
     BlindVote,
     Choice,
@@ -15,7 +15,7 @@ from bot.domain import (
     Notice,
     VoteState,
 )
-from bot.evaluation.cards import VERDICT_TONES, judge_button, name_of, with_names
+from bot.evaluation.cards import VERDICT_TONES, contender_name, judge_button, with_display_names
 from bot.evaluation.planning import question_and_reference
 from bot.mentions_and_times import time_reference
 from bot.number_formats import format_p_value
@@ -23,28 +23,28 @@ from bot.ports.store import Records
 from bot.replies import Button, Card, Column, Drawn, Tone
 from bot.significance import MIN_QUESTIONS, Verdict, questions_needed
 from bot.votes import tally
-from bot.votes.notices import NUMBER, POSITION
+from bot.votes.notices import NUMBER_DETAIL, POSITION_DETAIL
 from bot.votes.tally import BallotTally, VoteResult
 from bot.words import Words
 
-VOTE, END = "vote.cast", "vote.end"
-LETTERS = ("a", "b", "neither", "both")
+BALLOT_BUTTON, END_VOTE_BUTTON = "vote.cast", "vote.end"
+BALLOT_LETTERS = ("a", "b", "neither", "both")
 _LIKELY_SHARE = 0.7
 
 
-def answer_order(evaluation: Evaluation, number: int) -> tuple[int, int]:
+def order_of_answers(evaluation: Evaluation, number: int) -> tuple[int, int]:
     """Returns the contenders of the answers A and B: random, but constant for a question."""
     digest = hashlib.sha256(f"{evaluation.idempotency_key}/{number}".encode()).digest()
     return (1, 0) if digest[0] & 1 else (0, 1)
 
 
-def choice_of(evaluation: Evaluation, number: int, letter: str) -> Choice | None:
+def choice_of_button(evaluation: Evaluation, number: int, letter: str) -> Choice | None:
     """Returns the choice of a button, or None if there is no such button."""
-    first, second = answer_order(evaluation, number)
+    first, second = order_of_answers(evaluation, number)
     contenders = {"a": first, "b": second}
     if letter in contenders:
         return Choice.SECOND if contenders[letter] else Choice.FIRST
-    return Choice(letter) if letter in LETTERS else None
+    return Choice(letter) if letter in BALLOT_LETTERS else None
 
 
 async def render_status_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
@@ -58,7 +58,7 @@ async def render_status_notice(notice: Notice, records: Records, words: Words) -
     elif vote.state is VoteState.CLOSED:
         lines.append(words("vote.closed"))
     lines.append(words("vote.ballots", count=count, people=people))
-    end = Button(words("button.end_vote"), f"{END}:{vote.evaluation}", is_danger=True)
+    end = Button(words("button.end_vote"), f"{END_VOTE_BUTTON}:{vote.evaluation}", is_danger=True)
     return Card(
         title=_title(evaluation, words),
         lines=tuple(lines),
@@ -73,32 +73,32 @@ async def render_question_notice(notice: Notice, records: Records, words: Words)
     After the vote the card has the names of the models and the number of ballots.
     """
     vote, evaluation = await _vote(notice, records)
-    number = notice.details.get(NUMBER)
+    number = notice.details.get(NUMBER_DETAIL)
     if not isinstance(number, int):
         return None
     own = evaluation.workspace, evaluation.id
     (question,) = await records.evaluations.questions(*own, after=number - 1, limit=1)
     answers = await records.evaluations.answers(*own, after=number - 1, until=number)
     texts = {answer.contender: answer.text for answer in answers}
-    title = words("vote.card", number=notice.details.get(POSITION), count=vote.cards)
+    title = words("vote.card", number=notice.details.get(POSITION_DETAIL), count=vote.cards)
     shown, lines = (
         _answer_texts(question, texts, words),
         [question_and_reference(question.row, words)[0]],
     )
-    order = answer_order(evaluation, number)
+    order = order_of_answers(evaluation, number)
     if vote.state is not VoteState.CLOSED:
         blind = [Column(words(f"vote.{n}"), shown[order[at]], "") for at, n in enumerate("ab")]
         buttons = _buttons(vote, number, words)
         return Card(title, tuple(lines), columns=tuple(blind), buttons=buttons)
     ballots = await records.blind_votes.ballots(*own, number=number)
-    tally_of_question = tally.tallies(ballots).get(number, BallotTally())
+    tally_of_question = tally.tally_questions(ballots).get(number, BallotTally())
     lines.append(
         words("vote.others", neither=tally_of_question.neither, both=tally_of_question.both)
     )
     by = (tally_of_question.first, tally_of_question.second)
     columns = [
         Column(
-            f"{words(f'vote.{n}')}: {name_of(evaluation.contenders[who], words)}",
+            f"{words(f'vote.{n}')}: {contender_name(evaluation.contenders[who], words)}",
             shown[who],
             words("vote.votes", count=by[who]),
         )
@@ -110,7 +110,7 @@ async def render_question_notice(notice: Notice, records: Records, words: Words)
 async def render_ended_notice(notice: Notice, records: Records, words: Words) -> Drawn | None:
     """Returns the result card: the verdict in words first, then its numbers."""
     vote, evaluation = await _vote(notice, records)
-    vote_result = tally.load(vote.result)
+    vote_result = tally.load_result(vote.result)
     title = _title(evaluation, words)
     if vote_result is None or not vote_result.voters:
         key = "vote.nobody" if vote.cards else "vote.nothing"
@@ -120,7 +120,7 @@ async def render_ended_notice(notice: Notice, records: Records, words: Words) ->
     verdict = vote_result.comparison.verdict
     buttons = []
     if not is_used and verdict is not Verdict.WORSE:
-        buttons.append(use_button(evaluation.model, current, words))
+        buttons.append(deploy_button(evaluation.model, current, words))
     assistant = await records.assistants.get(evaluation.workspace, evaluation.assistant)
     if assistant.judge_model:
         buttons.append(judge_button(evaluation, words))
@@ -133,7 +133,7 @@ async def render_ended_notice(notice: Notice, records: Records, words: Words) ->
 
 
 def _verdict(vote_result: VoteResult, evaluation: Evaluation, words: Words) -> Iterator[str]:
-    first, second = (name_of(one, words) for one in evaluation.contenders)
+    first, second = (contender_name(one, words) for one in evaluation.contenders)
     result, who = vote_result.comparison, {"model": first, "against": second}
     yield words(f"vote.verdict.{result.verdict}", count=result.questions, **who)
     yield words(
@@ -172,7 +172,7 @@ def _preference_lines(result: Mapping[str, object], words: Words) -> Iterator[st
 async def _vote(notice: Notice, records: Records) -> tuple[BlindVote, Evaluation]:
     number, workspace = EvaluationId(notice.subject or 0), notice.place.workspace
     vote = await records.blind_votes.get(workspace, number)
-    return vote, await with_names(await records.evaluations.get(workspace, number), records)
+    return vote, await with_display_names(await records.evaluations.get(workspace, number), records)
 
 
 def _title(evaluation: Evaluation, words: Words) -> str:
@@ -184,8 +184,10 @@ def _buttons(vote: BlindVote, number: int, words: Words) -> tuple[Button, ...]:
     if vote.state is not VoteState.OPEN:
         return ()
     return tuple(
-        Button(words(f"button.vote.{letter}"), f"{VOTE}:{vote.evaluation}.{number}.{letter}")
-        for letter in LETTERS
+        Button(
+            words(f"button.vote.{letter}"), f"{BALLOT_BUTTON}:{vote.evaluation}.{number}.{letter}"
+        )
+        for letter in BALLOT_LETTERS
     )
 
 

@@ -15,8 +15,8 @@ from bot.domain import (
 )
 from bot.errors import NotFound, NotNow
 from bot.evaluation import command
-from bot.evaluation.cards import evaluation_id
-from bot.number_formats import number_of
+from bot.evaluation.cards import parse_evaluation_id
+from bot.number_formats import parse_number_argument
 from bot.ports.dependencies import Dependencies
 from bot.ports.store import Records
 from bot.ports.surface import CanReach, CanSendEphemeral
@@ -24,13 +24,13 @@ from bot.replies import Button, Card, Reply, Text
 from bot.request import Request
 from bot.rows import Method
 from bot.votes import notices
-from bot.votes.cards import END, VOTE, choice_of
+from bot.votes.cards import BALLOT_BUTTON, END_VOTE_BUTTON, choice_of_button
 
 handlers = Handlers()
 
-QUESTIONS = 10
+DEFAULT_QUESTIONS = 10
 MAX_QUESTIONS = 60
-HOURS = 24
+DEFAULT_HOURS = 24
 MAX_HOURS = 168
 
 
@@ -42,14 +42,14 @@ MAX_HOURS = 168
     Option("against", OptionKind.MODEL),
     Option.integer("hours", 1, MAX_HOURS),
 )
-async def vote(request: Request, deps: Dependencies) -> Reply:
+async def estimate_vote(request: Request, deps: Dependencies) -> Reply:
     """Returns a card with the number of questions and the price; nothing is sent to a model."""
     async with deps.store.reading() as records:
         new = await command.requested_evaluation(request, records)
-    questions = request.integer_option("questions") or QUESTIONS
+    questions = request.integer_option("questions") or DEFAULT_QUESTIONS
     new = replace(new, is_vote=True, most_questions=questions, method=Method.SUPERVISED)
-    evaluation, estimate = await command.price_and_keep(request, new, deps)
-    hours = request.integer_option("hours") or HOURS
+    evaluation, estimate = await command.plan_and_store_estimate(request, new, deps)
+    hours = request.integer_option("hours") or DEFAULT_HOURS
     words = request.words
     label, action = words("button.vote"), f"vote.confirm:{evaluation.id}.{hours}"
     card = command.estimate_card(
@@ -63,22 +63,22 @@ async def vote(request: Request, deps: Dependencies) -> Reply:
 
 
 @handlers.button("vote.confirm", Role.TRAINER)
-async def confirm(request: Request, deps: Dependencies) -> Reply:
+async def confirm_vote(request: Request, deps: Dependencies) -> Reply:
     """Starts the evaluation of both models; the vote opens once their answers are stored."""
     name, _, hours = request.argument.partition(".")
     async with deps.store.writing() as records:
         evaluation = await command.confirm_estimate(
             request, records, deps.hosts, is_vote=True, name=name
         )
-        most = min(number_of(hours, "button"), MAX_HOURS)
+        most = min(parse_number_argument(hours, "button"), MAX_HOURS)
         waiting = BlindVote(request.workspace_id, evaluation.id, VoteState.WAITING, most)
         await records.blind_votes.add(request.workspace_id, waiting)
     deps.wake_runners()
     return Card(request.words("vote.confirmed", name=request.user.name), replaces=True)
 
 
-@handlers.button(VOTE, Role.MEMBER)
-async def cast(request: Request, deps: Dependencies) -> Reply:
+@handlers.button(BALLOT_BUTTON, Role.MEMBER)
+async def cast_ballot(request: Request, deps: Dependencies) -> Reply:
     """Stores a ballot, which replaces an earlier one of the person on the same question.
 
     The reply is private, so that others do not see the choice.
@@ -86,8 +86,8 @@ async def cast(request: Request, deps: Dependencies) -> Reply:
     name, number, letter = [*request.argument.split("."), "", ""][:3]
     async with deps.store.writing() as records:
         evaluation = await _vote_here(request, name, records)
-        question = number_of(number, "question")
-        choice = choice_of(evaluation, question, letter)
+        question = parse_number_argument(number, "question")
+        choice = choice_of_button(evaluation, question, letter)
         if choice is None or not 1 <= question <= evaluation.questions:
             raise NotFound(noun="question", name=number)
         is_curator = request.role >= Role.CURATOR
@@ -98,8 +98,8 @@ async def cast(request: Request, deps: Dependencies) -> Reply:
     return Text(_receipt(request, letter, deps), private=True)
 
 
-@handlers.button(END, Role.MEMBER)
-async def end(request: Request, deps: Dependencies) -> Reply:
+@handlers.button(END_VOTE_BUTTON, Role.MEMBER)
+async def end_vote(request: Request, deps: Dependencies) -> Reply:
     """Closes a vote early; only for the person who started it and for curators."""
     words = request.words
     async with deps.store.writing() as records:
@@ -120,7 +120,7 @@ async def _vote_here(request: Request, name: str, records: Records) -> Evaluatio
 
     Raises NotFound.
     """
-    evaluation = await records.evaluations.get(request.workspace_id, evaluation_id(name))
+    evaluation = await records.evaluations.get(request.workspace_id, parse_evaluation_id(name))
     is_here = evaluation.place.channel == request.place.channel or request.role is Role.OPERATOR
     if not evaluation.is_vote or not is_here:
         raise NotFound(noun="vote", name=name)

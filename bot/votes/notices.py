@@ -7,13 +7,13 @@ from datetime import datetime
 
 from bot.domain import Evaluation, NewNotice
 from bot.evaluation import notices as evaluation_notices
-from bot.outbox import ASKER, locale_detail
+from bot.outbox import ASKER_DETAIL, locale_detail
 from bot.ports.store import Records
 
-STATUS = "vote.status"
-CARD = "vote.card"
-ENDED = "vote.ended"
-NUMBER, POSITION = "number", "position"
+STATUS_NOTICE = "vote.status"
+QUESTION_NOTICE = "vote.card"
+ENDED_NOTICE = "vote.ended"
+NUMBER_DETAIL, POSITION_DETAIL = "number", "position"
 """Details of a card: the number of its question, and its position among the cards, from 1."""
 
 
@@ -22,14 +22,16 @@ async def opening_notices(
 ) -> Sequence[NewNotice]:
     """Returns all that is posted as the vote opens, in order."""
     asker = await _details(records, evaluation)
-    status = NewNotice(f"{STATUS}.{evaluation.id}", evaluation.place, STATUS, evaluation.id, asker)
+    status = NewNotice(
+        f"{STATUS_NOTICE}.{evaluation.id}", evaluation.place, STATUS_NOTICE, evaluation.id, asker
+    )
     cards = [
         NewNotice(
-            f"{CARD}.{evaluation.id}.{number}",
+            f"{QUESTION_NOTICE}.{evaluation.id}.{number}",
             evaluation.place,
-            CARD,
+            QUESTION_NOTICE,
             evaluation.id,
-            {**asker, NUMBER: number, POSITION: position},
+            {**asker, NUMBER_DETAIL: number, POSITION_DETAIL: position},
         )
         for position, number in enumerate(numbers, start=1)
     ]
@@ -46,16 +48,16 @@ async def queue_ended_notice(
     """Queues the result as a new message, and redraws the cards with the names of the models."""
     for notice in await opening_notices(records, evaluation, numbers) if numbers else ():
         await _put(records, notice, at)
-    key = f"{ENDED}.{evaluation.id}"
+    key = f"{ENDED_NOTICE}.{evaluation.id}"
     details = await _details(records, evaluation)
-    await _put(records, NewNotice(key, evaluation.place, ENDED, evaluation.id, details), at)
+    await _put(records, NewNotice(key, evaluation.place, ENDED_NOTICE, evaluation.id, details), at)
 
 
 async def _details(records: Records, evaluation: Evaluation) -> dict[str, object]:
     """Returns the details of the notices, with the language in which the vote was confirmed."""
-    status = f"{evaluation_notices.STATUS}.{evaluation.id}"
+    status = f"{evaluation_notices.STATUS_NOTICE}.{evaluation.id}"
     locale = await records.outbox.locale_of(evaluation.workspace, [status])
-    return {ASKER: evaluation.asked_by, **locale_detail(locale)}
+    return {ASKER_DETAIL: evaluation.asked_by, **locale_detail(locale)}
 
 
 async def _put(records: Records, notice: NewNotice, at: datetime) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.domain import (
-    MUST_ANSWER,
+    MUST_ANSWER_TAG,
     Ballot,
     Evaluation,
     EvaluationAnswer,
@@ -20,10 +20,10 @@ from bot.evaluation.planning import prompt_and_reference
 from bot.ports.store import Records
 from bot.prompts import PromptMessage
 from bot.rows import Method, check_row
-from bot.votes.tally import tallies
+from bot.votes.tally import tally_questions
 
 
-async def keep_preference(
+async def store_preference(
     records: Records,
     evaluation: Evaluation,
     number: int,
@@ -37,12 +37,12 @@ async def keep_preference(
     invalid or the question's example is not trained on. The new example has that one's origin,
     authors and messages; it is approved if a curator voted so, else proposed.
     """
-    preferred = tallies(ballots)[number].preferred
+    preferred = tally_questions(ballots)[number].preferred
     own = evaluation.workspace, evaluation.id
     (question,) = await records.evaluations.questions(*own, after=number - 1, limit=1)
     example = await _trainable_example(records, evaluation, question.example)
     pair = prompt_and_reference(question.row, "")
-    if preferred is None or example is None or pair is None or MUST_ANSWER in example.tags:
+    if preferred is None or example is None or pair is None or MUST_ANSWER_TAG in example.tags:
         return None
     page = await records.evaluations.answers(*own, after=number - 1, until=number)
     answers = {answer.contender: answer for answer in page}

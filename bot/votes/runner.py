@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from bot.domain import (
-    OPEN_EVALUATIONS,
+    OPEN_EVALUATION_STATES,
     AnswerState,
     BlindVote,
     Evaluation,
@@ -21,7 +21,7 @@ from bot.domain import (
 from bot.evaluation.planning import answered_pages
 from bot.ports.store import Clock, Records, Store
 from bot.votes import notices, tally
-from bot.votes.preferences import keep_preference
+from bot.votes.preferences import store_preference
 
 
 class VoteRunner:
@@ -61,7 +61,7 @@ class VoteRunner:
         """Posts a card for each question with two different answers, once all are answered."""
         async with self._store.reading() as records:
             evaluation = await records.evaluations.get(vote.workspace, vote.evaluation)
-        if evaluation.state in OPEN_EVALUATIONS:
+        if evaluation.state in OPEN_EVALUATION_STATES:
             return False
         is_whole = evaluation.state is EvaluationState.DONE
         numbers = await self._numbers_to_vote_on(evaluation) if is_whole else []
@@ -107,10 +107,10 @@ class VoteRunner:
         now = self._clock.now()
         numbers = await self._numbers_to_vote_on(evaluation)
         counts = {True: 0, False: 0}
-        for number in tally.tallies(ballots):
+        for number in tally.tally_questions(ballots):
             question_ballots = [ballot for ballot in ballots if ballot.number == number]
             async with self._store.writing() as records:
-                is_approved = await keep_preference(
+                is_approved = await store_preference(
                     records, evaluation, number, question_ballots, at=now
                 )
             if is_approved is not None:
@@ -125,7 +125,7 @@ class VoteRunner:
         self, vote: BlindVote, records: Records, counts: dict[bool, int]
     ) -> bool:
         ballots = await records.blind_votes.ballots(vote.workspace, vote.evaluation)
-        result = asdict(tally.result_of(ballots))
+        result = asdict(tally.vote_result(ballots))
         return await records.blind_votes.change(
             vote.workspace,
             vote.evaluation,

@@ -54,7 +54,7 @@ class VoteResult:
         return compare_wins(self.wins, self.losses, self.ties)
 
 
-def tallies(ballots: Iterable[Ballot]) -> Mapping[int, BallotTally]:
+def tally_questions(ballots: Iterable[Ballot]) -> Mapping[int, BallotTally]:
     """Returns the tally of each question with ballots, by the number of the question."""
     by_question: dict[int, Counter[str]] = {}
     for ballot in ballots:
@@ -62,15 +62,15 @@ def tallies(ballots: Iterable[Ballot]) -> Mapping[int, BallotTally]:
     return {number: _tally(counts) for number, counts in by_question.items()}
 
 
-def result_of(ballots: Sequence[Ballot]) -> VoteResult:
+def vote_result(ballots: Sequence[Ballot]) -> VoteResult:
     """Returns the result over all ballots of a vote."""
-    winners = Counter(tally.winner for tally in tallies(ballots).values())
+    winners = Counter(tally.winner for tally in tally_questions(ballots).values())
     counts = Counter[str](ballot.choice for ballot in ballots)
     voters = len({ballot.user for ballot in ballots})
     return VoteResult(winners[0], winners[1], winners[None], _tally(counts), voters)
 
 
-def load(stored: Mapping[str, object]) -> VoteResult | None:
+def load_result(stored: Mapping[str, object]) -> VoteResult | None:
     """Returns a dumped result; None for an empty mapping, as of a vote that is not closed."""
     return _RESULT.validate_python(stored) if stored else None
 

@@ -22,7 +22,7 @@ _MAX_REMEMBERED = 2000
 """Limit of rendered texts kept for translation; no message has so many."""
 
 
-Translate = Callable[[str], str]
+TranslateText = Callable[[str], str]
 
 
 _SERVER = (("workspace", "server"), ("工作区", "服务器"))
@@ -35,7 +35,7 @@ class Words:
     def __init__(self, language: str, platform: str = "") -> None:
         self.language = best_language(language)
         self._sentences = _CATALOGUES[self.language]
-        self._rendered: dict[str, Callable[[Words, Translate], str]] = {}
+        self._rendered: dict[str, Callable[[Words, TranslateText], str]] = {}
         self._is_discord = platform == "discord"
 
     def _with_platform_terms(self, sentence: str) -> str:
@@ -55,7 +55,7 @@ class Words:
         )
         return text
 
-    def translations(self) -> Mapping[str, Translate]:
+    def translations(self) -> Mapping[str, TranslateText]:
         """Returns a translator by language, for texts composed of those rendered so far."""
         others = (language for language in LANGUAGES if language != self.language)
         return {
@@ -63,7 +63,7 @@ class Words:
             for language in others
         }
 
-    def _remember(self, text: str, render: Callable[[Words, Translate], str]) -> None:
+    def _remember(self, text: str, render: Callable[[Words, TranslateText], str]) -> None:
         if len(self._rendered) < _MAX_REMEMBERED:
             self._rendered[text] = render
 
@@ -74,7 +74,7 @@ class Words:
             translated[text] = render(other, partial(translate_phrases, phrases=translated))
         return translated
 
-    def error(self, error: AttuneError) -> str:
+    def error_text(self, error: AttuneError) -> str:
         """Returns the sentence of an error; the English one is its class's docstring."""
         sentence = self._with_platform_terms(
             self._sentences.get(error.key) or template(type(error))
@@ -83,39 +83,45 @@ class Words:
         kind, details = type(error), error.details
         self._remember(
             text,
-            lambda other, translate: other.error(kind(**_translate_details(details, translate))),
+            lambda other, translate: other.error_text(
+                kind(**_translate_details(details, translate))
+            ),
         )
         return text
 
-    def error_without_host_words(self, error: AttuneError) -> str:
+    def error_text_without_host_message(self, error: AttuneError) -> str:
         """Returns the sentence of an error; without the host's own message, if it quotes one."""
-        sentence, quoted = self.error(error), str(error.details.get("message") or "")
+        sentence, quoted = self.error_text(error), str(error.details.get("message") or "")
         if not isinstance(error, errors.HostError) or not quoted or quoted not in sentence:
             return sentence
         kind = f"host.plain.{type(error).__name__}"
-        return self(kind if self.has(kind) else "host.plain", host=error.details.get("host"))
+        return self(
+            kind if self.has_sentence(kind) else "host.plain", host=error.details.get("host")
+        )
 
-    def problem(self, problem: Problem) -> str:
+    def problem_text(self, problem: Problem) -> str:
         """Returns a sentence about a row's problem, with the line number if there is one."""
         if problem.details.get("file"):
             details = {key: value for key, value in problem.details.items() if key != "file"}
-            return f"{problem.details['file']}: {self.problem(replace(problem, details=details))}"
-        reason = self.reason(problem)
+            return (
+                f"{problem.details['file']}: {self.problem_text(replace(problem, details=details))}"
+            )
+        reason = self.problem_reason(problem)
         if problem.line:
             key = "import.problem_of_row" if problem.is_row else "import.problem"
             return self(key, line=problem.line, reason=reason)
         return self("row.alone", reason=reason[:1].upper() + reason[1:])
 
-    def reason(self, problem: Problem) -> str:
+    def problem_reason(self, problem: Problem) -> str:
         """Returns what is wrong with a row, as part of a sentence."""
         return self(f"row.{problem.code}", **problem.details)
 
     def _with_noun(self, details: Mapping[str, object]) -> dict[str, object]:
         """Returns an error's details with the noun in this language."""
         noun = f"noun.{details.get('noun')}"
-        return {**details, "noun": self(noun)} if self.has(noun) else dict(details)
+        return {**details, "noun": self(noun)} if self.has_sentence(noun) else dict(details)
 
-    def price(self, dollars: float | None) -> str:
+    def price_text(self, dollars: float | None) -> str:
         """Returns a price in US dollars as text; None is unknown."""
         if dollars is None:
             return self("price.unknown")
@@ -123,7 +129,7 @@ class Words:
             return self("price.free")
         return format_dollars(dollars) if dollars >= 0.01 else self("price.tiny")
 
-    def has(self, key: str) -> bool:
+    def has_sentence(self, key: str) -> bool:
         return key in self._sentences
 
 
@@ -158,7 +164,9 @@ def translate_phrases(text: str, phrases: Mapping[str, str]) -> str:
     return re.sub(pattern, lambda match: phrases[match[0]], text)
 
 
-def _translate_details(details: Mapping[str, object], translate: Translate) -> dict[str, object]:
+def _translate_details(
+    details: Mapping[str, object], translate: TranslateText
+) -> dict[str, object]:
     return {
         name: translate(value) if isinstance(value, str) else value
         for name, value in details.items()

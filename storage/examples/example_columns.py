@@ -18,7 +18,7 @@ from bot.domain import (
     SyntheticOrigin,
     UserId,
     WorkspaceId,
-    row_text,
+    to_row_text,
 )
 from bot.private_text import PrivateText, row_kinds
 
@@ -50,7 +50,7 @@ def text_columns_of(row: Row | None) -> dict[str, object]:
     """Returns the text and the columns derived from it, which always change together."""
     if row is None:
         return {"row": None, "search_text": None, "fingerprint": None, "private_text": 0}
-    text = row_text(row)
+    text = to_row_text(row)
     return {
         "row": row,
         "search_text": text.search_text,

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from bot.database_batches import batched
 from bot.domain import (
-    MUST_ANSWER,
+    MUST_ANSWER_TAG,
     AssistantId,
     ChannelId,
     Example,
@@ -37,8 +37,8 @@ from bot.domain import (
     RowText,
     UserId,
     WorkspaceId,
-    row_text,
     short_fingerprint,
+    to_row_text,
 )
 from bot.errors import BadInput, NotFound
 from bot.private_text import mask_row, private_texts, row_kinds
@@ -132,7 +132,7 @@ class Examples:
         by_fingerprint: dict[tuple[AssistantId, str], tuple[NewExample, RowText]] = {}
         for example in examples:
             if example.row is not None and example.state in LIVING:
-                text = example.text or row_text(example.row)
+                text = example.text or to_row_text(example.row)
                 by_fingerprint.setdefault((example.assistant, text.fingerprint), (example, text))
             else:
                 new += (await self.add(workspace, example, at=at))[1]
@@ -300,8 +300,8 @@ class Examples:
         self, workspace: WorkspaceId, example: ExampleId, tags: Sequence[str]
     ) -> None:
         if await self._connection.has(table, workspace, example):
-            if MUST_ANSWER in tags and (await self.get(workspace, example)).synthetic:
-                tags = [tag for tag in tags if tag != MUST_ANSWER]
+            if MUST_ANSWER_TAG in tags and (await self.get(workspace, example)).synthetic:
+                tags = [tag for tag in tags if tag != MUST_ANSWER_TAG]
             old = belonging_to(example_tags, workspace, [example])
             await self._connection.run(delete(example_tags).where(old))
             await self._put_list(example_tags, workspace, example, tags)
@@ -313,7 +313,7 @@ class Examples:
             example_tags.c.workspace == table.c.workspace, example_tags.c.example == table.c.id
         )
         last = select(func.max(example_tags.c.position)).where(condition).scalar_subquery()
-        may_be_tagged = true() if tag != MUST_ANSWER else table.c.derived_from.is_(None)
+        may_be_tagged = true() if tag != MUST_ANSWER_TAG else table.c.derived_from.is_(None)
         for part in batched(examples, MANY):
             tagged = select(
                 table.c.workspace, table.c.id, func.coalesce(last + 1, 0), literal(tag)
@@ -369,7 +369,7 @@ class Examples:
             of_assistant(workspace, assistant),
             table.c.method == method,
             is_trainable(),
-            ~has_item(example_tags, MUST_ANSWER),
+            ~has_item(example_tags, MUST_ANSWER_TAG),
         )
         rows = self._connection.stream(
             select(table.c.id, table.c.revision).where(condition), table.c.id

@@ -11,7 +11,7 @@ import pytest
 
 from bot.domain import (
     LOCAL,
-    NO_EXCLUSION,
+    NO_EXCLUSIONS,
     AnswerState,
     AssistantId,
     Binding,
@@ -109,7 +109,7 @@ class TestTransactions:
         await furnished(store)
 
         async with store.writing() as writing, asyncio.timeout(2), store.reading() as reading:
-            await writing.workspaces.set_sources(HOME, Sources.OUTSIDE, allowed=NO_EXCLUSION)
+            await writing.workspaces.set_sources(HOME, Sources.OUTSIDE, allowed=NO_EXCLUSIONS)
             workspace = await reading.workspaces.find(HOME)
 
         assert workspace is not None

@@ -52,8 +52,12 @@ async def _run(request: Request, deps: Dependencies) -> Reply:
 
 
 def catalogue() -> Catalogue:
-    options = (Option("file", OptionKind.FILE, rest=True), Option("starter"), Option("assistant"))
-    teach = Command("teach", Role.MEMBER, _run, (Option("text", rest=True),))
+    options = (
+        Option("file", OptionKind.FILE, takes_rest=True),
+        Option("starter"),
+        Option("assistant"),
+    )
+    teach = Command("teach", Role.MEMBER, _run, (Option("text", takes_rest=True),))
     return Catalogue(
         (
             Command("import", Role.CURATOR, _run, options),

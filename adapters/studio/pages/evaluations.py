@@ -20,7 +20,12 @@ from bot.domain import QuestionOrder
 from bot.replies import Card, Listing, ListingRow, Reply
 
 _PAGE = 20
-_ORDERS = (QuestionOrder.APART, QuestionOrder.WORSE, QuestionOrder.BETTER, QuestionOrder.NUMBER)
+_ORDERS = (
+    QuestionOrder.DIFFERENCE,
+    QuestionOrder.WORSE,
+    QuestionOrder.BETTER,
+    QuestionOrder.NUMBER,
+)
 
 
 async def evaluations_page(studio: Studio, request: Request, number: str | None) -> None:
@@ -117,7 +122,7 @@ class _Evaluations(Page):
 
     @property
     def _order(self) -> str:
-        return self._address.get("order") or QuestionOrder.APART
+        return self._address.get("order") or QuestionOrder.DIFFERENCE
 
     async def _show_first_page(self) -> None:
         self._first = 0

@@ -47,7 +47,7 @@ class ImportDialog:
     async def _click(self, action: str) -> None:
         await self._ask(events.ButtonClicked(action))
 
-    async def _ask(self, what: events.What) -> None:
+    async def _ask(self, what: events.EventContent) -> None:
         reply = await self._session.ask(what, progress=self._draw_progress())
         if isinstance(reply, Form):
             await self._ask_columns(reply)
